@@ -1,0 +1,1 @@
+"""htnet: facial micro-expression recognition."""

@@ -1,0 +1,124 @@
+"""Errors raised by htnet: each names the bad value and says what to do instead."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HtnetError(Exception):
+    """Base of every error that htnet raises on purpose."""
+
+
+class InputError(HtnetError, ValueError):
+    """A value or file given by the user cannot be used."""
+
+
+class FrameError(InputError):
+    """A frame (image file or array) is missing, broken or of the wrong size."""
+
+
+class FlowError(InputError):
+    """An optical flow field or flow image cannot be used (NaN, wrong shape, ...)."""
+
+
+class SpecError(InputError):
+    """A preprocessing spec holds an unknown field or an impossible value."""
+
+
+class ManifestError(InputError):
+    """A manifest, or a data set in a published layout, is not as documented."""
+
+
+class RecipeError(InputError):
+    """A training recipe holds an unknown field or an impossible value."""
+
+
+class LandmarkError(HtnetError):
+    """Landmarks could not be found or read."""
+
+
+class NoFaceError(LandmarkError):
+    """No face was found where one is needed."""
+
+
+class MultipleFacesError(LandmarkError):
+    """Several faces were found and the caller asked for exactly one."""
+
+
+class LowScoreError(LandmarkError):
+    """A face was found, but with a score below the accepted one."""
+
+
+class ModelError(InputError):
+    """A model name or a model setting is not valid."""
+
+
+class UnknownModelError(ModelError):
+    """No model is registered under that name."""
+
+
+class DuplicateModelError(ModelError):
+    """A model is already registered under that name."""
+
+
+class CheckpointError(HtnetError):
+    """A checkpoint does not hold the parameters of a known architecture."""
+
+
+class WeightsError(HtnetError):
+    """Trained weights cannot be loaded or saved."""
+
+
+class UnknownWeightsError(WeightsError):
+    """No pretrained weights are registered under that name."""
+
+
+class WeightsNotPublishedError(WeightsError):
+    """The weights are registered, but nobody has published them yet."""
+
+
+class CorruptWeightsError(WeightsError):
+    """A weights file does not have the expected content."""
+
+
+class RunError(HtnetError):
+    """An evaluation run folder cannot be used as asked."""
+
+
+class MissingExtraError(HtnetError, ImportError):
+    """An optional dependency is not installed."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The sentence that ends an "unknown name" error: nearest matches, or all names.
+
+    Args:
+        name: what the user wrote.
+        known: the accepted names.
+
+    Returns:
+        ``"Did you mean 'a' or 'b'?"`` when something is near, else ``"Known: a, b, c."``.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        return "Did you mean " + " or ".join(repr(n) for n in near) + "?"
+    return "Known: " + (", ".join(names) or "none") + "."
+
+
+def refuse_unknown(
+    given: Iterable[str], known: Iterable[str], what: str, error: type[HtnetError] = InputError
+) -> None:
+    """Raise ``error`` if a name in ``given`` is not in ``known``.
+
+    Args:
+        given: names the user used.
+        known: names that exist.
+        what: what they name, for the message ("setting of htnet_small").
+        error: the type to raise.
+    """
+    known = sorted(known)
+    for name in given:
+        if name not in known:
+            raise error(f"Unknown {what}: {name!r}. {did_you_mean(name, known)}")
