@@ -1,0 +1,169 @@
+"""What every model of the zoo has in common."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from htnet.errors import ModelError
+from htnet.types import EMOTIONS, PreprocessSpec
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Settings that every model has.
+
+    Attributes:
+        image_size: side of the square input, px.
+        channels: channels of the input.
+        num_classes: number of classes.
+        dropout: probability of dropout.
+        mean: per-channel mean that the model subtracts from its 0..255 input.
+        std: per-channel deviation that the model then divides by.
+    """
+
+    image_size: int = 28
+    channels: int = 3
+    num_classes: int = 3
+    dropout: float = 0.0
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for name in ("image_size", "channels", "num_classes"):
+            require_positive(name, getattr(self, name))
+        if isinstance(self.dropout, bool) or not 0.0 <= self.dropout < 1.0:
+            raise ModelError(f"dropout is {self.dropout!r}; give a number in [0, 1).")
+        for name in ("mean", "std"):
+            # JSON has no tuples; normalising here makes a reloaded config equal the saved one.
+            values = tuple(float(x) for x in getattr(self, name))
+            object.__setattr__(self, name, values)
+            if len(values) != self.channels:
+                raise ModelError(
+                    f"{name} has {len(values)} values for {self.channels} channels; give one each."
+                )
+        if any(not s > 0 for s in self.std):
+            raise ModelError(f"std is {self.std}; give positive numbers.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+
+def require_positive(name: str, value: object) -> None:
+    """Raise `ModelError` unless ``value`` is a whole number of 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ModelError(f"{name} is {value!r}; give a whole number of 1 or more.")
+
+
+class Standardize(nn.Module):
+    """Per-channel (x - mean) / std of the published 0..255 images, kept inside the model.
+
+    The statistics live in the model so that whoever loads it can feed published images as they are.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """Keep the statistics as buffers; they are saved in the config, not in the state."""
+        super().__init__()
+        self.identity = not any(mean) and all(s == 1.0 for s in std)
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return x if self.identity else (x - self.mean) / self.std
+
+
+class EmotionModel(nn.Module):
+    """Base class: an image of the flow between two frames in, class scores out.
+
+    Attributes:
+        config: the settings the model was built with.
+        name: name in the registry it was built from.
+        labels: class names in output order.
+        preprocess_spec: how the input is made; None until it is known (set by `htnet.hub`).
+    """
+
+    config_class: ClassVar[type[ModelConfig]] = ModelConfig
+
+    config: ModelConfig
+    name: str
+    labels: tuple[str, ...]
+    preprocess_spec: PreprocessSpec | None
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Keep the settings."""
+        super().__init__()
+        self.config = config
+        self.name = type(self).__name__.lower()
+        self.labels = default_labels(config.num_classes)
+        self.preprocess_spec = None
+        self.standardize = Standardize(config.mean, config.std)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Image (B, C, H, W), 0..255, to the features that the head reads."""
+        raise NotImplementedError
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Features to class scores (B, num_classes), or to the pooled vector before them."""
+        raise NotImplementedError
+
+    def reset_classifier(self, num_classes: int, labels: tuple[str, ...] | None = None) -> None:
+        """Replace the last layer by a fresh one for another number of classes.
+
+        Args:
+            num_classes: new number of classes.
+            labels: their names; "class_0", ... unless given (the three emotions for three).
+        """
+        require_positive("num_classes", num_classes)
+        if labels is not None and len(labels) != num_classes:
+            raise ModelError(f"{len(labels)} labels for {num_classes} classes; give one name a class.")
+        head = self.classifier
+        fresh = nn.Linear(head.in_features, num_classes, device=head.weight.device, dtype=head.weight.dtype)
+        self._set_classifier(fresh)
+        self.config = dataclasses.replace(self.config, num_classes=num_classes)
+        self.labels = tuple(labels) if labels is not None else default_labels(num_classes)
+
+    @property
+    def classifier(self) -> nn.Linear:
+        """The last layer."""
+        raise NotImplementedError
+
+    def _set_classifier(self, layer: nn.Linear) -> None:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores.
+
+        Args:
+            x: (B, channels, image_size, image_size) float, in the order and range of the published
+                flow images: strain, v, u; 0..255.
+
+        Returns:
+            (B, num_classes) scores before the softmax.
+
+        Raises:
+            ModelError: the shape is another.
+        """
+        c = self.config
+        if x.ndim != 4 or tuple(x.shape[1:]) != (c.channels, c.image_size, c.image_size):
+            raise ModelError(
+                f"{self.name} got input of shape {tuple(x.shape)}; give "
+                f"(batch, {c.channels}, {c.image_size}, {c.image_size}), order strain, v, u, range 0..255."
+            )
+        return self.forward_head(self.forward_features(x))
+
+
+def default_labels(num_classes: int) -> tuple[str, ...]:
+    """The three emotions for three classes, else class_0, class_1, ..."""
+    if num_classes == len(EMOTIONS):
+        return EMOTIONS
+    return tuple(f"class_{i}" for i in range(num_classes))

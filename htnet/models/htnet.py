@@ -1,0 +1,141 @@
+"""HTNet: hierarchical transformer over regions of a flow image (arXiv 2307.14637)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from htnet.errors import ModelError
+from htnet.models.base import EmotionModel, ModelConfig, require_positive
+from htnet.models.layers import Block, Downsample
+
+
+@dataclass(frozen=True)
+class HTNetConfig(ModelConfig):
+    """Settings of HTNet; the defaults are the published ones.
+
+    Attributes:
+        patch_size: side of a patch, px.
+        dim: width of the first level; it doubles from level to level.
+        heads: attention heads of the first level; they double too.
+        num_hierarchies: number of levels; level l has 2^(num_hierarchies - 1 - l) blocks a side.
+        block_repeats: transformer blocks in each level.
+        mlp_mult: inner width of the MLP over its outer width.
+    """
+
+    patch_size: int = 7
+    dim: int = 256
+    heads: int = 3
+    num_hierarchies: int = 3
+    block_repeats: tuple[int, ...] = (2, 2, 10)
+    mlp_mult: int = 4
+
+    def __post_init__(self) -> None:
+        """Check every field and that the levels divide the image."""
+        super().__post_init__()
+        for name in ("patch_size", "dim", "heads", "num_hierarchies", "mlp_mult"):
+            require_positive(name, getattr(self, name))
+        object.__setattr__(self, "block_repeats", tuple(self.block_repeats))
+        if len(self.block_repeats) != self.num_hierarchies:
+            raise ModelError(
+                f"block_repeats is {self.block_repeats} for {self.num_hierarchies} hierarchies; give one "
+                "number of blocks for each."
+            )
+        for repeat in self.block_repeats:
+            require_positive("block_repeats", repeat)
+        if self.heads > self.dim:
+            raise ModelError(f"heads is {self.heads} for dim {self.dim}; give at most {self.dim} heads.")
+        blocks = 2 ** (self.num_hierarchies - 1)
+        if self.image_size % (self.patch_size * blocks):
+            raise ModelError(
+                f"image_size {self.image_size} does not split into {blocks} x {blocks} blocks of whole "
+                f"{self.patch_size} px patches; give a multiple of {self.patch_size * blocks}."
+            )
+
+    @property
+    def block_side(self) -> int:
+        """Tokens along one side of a block; the same in every level."""
+        return self.image_size // self.patch_size // 2 ** (self.num_hierarchies - 1)
+
+
+class Level(nn.Module):
+    """One hierarchy: positions, transformer blocks, and the way down to the next level."""
+
+    def __init__(self, config: HTNetConfig, index: int) -> None:
+        """Build level ``index`` (0 is the finest)."""
+        super().__init__()
+        scale = 2**index
+        dim, heads, head_dim = config.dim * scale, config.heads * scale, config.dim // config.heads
+        self.blocks = 2 ** (config.num_hierarchies - 1 - index)
+        self.side = config.block_side
+        self.pos_emb = nn.Parameter(torch.randn(self.side**2))
+        self.layers = nn.Sequential(
+            *(
+                Block(dim, heads, head_dim, self.blocks, config.mlp_mult, config.dropout)
+                for _ in range(config.block_repeats[index])
+            )
+        )
+        last = index == config.num_hierarchies - 1
+        self.down = nn.Identity() if last else Downsample(dim, dim * 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to the map of the next level."""
+        # One scalar a position in the block, shared by all blocks and channels.
+        positions = self.pos_emb.view(self.side, self.side).repeat(self.blocks, self.blocks)
+        return self.down(self.layers(x + positions[:, :, None]))
+
+
+class HTNet(EmotionModel):
+    """Hierarchical transformer over the mosaic of four facial regions.
+
+    Source: Wang et al., "HTNet for micro-expression recognition", arXiv 2307.14637, Neurocomputing
+    602 (2024). Numerically the same function as the published implementation.
+
+    With the published setting every block holds one token; see `attention_is_trivial`.
+    """
+
+    config_class: ClassVar[type[ModelConfig]] = HTNetConfig
+    config: HTNetConfig
+
+    def __init__(self, config: HTNetConfig) -> None:
+        """Build the network with fresh weights."""
+        super().__init__(config)
+        self.patch_embed = nn.Linear(config.channels * config.patch_size**2, config.dim)
+        self.levels = nn.Sequential(*(Level(config, i) for i in range(config.num_hierarchies)))
+        width = config.dim * 2 ** (config.num_hierarchies - 1)
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, config.num_classes)
+
+    @property
+    def attention_is_trivial(self) -> bool:
+        """True when each block holds exactly one token, as in the published setting.
+
+        Softmax over one key is 1, so attention is then the value and output projections alone:
+        queries, keys and the number of heads cannot matter, query and key weights never receive a
+        gradient, and attention maps carry no information. It is False once
+        image_size / patch_size > 2^(num_hierarchies - 1).
+        """
+        return self.config.block_side == 1
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Image (B, channels, H, W), 0..255, to the last map (B, side, side, width)."""
+        p = self.config.patch_size
+        x = rearrange(self.standardize(x), "b c (h p) (w q) -> b h w (p q c)", p=p, q=p)
+        return self.levels(self.patch_embed(x))
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Last map to class scores (B, num_classes), or to the pooled vector (B, width)."""
+        pooled = self.norm(features).mean(dim=(1, 2))
+        return pooled if pre_logits else self.head(pooled)
+
+    @property
+    def classifier(self) -> nn.Linear:
+        """The last layer."""
+        return self.head
+
+    def _set_classifier(self, layer: nn.Linear) -> None:
+        self.head = layer

@@ -1,0 +1,96 @@
+"""Layers of HTNet, tokens-last: maps are (B, H, W, C), so that every 1x1 convolution of the paper is
+one matrix product and every channel norm one fused LayerNorm.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from htnet.kernels import block_attention
+
+
+class BlockAttention(nn.Module):
+    """Multi-head attention inside square blocks of the map.
+
+    Queries and keys have a layer of their own: with one token per block they are never read, so
+    they cost nothing and, having no gradient, are left alone by the optimiser.
+    """
+
+    def __init__(self, dim: int, heads: int, head_dim: int, blocks: int, dropout: float) -> None:
+        """Build the projections; inner width is heads x head_dim."""
+        super().__init__()
+        inner = heads * head_dim
+        self.heads, self.blocks, self.scale = heads, blocks, head_dim**-0.5
+        self.qk = nn.Linear(dim, 2 * inner, bias=False)
+        self.v = nn.Linear(dim, inner, bias=False)
+        self.proj = nn.Linear(inner, dim)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to the same shape."""
+        if x.shape[1] == self.blocks and x.shape[2] == self.blocks:
+            # One token a block: softmax over one key is exactly 1 (see kernels.choose_backend).
+            return self.drop(self.proj(self.v(x)))
+        split = "b (p h) (q w) (n d) -> (b p q) n (h w) d"
+        sizes = {"p": self.blocks, "q": self.blocks, "n": self.heads}
+        q, k = (rearrange(t, split, **sizes) for t in self.qk(x).chunk(2, dim=-1))
+        v = rearrange(self.v(x), split, **sizes)
+        out = block_attention(q, k, v, scale=self.scale)
+        out = rearrange(
+            out,
+            "(b p q) n (h w) d -> b (p h) (q w) (n d)",
+            p=self.blocks,
+            q=self.blocks,
+            h=x.shape[1] // self.blocks,
+        )
+        return self.drop(self.proj(out))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between them."""
+
+    def __init__(self, dim: int, mult: int, dropout: float) -> None:
+        """Build the layers; inner width is mult x dim."""
+        super().__init__()
+        self.fc1 = nn.Linear(dim, mult * dim)
+        self.fc2 = nn.Linear(mult * dim, dim)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) to the same shape."""
+        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x))."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int, blocks: int, mult: int, dropout: float) -> None:
+        """Build attention and MLP with their norms."""
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = BlockAttention(dim, heads, head_dim, blocks, dropout)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, mult, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to the same shape."""
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class Downsample(nn.Module):
+    """3x3 convolution to another width, LayerNorm, 3x3 max pooling of stride 2."""
+
+    def __init__(self, dim: int, out: int) -> None:
+        """Build the convolution and the norm."""
+        super().__init__()
+        self.conv = nn.Conv2d(dim, out, 3, padding=1)
+        self.norm = nn.LayerNorm(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), C')."""
+        x = self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = self.norm(x).permute(0, 3, 1, 2)
+        return F.max_pool2d(x, 3, stride=2, padding=1).permute(0, 2, 3, 1)
