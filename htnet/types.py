@@ -143,9 +143,7 @@ class PreprocessSpec:
                 raise SpecError(f"PreprocessSpec.{name} is {value!r}. {did_you_mean(str(value), allowed)}")
         for name, side in (("size", self.size), ("face_size", self.face_size)):
             if not isinstance(side, int) or side < 4 or side % 2:
-                raise SpecError(
-                    f"PreprocessSpec.{name} is {side!r}; give an even whole number of px, 4 or more."
-                )
+                raise SpecError(f"PreprocessSpec.{name} is {side!r}; give an even whole number of px, 4 or more.")
         if len(self.template) != 5 or any(len(p) != 2 for p in self.template):
             raise SpecError(f"PreprocessSpec.template is {self.template!r}; give five (x, y) in 28 px units.")
         if sorted(self.channels) != ["strain", "u", "v"]:
@@ -183,6 +181,7 @@ class ModelInput:
             strain, v, u).
         regions_at: "template" or "landmarks": where the regions were cut.
         landmarks: the five points in onset pixels, None when only a flow image was given.
+        points: the same five points in px of the flow image, (5, 2), None when they are not known.
         flow: flow on the aligned face, None when only a flow image was given.
     """
 
@@ -190,6 +189,7 @@ class ModelInput:
     flow_image: ByteArray
     regions_at: str
     landmarks: Landmarks | None = None
+    points: FloatArray | None = None
     flow: Flow | None = None
 
 

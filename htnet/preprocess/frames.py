@@ -1,0 +1,195 @@
+"""Frames: reading, checking and converting image files and arrays to RGB uint8."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htnet.errors import FrameError
+from htnet.types import ByteArray, Frame
+
+#: Shortest side of a frame that can hold a usable face, px.
+MIN_SIDE = 16
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# In JPEG data 0xFF is followed by 0x00 (a stuffed byte) or D0..D7 (a restart) unless a marker starts.
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
+_FLOAT_TOLERANCE = 1e-4
+
+
+def read_frame(source: str | os.PathLike[str] | np.ndarray[Any, Any] | Frame) -> Frame:
+    """Read one frame as RGB uint8.
+
+    Args:
+        source: an image file, an array in RGB order, or a `Frame`. Arrays: (H, W), (H, W, 1),
+            (H, W, 3) or (H, W, 4); uint8, uint16 or float in 0..1. Grey is repeated in three
+            channels, 16-bit values are divided by 257 and rounded, and alpha is dropped, not
+            composited: what lies under transparent pixels stays visible. Files are turned as their
+            EXIF orientation says.
+
+    Returns:
+        The frame, pixels (H, W, 3) uint8 RGB.
+
+    Raises:
+        FrameError: the file is missing, a folder, empty, cut off, damaged or not an image; the array
+            has another shape or type, or holds NaN; or a side is under `MIN_SIDE` px.
+    """
+    if isinstance(source, Frame):
+        return Frame(_to_rgb_bytes(source.pixels, source.source), source.source)
+    if isinstance(source, np.ndarray):
+        return Frame(_to_rgb_bytes(source, "array"), "array")
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        return Frame(_to_rgb_bytes(_decode(_read_bytes(path), path), str(path)), str(path))
+    raise FrameError(f"A frame cannot be read from {type(source).__name__}; give an image file or a numpy array (RGB).")
+
+
+def check_pair(onset: Frame, apex: Frame) -> None:
+    """Check that two frames can be compared pixel by pixel.
+
+    Raises:
+        FrameError: their sizes differ.
+    """
+    if onset.size != apex.size:
+        (oh, ow), (ah, aw) = onset.size, apex.size
+        raise FrameError(
+            f"Onset {onset.source} is {ow}x{oh} px, but apex {apex.source} is {aw}x{ah} px; "
+            "give two frames of one video, at the same size."
+        )
+
+
+def to_gray(frame: Frame) -> ByteArray:
+    """Luma of a frame (ITU-R BT.601 weights, as OpenCV): (H, W) uint8."""
+    import cv2
+
+    return np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV's own log off stderr while our typed error, or a known warning, replaces it."""
+    import cv2
+
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _read_bytes(path: Path) -> bytes:
+    if path.is_dir():
+        raise FrameError(f"Frame {path} is a folder; name one image file in it.")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise FrameError(f"Frame {path} does not exist; check the path (now in {Path.cwd()}).") from None
+    except (OSError, ValueError) as error:
+        raise FrameError(f"Frame {path} cannot be read ({error}); check its path and permissions.") from error
+    if not data:
+        raise FrameError(f"Frame {path} is empty (0 bytes); extract or copy it again.")
+    return data
+
+
+def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
+    """Decode to RGB, refusing files that OpenCV would decode in part without a word."""
+    import cv2
+
+    damage = _damage(data)
+    if damage:
+        raise FrameError(f"Frame {path} is {damage}; extract or copy it again.")
+    # Not IMREAD_UNCHANGED: that ignores the EXIF orientation and returns palettes in other shapes.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    with quiet_opencv():
+        try:
+            pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+        except cv2.error:
+            pixels = None
+    if pixels is None:
+        raise FrameError(f"Frame {path} is not an image OpenCV can read, or is damaged; give a PNG or JPEG file.")
+    return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def _damage(data: bytes) -> str:
+    """What is wrong with the file's structure; empty when nothing is, or when the format is unknown."""
+    if data.startswith(_PNG_SIGNATURE):
+        return _png_damage(data)
+    if data.startswith(b"\xff\xd8"):
+        return "" if _jpeg_is_whole(data) else "a cut off JPEG file (no end marker)"
+    declared = 0
+    if data.startswith(b"BM") and len(data) >= 6:
+        declared = struct.unpack_from("<I", data, 2)[0]
+    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        declared = struct.unpack_from("<I", data, 4)[0] + 8
+    return f"cut off ({len(data)} of {declared} bytes)" if len(data) < declared else ""
+
+
+def _png_damage(data: bytes) -> str:
+    """Walk the chunks up to IEND; check the CRC of the critical ones (upper-case first letter)."""
+    at = len(_PNG_SIGNATURE)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        end = at + 12 + length
+        if end > len(data):
+            break
+        if kind[:1].isupper() and zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+            return f"a damaged PNG file (wrong checksum in chunk {kind.decode('latin-1')})"
+        if kind == b"IEND":
+            return ""
+        at = end
+    return "a cut off PNG file (no IEND chunk)"
+
+
+def _jpeg_is_whole(data: bytes) -> bool:
+    """Walk the segments to the end marker; an EXIF thumbnail's own end marker does not count."""
+    at = 2
+    while found := _JPEG_MARKER.search(data, at):
+        marker = found.group(1)[0]
+        at = found.end()
+        if marker == 0xD9:
+            return True
+        if marker != 0x01 and at + 2 <= len(data):  # all but TEM carry their length
+            at += struct.unpack_from(">H", data, at)[0]
+    return False
+
+
+def _to_rgb_bytes(pixels: np.ndarray[Any, Any], source: str) -> ByteArray:
+    """Check an array and bring it to (H, W, 3) uint8."""
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)):
+        raise FrameError(f"Frame {source} has shape {pixels.shape}; give (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).")
+    height, width = pixels.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise FrameError(f"Frame {source} is {width}x{height} px; give one with at least {MIN_SIDE} px on each side.")
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    return np.ascontiguousarray(_to_bytes(pixels[..., :3], source))
+
+
+def _to_bytes(pixels: np.ndarray[Any, Any], source: str) -> ByteArray:
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:
+        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if not np.issubdtype(pixels.dtype, np.floating):
+        raise FrameError(f"Frame {source} has type {pixels.dtype}; give uint8, uint16 or float in 0..1.")
+    bad = int((~np.isfinite(pixels)).sum())
+    if bad:
+        raise FrameError(f"Frame {source} holds {bad} NaN or infinite values; fill or drop them first.")
+    low, high = float(pixels.min()), float(pixels.max())
+    if low < -_FLOAT_TOLERANCE or high > 1 + _FLOAT_TOLERANCE:
+        raise FrameError(
+            f"Frame {source} is float with values {low:g}..{high:g}; give floats in 0..1 "
+            "(divide by 255 if they are bytes), or uint8."
+        )
+    return np.rint(np.clip(pixels.astype(np.float64), 0, 1) * 255).astype(np.uint8)

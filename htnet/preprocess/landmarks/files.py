@@ -1,0 +1,131 @@
+"""Points found earlier: CSV and JSON files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htnet.errors import InputError, LandmarkError, did_you_mean, refuse_unknown
+from htnet.preprocess.align import scale_points
+from htnet.types import POINT_NAMES, Frame, Landmarks
+
+#: Coordinate columns of a CSV file, in order.
+COLUMNS = tuple(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy")
+
+
+class PrecomputedLandmarks:
+    """Points of many samples from one file, looked up by the sample's name.
+
+    A CSV file has the columns ``sample``, ``left_eye_x``, ``left_eye_y``, ... ``right_mouth_y`` and, if
+    wanted, ``score``. A JSON file has ``{sample: [[x, y], five times]}``, or just five ``[x, y]`` that serve
+    for every sample.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, scale: float = 1.0) -> None:
+        """Read the file.
+
+        Args:
+            path: a .csv or .json file.
+            scale: side of the frames divided by side of the images the points were found on, e.g. 8 for
+                points on 28 px images and frames of 224 px; see `scale_points`.
+
+        Raises:
+            InputError: ``scale`` is not positive.
+            LandmarkError: the file is missing or not as described.
+        """
+        if not (math.isfinite(scale) and scale > 0):
+            raise InputError(f"scale is {scale!r}; give a positive number.")
+        self.path = Path(path)
+        self.scale = scale
+        self._common: Landmarks | None = None
+        self._samples: dict[str, Landmarks] = {}
+        if self.path.suffix.lower() == ".csv":
+            self._samples = _read_csv(self.path, scale)
+            return
+        content = _read_json(self.path)
+        if isinstance(content, dict):
+            self._samples = {
+                name: _landmarks(points, f"{self.path} (sample {name})", scale) for name, points in content.items()
+            }
+        else:
+            self._common = _landmarks(content, str(self.path), scale)
+
+    def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
+        """Points of ``sample``.
+
+        Raises:
+            LandmarkError: the file has none for it.
+        """
+        if self._common is not None:
+            return self._common
+        if sample not in self._samples:
+            cure = did_you_mean(sample, self._samples) if sample else "Give the sample's name."
+            raise LandmarkError(
+                f"{self.path} has no landmarks for sample {sample!r} (frame {frame.source}; "
+                f"{len(self._samples)} samples in the file). {cure[:500]}"
+            )
+        return self._samples[sample]
+
+
+def read_points_json(path: str | os.PathLike[str]) -> Landmarks:
+    """Read one face's points: a JSON list of five [x, y] in frame px, order `POINT_NAMES`.
+
+    Raises:
+        LandmarkError: the file is missing or holds something else.
+    """
+    return _landmarks(_read_json(Path(path)), str(path), 1.0)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise LandmarkError(f"Landmarks file {path} does not exist; check the path.") from None
+    except (OSError, ValueError) as error:
+        raise LandmarkError(f"Landmarks file {path} cannot be read ({error}); give a UTF-8 text file.") from error
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise LandmarkError(f"Landmarks file {path} is not JSON ({error}); give five [x, y].") from error
+
+
+def _landmarks(points: Any, source: str, scale: float, score: float | None = None) -> Landmarks:
+    try:
+        array = np.asarray(points, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise LandmarkError(
+            f"Landmarks in {source} are not numbers; give five [x, y] in the order {', '.join(POINT_NAMES)}."
+        ) from None
+    return Landmarks(scale_points(array, scale).astype(np.float32), source, score)
+
+
+def _read_csv(path: Path, scale: float) -> dict[str, Landmarks]:
+    rows = csv.DictReader(_read_text(path).splitlines())
+    header = rows.fieldnames or []
+    required = ("sample", *COLUMNS)
+    missing = [name for name in required if name not in header]
+    if missing:
+        raise LandmarkError(f"{path} lacks the columns {', '.join(missing)}; give {', '.join(required)}.")
+    refuse_unknown(header, (*required, "score"), f"column of {path}", LandmarkError)
+    found: dict[str, Landmarks] = {}
+    for row in rows:
+        place = f"{path} line {rows.line_num}"
+        name = row["sample"]
+        if name in found:
+            raise LandmarkError(f"{place} repeats sample {name!r}; keep one row per sample.")
+        try:
+            values = [float(row[column]) for column in COLUMNS]
+            score = float(row["score"]) if row.get("score") else None
+        except (TypeError, ValueError):
+            raise LandmarkError(f"{place} (sample {name!r}) has an empty cell or one that is no number.") from None
+        found[name] = _landmarks(np.reshape(values, (5, 2)), f"{path} (sample {name})", scale, score)
+    return found

@@ -1,0 +1,162 @@
+"""From two frames, or a published flow image, to the network's input."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from htnet.errors import FlowError, LandmarkError
+from htnet.preprocess.align import align_pair, scale_points, transform_points
+from htnet.preprocess.flow import compute_flow, flow_image, read_flow_image
+from htnet.preprocess.frames import check_pair, read_frame, to_gray
+from htnet.preprocess.landmarks import Landmarker, PrecomputedLandmarks
+from htnet.preprocess.regions import crop_regions, template_points
+from htnet.types import POINT_NAMES, ByteArray, FloatArray, Frame, Landmarks, ModelInput, PreprocessSpec
+
+FrameSource = str | os.PathLike[str] | np.ndarray[Any, Any] | Frame
+LandmarkSource = npt.ArrayLike | Landmarks | os.PathLike[str]
+
+#: Channel order of the flow images that `flow_image` makes and `flow_picture` takes (B, G, R of the files).
+PUBLISHED_CHANNELS = ("strain", "v", "u")
+#: How far outside the frame a point may lie, as a share of its sides: a corner of the mouth may be cut off.
+OUTSIDE = 0.25
+
+
+class Preprocessor:
+    """Makes network inputs as one `PreprocessSpec` says."""
+
+    def __init__(self, spec: PreprocessSpec, landmarker: Landmarker | None = None) -> None:
+        """Keep the settings.
+
+        Args:
+            spec: how frames become inputs.
+            landmarker: finds the points of frames that come without.
+        """
+        self.spec = spec
+        self.landmarker = landmarker
+
+    def pair(
+        self, onset: FrameSource, apex: FrameSource, landmarks: LandmarkSource | None = None, sample: str = ""
+    ) -> ModelInput:
+        """Input from an onset and an apex frame.
+
+        Args:
+            onset: the neutral frame; see `read_frame`.
+            apex: the frame of strongest expression, of the same size.
+            landmarks: five points in onset px, (5, 2), or a .csv or .json file of them; None to ask the
+                landmarker.
+            sample: identifier, to look points up by.
+
+        Returns:
+            The input, with the points, the flow on the aligned face and the flow image.
+
+        Raises:
+            FrameError: a frame cannot be used, or the sizes differ.
+            LandmarkError: there are no points and no landmarker, none were found, or they lie far outside
+                the frame or not like a face's.
+            FlowError: the flow cannot be computed.
+        """
+        first, second = read_frame(onset), read_frame(apex)
+        check_pair(first, second)
+        points = self._landmarks(first, landmarks, sample)
+        _check_inside(points, first.size, first.source)
+        face, face_apex, matrix = align_pair(first, second, points, self.spec)
+        flow = compute_flow(to_gray(face), to_gray(face_apex), self.spec.flow, dict(self.spec.flow_parameters))
+        picture = flow_image(flow, self.spec.size, self.spec.resize, PUBLISHED_CHANNELS)
+        mapped = scale_points(transform_points(matrix, points.points), self.spec.size / self.spec.face_size)
+        image, regions_at = self._network_image(picture, mapped)
+        return ModelInput(image, picture, regions_at, points, mapped.astype(np.float32), flow)
+
+    def flow_picture(
+        self,
+        image: str | os.PathLike[str] | ByteArray,
+        landmarks: LandmarkSource | None = None,
+        sample: str = "",
+    ) -> ModelInput:
+        """Input from a flow image in the published convention, used as it is.
+
+        Args:
+            image: a file, or (size, size, 3) uint8 BGR = strain, v, u.
+            landmarks: five points in px of the flow image, (5, 2), or a .csv or .json file of them. Used
+                only if the spec cuts regions at "landmarks"; without them the template's points serve, and
+                ``regions_at`` says so.
+            sample: identifier, to look points up by.
+
+        Returns:
+            The input, without points in frame px and without flow.
+
+        Raises:
+            FlowError: the image has another shape or type, or cannot be read.
+            LandmarkError: the points cannot be read or lie far outside the image.
+        """
+        if isinstance(image, (str, os.PathLike)):
+            picture, source = read_flow_image(image, self.spec.size), str(image)
+        else:
+            picture, source = _check_picture(image, self.spec.size), "flow image"
+        mapped = None
+        if landmarks is not None and self.spec.region_points == "landmarks":
+            size = (self.spec.size, self.spec.size)
+            given = _read_landmarks(landmarks, Frame(picture, source), sample)
+            _check_inside(given, size, source)
+            mapped = given.points
+        cut, regions_at = self._network_image(picture, mapped)
+        return ModelInput(cut, picture, regions_at, points=mapped)
+
+    def _landmarks(self, frame: Frame, landmarks: LandmarkSource | None, sample: str) -> Landmarks:
+        if landmarks is not None:
+            return _read_landmarks(landmarks, frame, sample)
+        if self.landmarker is None:
+            raise LandmarkError(
+                f"No landmarks for {frame.source}: give five [x, y] points, a .json or .csv file of them, or "
+                "build the Preprocessor with a landmarker, e.g. make_landmarker('yunet')."
+            )
+        return self.landmarker(frame, sample)
+
+    def _network_image(self, picture: ByteArray, mapped: npt.ArrayLike | None) -> tuple[FloatArray, str]:
+        """Order the channels and cut the regions: (3, size, size) float32, and where they were cut."""
+        order = [PUBLISHED_CHANNELS.index(name) for name in self.spec.channels]
+        channels = torch.from_numpy(np.ascontiguousarray(picture[..., order].transpose(2, 0, 1))).float()
+        if self.spec.region_points == "landmarks" and mapped is not None:
+            points, regions_at = torch.as_tensor(np.asarray(mapped, dtype=np.float32)), "landmarks"
+        else:
+            points, regions_at = template_points(self.spec), "template"
+        return crop_regions(channels[None], points, self.spec.layout)[0].numpy(), regions_at
+
+
+def _read_landmarks(landmarks: LandmarkSource, frame: Frame, sample: str) -> Landmarks:
+    if isinstance(landmarks, Landmarks):
+        return landmarks
+    if isinstance(landmarks, (str, os.PathLike)):
+        return PrecomputedLandmarks(landmarks)(frame, sample)
+    try:
+        points = np.asarray(landmarks, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise LandmarkError(
+            f"The landmarks given for {frame.source} are not numbers; give five [x, y] in the order "
+            f"{', '.join(POINT_NAMES)}."
+        ) from None
+    return Landmarks(points, f"the points given for {frame.source}")
+
+
+def _check_inside(landmarks: Landmarks, size: tuple[int, int], source: str) -> None:
+    height, width = size
+    for name, (x, y) in zip(POINT_NAMES, landmarks.points.tolist(), strict=True):
+        if not (-OUTSIDE * width <= x <= (1 + OUTSIDE) * width and -OUTSIDE * height <= y <= (1 + OUTSIDE) * height):
+            raise LandmarkError(
+                f"The point {name} from {landmarks.source} is at ({x:g}, {y:g}), far outside {source} "
+                f"({width}x{height} px); give pixels of this very image, x to the right and y downward."
+            )
+
+
+def _check_picture(image: Any, size: int) -> ByteArray:
+    shape, kind = getattr(image, "shape", None), getattr(image, "dtype", None)
+    if not isinstance(image, np.ndarray) or shape != (size, size, 3) or kind != np.uint8:
+        raise FlowError(
+            f"The flow image is {type(image).__name__} of shape {shape} and type {kind}; give a "
+            f"({size}, {size}, 3) uint8 array, BGR = strain, v, u."
+        )
+    return image

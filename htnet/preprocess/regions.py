@@ -1,0 +1,75 @@
+"""Regions: the mosaic of face parts that the network sees, cut from flow images in torch."""
+
+from __future__ import annotations
+
+import torch
+
+from htnet.errors import InputError, LandmarkError, did_you_mean
+from htnet.preprocess.align import scale_points
+from htnet.types import LAYOUTS, TEMPLATE_SIZE, PreprocessSpec
+
+# Places in POINT_NAMES: eyes over mouth corners; the nose is left out.
+_CORNERS = (0, 1, 3, 4)
+
+
+def template_points(spec: PreprocessSpec) -> torch.Tensor:
+    """The template in pixels of the flow image: (5, 2) float32, (x, y)."""
+    return torch.from_numpy(scale_points(spec.template, spec.size / TEMPLATE_SIZE)).float()
+
+
+def crop_regions(images: torch.Tensor, points: torch.Tensor, layout: str) -> torch.Tensor:
+    """Cut four patches around eyes and mouth corners and lay them out as one image of the same side.
+
+    With h = S // 4 each patch is S/2 px wide and starts h px before its point.
+
+    - "anatomical": mosaic [[left eye, right eye], [left mouth, right mouth]]; points are rounded, then moved
+      so that the patch lies inside the image.
+    - "reference": the published HTNet crop. Points are clipped to h..S-h, then truncated; x counts rows and
+      y columns (a transposition in the reference), so patch 1, cut around the right eye's point, shows the
+      lower left of the face, and the mosaic [[patch0, patch1], [patch3, patch4]] shows the left eye and left
+      lips over the right eye and right lips.
+    - "whole": the image itself.
+
+    Args:
+        images: (B, C, S, S), any type, S even and 4 or more.
+        points: (B, 5, 2), or (5, 2) for all images; (x, y) in px of the flow image, order `POINT_NAMES`.
+        layout: one of `LAYOUTS`.
+
+    Returns:
+        (B, C, S, S), same type and device; the input itself for "whole".
+
+    Raises:
+        InputError: an unknown layout, or images or points of the wrong shape.
+        LandmarkError: a point is NaN or infinite.
+    """
+    if layout not in LAYOUTS:
+        raise InputError(f"Unknown layout: {layout!r}. {did_you_mean(str(layout), LAYOUTS)}")
+    size = images.shape[-1]
+    if images.ndim != 4 or images.shape[-2] != size or size < 4 or size % 2:
+        raise InputError(f"Flow images have shape {tuple(images.shape)}; give (B, C, S, S), S even, 4 or more.")
+    if layout == "whole":
+        return images
+    if points.shape not in ((5, 2), (len(images), 5, 2)):
+        raise InputError(
+            f"Points have shape {tuple(points.shape)}; give (5, 2), or ({len(images)}, 5, 2) for these images."
+        )
+    index = _source_pixels(points.to(images.device), size, layout)
+    flat = images.flatten(2)
+    if points.ndim == 2:
+        return flat.index_select(2, index[0]).view_as(images)
+    return flat.gather(2, index[:, None].expand(-1, images.shape[1], -1)).view_as(images)
+
+
+def _source_pixels(points: torch.Tensor, size: int, layout: str) -> torch.Tensor:
+    """For each pixel of the mosaic, row by row, the flat index it is read from: (B or 1, S * S) int64."""
+    half, side = size // 4, size // 2
+    points = points.reshape(-1, 5, 2)[:, _CORNERS].double()
+    if not bool(torch.isfinite(points).all()):
+        raise LandmarkError("Points for the regions hold NaN or infinity; give finite pixels.")
+    if layout == "anatomical":
+        points = points.round()
+    start = points.clamp(half, size - side + half).long() - half  # clamp, then truncate: both are >= 0
+    x, y = start.view(-1, 2, 1, 2, 1, 2).unbind(-1)  # (B, mosaic row, 1, mosaic column, 1)
+    row, column = (x, y) if layout == "reference" else (y, x)
+    offset = torch.arange(side, device=points.device)
+    return ((row + offset.view(side, 1, 1)) * size + column + offset).reshape(-1, size * size)

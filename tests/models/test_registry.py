@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+import htnet
+from htnet.errors import DuplicateModelError, ModelError, UnknownModelError
+from htnet.models import HTNet, build_model, create_model, list_models, register_model
+from htnet.models import registry as registry_module
+
+
+@pytest.fixture
+def clean_registry(monkeypatch):
+    monkeypatch.setattr(registry_module, "_REGISTRY", dict(registry_module._REGISTRY))
+
+
+def test_presets():
+    assert {"htnet_base", "htnet_small", "htnet_tiny", "ststnet"} <= set(list_models())
+    assert list_models("htnet_*") == ["htnet_base", "htnet_small", "htnet_tiny"]
+    assert htnet.create_model("htnet_tiny").name == "htnet_tiny"
+
+
+def test_unknown_name_gives_nearest():
+    with pytest.raises(UnknownModelError, match="Did you mean .*'htnet_small'"):
+        create_model("htnet_smal")
+    with pytest.raises(UnknownModelError, match="Known: .*ststnet"):
+        create_model("zzz")
+
+
+def test_unknown_setting_is_refused():
+    with pytest.raises(ModelError, match=r"setting of htnet_tiny: 'num_class'.*'num_classes'"):
+        create_model("htnet_tiny", num_class=4)
+    with pytest.raises(ModelError, match="heads"):
+        create_model("ststnet", heads=2)
+
+
+def test_register_own(clean_registry):
+    register_model("mine", HTNet, dim=48, heads=4, block_repeats=(1, 1, 1))
+    assert create_model("mine").config.dim == 48
+    with pytest.raises(DuplicateModelError, match="'mine'"):
+        register_model("mine", HTNet)
+    with pytest.raises(ModelError, match="'depth'"):
+        register_model("other", HTNet, depth=3)
+    with pytest.raises(ModelError, match="EmotionModel"):
+        register_model("other", torch.nn.Linear)
+    assert "other" not in list_models()
+
+
+def test_rebuild_from_saved_config():
+    model = create_model("htnet_tiny", num_classes=4, mean=(1, 2, 3))
+    again = build_model("HTNet", model.config.to_dict(), "htnet_tiny")
+    assert again.config == model.config
+    assert again.name == "htnet_tiny"
+    again.load_state_dict(model.state_dict())
+    with pytest.raises(UnknownModelError, match="Did you mean 'HTNet'"):
+        build_model("HTNet2", {})

@@ -1,0 +1,328 @@
+"""Landmarkers: YuNet, face-alignment (stubbed), files and the template."""
+
+import hashlib
+import json
+import sys
+import types
+
+import cv2
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from htnet.errors import (
+    CorruptWeightsError,
+    InputError,
+    LandmarkError,
+    LowScoreError,
+    MissingExtraError,
+    MultipleFacesError,
+    NoFaceError,
+    WeightsError,
+)
+from htnet.preprocess import (
+    FaceAlignmentLandmarker,
+    PrecomputedLandmarks,
+    TemplateLandmarks,
+    YuNetLandmarker,
+    make_landmarker,
+    read_points_json,
+)
+from htnet.preprocess.landmarks import yunet
+from htnet.types import POINT_NAMES, TEMPLATE_28, Frame
+from tests.support.paths import COMPOSITE, SHARED, needs_shared
+
+MODEL = SHARED / "models" / "face_detection_yunet_2026may.onnx"
+needs_model = pytest.mark.skipif(not MODEL.is_file(), reason=f"needs {MODEL} (set HTNET_SHARED to its place)")
+
+# Eyes, nose, mouth corners of skimage's astronaut, px, read off the enlarged picture by eye.
+FACE = np.array([[203, 101], [246, 103], [223, 126], [203, 140], [244, 141]])
+FIVE = [[8.0, 9.0], [20.0, 9.5], [14.0, 15.0], [9.0, 20.0], [19.0, 21.0]]
+HEADER = "sample," + ",".join(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy")
+ROW = ",".join(str(v) for point in FIVE for v in point)
+BLANK = Frame(np.full((64, 64, 3), 127, np.uint8), "blank.png")
+
+
+@pytest.fixture(scope="module")
+def face():
+    return Frame(astronaut(), "astronaut.png")
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return YuNetLandmarker(MODEL)
+
+
+@needs_model
+def test_yunet_gives_image_left_first(detector, face):
+    found = detector(face)
+    assert found.source == "yunet"
+    assert found.score > 0.9
+    np.testing.assert_allclose(found.points, FACE, atol=6)
+
+
+@needs_model
+@pytest.mark.parametrize("side", [32, 64, 224, 640, 2000])
+@pytest.mark.parametrize("crop", [80, 113, 150])
+def test_yunet_finds_faces_that_fill_small_and_large_frames(detector, face, side, crop):
+    x0, y0 = 223 - crop // 2, 118 - crop // 2
+    cut = face.pixels[y0 : y0 + crop, x0 : x0 + crop]
+    smooth = cv2.INTER_AREA if side < crop else cv2.INTER_CUBIC
+    found = detector(Frame(cv2.resize(cut, (side, side), interpolation=smooth)))
+    assert found.score > 0.8
+    back = (found.points + 0.5) * crop / side - 0.5 + [x0, y0]
+    assert np.abs(back - FACE).mean() < 5  # of a face 113 px high
+
+
+@needs_model
+def test_yunet_maps_points_back_from_shrunk_frames_that_are_not_square(detector, face):
+    wide = np.zeros((1000, 2400, 3), np.uint8)
+    wide[200:712, 1500:2012] = face.pixels
+    error = detector(Frame(wide)).points - FACE - [1500, 200]
+    assert np.abs(error).mean() < 6  # the face was looked at 3.75 times smaller
+
+
+@needs_model
+def test_yunet_and_several_faces(detector, face):
+    pair = Frame(np.hstack([cv2.resize(face.pixels, None, fx=0.5, fy=0.5), face.pixels[:256]]), "two.png")
+    largest = detector(pair)
+    np.testing.assert_allclose(largest.points, FACE + np.array([256, 0]), atol=8)
+    with pytest.raises(MultipleFacesError, match=r"2 faces in two\.png; crop"):
+        YuNetLandmarker(MODEL, several="raise")(pair)
+    assert YuNetLandmarker(MODEL, several="raise")(face).score > 0.9
+
+
+@needs_model
+def test_yunet_without_a_face(detector, face):
+    with pytest.raises(NoFaceError, match=r"No face found in blank\.png \(64x64 px\).*template"):
+        detector(BLANK)
+    with pytest.raises(LowScoreError, match=r"astronaut\.png scores 0\.9\d, below min_score 0\.999"):
+        YuNetLandmarker(MODEL, min_score=0.999)(face)
+
+
+@needs_model
+def test_yunet_model_from_the_environment_is_loaded_once_and_late(monkeypatch, face):
+    monkeypatch.setenv("HTNET_YUNET_MODEL", "/nowhere/yunet.onnx")
+    landmarker = YuNetLandmarker()
+    with pytest.raises(WeightsError, match=r"nowhere.yunet\.onnx cannot be read.*HTNET_YUNET_MODEL"):
+        landmarker(face)
+    monkeypatch.setenv("HTNET_YUNET_MODEL", str(MODEL))
+    first = landmarker(face)
+    monkeypatch.setenv("HTNET_YUNET_MODEL", "/nowhere/yunet.onnx")
+    np.testing.assert_array_equal(landmarker(face).points, first.points)
+
+
+@needs_model
+def test_known_hash_is_the_shared_models():
+    assert hashlib.sha256(MODEL.read_bytes()).hexdigest() == yunet.YUNET_SHA256[MODEL.name]
+
+
+def test_yunet_refuses_an_unknown_model(tmp_path, face):
+    path = tmp_path / "yunet.onnx"
+    path.write_bytes(b"not a model")
+    digest = hashlib.sha256(b"not a model").hexdigest()
+    with pytest.raises(CorruptWeightsError) as caught:
+        YuNetLandmarker(path)(face)
+    for part in (str(path), digest, *yunet.YUNET_SHA256.values(), "Fetch the file again"):
+        assert part in str(caught.value)
+
+
+def test_yunet_from_the_hub_is_asked_for_as_set_and_checked(monkeypatch, tmp_path, face):
+    import huggingface_hub
+
+    asked = {}
+
+    def fetch(repo_id, filename, **settings):
+        asked.update(settings, repo_id=repo_id, filename=filename)
+        path = tmp_path / filename
+        path.write_bytes(b"tampered")
+        return str(path)
+
+    monkeypatch.delenv("HTNET_YUNET_MODEL", raising=False)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    with pytest.raises(CorruptWeightsError):
+        YuNetLandmarker(revision="abc", cache_dir=tmp_path, local_files_only=True)(face)
+    assert asked == {
+        "repo_id": "opencv/face_detection_yunet",
+        "filename": "face_detection_yunet_2023mar.onnx",
+        "revision": "abc",
+        "cache_dir": tmp_path,
+        "local_files_only": True,
+    }
+
+
+def test_yunet_without_a_model_says_how_to_get_one(monkeypatch, tmp_path, face):
+    monkeypatch.delenv("HTNET_YUNET_MODEL", raising=False)
+    with pytest.raises(WeightsError, match=r"opencv/face_detection_yunet.*HTNET_YUNET_MODEL"):
+        YuNetLandmarker(cache_dir=tmp_path, local_files_only=True)(face)
+
+
+@pytest.mark.parametrize("settings", [{"min_score": 1.5}, {"min_score": float("nan")}, {"several": "all"}])
+def test_yunet_checks_its_settings(settings):
+    with pytest.raises(InputError, match=next(iter(settings))):
+        YuNetLandmarker(**settings)
+
+
+def stub_face_alignment(monkeypatch, faces):
+    module = types.ModuleType("face_alignment")
+    module.LandmarksType = types.SimpleNamespace(TWO_D="2d")
+    module.built = []
+
+    class FaceAlignment:
+        def __init__(self, kind, *, device, flip_input):
+            module.built.append((kind, device))
+
+        def get_landmarks_from_image(self, image):
+            assert image.shape == (64, 64, 3)
+            return faces
+
+    module.FaceAlignment = FaceAlignment
+    monkeypatch.setitem(sys.modules, "face_alignment", module)
+    return module
+
+
+def test_face_alignment_points_are_reduced_to_five(monkeypatch):
+    points = np.random.default_rng().uniform(0, 20, (68, 2))
+    module = stub_face_alignment(monkeypatch, [points, points * 3])
+    landmarker = FaceAlignmentLandmarker("cuda:1")
+    assert module.built == []
+    found = landmarker(BLANK)
+    landmarker(BLANK)
+    assert module.built == [("2d", "cuda:1")]
+    large = points * 3
+    expected = [large[36:42].mean(0), large[42:48].mean(0), large[30], large[48], large[54]]
+    np.testing.assert_allclose(found.points, expected, rtol=1e-5)
+    assert (found.source, found.score) == ("face-alignment", None)
+    with pytest.raises(MultipleFacesError, match="2 faces in blank"):
+        FaceAlignmentLandmarker(several="raise")(BLANK)
+
+
+@pytest.mark.parametrize("faces", [None, []])
+def test_face_alignment_without_a_face(monkeypatch, faces):
+    stub_face_alignment(monkeypatch, faces)
+    with pytest.raises(NoFaceError, match="blank"):
+        FaceAlignmentLandmarker()(BLANK)
+
+
+def test_face_alignment_with_other_points_is_refused(monkeypatch):
+    stub_face_alignment(monkeypatch, [np.zeros((98, 2))])
+    with pytest.raises(LandmarkError, match=r"\(98, 2\)"):
+        FaceAlignmentLandmarker()(BLANK)
+
+
+def test_face_alignment_missing_prints_the_pip_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "face_alignment", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'htnet\[face-alignment\]'"):
+        FaceAlignmentLandmarker()
+
+
+def test_csv_of_many_samples(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text(f"{HEADER},score\ns1,{ROW},0.75\ns2,{ROW.replace('8.0', '7.5')},\n")
+    landmarks = PrecomputedLandmarks(path)
+    first, second = landmarks(BLANK, "s1"), landmarks(BLANK, "s2")
+    np.testing.assert_allclose(first.points, FIVE)
+    assert (first.score, second.score) == (0.75, None)
+    assert second.points[0, 0] == 7.5
+    assert "points.csv" in first.source
+    with pytest.raises(LandmarkError, match=r"points\.csv has no landmarks for sample 's11'.*Did you mean 's1'"):
+        landmarks(BLANK, "s11")
+    with pytest.raises(LandmarkError, match="Give the sample's name"):
+        landmarks(BLANK)
+
+
+def test_scale_moves_points_to_larger_frames(tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text(f"{HEADER}\ns1,{ROW}\n")
+    scaled = PrecomputedLandmarks(path, scale=8)(BLANK, "s1").points
+    np.testing.assert_allclose(scaled, np.array(FIVE) * 8)
+    for scale in (0, -1, float("nan")):
+        with pytest.raises(InputError, match="scale"):
+            PrecomputedLandmarks(path, scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{HEADER},mouth\ns1,{ROW},3\n", "Unknown column of .*'mouth'"),
+        (f"{HEADER.replace(',nose_y', '')}\n", "lacks the columns nose_y"),
+        ("", "lacks the columns sample, left_eye_x"),
+        (f"{HEADER}\ns1,{ROW}\ns1,{ROW}\n", "line 3 repeats sample 's1'"),
+        (f"{HEADER}\ns1,{ROW.replace('15.0', 'x')}\n", r"line 2 \(sample 's1'\)"),
+        (f"{HEADER}\ns1,1,2\n", r"line 2 \(sample 's1'\)"),
+        (f"{HEADER}\ns1,{ROW.replace('15.0', 'nan')}\n", "NaN"),
+    ],
+)
+def test_broken_csv_is_refused(tmp_path, text, message):
+    path = tmp_path / "points.csv"
+    path.write_text(text)
+    with pytest.raises(LandmarkError, match=message):
+        PrecomputedLandmarks(path)
+
+
+def test_json_of_one_face_and_of_many(tmp_path):
+    one, many = tmp_path / "one.json", tmp_path / "many.json"
+    one.write_text(json.dumps(FIVE))
+    many.write_text(json.dumps({"s1": FIVE}))
+    np.testing.assert_allclose(read_points_json(one).points, FIVE)
+    assert read_points_json(str(one)).source == str(one)
+    np.testing.assert_allclose(PrecomputedLandmarks(one)(BLANK, "any").points, FIVE)
+    np.testing.assert_allclose(PrecomputedLandmarks(many)(BLANK, "s1").points, FIVE)
+    with pytest.raises(LandmarkError, match="'s2'"):
+        PrecomputedLandmarks(many)(BLANK, "s2")
+    with pytest.raises(LandmarkError, match=r"not numbers|shape"):
+        read_points_json(many)
+
+
+@pytest.mark.parametrize("text", ["{", "[[1, 2]]", '"points"', "[[1, 2], [3]]", "null", '{"s1": [[1, 2]]}'])
+def test_broken_json_is_refused(tmp_path, text):
+    path = tmp_path / "points.json"
+    path.write_text(text)
+    for read in (read_points_json, PrecomputedLandmarks):
+        with pytest.raises(LandmarkError, match=r"points\.json"):
+            read(path)
+
+
+def test_missing_and_binary_files_are_refused(tmp_path):
+    binary = tmp_path / "points.json"
+    binary.write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(LandmarkError, match="cannot be read"):
+        read_points_json(binary)
+    for name in ("gone.json", "gone.csv"):
+        with pytest.raises(LandmarkError, match=rf"{name} does not exist"):
+            PrecomputedLandmarks(tmp_path / name)
+
+
+def test_template_is_stretched_over_the_frame():
+    points = TemplateLandmarks()(Frame(np.zeros((56, 280, 3), np.uint8))).points
+    expected = np.array(TEMPLATE_28) * [10, 2] + [4.5, 0.5]
+    np.testing.assert_allclose(points, expected, rtol=1e-5)
+    assert TemplateLandmarks()(BLANK).source == "template"
+    for bad in (TEMPLATE_28[:4], [[1, 2], [3]], [[float("nan"), 1]] * 5):
+        with pytest.raises(LandmarkError):
+            TemplateLandmarks(bad)
+
+
+def test_make_landmarker(tmp_path, monkeypatch):
+    path = tmp_path / "points.json"
+    path.write_text(json.dumps(FIVE))
+    stub_face_alignment(monkeypatch, [])
+    assert isinstance(make_landmarker("yunet"), YuNetLandmarker)
+    assert make_landmarker("yunet:models/y.onnx").model == "models/y.onnx"
+    assert isinstance(make_landmarker("template"), TemplateLandmarks)
+    assert isinstance(make_landmarker("face-alignment"), FaceAlignmentLandmarker)
+    assert isinstance(make_landmarker(str(path)), PrecomputedLandmarks)
+    with pytest.raises(InputError, match=r"'yunnet'\. Did you mean 'yunet'"):
+        make_landmarker("yunnet")
+    for text in ("", "yunet:", "points.txt"):
+        with pytest.raises(InputError, match="Unknown landmarks"):
+            make_landmarker(text)
+
+
+@needs_shared
+def test_published_points_are_read():
+    yunet_points = PrecomputedLandmarks(COMPOSITE / "landmarks_yunet_224px.csv")(BLANK, "sub01_EP02_01f")
+    assert yunet_points.score == pytest.approx(0.949)
+    np.testing.assert_allclose(yunet_points.points[0], [58.55, 57.69], rtol=1e-5)
+    mtcnn = PrecomputedLandmarks(COMPOSITE / "landmarks_mtcnn_28px.csv")(BLANK, "sub01_EP02_01f")
+    np.testing.assert_allclose(mtcnn.points[4], [20, 21])
