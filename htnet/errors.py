@@ -107,9 +107,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return "Known: " + (", ".join(names) or "none") + "."
 
 
-def refuse_unknown(
-    given: Iterable[str], known: Iterable[str], what: str, error: type[HtnetError] = InputError
-) -> None:
+def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str, error: type[HtnetError] = InputError) -> None:
     """Raise ``error`` if a name in ``given`` is not in ``known``.
 
     Args:

@@ -1,0 +1,7 @@
+"""Evaluation that nobody can accuse of leakage."""
+
+from htnet.evaluation.loso import loso
+from htnet.evaluation.protocols import LEAKING, PROTOCOLS
+from htnet.evaluation.report import LosoResult, SampleResult
+
+__all__ = ["LEAKING", "PROTOCOLS", "LosoResult", "SampleResult", "loso"]

@@ -1,0 +1,16 @@
+"""Trained weights: load them in one line, save and publish your own."""
+
+from htnet.hub.folder import read_config, save_pretrained
+from htnet.hub.publish import push_to_hub
+from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained
+from htnet.hub.weights import load_pretrained
+
+__all__ = [
+    "PretrainedSpec",
+    "find_pretrained",
+    "list_pretrained",
+    "load_pretrained",
+    "push_to_hub",
+    "read_config",
+    "save_pretrained",
+]

@@ -44,9 +44,7 @@ class ModelConfig:
             values = tuple(float(x) for x in getattr(self, name))
             object.__setattr__(self, name, values)
             if len(values) != self.channels:
-                raise ModelError(
-                    f"{name} has {len(values)} values for {self.channels} channels; give one each."
-                )
+                raise ModelError(f"{name} has {len(values)} values for {self.channels} channels; give one each.")
         if any(not s > 0 for s in self.std):
             raise ModelError(f"std is {self.std}; give positive numbers.")
 

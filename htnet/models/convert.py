@@ -65,9 +65,7 @@ def _need(state: Mapping[str, Tensor], key: str) -> Tensor:
     return state[key]
 
 
-def _refusal(
-    state: Mapping[str, Tensor], missing: list[str], kind: str, unexpected: list[str] | None = None
-) -> str:
+def _refusal(state: Mapping[str, Tensor], missing: list[str], kind: str, unexpected: list[str] | None = None) -> str:
     def some(keys: list[str]) -> str:
         shown = ", ".join(keys[:12])
         return f"{len(keys)}: {shown}{', ...' if len(keys) > 12 else ''}" if keys else "none"
@@ -113,8 +111,7 @@ def _infer_htnet(state: Mapping[str, Tensor], heads: int | None) -> HTNetConfig:
         heads = fits[0]
     elif heads not in fits:
         raise CheckpointError(
-            f"heads={heads} does not fit this checkpoint: inner width {inner} for dim {dim} allows "
-            f"{_listed(fits)}."
+            f"heads={heads} does not fit this checkpoint: inner width {inner} for dim {dim} allows {_listed(fits)}."
         )
     return HTNetConfig(
         image_size=patch * side * 2 ** (hierarchies - 1),
@@ -148,9 +145,7 @@ def _load(model: EmotionModel, state: State) -> EmotionModel:
         if value.shape != own[key].shape
     ]
     if wrong:
-        raise CheckpointError(
-            "This checkpoint has tensors of unexpected shape: " + "; ".join(wrong[:8]) + "."
-        )
+        raise CheckpointError("This checkpoint has tensors of unexpected shape: " + "; ".join(wrong[:8]) + ".")
     model.load_state_dict(state)
     return model.eval()
 
@@ -171,12 +166,7 @@ def _convert_htnet(state: Mapping[str, Tensor], heads: int | None) -> HTNet:
             ours[base + "qk.weight"], ours[base + "v.weight"] = value[: 2 * third], value[2 * third :]
             continue
         # 1x1 convolutions and channel norms become linear layers and LayerNorms.
-        if (
-            name in shapes
-            and value.numel() == shapes[name].numel()
-            and value.ndim == 4
-            and "conv" not in name
-        ):
+        if name in shapes and value.numel() == shapes[name].numel() and value.ndim == 4 and "conv" not in name:
             value = value.reshape(shapes[name])
         ours[name] = value
     model = HTNet(config)
@@ -186,9 +176,7 @@ def _convert_htnet(state: Mapping[str, Tensor], heads: int | None) -> HTNet:
 
 def _convert_ststnet(state: Mapping[str, Tensor], heads: int | None) -> STSTNet:
     if heads is not None:
-        raise CheckpointError(
-            f"heads={heads} was given, but this checkpoint is an STSTNet, which has no attention."
-        )
+        raise CheckpointError(f"heads={heads} was given, but this checkpoint is an STSTNet, which has no attention.")
     filters = tuple(_need(state, f"conv{i}.weight").shape[0] for i in (1, 2, 3))
     classes, flat = _need(state, "fc.weight").shape
     side = math.isqrt(flat // sum(filters))
@@ -256,11 +244,7 @@ def convert_checkpoint(path: str | PathLike[str], heads: int | None = None) -> E
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
             break
-    if (
-        not isinstance(content, Mapping)
-        or not all(isinstance(v, Tensor) for v in content.values())
-        or not content
-    ):
+    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()) or not content:
         raise CheckpointError(f"{path} holds {type(content).__name__}, not a state dict of tensors.")
     try:
         return convert_state(content, heads)

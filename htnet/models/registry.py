@@ -117,17 +117,35 @@ def create_model(name: str, **overrides: Any) -> EmotionModel:
     return model
 
 
+def build_model(architecture: str, config: Mapping[str, Any], name: str | None = None) -> EmotionModel:
+    """Rebuild a model from what was saved with its weights.
+
+    Args:
+        architecture: class name, as ``type(model).__name__``.
+        config: every field of its config.
+        name: what the model calls itself.
+
+    Raises:
+        UnknownModelError: no registered model has that class.
+        ModelError: a field is unknown or impossible.
+    """
+    entries = {entry.model_class.__name__: entry for entry in _REGISTRY.values()}
+    if architecture not in entries:
+        raise UnknownModelError(
+            f"Unknown architecture: {architecture!r}. {did_you_mean(architecture, entries)} "
+            "A class of your own must be registered first: htnet.models.register_model."
+        )
+    model_class = entries[architecture].model_class
+    model = model_class(_build_config(ModelEntry(name or architecture, model_class), config))
+    model.name = name or model.name
+    return model
+
+
 _WHOLE = PreprocessSpec(layout="whole")
 
-register_model(
-    "htnet_base", HTNet, description="the published setting: 256 wide, (2, 2, 10), 139.6 M parameters"
-)
-register_model(
-    "htnet_small", HTNet, dim=64, heads=4, block_repeats=(1, 1, 2), description="64 wide, (1, 1, 2), 2.1 M"
-)
+register_model("htnet_base", HTNet, description="the published setting: 256 wide, (2, 2, 10), 139.6 M parameters")
+register_model("htnet_small", HTNet, dim=64, heads=4, block_repeats=(1, 1, 2), description="64 wide, (1, 1, 2), 2.1 M")
 register_model(
     "htnet_tiny", HTNet, dim=32, heads=2, block_repeats=(1, 1, 1), description="32 wide, (1, 1, 1), for tests"
 )
-register_model(
-    "ststnet", STSTNet, spec=_WHOLE, description="three shallow streams over the whole face, 1.7 k"
-)
+register_model("ststnet", STSTNet, spec=_WHOLE, description="three shallow streams over the whole face, 1.7 k")

@@ -1,0 +1,36 @@
+# Each target makes its own virtual environment and installs what it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test lint types docs ci clean
+
+demo: $(STAMP)
+	$(BIN)/htnet demo --out out/demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir out/site
+
+ci: lint types test docs
+
+# A CPU build carries the local version +cpu. Where pip can give one it is taken, so that the
+# gigabytes of a CUDA build are not fetched; elsewhere pip's own choice is as good as any.
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "torch==2.13.0+cpu" || $(BIN)/python -m pip install --quiet "torch>=2.4"
+	$(BIN)/python -m pip install --quiet --editable ".[dev,docs]"
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) out

@@ -1,0 +1,117 @@
+"""A run folder that survives interruption: one atomic file a finished fold."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from htnet.errors import RunError
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old or the new content, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def to_json(content: Any) -> str:
+    """Stable JSON text: same content, same bytes."""
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """CSV text with a header line."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+class RunStore:
+    """The folder of one evaluation run.
+
+    Layout: ``run.json`` (what is run), ``folds/seed-S/FOLD.json`` (one a finished fold),
+    ``partial/`` (state of unfinished folds), and at the end ``predictions.csv`` and
+    ``summary.json``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Use ``root``; nothing is written yet."""
+        self.root = root
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder.
+
+        Raises:
+            RunError: another process works in it.
+        """
+        # The lock is the operating system's: a killed process leaves none behind.
+        from filelock import Timeout
+        from huggingface_hub.utils import WeakFileLock
+
+        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            with WeakFileLock(self.root / ".lock", timeout=2.0):
+                yield
+        except Timeout as error:
+            raise RunError(
+                f"Another process is running in {self.root}. Wait for it, or choose another --out."
+            ) from error
+
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Start the run, or take up one with the same settings.
+
+        Raises:
+            RunError: the folder holds a run with other settings, which must not be mixed.
+        """
+        text = to_json(settings)
+        path = self.root / "run.json"
+        if not path.is_file():
+            write_atomic(path, text)
+            return
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} cannot be read ({error}). Delete {self.root} or choose another --out.") from error
+        wanted = json.loads(text)
+        differ = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+        if differ:
+            raise RunError(
+                f"{self.root} holds a run with another {', '.join(differ)}; results of the two must not be mixed. "
+                "Choose another --out, or delete that folder."
+            )
+
+    def fold_path(self, seed: int, fold: str) -> Path:
+        """File of a finished fold."""
+        return self.root / "folds" / f"seed-{seed}" / f"{fold}.json"
+
+    def partial_path(self, seed: int, fold: str, stage: str) -> Path:
+        """File of the state of an unfinished training."""
+        return self.root / "partial" / f"seed-{seed}-{fold}-{stage}.pt"
+
+    def read_fold(self, seed: int, fold: str) -> dict[str, Any] | None:
+        """Result of a fold, None if it is not finished."""
+        path = self.fold_path(seed, fold)
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise RunError(f"{path} is damaged ({error}). Delete it; the fold will be run again.") from error
+
+    def write_fold(self, seed: int, fold: str, result: Mapping[str, Any]) -> None:
+        """Keep the result of a finished fold."""
+        write_atomic(self.fold_path(seed, fold), to_json(result))

@@ -1,0 +1,64 @@
+"""The card that goes with trained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def model_card(config: Mapping[str, Any]) -> str:
+    """Markdown card with the Hub's YAML header.
+
+    Args:
+        config: content of the weights folder's ``config.json``.
+    """
+    training, spec = config["training"], config["preprocess"]
+    licence = training.get("licence", "not stated")
+    rows = [
+        ("Architecture", f"{config['architecture']} ({config['model']})"),
+        ("Classes", ", ".join(config["labels"])),
+        ("Data", training.get("dataset", "not stated")),
+        ("Samples", training.get("samples", "not stated")),
+        ("Subjects", training.get("subjects", "not stated")),
+        ("Protocol", training.get("protocol", "not stated")),
+        ("Recipe", (config["recipe"] or {}).get("name", "not stated")),
+        ("Source", training.get("source", f"htnet {config['htnet']}")),
+        ("Terms of use", licence),
+    ]
+    lines = [
+        "---",
+        "library_name: htnet",
+        "license: other",
+        f"license_name: {'research-only' if 'research' in licence else 'see-card'}",
+        "pipeline_tag: image-classification",
+        "tags:",
+        "- micro-expression",
+        "- optical-flow",
+        "---",
+        "",
+        f"# {config['model']} for facial micro-expressions",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in rows),
+        "",
+        "## Input",
+        "",
+        f"Flow by {spec['flow']} from onset to apex on a {spec['face_size']} px face warped by one similarity to "
+        f"the template points; channels {', '.join(spec['channels'])}, {spec['size']} px, each scaled to 0..255 per "
+        f"image; regions: {spec['layout']}, cut at the {spec['region_points']} points. `config.json` holds the whole "
+        "specification, and htnet applies it.",
+        "",
+    ]
+    if metrics := training.get("metrics"):
+        lines += ["## Metrics", "", "| | |", "|---|---|"]
+        lines += [f"| {name} | {value:.4f} |" for name, value in metrics.items()]
+        lines += [""]
+    lines += [
+        "## Limits",
+        "",
+        "Trained on posed or induced expressions of few people in laboratories. The answer is a guess about facial "
+        "movement, not about what somebody feels, and not fit for decisions about people.",
+        "",
+    ]
+    return "\n".join(lines)

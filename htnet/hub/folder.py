@@ -1,0 +1,163 @@
+"""The weights folder: ``model.safetensors``, ``config.json`` and a ``README.md`` card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from htnet._version import __version__
+from htnet.errors import CorruptWeightsError, HtnetError, WeightsError
+from htnet.hub.card import model_card
+from htnet.models import EmotionModel, build_model
+from htnet.types import PreprocessSpec
+
+FORMAT = 1
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+CARD_FILE = "README.md"
+FILES = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _slow(file)
+
+
+def _slow(file: Any) -> str:
+    found = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        found.update(chunk)
+    return found.hexdigest()
+
+
+def save_pretrained(
+    model: EmotionModel,
+    folder: str | PathLike[str],
+    *,
+    recipe: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a weights folder.
+
+    Args:
+        model: a model whose ``preprocess_spec`` and ``labels`` say how it is to be used.
+        folder: where; made if needed.
+        recipe: how it was trained.
+        training: what it was trained on: any of ``dataset``, ``samples``, ``subjects``, ``protocol``,
+            ``metrics``, ``licence``, ``source``.
+
+    Returns:
+        The folder.
+
+    Raises:
+        WeightsError: the model has no preprocessing spec.
+    """
+    from safetensors.torch import save_file
+
+    if model.preprocess_spec is None:
+        raise WeightsError(
+            "This model does not say how its input is made. Set model.preprocess_spec to the PreprocessSpec it "
+            "was trained with, then save."
+        )
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    save_file(state, str(folder / WEIGHTS_FILE), metadata={"format": "pt"})
+    config = {
+        "format": FORMAT,
+        "htnet": __version__,
+        "architecture": type(model).__name__,
+        "model": model.name,
+        "config": model.config.to_dict(),
+        "labels": list(model.labels),
+        "preprocess": model.preprocess_spec.to_dict(),
+        "recipe": dict(recipe) if recipe else None,
+        "training": dict(training or {}),
+        "weights": {"file": WEIGHTS_FILE, "sha256": sha256_of(folder / WEIGHTS_FILE)},
+    }
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    (folder / CARD_FILE).write_text(model_card(config), "utf-8")
+    return folder
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read and check the ``config.json`` of a weights folder.
+
+    Raises:
+        WeightsError: missing, no JSON, of a newer format, or without a needed field.
+    """
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"{path.parent} is no weights folder: it has no {CONFIG_FILE}. Give a folder written by htnet train "
+            "or htnet convert."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise CorruptWeightsError(f"{path} cannot be read ({error}). Get or train the weights again.") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        found = config.get("format") if isinstance(config, dict) else None
+        raise WeightsError(f"{path} has format {found!r}; htnet {__version__} reads format {FORMAT}.")
+    needed = ("architecture", "config", "labels", "preprocess", "weights")
+    if missing := [key for key in needed if key not in config]:
+        raise WeightsError(f"{path} lacks {', '.join(missing)}: it does not say how the weights are to be used.")
+    return config
+
+
+def load_files(
+    config_path: Path,
+    weights_path: Path,
+    *,
+    sha256: str | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> EmotionModel:
+    """Build the model of a weights folder.
+
+    Args:
+        config_path: its ``config.json``.
+        weights_path: its ``model.safetensors``.
+        sha256: what the weights must hash to besides what the config says.
+        device: where the model goes.
+        dtype: floating-point type it is turned into; float32 unless given.
+
+    Returns:
+        The model in eval mode, with ``labels`` and ``preprocess_spec``.
+
+    Raises:
+        CorruptWeightsError: the weights are not those that the config or the registry names.
+        WeightsError: the folder is not as documented.
+    """
+    from safetensors.torch import load_file
+
+    config = read_config(config_path)
+    if not weights_path.is_file():
+        raise WeightsError(f"No weights at {weights_path}. Get or train them again.")
+    found = sha256_of(weights_path)
+    for expected in (config["weights"].get("sha256"), sha256):
+        if expected is not None and found != expected:
+            raise CorruptWeightsError(
+                f"{weights_path} is damaged or was replaced: its SHA-256 is {found}, expected {expected}. "
+                "Delete that file and load again."
+            )
+    try:
+        model = build_model(config["architecture"], config["config"], config.get("model"))
+        model.load_state_dict(load_file(str(weights_path)))
+        model.preprocess_spec = PreprocessSpec.from_dict(config["preprocess"])
+    except HtnetError:
+        raise
+    except Exception as error:
+        raise CorruptWeightsError(f"{weights_path} does not fit {config_path}: {error}") from error
+    if len(config["labels"]) != model.config.num_classes:
+        raise WeightsError(
+            f"{config_path} names {len(config['labels'])} labels for {model.config.num_classes} classes."
+        )
+    model.labels = tuple(config["labels"])
+    return model.to(device=device, dtype=dtype).eval()

@@ -1,0 +1,122 @@
+"""Pretrained weights that htnet knows by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from htnet.errors import UnknownWeightsError, did_you_mean
+
+#: Environment variable that replaces the namespace of registered Hub repositories.
+NAMESPACE_VARIABLE = "HTNET_HUB_NAMESPACE"
+DEFAULT_NAMESPACE = "htnet"
+
+RESEARCH_ONLY = "non-commercial research only (trained on licensed research data)"
+
+
+@dataclass(frozen=True)
+class PretrainedSpec:
+    """Trained weights under a name.
+
+    Attributes:
+        name: what `htnet.load_pretrained` takes.
+        model: registered model.
+        description: one line for lists.
+        dataset: what they were trained on.
+        protocol: how they were trained and how the metrics were obtained.
+        licence: terms of use of the weights.
+        published: whether they can be had today.
+        bundled: whether they ship inside the package; otherwise they live on the Hub.
+        repository: name of the Hub repository, without namespace.
+        revision: Hub revision.
+        sha256: SHA-256 of ``model.safetensors``, None for weights not published yet.
+        metrics: name to value, measured by ``protocol``.
+        commands: shell commands that train and publish them.
+    """
+
+    name: str
+    model: str
+    description: str
+    dataset: str
+    protocol: str
+    licence: str = RESEARCH_ONLY
+    published: bool = False
+    bundled: bool = False
+    repository: str = ""
+    revision: str = "main"
+    sha256: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()
+
+    @property
+    def repo_id(self) -> str:
+        """Hub repository, ``namespace/repository``."""
+        return f"{os.environ.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE}/{self.repository or self.name}"
+
+    @property
+    def folder(self) -> Path:
+        """Folder of bundled weights."""
+        return Path(__file__).parent.parent / "assets" / "weights" / self.name
+
+
+_SPECS = (
+    PretrainedSpec(
+        name="composite",
+        model="htnet_small",
+        description="HTNet, 64 wide, on the MEGC 2019 composite set; ships with htnet",
+        dataset="MEGC 2019 composite set: CASME II, SAMM, SMIC; 442 samples, 68 subjects",
+        protocol="trained on all samples by the default recipe; metrics by leave-one-subject-out, last epoch",
+        published=True,
+        bundled=True,
+    ),
+    PretrainedSpec(
+        name="composite-base",
+        model="htnet_base",
+        description="HTNet in the published size (139.6 M parameters) on the composite set",
+        dataset="MEGC 2019 composite set: CASME II, SAMM, SMIC; 442 samples, 68 subjects",
+        protocol="trained on all samples by the default recipe",
+        repository="composite-base",
+        commands=(
+            "htnet train --data COMPOSITE_DIR --model htnet_base --recipe default --out weights/composite-base",
+            "htnet push weights/composite-base composite-base",
+        ),
+    ),
+    PretrainedSpec(
+        name="casme3",
+        model="htnet_small",
+        description="HTNet, 64 wide, on CAS(ME)^3 part A",
+        dataset="CAS(ME)^3 part A: 687 samples, 87 subjects",
+        protocol="trained on all samples by the default recipe",
+        repository="casme3",
+        commands=(
+            "htnet prepare casme3 --root CASME3_DIR --out casme3-flow",
+            "htnet train --data casme3-flow --model htnet_small --recipe default --out weights/casme3",
+            "htnet push weights/casme3 casme3",
+        ),
+    ),
+)
+_REGISTRY: Mapping[str, PretrainedSpec] = {spec.name: spec for spec in _SPECS}
+
+
+def list_pretrained(published_only: bool = False) -> list[PretrainedSpec]:
+    """All registered weights, in the order of their names.
+
+    Args:
+        published_only: leave out those that nobody has published yet.
+    """
+    return [s for _, s in sorted(_REGISTRY.items()) if s.published or not published_only]
+
+
+def find_pretrained(name: str) -> PretrainedSpec | None:
+    """The entry of a registered name, None for any other."""
+    return _REGISTRY.get(name)
+
+
+def unknown_weights(name: str) -> UnknownWeightsError:
+    """The error for a name that is neither registered, nor a folder, nor a Hub repository."""
+    return UnknownWeightsError(
+        f"Unknown weights: {name!r}. {did_you_mean(name, _REGISTRY)} A folder made by htnet train "
+        "(./weights) or a Hub repository (owner/repo) works too."
+    )

@@ -1,0 +1,132 @@
+"""Loading trained weights by name, folder or Hub repository."""
+
+from __future__ import annotations
+
+import re
+from os import PathLike
+from pathlib import Path
+
+import torch
+
+from htnet.errors import WeightsError, WeightsNotPublishedError
+from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files
+from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained, unknown_weights
+from htnet.models import EmotionModel
+
+_REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def load_pretrained(
+    name: str | PathLike[str],
+    *,
+    revision: str | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> EmotionModel:
+    """Load a trained model.
+
+    Args:
+        name: a registered name (see `list_pretrained`), a weights folder, or a Hub repository
+            ``owner/repo``; looked up in this order. Write ``./composite`` for a folder whose name is
+            registered.
+        revision: branch, tag or commit of the Hub repository.
+        cache_dir: cache of the Hub client; its own default unless given.
+        local_files_only: use the cache only, never the network.
+        token: Hub token for private repositories.
+        device: where the model goes.
+        dtype: floating-point type; float32 unless given.
+
+    Returns:
+        The model in eval mode, with ``labels`` and ``preprocess_spec``.
+
+    Raises:
+        UnknownWeightsError: the name is nothing of the three.
+        WeightsNotPublishedError: registered, but nobody has published them.
+        CorruptWeightsError: a file is not what its hash says.
+        WeightsError: the weights cannot be had or read.
+    """
+    spec = find_pretrained(name) if isinstance(name, str) else None
+    if (spec is None and Path(name).is_dir()) or (spec is not None and spec.bundled):
+        folder = spec.folder if spec is not None else Path(name)
+        if revision is not None:
+            raise WeightsError(f"revision={revision!r} was given, but {name} lies on this machine. Leave it out.")
+        sha256 = spec.sha256 if spec is not None else None
+        model = load_files(folder / CONFIG_FILE, folder / WEIGHTS_FILE, sha256=sha256, device=device, dtype=dtype)
+    else:
+        if spec is None and not _REPO_ID.fullmatch(str(name)):
+            raise unknown_weights(str(name))
+        repo_id = spec.repo_id if spec is not None else str(name)
+        revision = revision or (spec.revision if spec is not None else None)
+        try:
+            config, weights = _download(repo_id, revision, cache_dir, local_files_only, token)
+        except WeightsError as error:
+            if spec is not None and not spec.published:
+                raise _not_published(spec, str(error)) from error
+            raise
+        model = load_files(
+            config, weights, sha256=spec.sha256 if spec is not None else None, device=device, dtype=dtype
+        )
+    return model
+
+
+def _not_published(spec: PretrainedSpec, reason: str) -> WeightsNotPublishedError:
+    ready = ", ".join(repr(s.name) for s in list_pretrained(published_only=True))
+    commands = "\n".join(f"  {command}" for command in spec.commands)
+    return WeightsNotPublishedError(
+        f"The weights {spec.name!r} ({spec.description}) are not published yet. Weights that load today: {ready}.\n"
+        f"To train and publish these (set HTNET_HUB_NAMESPACE to your Hub name):\n{commands}\n"
+        f"The same call works as soon as {spec.repo_id} exists. What was tried: {reason}"
+    )
+
+
+def _download(
+    repo_id: str,
+    revision: str | None,
+    cache_dir: str | PathLike[str] | None,
+    local_files_only: bool,
+    token: str | bool | None,
+) -> tuple[Path, Path]:
+    """Config and weights of a Hub repository, both of one commit, through the real client."""
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+
+    unreachable = ""
+    if not local_files_only:
+        try:
+            revision = HfApi(token=token).model_info(repo_id, revision=revision, timeout=10.0).sha or revision
+        except RepositoryNotFoundError as error:
+            raise WeightsError(
+                f"The Hub has no repository {repo_id} that you may read. Check the name, or give token= if it is "
+                "private."
+            ) from error
+        except HfHubHTTPError as error:
+            raise WeightsError(f"The Hub refused {repo_id} at revision {revision!r}: {error}") from error
+        except (OfflineModeIsEnabled, OSError, RuntimeError) as error:
+            unreachable = f"the Hub cannot be reached ({type(error).__name__}: {error})"
+        except Exception as error:  # the client's transport errors share no public base class
+            unreachable = f"the Hub cannot be reached ({type(error).__name__}: {error})"
+    try:
+        found = [
+            Path(
+                hf_hub_download(
+                    repo_id,
+                    file,
+                    revision=revision,
+                    cache_dir=cache_dir,
+                    local_files_only=local_files_only or bool(unreachable),
+                    token=token,
+                )
+            )
+            for file in (CONFIG_FILE, WEIGHTS_FILE)
+        ]
+    except Exception as error:
+        why = unreachable or str(error).strip().splitlines()[0]
+        where = "are not in the local cache" if local_files_only or unreachable else "could not be downloaded"
+        raise WeightsError(
+            f"{CONFIG_FILE} and {WEIGHTS_FILE} of {repo_id} {where}: {why}. Load them once with a connection, "
+            "or give a folder."
+        ) from error
+    return found[0], found[1]

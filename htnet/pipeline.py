@@ -1,0 +1,191 @@
+"""From frames to a prediction: the whole way in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from os import PathLike
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from htnet.data import Manifest, Sample
+from htnet.errors import HtnetError, ManifestError, WeightsError
+from htnet.hub import load_pretrained
+from htnet.models import EmotionModel
+from htnet.preprocess import FrameSource, Landmarker, Preprocessor, make_landmarker
+from htnet.types import ByteArray, Landmarks, ModelInput, Prediction
+
+#: Five points as an array, or where to get them: a landmarker, its name, or a file of points.
+LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
+
+#: Called with a sample and what went wrong with it.
+OnError = Callable[[Sample, HtnetError], None]
+
+
+class Predictor:
+    """A model with the preprocessing it was trained with."""
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | EmotionModel = "composite",
+        *,
+        landmarks: str | PathLike[str] | Landmarker = "yunet",
+        device: str | torch.device = "cpu",
+    ) -> None:
+        """Load the model.
+
+        Args:
+            model: for `htnet.load_pretrained`, or a loaded model.
+            landmarks: finds the points of frames given without: a landmarker, or a name or file for
+                `htnet.preprocess.make_landmarker`. Built only when a frame needs it.
+            device: where the model runs.
+
+        Raises:
+            WeightsError: the model cannot be loaded, or does not say how its input is made.
+        """
+        self.name = str(model) if not isinstance(model, EmotionModel) else model.name
+        self.model = model if isinstance(model, EmotionModel) else load_pretrained(model)
+        self.model = self.model.to(device).eval()
+        if self.model.preprocess_spec is None:
+            raise WeightsError(
+                f"{self.name} does not say how its input is made. Set model.preprocess_spec to the PreprocessSpec "
+                "it was trained with."
+            )
+        self._landmarks = landmarks
+        self._preprocessor = Preprocessor(self.model.preprocess_spec)
+
+    def pair(
+        self,
+        onset: FrameSource,
+        apex: FrameSource,
+        landmarks: npt.ArrayLike | Landmarks | PathLike[str] | None = None,
+        sample: str = "",
+    ) -> Prediction:
+        """Predict from two frames.
+
+        Args:
+            onset: the neutral frame: a file or an RGB array.
+            apex: the frame of strongest expression, of the same size.
+            landmarks: five (x, y) in onset px, or a file of them; found by the landmarker unless given.
+            sample: identifier.
+
+        Raises:
+            FrameError, LandmarkError, FlowError: the frames cannot be used.
+        """
+        return self._answer([(sample, None, self._pair_input(onset, apex, landmarks, sample))])[0]
+
+    def flow(self, image: str | PathLike[str] | ByteArray, sample: str = "") -> Prediction:
+        """Predict from a flow image in the published convention, used as it is.
+
+        Args:
+            image: a file, or (size, size, 3) uint8 BGR = strain, v, u of the whole face.
+            sample: identifier.
+
+        Raises:
+            FlowError: the image cannot be used.
+        """
+        return self._answer([(sample, None, self._preprocessor.flow_picture(image, sample=sample))])[0]
+
+    def manifest(
+        self, manifest: Manifest | Iterable[Sample], *, batch_size: int = 64, on_error: OnError | None = None
+    ) -> Iterator[Prediction]:
+        """Predict all samples of a manifest, in its order.
+
+        A sample's frames are used when it has them, its flow image otherwise.
+
+        Args:
+            manifest: the samples; labels are optional and become ``truth``.
+            batch_size: samples that go through the model together.
+            on_error: called with each sample that cannot be read, which is then left out; without it
+                the first error ends the iteration.
+
+        Yields:
+            One prediction a sample.
+
+        Raises:
+            HtnetError: a sample cannot be read; the message names it.
+        """
+        inputs = self._inputs(iter(manifest), on_error)
+        while batch := list(islice(inputs, batch_size)):
+            yield from self._answer(batch)
+
+    def _inputs(
+        self, samples: Iterator[Sample], on_error: OnError | None
+    ) -> Iterator[tuple[str, str | None, ModelInput]]:
+        for sample in samples:
+            try:
+                yield sample.sample, sample.label, self._sample_input(sample)
+            except HtnetError as error:
+                named = type(error)(f"Sample {sample.sample!r}: {error}")
+                if on_error is None:
+                    raise named from error
+                on_error(sample, named)
+
+    def _sample_input(self, sample: Sample) -> ModelInput:
+        if sample.onset is not None and sample.apex is not None:
+            return self._pair_input(sample.onset, sample.apex, sample.landmarks, sample.sample)
+        if sample.flow is None:
+            raise ManifestError("it has neither onset and apex frames nor a flow image. Give one of the two.")
+        return self._preprocessor.flow_picture(sample.flow, sample.landmarks, sample.sample)
+
+    def _pair_input(
+        self,
+        onset: FrameSource,
+        apex: FrameSource,
+        landmarks: npt.ArrayLike | Landmarks | PathLike[str] | None,
+        sample: str,
+    ) -> ModelInput:
+        if landmarks is None and self._preprocessor.landmarker is None:
+            self._preprocessor.landmarker = (
+                make_landmarker(self._landmarks) if isinstance(self._landmarks, (str, PathLike)) else self._landmarks
+            )
+        return self._preprocessor.pair(onset, apex, landmarks, sample)
+
+    @torch.no_grad()
+    def _answer(self, batch: list[tuple[str, str | None, ModelInput]]) -> list[Prediction]:
+        parameter = next(self.model.parameters())
+        stacked = torch.from_numpy(np.stack([made.image for _, _, made in batch]))
+        scores = self.model(stacked.to(device=parameter.device, dtype=parameter.dtype))
+        labels = self.model.labels
+        return [
+            Prediction(
+                label=labels[int(np.argmax(p))],
+                probabilities=dict(zip(labels, p, strict=True)),
+                model=self.name,
+                input=made,
+                sample=sample,
+                truth=truth,
+            )
+            for (sample, truth, made), p in zip(batch, scores.float().softmax(dim=1).tolist(), strict=True)
+        ]
+
+
+def predict(
+    onset: FrameSource,
+    apex: FrameSource,
+    *,
+    model: str | PathLike[str] | EmotionModel = "composite",
+    landmarks: LandmarkChoice = "yunet",
+    device: str | torch.device = "cpu",
+) -> Prediction:
+    """Recognise the emotion between two frames.
+
+    Args:
+        onset: the neutral frame: a file or an (H, W, 3) RGB array.
+        apex: the frame of strongest expression, of the same size.
+        model: registered weights, a weights folder, a Hub repository or a loaded model.
+        landmarks: "yunet", "face-alignment", "template" (only for faces cropped as the training images
+            are), a file of points, a landmarker, or five (x, y) points in onset px.
+        device: where the model runs.
+
+    Returns:
+        Label, probabilities, and the landmarks and flow they came from.
+
+    Raises:
+        HtnetError: the frames, the points or the weights cannot be used; the message says what to do.
+    """
+    if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
+        return Predictor(model, landmarks=landmarks, device=device).pair(onset, apex)
+    return Predictor(model, device=device).pair(onset, apex, landmarks)

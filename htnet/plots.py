@@ -1,0 +1,69 @@
+"""Pictures of a prediction and of an evaluation (needs the extra ``plots``)."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htnet.optional import require
+from htnet.preprocess import FrameSource, read_frame
+from htnet.types import Prediction
+
+_PURPOSE = "Drawing"
+
+
+def plot_prediction(prediction: Prediction, onset: FrameSource, apex: FrameSource, path: str | PathLike[str]) -> Path:
+    """Save a picture: both frames, the landmarks, the flow, the network's input, the probabilities.
+
+    Args:
+        prediction: the answer for this pair.
+        onset: its onset frame.
+        apex: its apex frame.
+        path: picture file (.png, .pdf, ...).
+
+    Returns:
+        The path.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    figure_class = require("matplotlib.figure", "plots", _PURPOSE).Figure
+    figure = figure_class(figsize=(15, 3.4), layout="constrained")
+    axes = figure.subplots(1, 5, width_ratios=[1, 1, 1, 1, 1.3])
+    for axis, source, title in ((axes[0], onset, "onset"), (axes[1], apex, "apex")):
+        axis.imshow(read_frame(source).pixels)
+        axis.set_title(title)
+    if prediction.landmarks is not None:
+        axes[0].scatter(*prediction.landmarks.points.T, s=14, c="#ff2d55")
+    _draw_flow(axes[2], prediction)
+    # BGR = strain, v, u; shown as the published RGB = u, v, strain.
+    axes[3].imshow(prediction.input.flow_image[..., ::-1], interpolation="nearest")
+    axes[3].set_title("flow image (u, v, strain)")
+    names = list(prediction.probabilities)
+    values = [prediction.probabilities[n] for n in names]
+    colours = ["#0a84ff" if n == prediction.label else "#c7c7cc" for n in names]
+    axes[4].barh(names[::-1], values[::-1], color=colours[::-1])
+    axes[4].set_xlim(0, 1)
+    axes[4].set_title(f"{prediction.label} ({prediction.probabilities[prediction.label]:.2f})")
+    for axis in axes[:4]:
+        axis.set_axis_off()
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def _draw_flow(axis: Any, prediction: Prediction) -> None:
+    if prediction.flow is None:
+        axis.set_title("no flow field")
+        return
+    u, v = prediction.flow.uv
+    step = max(1, u.shape[0] // 20)
+    grid = np.arange(step // 2, u.shape[0], step)
+    length = np.hypot(u, v)
+    axis.imshow(length, cmap="magma")
+    axis.quiver(grid, grid, u[grid][:, grid], v[grid][:, grid], angles="xy", color="white")
+    axis.set_title(f"flow, up to {length.max():.2f} px")

@@ -1,0 +1,191 @@
+"""The training loop: deterministic, and resumable at every epoch."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from htnet.models import EmotionModel, create_model
+from htnet.preprocess import crop_regions
+from htnet.training.augment import augment
+from htnet.training.recipe import Recipe
+from htnet.training.tensors import FlowSet
+
+#: Called after each epoch with (epoch counted from 1, model); what it returns is kept.
+OnEpoch = Callable[[int, EmotionModel], Any]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the state of an unfinished training is kept.
+
+    Attributes:
+        path: file; removed when training ends.
+        every: least number of seconds between two writes.
+    """
+
+    path: Path
+    every: float = 60.0
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Run with PyTorch's global generators seeded, and put them back afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def train_model(
+    name: str,
+    data: FlowSet,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    settings: dict[str, Any] | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[EmotionModel, list[Any]]:
+    """Build a model and train it.
+
+    The result depends on the seed, the data, the recipe and the number of threads only: not on what
+    ran before, nor on how often it was interrupted and resumed.
+
+    Args:
+        name: registered model.
+        data: training set.
+        recipe: how to train.
+        seed: of weights, order, augmentation and dropout.
+        device: where to train.
+        settings: overrides of the model's config.
+        on_epoch: called after each epoch with the model in eval mode; its results are returned.
+        checkpoint: where to keep the state, to resume from if it exists already.
+
+    Returns:
+        The model in eval mode, and what ``on_epoch`` returned for each epoch.
+    """
+    device = torch.device(device)
+    settings = dict(settings or {})
+    data = data.to(device)
+    mean, std = data.statistics()
+    if recipe.standardize:
+        settings |= {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
+    with seeded(seed, device):
+        model = create_model(name, **settings).to(device)
+        optimizer, scheduler = _optimizer(model, recipe, steps=_steps(len(data), recipe))
+        state = _Progress(model, optimizer, scheduler, device)
+        if checkpoint is not None:
+            state.load(checkpoint.path)
+        written = time.monotonic()
+        while state.epoch < recipe.epochs:
+            _epoch(model, data, recipe, optimizer, scheduler, mean, std)
+            state.epoch += 1
+            model.eval()
+            if on_epoch is not None:
+                state.records.append(on_epoch(state.epoch, model))
+            if checkpoint is not None and time.monotonic() - written >= checkpoint.every:
+                state.save(checkpoint.path)
+                written = time.monotonic()
+    if checkpoint is not None:
+        checkpoint.path.unlink(missing_ok=True)
+    return model.eval(), state.records
+
+
+@torch.no_grad()
+def predict_set(model: EmotionModel, data: FlowSet, batch_size: int = 256) -> Tensor:
+    """Class probabilities (N, num_classes), float32 on the CPU, of a set without augmentation."""
+    model.eval()
+    device = next(model.parameters()).device
+    chunks = data.inputs().to(device).split(batch_size)
+    return torch.cat([model(chunk).softmax(dim=1) for chunk in chunks]).float().cpu()
+
+
+def _steps(samples: int, recipe: Recipe) -> int:
+    return recipe.epochs * -(-samples // recipe.batch_size)
+
+
+def _optimizer(
+    model: EmotionModel, recipe: Recipe, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    optimizer = kind(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    if recipe.schedule == "constant":
+        return optimizer, None
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps)
+
+
+def _epoch(
+    model: EmotionModel,
+    data: FlowSet,
+    recipe: Recipe,
+    optimizer: torch.optim.Optimizer,
+    scheduler: torch.optim.lr_scheduler.LRScheduler | None,
+    mean: Tensor,
+    std: Tensor,
+) -> None:
+    model.train()
+    order = torch.randperm(len(data)) if recipe.shuffle else torch.arange(len(data))
+    for batch in order.to(data.images.device).split(recipe.batch_size):
+        images, points = data.images[batch].float(), data.points[batch]
+        if recipe.augmentation is not None:
+            images, points = augment(images, points, recipe.augmentation, mean, std, data.u_channel)
+        loss = F.cross_entropy(model(crop_regions(images, points, data.spec.layout)), data.labels[batch])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+
+
+class _Progress:
+    """Everything a training needs to go on where it stopped."""
+
+    def __init__(
+        self,
+        model: EmotionModel,
+        optimizer: torch.optim.Optimizer,
+        scheduler: torch.optim.lr_scheduler.LRScheduler | None,
+        device: torch.device,
+    ) -> None:
+        self.model, self.optimizer, self.scheduler, self.device = model, optimizer, scheduler, device
+        self.epoch = 0
+        self.records: list[Any] = []
+
+    def save(self, path: Path) -> None:
+        state = {
+            "epoch": self.epoch,
+            "records": self.records,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".tmp")
+        torch.save(state, partial)
+        os.replace(partial, path)
+
+    def load(self, path: Path) -> None:
+        if not path.is_file():
+            return
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        self.epoch, self.records = state["epoch"], state["records"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler:
+            self.scheduler.load_state_dict(state["scheduler"])
+        torch.set_rng_state(state["rng"])
+        if state["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(state["cuda_rng"], self.device)

@@ -1,0 +1,157 @@
+"""Training recipes: small frozen presets, changed by name or from a JSON file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from htnet.errors import RecipeError, did_you_mean, refuse_unknown
+
+OPTIMIZERS = ("adamw", "adam")
+SCHEDULES = ("constant", "onecycle")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a flow image that keep its class; strengths in units named below.
+
+    Attributes:
+        mirror: probability of mirroring the face left to right, with u negated.
+        shift: largest shift of the face in x and in y, px of the flow image.
+        gain: each channel is multiplied by 1 ± gain about its mean, uniformly.
+        offset: each channel is moved by ± offset, uniformly, in standard deviations.
+        noise: standard deviation of Gaussian noise, in standard deviations of the channel.
+    """
+
+    mirror: float = 0.5
+    shift: int = 2
+    gain: float = 0.2
+    offset: float = 0.2
+    noise: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        if not 0 <= self.mirror <= 1:
+            raise RecipeError(f"mirror is {self.mirror!r}; give a probability in [0, 1].")
+        if not isinstance(self.shift, int) or self.shift < 0:
+            raise RecipeError(f"shift is {self.shift!r}; give a whole number of px, 0 or more.")
+        for name in ("gain", "offset", "noise"):
+            if getattr(self, name) < 0:
+                raise RecipeError(f"{name} is {getattr(self, name)!r}; give 0 or more.")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained. The loss is cross-entropy.
+
+    Attributes:
+        name: for reports.
+        optimizer: "adamw" or "adam".
+        lr: learning rate; the peak for "onecycle".
+        weight_decay: weight decay (decoupled for "adamw").
+        schedule: "constant", or "onecycle" (PyTorch's OneCycleLR over all steps).
+        epochs: passes over the training set.
+        batch_size: samples a step; the last batch of an epoch may be smaller.
+        shuffle: new order every epoch.
+        standardize: put the training set's per-channel mean and deviation into the model.
+        augmentation: random changes, or None.
+    """
+
+    name: str = "default"
+    optimizer: str = "adamw"
+    lr: float = 5e-4
+    weight_decay: float = 0.05
+    schedule: str = "onecycle"
+    epochs: int = 30
+    batch_size: int = 64
+    shuffle: bool = True
+    standardize: bool = True
+    augmentation: Augmentation | None = dataclasses.field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for name, value, allowed in (
+            ("optimizer", self.optimizer, OPTIMIZERS),
+            ("schedule", self.schedule, SCHEDULES),
+        ):
+            if value not in allowed:
+                raise RecipeError(f"{name} is {value!r}. {did_you_mean(str(value), allowed)}")
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise RecipeError(f"{name} is {value!r}; give a whole number of 1 or more.")
+        if not self.lr > 0:
+            raise RecipeError(f"lr is {self.lr!r}; give a positive number.")
+        if self.weight_decay < 0:
+            raise RecipeError(f"weight_decay is {self.weight_decay!r}; give 0 or more.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, the inverse of `from_dict`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
+        """Rebuild a recipe; unknown fields are refused."""
+        refuse_unknown(data, [f.name for f in dataclasses.fields(cls)], "recipe field", RecipeError)
+        values = dict(data)
+        augmentation = values.get("augmentation")
+        if isinstance(augmentation, Mapping):
+            known = [f.name for f in dataclasses.fields(Augmentation)]
+            refuse_unknown(augmentation, known, "augmentation field", RecipeError)
+            values["augmentation"] = Augmentation(**augmentation)
+        return cls(**values)
+
+
+#: "reference": the published hyper-parameters of HTNet; "default": ours.
+RECIPES: Mapping[str, Recipe] = {
+    "default": Recipe(),
+    "reference": Recipe(
+        name="reference",
+        optimizer="adam",
+        lr=5e-5,
+        weight_decay=0.0,
+        schedule="constant",
+        epochs=800,
+        batch_size=256,
+        shuffle=False,
+        standardize=False,
+        augmentation=None,
+    ),
+}
+
+
+def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
+    """A recipe by name, from a JSON file, or as it is.
+
+    Args:
+        recipe: "default", "reference", a path to a ``.json`` file with fields of `Recipe`, or a
+            `Recipe`.
+        **changes: fields to change (``epochs=5``).
+
+    Returns:
+        The recipe.
+
+    Raises:
+        RecipeError: unknown name or field, or an impossible value.
+    """
+    if isinstance(recipe, Recipe):
+        found = recipe
+    elif str(recipe) in RECIPES:
+        found = RECIPES[str(recipe)]
+    elif str(recipe).endswith(".json"):
+        try:
+            found = Recipe.from_dict({"name": Path(recipe).stem, **json.loads(Path(recipe).read_text("utf-8"))})
+        except FileNotFoundError as error:
+            raise RecipeError(f"No recipe file at {recipe}.") from error
+        except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{recipe} is not a JSON object of recipe fields: {error}") from error
+    else:
+        raise RecipeError(
+            f"Unknown recipe: {str(recipe)!r}. {did_you_mean(str(recipe), RECIPES)} A path to a .json file works too."
+        )
+    refuse_unknown(changes, [f.name for f in dataclasses.fields(Recipe)], "recipe field", RecipeError)
+    return dataclasses.replace(found, **changes)

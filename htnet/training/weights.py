@@ -1,0 +1,80 @@
+"""Training on a whole manifest, into a weights folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from htnet.data import Manifest
+from htnet.errors import WeightsError
+from htnet.hub import save_pretrained
+from htnet.models import EmotionModel
+from htnet.training.loop import Checkpoint, train_model
+from htnet.training.recipe import Recipe, get_recipe
+from htnet.training.tensors import FlowSet
+
+RESEARCH_ONLY = "non-commercial research only"
+
+
+def train_weights(
+    manifest: Manifest,
+    data: FlowSet,
+    out: str | PathLike[str],
+    *,
+    model: str = "htnet_small",
+    recipe: str | Recipe = "default",
+    seed: int = 0,
+    device: str = "cpu",
+    settings: dict[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    on_epoch: Any = None,
+) -> EmotionModel:
+    """Train on all samples and write a weights folder; an interrupted training goes on.
+
+    Args:
+        manifest: the samples.
+        data: the same samples as tensors.
+        out: weights folder.
+        model: registered model name.
+        recipe: how to train.
+        seed: of everything random.
+        device: where to train.
+        settings: overrides of the model's config.
+        training: what the card says besides: ``licence``, ``metrics``, ``dataset``, ...
+        on_epoch: called after each epoch with (epoch, model), for a progress bar.
+
+    Returns:
+        The model in eval mode.
+
+    Raises:
+        WeightsError: manifest and data do not belong together.
+    """
+    if len(manifest) != len(data):
+        raise WeightsError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
+    recipe, out = get_recipe(recipe), Path(out)
+    settings = {**(settings or {}), "num_classes": len(manifest.classes)}
+    trained, _ = train_model(
+        model,
+        data,
+        recipe,
+        seed=seed,
+        device=device,
+        settings=settings,
+        on_epoch=on_epoch,
+        checkpoint=Checkpoint(out / ".training.pt"),
+    )
+    trained.labels = manifest.classes
+    trained.preprocess_spec = data.spec
+    described = {
+        "dataset": ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "own manifest",
+        "samples": len(manifest),
+        "subjects": len(manifest.subjects),
+        "protocol": "trained on all samples; the last epoch, nothing was selected",
+        "licence": RESEARCH_ONLY,
+        "seed": seed,
+        **(training or {}),
+    }
+    save_pretrained(trained, out, recipe=recipe.to_dict(), training=described)
+    return trained

@@ -1,0 +1,93 @@
+"""Rules of the house that code can check."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import htnet
+
+PACKAGE = Path(htnet.__file__).parent
+
+#: What each part may import from. Lower parts know nothing of higher ones.
+BASE = {"_version", "errors", "types", "optional"}
+LOW = {"kernels", "preprocess", "data", "metrics"}
+ALLOWED = {
+    **{part: BASE - {"optional"} for part in ("errors", "types", "optional", "_version")},
+    **{part: BASE | {part} for part in LOW},
+    "models": BASE | {"kernels", "models"},
+    "hub": BASE | {"models", "hub"},
+}
+_MIDDLE = {"training", "pipeline", "export", "plots", "prepare"}
+for _part in _MIDDLE:
+    ALLOWED[_part] = BASE | LOW | {"models", "hub", _part}
+ALLOWED["evaluation"] = BASE | LOW | _MIDDLE | {"models", "hub", "evaluation"}
+ALLOWED["cli"] = ALLOWED["evaluation"] | {"cli"}
+ALLOWED["__main__"] = {"cli"}
+
+
+def imports_of(path):
+    """Parts of htnet that a file imports, inside functions too; type-checking imports count."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write absolute imports"
+            names = [node.module]
+            if node.module == "htnet":
+                names = [f"htnet.{alias.name}" for alias in node.names]
+        for name in names:
+            if name.startswith("htnet."):
+                yield name.split(".")[1]
+
+
+def part_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+SOURCES = [p for p in sorted(PACKAGE.rglob("*.py")) if p != PACKAGE / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_downward_only(path):
+    part = part_of(path)
+    assert part in ALLOWED, f"{path} belongs to no layer; add it to the table"
+    # The version is read from the package itself by parts that write it into files.
+    wrong = {name for name in imports_of(path) if name not in ALLOWED[part] and name != "__version__"}
+    assert not wrong, f"{path} imports {wrong}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_stay_small(path):
+    assert len(path.read_text("utf-8").splitlines()) <= 400, f"{path} asks to be split"
+
+
+HEAVY = ("cv2", "matplotlib", "triton", "ray", "face_alignment", "huggingface_hub", "safetensors")
+
+
+@pytest.mark.parametrize("module", ["htnet", "htnet.models", "htnet.preprocess", "htnet.kernels", "htnet.data"])
+def test_import_stays_light(module):
+    code = f"import torch, sys; before = set(sys.modules); import {module}; print(*(set(sys.modules) - before))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert module in loaded
+    assert not [name for name in loaded if name.split(".")[0] in HEAVY]
+
+
+def test_public_names_exist():
+    for name in htnet.__all__:
+        assert getattr(htnet, name) is not None
+    assert set(htnet.__all__) <= set(dir(htnet))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = htnet.no_such_name
+
+
+def test_a_missing_extra_prints_the_pip_command(monkeypatch):
+    from htnet.errors import MissingExtraError
+    from htnet.optional import require
+
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'htnet\[plots\]'"):
+        require("matplotlib", "plots", "Drawing")
