@@ -139,7 +139,9 @@ class Predictor:
     ) -> ModelInput:
         if landmarks is None and self._preprocessor.landmarker is None:
             self._preprocessor.landmarker = (
-                make_landmarker(self._landmarks) if isinstance(self._landmarks, (str, PathLike)) else self._landmarks
+                make_landmarker(str(self._landmarks))
+                if isinstance(self._landmarks, (str, PathLike))
+                else self._landmarks
             )
         return self._preprocessor.pair(onset, apex, landmarks, sample)
 

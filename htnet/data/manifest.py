@@ -185,8 +185,8 @@ def read_manifest(
         if "flow" not in paths and "onset" not in paths:
             raise ManifestError(f"{path} line {line}: sample {name!r} has neither onset and apex nor flow; give one.")
         missing += [f"line {line}, {c}: {p}" for c, p in paths.items() if check_files and not p.is_file()]
-        texts = {c: row.get(c, "") for c in ("dataset", "subject")}
-        samples.append(Sample(sample=name, label=row.get("label") or None, **texts, **paths))
+        label = row.get("label") or None
+        samples.append(Sample(name, row.get("dataset", ""), row.get("subject", ""), label, **paths))
     if missing:
         some = "; ".join(missing[:5]) + ("; ..." if len(missing) > 5 else "")
         raise ManifestError(f"{path} names {len(missing)} file(s) that do not exist: {some}. Correct the paths.")

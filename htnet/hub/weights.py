@@ -115,7 +115,7 @@ def _download(
                     repo_id,
                     file,
                     revision=revision,
-                    cache_dir=cache_dir,
+                    cache_dir=None if cache_dir is None else Path(cache_dir),
                     local_files_only=local_files_only or bool(unreachable),
                     token=token,
                 )

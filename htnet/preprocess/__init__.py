@@ -12,13 +12,16 @@ from htnet.preprocess.landmarks import (
     make_landmarker,
     read_points_json,
 )
-from htnet.preprocess.preprocessor import Preprocessor
+from htnet.preprocess.preprocessor import PUBLISHED_CHANNELS, FrameSource, LandmarkSource, Preprocessor
 from htnet.preprocess.regions import crop_regions, template_points
 from htnet.preprocess.tvl1 import tvl1_flow
 from htnet.preprocess.warp import displace
 
 __all__ = [
+    "PUBLISHED_CHANNELS",
     "FaceAlignmentLandmarker",
+    "FrameSource",
+    "LandmarkSource",
     "Landmarker",
     "PrecomputedLandmarks",
     "Preprocessor",

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from htnet.data import Manifest, Sample
-from htnet.errors import ManifestError
+from htnet.errors import HtnetError, ManifestError
 from htnet.preprocess import (
+    PUBLISHED_CHANNELS,
     Landmarker,
     Preprocessor,
     crop_regions,
@@ -99,31 +100,39 @@ def load_flow_set(
         FrameError, FlowError, LandmarkError: a sample that cannot be read; the message names it.
     """
     preprocessor = Preprocessor(spec, landmarker)
-    template = template_points(spec)
     images, places = [], []
     for sample in progress(manifest.samples):
-        if sample.flow is not None:
-            image = read_flow_image(sample.flow, spec.size)
-            image = image[..., [("strain", "v", "u").index(c) for c in spec.channels]]
-            place = template
-            if spec.region_points == "landmarks":
-                place = torch.from_numpy(_flow_points(sample, image, landmarker))
-        else:
-            made = preprocessor.pair(sample.onset, sample.apex, landmarks=sample.landmarks, sample=sample.sample)
-            image, place = made.flow_image, torch.from_numpy(made.points)
-        images.append(torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1))
-        places.append(place.float())
+        image, place = _read(sample, preprocessor)
+        order = [PUBLISHED_CHANNELS.index(name) for name in spec.channels]
+        images.append(torch.from_numpy(np.ascontiguousarray(image[..., order])).permute(2, 0, 1))
+        places.append(template_points(spec) if place is None else torch.from_numpy(place))
     if not images:
         raise ManifestError(f"{manifest.source} holds no samples.")
     return FlowSet(torch.stack(images).contiguous(), torch.stack(places), torch.from_numpy(manifest.labels()), spec)
 
 
-def _flow_points(sample: Sample, image: ByteArray, landmarker: Landmarker | None) -> FloatArray:
+def _read(sample: Sample, preprocessor: Preprocessor) -> tuple[ByteArray, FloatArray | None]:
+    """Flow image of a sample in the published order; its points in px of that image, None for the template's."""
+    try:
+        if sample.flow is not None:
+            image = read_flow_image(sample.flow, preprocessor.spec.size)
+            return image, _flow_points(sample, image, preprocessor)
+        if sample.onset is None or sample.apex is None:
+            raise ManifestError("it has neither frames nor a flow image; give one of the two.")
+        made = preprocessor.pair(sample.onset, sample.apex, sample.landmarks, sample.sample)
+    except HtnetError as error:
+        raise type(error)(f"Sample {sample.sample!r}: {error}") from error
+    return made.flow_image, made.points if preprocessor.spec.region_points == "landmarks" else None
+
+
+def _flow_points(sample: Sample, image: ByteArray, preprocessor: Preprocessor) -> FloatArray | None:
+    if preprocessor.spec.region_points == "template":
+        return None
     if sample.landmarks is not None:
         return read_points_json(sample.landmarks).points
-    if landmarker is None:
+    if preprocessor.landmarker is None:
         raise ManifestError(
-            f"Sample {sample.sample!r} has no landmarks, but regions are to be cut at landmarks. Give a "
-            "landmarks file, or cut at the template: --region-points template."
+            "it has no landmarks, but regions are to be cut at landmarks. Give a landmarks file, or cut at the "
+            "template: --region-points template."
         )
-    return landmarker(Frame(image, str(sample.flow)), sample.sample).points
+    return preprocessor.landmarker(Frame(image, str(sample.flow)), sample.sample).points
