@@ -90,6 +90,11 @@ class MissingExtraError(HtnetError, ImportError):
     """An optional dependency is not installed."""
 
 
+def about_sample(sample: str, error: HtnetError) -> HtnetError:
+    """The same error with the sample's identifier in front, for work on many samples."""
+    return type(error)(f"Sample {sample!r}: {error}")
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The sentence that ends an "unknown name" error: nearest matches, or all names.
 

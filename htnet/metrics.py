@@ -1,8 +1,15 @@
-"""Scores of the field: UF1, UAR, accuracy, from a confusion matrix."""
+"""UF1, UAR and accuracy, as defined for MEGC 2019.
+
+Source: See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019. A class
+that does not occur in the truth of the samples at hand is left out of the mean, so that scores of one
+data set of a composite are defined.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,72 +17,20 @@ import numpy.typing as npt
 
 from htnet.errors import InputError
 
-IntMatrix = npt.NDArray[np.int64]
-
-
-def confusion_matrix(truth: npt.ArrayLike, prediction: npt.ArrayLike, num_classes: int) -> IntMatrix:
-    """Counts, rows are true classes, columns predicted ones.
-
-    Args:
-        truth: (N,) class indices.
-        prediction: (N,) class indices.
-        num_classes: number of classes.
-
-    Returns:
-        (num_classes, num_classes) int64.
-
-    Raises:
-        InputError: no samples, different lengths, or an index that is no class.
-    """
-    true, predicted = np.asarray(truth), np.asarray(prediction)
-    if true.ndim != 1 or true.shape != predicted.shape or not len(true):
-        raise InputError(
-            f"Truth has shape {true.shape}, prediction {predicted.shape}; give two lists of one length, not empty."
-        )
-    for name, values in (("truth", true), ("prediction", predicted)):
-        if not np.issubdtype(values.dtype, np.integer):
-            raise InputError(f"The {name} has type {values.dtype}; give class indices, whole numbers.")
-        if values.min() < 0 or values.max() >= num_classes:
-            bad = values[(values < 0) | (values >= num_classes)][0]
-            raise InputError(f"The {name} holds {bad}, which is no index of {num_classes} classes.")
-    out = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(out, (true, predicted), 1)
-    return out
-
-
-def uf1(confusion: npt.ArrayLike) -> float:
-    """Unweighted F1: mean over classes of 2TP / (2TP + FP + FN) (MEGC 2019).
-
-    A class without a true sample is left out of the mean.
-    """
-    c = np.asarray(confusion, dtype=np.float64)
-    present = c.sum(1) > 0
-    f1 = 2 * np.diag(c)[present] / (c.sum(1) + c.sum(0))[present]
-    return float(f1.mean())
-
-
-def uar(confusion: npt.ArrayLike) -> float:
-    """Unweighted average recall (MEGC 2019); a class without a true sample is left out."""
-    c = np.asarray(confusion, dtype=np.float64)
-    present = c.sum(1) > 0
-    return float((np.diag(c)[present] / c.sum(1)[present]).mean())
-
-
-def accuracy(confusion: npt.ArrayLike) -> float:
-    """Share of right predictions."""
-    c = np.asarray(confusion, dtype=np.float64)
-    return float(np.trace(c) / c.sum())
+IntArray = npt.NDArray[np.int64]
+#: Anything NumPy turns into whole numbers: a list, an array, a tensor on the CPU.
+ArrayLike = npt.ArrayLike
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a set of predictions.
+    """Quality of predictions.
 
     Attributes:
-        uf1: unweighted F1.
-        uar: unweighted average recall.
-        accuracy: share of right predictions.
-        confusion: counts, rows are true classes.
+        uf1: unweighted mean of the classes' F1, 0..1.
+        uar: unweighted mean of the classes' recall, 0..1.
+        accuracy: share of right predictions, 0..1.
+        confusion: counts, rows are true classes, columns predicted ones.
         num_samples: number of predictions.
     """
 
@@ -87,14 +42,116 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return {**asdict(self), "confusion": [list(row) for row in self.confusion]}
+        return {**dataclasses.asdict(self), "confusion": [list(row) for row in self.confusion]}
 
 
-def score(truth: npt.ArrayLike, prediction: npt.ArrayLike, num_classes: int) -> Scores:
-    """All scores of pooled predictions.
+def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, num_classes: int) -> IntArray:
+    """Count each pair of true and predicted class.
+
+    Args:
+        truth: (N,) true class indexes, 0..num_classes - 1.
+        prediction: (N,) predicted class indexes.
+        num_classes: number of classes.
+
+    Returns:
+        (num_classes, num_classes) int64; rows are true classes, columns predicted ones.
 
     Raises:
-        InputError: see `confusion_matrix`.
+        InputError: no samples, unequal lengths, or a label that is no class index.
     """
-    c = confusion_matrix(truth, prediction, num_classes)
-    return Scores(uf1(c), uar(c), accuracy(c), tuple(tuple(map(int, row)) for row in c), int(c.sum()))
+    if num_classes < 1:
+        raise InputError(f"num_classes is {num_classes}; give 1 or more.")
+    true = _class_indexes(truth, num_classes, "truth")
+    predicted = _class_indexes(prediction, num_classes, "prediction")
+    if len(true) != len(predicted):
+        raise InputError(f"truth has {len(true)} samples, prediction {len(predicted)}; give one prediction a sample.")
+    counts = np.bincount(true * num_classes + predicted, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes).astype(np.int64)
+
+
+def uf1(confusion: ArrayLike) -> float:
+    """Unweighted F1: mean of 2 TP / (2 TP + FP + FN) over the classes that occur in the truth.
+
+    Args:
+        confusion: (C, C) counts, rows are true classes.
+
+    Raises:
+        InputError: not a square matrix of counts, or without samples.
+    """
+    counts = _counts(confusion)
+    true, predicted = counts.sum(1), counts.sum(0)
+    present = true > 0
+    # TP + FN is the row sum and TP + FP the column sum.
+    return float(np.mean(2 * np.diag(counts)[present] / (true + predicted)[present]))
+
+
+def uar(confusion: ArrayLike) -> float:
+    """Unweighted average recall: mean of TP / (TP + FN) over the classes that occur in the truth.
+
+    Args:
+        confusion: (C, C) counts, rows are true classes.
+
+    Raises:
+        InputError: not a square matrix of counts, or without samples.
+    """
+    counts = _counts(confusion)
+    true = counts.sum(1)
+    present = true > 0
+    return float(np.mean(np.diag(counts)[present] / true[present]))
+
+
+def accuracy(confusion: ArrayLike) -> float:
+    """Share of right predictions.
+
+    Args:
+        confusion: (C, C) counts, rows are true classes.
+
+    Raises:
+        InputError: not a square matrix of counts, or without samples.
+    """
+    counts = _counts(confusion)
+    return float(np.trace(counts) / counts.sum())
+
+
+def score(truth: ArrayLike, prediction: ArrayLike, num_classes: int) -> Scores:
+    """All scores of predictions.
+
+    Args:
+        truth: (N,) true class indexes, 0..num_classes - 1.
+        prediction: (N,) predicted class indexes.
+        num_classes: number of classes.
+
+    Raises:
+        InputError: no samples, unequal lengths, or a label that is no class index.
+    """
+    counts = confusion_matrix(truth, prediction, num_classes)
+    rows = tuple(tuple(int(n) for n in row) for row in counts)
+    return Scores(uf1(counts), uar(counts), accuracy(counts), rows, int(counts.sum()))
+
+
+def _class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str) -> IntArray:
+    found = np.asarray(values)
+    if found.ndim != 1:
+        raise InputError(f"{name} has shape {found.shape}; give one class index a sample, shape (N,).")
+    if not found.size:
+        raise InputError(f"{name} is empty; scores need at least one sample.")
+    if found.dtype.kind not in "iu":
+        raise InputError(f"{name} holds {found.dtype} values; give whole class indexes, 0..{num_classes - 1}.")
+    wrong = found[(found < 0) | (found >= num_classes)]
+    if wrong.size:
+        raise InputError(
+            f"{name} holds {int(wrong[0])}, which is no class of 0..{num_classes - 1} ({wrong.size} such values). "
+            "Correct it, or give the right num_classes."
+        )
+    return found.astype(np.int64)
+
+
+def _counts(confusion: ArrayLike) -> IntArray:
+    found = np.asarray(confusion)
+    if found.ndim != 2 or found.shape[0] != found.shape[1] or found.dtype.kind not in "iu" or (found < 0).any():
+        raise InputError(
+            f"The confusion matrix has shape {found.shape} and type {found.dtype}; give (C, C) counts of 0 or more."
+        )
+    if not found.any():
+        raise InputError("The confusion matrix holds no samples; scores need at least one.")
+    return found.astype(np.int64)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from htnet.data import Manifest, Sample
-from htnet.errors import HtnetError, ManifestError, WeightsError
+from htnet.errors import HtnetError, ManifestError, WeightsError, about_sample
 from htnet.hub import load_pretrained
 from htnet.models import EmotionModel
 from htnet.preprocess import FrameSource, Landmarker, Preprocessor, make_landmarker
@@ -118,7 +118,7 @@ class Predictor:
             try:
                 yield sample.sample, sample.label, self._sample_input(sample)
             except HtnetError as error:
-                named = type(error)(f"Sample {sample.sample!r}: {error}")
+                named = about_sample(sample.sample, error)
                 if on_error is None:
                     raise named from error
                 on_error(sample, named)

@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 
 from htnet.data import Manifest, Sample
-from htnet.errors import HtnetError, ManifestError
+from htnet.errors import HtnetError, ManifestError, about_sample
 from htnet.preprocess import Landmarker, Preprocessor
 from htnet.types import ModelInput, PreprocessSpec
 
@@ -83,7 +83,7 @@ def prepare(
             if not (flow.is_file() and landmarks.is_file()):
                 _prepare_one(preprocessor, sample, flow, landmarks)
         except HtnetError as error:
-            named = type(error)(f"Sample {sample.sample!r}: {error}")
+            named = about_sample(sample.sample, error)
             if on_error is None:
                 raise named from error
             on_error(sample, named)

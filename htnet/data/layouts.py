@@ -1,212 +1,244 @@
-"""Readers of the layouts that data sets are published in."""
+"""Readers of published data set layouts; each returns a manifest."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import inspect
+import os
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
-from htnet.data.manifest import Manifest, Sample, read_manifest
-from htnet.errors import ManifestError, did_you_mean
+from htnet.data.manifest import Manifest, Sample, read_manifest, read_table, refuse_missing
+from htnet.errors import ManifestError, did_you_mean, refuse_unknown
 from htnet.types import EMOTIONS
 
-COMPOSITE_CSV = "combined_3_class2_for_optical_flow.csv"
-COMPOSITE_FLOW = "STSNet_whole_norm_u_v_os"
-_COMPOSITE_COLUMNS = ("dataset", "sub", "filename_o", "label")
-_CASME3_COLUMNS = ("Subject", "Filename", "Onset", "Apex", "emotion", "imagename_onset", "imagename_apex")
+MANIFEST_FILE = "manifest.csv"
+COMPOSITE_LIST = "combined_3_class2_for_optical_flow.csv"
+COMPOSITE_IMAGES = "STSNet_whole_norm_u_v_os"
+CASME3_COLUMNS = ("Subject", "Filename", "Apex", "emotion", "imagename_onset", "imagename_apex")
+CASME3_LABELS = ("label_for_3", "label_for_7")
+
+StrPath = str | PathLike[str]
 
 
-def _rows(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [{k: (v or "").strip() for k, v in row.items() if k} for row in reader]
-            header = reader.fieldnames or []
-    except FileNotFoundError:
-        raise ManifestError(f"No annotation at {path}; give the path of the CSV file.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(f"{path} cannot be read as UTF-8 CSV ({error}).") from error
-    if missing := [c for c in needed if c not in header]:
-        raise ManifestError(f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(header)}.")
-    return rows
+def read_composite(root: StrPath) -> Manifest:
+    """Read the published composite (MEGC 2019) of CASME II, SAMM and SMIC.
 
-
-def _require(samples: list[Sample], files: Mapping[str, list[Path]], missing: str, source: Path) -> tuple[str, ...]:
-    """Identifiers of samples whose files do not exist; raises unless they may be skipped."""
-    if missing not in ("raise", "skip"):
-        raise ManifestError(f"missing is {missing!r}. {did_you_mean(missing, ('raise', 'skip'))}")
-    lost = {s.sample: [p for p in files[s.sample] if not p.is_file()] for s in samples}
-    lost = {name: paths for name, paths in lost.items() if paths}
-    if lost and missing == "raise":
-        count = sum(map(len, lost.values()))
-        some = ", ".join(str(paths[0]) for paths in list(lost.values())[:3])
-        raise ManifestError(
-            f"{source} names {count} image(s) of {len(lost)} sample(s) that do not exist ({some}, ...). Check the "
-            "root folder, or leave these samples out (missing='skip', --skip-errors)."
-        )
-    return tuple(lost)
-
-
-def _published_png(folder: Path, name: str) -> Path:
-    """The file of a flow image; the published names have a blank before the dot."""
-    blank = folder / f"{name} .png"
-    return blank if blank.is_file() else folder / f"{name}.png"
-
-
-def read_composite(root: str | PathLike[str], *, missing: str = "raise") -> Manifest:
-    """The composite set of MEGC 2019: 442 flow images of 68 subjects, as STSTNet and HTNet use them.
-
-    Args:
-        root: folder with ``combined_3_class2_for_optical_flow.csv`` and
-            ``STSNet_whole_norm_u_v_os/{sub}_{filename_o} .png`` (with or without the blank).
-        missing: "raise", or "skip" to leave samples without an image out.
-
-    Returns:
-        The manifest; sample identifiers are ``{sub}_{filename_o}``.
+    ``root`` holds ``combined_3_class2_for_optical_flow.csv`` and the folder ``STSNet_whole_norm_u_v_os``
+    of flow images named ``{sub}_{filename_o} .png``; the blank may be missing. Complete, it has 442
+    samples of 68 subjects. A sample is named ``{sub}_{filename_o}``, its data set is "casme2", "samm"
+    or "smic".
 
     Raises:
-        ManifestError: the folder is not as described.
+        ManifestError: the folder is not as described, or images are missing.
     """
     root = Path(root)
-    source = root / COMPOSITE_CSV
-    samples = []
-    for row in _rows(source, _COMPOSITE_COLUMNS):
+    table = root / COMPOSITE_LIST
+    _, rows = read_table(table, ("dataset", "sub", "filename_o", "label"))
+    samples, missing = [], []
+    for line, row in rows:
         name = f"{row['sub']}_{row['filename_o']}"
-        if row["label"] not in ("0", "1", "2"):
-            raise ManifestError(f"{source}: sample {name!r} has label {row['label']!r}; the labels are 0, 1, 2.")
-        flow = _published_png(root / COMPOSITE_FLOW, name)
-        samples.append(Sample(name, row["dataset"], row["sub"], EMOTIONS[int(row["label"])], flow=flow))
-    skipped = _require(samples, {s.sample: [s.flow] for s in samples if s.flow}, missing, source)
-    kept = tuple(s for s in samples if s.sample not in skipped)
-    return Manifest(kept, EMOTIONS, str(root), skipped)
+        names = (root / COMPOSITE_IMAGES / f"{name} .png", root / COMPOSITE_IMAGES / f"{name}.png")
+        flow = next((file for file in names if os.path.isfile(file)), None)
+        if flow is None:
+            missing.append(str(names[0]))
+        label = _by_number(row["label"], EMOTIONS, f"{table}, line {line}")
+        samples.append(Sample(name, row["dataset"], row["sub"], label, flow=flow))
+    refuse_missing(missing, str(root), f"Complete the folder {COMPOSITE_IMAGES}.")
+    return Manifest(tuple(samples), EMOTIONS, str(root))
 
 
-def list_three_norm(root: str | PathLike[str]) -> list[str]:
-    """Subjects that have a folder in the published leave-one-subject-out layout, sorted."""
-    return sorted(p.parent.name for p in Path(root).glob("*/u_test") if p.is_dir())
-
-
-def read_three_norm(root: str | PathLike[str], subject: str) -> tuple[Manifest, Manifest]:
-    """One fold of the published leave-one-subject-out layout ``{subject}/u_train|u_test/{label}/{image}``.
-
-    The layout does not say which data set or subject a training image comes from: the subject is read
-    off the file name (``{sub}_{filename}``), the data set stays empty.
+def three_norm_subjects(root: StrPath) -> list[str]:
+    """Subjects of the published leave-one-subject-out folders, sorted.
 
     Args:
-        root: folder of the subjects' folders.
-        subject: the left-out subject.
-
-    Returns:
-        Training and test manifest.
+        root: folder of the folders ``{subject}/u_train`` and ``{subject}/u_test``.
 
     Raises:
-        ManifestError: the folder is not as described.
+        ManifestError: it holds no such folder.
     """
     root = Path(root)
-    if subject not in list_three_norm(root):
-        raise ManifestError(f"No fold {subject!r} in {root}. {did_you_mean(subject, list_three_norm(root))}")
-    parts = []
-    for part in ("u_train", "u_test"):
-        folder = root / subject / part
-        samples = []
-        for image in sorted(folder.glob("*/*")):
-            if image.suffix.lower() not in (".png", ".jpg", ".jpeg", ".bmp"):
-                continue
-            if image.parent.name not in ("0", "1", "2"):
-                raise ManifestError(f"{image.parent} is no class folder; the classes are 0, 1, 2.")
-            name = image.stem.strip()
-            person = subject if part == "u_test" else name.split("_")[0]
-            samples.append(Sample(name, "", person, EMOTIONS[int(image.parent.name)], flow=image))
-        if not samples:
-            raise ManifestError(f"{folder} holds no images; expected {folder}/LABEL/IMAGE.png.")
-        parts.append(Manifest(tuple(samples), EMOTIONS, str(folder)))
-    return parts[0], parts[1]
+    found = sorted(folder.parent.name for folder in root.glob("*/u_test") if folder.is_dir())
+    if not found:
+        raise ManifestError(f"{root} holds no folders SUBJECT/u_train and SUBJECT/u_test. Check the path.")
+    return found
 
 
-def find_casme3_annotation(root: str | PathLike[str]) -> Path | None:
-    """The CAS(ME)^3 part A annotation in a folder, None if there is none."""
-    for path in sorted(Path(root).glob("*.csv")):
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            header = file.readline().strip().split(",")
-        if set(_CASME3_COLUMNS) <= set(header):
-            return path
-    return None
+def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest, Manifest]:
+    """Read one of the published leave-one-subject-out folders ``{subject}/u_train|u_test/{label}/{image}``.
+
+    The layout does not say which data set an image is from, so ``dataset`` is "" everywhere. A sample is
+    named after its file, without ".png" and the blank before it. A test image's subject is the folder's
+    name. A training image's subject is its file name up to the first "_", as all published names begin
+    with the subject; it is "" where there is no "_".
+
+    Args:
+        root: folder of the subject folders, or the subject's own folder.
+        subject: the subject left out, one of `three_norm_subjects`; None if ``root`` is its own folder.
+
+    Returns:
+        The training and the test manifest.
+
+    Raises:
+        ManifestError: the folder is not as described, or a sample is in both parts.
+    """
+    root = Path(root)
+    if subject is None:
+        if not (root / "u_test").is_dir():
+            known = three_norm_subjects(root)
+            raise ManifestError(
+                f"{root} holds the folders of {len(known)} subjects; give subject, such as {known[0]!r}."
+            )
+        folder = root.resolve()
+    else:
+        known = three_norm_subjects(root)
+        if subject not in known:
+            raise ManifestError(f"{root} has no folder for the subject {subject!r}. {did_you_mean(subject, known)}")
+        folder = root / subject
+    train = Manifest(tuple(_labelled_images(folder / "u_train", None)), EMOTIONS, str(folder / "u_train"))
+    test = Manifest(tuple(_labelled_images(folder / "u_test", folder.name)), EMOTIONS, str(folder / "u_test"))
+    both = sorted({s.sample for s in train} & {s.sample for s in test})
+    if both:
+        raise ManifestError(f"{folder}: sample {both[0]!r} is in u_train and in u_test. Remove it from one.")
+    return train, test
+
+
+def _labelled_images(folder: Path, subject: str | None) -> Iterator[Sample]:
+    images = sorted(folder.glob("*/*.png"))
+    if not images:
+        raise ManifestError(f"{folder} holds no images LABEL/*.png. Check the folder.")
+    for image in images:
+        name = image.stem.strip()
+        person = subject if subject is not None else name.partition("_")[0] if "_" in name else ""
+        yield Sample(name, subject=person, label=_by_number(image.parent.name, EMOTIONS, str(image)), flow=image)
 
 
 def read_casme3(
-    annotation: str | PathLike[str] | None,
-    root: str | PathLike[str],
-    *,
+    annotation: StrPath,
+    root: StrPath,
     label: str = "label_for_3",
+    classes: Sequence[str] | None = None,
     missing: str = "raise",
 ) -> Manifest:
-    """CAS(ME)^3 part A: 687 samples of 87 subjects, frames named by the annotation.
+    """Read the annotation of CAS(ME)^3 part A and find its frames.
+
+    A sample is named ``{Subject}_{Filename}_{Apex}``, such as "spNO.1_b_175". Its data set is "casme3".
 
     Args:
-        annotation: its CSV; None to look for it in ``root``.
-        root: folder that the image paths are relative to.
-        label: "label_for_3" (the three emotions), or "label_for_7" (the names in the column emotion, in
-            the order of their numbers).
-        missing: "raise", or "skip" to leave samples without images out.
-
-    Returns:
-        The manifest; sample identifiers are ``{subject}_{clip}_{onset}_{apex}``.
+        annotation: the CSV file ("cas(me)3_part_A_edited.csv", 687 samples of 87 subjects).
+        root: folder that the paths in the columns ``imagename_onset`` and ``imagename_apex`` begin at.
+        label: "label_for_3" for `htnet.types.EMOTIONS`; "label_for_7" for the emotions of the column
+            ``emotion``, in the order of their numbers in that file (happy, surprise, sad, disgust, fear,
+            anger).
+        classes: other names for the classes, in the same order.
+        missing: "raise" refuses missing frames; "skip" leaves such samples out and names them in
+            ``Manifest.skipped``.
 
     Raises:
-        ManifestError: annotation or images are not as described.
+        ManifestError: the annotation is not as described, or frames are missing.
     """
-    root = Path(root)
-    if label not in ("label_for_3", "label_for_7"):
-        raise ManifestError(f"label is {label!r}. {did_you_mean(label, ('label_for_3', 'label_for_7'))}")
-    source = Path(annotation) if annotation is not None else find_casme3_annotation(root)
-    if source is None:
-        raise ManifestError(f"{root} holds no CAS(ME)^3 annotation; give the CSV: --annotation FILE.csv")
-    rows = _rows(source, (*_CASME3_COLUMNS, label))
-    if label == "label_for_3":
-        names = {str(i): name for i, name in enumerate(EMOTIONS)}
-    else:
-        names = {row[label]: row["emotion"] for row in rows}
-        if len(set(names.values())) != len(names) or any(names[r[label]] != r["emotion"] for r in rows):
-            raise ManifestError(f"{source}: numbers in {label} and names in emotion do not match one to one.")
-    classes = tuple(names[k] for k in sorted(names, key=int))
-    samples, files = [], {}
-    for row in rows:
-        name = f"{row['Subject']}_{row['Filename']}_{row['Onset']}_{row['Apex']}"
-        if row[label] not in names:
-            raise ManifestError(f"{source}: sample {name!r} has {label} {row[label]!r}; known: {', '.join(names)}.")
+    annotation, root = Path(annotation), Path(root)
+    for name, value, allowed in (("label", label, CASME3_LABELS), ("missing", missing, ("raise", "skip"))):
+        if value not in allowed:
+            raise ManifestError(f"{name} is {value!r}. {did_you_mean(value, allowed)}")
+    _, rows = read_table(annotation, (*CASME3_COLUMNS, label))
+    names = dict(enumerate(EMOTIONS)) if label == "label_for_3" else _numbered_emotions(annotation, rows)
+    if classes is not None:
+        if isinstance(classes, str) or len(classes) != len(names):
+            raise ManifestError(f"classes is {classes!r}, but {label} has {len(names)} classes. Name them all.")
+        names = dict(zip(names, classes, strict=True))
+    samples, skipped, absent = [], [], []
+    for line, row in rows:
+        number = _whole_number(row[label], f"{annotation}, line {line}, {label}")
+        if number not in names:
+            raise ManifestError(f"{annotation}, line {line}: {label} is {number}. Known: {sorted(names)}.")
+        name = f"{row['Subject']}_{row['Filename']}_{row['Apex']}"
         onset, apex = root / row["imagename_onset"], root / row["imagename_apex"]
-        files[name] = [onset, apex]
-        samples.append(Sample(name, "casme3", row["Subject"], names[row[label]], onset=onset, apex=apex))
-    skipped = _require(samples, files, missing, source)
-    kept = tuple(s for s in samples if s.sample not in skipped)
-    if not kept:
-        raise ManifestError(f"None of the {len(samples)} samples of {source} has its images in {root}.")
-    return Manifest(kept, classes, str(source), skipped)
+        lost = [str(file) for file in (onset, apex) if not os.path.isfile(file)]
+        if lost:
+            absent += lost
+            skipped.append(name)
+            continue
+        samples.append(Sample(name, "casme3", row["Subject"], names[number], onset, apex))
+    if missing == "raise" or not samples:
+        cure = f"Correct root ({root})" + (", or leave them out: missing='skip'." if samples else ".")
+        refuse_missing(list(dict.fromkeys(absent)), str(annotation), cure)
+    return Manifest(tuple(samples), tuple(names.values()), str(annotation), tuple(skipped))
 
 
-def open_data(path: str | PathLike[str]) -> Manifest:
-    """Read a data set, whatever documented form it has.
+def _numbered_emotions(annotation: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> dict[int, str]:
+    """Number to emotion, ascending; both must tell the same classes apart."""
+    found: dict[int, str] = {}
+    for line, row in rows:
+        where = f"{annotation}, line {line}"
+        number, emotion = _whole_number(row["label_for_7"], f"{where}, label_for_7"), row["emotion"].strip()
+        if found.setdefault(number, emotion) != emotion:
+            raise ManifestError(f"{where}: label_for_7 {number} is {emotion!r} here, {found[number]!r} above.")
+    return dict(sorted(found.items()))
+
+
+def _whole_number(text: str, where: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ManifestError(f"{where}: {text!r} is no whole number. Correct it.") from None
+
+
+def _by_number(text: str, classes: Sequence[str], where: str) -> str:
+    number = _whole_number(text, where)
+    if not 0 <= number < len(classes):
+        raise ManifestError(f"{where}: label {number} is none of 0..{len(classes) - 1} ({', '.join(classes)}).")
+    return classes[number]
+
+
+def open_data(path: StrPath, **options: Any) -> Manifest:
+    """Open a data set in any accepted form.
+
+    In this order: a manifest file (``*.csv``); a folder that holds ``manifest.csv``; the composite
+    (`read_composite`); a folder with the annotation and the frames of CAS(ME)^3 (`read_casme3`).
 
     Args:
-        path: a manifest CSV; a folder with ``manifest.csv``; the composite folder; or a CAS(ME)^3 root
-            with its annotation.
+        path: file or folder.
+        **options: passed on to the reader: `read_manifest` or `read_casme3`.
 
     Raises:
-        ManifestError: nothing of these.
+        ManifestError: it is none of these, the data is not as documented, or the reader has no such option.
     """
     path = Path(path)
-    if path.is_file():
-        return read_manifest(path, need_label=True)
-    if not path.is_dir():
-        raise ManifestError(f"No data at {path}; give a manifest CSV or a folder.")
-    if (path / "manifest.csv").is_file():
-        return read_manifest(path / "manifest.csv", need_label=True)
-    if (path / COMPOSITE_CSV).is_file():
-        return read_composite(path)
-    if find_casme3_annotation(path) is not None:
-        return read_casme3(None, path)
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return _read_with(read_manifest, options, path=path)
+    if (path / MANIFEST_FILE).is_file():
+        return _read_with(read_manifest, options, path=path / MANIFEST_FILE)
+    if (path / COMPOSITE_LIST).is_file():
+        return _read_with(read_composite, options, root=path)
+    annotations = [file for file in sorted(path.glob("*.csv")) if _is_casme3(file)]
+    if len(annotations) > 1:
+        raise ManifestError(f"{path} holds {len(annotations)} annotations of CAS(ME)^3. Keep one, or use read_casme3.")
+    if annotations:
+        return _read_with(read_casme3, options, annotation=annotations[0], root=path)
+    problem = "is no data set in a known form" if path.exists() else "does not exist"
     raise ManifestError(
-        f"{path} is no data set that htnet knows: give a manifest CSV, or a folder with manifest.csv, with "
-        f"{COMPOSITE_CSV} and {COMPOSITE_FLOW}, or with the CAS(ME)^3 annotation CSV."
+        f"{path} {problem}. Accepted: a manifest (*.csv); a folder with {MANIFEST_FILE}; a folder with "
+        f"{COMPOSITE_LIST} and {COMPOSITE_IMAGES}; a folder with the annotation (*edited.csv) and the frames of "
+        "CAS(ME)^3."
     )
+
+
+def _is_casme3(file: Path) -> bool:
+    """By name or columns, so that a renamed file is found and a damaged one gets a message of its own."""
+    if file.name.endswith("edited.csv"):
+        return True
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            columns = next(csv.reader(lines), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return False
+    return {*CASME3_COLUMNS, *CASME3_LABELS} <= {name.strip() for name in columns}
+
+
+def _read_with(reader: Callable[..., Manifest], options: dict[str, Any], **found: Path) -> Manifest:
+    known = [name for name in inspect.signature(reader).parameters if name not in found]
+    refuse_unknown(options, known, f"option of {reader.__name__} for {next(iter(found.values()))}", ManifestError)
+    return reader(**found, **options)

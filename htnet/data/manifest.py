@@ -1,10 +1,11 @@
-"""The manifest: one CSV that describes any data set."""
+"""The manifest: the one interface to any data set."""
 
 from __future__ import annotations
 
 import csv
-import io
+import operator
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -16,25 +17,26 @@ import numpy.typing as npt
 from htnet.errors import ManifestError, did_you_mean
 from htnet.types import EMOTIONS
 
-TEXT_COLUMNS = ("sample", "dataset", "subject", "label")
+#: Columns of a manifest file; only ``sample`` must be there.
+COLUMNS = ("sample", "dataset", "subject", "label", "onset", "apex", "flow", "landmarks")
 PATH_COLUMNS = ("onset", "apex", "flow", "landmarks")
-COLUMNS = TEXT_COLUMNS + PATH_COLUMNS
+#: How many offenders a message lists before it only counts them.
+_LISTED = 5
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample.
+    """One sample: where its files are and what is known about it.
 
     Attributes:
-        sample: identifier, unique in its manifest; it travels with every prediction.
-        dataset: data set it belongs to.
-        subject: person it shows; unique only together with the data set.
-        label: class name, None when unknown.
-        onset: neutral frame.
-        apex: frame of strongest expression.
-        flow: flow image in the published convention.
-        landmarks: JSON list of five [x, y] in px of the onset frame, or of the flow image for a sample
-            without frames.
+        sample: identifier, unique in its manifest.
+        dataset: name of the data set it comes from.
+        subject: identifier of the person, unique only together with ``dataset``.
+        label: class name, None if unknown.
+        onset: frame file at the start of the expression.
+        apex: frame file at its height.
+        flow: precomputed flow image.
+        landmarks: file with the five points: px of ``onset`` if there is one, else of ``flow``.
     """
 
     sample: str
@@ -49,31 +51,34 @@ class Sample:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Samples of a data set.
+    """The samples of a data set, in order.
 
     Attributes:
-        samples: the samples, identifiers unique.
+        samples: the samples.
         classes: class names; a label's index is its place here.
-        source: where it was read from, for messages.
-        skipped: identifiers that were left out because files are missing.
+        source: where it was read from; used in messages.
+        skipped: identifiers of samples left out because their files are missing.
+
+    Raises:
+        ManifestError: a sample or class occurs twice, or a label is no class.
     """
 
     samples: tuple[Sample, ...]
-    classes: tuple[str, ...] = EMOTIONS
-    source: str = "manifest"
+    classes: tuple[str, ...]
+    source: str
     skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that identifiers are unique and labels known."""
-        seen: set[str] = set()
+        """Check that samples and classes are unique and labels are classes."""
+        for what, names in (("class", self.classes), ("sample", [s.sample for s in self.samples])):
+            for name, count in Counter(names).items():
+                if count > 1:
+                    raise ManifestError(f"{self.source}: the {what} {name!r} occurs {count} times; make names unique.")
         for sample in self.samples:
-            if sample.sample in seen:
-                raise ManifestError(f"{self.source} has sample {sample.sample!r} twice; give each its own identifier.")
-            seen.add(sample.sample)
             if sample.label is not None and sample.label not in self.classes:
                 raise ManifestError(
-                    f"{self.source}: sample {sample.sample!r} has label {sample.label!r}. "
-                    f"{did_you_mean(sample.label, self.classes)}"
+                    f"{self.source}: sample {sample.sample!r} has the label {sample.label!r}, which is no class. "
+                    + did_you_mean(sample.label, self.classes)
                 )
 
     def __len__(self) -> int:
@@ -81,165 +86,243 @@ class Manifest:
         return len(self.samples)
 
     def __iter__(self) -> Iterator[Sample]:
-        """The samples in order."""
+        """The samples, in order."""
         return iter(self.samples)
 
     @property
     def subjects(self) -> list[tuple[str, str]]:
-        """Distinct (dataset, subject), sorted."""
-        return sorted({(s.dataset, s.subject) for s in self.samples})
+        """Sorted (dataset, subject) of all samples whose subject is known."""
+        return sorted({(s.dataset, s.subject) for s in self.samples if s.subject})
 
     def labels(self) -> npt.NDArray[np.int64]:
-        """(N,) class indices.
+        """(N,) class indexes.
 
         Raises:
-            ManifestError: a sample has no label.
+            ManifestError: samples without label; the message names them.
         """
-        bare = [s.sample for s in self.samples if s.label is None]
-        if bare:
-            raise ManifestError(f"{self.source}: {_listed(bare)} without a label; fill the column label.")
+        without = [s.sample for s in self.samples if s.label is None]
+        if without:
+            raise ManifestError(f"{self.source}: {listed(without)} without label. Label them or leave them out.")
         index = {name: i for i, name in enumerate(self.classes)}
-        return np.array([index[s.label or ""] for s in self.samples], dtype=np.int64)
+        return np.array([index[s.label] for s in self.samples if s.label is not None], dtype=np.int64)
 
     def subset(self, indices: Iterable[int]) -> Manifest:
-        """The samples at ``indices``, in that order."""
-        return replace(self, samples=tuple(self.samples[i] for i in indices))
+        """The samples at ``indices``, in that order, with the same classes.
+
+        Raises:
+            ManifestError: an index out of range, or given twice.
+        """
+        chosen = [operator.index(i) for i in indices]
+        check_indices(chosen, self)
+        return replace(self, samples=tuple(self.samples[i] for i in chosen))
 
     def write(self, path: str | PathLike[str]) -> None:
-        """Write the CSV that `read_manifest` reads; paths become relative to it."""
+        """Write a manifest file that `read_manifest` reads; paths in it are relative to its folder.
+
+        Labels are written as class names, so give ``classes`` when reading it back if their order
+        matters and they are not the default. The file is complete or absent, never half written.
+
+        Raises:
+            ManifestError: the file cannot be written.
+        """
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        used = [c for c in COLUMNS if c == "sample" or any(getattr(s, c) for s in self.samples)]
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(used)
-        for sample in self.samples:
-            cells = [(column, getattr(sample, column)) for column in used]
-            writer.writerow(
-                [_relative(v, path.parent) if c in PATH_COLUMNS and v is not None else v or "" for c, v in cells]
-            )
         partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        partial.write_text(out.getvalue(), "utf-8")
-        os.replace(partial, path)
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path, folder)).as_posix()
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(repr(n) for n in names[:most])
-    return f"{len(names)} sample(s) ({shown}{', ...' if len(names) > most else ''})"
+        try:
+            with partial.open("w", encoding="utf-8", newline="") as file:
+                rows = csv.writer(file, lineterminator="\n")
+                rows.writerow(COLUMNS)
+                for s in self.samples:
+                    paths = (_relative(getattr(s, name), path.parent) for name in PATH_COLUMNS)
+                    rows.writerow([s.sample, s.dataset, s.subject, s.label or "", *paths])
+            os.replace(partial, path)
+        except OSError as error:
+            raise ManifestError(f"{path} cannot be written: {error.strerror}. Choose another place.") from error
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def read_manifest(
     path: str | PathLike[str],
-    *,
     classes: Sequence[str] | None = None,
     check_files: bool = True,
     need_label: bool = False,
 ) -> Manifest:
-    """Read a manifest.
+    """Read a manifest file.
+
+    A CSV file in UTF-8 with a header that names any of ``sample`` (required), ``dataset``, ``subject``,
+    ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``. Paths are relative to the file's folder.
+    Each sample has ``onset`` and ``apex``, or ``flow``, or all three. Identifiers are text: "006" stays
+    "006". A label is a class name or a class index.
 
     Args:
-        path: UTF-8 CSV with the column ``sample`` and any of `COLUMNS`. Paths are relative to it.
-            A label is a class name, or the index of one.
-        classes: class names in order. Unless given: the three emotions when all labels fit them, else
-            the distinct names, sorted.
-        check_files: refuse paths that do not exist.
-        need_label: refuse samples without a label.
+        path: the file.
+        classes: class names in order. By default `htnet.types.EMOTIONS` if every label is one of those
+            or their index, otherwise the sorted distinct labels.
+        check_files: look whether all files exist.
+        need_label: refuse samples without label.
 
     Returns:
         The manifest.
 
     Raises:
-        ManifestError: the file is not as described; the message names the line and the cure.
+        ManifestError: the file is not as described; the message names file, line and cure.
     """
     path = Path(path)
-    header, rows = _read_rows(path)
-    for column in header:
-        if column not in COLUMNS:
-            raise ManifestError(f"{path}: unknown column {column!r}. {did_you_mean(column, COLUMNS)}")
-    if "sample" not in header:
-        raise ManifestError(f"{path} has no column 'sample'; give each row an identifier of its own.")
-    if len(set(header)) != len(header):
-        raise ManifestError(f"{path} has a column twice: {', '.join(header)}.")
-    samples: list[Sample] = []
-    missing: list[str] = []
+    columns, rows = read_table(path)
+    for name in columns:
+        if name not in COLUMNS:
+            hint = "Separate columns by commas." if ";" in name or "\t" in name else did_you_mean(name, COLUMNS)
+            raise ManifestError(f"{path}, line 1: unknown column {name!r}. {hint}")
+    if "sample" not in columns:
+        raise ManifestError(f"{path}, line 1: there is no column 'sample'. Add one with a unique name for each sample.")
+    names = _class_names(path, rows, classes)
     lines: dict[str, int] = {}
-    for line, cells in rows:
-        if len(cells) != len(header):
-            raise ManifestError(f"{path} line {line}: {len(cells)} cells for {len(header)} columns; quote commas.")
-        row = {k: v.strip() for k, v in zip(header, cells, strict=True)}
-        name = row["sample"]
-        if not name:
-            raise ManifestError(f"{path} line {line}: the sample has no identifier; fill the column sample.")
-        if name in lines:
+    samples = []
+    for line, row in rows:
+        sample = _sample(path, line, row, names)
+        if sample.sample in lines:
             raise ManifestError(
-                f"{path} line {line}: sample {name!r} stands in line {lines[name]} already; give each its own."
+                f"{path}, line {line}: sample {sample.sample!r} was already on line {lines[sample.sample]}. "
+                "Give each sample a name of its own."
             )
-        lines[name] = line
-        paths = {c: path.parent / row[c] for c in PATH_COLUMNS if row.get(c)}
-        if ("onset" in paths) != ("apex" in paths):
-            raise ManifestError(f"{path} line {line}: sample {name!r} has one of onset and apex; give both or none.")
-        if "flow" not in paths and "onset" not in paths:
-            raise ManifestError(f"{path} line {line}: sample {name!r} has neither onset and apex nor flow; give one.")
-        missing += [f"line {line}, {c}: {p}" for c, p in paths.items() if check_files and not p.is_file()]
-        label = row.get("label") or None
-        samples.append(Sample(name, row.get("dataset", ""), row.get("subject", ""), label, **paths))
-    if missing:
-        some = "; ".join(missing[:5]) + ("; ..." if len(missing) > 5 else "")
-        raise ManifestError(f"{path} names {len(missing)} file(s) that do not exist: {some}. Correct the paths.")
-    if not samples:
-        raise ManifestError(f"{path} holds no samples; give at least one row below the header.")
-    known, named = _resolve_labels([s.label for s in samples], classes, path, lines)
-    found = tuple(replace(s, label=label) for s, label in zip(samples, named, strict=True))
-    manifest = Manifest(found, known, str(path))
-    if need_label:
-        manifest.labels()
-    return manifest
+        if need_label and sample.label is None:
+            raise ManifestError(f"{path}, line {line}: sample {sample.sample!r} has no label; fill the column 'label'.")
+        lines[sample.sample] = line
+        samples.append(sample)
+    if check_files:
+        missing = [
+            f"line {lines[s.sample]}, {name}: {file}"
+            for s in samples
+            for name in PATH_COLUMNS
+            if (file := getattr(s, name)) is not None and not os.path.isfile(file)
+        ]
+        refuse_missing(missing, str(path), "Correct the paths, which are relative to the manifest's folder.")
+    return Manifest(tuple(samples), names, str(path))
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def read_table(path: Path, required: Sequence[str] = ()) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Read a CSV file with a header.
+
+    Args:
+        path: the file.
+        required: columns that must be there.
+
+    Returns:
+        The columns, and each row's line number and values by column.
+
+    Raises:
+        ManifestError: it cannot be read, is not UTF-8, has no rows, lacks a column, or has a ragged row.
+    """
     try:
-        text = path.read_text("utf-8-sig")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            columns = [name.strip() for name in next(reader, [])]
+            found = [(reader.line_num, row) for row in reader if row]
     except FileNotFoundError:
-        raise ManifestError(f"No manifest at {path}; give the path of a CSV file.") from None
+        raise ManifestError(f"{path} does not exist. Check the path.") from None
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8 CSV.") from None
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be read: {error}.") from error
-    reader = csv.reader(io.StringIO(text))
-    try:
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise ManifestError(f"{path} line {reader.line_num} is no CSV ({error}); save it as UTF-8 CSV.") from error
-    if not rows:
-        raise ManifestError(f"{path} is empty; give a header line with the column sample, and rows below it.")
-    return [cell.strip() for cell in rows[0][1]], rows[1:]
+        raise ManifestError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8.") from None
+    except (OSError, csv.Error) as error:
+        raise ManifestError(f"{path} cannot be read as a CSV file: {error}.") from error
+    if not found:
+        raise ManifestError(f"{path} holds no samples. It needs a header and one row for each sample.")
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise ManifestError(f"{path}, line 1: column {twice[0]!r} occurs more than once. Keep one.")
+    for name in required:
+        if name not in columns:
+            raise ManifestError(f"{path}, line 1: there is no column {name!r}. {did_you_mean(name, columns)}")
+    for line, row in found:
+        if len(row) != len(columns):
+            raise ManifestError(
+                f"{path}, line {line}: {len(row)} values for {len(columns)} columns. Quote values that hold commas."
+            )
+    return columns, [(line, dict(zip(columns, row, strict=True))) for line, row in found]
 
 
-def _resolve_labels(
-    labels: Sequence[str | None], classes: Sequence[str] | None, path: Path, lines: dict[str, int]
-) -> tuple[tuple[str, ...], list[str | None]]:
-    """Class names, and each label as a name."""
-    given = [label for label in labels if label is not None]
+def listed(names: Sequence[str]) -> str:
+    """Text such as "3 samples ('a', 'b', 'c')", shortened when there are many."""
+    shown = ", ".join(repr(n) for n in names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+    return f"{len(names)} sample{'s' if len(names) > 1 else ''} ({shown})"
+
+
+def refuse_missing(missing: Sequence[str], source: str, cure: str) -> None:
+    """Raise an error that counts missing files and lists the first few."""
+    if missing:
+        shown = "\n  ".join(missing[:_LISTED]) + ("\n  ..." if len(missing) > _LISTED else "")
+        raise ManifestError(f"{source}: {len(missing)} file(s) do not exist. {cure}\n  {shown}")
+
+
+def check_indices(indices: Sequence[int], manifest: Manifest) -> None:
+    """Raise an error unless ``indices`` are distinct places in ``manifest``."""
+    for i in indices:
+        if not 0 <= i < len(manifest):
+            raise ManifestError(f"{manifest.source}: there is no sample {i}; give indices of 0..{len(manifest) - 1}.")
+    twice = [i for i, count in Counter(indices).items() if count > 1]
+    if twice:
+        raise ManifestError(f"{manifest.source}: index {twice[0]} is given more than once; give distinct ones.")
+
+
+def _class_names(
+    path: Path, rows: Sequence[tuple[int, dict[str, str]]], classes: Sequence[str] | None
+) -> tuple[str, ...]:
     if classes is not None:
-        known = tuple(classes)
-    elif all(label in EMOTIONS or label in ("0", "1", "2") for label in given):
-        known = EMOTIONS
-    elif any(label.lstrip("-").isdigit() for label in given):
-        raise ManifestError(
-            f"{path} has labels as numbers that are not the three emotions' 0, 1, 2; give the class names: classes=..."
-        )
+        if isinstance(classes, str) or not classes:
+            raise ManifestError(f"classes is {classes!r}; give a list of class names.")
+        return tuple(classes)
+    labels = {text: line for line, row in reversed(rows) if (text := row.get("label", "").strip())}
+    if all(label in EMOTIONS or label in ("0", "1", "2") for label in labels):
+        return EMOTIONS
+    for label, line in labels.items():
+        if label.isdecimal():
+            raise ManifestError(
+                f"{path}, line {line}: label {label!r} is a number, but the classes are not known. Give "
+                "classes=[...], or write class names."
+            )
+        alike = [other for other in labels if other != label and other.casefold() == label.casefold()]
+        if alike:
+            raise ManifestError(
+                f"{path}, line {line}: label {label!r} differs from {alike[0]!r} in capitals only. Write them alike."
+            )
+    return tuple(sorted(labels))
+
+
+def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]) -> Sample:
+    text = {name: row.get(name, "").strip() for name in ("sample", "dataset", "subject")}
+    # Blanks inside and at the end of file names are kept: published names have them.
+    files = {name: path.parent / row[name] for name in PATH_COLUMNS if row.get(name, "").strip()}
+    if not text["sample"]:
+        raise ManifestError(f"{path}, line {line}: the column 'sample' is empty. Give the sample a name.")
+    where = f"{path}, line {line}: sample {text['sample']!r}"
+    for name, other in (("onset", "apex"), ("apex", "onset")):
+        if name in files and other not in files:
+            raise ManifestError(f"{where} has an {name} but no {other}. Give both frames.")
+    if "onset" not in files and "flow" not in files:
+        raise ManifestError(f"{where} has no files. Give onset and apex, or flow.")
+    label = row.get("label", "").strip()
+    known: str | None = None
+    if label in classes:
+        known = label
+    elif label.isdecimal() and label.isascii() and int(label) < len(classes):
+        known = classes[int(label)]
+    elif label:
+        raise ManifestError(f"{where} has the unknown label {label!r}. {did_you_mean(label, classes)}")
+    return Sample(
+        sample=text["sample"],
+        dataset=text["dataset"],
+        subject=text["subject"],
+        label=known,
+        **files,
+    )
+
+
+def _relative(file: Path | None, folder: Path) -> str:
+    if file is None:
+        return ""
+    if Path(os.path.abspath(file)).is_relative_to(os.path.abspath(folder)):
+        found = os.path.relpath(file, folder)
     else:
-        known = tuple(sorted(set(given)))
-    named: list[str | None] = []
-    for label, line in zip(labels, lines.values(), strict=True):
-        if label is None or label in known:
-            named.append(label)
-        elif label.isdigit() and int(label) < len(known):
-            named.append(known[int(label)])
-        else:
-            raise ManifestError(f"{path} line {line}: unknown label {label!r}. {did_you_mean(label, known)}")
-    return known, named
+        # ".." leads through real folders, so symbolic links on the way must be gone.
+        file = Path(file)
+        found = os.path.relpath(file.parent.resolve() / file.name, folder.resolve())
+    return Path(found).as_posix()

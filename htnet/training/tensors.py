@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from htnet.data import Manifest, Sample
-from htnet.errors import HtnetError, ManifestError
+from htnet.errors import HtnetError, ManifestError, about_sample
 from htnet.preprocess import (
     PUBLISHED_CHANNELS,
     Landmarker,
@@ -121,7 +121,7 @@ def _read(sample: Sample, preprocessor: Preprocessor) -> tuple[ByteArray, FloatA
             raise ManifestError("it has neither frames nor a flow image; give one of the two.")
         made = preprocessor.pair(sample.onset, sample.apex, sample.landmarks, sample.sample)
     except HtnetError as error:
-        raise type(error)(f"Sample {sample.sample!r}: {error}") from error
+        raise about_sample(sample.sample, error) from error
     return made.flow_image, made.points if preprocessor.spec.region_points == "landmarks" else None
 
 
