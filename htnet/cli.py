@@ -292,8 +292,11 @@ def _prepare(args: argparse.Namespace) -> None:
     from htnet.types import PreprocessSpec
 
     if args.kind == "casme3":
-        missing = "skip" if args.skip_errors else "raise"
-        manifest = read_casme3(args.annotation, args.root, label=args.label, missing=missing)
+        options = {"label": args.label, "missing": "skip" if args.skip_errors else "raise"}
+        if args.annotation is not None:
+            manifest = read_casme3(args.annotation, args.root, **options)
+        else:
+            manifest = open_data(args.root, **options)
     else:
         manifest = open_data(args.root)
     failed: list[str] = [f"{name}: files missing" for name in manifest.skipped]

@@ -1,7 +1,7 @@
 """Data sets as manifests: read them, write them, split them by subject."""
 
 from htnet.data.folds import Fold, hold_out_subjects, leave_one_subject_out
-from htnet.data.layouts import open_data, read_casme3, read_composite, read_three_norm, three_norm_subjects
+from htnet.data.layouts import list_three_norm, open_data, read_casme3, read_composite, read_three_norm
 from htnet.data.manifest import Manifest, Sample, read_manifest
 
 __all__ = [
@@ -10,10 +10,10 @@ __all__ = [
     "Sample",
     "hold_out_subjects",
     "leave_one_subject_out",
+    "list_three_norm",
     "open_data",
     "read_casme3",
     "read_composite",
     "read_manifest",
     "read_three_norm",
-    "three_norm_subjects",
 ]

@@ -50,7 +50,7 @@ def read_composite(root: StrPath) -> Manifest:
     return Manifest(tuple(samples), EMOTIONS, str(root))
 
 
-def three_norm_subjects(root: StrPath) -> list[str]:
+def list_three_norm(root: StrPath) -> list[str]:
     """Subjects of the published leave-one-subject-out folders, sorted.
 
     Args:
@@ -76,7 +76,7 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
 
     Args:
         root: folder of the subject folders, or the subject's own folder.
-        subject: the subject left out, one of `three_norm_subjects`; None if ``root`` is its own folder.
+        subject: the subject left out, one of `list_three_norm`; None if ``root`` is its own folder.
 
     Returns:
         The training and the test manifest.
@@ -87,13 +87,13 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
     root = Path(root)
     if subject is None:
         if not (root / "u_test").is_dir():
-            known = three_norm_subjects(root)
+            known = list_three_norm(root)
             raise ManifestError(
                 f"{root} holds the folders of {len(known)} subjects; give subject, such as {known[0]!r}."
             )
         folder = root.resolve()
     else:
-        known = three_norm_subjects(root)
+        known = list_three_norm(root)
         if subject not in known:
             raise ManifestError(f"{root} has no folder for the subject {subject!r}. {did_you_mean(subject, known)}")
         folder = root / subject
@@ -116,7 +116,7 @@ def _labelled_images(folder: Path, subject: str | None) -> Iterator[Sample]:
 
 
 def read_casme3(
-    annotation: StrPath,
+    annotation: StrPath | None,
     root: StrPath,
     label: str = "label_for_3",
     classes: Sequence[str] | None = None,
@@ -127,7 +127,8 @@ def read_casme3(
     A sample is named ``{Subject}_{Filename}_{Apex}``, such as "spNO.1_b_175". Its data set is "casme3".
 
     Args:
-        annotation: the CSV file ("cas(me)3_part_A_edited.csv", 687 samples of 87 subjects).
+        annotation: the CSV file ("cas(me)3_part_A_edited.csv", 687 samples of 87 subjects); None for the
+            one in ``root``.
         root: folder that the paths in the columns ``imagename_onset`` and ``imagename_apex`` begin at.
         label: "label_for_3" for `htnet.types.EMOTIONS`; "label_for_7" for the emotions of the column
             ``emotion``, in the order of their numbers in that file (happy, surprise, sad, disgust, fear,
@@ -139,10 +140,13 @@ def read_casme3(
     Raises:
         ManifestError: the annotation is not as described, or frames are missing.
     """
-    annotation, root = Path(annotation), Path(root)
+    root = Path(root)
     for name, value, allowed in (("label", label, CASME3_LABELS), ("missing", missing, ("raise", "skip"))):
         if value not in allowed:
             raise ManifestError(f"{name} is {value!r}. {did_you_mean(value, allowed)}")
+    annotation = Path(annotation) if annotation is not None else _find_casme3(root)
+    if annotation is None:
+        raise ManifestError(f"{root} holds no annotation of CAS(ME)^3 (*edited.csv). Give its path.")
     _, rows = read_table(annotation, (*CASME3_COLUMNS, label))
     names = dict(enumerate(EMOTIONS)) if label == "label_for_3" else _numbered_emotions(annotation, rows)
     if classes is not None:
@@ -213,17 +217,26 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
         return _read_with(read_manifest, options, path=path / MANIFEST_FILE)
     if (path / COMPOSITE_LIST).is_file():
         return _read_with(read_composite, options, root=path)
-    annotations = [file for file in sorted(path.glob("*.csv")) if _is_casme3(file)]
-    if len(annotations) > 1:
-        raise ManifestError(f"{path} holds {len(annotations)} annotations of CAS(ME)^3. Keep one, or use read_casme3.")
-    if annotations:
-        return _read_with(read_casme3, options, annotation=annotations[0], root=path)
+    annotation = _find_casme3(path)
+    if annotation is not None:
+        return _read_with(read_casme3, options, annotation=annotation, root=path)
     problem = "is no data set in a known form" if path.exists() else "does not exist"
     raise ManifestError(
         f"{path} {problem}. Accepted: a manifest (*.csv); a folder with {MANIFEST_FILE}; a folder with "
         f"{COMPOSITE_LIST} and {COMPOSITE_IMAGES}; a folder with the annotation (*edited.csv) and the frames of "
         "CAS(ME)^3."
     )
+
+
+def _find_casme3(root: Path) -> Path | None:
+    """The annotation of CAS(ME)^3 in a folder, None if there is none."""
+    found = [file for file in sorted(root.glob("*.csv")) if _is_casme3(file)]
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found)
+        raise ManifestError(
+            f"{root} holds {len(found)} annotations of CAS(ME)^3 ({names}). Say which: use read_casme3."
+        )
+    return found[0] if found else None
 
 
 def _is_casme3(file: Path) -> bool:

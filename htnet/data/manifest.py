@@ -64,8 +64,8 @@ class Manifest:
     """
 
     samples: tuple[Sample, ...]
-    classes: tuple[str, ...]
-    source: str
+    classes: tuple[str, ...] = EMOTIONS
+    source: str = "manifest"
     skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -128,6 +128,7 @@ class Manifest:
         path = Path(path)
         partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("w", encoding="utf-8", newline="") as file:
                 rows = csv.writer(file, lineterminator="\n")
                 rows.writerow(COLUMNS)
@@ -217,7 +218,7 @@ def read_table(path: Path, required: Sequence[str] = ()) -> tuple[list[str], lis
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             columns = [name.strip() for name in next(reader, [])]
-            found = [(reader.line_num, row) for row in reader if row]
+            found = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except FileNotFoundError:
         raise ManifestError(f"{path} does not exist. Check the path.") from None
     except UnicodeDecodeError as error:

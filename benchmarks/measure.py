@@ -1,0 +1,115 @@
+"""Times of several ways to do one thing, taken side by side, and the machine they were taken on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import torch
+
+from htnet import __version__
+
+ROOT = Path(__file__).resolve().parents[1]
+
+Times = dict[str, list[float]]
+
+
+def interleave(sides: Mapping[str, Callable[[], object]], rounds: int, *, repeats: int = 1, warmup: int = 1) -> Times:
+    """Milliseconds of one call of every side, one figure a round.
+
+    Every round times every side, in turns forward and backward, so that a change of the machine's
+    pace meets all of them and none always follows the same neighbour.
+
+    Args:
+        sides: what to time.
+        rounds: figures for each side.
+        repeats: calls a figure is the mean of; for calls too short to time singly.
+        warmup: rounds that are thrown away.
+    """
+    times: Times = {name: [] for name in sides}
+    for number in range(warmup + rounds):
+        order = list(sides) if number % 2 == 0 else list(reversed(sides))
+        for name in order:
+            call = sides[name]
+            start = time.perf_counter()
+            for _ in range(repeats):
+                call()
+            elapsed = (time.perf_counter() - start) / repeats
+            if number >= warmup:
+                times[name].append(elapsed * 1e3)
+    return times
+
+
+def compare(times: Times, baseline: str) -> dict[str, Any]:
+    """Medians, quartiles, and how many times as fast as the baseline each other side is.
+
+    ``times_as_fast`` is the ratio of the medians; its quartiles are those of the rounds' own ratios.
+    """
+    slow = times[baseline]
+    summary: dict[str, Any] = {"rounds": len(slow), "baseline": baseline, "ms": {}, "times_as_fast": {}}
+    for name, own in times.items():
+        summary["ms"][name] = _spread(own, median(own))
+        if name != baseline:
+            ratios = [a / b for a, b in zip(slow, own, strict=True)]
+            summary["times_as_fast"][name] = _spread(ratios, median(slow) / median(own))
+    return summary
+
+
+def _spread(values: list[float], middle: float) -> dict[str, float]:
+    low, _, high = quantiles(values, n=4, method="inclusive")
+    return {key: float(f"{x:.4g}") for key, x in (("median", middle), ("q1", low), ("q3", high))}
+
+
+def memory_bandwidth(megabytes: int, rounds: int) -> dict[str, float]:
+    """GB/s of reading (a sum) and of copying (bytes read plus bytes written) a large array."""
+    source = torch.ones(megabytes * 1_000_000 // 4)
+    target = torch.empty_like(source)
+    times = interleave({"read": source.sum, "copy": lambda: target.copy_(source)}, rounds)
+    size = source.nbytes / 1e6
+    return {"read": round(size / median(times["read"]), 2), "copy": round(2 * size / median(times["copy"]), 2)}
+
+
+def provenance() -> dict[str, Any]:
+    """What a reader needs to judge or repeat a figure: commit, machine, versions, load."""
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": _git("rev-parse", "HEAD"),
+        # Benchmark results themselves do not change what is measured.
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--", "htnet", "benchmarks/*.py")),
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load_1min_at_start": round(os.getloadavg()[0], 2),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "htnet": __version__,
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of git in the repository; None where there is no git or no repository."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpu_model() -> str:
+    """Model name and numbers; virtual machines hide the name, so the numbers are kept too."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").split("\n\n")[0].splitlines()
+    except OSError:
+        return platform.processor() or "unknown"
+    facts = dict([part.strip() for part in line.split(":", 1)] for line in lines if ":" in line)
+    if "model name" not in facts:
+        return platform.processor() or "unknown"
+    return f"{facts['model name']} (family {facts.get('cpu family', '?')}, model {facts.get('model', '?')})"

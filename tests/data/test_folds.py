@@ -1,0 +1,155 @@
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from htnet.data import Manifest, Sample, hold_out_subjects, leave_one_subject_out, read_composite
+from htnet.errors import HtnetError, InputError, ManifestError
+from tests.support.paths import COMPOSITE, needs_shared
+
+
+def manifest_of(keys):
+    return Manifest(tuple(Sample(str(i), dataset, subject) for i, (dataset, subject) in enumerate(keys)))
+
+
+def random_manifest(seed):
+    """Subjects with the same id in several data sets, in any order; at least two subjects."""
+    rng = np.random.default_rng(seed)
+    keys = {(f"d{rng.integers(3)}", f"{rng.integers(8):02d}") for _ in range(12)} | {("d0", "a"), ("d0", "b")}
+    several = [key for key in sorted(keys) for _ in range(rng.integers(1, 5))]
+    return manifest_of([several[i] for i in rng.permutation(len(several))]), rng
+
+
+def seeds(count):
+    first = int(torch.randint(2**31, ()))
+    return range(first, first + count)
+
+
+def keys_at(manifest, indices):
+    return {(manifest.samples[i].dataset, manifest.samples[i].subject) for i in indices}
+
+
+def test_folds_part_the_samples_exactly():
+    for seed in seeds(40):
+        manifest, _ = random_manifest(seed)
+        folds = leave_one_subject_out(manifest)
+        assert [(f.dataset, f.subject) for f in folds] == manifest.subjects, seed
+        assert sorted(i for f in folds for i in f.test) == list(range(len(manifest))), seed
+        for fold in folds:
+            assert sorted(fold.train + fold.test) == list(range(len(manifest))), seed
+            assert keys_at(manifest, fold.test) == {(fold.dataset, fold.subject)}, seed
+            assert not keys_at(manifest, fold.train) & keys_at(manifest, fold.test), seed
+
+
+def test_fold_names():
+    names = [f.name for f in leave_one_subject_out(manifest_of([("casme2", "sub01"), ("smic", "s-1"), ("", "spNO.1")]))]
+    assert names == ["spNO.1", "casme2-sub01", "smic-s-1"]
+
+
+def test_fold_names_are_safe_and_distinct():
+    parts = [
+        "",
+        "a",
+        "A",
+        "a-b",
+        "b",
+        "-",
+        ".",
+        "..",
+        "a/b",
+        "a b",
+        "a%2Fb",
+        "ß",
+        "a~b",
+        "x" * 300,
+        "x" * 299 + "y",
+        "\n",
+        "*",
+    ]
+    keys = [(dataset, subject) for dataset in parts for subject in parts if subject]
+    names = [f.name for f in leave_one_subject_out(manifest_of(keys))]
+    assert len({name.casefold() for name in names}) == len(keys), "also where file names ignore capitals"
+    for name in names:
+        assert re.fullmatch(r"[A-Za-z0-9%_][A-Za-z0-9%_.~-]*", name), name
+        assert len(name) < 200
+
+
+@needs_shared
+def test_folds_of_the_published_composite():
+    folds = leave_one_subject_out(read_composite(COMPOSITE))
+    assert len(folds) == 68
+    assert sum(len(f.test) for f in folds) == 442
+    assert folds[0].name == "casme2-sub01"
+
+
+def test_folds_need_subjects():
+    with pytest.raises(ManifestError, match="1 sample \\('1'\\) without subject"):
+        leave_one_subject_out(manifest_of([("d", "a"), ("d", ""), ("d", "b")]))
+    with pytest.raises(ManifestError, match=r"has 1 subject\(s\) in 2 samples"):
+        leave_one_subject_out(manifest_of([("d", "a"), ("d", "a")]))
+
+
+def test_held_out_subjects_are_on_one_side():
+    for seed in seeds(60):
+        manifest, rng = random_manifest(seed)
+        indices = rng.permutation(len(manifest))[: rng.integers(len(manifest) // 2, len(manifest))].tolist()
+        people = keys_at(manifest, indices)
+        sizes = {d: sum(key[0] == d for key in people) for d, _ in people}
+        if max(sizes.values()) < 2:
+            continue
+        fraction = float(rng.uniform(0.05, 0.95))
+        train, held = hold_out_subjects(manifest, indices, fraction, seed)
+        assert sorted(train + held) == sorted(indices), seed
+        assert list(train) == [i for i in indices if i in train], seed
+        inside, outside = keys_at(manifest, train), keys_at(manifest, held)
+        assert not inside & outside, seed
+        for dataset, size in sizes.items():
+            out = sum(key[0] == dataset for key in outside)
+            assert out == 0 if size < 2 else 1 <= out < size, seed
+            if size > 1 and 1 <= fraction * size <= size - 1:
+                assert abs(out - fraction * size) <= 0.5 + 1e-9, seed
+
+
+def test_choice_depends_on_the_seed_only():
+    keys = [(f"d{i % 3}", f"s{i % 17}") for i in range(200)]
+    manifest, turned = manifest_of(keys), manifest_of(keys[::-1])
+    chosen = {s: keys_at(manifest, hold_out_subjects(manifest, range(200), 0.3, s)[1]) for s in range(10)}
+    for seed, people in chosen.items():
+        assert keys_at(turned, hold_out_subjects(turned, range(200), 0.3, seed)[1]) == people
+    assert len({frozenset(people) for people in chosen.values()}) > 5
+
+
+def test_choice_does_not_depend_on_the_hash_seed():
+    code = (
+        "from htnet.data import *; m = Manifest(tuple(Sample(str(i), f'd{i % 2}', f's{i % 9}') for i in range(40)));"
+        "print(hold_out_subjects(m, range(40), 0.3, 5), [f.name for f in leave_one_subject_out(m)])"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "indices", "fraction", "error", "says"),
+    [
+        ([("d", "a"), ("d", "b")], [0, 1], 0.0, InputError, "fraction is 0.0"),
+        ([("d", "a"), ("d", "b")], [0, 1], 1.0, InputError, "fraction is 1.0"),
+        ([("d", "a"), ("d", "b")], [0, 1], float("nan"), InputError, "fraction is nan"),
+        ([("d", "a"), ("d", "b")], [0, 2], 0.5, ManifestError, "no sample 2"),
+        ([("d", "a"), ("d", "b")], [0, 0], 0.5, ManifestError, "index 0 is given more than once"),
+        ([("d", "a"), ("d", "")], [0, 1], 0.5, ManifestError, "without subject"),
+        ([("d", "a"), ("e", "a"), ("d", "b")], [0, 1], 0.5, ManifestError, "none can be held out"),
+        ([("d", "a"), ("d", "b")], [], 0.5, ManifestError, "none can be held out"),
+    ],
+)
+def test_impossible_splits_are_refused(keys, indices, fraction, error, says):
+    assert issubclass(error, HtnetError)
+    with pytest.raises(error, match=says):
+        hold_out_subjects(manifest_of(keys), indices, fraction, 0)

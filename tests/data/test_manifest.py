@@ -1,0 +1,179 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from htnet.data import Manifest, Sample, read_manifest
+from htnet.errors import ManifestError
+from htnet.types import EMOTIONS
+
+
+def write(folder, text, files=(), encoding="utf-8"):
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    path = folder / "list.csv"
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_reads_all_columns(tmp_path):
+    text = (
+        "sample,label,subject,dataset,onset,apex,flow,landmarks\r\n"
+        'a,positive,006,samm,f/1.png,f/2.png,,p.json\r\n\r\n"b,1",2,s01,smic,,,f/3 .png,\r\nc,,s01,smic,,,f/1.png,\r\n'
+    )
+    path = write(tmp_path, text, ["f/1.png", "f/2.png", "f/3 .png", "p.json"], "utf-8-sig")
+    found = read_manifest(path)
+    assert found.classes == EMOTIONS
+    assert list(found) == [
+        Sample("a", "samm", "006", "positive", tmp_path / "f/1.png", tmp_path / "f/2.png", None, tmp_path / "p.json"),
+        Sample("b,1", "smic", "s01", "surprise", flow=tmp_path / "f/3 .png"),
+        Sample("c", "smic", "s01", flow=tmp_path / "f/1.png"),
+    ]
+    assert found.subjects == [("samm", "006"), ("smic", "s01")]
+    with pytest.raises(ManifestError, match="1 sample \\('c'\\) without label"):
+        found.labels()
+    labels = found.subset([1, 0]).labels()
+    assert labels.dtype == np.int64
+    assert labels.tolist() == [2, 1]
+    with pytest.raises(ManifestError, match="line 5: sample 'c' has no label"):
+        read_manifest(path, need_label=True)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "names", "expected"),
+    [
+        ("positive negative", None, EMOTIONS, [1, 0]),
+        ("2 0", None, EMOTIONS, [2, 0]),
+        ("sad happy sad", None, ("happy", "sad"), [1, 0, 1]),
+        ("3 happy", ["happy", "b", "c", "sad"], ("happy", "b", "c", "sad"), [3, 0]),
+        ("10 20", ["20", "10"], ("20", "10"), [1, 0]),
+    ],
+)
+def test_classes(tmp_path, labels, classes, names, expected):
+    rows = "".join(f"{i},{label},x.png\n" for i, label in enumerate(labels.split()))
+    found = read_manifest(write(tmp_path, "sample,label,flow\n" + rows), classes=classes, check_files=False)
+    assert found.classes == names
+    assert found.labels().tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "classes", "says"),
+    [
+        ("", None, "holds no samples"),
+        ("sample,flow\n,\n", None, "holds no samples"),
+        ("sampel,flow\na,x\n", None, "line 1: unknown column 'sampel'. Did you mean 'sample'"),
+        ("sample;flow\na;x\n", None, "Separate columns by commas"),
+        ("subject,flow\na,x\n", None, "no column 'sample'"),
+        ("sample,flow,flow\na,x,x\n", None, "column 'flow' occurs more than once"),
+        ("sample,flow\na,x\nb,x\na,x\n", None, "line 4: sample 'a' was already on line 2"),
+        ("sample,flow\n ,x\n", None, "line 2: the column 'sample' is empty"),
+        ("sample,onset,apex\na,x,\n", None, "line 2: sample 'a' has an onset but no apex"),
+        ("sample,onset,apex,flow\na,,x,y\n", None, "has an apex but no onset"),
+        ("sample,flow,landmarks\na,,x\n", None, "line 2: sample 'a' has no files"),
+        ("sample,flow\na,x,y\n", None, "line 2: 3 values for 2 columns"),
+        ('sample,flow\na,"x\n', None, "cannot be read as a CSV"),
+        ("sample,flow,label\na,x,0\nb,x,4\n", None, "line 3: label '4' is a number"),
+        ("sample,flow,label\na,x,sad\nb,x,Sad\n", None, "line 3: label 'Sad' differs from 'sad' in capitals"),
+        ("sample,flow,label\na,x,hapy\n", ["happy", "sad"], "unknown label 'hapy'. Did you mean 'happy'"),
+        ("sample,flow,label\na,x,2\n", ["happy", "sad"], "unknown label '2'"),
+        ("sample,flow,label\na,x,-1\n", ["happy", "sad"], "unknown label '-1'"),
+        ("sample,flow\na,x\n", "happy", "list of class names"),
+        ("sample,flow\na,x\n", ["happy", "happy"], "class 'happy' occurs 2 times"),
+    ],
+)
+def test_bad_files_are_refused_with_file_and_cure(tmp_path, text, classes, says):
+    path = write(tmp_path, text, ["x", "y"])
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(path, classes)
+    assert says in str(caught.value)
+    assert str(path) in str(caught.value) or "class names" in says
+
+
+def test_unreadable_files_are_refused(tmp_path):
+    with pytest.raises(ManifestError, match="no.csv does not exist"):
+        read_manifest(tmp_path / "no.csv")
+    with pytest.raises(ManifestError, match="cannot be read"):
+        read_manifest(tmp_path)
+    with pytest.raises(ManifestError, match="not UTF-8"):
+        read_manifest(write(tmp_path, "sample,flow\nMüller,x\n", encoding="latin-1"))
+
+
+def test_missing_files_are_counted_and_listed(tmp_path):
+    path = write(tmp_path, "sample,flow\n" + "".join(f"{i},x{i}\n" for i in range(9)), ["x0", "x1"])
+    with pytest.raises(ManifestError, match="7 file") as caught:
+        read_manifest(path)
+    listed = [line.strip() for line in str(caught.value).splitlines()[1:]]
+    assert listed == [f"line {i + 2}, flow: {tmp_path / f'x{i}'}" for i in range(2, 7)] + ["..."]
+    assert len(read_manifest(path, check_files=False)) == 9
+
+
+def random_manifest(folder, rng):
+    def path(i, kind):
+        return folder / f"f, {i % 3}" / f'{kind}"{i} .png'
+
+    samples = []
+    for i in range(int(rng.integers(1, 30))):
+        pair = rng.random() < 0.5
+        label = EMOTIONS[rng.integers(3)] if rng.random() < 0.8 else None
+        files = {"onset": path(i, "on"), "apex": path(i, "ap")} if pair else {"flow": path(i, "é")}
+        if rng.random() < 0.3:
+            files["landmarks"] = path(i, "p")
+        samples.append(Sample(f'{i:03d},"ß', f"d{rng.integers(2)}", f"{rng.integers(4):02d}", label, **files))
+    return Manifest(tuple(samples), EMOTIONS, "random")
+
+
+@pytest.mark.parametrize("place", [".", "deep/er", "../other"])
+def test_written_manifest_reads_back_equal(tmp_path, place):
+    rng = np.random.default_rng(int(torch.randint(2**31, ())))
+    data = tmp_path / "data"
+    manifest = random_manifest(data, rng)
+    out = data / place / "list.csv"
+    manifest.write(out)
+    found = read_manifest(out, check_files=False)
+
+    def resolved(sample):
+        return [Path(os.path.normpath(v)) if isinstance(v, Path) else v for v in vars(sample).values()]
+
+    assert [resolved(s) for s in found] == [resolved(s) for s in manifest]
+    assert str(tmp_path) not in out.read_text("utf-8"), "paths must be relative, so that the folder can move"
+    assert [p.name for p in out.parent.iterdir() if p.is_file()] == ["list.csv"], "no partial file may stay"
+
+
+def test_written_paths_lead_through_symbolic_links(tmp_path):
+    (tmp_path / "real/deep/out").mkdir(parents=True)
+    (tmp_path / "x.png").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "real/deep/out")
+    Manifest((Sample("a", flow=tmp_path / "x.png"),)).write(tmp_path / "link/list.csv")
+    assert read_manifest(tmp_path / "link/list.csv").samples[0].flow.samefile(tmp_path / "x.png")
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "list.csv"
+    path.write_text("old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(ManifestError, match=r"list.csv cannot be written: No space left"):
+        Manifest((Sample("a"),)).write(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["list.csv"]
+    assert path.read_text() == "old"
+
+
+def test_subsets_and_invariants():
+    samples = tuple(Sample(str(i), subject="s") for i in range(4))
+    manifest = Manifest(samples, ("x",), "here", ("lost",))
+    part = manifest.subset(np.array([3, 1]))
+    assert [s.sample for s in part] == ["3", "1"]
+    assert (len(part), part.classes, part.source, part.skipped) == (2, ("x",), "here", ("lost",))
+    for indices, says in (([4], "no sample 4"), ([-1], "no sample -1"), ([1, 1], "index 1 is given more than once")):
+        with pytest.raises(ManifestError, match=says):
+            manifest.subset(indices)
+    with pytest.raises(ManifestError, match="sample 'a' occurs 2 times"):
+        Manifest((Sample("a"), Sample("a")))
+    with pytest.raises(ManifestError, match="label 'hapy', which is no class. Did you mean 'happy'"):
+        Manifest((Sample("a", label="hapy"),), ("happy",))

@@ -1,0 +1,220 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import f1_score, recall_score
+
+from htnet.data import leave_one_subject_out, open_data, read_manifest
+from htnet.errors import InputError, ManifestError, RunError
+from htnet.evaluation import loso, protocols
+from htnet.training import Recipe, load_flow_set, predict_set, train_model
+from htnet.types import PreprocessSpec
+from tests.support.flows import CLASSES, write_flow_set
+
+QUICK = Recipe(name="quick", epochs=3, batch_size=8)
+FILES = ("predictions.csv", "summary.json")
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    write_flow_set(tmp_path / "set", 3, 3, datasets=("a", "b"))
+    return open_data(tmp_path / "set")
+
+
+def run(manifest, out, **options):
+    options = {"recipe": QUICK, "model": "htnet_tiny", "progress": False} | options
+    return loso(manifest, out=out, **options)
+
+
+def contents(out):
+    return [(out / name).read_bytes() for name in FILES]
+
+
+def test_every_sample_is_tested_by_a_model_that_never_saw_its_subject(manifest, tmp_path, monkeypatch):
+    trained_on = []
+    real = protocols.train_model
+
+    def spy(name, data, recipe, **options):
+        trained_on.append(data)
+        return real(name, data, recipe, **options)
+
+    monkeypatch.setattr(protocols, "train_model", spy)
+    result = run(manifest, tmp_path / "run", protocols=["last", "nested"])
+    assert sorted(s.sample for s in result.samples if s.protocol == "last") == sorted(s.sample for s in manifest)
+    whole = load_flow_set(manifest, PreprocessSpec())
+    folds = leave_one_subject_out(manifest)
+    assert len(trained_on) == 2 * len(folds)
+    for i, fold in enumerate(folds):
+        tested = {whole.images[j].numpy().tobytes() for j in fold.test}
+        for data in trained_on[2 * i : 2 * i + 2]:
+            assert not tested & {image.numpy().tobytes() for image in data.images}
+        assert len(trained_on[2 * i]) == len(manifest) - len(fold.test)
+        assert len(trained_on[2 * i + 1]) < len(trained_on[2 * i])  # nested holds subjects out
+
+
+def test_predictions_are_those_of_the_fold_models(manifest, tmp_path):
+    """One fold again by hand, joined by identifier."""
+    result = run(manifest, tmp_path / "run", seeds=[3])
+    fold = leave_one_subject_out(manifest)[4]
+    data = load_flow_set(manifest, PreprocessSpec())
+    model, _ = train_model(
+        "htnet_tiny", data.subset(fold.train), QUICK, seed=protocols.fold_seed(3, fold.name)
+    )
+    expected = predict_set(model, data.subset(fold.test))
+    found = {s.sample: s for s in result.samples}
+    for row, index in enumerate(fold.test):
+        sample = manifest.samples[index]
+        assert found[sample.sample].subject == sample.subject
+        np.testing.assert_allclose(found[sample.sample].probabilities, expected[row], atol=1e-6)
+
+
+def test_summary_and_csv_agree_with_scikit_learn(manifest, tmp_path):
+    result = run(manifest, tmp_path / "run", seeds=2, protocols=["last", "best_on_test"])
+    with (tmp_path / "run" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 2 * len(manifest)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary == json.loads(json.dumps(result.summary))
+    assert summary["protocols"]["best_on_test"]["leaks"]
+    assert not summary["protocols"]["last"]["leaks"]
+    truths = {s.sample: s.label for s in manifest}
+    for protocol, label in (("last", "last"), ("best_on_test", "best_on_test (leaks)")):
+        entry, by_seed = summary["protocols"][protocol], []
+        for seed in ("0", "1"):
+            for group in ("full", "a", "b"):
+                part = [
+                    r
+                    for r in rows
+                    if r["protocol"] == label and r["seed"] == seed and group in ("full", r["dataset"])
+                ]
+                truth = [r["truth"] for r in part]
+                assert truth == [truths[r["sample"]] for r in part]
+                guess = [r["prediction"] for r in part]
+                present = sorted(set(truth))
+                scores = entry["seeds"][seed][group]
+                f1 = f1_score(truth, guess, labels=present, average="macro", zero_division=0)
+                assert scores["uf1"] == pytest.approx(f1)
+                assert scores["uar"] == pytest.approx(recall_score(truth, guess, labels=present, average="macro"))
+                for r in part:
+                    p = [float(r[f"probability_{c}"]) for c in CLASSES]
+                    assert sum(p) == pytest.approx(1, abs=1e-5)
+                    assert CLASSES[int(np.argmax(p))] == r["prediction"]
+            by_seed.append(entry["seeds"][seed]["full"]["uf1"])
+        assert entry["mean"]["full"]["uf1"] == pytest.approx(np.mean(by_seed))
+        assert entry["std"]["full"]["uf1"] == pytest.approx(np.std(by_seed, ddof=1))
+    assert "leaks" in result.table()
+
+
+def test_watching_the_test_set_changes_nothing(manifest, tmp_path):
+    alone = run(manifest, tmp_path / "alone")
+    both = run(manifest, tmp_path / "both", protocols=["best_on_test", "last"])
+    last = [s for s in both.samples if s.protocol == "last"]
+    assert list(alone.samples) == last
+    accuracy = {p: both.summary["protocols"][p]["mean"]["full"]["accuracy"] for p in ("last", "best_on_test")}
+    assert accuracy["best_on_test"] >= accuracy["last"]
+
+
+def test_best_on_test_takes_the_best_epoch_and_the_later_of_two(manifest, tmp_path, monkeypatch):
+    fold = leave_one_subject_out(manifest)[0]
+    data = load_flow_set(manifest, PreprocessSpec())
+    right = torch.nn.functional.one_hot(data.subset(fold.test).labels, 3).float()
+    wrong = right.roll(1, dims=1)
+    answers = [wrong.tolist(), right.tolist(), (0.9 * right + 0.05).tolist(), wrong.tolist()]
+    monkeypatch.setattr(protocols, "train_model", lambda *a, **k: (None, answers))
+    store = protocols.RunStore(tmp_path / "run")
+    recipe = Recipe(epochs=4)
+    job = protocols.FoldJob(manifest, data, "x", {}, recipe, ("last", "best_on_test"), 0.2, "cpu", 60.0, store)
+    protocols.run_fold(job, fold, 0)
+    stored = store.read_fold(0, fold.name)["protocols"]
+    assert stored["best_on_test"]["epoch"] == 3
+    assert stored["last"]["epoch"] == 4
+
+
+def test_nested_chooses_without_the_test_subject(manifest, tmp_path, monkeypatch):
+    """Spoiling the test subject's labels cannot move the chosen epoch."""
+    fold = leave_one_subject_out(manifest)[1]
+    data = load_flow_set(manifest, PreprocessSpec())
+    spoiled = load_flow_set(manifest, PreprocessSpec())
+    spoiled.labels[list(fold.test)] = (spoiled.labels[list(fold.test)] + 1) % 3
+    epochs = []
+    for name, used in (("a", data), ("b", spoiled)):
+        store = protocols.RunStore(tmp_path / name)
+        job = protocols.FoldJob(manifest, used, "htnet_tiny", {}, QUICK, ("nested",), 0.3, "cpu", 60.0, store)
+        protocols.run_fold(job, fold, 0)
+        epochs.append(store.read_fold(0, fold.name)["protocols"]["nested"])
+    assert epochs[0] == epochs[1]
+
+
+def test_finished_folds_are_not_run_again(manifest, tmp_path, monkeypatch):
+    run(manifest, tmp_path / "run")
+    expected = contents(tmp_path / "run")
+    for name in FILES:
+        (tmp_path / "run" / name).unlink()
+    lost = sorted((tmp_path / "run" / "folds" / "seed-0").glob("*.json"))[2]
+    lost.unlink()
+    ran = []
+    real = protocols.train_model
+    monkeypatch.setattr(protocols, "train_model", lambda *a, **k: ran.append(1) or real(*a, **k))
+    run(manifest, tmp_path / "run")
+    assert len(ran) == 1
+    assert contents(tmp_path / "run") == expected
+
+
+def test_two_processes_give_the_same_files(manifest, tmp_path):
+    torch_threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        run(manifest, tmp_path / "one", protocols=["last", "nested"])
+        run(manifest, tmp_path / "two", protocols=["last", "nested"], jobs=2)
+    finally:
+        torch.set_num_threads(torch_threads)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_runs_are_not_mixed(manifest, tmp_path):
+    run(manifest, tmp_path / "run")
+    with pytest.raises(RunError, match=r"another .*recipe.*Choose another --out"):
+        run(manifest, tmp_path / "run", recipe=Recipe(epochs=4, batch_size=8))
+    with pytest.raises(RunError, match="another data_sha256"):
+        flow = manifest.samples[0].flow
+        flow.write_bytes(manifest.samples[1].flow.read_bytes())
+        run(manifest, tmp_path / "run")
+
+
+def test_more_seeds_can_be_added(manifest, tmp_path):
+    first = run(manifest, tmp_path / "run", seeds=1)
+    second = run(manifest, tmp_path / "run", seeds=2)
+    assert [s for s in second.samples if s.seed == 0] == list(first.samples)
+
+
+def test_a_busy_folder_is_refused(manifest, tmp_path):
+    from htnet.evaluation.store import RunStore
+
+    store = RunStore(tmp_path / "run")
+    with store.locked(), pytest.raises(RunError, match="Another process"):
+        run(manifest, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"protocols": ["lst"]}, "Unknown protocol: 'lst'. Did you mean 'last'"),
+        ({"protocols": []}, "No protocol"),
+        ({"seeds": 0}, "seeds is 0"),
+        ({"seeds": [1, 1]}, "distinct"),
+        ({"held_out": 1.0}, "held_out is 1.0"),
+        ({"jobs": 0}, "jobs is 0"),
+    ],
+)
+def test_bad_options(manifest, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        run(manifest, tmp_path / "run", **options)
+
+
+def test_samples_without_label_or_subject_are_refused(manifest, tmp_path):
+    text = (tmp_path / "set" / "manifest.csv").read_text().splitlines()
+    (tmp_path / "set" / "bare.csv").write_text("\n".join(line.replace("s1", "") for line in text) + "\n")
+    with pytest.raises(ManifestError, match="subject"):
+        run(read_manifest(tmp_path / "set" / "bare.csv"), tmp_path / "run")

@@ -1,0 +1,129 @@
+import json
+
+import pytest
+import torch
+
+from benchmarks import models
+from benchmarks.measure import compare, interleave, memory_bandwidth
+from benchmarks.registry import BENCHMARKS, Benchmark, get_benchmark
+from benchmarks.run import main
+from benchmarks.verify import DisagreementError, agree
+from htnet.errors import InputError
+from htnet.models import reference_state
+
+
+def test_every_benchmark_is_listed(capsys):
+    assert main(["--list"]) == 0
+    shown = capsys.readouterr().out
+    for name, benchmark in BENCHMARKS.items():
+        assert name == benchmark.name
+        assert name in shown
+        assert benchmark.description in shown
+
+
+def test_unknown_names_are_refused(capsys):
+    with pytest.raises(InputError, match="Did you mean 'models'"):
+        get_benchmark("model")
+    assert main(["model"]) == 2
+    assert "Did you mean 'models'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([])
+
+
+def test_quick_run_writes_the_figures_and_where_they_come_from(tmp_path, capsys):
+    assert main(["models", "--quick", "--out", str(tmp_path)]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["models_cpu.json"]
+    text = (tmp_path / "models_cpu.json").read_text("utf-8")
+    assert capsys.readouterr().out == text
+    result = json.loads(text)
+    assert result["quick"] is True
+    assert result["torch"] == torch.__version__
+    assert result["threads"] == torch.get_num_threads()
+    assert {"commit", "uncommitted_changes", "cpu", "cores", "htnet", "load_1min_at_start"} <= set(result)
+    assert result["largest_relative_difference"]["outputs"] <= result["tolerance"]["outputs"]
+    for topic in ("inference_batch_1", "inference_batch_128", "training_step_batch_128"):
+        speed = result[topic]["times_as_fast"]["htnet"]
+        assert speed["median"] > 0
+        assert speed["q1"] <= speed["q3"]
+        times = result[topic]["ms"]
+        assert speed["median"] == pytest.approx(times["reference"]["median"] / times["htnet"]["median"], rel=2e-3)
+    floor = result["inference_batch_1_memory_floor"]
+    # Queries and keys of the three blocks of htnet_tiny (32, 64, 128 wide) are never read.
+    unread = sum(4 * dim * 2 * dim for dim in (32, 64, 128)) / 1e6
+    assert floor["megabytes"]["reference"] - floor["megabytes"]["htnet"] == pytest.approx(unread)
+
+
+def test_quick_run_leaves_the_results_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr("benchmarks.run.RESULTS", tmp_path)
+    fake = Benchmark("fake", lambda quick: {"device": "cpu", "figure": 1}, "none")
+    monkeypatch.setitem(BENCHMARKS, "fake", fake)
+    assert main(["fake", "--quick"]) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert main(["fake"]) == 0
+    assert json.loads((tmp_path / "fake_cpu.json").read_text("utf-8"))["figure"] == 1
+
+
+@pytest.mark.parametrize("key", ["mlp_head.2.weight", "layers.1.0.layers.0.1.fn.net.3.weight"])
+def test_models_that_disagree_are_not_timed(monkeypatch, capsys, key):
+    def shifted(model):
+        state = reference_state(model)
+        return state | {key: state[key] * 1.01}
+
+    monkeypatch.setattr(models, "reference_state", shifted)
+    monkeypatch.setattr(models, "interleave", lambda *a, **k: pytest.fail("timed all the same"))
+    assert main(["models", "--quick"]) == 2
+    assert "outputs" in capsys.readouterr().err
+
+
+def test_agreement_is_relative_to_each_tensor():
+    truth = {"large": torch.tensor([4.0, -2.0]), "small": torch.tensor([1e-3])}
+    off = {"large": truth["large"] + torch.tensor([0.0, 4e-5]), "small": truth["small"]}
+    assert agree(off, truth, 2e-5, "x") == pytest.approx(1e-5, rel=1e-2)
+    with pytest.raises(DisagreementError, match="x: large differs by 1e-05"):
+        agree(off, truth, 5e-6, "x")
+    with pytest.raises(DisagreementError, match="small differs by 0.01"):
+        agree({**truth, "small": truth["small"] * 1.01}, truth, 1e-3, "x")
+
+
+@pytest.mark.parametrize(
+    ("ours", "message"),
+    [
+        ({"a": torch.ones(2)}, r"only one side has \['zero'\]"),
+        ({"a": torch.ones(3), "zero": torch.zeros(1)}, r"a is \(3,\), not \(2,\)"),
+        ({"a": torch.tensor([1.0, float("nan")]), "zero": torch.zeros(1)}, "a differs by nan"),
+        ({"a": torch.ones(2), "zero": torch.tensor([1e-3])}, "zero differs"),
+        ({"a": torch.ones(2), "zero": torch.tensor([float("nan")])}, "zero differs"),
+    ],
+)
+def test_disagreement_is_refused(ours, message):
+    truth = {"a": torch.ones(2), "zero": torch.zeros(1)}
+    with pytest.raises(DisagreementError, match=message):
+        agree(ours, truth, 1e-4, "x")
+
+
+def test_rounding_noise_counts_as_zero():
+    truth = {"a": torch.ones(2), "noise": torch.tensor([2e-8])}
+    assert agree({"a": torch.ones(2), "noise": torch.tensor([-1e-8])}, truth, 1e-5, "x") == 0
+
+
+def test_sides_take_turns():
+    calls = []
+    sides = {name: lambda name=name: calls.append(name) for name in "ab"}
+    times = interleave(sides, rounds=3, repeats=2, warmup=1)
+    assert "".join(calls) == "aabb" + "bbaa" + "aabb" + "bbaa"
+    assert {name: len(own) for name, own in times.items()} == {"a": 3, "b": 3}
+    assert all(t >= 0 for own in times.values() for t in own)
+
+
+def test_comparison_by_hand():
+    summary = compare({"old": [10.0, 30.0, 20.0, 20.0, 20.0], "new": [5.0, 10.0, 4.0, 10.0, 10.0]}, "old")
+    assert summary["rounds"] == 5
+    assert summary["baseline"] == "old"
+    assert summary["ms"]["old"] == {"median": 20.0, "q1": 20.0, "q3": 20.0}
+    assert summary["ms"]["new"] == {"median": 10.0, "q1": 5.0, "q3": 10.0}
+    # Rounds' ratios: 2, 3, 5, 2, 2.
+    assert summary["times_as_fast"] == {"new": {"median": 2.0, "q1": 2.0, "q3": 3.0}}
+
+
+def test_bandwidth_is_positive():
+    assert all(speed > 0 for speed in memory_bandwidth(megabytes=4, rounds=3).values())

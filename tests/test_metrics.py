@@ -1,0 +1,79 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score, recall_score
+from sklearn.metrics import confusion_matrix as sk_confusion
+
+from htnet.errors import InputError
+from htnet.metrics import accuracy, confusion_matrix, score, uar, uf1
+
+
+def random_case(seed, absent):
+    rng = np.random.default_rng(seed)
+    classes = int(rng.integers(2, 8))
+    allowed = rng.permutation(classes)[: int(rng.integers(1, classes))] if absent else np.arange(classes)
+    count = int(rng.integers(1, 60))
+    return rng.choice(allowed, count), rng.integers(0, classes, count), classes
+
+
+@pytest.mark.parametrize("absent", [False, True])
+def test_scores_equal_scikit_learn(absent):
+    first = int(torch.randint(2**31, ()))
+    for seed in range(first, first + 60):
+        truth, prediction, classes = random_case(seed, absent)
+        found = score(truth, prediction, classes)
+        present = np.unique(truth)
+        reference = {"labels": present, "average": "macro", "zero_division": 0}
+        assert found.uf1 == pytest.approx(f1_score(truth, prediction, **reference), abs=1e-12), seed
+        assert found.uar == pytest.approx(recall_score(truth, prediction, **reference), abs=1e-12), seed
+        assert found.accuracy == pytest.approx(accuracy_score(truth, prediction), abs=1e-12), seed
+        expected = sk_confusion(truth, prediction, labels=range(classes))
+        assert np.array_equal(confusion_matrix(truth, prediction, classes), expected), seed
+        assert np.array_equal(found.confusion, expected), seed
+        assert found.num_samples == len(truth), seed
+
+
+def test_scores_by_hand():
+    # Class 1 is absent from the truth; the prediction of it still costs class 0 a recall.
+    found = score([0, 0, 2], [0, 1, 2], 3)
+    assert found.uf1 == pytest.approx((2 / 3 + 1) / 2)
+    assert found.uar == pytest.approx((1 / 2 + 1) / 2)
+    assert found.accuracy == pytest.approx(2 / 3)
+    assert found.confusion == ((1, 1, 0), (0, 0, 0), (0, 0, 1))
+
+
+def test_dictionary_is_json():
+    found = score([0, 1, 1], [0, 1, 0], 2)
+    assert json.loads(json.dumps(found.to_dict())) == {
+        "uf1": pytest.approx(2 / 3),
+        "uar": pytest.approx(0.75),
+        "accuracy": pytest.approx(2 / 3),
+        "confusion": [[1, 0], [1, 1]],
+        "num_samples": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction", "classes", "says"),
+    [
+        ([], [], 3, "truth is empty"),
+        ([0, 1], [0], 3, "truth has 2 samples, prediction 1"),
+        ([0, 3], [0, 1], 3, "truth holds 3"),
+        ([0, 1], [0, -1], 3, "prediction holds -1"),
+        ([0.0, 1.0], [0, 1], 3, "truth holds float64"),
+        ([[0, 1]], [0, 1], 3, r"shape \(1, 2\)"),
+        ([0], [0], 0, "num_classes is 0"),
+    ],
+)
+def test_unusable_labels_are_refused(truth, prediction, classes, says):
+    with pytest.raises(InputError, match=says):
+        score(truth, prediction, classes)
+
+
+@pytest.mark.parametrize("metric", [uf1, uar, accuracy])
+@pytest.mark.parametrize("confusion", [[[0, 0], [0, 0]], [[1, 2]], [[1, -1], [0, 2]], [[0.5, 0.5], [0, 1]]])
+def test_unusable_matrices_are_refused(metric, confusion):
+    with pytest.raises(InputError, match="confusion matrix"):
+        metric(confusion)

@@ -1,0 +1,104 @@
+import pytest
+import torch
+
+from htnet.preprocess import template_points
+from htnet.training import Checkpoint, FlowSet, Recipe, load_flow_set, predict_set, train_model
+from htnet.types import PreprocessSpec
+from tests.support.flows import write_flow_set
+
+QUICK = Recipe(epochs=4, batch_size=8)
+
+
+@pytest.fixture
+def data(tmp_path):
+    return load_flow_set(write_flow_set(tmp_path / "set", 5, 4), PreprocessSpec())
+
+
+def random_set(samples=20):
+    spec = PreprocessSpec()
+    points = template_points(spec)[None].repeat(samples, 1, 1)
+    images = torch.randint(0, 256, (samples, 3, 28, 28), dtype=torch.uint8)
+    return FlowSet(images, points, torch.randint(0, 3, (samples,)), spec)
+
+
+def same_state(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_learns_what_can_be_learned(tmp_path):
+    train = load_flow_set(write_flow_set(tmp_path / "train", 20, 5, seed=1), PreprocessSpec())
+    fresh = load_flow_set(write_flow_set(tmp_path / "fresh", 20, 5, seed=2), PreprocessSpec())
+    model, _ = train_model("htnet_tiny", train, Recipe(epochs=12, batch_size=16, lr=2e-3))
+    right = predict_set(model, fresh).argmax(1) == fresh.labels
+    assert right.float().mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["htnet_tiny", "ststnet"])
+def test_seed_decides_everything(data, name):
+    first, _ = train_model(name, data, QUICK, seed=3)
+    torch.rand(17)  # what ran before does not matter
+    again, _ = train_model(name, data, QUICK, seed=3)
+    other, _ = train_model(name, data, QUICK, seed=4)
+    assert same_state(first, again)
+    assert not same_state(first, other)
+
+
+def test_global_generator_is_left_alone(data):
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    train_model("htnet_tiny", data, QUICK)
+    assert torch.equal(torch.rand(1), expected)
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", ["htnet_tiny", "ststnet"])
+@pytest.mark.parametrize("schedule", ["onecycle", "constant"])
+def test_resumed_training_is_the_undisturbed_one(tmp_path, data, name, schedule):
+    recipe = Recipe(epochs=5, batch_size=8, schedule=schedule)
+    seen = []
+
+    def record(epoch, model):
+        seen.append(epoch)
+        return predict_set(model, data).tolist()
+
+    expected, records = train_model(name, data, recipe, seed=1, on_epoch=record)
+    seen.clear()
+    checkpoint = Checkpoint(tmp_path / "state.pt", every=0.0)
+    for stop in (2, 4):
+
+        def stopping(epoch, model, stop=stop):
+            if epoch == stop:
+                raise Interrupted
+            return record(epoch, model)
+
+        with pytest.raises(Interrupted):
+            train_model(name, data, recipe, seed=1, on_epoch=stopping, checkpoint=checkpoint)
+        assert checkpoint.path.is_file()
+    model, again = train_model(name, data, recipe, seed=1, on_epoch=record, checkpoint=checkpoint)
+    assert seen == [1, 2, 3, 4, 5]  # nothing ran twice
+    assert same_state(model, expected)
+    assert again == records
+    assert not checkpoint.path.exists()
+
+
+def test_standardisation_uses_the_training_set_only():
+    data = random_set()
+    model, _ = train_model("htnet_tiny", data, Recipe(epochs=1))
+    inputs = data.inputs().double().numpy()
+    for channel in range(3):
+        assert model.config.mean[channel] == pytest.approx(inputs[:, channel].mean(), rel=1e-5)
+        assert model.config.std[channel] == pytest.approx(inputs[:, channel].std(), rel=1e-3)
+    plain, _ = train_model("htnet_tiny", data, Recipe(epochs=1, standardize=False))
+    assert plain.config.mean == (0, 0, 0)
+
+
+def test_prediction_does_not_depend_on_the_batch():
+    data = random_set(11)
+    model, _ = train_model("htnet_tiny", data, Recipe(epochs=1))
+    torch.testing.assert_close(predict_set(model, data, batch_size=4), predict_set(model, data))
+    torch.testing.assert_close(predict_set(model, data.subset([7]))[0], predict_set(model, data)[7])
+    assert not model.training

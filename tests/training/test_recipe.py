@@ -1,0 +1,55 @@
+import json
+
+import pytest
+
+from htnet.errors import RecipeError
+from htnet.training import RECIPES, Augmentation, Recipe, get_recipe
+
+
+def test_presets_are_what_was_published_and_survive_json():
+    reference = get_recipe("reference")
+    assert (reference.optimizer, reference.lr, reference.batch_size, reference.epochs) == ("adam", 5e-5, 256, 800)
+    assert not reference.shuffle
+    assert reference.augmentation is None
+    for recipe in RECIPES.values():
+        assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+def test_file_and_changes(tmp_path):
+    (tmp_path / "mine.json").write_text('{"epochs": 3, "augmentation": {"shift": 1}}')
+    recipe = get_recipe(tmp_path / "mine.json", lr=0.1)
+    assert (recipe.name, recipe.epochs, recipe.lr, recipe.augmentation.shift) == ("mine", 3, 0.1, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epoch": 3}, "Unknown recipe field: 'epoch'. Did you mean 'epochs'"),
+        ({"augmentation": {"shifts": 2}}, "Unknown augmentation field: 'shifts'"),
+        ({"optimizer": "sgd"}, "optimizer is 'sgd'"),
+        ({"lr": 0}, "lr is 0"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"batch_size": True}, "batch_size is True"),
+        ({"weight_decay": -1}, "weight_decay is -1"),
+        ({"augmentation": {"mirror": 2}}, "mirror is 2"),
+        ({"augmentation": {"noise": -0.1}}, "noise is -0.1"),
+        ({"augmentation": {"shift": 1.5}}, "shift is 1.5"),
+    ],
+)
+def test_bad_values_are_named(values, message):
+    with pytest.raises(RecipeError, match=message):
+        Recipe.from_dict(values)
+
+
+def test_unknown_recipe_and_broken_file(tmp_path):
+    with pytest.raises(RecipeError, match="Did you mean 'default'"):
+        get_recipe("defualt")
+    with pytest.raises(RecipeError, match="No recipe file"):
+        get_recipe(tmp_path / "none.json")
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(RecipeError, match="bad.json is not a JSON object"):
+        get_recipe(tmp_path / "bad.json")
+    with pytest.raises(RecipeError, match="'epoch'"):
+        get_recipe("default", epoch=3)
+    with pytest.raises(RecipeError):
+        Augmentation(gain=-1)
