@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         args.run(args)
-    except HtnetError as error:
+    except (HtnetError, OSError) as error:
         print(f"htnet {args.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -36,7 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        description = text[0].upper() + text[1:] + "."
+        # Abbreviated options would change their meaning whenever an option is added.
+        command = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
         command.set_defaults(run=run)
         return command
 
@@ -169,7 +172,9 @@ def _predict_manifest(args: argparse.Namespace) -> None:
     from htnet.pipeline import Predictor
 
     predictor = Predictor(args.model, landmarks=args.landmarks, device=args.device)
-    manifest = read_manifest(args.manifest)
+    if Path(args.out).resolve() == Path(args.manifest).resolve():
+        raise InputError(f"--out {args.out} is the manifest itself. Choose another file.")
+    manifest = read_manifest(args.manifest, check_files=not args.skip_errors)
     errors: list[tuple[str, str]] = []
 
     def note(sample: Any, error: HtnetError) -> None:
@@ -202,10 +207,14 @@ def _load(args: argparse.Namespace) -> tuple[Any, Any, Any, Any]:
 
     from htnet.data import open_data
     from htnet.models import get_entry
+    from htnet.optional import usable_device
     from htnet.prepare import resolve_spec
     from htnet.preprocess import PrecomputedLandmarks, make_landmarker
     from htnet.training import get_recipe
 
+    if args.landmarks_size is not None and args.landmarks is None:
+        raise InputError("--landmarks-size says in what the points of --landmarks FILE are measured. Give both.")
+    usable_device(args.device)
     recipe = get_recipe(args.recipe, **({"epochs": args.epochs} if args.epochs is not None else {}))
     spec = resolve_spec(args.data, get_entry(args.model).spec)
     changes = {"layout": args.layout, "region_points": args.region_points}
@@ -292,13 +301,10 @@ def _prepare(args: argparse.Namespace) -> None:
     from htnet.types import PreprocessSpec
 
     if args.kind == "casme3":
-        options = {"label": args.label, "missing": "skip" if args.skip_errors else "raise"}
-        if args.annotation is not None:
-            manifest = read_casme3(args.annotation, args.root, **options)
-        else:
-            manifest = open_data(args.root, **options)
+        missing = "skip" if args.skip_errors else "raise"
+        manifest = read_casme3(args.annotation, args.root, label=args.label, missing=missing)
     else:
-        manifest = open_data(args.root)
+        manifest = open_data(args.root, check_files=not args.skip_errors)
     failed: list[str] = [f"{name}: files missing" for name in manifest.skipped]
 
     def note(sample: Any, error: HtnetError) -> None:
@@ -353,7 +359,7 @@ def _list(args: argparse.Namespace) -> None:
     for name in list_models(args.pattern):
         print(f"  {name:<16} {get_entry(name).description}")
     print("weights")
-    for spec in list_pretrained():
+    for spec in [s for s in list_pretrained() if fnmatch.fnmatch(s.name, args.pattern)]:
         state = "bundled" if spec.bundled else "on the Hub" if spec.published else "not published yet"
         print(f"  {spec.name:<16} {spec.description} [{state}]")
 

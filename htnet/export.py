@@ -26,7 +26,9 @@ def prediction_to_dict(prediction: Prediction) -> dict[str, Any]:
         out["landmarks"] = {
             "source": prediction.landmarks.source,
             "score": prediction.landmarks.score,
-            "points": dict(zip(POINT_NAMES, prediction.landmarks.points.round(2).tolist(), strict=True)),
+            "points": dict(
+                zip(POINT_NAMES, prediction.landmarks.points.astype(np.float64).round(2).tolist(), strict=True)
+            ),
         }
     if prediction.flow is not None:
         length = np.hypot(*prediction.flow.uv)

@@ -1,11 +1,15 @@
-"""Import of optional dependencies, with an error that prints the pip command."""
+"""What a machine may lack: optional dependencies and devices."""
 
 from __future__ import annotations
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from htnet.errors import MissingExtraError
+from htnet.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
@@ -29,3 +33,20 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
             f"{purpose} needs {module.split('.')[0]}, which is not installed "
             f"({error}). Install it with: pip install 'htnet[{extra}]'"
         ) from error
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """The device, after a first touch, so that an absent one is refused before any work.
+
+    Raises:
+        InputError: there is no such device here, or PyTorch was built without it.
+    """
+    import torch
+
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"The device {str(device)!r} cannot be used here ({reason}). Try 'cpu'.") from error
+    return found

@@ -14,6 +14,7 @@ from htnet.data import Manifest, Sample
 from htnet.errors import HtnetError, ManifestError, WeightsError, about_sample
 from htnet.hub import load_pretrained
 from htnet.models import EmotionModel
+from htnet.optional import usable_device
 from htnet.preprocess import FrameSource, Landmarker, Preprocessor, make_landmarker
 from htnet.types import ByteArray, Landmarks, ModelInput, Prediction
 
@@ -44,10 +45,11 @@ class Predictor:
 
         Raises:
             WeightsError: the model cannot be loaded, or does not say how its input is made.
+            InputError: the device cannot be used.
         """
         self.name = str(model) if not isinstance(model, EmotionModel) else model.name
         self.model = model if isinstance(model, EmotionModel) else load_pretrained(model)
-        self.model = self.model.to(device).eval()
+        self.model = self.model.to(usable_device(device)).eval()
         if self.model.preprocess_spec is None:
             raise WeightsError(
                 f"{self.name} does not say how its input is made. Set model.preprocess_spec to the PreprocessSpec "

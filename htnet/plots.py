@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from htnet.errors import InputError
 from htnet.optional import require
 from htnet.preprocess import FrameSource, read_frame
 from htnet.types import Prediction
@@ -29,6 +30,7 @@ def plot_prediction(prediction: Prediction, onset: FrameSource, apex: FrameSourc
 
     Raises:
         MissingExtraError: matplotlib is not installed.
+        InputError: the file's ending names no kind of picture.
     """
     figure_class = require("matplotlib.figure", "plots", _PURPOSE).Figure
     figure = figure_class(figsize=(15, 3.4), layout="constrained")
@@ -52,7 +54,10 @@ def plot_prediction(prediction: Prediction, onset: FrameSource, apex: FrameSourc
         axis.set_axis_off()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    try:
+        figure.savefig(path, dpi=110)
+    except ValueError as error:
+        raise InputError(f"No picture can be saved as {path}: {error}. Give a name that ends in .png.") from error
     return path
 
 

@@ -22,10 +22,19 @@ _BAKED = ("size", "face_size", "template", "flow", "flow_parameters", "resize")
 
 
 def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
-    """The spec that the flow images of a prepared folder were made with, None for any other folder."""
+    """The spec that the flow images of a prepared folder were made with, None for any other folder.
+
+    Raises:
+        ManifestError: the folder is a prepared one, but its spec is damaged.
+    """
     path = Path(folder)
     path = (path if path.is_dir() else path.parent) / SPEC_FILE
-    return PreprocessSpec.from_dict(json.loads(path.read_text("utf-8"))) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return PreprocessSpec.from_dict(json.loads(path.read_text("utf-8")))
+    except (HtnetError, OSError, ValueError, TypeError) as error:
+        raise ManifestError(f"{path} cannot be read ({error}). Prepare the data again into an empty folder.") from error
 
 
 def resolve_spec(data: str | PathLike[str], spec: PreprocessSpec) -> PreprocessSpec:
@@ -64,20 +73,30 @@ def prepare(
         The manifest of the prepared samples.
 
     Raises:
-        ManifestError: ``out`` holds flow made in another way, or a sample has no frames.
+        ManifestError: ``out`` holds flow made in another way, a sample has no frames, or two samples would share
+            a file.
         HtnetError: a sample cannot be read; the message names it.
     """
     out, spec = Path(out), spec or PreprocessSpec()
     found = prepared_spec(out)
     if found is not None and found != spec:
         raise ManifestError(f"{out} holds flow made with another spec ({SPEC_FILE}). Choose another --out.")
+    names: dict[str, str] = {}
+    for sample in manifest:
+        # Some file systems do not tell capitals apart.
+        other = names.setdefault(_stem(sample).casefold(), sample.sample)
+        if other != sample.sample:
+            raise ManifestError(
+                f"The samples {other!r} and {sample.sample!r} differ in special characters or capitals only, so that "
+                "their files would have one name; rename one."
+            )
     (out / "flow").mkdir(parents=True, exist_ok=True)
     (out / "landmarks").mkdir(exist_ok=True)
     _write(out / SPEC_FILE, json.dumps(spec.to_dict(), indent=1).encode())
     preprocessor = Preprocessor(spec, landmarker)
     done = []
     for sample in progress(manifest.samples):
-        stem = re.sub(r"[^\w.-]", "_", sample.sample)
+        stem = _stem(sample)
         flow, landmarks = out / "flow" / f"{stem}.png", out / "landmarks" / f"{stem}.json"
         try:
             if not (flow.is_file() and landmarks.is_file()):
@@ -89,12 +108,14 @@ def prepare(
             on_error(sample, named)
             continue
         done.append(dataclasses.replace(sample, onset=None, apex=None, flow=flow, landmarks=landmarks))
-    stems = {s.flow for s in done}
-    if len(stems) != len(done):
-        raise ManifestError("Two samples have identifiers that differ in special characters only; rename one.")
     prepared = dataclasses.replace(manifest, samples=tuple(done), source=str(out / MANIFEST_FILE))
     prepared.write(out / MANIFEST_FILE)
     return prepared
+
+
+def _stem(sample: Sample) -> str:
+    """Name of a sample's files."""
+    return re.sub(r"[^\w.-]", "_", sample.sample)
 
 
 def _prepare_one(preprocessor: Preprocessor, sample: Sample, flow: Path, landmarks: Path) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 
 from htnet._version import __version__
-from htnet.errors import CorruptWeightsError, HtnetError, WeightsError
+from htnet.errors import CorruptWeightsError, HtnetError, InputError, WeightsError
 from htnet.hub.card import model_card
 from htnet.models import EmotionModel, build_model
+from htnet.optional import usable_device
 from htnet.types import PreprocessSpec
 
 FORMAT = 1
@@ -22,6 +23,8 @@ WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
 FILES = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)
+#: Fields that a config must have, and their JSON types.
+_NEEDED = {"architecture": str, "config": dict, "labels": list, "preprocess": dict, "weights": dict}
 
 
 def sha256_of(path: Path) -> str:
@@ -101,14 +104,24 @@ def read_config(path: Path) -> dict[str, Any]:
             "or htnet convert."
         ) from error
     except (OSError, ValueError) as error:
-        raise CorruptWeightsError(f"{path} cannot be read ({error}). Get or train the weights again.") from error
+        raise CorruptWeightsError(f"{path} cannot be read ({error}). {_get_again(path)}") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         found = config.get("format") if isinstance(config, dict) else None
-        raise WeightsError(f"{path} has format {found!r}; htnet {__version__} reads format {FORMAT}.")
-    needed = ("architecture", "config", "labels", "preprocess", "weights")
-    if missing := [key for key in needed if key not in config]:
-        raise WeightsError(f"{path} lacks {', '.join(missing)}: it does not say how the weights are to be used.")
+        raise WeightsError(
+            f"{path} has format {found!r}; htnet {__version__} reads format {FORMAT}. Update htnet if the file is "
+            "newer, or train the weights again."
+        )
+    if wrong := [key for key, kind in _NEEDED.items() if not isinstance(config.get(key), kind)]:
+        raise WeightsError(
+            f"{path} lacks {', '.join(wrong)}, or has another type there: it does not say how the weights are to be "
+            "used. Give a folder written by htnet train or htnet convert."
+        )
     return config
+
+
+def _get_again(path: Path) -> str:
+    """The cure for a damaged file. In the Hub's cache a file is a link: the file it leads to must go."""
+    return f"Delete {path.resolve()} and load again; if they are weights of your own, copy or train them again."
 
 
 def load_files(
@@ -134,9 +147,12 @@ def load_files(
     Raises:
         CorruptWeightsError: the weights are not those that the config or the registry names.
         WeightsError: the folder is not as documented.
+        InputError: the device cannot be used, or ``dtype`` is no floating-point type.
     """
     from safetensors.torch import load_file
 
+    if dtype is not None and not dtype.is_floating_point:
+        raise InputError(f"dtype is {dtype}; give a floating-point type such as torch.float16, or leave it out.")
     config = read_config(config_path)
     if not weights_path.is_file():
         raise WeightsError(f"No weights at {weights_path}. Get or train them again.")
@@ -145,19 +161,21 @@ def load_files(
         if expected is not None and found != expected:
             raise CorruptWeightsError(
                 f"{weights_path} is damaged or was replaced: its SHA-256 is {found}, expected {expected}. "
-                "Delete that file and load again."
+                + _get_again(weights_path)
             )
     try:
         model = build_model(config["architecture"], config["config"], config.get("model"))
         model.load_state_dict(load_file(str(weights_path)))
         model.preprocess_spec = PreprocessSpec.from_dict(config["preprocess"])
-    except HtnetError:
-        raise
+    except HtnetError as error:
+        raise type(error)(f"{config_path}: {error}") from error
     except Exception as error:
-        raise CorruptWeightsError(f"{weights_path} does not fit {config_path}: {error}") from error
+        raise CorruptWeightsError(
+            f"{weights_path} does not fit {config_path}: {error}. {_get_again(weights_path)}"
+        ) from error
     if len(config["labels"]) != model.config.num_classes:
         raise WeightsError(
             f"{config_path} names {len(config['labels'])} labels for {model.config.num_classes} classes."
         )
     model.labels = tuple(config["labels"])
-    return model.to(device=device, dtype=dtype).eval()
+    return model.to(device=usable_device(device), dtype=dtype).eval()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from htnet.errors import WeightsError
+from htnet.errors import UnknownWeightsError, WeightsError, did_you_mean
 from htnet.hub.folder import CONFIG_FILE, FILES, WEIGHTS_FILE, load_files
-from htnet.hub.registry import find_pretrained
+from htnet.hub.registry import NAMESPACE_VARIABLE, find_pretrained, list_pretrained
+from htnet.hub.weights import is_repo_id
 
 
 def push_to_hub(
@@ -31,7 +32,8 @@ def push_to_hub(
         The commit's SHA.
 
     Raises:
-        WeightsError: the folder is not complete, or the Hub refused.
+        UnknownWeightsError: ``repo_id`` is neither of the two.
+        WeightsError: the folder is not complete, or the Hub refused or cannot be reached.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
@@ -41,6 +43,11 @@ def push_to_hub(
         raise WeightsError(f"{folder} lacks {', '.join(missing)}. Give a folder written by htnet train.")
     load_files(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
     spec = find_pretrained(repo_id)
+    if spec is None and not is_repo_id(repo_id):
+        raise UnknownWeightsError(
+            f"Cannot publish as {repo_id!r}: give owner/repo, or a registered name. "
+            + did_you_mean(repo_id, [s.name for s in list_pretrained()])
+        )
     repo_id = spec.repo_id if spec is not None else repo_id
     api = HfApi(token=token)
     try:
@@ -50,7 +57,11 @@ def push_to_hub(
         )
     except HfHubHTTPError as error:
         raise WeightsError(
-            f"The Hub refused {repo_id}: {error}. Log in (hf auth login) or give token=, and check that you may "
-            "write there."
+            f"The Hub refused {repo_id}: {error}. Log in (hf auth login), set HF_TOKEN or give token=, and check that "
+            f"you may write there; {NAMESPACE_VARIABLE} changes the owner of registered names."
+        ) from error
+    except Exception as error:  # the client's transport errors share no public base class
+        raise WeightsError(
+            f"{repo_id} was not published ({type(error).__name__}: {error}). Check the connection and push again."
         ) from error
     return str(commit.oid)

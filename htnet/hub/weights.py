@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from os import PathLike
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from htnet.errors import WeightsError, WeightsNotPublishedError
 from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained, unknown_weights
 from htnet.models import EmotionModel
-
-_REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def load_pretrained(
@@ -56,20 +53,36 @@ def load_pretrained(
         sha256 = spec.sha256 if spec is not None else None
         model = load_files(folder / CONFIG_FILE, folder / WEIGHTS_FILE, sha256=sha256, device=device, dtype=dtype)
     else:
-        if spec is None and not _REPO_ID.fullmatch(str(name)):
+        if spec is None and not is_repo_id(str(name)):
             raise unknown_weights(str(name))
         repo_id = spec.repo_id if spec is not None else str(name)
         revision = revision or (spec.revision if spec is not None else None)
         try:
             config, weights = _download(repo_id, revision, cache_dir, local_files_only, token)
-        except WeightsError as error:
+        except _NoFilesError as error:
             if spec is not None and not spec.published:
                 raise _not_published(spec, str(error)) from error
-            raise
+            raise WeightsError(str(error)) from error
         model = load_files(
             config, weights, sha256=spec.sha256 if spec is not None else None, device=device, dtype=dtype
         )
     return model
+
+
+def is_repo_id(name: str) -> bool:
+    """Whether a text can be the ``owner/repo`` of a Hub repository; paths such as ``./weights`` cannot."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return "/" in name
+
+
+class _NoFilesError(WeightsError):
+    """Neither the Hub nor the cache has the files, as far as this machine and this user can tell."""
 
 
 def _not_published(spec: PretrainedSpec, reason: str) -> WeightsNotPublishedError:
@@ -89,44 +102,51 @@ def _download(
     local_files_only: bool,
     token: str | bool | None,
 ) -> tuple[Path, Path]:
-    """Config and weights of a Hub repository, both of one commit, through the real client."""
+    """Config and weights of a Hub repository, both of one commit, through the real client.
+
+    The Hub is asked for the repository first, because a download from a Hub out of reach would try again for a
+    long time before it turns to the cache.
+    """
     from huggingface_hub import HfApi, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
     unreachable = ""
     if not local_files_only:
         try:
-            revision = HfApi(token=token).model_info(repo_id, revision=revision, timeout=10.0).sha or revision
-        except RepositoryNotFoundError as error:
+            HfApi(token=token).model_info(repo_id, revision=revision, timeout=10.0)
+        except RevisionNotFoundError as error:
             raise WeightsError(
-                f"The Hub has no repository {repo_id} that you may read. Check the name, or give token= if it is "
-                "private."
+                f"The Hub repository {repo_id} has no revision {revision!r}. Give one of its branches, tags or commits."
+            ) from error
+        except RepositoryNotFoundError as error:
+            raise _NoFilesError(
+                f"The Hub has no repository {repo_id} that you may read, and there is no such folder here. Check the "
+                "name, or give token= (or set HF_TOKEN) if it is private."
             ) from error
         except HfHubHTTPError as error:
             raise WeightsError(f"The Hub refused {repo_id} at revision {revision!r}: {error}") from error
-        except (OfflineModeIsEnabled, OSError, RuntimeError) as error:
-            unreachable = f"the Hub cannot be reached ({type(error).__name__}: {error})"
         except Exception as error:  # the client's transport errors share no public base class
             unreachable = f"the Hub cannot be reached ({type(error).__name__}: {error})"
+
+    def get(file: str, revision: str | None) -> Path:
+        found = hf_hub_download(
+            repo_id,
+            file,
+            revision=revision,
+            cache_dir=None if cache_dir is None else Path(cache_dir),
+            local_files_only=local_files_only or bool(unreachable),
+            token=token,
+        )
+        return Path(found)
+
     try:
-        found = [
-            Path(
-                hf_hub_download(
-                    repo_id,
-                    file,
-                    revision=revision,
-                    cache_dir=None if cache_dir is None else Path(cache_dir),
-                    local_files_only=local_files_only or bool(unreachable),
-                    token=token,
-                )
-            )
-            for file in (CONFIG_FILE, WEIGHTS_FILE)
-        ]
+        # By the revision's own name, so that the cache knows the name when there is no network.
+        config = get(CONFIG_FILE, revision)
+        return config, get(WEIGHTS_FILE, config.parent.name)
     except Exception as error:
-        why = unreachable or str(error).strip().splitlines()[0]
+        why = unreachable or (str(error).strip() or type(error).__name__).splitlines()[0]
         where = "are not in the local cache" if local_files_only or unreachable else "could not be downloaded"
-        raise WeightsError(
+        raise _NoFilesError(
             f"{CONFIG_FILE} and {WEIGHTS_FILE} of {repo_id} {where}: {why}. Load them once with a connection, "
             "or give a folder."
         ) from error
-    return found[0], found[1]

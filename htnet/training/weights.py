@@ -9,13 +9,14 @@ from typing import Any
 
 from htnet.data import Manifest
 from htnet.errors import WeightsError
-from htnet.hub import save_pretrained
+from htnet.hub import RESEARCH_ONLY, save_pretrained
 from htnet.models import EmotionModel
 from htnet.training.loop import Checkpoint, train_model
 from htnet.training.recipe import Recipe, get_recipe
 from htnet.training.tensors import FlowSet
 
-RESEARCH_ONLY = "non-commercial research only"
+#: Data sets whose licence allows research only; weights trained on them inherit it.
+RESEARCH_SETS = frozenset({"casme", "casme2", "casme3", "samm", "smic", "mmew", "4dme"})
 
 
 def train_weights(
@@ -67,12 +68,13 @@ def train_weights(
     )
     trained.labels = manifest.classes
     trained.preprocess_spec = data.spec
+    datasets = sorted({s.dataset for s in manifest if s.dataset})
     described = {
-        "dataset": ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "own manifest",
+        "dataset": ", ".join(datasets) or "own manifest",
         "samples": len(manifest),
         "subjects": len(manifest.subjects),
         "protocol": "trained on all samples; the last epoch, nothing was selected",
-        "licence": RESEARCH_ONLY,
+        "licence": RESEARCH_ONLY if RESEARCH_SETS & set(datasets) else "that of the training data",
         "seed": seed,
         **(training or {}),
     }

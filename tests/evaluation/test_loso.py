@@ -59,9 +59,7 @@ def test_predictions_are_those_of_the_fold_models(manifest, tmp_path):
     result = run(manifest, tmp_path / "run", seeds=[3])
     fold = leave_one_subject_out(manifest)[4]
     data = load_flow_set(manifest, PreprocessSpec())
-    model, _ = train_model(
-        "htnet_tiny", data.subset(fold.train), QUICK, seed=protocols.fold_seed(3, fold.name)
-    )
+    model, _ = train_model("htnet_tiny", data.subset(fold.train), QUICK, seed=protocols.fold_seed(3, fold.name))
     expected = predict_set(model, data.subset(fold.test))
     found = {s.sample: s for s in result.samples}
     for row, index in enumerate(fold.test):
@@ -85,9 +83,7 @@ def test_summary_and_csv_agree_with_scikit_learn(manifest, tmp_path):
         for seed in ("0", "1"):
             for group in ("full", "a", "b"):
                 part = [
-                    r
-                    for r in rows
-                    if r["protocol"] == label and r["seed"] == seed and group in ("full", r["dataset"])
+                    r for r in rows if r["protocol"] == label and r["seed"] == seed and group in ("full", r["dataset"])
                 ]
                 truth = [r["truth"] for r in part]
                 assert truth == [truths[r["sample"]] for r in part]
@@ -177,9 +173,8 @@ def test_runs_are_not_mixed(manifest, tmp_path):
     run(manifest, tmp_path / "run")
     with pytest.raises(RunError, match=r"another .*recipe.*Choose another --out"):
         run(manifest, tmp_path / "run", recipe=Recipe(epochs=4, batch_size=8))
+    manifest.samples[0].flow.write_bytes(manifest.samples[1].flow.read_bytes())
     with pytest.raises(RunError, match="another data_sha256"):
-        flow = manifest.samples[0].flow
-        flow.write_bytes(manifest.samples[1].flow.read_bytes())
         run(manifest, tmp_path / "run")
 
 

@@ -50,14 +50,16 @@ def test_strengths():
     mean, std = torch.tensor([100.0, 120.0, 140.0]), torch.tensor([10.0, 20.0, 30.0])
     flat = mean.view(1, 3, 1, 1).expand(4000, 3, 2, 2) + std.view(1, 3, 1, 1)
     points = torch.full((4000, 5, 2), 1.0)
-    still = Augmentation(mirror=0, shift=0, gain=0, offset=0, noise=0)
-    torch.testing.assert_close(augment(flat, points, still, mean, std, 2)[0], flat)
+    none = {"mirror": 0, "shift": 0, "gain": 0, "offset": 0, "noise": 0}
+    torch.testing.assert_close(augment(flat, points, Augmentation(**none), mean, std, 2)[0], flat)
     for name, expected in (("gain", 0.2), ("offset", 0.3), ("noise", 0.1)):
-        settings = Augmentation(**{**dict(mirror=0, shift=0, gain=0, offset=0, noise=0), name: expected})
+        settings = Augmentation(**{**none, name: expected})
         out, _ = augment(flat, points, settings, mean, std, 2)
         z = (out - flat) / std.view(1, 3, 1, 1)
         values = z.reshape(-1) if name == "noise" else z[:, :, 0, 0].reshape(-1)
-        assert abs(float(values.std()) / expected - 1) < 0.06
+        spread = expected if name == "noise" else expected / 3**0.5  # gain and offset are uniform
+        assert abs(float(values.std()) / spread - 1) < 0.06
+        assert name == "noise" or values.abs().max() <= expected * 1.0001
         assert abs(float(values.mean())) < 0.02
         if name != "noise":  # one draw a sample and channel, not a pixel
             torch.testing.assert_close(z[:, :, 0, 0], z[:, :, 1, 1])

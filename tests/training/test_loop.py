@@ -51,7 +51,7 @@ def test_global_generator_is_left_alone(data):
     assert torch.equal(torch.rand(1), expected)
 
 
-class Interrupted(Exception):
+class StopError(Exception):
     pass
 
 
@@ -72,10 +72,10 @@ def test_resumed_training_is_the_undisturbed_one(tmp_path, data, name, schedule)
 
         def stopping(epoch, model, stop=stop):
             if epoch == stop:
-                raise Interrupted
+                raise StopError
             return record(epoch, model)
 
-        with pytest.raises(Interrupted):
+        with pytest.raises(StopError):
             train_model(name, data, recipe, seed=1, on_epoch=stopping, checkpoint=checkpoint)
         assert checkpoint.path.is_file()
     model, again = train_model(name, data, recipe, seed=1, on_epoch=record, checkpoint=checkpoint)

@@ -10,7 +10,7 @@ from htnet.errors import FlowError, ManifestError
 from htnet.preprocess import PrecomputedLandmarks, template_points
 from htnet.training import load_flow_set
 from htnet.types import PreprocessSpec
-from tests.support.flows import CLASSES, write_flow_set
+from tests.support.flows import write_flow_set
 from tests.support.paths import COMPOSITE, needs_shared
 
 
@@ -56,10 +56,11 @@ def test_digest_sees_every_change(tmp_path):
 
 def test_bad_samples_are_named(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
+    broken = Sample("x", flow=tmp_path / "bad.png", label="positive")
     with pytest.raises(FlowError, match=r"'x'.*bad\.png"):
-        load_flow_set(Manifest((Sample("x", flow=tmp_path / "bad.png", label="positive"),), CLASSES, "test"), PreprocessSpec())
+        load_flow_set(Manifest((broken,)), PreprocessSpec())
     with pytest.raises(ManifestError, match="'y'.*neither"):
-        load_flow_set(Manifest((Sample("y", label="positive"),), CLASSES, "test"), PreprocessSpec())
+        load_flow_set(Manifest((Sample("y", label="positive"),)), PreprocessSpec())
 
 
 @needs_shared
