@@ -246,6 +246,7 @@ def _loso(args: argparse.Namespace) -> None:
     )
     print(f"UF1 / UAR, mean of {args.seeds} seed(s), {len(manifest)} samples, {len(manifest.subjects)} subjects")
     print(result.table())
+    _say_cut(result.cut_counts, spec)
     print(f"files: {result.root / 'summary.json'}, {result.root / 'predictions.csv'}")
 
 
@@ -276,7 +277,17 @@ def _train(args: argparse.Namespace) -> None:
             training=training,
             on_epoch=tick,
         )
+    _say_cut(data.cut_counts(), spec)
     print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --model {args.out}")
+
+
+def _say_cut(counts: dict[str, int], spec: Any) -> None:
+    """Say so where samples without landmarks were cut at the template's points."""
+    if spec.region_points == "landmarks" and counts.get("template"):
+        print(
+            f"{counts['template']} of {sum(counts.values())} samples have no landmarks: their regions were cut at the "
+            "template's points"
+        )
 
 
 def _read_metrics(path: str) -> dict[str, float]:

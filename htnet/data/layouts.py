@@ -17,6 +17,7 @@ from htnet.types import EMOTIONS
 MANIFEST_FILE = "manifest.csv"
 COMPOSITE_LIST = "combined_3_class2_for_optical_flow.csv"
 COMPOSITE_IMAGES = "STSNet_whole_norm_u_v_os"
+COMPOSITE_LANDMARKS = "landmarks_yunet_224px.csv"
 CASME3_COLUMNS = ("Subject", "Filename", "Apex", "emotion", "imagename_onset", "imagename_apex")
 CASME3_LABELS = ("label_for_3", "label_for_7")
 
@@ -29,7 +30,8 @@ def read_composite(root: StrPath) -> Manifest:
     ``root`` holds ``combined_3_class2_for_optical_flow.csv`` and the folder ``STSNet_whole_norm_u_v_os``
     of flow images named ``{sub}_{filename_o} .png``; the blank may be missing. Complete, it has 442
     samples of 68 subjects. A sample is named ``{sub}_{filename_o}``, its data set is "casme2", "samm"
-    or "smic".
+    or "smic". If ``root`` also holds ``landmarks_yunet_224px.csv``, five points of each apex face in px of
+    224 px faces, that table is every sample's ``landmarks``.
 
     Raises:
         ManifestError: the folder is not as described, or images are missing.
@@ -37,6 +39,8 @@ def read_composite(root: StrPath) -> Manifest:
     root = Path(root)
     table = root / COMPOSITE_LIST
     _, rows = read_table(table, ("dataset", "sub", "filename_o", "label"))
+    points = root / COMPOSITE_LANDMARKS
+    landmarks = points if points.is_file() else None
     samples, missing = [], []
     for line, row in rows:
         name = f"{row['sub']}_{row['filename_o']}"
@@ -45,7 +49,7 @@ def read_composite(root: StrPath) -> Manifest:
         if flow is None:
             missing.append(str(names[0]))
         label = _by_number(row["label"], EMOTIONS, f"{table}, line {line}")
-        samples.append(Sample(name, row["dataset"], row["sub"], label, flow=flow))
+        samples.append(Sample(name, row["dataset"], row["sub"], label, flow=flow, landmarks=landmarks))
     refuse_missing(missing, str(root), f"Complete the folder {COMPOSITE_IMAGES}.")
     return Manifest(tuple(samples), EMOTIONS, str(root))
 

@@ -36,7 +36,8 @@ class Sample:
         onset: frame file at the start of the expression.
         apex: frame file at its height.
         flow: precomputed flow image.
-        landmarks: file with the five points: px of ``onset`` if there is one, else of ``flow``.
+        landmarks: file with the five points: px of ``onset`` if there is one, else of ``flow``. A table of
+            many samples whose name ends in ``_224px.csv`` holds px of 224 px faces.
     """
 
     sample: str

@@ -94,6 +94,7 @@ def loso(
         "protocols": list(protocols),
         "held_out": held_out if "nested" in protocols else None,
         "classes": list(manifest.classes),
+        "regions_cut_at": flows.cut_counts(),
         "samples": [s.sample for s in manifest],
         "data_sha256": flows.digest(),
     }

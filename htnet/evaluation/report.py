@@ -57,6 +57,11 @@ class LosoResult:
     samples: tuple[SampleResult, ...]
     root: Path
 
+    @property
+    def cut_counts(self) -> dict[str, int]:
+        """Number of samples whose regions were cut at their "landmarks" and at the "template"."""
+        return dict(self.summary["run"]["regions_cut_at"])
+
     def table(self) -> str:
         """UF1/UAR for each protocol, over all and for each data set, as Markdown."""
         names = list(next(iter(self.summary["protocols"].values()))["mean"])

@@ -46,7 +46,7 @@ def load_pretrained(
         WeightsError: the weights cannot be had or read.
     """
     spec = find_pretrained(name) if isinstance(name, str) else None
-    if (spec is None and Path(name).is_dir()) or (spec is not None and spec.bundled):
+    if (spec is None and name != "" and Path(name).is_dir()) or (spec is not None and spec.bundled):
         folder = spec.folder if spec is not None else Path(name)
         if revision is not None:
             raise WeightsError(f"revision={revision!r} was given, but {name} lies on this machine. Leave it out.")

@@ -141,11 +141,28 @@ def build_model(architecture: str, config: Mapping[str, Any], name: str | None =
     return model
 
 
+_REGIONS = PreprocessSpec(region_points="landmarks")
 _WHOLE = PreprocessSpec(layout="whole")
 
-register_model("htnet_base", HTNet, description="the published setting: 256 wide, (2, 2, 10), 139.6 M parameters")
-register_model("htnet_small", HTNet, dim=64, heads=4, block_repeats=(1, 1, 2), description="64 wide, (1, 1, 2), 2.1 M")
 register_model(
-    "htnet_tiny", HTNet, dim=32, heads=2, block_repeats=(1, 1, 1), description="32 wide, (1, 1, 1), for tests"
+    "htnet_base", HTNet, spec=_REGIONS, description="the published setting: 256 wide, (2, 2, 10), 139.6 M parameters"
+)
+register_model(
+    "htnet_small",
+    HTNet,
+    spec=_REGIONS,
+    dim=64,
+    heads=4,
+    block_repeats=(1, 1, 2),
+    description="64 wide, (1, 1, 2), 2.1 M",
+)
+register_model(
+    "htnet_tiny",
+    HTNet,
+    spec=_REGIONS,
+    dim=32,
+    heads=2,
+    block_repeats=(1, 1, 1),
+    description="32 wide, (1, 1, 1), for tests",
 )
 register_model("ststnet", STSTNet, spec=_WHOLE, description="three shallow streams over the whole face, 1.7 k")

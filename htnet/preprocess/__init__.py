@@ -9,6 +9,7 @@ from htnet.preprocess.landmarks import (
     PrecomputedLandmarks,
     TemplateLandmarks,
     YuNetLandmarker,
+    image_side,
     make_landmarker,
     read_points_json,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "crop_regions",
     "displace",
     "flow_image",
+    "image_side",
     "make_landmarker",
     "optical_strain",
     "read_flow_image",

@@ -13,7 +13,7 @@ from htnet.errors import FlowError, LandmarkError
 from htnet.preprocess.align import align_pair, scale_points, transform_points
 from htnet.preprocess.flow import compute_flow, flow_image, read_flow_image
 from htnet.preprocess.frames import check_pair, read_frame, to_gray
-from htnet.preprocess.landmarks import Landmarker, PrecomputedLandmarks
+from htnet.preprocess.landmarks import Landmarker, PrecomputedLandmarks, flow_image_points
 from htnet.preprocess.regions import crop_regions, template_points
 from htnet.types import POINT_NAMES, ByteArray, FloatArray, Frame, Landmarks, ModelInput, PreprocessSpec
 
@@ -81,7 +81,8 @@ class Preprocessor:
 
         Args:
             image: a file, or (size, size, 3) uint8 BGR = strain, v, u.
-            landmarks: five points in px of the flow image, (5, 2), or a .csv or .json file of them. Used
+            landmarks: five points in px of the flow image, (5, 2), or a .csv or .json file of them (a file
+                whose name ends in ``_224px`` holds px of a 224 px image). Used
                 only if the spec cuts regions at "landmarks"; without them the template's points serve, and
                 ``regions_at`` says so.
             sample: identifier, to look points up by.
@@ -100,7 +101,10 @@ class Preprocessor:
         mapped = None
         if landmarks is not None and self.spec.region_points == "landmarks":
             size = (self.spec.size, self.spec.size)
-            given = _read_landmarks(landmarks, Frame(picture, source), sample)
+            if isinstance(landmarks, (str, os.PathLike)):
+                given = flow_image_points(landmarks, Frame(picture, source), sample)
+            else:
+                given = _read_landmarks(landmarks, Frame(picture, source), sample)
             _check_inside(given, size, source)
             mapped = given.points
         cut, regions_at = self._network_image(picture, mapped)

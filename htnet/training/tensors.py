@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,10 +21,9 @@ from htnet.preprocess import (
     Preprocessor,
     crop_regions,
     read_flow_image,
-    read_points_json,
     template_points,
 )
-from htnet.types import ByteArray, FloatArray, Frame, PreprocessSpec
+from htnet.types import Frame, Landmarks, ModelInput, PreprocessSpec
 
 Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
 
@@ -35,12 +37,15 @@ class FlowSet:
         points: (N, 5, 2) float32, where regions are cut, px of the image.
         labels: (N,) int64.
         spec: how the images were made and how regions are cut.
+        cut_at: "landmarks" or "template" for each sample: where its regions are cut. A sample without
+            landmarks is cut at the template's points.
     """
 
     images: Tensor
     points: Tensor
     labels: Tensor
     spec: PreprocessSpec
+    cut_at: tuple[str, ...]
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -49,11 +54,14 @@ class FlowSet:
     def subset(self, indices: Sequence[int]) -> FlowSet:
         """The samples at ``indices``, in that order."""
         index = torch.as_tensor(indices, dtype=torch.long, device=self.images.device)
-        return FlowSet(self.images[index], self.points[index], self.labels[index], self.spec)
+        cut_at = tuple(self.cut_at[i] for i in index.tolist())
+        return FlowSet(self.images[index], self.points[index], self.labels[index], self.spec, cut_at)
 
     def to(self, device: str | torch.device) -> FlowSet:
         """The same set on another device."""
-        return FlowSet(self.images.to(device), self.points.to(device), self.labels.to(device), self.spec)
+        return dataclasses.replace(
+            self, images=self.images.to(device), points=self.points.to(device), labels=self.labels.to(device)
+        )
 
     def inputs(self) -> Tensor:
         """(N, 3, S, S) float32 network input, 0..255, without augmentation."""
@@ -68,6 +76,10 @@ class FlowSet:
     def u_channel(self) -> int:
         """Index of the channel that holds the horizontal flow."""
         return self.spec.channels.index("u")
+
+    def cut_counts(self) -> dict[str, int]:
+        """Number of samples whose regions are cut at "landmarks" and at "template"."""
+        return dict(sorted(Counter(self.cut_at).items()))
 
     def digest(self) -> str:
         """SHA-256 over images, points and labels: two equal sets have equal digests."""
@@ -88,51 +100,45 @@ def load_flow_set(
     Args:
         manifest: labelled samples. A sample's cached ``flow`` image is used when there is one.
         spec: how flow is made and regions are cut.
-        landmarker: finds the five points of samples without a landmarks file: in px of the onset frame,
-            or of the flow image for samples that have no frames.
+        landmarker: finds the five points, in place of the samples' own landmarks files: in px of the onset
+            frame, or of the flow image for a sample with a cached one.
         progress: wraps the iteration, for a progress bar.
 
     Returns:
         The set, on the CPU.
 
     Raises:
-        ManifestError: a sample without landmarks where the spec cuts at landmarks.
+        ManifestError: no samples, or one without label, frames and flow image.
         FrameError, FlowError, LandmarkError: a sample that cannot be read; the message names it.
     """
     preprocessor = Preprocessor(spec, landmarker)
-    images, places = [], []
+    images, points, cut_at = [], [], []
+    template = template_points(spec)
+    order = [PUBLISHED_CHANNELS.index(name) for name in spec.channels]
     for sample in progress(manifest.samples):
-        image, place = _read(sample, preprocessor)
-        order = [PUBLISHED_CHANNELS.index(name) for name in spec.channels]
-        images.append(torch.from_numpy(np.ascontiguousarray(image[..., order])).permute(2, 0, 1))
-        places.append(template_points(spec) if place is None else torch.from_numpy(place))
+        made = _read(sample, preprocessor)
+        images.append(torch.from_numpy(np.ascontiguousarray(made.flow_image[..., order])).permute(2, 0, 1))
+        cut_at.append(made.regions_at)
+        known = made.regions_at == "landmarks" and made.points is not None
+        points.append(torch.from_numpy(made.points) if known else template)
     if not images:
         raise ManifestError(f"{manifest.source} holds no samples.")
-    return FlowSet(torch.stack(images).contiguous(), torch.stack(places), torch.from_numpy(manifest.labels()), spec)
+    labels = torch.from_numpy(manifest.labels())
+    return FlowSet(torch.stack(images).contiguous(), torch.stack(points), labels, spec, tuple(cut_at))
 
 
-def _read(sample: Sample, preprocessor: Preprocessor) -> tuple[ByteArray, FloatArray | None]:
-    """Flow image of a sample in the published order; its points in px of that image, None for the template's."""
+def _read(sample: Sample, preprocessor: Preprocessor) -> ModelInput:
+    landmarker = preprocessor.landmarker
     try:
         if sample.flow is not None:
-            image = read_flow_image(sample.flow, preprocessor.spec.size)
-            return image, _flow_points(sample, image, preprocessor)
+            points: Landmarks | Path | None = sample.landmarks
+            if landmarker is not None and preprocessor.spec.region_points == "landmarks":
+                image = read_flow_image(sample.flow, preprocessor.spec.size)
+                points = landmarker(Frame(image, str(sample.flow)), sample.sample)
+            return preprocessor.flow_picture(sample.flow, points, sample.sample)
         if sample.onset is None or sample.apex is None:
             raise ManifestError("it has neither frames nor a flow image; give one of the two.")
-        made = preprocessor.pair(sample.onset, sample.apex, sample.landmarks, sample.sample)
+        own = sample.landmarks if landmarker is None else None
+        return preprocessor.pair(sample.onset, sample.apex, own, sample.sample)
     except HtnetError as error:
         raise about_sample(sample.sample, error) from error
-    return made.flow_image, made.points if preprocessor.spec.region_points == "landmarks" else None
-
-
-def _flow_points(sample: Sample, image: ByteArray, preprocessor: Preprocessor) -> FloatArray | None:
-    if preprocessor.spec.region_points == "template":
-        return None
-    if sample.landmarks is not None:
-        return read_points_json(sample.landmarks).points
-    if preprocessor.landmarker is None:
-        raise ManifestError(
-            "it has no landmarks, but regions are to be cut at landmarks. Give a landmarks file, or cut at the "
-            "template: --region-points template."
-        )
-    return preprocessor.landmarker(Frame(image, str(sample.flow)), sample.sample).points

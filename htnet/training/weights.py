@@ -76,6 +76,7 @@ def train_weights(
         "protocol": "trained on all samples; the last epoch, nothing was selected",
         "licence": RESEARCH_ONLY if RESEARCH_SETS & set(datasets) else "that of the training data",
         "seed": seed,
+        "regions_cut_at": data.cut_counts(),
         **(training or {}),
     }
     save_pretrained(trained, out, recipe=recipe.to_dict(), training=described)

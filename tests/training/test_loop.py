@@ -18,7 +18,7 @@ def random_set(samples=20):
     spec = PreprocessSpec()
     points = template_points(spec)[None].repeat(samples, 1, 1)
     images = torch.randint(0, 256, (samples, 3, 28, 28), dtype=torch.uint8)
-    return FlowSet(images, points, torch.randint(0, 3, (samples,)), spec)
+    return FlowSet(images, points, torch.randint(0, 3, (samples,)), spec, ("template",) * samples)
 
 
 def same_state(a, b):

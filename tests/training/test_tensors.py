@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import cv2
@@ -37,12 +38,22 @@ def test_channel_order_follows_the_spec(tmp_path):
 def test_landmarks_of_flow_images(tmp_path):
     manifest = write_flow_set(tmp_path, 2, 1)
     spec = PreprocessSpec(region_points="landmarks", layout="reference")
-    with pytest.raises(ManifestError, match="'a_0_0'.*--region-points template"):
-        load_flow_set(manifest, spec)
+    without = load_flow_set(manifest, spec)
+    assert without.cut_counts() == {"template": 2}  # said, not silent
+    assert torch.equal(without.points[0], template_points(spec))
     points = {s.sample: (np.arange(10).reshape(5, 2) + i).tolist() for i, s in enumerate(manifest)}
     (tmp_path / "points.json").write_text(json.dumps(points))
     data = load_flow_set(manifest, spec, PrecomputedLandmarks(tmp_path / "points.json", scale=2))
     torch.testing.assert_close(data.points[1], 2 * torch.tensor(points[manifest.samples[1].sample]).float())
+    assert data.cut_counts() == {"landmarks": 2}
+    assert data.subset([1]).cut_at == ("landmarks",)
+    table = tmp_path / "points_56px.csv"  # the name says that points are in px of 56 px faces
+    names = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+    lines = [",".join(["sample", *(f"{n}_{axis}" for n in names for axis in "xy")])]
+    lines += [",".join([name, *(str(4 * x) for point in value for x in point)]) for name, value in points.items()]
+    table.write_text("\n".join(lines))
+    named = Manifest(tuple(dataclasses.replace(s, landmarks=table) for s in manifest), manifest.classes)
+    torch.testing.assert_close(load_flow_set(named, spec).points, data.points)
 
 
 def test_digest_sees_every_change(tmp_path):

@@ -3,7 +3,7 @@
 from htnet.preprocess.landmarks.base import SEVERAL, Landmarker, TemplateLandmarks
 from htnet.preprocess.landmarks.face_alignment import FaceAlignmentLandmarker
 from htnet.preprocess.landmarks.factory import LANDMARKERS, make_landmarker
-from htnet.preprocess.landmarks.files import PrecomputedLandmarks, read_points_json
+from htnet.preprocess.landmarks.files import PrecomputedLandmarks, flow_image_points, image_side, read_points_json
 from htnet.preprocess.landmarks.yunet import YUNET_SHA256, YuNetLandmarker
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "PrecomputedLandmarks",
     "TemplateLandmarks",
     "YuNetLandmarker",
+    "flow_image_points",
+    "image_side",
     "make_landmarker",
     "read_points_json",
 ]

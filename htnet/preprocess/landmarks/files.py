@@ -6,6 +6,8 @@ import csv
 import json
 import math
 import os
+import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,34 @@ class PrecomputedLandmarks:
                 f"{len(self._samples)} samples in the file). {cure[:500]}"
             )
         return self._samples[sample]
+
+
+def image_side(path: str | os.PathLike[str]) -> float | None:
+    """Side of the images that a table's points are in, if its name ends in it: 224 for ``yunet_224px.csv``."""
+    found = re.search(r"_(\d+)px$", Path(path).stem)
+    return float(found[1]) if found else None
+
+
+def flow_image_points(path: str | os.PathLike[str], frame: Frame, sample: str) -> Landmarks:
+    """Points of one sample in px of its flow image.
+
+    Args:
+        path: a file for `PrecomputedLandmarks`. Its points are in px of the flow image, unless its name ends
+            in the side of the images they are in (see `image_side`).
+        frame: the flow image.
+        sample: the sample's name.
+
+    Raises:
+        LandmarkError: the file is missing, not as described, or has no such sample.
+    """
+    side = image_side(path)
+    return _table(Path(path), frame.size[1] / side if side else 1.0)(frame, sample)
+
+
+@lru_cache(maxsize=8)
+def _table(path: Path, scale: float) -> PrecomputedLandmarks:
+    """One table serves hundreds of samples; read it once."""
+    return PrecomputedLandmarks(path, scale=scale)
 
 
 def read_points_json(path: str | os.PathLike[str]) -> Landmarks:

@@ -1,0 +1,269 @@
+"""The way of weights from a data set through the Hub to a user, with the real client and commands."""
+
+import csv
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import htnet
+from htnet.cli import build_parser
+from tests.support.hub_server import HubServer
+from tests.support.paths import SHARED, needs_shared
+from tests.support.pairs import invented_casme3, write_casme3
+
+REPO = "tester/casme3"
+ANNOTATION = SHARED / "data" / "casme3" / "cas(me)3_part_A_edited.csv"
+INPUT = torch.linspace(0, 255, 2 * 3 * 28 * 28).view(2, 3, 28, 28)
+
+#: Loads what each line of standard input says and answers with a line.
+LOADER = """
+import json, sys, torch, htnet
+for line in sys.stdin:
+    image = torch.linspace(0, 255, 2 * 3 * 28 * 28).view(2, 3, 28, 28)
+    try:
+        model = htnet.load_pretrained(**json.loads(line))
+        with torch.no_grad():
+            logits = model(image).tolist()
+        answer = {"logits": logits, "labels": model.labels, "spec": model.preprocess_spec.to_dict(),
+                  "training": model.training}
+    except htnet.errors.HtnetError as error:
+        answer = {"error": type(error).__name__, "message": str(error)}
+    print(json.dumps(answer), flush=True)
+"""
+
+
+def environment(server, home, **more):
+    own = {"HF_ENDPOINT": server.url, "HF_TOKEN": server.token, "HF_HOME": str(home), "HTNET_HUB_NAMESPACE": "tester"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HTNET_"))}
+    return {**kept, **own, "HF_XET_CACHE": str(home / "xet"), "HF_HUB_DISABLE_TELEMETRY": "1",
+            "OMP_NUM_THREADS": "1", **more}  # fmt: skip
+
+
+class Loader:
+    """A Python process of its own that loads weights on demand."""
+
+    def __init__(self, env):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", LOADER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True
+        )
+
+    def __call__(self, name="casme3", **options):
+        self.process.stdin.write(json.dumps({"name": name, **options}) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+
+
+def printed_commands(message):
+    """The command lines in an error message."""
+    return [line.strip() for line in message.splitlines() if line.startswith("  htnet ")]
+
+
+def for_a_test(command, root):
+    """A printed command, for the data in ``root`` and at a size that a test can afford."""
+    words = shlex.split(command.replace("CASME3_DIR", shlex.quote(str(root))).replace("htnet_small", "htnet_tiny"))
+    return words + {"prepare": ["--landmarks", "template"], "train": ["--epochs", "2"]}.get(words[1], [])
+
+
+class Proof:
+    """A Hub on which ``casme3`` has just been published by the commands that the error printed."""
+
+    def __init__(self, tmp):
+        self.tmp = tmp
+        self.server = HubServer(tmp / "hub")
+        self.server.__enter__()
+        self.env = environment(self.server, tmp / "home")
+        self.load = Loader(self.env)
+        try:
+            self.before = self.load()
+            root = write_casme3(tmp / "casme3", invented_casme3())
+            for command in printed_commands(self.before["message"]):
+                _, *arguments = for_a_test(command, root)
+                done = subprocess.run(
+                    [sys.executable, "-m", "htnet", *arguments], env=self.env, cwd=tmp, capture_output=True, text=True
+                )
+                assert done.returncode == 0, done.stderr
+            self.saved = htnet.load_pretrained(tmp / "weights" / "casme3")
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self):
+        self.load.close()
+        self.server.stop()
+
+    def check(self, answer):
+        """The answer is the model that was trained here."""
+        with torch.no_grad():
+            expected = self.saved(INPUT)
+        assert "error" not in answer, answer
+        assert torch.allclose(torch.tensor(answer["logits"]), expected, rtol=1e-5, atol=1e-6)
+        assert tuple(answer["labels"]) == self.saved.labels == ("negative", "positive", "surprise")
+        assert answer["spec"] == self.saved.preprocess_spec.to_dict()
+        assert not answer["training"]
+
+
+@pytest.fixture(scope="module")
+def proof(tmp_path_factory):
+    """Used by the tests below in their order; the last takes the Hub off line."""
+    made = Proof(tmp_path_factory.mktemp("proof"))
+    yield made
+    made.close()
+
+
+def test_before_the_push_the_error_says_what_to_do(proof):
+    assert proof.before["error"] == "WeightsNotPublishedError"
+    message = proof.before["message"]
+    assert "'casme3'" in message
+    assert "not published yet" in message
+    assert "load today: 'composite'" in message
+    assert REPO in message
+    commands = printed_commands(message)
+    assert [shlex.split(c)[1] for c in commands] == ["prepare", "train", "push"]
+    assert commands == list(htnet.hub.find_pretrained("casme3").commands)
+
+
+def test_every_printed_command_is_one_that_the_parser_takes():
+    for spec in htnet.list_pretrained():
+        assert spec.commands or spec.published
+        for command in spec.commands:
+            program, *arguments = shlex.split(command)
+            assert program == "htnet"
+            assert build_parser().parse_args(arguments).command == arguments[0]
+
+
+def test_the_published_files_are_the_saved_ones(proof):
+    from huggingface_hub import HfApi, hf_hub_download
+
+    api = HfApi(endpoint=proof.server.url, token=proof.server.token)
+    names = {f for f in api.list_repo_files(REPO) if not f.startswith(".")}
+    assert names == {"model.safetensors", "config.json", "README.md"}
+    for name in names:
+        found = hf_hub_download(REPO, name, endpoint=proof.server.url, cache_dir=proof.tmp / "plain")
+        assert Path(found).read_bytes() == (proof.tmp / "weights" / "casme3" / name).read_bytes()
+
+
+def test_load_by_name_from_an_empty_cache(proof):
+    assert not (proof.tmp / "home" / "hub" / "models--tester--casme3").exists()
+    proof.check(proof.load())
+    proof.check(proof.load(REPO, cache_dir=str(proof.tmp / "other")))
+
+
+def test_load_by_revision(proof):
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=proof.server.url, token=proof.server.token)
+    first = api.model_info(REPO).sha
+    api.create_tag(REPO, tag="v1")
+    other = htnet.create_model("htnet_tiny")
+    other.preprocess_spec = proof.saved.preprocess_spec
+    newer = htnet.hub.save_pretrained(other, proof.tmp / "newer")
+    api.create_branch(REPO, branch="next")
+    api.upload_folder(repo_id=REPO, folder_path=newer, revision="next")
+    for revision in (first, "v1", "main"):
+        proof.check(proof.load(revision=revision, cache_dir=str(proof.tmp / "revisions")))
+    with torch.no_grad():
+        expected = other.eval()(INPUT)
+    found = proof.load(revision="next", cache_dir=str(proof.tmp / "revisions"))
+    assert torch.allclose(torch.tensor(found["logits"]), expected, rtol=1e-5, atol=1e-6)
+    refused = proof.load(revision="v2")
+    assert refused["error"] == "WeightsError"
+    assert "no revision 'v2'" in refused["message"]
+
+
+def test_the_warm_cache_asks_nobody(proof):
+    proof.check(proof.load())
+    before = list(proof.server.requests)
+    proof.check(proof.load(local_files_only=True))
+    assert proof.server.requests == before
+
+
+def test_damaged_weights_are_refused_and_the_cure_cures(proof):
+    cache = proof.tmp / "damaged"
+    proof.server.corrupt(REPO, "model.safetensors")
+    try:
+        refused = proof.load(cache_dir=str(cache))
+    finally:
+        proof.server.corrupt(REPO, "model.safetensors")  # the same bits once more
+    assert refused["error"] == "CorruptWeightsError"
+    assert "model.safetensors is damaged" in refused["message"]
+    again = proof.load(cache_dir=str(cache))
+    assert again["error"] == "CorruptWeightsError", "the damaged file lies in the cache until it is deleted"
+    named = refused["message"].split("Delete ")[1].split(" and load again")[0]
+    Path(named).unlink()
+    proof.check(proof.load(cache_dir=str(cache)))
+
+
+def test_damaged_config_is_refused(proof):
+    proof.server.corrupt(REPO, "config.json")
+    try:
+        refused = proof.load(cache_dir=str(proof.tmp / "config"))
+    finally:
+        proof.server.corrupt(REPO, "config.json")
+    assert refused["error"] == "CorruptWeightsError"
+    assert "config.json cannot be read" in refused["message"]
+    assert "Delete " in refused["message"]
+
+
+def test_without_the_hub_the_warm_cache_serves(proof):
+    proof.check(proof.load())
+    proof.server.stop()
+    proof.check(proof.load())
+    proof.check(proof.load(revision="main"))
+    refused = proof.load(cache_dir=str(proof.tmp / "empty"))
+    assert refused["error"] == "WeightsNotPublishedError"
+    assert "the Hub cannot be reached" in refused["message"]
+    refused = proof.load(REPO, cache_dir=str(proof.tmp / "empty"))
+    assert refused["error"] == "WeightsError"
+    assert "not in the local cache" in refused["message"]
+
+
+@needs_shared
+def test_the_real_annotation_goes_the_same_way(tmp_path):
+    with ANNOTATION.open(encoding="utf-8-sig", newline="") as file:
+        table = list(csv.DictReader(file))
+    rows = [row for subject in ("spNO.1", "spNO.2", "spNO.3", "spNO.4") for row in table if row["Subject"] == subject]
+    rows = [row for label in "012" for row in [r for r in rows if r["label_for_3"] == label][-4:]]
+    assert len(rows) == 12
+    assert len({row["Subject"] for row in rows}) >= 3
+    root = write_casme3(tmp_path / "CASME3 colour", rows)
+    commands = [for_a_test(c, root)[1:] for c in htnet.hub.find_pretrained("casme3").commands]
+    # One process for all, to save time: the commands themselves, then the user's call.
+    code = """
+import json, sys, htnet
+from htnet.cli import main
+for command in json.loads(sys.argv[1]):
+    assert main(command) == 0
+model = htnet.load_pretrained("casme3")
+assert model.labels == ("negative", "positive", "surprise")
+saved = htnet.load_pretrained("weights/casme3")
+assert model.preprocess_spec == saved.preprocess_spec
+assert all((a == b).all() for a, b in zip(model.state_dict().values(), saved.state_dict().values(), strict=True))
+"""
+    with HubServer(tmp_path / "hub") as server:
+        done = subprocess.run(
+            [sys.executable, "-c", code, json.dumps(commands)],
+            env=environment(server, tmp_path / "home"),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "12 samples prepared" in done.stdout
+    prepared = htnet.data.open_data(tmp_path / "casme3-flow")
+    assert {s.sample: s.label for s in prepared} == {
+        f"{r['Subject']}_{r['Filename']}_{r['Apex']}": prepared.classes[int(r["label_for_3"])] for r in rows
+    }
+    config = htnet.hub.read_config(tmp_path / "weights" / "casme3" / "config.json")
+    assert config["training"]["samples"] == 12
+    assert config["training"]["dataset"] == "casme3"
+    assert config["training"]["subjects"] == len({row["Subject"] for row in rows})

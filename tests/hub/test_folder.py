@@ -1,0 +1,165 @@
+"""Saving to a weights folder and loading from it."""
+
+import dataclasses
+import hashlib
+import json
+
+import pytest
+import torch
+
+import htnet
+from htnet.errors import CorruptWeightsError, InputError, ModelError, SpecError, UnknownModelError, WeightsError
+from htnet.hub import read_config, save_pretrained
+from htnet.models import create_model, list_models
+from htnet.types import PreprocessSpec
+from tests.support.pairs import tiny_model
+
+SPEC = PreprocessSpec(
+    layout="reference", region_points="landmarks", face_size=112, flow="farneback", flow_parameters=(("levels", 2.0),),
+    resize="area", channels=("u", "v", "strain"), template=((7.0, 8.0), (20, 8), (14, 15), (9, 20), (19, 20)),
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return save_pretrained(tiny_model(), tmp_path / "weights")
+
+
+def edit(folder, **changes):
+    """Change fields of the config; None takes a field out."""
+    path = folder / "config.json"
+    config = {**json.loads(path.read_text("utf-8")), **changes}
+    path.write_text(json.dumps({k: v for k, v in config.items() if v is not None}), "utf-8")
+
+
+@pytest.mark.parametrize("name", [n for n in list_models() if n != "htnet_base"])
+def test_round_trip(tmp_path, name):
+    model = create_model(name, num_classes=4, dropout=0.1, mean=(90.0, 100.0, 110.0), std=(40.0, 50.0, 60.0))
+    model.labels, model.preprocess_spec = ("calm", "glad", "überrascht", "sad"), SPEC
+    image = torch.rand(3, 3, 28, 28) * 255
+    with torch.no_grad():
+        model.train()(image)  # running statistics move
+        expected = model.eval()(image)
+        model.train()  # as it comes out of a training loop
+        found = htnet.load_pretrained(save_pretrained(model, tmp_path / "a" / "b"))
+        assert torch.equal(found(image), expected)
+    assert not found.training
+    assert (type(found), found.name, found.config) == (type(model), name, model.config)
+    assert found.labels == model.labels
+    assert found.preprocess_spec == SPEC
+
+
+def test_folder_says_what_it_is(tmp_path):
+    training = {"dataset": "mine", "samples": 7, "subjects": 3, "licence": "mine alone", "metrics": {"UF1": 0.51239}}
+    folder = save_pretrained(tiny_model(), tmp_path, recipe={"name": "default", "lr": 0.1}, training=training)
+    assert sorted(f.name for f in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    config = read_config(folder / "config.json")
+    assert config["recipe"] == {"name": "default", "lr": 0.1}
+    assert config["training"] == training
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert config["weights"] == {"file": "model.safetensors", "sha256": digest}
+    card = (folder / "README.md").read_text("utf-8")
+    assert card.startswith("---\n")
+    for text in ("htnet_tiny", "negative, positive, surprise", "mine alone", "| UF1 | 0.5124 |", "default"):
+        assert text in card
+
+
+def test_model_without_spec_is_not_saved(tmp_path):
+    with pytest.raises(WeightsError, match="Set model.preprocess_spec"):
+        save_pretrained(create_model("htnet_tiny"), tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_dtype_and_device(folder):
+    model = htnet.load_pretrained(folder, dtype=torch.float64, device=torch.device("cpu"))
+    assert {p.dtype for p in model.parameters()} == {torch.float64}
+    assert {p.dtype for p in htnet.load_pretrained(folder).parameters()} == {torch.float32}
+    with pytest.raises(InputError, match="'cuda:77' cannot be used"):
+        htnet.load_pretrained(folder, device="cuda:77")
+    with pytest.raises(InputError, match="'gpu' cannot be used"):
+        htnet.load_pretrained(folder, device="gpu")
+    with pytest.raises(InputError, match=r"torch.int8.*torch.float16"):
+        htnet.load_pretrained(folder, dtype=torch.int8)
+
+
+def test_damaged_weights(folder):
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(CorruptWeightsError, match=r"model.safetensors is damaged.*SHA-256.*Delete .* and load again"):
+        htnet.load_pretrained(folder)
+
+
+def test_weights_of_another_model(tmp_path, folder):
+    other = save_pretrained(tiny_model(dim=16), tmp_path / "other")
+    (folder / "model.safetensors").write_bytes((other / "model.safetensors").read_bytes())
+    edit(folder, weights=read_config(other / "config.json")["weights"])
+    with pytest.raises(CorruptWeightsError, match=r"model.safetensors does not fit .*config.json"):
+        htnet.load_pretrained(folder)
+
+
+def test_weights_that_are_no_safetensors(folder):
+    (folder / "model.safetensors").write_bytes(b"PK\x03\x04 a pickle")
+    edit(folder, weights={"file": "model.safetensors"})
+    with pytest.raises(CorruptWeightsError, match=r"model.safetensors"):
+        htnet.load_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_missing_file(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(WeightsError, match=name):
+        htnet.load_pretrained(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"format": 1', "\x00"])
+def test_config_that_is_no_json(folder, text):
+    (folder / "config.json").write_text(text)
+    with pytest.raises(CorruptWeightsError, match=r"config.json cannot be read.*Delete"):
+        htnet.load_pretrained(folder)
+
+
+@pytest.mark.parametrize("value", [2, "1", None])
+def test_other_format(folder, value):
+    edit(folder, format=value)
+    with pytest.raises(WeightsError, match=rf"config.json has format {value!r}.*reads format 1. Update htnet"):
+        htnet.load_pretrained(folder)
+
+
+@pytest.mark.parametrize("value", [None, 3])
+@pytest.mark.parametrize("field", ["architecture", "config", "labels", "preprocess", "weights"])
+def test_config_without_a_field(folder, field, value):
+    edit(folder, **{field: value})
+    with pytest.raises(WeightsError, match=rf"config.json lacks {field}"):
+        htnet.load_pretrained(folder)
+
+
+def test_config_with_unknown_fields(folder):
+    config = read_config(folder / "config.json")
+    for change, error, message in (
+        ({"preprocess": {**config["preprocess"], "layuot": 1}}, SpecError, "config.json.*'layuot'.*Did you mean 'layout'"),
+        ({"config": {**config["config"], "dmi": 1}}, ModelError, "config.json.*'dmi'.*Did you mean 'dim'"),
+        ({"architecture": "HTNett"}, UnknownModelError, "config.json.*'HTNett'.*Did you mean 'HTNet'"),
+        ({"preprocess": {**config["preprocess"], "flow": "raft"}}, SpecError, "config.json.*'raft'"),
+        ({"labels": ["a", "b"]}, WeightsError, "config.json names 2 labels for 3 classes"),
+    ):  # fmt: skip
+        edit(folder, **{**config, **change})
+        with pytest.raises(error, match=message):
+            htnet.load_pretrained(folder)
+    edit(folder, **config)
+    htnet.load_pretrained(folder)
+
+
+def test_half_precision_keeps_the_answer(folder):
+    image = torch.rand(4, 3, 28, 28) * 255
+    full, half = htnet.load_pretrained(folder), htnet.load_pretrained(folder, dtype=torch.bfloat16)
+    with torch.no_grad():
+        error = (half(image.bfloat16()).float().softmax(1) - full(image).softmax(1)).abs().max()
+    assert 0 < error < 0.1
+
+
+def test_spec_goes_through_json_unchanged():
+    again = PreprocessSpec.from_dict(json.loads(json.dumps(SPEC.to_dict())))
+    assert again == SPEC
+    assert again != dataclasses.replace(SPEC, size=30)

@@ -1,0 +1,97 @@
+"""Predictions as JSON and CSV."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from htnet.export import csv_header, prediction_to_dict, write_predictions
+from htnet.types import Flow, Landmarks, ModelInput, Prediction
+
+LABELS = ("calm", "not, calm")
+POINTS = np.array([[10.123456, 20], [30, 20], [20, 30], [12, 40], [28, 40]], np.float32)
+
+
+def prediction(sample, first, truth=None, *, frames=True):
+    uv = np.zeros((2, 8, 8), np.float32)
+    uv[:, 2, 3] = 3, 4
+    made = ModelInput(
+        np.zeros((3, 28, 28), np.float32),
+        np.zeros((28, 28, 3), np.uint8),
+        "landmarks" if frames else "template",
+        Landmarks(POINTS, "yunet", 0.9) if frames else None,
+        flow=Flow(uv, "tvl1") if frames else None,
+    )
+    chances = dict(zip(LABELS, (first, 1 - first), strict=True))
+    return Prediction(max(chances, key=chances.get), chances, "mine", made, sample, truth)
+
+
+def test_json_form():
+    found = json.loads(json.dumps(prediction_to_dict(prediction("x", 0.25))))
+    assert found == {
+        "sample": "x",
+        "prediction": "not, calm",
+        "probabilities": {"calm": 0.25, "not, calm": 0.75},
+        "model": "mine",
+        "regions_at": "landmarks",
+        "landmarks": {
+            "source": "yunet",
+            "score": 0.9,
+            "points": {
+                "left_eye": [10.12, 20.0],
+                "right_eye": [30.0, 20.0],
+                "nose": [20.0, 30.0],
+                "left_mouth": [12.0, 40.0],
+                "right_mouth": [28.0, 40.0],
+            },
+        },
+        "flow": {"method": "tvl1", "face_size": 8, "mean_px": pytest.approx(5 / 64), "max_px": pytest.approx(5)},
+    }
+
+
+def test_json_form_without_frames():
+    found = prediction_to_dict(prediction("x", 0.25, frames=False))
+    assert not {"landmarks", "flow"} & set(found)
+    assert found["regions_at"] == "template"
+
+
+def test_csv(tmp_path):
+    path = tmp_path / "new" / "p.csv"
+    errors = []
+
+    def predictions():
+        yield prediction("006", 0.123456789, "calm")
+        errors.append(("b", 'Frame b.png is empty, "copy" it again\nnow'))
+        yield prediction("ü, 1", 0.75, frames=False)
+
+    assert write_predictions(path, predictions(), LABELS, errors) == 2
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == csv_header(LABELS)
+    assert csv_header(LABELS)[:4] == ["sample", "prediction", "probability_calm", "probability_not, calm"]
+    by_id = {row["sample"]: row for row in rows}
+    assert list(by_id) == ["006", "ü, 1", "b"]
+    assert by_id["006"] == {
+        "sample": "006",
+        "prediction": "not, calm",
+        "probability_calm": "0.123457",
+        "probability_not, calm": "0.876543",
+        "truth": "calm",
+        "regions_at": "landmarks",
+        "error": "",
+    }
+    assert (by_id["ü, 1"]["truth"], by_id["ü, 1"]["regions_at"]) == ("", "template")
+    assert by_id["b"]["error"] == errors[0][1]
+    assert by_id["b"]["prediction"] == ""
+
+
+def test_rows_appear_as_they_are_made(tmp_path):
+    def predictions():
+        for i in range(3):
+            yield prediction(str(i), 0.5)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_predictions(tmp_path / "p.csv", predictions(), LABELS)
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 4

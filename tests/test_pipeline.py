@@ -1,0 +1,239 @@
+"""From frames to predictions."""
+
+import dataclasses
+import json
+import random
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import htnet
+from htnet import Predictor, predict
+from htnet.data import Manifest, Sample, read_manifest
+from htnet.errors import InputError, LandmarkError, ManifestError, WeightsError
+from htnet.hub import save_pretrained
+from htnet.models import create_model
+from htnet.preprocess import TemplateLandmarks
+from htnet.types import EMOTIONS, Landmarks, PreprocessSpec
+from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save, tiny_model
+
+AT_LANDMARKS = dataclasses.replace(QUICK, region_points="landmarks")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_model()
+
+
+@pytest.fixture
+def pair():
+    return face_pair()
+
+
+def chances(prediction):
+    return list(prediction.probabilities.values())
+
+
+def close(a, b):
+    return chances(a) == pytest.approx(chances(b), abs=1e-5)
+
+
+def test_prediction_holds_everything(model, pair):
+    found = predict(*pair, model=model, landmarks="template")
+    assert list(found.probabilities) == list(EMOTIONS)
+    assert sum(chances(found)) == pytest.approx(1, abs=1e-5)
+    assert found.label == max(found.probabilities, key=found.probabilities.get)
+    assert found.landmarks.source == "template"
+    assert np.allclose(found.landmarks.points, POINTS, atol=1e-4)
+    assert found.flow.uv.shape == (2, QUICK.face_size, QUICK.face_size)
+    assert found.flow.method == "dis"
+    assert found.input.flow_image.shape == (28, 28, 3)
+    assert found.input.regions_at == "template"
+    assert found.model == "htnet_tiny"
+    with torch.no_grad():
+        logits = model(torch.from_numpy(found.input.image)[None])
+    assert chances(found) == pytest.approx(logits.softmax(1)[0].tolist(), abs=1e-6)
+
+
+def test_flow_points_where_the_face_moves():
+    spec = PreprocessSpec(face_size=96)
+    onset = face_pair(side=96)[0]
+    found = predict(onset, np.roll(onset, 1, axis=1), model=tiny_model(spec), landmarks="template")
+    inner = found.flow.uv[:, 24:72, 24:72]
+    assert np.median(inner[0]) == pytest.approx(1, abs=0.15)
+    assert np.median(inner[1]) == pytest.approx(0, abs=0.1)
+
+
+def test_every_way_to_give_landmarks(model, pair, tmp_path):
+    points = POINTS + np.random.default_rng().uniform(-1, 1, (5, 2))
+    (tmp_path / "points.json").write_text(json.dumps(points.tolist()))
+    expected = predict(*pair, model=model, landmarks=points)
+    assert not close(expected, predict(*pair, model=model, landmarks="template")), "points must matter"
+
+    def landmarker(frame, sample=""):
+        return Landmarks(points.astype(np.float32), "my own")
+
+    ways = [
+        points.tolist(),
+        Landmarks(points, "mine"),
+        tmp_path / "points.json",
+        str(tmp_path / "points.json"),
+        landmarker,
+    ]
+    for way in ways:
+        assert close(predict(*pair, model=model, landmarks=way), expected), way
+    assert predict(*pair, model=model, landmarks=landmarker).landmarks.source == "my own"
+    given = Predictor(model).pair(*pair, tmp_path / "points.json")
+    assert close(given, expected)
+    assert str(tmp_path / "points.json") in given.landmarks.source
+    assert close(
+        Predictor(model, landmarks=TemplateLandmarks()).pair(*pair), predict(*pair, model=model, landmarks=POINTS)
+    )
+
+
+def test_arrays_and_files_agree(model, pair, tmp_path):
+    onset, apex = save(tmp_path / "onset.png", pair[0]), save(tmp_path / "apex.png", pair[1])
+    expected = predict(*pair, model=model, landmarks="template")
+    assert close(predict(onset, str(apex), model=model, landmarks="template"), expected)
+
+
+def test_model_by_folder_and_by_object(model, pair, tmp_path):
+    folder = save_pretrained(model, tmp_path / "weights")
+    expected = predict(*pair, model=model, landmarks="template")
+    found = predict(*pair, model=folder, landmarks="template")
+    assert close(found, expected)
+    assert found.model == str(folder)
+
+
+def test_model_in_another_precision(model, pair, tmp_path):
+    folder = save_pretrained(model, tmp_path / "weights")
+    double = htnet.load_pretrained(folder, dtype=torch.float64)
+    assert close(predict(*pair, model=double, landmarks="template"), predict(*pair, model=model, landmarks="template"))
+
+
+def test_own_labels(pair):
+    model = tiny_model(num_classes=2)
+    model.labels = ("calm", "not calm")
+    assert set(predict(*pair, model=model, landmarks="template").probabilities) == {"calm", "not calm"}
+
+
+def test_model_that_does_not_know_its_input():
+    with pytest.raises(WeightsError, match="Set model.preprocess_spec"):
+        Predictor(create_model("htnet_tiny"))
+
+
+def test_absent_device(model):
+    with pytest.raises(InputError, match=r"'cuda:77' cannot be used here.*Try 'cpu'"):
+        Predictor(model, device="cuda:77")
+
+
+def test_unknown_landmarks_and_arguments(model, pair):
+    with pytest.raises(InputError, match=r"'yunett'.*Did you mean 'yunet'"):
+        predict(*pair, model=model, landmarks="yunett")
+    with pytest.raises(TypeError, match="landmark"):
+        predict(*pair, model=model, landmark="template")
+
+
+@pytest.mark.parametrize("layout", ["anatomical", "reference", "whole"])
+def test_frames_and_their_flow_image_agree(pair, tmp_path, layout):
+    predictor = Predictor(tiny_model(dataclasses.replace(QUICK, layout=layout)), landmarks="template")
+    from_frames = predictor.pair(*pair)
+    picture = from_frames.input.flow_image
+    assert cv2.imwrite(str(tmp_path / "flow.png"), picture)
+    for source in (picture, tmp_path / "flow.png", str(tmp_path / "flow.png")):
+        found = predictor.flow(source, sample="x")
+        assert close(found, from_frames)
+        assert np.array_equal(found.input.image, from_frames.input.image)
+        assert (found.sample, found.flow, found.landmarks) == ("x", None, None)
+        assert found.input.regions_at == "template"
+    assert not close(predictor.flow(picture[::-1].copy()), from_frames)
+
+
+def test_regions_at_landmarks(tmp_path):
+    onset, apex = face_pair()
+    points = POINTS.copy()
+    points[3] += (-8, 5)  # a mouth corner that no similarity brings to the template
+    predictor = Predictor(tiny_model(AT_LANDMARKS))
+    from_frames = predictor.pair(onset, apex, points)
+    assert from_frames.input.regions_at == "landmarks"
+    flow = tmp_path / "flow.png"
+    cv2.imwrite(str(flow), from_frames.input.flow_image)
+    (tmp_path / "points.json").write_text(json.dumps(from_frames.input.points.tolist()))
+    with_points = Sample("with", flow=flow, landmarks=tmp_path / "points.json")
+    found = {p.sample: p for p in predictor.manifest([with_points, Sample("without", flow=flow)])}
+    assert found["with"].input.regions_at == "landmarks"
+    assert close(found["with"], from_frames)
+    assert found["without"].input.regions_at == "template"
+    assert not np.array_equal(found["without"].input.image, from_frames.input.image)
+    template = Predictor(tiny_model(QUICK)).flow(flow)
+    assert np.array_equal(found["without"].input.image, template.input.image)
+
+
+def test_batch_equals_one_by_one_in_any_order(model, tmp_path):
+    manifest = pair_manifest(tmp_path, 7)
+    predictor = Predictor(model, landmarks="template")
+    single = {s.sample: predictor.pair(s.onset, s.apex) for s in manifest}
+    assert len({tuple(chances(p)) for p in single.values()}) == 7, "samples that cannot be told apart prove nothing"
+    order = list(manifest)
+    random.shuffle(order)
+    for batch_size in (1, 3, 64):
+        found = list(predictor.manifest(dataclasses.replace(manifest, samples=tuple(order)), batch_size=batch_size))
+        assert [p.sample for p in found] == [s.sample for s in order]
+        for sample, p in zip(order, found, strict=True):
+            assert close(p, single[sample.sample])
+            assert p.label == single[sample.sample].label
+            assert p.truth == sample.label
+
+
+def test_frames_come_before_the_flow_image(model, tmp_path):
+    frames = pair_manifest(tmp_path, 1).samples[0]
+    noise = np.random.default_rng().integers(0, 256, (28, 28, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "flow.png"), noise)
+    predictor = Predictor(model, landmarks="template")
+    both = dataclasses.replace(frames, sample="both", flow=tmp_path / "flow.png")
+    flow_only = dataclasses.replace(both, sample="flow", onset=None, apex=None)
+    found = {p.sample: p for p in predictor.manifest([both, flow_only])}
+    assert close(found["both"], predictor.pair(frames.onset, frames.apex))
+    assert close(found["flow"], predictor.flow(noise))
+    assert not close(found["both"], found["flow"])
+
+
+def test_landmarks_of_a_manifest(model, tmp_path):
+    points = POINTS + np.random.default_rng().uniform(-2, 2, (5, 2))
+    (tmp_path / "points.json").write_text(json.dumps(points.tolist()))
+    sample = pair_manifest(tmp_path, 1, landmarks=tmp_path / "points.json").samples[0]
+    assert "points.json" in (tmp_path / "manifest.csv").read_text()
+    # Their own points, so that no landmarker is needed: this one would fail.
+    predictor = Predictor(model, landmarks="yunet:/no/such/model.onnx")
+    found = list(predictor.manifest(read_manifest(tmp_path / "manifest.csv")))
+    assert close(found[0], predict(sample.onset, sample.apex, model=model, landmarks=points))
+
+
+def test_landmarks_file_for_many_samples(model, tmp_path):
+    manifest = pair_manifest(tmp_path, 3)
+    rng = np.random.default_rng()
+    points = {s.sample: POINTS + rng.uniform(-2, 2, (5, 2)) for s in manifest}
+    (tmp_path / "all.json").write_text(json.dumps({k: v.tolist() for k, v in points.items() if k != "s1"}))
+    predictor = Predictor(model, landmarks=tmp_path / "all.json")
+    failed = {}
+    found = list(predictor.manifest(manifest, on_error=lambda sample, error: failed.update({sample.sample: error})))
+    assert [p.sample for p in found] == ["s0", "s2"]
+    for p, sample in zip(found, (manifest.samples[0], manifest.samples[2]), strict=True):
+        assert close(p, predict(sample.onset, sample.apex, model=model, landmarks=points[p.sample]))
+    assert list(failed) == ["s1"]
+    assert isinstance(failed["s1"], LandmarkError)
+    assert "Sample 's1': " in str(failed["s1"])
+
+
+def test_first_error_names_the_sample(model, tmp_path):
+    manifest = pair_manifest(tmp_path, 3)
+    manifest.samples[1].apex.write_bytes(b"")
+    with pytest.raises(htnet.errors.FrameError, match=r"Sample 's1': .*1_apex.png is empty"):
+        list(Predictor(model, landmarks="template").manifest(manifest))
+
+
+def test_sample_with_nothing_to_see(model):
+    with pytest.raises(ManifestError, match="Sample 'x': .*neither"):
+        list(Predictor(model).manifest(Manifest((Sample("x"),))))

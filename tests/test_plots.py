@@ -1,0 +1,57 @@
+"""The picture of a prediction."""
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from htnet import Predictor
+from htnet.errors import InputError, MissingExtraError
+from htnet.plots import plot_prediction
+from tests.support.pairs import face_pair, tiny_model
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return face_pair()
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor(tiny_model(), landmarks="template")
+
+
+def test_picture_shows_the_pair(predictor, pair, tmp_path):
+    prediction = predictor.pair(*pair)
+    path = plot_prediction(prediction, *pair, tmp_path / "new" / "p.png")
+    assert path == tmp_path / "new" / "p.png"
+    image = cv2.imread(str(path))
+    assert image.shape[0] > 200
+    assert image.shape[1] > 2 * image.shape[0]
+    other = cv2.imread(str(plot_prediction(prediction, pair[1], 255 - pair[0], tmp_path / "q.png")))
+    differs = np.abs(image.astype(int) - other).max(axis=(0, 2)) > 0
+    assert differs[: len(differs) // 3].any(), "the frames are at the left"
+    assert not differs[len(differs) // 2 :].any(), "flow and answer are those of the prediction"
+
+
+def test_picture_without_frames_known_to_the_prediction(predictor, pair, tmp_path):
+    from_flow = predictor.flow(predictor.pair(*pair).input.flow_image)
+    assert plot_prediction(from_flow, *pair, tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_unknown_kind_of_picture(predictor, pair, tmp_path):
+    with pytest.raises(InputError, match=r"p.xyz.*ends in .png"):
+        plot_prediction(predictor.pair(*pair), *pair, tmp_path / "p.xyz")
+
+
+def test_without_matplotlib(predictor, pair, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingExtraError, match=r"Drawing needs matplotlib.*pip install 'htnet\[plots\]'"):
+        plot_prediction(predictor.pair(*pair), *pair, tmp_path / "p.png")
+
+
+def test_drawing_needs_no_screen_and_touches_no_global_state():
+    code = "import htnet.plots, sys; assert 'matplotlib' not in sys.modules; print('light')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "light\n"
