@@ -7,6 +7,7 @@ import fnmatch
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,7 @@ def _add_data_options(command: argparse.ArgumentParser) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
+    from htnet.export import prediction_to_dict
     from htnet.pipeline import Predictor
 
     if args.manifest is not None:
@@ -142,28 +144,30 @@ def _predict(args: argparse.Namespace) -> None:
     if args.out is not None or args.skip_errors:
         raise InputError("--out and --skip-errors go with --manifest; for two frames use --json and --plot.")
     predictor = Predictor(args.model, landmarks=args.landmarks, device=args.device)
-    _show(predictor.pair(args.onset, args.apex), args)
-
-
-def _show(prediction: Any, args: argparse.Namespace) -> None:
-    from htnet.export import prediction_to_dict
-
+    prediction = predictor.pair(args.onset, args.apex)
     if args.plot:
         from htnet.plots import plot_prediction
 
         plot_prediction(prediction, args.onset, args.apex, args.plot)
-    found = prediction_to_dict(prediction)
     if args.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(prediction_to_dict(prediction), indent=1))
         return
+    _show(prediction)
+    if args.plot:
+        print(f"  picture: {args.plot}")
+
+
+def _show(prediction: Any) -> None:
+    from htnet.export import prediction_to_dict
+
+    found = prediction_to_dict(prediction)
     print(f"{prediction.label}  ({prediction.model})")
     for name, value in prediction.probabilities.items():
         print(f"  {name:<12} {value:.3f}  {'#' * round(40 * value)}")
     if "flow" in found:
-        print(f"  flow on the {found['flow']['face_size']} px face: mean {found['flow']['mean_px']:.2f} px, "
-              f"largest {found['flow']['max_px']:.2f} px")  # fmt: skip
-    if args.plot:
-        print(f"  picture: {args.plot}")
+        flow = found["flow"]
+        sizes = f"mean {flow['mean_px']:.2f} px, largest {flow['max_px']:.2f} px"
+        print(f"  flow on the {flow['face_size']} px face: {sizes}")
 
 
 def _predict_manifest(args: argparse.Namespace) -> None:
@@ -196,9 +200,14 @@ def _demo(args: argparse.Namespace) -> None:
     out.mkdir(parents=True, exist_ok=True)
     prediction = Predictor("composite").pair(onset, apex, sample / "landmarks.json", sample="demo")
     (out / "prediction.json").write_text(json.dumps(prediction_to_dict(prediction), indent=1) + "\n", "utf-8")
-    shown = argparse.Namespace(json=False, plot=str(out / "prediction.png"), onset=onset, apex=apex)
-    _show(prediction, shown)
+    _show(prediction)
     print(f"  result: {out / 'prediction.json'}")
+    if find_spec("matplotlib") is None:
+        print("  no picture: that needs matplotlib (pip install 'htnet[plots]')")
+        return
+    from htnet.plots import plot_prediction
+
+    print(f"  picture: {plot_prediction(prediction, onset, apex, out / 'prediction.png')}")
 
 
 def _load(args: argparse.Namespace) -> tuple[Any, Any, Any, Any]:

@@ -57,8 +57,8 @@ def push_to_hub(
         )
     except HfHubHTTPError as error:
         raise WeightsError(
-            f"The Hub refused {repo_id}: {str(error).rstrip('.')}. Log in (hf auth login), set HF_TOKEN or give token=, "
-            f"and check that you may write there; {NAMESPACE_VARIABLE} changes the owner of registered names."
+            f"The Hub refused {repo_id}: {str(error).rstrip('.')}. Log in (hf auth login), set HF_TOKEN or give "
+            f"token=, and check that you may write there; {NAMESPACE_VARIABLE} changes the owner of registered names."
         ) from error
     except Exception as error:  # the client's transport errors share no public base class
         raise WeightsError(

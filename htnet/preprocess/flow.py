@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from htnet.errors import FlowError, FrameError, InputError, did_you_mean, refuse_unknown
+from htnet.preprocess.frames import file_damage, quiet_opencv
 from htnet.preprocess.tvl1 import MIN_SIDE, tvl1_flow
 from htnet.types import FLOW_METHODS, RESIZES, ByteArray, FloatArray, Flow
 
@@ -209,7 +210,7 @@ def read_flow_image(path: str | os.PathLike[str], size: int = 28) -> ByteArray:
         (size, size, 3) uint8 in BGR order = (strain, v, u).
 
     Raises:
-        FlowError: the file is missing, empty, not an image, or of another size or kind.
+        FlowError: the file is missing, empty, cut off, damaged, not an image, or of another size or kind.
     """
     import cv2
 
@@ -217,12 +218,15 @@ def read_flow_image(path: str | os.PathLike[str], size: int = 28) -> ByteArray:
     if not path.is_file():
         raise FlowError(f"Flow image {str(path)!r} is not a file; check the name and the folder.")
     try:
-        content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+        content = path.read_bytes()
     except OSError as error:
         raise FlowError(f"Flow image {str(path)!r} cannot be read: {error}") from error
-    if not content.size:
+    if not content:
         raise FlowError(f"Flow image {str(path)!r} is empty; copy or compute it again.")
-    image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    if damage := file_damage(content):
+        raise FlowError(f"Flow image {str(path)!r} is {damage}; copy or compute it again.")
+    with quiet_opencv():
+        image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise FlowError(f"Flow image {str(path)!r} is not an image that OpenCV can read; give a PNG.")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:

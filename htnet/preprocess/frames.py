@@ -104,7 +104,7 @@ def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
     """Decode to RGB, refusing files that OpenCV would decode in part without a word."""
     import cv2
 
-    damage = _damage(data)
+    damage = file_damage(data)
     if damage:
         raise FrameError(f"Frame {path} is {damage}; extract or copy it again.")
     # Not IMREAD_UNCHANGED: that ignores the EXIF orientation and returns palettes in other shapes.
@@ -119,7 +119,7 @@ def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
-def _damage(data: bytes) -> str:
+def file_damage(data: bytes) -> str:
     """What is wrong with the file's structure; empty when nothing is, or when the format is unknown."""
     if data.startswith(_PNG_SIGNATURE):
         return _png_damage(data)

@@ -14,8 +14,8 @@ import torch
 import htnet
 from htnet.cli import build_parser
 from tests.support.hub_server import HubServer
-from tests.support.paths import SHARED, needs_shared
 from tests.support.pairs import invented_casme3, write_casme3
+from tests.support.paths import SHARED, needs_shared
 
 REPO = "tester/casme3"
 ANNOTATION = SHARED / "data" / "casme3" / "cas(me)3_part_A_edited.csv"

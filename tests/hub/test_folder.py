@@ -138,8 +138,8 @@ def test_config_without_a_field(folder, field, value):
 def test_config_with_unknown_fields(folder):
     config = read_config(folder / "config.json")
     for change, error, message in (
-        ({"preprocess": {**config["preprocess"], "layuot": 1}}, SpecError, "config.json.*'layuot'.*Did you mean 'layout'"),
-        ({"config": {**config["config"], "dmi": 1}}, ModelError, "config.json.*'dmi'.*Did you mean 'dim'"),
+        ({"preprocess": {**config["preprocess"], "layuot": 1}}, SpecError, "config.json.*'layuot'.*mean 'layout'"),
+        ({"config": {**config["config"], "dmi": 1}}, ModelError, "config.json.*'dmi'.*mean 'dim'"),
         ({"architecture": "HTNett"}, UnknownModelError, "config.json.*'HTNett'.*Did you mean 'HTNet'"),
         ({"preprocess": {**config["preprocess"], "flow": "raft"}}, SpecError, "config.json.*'raft'"),
         ({"labels": ["a", "b"]}, WeightsError, "config.json names 2 labels for 3 classes"),

@@ -200,7 +200,7 @@ def test_bad_flow_images_are_refused_by_name(tmp_path):
     check("wide.png", "expected 56x56", 56)
     cut = tmp_path / "cut.png"
     cut.write_bytes((tmp_path / "wide.png").read_bytes()[:40])
-    check("cut.png", "not an image")
+    check("cut.png", "cut off")
 
 
 def test_check_flow_refuses_nan_and_shape():

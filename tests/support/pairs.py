@@ -19,9 +19,9 @@ QUICK = PreprocessSpec(face_size=64, flow="dis")
 POINTS = np.array(TEMPLATE_28) * SIDE / 28
 
 _CASME3_COLUMNS = (
-    "Subject,Filename,Onset,Apex,Offset,AU,Objective class,emotion,label_for_7,label_for_3,"
-    "imagename_apex,imagename_onset,imagename_apex_offset"
-).split(",")
+    *("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class", "emotion"),
+    *("label_for_7", "label_for_3", "imagename_apex", "imagename_onset", "imagename_apex_offset"),
+)
 _EMOTION = (("disgust", 4), ("happy", 1), ("surprise", 2))
 
 

@@ -1,0 +1,135 @@
+"""The results table of README.md and docs/results.md, from the runs in benchmarks/results.
+
+``python -m benchmarks.results_table`` rewrites the part between the markers; ``--check`` only looks
+and exits with 1 if a file is not up to date. Each ``loso_*.json`` is a copy of the ``summary.json`` of
+an ``htnet loso`` run on the composite set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import ROOT
+from htnet.errors import HtnetError, InputError
+from htnet.evaluation import PROTOCOLS
+from htnet.evaluation.store import write_atomic
+from htnet.models import get_entry
+
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "results.md")
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+
+#: Groups of a summary of the composite set, and their columns.
+GROUPS = {"full": "Full", "smic": "SMIC", "casme2": "CASME II", "samm": "SAMM"}
+SELECTION = {
+    "last": "`last`: nothing selected",
+    "nested": "`nested`: epoch chosen on other training subjects",
+    "best_on_test": "`best_on_test`: **leaks**, epoch chosen on the test subject",
+}
+#: UF1 / UAR as printed in the HTNet paper's table (arXiv 2307.14637), in the order of `GROUPS`.
+PAPERS = (
+    (
+        "paper: **leaks**, its code chooses the epoch on the test subject",
+        "HTNet",
+        ("0.8603 / 0.8475", "0.8049 / 0.7905", "0.9532 / 0.9516", "0.8131 / 0.8124"),
+    ),
+    (
+        "paper, as reported",
+        "STSTNet",
+        ("0.7353 / 0.7605", "0.6801 / 0.7013", "0.8382 / 0.8686", "0.6588 / 0.6810"),
+    ),
+)
+
+
+def read_summaries(folder: Path) -> list[dict[str, Any]]:
+    """All ``loso_*.json`` of a folder, HTNet before STSTNet, else by file name."""
+    found = [_read(path) for path in sorted(folder.glob("loso_*.json"))]
+    return sorted(found, key=lambda summary: _architecture(summary) != "HTNet")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        summary = json.loads(path.read_text("utf-8"))
+        groups = {group for protocol in summary["protocols"].values() for group in protocol["mean"]}
+        _architecture(summary)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no summary.json of htnet loso ({error!r}). Copy it again.") from error
+    if groups != set(GROUPS):
+        raise InputError(
+            f"{path} has scores for {', '.join(sorted(groups))}, not for {', '.join(GROUPS)}: it is no run on the "
+            "composite set. Give it a name that does not begin with loso_."
+        )
+    return summary
+
+
+def _architecture(summary: dict[str, Any]) -> str:
+    return get_entry(summary["run"]["model"]).model_class.__name__
+
+
+def _cell(protocol: dict[str, Any], group: str) -> str:
+    """UF1 / UAR; for Full with the standard deviation, which one seed does not have."""
+    deviations = group == "full" and len(protocol["seeds"]) > 1
+    return " / ".join(
+        f"{protocol['mean'][group][metric]:.4f}" + (f" ± {protocol['std'][group][metric]:.4f}" if deviations else "")
+        for metric in ("uf1", "uar")
+    )
+
+
+def _label(summary: dict[str, Any]) -> str:
+    run = summary["run"]
+    name, recipe, layout = run["model"], run["recipe"]["name"], run["preprocess"]["layout"]
+    return f"{_architecture(summary)} (`{name}`, recipe `{recipe}`, layout `{layout}`)"
+
+
+def render(summaries: Sequence[dict[str, Any]]) -> str:
+    """The Markdown table: our runs protocol by protocol, then the papers' numbers."""
+    if not summaries:
+        return "No results yet: `benchmarks/results` holds no `loso_*.json`."
+    rows = [
+        (SELECTION[name], _label(s), str(len(protocol["seeds"])), *(_cell(protocol, group) for group in GROUPS))
+        for name in PROTOCOLS
+        for s in summaries
+        if (protocol := s["protocols"].get(name)) is not None
+    ]
+    rows += [(selection, model, "not stated", *cells) for selection, model, cells in PAPERS]
+    header = ("choice of the epoch", "model", "seeds", *GROUPS.values())
+    lines = [header, ("---",) * len(header), *rows]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"UF1 / UAR, mean over seeds; for Full ± the standard deviation over seeds.\n\n{table}"
+
+
+def fill(text: str, table: str, source: str) -> str:
+    """``text`` with what lies between the markers replaced by ``table``."""
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise InputError(f"{source} needs the line {BEGIN} once and, after it, {END} once. Put them back.")
+    return text[: text.index(BEGIN)] + f"{BEGIN}\n\n{table}\n\n" + text[text.index(END) :]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of loso_*.json (default: %(default)s)")
+    parser.add_argument("--pages", type=Path, nargs="+", default=PAGES, help="Markdown files with the markers")
+    args = parser.parse_args(arguments)
+    try:
+        table = render(read_summaries(args.results))
+        pages = [(page, page.read_text("utf-8")) for page in args.pages]
+        changed = [(page, new) for page, old in pages if (new := fill(old, table, str(page))) != old]
+    except (HtnetError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for page, new in changed:
+        print(f"{page} is out of date" if args.check else f"{page} rewritten")
+        if not args.check:
+            write_atomic(page, new)
+    return 1 if args.check and changed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The examples run as a reader would run them."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import htnet
+from htnet.hub import find_pretrained
+from htnet.types import EMOTIONS
+from tests.support.pairs import face_pair, save
+from tests.support.paths import ROOT
+
+needs_weights = pytest.mark.skipif(
+    not find_pretrained("composite").folder.is_dir(), reason="the bundled weights are not there yet"
+)
+
+
+def run(name, *arguments, cwd, expect=0):
+    """Output of an example started in an empty folder."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / name, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == expect, done.stderr
+    return done.stdout if expect == 0 else done.stderr
+
+
+@needs_weights
+def test_recognise_pair_answers_for_the_bundled_pair(tmp_path):
+    pytest.importorskip("matplotlib")
+    out = run("recognise_pair.py", "--out", "answer.png", cwd=tmp_path)
+    assert re.search(rf"^emotion: ({'|'.join(EMOTIONS)})$", out, re.MULTILINE)
+    probabilities = [float(value) for value in re.findall(r"^  \w+ +(\d\.\d{3})$", out, re.MULTILINE)]
+    assert len(probabilities) == 3
+    assert sum(probabilities) == pytest.approx(1, abs=0.002)
+    assert (tmp_path / "answer.png").read_bytes().startswith(b"\x89PNG")
+
+
+@needs_weights
+def test_recognise_pair_takes_two_files_and_does_without_matplotlib(tmp_path):
+    onset, apex = (save(tmp_path / f"{i}.png", frame) for i, frame in enumerate(face_pair()))
+    # A module that cannot be imported hides the installed one: the script's own folder comes first.
+    script = tmp_path / "script" / "recognise_pair.py"
+    script.parent.mkdir()
+    script.write_text((ROOT / "examples" / "recognise_pair.py").read_text("utf-8"), "utf-8")
+    (script.parent / "matplotlib.py").write_text("raise ImportError('hidden')", "utf-8")
+    out = run(script, onset, apex, "--landmarks", "template", cwd=tmp_path)
+    assert out.startswith("emotion: ")
+    assert "no picture: " in out
+    assert "htnet[plots]" in out
+
+
+def test_recognise_pair_refuses_a_single_frame(tmp_path):
+    assert "give two frames" in run("recognise_pair.py", "onset.png", cwd=tmp_path, expect=2)
+
+
+@pytest.mark.parametrize("start", ["htnet_tiny", pytest.param("composite", marks=needs_weights)])
+def test_finetune_learns_the_synthetic_set_and_saves_weights(start, tmp_path):
+    out = run("finetune.py", "--synthetic", "--start", start, "--out", "weights", cwd=tmp_path)
+    losses = [float(value) for value in re.findall(r"loss (\S+)", out)]
+    assert losses[-1] < 0.5 * losses[0]
+    uf1 = float(re.search(r"^UF1 (\S+)  UAR \S+$", out, re.MULTILINE)[1])
+    assert uf1 > 0.6  # chance is below 0.4
+    model = htnet.load_pretrained(tmp_path / "weights")
+    assert model.labels == EMOTIONS
+    assert model.preprocess_spec is not None
+    card = (tmp_path / "weights" / "README.md").read_text("utf-8")
+    assert f"{uf1:.3f}" in card
+    assert ("non-commercial research only" in card) == (start == "composite")
+
+
+def test_finetune_needs_one_source_of_data(tmp_path):
+    assert "--synthetic" in run("finetune.py", cwd=tmp_path, expect=2)
+    assert "--synthetic" in run("finetune.py", "m.csv", "--synthetic", cwd=tmp_path, expect=2)

@@ -1,0 +1,111 @@
+import json
+
+import pytest
+
+from benchmarks.results_table import BEGIN, END, PAGES, main, read_summaries, render
+from htnet.data import Manifest, Sample
+from htnet.errors import InputError
+from htnet.evaluation.report import SampleResult, summarize
+from htnet.training import RECIPES
+from htnet.types import EMOTIONS, PreprocessSpec
+
+DATASETS = ("casme2", "samm", "smic")
+
+
+def summary(model, protocols=("last", "best_on_test"), seeds=(0, 1), datasets=DATASETS):
+    """A real summary of made-up answers; those of seed 1 are all right, of the others all 'negative'."""
+    names = [(d, c) for d in datasets for c in range(3)]
+    manifest = Manifest(tuple(Sample(f"{d}{c}", d, f"p{c}", EMOTIONS[c]) for d, c in names))
+    samples = [
+        SampleResult(f"{d}{c}", d, f"p{c}", seed, protocol, c, c if seed == 1 else 0, (1.0, 0.0, 0.0))
+        for protocol in protocols
+        for seed in seeds
+        for d, c in names
+    ]
+    run = {
+        "model": model,
+        "recipe": RECIPES["default"].to_dict(),
+        "preprocess": PreprocessSpec().to_dict(),
+        "seeds": list(seeds),
+    }
+    return summarize(samples, manifest, seeds, run)
+
+
+def rows(table):
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def write(folder, **summaries):
+    folder.mkdir(exist_ok=True)
+    for name, content in summaries.items():
+        (folder / f"loso_{name}.json").write_text(json.dumps(content), "utf-8")
+    return folder
+
+
+def test_table_shows_models_side_by_side_under_each_protocol(tmp_path):
+    # By file name STSTNet would come first.
+    folder = write(tmp_path, a=summary("ststnet"), b=summary("htnet_small"))
+    header, _, *body = rows(render(read_summaries(folder)))
+    assert header[2:] == ["seeds", "Full", "SMIC", "CASME II", "SAMM"]
+    assert [row[1].split(" ")[0] for row in body] == ["HTNet", "STSTNet"] * 3
+    assert [("last" in row[0], "leaks" in row[0]) for row in body[:4]] == [(True, False)] * 2 + [(False, True)] * 2
+    # All 'negative': F1 of 0.5, 0, 0 and recalls of 1, 0, 0. With the right seed the means are 7/12 and 2/3;
+    # deviations are half the distance times the square root of two.
+    assert body[0][2:] == ["2", "0.5833 ± 0.5893 / 0.6667 ± 0.4714", *["0.5833 / 0.6667"] * 3]
+    assert "leaks" in body[4][0]
+    assert body[4][3:] == ["0.8603 / 0.8475", "0.8049 / 0.7905", "0.9532 / 0.9516", "0.8131 / 0.8124"]
+    assert "leaks" not in body[5][0]
+
+
+def test_columns_follow_their_data_sets(tmp_path):
+    content = summary("htnet_small", protocols=("last",), seeds=(0,))
+    for place, group in enumerate(("full", "smic", "casme2", "samm"), 1):
+        content["protocols"]["last"]["mean"][group] = {"uf1": place / 10, "uar": place / 10 + 0.05}
+    row = rows(render(read_summaries(write(tmp_path, x=content))))[2]
+    # One seed has no deviation.
+    assert row[2:] == ["1", "0.1000 / 0.1500", "0.2000 / 0.2500", "0.3000 / 0.3500", "0.4000 / 0.4500"]
+
+
+def test_pages_are_rewritten_between_the_markers_and_checked(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", "utf-8")
+    options = ["--results", str(write(tmp_path / "results", x=summary("htnet_small"))), "--pages", str(page)]
+    assert main([*options, "--check"]) == 1
+    assert "old" in page.read_text("utf-8")
+    assert main(options) == 0
+    text = page.read_text("utf-8")
+    assert text.startswith(f"before\n{BEGIN}\n")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "old" not in text
+    assert "`htnet_small`" in text
+    assert main([*options, "--check"]) == 0
+    assert page.read_text("utf-8") == text
+    write(tmp_path / "results", y=summary("ststnet"))
+    capsys.readouterr()
+    assert main([*options, "--check"]) == 1
+    assert str(page) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["no markers", f"{END}\n{BEGIN}", f"{BEGIN}\n{BEGIN}\n{END}"])
+def test_a_page_without_its_markers_is_refused(text, tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text(text, "utf-8")
+    assert main(["--results", str(tmp_path), "--pages", str(page)]) == 2
+    assert str(page) in capsys.readouterr().err
+    assert page.read_text("utf-8") == text
+
+
+def test_other_files_are_refused_by_name(tmp_path):
+    folder = write(tmp_path / "a", other={"protocols": {}})
+    with pytest.raises(InputError, match=r"loso_other\.json is no summary"):
+        read_summaries(folder)
+    folder = write(tmp_path / "b", casme3=summary("htnet_small", datasets=("casme3",)))
+    with pytest.raises(InputError, match=r"loso_casme3\.json has scores for full, not for"):
+        read_summaries(folder)
+    assert read_summaries(tmp_path) == []
+
+
+def test_readme_and_docs_show_the_committed_results(capsys):
+    assert all(page.is_file() for page in PAGES)
+    assert main(["--check"]) == 0, "run python -m benchmarks.results_table"
