@@ -1,6 +1,6 @@
 """Evaluation that nobody can accuse of leakage."""
 
-from htnet.evaluation.loso import loso
+from htnet.evaluation.runner import loso
 from htnet.evaluation.protocols import LEAKING, PROTOCOLS
 from htnet.evaluation.report import LosoResult, SampleResult
 

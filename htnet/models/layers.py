@@ -4,6 +4,7 @@ one matrix product and every channel norm one fused LayerNorm.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -91,6 +92,17 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), C')."""
-        x = self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        x = self.norm(x).permute(0, 3, 1, 2)
+        x = self.norm(self._convolve(x)).permute(0, 3, 1, 2)
         return F.max_pool2d(x, 3, stride=2, padding=1).permute(0, 2, 3, 1)
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W, C')."""
+        # On the CPU a convolution first rearranges its weights, 9 C C' values, which at batch 1 takes
+        # longer than all else. One matrix product reads them as they lie, but must lay out 9 C values a
+        # position: the better way while positions are fewer than C'. Compilers and exporters plan the
+        # layout themselves, and there the batch size must stay free.
+        few = not torch.compiler.is_compiling() and x.shape[:3].numel() <= self.conv.out_channels
+        if x.device.type != "cpu" or not few:
+            return self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        patches = F.pad(x, (0, 0, 1, 1, 1, 1)).unfold(1, 3, 1).unfold(2, 3, 1)
+        return F.linear(patches.flatten(3), self.conv.weight.flatten(1), self.conv.bias)

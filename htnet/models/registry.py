@@ -154,7 +154,7 @@ register_model(
     dim=64,
     heads=4,
     block_repeats=(1, 1, 2),
-    description="64 wide, (1, 1, 2), 2.1 M",
+    description="64 wide, (1, 1, 2), 2.2 M",
 )
 register_model(
     "htnet_tiny",

@@ -1,0 +1,48 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from htnet.models.layers import Downsample
+
+
+def by_hand(down, x):
+    out = F.conv2d(x.permute(0, 3, 1, 2), down.conv.weight, down.conv.bias, padding=1)
+    out = F.layer_norm(out.permute(0, 2, 3, 1), (out.shape[1],), down.norm.weight, down.norm.bias)
+    return F.max_pool2d(out.permute(0, 3, 1, 2), 3, stride=2, padding=1).permute(0, 2, 3, 1)
+
+
+# 12 output channels: up to 12 positions are one matrix product, more are a convolution.
+@pytest.mark.parametrize(
+    ("batch", "height", "width"), [(1, 1, 1), (1, 2, 2), (1, 4, 3), (2, 2, 3), (2, 4, 4), (5, 3, 5)]
+)
+def test_downsample_is_convolution_norm_and_pooling(batch, height, width):
+    down = Downsample(5, 12).double()
+    x = torch.randn(batch, height, width, 5, dtype=torch.float64, requires_grad=True)
+    ours, truth = down(x), by_hand(down, x)
+    torch.testing.assert_close(ours, truth, rtol=1e-10, atol=1e-12)
+    weights = torch.randn_like(truth)
+    inputs = [x, *down.parameters()]
+    for own, expected in zip(
+        torch.autograd.grad((ours * weights).sum(), inputs),
+        torch.autograd.grad((truth * weights).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(own, expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(("batch", "convolves"), [(3, False), (4, True)])
+def test_few_positions_take_the_matrix_product(monkeypatch, batch, convolves):
+    down = Downsample(5, 12)
+    called = []
+    monkeypatch.setattr(down.conv, "_conv_forward", lambda *a: called.append(a) or F.conv2d(*a, padding=1))
+    down(torch.randn(batch, 2, 2, 5))
+    assert bool(called) is convolves
+
+
+def test_export_keeps_the_batch_size_free():
+    down = Downsample(5, 12).eval()
+    batch = torch.export.Dim("batch", min=2, max=512)
+    program = torch.export.export(down, (torch.randn(2, 2, 2, 5),), dynamic_shapes=({0: batch},))
+    for size in (2, 64):
+        x = torch.randn(size, 2, 2, 5)
+        torch.testing.assert_close(program.module()(x), down(x), rtol=1e-4, atol=1e-5)
