@@ -19,7 +19,7 @@ from htnet.training.recipe import get_recipe
 
 BATCH = 128
 #: float32 through 14 blocks on inputs of 0..255; relative to the largest magnitude of each tensor.
-TOLERANCE = {"outputs": 2e-5, "gradients": 2e-5}
+TOLERANCE = {"outputs": 5e-5, "gradients": 5e-5}
 
 
 def run(quick: bool) -> dict[str, Any]:

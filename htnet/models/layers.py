@@ -98,8 +98,8 @@ class Downsample(nn.Module):
     def _convolve(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C')."""
         # On the CPU a convolution first rearranges its weights, 9 C C' values, which at batch 1 takes
-        # longer than all else. One matrix product reads them as they lie, but must lay out 9 C values a
-        # position: the better way while positions are fewer than C'. Compilers and exporters plan the
+        # longer than the sums. One matrix product reads them as they lie, but must lay out 9 C values a
+        # position: the better way while positions are no more than C'. Compilers and exporters plan the
         # layout themselves, and there the batch size must stay free.
         few = not torch.compiler.is_compiling() and x.shape[:3].numel() <= self.conv.out_channels
         if x.device.type != "cpu" or not few:

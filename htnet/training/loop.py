@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from htnet.errors import RunError
 from htnet.models import EmotionModel, create_model
 from htnet.preprocess import crop_regions
 from htnet.training.augment import augment
@@ -74,6 +76,9 @@ def train_model(
 
     Returns:
         The model in eval mode, and what ``on_epoch`` returned for each epoch.
+
+    Raises:
+        RunError: the checkpoint belongs to another training.
     """
     device = torch.device(device)
     settings = dict(settings or {})
@@ -84,7 +89,8 @@ def train_model(
     with seeded(seed, device):
         model = create_model(name, **settings).to(device)
         optimizer, scheduler = _optimizer(model, recipe, steps=_steps(len(data), recipe))
-        state = _Progress(model, optimizer, scheduler, device)
+        what = json.dumps([name, settings, recipe.to_dict(), seed, data.digest()]) if checkpoint else ""
+        state = _Progress(what, model, optimizer, scheduler, device)
         if checkpoint is not None:
             state.load(checkpoint.path)
         written = time.monotonic()
@@ -153,17 +159,20 @@ class _Progress:
 
     def __init__(
         self,
+        what: str,
         model: EmotionModel,
         optimizer: torch.optim.Optimizer,
         scheduler: torch.optim.lr_scheduler.LRScheduler | None,
         device: torch.device,
     ) -> None:
         self.model, self.optimizer, self.scheduler, self.device = model, optimizer, scheduler, device
+        self.what = what
         self.epoch = 0
         self.records: list[Any] = []
 
     def save(self, path: Path) -> None:
         state = {
+            "what": self.what,
             "epoch": self.epoch,
             "records": self.records,
             "model": self.model.state_dict(),
@@ -181,6 +190,11 @@ class _Progress:
         if not path.is_file():
             return
         state = torch.load(path, map_location="cpu", weights_only=True)
+        if state["what"] != self.what:
+            raise RunError(
+                f"{path} holds an unfinished training of another model, recipe, seed or data set. Delete it to start "
+                "anew, or give what it was started with to go on."
+            )
         self.epoch, self.records = state["epoch"], state["records"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

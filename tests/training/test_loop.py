@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from htnet.errors import RunError
 from htnet.preprocess import template_points
 from htnet.training import Checkpoint, FlowSet, Recipe, load_flow_set, predict_set, train_model
 from htnet.types import PreprocessSpec
@@ -83,6 +84,24 @@ def test_resumed_training_is_the_undisturbed_one(tmp_path, data, name, schedule)
     assert same_state(model, expected)
     assert again == records
     assert not checkpoint.path.exists()
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path, data):
+    checkpoint = Checkpoint(tmp_path / "state.pt", every=0.0)
+
+    def stop(epoch, model):
+        raise StopError
+
+    def two(epoch, model):
+        if epoch == 2:
+            raise StopError
+
+    with pytest.raises(StopError):
+        train_model("htnet_tiny", data, QUICK, on_epoch=two, checkpoint=checkpoint)
+    for changed in ({"seed": 1}, {"recipe": Recipe(epochs=5, batch_size=8)}, {"data": data.subset(range(9))}):
+        options = {"data": data, "recipe": QUICK, "seed": 0} | changed
+        with pytest.raises(RunError, match=r"state\.pt holds an unfinished training"):
+            train_model("htnet_tiny", checkpoint=checkpoint, on_epoch=stop, **options)
 
 
 def test_standardisation_uses_the_training_set_only():
