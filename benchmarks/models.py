@@ -14,7 +14,7 @@ from benchmarks.measure import compare, interleave, memory_bandwidth
 from benchmarks.reference_htnet import ReferenceHTNet
 from benchmarks.verify import agree
 from htnet.models import HTNet, create_model, reference_state
-from htnet.training.loop import _optimizer
+from htnet.training.loop import make_optimizer
 from htnet.training.recipe import get_recipe
 
 BATCH = 128
@@ -93,8 +93,8 @@ def _training(ours: HTNet, reference: ReferenceHTNet, images: Tensor, labels: Te
     same = copy.deepcopy(reference)
     steps = {
         "reference": _step(reference, torch.optim.Adam(reference.parameters(), lr=recipe.lr), images, labels),
-        "reference_with_our_optimizer": _step(same, _optimizer(same, recipe, steps=1)[0], images, labels),
-        "htnet": _step(ours, _optimizer(ours, recipe, steps=1)[0], images, labels),
+        "reference_with_our_optimizer": _step(same, make_optimizer(same, recipe, steps=1)[0], images, labels),
+        "htnet": _step(ours, make_optimizer(ours, recipe, steps=1)[0], images, labels),
     }
     return compare(interleave(steps, rounds, warmup=2), "reference")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from htnet.errors import RunError
 from htnet.models import EmotionModel, create_model
@@ -88,24 +89,25 @@ def train_model(
         settings |= {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
     with seeded(seed, device):
         model = create_model(name, **settings).to(device)
-        optimizer, scheduler = _optimizer(model, recipe, steps=_steps(len(data), recipe))
+        averaged = copy.deepcopy(model) if recipe.average else model
+        optimizer, scheduler = make_optimizer(model, recipe, steps=_steps(len(data), recipe))
         what = json.dumps([name, settings, recipe.to_dict(), seed, data.digest()]) if checkpoint else ""
-        state = _Progress(what, model, optimizer, scheduler, device)
+        state = _Progress(what, model, averaged, optimizer, scheduler, device)
         if checkpoint is not None:
             state.load(checkpoint.path)
         written = time.monotonic()
         while state.epoch < recipe.epochs:
-            _epoch(model, data, recipe, optimizer, scheduler, mean, std)
+            _epoch(state.epoch, model, averaged, data, recipe, optimizer, scheduler, mean, std)
             state.epoch += 1
-            model.eval()
+            averaged.eval()
             if on_epoch is not None:
-                state.records.append(on_epoch(state.epoch, model))
+                state.records.append(on_epoch(state.epoch, averaged))
             if checkpoint is not None and time.monotonic() - written >= checkpoint.every:
                 state.save(checkpoint.path)
                 written = time.monotonic()
     if checkpoint is not None:
         checkpoint.path.unlink(missing_ok=True)
-    return model.eval(), state.records
+    return averaged.eval(), state.records
 
 
 @torch.no_grad()
@@ -121,9 +123,10 @@ def _steps(samples: int, recipe: Recipe) -> int:
     return recipe.epochs * -(-samples // recipe.batch_size)
 
 
-def _optimizer(
-    model: EmotionModel, recipe: Recipe, steps: int
+def make_optimizer(
+    model: nn.Module, recipe: Recipe, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
+    """The optimizer of a recipe, and its schedule over ``steps`` steps if it has one."""
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     optimizer = kind(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     if recipe.schedule == "constant":
@@ -131,8 +134,21 @@ def _optimizer(
     return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps)
 
 
+@torch.no_grad()
+def _average(averaged: EmotionModel, model: EmotionModel, decay: float) -> None:
+    """Move the averaged weights, and running statistics with them, towards the model's."""
+    own, new = averaged.state_dict(), model.state_dict()
+    for key, value in own.items():
+        if value.is_floating_point():
+            value.lerp_(new[key], 1 - decay)
+        else:
+            value.copy_(new[key])
+
+
 def _epoch(
+    epoch: int,
     model: EmotionModel,
+    averaged: EmotionModel,
     data: FlowSet,
     recipe: Recipe,
     optimizer: torch.optim.Optimizer,
@@ -142,7 +158,8 @@ def _epoch(
 ) -> None:
     model.train()
     order = torch.randperm(len(data)) if recipe.shuffle else torch.arange(len(data))
-    for batch in order.to(data.images.device).split(recipe.batch_size):
+    batches = order.to(data.images.device).split(recipe.batch_size)
+    for step, batch in enumerate(batches, start=epoch * len(batches)):
         images, points = data.images[batch].float(), data.points[batch]
         if recipe.augmentation is not None:
             images, points = augment(images, points, recipe.augmentation, mean, std, data.u_channel)
@@ -152,6 +169,9 @@ def _epoch(
         optimizer.step()
         if scheduler is not None:
             scheduler.step()
+        if averaged is not model:
+            # Early averages forget faster, so that a short training is not held back by its fresh weights.
+            _average(averaged, model, min(recipe.average, (1 + step) / (10 + step)))
 
 
 class _Progress:
@@ -161,11 +181,13 @@ class _Progress:
         self,
         what: str,
         model: EmotionModel,
+        averaged: EmotionModel,
         optimizer: torch.optim.Optimizer,
         scheduler: torch.optim.lr_scheduler.LRScheduler | None,
         device: torch.device,
     ) -> None:
-        self.model, self.optimizer, self.scheduler, self.device = model, optimizer, scheduler, device
+        self.model, self.averaged = model, averaged
+        self.optimizer, self.scheduler, self.device = optimizer, scheduler, device
         self.what = what
         self.epoch = 0
         self.records: list[Any] = []
@@ -176,6 +198,7 @@ class _Progress:
             "epoch": self.epoch,
             "records": self.records,
             "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,
             "rng": torch.get_rng_state(),
@@ -197,6 +220,7 @@ class _Progress:
             )
         self.epoch, self.records = state["epoch"], state["records"]
         self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler:
             self.scheduler.load_state_dict(state["scheduler"])

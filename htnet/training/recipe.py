@@ -57,6 +57,8 @@ class Recipe:
         epochs: passes over the training set.
         batch_size: samples a step; the last batch of an epoch may be smaller.
         shuffle: new order every epoch.
+        average: decay of the exponential moving average of the weights, one update a step (step t uses at
+            most (1 + t) / (10 + t)); the averaged weights are the result. 0 for the plain weights.
         standardize: put the training set's per-channel mean and deviation into the model.
         augmentation: random changes, or None.
     """
@@ -69,6 +71,7 @@ class Recipe:
     epochs: int = 30
     batch_size: int = 64
     shuffle: bool = True
+    average: float = 0.98
     standardize: bool = True
     augmentation: Augmentation | None = dataclasses.field(default_factory=Augmentation)
 
@@ -86,6 +89,8 @@ class Recipe:
                 raise RecipeError(f"{name} is {value!r}; give a whole number of 1 or more.")
         if not self.lr > 0:
             raise RecipeError(f"lr is {self.lr!r}; give a positive number.")
+        if not 0 <= self.average < 1:
+            raise RecipeError(f"average is {self.average!r}; give a decay in [0, 1).")
         if self.weight_decay < 0:
             raise RecipeError(f"weight_decay is {self.weight_decay!r}; give 0 or more.")
 
@@ -118,6 +123,7 @@ RECIPES: Mapping[str, Recipe] = {
         epochs=800,
         batch_size=256,
         shuffle=False,
+        average=0.0,
         standardize=False,
         augmentation=None,
     ),

@@ -1,7 +1,10 @@
+import dataclasses
+
 import pytest
 import torch
 
 from htnet.errors import RunError
+from htnet.models import create_model
 from htnet.preprocess import template_points
 from htnet.training import Checkpoint, FlowSet, Recipe, load_flow_set, predict_set, train_model
 from htnet.types import PreprocessSpec
@@ -102,6 +105,31 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path, data):
         options = {"data": data, "recipe": QUICK, "seed": 0} | changed
         with pytest.raises(RunError, match=r"state\.pt holds an unfinished training"):
             train_model("htnet_tiny", checkpoint=checkpoint, on_epoch=stop, **options)
+
+
+def test_averaged_weights_are_the_moving_average(data):
+    """One step an epoch: the averages follow from the plain weights after each epoch."""
+    plain = Recipe(epochs=5, batch_size=len(data), average=0.0)
+    steps = []
+    train_model("ststnet", data, plain, on_epoch=lambda e, m: steps.append({k: v.clone() for k, v in state(m)}))
+    start = {k: v.clone() for k, v in state(initial("ststnet", data))}
+    for t, weights in enumerate(steps):
+        decay = min(0.3, (1 + t) / (10 + t))
+        start = {k: decay * v + (1 - decay) * weights[k] for k, v in start.items()}
+    model, _ = train_model("ststnet", data, dataclasses.replace(plain, average=0.3))
+    for key, value in state(model):
+        torch.testing.assert_close(value, start[key])
+
+
+def state(model):
+    return [(k, v) for k, v in model.state_dict().items() if v.is_floating_point()]
+
+
+def initial(name, data):
+    """The fresh model that `train_model` starts from at seed 0."""
+    mean, std = (tuple(x.tolist()) for x in data.statistics())
+    torch.manual_seed(0)
+    return create_model(name, mean=mean, std=std)
 
 
 def test_standardisation_uses_the_training_set_only():
