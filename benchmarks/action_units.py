@@ -15,7 +15,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.measure import provenance
 from htnet.errors import InputError, did_you_mean
+from htnet.evaluation.store import to_json, write_atomic
 from htnet.preprocess.warp import displace
 from htnet.types import ByteArray, FloatArray, Landmarks
 
@@ -175,29 +177,57 @@ def make_sample(folder: Path = SAMPLE) -> None:
     (folder / "README.md").write_text(text)
 
 
-def report() -> None:
-    """Print the answer of the default weights for each unit at each strength."""
-    import htnet
+def report() -> list[dict[str, object]]:
+    """Answers of the default weights for each unit at each strength: from frames, and from the true flow.
 
+    The second tells a wrong flow from a wrong model: it skips warping, alignment and TV-L1.
+    """
+    import torch
+
+    import htnet
+    from htnet.preprocess import Preprocessor, flow_image
+    from htnet.types import Flow
+
+    model = htnet.load_pretrained("composite")
+    spec = model.preprocess_spec
     onset, points = face_crop()
+    rows: list[dict[str, object]] = []
     for unit in UNITS:
         for peak in STRENGTHS:
             field = displacement(unit, points, onset.shape[:2], peak)
-            answer = htnet.predict(onset, displace(onset, field), landmarks=points)
-            odds = "  ".join(f"{name} {p:.2f}" for name, p in answer.probabilities.items())
-            mean = float(np.hypot(*field).mean())
-            print(f"{unit:9} peak {peak:.1f} px, mean {mean:.3f} px: {answer.label:9} {odds}")
+            answer = htnet.predict(onset, displace(onset, field), model=model, landmarks=points)
+            exact = Preprocessor(spec).flow_picture(
+                flow_image(Flow(field, "true"), spec.size, spec.resize), points * spec.size / len(onset)
+            )
+            with torch.no_grad():
+                odds = model(torch.from_numpy(exact.image)[None]).softmax(1)[0]
+            rows.append(
+                {
+                    "unit": unit,
+                    "peak_px": peak,
+                    "prediction": answer.label,
+                    "probabilities": {name: round(p, 4) for name, p in answer.probabilities.items()},
+                    "prediction_from_true_flow": model.labels[int(odds.argmax())],
+                }
+            )
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     task = parser.add_mutually_exclusive_group(required=True)
     task.add_argument("--make-sample", action="store_true", help=f"write the bundled pair into {SAMPLE}")
-    task.add_argument("--report", action="store_true", help="classify every unit at every strength")
-    if parser.parse_args().make_sample:
+    task.add_argument("--report", metavar="JSON", help="classify every unit at every strength and write the answers")
+    args = parser.parse_args()
+    if args.make_sample:
         make_sample()
-    else:
-        report()
+        return
+    rows = report()
+    for row in rows:
+        odds = "  ".join(f"{name} {p:.2f}" for name, p in row["probabilities"].items())
+        print(f"{row['unit']:9} peak {row['peak_px']:.1f} px: {row['prediction']:9} {odds}", end="  ")
+        print(f"(true flow: {row['prediction_from_true_flow']})")
+    write_atomic(Path(args.report), to_json({"provenance": provenance(), "answers": rows}))
 
 
 if __name__ == "__main__":

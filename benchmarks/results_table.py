@@ -82,8 +82,9 @@ def _cell(protocol: dict[str, Any], group: str) -> str:
 
 def _label(summary: dict[str, Any]) -> str:
     run = summary["run"]
-    name, recipe, layout = run["model"], run["recipe"]["name"], run["preprocess"]["layout"]
-    return f"{_architecture(summary)} (`{name}`, recipe `{recipe}`, layout `{layout}`)"
+    name, recipe, spec = run["model"], run["recipe"]["name"], run["preprocess"]
+    regions = "whole face" if spec["layout"] == "whole" else f"{spec['layout']} regions at {spec['region_points']}"
+    return f"{_architecture(summary)} (`{name}`, recipe `{recipe}`, {regions})"
 
 
 def render(summaries: Sequence[dict[str, Any]]) -> str:

@@ -141,16 +141,12 @@ def build_model(architecture: str, config: Mapping[str, Any], name: str | None =
     return model
 
 
-_REGIONS = PreprocessSpec(region_points="landmarks")
 _WHOLE = PreprocessSpec(layout="whole")
 
-register_model(
-    "htnet_base", HTNet, spec=_REGIONS, description="the published setting: 256 wide, (2, 2, 10), 139.6 M parameters"
-)
+register_model("htnet_base", HTNet, description="the published setting: 256 wide, (2, 2, 10), 139.6 M parameters")
 register_model(
     "htnet_small",
     HTNet,
-    spec=_REGIONS,
     dim=64,
     heads=4,
     block_repeats=(1, 1, 2),
@@ -159,7 +155,6 @@ register_model(
 register_model(
     "htnet_tiny",
     HTNet,
-    spec=_REGIONS,
     dim=32,
     heads=2,
     block_repeats=(1, 1, 1),
