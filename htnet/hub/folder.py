@@ -62,7 +62,7 @@ def save_pretrained(
     Raises:
         WeightsError: the model has no preprocessing spec.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     if model.preprocess_spec is None:
         raise WeightsError(
@@ -72,7 +72,8 @@ def save_pretrained(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    save_file(state, str(folder / WEIGHTS_FILE), metadata={"format": "pt"})
+    # Not save_file: it makes the file readable by its owner only.
+    (folder / WEIGHTS_FILE).write_bytes(save(state, metadata={"format": "pt"}))
     config = {
         "format": FORMAT,
         "htnet": __version__,

@@ -70,6 +70,8 @@ _SPECS = (
         protocol="trained on all samples by the default recipe; metrics by leave-one-subject-out, last epoch",
         published=True,
         bundled=True,
+        sha256="d9b692cde14c628eaa85cf95079f3d46d4482d73ecc3b767966035f074ba2dd2",
+        metrics={"LOSO last, Full UF1": 0.7077, "LOSO last, Full UAR": 0.6985},
     ),
     PretrainedSpec(
         name="composite-base",
