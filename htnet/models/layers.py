@@ -12,6 +12,46 @@ from torch import Tensor, nn
 from htnet.kernels import block_attention
 
 
+#: Up to this many rows a large matrix product is bound by reading the weights.
+FEW_ROWS = 16
+#: Weights of fewer values stay in the processor's cache, where PyTorch's own way is as good.
+MANY_WEIGHTS = 2**17
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``F.linear``; on the CPU with few rows, by products that read the weights from memory faster.
+
+    The library behind ``F.linear`` reads large weights with one thread when there is one row, and
+    packs them first when there are a few: at one row of (4096, 1024) float32 it reached 16 GB/s where
+    two cores read 35. A batched product over bands of the weights reaches 33.
+
+    Args:
+        x: (..., in).
+        weight: (out, in).
+        bias: (out,) or None.
+
+    Returns:
+        (..., out), equal up to rounding.
+    """
+    few = not torch.compiler.is_compiling() and x.shape[:-1].numel() <= FEW_ROWS
+    if not few or x.device.type != "cpu" or x.dtype != torch.float32 or weight.numel() < MANY_WEIGHTS:
+        return F.linear(x, weight, bias)
+    out, width = weight.shape
+    columns = x.reshape(-1, width).t()
+    bands = next(n for n in (8, 4, 2, 1) if out % n == 0)
+    product = torch.bmm(weight.view(bands, out // bands, width), columns.expand(bands, -1, -1))
+    result = product.view(out, -1).t().reshape(*x.shape[:-1], out)
+    return result if bias is None else result + bias
+
+
+class Linear(nn.Linear):
+    """``nn.Linear`` by `linear`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., in) to (..., out)."""
+        return linear(input, self.weight, self.bias)
+
+
 class BlockAttention(nn.Module):
     """Multi-head attention inside square blocks of the map.
 
@@ -24,9 +64,9 @@ class BlockAttention(nn.Module):
         super().__init__()
         inner = heads * head_dim
         self.heads, self.blocks, self.scale = heads, blocks, head_dim**-0.5
-        self.qk = nn.Linear(dim, 2 * inner, bias=False)
-        self.v = nn.Linear(dim, inner, bias=False)
-        self.proj = nn.Linear(inner, dim)
+        self.qk = Linear(dim, 2 * inner, bias=False)
+        self.v = Linear(dim, inner, bias=False)
+        self.proj = Linear(inner, dim)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,8 +95,8 @@ class Mlp(nn.Module):
     def __init__(self, dim: int, mult: int, dropout: float) -> None:
         """Build the layers; inner width is mult x dim."""
         super().__init__()
-        self.fc1 = nn.Linear(dim, mult * dim)
-        self.fc2 = nn.Linear(mult * dim, dim)
+        self.fc1 = Linear(dim, mult * dim)
+        self.fc2 = Linear(mult * dim, dim)
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -105,4 +145,4 @@ class Downsample(nn.Module):
         if x.device.type != "cpu" or not few:
             return self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         patches = F.pad(x, (0, 0, 1, 1, 1, 1)).unfold(1, 3, 1).unfold(2, 3, 1)
-        return F.linear(patches.flatten(3), self.conv.weight.flatten(1), self.conv.bias)
+        return linear(patches.flatten(3), self.conv.weight.flatten(1), self.conv.bias)

@@ -2,7 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from htnet.models.layers import Downsample
+from htnet.models import layers
+from htnet.models.layers import Downsample, linear
 
 
 def by_hand(down, x):
@@ -46,3 +47,43 @@ def test_export_keeps_the_batch_size_free():
     for size in (2, 64):
         x = torch.randn(size, 2, 2, 5)
         torch.testing.assert_close(program.module()(x), down(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [(1,), (1, 1, 1), (2, 2), (16,), (17,)])
+@pytest.mark.parametrize("out", [1024, 1020, 510, 255])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_linear_equals_float64(rows, out, with_bias):
+    """Numbers of rows on both sides of the switch, output widths that 8, 4, 2 and nothing divides."""
+    x = torch.randn(*rows, 640, requires_grad=True)
+    weight = torch.randn(out, 640, requires_grad=True)
+    bias = torch.randn(out, requires_grad=True) if with_bias else None
+    inputs = [t for t in (x, weight, bias) if t is not None]
+    doubles = [t.detach().double().requires_grad_() for t in inputs]
+    truth = doubles[0] @ doubles[1].t() + (doubles[2] if with_bias else 0)
+    ours = linear(x, weight, bias)
+    assert ours.shape == truth.shape
+    torch.testing.assert_close(ours.double(), truth, rtol=1e-4, atol=2e-4)
+    weights = torch.randn_like(truth)
+    for own, expected in zip(
+        torch.autograd.grad((ours.double() * weights).sum(), inputs),
+        torch.autograd.grad((truth * weights).sum(), doubles),
+        strict=True,
+    ):
+        torch.testing.assert_close(own.double(), expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("rows", "dtype", "out", "banded"),
+    [
+        (16, torch.float32, 1024, True),
+        (17, torch.float32, 1024, False),
+        (1, torch.float64, 1024, False),
+        (1, torch.float32, 64, False),
+    ],
+)
+def test_few_rows_of_large_float32_weights_take_the_bands(monkeypatch, rows, dtype, out, banded):
+    called = []
+    real = torch.bmm
+    monkeypatch.setattr(layers.torch, "bmm", lambda *a: called.append(a) or real(*a))
+    linear(torch.randn(rows, 256, dtype=dtype), torch.randn(out, 256, dtype=dtype), None)
+    assert bool(called) is banded
