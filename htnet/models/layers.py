@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from htnet.kernels import block_attention
 
-
 #: Up to this many rows a large matrix product is bound by reading the weights.
 FEW_ROWS = 16
 #: Weights of fewer values stay in the processor's cache, where PyTorch's own way is as good.
