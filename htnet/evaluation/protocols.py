@@ -55,7 +55,7 @@ class FoldJob:
         held_out: share of the training subjects that "nested" holds out.
         device: where to train.
         checkpoint_every: seconds between two writes of an unfinished training's state.
-        root: the run folder.
+        store: the run folder.
     """
 
     manifest: Manifest
@@ -108,7 +108,6 @@ def _entry(job: FoldJob, fold: Fold, epoch: int, probabilities: torch.Tensor) ->
 def _run_all_epochs(job: FoldJob, fold: Fold, seed: int, test: FlowSet) -> dict[str, Any]:
     """One training serves both "last" and "best_on_test": watching the test set changes nothing in it."""
     leaking = "best_on_test" in job.protocols
-    best: dict[str, Any] = {}
 
     def watch(epoch: int, model: EmotionModel) -> list[list[float]] | None:
         if not leaking and epoch < job.recipe.epochs:
@@ -123,8 +122,7 @@ def _run_all_epochs(job: FoldJob, fold: Fold, seed: int, test: FlowSet) -> dict[
         truth = test.labels.cpu()
         right = [int((torch.tensor(r).argmax(1) == truth).sum()) for r in records]
         best_epoch = max(range(len(right)), key=lambda i: (right[i], i))  # ties: the later, as published
-        best = _entry(job, fold, best_epoch + 1, torch.tensor(records[best_epoch]))
-        out["best_on_test"] = best
+        out["best_on_test"] = _entry(job, fold, best_epoch + 1, torch.tensor(records[best_epoch]))
     return out
 
 
