@@ -11,7 +11,6 @@ import pytest
 
 import htnet
 from htnet.cli import build_parser
-from htnet.hub import find_pretrained
 from tests.support.paths import ROOT, SHARED
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -91,7 +90,6 @@ def test_python_that_needs_no_files_runs(content, tmp_path, monkeypatch):
     exec(compile(content, "docs", "exec"), {"__name__": "docs"})
 
 
-@pytest.mark.skipif(not find_pretrained("composite").folder.is_dir(), reason="the bundled weights are not there yet")
 def test_five_lines_of_the_readme_run(tmp_path, monkeypatch, capsys):
     code = dict(blocks("python"))["README.md-1"]
     assert len([line for line in code.splitlines() if line]) == 5

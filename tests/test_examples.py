@@ -8,14 +8,9 @@ import sys
 import pytest
 
 import htnet
-from htnet.hub import find_pretrained
 from htnet.types import EMOTIONS
 from tests.support.pairs import face_pair, save
 from tests.support.paths import ROOT
-
-needs_weights = pytest.mark.skipif(
-    not find_pretrained("composite").folder.is_dir(), reason="the bundled weights are not there yet"
-)
 
 
 def run(name, *arguments, cwd, expect=0):
@@ -33,7 +28,6 @@ def run(name, *arguments, cwd, expect=0):
     return done.stdout if expect == 0 else done.stderr
 
 
-@needs_weights
 def test_recognise_pair_answers_for_the_bundled_pair(tmp_path):
     pytest.importorskip("matplotlib")
     out = run("recognise_pair.py", "--out", "answer.png", cwd=tmp_path)
@@ -44,7 +38,6 @@ def test_recognise_pair_answers_for_the_bundled_pair(tmp_path):
     assert (tmp_path / "answer.png").read_bytes().startswith(b"\x89PNG")
 
 
-@needs_weights
 def test_recognise_pair_takes_two_files_and_does_without_matplotlib(tmp_path):
     onset, apex = (save(tmp_path / f"{i}.png", frame) for i, frame in enumerate(face_pair()))
     # A module that cannot be imported hides the installed one: the script's own folder comes first.
@@ -62,7 +55,7 @@ def test_recognise_pair_refuses_a_single_frame(tmp_path):
     assert "give two frames" in run("recognise_pair.py", "onset.png", cwd=tmp_path, expect=2)
 
 
-@pytest.mark.parametrize("start", ["htnet_tiny", pytest.param("composite", marks=needs_weights)])
+@pytest.mark.parametrize("start", ["htnet_tiny", "composite"])
 def test_finetune_learns_the_synthetic_set_and_saves_weights(start, tmp_path):
     out = run("finetune.py", "--synthetic", "--start", start, "--out", "weights", cwd=tmp_path)
     losses = [float(value) for value in re.findall(r"loss (\S+)", out)]

@@ -29,14 +29,10 @@ _NEEDED = {"architecture": str, "config": dict, "labels": list, "preprocess": di
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _slow(file)
-
-
-def _slow(file: Any) -> str:
     found = hashlib.sha256()
-    while chunk := file.read(1 << 20):
-        found.update(chunk)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            found.update(chunk)
     return found.hexdigest()
 
 
