@@ -366,7 +366,7 @@ def test_interruption(run, monkeypatch):
     def stop(args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_list", stop)
+    monkeypatch.setattr(cli.weights, "_list", stop)
     status, _, err = run("list")
     assert status == 130
     assert "goes on where it stopped" in err

@@ -1,0 +1,47 @@
+"""The ``htnet`` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from htnet import __version__
+from htnet.cli import predict, prepare, train, weights
+from htnet.errors import HtnetError
+
+#: One module a group of commands; each adds its own.
+GROUPS = (predict, train, prepare, weights)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    try:
+        args.run(args)
+    except (HtnetError, OSError) as error:
+        print(f"htnet {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(prog="htnet", description="Facial micro-expression recognition.")
+    parser.add_argument("--version", action="version", version=f"htnet {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        description = text[0].upper() + text[1:] + "."
+        # Abbreviated options would change their meaning whenever an option is added.
+        command = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
+        command.set_defaults(run=run)
+        return command
+
+    for group in GROUPS:
+        group.add_commands(add)
+    return parser

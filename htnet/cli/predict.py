@@ -1,0 +1,123 @@
+"""``htnet predict`` and ``htnet demo``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from htnet.cli.options import AddCommand, progress_bar
+from htnet.errors import HtnetError, InputError
+
+
+def add_commands(add: AddCommand) -> None:
+    """Add this group's commands."""
+    command = add("predict", _predict, "recognise the emotion of a pair of frames, or of a whole manifest")
+    command.add_argument("onset", nargs="?", help="onset frame: the neutral face")
+    command.add_argument("apex", nargs="?", help="apex frame: the strongest expression")
+    command.add_argument("--manifest", help="CSV of samples, in place of a pair")
+    command.add_argument("--out", help="CSV to write, with --manifest")
+    command.add_argument("--skip-errors", action="store_true", help="with --manifest: list bad samples and go on")
+    _add_predict_options(command)
+
+    command = add("demo", _demo, "recognise the bundled sample pair")
+    command.add_argument("--out", default="out/demo", help="folder for the result (default: %(default)s)")
+
+
+def _add_predict_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model", default="composite", help="weights: name, folder or owner/repo (default: %(default)s)"
+    )
+    command.add_argument(
+        "--landmarks",
+        default="yunet",
+        help="yunet, yunet:MODEL.onnx, face-alignment, template (faces already cropped), or a .json or .csv "
+        "file of points (default: %(default)s)",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--plot", help="save a picture")
+    command.add_argument("--device", default="cpu")
+
+
+def _predict(args: argparse.Namespace) -> None:
+    from htnet.export import prediction_to_dict
+    from htnet.pipeline import Predictor
+
+    if args.manifest is not None:
+        if args.onset is not None or args.out is None:
+            raise InputError("Give either two frames, or --manifest M.csv with --out P.csv.")
+        if args.plot or args.json:
+            raise InputError("--plot and --json go with two frames; --manifest writes a CSV.")
+        _predict_manifest(args)
+        return
+    if args.onset is None or args.apex is None:
+        raise InputError("Give an onset and an apex frame: htnet predict onset.png apex.png")
+    if args.out is not None or args.skip_errors:
+        raise InputError("--out and --skip-errors go with --manifest; for two frames use --json and --plot.")
+    predictor = Predictor(args.model, landmarks=args.landmarks, device=args.device)
+    prediction = predictor.pair(args.onset, args.apex)
+    if args.plot:
+        from htnet.plots import plot_prediction
+
+        plot_prediction(prediction, args.onset, args.apex, args.plot)
+    if args.json:
+        print(json.dumps(prediction_to_dict(prediction), indent=1))
+        return
+    _show(prediction)
+    if args.plot:
+        print(f"  picture: {args.plot}")
+
+
+def _show(prediction: Any) -> None:
+    from htnet.export import prediction_to_dict
+
+    found = prediction_to_dict(prediction)
+    print(f"{prediction.label}  ({prediction.model})")
+    for name, value in prediction.probabilities.items():
+        print(f"  {name:<12} {value:.3f}  {'#' * round(40 * value)}")
+    if "flow" in found:
+        flow = found["flow"]
+        sizes = f"mean {flow['mean_px']:.2f} px, largest {flow['max_px']:.2f} px"
+        print(f"  flow on the {flow['face_size']} px face: {sizes}")
+
+
+def _predict_manifest(args: argparse.Namespace) -> None:
+    from htnet.data import read_manifest
+    from htnet.export import write_predictions
+    from htnet.pipeline import Predictor
+
+    predictor = Predictor(args.model, landmarks=args.landmarks, device=args.device)
+    if Path(args.out).resolve() == Path(args.manifest).resolve():
+        raise InputError(f"--out {args.out} is the manifest itself. Choose another file.")
+    manifest = read_manifest(args.manifest, check_files=not args.skip_errors)
+    errors: list[tuple[str, str]] = []
+
+    def note(sample: Any, error: HtnetError) -> None:
+        errors.append((sample.sample, str(error)))
+
+    predictions = predictor.manifest(manifest, on_error=note if args.skip_errors else None)
+    bar = progress_bar(predictions, "predicting", len(manifest))
+    count = write_predictions(args.out, bar, predictor.model.labels, errors)
+    print(f"{count} predictions in {args.out}" + (f", {len(errors)} samples with errors" if errors else ""))
+
+
+def _demo(args: argparse.Namespace) -> None:
+    from htnet.export import prediction_to_dict
+    from htnet.pipeline import Predictor
+
+    sample = Path(__file__).parents[1] / "assets" / "sample"
+    onset, apex = sample / "onset.png", sample / "apex.png"
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    prediction = Predictor("composite").pair(onset, apex, sample / "landmarks.json", sample="demo")
+    (out / "prediction.json").write_text(json.dumps(prediction_to_dict(prediction), indent=1) + "\n", "utf-8")
+    _show(prediction)
+    print(f"  result: {out / 'prediction.json'}")
+    if find_spec("matplotlib") is None:
+        print("  no picture: that needs matplotlib (pip install 'htnet[plots]')")
+        return
+    from htnet.plots import plot_prediction
+
+    print(f"  picture: {plot_prediction(prediction, onset, apex, out / 'prediction.png')}")

@@ -1,0 +1,152 @@
+"""``htnet loso`` and ``htnet train``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from htnet.cli.options import AddCommand, progress_bar
+from htnet.errors import InputError
+from htnet.types import LAYOUTS, REGION_POINTS
+
+
+def add_commands(add: AddCommand) -> None:
+    """Add this group's commands."""
+    command = add("loso", _loso, "leave-one-subject-out evaluation")
+    _add_data_options(command)
+    command.add_argument("--out", help="run folder (default: runs/loso-MODEL-RECIPE)")
+    command.add_argument(
+        "--protocol",
+        nargs="+",
+        default=["last"],
+        metavar="P",
+        help="last (default), nested, best_on_test (leaks; to compare with papers)",
+    )
+    command.add_argument("--seeds", type=int, default=1, help="number of seeds (default: %(default)s)")
+    command.add_argument("--jobs", type=int, help="processes (default: one a core, at most 8)")
+
+    command = add("train", _train, "train on a whole manifest into a weights folder")
+    _add_data_options(command)
+    command.add_argument("--out", required=True, help="weights folder")
+    command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    command.add_argument("--metrics", help="summary.json of a LOSO run with the same recipe, for the card")
+
+
+def _add_data_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", required=True, help="manifest CSV, or a folder in a published layout")
+    command.add_argument("--model", default="htnet_small", help="model (default: %(default)s)")
+    command.add_argument("--recipe", default="default", help="default, reference, or a .json file")
+    command.add_argument("--epochs", type=int, help="overrides the recipe's")
+    command.add_argument("--layout", choices=LAYOUTS, help="regions the model sees (default: the model's)")
+    command.add_argument("--region-points", choices=REGION_POINTS, help="where regions are cut")
+    command.add_argument("--landmarks", help="points of the samples: a .csv or .json file, or yunet for frames")
+    command.add_argument(
+        "--landmarks-size", type=float, help="side of the images a file's points are in, px, if not the flow image's"
+    )
+    command.add_argument("--device", default="cpu")
+
+
+def _load(args: argparse.Namespace) -> tuple[Any, Any, Any, Any]:
+    """Manifest, recipe, spec and landmarker that the data options name."""
+    import dataclasses
+
+    from htnet.data import open_data
+    from htnet.models import get_entry
+    from htnet.optional import usable_device
+    from htnet.prepare import resolve_spec
+    from htnet.preprocess import PrecomputedLandmarks, make_landmarker
+    from htnet.training import get_recipe
+
+    if args.landmarks_size is not None and args.landmarks is None:
+        raise InputError("--landmarks-size says in what the points of --landmarks FILE are measured. Give both.")
+    usable_device(args.device)
+    recipe = get_recipe(args.recipe, **({"epochs": args.epochs} if args.epochs is not None else {}))
+    spec = resolve_spec(args.data, get_entry(args.model).spec)
+    changes = {"layout": args.layout, "region_points": args.region_points}
+    spec = dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
+    manifest = open_data(args.data)
+    landmarker: Any = None
+    if args.landmarks is not None and args.landmarks_size is not None:
+        landmarker = PrecomputedLandmarks(args.landmarks, scale=spec.size / args.landmarks_size)
+    elif args.landmarks is not None:
+        landmarker = make_landmarker(args.landmarks)
+    return manifest, recipe, spec, landmarker
+
+
+def _loso(args: argparse.Namespace) -> None:
+    from htnet.evaluation import loso
+
+    manifest, recipe, spec, landmarker = _load(args)
+    result = loso(
+        manifest,
+        args.model,
+        recipe,
+        out=args.out or f"runs/loso-{args.model}-{recipe.name}",
+        protocols=args.protocol,
+        seeds=args.seeds,
+        spec=spec,
+        landmarker=landmarker,
+        jobs=args.jobs,
+        device=args.device,
+    )
+    print(f"UF1 / UAR, mean of {args.seeds} seed(s), {len(manifest)} samples, {len(manifest.subjects)} subjects")
+    print(result.table())
+    _say_cut(result.cut_counts, spec)
+    print(f"files: {result.root / 'summary.json'}, {result.root / 'predictions.csv'}")
+
+
+def _train(args: argparse.Namespace) -> None:
+    from huggingface_hub.utils import tqdm
+
+    from htnet.training import load_flow_set, train_weights
+
+    manifest, recipe, spec, landmarker = _load(args)
+    training: dict[str, Any] = {}
+    if args.metrics is not None:
+        training["metrics"] = _read_metrics(args.metrics)
+    data = load_flow_set(manifest, spec, landmarker, lambda s: progress_bar(s, "reading"))
+    with tqdm(total=recipe.epochs, desc="training", unit="epoch") as bar:
+
+        def tick(epoch: int, model: Any) -> None:
+            bar.n = epoch
+            bar.refresh()
+
+        train_weights(
+            manifest,
+            data,
+            args.out,
+            model=args.model,
+            recipe=recipe,
+            seed=args.seed,
+            device=args.device,
+            training=training,
+            on_epoch=tick,
+        )
+    _say_cut(data.cut_counts(), spec)
+    print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --model {args.out}")
+
+
+def _say_cut(counts: dict[str, int], spec: Any) -> None:
+    """Say so where samples without landmarks were cut at the template's points."""
+    if spec.region_points == "landmarks" and counts.get("template"):
+        print(
+            f"{counts['template']} of {sum(counts.values())} samples have no landmarks: their regions were cut at the "
+            "template's points"
+        )
+
+
+def _read_metrics(path: str) -> dict[str, float]:
+    """UF1 and UAR of the honest protocols in a LOSO summary, for the card."""
+    try:
+        summary = json.loads(Path(path).read_text("utf-8"))
+        return {
+            f"LOSO {protocol}, {group}, {metric}": scores[metric]
+            for protocol, entry in summary["protocols"].items()
+            if not entry["leaks"]
+            for group, scores in entry["mean"].items()
+            for metric in ("uf1", "uar")
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no summary.json of htnet loso ({error!r}).") from error

@@ -1,0 +1,66 @@
+"""``htnet convert``, ``htnet push`` and ``htnet list``."""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+from pathlib import Path
+
+from htnet.cli.options import AddCommand
+
+
+def add_commands(add: AddCommand) -> None:
+    """Add this group's commands."""
+    command = add("convert", _convert, "turn a published HTNet or STSTNet checkpoint into a weights folder")
+    command.add_argument("checkpoint", help=".pth file")
+    command.add_argument("out", help="weights folder")
+    command.add_argument("--heads", type=int, help="attention heads; tensor shapes do not tell them")
+
+    command = add("push", _push, "publish a weights folder on the Hub")
+    command.add_argument("folder")
+    command.add_argument("repository", help="owner/name, or a registered name such as casme3")
+    command.add_argument("--private", action="store_true")
+
+    command = add("list", _list, "list models and pretrained weights")
+    command.add_argument("pattern", nargs="?", default="*")
+
+
+def _convert(args: argparse.Namespace) -> None:
+    from htnet.hub import save_pretrained
+    from htnet.models import HTNet, convert_checkpoint
+    from htnet.types import PreprocessSpec
+
+    model = convert_checkpoint(args.checkpoint, heads=args.heads)
+    if isinstance(model, HTNet):
+        size = model.config.image_size
+        model.preprocess_spec = PreprocessSpec(layout="reference", region_points="landmarks", size=size)
+    else:
+        model.preprocess_spec = PreprocessSpec(layout="whole", size=model.config.image_size)
+    save_pretrained(
+        model, args.out, training={"source": f"converted from {Path(args.checkpoint).name}", "licence": "not stated"}
+    )
+    config = {k: v for k, v in model.config.to_dict().items() if k not in ("mean", "std")}
+    print(f"{type(model).__name__} {config}")
+    if isinstance(model, HTNet) and model.attention_is_trivial:
+        print("one token a block: attention is trivial and the number of heads does not matter")
+    print(f"weights in {args.out}")
+
+
+def _push(args: argparse.Namespace) -> None:
+    from htnet.hub import push_to_hub
+
+    commit = push_to_hub(args.folder, args.repository, private=args.private)
+    print(f"published as {args.repository}, commit {commit}")
+
+
+def _list(args: argparse.Namespace) -> None:
+    from htnet.hub import list_pretrained
+    from htnet.models import get_entry, list_models
+
+    print("models")
+    for name in list_models(args.pattern):
+        print(f"  {name:<16} {get_entry(name).description}")
+    print("weights")
+    for spec in [s for s in list_pretrained() if fnmatch.fnmatch(s.name, args.pattern)]:
+        state = "bundled" if spec.bundled else "on the Hub" if spec.published else "not published yet"
+        print(f"  {spec.name:<16} {spec.description} [{state}]")
