@@ -59,7 +59,7 @@ def _settings(given: Mapping[str, float], known: Mapping[str, tuple[float, float
 
 
 def _tvl1(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) -> FloatArray:
-    return tvl1_flow(onset, apex, **parameters).numpy()
+    return tvl1_flow(onset, apex, **dict[str, Any](parameters)).numpy()
 
 
 def _farneback(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) -> FloatArray:

@@ -37,24 +37,26 @@ def mirror(images: Tensor, points: Tensor, which: Tensor, u_channel: int) -> tup
     )
 
 
-def shift(images: Tensor, points: Tensor, dx: Tensor, dy: Tensor) -> tuple[Tensor, Tensor]:
+def shift(images: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
     """Move each face by whole pixels; what comes in from outside repeats the border.
+
+    The points stay where they are: a crop that moved along would show the same pixels as before, and
+    nothing would have changed. So the regions of a shifted face are off by (dx, dy), as they are where
+    alignment or landmarks err.
 
     Args:
         images: (B, C, S, S).
-        points: (B, 5, 2) (x, y).
         dx: (B,) int64, px to the right.
         dy: (B,) int64, px downward.
 
     Returns:
-        New images and points.
+        New images.
     """
     batch, _, height, width = images.shape
     rows = (torch.arange(height, device=images.device) - dy[:, None]).clamp(0, height - 1)
     cols = (torch.arange(width, device=images.device) - dx[:, None]).clamp(0, width - 1)
     index = torch.arange(batch, device=images.device)[:, None, None]
-    moved = images.permute(0, 2, 3, 1)[index, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
-    return moved, points + torch.stack([dx, dy], dim=1)[:, None, :].to(points.dtype)
+    return images.permute(0, 2, 3, 1)[index, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)
 
 
 def augment(
@@ -79,7 +81,7 @@ def augment(
         images, points = mirror(images, points, torch.rand(batch, device=device) < settings.mirror, u_channel)
     if settings.shift:
         moves = torch.randint(-settings.shift, settings.shift + 1, (2, batch), device=device)
-        images, points = shift(images, points, moves[0], moves[1])
+        images = shift(images, moves[0], moves[1])
     mean, std = mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
     shape = (batch, channels, 1, 1)
     gain = 1 + settings.gain * (2 * torch.rand(shape, device=device) - 1)

@@ -21,7 +21,7 @@ class Augmentation:
 
     Attributes:
         mirror: probability of mirroring the face left to right, with u negated.
-        shift: largest shift of the face in x and in y, px of the flow image.
+        shift: largest shift of the face under its crops in x and in y, px of the flow image.
         gain: each channel is multiplied by 1 ± gain about its mean, uniformly.
         offset: each channel is moved by ± offset, uniformly, in standard deviations.
         noise: standard deviation of Gaussian noise, in standard deviations of the channel.

@@ -1,4 +1,7 @@
 import math
+import os
+import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -6,16 +9,9 @@ import torch
 from scipy.ndimage import gaussian_filter, median_filter
 from skimage.registration import optical_flow_tvl1
 
-from htnet.errors import FlowError, FrameError, InputError
-from htnet.preprocess.tvl1 import (
-    TVL1Parameters,
-    _iterate,
-    _linearise,
-    _Scratch,
-    blur,
-    median3,
-    tvl1_flow,
-)
+from htnet.errors import FlowError, FrameError, InputError, MissingExtraError
+from htnet.preprocess.tvl1 import TVL1Parameters, tvl1_flow
+from htnet.preprocess.tvl1_solver import _iterate, _linearise, _Scratch, blur, match_light, median3, relax
 from tests.preprocess.faces import SIDE, eight_bit, end_point_error, moved, pair, smooth_field
 
 
@@ -201,6 +197,82 @@ def test_one_iteration_agrees_with_the_formulas_in_float64():
     assert np.allclose(dual[0].numpy(), expected_dual, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(40, 37), (90, 101)])
+def test_light_is_taken_over_and_motion_is_not(shape):
+    rng = np.random.default_rng()
+    onset = torch.from_numpy(rng.uniform(0, 255, (2, 1, *shape)))
+    gains, offsets = (torch.from_numpy(rng.uniform(low, high, (2, 1, 1, 1))) for low, high in ((0.8, 1.2), (-20, 20)))
+    assert (match_light(gains * onset + offsets, onset) - onset).abs().max() < 1e-6
+    slope = torch.linspace(-8, 8, shape[1], dtype=torch.float64).expand(shape)
+    left = match_light(onset + slope, onset) - onset
+    # What stays is chiefly beyond the centres of the outer cells.
+    assert left.abs().mean() < 0.3 * slope.abs().mean()
+    changed = onset.clone()
+    changed[..., 4:10, 5:11] = 0
+    assert (match_light(changed, onset) - changed).abs().max() < 2
+
+
+@pytest.mark.parametrize("square", [0, 1, 2])
+def test_a_change_of_light_is_not_motion(square):
+    field = smooth_field(np.random.default_rng(20 + square), 0.6)
+    onset, apex = pair(square, field)
+    y, x = np.mgrid[:SIDE, :SIDE] / SIDE
+    lit = eight_bit((1.05 * apex + 5) * (1 + 0.04 * (x - 0.5)) + 4 * (y - 0.5))
+    steady = end_point_error(tvl1_flow(onset, apex), field)
+    corrected = end_point_error(tvl1_flow(onset, lit), field)
+    assert corrected < steady + 0.25
+    assert corrected < 0.3 * end_point_error(tvl1_flow(onset, lit, illumination=0), field)
+
+
+def state(rng, pairs=3, shape=(23, 31)):
+    """Random flow, dual and data as at the start of a warp; the pairs stop at different iterations."""
+    flow = torch.from_numpy(rng.normal(0, 0.5, (pairs, 2, *shape)).astype(np.float32))
+    dual = torch.from_numpy(rng.normal(0, 0.1, (pairs, 2, 2, *shape)).astype(np.float32))
+    dual[:, 0, :, :, -1] = 0
+    dual[:, 1, :, -1] = 0
+    frames = [torch.from_numpy(rng.uniform(0, 255, (pairs, 1, *shape)).astype(np.float32)) for _ in range(2)]
+    for frame in frames:
+        frame[0] /= 50
+    return flow, dual, _linearise(*frames, flow)
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
+@pytest.mark.parametrize("settings", [{"epsilon": 0.0, "iterations": 12}, {"epsilon": 0.05, "iterations": 60}])
+def test_fused_iterations_agree_with_plain_ones(settings):
+    from htnet.preprocess import tvl1_triton
+
+    if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
+        pytest.skip("needs CUDA, or TRITON_INTERPRET=1 before Triton is imported")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    flow, dual, data = (tensor.to(device) for tensor in state(np.random.default_rng()))
+    p = TVL1Parameters(**settings)
+    expected_flow, expected_dual = relax(flow.clone(), dual.clone(), data, p)
+    before = flow.clone()
+    fused_flow, fused_dual = tvl1_triton.relax(flow, dual.clone(), data, p)
+    assert torch.equal(flow, before)
+    assert torch.allclose(fused_flow, expected_flow, atol=2e-4)
+    assert torch.allclose(fused_dual, expected_dual, atol=2e-4)
+    assert not torch.allclose(fused_flow, before, atol=1e-2)
+
+
+def test_backends():
+    frame = eight_bit(255 * texture(15))
+    assert torch.equal(tvl1_flow(frame, frame[:, ::-1], backend="eager"), tvl1_flow(frame, frame[:, ::-1]))
+    with pytest.raises(InputError, match="'eagre'.*Did you mean 'eager'"):
+        tvl1_flow(frame, frame, backend="eagre")
+
+
+def test_fused_backend_is_refused_where_it_cannot_run(monkeypatch):
+    frame = eight_bit(255 * texture(15))
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(InputError, match="needs frames on a CUDA device"):
+        tvl1_flow(frame, frame, backend="triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setitem(sys.modules, "triton", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'htnet\[triton\]'"):
+        tvl1_flow(frame, frame, backend="triton")
+
+
 def test_linearised_residual_matches_the_warped_difference():
     image = 255 * texture(14)
     flow = torch.empty(1, 2, *image.shape, dtype=torch.float64)
@@ -216,13 +288,14 @@ def test_linearised_residual_matches_the_warped_difference():
 def test_parameters_have_published_defaults_and_matter():
     p = TVL1Parameters()
     assert (p.tau, p.lambda_, p.theta, p.nscales, p.zfactor, p.warps, p.epsilon) == (0.25, 0.15, 0.3, 5, 0.5, 5, 0.01)
+    assert p.iterations == 300
     onset, apex = pair(1, smooth_field(np.random.default_rng(12), 0.5))
     onset, apex = onset[60:140, 60:140], apex[60:140, 60:140]
     plain = tvl1_flow(onset, apex)
     assert torch.equal(plain, tvl1_flow(onset, apex, warps=5.0, median=1.0))
     changed = {
         "tau": 0.1, "lambda_": 0.05, "theta": 0.1, "nscales": 1, "zfactor": 0.8, "warps": 1, "epsilon": 0.1,
-        "iterations": 2, "median": 0, "presmoothing": 0,
+        "iterations": 2, "median": 0, "presmoothing": 0, "illumination": 0,
     }  # fmt: skip
     for name, value in changed.items():
         assert not torch.equal(plain, tvl1_flow(onset, apex, **{name: value})), name
