@@ -206,7 +206,7 @@ def test_light_is_taken_over_and_motion_is_not(shape):
     slope = torch.linspace(-8, 8, shape[1], dtype=torch.float64).expand(shape)
     left = match_light(onset + slope, onset) - onset
     # What stays is chiefly beyond the centres of the outer cells.
-    assert left.abs().mean() < 0.3 * slope.abs().mean()
+    assert left.abs().mean() < 0.5 * slope.abs().mean()
     changed = onset.clone()
     changed[..., 4:10, 5:11] = 0
     assert (match_light(changed, onset) - changed).abs().max() < 2
