@@ -1,19 +1,23 @@
 """Data sets as manifests: read them, write them, split them by subject."""
 
+from htnet.data.datasets import DATASETS, merge_composite, read_dataset
 from htnet.data.folds import Fold, hold_out_subjects, leave_one_subject_out
 from htnet.data.layouts import list_three_norm, open_data, read_casme3, read_composite, read_three_norm
 from htnet.data.manifest import Manifest, Sample, read_manifest
 
 __all__ = [
+    "DATASETS",
     "Fold",
     "Manifest",
     "Sample",
     "hold_out_subjects",
     "leave_one_subject_out",
     "list_three_norm",
+    "merge_composite",
     "open_data",
     "read_casme3",
     "read_composite",
+    "read_dataset",
     "read_manifest",
     "read_three_norm",
 ]

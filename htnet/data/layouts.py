@@ -148,7 +148,7 @@ def read_casme3(
     for name, value, allowed in (("label", label, CASME3_LABELS), ("missing", missing, ("raise", "skip"))):
         if value not in allowed:
             raise ManifestError(f"{name} is {value!r}. {did_you_mean(value, allowed)}")
-    annotation = Path(annotation) if annotation is not None else _find_casme3(root)
+    annotation = Path(annotation) if annotation is not None else find_casme3(root)
     if annotation is None:
         raise ManifestError(f"{root} holds no annotation of CAS(ME)^3 (*edited.csv). Give its path.")
     _, rows = read_table(annotation, (*CASME3_COLUMNS, label))
@@ -170,10 +170,11 @@ def read_casme3(
             skipped.append(name)
             continue
         samples.append(Sample(name, "casme3", row["Subject"], names[number], onset, apex))
+    absent = list(dict.fromkeys(absent))
     if missing == "raise" or not samples:
         cure = f"Correct root ({root})" + (", or leave them out: missing='skip'." if samples else ".")
-        refuse_missing(list(dict.fromkeys(absent)), str(annotation), cure)
-    return Manifest(tuple(samples), tuple(names.values()), str(annotation), tuple(skipped))
+        refuse_missing(absent, str(annotation), cure)
+    return Manifest(tuple(samples), tuple(names.values()), str(annotation), tuple(skipped), tuple(absent))
 
 
 def _numbered_emotions(annotation: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> dict[int, str]:
@@ -221,7 +222,7 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
         return _read_with(read_manifest, options, path=path / MANIFEST_FILE)
     if (path / COMPOSITE_LIST).is_file():
         return _read_with(read_composite, options, root=path)
-    annotation = _find_casme3(path)
+    annotation = find_casme3(path)
     if annotation is not None:
         return _read_with(read_casme3, options, annotation=annotation, root=path)
     problem = "is no data set in a known form" if path.exists() else "does not exist"
@@ -232,9 +233,9 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
     )
 
 
-def _find_casme3(root: Path) -> Path | None:
+def find_casme3(root: Path) -> Path | None:
     """The annotation of CAS(ME)^3 in a folder, None if there is none."""
-    found = [file for file in sorted(root.glob("*.csv")) if _is_casme3(file)]
+    found = [file for file in sorted(root.glob("*.csv")) if is_casme3(file)]
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
         raise ManifestError(
@@ -243,8 +244,11 @@ def _find_casme3(root: Path) -> Path | None:
     return found[0] if found else None
 
 
-def _is_casme3(file: Path) -> bool:
-    """By name or columns, so that a renamed file is found and a damaged one gets a message of its own."""
+def is_casme3(file: Path) -> bool:
+    """Whether a CSV file is the edited annotation of CAS(ME)^3.
+
+    By name or columns, so that a renamed file is found and a damaged one gets a message of its own.
+    """
     if file.name.endswith("edited.csv"):
         return True
     try:

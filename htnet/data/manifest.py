@@ -18,8 +18,12 @@ from htnet.errors import ManifestError, did_you_mean
 from htnet.types import EMOTIONS
 
 #: Columns of a manifest file; only ``sample`` must be there.
-COLUMNS = ("sample", "dataset", "subject", "label", "onset", "apex", "flow", "landmarks")
+COLUMNS = ("sample", "dataset", "subject", "label", "onset", "apex", "flow", "landmarks", "classes")
 PATH_COLUMNS = ("onset", "apex", "flow", "landmarks")
+#: Stands between the names in the column ``classes``.
+CLASS_MARK = "|"
+#: Labels that are taken for indexes of `EMOTIONS` where no classes are given.
+_NUMBERS = ("0", "1", "2")
 #: How many offenders a message lists before it only counts them.
 _LISTED = 5
 
@@ -59,6 +63,10 @@ class Manifest:
         classes: class names; a label's index is its place here.
         source: where it was read from; used in messages.
         skipped: identifiers of samples left out because their files are missing.
+        missing_files: the files they lack.
+        excluded: (identifier, label as annotated) of samples left out because no class takes their label;
+            another reason stands in brackets after the label.
+        middle_apex: identifiers of samples whose apex is not annotated, but the middle of the clip.
 
     Raises:
         ManifestError: a sample or class occurs twice, or a label is no class.
@@ -68,6 +76,9 @@ class Manifest:
     classes: tuple[str, ...] = EMOTIONS
     source: str = "manifest"
     skipped: tuple[str, ...] = ()
+    missing_files: tuple[str, ...] = ()
+    excluded: tuple[tuple[str, str], ...] = ()
+    middle_apex: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that samples and classes are unique and labels are classes."""
@@ -120,27 +131,43 @@ class Manifest:
     def write(self, path: str | PathLike[str]) -> None:
         """Write a manifest file that `read_manifest` reads; paths in it are relative to its folder.
 
-        Labels are written as class names, so give ``classes`` when reading it back if their order
-        matters and they are not the default. The file is complete or absent, never half written.
+        Labels are written as class names. Where these alone would not give the same classes in the same
+        order again, the column ``classes`` holds them in each row. The file is complete or absent, never
+        half written.
 
         Raises:
-            ManifestError: the file cannot be written.
+            ManifestError: the file cannot be written, or a class name holds "|".
         """
         path = Path(path)
+        classes = self._classes_to_write()
         partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("w", encoding="utf-8", newline="") as file:
                 rows = csv.writer(file, lineterminator="\n")
-                rows.writerow(COLUMNS)
+                rows.writerow(COLUMNS if classes else COLUMNS[:-1])
                 for s in self.samples:
                     paths = (_relative(getattr(s, name), path.parent) for name in PATH_COLUMNS)
-                    rows.writerow([s.sample, s.dataset, s.subject, s.label or "", *paths])
+                    rows.writerow([s.sample, s.dataset, s.subject, s.label or "", *paths, *classes])
             os.replace(partial, path)
         except OSError as error:
             raise ManifestError(f"{path} cannot be written: {error.strerror}. Choose another place.") from error
         finally:
             partial.unlink(missing_ok=True)
+
+    def _classes_to_write(self) -> list[str]:
+        """What to write into the column ``classes``: nothing where the labels alone tell the same."""
+        labels = {s.label for s in self.samples if s.label is not None}
+        plain = EMOTIONS if labels <= set(EMOTIONS) else tuple(sorted(labels))
+        ambiguous = any(map(str.isdecimal, labels)) or len({label.casefold() for label in labels}) < len(labels)
+        if self.classes == plain and not ambiguous:
+            return []
+        if any(CLASS_MARK in name or name != name.strip() or not name for name in self.classes):
+            raise ManifestError(
+                f"{self.source}: the classes {self.classes!r} cannot be written; use names without {CLASS_MARK!r} "
+                "and without blanks around them."
+            )
+        return [CLASS_MARK.join(self.classes)]
 
 
 def read_manifest(
@@ -152,14 +179,16 @@ def read_manifest(
     """Read a manifest file.
 
     A CSV file in UTF-8 with a header that names any of ``sample`` (required), ``dataset``, ``subject``,
-    ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``. Paths are relative to the file's folder.
+    ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``classes``. Paths are relative to the file's folder.
     Each sample has ``onset`` and ``apex``, or ``flow``, or all three. Identifiers are text: "006" stays
-    "006". A label is a class name or a class index.
+    "006". A label is a class name or a class index. ``classes`` holds all class names in order with "|"
+    between them, the same in every row.
 
     Args:
         path: the file.
-        classes: class names in order. By default `htnet.types.EMOTIONS` if every label is one of those
-            or their index, otherwise the sorted distinct labels.
+        classes: class names in order. By default those of the column ``classes``; without it
+            `htnet.types.EMOTIONS` if every label is one of those or their index, otherwise the sorted
+            distinct labels.
         check_files: look whether all files exist.
         need_label: refuse samples without label.
 
@@ -272,8 +301,11 @@ def _class_names(
         if isinstance(classes, str) or not classes:
             raise ManifestError(f"classes is {classes!r}; give a list of class names.")
         return tuple(classes)
+    written = {text: line for line, row in reversed(rows) if (text := row.get("classes", "").strip())}
+    if written:
+        return _written_classes(path, rows, written)
     labels = {text: line for line, row in reversed(rows) if (text := row.get("label", "").strip())}
-    if all(label in EMOTIONS or label in ("0", "1", "2") for label in labels):
+    if all(label in EMOTIONS or label in _NUMBERS for label in labels):
         return EMOTIONS
     for label, line in labels.items():
         if label.isdecimal():
@@ -287,6 +319,21 @@ def _class_names(
                 f"{path}, line {line}: label {label!r} differs from {alike[0]!r} in capitals only. Write them alike."
             )
     return tuple(sorted(labels))
+
+
+def _written_classes(
+    path: Path, rows: Sequence[tuple[int, dict[str, str]]], written: dict[str, int]
+) -> tuple[str, ...]:
+    """The names in the column ``classes``, which must be the same everywhere."""
+    first, *others = sorted(written, key=written.__getitem__)
+    empty = [line for line, row in rows if not row["classes"].strip()]
+    if others or empty:
+        line, text = (empty[0], "") if empty else (written[others[0]], others[0])
+        raise ManifestError(f"{path}, line {line}: classes is {text!r} here and {first!r} elsewhere. Write them alike.")
+    names = tuple(name.strip() for name in first.split(CLASS_MARK))
+    if not all(names):
+        raise ManifestError(f"{path}, line {written[first]}: classes is {first!r}; put {CLASS_MARK!r} between names.")
+    return names
 
 
 def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]) -> Sample:

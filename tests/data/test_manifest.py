@@ -142,6 +142,67 @@ def test_written_manifest_reads_back_equal(tmp_path, place):
     assert [p.name for p in out.parent.iterdir() if p.is_file()] == ["list.csv"], "no partial file may stay"
 
 
+SEVEN = ("happy", "surprise", "sad", "disgust", "fear", "anger", "others")
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "column"),
+    [
+        (EMOTIONS, ["positive", None], False),
+        (EMOTIONS, [None], False),
+        (("a", "b"), ["b", "a"], False),
+        (SEVEN, ["sad", "happy", None], True),
+        (("b", "a"), ["b", "a"], True),
+        (("a", "b"), ["a"], True),
+        (("surprise", "negative"), ["negative"], True),
+        (("Sad", "sad"), ["sad", "Sad"], True),
+        (("0", "1", "2"), ["2", "0"], True),
+        (("10", "9"), ["9"], True),
+        (("x y", 'say "é", now'), ["x y"], True),
+    ],
+)
+def test_classes_come_back_in_order(tmp_path, classes, labels, column):
+    samples = tuple(Sample(str(i), label=label, flow=tmp_path / "x.png") for i, label in enumerate(labels))
+    Manifest(samples, classes).write(tmp_path / "list.csv")
+    found = read_manifest(tmp_path / "list.csv", check_files=False)
+    assert found.classes == classes
+    assert [s.label for s in found] == labels
+    header = (tmp_path / "list.csv").read_text("utf-8").splitlines()[0]
+    assert header.endswith(",classes") == column, "files that need no column stay as they were"
+    assert read_manifest(tmp_path / "list.csv", classes[::-1], check_files=False).classes == classes[::-1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("a,x,s,s|t\nb,x,s,t|s\n", "line 3: classes is 't|s' here and 's|t' elsewhere"),
+        ("a,x,s,s|t\nb,x,s,\n", "line 3: classes is '' here"),
+        ("a,x,s,s|t\nb,x,u,s|t\n", "line 3: sample 'b' has the unknown label 'u'"),
+        ("a,x,s,s|\n", "line 2: classes is 's|'; put '|' between names"),
+        ("a,x,s,s|s\n", "class 's' occurs 2 times"),
+    ],
+)
+def test_bad_classes_column(tmp_path, rows, says):
+    path = write(tmp_path, "sample,flow,label,classes\n" + rows, ["x"])
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(path)
+    assert says in str(caught.value)
+
+
+def test_own_files_may_have_the_column(tmp_path):
+    path = write(tmp_path, "sample,classes,flow,label\na, sad | happy ,x,1\nb,sad | happy,x,sad\n", ["x"])
+    assert read_manifest(path).classes == ("sad", "happy")
+    assert [s.label for s in read_manifest(path)] == ["happy", "sad"]
+    assert read_manifest(write(tmp_path, "sample,classes,flow,label\na,,x,1\n", ["x"])).classes == EMOTIONS
+
+
+@pytest.mark.parametrize("name", ["a|b", " a", ""])
+def test_class_names_that_cannot_be_written(tmp_path, name):
+    with pytest.raises(ManifestError, match="cannot be written; use names without"):
+        Manifest((Sample("s"),), (name, "c")).write(tmp_path / "list.csv")
+    assert not list(tmp_path.iterdir())
+
+
 def test_written_paths_lead_through_symbolic_links(tmp_path):
     (tmp_path / "real/deep/out").mkdir(parents=True)
     (tmp_path / "x.png").touch()

@@ -1,0 +1,76 @@
+"""Readers of the official folder trees and annotation sheets; each returns a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+
+from htnet.data.datasets.assemble import Choices
+from htnet.data.datasets.casme2 import read_casme2
+from htnet.data.datasets.casme3 import read_casme3_part_a
+from htnet.data.datasets.composite import merge_composite
+from htnet.data.datasets.fourdme import read_4dme
+from htnet.data.datasets.mmew import read_mmew
+from htnet.data.datasets.samm import read_samm
+from htnet.data.datasets.smic import read_smic
+from htnet.data.manifest import Manifest
+from htnet.errors import ManifestError, did_you_mean
+
+__all__ = ["DATASETS", "merge_composite", "read_dataset"]
+
+_READERS: dict[str, Callable[[Path, Path | None, Choices], Manifest]] = {
+    "casme2": read_casme2,
+    "samm": read_samm,
+    "smic": read_smic,
+    "casme3": read_casme3_part_a,
+    "mmew": read_mmew,
+    "4dme": read_4dme,
+}
+#: Names that `read_dataset` knows.
+DATASETS = tuple(_READERS)
+
+
+def read_dataset(
+    name: str,
+    root: str | PathLike[str],
+    *,
+    annotation: str | PathLike[str] | None = None,
+    classes: str = "3",
+    missing: str = "raise",
+    no_apex: str = "middle",
+) -> Manifest:
+    """Read a data set from its official folder tree and annotation sheet.
+
+    A sample is named ``{subject}_{filename}``, as the published composite has it ("sub01_EP02_01f",
+    "006_006_1_2", "s01_s01_ne_01"). The documentation's page on data sets shows each tree, its sheet, both
+    class maps, and where all this is known from.
+
+    Args:
+        name: one of `DATASETS`.
+        root: the data set's folder, or any folder on the way down to its clips.
+        annotation: the sheet, ``.xlsx`` (needs the extra "datasets") or ``.csv``. By default the one in
+            ``root`` or the folder above. SMIC needs none; a sheet with the columns ``Filename`` and
+            ``ApexFrame`` gives it apexes.
+        classes: "3" for `htnet.types.EMOTIONS`, by the rule of MEGC 2019; "own" for the data set's own
+            five or seven (SMIC: three). Samples whose label belongs to no class are named in
+            ``Manifest.excluded``.
+        missing: "raise" refuses missing files; "skip" leaves such samples out, named in
+            ``Manifest.skipped``, and their files in ``Manifest.missing_files``.
+        no_apex: what becomes of samples without annotated apex, or whose apex is not after the onset or
+            lies outside of the clip: "middle" takes the frame in the middle between onset and offset and
+            names them in ``Manifest.middle_apex``; "exclude" leaves them out, named in
+            ``Manifest.excluded``. SMIC annotates no apex at all.
+
+    Returns:
+        The samples in the sheet's order (SMIC: by name).
+
+    Raises:
+        ManifestError: an unknown name or choice; tree or sheet are not as documented or cannot be told from
+            another copy; an unknown label; missing files.
+        MissingExtraError: openpyxl is needed and not installed.
+    """
+    if name not in _READERS:
+        raise ManifestError(f"There is no reader for the data set {name!r}. {did_you_mean(name, DATASETS)}")
+    sheet = None if annotation is None else Path(annotation)
+    return _READERS[name](Path(root), sheet, Choices(classes, missing, no_apex))

@@ -1,0 +1,174 @@
+"""From annotated samples and the folders of their frames to a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from htnet.data.datasets.clips import Clip, Tree, read_clip
+from htnet.data.manifest import Manifest, Sample, refuse_missing
+from htnet.errors import ManifestError, did_you_mean
+from htnet.types import EMOTIONS
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of a data set and what its two class maps make of them.
+
+    Attributes:
+        three: label to one of `htnet.types.EMOTIONS`; other labels are left out.
+        own: the data set's own classes, in order; other labels are left out.
+        other: labels that neither map takes.
+        same: other spellings of a label.
+    """
+
+    three: Mapping[str, str]
+    own: tuple[str, ...]
+    other: tuple[str, ...] = ()
+    same: Mapping[str, str] = field(default_factory=dict)
+
+    def classes(self, kind: str) -> tuple[str, ...]:
+        """The class names of map "3" or "own", in order."""
+        return EMOTIONS if kind == "3" else self.own
+
+    def of(self, text: str, kind: str, where: str) -> str | None:
+        """The class of an annotated label, None if the map leaves it out.
+
+        Raises:
+            ManifestError: the data set has no such label.
+        """
+        label = text.strip().casefold()
+        label = self.same.get(label, label)
+        known = {*self.three, *self.own, *self.other}
+        if label not in known:
+            raise ManifestError(f"{where}: {text!r} is no label of this data set. {did_you_mean(label, known)}")
+        if kind == "3":
+            return self.three.get(label)
+        return label if label in self.own else None
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """What is annotated of one sample.
+
+    Attributes:
+        sample: its name.
+        subject: the person.
+        label: as annotated.
+        clip: key of the folder of its frames.
+        expected: path of that folder within the tree, for messages.
+        where: file and row, for messages.
+        onset: number of the first frame; None for the first in the folder.
+        apex: number of the apex frame, None if there is none.
+        offset: number of the last frame; None for the last in the folder.
+    """
+
+    sample: str
+    subject: str
+    label: str
+    clip: str
+    expected: str
+    where: str
+    onset: int | None = None
+    apex: int | None = None
+    offset: int | None = None
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the caller of `read_dataset` chose; see there."""
+
+    classes: str = "3"
+    missing: str = "raise"
+    no_apex: str = "middle"
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        for name, allowed in (
+            ("classes", ("3", "own")),
+            ("missing", ("raise", "skip")),
+            ("no_apex", ("middle", "exclude")),
+        ):
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ManifestError(f"{name} is {value!r}. {did_you_mean(str(value), allowed)}")
+
+
+def assemble(
+    dataset: str,
+    rows: Sequence[Annotated],
+    tree: Tree,
+    labels: Labels,
+    choices: Choices,
+    source: str,
+) -> Manifest:
+    """The manifest of all samples that a class takes and whose frames are there.
+
+    Raises:
+        ManifestError: an unknown label, one sample annotated with two labels, or missing files where that
+            is to be an error.
+    """
+    samples: list[Sample] = []
+    excluded, skipped, absent, middle = [], [], [], []
+    seen: dict[str, str] = {}
+    folders: dict[str, Clip] = {}
+    for row in rows:
+        label = labels.of(row.label, choices.classes, row.where)
+        if row.sample in seen:
+            if seen[row.sample] != row.label:
+                raise ManifestError(
+                    f"{row.where}: {row.sample!r} is {row.label!r} here and {seen[row.sample]!r} above. Delete a row."
+                )
+            excluded.append((row.sample, f"{row.label} (repeated row)"))
+            continue
+        seen[row.sample] = row.label
+        if label is None:
+            excluded.append((row.sample, row.label))
+            continue
+        if row.clip in tree.clips and row.clip not in folders:
+            folders[row.clip] = read_clip(tree.clips[row.clip])
+        clip = folders.get(row.clip)
+        if clip is None or not clip.files:
+            absent.append(str(tree.folder / row.expected if clip is None else clip.folder))
+            skipped.append(row.sample)
+            continue
+        onset, apex, guessed = _frames(row, clip)
+        if guessed and choices.no_apex == "exclude":
+            excluded.append((row.sample, f"{row.label} (no apex)"))
+            continue
+        lost = [clip.expected(number) for number in (onset, apex) if number not in clip.files]
+        if lost:
+            absent += lost
+            skipped.append(row.sample)
+            continue
+        if guessed:
+            middle.append(row.sample)
+        samples.append(Sample(row.sample, dataset, row.subject, label, clip.files[onset], clip.files[apex]))
+    absent = list(dict.fromkeys(absent))
+    if choices.missing == "raise" or not samples:
+        cure = f"Complete {tree.folder}" + (", or leave these samples out: missing='skip'." if samples else ".")
+        refuse_missing(absent, source, cure)
+    return Manifest(
+        tuple(samples),
+        labels.classes(choices.classes),
+        source,
+        skipped=tuple(skipped),
+        missing_files=tuple(absent),
+        excluded=tuple(excluded),
+        middle_apex=tuple(middle),
+    )
+
+
+def _frames(row: Annotated, clip: Clip) -> tuple[int, int, bool]:
+    """Numbers of the onset and the apex frame, and whether the apex is but the middle of the clip.
+
+    An apex that is not after the onset counts as not annotated, and so does one after the offset, unless its
+    frame is there: then it is the offset that is mistyped.
+    """
+    onset = min(clip.files) if row.onset is None else row.onset
+    offset = max(clip.files) if row.offset is None else row.offset
+    if row.apex is not None and onset < row.apex and (row.apex <= offset or row.apex in clip.files):
+        return onset, row.apex, False
+    # Never the onset itself, which would show no motion.
+    middle = clip.nearest((onset + offset) / 2, onset + 1, offset)
+    return onset, max((onset + offset) // 2, onset + 1) if middle is None else middle, True

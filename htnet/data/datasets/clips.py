@@ -1,0 +1,125 @@
+"""Clips: the folder of frames that a row of an annotation sheet speaks of."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from htnet.errors import ManifestError
+
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
+#: How many levels below the root a clip's folder may lie.
+_DEPTH = 7
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The frames of one folder.
+
+    Attributes:
+        folder: the folder.
+        files: frame number to file, ascending. The number is the last one in the file's name, so
+            ``img46.jpg``, ``reg_img046.png`` and ``006_0046.jpg`` are all frame 46.
+    """
+
+    folder: Path
+    files: Mapping[int, Path]
+
+    def expected(self, number: int) -> str:
+        """Path that a missing frame would have, spelled as the folder's other frames are."""
+        if not self.files:
+            return str(self.folder / f"*{number}.jpg")
+        model = next(iter(self.files.values()))
+        start, digits = _split(model.stem)
+        width = len(digits) if digits.startswith("0") else 1
+        return str(model.with_name(f"{start}{number:0{width}d}{model.suffix}"))
+
+    def nearest(self, number: float, first: int, last: int) -> int | None:
+        """The frame of ``first..last`` nearest to ``number``, the earlier of two; None if there is none."""
+        inside = [n for n in self.files if first <= n <= last]
+        return min(inside, key=lambda n: (abs(n - number), n)) if inside else None
+
+
+@dataclass(frozen=True)
+class Tree:
+    """All clips of a data set.
+
+    Attributes:
+        folder: the folder that the paths of clips begin at.
+        clips: key to folder of each clip.
+    """
+
+    folder: Path
+    clips: Mapping[str, Path]
+
+
+def read_clip(folder: Path) -> Clip:
+    """The frames in a folder.
+
+    Raises:
+        ManifestError: two files have the same frame number.
+    """
+    files: dict[int, Path] = {}
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() not in IMAGES or file.name.startswith(".") or not _split(file.stem)[1]:
+            continue
+        number = int(_split(file.stem)[1])
+        if number in files:
+            raise ManifestError(f"{folder}: {files[number].name} and {file.name} are both frame {number}. Remove one.")
+        files[number] = file
+    return Clip(folder, dict(sorted(files.items())))
+
+
+#: From a clip's folder its key and the folder of the whole tree; None from any other folder.
+KeyOf = Callable[[Path], tuple[str, Path] | None]
+
+
+def find_clips(root: Path, key_of: KeyOf, what: str, prefer: str = "") -> Tree:
+    """The one tree of clips that ``root`` is in or holds.
+
+    Args:
+        root: where to look.
+        key_of: tells clips from other folders.
+        what: the data set and the form of its paths, for messages.
+        prefer: name of the tree to take if there are several.
+
+    Raises:
+        ManifestError: there are no clips, or several trees of them.
+    """
+    if not root.is_dir():
+        raise ManifestError(f"{root} is no folder. Give the root of {what}.")
+    trees: dict[Path, dict[str, Path]] = {}
+    for key, tree, folder in _keyed(root, key_of, _DEPTH):
+        trees.setdefault(tree, {}).setdefault(key, folder)
+    if len(trees) > 1:
+        trees = {tree: found for tree, found in trees.items() if tree.name == prefer} or trees
+    if not trees:
+        raise ManifestError(f"{root} holds no clips of {what}. Check the path.")
+    if len(trees) > 1:
+        names = ", ".join(str(tree) for tree in sorted(trees))
+        raise ManifestError(
+            f"{root} holds several copies of the clips of {what}: {names}. Give one of them as root, and annotation "
+            "if the sheet does not lie there or one folder above."
+        )
+    return Tree(*trees.popitem())
+
+
+def _keyed(folder: Path, key_of: KeyOf, depth: int) -> Iterator[tuple[str, Path, Path]]:
+    """Key, tree and folder of the clips below ``folder``, at most ``depth`` levels down; clips hold no clips."""
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    for name in names:
+        found = key_of(folder / name)
+        if found is not None:
+            yield *found, folder / name
+        elif depth > 1:
+            yield from _keyed(folder / name, key_of, depth - 1)
+
+
+def _split(stem: str) -> tuple[str, str]:
+    """What stands before the last number of a file name, and the number's digits ("" if there is none)."""
+    found = re.fullmatch(r"(.*?)([0-9]+)[^0-9]*", stem)
+    return (found[1], found[2]) if found else (stem, "")

@@ -1,0 +1,55 @@
+"""SAMM: ``006/006_1_2/006_05562.jpg`` and ``SAMM_Micro_FACS_Codes_v2.xlsx``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
+from htnet.data.datasets.clips import find_clips
+from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
+from htnet.data.manifest import Manifest
+from htnet.errors import ManifestError
+
+LABELS = Labels(
+    three={
+        **dict.fromkeys(("anger", "contempt", "disgust", "fear", "sadness"), "negative"),
+        "happiness": "positive",
+        "surprise": "surprise",
+    },
+    own=("happiness", "surprise", "anger", "contempt", "other"),
+    other=("disgust", "fear", "sadness"),
+    same={"others": "other", "happy": "happiness"},
+)
+
+
+def read_samm(root: Path, annotation: Path | None, choices: Choices) -> Manifest:
+    """Read SAMM; see `htnet.data.read_dataset`."""
+    sheet = annotation or find_sheet(root, ["samm_micro_facs_codes*"], "SAMM")
+    rows = [_row(row) for row in read_sheet(sheet, ["subject", "onset", "apex", "offset", "emotion"])]
+    tree = find_clips(root, _key, "SAMM (006/006_1_2/006_05562.jpg)")
+    return assemble("samm", rows, tree, LABELS, choices, str(sheet))
+
+
+def _row(row: SheetRow) -> Annotated:
+    if not re.fullmatch(r"[0-9]+", row.text["subject"]):
+        raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give a number such as 006.")
+    subject, name = f"{int(row.text['subject']):03d}", row.text["filename"]
+    return Annotated(
+        sample=f"{subject}_{name}",
+        subject=subject,
+        label=row.text["emotion"],
+        clip=f"{subject}/{name}".casefold(),
+        expected=f"{subject}/{name}",
+        where=row.where,
+        onset=row.needed("onset"),
+        apex=row.number("apex"),
+        offset=row.number("offset"),
+    )
+
+
+def _key(folder: Path) -> tuple[str, Path] | None:
+    parent = folder.parent.name
+    if not re.fullmatch(r"[0-9]+", parent) or not re.match(rf"0*{int(parent)}_", folder.name):
+        return None
+    return f"{int(parent):03d}/{folder.name}".casefold(), folder.parents[1]
