@@ -102,6 +102,8 @@ def compute_flow(
 ) -> Flow:
     """Optical flow from onset to apex.
 
+    Where there is nothing to measure, the flow is 0: between equal frames, and where a frame is of one grey.
+
     Args:
         onset: (H, W) uint8, grey.
         apex: (H, W) uint8, grey.
@@ -123,7 +125,11 @@ def compute_flow(
     onset, apex = _check_grey(onset, "onset"), _check_grey(apex, "apex")
     if onset.shape != apex.shape:
         raise FlowError(f"Onset {onset.shape} and apex {apex.shape} differ in size; give two equal sizes.")
-    return Flow(_METHODS[method](onset, apex, dict(parameters)), method)
+    uv = _METHODS[method](onset, apex, dict(parameters))
+    if np.array_equal(onset, apex) or onset.min() == onset.max() or apex.min() == apex.max():
+        # Farneback sees 0.6 px between two equal faces, and what any method sees in one grey is invented.
+        uv = np.zeros_like(uv)
+    return Flow(uv, method)
 
 
 def check_flow(flow: Flow | FloatArray, method: str = "array") -> Flow:
@@ -197,6 +203,43 @@ def flow_image(
         if high - low > _CONSTANT * max(abs(low), abs(high)):
             image[..., k] = np.rint((plane.astype(np.float64) - low) * (255 / (high - low)))
     return image
+
+
+def is_motionless(image: ByteArray) -> bool:
+    """Whether a channel of a flow image is constant, as in no published image: each has 0 and 255 in every channel.
+
+    Args:
+        image: (H, W, 3) uint8, see `flow_image`.
+    """
+    flat = image.reshape(-1, image.shape[-1])
+    return bool((flat.min(axis=0) == flat.max(axis=0)).any())
+
+
+def write_flow_image(path: str | os.PathLike[str], image: ByteArray) -> Path:
+    """Write a flow image as `read_flow_image` and OpenCV read it back, byte for byte.
+
+    Args:
+        path: a file that ends in .png; missing folders are made.
+        image: (H, W, 3) uint8 in BGR order = (strain, v, u), so that the file's RGB is (u, v, strain).
+
+    Returns:
+        The path.
+
+    Raises:
+        FlowError: the image has another shape or type.
+        InputError: the name does not end in .png (other formats would change the values).
+    """
+    import cv2
+
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise InputError(f"A flow image cannot be written as {path.name!r}; give a name that ends in .png.")
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise FlowError(f"The flow image has shape {image.shape}, type {image.dtype}; give (H, W, 3) uint8.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    return path
 
 
 def read_flow_image(path: str | os.PathLike[str], size: int = 28) -> ByteArray:

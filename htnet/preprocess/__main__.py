@@ -1,0 +1,91 @@
+"""``python -m htnet.preprocess onset.png apex.png --out flow.png``: two frames to the published flow image."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from htnet.errors import HtnetError, InputError
+from htnet.preprocess.colour import colour_wheel
+from htnet.preprocess.flow import write_flow_image
+from htnet.preprocess.published import published_input
+from htnet.types import FLOW_METHODS, HEAD_MOTIONS, ByteArray
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    args = build_parser().parse_args(argv)
+    try:
+        _run(args)
+    except (HtnetError, OSError) as error:
+        print(f"htnet.preprocess: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m htnet.preprocess",
+        description="Make the published 28x28 image (u, v, strain) of two frames.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("onset", help="onset frame: the neutral face")
+    parser.add_argument("apex", help="apex frame: the strongest expression")
+    parser.add_argument("--out", required=True, help="PNG to write; its RGB is (u, v, strain)")
+    parser.add_argument(
+        "--landmarks",
+        default="yunet",
+        help="yunet, yunet:MODEL.onnx, face-alignment, template, a .json or .csv file of points, or none to take "
+        "cropped faces as they are (default: %(default)s)",
+    )
+    parser.add_argument("--flow", choices=FLOW_METHODS, default="tvl1")
+    parser.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose flow is subtracted")
+    parser.add_argument("--size", type=int, default=28, help="side of the image, px (default: %(default)s)")
+    parser.add_argument("--uv", metavar="FILE.npy", help="also write the flow itself: (2, H, W) float32, px")
+    parser.add_argument("--colour", metavar="FILE.png", help="also write a colour wheel picture of the flow")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> None:
+    if args.uv is not None and Path(args.uv).suffix.lower() != ".npy":
+        raise InputError(f"--uv is {args.uv!r}; give a name that ends in .npy.")
+    landmarks = None if args.landmarks == "none" else args.landmarks
+    made = published_input(
+        args.onset, args.apex, landmarks, flow=args.flow, head_motion=args.head_motion, size=args.size
+    )
+    assert made.flow is not None  # it was made from frames
+    write_flow_image(args.out, made.flow_image)
+    length = np.hypot(*made.flow.uv)
+    height, width = length.shape
+    print(f"{args.out}: {args.size}x{args.size} px, RGB = (u, v, strain)")
+    print(f"  flow of {width}x{height} px: mean {length.mean():.2f} px, largest {length.max():.2f} px")
+    if made.motionless:
+        print("  motionless: a channel is constant, so there is nothing to see in it")
+    if args.uv is not None:
+        Path(args.uv).parent.mkdir(parents=True, exist_ok=True)
+        np.save(args.uv, made.flow.uv)
+        print(f"  flow: {args.uv}")
+    if args.colour is not None:
+        _write_rgb(Path(args.colour), colour_wheel(made.flow.uv))
+        print(f"  colour wheel: {args.colour} (full hue at {length.max():.2f} px)")
+
+
+def _write_rgb(path: Path, picture: ByteArray) -> None:
+    import cv2
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        written = cv2.imwrite(str(path), picture[..., ::-1])
+    except cv2.error:
+        written = False
+    if not written:
+        raise InputError(f"No picture can be written as {str(path)!r}; give a name that ends in .png.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

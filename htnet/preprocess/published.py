@@ -1,0 +1,72 @@
+"""Two frames to the published flow image in one call."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.errors import InputError, SpecError, refuse_unknown
+from htnet.preprocess.flow import compute_flow, flow_image
+from htnet.preprocess.frames import check_pair, read_frame, to_gray
+from htnet.preprocess.landmarks import Landmarker, make_landmarker
+from htnet.preprocess.preprocessor import FrameSource, Preprocessor
+from htnet.types import Landmarks, ModelInput, PreprocessSpec
+
+#: Fields of the spec that act after the published image, on what the network sees of it.
+_NETWORK_ONLY = ("layout", "region_points", "channels")
+
+
+def published_input(
+    onset: FrameSource,
+    apex: FrameSource,
+    landmarks: str | os.PathLike[str] | Landmarker | Landmarks | npt.ArrayLike | None = "yunet",
+    **settings: Any,
+) -> ModelInput:
+    """The published 28x28 image (u, v, strain) of two frames, with what it was made from.
+
+    ``flow_image`` of the result is (28, 28, 3) uint8 in OpenCV's order, BGR = (strain, v, u), each channel scaled
+    from its own minimum and maximum to 0..255; `write_flow_image` makes the published PNG of it, whose RGB is
+    (u, v, strain). ``flow`` is the flow before that, ``motionless`` says that the frames show no motion.
+
+    Args:
+        onset: the neutral frame: a file or an RGB array.
+        apex: the frame of strongest expression, of the same size.
+        landmarks: to warp the face to the template: a name or file for `make_landmarker`, a landmarker, or five
+            (x, y) in onset px. None takes the frames as they are, for faces already cropped.
+        **settings: fields of `PreprocessSpec` that the image depends on, such as ``flow="farneback"``.
+
+    Returns:
+        The input; ``image`` is the flow image as float (3, 28, 28).
+
+    Raises:
+        FrameError, LandmarkError, FlowError: the frames cannot be used.
+        SpecError: a setting is unknown or impossible.
+        InputError: head motion is to be removed, but there are no landmarks to say where from.
+    """
+    known = {field.name for field in dataclasses.fields(PreprocessSpec)} - set(_NETWORK_ONLY)
+    refuse_unknown(settings, known, "setting of the published image", SpecError)
+    spec = PreprocessSpec(layout="whole", **settings)
+    if landmarks is None:
+        return _of_whole_frames(onset, apex, spec)
+    if isinstance(landmarks, (str, os.PathLike)):
+        return Preprocessor(spec, make_landmarker(str(landmarks))).pair(onset, apex)
+    if callable(landmarks) and not isinstance(landmarks, np.ndarray):
+        return Preprocessor(spec, landmarks).pair(onset, apex)
+    return Preprocessor(spec).pair(onset, apex, landmarks)
+
+
+def _of_whole_frames(onset: FrameSource, apex: FrameSource, spec: PreprocessSpec) -> ModelInput:
+    """The input from frames that are faces already: no warp, flow at their own size."""
+    if spec.head_motion != "none":
+        raise InputError(
+            f"head_motion is {spec.head_motion!r}, but there are no landmarks to say where that is; give landmarks."
+        )
+    first, second = read_frame(onset), read_frame(apex)
+    check_pair(first, second)
+    flow = compute_flow(to_gray(first), to_gray(second), spec.flow, dict(spec.flow_parameters))
+    made = Preprocessor(spec).flow_picture(flow_image(flow, spec.size, spec.resize))
+    return dataclasses.replace(made, flow=flow)
