@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TESTED := $(VENV)/.tested
 
 .PHONY: demo test lint types docs ci clean
 
 demo: $(STAMP)
 	$(BIN)/htnet demo --out out/demo
 
-test: $(STAMP)
+test: $(STAMP) $(TESTED)
 	$(BIN)/python -m pytest
 
 lint: $(STAMP)
@@ -31,6 +32,14 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet "torch==2.13.0+cpu" || $(BIN)/python -m pip install --quiet "torch>=2.4"
 	$(BIN)/python -m pip install --quiet --editable ".[dev,docs]"
 	touch $(STAMP)
+
+# What only tests need. face-alignment comes without its dependencies, because it asks for the build of OpenCV that collides with ours; what else it needs
+# and the dev extra does not bring is named here.
+$(TESTED): $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable ".[triton]"
+	$(BIN)/python -m pip install --quiet "numba>=0.59" "tqdm>=4"
+	$(BIN)/python -m pip install --quiet --no-deps "face-alignment>=1.5"
+	touch $(TESTED)
 
 clean:
 	rm -rf $(VENV) out

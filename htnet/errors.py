@@ -18,6 +18,20 @@ class FrameError(InputError):
     """A frame (image file or array) is missing, broken or of the wrong size."""
 
 
+class VideoError(InputError):
+    """A video or a folder of frames cannot be opened, is damaged or ends early.
+
+    Attributes:
+        frame: number of the first frame that cannot be had, counted from 0; None when none could be read.
+            The frames before it were delivered.
+    """
+
+    def __init__(self, message: str, frame: int | None = None) -> None:
+        """Keep the message and the frame's number."""
+        super().__init__(message)
+        self.frame = frame
+
+
 class FlowError(InputError):
     """An optical flow field or flow image cannot be used (NaN, wrong shape, ...)."""
 
@@ -83,11 +97,15 @@ class CorruptWeightsError(WeightsError):
 
 
 class RunError(HtnetError):
-    """An evaluation run folder cannot be used as asked."""
+    """A run cannot go on: its folder is in use or holds another run, or one of its processes was killed."""
 
 
 class MissingExtraError(HtnetError, ImportError):
     """An optional dependency is not installed."""
+
+
+class OpenCVError(HtnetError, ImportError):
+    """OpenCV cannot be imported or is incomplete, as after two of its builds were installed over each other."""
 
 
 def about_sample(sample: str, error: HtnetError) -> HtnetError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,12 @@ class Frame:
     Attributes:
         pixels: (H, W, 3) uint8, RGB.
         source: the file it came from, or a description; used in messages.
+        number: its place in its video, from 0; None for a frame on its own.
     """
 
     pixels: ByteArray
     source: str = "array"
+    number: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -70,6 +73,70 @@ class Landmarks:
         object.__setattr__(self, "points", points)
 
 
+#: Index groups of the 68 points, in the order of iBUG 300-W (Sagonas et al., ICCV Workshops 2013); together they
+#: hold every index once. Left and right are those of the image, as in `POINT_NAMES`.
+#: jaw: along the face's edge, from the image's left ear over the chin (8) to the right one. Brows: left to right.
+#: nose: bridge (27 to 30, the last is the tip) and base (31 to 35, left to right). Eyes: from the left corner over
+#: the upper lid to the right corner and back along the lower lid. Lips: from the left corner over the upper edge to
+#: the right corner and back along the lower edge.
+LANDMARK_GROUPS: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        "jaw": tuple(range(17)),
+        "left_brow": tuple(range(17, 22)),
+        "right_brow": tuple(range(22, 27)),
+        "nose": tuple(range(27, 36)),
+        "left_eye": tuple(range(36, 42)),
+        "right_eye": tuple(range(42, 48)),
+        "outer_lip": tuple(range(48, 60)),
+        "inner_lip": tuple(range(60, 68)),
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks68:
+    """68 facial points in the pixels of one frame.
+
+    Attributes:
+        points: (68, 2) float32, (x, y), order of iBUG 300-W, see `LANDMARK_GROUPS`.
+        source: what found them ("face-alignment", "estimated from yunet", ...).
+        score: detector confidence 0..1, or None where there is none.
+        estimated: the points are a mean face fitted to fewer points: their places are plausible, not measured.
+    """
+
+    points: FloatArray
+    source: str
+    score: float | None = None
+    estimated: bool = False
+
+    def __post_init__(self) -> None:
+        """Check shape and values."""
+        points = np.asarray(self.points, dtype=np.float32)
+        if points.shape != (68, 2):
+            raise LandmarkError(
+                f"Landmarks from {self.source} have shape {points.shape}; give 68 [x, y] points in the order of "
+                "iBUG 300-W."
+            )
+        if not np.isfinite(points).all():
+            raise LandmarkError(f"Landmarks from {self.source} hold NaN or infinity; give finite pixels.")
+        object.__setattr__(self, "points", points)
+
+    def group(self, name: str) -> FloatArray:
+        """Points of one group of `LANDMARK_GROUPS`, (N, 2).
+
+        Raises:
+            LandmarkError: there is no such group.
+        """
+        if name not in LANDMARK_GROUPS:
+            raise LandmarkError(f"Unknown group of landmarks: {name!r}. {did_you_mean(name, LANDMARK_GROUPS)}")
+        return self.points[list(LANDMARK_GROUPS[name])]
+
+    def five(self) -> Landmarks:
+        """The five points of `POINT_NAMES`: means of the eyes' points, tip of the nose, corners of the outer lip."""
+        eyes = [self.group(name).mean(axis=0) for name in ("left_eye", "right_eye")]
+        return Landmarks(np.stack([*eyes, *self.points[[30, 48, 54]]]), self.source, self.score)
+
+
 @dataclass(frozen=True, eq=False)
 class Flow:
     """Optical flow from onset to apex.
@@ -99,6 +166,7 @@ FLOW_METHODS = ("tvl1", "farneback", "dis")
 LAYOUTS = ("anatomical", "reference", "whole")
 REGION_POINTS = ("template", "landmarks")
 RESIZES = ("linear", "area")
+HEAD_MOTIONS = ("none", "nose", "eyes")
 #: Image side of the flow images that the landmarks template is given in.
 TEMPLATE_SIZE = 28
 
@@ -119,6 +187,8 @@ class PreprocessSpec:
         flow_parameters: (name, value) pairs that differ from the method's defaults.
         resize: "linear" (the reference: cv2.INTER_LINEAR) or "area".
         channels: channel order of the flow image; the published order is strain, v, u.
+        head_motion: "none", or the region whose median flow is subtracted from the flow of the aligned face,
+            "nose" or "eyes" (see `htnet.preprocess.remove_head_motion`).
     """
 
     layout: str = "anatomical"
@@ -130,6 +200,7 @@ class PreprocessSpec:
     flow_parameters: tuple[tuple[str, float], ...] = ()
     resize: str = "linear"
     channels: tuple[str, ...] = ("strain", "v", "u")
+    head_motion: str = "none"
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -138,6 +209,7 @@ class PreprocessSpec:
             ("region_points", self.region_points, REGION_POINTS),
             ("flow", self.flow, FLOW_METHODS),
             ("resize", self.resize, RESIZES),
+            ("head_motion", self.head_motion, HEAD_MOTIONS),
         ):
             if value not in allowed:
                 raise SpecError(f"PreprocessSpec.{name} is {value!r}. {did_you_mean(str(value), allowed)}")
@@ -183,6 +255,8 @@ class ModelInput:
         landmarks: the five points in onset pixels, None when only a flow image was given.
         points: the same five points in px of the flow image, (5, 2), None when they are not known.
         flow: flow on the aligned face, None when only a flow image was given.
+        motionless: a channel of the flow image is constant, as in no published image: the frames are equal, one
+            of them is of one grey, or the whole face moves as one.
     """
 
     image: FloatArray
@@ -191,6 +265,51 @@ class ModelInput:
     landmarks: Landmarks | None = None
     points: FloatArray | None = None
     flow: Flow | None = None
+    motionless: bool = False
+
+
+#: Regions whose motion is summed up frame by frame to find an expression in a video.
+MOTION_REGIONS = ("brows", "eyes", "mouth")
+
+
+@dataclass(frozen=True, eq=False)
+class Spotting:
+    """Where the expression of a clip begins, is strongest and ends; frame numbers count from 0.
+
+    Attributes:
+        onset: last frame before the face moves.
+        apex: frame of the strongest expression.
+        offset: first frame at rest again, or the clip's last one.
+        confidence: 0..1, see `htnet.preprocess.spot`; 0.5 where the peak is five times the noise.
+        curve: (N,) float32, the smoothed magnitude of the motion of each frame against the first one, px of a
+            224 px face: the mean of the regions. The apex is its peak.
+        regions: (N, 3) float32, the magnitude of each of `MOTION_REGIONS`, px, not smoothed.
+        heads: (N, 2, 3) float64, the head's motion: the similarity from px of the first frame to px of frame n.
+        landmarks: the five points in px of the first frame.
+        fps: frames a second, None where unknown.
+        method: how the apex was searched.
+    """
+
+    onset: int
+    apex: int
+    offset: int
+    confidence: float
+    curve: FloatArray
+    regions: FloatArray
+    heads: npt.NDArray[np.float64]
+    landmarks: Landmarks
+    fps: float | None
+    method: str
+
+    def time(self, number: int) -> float | None:
+        """Seconds from the first frame to frame ``number``; None where the frame rate is unknown."""
+        return None if self.fps is None else number / self.fps
+
+    def landmarks_at(self, number: int) -> Landmarks:
+        """The first frame's five points, moved with the head to frame ``number``."""
+        matrix = self.heads[number]
+        points = self.landmarks.points @ matrix[:, :2].T + matrix[:, 2]
+        return dataclasses.replace(self.landmarks, points=points.astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,6 +322,7 @@ class Prediction:
         model: name of the weights that answered.
         sample: identifier of the sample, if it has one.
         input: what the network was shown, with landmarks and flow.
+        spotting: where onset and apex were found, for a video.
     """
 
     label: str
@@ -211,6 +331,7 @@ class Prediction:
     input: ModelInput
     sample: str = ""
     truth: str | None = field(default=None)
+    spotting: Spotting | None = None
 
     @property
     def landmarks(self) -> Landmarks | None:
@@ -221,3 +342,8 @@ class Prediction:
     def flow(self) -> Flow | None:
         """Flow on the aligned face."""
         return self.input.flow
+
+    @property
+    def motionless(self) -> bool:
+        """Whether a channel shows no motion, so that the label is not to be trusted; see `ModelInput`."""
+        return self.input.motionless

@@ -11,10 +11,11 @@ import pytest
 
 import htnet
 from htnet.cli import build_parser
+from htnet.preprocess.__main__ import build_parser as preprocess_parser
 from tests.support.paths import ROOT, SHARED
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMANDS = {"predict", "demo", "loso", "train", "prepare", "convert", "push", "list"}
+COMMANDS = {"predict", "spot", "demo", "loso", "train", "prepare", "convert", "push", "list"}
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
 YUNET = SHARED / "models" / "face_detection_yunet_2026may.onnx"
 
@@ -40,7 +41,7 @@ def command_lines():
 
 PYTHON = [pytest.param(content, id=name) for name, content in blocks("python")]
 #: Code that reads files of the reader's, trained weights or a detector's model.
-NEEDS_FILES = re.compile(r"\.(png|csv|pth)\"|load_pretrained|samples-flow|composite|yunet")
+NEEDS_FILES = re.compile(r"\.(png|csv|pth|mp4)\"|load_pretrained|samples-flow|composite|yunet")
 
 
 @pytest.mark.parametrize("words", command_lines())
@@ -51,6 +52,8 @@ def test_shown_commands_exist(words):
         assert args.command in COMMANDS
     elif program == "python" and rest[0] == "-m":
         assert importlib.util.find_spec(rest[1]) is not None
+        if rest[1] == "htnet.preprocess":
+            preprocess_parser().parse_args(rest[2:])
     elif program == "python":
         assert (ROOT / rest[0]).is_file()
     elif program == "make":

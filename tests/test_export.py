@@ -13,7 +13,7 @@ LABELS = ("calm", "not, calm")
 POINTS = np.array([[10.123456, 20], [30, 20], [20, 30], [12, 40], [28, 40]], np.float32)
 
 
-def prediction(sample, first, truth=None, *, frames=True):
+def prediction(sample, first, truth=None, *, frames=True, motionless=False):
     uv = np.zeros((2, 8, 8), np.float32)
     uv[:, 2, 3] = 3, 4
     made = ModelInput(
@@ -22,6 +22,7 @@ def prediction(sample, first, truth=None, *, frames=True):
         "landmarks" if frames else "template",
         Landmarks(POINTS, "yunet", 0.9) if frames else None,
         flow=Flow(uv, "tvl1") if frames else None,
+        motionless=motionless,
     )
     chances = dict(zip(LABELS, (first, 1 - first), strict=True))
     return Prediction(max(chances, key=chances.get), chances, "mine", made, sample, truth)
@@ -35,6 +36,7 @@ def test_json_form():
         "probabilities": {"calm": 0.25, "not, calm": 0.75},
         "model": "mine",
         "regions_at": "landmarks",
+        "motionless": False,
         "landmarks": {
             "source": "yunet",
             "score": 0.9,
@@ -54,6 +56,10 @@ def test_json_form_without_frames():
     found = prediction_to_dict(prediction("x", 0.25, frames=False))
     assert not {"landmarks", "flow"} & set(found)
     assert found["regions_at"] == "template"
+    assert found["motionless"] is False
+    flagged = prediction("x", 0.25, motionless=True)
+    assert flagged.motionless
+    assert prediction_to_dict(flagged)["motionless"] is True
 
 
 def test_csv(tmp_path):
@@ -63,7 +69,7 @@ def test_csv(tmp_path):
     def predictions():
         yield prediction("006", 0.123456789, "calm")
         errors.append(("b", 'Frame b.png is empty, "copy" it again\nnow'))
-        yield prediction("ü, 1", 0.75, frames=False)
+        yield prediction("ü, 1", 0.75, frames=False, motionless=True)
 
     assert write_predictions(path, predictions(), LABELS, errors) == 2
     with path.open(encoding="utf-8", newline="") as file:
@@ -79,11 +85,13 @@ def test_csv(tmp_path):
         "probability_not, calm": "0.876543",
         "truth": "calm",
         "regions_at": "landmarks",
+        "motionless": "false",
         "error": "",
     }
     assert (by_id["ü, 1"]["truth"], by_id["ü, 1"]["regions_at"]) == ("", "template")
     assert by_id["b"]["error"] == errors[0][1]
-    assert by_id["b"]["prediction"] == ""
+    assert by_id["ü, 1"]["motionless"] == "true"
+    assert (by_id["b"]["prediction"], by_id["b"]["motionless"]) == ("", "")
 
 
 def test_rows_appear_as_they_are_made(tmp_path):

@@ -1,49 +1,101 @@
 """From video frames to network inputs: reading, landmarks, alignment, flow, regions."""
 
-from htnet.preprocess.align import align_pair, scale_points, similarity, transform_points
-from htnet.preprocess.flow import compute_flow, flow_image, optical_strain, read_flow_image
+from htnet.preprocess.align import Alignment, align_frames, align_pair, fit_alignment
+from htnet.preprocess.colour import colour_wheel, colour_wheel_legend
+from htnet.preprocess.flow import (
+    compute_flow,
+    flow_image,
+    is_motionless,
+    optical_strain,
+    read_flow_image,
+    write_flow_image,
+)
 from htnet.preprocess.frames import check_pair, read_frame, to_gray
+from htnet.preprocess.geometry import scale_points, similarity, transform_points
 from htnet.preprocess.landmarks import (
+    CachedLandmarker,
     FaceAlignmentLandmarker,
     Landmarker,
+    Landmarker68,
     PrecomputedLandmarks,
     TemplateLandmarks,
     YuNetLandmarker,
+    estimate_68,
+    find_many,
     image_side,
+    landmarks_68,
     make_landmarker,
     read_points_json,
 )
+from htnet.preprocess.mean_shape import MEAN_SHAPE_28
+from htnet.preprocess.motion import (
+    FACE_REGIONS,
+    face_regions,
+    flow_magnitude,
+    flow_orientation,
+    head_boxes,
+    hoof,
+    remove_head_motion,
+)
 from htnet.preprocess.preprocessor import PUBLISHED_CHANNELS, FrameSource, LandmarkSource, Preprocessor
+from htnet.preprocess.published import published_input
 from htnet.preprocess.regions import crop_regions, template_points
+from htnet.preprocess.spotting import SPOTTING_METHODS, spot
 from htnet.preprocess.tvl1 import tvl1_flow
+from htnet.preprocess.video import Video, open_video
 from htnet.preprocess.warp import displace
 
 __all__ = [
+    "FACE_REGIONS",
+    "MEAN_SHAPE_28",
     "PUBLISHED_CHANNELS",
+    "SPOTTING_METHODS",
+    "Alignment",
+    "CachedLandmarker",
     "FaceAlignmentLandmarker",
     "FrameSource",
     "LandmarkSource",
     "Landmarker",
+    "Landmarker68",
     "PrecomputedLandmarks",
     "Preprocessor",
     "TemplateLandmarks",
+    "Video",
     "YuNetLandmarker",
+    "align_frames",
     "align_pair",
     "check_pair",
+    "colour_wheel",
+    "colour_wheel_legend",
     "compute_flow",
     "crop_regions",
     "displace",
+    "estimate_68",
+    "face_regions",
+    "find_many",
+    "fit_alignment",
     "flow_image",
+    "flow_magnitude",
+    "flow_orientation",
+    "head_boxes",
+    "hoof",
     "image_side",
+    "is_motionless",
+    "landmarks_68",
     "make_landmarker",
+    "open_video",
     "optical_strain",
+    "published_input",
     "read_flow_image",
     "read_frame",
     "read_points_json",
+    "remove_head_motion",
     "scale_points",
     "similarity",
+    "spot",
     "template_points",
     "to_gray",
     "transform_points",
     "tvl1_flow",
+    "write_flow_image",
 ]

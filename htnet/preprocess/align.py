@@ -1,87 +1,177 @@
-"""Alignment: one similarity takes both frames to the same upright face."""
+"""Alignment: one similarity takes every frame of a sample to the same upright face."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from htnet.errors import LandmarkError
-from htnet.types import TEMPLATE_SIZE, Frame, Landmarks, PreprocessSpec
+from htnet.errors import FrameError, InputError, LandmarkError
+from htnet.preprocess.geometry import (
+    Matrix,
+    agreement,
+    scale_of,
+    scale_points,
+    similarity,
+    transform_points,
+)
+from htnet.preprocess.mean_shape import MEAN_SHAPE_28
+from htnet.preprocess.opencv import load_opencv
+from htnet.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68, PreprocessSpec
 
-Matrix = npt.NDArray[np.float64]
+__all__ = [
+    "MIN_AGREEMENT",
+    "MIN_FACE",
+    "Alignment",
+    "align_frames",
+    "align_pair",
+    "face_similarity",
+    "fit_alignment",
+    "scale_points",
+    "similarity",
+    "transform_points",
+]
 
-#: Least agreement of five points with the template; faces, profiles too, lie far above, swapped or mirrored
-#: points far below.
+#: Least agreement of points with the template; faces, profiles too, lie far above, swapped or mirrored points far
+#: below.
 MIN_AGREEMENT = 0.5
-#: Least width in onset px of the square that is warped to the aligned face.
+#: Least width in onset px of the template's square (28 by 28 units) around the face.
 MIN_FACE = 12.0
+#: Side of the aligned face, px, where none is given.
+DEFAULT_SIZE = 224
+
+AnyLandmarks = TypeVar("AnyLandmarks", Landmarks, Landmarks68)
 
 
-def scale_points(points: npt.ArrayLike, scale: float) -> Matrix:
-    """Points in units ``scale`` times as fine.
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """The similarity from frame px to px of the aligned face, the same for every frame of a sample.
 
-    The field gives points of a 224 px face in "28 px units": pixels divided by 8, without the half
-    pixel that separates the pixel centres of the two image sizes. The template and the published crop
-    are in these units, so a plain product is the conversion that puts aligned faces where the training
-    images have theirs.
-
-    Args:
-        points: (..., 2) in px.
-        scale: new side divided by old side.
-
-    Returns:
-        (..., 2) float64 in px of the resized image.
+    Attributes:
+        matrix: (2, 3) float64, aligned = matrix @ [x, y, 1].
+        size: (height, width) of the aligned face, px.
     """
-    return np.asarray(points, dtype=np.float64) * scale
+
+    matrix: Matrix
+    size: tuple[int, int]
+
+    @property
+    def scale(self) -> float:
+        """Px of the aligned face per px of the frame."""
+        return scale_of(self.matrix)
+
+    def warp(self, frame: Frame) -> Frame:
+        """The aligned face, (height, width, 3); places outside the frame repeat its edge."""
+        return Frame(_warp(frame, self.matrix, self.size), frame.source)
+
+    def map(self, points: npt.ArrayLike) -> Matrix:
+        """(N, 2) points in frame px, in px of the aligned face: (N, 2) float64."""
+        return transform_points(self.matrix, points)
+
+    def unmap(self, points: npt.ArrayLike) -> Matrix:
+        """(N, 2) points in px of the aligned face, in frame px: (N, 2) float64."""
+        linear = np.linalg.inv(self.matrix[:, :2])
+        return (np.asarray(points, dtype=np.float64) - self.matrix[:, 2]) @ linear.T
+
+    def map_landmarks(self, landmarks: AnyLandmarks) -> AnyLandmarks:
+        """Landmarks in frame px, in px of the aligned face; all else about them is kept."""
+        return replace(landmarks, points=self.map(landmarks.points).astype(np.float32))
 
 
-def transform_points(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Matrix:
-    """Apply a (2, 3) affine matrix to (N, 2) points: (N, 2) float64."""
-    matrix = np.asarray(matrix, dtype=np.float64)
-    return np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
+def fit_alignment(
+    landmarks: Landmarks | Landmarks68,
+    *,
+    template: npt.ArrayLike | None = None,
+    size: int | tuple[int, int] = DEFAULT_SIZE,
+    margin: float = 0.0,
+    box: Sequence[float] | None = None,
+    frame: str = "the frame",
+) -> Alignment:
+    """The similarity that brings landmarks nearest to a template, and the crop around it.
 
-
-def similarity(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> Matrix:
-    """The least-squares similarity (rotation, one scale, shift; no reflection) from source to target.
-
-    In two dimensions Umeyama's solution (IEEE TPAMI 13(4), 1991) has a closed form with points as complex
-    numbers: a = sum(conj(s) t) / sum(|s|^2) on centred points is scale times rotation.
+    Canonical coordinates are 28 px units: the template's face fills the square from (0, 0) to (28, 28), and the
+    default crop is that square.
 
     Args:
-        source_points: (N, 2), N of 2 or more.
-        target_points: (N, 2).
+        landmarks: five or 68 points in px of the sample's onset frame.
+        template: where the points go, (5, 2) or (68, 2) in 28 px units. None for `TEMPLATE_28` with five points
+            and `MEAN_SHAPE_28` with 68. A (5, 2) template with 68 landmarks uses their five.
+        size: side of the aligned face in px, or (height, width). A whole number is the longer side; (height,
+            width) must have the shape of the crop, to half a px, because a similarity stretches both axes alike.
+        margin: added on each side of the crop, as a share of its width and height: 0.25 shows a quarter more on
+            the left, right, top and bottom; negative values cut.
+        box: the crop (x, y, width, height) in canonical coordinates, before the margin; None for
+            (0, 0, 28, 28).
+        frame: name of the frame, for messages.
 
     Returns:
-        (2, 3) float64, target = matrix @ [x, y, 1].
+        The alignment.
 
     Raises:
-        LandmarkError: shapes differ, a value is not finite, or the points of one side coincide or are
-            mirrored, so that no similarity is best.
+        LandmarkError: the points coincide, span a few pixels only, or do not lie like a face's (wrong order,
+            x and y swapped); or the template has another number of points.
+        InputError: a bad ``size``, ``margin`` or ``box``.
     """
-    source = np.asarray(source_points, dtype=np.float64)
-    target = np.asarray(target_points, dtype=np.float64)
-    if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2 or len(source) < 2:
+    places, points = _target(landmarks, template)
+    left, top, width, height = _crop(box, margin)
+    shape = _shape(size, width, height)
+    unit = max(shape) / max(width, height)
+    target = scale_points(places - np.array([left, top]), unit)
+    matrix = face_similarity(points, target, landmarks.source)
+    face = TEMPLATE_SIZE * unit / scale_of(matrix)
+    if face < MIN_FACE:
         raise LandmarkError(
-            f"A similarity needs two (N, 2) sets of 2 or more points, not {source.shape} and {target.shape}."
+            f"The points from {landmarks.source} span a face of {face:.1f} px in {frame}; give pixels of the "
+            "frame (not fractions or 28 px units), or a larger face."
         )
-    if not (np.isfinite(source).all() and np.isfinite(target).all()):
-        raise LandmarkError("A similarity needs finite points; remove NaN and infinity.")
-    s, t = _centred(source), _centred(target)
-    for name, centred, points in (("source", s, source), ("target", t, target)):
-        if _spread(centred) <= 1e-6 * (1.0 + float(np.abs(points).max())):
-            raise LandmarkError(f"The {name} points coincide at {points[0].tolist()}; give distinct points.")
-    a = np.vdot(s, t) / np.vdot(s, s).real
-    if abs(a) <= 1e-6 * _spread(t) / _spread(s):
-        raise LandmarkError("The points are mirrored: no rotation brings them together; check their order.")
-    linear = np.array([[a.real, -a.imag], [a.imag, a.real]])
-    shift = target.mean(axis=0) - linear @ source.mean(axis=0)
-    return np.hstack([linear, shift[:, None]])
+    return Alignment(matrix, shape)
+
+
+def align_frames(
+    frames: Iterable[Frame],
+    landmarks: Landmarks | Landmarks68,
+    *,
+    template: npt.ArrayLike | None = None,
+    size: int | tuple[int, int] = DEFAULT_SIZE,
+    margin: float = 0.0,
+    box: Sequence[float] | None = None,
+) -> tuple[Iterator[Frame], Alignment]:
+    """Warp any number of frames by the one similarity that takes the first frame's points to a template.
+
+    No other frame is aligned by points of its own: their error would appear as motion, and true motion of the
+    head or of the points would be erased.
+
+    Args:
+        frames: frames of one sample, all of one size; read one at a time, so a long video need not fit in memory.
+        landmarks: five or 68 points in px of the first frame (the onset).
+        template: see `fit_alignment`; so are the arguments that follow.
+        size: side of the aligned face in px, or (height, width).
+        margin: added on each side of the crop, as a share of it.
+        box: the crop (x, y, width, height) in 28 px units.
+
+    Returns:
+        The aligned frames, made one by one as they are asked for, and the alignment.
+
+    Raises:
+        FrameError: there are no frames, or (while reading on) one has another size than the first.
+        LandmarkError: see `fit_alignment`.
+        InputError: see `fit_alignment`.
+    """
+    rest = iter(frames)
+    first = next(rest, None)
+    if first is None:
+        raise FrameError("There are no frames to align; give at least one.")
+    alignment = fit_alignment(landmarks, template=template, size=size, margin=margin, box=box, frame=first.source)
+    return _aligned(chain([first], rest), alignment, first), alignment
 
 
 def align_pair(onset: Frame, apex: Frame, landmarks: Landmarks, spec: PreprocessSpec) -> tuple[Frame, Frame, Matrix]:
     """Warp both frames by the one similarity that takes the onset's points to the template.
-
-    The apex is not aligned by points of its own: their error would appear as motion.
 
     Args:
         onset: the neutral frame.
@@ -96,43 +186,102 @@ def align_pair(onset: Frame, apex: Frame, landmarks: Landmarks, spec: Preprocess
         LandmarkError: the points coincide, span a few pixels only, or do not lie like a face's (wrong order,
             x and y swapped).
     """
-    target = scale_points(spec.template, spec.face_size / TEMPLATE_SIZE)
-    matrix = similarity(landmarks.points, target)
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    agreement = scale * _spread(_centred(landmarks.points)) / _spread(_centred(target))
-    if agreement < MIN_AGREEMENT:
-        raise LandmarkError(
-            f"The five points from {landmarks.source} do not lie like those of a face (agreement "
-            f"{agreement:.2f}); give [x, y] in the order left eye, right eye, nose, left mouth corner, "
-            "right mouth corner, left being the image's left."
-        )
-    if spec.face_size / scale < MIN_FACE:
-        raise LandmarkError(
-            f"The five points from {landmarks.source} span a face of {spec.face_size / scale:.1f} px in "
-            f"{onset.source}; give pixels of the frame (not fractions or 28 px units), or a larger face."
-        )
-    return (
-        Frame(_warp(onset, matrix, spec.face_size), onset.source),
-        Frame(_warp(apex, matrix, spec.face_size), apex.source),
-        matrix,
+    alignment = fit_alignment(landmarks, template=spec.template, size=spec.face_size, frame=onset.source)
+    return alignment.warp(onset), alignment.warp(apex), alignment.matrix
+
+
+def face_similarity(points: npt.ArrayLike, target: npt.ArrayLike, source: str) -> Matrix:
+    """The least-squares similarity between two faces' points, which must lie alike.
+
+    Args:
+        points: (5, 2) or (68, 2).
+        target: the same points of the other face, (N, 2).
+        source: where ``points`` came from, for the message.
+
+    Returns:
+        (2, 3) float64, see `similarity`.
+
+    Raises:
+        LandmarkError: the points coincide, or their agreement with ``target`` is below `MIN_AGREEMENT`.
+    """
+    matrix = similarity(points, target)
+    found = agreement(points, target)
+    if found >= MIN_AGREEMENT:
+        return matrix
+    count, order = "68", "of iBUG 300-W (jaw, brows, nose, eyes, lips)"
+    if len(np.asarray(points)) == 5:
+        count, order = "five", "left eye, right eye, nose, left mouth corner, right mouth corner"
+    raise LandmarkError(
+        f"The {count} points from {source} do not lie like those of a face (agreement {found:.2f}); give [x, y] "
+        f"in the order {order}, left being the image's left."
     )
 
 
-def _centred(points: npt.ArrayLike) -> npt.NDArray[np.complex128]:
-    points = np.asarray(points, dtype=np.float64)
-    z = points[:, 0] + 1j * points[:, 1]
-    return np.asarray(z - z.mean(), dtype=np.complex128)
+def _target(landmarks: Landmarks | Landmarks68, template: npt.ArrayLike | None) -> tuple[Matrix, npt.NDArray[Any]]:
+    """Places in 28 px units, and the landmarks' points that go there."""
+    if template is None:
+        template = TEMPLATE_28 if isinstance(landmarks, Landmarks) else MEAN_SHAPE_28
+    try:
+        places = np.asarray(template, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise LandmarkError(f"The template is {template!r}; give (5, 2) or (68, 2) numbers in 28 px units.") from None
+    points = landmarks.points
+    if isinstance(landmarks, Landmarks68) and places.shape == (5, 2):
+        points = landmarks.five().points
+    if places.shape != points.shape:
+        raise LandmarkError(
+            f"The template has shape {places.shape}, but there are {len(points)} points from {landmarks.source}; "
+            "give a template of five points, or, with 68 landmarks, of 68."
+        )
+    return places, points
 
 
-def _spread(centred: npt.NDArray[np.complex128]) -> float:
-    return float(np.linalg.norm(centred))
+def _crop(box: Sequence[float] | None, margin: float) -> tuple[float, float, float, float]:
+    """(left, top, width, height) in 28 px units, margin included."""
+    try:
+        given = (0.0, 0.0, float(TEMPLATE_SIZE), float(TEMPLATE_SIZE)) if box is None else tuple(map(float, box))
+    except (TypeError, ValueError):
+        given = ()
+    if len(given) != 4 or not all(map(math.isfinite, given)) or min(given[2:]) <= 0:
+        raise InputError(f"box is {box!r}; give (x, y, width, height) in 28 px units, width and height above 0.")
+    if not (math.isfinite(margin) and margin > -0.5):
+        raise InputError(f"margin is {margin!r}; give a share of the crop above -0.5, e.g. 0.25.")
+    left, top, width, height = given
+    return left - margin * width, top - margin * height, (1 + 2 * margin) * width, (1 + 2 * margin) * height
 
 
-def _warp(frame: Frame, matrix: Matrix, side: int) -> npt.NDArray[np.uint8]:
-    import cv2
+def _shape(size: int | tuple[int, int], width: float, height: float) -> tuple[int, int]:
+    """(height, width) in px of the aligned face."""
+    sides = size if isinstance(size, tuple) else (size, size)
+    if len(sides) != 2 or not all(isinstance(side, int) and side >= 4 for side in sides):
+        raise InputError(f"size is {size!r}; give a whole number of px, 4 or more, or two: (height, width).")
+    unit = max(sides) / max(width, height)
+    fitting = max(1, round(height * unit)), max(1, round(width * unit))
+    if isinstance(size, int):
+        return fitting
+    if max(abs(sides[0] - height * unit), abs(sides[1] - width * unit)) > 0.5:
+        raise InputError(
+            f"size {sides} has another shape than the crop of {width:g} by {height:g} units; give {fitting}, or a "
+            f"box {sides[1] / sides[0]:.4g} times as wide as high."
+        )
+    return sides[0], sides[1]
 
+
+def _aligned(frames: Iterable[Frame], alignment: Alignment, first: Frame) -> Iterator[Frame]:
+    for number, frame in enumerate(frames):
+        if frame.size != first.size:
+            (h, w), (oh, ow) = frame.size, first.size
+            raise FrameError(
+                f"Frame {number} ({frame.source}, counted from 0) is {w}x{h} px, but the first ({first.source}) is "
+                f"{ow}x{oh} px; give frames of one video, at the same size."
+            )
+        yield alignment.warp(frame)
+
+
+def _warp(frame: Frame, matrix: Matrix, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    cv2 = load_opencv()
     pixels = frame.pixels
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    scale = scale_of(matrix)
     if scale < 0.5:
         # Bilinear sampling reads 2x2 pixels: a stronger shrink would skip pixels and alias.
         height, width = frame.size
@@ -141,5 +290,5 @@ def _warp(frame: Frame, matrix: Matrix, side: int) -> npt.NDArray[np.uint8]:
         grow = np.array([width / small[0], height / small[1]])
         linear = matrix[:, :2] * grow
         matrix = np.hstack([linear, (matrix[:, 2] + matrix[:, :2] @ (0.5 * grow - 0.5))[:, None]])
-    warped = cv2.warpAffine(pixels, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpAffine(pixels, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, dtype=np.uint8)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from htnet.errors import FrameError
+from htnet.preprocess.opencv import load_opencv
 from htnet.types import ByteArray, Frame
 
 #: Shortest side of a frame that can hold a usable face, px.
@@ -68,16 +69,14 @@ def check_pair(onset: Frame, apex: Frame) -> None:
 
 def to_gray(frame: Frame) -> ByteArray:
     """Luma of a frame (ITU-R BT.601 weights, as OpenCV): (H, W) uint8."""
-    import cv2
-
+    cv2 = load_opencv()
     return np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
     """Keep OpenCV's own log off stderr while our typed error, or a known warning, replaces it."""
-    import cv2
-
+    cv2 = load_opencv()
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
@@ -102,8 +101,7 @@ def _read_bytes(path: Path) -> bytes:
 
 def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
     """Decode to RGB, refusing files that OpenCV would decode in part without a word."""
-    import cv2
-
+    cv2 = load_opencv()
     damage = file_damage(data)
     if damage:
         raise FrameError(f"Frame {path} is {damage}; extract or copy it again.")

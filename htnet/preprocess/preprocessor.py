@@ -11,11 +11,12 @@ import torch
 
 from htnet.errors import FlowError, LandmarkError
 from htnet.preprocess.align import align_pair, scale_points, transform_points
-from htnet.preprocess.flow import compute_flow, flow_image, read_flow_image
+from htnet.preprocess.flow import compute_flow, flow_image, is_motionless, read_flow_image
 from htnet.preprocess.frames import check_pair, read_frame, to_gray
 from htnet.preprocess.landmarks import Landmarker, PrecomputedLandmarks, flow_image_points
+from htnet.preprocess.motion import remove_head_motion
 from htnet.preprocess.regions import crop_regions, template_points
-from htnet.types import POINT_NAMES, ByteArray, FloatArray, Frame, Landmarks, ModelInput, PreprocessSpec
+from htnet.types import POINT_NAMES, ByteArray, FloatArray, Flow, Frame, Landmarks, ModelInput, PreprocessSpec
 
 FrameSource = str | os.PathLike[str] | np.ndarray[Any, Any] | Frame
 LandmarkSource = npt.ArrayLike | Landmarks | os.PathLike[str]
@@ -66,10 +67,13 @@ class Preprocessor:
         _check_inside(points, first.size, first.source)
         face, face_apex, matrix = align_pair(first, second, points, self.spec)
         flow = compute_flow(to_gray(face), to_gray(face_apex), self.spec.flow, dict(self.spec.flow_parameters))
+        on_face = transform_points(matrix, points.points)
+        if self.spec.head_motion != "none":
+            flow = Flow(remove_head_motion(flow.uv, on_face, self.spec.head_motion), flow.method)
         picture = flow_image(flow, self.spec.size, self.spec.resize, PUBLISHED_CHANNELS)
-        mapped = scale_points(transform_points(matrix, points.points), self.spec.size / self.spec.face_size)
+        mapped = scale_points(on_face, self.spec.size / self.spec.face_size)
         image, regions_at = self._network_image(picture, mapped)
-        return ModelInput(image, picture, regions_at, points, mapped.astype(np.float32), flow)
+        return ModelInput(image, picture, regions_at, points, mapped.astype(np.float32), flow, is_motionless(picture))
 
     def flow_picture(
         self,
@@ -104,15 +108,15 @@ class Preprocessor:
             if isinstance(landmarks, (str, os.PathLike)):
                 given = flow_image_points(landmarks, Frame(picture, source), sample)
             else:
-                given = _read_landmarks(landmarks, Frame(picture, source), sample)
+                given = read_landmarks(landmarks, Frame(picture, source), sample)
             _check_inside(given, size, source)
             mapped = given.points
         cut, regions_at = self._network_image(picture, mapped)
-        return ModelInput(cut, picture, regions_at, points=mapped)
+        return ModelInput(cut, picture, regions_at, points=mapped, motionless=is_motionless(picture))
 
     def _landmarks(self, frame: Frame, landmarks: LandmarkSource | None, sample: str) -> Landmarks:
         if landmarks is not None:
-            return _read_landmarks(landmarks, frame, sample)
+            return read_landmarks(landmarks, frame, sample)
         if self.landmarker is None:
             raise LandmarkError(
                 f"No landmarks for {frame.source}: give five [x, y] points, a .json or .csv file of them, or "
@@ -131,7 +135,7 @@ class Preprocessor:
         return crop_regions(channels[None], points, self.spec.layout)[0].numpy(), regions_at
 
 
-def _read_landmarks(landmarks: LandmarkSource, frame: Frame, sample: str) -> Landmarks:
+def read_landmarks(landmarks: LandmarkSource, frame: Frame, sample: str) -> Landmarks:
     if isinstance(landmarks, Landmarks):
         return landmarks
     if isinstance(landmarks, (str, os.PathLike)):

@@ -16,7 +16,8 @@ from tests.support.pairs import tiny_model
 
 SPEC = PreprocessSpec(
     layout="reference", region_points="landmarks", face_size=112, flow="farneback", flow_parameters=(("levels", 2.0),),
-    resize="area", channels=("u", "v", "strain"), template=((7.0, 8.0), (20, 8), (14, 15), (9, 20), (19, 20)),
+    resize="area", head_motion="nose", channels=("u", "v", "strain"),
+    template=((7.0, 8.0), (20, 8), (14, 15), (9, 20), (19, 20)),
 )  # fmt: skip
 
 
@@ -47,6 +48,16 @@ def test_round_trip(tmp_path, name):
     assert (type(found), found.name, found.config) == (type(model), name, model.config)
     assert found.labels == model.labels
     assert found.preprocess_spec == SPEC
+
+
+def test_configs_from_before_a_field_was_added(folder):
+    preprocess = json.loads((folder / "config.json").read_text("utf-8"))["preprocess"]
+    assert preprocess.pop("head_motion") == "none"
+    edit(folder, preprocess=preprocess)
+    assert htnet.load_pretrained(folder).preprocess_spec.head_motion == "none"
+    edit(folder, preprocess={**preprocess, "head_motion": "chin"})
+    with pytest.raises(SpecError, match=r"head_motion is 'chin'\. Known: eyes, none, nose"):
+        htnet.load_pretrained(folder)
 
 
 def test_folder_says_what_it_is(tmp_path):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from htnet.errors import InputError, LandmarkError, MultipleFacesError, NoFaceError, did_you_mean
-from htnet.preprocess.align import scale_points
-from htnet.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks
+from htnet.errors import InputError, LandmarkError, LowScoreError, MultipleFacesError, NoFaceError, did_you_mean
+from htnet.preprocess.geometry import scale_points
+from htnet.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68
 
 #: What to do when a frame shows several faces.
 SEVERAL = ("largest", "raise")
+#: What to do with a frame of a sequence that shows no acceptable face: stop with an error, or give None for it.
+MISSING = ("raise", "none")
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 class Landmarker(Protocol):
@@ -20,6 +25,15 @@ class Landmarker(Protocol):
 
     def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
         """Points of the face in ``frame``; ``sample`` is its identifier, for landmarkers that look it up."""
+        ...
+
+
+@runtime_checkable
+class Landmarker68(Protocol):
+    """A landmarker that finds 68 points by itself."""
+
+    def points68(self, frame: Frame, sample: str = "") -> Landmarks68:
+        """68 points of the face in ``frame``."""
         ...
 
 
@@ -50,6 +64,57 @@ class TemplateLandmarks:
         x = scale_points(self.template[:, 0], width / TEMPLATE_SIZE)
         y = scale_points(self.template[:, 1], height / TEMPLATE_SIZE)
         return Landmarks(np.stack([x, y], axis=1).astype(np.float32), "template")
+
+
+def find_many(
+    find: Callable[[Item], Found], frames: Iterable[Item], *, missing: str = "raise"
+) -> Iterator[Found | None]:
+    """Points of every frame of a sequence, one frame in memory at a time.
+
+    Each frame is looked at by itself: nothing is tracked, and no frame takes the points of another.
+
+    Args:
+        find: a landmarker, or its ``points68``.
+        frames: any number of frames, or whatever ``find`` takes.
+        missing: one of `MISSING`. "none" gives None for frames without a face, or with a low score only.
+
+    Returns:
+        One result a frame, in order, made as it is asked for.
+
+    Raises:
+        InputError: ``missing`` is neither.
+        LandmarkError: (while reading on) a frame's points cannot be found; the message begins with its number,
+            counted from 0.
+    """
+    check_missing(missing)
+    return _find_each(find, frames, missing)
+
+
+def _find_each(find: Callable[[Item], Found], frames: Iterable[Item], missing: str) -> Iterator[Found | None]:
+    for number, frame in enumerate(frames):
+        try:
+            yield find(frame)
+        except (NoFaceError, LowScoreError) as error:
+            if missing == "raise":
+                raise about_frame(number, error) from error
+            yield None
+        except LandmarkError as error:
+            raise about_frame(number, error) from error
+
+
+def about_frame(number: int, error: LandmarkError) -> LandmarkError:
+    """The same error with the frame's number in front."""
+    return type(error)(f"Frame {number} (counted from 0): {error}")
+
+
+def check_missing(missing: str) -> None:
+    """Refuse a value that is not in `MISSING`.
+
+    Raises:
+        InputError: it is not.
+    """
+    if missing not in MISSING:
+        raise InputError(f"missing is {missing!r}. {did_you_mean(str(missing), MISSING)}")
 
 
 def check_several(several: str) -> None:

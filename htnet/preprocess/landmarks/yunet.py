@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from htnet.errors import (
     WeightsError,
 )
 from htnet.preprocess.frames import quiet_opencv
-from htnet.preprocess.landmarks.base import check_several, choose_face, no_face
+from htnet.preprocess.landmarks.base import check_several, choose_face, find_many, no_face
+from htnet.preprocess.opencv import load_opencv
 from htnet.types import Frame, Landmarks
 
 #: Environment variable that names the model file.
@@ -82,6 +84,11 @@ class YuNetLandmarker:
         self.cache_dir = cache_dir
         self.local_files_only = local_files_only
         self._detector: Any = None
+        self._digest = ""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The settings: a detector cannot be sent to another process, which loads its own."""
+        return {**vars(self), "_detector": None}
 
     def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
         """Find the five points of the face in ``frame``.
@@ -111,20 +118,48 @@ class YuNetLandmarker:
         face = accepted[choose_face(areas.tolist(), self.several, frame)]
         return Landmarks(face[4:14].reshape(5, 2).astype(np.float32), "yunet", float(face[14]))
 
+    def many(self, frames: Iterable[Frame], *, missing: str = "raise") -> Iterator[Landmarks | None]:
+        """Points of every frame of a sequence, by one detector; see `find_many`."""
+        return find_many(self, frames, missing=missing)
+
+    def identity(self) -> Mapping[str, Any]:
+        """All that the points of a frame depend on besides its pixels: versions, settings, the model's SHA-256.
+
+        Raises:
+            WeightsError: the model cannot be found or fetched.
+            CorruptWeightsError: the model file is not a known one.
+        """
+        self._load()
+        return {
+            "landmarker": "yunet",
+            "model": self._digest,
+            "opencv": load_opencv("FaceDetectorYN").__version__,
+            "min_score": self.min_score,
+            "several": self.several,
+            "sides": [_FIRST_SIDE, _SECOND_SIDE],
+            "detector": [_SURE_SCORE, _DETECTOR_SCORE, _DETECTOR_OVERLAP, _DETECTOR_CANDIDATES],
+        }
+
+    def _load(self) -> Any:
+        """The detector, built at the first call."""
+        if self._detector is None:
+            model = self._read_model()
+            self._digest = hashlib.sha256(model).hexdigest()
+            self._detector = _build_detector(model)
+        return self._detector
+
     def _detect(self, frame: Frame, scale: float) -> np.ndarray[Any, Any]:
         """Faces found in the resized frame, in frame px: (N, 15) float64 = x, y, width, height, five (x, y), score."""
-        import cv2
-
-        if self._detector is None:
-            self._detector = _build_detector(self._read_model())
+        detector = self._load()
+        cv2 = load_opencv("FaceDetectorYN")
         height, width = frame.size
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         pixels = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR)
         if size != (width, height):
             smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
             pixels = cv2.resize(pixels, size, interpolation=smooth)
-        self._detector.setInputSize(size)
-        found = self._detector.detect(pixels)[1]
+        detector.setInputSize(size)
+        found = detector.detect(pixels)[1]
         if found is None:
             return np.empty((0, 15))
         faces = np.asarray(found, dtype=np.float64)
@@ -174,8 +209,7 @@ class YuNetLandmarker:
 
 
 def _build_detector(model: bytes) -> Any:
-    import cv2
-
+    cv2 = load_opencv("FaceDetectorYN")
     # From memory, so that the bytes that were checked are the bytes that run, whatever the path's letters.
     with quiet_opencv():
         return cv2.FaceDetectorYN.create(

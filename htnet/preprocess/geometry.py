@@ -1,0 +1,101 @@
+"""Points and the similarities between them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.errors import LandmarkError
+
+Matrix = npt.NDArray[np.float64]
+
+
+def scale_points(points: npt.ArrayLike, scale: float) -> Matrix:
+    """Points in units ``scale`` times as fine.
+
+    The field gives points of a 224 px face in "28 px units": pixels divided by 8, without the half
+    pixel that separates the pixel centres of the two image sizes. The template and the published crop
+    are in these units, so a plain product is the conversion that puts aligned faces where the training
+    images have theirs.
+
+    Args:
+        points: (..., 2) in px.
+        scale: new side divided by old side.
+
+    Returns:
+        (..., 2) float64 in px of the resized image.
+    """
+    return np.asarray(points, dtype=np.float64) * scale
+
+
+def transform_points(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Matrix:
+    """Apply a (2, 3) affine matrix to (N, 2) points: (N, 2) float64."""
+    matrix = np.asarray(matrix, dtype=np.float64)
+    return np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
+
+
+def similarity(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> Matrix:
+    """The least-squares similarity (rotation, one scale, shift; no reflection) from source to target.
+
+    In two dimensions Umeyama's solution (IEEE TPAMI 13(4), 1991) has a closed form with points as complex
+    numbers: a = sum(conj(s) t) / sum(|s|^2) on centred points is scale times rotation.
+
+    Args:
+        source_points: (N, 2), N of 2 or more.
+        target_points: (N, 2).
+
+    Returns:
+        (2, 3) float64, target = matrix @ [x, y, 1].
+
+    Raises:
+        LandmarkError: shapes differ, a value is not finite, or the points of one side coincide or are
+            mirrored, so that no similarity is best.
+    """
+    source = np.asarray(source_points, dtype=np.float64)
+    target = np.asarray(target_points, dtype=np.float64)
+    if source.shape != target.shape or source.ndim != 2 or source.shape[1] != 2 or len(source) < 2:
+        raise LandmarkError(
+            f"A similarity needs two (N, 2) sets of 2 or more points, not {source.shape} and {target.shape}."
+        )
+    if not (np.isfinite(source).all() and np.isfinite(target).all()):
+        raise LandmarkError("A similarity needs finite points; remove NaN and infinity.")
+    s, t = _centred(source), _centred(target)
+    for name, centred, points in (("source", s, source), ("target", t, target)):
+        if _spread(centred) <= 1e-6 * (1.0 + float(np.abs(points).max())):
+            raise LandmarkError(f"The {name} points coincide at {points[0].tolist()}; give distinct points.")
+    a = np.vdot(s, t) / np.vdot(s, s).real
+    if abs(a) <= 1e-6 * _spread(t) / _spread(s):
+        raise LandmarkError("The points are mirrored: no rotation brings them together; check their order.")
+    linear = np.array([[a.real, -a.imag], [a.imag, a.real]])
+    shift = target.mean(axis=0) - linear @ source.mean(axis=0)
+    return np.hstack([linear, shift[:, None]])
+
+
+def scale_of(matrix: npt.ArrayLike) -> float:
+    """The one scale of a (2, 3) similarity."""
+    matrix = np.asarray(matrix, dtype=np.float64)
+    return float(np.hypot(matrix[0, 0], matrix[1, 0]))
+
+
+def agreement(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> float:
+    """How well a similarity explains the one set by the other, from 0 (not at all) to 1 (exactly).
+
+    The modulus of the correlation of the centred points as complex numbers; 1 - agreement^2 is the share of
+    the target's variance that the best similarity leaves.
+
+    Args:
+        source_points: (N, 2), not all in one place.
+        target_points: (N, 2), not all in one place.
+    """
+    s, t = _centred(source_points), _centred(target_points)
+    return float(abs(np.vdot(s, t)) / (_spread(s) * _spread(t)))
+
+
+def _centred(points: npt.ArrayLike) -> npt.NDArray[np.complex128]:
+    points = np.asarray(points, dtype=np.float64)
+    z = points[:, 0] + 1j * points[:, 1]
+    return np.asarray(z - z.mean(), dtype=np.complex128)
+
+
+def _spread(centred: npt.NDArray[np.complex128]) -> float:
+    return float(np.linalg.norm(centred))

@@ -1,0 +1,63 @@
+"""68 points: found by a landmarker, or estimated from five."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from htnet.errors import LandmarkError
+from htnet.preprocess.align import face_similarity
+from htnet.preprocess.geometry import transform_points
+from htnet.preprocess.landmarks.base import Landmarker, Landmarker68
+from htnet.preprocess.mean_shape import MEAN_SHAPE_28
+from htnet.types import Frame, Landmarks, Landmarks68
+
+
+def estimate_68(landmarks: Landmarks) -> Landmarks68:
+    """A mean face of 68 points, moved over five points by the least-squares similarity.
+
+    Places, size and tilt come from the five points, all else from `MEAN_SHAPE_28`: brows do not rise, lips do
+    not part, the head does not turn. Good for cutting regions; useless for measuring an expression. A
+    similarity, not an affine map: with six unknowns for ten numbers an affine map follows the error of single
+    points, and a smile, which spreads the mouth's corners, would widen the whole face.
+
+    Args:
+        landmarks: five points in frame px.
+
+    Returns:
+        68 points in frame px, ``estimated`` true and ``source`` "estimated from ...". Their own ``five()`` lie
+        near the given ones, not on them.
+
+    Raises:
+        LandmarkError: the points coincide or do not lie like a face's.
+    """
+    five = _mean_face().five().points
+    # Fitted towards the frame, so that the error in frame px is least.
+    matrix = face_similarity(five, landmarks.points, landmarks.source)
+    points = transform_points(matrix, MEAN_SHAPE_28).astype(np.float32)
+    return Landmarks68(points, f"estimated from {landmarks.source}", landmarks.score, estimated=True)
+
+
+def landmarks_68(landmarker: Landmarker, frame: Frame, sample: str = "", *, estimate: bool = False) -> Landmarks68:
+    """68 points of a frame from any landmarker.
+
+    Args:
+        landmarker: one with ``points68``, or, with ``estimate``, any.
+        frame: the frame.
+        sample: its identifier, for landmarkers that look it up.
+        estimate: accept `estimate_68` of the five points where the landmarker does not find 68.
+
+    Raises:
+        LandmarkError: the landmarker gives five points and ``estimate`` is false, or it finds no face.
+    """
+    if isinstance(landmarker, Landmarker68):
+        return landmarker.points68(frame, sample)
+    if not estimate:
+        raise LandmarkError(
+            f"{type(landmarker).__name__} finds five points, not 68; use 'face-alignment', or accept a mean face "
+            "fitted to the five points with estimate=True."
+        )
+    return estimate_68(landmarker(frame, sample))
+
+
+def _mean_face() -> Landmarks68:
+    return Landmarks68(MEAN_SHAPE_28.astype(np.float32), "the mean shape")

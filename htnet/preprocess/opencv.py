@@ -1,0 +1,93 @@
+"""OpenCV, and what to do where two of its builds collide.
+
+Four distributions install the same module ``cv2``. With two of them in one environment the files of the one
+installed last lie over those of the other; that often works, until one is upgraded or removed, which takes
+files from the other too. htnet asks for the headless build, face-alignment for the one with windows, so their
+users meet this first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import warnings
+from typing import Any
+
+from htnet.errors import OpenCVError
+
+#: The build that htnet asks for.
+OUR_BUILD = "opencv-python-headless"
+#: Every distribution that installs the module ``cv2``.
+OPENCV_BUILDS = (
+    OUR_BUILD,
+    "opencv-python",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+
+
+def installed_opencv() -> dict[str, str]:
+    """The OpenCV distributions in this environment: name to version, in the order of `OPENCV_BUILDS`."""
+    found = {}
+    for name in OPENCV_BUILDS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def load_opencv(*needed: str) -> Any:
+    """The module ``cv2``, or an error that says how to mend it.
+
+    Args:
+        needed: attributes it must have, e.g. "FaceDetectorYN".
+
+    Raises:
+        OpenCVError: it cannot be imported, or lacks what is needed, as where two builds collided or the build
+            with windows finds no graphics library.
+    """
+    try:
+        module = importlib.import_module("cv2")
+    except (ImportError, AttributeError) as error:
+        raise OpenCVError(f"OpenCV (cv2) cannot be imported ({error}). {_state()} {_cure()}") from error
+    lacking = [name for name in needed if not hasattr(module, name)]
+    if lacking:
+        version = getattr(module, "__version__", "unknown")
+        raise OpenCVError(f"OpenCV (cv2, version {version}) lacks {', '.join(lacking)}. {_state()} {_cure()}")
+    return module
+
+
+def warn_of_collision(purpose: str) -> None:
+    """Warn where several OpenCV builds are installed.
+
+    A warning, not an error: with the builds of one version the result works as a rule, and installing
+    face-alignment in the ordinary way brings the second build.
+
+    Args:
+        purpose: what is about to use OpenCV, for the message.
+
+    Raises:
+        OpenCVError: OpenCV cannot be imported.
+    """
+    load_opencv()
+    if len(installed_opencv()) > 1:
+        warnings.warn(
+            f"{purpose}: two builds of OpenCV share the folder cv2; it works as long as neither is upgraded or "
+            f"removed. {_state()} {_cure()}",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _state() -> str:
+    found = installed_opencv()
+    names = ", ".join(f"{name} {version}" for name, version in found.items())
+    return f"Installed: {names or 'no OpenCV distribution'}."
+
+
+def _cure() -> str:
+    """Exact commands: removing one build takes files of the other, so all go, then the right one comes back."""
+    found = installed_opencv()
+    remove = f"pip uninstall --yes {' '.join(found)}, then " if found else ""
+    return f"To leave one whole build, which face-alignment can use too: {remove}pip install '{OUR_BUILD}>=4.8'"

@@ -1,0 +1,111 @@
+"""Two OpenCV builds in one environment are told apart from one."""
+
+import hashlib
+import importlib.metadata
+import sys
+import types
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import htnet
+from htnet.errors import OpenCVError
+from htnet.preprocess import FaceAlignmentLandmarker, YuNetLandmarker, read_frame
+from htnet.preprocess.opencv import OPENCV_BUILDS, installed_opencv, load_opencv, warn_of_collision
+from htnet.types import Frame
+from tests.preprocess.test_landmarks import stub_face_alignment
+
+PORTRAIT = Path(htnet.__file__).parent / "assets" / "sample" / "onset.png"
+FRAME = Frame(np.zeros((32, 32, 3), np.uint8))
+
+
+def install(folder, name, version):
+    """What pip leaves of a distribution, without its files."""
+    info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+@pytest.fixture
+def only(tmp_path, monkeypatch):
+    """Makes the given distributions the only OpenCV builds that are installed."""
+
+    def make(**versions):
+        for name, version in versions.items():
+            install(tmp_path, name.replace("_", "-"), version)
+        real = importlib.metadata.version
+
+        def version(name):
+            if name in OPENCV_BUILDS and name.replace("-", "_") not in versions:
+                raise importlib.metadata.PackageNotFoundError(name)
+            return real(name)
+
+        monkeypatch.setattr(importlib.metadata, "version", version)
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return make
+
+
+def test_builds_are_found_by_what_pip_left(only):
+    only(opencv_python="4.9.0.80", opencv_contrib_python_headless="4.8.1.78")
+    assert installed_opencv() == {"opencv-python": "4.9.0.80", "opencv-contrib-python-headless": "4.8.1.78"}
+
+
+def test_this_environments_build_is_among_them():
+    assert installed_opencv()
+
+
+def test_one_build_is_no_collision(only, monkeypatch):
+    only(opencv_python_headless="5.0.0.93")
+    stub_face_alignment(monkeypatch, [])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        FaceAlignmentLandmarker()
+
+
+def test_two_builds_are_warned_of_with_the_commands_that_mend_it(only, monkeypatch):
+    only(opencv_python="5.0.0.93", opencv_python_headless="4.10.0.84")
+    stub_face_alignment(monkeypatch, [])
+    with pytest.warns(UserWarning, match="FaceAlignmentLandmarker: two builds") as caught:
+        FaceAlignmentLandmarker()
+    message = str(caught[0].message)
+    assert "opencv-python-headless 4.10.0.84, opencv-python 5.0.0.93" in message
+    assert "pip uninstall --yes opencv-python-headless opencv-python, then " in message
+    assert message.endswith("pip install 'opencv-python-headless>=4.8'")
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "use", [FaceAlignmentLandmarker, lambda: YuNetLandmarker(__file__)(FRAME), lambda: read_frame(PORTRAIT)]
+)
+def test_an_opencv_that_cannot_be_imported_is_a_typed_error(only, monkeypatch, use):
+    only(opencv_python="5.0.0.93", opencv_python_headless="5.0.0.93")
+    stub_face_alignment(monkeypatch, [])
+    monkeypatch.setattr("htnet.preprocess.landmarks.yunet.YUNET_SHA256", {"x": _hash_of_this_file()})
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(OpenCVError, match=r"cannot be imported .*opencv-python 5\.0\.0\.93.*pip uninstall --yes"):
+        use()
+
+
+def test_an_opencv_with_parts_missing_is_a_typed_error(only, monkeypatch):
+    only(opencv_contrib_python="4.5.1.48")
+    monkeypatch.setitem(sys.modules, "cv2", types.SimpleNamespace(__version__="4.5.1"))
+    with pytest.raises(
+        OpenCVError, match=r"version 4\.5\.1\) lacks FaceDetectorYN\. .*uninstall --yes opencv-contrib-python, then"
+    ):
+        load_opencv("FaceDetectorYN")
+
+
+def test_without_any_build_there_is_nothing_to_remove(only, monkeypatch):
+    only()
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(
+        OpenCVError, match=r"no OpenCV distribution\. .*too: pip install 'opencv-python-headless>=4\.8'$"
+    ):
+        warn_of_collision("Anything")
+
+
+def _hash_of_this_file():
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
