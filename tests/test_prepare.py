@@ -2,27 +2,38 @@
 
 import dataclasses
 import json
+import os
+import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from htnet import Predictor
 from htnet.data import Manifest, open_data
-from htnet.errors import FrameError, LandmarkError, ManifestError
+from htnet.errors import FrameError, InputError, LandmarkError, ManifestError, RunError, WeightsError
+from htnet.jobs import locked
+from htnet.prepare import Report, prepared_spec, read_report, resolve_spec
 from htnet.prepare import prepare as run
-from htnet.prepare import prepared_spec, resolve_spec
-from htnet.preprocess import TemplateLandmarks
+from htnet.preprocess import PrecomputedLandmarks, TemplateLandmarks, YuNetLandmarker, read_frame
 from htnet.training import load_flow_set
 from htnet.types import PreprocessSpec
 from tests.support.pairs import POINTS, QUICK, pair_manifest, tiny_model
+from tests.support.paths import SHARED, needs_shared
 
+YUNET = SHARED / "models" / "face_detection_yunet_2026may.onnx"
 TEMPLATE = TemplateLandmarks()
 
 
 @pytest.fixture
 def frames(tmp_path):
     return pair_manifest(tmp_path / "frames", 4)
+
+
+def contents(folder):
+    return {k: content for k, (content, _) in state(folder).items() if k.suffix != ".json" or k.name != "report.json"}
 
 
 def state(folder):
@@ -39,7 +50,9 @@ def test_prepared_folder_is_a_data_set(frames, tmp_path):
     assert [(s.sample, s.dataset, s.subject, s.label) for s in opened] == kept
     assert all(s.onset is None and s.apex is None for s in opened)
     assert prepared_spec(out) == QUICK
-    assert sorted(p.name for p in out.iterdir()) == ["flow", "landmarks", "manifest.csv", "preprocess.json"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        *(".lock", "flow", "keys", "landmarks", "manifest.csv", "preprocess.json", "report.json")
+    ]
 
 
 @pytest.mark.parametrize("region_points", ["template", "landmarks"])
@@ -63,25 +76,148 @@ def test_prediction_from_prepared_flow_is_that_from_frames(frames, tmp_path, reg
     assert np.array_equal(flows.inputs().numpy(), np.stack([expected[s.sample].input.image for s in made]))
 
 
-def test_second_call_goes_on(frames, tmp_path):
-    out = tmp_path / "out"
-    run(frames, out, QUICK, TEMPLATE)
-    whole = state(out)
-    flow, points = out / "flow" / "s1.png", out / "landmarks" / "s2.json"
-    flow.unlink()
-    points.unlink()
-    asked = []
+class Asked:
+    """The template, and a list of the samples it was asked for."""
 
-    def landmarker(frame, sample=""):
-        asked.append(sample)
+    def __init__(self):
+        self._samples = []
+
+    def __call__(self, frame, sample=""):
+        self._samples.append(sample)
         return TEMPLATE(frame, sample)
 
+    def answers(self):
+        asked, self._samples = self._samples, []
+        return asked
+
+
+def test_second_call_goes_on(frames, tmp_path):
+    out, landmarker = tmp_path / "out", Asked()
     run(frames, out, QUICK, landmarker)
-    assert asked == ["s1", "s2"], "only what is missing is made again"
-    again = state(out)
-    assert {k: v[0] for k, v in again.items()} == {k: v[0] for k, v in whole.items()}
-    untouched = {out / "flow" / f"s{i}.png" for i in (0, 3)}
-    assert all(again[f.relative_to(out)] == whole[f.relative_to(out)] for f in untouched)
+    assert landmarker.answers() == ["s0", "s1", "s2", "s3"]
+    whole = state(out)
+    (out / "flow" / "s1.png").unlink()
+    (out / "landmarks" / "s2.json").unlink()
+    (out / "manifest.csv").unlink()
+    run(frames, out, QUICK, Asked())
+    assert {k: v[0] for k, v in state(out).items()} == {k: v[0] for k, v in whole.items()}
+    untouched = [k for k in whole if k.stem in ("s0", "s3")]
+    assert len(untouched) == 6
+    assert all(state(out)[k] == whole[k] for k in untouched), "only what is missing is made again"
+    run(frames, out, QUICK, landmarker)
+    assert landmarker.answers() == []
+
+
+def change_onset(frames, out, sample):
+    frame = cv2.imread(str(sample.onset))
+    cv2.imwrite(str(sample.onset), cv2.flip(frame, 1))
+
+
+def change_apex(frames, out, sample):
+    sample.apex.write_bytes(sample.onset.read_bytes())
+
+
+def swap_frames(frames, out, sample):
+    onset, apex = sample.onset.read_bytes(), sample.apex.read_bytes()
+    sample.onset.write_bytes(apex)
+    sample.apex.write_bytes(onset)
+
+
+def damage_flow(frames, out, sample):
+    path = out / "flow" / f"{sample.sample}.png"
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def change_landmarks(frames, out, sample):
+    (out / "landmarks" / f"{sample.sample}.json").write_text("[[1, 2], [3, 4], [5, 6], [7, 8], [9, 9]]")
+
+
+def empty_key(frames, out, sample):
+    (out / "keys" / f"{sample.sample}.json").write_text("")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change_onset, change_apex, swap_frames, damage_flow, change_landmarks, empty_key],
+    ids=lambda f: f.__name__,
+)
+def test_what_changed_is_made_again_and_nothing_else(frames, tmp_path, change):
+    out, landmarker = tmp_path / "out", Asked()
+    run(frames, out, QUICK, landmarker)
+    landmarker.answers()
+    change(frames, out, frames.samples[2])
+    run(frames, out, QUICK, landmarker)
+    assert landmarker.answers() == ["s2"]
+    run(frames, tmp_path / "fresh", QUICK, Asked())
+    assert contents(out) == contents(tmp_path / "fresh")
+
+
+def test_a_copied_data_set_is_not_prepared_again(frames, tmp_path):
+    out, landmarker = tmp_path / "out", Asked()
+    run(frames, out, QUICK, landmarker)
+    landmarker.answers()
+    for file in (tmp_path / "frames").iterdir():
+        os.utime(file, (0, 0))
+    shutil.move(tmp_path / "frames", tmp_path / "moved")
+    run(open_data(tmp_path / "moved"), out, QUICK, landmarker)
+    assert landmarker.answers() == []
+
+
+def test_other_points_are_not_mixed_in(frames, tmp_path, monkeypatch):
+    """What finds the points, its settings, the files it reads, and the version of htnet all count."""
+    out, points = tmp_path / "out", tmp_path / "points.json"
+    points.write_text(json.dumps(POINTS.tolist()))
+    run(frames, out, QUICK, TEMPLATE)
+
+    class Versioned:
+        def __init__(self, version):
+            self._version = version
+
+        def identity(self):
+            return {"version": self._version}
+
+        def __call__(self, frame, sample=""):
+            return TEMPLATE(frame, sample)
+
+    def remade(landmarker):
+        before = state(out)
+        run(frames, out, QUICK, landmarker)
+        after = state(out)
+        return {k.stem for k in before if k.parent.name == "keys" and after[k][1] != before[k][1]}
+
+    everything = {s.sample for s in frames}
+    assert remade(TemplateLandmarks()) == set()
+    assert remade("template") == set()
+    shifted = TemplateLandmarks([[x + 1, y] for x, y in TEMPLATE.template.tolist()])
+    assert remade(shifted) == everything
+    assert remade(str(points)) == everything
+    assert remade(PrecomputedLandmarks(points)) == set()
+    points.write_text(json.dumps((POINTS + 2).tolist()))
+    assert remade(str(points)) == everything
+    assert remade(PrecomputedLandmarks(points, scale=1.01)) == everything
+    assert remade(Versioned(1)) == everything
+    assert remade(Versioned(1)) == set()
+    assert remade(Versioned(2)) == everything
+    monkeypatch.setattr("htnet.prepare.keys.__version__", "99")
+    assert remade(Versioned(2)) == everything
+
+
+def test_a_samples_own_landmarks_count(frames, tmp_path):
+    files = []
+    for i in range(4):
+        files.append(tmp_path / f"{i}.json")
+        files[-1].write_text(json.dumps(np.add(POINTS, [[0, 0], [i, 0], [0, 0], [0, 0], [0, 0]]).tolist()))
+    frames = dataclasses.replace(
+        frames, samples=tuple(dataclasses.replace(s, landmarks=f) for s, f in zip(frames, files, strict=True))
+    )
+    out = tmp_path / "out"
+    run(frames, out, QUICK, TEMPLATE)
+    before = state(out)
+    files[1].write_text(json.dumps(np.add(POINTS, [[0, 0], [0, 0], [0, 0], [0, 2], [0, 0]]).tolist()))
+    run(frames, out, QUICK, "yunet:nowhere.onnx")  # nobody is asked for points, so it does not matter who would be
+    changed = {k for k, v in state(out).items() if v[0] != before[k][0]}
+    assert {k.stem for k in changed} == {"s1"}
+    assert {k.parts[0] for k in changed} == {"flow", "landmarks", "keys"}
 
 
 def test_interrupted_call_leaves_nothing_half(frames, tmp_path):
@@ -89,14 +225,17 @@ def test_interrupted_call_leaves_nothing_half(frames, tmp_path):
 
     def stop(samples):
         for i, sample in enumerate(samples):
-            if i == 2:
+            if i == 1:
                 raise KeyboardInterrupt
             yield sample
 
     with pytest.raises(KeyboardInterrupt):
         run(frames, out, QUICK, TEMPLATE, progress=stop)
     assert sorted(p.name for p in (out / "flow").iterdir()) == ["s0.png", "s1.png"]
+    assert not (out / "manifest.csv").exists()
+    (out / "flow" / ".s2.png.tmp").write_bytes(b"of a killed run")
     assert len(run(frames, out, QUICK, TEMPLATE)) == 4
+    assert not list(out.rglob("*.tmp"))
 
 
 def test_flow_of_another_kind_is_not_mixed_in(frames, tmp_path):
@@ -122,6 +261,7 @@ def test_bad_samples_raise_or_are_left_out(frames, tmp_path):
     assert [s.sample for s in made] == ["s0", "s2", "s3"]
     assert [s for s, _ in failed] == ["s1"]
     assert "1_apex.png" in failed[0][1]
+    assert read_report(tmp_path / "b").failed == dict(failed)
     with pytest.raises(LandmarkError, match=r"Sample 's0': No landmarks"):
         run(frames, tmp_path / "c", QUICK)
     flow_only = dataclasses.replace(made.samples[0], landmarks=None)
@@ -147,7 +287,9 @@ def test_odd_names_are_kept(frames, tmp_path):
 
 
 def test_weights_say_how_their_input_was_really_made(frames, tmp_path):
-    baked = dataclasses.replace(QUICK, resize="area", flow_parameters=(("preset", 1.0),), layout="whole")
+    baked = dataclasses.replace(
+        QUICK, resize="area", flow_parameters=(("preset", 1.0),), head_motion="eyes", layout="whole"
+    )
     run(frames, tmp_path / "out", baked, TEMPLATE)
     wanted = PreprocessSpec(layout="reference", region_points="landmarks")
     for data in (tmp_path / "out", tmp_path / "out" / "manifest.csv"):
@@ -158,6 +300,157 @@ def test_weights_say_how_their_input_was_really_made(frames, tmp_path):
             64,
             "area",
         )
-        assert (found.layout, found.region_points) == ("reference", "landmarks")
+        assert (found.layout, found.region_points, found.head_motion) == ("reference", "landmarks", "eyes")
     assert resolve_spec(tmp_path / "frames", wanted) == wanted
     assert prepared_spec(tmp_path / "frames") is None
+
+
+def test_report(frames, tmp_path):
+    frames.samples[3].onset.write_bytes(b"")
+    read = dataclasses.replace(
+        frames,
+        source="list.xlsx",
+        skipped=("m1", "m2"),
+        missing_files=("a/1.jpg", "a/2.jpg", "b/2.jpg"),
+        excluded=(("x1", "others"), ("x2", "fear"), ("x3", "others")),
+        middle_apex=("s1", "s3"),
+    )
+    made = run(read, tmp_path / "out", QUICK, TEMPLATE, on_error=lambda s, e: None)
+    report = read_report(tmp_path / "out")
+    message = report.failed["s3"]
+    assert "3_onset.png" in message
+    assert report == Report(
+        source="list.xlsx",
+        prepared=3,
+        classes={"negative": 1, "positive": 1, "surprise": 1},
+        subjects=3,
+        excluded={"fear": ("x2",), "others": ("x1", "x3")},
+        missing=("m1", "m2"),
+        missing_files=("a/1.jpg", "a/2.jpg", "b/2.jpg"),
+        failed={"s3": message},
+        middle_apex=("s1",),
+    )
+    assert report.left_out == 6
+    assert len(made) == 3
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (found["prepared"], found["left_out"]) == (3, 6)
+    assert found["excluded"]["labels"]["others"] == {"count": 2, "samples": ["x1", "x3"]}
+    assert [found[name]["count"] for name in ("excluded", "missing", "failed")] == [3, 2, 1]
+    text = report.notes()
+    assert "label in no class: fear 1, others 2" in text
+    assert "files missing: 2 samples\n    m1\n    m2\n    a/1.jpg\n    a/2.jpg\n    b/2.jpg\n" in text
+    assert f"failed: 1 sample\n    {message}" in text
+    assert "no apex annotated, middle frame taken: 1 sample" in text
+    many = dataclasses.replace(report, failed={f"s{i}": f"message {i}" for i in range(23)}).notes()
+    assert "message 19" in many
+    assert "message 20" not in many
+    assert "and 3 more" in many
+
+
+def test_damaged_report(tmp_path):
+    with pytest.raises(ManifestError, match=r"report.json cannot be read"):
+        read_report(tmp_path)
+    for text in ("{", "[]", '{"source": "x"}'):
+        (tmp_path / "report.json").write_text(text)
+        with pytest.raises(ManifestError, match=r"report.json cannot be read.*Prepare the data again"):
+            read_report(tmp_path)
+
+
+def test_nothing_prepared_is_an_error_and_overwrites_no_manifest(frames, tmp_path):
+    out = tmp_path / "out"
+    run(frames, out, QUICK, TEMPLATE)
+    before = (out / "manifest.csv").read_bytes()
+    for sample in frames:
+        sample.apex.unlink()
+    with pytest.raises(ManifestError, match=r"(?s)no sample could be prepared, 4 left out.*0_apex.png does not exist"):
+        run(frames, out, QUICK, TEMPLATE, on_error=lambda s, e: None)
+    assert (out / "manifest.csv").read_bytes() == before
+    assert set(read_report(out).failed) == {"s0", "s1", "s2", "s3"}
+
+
+def test_what_hits_every_sample_ends_the_call(frames, tmp_path):
+    with pytest.raises(WeightsError, match="nowhere.onnx cannot be read"):
+        run(frames, tmp_path / "a", QUICK, "yunet:nowhere.onnx", on_error=lambda s, e: pytest.fail("not a sample's"))
+    wrong = dataclasses.replace(QUICK, flow_parameters=(("presett", 1),))
+    with pytest.raises(InputError, match="presett"):
+        run(frames, tmp_path / "b", wrong, TEMPLATE, on_error=lambda s, e: pytest.fail("not a sample's"))
+    with pytest.raises(InputError, match="Unknown landmarks: 'yunett'"):
+        run(frames, tmp_path / "c", QUICK, "yunett")
+
+
+def test_only_one_works_in_a_folder(frames, tmp_path):
+    with locked(tmp_path / "out"), pytest.raises(RunError, match=r"Another process is running in .*out"):
+        run(frames, tmp_path / "out", QUICK, TEMPLATE)
+
+
+class Dying:
+    """Ends its process, as the system does when memory is short."""
+
+    def __call__(self, frame, sample=""):
+        if sample == "s3":
+            os._exit(9)
+        return TEMPLATE(frame, sample)
+
+
+class TestJobs:
+    def test_same_bytes_and_errors(self, tmp_path):
+        frames = pair_manifest(tmp_path / "frames", 7)
+        frames.samples[4].apex.write_bytes(b"no image")
+        frames.samples[1].onset.write_bytes(frames.samples[0].onset.read_bytes()[:200])
+        spec = PreprocessSpec(face_size=112)
+        threads = torch.get_num_threads(), cv2.getNumThreads()
+        torch.set_num_threads(2)
+        failed = {1: {}, 3: {}}
+        try:
+            for jobs, told in failed.items():
+                made = run(
+                    frames,
+                    tmp_path / str(jobs),
+                    spec,
+                    "template",
+                    jobs=jobs,
+                    on_error=lambda s, e, told=told: told.update({s.sample: e}),
+                )
+                assert [s.sample for s in made] == ["s0", "s2", "s3", "s5", "s6"]
+                assert all(type(e) is FrameError for e in told.values())
+            assert (torch.get_num_threads(), cv2.getNumThreads()) == (2, threads[1])
+        finally:
+            torch.set_num_threads(threads[0])
+        assert {k: str(e) for k, e in failed[1].items()} == {k: str(e) for k, e in failed[3].items()}
+        assert str(failed[3]["s1"]).startswith("Sample 's1': ")
+        whole = {k: v[0] for k, v in state(tmp_path / "1").items()}
+        assert whole == {k: v[0] for k, v in state(tmp_path / "3").items()}
+        assert list(json.loads(whole[Path("report.json")])["failed"]["samples"]) == ["s1", "s4"]
+
+    def test_first_error_ends_the_call(self, frames, tmp_path):
+        frames.samples[0].apex.write_bytes(b"no image")
+        with pytest.raises(FrameError, match=r"Sample 's0': .*0_apex.png"):
+            run(frames, tmp_path / "out", QUICK, "template", jobs=2)
+
+    def test_a_killed_process_is_told(self, frames, tmp_path):
+        with pytest.raises(RunError, match=r"ended without an answer.*killed"):
+            run(frames, tmp_path / "out", QUICK, Dying(), jobs=2)
+        assert len(run(frames, tmp_path / "out", QUICK, TEMPLATE)) == 4
+
+    def test_a_landmarker_that_cannot_travel(self, frames, tmp_path):
+        def local(frame, sample=""):
+            return TEMPLATE(frame, sample)
+
+        with pytest.raises(InputError, match=r"cannot be sent to other processes.*jobs=1"):
+            run(frames, tmp_path / "out", QUICK, local, jobs=2)
+        assert len(run(frames, tmp_path / "out", QUICK, local)) == 4
+
+    @needs_shared
+    def test_a_detector_in_use_can_travel(self, tmp_path):
+        frames = pair_manifest(tmp_path / "frames", 3)
+        detector = YuNetLandmarker(YUNET)
+        detector(read_frame(frames.samples[0].onset))
+        for jobs in (1, 2):
+            run(frames, tmp_path / str(jobs), QUICK, detector, jobs=jobs)
+        assert state(tmp_path / "1").keys() == state(tmp_path / "2").keys()
+        found = [{k: v[0] for k, v in state(tmp_path / n).items()} for n in ("1", "2")]
+        assert found[0] == found[1]
+
+    def test_impossible_number(self, frames, tmp_path):
+        with pytest.raises(InputError, match="jobs is 0"):
+            run(frames, tmp_path / "out", QUICK, TEMPLATE, jobs=0)

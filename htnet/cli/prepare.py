@@ -3,49 +3,159 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from htnet.cli.options import AddCommand, progress_bar
-from htnet.errors import HtnetError
+from htnet.types import FLOW_METHODS, HEAD_MOTIONS
+
+if TYPE_CHECKING:
+    from htnet.data import Manifest
+
+#: Sets with an official layout, `htnet.data.DATASETS`, by their full names.
+TITLES = {
+    "casme2": "CASME II",
+    "samm": "SAMM",
+    "smic": "SMIC",
+    "casme3": "CAS(ME)^3 part A",
+    "mmew": "MMEW",
+    "4dme": "4DME",
+}
+#: The sets that the composite is made of.
+PARTS = ("casme2", "samm", "smic")
+#: What to do instead of giving an option that does not fit.
+_INSTEAD = {
+    "--root": "give --casme2, --samm and --smic",
+    "--annotation": "composite takes --casme2-annotation, --samm-annotation and --smic-annotation, a manifest none",
+    "--classes": "the composite has three classes, a manifest the labels written in it",
+    "--no-apex": "a manifest names its apex frames",
+    "--label": "it is for casme3; other data sets take --classes 3 or --classes own",
+    "--keep": "it is for composite",
+    **{f"--{name}": "it is for composite; give --root" for name in PARTS},
+    **{f"--{name}-annotation": "it is for composite; data sets take --annotation" for name in PARTS},
+}
 
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
     command = add("prepare", _prepare, "compute the flow images of a data set once")
-    command.add_argument("kind", choices=["casme3", "manifest"], help="layout of the data set")
-    command.add_argument("--root", required=True, help="folder of the images, or the manifest CSV")
-    command.add_argument("--annotation", help="annotation CSV (default: the one found in ROOT)")
-    command.add_argument("--label", default="label_for_3", choices=["label_for_3", "label_for_7"])
-    command.add_argument("--out", required=True, help="folder for flow, landmarks and manifest")
-    command.add_argument("--landmarks", default="yunet", help="see predict --landmarks (default: %(default)s)")
-    command.add_argument("--flow", choices=["tvl1", "farneback", "dis"], default="tvl1")
-    command.add_argument("--skip-errors", action="store_true", help="list missing and bad samples and go on")
+    kinds = command.add_subparsers(dest="kind", required=True, metavar="SET")
+
+    def add_kind(name: str, text: str) -> argparse.ArgumentParser:
+        return kinds.add_parser(name, help=text, description=f"Compute flow images: {text}.", allow_abbrev=False)
+
+    for name, title in TITLES.items():
+        kind = add_kind(name, f"{title} in its official layout")
+        kind.add_argument("--root", required=True, help="folder of the data set")
+        kind.add_argument("--annotation", help="annotation sheet, .xlsx or .csv (default: the one found in ROOT)")
+        labels = kind.add_mutually_exclusive_group()
+        labels.add_argument("--classes", choices=["3", "own"], help="the 3 of MEGC 2019, or the set's own (default: 3)")
+        if name == "casme3":
+            labels.add_argument(
+                "--label", choices=["label_for_3", "label_for_7"], help="column of the annotation *edited.csv"
+            )
+        _add_apex(kind)
+        _add_common(
+            kind, "--root", "--annotation", "--classes", "--no-apex", *(["--label"] if name == "casme3" else [])
+        )
+
+    kind = add_kind("composite", "CASME II, SAMM and SMIC as one set, 3 classes (MEGC 2019)")
+    for name in PARTS:
+        kind.add_argument(f"--{name}", required=True, metavar="DIR", help=f"folder of {TITLES[name]}")
+    for name in PARTS:
+        kind.add_argument(f"--{name}-annotation", metavar="FILE", help="its annotation sheet, if not in its folder")
+    kind.add_argument(
+        "--keep", metavar="FILE", help="CSV that names the samples (default: the 442 of the published list)"
+    )
+    _add_apex(kind)
+    _add_common(kind, "--keep", "--no-apex", *(f"--{name}{end}" for name in PARTS for end in ("", "-annotation")))
+
+    kind = add_kind("manifest", "your own frames, listed in a manifest")
+    kind.add_argument("--root", required=True, help="manifest CSV, or a folder that holds one")
+    _add_common(kind, "--root")
+
+
+def _add_apex(kind: argparse.ArgumentParser) -> None:
+    text = "for samples without annotated apex: take the middle frame, or leave them out (default: %(default)s)"
+    kind.add_argument("--no-apex", choices=["middle", "exclude"], default="middle", help=text)
+
+
+def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
+    """Add what all kinds take, and refuse by name what fits other kinds only."""
+    kind.add_argument("--out", required=True, help="folder for flow, landmarks, manifest and report")
+    kind.add_argument("--landmarks", default="yunet", help="see predict --landmarks (default: %(default)s)")
+    kind.add_argument("--flow", choices=FLOW_METHODS, default="tvl1", help="flow method (default: %(default)s)")
+    kind.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose motion is subtracted")
+    kind.add_argument("--jobs", type=int, help="processes (default: one a core, at most 8)")
+    kind.add_argument(
+        "--skip-errors",
+        action="store_true",
+        help="manifest: list missing and bad samples and go on; data sets always do",
+    )
+    for option in _INSTEAD:
+        if option not in fitting:
+            kind.add_argument(option, action=_Misfit)
+
+
+class _Misfit(argparse.Action):
+    """An option of another kind: refused by name, with what to give instead."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(
+            option_strings, argparse.SUPPRESS, nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        parser.error(f"{option} does not fit here: {_INSTEAD[str(option)]}")
 
 
 def _prepare(args: argparse.Namespace) -> None:
-    from htnet.data import open_data, read_casme3
-    from htnet.prepare import prepare
-    from htnet.preprocess import make_landmarker
+    from htnet.prepare import REPORT_FILE, prepare, read_report
     from htnet.types import PreprocessSpec
 
-    if args.kind == "casme3":
-        missing = "skip" if args.skip_errors else "raise"
-        manifest = read_casme3(args.annotation, args.root, label=args.label, missing=missing)
-    else:
-        manifest = open_data(args.root, check_files=not args.skip_errors)
-    failed: list[str] = [f"{name}: files missing" for name in manifest.skipped]
-
-    def note(sample: Any, error: HtnetError) -> None:
-        failed.append(str(error))
-
-    done = prepare(
+    manifest = _read(args)
+    prepare(
         manifest,
         args.out,
-        PreprocessSpec(flow=args.flow),
-        make_landmarker(args.landmarks),
-        on_error=note if args.skip_errors else None,
-        progress=lambda s: progress_bar(s, "preparing"),
+        PreprocessSpec(flow=args.flow, head_motion=args.head_motion),
+        args.landmarks,
+        jobs=args.jobs,
+        # The report holds what went wrong.
+        on_error=None if args.kind == "manifest" and not args.skip_errors else lambda sample, error: None,
+        progress=lambda samples: progress_bar(samples, "preparing", total=len(manifest)),
     )
-    print(f"{len(done)} samples prepared in {args.out}, {len(failed)} left out")
-    for line in failed:
-        print(f"  {line}")
+    report = read_report(args.out)
+    samples = f"{report.prepared} sample{'s' if report.prepared != 1 else ''}"
+    print(f"{samples} prepared in {args.out}, {report.left_out} left out")
+    counts = ", ".join(f"{name} {count}" for name, count in report.classes.items())
+    print(f"  {counts}; {report.subjects} subjects")
+    if notes := report.notes():
+        print(notes)
+    print(f"  report: {Path(args.out) / REPORT_FILE}")
+
+
+def _read(args: argparse.Namespace) -> Manifest:
+    from htnet.data import merge_composite, open_data, read_casme3, read_dataset
+
+    if args.kind == "manifest":
+        return open_data(args.root, check_files=not args.skip_errors)
+    if args.kind == "composite":
+        options = vars(args)
+        casme2, samm, smic = (
+            read_dataset(
+                name, options[name], annotation=options[f"{name}_annotation"], missing="skip", no_apex=args.no_apex
+            )
+            for name in PARTS
+        )
+        return merge_composite(casme2, samm, smic, keep=args.keep)
+    if args.kind == "casme3" and args.label is not None:
+        return read_casme3(args.annotation, args.root, label=args.label, missing="skip")
+    return read_dataset(
+        args.kind,
+        args.root,
+        annotation=args.annotation,
+        classes=args.classes or "3",
+        missing="skip",
+        no_apex=args.no_apex,
+    )

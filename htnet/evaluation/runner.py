@@ -10,10 +10,10 @@ from typing import Any
 from htnet import __version__
 from htnet.data import Manifest, leave_one_subject_out, open_data
 from htnet.errors import InputError
-from htnet.evaluation.engines import choose_jobs, run_tasks
 from htnet.evaluation.protocols import FoldJob, check_protocols, run_fold
 from htnet.evaluation.report import LosoResult, collect, summarize, write_results
 from htnet.evaluation.store import RunStore
+from htnet.jobs import choose_jobs, run_tasks
 from htnet.models import create_model, get_entry
 from htnet.preprocess import Landmarker
 from htnet.training import Recipe, get_recipe, load_flow_set
@@ -106,7 +106,7 @@ def loso(
         jobs = choose_jobs(jobs, len(tasks), device)
         total = len(folds) * len(seeds)
         with tqdm(total=total, initial=total - len(tasks), desc="folds", disable=not progress) as bar:
-            for fold, seed in run_tasks(run_fold, job, tasks, jobs):
+            for (fold, seed), _ in run_tasks(run_fold, job, tasks, jobs):
                 bar.set_postfix_str(f"{fold.name}, seed {seed}")
                 bar.update()
         samples = collect(store, manifest, folds, seeds, protocols)

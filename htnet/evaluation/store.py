@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.errors import RunError
+from htnet.jobs import locked
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -58,18 +59,8 @@ class RunStore:
         Raises:
             RunError: another process works in it.
         """
-        # The lock is the operating system's: a killed process leaves none behind.
-        from filelock import Timeout
-        from huggingface_hub.utils import WeakFileLock
-
-        self.root.mkdir(parents=True, exist_ok=True)
-        try:
-            with WeakFileLock(self.root / ".lock", timeout=2.0):
-                yield
-        except Timeout as error:
-            raise RunError(
-                f"Another process is running in {self.root}. Wait for it, or choose another --out."
-            ) from error
+        with locked(self.root):
+            yield
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Start the run, or take up one with the same settings.

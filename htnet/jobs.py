@@ -1,0 +1,120 @@
+"""Long work: many independent tasks in this process or in several, alone in a folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from htnet.errors import InputError, RunError
+
+Result = TypeVar("Result")
+_SHARED: Any = None
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder, which is made if need be.
+
+    Raises:
+        RunError: another process works in it.
+    """
+    # The lock is the operating system's: a killed process leaves none behind.
+    from filelock import Timeout
+    from huggingface_hub.utils import WeakFileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with WeakFileLock(folder / ".lock", timeout=2.0):
+            yield
+    except Timeout as error:
+        raise RunError(f"Another process is running in {folder}. Wait for it, or choose another --out.") from error
+
+
+def choose_jobs(jobs: int | None, tasks: int, device: str = "cpu") -> int:
+    """Number of processes: as asked, else one a core on the CPU (at most 8), one on a GPU.
+
+    Raises:
+        InputError: fewer than one was asked for.
+    """
+    if jobs is not None and jobs < 1:
+        raise InputError(f"jobs is {jobs}; give 1 or more.")
+    wanted = jobs if jobs is not None else (min(cores(), 8) if device == "cpu" else 1)
+    return max(1, min(wanted, tasks))
+
+
+def _start_worker(shared: Any, threads: int, parent: int) -> None:
+    global _SHARED
+    _SHARED = shared
+    torch.set_num_threads(threads)
+    # Ctrl-C reaches the workers too: they end without a word, the parent speaks.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    """End this worker when its parent was killed, so that a resumed run never meets an old worker."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _call(function: Callable[..., Result], args: tuple[Any, ...]) -> Result:
+    return function(_SHARED, *args)
+
+
+def run_tasks(
+    function: Callable[..., Result], shared: Any, tasks: Sequence[tuple[Any, ...]], jobs: int
+) -> Iterator[tuple[tuple[Any, ...], Result]]:
+    """Call ``function(shared, *task)`` for each task and yield the answers as they come.
+
+    Args:
+        function: a module-level function.
+        shared: its first argument, sent to each process once.
+        tasks: the other arguments.
+        jobs: number of processes; 1 runs everything here.
+
+    Yields:
+        Each task, when it has ended, and what the function returned.
+
+    Raises:
+        RunError: a process ended without an answer.
+    """
+    threads = max(1, cores() // jobs)
+    if jobs == 1:
+        for task in tasks:
+            yield task, function(shared, *task)
+        return
+    # spawn, not fork: a forked child inherits the state of PyTorch's thread pools and can hang.
+    pool = ProcessPoolExecutor(
+        jobs, get_context("spawn"), initializer=_start_worker, initargs=(shared, threads, os.getpid())
+    )
+    with pool:
+        try:
+            running: dict[Future[Result], tuple[Any, ...]] = {pool.submit(_call, function, t): t for t in tasks}
+            while running:
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield running.pop(future), future.result()
+        except BrokenProcessPool as error:
+            raise RunError(
+                "A process ended without an answer: it was killed (short of memory?), or the calling script is not "
+                'guarded by `if __name__ == "__main__":`. Run the same again, with fewer jobs if memory is short.'
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

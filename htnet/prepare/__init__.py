@@ -1,0 +1,17 @@
+"""Computing the flow images of a whole data set once, into a folder that training reads."""
+
+from htnet.prepare.report import REPORT_FILE, Report, read_report
+from htnet.prepare.run import prepare
+from htnet.prepare.spec import SPEC_FILE, prepared_spec, resolve_spec
+from htnet.prepare.store import MANIFEST_FILE
+
+__all__ = [
+    "MANIFEST_FILE",
+    "REPORT_FILE",
+    "SPEC_FILE",
+    "Report",
+    "prepare",
+    "prepared_spec",
+    "read_report",
+    "resolve_spec",
+]

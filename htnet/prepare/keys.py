@@ -1,0 +1,69 @@
+"""What a prepared sample was made from, in one number that changes when any of it changes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htnet import __version__
+from htnet.data import Sample
+from htnet.prepare.spec import baked_fields
+from htnet.types import PreprocessSpec
+
+
+def sha256(content: bytes) -> str:
+    """Hash of some bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def source_key(sample: Sample, spec: PreprocessSpec, landmarker: Any) -> str | None:
+    """Hash of all that a sample's flow image and points depend on; None if a file cannot be read.
+
+    That is the content of both frames and of the sample's landmarks file or else the landmarker's settings,
+    the sample's name (points are looked up by it), the spec and the version of htnet. Contents, not times: a data
+    set that was copied or moved is not prepared again.
+
+    Args:
+        sample: the sample.
+        spec: how flow is made.
+        landmarker: what `describe` says of that which finds the points of samples without landmarks file.
+    """
+    try:
+        made_from = {
+            "htnet": __version__,
+            "spec": baked_fields(spec),
+            "sample": sample.sample,
+            "frames": [None if p is None else sha256(p.read_bytes()) for p in (sample.onset, sample.apex)],
+            "points": describe(sample.landmarks) if sample.landmarks is not None else landmarker,
+        }
+    except OSError:
+        return None
+    return sha256(json.dumps(made_from, sort_keys=True).encode())
+
+
+def describe(thing: Any) -> Any:
+    """JSON-ready form of a landmarker: what its ``identity`` says, or its type and public settings.
+
+    For files that settings name, their content counts.
+    """
+    if thing is None or isinstance(thing, (bool, int, float)):
+        return thing
+    if isinstance(thing, (str, os.PathLike)):
+        return {"sha256": sha256(Path(thing).read_bytes())} if os.path.isfile(thing) else str(thing)
+    if isinstance(thing, (list, tuple)):
+        return [describe(item) for item in thing]
+    if isinstance(thing, Mapping):
+        return [[describe(name), describe(value)] for name, value in thing.items()]
+    if isinstance(thing, np.ndarray):
+        return thing.tolist()
+    if callable(identity := getattr(thing, "identity", None)):
+        return describe(identity())
+    kind = thing if hasattr(thing, "__qualname__") else type(thing)
+    settings = {name: describe(value) for name, value in getattr(thing, "__dict__", {}).items() if name[:1] != "_"}
+    return [f"{kind.__module__}.{kind.__qualname__}", settings]

@@ -1,0 +1,135 @@
+"""What became of the samples of a data set: prepared, or left out and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from htnet.data import Manifest
+from htnet.errors import ManifestError
+
+REPORT_FILE = "report.json"
+#: How many names a printed summary lists before it refers to the file.
+_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of the samples of a data set.
+
+    Attributes:
+        source: where the samples were read from.
+        prepared: number of prepared samples.
+        classes: class name to number of prepared samples.
+        subjects: number of people in them.
+        excluded: original label to the samples left out because no class takes it.
+        missing: samples left out because their files are missing.
+        missing_files: those files, as far as the reader named them.
+        failed: sample to message, for samples that could not be prepared (no face, a damaged file, ...).
+        middle_apex: samples, not left out, whose apex is not annotated: the middle of the clip was taken.
+    """
+
+    source: str
+    prepared: int
+    classes: Mapping[str, int]
+    subjects: int
+    excluded: Mapping[str, Sequence[str]]
+    missing: Sequence[str]
+    missing_files: Sequence[str]
+    failed: Mapping[str, str]
+    middle_apex: Sequence[str]
+
+    @classmethod
+    def of(cls, manifest: Manifest, prepared: Manifest, failed: Mapping[str, str]) -> Report:
+        """The report on a manifest as it was read, and as it was prepared."""
+        excluded: dict[str, list[str]] = {}
+        for name, label in manifest.excluded:
+            excluded.setdefault(label, []).append(name)
+        counts = Counter(sample.label for sample in prepared)
+        return cls(
+            source=manifest.source,
+            prepared=len(prepared),
+            classes={name: counts[name] for name in prepared.classes},
+            subjects=len(prepared.subjects),
+            excluded=dict(sorted(excluded.items())),
+            missing=manifest.skipped,
+            missing_files=manifest.missing_files,
+            failed=failed,
+            middle_apex=tuple(name for name in manifest.middle_apex if name not in failed),
+        )
+
+    @property
+    def left_out(self) -> int:
+        """Number of samples that were not prepared."""
+        return sum(map(len, self.excluded.values())) + len(self.missing) + len(self.failed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form: counts before lists."""
+        return {
+            "source": self.source,
+            "prepared": self.prepared,
+            "classes": dict(self.classes),
+            "subjects": self.subjects,
+            "left_out": self.left_out,
+            "excluded": {
+                "count": sum(map(len, self.excluded.values())),
+                "labels": {k: {"count": len(v), "samples": list(v)} for k, v in self.excluded.items()},
+            },
+            "missing": {
+                "count": len(self.missing),
+                "samples": list(self.missing),
+                "files": list(self.missing_files),
+            },
+            "failed": {"count": len(self.failed), "samples": dict(self.failed)},
+            "middle_apex": {"count": len(self.middle_apex), "samples": list(self.middle_apex)},
+        }
+
+    def notes(self) -> str:
+        """What to know about the set, one line a fact and one a name: who was left out and why, which apexes are not
+        annotated; empty if there is nothing to say.
+        """
+        labels = ", ".join(f"{label} {len(names)}" for label, names in self.excluded.items())
+        lines = [f"  label in no class: {labels}"] if labels else []
+        for what, count, details in (
+            ("files missing", len(self.missing), _first(self.missing) + _first(self.missing_files)),
+            ("failed", len(self.failed), _first(list(self.failed.values()))),
+            ("no apex annotated, middle frame taken", len(self.middle_apex), []),
+        ):
+            if count:
+                lines.append(f"  {what}: {count} sample{'s' if count > 1 else ''}")
+                lines += [f"    {detail}" for detail in details]
+        return "\n".join(lines)
+
+
+def _first(names: Sequence[str]) -> list[str]:
+    more = len(names) - _LISTED
+    return [*names[:_LISTED], *([f"... and {more} more"] if more > 0 else [])]
+
+
+def read_report(folder: str | PathLike[str]) -> Report:
+    """The report in a prepared folder.
+
+    Raises:
+        ManifestError: there is none, or it is damaged.
+    """
+    path = Path(folder) / REPORT_FILE
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        return Report(
+            source=found["source"],
+            prepared=found["prepared"],
+            classes=found["classes"],
+            subjects=found["subjects"],
+            excluded={label: tuple(part["samples"]) for label, part in found["excluded"]["labels"].items()},
+            missing=tuple(found["missing"]["samples"]),
+            missing_files=tuple(found["missing"]["files"]),
+            failed=found["failed"]["samples"],
+            middle_apex=tuple(found["middle_apex"]["samples"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ManifestError(f"{path} cannot be read ({error!r}). Prepare the data again.") from error

@@ -1,0 +1,300 @@
+"""`htnet prepare` as a user types it: every kind of data set, what it refuses, and kills at random moments."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from htnet import cli
+from htnet.cli.prepare import TITLES
+from htnet.data import DATASETS, open_data, read_composite
+from tests.data import official
+from tests.data.test_composite import build
+from tests.support.pairs import face_pair, pair_manifest, save
+from tests.support.paths import COMPOSITE, needs_shared
+
+QUICKLY = ("--landmarks", "template", "--flow", "dis", "--jobs", "1")
+_CLASS = {"negative": 0, "positive": 1, "surprise": 2}
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*words):
+        status = cli.main(["prepare", *map(str, words)])
+        return (status, *capsys.readouterr())
+
+    return run
+
+
+def write_clip(folder, names, label=1):
+    """Three frames: onset, apex and the onset once more."""
+    onset, apex = face_pair(label)
+    for name, pixels in zip(names, (onset, apex, onset), strict=True):
+        save(folder / name, pixels)
+
+
+def write_sheet(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion"])
+        writer.writerows(rows)
+
+
+def write_casme2(root, rows=(("01", "EP02_01f", "happiness"), ("02", "EP03_04", "disgust"), ("02", "EP9", "others"))):
+    write_sheet(
+        root / "CASME2-coding-20140508.csv", [(subject, name, 46, 51, 60, label) for subject, name, label in rows]
+    )
+    for subject, name, _ in rows:
+        write_clip(root / f"sub{subject}" / name, ("reg_img46.jpg", "reg_img51.jpg", "reg_img60.jpg"))
+    return root
+
+
+def write_samm(root, rows=(("006", "006_1_2", "Anger"), ("007", "007_3_1", "Surprise"), ("007", "007_3_2", "Other"))):
+    write_sheet(
+        root / "SAMM_Micro_FACS_Codes_v2.csv", [(subject, name, 100, 105, 109, label) for subject, name, label in rows]
+    )
+    for subject, name, _ in rows:
+        write_clip(root / subject / name, [f"{subject}_{n:05d}.jpg" for n in (100, 105, 109)])
+    return root
+
+
+def write_smic(root):
+    for subject, clip, label in (("s1", "s1_ne_01", "negative"), ("s3", "s3_sur_02", "surprise")):
+        names = [f"reg_image{n:06d}.bmp" for n in (11, 12, 13)]
+        write_clip(root / "HS" / subject / "micro" / label / clip, names, _CLASS[label])
+    return root
+
+
+def labels(folder):
+    return {s.sample: s.label for s in open_data(folder)}
+
+
+def test_composite(run, tmp_path):
+    casme2 = write_casme2(tmp_path / "c2")
+    (casme2 / "sub02" / "EP03_04" / "reg_img51.jpg").unlink()
+    samm, smic = write_samm(tmp_path / "samm"), write_smic(tmp_path / "smic")
+    (samm / "SAMM_Micro_FACS_Codes_v2.csv").rename(tmp_path / "codes.csv")
+    (samm / "006" / "006_1_2" / "006_00105.jpg").write_bytes(b"no image")
+    out = tmp_path / "out"
+    words = ("composite", "--casme2", casme2, "--samm", samm, "--smic", smic, "--out", out, *QUICKLY)
+    status, _, err = run(*words)
+    assert status == 2
+    assert "annotation" in err
+    status, text, _ = run(*words, "--samm-annotation", tmp_path / "codes.csv")
+    assert status == 0
+    lines = text.splitlines()
+    assert lines[0] == f"4 samples prepared in {out}, 4 left out"
+    assert lines[1] == "  negative 1, positive 1, surprise 2; 4 subjects"
+    assert "  label in no class: Other 1, others 1" in lines
+    missing = lines.index("  files missing: 1 sample")
+    assert lines[missing + 1].strip() == "sub02_EP03_04"
+    assert lines[missing + 2].endswith("reg_img51.jpg")
+    assert lines[lines.index("  failed: 1 sample") + 1].startswith("    Sample '006_006_1_2': Frame ")
+    assert "  no apex annotated, middle frame taken: 2 samples" in lines
+    assert lines[-1] == f"  report: {out / 'report.json'}"
+    assert labels(out) == {
+        "sub01_EP02_01f": "positive",
+        "s01_s01_ne_01": "negative",
+        "s03_s03_sur_02": "surprise",
+        "007_007_3_1": "surprise",
+    }
+    report = json.loads((out / "report.json").read_text())
+    assert report["missing"]["samples"] == ["sub02_EP03_04"]
+    assert set(report["failed"]["samples"]) == {"006_006_1_2"}
+    assert report["excluded"]["labels"]["others"]["samples"] == ["sub02_EP9"]
+
+    # What was missing or bad is made good: the same command adds it.
+    write_clip(casme2 / "sub02" / "EP03_04", ("reg_img46.jpg", "reg_img51.jpg", "reg_img60.jpg"))
+    write_clip(samm / "006" / "006_1_2", [f"006_{n:05d}.jpg" for n in (100, 105, 109)])
+    status, text, _ = run(*words, "--samm-annotation", tmp_path / "codes.csv", "--no-apex", "exclude")
+    assert status == 0
+    assert "4 samples prepared" in text
+    assert set(labels(out)) == {"sub01_EP02_01f", "sub02_EP03_04", "006_006_1_2", "007_007_3_1"}
+
+    (tmp_path / "keep.csv").write_text("sub,filename_o\nsub02,EP03_04\ns01,s01_ne_01\n")
+    more = ("--samm-annotation", tmp_path / "codes.csv", "--keep", tmp_path / "keep.csv")
+    assert run(*words, *more)[0] == 0
+    assert labels(out) == {"sub02_EP03_04": "negative", "s01_s01_ne_01": "negative"}
+
+
+@needs_shared
+def test_the_published_composite_comes_out_exactly(run, tmp_path):
+    published = read_composite(COMPOSITE)
+    index = {name: str(i) for i, name in enumerate(published.classes)}
+    build(tmp_path, [(s.dataset, s.subject, s.sample.removeprefix(f"{s.subject}_"), index[s.label]) for s in published])
+    parts = [word for name in ("casme2", "samm", "smic") for word in (f"--{name}", tmp_path / name)]
+    status, text, _ = run("composite", *parts, "--out", tmp_path / "out", *QUICKLY)
+    assert status == 0
+    assert text.startswith("442 samples prepared")
+    assert "; 68 subjects" in text
+    found = open_data(tmp_path / "out")
+    assert {(s.dataset, s.subject, s.sample, s.label) for s in found} == {
+        (s.dataset, s.subject, s.sample, s.label) for s in published
+    }
+    assert found.classes == published.classes
+
+
+def test_data_set_with_its_own_classes(run, tmp_path):
+    root = write_casme2(tmp_path / "c2")
+    status, text, _ = run("casme2", "--root", root, "--out", tmp_path / "three", *QUICKLY)
+    assert status == 0
+    assert "2 samples prepared" in text
+    status, text, _ = run("casme2", "--root", root, "--out", tmp_path / "own", "--classes", "own", *QUICKLY)
+    assert status == 0
+    assert "happiness 1, disgust 1, repression 0, surprise 0, others 1; 2 subjects" in text
+    assert labels(tmp_path / "own") == {
+        "sub01_EP02_01f": "happiness",
+        "sub02_EP03_04": "disgust",
+        "sub02_EP9": "others",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "sample"),
+    [
+        ("casme2", lambda root: official.casme2(root, [(1, "EP02_01f", 46, 59, 86, "happiness")]), "sub01_EP02_01f"),
+        ("samm", lambda root: official.samm(root, [(6, "006_1_2", 5562, 5588, 5632, "Anger")]), "006_006_1_2"),
+        ("smic", lambda root: official.smic(root, ["s1_ne_01"]), "s01_s01_ne_01"),
+        ("casme3", lambda root: official.casme3(root, [("spNO.1", "a", 160, 166, 180, "disgust")]), "spNO.1_a_166"),
+        ("mmew", lambda root: official.mmew(root, [(1, "S01-07-001", 1, 4, 9, "surprise")]), "S01_S01-07-001"),
+        ("4dme", lambda root: official.fourdme(root, [("DMI_01", "EP01", 3, 9, 15, "Positive")]), None),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value in DATASETS else "",
+)
+def test_every_official_tree(run, tmp_path, name, write, sample):
+    write(tmp_path / "root")
+    status, text, err = run(name, "--root", tmp_path / "root", "--out", tmp_path / "out", *QUICKLY)
+    assert status == 0, err
+    assert text.startswith("1 sample prepared")
+    found = list(open_data(tmp_path / "out"))
+    assert [s.dataset for s in found] == [name]
+    assert sample in (None, found[0].sample)
+
+
+def test_head_motion_is_kept_with_the_images(run, tmp_path):
+    root = write_smic(tmp_path / "smic")
+    for name in ("none", "eyes"):
+        assert run("smic", "--root", root, "--out", tmp_path / name, "--head-motion", name, *QUICKLY)[0] == 0
+        assert json.loads((tmp_path / name / "preprocess.json").read_text())["head_motion"] == name
+    status, _, err = run("smic", "--root", root, "--out", tmp_path / "eyes", *QUICKLY)
+    assert status == 2
+    assert "another spec" in err
+
+
+def test_nothing_prepared_has_an_exit_status_of_its_own(run, tmp_path):
+    root = write_samm(tmp_path / "samm")
+    for frame in root.glob("*/*/*.jpg"):
+        frame.write_bytes(b"no image")
+    status, text, err = run("samm", "--root", root, "--out", tmp_path / "out", *QUICKLY)
+    assert (status, text) == (2, "")
+    assert "no sample could be prepared, 3 left out" in err
+    assert "Sample '006_006_1_2': Frame " in err
+    assert "label in no class: Other 1" in err
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["failed"]["count"] == 2
+
+
+def test_titles_are_those_of_the_readers():
+    assert tuple(TITLES) == DATASETS
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("samm --root r --out o --label label_for_3", "--label does not fit here: it is for casme3"),
+        ("composite --root r --out o", "--root does not fit here: give --casme2, --samm and --smic"),
+        ("composite --casme2 a --samm b --smic c --out o --classes 3", "the composite has three classes"),
+        ("composite --casme2 a --samm b --out o", "required: --smic"),
+        ("manifest --root r --out o --annotation a.csv", "--annotation does not fit here"),
+        ("manifest --root r --out o --no-apex middle", "a manifest names its apex frames"),
+        ("mmew --root r --out o --casme2 a", "--casme2 does not fit here: it is for composite; give --root"),
+        ("mmew --root r --out o --smic-annotation a", "data sets take --annotation"),
+        ("casme3 --root r --out o --label label_for_3 --classes 3", "not allowed with argument"),
+        ("casme2 --root r --out o --classes 5", "invalid choice: '5'"),
+        ("casme2 --root r --out o --flow tvl2", "invalid choice: 'tvl2'"),
+        ("casme2 --root r", "required: --out"),
+        ("casme --root r --out o", "invalid choice: 'casme'"),
+        ("", "SET"),
+    ],
+)
+def test_options_that_do_not_fit(capsys, words, message):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["prepare", *words.split()])
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_impossible_jobs(run, tmp_path):
+    pair_manifest(tmp_path / "frames", 1)
+    status, _, err = run("manifest", "--root", tmp_path / "frames", "--out", tmp_path / "out", *QUICKLY[:-1], "-2")
+    assert status == 2
+    assert "jobs is -2" in err
+
+
+class Command:
+    """The real process; it can be stopped once it has begun to write samples."""
+
+    def __init__(self, root, out, jobs):
+        words = ("manifest", "--root", root, "--out", out, "--landmarks", "template", "--jobs", jobs, "--skip-errors")
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.keys = out / "keys"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "htnet", "prepare", *map(str, words)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def stop(self, number):
+        """Send a signal to all its processes shortly after its first new sample, or let it end before."""
+        before = len(list(self.keys.glob("*.json")))
+        while self.process.poll() is None and len(list(self.keys.glob("*.json"))) == before:
+            time.sleep(0.005)
+        time.sleep(random.uniform(0, 0.3))
+        stopped = self.process.poll() is None
+        if stopped and number == signal.SIGINT:
+            os.killpg(self.process.pid, number)  # as the terminal does
+        elif stopped:
+            self.process.send_signal(number)
+        return stopped, self.process.communicate(timeout=60)[1]
+
+
+def files(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def times(folder):
+    return {p: p.stat().st_mtime_ns for p in folder.glob("keys/*.json")}
+
+
+def test_killed_at_random_moments(tmp_path):
+    pair_manifest(tmp_path / "frames", 36).samples[30].apex.write_bytes(b"no image")
+    calm, out = tmp_path / "calm", tmp_path / "killed"
+    first = Command(tmp_path / "frames", calm, 1)
+    assert first.process.wait(120) == 0
+    assert first.process.stderr.read().count("Traceback") == 0
+    kept, stopped = {}, []
+    for jobs, number in ((1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGINT)):
+        command = Command(tmp_path / "frames", out, jobs)
+        was_stopped, err = command.stop(number)
+        stopped.append(was_stopped)
+        if was_stopped and number == signal.SIGINT:
+            assert command.process.returncode == 130
+            assert "interrupted; the same command goes on where it stopped" in err
+        now = times(out)
+        assert kept.items() <= now.items(), "nothing lost, nothing made twice"
+        kept = now
+    assert sum(stopped) >= 2
+    last = Command(tmp_path / "frames", out, 2)
+    assert last.process.wait(120) == 0
+    assert kept.items() <= times(out).items()
+    found, expected = files(out), files(calm)
+    for content in (found, expected):
+        assert json.loads(content[Path("report.json")])["prepared"] == 35
+    assert found == expected
