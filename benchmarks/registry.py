@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import flow, models
+from benchmarks import flow, models, spotting
 from htnet.errors import InputError, did_you_mean
 
 
@@ -32,6 +32,9 @@ BENCHMARKS = {
         Benchmark("flow", flow.run, "TV-L1 against OpenCV's and scikit-image's: error and speed, CPU"),
         Benchmark("flow_gpu", flow.run_gpu, "TV-L1 on a CUDA device: pairs a second"),
         Benchmark("models", models.run, "HTNet against the reference's form: inference and training step, CPU"),
+        Benchmark(
+            "spotting", spotting.run, "onset, apex and offset of 200 generated clips against the known ones, CPU"
+        ),
     )
 }
 

@@ -14,7 +14,7 @@ from htnet._version import __version__
 if TYPE_CHECKING:
     from htnet.hub import list_pretrained, load_pretrained
     from htnet.models import create_model, list_models
-    from htnet.pipeline import Predictor, predict
+    from htnet.pipeline import Predictor, predict, predict_video
 
 _WHERE = {
     "create_model": "htnet.models",
@@ -22,6 +22,7 @@ _WHERE = {
     "load_pretrained": "htnet.hub",
     "list_pretrained": "htnet.hub",
     "predict": "htnet.pipeline",
+    "predict_video": "htnet.pipeline",
     "Predictor": "htnet.pipeline",
 }
 _MODULES = (
@@ -45,6 +46,7 @@ __all__ = [
     "list_pretrained",
     "load_pretrained",
     "predict",
+    "predict_video",
 ]
 
 

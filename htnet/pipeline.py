@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from os import PathLike
 
@@ -15,7 +16,16 @@ from htnet.errors import HtnetError, ManifestError, WeightsError, about_sample
 from htnet.hub import load_pretrained
 from htnet.models import EmotionModel
 from htnet.optional import usable_device
-from htnet.preprocess import FrameSource, Landmarker, Preprocessor, make_landmarker
+from htnet.preprocess import (
+    FrameSource,
+    Landmarker,
+    Preprocessor,
+    Video,
+    make_landmarker,
+    open_video,
+    read_frame,
+    spot,
+)
 from htnet.types import ByteArray, Landmarks, ModelInput, Prediction
 
 #: Five points as an array, or where to get them: a landmarker, its name, or a file of points.
@@ -55,7 +65,7 @@ class Predictor:
                 f"{self.name} does not say how its input is made. Set model.preprocess_spec to the PreprocessSpec "
                 "it was trained with."
             )
-        self._landmarks = landmarks
+        self._landmarks: str | PathLike[str] | Landmarker = landmarks
         self._preprocessor = Preprocessor(self.model.preprocess_spec)
 
     def pair(
@@ -89,6 +99,44 @@ class Predictor:
             FlowError: the image cannot be used.
         """
         return self._answer([(sample, None, self._preprocessor.flow_picture(image, sample=sample))])[0]
+
+    def video(
+        self,
+        source: str | PathLike[str] | Video | Iterable[FrameSource],
+        landmarks: npt.ArrayLike | Landmarks | PathLike[str] | None = None,
+        sample: str = "",
+        *,
+        method: str = "peak",
+        fps: float | None = None,
+    ) -> Prediction:
+        """Find onset and apex in a clip of one expression, and predict from the two frames.
+
+        The face's points are found on the first frame and moved with the head to the onset.
+
+        Args:
+            source: a video file, a folder of frames, a `Video`, or frames in order. Files are read twice, one
+                frame at a time; frames given otherwise are all held.
+            landmarks: five (x, y) in px of the first frame, or a file of them; found by the landmarker unless
+                given.
+            sample: identifier.
+            method: how to search for the apex, see `htnet.preprocess.spot`.
+            fps: frames a second; replaces that of a file.
+
+        Returns:
+            The prediction; its ``spotting`` says which frames were used and how clearly they stood out.
+
+        Raises:
+            VideoError, FrameError, LandmarkError, FlowError: the video cannot be used.
+        """
+        if isinstance(source, (str, PathLike)):
+            source = open_video(source, fps=fps)
+        frames = source if isinstance(source, Video) else [read_frame(frame) for frame in source]
+        points = self._landmarker() if landmarks is None else landmarks
+        spotting = spot(frames, points, method=method, fps=fps, sample=sample)
+        used = (spotting.onset, spotting.apex)
+        taken = frames.take(used) if isinstance(frames, Video) else {number: frames[number] for number in used}
+        prediction = self.pair(taken[used[0]], taken[used[1]], spotting.landmarks_at(spotting.onset), sample)
+        return replace(prediction, spotting=spotting)
 
     def manifest(
         self, manifest: Manifest | Iterable[Sample], *, batch_size: int = 64, on_error: OnError | None = None
@@ -139,13 +187,16 @@ class Predictor:
         landmarks: npt.ArrayLike | Landmarks | PathLike[str] | None,
         sample: str,
     ) -> ModelInput:
-        if landmarks is None and self._preprocessor.landmarker is None:
-            self._preprocessor.landmarker = (
-                make_landmarker(str(self._landmarks))
-                if isinstance(self._landmarks, (str, PathLike))
-                else self._landmarks
-            )
+        if landmarks is None:
+            self._landmarker()
         return self._preprocessor.pair(onset, apex, landmarks, sample)
+
+    def _landmarker(self) -> Landmarker:
+        """The landmarker, built when first needed."""
+        if isinstance(self._landmarks, (str, PathLike)):
+            self._landmarks = make_landmarker(str(self._landmarks))
+        self._preprocessor.landmarker = self._landmarks
+        return self._landmarks
 
     @torch.no_grad()
     def _answer(self, batch: list[tuple[str, str | None, ModelInput]]) -> list[Prediction]:
@@ -193,3 +244,33 @@ def predict(
     if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
         return Predictor(model, landmarks=landmarks, device=device).pair(onset, apex)
     return Predictor(model, device=device).pair(onset, apex, landmarks)
+
+
+def predict_video(
+    source: str | PathLike[str] | Video | Iterable[FrameSource],
+    *,
+    model: str | PathLike[str] | EmotionModel = "composite",
+    landmarks: LandmarkChoice = "yunet",
+    method: str = "peak",
+    fps: float | None = None,
+    device: str | torch.device = "cpu",
+) -> Prediction:
+    """Recognise the emotion in a clip of one expression: spot onset and apex, then predict.
+
+    Args:
+        source: a video file, a folder of frames, an opened `htnet.preprocess.Video`, or frames in order.
+        model: registered weights, a weights folder, a Hub repository or a loaded model.
+        landmarks: as for `predict`; points are those of the first frame.
+        method: "peak" or "divide_and_conquer", see `htnet.preprocess.spot`.
+        fps: frames a second; replaces that of a file.
+        device: where the model runs.
+
+    Returns:
+        Label, probabilities, and in ``spotting`` the frames that were used and the confidence in them.
+
+    Raises:
+        HtnetError: the video, the points or the weights cannot be used; the message says what to do.
+    """
+    if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
+        return Predictor(model, landmarks=landmarks, device=device).video(source, method=method, fps=fps)
+    return Predictor(model, device=device).video(source, landmarks, method=method, fps=fps)

@@ -1,4 +1,4 @@
-"""Pictures of a prediction and of an evaluation (needs the extra ``plots``)."""
+"""Pictures of a prediction and of a spotted expression (needs the extra ``plots``)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 from htnet.errors import InputError
 from htnet.optional import require
 from htnet.preprocess import FrameSource, read_frame
-from htnet.types import Prediction
+from htnet.types import MOTION_REGIONS, Prediction, Spotting
 
 _PURPOSE = "Drawing"
+_REGION_COLOURS = ("#0a84ff", "#34c759", "#ff9500")
 
 
 def plot_prediction(prediction: Prediction, onset: FrameSource, apex: FrameSource, path: str | PathLike[str]) -> Path:
@@ -52,6 +53,44 @@ def plot_prediction(prediction: Prediction, onset: FrameSource, apex: FrameSourc
     axes[4].set_title(f"{prediction.label} ({prediction.probabilities[prediction.label]:.2f})")
     for axis in axes[:4]:
         axis.set_axis_off()
+    return _save(figure, path)
+
+
+def plot_spotting(spotting: Spotting, path: str | PathLike[str]) -> Path:
+    """Save a picture of the curve that onset, apex and offset were found on, and of the regions' motion.
+
+    Args:
+        spotting: what `htnet.preprocess.spot` found.
+        path: picture file (.png, .pdf, ...).
+
+    Returns:
+        The path.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        InputError: the file's ending names no kind of picture.
+    """
+    figure = require("matplotlib.figure", "plots", _PURPOSE).Figure(figsize=(9, 4), layout="constrained")
+    axis = figure.subplots()
+    unit = 1.0 if spotting.fps is None else 1 / spotting.fps
+    at = np.arange(len(spotting.curve)) * unit
+    for name, magnitudes, colour in zip(MOTION_REGIONS, spotting.regions.T, _REGION_COLOURS, strict=True):
+        axis.plot(at, magnitudes, color=colour, linewidth=0.8, label=name)
+    axis.plot(at, spotting.curve, color="black", linewidth=2, label="mean, smoothed")
+    for name, height in (("onset", 0.97), ("apex", 0.91), ("offset", 0.85)):  # names of near frames do not overlap
+        number = getattr(spotting, name)
+        axis.axvline(number * unit, color="#ff2d55", linewidth=1, linestyle="-" if name == "apex" else "--")
+        axis.annotate(f" {name} {number}", (number * unit, height), xycoords=("data", "axes fraction"), va="top")
+    axis.set_xlim(0, at[-1])
+    axis.set_ylim(bottom=0)
+    axis.set_xlabel("frame" if spotting.fps is None else "seconds")
+    axis.set_ylabel("motion, px of a 224 px face")
+    axis.set_title(f"{spotting.method}, confidence {spotting.confidence:.2f}")
+    axis.legend(loc="upper right")
+    return _save(figure, path)
+
+
+def _save(figure: Any, path: str | PathLike[str]) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -6,21 +6,30 @@ import argparse
 import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from htnet.cli.options import AddCommand, progress_bar
+from htnet.cli.spot import METHODS, add_video_options, show_spotting
 from htnet.errors import HtnetError, InputError
+
+if TYPE_CHECKING:
+    from htnet.pipeline import Predictor
+    from htnet.preprocess import FrameSource
+    from htnet.types import Prediction, Spotting
 
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("predict", _predict, "recognise the emotion of a pair of frames, or of a whole manifest")
-    command.add_argument("onset", nargs="?", help="onset frame: the neutral face")
+    command = add("predict", _predict, "recognise the emotion of a pair of frames, of a video, or of a whole manifest")
+    command.add_argument(
+        "onset", nargs="?", help="onset frame: the neutral face; or, alone, a video or folder of frames"
+    )
     command.add_argument("apex", nargs="?", help="apex frame: the strongest expression")
     command.add_argument("--manifest", help="CSV of samples, in place of a pair")
     command.add_argument("--out", help="CSV to write, with --manifest")
     command.add_argument("--skip-errors", action="store_true", help="with --manifest: list bad samples and go on")
     _add_predict_options(command)
+    add_video_options(command)
 
     command = add("demo", _demo, "recognise the bundled sample pair")
     command.add_argument("--out", default="out/demo", help="folder for the result (default: %(default)s)")
@@ -43,25 +52,35 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
 
 def _predict(args: argparse.Namespace) -> None:
     from htnet.export import prediction_to_dict
-    from htnet.pipeline import Predictor
+    from htnet.preprocess import open_video
+    from htnet.preprocess.video import FRAME_ENDINGS
 
     if args.manifest is not None:
         if args.onset is not None or args.out is None:
             raise InputError("Give either two frames, or --manifest M.csv with --out P.csv.")
         if args.plot or args.json:
             raise InputError("--plot and --json go with two frames; --manifest writes a CSV.")
+        _refuse_video_options(args)
         _predict_manifest(args)
         return
-    if args.onset is None or args.apex is None:
-        raise InputError("Give an onset and an apex frame: htnet predict onset.png apex.png")
+    alone = args.onset is not None and args.apex is None
+    image = alone and Path(args.onset).suffix.lower() in FRAME_ENDINGS and not Path(args.onset).is_dir()
+    if args.onset is None or image:
+        raise InputError(
+            "Give an onset and an apex frame: htnet predict onset.png apex.png; or one video or folder of frames."
+        )
     if args.out is not None or args.skip_errors:
         raise InputError("--out and --skip-errors go with --manifest; for two frames use --json and --plot.")
-    predictor = Predictor(args.model, landmarks=args.landmarks, device=args.device)
-    prediction = predictor.pair(args.onset, args.apex)
+    if alone:
+        video = open_video(args.onset, fps=args.fps, stop=args.stop)
+        prediction = _predictor(args).video(video, method=args.method or METHODS[0])
+    else:
+        _refuse_video_options(args)
+        prediction = _predictor(args).pair(args.onset, args.apex)
     if args.plot:
         from htnet.plots import plot_prediction
 
-        plot_prediction(prediction, args.onset, args.apex, args.plot)
+        plot_prediction(prediction, *_frames(args, prediction.spotting), args.plot)
     if args.json:
         print(json.dumps(prediction_to_dict(prediction), indent=1))
         return
@@ -70,7 +89,29 @@ def _predict(args: argparse.Namespace) -> None:
         print(f"  picture: {args.plot}")
 
 
-def _show(prediction: Any) -> None:
+def _predictor(args: argparse.Namespace) -> Predictor:
+    from htnet.pipeline import Predictor
+
+    return Predictor(args.model, landmarks=args.landmarks, device=args.device)
+
+
+def _frames(args: argparse.Namespace, spotting: Spotting | None) -> tuple[FrameSource, FrameSource]:
+    """The onset and apex frames that were used."""
+    from htnet.preprocess import open_video
+
+    if spotting is None:
+        return args.onset, args.apex
+    taken = open_video(args.onset, stop=args.stop).take((spotting.onset, spotting.apex))
+    return taken[spotting.onset], taken[spotting.apex]
+
+
+def _refuse_video_options(args: argparse.Namespace) -> None:
+    for name in ("method", "fps", "stop"):
+        if getattr(args, name) is not None:
+            raise InputError(f"--{name} goes with one video or folder of frames.")
+
+
+def _show(prediction: Prediction) -> None:
     from htnet.export import prediction_to_dict
 
     found = prediction_to_dict(prediction)
@@ -81,14 +122,17 @@ def _show(prediction: Any) -> None:
         flow = found["flow"]
         sizes = f"mean {flow['mean_px']:.2f} px, largest {flow['max_px']:.2f} px"
         print(f"  flow on the {flow['face_size']} px face: {sizes}")
+    if prediction.spotting is not None:
+        show_spotting(prediction.spotting)
+    if prediction.motionless:
+        print("  motionless: a channel of the flow image is constant; do not trust this answer")
 
 
 def _predict_manifest(args: argparse.Namespace) -> None:
     from htnet.data import read_manifest
     from htnet.export import write_predictions
-    from htnet.pipeline import Predictor
 
-    predictor = Predictor(args.model, landmarks=args.landmarks, device=args.device)
+    predictor = _predictor(args)
     if Path(args.out).resolve() == Path(args.manifest).resolve():
         raise InputError(f"--out {args.out} is the manifest itself. Choose another file.")
     manifest = read_manifest(args.manifest, check_files=not args.skip_errors)

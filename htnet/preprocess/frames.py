@@ -24,6 +24,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # In JPEG data 0xFF is followed by 0x00 (a stuffed byte) or D0..D7 (a restart) unless a marker starts.
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _FLOAT_TOLERANCE = 1e-4
+_LOG_SILENT = 0
 
 
 def read_frame(source: str | os.PathLike[str] | np.ndarray[Any, Any] | Frame) -> Frame:
@@ -77,12 +78,14 @@ def to_gray(frame: Frame) -> ByteArray:
 def quiet_opencv() -> Iterator[None]:
     """Keep OpenCV's own log off stderr while our typed error, or a known warning, replaces it."""
     cv2 = load_opencv()
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # OpenCV 4.8 has the two functions at its top, OpenCV 5 in a module of their own.
+    log = getattr(cv2.utils, "logging", cv2)
+    level = log.getLogLevel()
+    log.setLogLevel(_LOG_SILENT)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        log.setLogLevel(level)
 
 
 def _read_bytes(path: Path) -> bytes:

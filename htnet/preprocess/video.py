@@ -141,7 +141,7 @@ def open_video(source: VideoSource, *, fps: float | None = None, stop: int | Non
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     """Sort key by which numbers in names count as numbers: img9 before img10."""
     parts = re.split(r"(\d+)", name.lower())
-    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in parts if part)
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
 def _open_folder(path: Path, fps: float | None, stop: int | None) -> Video:

@@ -86,6 +86,7 @@ def test_natural_order():
     names = ["img10.png", "img9.png", "a2b10", "a2b9", "006_5562.jpg", "006_0600.jpg", "IMG1.png", "img01.png"]
     assert sorted(names, key=natural_key)[:4] == ["006_0600.jpg", "006_5562.jpg", "a2b9", "a2b10"]
     assert sorted(names, key=natural_key)[-2:] == ["img9.png", "img10.png"]
+    assert sorted(["x²", "x1"], key=natural_key) == ["x1", "x²"]
 
 
 def test_grey_alpha_and_16_bit_frames(tmp_path, rng):
