@@ -70,8 +70,8 @@ _SPECS = (
         protocol="trained on all samples by the default recipe; metrics by leave-one-subject-out, last epoch",
         published=True,
         bundled=True,
-        sha256="d9b692cde14c628eaa85cf95079f3d46d4482d73ecc3b767966035f074ba2dd2",
-        metrics={"LOSO last, Full UF1": 0.7077, "LOSO last, Full UAR": 0.6985},
+        sha256="4750bf77bd25d4543cc4d50e26f69edefb55b118d1b7b9d3abac80d1edcb15f8",
+        metrics={"LOSO last, Full UF1": 0.7323, "LOSO last, Full UAR": 0.7312},
     ),
     PretrainedSpec(
         name="composite-base",
