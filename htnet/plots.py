@@ -80,13 +80,16 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str]) -> Path:
     for name, height in (("onset", 0.97), ("apex", 0.91), ("offset", 0.85)):  # names of near frames do not overlap
         number = getattr(spotting, name)
         axis.axvline(number * unit, color="#ff2d55", linewidth=1, linestyle="-" if name == "apex" else "--")
-        axis.annotate(f" {name} {number}", (number * unit, height), xycoords=("data", "axes fraction"), va="top")
+        side = "right" if number > 0.85 * len(at) else "left"  # of the line that is inside the picture
+        axis.annotate(
+            f" {name} {number} ", (number * unit, height), xycoords=("data", "axes fraction"), va="top", ha=side
+        )
     axis.set_xlim(0, at[-1])
     axis.set_ylim(bottom=0)
     axis.set_xlabel("frame" if spotting.fps is None else "seconds")
     axis.set_ylabel("motion, px of a 224 px face")
     axis.set_title(f"{spotting.method}, confidence {spotting.confidence:.2f}")
-    axis.legend(loc="upper right")
+    figure.legend(loc="outside lower center", ncols=4)
     return _save(figure, path)
 
 
