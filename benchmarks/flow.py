@@ -21,6 +21,7 @@ from htnet.preprocess import compute_flow, tvl1_flow
 
 SIDES = (112, 224, 448)
 SEEDS = (0, 1, 2)
+SPEED_SEED = 3
 #: The two implementations that htnet must not be worse than, at their defaults.
 RIVALS = ("opencv_dualtvl1", "skimage_tvl1")
 BATCH = 16
@@ -84,7 +85,7 @@ def _errors(cases: Sequence[Pair], contrib: Contrib) -> dict[str, dict[str, floa
 
 def _speed(side: int, contrib: Contrib, rounds: int) -> dict[str, Any]:
     """Times of one pair, and of a batch, which only htnet takes at once."""
-    cases = [pair for seed in range(8) for pair in pairs(side, seed) if pair.kind in ("smooth", "piecewise")][:BATCH]
+    cases = pairs(side, SPEED_SEED)[:BATCH]
     onsets, apexes = (np.stack([getattr(pair, name) for pair in cases]) for name in ("onset", "apex"))
     contrib.load(onsets[:1], apexes[:1])
     single: dict[str, Callable[[], object]] = {"opencv_dualtvl1": contrib.compute}

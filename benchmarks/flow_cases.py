@@ -71,7 +71,7 @@ def moved(image, field) -> Array:
     for _ in range(60):
         u, v = (map_coordinates(f.astype(float), [from_y, from_x], order=1, mode="nearest") for f in field)
         previous, (from_x, from_y) = (from_x, from_y), (x - u, y - v)
-        if max(np.abs(from_x - previous[0]).max(), np.abs(from_y - previous[1]).max()) < 1e-6:
+        if max(np.abs(from_x - previous[0]).max(), np.abs(from_y - previous[1]).max()) < 1e-4:
             break
     return map_coordinates(image, [from_y, from_x], order=5, mode="nearest")
 
@@ -81,7 +81,7 @@ def eight_bit(image) -> npt.NDArray[np.uint8]:
 
 
 def pairs(side: int, seed: int) -> list[Pair]:
-    """All kinds of case on every crop of the face."""
+    """Every kind of case on every crop of the face."""
     rng, grow = np.random.default_rng(seed), side / SIDE
     y, x = np.mgrid[:side, :side] / side
 

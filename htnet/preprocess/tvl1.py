@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -24,6 +26,9 @@ from htnet.types import ByteArray, FloatArray
 
 #: Pixels that go through the iterations together on the CPU: more fall out of its cache.
 CACHED_PIXELS = 60_000
+#: Up to so many pixels a frame one thread is faster than several: each step takes microseconds, and threads that
+#: share a core or have to wait for one cost more than they bring.
+ONE_THREAD_PIXELS = 300_000
 BACKENDS = ("auto", "eager", "triton")
 
 
@@ -120,6 +125,17 @@ def _as_batch(frame: Tensor | ByteArray | FloatArray, name: str) -> Tensor:
     return pixels.reshape(-1, 1, *shape[-2:])
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep PyTorch to one thread, in the calling thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _choose_relax(backend: str, device: torch.device) -> Relax:
     """The function that runs the iterations."""
     if backend not in BACKENDS:
@@ -176,9 +192,9 @@ def tvl1_flow(
             "not match; give frames of one size on one device."
         )
     relax = _choose_relax(backend, start.device)
-    together = (
-        max(1, CACHED_PIXELS // (start.shape[-2] * start.shape[-1])) if start.device.type == "cpu" else len(start)
-    )
+    on_cpu = start.device.type == "cpu"
+    together = max(1, CACHED_PIXELS // start[0].numel()) if on_cpu else len(start)
     parts = zip(start.split(together), end.split(together), strict=True)
-    flow = torch.cat([solve(first, second, p, relax) for first, second in parts])
+    with _one_thread() if on_cpu and start[0].numel() <= ONE_THREAD_PIXELS else nullcontext():
+        flow = torch.cat([solve(first, second, p, relax) for first, second in parts])
     return flow[0] if onset.ndim == 2 else flow
