@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,7 @@ from torch import Tensor
 
 from htnet.errors import FlowError, FrameError, InputError, did_you_mean, refuse_unknown
 from htnet.optional import require
-from htnet.preprocess import tvl1_solver
-from htnet.preprocess.tvl1_solver import MIN_SIDE, Relax, solve
+from htnet.preprocess.tvl1_solver import MIN_SIDE, Steps, solve
 from htnet.types import ByteArray, FloatArray
 
 #: Pixels that go through the iterations together on the CPU: more fall out of its cache.
@@ -29,7 +29,7 @@ CACHED_PIXELS = 60_000
 #: Up to so many pixels a frame one thread is faster than several: each step takes microseconds, and threads that
 #: share a core or have to wait for one cost more than they bring.
 ONE_THREAD_PIXELS = 300_000
-BACKENDS = ("auto", "eager", "triton")
+BACKENDS = ("auto", "eager", "compile", "triton")
 
 
 @dataclass(frozen=True)
@@ -136,21 +136,31 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _choose_relax(backend: str, device: torch.device) -> Relax:
-    """The function that runs the iterations."""
+def _choose_steps(backend: str, device: torch.device) -> Steps:
+    """How the backend computes."""
     if backend not in BACKENDS:
         raise InputError(f"Unknown TV-L1 backend: {backend!r}. {did_you_mean(str(backend), BACKENDS)}")
     if backend == "auto":
         backend = "triton" if device.type == "cuda" and find_spec("triton") is not None else "eager"
     if backend == "eager":
-        return tvl1_solver.relax
+        return Steps()
+    if backend == "compile":
+        compilers = (os.environ.get("CXX"), "g++", "clang++", "cl")
+        if device.type != "cpu" or not any(which(name) for name in compilers if name):
+            raise InputError(
+                f"The TV-L1 backend 'compile' needs frames on the CPU (these are on {device}) and a C++ compiler (g++, "
+                "clang++, or the one that CXX names). Use 'auto'."
+            )
+        from htnet.preprocess import tvl1_compiled
+
+        return tvl1_compiled.STEPS
     # Triton's interpreter runs the kernels on the CPU, slowly: for tests.
     if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
         raise InputError(f"The TV-L1 backend 'triton' needs frames on a CUDA device, not {device}. Use 'auto'.")
     require("triton", "triton", "The TV-L1 backend 'triton'")
     from htnet.preprocess import tvl1_triton
 
-    return tvl1_triton.relax
+    return Steps(relax=tvl1_triton.relax)
 
 
 @torch.no_grad()
@@ -171,8 +181,9 @@ def tvl1_flow(
     Args:
         onset: (H, W) or (B, H, W) grey frames, uint8 0..255 or float 0..1, NumPy or PyTorch.
         apex: frames of the same shape on the same device.
-        backend: what runs the iterations: "eager" (PyTorch), "triton" (fused kernels, CUDA) or "auto" (Triton on
-            a GPU where it is installed).
+        backend: "eager" (plain PyTorch), "triton" (iterations as fused kernels, CUDA), "compile" (torch.compile on
+            the CPU, nearly twice as fast; the first call takes half a minute and needs a C++ compiler) or "auto"
+            (Triton on a GPU where it is installed, else eager).
         **parameters: fields of `TVL1Parameters`.
 
     Returns:
@@ -191,10 +202,12 @@ def tvl1_flow(
             f"Onset {tuple(onset.shape)} on {start.device} and apex {tuple(apex.shape)} on {end.device} do "
             "not match; give frames of one size on one device."
         )
-    relax = _choose_relax(backend, start.device)
+    steps = _choose_steps(backend, start.device)
     on_cpu = start.device.type == "cpu"
     together = max(1, CACHED_PIXELS // start[0].numel()) if on_cpu else len(start)
+    if backend == "compile":
+        together = 1
     parts = zip(start.split(together), end.split(together), strict=True)
     with _one_thread() if on_cpu and start[0].numel() <= ONE_THREAD_PIXELS else nullcontext():
-        flow = torch.cat([solve(first, second, p, relax) for first, second in parts])
+        flow = torch.cat([solve(first, second, p, steps) for first, second in parts])
     return flow[0] if onset.ndim == 2 else flow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -125,7 +125,7 @@ def _upscale(flow: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(flow, size=size, mode="bilinear", align_corners=False) * factors.view(1, 2, 1, 1)
 
 
-def _linearise(onset: Tensor, apex: Tensor, flow: Tensor, light: bool = False) -> Tensor:
+def linearise(onset: Tensor, apex: Tensor, flow: Tensor, light: bool = False) -> Tensor:
     """Data term around ``flow``: (B, 5, H, W) = gradient g, g / |g|^2, constant / |g|^2.
 
     The residual over |g|^2 of a flow w is then plane 4 + planes 2 and 3 times w. The gradient is
@@ -139,20 +139,13 @@ def _linearise(onset: Tensor, apex: Tensor, flow: Tensor, light: bool = False) -
     if light:
         warped = match_light(warped, onset)
     padded = F.pad(warped, (1, 1, 1, 1), mode="replicate")
-    out = flow.new_empty(flow.shape[0], 5, H, W)
-    gradient = out[:, :2]
-    torch.sub(padded[:, 0, 1:-1, 2:], padded[:, 0, 1:-1, :-2], out=out[:, 0])
-    torch.sub(padded[:, 0, 2:, 1:-1], padded[:, 0, :-2, 1:-1], out=out[:, 1])
-    gradient.mul_(0.5)
+    across = padded[:, :, 1:-1, 2:] - padded[:, :, 1:-1, :-2]
+    down = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
+    gradient = torch.cat([across, down], dim=1).mul(0.5)
     squared = gradient.square().sum(1, keepdim=True)
     inverse = torch.where(squared > _FLAT, squared.clamp(min=_FLAT).reciprocal(), 0.0)
-    torch.mul(gradient, inverse, out=out[:, 2:4])
     constant = warped - onset - (gradient * flow).sum(1, keepdim=True)
-    torch.mul(constant, inverse, out=out[:, 4:])
-    return out
-
-
-Relax = Callable[[Tensor, Tensor, Tensor, "TVL1Parameters"], tuple[Tensor, Tensor]]
+    return torch.cat([gradient, gradient * inverse, constant * inverse], dim=1)
 
 
 class _Scratch:
@@ -223,14 +216,28 @@ def relax(flow: Tensor, dual: Tensor, data: Tensor, p: TVL1Parameters) -> tuple[
     return out_flow, out_dual
 
 
-def solve(onset: Tensor, apex: Tensor, p: TVL1Parameters, relax: Relax = relax) -> Tensor:
+class Steps(NamedTuple):
+    """What a backend may do in its own way.
+
+    Attributes:
+        linearise: (onset, apex, flow, whether to match the light) to the data term, see `linearise`.
+        median: see `median3`.
+        relax: iterates one warp: (flow, dual, data, settings) to (flow, dual).
+    """
+
+    linearise: Callable[[Tensor, Tensor, Tensor, bool], Tensor] = linearise
+    median: Callable[[Tensor], Tensor] = median3
+    relax: Callable[[Tensor, Tensor, Tensor, TVL1Parameters], tuple[Tensor, Tensor]] = relax
+
+
+def solve(onset: Tensor, apex: Tensor, p: TVL1Parameters, steps: Steps) -> Tensor:
     """Flow of a batch, coarse to fine.
 
     Args:
         onset: (B, 1, H, W) float, 0..255.
         apex: the same.
         p: settings.
-        relax: iterates one warp: (flow, dual, data, settings) to (flow, dual).
+        steps: how to compute.
 
     Returns:
         (B, 2, H, W), px.
@@ -244,6 +251,7 @@ def solve(onset: Tensor, apex: Tensor, p: TVL1Parameters, relax: Relax = relax) 
         dual = first.new_zeros(len(first), 2, 2, H, W)
         for _ in range(p.warps):
             if p.median:
-                flow = median3(flow)
-            flow, dual = relax(flow, dual, _linearise(first, second, flow, bool(p.illumination)), p)
+                flow = steps.median(flow)
+            data = steps.linearise(first, second, flow, bool(p.illumination))
+            flow, dual = steps.relax(flow, dual, data, p)
     return flow

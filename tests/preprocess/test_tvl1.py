@@ -2,6 +2,7 @@ import math
 import os
 import sys
 from importlib.util import find_spec
+from shutil import which
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from skimage.registration import optical_flow_tvl1
 
 from htnet.errors import FlowError, FrameError, InputError, MissingExtraError
 from htnet.preprocess.tvl1 import TVL1Parameters, tvl1_flow
-from htnet.preprocess.tvl1_solver import _iterate, _linearise, _Scratch, blur, match_light, median3, relax
+from htnet.preprocess.tvl1_solver import _iterate, _Scratch, blur, linearise, match_light, median3, relax
 from tests.preprocess.faces import SIDE, eight_bit, end_point_error, moved, pair, smooth_field
 
 
@@ -159,7 +160,7 @@ def test_one_iteration_agrees_with_the_formulas_in_float64():
     dual[:, 0, :, :, -1] = 0
     dual[:, 1, :, -1] = 0
     p = TVL1Parameters(lambda_=0.4, theta=0.2, tau=0.2)
-    data = _linearise(onset, apex, start)
+    data = linearise(onset, apex, start)
     g, inverse_at = data[0, :2].numpy(), data[0, 2:4].numpy()
     norm = (g**2).sum(0)
     assert np.allclose(inverse_at, g / norm)
@@ -233,7 +234,7 @@ def state(rng, pairs=3, shape=(23, 31)):
     frames = [torch.from_numpy(rng.uniform(0, 255, (pairs, 1, *shape)).astype(np.float32)) for _ in range(2)]
     for frame in frames:
         frame[0] /= 50
-    return flow, dual, _linearise(*frames, flow)
+    return flow, dual, linearise(*frames, flow)
 
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
@@ -253,6 +254,36 @@ def test_fused_iterations_agree_with_plain_ones(settings):
     assert torch.allclose(fused_flow, expected_flow, atol=2e-4)
     assert torch.allclose(fused_dual, expected_dual, atol=2e-4)
     assert not torch.allclose(fused_flow, before, atol=1e-2)
+
+
+def test_functional_step_agrees_with_the_one_in_place():
+    """The step that "compile" compiles."""
+    from htnet.preprocess.tvl1_compiled import advance
+
+    flow, dual, data = (tensor[:1].double() for tensor in state(np.random.default_rng()))
+    p = TVL1Parameters()
+    new, new_dual, change = advance(flow, dual, data, p.lambda_ * p.theta, p.tau, p.tau / p.theta)
+    before = flow.clone()
+    expected = _iterate(flow, dual, data, _Scratch(flow), p)
+    assert torch.allclose(new, expected, atol=1e-12)
+    assert torch.allclose(new_dual, dual, atol=1e-12)
+    assert float(change) == pytest.approx(float((expected - before).norm()), rel=1e-9)
+
+
+@pytest.mark.skipif(which("g++") is None, reason="needs a C++ compiler")
+def test_compiled_flow_agrees_with_the_plain_one():
+    field = smooth_field(np.random.default_rng(21), 0.5)
+    onset, apex = (np.stack([f[60:140, 60:150], f[80:160, 40:130]]) for f in pair(1, field))
+    compiled, plain = tvl1_flow(onset, apex, backend="compile", warps=2), tvl1_flow(onset, apex, warps=2)
+    assert end_point_error(compiled[0], plain[0].numpy()) < 2e-3
+    assert end_point_error(compiled[1], plain[1].numpy()) < 2e-3
+
+
+def test_compiling_is_refused_without_a_compiler(monkeypatch):
+    frame = eight_bit(255 * texture(15))
+    monkeypatch.setattr("htnet.preprocess.tvl1.which", lambda name: None)
+    with pytest.raises(InputError, match="C\\+\\+ compiler"):
+        tvl1_flow(frame, frame, backend="compile")
 
 
 def test_backends():
@@ -278,7 +309,7 @@ def test_linearised_residual_matches_the_warped_difference():
     flow = torch.empty(1, 2, *image.shape, dtype=torch.float64)
     flow[:, 0], flow[:, 1] = 0.3, -0.6
     frame = torch.from_numpy(image)[None, None]
-    data = _linearise(frame, frame, flow)
+    data = linearise(frame, frame, flow)
     residual = (data[:, 4] + (data[:, 2:4] * flow).sum(1)) * data[:, :2].square().sum(1)
     expected = moved(image, -flow[0].numpy()) - image  # apex(x + w) - onset(x)
     # Cubic against quintic interpolation; one wrong sign would differ by twice the motion.
