@@ -84,7 +84,8 @@ def _label(summary: dict[str, Any]) -> str:
     run = summary["run"]
     name, recipe, spec = run["model"], run["recipe"]["name"], run["preprocess"]
     regions = "whole face" if spec["layout"] == "whole" else f"{spec['layout']} regions at {spec['region_points']}"
-    return f"{_architecture(summary)} (`{name}`, recipe `{recipe}`, {regions})"
+    remark = f"; {summary['remark']}" if "remark" in summary else ""
+    return f"{_architecture(summary)} (`{name}`, recipe `{recipe}`, {regions}{remark})"
 
 
 def render(summaries: Sequence[dict[str, Any]]) -> str:

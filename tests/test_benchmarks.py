@@ -1,9 +1,12 @@
 import json
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import map_coordinates
 
 from benchmarks import models
+from benchmarks.flow_cases import pairs
 from benchmarks.measure import compare, interleave, memory_bandwidth
 from benchmarks.registry import BENCHMARKS, Benchmark, get_benchmark
 from benchmarks.run import main
@@ -127,3 +130,22 @@ def test_comparison_by_hand():
 
 def test_bandwidth_is_positive():
     assert all(speed > 0 for speed in memory_bandwidth(megabytes=4, rounds=3).values())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_figures_of_a_gpu_are_refused_without_one():
+    with pytest.raises(InputError, match="flow_gpu needs a CUDA device"):
+        get_benchmark("flow_gpu").run(True)
+
+
+def test_flow_cases_move_the_face_by_their_truth():
+    """Each pixel of the onset lies at x + flow in the apex; without noise and light only rounding differs."""
+    for pair in pairs(112, int(torch.randint(1000, ()))):
+        y, x = np.mgrid[:112, :112]
+        there = map_coordinates(pair.apex.astype(float), [y + pair.truth[1], x + pair.truth[0]], order=3)
+        miss = np.abs(there - pair.onset)[16:-16, 16:-16].mean()
+        still = np.abs(pair.apex.astype(float) - pair.onset)[16:-16, 16:-16].mean()
+        if pair.kind in ("smooth", "piecewise", "large"):
+            assert miss < 0.5 * still, pair.kind
+        elif pair.kind == "noise":
+            assert 1.5 < miss < 4
