@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import flow, models, spotting
+from benchmarks import flow, models, spotting, zoo
 from htnet.errors import InputError, did_you_mean
 
 
@@ -35,6 +35,7 @@ BENCHMARKS = {
         Benchmark(
             "spotting", spotting.run, "onset, apex and offset of 200 generated clips against the known ones, CPU"
         ),
+        Benchmark("zoo", zoo.run, "models of the zoo against the references' forms: inference and training step, CPU"),
     )
 }
 

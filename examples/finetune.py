@@ -63,19 +63,25 @@ def build(
     return model, data
 
 
-def train(model: EmotionModel, inputs: torch.Tensor, labels: torch.Tensor, epochs: int, lr: float) -> None:
+def answer(model: EmotionModel, data: FlowSet) -> torch.Tensor:
+    """Class scores; some models read more than the image, such as facial points."""
+    return model(data.inputs(), **data.extras(model.extra_inputs))
+
+
+def train(model: EmotionModel, data: FlowSet, epochs: int, lr: float) -> None:
     """A plain loop: replace it by whatever you want to try."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.05)
     model.train()
     for epoch in range(1, epochs + 1):
         total = 0.0
-        for batch in torch.randperm(len(labels)).split(32):
-            loss = F.cross_entropy(model(inputs[batch]), labels[batch])
+        for batch in torch.randperm(len(data)).split(32):
+            part = data.subset(batch)
+            loss = F.cross_entropy(answer(model, part), part.labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             total += loss.item() * len(batch)
-        print(f"epoch {epoch:>3}  loss {total / len(labels):.4f}")
+        print(f"epoch {epoch:>3}  loss {total / len(data):.4f}")
     model.eval()
 
 
@@ -98,12 +104,12 @@ def main() -> None:
         kept, held = map(list, hold_out_subjects(manifest, range(len(manifest)), fraction=0.3, seed=0))
         landmarker = make_landmarker(args.landmarks) if args.landmarks else None
         model, data = build(args.start, manifest, kept, landmarker)
-    inputs, labels = data.inputs(), data.labels
-    train(model, inputs[kept], labels[kept], args.epochs, args.lr)
+    train(model, data.subset(kept), args.epochs, args.lr)
 
+    test = data.subset(held)
     with torch.no_grad():
-        prediction = model(inputs[held]).argmax(dim=1)
-    scores = score(labels[held].numpy(), prediction.numpy(), len(manifest.classes))
+        prediction = answer(model, test).argmax(dim=1)
+    scores = score(test.labels.numpy(), prediction.numpy(), len(manifest.classes))
     print(f"{len(kept)} samples trained on, {len(held)} samples of other subjects tested on")
     print(f"UF1 {scores.uf1:.3f}  UAR {scores.uar:.3f}")
 

@@ -23,6 +23,8 @@ def prediction_to_dict(prediction: Prediction) -> dict[str, Any]:
         "regions_at": prediction.input.regions_at,
         "motionless": prediction.motionless,
     }
+    if prediction.input.points68 is not None:
+        out["points68"] = {"source": prediction.input.points68.source, "estimated": prediction.input.points68.estimated}
     if prediction.landmarks is not None:
         out["landmarks"] = {
             "source": prediction.landmarks.source,

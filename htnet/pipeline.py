@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from os import PathLike
@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 
 from htnet.data import Manifest, Sample
-from htnet.errors import HtnetError, ManifestError, WeightsError, about_sample
+from htnet.errors import HtnetError, InputError, ManifestError, ModelError, WeightsError, about_sample, refuse_unknown
 from htnet.hub import load_pretrained
-from htnet.models import EmotionModel
+from htnet.models import EXTRA_INPUTS, EmotionModel
 from htnet.optional import usable_device
 from htnet.preprocess import (
     FrameSource,
@@ -22,11 +22,13 @@ from htnet.preprocess import (
     Preprocessor,
     Video,
     make_landmarker,
+    motion_features,
     open_video,
     read_frame,
     spot,
+    template_points,
 )
-from htnet.types import ByteArray, Landmarks, ModelInput, Prediction
+from htnet.types import ByteArray, Landmarks, ModelInput, Prediction, PreprocessSpec
 
 #: Five points as an array, or where to get them: a landmarker, its name, or a file of points.
 LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
@@ -56,9 +58,15 @@ class Predictor:
         Raises:
             WeightsError: the model cannot be loaded, or does not say how its input is made.
             InputError: the device cannot be used.
+            ModelError: the model reads faces, not flow images.
         """
         self.name = str(model) if not isinstance(model, EmotionModel) else model.name
         self.model = model if isinstance(model, EmotionModel) else load_pretrained(model)
+        if self.model.input_kind != "flow":
+            raise ModelError(
+                f"{self.name} reads a single {self.model.input_kind}, not the flow between two frames. Use htnet palsy "
+                "predict, or htnet.palsy.GradePredictor."
+            )
         self.model = self.model.to(usable_device(device)).eval()
         if self.model.preprocess_spec is None:
             raise WeightsError(
@@ -66,7 +74,7 @@ class Predictor:
                 "it was trained with."
             )
         self._landmarks: str | PathLike[str] | Landmarker = landmarks
-        self._preprocessor = Preprocessor(self.model.preprocess_spec)
+        self._preprocessor = Preprocessor(self.model.preprocess_spec, points68="points68" in self.model.extra_inputs)
 
     def pair(
         self,
@@ -111,11 +119,12 @@ class Predictor:
     ) -> Prediction:
         """Find onset and apex in a clip of one expression, and predict from the two frames.
 
-        The face's points are found on the first frame and moved with the head to the onset.
+        The face's points are found on the first frame and moved with the head to the onset. A model that was
+        trained with motion is also given `htnet.preprocess.motion_features` of the frames from onset to offset.
 
         Args:
-            source: a video file, a folder of frames, a `Video`, or frames in order. Files are read twice, one
-                frame at a time; frames given otherwise are all held.
+            source: a video file, a folder of frames, a `Video`, or frames in order. Files are read twice, or three
+                times for motion, one frame at a time; frames given otherwise are all held.
             landmarks: five (x, y) in px of the first frame, or a file of them; found by the landmarker unless
                 given.
             sample: identifier.
@@ -135,8 +144,13 @@ class Predictor:
         spotting = spot(frames, points, method=method, fps=fps, sample=sample)
         used = (spotting.onset, spotting.apex)
         taken = frames.take(used) if isinstance(frames, Video) else {number: frames[number] for number in used}
-        prediction = self.pair(taken[used[0]], taken[used[1]], spotting.landmarks_at(spotting.onset), sample)
-        return replace(prediction, spotting=spotting)
+        made = self._pair_input(taken[used[0]], taken[used[1]], spotting.landmarks_at(spotting.onset), sample)
+        moving = self._preprocessor.spec.clip_frames > 0 and spotting.offset > spotting.onset
+        if "motion" in self.model.extra_inputs and moving:
+            clip = islice(frames, spotting.onset, spotting.offset + 1)
+            at_onset = spotting.landmarks_at(spotting.onset)
+            made = replace(made, motion=motion_features(clip, at_onset, self._preprocessor.spec))
+        return replace(self._answer([(sample, None, made)])[0], spotting=spotting)
 
     def manifest(
         self, manifest: Manifest | Iterable[Sample], *, batch_size: int = 64, on_error: OnError | None = None
@@ -202,7 +216,11 @@ class Predictor:
     def _answer(self, batch: list[tuple[str, str | None, ModelInput]]) -> list[Prediction]:
         parameter = next(self.model.parameters())
         stacked = torch.from_numpy(np.stack([made.image for _, _, made in batch]))
-        scores = self.model(stacked.to(device=parameter.device, dtype=parameter.dtype))
+        extras = extra_inputs([made for _, _, made in batch], self.model.extra_inputs, self._preprocessor.spec)
+        scores = self.model(
+            stacked.to(device=parameter.device, dtype=parameter.dtype),
+            **{name: values.to(parameter.device) for name, values in extras.items()},
+        )
         labels = self.model.labels
         return [
             Prediction(
@@ -215,6 +233,42 @@ class Predictor:
             )
             for (sample, truth, made), p in zip(batch, scores.float().softmax(dim=1).tolist(), strict=True)
         ]
+
+
+def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: PreprocessSpec) -> dict[str, torch.Tensor]:
+    """What a model reads besides the images, one row a sample; see `htnet.models.EXTRA_INPUTS`.
+
+    Args:
+        inputs: made by a `Preprocessor`, with ``points68`` if those are named.
+        names: ``extra_inputs`` of the model.
+        spec: what they were made by.
+
+    Returns:
+        float32 tensors on the CPU. "motion" is left out if no sample has it; samples without it then count as
+        still: their rows are 0.
+
+    Raises:
+        InputError: an unknown name, an input without 68 points, or clips of different length.
+    """
+    refuse_unknown(names, EXTRA_INPUTS, "extra input")
+    out: dict[str, torch.Tensor] = {}
+    if "points" in names:
+        template = template_points(spec)
+        known = [made.points if made.regions_at == "landmarks" else None for made in inputs]
+        out["points"] = torch.stack([template if p is None else torch.from_numpy(p) for p in known])
+    if "points68" in names:
+        found = [made.points68 for made in inputs if made.points68 is not None]
+        if len(found) < len(inputs):
+            raise InputError("An input has no 68 points; make it with Preprocessor(spec, points68=True).")
+        out["points68"] = torch.from_numpy(np.stack([points.points for points in found]))
+    moves = [made.motion for made in inputs if made.motion is not None]
+    if "motion" in names and moves:
+        if len(shapes := {m.shape for m in moves}) > 1:
+            raise InputError(f"Motion features have the shapes {sorted(shapes)}; give clips of one length.")
+        still = np.zeros_like(moves[0])
+        rows = [still if made.motion is None else made.motion for made in inputs]
+        out["motion"] = torch.from_numpy(np.stack(rows))
+    return out
 
 
 def predict(

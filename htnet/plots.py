@@ -53,7 +53,7 @@ def plot_prediction(prediction: Prediction, onset: FrameSource, apex: FrameSourc
     axes[4].set_title(f"{prediction.label} ({prediction.probabilities[prediction.label]:.2f})")
     for axis in axes[:4]:
         axis.set_axis_off()
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def plot_spotting(spotting: Spotting, path: str | PathLike[str]) -> Path:
@@ -90,10 +90,15 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str]) -> Path:
     axis.set_ylabel("motion, px of a 224 px face")
     axis.set_title(f"{spotting.method}, confidence {spotting.confidence:.2f}")
     figure.legend(loc="outside lower center", ncols=4)
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
-def _save(figure: Any, path: str | PathLike[str]) -> Path:
+def save_figure(figure: Any, path: str | PathLike[str]) -> Path:
+    """Save a matplotlib figure as the file's ending says; missing folders are made.
+
+    Raises:
+        InputError: the ending names no kind of picture.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

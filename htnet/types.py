@@ -189,6 +189,10 @@ class PreprocessSpec:
         channels: channel order of the flow image; the published order is strain, v, u.
         head_motion: "none", or the region whose median flow is subtracted from the flow of the aligned face,
             "nose" or "eyes" (see `htnet.preprocess.remove_head_motion`).
+        clahe: equalise the contrast of the aligned grey faces before flow (see `htnet.preprocess.clahe`).
+        clip_frames: moments that a clip is interpolated to, for models that read motion (see
+            `htnet.preprocess.motion_features`); 0 for a model that was trained without motion, so that it is shown
+            none.
     """
 
     layout: str = "anatomical"
@@ -201,6 +205,8 @@ class PreprocessSpec:
     resize: str = "linear"
     channels: tuple[str, ...] = ("strain", "v", "u")
     head_motion: str = "none"
+    clahe: bool = False
+    clip_frames: int = 16
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -220,6 +226,11 @@ class PreprocessSpec:
             raise SpecError(f"PreprocessSpec.template is {self.template!r}; give five (x, y) in 28 px units.")
         if sorted(self.channels) != ["strain", "u", "v"]:
             raise SpecError(f"PreprocessSpec.channels is {self.channels!r}; give an order of strain, v, u.")
+        if not isinstance(self.clahe, bool):
+            raise SpecError(f"PreprocessSpec.clahe is {self.clahe!r}; give True or False.")
+        frames = self.clip_frames
+        if isinstance(frames, bool) or not isinstance(frames, int) or (frames < 2 and frames != 0):
+            raise SpecError(f"PreprocessSpec.clip_frames is {frames!r}; give a whole number, 2 or more, or 0.")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, the inverse of `from_dict`."""
@@ -257,6 +268,9 @@ class ModelInput:
         flow: flow on the aligned face, None when only a flow image was given.
         motionless: a channel of the flow image is constant, as in no published image: the frames are equal, one
             of them is of one grey, or the whole face moves as one.
+        points68: 68 points in px of the flow image, for models that read them; ``estimated`` says whether they
+            were measured or come from the five points or from the template. None where nobody asked.
+        motion: (T, 64) float32 features of the clip's frames, None without a clip.
     """
 
     image: FloatArray
@@ -266,6 +280,8 @@ class ModelInput:
     points: FloatArray | None = None
     flow: Flow | None = None
     motionless: bool = False
+    points68: Landmarks68 | None = None
+    motion: FloatArray | None = None
 
 
 #: Regions whose motion is summed up frame by frame to find an expression in a video.

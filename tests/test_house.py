@@ -24,7 +24,8 @@ _MIDDLE = {"training", "pipeline", "export", "plots", "prepare"}
 for _part in _MIDDLE:
     ALLOWED[_part] = BASE | LOW | {"models", "hub", _part}
 ALLOWED["evaluation"] = BASE | LOW | _MIDDLE | {"models", "hub", "evaluation"}
-ALLOWED["cli"] = ALLOWED["evaluation"] | {"cli"}
+ALLOWED["palsy"] = ALLOWED["evaluation"] | {"palsy"}
+ALLOWED["cli"] = ALLOWED["palsy"] | {"cli"}
 ALLOWED["__main__"] = {"cli"}
 
 

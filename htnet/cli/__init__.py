@@ -7,11 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 from htnet import __version__
-from htnet.cli import predict, prepare, spot, train, weights
+from htnet.cli import palsy, predict, prepare, spot, train, weights
 from htnet.errors import HtnetError
 
 #: One module a group of commands; each adds its own.
-GROUPS = (predict, spot, train, prepare, weights)
+GROUPS = (predict, spot, train, prepare, palsy, weights)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

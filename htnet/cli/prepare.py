@@ -87,6 +87,7 @@ def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
     kind.add_argument("--landmarks", default="yunet", help="see predict --landmarks (default: %(default)s)")
     kind.add_argument("--flow", choices=FLOW_METHODS, default="tvl1", help="flow method (default: %(default)s)")
     kind.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose motion is subtracted")
+    kind.add_argument("--clahe", action="store_true", help="equalise the contrast of the faces before flow")
     kind.add_argument("--jobs", type=int, help="processes (default: one a core, at most 8)")
     kind.add_argument(
         "--skip-errors",
@@ -118,7 +119,7 @@ def _prepare(args: argparse.Namespace) -> None:
     prepare(
         manifest,
         args.out,
-        PreprocessSpec(flow=args.flow, head_motion=args.head_motion),
+        PreprocessSpec(flow=args.flow, head_motion=args.head_motion, clahe=args.clahe),
         args.landmarks,
         jobs=args.jobs,
         # The report holds what went wrong.

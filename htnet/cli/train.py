@@ -37,7 +37,7 @@ def add_commands(add: AddCommand) -> None:
 def _add_data_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", required=True, help="manifest CSV, or a folder in a published layout")
     command.add_argument("--model", default="htnet_small", help="model (default: %(default)s)")
-    command.add_argument("--recipe", default="default", help="default, reference, or a .json file")
+    command.add_argument("--recipe", default="default", help="default, focal, reference, or a .json file")
     command.add_argument("--epochs", type=int, help="overrides the recipe's")
     command.add_argument("--layout", choices=LAYOUTS, help="regions the model sees (default: the model's)")
     command.add_argument("--region-points", choices=REGION_POINTS, help="where regions are cut")
@@ -100,13 +100,15 @@ def _loso(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     from huggingface_hub.utils import tqdm
 
+    from htnet.models import get_entry
     from htnet.training import load_flow_set, train_weights
 
     manifest, recipe, spec, landmarker = _load(args)
     training: dict[str, Any] = {}
     if args.metrics is not None:
         training["metrics"] = _read_metrics(args.metrics)
-    data = load_flow_set(manifest, spec, landmarker, lambda s: progress_bar(s, "reading"))
+    extras = get_entry(args.model).model_class.extra_inputs
+    data = load_flow_set(manifest, spec, landmarker, lambda s: progress_bar(s, "reading"), extras)
     with tqdm(total=recipe.epochs, desc="training", unit="epoch") as bar:
 
         def tick(epoch: int, model: Any) -> None:

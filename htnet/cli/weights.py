@@ -11,7 +11,7 @@ from htnet.cli.options import AddCommand
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("convert", _convert, "turn a published HTNet or STSTNet checkpoint into a weights folder")
+    command = add("convert", _convert, "turn a published checkpoint into a weights folder")
     command.add_argument("checkpoint", help=".pth file")
     command.add_argument("out", help="weights folder")
     command.add_argument("--heads", type=int, help="attention heads; tensor shapes do not tell them")
@@ -35,7 +35,8 @@ def _convert(args: argparse.Namespace) -> None:
         size = model.config.image_size
         model.preprocess_spec = PreprocessSpec(layout="reference", region_points="landmarks", size=size)
     else:
-        model.preprocess_spec = PreprocessSpec(layout="whole", size=model.config.image_size)
+        at = "landmarks" if "points68" in model.extra_inputs else "template"
+        model.preprocess_spec = PreprocessSpec(layout="whole", region_points=at, size=model.config.image_size)
     save_pretrained(
         model, args.out, training={"source": f"converted from {Path(args.checkpoint).name}", "licence": "not stated"}
     )

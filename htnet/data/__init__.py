@@ -1,5 +1,14 @@
 """Data sets as manifests: read them, write them, split them by subject."""
 
+from htnet.data.action_units import (
+    EMOTION_PROTOTYPES,
+    REGION_UNITS,
+    ActionUnit,
+    active_regions,
+    au_cooccurrence,
+    parse_action_units,
+    read_action_units,
+)
 from htnet.data.datasets import DATASETS, merge_composite, read_dataset
 from htnet.data.folds import Fold, hold_out_subjects, leave_one_subject_out
 from htnet.data.layouts import list_three_norm, open_data, read_casme3, read_composite, read_three_norm
@@ -7,14 +16,21 @@ from htnet.data.manifest import Manifest, Sample, read_manifest
 
 __all__ = [
     "DATASETS",
+    "EMOTION_PROTOTYPES",
+    "REGION_UNITS",
+    "ActionUnit",
     "Fold",
     "Manifest",
     "Sample",
+    "active_regions",
+    "au_cooccurrence",
     "hold_out_subjects",
     "leave_one_subject_out",
     "list_three_norm",
     "merge_composite",
     "open_data",
+    "parse_action_units",
+    "read_action_units",
     "read_casme3",
     "read_composite",
     "read_dataset",

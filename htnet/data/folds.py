@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from htnet.data.manifest import Manifest, check_indices, listed
+from htnet.data.manifest import Manifest, check_indices
+from htnet.data.tables import listed
 from htnet.errors import InputError, ManifestError
 
 Key = tuple[str, str]

@@ -10,7 +10,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from htnet.data.manifest import Manifest, Sample, read_manifest, read_table, refuse_missing
+from htnet.data.manifest import Manifest, Sample, read_manifest
+from htnet.data.tables import read_table, refuse_missing
 from htnet.errors import ManifestError, did_you_mean, refuse_unknown
 from htnet.types import EMOTIONS
 

@@ -14,18 +14,21 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from htnet.data.tables import listed, read_table, refuse_missing
 from htnet.errors import ManifestError, did_you_mean
 from htnet.types import EMOTIONS
 
 #: Columns of a manifest file; only ``sample`` must be there.
-COLUMNS = ("sample", "dataset", "subject", "label", "onset", "apex", "flow", "landmarks", "classes")
-PATH_COLUMNS = ("onset", "apex", "flow", "landmarks")
+COLUMNS = ("sample", "dataset", "subject", "label", "onset", "apex", "flow", "landmarks", "image", "split", "classes")
+PATH_COLUMNS = ("onset", "apex", "flow", "landmarks", "image")
+#: Columns that are written only where a sample fills them.
+_RARE = ("image", "split", "classes")
+#: What the column ``split`` can say.
+SPLITS = ("train", "val", "test")
 #: Stands between the names in the column ``classes``.
 CLASS_MARK = "|"
 #: Labels that are taken for indexes of `EMOTIONS` where no classes are given.
 _NUMBERS = ("0", "1", "2")
-#: How many offenders a message lists before it only counts them.
-_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Sample:
         flow: precomputed flow image.
         landmarks: file with the five points: px of ``onset`` if there is one, else of ``flow``. A table of
             many samples whose name ends in ``_224px.csv`` holds px of 224 px faces.
+        image: one face on its own, for models that read a face and no motion.
+        split: the part of the data set it belongs to, one of `SPLITS`; "" where there are none.
     """
 
     sample: str
@@ -52,6 +57,8 @@ class Sample:
     apex: Path | None = None
     flow: Path | None = None
     landmarks: Path | None = None
+    image: Path | None = None
+    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,8 @@ class Manifest:
         middle_apex: identifiers of samples whose apex is not annotated, but the middle of the clip.
 
     Raises:
-        ManifestError: a sample or class occurs twice, or a label is no class.
+        ManifestError: a sample or class occurs twice, a label is no class, a split is none of `SPLITS`, or a subject
+            is in two splits.
     """
 
     samples: tuple[Sample, ...]
@@ -92,6 +100,24 @@ class Manifest:
                     f"{self.source}: sample {sample.sample!r} has the label {sample.label!r}, which is no class. "
                     + did_you_mean(sample.label, self.classes)
                 )
+        self._check_splits()
+
+    def _check_splits(self) -> None:
+        """Refuse unknown splits, and people on both sides of one."""
+        found: dict[tuple[str, str], Sample] = {}
+        for sample in self.samples:
+            if sample.split not in ("", *SPLITS):
+                raise ManifestError(
+                    f"{self.source}: sample {sample.sample!r} has the split {sample.split!r}. "
+                    + did_you_mean(sample.split, SPLITS)
+                )
+            if sample.split and sample.subject:
+                other = found.setdefault((sample.dataset, sample.subject), sample)
+                if other.split != sample.split:
+                    raise ManifestError(
+                        f"{self.source}: subject {sample.subject!r} is in two splits: sample {other.sample!r} in "
+                        f"{other.split!r}, sample {sample.sample!r} in {sample.split!r}. Put each person into one."
+                    )
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -128,6 +154,21 @@ class Manifest:
         check_indices(chosen, self)
         return replace(self, samples=tuple(self.samples[i] for i in chosen))
 
+    def split(self, name: str) -> Manifest:
+        """The samples of one split, with the same classes.
+
+        Raises:
+            ManifestError: there are none; the message names the splits that have some.
+        """
+        chosen = [i for i, sample in enumerate(self.samples) if sample.split == name]
+        if not chosen:
+            known = {sample.split for sample in self.samples if sample.split}
+            raise ManifestError(
+                f"{self.source}: no sample has the split {name!r}. {did_you_mean(name, known)} The column 'split' "
+                "names them."
+            )
+        return self.subset(chosen)
+
     def write(self, path: str | PathLike[str]) -> None:
         """Write a manifest file that `read_manifest` reads; paths in it are relative to its folder.
 
@@ -144,30 +185,33 @@ class Manifest:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("w", encoding="utf-8", newline="") as file:
-                rows = csv.writer(file, lineterminator="\n")
-                rows.writerow(COLUMNS if classes else COLUMNS[:-1])
+                filled = {name for name in ("image", "split") if any(getattr(s, name) for s in self.samples)}
+                columns = [name for name in COLUMNS if name not in _RARE or name in filled | classes.keys()]
+                rows = csv.DictWriter(file, columns, lineterminator="\n")
+                rows.writeheader()
                 for s in self.samples:
-                    paths = (_relative(getattr(s, name), path.parent) for name in PATH_COLUMNS)
-                    rows.writerow([s.sample, s.dataset, s.subject, s.label or "", *paths, *classes])
+                    row = {name: getattr(s, name) or "" for name in columns if name != "classes"}
+                    paths = {name: _relative(getattr(s, name), path.parent) for name in PATH_COLUMNS if name in columns}
+                    rows.writerow({**row, **paths, **classes})
             os.replace(partial, path)
         except OSError as error:
             raise ManifestError(f"{path} cannot be written: {error.strerror}. Choose another place.") from error
         finally:
             partial.unlink(missing_ok=True)
 
-    def _classes_to_write(self) -> list[str]:
-        """What to write into the column ``classes``: nothing where the labels alone tell the same."""
+    def _classes_to_write(self) -> dict[str, str]:
+        """The column ``classes`` and what to write into it; empty where the labels alone tell the same."""
         labels = {s.label for s in self.samples if s.label is not None}
         plain = EMOTIONS if labels <= set(EMOTIONS) else tuple(sorted(labels))
         ambiguous = any(map(str.isdecimal, labels)) or len({label.casefold() for label in labels}) < len(labels)
         if self.classes == plain and not ambiguous:
-            return []
+            return {}
         if any(CLASS_MARK in name or name != name.strip() or not name for name in self.classes):
             raise ManifestError(
                 f"{self.source}: the classes {self.classes!r} cannot be written; use names without {CLASS_MARK!r} "
                 "and without blanks around them."
             )
-        return [CLASS_MARK.join(self.classes)]
+        return {"classes": CLASS_MARK.join(self.classes)}
 
 
 def read_manifest(
@@ -179,10 +223,10 @@ def read_manifest(
     """Read a manifest file.
 
     A CSV file in UTF-8 with a header that names any of ``sample`` (required), ``dataset``, ``subject``,
-    ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``classes``. Paths are relative to the file's folder.
-    Each sample has ``onset`` and ``apex``, or ``flow``, or all three. Identifiers are text: "006" stays
-    "006". A label is a class name or a class index. ``classes`` holds all class names in order with "|"
-    between them, the same in every row.
+    ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``image``, ``split``, ``classes``. Paths are relative to
+    the file's folder. Each sample has ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
+    Identifiers are text: "006" stays "006". A label is a class name or a class index. ``classes`` holds all class
+    names in order with "|" between them, the same in every row.
 
     Args:
         path: the file.
@@ -229,59 +273,6 @@ def read_manifest(
         ]
         refuse_missing(missing, str(path), "Correct the paths, which are relative to the manifest's folder.")
     return Manifest(tuple(samples), names, str(path))
-
-
-def read_table(path: Path, required: Sequence[str] = ()) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Read a CSV file with a header.
-
-    Args:
-        path: the file.
-        required: columns that must be there.
-
-    Returns:
-        The columns, and each row's line number and values by column.
-
-    Raises:
-        ManifestError: it cannot be read, is not UTF-8, has no rows, lacks a column, or has a ragged row.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            columns = [name.strip() for name in next(reader, [])]
-            found = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
-    except FileNotFoundError:
-        raise ManifestError(f"{path} does not exist. Check the path.") from None
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8.") from None
-    except (OSError, csv.Error) as error:
-        raise ManifestError(f"{path} cannot be read as a CSV file: {error}.") from error
-    if not found:
-        raise ManifestError(f"{path} holds no samples. It needs a header and one row for each sample.")
-    twice = [name for name, count in Counter(columns).items() if count > 1]
-    if twice:
-        raise ManifestError(f"{path}, line 1: column {twice[0]!r} occurs more than once. Keep one.")
-    for name in required:
-        if name not in columns:
-            raise ManifestError(f"{path}, line 1: there is no column {name!r}. {did_you_mean(name, columns)}")
-    for line, row in found:
-        if len(row) != len(columns):
-            raise ManifestError(
-                f"{path}, line {line}: {len(row)} values for {len(columns)} columns. Quote values that hold commas."
-            )
-    return columns, [(line, dict(zip(columns, row, strict=True))) for line, row in found]
-
-
-def listed(names: Sequence[str]) -> str:
-    """Text such as "3 samples ('a', 'b', 'c')", shortened when there are many."""
-    shown = ", ".join(repr(n) for n in names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
-    return f"{len(names)} sample{'s' if len(names) > 1 else ''} ({shown})"
-
-
-def refuse_missing(missing: Sequence[str], source: str, cure: str) -> None:
-    """Raise an error that counts missing files and lists the first few."""
-    if missing:
-        shown = "\n  ".join(missing[:_LISTED]) + ("\n  ..." if len(missing) > _LISTED else "")
-        raise ManifestError(f"{source}: {len(missing)} file(s) do not exist. {cure}\n  {shown}")
 
 
 def check_indices(indices: Sequence[int], manifest: Manifest) -> None:
@@ -337,7 +328,7 @@ def _written_classes(
 
 
 def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]) -> Sample:
-    text = {name: row.get(name, "").strip() for name in ("sample", "dataset", "subject")}
+    text = {name: row.get(name, "").strip() for name in ("sample", "dataset", "subject", "split")}
     # Blanks inside and at the end of file names are kept: published names have them.
     files = {name: path.parent / row[name] for name in PATH_COLUMNS if row.get(name, "").strip()}
     if not text["sample"]:
@@ -346,8 +337,8 @@ def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]
     for name, other in (("onset", "apex"), ("apex", "onset")):
         if name in files and other not in files:
             raise ManifestError(f"{where} has an {name} but no {other}. Give both frames.")
-    if "onset" not in files and "flow" not in files:
-        raise ManifestError(f"{where} has no files. Give onset and apex, or flow.")
+    if not {"onset", "flow", "image"} & files.keys():
+        raise ManifestError(f"{where} has no files. Give onset and apex, or flow, or image.")
     label = row.get("label", "").strip()
     known: str | None = None
     if label in classes:
@@ -360,6 +351,7 @@ def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]
         sample=text["sample"],
         dataset=text["dataset"],
         subject=text["subject"],
+        split=text["split"],
         label=known,
         **files,
     )

@@ -76,7 +76,7 @@ def loso(
     seeds = _check_seeds(seeds)
     if not 0 < held_out < 1:
         raise InputError(f"held_out is {held_out}; give a share between 0 and 1.")
-    spec = spec or get_entry(model).spec
+    spec, extras = spec or get_entry(model).spec, get_entry(model).model_class.extra_inputs
     settings = {**(settings or {}), "num_classes": len(manifest.classes)}
     config = create_model(model, **settings).config
     flows = load_flow_set(
@@ -84,6 +84,7 @@ def loso(
         spec,
         landmarker,
         lambda s: tqdm(s, desc="reading", unit="sample", disable=not progress),
+        extras,
     )
     described = {
         "htnet": __version__,
@@ -95,6 +96,7 @@ def loso(
         "held_out": held_out if "nested" in protocols else None,
         "classes": list(manifest.classes),
         "regions_cut_at": flows.cut_counts(),
+        **({"points68_from": flows.points68_counts()} if flows.points68 is not None else {}),
         "samples": [s.sample for s in manifest],
         "data_sha256": flows.digest(),
     }

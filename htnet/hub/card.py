@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_FLOW_LIMITS = (
+    "Trained on posed or induced expressions of few people in laboratories. The answer is a guess about facial "
+    "movement, not about what somebody feels, and not fit for decisions about people."
+)
+_FACE_LIMITS = (
+    "Not a medical device. A grade says how uneven a face looks in one picture; House and Brackmann grade a moving "
+    "face. Light from one side and a turned head look like a palsy. Not fit for decisions about people."
+)
+
 
 def model_card(config: Mapping[str, Any]) -> str:
     """Markdown card with the Hub's YAML header.
@@ -12,7 +21,7 @@ def model_card(config: Mapping[str, Any]) -> str:
     Args:
         config: content of the weights folder's ``config.json``.
     """
-    training, spec = config["training"], config["preprocess"]
+    training, faces = config["training"], config.get("input_kind") == "face"
     licence = training.get("licence", "not stated")
     rows = [
         ("Architecture", f"{config['architecture']} ({config['model']})"),
@@ -32,11 +41,10 @@ def model_card(config: Mapping[str, Any]) -> str:
         f"license_name: {'research-only' if 'research' in licence else 'see-card'}",
         "pipeline_tag: image-classification",
         "tags:",
-        "- micro-expression",
-        "- optical-flow",
+        *(["- facial-palsy"] if faces else ["- micro-expression", "- optical-flow"]),
         "---",
         "",
-        f"# {config['model']} for facial micro-expressions",
+        f"# {config['model']} for {'grades of facial palsy' if faces else 'facial micro-expressions'}",
         "",
         "| | |",
         "|---|---|",
@@ -44,10 +52,8 @@ def model_card(config: Mapping[str, Any]) -> str:
         "",
         "## Input",
         "",
-        f"Flow by {spec['flow']} from onset to apex on a {spec['face_size']} px face warped by one similarity to "
-        f"the template points; channels {', '.join(spec['channels'])}, {spec['size']} px, each scaled to 0..255 per "
-        f"image; regions: {spec['layout']}, cut at the {spec['region_points']} points. `config.json` holds the whole "
-        "specification, and htnet applies it.",
+        f"{_face_input(config['preprocess']) if faces else _flow_input(config['preprocess'])} `config.json` holds the "
+        "whole specification, and htnet applies it.",
         "",
     ]
     if metrics := training.get("metrics"):
@@ -57,8 +63,22 @@ def model_card(config: Mapping[str, Any]) -> str:
     lines += [
         "## Limits",
         "",
-        "Trained on posed or induced expressions of few people in laboratories. The answer is a guess about facial "
-        "movement, not about what somebody feels, and not fit for decisions about people.",
+        _FACE_LIMITS if faces else _FLOW_LIMITS,
         "",
     ]
     return "\n".join(lines)
+
+
+def _flow_input(spec: Mapping[str, Any]) -> str:
+    return (
+        f"Flow by {spec['flow']} from onset to apex on a {spec['face_size']} px face warped by one similarity to the "
+        f"template points; channels {', '.join(spec['channels'])}, {spec['size']} px, each scaled to 0..255 per image; "
+        f"regions: {spec['layout']}, cut at the {spec['region_points']} points."
+    )
+
+
+def _face_input(spec: Mapping[str, Any]) -> str:
+    return (
+        f"One face, warped by one similarity to the template points on {spec['face_size']} px and resized to "
+        f"{spec['size']} px; red, green, blue, 0..255."
+    )

@@ -75,6 +75,7 @@ def save_pretrained(
         "htnet": __version__,
         "architecture": type(model).__name__,
         "model": model.name,
+        "input_kind": model.input_kind,
         "config": model.config.to_dict(),
         "labels": list(model.labels),
         "preprocess": model.preprocess_spec.to_dict(),

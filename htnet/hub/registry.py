@@ -98,6 +98,19 @@ _SPECS = (
             "htnet push weights/casme3 casme3",
         ),
     ),
+    PretrainedSpec(
+        name="fnp",
+        model="htnet_palsy",
+        description="House-Brackmann grades of facial palsy, on FNP",
+        dataset="FNP: pictures of patients in folders grade_1 to grade_6",
+        protocol="trained on the training split, patients kept apart, by the palsy recipe",
+        repository="fnp",
+        commands=(
+            "htnet palsy prepare FNP_DIR --out fnp",
+            "htnet palsy train --data fnp --model htnet_palsy --out weights/fnp",
+            "htnet push weights/fnp fnp",
+        ),
+    ),
 )
 _REGISTRY: Mapping[str, PretrainedSpec] = {spec.name: spec for spec in _SPECS}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +13,15 @@ from torch import Tensor, nn
 
 from htnet.errors import ModelError
 from htnet.types import EMOTIONS, PreprocessSpec
+
+#: What a model can be given besides the image, by keyword, as float32:
+#: "points": (B, 5, 2) facial points (x, y) in px of the flow image, where its regions are cut: the face's own or
+#: the template's. "points68": (B, 68, 2) points of iBUG 300-W in the same px, measured or estimated from the five.
+#: "motion": (B, T, 64) features of the frames (`htnet.preprocess.hoof`); not given where there is no clip.
+EXTRA_INPUTS = ("points", "points68", "motion")
+
+#: What the image of each `EmotionModel.input_kind` holds: channels in order.
+INPUT_KINDS = MappingProxyType({"flow": "strain, v, u", "face": "red, green, blue"})
 
 
 @dataclass(frozen=True)
@@ -81,16 +92,24 @@ class Standardize(nn.Module):
 
 
 class EmotionModel(nn.Module):
-    """Base class: an image of the flow between two frames in, class scores out.
+    """Base class: an image in (of the flow between two frames, or of a face), class scores out.
 
     Attributes:
         config: the settings the model was built with.
         name: name in the registry it was built from.
         labels: class names in output order.
         preprocess_spec: how the input is made; None until it is known (set by `htnet.hub`).
+        input_kind: what the image is, one of `INPUT_KINDS`: "flow", the published flow image, or "face", the RGB
+            picture of an aligned face.
+        labels_by_number: class names by the number of classes, for models that are told none.
+        extra_inputs: what ``forward`` reads besides the image, as keyword arguments of these names; any of
+            `EXTRA_INPUTS`.
     """
 
     config_class: ClassVar[type[ModelConfig]] = ModelConfig
+    input_kind: ClassVar[str] = "flow"
+    labels_by_number: ClassVar[Mapping[int, tuple[str, ...]]] = MappingProxyType({len(EMOTIONS): EMOTIONS})
+    extra_inputs: ClassVar[tuple[str, ...]] = ()
 
     config: ModelConfig
     name: str
@@ -102,7 +121,7 @@ class EmotionModel(nn.Module):
         super().__init__()
         self.config = config
         self.name = type(self).__name__.lower()
-        self.labels = default_labels(config.num_classes)
+        self.labels = self.default_labels(config.num_classes)
         self.preprocess_spec = None
         self.standardize = Standardize(config.mean, config.std)
 
@@ -119,7 +138,7 @@ class EmotionModel(nn.Module):
 
         Args:
             num_classes: new number of classes.
-            labels: their names; "class_0", ... unless given (the three emotions for three).
+            labels: their names; those of `default_labels` unless given.
         """
         require_positive("num_classes", num_classes)
         if labels is not None and len(labels) != num_classes:
@@ -128,7 +147,12 @@ class EmotionModel(nn.Module):
         fresh = nn.Linear(head.in_features, num_classes, device=head.weight.device, dtype=head.weight.dtype)
         self._set_classifier(fresh)
         self.config = dataclasses.replace(self.config, num_classes=num_classes)
-        self.labels = tuple(labels) if labels is not None else default_labels(num_classes)
+        self.labels = tuple(labels) if labels is not None else self.default_labels(num_classes)
+
+    @classmethod
+    def default_labels(cls, num_classes: int) -> tuple[str, ...]:
+        """The class names that `labels_by_number` has for that many classes, else class_0, class_1, ..."""
+        return cls.labels_by_number.get(num_classes, tuple(f"class_{i}" for i in range(num_classes)))
 
     @property
     def classifier(self) -> nn.Linear:
@@ -142,8 +166,7 @@ class EmotionModel(nn.Module):
         """Class scores.
 
         Args:
-            x: (B, channels, image_size, image_size) float, in the order and range of the published
-                flow images: strain, v, u; 0..255.
+            x: (B, channels, image_size, image_size) float, channels as `input_kind` says, range 0..255.
 
         Returns:
             (B, num_classes) scores before the softmax.
@@ -151,17 +174,15 @@ class EmotionModel(nn.Module):
         Raises:
             ModelError: the shape is another.
         """
-        c = self.config
-        if x.ndim != 4 or tuple(x.shape[1:]) != (c.channels, c.image_size, c.image_size):
-            raise ModelError(
-                f"{self.name} got input of shape {tuple(x.shape)}; give "
-                f"(batch, {c.channels}, {c.image_size}, {c.image_size}), order strain, v, u, range 0..255."
-            )
+        self.check_image(x)
         return self.forward_head(self.forward_features(x))
 
-
-def default_labels(num_classes: int) -> tuple[str, ...]:
-    """The three emotions for three classes, else class_0, class_1, ..."""
-    if num_classes == len(EMOTIONS):
-        return EMOTIONS
-    return tuple(f"class_{i}" for i in range(num_classes))
+    def check_image(self, x: Tensor) -> None:
+        """Raise `ModelError` unless ``x`` is a batch of images of the config's size."""
+        c = self.config
+        if x.ndim != 4 or tuple(x.shape[1:]) != (c.channels, c.image_size, c.image_size):
+            order = INPUT_KINDS[self.input_kind]
+            raise ModelError(
+                f"{self.name} got input of shape {tuple(x.shape)}; give "
+                f"(batch, {c.channels}, {c.image_size}, {c.image_size}), order {order}, range 0..255."
+            )

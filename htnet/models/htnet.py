@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from htnet.errors import ModelError
 from htnet.models.base import EmotionModel, ModelConfig, require_positive
-from htnet.models.layers import Block, Downsample
+from htnet.models.layers import Block, BlockSizes, Downsample
 
 
 @dataclass(frozen=True)
@@ -65,47 +65,60 @@ class HTNetConfig(ModelConfig):
 class Level(nn.Module):
     """One hierarchy: positions, transformer blocks, and the way down to the next level."""
 
+    pos_emb: nn.Parameter | None
+
     def __init__(self, config: HTNetConfig, index: int) -> None:
         """Build level ``index`` (0 is the finest)."""
         super().__init__()
-        scale = 2**index
-        dim, heads, head_dim = config.dim * scale, config.heads * scale, config.dim // config.heads
         self.blocks = 2 ** (config.num_hierarchies - 1 - index)
         self.side = config.block_side
         self.pos_emb = nn.Parameter(torch.randn(self.side**2))
-        self.layers = nn.Sequential(
-            *(
-                Block(dim, heads, head_dim, self.blocks, config.mlp_mult, config.dropout)
-                for _ in range(config.block_repeats[index])
-            )
-        )
+        self.layers = nn.Sequential(*(self.make_block(config, index, i) for i in range(config.block_repeats[index])))
+        dim = config.dim * 2**index
         last = index == config.num_hierarchies - 1
         self.down = nn.Identity() if last else Downsample(dim, dim * 2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to the map of the next level."""
+    def make_block(self, config: HTNetConfig, index: int, depth: int) -> nn.Module:
+        """Transformer block number ``depth`` of level ``index``."""
+        return Block(**block_sizes(config, index))
+
+    def add_positions(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to the same shape."""
+        if self.pos_emb is None:
+            return x
         # One scalar a position in the block, shared by all blocks and channels.
         positions = self.pos_emb.view(self.side, self.side).repeat(self.blocks, self.blocks)
-        return self.down(self.layers(x + positions[:, :, None]))
+        return x + positions[:, :, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to the map of the next level."""
+        return self.down(self.layers(self.add_positions(x)))
 
 
-class HTNet(EmotionModel):
-    """Hierarchical transformer over the mosaic of four facial regions.
+def block_sizes(config: HTNetConfig, index: int) -> BlockSizes:
+    """What a transformer block of level ``index`` is built with."""
+    return {
+        "dim": config.dim * 2**index,
+        "heads": config.heads * 2**index,
+        "head_dim": config.dim // config.heads,
+        "blocks": 2 ** (config.num_hierarchies - 1 - index),
+        "mult": config.mlp_mult,
+        "dropout": config.dropout,
+    }
 
-    Source: Wang et al., "HTNet for micro-expression recognition", arXiv 2307.14637, Neurocomputing
-    602 (2024). Numerically the same function as the published implementation.
 
-    With the published setting every block holds one token; see `attention_is_trivial`.
-    """
+class HierarchicalModel(EmotionModel):
+    """Patches, levels of transformer blocks, head: what HTNet and the models made from it have in common."""
 
     config_class: ClassVar[type[ModelConfig]] = HTNetConfig
+    level_class: ClassVar[type[Level]] = Level
     config: HTNetConfig
 
     def __init__(self, config: HTNetConfig) -> None:
         """Build the network with fresh weights."""
         super().__init__(config)
         self.patch_embed = nn.Linear(config.channels * config.patch_size**2, config.dim)
-        self.levels = nn.Sequential(*(Level(config, i) for i in range(config.num_hierarchies)))
+        self.levels = nn.Sequential(*(self.level_class(config, i) for i in range(config.num_hierarchies)))
         width = config.dim * 2 ** (config.num_hierarchies - 1)
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, config.num_classes)
@@ -121,11 +134,14 @@ class HTNet(EmotionModel):
         """
         return self.config.block_side == 1
 
+    def embed(self, x: Tensor) -> Tensor:
+        """Image (B, channels, H, W), 0..255, to the map of its patches (B, H / patch_size, W / patch_size, dim)."""
+        p = self.config.patch_size
+        return self.patch_embed(rearrange(self.standardize(x), "b c (h p) (w q) -> b h w (p q c)", p=p, q=p))
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Image (B, channels, H, W), 0..255, to the last map (B, side, side, width)."""
-        p = self.config.patch_size
-        x = rearrange(self.standardize(x), "b c (h p) (w q) -> b h w (p q c)", p=p, q=p)
-        return self.levels(self.patch_embed(x))
+        return self.levels(self.embed(x))
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
         """Last map to class scores (B, num_classes), or to the pooled vector (B, width)."""
@@ -139,3 +155,13 @@ class HTNet(EmotionModel):
 
     def _set_classifier(self, layer: nn.Linear) -> None:
         self.head = layer
+
+
+class HTNet(HierarchicalModel):
+    """Hierarchical transformer over the mosaic of four facial regions.
+
+    Source: Wang et al., "HTNet for micro-expression recognition", arXiv 2307.14637, Neurocomputing
+    602 (2024). Numerically the same function as the published implementation.
+
+    With the published setting every block holds one token; see `attention_is_trivial`.
+    """

@@ -10,7 +10,11 @@ from typing import Any
 
 from htnet.errors import DuplicateModelError, ModelError, UnknownModelError, did_you_mean, refuse_unknown
 from htnet.models.base import EmotionModel
+from htnet.models.dual_stream import DualStreamHTNet
+from htnet.models.enhanced import HTNetEnhanced
 from htnet.models.htnet import HTNet
+from htnet.models.mhssa_gcn import MHSSAGCN
+from htnet.models.palsy import HTNetPalsy
 from htnet.models.ststnet import STSTNet
 from htnet.types import PreprocessSpec
 
@@ -161,3 +165,47 @@ register_model(
     description="32 wide, (1, 1, 1), for tests",
 )
 register_model("ststnet", STSTNet, spec=_WHOLE, description="three shallow streams over the whole face, 1.7 k")
+register_model(
+    "htnet_dual_stream",
+    DualStreamHTNet,
+    # Manifests name no clips: what is trained on them has learned nothing from motion, and must be shown none.
+    spec=dataclasses.replace(_WHOLE, clip_frames=0),
+    description="appearance and motion streams, 0.26 M; motion from clips",
+)
+register_model("htnet_palsy", HTNetPalsy, description="House-Brackmann grades of a 224 px face, as published, 151.9 M")
+register_model(
+    "htnet_palsy_tiny",
+    HTNetPalsy,
+    image_size=112,
+    dim=32,
+    heads=2,
+    block_repeats=(2, 2, 2),
+    description="the same at 112 px, 32 wide, (2, 2, 2)",
+)
+register_model("htnet_enhanced", HTNetEnhanced, description="House-Brackmann grades, second design at 224 px, 4 heads")
+register_model(
+    "htnet_enhanced_tiny",
+    HTNetEnhanced,
+    image_size=112,
+    dim=32,
+    heads=2,
+    block_repeats=(2, 2, 2),
+    description="the same at 112 px, 32 wide, (2, 2, 2)",
+)
+_WHOLE_AT_LANDMARKS = dataclasses.replace(_WHOLE, region_points="landmarks")
+register_model(
+    "mhssa_gcn",
+    MHSSAGCN,
+    spec=_WHOLE_AT_LANDMARKS,
+    description="patches at 68 points, attention in 6 regions, a graph between them, 2.8 M",
+)
+register_model(
+    "mhssa_gcn_small",
+    MHSSAGCN,
+    spec=_WHOLE_AT_LANDMARKS,
+    dim=64,
+    region_dim=16,
+    intra_depth=1,
+    gcn_layers=2,
+    description="the same, 64 wide, 1 + 2 layers",
+)

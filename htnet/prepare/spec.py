@@ -13,7 +13,7 @@ from htnet.types import PreprocessSpec
 
 SPEC_FILE = "preprocess.json"
 #: Fields of the spec that the flow image depends on; the others are applied when it is read.
-_BAKED = ("size", "face_size", "template", "flow", "flow_parameters", "resize", "head_motion")
+_BAKED = ("size", "face_size", "template", "flow", "flow_parameters", "resize", "head_motion", "clahe")
 
 
 def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:

@@ -1,7 +1,10 @@
 """From video frames to network inputs: reading, landmarks, alignment, flow, regions."""
 
 from htnet.preprocess.align import Alignment, align_frames, align_pair, fit_alignment
+from htnet.preprocess.asymmetry import FaceAsymmetry, RegionAsymmetry, face_asymmetry
+from htnet.preprocess.clip import motion_features, temporal_interpolation
 from htnet.preprocess.colour import colour_wheel, colour_wheel_legend
+from htnet.preprocess.contrast import clahe
 from htnet.preprocess.flow import (
     compute_flow,
     flow_image,
@@ -27,7 +30,7 @@ from htnet.preprocess.landmarks import (
     make_landmarker,
     read_points_json,
 )
-from htnet.preprocess.mean_shape import MEAN_SHAPE_28
+from htnet.preprocess.mean_shape import MEAN_SHAPE_28, MIRROR_68
 from htnet.preprocess.motion import (
     FACE_REGIONS,
     face_regions,
@@ -48,29 +51,34 @@ from htnet.preprocess.warp import displace
 __all__ = [
     "FACE_REGIONS",
     "MEAN_SHAPE_28",
+    "MIRROR_68",
     "PUBLISHED_CHANNELS",
     "SPOTTING_METHODS",
     "Alignment",
     "CachedLandmarker",
     "FaceAlignmentLandmarker",
+    "FaceAsymmetry",
     "FrameSource",
     "LandmarkSource",
     "Landmarker",
     "Landmarker68",
     "PrecomputedLandmarks",
     "Preprocessor",
+    "RegionAsymmetry",
     "TemplateLandmarks",
     "Video",
     "YuNetLandmarker",
     "align_frames",
     "align_pair",
     "check_pair",
+    "clahe",
     "colour_wheel",
     "colour_wheel_legend",
     "compute_flow",
     "crop_regions",
     "displace",
     "estimate_68",
+    "face_asymmetry",
     "face_regions",
     "find_many",
     "fit_alignment",
@@ -83,6 +91,7 @@ __all__ = [
     "is_motionless",
     "landmarks_68",
     "make_landmarker",
+    "motion_features",
     "open_video",
     "optical_strain",
     "published_input",
@@ -94,6 +103,7 @@ __all__ = [
     "similarity",
     "spot",
     "template_points",
+    "temporal_interpolation",
     "to_gray",
     "transform_points",
     "tvl1_flow",

@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--flow", choices=FLOW_METHODS, default="tvl1")
     parser.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose flow is subtracted")
+    parser.add_argument("--clahe", action="store_true", help="equalise the contrast of the faces before flow")
     parser.add_argument("--size", type=int, default=28, help="side of the image, px (default: %(default)s)")
     parser.add_argument("--uv", metavar="FILE.npy", help="also write the flow itself: (2, H, W) float32, px")
     parser.add_argument("--colour", metavar="FILE.png", help="also write a colour wheel picture of the flow")
@@ -55,9 +56,8 @@ def _run(args: argparse.Namespace) -> None:
     if args.uv is not None and Path(args.uv).suffix.lower() != ".npy":
         raise InputError(f"--uv is {args.uv!r}; give a name that ends in .npy.")
     landmarks = None if args.landmarks == "none" else args.landmarks
-    made = published_input(
-        args.onset, args.apex, landmarks, flow=args.flow, head_motion=args.head_motion, size=args.size
-    )
+    settings = {name: getattr(args, name) for name in ("flow", "head_motion", "clahe", "size")}
+    made = published_input(args.onset, args.apex, landmarks, **settings)
     assert made.flow is not None  # it was made from frames
     write_flow_image(args.out, made.flow_image)
     length = np.hypot(*made.flow.uv)

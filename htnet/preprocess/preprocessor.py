@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,30 @@ import torch
 
 from htnet.errors import FlowError, LandmarkError
 from htnet.preprocess.align import align_pair, scale_points, transform_points
+from htnet.preprocess.contrast import grey_face
 from htnet.preprocess.flow import compute_flow, flow_image, is_motionless, read_flow_image
-from htnet.preprocess.frames import check_pair, read_frame, to_gray
-from htnet.preprocess.landmarks import Landmarker, PrecomputedLandmarks, flow_image_points
+from htnet.preprocess.frames import check_pair, read_frame
+from htnet.preprocess.landmarks import (
+    Landmarker,
+    PrecomputedLandmarks,
+    estimate_68,
+    finds_68,
+    flow_image_points,
+    landmarks_68,
+)
 from htnet.preprocess.motion import remove_head_motion
 from htnet.preprocess.regions import crop_regions, template_points
-from htnet.types import POINT_NAMES, ByteArray, FloatArray, Flow, Frame, Landmarks, ModelInput, PreprocessSpec
+from htnet.types import (
+    POINT_NAMES,
+    ByteArray,
+    FloatArray,
+    Flow,
+    Frame,
+    Landmarks,
+    Landmarks68,
+    ModelInput,
+    PreprocessSpec,
+)
 
 FrameSource = str | os.PathLike[str] | np.ndarray[Any, Any] | Frame
 LandmarkSource = npt.ArrayLike | Landmarks | os.PathLike[str]
@@ -30,15 +49,17 @@ OUTSIDE = 0.25
 class Preprocessor:
     """Makes network inputs as one `PreprocessSpec` says."""
 
-    def __init__(self, spec: PreprocessSpec, landmarker: Landmarker | None = None) -> None:
+    def __init__(self, spec: PreprocessSpec, landmarker: Landmarker | None = None, *, points68: bool = False) -> None:
         """Keep the settings.
 
         Args:
             spec: how frames become inputs.
             landmarker: finds the points of frames that come without.
+            points68: give 68 points too: the landmarker's where it finds 68, else `estimate_68`.
         """
         self.spec = spec
         self.landmarker = landmarker
+        self.points68 = points68
 
     def pair(
         self, onset: FrameSource, apex: FrameSource, landmarks: LandmarkSource | None = None, sample: str = ""
@@ -63,17 +84,23 @@ class Preprocessor:
         """
         first, second = read_frame(onset), read_frame(apex)
         check_pair(first, second)
-        points = self._landmarks(first, landmarks, sample)
-        _check_inside(points, first.size, first.source)
+        measured = self._measured_68(first, landmarks, sample)
+        points = self._landmarks(first, landmarks, sample) if measured is None else measured.five()
+        check_inside(points, first.size, first.source)
         face, face_apex, matrix = align_pair(first, second, points, self.spec)
-        flow = compute_flow(to_gray(face), to_gray(face_apex), self.spec.flow, dict(self.spec.flow_parameters))
+        before, after = grey_face(face, self.spec), grey_face(face_apex, self.spec)
+        flow = compute_flow(before, after, self.spec.flow, dict(self.spec.flow_parameters))
         on_face = transform_points(matrix, points.points)
         if self.spec.head_motion != "none":
             flow = Flow(remove_head_motion(flow.uv, on_face, self.spec.head_motion), flow.method)
         picture = flow_image(flow, self.spec.size, self.spec.resize, PUBLISHED_CHANNELS)
         mapped = scale_points(on_face, self.spec.size / self.spec.face_size)
         image, regions_at = self._network_image(picture, mapped)
-        return ModelInput(image, picture, regions_at, points, mapped.astype(np.float32), flow, is_motionless(picture))
+        if measured is not None:
+            moved = scale_points(transform_points(matrix, measured.points), self.spec.size / self.spec.face_size)
+            measured = replace(measured, points=moved.astype(np.float32))
+        made = ModelInput(image, picture, regions_at, points, mapped.astype(np.float32), flow, is_motionless(picture))
+        return self._with_68(made, measured)
 
     def flow_picture(
         self,
@@ -109,10 +136,28 @@ class Preprocessor:
                 given = flow_image_points(landmarks, Frame(picture, source), sample)
             else:
                 given = read_landmarks(landmarks, Frame(picture, source), sample)
-            _check_inside(given, size, source)
+            check_inside(given, size, source)
             mapped = given.points
         cut, regions_at = self._network_image(picture, mapped)
-        return ModelInput(cut, picture, regions_at, points=mapped, motionless=is_motionless(picture))
+        made = ModelInput(cut, picture, regions_at, points=mapped, motionless=is_motionless(picture))
+        return self._with_68(made, None)
+
+    def _measured_68(self, frame: Frame, landmarks: LandmarkSource | None, sample: str) -> Landmarks68 | None:
+        """68 points of the frame from a landmarker that finds so many, if they are asked for."""
+        finder = self.landmarker
+        if landmarks is not None or not self.points68 or finder is None or not finds_68(finder):
+            return None
+        return landmarks_68(finder, frame, sample)
+
+    def _with_68(self, made: ModelInput, measured: Landmarks68 | None) -> ModelInput:
+        """The input with 68 points, if they are asked for."""
+        if not self.points68:
+            return made
+        if measured is None or self.spec.region_points == "template":
+            known = made.points if made.regions_at == "landmarks" and made.points is not None else None
+            five = template_points(self.spec).numpy() if known is None else known
+            measured = estimate_68(Landmarks(five, made.regions_at))
+        return replace(made, points68=measured)
 
     def _landmarks(self, frame: Frame, landmarks: LandmarkSource | None, sample: str) -> Landmarks:
         if landmarks is not None:
@@ -150,7 +195,8 @@ def read_landmarks(landmarks: LandmarkSource, frame: Frame, sample: str) -> Land
     return Landmarks(points, f"the points given for {frame.source}")
 
 
-def _check_inside(landmarks: Landmarks, size: tuple[int, int], source: str) -> None:
+def check_inside(landmarks: Landmarks, size: tuple[int, int], source: str) -> None:
+    """Raise `LandmarkError` if a point lies far outside an image of ``size`` (height, width) called ``source``."""
     height, width = size
     for name, (x, y) in zip(POINT_NAMES, landmarks.points.tolist(), strict=True):
         if not (-OUTSIDE * width <= x <= (1 + OUTSIDE) * width and -OUTSIDE * height <= y <= (1 + OUTSIDE) * height):

@@ -10,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.errors import InputError, SpecError, refuse_unknown
+from htnet.preprocess.contrast import grey_face
 from htnet.preprocess.flow import compute_flow, flow_image
-from htnet.preprocess.frames import check_pair, read_frame, to_gray
+from htnet.preprocess.frames import check_pair, read_frame
 from htnet.preprocess.landmarks import Landmarker, make_landmarker
 from htnet.preprocess.preprocessor import FrameSource, Preprocessor
 from htnet.types import Landmarks, ModelInput, PreprocessSpec
 
-#: Fields of the spec that act after the published image, on what the network sees of it.
-_NETWORK_ONLY = ("layout", "region_points", "channels")
+#: Fields of the spec that the published image does not depend on: what the network sees of it, and beside it.
+_NETWORK_ONLY = ("layout", "region_points", "channels", "clip_frames")
 
 
 def published_input(
@@ -67,6 +68,7 @@ def _of_whole_frames(onset: FrameSource, apex: FrameSource, spec: PreprocessSpec
         )
     first, second = read_frame(onset), read_frame(apex)
     check_pair(first, second)
-    flow = compute_flow(to_gray(first), to_gray(second), spec.flow, dict(spec.flow_parameters))
+    before, after = grey_face(first, spec), grey_face(second, spec)
+    flow = compute_flow(before, after, spec.flow, dict(spec.flow_parameters))
     made = Preprocessor(spec).flow_picture(flow_image(flow, spec.size, spec.resize))
     return dataclasses.replace(made, flow=flow)

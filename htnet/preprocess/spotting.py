@@ -85,11 +85,14 @@ def spot(
     """
     if method not in SPOTTING_METHODS:
         raise InputError(f"Unknown spotting method: {method!r}. {did_you_mean(str(method), SPOTTING_METHODS)}")
-    frames, rate = _frames(source, fps)
+    if isinstance(source, (str, os.PathLike)):
+        source = open_video(source, fps=fps)
+    rate = _rate(source, fps)
+    frames = read_frames(source)
     first = next(frames, None)
     if first is None:
         raise VideoError("There are no frames; give a clip.")
-    points = _find(first, landmarks, sample)
+    points = find_points(first, landmarks, sample)
     motion = follow_face(chain([first], frames), points)
     if len(motion.regions) < MIN_FRAMES:
         raise VideoError(f"The clip has {len(motion.regions)} frames; give {MIN_FRAMES} or more.", len(motion.regions))
@@ -114,19 +117,24 @@ def spot(
     )
 
 
-def _frames(
-    source: str | os.PathLike[str] | Video | Iterable[FrameSource], fps: float | None
-) -> tuple[Iterator[Frame], float | None]:
-    if isinstance(source, (str, os.PathLike)):
-        source = open_video(source, fps=fps)
+def _rate(source: Video | Iterable[FrameSource], fps: float | None) -> float | None:
+    """Frames a second, None where unknown."""
     if fps is not None and not (isinstance(fps, (int, float)) and math.isfinite(fps) and fps > 0):
         raise InputError(f"fps is {fps!r}; give the frames a second, a positive number.")
-    if isinstance(source, Video):
-        return iter(source), source.fps if fps is None else float(fps)
-    return (read_frame(frame) for frame in source), None if fps is None else float(fps)
+    if fps is None:
+        return source.fps if isinstance(source, Video) else None
+    return float(fps)
 
 
-def _find(frame: Frame, landmarks: LandmarkSource | Landmarker, sample: str) -> Landmarks:
+def read_frames(source: str | os.PathLike[str] | Video | Iterable[FrameSource]) -> Iterator[Frame]:
+    """The frames of a clip, one at a time: of a video file, a folder of frames, a `Video`, or frames in order."""
+    if isinstance(source, (str, os.PathLike)):
+        source = open_video(source)
+    return iter(source) if isinstance(source, Video) else (read_frame(frame) for frame in source)
+
+
+def find_points(frame: Frame, landmarks: LandmarkSource | Landmarker, sample: str) -> Landmarks:
+    """Five points of a frame: given, from a file of points, or from a landmarker or the one of that name."""
     if isinstance(landmarks, (str, os.PathLike)):
         return make_landmarker(os.fspath(landmarks))(frame, sample)
     if callable(landmarks) and not isinstance(landmarks, np.ndarray):

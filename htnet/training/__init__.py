@@ -1,6 +1,9 @@
 """Training on a manifest."""
 
+from htnet.training.face_augment import FaceAugmentation, augment_faces
+from htnet.training.faces import FaceSet, load_face_set
 from htnet.training.loop import Checkpoint, predict_set, train_model
+from htnet.training.losses import focal_loss, recipe_loss
 from htnet.training.recipe import RECIPES, Augmentation, Recipe, get_recipe
 from htnet.training.tensors import FlowSet, load_flow_set
 from htnet.training.weights import train_weights
@@ -9,11 +12,17 @@ __all__ = [
     "RECIPES",
     "Augmentation",
     "Checkpoint",
+    "FaceAugmentation",
+    "FaceSet",
     "FlowSet",
     "Recipe",
+    "augment_faces",
+    "focal_loss",
     "get_recipe",
+    "load_face_set",
     "load_flow_set",
     "predict_set",
+    "recipe_loss",
     "train_model",
     "train_weights",
 ]

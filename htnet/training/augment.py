@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import torch
 from torch import Tensor
 
+from htnet.preprocess import MIRROR_68
 from htnet.training.recipe import Augmentation
 
 #: Index of each point's mirror partner, order left eye, right eye, nose, left mouth, right mouth.
 MIRRORED_POINTS = (1, 0, 2, 4, 3)
+#: Directions of `htnet.preprocess.hoof` in the motion features, counted from right to down.
+_BINS = 16
+#: Index of each motion feature's mirror partner: the other side's region, and left for right.
+MIRRORED_MOTION = tuple(other * _BINS + (_BINS // 2 - k) % _BINS for other in (1, 0, 3, 2) for k in range(_BINS))
+_PARTNERS = {"points": MIRRORED_POINTS, "points68": MIRROR_68, "motion": MIRRORED_MOTION}
 
 
 def mirror(images: Tensor, points: Tensor, which: Tensor, u_channel: int) -> tuple[Tensor, Tensor]:
@@ -28,13 +37,36 @@ def mirror(images: Tensor, points: Tensor, which: Tensor, u_channel: int) -> tup
     """
     flipped = images.flip(-1)
     flipped[:, u_channel] = 255.0 - flipped[:, u_channel]
-    order = torch.tensor(MIRRORED_POINTS, device=points.device)
-    swapped = points[:, order].clone()
-    swapped[..., 0] = images.shape[-1] - 1 - swapped[..., 0]
     return (
         torch.where(which[:, None, None, None], flipped, images),
-        torch.where(which[:, None, None], swapped, points),
+        mirror_extras({"points": points}, which, images.shape[-1])["points"],
     )
+
+
+def mirror_extras(extras: Mapping[str, Tensor], which: Tensor, size: int) -> dict[str, Tensor]:
+    """Mirror what a model reads besides the image.
+
+    Points change places with their partners on the other side; so do the motion features of the regions, in which
+    motion to the right becomes motion to the left.
+
+    Args:
+        extras: by name, see `htnet.models.EXTRA_INPUTS`.
+        which: (B,) bool, the samples to mirror.
+        size: side of the image, px.
+
+    Returns:
+        New tensors under the same names.
+    """
+    out = {}
+    for name, values in extras.items():
+        order = torch.tensor(_PARTNERS[name], device=values.device)
+        if name == "motion":
+            swapped = values[..., order]
+        else:
+            swapped = values[:, order].clone()
+            swapped[..., 0] = size - 1 - swapped[..., 0]
+        out[name] = torch.where(which[:, None, None], swapped, values)
+    return out
 
 
 def shift(images: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
@@ -42,7 +74,8 @@ def shift(images: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
 
     The points stay where they are: a crop that moved along would show the same pixels as before, and
     nothing would have changed. So the regions of a shifted face are off by (dx, dy), as they are where
-    alignment or landmarks err.
+    alignment or landmarks err. The same goes for points that a model reads: they are off the face by (dx, dy),
+    all alike, while their distances from each other stay what they are.
 
     Args:
         images: (B, C, S, S).
@@ -60,8 +93,14 @@ def shift(images: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
 
 
 def augment(
-    images: Tensor, points: Tensor, settings: Augmentation, mean: Tensor, std: Tensor, u_channel: int
-) -> tuple[Tensor, Tensor]:
+    images: Tensor,
+    points: Tensor,
+    settings: Augmentation,
+    mean: Tensor,
+    std: Tensor,
+    u_channel: int,
+    extras: Mapping[str, Tensor] = MappingProxyType({}),
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """All changes of a recipe, drawn from PyTorch's global generator.
 
     Args:
@@ -71,14 +110,19 @@ def augment(
         mean: (C,) per-channel mean of the training set.
         std: (C,) per-channel deviation of the training set.
         u_channel: index of the channel that holds u.
+        extras: what the model reads besides the image. It is mirrored with the face, but not shifted with it (see
+            `shift`); gain, offset and noise are the image's alone.
 
     Returns:
-        New images (no longer confined to 0..255) and points.
+        New images (no longer confined to 0..255), points and extras.
     """
+    extras = dict(extras)
     batch, channels = images.shape[:2]
     device = images.device
     if settings.mirror:
-        images, points = mirror(images, points, torch.rand(batch, device=device) < settings.mirror, u_channel)
+        which = torch.rand(batch, device=device) < settings.mirror
+        images, points = mirror(images, points, which, u_channel)
+        extras = mirror_extras(extras, which, images.shape[-1])
     if settings.shift:
         moves = torch.randint(-settings.shift, settings.shift + 1, (2, batch), device=device)
         images = shift(images, moves[0], moves[1])
@@ -89,4 +133,4 @@ def augment(
     images = (images - mean) * gain + mean + std * offset
     if settings.noise:
         images = images + std * settings.noise * torch.randn_like(images)
-    return images, points
+    return images, points, extras

@@ -6,25 +6,25 @@ import copy
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htnet.errors import RunError
 from htnet.models import EmotionModel, create_model
-from htnet.preprocess import crop_regions
-from htnet.training.augment import augment
+from htnet.training.losses import recipe_loss
 from htnet.training.recipe import Recipe
-from htnet.training.tensors import FlowSet
+from htnet.training.tensors import TrainingSet
 
 #: Called after each epoch with (epoch counted from 1, model); what it returns is kept.
 OnEpoch = Callable[[int, EmotionModel], Any]
+#: Changes a fresh model's weights before training, and returns a text that tells them from any others.
+Start = Callable[[EmotionModel], str]
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,13 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 def train_model(
     name: str,
-    data: FlowSet,
+    data: TrainingSet,
     recipe: Recipe,
     *,
     seed: int = 0,
     device: str | torch.device = "cpu",
     settings: dict[str, Any] | None = None,
+    start: Start | None = None,
     on_epoch: OnEpoch | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[EmotionModel, list[Any]]:
@@ -72,6 +73,7 @@ def train_model(
         seed: of weights, order, augmentation and dropout.
         device: where to train.
         settings: overrides of the model's config.
+        start: gives the fresh model other weights, as a transfer from another model does.
         on_epoch: called after each epoch with the model in eval mode; its results are returned.
         checkpoint: where to keep the state, to resume from if it exists already.
 
@@ -88,16 +90,19 @@ def train_model(
     if recipe.standardize:
         settings |= {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
     with seeded(seed, device):
-        model = create_model(name, **settings).to(device)
+        model = create_model(name, **settings)
+        begun = start(model) if start is not None else None
+        model = model.to(device)
         averaged = copy.deepcopy(model) if recipe.average else model
         optimizer, scheduler = make_optimizer(model, recipe, steps=_steps(len(data), recipe))
-        what = json.dumps([name, settings, recipe.to_dict(), seed, data.digest()]) if checkpoint else ""
+        extras = data.extras(model.extra_inputs)
+        what = json.dumps([name, settings, recipe.to_dict(), seed, data.digest(), begun]) if checkpoint else ""
         state = _Progress(what, model, averaged, optimizer, scheduler, device)
         if checkpoint is not None:
             state.load(checkpoint.path)
         written = time.monotonic()
         while state.epoch < recipe.epochs:
-            _epoch(state.epoch, model, averaged, data, recipe, optimizer, scheduler, mean, std)
+            _epoch(state.epoch, model, averaged, data, extras, recipe, optimizer, scheduler, mean, std)
             state.epoch += 1
             averaged.eval()
             if on_epoch is not None:
@@ -111,16 +116,27 @@ def train_model(
 
 
 @torch.no_grad()
-def predict_set(model: EmotionModel, data: FlowSet, batch_size: int = 256) -> Tensor:
+def predict_set(model: EmotionModel, data: TrainingSet, batch_size: int = 256) -> Tensor:
     """Class probabilities (N, num_classes), float32 on the CPU, of a set without augmentation."""
     model.eval()
-    device = next(model.parameters()).device
-    chunks = data.inputs().to(device).split(batch_size)
-    return torch.cat([model(chunk).softmax(dim=1) for chunk in chunks]).float().cpu()
+    data = data.to(next(model.parameters()).device)
+    extras = data.extras(model.extra_inputs)
+    index = torch.arange(len(data), device=data.labels.device).split(batch_size)
+    parts = zip(data.inputs().split(batch_size), index, strict=True)
+    scores = [model(images, **{name: values[at] for name, values in extras.items()}) for images, at in parts]
+    return torch.cat([part.softmax(dim=1) for part in scores]).float().cpu()
 
 
 def _steps(samples: int, recipe: Recipe) -> int:
-    return recipe.epochs * -(-samples // recipe.batch_size)
+    return recipe.epochs * len(_batches(torch.empty(samples), recipe.batch_size))
+
+
+def _batches(order: Tensor, size: int) -> list[Tensor]:
+    """The samples of an epoch in batches; a single one left over joins the last, for batch norms to have two."""
+    batches = list(order.split(size))
+    if len(batches) > 1 and size > 1 and len(batches[-1]) == 1:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def make_optimizer(
@@ -149,7 +165,8 @@ def _epoch(
     epoch: int,
     model: EmotionModel,
     averaged: EmotionModel,
-    data: FlowSet,
+    data: TrainingSet,
+    extras: Mapping[str, Tensor],
     recipe: Recipe,
     optimizer: torch.optim.Optimizer,
     scheduler: torch.optim.lr_scheduler.LRScheduler | None,
@@ -158,12 +175,10 @@ def _epoch(
 ) -> None:
     model.train()
     order = torch.randperm(len(data)) if recipe.shuffle else torch.arange(len(data))
-    batches = order.to(data.images.device).split(recipe.batch_size)
-    for step, batch in enumerate(batches, start=epoch * len(batches)):
-        images, points = data.images[batch].float(), data.points[batch]
-        if recipe.augmentation is not None:
-            images, points = augment(images, points, recipe.augmentation, mean, std, data.u_channel)
-        loss = F.cross_entropy(model(crop_regions(images, points, data.spec.layout)), data.labels[batch])
+    batches = _batches(order.to(data.labels.device), recipe.batch_size)
+    for step, index in enumerate(batches, start=epoch * len(batches)):
+        images, targets, more = data.batch(index, recipe.augmentation, mean, std, extras)
+        loss = recipe_loss(recipe, model(images, **more), targets)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

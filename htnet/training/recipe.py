@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from htnet.errors import RecipeError, did_you_mean, refuse_unknown
+from htnet.training.face_augment import FaceAugmentation
 
 OPTIMIZERS = ("adamw", "adam")
 SCHEDULES = ("constant", "onecycle")
+LOSSES = ("cross_entropy", "focal")
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained. The loss is cross-entropy.
+    """How a model is trained.
 
     Attributes:
         name: for reports.
@@ -60,7 +62,10 @@ class Recipe:
         average: decay of the exponential moving average of the weights, one update a step (step t uses at
             most (1 + t) / (10 + t)); the averaged weights are the result. 0 for the plain weights.
         standardize: put the training set's per-channel mean and deviation into the model.
-        augmentation: random changes, or None.
+        augmentation: random changes: `Augmentation` of flow images, `FaceAugmentation` of faces, or None.
+        loss: "cross_entropy" or "focal", see `htnet.training.focal_loss`.
+        focal_alpha: factor of the focal loss.
+        focal_gamma: how little the focal loss counts samples that the model gets right already.
     """
 
     name: str = "default"
@@ -73,13 +78,17 @@ class Recipe:
     shuffle: bool = True
     average: float = 0.98
     standardize: bool = True
-    augmentation: Augmentation | None = dataclasses.field(default_factory=Augmentation)
+    augmentation: Augmentation | FaceAugmentation | None = dataclasses.field(default_factory=Augmentation)
+    loss: str = "cross_entropy"
+    focal_alpha: float = 0.25
+    focal_gamma: float = 2.0
 
     def __post_init__(self) -> None:
         """Check every field."""
         for name, value, allowed in (
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("schedule", self.schedule, SCHEDULES),
+            ("loss", self.loss, LOSSES),
         ):
             if value not in allowed:
                 raise RecipeError(f"{name} is {value!r}. {did_you_mean(str(value), allowed)}")
@@ -93,27 +102,45 @@ class Recipe:
             raise RecipeError(f"average is {self.average!r}; give a decay in [0, 1).")
         if self.weight_decay < 0:
             raise RecipeError(f"weight_decay is {self.weight_decay!r}; give 0 or more.")
+        if not self.focal_alpha > 0:
+            raise RecipeError(f"focal_alpha is {self.focal_alpha!r}; give a positive number.")
+        if not self.focal_gamma >= 0:
+            raise RecipeError(f"focal_gamma is {self.focal_gamma!r}; give 0 or more.")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, the inverse of `from_dict`."""
-        return dataclasses.asdict(self)
+        found = dataclasses.asdict(self)
+        if isinstance(self.augmentation, FaceAugmentation):
+            found["augmentation"] = {"of": "face", **found["augmentation"]}
+        return found
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
-        """Rebuild a recipe; unknown fields are refused."""
+        """Rebuild a recipe; unknown fields are refused. An augmentation with ``"of": "face"`` is one of faces."""
         refuse_unknown(data, [f.name for f in dataclasses.fields(cls)], "recipe field", RecipeError)
         values = dict(data)
         augmentation = values.get("augmentation")
         if isinstance(augmentation, Mapping):
-            known = [f.name for f in dataclasses.fields(Augmentation)]
-            refuse_unknown(augmentation, known, "augmentation field", RecipeError)
-            values["augmentation"] = Augmentation(**augmentation)
+            values["augmentation"] = _augmentation(augmentation)
         return cls(**values)
 
 
-#: "reference": the published hyper-parameters of HTNet; "default": ours.
+def _augmentation(data: Mapping[str, Any]) -> Augmentation | FaceAugmentation:
+    values = dict(data)
+    of = values.pop("of", "flow")
+    if of not in ("flow", "face"):
+        raise RecipeError(f"The augmentation is of {of!r}; give 'flow' or 'face'.")
+    kind = FaceAugmentation if of == "face" else Augmentation
+    refuse_unknown(values, [f.name for f in dataclasses.fields(kind)], "augmentation field", RecipeError)
+    return kind(**values)
+
+
+#: "default": ours; "focal": the same with the published loss of the dual-stream HTNet; "reference": the published
+#: hyper-parameters of HTNet; "palsy": for faces, whose left and right must be kept apart.
 RECIPES: Mapping[str, Recipe] = {
     "default": Recipe(),
+    "focal": Recipe(name="focal", loss="focal"),
+    "palsy": Recipe(name="palsy", lr=1e-3, epochs=200, batch_size=16, augmentation=FaceAugmentation()),
     "reference": Recipe(
         name="reference",
         optimizer="adam",
@@ -134,7 +161,7 @@ def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
     """A recipe by name, from a JSON file, or as it is.
 
     Args:
-        recipe: "default", "reference", a path to a ``.json`` file with fields of `Recipe`, or a
+        recipe: "default", "focal", "palsy", "reference", a path to a ``.json`` file with fields of `Recipe`, or a
             `Recipe`.
         **changes: fields to change (``epochs=5``).
 

@@ -5,27 +5,74 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from htnet.data import Manifest, Sample
-from htnet.errors import HtnetError, ManifestError, about_sample
+from htnet.errors import HtnetError, ManifestError, RecipeError, about_sample, refuse_unknown
+from htnet.models import EXTRA_INPUTS
 from htnet.preprocess import (
     PUBLISHED_CHANNELS,
     Landmarker,
     Preprocessor,
     crop_regions,
+    estimate_68,
     read_flow_image,
     template_points,
 )
-from htnet.types import Frame, Landmarks, ModelInput, PreprocessSpec
+from htnet.training.augment import augment
+from htnet.training.face_augment import FaceAugmentation
+from htnet.training.recipe import Augmentation
+from htnet.types import Frame, Landmarks, Landmarks68, ModelInput, PreprocessSpec
 
 Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
+Set = TypeVar("Set", bound="TrainingSet")
+
+
+class TrainingSet(Protocol):
+    """What `train_model` asks of a set of samples in memory."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,) int64 class indexes."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        ...
+
+    def to(self: Set, device: str | torch.device) -> Set:
+        """The same set on another device."""
+        ...
+
+    def inputs(self) -> Tensor:
+        """(N, C, S, S) float32 network input, 0..255, without augmentation."""
+        ...
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Per-channel mean and standard deviation of the network input."""
+        ...
+
+    def digest(self) -> str:
+        """Hash of the content: two equal sets have equal digests."""
+        ...
+
+    def extras(self, names: Sequence[str]) -> dict[str, Tensor]:
+        """What models read besides the image, of all samples; refuses names that the set cannot have."""
+        ...
+
+    def batch(
+        self, index: Tensor, augmentation: Any, mean: Tensor, std: Tensor, extras: Mapping[str, Tensor]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Network input of the samples at ``index``, randomly changed, targets for the loss, and their extras."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +86,9 @@ class FlowSet:
         spec: how the images were made and how regions are cut.
         cut_at: "landmarks" or "template" for each sample: where its regions are cut. A sample without
             landmarks is cut at the template's points.
+        points68: (N, 68, 2) float32, px of the image, for models that read them; None where nobody asked.
+        points68_from: what found the 68 points of each sample, or "estimated from landmarks" or "... template".
+        motion: (N, T, 64) float32, features of the clips' frames; None without clips.
     """
 
     images: Tensor
@@ -46,6 +96,9 @@ class FlowSet:
     labels: Tensor
     spec: PreprocessSpec
     cut_at: tuple[str, ...]
+    points68: Tensor | None = None
+    points68_from: tuple[str, ...] = ()
+    motion: Tensor | None = None
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -54,18 +107,81 @@ class FlowSet:
     def subset(self, indices: Sequence[int]) -> FlowSet:
         """The samples at ``indices``, in that order."""
         index = torch.as_tensor(indices, dtype=torch.long, device=self.images.device)
-        cut_at = tuple(self.cut_at[i] for i in index.tolist())
-        return FlowSet(self.images[index], self.points[index], self.labels[index], self.spec, cut_at)
+        chosen = index.tolist()
+        return dataclasses.replace(
+            self._map(lambda tensor: tensor[index]),
+            cut_at=tuple(self.cut_at[i] for i in chosen),
+            points68_from=tuple(self.points68_from[i] for i in chosen if self.points68_from),
+        )
 
     def to(self, device: str | torch.device) -> FlowSet:
         """The same set on another device."""
-        return dataclasses.replace(
-            self, images=self.images.to(device), points=self.points.to(device), labels=self.labels.to(device)
-        )
+        return self._map(lambda tensor: tensor.to(device))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> FlowSet:
+        """The same set with every tensor changed."""
+        found: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        changed: dict[str, Any] = {k: change(v) for k, v in found.items() if isinstance(v, Tensor)}
+        return dataclasses.replace(self, **changed)
 
     def inputs(self) -> Tensor:
         """(N, 3, S, S) float32 network input, 0..255, without augmentation."""
         return crop_regions(self.images.float(), self.points, self.spec.layout)
+
+    def batch(
+        self,
+        index: Tensor,
+        augmentation: Augmentation | FaceAugmentation | None,
+        mean: Tensor,
+        std: Tensor,
+        extras: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Some samples for one step of training.
+
+        Args:
+            index: (B,) int64.
+            augmentation: random changes, or None.
+            mean: (C,) per-channel mean of the set.
+            std: (C,) per-channel deviation of the set.
+            extras: what the model reads besides, of all samples of the set, from `extras`.
+
+        Returns:
+            (B, 3, S, S) float32 network input, (B,) labels, and the extras of these samples.
+
+        Raises:
+            RecipeError: the augmentation is one of faces.
+        """
+        images, points = self.images[index].float(), self.points[index]
+        more = {name: values[index] for name, values in extras.items()}
+        if augmentation is not None:
+            if not isinstance(augmentation, Augmentation):
+                raise RecipeError(
+                    "The recipe's augmentation is one of faces; give a recipe for flow images ('default')."
+                )
+            images, points, more = augment(images, points, augmentation, mean, std, self.u_channel, more)
+        return crop_regions(images, points, self.spec.layout), self.labels[index], more
+
+    def extras(self, names: Sequence[str]) -> dict[str, Tensor]:
+        """What models read besides the image, see `htnet.models.EXTRA_INPUTS`.
+
+        Args:
+            names: ``extra_inputs`` of a model.
+
+        Returns:
+            One tensor a name, samples first. "points" are those that regions are cut at. "points68" are estimated
+            from them if the set was read without. "motion" is left out where there is none.
+
+        Raises:
+            InputError: an unknown name.
+            LandmarkError: five points do not lie like a face's, so that 68 cannot be estimated.
+        """
+        refuse_unknown(names, EXTRA_INPUTS, "extra input")
+        found = {"points": self.points, "points68": self.points68, "motion": self.motion}
+        if "points68" in names and self.points68 is None:
+            five = [Landmarks(p, at) for p, at in zip(self.points.cpu().numpy(), self.cut_at, strict=True)]
+            estimated = np.stack([estimate_68(points).points for points in five])
+            found["points68"] = torch.from_numpy(estimated).to(self.images.device)
+        return {name: tensor for name in names if (tensor := found[name]) is not None}
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Per-channel mean and standard deviation of the network input."""
@@ -81,10 +197,15 @@ class FlowSet:
         """Number of samples whose regions are cut at "landmarks" and at "template"."""
         return dict(sorted(Counter(self.cut_at).items()))
 
+    def points68_counts(self) -> dict[str, int]:
+        """Number of samples by what their 68 points come from; empty where nobody asked for them."""
+        return dict(sorted(Counter(self.points68_from).items()))
+
     def digest(self) -> str:
-        """SHA-256 over images, points and labels: two equal sets have equal digests."""
+        """SHA-256 over all that a model is shown, and labels: two equal sets have equal digests."""
         found = hashlib.sha256()
-        for tensor in (self.images, self.points, self.labels):
+        extras = [tensor for tensor in (self.points68, self.motion) if tensor is not None]
+        for tensor in (self.images, self.points, self.labels, *extras):
             found.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
         return found.hexdigest()
 
@@ -94,6 +215,7 @@ def load_flow_set(
     spec: PreprocessSpec,
     landmarker: Landmarker | None = None,
     progress: Progress = lambda samples: samples,
+    extras: Sequence[str] = (),
 ) -> FlowSet:
     """Read a manifest into memory; flow is computed where only frames are given.
 
@@ -103,16 +225,21 @@ def load_flow_set(
         landmarker: finds the five points, in place of the samples' own landmarks files: in px of the onset
             frame, or of the flow image for a sample with a cached one.
         progress: wraps the iteration, for a progress bar.
+        extras: ``extra_inputs`` of the model that the set is for. With "points68" the landmarker's own 68 points
+            are kept where it finds so many; elsewhere they are estimated from the five.
 
     Returns:
         The set, on the CPU.
 
     Raises:
+        InputError: an unknown name in ``extras``.
         ManifestError: no samples, or one without label, frames and flow image.
         FrameError, FlowError, LandmarkError: a sample that cannot be read; the message names it.
     """
-    preprocessor = Preprocessor(spec, landmarker)
+    refuse_unknown(extras, EXTRA_INPUTS, "extra input")
+    preprocessor = Preprocessor(spec, landmarker, points68="points68" in extras)
     images, points, cut_at = [], [], []
+    points68: list[Landmarks68] = []
     template = template_points(spec)
     order = [PUBLISHED_CHANNELS.index(name) for name in spec.channels]
     for sample in progress(manifest.samples):
@@ -121,10 +248,19 @@ def load_flow_set(
         cut_at.append(made.regions_at)
         known = made.regions_at == "landmarks" and made.points is not None
         points.append(torch.from_numpy(made.points) if known else template)
+        points68 += [made.points68] if made.points68 is not None else []
     if not images:
         raise ManifestError(f"{manifest.source} holds no samples.")
     labels = torch.from_numpy(manifest.labels())
-    return FlowSet(torch.stack(images).contiguous(), torch.stack(points), labels, spec, tuple(cut_at))
+    return FlowSet(
+        torch.stack(images).contiguous(),
+        torch.stack(points),
+        labels,
+        spec,
+        tuple(cut_at),
+        torch.from_numpy(np.stack([found.points for found in points68])) if points68 else None,
+        tuple(found.source for found in points68),
+    )
 
 
 def _read(sample: Sample, preprocessor: Preprocessor) -> ModelInput:

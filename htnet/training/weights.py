@@ -77,6 +77,7 @@ def train_weights(
         "licence": RESEARCH_ONLY if RESEARCH_SETS & set(datasets) else "that of the training data",
         "seed": seed,
         "regions_cut_at": data.cut_counts(),
+        **({"points68_from": data.points68_counts()} if data.points68 is not None else {}),
         **(training or {}),
     }
     save_pretrained(trained, out, recipe=recipe.to_dict(), training=described)

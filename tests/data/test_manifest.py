@@ -238,3 +238,35 @@ def test_subsets_and_invariants():
         Manifest((Sample("a"), Sample("a")))
     with pytest.raises(ManifestError, match="label 'hapy', which is no class. Did you mean 'happy'"):
         Manifest((Sample("a", label="hapy"),), ("happy",))
+
+
+def test_images_and_splits_come_back(tmp_path):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"")
+    samples = (
+        Sample("a", "own", "p", "I", image=tmp_path / "a.png", split="train"),
+        Sample("b", "own", "q", "II", image=tmp_path / "b.png", split="test"),
+    )
+    manifest = Manifest(samples, ("I", "II", "III"))
+    manifest.write(tmp_path / "m.csv")
+    header = (tmp_path / "m.csv").read_text().splitlines()[0]
+    assert header == "sample,dataset,subject,label,onset,apex,flow,landmarks,image,split,classes"
+    read = read_manifest(tmp_path / "m.csv")
+    assert read.samples == samples
+    assert read.classes == manifest.classes
+    assert [s.sample for s in read.split("test")] == ["b"]
+    assert read.split("train").classes == manifest.classes
+    with pytest.raises(ManifestError, match=r"no sample has the split 'tset'. Did you mean 'test'"):
+        read.split("tset")
+
+
+def test_subject_in_two_splits_and_unknown_splits_are_refused():
+    def manifest(*rows):
+        found = enumerate(rows)
+        return Manifest(tuple(Sample(f"s{i}", dataset, subject, split=split) for i, (dataset, subject, split) in found))
+
+    manifest(("x", "p", "train"), ("y", "p", "test"), ("", "", "train"), ("", "", "test"), ("x", "p", ""))
+    with pytest.raises(ManifestError, match=r"'p' is in two splits: sample 's0' in 'train', sample 's2' in 'val'"):
+        manifest(("x", "p", "train"), ("x", "q", "val"), ("x", "p", "val"))
+    with pytest.raises(ManifestError, match=r"'s0' has the split 'training'. Did you mean 'train'"):
+        manifest(("x", "p", "training"))

@@ -16,7 +16,7 @@ from tests.support.pairs import tiny_model
 
 SPEC = PreprocessSpec(
     layout="reference", region_points="landmarks", face_size=112, flow="farneback", flow_parameters=(("levels", 2.0),),
-    resize="area", head_motion="nose", channels=("u", "v", "strain"),
+    resize="area", head_motion="nose", clahe=True, clip_frames=9, channels=("u", "v", "strain"),
     template=((7.0, 8.0), (20, 8), (14, 15), (9, 20), (19, 20)),
 )  # fmt: skip
 

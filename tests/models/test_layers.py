@@ -87,3 +87,27 @@ def test_few_rows_of_large_float32_weights_take_the_bands(monkeypatch, rows, dty
     monkeypatch.setattr(layers.torch, "bmm", lambda *a: called.append(a) or real(*a))
     linear(torch.randn(rows, 256, dtype=dtype), torch.randn(out, 256, dtype=dtype), None)
     assert bool(called) is banded
+
+
+@pytest.mark.parametrize(
+    ("rows", "out", "training", "convolves"),
+    [(2048, 1020, False, True), (2048, 1020, True, False), (8192, 1020, True, True), (8192, 100, True, False)],
+)
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
+def test_very_many_rows_are_a_convolution(monkeypatch, rows, out, training, convolves):
+    x = torch.randn(rows // 64, 8, 8, 40, requires_grad=True)
+    weight, bias = torch.randn(out, 40, requires_grad=True), torch.randn(out, requires_grad=True)
+    called = []
+    real = torch.conv2d
+    monkeypatch.setattr(layers.F, "conv2d", lambda *a: called.append(a) or real(*a))
+    with torch.set_grad_enabled(training):
+        found = linear(x, weight, bias)
+    assert bool(called) is convolves
+    truth = x.double() @ weight.double().t() + bias.double()
+    torch.testing.assert_close(found.double(), truth.double(), rtol=1e-4, atol=1e-4)
+    if training:
+        weights = torch.randn_like(found)
+        own = torch.autograd.grad((found * weights).sum(), (x, weight, bias))
+        expected = torch.autograd.grad((truth * weights).sum(), (x, weight, bias))
+        for a, b in zip(own, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-2)

@@ -14,7 +14,9 @@ def clean_registry(monkeypatch):
 
 def test_presets():
     assert {"htnet_base", "htnet_small", "htnet_tiny", "ststnet"} <= set(list_models())
-    assert list_models("htnet_*") == ["htnet_base", "htnet_small", "htnet_tiny"]
+    found = list_models("htnet_*")
+    assert {"htnet_base", "htnet_dual_stream", "htnet_small", "htnet_tiny"} <= set(found)
+    assert found == sorted(n for n in list_models() if n.startswith("htnet_"))
     assert htnet.create_model("htnet_tiny").name == "htnet_tiny"
 
 

@@ -50,7 +50,7 @@ def test_shift_changes_what_the_network_sees(layout):
     images = torch.rand(32, 3, 28, 28) * 255
     points = template_points(PreprocessSpec()).expand(32, 5, 2)
     settings = Augmentation(mirror=0, shift=2, gain=0, offset=0, noise=0)
-    moved, kept = augment(images, points, settings, torch.zeros(3), torch.ones(3), 2)
+    moved, kept, _ = augment(images, points, settings, torch.zeros(3), torch.ones(3), 2)
     assert torch.equal(kept, points)
     before, after = crop_regions(images, points, layout), crop_regions(moved, kept, layout)
     changed = (before != after).flatten(1).any(1)
@@ -67,7 +67,7 @@ def test_strengths():
     torch.testing.assert_close(augment(flat, points, Augmentation(**none), mean, std, 2)[0], flat)
     for name, expected in (("gain", 0.2), ("offset", 0.3), ("noise", 0.1)):
         settings = Augmentation(**{**none, name: expected})
-        out, _ = augment(flat, points, settings, mean, std, 2)
+        out, _, _ = augment(flat, points, settings, mean, std, 2)
         z = (out - flat) / std.view(1, 3, 1, 1)
         values = z.reshape(-1) if name == "noise" else z[:, :, 0, 0].reshape(-1)
         spread = expected if name == "noise" else expected / 3**0.5  # gain and offset are uniform

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from htnet.data.datasets.clips import Clip, Tree, read_clip
-from htnet.data.manifest import Manifest, Sample, refuse_missing
+from htnet.data.manifest import Manifest, Sample
+from htnet.data.tables import refuse_missing
 from htnet.errors import ManifestError, did_you_mean
 from htnet.types import EMOTIONS
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 
-from htnet.data.manifest import Manifest, listed, read_table
+from htnet.data.manifest import Manifest
+from htnet.data.tables import listed, read_table
 from htnet.errors import ManifestError
 from htnet.types import EMOTIONS
 

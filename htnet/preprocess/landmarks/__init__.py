@@ -5,7 +5,7 @@ from htnet.preprocess.landmarks.cached import CachedLandmarker
 from htnet.preprocess.landmarks.face_alignment import FaceAlignmentLandmarker
 from htnet.preprocess.landmarks.factory import LANDMARKERS, make_landmarker
 from htnet.preprocess.landmarks.files import PrecomputedLandmarks, flow_image_points, image_side, read_points_json
-from htnet.preprocess.landmarks.points68 import estimate_68, landmarks_68
+from htnet.preprocess.landmarks.points68 import estimate_68, finds_68, landmarks_68
 from htnet.preprocess.landmarks.yunet import YUNET_SHA256, YuNetLandmarker
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "YuNetLandmarker",
     "estimate_68",
     "find_many",
+    "finds_68",
     "flow_image_points",
     "image_side",
     "landmarks_68",

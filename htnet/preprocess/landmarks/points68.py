@@ -8,6 +8,7 @@ from htnet.errors import LandmarkError
 from htnet.preprocess.align import face_similarity
 from htnet.preprocess.geometry import transform_points
 from htnet.preprocess.landmarks.base import Landmarker, Landmarker68
+from htnet.preprocess.landmarks.cached import CachedLandmarker
 from htnet.preprocess.mean_shape import MEAN_SHAPE_28
 from htnet.types import Frame, Landmarks, Landmarks68
 
@@ -35,6 +36,13 @@ def estimate_68(landmarks: Landmarks) -> Landmarks68:
     matrix = face_similarity(five, landmarks.points, landmarks.source)
     points = transform_points(matrix, MEAN_SHAPE_28).astype(np.float32)
     return Landmarks68(points, f"estimated from {landmarks.source}", landmarks.score, estimated=True)
+
+
+def finds_68(landmarker: Landmarker) -> bool:
+    """Whether a landmarker finds 68 points; one with a cache finds what the one behind it finds."""
+    if isinstance(landmarker, CachedLandmarker):
+        return finds_68(landmarker.inner)
+    return isinstance(landmarker, Landmarker68)
 
 
 def landmarks_68(landmarker: Landmarker, frame: Frame, sample: str = "", *, estimate: bool = False) -> Landmarks68:

@@ -1,0 +1,20 @@
+"""Models of the zoo against plain baselines of the reference's form, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.zoo_mhssa import run_mhssa
+from benchmarks.zoo_palsy import run_palsy
+
+#: One section a model: takes ``quick``, checks that outputs agree, returns JSON-ready figures. Add yours here.
+SECTIONS: dict[str, Callable[[bool], dict[str, Any]]] = {
+    "mhssa_gcn": run_mhssa,
+    "htnet_palsy": run_palsy,
+}
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """All sections."""
+    return {"device": "cpu", "models": {name: section(quick) for name, section in SECTIONS.items()}}

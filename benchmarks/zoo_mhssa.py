@@ -1,0 +1,85 @@
+"""MHSSA + GCN against the reference's form, on the CPU: inference and training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.measure import compare, interleave
+from benchmarks.mhssa_reference import ReferenceMHSSAGCN, load_ours
+from benchmarks.verify import agree
+from htnet.models import MHSSAGCN, create_model
+from htnet.preprocess import MEAN_SHAPE_28
+
+BATCH = 32
+#: The scaling stops by a threshold: one step more or less changes the distances by up to this.
+TOLERANCE = {"outputs": 1e-3}
+
+
+def run_mhssa(quick: bool) -> dict[str, Any]:
+    """Check the published form's outputs, then time it and the default form."""
+    name = "mhssa_gcn_small" if quick else "mhssa_gcn"
+    torch.manual_seed(0)
+    same = create_model(name, spatial="reference", scaling="smacof")
+    ours = create_model(name)
+    assert isinstance(same, MHSSAGCN)
+    assert isinstance(ours, MHSSAGCN)
+    reference = load_ours(ReferenceMHSSAGCN(same.config), same)
+    images = smooth_images(BATCH, same.config.image_size)
+    points = torch.tensor(MEAN_SHAPE_28.tolist()) + torch.randn(BATCH, 68, 2)
+    labels = torch.randint(same.config.num_classes, (BATCH,))
+    patches, at = same.cut(images, points)
+    for net in (same, ours, reference):
+        net.eval()
+    with torch.no_grad():
+        scores, truth = same(images, points), reference(patches, at)
+    agreement = agree({"scores": scores}, {"scores": truth}, TOLERANCE["outputs"], "outputs")
+    rounds = 3 if quick else 7
+    calls: dict[str, tuple[nn.Module, tuple[Tensor, Tensor]]] = {
+        "reference": (reference, (patches, at)),  # given its patches ready cut; ours cut them
+        "htnet_published_form": (same, (images, points)),
+        "htnet": (ours, (images, points)),
+    }
+    return {
+        "device": "cpu",
+        "model": name,
+        "tolerance": TOLERANCE,
+        "largest_relative_difference": {"outputs": agreement},
+        f"inference_batch_{BATCH}": _inference(calls, rounds),
+        f"training_step_batch_{BATCH}": _training(calls, labels, rounds),
+    }
+
+
+def smooth_images(count: int, size: int) -> Tensor:
+    """Random images as smooth as flow images, every channel from 0 to 255: regions differ as they do there."""
+    images = F.interpolate(torch.randn(count, 3, 5, 5), size=(size, size), mode="bicubic", align_corners=True)
+    low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
+    return (images - low) / (high - low) * 255
+
+
+def _inference(calls: dict[str, tuple[nn.Module, tuple[Tensor, Tensor]]], rounds: int) -> dict[str, Any]:
+    with torch.no_grad():
+        times = interleave({k: lambda net=net, a=a: net(*a) for k, (net, a) in calls.items()}, rounds)
+    return compare(times, "reference")
+
+
+def _training(calls: dict[str, tuple[nn.Module, tuple[Tensor, Tensor]]], labels: Tensor, rounds: int) -> dict[str, Any]:
+    """Ours with the fused Adam that htnet trains with, and with gradients through the scaling."""
+    steps = {k: _step(net, a, labels, fused=k != "reference") for k, (net, a) in calls.items()}
+    return compare(interleave(steps, rounds), "reference")
+
+
+def _step(net: nn.Module, inputs: tuple[Tensor, Tensor], labels: Tensor, fused: bool) -> Callable[[], None]:
+    net.train()
+    optimizer = torch.optim.Adam(net.parameters(), lr=5e-5, fused=fused)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(net(*inputs), labels).backward()
+        optimizer.step()
+
+    return step

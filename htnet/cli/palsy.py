@@ -1,0 +1,288 @@
+"""``htnet palsy``: prepare, train, evaluate, predict, visualize, asymmetry."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from htnet.cli.options import AddCommand, progress_bar
+from htnet.errors import InputError
+
+if TYPE_CHECKING:
+    from htnet.data import Manifest
+    from htnet.palsy import GradePrediction
+    from htnet.training import FaceSet
+    from htnet.types import PreprocessSpec
+
+_LANDMARKS = "yunet, yunet:MODEL.onnx, face-alignment, template (faces already cropped), or a .json or .csv file"
+
+
+def add_commands(add: AddCommand) -> None:
+    """Add this group's commands."""
+    command = add("palsy", _prepare, "grade facial palsy from single images")
+    kinds = command.add_subparsers(dest="kind", required=True, metavar="TASK")
+
+    def add_kind(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        description = text[0].upper() + text[1:] + "."
+        kind = kinds.add_parser(name, help=text, description=description, allow_abbrev=False)
+        kind.set_defaults(run=run)
+        return kind
+
+    kind = add_kind("prepare", _prepare, "align the faces of a data set and split it by patient")
+    kind.add_argument(
+        "source", help="folder of grade_1 ... grade_6, .csv of image_path and grade, or folder in the CK+ layout"
+    )
+    kind.add_argument("--out", required=True, help="folder for faces, manifest and report")
+    kind.add_argument(
+        "--classes", type=int, choices=[6, 3], default=6, help="grades, or I-II, III-IV, V-VI (default 6)"
+    )
+    kind.add_argument("--grade-map", help="CK+: .csv of sequence and grade, or of emotion and grade")
+    kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
+    kind.add_argument("--test", type=float, default=0.2, help="share of the images to test on (default: %(default)s)")
+    kind.add_argument("--val", type=float, default=0.0, help="share to validate on (default: %(default)s)")
+    kind.add_argument("--seed", type=int, default=0, help="of the splits (default: %(default)s)")
+    kind.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+
+    kind = add_kind("train", _train, "train on the training split into a weights folder")
+    kind.add_argument("--data", required=True, help="folder of htnet palsy prepare")
+    kind.add_argument("--out", required=True, help="weights folder")
+    kind.add_argument("--model", default="htnet_palsy_tiny", help="model (default: %(default)s)")
+    kind.add_argument("--recipe", default="palsy", help="palsy, or a .json file (default: %(default)s)")
+    kind.add_argument("--epochs", type=int, help="overrides the recipe's")
+    kind.add_argument("--from", dest="source", metavar="WEIGHTS", help="weights to start from, such as composite")
+    kind.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    kind.add_argument("--device", default="cpu")
+
+    kind = add_kind("evaluate", _evaluate, "score a model on a split")
+    kind.add_argument("--data", required=True, help="folder of htnet palsy prepare")
+    _add_model(kind)
+    kind.add_argument("--split", default="test", help="train, val or test (default: %(default)s)")
+    kind.add_argument("--out", required=True, help="folder for predictions.csv, summary.json and confusion.png")
+
+    kind = add_kind("predict", _predict, "grade an image, or every image in a folder")
+    kind.add_argument("image", help="image or folder")
+    _add_model(kind)
+    kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
+    kind.add_argument("--json", action="store_true", help="print JSON; one image only")
+    kind.add_argument("--plot", help="save a picture; one image only")
+    kind.add_argument("--out", help="with a folder: folder for predictions.csv and pictures")
+
+    kind = add_kind("visualize", _visualize, "draw the region and asymmetry maps of a model over a face")
+    kind.add_argument("image")
+    _add_model(kind)
+    kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
+    kind.add_argument("--out", required=True, help="picture to save")
+
+    kind = add_kind("asymmetry", _asymmetry, "measure how much the sides of a face differ, without any model")
+    kind.add_argument("image")
+    kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
+    kind.add_argument("--json", action="store_true", help="print JSON")
+    kind.add_argument("--plot", help="save a picture")
+
+
+def _add_model(kind: argparse.ArgumentParser) -> None:
+    kind.add_argument("--model", required=True, help="weights: folder, name or owner/repo")
+    kind.add_argument("--device", default="cpu")
+
+
+def _prepare(args: argparse.Namespace) -> None:
+    from htnet.palsy import gaps, prepare_faces, read_palsy, split_table
+    from htnet.prepare import REPORT_FILE, read_report
+
+    manifest = read_palsy(args.source, classes=args.classes, grade_map=args.grade_map)
+
+    def bar(samples: Iterable[Any]) -> Iterable[Any]:
+        return progress_bar(samples, "aligning", len(manifest))
+
+    prepared = prepare_faces(
+        manifest,
+        args.out,
+        args.landmarks,
+        test=args.test,
+        val=args.val,
+        seed=args.seed,
+        jobs=args.jobs,
+        progress=bar,
+    )
+    report = read_report(args.out)
+    print(f"{len(prepared)} faces prepared in {args.out}, {report.left_out} left out")
+    for name, row in split_table(prepared).items():
+        counts = ", ".join(f"{c} {row[c]}" for c in prepared.classes)
+        print(f"  {name:<6} {row['images']} images of {row['patients']} patients: {counts}")
+    for line in gaps(prepared):
+        print(f"  {line}")
+    if notes := report.notes():
+        print(notes)
+    print(f"  report: {Path(args.out) / REPORT_FILE}")
+
+
+def _train(args: argparse.Namespace) -> None:
+    from huggingface_hub.utils import tqdm
+
+    from htnet.models import create_model
+    from htnet.optional import usable_device
+    from htnet.palsy import check_face_model, train_palsy
+    from htnet.training import get_recipe
+
+    usable_device(args.device)
+    recipe = get_recipe(args.recipe, **({"epochs": args.epochs} if args.epochs is not None else {}))
+    fresh = create_model(args.model)
+    check_face_model(fresh)
+    manifest, data = _load(args.data, "train", fresh.config.image_size)
+    with tqdm(total=recipe.epochs, desc="training", unit="epoch") as bar:
+
+        def tick(epoch: int, model: Any) -> None:
+            bar.n = epoch
+            bar.refresh()
+
+        _, report = train_palsy(
+            manifest,
+            data,
+            args.out,
+            model=args.model,
+            recipe=recipe,
+            source=args.source,
+            seed=args.seed,
+            device=args.device,
+            on_epoch=tick,
+        )
+    if report is not None:
+        print(report)
+    print(f"weights in {args.out}; use them with: htnet palsy predict face.png --model {args.out}")
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from htnet.hub import load_pretrained
+    from htnet.optional import usable_device
+    from htnet.palsy import check_face_model, evaluate_palsy, score_table
+
+    model = load_pretrained(args.model, device=usable_device(args.device))
+    check_face_model(model)
+    manifest, data = _load(args.data, args.split, model.config.image_size, model.preprocess_spec)
+    scores = evaluate_palsy(
+        model, manifest, data, args.out, described={"weights": str(args.model), "split": args.split}
+    )
+    print(score_table(scores))
+    out = Path(args.out)
+    files = [out / "summary.json", out / "predictions.csv"]
+    if _can_draw():
+        from htnet.palsy.plots import plot_confusion
+
+        title = f"{args.split}: {scores.num_samples} images of {scores.num_patients} patients"
+        files.append(plot_confusion(scores.confusion, manifest.classes, out / "confusion.png", title))
+    print(f"files: {', '.join(map(str, files))}")
+
+
+def _predict(args: argparse.Namespace) -> None:
+    from htnet.palsy import GradePredictor
+
+    folder = Path(args.image).is_dir()
+    if folder and (args.out is None or args.json or args.plot):
+        raise InputError(f"{args.image} is a folder: give --out FOLDER; --json and --plot go with one image.")
+    if not folder and args.out is not None:
+        raise InputError("--out goes with a folder of images; for one image use --json and --plot.")
+    predictor = GradePredictor(args.model, landmarks=args.landmarks, device=args.device)
+    if folder:
+        _predict_folder(predictor, Path(args.image), Path(args.out))
+        return
+    prediction = predictor.image(args.image)
+    if args.plot:
+        from htnet.palsy.plots import plot_grade
+
+        plot_grade(prediction, args.image, args.plot)
+    if args.json:
+        print(json.dumps(prediction.to_dict(), indent=1))
+        return
+    _show(prediction)
+    if args.plot:
+        print(f"  picture: {args.plot}")
+
+
+def _predict_folder(predictor: Any, folder: Path, out: Path) -> None:
+    from htnet.evaluation.store import to_csv, write_atomic
+
+    draw, rows, bad = _can_draw(), [], 0
+    labels = predictor.model.labels
+    for found in progress_bar(predictor.folder(folder), "grading"):
+        if isinstance(found, tuple):
+            path, error = found
+            rows.append([path, "", "", *("" for _ in labels), str(error)])
+            bad += 1
+            continue
+        rows.append([found.source, found.label, found.grade, *(f"{found.probabilities[c]:.6f}" for c in labels), ""])
+        if draw:
+            from htnet.palsy.plots import plot_grade
+
+            inside = Path(found.source).relative_to(folder)
+            plot_grade(found, found.source, out / "pictures" / inside.with_name(inside.name + ".png"))
+    header = ["image", "prediction", "grade", *(f"probability_{c}" for c in labels), "error"]
+    write_atomic(out / "predictions.csv", to_csv(header, rows))
+    print(f"{len(rows) - bad} predictions in {out / 'predictions.csv'}" + (f", {bad} with errors" if bad else ""))
+
+
+def _show(prediction: GradePrediction) -> None:
+    print(prediction.grade)
+    for name, value in prediction.probabilities.items():
+        print(f"  {name:<8} {value:.3f}  {'#' * round(40 * value)}")
+
+
+def _visualize(args: argparse.Namespace) -> None:
+    from htnet.palsy import GradePredictor
+    from htnet.palsy.plots import plot_maps
+
+    maps = GradePredictor(args.model, landmarks=args.landmarks, device=args.device).maps(args.image)
+    print(maps.prediction.grade)
+    print(f"  picture: {plot_maps(maps, args.out)}")
+
+
+def _asymmetry(args: argparse.Namespace) -> None:
+    from htnet.palsy import PALSY_SPEC, palsy_landmarker
+    from htnet.preprocess import face_asymmetry
+
+    landmarker = palsy_landmarker(args.landmarks, PALSY_SPEC)
+    report = face_asymmetry(args.image, landmarker, sample=Path(args.image).stem)
+    if args.plot:
+        from htnet.palsy.plots import plot_asymmetry
+
+        plot_asymmetry(report, args.plot)
+    if args.json:
+        print(json.dumps(report.to_dict(), indent=1))
+        return
+    told = {"68": "68 points", "five": "five points: nose and mouth only", "none": "no points measured: flow only"}
+    print(f"left against right, % of the distance between the eyes ({told[report.measured]})")
+    print(f"  {'region':<8} {'landmarks':>10} {'flow':>7}   lower side (image)")
+    for name, region in report.regions.items():
+        points = "-" if region.landmark_distance is None else f"{region.landmark_distance:.1f}"
+        drop = region.flow_drop if region.landmark_drop is None else region.landmark_drop
+        lower = f"{'left' if drop > 0 else 'right'} {abs(drop):.1f}"
+        print(f"  {name:<8} {points:>10} {region.flow_difference:>7.1f}   {lower}")
+    if args.plot:
+        print(f"  picture: {args.plot}")
+
+
+def _load(folder: str, split: str, size: int, expected: PreprocessSpec | None = None) -> tuple[Manifest, FaceSet]:
+    """A split of a prepared folder, faces at the model's size and aligned as the model expects."""
+    import dataclasses
+
+    from htnet.data import read_manifest
+    from htnet.palsy import face_spec
+    from htnet.prepare import MANIFEST_FILE
+    from htnet.training import load_face_set
+
+    spec = dataclasses.replace(face_spec(folder), size=size)
+    if expected is not None and (spec.template, spec.face_size) != (expected.template, expected.face_size):
+        raise InputError(f"{folder} holds faces aligned in another way than the model's. Prepare them again.")
+    manifest = read_manifest(Path(folder) / MANIFEST_FILE, need_label=True).split(split)
+    return manifest, load_face_set(manifest, spec, lambda samples: progress_bar(samples, "reading"))
+
+
+def _can_draw() -> bool:
+    """Whether pictures can be drawn; says so if not, because the numbers come without."""
+    if find_spec("matplotlib") is not None:
+        return True
+    print("no pictures: they need matplotlib (pip install 'htnet[plots]')")
+    return False

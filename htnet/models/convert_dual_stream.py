@@ -1,0 +1,74 @@
+"""Checkpoints of the published dual-stream HTNet into ours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from htnet.errors import CheckpointError
+from htnet.models.checkpoints import check_keys, load_into, need
+from htnet.models.dual_stream import DualStreamConfig, DualStreamHTNet
+
+KIND = "dual-stream HTNet"
+#: A key that only checkpoints of this architecture have.
+MARK = "appearance.proj.weight"
+#: Heads of the published code, where they are written into it.
+PUBLISHED_HEADS = 4
+#: A constant added to all scores of a softmax, see `htnet.models.dual_stream.TemporalPooling`.
+_WITHOUT_EFFECT = "motion.attn.fc.bias"
+
+
+def convert_dual_stream(state: Mapping[str, Tensor], heads: int | None = None) -> DualStreamHTNet:
+    """A published state dict into our model, in eval mode, float32.
+
+    Args:
+        state: parameters under their published names.
+        heads: attention heads, which tensor shapes do not tell; 4, as in the published code, unless given.
+
+    Raises:
+        CheckpointError: keys are missing or unexpected, or shapes do not fit.
+    """
+    kept = {key: value.float() for key, value in state.items() if key != _WITHOUT_EFFECT}
+    config = _infer(kept, PUBLISHED_HEADS if heads is None else heads)
+    model = DualStreamHTNet(config)
+    check_keys(kept, model.state_dict(), KIND)
+    load_into(model, kept)
+    return model
+
+
+def _infer(state: Mapping[str, Tensor], heads: int) -> DualStreamConfig:
+    embed, positions = need(state, MARK, KIND), need(state, "appearance.pos_embed", KIND)
+    hidden, classes = need(state, "fc.0.weight", KIND), need(state, "fc.2.weight", KIND)
+    lstm = need(state, "motion.lstm.weight_ih_l0", KIND)
+    if embed.ndim != 4 or embed.shape[2] != embed.shape[3] or min(hidden.ndim, classes.ndim, lstm.ndim) != 2:
+        raise CheckpointError(
+            f"This checkpoint has tensors of unexpected shape: {MARK} is {tuple(embed.shape)}, expected "
+            f"(width, channels, patch, patch); fc.0.weight {tuple(hidden.shape)}, fc.2.weight {tuple(classes.shape)} "
+            f"and motion.lstm.weight_ih_l0 {tuple(lstm.shape)}, expected two dimensions."
+        )
+    dim, channels, patch = embed.shape[:3]
+    tokens = positions.shape[1] if positions.ndim == 3 else 0
+    side = math.isqrt(tokens)
+    if not tokens or side * side != tokens:
+        raise CheckpointError(f"appearance.pos_embed is {tuple(positions.shape)}, which is no square of patches.")
+    if heads < 1 or dim % heads:
+        raise CheckpointError(
+            f"heads={heads} does not fit this checkpoint: its width {dim} must be a multiple. The published "
+            f"{KIND} has {PUBLISHED_HEADS}."
+        )
+    return DualStreamConfig(
+        image_size=side * patch,
+        channels=channels,
+        num_classes=classes.shape[0],
+        # The published model does not standardise, so neither does this one.
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
+        patch_size=patch,
+        dim=dim,
+        heads=heads,
+        motion_features=lstm.shape[1],
+        motion_dim=lstm.shape[0] // 4,  # an LSTM's four gates
+        hidden=hidden.shape[0],
+    )

@@ -1,0 +1,263 @@
+"""Dual-stream HTNet: a patch transformer over the flow image, and an LSTM over motion features of the clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, overload
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from htnet.errors import ModelError, did_you_mean
+from htnet.models.base import EmotionModel, ModelConfig, require_positive
+
+#: Ways to join the two streams.
+FUSIONS = ("concat", "gated")
+#: Side of the convolution that makes the spatial gate, patches.
+GATE_SIDE = 7
+
+
+@dataclass(frozen=True)
+class DualStreamConfig(ModelConfig):
+    """Settings of the dual-stream HTNet; the defaults are the published ones.
+
+    Attributes:
+        patch_size: side of a patch, px.
+        dim: width of the appearance stream.
+        heads: attention heads of the appearance stream.
+        motion_features: motion features of one frame.
+        motion_dim: width of the motion stream.
+        hidden: width of the layer between the joined streams and the classes.
+        fusion: "concat" as published, or "gated"; see `DualStreamHTNet`.
+    """
+
+    patch_size: int = 7
+    dim: int = 128
+    heads: int = 4
+    motion_features: int = 64
+    motion_dim: int = 128
+    hidden: int = 64
+    fusion: str = "concat"
+
+    def __post_init__(self) -> None:
+        """Check every field and that patches divide the image."""
+        super().__post_init__()
+        for name in ("patch_size", "dim", "heads", "motion_features", "motion_dim", "hidden"):
+            require_positive(name, getattr(self, name))
+        if self.image_size % self.patch_size:
+            raise ModelError(
+                f"image_size {self.image_size} does not split into whole {self.patch_size} px patches; give a multiple."
+            )
+        if self.dim % self.heads:
+            raise ModelError(f"dim {self.dim} does not split into {self.heads} heads; give a multiple of heads.")
+        if self.fusion not in FUSIONS:
+            raise ModelError(f"fusion is {self.fusion!r}. {did_you_mean(str(self.fusion), FUSIONS)}")
+
+    @property
+    def side(self) -> int:
+        """Patches along one side of the image."""
+        return self.image_size // self.patch_size
+
+
+@dataclass(frozen=True, eq=False)
+class DualStreamMaps:
+    """What `DualStreamHTNet` attended to; B samples, S patches a side, N = S * S patches row by row, T frames.
+
+    Attributes:
+        logits: (B, num_classes), the class scores.
+        spatial_gate: (B, S, S), what each patch was multiplied with, 0..1.
+        patch_attention: (B, heads, N, N), how much each patch (row) read from each (column); rows sum to 1.
+        temporal_attention: (B, T), weight of each frame, sums to 1; None without motion.
+        stream_weights: (B, 2), weights of appearance and motion, sum to 1; None unless the fusion is gated and there
+            is motion. Equal for samples without.
+    """
+
+    logits: Tensor
+    spatial_gate: Tensor
+    patch_attention: Tensor
+    temporal_attention: Tensor | None
+    stream_weights: Tensor | None
+
+    @property
+    def regions(self) -> Tensor:
+        """(B, S, S), the share of the attention that each patch received: the mean over heads and rows, sums to 1."""
+        side = self.spatial_gate.shape[-1]
+        return self.patch_attention.mean(dim=(1, 2)).unflatten(-1, (side, side))
+
+
+class SpatialGate(nn.Module):
+    """One factor for each patch, made from the patches around it."""
+
+    def __init__(self, dim: int) -> None:
+        """Build the convolution."""
+        super().__init__()
+        self.conv = nn.Conv2d(dim, 1, GATE_SIDE, padding=GATE_SIDE // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, S, S) to (B, 1, S, S), 0..1."""
+        return self.conv(x).sigmoid()
+
+
+class AppearanceStream(nn.Module):
+    """Patches of the image: spatial gate, positions, one post-norm transformer block, mean."""
+
+    def __init__(self, config: DualStreamConfig) -> None:
+        """Build the layers under their published names."""
+        super().__init__()
+        dim, p = config.dim, config.patch_size
+        self.proj = nn.Conv2d(config.channels, dim, p, stride=p)
+        self.spatial_attn = SpatialGate(dim)
+        self.pos_embed = nn.Parameter(0.02 * torch.randn(1, config.side**2, dim))
+        self.attn = nn.MultiheadAttention(dim, config.heads, batch_first=True)
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
+        self.fc = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, need_maps: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
+        """(B, channels, H, W) to features (B, dim), gate (B, S, S) and, if asked for, attention (B, heads, N, N)."""
+        x = self.proj(x)
+        gate = self.spatial_attn(x)
+        x = rearrange(x * gate, "b c h w -> b (h w) c") + self.pos_embed
+        read, attention = self.attn(x, x, x, need_weights=need_maps, average_attn_weights=False)
+        x = self.norm1(x + read)
+        x = self.norm2(x + self.mlp(x))
+        return self.fc(x.mean(dim=1)), gate[:, 0], attention
+
+
+class TemporalPooling(nn.Module):
+    """Weighted mean over time.
+
+    The published layer has a bias; it is left out, because the softmax takes away what all frames share: it never
+    receives a gradient and never changes an answer.
+    """
+
+    def __init__(self, dim: int) -> None:
+        """Build the layer that scores a frame."""
+        super().__init__()
+        self.fc = nn.Linear(dim, 1, bias=False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, C) to the mean (B, C) and its weights (B, T)."""
+        weights = self.fc(x).softmax(dim=1)
+        return (weights * x).sum(dim=1), weights[..., 0]
+
+
+class MotionStream(nn.Module):
+    """Motion features frame by frame: LSTM, then a weighted mean over time."""
+
+    def __init__(self, config: DualStreamConfig) -> None:
+        """Build the layers under their published names."""
+        super().__init__()
+        self.lstm = nn.LSTM(config.motion_features, config.motion_dim, batch_first=True)
+        self.attn = TemporalPooling(config.motion_dim)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, motion_features) to features (B, motion_dim) and the frames' weights (B, T)."""
+        pooled: tuple[Tensor, Tensor] = self.attn(self.lstm(x)[0])
+        return pooled
+
+
+class DualStreamHTNet(EmotionModel):
+    """Appearance and motion in two streams: HTNet "modified with enhanced attention".
+
+    The appearance stream sees the flow image, the motion stream `htnet.preprocess.motion_features` of the clip.
+    Without motion, 128 zeros stand for the motion stream's features, as in the reference. Samples with and without
+    can share a batch: motion that is 0 throughout, as no clip's is, counts as none.
+
+    With ``fusion="gated"``, the re-weighting that the reference's description promises and its code lacks, one
+    linear layer reads both streams' features and a softmax makes two weights of its output; each stream is
+    multiplied by twice its weight before they are joined. The layer starts at zero, so that training starts from
+    "concat". Where there is no motion there is nothing to weigh and the two fusions are the same.
+
+    Numerically the same function as the reference, whose parameter names it has.
+    """
+
+    config_class: ClassVar[type[ModelConfig]] = DualStreamConfig
+    extra_inputs: ClassVar[tuple[str, ...]] = ("motion",)
+    config: DualStreamConfig
+
+    def __init__(self, config: DualStreamConfig) -> None:
+        """Build the network with fresh weights."""
+        super().__init__(config)
+        both = config.dim + config.motion_dim
+        self.appearance = AppearanceStream(config)
+        self.motion = MotionStream(config)
+        self.gate = nn.Linear(both, 2) if config.fusion == "gated" else None
+        if self.gate is not None:
+            nn.init.zeros_(self.gate.weight)
+            nn.init.zeros_(self.gate.bias)
+        self.drop = nn.Dropout(config.dropout)
+        self.fc = nn.Sequential(nn.Linear(both, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.num_classes))
+
+    @overload
+    def forward(self, x: Tensor, motion: Tensor | None = None, *, return_maps: Literal[False] = False) -> Tensor: ...
+
+    @overload
+    def forward(self, x: Tensor, motion: Tensor | None = None, *, return_maps: Literal[True]) -> DualStreamMaps: ...
+
+    def forward(self, x: Tensor, motion: Tensor | None = None, *, return_maps: bool = False) -> Tensor | DualStreamMaps:
+        """Class scores.
+
+        Args:
+            x: (B, channels, image_size, image_size) float, in the order and range of the published flow images:
+                strain, v, u; 0..255.
+            motion: (B, T, motion_features) float, see `htnet.preprocess.motion_features`; None, or zeros for some
+                samples, where there is only a pair of frames or a flow image.
+            return_maps: return `DualStreamMaps`, which hold the scores too.
+
+        Returns:
+            (B, num_classes) scores before the softmax, or the maps.
+
+        Raises:
+            ModelError: a shape is another.
+        """
+        self.check_image(x)
+        features, gate, attention, frames, weights = self._streams(x, motion, return_maps)
+        logits = self.forward_head(features)
+        return logits if attention is None else DualStreamMaps(logits, gate, attention, frames, weights)
+
+    def forward_features(self, x: Tensor, motion: Tensor | None = None) -> Tensor:
+        """Image (B, channels, H, W), 0..255, and motion to the joined streams (B, dim + motion_dim)."""
+        return self._streams(x, motion, False)[0]
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Joined streams to class scores (B, num_classes), or to the layer before them (B, hidden)."""
+        hidden = self.fc[:2](self.drop(features))
+        return hidden if pre_logits else self.classifier(hidden)
+
+    def _streams(
+        self, x: Tensor, motion: Tensor | None, need_maps: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
+        """Joined streams, spatial gate, and attention of patches, frames and streams where there is one."""
+        appearance, gate, attention = self.appearance(self.standardize(x), need_maps)
+        if motion is None:
+            absent = appearance.new_zeros(len(appearance), self.config.motion_dim)
+            return torch.cat([appearance, absent], dim=1), gate, attention, None, None
+        self._check_motion(motion, len(x))
+        present = motion.flatten(1).any(dim=1, keepdim=True)
+        moved, frames = self.motion(motion.to(x.dtype))
+        moved = moved * present
+        joined = torch.cat([appearance, moved], dim=1)
+        if self.gate is None:
+            return joined, gate, attention, frames, None
+        weights = self.gate(joined).softmax(dim=1).where(present, 0.5)
+        joined = torch.cat([2 * weights[:, :1] * appearance, 2 * weights[:, 1:] * moved], dim=1)
+        return joined, gate, attention, frames, weights
+
+    def _check_motion(self, motion: Tensor, batch: int) -> None:
+        wanted = self.config.motion_features
+        if motion.ndim != 3 or motion.shape[0] != batch or motion.shape[1] < 1 or motion.shape[2] != wanted:
+            raise ModelError(
+                f"{self.name} got motion of shape {tuple(motion.shape)} for {batch} images; give ({batch}, frames, "
+                f"{wanted}), see htnet.preprocess.motion_features, or None where there is no clip."
+            )
+
+    @property
+    def classifier(self) -> nn.Linear:
+        """The last layer."""
+        layer: nn.Linear = self.fc[-1]  # type: ignore[assignment]
+        return layer
+
+    def _set_classifier(self, layer: nn.Linear) -> None:
+        self.fc[-1] = layer

@@ -1,0 +1,219 @@
+"""The second design of HTNet for facial palsy: diagonal attention, and regions of interest on the last level."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, overload
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from htnet.models.base import ModelConfig, require_positive
+from htnet.models.htnet import HierarchicalModel, HTNetConfig, Level, block_sizes
+from htnet.models.layers import BlockAttention, Linear
+from htnet.models.micro_attention import Maps, MicroBlock
+from htnet.models.palsy import PALSY_LABELS, MapsLevel, PalsyMaps, is_micro_layer
+
+#: Weight of the similarity that tokens on one diagonal add to their score.
+DIAGONAL_WEIGHT = 0.3
+#: A position is looked at where the region maps sum to more than this.
+MASK_THRESHOLD = 0.3
+#: Hidden layers of gates are narrower than the map by this.
+REDUCTION = 8
+#: Side of the convolution that makes the spatial attention.
+SPATIAL_SIDE = 7
+
+
+@dataclass(frozen=True)
+class HTNetEnhancedConfig(HTNetConfig):
+    """Settings of the second palsy design; the defaults are the documented ones.
+
+    Attributes:
+        use_diagonal_attn: every second layer of a level has diagonal attention.
+        use_roi: the last map passes through ROI attention.
+        num_roi_regions: number of region maps.
+    """
+
+    image_size: int = 224
+    num_classes: int = 6
+    heads: int = 4
+    use_diagonal_attn: bool = True
+    use_roi: bool = True
+    num_roi_regions: int = 5
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        super().__post_init__()
+        require_positive("num_roi_regions", self.num_roi_regions)
+
+
+def diagonal_pairs(side: int) -> Tensor:
+    """Which tokens of a square block lie on one diagonal, (side², side²) float32 of 0 and 1.
+
+    1 where both tokens lie on the main diagonal of the block, or both on its anti-diagonal.
+    """
+    row = torch.arange(side).repeat_interleave(side)
+    column = torch.arange(side).repeat(side)
+    main, anti = row == column, row + column == side - 1
+    return ((main[:, None] & main) | (anti[:, None] & anti)).float()
+
+
+class DiagonalAttention(BlockAttention):
+    """Attention with a say for the diagonals of the block, louder where the face is asymmetric.
+
+    Scores get 0.3 times the cosine similarity of query and key where both tokens lie on one diagonal of the block.
+    What each position read is multiplied by 1 + gate(|left - mirrored right|): the map is compared with its mirror
+    image over its whole width, so that the halves of the face are compared on every level, not those of a block.
+    """
+
+    pairs: Tensor
+
+    def __init__(self, dim: int, heads: int, head_dim: int, blocks: int, dropout: float, side: int) -> None:
+        """Build the projections; ``side`` is the number of tokens along one side of a block."""
+        super().__init__(dim, heads, head_dim, blocks, dropout)
+        self.gate = nn.Sequential(Linear(dim, max(dim // REDUCTION, 1)), nn.GELU(), Linear(max(dim // REDUCTION, 1), 1))
+        self.register_buffer("pairs", DIAGONAL_WEIGHT * diagonal_pairs(side), persistent=False)
+
+    def bias(self, q: Tensor, k: Tensor) -> Tensor | None:
+        """(B x blocks, heads, tokens, tokens)."""
+        return F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).mT * self.pairs
+
+    def forward(self, x: Tensor, maps: Maps | None = None) -> Tensor:
+        """(B, H, W, C) to the same shape; the gate (B, H, W) is appended to ``maps``."""
+        gate = self.gate((x - x.flip(2)).abs()).sigmoid()
+        if maps is not None:
+            maps.append(gate[..., 0])
+        return self.drop(self.proj(self.attend(x) * (1 + gate)))
+
+
+class EnhancedLevel(MapsLevel):
+    """A level of the second design.
+
+    Without ROI attention the last level has no positions: nothing after them could see them, see
+    `htnet.models.palsy.PalsyLevel`.
+    """
+
+    def __init__(self, config: HTNetEnhancedConfig, index: int) -> None:
+        """Build level ``index`` (0 is the finest)."""
+        super().__init__(config, index)
+        if index == config.num_hierarchies - 1 and not config.use_roi:
+            self.pos_emb = None
+
+    def make_block(self, config: HTNetConfig, index: int, depth: int) -> nn.Module:
+        """Transformer block number ``depth`` of level ``index``."""
+        if not (isinstance(config, HTNetEnhancedConfig) and config.use_diagonal_attn and is_micro_layer(depth)):
+            return super().make_block(config, index, depth)
+        s = block_sizes(config, index)
+        attention = DiagonalAttention(
+            s["dim"], s["heads"], s["head_dim"], s["blocks"], s["dropout"], side=config.block_side
+        )
+        return MicroBlock(s["dim"], attention, s["mult"], s["dropout"])
+
+
+def through_threshold(total: Tensor) -> Tensor:
+    """1 where ``total`` exceeds the threshold, else 0; its gradient is that of sigmoid(total - threshold).
+
+    A step has no gradient, and would keep the detector from learning where to look. The straight-through estimator
+    (Bengio et al., arXiv 1308.3432) takes the step forward and the gradient of a smooth step backward.
+    """
+    soft = (total - MASK_THRESHOLD).sigmoid()
+    hard = (total > MASK_THRESHOLD).to(total.dtype)
+    # The difference carries no gradient, so the value is that of the step and the gradient that of the sigmoid.
+    return soft + (hard - soft).detach()
+
+
+class RoiAttention(nn.Module):
+    """Region maps, and a refinement of the positions that belong to any region.
+
+    The map is masked where no region is found, weighted by position (Woo et al., CBAM, ECCV 2018: convolution of the
+    channels' mean and maximum) and by channel (Hu et al., squeeze-and-excitation, CVPR 2018), refined by a depth-wise
+    convolution and added to what came in. Norms are over channels, so that a batch of one and a map of one position
+    are no trouble.
+    """
+
+    def __init__(self, dim: int, regions: int) -> None:
+        """Build the module for maps of width ``dim``."""
+        super().__init__()
+        narrow = max(dim // REDUCTION, 1)
+        self.detect = nn.Conv2d(dim, narrow, 3, padding=1)
+        self.detect_norm = nn.LayerNorm(narrow)
+        self.regions = Linear(narrow, regions)
+        self.spatial = nn.Conv2d(2, 1, SPATIAL_SIDE, padding=SPATIAL_SIDE // 2)
+        self.channel = nn.Sequential(Linear(dim, narrow), nn.GELU(), Linear(narrow, dim))
+        self.refine = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, H, W, C) to the same shape, region maps (B, H, W, regions) and mask (B, H, W, 1) of 0 and 1."""
+        found = F.gelu(self.detect_norm(_convolve(x, self.detect)))
+        maps = self.regions(found).sigmoid()
+        mask = through_threshold(maps.sum(dim=-1, keepdim=True))
+        summary = torch.cat([x.mean(dim=-1, keepdim=True), x.amax(dim=-1, keepdim=True)], dim=-1)
+        spatial = _convolve(summary, self.spatial).sigmoid()
+        channel = self.channel(x.mean(dim=(1, 2), keepdim=True)).sigmoid()
+        return x + _convolve(x * mask * spatial * channel, self.refine), maps, mask
+
+
+def _convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """(B, H, W, C) to (B, H, W, C')."""
+    return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+
+class HTNetEnhanced(HierarchicalModel):
+    """HTNet with diagonal attention and ROI attention, for grades of facial palsy.
+
+    The published code of this design cannot run at the setting it documents; this is what its description means,
+    and no published checkpoint fits it.
+    """
+
+    config_class: ClassVar[type[ModelConfig]] = HTNetEnhancedConfig
+    level_class: ClassVar[type[Level]] = EnhancedLevel
+    input_kind: ClassVar[str] = "face"
+    labels_by_number: ClassVar[Mapping[int, tuple[str, ...]]] = PALSY_LABELS
+    config: HTNetEnhancedConfig
+
+    def __init__(self, config: HTNetEnhancedConfig) -> None:
+        """Build the network with fresh weights."""
+        super().__init__(config)
+        width = config.dim * 2 ** (config.num_hierarchies - 1)
+        self.roi = RoiAttention(width, config.num_roi_regions) if config.use_roi else None
+
+    @overload
+    def forward(self, x: Tensor, *, return_maps: Literal[False] = False) -> Tensor: ...
+
+    @overload
+    def forward(self, x: Tensor, *, return_maps: Literal[True]) -> PalsyMaps: ...
+
+    def forward(self, x: Tensor, *, return_maps: bool = False) -> Tensor | PalsyMaps:
+        """Class scores.
+
+        Args:
+            x: (B, channels, image_size, image_size) float, an aligned face: red, green, blue; 0..255.
+            return_maps: return `PalsyMaps`, which hold the scores too; ROI maps and mask are those of the last level.
+
+        Returns:
+            (B, num_classes) scores before the softmax, or the maps.
+
+        Raises:
+            ModelError: the shape is another.
+        """
+        self.check_image(x)
+        asymmetry: Maps | None = [] if return_maps else None
+        features, maps, mask = self._features(x, asymmetry)
+        logits = self.forward_head(features)
+        return logits if asymmetry is None else PalsyMaps(logits, maps, mask, tuple(asymmetry))
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Image (B, channels, H, W), 0..255, to the last map (B, side, side, width)."""
+        return self._features(x, None)[0]
+
+    def _features(self, x: Tensor, asymmetry: Maps | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The last map, region maps (B, regions, H, W) and mask (B, 1, H, W)."""
+        x = self.embed(x)
+        for level in self.levels:
+            x = level(x, asymmetry)
+        if self.roi is None:
+            return x, None, None
+        x, maps, mask = self.roi(x)
+        return x, maps.permute(0, 3, 1, 2), mask.permute(0, 3, 1, 2)

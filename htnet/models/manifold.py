@@ -1,0 +1,169 @@
+"""Multidimensional scaling of small distance matrices, batched and differentiable.
+
+What the published MHSSA + GCN does sample by sample through scikit-learn: shortest paths between the regions, points
+in the plane whose distances come near to them, and those distances divided by the largest of each row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+#: Dimensions that points are scaled to.
+PLANE = 2
+#: Gaps between kept and dropped eigenvalues under this share of the largest one count as this wide in gradients.
+GAP = 1e-2
+#: scikit-learn's SMACOF: most steps, and the least gain in stress a step, as a share of the squared distances.
+SMACOF_STEPS, SMACOF_GAIN = 300, 1e-6
+#: What a distance of 0 counts as in a SMACOF step, as in scikit-learn.
+_COINCIDENT = 1e-5
+
+
+def similarity_lengths(vectors: Tensor, floor: float = 0.1) -> Tensor:
+    """Cosine similarities as lengths of the edges between regions, as published.
+
+    A similarity read as a length puts regions that are alike far apart. The published adjacency uses the distances
+    as weights, so that regions that are alike end up strongly linked.
+
+    Args:
+        vectors: (B, N, C), one vector a region.
+        floor: smaller similarities count as this.
+
+    Returns:
+        (B, N, N), symmetric, ``floor`` to 1, with 0 on the diagonal.
+    """
+    unit = F.normalize(vectors, dim=-1)
+    similarity = (unit @ unit.transpose(-1, -2)).clamp_min(floor)
+    return similarity * (1 - torch.eye(vectors.shape[-2], dtype=vectors.dtype, device=vectors.device))
+
+
+def shortest_paths(lengths: Tensor) -> Tensor:
+    """Lengths of the shortest paths (Floyd and Warshall).
+
+    Args:
+        lengths: (B, N, N) of edges, 0 or more, 0 on the diagonal.
+
+    Returns:
+        (B, N, N).
+    """
+    for k in range(lengths.shape[-1]):
+        lengths = torch.minimum(lengths, lengths[:, :, k, None] + lengths[:, None, k, :])
+    return lengths
+
+
+def pairwise(points: Tensor) -> Tensor:
+    """Distances (B, N, N) between points (B, N, D); the gradient of a distance of 0 is 0."""
+    return _root((points[:, :, None] - points[:, None]).square().sum(-1))
+
+
+def _root(squares: Tensor) -> Tensor:
+    positive = squares > 0
+    return torch.where(positive, squares, 1.0).sqrt() * positive
+
+
+class _PlanarGram(torch.autograd.Function):
+    """The nearest Gram matrix of points in the plane: largest eigenvalues kept if positive, all others put to 0.
+
+    The result is a function f of the eigenvalues, so that its derivative is (f_i - f_j) / (l_i - l_j) in the
+    eigenvectors' frame (Daleckii and Krein). That is exactly 1 between kept eigenvalues and 0 between dropped ones,
+    however near they are to each other, where the derivatives of the eigenvectors themselves, 1 / (l_i - l_j), are
+    not finite. Only between a kept and a dropped one the quotient can grow: there the gap is widened to `GAP`. Where
+    the two are equal the plane is not determined and there is no derivative; then it is 0.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor) -> Tensor:
+        values, vectors = torch.linalg.eigh(matrix)
+        kept = torch.zeros_like(values)
+        kept[..., -PLANE:] = values[..., -PLANE:].clamp_min(0)
+        ctx.save_for_backward(values, vectors, kept)
+        return (vectors * kept[..., None, :]) @ vectors.transpose(-1, -2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        values, vectors, kept = ctx.saved_tensors
+        active = kept > 0
+        gap = values[..., :, None] - values[..., None, :]
+        least = GAP * values.abs().amax(-1)[..., None, None] + torch.finfo(values.dtype).tiny ** 0.5
+        quotient = (kept[..., :, None] - kept[..., None, :]) * gap / (gap.square() + least.square())
+        both = active[..., :, None] & active[..., None, :]
+        quotient = torch.where(both, 1.0, quotient)
+        inner = vectors.transpose(-1, -2) @ ((grads[0] + grads[0].transpose(-1, -2)) / 2) @ vectors
+        return vectors @ (quotient * inner) @ vectors.transpose(-1, -2)
+
+
+def classical_scaling(distances: Tensor) -> Tensor:
+    """Distances after classical multidimensional scaling to the plane (Torgerson 1952).
+
+    The points are those of the two largest eigenvalues of the doubly centred squares. They are given by their
+    distances, because a rotation or mirroring of them is as good.
+
+    Args:
+        distances: (B, N, N), symmetric, 0 on the diagonal.
+
+    Returns:
+        (B, N, N). Gradients are finite for repeated eigenvalues too.
+    """
+    squares = distances.square()
+    rows, columns = squares.mean(-1, keepdim=True), squares.mean(-2, keepdim=True)
+    gram = _PlanarGram.apply((rows + columns - squares - squares.mean((-1, -2), keepdim=True)) / 2)
+    diagonal = gram.diagonal(dim1=-2, dim2=-1)
+    planar = diagonal[..., :, None] + diagonal[..., None, :] - 2 * gram
+    # Rounding leaves something on the diagonal, and points in one place at a distance.
+    least = torch.finfo(planar.dtype).eps * planar.detach().amax((-1, -2), keepdim=True) * planar.shape[-1]
+    return _root(torch.where(planar > least, planar, 0.0))
+
+
+def smacof(distances: Tensor, start: Tensor, steps: int = SMACOF_STEPS, gain: float = SMACOF_GAIN) -> Tensor:
+    """Points whose distances have least stress, by majorisation (de Leeuw 1977), as scikit-learn does it.
+
+    Each sample stops by itself, where a step gains less than ``gain`` of its squared distances. Gradients go through
+    all steps.
+
+    Args:
+        distances: (B, N, N), symmetric, 0 on the diagonal.
+        start: (N, D) or (B, N, D), where the points begin.
+        steps: most steps.
+        gain: least gain of a step.
+
+    Returns:
+        (B, N, D).
+    """
+    count = distances.shape[-1]
+    points = start.to(distances).expand(len(distances), count, start.shape[-1])
+    now, old = pairwise(points), None
+    running = torch.ones(len(distances), dtype=torch.bool, device=distances.device)
+    for _ in range(steps):
+        ratio = distances / torch.where(now == 0, _COINCIDENT, now)
+        moved = (ratio.sum(-1, keepdim=True) * points - ratio @ points) / count
+        points = torch.where(running[:, None, None], moved, points)
+        now = pairwise(points)
+        stress = (now - distances).square().sum((-1, -2)).detach()
+        if old is not None:
+            running = running & (old - stress >= gain * now.detach().square().sum((-1, -2)))
+            if not bool(running.any()):
+                break
+        old = stress
+    return points
+
+
+def stress(points: Tensor, distances: Tensor) -> Tensor:
+    """Half the sum of all squared differences between the points' distances and the given ones, (B,)."""
+    return (pairwise(points) - distances).square().sum((-1, -2)) / 2
+
+
+def published_start(count: int) -> Tensor:
+    """Where scikit-learn begins with ``random_state=42``, which the published code fixes: (count, 2) float64."""
+    return torch.from_numpy(np.random.RandomState(42).uniform(size=(count, PLANE)))
+
+
+def row_normalized(distances: Tensor) -> Tensor:
+    """Each row divided by its largest value; rows of 0 stay 0."""
+    largest = distances.amax(-1, keepdim=True)
+    return distances / torch.where(largest > 0, largest, 1.0)

@@ -1,0 +1,299 @@
+"""MHSSA transformer + GCN: patches around 68 points, attention inside six regions, a graph between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from htnet.errors import ModelError, did_you_mean
+from htnet.models import manifold
+from htnet.models.base import EmotionModel, ModelConfig, require_positive
+from htnet.models.layers import Linear, Mlp
+from htnet.types import LANDMARK_GROUPS
+
+#: The six regions in order, as groups of the 68 points; left and right are those of the image.
+REGIONS = ("left_brow", "right_brow", "left_eye", "right_eye", "nose", "outer_lip")
+SPATIAL_TERMS = ("bounded", "reference")
+SCALINGS = ("classical", "smacof")
+#: Co-occurrence of action units between the regions in the emotion prototypes of FACS (Ekman and Friesen's EMFACS):
+#: `htnet.data.au_cooccurrence` of `htnet.data.EMOTION_PROTOTYPES`. No sample of any data set takes part in it.
+PROTOTYPE_COOCCURRENCE = (
+    (1.0, 1.0, 0.75, 0.75, 0.0, 0.5),
+    (1.0, 1.0, 0.75, 0.75, 0.0, 0.5),
+    (0.75, 0.75, 1.0, 1.0, 0.0, 0.5),
+    (0.75, 0.75, 1.0, 1.0, 0.0, 0.5),
+    (0.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    (1.0, 1.0, 1.0, 1.0, 0.0, 1.0),
+)
+
+
+@dataclass(frozen=True)
+class MHSSAGCNConfig(ModelConfig):
+    """Settings of MHSSA + GCN; sizes are the published ones.
+
+    Attributes:
+        patch_size: side of the patch around a point, px; odd.
+        dim: width of everything after the patches.
+        heads: attention heads.
+        region_dim: width of the region's embedding.
+        intra_depth: transformer layers inside each region.
+        gcn_layers: graph convolutions between the regions.
+        mlp_mult: inner width of the MLP over its outer width.
+        spatial: what is added to the attention scores: "bounded" or, as published, "reference"; see `MHSSAGCN`.
+        scaling: multidimensional scaling of the distances between regions: "classical" or, as published, "smacof".
+        au_cooccurrence: (6, 6), how often an action unit of region j is there where one of region i is.
+    """
+
+    patch_size: int = 7
+    dim: int = 256
+    heads: int = 4
+    region_dim: int = 32
+    intra_depth: int = 3
+    gcn_layers: int = 3
+    mlp_mult: int = 4
+    spatial: str = "bounded"
+    scaling: str = "classical"
+    au_cooccurrence: tuple[tuple[float, ...], ...] = PROTOTYPE_COOCCURRENCE
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        super().__post_init__()
+        for name in ("patch_size", "dim", "heads", "region_dim", "intra_depth", "gcn_layers", "mlp_mult"):
+            require_positive(name, getattr(self, name))
+        if self.patch_size % 2 == 0 or self.patch_size > self.image_size:
+            raise ModelError(
+                f"patch_size is {self.patch_size} for images of {self.image_size} px; give an odd number up to that."
+            )
+        if self.dim % self.heads:
+            raise ModelError(f"dim {self.dim} does not split into {self.heads} heads; give a multiple of heads.")
+        for name, value, allowed in (
+            ("spatial", self.spatial, SPATIAL_TERMS),
+            ("scaling", self.scaling, SCALINGS),
+        ):
+            if value not in allowed:
+                raise ModelError(f"{name} is {value!r}. {did_you_mean(str(value), allowed)}")
+        self._check_cooccurrence()
+
+    def _check_cooccurrence(self) -> None:
+        try:
+            rows = tuple(tuple(float(x) for x in row) for row in self.au_cooccurrence)
+        except (TypeError, ValueError):
+            rows = ()
+        size = len(REGIONS)
+        if len(rows) != size or any(len(row) != size or any(not 0 <= x <= 1 for x in row) for row in rows):
+            raise ModelError(
+                f"au_cooccurrence is {self.au_cooccurrence!r}; give {size} rows of {size} numbers from 0 to 1, one for "
+                f"each of {', '.join(REGIONS)}."
+            )
+        object.__setattr__(self, "au_cooccurrence", rows)
+
+
+class RegionAttention(nn.Module):
+    """Multi-head attention with a term added to the scores."""
+
+    def __init__(self, config: MHSSAGCNConfig) -> None:
+        """Build the projections."""
+        super().__init__()
+        self.heads = config.heads
+        self.qkv = Linear(config.dim, 3 * config.dim, bias=False)
+        self.proj = Linear(config.dim, config.dim)
+        self.drop = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, term: Tensor) -> Tensor:
+        """Tokens (B, T, C) and term (B, 1, T, T), -inf where nothing may be read, to (B, T, C)."""
+        q, k, v = rearrange(self.qkv(x), "b t (c n d) -> c b n t d", c=3, n=self.heads)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=term)
+        return self.drop(self.proj(rearrange(out, "b n t d -> b t (n d)")))
+
+
+class RegionBlock(nn.Module):
+    """Pre-norm transformer layer."""
+
+    def __init__(self, config: MHSSAGCNConfig) -> None:
+        """Build attention and MLP with their norms."""
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.dim)
+        self.attn = RegionAttention(config)
+        self.norm2 = nn.LayerNorm(config.dim)
+        self.mlp = Mlp(config.dim, config.mlp_mult, config.dropout)
+
+    def forward(self, x: Tensor, term: Tensor) -> Tensor:
+        """(B, T, C) to the same shape."""
+        x = x + self.attn(self.norm1(x), term)
+        return x + self.mlp(self.norm2(x))
+
+    def pooled(self, x: Tensor, term: Tensor, pooling: Tensor) -> Tensor:
+        """Means of the tokens that `forward` gives: (B, T, C) and (R, T), rows summing to 1, to (B, R, C).
+
+        The MLP's last layer is linear, so that it may follow the mean: a third of the layer's work on fewer tokens.
+        """
+        x = x + self.attn(self.norm1(x), term)
+        hidden = self.mlp.drop(F.gelu(self.mlp.fc1(self.norm2(x))))
+        return pooling @ x + self.mlp.drop(self.mlp.fc2(pooling @ hidden))
+
+
+class MHSSAGCN(EmotionModel):
+    """Attention between the patches of a facial region, and a graph between the regions.
+
+    A patch is cut around each point of brows, eyes, nose and outer lip. Transformer layers work inside each region;
+    its patches' mean becomes the region's vector. Graph convolutions ReLU(A X W) join the regions, where
+    A = alpha M + (1 - alpha) C: M is made of the distances between the regions' vectors by multidimensional scaling to
+    the plane, C is the co-occurrence of action units, alpha is learned.
+
+    The published code pads all regions to 12 patches. With ``spatial="reference"`` this model computes what it does
+    (padding included, by one token for all padding of a region): 1 / (distance + 1e-8) is added to the scores, which
+    for a patch and itself is 1e8, so that each patch reads itself alone, and padding takes part in the means.
+    "bounded" (the default) does what was meant: the term is 1 / max(distance, 1 px), 0 for a patch and itself, and
+    there is no padding.
+
+    M: with ``scaling="smacof"`` as published (scikit-learn's SMACOF with its start for ``random_state=42``), with
+    "classical" (the default) by eigenvectors, the same for every order of the regions.
+    """
+
+    config_class: ClassVar[type[ModelConfig]] = MHSSAGCNConfig
+    extra_inputs: ClassVar[tuple[str, ...]] = ("points68",)
+    config: MHSSAGCNConfig
+
+    indices: Tensor
+    regions: Tensor
+    pooling: Tensor
+    padding: Tensor
+    AU_adj: Tensor
+
+    def __init__(self, config: MHSSAGCNConfig) -> None:
+        """Build the network with fresh weights."""
+        super().__init__(config)
+        groups = [LANDMARK_GROUPS[name] for name in REGIONS]
+        longest = max(map(len, groups))
+        # One token stands for all padding of a region; there is none for the region that is full.
+        missing = [longest - len(group) if config.spatial == "reference" else 0 for group in groups]
+        regions = [r for r, group in enumerate(groups) for _ in group] + [r for r, n in enumerate(missing) if n]
+        copies = torch.tensor([1.0 for group in groups for _ in group] + [float(n) for n in missing if n])
+        member = F.one_hot(torch.tensor(regions), len(REGIONS)).T * copies
+        self.register_buffer("indices", torch.tensor([i for group in groups for i in group]), persistent=False)
+        self.register_buffer("regions", torch.tensor(regions), persistent=False)
+        self.register_buffer("pooling", member / member.sum(1, keepdim=True), persistent=False)
+        self.register_buffer("padding", copies[len(self.indices) :], persistent=False)
+        self.register_buffer("AU_adj", torch.tensor(config.au_cooccurrence))
+        self.alpha = nn.Parameter(torch.tensor(0.5))
+        dim = config.dim
+        self.patch_embed = nn.Linear(config.channels * config.patch_size**2, dim)
+        self.region_embed = nn.Embedding(len(REGIONS), config.region_dim)
+        self.combine = nn.Linear(dim + config.region_dim, dim)
+        self.layers = nn.ModuleList([RegionBlock(config) for _ in range(config.intra_depth)])
+        self.region_norm, self.region_proj = nn.LayerNorm(dim), nn.Linear(dim, dim)
+        self.gcn = nn.ModuleList(nn.Linear(dim, dim) for _ in range(config.gcn_layers))
+        self.drop = nn.Dropout(config.dropout)
+        self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, config.num_classes)
+
+    def forward(self, x: Tensor, points68: Tensor | None = None) -> Tensor:
+        """Class scores.
+
+        Args:
+            x: (B, channels, image_size, image_size) float, channels strain, v, u, range 0..255.
+            points68: (B, 68, 2) points (x, y) of iBUG 300-W in px of the image.
+
+        Returns:
+            (B, num_classes) scores before the softmax.
+
+        Raises:
+            ModelError: a shape is another, or there are no points.
+        """
+        self.check_image(x)
+        return self.forward_head(self.forward_features(x, points68))
+
+    def forward_features(self, x: Tensor, points68: Tensor | None = None) -> Tensor:
+        """Image (B, C, H, W), 0..255, and points (B, 68, 2) to the regions after the graph, (B, 6, dim).
+
+        Raises:
+            ModelError: there are no points, or they are not as described.
+        """
+        vectors = self.encode(*self.cut(self.standardize(x), points68))
+        return self.relate(vectors, self.manifold_distance(vectors))
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Regions after the graph to class scores (B, num_classes), or to their normalised mean (B, dim)."""
+        pooled = self.norm(features.mean(1))
+        return pooled if pre_logits else self.head(pooled)
+
+    def cut(self, images: Tensor, points68: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Patches around the points of the regions.
+
+        Args:
+            images: (B, C, S, S).
+            points68: (B, 68, 2) (x, y) in px; each counts as the px it lies in, moved so that its patch is inside.
+
+        Returns:
+            Patches (B, 43, patch_size * patch_size * C), values in the order row, column, channel, and the px (x, y)
+            at their centres, (B, 43, 2) float.
+        """
+        if points68 is None or points68.shape != (len(images), 68, 2):
+            got = "no points68" if points68 is None else f"points68 of shape {tuple(points68.shape)}"
+            raise ModelError(
+                f"{self.name} got {got} for {len(images)} images; give (batch, 68, 2) facial points (x, y) in px of "
+                "the image (htnet.preprocess.estimate_68 makes them of five)."
+            )
+        if not torch.compiler.is_compiling() and not bool(torch.isfinite(points68).all()):
+            raise ModelError(f"{self.name} got points68 with NaN or infinity; give finite px.")
+        half = self.config.patch_size // 2
+        at = points68[:, self.indices].floor().long().clamp(half, self.config.image_size - 1 - half)
+        windows = images.unfold(2, self.config.patch_size, 1).unfold(3, self.config.patch_size, 1)
+        batch = torch.arange(len(images), device=images.device)[:, None]
+        found = windows.permute(0, 2, 3, 4, 5, 1)[batch, at[..., 1] - half, at[..., 0] - half]
+        return found.flatten(2), at.to(images.dtype)
+
+    def encode(self, patches: Tensor, at: Tensor) -> Tensor:
+        """Patches (B, 43, values) at (B, 43, 2) px to one vector a region, (B, 6, dim)."""
+        if len(self.padding):
+            patches = F.pad(patches, (0, 0, 0, len(self.padding)))
+        # Both layers of the embedding are linear: one product of the patches, and one vector a region.
+        over_patch, over_region = self.combine.weight.split([self.config.dim, self.config.region_dim], dim=1)
+        offset = self.combine.bias + over_patch @ self.patch_embed.bias + self.region_embed.weight @ over_region.T
+        x = self.drop(F.linear(patches, over_patch @ self.patch_embed.weight) + offset[self.regions])
+        term = self.spatial_term(at).to(x.dtype)
+        for layer in self.layers[:-1]:
+            x = layer(x, term)
+        means = cast(RegionBlock, self.layers[-1]).pooled(x, term, self.pooling)
+        return self.region_proj(self.region_norm(means))
+
+    def spatial_term(self, at: Tensor) -> Tensor:
+        """What is added to the attention scores of patches at (B, 43, 2) px: (B, 1, T, T), -inf between regions."""
+        distance = manifold.pairwise(at.float())
+        if self.config.spatial == "reference":
+            # Padding adds nothing to its scores, but counts as often as there is padding.
+            term = F.pad(1 / (distance + 1e-8), (0, len(self.padding)) * 2)
+            term[..., len(self.indices) :] = self.padding.float().log()
+        else:
+            term = 1 / distance.clamp_min(1)
+            term = term * (1 - torch.eye(term.shape[-1], device=term.device))
+        apart = self.regions[:, None] != self.regions
+        return term.masked_fill(apart, float("-inf"))[:, None]
+
+    def manifold_distance(self, vectors: Tensor) -> Tensor:
+        """M of the regions' vectors (B, 6, dim): (B, 6, 6), 0 to 1, each row divided by its largest value."""
+        lengths = manifold.shortest_paths(manifold.similarity_lengths(vectors.float()))
+        if self.config.scaling == "classical":
+            distances = manifold.classical_scaling(lengths)
+        else:
+            distances = manifold.pairwise(manifold.smacof(lengths, manifold.published_start(len(REGIONS))))
+        return manifold.row_normalized(distances).to(vectors.dtype)
+
+    def relate(self, vectors: Tensor, distances: Tensor) -> Tensor:
+        """Graph convolutions over the regions' vectors (B, 6, dim) with M (B, 6, 6): (B, 6, dim)."""
+        adjacency = self.alpha * distances + (1 - self.alpha) * self.AU_adj
+        for layer in self.gcn:
+            vectors = F.relu(adjacency @ layer(vectors))
+        return vectors
+
+    @property
+    def classifier(self) -> nn.Linear:
+        """The last layer."""
+        return self.head
+
+    def _set_classifier(self, layer: nn.Linear) -> None:
+        self.head = layer

@@ -1,0 +1,105 @@
+"""Attention for one-sided faces: limited to neighbours and louder where left and right differ."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from htnet.models.layers import BlockAttention, Linear, Mlp
+
+#: How much louder a position of full asymmetry is.
+ASYMMETRY_GAIN = 0.5
+
+#: Collects one map a layer.
+Maps = list[Tensor]
+
+
+def neighbourhood(side: int) -> Tensor:
+    """What to add to the scores of a square block, so that each token reads its 3x3 neighbourhood only.
+
+    Args:
+        side: tokens along one side of the block.
+
+    Returns:
+        (side², side²) float32: 0 for tokens that touch, also at a corner, or are the same, -inf for all others.
+    """
+    place = torch.arange(side)
+    near = (place[:, None] - place).abs() <= 1
+    allowed = near[:, None, :, None] & near[None, :, None, :]
+    zeros = torch.zeros(side**2, side**2)
+    return zeros.masked_fill(~allowed.reshape(zeros.shape), -torch.inf)
+
+
+class Asymmetry(nn.Module):
+    """How much the left half of each block differs from the mirrored right half: one number a position, 0..1.
+
+    A block of odd width has a middle column that belongs to neither half; its number is interpolated, as are all:
+    the halves' map is stretched over the whole width (bilinear, corners not aligned). Left and right positions of a
+    pair therefore do not get the same number. That is the published definition.
+    """
+
+    stretch: Tensor
+
+    def __init__(self, dim: int, side: int) -> None:
+        """Build the layers for blocks of ``side`` x ``side`` tokens, 2 or more."""
+        super().__init__()
+        self.side, self.columns = side, side // 2
+        self.fc1 = Linear(2 * dim, dim)
+        self.fc2 = Linear(dim, 1)
+        # Interpolation along the width is linear, so its answer to unit vectors is its matrix.
+        unit = torch.eye(self.columns)[None]
+        self.register_buffer("stretch", F.interpolate(unit, size=side, mode="linear")[0], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, H, W)."""
+        blocks = x.unflatten(2, (-1, self.side))
+        left, right = blocks[..., : self.columns, :], blocks[..., self.side - self.columns :, :].flip(-2)
+        scores = self.fc2(F.gelu(self.fc1(torch.cat([left, right], dim=-1))))
+        return (scores[..., 0].sigmoid() @ self.stretch).flatten(2)
+
+
+class MicroAttention(BlockAttention):
+    """Attention of each token to its 3x3 neighbourhood inside its block, times (1 + 0.5 x asymmetry).
+
+    A block of one token has no halves to compare: its asymmetry is 0, and there are no layers for it.
+    """
+
+    neighbours: Tensor
+
+    def __init__(self, dim: int, heads: int, head_dim: int, blocks: int, dropout: float, side: int) -> None:
+        """Build the projections; ``side`` is the number of tokens along one side of a block."""
+        super().__init__(dim, heads, head_dim, blocks, dropout)
+        self.asymmetry = Asymmetry(dim, side) if side > 1 else None
+        self.register_buffer("neighbours", neighbourhood(side), persistent=False)
+
+    def bias(self, q: Tensor, k: Tensor) -> Tensor | None:
+        """The neighbourhood, for all blocks and heads alike."""
+        return self.neighbours
+
+    def forward(self, x: Tensor, maps: Maps | None = None) -> Tensor:
+        """(B, H, W, C) to the same shape; the asymmetry (B, H, W) is appended to ``maps``."""
+        out = self.attend(x)
+        asymmetry = None if self.asymmetry is None else self.asymmetry(x)
+        if asymmetry is not None:
+            out = out * (1 + ASYMMETRY_GAIN * asymmetry[..., None])
+        if maps is not None:
+            maps.append(x.new_zeros(x.shape[:3]) if asymmetry is None else asymmetry)
+        return self.drop(self.proj(out))
+
+
+class MicroBlock(nn.Module):
+    """Pre-norm transformer block around an attention that reports a map."""
+
+    def __init__(self, dim: int, attention: nn.Module, mult: int, dropout: float) -> None:
+        """Build the norms and the MLP; the parameters are named as in `htnet.models.layers.Block`."""
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = attention
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, mult, dropout)
+
+    def forward(self, x: Tensor, maps: Maps | None = None) -> Tensor:
+        """(B, H, W, C) to the same shape; the attention's map is appended to ``maps``."""
+        x = x + self.attn(self.norm1(x), maps)
+        return x + self.mlp(self.norm2(x))

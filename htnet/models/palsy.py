@@ -1,0 +1,162 @@
+"""HTNet for facial palsy: House-Brackmann grades from one picture of a face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar, Literal, overload
+
+from torch import Tensor, nn
+
+from htnet.errors import ModelError
+from htnet.models.base import ModelConfig, require_positive
+from htnet.models.htnet import HierarchicalModel, HTNetConfig, Level, block_sizes
+from htnet.models.micro_attention import Maps, MicroAttention, MicroBlock
+from htnet.models.roi import RoiModule
+
+#: The grades of House and Brackmann (1985): I is a normal face, VI total palsy.
+HOUSE_BRACKMANN = ("I", "II", "III", "IV", "V", "VI")
+PALSY_LABELS: Mapping[int, tuple[str, ...]] = MappingProxyType({len(HOUSE_BRACKMANN): HOUSE_BRACKMANN})
+
+
+@dataclass(frozen=True)
+class HTNetPalsyConfig(HTNetConfig):
+    """Settings of the palsy HTNet; the defaults are the published ones.
+
+    Attributes:
+        use_micro_attention: every second layer of a level looks at neighbours only and reads the asymmetry.
+        use_roi_module: regions and background are told apart before the first level.
+        num_roi_regions: number of region maps.
+    """
+
+    image_size: int = 224
+    num_classes: int = 6
+    use_micro_attention: bool = True
+    use_roi_module: bool = True
+    num_roi_regions: int = 5
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        super().__post_init__()
+        require_positive("num_roi_regions", self.num_roi_regions)
+        if self.use_roi_module and self.dim < 2:
+            raise ModelError(f"dim is {self.dim}; the ROI module halves it: give 2 or more, or use_roi_module=False.")
+
+
+@dataclass(frozen=True, eq=False)
+class PalsyMaps:
+    """What a palsy model looked at; B faces.
+
+    Attributes:
+        logits: (B, num_classes), the class scores.
+        roi_maps: (B, regions, H, W), 0..1, how much each position belongs to each region; None without ROI module.
+            What the regions are is learned: none has a name.
+        roi_mask: (B, 1, H, W), 0..1, how much of each position is used; None without ROI module.
+        asymmetry: (B, H, W), 0..1, for each layer that compares left with right, in order; H and W are those of its
+            level. How much louder the layer made each position.
+    """
+
+    logits: Tensor
+    roi_maps: Tensor | None
+    roi_mask: Tensor | None
+    asymmetry: tuple[Tensor, ...]
+
+
+def is_micro_layer(depth: int) -> bool:
+    """Whether layer ``depth`` of a level, from 0, is one of those that compare left with right: every second."""
+    return depth % 2 == 1
+
+
+class MapsLevel(Level):
+    """A level whose micro-attention layers report their maps."""
+
+    def forward(self, x: Tensor, maps: Maps | None = None) -> Tensor:
+        """(B, H, W, C) to the map of the next level; maps (B, H, W) are appended to ``maps``."""
+        x = self.add_positions(x)
+        for layer in self.layers:
+            x = layer(x, maps) if isinstance(layer, MicroBlock) else layer(x)
+        return self.down(x)
+
+
+class PalsyLevel(MapsLevel):
+    """A level of the palsy HTNet.
+
+    The last one has no positions. What they add is the same for all channels of a token, and from there on every
+    layer, the head included, starts with a channel norm that takes it away: the published ones never had an effect.
+    """
+
+    def __init__(self, config: HTNetPalsyConfig, index: int) -> None:
+        """Build level ``index`` (0 is the finest)."""
+        super().__init__(config, index)
+        if index == config.num_hierarchies - 1:
+            self.pos_emb = None
+
+    def make_block(self, config: HTNetConfig, index: int, depth: int) -> nn.Module:
+        """Transformer block number ``depth`` of level ``index``."""
+        if not (isinstance(config, HTNetPalsyConfig) and config.use_micro_attention and is_micro_layer(depth)):
+            return super().make_block(config, index, depth)
+        s = block_sizes(config, index)
+        attention = MicroAttention(
+            s["dim"], s["heads"], s["head_dim"], s["blocks"], s["dropout"], side=config.block_side
+        )
+        return MicroBlock(s["dim"], attention, s["mult"], s["dropout"])
+
+
+class HTNetPalsy(HierarchicalModel):
+    """HTNet with micro-attention and an ROI module, for grades of facial palsy.
+
+    Reads a face, not a flow image. Numerically the same function as the published implementation.
+    """
+
+    config_class: ClassVar[type[ModelConfig]] = HTNetPalsyConfig
+    level_class: ClassVar[type[Level]] = PalsyLevel
+    input_kind: ClassVar[str] = "face"
+    labels_by_number: ClassVar[Mapping[int, tuple[str, ...]]] = PALSY_LABELS
+    config: HTNetPalsyConfig
+
+    def __init__(self, config: HTNetPalsyConfig) -> None:
+        """Build the network with fresh weights."""
+        super().__init__(config)
+        side = config.image_size // config.patch_size
+        self.roi = RoiModule(config.dim, side, config.num_roi_regions) if config.use_roi_module else None
+
+    @overload
+    def forward(self, x: Tensor, *, return_maps: Literal[False] = False) -> Tensor: ...
+
+    @overload
+    def forward(self, x: Tensor, *, return_maps: Literal[True]) -> PalsyMaps: ...
+
+    def forward(self, x: Tensor, *, return_maps: bool = False) -> Tensor | PalsyMaps:
+        """Class scores.
+
+        Args:
+            x: (B, channels, image_size, image_size) float, an aligned face: red, green, blue; 0..255.
+            return_maps: return `PalsyMaps`, which hold the scores too.
+
+        Returns:
+            (B, num_classes) scores before the softmax, or the maps.
+
+        Raises:
+            ModelError: the shape is another, or the batch is of one in training (with the ROI module).
+        """
+        self.check_image(x)
+        asymmetry: Maps | None = [] if return_maps else None
+        features, maps, mask = self._features(x, asymmetry)
+        logits = self.forward_head(features)
+        return logits if asymmetry is None else PalsyMaps(logits, maps, mask, tuple(asymmetry))
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Image (B, channels, H, W), 0..255, to the last map (B, side, side, width)."""
+        return self._features(x, None)[0]
+
+    def _features(self, x: Tensor, asymmetry: Maps | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The last map, region maps (B, regions, H, W) and mask (B, 1, H, W)."""
+        x = self.embed(x)
+        maps = mask = None
+        if self.roi is not None:
+            x, maps, mask = self.roi(x)
+            maps, mask = maps.permute(0, 3, 1, 2), mask.permute(0, 3, 1, 2)
+        for level in self.levels:
+            x = level(x, asymmetry)
+        return x, maps, mask

@@ -1,0 +1,132 @@
+"""Weights from one model into another that differs in input size, classes or modules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from htnet.errors import ModelError
+from htnet.models.base import EmotionModel
+
+#: Names that a report prints of each kind before it counts the rest.
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class TransferReport:
+    """What a transfer did with every tensor of both models.
+
+    Attributes:
+        loaded: tensors of the target that were copied.
+        interpolated: tensors of the target that were made from ones of another size, with what happened.
+        left_out: tensors of the source that were not used, with the reason.
+        missing: tensors of the target that got nothing and keep the values they had.
+    """
+
+    loaded: tuple[str, ...]
+    interpolated: Mapping[str, str]
+    left_out: Mapping[str, str]
+    missing: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Several lines for people: counts, and the first names of each kind."""
+        total = len(self.loaded) + len(self.interpolated) + len(self.missing)
+        given = len(self.loaded) + len(self.interpolated)
+        lines = [f"Transferred {given} of {total} tensors."]
+        lines += _section("Interpolated", [f"{name}: {how}" for name, how in self.interpolated.items()])
+        lines += _section("Left out of the source", [f"{name}: {why}" for name, why in self.left_out.items()])
+        lines += _section("Not given, kept as they were", self.missing)
+        return "\n".join(lines)
+
+
+def _section(title: str, entries: Sequence[str]) -> list[str]:
+    if not entries:
+        return []
+    more = len(entries) - _SHOWN
+    rest = [f"  and {more} more"] if more > 0 else []
+    return [f"{title} ({len(entries)}):", *(f"  {entry}" for entry in entries[:_SHOWN]), *rest]
+
+
+@torch.no_grad()
+def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, Tensor]) -> TransferReport:
+    """Give a model whatever fits of another one's weights.
+
+    Tensors are matched by name and shape. Positional embeddings of blocks of another size are interpolated on the
+    block's grid (bilinear, corners not aligned). The classifier is taken only between models of the same labels:
+    class 0 of one is not class 0 of another.
+
+    Args:
+        target: the model that is changed, for example a palsy model.
+        source: a model, or its state under htnet's names; a bare state says nothing about its classes, so its
+            classifier is left out. Checkpoints under published names are converted first, see `convert_checkpoint`.
+
+    Returns:
+        What was loaded and what was not.
+
+    Raises:
+        ModelError: nothing fits, or a tensor that fits is not finite.
+    """
+    state = source.state_dict() if isinstance(source, EmotionModel) else dict(source)
+    own = target.state_dict()
+    head = _classifier_names(target)
+    same_classes = isinstance(source, EmotionModel) and source.labels == target.labels
+    loaded: list[str] = []
+    interpolated: dict[str, str] = {}
+    left_out: dict[str, str] = {}
+    new: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if name not in own:
+            left_out[name] = "the target has no such tensor"
+        elif name in head and not same_classes:
+            left_out[name] = "the classes are others" if isinstance(source, EmotionModel) else "its classes are unknown"
+        elif value.shape == own[name].shape:
+            loaded.append(name)
+            new[name] = value
+        elif name.endswith(".pos_emb") and (resized := _resize_positions(value, own[name])) is not None:
+            interpolated[name] = f"{_grid(value)} to {_grid(own[name])} positions"
+            new[name] = resized
+        else:
+            left_out[name] = f"it is {tuple(value.shape)}, the target's is {tuple(own[name].shape)}"
+    if not new:
+        raise ModelError(
+            f"Nothing of the source fits {target.name}: it has {', '.join(list(state)[:4]) or 'no tensors'}, the "
+            f"target {', '.join(list(own)[:4])}. Give a model of the same family and width, and convert checkpoints "
+            "under published names first (htnet.models.convert_checkpoint)."
+        )
+    if bad := [name for name, value in new.items() if not torch.isfinite(value).all()]:
+        raise ModelError(f"The source holds NaN or infinite values in {', '.join(bad[:4])}; give undamaged weights.")
+    for name, value in new.items():
+        own[name].copy_(value)
+    missing = tuple(name for name in own if name not in new)
+    return TransferReport(tuple(loaded), interpolated, left_out, missing)
+
+
+def _classifier_names(model: EmotionModel) -> set[str]:
+    """State keys of the last layer."""
+    parameters = {id(parameter) for parameter in model.classifier.parameters()}
+    return {name for name, parameter in model.named_parameters() if id(parameter) in parameters}
+
+
+def _side(positions: Tensor) -> int | None:
+    """Side of the square that flat positions lie on, or None where they lie on none."""
+    side = math.isqrt(positions.numel())
+    return side if positions.ndim == 1 and side and side**2 == positions.numel() else None
+
+
+def _grid(positions: Tensor) -> str:
+    side = _side(positions)
+    return f"{side} x {side}"
+
+
+def _resize_positions(positions: Tensor, like: Tensor) -> Tensor | None:
+    """Positions of one square block on the grid of another; None where one of the two is no square."""
+    old, new = _side(positions), _side(like)
+    if old is None or new is None:
+        return None
+    grid = positions.view(1, 1, old, old).to(like)
+    return F.interpolate(grid, size=(new, new), mode="bilinear").flatten()

@@ -1,0 +1,97 @@
+"""Evaluation of a grading model on a split."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htnet import __version__
+from htnet.data import Manifest
+from htnet.errors import ManifestError
+from htnet.evaluation.store import to_csv, to_json, write_atomic
+from htnet.models import EmotionModel
+from htnet.palsy.metrics import GradeScores, grade_scores
+from htnet.palsy.predictor import predict_faces
+from htnet.palsy.train import check_face_model
+from htnet.training import FaceSet
+
+
+def evaluate_palsy(
+    model: EmotionModel,
+    manifest: Manifest,
+    data: FaceSet,
+    out: str | PathLike[str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+    described: dict[str, Any] | None = None,
+) -> GradeScores:
+    """Answer every sample, score the answers and write both.
+
+    Args:
+        model: a trained model.
+        manifest: labelled samples, such as the test split, see `Manifest.split`.
+        data: the same samples as tensors.
+        out: folder; gets ``predictions.csv`` and ``summary.json``.
+        resamples: draws for the intervals, see `grade_scores`.
+        seed: of the draws.
+        described: what ``summary.json`` says besides.
+
+    Raises:
+        ManifestError: manifest and data do not belong together, or the classes are not the model's.
+        ModelError: the model does not read these faces.
+    """
+    check_face_model(model, data.spec.size)
+    if len(manifest) != len(data):
+        raise ManifestError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
+    if manifest.classes != model.labels:
+        raise ManifestError(
+            f"{manifest.source} has the classes {', '.join(manifest.classes)}, the model answers "
+            f"{', '.join(model.labels)}. Prepare the data with the model's classes (--classes)."
+        )
+    probabilities = predict_faces(model, data).numpy()
+    truth, answers = manifest.labels(), probabilities.argmax(1)
+    patients = [(s.dataset, s.subject or s.sample) for s in manifest]
+    scores = grade_scores(truth, answers, patients, manifest.classes, resamples=resamples, seed=seed)
+    header = ["sample", "dataset", "patient", "split", "truth", "prediction"]
+    rows = [
+        [s.sample, s.dataset, s.subject, s.split, s.label, manifest.classes[int(answer)], *(f"{v:.6f}" for v in p)]
+        for s, answer, p in zip(manifest, answers, probabilities.astype(np.float64), strict=True)
+    ]
+    out = Path(out)
+    write_atomic(out / "predictions.csv", to_csv([*header, *(f"probability_{c}" for c in manifest.classes)], rows))
+    summary = {
+        "htnet": __version__,
+        "model": model.name,
+        "data": manifest.source,
+        "data_sha256": data.digest(),
+        "resamples": resamples,
+        **(described or {}),
+        **scores.to_dict(),
+    }
+    write_atomic(out / "summary.json", to_json(summary))
+    return scores
+
+
+def score_table(scores: GradeScores) -> str:
+    """The scores as text for people."""
+    lines = [f"{scores.num_samples} images of {scores.num_patients} patients"]
+    for name, title in (
+        ("accuracy", "accuracy"),
+        ("macro_f1", "macro F1"),
+        ("kappa", "quadratic-weighted kappa"),
+        ("mean_absolute_error", "mean absolute error, classes"),
+    ):
+        value = getattr(scores, name)
+        shown = "not defined" if value is None else f"{value:.3f}"
+        interval = scores.intervals.get(name)
+        lines.append(f"  {title:<30} {shown}" + (f"  [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""))
+    lines.append(f"  {'class':<10} {'precision':>9} {'recall':>9} {'F1':>9} {'images':>7}")
+    for name, c in scores.classes.items():
+        lines.append(f"  {name:<10} {c.precision:>9.3f} {c.recall:>9.3f} {c.f1:>9.3f} {c.support:>7}")
+    if scores.intervals:
+        lines.append("  [..] 95 % bootstrap over patients")
+    return "\n".join(lines)

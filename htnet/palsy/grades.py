@@ -1,0 +1,108 @@
+"""House-Brackmann grades, and the classes a model is to tell apart.
+
+House and Brackmann, "Facial nerve grading system", Otolaryngology - Head and Neck Surgery 93(2), 1985.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from htnet.errors import ManifestError
+
+#: The six grades by their Roman numbers, in order, and what they are called.
+GRADES: Mapping[str, str] = MappingProxyType(
+    {
+        "I": "normal",
+        "II": "slight dysfunction",
+        "III": "moderate dysfunction",
+        "IV": "moderately severe dysfunction",
+        "V": "severe dysfunction",
+        "VI": "total paralysis",
+    }
+)
+_NUMERALS = tuple(GRADES)
+
+
+@dataclass(frozen=True)
+class GradeScheme:
+    """Grades, in order from normal to worst, grouped into classes.
+
+    Attributes:
+        classes: class name to the grades (1 to 6) in it; the order of the classes is that of the grades.
+    """
+
+    classes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names, from normal to worst."""
+        return tuple(self.classes)
+
+    def class_of(self, text: str, where: str) -> str:
+        """The class of a grade as people write it: 1 to 6, I to VI, or a class name such as "I-II".
+
+        Args:
+            text: what is written.
+            where: the place, for the message.
+
+        Raises:
+            ManifestError: it is none of these.
+        """
+        written = text.strip()
+        if written in self.classes:
+            return written
+        number = _number(written)
+        if number is None:
+            given = "is empty" if not written else f"is {written!r}"
+            raise ManifestError(
+                f"{where}: the grade {given}; give a House-Brackmann grade, 1 to 6 or I to VI"
+                + (f", or one of {', '.join(self.names)}." if len(self.names) < len(GRADES) else ".")
+            )
+        return next(name for name, grades in self.classes.items() if number in grades)
+
+
+#: The classes by how many there are. Six: each grade on its own. Three: normal to slight (I-II), moderate to
+#: moderately severe (III-IV), severe to total (V-VI).
+SCHEMES: Mapping[int, GradeScheme] = MappingProxyType(
+    {
+        6: GradeScheme(MappingProxyType({name: (i,) for i, name in enumerate(_NUMERALS, 1)})),
+        3: GradeScheme(MappingProxyType({"I-II": (1, 2), "III-IV": (3, 4), "V-VI": (5, 6)})),
+    }
+)
+
+
+def grade_scheme(classes: int) -> GradeScheme:
+    """The classes of `SCHEMES`.
+
+    Raises:
+        ManifestError: there is no such scheme.
+    """
+    if classes not in SCHEMES:
+        raise ManifestError(f"classes is {classes!r}; give 6 (each House-Brackmann grade) or 3 (I-II, III-IV, V-VI).")
+    return SCHEMES[classes]
+
+
+def describe_class(name: str) -> str:
+    """A class in words: "House-Brackmann III (moderate dysfunction)"; any other name as it is.
+
+    Args:
+        name: a class name of `SCHEMES`.
+    """
+    first, _, last = name.partition("-")
+    if first not in GRADES or (last and last not in GRADES):
+        return name
+    words = GRADES[first] + (f" to {GRADES[last]}" if last else "")
+    return f"House-Brackmann {name} ({words})"
+
+
+def _number(text: str) -> int | None:
+    """1 to 6 of a number or a Roman numeral, None for anything else."""
+    if text.upper() in GRADES:
+        return _NUMERALS.index(text.upper()) + 1
+    try:
+        value = float(text)  # tables written by spreadsheets hold 3.0
+    except ValueError:
+        return None
+    return int(value) if value in range(1, len(GRADES) + 1) else None

@@ -1,0 +1,209 @@
+"""Scores for ordered classes, and how far they can be trusted.
+
+Kappa weighs a mistake by the square of its distance (Cohen 1968): V taken for VI counts little, I taken for VI much.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.errors import InputError
+from htnet.metrics import confusion_matrix
+
+FloatArray = npt.NDArray[np.float64]
+#: Bounds of the intervals: 95 % of the resampled values lie between.
+_BOUNDS = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Quality for one class. A value that is not defined (nothing predicted, or no such image) is 0.
+
+    Attributes:
+        precision: share of its predictions that are right.
+        recall: share of its images that are found.
+        f1: harmonic mean of the two.
+        support: number of its images.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class GradeScores:
+    """Quality of predicted grades.
+
+    Attributes:
+        accuracy: share of right predictions.
+        macro_f1: mean of the classes' F1; a class without images is left out.
+        kappa: quadratic-weighted kappa, -1 to 1; None where it is not defined (all of one class, in truth and
+            prediction).
+        mean_absolute_error: mean distance between true and predicted class, in classes.
+        classes: by class name.
+        confusion: counts, rows are true classes.
+        intervals: (low, high) of the first four by bootstrap over patients, 95 %; empty with fewer than two patients.
+        num_samples: images.
+        num_patients: patients.
+    """
+
+    accuracy: float
+    macro_f1: float
+    kappa: float | None
+    mean_absolute_error: float
+    classes: Mapping[str, ClassScores]
+    confusion: tuple[tuple[int, ...], ...]
+    intervals: Mapping[str, tuple[float, float]]
+    num_samples: int
+    num_patients: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)},
+            "classes": {name: dataclasses.asdict(scores) for name, scores in self.classes.items()},
+            "confusion": [list(row) for row in self.confusion],
+            "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
+        }
+
+
+def quadratic_kappa(confusion: npt.ArrayLike) -> FloatArray:
+    """Cohen's kappa with weights (i - j)^2: 1 - observed disagreement / disagreement expected by chance.
+
+    Args:
+        confusion: (..., C, C) counts, rows are true classes.
+
+    Returns:
+        (...) values; NaN where chance alone cannot disagree.
+    """
+    counts = np.asarray(confusion, dtype=np.float64)
+    weights = _distances(counts.shape[-1]) ** 2
+    expected = counts.sum(-1)[..., :, None] * counts.sum(-2)[..., None, :]
+    total = counts.sum((-2, -1))
+    by_chance = (weights * expected).sum((-2, -1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(1 - (weights * counts).sum((-2, -1)) * total / by_chance)
+
+
+def mean_absolute_error(confusion: npt.ArrayLike) -> FloatArray:
+    """Mean of |true - predicted| in classes; (..., C, C) counts to (...)."""
+    counts = np.asarray(confusion, dtype=np.float64)
+    return np.asarray((_distances(counts.shape[-1]) * counts).sum((-2, -1)) / counts.sum((-2, -1)))
+
+
+def macro_f1(confusion: npt.ArrayLike) -> FloatArray:
+    """Mean F1 over the classes that occur in the truth; (..., C, C) counts to (...)."""
+    counts = np.asarray(confusion, dtype=np.float64)
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    true, predicted = counts.sum(-1), counts.sum(-2)
+    f1 = 2 * hits / np.maximum(true + predicted, 1)
+    return np.asarray(f1.sum(-1, where=true > 0) / (true > 0).sum(-1))
+
+
+def share_right(confusion: npt.ArrayLike) -> FloatArray:
+    """Share of right predictions; (..., C, C) counts to (...)."""
+    counts = np.asarray(confusion, dtype=np.float64)
+    return np.asarray(np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1)))
+
+
+_MEASURES: Mapping[str, Callable[[npt.ArrayLike], FloatArray]] = {
+    "accuracy": share_right,
+    "macro_f1": macro_f1,
+    "kappa": quadratic_kappa,
+    "mean_absolute_error": mean_absolute_error,
+}
+
+
+def grade_scores(
+    truth: npt.ArrayLike,
+    prediction: npt.ArrayLike,
+    patients: Sequence[Any],
+    classes: Sequence[str],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> GradeScores:
+    """All scores of predicted classes.
+
+    The intervals come from drawing as many patients as there are, with replacement, each with all images: images of
+    one person err together, and drawing images would promise too much.
+
+    Args:
+        truth: (N,) true class indexes, classes in their order.
+        prediction: (N,) predicted class indexes.
+        patients: (N,) who each image shows.
+        classes: class names, from normal to worst.
+        resamples: draws for the intervals.
+        seed: of the draws.
+
+    Raises:
+        InputError: no samples, unequal lengths, a label that is no class index, or ``resamples`` below 1.
+    """
+    counts = confusion_matrix(truth, prediction, len(classes))
+    if len(patients) != counts.sum():
+        raise InputError(f"patients has {len(patients)} entries for {counts.sum()} samples; give one a sample.")
+    if resamples < 1:
+        raise InputError(f"resamples is {resamples!r}; give 1 or more.")
+    true, predicted, hits = counts.sum(1), counts.sum(0), np.diag(counts)
+    by_class = {
+        name: ClassScores(
+            float(hits[i] / max(predicted[i], 1)),
+            float(hits[i] / max(true[i], 1)),
+            float(2 * hits[i] / max(true[i] + predicted[i], 1)),
+            int(true[i]),
+        )
+        for i, name in enumerate(classes)
+    }
+    values = {name: float(measure(counts)) for name, measure in _MEASURES.items()}
+    names = sorted(set(patients))
+    return GradeScores(
+        accuracy=values["accuracy"],
+        macro_f1=values["macro_f1"],
+        kappa=None if np.isnan(values["kappa"]) else values["kappa"],
+        mean_absolute_error=values["mean_absolute_error"],
+        classes=by_class,
+        confusion=tuple(tuple(int(n) for n in row) for row in counts),
+        intervals=_intervals(np.asarray(truth), np.asarray(prediction), patients, len(classes), resamples, seed)
+        if len(names) > 1
+        else {},
+        num_samples=int(counts.sum()),
+        num_patients=len(names),
+    )
+
+
+def _intervals(
+    truth: npt.NDArray[Any],
+    prediction: npt.NDArray[Any],
+    patients: Sequence[Any],
+    num_classes: int,
+    resamples: int,
+    seed: int,
+) -> dict[str, tuple[float, float]]:
+    names = {name: i for i, name in enumerate(sorted(set(patients)))}
+    each = np.zeros((len(names), num_classes, num_classes))
+    rows = np.array([names[p] for p in patients])
+    np.add.at(each, (rows, truth, prediction), 1)
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    drawn = np.tensordot(draws.astype(np.float64), each, axes=1)
+    found = {}
+    for name, measure in _MEASURES.items():
+        values = measure(drawn)
+        values = values[~np.isnan(values)]  # draws of one class only have no kappa
+        if values.size:
+            low, high = np.percentile(values, _BOUNDS)
+            found[name] = (float(low), float(high))
+    return found
+
+
+def _distances(num_classes: int) -> FloatArray:
+    place = np.arange(num_classes, dtype=np.float64)
+    return np.asarray(np.abs(place[:, None] - place[None]))

@@ -1,0 +1,178 @@
+"""Pictures of graded faces (needs the extra ``plots``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.optional import require
+from htnet.palsy.predictor import FaceMaps, GradePrediction
+from htnet.plots import save_figure
+from htnet.preprocess import FrameSource, read_frame
+from htnet.preprocess.asymmetry import REGIONS, FaceAsymmetry
+from htnet.types import ByteArray
+
+_PURPOSE = "Drawing"
+_BLUE, _GREY, _RED = "#0a84ff", "#c7c7cc", "#ff2d55"
+#: Maps in one row of a picture.
+_PER_ROW = 5
+
+
+def plot_grade(prediction: GradePrediction, image: FrameSource, path: str | PathLike[str]) -> Path:
+    """Save a picture: the image with its points, the face the model saw, and the probabilities.
+
+    Args:
+        prediction: the answer.
+        image: the image it is for.
+        path: picture file (.png, .pdf, ...).
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        InputError: the file's ending names no kind of picture.
+    """
+    figure = _figure(10, 3.6)
+    axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.3])
+    axes[0].imshow(read_frame(image).pixels)
+    if prediction.landmarks.source != "template":
+        axes[0].scatter(*prediction.landmarks.points.T, s=14, c=_RED)
+    axes[0].set_title(Path(prediction.source).name)
+    axes[1].imshow(prediction.face.pixels)
+    axes[1].set_title("aligned face")
+    names, values = list(prediction.probabilities), list(prediction.probabilities.values())
+    colours = [_BLUE if name == prediction.label else _GREY for name in names]
+    axes[2].barh(names[::-1], values[::-1], color=colours[::-1])
+    axes[2].set_xlim(0, 1)
+    axes[2].set_xlabel("probability")
+    figure.suptitle(f"{prediction.grade}, {prediction.probabilities[prediction.label]:.2f}")
+    for axis in axes[:2]:
+        axis.set_axis_off()
+    return save_figure(figure, path)
+
+
+def plot_confusion(
+    confusion: Sequence[Sequence[int]], classes: Sequence[str], path: str | PathLike[str], title: str = ""
+) -> Path:
+    """Save a picture of a confusion matrix: counts, coloured by the share of the true class.
+
+    Args:
+        confusion: (C, C) counts, rows are true classes.
+        classes: names in order.
+        path: picture file (.png, .pdf, ...).
+        title: a line above.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        InputError: the file's ending names no kind of picture.
+    """
+    counts = np.asarray(confusion)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 2.2 + 0.6 * len(classes)
+    figure = _figure(side + 0.8, side)
+    axis = figure.subplots()
+    picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(column, row, str(count), ha="center", va="center", color=colour)
+    axis.set_xticks(range(len(classes)), classes)
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set_xlabel("predicted grade")
+    axis.set_ylabel("true grade")
+    axis.set_title(title)
+    figure.colorbar(picture, ax=axis, label="share of the true grade", shrink=0.8)
+    return save_figure(figure, path)
+
+
+def plot_maps(maps: FaceMaps, path: str | PathLike[str]) -> Path:
+    """Save a picture of what a model looked at: the face, its region maps and mask, the asymmetry of each layer.
+
+    Maps lie over the face in the colours of one scale, 0 to 1. The regions are learned, so they carry numbers only.
+
+    Args:
+        maps: what `GradePredictor.maps` found.
+        path: picture file (.png, .pdf, ...).
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        InputError: the file's ending names no kind of picture.
+    """
+    shown: list[tuple[str, npt.NDArray[np.float32]]] = []
+    if maps.roi_maps is not None:
+        shown += [(f"region {i + 1}", plane) for i, plane in enumerate(maps.roi_maps)]
+    if maps.roi_mask is not None:
+        shown.append(("mask", maps.roi_mask))
+    shown += [(f"asymmetry {i + 1}", plane) for i, plane in enumerate(maps.asymmetry)]
+    face = maps.prediction.face.pixels
+    rows = math.ceil((len(shown) + 1) / _PER_ROW)
+    figure = _figure(2.5 * _PER_ROW + 1, 2.8 * rows)
+    axes = figure.subplots(rows, _PER_ROW, squeeze=False).ravel()
+    axes[0].imshow(face)
+    axes[0].set_title(maps.prediction.label)
+    picture = None
+    for axis, (title, plane) in zip(axes[1:], shown, strict=False):
+        axis.imshow(_grey(face), cmap="gray", vmin=0, vmax=255)
+        extent = (-0.5, face.shape[1] - 0.5, face.shape[0] - 0.5, -0.5)
+        picture = axis.imshow(plane, cmap="magma", vmin=0, vmax=1, alpha=0.6, extent=extent, interpolation="nearest")
+        axis.set_title(f"{title}, {plane.min():.2f} to {plane.max():.2f}", fontsize=9)
+    for axis in axes:
+        axis.set_axis_off()
+    if picture is not None:
+        figure.colorbar(picture, ax=list(axes), shrink=0.8)
+    return save_figure(figure, path)
+
+
+def plot_asymmetry(report: FaceAsymmetry, path: str | PathLike[str]) -> Path:
+    """Save a picture of an asymmetry report: face, mirrored face, the flow between them, and the numbers.
+
+    Args:
+        report: what `htnet.preprocess.face_asymmetry` found.
+        path: picture file (.png, .pdf, ...).
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        InputError: the file's ending names no kind of picture.
+    """
+    patches = require("matplotlib.patches", "plots", _PURPOSE)
+    figure = _figure(14, 3.8)
+    axes = figure.subplots(1, 4, width_ratios=[1, 1, 1.2, 1.3])
+    axes[0].imshow(report.face.pixels)
+    for left, top, right, bottom in report.boxes.values():
+        axes[0].add_patch(
+            patches.Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, color=_BLUE)
+        )
+    if report.points is not None:
+        axes[0].scatter(*report.points.T, s=6, c=_RED)
+    axes[0].axvline((report.face.pixels.shape[1] - 1) / 2, color="white", linewidth=0.7, linestyle="--")
+    axes[0].set_title("face")
+    axes[1].imshow(report.face.pixels[:, ::-1])
+    axes[1].set_title("mirrored")
+    lengths = axes[2].imshow(100 * np.hypot(*report.flow.uv) / report.eye_distance, cmap="magma", vmin=0)
+    figure.colorbar(lengths, ax=axes[2], shrink=0.8, label="% of the distance between the eyes")
+    axes[2].set_title("flow to the mirrored face")
+    for axis in axes[:3]:
+        axis.set_axis_off()
+    place = np.arange(len(REGIONS))
+    found = [report.regions[name] for name in REGIONS]
+    axes[3].barh(place - 0.2, [r.landmark_distance or 0 for r in found], 0.4, color=_RED, label="landmarks")
+    axes[3].barh(place + 0.2, [r.flow_difference for r in found], 0.4, color=_BLUE, label="flow")
+    for at, region in zip(place, found, strict=True):
+        if region.landmark_distance is None:
+            axes[3].text(0, at - 0.2, " not measured", va="center", fontsize=8)
+    axes[3].set_yticks(place, REGIONS)
+    axes[3].invert_yaxis()
+    axes[3].set_xlabel("% of the distance between the eyes")
+    axes[3].legend()
+    return save_figure(figure, path)
+
+
+def _figure(width: float, height: float) -> Any:
+    return require("matplotlib.figure", "plots", _PURPOSE).Figure(figsize=(width, height), layout="constrained")
+
+
+def _grey(face: ByteArray) -> npt.NDArray[Any]:
+    return np.asarray(face @ np.array([0.299, 0.587, 0.114]))

@@ -1,0 +1,213 @@
+"""Grades of single images, folders and prepared sets."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from htnet.errors import FrameError, HtnetError, LandmarkError, ModelError, WeightsError
+from htnet.hub import load_pretrained
+from htnet.models import EmotionModel
+from htnet.optional import usable_device
+from htnet.palsy.grades import describe_class
+from htnet.palsy.prepare import align_face, palsy_landmarker
+from htnet.palsy.sources import IMAGE_ENDINGS
+from htnet.palsy.train import check_face_model
+from htnet.preprocess import FrameSource, Landmarker, read_frame
+from htnet.training import FaceSet, predict_set
+from htnet.training.faces import resize_face
+from htnet.types import Frame, Landmarks, PreprocessSpec
+
+#: Faces that go through the model together.
+BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class GradePrediction:
+    """The answer for one image.
+
+    Attributes:
+        label: name of the most probable class.
+        probabilities: class name to probability, in the order of the grades.
+        source: the image's file, or a description.
+        face: the aligned face that the model saw.
+        landmarks: the five points, px of the image.
+    """
+
+    label: str
+    probabilities: Mapping[str, float]
+    source: str
+    face: Frame
+    landmarks: Landmarks
+
+    @property
+    def grade(self) -> str:
+        """The class in words."""
+        return describe_class(self.label)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "image": self.source,
+            "prediction": self.label,
+            "grade": self.grade,
+            "probabilities": dict(self.probabilities),
+            "landmarks": {
+                "source": self.landmarks.source,
+                "score": self.landmarks.score,
+                "points": self.landmarks.points.astype(np.float64).round(2).tolist(),
+            },
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class FaceMaps:
+    """What a model looked at in one face; maps are 0..1, in the model's own grid.
+
+    Attributes:
+        prediction: the answer for the same face.
+        roi_maps: (regions, H, W) float32, or None for a model without. The regions are learned and have no names.
+        roi_mask: (H, W) float32, how much of each place is used, or None.
+        asymmetry: one (H, W) float32 a layer that compares left with right.
+    """
+
+    prediction: GradePrediction
+    roi_maps: npt.NDArray[np.float32] | None
+    roi_mask: npt.NDArray[np.float32] | None
+    asymmetry: tuple[npt.NDArray[np.float32], ...]
+
+
+class GradePredictor:
+    """A grading model with the alignment it was trained with."""
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | EmotionModel,
+        *,
+        landmarks: str | Landmarker = "yunet",
+        device: str | torch.device = "cpu",
+    ) -> None:
+        """Load the model.
+
+        Args:
+            model: a weights folder or anything else for `htnet.load_pretrained`, or a loaded model.
+            landmarks: finds the five points: a landmarker, or a text for `palsy_landmarker`.
+            device: where the model runs.
+
+        Raises:
+            WeightsError: the model cannot be loaded, or does not say how its input is made.
+            ModelError: it reads no faces.
+        """
+        self.model = model if isinstance(model, EmotionModel) else load_pretrained(model)
+        check_face_model(self.model)
+        self.model = self.model.to(usable_device(device)).eval()
+        self.spec = _spec(self.model)
+        self.landmarker = palsy_landmarker(landmarks, self.spec) if isinstance(landmarks, str) else landmarks
+
+    def image(self, image: FrameSource, sample: str = "") -> GradePrediction:
+        """Grade the face in one image.
+
+        Args:
+            image: a file or an (H, W, 3) RGB array.
+            sample: identifier, to look points up by; a file's name without ending unless given.
+
+        Raises:
+            FrameError: the image cannot be read.
+            LandmarkError: there is no face in it.
+        """
+        face, landmarks, source = self._face(image, sample)
+        with torch.no_grad():
+            scores = self.model(self._input(face))
+        return self._answer(scores, face, landmarks, source)
+
+    def folder(self, folder: str | PathLike[str]) -> Iterator[GradePrediction | tuple[str, HtnetError]]:
+        """Grade every image in a folder and its folders, in the order of their names.
+
+        Yields:
+            The answer, or for an image that cannot be used its path and what is wrong.
+
+        Raises:
+            FrameError: the folder holds no images.
+        """
+        files = [p for p in sorted(Path(folder).rglob("*")) if p.suffix.lower() in IMAGE_ENDINGS]
+        if not files:
+            raise FrameError(f"{folder} holds no images ({', '.join(sorted(IMAGE_ENDINGS))}). Check the path.")
+        return self._each(files)
+
+    def maps(self, image: FrameSource, sample: str = "") -> FaceMaps:
+        """Grade one image, and keep what the model looked at.
+
+        Args:
+            image: a file or an (H, W, 3) RGB array.
+            sample: identifier, to look points up by.
+
+        Raises:
+            ModelError: the model offers no maps.
+            FrameError: the image cannot be read.
+            LandmarkError: there is no face in it.
+        """
+        forward: Any = self.model.forward
+        if "return_maps" not in inspect.signature(forward).parameters:
+            raise ModelError(
+                f"{self.model.name} offers no maps; take one that does: htnet_palsy, htnet_enhanced, or their _tiny."
+            )
+        face, landmarks, source = self._face(image, sample)
+        with torch.no_grad():
+            found = forward(self._input(face), return_maps=True)
+        return FaceMaps(
+            self._answer(found.logits, face, landmarks, source),
+            _array(found.roi_maps),
+            None if (mask := _array(found.roi_mask)) is None else mask.reshape(mask.shape[-2:]),
+            tuple(array for m in found.asymmetry if (array := _array(m)) is not None),
+        )
+
+    def _each(self, files: Iterable[Path]) -> Iterator[GradePrediction | tuple[str, HtnetError]]:
+        for path in files:
+            try:
+                yield self.image(path)
+            except (FrameError, LandmarkError) as error:
+                yield str(path), error
+
+    def _face(self, image: FrameSource, sample: str) -> tuple[Frame, Landmarks, str]:
+        frame = read_frame(image)
+        sample = sample or (Path(image).stem if isinstance(image, (str, PathLike)) else "")
+        face, landmarks = align_face(frame, self.landmarker, self.spec, sample)
+        return face, landmarks, frame.source
+
+    def _input(self, face: Frame) -> Tensor:
+        parameter = next(self.model.parameters())
+        return resize_face(face.pixels, self.spec.size)[None].to(device=parameter.device, dtype=parameter.dtype)
+
+    def _answer(self, scores: Tensor, face: Frame, landmarks: Landmarks, source: str) -> GradePrediction:
+        p = scores[0].float().softmax(0).tolist()
+        labels = self.model.labels
+        return GradePrediction(labels[int(np.argmax(p))], dict(zip(labels, p, strict=True)), source, face, landmarks)
+
+
+def predict_faces(model: EmotionModel, data: FaceSet, batch_size: int = BATCH) -> Tensor:
+    """Class probabilities (N, num_classes) of a set; only ``batch_size`` faces are in memory as floats at a time."""
+    index = torch.arange(len(data)).split(batch_size)
+    return torch.cat([predict_set(model, data.subset(chunk.tolist()), batch_size) for chunk in index])
+
+
+def _spec(model: EmotionModel) -> PreprocessSpec:
+    if model.preprocess_spec is None:
+        raise WeightsError(
+            f"{model.name} does not say how its faces are aligned. Set model.preprocess_spec to the PreprocessSpec it "
+            "was trained with."
+        )
+    return model.preprocess_spec
+
+
+def _array(values: Tensor | None) -> npt.NDArray[np.float32] | None:
+    """The first sample of a batch of maps."""
+    return None if values is None else values[0].detach().float().cpu().numpy()

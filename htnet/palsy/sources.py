@@ -1,0 +1,252 @@
+"""Readers of graded faces: folders of grades, a table, and the CK+ layout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from htnet.data import Manifest, Sample
+from htnet.data.manifest import SPLITS
+from htnet.data.tables import listed, read_table
+from htnet.errors import ManifestError, did_you_mean
+from htnet.palsy.grades import GradeScheme, grade_scheme
+
+IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+CK_IMAGES = "cohn-kanade-images"
+CK_EMOTIONS = "Emotion"
+_FOLDER = re.compile(r"grade[ _-]?(.+)", re.IGNORECASE)
+_LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
+
+StrPath = str | PathLike[str]
+
+
+def read_palsy(source: StrPath, *, classes: int = 6, grade_map: StrPath | None = None) -> Manifest:
+    """Read graded faces from any of the known layouts.
+
+    Args:
+        source: a folder of ``grade_N`` folders (see `read_grade_folders`), a .csv file (`read_grade_csv`), or a
+            folder in the layout of CK+ (`read_ck_plus`).
+        classes: 6 or 3, see `htnet.palsy.SCHEMES`.
+        grade_map: for CK+ only: the table that says what is which grade.
+
+    Returns:
+        The manifest: ``image`` and ``subject`` of each sample, its class as ``label``, and its ``split`` if the
+        source names one.
+
+    Raises:
+        ManifestError: the source is none of these, or not as described.
+    """
+    source, scheme = Path(source), grade_scheme(classes)
+    ck_plus = source.name == CK_IMAGES or (source / CK_IMAGES).is_dir()
+    if grade_map is not None and not ck_plus:
+        raise ManifestError(f"{source} is not in the layout of CK+ ({CK_IMAGES}/), so it takes no grade map.")
+    if ck_plus:
+        return read_ck_plus(source, grade_map, scheme)
+    if source.is_dir():
+        return read_grade_folders(source, scheme)
+    if source.suffix.lower() == ".csv":
+        return read_grade_csv(source, scheme)
+    raise ManifestError(
+        f"{source} holds no graded faces: give a folder of grade_1 ... grade_6, a .csv file with image_path and "
+        f"grade, or a folder with {CK_IMAGES}."
+    )
+
+
+def read_grade_folders(root: StrPath, scheme: GradeScheme) -> Manifest:
+    """Read folders ``grade_1`` to ``grade_6`` of images, as FNP lies on a disk; gaps are no error.
+
+    A patient is the file name up to the first "_": ``P07_smile_2.jpg`` shows P07. The same name in two folders is
+    the same person, graded twice.
+
+    Raises:
+        ManifestError: there are no such folders, a folder's grade is none, or files without "_".
+    """
+    root = Path(root)
+    folders = [
+        (folder, found[1])
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and (found := _FOLDER.fullmatch(folder.name))
+    ]
+    if not folders:
+        raise ManifestError(f"{root} holds no folders grade_1 ... grade_6. Check the path, or give a .csv file.")
+    samples, nameless = [], []
+    for folder, text in folders:
+        label = scheme.class_of(text, str(folder))
+        for image in _images(folder):
+            name = image.relative_to(root).with_suffix("").as_posix()
+            patient = _patient(image)
+            if not patient:
+                nameless.append(name)
+            samples.append(Sample(name, subject=patient, label=label, image=image))
+    _refuse_nameless(nameless, root, "Give a .csv file with a column 'patient', or rename them.")
+    if not samples:
+        raise ManifestError(f"The folders {', '.join(f.name for f, _ in folders)} in {root} hold no images.")
+    return Manifest(tuple(samples), scheme.names, str(root))
+
+
+def read_grade_csv(path: StrPath, scheme: GradeScheme) -> Manifest:
+    """Read a table of images.
+
+    Columns: ``image_path`` (relative to the table's folder) and ``grade``; if wanted ``patient`` (else the file
+    name up to the first "_") and ``split``: train, val (or validation) or test, in every row or in none. Other
+    columns are left alone.
+
+    Raises:
+        ManifestError: not as described, or a patient is in two splits.
+    """
+    path = Path(path)
+    columns, rows = read_table(path, ("image_path", "grade"))
+    samples, missing, absent, nameless = [], [], [], []
+    for line, row in rows:
+        text = row["image_path"].strip()
+        where = f"{path}, line {line}"
+        if not text:
+            raise ManifestError(f"{where}: image_path is empty. Name a file, or delete the line.")
+        label, split = scheme.class_of(row["grade"], where), ""
+        if "split" in columns:
+            split = _split(row["split"], where)
+        image = path.parent / text
+        patient = row["patient"].strip() if "patient" in columns else _patient(image)
+        name = Path(text).with_suffix("").as_posix()
+        if not patient:
+            nameless.append(name)
+        if not image.is_file():
+            missing.append(name)
+            absent.append(str(image))
+            continue
+        samples.append(Sample(name, subject=patient, label=label, image=image, split=split))
+    _refuse_nameless(nameless, path, "Fill the column 'patient'.")
+    return Manifest(tuple(samples), scheme.names, str(path), tuple(missing), tuple(absent))
+
+
+def read_ck_plus(root: StrPath, grade_map: StrPath | None, scheme: GradeScheme) -> Manifest:
+    """Read the last frame, the peak, of each sequence of CK+ (Lucey et al., CVPR Workshops 2010).
+
+    CK+ has no palsy grades, so a table says which sequence is of which grade. It has the column ``grade`` and one
+    of: ``sequence`` ("S005/001" or "S005_001"), or ``emotion``, the number 0 to 7 of ``Emotion/S005/001/*.txt``.
+    Sequences that the table does not name, or without emotion, are left out and listed; none becomes a default grade.
+
+    Args:
+        root: folder of ``cohn-kanade-images``, or that folder.
+        grade_map: the table, a .csv file.
+        scheme: the classes.
+
+    Raises:
+        ManifestError: there is no grade map, or something is not as described.
+    """
+    root = Path(root)
+    root = root.parent if root.name == CK_IMAGES else root
+    if grade_map is None:
+        raise ManifestError(
+            f"CK+ ({root}) has no palsy grades. Give a grade map: a .csv file with the columns sequence and grade "
+            "(S005/001,1), or emotion and grade (7,1)."
+        )
+    given = _read_grade_map(Path(grade_map), scheme)
+    samples, excluded = [], []
+    for folder in sorted((root / CK_IMAGES).glob("*/*")):
+        frames = sorted(_images(folder), key=_frame_number) if folder.is_dir() else []
+        if not frames:
+            continue
+        subject, sequence = folder.parent.name, folder.name
+        name = f"{subject}_{sequence}"
+        label, key = given.find(name, _emotion(root / CK_EMOTIONS / subject / sequence))
+        if label is None:
+            excluded.append((name, key))
+        else:
+            samples.append(Sample(name, "ck+", subject, label, image=frames[-1]))
+    if not samples:
+        raise ManifestError(
+            f"{root}: no sequence has a grade in {grade_map}, {len(excluded)} have none. Check its {given.column}s."
+        )
+    unused = sorted(given.grades.keys() - given.used)
+    if given.column == "sequence" and unused:
+        raise ManifestError(f"{grade_map} names sequences that {root / CK_IMAGES} does not hold: {listed(unused)}.")
+    return Manifest(tuple(samples), scheme.names, str(root), excluded=tuple(excluded))
+
+
+@dataclass(frozen=True)
+class _GradeMap:
+    """What a user says about the grades of CK+: class by sequence or by emotion."""
+
+    column: str
+    grades: Mapping[str, str]
+    used: set[str]
+
+    def find(self, sequence: str, emotion: str | None) -> tuple[str | None, str]:
+        """The class of a sequence if it has one, and why it has none."""
+        if self.column == "emotion" and emotion is None:
+            return None, "no emotion"
+        key = sequence if self.column == "sequence" else str(emotion)
+        self.used.add(key)
+        reason = "not in the grade map" if self.column == "sequence" else f"emotion {emotion} (not in the grade map)"
+        return self.grades.get(key), reason
+
+
+def _read_grade_map(path: Path, scheme: GradeScheme) -> _GradeMap:
+    columns, rows = read_table(path, ("grade",))
+    keys = [name for name in ("sequence", "emotion") if name in columns]
+    if len(keys) != 1:
+        raise ManifestError(f"{path}, line 1: the grade map needs one of the columns sequence and emotion, not {keys}.")
+    tidy: Callable[[str], str] = (
+        (lambda text: text.replace("/", "_").replace("\\", "_")) if keys == ["sequence"] else _whole
+    )
+    grades: dict[str, str] = {}
+    for line, row in rows:
+        key = tidy(row[keys[0]].strip())
+        label = scheme.class_of(row["grade"], f"{path}, line {line}")
+        if grades.setdefault(key, label) != label:
+            raise ManifestError(f"{path}, line {line}: {keys[0]} {key!r} has two grades. Keep one.")
+    return _GradeMap(keys[0], grades, set())
+
+
+def _emotion(folder: Path) -> str | None:
+    """The emotion number of a sequence; CK+ writes it as 3.0000000e+00 into one text file."""
+    files = sorted(folder.glob("*.txt"))
+    return _whole(files[0].read_text("utf-8").strip()) if files else None
+
+
+def _whole(text: str) -> str:
+    """A number without its decimals: "3.0000000e+00" and "3" become "3"; any other text stays."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return str(int(value)) if value.is_integer() else text
+
+
+def _frame_number(path: Path) -> tuple[int, str]:
+    found = _LAST_NUMBER.search(path.stem)
+    return int(found[1]) if found else -1, path.name
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS and not p.name.startswith("."))
+
+
+def _patient(image: Path) -> str:
+    """The file name up to the first "_"; "" where there is none."""
+    head, mark, _ = image.stem.partition("_")
+    return head if mark else ""
+
+
+def _split(text: str, where: str) -> str:
+    name = {"validation": "val", "valid": "val"}.get(text.strip().lower(), text.strip().lower())
+    if name not in SPLITS:
+        given = f"is {name!r}" if name else "is empty"
+        raise ManifestError(
+            f"{where}: the split {given}. {did_you_mean(name, SPLITS)} Fill it in every row, or remove the column to "
+            "have the patients split."
+        )
+    return name
+
+
+def _refuse_nameless(names: Iterable[str], source: Path, cure: str) -> None:
+    names = list(names)
+    if names:
+        raise ManifestError(
+            f"{source}: {listed(names)} without patient (the file name up to its first '_'); people must not be on "
+            f"both sides of a split. {cure}"
+        )

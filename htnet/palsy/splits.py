@@ -1,0 +1,109 @@
+"""Splits of graded faces by patient, with the grades spread evenly."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter, defaultdict
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.data import Manifest
+from htnet.data.manifest import SPLITS
+from htnet.data.tables import listed
+from htnet.errors import InputError, ManifestError
+
+Counts = npt.NDArray[np.float64]
+
+
+def split_patients(manifest: Manifest, *, test: float = 0.2, val: float = 0.0, seed: int = 0) -> Manifest:
+    """Put every patient, with all images, into one split, so that each split has its share of every class.
+
+    Greedy, after Sechidis, Tsoumakas and Vlahavas (ECML PKDD 2011), with people in place of samples: patients with
+    rare classes come first, and each goes where it brings the numbers of images nearest to the wanted ones. Equal
+    patients are ordered by ``seed``. The same patients, images and seed give the same splits in any order.
+
+    Args:
+        manifest: labelled samples with subjects.
+        test: share of the images to test on, 0 to 1; 1 for a set of its own to test on.
+        val: share of the images to validate on; training does not use them.
+        seed: another seed, other splits.
+
+    Returns:
+        The same samples with ``split`` "train", "val" or "test".
+
+    Raises:
+        InputError: the shares are impossible.
+        ManifestError: samples without subject, or fewer patients than splits.
+    """
+    train = round(1 - test - val, 9)
+    if not (test >= 0 and val >= 0 and train >= 0):
+        raise InputError(f"test is {test!r} and val {val!r}; give shares of 0 or more, together at most 1.")
+    without = [s.sample for s in manifest if not s.subject]
+    if without:
+        raise ManifestError(f"{manifest.source}: {listed(without)} without subject; a split by patient needs them.")
+    shares = {"train": train, "val": val, "test": test}
+    names = [name for name in SPLITS if shares[name] > 0]
+    counts = _class_counts(manifest)
+    if len(counts) < len(names):
+        raise ManifestError(
+            f"{manifest.source} has {len(counts)} patient(s) for {len(names)} splits ({', '.join(names)}). Give more "
+            "patients or fewer splits."
+        )
+    chosen = _assign(counts, np.array([shares[name] for name in names]), seed)
+    samples = tuple(dataclasses.replace(s, split=names[chosen[s.dataset, s.subject]]) for s in manifest)
+    return dataclasses.replace(manifest, samples=samples)
+
+
+def split_table(manifest: Manifest) -> dict[str, dict[str, int]]:
+    """Number of images of each class, and of patients, in each split that has any."""
+    table: dict[str, dict[str, int]] = {}
+    for name in SPLITS:
+        part = [s for s in manifest if s.split == name]
+        if part:
+            found = Counter(s.label for s in part)
+            patients = len({(s.dataset, s.subject) for s in part})
+            table[name] = {**{c: found[c] for c in manifest.classes}, "images": len(part), "patients": patients}
+    return table
+
+
+def _class_counts(manifest: Manifest) -> dict[tuple[str, str], Counts]:
+    """Images of each class that each patient has."""
+    counts: dict[tuple[str, str], Counts] = defaultdict(lambda: np.zeros(len(manifest.classes)))
+    for sample, label in zip(manifest, manifest.labels().tolist(), strict=True):
+        counts[sample.dataset, sample.subject][label] += 1
+    return dict(counts)
+
+
+def _assign(counts: dict[tuple[str, str], Counts], shares: Counts, seed: int) -> dict[tuple[str, str], int]:
+    """Index of the split of each patient."""
+    total = sum(counts.values(), np.zeros_like(next(iter(counts.values()))))
+    wanted = shares[:, None] * total
+    # A class counts by its rarity, or small classes would go wherever the large ones leave room.
+    weight = 1 / np.maximum(total, 1) ** 2
+    have = np.zeros_like(wanted)
+
+    def urgency(key: tuple[str, str]) -> tuple[float, float, str]:
+        own = counts[key]
+        return float(total[own > 0].min()), -float(own.sum()), _digest(str(seed), *key)
+
+    chosen: dict[tuple[str, str], int] = {}
+    waiting = sorted(counts, key=urgency)
+    for position, key in enumerate(waiting):
+        before, after = have - wanted, have + counts[key] - wanted
+        cost = (weight * (after**2 - before**2)).sum(1)
+        # Among equal ones the split that lacks most images in all.
+        lack = (wanted.sum(1) - have.sum(1)) / wanted.sum()
+        best = int(np.lexsort((-lack, np.round(cost, 9)))[0])
+        # The last patients go to splits that would stay empty.
+        empty = [i for i in range(len(shares)) if not have[i].any()]
+        if len(waiting) - position <= len(empty):
+            best = empty[0]
+        have[best] += counts[key]
+        chosen[key] = best
+    return chosen
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8")).hexdigest()

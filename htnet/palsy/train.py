@@ -1,0 +1,129 @@
+"""Training of a grading model, from fresh weights or from those of a micro-expression model."""
+
+from __future__ import annotations
+
+import hashlib
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from htnet.data import Manifest
+from htnet.errors import ManifestError, ModelError
+from htnet.hub import load_pretrained, save_pretrained
+from htnet.models import EmotionModel, create_model
+from htnet.models.transfer import TransferReport, transfer_weights
+from htnet.training import Checkpoint, FaceSet, Recipe, get_recipe, train_model
+
+
+def train_palsy(
+    manifest: Manifest,
+    data: FaceSet,
+    out: str | PathLike[str],
+    *,
+    model: str = "htnet_palsy_tiny",
+    recipe: str | Recipe = "palsy",
+    source: str | PathLike[str] | EmotionModel | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    settings: dict[str, Any] | None = None,
+    on_epoch: Any = None,
+) -> tuple[EmotionModel, TransferReport | None]:
+    """Train on faces and write a weights folder; an interrupted training goes on.
+
+    Nothing is selected on held-out images: the last epoch is the result.
+
+    Args:
+        manifest: the training split, see `Manifest.split`.
+        data: the same samples as tensors, of the model's ``image_size``.
+        out: weights folder.
+        model: registered model that reads faces.
+        recipe: how to train; its augmentation must be one of faces.
+        source: weights to start from, for `htnet.load_pretrained`, or a loaded model: what fits is taken over, see
+            `htnet.models.transfer.transfer_weights`.
+        seed: of everything random.
+        device: where to train.
+        settings: overrides of the model's config.
+        on_epoch: called after each epoch with (epoch, model), for a progress bar.
+
+    Returns:
+        The model in eval mode, and what the transfer took over and what not (None without ``source``).
+
+    Raises:
+        ModelError: the model reads no faces, or ones of another size.
+        ManifestError: manifest and data do not belong together, or hold a single image or class.
+        WeightsError: ``source`` cannot be loaded.
+        RunError: ``out`` holds the checkpoint of another training.
+    """
+    recipe, out = get_recipe(recipe), Path(out)
+    if len(manifest) != len(data):
+        raise ManifestError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
+    if len({s.label for s in manifest}) < 2:
+        raise ManifestError(
+            f"{manifest.source}: {len(manifest)} training image(s) of one class; give images of two or more."
+        )
+    settings = {**(settings or {}), "num_classes": len(manifest.classes)}
+    check_face_model(create_model(model, **settings), data.spec.size)
+    begin = load_pretrained(source) if isinstance(source, (str, PathLike)) else source
+    reports: list[TransferReport] = []
+
+    def start(fresh: EmotionModel) -> str:
+        if begin is None:
+            return ""
+        fresh.labels = manifest.classes  # tells whether the classifiers are of the same classes
+        reports.append(transfer_weights(fresh, begin))
+        return _digest(begin)
+
+    trained, _ = train_model(
+        model,
+        data,
+        recipe,
+        seed=seed,
+        device=device,
+        settings=settings,
+        start=start,
+        on_epoch=on_epoch,
+        checkpoint=Checkpoint(out / ".training.pt"),
+    )
+    trained.labels = manifest.classes
+    trained.preprocess_spec = data.spec
+    described = {
+        "dataset": ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "own faces",
+        "samples": len(manifest),
+        "subjects": len(manifest.subjects),
+        "protocol": "trained on the training split; the last epoch, nothing was selected",
+        "licence": "that of the training data",
+        "seed": seed,
+        "started_from": None if begin is None else begin.name,
+    }
+    save_pretrained(trained, out, recipe=recipe.to_dict(), training=described)
+    return trained, reports[0] if reports else None
+
+
+def check_face_model(model: EmotionModel, size: int | None = None) -> None:
+    """Refuse a model that reads flow images, or faces of another size.
+
+    Args:
+        model: the model.
+        size: side of the faces at hand, px; None for any.
+
+    Raises:
+        ModelError: it does.
+    """
+    if model.input_kind != "face":
+        raise ModelError(
+            f"{model.name} reads {model.input_kind} images, not faces. Choose a model for faces: htnet_palsy, "
+            "htnet_palsy_tiny, htnet_enhanced or htnet_enhanced_tiny."
+        )
+    if size is not None and model.config.image_size != size:
+        raise ModelError(
+            f"{model.name} reads faces of {model.config.image_size} px, the data are of {size} px. Load the faces at "
+            "the model's size, or give image_size."
+        )
+
+
+def _digest(model: EmotionModel) -> str:
+    found = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

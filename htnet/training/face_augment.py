@@ -1,0 +1,171 @@
+"""Random changes of face images that keep which side is which.
+
+No face is ever mirrored: the side and the amount of an asymmetry are what is to be learned, and a mirrored
+palsy beside its original would teach that they do not matter.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from htnet.errors import RecipeError
+
+#: Highest share of an image's area that one erased rectangle takes, and its longest over its shortest side.
+_MOST_ERASED = 0.15
+_LONGEST = 3.0
+
+
+@dataclass(frozen=True)
+class FaceAugmentation:
+    """Random changes of a face image, 0..255; each strength is the end of a uniform range unless it says otherwise.
+
+    Attributes:
+        brightness: ± this share of 255 is added.
+        contrast: grey levels are multiplied by 1 ± contrast about the image's mean.
+        gamma: levels are raised to the power exp(± gamma) on the scale 0..1.
+        noise: standard deviation of Gaussian noise, as a share of 255; drawn from 0 to noise for each image.
+        rotation: ± degrees about the centre.
+        scale: size times 1 ± scale about the centre.
+        erase: probability that a rectangle of up to 15 % of the image becomes the image's mean colour.
+        mixup: both parameters of the Beta distribution that two images and their classes are mixed by (Zhang et
+            al., ICLR 2018); the larger share is the image's own. 0 for none.
+    """
+
+    brightness: float = 0.1
+    contrast: float = 0.2
+    gamma: float = 0.2
+    noise: float = 0.02
+    rotation: float = 4.0
+    scale: float = 0.05
+    erase: float = 0.0
+    mixup: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for name, most in (
+            ("brightness", 1.0),
+            ("contrast", 1.0),
+            ("gamma", 2.0),
+            ("noise", 1.0),
+            ("rotation", 45.0),
+            ("scale", 0.5),
+            ("erase", 1.0),
+            ("mixup", 10.0),
+        ):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+                raise RecipeError(f"{name} is {value!r}; give a number from 0 to {most:g}.")
+
+
+def change_light(images: Tensor, brightness: Tensor, contrast: Tensor, gamma: Tensor) -> Tensor:
+    """Gamma, then contrast about the mean, then brightness; the result is confined to 0..255.
+
+    Args:
+        images: (B, C, S, S) float, 0..255.
+        brightness: (B,) levels to add, as a share of 255.
+        contrast: (B,) factors about each image's mean.
+        gamma: (B,) exponents on the scale 0..1.
+    """
+    brightness, contrast, gamma = (value.view(-1, 1, 1, 1) for value in (brightness, contrast, gamma))
+    images = 255 * (images / 255).clamp(0, 1) ** gamma
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return ((images - mean) * contrast + mean + 255 * brightness).clamp(0, 255)
+
+
+def turn_and_scale(images: Tensor, degrees: Tensor, scale: Tensor) -> Tensor:
+    """Rotate about the centre and magnify; what comes in from outside repeats the border.
+
+    Args:
+        images: (B, C, S, S) float.
+        degrees: (B,) clockwise, as seen.
+        scale: (B,) factor above 0; 2 shows everything twice as large.
+    """
+    angle = degrees * (math.pi / 180)
+    # The grid says where each pixel of the result comes from: the inverse of the wanted motion.
+    cos, sin, none = angle.cos() / scale, angle.sin() / scale, torch.zeros_like(angle)
+    matrix = torch.stack([torch.stack([cos, sin, none], 1), torch.stack([-sin, cos, none], 1)], 1)
+    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def erase(images: Tensor, which: Tensor, area: Tensor, aspect: Tensor, at: Tensor) -> Tensor:
+    """Fill a rectangle of some images with their mean colour.
+
+    Args:
+        images: (B, C, S, S) float.
+        which: (B,) bool, the images to erase in.
+        area: (B,) share of the image.
+        aspect: (B,) height over width.
+        at: (B, 2) place (x, y) of the rectangle, from 0 (left, top) to 1 (right, bottom).
+    """
+    height, width = images.shape[-2:]
+    high = (area * aspect).sqrt().clamp(max=1) * height
+    wide = (area / aspect).sqrt().clamp(max=1) * width
+    left, top = at[:, 0] * (width - wide), at[:, 1] * (height - high)
+    x = torch.arange(width, device=images.device) + 0.5
+    y = torch.arange(height, device=images.device) + 0.5
+    across = (x >= left[:, None]) & (x < (left + wide)[:, None])
+    down = (y >= top[:, None]) & (y < (top + high)[:, None])
+    inside = down[:, :, None] & across[:, None, :] & which[:, None, None]
+    return torch.where(inside[:, None], images.mean(dim=(2, 3), keepdim=True), images)
+
+
+def mix(images: Tensor, targets: Tensor, share: Tensor, partner: Tensor) -> tuple[Tensor, Tensor]:
+    """Mixup: each image and its target with those of a partner.
+
+    Args:
+        images: (B, C, S, S) float.
+        targets: (B, classes) float, rows sum to 1.
+        share: (B,) of the image's own, 0..1.
+        partner: (B,) int64, index of the other image.
+    """
+    own = share.view(-1, 1, 1, 1)
+    mixed = own * images + (1 - own) * images[partner]
+    return mixed, share[:, None] * targets + (1 - share[:, None]) * targets[partner]
+
+
+def augment_faces(
+    images: Tensor, labels: Tensor, settings: FaceAugmentation, num_classes: int
+) -> tuple[Tensor, Tensor]:
+    """All changes of a recipe, drawn from PyTorch's global generator.
+
+    Args:
+        images: (B, C, S, S) float, 0..255.
+        labels: (B,) int64.
+        settings: strengths.
+        num_classes: number of classes.
+
+    Returns:
+        New images, 0..255 but for the noise, and targets: the labels, or with mixup (B, num_classes) float.
+    """
+    batch, device = len(images), images.device
+
+    def spread(strength: float) -> Tensor:
+        return strength * (2 * torch.rand(batch, device=device) - 1)
+
+    if settings.rotation or settings.scale:
+        images = turn_and_scale(images, spread(settings.rotation), 1 + spread(settings.scale))
+    if settings.brightness or settings.contrast or settings.gamma:
+        light = spread(settings.brightness), 1 + spread(settings.contrast), spread(settings.gamma).exp()
+        images = change_light(images, *light)
+    if settings.erase:
+        images = erase(
+            images,
+            torch.rand(batch, device=device) < settings.erase,
+            _MOST_ERASED * torch.rand(batch, device=device),
+            spread(math.log(_LONGEST)).exp(),
+            torch.rand(batch, 2, device=device),
+        )
+    if settings.noise:
+        deviation = 255 * settings.noise * torch.rand(batch, 1, 1, 1, device=device)
+        images = images + deviation * torch.randn_like(images)
+    if not settings.mixup:
+        return images, labels
+    share = torch.distributions.Beta(settings.mixup, settings.mixup).sample((batch,)).to(device)
+    partner = torch.randperm(batch, device=device)
+    return mix(images, F.one_hot(labels, num_classes).float(), torch.maximum(share, 1 - share), partner)

@@ -1,0 +1,170 @@
+"""A manifest of single faces as tensors in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from htnet.data import Manifest
+from htnet.errors import HtnetError, ManifestError, RecipeError, about_sample, refuse_unknown
+from htnet.preprocess import read_frame
+from htnet.preprocess.opencv import load_opencv
+from htnet.training.face_augment import FaceAugmentation, augment_faces
+from htnet.training.recipe import Augmentation
+from htnet.training.tensors import Progress
+from htnet.types import ByteArray, PreprocessSpec
+
+#: Images whose float form is in memory at a time, for statistics.
+_CHUNK = 64
+
+
+@dataclass(frozen=True, eq=False)
+class FaceSet:
+    """Aligned face images of many samples; a `htnet.training.TrainingSet`.
+
+    Attributes:
+        images: (N, 3, S, S) uint8, RGB.
+        labels: (N,) int64.
+        num_classes: number of classes.
+        spec: how faces were aligned; its ``size`` is S.
+    """
+
+    images: Tensor
+    labels: Tensor
+    num_classes: int
+    spec: PreprocessSpec
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.labels)
+
+    def subset(self, indices: Sequence[int]) -> FaceSet:
+        """The samples at ``indices``, in that order."""
+        index = torch.as_tensor(indices, dtype=torch.long, device=self.images.device)
+        return dataclasses.replace(self, images=self.images[index], labels=self.labels[index])
+
+    def to(self, device: str | torch.device) -> FaceSet:
+        """The same set on another device."""
+        return dataclasses.replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+    def inputs(self) -> Tensor:
+        """(N, 3, S, S) float32 network input, 0..255."""
+        return self.images.float()
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Per-channel mean and standard deviation of the images."""
+        first, second, count = torch.zeros(3), torch.zeros(3), 0
+        first, second = first.double(), second.double()
+        for chunk in self.images.cpu().split(_CHUNK):
+            levels = chunk.double()
+            first += levels.sum((0, 2, 3))
+            second += (levels**2).sum((0, 2, 3))
+            count += levels[:, 0].numel()
+        mean = first / count
+        variance = (second - count * mean**2).clamp_min(0) / max(count - 1, 1)
+        device = self.images.device
+        return mean.float().to(device), variance.sqrt().clamp_min(1e-6).float().to(device)
+
+    def digest(self) -> str:
+        """SHA-256 over images and labels: two equal sets have equal digests."""
+        found = hashlib.sha256()
+        for tensor in (self.images, self.labels):
+            found.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+        return found.hexdigest()
+
+    def extras(self, names: Sequence[str]) -> dict[str, Tensor]:
+        """Nothing: a face comes alone.
+
+        Raises:
+            InputError: ``names`` is not empty.
+        """
+        refuse_unknown(names, (), "extra input of a face image")
+        return {}
+
+    def batch(
+        self,
+        index: Tensor,
+        augmentation: FaceAugmentation | Augmentation | None,
+        mean: Tensor,
+        std: Tensor,
+        extras: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Some samples for one step of training.
+
+        Args:
+            index: (B,) int64.
+            augmentation: random changes, or None.
+            mean: (C,) per-channel mean of the set; not used.
+            std: (C,) per-channel deviation of the set; not used.
+            extras: none.
+
+        Returns:
+            (B, 3, S, S) float32 network input, targets as of `augment_faces`, and no extras.
+
+        Raises:
+            RecipeError: the augmentation is one of flow images, which mirrors.
+        """
+        images, labels = self.images[index].float(), self.labels[index]
+        if augmentation is None:
+            return images, labels, {}
+        if not isinstance(augmentation, FaceAugmentation):
+            raise RecipeError(
+                "The recipe's augmentation is one of flow images: it mirrors and knows no colours. Give the recipe "
+                '\'palsy\', or an augmentation of faces ("of": "face" in a .json file).'
+            )
+        return *augment_faces(images, labels, augmentation, self.num_classes), {}
+
+
+def resize_face(pixels: ByteArray, size: int) -> Tensor:
+    """An aligned face as (3, size, size) uint8: averaged where it shrinks, bilinear where it grows.
+
+    Args:
+        pixels: (S, S, 3) uint8, RGB.
+        size: new side, px.
+    """
+    cv2 = load_opencv()
+    how = cv2.INTER_AREA if size < pixels.shape[0] else cv2.INTER_LINEAR
+    resized = pixels if pixels.shape[:2] == (size, size) else cv2.resize(pixels, (size, size), interpolation=how)
+    return torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1)))
+
+
+def load_face_set(manifest: Manifest, spec: PreprocessSpec, progress: Progress = lambda samples: samples) -> FaceSet:
+    """Read a manifest of aligned faces into memory.
+
+    Args:
+        manifest: labelled samples with ``image``, as `htnet.palsy.prepare_faces` writes them.
+        spec: how they were aligned; they are resized to its ``size``.
+        progress: wraps the iteration, for a progress bar.
+
+    Returns:
+        The set, on the CPU.
+
+    Raises:
+        ManifestError: no samples, or one without label or image.
+        FrameError: an image cannot be read or is not ``spec.face_size`` px; the message names the sample.
+    """
+    side = spec.face_size
+    images = []
+    for sample in progress(manifest.samples):
+        try:
+            if sample.image is None:
+                raise ManifestError("it has no image of a face; prepare the data with htnet palsy prepare.")
+            face = read_frame(sample.image)
+            if face.size != (side, side):
+                raise ManifestError(
+                    f"{face.source} is {face.size[1]}x{face.size[0]} px, not {side}x{side}; prepare it."
+                )
+            images.append(resize_face(face.pixels, spec.size))
+        except HtnetError as error:
+            raise about_sample(sample.sample, error) from error
+    if not images:
+        raise ManifestError(f"{manifest.source} holds no samples.")
+    labels = torch.from_numpy(manifest.labels())
+    return FaceSet(torch.stack(images), labels, len(manifest.classes), spec)

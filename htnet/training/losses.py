@@ -1,0 +1,57 @@
+"""Losses of the recipes."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from htnet.errors import RecipeError
+from htnet.training.recipe import Recipe
+
+
+def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Focal loss: ``-alpha (1 - p)^gamma log p`` of the true class's probability p, mean over the batch.
+
+    Samples that the model already gets right count less. ``alpha`` is one factor for all classes, as in the published
+    dual-stream code: it scales the loss, and with it the step of a plain gradient descent, but balances no classes.
+    ``focal_loss(..., alpha=1, gamma=0)`` is cross-entropy.
+
+    Source: Lin et al., "Focal loss for dense object detection", ICCV 2017, over the softmax of several classes.
+
+    Args:
+        logits: (B, C) scores before the softmax.
+        targets: (B,) int64 class indexes, or (B, C) probabilities of the classes (mixed samples), where each class's
+            term counts by its probability.
+        alpha: factor of the loss, above 0.
+        gamma: how little well-classified samples count, 0 or more.
+
+    Returns:
+        The loss, a scalar.
+
+    Raises:
+        RecipeError: ``alpha`` or ``gamma`` is impossible.
+    """
+    if not alpha > 0:
+        raise RecipeError(f"alpha is {alpha!r}; give a positive number.")
+    if not gamma >= 0:
+        raise RecipeError(f"gamma is {gamma!r}; give 0 or more.")
+    if targets.ndim == 1:
+        targets = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
+    logs = logits.log_softmax(dim=1)
+    # From the logarithm, so that 1 - p stays exact where p is almost 1. Not 0: powers below 1 have no gradient there.
+    wrong = (-logs.expm1()).clamp_min(torch.finfo(logs.dtype).tiny)
+    return -alpha * (targets * wrong**gamma * logs).sum(dim=1).mean()
+
+
+def recipe_loss(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
+    """The loss that a recipe names, mean over the batch.
+
+    Args:
+        recipe: its ``loss``, and ``focal_alpha`` and ``focal_gamma`` for "focal".
+        logits: (B, C) scores before the softmax.
+        targets: (B,) int64 class indexes, or (B, C) probabilities.
+    """
+    if recipe.loss == "focal":
+        return focal_loss(logits, targets, alpha=recipe.focal_alpha, gamma=recipe.focal_gamma)
+    return F.cross_entropy(logits, targets)
