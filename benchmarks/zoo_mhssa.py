@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.measure import compare, interleave
-from benchmarks.mhssa_reference import ReferenceMHSSAGCN, load_ours
+from benchmarks.mhssa_reference import ReferenceMHSSAGCN, load_ours, scaled
 from benchmarks.verify import agree
 from htnet.models import MHSSAGCN, create_model
 from htnet.preprocess import MEAN_SHAPE_28
@@ -49,6 +49,7 @@ def run_mhssa(quick: bool) -> dict[str, Any]:
         "model": name,
         "tolerance": TOLERANCE,
         "largest_relative_difference": {"outputs": agreement},
+        f"scaling_batch_{BATCH}": _scaling(same, ours, patches, at, rounds),
         f"inference_batch_{BATCH}": _inference(calls, rounds),
         f"training_step_batch_{BATCH}": _training(calls, labels, rounds),
     }
@@ -59,6 +60,18 @@ def smooth_images(count: int, size: int) -> Tensor:
     images = F.interpolate(torch.randn(count, 3, 5, 5), size=(size, size), mode="bicubic", align_corners=True)
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
     return (images - low) / (high - low) * 255
+
+
+def _scaling(same: MHSSAGCN, ours: MHSSAGCN, patches: Tensor, at: Tensor, rounds: int) -> dict[str, Any]:
+    """The multidimensional scaling alone, of the same regions' vectors."""
+    with torch.no_grad():
+        vectors = same.encode(patches, at)
+        sides: dict[str, Callable[[], object]] = {
+            "reference": lambda: [scaled(sample) for sample in vectors.numpy()],
+            "htnet_published_form": lambda: same.manifold_distance(vectors),
+            "htnet": lambda: ours.manifold_distance(vectors),
+        }
+        return compare(interleave(sides, rounds), "reference")
 
 
 def _inference(calls: dict[str, tuple[nn.Module, tuple[Tensor, Tensor]]], rounds: int) -> dict[str, Any]:
