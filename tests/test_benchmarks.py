@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from benchmarks import models
+from benchmarks import models, zoo_mhssa
 from benchmarks.flow_cases import pairs
 from benchmarks.measure import compare, interleave, memory_bandwidth
 from benchmarks.registry import BENCHMARKS, Benchmark, get_benchmark
@@ -76,6 +76,17 @@ def test_models_that_disagree_are_not_timed(monkeypatch, capsys, key):
     monkeypatch.setattr(models, "interleave", lambda *a, **k: pytest.fail("timed all the same"))
     assert main(["models", "--quick"]) == 2
     assert "outputs" in capsys.readouterr().err
+
+
+def test_mhssa_section_of_the_zoo(monkeypatch):
+    found = zoo_mhssa.run_mhssa(True)
+    assert found["largest_relative_difference"]["outputs"] <= found["tolerance"]["outputs"]
+    for topic in ("scaling_batch_32", "inference_batch_32", "training_step_batch_32"):
+        assert set(found[topic]["times_as_fast"]) == {"htnet_published_form", "htnet"}
+    monkeypatch.setattr(zoo_mhssa, "interleave", lambda *a, **k: pytest.fail("timed all the same"))
+    monkeypatch.setattr(zoo_mhssa, "load_ours", lambda reference, model: reference)  # other weights
+    with pytest.raises(DisagreementError, match="outputs"):
+        zoo_mhssa.run_mhssa(True)
 
 
 def test_agreement_is_relative_to_each_tensor():
