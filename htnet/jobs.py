@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,19 +58,19 @@ def choose_jobs(jobs: int | None, tasks: int, device: str = "cpu") -> int:
     return max(1, min(wanted, tasks))
 
 
-def _start_worker(shared: Any, threads: int, parent: int) -> None:
+def _start_worker(shared: Any, threads: int, parent: int, stop: Event) -> None:
     global _SHARED
     _SHARED = shared
     torch.set_num_threads(threads)
-    # Ctrl-C reaches the workers too: they end without a word, the parent speaks.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    # Ctrl-C reaches the workers too; were they to die of it, the parent could take that for an accident.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(parent, stop), daemon=True).start()
 
 
-def _end_with_parent(parent: int) -> None:
-    """End this worker when its parent was killed, so that a resumed run never meets an old worker."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
+def _end_with_parent(parent: int, stop: Event) -> None:
+    """End this worker when its parent says so or was killed: a resumed run must never meet an old worker."""
+    while os.getppid() == parent and not stop.wait(0.3):
+        pass
     os._exit(1)
 
 
@@ -101,9 +101,9 @@ def run_tasks(
             yield task, function(shared, *task)
         return
     # spawn, not fork: a forked child inherits the state of PyTorch's thread pools and can hang.
-    pool = ProcessPoolExecutor(
-        jobs, get_context("spawn"), initializer=_start_worker, initargs=(shared, threads, os.getpid())
-    )
+    context = get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(shared, threads, os.getpid(), stop))
     with pool:
         try:
             running: dict[Future[Result], tuple[Any, ...]] = {pool.submit(_call, function, t): t for t in tasks}
@@ -116,5 +116,8 @@ def run_tasks(
                 "A process ended without an answer: it was killed (short of memory?), or the calling script is not "
                 'guarded by `if __name__ == "__main__":`. Run the same again, with fewer jobs if memory is short.'
             ) from error
+        except BaseException:  # interrupted, or nobody wants the rest
+            stop.set()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
