@@ -256,13 +256,15 @@ class Command:
         before = len(list(self.keys.glob("*.json")))
         while self.process.poll() is None and len(list(self.keys.glob("*.json"))) == before:
             time.sleep(0.005)
-        time.sleep(random.uniform(0, 0.3))
+        time.sleep(random.uniform(0, 0.1))
         stopped = self.process.poll() is None
         if stopped and number == signal.SIGINT:
             os.killpg(self.process.pid, number)  # as the terminal does
         elif stopped:
             self.process.send_signal(number)
-        return stopped, self.process.communicate(timeout=60)[1]
+        err = self.process.communicate(timeout=60)[1]
+        # The signal may come when all is done and the process about to end.
+        return stopped and self.process.returncode != 0, err
 
 
 def files(folder):
