@@ -3,6 +3,8 @@ import os
 import pytest
 import torch
 
+from htnet import cli
+
 if not torch.cuda.is_available():
     # Read when Triton is first imported: its kernels then run on the CPU.
     os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -24,3 +26,36 @@ def _fresh_randomness():
     seed = torch.seed() % 2**31
     torch.manual_seed(seed)
     print(f"torch.manual_seed({seed})")
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command: exit status, standard output, standard error."""
+
+    def run(*words):
+        status = cli.main([str(word) for word in words])
+        return (status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def succeed(run):
+    def succeed(*words):
+        status, out, err = run(*words)
+        assert status == 0, err
+        return out
+
+    return succeed
+
+
+@pytest.fixture
+def fail(run):
+    def fail(*words):
+        status, out, err = run(*words)
+        assert status == 2
+        assert out == ""
+        assert "Traceback" not in err
+        return err
+
+    return fail

@@ -31,39 +31,6 @@ from tests.support.pairs import (
 COMMANDS = ("predict", "spot", "demo", "loso", "train", "prepare", "palsy", "convert", "push", "list")
 
 
-@pytest.fixture
-def run(capsys):
-    """Run a command: exit status, standard output, standard error."""
-
-    def run(*words):
-        status = cli.main([str(word) for word in words])
-        return (status, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def succeed(run):
-    def succeed(*words):
-        status, out, err = run(*words)
-        assert status == 0, err
-        return out
-
-    return succeed
-
-
-@pytest.fixture
-def fail(run):
-    def fail(*words):
-        status, out, err = run(*words)
-        assert status == 2
-        assert out == ""
-        assert "Traceback" not in err
-        return err
-
-    return fail
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     return save_pretrained(tiny_model(), tmp_path_factory.mktemp("weights"))

@@ -9,7 +9,7 @@ import pytest
 
 import htnet
 from benchmarks.clips import random_clip
-from htnet import Predictor, cli
+from htnet import Predictor
 from htnet.hub import save_pretrained
 from htnet.preprocess import open_video, spot
 from tests.support.pairs import QUICK, save, tiny_model
@@ -38,29 +38,6 @@ def folder(clip, tmp_path_factory):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     return save_pretrained(tiny_model(QUICK), tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture
-def succeed(capsys):
-    def succeed(*words):
-        status = cli.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert status == 0, err
-        return out
-
-    return succeed
-
-
-@pytest.fixture
-def fail(capsys):
-    def fail(*words):
-        status = cli.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert (status, out) == (2, "")
-        assert "Traceback" not in err
-        return err
-
-    return fail
 
 
 def test_spot_prints_and_saves_everything(succeed, folder, clip, tmp_path):

@@ -24,28 +24,6 @@ def run(capsys):
     return run
 
 
-@pytest.fixture
-def succeed(run):
-    def succeed(*words):
-        status, out, err = run(*words)
-        assert status == 0, err
-        return out
-
-    return succeed
-
-
-@pytest.fixture
-def fail(run):
-    def fail(*words):
-        status, out, err = run(*words)
-        assert status == 2
-        assert out == ""
-        assert "Traceback" not in err
-        return err
-
-    return fail
-
-
 def table(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from htnet.data.datasets.clips import Clip, Tree, read_clip
+from htnet.data.datasets.sheets import SheetRow
 from htnet.data.manifest import Manifest, Sample
 from htnet.data.tables import refuse_missing
 from htnet.errors import ManifestError, did_you_mean
@@ -73,6 +74,31 @@ class Annotated:
     onset: int | None = None
     apex: int | None = None
     offset: int | None = None
+
+    @classmethod
+    def from_row(cls, row: SheetRow, subject: str, label: str | None = None) -> Annotated:
+        """From a sheet whose clips are named by the columns subject and filename.
+
+        Args:
+            row: has filename, emotion, onset, apex and offset.
+            subject: the person, as the manifest names it.
+            label: in place of the column emotion.
+
+        Raises:
+            ManifestError: the row has no onset.
+        """
+        name = row.text["filename"]
+        return cls(
+            sample=f"{subject}_{name}",
+            subject=subject,
+            label=row.text["emotion"] if label is None else label,
+            clip=f"{subject}/{name}".casefold(),
+            expected=f"{subject}/{name}",
+            where=row.where,
+            onset=row.needed("onset"),
+            apex=row.number("apex"),
+            offset=row.number("offset"),
+        )
 
 
 @dataclass(frozen=True)

@@ -32,18 +32,7 @@ def _row(row: SheetRow) -> Annotated:
     found = re.fullmatch(r"(?:sub)?0*([0-9]+)", row.text["subject"].casefold())
     if found is None:
         raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give a number such as 01.")
-    subject, name = f"sub{int(found[1]):02d}", row.text["filename"]
-    return Annotated(
-        sample=f"{subject}_{name}",
-        subject=subject,
-        label=row.text["emotion"],
-        clip=f"{subject}/{name}".casefold(),
-        expected=f"{subject}/{name}",
-        where=row.where,
-        onset=row.needed("onset"),
-        apex=row.number("apex"),
-        offset=row.number("offset"),
-    )
+    return Annotated.from_row(row, f"sub{int(found[1]):02d}")
 
 
 def _key(folder: Path) -> tuple[str, Path] | None:

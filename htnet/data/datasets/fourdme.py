@@ -30,18 +30,8 @@ def read_4dme(root: Path, annotation: Path | None, choices: Choices) -> Manifest
 
 
 def _row(row: SheetRow) -> Annotated:
-    subject, name = row.text["subject"], row.text["filename"]
-    return Annotated(
-        sample=f"{subject}_{name}",
-        subject=subject,
-        label="+".join(part.strip() for part in row.text["emotion"].split("+")),
-        clip=f"{subject}/{name}".casefold(),
-        expected=f"{subject}/{name}",
-        where=row.where,
-        onset=row.needed("onset"),
-        apex=row.number("apex"),
-        offset=row.number("offset"),
-    )
+    label = "+".join(part.strip() for part in row.text["emotion"].split("+"))
+    return Annotated.from_row(row, row.text["subject"], label)
 
 
 def _key(folder: Path, wanted: set[str]) -> tuple[str, Path] | None:

@@ -34,18 +34,7 @@ def read_samm(root: Path, annotation: Path | None, choices: Choices) -> Manifest
 def _row(row: SheetRow) -> Annotated:
     if not re.fullmatch(r"[0-9]+", row.text["subject"]):
         raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give a number such as 006.")
-    subject, name = f"{int(row.text['subject']):03d}", row.text["filename"]
-    return Annotated(
-        sample=f"{subject}_{name}",
-        subject=subject,
-        label=row.text["emotion"],
-        clip=f"{subject}/{name}".casefold(),
-        expected=f"{subject}/{name}",
-        where=row.where,
-        onset=row.needed("onset"),
-        apex=row.number("apex"),
-        offset=row.number("offset"),
-    )
+    return Annotated.from_row(row, f"{int(row.text['subject']):03d}")
 
 
 def _key(folder: Path) -> tuple[str, Path] | None:
