@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, overload
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htnet.models.base import ModelConfig, require_positive
-from htnet.models.htnet import HierarchicalModel, HTNetConfig, Level, block_sizes
+from htnet.models.htnet import HTNetConfig, Level, block_sizes
 from htnet.models.layers import BlockAttention, Linear
 from htnet.models.micro_attention import Maps, MicroBlock
-from htnet.models.palsy import PALSY_LABELS, MapsLevel, PalsyMaps, is_micro_layer
+from htnet.models.palsy import FaceGradeModel, MapsLevel, is_micro_layer
 
 #: Weight of the similarity that tokens on one diagonal add to their score.
 DIAGONAL_WEIGHT = 0.3
@@ -160,7 +159,7 @@ def _convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-class HTNetEnhanced(HierarchicalModel):
+class HTNetEnhanced(FaceGradeModel):
     """HTNet with diagonal attention and ROI attention, for grades of facial palsy.
 
     The published code of this design cannot run at the setting it documents; this is what its description means,
@@ -169,8 +168,6 @@ class HTNetEnhanced(HierarchicalModel):
 
     config_class: ClassVar[type[ModelConfig]] = HTNetEnhancedConfig
     level_class: ClassVar[type[Level]] = EnhancedLevel
-    input_kind: ClassVar[str] = "face"
-    labels_by_number: ClassVar[Mapping[int, tuple[str, ...]]] = PALSY_LABELS
     config: HTNetEnhancedConfig
 
     def __init__(self, config: HTNetEnhancedConfig) -> None:
@@ -178,35 +175,6 @@ class HTNetEnhanced(HierarchicalModel):
         super().__init__(config)
         width = config.dim * 2 ** (config.num_hierarchies - 1)
         self.roi = RoiAttention(width, config.num_roi_regions) if config.use_roi else None
-
-    @overload
-    def forward(self, x: Tensor, *, return_maps: Literal[False] = False) -> Tensor: ...
-
-    @overload
-    def forward(self, x: Tensor, *, return_maps: Literal[True]) -> PalsyMaps: ...
-
-    def forward(self, x: Tensor, *, return_maps: bool = False) -> Tensor | PalsyMaps:
-        """Class scores.
-
-        Args:
-            x: (B, channels, image_size, image_size) float, an aligned face: red, green, blue; 0..255.
-            return_maps: return `PalsyMaps`, which hold the scores too; ROI maps and mask are those of the last level.
-
-        Returns:
-            (B, num_classes) scores before the softmax, or the maps.
-
-        Raises:
-            ModelError: the shape is another.
-        """
-        self.check_image(x)
-        asymmetry: Maps | None = [] if return_maps else None
-        features, maps, mask = self._features(x, asymmetry)
-        logits = self.forward_head(features)
-        return logits if asymmetry is None else PalsyMaps(logits, maps, mask, tuple(asymmetry))
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Image (B, channels, H, W), 0..255, to the last map (B, side, side, width)."""
-        return self._features(x, None)[0]
 
     def _features(self, x: Tensor, asymmetry: Maps | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """The last map, region maps (B, regions, H, W) and mask (B, 1, H, W)."""

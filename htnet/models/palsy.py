@@ -103,23 +103,11 @@ class PalsyLevel(MapsLevel):
         return MicroBlock(s["dim"], attention, s["mult"], s["dropout"])
 
 
-class HTNetPalsy(HierarchicalModel):
-    """HTNet with micro-attention and an ROI module, for grades of facial palsy.
+class FaceGradeModel(HierarchicalModel):
+    """What both palsy designs share: they read a face, and give the maps they looked at on request."""
 
-    Reads a face, not a flow image. Numerically the same function as the published implementation.
-    """
-
-    config_class: ClassVar[type[ModelConfig]] = HTNetPalsyConfig
-    level_class: ClassVar[type[Level]] = PalsyLevel
     input_kind: ClassVar[str] = "face"
     labels_by_number: ClassVar[Mapping[int, tuple[str, ...]]] = PALSY_LABELS
-    config: HTNetPalsyConfig
-
-    def __init__(self, config: HTNetPalsyConfig) -> None:
-        """Build the network with fresh weights."""
-        super().__init__(config)
-        side = config.image_size // config.patch_size
-        self.roi = RoiModule(config.dim, side, config.num_roi_regions) if config.use_roi_module else None
 
     @overload
     def forward(self, x: Tensor, *, return_maps: Literal[False] = False) -> Tensor: ...
@@ -132,13 +120,13 @@ class HTNetPalsy(HierarchicalModel):
 
         Args:
             x: (B, channels, image_size, image_size) float, an aligned face: red, green, blue; 0..255.
-            return_maps: return `PalsyMaps`, which hold the scores too.
+            return_maps: return `PalsyMaps`, which hold the scores too; ROI maps and mask are those of the ROI module.
 
         Returns:
             (B, num_classes) scores before the softmax, or the maps.
 
         Raises:
-            ModelError: the shape is another, or the batch is of one in training (with the ROI module).
+            ModelError: the shape is another, or the batch is of one in training (`HTNetPalsy` with the ROI module).
         """
         self.check_image(x)
         asymmetry: Maps | None = [] if return_maps else None
@@ -149,6 +137,27 @@ class HTNetPalsy(HierarchicalModel):
     def forward_features(self, x: Tensor) -> Tensor:
         """Image (B, channels, H, W), 0..255, to the last map (B, side, side, width)."""
         return self._features(x, None)[0]
+
+    def _features(self, x: Tensor, asymmetry: Maps | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The last map, region maps (B, regions, H, W) and mask (B, 1, H, W)."""
+        raise NotImplementedError
+
+
+class HTNetPalsy(FaceGradeModel):
+    """HTNet with micro-attention and an ROI module, for grades of facial palsy.
+
+    Reads a face, not a flow image. Numerically the same function as the published implementation.
+    """
+
+    config_class: ClassVar[type[ModelConfig]] = HTNetPalsyConfig
+    level_class: ClassVar[type[Level]] = PalsyLevel
+    config: HTNetPalsyConfig
+
+    def __init__(self, config: HTNetPalsyConfig) -> None:
+        """Build the network with fresh weights."""
+        super().__init__(config)
+        side = config.image_size // config.patch_size
+        self.roi = RoiModule(config.dim, side, config.num_roi_regions) if config.use_roi_module else None
 
     def _features(self, x: Tensor, asymmetry: Maps | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """The last map, region maps (B, regions, H, W) and mask (B, 1, H, W)."""
