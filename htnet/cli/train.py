@@ -39,6 +39,7 @@ def _add_data_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", default="htnet_small", help="model (default: %(default)s)")
     command.add_argument("--recipe", default="default", help="default, focal, reference, or a .json file")
     command.add_argument("--epochs", type=int, help="overrides the recipe's")
+    command.add_argument("--precision", help="overrides the recipe's: float32, or bfloat16 for faster products")
     command.add_argument("--layout", choices=LAYOUTS, help="regions the model sees (default: the model's)")
     command.add_argument("--region-points", choices=REGION_POINTS, help="where regions are cut")
     command.add_argument("--landmarks", help="points of the samples: a .csv or .json file, or yunet for frames")
@@ -62,7 +63,8 @@ def _load(args: argparse.Namespace) -> tuple[Any, Any, Any, Any]:
     if args.landmarks_size is not None and args.landmarks is None:
         raise InputError("--landmarks-size says in what the points of --landmarks FILE are measured. Give both.")
     usable_device(args.device)
-    recipe = get_recipe(args.recipe, **({"epochs": args.epochs} if args.epochs is not None else {}))
+    changed = {"epochs": args.epochs, "precision": args.precision}
+    recipe = get_recipe(args.recipe, **{k: v for k, v in changed.items() if v is not None})
     spec = resolve_spec(args.data, get_entry(args.model).spec)
     changes = {"layout": args.layout, "region_points": args.region_points}
     spec = dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})

@@ -11,6 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from htnet.errors import ModelError, did_you_mean
+from htnet.kernels import block_attention
 from htnet.models import manifold
 from htnet.models.base import EmotionModel, ModelConfig, require_positive
 from htnet.models.layers import Linear, Mlp
@@ -107,7 +108,7 @@ class RegionAttention(nn.Module):
     def forward(self, x: Tensor, term: Tensor) -> Tensor:
         """Tokens (B, T, C) and term (B, 1, T, T), -inf where nothing may be read, to (B, T, C)."""
         q, k, v = rearrange(self.qkv(x), "b t (c n d) -> c b n t d", c=3, n=self.heads)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=term)
+        out = block_attention(q, k, v, bias=term, backend="reference" if torch.is_grad_enabled() else "auto")
         return self.drop(self.proj(rearrange(out, "b n t d -> b t (n d)")))
 
 
@@ -276,11 +277,12 @@ class MHSSAGCN(EmotionModel):
 
     def manifold_distance(self, vectors: Tensor) -> Tensor:
         """M of the regions' vectors (B, 6, dim): (B, 6, 6), 0 to 1, each row divided by its largest value."""
-        lengths = manifold.shortest_paths(manifold.similarity_lengths(vectors.float()))
-        if self.config.scaling == "classical":
-            distances = manifold.classical_scaling(lengths)
-        else:
-            distances = manifold.pairwise(manifold.smacof(lengths, manifold.published_start(len(REGIONS))))
+        with torch.autocast(vectors.device.type, enabled=False):
+            lengths = manifold.shortest_paths(manifold.similarity_lengths(vectors.float()))
+            if self.config.scaling == "classical":
+                distances = manifold.classical_scaling(lengths)
+            else:
+                distances = manifold.pairwise(manifold.smacof(lengths, manifold.published_start(len(REGIONS))))
         return manifold.row_normalized(distances).to(vectors.dtype)
 
     def relate(self, vectors: Tensor, distances: Tensor) -> Tensor:

@@ -178,7 +178,9 @@ def _epoch(
     batches = _batches(order.to(data.labels.device), recipe.batch_size)
     for step, index in enumerate(batches, start=epoch * len(batches)):
         images, targets, more = data.batch(index, recipe.augmentation, mean, std, extras)
-        loss = recipe_loss(recipe, model(images, **more), targets)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            scores = model(images, **more)
+        loss = recipe_loss(recipe, scores.float(), targets)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

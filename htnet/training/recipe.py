@@ -15,6 +15,7 @@ from htnet.training.face_augment import FaceAugmentation
 OPTIMIZERS = ("adamw", "adam")
 SCHEDULES = ("constant", "onecycle")
 LOSSES = ("cross_entropy", "focal")
+PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Recipe:
         loss: "cross_entropy" or "focal", see `htnet.training.focal_loss`.
         focal_alpha: factor of the focal loss.
         focal_gamma: how little the focal loss counts samples that the model gets right already.
+        precision: "float32", or "bfloat16" for PyTorch's autocast: products in bfloat16, weights, sums that need it
+            and the optimiser in float32.
     """
 
     name: str = "default"
@@ -82,6 +85,7 @@ class Recipe:
     loss: str = "cross_entropy"
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -89,6 +93,7 @@ class Recipe:
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("schedule", self.schedule, SCHEDULES),
             ("loss", self.loss, LOSSES),
+            ("precision", self.precision, PRECISIONS),
         ):
             if value not in allowed:
                 raise RecipeError(f"{name} is {value!r}. {did_you_mean(str(value), allowed)}")

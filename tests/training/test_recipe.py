@@ -27,6 +27,7 @@ def test_file_and_changes(tmp_path):
         ({"epoch": 3}, "Unknown recipe field: 'epoch'. Did you mean 'epochs'"),
         ({"augmentation": {"shifts": 2}}, "Unknown augmentation field: 'shifts'"),
         ({"optimizer": "sgd"}, "optimizer is 'sgd'"),
+        ({"precision": "bf16"}, "precision is 'bf16'. Did you mean 'bfloat16'"),
         ({"lr": 0}, "lr is 0"),
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": True}, "batch_size is True"),
