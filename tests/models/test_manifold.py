@@ -43,11 +43,16 @@ def test_classical_scaling_equals_eigenvectors():
     lengths = random_lengths(20)
     found = manifold.classical_scaling(lengths).numpy()
     centring = np.eye(6) - 1 / 6
+    compared = 0
     for ours, sample in zip(found, lengths.numpy(), strict=True):
         values, vectors = np.linalg.eigh(-0.5 * centring @ sample**2 @ centring)
+        if values[-2] - values[-3] < 1e-6 * values[-1]:
+            continue  # equal eigenvalues (many similarities at the floor): any plane among theirs is right
+        compared += 1
         points = vectors[:, -2:] * np.sqrt(np.maximum(values[-2:], 0))
         expected = np.linalg.norm(points[:, None] - points[None], axis=-1)
         np.testing.assert_allclose(ours, expected, atol=1e-6)  # roots of rounding
+    assert compared >= 15
 
 
 def test_gradient_of_classical_scaling():
