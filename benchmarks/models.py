@@ -93,8 +93,10 @@ def _training(ours: HTNet, reference: ReferenceHTNet, images: Tensor, labels: Te
     same = copy.deepcopy(reference)
     steps = {
         "reference": _step(reference, torch.optim.Adam(reference.parameters(), lr=recipe.lr), images, labels),
-        "reference_with_our_optimizer": _step(same, make_optimizer(same, recipe, steps=1)[0], images, labels),
-        "htnet": _step(ours, make_optimizer(ours, recipe, steps=1)[0], images, labels),
+        "reference_with_our_optimizer": _step(
+            same, make_optimizer(same.parameters(), recipe, steps=1)[0], images, labels
+        ),
+        "htnet": _step(ours, make_optimizer(ours.parameters(), recipe, steps=1)[0], images, labels),
     }
     return compare(interleave(steps, rounds, warmup=2), "reference")
 

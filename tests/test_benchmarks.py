@@ -160,3 +160,18 @@ def test_flow_cases_move_the_face_by_their_truth():
             assert miss < 0.5 * still, pair.kind
         elif pair.kind == "noise":
             assert 1.5 < miss < 4
+
+
+def test_ways_to_train_folds_agree_and_are_timed(tmp_path):
+    assert main(["training", "--quick", "--out", str(tmp_path)]) == 0
+    result = json.loads((tmp_path / "training_cpu.json").read_text("utf-8"))
+    assert set(result["largest_relative_difference"]) == {"processes", "stacked"}
+    assert max(result["largest_relative_difference"].values()) <= result["tolerance"]["probabilities"]
+    assert set(result["2_folds"]["times_as_fast"]) == {"processes", "stacked"}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+@pytest.mark.parametrize("name", ["training_gpu", "flow_gpu"])
+def test_gpu_figures_are_never_taken_elsewhere(name, capsys):
+    assert main([name, "--quick"]) == 2
+    assert "needs a CUDA device" in capsys.readouterr().err

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,16 @@ from htnet.errors import InputError, did_you_mean
 from htnet.evaluation.store import RunStore
 from htnet.metrics import score
 from htnet.models import EmotionModel
-from htnet.training import Checkpoint, FlowSet, Recipe, predict_set, train_model
+from htnet.training import (
+    Checkpoint,
+    FlowSet,
+    Recipe,
+    Training,
+    num_batches,
+    predict_set,
+    train_model,
+    train_together,
+)
 
 #: Protocol names and what each reports.
 PROTOCOLS = {
@@ -75,29 +85,78 @@ def fold_seed(seed: int, fold: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{fold}".encode()).digest()[:4], "big")
 
 
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """One training of a fold: on which samples, what is noted after each epoch, and what is made of the notes."""
+
+    name: str
+    indices: Sequence[int]
+    watch: Callable[[int, EmotionModel], Any]
+    finish: Callable[[list[Any]], dict[str, Any]]
+
+
 def run_fold(job: FoldJob, fold: Fold, seed: int) -> None:
     """Train and test one fold under every protocol asked for, and store the result."""
     result: dict[str, Any] = {"fold": fold.name, "seed": seed, "protocols": {}}
-    test = job.data.subset(fold.test)
-    if {"last", "best_on_test"} & set(job.protocols):
-        result["protocols"] |= _run_all_epochs(job, fold, seed, test)
-    if "nested" in job.protocols:
-        result["protocols"]["nested"] = _run_nested(job, fold, seed, test)
+    for stage in _stages(job, fold, seed):
+        _, records = train_model(
+            job.model,
+            job.data.subset(stage.indices),
+            job.recipe,
+            seed=fold_seed(seed, fold.name),
+            device=job.device,
+            settings=job.settings,
+            on_epoch=stage.watch,
+            checkpoint=Checkpoint(job.store.partial_path(seed, fold.name, stage.name), job.checkpoint_every),
+        )
+        result["protocols"] |= stage.finish(records)
     job.store.write_fold(seed, fold.name, result)
 
 
-def _train(job: FoldJob, fold: Fold, seed: int, stage: str, indices: Sequence[int], on_epoch: Any) -> Any:
-    checkpoint = Checkpoint(job.store.partial_path(seed, fold.name, stage), job.checkpoint_every)
-    return train_model(
-        job.model,
-        job.data.subset(indices),
-        job.recipe,
-        seed=fold_seed(seed, fold.name),
-        device=job.device,
-        settings=job.settings,
-        on_epoch=on_epoch,
-        checkpoint=checkpoint,
-    )
+def run_together(job: FoldJob, tasks: Sequence[tuple[Fold, int]]) -> None:
+    """The same for many folds (with a seed each), those with as many steps an epoch trained at once."""
+    stages = [_stages(job, fold, seed) for fold, seed in tasks]
+    found: list[dict[str, Any]] = [{} for _ in tasks]
+    for number in range(len(stages[0])):
+        chosen = [each[number] for each in stages]
+        steps = [num_batches(len(stage.indices), job.recipe) for stage in chosen]
+        for count in sorted(set(steps)):
+            members = [i for i, n in enumerate(steps) if n == count]
+            trained = train_together(
+                job.model,
+                [
+                    Training(
+                        job.data.subset(chosen[i].indices), fold_seed(tasks[i][1], tasks[i][0].name), chosen[i].watch
+                    )
+                    for i in members
+                ],
+                job.recipe,
+                device=job.device,
+                settings=job.settings,
+                checkpoint=Checkpoint(
+                    _shared_path(job, [tasks[i] for i in members], chosen[0].name), job.checkpoint_every
+                ),
+            )
+            for i, (_, records) in zip(members, trained, strict=True):
+                found[i] |= chosen[i].finish(records)
+    for (fold, seed), protocols in zip(tasks, found, strict=True):
+        job.store.write_fold(seed, fold.name, {"fold": fold.name, "seed": seed, "protocols": protocols})
+
+
+def _shared_path(job: FoldJob, tasks: Sequence[tuple[Fold, int]], stage: str) -> Path:
+    """Where the state of trainings at once is kept; a name for each set of folds."""
+    names = " ".join(f"{seed}/{fold.name}" for fold, seed in tasks)
+    return job.store.partial_path(tasks[0][1], f"together-{hashlib.sha256(names.encode()).hexdigest()[:16]}", stage)
+
+
+def _stages(job: FoldJob, fold: Fold, seed: int) -> list[_Stage]:
+    test = job.data.subset(fold.test)
+    found = []
+    if {"last", "best_on_test"} & set(job.protocols):
+        found.append(_all_epochs(job, fold, test))
+    if "nested" in job.protocols:
+        found.append(_nested(job, fold, seed, test))
+    return found
 
 
 def _entry(job: FoldJob, fold: Fold, epoch: int, probabilities: torch.Tensor) -> dict[str, Any]:
@@ -105,7 +164,7 @@ def _entry(job: FoldJob, fold: Fold, epoch: int, probabilities: torch.Tensor) ->
     return {"epoch": epoch, "probabilities": dict(zip(names, probabilities.tolist(), strict=True))}
 
 
-def _run_all_epochs(job: FoldJob, fold: Fold, seed: int, test: FlowSet) -> dict[str, Any]:
+def _all_epochs(job: FoldJob, fold: Fold, test: FlowSet) -> _Stage:
     """One training serves both "last" and "best_on_test": watching the test set changes nothing in it."""
     leaking = "best_on_test" in job.protocols
 
@@ -114,19 +173,21 @@ def _run_all_epochs(job: FoldJob, fold: Fold, seed: int, test: FlowSet) -> dict[
             return None
         return predict_set(model, test).tolist()
 
-    _, records = _train(job, fold, seed, "all", fold.train, watch)
-    out: dict[str, Any] = {}
-    if "last" in job.protocols:
-        out["last"] = _entry(job, fold, job.recipe.epochs, torch.tensor(records[-1]))
-    if leaking:
-        truth = test.labels.cpu()
-        right = [int((torch.tensor(r).argmax(1) == truth).sum()) for r in records]
-        best_epoch = max(range(len(right)), key=lambda i: (right[i], i))  # ties: the later, as published
-        out["best_on_test"] = _entry(job, fold, best_epoch + 1, torch.tensor(records[best_epoch]))
-    return out
+    def finish(records: list[Any]) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        if "last" in job.protocols:
+            out["last"] = _entry(job, fold, job.recipe.epochs, torch.tensor(records[-1]))
+        if leaking:
+            truth = test.labels.cpu()
+            right = [int((torch.tensor(r).argmax(1) == truth).sum()) for r in records]
+            best_epoch = max(range(len(right)), key=lambda i: (right[i], i))  # ties: the later, as published
+            out["best_on_test"] = _entry(job, fold, best_epoch + 1, torch.tensor(records[best_epoch]))
+        return out
+
+    return _Stage("all", fold.train, watch, finish)
 
 
-def _run_nested(job: FoldJob, fold: Fold, seed: int, test: FlowSet) -> dict[str, Any]:
+def _nested(job: FoldJob, fold: Fold, seed: int, test: FlowSet) -> _Stage:
     train, held = hold_out_subjects(job.manifest, fold.train, job.held_out, fold_seed(seed, fold.name))
     validation = job.data.subset(held)
     truth = validation.labels.cpu().numpy()
@@ -139,6 +200,8 @@ def _run_nested(job: FoldJob, fold: Fold, seed: int, test: FlowSet) -> dict[str,
         # The test subject's answers are stored, not looked at: the epoch is chosen on the two numbers.
         return [quality, -loss, predict_set(model, test).tolist()]
 
-    _, records = _train(job, fold, seed, "nested", train, watch)
-    epoch = max(range(len(records)), key=lambda i: (records[i][0], records[i][1], i))
-    return _entry(job, fold, epoch + 1, torch.tensor(records[epoch][2]))
+    def finish(records: list[Any]) -> dict[str, Any]:
+        epoch = max(range(len(records)), key=lambda i: (records[i][0], records[i][1], i))
+        return {"nested": _entry(job, fold, epoch + 1, torch.tensor(records[epoch][2]))}
+
+    return _Stage("nested", train, watch, finish)

@@ -7,16 +7,18 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from htnet import __version__
-from htnet.data import Manifest, leave_one_subject_out, open_data
+from htnet.data import Fold, Manifest, leave_one_subject_out, open_data
 from htnet.errors import InputError
-from htnet.evaluation.protocols import FoldJob, check_protocols, run_fold
+from htnet.evaluation.protocols import FoldJob, check_protocols, run_fold, run_together
 from htnet.evaluation.report import LosoResult, collect, summarize, write_results
 from htnet.evaluation.store import RunStore
 from htnet.jobs import choose_jobs, run_tasks
-from htnet.models import create_model, get_entry
+from htnet.models import EmotionModel, create_model, get_entry
 from htnet.preprocess import Landmarker
-from htnet.training import Recipe, get_recipe, load_flow_set
+from htnet.training import Recipe, get_recipe, load_flow_set, refuse_unstackable
 from htnet.types import PreprocessSpec
 
 
@@ -32,6 +34,7 @@ def loso(
     landmarker: Landmarker | None = None,
     settings: dict[str, Any] | None = None,
     jobs: int | None = 1,
+    stack: int | None = None,
     device: str = "cpu",
     held_out: float = 0.2,
     checkpoint_every: float = 60.0,
@@ -56,6 +59,8 @@ def loso(
         settings: overrides of the model's config.
         jobs: processes; None takes one a core on the CPU (at most 8). More than one needs the caller
             to be guarded by ``if __name__ == "__main__":``.
+        stack: folds trained at once in a process, their weights stacked (see `htnet.training.train_together`); None
+            takes as many as pay: see `choose_stack`.
         device: where to train.
         held_out: share of the training subjects that "nested" holds out.
         checkpoint_every: least seconds between two writes of an unfinished training's state.
@@ -105,17 +110,57 @@ def loso(
         store.begin(described)
         job = FoldJob(manifest, flows, model, settings, recipe, protocols, held_out, device, checkpoint_every, store)
         tasks = [(f, s) for s in seeds for f in folds if store.read_fold(s, f.name) is None]
-        jobs = choose_jobs(jobs, len(tasks), device)
+        size = choose_stack(stack, create_model(model, **settings), device)
+        groups = [(tasks[i : i + size],) for i in range(0, len(tasks), size)]
+        jobs = choose_jobs(jobs, len(groups), device)
         total = len(folds) * len(seeds)
         with tqdm(total=total, initial=total - len(tasks), desc="folds", disable=not progress) as bar:
-            for (fold, seed), _ in run_tasks(run_fold, job, tasks, jobs):
+            for (group,), _ in run_tasks(_run_group, job, groups, jobs):
+                fold, seed = group[-1]
                 bar.set_postfix_str(f"{fold.name}, seed {seed}")
-                bar.update()
+                bar.update(len(group))
         samples = collect(store, manifest, folds, seeds, protocols)
         shown = {k: v for k, v in described.items() if k != "samples"} | {"seeds": list(seeds)}
         summary = summarize(samples, manifest, seeds, shown)
         write_results(store, manifest, samples, summary)
     return LosoResult(summary, samples, store.root)
+
+
+#: On a CUDA device folds are stacked until their weights, gradients, averages and optimiser states take so many bytes.
+STACKED_BYTES = 8 * 2**30
+
+
+def choose_stack(stack: int | None, model: EmotionModel, device: str) -> int:
+    """Number of folds that are trained at once.
+
+    Args:
+        stack: what was asked for; None chooses. On the CPU that is 1: its cores are better used by one process each
+            (`jobs`; benchmarks/results/training_cpu.json). On a CUDA device, where a step of one small model is too
+            little work, it is as many as fit into `STACKED_BYTES`, if the model can be stacked at all.
+        model: one like those to be trained.
+        device: where.
+
+    Raises:
+        InputError: less than 1, or more than 1 of a model that cannot be stacked.
+    """
+    if stack is None:
+        if torch.device(device).type != "cuda" or not model.repeatable:
+            return 1
+        # Weights, gradients, two averages of the optimiser, the averaged weights.
+        bytes_each = 5 * sum(p.numel() * p.element_size() for p in model.parameters())
+        return max(1, STACKED_BYTES // bytes_each)
+    if isinstance(stack, bool) or stack < 1:
+        raise InputError(f"stack is {stack!r}; give 1 or more.")
+    if stack > 1:
+        refuse_unstackable(model)
+    return stack
+
+
+def _run_group(job: FoldJob, tasks: Sequence[tuple[Fold, int]]) -> None:
+    if len(tasks) == 1:
+        run_fold(job, *tasks[0])
+    else:
+        run_together(job, tasks)
 
 
 def _check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

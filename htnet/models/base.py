@@ -104,12 +104,14 @@ class EmotionModel(nn.Module):
         labels_by_number: class names by the number of classes, for models that are told none.
         extra_inputs: what ``forward`` reads besides the image, as keyword arguments of these names; any of
             `EXTRA_INPUTS`.
+        same_operations: ``forward`` does the same operations whatever the values of its input, see `repeatable`.
     """
 
     config_class: ClassVar[type[ModelConfig]] = ModelConfig
     input_kind: ClassVar[str] = "flow"
     labels_by_number: ClassVar[Mapping[int, tuple[str, ...]]] = MappingProxyType({len(EMOTIONS): EMOTIONS})
     extra_inputs: ClassVar[tuple[str, ...]] = ()
+    same_operations: ClassVar[bool] = False
 
     config: ModelConfig
     name: str
@@ -148,6 +150,15 @@ class EmotionModel(nn.Module):
         self._set_classifier(fresh)
         self.config = dataclasses.replace(self.config, num_classes=num_classes)
         self.labels = tuple(labels) if labels is not None else self.default_labels(num_classes)
+
+    @property
+    def repeatable(self) -> bool:
+        """True if training may capture ``forward`` as a graph, or run it for many sets of weights at once.
+
+        Then it does the same operations whatever its input, draws no random numbers and keeps no running statistics.
+        """
+        running = any(isinstance(m, nn.modules.batchnorm._NormBase) and m.track_running_stats for m in self.modules())
+        return self.same_operations and not self.config.dropout and not running
 
     @classmethod
     def default_labels(cls, num_classes: int) -> tuple[str, ...]:

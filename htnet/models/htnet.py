@@ -62,6 +62,20 @@ class HTNetConfig(ModelConfig):
         return self.image_size // self.patch_size // 2 ** (self.num_hierarchies - 1)
 
 
+class PatchEmbed(nn.Linear):
+    """One linear layer over the values of each patch, in the order row, column, channel."""
+
+    def __init__(self, channels: int, side: int, dim: int) -> None:
+        """Build the layer for patches of ``side`` px."""
+        super().__init__(channels * side**2, dim)
+        self.side = side
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Image (B, channels, H, W) to the map of its patches (B, H / side, W / side, dim)."""
+        p = self.side
+        return super().forward(rearrange(input, "b c (h p) (w q) -> b h w (p q c)", p=p, q=p))
+
+
 class Level(nn.Module):
     """One hierarchy: positions, transformer blocks, and the way down to the next level."""
 
@@ -112,12 +126,13 @@ class HierarchicalModel(EmotionModel):
 
     config_class: ClassVar[type[ModelConfig]] = HTNetConfig
     level_class: ClassVar[type[Level]] = Level
+    same_operations: ClassVar[bool] = True
     config: HTNetConfig
 
     def __init__(self, config: HTNetConfig) -> None:
         """Build the network with fresh weights."""
         super().__init__(config)
-        self.patch_embed = nn.Linear(config.channels * config.patch_size**2, config.dim)
+        self.patch_embed = PatchEmbed(config.channels, config.patch_size, config.dim)
         self.levels = nn.Sequential(*(self.level_class(config, i) for i in range(config.num_hierarchies)))
         width = config.dim * 2 ** (config.num_hierarchies - 1)
         self.norm = nn.LayerNorm(width)
@@ -136,8 +151,7 @@ class HierarchicalModel(EmotionModel):
 
     def embed(self, x: Tensor) -> Tensor:
         """Image (B, channels, H, W), 0..255, to the map of its patches (B, H / patch_size, W / patch_size, dim)."""
-        p = self.config.patch_size
-        return self.patch_embed(rearrange(self.standardize(x), "b c (h p) (w q) -> b h w (p q c)", p=p, q=p))
+        return self.patch_embed(self.standardize(x))
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Image (B, channels, H, W), 0..255, to the last map (B, side, side, width)."""

@@ -2,10 +2,12 @@
 
 from htnet.training.face_augment import FaceAugmentation, augment_faces
 from htnet.training.faces import FaceSet, load_face_set
-from htnet.training.loop import Checkpoint, predict_set, train_model
+from htnet.training.loop import num_batches, predict_set, train_model
 from htnet.training.losses import focal_loss, recipe_loss
+from htnet.training.progress import Checkpoint
 from htnet.training.recipe import RECIPES, Augmentation, Recipe, get_recipe
 from htnet.training.tensors import FlowSet, load_flow_set
+from htnet.training.together import Training, refuse_unstackable, train_together
 from htnet.training.weights import train_weights
 
 __all__ = [
@@ -16,13 +18,17 @@ __all__ = [
     "FaceSet",
     "FlowSet",
     "Recipe",
+    "Training",
     "augment_faces",
     "focal_loss",
     "get_recipe",
     "load_face_set",
     "load_flow_set",
+    "num_batches",
     "predict_set",
     "recipe_loss",
+    "refuse_unstackable",
     "train_model",
+    "train_together",
     "train_weights",
 ]

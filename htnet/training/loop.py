@@ -4,49 +4,24 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from htnet.errors import RunError
 from htnet.models import EmotionModel, create_model
 from htnet.training.losses import recipe_loss
+from htnet.training.progress import Checkpoint, Part, Progress
 from htnet.training.recipe import Recipe
+from htnet.training.step import Gradients
+from htnet.training.streams import GlobalStream, seeded
 from htnet.training.tensors import TrainingSet
 
 #: Called after each epoch with (epoch counted from 1, model); what it returns is kept.
 OnEpoch = Callable[[int, EmotionModel], Any]
 #: Changes a fresh model's weights before training, and returns a text that tells them from any others.
 Start = Callable[[EmotionModel], str]
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Where the state of an unfinished training is kept.
-
-    Attributes:
-        path: file; removed when training ends.
-        every: least number of seconds between two writes.
-    """
-
-    path: Path
-    every: float = 60.0
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Run with PyTorch's global generators seeded, and put them back afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
-        yield
 
 
 def train_model(
@@ -94,24 +69,39 @@ def train_model(
         begun = start(model) if start is not None else None
         model = model.to(device)
         averaged = copy.deepcopy(model) if recipe.average else model
-        optimizer, scheduler = make_optimizer(model, recipe, steps=_steps(len(data), recipe))
+        parameters = list(model.parameters())
+        optimizer, scheduler = make_optimizer(parameters, recipe, steps=recipe.epochs * num_batches(len(data), recipe))
         extras = data.extras(model.extra_inputs)
         what = json.dumps([name, settings, recipe.to_dict(), seed, data.digest(), begun]) if checkpoint else ""
-        state = _Progress(what, model, averaged, optimizer, scheduler, device)
-        if checkpoint is not None:
-            state.load(checkpoint.path)
-        written = time.monotonic()
+        parts: dict[str, Part] = {"model": model, "averaged": averaged, "optimizer": optimizer}
+        parts |= {"random": GlobalStream(device), **({"scheduler": scheduler} if scheduler else {})}
+        state = Progress(checkpoint, what, parts)
+
+        def loss(inputs: Mapping[str, Tensor]) -> Tensor:
+            more = {key: value for key, value in inputs.items() if key not in ("images", "targets")}
+            with autocast(device, recipe):
+                scores = model(inputs["images"], **more)
+            return recipe_loss(recipe, scores.float(), inputs["targets"])
+
+        gradients = Gradients(loss, parameters, capture=device.type == "cuda" and model.repeatable)
+        step = state.epoch * num_batches(len(data), recipe)
         while state.epoch < recipe.epochs:
-            _epoch(state.epoch, model, averaged, data, extras, recipe, optimizer, scheduler, mean, std)
+            model.train()
+            for index in batches(len(data), recipe, device):
+                images, targets, more = data.batch(index, recipe.augmentation, mean, std, extras)
+                gradients({"images": images, "targets": targets, **more})
+                optimizer.step()
+                if scheduler is not None:
+                    scheduler.step()
+                if averaged is not model:
+                    average(averaged.state_dict(), model.state_dict(), recipe, step)
+                step += 1
             state.epoch += 1
             averaged.eval()
             if on_epoch is not None:
                 state.records.append(on_epoch(state.epoch, averaged))
-            if checkpoint is not None and time.monotonic() - written >= checkpoint.every:
-                state.save(checkpoint.path)
-                written = time.monotonic()
-    if checkpoint is not None:
-        checkpoint.path.unlink(missing_ok=True)
+            state.save_now_and_then()
+    state.done()
     return averaged.eval(), state.records
 
 
@@ -127,120 +117,54 @@ def predict_set(model: EmotionModel, data: TrainingSet, batch_size: int = 256) -
     return torch.cat([part.softmax(dim=1) for part in scores]).float().cpu()
 
 
-def _steps(samples: int, recipe: Recipe) -> int:
-    return recipe.epochs * len(_batches(torch.empty(samples), recipe.batch_size))
+def autocast(device: torch.device, recipe: Recipe) -> torch.autocast:
+    """The context in which a recipe's scores are computed."""
+    # Without its cache of cast weights, which a captured graph must not read from an earlier pass.
+    return torch.autocast(
+        device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16", cache_enabled=device.type != "cuda"
+    )
 
 
-def _batches(order: Tensor, size: int) -> list[Tensor]:
-    """The samples of an epoch in batches; a single one left over joins the last, for batch norms to have two."""
-    batches = list(order.split(size))
-    if len(batches) > 1 and size > 1 and len(batches[-1]) == 1:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
+def num_batches(samples: int, recipe: Recipe) -> int:
+    """Steps of an epoch."""
+    return len(_split(torch.empty(samples), recipe.batch_size))
+
+
+def batches(samples: int, recipe: Recipe, device: torch.device) -> list[Tensor]:
+    """The samples of an epoch, in an order drawn from the global generator if the recipe shuffles."""
+    order = torch.randperm(samples) if recipe.shuffle else torch.arange(samples)
+    return _split(order.to(device), recipe.batch_size)
+
+
+def _split(order: Tensor, size: int) -> list[Tensor]:
+    """In batches; a single sample left over joins the last, for batch norms to have two."""
+    found = list(order.split(size))
+    if len(found) > 1 and size > 1 and len(found[-1]) == 1:
+        found[-2:] = [torch.cat(found[-2:])]
+    return found
 
 
 def make_optimizer(
-    model: nn.Module, recipe: Recipe, steps: int
+    parameters: Iterable[Tensor], recipe: Recipe, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
-    """The optimizer of a recipe, and its schedule over ``steps`` steps if it has one."""
+    """The optimizer of a recipe, and its schedule over ``steps`` steps if it has one.
+
+    It leaves parameters without a gradient alone, as queries and keys of blocks with one token are.
+    """
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    optimizer = kind(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    optimizer = kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     if recipe.schedule == "constant":
         return optimizer, None
     return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps)
 
 
 @torch.no_grad()
-def _average(averaged: EmotionModel, model: EmotionModel, decay: float) -> None:
-    """Move the averaged weights, and running statistics with them, towards the model's."""
-    own, new = averaged.state_dict(), model.state_dict()
-    for key, value in own.items():
+def average(averaged: Mapping[str, Tensor], new: Mapping[str, Tensor], recipe: Recipe, step: int) -> None:
+    """Move averaged weights, and running statistics with them, towards the new ones after step ``step`` (from 0)."""
+    # Early averages forget faster, so that a short training is not held back by its fresh weights.
+    decay = min(recipe.average, (1 + step) / (10 + step))
+    for key, value in averaged.items():
         if value.is_floating_point():
             value.lerp_(new[key], 1 - decay)
         else:
             value.copy_(new[key])
-
-
-def _epoch(
-    epoch: int,
-    model: EmotionModel,
-    averaged: EmotionModel,
-    data: TrainingSet,
-    extras: Mapping[str, Tensor],
-    recipe: Recipe,
-    optimizer: torch.optim.Optimizer,
-    scheduler: torch.optim.lr_scheduler.LRScheduler | None,
-    mean: Tensor,
-    std: Tensor,
-) -> None:
-    model.train()
-    order = torch.randperm(len(data)) if recipe.shuffle else torch.arange(len(data))
-    batches = _batches(order.to(data.labels.device), recipe.batch_size)
-    for step, index in enumerate(batches, start=epoch * len(batches)):
-        images, targets, more = data.batch(index, recipe.augmentation, mean, std, extras)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-            scores = model(images, **more)
-        loss = recipe_loss(recipe, scores.float(), targets)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        if scheduler is not None:
-            scheduler.step()
-        if averaged is not model:
-            # Early averages forget faster, so that a short training is not held back by its fresh weights.
-            _average(averaged, model, min(recipe.average, (1 + step) / (10 + step)))
-
-
-class _Progress:
-    """Everything a training needs to go on where it stopped."""
-
-    def __init__(
-        self,
-        what: str,
-        model: EmotionModel,
-        averaged: EmotionModel,
-        optimizer: torch.optim.Optimizer,
-        scheduler: torch.optim.lr_scheduler.LRScheduler | None,
-        device: torch.device,
-    ) -> None:
-        self.model, self.averaged = model, averaged
-        self.optimizer, self.scheduler, self.device = optimizer, scheduler, device
-        self.what = what
-        self.epoch = 0
-        self.records: list[Any] = []
-
-    def save(self, path: Path) -> None:
-        state = {
-            "what": self.what,
-            "epoch": self.epoch,
-            "records": self.records,
-            "model": self.model.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict() if self.scheduler else None,
-            "rng": torch.get_rng_state(),
-            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".tmp")
-        torch.save(state, partial)
-        os.replace(partial, path)
-
-    def load(self, path: Path) -> None:
-        if not path.is_file():
-            return
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["what"] != self.what:
-            raise RunError(
-                f"{path} holds an unfinished training of another model, recipe, seed or data set. Delete it to start "
-                "anew, or give what it was started with to go on."
-            )
-        self.epoch, self.records = state["epoch"], state["records"]
-        self.model.load_state_dict(state["model"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scheduler:
-            self.scheduler.load_state_dict(state["scheduler"])
-        torch.set_rng_state(state["rng"])
-        if state["cuda_rng"] is not None:
-            torch.cuda.set_rng_state(state["cuda_rng"], self.device)

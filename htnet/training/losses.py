@@ -32,6 +32,10 @@ def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: f
     Raises:
         RecipeError: ``alpha`` or ``gamma`` is impossible.
     """
+    return _focal_losses(logits, targets, alpha, gamma).mean()
+
+
+def _focal_losses(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -> Tensor:
     if not alpha > 0:
         raise RecipeError(f"alpha is {alpha!r}; give a positive number.")
     if not gamma >= 0:
@@ -41,11 +45,11 @@ def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: f
     logs = logits.log_softmax(dim=1)
     # From the logarithm, so that 1 - p stays exact where p is almost 1. Not 0: powers below 1 have no gradient there.
     wrong = (-logs.expm1()).clamp_min(torch.finfo(logs.dtype).tiny)
-    return -alpha * (targets * wrong**gamma * logs).sum(dim=1).mean()
+    return -alpha * (targets * wrong**gamma * logs).sum(dim=1)
 
 
-def recipe_loss(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
-    """The loss that a recipe names, mean over the batch.
+def recipe_losses(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
+    """The loss that a recipe names, of each sample: (B,).
 
     Args:
         recipe: its ``loss``, and ``focal_alpha`` and ``focal_gamma`` for "focal".
@@ -53,5 +57,10 @@ def recipe_loss(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
         targets: (B,) int64 class indexes, or (B, C) probabilities.
     """
     if recipe.loss == "focal":
-        return focal_loss(logits, targets, alpha=recipe.focal_alpha, gamma=recipe.focal_gamma)
-    return F.cross_entropy(logits, targets)
+        return _focal_losses(logits, targets, recipe.focal_alpha, recipe.focal_gamma)
+    return F.cross_entropy(logits, targets, reduction="none")
+
+
+def recipe_loss(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
+    """The mean of `recipe_losses`."""
+    return recipe_losses(recipe, logits, targets).mean()

@@ -11,7 +11,8 @@ from htnet.data import Manifest
 from htnet.errors import WeightsError
 from htnet.hub import RESEARCH_ONLY, save_pretrained
 from htnet.models import EmotionModel
-from htnet.training.loop import Checkpoint, train_model
+from htnet.training.loop import train_model
+from htnet.training.progress import Checkpoint
 from htnet.training.recipe import Recipe, get_recipe
 from htnet.training.tensors import FlowSet
 

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,8 @@ from sklearn.metrics import f1_score, recall_score
 from htnet.data import leave_one_subject_out, open_data, read_manifest
 from htnet.errors import InputError, ManifestError, RunError
 from htnet.evaluation import loso, protocols
+from htnet.evaluation.runner import choose_stack
+from htnet.models import create_model
 from htnet.training import Recipe, load_flow_set, predict_set, train_model
 from htnet.types import PreprocessSpec
 from tests.support.flows import CLASSES, write_flow_set
@@ -213,3 +216,78 @@ def test_samples_without_label_or_subject_are_refused(manifest, tmp_path):
     (tmp_path / "set" / "bare.csv").write_text("\n".join(line.replace("s1", "") for line in text) + "\n")
     with pytest.raises(ManifestError, match="subject"):
         run(read_manifest(tmp_path / "set" / "bare.csv"), tmp_path / "run")
+
+
+def test_folds_trained_at_once_answer_the_same(manifest, tmp_path):
+    every = ["last", "nested", "best_on_test"]
+    alone = run(manifest, tmp_path / "alone", protocols=every, seeds=2)
+    together = run(manifest, tmp_path / "together", protocols=every, seeds=2, stack=5)
+    assert len(alone.samples) == len(together.samples)
+    same = []
+    for one, other in zip(alone.samples, together.samples, strict=True):
+        assert (one.sample, one.seed, one.protocol) == (other.sample, other.seed, other.protocol)
+        same.append(np.allclose(one.probabilities, other.probabilities, atol=2e-3))
+        assert same[-1] or one.protocol != "last"
+    assert np.mean(same) > 0.9  # where an epoch is chosen, two may be equally good up to rounding
+    assert not list((tmp_path / "together" / "partial").glob("*"))
+
+
+def test_interrupted_stack_goes_on(manifest, tmp_path, monkeypatch):
+    whole = run(manifest, tmp_path / "whole", stack=4)
+
+    class StopError(Exception):
+        pass
+
+    seen = []
+
+    def stop(model, data, **options):
+        seen.append(1)
+        if len(seen) == 9:
+            raise StopError
+        return predict_set(model, data, **options)
+
+    recipe = dataclasses.replace(QUICK, epochs=4)
+    monkeypatch.setattr(protocols, "predict_set", stop)
+    options = {"stack": 4, "protocols": ["best_on_test"], "checkpoint_every": 0, "recipe": recipe}
+    with pytest.raises(StopError):
+        run(manifest, tmp_path / "run", **options)
+    (kept,) = (tmp_path / "run" / "partial").glob("*together*")
+    monkeypatch.undo()
+    real, epochs = protocols.train_together, []
+
+    def watched(model, trainings, *args, **more):
+        wrapped = []
+        for training in trainings:
+
+            def watch(epoch, model, training=training):
+                epochs.append(epoch)
+                return training.on_epoch(epoch, model)
+
+            wrapped.append(dataclasses.replace(training, on_epoch=watch))
+        return real(model, wrapped, *args, **more)
+
+    monkeypatch.setattr(protocols, "train_together", watched)
+    resumed = run(manifest, tmp_path / "run", **options)
+    assert min(epochs[:4]) == 3  # of the first four folds two epochs were kept
+    assert not kept.exists()
+    assert len(resumed.samples) == len(whole.samples)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stack": 0}, "stack is 0; give 1 or more"),
+        ({"stack": 2, "model": "ststnet"}, "ststnet cannot be trained many at once"),
+    ],
+)
+def test_stacks_that_cannot_be(manifest, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        run(manifest, tmp_path / "run", **options)
+
+
+def test_folds_are_stacked_where_it_pays():
+    assert choose_stack(None, create_model("htnet_small"), "cpu") == 1
+    assert choose_stack(None, create_model("ststnet"), "cuda") == 1
+    assert choose_stack(None, create_model("htnet_small"), "cuda:0") > 68  # a whole LOSO at once
+    assert choose_stack(None, create_model("htnet_small", dropout=0.1), "cuda") == 1
+    assert choose_stack(7, create_model("htnet_small"), "cpu") == 7
