@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +13,14 @@ from torch import Tensor, nn
 
 from benchmarks.measure import compare, interleave, memory_bandwidth
 from benchmarks.reference_htnet import ReferenceHTNet
-from benchmarks.verify import agree
+from benchmarks.verify import DisagreementError, agree
 from htnet.models import HTNet, create_model, reference_state
-from htnet.training.loop import make_optimizer
-from htnet.training.recipe import get_recipe
+from htnet.training.loop import autocast, make_optimizer
+from htnet.training.recipe import Recipe, get_recipe
 
 BATCH = 128
 #: float32 through 14 blocks on inputs of 0..255; relative to the largest magnitude of each tensor.
-TOLERANCE = {"outputs": 5e-5, "gradients": 5e-5}
+TOLERANCE = {"outputs": 5e-5, "gradients": 5e-5, "bfloat16_gradients_1_minus_cosine": 0.01}
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -60,9 +61,26 @@ def _verify(ours: HTNet, reference: ReferenceHTNet, images: Tensor, labels: Tens
         slot.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
     expected = {key: p.grad for key, p in reference.named_parameters() if p.grad is not None}
     gradients = agree(reference_state(holder), expected, TOLERANCE["gradients"], "gradients")
+    alike = _bfloat16_cosine(ours, images, labels)
     for net in (ours, reference):
         net.zero_grad(set_to_none=True)
-    return {"outputs": outputs, "gradients": gradients}
+    return {"outputs": outputs, "gradients": gradients, "bfloat16_gradients_1_minus_cosine": alike}
+
+
+def _bfloat16_cosine(ours: HTNet, images: Tensor, labels: Tensor) -> float:
+    """1 minus the cosine between the gradient in bfloat16 and the one that ``ours`` holds; refuses much."""
+    rounded = copy.deepcopy(ours)
+    rounded.zero_grad(set_to_none=True)
+    with autocast(images.device, get_recipe("reference", precision="bfloat16")):
+        scores = rounded(images)
+    F.cross_entropy(scores.float(), labels).backward()
+    pairs = [(p.grad, q.grad) for p, q in zip(ours.parameters(), rounded.parameters(), strict=True)]
+    dots = [[(a * b).sum().item() for a, b in ((x, y), (x, x), (y, y))] for x, y in pairs if x is not None]
+    xy, xx, yy = (sum(column) for column in zip(*dots, strict=True))
+    distance = 1 - xy / (xx * yy) ** 0.5
+    if distance > TOLERANCE["bfloat16_gradients_1_minus_cosine"]:
+        raise DisagreementError(f"Gradients in bfloat16 point elsewhere: 1 - cosine is {distance:.3g}.")
+    return float(f"{distance:.3g}")
 
 
 def _inference(ours: HTNet, reference: ReferenceHTNet, images: Tensor, rounds: int, repeats: int = 1) -> dict[str, Any]:
@@ -88,25 +106,32 @@ def _memory_floor(ours: HTNet, megabytes: int, rounds: int) -> dict[str, Any]:
 
 
 def _training(ours: HTNet, reference: ReferenceHTNet, images: Tensor, labels: Tensor, rounds: int) -> dict[str, Any]:
-    """Three sides: ours, the reference with PyTorch's default Adam, and with the optimizer of ours."""
+    """The reference with PyTorch's default Adam, and with the optimizer of ours; ours, in float32 and in bfloat16."""
     recipe = get_recipe("reference")
-    same = copy.deepcopy(reference)
+    same, rounded = copy.deepcopy(reference), copy.deepcopy(ours)
+    half = dataclasses.replace(recipe, precision="bfloat16")
     steps = {
         "reference": _step(reference, torch.optim.Adam(reference.parameters(), lr=recipe.lr), images, labels),
         "reference_with_our_optimizer": _step(
             same, make_optimizer(same.parameters(), recipe, steps=1)[0], images, labels
         ),
         "htnet": _step(ours, make_optimizer(ours.parameters(), recipe, steps=1)[0], images, labels),
+        "htnet_bfloat16": _step(rounded, make_optimizer(rounded.parameters(), half, steps=1)[0], images, labels, half),
     }
     return compare(interleave(steps, rounds, warmup=2), "reference")
 
 
-def _step(net: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> Callable[[], None]:
+def _step(
+    net: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor, recipe: Recipe | None = None
+) -> Callable[[], None]:
     net.train()
+    recipe = recipe or get_recipe("reference")
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(net(images), labels).backward()
+        with autocast(images.device, recipe):
+            scores = net(images)
+        F.cross_entropy(scores.float(), labels).backward()
         optimizer.step()
 
     return step

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import flow, models, spotting, training, zoo
+from benchmarks import flow, models, spotting, startup, training, zoo
 from htnet.errors import InputError, did_you_mean
 
 
@@ -35,6 +35,7 @@ BENCHMARKS = {
         Benchmark(
             "spotting", spotting.run, "onset, apex and offset of 200 generated clips against the known ones, CPU"
         ),
+        Benchmark("startup", startup.run, "import htnet beside import torch, in fresh processes"),
         Benchmark("training", training.run, "folds an hour: one by one, in processes, stacked; CPU"),
         Benchmark("training_gpu", training.run_gpu, "the published LOSO on a CUDA device: minutes and scores"),
         Benchmark("zoo", zoo.run, "models of the zoo against the references' forms: inference and training step, CPU"),

@@ -44,6 +44,8 @@ def test_quick_run_writes_the_figures_and_where_they_come_from(tmp_path, capsys)
     assert result["threads"] == torch.get_num_threads()
     assert {"commit", "uncommitted_changes", "cpu", "cores", "htnet", "load_1min_at_start"} <= set(result)
     assert result["largest_relative_difference"]["outputs"] <= result["tolerance"]["outputs"]
+    assert 0 < result["largest_relative_difference"]["bfloat16_gradients_1_minus_cosine"] < 0.01
+    assert set(result["training_step_batch_128"]["times_as_fast"]) >= {"htnet", "htnet_bfloat16"}
     for topic in ("inference_batch_1", "inference_batch_128", "training_step_batch_128"):
         speed = result[topic]["times_as_fast"]["htnet"]
         assert speed["median"] > 0
