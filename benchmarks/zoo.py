@@ -7,11 +7,14 @@ from typing import Any
 
 from benchmarks.zoo_mhssa import run_mhssa
 from benchmarks.zoo_palsy import run_palsy
+from benchmarks.zoo_small import run_dual_stream, run_ststnet
 
 #: One section a model: takes ``quick``, checks that outputs agree, returns JSON-ready figures. Add yours here.
 SECTIONS: dict[str, Callable[[bool], dict[str, Any]]] = {
     "mhssa_gcn": run_mhssa,
     "htnet_palsy": run_palsy,
+    "htnet_dual_stream": run_dual_stream,
+    "ststnet": run_ststnet,
 }
 
 

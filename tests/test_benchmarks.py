@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from benchmarks import models, zoo_mhssa
+from benchmarks import models, zoo_mhssa, zoo_small
 from benchmarks.flow_cases import pairs
 from benchmarks.measure import compare, interleave, memory_bandwidth
 from benchmarks.registry import BENCHMARKS, Benchmark, get_benchmark
@@ -162,6 +162,19 @@ def test_flow_cases_move_the_face_by_their_truth():
             assert miss < 0.5 * still, pair.kind
         elif pair.kind == "noise":
             assert 1.5 < miss < 4
+
+
+@pytest.mark.parametrize("section", [zoo_small.run_ststnet, zoo_small.run_dual_stream])
+def test_small_models_of_the_zoo(section, monkeypatch):
+    found = section(True)
+    for part, difference in found["largest_relative_difference"].items():
+        assert difference <= found["tolerance"][part]
+    for topic in ("inference_batch_32", "training_step_batch_32"):
+        assert found[topic]["times_as_fast"]["htnet"]["median"] > 0
+    real = zoo_small.create_model
+    monkeypatch.setattr(zoo_small, "create_model", lambda name: real(name, mean=(1.0, 0.0, 0.0)))
+    with pytest.raises(DisagreementError):
+        section(True)
 
 
 def test_ways_to_train_folds_agree_and_are_timed(tmp_path):
