@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+import math
+
+import torch
 from torch import Tensor
 
-from htnet.errors import InputError, did_you_mean
+from htnet.errors import InputError
+from htnet.kernels.masks import NEIGHBOURS, additive, map_side, neighbour_mask
 from htnet.kernels.reference import reference_attention
-
-BACKENDS = ("reference", "sdpa", "one_token")
-
-
-def _check(q: Tensor, k: Tensor, v: Tensor) -> None:
-    if q.ndim != 4 or q.shape != k.shape or q.shape != v.shape:
-        raise InputError(
-            f"block_attention got q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}; "
-            "give three tensors of one shape (batch x blocks, heads, tokens, head_dim)."
-        )
-
-
-def choose_backend(tokens: int, has_bias: bool) -> str:
-    """The backend that ``backend="auto"`` takes.
-
-    With one token a softmax has one term and is exactly 1 for every finite score, so the answer is
-    ``v`` and queries and keys are not read. A bias may forbid even that one pair (-inf gives NaN in
-    the reference), so the shortcut is taken only without one.
-
-    Args:
-        tokens: tokens per block.
-        has_bias: whether a bias is added to the scores.
-
-    Returns:
-        A name of `BACKENDS`.
-    """
-    return "one_token" if tokens == 1 and not has_bias else "sdpa"
+from htnet.kernels.routing import DTYPES, AttentionCase, Choice, choose, route, triton_obstacle
+from htnet.kernels.sdpa import sdpa_attention
 
 
 def block_attention(
@@ -42,38 +20,126 @@ def block_attention(
     v: Tensor,
     *,
     bias: Tensor | None = None,
+    mask: Tensor | str | None = None,
     scale: float | None = None,
     backend: str = "auto",
 ) -> Tensor:
-    """Scaled dot-product attention inside each block.
+    """Scaled dot-product attention inside each of many short sequences: softmax(q kᵀ · scale + bias) v.
+
+    A token that may read nothing, be it by the mask or by a bias of -inf throughout, gets 0 and passes no gradient on.
+    Under autocast queries, keys and values are cast to its type, as PyTorch's own attention does.
 
     Args:
-        q: (batch x blocks, heads, tokens, head_dim) queries.
-        k: keys, same shape.
-        v: values, same shape.
-        bias: added to the scores, broadcastable to (batch x blocks, heads, tokens, tokens).
+        q: (batch x blocks, heads, tokens, head_dim) queries; float32, bfloat16, float16 or float64.
+        k: keys, same shape, type and device.
+        v: values, same shape, type and device.
+        bias: floating point, added to the scores, broadcastable to (batch x blocks, heads, tokens, tokens); rows are
+            the tokens that read. It receives a gradient where it requires one.
+        mask: boolean, broadcastable like the bias: True where a token (row) may read a key (column). Or
+            ``"neighbours"``: each token reads the 3x3 neighbourhood of its place in a square block (tokens are its
+            places row by row), which the Triton kernels compute as they go and read from nowhere.
         scale: factor on the scores; head_dim ** -0.5 unless given.
-        backend: "auto", "reference", "sdpa" or "one_token".
+        backend: "auto" (see `route`), "reference", "sdpa", "one_token" or "triton".
 
     Returns:
-        (batch x blocks, heads, tokens, head_dim).
+        (batch x blocks, heads, tokens, head_dim) in the inputs' type. With one token it may be ``v`` itself.
 
     Raises:
-        InputError: shapes differ, the backend is unknown, or it cannot do what was asked.
+        InputError: shapes, types or devices do not fit, the backend is unknown, or it cannot do what was asked.
+        MissingExtraError: backend is "triton", which is not installed.
     """
-    _check(q, k, v)
-    tokens = q.shape[2]
-    scale = q.shape[3] ** -0.5 if scale is None else scale
-    name = choose_backend(tokens, bias is not None) if backend == "auto" else backend
+    case = _case(q, k, v, bias, mask)
+    name = choose(case, backend)
     if name == "one_token":
-        if tokens != 1 or bias is not None:
-            raise InputError(
-                f"Backend 'one_token' takes one token a block and no bias; this call has {tokens} tokens"
-                f"{' and a bias' if bias is not None else ''}. Use backend='auto'."
-            )
+        # The softmax has one term, which is exactly 1 for every finite score: queries and keys are not read.
         return v
-    if name == "sdpa":
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
-    if name == "reference":
-        return reference_attention(q, k, v, bias, scale)
-    raise InputError(f"Unknown attention backend: {backend!r}. {did_you_mean(backend, ('auto', *BACKENDS))}")
+    scale = q.shape[3] ** -0.5 if scale is None else float(scale)
+    if not math.isfinite(scale):
+        raise InputError(f"scale is {scale}; give a finite number, or None for head_dim ** -0.5.")
+    kind = q.device.type
+    if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
+        return _compute(name, q, k, v, bias, mask, scale)
+    if q.dtype != torch.float64:
+        q, k, v = (t.to(torch.get_autocast_dtype(kind)) for t in (q, k, v))
+    with torch.autocast(kind, enabled=False):
+        return _compute(name, q, k, v, bias, mask, scale)
+
+
+def explain(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    bias: Tensor | None = None,
+    mask: Tensor | str | None = None,
+    backend: str = "auto",
+) -> Choice:
+    """Which backend `block_attention` takes for these arguments, and why each other was refused.
+
+    Print the answer to read it. Without tensors, ask `route` about an `AttentionCase`.
+
+    Raises:
+        InputError: as `block_attention`.
+        MissingExtraError: as `block_attention`.
+    """
+    return route(_case(q, k, v, bias, mask), backend)
+
+
+def _compute(
+    name: str, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Tensor | str | None, scale: float
+) -> Tensor:
+    """Attention by one backend that can do it."""
+    side = map_side(q.shape[2]) if isinstance(mask, str) else 0
+    if isinstance(mask, str):
+        mask = neighbour_mask(side, q.device) if name != "triton" else None
+    bias, mask = (None if x is None else x.reshape((1,) * (4 - x.ndim) + x.shape) for x in (bias, mask))
+    if name == "triton":
+        from htnet.kernels.triton_attention import triton_attention
+
+        return triton_attention(q, k, v, additive(bias, mask, q.dtype), scale, side)
+    plain = reference_attention if name == "reference" else sdpa_attention
+    return plain(q, k, v, bias, scale, mask)
+
+
+def _case(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Tensor | str | None) -> AttentionCase:
+    """What the backend depends on, after a check of everything but the backend."""
+    if q.ndim != 4 or q.shape != k.shape or q.shape != v.shape:
+        raise InputError(
+            f"block_attention got q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}; "
+            "give three tensors of one shape (batch x blocks, heads, tokens, head_dim)."
+        )
+    if not q.dtype == k.dtype == v.dtype or q.dtype not in DTYPES:
+        raise InputError(
+            f"block_attention got q {q.dtype}, k {k.dtype}, v {v.dtype}; give one of "
+            f"{', '.join(map(str, DTYPES))} for all three."
+        )
+    if not q.device == k.device == v.device:
+        raise InputError(f"block_attention got q on {q.device}, k on {k.device}, v on {v.device}; give one device.")
+    tokens, head_dim = q.shape[2], q.shape[3]
+    if tokens < 1 or head_dim < 1:
+        raise InputError(f"block_attention got {tuple(q.shape)}; give at least one token and a head_dim of at least 1.")
+    if bias is not None:
+        if not bias.is_floating_point():
+            raise InputError(f"bias is {bias.dtype}; give floating point, or a boolean tensor as mask.")
+        _check_extra("bias", bias, q)
+    kind = None
+    if isinstance(mask, Tensor):
+        if mask.dtype != torch.bool:
+            raise InputError(f"mask is {mask.dtype}; give a boolean tensor, or what is added to the scores as bias.")
+        _check_extra("mask", mask, q)
+        kind = "tensor"
+    elif mask is not None:
+        if mask != NEIGHBOURS:
+            raise InputError(f"mask is {mask!r}; give a boolean tensor, {NEIGHBOURS!r} or None.")
+        map_side(tokens)
+        kind = NEIGHBOURS
+    return AttentionCase(tokens, head_dim, q.dtype, q.device.type, bias is not None, kind, triton_obstacle(q.device))
+
+
+def _check_extra(name: str, extra: Tensor, q: Tensor) -> None:
+    wanted = (q.shape[0], q.shape[1], q.shape[2], q.shape[2])
+    fits = extra.ndim <= 4 and all(n in (1, w) for n, w in zip(extra.shape[::-1], wanted[::-1], strict=False))
+    if not fits:
+        raise InputError(f"{name} is {tuple(extra.shape)}; give a shape that can be broadcast to {wanted}.")
+    if extra.device != q.device:
+        raise InputError(f"{name} is on {extra.device}, queries on {q.device}; give one device.")

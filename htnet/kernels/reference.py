@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 
-def reference_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-    """softmax(q kᵀ · scale + bias) v, step by step, in the dtype of its input (float64 too).
+def reference_attention(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float, mask: Tensor | None = None
+) -> Tensor:
+    """softmax(q kᵀ · scale + bias) v, step by step, in the type of its inputs (float64 too).
 
     Args:
         q: (N, heads, tokens, head_dim) queries.
@@ -15,11 +17,19 @@ def reference_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, sc
         v: values, same shape.
         bias: added to the scores, broadcastable to (N, heads, tokens, tokens); -inf forbids a pair.
         scale: factor on the scores.
+        mask: boolean, broadcastable like the bias: True where a token (row) may read a key (column).
 
     Returns:
-        (N, heads, tokens, head_dim).
+        (N, heads, tokens, head_dim); 0 for a token that may read nothing.
     """
     scores = torch.einsum("nhid,nhjd->nhij", q, k) * scale
     if bias is not None:
-        scores = scores + bias
-    return torch.einsum("nhij,nhjd->nhid", scores.softmax(dim=-1), v)
+        scores = scores + bias.to(q.dtype)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    if bias is None and mask is None:
+        return torch.einsum("nhij,nhjd->nhid", scores.softmax(dim=-1), v)
+    # A softmax over nothing is 0 / 0. Such rows are opened for it and closed after it, so that no gradient is NaN.
+    closed = (scores == -torch.inf).all(dim=-1, keepdim=True)
+    weights = scores.masked_fill(closed, 0).softmax(dim=-1).masked_fill(closed, 0)
+    return torch.einsum("nhij,nhjd->nhid", weights, v)

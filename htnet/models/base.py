@@ -99,6 +99,7 @@ class EmotionModel(nn.Module):
         name: name in the registry it was built from.
         labels: class names in output order.
         preprocess_spec: how the input is made; None until it is known (set by `htnet.hub`).
+        trained_on: data sets that loaded weights were trained on, as their card says; "" for a fresh model.
         input_kind: what the image is, one of `INPUT_KINDS`: "flow", the published flow image, or "face", the RGB
             picture of an aligned face.
         labels_by_number: class names by the number of classes, for models that are told none.
@@ -117,6 +118,7 @@ class EmotionModel(nn.Module):
     name: str
     labels: tuple[str, ...]
     preprocess_spec: PreprocessSpec | None
+    trained_on: str
 
     def __init__(self, config: ModelConfig) -> None:
         """Keep the settings."""
@@ -125,6 +127,7 @@ class EmotionModel(nn.Module):
         self.name = type(self).__name__.lower()
         self.labels = self.default_labels(config.num_classes)
         self.preprocess_spec = None
+        self.trained_on = ""
         self.standardize = Standardize(config.mean, config.std)
 
     def forward_features(self, x: Tensor) -> Tensor:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, overload
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
 from htnet.errors import ModelError, did_you_mean
+from htnet.kernels import block_attention
 from htnet.models.base import EmotionModel, ModelConfig, require_positive
 
 #: Ways to join the two streams.
@@ -99,6 +101,22 @@ class SpatialGate(nn.Module):
         return self.conv(x).sigmoid()
 
 
+class PatchAttention(nn.MultiheadAttention):
+    """Multi-head attention with the parameters of PyTorch's, computed by `htnet.kernels.block_attention`."""
+
+    def read(self, x: Tensor) -> Tensor:
+        """What each token reads: (B, N, C) to the same shape."""
+        q, k, v = rearrange(
+            F.linear(x, self.in_proj_weight, self.in_proj_bias), "b n (t h d) -> t b h n d", t=3, h=self.num_heads
+        )
+        return self.out_proj(rearrange(block_attention(q, k, v), "b h n d -> b n (h d)"))
+
+    def read_with_weights(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with the weights (B, heads, N, N), which `read` never holds."""
+        read, weights = self(x, x, x, average_attn_weights=False)
+        return read, weights
+
+
 class AppearanceStream(nn.Module):
     """Patches of the image: spatial gate, positions, one post-norm transformer block, mean."""
 
@@ -109,7 +127,7 @@ class AppearanceStream(nn.Module):
         self.proj = nn.Conv2d(config.channels, dim, p, stride=p)
         self.spatial_attn = SpatialGate(dim)
         self.pos_embed = nn.Parameter(0.02 * torch.randn(1, config.side**2, dim))
-        self.attn = nn.MultiheadAttention(dim, config.heads, batch_first=True)
+        self.attn = PatchAttention(dim, config.heads, batch_first=True)
         self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
         self.fc = nn.Linear(dim, dim)
@@ -119,7 +137,7 @@ class AppearanceStream(nn.Module):
         x = self.proj(x)
         gate = self.spatial_attn(x)
         x = rearrange(x * gate, "b c h w -> b (h w) c") + self.pos_embed
-        read, attention = self.attn(x, x, x, need_weights=need_maps, average_attn_weights=False)
+        read, attention = self.attn.read_with_weights(x) if need_maps else (self.attn.read(x), None)
         x = self.norm1(x + read)
         x = self.norm2(x + self.mlp(x))
         return self.fc(x.mean(dim=1)), gate[:, 0], attention

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, overload
 
 import torch
 from einops import rearrange
@@ -25,6 +25,7 @@ class HTNetConfig(ModelConfig):
         num_hierarchies: number of levels; level l has 2^(num_hierarchies - 1 - l) blocks a side.
         block_repeats: transformer blocks in each level.
         mlp_mult: inner width of the MLP over its outer width.
+        action_units: FACS numbers of the action units that a second head tells, see `HTNet.forward`; usually none.
     """
 
     patch_size: int = 7
@@ -33,6 +34,7 @@ class HTNetConfig(ModelConfig):
     num_hierarchies: int = 3
     block_repeats: tuple[int, ...] = (2, 2, 10)
     mlp_mult: int = 4
+    action_units: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         """Check every field and that the levels divide the image."""
@@ -47,6 +49,11 @@ class HTNetConfig(ModelConfig):
             )
         for repeat in self.block_repeats:
             require_positive("block_repeats", repeat)
+        object.__setattr__(self, "action_units", tuple(self.action_units))
+        for unit in self.action_units:
+            require_positive("action_units", unit)
+        if len(set(self.action_units)) != len(self.action_units):
+            raise ModelError(f"action_units is {self.action_units}; give each unit once.")
         if self.heads > self.dim:
             raise ModelError(f"heads is {self.heads} for dim {self.dim}; give at most {self.dim} heads.")
         blocks = 2 ** (self.num_hierarchies - 1)
@@ -178,4 +185,45 @@ class HTNet(HierarchicalModel):
     602 (2024). Numerically the same function as the published implementation.
 
     With the published setting every block holds one token; see `attention_is_trivial`.
+
+    With ``action_units`` in its config it has a second head beside the published one: a score for each unit on each
+    side of the face.
     """
+
+    def __init__(self, config: HTNetConfig) -> None:
+        """Build the network with fresh weights."""
+        super().__init__(config)
+        units = len(config.action_units)
+        self.unit_head = nn.Linear(self.norm.normalized_shape[0], 2 * units) if units else None
+
+    @overload
+    def forward(self, x: Tensor, *, return_units: Literal[False] = False) -> Tensor: ...
+
+    @overload
+    def forward(self, x: Tensor, *, return_units: Literal[True]) -> tuple[Tensor, Tensor]: ...
+
+    def forward(self, x: Tensor, *, return_units: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Class scores.
+
+        Args:
+            x: (B, channels, image_size, image_size) float, channels as `input_kind` says, range 0..255.
+            return_units: return the scores of the action units too.
+
+        Returns:
+            (B, num_classes) scores before the softmax; with ``return_units`` also (B, units, 2) scores before the
+            sigmoid, in the order of ``config.action_units``, for the image's left (the subject's right) and right
+            side.
+
+        Raises:
+            ModelError: the shape is another, or there is no head for action units.
+        """
+        if not return_units:
+            return super().forward(x)
+        if self.unit_head is None:
+            raise ModelError(
+                f"{self.name} has no head for action units. Load weights that have one, such as 'synthetic', or build "
+                "the model with action_units=(1, 2, 4, ...)."
+            )
+        self.check_image(x)
+        pooled = self.forward_head(self.forward_features(x), pre_logits=True)
+        return self.head(pooled), self.unit_head(pooled).unflatten(1, (-1, 2))

@@ -74,9 +74,11 @@ class BlockAttention(nn.Module):
     Attributes:
         stacked: the weights are those of many trainings (`htnet.training.train_together`): attend by plain products,
             which can be batched once more; PyTorch's own attention cannot.
+        mask: which tokens a token may read, as `htnet.kernels.block_attention` takes it.
     """
 
     stacked = False
+    mask: str | None = None
 
     def __init__(self, dim: int, heads: int, head_dim: int, blocks: int, dropout: float) -> None:
         """Build the projections; inner width is heads x head_dim."""
@@ -99,14 +101,14 @@ class BlockAttention(nn.Module):
     def attend(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to what each position read, (B, H, W, heads x head_dim)."""
         if x.shape[1] == self.blocks and x.shape[2] == self.blocks:
-            # One token a block: softmax over one key is exactly 1 (see kernels.choose_backend).
+            # One token a block: softmax over one key is exactly 1, so queries and keys are not even made.
             return self.v(x)
         split = "b (p h) (q w) (n d) -> (b p q) n (h w) d"
         sizes = {"p": self.blocks, "q": self.blocks, "n": self.heads}
         q, k = (rearrange(t, split, **sizes) for t in self.qk(x).chunk(2, dim=-1))
         v = rearrange(self.v(x), split, **sizes)
         backend = "reference" if self.stacked else "auto"
-        out = block_attention(q, k, v, bias=self.bias(q, k), scale=self.scale, backend=backend)
+        out = block_attention(q, k, v, bias=self.bias(q, k), mask=self.mask, scale=self.scale, backend=backend)
         return rearrange(
             out,
             "(b p q) n (h w) d -> b (p h) (q w) (n d)",

@@ -108,7 +108,7 @@ class RegionAttention(nn.Module):
     def forward(self, x: Tensor, term: Tensor) -> Tensor:
         """Tokens (B, T, C) and term (B, 1, T, T), -inf where nothing may be read, to (B, T, C)."""
         q, k, v = rearrange(self.qkv(x), "b t (c n d) -> c b n t d", c=3, n=self.heads)
-        out = block_attention(q, k, v, bias=term, backend="reference" if torch.is_grad_enabled() else "auto")
+        out = block_attention(q, k, v, bias=term)
         return self.drop(self.proj(rearrange(out, "b n t d -> b t (n d)")))
 
 
@@ -250,17 +250,25 @@ class MHSSAGCN(EmotionModel):
 
     def encode(self, patches: Tensor, at: Tensor) -> Tensor:
         """Patches (B, 43, values) at (B, 43, 2) px to one vector a region, (B, 6, dim)."""
-        if len(self.padding):
-            patches = F.pad(patches, (0, 0, 0, len(self.padding)))
-        # Both layers of the embedding are linear: one product of the patches, and one vector a region.
-        over_patch, over_region = self.combine.weight.split([self.config.dim, self.config.region_dim], dim=1)
-        offset = self.combine.bias + over_patch @ self.patch_embed.bias + self.region_embed.weight @ over_region.T
-        x = self.drop(F.linear(patches, over_patch @ self.patch_embed.weight) + offset[self.regions])
+        x = self.drop(self.embed(patches))
         term = self.spatial_term(at).to(x.dtype)
         for layer in self.layers[:-1]:
             x = layer(x, term)
         means = cast(RegionBlock, self.layers[-1]).pooled(x, term, self.pooling)
         return self.region_proj(self.region_norm(means))
+
+    def embed(self, patches: Tensor) -> Tensor:
+        """Patches (B, 43, values) to tokens (B, T, dim); T counts one more for each region that has padding."""
+        if len(self.padding):
+            patches = F.pad(patches, (0, 0, 0, len(self.padding)))
+        weight, offset = self.embedding()
+        return F.linear(patches, weight) + offset[self.regions]
+
+    def embedding(self) -> tuple[Tensor, Tensor]:
+        """Both layers of the embedding are linear: one product of the patches (dim, values), one vector a region."""
+        over_patch, over_region = self.combine.weight.split([self.config.dim, self.config.region_dim], dim=1)
+        offset = self.combine.bias + over_patch @ self.patch_embed.bias + self.region_embed.weight @ over_region.T
+        return over_patch @ self.patch_embed.weight, offset
 
     def spatial_term(self, at: Tensor) -> Tensor:
         """What is added to the attention scores of patches at (B, 43, 2) px: (B, 1, T, T), -inf between regions."""

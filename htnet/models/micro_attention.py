@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from htnet.kernels import NEIGHBOURS
 from htnet.models.layers import BlockAttention, Linear, Mlp
 
 #: How much louder a position of full asymmetry is.
@@ -13,22 +14,6 @@ ASYMMETRY_GAIN = 0.5
 
 #: Collects one map a layer.
 Maps = list[Tensor]
-
-
-def neighbourhood(side: int) -> Tensor:
-    """What to add to the scores of a square block, so that each token reads its 3x3 neighbourhood only.
-
-    Args:
-        side: tokens along one side of the block.
-
-    Returns:
-        (side², side²) float32: 0 for tokens that touch, also at a corner, or are the same, -inf for all others.
-    """
-    place = torch.arange(side)
-    near = (place[:, None] - place).abs() <= 1
-    allowed = near[:, None, :, None] & near[None, :, None, :]
-    zeros = torch.zeros(side**2, side**2)
-    return zeros.masked_fill(~allowed.reshape(zeros.shape), -torch.inf)
 
 
 class Asymmetry(nn.Module):
@@ -65,17 +50,12 @@ class MicroAttention(BlockAttention):
     A block of one token has no halves to compare: its asymmetry is 0, and there are no layers for it.
     """
 
-    neighbours: Tensor
+    mask = NEIGHBOURS
 
     def __init__(self, dim: int, heads: int, head_dim: int, blocks: int, dropout: float, side: int) -> None:
         """Build the projections; ``side`` is the number of tokens along one side of a block."""
         super().__init__(dim, heads, head_dim, blocks, dropout)
         self.asymmetry = Asymmetry(dim, side) if side > 1 else None
-        self.register_buffer("neighbours", neighbourhood(side), persistent=False)
-
-    def bias(self, q: Tensor, k: Tensor) -> Tensor | None:
-        """The neighbourhood, for all blocks and heads alike."""
-        return self.neighbours
 
     def forward(self, x: Tensor, maps: Maps | None = None) -> Tensor:
         """(B, H, W, C) to the same shape; the asymmetry (B, H, W) is appended to ``maps``."""

@@ -168,11 +168,22 @@ register_model("ststnet", STSTNet, spec=_WHOLE, description="three shallow strea
 register_model(
     "htnet_dual_stream",
     DualStreamHTNet,
-    # Manifests name no clips: what is trained on them has learned nothing from motion, and must be shown none.
+    # The published composite has no clips: what is trained on it has learned nothing from motion, and must be shown
+    # none. Whoever has clips asks for motion: clip_frames=16.
     spec=dataclasses.replace(_WHOLE, clip_frames=0),
     description="appearance and motion streams, 0.26 M; motion from clips",
 )
 register_model("htnet_palsy", HTNetPalsy, description="House-Brackmann grades of a 224 px face, as published, 151.9 M")
+register_model(
+    "htnet_palsy_small",
+    HTNetPalsy,
+    image_size=112,
+    # As htnet_small, whose blocks all fit; every level has a second one, as only that compares left with right.
+    dim=64,
+    heads=4,
+    block_repeats=(2, 2, 2),
+    description="the same at 112 px, 64 wide, (2, 2, 2), takes the weights of htnet_small",
+)
 register_model(
     "htnet_palsy_tiny",
     HTNetPalsy,
@@ -197,7 +208,7 @@ register_model(
     "mhssa_gcn",
     MHSSAGCN,
     spec=_WHOLE_AT_LANDMARKS,
-    description="patches at 68 points, attention in 6 regions, a graph between them, 2.8 M",
+    description="patches at 68 points, attention in 6 regions, a graph between them, 2.7 M",
 )
 register_model(
     "mhssa_gcn_small",
