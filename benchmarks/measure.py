@@ -62,16 +62,31 @@ def compare(times: Times, baseline: str) -> dict[str, Any]:
     return summary
 
 
+def bar(what: str, wanted: float, got: Mapping[str, float] | float, at_most: bool = False) -> dict[str, Any]:
+    """A bar and whether it was met; one that was missed stays in the results.
+
+    Args:
+        what: what was measured, with its unit.
+        wanted: the bar.
+        got: the figure, or a summary of `compare`, whose median counts.
+        at_most: less is better.
+    """
+    found = got["median"] if isinstance(got, Mapping) else got
+    found = float(f"{found:.4g}")
+    return {"what": what, "wanted": wanted, "got": found, "met": found <= wanted if at_most else found >= wanted}
+
+
 def _spread(values: list[float], middle: float) -> dict[str, float]:
     low, _, high = quantiles(values, n=4, method="inclusive")
     return {key: float(f"{x:.4g}") for key, x in (("median", middle), ("q1", low), ("q3", high))}
 
 
-def memory_bandwidth(megabytes: int, rounds: int) -> dict[str, float]:
+def memory_bandwidth(megabytes: int, rounds: int, device: str = "cpu") -> dict[str, float]:
     """GB/s of reading (a sum) and of copying (bytes read plus bytes written) a large array."""
-    source = torch.ones(megabytes * 1_000_000 // 4)
+    source = torch.ones(megabytes * 1_000_000 // 4, device=device)
     target = torch.empty_like(source)
-    times = interleave({"read": source.sum, "copy": lambda: target.copy_(source)}, rounds)
+    # Taking the sum's value waits for a GPU; so does taking one of the copied ones.
+    times = interleave({"read": lambda: source.sum().item(), "copy": lambda: target.copy_(source)[0].item()}, rounds)
     size = source.nbytes / 1e6
     return {"read": round(size / median(times["read"]), 2), "copy": round(2 * size / median(times["copy"]), 2)}
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.measure import compare, interleave, memory_bandwidth
+from benchmarks.measure import bar, compare, interleave, memory_bandwidth
 from benchmarks.reference_htnet import ReferenceHTNet
 from benchmarks.verify import DisagreementError, agree
 from htnet.models import HTNet, create_model, reference_state
@@ -37,15 +37,22 @@ def run(quick: bool) -> dict[str, Any]:
     labels = torch.randint(ours.config.num_classes, (BATCH,), generator=generator)
     agreement = _verify(ours, reference, images, labels)
     rounds = 3 if quick else 15
+    training = _training(ours, reference, images, labels, rounds)
     return {
         "device": "cpu",
         "model": name,
+        "bars": [
+            bar(
+                f"{name}, training step, batch {BATCH}, {dtype}: times as fast", wanted, training["times_as_fast"][side]
+            )
+            for dtype, wanted, side in (("htnet", 2.2), ("htnet_bfloat16", 5.0))
+        ],
         "tolerance": TOLERANCE,
         "largest_relative_difference": agreement,
         "inference_batch_1": _inference(ours, reference, images[:1], rounds, repeats=2 if quick else 10),
         "inference_batch_1_memory_floor": _memory_floor(ours, megabytes=8 if quick else 1000, rounds=rounds),
         f"inference_batch_{BATCH}": _inference(ours, reference, images, rounds),
-        f"training_step_batch_{BATCH}": _training(ours, reference, images, labels, rounds),
+        f"training_step_batch_{BATCH}": training,
     }
 
 

@@ -84,8 +84,11 @@ def _label(summary: dict[str, Any]) -> str:
     run = summary["run"]
     name, recipe, spec = run["model"], run["recipe"]["name"], run["preprocess"]
     regions = "whole face" if spec["layout"] == "whole" else f"{spec['layout']} regions at {spec['region_points']}"
+    precision = run["recipe"].get("precision", "float32")
+    how = "" if precision == "float32" else f" in {precision}"
+    start = f", started from `{run['started_from']['name']}`" if "started_from" in run else ""
     remark = f"; {summary['remark']}" if "remark" in summary else ""
-    return f"{_architecture(summary)} (`{name}`, recipe `{recipe}`, {regions}{remark})"
+    return f"{_architecture(summary)} (`{name}`, recipe `{recipe}`{how}, {regions}{start}{remark})"
 
 
 def render(summaries: Sequence[dict[str, Any]]) -> str:
@@ -105,11 +108,11 @@ def render(summaries: Sequence[dict[str, Any]]) -> str:
     return f"UF1 / UAR, mean over seeds; for Full ± the standard deviation over seeds.\n\n{table}"
 
 
-def fill(text: str, table: str, source: str) -> str:
+def fill(text: str, table: str, source: str, begin: str = BEGIN, end: str = END) -> str:
     """``text`` with what lies between the markers replaced by ``table``."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise InputError(f"{source} needs the line {BEGIN} once and, after it, {END} once. Put them back.")
-    return text[: text.index(BEGIN)] + f"{BEGIN}\n\n{table}\n\n" + text[text.index(END) :]
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise InputError(f"{source} needs the line {begin} once and, after it, {end} once. Put them back.")
+    return text[: text.index(begin)] + f"{begin}\n\n{table}\n\n" + text[text.index(end) :]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Run benchmarks: ``python -m benchmarks.run models``.
+"""Run benchmarks: ``python -m benchmarks.run models``, or ``--all cpu``.
 
 Each writes ``NAME_DEVICE.json`` with the figures, the commit, the machine and the versions. The
 machine must have nothing else to do meanwhile.
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to run; see --list")
+    parser.add_argument("--all", choices=("cpu", "gpu"), help="run all benchmarks of the CPU, or of a CUDA device")
     parser.add_argument("--list", action="store_true", help="show the benchmarks")
     parser.add_argument("--quick", action="store_true", help="small model, few rounds: shows that it runs")
     parser.add_argument("--out", type=Path, help=f"folder for the results; {RESULTS} unless --quick")
@@ -41,12 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for benchmark in BENCHMARKS.values():
             print(f"{benchmark.name:<12} {benchmark.description}")
         return 0
-    if not args.names:
-        parser.error("give the name of a benchmark, or --list")
+    names = args.names + [name for name in BENCHMARKS if args.all and name.endswith("_gpu") == (args.all == "gpu")]
+    if not names:
+        parser.error("give the name of a benchmark, --all or --list")
     # Quick figures say nothing about speed and must not overwrite real ones.
     out = args.out or (None if args.quick else RESULTS)
     try:
-        for benchmark in [get_benchmark(name) for name in args.names]:
+        for benchmark in [get_benchmark(name) for name in names]:
             print(run_benchmark(benchmark, args.quick, out), end="")
     except HtnetError as error:
         print(f"error: {error}", file=sys.stderr)

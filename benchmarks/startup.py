@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.measure import compare, interleave
+from benchmarks.measure import bar, compare, interleave
 
 PROGRAMS = {"import torch": "import torch", "import torch, htnet": "import torch, htnet"}
 
@@ -15,7 +15,10 @@ PROGRAMS = {"import torch": "import torch", "import torch, htnet": "import torch
 def run(quick: bool) -> dict[str, Any]:
     """Time both programs from start to end."""
     sides = {name: _program(code) for name, code in PROGRAMS.items()}
-    return {"device": "cpu", "start": compare(interleave(sides, 2 if quick else 11), "import torch")}
+    start = compare(interleave(sides, 2 if quick else 11), "import torch")
+    ratio = start["ms"]["import torch, htnet"]["median"] / start["ms"]["import torch"]["median"]
+    wanted = bar("import htnet, times the time of import torch", 1.1, ratio, at_most=True)
+    return {"device": "cpu", "bars": [wanted], "start": start}
 
 
 def _program(code: str) -> Callable[[], object]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.measure import compare, interleave
+import htnet
+from benchmarks.measure import bar, compare, interleave
 from benchmarks.mhssa_reference import ReferenceMHSSAGCN, load_ours, scaled
 from benchmarks.verify import agree
 from htnet.models import MHSSAGCN, create_model
@@ -17,7 +18,7 @@ from htnet.preprocess import MEAN_SHAPE_28
 
 BATCH = 32
 #: The scaling stops by a threshold: one step more or less changes the distances by up to this.
-TOLERANCE = {"outputs": 1e-3}
+TOLERANCE = {"outputs": 1e-3, "htnet_optimized_float32": 1e-4, "htnet_optimized_bfloat16": 0.05}
 
 
 def run_mhssa(quick: bool) -> dict[str, Any]:
@@ -38,21 +39,39 @@ def run_mhssa(quick: bool) -> dict[str, Any]:
     with torch.no_grad():
         scores, truth = same(images, points), reference(patches, at)
     agreement = agree({"scores": scores}, {"scores": truth}, TOLERANCE["outputs"], "outputs")
-    rounds = 3 if quick else 7
+    optimized = {f"htnet_optimized_{dtype}": htnet.optimize(ours, dtype) for dtype in ("float32", "bfloat16")}
+    fewer_bits = _optimized_agree(ours, optimized, images, points)
+    rounds = 3 if quick else 11
     calls: dict[str, tuple[nn.Module, tuple[Tensor, Tensor]]] = {
         "reference": (reference, (patches, at)),  # given its patches ready cut; ours cut them
         "htnet_published_form": (same, (images, points)),
         "htnet": (ours, (images, points)),
     }
+    inference = _inference(calls | {key: (net, (images, points)) for key, net in optimized.items()}, rounds)
     return {
         "device": "cpu",
         "model": name,
+        "bars": [
+            bar(f"mhssa_gcn, {key}, inference, batch {BATCH}: times as fast", 10.0, inference["times_as_fast"][key])
+            for key in optimized
+        ],
         "tolerance": TOLERANCE,
-        "largest_relative_difference": {"outputs": agreement},
+        "largest_relative_difference": {"outputs": agreement, **fewer_bits},
         f"scaling_batch_{BATCH}": _scaling(same, ours, patches, at, rounds),
-        f"inference_batch_{BATCH}": _inference(calls, rounds),
+        f"inference_batch_{BATCH}": inference,
         f"training_step_batch_{BATCH}": _training(calls, labels, rounds),
     }
+
+
+def _optimized_agree(
+    ours: MHSSAGCN, optimized: Mapping[str, nn.Module], images: Tensor, points: Tensor
+) -> dict[str, float]:
+    """Largest relative difference of the scores of the optimized forms from the default form's."""
+    with torch.no_grad():
+        truth = {"scores": ours(images, points)}
+        return {
+            key: agree({"scores": net(images, points)}, truth, TOLERANCE[key], key) for key, net in optimized.items()
+        }
 
 
 def smooth_images(count: int, size: int) -> Tensor:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.measure import compare, interleave
+import htnet
+from benchmarks.measure import bar, compare, interleave
 from benchmarks.palsy_reference import ReferencePalsy
 from benchmarks.verify import agree
 from htnet.models import HTNetPalsy, create_model, reference_state
@@ -18,7 +19,7 @@ BATCH = 32
 #: Two models of 152 M parameters with gradients and Adam's two averages take 4.9 GB before the first activation.
 TRAINING_BATCH = 8
 #: The ROI module's prior is float32 in both, interpolated before or after it is widened to float64.
-TOLERANCE = {"outputs": 5e-5, "gradients": 5e-5}
+TOLERANCE = {"outputs": 5e-5, "gradients": 5e-5, "htnet_optimized_float32": 1e-4, "htnet_optimized_bfloat16": 0.05}
 
 
 def run_palsy(quick: bool) -> dict[str, Any]:
@@ -39,13 +40,23 @@ def run_palsy(quick: bool) -> dict[str, Any]:
         "gradients": _gradients_agree(name, images[:2].double(), labels[:2]),
     }
     rounds = 2 if quick else 7
+    sides = {"reference": reference.eval(), "htnet": ours.eval()}
+    sides |= {f"htnet_optimized_{dtype}": htnet.optimize(ours, dtype) for dtype in ("float32", "bfloat16")}
+    for key in ("htnet_optimized_float32", "htnet_optimized_bfloat16"):
+        with torch.no_grad():
+            agreement[key] = agree({"scores": sides[key](images[:2])}, scores[0], TOLERANCE[key], key)
+    inference = {count: _inference(sides, images[:count], rounds) for count in (1, BATCH)}
     return {
         "device": "cpu",
         "model": name,
+        "bars": [
+            bar(f"{name}, {key}, inference, batch {BATCH}: times as fast", 1.5, inference[BATCH]["times_as_fast"][key])
+            for key in sides
+            if key != "reference"
+        ],
         "tolerance": TOLERANCE,
         "largest_relative_difference": agreement,
-        "inference_batch_1": _inference(ours, reference, images[:1], rounds),
-        f"inference_batch_{BATCH}": _inference(ours, reference, images, rounds),
+        **{f"inference_batch_{count}": found for count, found in inference.items()},
         f"training_step_batch_{TRAINING_BATCH}": _training(ours, reference, images[:TRAINING_BATCH], labels, rounds),
     }
 
@@ -74,8 +85,7 @@ def _gradients_agree(name: str, images: Tensor, labels: Tensor) -> float:
     return agree(found, expected, TOLERANCE["gradients"], "gradients")
 
 
-def _inference(ours: nn.Module, reference: nn.Module, images: Tensor, rounds: int) -> dict[str, Any]:
-    sides = {"reference": reference.eval(), "htnet": ours.eval()}
+def _inference(sides: Mapping[str, nn.Module], images: Tensor, rounds: int) -> dict[str, Any]:
     with torch.no_grad():
         times = interleave({name: lambda net=net: net(images) for name, net in sides.items()}, rounds)
     return compare(times, "reference")

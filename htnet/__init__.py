@@ -13,6 +13,7 @@ from htnet._version import __version__
 
 if TYPE_CHECKING:
     from htnet.hub import list_pretrained, load_pretrained
+    from htnet.inference import optimize
     from htnet.models import create_model, list_models
     from htnet.pipeline import Predictor, predict, predict_video
 
@@ -21,6 +22,7 @@ _WHERE = {
     "list_models": "htnet.models",
     "load_pretrained": "htnet.hub",
     "list_pretrained": "htnet.hub",
+    "optimize": "htnet.inference",
     "predict": "htnet.pipeline",
     "predict_video": "htnet.pipeline",
     "Predictor": "htnet.pipeline",
@@ -30,6 +32,7 @@ _MODULES = (
     "errors",
     "evaluation",
     "hub",
+    "inference",
     "kernels",
     "metrics",
     "models",
@@ -45,6 +48,7 @@ __all__ = [
     "list_models",
     "list_pretrained",
     "load_pretrained",
+    "optimize",
     "predict",
     "predict_video",
 ]

@@ -1,17 +1,19 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from benchmarks import models, zoo_mhssa, zoo_small
+from benchmarks import attention, inference, models, zoo_mhssa, zoo_small
 from benchmarks.flow_cases import pairs
 from benchmarks.measure import compare, interleave, memory_bandwidth
 from benchmarks.registry import BENCHMARKS, Benchmark, get_benchmark
 from benchmarks.run import main
 from benchmarks.verify import DisagreementError, agree
 from htnet.errors import InputError
+from htnet.inference import optimize
 from htnet.models import reference_state
 
 
@@ -147,8 +149,9 @@ def test_bandwidth_is_positive():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_figures_of_a_gpu_are_refused_without_one():
-    with pytest.raises(InputError, match="flow_gpu needs a CUDA device"):
-        get_benchmark("flow_gpu").run(True)
+    for name in ("flow_gpu", "attention_gpu"):
+        with pytest.raises(InputError, match=f"{name} needs a CUDA device"):
+            get_benchmark(name).run(True)
 
 
 def test_flow_cases_move_the_face_by_their_truth():
@@ -190,3 +193,75 @@ def test_ways_to_train_folds_agree_and_are_timed(tmp_path):
 def test_gpu_figures_are_never_taken_elsewhere(name, capsys):
     assert main([name, "--quick"]) == 2
     assert "needs a CUDA device" in capsys.readouterr().err
+
+
+def test_inference_figures_say_what_was_wanted(monkeypatch):
+    monkeypatch.setattr(inference, "COMPOSITE", Path("nowhere"))
+    found = inference.run(True)
+    assert found["agreement_on_the_composite_set"] is None
+    sizes = found["floor_batch_1"]["megabytes"]
+    assert sizes["htnet_int8"] < sizes["htnet_bfloat16"] < sizes["htnet_float32"] < sizes["htnet_plain"]
+    assert sizes["htnet_plain"] == sizes["reference"]
+    for name, difference in found["largest_relative_difference"].items():
+        assert difference <= (1e-4 if not ("bfloat16" in name or "int8" in name) else 0.05)
+    assert set(found["batch_1"]["times_as_fast"]) == set(found["largest_relative_difference"]) - {"reference"}
+    assert [bar["what"].split(":")[0] for bar in found["bars"]] == [
+        "htnet_float32, batch 1",
+        "htnet_bfloat16, batch 1",
+        "htnet_float32, batch 1",
+        "htnet_bfloat16, batch 1",
+    ]
+    for bar in found["bars"][:2]:
+        assert bar["met"] == (bar["got"] >= bar["wanted"])
+    for bar in found["bars"][2:]:
+        assert bar["met"] == (bar["got"] <= bar["wanted"])
+
+
+def test_an_optimized_model_that_is_wrong_is_not_timed(monkeypatch):
+    def wrong(model, dtype):
+        optimized = optimize(model, dtype)
+        with torch.no_grad():
+            optimized.network.head.bias += 1
+        return optimized
+
+    monkeypatch.setattr(inference.htnet, "optimize", wrong)
+    monkeypatch.setattr(inference, "interleave", lambda *a, **k: pytest.fail("timed all the same"))
+    with pytest.raises(DisagreementError, match="outputs of htnet_float32"):
+        inference.run(True)
+
+
+def test_attention_is_timed_beside_its_floor_after_it_agrees(tmp_path, monkeypatch, capsys):
+    assert main(["attention", "--quick", "--out", str(tmp_path)]) == 0
+    result = json.loads((tmp_path / "attention_cpu.json").read_text("utf-8"))
+    assert {shape["shape"][2] for shape in result["shapes"]} == {1, 9}
+    for shape in result["shapes"]:
+        tolerance = result["tolerance"][f"torch.{shape['dtype']}"]
+        assert all(difference <= tolerance for difference in shape["largest_relative_difference"].values())
+        values = np.prod(shape["shape"]) * {"float32": 4, "bfloat16": 2}[shape["dtype"]] / 1e6
+        for direction, moved in (("forward", 4), ("forward_and_backward", 11)):
+            figures = shape[direction]
+            assert set(figures["ms"]) == {"reference", "sdpa", "htnet"}
+            floor = figures["memory_floor"]
+            assert floor["megabytes"] == pytest.approx(moved * values, abs=1e-3)
+            assert floor["ms"] == pytest.approx(moved * values / max(result["bandwidth_gb_per_s"].values()), rel=1e-2)
+            ratio = figures["ms"]["sdpa"]["median"] / figures["ms"]["htnet"]["median"]
+            assert figures["times_as_fast_as_best_sdpa"] == pytest.approx(ratio, rel=1e-2)
+            assert figures["met"] is (figures["times_as_fast_as_best_sdpa"] > 1)
+    monkeypatch.setattr(attention, "interleave", lambda *a, **k: pytest.fail("timed all the same"))
+    monkeypatch.setattr(attention, "_bandwidth", lambda setting: {"read": 1.0})
+    monkeypatch.setattr(attention, "block_attention", lambda q, k, v: 1.01 * v + 0 * q * k)
+    assert main(["attention", "--quick"]) == 2
+    assert "by htnet: out differs" in capsys.readouterr().err
+
+
+def test_the_bar_of_attention_is_higher_for_few_tokens_on_a_gpu():
+    shape = (8, 3, 4, 16)
+    times = {"reference": [9.0] * 3, "sdpa_math": [5.0] * 3, "sdpa_flash": [3.0] * 3, "htnet": [2.0] * 3}
+    setting = attention.Setting("cuda", (4,), (16,), (torch.float32,), 1, 3, compiled=False)
+    found = attention._summary(times, 10**6, shape, setting, {"copy": 2.0})
+    assert (found["best_sdpa"], found["times_as_fast_as_best_sdpa"]) == ("sdpa_flash", 1.5)
+    assert (found["bar"], found["met"]) == (2, False)
+    assert found["memory_floor"] == {"megabytes": 1, "ms": 0.5}
+    assert found["times_the_floor"]["htnet"] == 4
+    assert attention._summary(times, 1, (8, 3, 49, 16), setting, {"copy": 2.0})["met"]
+    assert attention._summary({**times, "htnet": [1.5] * 3}, 1, shape, setting, {"copy": 2.0})["met"]

@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from benchmarks import speed_table
+from benchmarks.measure import bar
 from benchmarks.results_table import BEGIN, END, PAGES, main, read_summaries, render
 from htnet.data import Manifest, Sample
 from htnet.errors import InputError
@@ -109,3 +111,22 @@ def test_other_files_are_refused_by_name(tmp_path):
 def test_readme_and_docs_show_the_committed_results(capsys):
     assert all(page.is_file() for page in PAGES)
     assert main(["--check"]) == 0, "run python -m benchmarks.results_table"
+
+
+def test_speed_page_is_up_to_date():
+    assert speed_table.main(["--check"]) == 0
+
+
+def test_speed_bars_are_shown_met_or_missed(tmp_path):
+    machine = {"cores": 2, "cpu": "A"}
+    bars = [bar("first: times as fast", 2.0, {"median": 3.0}), bar("second", 1.1, 1.2, at_most=True)]
+    (tmp_path / "inference_cpu.json").write_text(json.dumps({**machine, "bars": bars}))
+    (tmp_path / "zoo_cpu.json").write_text(json.dumps({**machine, "models": {"x": {"bars": bars[:1]}}}))
+    found = speed_table.table(tmp_path)
+    assert found.count("| first: times as fast | 2 | 3 | yes | 2 cores, A |") == 2
+    assert "| second | 1.1 | 1.2 | **missed** |" in found
+    assert "`python -m benchmarks.run inference_gpu`" in found
+    (tmp_path / "inference_gpu_cuda.json").write_text(json.dumps({"gpu": "G", "bars": bars[:1]}))
+    found = speed_table.table(tmp_path)
+    assert "| yes | G |" in found
+    assert "inference_gpu" not in found

@@ -14,11 +14,14 @@ import torch
 from htnet._version import __version__
 from htnet.errors import CorruptWeightsError, HtnetError, InputError, WeightsError
 from htnet.hub.card import model_card
+from htnet.inference import OptimizedModel, optimized_like
 from htnet.models import EmotionModel, build_model
 from htnet.optional import usable_device
 from htnet.types import PreprocessSpec
 
 FORMAT = 1
+#: Of folders that hold an optimized model, so that versions that know none say so.
+OPTIMIZED_FORMAT = 2
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
@@ -45,6 +48,8 @@ def save_pretrained(
 ) -> Path:
     """Write a weights folder.
 
+    An optimized model is saved as it is, folded; `load_pretrained` gives it back optimized, not compiled.
+
     Args:
         model: a model whose ``preprocess_spec`` and ``labels`` say how it is to be used.
         folder: where; made if needed.
@@ -70,12 +75,14 @@ def save_pretrained(
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     # Not save_file: it makes the file readable by its owner only.
     (folder / WEIGHTS_FILE).write_bytes(save(state, metadata={"format": "pt"}))
+    optimized = model.precision if isinstance(model, OptimizedModel) else None
     config = {
-        "format": FORMAT,
+        "format": FORMAT if optimized is None else OPTIMIZED_FORMAT,
         "htnet": __version__,
-        "architecture": type(model).__name__,
+        "architecture": model.architecture if isinstance(model, OptimizedModel) else type(model).__name__,
         "model": model.name,
         "input_kind": model.input_kind,
+        "extra_inputs": list(model.extra_inputs),
         "config": model.config.to_dict(),
         "labels": list(model.labels),
         "preprocess": model.preprocess_spec.to_dict(),
@@ -83,6 +90,8 @@ def save_pretrained(
         "training": dict(training or {}),
         "weights": {"file": WEIGHTS_FILE, "sha256": sha256_of(folder / WEIGHTS_FILE)},
     }
+    if optimized is not None:
+        config["optimized"] = optimized
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
     (folder / CARD_FILE).write_text(model_card(config), "utf-8")
     return folder
@@ -103,13 +112,14 @@ def read_config(path: Path) -> dict[str, Any]:
         ) from error
     except (OSError, ValueError) as error:
         raise CorruptWeightsError(f"{path} cannot be read ({error}). {_get_again(path)}") from error
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
+    if not isinstance(config, dict) or config.get("format") not in (FORMAT, OPTIMIZED_FORMAT):
         found = config.get("format") if isinstance(config, dict) else None
         raise WeightsError(
-            f"{path} has format {found!r}; htnet {__version__} reads format {FORMAT}. Update htnet if the file is "
-            "newer, or train the weights again."
+            f"{path} has format {found!r}; htnet {__version__} reads formats {FORMAT} and {OPTIMIZED_FORMAT}. "
+            "Update htnet if the file is newer, or train the weights again."
         )
-    if wrong := [key for key, kind in _NEEDED.items() if not isinstance(config.get(key), kind)]:
+    needed = _NEEDED if config["format"] == FORMAT else {**_NEEDED, "optimized": str}
+    if wrong := [key for key, kind in needed.items() if not isinstance(config.get(key), kind)]:
         raise WeightsError(
             f"{path} lacks {', '.join(wrong)}, or has another type there: it does not say how the weights are to be "
             "used. Give a folder written by htnet train or htnet convert."
@@ -145,13 +155,19 @@ def load_files(
     Raises:
         CorruptWeightsError: the weights are not those that the config or the registry names.
         WeightsError: the folder is not as documented.
-        InputError: the device cannot be used, or ``dtype`` is no floating-point type.
+        InputError: the device cannot be used, or ``dtype`` is no floating-point type, or given for an optimized model.
     """
     from safetensors.torch import load_file
 
     if dtype is not None and not dtype.is_floating_point:
         raise InputError(f"dtype is {dtype}; give a floating-point type such as torch.float16, or leave it out.")
     config = read_config(config_path)
+    precision = config["optimized"] if config["format"] == OPTIMIZED_FORMAT else None
+    if dtype is not None and precision is not None:
+        raise InputError(
+            f"{config_path} holds an optimized model, as {precision}, whose type is fixed: leave dtype={dtype} out, or "
+            "load the weights it came from."
+        )
     if not weights_path.is_file():
         raise WeightsError(f"No weights at {weights_path}. Get or train them again.")
     found = sha256_of(weights_path)
@@ -163,6 +179,8 @@ def load_files(
             )
     try:
         model = build_model(config["architecture"], config["config"], config.get("model"))
+        if precision is not None:
+            model = optimized_like(model, precision)
         model.load_state_dict(load_file(str(weights_path)))
         model.preprocess_spec = PreprocessSpec.from_dict(config["preprocess"])
     except HtnetError as error:
@@ -176,4 +194,5 @@ def load_files(
             f"{config_path} names {len(config['labels'])} labels for {model.config.num_classes} classes."
         )
     model.labels = tuple(config["labels"])
+    model.trained_on = str((config.get("training") or {}).get("dataset", "unknown data"))
     return model.to(device=usable_device(device), dtype=dtype).eval()

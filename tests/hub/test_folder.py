@@ -137,10 +137,10 @@ def test_config_that_is_no_json(folder, text):
         htnet.load_pretrained(folder)
 
 
-@pytest.mark.parametrize("value", [2, "1", None])
+@pytest.mark.parametrize("value", [3, "1", None])
 def test_other_format(folder, value):
     edit(folder, format=value)
-    with pytest.raises(WeightsError, match=rf"config.json has format {value!r}.*reads format 1. Update htnet"):
+    with pytest.raises(WeightsError, match=rf"config.json has format {value!r}.*reads formats 1 and 2. Update htnet"):
         htnet.load_pretrained(folder)
 
 
