@@ -1,0 +1,54 @@
+"""The development half of the composite subjects: the only real data that choices about synthesis may see."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.measure import ROOT
+from htnet.data import Manifest, open_data
+from htnet.errors import ManifestError
+from htnet.types import TEMPLATE_SIZE
+
+HALVES = ROOT / "benchmarks" / "synthesis_halves.json"
+COMPOSITE = Path(os.environ.get("HTNET_SHARED", ROOT.parent / "shared")) / "data" / "composite"
+_FACE = 224
+
+
+def subjects(half: str) -> frozenset[str]:
+    """Subjects of the half "development" or "untouched", as DATASET-SUBJECT."""
+    return frozenset(json.loads(HALVES.read_text("utf-8"))[half])
+
+
+def development_manifest(root: Path = COMPOSITE) -> Manifest:
+    """The composite samples of the development half, and no others.
+
+    Raises:
+        ManifestError: the data are not there, or lack a subject of the half.
+    """
+    manifest, half = open_data(root), subjects("development")
+    samples = tuple(s for s in manifest if f"{s.dataset}-{s.subject}" in half)
+    missing = half - {f"{s.dataset}-{s.subject}" for s in samples}
+    if missing:
+        raise ManifestError(f"{root} lacks the subjects {', '.join(sorted(missing))} of the development half.")
+    return dataclasses.replace(manifest, samples=samples)
+
+
+def development_points(manifest: Manifest) -> npt.NDArray[np.float64]:
+    """Five points of each sample's face, (N, 5, 2), in 28 px units."""
+    tables = {sample.landmarks for sample in manifest}
+    rows: dict[str, list[float]] = {}
+    for table in tables:
+        if table is None:
+            raise ManifestError(f"{manifest.source} has samples without landmarks.")
+        with table.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                rows[row["sample"]] = [float(v) for name, v in row.items() if name.endswith(("_x", "_y"))]
+    found = np.array([rows[sample.sample] for sample in manifest]).reshape(-1, 5, 2)
+    return found * TEMPLATE_SIZE / _FACE
