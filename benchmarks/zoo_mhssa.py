@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -101,11 +101,12 @@ def _inference(calls: dict[str, tuple[nn.Module, tuple[Tensor, Tensor]]], rounds
 
 def _training(calls: dict[str, tuple[nn.Module, tuple[Tensor, Tensor]]], labels: Tensor, rounds: int) -> dict[str, Any]:
     """Ours with the fused Adam that htnet trains with, and with gradients through the scaling."""
-    steps = {k: _step(net, a, labels, fused=k != "reference") for k, (net, a) in calls.items()}
+    steps = {k: training_step(net, a, labels, fused=k != "reference") for k, (net, a) in calls.items()}
     return compare(interleave(steps, rounds), "reference")
 
 
-def _step(net: nn.Module, inputs: tuple[Tensor, Tensor], labels: Tensor, fused: bool) -> Callable[[], None]:
+def training_step(net: nn.Module, inputs: Sequence[Tensor], labels: Tensor, fused: bool) -> Callable[[], None]:
+    """One step of Adam, the fused one that htnet trains with or PyTorch's default."""
     net.train()
     optimizer = torch.optim.Adam(net.parameters(), lr=5e-5, fused=fused)
 

@@ -7,7 +7,6 @@ names. Our models do the same work, so they can hardly be faster; the figures sh
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks.measure import compare, interleave
 from benchmarks.verify import agree
+from benchmarks.zoo_mhssa import training_step
 from htnet.models import create_model
 
 BATCH = 32
@@ -116,7 +116,7 @@ def _run(name: str, ours: nn.Module, reference: nn.Module, inputs: Inputs, quick
     with torch.no_grad():
         calls = {key: lambda net=net: net(*inputs) for key, net in sides.items()}
         inference = compare(interleave(calls, rounds, repeats=repeats), "reference")
-    steps = {key: _step(net, inputs, labels, fused=key == "htnet") for key, net in sides.items()}
+    steps = {key: training_step(net, inputs, labels, fused=key == "htnet") for key, net in sides.items()}
     return {
         "device": "cpu",
         "model": name,
@@ -139,16 +139,3 @@ def _verify(ours: nn.Module, reference: nn.Module, inputs: Inputs, labels: Tenso
         "outputs": agree(*scores, TOLERANCE["outputs"], "outputs"),
         "gradients": agree(*gradients, TOLERANCE["gradients"], "gradients"),
     }
-
-
-def _step(net: nn.Module, inputs: Inputs, labels: Tensor, fused: bool) -> Callable[[], None]:
-    """Ours with the fused Adam that htnet trains with."""
-    net.train()
-    optimizer = torch.optim.Adam(net.parameters(), lr=5e-5, fused=fused)
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(net(*inputs), labels).backward()
-        optimizer.step()
-
-    return step
