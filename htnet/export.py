@@ -23,6 +23,12 @@ def prediction_to_dict(prediction: Prediction) -> dict[str, Any]:
         "regions_at": prediction.input.regions_at,
         "motionless": prediction.motionless,
     }
+    if prediction.action_units:
+        out["action_units"] = [
+            {"number": u.number, "name": u.name, "probability": u.probability, "side": u.side}
+            | {"left": u.left, "right": u.right}
+            for u in prediction.action_units
+        ]
     if prediction.input.points68 is not None:
         out["points68"] = {"source": prediction.input.points68.source, "estimated": prediction.input.points68.estimated}
     if prediction.landmarks is not None:

@@ -13,6 +13,7 @@ import torch
 
 from htnet.data import Manifest, Sample
 from htnet.errors import HtnetError, InputError, ManifestError, ModelError, WeightsError, about_sample, refuse_unknown
+from htnet.facs import UnitPrediction
 from htnet.hub import load_pretrained
 from htnet.models import EXTRA_INPUTS, EmotionModel
 from htnet.optional import usable_device
@@ -28,6 +29,7 @@ from htnet.preprocess import (
     spot,
     template_points,
 )
+from htnet.samples import reads_motion, sample_motion
 from htnet.types import ByteArray, Landmarks, ModelInput, Prediction, PreprocessSpec
 
 #: Five points as an array, or where to get them: a landmarker, its name, or a file of points.
@@ -145,8 +147,7 @@ class Predictor:
         used = (spotting.onset, spotting.apex)
         taken = frames.take(used) if isinstance(frames, Video) else {number: frames[number] for number in used}
         made = self._pair_input(taken[used[0]], taken[used[1]], spotting.landmarks_at(spotting.onset), sample)
-        moving = self._preprocessor.spec.clip_frames > 0 and spotting.offset > spotting.onset
-        if "motion" in self.model.extra_inputs and moving:
+        if reads_motion(self.model.extra_inputs, self._preprocessor.spec) and spotting.offset > spotting.onset:
             clip = islice(frames, spotting.onset, spotting.offset + 1)
             at_onset = spotting.landmarks_at(spotting.onset)
             made = replace(made, motion=motion_features(clip, at_onset, self._preprocessor.spec))
@@ -157,7 +158,8 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Predict all samples of a manifest, in its order.
 
-        A sample's frames are used when it has them, its flow image otherwise.
+        A sample's frames are used when it has them, its flow image otherwise. A model that was trained with motion
+        reads the sample's clip, or the motion features on file, too; a sample without is an error.
 
         Args:
             manifest: the samples; labels are optional and become ``truth``.
@@ -188,6 +190,13 @@ class Predictor:
                 on_error(sample, named)
 
     def _sample_input(self, sample: Sample) -> ModelInput:
+        made = self._sample_image(sample)
+        if not reads_motion(self.model.extra_inputs, self._preprocessor.spec):
+            return made
+        finder = self._landmarker() if made.landmarks is None and sample.motion is None else None
+        return replace(made, motion=sample_motion(sample, self._preprocessor.spec, finder, made.landmarks))
+
+    def _sample_image(self, sample: Sample) -> ModelInput:
         if sample.onset is not None and sample.apex is not None:
             return self._pair_input(sample.onset, sample.apex, sample.landmarks, sample.sample)
         if sample.flow is None:
@@ -217,10 +226,15 @@ class Predictor:
         parameter = next(self.model.parameters())
         stacked = torch.from_numpy(np.stack([made.image for _, _, made in batch]))
         extras = extra_inputs([made for _, _, made in batch], self.model.extra_inputs, self._preprocessor.spec)
-        scores = self.model(
-            stacked.to(device=parameter.device, dtype=parameter.dtype),
-            **{name: values.to(parameter.device) for name, values in extras.items()},
-        )
+        images = stacked.to(device=parameter.device, dtype=parameter.dtype)
+        more = {name: values.to(parameter.device) for name, values in extras.items()}
+        known = getattr(self.model.config, "action_units", ())
+        units: list[tuple[UnitPrediction, ...]] = [()] * len(batch)
+        if known:
+            scores, sides = self.model(images, return_units=True, **more)
+            units = [_action_units(known, found) for found in sides.float().sigmoid().tolist()]
+        else:
+            scores = self.model(images, **more)
         labels = self.model.labels
         return [
             Prediction(
@@ -230,9 +244,17 @@ class Predictor:
                 input=made,
                 sample=sample,
                 truth=truth,
+                action_units=active,
             )
-            for (sample, truth, made), p in zip(batch, scores.float().softmax(dim=1).tolist(), strict=True)
+            for (sample, truth, made), p, active in zip(
+                batch, scores.float().softmax(dim=1).tolist(), units, strict=True
+            )
         ]
+
+
+def _action_units(numbers: Sequence[int], sides: Sequence[Sequence[float]]) -> tuple[UnitPrediction, ...]:
+    """Of probabilities on the image's left and right side, which are the subject's right and left."""
+    return tuple(UnitPrediction(n, left=right, right=left) for n, (left, right) in zip(numbers, sides, strict=True))
 
 
 def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: PreprocessSpec) -> dict[str, torch.Tensor]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.errors import FlowError, LandmarkError, SpecError, did_you_mean, refuse_unknown
+from htnet.facs import UnitPrediction
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
@@ -339,6 +340,7 @@ class Prediction:
         sample: identifier of the sample, if it has one.
         input: what the network was shown, with landmarks and flow.
         spotting: where onset and apex were found, for a video.
+        action_units: what the model says of every action unit it knows; empty for a model that knows none.
     """
 
     label: str
@@ -348,6 +350,7 @@ class Prediction:
     sample: str = ""
     truth: str | None = field(default=None)
     spotting: Spotting | None = None
+    action_units: tuple[UnitPrediction, ...] = ()
 
     @property
     def landmarks(self) -> Landmarks | None:

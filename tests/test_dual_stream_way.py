@@ -76,7 +76,8 @@ def test_a_still_clip_is_answered():
 
 def test_manifests_and_flow_images_are_answered_without_motion(tmp_path):
     manifest = pair_manifest(tmp_path, 3)
-    model = htnet.load_pretrained(save_pretrained(dual(), tmp_path / "weights"))
+    blind = dual(dataclasses.replace(SPEC, clip_frames=0))
+    model = htnet.load_pretrained(save_pretrained(blind, tmp_path / "weights"))
     predictor = Predictor(model, landmarks="template")
     answers = list(predictor.manifest(manifest))
     for sample, answer in zip(manifest, answers, strict=True):

@@ -12,10 +12,10 @@ import htnet
 PACKAGE = Path(htnet.__file__).parent
 
 #: What each part may import from. Lower parts know nothing of higher ones.
-BASE = {"_version", "errors", "types", "optional", "jobs"}
+BASE = {"_version", "errors", "facs", "types", "optional", "jobs"}
 LOW = {"kernels", "preprocess", "data", "metrics"}
 ALLOWED = {
-    **{part: BASE - {"optional"} for part in ("errors", "types", "optional", "jobs", "_version")},
+    **{part: BASE - {"optional"} for part in ("errors", "facs", "types", "optional", "jobs", "_version")},
     **{part: BASE | {part} for part in LOW},
     "models": BASE | {"kernels", "models"},
     "inference": BASE | {"kernels", "models", "inference"},

@@ -10,11 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from htnet import cli
 from htnet.cli.prepare import TITLES
 from htnet.data import DATASETS, open_data, read_composite
+from htnet.preprocess import TemplateLandmarks, motion_features, read_motion
+from htnet.types import PreprocessSpec
 from tests.data import official
 from tests.data.test_composite import build
 from tests.support.pairs import face_pair, pair_manifest, save
@@ -177,6 +180,18 @@ def test_every_official_tree(run, tmp_path, name, write, sample):
     found = list(open_data(tmp_path / "out"))
     assert [s.dataset for s in found] == [name]
     assert sample in (None, found[0].sample)
+
+
+def test_official_clips_give_motion(run, tmp_path):
+    root, out = write_casme2(tmp_path / "c2"), tmp_path / "out"
+    assert run("casme2", "--root", root, "--out", out, *QUICKLY, "--clip-frames", 3)[0] == 0
+    spec = PreprocessSpec(flow="dis", clip_frames=3)
+    for sample in open_data(out):
+        folder = root / sample.subject / sample.sample.removeprefix(f"{sample.subject}_")
+        frames = [folder / f"reg_img{n}.jpg" for n in (46, 51, 60)]
+        np.testing.assert_array_equal(
+            read_motion(sample.motion, spec), motion_features(frames, TemplateLandmarks(), spec)
+        )
 
 
 def test_head_motion_is_kept_with_the_images(run, tmp_path):

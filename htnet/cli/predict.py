@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from htnet.preprocess import FrameSource
     from htnet.types import Prediction, Spotting
 
+#: Action units are printed from this probability on; ``--json`` has all.
+SHOWN_UNITS = 0.5
+
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
@@ -118,6 +121,9 @@ def _show(prediction: Prediction) -> None:
     print(f"{prediction.label}  ({prediction.model})")
     for name, value in prediction.probabilities.items():
         print(f"  {name:<12} {value:.3f}  {'#' * round(40 * value)}")
+    seen = [u for u in prediction.action_units if u.probability >= SHOWN_UNITS]
+    for unit in sorted(seen, key=lambda u: -u.probability):
+        print(f"  AU{unit.number:<3} {unit.name:<22} {unit.probability:.2f}  {unit.side}")
     if "flow" in found:
         flow = found["flow"]
         sizes = f"mean {flow['mean_px']:.2f} px, largest {flow['max_px']:.2f} px"

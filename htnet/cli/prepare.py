@@ -88,6 +88,9 @@ def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
     kind.add_argument("--flow", choices=FLOW_METHODS, default="tvl1", help="flow method (default: %(default)s)")
     kind.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose motion is subtracted")
     kind.add_argument("--clahe", action="store_true", help="equalise the contrast of the faces before flow")
+    kind.add_argument(
+        "--clip-frames", type=int, default=0, metavar="N", help="also the motion of each clip at N moments, e.g. 16"
+    )
     kind.add_argument("--jobs", type=int, help="processes (default: one a core, at most 8)")
     kind.add_argument(
         "--skip-errors",
@@ -115,12 +118,15 @@ def _prepare(args: argparse.Namespace) -> None:
     from htnet.prepare import REPORT_FILE, prepare, read_report
     from htnet.types import PreprocessSpec
 
+    motion: dict[str, Any] = {"clip_frames": args.clip_frames} if args.clip_frames else {}
+    spec = PreprocessSpec(flow=args.flow, head_motion=args.head_motion, clahe=args.clahe, **motion)
     manifest = _read(args)
     prepare(
         manifest,
         args.out,
-        PreprocessSpec(flow=args.flow, head_motion=args.head_motion, clahe=args.clahe),
+        spec,
         args.landmarks,
+        motion=bool(motion),
         jobs=args.jobs,
         # The report holds what went wrong.
         on_error=None if args.kind == "manifest" and not args.skip_errors else lambda sample, error: None,

@@ -26,12 +26,30 @@ def add_commands(add: AddCommand) -> None:
     )
     command.add_argument("--seeds", type=int, default=1, help="number of seeds (default: %(default)s)")
     command.add_argument("--jobs", type=int, help="processes (default: one a core, at most 8)")
+    command.add_argument(
+        "--stack", type=int, help="folds trained at once in a process (default: 1 on the CPU, as many as pay on CUDA)"
+    )
+
+    command.add_argument("--start", help="weights each fold starts from; they must know nobody of this evaluation")
+    command.add_argument(
+        "--start-is-disjoint", action="store_true", help="your word that they do not, where their card cannot tell"
+    )
 
     command = add("train", _train, "train on a whole manifest into a weights folder")
     _add_data_options(command)
     command.add_argument("--out", required=True, help="weights folder")
     command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
     command.add_argument("--metrics", help="summary.json of a LOSO run with the same recipe, for the card")
+
+    command = add("pretrain", _pretrain, "train on generated flow images alone, into a weights folder")
+    command.add_argument("--out", required=True, help="weights folder")
+    command.add_argument("--model", default="htnet_small", help="an HTNet (default: %(default)s)")
+    command.add_argument("--count", type=int, default=16000, help="generated images (default: %(default)s)")
+    command.add_argument("--recipe", default="generated", help="recipe (default: %(default)s)")
+    command.add_argument("--epochs", type=int, help="overrides the recipe's")
+    command.add_argument("--size", type=int, default=28, help="side of the flow image, px: 28, 56 or 112")
+    command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    command.add_argument("--device", default="cpu")
 
 
 def _add_data_options(command: argparse.ArgumentParser) -> None:
@@ -42,6 +60,15 @@ def _add_data_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--precision", help="overrides the recipe's: float32, or bfloat16 for faster products")
     command.add_argument("--layout", choices=LAYOUTS, help="regions the model sees (default: the model's)")
     command.add_argument("--region-points", choices=REGION_POINTS, help="where regions are cut")
+    command.add_argument(
+        "--clip-frames", type=int, metavar="N", help="moments of each clip shown to a model that reads motion, e.g. 16"
+    )
+    command.add_argument(
+        "--au-cooccurrence",
+        choices=["model", "training"],
+        default="model",
+        help="table of action units: the model's own (default), or counted over the training subjects",
+    )
     command.add_argument("--landmarks", help="points of the samples: a .csv or .json file, or yunet for frames")
     command.add_argument(
         "--landmarks-size", type=float, help="side of the images a file's points are in, px, if not the flow image's"
@@ -66,7 +93,9 @@ def _load(args: argparse.Namespace) -> tuple[Any, Any, Any, Any]:
     changed = {"epochs": args.epochs, "precision": args.precision}
     recipe = get_recipe(args.recipe, **{k: v for k, v in changed.items() if v is not None})
     spec = resolve_spec(args.data, get_entry(args.model).spec)
-    changes = {"layout": args.layout, "region_points": args.region_points}
+    changes = {"layout": args.layout, "region_points": args.region_points, "clip_frames": args.clip_frames}
+    if args.clip_frames and "motion" not in get_entry(args.model).model_class.extra_inputs:
+        raise InputError(f"{args.model} reads no motion. Leave --clip-frames out, or train htnet_dual_stream.")
     spec = dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
     manifest = open_data(args.data)
     landmarker: Any = None
@@ -91,6 +120,10 @@ def _loso(args: argparse.Namespace) -> None:
         spec=spec,
         landmarker=landmarker,
         jobs=args.jobs,
+        stack=args.stack,
+        start=args.start,
+        start_is_disjoint=args.start_is_disjoint,
+        count_units=args.au_cooccurrence == "training",
         device=args.device,
     )
     print(f"UF1 / UAR, mean of {args.seeds} seed(s), {len(manifest)} samples, {len(manifest.subjects)} subjects")
@@ -103,9 +136,10 @@ def _train(args: argparse.Namespace) -> None:
     from huggingface_hub.utils import tqdm
 
     from htnet.models import get_entry
-    from htnet.training import load_flow_set, train_weights
+    from htnet.training import counted_units, load_flow_set, train_weights
 
     manifest, recipe, spec, landmarker = _load(args)
+    settings = counted_units(args.model, manifest) if args.au_cooccurrence == "training" else {}
     training: dict[str, Any] = {}
     if args.metrics is not None:
         training["metrics"] = _read_metrics(args.metrics)
@@ -125,10 +159,39 @@ def _train(args: argparse.Namespace) -> None:
             recipe=recipe,
             seed=args.seed,
             device=args.device,
+            settings=settings,
             training=training,
             on_epoch=tick,
         )
     _say_cut(data.cut_counts(), spec)
+    print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --model {args.out}")
+
+
+def _pretrain(args: argparse.Namespace) -> None:
+    from huggingface_hub.utils import tqdm
+
+    from htnet.optional import usable_device
+    from htnet.synthesis import SynthesisConfig
+    from htnet.training import get_recipe, train_on_generated
+
+    usable_device(args.device)
+    recipe = get_recipe(args.recipe, **({"epochs": args.epochs} if args.epochs is not None else {}))
+    with tqdm(total=recipe.epochs, desc="training", unit="epoch") as bar:
+
+        def tick(epoch: int, model: Any) -> None:
+            bar.n = epoch
+            bar.refresh()
+
+        train_on_generated(
+            args.out,
+            model=args.model,
+            count=args.count,
+            recipe=recipe,
+            seed=args.seed,
+            device=args.device,
+            config=SynthesisConfig(size=args.size),
+            on_epoch=tick,
+        )
     print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --model {args.out}")
 
 

@@ -60,8 +60,8 @@ def _list(args: argparse.Namespace) -> None:
 
     print("models")
     for name in list_models(args.pattern):
-        print(f"  {name:<16} {get_entry(name).description}")
+        print(f"  {name:<22} {get_entry(name).description}")
     print("weights")
     for spec in [s for s in list_pretrained() if fnmatch.fnmatch(s.name, args.pattern)]:
         state = "bundled" if spec.bundled else "on the Hub" if spec.published else "not published yet"
-        print(f"  {spec.name:<16} {spec.description} [{state}]")
+        print(f"  {spec.name:<22} {spec.description} [{state}]")

@@ -8,6 +8,7 @@ from htnet.data.action_units import (
     au_cooccurrence,
     parse_action_units,
     read_action_units,
+    training_cooccurrence,
 )
 from htnet.data.datasets import DATASETS, merge_composite, read_dataset
 from htnet.data.folds import Fold, hold_out_subjects, leave_one_subject_out
@@ -36,4 +37,5 @@ __all__ = [
     "read_dataset",
     "read_manifest",
     "read_three_norm",
+    "training_cooccurrence",
 ]

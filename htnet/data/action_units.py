@@ -12,8 +12,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from htnet.data.manifest import Sample
 from htnet.data.tables import read_table
-from htnet.errors import InputError, about_sample
+from htnet.errors import InputError, ManifestError, about_sample
 
 #: Regions in the order of the co-occurrence, and the action units that move them. Left and right are those of the
 #: image; the subject's own are the other way round.
@@ -166,6 +167,30 @@ def au_cooccurrence(annotations: Iterable[str]) -> npt.NDArray[np.float64]:
     together = active.T @ active
     counts = np.diag(together)[:, None]
     return np.divide(together, counts, out=np.zeros_like(together), where=counts > 0)
+
+
+def training_cooccurrence(samples: Iterable[Sample]) -> npt.NDArray[np.float64]:
+    """`au_cooccurrence` over the samples whose action units are annotated; the others say nothing.
+
+    Args:
+        samples: those to train on, never those to test on.
+
+    Raises:
+        InputError: an annotation cannot be read; the message names the sample.
+        ManifestError: none is annotated.
+    """
+    annotated = [sample for sample in samples if sample.action_units]
+    if not annotated:
+        raise ManifestError(
+            "No training sample has action units to count. Fill the column 'action_units' (the official sheets have "
+            "them, SMIC excepted), or leave the model its own table."
+        )
+    for sample in annotated:
+        try:
+            parse_action_units(sample.action_units)
+        except InputError as error:
+            raise about_sample(sample.sample, error) from error
+    return au_cooccurrence(sample.action_units for sample in annotated)
 
 
 def read_action_units(path: str | PathLike[str], column: str = "Action Units") -> dict[str, str]:

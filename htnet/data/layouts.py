@@ -6,6 +6,7 @@ import csv
 import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ COMPOSITE_LIST = "combined_3_class2_for_optical_flow.csv"
 COMPOSITE_IMAGES = "STSNet_whole_norm_u_v_os"
 COMPOSITE_LANDMARKS = "landmarks_yunet_224px.csv"
 CASME3_COLUMNS = ("Subject", "Filename", "Apex", "emotion", "imagename_onset", "imagename_apex")
+CASME3_OFFSET = "imagename_apex_offset"
 CASME3_LABELS = ("label_for_3", "label_for_7")
 
 StrPath = str | PathLike[str]
@@ -129,7 +131,8 @@ def read_casme3(
 ) -> Manifest:
     """Read the annotation of CAS(ME)^3 part A and find its frames.
 
-    A sample is named ``{Subject}_{Filename}_{Apex}``, such as "spNO.1_b_175". Its data set is "casme3".
+    A sample is named ``{Subject}_{Filename}_{Apex}``, such as "spNO.1_b_175". Its data set is "casme3". Its clip are
+    the frames from onset to offset, where the frame in ``imagename_apex_offset`` is there.
 
     Args:
         annotation: the CSV file ("cas(me)3_part_A_edited.csv", 687 samples of 87 subjects); None for the
@@ -170,12 +173,20 @@ def read_casme3(
             absent += lost
             skipped.append(name)
             continue
-        samples.append(Sample(name, "casme3", row["Subject"], names[number], onset, apex))
+        sample = Sample(name, "casme3", row["Subject"], names[number], onset, apex, action_units=row.get("AU", ""))
+        samples.append(_with_clip(sample, onset, root / row.get(CASME3_OFFSET, "")))
     absent = list(dict.fromkeys(absent))
     if missing == "raise" or not samples:
         cure = f"Correct root ({root})" + (", or leave them out: missing='skip'." if samples else ".")
         refuse_missing(absent, str(annotation), cure)
     return Manifest(tuple(samples), tuple(names.values()), str(annotation), tuple(skipped), tuple(absent))
+
+
+def _with_clip(sample: Sample, onset: Path, offset: Path) -> Sample:
+    """The sample with its clip, the frames from onset to offset, where the offset's frame lies beside the onset's."""
+    if offset.parent != onset.parent or not os.path.isfile(offset):
+        return sample
+    return replace(sample, clip=onset.parent, clip_first=onset.name, clip_last=offset.name)
 
 
 def _numbered_emotions(annotation: Path, rows: Sequence[tuple[int, dict[str, str]]]) -> dict[int, str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,13 @@ from htnet.errors import ManifestError, did_you_mean
 from htnet.types import EMOTIONS
 
 #: Columns of a manifest file; only ``sample`` must be there.
-COLUMNS = ("sample", "dataset", "subject", "label", "onset", "apex", "flow", "landmarks", "image", "split", "classes")
-PATH_COLUMNS = ("onset", "apex", "flow", "landmarks", "image")
+COLUMNS = (
+    *("sample", "dataset", "subject", "label", "onset", "apex", "flow", "landmarks"),
+    *("clip", "clip_first", "clip_last", "motion", "image", "split", "action_units", "classes"),
+)
+PATH_COLUMNS = ("onset", "apex", "flow", "landmarks", "clip", "motion", "image")
 #: Columns that are written only where a sample fills them.
-_RARE = ("image", "split", "classes")
+_RARE = ("clip", "clip_first", "clip_last", "motion", "image", "split", "action_units", "classes")
 #: What the column ``split`` can say.
 SPLITS = ("train", "val", "test")
 #: Stands between the names in the column ``classes``.
@@ -47,6 +51,13 @@ class Sample:
             many samples whose name ends in ``_224px.csv`` holds px of 224 px faces.
         image: one face on its own, for models that read a face and no motion.
         split: the part of the data set it belongs to, one of `SPLITS`; "" where there are none.
+        clip: a video file, or a folder of frames, that shows the expression from onset to offset; for models that
+            read motion.
+        clip_first: the onset frame in ``clip``: its number, counted from 0, or the name of its file in the folder;
+            "" for the first one.
+        clip_last: the offset frame, likewise; "" for the last one.
+        motion: motion features of the clip, as `htnet.prepare.prepare` stores them; used in place of ``clip``.
+        action_units: annotated action units, for `parse_action_units`; "" where they are not annotated.
     """
 
     sample: str
@@ -59,6 +70,11 @@ class Sample:
     landmarks: Path | None = None
     image: Path | None = None
     split: str = ""
+    clip: Path | None = None
+    clip_first: str = ""
+    clip_last: str = ""
+    motion: Path | None = None
+    action_units: str = ""
 
 
 @dataclass(frozen=True)
@@ -185,7 +201,7 @@ class Manifest:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("w", encoding="utf-8", newline="") as file:
-                filled = {name for name in ("image", "split") if any(getattr(s, name) for s in self.samples)}
+                filled = {name for name in _RARE[:-1] if any(getattr(s, name) for s in self.samples)}
                 columns = [name for name in COLUMNS if name not in _RARE or name in filled | classes.keys()]
                 rows = csv.DictWriter(file, columns, lineterminator="\n")
                 rows.writeheader()
@@ -223,8 +239,9 @@ def read_manifest(
     """Read a manifest file.
 
     A CSV file in UTF-8 with a header that names any of ``sample`` (required), ``dataset``, ``subject``,
-    ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``image``, ``split``, ``classes``. Paths are relative to
-    the file's folder. Each sample has ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
+    ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``clip``, ``clip_first``, ``clip_last``, ``motion``,
+    ``image``, ``split``, ``action_units``, ``classes``. Paths are relative to the file's folder. Each sample has
+    ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
     Identifiers are text: "006" stays "006". A label is a class name or a class index. ``classes`` holds all class
     names in order with "|" between them, the same in every row.
 
@@ -269,10 +286,14 @@ def read_manifest(
             f"line {lines[s.sample]}, {name}: {file}"
             for s in samples
             for name in PATH_COLUMNS
-            if (file := getattr(s, name)) is not None and not os.path.isfile(file)
+            if (file := getattr(s, name)) is not None and not _is_there(file, name)
         ]
         refuse_missing(missing, str(path), "Correct the paths, which are relative to the manifest's folder.")
     return Manifest(tuple(samples), names, str(path))
+
+
+def _is_there(path: Path, column: str) -> bool:
+    return os.path.isfile(path) or (column == "clip" and os.path.isdir(path))
 
 
 def check_indices(indices: Sequence[int], manifest: Manifest) -> None:
@@ -328,7 +349,8 @@ def _written_classes(
 
 
 def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]) -> Sample:
-    text = {name: row.get(name, "").strip() for name in ("sample", "dataset", "subject", "split")}
+    names = ("sample", "dataset", "subject", "clip_first", "clip_last", "split", "action_units")
+    text = {name: row.get(name, "").strip() for name in names}
     # Blanks inside and at the end of file names are kept: published names have them.
     files = {name: path.parent / row[name] for name in PATH_COLUMNS if row.get(name, "").strip()}
     if not text["sample"]:
@@ -337,6 +359,8 @@ def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]
     for name, other in (("onset", "apex"), ("apex", "onset")):
         if name in files and other not in files:
             raise ManifestError(f"{where} has an {name} but no {other}. Give both frames.")
+    if (text["clip_first"] or text["clip_last"]) and "clip" not in files:
+        raise ManifestError(f"{where} names frames of a clip, but no clip. Fill the column 'clip'.")
     if not {"onset", "flow", "image"} & files.keys():
         raise ManifestError(f"{where} has no files. Give onset and apex, or flow, or image.")
     label = row.get("label", "").strip()
@@ -347,14 +371,8 @@ def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]
         known = classes[int(label)]
     elif label:
         raise ManifestError(f"{where} has the unknown label {label!r}. {did_you_mean(label, classes)}")
-    return Sample(
-        sample=text["sample"],
-        dataset=text["dataset"],
-        subject=text["subject"],
-        split=text["split"],
-        label=known,
-        **files,
-    )
+    found: dict[str, Any] = {**text, **files}
+    return Sample(label=known, **found)
 
 
 def _relative(file: Path | None, folder: Path) -> str:

@@ -20,7 +20,9 @@ from htnet.training import (
     Checkpoint,
     FlowSet,
     Recipe,
+    StartFrom,
     Training,
+    counted_units,
     num_batches,
     predict_set,
     train_model,
@@ -66,6 +68,8 @@ class FoldJob:
         device: where to train.
         checkpoint_every: seconds between two writes of an unfinished training's state.
         store: the run folder.
+        start: weights that every training starts from; None for fresh ones.
+        count_units: whether each training's co-occurrence of action units is counted over its own samples.
     """
 
     manifest: Manifest
@@ -78,6 +82,14 @@ class FoldJob:
     device: str
     checkpoint_every: float
     store: RunStore
+    count_units: bool = False
+    start: StartFrom | None = None
+
+    def settings_for(self, indices: Sequence[int]) -> dict[str, Any]:
+        """Overrides of the model's config in a training on the samples at ``indices``."""
+        if not self.count_units:
+            return self.settings
+        return {**self.settings, **counted_units(self.model, [self.manifest.samples[i] for i in indices])}
 
 
 def fold_seed(seed: int, fold: str) -> int:
@@ -105,7 +117,8 @@ def run_fold(job: FoldJob, fold: Fold, seed: int) -> None:
             job.recipe,
             seed=fold_seed(seed, fold.name),
             device=job.device,
-            settings=job.settings,
+            settings=job.settings_for(stage.indices),
+            start=job.start,
             on_epoch=stage.watch,
             checkpoint=Checkpoint(job.store.partial_path(seed, fold.name, stage.name), job.checkpoint_every),
         )
@@ -133,6 +146,7 @@ def run_together(job: FoldJob, tasks: Sequence[tuple[Fold, int]]) -> None:
                 job.recipe,
                 device=job.device,
                 settings=job.settings,
+                start=job.start,
                 checkpoint=Checkpoint(
                     _shared_path(job, [tasks[i] for i in members], chosen[0].name), job.checkpoint_every
                 ),

@@ -18,8 +18,11 @@ from htnet.evaluation.store import RunStore
 from htnet.jobs import choose_jobs, run_tasks
 from htnet.models import EmotionModel, create_model, get_entry
 from htnet.preprocess import Landmarker
-from htnet.training import Recipe, get_recipe, load_flow_set, refuse_unstackable
+from htnet.training import GENERATED, Recipe, StartFrom, counted_units, get_recipe, load_flow_set, refuse_unstackable
 from htnet.types import PreprocessSpec
+
+#: What stands for the table of action units in a run's config where each fold has one of its own.
+COUNTED = "counted over the training subjects of each fold"
 
 
 def loso(
@@ -35,6 +38,9 @@ def loso(
     settings: dict[str, Any] | None = None,
     jobs: int | None = 1,
     stack: int | None = None,
+    count_units: bool = False,
+    start: str | PathLike[str] | None = None,
+    start_is_disjoint: bool = False,
     device: str = "cpu",
     held_out: float = 0.2,
     checkpoint_every: float = 60.0,
@@ -61,6 +67,11 @@ def loso(
             to be guarded by ``if __name__ == "__main__":``.
         stack: folds trained at once in a process, their weights stacked (see `htnet.training.train_together`); None
             takes as many as pay: see `choose_stack`.
+        start: weights that each fold's training starts from, for `htnet.load_pretrained`. They must have been trained
+            on nobody of this evaluation.
+        start_is_disjoint: your word that they were not, where their card cannot tell; the summary says so.
+        count_units: count the model's ``au_cooccurrence`` anew in each fold, over the annotated action units of its
+            training subjects alone; see `htnet.data.training_cooccurrence`.
         device: where to train.
         held_out: share of the training subjects that "nested" holds out.
         checkpoint_every: least seconds between two writes of an unfinished training's state.
@@ -71,7 +82,9 @@ def loso(
 
     Raises:
         RunError: ``out`` holds another run, or is in use.
-        ManifestError: samples lack a label or a subject.
+        ManifestError: samples lack a label or a subject, or action units are to be counted and none are annotated.
+        InputError: ``start`` was trained on data of this evaluation, or may have been; action units are to be counted
+            for a model that reads none, or whose folds are stacked.
     """
     from huggingface_hub.utils import tqdm
 
@@ -84,6 +97,10 @@ def loso(
     spec, extras = spec or get_entry(model).spec, get_entry(model).model_class.extra_inputs
     settings = {**(settings or {}), "num_classes": len(manifest.classes)}
     config = create_model(model, **settings).config
+    begin = _start_from(start, manifest, start_is_disjoint)
+    if count_units:
+        _check_units(manifest, folds, model, settings, stack)
+        stack = 1
     flows = load_flow_set(
         manifest,
         spec,
@@ -94,7 +111,7 @@ def loso(
     described = {
         "htnet": __version__,
         "model": model,
-        "config": config.to_dict(),
+        "config": config.to_dict() | ({"au_cooccurrence": COUNTED} if count_units else {}),
         "recipe": recipe.to_dict(),
         "preprocess": spec.to_dict(),
         "protocols": list(protocols),
@@ -102,13 +119,28 @@ def loso(
         "classes": list(manifest.classes),
         "regions_cut_at": flows.cut_counts(),
         **({"points68_from": flows.points68_counts()} if flows.points68 is not None else {}),
+        **({"action_units": [s.action_units for s in manifest]} if count_units else {}),
+        **({"started_from": _describe_start(begin, start_is_disjoint)} if begin is not None else {}),
         "samples": [s.sample for s in manifest],
         "data_sha256": flows.digest(),
     }
     store = RunStore(Path(out))
     with store.locked():
         store.begin(described)
-        job = FoldJob(manifest, flows, model, settings, recipe, protocols, held_out, device, checkpoint_every, store)
+        job = FoldJob(
+            manifest,
+            flows,
+            model,
+            settings,
+            recipe,
+            protocols,
+            held_out,
+            device,
+            checkpoint_every,
+            store,
+            count_units,
+            begin,
+        )
         tasks = [(f, s) for s in seeds for f in folds if store.read_fold(s, f.name) is None]
         size = choose_stack(stack, create_model(model, **settings), device)
         groups = [(tasks[i : i + size],) for i in range(0, len(tasks), size)]
@@ -120,7 +152,7 @@ def loso(
                 bar.set_postfix_str(f"{fold.name}, seed {seed}")
                 bar.update(len(group))
         samples = collect(store, manifest, folds, seeds, protocols)
-        shown = {k: v for k, v in described.items() if k != "samples"} | {"seeds": list(seeds)}
+        shown = {k: v for k, v in described.items() if k not in ("samples", "action_units")} | {"seeds": list(seeds)}
         summary = summarize(samples, manifest, seeds, shown)
         write_results(store, manifest, samples, summary)
     return LosoResult(summary, samples, store.root)
@@ -161,6 +193,39 @@ def _run_group(job: FoldJob, tasks: Sequence[tuple[Fold, int]]) -> None:
         run_fold(job, *tasks[0])
     else:
         run_together(job, tasks)
+
+
+def _start_from(start: str | PathLike[str] | None, manifest: Manifest, disjoint: bool) -> StartFrom | None:
+    """The weights to start from; refuses those that may have seen a test subject."""
+    if start is None:
+        return None
+    found = StartFrom(start, manifest.classes)
+    seen = found.source.trained_on
+    if seen == GENERATED or disjoint:
+        return found
+    sets = ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "a manifest of your own"
+    raise InputError(
+        f"{start} was trained on {seen or 'unknown data'}, the evaluation is of {sets}: test subjects may be among "
+        "those it learned from, and the scores would be worthless. Start from weights of generated data "
+        "('synthetic'), or give start_is_disjoint (--start-is-disjoint) if you know that they are not."
+    )
+
+
+def _describe_start(start: StartFrom, disjoint: bool) -> dict[str, Any]:
+    word = {"disjoint_by_word_of_the_user": True} if disjoint else {}
+    return {"name": start.source.name, "trained_on": start.source.trained_on, "sha256": start.digest(), **word}
+
+
+def _check_units(
+    manifest: Manifest, folds: Sequence[Fold], model: str, settings: dict[str, Any], stack: int | None
+) -> None:
+    """Refuse to count action units where that cannot be done, before anything is trained."""
+    if "au_cooccurrence" in settings:
+        raise InputError("count_units counts au_cooccurrence, which is among the settings too. Leave one of them out.")
+    if stack is not None and stack != 1:
+        raise InputError(f"stack is {stack}, but models with tables of their own cannot be stacked. Give stack=1.")
+    for fold in folds:
+        counted_units(model, [manifest.samples[i] for i in fold.train])
 
 
 def _check_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

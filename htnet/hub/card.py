@@ -52,7 +52,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         "",
         "## Input",
         "",
-        f"{_face_input(config['preprocess']) if faces else _flow_input(config['preprocess'])} `config.json` holds the "
+        f"{_face_input(config['preprocess']) if faces else _flow_input(config)} `config.json` holds the "
         "whole specification, and htnet applies it.",
         "",
     ]
@@ -69,12 +69,23 @@ def model_card(config: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _flow_input(spec: Mapping[str, Any]) -> str:
-    return (
+def _flow_input(config: Mapping[str, Any]) -> str:
+    spec, extras = config["preprocess"], config.get("extra_inputs", ())
+    text = (
         f"Flow by {spec['flow']} from onset to apex on a {spec['face_size']} px face warped by one similarity to the "
         f"template points; channels {', '.join(spec['channels'])}, {spec['size']} px, each scaled to 0..255 per image; "
         f"regions: {spec['layout']}, cut at the {spec['region_points']} points."
     )
+    if "points68" in extras:
+        text += " It also reads 68 facial points, estimated from five where no more are measured."
+    if "motion" in extras:
+        frames = spec["clip_frames"]
+        text += (
+            f" It also reads the motion of the clip at {frames} moments from onset to offset."
+            if frames
+            else " Trained without clips: its motion stream has learned nothing and is shown nothing."
+        )
+    return text
 
 
 def _face_input(spec: Mapping[str, Any]) -> str:

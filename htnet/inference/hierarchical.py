@@ -23,7 +23,7 @@ from htnet.inference.layers import (
 from htnet.inference.linear import frozen
 from htnet.inference.precision import Precision
 from htnet.models.enhanced import DiagonalAttention, RoiAttention
-from htnet.models.htnet import HierarchicalModel, Level
+from htnet.models.htnet import HierarchicalModel, HTNet, Level
 from htnet.models.layers import Block, BlockAttention, Downsample
 from htnet.models.micro_attention import MicroAttention, MicroBlock
 from htnet.models.roi import RoiModule
@@ -45,6 +45,8 @@ def fold_hierarchical(net: HierarchicalModel, precision: Precision) -> nn.Module
     for level, following in zip(levels, [*levels[1:], None], strict=True):
         _fold_level(level, following, net.attention_is_trivial, precision)
     replace(net, "head", precision.exact(*folds.after_norm(net.head, net.norm)))
+    if isinstance(net, HTNet) and net.unit_head is not None:
+        replace(net, "unit_head", precision.exact(*folds.after_norm(net.unit_head, net.norm)))
     replace(net, "norm", plain_norm(net.norm, precision.high))
     return net
 

@@ -49,13 +49,21 @@ class OptimizedModel(EmotionModel):
         super().train(False)
 
     @torch.no_grad()
-    def forward(self, x: Tensor, *extra: Tensor | None, return_maps: bool = False, **inputs: Tensor | None) -> Any:
+    def forward(
+        self,
+        x: Tensor,
+        *extra: Tensor | None,
+        return_maps: bool = False,
+        return_units: bool = False,
+        **inputs: Tensor | None,
+    ) -> Any:
         """Class scores.
 
         Args:
             x: (B, channels, image_size, image_size) of a floating-point type, as for the model it came from.
             *extra: what else that model reads.
             return_maps: return that model's maps, which hold the scores too; never compiled.
+            return_units: return the scores of its action units too; never compiled.
             **inputs: what else that model reads, by name.
 
         Returns:
@@ -68,6 +76,10 @@ class OptimizedModel(EmotionModel):
         if not x.is_floating_point():
             raise ModelError(f"{self.name} got an image of {x.dtype}; give floating-point values, range 0..255.")
         x = x.to(self._high)
+        if return_units:
+            if not getattr(self.config, "action_units", ()):
+                raise ModelError(f"{self.name} has no head for action units. Leave return_units out.")
+            return self.network(x, *extra, return_units=True, **inputs)
         if not return_maps:
             return (self.network if self.compiled is None else self._run())(x, *extra, **inputs)
         if not self.offers_maps:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import pickle
+import json
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cache
 from os import PathLike
 from pathlib import Path
+from typing import Any, cast
 
+from htnet import __version__
 from htnet.data import Manifest, Sample
-from htnet.errors import FrameError, HtnetError, InputError, LandmarkError, ManifestError, about_sample
-from htnet.evaluation.store import to_json, write_atomic
-from htnet.jobs import choose_jobs, locked, run_tasks
+from htnet.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
 from htnet.palsy.splits import split_patients, split_table
-from htnet.prepare import MANIFEST_FILE, REPORT_FILE, SPEC_FILE, Report, prepared_spec
-from htnet.prepare.store import check_names, file_name
+from htnet.prepare import SPEC_FILE, prepared_spec
+from htnet.prepare.engine import Maker, Preparation
+from htnet.prepare.keys import describe, sha256
+from htnet.prepare.store import PreparedFolder
 from htnet.preprocess import FrameSource, Landmarker, fit_alignment, make_landmarker, read_frame
+from htnet.preprocess.opencv import load_opencv
 from htnet.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, PreprocessSpec
 
 FACES = "faces"
@@ -90,12 +92,13 @@ def prepare_faces(
 
     Images that cannot be read or show no face are left out and listed in the report; the rest is done. Splits that
     the manifest names are kept; otherwise all patients are split before any image is looked at, so that repairing an
-    image moves nobody.
+    image moves nobody. As with `htnet.prepare.prepare`, the call can be interrupted and made again: faces that are
+    whole and were made from the same image, points, settings and version of htnet are kept.
 
     Args:
         manifest: samples with ``image``, label and subject, from `read_palsy`.
-        out: folder; gets ``faces/*.png``, ``manifest.csv``, ``preprocess.json`` and ``report.json`` (see
-            `htnet.prepare.Report`; its ``splits`` are those of `split_table`). Each file appears whole.
+        out: folder; gets ``faces/*.png``, ``manifest.csv``, ``preprocess.json``, ``keys/*.json`` (what each face was
+            made from) and ``report.json`` (see `htnet.prepare.Report`; its ``splits`` are those of `split_table`).
         landmarks: finds the five points: a landmarker, or a text for `palsy_landmarker`.
         spec: template and side of the aligned face.
         test: share of the images to test on, see `split_patients`.
@@ -114,38 +117,19 @@ def prepare_faces(
         RunError: another process is preparing into ``out``.
         HtnetError: nothing can be prepared in this way, as with a detector whose model cannot be found.
     """
-    out = Path(out)
-    check_names(manifest)
-    manifest = _with_splits(manifest, test, val, seed)
-    failed: dict[str, str] = {}
-    with locked(out):
-        if prepared_spec(out) not in (None, spec):
-            raise ManifestError(f"{out} holds faces aligned with another spec ({SPEC_FILE}). Choose another --out.")
-        write_atomic(out / SPEC_FILE, to_json(spec.to_dict()))
-        jobs = choose_jobs(jobs, len(manifest))
-        maker = _Maker(spec, landmarks)
-        if jobs > 1:
-            _check_sendable(landmarks)
-        tasks = [(sample,) for sample in manifest]
-        results = ((sample, found) for (sample,), found in run_tasks(_make, maker, tasks, jobs))
-        by_name = dict[str, HtnetError | bytes]()
-        for sample in progress(_keep(results, by_name)):
-            found = by_name.pop(sample.sample)
-            if isinstance(found, HtnetError):
-                failed[sample.sample] = str(found)
-            else:
-                _write(_face_file(out, sample), found)
-        done = tuple(dataclasses.replace(s, image=_face_file(out, s)) for s in manifest if s.sample not in failed)
-        prepared = dataclasses.replace(manifest, samples=done, source=str(out / MANIFEST_FILE))
-        in_order = {s.sample: failed[s.sample] for s in manifest if s.sample in failed}
-        report = Report.of(manifest, prepared, in_order)
-        write_atomic(out / REPORT_FILE, to_json({**report.to_dict(), "splits": split_table(prepared)}))
-        if not done:
-            raise ManifestError(
-                f"{manifest.source}: no image could be prepared (listed in {out / REPORT_FILE}).\n{report.notes()}"
-            )
-        prepared.write(out / MANIFEST_FILE)
-    return prepared
+    folder, maker = PreparedFolder(Path(out), {FACES: ".png"}, "faces aligned"), _Maker(spec, landmarks)
+    points = cache(lambda: describe(maker.finder))
+    preparation = Preparation(
+        folder,
+        maker,
+        _make,
+        key=lambda sample: _key(sample, spec, points()),
+        prepared=lambda sample: dataclasses.replace(sample, image=folder.path(FACES, sample)),
+        more=lambda prepared: {"splits": split_table(prepared)},
+        noun="image",
+    )
+    # Split before any image is looked at.
+    return preparation.run(_with_splits(manifest, test, val, seed), jobs, lambda sample, error: None, progress)
 
 
 def gaps(manifest: Manifest) -> list[str]:
@@ -185,55 +169,31 @@ def _with_splits(manifest: Manifest, test: float, val: float, seed: int) -> Mani
     return manifest
 
 
-def _face_file(out: Path, sample: Sample) -> Path:
-    return out / FACES / f"{file_name(sample)}.png"
+class _Maker(Maker):
+    """What a process needs to align faces."""
+
+    def build(self, text: str) -> Landmarker:
+        return palsy_landmarker(text, self.spec)
 
 
-def _keep(
-    results: Iterable[tuple[Sample, bytes | HtnetError]], into: dict[str, HtnetError | bytes]
-) -> Iterable[Sample]:
-    """The samples as they come, their results laid by: progress bars wrap samples."""
-    for sample, found in results:
-        into[sample.sample] = found
-        yield sample
+def _key(sample: Sample, spec: PreprocessSpec, points: Any) -> str | None:
+    """Hash of all that an aligned face depends on; None if its image cannot be read."""
+    try:
+        image = None if sample.image is None else sha256(sample.image.read_bytes())
+    except OSError:
+        return None
+    made_from = [__version__, spec.to_dict(), sample.sample, image, points]
+    return sha256(json.dumps(made_from, sort_keys=True).encode())
 
 
-class _Maker:
-    """What a process needs to align faces; a landmarker given as text is built there."""
-
-    def __init__(self, spec: PreprocessSpec, landmarks: Landmarker | str) -> None:
-        self.spec = spec
-        self.landmarks = landmarks
-
-    @cached_property
-    def landmarker(self) -> Landmarker:
-        return palsy_landmarker(self.landmarks, self.spec) if isinstance(self.landmarks, str) else self.landmarks
-
-
-def _make(maker: _Maker, sample: Sample) -> bytes | HtnetError:
+def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:
     """The PNG of a sample's aligned face, or what is wrong with it."""
-    import cv2
-
+    cv2 = load_opencv()
     try:
         if sample.image is None:
             raise ManifestError("it has no image of a face.")
-        face, _ = align_face(sample.image, maker.landmarker, maker.spec, sample.sample)
+        finder = cast(Landmarker, maker.finder)  # `prepare_faces` takes no None
+        face, _ = align_face(sample.image, finder, maker.spec, sample.sample)
     except (FrameError, LandmarkError, ManifestError) as error:  # others would hit every sample
         return about_sample(sample.sample, error)
-    return bytes(cv2.imencode(".png", face.pixels[..., ::-1])[1].tobytes())
-
-
-def _check_sendable(landmarks: Landmarker | str) -> None:
-    try:
-        pickle.dumps(landmarks)
-    except Exception as error:  # pickle raises what it likes
-        raise InputError(
-            f"The landmarker {landmarks!r} cannot be sent to other processes ({error}). Give its name, or use jobs=1."
-        ) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.tmp")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    return {FACES: bytes(cv2.imencode(".png", face.pixels[..., ::-1])[1].tobytes())}

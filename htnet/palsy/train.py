@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from htnet.data import Manifest
 from htnet.errors import ManifestError, ModelError
-from htnet.hub import load_pretrained, save_pretrained
-from htnet.models import EmotionModel, create_model
-from htnet.models.transfer import TransferReport, transfer_weights
-from htnet.training import Checkpoint, FaceSet, Recipe, get_recipe, train_model
+from htnet.hub import save_pretrained
+from htnet.models import EmotionModel, TransferReport, create_model
+from htnet.training import Checkpoint, FaceSet, Recipe, StartFrom, get_recipe, train_model
 
 
 def train_palsy(
@@ -63,16 +61,7 @@ def train_palsy(
         )
     settings = {**(settings or {}), "num_classes": len(manifest.classes)}
     check_face_model(create_model(model, **settings), data.spec.size)
-    begin = load_pretrained(source) if isinstance(source, (str, PathLike)) else source
-    reports: list[TransferReport] = []
-
-    def start(fresh: EmotionModel) -> str:
-        if begin is None:
-            return ""
-        fresh.labels = manifest.classes  # tells whether the classifiers are of the same classes
-        reports.append(transfer_weights(fresh, begin))
-        return _digest(begin)
-
+    start = StartFrom(source, manifest.classes) if source is not None else None
     trained, _ = train_model(
         model,
         data,
@@ -93,10 +82,10 @@ def train_palsy(
         "protocol": "trained on the training split; the last epoch, nothing was selected",
         "licence": "that of the training data",
         "seed": seed,
-        "started_from": None if begin is None else begin.name,
+        "started_from": start.source.name if start is not None else None,
     }
     save_pretrained(trained, out, recipe=recipe.to_dict(), training=described)
-    return trained, reports[0] if reports else None
+    return trained, start.report if start is not None else None
 
 
 def check_face_model(model: EmotionModel, size: int | None = None) -> None:
@@ -112,18 +101,10 @@ def check_face_model(model: EmotionModel, size: int | None = None) -> None:
     if model.input_kind != "face":
         raise ModelError(
             f"{model.name} reads {model.input_kind} images, not faces. Choose a model for faces: htnet_palsy, "
-            "htnet_palsy_tiny, htnet_enhanced or htnet_enhanced_tiny."
+            "htnet_palsy_small, htnet_palsy_tiny, htnet_enhanced or htnet_enhanced_tiny."
         )
     if size is not None and model.config.image_size != size:
         raise ModelError(
             f"{model.name} reads faces of {model.config.image_size} px, the data are of {size} px. Load the faces at "
             "the model's size, or give image_size."
         )
-
-
-def _digest(model: EmotionModel) -> str:
-    found = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()

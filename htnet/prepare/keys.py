@@ -13,7 +13,10 @@ import numpy as np
 
 from htnet import __version__
 from htnet.data import Sample
+from htnet.errors import VideoError
 from htnet.prepare.spec import baked_fields
+from htnet.preprocess import open_clip
+from htnet.preprocess.clip_files import MOTION_FIELDS
 from htnet.types import PreprocessSpec
 
 
@@ -22,17 +25,18 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def source_key(sample: Sample, spec: PreprocessSpec, landmarker: Any) -> str | None:
-    """Hash of all that a sample's flow image and points depend on; None if a file cannot be read.
+def source_key(sample: Sample, spec: PreprocessSpec, landmarker: Any, motion: bool = False) -> str | None:
+    """Hash of all that a sample's files depend on; None if a file that it is made from cannot be read.
 
     That is the content of both frames and of the sample's landmarks file or else the landmarker's settings,
-    the sample's name (points are looked up by it), the spec and the version of htnet. Contents, not times: a data
-    set that was copied or moved is not prepared again.
+    the sample's name (points are looked up by it), the spec and the version of htnet; with motion the content of the
+    clip's files too. Contents, not times: a data set that was copied or moved is not prepared again.
 
     Args:
         sample: the sample.
         spec: how flow is made.
         landmarker: what `describe` says of that which finds the points of samples without landmarks file.
+        motion: whether motion features are made too.
     """
     try:
         made_from = {
@@ -42,9 +46,22 @@ def source_key(sample: Sample, spec: PreprocessSpec, landmarker: Any) -> str | N
             "frames": [None if p is None else sha256(p.read_bytes()) for p in (sample.onset, sample.apex)],
             "points": describe(sample.landmarks) if sample.landmarks is not None else landmarker,
         }
-    except OSError:
+        if motion and sample.clip is not None:
+            made_from["clip"] = _describe_clip(sample, sample.clip, spec)
+    except (OSError, VideoError):
         return None
     return sha256(json.dumps(made_from, sort_keys=True).encode())
+
+
+def _describe_clip(sample: Sample, clip: Path, spec: PreprocessSpec) -> Any:
+    """What motion features are made from, besides the points."""
+    part = open_clip(clip, sample.clip_first, sample.clip_last)
+    fields = spec.to_dict()
+    return {
+        "spec": {name: fields[name] for name in MOTION_FIELDS},
+        "files": [sha256(file.read_bytes()) for file in part.files],
+        "frames": [part.skip, part.last],
+    }
 
 
 def describe(thing: Any) -> Any:

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import pickle
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache, cached_property
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from htnet.data import Manifest, Sample
-from htnet.errors import FlowError, FrameError, HtnetError, InputError, LandmarkError, ManifestError, about_sample
-from htnet.jobs import choose_jobs, locked, run_tasks
+from htnet.errors import FlowError, FrameError, HtnetError, LandmarkError, ManifestError, VideoError, about_sample
+from htnet.prepare.engine import Maker, Preparation
 from htnet.prepare.keys import describe, source_key
-from htnet.prepare.report import REPORT_FILE, Report
-from htnet.prepare.store import MANIFEST_FILE, PreparedFolder, check_names
-from htnet.preprocess import Landmarker, Preprocessor, make_landmarker
+from htnet.prepare.store import PreparedFolder
+from htnet.preprocess import Landmarker, Preprocessor, encode_motion
+from htnet.preprocess.opencv import load_opencv
+from htnet.samples import sample_motion
 from htnet.types import PreprocessSpec
 
 #: What one bad sample raises. Any other error (no detector's model, an unknown setting) would hit every sample.
-_OF_ONE_SAMPLE = (FrameError, FlowError, LandmarkError, ManifestError)
-#: Fewer samples a process than this are done sooner than the process has started.
-_WORTH_A_PROCESS = 16
+_OF_ONE_SAMPLE = (FrameError, FlowError, LandmarkError, ManifestError, VideoError)
 
 
 def prepare(
@@ -36,11 +34,12 @@ def prepare(
     spec: PreprocessSpec | None = None,
     landmarker: Landmarker | str | None = None,
     *,
+    motion: bool = False,
     jobs: int | None = 1,
     on_error: Callable[[Sample, HtnetError], None] | None = None,
     progress: Callable[[Iterable[Sample]], Iterable[Sample]] = lambda samples: samples,
 ) -> Manifest:
-    """Compute flow images and landmarks of all samples, once.
+    """Compute flow images and landmarks of all samples, and if wanted the motion in their clips, once.
 
     The call can be interrupted at any moment and made again. Samples whose files are whole and were made from
     the same frames, points, settings and version of htnet are kept, all others are made again, those that failed too;
@@ -49,11 +48,13 @@ def prepare(
     Args:
         manifest: samples with onset and apex frames.
         out: folder; gets ``manifest.csv``, ``preprocess.json``, ``flow/*.png``, ``landmarks/*.json``
-            (five points in px of the flow image), ``keys/*.json`` (what each was made from) and ``report.json``
-            (see `Report`).
+            (five points in px of the flow image), ``motion/*.safetensors`` (with motion), ``keys/*.json`` (what each
+            was made from) and ``report.json`` (see `Report`).
         spec: how flow is made.
         landmarker: finds the points of samples without a landmarks file; or a text for
             `htnet.preprocess.make_landmarker`.
+        motion: also compute `htnet.preprocess.motion_features` of the samples' clips, ``spec.clip_frames`` moments
+            each; a sample without clip cannot be prepared then.
         jobs: processes of one core each; None takes one a core (at most 8), fewer for a few samples. More than
             one needs the caller to be guarded by ``if __name__ == "__main__":``.
         on_error: called with each sample that cannot be prepared, which is then left out; without it
@@ -70,103 +71,62 @@ def prepare(
         RunError: another process is preparing into ``out``, or a process was killed.
         InputError: the landmarker cannot be sent to other processes.
     """
-    folder, spec = PreparedFolder(Path(out)), spec or PreprocessSpec()
-    check_names(manifest)
-    failed: dict[str, str] = {}
-
-    def fail(sample: Sample, error: HtnetError) -> None:
-        if on_error is None:
-            raise error
-        on_error(sample, error)
-        failed[sample.sample] = str(error)
-
-    with locked(folder.root):
-        folder.begin(spec)
-        with closing(_prepare_all(manifest, folder, spec, landmarker, jobs, fail)) as steps:
-            made = {sample.sample for sample in progress(steps)} - failed.keys()
-        done = tuple(_prepared(sample, folder) for sample in manifest if sample.sample in made)
-        prepared = dataclasses.replace(manifest, samples=done, source=str(folder.root / MANIFEST_FILE))
-        in_order = {sample.sample: failed[sample.sample] for sample in manifest if sample.sample in failed}
-        report = Report.of(manifest, prepared, in_order)
-        folder.write_report(report)
-        if not done:
-            raise ManifestError(
-                f"{manifest.source}: no sample could be prepared, {report.left_out} left out (listed in "
-                f"{folder.root / REPORT_FILE}).\n{report.notes()}".rstrip()
-            )
-        prepared.write(folder.root / MANIFEST_FILE)
-    return prepared
-
-
-def _prepare_all(
-    manifest: Manifest,
-    folder: PreparedFolder,
-    spec: PreprocessSpec,
-    landmarker: Landmarker | str | None,
-    jobs: int | None,
-    fail: Callable[[Sample, HtnetError], None],
-) -> Generator[Sample, None, None]:
-    """Yield the samples as they are done, first those that were done before."""
-    finder = make_landmarker(landmarker) if isinstance(landmarker, str) else landmarker
-    # A detector that nobody needs is not asked who it is: its model may have to be fetched.
-    points = describe(finder) if any(sample.landmarks is None for sample in manifest) else None
-    keys, todo = {}, []
-    for sample in manifest:
-        keys[sample.sample] = source_key(sample, spec, points)
-        if folder.holds(sample, keys[sample.sample]):
-            yield sample
-        else:
-            todo.append((sample,))
-    worth = len(todo) if jobs is not None else math.ceil(len(todo) / _WORTH_A_PROCESS)
-    jobs = choose_jobs(jobs, worth)
-    if jobs > 1:
-        _check_sendable(landmarker)
-    for (sample,), made in run_tasks(_make, _Maker(spec, landmarker if jobs > 1 else finder), todo, jobs):
-        if isinstance(made, HtnetError):
-            fail(sample, made)
-        else:
-            folder.write(sample, keys[sample.sample], *made)
-        yield sample
+    spec = spec or PreprocessSpec()
+    kinds = {"flow": ".png", "landmarks": ".json", **({"motion": ".safetensors"} if motion else {})}
+    folder, maker = PreparedFolder(Path(out), kinds), _Maker(spec, landmarker, motion)
+    points = cache(lambda: describe(maker.finder))
+    preparation = Preparation(
+        folder,
+        maker,
+        _make,
+        # A detector that nobody needs is not asked who it is: its model may have to be fetched.
+        key=lambda sample: source_key(sample, spec, points() if sample.landmarks is None else None, motion),
+        prepared=lambda sample: _prepared(sample, folder),
+    )
+    return preparation.run(manifest, jobs, on_error, progress)
 
 
 def _prepared(sample: Sample, folder: PreparedFolder) -> Sample:
-    flow, landmarks = folder.flow(sample), folder.landmarks(sample)
-    return dataclasses.replace(sample, onset=None, apex=None, flow=flow, landmarks=landmarks)
+    raw = dataclasses.replace(sample, onset=None, apex=None, clip=None, clip_first="", clip_last="", motion=None)
+    files: dict[str, Any] = {kind: folder.path(kind, sample) for kind in folder.kinds}
+    return dataclasses.replace(raw, **files)
 
 
-class _Maker:
-    """What a process needs to prepare samples; a landmarker given as text is built there."""
+class _Maker(Maker):
+    """What a process needs to prepare samples."""
 
-    def __init__(self, spec: PreprocessSpec, landmarker: Landmarker | str | None) -> None:
-        self.spec = spec
-        self.landmarker = landmarker
+    def __init__(self, spec: PreprocessSpec, landmarker: Landmarker | str | None, motion: bool) -> None:
+        super().__init__(spec, landmarker)
+        self.motion = motion
 
     @cached_property
     def preprocessor(self) -> Preprocessor:
-        found = make_landmarker(self.landmarker) if isinstance(self.landmarker, str) else self.landmarker
-        return Preprocessor(self.spec, found)
+        return Preprocessor(self.spec, self.finder)
 
 
-def _make(maker: _Maker, sample: Sample) -> tuple[bytes, bytes] | HtnetError:
-    """The content of a sample's flow image and landmarks file, or what is wrong with it."""
-    import cv2
-
+def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:
+    """The content of a sample's files, or what is wrong with it."""
+    cv2 = load_opencv()
+    moved = None
     try:
         if sample.onset is None or sample.apex is None:
             raise ManifestError("it has no onset and apex frames to compute flow from.")
         with _one_thread():
             made = maker.preprocessor.pair(sample.onset, sample.apex, sample.landmarks, sample.sample)
+            if maker.motion:
+                from_clip = dataclasses.replace(sample, motion=None)
+                moved = sample_motion(from_clip, maker.spec, at_onset=made.landmarks)
     except _OF_ONE_SAMPLE as error:
         return about_sample(sample.sample, error)
-    points = np.asarray(made.points).round(3).tolist()
-    return cv2.imencode(".png", made.flow_image)[1].tobytes(), json.dumps(points).encode()
+    points = json.dumps(np.asarray(made.points).round(3).tolist()).encode()
+    files = {"flow": cv2.imencode(".png", made.flow_image)[1].tobytes(), "landmarks": points}
+    return files if moved is None else {**files, "motion": encode_motion(moved, maker.spec)}
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Compute on one core: sums split over threads are rounded otherwise, and the result may not depend on jobs."""
-    import cv2
-
+    cv2 = load_opencv()
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -175,13 +135,3 @@ def _one_thread() -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])
-
-
-def _check_sendable(landmarker: Landmarker | str | None) -> None:
-    try:
-        pickle.dumps(landmarker)
-    except Exception as error:  # pickle raises what it likes
-        raise InputError(
-            f"The landmarker {landmarker!r} cannot be sent to other processes ({error}). Give its name, such as "
-            "'yunet', for make_landmarker, or use jobs=1."
-        ) from error

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from htnet.data import Manifest, Sample
 from htnet.errors import ManifestError
@@ -15,66 +17,72 @@ from htnet.prepare.spec import SPEC_FILE, prepared_spec
 from htnet.types import PreprocessSpec
 
 MANIFEST_FILE = "manifest.csv"
-FOLDERS = ("flow", "landmarks", "keys")
+KEYS = "keys"
 
 
 class PreparedFolder:
     """The folder that samples are prepared into.
 
-    Layout: ``preprocess.json``; for each sample ``flow/NAME.png``, ``landmarks/NAME.json`` and, written last,
-    ``keys/NAME.json`` (hashes of what they were made from and of both); at the end ``report.json`` and
+    Layout: ``preprocess.json``; for each sample one file of each kind, ``KIND/NAME.ENDING``, and, written last,
+    ``keys/NAME.json`` (hashes of what they were made from and of each); at the end ``report.json`` and
     ``manifest.csv``.
     """
 
-    def __init__(self, root: Path) -> None:
-        """Use ``root``; nothing is written yet."""
+    def __init__(self, root: Path, kinds: Mapping[str, str], what: str = "flow made") -> None:
+        """Use ``root``; nothing is written yet.
+
+        Args:
+            root: the folder.
+            kinds: name of each kind of file to its ending, such as ``{"flow": ".png"}``.
+            what: what it holds, for messages.
+        """
         self.root = root
+        self.kinds = dict(kinds)
+        self.what = what
 
     def begin(self, spec: PreprocessSpec) -> None:
         """Make the folders and remove what a killed run left half written.
 
         Raises:
-            ManifestError: the folder holds flow made in another way.
+            ManifestError: the folder holds files made in another way.
         """
         found = prepared_spec(self.root)
         if found is not None and found != spec:
-            raise ManifestError(f"{self.root} holds flow made with another spec ({SPEC_FILE}). Choose another --out.")
-        for name in FOLDERS:
-            (self.root / name).mkdir(parents=True, exist_ok=True)
-        for folder in (self.root, *(self.root / name for name in FOLDERS)):
+            raise ManifestError(f"{self.root} holds {self.what} with another spec ({SPEC_FILE}). Choose another --out.")
+        folders = [self.root / name for name in (*self.kinds, KEYS)]
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.root, *folders):
             for partial in folder.glob(".*.tmp"):
                 partial.unlink(missing_ok=True)
         _write(self.root / SPEC_FILE, json.dumps(spec.to_dict(), indent=1).encode())
 
-    def flow(self, sample: Sample) -> Path:
-        """File of a sample's flow image."""
-        return self.root / "flow" / f"{file_name(sample)}.png"
-
-    def landmarks(self, sample: Sample) -> Path:
-        """File of a sample's points, px of its flow image."""
-        return self.root / "landmarks" / f"{file_name(sample)}.json"
+    def path(self, kind: str, sample: Sample) -> Path:
+        """File of one kind of a sample."""
+        return self.root / kind / f"{file_name(sample)}{self.kinds[kind]}"
 
     def holds(self, sample: Sample, key: str | None) -> bool:
         """Whether the sample's files were made from just what ``key`` stands for, and are whole."""
         try:
             noted = json.loads(self._note(sample).read_text("utf-8"))
-            flow, landmarks = self.flow(sample).read_bytes(), self.landmarks(sample).read_bytes()
+            found = {kind: self.path(kind, sample).read_bytes() for kind in self.kinds}
         except (OSError, ValueError):
             return False
-        return key is not None and noted == _hashes(key, flow, landmarks)
+        return key is not None and noted == _hashes(key, found)
 
-    def write(self, sample: Sample, key: str | None, flow: bytes, landmarks: bytes) -> None:
-        """Write a sample's files; the note comes last, as files without it do not count."""
-        _write(self.flow(sample), flow)
-        _write(self.landmarks(sample), landmarks)
-        _write(self._note(sample), json.dumps(_hashes(key, flow, landmarks), indent=1).encode())
+    def write(self, sample: Sample, key: str | None, files: Mapping[str, bytes]) -> None:
+        """Write a sample's files, by kind; the note comes last, as files without it do not count."""
+        for kind, content in files.items():
+            _write(self.path(kind, sample), content)
+        _write(self._note(sample), json.dumps(_hashes(key, files), indent=1).encode())
 
-    def write_report(self, report: Report) -> None:
-        """Write ``report.json``."""
-        _write(self.root / REPORT_FILE, (json.dumps(report.to_dict(), indent=1, ensure_ascii=False) + "\n").encode())
+    def write_report(self, report: Report, more: Mapping[str, Any]) -> None:
+        """Write ``report.json``, with what else there is to report."""
+        content = {**report.to_dict(), **more}
+        _write(self.root / REPORT_FILE, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
     def _note(self, sample: Sample) -> Path:
-        return self.root / "keys" / f"{file_name(sample)}.json"
+        return self.root / KEYS / f"{file_name(sample)}.json"
 
 
 def file_name(sample: Sample) -> str:
@@ -99,8 +107,8 @@ def check_names(manifest: Manifest) -> None:
             )
 
 
-def _hashes(key: str | None, flow: bytes, landmarks: bytes) -> dict[str, str | None]:
-    return {"made_from": key, "flow": sha256(flow), "landmarks": sha256(landmarks)}
+def _hashes(key: str | None, files: Mapping[str, bytes]) -> dict[str, str | None]:
+    return {"made_from": key, **{name: sha256(content) for name, content in files.items()}}
 
 
 def _write(path: Path, content: bytes) -> None:

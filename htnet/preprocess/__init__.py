@@ -3,6 +3,7 @@
 from htnet.preprocess.align import Alignment, align_frames, align_pair, fit_alignment
 from htnet.preprocess.asymmetry import FaceAsymmetry, RegionAsymmetry, face_asymmetry
 from htnet.preprocess.clip import motion_features, temporal_interpolation
+from htnet.preprocess.clip_files import ClipPart, encode_motion, open_clip, read_motion
 from htnet.preprocess.colour import colour_wheel, colour_wheel_legend
 from htnet.preprocess.contrast import clahe
 from htnet.preprocess.flow import (
@@ -56,6 +57,7 @@ __all__ = [
     "SPOTTING_METHODS",
     "Alignment",
     "CachedLandmarker",
+    "ClipPart",
     "FaceAlignmentLandmarker",
     "FaceAsymmetry",
     "FrameSource",
@@ -77,6 +79,7 @@ __all__ = [
     "compute_flow",
     "crop_regions",
     "displace",
+    "encode_motion",
     "estimate_68",
     "face_asymmetry",
     "face_regions",
@@ -92,11 +95,13 @@ __all__ = [
     "landmarks_68",
     "make_landmarker",
     "motion_features",
+    "open_clip",
     "open_video",
     "optical_strain",
     "published_input",
     "read_flow_image",
     "read_frame",
+    "read_motion",
     "read_points_json",
     "remove_head_motion",
     "scale_points",

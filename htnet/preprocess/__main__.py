@@ -12,6 +12,7 @@ import numpy as np
 from htnet.errors import HtnetError, InputError
 from htnet.preprocess.colour import colour_wheel
 from htnet.preprocess.flow import write_flow_image
+from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.published import published_input
 from htnet.types import FLOW_METHODS, HEAD_MOTIONS, ByteArray
 
@@ -76,8 +77,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _write_rgb(path: Path, picture: ByteArray) -> None:
-    import cv2
-
+    cv2 = load_opencv()
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         written = cv2.imwrite(str(path), picture[..., ::-1])

@@ -12,6 +12,7 @@ import torch
 
 from htnet.errors import FlowError, FrameError, InputError, did_you_mean, refuse_unknown
 from htnet.preprocess.frames import file_damage, quiet_opencv
+from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.tvl1 import MIN_SIDE, tvl1_flow
 from htnet.types import FLOW_METHODS, RESIZES, ByteArray, FloatArray, Flow
 
@@ -63,8 +64,7 @@ def _tvl1(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) ->
 
 
 def _farneback(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) -> FloatArray:
-    import cv2
-
+    cv2 = load_opencv()
     p = _settings(parameters, FARNEBACK_SETTINGS, "Farneback")
     try:
         # OpenCV's names are the keywords; flags=0 asks for the box window.
@@ -75,8 +75,7 @@ def _farneback(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float
 
 
 def _dis(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) -> FloatArray:
-    import cv2
-
+    cv2 = load_opencv()
     p = _settings(parameters, DIS_SETTINGS, "DIS")
     try:
         solver = cv2.DISOpticalFlow.create(p["preset"])
@@ -186,8 +185,7 @@ def flow_image(
         FlowError: the flow is smaller than 2x2 px.
         InputError: ``size``, ``resize`` or ``channels`` is none of those above.
     """
-    import cv2
-
+    cv2 = load_opencv()
     if sorted(channels) != ["strain", "u", "v"]:
         raise InputError(f"channels is {channels!r}; give an order of 'strain', 'v', 'u'.")
     if resize not in RESIZES:
@@ -229,8 +227,7 @@ def write_flow_image(path: str | os.PathLike[str], image: ByteArray) -> Path:
         FlowError: the image has another shape or type.
         InputError: the name does not end in .png (other formats would change the values).
     """
-    import cv2
-
+    cv2 = load_opencv()
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise InputError(f"A flow image cannot be written as {path.name!r}; give a name that ends in .png.")
@@ -255,8 +252,7 @@ def read_flow_image(path: str | os.PathLike[str], size: int = 28) -> ByteArray:
     Raises:
         FlowError: the file is missing, empty, cut off, damaged, not an image, or of another size or kind.
     """
-    import cv2
-
+    cv2 = load_opencv()
     path = Path(path)
     if not path.is_file():
         raise FlowError(f"Flow image {str(path)!r} is not a file; check the name and the folder.")

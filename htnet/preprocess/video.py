@@ -15,6 +15,7 @@ import numpy as np
 
 from htnet.errors import FrameError, InputError, VideoError
 from htnet.preprocess.frames import MIN_SIDE, file_damage, quiet_opencv, read_frame
+from htnet.preprocess.opencv import load_opencv
 from htnet.types import ByteArray, Frame
 
 #: Endings of the files that a folder of frames is made of.
@@ -204,8 +205,7 @@ def _from_file(path: Path, counted: bool) -> Iterator[Frame]:
 
 
 def _rgb(bgr: np.ndarray[Any, Any]) -> ByteArray:
-    import cv2
-
+    cv2 = load_opencv()
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
@@ -217,8 +217,7 @@ def _endless() -> Iterator[int]:
 
 
 def _property(name: str) -> int:
-    import cv2
-
+    cv2 = load_opencv()
     return int(getattr(cv2, f"CAP_PROP_{name}"))
 
 
@@ -238,8 +237,7 @@ def _counts_frames(path: Path) -> bool:
 @contextmanager
 def _capture(path: Path, *settings: int) -> Iterator[Any]:
     """An open capture, by FFmpeg in one thread: with several, the frames before a damaged one get lost."""
-    import cv2
-
+    cv2 = load_opencv()
     with quiet_opencv(), _quiet_ffmpeg():
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [*settings, cv2.CAP_PROP_N_THREADS, 1])
     try:
@@ -274,8 +272,7 @@ def _jpeg_packets(path: Path) -> Iterator[Iterator[str]]:
 
     FFmpeg fills what a JPEG lacks with grey and OpenCV passes that on in silence; the packets show it.
     """
-    import cv2
-
+    cv2 = load_opencv()
     with _capture(path, cv2.CAP_PROP_FORMAT, -1) as packets:
         yield _packet_damage(packets)
 

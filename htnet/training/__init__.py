@@ -2,15 +2,19 @@
 
 from htnet.training.face_augment import FaceAugmentation, augment_faces
 from htnet.training.faces import FaceSet, load_face_set
+from htnet.training.generated import generated_set, train_on_generated
 from htnet.training.loop import num_batches, predict_set, train_model
 from htnet.training.losses import focal_loss, recipe_loss
 from htnet.training.progress import Checkpoint
 from htnet.training.recipe import RECIPES, Augmentation, Recipe, get_recipe
+from htnet.training.start import GENERATED, StartFrom
 from htnet.training.tensors import FlowSet, load_flow_set
 from htnet.training.together import Training, refuse_unstackable, train_together
+from htnet.training.units import counted_units
 from htnet.training.weights import train_weights
 
 __all__ = [
+    "GENERATED",
     "RECIPES",
     "Augmentation",
     "Checkpoint",
@@ -18,9 +22,12 @@ __all__ = [
     "FaceSet",
     "FlowSet",
     "Recipe",
+    "StartFrom",
     "Training",
     "augment_faces",
+    "counted_units",
     "focal_loss",
+    "generated_set",
     "get_recipe",
     "load_face_set",
     "load_flow_set",
@@ -29,6 +36,7 @@ __all__ = [
     "recipe_loss",
     "refuse_unstackable",
     "train_model",
+    "train_on_generated",
     "train_together",
     "train_weights",
 ]

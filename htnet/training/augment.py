@@ -17,7 +17,7 @@ MIRRORED_POINTS = (1, 0, 2, 4, 3)
 _BINS = 16
 #: Index of each motion feature's mirror partner: the other side's region, and left for right.
 MIRRORED_MOTION = tuple(other * _BINS + (_BINS // 2 - k) % _BINS for other in (1, 0, 3, 2) for k in range(_BINS))
-_PARTNERS = {"points": MIRRORED_POINTS, "points68": MIRROR_68, "motion": MIRRORED_MOTION}
+_PARTNERS = {"points": MIRRORED_POINTS, "points68": MIRROR_68}
 
 
 def mirror(images: Tensor, points: Tensor, which: Tensor, u_channel: int) -> tuple[Tensor, Tensor]:
@@ -47,10 +47,10 @@ def mirror_extras(extras: Mapping[str, Tensor], which: Tensor, size: int) -> dic
     """Mirror what a model reads besides the image.
 
     Points change places with their partners on the other side; so do the motion features of the regions, in which
-    motion to the right becomes motion to the left.
+    motion to the right becomes motion to the left. The sides of action units (the last axis of "units") change places.
 
     Args:
-        extras: by name, see `htnet.models.EXTRA_INPUTS`.
+        extras: by name, see `htnet.models.EXTRA_INPUTS`, or "units".
         which: (B,) bool, the samples to mirror.
         size: side of the image, px.
 
@@ -59,11 +59,12 @@ def mirror_extras(extras: Mapping[str, Tensor], which: Tensor, size: int) -> dic
     """
     out = {}
     for name, values in extras.items():
-        order = torch.tensor(_PARTNERS[name], device=values.device)
-        if name == "motion":
-            swapped = values[..., order]
+        if name == "units":
+            swapped = values.flip(-1)
+        elif name == "motion":
+            swapped = values[..., torch.tensor(MIRRORED_MOTION, device=values.device)]
         else:
-            swapped = values[:, order].clone()
+            swapped = values[:, torch.tensor(_PARTNERS[name], device=values.device)].clone()
             swapped[..., 0] = size - 1 - swapped[..., 0]
         out[name] = torch.where(which[:, None, None], swapped, values)
     return out

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from htnet.errors import InputError
 from htnet.models import EmotionModel, create_model
-from htnet.training.losses import recipe_loss
+from htnet.training.losses import recipe_losses, unit_losses
 from htnet.training.progress import Checkpoint, Part, Progress
 from htnet.training.recipe import Recipe
 from htnet.training.step import Gradients
@@ -78,11 +79,18 @@ def train_model(
         state = Progress(checkpoint, what, parts)
 
         def loss(inputs: Mapping[str, Tensor]) -> Tensor:
-            more = {key: value for key, value in inputs.items() if key not in ("images", "targets")}
+            more = {key: value for key, value in inputs.items() if key not in ("images", "targets", "units")}
             with autocast(device, recipe):
-                scores = model(inputs["images"], **more)
-            return recipe_loss(recipe, scores.float(), inputs["targets"])
+                if has_units:
+                    scores, units = model(inputs["images"], return_units=True, **more)
+                else:
+                    scores = model(inputs["images"], **more)
+            found = recipe_losses(recipe, scores.float(), inputs["targets"])
+            if has_units:
+                found = found + unit_losses(recipe, units.float(), inputs["units"])
+            return found.mean()
 
+        has_units = check_units(model, data)
         gradients = Gradients(loss, parameters, capture=device.type == "cuda" and model.repeatable)
         step = state.epoch * num_batches(len(data), recipe)
         while state.epoch < recipe.epochs:
@@ -115,6 +123,23 @@ def predict_set(model: EmotionModel, data: TrainingSet, batch_size: int = 256) -
     parts = zip(data.inputs().split(batch_size), index, strict=True)
     scores = [model(images, **{name: values[at] for name, values in extras.items()}) for images, at in parts]
     return torch.cat([part.softmax(dim=1) for part in scores]).float().cpu()
+
+
+def check_units(model: EmotionModel, data: TrainingSet) -> bool:
+    """Whether action units are trained: the model tells them and the set knows them.
+
+    Raises:
+        InputError: both do, but of different numbers of units.
+    """
+    told, known = getattr(model.config, "action_units", ()), getattr(data, "units", None)
+    if known is None or not told:
+        return False
+    if known.shape[1] != len(told):
+        raise InputError(
+            f"The set knows {known.shape[1]} action units and the model tells {len(told)}: {told}. Build it with "
+            "action_units in the order of the set's."
+        )
+    return True
 
 
 def autocast(device: torch.device, recipe: Recipe) -> torch.autocast:

@@ -64,3 +64,14 @@ def recipe_losses(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
 def recipe_loss(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
     """The mean of `recipe_losses`."""
     return recipe_losses(recipe, logits, targets).mean()
+
+
+def unit_losses(recipe: Recipe, logits: Tensor, active: Tensor) -> Tensor:
+    """Weighted binary cross-entropy of the action units of each sample: (B,).
+
+    Args:
+        recipe: its ``units_weight``.
+        logits: (B, U, 2) scores before the sigmoid.
+        active: (B, U, 2) float, 1 where a unit is active on a side.
+    """
+    return recipe.units_weight * F.binary_cross_entropy_with_logits(logits, active, reduction="none").mean((1, 2))

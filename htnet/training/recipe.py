@@ -67,6 +67,8 @@ class Recipe:
         loss: "cross_entropy" or "focal", see `htnet.training.focal_loss`.
         focal_alpha: factor of the focal loss.
         focal_gamma: how little the focal loss counts samples that the model gets right already.
+        units_weight: weight of the action units' loss (binary cross-entropy, mean over units and sides) beside the
+            emotions', for models and sets that have units.
         precision: "float32", or "bfloat16" for PyTorch's autocast: products in bfloat16, weights, sums that need it
             and the optimiser in float32.
     """
@@ -85,6 +87,7 @@ class Recipe:
     loss: str = "cross_entropy"
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
+    units_weight: float = 1.0
     precision: str = "float32"
 
     def __post_init__(self) -> None:
@@ -107,6 +110,8 @@ class Recipe:
             raise RecipeError(f"average is {self.average!r}; give a decay in [0, 1).")
         if self.weight_decay < 0:
             raise RecipeError(f"weight_decay is {self.weight_decay!r}; give 0 or more.")
+        if not self.units_weight >= 0:
+            raise RecipeError(f"units_weight is {self.units_weight!r}; give 0 or more.")
         if not self.focal_alpha > 0:
             raise RecipeError(f"focal_alpha is {self.focal_alpha!r}; give a positive number.")
         if not self.focal_gamma >= 0:
@@ -141,11 +146,13 @@ def _augmentation(data: Mapping[str, Any]) -> Augmentation | FaceAugmentation:
 
 
 #: "default": ours; "focal": the same with the published loss of the dual-stream HTNet; "reference": the published
-#: hyper-parameters of HTNet; "palsy": for faces, whose left and right must be kept apart.
+#: hyper-parameters of HTNet; "palsy": for faces, whose left and right must be kept apart; "generated": for thousands of
+#: generated images.
 RECIPES: Mapping[str, Recipe] = {
     "default": Recipe(),
     "focal": Recipe(name="focal", loss="focal"),
     "palsy": Recipe(name="palsy", lr=1e-3, epochs=200, batch_size=16, augmentation=FaceAugmentation()),
+    "generated": Recipe(name="generated", epochs=5, average=0.99),
     "reference": Recipe(
         name="reference",
         optimizer="adam",
@@ -166,8 +173,8 @@ def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
     """A recipe by name, from a JSON file, or as it is.
 
     Args:
-        recipe: "default", "focal", "palsy", "reference", a path to a ``.json`` file with fields of `Recipe`, or a
-            `Recipe`.
+        recipe: "default", "focal", "palsy", "generated", "reference", a path to a ``.json`` file with fields of
+            `Recipe`, or a `Recipe`.
         **changes: fields to change (``epochs=5``).
 
     Returns:

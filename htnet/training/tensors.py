@@ -27,6 +27,7 @@ from htnet.preprocess import (
     read_flow_image,
     template_points,
 )
+from htnet.samples import check_motion, reads_motion, sample_motion
 from htnet.training.augment import augment
 from htnet.training.face_augment import FaceAugmentation
 from htnet.training.recipe import Augmentation
@@ -89,6 +90,8 @@ class FlowSet:
         points68: (N, 68, 2) float32, px of the image, for models that read them; None where nobody asked.
         points68_from: what found the 68 points of each sample, or "estimated from landmarks" or "... template".
         motion: (N, T, 64) float32, features of the clips' frames; None without clips.
+        units: (N, U, 2) float32, 1 where an action unit is active on the image's left and right side, for training a
+            head of action units; None where nobody knows.
     """
 
     images: Tensor
@@ -99,6 +102,7 @@ class FlowSet:
     points68: Tensor | None = None
     points68_from: tuple[str, ...] = ()
     motion: Tensor | None = None
+    units: Tensor | None = None
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -146,13 +150,16 @@ class FlowSet:
             extras: what the model reads besides, of all samples of the set, from `extras`.
 
         Returns:
-            (B, 3, S, S) float32 network input, (B,) labels, and the extras of these samples.
+            (B, 3, S, S) float32 network input, (B,) labels, and the extras of these samples; with them their "units"
+            if the set has any.
 
         Raises:
             RecipeError: the augmentation is one of faces.
         """
         images, points = self.images[index].float(), self.points[index]
         more = {name: values[index] for name, values in extras.items()}
+        if self.units is not None:
+            more["units"] = self.units[index]
         if augmentation is not None:
             if not isinstance(augmentation, Augmentation):
                 raise RecipeError(
@@ -204,7 +211,7 @@ class FlowSet:
     def digest(self) -> str:
         """SHA-256 over all that a model is shown, and labels: two equal sets have equal digests."""
         found = hashlib.sha256()
-        extras = [tensor for tensor in (self.points68, self.motion) if tensor is not None]
+        extras = [tensor for tensor in (self.points68, self.motion, self.units) if tensor is not None]
         for tensor in (self.images, self.points, self.labels, *extras):
             found.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
         return found.hexdigest()
@@ -226,29 +233,36 @@ def load_flow_set(
             frame, or of the flow image for a sample with a cached one.
         progress: wraps the iteration, for a progress bar.
         extras: ``extra_inputs`` of the model that the set is for. With "points68" the landmarker's own 68 points
-            are kept where it finds so many; elsewhere they are estimated from the five.
+            are kept where it finds so many; elsewhere they are estimated from the five. With "motion", and unless
+            ``spec.clip_frames`` is 0, the features of the samples' clips are read or computed; the clip of a sample
+            with a cached flow image needs the landmarker.
 
     Returns:
         The set, on the CPU.
 
     Raises:
-        InputError: an unknown name in ``extras``.
-        ManifestError: no samples, or one without label, frames and flow image.
+        InputError: an unknown name in ``extras``, or a clip that cannot be read.
+        ManifestError: no samples, one without label, frames and flow image, or motion is asked for and a sample has
+            no clip.
         FrameError, FlowError, LandmarkError: a sample that cannot be read; the message names it.
     """
     refuse_unknown(extras, EXTRA_INPUTS, "extra input")
+    moving = reads_motion(extras, spec)
+    if moving:
+        check_motion(manifest, spec)
     preprocessor = Preprocessor(spec, landmarker, points68="points68" in extras)
-    images, points, cut_at = [], [], []
+    images, points, cut_at, motion = [], [], [], []
     points68: list[Landmarks68] = []
     template = template_points(spec)
     order = [PUBLISHED_CHANNELS.index(name) for name in spec.channels]
     for sample in progress(manifest.samples):
-        made = _read(sample, preprocessor)
+        made = _read(sample, preprocessor, moving)
         images.append(torch.from_numpy(np.ascontiguousarray(made.flow_image[..., order])).permute(2, 0, 1))
         cut_at.append(made.regions_at)
         known = made.regions_at == "landmarks" and made.points is not None
         points.append(torch.from_numpy(made.points) if known else template)
         points68 += [made.points68] if made.points68 is not None else []
+        motion += [torch.from_numpy(made.motion)] if made.motion is not None else []
     if not images:
         raise ManifestError(f"{manifest.source} holds no samples.")
     labels = torch.from_numpy(manifest.labels())
@@ -260,21 +274,32 @@ def load_flow_set(
         tuple(cut_at),
         torch.from_numpy(np.stack([found.points for found in points68])) if points68 else None,
         tuple(found.source for found in points68),
+        torch.stack(motion) if motion else None,
     )
 
 
-def _read(sample: Sample, preprocessor: Preprocessor) -> ModelInput:
-    landmarker = preprocessor.landmarker
+def _read(sample: Sample, preprocessor: Preprocessor, moving: bool) -> ModelInput:
+    """A sample's input, with motion if it is asked for."""
     try:
-        if sample.flow is not None:
-            points: Landmarks | Path | None = sample.landmarks
-            if landmarker is not None and preprocessor.spec.region_points == "landmarks":
-                image = read_flow_image(sample.flow, preprocessor.spec.size)
-                points = landmarker(Frame(image, str(sample.flow)), sample.sample)
-            return preprocessor.flow_picture(sample.flow, points, sample.sample)
-        if sample.onset is None or sample.apex is None:
-            raise ManifestError("it has neither frames nor a flow image; give one of the two.")
-        own = sample.landmarks if landmarker is None else None
-        return preprocessor.pair(sample.onset, sample.apex, own, sample.sample)
+        made = _read_image(sample, preprocessor)
+        if not moving:
+            return made
+        motion = sample_motion(sample, preprocessor.spec, preprocessor.landmarker, made.landmarks)
+        return dataclasses.replace(made, motion=motion)
     except HtnetError as error:
         raise about_sample(sample.sample, error) from error
+
+
+def _read_image(sample: Sample, preprocessor: Preprocessor) -> ModelInput:
+    """A sample's flow image as it is, or computed from its frames."""
+    landmarker = preprocessor.landmarker
+    if sample.flow is not None:
+        points: Landmarks | Path | None = sample.landmarks
+        if landmarker is not None and preprocessor.spec.region_points == "landmarks":
+            image = read_flow_image(sample.flow, preprocessor.spec.size)
+            points = landmarker(Frame(image, str(sample.flow)), sample.sample)
+        return preprocessor.flow_picture(sample.flow, points, sample.sample)
+    if sample.onset is None or sample.apex is None:
+        raise ManifestError("it has neither frames nor a flow image; give one of the two.")
+    own = sample.landmarks if landmarker is None else None
+    return preprocessor.pair(sample.onset, sample.apex, own, sample.sample)

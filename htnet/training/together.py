@@ -14,7 +14,7 @@ from torch import Tensor
 from htnet.errors import InputError
 from htnet.models import EmotionModel, create_model
 from htnet.models.layers import BlockAttention, Downsample
-from htnet.training.loop import OnEpoch, autocast, average, batches, make_optimizer, num_batches
+from htnet.training.loop import OnEpoch, Start, autocast, average, batches, check_units, make_optimizer, num_batches
 from htnet.training.losses import recipe_losses
 from htnet.training.progress import Checkpoint, Part, Progress
 from htnet.training.recipe import Recipe
@@ -47,6 +47,7 @@ class _Member:
     training: Training
     data: TrainingSet
     settings: dict[str, Any]
+    begun: str | None
     model: EmotionModel
     mean: Tensor
     std: Tensor
@@ -75,6 +76,7 @@ def train_together(
     *,
     device: str | torch.device = "cpu",
     settings: dict[str, Any] | None = None,
+    start: Start | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> list[tuple[EmotionModel, list[Any]]]:
     """Train many models at once; each comes out as `train_model` makes it alone, up to rounding.
@@ -89,6 +91,7 @@ def train_together(
         recipe: how to train.
         device: where to train.
         settings: overrides of the model's config, for all.
+        start: gives each fresh model other weights, as in `train_model`.
         checkpoint: where to keep the state of all, to resume from if it exists already.
 
     Returns:
@@ -110,8 +113,10 @@ def train_together(
     members = []
     for i, training in enumerate(trainings):
         with streams.of(i):
-            members.append(_start(name, training, recipe, dict(settings or {}), device))
+            members.append(_begin(name, training, recipe, dict(settings or {}), start, device))
     refuse_unstackable(members[0].model)
+    if any(check_units(member.model, member.data) for member in members):
+        raise InputError("Action units are trained one model at a time only. Use train_model.")
     base = copy.deepcopy(members[0].model).train()
     for module in base.modules():
         if isinstance(module, (BlockAttention, Downsample)):
@@ -174,17 +179,26 @@ def refuse_unstackable(model: EmotionModel) -> None:
         )
 
 
-def _start(name: str, training: Training, recipe: Recipe, settings: dict[str, Any], device: torch.device) -> _Member:
+def _begin(
+    name: str,
+    training: Training,
+    recipe: Recipe,
+    settings: dict[str, Any],
+    start: Start | None,
+    device: torch.device,
+) -> _Member:
     data = training.data.to(device)
     mean, std = data.statistics()
     if recipe.standardize:
         settings |= {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
-    model = create_model(name, **settings).to(device)
-    return _Member(training, data, settings, model, mean, std, data.extras(model.extra_inputs))
+    model = create_model(name, **settings)
+    begun = start(model) if start is not None else None
+    model = model.to(device)
+    return _Member(training, data, settings, begun, model, mean, std, data.extras(model.extra_inputs))
 
 
 def _describe(name: str, members: Sequence[_Member], recipe: Recipe) -> str:
-    each = [[m.settings, m.training.seed, m.data.digest()] for m in members]
+    each = [[m.settings, m.training.seed, m.data.digest(), m.begun] for m in members]
     return json.dumps(["together", name, recipe.to_dict(), each])
 
 
@@ -198,6 +212,7 @@ def _inputs(
             images, targets, more = member.data.batch(
                 index, recipe.augmentation, member.mean, member.std, member.extras
             )
+        more.pop("units", None)
         weights = torch.full((len(index),), 1 / len(index), device=images.device)
         found.append({"images": images, "targets": targets, "weights": weights, **more})
     return {key: _stack([batch[key] for batch in found]) for key in found[0]}

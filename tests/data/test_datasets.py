@@ -5,13 +5,13 @@ import shutil
 
 import pytest
 
-from htnet.data import DATASETS, open_data, read_dataset, read_manifest
+from htnet.data import DATASETS, open_data, read_casme3, read_dataset, read_manifest
 from htnet.errors import ManifestError
 from htnet.prepare import prepare
 from htnet.preprocess import TemplateLandmarks
 from htnet.types import EMOTIONS
 from tests.data import official, test_layouts
-from tests.support.pairs import QUICK
+from tests.support.pairs import QUICK, invented_casme3, write_casme3
 
 CASME2 = [(1, "EP02_01f", 46, 59, 86, "happiness"), (1, "EP03_02", 131, 161, 181, "others"),
           (2, "EP01_11f", 46, 91, 100, "repression"), (2, "EP06_01f", 1, 10, 21, "disgust"),
@@ -336,3 +336,42 @@ def test_no_clips(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ManifestError, match="empty holds no clips of CASME II"):
         read_dataset("casme2", tmp_path / "empty")
+
+
+def clips(manifest):
+    return [(s.clip.name, s.clip_first, s.clip_last) for s in manifest]
+
+
+def test_clips_are_the_frames_from_onset_to_offset(tmp_path):
+    """Folders hold more: frames before and after, other expressions."""
+    folder, image = tmp_path / "casme2" / "Cropped" / "sub05" / "EP12_03f", "reg_img{}.jpg"
+    official.casme2(tmp_path / "casme2", [(5, "EP12_03f", 10, 15, 20, "surprise")])
+    official.frames(folder, image, range(7, 31))
+    (folder / "img_notes 25.txt").write_text("no frame")
+    found = read_dataset("casme2", tmp_path / "casme2")
+    assert clips(found) == [("EP12_03f", image.format(10), image.format(20))]
+    (folder / image.format(20)).unlink()
+    assert clips(read_dataset("casme2", tmp_path / "casme2"))[0][2] == image.format(19), "the last one that is there"
+
+    official.casme2(tmp_path / "odd", [(6, "EP01_01", 30, 60, 50, "happiness")])
+    official.frames(tmp_path / "odd" / "Cropped/sub06/EP01_01", image, range(30, 71))
+    found = read_dataset("casme2", tmp_path / "odd")
+    assert clips(found) == [("EP01_01", image.format(30), image.format(60))], "an apex after the offset is in it"
+
+    official.smic(tmp_path / "smic", ["s1_ne_01"])
+    assert clips(read_dataset("smic", tmp_path / "smic")) == [
+        ("s1_ne_01", "reg_image001203.bmp", "reg_image001207.bmp")
+    ]
+
+
+def test_clips_of_the_edited_csv(tmp_path):
+    rows = invented_casme3(2, 2)
+    root = write_casme3(tmp_path, rows)
+    assert [s.clip for s in read_casme3(None, root)] == [None] * 4, "the offset frames are not there"
+    for row in rows[:2]:
+        shutil.copy(root / row["imagename_onset"], root / row["imagename_apex_offset"])
+    found = read_casme3(None, root).samples
+    for row, sample in zip(rows[:2], found[:2], strict=True):
+        assert sample.clip == (root / row["imagename_onset"]).parent
+        assert (sample.clip_first, sample.clip_last) == (f"{row['Onset']}.jpg", f"{row['Offset']}.jpg")
+    assert found[2].clip is None

@@ -270,3 +270,29 @@ def test_subject_in_two_splits_and_unknown_splits_are_refused():
         manifest(("x", "p", "train"), ("x", "q", "val"), ("x", "p", "val"))
     with pytest.raises(ManifestError, match=r"'s0' has the split 'training'. Did you mean 'train'"):
         manifest(("x", "p", "training"))
+
+
+def test_clips_come_back(tmp_path):
+    (tmp_path / "clips" / "a 1").mkdir(parents=True)
+    files = ["1.png", "2.png", "b.avi", "c.safetensors"]
+    text = (
+        "sample,onset,apex,flow,clip,clip_first,clip_last,motion\n"
+        "a,1.png,2.png,,clips/a 1,img8.png,img20.png,\nb,1.png,2.png,,b.avi,0,12,\nc,,,1.png,,,,c.safetensors\n"
+    )
+    found = read_manifest(write(tmp_path, text, files))
+    a, b, c = found
+    assert (a.clip, a.clip_first, a.clip_last) == (tmp_path / "clips" / "a 1", "img8.png", "img20.png")
+    assert (b.clip, b.clip_first, b.clip_last, b.motion) == (tmp_path / "b.avi", "0", "12", None)
+    assert (c.clip, c.clip_first, c.motion) == (None, "", tmp_path / "c.safetensors")
+    found.write(tmp_path / "elsewhere" / "again.csv")
+    again = read_manifest(tmp_path / "elsewhere" / "again.csv")
+    resolved = [os.path.normpath(s.clip) if s.clip else None for s in again]
+    assert resolved == [str(s.clip) if s.clip else None for s in found]
+    assert [(s.clip_first, s.clip_last) for s in again] == [(s.clip_first, s.clip_last) for s in found]
+    (tmp_path / "b.avi").unlink()
+    with pytest.raises(ManifestError, match="line 3, clip: .*b.avi"):
+        read_manifest(tmp_path / "list.csv")
+    with pytest.raises(ManifestError, match="line 2: sample 'a' names frames of a clip, but no clip"):
+        read_manifest(write(tmp_path, "sample,flow,clip_last\na,1.png,7\n", ["1.png"]))
+    with pytest.raises(ManifestError, match="line 2, onset"):  # only clips may be folders
+        read_manifest(write(tmp_path, "sample,onset,apex\na,clips,2.png\n"))

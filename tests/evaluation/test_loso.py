@@ -11,8 +11,9 @@ from htnet.data import leave_one_subject_out, open_data, read_manifest
 from htnet.errors import InputError, ManifestError, RunError
 from htnet.evaluation import loso, protocols
 from htnet.evaluation.runner import choose_stack
+from htnet.hub import load_pretrained, save_pretrained
 from htnet.models import create_model
-from htnet.training import Recipe, load_flow_set, predict_set, train_model
+from htnet.training import GENERATED, Recipe, StartFrom, load_flow_set, predict_set, train_model
 from htnet.types import PreprocessSpec
 from tests.support.flows import CLASSES, write_flow_set
 
@@ -291,3 +292,42 @@ def test_folds_are_stacked_where_it_pays():
     assert choose_stack(None, create_model("htnet_small"), "cuda:0") > 68  # a whole LOSO at once
     assert choose_stack(None, create_model("htnet_small", dropout=0.1), "cuda") == 1
     assert choose_stack(7, create_model("htnet_small"), "cpu") == 7
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """Weights of a small model, with what their card says they were trained on."""
+
+    def make(dataset, name="weights"):
+        torch.manual_seed(11)
+        model = create_model("htnet_tiny")
+        model.preprocess_spec = PreprocessSpec()
+        return save_pretrained(model, tmp_path / name, training={"dataset": dataset})
+
+    return make
+
+
+def test_folds_start_from_weights_that_know_nobody(manifest, tmp_path, weights):
+    folder = weights(GENERATED)
+    still = dataclasses.replace(QUICK, epochs=1, lr=1e-12, average=0.0, standardize=False, weight_decay=0.0)
+    result = run(manifest, tmp_path / "run", recipe=still, start=folder)
+    data = load_flow_set(manifest, PreprocessSpec())
+    expected = dict(zip([s.sample for s in manifest], predict_set(load_pretrained(folder), data), strict=True))
+    for sample in result.samples:
+        np.testing.assert_allclose(sample.probabilities, expected[sample.sample], atol=1e-5)
+    begun = json.loads((tmp_path / "run" / "summary.json").read_text())["run"]["started_from"]
+    assert begun == {"name": "htnet_tiny", "trained_on": GENERATED, "sha256": StartFrom(folder).digest()[:64]}
+    stacked = run(manifest, tmp_path / "stacked", recipe=still, start=folder, stack=3)
+    for one, other in zip(result.samples, stacked.samples, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+    with pytest.raises(RunError, match="started_from"):
+        run(manifest, tmp_path / "run", recipe=still)
+
+
+@pytest.mark.parametrize("dataset", ["casme2, samm, smic", "own manifest", ""])
+def test_weights_that_may_know_a_test_subject_are_refused(manifest, tmp_path, weights, dataset):
+    folder = weights(dataset)
+    with pytest.raises(InputError, match="test subjects may be among those it learned from"):
+        run(manifest, tmp_path / "run", start=folder)
+    result = run(manifest, tmp_path / "run", start=folder, start_is_disjoint=True)
+    assert result.summary["run"]["started_from"]["disjoint_by_word_of_the_user"]

@@ -1,60 +1,137 @@
-"""The weights that ship with htnet are what the registry and their card say."""
+"""The weights that ship with htnet are what the registry and their cards say."""
 
 import json
+import re
+import shutil
+import subprocess
 
 import pytest
 import torch
 
 import htnet
+from benchmarks import bundle
 from htnet.data import read_composite
-from htnet.hub import find_pretrained, read_config
-from htnet.hub.folder import sha256_of
+from htnet.errors import InputError
+from htnet.hub import find_pretrained, list_pretrained, read_config
+from htnet.hub.folder import FILES, sha256_of
+from htnet.models import get_entry
 from htnet.preprocess import crop_regions
 from htnet.training import load_flow_set, predict_set
 from htnet.types import PreprocessSpec
 from tests.support.paths import COMPOSITE, ROOT, needs_shared
 
-SPEC = find_pretrained("composite")
-RESULT = ROOT / "benchmarks" / "results" / "loso_htnet_small_default.json"
+BUNDLED = [spec for spec in list_pretrained() if spec.bundled]
+#: Largest part of a wheel that one entry may take, bytes.
+LARGEST = 15e6
 
 
-@pytest.fixture(scope="module")
-def model():
-    return htnet.load_pretrained("composite")
+@pytest.fixture(params=BUNDLED, ids=lambda spec: spec.name)
+def spec(request):
+    return request.param
 
 
-def test_file_registry_and_card_agree(model):
-    config = read_config(SPEC.folder / "config.json")
-    weights = SPEC.folder / "model.safetensors"
-    assert SPEC.sha256 == config["weights"]["sha256"] == sha256_of(weights)
-    assert weights.stat().st_size <= 15e6
-    assert config["model"] == SPEC.model == model.name
+def committed(spec):
+    return json.loads(bundle.committed_run(spec).read_text("utf-8"))
+
+
+def test_the_usual_ones_are_there():
+    assert {spec.name for spec in BUNDLED} >= {"composite", "composite-dual-stream", "composite-ststnet"}
+    folders = {folder.name for folder in BUNDLED[0].folder.parent.iterdir() if folder.is_dir()}
+    assert folders == {spec.name for spec in BUNDLED}, "nothing is shipped that no name loads"
+
+
+def test_file_registry_and_card_agree(spec):
+    model = htnet.load_pretrained(spec.name)
+    config = read_config(spec.folder / "config.json")
+    weights = spec.folder / "model.safetensors"
+    assert spec.published
+    assert spec.sha256 == config["weights"]["sha256"] == sha256_of(weights)
+    assert weights.stat().st_size <= LARGEST
+    assert config["model"] == spec.model == model.name
     assert model.labels == ("negative", "positive", "surprise")
-    card = (SPEC.folder / "README.md").read_text("utf-8")
-    assert "research" in SPEC.licence
-    assert SPEC.licence in card
+    assert model.preprocess_spec == get_entry(spec.model).spec
+    assert not model.training
+    assert (config["training"]["samples"], config["training"]["subjects"]) == (442, 68)
+    card = (spec.folder / "README.md").read_text("utf-8")
+    assert "research" in spec.licence
+    assert spec.licence in card
     assert "LOSO last" in card
     assert "best_on_test" not in card  # a leaking score is no property of the weights
+    assert ("Trained without clips" in card) == ("motion" in model.extra_inputs)
 
 
-def test_metrics_are_those_of_the_committed_run():
-    run = json.loads(RESULT.read_text("utf-8"))
-    mean = run["protocols"]["last"]["mean"]["full"]
-    assert SPEC.metrics == {"LOSO last, Full UF1": round(mean["uf1"], 4), "LOSO last, Full UAR": round(mean["uar"], 4)}
-    config = read_config(SPEC.folder / "config.json")
-    assert config["recipe"] == run["run"]["recipe"]
-    # A field that was added later has its default in both.
-    assert PreprocessSpec.from_dict(config["preprocess"]) == PreprocessSpec.from_dict(run["run"]["preprocess"])
-    assert config["training"]["metrics"]["LOSO last, full, uf1"] == mean["uf1"]
+def test_metrics_are_those_of_the_committed_run(spec):
+    run, config = committed(spec), read_config(spec.folder / "config.json")
+    assert spec.metrics == bundle.registered_metrics(run)
+    bundle.check_same_training(config, run)
+    mean = run["protocols"]["last"]["mean"]
+    expected = {f"LOSO last, {group}, {name}": mean[group][name] for group in mean for name in ("uf1", "uar")}
+    assert config["training"]["metrics"] == expected
+    card = (spec.folder / "README.md").read_text("utf-8")
+    assert dict(re.findall(r"^\| (LOSO .*) \| (\d\.\d{4}) \|$", card, re.MULTILINE)) == {
+        name: f"{value:.4f}" for name, value in expected.items()
+    }
+
+
+def test_scores_of_another_training_are_refused():
+    spec = find_pretrained("composite-ststnet")
+    run, config = committed(spec), read_config(spec.folder / "config.json")
+    for what, change in (
+        ("model", {"model": "htnet_tiny"}),
+        ("recipe", {"recipe": {**config["recipe"], "epochs": 3}}),
+        ("preprocessing", {"preprocess": PreprocessSpec(layout="whole", clahe=True).to_dict()}),
+    ):
+        with pytest.raises(InputError, match=f"another {what}"):
+            bundle.check_same_training({**config, **change}, run)
+
+
+def test_all_files_are_packed(spec):
+    """A wheel holds what lies in the package, unless git ignores it."""
+    files = [spec.folder / name for name in FILES]
+    assert all(file.is_file() for file in files)
+    assert sorted(path.name for path in spec.folder.iterdir()) == sorted(FILES)
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    wheel = text[text.index("[tool.hatch.build.targets.wheel]") :].split("\n[")[0]
+    assert 'packages = ["htnet"]' in wheel
+    assert "exclude" not in wheel
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("no git repository here")
+    done = subprocess.run(["git", "check-ignore", *map(str, files)], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, ""), "git ignores them"
 
 
 @needs_shared
-def test_it_knows_its_training_set_in_the_published_channel_order_only(model):
+def test_it_knows_its_training_set_in_the_published_channel_order_only(spec):
     """The seen samples are read right; swapping u and strain, as reading RGB for BGR would, breaks it."""
+    model = htnet.load_pretrained(spec.name)
     data = load_flow_set(read_composite(COMPOSITE), model.preprocess_spec)
     right = (predict_set(model, data).argmax(1) == data.labels).float().mean()
-    assert right > 0.9
+    unseen = committed(spec)["protocols"]["last"]["mean"]["full"]["accuracy"]
+    assert right > max(unseen, 0.9 if spec.name == "composite" else 0)
     swapped = crop_regions(data.images.flip(1).float(), data.points, data.spec.layout)
     with torch.no_grad():
         wrong = (model(swapped).argmax(1) == data.labels).float().mean()
     assert wrong < 0.7
+    assert wrong < right - 0.1
+
+
+@needs_shared
+def test_bundle_command(tmp_path, capsys):
+    words = ["composite-ststnet", "--data", str(COMPOSITE), "--out", str(tmp_path / "w"), "--epochs", "1"]
+    assert bundle.main(words) == 0
+    out = capsys.readouterr().out
+    config = read_config(tmp_path / "w" / "config.json")
+    assert f'sha256="{config["weights"]["sha256"]}",' in out
+    assert 'metrics={"LOSO last, Full UF1": 0.6984' in out
+    assert config["training"]["metrics"]["LOSO last, full, uf1"] == pytest.approx(0.6984, abs=1e-4)
+
+
+def test_bundle_command_refuses(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(bundle, "RESULTS", tmp_path)  # no run was committed
+    for name, says in (
+        ("composite-ststnett", "Did you mean 'composite-ststnet'"),
+        ("casme3-mhssa", "the committed runs are of MEGC 2019"),
+        ("composite-base", "commit the summary.json"),
+    ):
+        assert bundle.main([name, "--data", "nowhere"]) == 2
+        assert says in capsys.readouterr().err

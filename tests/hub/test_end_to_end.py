@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,11 @@ import pytest
 import torch
 
 import htnet
-from htnet.cli import build_parser
+from htnet.cli import build_parser, main
+from htnet.hub import find_pretrained
+from htnet.models import get_entry
+from htnet.prepare import prepared_spec
+from htnet.preprocess import read_motion
 from tests.support.hub_server import HubServer
 from tests.support.pairs import invented_casme3, write_casme3
 from tests.support.paths import SHARED, needs_shared
@@ -139,6 +144,40 @@ def test_every_printed_command_is_one_that_the_parser_takes():
             program, *arguments = shlex.split(command)
             assert program == "htnet"
             assert build_parser().parse_args(arguments).command == arguments[0]
+
+
+UNPUBLISHED = [spec for spec in htnet.list_pretrained() if not spec.published]
+
+
+@pytest.mark.parametrize("spec", UNPUBLISHED, ids=lambda spec: spec.name)
+def test_printed_commands_lead_from_the_data_to_the_name(spec):
+    """Each reads what the one before wrote; the model is the entry's; the last publishes under its name."""
+    parsed = [build_parser().parse_args(shlex.split(command)[1:]) for command in spec.commands]
+    *prepare, train, push = parsed
+    assert (train.model, train.recipe) == (spec.model, "palsy" if train.command == "palsy" else "default")
+    assert (push.command, push.folder, push.repository) == ("push", train.out, spec.name)
+    assert [p.out for p in prepare] == ([train.data] if prepare else [])
+    if not prepare:
+        assert train.data == "COMPOSITE_DIR"
+    reads_faces = get_entry(spec.model).model_class.input_kind == "face"
+    assert (train.command == "palsy") == reads_faces
+
+
+def test_commands_with_clips_train_on_motion(tmp_path, monkeypatch):
+    rows = invented_casme3(2, 3)
+    root = write_casme3(tmp_path / "CASME3 colour", rows)
+    for row in rows:  # as in the official tree, frames lie between onset and offset
+        shutil.copy(root / row["imagename_onset"], root / row["imagename_apex_offset"])
+    monkeypatch.chdir(tmp_path)
+    prepare, train, _ = (for_a_test(c, root)[1:] for c in find_pretrained("casme3-dual-stream").commands)
+    for words in ([*prepare, "--flow", "dis", "--jobs", "1"], train):
+        assert main(words) == 0
+    motion = torch.stack([torch.from_numpy(read_motion(s.motion, prepared_spec("casme3-motion")))
+                          for s in htnet.data.open_data("casme3-motion")])  # fmt: skip
+    assert motion.shape == (6, 16, 64)
+    model = htnet.load_pretrained("weights/casme3-dual-stream")
+    assert model.preprocess_spec.clip_frames == 16
+    assert "motion of the clip at 16 moments" in Path("weights/casme3-dual-stream/README.md").read_text("utf-8")
 
 
 def test_the_published_files_are_the_saved_ones(proof):

@@ -14,7 +14,7 @@ from htnet.models import (
     create_model,
     reference_state,
 )
-from htnet.models.micro_attention import Asymmetry, neighbourhood
+from htnet.models.micro_attention import Asymmetry
 from htnet.models.roi import RoiModule
 from htnet.types import PreprocessSpec
 from tests.support.golden import load_golden
@@ -116,15 +116,6 @@ def test_gradients_equal_the_reference_form(setting):
     for key, value in reference_state(model).items():
         if key in theirs:
             torch.testing.assert_close(value, theirs[key], rtol=1e-5, atol=1e-6, msg=lambda m, key=key: f"{key}: {m}")
-
-
-def test_the_neighbourhood_is_the_tokens_that_touch():
-    for side in (1, 2, 3, 5):
-        mask = neighbourhood(side)
-        for i in range(side**2):
-            for j in range(side**2):
-                near = max(abs(i // side - j // side), abs(i % side - j % side)) <= 1
-                assert mask[i, j] == (0 if near else -torch.inf)
 
 
 def test_far_tokens_of_a_block_are_not_read():
@@ -254,7 +245,7 @@ def test_refinement_stops_where_the_mask_does():
 
 
 def test_halves_and_casts():
-    """Buffers follow the model's type; -inf in the neighbourhood does too."""
+    """Buffers follow the model's type."""
     model = create_model("htnet_palsy_tiny").eval()
     image = image_for(model, 2)
     full = model(image)

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from htnet.errors import ModelError
+from htnet.hub import load_pretrained
 from htnet.models import create_model, transfer_weights
 
 
@@ -39,6 +40,23 @@ def test_from_micro_expressions_to_palsy():
     assert "levels.1.layers.1.norm1.weight" in report.missing
     assert any(name.startswith("roi.") for name in report.missing)
     assert target(torch.rand(2, 3, 112, 112)).isfinite().all()
+
+
+def test_the_bundled_weights_fill_the_small_palsy_model():
+    """All blocks of htnet_small fit; the rest of the target is what htnet_small has no counterpart of."""
+    source, target = load_pretrained("composite"), create_model("htnet_palsy_small")
+    before, theirs = copies(target), source.state_dict()
+    report = transfer_weights(target, source)
+    accounts_for_everything(report, target, theirs)
+    assert set(report.left_out) == {"levels.2.pos_emb", "head.weight", "head.bias"}
+    assert set(report.interpolated) == {"levels.0.pos_emb", "levels.1.pos_emb"}
+    assert len(report.loaded) == 60
+    own = target.state_dict()
+    assert all(torch.equal(own[name], theirs[name]) for name in report.loaded)
+    assert all(torch.equal(own[name], before[name]) for name in report.missing)
+    alien = ("roi.", "head.", "levels.0.layers.1.", "levels.1.layers.1.", "levels.2.layers.1.attn.asymmetry.")
+    assert not [name for name in report.missing if not name.startswith(alien)]
+    assert target.eval()(torch.rand(1, 3, 112, 112) * 255).isfinite().all()
 
 
 def test_positions_are_interpolated_on_their_grid():

@@ -1,5 +1,7 @@
 """What all registered models have in common."""
 
+import re
+
 import pytest
 import torch
 
@@ -7,10 +9,16 @@ from htnet.hub import load_pretrained, save_pretrained
 from htnet.models import create_model, get_entry, list_models
 from htnet.preprocess import MEAN_SHAPE_28
 from htnet.types import PreprocessSpec
+from tests.support.paths import ROOT
 
-#: Presets of hundreds of MB; their architectures are in the list by a smaller one.
-LARGE = {"htnet_base", "htnet_palsy", "htnet_enhanced"}
-NAMES = sorted(set(list_models()) - LARGE)
+#: Presets of hundreds of MB: for gradients they are built narrower, with every layer and input size as it is; for
+#: saving, a smaller preset of the same architecture stands for them.
+LARGE = {
+    "htnet_base": {"dim": 12, "heads": 3},
+    "htnet_palsy": {"dim": 12, "heads": 3},
+    "htnet_enhanced": {"dim": 16, "heads": 4},
+}
+NAMES = sorted(set(list_models()) - LARGE.keys())
 #: With one token a block nothing is ever read from queries and keys: they have no gradient (docs/models.md).
 NEVER_READ = ".attn.qk."
 
@@ -36,13 +44,13 @@ def example(model, batch=4):
     return images + 120, {name: known[name] for name in model.extra_inputs}
 
 
-def build(name):
-    return create_model(name, mean=(120.0,) * 3, std=(80.0,) * 3)
+def build(name, **settings):
+    return create_model(name, mean=(120.0,) * 3, std=(80.0,) * 3, **settings)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", list_models())
 def test_every_parameter_receives_a_gradient(name):
-    model = build(name)
+    model = build(name, **LARGE.get(name, {}))
     images, extras = example(model)
     scores = model(images, **extras)
     torch.nn.functional.cross_entropy(scores, torch.arange(4) % scores.shape[1]).backward()
@@ -71,6 +79,34 @@ def test_save_and_load(name, tmp_path):
     with torch.no_grad():
         assert torch.equal(again(images, **extras), model(images, **extras))
     assert again.config == model.config
+
+
+def documented_sizes():
+    """Name to (number of parameters, half a unit of the last digit) in the table of docs/models.md."""
+    text = (ROOT / "docs" / "models.md").read_text("utf-8")
+    found = {}
+    for name, number, unit in re.findall(r"^\| `(\w+)` \|.*\| ([0-9.]+) ([kM]) \|$", text, re.MULTILINE):
+        scale = {"k": 1e3, "M": 1e6}[unit]
+        digits = len(number.partition(".")[2])
+        found[name] = (float(number) * scale, 0.5 * scale / 10**digits)
+    return found
+
+
+def test_every_model_is_in_the_table():
+    assert set(documented_sizes()) == set(list_models())
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_full_size_answers_and_has_its_documented_size(name):
+    model = build(name).eval()
+    assert all(parameter.device.type == "cpu" for parameter in model.parameters())
+    documented, rounding = documented_sizes()[name]
+    assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(documented, abs=rounding)
+    images, extras = example(model, 1)
+    with torch.no_grad():
+        scores = model(images, **extras)
+    assert scores.shape == (1, len(model.labels))
+    assert scores.isfinite().all()
 
 
 @pytest.mark.parametrize("name", list_models())

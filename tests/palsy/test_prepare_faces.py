@@ -54,6 +54,58 @@ def test_again_and_in_processes_gives_the_same_bytes(tmp_path):
     assert contents(tmp_path / "b") == first
 
 
+class Asked:
+    """The template, and the images it was asked for."""
+
+    def __init__(self, shift=0.0):
+        self.shift = shift
+        self._samples = []
+
+    def __call__(self, frame, sample=""):
+        self._samples.append(sample)
+        found = palsy_landmarker("template", SMALL)(frame)
+        return dataclasses.replace(found, points=found.points + np.float32(self.shift))
+
+    def answers(self):
+        asked, self._samples = self._samples, []
+        return asked
+
+
+def test_interrupted_work_goes_on_and_only_what_changed_is_made_again(tmp_path):
+    source, out = write_small_fnp(tmp_path / "fnp", {f"P{i}": [i % 3 + 1] for i in range(6)}), tmp_path / "out"
+    names, finder = sorted(s.sample for s in read_palsy(source)), Asked()
+
+    def stop_after_two(samples):
+        for number, sample in enumerate(samples):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield sample
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_faces(read_palsy(source), out, finder, spec=SMALL, progress=stop_after_two)
+    assert not (out / "manifest.csv").exists()
+    begun = finder.answers()
+    assert len(begun) in (2, 3)
+    prepare_faces(read_palsy(source), out, finder, spec=SMALL)
+    again = finder.answers()
+    # The one that was being handed over may be there already.
+    assert len(again) <= len(names) - 2
+    assert sorted({*begun, *again}) == names
+    prepare_faces(read_palsy(source), tmp_path / "whole", Asked(), spec=SMALL)
+    assert contents(out) == contents(tmp_path / "whole")
+
+    prepare_faces(read_palsy(source), out, finder, spec=SMALL)
+    assert finder.answers() == []
+    save_face(source / "grade_2" / "P1_0.png", side=40)
+    (out / "faces" / "grade_3_P2_0.png").write_bytes(b"half a fa")
+    (out / "keys" / "grade_1_P0_0.json").unlink()
+    prepare_faces(read_palsy(source), out, finder, spec=SMALL)
+    assert sorted(finder.answers()) == ["grade_1/P0_0", "grade_2/P1_0", "grade_3/P2_0"]
+    other = Asked(shift=1.5)
+    prepare_faces(read_palsy(source), out, other, spec=SMALL)
+    assert sorted(other.answers()) == names, "points from elsewhere"
+
+
 def test_unreadable_images_are_listed_and_the_rest_is_done(tmp_path):
     source = write_small_fnp(tmp_path / "fnp", {f"P{i}": [i % 3 + 1] for i in range(6)})
     (source / "grade_2" / "P1_0.png").write_bytes(b"no image")

@@ -63,6 +63,7 @@ class Annotated:
         onset: number of the first frame; None for the first in the folder.
         apex: number of the apex frame, None if there is none.
         offset: number of the last frame; None for the last in the folder.
+        action_units: as annotated; "" if they are not.
     """
 
     sample: str
@@ -74,6 +75,7 @@ class Annotated:
     onset: int | None = None
     apex: int | None = None
     offset: int | None = None
+    action_units: str = ""
 
     @classmethod
     def from_row(cls, row: SheetRow, subject: str, label: str | None = None) -> Annotated:
@@ -98,6 +100,7 @@ class Annotated:
             onset=row.needed("onset"),
             apex=row.number("apex"),
             offset=row.number("offset"),
+            action_units=row.text["action_units"],
         )
 
 
@@ -170,7 +173,21 @@ def assemble(
             continue
         if guessed:
             middle.append(row.sample)
-        samples.append(Sample(row.sample, dataset, row.subject, label, clip.files[onset], clip.files[apex]))
+        last = _last_frame(row, clip, apex)
+        samples.append(
+            Sample(
+                sample=row.sample,
+                dataset=dataset,
+                subject=row.subject,
+                label=label,
+                onset=clip.files[onset],
+                apex=clip.files[apex],
+                clip=clip.folder,
+                clip_first=clip.files[onset].name,
+                clip_last=clip.files[last].name,
+                action_units=row.action_units,
+            )
+        )
     absent = list(dict.fromkeys(absent))
     if choices.missing == "raise" or not samples:
         cure = f"Complete {tree.folder}" + (", or leave these samples out: missing='skip'." if samples else ".")
@@ -199,3 +216,9 @@ def _frames(row: Annotated, clip: Clip) -> tuple[int, int, bool]:
     # Never the onset itself, which would show no motion.
     middle = clip.nearest((onset + offset) / 2, onset + 1, offset)
     return onset, max((onset + offset) // 2, onset + 1) if middle is None else middle, True
+
+
+def _last_frame(row: Annotated, clip: Clip, apex: int) -> int:
+    """Number of the last frame of the expression: the offset, or the one before it that is there."""
+    last = max(clip.files) if row.offset is None else row.offset
+    return max(number for number in clip.files if number <= max(last, apex))

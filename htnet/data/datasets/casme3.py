@@ -62,6 +62,7 @@ def _row(row: SheetRow) -> Annotated:
         onset=row.needed("onset"),
         apex=row.number("apex"),
         offset=row.number("offset"),
+        action_units=row.text["action_units"],
     )
 
 

@@ -21,6 +21,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "apex": ("apexframe", "apex", "apexf"),
     "offset": ("offsetframe", "offset", "offsetf"),
     "emotion": ("estimatedemotion", "emotion"),
+    "action_units": ("actionunits", "aus", "au"),
 }
 SUFFIXES = (".xlsx", ".csv")
 #: A header further down than this is not looked for.

@@ -1,0 +1,110 @@
+"""``python -m benchmarks.bundle NAME --data COMPOSITE_DIR``: train registered weights into the package.
+
+The model of the entry is trained on all samples by the default recipe; its card gets the scores of the committed
+leave-one-subject-out run of the same model and recipe, ``benchmarks/results/loso_MODEL_default.json``. What is printed
+at the end goes into the entry in ``htnet/hub/registry.py``; `tests/hub/test_bundled.py` then ties them together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results_table import RESULTS
+from htnet import cli
+from htnet.errors import HtnetError, InputError, did_you_mean
+from htnet.hub import PretrainedSpec, find_pretrained, list_pretrained, read_config
+from htnet.training import Recipe
+from htnet.types import PreprocessSpec
+
+RECIPE = "default"
+#: What the committed runs were evaluated on.
+ON = next(spec.dataset for spec in list_pretrained() if spec.name == "composite")
+
+
+def committed_run(spec: PretrainedSpec) -> Path:
+    """The leave-one-subject-out run whose scores the entry's weights have."""
+    return RESULTS / f"loso_{spec.model}_{RECIPE}.json"
+
+
+def registered_metrics(run: dict[str, Any]) -> dict[str, float]:
+    """What the registry says of a run's scores: protocol "last", all samples."""
+    mean = run["protocols"]["last"]["mean"]["full"]
+    return {f"LOSO last, Full {name.upper()}": round(mean[name], 4) for name in ("uf1", "uar")}
+
+
+def check_same_training(config: dict[str, Any], run: dict[str, Any]) -> None:
+    """Refuse scores of another model, recipe or preprocessing than those of the weights.
+
+    A field that was added since has its default in both.
+    """
+    pairs = {
+        "model": (config["model"], run["run"]["model"]),
+        "recipe": (Recipe.from_dict(config["recipe"]), Recipe.from_dict(run["run"]["recipe"])),
+        "preprocessing": tuple(PreprocessSpec.from_dict(of["preprocess"]) for of in (config, run["run"])),
+    }
+    for what, (own, other) in pairs.items():
+        if own != other:
+            raise InputError(f"The committed run has another {what} ({other}) than the weights ({own}). Run it anew.")
+
+
+def bundle(name: str, data: str, out: str | None = None, epochs: int | None = None) -> dict[str, Any]:
+    """Train an entry's weights and return the fields of its registry entry.
+
+    Args:
+        name: a registered name.
+        data: the composite set.
+        out: weights folder; the package's own unless given.
+        epochs: overrides the recipe's, for tests; scores are then not checked.
+    """
+    spec = find_pretrained(name)
+    if spec is None:
+        raise InputError(
+            f"No weights are registered as {name!r}. {did_you_mean(name, [s.name for s in list_pretrained()])}"
+        )
+    if spec.dataset != ON:
+        raise InputError(f"{name} is of {spec.dataset}; the committed runs are of {ON}. Give an entry of that set.")
+    source = committed_run(spec)
+    if not source.is_file():
+        raise InputError(f"{source} does not exist: commit the summary.json of htnet loso --model {spec.model} first.")
+    run, folder = json.loads(source.read_text("utf-8")), Path(out or spec.folder)
+    words = ["train", "--data", data, "--model", spec.model, "--recipe", RECIPE, "--out", folder, "--metrics", source]
+    words += [] if epochs is None else ["--epochs", epochs]
+    if cli.main([str(word) for word in words]):
+        raise InputError(f"{spec.model} could not be trained on {data}; see above.")
+    config = read_config(folder / "config.json")
+    if epochs is None:
+        check_same_training(config, run)
+    return {
+        "published": True,
+        "bundled": True,
+        "sha256": config["weights"]["sha256"],
+        "metrics": registered_metrics(run),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bundle", description=__doc__, allow_abbrev=False)
+    parser.add_argument("name", help="registered name, such as composite-ststnet")
+    parser.add_argument("--data", required=True, help="folder of the composite set")
+    parser.add_argument("--out", help="weights folder (default: the entry's own in the package)")
+    parser.add_argument("--epochs", type=int, help="fewer epochs, for a trial; scores are then not checked")
+    args = parser.parse_args(argv)
+    try:
+        found = bundle(args.name, args.data, args.out, args.epochs)
+    except (HtnetError, OSError) as error:
+        print(f"benchmarks.bundle: {error}", file=sys.stderr)
+        return 2
+    print(f"put into the entry {args.name!r} of htnet/hub/registry.py, in place of its commands:")
+    for field, value in found.items():
+        print(f"        {field}={json.dumps(value) if isinstance(value, (str, dict)) else value},")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""Making the files of many samples: resumable, in one process or in several, with a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from htnet.data import Manifest, Sample
+from htnet.errors import HtnetError, InputError, ManifestError
+from htnet.jobs import choose_jobs, locked, run_tasks
+from htnet.prepare.report import REPORT_FILE, Report
+from htnet.prepare.store import MANIFEST_FILE, PreparedFolder, check_names
+from htnet.preprocess import Landmarker, make_landmarker
+from htnet.types import PreprocessSpec
+
+#: Fewer samples a process than this are done sooner than the process has started.
+_WORTH_A_PROCESS = 16
+
+Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
+
+
+class Maker:
+    """What a process needs to make files; a landmarker given as text is built there."""
+
+    def __init__(self, spec: PreprocessSpec, landmarker: Landmarker | str | None) -> None:
+        """Keep the settings."""
+        self.spec = spec
+        self.landmarker = landmarker
+
+    @cached_property
+    def finder(self) -> Landmarker | None:
+        """The landmarker itself."""
+        return self.build(self.landmarker) if isinstance(self.landmarker, str) else self.landmarker
+
+    def build(self, text: str) -> Landmarker:
+        """The landmarker that a text names."""
+        return make_landmarker(text)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The settings alone: each process builds its own."""
+        built = {
+            name for kind in type(self).__mro__ for name, v in vars(kind).items() if isinstance(v, cached_property)
+        }
+        return {name: value for name, value in self.__dict__.items() if name not in built}
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """How the samples of a data set are prepared.
+
+    Attributes:
+        folder: where to.
+        maker: first argument of ``make``.
+        make: a function of a module: a sample's files by kind, or what is wrong with it.
+        key: what a sample's files are made from, None if that cannot be read.
+        prepared: the sample as it stands in the new manifest.
+        more: what to report besides, of the new manifest.
+        noun: what a sample is called in messages.
+    """
+
+    folder: PreparedFolder
+    maker: Maker
+    make: Callable[[Any, Sample], dict[str, bytes] | HtnetError]
+    key: Callable[[Sample], str | None]
+    prepared: Callable[[Sample], Sample]
+    more: Callable[[Manifest], Mapping[str, Any]] = lambda prepared: MappingProxyType({})
+    noun: str = "sample"
+
+    def run(
+        self,
+        manifest: Manifest,
+        jobs: int | None,
+        on_error: Callable[[Sample, HtnetError], None] | None,
+        progress: Progress,
+    ) -> Manifest:
+        """Make all files that are not there yet; see `htnet.prepare.prepare`."""
+        check_names(manifest)
+        folder, failed = self.folder, dict[str, str]()
+
+        def fail(sample: Sample, error: HtnetError) -> None:
+            if on_error is None:
+                raise error
+            on_error(sample, error)
+            failed[sample.sample] = str(error)
+
+        with locked(folder.root):
+            folder.begin(self.maker.spec)
+            with closing(self._make_all(manifest, jobs, fail)) as steps:
+                made = {sample.sample for sample in progress(steps)} - failed.keys()
+            done = tuple(self.prepared(sample) for sample in manifest if sample.sample in made)
+            prepared = dataclasses.replace(manifest, samples=done, source=str(folder.root / MANIFEST_FILE))
+            in_order = {sample.sample: failed[sample.sample] for sample in manifest if sample.sample in failed}
+            report = Report.of(manifest, prepared, in_order)
+            folder.write_report(report, self.more(prepared))
+            if not done:
+                raise ManifestError(
+                    f"{manifest.source}: no {self.noun} could be prepared, {report.left_out} left out (listed in "
+                    f"{folder.root / REPORT_FILE}).\n{report.notes()}".rstrip()
+                )
+            prepared.write(folder.root / MANIFEST_FILE)
+        return prepared
+
+    def _make_all(
+        self, manifest: Manifest, jobs: int | None, fail: Callable[[Sample, HtnetError], None]
+    ) -> Generator[Sample, None, None]:
+        """Yield the samples as they are done, first those that were done before."""
+        keys, todo = {}, []
+        for sample in manifest:
+            keys[sample.sample] = self.key(sample)
+            if self.folder.holds(sample, keys[sample.sample]):
+                yield sample
+            else:
+                todo.append((sample,))
+        worth = len(todo) if jobs is not None else math.ceil(len(todo) / _WORTH_A_PROCESS)
+        jobs = choose_jobs(jobs, worth)
+        if jobs > 1:
+            _check_sendable(self.maker.landmarker)
+        for (sample,), made in run_tasks(self.make, self.maker, todo, jobs):
+            if isinstance(made, HtnetError):
+                fail(sample, made)
+            else:
+                self.folder.write(sample, keys[sample.sample], made)
+            yield sample
+
+
+def _check_sendable(landmarker: Landmarker | str | None) -> None:
+    try:
+        pickle.dumps(landmarker)
+    except Exception as error:  # pickle raises what it likes
+        raise InputError(
+            f"The landmarker {landmarker!r} cannot be sent to other processes ({error}). Give its name, such as "
+            "'yunet', for make_landmarker, or use jobs=1."
+        ) from error
