@@ -1,8 +1,9 @@
 """``python -m benchmarks.bundle NAME --data COMPOSITE_DIR``: train registered weights into the package.
 
-The model of the entry is trained on all samples by the default recipe; its card gets the scores of the committed
-leave-one-subject-out run of the same model and recipe, ``benchmarks/results/loso_MODEL_default.json``. What is printed
-at the end goes into the entry in ``htnet/hub/registry.py``; `tests/hub/test_bundled.py` then ties them together.
+The model of the entry is trained on all samples by the default recipe, in the precision of the committed
+leave-one-subject-out run of the same model and recipe, ``benchmarks/results/loso_MODEL_default.json``, whose scores its
+card gets. What is printed at the end goes into the entry in ``htnet/hub/registry.py``; `tests/hub/test_bundled.py` then
+ties them together.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ def bundle(name: str, data: str, out: str | None = None, epochs: int | None = No
         raise InputError(f"{source} does not exist: commit the summary.json of htnet loso --model {spec.model} first.")
     run, folder = json.loads(source.read_text("utf-8")), Path(out or spec.folder)
     words = ["train", "--data", data, "--model", spec.model, "--recipe", RECIPE, "--out", folder, "--metrics", source]
+    words += ["--precision", Recipe.from_dict(run["run"]["recipe"]).precision]
     words += [] if epochs is None else ["--epochs", epochs]
     if cli.main([str(word) for word in words]):
         raise InputError(f"{spec.model} could not be trained on {data}; see above.")

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 import htnet
 from benchmarks.measure import ROOT, bar, compare, interleave, memory_bandwidth
@@ -125,6 +126,9 @@ def _measure(setting: Setting) -> dict[str, Any]:
         "agreement_on_the_composite_set": _agreement(setting.device),
         "floor_batch_1": floor,
         **speed,
+        "profile_batch_1": {
+            side: _profile(ways[side], images[:1], setting.device) for side in FLOOR_BARS[setting.device]
+        },
         "bars": _bars(setting, speed, floor),
     }
 
@@ -168,6 +172,18 @@ def _time(setting: Setting, ways: Mapping[str, Callable[[Tensor], Tensor]], imag
     with torch.no_grad():
         sides = {name: lambda way=way: once(way) for name, way in ways.items()}
         return compare(interleave(sides, setting.rounds, repeats=repeats, warmup=2), "reference")
+
+
+def _profile(way: Callable[[Tensor], Tensor], images: Tensor, device: str, calls: int = 20) -> dict[str, Any]:
+    """Where the time of one image goes: milliseconds of every operator by itself, the largest first."""
+    kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]
+    with torch.no_grad(), profile(activities=kinds) as recorded:
+        for _ in range(calls):
+            way(images)
+    own = "self_device_time_total" if device == "cuda" else "self_cpu_time_total"
+    times = {entry.key: getattr(entry, own) / 1e3 / calls for entry in recorded.key_averages()}
+    largest = sorted(times, key=times.__getitem__, reverse=True)[:8]
+    return {name: float(f"{times[name]:.3g}") for name in largest} | {"all": float(f"{sum(times.values()):.3g}")}
 
 
 def _floor(setting: Setting, nets: Mapping[str, nn.Module]) -> dict[str, Any]:

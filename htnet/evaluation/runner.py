@@ -15,10 +15,11 @@ from htnet.errors import InputError
 from htnet.evaluation.protocols import FoldJob, check_protocols, run_fold, run_together
 from htnet.evaluation.report import LosoResult, collect, summarize, write_results
 from htnet.evaluation.store import RunStore
+from htnet.hub import GENERATED
 from htnet.jobs import choose_jobs, run_tasks
 from htnet.models import EmotionModel, create_model, get_entry
 from htnet.preprocess import Landmarker
-from htnet.training import GENERATED, Recipe, StartFrom, counted_units, get_recipe, load_flow_set, refuse_unstackable
+from htnet.training import Recipe, StartFrom, counted_units, get_recipe, load_flow_set, refuse_unstackable
 from htnet.types import PreprocessSpec
 
 #: What stands for the table of action units in a run's config where each fold has one of its own.

@@ -2,10 +2,19 @@
 
 from htnet.hub.folder import read_config, save_pretrained
 from htnet.hub.publish import push_to_hub
-from htnet.hub.registry import RESEARCH_ONLY, PretrainedSpec, find_pretrained, list_pretrained
+from htnet.hub.registry import (
+    AS_THE_CODE,
+    GENERATED,
+    RESEARCH_ONLY,
+    PretrainedSpec,
+    find_pretrained,
+    list_pretrained,
+)
 from htnet.hub.weights import load_pretrained
 
 __all__ = [
+    "AS_THE_CODE",
+    "GENERATED",
     "RESEARCH_ONLY",
     "PretrainedSpec",
     "find_pretrained",

@@ -26,6 +26,7 @@ def model_card(config: Mapping[str, Any]) -> str:
     rows = [
         ("Architecture", f"{config['architecture']} ({config['model']})"),
         ("Classes", ", ".join(config["labels"])),
+        *([("Action units", ", ".join(map(str, units)))] if (units := config["config"].get("action_units")) else []),
         ("Data", training.get("dataset", "not stated")),
         ("Samples", training.get("samples", "not stated")),
         ("Subjects", training.get("subjects", "not stated")),
@@ -37,8 +38,7 @@ def model_card(config: Mapping[str, Any]) -> str:
     lines = [
         "---",
         "library_name: htnet",
-        "license: other",
-        f"license_name: {'research-only' if 'research' in licence else 'see-card'}",
+        *_licence_lines(licence),
         "pipeline_tag: image-classification",
         "tags:",
         *(["- facial-palsy"] if faces else ["- micro-expression", "- optical-flow"]),
@@ -67,6 +67,13 @@ def model_card(config: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _licence_lines(licence: str) -> list[str]:
+    """What the Hub's header says of the terms of use."""
+    if licence.startswith("Apache-2.0"):
+        return ["license: apache-2.0"]
+    return ["license: other", f"license_name: {'research-only' if 'research' in licence else 'see-card'}"]
 
 
 def _flow_input(config: Mapping[str, Any]) -> str:

@@ -7,14 +7,13 @@ from htnet.training.loop import num_batches, predict_set, train_model
 from htnet.training.losses import focal_loss, recipe_loss
 from htnet.training.progress import Checkpoint
 from htnet.training.recipe import RECIPES, Augmentation, Recipe, get_recipe
-from htnet.training.start import GENERATED, StartFrom
+from htnet.training.start import StartFrom
 from htnet.training.tensors import FlowSet, load_flow_set
 from htnet.training.together import Training, refuse_unstackable, train_together
 from htnet.training.units import counted_units
 from htnet.training.weights import train_weights
 
 __all__ = [
-    "GENERATED",
     "RECIPES",
     "Augmentation",
     "Checkpoint",

@@ -11,9 +11,9 @@ from htnet.data import leave_one_subject_out, open_data, read_manifest
 from htnet.errors import InputError, ManifestError, RunError
 from htnet.evaluation import loso, protocols
 from htnet.evaluation.runner import choose_stack
-from htnet.hub import load_pretrained, save_pretrained
+from htnet.hub import GENERATED, load_pretrained, save_pretrained
 from htnet.models import create_model
-from htnet.training import GENERATED, Recipe, StartFrom, load_flow_set, predict_set, train_model
+from htnet.training import Recipe, StartFrom, load_flow_set, predict_set, train_model
 from htnet.types import PreprocessSpec
 from tests.support.flows import CLASSES, write_flow_set
 

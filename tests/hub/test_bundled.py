@@ -1,26 +1,28 @@
 """The weights that ship with htnet are what the registry and their cards say."""
 
+import dataclasses
 import json
 import re
 import shutil
 import subprocess
 
 import pytest
-import torch
 
 import htnet
-from benchmarks import bundle
+from benchmarks import bundle, synthetic_scores
+from benchmarks.results_table import RESULTS
 from htnet.data import read_composite
 from htnet.errors import InputError
-from htnet.hub import find_pretrained, list_pretrained, read_config
+from htnet.hub import AS_THE_CODE, GENERATED, find_pretrained, list_pretrained, read_config
 from htnet.hub.folder import FILES, sha256_of
 from htnet.models import get_entry
-from htnet.preprocess import crop_regions
+from htnet.synthesis import ACTION_UNITS, SynthesisConfig
 from htnet.training import load_flow_set, predict_set
 from htnet.types import PreprocessSpec
 from tests.support.paths import COMPOSITE, ROOT, needs_shared
 
 BUNDLED = [spec for spec in list_pretrained() if spec.bundled]
+REAL = [spec for spec in BUNDLED if spec.dataset != GENERATED]
 #: Largest part of a wheel that one entry may take, bytes.
 LARGEST = 15e6
 
@@ -30,12 +32,20 @@ def spec(request):
     return request.param
 
 
+@pytest.fixture(params=REAL, ids=lambda spec: spec.name)
+def real(request):
+    """Weights of the composite set."""
+    return request.param
+
+
 def committed(spec):
     return json.loads(bundle.committed_run(spec).read_text("utf-8"))
 
 
 def test_the_usual_ones_are_there():
-    assert {spec.name for spec in BUNDLED} >= {"composite", "composite-dual-stream", "composite-ststnet"}
+    assert {spec.name for spec in BUNDLED} >= {
+        *("composite", "composite-dual-stream", "composite-ststnet", "composite-mhssa", "synthetic")
+    }
     folders = {folder.name for folder in BUNDLED[0].folder.parent.iterdir() if folder.is_dir()}
     assert folders == {spec.name for spec in BUNDLED}, "nothing is shipped that no name loads"
 
@@ -51,16 +61,53 @@ def test_file_registry_and_card_agree(spec):
     assert model.labels == ("negative", "positive", "surprise")
     assert model.preprocess_spec == get_entry(spec.model).spec
     assert not model.training
-    assert (config["training"]["samples"], config["training"]["subjects"]) == (442, 68)
+    assert spec.licence == config["training"]["licence"]
     card = (spec.folder / "README.md").read_text("utf-8")
-    assert "research" in spec.licence
     assert spec.licence in card
-    assert "LOSO last" in card
     assert "best_on_test" not in card  # a leaking score is no property of the weights
     assert ("Trained without clips" in card) == ("motion" in model.extra_inputs)
 
 
-def test_metrics_are_those_of_the_committed_run(spec):
+def test_cards_of_real_data(real):
+    config = read_config(real.folder / "config.json")
+    assert (config["training"]["samples"], config["training"]["subjects"]) == (442, 68)
+    card = (real.folder / "README.md").read_text("utf-8")
+    assert "research" in real.licence
+    assert "LOSO last" in card
+    assert "license: other" in card
+
+
+def test_synthetic_weights_know_nobody():
+    spec = find_pretrained("synthetic")
+    config, card = read_config(spec.folder / "config.json"), (spec.folder / "README.md").read_text("utf-8")
+    assert spec.dataset == config["training"]["dataset"] == GENERATED
+    assert spec.licence == AS_THE_CODE
+    assert "license: apache-2.0" in card
+    assert "34 of the 68 subjects" in card  # what its constants have seen
+    assert tuple(config["config"]["action_units"]) == ACTION_UNITS
+    assert SynthesisConfig.from_dict(config["training"]["synthesis"]) == SynthesisConfig()
+    found = json.loads((RESULTS / "synthetic_zero_shot.json").read_text("utf-8"))
+    assert spec.metrics == {
+        "zero-shot, Full UF1, mean of 3 seeds": found["mean_uf1"]["full"],
+        "zero-shot, untouched half, UF1, mean of 3 seeds": found["mean_uf1"]["untouched"],
+        "this seed, zero-shot, Full UF1": found["seeds"]["0"]["emotions"]["full"]["uf1"],
+        "this seed, action units, macro F1": found["seeds"]["0"]["action_units"]["all"]["macro_f1"]["ours"],
+    }
+    assert config["training"]["metrics"] == spec.metrics
+
+
+@needs_shared
+def test_synthetic_weights_score_what_is_said():
+    found = json.loads((RESULTS / "synthetic_zero_shot.json").read_text("utf-8"))
+    spec = find_pretrained("synthetic")
+    own = synthetic_scores.evaluate(spec.folder, read_composite(COMPOSITE))
+    assert own["emotions"]["full"]["uf1"] == pytest.approx(found["seeds"]["0"]["emotions"]["full"]["uf1"], abs=0.005)
+    ours, said = (x["action_units"]["all"]["macro_f1"]["ours"] for x in (own, found["seeds"]["0"]))
+    assert ours == pytest.approx(said, abs=0.01)
+
+
+def test_metrics_are_those_of_the_committed_run(real):
+    spec = real
     run, config = committed(spec), read_config(spec.folder / "config.json")
     assert spec.metrics == bundle.registered_metrics(run)
     bundle.check_same_training(config, run)
@@ -101,16 +148,16 @@ def test_all_files_are_packed(spec):
 
 
 @needs_shared
-def test_it_knows_its_training_set_in_the_published_channel_order_only(spec):
+def test_it_knows_its_training_set_in_the_published_channel_order_only(real):
     """The seen samples are read right; swapping u and strain, as reading RGB for BGR would, breaks it."""
+    spec = real
     model = htnet.load_pretrained(spec.name)
-    data = load_flow_set(read_composite(COMPOSITE), model.preprocess_spec)
+    data = load_flow_set(read_composite(COMPOSITE), model.preprocess_spec, extras=model.extra_inputs)
     right = (predict_set(model, data).argmax(1) == data.labels).float().mean()
     unseen = committed(spec)["protocols"]["last"]["mean"]["full"]["accuracy"]
     assert right > max(unseen, 0.9 if spec.name == "composite" else 0)
-    swapped = crop_regions(data.images.flip(1).float(), data.points, data.spec.layout)
-    with torch.no_grad():
-        wrong = (model(swapped).argmax(1) == data.labels).float().mean()
+    swapped = dataclasses.replace(data, images=data.images.flip(1))
+    wrong = (predict_set(model, swapped).argmax(1) == data.labels).float().mean()
     assert wrong < 0.7
     assert wrong < right - 0.1
 

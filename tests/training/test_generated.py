@@ -12,10 +12,10 @@ from htnet.cli import main
 from htnet.errors import InputError, ModelError
 from htnet.export import prediction_to_dict
 from htnet.facs import ACTION_UNIT_NAMES, UnitPrediction
-from htnet.hub import load_pretrained, read_config
+from htnet.hub import GENERATED, load_pretrained, read_config
 from htnet.pipeline import Predictor
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig, synthesize_flow
-from htnet.training import GENERATED, generated_set, predict_set, train_on_generated
+from htnet.training import generated_set, predict_set, train_on_generated
 from htnet.training.generated import ACTIVE
 
 
