@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.measure import interleave
+from benchmarks.measure import bar, interleave
 from benchmarks.verify import DisagreementError
 from htnet.synthesis import FlowGenerator, SynthesisConfig
 from htnet.synthesis.config import SIZES
@@ -34,7 +34,9 @@ def run(quick: bool) -> dict[str, Any]:
             "rounds": rounds,
             "images_per_second": {"median": _rate(count, median(times)), "slowest": _rate(count, max(times))},
         }
-    return {"device": "cpu", "sizes": figures}
+    got = figures[str(sizes[0])]["images_per_second"]
+    wanted = bar(f"generated flow images of {sizes[0]} px a second", 5000, got)
+    return {"device": "cpu", "bars": [wanted], "sizes": figures}
 
 
 def _rate(count: int, milliseconds: float) -> int:
