@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -57,12 +58,15 @@ def block_attention(
     if not math.isfinite(scale):
         raise InputError(f"scale is {scale}; give a finite number, or None for head_dim ** -0.5.")
     kind = q.device.type
-    if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
-        return _compute(name, q, k, v, bias, mask, scale)
-    if q.dtype != torch.float64:
+    cast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    if cast and q.dtype != torch.float64:
         q, k, v = (t.to(torch.get_autocast_dtype(kind)) for t in (q, k, v))
-    with torch.autocast(kind, enabled=False):
-        return _compute(name, q, k, v, bias, mask, scale)
+    dtype = q.dtype
+    if backend == "auto" and name == "reference" and dtype in (torch.bfloat16, torch.float16):
+        # Asked for by name it computes in the type of its inputs; chosen for speed it must not be less exact for it.
+        q, k, v = q.float(), k.float(), v.float()
+    with torch.autocast(kind, enabled=False) if cast else nullcontext():
+        return _compute(name, q, k, v, bias, mask, scale).to(dtype)
 
 
 def explain(

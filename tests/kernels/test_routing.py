@@ -32,13 +32,18 @@ def case(base, **changes):
         (case(GPU, head_dim=257), "sdpa"),
         (case(GPU, dtype=torch.float64), "sdpa"),
         (case(GPU, triton=routing.NOT_INSTALLED), "sdpa"),
-        (CPU, "sdpa"),
+        (CPU, "reference"),
         (case(CPU, tokens=1), "one_token"),
-        (case(CPU, tokens=1, has_bias=True), "sdpa"),
+        (case(CPU, tokens=1, has_bias=True), "reference"),
         (case(CPU, dtype=torch.float64), "sdpa"),
-        (case(CPU, dtype=torch.float16), "sdpa"),
-        (case(CPU, dtype=torch.bfloat16), "sdpa"),
-        (case(CPU, triton=""), "sdpa"),  # the interpreter
+        (case(CPU, dtype=torch.float16), "reference"),
+        (case(CPU, dtype=torch.bfloat16), "reference"),
+        (case(CPU, triton=""), "reference"),  # the interpreter
+        (case(CPU, tokens=16, head_dim=32), "reference"),
+        (case(CPU, tokens=17, head_dim=32), "sdpa"),
+        (case(CPU, tokens=16, head_dim=31), "sdpa"),
+        (case(CPU, tokens=64, head_dim=64, mask="neighbours"), "reference"),
+        (case(CPU, tokens=65, head_dim=64, has_bias=True), "sdpa"),
         (case(CPU, device="mps", dtype=torch.bfloat16), "sdpa"),
     ],
     ids=str,
@@ -69,14 +74,16 @@ def test_explain_tells_what_is_taken(monkeypatch):
     assert explain(q, q, q).backend == "one_token"
     assert block_attention(torch.full_like(q, 1e30), q, q) is q
     taken = []
-    monkeypatch.setattr("htnet.kernels.dispatch.sdpa_attention", lambda *a: taken.append("sdpa"))
-    monkeypatch.setattr("htnet.kernels.dispatch.reference_attention", lambda *a: taken.append("reference"))
-    q = torch.randn(2, 2, 9, 8)
+    monkeypatch.setattr("htnet.kernels.dispatch.sdpa_attention", lambda q, *a: taken.append("sdpa") or q)
+    monkeypatch.setattr("htnet.kernels.dispatch.reference_attention", lambda q, *a: taken.append("reference") or q)
     for extras in ({}, {"bias": torch.zeros(9, 9)}, {"mask": "neighbours"}, {"mask": torch.ones(9, 9).bool()}):
-        for backend in ("auto", "reference"):
+        for width, backend in ((8, "auto"), (32, "auto"), (8, "reference")):
+            q = torch.randn(2, 2, 9, width)
             taken.clear()
             block_attention(q, q, q, backend=backend, **extras)
             assert taken == [explain(q, q, q, backend=backend, **extras).backend]
+            assert taken == ["sdpa" if (width, backend) == (8, "auto") else "reference"]
+    q = torch.randn(2, 2, 9, 8)
     choice = explain(q, q, q, mask=torch.ones(9, 9).bool(), bias=torch.zeros(1))
     assert (choice.case.mask, choice.case.has_bias, choice.case.tokens, choice.case.head_dim) == ("tensor", True, 9, 8)
     with pytest.raises(InputError, match="one_token"):
@@ -128,3 +135,17 @@ def test_missing_triton_prints_the_pip_command(monkeypatch):
     with pytest.raises(MissingExtraError, match=r"pip install 'htnet\[triton\]'"):
         block_attention(q, q, q, backend="triton")
     assert "not triton: Triton is not installed" in str(explain(q, q, q))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_products_that_auto_takes_are_as_exact_as_in_float32(dtype):
+    q, k, v = (3 * torch.randn(5, 2, 9, 32)).to(dtype), *torch.randn(2, 5, 2, 9, 32).to(dtype)
+    assert explain(q, k, v).backend == "reference"
+    exact = block_attention(q.double(), k.double(), v.double(), backend="reference")
+    errors = {
+        backend: (block_attention(q, k, v, backend=backend).double() - exact).abs().max().item()
+        for backend in ("auto", "reference")
+    }
+    assert block_attention(q, k, v).dtype == dtype
+    assert errors["auto"] <= torch.finfo(dtype).eps * exact.abs().max().item()
+    assert errors["reference"] > errors["auto"]
