@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from htnet.hub.registry import GENERATED
+
 _FLOW_LIMITS = (
     "Trained on posed or induced expressions of few people in laboratories. The answer is a guess about facial "
     "movement, not about what somebody feels, and not fit for decisions about people."
+)
+_GENERATED_LIMITS = (
+    "Trained on generated movement, not on people. The answer is a guess about facial movement, not about what "
+    "somebody feels, and not fit for decisions about people."
 )
 _FACE_LIMITS = (
     "Not a medical device. A grade says how uneven a face looks in one picture; House and Brackmann grade a moving "
@@ -63,7 +69,7 @@ def model_card(config: Mapping[str, Any]) -> str:
     lines += [
         "## Limits",
         "",
-        _FACE_LIMITS if faces else _FLOW_LIMITS,
+        _FACE_LIMITS if faces else _GENERATED_LIMITS if training.get("dataset") == GENERATED else _FLOW_LIMITS,
         "",
     ]
     return "\n".join(lines)

@@ -30,7 +30,8 @@ def test_registry(monkeypatch):
     assert list(specs) == sorted(specs)
     assert {"composite", "composite-base", "casme3"} <= set(specs)
     ready = list_pretrained(published_only=True)
-    assert [s.name for s in ready] == ["composite", "composite-dual-stream", "composite-ststnet"]
+    composite = ["composite", "composite-dual-stream", "composite-mhssa", "composite-ststnet"]
+    assert [s.name for s in ready] == [*composite, "synthetic"]
     assert all(s.bundled for s in ready)
     default = specs["casme3"].repo_id
     assert default.endswith("/casme3")
