@@ -21,7 +21,7 @@ DTYPES = (torch.float64, *TRITON_DTYPES)
 #: First compute capability of CUDA with matrix instructions for bfloat16.
 TRITON_CAPABILITY = (8, 0)
 #: On the CPU plain products are faster than PyTorch's attention up to so many tokens, in heads at least so wide
-#: (benchmarks/results/attention_cpu.json).
+#: (benchmarks/results/attention_cpu.json), the longer ones without bias or mask only.
 CPU_PRODUCTS = ((16, 32), (64, 64))
 INSTALLED = find_spec("triton") is not None
 NOT_INSTALLED = "Triton is not installed"
@@ -124,7 +124,7 @@ def _reservation(backend: str, case: AttentionCase) -> str:
     if backend == "triton" and case.device != "cuda":
         return "its interpreter is for tests"
     if backend == "sdpa" and case.device == "cpu" and case.dtype != torch.float64:
-        for tokens, width in CPU_PRODUCTS:
+        for tokens, width in CPU_PRODUCTS[: 1 if case.has_bias or case.mask else 2]:
             if case.tokens <= tokens and case.head_dim >= width:
                 return f"plain products are faster on the CPU for up to {tokens} tokens of {width} or more"
     return ""
@@ -161,7 +161,7 @@ def route(case: AttentionCase, backend: str = "auto") -> Choice:
     | --- | --- |
     | ``one_token`` | one token, neither bias nor boolean mask |
     | ``triton`` | a CUDA device of compute capability 8.0 or more and Triton; float32, bfloat16 or float16; up to 256 tokens of up to 256 |
-    | ``sdpa`` | all else, but for the CPU with up to 16 tokens of 32 or more, or up to 64 of 64 or more |
+    | ``sdpa`` | all else, but for the CPU with up to 16 tokens of 32 or more, or up to 64 of 64 or more without bias and mask |
     | ``reference`` | these, where plain products are faster; 16-bit types are then computed in float32 |
 
     Args:
