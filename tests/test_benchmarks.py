@@ -212,11 +212,14 @@ def test_inference_figures_say_what_was_wanted(monkeypatch):
         assert difference <= (1e-4 if not ("bfloat16" in name or "int8" in name) else 0.05)
     assert set(found["batch_1"]["times_as_fast"]) == set(found["largest_relative_difference"]) - {"reference"}
     assert [bar["what"].split(":")[0] for bar in found["bars"]] == [
-        "htnet_float32, batch 1",
-        "htnet_bfloat16, batch 1",
-        "htnet_float32, batch 1",
-        "htnet_bfloat16, batch 1",
+        "htnet_tiny, htnet_float32, inference, batch 1",
+        "htnet_tiny, htnet_bfloat16, inference, batch 1",
+        "htnet_tiny, htnet_float32, batch 1",
+        "htnet_tiny, htnet_bfloat16, batch 1",
     ]
+    assert set(found["profile_batch_1"]) == {"htnet_float32", "htnet_bfloat16"}
+    for times in found["profile_batch_1"].values():
+        assert times["all"] >= max(own for name, own in times.items() if name != "all") > 0
     for bar in found["bars"][:2]:
         assert bar["met"] == (bar["got"] >= bar["wanted"])
     for bar in found["bars"][2:]:

@@ -28,7 +28,7 @@ from tests.support.pairs import (
     write_casme3,
 )
 
-COMMANDS = ("predict", "spot", "demo", "loso", "train", "prepare", "palsy", "convert", "push", "list")
+COMMANDS = ("predict", "spot", "demo", "loso", "train", "pretrain", "prepare", "palsy", "convert", "push", "list")
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +325,7 @@ def test_demo(succeed, tmp_path):
 def test_unknown_options_are_refused(capsys, command):
     needed = {"loso": ["--data", "d"], "train": ["--data", "d", "--out", "o"], "prepare": ["casme3", "--root", "r",
               "--out", "o"], "convert": ["a", "b"], "push": ["a", "b"], "spot": ["v"],
-              "palsy": ["asymmetry", "f"]}.get(command, [])  # fmt: skip
+              "pretrain": ["--out", "o"], "palsy": ["asymmetry", "f"]}.get(command, [])  # fmt: skip
     cli.build_parser().parse_args([command, *needed])
     with pytest.raises(SystemExit) as caught:
         cli.main([command, *needed, "--no-such-option"])

@@ -15,7 +15,7 @@ from htnet.preprocess.__main__ import build_parser as preprocess_parser
 from tests.support.paths import ROOT, SHARED
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMANDS = {"predict", "spot", "demo", "loso", "train", "prepare", "palsy", "convert", "push", "list"}
+COMMANDS = {"predict", "spot", "demo", "loso", "train", "pretrain", "prepare", "palsy", "convert", "push", "list"}
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
 YUNET = SHARED / "models" / "face_detection_yunet_2026may.onnx"
 

@@ -83,7 +83,10 @@ def test_one_broken_sequence_spoils_no_other(bad):
         others = [0, 1, 3, 4, 5]
         for clean, found in zip(*results, strict=True):
             assert torch.equal(clean[others], found[others])
-        assert not torch.isfinite(results[1][0][2]).all()
+        # Infinity times a negative query is a score of -inf, which may leave the answer finite.
+        own, expected = results[1][0][2], block_attention(*inputs, backend="reference")[2]
+        assert torch.isfinite(own).all() == torch.isfinite(expected).all()
+        assert bad == torch.inf or not torch.isfinite(own).all()
 
 
 @needs_triton
