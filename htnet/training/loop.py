@@ -12,7 +12,7 @@ from torch import Tensor
 
 from htnet.errors import InputError
 from htnet.models import EmotionModel, create_model
-from htnet.training.losses import recipe_losses, unit_losses
+from htnet.training.losses import recipe_loss, unit_losses
 from htnet.training.progress import Checkpoint, Part, Progress
 from htnet.training.recipe import Recipe
 from htnet.training.step import Gradients
@@ -85,10 +85,10 @@ def train_model(
                     scores, units = model(inputs["images"], return_units=True, **more)
                 else:
                     scores = model(inputs["images"], **more)
-            found = recipe_losses(recipe, scores.float(), inputs["targets"])
+            found = recipe_loss(recipe, scores.float(), inputs["targets"])
             if has_units:
-                found = found + unit_losses(recipe, units.float(), inputs["units"])
-            return found.mean()
+                found = found + unit_losses(recipe, units.float(), inputs["units"]).mean()
+            return found
 
         has_units = check_units(model, data)
         gradients = Gradients(loss, parameters, capture=device.type == "cuda" and model.repeatable)

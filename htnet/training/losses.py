@@ -63,7 +63,9 @@ def recipe_losses(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
 
 def recipe_loss(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
     """The mean of `recipe_losses`."""
-    return recipe_losses(recipe, logits, targets).mean()
+    if recipe.loss == "focal":
+        return focal_loss(logits, targets, alpha=recipe.focal_alpha, gamma=recipe.focal_gamma)
+    return F.cross_entropy(logits, targets)
 
 
 def unit_losses(recipe: Recipe, logits: Tensor, active: Tensor) -> Tensor:
