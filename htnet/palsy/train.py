@@ -8,9 +8,8 @@ from typing import Any
 
 from htnet.data import Manifest
 from htnet.errors import ManifestError, ModelError
-from htnet.hub import save_pretrained
 from htnet.models import EmotionModel, TransferReport, create_model
-from htnet.training import Checkpoint, FaceSet, Recipe, StartFrom, get_recipe, train_model
+from htnet.training import FaceSet, Recipe, StartFrom, get_recipe, train_into
 
 
 def train_palsy(
@@ -62,29 +61,27 @@ def train_palsy(
     settings = {**(settings or {}), "num_classes": len(manifest.classes)}
     check_face_model(create_model(model, **settings), data.spec.size)
     start = StartFrom(source, manifest.classes) if source is not None else None
-    trained, _ = train_model(
+    described = {
+        "dataset": ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "own faces",
+        "subjects": len(manifest.subjects),
+        "protocol": "trained on the training split; the last epoch, nothing was selected",
+        "licence": "that of the training data",
+        "started_from": start.source.name if start is not None else None,
+    }
+    trained = train_into(
+        out,
         model,
         data,
         recipe,
+        manifest.classes,
+        described,
+        spec=data.spec,
         seed=seed,
         device=device,
         settings=settings,
         start=start,
         on_epoch=on_epoch,
-        checkpoint=Checkpoint(out / ".training.pt"),
     )
-    trained.labels = manifest.classes
-    trained.preprocess_spec = data.spec
-    described = {
-        "dataset": ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "own faces",
-        "samples": len(manifest),
-        "subjects": len(manifest.subjects),
-        "protocol": "trained on the training split; the last epoch, nothing was selected",
-        "licence": "that of the training data",
-        "seed": seed,
-        "started_from": start.source.name if start is not None else None,
-    }
-    save_pretrained(trained, out, recipe=recipe.to_dict(), training=described)
     return trained, start.report if start is not None else None
 
 

@@ -11,7 +11,7 @@ from htnet.training.start import StartFrom
 from htnet.training.tensors import FlowSet, load_flow_set
 from htnet.training.together import Training, refuse_unstackable, train_together
 from htnet.training.units import counted_units
-from htnet.training.weights import train_weights
+from htnet.training.weights import train_into, train_weights
 
 __all__ = [
     "RECIPES",
@@ -34,6 +34,7 @@ __all__ = [
     "predict_set",
     "recipe_loss",
     "refuse_unstackable",
+    "train_into",
     "train_model",
     "train_on_generated",
     "train_together",

@@ -11,10 +11,11 @@ from htnet.data import Manifest
 from htnet.errors import WeightsError
 from htnet.hub import RESEARCH_ONLY, save_pretrained
 from htnet.models import EmotionModel
-from htnet.training.loop import train_model
+from htnet.training.loop import OnEpoch, Start, train_model
 from htnet.training.progress import Checkpoint
 from htnet.training.recipe import Recipe, get_recipe
-from htnet.training.tensors import FlowSet
+from htnet.training.tensors import FlowSet, TrainingSet
+from htnet.types import PreprocessSpec
 
 #: Data sets whose licence allows research only; weights trained on them inherit it.
 RESEARCH_SETS = frozenset({"casme", "casme2", "casme3", "samm", "smic", "mmew", "4dme"})
@@ -57,6 +58,65 @@ def train_weights(
         raise WeightsError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
     recipe, out = get_recipe(recipe), Path(out)
     settings = {**(settings or {}), "num_classes": len(manifest.classes)}
+    datasets = sorted({s.dataset for s in manifest if s.dataset})
+    described = {
+        "dataset": ", ".join(datasets) or "own manifest",
+        "subjects": len(manifest.subjects),
+        "protocol": "trained on all samples; the last epoch, nothing was selected",
+        "licence": RESEARCH_ONLY if RESEARCH_SETS & set(datasets) else "that of the training data",
+        "regions_cut_at": data.cut_counts(),
+        **({"points68_from": data.points68_counts()} if data.points68 is not None else {}),
+        **(training or {}),
+    }
+    return train_into(
+        out,
+        model,
+        data,
+        recipe,
+        manifest.classes,
+        described,
+        spec=data.spec,
+        seed=seed,
+        device=device,
+        settings=settings,
+        on_epoch=on_epoch,
+    )
+
+
+def train_into(
+    out: Path,
+    model: str,
+    data: TrainingSet,
+    recipe: Recipe,
+    labels: tuple[str, ...],
+    described: Mapping[str, Any],
+    *,
+    spec: PreprocessSpec,
+    seed: int,
+    device: str,
+    settings: dict[str, Any],
+    start: Start | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> EmotionModel:
+    """Train a model and write its weights folder, where an interrupted training goes on.
+
+    Args:
+        out: weights folder.
+        model: registered model name.
+        data: training set.
+        recipe: how to train.
+        labels: names of the classes.
+        described: what the card says, besides the number of samples and the seed.
+        spec: how the model's input is made.
+        seed: of everything random.
+        device: where to train.
+        settings: overrides of the model's config.
+        start: gives the fresh model other weights.
+        on_epoch: called after each epoch with (epoch, model).
+
+    Returns:
+        The model in eval mode.
+    """
     trained, _ = train_model(
         model,
         data,
@@ -64,22 +124,11 @@ def train_weights(
         seed=seed,
         device=device,
         settings=settings,
+        start=start,
         on_epoch=on_epoch,
         checkpoint=Checkpoint(out / ".training.pt"),
     )
-    trained.labels = manifest.classes
-    trained.preprocess_spec = data.spec
-    datasets = sorted({s.dataset for s in manifest if s.dataset})
-    described = {
-        "dataset": ", ".join(datasets) or "own manifest",
-        "samples": len(manifest),
-        "subjects": len(manifest.subjects),
-        "protocol": "trained on all samples; the last epoch, nothing was selected",
-        "licence": RESEARCH_ONLY if RESEARCH_SETS & set(datasets) else "that of the training data",
-        "seed": seed,
-        "regions_cut_at": data.cut_counts(),
-        **({"points68_from": data.points68_counts()} if data.points68 is not None else {}),
-        **(training or {}),
-    }
-    save_pretrained(trained, out, recipe=recipe.to_dict(), training=described)
+    trained.labels, trained.preprocess_spec = labels, spec
+    training = {"samples": len(data), "seed": seed, **described}
+    save_pretrained(trained, out, recipe=recipe.to_dict(), training=training)
     return trained
