@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.measure import provenance
+from benchmarks.measure import ROOT, SHARED, provenance
 from htnet.errors import InputError, did_you_mean
 from htnet.evaluation.store import to_json, write_atomic
 from htnet.preprocess.warp import displace
 from htnet.types import ByteArray, FloatArray, Landmarks
 
-ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "htnet" / "assets" / "sample"
-DETECTOR = Path(os.environ.get("HTNET_SHARED", ROOT.parent / "shared")) / "models"
+DETECTOR = SHARED / "models"
 STRENGTHS = (0.5, 1.0, 1.5, 2.0, 3.0)
 SAMPLE_UNIT, SAMPLE_PEAK = "AU12", 1.5
 #: Square in scikit-image's astronaut (left, top, side, px) that puts the five points near the template.

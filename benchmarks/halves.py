@@ -5,19 +5,17 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.measure import ROOT
+from benchmarks.measure import COMPOSITE, ROOT
 from htnet.data import Manifest, open_data
 from htnet.errors import ManifestError
 from htnet.types import TEMPLATE_SIZE
 
 HALVES = ROOT / "benchmarks" / "synthesis_halves.json"
-COMPOSITE = Path(os.environ.get("HTNET_SHARED", ROOT.parent / "shared")) / "data" / "composite"
 _FACE = 224
 
 

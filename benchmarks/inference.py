@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +13,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 import htnet
-from benchmarks.measure import ROOT, bar, compare, interleave, memory_bandwidth
+from benchmarks.measure import COMPOSITE, bar, compare, interleave, memory_bandwidth
 from benchmarks.reference_htnet import ConvAttention, ReferenceHTNet
 from benchmarks.verify import agree
 from htnet.data import read_composite
@@ -25,7 +23,6 @@ from htnet.inference import DTYPES, OptimizedModel
 from htnet.models import HTNet, create_model, reference_state
 from htnet.training import load_flow_set, predict_set
 
-COMPOSITE = Path(os.environ.get("HTNET_SHARED", ROOT.parent / "shared")) / "data" / "composite"
 #: Largest difference of the scores from the reference's, relative to the largest; fewer bits round more.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.05, "int8": 0.05}
 #: Share of equal predictions on the composite set that fewer bits must keep.

@@ -17,6 +17,9 @@ import torch
 from htnet import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
+#: Licensed data and models beside the repository, and the composite set in it.
+SHARED = Path(os.environ.get("HTNET_SHARED", ROOT.parent / "shared"))
+COMPOSITE = SHARED / "data" / "composite"
 
 Times = dict[str, list[float]]
 

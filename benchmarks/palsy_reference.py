@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
-from benchmarks.reference_htnet import ChannelNorm, ConvAttention, ConvMlp, PreNorm
+from benchmarks.reference_htnet import ConvTransformer, PreNorm, ReferenceHTNet
 
 
 class ReferenceMicroAttention(nn.Module):
@@ -80,56 +80,24 @@ class ReferenceRoi(nn.Module):
         return x + refined * mask, maps, mask
 
 
-class ReferencePalsyTransformer(nn.Module):
+class ReferencePalsyTransformer(ConvTransformer):
+    """Every second layer attends to neighbours only."""
+
     def __init__(self, config, dim, side, depth, heads, head_dim):
-        super().__init__()
-        self.side = side
-        self.pos_emb = nn.Parameter(torch.randn(side * side))
-        self.layers = nn.ModuleList()
-        for number in range(depth):
-            micro = config.use_micro_attention and number % 2 == 1
-            attention = (ReferenceMicroAttention if micro else ConvAttention)(dim, heads, head_dim)
-            self.layers.append(nn.ModuleList([PreNorm(dim, attention), PreNorm(dim, ConvMlp(dim, config.mlp_mult))]))
-
-    def forward(self, x):
-        x = x + rearrange(self.pos_emb, "(h w) -> () () h w", h=self.side)
-        for attention, mlp in self.layers:
-            x = attention(x) + x
-            x = mlp(x) + x
-        return x
+        super().__init__(dim, side, depth, heads, head_dim, config.mlp_mult)
+        for layer in self.layers[1::2] if config.use_micro_attention else ():
+            layer[0] = PreNorm(dim, ReferenceMicroAttention(dim, heads, head_dim))
 
 
-class ReferencePalsy(nn.Module):
+class ReferencePalsy(ReferenceHTNet):
     """Takes the fields of `htnet.models.HTNetPalsyConfig` that the published one has; returns the scores."""
 
     def __init__(self, config):
-        super().__init__()
-        patch, depth = config.patch_size, config.num_hierarchies
-        self.patch, self.depth = patch, depth
-        head_dim = config.dim // config.heads
-        side = config.image_size // patch // 2 ** (depth - 1)
-        self.to_patch_embedding = nn.Sequential(nn.Identity(), nn.Conv2d(config.channels * patch**2, config.dim, 1))
+        super().__init__(config)
         self.roi_module = ReferenceRoi(config.dim, config.num_roi_regions) if config.use_roi_module else None
-        self.layers = nn.ModuleList()
-        for level, repeats in enumerate(config.block_repeats):
-            dim, heads = config.dim * 2**level, config.heads * 2**level
-            down = nn.Sequential(
-                nn.Conv2d(dim, dim * 2, 3, padding=1), ChannelNorm(dim * 2), nn.MaxPool2d(3, stride=2, padding=1)
-            )
-            transformer = ReferencePalsyTransformer(config, dim, side, repeats, heads, head_dim)
-            self.layers.append(nn.ModuleList([transformer, nn.Identity() if level == depth - 1 else down]))
-        width = config.dim * 2 ** (depth - 1)
-        self.mlp_head = nn.Sequential(ChannelNorm(width), nn.Identity(), nn.Linear(width, config.num_classes))
 
-    def forward(self, x):
-        x = rearrange(x, "b c (h p) (w q) -> b (p q c) h w", p=self.patch, q=self.patch)
-        x = self.to_patch_embedding(x)
-        if self.roi_module is not None:
-            x, _, _ = self.roi_module(x)
-        for level, (transformer, down) in enumerate(self.layers):
-            blocks = 2 ** (self.depth - 1 - level)
-            x = rearrange(x, "b c (m h) (n w) -> (b m n) c h w", m=blocks, n=blocks)
-            x = transformer(x)
-            x = rearrange(x, "(b m n) c h w -> b c (m h) (n w)", m=blocks, n=blocks)
-            x = down(x)
-        return self.mlp_head[2](self.mlp_head[0](x).mean(dim=(2, 3)))
+    def transformer(self, config, dim, side, depth, heads, head_dim):
+        return ReferencePalsyTransformer(config, dim, side, depth, heads, head_dim)
+
+    def after_patches(self, x):
+        return x if self.roi_module is None else self.roi_module(x)[0]

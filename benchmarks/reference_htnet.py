@@ -79,7 +79,15 @@ class ConvTransformer(nn.Module):
 
 
 class ReferenceHTNet(nn.Module):
-    """Takes the fields of `htnet.models.HTNetConfig` that the published one has."""
+    """Takes the fields of `htnet.models.HTNetConfig` that the published one has; returns the scores."""
+
+    def transformer(self, config, dim, side, depth, heads, head_dim):
+        """What works inside the blocks of a level."""
+        return ConvTransformer(dim, side, depth, heads, head_dim, config.mlp_mult)
+
+    def after_patches(self, x):
+        """What happens to the map of patches before the first level."""
+        return x
 
     def __init__(self, config):
         super().__init__()
@@ -100,7 +108,7 @@ class ReferenceHTNet(nn.Module):
             self.layers.append(
                 nn.ModuleList(
                     [
-                        ConvTransformer(dim, side, repeats, heads, head_dim, config.mlp_mult),
+                        self.transformer(config, dim, side, repeats, heads, head_dim),
                         nn.Identity() if last else down,
                     ]
                 )
@@ -110,7 +118,7 @@ class ReferenceHTNet(nn.Module):
 
     def forward(self, x):
         x = rearrange(x, "b c (h p) (w q) -> b (p q c) h w", p=self.patch, q=self.patch)
-        x = self.to_patch_embedding(x)
+        x = self.after_patches(self.to_patch_embedding(x))
         for level, (transformer, down) in enumerate(self.layers):
             blocks = 2 ** (self.depth - 1 - level)
             x = rearrange(x, "b c (m h) (n w) -> (b m n) c h w", m=blocks, n=blocks)

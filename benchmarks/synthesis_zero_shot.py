@@ -23,9 +23,8 @@ from benchmarks.measure import ROOT, provenance
 from htnet.data import Manifest
 from htnet.evaluation.store import to_json, write_atomic
 from htnet.metrics import confusion_matrix, uar, uf1
-from htnet.preprocess import template_points
-from htnet.synthesis import FlowGenerator, SynthesisConfig
-from htnet.training import FlowSet, get_recipe, load_flow_set, predict_set, train_model
+from htnet.synthesis import SynthesisConfig
+from htnet.training import generated_set, get_recipe, load_flow_set, predict_set, train_model
 from htnet.types import EMOTIONS, PreprocessSpec
 
 LOG = ROOT / "benchmarks" / "results" / "synthesis_search.json"
@@ -34,14 +33,6 @@ WHAT = (
     "trial trains on generated images alone. Written by benchmarks/synthesis_zero_shot.py; the trials of the first "
     "session come from a script of the same content, with earlier states of the generator named by 'generator'."
 )
-
-
-def generated_set(config: SynthesisConfig, count: int, seed: int) -> FlowSet:
-    """Generated images for training, regions cut at the template's points."""
-    spec = PreprocessSpec(size=config.size)
-    made = FlowGenerator(config)(count, seed)
-    points = template_points(spec).expand(count, 5, 2).contiguous()
-    return FlowSet(made.images, points, made.labels, spec, ("template",) * count)
 
 
 def scores(manifest: Manifest, truth: torch.Tensor, probabilities: torch.Tensor) -> dict[str, Any]:
@@ -61,12 +52,12 @@ def scores(manifest: Manifest, truth: torch.Tensor, probabilities: torch.Tensor)
 def trial(config: SynthesisConfig, settings: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """One training on generated images and its score on the development half."""
     start = time.process_time()
-    data = generated_set(config, settings["count"], seed + 1)
+    data = generated_set(settings["count"], seed + 1, config)
     recipe = get_recipe("default", epochs=settings["epochs"], lr=settings["lr"], average=settings["average"])
     model, _ = train_model(settings["model"], data, recipe, seed=seed)
     manifest = development_manifest()
     real = load_flow_set(manifest, PreprocessSpec(size=config.size))
-    own = generated_set(config, 1024, seed + 1000)
+    own = generated_set(1024, seed + 1000, config)
     generated = float((predict_set(model, own).argmax(1) == own.labels).float().mean())
     return {
         "seed": seed,

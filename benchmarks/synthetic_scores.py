@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.halves import COMPOSITE, subjects
-from benchmarks.measure import provenance
+from benchmarks.halves import subjects
+from benchmarks.measure import COMPOSITE, provenance
 from benchmarks.results_table import RESULTS
 from htnet.data import Manifest, open_data, parse_action_units, read_action_units
 from htnet.evaluation.store import to_json, write_atomic

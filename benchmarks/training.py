@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.measure import bar, compare
+from benchmarks.measure import COMPOSITE, bar, compare
 from benchmarks.reference_htnet import ReferenceHTNet
 from benchmarks.verify import agree
 from htnet.data import open_data
@@ -152,7 +152,7 @@ def _stacked(name: str, data: FlowSet, recipe: Recipe, folds: int) -> float:
     return (time.perf_counter() - start) * 1e3
 
 
-def run_gpu(quick: bool, data: str = "../shared/data/composite") -> dict[str, Any]:
+def run_gpu(quick: bool) -> dict[str, Any]:
     """The whole published LOSO on a CUDA device, timed, with its scores; the reference's form by a sample.
 
     The run folder ``runs/published-loso`` is taken up where an earlier call was stopped; seconds add up there.
@@ -166,7 +166,7 @@ def run_gpu(quick: bool, data: str = "../shared/data/composite") -> dict[str, An
     before = float(clock.read_text()) if clock.is_file() else 0.0
     start = time.perf_counter()
     try:
-        result = loso(open_data(data), name, recipe, out=root, protocols=("last", "best_on_test"), device="cuda")
+        result = loso(open_data(COMPOSITE), name, recipe, out=root, protocols=("last", "best_on_test"), device="cuda")
     finally:
         root.mkdir(parents=True, exist_ok=True)
         clock.write_text(str(before + time.perf_counter() - start))

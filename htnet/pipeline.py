@@ -228,7 +228,7 @@ class Predictor:
         extras = extra_inputs([made for _, _, made in batch], self.model.extra_inputs, self._preprocessor.spec)
         images = stacked.to(device=parameter.device, dtype=parameter.dtype)
         more = {name: values.to(parameter.device) for name, values in extras.items()}
-        known = getattr(self.model.config, "action_units", ())
+        known = self.model.action_units
         units: list[tuple[UnitPrediction, ...]] = [()] * len(batch)
         if known:
             scores, sides = self.model(images, return_units=True, **more)

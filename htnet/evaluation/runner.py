@@ -100,7 +100,7 @@ def loso(
     config = create_model(model, **settings).config
     begin = _start_from(start, manifest, start_is_disjoint)
     if count_units:
-        _check_units(manifest, folds, model, settings, stack)
+        _check_counted(manifest, folds, model, settings, stack)
         stack = 1
     flows = load_flow_set(
         manifest,
@@ -129,18 +129,18 @@ def loso(
     with store.locked():
         store.begin(described)
         job = FoldJob(
-            manifest,
-            flows,
-            model,
-            settings,
-            recipe,
-            protocols,
-            held_out,
-            device,
-            checkpoint_every,
-            store,
-            count_units,
-            begin,
+            manifest=manifest,
+            data=flows,
+            model=model,
+            settings=settings,
+            recipe=recipe,
+            protocols=protocols,
+            held_out=held_out,
+            device=device,
+            checkpoint_every=checkpoint_every,
+            store=store,
+            count_units=count_units,
+            start=begin,
         )
         tasks = [(f, s) for s in seeds for f in folds if store.read_fold(s, f.name) is None]
         size = choose_stack(stack, create_model(model, **settings), device)
@@ -217,7 +217,7 @@ def _describe_start(start: StartFrom, disjoint: bool) -> dict[str, Any]:
     return {"name": start.source.name, "trained_on": start.source.trained_on, "sha256": start.digest(), **word}
 
 
-def _check_units(
+def _check_counted(
     manifest: Manifest, folds: Sequence[Fold], model: str, settings: dict[str, Any], stack: int | None
 ) -> None:
     """Refuse to count action units where that cannot be done, before anything is trained."""

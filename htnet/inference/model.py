@@ -39,6 +39,7 @@ class OptimizedModel(EmotionModel):
         for name in ("input_kind", "extra_inputs", "same_operations"):
             setattr(self, name, getattr(source, name))
         self.name, self.labels, self.preprocess_spec = source.name, source.labels, source.preprocess_spec
+        self.trained_on = source.trained_on
         self.architecture = type(source).__name__
         self.offers_maps = "return_maps" in inspect.signature(source.forward).parameters
         self.precision = str(precision.weights).removeprefix("torch.")
@@ -77,7 +78,7 @@ class OptimizedModel(EmotionModel):
             raise ModelError(f"{self.name} got an image of {x.dtype}; give floating-point values, range 0..255.")
         x = x.to(self._high)
         if return_units:
-            if not getattr(self.config, "action_units", ()):
+            if not self.action_units:
                 raise ModelError(f"{self.name} has no head for action units. Leave return_units out.")
             return self.network(x, *extra, return_units=True, **inputs)
         if not return_maps:

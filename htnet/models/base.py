@@ -155,6 +155,11 @@ class EmotionModel(nn.Module):
         self.labels = tuple(labels) if labels is not None else self.default_labels(num_classes)
 
     @property
+    def action_units(self) -> tuple[int, ...]:
+        """FACS numbers of the units that ``forward(..., return_units=True)`` scores; none in most models."""
+        return getattr(self.config, "action_units", ())
+
+    @property
     def repeatable(self) -> bool:
         """True if training may capture ``forward`` as a graph, or run it for many sets of weights at once.
 

@@ -90,7 +90,7 @@ def train_model(
                 found = found + unit_losses(recipe, units.float(), inputs["units"]).mean()
             return found
 
-        has_units = check_units(model, data)
+        has_units = trains_units(model, data)
         gradients = Gradients(loss, parameters, capture=device.type == "cuda" and model.repeatable)
         step = state.epoch * num_batches(len(data), recipe)
         while state.epoch < recipe.epochs:
@@ -125,13 +125,13 @@ def predict_set(model: EmotionModel, data: TrainingSet, batch_size: int = 256) -
     return torch.cat([part.softmax(dim=1) for part in scores]).float().cpu()
 
 
-def check_units(model: EmotionModel, data: TrainingSet) -> bool:
+def trains_units(model: EmotionModel, data: TrainingSet) -> bool:
     """Whether action units are trained: the model tells them and the set knows them.
 
     Raises:
         InputError: both do, but of different numbers of units.
     """
-    told, known = getattr(model.config, "action_units", ()), getattr(data, "units", None)
+    told, known = model.action_units, data.units
     if known is None or not told:
         return False
     if known.shape[1] != len(told):

@@ -45,6 +45,11 @@ class TrainingSet(Protocol):
         """(N,) int64 class indexes."""
         ...
 
+    @property
+    def units(self) -> Tensor | None:
+        """(N, U, 2) active action units; None where nobody knows them."""
+        ...
+
     def __len__(self) -> int:
         """Number of samples."""
         ...

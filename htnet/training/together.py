@@ -14,7 +14,7 @@ from torch import Tensor
 from htnet.errors import InputError
 from htnet.models import EmotionModel, create_model
 from htnet.models.layers import BlockAttention, Downsample
-from htnet.training.loop import OnEpoch, Start, autocast, average, batches, check_units, make_optimizer, num_batches
+from htnet.training.loop import OnEpoch, Start, autocast, average, batches, make_optimizer, num_batches, trains_units
 from htnet.training.losses import recipe_losses
 from htnet.training.progress import Checkpoint, Part, Progress
 from htnet.training.recipe import Recipe
@@ -115,7 +115,7 @@ def train_together(
         with streams.of(i):
             members.append(_begin(name, training, recipe, dict(settings or {}), start, device))
     refuse_unstackable(members[0].model)
-    if any(check_units(member.model, member.data) for member in members):
+    if any(trains_units(member.model, member.data) for member in members):
         raise InputError("Action units are trained one model at a time only. Use train_model.")
     base = copy.deepcopy(members[0].model).train()
     for module in base.modules():
