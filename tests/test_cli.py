@@ -365,3 +365,13 @@ def test_the_program_itself(tmp_path):
     if script.exists():
         done = subprocess.run([script, "--version"], capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (0, f"htnet {htnet.__version__}\n")
+
+
+def test_a_reader_that_has_had_enough_is_no_error():
+    """As in ``htnet list | head -1``."""
+    running = subprocess.Popen(
+        [sys.executable, "-m", "htnet", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    running.stdout.close()
+    assert running.stderr.read() == ""
+    assert running.wait() == 141
