@@ -1,8 +1,9 @@
-"""The results table of README.md and docs/results.md, from the runs in benchmarks/results.
+"""The results tables of README.md and docs/results.md, from the runs in benchmarks/results.
 
 ``python -m benchmarks.results_table`` rewrites the part between the markers; ``--check`` only looks
 and exits with 1 if a file is not up to date. Each ``loso_*.json`` is a copy of the ``summary.json`` of
-an ``htnet loso`` run on the composite set.
+an ``htnet loso`` run on the composite set, each ``lodo_*.json`` one of ``htnet loso --leave dataset``; the latter get a
+table of their own once there are any.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,14 @@ GROUPS = {"full": "Full", "smic": "SMIC", "casme2": "CASME II", "samm": "SAMM"}
 SELECTION = {
     "last": "`last`: nothing selected",
     "nested": "`nested`: epoch chosen on other training subjects",
-    "best_on_test": "`best_on_test`: **leaks**, epoch chosen on the test subject",
+    "best_on_test": "`best_on_test`: **leaks**, epoch chosen on the test {tested}",
 }
+#: Beginning of the file names of each kind of run, and what a fold of it tests.
+KINDS = {"subject": ("loso", "subject"), "dataset": ("lodo", "data set")}
+LODO_HEADING = (
+    "**Leave one database out**, another question than the table above: every fold trains on two of the data sets and "
+    "tests on the third. A data set's column is the fold that tested it, Full pools the three."
+)
 #: UF1 / UAR as printed in the HTNet paper's table (arXiv 2307.14637), in the order of `GROUPS`.
 PAPERS = (
     (
@@ -46,23 +53,30 @@ PAPERS = (
 )
 
 
-def read_summaries(folder: Path) -> list[dict[str, Any]]:
-    """All ``loso_*.json`` of a folder, HTNet before STSTNet, else by file name."""
-    found = [_read(path) for path in sorted(folder.glob("loso_*.json"))]
+def read_summaries(folder: Path, leave: str = "subject") -> list[dict[str, Any]]:
+    """All ``loso_*.json`` of a folder, or ``lodo_*.json``, HTNet before STSTNet, else by file name."""
+    found = [_read(path, leave) for path in sorted(folder.glob(f"{KINDS[leave][0]}_*.json"))]
     return sorted(found, key=lambda summary: _architecture(summary) != "HTNet")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, leave: str) -> dict[str, Any]:
     try:
         summary = json.loads(path.read_text("utf-8"))
         groups = {group for protocol in summary["protocols"].values() for group in protocol["mean"]}
         _architecture(summary)
+        left_out = summary.get("leave", "subject")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no summary.json of htnet loso ({error!r}). Copy it again.") from error
     if groups != set(GROUPS):
         raise InputError(
             f"{path} has scores for {', '.join(sorted(groups))}, not for {', '.join(GROUPS)}: it is no run on the "
-            "composite set. Give it a name that does not begin with loso_."
+            f"composite set. Give it a name that does not begin with {KINDS[leave][0]}_."
+        )
+    if left_out != leave:
+        raise InputError(
+            f"{path} is of a run that left one {left_out} out at a time, not one {leave}. Begin its name with "
+            + " or ".join(f"{prefix}_ for one {kind}" for kind, (prefix, _) in KINDS.items())
+            + "."
         )
     return summary
 
@@ -86,26 +100,53 @@ def _label(summary: dict[str, Any]) -> str:
     regions = "whole face" if spec["layout"] == "whole" else f"{spec['layout']} regions at {spec['region_points']}"
     precision = run["recipe"].get("precision", "float32")
     how = "" if precision == "float32" else f" in {precision}"
-    start = f", started from `{run['started_from']['name']}`" if "started_from" in run else ""
+    start = f", started from {_start(run['started_from'])}" if "started_from" in run else ""
     remark = f"; {summary['remark']}" if "remark" in summary else ""
     return f"{_architecture(summary)} (`{name}`, recipe `{recipe}`{how}, {regions}{start}{remark})"
+
+
+def _start(started: dict[str, Any] | list[dict[str, Any]]) -> str:
+    if isinstance(started, dict):
+        return f"`{started['name']}`"
+    names = sorted({f"`{one['name']}`" for one in started})
+    return f"{len(started)} {' and '.join(names)}, one for each seed"
 
 
 def render(summaries: Sequence[dict[str, Any]]) -> str:
     """The Markdown table: our runs protocol by protocol, then the papers' numbers."""
     if not summaries:
         return "No results yet: `benchmarks/results` holds no `loso_*.json`."
-    rows = [
-        (SELECTION[name], _label(s), str(len(protocol["seeds"])), *(_cell(protocol, group) for group in GROUPS))
+    papers = [(selection, model, "not stated", *cells) for selection, model, cells in PAPERS]
+    table = _table(GROUPS.values(), [*_rows(summaries, "subject"), *papers])
+    return f"UF1 / UAR, mean over seeds; for Full ± the standard deviation over seeds.\n\n{table}"
+
+
+def render_lodo(summaries: Sequence[dict[str, Any]]) -> str:
+    """The same of runs that leave one database out, under a heading that says so; nothing where there are none."""
+    if not summaries:
+        return ""
+    columns = [name if group == "full" else f"tested on {name}" for group, name in GROUPS.items()]
+    return f"\n\n{LODO_HEADING}\n\n{_table(columns, _rows(summaries, 'dataset'))}"
+
+
+def _rows(summaries: Sequence[dict[str, Any]], leave: str) -> list[tuple[str, ...]]:
+    tested = KINDS[leave][1]
+    return [
+        (
+            SELECTION[name].format(tested=tested),
+            _label(s),
+            str(len(protocol["seeds"])),
+            *(_cell(protocol, group) for group in GROUPS),
+        )
         for name in PROTOCOLS
         for s in summaries
         if (protocol := s["protocols"].get(name)) is not None
     ]
-    rows += [(selection, model, "not stated", *cells) for selection, model, cells in PAPERS]
-    header = ("choice of the epoch", "model", "seeds", *GROUPS.values())
-    lines = [header, ("---",) * len(header), *rows]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"UF1 / UAR, mean over seeds; for Full ± the standard deviation over seeds.\n\n{table}"
+
+
+def _table(columns: Iterable[str], rows: Sequence[tuple[str, ...]]) -> str:
+    header = ("choice of the epoch", "model", "seeds", *columns)
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, ("---",) * len(header), *rows])
 
 
 def fill(text: str, table: str, source: str, begin: str = BEGIN, end: str = END) -> str:
@@ -119,11 +160,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of loso_*.json (default: %(default)s)")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files (default: %(default)s)")
     parser.add_argument("--pages", type=Path, nargs="+", default=PAGES, help="Markdown files with the markers")
     args = parser.parse_args(arguments)
     try:
-        table = render(read_summaries(args.results))
+        table = render(read_summaries(args.results)) + render_lodo(read_summaries(args.results, "dataset"))
         pages = [(page, page.read_text("utf-8")) for page in args.pages]
         changed = [(page, new) for page, old in pages if (new := fill(old, table, str(page))) != old]
     except (HtnetError, OSError) as error:

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.measure import ROOT
 from benchmarks.synthesis_zero_shot import LOG
 from benchmarks.synthetic_scores import OUT as ZERO_SHOT
-from benchmarks.synthetic_scores import RESAMPLES
+from htnet.bootstrap import RESAMPLES
 from htnet.synthesis import SOURCES, SynthesisConfig
 
 PAGE = ROOT / "docs" / "synthesis.md"

@@ -19,10 +19,12 @@ import torch
 from benchmarks.halves import subjects
 from benchmarks.measure import COMPOSITE, provenance
 from benchmarks.results_table import RESULTS
+from htnet.bootstrap import draw_groups, interval, resampled_confusions
+from htnet.calibration import expected_calibration_error
 from htnet.data import Manifest, open_data, parse_action_units, read_action_units
 from htnet.evaluation.store import to_json, write_atomic
 from htnet.hub import find_pretrained, load_pretrained, read_config
-from htnet.metrics import score
+from htnet.metrics import score, uf1_of_each
 from htnet.models import HTNet
 from htnet.synthesis import ACTION_UNITS
 from htnet.training import FlowSet, load_flow_set, predict_set, train_on_generated
@@ -30,8 +32,8 @@ from htnet.types import EMOTIONS
 
 OUT = RESULTS / "synthetic_zero_shot.json"
 NAME = "synthetic"
-#: Resamples of the subjects behind every interval and p.
-RESAMPLES = 2000
+#: Bins of the calibration error.
+CALIBRATION_BINS = 10
 #: Units that are seen fewer times in the annotated sets are left out of the macro F1.
 LEAST = 10
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 16))
@@ -53,32 +55,25 @@ def annotated_units(manifest: Manifest, root: Path = COMPOSITE) -> tuple[Bools, 
     return known, active
 
 
-def resampled(groups: Sequence[str], count: int = RESAMPLES) -> list[npt.NDArray[np.int64]]:
+def resampled(groups: Sequence[str]) -> list[npt.NDArray[np.int64]]:
     """Indexes of the samples of subjects drawn with replacement, once a resample."""
-    rng = np.random.default_rng(0)
-    names = sorted(set(groups))
-    rows = {name: np.flatnonzero(np.array(groups) == name) for name in names}
-    return [np.concatenate([rows[names[k]] for k in rng.integers(len(names), size=len(names))]) for _ in range(count)]
+    members, times = draw_groups(groups)
+    return [np.repeat(np.arange(len(groups)), drawn[members]) for drawn in times]
 
 
-def emotion_scores(truth: Floats, chances: Floats, parts: Mapping[str, Bools], groups: Sequence[str]) -> dict[str, Any]:
+def emotion_scores(
+    truth: npt.NDArray[np.int64], chances: Floats, parts: Mapping[str, Bools], groups: Sequence[str]
+) -> dict[str, Any]:
     """UF1 and UAR of every part, with the interval over subjects for all samples, and the calibration error."""
     answers = chances.argmax(1)
     found = {}
     for name, part in parts.items():
         own = score(truth[part], answers[part], len(EMOTIONS))
         found[name] = {"uf1": round(own.uf1, 4), "uar": round(own.uar, 4), "samples": int(part.sum())}
-    uf1 = [score(truth[i], answers[i], len(EMOTIONS)).uf1 for i in resampled(groups)]
-    found["full"]["uf1_95"] = [round(float(v), 4) for v in np.quantile(uf1, (0.025, 0.975))]
-    return {**found, "expected_calibration_error": round(calibration_error(truth, chances), 4)}
-
-
-def calibration_error(truth: Floats, chances: Floats, bins: int = 10) -> float:
-    """Expected calibration error of the top class: mean over samples of |accuracy - confidence| of their bin."""
-    sure, right = chances.max(1), chances.argmax(1) == truth
-    place = np.minimum((sure * bins).astype(int), bins - 1)
-    gaps = [(place == b).mean() * abs(right[place == b].mean() - sure[place == b].mean()) for b in set(place.tolist())]
-    return float(sum(gaps))
+    drawn = resampled_confusions(truth, answers, groups, len(EMOTIONS))
+    found["full"]["uf1_95"] = [round(v, 4) for v in interval(uf1_of_each(drawn))]
+    error = expected_calibration_error(truth, chances, CALIBRATION_BINS)
+    return {**found, "expected_calibration_error": round(error, 4)}
 
 
 def f1(truth: Bools, answers: Bools) -> Floats:
@@ -123,7 +118,7 @@ def unit_scores(active: Bools, chances: Floats, development: Bools, groups: Sequ
         means = {way: np.array([of(i).mean() for i in drawn]) for way, of in ways.items()}
         found[name] = {
             "macro_f1": {way: round(float(own.mean()), 4) for way, own in scores.items()},
-            "macro_f1_95": [round(float(v), 4) for v in np.quantile(means["ours"], (0.025, 0.975))],
+            "macro_f1_95": [round(v, 4) for v in interval(means["ours"])],
             "p_not_better_than": {w: float((means["ours"] <= means[w]).mean()) for w in ("always", "frequency")},
             "f1": {
                 str(n): {way: round(float(own[k]), 3) for way, own in scores.items()} for k, n in enumerate(numbers)

@@ -5,6 +5,9 @@
 
 A manifest is a CSV file with the columns sample, subject, label, and flow (flow images made by `htnet
 prepare manifest`) or onset and apex (frames: name a landmarks file for each, or add --landmarks yunet).
+Training starts from the weights `synthetic`, which were trained on generated data alone, so that the result
+has no other terms than your own data's. `htnet train --start synthetic` does without a script: it trains on
+all samples, by a recipe, and tests on none.
 `--synthetic` makes a small set of flow images that hold no people, to try the script. Nobody is both
 trained and tested on.
 """
@@ -20,12 +23,12 @@ import torch.nn.functional as F
 
 import htnet
 from htnet.data import Manifest, Sample, hold_out_subjects, open_data
-from htnet.hub import find_pretrained, save_pretrained
+from htnet.hub import DEFAULT_WEIGHTS, save_pretrained
 from htnet.metrics import score
-from htnet.models import EmotionModel, get_entry
+from htnet.models import EmotionModel, build_model, get_entry
 from htnet.prepare import resolve_spec
 from htnet.preprocess import Landmarker, make_landmarker
-from htnet.training import FlowSet, load_flow_set
+from htnet.training import FlowSet, StartFrom, load_flow_set
 from htnet.types import EMOTIONS
 
 
@@ -46,21 +49,31 @@ def synthetic_set(folder: Path, subjects: int = 10) -> Manifest:
     return manifest
 
 
-def build(
-    start: str, manifest: Manifest, kept: list[int], landmarker: Landmarker | None
+def fresh(
+    name: str, manifest: Manifest, kept: list[int], landmarker: Landmarker | None
 ) -> tuple[EmotionModel, FlowSet]:
-    """The starting model, and all samples as tensors made as that model needs them."""
-    if start in htnet.list_models():  # fresh weights
-        data = load_flow_set(manifest, resolve_spec(manifest.source, get_entry(start).spec), landmarker)
-        # The model standardises its input itself; test subjects must not take part in the statistics.
-        mean, std = (tuple(values.tolist()) for values in data.subset(kept).statistics())
-        model = htnet.create_model(start, mean=mean, std=std)
-        model.preprocess_spec = data.spec
-    else:  # trained weights know how their input is made
-        model = htnet.load_pretrained(start)
-        data = load_flow_set(manifest, model.preprocess_spec, landmarker)
+    """An untrained model, and all samples as tensors made as it needs them."""
+    data = load_flow_set(manifest, resolve_spec(manifest.source, get_entry(name).spec), landmarker)
+    # The model standardises its input itself; test subjects must not take part in the statistics.
+    mean, std = (tuple(values.tolist()) for values in data.subset(kept).statistics())
+    model = htnet.create_model(name, mean=mean, std=std)
     model.reset_classifier(len(manifest.classes), manifest.classes)
+    model.preprocess_spec = data.spec
     return model, data
+
+
+def trained(start: StartFrom, manifest: Manifest, landmarker: Landmarker | None) -> tuple[EmotionModel, FlowSet]:
+    """A model that has learned, and all samples as tensors made as it knows them.
+
+    Of the last layer it takes the weights if your classes are the same. A head of action units is left out: your
+    manifest does not say which are active, so it could not follow what the other layers learn.
+    """
+    settings = {**start.source.config.to_dict(), "num_classes": len(manifest.classes)}
+    settings.pop("action_units", None)
+    model = build_model(type(start.source).__name__, settings, start.source.name)
+    start(model)
+    model.preprocess_spec = start.source.preprocess_spec
+    return model, load_flow_set(manifest, model.preprocess_spec, landmarker)
 
 
 def answer(model: EmotionModel, data: FlowSet) -> torch.Tensor:
@@ -89,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Fine-tune a model on an own manifest.")
     parser.add_argument("manifest", nargs="?", help="manifest CSV, or a folder in a published layout")
     parser.add_argument("--synthetic", action="store_true", help="train on generated flow images instead")
-    parser.add_argument("--start", default="composite", help="trained weights, or a model's name for fresh ones")
+    parser.add_argument("--start", default=DEFAULT_WEIGHTS, help="trained weights, or a model's name for fresh ones")
     parser.add_argument("--landmarks", help="as for htnet train, in place of the samples' own files")
     parser.add_argument("--out", default="out/finetuned", help="weights folder (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=10)
@@ -103,7 +116,11 @@ def main() -> None:
         manifest = synthetic_set(Path(scratch)) if args.synthetic else open_data(args.manifest)
         kept, held = map(list, hold_out_subjects(manifest, range(len(manifest)), fraction=0.3, seed=0))
         landmarker = make_landmarker(args.landmarks) if args.landmarks else None
-        model, data = build(args.start, manifest, kept, landmarker)
+        start = None if args.start in htnet.list_models() else StartFrom(args.start, manifest.classes)
+        if start is None:
+            model, data = fresh(args.start, manifest, kept, landmarker)
+        else:
+            model, data = trained(start, manifest, landmarker)
     train(model, data.subset(kept), args.epochs, args.lr)
 
     test = data.subset(held)
@@ -113,14 +130,15 @@ def main() -> None:
     print(f"{len(kept)} samples trained on, {len(held)} samples of other subjects tested on")
     print(f"UF1 {scores.uf1:.3f}  UAR {scores.uar:.3f}")
 
-    known = find_pretrained(args.start)
     about = {
         "dataset": ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "own manifest",
         "samples": len(kept),
-        "protocol": f"started from {args.start}; last epoch; tested on held-out subjects",
+        "protocol": "last epoch; tested on held-out subjects",
         "metrics": {"held-out subjects, UF1": scores.uf1, "held-out subjects, UAR": scores.uar},
-        "licence": known.licence if known else "that of the starting weights and of the training data",
+        "licence": "that of the training data",
     }
+    if start is not None:  # data and terms of the starting weights are those of the new ones too
+        about = start.described(about)
     print(f"weights: {save_pretrained(model, args.out, training=about)}")
 
 

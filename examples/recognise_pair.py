@@ -1,4 +1,4 @@
-"""Recognise the emotion between two frames: the bundled pair, or two files of your own.
+"""Recognise the emotion and the action units between two frames: the bundled pair, or two files of your own.
 
     python examples/recognise_pair.py
     python examples/recognise_pair.py onset.png apex.png --out answer.png
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import htnet
 from htnet.errors import MissingExtraError
+from htnet.facs import SHOWN_UNITS
 from htnet.plots import plot_prediction
 
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
@@ -33,6 +34,9 @@ def main() -> None:
     print(f"emotion: {prediction.label}")
     for name, probability in prediction.probabilities.items():
         print(f"  {name:<10} {probability:.3f}")
+    for unit in prediction.action_units:
+        if unit.probability >= SHOWN_UNITS:
+            print(f"  AU{unit.number} {unit.name} {unit.probability:.2f}, {unit.side}")
     try:
         print(f"picture: {plot_prediction(prediction, onset, apex, args.out)}")
     except MissingExtraError as error:

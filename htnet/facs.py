@@ -27,6 +27,9 @@ ACTION_UNIT_NAMES: Mapping[int, str] = MappingProxyType(
     }
 )
 
+#: Probability from which on people are shown an action unit as seen.
+SHOWN_UNITS = 0.5
+
 
 @dataclass(frozen=True)
 class UnitPrediction:

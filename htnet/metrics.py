@@ -18,6 +18,7 @@ import numpy.typing as npt
 from htnet.errors import InputError
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
 #: Anything NumPy turns into whole numbers: a list, an array, a tensor on the CPU.
 ArrayLike = npt.ArrayLike
 
@@ -61,8 +62,8 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, num_classes: int) 
     """
     if num_classes < 1:
         raise InputError(f"num_classes is {num_classes}; give 1 or more.")
-    true = _class_indexes(truth, num_classes, "truth")
-    predicted = _class_indexes(prediction, num_classes, "prediction")
+    true = class_indexes(truth, num_classes, "truth")
+    predicted = class_indexes(prediction, num_classes, "prediction")
     if len(true) != len(predicted):
         raise InputError(f"truth has {len(true)} samples, prediction {len(predicted)}; give one prediction a sample.")
     counts = np.bincount(true * num_classes + predicted, minlength=num_classes**2)
@@ -78,11 +79,7 @@ def uf1(confusion: ArrayLike) -> float:
     Raises:
         InputError: not a square matrix of counts, or without samples.
     """
-    counts = _counts(confusion)
-    true, predicted = counts.sum(1), counts.sum(0)
-    present = true > 0
-    # TP + FN is the row sum and TP + FP the column sum.
-    return float(np.mean(2 * np.diag(counts)[present] / (true + predicted)[present]))
+    return float(uf1_of_each(_counts(confusion)))
 
 
 def uar(confusion: ArrayLike) -> float:
@@ -94,10 +91,20 @@ def uar(confusion: ArrayLike) -> float:
     Raises:
         InputError: not a square matrix of counts, or without samples.
     """
-    counts = _counts(confusion)
-    true = counts.sum(1)
-    present = true > 0
-    return float(np.mean(np.diag(counts)[present] / true[present]))
+    return float(uar_of_each(_counts(confusion)))
+
+
+def uf1_of_each(confusions: ArrayLike) -> FloatArray:
+    """`uf1` of many matrices: (..., C, C) counts, each with samples, to (...)."""
+    counts, hits, true = _parts(confusions)
+    # TP + FN is the row sum and TP + FP the column sum.
+    return _mean_of_present(2 * hits / np.maximum(true + counts.sum(-2), 1), true)
+
+
+def uar_of_each(confusions: ArrayLike) -> FloatArray:
+    """`uar` of many matrices: (..., C, C) counts, each with samples, to (...)."""
+    _, hits, true = _parts(confusions)
+    return _mean_of_present(hits / np.maximum(true, 1), true)
 
 
 def accuracy(confusion: ArrayLike) -> float:
@@ -129,7 +136,17 @@ def score(truth: ArrayLike, prediction: ArrayLike, num_classes: int) -> Scores:
     return Scores(uf1(counts), uar(counts), accuracy(counts), rows, int(counts.sum()))
 
 
-def _class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str) -> IntArray:
+def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str) -> IntArray:
+    """Labels as (N,) int64.
+
+    Args:
+        values: (N,) class indexes, 0..num_classes - 1.
+        num_classes: number of classes.
+        name: what messages call them.
+
+    Raises:
+        InputError: no samples, another shape, no whole numbers, or a number that is no class index.
+    """
     found = np.asarray(values)
     if found.ndim != 1:
         raise InputError(f"{name} has shape {found.shape}; give one class index a sample, shape (N,).")
@@ -155,3 +172,14 @@ def _counts(confusion: ArrayLike) -> IntArray:
     if not found.any():
         raise InputError("The confusion matrix holds no samples; scores need at least one.")
     return found.astype(np.int64)
+
+
+def _parts(confusions: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Counts, their diagonals and row sums."""
+    counts = np.asarray(confusions, dtype=np.float64)
+    return counts, np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1)
+
+
+def _mean_of_present(values: FloatArray, true: FloatArray) -> FloatArray:
+    present = true > 0
+    return np.asarray(values.sum(-1, where=present) / present.sum(-1))

@@ -30,7 +30,7 @@ from htnet.preprocess import (
     template_points,
 )
 from htnet.samples import reads_motion, sample_motion
-from htnet.types import ByteArray, Landmarks, ModelInput, Prediction, PreprocessSpec
+from htnet.types import DEFAULT_WEIGHTS, ByteArray, Landmarks, ModelInput, Prediction, PreprocessSpec
 
 #: Five points as an array, or where to get them: a landmarker, its name, or a file of points.
 LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
@@ -44,7 +44,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: str | PathLike[str] | EmotionModel = "composite",
+        model: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
         *,
         landmarks: str | PathLike[str] | Landmarker = "yunet",
         device: str | torch.device = "cpu",
@@ -238,7 +238,7 @@ class Predictor:
         labels = self.model.labels
         return [
             Prediction(
-                label=labels[int(np.argmax(p))],
+                label=labels[best],
                 probabilities=dict(zip(labels, p, strict=True)),
                 model=self.name,
                 input=made,
@@ -246,8 +246,9 @@ class Predictor:
                 truth=truth,
                 action_units=active,
             )
-            for (sample, truth, made), p, active in zip(
-                batch, scores.float().softmax(dim=1).tolist(), units, strict=True
+            # The best score, not the best probability: a high temperature may round two of those to the same.
+            for (sample, truth, made), best, p, active in zip(
+                batch, scores.argmax(1).tolist(), self.model.probabilities(scores).tolist(), units, strict=True
             )
         ]
 
@@ -297,7 +298,7 @@ def predict(
     onset: FrameSource,
     apex: FrameSource,
     *,
-    model: str | PathLike[str] | EmotionModel = "composite",
+    model: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
     landmarks: LandmarkChoice = "yunet",
     device: str | torch.device = "cpu",
 ) -> Prediction:
@@ -325,7 +326,7 @@ def predict(
 def predict_video(
     source: str | PathLike[str] | Video | Iterable[FrameSource],
     *,
-    model: str | PathLike[str] | EmotionModel = "composite",
+    model: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
     landmarks: LandmarkChoice = "yunet",
     method: str = "peak",
     fps: float | None = None,

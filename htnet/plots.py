@@ -1,24 +1,28 @@
-"""Pictures of a prediction and of a spotted expression (needs the extra ``plots``)."""
+"""Pictures of a prediction, of a spotted expression and of calibration (needs the extra ``plots``)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from htnet.calibration import Reliability
 from htnet.errors import InputError
+from htnet.facs import SHOWN_UNITS, UnitPrediction
 from htnet.optional import require
 from htnet.preprocess import FrameSource, read_frame
 from htnet.types import MOTION_REGIONS, Prediction, Spotting
 
 _PURPOSE = "Drawing"
+_SURE, _UNSURE = "#0a84ff", "#c7c7cc"
 _REGION_COLOURS = ("#0a84ff", "#34c759", "#ff9500")
 
 
 def plot_prediction(prediction: Prediction, onset: FrameSource, apex: FrameSource, path: str | PathLike[str]) -> Path:
-    """Save a picture: both frames, the landmarks, the flow, the network's input, the probabilities.
+    """Save a picture: both frames, the landmarks, the flow, the network's input, the probabilities, the action units.
 
     Args:
         prediction: the answer for this pair.
@@ -34,8 +38,9 @@ def plot_prediction(prediction: Prediction, onset: FrameSource, apex: FrameSourc
         InputError: the file's ending names no kind of picture.
     """
     figure_class = require("matplotlib.figure", "plots", _PURPOSE).Figure
-    figure = figure_class(figsize=(15, 3.4), layout="constrained")
-    axes = figure.subplots(1, 5, width_ratios=[1, 1, 1, 1, 1.3])
+    widths = [1, 1, 1, 1, 0.9, 1.2] if prediction.action_units else [1, 1, 1, 1, 1.3]
+    figure = figure_class(figsize=(2.83 * sum(widths), 3.4), layout="constrained")
+    axes = figure.subplots(1, len(widths), width_ratios=widths)
     for axis, source, title in ((axes[0], onset, "onset"), (axes[1], apex, "apex")):
         axis.imshow(read_frame(source).pixels)
         axis.set_title(title)
@@ -47,12 +52,14 @@ def plot_prediction(prediction: Prediction, onset: FrameSource, apex: FrameSourc
     axes[3].set_title("flow image (u, v, strain)")
     names = list(prediction.probabilities)
     values = [prediction.probabilities[n] for n in names]
-    colours = ["#0a84ff" if n == prediction.label else "#c7c7cc" for n in names]
+    colours = [_SURE if n == prediction.label else _UNSURE for n in names]
     axes[4].barh(names[::-1], values[::-1], color=colours[::-1])
     axes[4].set_xlim(0, 1)
     axes[4].set_title(f"{prediction.label} ({prediction.probabilities[prediction.label]:.2f})")
     for axis in axes[:4]:
         axis.set_axis_off()
+    if prediction.action_units:
+        _draw_units(axes[5], prediction.action_units)
     return save_figure(figure, path)
 
 
@@ -93,6 +100,42 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str]) -> Path:
     return save_figure(figure, path)
 
 
+def plot_reliability(found: Mapping[str, Reliability], path: str | PathLike[str]) -> Path:
+    """Save reliability diagrams side by side: accuracy over confidence in each bin, and below it the bin's samples.
+
+    A model that is as often right as it is sure lies on the diagonal; below it, it is too sure.
+
+    Args:
+        found: bins of `htnet.calibration.reliability` by title.
+        path: picture file (.png, .pdf, ...).
+
+    Returns:
+        The path.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        InputError: nothing to draw, or the file's ending names no kind of picture.
+    """
+    if not found:
+        raise InputError("There are no bins to draw; give those of htnet.calibration.reliability by title.")
+    figure_class = require("matplotlib.figure", "plots", _PURPOSE).Figure
+    figure = figure_class(figsize=(4.2 * len(found), 5), layout="constrained")
+    axes = figure.subplots(2, len(found), height_ratios=[3, 1], sharex=True, sharey="row", squeeze=False)
+    for (title, bins), axis, below in zip(found.items(), *axes, strict=True):
+        left, widths = bins.edges[:-1], np.diff(bins.edges)
+        axis.bar(left, np.nan_to_num(bins.accuracy), widths, align="edge", color=_UNSURE, edgecolor="white")
+        axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle="--")
+        axis.plot(bins.confidence, bins.accuracy, "o", color=_SURE, markersize=4)
+        axis.set_title(f"{title}, calibration error {bins.error:.3f}", fontsize=10)
+        below.bar(left, bins.count, widths, align="edge", color=_SURE, edgecolor="white")
+        below.set_xlabel("confidence")
+    axes[0, 0].set_xlim(0, 1)
+    axes[0, 0].set_ylim(0, 1)
+    axes[0, 0].set_ylabel("share of right answers")
+    axes[1, 0].set_ylabel("samples")
+    return save_figure(figure, path)
+
+
 def save_figure(figure: Any, path: str | PathLike[str]) -> Path:
     """Save a matplotlib figure as the file's ending says; missing folders are made.
 
@@ -106,6 +149,21 @@ def save_figure(figure: Any, path: str | PathLike[str]) -> Path:
     except ValueError as error:
         raise InputError(f"No picture can be saved as {path}: {error}. Give a name that ends in .png.") from error
     return path
+
+
+def _draw_units(axis: Any, units: Sequence[UnitPrediction]) -> None:
+    """Bars to both sides, as one looks at the face: the subject's right side is at the left."""
+    rows = range(len(units), 0, -1)
+    for sign, side in ((-1, "right"), (1, "left")):
+        values = [getattr(unit, side) for unit in units]
+        colours = [_SURE if value >= SHOWN_UNITS else _UNSURE for value in values]
+        axis.barh(rows, [sign * value for value in values], color=colours)
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set_xlim(-1, 1)
+    axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["1", "0.5", "0", "0.5", "1"])
+    axis.set_yticks(rows, [f"AU{unit.number} {unit.name}" for unit in units], fontsize=7)
+    axis.set_xlabel("the subject's right | left side", fontsize=8)
+    axis.set_title("action units")
 
 
 def _draw_flow(axis: Any, prediction: Prediction) -> None:

@@ -17,6 +17,10 @@ from htnet.facs import UnitPrediction
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
 
+#: The weights that predict unless others are named. No licensed data were trained on, so that they may be used as the
+#: code may.
+DEFAULT_WEIGHTS = "synthetic"
+
 #: The three classes of MEGC 2019, in the order of the published labels 0, 1, 2.
 EMOTIONS = ("negative", "positive", "surprise")
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 import htnet
 from htnet import cli
 from htnet.data import open_data
-from htnet.hub import find_pretrained, read_config, save_pretrained
+from htnet.hub import DEFAULT_WEIGHTS, read_config, save_pretrained
 from htnet.models import HTNet, HTNetConfig, create_model, reference_state
 from tests.support.flows import write_flow_set
 from tests.support.pairs import (
@@ -182,6 +183,17 @@ def test_train_and_loso(succeed, tmp_path):
     assert htnet.load_pretrained(tmp_path / "w").labels == ("negative", "positive", "surprise")
 
 
+def test_train_starts_from_other_weights(succeed, fail, tmp_path, weights):
+    write_flow_set(tmp_path / "data", subjects=2, per_subject=2)
+    words = ("train", "--data", tmp_path / "data", "--model", "htnet_tiny", "--epochs", "1", "--out", tmp_path / "w")
+    assert "Did you mean 'synthetic'" in fail(*words, "--start", "synthetik")
+    out = succeed(*words, "--start", weights)
+    assert re.search(r"^Transferred (\d+) of \1 tensors\.$", out, re.MULTILINE)
+    training = read_config(tmp_path / "w" / "config.json")["training"]
+    assert training["started_from"] == weights.name
+    assert training["dataset"] == "a; before that unknown data"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -312,12 +324,15 @@ def test_list(succeed):
 
 
 def test_demo(succeed, tmp_path):
-    if not find_pretrained("composite").folder.is_dir():
-        pytest.skip("the bundled weights are not there")
     out = succeed("demo", "--out", tmp_path / "demo")
     found = json.loads((tmp_path / "demo" / "prediction.json").read_text())
     assert out.startswith(found["prediction"])
     assert found["sample"] == "demo"
+    assert found["model"] == DEFAULT_WEIGHTS
+    sure = {unit["number"]: unit for unit in found["action_units"] if unit["probability"] >= 0.5}
+    assert set(sure) == {12}, "the pair was made by moving the corners of the mouth, as action unit 12 does"
+    assert f"  AU12  lip corner puller      {sure[12]['probability']:.2f}  both" in out
+    assert len(found["action_units"]) == 15
     assert cv2.imread(str(tmp_path / "demo" / "prediction.png")) is not None
 
 

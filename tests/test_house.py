@@ -13,10 +13,12 @@ PACKAGE = Path(htnet.__file__).parent
 
 #: What each part may import from. Lower parts know nothing of higher ones.
 BASE = {"_version", "errors", "facs", "types", "optional", "jobs"}
-LOW = {"kernels", "preprocess", "data", "metrics"}
+METRICS = {"metrics", "bootstrap", "calibration"}
+LOW = {"kernels", "preprocess", "data", *METRICS}
 ALLOWED = {
     **{part: BASE - {"optional"} for part in ("errors", "facs", "types", "optional", "jobs", "_version")},
-    **{part: BASE | {part} for part in LOW},
+    **{part: BASE | {part} for part in LOW - METRICS},
+    **dict.fromkeys(METRICS, BASE | METRICS),
     "models": BASE | {"kernels", "models"},
     "inference": BASE | {"kernels", "models", "inference"},
     "hub": BASE | {"models", "inference", "hub"},

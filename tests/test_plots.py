@@ -1,5 +1,6 @@
 """The picture of a prediction."""
 
+import dataclasses
 import sys
 
 import cv2
@@ -8,6 +9,7 @@ import pytest
 
 from htnet import Predictor
 from htnet.errors import InputError, MissingExtraError
+from htnet.facs import UnitPrediction
 from htnet.plots import plot_prediction
 from tests.support.pairs import face_pair, tiny_model
 
@@ -33,6 +35,22 @@ def test_picture_shows_the_pair(predictor, pair, tmp_path):
     differs = np.abs(image.astype(int) - other).max(axis=(0, 2)) > 0
     assert differs[: len(differs) // 3].any(), "the frames are at the left"
     assert not differs[len(differs) // 2 :].any(), "flow and answer are those of the prediction"
+
+
+def test_picture_shows_action_units(predictor, pair, tmp_path):
+    prediction = predictor.pair(*pair)
+    plain = cv2.imread(str(plot_prediction(prediction, *pair, tmp_path / "plain.png")))
+    pictures = []
+    for left, right in ((0.9, 0.1), (0.1, 0.9)):
+        told = dataclasses.replace(prediction, action_units=(UnitPrediction(12, left, right),))
+        pictures.append(cv2.imread(str(plot_prediction(told, *pair, tmp_path / f"{left}.png"))).astype(int))
+    left, right = pictures
+    assert left.shape[1] > plain.shape[1]
+    differs = np.flatnonzero(np.abs(left - right).max(axis=(0, 2)))
+    assert differs.min() > 0.8 * left.shape[1], "units are at the right, and nothing else changed"
+    blue = (left[..., 0] > 200) & (left[..., 2] < 60)  # BGR of what is sure
+    where = np.flatnonzero(blue[:, differs.min() :].any(axis=0)) + differs.min()
+    assert where.mean() > (differs.min() + differs.max()) / 2, "the subject's left is at the right, as one looks at it"
 
 
 def test_picture_without_frames_known_to_the_prediction(predictor, pair, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import speed_table
 from benchmarks.measure import bar
-from benchmarks.results_table import BEGIN, END, PAGES, main, read_summaries, render
+from benchmarks.results_table import BEGIN, END, LODO_HEADING, PAGES, main, read_summaries, render, render_lodo
 from htnet.data import Manifest, Sample
 from htnet.errors import InputError
 from htnet.evaluation.report import SampleResult, summarize
@@ -14,7 +14,7 @@ from htnet.types import EMOTIONS, PreprocessSpec
 DATASETS = ("casme2", "samm", "smic")
 
 
-def summary(model, protocols=("last", "best_on_test"), seeds=(0, 1), datasets=DATASETS):
+def summary(model, protocols=("last", "best_on_test"), seeds=(0, 1), datasets=DATASETS, **more):
     """A real summary of made-up answers; those of seed 1 are all right, of the others all 'negative'."""
     names = [(d, c) for d in datasets for c in range(3)]
     manifest = Manifest(tuple(Sample(f"{d}{c}", d, f"p{c}", EMOTIONS[c]) for d, c in names))
@@ -29,6 +29,7 @@ def summary(model, protocols=("last", "best_on_test"), seeds=(0, 1), datasets=DA
         "recipe": RECIPES["default"].to_dict(),
         "preprocess": PreprocessSpec().to_dict(),
         "seeds": list(seeds),
+        **more,
     }
     return summarize(samples, manifest, seeds, run)
 
@@ -38,10 +39,10 @@ def rows(table):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def write(folder, **summaries):
+def write(folder, kind="loso", **summaries):
     folder.mkdir(exist_ok=True)
     for name, content in summaries.items():
-        (folder / f"loso_{name}.json").write_text(json.dumps(content), "utf-8")
+        (folder / f"{kind}_{name}.json").write_text(json.dumps(content), "utf-8")
     return folder
 
 
@@ -87,6 +88,47 @@ def test_pages_are_rewritten_between_the_markers_and_checked(tmp_path, capsys):
     capsys.readouterr()
     assert main([*options, "--check"]) == 1
     assert str(page) in capsys.readouterr().out
+
+
+def test_databases_left_out_have_a_table_of_their_own(tmp_path):
+    page, folder = tmp_path / "page.md", write(tmp_path / "results", x=summary("htnet_small"))
+    page.write_text(f"{BEGIN}\n{END}\n", "utf-8")
+    options = ["--results", str(folder), "--pages", str(page)]
+    assert main(options) == 0
+    alone = page.read_text("utf-8")
+    assert LODO_HEADING not in alone
+    content = summary("htnet_small", seeds=(0, 1, 2), leave="dataset")
+    for place, group in enumerate(("full", "smic", "casme2", "samm"), 1):
+        content["protocols"]["last"]["mean"][group] = {"uf1": place / 10, "uar": place / 10 + 0.05}
+    write(folder, kind="lodo", x=content, y=summary("ststnet", protocols=("nested",), leave="dataset"))
+    assert main([*options, "--check"]) == 1
+    assert main(options) == 0
+    first, second = page.read_text("utf-8").split(LODO_HEADING)
+    assert first.strip() == alone.replace(END, "").strip(), "the other table stays as it was"
+    header, _, last, nested, leaking = rows(second)
+    assert header[3:] == ["Full", "tested on SMIC", "tested on CASME II", "tested on SAMM"]
+    assert [row[1].split(" ")[0] for row in (last, nested, leaking)] == ["HTNet", "STSTNet", "HTNet"]
+    assert last[2] == "3"
+    assert last[3].startswith("0.1000 ± ")
+    assert last[4:] == ["0.2000 / 0.2500", "0.3000 / 0.3500", "0.4000 / 0.4500"]
+    assert "**leaks**" in leaking[0]
+    assert "data set" in leaking[0]
+    assert "paper" not in second
+    assert render_lodo([]) == ""
+
+
+def test_the_two_kinds_of_run_are_not_taken_for_each_other(tmp_path):
+    folder = write(tmp_path, x=summary("htnet_small", leave="dataset"))
+    with pytest.raises(
+        InputError, match=r"loso_x\.json is of a run that left one dataset out .* lodo_ for one dataset"
+    ):
+        read_summaries(folder)
+    old = {k: v for k, v in summary("htnet_small").items() if k != "leave"}  # as files from before have it
+    write(folder, x=old)
+    assert read_summaries(folder) == [old]
+    write(folder, kind="lodo", y=old)
+    with pytest.raises(InputError, match=r"lodo_y\.json is of a run that left one subject out"):
+        read_summaries(folder, "dataset")
 
 
 @pytest.mark.parametrize("text", ["no markers", f"{END}\n{BEGIN}", f"{BEGIN}\n{BEGIN}\n{END}"])

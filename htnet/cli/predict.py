@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 from htnet.cli.options import AddCommand, progress_bar
 from htnet.cli.spot import METHODS, add_video_options, show_spotting
 from htnet.errors import HtnetError, InputError
+from htnet.facs import SHOWN_UNITS
+from htnet.types import DEFAULT_WEIGHTS
 
 if TYPE_CHECKING:
     from htnet.pipeline import Predictor
     from htnet.preprocess import FrameSource
     from htnet.types import Prediction, Spotting
-
-#: Action units are printed from this probability on; ``--json`` has all.
-SHOWN_UNITS = 0.5
 
 
 def add_commands(add: AddCommand) -> None:
@@ -34,13 +33,13 @@ def add_commands(add: AddCommand) -> None:
     _add_predict_options(command)
     add_video_options(command)
 
-    command = add("demo", _demo, "recognise the bundled sample pair")
+    command = add("demo", _demo, "recognise the bundled sample pair by the default weights")
     command.add_argument("--out", default="out/demo", help="folder for the result (default: %(default)s)")
 
 
 def _add_predict_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--model", default="composite", help="weights: name, folder or owner/repo (default: %(default)s)"
+        "--model", default=DEFAULT_WEIGHTS, help="weights: name, folder or owner/repo (default: %(default)s)"
     )
     command.add_argument(
         "--landmarks",
@@ -161,7 +160,7 @@ def _demo(args: argparse.Namespace) -> None:
     onset, apex = sample / "onset.png", sample / "apex.png"
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
-    prediction = Predictor("composite").pair(onset, apex, sample / "landmarks.json", sample="demo")
+    prediction = Predictor().pair(onset, apex, sample / "landmarks.json", sample="demo")
     (out / "prediction.json").write_text(json.dumps(prediction_to_dict(prediction), indent=1) + "\n", "utf-8")
     _show(prediction)
     print(f"  result: {out / 'prediction.json'}")

@@ -14,9 +14,15 @@ from htnet.types import LAYOUTS, REGION_POINTS
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("loso", _loso, "leave-one-subject-out evaluation")
+    command = add("loso", _loso, "leave-one-subject-out (or leave-one-database-out) evaluation")
     _add_data_options(command)
-    command.add_argument("--out", help="run folder (default: runs/loso-MODEL-RECIPE)")
+    command.add_argument("--out", help="run folder (default: runs/loso-MODEL-RECIPE, or runs/lodo-MODEL-RECIPE)")
+    command.add_argument(
+        "--leave",
+        choices=["subject", "dataset"],
+        default="subject",
+        help="what each fold leaves out and tests: a subject (default), or a dataset (leave-one-database-out)",
+    )
     command.add_argument(
         "--protocol",
         nargs="+",
@@ -30,7 +36,13 @@ def add_commands(add: AddCommand) -> None:
         "--stack", type=int, help="folds trained at once in a process (default: 1 on the CPU, as many as pay on CUDA)"
     )
 
-    command.add_argument("--start", help="weights each fold starts from; they must know nobody of this evaluation")
+    command.add_argument("--plot", help="save a reliability diagram of the first protocol")
+    command.add_argument(
+        "--start",
+        nargs="+",
+        metavar="WEIGHTS",
+        help="weights each fold starts from, or one for each seed; they must know nobody of this evaluation",
+    )
     command.add_argument(
         "--start-is-disjoint", action="store_true", help="your word that they do not, where their card cannot tell"
     )
@@ -38,12 +50,16 @@ def add_commands(add: AddCommand) -> None:
     command = add("train", _train, "train on a whole manifest into a weights folder")
     _add_data_options(command)
     command.add_argument("--out", required=True, help="weights folder")
+    command.add_argument("--start", metavar="WEIGHTS", help="weights to start from, such as synthetic")
     command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
-    command.add_argument("--metrics", help="summary.json of a LOSO run with the same recipe, for the card")
+    command.add_argument(
+        "--metrics",
+        help="summary.json of an htnet loso run with the same recipe: scores for the card, and the temperature",
+    )
 
     command = add("pretrain", _pretrain, "train on generated flow images alone, into a weights folder")
     command.add_argument("--out", required=True, help="weights folder")
-    command.add_argument("--model", default="htnet_small", help="an HTNet (default: %(default)s)")
+    command.add_argument("--model", default="htnet_small", help="an HTNet or flow_mlp (default: %(default)s)")
     command.add_argument("--count", type=int, default=16000, help="generated images (default: %(default)s)")
     command.add_argument("--recipe", default="generated", help="recipe (default: %(default)s)")
     command.add_argument("--epochs", type=int, help="overrides the recipe's")
@@ -110,18 +126,20 @@ def _loso(args: argparse.Namespace) -> None:
     from htnet.evaluation import loso
 
     manifest, recipe, spec, landmarker = _load(args)
+    kind = "lodo" if args.leave == "dataset" else "loso"
     result = loso(
         manifest,
         args.model,
         recipe,
-        out=args.out or f"runs/loso-{args.model}-{recipe.name}",
+        out=args.out or f"runs/{kind}-{args.model}-{recipe.name}",
+        leave=args.leave,
         protocols=args.protocol,
         seeds=args.seeds,
         spec=spec,
         landmarker=landmarker,
         jobs=args.jobs,
         stack=args.stack,
-        start=args.start,
+        start=args.start[0] if args.start and len(args.start) == 1 else args.start,
         start_is_disjoint=args.start_is_disjoint,
         count_units=args.au_cooccurrence == "training",
         device=args.device,
@@ -129,20 +147,39 @@ def _loso(args: argparse.Namespace) -> None:
     print(f"UF1 / UAR, mean of {args.seeds} seed(s), {len(manifest)} samples, {len(manifest.subjects)} subjects")
     print(result.table())
     _say_cut(result.cut_counts, spec)
-    print(f"files: {result.root / 'summary.json'}, {result.root / 'predictions.csv'}")
+    files = [result.root / "summary.json", result.root / "predictions.csv"]
+    if args.plot:
+        from htnet.plots import plot_reliability
+
+        files.append(plot_reliability(result.reliability(next(iter(result.summary["protocols"]))), args.plot))
+    print(f"files: {', '.join(map(str, files))}")
 
 
 def _train(args: argparse.Namespace) -> None:
     from huggingface_hub.utils import tqdm
 
     from htnet.models import get_entry
-    from htnet.training import counted_units, load_flow_set, train_weights
+    from htnet.training import StartFrom, counted_units, load_flow_set, train_weights
 
     manifest, recipe, spec, landmarker = _load(args)
+    start = StartFrom(args.start, manifest.classes) if args.start is not None else None
     settings = counted_units(args.model, manifest) if args.au_cooccurrence == "training" else {}
     training: dict[str, Any] = {}
+    temperature, said = 1.0, ""
     if args.metrics is not None:
-        training["metrics"] = _read_metrics(args.metrics)
+        summary, training["metrics"] = _read_summary(args.metrics)
+        temperature, said = _temperature_of(
+            args.metrics,
+            summary,
+            {
+                "model": args.model,
+                "recipe": recipe,
+                "preprocessing": spec,
+                "start": start.digest() if start is not None else None,
+                "set of classes": list(manifest.classes),
+                "kind of folds": "subject",
+            },
+        )
     extras = get_entry(args.model).model_class.extra_inputs
     data = load_flow_set(manifest, spec, landmarker, lambda s: progress_bar(s, "reading"), extras)
     with tqdm(total=recipe.epochs, desc="training", unit="epoch") as bar:
@@ -160,9 +197,15 @@ def _train(args: argparse.Namespace) -> None:
             seed=args.seed,
             device=args.device,
             settings=settings,
+            start=start,
+            temperature=temperature,
             training=training,
             on_epoch=tick,
         )
+    if start is not None:
+        print(start.report)
+    if said:
+        print(said)
     _say_cut(data.cut_counts(), spec)
     print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --model {args.out}")
 
@@ -204,16 +247,52 @@ def _say_cut(counts: dict[str, int], spec: Any) -> None:
         )
 
 
-def _read_metrics(path: str) -> dict[str, float]:
-    """UF1 and UAR of the honest protocols in a LOSO summary, for the card."""
+def _read_summary(path: str) -> tuple[dict[str, Any], dict[str, float]]:
+    """A summary of htnet loso, and the UF1 and UAR of its honest protocols, for the card."""
     try:
         summary = json.loads(Path(path).read_text("utf-8"))
-        return {
-            f"LOSO {protocol}, {group}, {metric}": scores[metric]
+        kind = {"subject": "LOSO", "dataset": "LODO"}[summary.get("leave", "subject")]
+        return summary, {
+            f"{kind} {protocol}, {group}, {metric}": scores[metric]
             for protocol, entry in summary["protocols"].items()
             if not entry["leaks"]
             for group, scores in entry["mean"].items()
             for metric in ("uf1", "uar")
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no summary.json of htnet loso ({error!r}).") from error
+
+
+def _temperature_of(path: str, summary: dict[str, Any], own: dict[str, Any]) -> tuple[float, str]:
+    """The temperature that a summary gives to weights of a training, and what is to be said of it.
+
+    Args:
+        path: of the summary.
+        summary: its content.
+        own: what the training is, in the summary's words.
+    """
+    from htnet.training import Recipe
+    from htnet.types import PreprocessSpec
+
+    found, run = summary["protocols"].get("last", {}).get("calibration"), summary["run"]
+    if found is None:
+        return 1.0, f"no temperature is stored: {path} has none for the protocol last"
+    of_run = {
+        "model": run["model"],
+        "recipe": Recipe.from_dict(run["recipe"]),
+        "preprocessing": PreprocessSpec.from_dict(run["preprocess"]),
+        "start": _one_start(run.get("started_from"), own["start"]),
+        "set of classes": summary["classes"],
+        "kind of folds": summary.get("leave", "subject"),
+    }
+    if differ := [what for what, value in of_run.items() if value != own[what]]:
+        return 1.0, f"no temperature is stored: {path} is of a run with another {', '.join(differ)}"
+    return found["temperature"], f"temperature {found['temperature']:.4g} of {path} is stored with the weights"
+
+
+def _one_start(started: dict[str, Any] | list[dict[str, Any]] | None, own: str | None) -> str | None:
+    """The digest of what a run started from; of several starts, one for each seed, ``own`` if it is among them."""
+    digests = [one["sha256"] for one in (started if isinstance(started, list) else [started] if started else [])]
+    if not digests:
+        return None
+    return own if own in digests else digests[0]

@@ -1,4 +1,4 @@
-"""Data sets as manifests: read them, write them, split them by subject."""
+"""Data sets as manifests: read them, write them, split them by subject or data set."""
 
 from htnet.data.action_units import (
     EMOTION_PROTOTYPES,
@@ -11,7 +11,7 @@ from htnet.data.action_units import (
     training_cooccurrence,
 )
 from htnet.data.datasets import DATASETS, merge_composite, read_dataset
-from htnet.data.folds import Fold, hold_out_subjects, leave_one_subject_out
+from htnet.data.folds import Fold, hold_out_subjects, leave_one_dataset_out, leave_one_subject_out
 from htnet.data.layouts import list_three_norm, open_data, read_casme3, read_composite, read_three_norm
 from htnet.data.manifest import Manifest, Sample, read_manifest
 
@@ -26,6 +26,7 @@ __all__ = [
     "active_regions",
     "au_cooccurrence",
     "hold_out_subjects",
+    "leave_one_dataset_out",
     "leave_one_subject_out",
     "list_three_norm",
     "merge_composite",

@@ -20,14 +20,14 @@ _LONGEST = 120
 
 @dataclass(frozen=True)
 class Fold:
-    """One subject left out.
+    """One subject left out, or one data set.
 
     Attributes:
         name: unique in its manifest and fit for a file name.
-        dataset: data set of the subject.
-        subject: the subject left out.
-        train: indices of all other subjects' samples, ascending.
-        test: indices of the subject's samples, ascending.
+        dataset: data set of the subject, or the one left out.
+        subject: the subject left out; empty where a whole data set is.
+        train: indices of all other samples, ascending.
+        test: indices of the samples left out, ascending.
     """
 
     name: str
@@ -50,13 +50,46 @@ def leave_one_subject_out(manifest: Manifest) -> tuple[Fold, ...]:
             "two or more. Add subjects, or correct the column 'subject'."
         )
     keys = sorted(members)
-    everything = range(len(manifest))
-    folds = []
-    for key, name in zip(keys, _fold_names(keys), strict=True):
-        test = set(members[key])
-        train = tuple(i for i in everything if i not in test)
-        folds.append(Fold(name, *key, train, tuple(sorted(test))))
-    return tuple(folds)
+    return tuple(
+        Fold(name, *key, *_sides(manifest, members[key])) for key, name in zip(keys, _fold_names(keys), strict=True)
+    )
+
+
+def leave_one_dataset_out(manifest: Manifest) -> tuple[Fold, ...]:
+    """One fold for each data set, ordered and named by it: train on the others, test on it.
+
+    Also called leave-one-database-out. Subjects are known by data set and name together, so a name that occurs in
+    two data sets is taken for two people. Subjects need not be known.
+
+    Raises:
+        ManifestError: samples without data set, or fewer than two data sets.
+    """
+    without = [s.sample for s in manifest if not s.dataset]
+    if without:
+        raise ManifestError(
+            f"{manifest.source}: {listed(without)} without data set. Fill the column 'dataset': a sample must not be "
+            "on both sides of a split."
+        )
+    members = defaultdict(list)
+    for i, sample in enumerate(manifest):
+        members[sample.dataset].append(i)
+    if len(members) < 2:
+        raise ManifestError(
+            f"{manifest.source} has {len(members)} data set(s) in {len(manifest)} samples; leaving one out needs two "
+            "or more. Join manifests of several data sets, correct the column 'dataset', or leave subjects out."
+        )
+    datasets = sorted(members)
+    names = _fold_names([("", dataset) for dataset in datasets])
+    return tuple(
+        Fold(name, dataset, "", *_sides(manifest, members[dataset]))
+        for dataset, name in zip(datasets, names, strict=True)
+    )
+
+
+def _sides(manifest: Manifest, left_out: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Indices of the samples to train and to test on, both ascending."""
+    test = set(left_out)
+    return tuple(i for i in range(len(manifest)) if i not in test), tuple(sorted(test))
 
 
 def hold_out_subjects(

@@ -1,10 +1,10 @@
-"""What is trained and reported for one left-out subject, under each protocol."""
+"""What is trained and reported for one left-out subject or data set, under each protocol."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,9 @@ from htnet.training import (
 PROTOCOLS = {
     "last": "the last epoch; nothing is selected",
     "nested": "the epoch with the best UF1 on subjects held out of the training part",
-    "best_on_test": "LEAKS: the epoch with the best accuracy on the test subject, as the published code does",
+    "best_on_test": "LEAKS: the epoch with the best accuracy on the tested samples, as the published code does",
 }
-#: Protocols whose epoch is chosen on the test subject.
+#: Protocols whose epoch is chosen on the tested samples.
 LEAKING = frozenset({"best_on_test"})
 
 
@@ -68,7 +68,7 @@ class FoldJob:
         device: where to train.
         checkpoint_every: seconds between two writes of an unfinished training's state.
         store: the run folder.
-        start: weights that every training starts from; None for fresh ones.
+        starts: weights that trainings start from, by seed; seeds without start from fresh ones.
         count_units: whether each training's co-occurrence of action units is counted over its own samples.
     """
 
@@ -83,7 +83,7 @@ class FoldJob:
     checkpoint_every: float
     store: RunStore
     count_units: bool = False
-    start: StartFrom | None = None
+    starts: Mapping[int, StartFrom] = field(default_factory=dict)
 
     def settings_for(self, indices: Sequence[int]) -> dict[str, Any]:
         """Overrides of the model's config in a training on the samples at ``indices``."""
@@ -118,7 +118,7 @@ def run_fold(job: FoldJob, fold: Fold, seed: int) -> None:
             seed=fold_seed(seed, fold.name),
             device=job.device,
             settings=job.settings_for(stage.indices),
-            start=job.start,
+            start=job.starts.get(seed),
             on_epoch=stage.watch,
             checkpoint=Checkpoint(job.store.partial_path(seed, fold.name, stage.name), job.checkpoint_every),
         )
@@ -127,14 +127,17 @@ def run_fold(job: FoldJob, fold: Fold, seed: int) -> None:
 
 
 def run_together(job: FoldJob, tasks: Sequence[tuple[Fold, int]]) -> None:
-    """The same for many folds (with a seed each), those with as many steps an epoch trained at once."""
+    """The same for many folds (with a seed each), those with as many steps an epoch and one start trained at once."""
     stages = [_stages(job, fold, seed) for fold, seed in tasks]
     found: list[dict[str, Any]] = [{} for _ in tasks]
     for number in range(len(stages[0])):
         chosen = [each[number] for each in stages]
-        steps = [num_batches(len(stage.indices), job.recipe) for stage in chosen]
-        for count in sorted(set(steps)):
-            members = [i for i, n in enumerate(steps) if n == count]
+        kinds = [
+            (num_batches(len(stage.indices), job.recipe), job.starts.get(seed))
+            for stage, (_, seed) in zip(chosen, tasks, strict=True)
+        ]
+        for kind in dict.fromkeys(kinds):
+            members = [i for i, own in enumerate(kinds) if own == kind]
             trained = train_together(
                 job.model,
                 [
@@ -146,7 +149,7 @@ def run_together(job: FoldJob, tasks: Sequence[tuple[Fold, int]]) -> None:
                 job.recipe,
                 device=job.device,
                 settings=job.settings,
-                start=job.start,
+                start=kind[1],
                 checkpoint=Checkpoint(
                     _shared_path(job, [tasks[i] for i in members], chosen[0].name), job.checkpoint_every
                 ),

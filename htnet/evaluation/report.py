@@ -9,13 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from htnet.calibration import Reliability
 from htnet.data import Fold, Manifest
-from htnet.errors import RunError
+from htnet.errors import InputError, RunError
+from htnet.evaluation.confidence import LeftOut, calibration_of, intervals_of, reliability_of
 from htnet.evaluation.protocols import LEAKING, PROTOCOLS
 from htnet.evaluation.store import RunStore, to_csv, to_json, write_atomic
 from htnet.metrics import score
 
 _METRICS = ("uf1", "uar", "accuracy")
+#: What a fold leaves out, in words.
+_TESTED = {"subject": "subject", "dataset": "data set"}
+#: Heads the table's first column, so that the two kinds of evaluation are not mistaken for each other.
+_HEADING = {"subject": "protocol", "dataset": "protocol, leave one database out"}
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class SampleResult:
     Attributes:
         sample: sample identifier.
         dataset: data set it belongs to.
-        subject: the left-out subject.
+        subject: the person in it.
         seed: seed of the training.
         protocol: protocol of the prediction.
         truth: index of the true class.
@@ -45,7 +51,7 @@ class SampleResult:
 
 @dataclass(frozen=True)
 class LosoResult:
-    """Result of a leave-one-subject-out evaluation.
+    """Result of an evaluation that leaves out one subject, or one data set, at a time.
 
     Attributes:
         summary: what ``summary.json`` holds.
@@ -65,12 +71,29 @@ class LosoResult:
     def table(self) -> str:
         """UF1/UAR for each protocol, over all and for each data set, as Markdown."""
         names = list(next(iter(self.summary["protocols"].values()))["mean"])
-        lines = ["| protocol | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+        lines = [f"| {_HEADING[self.summary['leave']]} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
         for protocol, entry in self.summary["protocols"].items():
-            label = f"{protocol} (leaks: selected on the test subject)" if entry["leaks"] else protocol
+            label = f"{protocol} (leaks: selected on the tested samples)" if entry["leaks"] else protocol
             cells = (f"{entry['mean'][n]['uf1']:.4f} / {entry['mean'][n]['uar']:.4f}" for n in names)
             lines.append(f"| {label} | " + " | ".join(cells) + " |")
         return "\n".join(lines)
+
+    def reliability(self, protocol: str = "last") -> dict[str, Reliability]:
+        """How far the left-out predictions can be believed, for `htnet.plots.plot_reliability`.
+
+        Args:
+            protocol: one of the run's.
+
+        Returns:
+            Bins over the predictions of all seeds: "raw", and "after temperature" as in the summary.
+
+        Raises:
+            InputError: the run has no such protocol.
+        """
+        if protocol not in self.summary["protocols"]:
+            raise InputError(f"The run has no protocol {protocol!r}; it has {', '.join(self.summary['protocols'])}.")
+        of_protocol = [s for s in self.samples if s.protocol == protocol]
+        return reliability_of(_left_out(of_protocol, self.summary["run"]["seeds"], self.summary["leave"]))
 
 
 def collect(
@@ -79,9 +102,9 @@ def collect(
     """Every stored prediction, joined with its sample by identifier.
 
     Raises:
-        RunError: a fold is missing, or does not hold exactly its samples.
+        RunError: a fold is missing, does not hold exactly its samples, or diverged.
     """
-    truth = dict(zip((s.sample for s in manifest), manifest.labels().tolist(), strict=True))
+    truth = manifest.labels().tolist()
     out = []
     for protocol in protocols:
         for seed in seeds:
@@ -90,20 +113,25 @@ def collect(
                 if stored is None:
                     raise RunError(f"Fold {fold.name} of seed {seed} is not finished in {store.root}.")
                 found = stored["protocols"][protocol]["probabilities"]
-                names = [manifest.samples[i].sample for i in fold.test]
-                if set(found) != set(names):
+                if set(found) != {manifest.samples[i].sample for i in fold.test}:
                     path = store.fold_path(seed, fold.name)
                     raise RunError(f"{path} does not hold the samples of its fold. Delete it and run again.")
-                for name in names:
-                    p = tuple(found[name])
+                if not np.isfinite(list(found.values())).all():
+                    raise RunError(
+                        f"{store.fold_path(seed, fold.name)} holds numbers that are not finite: its training diverged. "
+                        "Lower the recipe's lr, and choose another --out."
+                    )
+                for i in fold.test:
+                    sample = manifest.samples[i]
+                    p = tuple(found[sample.sample])
                     out.append(
                         SampleResult(
-                            name,
-                            fold.dataset,
-                            fold.subject,
+                            sample.sample,
+                            sample.dataset,
+                            sample.subject,
                             seed,
                             protocol,
-                            truth[name],
+                            truth[i],
                             int(np.argmax(p)),
                             p,
                         )
@@ -122,17 +150,36 @@ def _scores(samples: Sequence[SampleResult], classes: int) -> dict[str, Any]:
     }
 
 
+def _left_out(samples: Sequence[SampleResult], seeds: Sequence[int], leave: str) -> list[LeftOut]:
+    """Predictions of one protocol, seed by seed."""
+    found = []
+    for seed in seeds:
+        of_seed = [s for s in samples if s.seed == seed]
+        people = [(s.dataset, s.subject or s.sample) for s in of_seed]
+        found.append(
+            LeftOut(
+                np.array([s.truth for s in of_seed]),
+                np.array([s.probabilities for s in of_seed]),
+                [s.dataset for s in of_seed] if leave == "dataset" else people,
+                people,
+            )
+        )
+    return found
+
+
 def summarize(
     samples: Sequence[SampleResult], manifest: Manifest, seeds: Sequence[int], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """Scores for each protocol and seed, with mean and standard deviation over the seeds."""
+    """Scores for each protocol and seed, with mean, standard deviation and intervals, and the calibration."""
     protocols: dict[str, Any] = {}
+    leave = settings.get("leave", "subject")
     for protocol in dict.fromkeys(s.protocol for s in samples):
         of_protocol = [s for s in samples if s.protocol == protocol]
         by_seed = {
             str(seed): _scores([s for s in of_protocol if s.seed == seed], len(manifest.classes)) for seed in seeds
         }
         groups = list(next(iter(by_seed.values())))
+        left_out = _left_out(of_protocol, seeds, leave)
 
         def over_seeds(
             how: Any, by_seed: dict[str, Any] = by_seed, groups: list[str] = groups
@@ -144,9 +191,12 @@ def summarize(
             "leaks": protocol in LEAKING,
             "mean": over_seeds(np.mean),
             "std": over_seeds(lambda v: np.std(v, ddof=1) if len(v) > 1 else 0.0),
+            "interval": intervals_of(left_out, len(manifest.classes)),
+            "calibration": calibration_of(left_out, _TESTED[leave]),
             "seeds": by_seed,
         }
     return {
+        "leave": leave,
         "classes": list(manifest.classes),
         "samples": len(manifest),
         "subjects": len(manifest.subjects),

@@ -1,4 +1,4 @@
-"""Leave-one-subject-out evaluation."""
+"""Evaluation that leaves out one subject, or one data set, at a time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from htnet import __version__
-from htnet.data import Fold, Manifest, leave_one_subject_out, open_data
-from htnet.errors import InputError
+from htnet.data import Fold, Manifest, leave_one_dataset_out, leave_one_subject_out, open_data
+from htnet.errors import InputError, did_you_mean
 from htnet.evaluation.protocols import FoldJob, check_protocols, run_fold, run_together
 from htnet.evaluation.report import LosoResult, collect, summarize, write_results
 from htnet.evaluation.store import RunStore
@@ -22,6 +22,8 @@ from htnet.preprocess import Landmarker
 from htnet.training import Recipe, StartFrom, counted_units, get_recipe, load_flow_set, refuse_unstackable
 from htnet.types import PreprocessSpec
 
+#: What a fold can leave out, and what makes the folds.
+LEAVE = {"subject": leave_one_subject_out, "dataset": leave_one_dataset_out}
 #: What stands for the table of action units in a run's config where each fold has one of its own.
 COUNTED = "counted over the training subjects of each fold"
 
@@ -32,6 +34,7 @@ def loso(
     recipe: str | Recipe = "default",
     *,
     out: str | PathLike[str],
+    leave: str = "subject",
     protocols: Sequence[str] = ("last",),
     seeds: int | Sequence[int] = 1,
     spec: PreprocessSpec | None = None,
@@ -40,14 +43,14 @@ def loso(
     jobs: int | None = 1,
     stack: int | None = None,
     count_units: bool = False,
-    start: str | PathLike[str] | None = None,
+    start: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
     start_is_disjoint: bool = False,
     device: str = "cpu",
     held_out: float = 0.2,
     checkpoint_every: float = 60.0,
     progress: bool = True,
 ) -> LosoResult:
-    """Train once for every subject on all others, test on that subject.
+    """Train once for every subject on all others, test on that subject; or the same for every data set.
 
     A run can be interrupted at any moment and started again with the same call: finished folds are
     kept, an unfinished one goes on from its last checkpoint, and the final files are the same to the
@@ -58,6 +61,7 @@ def loso(
         model: registered model name.
         recipe: how to train.
         out: run folder.
+        leave: what is left out of a training and tested on: "subject", or "dataset" (leave-one-database-out, LODO).
         protocols: any of "last" (no selection), "nested" (epoch chosen on subjects held out of the
             training part), "best_on_test" (leaks; to compare with papers only).
         seeds: number of seeds, counted from 0, or the seeds themselves.
@@ -68,8 +72,8 @@ def loso(
             to be guarded by ``if __name__ == "__main__":``.
         stack: folds trained at once in a process, their weights stacked (see `htnet.training.train_together`); None
             takes as many as pay: see `choose_stack`.
-        start: weights that each fold's training starts from, for `htnet.load_pretrained`. They must have been trained
-            on nobody of this evaluation.
+        start: weights that each fold's training starts from, for `htnet.load_pretrained`; or several, one for each
+            seed, so that the scores vary with them too. They must have been trained on nobody of this evaluation.
         start_is_disjoint: your word that they were not, where their card cannot tell; the summary says so.
         count_units: count the model's ``au_cooccurrence`` anew in each fold, over the annotated action units of its
             training subjects alone; see `htnet.data.training_cooccurrence`.
@@ -83,14 +87,18 @@ def loso(
 
     Raises:
         RunError: ``out`` holds another run, or is in use.
-        ManifestError: samples lack a label or a subject, or action units are to be counted and none are annotated.
-        InputError: ``start`` was trained on data of this evaluation, or may have been; action units are to be counted
-            for a model that reads none, or whose folds are stacked.
+        ManifestError: samples lack a label, or the subject or data set to leave out, or there are fewer than two of
+            these; action units are to be counted and none are annotated.
+        InputError: ``leave``, a protocol or a number is none that can be; ``start`` was trained on data of this
+            evaluation, or may have been; action units are to be counted for a model that reads none, or whose folds
+            are stacked.
     """
     from huggingface_hub.utils import tqdm
 
+    if leave not in LEAVE:
+        raise InputError(f"Unknown leave: {leave!r}. {did_you_mean(leave, LEAVE)}")
     manifest = data if isinstance(data, Manifest) else open_data(data)
-    folds = leave_one_subject_out(manifest)
+    folds = LEAVE[leave](manifest)
     recipe, protocols = get_recipe(recipe), check_protocols(protocols)
     seeds = _check_seeds(seeds)
     if not 0 < held_out < 1:
@@ -98,7 +106,7 @@ def loso(
     spec, extras = spec or get_entry(model).spec, get_entry(model).model_class.extra_inputs
     settings = {**(settings or {}), "num_classes": len(manifest.classes)}
     config = create_model(model, **settings).config
-    begin = _start_from(start, manifest, start_is_disjoint)
+    starts = _starts_from(start, seeds, manifest, start_is_disjoint)
     if count_units:
         _check_counted(manifest, folds, model, settings, stack)
         stack = 1
@@ -111,6 +119,7 @@ def loso(
     )
     described = {
         "htnet": __version__,
+        **({"leave": leave} if leave != "subject" else {}),  # left out where it was the only kind there was
         "model": model,
         "config": config.to_dict() | ({"au_cooccurrence": COUNTED} if count_units else {}),
         "recipe": recipe.to_dict(),
@@ -121,7 +130,7 @@ def loso(
         "regions_cut_at": flows.cut_counts(),
         **({"points68_from": flows.points68_counts()} if flows.points68 is not None else {}),
         **({"action_units": [s.action_units for s in manifest]} if count_units else {}),
-        **({"started_from": _describe_start(begin, start_is_disjoint)} if begin is not None else {}),
+        **({"started_from": _describe_starts(starts, start_is_disjoint)} if starts else {}),
         "samples": [s.sample for s in manifest],
         "data_sha256": flows.digest(),
     }
@@ -140,7 +149,7 @@ def loso(
             checkpoint_every=checkpoint_every,
             store=store,
             count_units=count_units,
-            start=begin,
+            starts=starts,
         )
         tasks = [(f, s) for s in seeds for f in folds if store.read_fold(s, f.name) is None]
         size = choose_stack(stack, create_model(model, **settings), device)
@@ -196,10 +205,26 @@ def _run_group(job: FoldJob, tasks: Sequence[tuple[Fold, int]]) -> None:
         run_together(job, tasks)
 
 
-def _start_from(start: str | PathLike[str] | None, manifest: Manifest, disjoint: bool) -> StartFrom | None:
-    """The weights to start from; refuses those that may have seen a test subject."""
+def _starts_from(
+    start: str | PathLike[str] | Sequence[str | PathLike[str]] | None,
+    seeds: Sequence[int],
+    manifest: Manifest,
+    disjoint: bool,
+) -> dict[int, StartFrom]:
+    """The weights that each seed starts from; refuses those that may have seen a test subject."""
     if start is None:
-        return None
+        return {}
+    if isinstance(start, (str, PathLike)):
+        found = _start_from(start, manifest, disjoint)
+        return dict.fromkeys(seeds, found)
+    if len(start) != len(seeds):
+        raise InputError(
+            f"start names {len(start)} weights for {len(seeds)} seed(s). Give one for all, or one for each seed."
+        )
+    return {seed: _start_from(one, manifest, disjoint) for seed, one in zip(seeds, start, strict=True)}
+
+
+def _start_from(start: str | PathLike[str], manifest: Manifest, disjoint: bool) -> StartFrom:
     found = StartFrom(start, manifest.classes)
     seen = found.source.trained_on
     if seen == GENERATED or disjoint:
@@ -210,6 +235,12 @@ def _start_from(start: str | PathLike[str] | None, manifest: Manifest, disjoint:
         "those it learned from, and the scores would be worthless. Start from weights of generated data "
         "('synthetic'), or give start_is_disjoint (--start-is-disjoint) if you know that they are not."
     )
+
+
+def _describe_starts(starts: dict[int, StartFrom], disjoint: bool) -> dict[str, Any] | list[dict[str, Any]]:
+    """One description where all seeds start alike, else one for each seed, in their order."""
+    found = [_describe_start(start, disjoint) for start in starts.values()]
+    return found[0] if all(each == found[0] for each in found) else found
 
 
 def _describe_start(start: StartFrom, disjoint: bool) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Trained weights: load them in one line, save and publish your own."""
 
+from htnet.hub.card import joined_terms
 from htnet.hub.folder import read_config, save_pretrained
 from htnet.hub.publish import push_to_hub
 from htnet.hub.registry import (
@@ -11,13 +12,16 @@ from htnet.hub.registry import (
     list_pretrained,
 )
 from htnet.hub.weights import load_pretrained
+from htnet.types import DEFAULT_WEIGHTS
 
 __all__ = [
     "AS_THE_CODE",
+    "DEFAULT_WEIGHTS",
     "GENERATED",
     "RESEARCH_ONLY",
     "PretrainedSpec",
     "find_pretrained",
+    "joined_terms",
     "list_pretrained",
     "load_pretrained",
     "push_to_hub",

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from htnet.hub.registry import GENERATED
+from htnet.hub.registry import AS_THE_CODE, GENERATED, RESEARCH_ONLY
+
+#: Between terms of use that hold together.
+_BESIDES = "; besides, "
 
 _FLOW_LIMITS = (
     "Trained on posed or induced expressions of few people in laboratories. The answer is a guess about facial "
@@ -28,12 +31,15 @@ def model_card(config: Mapping[str, Any]) -> str:
         config: content of the weights folder's ``config.json``.
     """
     training, faces = config["training"], config.get("input_kind") == "face"
+    temperature = config["temperature"]
     licence = training.get("licence", "not stated")
     rows = [
         ("Architecture", f"{config['architecture']} ({config['model']})"),
         ("Classes", ", ".join(config["labels"])),
         *([("Action units", ", ".join(map(str, units)))] if (units := config["config"].get("action_units")) else []),
+        *([("Temperature", f"{temperature:.4g}, by which scores are divided before the softmax")] * (temperature != 1)),
         ("Data", training.get("dataset", "not stated")),
+        *([("Started from", start)] if (start := training.get("started_from")) else []),
         ("Samples", training.get("samples", "not stated")),
         ("Subjects", training.get("subjects", "not stated")),
         ("Protocol", training.get("protocol", "not stated")),
@@ -75,9 +81,23 @@ def model_card(config: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def joined_terms(*licences: str) -> str:
+    """Terms of use of weights that come from several sources: all terms, research only first.
+
+    Those of weights without licensed data, `htnet.hub.AS_THE_CODE`, ask nothing of what is made from them.
+
+    Args:
+        *licences: terms of each source; what this function gave before may be among them.
+    """
+    terms = dict.fromkeys(term for licence in licences for term in licence.split(_BESIDES))
+    if len(terms) > 1:
+        terms.pop(AS_THE_CODE, None)
+    return _BESIDES.join(sorted(terms, key=lambda term: term != RESEARCH_ONLY))
+
+
 def _licence_lines(licence: str) -> list[str]:
     """What the Hub's header says of the terms of use."""
-    if licence.startswith("Apache-2.0"):
+    if licence.startswith("Apache-2.0") and _BESIDES not in licence:
         return ["license: apache-2.0"]
     return ["license: other", f"license_name: {'research-only' if 'research' in licence else 'see-card'}"]
 

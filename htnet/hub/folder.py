@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -55,13 +56,13 @@ def save_pretrained(
         folder: where; made if needed.
         recipe: how it was trained.
         training: what it was trained on: any of ``dataset``, ``samples``, ``subjects``, ``protocol``,
-            ``metrics``, ``licence``, ``source``.
+            ``metrics``, ``licence``, ``source``, ``started_from``.
 
     Returns:
         The folder.
 
     Raises:
-        WeightsError: the model has no preprocessing spec.
+        WeightsError: the model has no preprocessing spec, or a temperature that is not positive and finite.
     """
     from safetensors.torch import save
 
@@ -70,6 +71,7 @@ def save_pretrained(
             "This model does not say how its input is made. Set model.preprocess_spec to the PreprocessSpec it "
             "was trained with, then save."
         )
+    temperature = checked_temperature(model.temperature, "The model")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
@@ -85,6 +87,7 @@ def save_pretrained(
         "extra_inputs": list(model.extra_inputs),
         "config": model.config.to_dict(),
         "labels": list(model.labels),
+        "temperature": temperature,
         "preprocess": model.preprocess_spec.to_dict(),
         "recipe": dict(recipe) if recipe else None,
         "training": dict(training or {}),
@@ -127,6 +130,24 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def checked_temperature(value: object, whose: str) -> float:
+    """A temperature as it goes into a weights folder.
+
+    Args:
+        value: what it is.
+        whose: what messages say has it.
+
+    Raises:
+        WeightsError: it is not positive and finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise WeightsError(
+            f"{whose} has the temperature {value!r}; scores are divided by it, so it must be positive and finite. Fit "
+            "one with htnet.calibration.fit_temperature, or take 1.0, which changes nothing."
+        )
+    return float(value)
+
+
 def _get_again(path: Path) -> str:
     """The cure for a damaged file. In the Hub's cache a file is a link: the file it leads to must go."""
     return f"Delete {path.resolve()} and load again; if they are weights of your own, copy or train them again."
@@ -150,7 +171,7 @@ def load_files(
         dtype: floating-point type it is turned into; float32 unless given.
 
     Returns:
-        The model in eval mode, with ``labels`` and ``preprocess_spec``.
+        The model in eval mode, with ``labels``, ``preprocess_spec`` and ``temperature``.
 
     Raises:
         CorruptWeightsError: the weights are not those that the config or the registry names.
@@ -194,5 +215,9 @@ def load_files(
             f"{config_path} names {len(config['labels'])} labels for {model.config.num_classes} classes."
         )
     model.labels = tuple(config["labels"])
-    model.trained_on = str((config.get("training") or {}).get("dataset", "unknown data"))
+    # Folders from before the field was added meant the plain softmax.
+    model.temperature = checked_temperature(config.get("temperature", 1.0), str(config_path))
+    training = config.get("training") or {}
+    model.trained_on = str(training.get("dataset", "unknown data"))
+    model.licence = str(training.get("licence", "not stated"))
     return model.to(device=usable_device(device), dtype=dtype).eval()

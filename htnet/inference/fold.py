@@ -11,9 +11,9 @@ from torch import nn
 from htnet.errors import ModelError
 from htnet.inference.hierarchical import fold_hierarchical
 from htnet.inference.linear import frozen
-from htnet.inference.others import FoldedSTSTNet, fold_dual_stream, fold_mhssa_gcn
+from htnet.inference.others import FoldedSTSTNet, fold_dual_stream, fold_flow_mlp, fold_mhssa_gcn
 from htnet.inference.precision import Precision
-from htnet.models import MHSSAGCN, DualStreamHTNet, EmotionModel, HTNet, HTNetEnhanced, HTNetPalsy, STSTNet
+from htnet.models import MHSSAGCN, DualStreamHTNet, EmotionModel, FlowMLP, HTNet, HTNetEnhanced, HTNetPalsy, STSTNet
 
 #: By exact class: a class derived from one of these may compute something else.
 _FOLDS: Mapping[type[EmotionModel], Callable[[Any, Precision], nn.Module]] = {
@@ -22,6 +22,7 @@ _FOLDS: Mapping[type[EmotionModel], Callable[[Any, Precision], nn.Module]] = {
     HTNetEnhanced: fold_hierarchical,
     STSTNet: FoldedSTSTNet,
     DualStreamHTNet: fold_dual_stream,
+    FlowMLP: fold_flow_mlp,
     MHSSAGCN: fold_mhssa_gcn,
 }
 

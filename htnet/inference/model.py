@@ -39,7 +39,8 @@ class OptimizedModel(EmotionModel):
         for name in ("input_kind", "extra_inputs", "same_operations"):
             setattr(self, name, getattr(source, name))
         self.name, self.labels, self.preprocess_spec = source.name, source.labels, source.preprocess_spec
-        self.trained_on = source.trained_on
+        self.trained_on, self.licence = source.trained_on, source.licence
+        self.temperature = source.temperature
         self.architecture = type(source).__name__
         self.offers_maps = "return_maps" in inspect.signature(source.forward).parameters
         self.precision = str(precision.weights).removeprefix("torch.")

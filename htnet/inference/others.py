@@ -14,6 +14,7 @@ from htnet.inference.layers import PatchConvolution, plain_norm, replace
 from htnet.inference.linear import frozen
 from htnet.inference.precision import Precision
 from htnet.models.dual_stream import DualStreamHTNet
+from htnet.models.flow_mlp import FlowMLP
 from htnet.models.mhssa_gcn import MHSSAGCN, RegionBlock
 from htnet.models.ststnet import STSTNet
 
@@ -54,6 +55,15 @@ class FoldedSTSTNet(nn.Module):
         x = F.avg_pool2d(F.max_pool2d(x * self.signs, 3, stride=3, padding=1), 2)
         scores: Tensor = self.fc(x.flatten(1).to(self.fc.bias.dtype))
         return scores
+
+
+def fold_flow_mlp(net: FlowMLP, precision: Precision) -> nn.Module:
+    """Fold a model in place. It is so small that nothing is gained by coarser numbers: all stays in float32."""
+    for name in ("hidden", "head", "unit_head"):
+        if (layer := getattr(net, name)) is not None:
+            replace(net, name, precision.exact(*folds.affine(layer)))
+    net.mirrored = net.mirrored.to(precision.high)
+    return net
 
 
 def fold_dual_stream(net: DualStreamHTNet, precision: Precision) -> nn.Module:

@@ -4,6 +4,7 @@ from htnet.models.base import EXTRA_INPUTS, EmotionModel, ModelConfig
 from htnet.models.convert import convert_checkpoint, convert_state, reference_state
 from htnet.models.dual_stream import DualStreamConfig, DualStreamHTNet, DualStreamMaps
 from htnet.models.enhanced import HTNetEnhanced, HTNetEnhancedConfig
+from htnet.models.flow_mlp import FlowMLP, FlowMLPConfig
 from htnet.models.htnet import HTNet, HTNetConfig
 from htnet.models.mhssa_gcn import MHSSAGCN, MHSSAGCNConfig
 from htnet.models.palsy import HOUSE_BRACKMANN, HTNetPalsy, HTNetPalsyConfig, PalsyMaps
@@ -26,6 +27,8 @@ __all__ = [
     "DualStreamHTNet",
     "DualStreamMaps",
     "EmotionModel",
+    "FlowMLP",
+    "FlowMLPConfig",
     "HTNet",
     "HTNetConfig",
     "HTNetEnhanced",

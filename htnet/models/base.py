@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -70,6 +70,19 @@ def require_positive(name: str, value: object) -> None:
         raise ModelError(f"{name} is {value!r}; give a whole number of 1 or more.")
 
 
+def check_action_units(units: Sequence[int]) -> tuple[int, ...]:
+    """FACS numbers as a tuple.
+
+    Raises:
+        ModelError: one is no positive whole number, or given twice.
+    """
+    for unit in units:
+        require_positive("action_units", unit)
+    if len(set(units)) != len(units):
+        raise ModelError(f"action_units is {tuple(units)}; give each unit once.")
+    return tuple(units)
+
+
 class Standardize(nn.Module):
     """Per-channel (x - mean) / std of the published 0..255 images, kept inside the model.
 
@@ -100,6 +113,9 @@ class EmotionModel(nn.Module):
         labels: class names in output order.
         preprocess_spec: how the input is made; None until it is known (set by `htnet.hub`).
         trained_on: data sets that loaded weights were trained on, as their card says; "" for a fresh model.
+        temperature: what `probabilities` divides the scores by, so that they can be believed (see `htnet.calibration`);
+            1 changes nothing. ``forward`` and training know nothing of it.
+        licence: terms of use of loaded weights, as their card says; "" for a fresh model.
         input_kind: what the image is, one of `INPUT_KINDS`: "flow", the published flow image, or "face", the RGB
             picture of an aligned face.
         labels_by_number: class names by the number of classes, for models that are told none.
@@ -119,6 +135,8 @@ class EmotionModel(nn.Module):
     labels: tuple[str, ...]
     preprocess_spec: PreprocessSpec | None
     trained_on: str
+    temperature: float
+    licence: str
 
     def __init__(self, config: ModelConfig) -> None:
         """Keep the settings."""
@@ -127,7 +145,8 @@ class EmotionModel(nn.Module):
         self.name = type(self).__name__.lower()
         self.labels = self.default_labels(config.num_classes)
         self.preprocess_spec = None
-        self.trained_on = ""
+        self.trained_on = self.licence = ""
+        self.temperature = 1.0
         self.standardize = Standardize(config.mean, config.std)
 
     def forward_features(self, x: Tensor) -> Tensor:
@@ -139,7 +158,7 @@ class EmotionModel(nn.Module):
         raise NotImplementedError
 
     def reset_classifier(self, num_classes: int, labels: tuple[str, ...] | None = None) -> None:
-        """Replace the last layer by a fresh one for another number of classes.
+        """Replace the last layer by a fresh one for another number of classes; its temperature is 1.
 
         Args:
             num_classes: new number of classes.
@@ -151,8 +170,17 @@ class EmotionModel(nn.Module):
         head = self.classifier
         fresh = nn.Linear(head.in_features, num_classes, device=head.weight.device, dtype=head.weight.dtype)
         self._set_classifier(fresh)
+        self.temperature = 1.0
         self.config = dataclasses.replace(self.config, num_classes=num_classes)
         self.labels = tuple(labels) if labels is not None else self.default_labels(num_classes)
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """Class probabilities of scores that ``forward`` gave: softmax(scores / temperature), float32.
+
+        Args:
+            scores: (B, num_classes).
+        """
+        return (scores.float() / self.temperature).softmax(dim=1)
 
     @property
     def action_units(self) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from htnet.errors import ModelError
-from htnet.models.base import EmotionModel, ModelConfig, require_positive
+from htnet.models.base import EmotionModel, ModelConfig, check_action_units, require_positive
 from htnet.models.layers import Block, BlockSizes, Downsample
 
 
@@ -49,11 +49,7 @@ class HTNetConfig(ModelConfig):
             )
         for repeat in self.block_repeats:
             require_positive("block_repeats", repeat)
-        object.__setattr__(self, "action_units", tuple(self.action_units))
-        for unit in self.action_units:
-            require_positive("action_units", unit)
-        if len(set(self.action_units)) != len(self.action_units):
-            raise ModelError(f"action_units is {self.action_units}; give each unit once.")
+        object.__setattr__(self, "action_units", check_action_units(self.action_units))
         if self.heads > self.dim:
             raise ModelError(f"heads is {self.heads} for dim {self.dim}; give at most {self.dim} heads.")
         blocks = 2 ** (self.num_hierarchies - 1)

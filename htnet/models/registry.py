@@ -12,6 +12,7 @@ from htnet.errors import DuplicateModelError, ModelError, UnknownModelError, did
 from htnet.models.base import EmotionModel
 from htnet.models.dual_stream import DualStreamHTNet
 from htnet.models.enhanced import HTNetEnhanced
+from htnet.models.flow_mlp import FlowMLP
 from htnet.models.htnet import HTNet
 from htnet.models.mhssa_gcn import MHSSAGCN
 from htnet.models.palsy import HTNetPalsy
@@ -165,6 +166,9 @@ register_model(
     description="32 wide, (1, 1, 1), for tests",
 )
 register_model("ststnet", STSTNet, spec=_WHOLE, description="three shallow streams over the whole face, 1.7 k")
+register_model(
+    "flow_mlp", FlowMLP, spec=_WHOLE, description="one hidden layer over 7 x 7 cells of the whole face, 77 k"
+)
 register_model(
     "htnet_dual_stream",
     DualStreamHTNet,

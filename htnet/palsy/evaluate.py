@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from htnet import __version__
+from htnet.bootstrap import RESAMPLES
 from htnet.data import Manifest
 from htnet.errors import ManifestError
 from htnet.evaluation.store import to_csv, to_json, write_atomic
@@ -25,7 +26,7 @@ def evaluate_palsy(
     data: FaceSet,
     out: str | PathLike[str],
     *,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     described: dict[str, Any] | None = None,
 ) -> GradeScores:

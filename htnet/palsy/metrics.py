@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.bootstrap import RESAMPLES, interval, resampled_confusions
 from htnet.errors import InputError
-from htnet.metrics import confusion_matrix
+from htnet.metrics import confusion_matrix, uf1_of_each
 
 FloatArray = npt.NDArray[np.float64]
-#: Bounds of the intervals: 95 % of the resampled values lie between.
-_BOUNDS = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
@@ -101,11 +100,7 @@ def mean_absolute_error(confusion: npt.ArrayLike) -> FloatArray:
 
 def macro_f1(confusion: npt.ArrayLike) -> FloatArray:
     """Mean F1 over the classes that occur in the truth; (..., C, C) counts to (...)."""
-    counts = np.asarray(confusion, dtype=np.float64)
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    true, predicted = counts.sum(-1), counts.sum(-2)
-    f1 = 2 * hits / np.maximum(true + predicted, 1)
-    return np.asarray(f1.sum(-1, where=true > 0) / (true > 0).sum(-1))
+    return uf1_of_each(confusion)
 
 
 def share_right(confusion: npt.ArrayLike) -> FloatArray:
@@ -128,7 +123,7 @@ def grade_scores(
     patients: Sequence[Any],
     classes: Sequence[str],
     *,
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> GradeScores:
     """All scores of predicted classes.
@@ -150,8 +145,7 @@ def grade_scores(
     counts = confusion_matrix(truth, prediction, len(classes))
     if len(patients) != counts.sum():
         raise InputError(f"patients has {len(patients)} entries for {counts.sum()} samples; give one a sample.")
-    if resamples < 1:
-        raise InputError(f"resamples is {resamples!r}; give 1 or more.")
+    drawn = resampled_confusions(truth, prediction, patients, len(classes), resamples, seed)
     true, predicted, hits = counts.sum(1), counts.sum(0), np.diag(counts)
     by_class = {
         name: ClassScores(
@@ -171,36 +165,20 @@ def grade_scores(
         mean_absolute_error=values["mean_absolute_error"],
         classes=by_class,
         confusion=tuple(tuple(int(n) for n in row) for row in counts),
-        intervals=_intervals(np.asarray(truth), np.asarray(prediction), patients, len(classes), resamples, seed)
-        if len(names) > 1
-        else {},
+        intervals=_intervals(drawn) if len(names) > 1 else {},
         num_samples=int(counts.sum()),
         num_patients=len(names),
     )
 
 
-def _intervals(
-    truth: npt.NDArray[Any],
-    prediction: npt.NDArray[Any],
-    patients: Sequence[Any],
-    num_classes: int,
-    resamples: int,
-    seed: int,
-) -> dict[str, tuple[float, float]]:
-    names = {name: i for i, name in enumerate(sorted(set(patients)))}
-    each = np.zeros((len(names), num_classes, num_classes))
-    rows = np.array([names[p] for p in patients])
-    np.add.at(each, (rows, truth, prediction), 1)
-    rng = np.random.default_rng(seed)
-    draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    drawn = np.tensordot(draws.astype(np.float64), each, axes=1)
+def _intervals(drawn: FloatArray) -> dict[str, tuple[float, float]]:
+    """Of the confusion matrices (R, C, C) of drawn patients."""
     found = {}
     for name, measure in _MEASURES.items():
         values = measure(drawn)
         values = values[~np.isnan(values)]  # draws of one class only have no kappa
         if values.size:
-            low, high = np.percentile(values, _BOUNDS)
-            found[name] = (float(low), float(high))
+            found[name] = interval(values)
     return found
 
 

@@ -188,9 +188,10 @@ class GradePredictor:
         return resize_face(face.pixels, self.spec.size)[None].to(device=parameter.device, dtype=parameter.dtype)
 
     def _answer(self, scores: Tensor, face: Frame, landmarks: Landmarks, source: str) -> GradePrediction:
-        p = scores[0].float().softmax(0).tolist()
-        labels = self.model.labels
-        return GradePrediction(labels[int(np.argmax(p))], dict(zip(labels, p, strict=True)), source, face, landmarks)
+        p, labels = self.model.probabilities(scores)[0].tolist(), self.model.labels
+        return GradePrediction(
+            labels[int(scores[0].argmax())], dict(zip(labels, p, strict=True)), source, face, landmarks
+        )
 
 
 def predict_faces(model: EmotionModel, data: FaceSet, batch_size: int = BATCH) -> Tensor:

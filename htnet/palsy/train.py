@@ -66,8 +66,9 @@ def train_palsy(
         "subjects": len(manifest.subjects),
         "protocol": "trained on the training split; the last epoch, nothing was selected",
         "licence": "that of the training data",
-        "started_from": start.source.name if start is not None else None,
     }
+    if start is not None:
+        described = start.described(described)
     trained = train_into(
         out,
         model,

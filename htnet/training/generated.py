@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from htnet.errors import InputError
 from htnet.hub import AS_THE_CODE, GENERATED
-from htnet.models import EmotionModel, HTNet, get_entry
-from htnet.preprocess import template_points
+from htnet.models import EmotionModel, get_entry
+from htnet.preprocess import PUBLISHED_CHANNELS, template_points
 from htnet.synthesis import ACTION_UNITS, FlowGenerator, SynthesisConfig
 from htnet.training.recipe import Recipe, get_recipe
 from htnet.training.tensors import FlowSet
@@ -21,19 +22,31 @@ from htnet.types import EMOTIONS, PreprocessSpec
 ACTIVE = 0.3
 
 
-def generated_set(count: int, seed: int = 0, config: SynthesisConfig | None = None) -> FlowSet:
+def generated_set(
+    count: int, seed: int = 0, config: SynthesisConfig | None = None, spec: PreprocessSpec | None = None
+) -> FlowSet:
     """Generated flow images as a training set, with their action units.
 
     Args:
         count: number of images.
         seed: of the generator.
         config: what is generated.
+        spec: how the images are cut; its size and channels must be those of the images. Regions in the default layout
+            unless given.
 
     Returns:
         The set; regions are cut at the template's points, units are in the order of `htnet.synthesis.ACTION_UNITS`.
+
+    Raises:
+        InputError: the spec does not fit the images.
     """
     config = config or SynthesisConfig()
-    spec = PreprocessSpec(size=config.size)
+    spec = spec or PreprocessSpec(size=config.size)
+    if (spec.size, spec.channels) != (config.size, PUBLISHED_CHANNELS):
+        raise InputError(
+            f"The images are {config.size} px with channels {PUBLISHED_CHANNELS}, the spec says {spec.size} px with "
+            f"{spec.channels}. Give a spec of the same."
+        )
     made = FlowGenerator(config)(count, seed)
     points = template_points(spec).expand(count, 5, 2).contiguous()
     units = (made.units >= ACTIVE).float()
@@ -56,7 +69,7 @@ def train_on_generated(
 
     Args:
         out: weights folder.
-        model: registered HTNet; it gets a head for the units of `htnet.synthesis.ACTION_UNITS`.
+        model: registered HTNet or FlowMLP; it gets a head for the units of `htnet.synthesis.ACTION_UNITS`.
         count: number of generated images.
         recipe: how to train.
         seed: of weights and order; images come from seed + 1.
@@ -69,13 +82,16 @@ def train_on_generated(
         The model in eval mode.
 
     Raises:
-        InputError: the model is no HTNet.
+        InputError: the model has no head for action units.
     """
-    if not issubclass(get_entry(model).model_class, HTNet):
-        raise InputError(f"{model} has no head for action units. Choose an HTNet: htnet_small, htnet_base, htnet_tiny.")
+    entry = get_entry(model)
+    if "action_units" not in {field.name for field in dataclasses.fields(entry.model_class.config_class)}:
+        raise InputError(
+            f"{model} has no head for action units. Choose one that has: htnet_small, htnet_base, htnet_tiny, flow_mlp."
+        )
     recipe, out = get_recipe(recipe), Path(out)
     config = config or SynthesisConfig()
-    data = generated_set(count, seed + 1, config)
+    data = generated_set(count, seed + 1, config, dataclasses.replace(entry.spec, size=config.size))
     described = {
         "dataset": GENERATED,
         "subjects": "none: all faces are generated",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from os import PathLike
+from pathlib import Path
+from typing import Any
 
-from htnet.hub import load_pretrained
+from htnet.hub import joined_terms, load_pretrained
 from htnet.models import EmotionModel, TransferReport, transfer_weights
 
 
@@ -13,6 +16,7 @@ class StartFrom:
     """Gives a fresh model what fits of other weights; for ``start`` of `train_model`.
 
     Attributes:
+        name: what the weights are called: their registered name, Hub repository or folder.
         source: the weights.
         report: what the last transfer took over and what not.
     """
@@ -28,6 +32,7 @@ class StartFrom:
         Raises:
             WeightsError: the source cannot be loaded.
         """
+        self.name = _name_of(source)
         self.source = source if isinstance(source, EmotionModel) else load_pretrained(source)
         self.labels = labels
         self.report: TransferReport | None = None
@@ -39,6 +44,24 @@ class StartFrom:
         self.report = transfer_weights(fresh, self.source)
         return self.digest()
 
+    def described(self, training: Mapping[str, Any]) -> dict[str, Any]:
+        """What a card says of weights that started from these: data and terms of use are those of both.
+
+        Args:
+            training: what it would say without a start, for `htnet.hub.save_pretrained`.
+        """
+        seen = self.source.trained_on or "unknown data"
+        licence = self.source.licence
+        if licence in ("", "not stated"):
+            licence = "that of the starting weights, which is not stated"
+        return {
+            **training,
+            "dataset": f"{training['dataset']}; before that {seen}",
+            "licence": joined_terms(training["licence"], licence),
+            "started_from": self.name,
+            "started_from_sha256": self.digest(),
+        }
+
     def digest(self) -> str:
         """SHA-256 of the source's weights and labels."""
         found = hashlib.sha256(repr(self.source.labels).encode())
@@ -46,3 +69,10 @@ class StartFrom:
             found.update(name.encode())
             found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return found.hexdigest()
+
+
+def _name_of(source: str | PathLike[str] | EmotionModel) -> str:
+    """Name for a card; of a folder its last part, since the rest says where somebody's files lie."""
+    if isinstance(source, EmotionModel):
+        return source.name
+    return Path(source).name if Path(source).is_dir() else str(source)

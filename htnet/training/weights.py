@@ -10,10 +10,12 @@ from typing import Any
 from htnet.data import Manifest
 from htnet.errors import WeightsError
 from htnet.hub import RESEARCH_ONLY, save_pretrained
+from htnet.hub.folder import checked_temperature
 from htnet.models import EmotionModel
 from htnet.training.loop import OnEpoch, Start, train_model
 from htnet.training.progress import Checkpoint
 from htnet.training.recipe import Recipe, get_recipe
+from htnet.training.start import StartFrom
 from htnet.training.tensors import FlowSet, TrainingSet
 from htnet.types import PreprocessSpec
 
@@ -31,6 +33,8 @@ def train_weights(
     seed: int = 0,
     device: str = "cpu",
     settings: dict[str, Any] | None = None,
+    start: StartFrom | None = None,
+    temperature: float = 1.0,
     training: Mapping[str, Any] | None = None,
     on_epoch: Any = None,
 ) -> EmotionModel:
@@ -45,6 +49,8 @@ def train_weights(
         seed: of everything random.
         device: where to train.
         settings: overrides of the model's config.
+        start: weights that training starts from, in place of fresh ones; the card then names their data and terms too.
+        temperature: what the model's scores are to be divided by for its probabilities; see `htnet.calibration`.
         training: what the card says besides: ``licence``, ``metrics``, ``dataset``, ...
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
 
@@ -52,7 +58,7 @@ def train_weights(
         The model in eval mode.
 
     Raises:
-        WeightsError: manifest and data do not belong together.
+        WeightsError: manifest and data do not belong together, or the temperature is not positive and finite.
     """
     if len(manifest) != len(data):
         raise WeightsError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
@@ -68,6 +74,8 @@ def train_weights(
         **({"points68_from": data.points68_counts()} if data.points68 is not None else {}),
         **(training or {}),
     }
+    if start is not None:
+        described = start.described(described)
     return train_into(
         out,
         model,
@@ -79,6 +87,8 @@ def train_weights(
         seed=seed,
         device=device,
         settings=settings,
+        start=start,
+        temperature=temperature,
         on_epoch=on_epoch,
     )
 
@@ -96,6 +106,7 @@ def train_into(
     device: str,
     settings: dict[str, Any],
     start: Start | None = None,
+    temperature: float = 1.0,
     on_epoch: OnEpoch | None = None,
 ) -> EmotionModel:
     """Train a model and write its weights folder, where an interrupted training goes on.
@@ -112,11 +123,16 @@ def train_into(
         device: where to train.
         settings: overrides of the model's config.
         start: gives the fresh model other weights.
+        temperature: the model's, for its probabilities.
         on_epoch: called after each epoch with (epoch, model).
 
     Returns:
         The model in eval mode.
+
+    Raises:
+        WeightsError: the temperature is not positive and finite.
     """
+    temperature = checked_temperature(temperature, "The training")  # before it costs any time
     trained, _ = train_model(
         model,
         data,
@@ -128,7 +144,7 @@ def train_into(
         on_epoch=on_epoch,
         checkpoint=Checkpoint(out / ".training.pt"),
     )
-    trained.labels, trained.preprocess_spec = labels, spec
+    trained.labels, trained.preprocess_spec, trained.temperature = labels, spec, temperature
     training = {"samples": len(data), "seed": seed, **described}
     save_pretrained(trained, out, recipe=recipe.to_dict(), training=training)
     return trained

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from htnet.data import Manifest, Sample, hold_out_subjects, leave_one_subject_out, read_composite
+from htnet.data import (
+    Manifest,
+    Sample,
+    hold_out_subjects,
+    leave_one_dataset_out,
+    leave_one_subject_out,
+    read_composite,
+)
 from htnet.errors import HtnetError, InputError, ManifestError
 from tests.support.paths import COMPOSITE, needs_shared
 
@@ -90,6 +97,61 @@ def test_folds_need_subjects():
         leave_one_subject_out(manifest_of([("d", "a"), ("d", ""), ("d", "b")]))
     with pytest.raises(ManifestError, match=r"has 1 subject\(s\) in 2 samples"):
         leave_one_subject_out(manifest_of([("d", "a"), ("d", "a")]))
+
+
+def test_a_fold_for_each_data_set():
+    for seed in seeds(40):
+        manifest, _ = random_manifest(seed)
+        datasets = sorted({s.dataset for s in manifest})
+        if len(datasets) < 2:
+            continue
+        folds = leave_one_dataset_out(manifest)
+        assert [(f.name, f.dataset, f.subject) for f in folds] == [(d, d, "") for d in datasets], seed
+        for fold in folds:
+            # Also of subjects whose name another data set has too, as many here have.
+            assert list(fold.test) == [i for i, s in enumerate(manifest) if s.dataset == fold.dataset], seed
+            assert list(fold.train) == [i for i, s in enumerate(manifest) if s.dataset != fold.dataset], seed
+
+
+def test_a_subject_name_in_two_data_sets_is_two_people():
+    manifest = manifest_of([("x", "01"), ("y", "01"), ("y", "02"), ("z", "01"), ("x", "01"), ("z", "03")])
+    assert [(f.train, f.test) for f in leave_one_dataset_out(manifest)] == [
+        ((1, 2, 3, 5), (0, 4)),
+        ((0, 3, 4, 5), (1, 2)),
+        ((0, 1, 2, 4), (3, 5)),
+    ]
+    # Of the training part of "x", person 01 of one set may be held out while the other's stays.
+    kept, held = hold_out_subjects(manifest, (1, 2, 3, 5), 0.5, 0)
+    assert len(kept) == len(held) == 2
+    assert {manifest.samples[i].dataset for i in held} == {"y", "z"}
+
+
+def test_data_sets_need_no_subjects_and_have_safe_names():
+    names = [
+        f.name for f in leave_one_dataset_out(manifest_of([("CASME", ""), ("casme", ""), ("a/b", ""), ("..", "")]))
+    ]
+    assert len({name.casefold() for name in names}) == 4
+    for name in names:
+        assert re.fullmatch(r"[A-Za-z0-9%][A-Za-z0-9%_.~]*", name), name
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ([("d", "a"), ("", "b"), ("e", "c")], r"1 sample \('1'\) without data set\. Fill the column 'dataset'"),
+        ([("d", "a"), ("d", "b")], r"has 1 data set\(s\) in 2 samples.*Join manifests"),
+        ([], r"has 0 data set\(s\) in 0 samples"),
+    ],
+)
+def test_folds_need_data_sets(keys, says):
+    with pytest.raises(ManifestError, match=says):
+        leave_one_dataset_out(manifest_of(keys))
+
+
+@needs_shared
+def test_data_sets_of_the_published_composite():
+    found = [(f.name, len(f.train), len(f.test)) for f in leave_one_dataset_out(read_composite(COMPOSITE))]
+    assert found == [("casme2", 297, 145), ("samm", 309, 133), ("smic", 278, 164)]
 
 
 def test_held_out_subjects_are_on_one_side():

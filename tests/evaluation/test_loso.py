@@ -298,8 +298,8 @@ def test_folds_are_stacked_where_it_pays():
 def weights(tmp_path):
     """Weights of a small model, with what their card says they were trained on."""
 
-    def make(dataset, name="weights"):
-        torch.manual_seed(11)
+    def make(dataset, name="weights", seed=11):
+        torch.manual_seed(seed)
         model = create_model("htnet_tiny")
         model.preprocess_spec = PreprocessSpec()
         return save_pretrained(model, tmp_path / name, training={"dataset": dataset})
@@ -322,6 +322,26 @@ def test_folds_start_from_weights_that_know_nobody(manifest, tmp_path, weights):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
     with pytest.raises(RunError, match="started_from"):
         run(manifest, tmp_path / "run", recipe=still)
+
+
+@pytest.mark.parametrize("stack", [1, 4])
+def test_each_seed_has_a_start_of_its_own(manifest, tmp_path, weights, stack):
+    folders = [weights(GENERATED, f"weights-{seed}", seed) for seed in (21, 22)]
+    still = dataclasses.replace(QUICK, epochs=1, lr=1e-12, average=0.0, standardize=False, weight_decay=0.0)
+    result = run(manifest, tmp_path / "run", recipe=still, start=folders, seeds=(4, 2), stack=stack)
+    data = load_flow_set(manifest, PreprocessSpec())
+    for seed, folder in zip((4, 2), folders, strict=True):
+        expected = dict(zip([s.sample for s in manifest], predict_set(load_pretrained(folder), data), strict=True))
+        own = [s for s in result.samples if s.seed == seed]
+        assert len(own) == len(manifest)
+        for sample in own:
+            np.testing.assert_allclose(sample.probabilities, expected[sample.sample], atol=1e-5)
+    begun = result.summary["run"]["started_from"]
+    assert [each["sha256"] for each in begun] == [StartFrom(folder).digest() for folder in folders]
+    with pytest.raises(RunError, match="started_from"):
+        run(manifest, tmp_path / "run", recipe=still, start=folders[::-1], seeds=(4, 2))
+    with pytest.raises(InputError, match=r"start names 2 weights for 3 seed\(s\)"):
+        run(manifest, tmp_path / "other", recipe=still, start=folders, seeds=3)
 
 
 @pytest.mark.parametrize("dataset", ["casme2, samm, smic", "own manifest", ""])

@@ -11,7 +11,7 @@ import torch
 from htnet import Predictor
 from htnet.data import Manifest, Sample
 from htnet.errors import FrameError, InputError, ManifestError, ModelError, WeightsError
-from htnet.hub import load_pretrained, save_pretrained
+from htnet.hub import RESEARCH_ONLY, load_pretrained, save_pretrained
 from htnet.models import create_model
 from htnet.palsy import (
     PALSY_SPEC,
@@ -82,13 +82,15 @@ def test_same_seed_same_weights(graded, trained, tmp_path):
 def test_transfer_starts_from_the_source_and_reports(graded, tmp_path):
     source = create_model("htnet_tiny", dim=16)
     source.preprocess_spec = PreprocessSpec()
-    folder = save_pretrained(source, tmp_path / "micro")
+    folder = save_pretrained(source, tmp_path / "micro", training={"licence": RESEARCH_ONLY})
     recipe = get_recipe(RECIPE, epochs=1, lr=1e-12, weight_decay=0.0, average=0.0)
     model, report = train_palsy(*graded, tmp_path / "out", recipe=recipe, settings=SETTINGS, source=folder)
     assert "patch_embed.weight" in report.loaded
     assert "head.weight" in report.left_out
     assert torch.allclose(model.patch_embed.weight, source.patch_embed.weight, atol=1e-6)
-    assert read_json(tmp_path / "out" / "config.json")["training"]["started_from"] == "htnet_tiny"
+    training = read_json(tmp_path / "out" / "config.json")["training"]
+    assert training["started_from"] == "micro"
+    assert training["licence"] == RESEARCH_ONLY + "; besides, that of the training data"
     again, report = train_palsy(*graded, tmp_path / "more", recipe=recipe, settings=SETTINGS, source=model)
     assert "head.weight" in report.loaded, "the same classes"
     assert torch.allclose(again.head.weight, model.head.weight, atol=1e-6)

@@ -1,0 +1,103 @@
+"""What a summary says of the left-out predictions' certainty: calibration, and intervals over people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.bootstrap import RESAMPLES, interval, resampled_confusions
+from htnet.calibration import (
+    BINS,
+    Reliability,
+    apply_temperature,
+    expected_calibration_error,
+    fit_temperature,
+    left_out_temperatures,
+    log_loss,
+    reliability,
+)
+from htnet.metrics import uar_of_each, uf1_of_each
+
+FloatArray = npt.NDArray[np.float64]
+_WHAT = (
+    "Of the raw probabilities, and of those after the temperature that was fitted, for every {tested}, on the left-out "
+    "predictions of the other {tested}s with the same seed; mean over the seeds. 'temperature' is fitted on all of "
+    "them: the one for weights trained on everybody by the same recipe."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """The left-out predictions of one protocol and one seed.
+
+    Attributes:
+        truth: (N,) true class indexes.
+        probabilities: (N, C), as the models gave them.
+        folds: (N,) what was left out with each sample: a subject, or a data set.
+        people: (N,) who each sample shows.
+    """
+
+    truth: npt.NDArray[np.int64]
+    probabilities: FloatArray
+    folds: Sequence[Any]
+    people: Sequence[Any]
+
+    def calibrated(self) -> FloatArray:
+        """The probabilities after temperatures that no sample's own fold has set."""
+        return apply_temperature(self.probabilities, left_out_temperatures(self.truth, self.probabilities, self.folds))
+
+
+def calibration_of(seeds: Sequence[LeftOut], tested: str) -> dict[str, Any]:
+    """The summary's block on calibration, JSON-ready.
+
+    Args:
+        seeds: the predictions of each seed.
+        tested: what a fold leaves out, in words.
+    """
+    return {
+        "what": _WHAT.format(tested=tested),
+        "bins": BINS,
+        "raw": _errors(seeds, [seed.probabilities for seed in seeds]),
+        "after_temperature": _errors(seeds, [seed.calibrated() for seed in seeds]),
+        "temperature": fit_temperature(
+            np.concatenate([seed.truth for seed in seeds]), np.concatenate([seed.probabilities for seed in seeds])
+        ),
+    }
+
+
+def intervals_of(seeds: Sequence[LeftOut], num_classes: int) -> dict[str, Any]:
+    """The summary's block of 95 % intervals of UF1 and UAR over all samples, JSON-ready.
+
+    A draw of people is the same for all seeds, and its score is the mean over them, as the score that is reported.
+    """
+    drawn = [resampled_confusions(seed.truth, seed.probabilities.argmax(1), seed.people, num_classes) for seed in seeds]
+    return {
+        "what": "95 %, of the mean over the seeds; bootstrap over people",
+        "resamples": RESAMPLES,
+        "full": {
+            name: list(interval(np.mean([measure(confusions) for confusions in drawn], axis=0)))
+            for name, measure in (("uf1", uf1_of_each), ("uar", uar_of_each))
+        },
+    }
+
+
+def reliability_of(seeds: Sequence[LeftOut]) -> dict[str, Reliability]:
+    """Bins of the raw and of the calibrated probabilities, all seeds together; for `htnet.plots.plot_reliability`."""
+    truth = np.concatenate([seed.truth for seed in seeds])
+    ways = {
+        "raw": [seed.probabilities for seed in seeds],
+        "after temperature": [seed.calibrated() for seed in seeds],
+    }
+    return {name: reliability(truth, np.concatenate(found)) for name, found in ways.items()}
+
+
+def _errors(seeds: Sequence[LeftOut], probabilities: Sequence[FloatArray]) -> dict[str, float]:
+    pairs = [(seed.truth, found) for seed, found in zip(seeds, probabilities, strict=True)]
+    return {
+        "expected_calibration_error": float(np.mean([expected_calibration_error(*pair) for pair in pairs])),
+        "log_loss": float(np.mean([log_loss(*pair) for pair in pairs])),
+    }

@@ -1,0 +1,139 @@
+"""FlowMLP: one wide hidden layer over the coarse flow of the whole face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, overload
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from htnet.errors import ModelError
+from htnet.models.base import EmotionModel, ModelConfig, check_action_units, require_positive
+
+#: Added to a channel's variance, in squared grey levels: a channel without any structure stays 0.
+_VARIANCE_FLOOR = 1.0
+
+
+@dataclass(frozen=True)
+class FlowMLPConfig(ModelConfig):
+    """Settings of FlowMLP.
+
+    Attributes:
+        grid: cells along one side that the image is averaged over.
+        hidden: width of the hidden layer.
+        u_channel: index of the channel that holds the horizontal flow, whose sign a mirror turns.
+        action_units: FACS numbers of the action units that a second head tells, as in `htnet.models.HTNetConfig`.
+    """
+
+    grid: int = 7
+    hidden: int = 512
+    u_channel: int = 2
+    action_units: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check every field and that the grid divides the image."""
+        super().__post_init__()
+        for name in ("grid", "hidden"):
+            require_positive(name, getattr(self, name))
+        if self.image_size % self.grid:
+            raise ModelError(
+                f"image_size {self.image_size} does not split into {self.grid} x {self.grid} equal cells; give a "
+                f"multiple of {self.grid}."
+            )
+        if isinstance(self.u_channel, bool) or self.u_channel not in range(self.channels):
+            raise ModelError(
+                f"u_channel is {self.u_channel!r}; give the index of one of the {self.channels} channels, from 0."
+            )
+        object.__setattr__(self, "action_units", check_action_units(self.action_units))
+
+
+class FlowMLP(EmotionModel):
+    """A two-layer perceptron that sees the whole face as 7 x 7 cells and cannot tell left from right.
+
+    Each channel of an image is brought to mean 0 and deviation 1 *by itself*: the published images are min-max scaled
+    one by one, so that a single outlier moves the grey level of "no motion" and the scale of everything else. It is
+    then averaged over a coarse grid. The hidden layer reads the face and its mirror image (u negated); the mean of the
+    two answers is what the head sees, so that an expression and its mirror image get the same scores.
+
+    Ours, not a published system: found by the recipe search on half of the composite subjects (see the docs,
+    "Synthesis").
+    """
+
+    config_class: ClassVar[type[ModelConfig]] = FlowMLPConfig
+    same_operations: ClassVar[bool] = True
+    config: FlowMLPConfig
+    mirrored: Tensor
+
+    def __init__(self, config: FlowMLPConfig) -> None:
+        """Build the network with fresh weights."""
+        super().__init__(config)
+        inputs = config.channels * config.grid**2
+        self.hidden = nn.Linear(inputs, config.hidden)
+        self.drop = nn.Dropout(config.dropout)
+        self.head = nn.Linear(config.hidden, config.num_classes)
+        units = len(config.action_units)
+        self.unit_head = nn.Linear(config.hidden, 2 * units) if units else None
+        sign = [-1.0 if channel == config.u_channel else 1.0 for channel in range(config.channels)]
+        self.register_buffer("mirrored", torch.tensor(sign).view(1, -1, 1, 1), persistent=False)
+        # Inputs are of deviation 1 and correlated; so are the hidden layer's answers, spread over GELU's bend.
+        nn.init.normal_(self.hidden.weight, std=inputs**-0.5)
+        nn.init.normal_(self.hidden.bias, std=0.5)
+
+    def cells(self, x: Tensor) -> Tensor:
+        """Image (B, channels, H, W), 0..255, to its standardised cells (B, channels, grid, grid)."""
+        # The set's mean and deviation, `standardize`, would cancel out here.
+        centred = x - x.mean(dim=(2, 3), keepdim=True)
+        scale = (centred.square().mean(dim=(2, 3), keepdim=True) + _VARIANCE_FLOOR).rsqrt()
+        return F.avg_pool2d(centred * scale, self.config.image_size // self.config.grid)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Image (B, channels, H, W), 0..255, to the answers to face and mirror image (B, 2, hidden)."""
+        cells = self.cells(x)
+        both = torch.stack([cells, cells.flip(-1) * self.mirrored], dim=1).flatten(2)
+        return self.drop(F.gelu(self.hidden(both)))
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Answers (B, 2, hidden) to class scores (B, num_classes), or to their mean (B, hidden)."""
+        pooled = features.mean(dim=1)
+        return pooled if pre_logits else self.head(pooled)
+
+    @property
+    def classifier(self) -> nn.Linear:
+        """The last layer."""
+        return self.head
+
+    def _set_classifier(self, layer: nn.Linear) -> None:
+        self.head = layer
+
+    @overload
+    def forward(self, x: Tensor, *, return_units: Literal[False] = False) -> Tensor: ...
+
+    @overload
+    def forward(self, x: Tensor, *, return_units: Literal[True]) -> tuple[Tensor, Tensor]: ...
+
+    def forward(self, x: Tensor, *, return_units: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Class scores.
+
+        Args:
+            x: (B, channels, image_size, image_size) float, the whole face, channels as `input_kind` says, range
+                0..255.
+            return_units: return the scores of the action units too.
+
+        Returns:
+            (B, num_classes) scores before the softmax; with ``return_units`` also (B, units, 2) scores before the
+            sigmoid, in the order of ``config.action_units``, for the image's left (the subject's right) and right
+            side.
+
+        Raises:
+            ModelError: the shape is another, or there is no head for action units.
+        """
+        if not return_units:
+            return super().forward(x)
+        if self.unit_head is None:
+            raise ModelError(f"{self.name} has no head for action units. Build it with action_units=(1, 2, 4, ...).")
+        self.check_image(x)
+        features = self.forward_features(x)
+        face, mirror = self.unit_head(features).unflatten(2, (-1, 2)).unbind(1)
+        return self.forward_head(features), (face + mirror.flip(-1)) / 2

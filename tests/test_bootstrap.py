@@ -1,0 +1,56 @@
+"""Draws of people, against scores of the drawn samples one by one."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, f1_score, recall_score
+
+from htnet.bootstrap import draw_groups, interval, resampled_confusions
+from htnet.errors import InputError
+from htnet.metrics import uar_of_each, uf1_of_each
+
+
+def test_whole_groups_are_drawn():
+    rng = np.random.default_rng()
+    groups = [*rng.choice(["x", "y", "z", "w"], 40).tolist(), "v"]
+    members, times = draw_groups(groups, 50)
+    names = sorted(set(groups))
+    assert [names[m] for m in members] == groups
+    assert times.shape == (50, len(names))
+    assert (times.sum(1) == len(names)).all()
+    assert times.max() > 1
+    # With replacement, each as often as any other; 5000 draws of 5: the mean of one group's count is 1 +- 0.06.
+    assert np.abs(draw_groups(groups, 5000)[1].mean(0) - 1).max() < 0.06
+
+
+def test_draws_are_those_of_the_seed_and_the_number_of_groups():
+    one, other = draw_groups(list("abc"), 20), draw_groups([7, 9, 9, 8], 20)
+    assert (one[1] == other[1]).all()
+    assert (draw_groups(list("abc"), 20, seed=1)[1] != one[1]).any()
+
+
+def test_confusions_and_scores_are_those_of_the_drawn_samples():
+    rng = np.random.default_rng()
+    truth, answers = rng.integers(0, 3, (2, 70))
+    groups = rng.integers(0, 9, 70).tolist()
+    found = resampled_confusions(truth, answers, groups, 4, resamples=30, seed=5)
+    members, times = draw_groups(groups, 30, seed=5)
+    for matrix, drawn, f1, recall in zip(found, times, uf1_of_each(found), uar_of_each(found), strict=True):
+        rows = np.repeat(np.arange(70), drawn[members])
+        assert (matrix == confusion_matrix(truth[rows], answers[rows], labels=range(4))).all()
+        present = np.unique(truth[rows])
+        assert f1 == pytest.approx(f1_score(truth[rows], answers[rows], labels=present, average="macro"))
+        assert recall == pytest.approx(recall_score(truth[rows], answers[rows], labels=present, average="macro"))
+
+
+def test_interval_holds_95_percent():
+    values = np.random.default_rng().permutation(1001) / 1000
+    assert interval(values) == pytest.approx((0.025, 0.975))
+
+
+def test_bad_input_is_named():
+    with pytest.raises(InputError, match="groups is empty"):
+        draw_groups([])
+    with pytest.raises(InputError, match="resamples is 0"):
+        draw_groups(["a"], 0)
+    with pytest.raises(InputError, match="2, 2 and 1 entries"):
+        resampled_confusions([0, 1], [0, 1], ["a"], 2)

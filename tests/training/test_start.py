@@ -1,0 +1,164 @@
+"""Training that starts from other weights, and what the card says of it."""
+
+import dataclasses
+import functools
+
+import pytest
+import torch
+
+import htnet
+from htnet.errors import InputError, ModelError, RunError
+from htnet.evaluation import loso
+from htnet.hub import AS_THE_CODE, GENERATED, RESEARCH_ONLY, joined_terms, read_config, save_pretrained
+from htnet.training import Checkpoint, Recipe, StartFrom, load_flow_set, train_weights, weights
+from htnet.types import PreprocessSpec
+from tests.support.flows import write_flow_set
+from tests.support.pairs import tiny_model
+
+OWN = "that of the training data"
+#: So slow that the weights stay what they were.
+STILL = Recipe(epochs=1, batch_size=8, lr=1e-12, weight_decay=0.0, average=0.0, standardize=False)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    return write_flow_set(tmp_path / "data", subjects=3)
+
+
+@pytest.fixture
+def data(manifest):
+    return load_flow_set(manifest, PreprocessSpec())
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Makes a weights folder with what its card says."""
+
+    def make(name="begin", licence=AS_THE_CODE, dataset=GENERATED, seed=11):
+        torch.manual_seed(seed)
+        model = tiny_model(PreprocessSpec(), action_units=(1, 12))
+        stated = {"dataset": dataset, "licence": licence}
+        return save_pretrained(model, tmp_path / name, training={k: v for k, v in stated.items() if v is not None})
+
+    return make
+
+
+def train(manifest, data, out, start=None, recipe=STILL, **more):
+    """The trained model, and what its folder says of the training."""
+    model = train_weights(manifest, data, out, model="htnet_tiny", recipe=recipe, start=start, **more)
+    return model, read_config(out / "config.json")["training"]
+
+
+def test_training_begins_with_the_weights(manifest, data, source, tmp_path):
+    start = StartFrom(source(), manifest.classes)
+    model, said = train(manifest, data, tmp_path / "w", start)
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, start.source.state_dict()[name], rtol=0, atol=1e-6)
+    assert set(start.report.left_out) == {"unit_head.weight", "unit_head.bias"}
+    assert not htnet.load_pretrained(tmp_path / "w").action_units
+    assert said["started_from"] == "begin"
+    assert said["started_from_sha256"] == start.digest()
+    fresh, said = train(manifest, data, tmp_path / "fresh")
+    assert not torch.allclose(fresh.patch_embed.weight, model.patch_embed.weight, atol=1e-3)
+    assert not [key for key in said if key.startswith("started")]
+
+
+def test_the_card_has_the_data_and_the_terms_of_both(manifest, data, source, tmp_path):
+    first = source(licence=RESEARCH_ONLY, dataset="casme2")
+    train(manifest, data, tmp_path / "w", StartFrom(first, manifest.classes))
+    card = (tmp_path / "w" / "README.md").read_text("utf-8")
+    assert "license_name: research-only" in card
+    assert "| Data | a; before that casme2 |" in card
+    assert "| Started from | begin |" in card
+    assert f"| Terms of use | {RESEARCH_ONLY}; besides, {OWN} |" in card
+    # What comes after two trainings still knows the first.
+    _, said = train(manifest, data, tmp_path / "next", StartFrom(tmp_path / "w", manifest.classes))
+    assert said["licence"] == f"{RESEARCH_ONLY}; besides, {OWN}"
+    assert said["dataset"] == "a; before that a; before that casme2"
+    # Whoever trains cannot give away what they do not own.
+    start = StartFrom(first, manifest.classes)
+    _, said = train(manifest, data, tmp_path / "free", start, training={"licence": "Apache-2.0"})
+    assert said["licence"] == f"{RESEARCH_ONLY}; besides, Apache-2.0"
+    assert "license: other" in (tmp_path / "free" / "README.md").read_text("utf-8")
+
+
+def test_weights_without_licensed_data_ask_for_nothing(manifest, data, source, tmp_path):
+    start = StartFrom(source(), manifest.classes)
+    assert train(manifest, data, tmp_path / "w", start)[1]["licence"] == OWN
+    licensed = dataclasses.replace(
+        manifest, samples=tuple(dataclasses.replace(s, dataset="samm") for s in manifest.samples)
+    )
+    _, said = train(licensed, data, tmp_path / "research", start)
+    assert (said["licence"], said["dataset"]) == (RESEARCH_ONLY, f"samm; before that {GENERATED}")
+
+
+@pytest.mark.parametrize("licence", [None, "not stated"])
+def test_terms_that_nobody_stated(manifest, data, source, tmp_path, licence):
+    start = StartFrom(source(licence=licence, dataset=None), manifest.classes)
+    _, said = train(manifest, data, tmp_path / "w", start)
+    assert said["licence"] == f"{OWN}; besides, that of the starting weights, which is not stated"
+    assert said["dataset"] == "a; before that unknown data"
+
+
+@pytest.mark.parametrize(
+    ("licences", "expected"),
+    [
+        ((AS_THE_CODE,), AS_THE_CODE),
+        ((AS_THE_CODE, AS_THE_CODE), AS_THE_CODE),
+        ((OWN, AS_THE_CODE), OWN),
+        ((OWN, OWN), OWN),
+        ((OWN, RESEARCH_ONLY), f"{RESEARCH_ONLY}; besides, {OWN}"),
+        ((OWN, f"{RESEARCH_ONLY}; besides, {OWN}"), f"{RESEARCH_ONLY}; besides, {OWN}"),
+        (("mine", "yours", RESEARCH_ONLY), f"{RESEARCH_ONLY}; besides, mine; besides, yours"),
+    ],
+)
+def test_joined_terms(licences, expected):
+    assert joined_terms(*licences) == expected
+
+
+def test_mixed_terms_are_not_the_codes(tmp_path):
+    training = {"licence": joined_terms("Apache-2.0", "CC-BY 4.0")}
+    card = (save_pretrained(tiny_model(), tmp_path, training=training) / "README.md").read_text("utf-8")
+    assert "license: other" in card
+
+
+def test_no_evaluation_starts_from_weights_that_went_on_from_generated_data(manifest, data, source, tmp_path):
+    train(manifest, data, tmp_path / "w", StartFrom(source(), manifest.classes))
+    with pytest.raises(InputError, match=r"trained on a; before that generated.*test subjects may be among"):
+        loso(manifest, "htnet_tiny", STILL, out=tmp_path / "run", start=tmp_path / "w")
+
+
+class StopError(Exception):
+    pass
+
+
+def test_resumed_training_is_the_undisturbed_one(manifest, data, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "Checkpoint", functools.partial(Checkpoint, every=0.0))
+    recipe = Recipe(epochs=4, batch_size=8)
+    folder, seen = source(), []
+
+    def begin():
+        return StartFrom(folder, manifest.classes)
+
+    def stop(epoch, model):
+        seen.append(epoch)
+        if epoch == 3:
+            raise StopError
+
+    expected, _ = train(manifest, data, tmp_path / "whole", begin(), recipe)
+    with pytest.raises(StopError):
+        train(manifest, data, tmp_path / "parts", begin(), recipe, on_epoch=stop)
+    for other in (None, StartFrom(source("other", seed=12), manifest.classes)):
+        with pytest.raises(RunError, match="unfinished training"):
+            train(manifest, data, tmp_path / "parts", other, recipe)
+    found, _ = train(manifest, data, tmp_path / "parts", begin(), recipe, on_epoch=lambda epoch, _: seen.append(epoch))
+    assert seen == [1, 2, 3, 3, 4], "the epoch that was stopped in ran again, no other"
+    assert all(torch.equal(value, found.state_dict()[name]) for name, value in expected.state_dict().items())
+
+
+def test_weights_that_do_not_fit_are_refused(manifest, data, source, tmp_path):
+    with pytest.raises(ModelError, match="Nothing of the source fits ststnet"):
+        train_weights(
+            manifest, data, tmp_path / "w", model="ststnet", start=StartFrom(source(), manifest.classes), recipe=STILL
+        )
+    assert not (tmp_path / "w" / "config.json").exists()
