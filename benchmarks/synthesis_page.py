@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.measure import ROOT
 from benchmarks.synthesis_zero_shot import LOG
-from benchmarks.synthetic_scores import OUT as ZERO_SHOT
+from benchmarks.synthetic_scores import OUTS
 from htnet.bootstrap import RESAMPLES
 from htnet.synthesis import SOURCES, SynthesisConfig
 
@@ -59,7 +59,7 @@ def search() -> str:
 
 def zero_shot() -> str:
     """Scores on real samples of models that were trained on generated ones alone."""
-    found = json.loads(ZERO_SHOT.read_text("utf-8"))
+    found = json.loads(OUTS["synthetic"].read_text("utf-8"))
     parts = {"full": "all 442", "smic": "SMIC", "casme2": "CASME II", "samm": "SAMM"}
     parts |= {"development": "development half", "untouched": "untouched half"}
     seeds = list(found["seeds"].values())

@@ -19,7 +19,15 @@ from htnet.hub import GENERATED
 from htnet.jobs import choose_jobs, run_tasks
 from htnet.models import EmotionModel, create_model, get_entry
 from htnet.preprocess import Landmarker
-from htnet.training import Recipe, StartFrom, counted_units, get_recipe, load_flow_set, refuse_unstackable
+from htnet.training import (
+    Recipe,
+    StartFrom,
+    check_start,
+    counted_units,
+    get_recipe,
+    load_flow_set,
+    refuse_unstackable,
+)
 from htnet.types import PreprocessSpec
 
 #: What a fold can leave out, and what makes the folds.
@@ -87,6 +95,7 @@ def loso(
 
     Raises:
         RunError: ``out`` holds another run, or is in use.
+        RecipeError: an unknown recipe, or one that keeps a share of a start, without a start.
         ManifestError: samples lack a label, or the subject or data set to leave out, or there are fewer than two of
             these; action units are to be counted and none are annotated.
         InputError: ``leave``, a protocol or a number is none that can be; ``start`` was trained on data of this
@@ -100,6 +109,7 @@ def loso(
     manifest = data if isinstance(data, Manifest) else open_data(data)
     folds = LEAVE[leave](manifest)
     recipe, protocols = get_recipe(recipe), check_protocols(protocols)
+    check_start(recipe, start is not None)
     seeds = _check_seeds(seeds)
     if not 0 < held_out < 1:
         raise InputError(f"held_out is {held_out}; give a share between 0 and 1.")

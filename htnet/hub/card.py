@@ -24,6 +24,11 @@ _FACE_LIMITS = (
 )
 
 
+def _temperature(temperature: float, training: Mapping[str, Any]) -> str:
+    how = f"; {training['calibration']}" if "calibration" in training else ""
+    return f"{temperature:.4g}, by which scores are divided before the softmax{how}"
+
+
 def model_card(config: Mapping[str, Any]) -> str:
     """Markdown card with the Hub's YAML header.
 
@@ -37,7 +42,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         ("Architecture", f"{config['architecture']} ({config['model']})"),
         ("Classes", ", ".join(config["labels"])),
         *([("Action units", ", ".join(map(str, units)))] if (units := config["config"].get("action_units")) else []),
-        *([("Temperature", f"{temperature:.4g}, by which scores are divided before the softmax")] * (temperature != 1)),
+        *([("Temperature", _temperature(temperature, training))] if temperature != 1 else []),
         ("Data", training.get("dataset", "not stated")),
         *([("Started from", start)] if (start := training.get("started_from")) else []),
         ("Samples", training.get("samples", "not stated")),

@@ -3,7 +3,7 @@
 from htnet.training.face_augment import FaceAugmentation, augment_faces
 from htnet.training.faces import FaceSet, load_face_set
 from htnet.training.generated import generated_set, train_on_generated
-from htnet.training.loop import num_batches, predict_set, train_model
+from htnet.training.loop import check_start, num_batches, predict_set, train_model
 from htnet.training.losses import focal_loss, recipe_loss
 from htnet.training.progress import Checkpoint
 from htnet.training.recipe import RECIPES, Augmentation, Recipe, get_recipe
@@ -24,6 +24,7 @@ __all__ = [
     "StartFrom",
     "Training",
     "augment_faces",
+    "check_start",
     "counted_units",
     "focal_loss",
     "generated_set",

@@ -63,6 +63,7 @@ def train_on_generated(
     device: str = "cpu",
     config: SynthesisConfig | None = None,
     training: dict[str, Any] | None = None,
+    temperature: float = 1.0,
     on_epoch: Any = None,
 ) -> EmotionModel:
     """Train an HTNet on generated flow images and write a weights folder; an interrupted training goes on.
@@ -75,7 +76,8 @@ def train_on_generated(
         seed: of weights and order; images come from seed + 1.
         device: where to train.
         config: what is generated.
-        training: what the card says besides: ``metrics``, ``protocol``, ...
+        training: what the card says besides: ``metrics``, ``protocol``, ``calibration``, ...
+        temperature: the model's, for its probabilities; see `htnet.calibration`.
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
 
     Returns:
@@ -114,5 +116,6 @@ def train_on_generated(
         seed=seed,
         device=device,
         settings={"image_size": config.size, "action_units": ACTION_UNITS},
+        temperature=temperature,
         on_epoch=on_epoch,
     )

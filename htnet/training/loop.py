@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from htnet.errors import InputError
+from htnet.errors import InputError, RecipeError
 from htnet.models import EmotionModel, create_model
 from htnet.training.losses import recipe_loss, unit_losses
 from htnet.training.progress import Checkpoint, Part, Progress
@@ -58,6 +58,7 @@ def train_model(
 
     Raises:
         RunError: the checkpoint belongs to another training.
+        RecipeError: the recipe keeps a share of a start, and there is none.
     """
     device = torch.device(device)
     settings = dict(settings or {})
@@ -70,6 +71,7 @@ def train_model(
         begun = start(model) if start is not None else None
         model = model.to(device)
         averaged = copy.deepcopy(model) if recipe.average else model
+        blend = Blend(recipe, averaged, begun is not None)
         parameters = list(model.parameters())
         optimizer, scheduler = make_optimizer(parameters, recipe, steps=recipe.epochs * num_batches(len(data), recipe))
         extras = data.extras(model.extra_inputs)
@@ -105,12 +107,46 @@ def train_model(
                     average(averaged.state_dict(), model.state_dict(), recipe, step)
                 step += 1
             state.epoch += 1
-            averaged.eval()
+            result = blend(averaged)
             if on_epoch is not None:
-                state.records.append(on_epoch(state.epoch, averaged))
+                state.records.append(on_epoch(state.epoch, result))
             state.save_now_and_then()
     state.done()
-    return averaged.eval(), state.records
+    return blend(averaged), state.records
+
+
+class Blend:
+    """The model that a recipe makes of the trained one: itself, or its mean with what the training started from."""
+
+    def __init__(self, recipe: Recipe, start: EmotionModel, begun: bool) -> None:
+        """Keep the start's weights if a share of them is asked for.
+
+        Raises:
+            RecipeError: it is, and the weights are fresh.
+        """
+        check_start(recipe, begun)
+        self.share, self.start = recipe.start_share, copy.deepcopy(start) if recipe.start_share else start
+        self.result = copy.deepcopy(start) if recipe.start_share else start
+
+    @torch.no_grad()
+    def __call__(self, trained: EmotionModel) -> EmotionModel:
+        """The result, in eval mode."""
+        if not self.share:
+            return trained.eval()
+        for into, begin, end in zip(
+            *(model.state_dict().values() for model in (self.result, self.start, trained)), strict=True
+        ):
+            into.copy_(end.lerp(begin, self.share) if into.is_floating_point() else end)
+        return self.result.eval()
+
+
+def check_start(recipe: Recipe, begun: bool) -> None:
+    """Raise `RecipeError` if the recipe keeps a share of a start that there is not."""
+    if recipe.start_share and not begun:
+        raise RecipeError(
+            f"The recipe {recipe.name!r} keeps a share of {recipe.start_share} of the weights it started from, and "
+            "this training starts from fresh ones. Give it a start (--start synthetic), or start_share=0."
+        )
 
 
 @torch.no_grad()

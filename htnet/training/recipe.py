@@ -62,6 +62,9 @@ class Recipe:
         shuffle: new order every epoch.
         average: decay of the exponential moving average of the weights, one update a step (step t uses at
             most (1 + t) / (10 + t)); the averaged weights are the result. 0 for the plain weights.
+        start_share: share of the weights that the training started from in the result, which is
+            start_share x start + (1 - start_share) x trained (Wortsman et al., "Robust fine-tuning of zero-shot
+            models", CVPR 2022). 0 unless the training starts from other weights.
         standardize: put the training set's per-channel mean and deviation into the model.
         augmentation: random changes: `Augmentation` of flow images, `FaceAugmentation` of faces, or None.
         loss: "cross_entropy" or "focal", see `htnet.training.focal_loss`.
@@ -82,6 +85,7 @@ class Recipe:
     batch_size: int = 64
     shuffle: bool = True
     average: float = 0.98
+    start_share: float = 0.0
     standardize: bool = True
     augmentation: Augmentation | FaceAugmentation | None = dataclasses.field(default_factory=Augmentation)
     loss: str = "cross_entropy"
@@ -108,6 +112,8 @@ class Recipe:
             raise RecipeError(f"lr is {self.lr!r}; give a positive number.")
         if not 0 <= self.average < 1:
             raise RecipeError(f"average is {self.average!r}; give a decay in [0, 1).")
+        if not 0 <= self.start_share < 1:
+            raise RecipeError(f"start_share is {self.start_share!r}; give a share in [0, 1).")
         if self.weight_decay < 0:
             raise RecipeError(f"weight_decay is {self.weight_decay!r}; give 0 or more.")
         if not self.units_weight >= 0:
@@ -145,11 +151,12 @@ def _augmentation(data: Mapping[str, Any]) -> Augmentation | FaceAugmentation:
     return kind(**values)
 
 
-#: "default": ours; "focal": the same with the published loss of the dual-stream HTNet; "reference": the published
-#: hyper-parameters of HTNet; "palsy": for faces, whose left and right must be kept apart; "generated": for thousands of
-#: generated images.
+#: "default": ours; "finetune": from weights of generated data, a part of which stays; "focal": the default with the
+#: published loss of the dual-stream HTNet; "reference": the published hyper-parameters of HTNet; "palsy": for faces,
+#: whose left and right must be kept apart; "generated": for thousands of generated images.
 RECIPES: Mapping[str, Recipe] = {
     "default": Recipe(),
+    "finetune": Recipe(name="finetune", lr=1e-3, epochs=60, start_share=0.3),
     "focal": Recipe(name="focal", loss="focal"),
     "palsy": Recipe(name="palsy", lr=1e-3, epochs=200, batch_size=16, augmentation=FaceAugmentation()),
     "generated": Recipe(name="generated", epochs=5, average=0.99),
@@ -173,8 +180,8 @@ def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
     """A recipe by name, from a JSON file, or as it is.
 
     Args:
-        recipe: "default", "focal", "palsy", "generated", "reference", a path to a ``.json`` file with fields of
-            `Recipe`, or a `Recipe`.
+        recipe: "default", "finetune", "focal", "palsy", "generated", "reference", a path to a ``.json`` file with
+            fields of `Recipe`, or a `Recipe`.
         **changes: fields to change (``epochs=5``).
 
     Returns:

@@ -14,7 +14,17 @@ from torch import Tensor
 from htnet.errors import InputError
 from htnet.models import EmotionModel, create_model
 from htnet.models.layers import BlockAttention, Downsample
-from htnet.training.loop import OnEpoch, Start, autocast, average, batches, make_optimizer, num_batches, trains_units
+from htnet.training.loop import (
+    OnEpoch,
+    Start,
+    autocast,
+    average,
+    batches,
+    check_start,
+    make_optimizer,
+    num_batches,
+    trains_units,
+)
 from htnet.training.losses import recipe_losses
 from htnet.training.progress import Checkpoint, Part, Progress
 from htnet.training.recipe import Recipe
@@ -100,6 +110,7 @@ def train_together(
     Raises:
         InputError: no trainings, different numbers of steps, or a model that cannot be stacked (dropout, running
             statistics, operations that depend on values).
+        RecipeError: the recipe keeps a share of a start, and there is none.
         RunError: the checkpoint belongs to other trainings.
     """
     device = torch.device(device)
@@ -123,9 +134,12 @@ def train_together(
             module.stacked = True
     weights, buffers = torch.func.stack_module_state([member.model for member in members])
     result = {key: value.detach().clone() for key, value in weights.items()} if recipe.average else weights
+    check_start(recipe, start is not None)
+    begin = {key: value.detach().clone() for key, value in weights.items()} if recipe.start_share else {}
+    shown = {key: value.clone() for key, value in begin.items()} or result
     for i, member in enumerate(members):
         for key, parameter in member.model.named_parameters():
-            parameter.data = result[key].detach()[i]
+            parameter.data = shown[key].detach()[i]
 
     def one(own: Any, kept: Any, images: Tensor, extras: dict[str, Tensor]) -> Tensor:
         return torch.func.functional_call(base, (own, kept), (images,), extras)
@@ -159,15 +173,26 @@ def train_together(
                 average(result, weights, recipe, step)
             step += 1
         state.epoch += 1
+        _blend(shown, begin, result, recipe.start_share)
         for member, records in zip(members, state.records, strict=True):
             if member.training.on_epoch is not None:
                 records.append(member.training.on_epoch(state.epoch, member.model.eval()))
         state.save_now_and_then()
+    _blend(shown, begin, result, recipe.start_share)
     state.done()
     for member in members:
         for parameter in member.model.parameters():
             parameter.data = parameter.data.clone()  # the others' weights need not stay in memory
     return [(member.model.eval(), records) for member, records in zip(members, state.records, strict=True)]
+
+
+@torch.no_grad()
+def _blend(
+    shown: Mapping[str, Tensor], begin: Mapping[str, Tensor], trained: Mapping[str, Tensor], share: float
+) -> None:
+    """As `htnet.training.loop.Blend`, for weights that are stacked."""
+    for key, start in begin.items():
+        shown[key].copy_(trained[key].lerp(start, share))
 
 
 def refuse_unstackable(model: EmotionModel) -> None:
