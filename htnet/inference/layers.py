@@ -160,6 +160,19 @@ class As(nn.Module):
         return out
 
 
+class Through(nn.Module):
+    """A product that computes in another floating-point type than it is given, and gives back."""
+
+    def __init__(self, product: Product, dtype: torch.dtype) -> None:
+        """Keep the product, which takes ``dtype``."""
+        super().__init__()
+        self.product, self.dtype = product, dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out), of the type of ``x``."""
+        return self.product(x.to(self.dtype)).to(x.dtype)
+
+
 def replace(module: nn.Module, name: str, part: nn.Module | None) -> None:
     """Replace a part by one of another class, which the type of the attribute does not know."""
     setattr(module, name, part)

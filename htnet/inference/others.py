@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htnet.inference import folds
-from htnet.inference.layers import PatchConvolution, plain_norm, replace
+from htnet.inference.layers import PatchConvolution, Through, plain_norm, replace
 from htnet.inference.linear import frozen
 from htnet.inference.precision import Precision
 from htnet.models.dual_stream import DualStreamHTNet
@@ -58,8 +58,9 @@ class FoldedSTSTNet(nn.Module):
 
 
 def fold_flow_mlp(net: FlowMLP, precision: Precision) -> nn.Module:
-    """Fold a model in place. It is so small that nothing is gained by coarser numbers: all stays in float32."""
-    for name in ("hidden", "head", "unit_head"):
+    """Fold a model in place. There is nothing to fold; an image's own mean and deviation stay in `Precision.high`."""
+    replace(net, "hidden", Through(precision.product(*folds.affine(net.hidden)), precision.values))
+    for name in ("head", "unit_head"):
         if (layer := getattr(net, name)) is not None:
             replace(net, name, precision.exact(*folds.affine(layer)))
     net.mirrored = net.mirrored.to(precision.high)

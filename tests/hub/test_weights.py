@@ -30,8 +30,8 @@ def test_registry(monkeypatch):
     assert list(specs) == sorted(specs)
     assert {"composite", "composite-base", "casme3"} <= set(specs)
     ready = list_pretrained(published_only=True)
-    composite = ["composite", "composite-dual-stream", "composite-mhssa", "composite-ststnet"]
-    assert [s.name for s in ready] == [*composite, "synthetic"]
+    composite = ["composite", *(f"composite-{name}" for name in ("dual-stream", "htnet", "mhssa", "ststnet"))]
+    assert [s.name for s in ready] == [*composite, "synthetic", "synthetic-mlp"]
     assert all(s.bundled for s in ready)
     default = specs["casme3"].repo_id
     assert default.endswith("/casme3")

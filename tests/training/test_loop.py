@@ -37,7 +37,7 @@ def test_learns_what_can_be_learned(tmp_path):
     assert right.float().mean() > 0.9
 
 
-@pytest.mark.parametrize("name", ["htnet_tiny", "ststnet"])
+@pytest.mark.parametrize("name", ["htnet_tiny", "ststnet", "flow_mlp"])
 def test_seed_decides_everything(data, name):
     first, _ = train_model(name, data, QUICK, seed=3)
     torch.rand(17)  # what ran before does not matter
@@ -76,7 +76,7 @@ class StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["htnet_tiny", "ststnet"])
+@pytest.mark.parametrize("name", ["htnet_tiny", "ststnet", "flow_mlp"])
 @pytest.mark.parametrize("schedule", ["onecycle", "constant"])
 def test_resumed_training_is_the_undisturbed_one(tmp_path, data, name, schedule):
     recipe = Recipe(epochs=5, batch_size=8, schedule=schedule)
