@@ -175,8 +175,8 @@ def make_sample(folder: Path = SAMPLE) -> None:
     (folder / "README.md").write_text(text)
 
 
-def report() -> list[dict[str, object]]:
-    """Answers of the default weights for each unit at each strength: from frames, and from the true flow.
+def report(weights: str) -> list[dict[str, object]]:
+    """Answers of some weights for each unit at each strength: from frames, and from the true flow.
 
     The second tells a wrong flow from a wrong model: it skips warping, alignment and TV-L1.
     """
@@ -186,7 +186,7 @@ def report() -> list[dict[str, object]]:
     from htnet.preprocess import Preprocessor, flow_image
     from htnet.types import Flow
 
-    model = htnet.load_pretrained("composite")
+    model = htnet.load_pretrained(weights)
     spec = model.preprocess_spec
     onset, points = face_crop()
     rows: list[dict[str, object]] = []
@@ -216,16 +216,17 @@ def main() -> None:
     task = parser.add_mutually_exclusive_group(required=True)
     task.add_argument("--make-sample", action="store_true", help=f"write the bundled pair into {SAMPLE}")
     task.add_argument("--report", metavar="JSON", help="classify every unit at every strength and write the answers")
+    parser.add_argument("--weights", nargs="+", default=["synthetic", "composite", "composite-htnet"])
     args = parser.parse_args()
     if args.make_sample:
         make_sample()
         return
-    rows = report()
-    for row in rows:
-        odds = "  ".join(f"{name} {p:.2f}" for name, p in row["probabilities"].items())
-        print(f"{row['unit']:9} peak {row['peak_px']:.1f} px: {row['prediction']:9} {odds}", end="  ")
+    found = {name: report(name) for name in args.weights}
+    for name, row in ((name, row) for name, rows in found.items() for row in rows):
+        odds = "  ".join(f"{label} {p:.2f}" for label, p in row["probabilities"].items())
+        print(f"{name:15} {row['unit']:9} peak {row['peak_px']:.1f} px: {row['prediction']:9} {odds}", end="  ")
         print(f"(true flow: {row['prediction_from_true_flow']})")
-    write_atomic(Path(args.report), to_json({"provenance": provenance(), "answers": rows}))
+    write_atomic(Path(args.report), to_json({"provenance": provenance(), "answers": found}))
 
 
 if __name__ == "__main__":

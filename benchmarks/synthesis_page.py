@@ -8,6 +8,7 @@ from statistics import mean
 from typing import Any
 
 from benchmarks.measure import ROOT
+from benchmarks.recipe_trials.page import tables
 from benchmarks.synthesis_zero_shot import LOG
 from benchmarks.synthetic_scores import OUTS
 from htnet.bootstrap import RESAMPLES
@@ -100,7 +101,8 @@ def _plain(value: Any) -> str:
 
 def written(text: str) -> str:
     """The page with the tables as they should be."""
-    for name, table in (("constants", constants()), ("search", search()), ("zero-shot", zero_shot())):
+    parts = {"constants": constants(), "search": search(), "zero-shot": zero_shot(), "recipe-trials": tables()}
+    for name, table in parts.items():
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
         before, _, rest = text.partition(begin)
         text = f"{before}{begin}\n\n{table}\n\n{end}{rest.partition(end)[2]}"

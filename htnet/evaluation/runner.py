@@ -22,11 +22,13 @@ from htnet.preprocess import Landmarker
 from htnet.training import (
     Recipe,
     StartFrom,
+    check_classes,
     check_start,
     counted_units,
     get_recipe,
     load_flow_set,
     refuse_unstackable,
+    with_units,
 )
 from htnet.types import PreprocessSpec
 
@@ -114,7 +116,8 @@ def loso(
     if not 0 < held_out < 1:
         raise InputError(f"held_out is {held_out}; give a share between 0 and 1.")
     spec, extras = spec or get_entry(model).spec, get_entry(model).model_class.extra_inputs
-    settings = {**(settings or {}), "num_classes": len(manifest.classes)}
+    check_classes(recipe, manifest.classes)
+    settings = with_units(model, recipe, {**(settings or {}), "num_classes": len(manifest.classes)})
     config = create_model(model, **settings).config
     starts = _starts_from(start, seeds, manifest, start_is_disjoint)
     if count_units:
@@ -162,6 +165,7 @@ def loso(
             starts=starts,
         )
         tasks = [(f, s) for s in seeds for f in folds if store.read_fold(s, f.name) is None]
+        stack = 1 if recipe.generated and stack is None else stack  # `train_together` draws no companions
         size = choose_stack(stack, create_model(model, **settings), device)
         groups = [(tasks[i : i + size],) for i in range(0, len(tasks), size)]
         jobs = choose_jobs(jobs, len(groups), device)

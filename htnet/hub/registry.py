@@ -110,8 +110,13 @@ _SPECS = (
         licence=AS_THE_CODE,
         published=True,
         bundled=True,
-        sha256="",
-        metrics={},
+        sha256="29164078e604e663a3c1479bf6b3b72a7f1ec3ba58954ec1a60e259eb47a3e6f",
+        metrics={
+            "zero-shot, Full UF1, mean of 3 seeds": 0.6831,
+            "zero-shot, untouched half, UF1, mean of 3 seeds": 0.6285,
+            "this seed, zero-shot, Full UF1": 0.6844,
+            "this seed, action units, macro F1": 0.4222,
+        },
     ),
     PretrainedSpec(
         name="composite",

@@ -1,8 +1,9 @@
 """Training on a manifest."""
 
+from htnet.training.companions import check_classes, generated_set, with_units
 from htnet.training.face_augment import FaceAugmentation, augment_faces
 from htnet.training.faces import FaceSet, load_face_set
-from htnet.training.generated import generated_set, train_on_generated
+from htnet.training.generated import train_on_generated
 from htnet.training.loop import check_start, num_batches, predict_set, train_model
 from htnet.training.losses import focal_loss, recipe_loss
 from htnet.training.progress import Checkpoint
@@ -24,6 +25,7 @@ __all__ = [
     "StartFrom",
     "Training",
     "augment_faces",
+    "check_classes",
     "check_start",
     "counted_units",
     "focal_loss",
@@ -40,4 +42,5 @@ __all__ = [
     "train_on_generated",
     "train_together",
     "train_weights",
+    "with_units",
 ]

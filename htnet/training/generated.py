@@ -10,47 +10,11 @@ from typing import Any
 from htnet.errors import InputError
 from htnet.hub import AS_THE_CODE, GENERATED
 from htnet.models import EmotionModel, get_entry
-from htnet.preprocess import PUBLISHED_CHANNELS, template_points
-from htnet.synthesis import ACTION_UNITS, FlowGenerator, SynthesisConfig
+from htnet.synthesis import ACTION_UNITS, SynthesisConfig
+from htnet.training.companions import generated_set, tells_units
 from htnet.training.recipe import Recipe, get_recipe
-from htnet.training.tensors import FlowSet
 from htnet.training.weights import train_into
-from htnet.types import EMOTIONS, PreprocessSpec
-
-#: A unit counts as active on a side from this motion of its skin on, px of a 224 px face: about what flow estimation
-#: can tell from its own errors.
-ACTIVE = 0.3
-
-
-def generated_set(
-    count: int, seed: int = 0, config: SynthesisConfig | None = None, spec: PreprocessSpec | None = None
-) -> FlowSet:
-    """Generated flow images as a training set, with their action units.
-
-    Args:
-        count: number of images.
-        seed: of the generator.
-        config: what is generated.
-        spec: how the images are cut; its size and channels must be those of the images. Regions in the default layout
-            unless given.
-
-    Returns:
-        The set; regions are cut at the template's points, units are in the order of `htnet.synthesis.ACTION_UNITS`.
-
-    Raises:
-        InputError: the spec does not fit the images.
-    """
-    config = config or SynthesisConfig()
-    spec = spec or PreprocessSpec(size=config.size)
-    if (spec.size, spec.channels) != (config.size, PUBLISHED_CHANNELS):
-        raise InputError(
-            f"The images are {config.size} px with channels {PUBLISHED_CHANNELS}, the spec says {spec.size} px with "
-            f"{spec.channels}. Give a spec of the same."
-        )
-    made = FlowGenerator(config)(count, seed)
-    points = template_points(spec).expand(count, 5, 2).contiguous()
-    units = (made.units >= ACTIVE).float()
-    return FlowSet(made.images, points, made.labels, spec, ("template",) * count, units=units)
+from htnet.types import EMOTIONS
 
 
 def train_on_generated(
@@ -87,7 +51,7 @@ def train_on_generated(
         InputError: the model has no head for action units.
     """
     entry = get_entry(model)
-    if "action_units" not in {field.name for field in dataclasses.fields(entry.model_class.config_class)}:
+    if not tells_units(model):
         raise InputError(
             f"{model} has no head for action units. Choose one that has: htnet_small, htnet_base, htnet_tiny, flow_mlp."
         )

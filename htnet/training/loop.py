@@ -12,6 +12,7 @@ from torch import Tensor
 
 from htnet.errors import InputError, RecipeError
 from htnet.models import EmotionModel, create_model
+from htnet.training.companions import Companions
 from htnet.training.losses import recipe_loss, unit_losses
 from htnet.training.progress import Checkpoint, Part, Progress
 from htnet.training.recipe import Recipe
@@ -59,6 +60,7 @@ def train_model(
     Raises:
         RunError: the checkpoint belongs to another training.
         RecipeError: the recipe keeps a share of a start, and there is none.
+        InputError: the recipe adds generated images, and model or data are of another kind.
     """
     device = torch.device(device)
     settings = dict(settings or {})
@@ -87,18 +89,27 @@ def train_model(
                     scores, units = model(inputs["images"], return_units=True, **more)
                 else:
                     scores = model(inputs["images"], **more)
-            found = recipe_loss(recipe, scores.float(), inputs["targets"])
-            if has_units:
+            scores, targets = scores.float(), inputs["targets"]
+            real = len(targets) - companions.count
+            found = recipe_loss(recipe, scores[:real], targets[:real])
+            if companions.count:
+                theirs = recipe_loss(recipe, scores[real:], targets[real:])
+                if has_units:
+                    theirs = theirs + unit_losses(recipe, units[real:].float(), inputs["units"]).mean()
+                found = found + recipe.generated_weight * theirs
+            elif has_units:
                 found = found + unit_losses(recipe, units.float(), inputs["units"]).mean()
             return found
 
-        has_units = trains_units(model, data)
+        companions = Companions(recipe, model, data)
+        has_units = trains_units(model, companions.pool if companions.count else data)
         gradients = Gradients(loss, parameters, capture=device.type == "cuda" and model.repeatable)
         step = state.epoch * num_batches(len(data), recipe)
         while state.epoch < recipe.epochs:
             model.train()
             for index in batches(len(data), recipe, device):
-                images, targets, more = data.batch(index, recipe.augmentation, mean, std, extras)
+                batch = data.batch(index, recipe.augmentation, mean, std, extras)
+                images, targets, more = companions.join(*batch, mean, std)
                 gradients({"images": images, "targets": targets, **more})
                 optimizer.step()
                 if scheduler is not None:

@@ -70,6 +70,9 @@ class Recipe:
         loss: "cross_entropy" or "focal", see `htnet.training.focal_loss`.
         focal_alpha: factor of the focal loss.
         focal_gamma: how little the focal loss counts samples that the model gets right already.
+        generated: generated flow images (`htnet.synthesis`) that join every batch; 0 for none. Models that can tell
+            action units learn them from these. For sets of flow images with the emotions of `htnet.types.EMOTIONS`.
+        generated_weight: weight of their loss beside the real samples'.
         units_weight: weight of the action units' loss (binary cross-entropy, mean over units and sides) beside the
             emotions', for models and sets that have units.
         precision: "float32", or "bfloat16" for PyTorch's autocast: products in bfloat16, weights, sums that need it
@@ -91,6 +94,8 @@ class Recipe:
     loss: str = "cross_entropy"
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
+    generated: int = 0
+    generated_weight: float = 0.2
     units_weight: float = 1.0
     precision: str = "float32"
 
@@ -108,6 +113,10 @@ class Recipe:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise RecipeError(f"{name} is {value!r}; give a whole number of 1 or more.")
+        if isinstance(self.generated, bool) or not isinstance(self.generated, int) or self.generated < 0:
+            raise RecipeError(f"generated is {self.generated!r}; give a whole number of images of 0 or more.")
+        if not self.generated_weight >= 0:
+            raise RecipeError(f"generated_weight is {self.generated_weight!r}; give 0 or more.")
         if not self.lr > 0:
             raise RecipeError(f"lr is {self.lr!r}; give a positive number.")
         if not 0 <= self.average < 1:
@@ -151,13 +160,15 @@ def _augmentation(data: Mapping[str, Any]) -> Augmentation | FaceAugmentation:
     return kind(**values)
 
 
-#: "default": ours; "finetune": from weights of generated data, a part of which stays; "focal": the default with the
-#: published loss of the dual-stream HTNet; "reference": the published hyper-parameters of HTNet; "palsy": for faces,
-#: whose left and right must be kept apart; "generated": for thousands of generated images.
+#: "default": ours; "mixed": few epochs, with generated images in every batch; "finetune": from weights of generated
+#: data, a part of which stays; "focal": the default with the published loss of the dual-stream HTNet; "reference": the
+#: published hyper-parameters of HTNet; "palsy": for faces, whose left and right must be kept apart; "generated": for
+#: thousands of generated images.
 RECIPES: Mapping[str, Recipe] = {
     "default": Recipe(),
     "finetune": Recipe(name="finetune", lr=1e-3, epochs=60, start_share=0.3),
     "focal": Recipe(name="focal", loss="focal"),
+    "mixed": Recipe(name="mixed", lr=1e-3, epochs=13, generated=32),
     "palsy": Recipe(name="palsy", lr=1e-3, epochs=200, batch_size=16, augmentation=FaceAugmentation()),
     "generated": Recipe(name="generated", epochs=5, average=0.99),
     "reference": Recipe(
@@ -180,8 +191,8 @@ def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
     """A recipe by name, from a JSON file, or as it is.
 
     Args:
-        recipe: "default", "finetune", "focal", "palsy", "generated", "reference", a path to a ``.json`` file with
-            fields of `Recipe`, or a `Recipe`.
+        recipe: "default", "finetune", "focal", "mixed", "palsy", "generated", "reference", a path to a ``.json`` file
+            with fields of `Recipe`, or a `Recipe`.
         **changes: fields to change (``epochs=5``).
 
     Returns:

@@ -126,6 +126,11 @@ def train_together(
         with streams.of(i):
             members.append(_begin(name, training, recipe, dict(settings or {}), start, device))
     refuse_unstackable(members[0].model)
+    if recipe.generated:
+        raise InputError(
+            f"The recipe {recipe.name!r} adds generated images to each batch, which is done one model at a time only. "
+            "Use train_model (htnet loso --stack 1)."
+        )
     if any(trains_units(member.model, member.data) for member in members):
         raise InputError("Action units are trained one model at a time only. Use train_model.")
     base = copy.deepcopy(members[0].model).train()

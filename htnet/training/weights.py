@@ -12,6 +12,7 @@ from htnet.errors import WeightsError
 from htnet.hub import RESEARCH_ONLY, save_pretrained
 from htnet.hub.folder import checked_temperature
 from htnet.models import EmotionModel
+from htnet.training.companions import check_classes, with_units
 from htnet.training.loop import OnEpoch, Start, train_model
 from htnet.training.progress import Checkpoint
 from htnet.training.recipe import Recipe, get_recipe
@@ -63,7 +64,8 @@ def train_weights(
     if len(manifest) != len(data):
         raise WeightsError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
     recipe, out = get_recipe(recipe), Path(out)
-    settings = {**(settings or {}), "num_classes": len(manifest.classes)}
+    check_classes(recipe, manifest.classes)
+    settings = with_units(model, recipe, {**(settings or {}), "num_classes": len(manifest.classes)})
     datasets = sorted({s.dataset for s in manifest if s.dataset})
     described = {
         "dataset": ", ".join(datasets) or "own manifest",

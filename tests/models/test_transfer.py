@@ -44,7 +44,7 @@ def test_from_micro_expressions_to_palsy():
 
 def test_the_bundled_weights_fill_the_small_palsy_model():
     """All blocks of htnet_small fit; the rest of the target is what htnet_small has no counterpart of."""
-    source, target = load_pretrained("composite"), create_model("htnet_palsy_small")
+    source, target = load_pretrained("composite-htnet"), create_model("htnet_palsy_small")
     before, theirs = copies(target), source.state_dict()
     report = transfer_weights(target, source)
     accounts_for_everything(report, target, theirs)

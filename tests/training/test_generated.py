@@ -16,7 +16,7 @@ from htnet.hub import GENERATED, load_pretrained, read_config
 from htnet.pipeline import Predictor
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig, synthesize_flow
 from htnet.training import generated_set, predict_set, train_on_generated
-from htnet.training.generated import ACTIVE
+from htnet.training.companions import ACTIVE
 
 
 @pytest.fixture(scope="module")
