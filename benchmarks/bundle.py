@@ -1,8 +1,8 @@
 """``python -m benchmarks.bundle NAME --data COMPOSITE_DIR``: train registered weights into the package.
 
 The model of the entry is trained on all samples by its recipe, in the precision of the committed leave-one-subject-out
-run of the same model and recipe, ``benchmarks/results/loso_MODEL_RECIPE.json``, whose scores its card gets. "composite"
-starts from weights of generated data, all others from fresh ones. What is printed at the end goes into the entry in
+run of the same model and recipe, ``benchmarks/results/loso_MODEL_RECIPE.json``, whose scores its card gets. All but
+"composite" are trained by the default recipe. What is printed at the end goes into the entry in
 ``htnet/hub/registry.py``; `tests/hub/test_bundled.py` then ties them together.
 """
 
@@ -22,17 +22,20 @@ from htnet.hub import PretrainedSpec, find_pretrained, list_pretrained, read_con
 from htnet.training import Recipe
 from htnet.types import PreprocessSpec
 
-#: Recipe and start of entries that are trained otherwise than by the default recipe from fresh weights.
-WAYS: dict[str, tuple[str, str | None]] = {"composite": ("finetune", "synthetic-mlp")}
-DEFAULT: tuple[str, str | None] = ("default", None)
+#: Recipes of entries that are not trained by the default one.
+RECIPE_OF = {"composite": "mixed"}
 #: What the committed runs were evaluated on.
 ON = next(spec.dataset for spec in list_pretrained() if spec.name == "composite")
 
 
 def committed_run(spec: PretrainedSpec) -> Path:
     """The leave-one-subject-out run whose scores the entry's weights have."""
-    recipe, _ = WAYS.get(spec.name, DEFAULT)
-    return RESULTS / f"loso_{spec.model}_{recipe}.json"
+    return RESULTS / f"loso_{spec.model}_{recipe_of(spec)}.json"
+
+
+def recipe_of(spec: PretrainedSpec) -> str:
+    """The recipe that the entry's weights are trained by."""
+    return RECIPE_OF.get(spec.name, "default")
 
 
 def registered_metrics(run: dict[str, Any]) -> dict[str, float]:
@@ -46,12 +49,8 @@ def check_same_training(config: dict[str, Any], run: dict[str, Any]) -> None:
 
     A field that was added since has its default in both.
     """
-    begun = run["run"].get("started_from")
-    starts = [one["sha256"] for one in (begun if isinstance(begun, list) else [begun] if begun else [])]
-    own_start = config["training"].get("started_from_sha256")
     pairs = {
         "model": (config["model"], run["run"]["model"]),
-        "start": (own_start, own_start if own_start in starts else next(iter(starts), None)),
         "recipe": (Recipe.from_dict(config["recipe"]), Recipe.from_dict(run["run"]["recipe"])),
         "preprocessing": tuple(PreprocessSpec.from_dict(of["preprocess"]) for of in (config, run["run"])),
     }
@@ -80,9 +79,8 @@ def bundle(name: str, data: str, out: str | None = None, epochs: int | None = No
     if not source.is_file():
         raise InputError(f"{source} does not exist: commit the summary.json of htnet loso --model {spec.model} first.")
     run, folder = json.loads(source.read_text("utf-8")), Path(out or spec.folder)
-    recipe, start = WAYS.get(spec.name, DEFAULT)
-    words = ["train", "--data", data, "--model", spec.model, "--recipe", recipe, "--out", folder, "--metrics", source]
-    words += [] if start is None else ["--start", start]
+    words = ["train", "--data", data, "--model", spec.model, "--recipe", recipe_of(spec), "--out", folder]
+    words += ["--metrics", source]
     words += ["--precision", Recipe.from_dict(run["run"]["recipe"]).precision]
     words += [] if epochs is None else ["--epochs", epochs]
     if cli.main([str(word) for word in words]):

@@ -188,7 +188,7 @@ def test_classical_methods_against_scikit_learn(method, tmp_path):
     assert views.shape == (4, 36, 147)
     train = np.concatenate([view[list(fold.train)] for view in views])
     labels = np.concatenate([half.truth[list(fold.train)]] * 4)
-    mean, std = train.mean(0), train.std(0)
+    mean, std = train.mean(0), train.std(0) + 1e-6
     train, tests = (train - mean) / std, [(view[list(fold.test)] - mean) / std for view in views]
     answer = found[0][list(fold.test)]
     if method == "logistic":

@@ -44,6 +44,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         *([("Action units", ", ".join(map(str, units)))] if (units := config["config"].get("action_units")) else []),
         *([("Temperature", _temperature(temperature, training))] if temperature != 1 else []),
         ("Data", training.get("dataset", "not stated")),
+        *([("Generated images", training["generated"])] if "generated" in training else []),
         *([("Started from", start)] if (start := training.get("started_from")) else []),
         ("Samples", training.get("samples", "not stated")),
         ("Subjects", training.get("subjects", "not stated")),

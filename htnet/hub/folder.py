@@ -56,7 +56,8 @@ def save_pretrained(
         folder: where; made if needed.
         recipe: how it was trained.
         training: what it was trained on: any of ``dataset``, ``samples``, ``subjects``, ``protocol``,
-            ``metrics``, ``calibration``, ``licence``, ``source``, ``started_from``.
+            ``metrics``, ``calibration``, ``licence``, ``source``, ``started_from``,
+            ``generated``.
 
     Returns:
         The folder.

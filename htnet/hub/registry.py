@@ -75,9 +75,9 @@ _COMPOSITE = "MEGC 2019 composite set: CASME II, SAMM, SMIC; 442 samples, 68 sub
 _CASME3 = "CAS(ME)^3 part A: 687 samples, 87 subjects"
 _UNMEASURED = "trained on all samples by the default recipe"
 _MEASURED = f"{_UNMEASURED}; metrics by leave-one-subject-out, last epoch"
-_FINETUNED = (
-    "started from synthetic-mlp, trained on all samples by the recipe finetune; metrics by leave-one-subject-out, last "
-    "epoch, each seed from a start of its own"
+_MIXED = (
+    "trained on all samples, with generated images in every batch, by the recipe mixed; metrics by "
+    "leave-one-subject-out, last epoch"
 )
 _BY_PALSY_RECIPE = "trained on the training split, patients kept apart, by the palsy recipe"
 
@@ -121,9 +121,9 @@ _SPECS = (
     PretrainedSpec(
         name="composite",
         model="flow_mlp",
-        description="FlowMLP from generated data and then the MEGC 2019 composite set; ships with htnet",
+        description="FlowMLP with action units, on the MEGC 2019 composite set and generated images; ships with htnet",
         dataset=_COMPOSITE,
-        protocol=_FINETUNED,
+        protocol=_MIXED,
         published=True,
         bundled=True,
         sha256="",

@@ -74,6 +74,7 @@ def train_weights(
         "licence": RESEARCH_ONLY if RESEARCH_SETS & set(datasets) else "that of the training data",
         "regions_cut_at": data.cut_counts(),
         **({"points68_from": data.points68_counts()} if data.points68 is not None else {}),
+        **({"generated": f"{recipe.generated} by htnet.synthesis in every batch"} if recipe.generated else {}),
         **(training or {}),
     }
     if start is not None:
