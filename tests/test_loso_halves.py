@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score
 from benchmarks import loso_halves
 from benchmarks.halves import subjects
 
+OTHER = {"last": {part: {"uf1": 0.5, "uf1_95": [0.4, 0.6], "uf1_of_seeds": [0.5]} for part in loso_halves.PARTS}}
 CLASSES = ["negative", "positive", "surprise"]
 
 
@@ -31,6 +32,7 @@ def run(tmp_path):
                     "protocol": protocol,
                     "truth": CLASSES[truth[k]],
                     "prediction": CLASSES[rng.integers(0, 3) if rng.random() < 0.4 else truth[k]],
+                    **dict(zip((f"probability_{name}" for name in CLASSES), rng.dirichlet([1, 1, 1]), strict=True)),
                     "part": part,
                 }
                 for seed in (0, 3)
@@ -68,6 +70,22 @@ def test_halves_are_counted_right(run, tmp_path):
 def test_runs_are_merged(run, tmp_path):
     folder, _ = run
     out = tmp_path / "out.json"
-    out.write_text(json.dumps({"runs": {"other": {"last": {}}}}))
+    out.write_text(json.dumps({"runs": {"other": OTHER}}))
     loso_halves.main([str(folder), "--out", str(out)])
-    assert list(json.loads(out.read_text())["runs"]) == ["other", "flow_mlp finetune from generated data"]
+    assert list(json.loads(out.read_text())["runs"]) == ["other", "`flow_mlp`, `finetune`, from generated data"]
+
+
+def test_an_ensemble_is_the_mean_of_all_probabilities(run, tmp_path):
+    folder, rows = run
+    out = tmp_path / "out.json"
+    loso_halves.main([str(folder), str(folder), "--ensemble", "--out", str(out)])
+    (found,) = json.loads(out.read_text())["runs"].values()
+    truth, chances = {}, {}
+    for r in rows:
+        if r["protocol"] == "last" and r["part"] == "untouched":
+            truth[r["sample"]] = CLASSES.index(r["truth"])
+            own = np.array([r[f"probability_{name}"] for name in CLASSES])
+            chances[r["sample"]] = chances.get(r["sample"], 0) + own
+    answers = [int(chances[name].argmax()) for name in truth]
+    expected = f1_score(list(truth.values()), answers, average="macro", labels=[0, 1, 2])
+    assert found["last"]["untouched"]["uf1"] == pytest.approx(expected, abs=1e-4)
