@@ -2,7 +2,7 @@
 
 Choices were made on the development half (`benchmarks.halves`). A model that gained from them more than it deserves is
 better there than on the untouched half *by more than models are about which nothing was chosen there*. So every run is
-scored on both halves, from its ``predictions.csv``, and merged into ``benchmarks/results/loso_halves.json``.
+scored on both halves, from its ``predictions.csv``, and merged into ``benchmarks/results/subject_halves.json``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from htnet.bootstrap import draw_groups, interval
 from htnet.evaluation.store import to_json, write_atomic
 from htnet.metrics import confusion_matrix, uf1, uf1_of_each
 
-OUT = RESULTS / "loso_halves.json"
+OUT = RESULTS / "subject_halves.json"
 PARTS = ("full", "development", "untouched")
 
 

@@ -27,7 +27,9 @@ def predictions(tried: Tried, half: Half, seeds: int, runs: Path) -> Predictions
     """Probabilities of every sample, for every readout and seed."""
     if isinstance(tried, Pretraining):
         return zero_shot(tried, half, seeds, runs)
-    return (run_classical if isinstance(tried, Classical) else run_trial)(tried, half, seeds, runs)
+    if isinstance(tried, Classical):
+        return run_classical(tried, half, seeds, runs)
+    return run_trial(tried, half, seeds, runs)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,11 +72,14 @@ def run(names: Sequence[str], seeds: int, runs: Path, out: Path) -> None:
                 f"{out} has {name} with {done[name]['seeds']} seeds, which {seeds} would replace. Give --seeds "
                 f"{done[name]['seeds']} or more, or another file by --out."
             )
-    half = read_half()
+    halves: dict[bool, Half] = {}
     for name in names or [name for name in TRIALS if name not in done]:
-        start = time.perf_counter()
-        found = predictions(TRIALS[name], half, seeds, runs)
-        scored = entry(described(TRIALS[name]), found, half.truth, half.sets, time.perf_counter() - start)
+        tried = TRIALS[name]
+        everyone = not isinstance(tried, Pretraining) and tried.everyone
+        half = halves.setdefault(everyone, halves.get(everyone) or read_half(everyone))
+        start, tested = time.perf_counter(), half.tested
+        found = predictions(tried, half, seeds, runs)
+        scored = entry(described(tried), found, half.truth[tested], half.sets[tested], time.perf_counter() - start)
         merge(name, scored, out)
         shown = {readout: own["mean"] for readout, own in scored["readouts"].items()}
         print(f"{name} ({scored['seconds']} s, {scored['seeds']} seeds): UF1 {shown}", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,7 @@ _SVM_SCALE, _RIDGE_SCALE = 2.0, 5.0
 
 
 def run_classical(trial: Classical, half: Half, seeds: int, runs: Path) -> Predictions:
-    """Probabilities of every sample by the fits that have not seen its subject.
+    """Probabilities of every tested sample by the fits that have not seen its subject.
 
     Nothing is random in these methods: several seeds there are only of the frozen networks.
     """
@@ -48,12 +49,12 @@ def run_classical(trial: Classical, half: Half, seeds: int, runs: Path) -> Predi
             score = _fit(trial, (train - mean) / std, labels, mean, std)
             chances = [score((view[list(fold.test)] - mean) / std) for view in views]
             found[seed][list(fold.test)] = _average(trial, chances)
-    return {"views": found}
+    return {"views": {seed: chances[half.tested] for seed, chances in found.items()}}
 
 
 def features(trial: Classical, data: FlowSet, seed: int, runs: Path) -> Floats:
     """Features of every view of every face: (views, N, D)."""
-    network = pretrained(PRETRAININGS["pre-small"], seed, runs) if trial.features == "frozen" else None
+    network: Any = pretrained(PRETRAININGS["pre-small"], seed, runs) if trial.features == "frozen" else None
 
     def read(images: Tensor) -> Tensor:
         if network is None:

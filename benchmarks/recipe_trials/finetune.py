@@ -14,13 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.halves import development_manifest
+from benchmarks.halves import development_manifest, subjects
+from benchmarks.measure import COMPOSITE
 from benchmarks.recipe_trials.listed import PRETRAININGS
 from benchmarks.recipe_trials.networks import CoarsePerceptron, build, mirrored, shown, statistics
 from benchmarks.recipe_trials.pretrain import pretrained, set_statistics
 from benchmarks.recipe_trials.settings import Pretraining, Trial, View
 from benchmarks.synthetic_scores import annotated_units
-from htnet.data import Fold, leave_one_subject_out
+from htnet.data import Fold, leave_one_subject_out, open_data
 from htnet.evaluation.protocols import fold_seed
 from htnet.models import get_entry
 from htnet.training import Augmentation, FlowSet, Recipe, generated_set, load_flow_set
@@ -41,11 +42,11 @@ POOL, POOL_SEED = 16000, 991
 
 @dataclass(frozen=True, eq=False)
 class Half:
-    """The real samples of the development half.
+    """The real samples, and who of them is left out in turn.
 
     Attributes:
         data: flow images.
-        folds: one a subject.
+        folds: one a subject of the development half.
         sets: (N,) data set of each sample.
         known: (N,) whether its action units are annotated.
         active: (N, U) those that are.
@@ -62,14 +63,23 @@ class Half:
         """(N,) class indexes."""
         return self.data.labels.numpy()
 
+    @property
+    def tested(self) -> list[int]:
+        """Rows of the samples that are ever left out: those of the development half."""
+        return sorted(row for fold in self.folds for row in fold.test)
 
-def read_half() -> Half:
-    """The development half, from the licensed data."""
-    manifest = development_manifest()
+
+def read_half(everyone: bool = False) -> Half:
+    """The development half, from the licensed data.
+
+    Args:
+        everyone: with the samples of the untouched half to train on; none of its subjects is left out.
+    """
+    manifest, half = open_data(COMPOSITE) if everyone else development_manifest(), subjects("development")
     known, active = annotated_units(manifest)
     return Half(
         load_flow_set(manifest, get_entry("htnet_small").spec),
-        leave_one_subject_out(manifest),
+        [fold for fold in leave_one_subject_out(manifest) if f"{fold.dataset}-{fold.subject}" in half],
         np.array([sample.dataset for sample in manifest]),
         torch.from_numpy(known),
         torch.from_numpy(active).float(),
@@ -91,7 +101,7 @@ def zero_shot(pretraining: Pretraining, half: Half, seeds: int, runs: Path) -> P
 
 
 def run_trial(trial: Trial, half: Half, seeds: int, runs: Path) -> Predictions:
-    """Probabilities of every sample by the networks that have not seen its subject, for every readout."""
+    """Probabilities of every tested sample by the networks that have not seen its subject, for every readout."""
     starts = starts_of(trial, seeds, runs)
     pool = generated_set(POOL, POOL_SEED) if trial.mixed else None
     found: Predictions = {}
@@ -114,11 +124,12 @@ def run_trial(trial: Trial, half: Half, seeds: int, runs: Path) -> Predictions:
             put("plain", seed, fold, network.eval())
             put("averaged", seed, fold, averaged)
             averages.append(averaged.state_dict())
-            for share in BLENDS if first is not None else ():
-                put(f"blend {share}", seed, fold, _with(averaged, blend(first, averages[-1], share)))
+            if first is not None:
+                for share in BLENDS:
+                    put(f"blend {share}", seed, fold, _with(averaged, blend(first, averages[-1], share)))
         if seeds > 1 and not trial.start_each:
             put(f"soup of {seeds}", 0, fold, _with(averaged, mean_of(averages)))
-    return found
+    return {readout: {seed: rows[half.tested] for seed, rows in of.items()} for readout, of in found.items()}
 
 
 def answers(network: nn.Module, data: FlowSet, view: View) -> tuple[Tensor, Tensor]:

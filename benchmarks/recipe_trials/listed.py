@@ -221,6 +221,54 @@ _CLASSICAL |= {
     for weight in (0.05, 0.5)
 }
 
+
+def _everyone(name: str, epochs: int, text: str, **changes: Any) -> dict[str, Tried]:
+    """A symmetric perceptron from fresh weights, everybody else in training."""
+    hidden, dropout = changes.pop("hidden", 512), changes.pop("dropout", 0.0)
+    network = _perceptron(symmetric=True, hidden=hidden, dropout=dropout)
+    against = None if name == "all" else "all"
+    return {name: Trial(text, against, network, recipe=_recipe(epochs), everyone=True, **changes)}
+
+
+_EVERYONE: dict[str, Tried] = {
+    **_everyone("all", 13, "`mlp-symmetric`, 13 epochs, everybody else in training"),
+    **_everyone("all-8", 8, "`all`, 8 epochs"),
+    **_everyone("all-18", 18, "`all`, 18 epochs"),
+    **_everyone("all-mix", 13, "`all` with 32 generated images a step, weight 0.2", mixed=32, mixed_weight=0.2),
+    **_everyone("all-mixup", 13, "`all` with mixup 0.4", mixup=0.4),
+    **_everyone("all-dropout", 13, "`all`, dropout 0.3", dropout=0.3),
+    **_everyone("all-wide", 13, "`all`, 1024 wide", hidden=1024),
+    "all-flow-mlp": _each(
+        "`flow_mlp` from generated images, 26 epochs", "pre-flow-mlp", "all", _recipe(26), everyone=True
+    ),
+    "all-flow-mlp-smooth": _each(
+        "`all-flow-mlp`, label smoothing 0.2",
+        "pre-flow-mlp",
+        "all-flow-mlp",
+        _recipe(26),
+        label_smoothing=0.2,
+        everyone=True,
+    ),
+    "all-tiny-std-both": _each(
+        "`tiny-std-both`, 8 epochs, everybody else in training",
+        "pre-tiny-std-both",
+        "tiny-std-both",
+        _recipe(8),
+        everyone=True,
+    ),
+}
+for _c, _width in ((1.0, 1.0), (1.0, 0.5), (3.0, 0.5)):
+    _base = Classical(
+        f"`svm-std`, C {_c:g}, width {_width:g}", "svm-std", "svm", penalty=_c, width=_width, shifts=_FEWER
+    )
+    _CLASSICAL[f"svm-std-{_c:g}-{_width:g}"] = _base
+    _EVERYONE[f"all-svm-{_c:g}-{_width:g}"] = dataclasses.replace(
+        _base,
+        what=f"`svm-std-{_c:g}-{_width:g}`, everybody else in training",
+        against=f"svm-std-{_c:g}-{_width:g}",
+        everyone=True,
+    )
+
 #: Title of each group, then its trials by name.
 GROUPS: Mapping[str, Mapping[str, Tried]] = {
     "Generated images alone, no training on real ones": PRETRAININGS,
@@ -231,5 +279,6 @@ GROUPS: Mapping[str, Mapping[str, Tried]] = {
     "Standardisation of the input": _STANDARDISED,
     "Perceptrons on the coarse flow": _PERCEPTRON,
     "Linear and kernel methods": _CLASSICAL,
+    "With everybody else in training": _EVERYONE,
 }
 TRIALS: Mapping[str, Tried] = {name: trial for group in GROUPS.values() for name, trial in group.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.recipe_trials.listed import GROUPS, TRIALS
 from benchmarks.recipe_trials.scores import read
+from benchmarks.recipe_trials.settings import Pretraining
 
 #: The readout that a trial is judged by, and the same with the mirrored face; linear and kernel methods have one.
 MAIN, MIRRORED, BLEND, VIEWS = "averaged", "averaged+mirror", "blend 0.7", "views"
@@ -56,7 +57,7 @@ def _random(trial: Mapping[str, Any]) -> bool:
 def _group(names: list[str], found: Mapping[str, Any]) -> str:
     """A row each, best first; those that others of the group are compared with come along from other groups."""
     own = [name for name in names if name in found]
-    others = dict.fromkeys(TRIALS[n].against for n in own if not _pretraining(n))
+    others = dict.fromkeys(against for name in own if (against := _against(name)))
     guests = [name for name in others if name in found and name not in own]
     rows = [
         "| trial | what | seeds | UF1 | mirrored too | 0.7 of the way | SAMM | log loss | worth |",
@@ -67,8 +68,10 @@ def _group(names: list[str], found: Mapping[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def _pretraining(name: str) -> bool:
-    return not hasattr(TRIALS[name], "against")
+def _against(name: str) -> str | None:
+    """The trial that it is compared with."""
+    tried = TRIALS[name]
+    return None if isinstance(tried, Pretraining) else tried.against
 
 
 def _main(trial: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -81,11 +84,11 @@ def _row(name: str, found: Mapping[str, Any], guest: bool) -> str:
     seeds = str(trial["seeds"]) if _random(trial) else "–"
     if _random(trial) and trial["seeds"] < FEW:
         seeds = f"**{seeds}**"
-    against = None if _pretraining(name) else TRIALS[name].against
+    against = _against(name)
     worth = "–"
     if guest:
         worth = "from another group"
-    elif against in found:
+    elif against is not None and against in found:
         worth = f"{_signed(main['mean'] - _main(found[against])['mean'])} on `{against}`"
     cells = [f"`{name}`", TRIALS[name].what, seeds, _with_error(main), _with_error(mirrored) if mirrored else "in it"]
     cells += [_with_error(blend) if blend else "–", f"{main['sets']['samm']:.3f}", f"{main['log_loss']:.3f}", worth]

@@ -17,7 +17,7 @@ from benchmarks.recipe_trials.settings import Pretraining, described
 from htnet.hub import load_pretrained
 from htnet.models import create_model
 from htnet.synthesis import ACTION_UNITS
-from htnet.training import generated_set, train_on_generated
+from htnet.training import Augmentation, generated_set, train_on_generated
 from htnet.training.augment import augment
 from htnet.training.loop import average, make_optimizer
 
@@ -70,6 +70,9 @@ def _train(pretraining: Pretraining, seed: int) -> tuple[nn.Module, torch.Tensor
         noise_mean, noise_std = statistics(measured, "regions")
         create_model("htnet_tiny", action_units=ACTION_UNITS)
     network = build(pretraining.network, mean, std, ACTION_UNITS)
+    augmentation, active = recipe.augmentation, data.units
+    assert isinstance(augmentation, Augmentation)
+    assert active is not None
     averaged = copy.deepcopy(network)
     steps = recipe.epochs * -(-len(data) // recipe.batch_size)
     optimizer, schedule = make_optimizer(network.parameters(), recipe, steps)
@@ -80,11 +83,11 @@ def _train(pretraining: Pretraining, seed: int) -> tuple[nn.Module, torch.Tensor
             images, points, more = augment(
                 data.images[batch].float(),
                 data.points[batch],
-                recipe.augmentation,
+                augmentation,
                 noise_mean,
                 noise_std,
                 data.u_channel,
-                {"units": data.units[batch]},
+                {"units": active[batch]},
             )
             scores, units = network(shown(images, points, data, view), return_units=True)
             loss = F.cross_entropy(scores, data.labels[batch])

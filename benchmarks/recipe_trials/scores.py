@@ -19,7 +19,8 @@ from htnet.types import EMOTIONS
 
 OUT = RESULTS / "recipe_trials.json"
 WHAT = (
-    "Leave-one-subject-out among the 34 subjects of the development half (169 samples); the other half was never read. "
+    "Leave-one-subject-out among the 34 subjects of the development half (169 samples). The untouched half was never "
+    "scored; it was read only where settings say 'everyone': there its samples are trained on too. "
     "UF1 of each seed and their mean; 'standard_error' from the deviation over seeds (n - 1), null for one; sets: mean "
     "UF1 of each; 'log_loss': after the one temperature that is best on these very predictions, for comparison only; "
     "'ensemble_uf1': of the seeds' mean probabilities. 'settings': what differs from the defaults of "

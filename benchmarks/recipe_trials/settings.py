@@ -99,6 +99,8 @@ class Trial:
         label_smoothing: of the cross-entropy.
         balance: samples of rare classes are drawn as often as others ("class"), half way there ("root"), or every
             sample once an epoch ("none").
+        everyone: each fold trains on the other 67 subjects, those of the untouched half too; it is still the
+            development subjects alone that are scored.
     """
 
     what: str
@@ -113,6 +115,7 @@ class Trial:
     mixup: float = 0.0
     label_smoothing: float = 0.0
     balance: Literal["none", "class", "root"] = "none"
+    everyone: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ class Classical:
         shifts: moves by one pixel besides the face in its place; every view is mirrored too.
         generated: generated images among the training samples.
         generated_weight: their weight.
+        everyone: as in `Trial`.
     """
 
     what: str
@@ -142,6 +146,7 @@ class Classical:
     shifts: tuple[tuple[int, int], ...] = field(default=((1, 0), (-1, 0), (0, 1), (0, -1)))
     generated: int = 0
     generated_weight: float = 1.0
+    everyone: bool = False
 
 
 Tried = Trial | Classical | Pretraining
@@ -153,7 +158,7 @@ def differences(settings: Any, defaults: Any) -> dict[str, Any]:
     for each in dataclasses.fields(settings):
         own, usual = getattr(settings, each.name), getattr(defaults, each.name)
         if own != usual:
-            if dataclasses.is_dataclass(own):
+            if dataclasses.is_dataclass(own) and not isinstance(own, type):
                 own = differences(own, usual if isinstance(usual, type(own)) else type(own)())
             found[each.name] = own
     return found
