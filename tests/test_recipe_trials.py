@@ -25,6 +25,7 @@ from htnet.data import Fold
 from htnet.models import create_model
 from htnet.synthesis import ACTION_UNITS
 from htnet.training import RECIPES, generated_set
+from tests.support.paths import needs_shared
 
 #: One epoch of a small perceptron.
 SHORT = dataclasses.replace(TRIALS["mlp"].recipe, epochs=1, batch_size=4)
@@ -81,6 +82,9 @@ def test_the_recipe_of_the_library_is_the_one_that_was_chosen():
     chosen, finetune_recipe = TRIALS["flow-mlp-60"].recipe, RECIPES["finetune"]
     assert dataclasses.replace(finetune_recipe, name="trial", start_share=0.0, units_weight=0.0) == chosen
     assert 1 - finetune_recipe.start_share in finetune.BLENDS
+    mixed = RECIPES["mixed"]
+    assert (mixed.epochs, mixed.lr, mixed.generated) == (13, TRIALS["all-mix"].recipe.lr, TRIALS["all-mix"].mixed)
+    assert mixed.epochs == TRIALS["all-mix"].recipe.epochs
 
 
 @pytest.mark.parametrize(
@@ -110,6 +114,24 @@ def test_a_trial_answers_for_everybody_without_their_labels(changes, monkeypatch
     again = run_trial(trial, other, 1, tmp_path)["averaged"][0]
     assert np.array_equal(again[own], found["averaged"][0][own])
     assert not np.array_equal(np.delete(again, own, 0), np.delete(found["averaged"][0], own, 0))
+
+
+def test_only_those_who_are_left_out_are_answered_for(tmp_path):
+    whole = made_half()
+    half = dataclasses.replace(whole, folds=whole.folds[1:])
+    assert half.tested == [row for row in range(24) if row % 3]
+    for run, trial in ((run_trial, TINY), (run_classical, Classical("", shifts=()))):
+        for readout, seeds in run(trial, half, 1, tmp_path).items():
+            assert np.array_equal(seeds[0], run(trial, whole, 1, tmp_path)[readout][0][half.tested])
+
+
+@needs_shared
+def test_the_untouched_half_is_trained_on_at_most():
+    both, development = finetune.read_half(True), finetune.read_half()
+    assert (len(both.data), len(development.data)) == (442, 169)
+    assert [fold.name for fold in both.folds] == [fold.name for fold in development.folds]
+    assert np.array_equal(both.truth[both.tested], development.truth)
+    assert {len(fold.train) + len(fold.test) for fold in both.folds} == {442}
 
 
 def test_trials_start_from_pretrained_weights_which_are_kept(monkeypatch, tmp_path):
@@ -260,7 +282,7 @@ def test_scores_are_merged_and_shown(tmp_path):
 def test_commands_refuse_what_they_cannot_do(tmp_path, capsys, monkeypatch):
     assert command.main(["--list"]) == 0
     assert "mlp-mix-0.1" in capsys.readouterr().out
-    monkeypatch.setattr(command, "read_half", lambda: pytest.fail("began all the same"))
+    monkeypatch.setattr(command, "read_half", lambda everyone: pytest.fail("began all the same"))
     assert command.main(["mpl"]) == 2
     assert "Did you mean" in capsys.readouterr().err
     assert command.main(["mlp", "--seeds", "0"]) == 2
@@ -270,7 +292,7 @@ def test_commands_refuse_what_they_cannot_do(tmp_path, capsys, monkeypatch):
 
 def test_a_command_scores_what_is_missing(tmp_path, monkeypatch, capsys):
     half = made_half()
-    monkeypatch.setattr(command, "read_half", lambda: half)
+    monkeypatch.setattr(command, "read_half", lambda everyone: half)
     monkeypatch.setattr(command, "TRIALS", {"one": TINY, "two": Classical("", shifts=())})
     out = tmp_path / "out.json"
     assert command.main(["one", "--seeds", "1", "--out", str(out)]) == 0

@@ -76,7 +76,9 @@ def run(names: Sequence[str], seeds: int, runs: Path, out: Path) -> None:
     for name in names or [name for name in TRIALS if name not in done]:
         tried = TRIALS[name]
         everyone = not isinstance(tried, Pretraining) and tried.everyone
-        half = halves.setdefault(everyone, halves.get(everyone) or read_half(everyone))
+        if everyone not in halves:
+            halves[everyone] = read_half(everyone)
+        half = halves[everyone]
         start, tested = time.perf_counter(), half.tested
         found = predictions(tried, half, seeds, runs)
         scored = entry(described(tried), found, half.truth[tested], half.sets[tested], time.perf_counter() - start)
