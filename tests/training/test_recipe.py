@@ -4,6 +4,7 @@ import pytest
 
 from htnet.errors import RecipeError
 from htnet.training import RECIPES, Augmentation, Recipe, get_recipe
+from tests.support.paths import ROOT
 
 
 def test_presets_are_what_was_published_and_survive_json():
@@ -55,3 +56,12 @@ def test_unknown_recipe_and_broken_file(tmp_path):
         get_recipe("default", epoch=3)
     with pytest.raises(RecipeError):
         Augmentation(gain=-1)
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks" / "recipes").glob("*.json")), ids=lambda file: file.stem)
+def test_recipes_of_committed_runs_can_be_read(file):
+    recipe = get_recipe(str(file))
+    assert recipe.name == file.stem
+    run = ROOT / "benchmarks" / "results" / f"loso_flow_mlp_{file.stem}.json"
+    if run.is_file():
+        assert Recipe.from_dict(json.loads(run.read_text("utf-8"))["run"]["recipe"]) == recipe
