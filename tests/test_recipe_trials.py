@@ -16,7 +16,7 @@ from benchmarks.recipe_trials import finetune
 from benchmarks.recipe_trials.classical import cells, features, run_classical
 from benchmarks.recipe_trials.finetune import Half, answers, blend, mean_of, run_trial, zero_shot
 from benchmarks.recipe_trials.listed import GROUPS, PRETRAININGS, TRIALS
-from benchmarks.recipe_trials.networks import CoarsePerceptron, build, shown
+from benchmarks.recipe_trials.networks import CoarsePerceptron, build, enlarged, shown
 from benchmarks.recipe_trials.page import tables
 from benchmarks.recipe_trials.pretrain import pretrained
 from benchmarks.recipe_trials.scores import OUT, entry, merge, read, summarise
@@ -95,6 +95,7 @@ def test_the_recipe_of_the_library_is_the_one_that_was_chosen():
         {"mixed": 4, "balance": "root", "recipe": dataclasses.replace(SHORT, units_weight=1.0)},
         {"network": Network(perceptron=Perceptron(8, 2, dropout=0.2, layer_norm=True, fit_cells=True), view="whole")},
         {"network": Network("htnet_tiny", view="both", image_standardised=True)},
+        {"network": Network("htnet_tiny", size=56), "mixed": 2},
     ],
 )
 def test_a_trial_answers_for_everybody_without_their_labels(changes, monkeypatch, tmp_path):
@@ -191,6 +192,18 @@ def test_networks_see_what_their_view_says():
     network = build(Network("htnet_tiny", image_standardised=True), torch.zeros(3), torch.ones(3)).eval()
     with torch.no_grad():
         assert torch.allclose(network(images), network(images * 0.5 + 20), atol=1e-2)
+
+
+def test_larger_images_show_the_same_face():
+    data = generated_set(3, 7)
+    large = enlarged(data, 56)
+    assert enlarged(data, 28) is data
+    assert (large.images.shape[-1], large.spec.size) == (56, 56)
+    # Two by two pixels of a linear interpolation lie evenly about the pixel that they come from.
+    inside = torch.nn.functional.avg_pool2d(large.images.float(), 2) - data.images
+    assert inside.abs().mean() < 0.1 * data.images.float().std()
+    wide = large.points[0, 1, 0] - large.points[0, 0, 0]
+    assert wide == pytest.approx(2 * float(data.points[0, 1, 0] - data.points[0, 0, 0]))
 
 
 def test_weights_between_and_mean_of_weights():

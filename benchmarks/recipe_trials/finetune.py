@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ from torch import Tensor, nn
 from benchmarks.halves import development_manifest, subjects
 from benchmarks.measure import COMPOSITE
 from benchmarks.recipe_trials.listed import PRETRAININGS
-from benchmarks.recipe_trials.networks import CoarsePerceptron, build, mirrored, shown, statistics
+from benchmarks.recipe_trials.networks import CoarsePerceptron, build, enlarged, mirrored, shown, statistics
 from benchmarks.recipe_trials.pretrain import pretrained, set_statistics
 from benchmarks.recipe_trials.settings import Pretraining, Trial, View
 from benchmarks.synthetic_scores import annotated_units
 from htnet.data import Fold, leave_one_subject_out, open_data
 from htnet.evaluation.protocols import fold_seed
 from htnet.models import get_entry
+from htnet.synthesis import SynthesisConfig
 from htnet.training import Augmentation, FlowSet, Recipe, generated_set, load_flow_set
 from htnet.training.augment import augment
 from htnet.training.loop import average, make_optimizer
@@ -95,7 +97,8 @@ def starts_of(trial: Trial, seeds: int, runs: Path) -> Sequence[nn.Module | None
 
 def zero_shot(pretraining: Pretraining, half: Half, seeds: int, runs: Path) -> Predictions:
     """Probabilities of every sample by networks that were trained on generated images alone."""
-    of = [answers(pretrained(pretraining, seed, runs), half.data, pretraining.network.view) for seed in range(seeds)]
+    view, data = pretraining.network.view, enlarged(half.data, pretraining.network.size)
+    of = [answers(pretrained(pretraining, seed, runs), data, view) for seed in range(seeds)]
     names = ("averaged", "averaged+mirror")
     return {name: {s: own[k].double().numpy() for s, own in enumerate(of)} for k, name in enumerate(names)}
 
@@ -103,7 +106,8 @@ def zero_shot(pretraining: Pretraining, half: Half, seeds: int, runs: Path) -> P
 def run_trial(trial: Trial, half: Half, seeds: int, runs: Path) -> Predictions:
     """Probabilities of every tested sample by the networks that have not seen its subject, for every readout."""
     starts = starts_of(trial, seeds, runs)
-    pool = generated_set(POOL, POOL_SEED) if trial.mixed else None
+    half = dataclasses.replace(half, data=enlarged(half.data, trial.network.size))
+    pool = generated_set(POOL, POOL_SEED, SynthesisConfig(size=trial.network.size)) if trial.mixed else None
     found: Predictions = {}
 
     def put(readout: str, seed: int, fold: Fold, network: nn.Module) -> None:

@@ -43,6 +43,7 @@ PRETRAININGS: Mapping[str, Pretraining] = {
         library=True,
     ),
     "pre-tiny": Pretraining("`htnet_tiny`", _tiny()),
+    "pre-tiny-56": Pretraining("`htnet_tiny` at 56 px", Network("htnet_tiny", size=56)),
     "pre-tiny-whole": Pretraining("`htnet_tiny` on the whole face", _tiny("whole")),
     "pre-tiny-both": Pretraining("`htnet_tiny` on regions and the whole face", _tiny("both")),
     "pre-tiny-std": Pretraining("`htnet_tiny`, images standardised one by one", _tiny("regions", True)),
@@ -143,6 +144,12 @@ _VIEW: dict[str, Tried] = {
     ),
 }
 
+_SIZE: dict[str, Tried] = {
+    f"tiny-{size}": Trial(f"`tiny` at {size} px", "tiny", Network("htnet_tiny", size=size), recipe=_recipe(30))
+    for size in (56, 112)
+}
+_SIZE["tiny-synthetic-56"] = _started("`tiny-synthetic` at 56 px", "pre-tiny-56", "tiny-synthetic")
+
 _STANDARDISED: dict[str, Tried] = {
     "small-std-fresh": Trial(
         "`small`, images standardised one by one",
@@ -197,12 +204,12 @@ _PERCEPTRON |= {
 
 _FEWER = ((1, 0), (0, 1))
 _CLASSICAL: dict[str, Tried] = {
-    "logistic": Classical("logistic regression on 7 x 7 cells", image_standardised=False),
+    "logistic": Classical("logistic regression on 7 x 7 cells, 10 views", image_standardised=False),
     "logistic-std": Classical("`logistic`, images standardised one by one", "logistic"),
-    "svm": Classical("radial SVM on 7 x 7 cells", "logistic", "svm", image_standardised=False, penalty=1.0),
+    "svm": Classical("radial SVM on 7 x 7 cells, 10 views", "logistic", "svm", image_standardised=False, penalty=1.0),
     "svm-std": Classical("`svm`, images standardised one by one", "svm", "svm", penalty=1.0),
     "ridge-std": Classical(
-        "kernel ridge regression, standardised", "logistic-std", "ridge", penalty=3.0, shifts=_FEWER
+        "kernel ridge regression, standardised, 6 views", "logistic-std", "ridge", penalty=3.0, shifts=_FEWER
     ),
     "probe": Classical(
         "logistic regression on what the head of `pre-small` sees", "logistic-std", features="frozen", penalty=0.01
@@ -210,8 +217,8 @@ _CLASSICAL: dict[str, Tried] = {
 }
 _CLASSICAL |= {
     f"svm-std-mix-{weight}": Classical(
-        f"`svm-std` with 3,000 generated images, weight {weight}",
-        "svm-std",
+        f"`svm-std-1-1` with 3,000 generated images, weight {weight}",
+        "svm-std-1-1",
         "svm",
         penalty=1.0,
         shifts=_FEWER,
@@ -259,7 +266,12 @@ _EVERYONE: dict[str, Tried] = {
 }
 for _c, _width in ((1.0, 1.0), (1.0, 0.5), (3.0, 0.5)):
     _base = Classical(
-        f"`svm-std`, C {_c:g}, width {_width:g}", "svm-std", "svm", penalty=_c, width=_width, shifts=_FEWER
+        f"`svm-std`, 6 views in place of 10, C {_c:g}, width {_width:g}",
+        "svm-std",
+        "svm",
+        penalty=_c,
+        width=_width,
+        shifts=_FEWER,
     )
     _CLASSICAL[f"svm-std-{_c:g}-{_width:g}"] = _base
     _EVERYONE[f"all-svm-{_c:g}-{_width:g}"] = dataclasses.replace(
@@ -276,6 +288,7 @@ GROUPS: Mapping[str, Mapping[str, Tried]] = {
     "Mixing in generated images": _MIXING,
     "Regularisation and balance of the classes": _REGULAR,
     "View of the network, and more training": _VIEW,
+    "Size of the image": _SIZE,
     "Standardisation of the input": _STANDARDISED,
     "Perceptrons on the coarse flow": _PERCEPTRON,
     "Linear and kernel methods": _CLASSICAL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -86,6 +87,7 @@ def build(network: Network, mean: Tensor, std: Tensor, action_units: Sequence[in
         return CoarsePerceptron(network.perceptron)
     model = create_model(
         network.model,
+        image_size=network.size,
         channels=len(mean),
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
@@ -102,6 +104,20 @@ def shown(images: Tensor, points: Tensor, data: FlowSet, view: View) -> Tensor:
         return images
     regions = crop_regions(images, points, data.spec.layout)
     return regions if view == "regions" else torch.cat([regions, images], 1)
+
+
+def enlarged(data: FlowSet, size: int) -> FlowSet:
+    """The same set with larger images."""
+    if data.spec.size == size:
+        return data
+    by = size / data.spec.size
+    images = F.interpolate(data.images.float(), size=(size, size), mode="bilinear", align_corners=False)
+    return dataclasses.replace(
+        data,
+        images=images.round().to(torch.uint8),
+        points=(data.points + 0.5) * by - 0.5,
+        spec=dataclasses.replace(data.spec, size=size),
+    )
 
 
 def statistics(data: FlowSet, view: View) -> tuple[Tensor, Tensor]:

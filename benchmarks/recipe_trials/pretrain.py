@@ -16,7 +16,7 @@ from benchmarks.recipe_trials.networks import build, shown, statistics
 from benchmarks.recipe_trials.settings import Pretraining, described
 from htnet.hub import load_pretrained
 from htnet.models import create_model
-from htnet.synthesis import ACTION_UNITS
+from htnet.synthesis import ACTION_UNITS, SynthesisConfig
 from htnet.training import Augmentation, generated_set, train_on_generated
 from htnet.training.augment import augment
 from htnet.training.loop import average, make_optimizer
@@ -61,7 +61,7 @@ def set_statistics(network: nn.Module, mean: torch.Tensor, std: torch.Tensor) ->
 def _train(pretraining: Pretraining, seed: int) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     recipe, view = pretraining.recipe, pretraining.network.view
     torch.manual_seed(seed)
-    data = generated_set(pretraining.count, seed + 1)
+    data = generated_set(pretraining.count, seed + 1, SynthesisConfig(size=pretraining.network.size))
     measured = data.subset(range(min(_MEASURED, len(data))))
     mean, std = statistics(measured, view)
     noise_mean, noise_std = mean[:3], std[:3]

@@ -54,12 +54,14 @@ class Network:
         view: the four regions and the nose, the whole face, or both as six channels.
         image_standardised: each channel of each image is brought to mean 0 and deviation 1 by itself, in place of the
             training set's mean and deviation. Perceptrons always do that.
+        size: side of the image, px; real ones are made larger by bilinear interpolation, generated ones are drawn so.
     """
 
     model: str = "htnet_small"
     perceptron: Perceptron | None = None
     view: View = "regions"
     image_standardised: bool = False
+    size: int = 28
 
 
 @dataclass(frozen=True)
