@@ -156,7 +156,7 @@ def check_start(recipe: Recipe, begun: bool) -> None:
     if recipe.start_share and not begun:
         raise RecipeError(
             f"The recipe {recipe.name!r} keeps a share of {recipe.start_share} of the weights it started from, and "
-            "this training starts from fresh ones. Give it a start (--start synthetic), or start_share=0."
+            "this training starts from fresh ones. Give it a start (such as --start synthetic), or start_share=0."
         )
 
 

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from htnet.errors import InputError
 from htnet.hub import joined_terms, load_pretrained
 from htnet.models import EmotionModel, TransferReport, transfer_weights
 
@@ -38,10 +39,21 @@ class StartFrom:
         self.report: TransferReport | None = None
 
     def __call__(self, fresh: EmotionModel) -> str:
-        """Change the fresh model's weights; the answer tells the source from any other."""
+        """Change the fresh model's weights; the answer tells the source from any other.
+
+        Raises:
+            InputError: nothing fits but, at most, parts of the classifier: the model would be as fresh as before.
+        """
         if self.labels is not None:
             fresh.labels = self.labels
         self.report = transfer_weights(fresh, self.source)
+        last = {id(tensor) for tensor in fresh.classifier.parameters()}
+        body = {name for name, tensor in fresh.named_parameters() if id(tensor) not in last}
+        if not body & {*self.report.loaded, *self.report.interpolated}:
+            raise InputError(
+                f"{self.name} ({self.source.name}) has no layer that fits {fresh.name}. Start from weights of the same "
+                "architecture and width; htnet list shows them."
+            )
         return self.digest()
 
     def described(self, training: Mapping[str, Any]) -> dict[str, Any]:

@@ -162,3 +162,11 @@ def test_weights_that_do_not_fit_are_refused(manifest, data, source, tmp_path):
             manifest, data, tmp_path / "w", model="ststnet", start=StartFrom(source(), manifest.classes), recipe=STILL
         )
     assert not (tmp_path / "w" / "config.json").exists()
+
+
+def test_a_start_that_gives_nothing_is_refused(manifest, source, tmp_path):
+    data = load_flow_set(manifest, PreprocessSpec(layout="whole"))
+    with pytest.raises(InputError, match=r"begin \(.*\) has no layer that fits flow_mlp.*htnet list"):
+        train_weights(
+            manifest, data, tmp_path / "w", model="flow_mlp", recipe=STILL, start=StartFrom(source(), manifest.classes)
+        )
