@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -233,3 +233,45 @@ class EmotionModel(nn.Module):
                 f"{self.name} got input of shape {tuple(x.shape)}; give "
                 f"(batch, {c.channels}, {c.image_size}, {c.image_size}), order {order}, range 0..255."
             )
+
+
+class UnitModel(EmotionModel):
+    """A model that has, with ``action_units`` in its config, a second head for them."""
+
+    unit_head: nn.Linear | None
+
+    def unit_scores(self, features: Tensor) -> Tensor:
+        """What `forward_features` gave to the scores of the units, (B, units, 2); only where there is a `unit_head`."""
+        raise NotImplementedError
+
+    @overload
+    def forward(self, x: Tensor, *, return_units: Literal[False] = False) -> Tensor: ...
+
+    @overload
+    def forward(self, x: Tensor, *, return_units: Literal[True]) -> tuple[Tensor, Tensor]: ...
+
+    def forward(self, x: Tensor, *, return_units: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        """Class scores.
+
+        Args:
+            x: (B, channels, image_size, image_size) float, channels as `input_kind` says, range 0..255.
+            return_units: return the scores of the action units too.
+
+        Returns:
+            (B, num_classes) scores before the softmax; with ``return_units`` also (B, units, 2) scores before the
+            sigmoid, in the order of ``config.action_units``, for the image's left (the subject's right) and right
+            side.
+
+        Raises:
+            ModelError: the shape is another, or there is no head for action units.
+        """
+        if not return_units:
+            return super().forward(x)
+        if self.unit_head is None:
+            raise ModelError(
+                f"{self.name} has no head for action units. Load weights that have one, such as 'synthetic', or build "
+                "the model with action_units=(1, 2, 4, ...)."
+            )
+        self.check_image(x)
+        features = self.forward_features(x)
+        return self.forward_head(features), self.unit_scores(features)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, overload
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htnet.errors import ModelError
-from htnet.models.base import EmotionModel, ModelConfig, check_action_units, require_positive
+from htnet.models.base import ModelConfig, UnitModel, check_action_units, require_positive
 
 #: Added to a channel's variance, in squared grey levels: a channel without any structure stays 0.
 _VARIANCE_FLOOR = 1.0
@@ -49,7 +49,7 @@ class FlowMLPConfig(ModelConfig):
         object.__setattr__(self, "action_units", check_action_units(self.action_units))
 
 
-class FlowMLP(EmotionModel):
+class FlowMLP(UnitModel):
     """A two-layer perceptron that sees the whole face as 7 x 7 cells and cannot tell left from right.
 
     Each channel of an image is brought to mean 0 and deviation 1 *by itself*: the published images are min-max scaled
@@ -107,33 +107,9 @@ class FlowMLP(EmotionModel):
     def _set_classifier(self, layer: nn.Linear) -> None:
         self.head = layer
 
-    @overload
-    def forward(self, x: Tensor, *, return_units: Literal[False] = False) -> Tensor: ...
-
-    @overload
-    def forward(self, x: Tensor, *, return_units: Literal[True]) -> tuple[Tensor, Tensor]: ...
-
-    def forward(self, x: Tensor, *, return_units: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        """Class scores.
-
-        Args:
-            x: (B, channels, image_size, image_size) float, the whole face, channels as `input_kind` says, range
-                0..255.
-            return_units: return the scores of the action units too.
-
-        Returns:
-            (B, num_classes) scores before the softmax; with ``return_units`` also (B, units, 2) scores before the
-            sigmoid, in the order of ``config.action_units``, for the image's left (the subject's right) and right
-            side.
-
-        Raises:
-            ModelError: the shape is another, or there is no head for action units.
-        """
-        if not return_units:
-            return super().forward(x)
-        if self.unit_head is None:
-            raise ModelError(f"{self.name} has no head for action units. Build it with action_units=(1, 2, 4, ...).")
-        self.check_image(x)
-        features = self.forward_features(x)
+    def unit_scores(self, features: Tensor) -> Tensor:
+        """Answers (B, 2, hidden) to the scores of the units, (B, units, 2); those to the mirror image change sides."""
+        assert self.unit_head is not None  # `forward` has looked
         face, mirror = self.unit_head(features).unflatten(2, (-1, 2)).unbind(1)
-        return self.forward_head(features), (face + mirror.flip(-1)) / 2
+        scores: Tensor = (face + mirror.flip(-1)) / 2
+        return scores

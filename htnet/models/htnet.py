@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, overload
+from typing import ClassVar
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
 from htnet.errors import ModelError
-from htnet.models.base import EmotionModel, ModelConfig, check_action_units, require_positive
+from htnet.models.base import EmotionModel, ModelConfig, UnitModel, check_action_units, require_positive
 from htnet.models.layers import Block, BlockSizes, Downsample
 
 
@@ -174,7 +174,7 @@ class HierarchicalModel(EmotionModel):
         self.head = layer
 
 
-class HTNet(HierarchicalModel):
+class HTNet(UnitModel, HierarchicalModel):
     """Hierarchical transformer over the mosaic of four facial regions.
 
     Source: Wang et al., "HTNet for micro-expression recognition", arXiv 2307.14637, Neurocomputing
@@ -192,34 +192,7 @@ class HTNet(HierarchicalModel):
         units = len(config.action_units)
         self.unit_head = nn.Linear(self.norm.normalized_shape[0], 2 * units) if units else None
 
-    @overload
-    def forward(self, x: Tensor, *, return_units: Literal[False] = False) -> Tensor: ...
-
-    @overload
-    def forward(self, x: Tensor, *, return_units: Literal[True]) -> tuple[Tensor, Tensor]: ...
-
-    def forward(self, x: Tensor, *, return_units: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        """Class scores.
-
-        Args:
-            x: (B, channels, image_size, image_size) float, channels as `input_kind` says, range 0..255.
-            return_units: return the scores of the action units too.
-
-        Returns:
-            (B, num_classes) scores before the softmax; with ``return_units`` also (B, units, 2) scores before the
-            sigmoid, in the order of ``config.action_units``, for the image's left (the subject's right) and right
-            side.
-
-        Raises:
-            ModelError: the shape is another, or there is no head for action units.
-        """
-        if not return_units:
-            return super().forward(x)
-        if self.unit_head is None:
-            raise ModelError(
-                f"{self.name} has no head for action units. Load weights that have one, such as 'synthetic', or build "
-                "the model with action_units=(1, 2, 4, ...)."
-            )
-        self.check_image(x)
-        pooled = self.forward_head(self.forward_features(x), pre_logits=True)
-        return self.head(pooled), self.unit_head(pooled).unflatten(1, (-1, 2))
+    def unit_scores(self, features: Tensor) -> Tensor:
+        """Last map to the scores of the units, (B, units, 2)."""
+        assert self.unit_head is not None  # `forward` has looked
+        return self.unit_head(self.forward_head(features, pre_logits=True)).unflatten(1, (-1, 2))
