@@ -51,6 +51,19 @@ class Frame:
         return int(self.pixels.shape[0]), int(self.pixels.shape[1])
 
 
+@dataclass(frozen=True)
+class QualityWarning:
+    """A reason to doubt an answer that was given all the same.
+
+    Attributes:
+        code: short and stable, for programs: "motionless", "several_faces", ...
+        message: one or two sentences for people: what was seen, and what to do.
+    """
+
+    code: str
+    message: str
+
+
 @dataclass(frozen=True, eq=False)
 class Landmarks:
     """Five facial points in the pixels of one frame.
@@ -59,11 +72,13 @@ class Landmarks:
         points: (5, 2) float32, (x, y), order `POINT_NAMES`.
         source: what found them ("yunet", "template", a file name, ...).
         score: detector confidence 0..1, or None where there is none.
+        warnings: what speaks against these points, or against the face that they were taken from.
     """
 
     points: FloatArray
     source: str
     score: float | None = None
+    warnings: tuple[QualityWarning, ...] = ()
 
     def __post_init__(self) -> None:
         """Check shape and values."""
@@ -107,12 +122,14 @@ class Landmarks68:
         source: what found them ("face-alignment", "estimated from yunet", ...).
         score: detector confidence 0..1, or None where there is none.
         estimated: the points are a mean face fitted to fewer points: their places are plausible, not measured.
+        warnings: what speaks against these points, or against the face that they were taken from.
     """
 
     points: FloatArray
     source: str
     score: float | None = None
     estimated: bool = False
+    warnings: tuple[QualityWarning, ...] = ()
 
     def __post_init__(self) -> None:
         """Check shape and values."""
@@ -139,7 +156,8 @@ class Landmarks68:
     def five(self) -> Landmarks:
         """The five points of `POINT_NAMES`: means of the eyes' points, tip of the nose, corners of the outer lip."""
         eyes = [self.group(name).mean(axis=0) for name in ("left_eye", "right_eye")]
-        return Landmarks(np.stack([*eyes, *self.points[[30, 48, 54]]]), self.source, self.score)
+        five = np.stack([*eyes, *self.points[[30, 48, 54]]])
+        return Landmarks(five, self.source, self.score, self.warnings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,6 +294,7 @@ class ModelInput:
         points68: 68 points in px of the flow image, for models that read them; ``estimated`` says whether they
             were measured or come from the five points or from the template. None where nobody asked.
         motion: (T, 64) float32 features of the clip's frames, None without a clip.
+        warnings: what speaks against the frames or the flow; those of the points stand with the points.
     """
 
     image: FloatArray
@@ -287,6 +306,7 @@ class ModelInput:
     motionless: bool = False
     points68: Landmarks68 | None = None
     motion: FloatArray | None = None
+    warnings: tuple[QualityWarning, ...] = ()
 
 
 #: Regions whose motion is summed up frame by frame to find an expression in a video.
@@ -309,6 +329,7 @@ class Spotting:
         landmarks: the five points in px of the first frame.
         fps: frames a second, None where unknown.
         method: how the apex was searched.
+        warnings: what speaks against the frames found.
     """
 
     onset: int
@@ -321,6 +342,7 @@ class Spotting:
     landmarks: Landmarks
     fps: float | None
     method: str
+    warnings: tuple[QualityWarning, ...] = ()
 
     def time(self, number: int) -> float | None:
         """Seconds from the first frame to frame ``number``; None where the frame rate is unknown."""
@@ -370,3 +392,10 @@ class Prediction:
     def motionless(self) -> bool:
         """Whether a channel shows no motion, so that the label is not to be trusted; see `ModelInput`."""
         return self.input.motionless
+
+    @property
+    def warnings(self) -> tuple[QualityWarning, ...]:
+        """All reasons to doubt this answer: of the points, of the frames and their flow, of the spotting; each once."""
+        found = [*(self.landmarks.warnings if self.landmarks is not None else ()), *self.input.warnings]
+        found += self.spotting.warnings if self.spotting is not None else ()
+        return tuple(dict.fromkeys(found))

@@ -68,7 +68,7 @@ def test_imports_go_downward_only(path):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_files_stay_small(path):
-    assert len(path.read_text("utf-8").splitlines()) <= 400, f"{path} asks to be split"
+    assert len(path.read_text("utf-8").splitlines()) <= 600, f"{path} asks to be split"
 
 
 def test_opencv_is_loaded_by_its_own_function():

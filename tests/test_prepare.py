@@ -336,12 +336,12 @@ def test_report(frames, tmp_path):
     assert (found["prepared"], found["left_out"]) == (3, 6)
     assert found["excluded"]["labels"]["others"] == {"count": 2, "samples": ["x1", "x3"]}
     assert [found[name]["count"] for name in ("excluded", "missing", "failed")] == [3, 2, 1]
-    text = report.notes()
+    text = report.text()
     assert "label in no class: fear 1, others 2" in text
     assert "files missing: 2 samples\n    m1\n    m2\n    a/1.jpg\n    a/2.jpg\n    b/2.jpg\n" in text
     assert f"failed: 1 sample\n    {message}" in text
     assert "no apex annotated, middle frame taken: 1 sample" in text
-    many = dataclasses.replace(report, failed={f"s{i}": f"message {i}" for i in range(23)}).notes()
+    many = dataclasses.replace(report, failed={f"s{i}": f"message {i}" for i in range(23)}).text()
     assert "message 19" in many
     assert "message 20" not in many
     assert "and 3 more" in many

@@ -115,7 +115,7 @@ def _prepare(args: argparse.Namespace) -> None:
         print(f"  {name:<6} {row['images']} images of {row['patients']} patients: {counts}")
     for line in gaps(prepared):
         print(f"  {line}")
-    if notes := report.notes():
+    if notes := report.text():
         print(notes)
     print(f"  report: {Path(args.out) / REPORT_FILE}")
 

@@ -137,7 +137,7 @@ def _prepare(args: argparse.Namespace) -> None:
     print(f"{samples} prepared in {args.out}, {report.left_out} left out")
     counts = ", ".join(f"{name} {count}" for name, count in report.classes.items())
     print(f"  {counts}; {report.subjects} subjects")
-    if notes := report.notes():
+    if notes := report.text():
         print(notes)
     print(f"  report: {Path(args.out) / REPORT_FILE}")
 

@@ -22,13 +22,15 @@ from htnet.types import EMOTIONS
 #: Columns of a manifest file; only ``sample`` must be there.
 COLUMNS = (
     *("sample", "dataset", "subject", "label", "onset", "apex", "flow", "landmarks"),
-    *("clip", "clip_first", "clip_last", "motion", "image", "split", "action_units", "classes"),
+    *("clip", "clip_first", "clip_last", "motion", "image", "split", "action_units", "apex_source", "classes"),
 )
 PATH_COLUMNS = ("onset", "apex", "flow", "landmarks", "clip", "motion", "image")
 #: Columns that are written only where a sample fills them.
-_RARE = ("clip", "clip_first", "clip_last", "motion", "image", "split", "action_units", "classes")
+_RARE = ("clip", "clip_first", "clip_last", "motion", "image", "split", "action_units", "apex_source", "classes")
 #: What the column ``split`` can say.
 SPLITS = ("train", "val", "test")
+#: What the column ``apex_source`` can say; "" is an apex that is annotated, or not known to be anything else.
+APEX_SOURCES = ("", "middle")
 #: Stands between the names in the column ``classes``.
 CLASS_MARK = "|"
 #: Labels that are taken for indexes of `EMOTIONS` where no classes are given.
@@ -58,6 +60,8 @@ class Sample:
         clip_last: the offset frame, likewise; "" for the last one.
         motion: motion features of the clip, as `htnet.prepare.prepare` stores them; used in place of ``clip``.
         action_units: annotated action units, for `parse_action_units`; "" where they are not annotated.
+        apex_source: where the apex is from: "middle" for the frame in the middle between onset and offset, taken
+            because none is annotated or the annotated one is impossible; "" otherwise.
     """
 
     sample: str
@@ -75,6 +79,7 @@ class Sample:
     clip_last: str = ""
     motion: Path | None = None
     action_units: str = ""
+    apex_source: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ class Manifest:
         excluded: (identifier, label as annotated) of samples left out because no class takes their label;
             another reason stands in brackets after the label.
         middle_apex: identifiers of samples whose apex is not annotated, but the middle of the clip.
+        notes: what the reader did or saw that a user should know, one sentence each: corrected values, differences
+            from the published list of a known set, cells that could not be read, where identities were read from.
 
     Raises:
         ManifestError: a sample or class occurs twice, a label is no class, a split is none of `SPLITS`, or a subject
@@ -103,6 +110,7 @@ class Manifest:
     missing_files: tuple[str, ...] = ()
     excluded: tuple[tuple[str, str], ...] = ()
     middle_apex: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that samples and classes are unique and labels are classes."""
@@ -111,6 +119,11 @@ class Manifest:
                 if count > 1:
                     raise ManifestError(f"{self.source}: the {what} {name!r} occurs {count} times; make names unique.")
         for sample in self.samples:
+            if sample.apex_source not in APEX_SOURCES:
+                raise ManifestError(
+                    f"{self.source}: sample {sample.sample!r} has the apex_source {sample.apex_source!r}. "
+                    + did_you_mean(sample.apex_source, APEX_SOURCES[1:])
+                )
             if sample.label is not None and sample.label not in self.classes:
                 raise ManifestError(
                     f"{self.source}: sample {sample.sample!r} has the label {sample.label!r}, which is no class. "
@@ -240,8 +253,8 @@ def read_manifest(
 
     A CSV file in UTF-8 with a header that names any of ``sample`` (required), ``dataset``, ``subject``,
     ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``clip``, ``clip_first``, ``clip_last``, ``motion``,
-    ``image``, ``split``, ``action_units``, ``classes``. Paths are relative to the file's folder. Each sample has
-    ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
+    ``image``, ``split``, ``action_units``, ``apex_source``, ``classes``. Paths are relative to the file's
+    folder. Each sample has ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
     Identifiers are text: "006" stays "006". A label is a class name or a class index. ``classes`` holds all class
     names in order with "|" between them, the same in every row.
 
@@ -349,7 +362,7 @@ def _written_classes(
 
 
 def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]) -> Sample:
-    names = ("sample", "dataset", "subject", "clip_first", "clip_last", "split", "action_units")
+    names = ("sample", "dataset", "subject", "clip_first", "clip_last", "split", "action_units", "apex_source")
     text = {name: row.get(name, "").strip() for name in names}
     # Blanks inside and at the end of file names are kept: published names have them.
     files = {name: path.parent / row[name] for name in PATH_COLUMNS if row.get(name, "").strip()}

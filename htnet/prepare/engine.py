@@ -102,7 +102,7 @@ class Preparation:
             if not done:
                 raise ManifestError(
                     f"{manifest.source}: no {self.noun} could be prepared, {report.left_out} left out (listed in "
-                    f"{folder.root / REPORT_FILE}).\n{report.notes()}".rstrip()
+                    f"{folder.root / REPORT_FILE}).\n{report.text()}".rstrip()
                 )
             prepared.write(folder.root / MANIFEST_FILE)
         return prepared

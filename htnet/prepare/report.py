@@ -32,6 +32,7 @@ class Report:
         missing_files: those files, as far as the reader named them.
         failed: sample to message, for samples that could not be prepared (no face, a damaged file, ...).
         middle_apex: samples, not left out, whose apex is not annotated: the middle of the clip was taken.
+        notes: what the reader of the data set did or saw that a user should know; see `htnet.data.Manifest`.
     """
 
     source: str
@@ -43,6 +44,7 @@ class Report:
     missing_files: Sequence[str]
     failed: Mapping[str, str]
     middle_apex: Sequence[str]
+    notes: Sequence[str] = ()
 
     @classmethod
     def of(cls, manifest: Manifest, prepared: Manifest, failed: Mapping[str, str]) -> Report:
@@ -61,6 +63,7 @@ class Report:
             missing_files=manifest.missing_files,
             failed=failed,
             middle_apex=tuple(name for name in manifest.middle_apex if name not in failed),
+            notes=manifest.notes,
         )
 
     @property
@@ -87,9 +90,10 @@ class Report:
             },
             "failed": {"count": len(self.failed), "samples": dict(self.failed)},
             "middle_apex": {"count": len(self.middle_apex), "samples": list(self.middle_apex)},
+            "notes": list(self.notes),
         }
 
-    def notes(self) -> str:
+    def text(self) -> str:
         """What to know about the set, one line a fact and one a name: who was left out and why, which apexes are not
         annotated; empty if there is nothing to say.
         """
@@ -103,6 +107,7 @@ class Report:
             if count:
                 lines.append(f"  {what}: {count} sample{'s' if count > 1 else ''}")
                 lines += [f"    {detail}" for detail in details]
+        lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
 
@@ -130,6 +135,7 @@ def read_report(folder: str | PathLike[str]) -> Report:
             missing_files=tuple(found["missing"]["files"]),
             failed=found["failed"]["samples"],
             middle_apex=tuple(found["middle_apex"]["samples"]),
+            notes=tuple(found.get("notes", ())),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ManifestError(f"{path} cannot be read ({error!r}). Prepare the data again.") from error

@@ -186,6 +186,7 @@ def assemble(
                 clip_first=clip.files[onset].name,
                 clip_last=clip.files[last].name,
                 action_units=row.action_units,
+                apex_source="middle" if guessed else "",
             )
         )
     absent = list(dict.fromkeys(absent))
