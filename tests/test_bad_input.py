@@ -13,9 +13,6 @@ from htnet.hub import save_pretrained
 from htnet.preprocess.flow import check_flow
 from htnet.types import Flow
 from tests.support.pairs import POINTS, face_pair, save, tiny_model
-from tests.support.paths import SHARED, needs_shared
-
-YUNET = next(iter((SHARED / "models").glob("face_detection_yunet_*.onnx")), None)
 
 
 @pytest.fixture(scope="module")
@@ -157,17 +154,14 @@ def test_nan_from_the_flow_method_stops_the_prediction(model, monkeypatch):
         predict(*face_pair(), model=model, landmarks="template")
 
 
-@needs_shared
 def test_no_face(model, command, tmp_path):
-    if YUNET is None:
-        pytest.skip(f"needs a YuNet model in {SHARED / 'models'}")
     rng = np.random.default_rng()
     paths = [save(tmp_path / f"{i}.png", rng.integers(100, 156, (96, 96, 3), dtype=np.uint8)) for i in range(2)]
     with pytest.raises(NoFaceError, match=r"No face found in .*0.png .*landmarks 'template'"):
-        predict(*paths, model=model, landmarks=f"yunet:{YUNET}")
-    assert "No face found in" in command(*paths, "--landmarks", f"yunet:{YUNET}")
+        predict(*paths, model=model, landmarks="yunet")
+    assert "No face found in" in command(*paths, "--landmarks", "yunet")
     onset, apex = face_pair(side=224)
-    found = predict(onset, apex, model=model, landmarks=f"yunet:{YUNET}")
+    found = predict(onset, apex, model=model, landmarks="yunet")
     assert found.landmarks.source == "yunet"
     assert np.allclose(found.landmarks.points, POINTS * 3.5, atol=25)
 

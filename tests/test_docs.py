@@ -12,12 +12,11 @@ import pytest
 import htnet
 from htnet.cli import build_parser
 from htnet.preprocess.__main__ import build_parser as preprocess_parser
-from tests.support.paths import ROOT, SHARED
+from tests.support.paths import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMANDS = {"predict", "spot", "demo", "loso", "train", "pretrain", "prepare", "palsy", "convert", "push", "list"}
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
-YUNET = SHARED / "models" / "face_detection_yunet_2026may.onnx"
 
 
 def blocks(language):
@@ -96,13 +95,10 @@ def test_python_that_needs_no_files_runs(content, tmp_path, monkeypatch):
 def test_five_lines_of_the_readme_run(tmp_path, monkeypatch, capsys):
     code = dict(blocks("python"))["README.md-1"]
     assert len([line for line in code.splitlines() if line]) == 5
-    for name in ("onset.png", "apex.png", "landmarks.json"):
+    for name in ("onset.png", "apex.png"):
         shutil.copy(SAMPLE / name, tmp_path)
     monkeypatch.chdir(tmp_path)
-    if YUNET.is_file():
-        monkeypatch.setenv("HTNET_YUNET_MODEL", str(YUNET))
-    else:  # the detector's model would have to be fetched
-        code = code.replace('"apex.png")', '"apex.png", landmarks="landmarks.json")')
+    monkeypatch.delenv("HTNET_YUNET_MODEL", raising=False)
     found = {}
     exec(compile(code, "README.md", "exec"), found)
     assert found["answer"].label in ("negative", "positive", "surprise")

@@ -21,9 +21,7 @@ from htnet.preprocess import PrecomputedLandmarks, TemplateLandmarks, YuNetLandm
 from htnet.training import load_flow_set
 from htnet.types import PreprocessSpec
 from tests.support.pairs import POINTS, QUICK, pair_manifest, tiny_model
-from tests.support.paths import SHARED, needs_shared
 
-YUNET = SHARED / "models" / "face_detection_yunet_2026may.onnx"
 TEMPLATE = TemplateLandmarks()
 
 
@@ -440,10 +438,9 @@ class TestJobs:
             run(frames, tmp_path / "out", QUICK, local, jobs=2)
         assert len(run(frames, tmp_path / "out", QUICK, local)) == 4
 
-    @needs_shared
     def test_a_detector_in_use_can_travel(self, tmp_path):
         frames = pair_manifest(tmp_path / "frames", 3)
-        detector = YuNetLandmarker(YUNET)
+        detector = YuNetLandmarker()
         detector(read_frame(frames.samples[0].onset))
         for jobs in (1, 2):
             run(frames, tmp_path / str(jobs), QUICK, detector, jobs=jobs)

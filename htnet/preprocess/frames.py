@@ -78,7 +78,7 @@ def to_gray(frame: Frame) -> ByteArray:
 def quiet_opencv() -> Iterator[None]:
     """Keep OpenCV's own log off stderr while our typed error, or a known warning, replaces it."""
     cv2 = load_opencv()
-    # OpenCV 4.8 has the two functions at its top, OpenCV 5 in a module of their own.
+    # OpenCV 4 has the two functions at its top, OpenCV 5 in a module of their own.
     log = getattr(cv2.utils, "logging", cv2)
     level = log.getLogLevel()
     log.setLogLevel(_LOG_SILENT)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 import warnings
 from typing import Any
 
@@ -17,6 +18,9 @@ from htnet.errors import OpenCVError
 
 #: The build that htnet asks for.
 OUR_BUILD = "opencv-python-headless"
+#: The oldest release that htnet runs on: 4.8 cannot build the face detector from memory, and 4.9 cannot be imported
+#: beside NumPy 2.
+OLDEST = "4.10.0.84"
 #: Every distribution that installs the module ``cv2``.
 OPENCV_BUILDS = (
     OUR_BUILD,
@@ -44,17 +48,19 @@ def load_opencv(*needed: str) -> Any:
         needed: attributes it must have, e.g. "FaceDetectorYN".
 
     Raises:
-        OpenCVError: it cannot be imported, or lacks what is needed, as where two builds collided or the build
-            with windows finds no graphics library.
+        OpenCVError: it cannot be imported, is older than `OLDEST`, or lacks what is needed, as where two builds
+            collided or the build with windows finds no graphics library.
     """
     try:
         module = importlib.import_module("cv2")
     except (ImportError, AttributeError) as error:
         raise OpenCVError(f"OpenCV (cv2) cannot be imported ({error}). {_state()} {_cure()}") from error
+    version = getattr(module, "__version__", "unknown")
     lacking = [name for name in needed if not hasattr(module, name)]
     if lacking:
-        version = getattr(module, "__version__", "unknown")
         raise OpenCVError(f"OpenCV (cv2, version {version}) lacks {', '.join(lacking)}. {_state()} {_cure()}")
+    if _is_old(version):
+        raise OpenCVError(f"OpenCV (cv2) is version {version}; htnet needs {OLDEST} or newer. {_state()} {_cure()}")
     return module
 
 
@@ -80,6 +86,13 @@ def warn_of_collision(purpose: str) -> None:
         )
 
 
+def _is_old(version: str) -> bool:
+    """Whether a version of ``cv2`` comes before `OLDEST`; one that cannot be read does not."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    least = OLDEST.split(".")
+    return found is not None and (int(found[1]), int(found[2])) < (int(least[0]), int(least[1]))
+
+
 def _state() -> str:
     found = installed_opencv()
     names = ", ".join(f"{name} {version}" for name, version in found.items())
@@ -90,4 +103,4 @@ def _cure() -> str:
     """Exact commands: removing one build takes files of the other, so all go, then the right one comes back."""
     found = installed_opencv()
     remove = f"pip uninstall --yes {' '.join(found)}, then " if found else ""
-    return f"To leave one whole build, which face-alignment can use too: {remove}pip install '{OUR_BUILD}>=4.8'"
+    return f"To leave one whole build, which face-alignment can use too: {remove}pip install '{OUR_BUILD}>={OLDEST}'"

@@ -18,7 +18,7 @@ from htnet.preprocess import (
     make_landmarker,
 )
 from htnet.types import TEMPLATE_28, Frame, Landmarks, Landmarks68
-from tests.preprocess.test_landmarks import BLANK, MODEL, needs_model, stub_face_alignment
+from tests.preprocess.test_landmarks import BLANK, MODEL, stub_face_alignment
 
 
 class Finder:
@@ -115,7 +115,6 @@ def test_batches_are_checked_at_once(monkeypatch):
             FaceAlignmentLandmarker().many68([], batch_size=size)
 
 
-@needs_model
 def test_yunet_reads_a_sequence_with_one_detector(monkeypatch):
     from skimage.data import astronaut
 
@@ -184,7 +183,6 @@ def test_other_settings_miss(rng, tmp_path):
     assert extra.asked == 1
 
 
-@needs_model
 def test_yunets_identity_holds_model_settings_and_version(tmp_path):
     import hashlib
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 import sys
 import types
 
@@ -30,10 +31,9 @@ from htnet.preprocess import (
 )
 from htnet.preprocess.landmarks import yunet
 from htnet.types import POINT_NAMES, TEMPLATE_28, Frame
-from tests.support.paths import COMPOSITE, SHARED, needs_shared
+from tests.support.paths import COMPOSITE, needs_shared
 
-MODEL = SHARED / "models" / "face_detection_yunet_2026may.onnx"
-needs_model = pytest.mark.skipif(not MODEL.is_file(), reason=f"needs {MODEL} (set HTNET_SHARED to its place)")
+MODEL = yunet.BUNDLED_MODEL
 
 # Eyes, nose, mouth corners of skimage's astronaut, px, read off the enlarged picture by eye.
 FACE = np.array([[203, 101], [246, 103], [223, 126], [203, 140], [244, 141]])
@@ -53,7 +53,6 @@ def detector():
     return YuNetLandmarker(MODEL)
 
 
-@needs_model
 def test_yunet_gives_image_left_first(detector, face):
     found = detector(face)
     assert found.source == "yunet"
@@ -61,7 +60,6 @@ def test_yunet_gives_image_left_first(detector, face):
     np.testing.assert_allclose(found.points, FACE, atol=6)
 
 
-@needs_model
 @pytest.mark.parametrize("side", [32, 64, 224, 640, 2000])
 @pytest.mark.parametrize("crop", [80, 113, 150])
 def test_yunet_finds_faces_that_fill_small_and_large_frames(detector, face, side, crop):
@@ -74,7 +72,6 @@ def test_yunet_finds_faces_that_fill_small_and_large_frames(detector, face, side
     assert np.abs(back - FACE).mean() < 5  # of a face 113 px high
 
 
-@needs_model
 def test_yunet_maps_points_back_from_shrunk_frames_that_are_not_square(detector, face):
     wide = np.zeros((1000, 2400, 3), np.uint8)
     wide[200:712, 1500:2012] = face.pixels
@@ -82,7 +79,6 @@ def test_yunet_maps_points_back_from_shrunk_frames_that_are_not_square(detector,
     assert np.abs(error).mean() < 6  # the face was looked at 3.75 times smaller
 
 
-@needs_model
 def test_yunet_and_several_faces(detector, face):
     pair = Frame(np.hstack([cv2.resize(face.pixels, None, fx=0.5, fy=0.5), face.pixels[:256]]), "two.png")
     largest = detector(pair)
@@ -92,7 +88,6 @@ def test_yunet_and_several_faces(detector, face):
     assert YuNetLandmarker(MODEL, several="raise")(face).score > 0.9
 
 
-@needs_model
 def test_yunet_without_a_face(detector, face):
     with pytest.raises(NoFaceError, match=r"No face found in blank\.png \(64x64 px\).*template"):
         detector(BLANK)
@@ -100,7 +95,6 @@ def test_yunet_without_a_face(detector, face):
         YuNetLandmarker(MODEL, min_score=0.999)(face)
 
 
-@needs_model
 def test_yunet_model_from_the_environment_is_loaded_once_and_late(monkeypatch, face):
     monkeypatch.setenv("HTNET_YUNET_MODEL", "/nowhere/yunet.onnx")
     landmarker = YuNetLandmarker()
@@ -112,9 +106,19 @@ def test_yunet_model_from_the_environment_is_loaded_once_and_late(monkeypatch, f
     np.testing.assert_array_equal(landmarker(face).points, first.points)
 
 
-@needs_model
-def test_known_hash_is_the_shared_models():
+def test_the_bundled_model_is_a_known_one_with_its_license():
     assert hashlib.sha256(MODEL.read_bytes()).hexdigest() == yunet.YUNET_SHA256[MODEL.name]
+    assert "Copyright (c) 2020 Shiqi Yu" in (MODEL.parent / "LICENSE-YuNet").read_text("utf-8")
+
+
+def test_the_default_detector_opens_no_connection(monkeypatch, face):
+    def refuse(*_, **__):
+        raise AssertionError("a connection was tried")
+
+    monkeypatch.delenv("HTNET_YUNET_MODEL", raising=False)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    np.testing.assert_allclose(make_landmarker("yunet")(face).points, FACE, atol=6)
 
 
 def test_yunet_refuses_an_unknown_model(tmp_path, face):
@@ -123,38 +127,36 @@ def test_yunet_refuses_an_unknown_model(tmp_path, face):
     digest = hashlib.sha256(b"not a model").hexdigest()
     with pytest.raises(CorruptWeightsError) as caught:
         YuNetLandmarker(path)(face)
-    for part in (str(path), digest, *yunet.YUNET_SHA256.values(), "Fetch the file again"):
+    for part in (str(path), digest, *yunet.YUNET_SHA256.values(), "HTNET_YUNET_MODEL"):
         assert part in str(caught.value)
 
 
-def test_yunet_from_the_hub_is_asked_for_as_set_and_checked(monkeypatch, tmp_path, face):
-    import huggingface_hub
-
-    asked = {}
-
-    def fetch(repo_id, filename, **settings):
-        asked.update(settings, repo_id=repo_id, filename=filename)
-        path = tmp_path / filename
-        path.write_bytes(b"tampered")
-        return str(path)
-
+def test_a_damaged_installation_is_told_from_a_wrong_path(monkeypatch, tmp_path, face):
+    broken = tmp_path / "face_detection_yunet_2026may.onnx"
+    broken.write_bytes(MODEL.read_bytes()[:-1])
+    monkeypatch.setattr(yunet, "BUNDLED_MODEL", broken)
     monkeypatch.delenv("HTNET_YUNET_MODEL", raising=False)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
-    with pytest.raises(CorruptWeightsError):
-        YuNetLandmarker(revision="abc", cache_dir=tmp_path, local_files_only=True)(face)
-    assert asked == {
-        "repo_id": "opencv/face_detection_yunet",
-        "filename": "face_detection_yunet_2023mar.onnx",
-        "revision": "abc",
-        "cache_dir": tmp_path,
-        "local_files_only": True,
-    }
+    with pytest.raises(CorruptWeightsError, match="Install htnet again"):
+        YuNetLandmarker()(face)
 
 
-def test_yunet_without_a_model_says_how_to_get_one(monkeypatch, tmp_path, face):
-    monkeypatch.delenv("HTNET_YUNET_MODEL", raising=False)
-    with pytest.raises(WeightsError, match=r"opencv/face_detection_yunet.*HTNET_YUNET_MODEL"):
-        YuNetLandmarker(cache_dir=tmp_path, local_files_only=True)(face)
+@pytest.mark.parametrize("size", [(16, 16), (24, 32), (32, 32), (32, 224), (224, 32)])
+def test_yunet_is_never_shown_an_image_that_opencv_4_answers_with_noise(monkeypatch, face, size):
+    seen = []
+
+    class Detector:
+        def setInputSize(self, size):  # noqa: N802
+            seen.append(size)
+
+        def detect(self, pixels):
+            assert (pixels.shape[1], pixels.shape[0]) == seen[-1]
+            return 0, None
+
+    monkeypatch.setattr(yunet, "_build_detector", lambda model: Detector())
+    with pytest.raises(NoFaceError):
+        YuNetLandmarker()(Frame(cv2.resize(face.pixels, size)))
+    assert len(seen) == 2
+    assert min(min(sides) for sides in seen) > 32
 
 
 @pytest.mark.parametrize("settings", [{"min_score": 1.5}, {"min_score": float("nan")}, {"several": "all"}])

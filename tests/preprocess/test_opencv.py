@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import re
 import sys
 import types
 import warnings
@@ -13,7 +14,7 @@ import pytest
 import htnet
 from htnet.errors import OpenCVError
 from htnet.preprocess import FaceAlignmentLandmarker, YuNetLandmarker, read_frame
-from htnet.preprocess.opencv import OPENCV_BUILDS, installed_opencv, load_opencv, warn_of_collision
+from htnet.preprocess.opencv import OLDEST, OPENCV_BUILDS, OUR_BUILD, installed_opencv, load_opencv, warn_of_collision
 from htnet.types import Frame
 from tests.preprocess.test_landmarks import stub_face_alignment
 
@@ -73,7 +74,7 @@ def test_two_builds_are_warned_of_with_the_commands_that_mend_it(only, monkeypat
     message = str(caught[0].message)
     assert "opencv-python-headless 4.10.0.84, opencv-python 5.0.0.93" in message
     assert "pip uninstall --yes opencv-python-headless opencv-python, then " in message
-    assert message.endswith("pip install 'opencv-python-headless>=4.8'")
+    assert message.endswith("pip install 'opencv-python-headless>=4.10.0.84'")
     assert caught[0].filename == __file__
 
 
@@ -98,11 +99,24 @@ def test_an_opencv_with_parts_missing_is_a_typed_error(only, monkeypatch):
         load_opencv("FaceDetectorYN")
 
 
+@pytest.mark.parametrize("version", ["4.8.1", "4.9.0-dev", "3.4.18"])
+def test_an_opencv_older_than_declared_is_a_typed_error(only, monkeypatch, version):
+    only(opencv_python=f"{version}.78")
+    monkeypatch.setitem(sys.modules, "cv2", types.SimpleNamespace(__version__=version))
+    with pytest.raises(OpenCVError, match=rf"is version {re.escape(version)}; htnet needs 4\.10\.0\.84 or newer"):
+        load_opencv()
+
+
+def test_the_oldest_opencv_is_the_declared_one():
+    text = (Path(htnet.__file__).parents[1] / "pyproject.toml").read_text("utf-8")
+    assert f'"{OUR_BUILD}>={OLDEST}"' in text
+
+
 def test_without_any_build_there_is_nothing_to_remove(only, monkeypatch):
     only()
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(
-        OpenCVError, match=r"no OpenCV distribution\. .*too: pip install 'opencv-python-headless>=4\.8'$"
+        OpenCVError, match=r"no OpenCV distribution\. .*too: pip install 'opencv-python-headless>=4\.10\.0\.84'$"
     ):
         warn_of_collision("Anything")
 

@@ -23,8 +23,8 @@ from htnet.types import Frame, Landmarks
 
 #: Environment variable that names the model file.
 MODEL_VARIABLE = "HTNET_YUNET_MODEL"
-HUB_REPOSITORY = "opencv/face_detection_yunet"
-HUB_FILE = "face_detection_yunet_2023mar.onnx"
+#: The model that ships with htnet.
+BUNDLED_MODEL = Path(__file__).parents[2] / "assets" / "models" / "face_detection_yunet_2026may.onnx"
 #: SHA-256 of the accepted model files.
 YUNET_SHA256 = {
     "face_detection_yunet_2023mar.onnx": "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
@@ -37,6 +37,9 @@ _FIRST_SIDE = 640
 # 50 to 300 px; faces that fill a large frame, and frames of 16 to 32 px, are often found only here.
 _SECOND_SIDE = 224
 _SURE_SCORE = 0.85
+# OpenCV 4 (seen in 4.8 to 4.14, not in 5.0) gives rows of meaningless numbers, scored 1.0, now and then for images that
+# it pads to a side of 32 px. Smaller images get a black border, as OpenCV's own padding is.
+_LEAST_SIDE = 64
 # Low, so that a rejected face's score can be told.
 _DETECTOR_SCORE = 0.3
 _DETECTOR_OVERLAP = 0.3
@@ -56,20 +59,14 @@ class YuNetLandmarker:
         *,
         min_score: float = 0.6,
         several: str = "largest",
-        revision: str | None = None,
-        cache_dir: str | os.PathLike[str] | None = None,
-        local_files_only: bool = False,
     ) -> None:
         """Keep the settings; the model is found, checked and loaded at the first frame.
 
         Args:
-            model: the .onnx file; None for the one that HTNET_YUNET_MODEL names or, without that, the Hub's
-                opencv/face_detection_yunet.
+            model: the .onnx file; None for the one that HTNET_YUNET_MODEL names or, without that, the one that
+                ships with htnet.
             min_score: faces below this score are not accepted, 0..1.
             several: "largest" or "raise", for frames with several accepted faces.
-            revision: of the Hub repository.
-            cache_dir: of the Hub's files.
-            local_files_only: take the model from the Hub's cache only.
 
         Raises:
             InputError: ``min_score`` or ``several`` is not as described.
@@ -80,9 +77,6 @@ class YuNetLandmarker:
         self.model = model
         self.min_score = min_score
         self.several = several
-        self.revision = revision
-        self.cache_dir = cache_dir
-        self.local_files_only = local_files_only
         self._detector: Any = None
         self._digest = ""
 
@@ -97,7 +91,7 @@ class YuNetLandmarker:
             NoFaceError: nothing that looks like a face.
             LowScoreError: the best face scores below ``min_score``.
             MultipleFacesError: several faces and ``several`` is "raise".
-            WeightsError: the model cannot be found or fetched.
+            WeightsError: the model cannot be read.
             CorruptWeightsError: the model file is not a known one.
         """
         longest = max(frame.size)
@@ -126,7 +120,7 @@ class YuNetLandmarker:
         """All that the points of a frame depend on besides its pixels: versions, settings, the model's SHA-256.
 
         Raises:
-            WeightsError: the model cannot be found or fetched.
+            WeightsError: the model cannot be read.
             CorruptWeightsError: the model file is not a known one.
         """
         self._load()
@@ -136,7 +130,7 @@ class YuNetLandmarker:
             "opencv": load_opencv("FaceDetectorYN").__version__,
             "min_score": self.min_score,
             "several": self.several,
-            "sides": [_FIRST_SIDE, _SECOND_SIDE],
+            "sides": [_FIRST_SIDE, _SECOND_SIDE, _LEAST_SIDE],
             "detector": [_SURE_SCORE, _DETECTOR_SCORE, _DETECTOR_OVERLAP, _DETECTOR_CANDIDATES],
         }
 
@@ -158,7 +152,10 @@ class YuNetLandmarker:
         if size != (width, height):
             smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
             pixels = cv2.resize(pixels, size, interpolation=smooth)
-        detector.setInputSize(size)
+        below, beside = (max(0, _LEAST_SIDE - side) for side in (size[1], size[0]))
+        if below or beside:
+            pixels = cv2.copyMakeBorder(pixels, 0, below, 0, beside, cv2.BORDER_CONSTANT)
+        detector.setInputSize((pixels.shape[1], pixels.shape[0]))
         found = detector.detect(pixels)[1]
         if found is None:
             return np.empty((0, 15))
@@ -171,41 +168,22 @@ class YuNetLandmarker:
 
     def _read_model(self) -> bytes:
         """The bytes of the model file, checked."""
-        given = self.model if self.model is not None else os.environ.get(MODEL_VARIABLE) or None
-        path = Path(given) if given is not None else self._fetch()
+        path = Path(self.model if self.model is not None else os.environ.get(MODEL_VARIABLE) or BUNDLED_MODEL)
+        if path == BUNDLED_MODEL:
+            cure = "Install htnet again"
+        else:
+            cure = f"Give the path of such a file as model or in {MODEL_VARIABLE}, or neither to use htnet's own"
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise WeightsError(
-                f"The YuNet model {path} cannot be read ({error.strerror}); give the path of "
-                f"{' or '.join(YUNET_SHA256)} as model or in {MODEL_VARIABLE}."
-            ) from error
+            raise WeightsError(f"The YuNet model {path} cannot be read ({error.strerror}). {cure}.") from error
         digest = hashlib.sha256(data).hexdigest()
         if digest not in YUNET_SHA256.values():
             raise CorruptWeightsError(
                 f"The YuNet model {path} has SHA-256 {digest}; expected "
-                f"{' or '.join(f'{sha} ({name})' for name, sha in YUNET_SHA256.items())}. Fetch the file again."
+                f"{' or '.join(f'{sha} ({name})' for name, sha in YUNET_SHA256.items())}. {cure}."
             )
         return data
-
-    def _fetch(self) -> Path:
-        import huggingface_hub
-
-        try:
-            return Path(
-                huggingface_hub.hf_hub_download(
-                    HUB_REPOSITORY,
-                    HUB_FILE,
-                    revision=self.revision,
-                    cache_dir=None if self.cache_dir is None else Path(self.cache_dir),
-                    local_files_only=self.local_files_only,
-                )
-            )
-        except Exception as error:  # the Hub client raises many types, httpx's and the OS's among them
-            raise WeightsError(
-                f"The YuNet model {HUB_FILE} could not be fetched from the Hub repository {HUB_REPOSITORY} "
-                f"({error}). Connect once, or give the file's path as model or in {MODEL_VARIABLE}."
-            ) from error
 
 
 def _build_detector(model: bytes) -> Any:
