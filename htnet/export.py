@@ -1,68 +1,38 @@
-"""Predictions and spotted expressions as JSON and CSV."""
+"""Predictions and spotted expressions as JSON lines and CSV."""
 
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from htnet.errors import InputError
+from htnet.schema import document, to_json_line
+from htnet.types import MOTION_REGIONS, Prediction, Spotting
 
-from htnet.types import MOTION_REGIONS, POINT_NAMES, Prediction, Spotting
+#: Stands between the codes in the column ``warnings``.
+CODE_MARK = "|"
+#: Endings of the files that `write_predictions` writes.
+TABLE_ENDINGS = (".csv", ".jsonl")
 
 
 def prediction_to_dict(prediction: Prediction) -> dict[str, Any]:
-    """JSON-ready form: label, probabilities, whether there was motion, points in onset px, the flow's size in px."""
-    out: dict[str, Any] = {
-        "sample": prediction.sample,
-        "prediction": prediction.label,
-        "probabilities": dict(prediction.probabilities),
-        "model": prediction.model,
-        "regions_at": prediction.input.regions_at,
-        "motionless": prediction.motionless,
-    }
-    if prediction.action_units:
-        out["action_units"] = [
-            {"number": u.number, "name": u.name, "probability": u.probability, "side": u.side}
-            | {"left": u.left, "right": u.right}
-            for u in prediction.action_units
-        ]
-    if prediction.input.points68 is not None:
-        out["points68"] = {"source": prediction.input.points68.source, "estimated": prediction.input.points68.estimated}
-    if prediction.landmarks is not None:
-        out["landmarks"] = {
-            "source": prediction.landmarks.source,
-            "score": prediction.landmarks.score,
-            "points": dict(
-                zip(POINT_NAMES, prediction.landmarks.points.astype(np.float64).round(2).tolist(), strict=True)
-            ),
-        }
-    if prediction.flow is not None:
-        length = np.hypot(*prediction.flow.uv)
-        out["flow"] = {
-            "method": prediction.flow.method,
-            "face_size": int(prediction.flow.uv.shape[-1]),
-            "mean_px": float(length.mean()),
-            "max_px": float(length.max()),
-        }
-    if prediction.spotting is not None:
-        out["spotting"] = spotting_to_dict(prediction.spotting)
-    return out
+    """The old name of `Prediction.to_dict`; it goes with the next release."""
+    return _renamed(prediction, "Prediction", "prediction_to_dict")
 
 
 def spotting_to_dict(spotting: Spotting) -> dict[str, Any]:
-    """JSON-ready form: frame numbers from 0, their times in s (null without a frame rate) and the confidence."""
-    numbers = {name: getattr(spotting, name) for name in ("onset", "apex", "offset")}
-    return {
-        **numbers,
-        **{f"{name}_s": spotting.time(number) for name, number in numbers.items()},
-        "confidence": spotting.confidence,
-        "frames": len(spotting.curve),
-        "fps": spotting.fps,
-        "method": spotting.method,
-    }
+    """The old name of `Spotting.to_dict`; it goes with the next release."""
+    return _renamed(spotting, "Spotting", "spotting_to_dict")
+
+
+def _renamed(answer: Prediction | Spotting, kind: str, old: str) -> dict[str, Any]:
+    message = f"htnet.export.{old} goes with the next release; call {kind}.to_dict()."
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return answer.to_dict()
 
 
 def write_curve(path: str | PathLike[str], spotting: Spotting) -> None:
@@ -83,7 +53,7 @@ def write_curve(path: str | PathLike[str], spotting: Spotting) -> None:
 def csv_header(labels: Sequence[str]) -> list[str]:
     """Columns of a predictions CSV."""
     probabilities = (f"probability_{name}" for name in labels)
-    return ["sample", "prediction", *probabilities, "truth", "regions_at", "motionless", "error"]
+    return ["sample", "prediction", *probabilities, "truth", "regions_at", "motionless", "warnings", "error"]
 
 
 def write_predictions(
@@ -92,28 +62,65 @@ def write_predictions(
     labels: Sequence[str],
     errors: Iterable[tuple[str, str]] = (),
 ) -> int:
-    """Write predictions as CSV, one row a sample; rows appear as they are made.
+    """Write predictions, one row a sample; rows appear as they are made.
 
     Args:
-        path: the file.
+        path: the file: a table (.csv), or one document in each line (.jsonl), see docs/output.md.
         predictions: what to write.
         labels: class names in the model's order.
         errors: (sample, message) of samples that could not be read; read after ``predictions`` ended.
 
     Returns:
         Number of predictions written.
+
+    Raises:
+        InputError: the file's name ends in something else.
     """
     path = Path(path)
+    check_table_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(csv_header(labels))
-        for p in predictions:
-            values = [f"{p.probabilities[name]:.6f}" for name in labels]
-            motionless = "true" if p.motionless else "false"
-            writer.writerow([p.sample, p.label, *values, p.truth or "", p.input.regions_at, motionless, ""])
-            count += 1
-        for sample, message in errors:
-            writer.writerow([sample, "", *("" for _ in labels), "", "", "", message])
+        if path.suffix.lower() == ".jsonl":
+            return _write_lines(file, predictions, errors)
+        return _write_rows(csv.writer(file), predictions, labels, errors)
+
+
+def check_table_name(path: str | PathLike[str]) -> None:
+    """Refuse a file whose ending is none of `TABLE_ENDINGS`.
+
+    Raises:
+        InputError: it is not.
+    """
+    if Path(path).suffix.lower() not in TABLE_ENDINGS:
+        raise InputError(f"{path} ends in none of {', '.join(TABLE_ENDINGS)}: name a table .csv, JSON lines .jsonl.")
+
+
+def warning_codes(codes: Iterable[str]) -> str:
+    """The cell of the column ``warnings``: each code once, "|" between them."""
+    return CODE_MARK.join(dict.fromkeys(codes))
+
+
+def _write_rows(
+    writer: Any, predictions: Iterable[Prediction], labels: Sequence[str], errors: Iterable[tuple[str, str]]
+) -> int:
+    writer.writerow(csv_header(labels))
+    count = 0
+    for p in predictions:
+        values = [f"{p.probabilities[name]:.6f}" for name in labels]
+        motionless = "true" if p.motionless else "false"
+        codes = warning_codes(warning.code for warning in p.warnings)
+        writer.writerow([p.sample, p.label, *values, p.truth or "", p.input.regions_at, motionless, codes, ""])
+        count += 1
+    for sample, message in errors:
+        writer.writerow([sample, "", *("" for _ in labels), "", "", "", "", message])
+    return count
+
+
+def _write_lines(file: Any, predictions: Iterable[Prediction], errors: Iterable[tuple[str, str]]) -> int:
+    count = 0
+    for prediction in predictions:
+        file.write(to_json_line(prediction.to_dict()))
+        count += 1
+    for sample, message in errors:
+        file.write(to_json_line(document("htnet.prediction_error", {"sample": sample, "error": message})))
     return count

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 #: What FACS (Ekman, Friesen and Hager 2002) calls its action units; those that htnet's weights know.
 ACTION_UNIT_NAMES: Mapping[int, str] = MappingProxyType(
@@ -37,13 +39,28 @@ class UnitPrediction:
 
     Attributes:
         number: its number in FACS.
-        left: probability that it is active on the subject's left side, which is the image's right.
-        right: the same for the subject's right side.
+        subject_left: probability that it is active on the subject's left side, which is the image's right.
+        subject_right: the same for the subject's right side.
     """
 
     number: int
-    left: float
-    right: float
+    subject_left: float
+    subject_right: float
+
+    @property
+    def left(self) -> float:
+        """The old name of ``subject_left``; it goes with the next release."""
+        return self._renamed("left")
+
+    @property
+    def right(self) -> float:
+        """The old name of ``subject_right``; it goes with the next release."""
+        return self._renamed("right")
+
+    def _renamed(self, side: str) -> float:
+        message = f"UnitPrediction.{side} is now called subject_{side}; the old name goes with the next release."
+        warnings.warn(message, DeprecationWarning, stacklevel=3)
+        return float(getattr(self, f"subject_{side}"))
 
     @property
     def name(self) -> str:
@@ -53,11 +70,22 @@ class UnitPrediction:
     @property
     def probability(self) -> float:
         """Probability that it is active at all: that of the surer side."""
-        return max(self.left, self.right)
+        return max(self.subject_left, self.subject_right)
 
     @property
     def side(self) -> str:
-        """The subject's "left" or "right" if that side is more than twice as sure as the other, else "both"."""
-        if max(self.left, self.right) <= 2 * min(self.left, self.right):
+        """The surer side, "subject_left" or "subject_right", if it is more than twice as sure as the other; else "both"."""
+        if self.probability <= 2 * min(self.subject_left, self.subject_right):
             return "both"
-        return "left" if self.left > self.right else "right"
+        return "subject_left" if self.subject_left > self.subject_right else "subject_right"
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of the part "action_units" of a document."""
+        return {
+            "unit": self.number,
+            "name": self.name,
+            "probability": self.probability,
+            "side": self.side,
+            "subject_left": self.subject_left,
+            "subject_right": self.subject_right,
+        }

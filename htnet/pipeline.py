@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from os import PathLike
 
@@ -30,13 +31,32 @@ from htnet.preprocess import (
     template_points,
 )
 from htnet.samples import reads_motion, sample_motion
-from htnet.types import DEFAULT_WEIGHTS, ByteArray, Landmarks, ModelInput, Prediction, PreprocessSpec
+from htnet.types import (
+    DEFAULT_WEIGHTS,
+    ByteArray,
+    Frame,
+    Landmarks,
+    ModelInput,
+    Prediction,
+    PreprocessSpec,
+    SourceFiles,
+)
 
 #: Five points as an array, or where to get them: a landmarker, its name, or a file of points.
 LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
 
 #: Called with a sample and what went wrong with it.
 OnError = Callable[[Sample, HtnetError], None]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One sample on its way to the model."""
+
+    sample: str
+    made: ModelInput
+    files: SourceFiles = field(default_factory=SourceFiles)
+    truth: str | None = None
 
 
 class Predictor:
@@ -96,7 +116,8 @@ class Predictor:
         Raises:
             FrameError, LandmarkError, FlowError: the frames cannot be used.
         """
-        return self._answer([(sample, None, self._pair_input(onset, apex, landmarks, sample))])[0]
+        files = SourceFiles(onset=_file(onset), apex=_file(apex))
+        return self._answer([_Question(sample, self._pair_input(onset, apex, landmarks, sample), files)])[0]
 
     def flow(self, image: str | PathLike[str] | ByteArray, sample: str = "") -> Prediction:
         """Predict from a flow image in the published convention, used as it is.
@@ -108,7 +129,8 @@ class Predictor:
         Raises:
             FlowError: the image cannot be used.
         """
-        return self._answer([(sample, None, self._preprocessor.flow_picture(image, sample=sample))])[0]
+        files = SourceFiles(flow_image=_file(image))
+        return self._answer([_Question(sample, self._preprocessor.flow_picture(image, sample=sample), files)])[0]
 
     def video(
         self,
@@ -151,7 +173,9 @@ class Predictor:
             clip = islice(frames, spotting.onset, spotting.offset + 1)
             at_onset = spotting.landmarks_at(spotting.onset)
             made = replace(made, motion=motion_features(clip, at_onset, self._preprocessor.spec))
-        return replace(self._answer([(sample, None, made)])[0], spotting=spotting)
+        onset, apex = (_file(taken[number]) for number in used)
+        files = SourceFiles(onset, apex, video=frames.source if isinstance(frames, Video) else None)
+        return replace(self._answer([_Question(sample, made, files)])[0], spotting=spotting)
 
     def manifest(
         self, manifest: Manifest | Iterable[Sample], *, batch_size: int = 64, on_error: OnError | None = None
@@ -177,12 +201,11 @@ class Predictor:
         while batch := list(islice(inputs, batch_size)):
             yield from self._answer(batch)
 
-    def _inputs(
-        self, samples: Iterator[Sample], on_error: OnError | None
-    ) -> Iterator[tuple[str, str | None, ModelInput]]:
+    def _inputs(self, samples: Iterator[Sample], on_error: OnError | None) -> Iterator[_Question]:
         for sample in samples:
             try:
-                yield sample.sample, sample.label, self._sample_input(sample)
+                files = SourceFiles(*map(_file, (sample.onset, sample.apex, None, sample.flow)))
+                yield _Question(sample.sample, self._sample_input(sample), files, sample.label)
             except HtnetError as error:
                 named = about_sample(sample.sample, error)
                 if on_error is None:
@@ -222,10 +245,10 @@ class Predictor:
         return self._landmarks
 
     @torch.no_grad()
-    def _answer(self, batch: list[tuple[str, str | None, ModelInput]]) -> list[Prediction]:
+    def _answer(self, batch: list[_Question]) -> list[Prediction]:
         parameter = next(self.model.parameters())
-        stacked = torch.from_numpy(np.stack([made.image for _, _, made in batch]))
-        extras = extra_inputs([made for _, _, made in batch], self.model.extra_inputs, self._preprocessor.spec)
+        stacked = torch.from_numpy(np.stack([asked.made.image for asked in batch]))
+        extras = extra_inputs([asked.made for asked in batch], self.model.extra_inputs, self._preprocessor.spec)
         images = stacked.to(device=parameter.device, dtype=parameter.dtype)
         more = {name: values.to(parameter.device) for name, values in extras.items()}
         known = self.model.action_units
@@ -241,13 +264,16 @@ class Predictor:
                 label=labels[best],
                 probabilities=dict(zip(labels, p, strict=True)),
                 model=self.name,
-                input=made,
-                sample=sample,
-                truth=truth,
+                input=asked.made,
+                sample=asked.sample or asked.files.stem,
+                truth=asked.truth,
                 action_units=active,
+                files=asked.files,
+                architecture=self.model.name,
+                temperature=self.model.temperature,
             )
             # The best score, not the best probability: a high temperature may round two of those to the same.
-            for (sample, truth, made), best, p, active in zip(
+            for asked, best, p, active in zip(
                 batch, scores.argmax(1).tolist(), self.model.probabilities(scores).tolist(), units, strict=True
             )
         ]
@@ -255,7 +281,17 @@ class Predictor:
 
 def _action_units(numbers: Sequence[int], sides: Sequence[Sequence[float]]) -> tuple[UnitPrediction, ...]:
     """Of probabilities on the image's left and right side, which are the subject's right and left."""
-    return tuple(UnitPrediction(n, left=right, right=left) for n, (left, right) in zip(numbers, sides, strict=True))
+    return tuple(
+        UnitPrediction(number, subject_left=image_right, subject_right=image_left)
+        for number, (image_left, image_right) in zip(numbers, sides, strict=True)
+    )
+
+
+def _file(source: FrameSource | None) -> str | None:
+    """The file that a frame was read from; None for an array, or a frame of a video file."""
+    if isinstance(source, Frame):
+        return source.source if os.path.isfile(source.source) else None
+    return str(source) if isinstance(source, (str, PathLike)) else None
 
 
 def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: PreprocessSpec) -> dict[str, torch.Tensor]:

@@ -154,7 +154,7 @@ def save_figure(figure: Any, path: str | PathLike[str]) -> Path:
 def _draw_units(axis: Any, units: Sequence[UnitPrediction]) -> None:
     """Bars to both sides, as one looks at the face: the subject's right side is at the left."""
     rows = range(len(units), 0, -1)
-    for sign, side in ((-1, "right"), (1, "left")):
+    for sign, side in ((-1, "subject_right"), (1, "subject_left")):
         values = [getattr(unit, side) for unit in units]
         colours = [_SURE if value >= SHOWN_UNITS else _UNSURE for value in values]
         axis.barh(rows, [sign * value for value in values], color=colours)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from htnet.errors import FlowError, LandmarkError, SpecError, did_you_mean, refuse_unknown
 from htnet.facs import UnitPrediction
+from htnet.schema import document, named_points
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
@@ -24,7 +26,8 @@ DEFAULT_WEIGHTS = "synthetic"
 #: The three classes of MEGC 2019, in the order of the published labels 0, 1, 2.
 EMOTIONS = ("negative", "positive", "surprise")
 
-#: The five points, in this order everywhere; left and right are those of the image.
+#: The five points, in this order everywhere; left and right are those of the image, and JSON says so: see
+#: `htnet.schema.OUTPUT_POINTS`.
 POINT_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 
 #: Mean places of the five points in the published composite images, in 28 px units.
@@ -64,6 +67,14 @@ class QualityWarning:
     message: str
 
 
+#: What `ModelInput` says of an input without motion.
+MOTIONLESS = QualityWarning(
+    "motionless",
+    "A channel of the flow image is constant: the two frames show no motion, or the whole image moves as one. Do not "
+    "trust this answer; give the neutral frame and the frame of the strongest expression.",
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Landmarks:
     """Five facial points in the pixels of one frame.
@@ -91,6 +102,11 @@ class Landmarks:
         if not np.isfinite(points).all():
             raise LandmarkError(f"Landmarks from {self.source} hold NaN or infinity; give finite pixels.")
         object.__setattr__(self, "points", points)
+
+    def to_dict(self, coordinates: str) -> dict[str, Any]:
+        """The part "landmarks" of a document; ``coordinates`` says whose pixels: "px of the onset frame"."""
+        points = named_points(self.points)
+        return {"source": self.source, "score": self.score, "coordinates": coordinates, "points": points}
 
 
 #: Index groups of the 68 points, in the order of iBUG 300-W (Sagonas et al., ICCV Workshops 2013); together they
@@ -183,6 +199,16 @@ class Flow:
                 f"Flow ({self.method}) holds {bad} NaN or infinite values; recompute it or mask them first."
             )
         object.__setattr__(self, "uv", uv)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The part "flow" of a document: how long the vectors are."""
+        length = np.hypot(*self.uv)
+        return {
+            "method": self.method,
+            "face_size_px": int(self.uv.shape[-1]),
+            "mean_px": float(length.mean()),
+            "max_px": float(length.max()),
+        }
 
 
 FLOW_METHODS = ("tvl1", "farneback", "dis")
@@ -308,6 +334,11 @@ class ModelInput:
     motion: FloatArray | None = None
     warnings: tuple[QualityWarning, ...] = ()
 
+    def __post_init__(self) -> None:
+        """An input without motion carries the warning, whichever way it was made."""
+        if self.motionless and all(warning.code != MOTIONLESS.code for warning in self.warnings):
+            object.__setattr__(self, "warnings", (*self.warnings, MOTIONLESS))
+
 
 #: Regions whose motion is summed up frame by frame to find an expression in a video.
 MOTION_REGIONS = ("brows", "eyes", "mouth")
@@ -330,6 +361,8 @@ class Spotting:
         fps: frames a second, None where unknown.
         method: how the apex was searched.
         warnings: what speaks against the frames found.
+        source: the video file or the folder of frames; None for frames given otherwise.
+        sample: identifier; "" where none was given.
     """
 
     onset: int
@@ -343,6 +376,8 @@ class Spotting:
     fps: float | None
     method: str
     warnings: tuple[QualityWarning, ...] = ()
+    source: str | None = None
+    sample: str = ""
 
     def time(self, number: int) -> float | None:
         """Seconds from the first frame to frame ``number``; None where the frame rate is unknown."""
@@ -354,19 +389,70 @@ class Spotting:
         points = self.landmarks.points @ matrix[:, :2].T + matrix[:, 2]
         return dataclasses.replace(self.landmarks, points=points.astype(np.float32))
 
+    def to_dict(self) -> dict[str, Any]:
+        """The document "htnet.spotting", see docs/output.md."""
+        names = {"sample": self.sample or file_stem(self.source), "files": {"video": self.source}}
+        return document("htnet.spotting", {**names, **self.part()}, (*self.landmarks.warnings, *self.warnings))
+
+    def part(self) -> dict[str, Any]:
+        """The part "spotting" of a prediction's document: numbers and times of the frames, and the confidence."""
+        numbers = {name: getattr(self, name) for name in ("onset", "apex", "offset")}
+        return {
+            **{f"{name}_frame": number for name, number in numbers.items()},
+            **{f"{name}_time_s": self.time(number) for name, number in numbers.items()},
+            "confidence": self.confidence,
+            "frame_count": len(self.curve),
+            "fps": self.fps,
+            "method": self.method,
+            "landmarks": self.landmarks.to_dict("px of the first frame"),
+        }
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """Files that an answer comes from; None for what was no file.
+
+    Attributes:
+        onset: the onset frame.
+        apex: the apex frame.
+        video: the video file or the folder of frames.
+        flow_image: a flow image given in place of frames.
+    """
+
+    onset: str | None = None
+    apex: str | None = None
+    video: str | None = None
+    flow_image: str | None = None
+
+    @property
+    def stem(self) -> str:
+        """The name of the first of them without its ending; "" where there are none."""
+        return file_stem(self.video or self.onset or self.apex or self.flow_image)
+
+
+def file_stem(path: str | None) -> str:
+    """The name of a file or folder without its ending; "" for None."""
+    if path is None:
+        return ""
+    return Path(path).name if Path(path).is_dir() else Path(path).stem
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """The answer for one sample.
 
     Attributes:
-        label: name of the most probable class.
+        label: name of the most probable class; documents and CSV files call it "prediction".
         probabilities: class name to probability, in the model's class order.
         model: name of the weights that answered.
-        sample: identifier of the sample, if it has one.
         input: what the network was shown, with landmarks and flow.
+        sample: identifier of the sample; the name of its first file without ending where none was given.
+        truth: the class that the sample is annotated with, None if unknown.
         spotting: where onset and apex were found, for a video.
         action_units: what the model says of every action unit it knows; empty for a model that knows none.
+        files: the files that the answer comes from.
+        architecture: name of the model's architecture in the registry.
+        temperature: what the scores were divided by before the softmax; 1 changes nothing.
     """
 
     label: str
@@ -377,6 +463,9 @@ class Prediction:
     truth: str | None = field(default=None)
     spotting: Spotting | None = None
     action_units: tuple[UnitPrediction, ...] = ()
+    files: SourceFiles = field(default_factory=SourceFiles)
+    architecture: str = ""
+    temperature: float = 1.0
 
     @property
     def landmarks(self) -> Landmarks | None:
@@ -399,3 +488,36 @@ class Prediction:
         found = [*(self.landmarks.warnings if self.landmarks is not None else ()), *self.input.warnings]
         found += self.spotting.warnings if self.spotting is not None else ()
         return tuple(dict.fromkeys(found))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document "htnet.prediction", see docs/output.md: ready for `json.dumps`."""
+        points68 = self.input.points68
+        content = {
+            "sample": self.sample or self.files.stem,
+            "files": dataclasses.asdict(self.files),
+            "prediction": self.label,
+            "truth": self.truth,
+            "probabilities": dict(self.probabilities),
+            "classes": list(self.probabilities),
+            "model": model_part(self.model, self.architecture, self.temperature),
+            "motionless": self.motionless,
+            "action_units": [unit.to_dict() for unit in self.action_units],
+            "regions_at": self.input.regions_at,
+            "landmarks": None if self.landmarks is None else self.landmarks.to_dict("px of the onset frame"),
+            "points68": None if points68 is None else {"source": points68.source, "estimated": points68.estimated},
+            "flow": None if self.flow is None else self.flow.to_dict(),
+            "spotting": None if self.spotting is None else self.spotting.part(),
+        }
+        return document("htnet.prediction", content, self.warnings)
+
+
+def model_part(weights: str | None, architecture: str, temperature: float) -> dict[str, Any]:
+    """The part "model" of a document: which weights answered, None for a model that was never saved, and how its scores
+    became probabilities.
+    """
+    return {
+        "weights": weights,
+        "architecture": architecture,
+        "temperature": temperature,
+        "temperature_applied": temperature != 1.0,
+    }

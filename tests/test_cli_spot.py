@@ -60,22 +60,26 @@ def test_spot_prints_and_saves_everything(succeed, folder, clip, tmp_path):
     np.testing.assert_allclose([float(row["magnitude"]) for row in rows], expected.curve, atol=1e-5)
     np.testing.assert_allclose([float(row["mouth"]) for row in rows], expected.regions[:, 2], atol=1e-5)
     found = json.loads(succeed(*words, "--json"))
-    assert (found["onset"], found["apex"], found["offset"]) == (expected.onset, expected.apex, expected.offset)
-    assert found["apex_s"] == pytest.approx(expected.apex / fps)
-    assert (found["frames"], found["fps"], found["method"]) == (len(clip), fps, "peak")
-    assert abs(found["apex"] - clip.apex) <= 10, "the encoder smears the motion over several frames"
+    assert tuple(found[f"{name}_frame"] for name in ("onset", "apex", "offset")) == (
+        expected.onset,
+        expected.apex,
+        expected.offset,
+    )
+    assert found["apex_time_s"] == pytest.approx(expected.apex / fps)
+    assert (found["frame_count"], found["fps"], found["method"]) == (len(clip), fps, "peak")
+    assert abs(found["apex_frame"] - clip.apex) <= 10, "the encoder smears the motion over several frames"
 
 
 def test_spot_in_a_folder_of_frames(succeed, folder, clip, tmp_path):
     words = ("spot", folder / "frames", "--landmarks", folder / "points.json")
     found = json.loads(succeed(*words, "--json", "--csv", tmp_path / "c.csv", "--plot", tmp_path / "c.png"))
-    assert (found["fps"], found["apex_s"]) == (None, None)
+    assert (found["fps"], found["apex_time_s"]) == (None, None)
     assert (tmp_path / "c.csv").read_text().splitlines()[1].startswith("0,,")
     found = json.loads(succeed(*words, "--json", "--fps", clip.fps, "--method", "divide_and_conquer"))
     expected = spot(folder / "frames", clip.points, fps=clip.fps, method="divide_and_conquer")
-    assert (found["apex"], found["fps"], found["method"]) == (expected.apex, clip.fps, "divide_and_conquer")
+    assert (found["apex_frame"], found["fps"], found["method"]) == (expected.apex, clip.fps, "divide_and_conquer")
     short = json.loads(succeed(*words, "--json", "--stop", 12))
-    assert short["frames"] == 12
+    assert short["frame_count"] == 12
 
 
 def test_predict_a_video(succeed, folder, clip, weights, tmp_path):
@@ -88,7 +92,7 @@ def test_predict_a_video(succeed, folder, clip, weights, tmp_path):
     found = json.loads(succeed(*words, "--json"))
     assert found["prediction"] == expected.label
     assert found["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
-    assert found["spotting"]["onset"] == expected.spotting.onset
+    assert found["spotting"]["onset_frame"] == expected.spotting.onset
     assert found["spotting"]["confidence"] == pytest.approx(expected.spotting.confidence, abs=1e-6)
     again = htnet.predict_video(folder / "clip.mp4", model=weights, landmarks=folder / "points.json")
     assert again.probabilities == pytest.approx(expected.probabilities, abs=1e-5)

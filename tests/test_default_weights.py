@@ -9,7 +9,6 @@ import pytest
 
 import htnet
 from htnet.cli import build_parser
-from htnet.export import prediction_to_dict
 from htnet.hub import AS_THE_CODE, DEFAULT_WEIGHTS, GENERATED, find_pretrained
 from htnet.synthesis import ACTION_UNITS
 from tests.support.paths import ROOT
@@ -49,8 +48,8 @@ def test_default_tells_action_units(prediction):
 
 
 def test_json_has_the_action_units(prediction):
-    found = json.loads(json.dumps(prediction_to_dict(prediction)))["action_units"]
-    assert {unit["number"]: unit["probability"] for unit in found} == {
+    found = json.loads(json.dumps(prediction.to_dict()))["action_units"]
+    assert {unit["unit"]: unit["probability"] for unit in found} == {
         unit.number: pytest.approx(unit.probability) for unit in prediction.action_units
     }
 
@@ -61,7 +60,7 @@ def test_command_prints_them_and_their_json(succeed, prediction):
     assert out.startswith(f"positive  ({DEFAULT_WEIGHTS})")
     assert "AU12  lip corner puller" in out
     shown = json.loads(succeed(*words, "--json"))
-    assert shown["model"] == DEFAULT_WEIGHTS
+    assert shown["model"]["weights"] == DEFAULT_WEIGHTS
     assert len(shown["action_units"]) == len(ACTION_UNITS)
 
 

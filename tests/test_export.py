@@ -6,7 +6,10 @@ import json
 import numpy as np
 import pytest
 
+import htnet
+from htnet.errors import InputError
 from htnet.export import csv_header, prediction_to_dict, write_predictions
+from htnet.facs import UnitPrediction
 from htnet.types import Flow, Landmarks, ModelInput, Prediction
 
 LABELS = ("calm", "not, calm")
@@ -29,37 +32,60 @@ def prediction(sample, first, truth=None, *, frames=True, motionless=False):
 
 
 def test_json_form():
-    found = json.loads(json.dumps(prediction_to_dict(prediction("x", 0.25))))
+    found = json.loads(json.dumps(prediction("x", 0.25).to_dict()))
     assert found == {
+        "schema": "htnet.prediction",
+        "schema_version": 1,
+        "htnet_version": htnet.__version__,
+        "warnings": [],
         "sample": "x",
+        "files": {"onset": None, "apex": None, "video": None, "flow_image": None},
         "prediction": "not, calm",
+        "truth": None,
         "probabilities": {"calm": 0.25, "not, calm": 0.75},
-        "model": "mine",
-        "regions_at": "landmarks",
+        "classes": ["calm", "not, calm"],
+        "model": {"weights": "mine", "architecture": "", "temperature": 1.0, "temperature_applied": False},
         "motionless": False,
+        "action_units": [],
+        "regions_at": "landmarks",
         "landmarks": {
             "source": "yunet",
             "score": 0.9,
+            "coordinates": "px of the onset frame",
             "points": {
-                "left_eye": [10.12, 20.0],
-                "right_eye": [30.0, 20.0],
+                "image_left_eye": [10.12, 20.0],
+                "image_right_eye": [30.0, 20.0],
                 "nose": [20.0, 30.0],
-                "left_mouth": [12.0, 40.0],
-                "right_mouth": [28.0, 40.0],
+                "image_left_mouth": [12.0, 40.0],
+                "image_right_mouth": [28.0, 40.0],
             },
         },
-        "flow": {"method": "tvl1", "face_size": 8, "mean_px": pytest.approx(5 / 64), "max_px": pytest.approx(5)},
+        "points68": None,
+        "flow": {"method": "tvl1", "face_size_px": 8, "mean_px": pytest.approx(5 / 64), "max_px": pytest.approx(5)},
+        "spotting": None,
     }
+    assert list(found)[:4] == ["schema", "schema_version", "htnet_version", "warnings"], "warnings before the answer"
 
 
 def test_json_form_without_frames():
-    found = prediction_to_dict(prediction("x", 0.25, frames=False))
-    assert not {"landmarks", "flow"} & set(found)
-    assert found["regions_at"] == "template"
-    assert found["motionless"] is False
+    found = prediction("x", 0.25, frames=False).to_dict()
+    assert (found["landmarks"], found["flow"], found["regions_at"]) == (None, None, "template")
+    assert (found["motionless"], found["warnings"]) == (False, [])
     flagged = prediction("x", 0.25, motionless=True)
     assert flagged.motionless
-    assert prediction_to_dict(flagged)["motionless"] is True
+    assert flagged.to_dict()["motionless"] is True
+    assert [warning["code"] for warning in flagged.to_dict()["warnings"]] == ["motionless"]
+
+
+def test_old_names_say_the_new_ones():
+    answer = prediction("x", 0.25)
+    with pytest.warns(DeprecationWarning, match=r"Prediction\.to_dict"):
+        assert prediction_to_dict(answer) == answer.to_dict()
+    unit = UnitPrediction(12, 0.75, 0.25)
+    with pytest.warns(DeprecationWarning, match="subject_left"):
+        assert unit.left == unit.subject_left
+    with pytest.warns(DeprecationWarning, match="subject_right"):
+        assert unit.right == unit.subject_right
 
 
 def test_csv(tmp_path):
@@ -86,11 +112,12 @@ def test_csv(tmp_path):
         "truth": "calm",
         "regions_at": "landmarks",
         "motionless": "false",
+        "warnings": "",
         "error": "",
     }
     assert (by_id["ü, 1"]["truth"], by_id["ü, 1"]["regions_at"]) == ("", "template")
     assert by_id["b"]["error"] == errors[0][1]
-    assert by_id["ü, 1"]["motionless"] == "true"
+    assert (by_id["ü, 1"]["motionless"], by_id["ü, 1"]["warnings"]) == ("true", "motionless")
     assert (by_id["b"]["prediction"], by_id["b"]["motionless"]) == ("", "")
 
 
@@ -103,3 +130,14 @@ def test_rows_appear_as_they_are_made(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_predictions(tmp_path / "p.csv", predictions(), LABELS)
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 4
+
+
+def test_json_lines_hold_the_same_documents(tmp_path):
+    answers = [prediction("006", 0.25), prediction("ü, 1", 0.75, motionless=True)]
+    assert write_predictions(tmp_path / "p.jsonl", answers, LABELS, [("b", "b.png is empty")]) == 2
+    lines = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text("utf-8").splitlines()]
+    assert lines[:2] == [answer.to_dict() for answer in answers]
+    assert (lines[2]["schema"], lines[2]["sample"]) == ("htnet.prediction_error", "b")
+    assert lines[2]["error"] == "b.png is empty"
+    with pytest.raises(InputError, match=r"\.csv, JSON lines \.jsonl"):
+        write_predictions(tmp_path / "p.txt", answers, LABELS)

@@ -12,11 +12,11 @@ import htnet
 PACKAGE = Path(htnet.__file__).parent
 
 #: What each part may import from. Lower parts know nothing of higher ones.
-BASE = {"_version", "errors", "facs", "types", "optional", "jobs"}
+BASE = {"_version", "errors", "facs", "schema", "types", "optional", "jobs", "csv_files"}
 METRICS = {"metrics", "bootstrap", "calibration"}
 LOW = {"kernels", "preprocess", "data", *METRICS}
 ALLOWED = {
-    **{part: BASE - {"optional"} for part in ("errors", "facs", "types", "optional", "jobs", "_version")},
+    **dict.fromkeys(BASE, BASE - {"optional"}),
     **{part: BASE | {part} for part in LOW - METRICS},
     **dict.fromkeys(METRICS, BASE | METRICS),
     "models": BASE | {"kernels", "models"},

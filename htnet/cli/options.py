@@ -6,8 +6,16 @@ import argparse
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from htnet.schema import Warned
+
 #: Adds a command: its name, what runs it, one line of help.
 AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
+
+
+def show_warnings(warnings: Iterable[Warned]) -> None:
+    """Print reasons to doubt an answer. Call it before the answer is printed."""
+    for warning in warnings:
+        print(f"warning: {warning.code}: {warning.message}")
 
 
 def progress_bar(items: Iterable[Any], text: str, total: int | None = None) -> Iterable[Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import AddCommand, progress_bar
+from htnet.cli.options import AddCommand, progress_bar, show_warnings
 from htnet.errors import InputError
+from htnet.schema import to_json
 
 if TYPE_CHECKING:
     from htnet.data import Manifest
@@ -195,7 +195,7 @@ def _predict(args: argparse.Namespace) -> None:
 
         plot_grade(prediction, args.image, args.plot)
     if args.json:
-        print(json.dumps(prediction.to_dict(), indent=1))
+        print(to_json(prediction.to_dict()), end="")
         return
     _show(prediction)
     if args.plot:
@@ -204,27 +204,34 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _predict_folder(predictor: Any, folder: Path, out: Path) -> None:
     from htnet.evaluation.store import to_csv, write_atomic
+    from htnet.export import warning_codes
 
-    draw, rows, bad = _can_draw(), [], 0
+    draw, rows, bad, doubted = _can_draw(), [], 0, 0
     labels = predictor.model.labels
     for found in progress_bar(predictor.folder(folder), "grading"):
         if isinstance(found, tuple):
             path, error = found
-            rows.append([path, "", "", *("" for _ in labels), str(error)])
+            rows.append([path, "", "", *("" for _ in labels), "", str(error)])
             bad += 1
             continue
-        rows.append([found.source, found.label, found.grade, *(f"{found.probabilities[c]:.6f}" for c in labels), ""])
+        values = [f"{found.probabilities[c]:.6f}" for c in labels]
+        codes = warning_codes(warning.code for warning in found.warnings)
+        rows.append([found.source, found.label, found.grade, *values, codes, ""])
+        doubted += bool(codes)
         if draw:
             from htnet.palsy.plots import plot_grade
 
             inside = Path(found.source).relative_to(folder)
             plot_grade(found, found.source, out / "pictures" / inside.with_name(inside.name + ".png"))
-    header = ["image", "prediction", "grade", *(f"probability_{c}" for c in labels), "error"]
+    header = ["image", "prediction", "grade", *(f"probability_{c}" for c in labels), "warnings", "error"]
     write_atomic(out / "predictions.csv", to_csv(header, rows))
+    if doubted:
+        print(f"warning: {doubted} of {len(rows)} images have warnings; see the column 'warnings'")
     print(f"{len(rows) - bad} predictions in {out / 'predictions.csv'}" + (f", {bad} with errors" if bad else ""))
 
 
 def _show(prediction: GradePrediction) -> None:
+    show_warnings(prediction.warnings)
     print(prediction.grade)
     for name, value in prediction.probabilities.items():
         print(f"  {name:<8} {value:.3f}  {'#' * round(40 * value)}")
@@ -235,6 +242,7 @@ def _visualize(args: argparse.Namespace) -> None:
     from htnet.palsy.plots import plot_maps
 
     maps = GradePredictor(args.model, landmarks=args.landmarks, device=args.device).maps(args.image)
+    show_warnings(maps.prediction.warnings)
     print(maps.prediction.grade)
     print(f"  picture: {plot_maps(maps, args.out)}")
 
@@ -250,7 +258,7 @@ def _asymmetry(args: argparse.Namespace) -> None:
 
         plot_asymmetry(report, args.plot)
     if args.json:
-        print(json.dumps(report.to_dict(), indent=1))
+        print(to_json(report.to_dict()), end="")
         return
     told = {"68": "68 points", "five": "five points: nose and mouth only", "none": "no points measured: flow only"}
     print(f"left against right, % of the distance between the eyes ({told[report.measured]})")

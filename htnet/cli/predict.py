@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import AddCommand, progress_bar
+from htnet.cli.options import AddCommand, progress_bar, show_warnings
 from htnet.cli.spot import METHODS, add_video_options, show_spotting
 from htnet.errors import HtnetError, InputError
 from htnet.facs import SHOWN_UNITS
+from htnet.schema import to_json
 from htnet.types import DEFAULT_WEIGHTS
+
+#: How people are told the side of an action unit.
+SIDES = {"subject_left": "subject's left", "subject_right": "subject's right", "both": "both"}
 
 if TYPE_CHECKING:
     from htnet.pipeline import Predictor
@@ -28,7 +32,7 @@ def add_commands(add: AddCommand) -> None:
     )
     command.add_argument("apex", nargs="?", help="apex frame: the strongest expression")
     command.add_argument("--manifest", help="CSV of samples, in place of a pair")
-    command.add_argument("--out", help="CSV to write, with --manifest")
+    command.add_argument("--out", help="file to write, with --manifest: a table (.csv) or JSON lines (.jsonl)")
     command.add_argument("--skip-errors", action="store_true", help="with --manifest: list bad samples and go on")
     _add_predict_options(command)
     add_video_options(command)
@@ -53,7 +57,6 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from htnet.export import prediction_to_dict
     from htnet.preprocess import open_video
     from htnet.preprocess.video import FRAME_ENDINGS
 
@@ -61,7 +64,7 @@ def _predict(args: argparse.Namespace) -> None:
         if args.onset is not None or args.out is None:
             raise InputError("Give either two frames, or --manifest M.csv with --out P.csv.")
         if args.plot or args.json:
-            raise InputError("--plot and --json go with two frames; --manifest writes a CSV.")
+            raise InputError("--plot and --json go with two frames; --manifest writes --out P.csv or P.jsonl.")
         _refuse_video_options(args)
         _predict_manifest(args)
         return
@@ -84,7 +87,7 @@ def _predict(args: argparse.Namespace) -> None:
 
         plot_prediction(prediction, *_frames(args, prediction.spotting), args.plot)
     if args.json:
-        print(json.dumps(prediction_to_dict(prediction), indent=1))
+        print(to_json(prediction.to_dict()), end="")
         return
     _show(prediction)
     if args.plot:
@@ -114,29 +117,27 @@ def _refuse_video_options(args: argparse.Namespace) -> None:
 
 
 def _show(prediction: Prediction) -> None:
-    from htnet.export import prediction_to_dict
-
-    found = prediction_to_dict(prediction)
+    show_warnings(prediction.warnings)
     print(f"{prediction.label}  ({prediction.model})")
     for name, value in prediction.probabilities.items():
         print(f"  {name:<12} {value:.3f}  {'#' * round(40 * value)}")
     seen = [u for u in prediction.action_units if u.probability >= SHOWN_UNITS]
     for unit in sorted(seen, key=lambda u: -u.probability):
-        print(f"  AU{unit.number:<3} {unit.name:<22} {unit.probability:.2f}  {unit.side}")
-    if "flow" in found:
-        flow = found["flow"]
+        print(f"  AU{unit.number:<3} {unit.name:<22} {unit.probability:.2f}  {SIDES[unit.side]}")
+    if prediction.flow is not None:
+        flow = prediction.flow.to_dict()
         sizes = f"mean {flow['mean_px']:.2f} px, largest {flow['max_px']:.2f} px"
-        print(f"  flow on the {flow['face_size']} px face: {sizes}")
+        print(f"  flow on the {flow['face_size_px']} px face: {sizes}")
     if prediction.spotting is not None:
         show_spotting(prediction.spotting)
-    if prediction.motionless:
-        print("  motionless: a channel of the flow image is constant; do not trust this answer")
 
 
 def _predict_manifest(args: argparse.Namespace) -> None:
     from htnet.data import read_manifest
-    from htnet.export import write_predictions
+    from htnet.data.tables import listed
+    from htnet.export import check_table_name, write_predictions
 
+    check_table_name(args.out)
     predictor = _predictor(args)
     if Path(args.out).resolve() == Path(args.manifest).resolve():
         raise InputError(f"--out {args.out} is the manifest itself. Choose another file.")
@@ -146,14 +147,23 @@ def _predict_manifest(args: argparse.Namespace) -> None:
     def note(sample: Any, error: HtnetError) -> None:
         errors.append((sample.sample, str(error)))
 
-    predictions = predictor.manifest(manifest, on_error=note if args.skip_errors else None)
+    doubted: dict[str, list[str]] = {}
+
+    def seen(predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        for prediction in predictions:
+            for code in dict.fromkeys(warning.code for warning in prediction.warnings):
+                doubted.setdefault(code, []).append(prediction.sample)
+            yield prediction
+
+    predictions = seen(predictor.manifest(manifest, on_error=note if args.skip_errors else None))
     bar = progress_bar(predictions, "predicting", len(manifest))
     count = write_predictions(args.out, bar, predictor.model.labels, errors)
+    for code, samples in sorted(doubted.items()):
+        print(f"warning: {code}: {listed(samples)}; see the column 'warnings'")
     print(f"{count} predictions in {args.out}" + (f", {len(errors)} samples with errors" if errors else ""))
 
 
 def _demo(args: argparse.Namespace) -> None:
-    from htnet.export import prediction_to_dict
     from htnet.pipeline import Predictor
 
     sample = Path(__file__).parents[1] / "assets" / "sample"
@@ -161,7 +171,7 @@ def _demo(args: argparse.Namespace) -> None:
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     prediction = Predictor().pair(onset, apex, sample / "landmarks.json", sample="demo")
-    (out / "prediction.json").write_text(json.dumps(prediction_to_dict(prediction), indent=1) + "\n", "utf-8")
+    (out / "prediction.json").write_text(to_json(prediction.to_dict()), "utf-8")
     _show(prediction)
     print(f"  result: {out / 'prediction.json'}")
     if find_spec("matplotlib") is None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING
 
-from htnet.cli.options import AddCommand
+from htnet.cli.options import AddCommand, show_warnings
+from htnet.schema import to_json
 
 if TYPE_CHECKING:
     from htnet.types import Spotting
@@ -34,7 +34,7 @@ def add_video_options(command: argparse.ArgumentParser) -> None:
 
 
 def _spot(args: argparse.Namespace) -> None:
-    from htnet.export import spotting_to_dict, write_curve
+    from htnet.export import write_curve
     from htnet.preprocess import open_video, spot
 
     video = open_video(args.video, fps=args.fps, stop=args.stop)
@@ -46,8 +46,9 @@ def _spot(args: argparse.Namespace) -> None:
 
         plot_spotting(spotting, args.plot)
     if args.json:
-        print(json.dumps(spotting_to_dict(spotting), indent=1))
+        print(to_json(spotting.to_dict()), end="")
         return
+    show_warnings((*spotting.landmarks.warnings, *spotting.warnings))
     print(f"{args.video}: {len(spotting.curve)} frames" + (f", {spotting.fps:g} a second" if spotting.fps else ""))
     show_spotting(spotting)
     for name, path in (("curve", args.csv), ("picture", args.plot)):

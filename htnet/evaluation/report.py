@@ -14,8 +14,10 @@ from htnet.data import Fold, Manifest
 from htnet.errors import InputError, RunError
 from htnet.evaluation.confidence import LeftOut, calibration_of, intervals_of, reliability_of
 from htnet.evaluation.protocols import LEAKING, PROTOCOLS
-from htnet.evaluation.store import RunStore, to_csv, to_json, write_atomic
+from htnet.evaluation.store import RunStore, to_csv, write_atomic
 from htnet.metrics import score
+from htnet.schema import document, to_json
+from htnet.types import QualityWarning
 
 _METRICS = ("uf1", "uar", "accuracy")
 #: What a fold leaves out, in words.
@@ -195,7 +197,12 @@ def summarize(
             "calibration": calibration_of(left_out, _TESTED[leave]),
             "seeds": by_seed,
         }
-    return {
+    leaking = [
+        QualityWarning("leaking_protocol", f"{protocol}: {PROTOCOLS[protocol]} Do not report it as a result.")
+        for protocol in protocols
+        if protocol in LEAKING
+    ]
+    content = {
         "leave": leave,
         "classes": list(manifest.classes),
         "samples": len(manifest),
@@ -203,6 +210,7 @@ def summarize(
         "protocols": protocols,
         "run": settings,
     }
+    return document("htnet.evaluation", content, leaking)
 
 
 def write_results(

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from htnet import __version__
 from htnet.bootstrap import RESAMPLES
 from htnet.data import Manifest
 from htnet.errors import ManifestError
-from htnet.evaluation.store import to_csv, to_json, write_atomic
+from htnet.evaluation.store import to_csv, write_atomic
 from htnet.models import EmotionModel
 from htnet.palsy.metrics import GradeScores, grade_scores
 from htnet.palsy.predictor import predict_faces
 from htnet.palsy.train import check_face_model
+from htnet.schema import document, to_json
 from htnet.training import FaceSet
+from htnet.types import model_part
 
 
 def evaluate_palsy(
@@ -64,16 +65,17 @@ def evaluate_palsy(
     ]
     out = Path(out)
     write_atomic(out / "predictions.csv", to_csv([*header, *(f"probability_{c}" for c in manifest.classes)], rows))
-    summary = {
-        "htnet": __version__,
-        "model": model.name,
+    more = dict(described or {})
+    content = {
+        "model": model_part(more.pop("weights", None), model.name, model.temperature),
+        "classes": list(manifest.classes),
         "data": manifest.source,
         "data_sha256": data.digest(),
         "resamples": resamples,
-        **(described or {}),
+        **more,
         **scores.to_dict(),
     }
-    write_atomic(out / "summary.json", to_json(summary))
+    write_atomic(out / "summary.json", to_json(document("htnet.palsy_scores", content)))
     return scores
 
 

@@ -65,10 +65,10 @@ class GradeScores:
     num_patients: int
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
+        """JSON-ready form; a part of the document "htnet.palsy_scores"."""
         return {
-            **{f.name: getattr(self, f.name) for f in dataclasses.fields(self)},
-            "classes": {name: dataclasses.asdict(scores) for name, scores in self.classes.items()},
+            **{f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "classes"},
+            "class_scores": {name: dataclasses.asdict(scores) for name, scores in self.classes.items()},
             "confusion": [list(row) for row in self.confusion],
             "intervals": {name: list(bounds) for name, bounds in self.intervals.items()},
         }

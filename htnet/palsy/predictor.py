@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -23,9 +24,10 @@ from htnet.palsy.prepare import align_face, palsy_landmarker
 from htnet.palsy.sources import IMAGE_ENDINGS
 from htnet.palsy.train import check_face_model
 from htnet.preprocess import FrameSource, Landmarker, read_frame
+from htnet.schema import document
 from htnet.training import FaceSet, predict_set
 from htnet.training.faces import resize_face
-from htnet.types import Frame, Landmarks, PreprocessSpec
+from htnet.types import Frame, Landmarks, PreprocessSpec, QualityWarning, file_stem, model_part
 
 #: Faces that go through the model together.
 BATCH = 16
@@ -41,6 +43,10 @@ class GradePrediction:
         source: the image's file, or a description.
         face: the aligned face that the model saw.
         landmarks: the five points, px of the image.
+        sample: identifier; the name of the file without ending where none was given.
+        model: name of the weights that answered.
+        architecture: name of the model's architecture in the registry.
+        temperature: what the scores were divided by before the softmax; 1 changes nothing.
     """
 
     label: str
@@ -48,6 +54,15 @@ class GradePrediction:
     source: str
     face: Frame
     landmarks: Landmarks
+    sample: str = ""
+    model: str = ""
+    architecture: str = ""
+    temperature: float = 1.0
+
+    @property
+    def warnings(self) -> tuple[QualityWarning, ...]:
+        """All reasons to doubt this answer."""
+        return self.landmarks.warnings
 
     @property
     def grade(self) -> str:
@@ -55,18 +70,19 @@ class GradePrediction:
         return describe_class(self.label)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form."""
-        return {
-            "image": self.source,
+        """The document "htnet.palsy_prediction", see docs/output.md: ready for `json.dumps`."""
+        image = self.source if os.path.isfile(self.source) else None
+        content = {
+            "sample": self.sample or file_stem(image),
+            "files": {"image": image},
             "prediction": self.label,
             "grade": self.grade,
             "probabilities": dict(self.probabilities),
-            "landmarks": {
-                "source": self.landmarks.source,
-                "score": self.landmarks.score,
-                "points": self.landmarks.points.astype(np.float64).round(2).tolist(),
-            },
+            "classes": list(self.probabilities),
+            "model": model_part(self.model, self.architecture, self.temperature),
+            "landmarks": self.landmarks.to_dict("px of the image"),
         }
+        return document("htnet.palsy_prediction", content, self.warnings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +123,7 @@ class GradePredictor:
             WeightsError: the model cannot be loaded, or does not say how its input is made.
             ModelError: it reads no faces.
         """
+        self.name = str(model) if not isinstance(model, EmotionModel) else model.name
         self.model = model if isinstance(model, EmotionModel) else load_pretrained(model)
         check_face_model(self.model)
         self.model = self.model.to(usable_device(device)).eval()
@@ -127,7 +144,7 @@ class GradePredictor:
         face, landmarks, source = self._face(image, sample)
         with torch.no_grad():
             scores = self.model(self._input(face))
-        return self._answer(scores, face, landmarks, source)
+        return self._answer(scores, face, landmarks, source, sample)
 
     def folder(self, folder: str | PathLike[str]) -> Iterator[GradePrediction | tuple[str, HtnetError]]:
         """Grade every image in a folder and its folders, in the order of their names.
@@ -164,7 +181,7 @@ class GradePredictor:
         with torch.no_grad():
             found = forward(self._input(face), return_maps=True)
         return FaceMaps(
-            self._answer(found.logits, face, landmarks, source),
+            self._answer(found.logits, face, landmarks, source, sample),
             _array(found.roi_maps),
             None if (mask := _array(found.roi_mask)) is None else mask.reshape(mask.shape[-2:]),
             tuple(array for m in found.asymmetry if (array := _array(m)) is not None),
@@ -187,10 +204,18 @@ class GradePredictor:
         parameter = next(self.model.parameters())
         return resize_face(face.pixels, self.spec.size)[None].to(device=parameter.device, dtype=parameter.dtype)
 
-    def _answer(self, scores: Tensor, face: Frame, landmarks: Landmarks, source: str) -> GradePrediction:
+    def _answer(self, scores: Tensor, face: Frame, landmarks: Landmarks, source: str, sample: str) -> GradePrediction:
         p, labels = self.model.probabilities(scores)[0].tolist(), self.model.labels
         return GradePrediction(
-            labels[int(scores[0].argmax())], dict(zip(labels, p, strict=True)), source, face, landmarks
+            label=labels[int(scores[0].argmax())],
+            probabilities=dict(zip(labels, p, strict=True)),
+            source=source,
+            face=face,
+            landmarks=landmarks,
+            sample=sample or file_stem(source if os.path.isfile(source) else None),
+            model=self.name,
+            architecture=self.model.name,
+            temperature=self.model.temperature,
         )
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from htnet.data import Manifest
 from htnet.errors import ManifestError
+from htnet.schema import document
+from htnet.types import QualityWarning
 
 REPORT_FILE = "report.json"
 #: How many names a printed summary lists before it refers to the file.
@@ -72,11 +74,11 @@ class Report:
         return sum(map(len, self.excluded.values())) + len(self.missing) + len(self.failed)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form: counts before lists."""
-        return {
-            "source": self.source,
+        """The document "htnet.prepare_report", see docs/output.md: counts before lists."""
+        content = {
+            "read_from": self.source,
             "prepared": self.prepared,
-            "classes": dict(self.classes),
+            "class_counts": dict(self.classes),
             "subjects": self.subjects,
             "left_out": self.left_out,
             "excluded": {
@@ -92,6 +94,22 @@ class Report:
             "middle_apex": {"count": len(self.middle_apex), "samples": list(self.middle_apex)},
             "notes": list(self.notes),
         }
+        return document("htnet.prepare_report", content, self.warnings)
+
+    @property
+    def warnings(self) -> tuple[QualityWarning, ...]:
+        """What to know before the set is used: samples left out, by reason, and apexes that are not annotated."""
+        reasons = (
+            ("label_in_no_class", sum(map(len, self.excluded.values())), "left out: no class takes the label"),
+            ("files_missing", len(self.missing), "left out: files are missing"),
+            ("failed", len(self.failed), "left out: the frames could not be used"),
+            ("middle_apex", len(self.middle_apex), "kept, with the middle frame in place of an annotated apex"),
+        )
+        return tuple(
+            QualityWarning(code, f"{count} sample{'s' if count > 1 else ''} {text}; named in this report.")
+            for code, count, text in reasons
+            if count
+        )
 
     def text(self) -> str:
         """What to know about the set, one line a fact and one a name: who was left out and why, which apexes are not
@@ -125,10 +143,12 @@ def read_report(folder: str | PathLike[str]) -> Report:
     path = Path(folder) / REPORT_FILE
     try:
         found = json.loads(path.read_text("utf-8"))
+        if "schema" not in found:  # written before documents had a version
+            found |= {"read_from": found["source"], "class_counts": found["classes"]}
         return Report(
-            source=found["source"],
+            source=found["read_from"],
             prepared=found["prepared"],
-            classes=found["classes"],
+            classes=found["class_counts"],
             subjects=found["subjects"],
             excluded={label: tuple(part["samples"]) for label, part in found["excluded"]["labels"].items()},
             missing=tuple(found["missing"]["samples"]),

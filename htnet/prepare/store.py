@@ -14,6 +14,7 @@ from htnet.errors import ManifestError
 from htnet.prepare.keys import sha256
 from htnet.prepare.report import REPORT_FILE, Report
 from htnet.prepare.spec import SPEC_FILE, prepared_spec
+from htnet.schema import to_json
 from htnet.types import PreprocessSpec
 
 MANIFEST_FILE = "manifest.csv"
@@ -78,8 +79,7 @@ class PreparedFolder:
 
     def write_report(self, report: Report, more: Mapping[str, Any]) -> None:
         """Write ``report.json``, with what else there is to report."""
-        content = {**report.to_dict(), **more}
-        _write(self.root / REPORT_FILE, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        _write(self.root / REPORT_FILE, to_json({**report.to_dict(), **more}).encode())
 
     def _note(self, sample: Sample) -> Path:
         return self.root / KEYS / f"{file_name(sample)}.json"

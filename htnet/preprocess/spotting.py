@@ -114,6 +114,8 @@ def spot(
         landmarks=points,
         fps=rate,
         method=method,
+        source=source.source if isinstance(source, Video) else None,
+        sample=sample,
     )
 
 

@@ -170,7 +170,7 @@ def test_one_image_is_graded_as_in_its_set(graded, predictor):
         assert np.allclose(list(prediction.probabilities.values()), whole[i], atol=1e-4)
         assert prediction.label == CLASSES[int(whole[i].argmax())]
         assert prediction.grade.startswith(f"House-Brackmann {prediction.label} (")
-        assert prediction.to_dict()["image"] == str(manifest.samples[i].image)
+        assert prediction.to_dict()["files"]["image"] == str(manifest.samples[i].image)
 
 
 def test_folder_goes_on_after_a_bad_image(graded, predictor, tmp_path):

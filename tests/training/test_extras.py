@@ -11,7 +11,6 @@ from htnet import Predictor, cli
 from htnet.data import Manifest
 from htnet.errors import InputError, LandmarkError
 from htnet.evaluation import loso
-from htnet.export import prediction_to_dict
 from htnet.models import create_model
 from htnet.models import registry as registry_module
 from htnet.models.ststnet import STSTNet
@@ -289,10 +288,10 @@ def test_train_save_load_predict(tmp_path):
     assert all(p.input.points68.source == "estimated from landmarks" for p in found)
     np.testing.assert_allclose(found[3].input.points, points[3], atol=1e-4)
     pair = Predictor(tmp_path / "w").pair(*face_pair(side=224), POINTS * 3.5)
-    assert prediction_to_dict(pair)["points68"] == {"source": "estimated from landmarks", "estimated": True}
+    assert pair.to_dict()["points68"] == {"source": "estimated from landmarks", "estimated": True}
     flow = predictor.flow(manifest.samples[0].flow)
     assert flow.input.regions_at == "template"
-    assert prediction_to_dict(flow)["points68"]["source"] == "estimated from template"
+    assert flow.to_dict()["points68"]["source"] == "estimated from template"
 
 
 def test_leave_one_subject_out_says_what_points_were_used(tmp_path):

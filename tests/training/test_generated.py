@@ -10,7 +10,6 @@ from sklearn.metrics import roc_auc_score
 import htnet
 from htnet.cli import main
 from htnet.errors import InputError, ModelError
-from htnet.export import prediction_to_dict
 from htnet.facs import ACTION_UNIT_NAMES, UnitPrediction
 from htnet.hub import GENERATED, load_pretrained, read_config
 from htnet.pipeline import Predictor
@@ -67,14 +66,16 @@ def test_prediction_tells_units_and_sides(weights):
     with torch.no_grad():
         scores = model(inputs, return_units=True)[1].sigmoid()[0]
     for unit, (image_left, image_right) in zip(found.action_units, scores.tolist(), strict=True):
-        assert unit.right == pytest.approx(image_left, abs=1e-6)  # the image's left is the subject's right
-        assert unit.left == pytest.approx(image_right, abs=1e-6)
-    shown = json.loads(json.dumps(prediction_to_dict(found)))["action_units"]
+        assert unit.subject_right == pytest.approx(image_left, abs=1e-6)  # the image's left is the subject's right
+        assert unit.subject_left == pytest.approx(image_right, abs=1e-6)
+    shown = json.loads(json.dumps(found.to_dict()))["action_units"]
     assert shown[0]["name"] == "inner brow raiser"
-    assert shown[0]["probability"] == pytest.approx(max(shown[0]["left"], shown[0]["right"]))
+    assert shown[0]["probability"] == pytest.approx(max(shown[0]["subject_left"], shown[0]["subject_right"]))
 
 
-@pytest.mark.parametrize(("left", "right", "side"), [(0.9, 0.2, "left"), (0.2, 0.9, "right"), (0.9, 0.5, "both")])
+@pytest.mark.parametrize(
+    ("left", "right", "side"), [(0.9, 0.2, "subject_left"), (0.2, 0.9, "subject_right"), (0.9, 0.5, "both")]
+)
 def test_sides(left, right, side):
     unit = UnitPrediction(12, left, right)
     assert (unit.side, unit.probability, unit.name) == (side, 0.9, "lip corner puller")
