@@ -74,7 +74,7 @@ class UnitPrediction:
 
     @property
     def side(self) -> str:
-        """The surer side, "subject_left" or "subject_right", if it is more than twice as sure as the other; else "both"."""
+        """The side that is more than twice as sure as the other, "subject_left" or "subject_right"; else "both"."""
         if self.probability <= 2 * min(self.subject_left, self.subject_right):
             return "both"
         return "subject_left" if self.subject_left > self.subject_right else "subject_right"
