@@ -29,6 +29,27 @@ ACTION_UNIT_NAMES: Mapping[int, str] = MappingProxyType(
     }
 )
 
+#: Numbers of the action units of FACS. Which codes are units, which are descriptors and which are movements: Ekman,
+#: Friesen and Hager 2002. There is no unit 3 in adults, and 0 (a neutral face) is none.
+ACTION_UNITS = frozenset({1, 2, *range(4, 19), *range(20, 29), 31, 38, 39, *range(41, 47)})
+#: Codes of FACS that are no action units, by what they describe.
+DESCRIPTORS: Mapping[str, frozenset[int]] = MappingProxyType(
+    {
+        "action": frozenset({19, 29, 30, *range(32, 38), 40, 50}),
+        "head": frozenset(range(51, 59)),
+        "eyes": frozenset({*range(61, 67), 69}),
+        "visibility": frozenset(range(70, 75)),
+        "behavior": frozenset({80, 81, 82, 84, 85, 91, 92, 97, 98}),
+    }
+)
+#: Codes that sheets may write with AD in front: the descriptors of actions, and four units that are so written too
+#: (DFME has AD31, AD38 and AD39).
+DESCRIBED = DESCRIPTORS["action"] | {21, 31, 38, 39}
+#: Codes that may have M in front, for a movement that comes with an action. Some (M59, M60, M68, M83) exist only so.
+MOVEMENTS: Mapping[str, frozenset[int]] = MappingProxyType(
+    {"head": DESCRIPTORS["head"] | {59, 60, 83}, "eyes": DESCRIPTORS["eyes"] | {68}}
+)
+
 #: Probability from which on people are shown an action unit as seen.
 SHOWN_UNITS = 0.5
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,8 @@ def _load(args: argparse.Namespace) -> tuple[Any, Any, Any, Any]:
         raise InputError(f"{args.model} reads no motion. Leave --clip-frames out, or train htnet_dual_stream.")
     spec = dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
     manifest = open_data(args.data)
+    for note in manifest.notes:
+        print(f"note: {note}", file=sys.stderr)
     landmarker: Any = None
     if args.landmarks is not None and args.landmarks_size is not None:
         landmarker = PrecomputedLandmarks(args.landmarks, scale=spec.size / args.landmarks_size)

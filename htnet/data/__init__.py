@@ -3,14 +3,13 @@
 from htnet.data.action_units import (
     EMOTION_PROTOTYPES,
     REGION_UNITS,
-    ActionUnit,
     active_regions,
     au_cooccurrence,
-    parse_action_units,
     read_action_units,
     training_cooccurrence,
 )
 from htnet.data.datasets import DATASETS, merge_composite, read_dataset
+from htnet.data.facs_cells import ActionDescriptor, ActionUnit, Annotation, parse_action_units, parse_annotation
 from htnet.data.folds import Fold, hold_out_subjects, leave_one_dataset_out, leave_one_subject_out
 from htnet.data.layouts import list_three_norm, open_data, read_casme3, read_composite, read_three_norm
 from htnet.data.manifest import Manifest, Sample, read_manifest
@@ -19,7 +18,9 @@ __all__ = [
     "DATASETS",
     "EMOTION_PROTOTYPES",
     "REGION_UNITS",
+    "ActionDescriptor",
     "ActionUnit",
+    "Annotation",
     "Fold",
     "Manifest",
     "Sample",
@@ -32,6 +33,7 @@ __all__ = [
     "merge_composite",
     "open_data",
     "parse_action_units",
+    "parse_annotation",
     "read_action_units",
     "read_casme3",
     "read_composite",

@@ -1,10 +1,9 @@
-"""Facial action units as annotation sheets write them, and how often they come together in regions of the face."""
+"""How often facial action units come together in regions of the face."""
 
 from __future__ import annotations
 
-import re
+import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
@@ -12,9 +11,10 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from htnet.data.facs_cells import keep_readable, parse_action_units
 from htnet.data.manifest import Sample
-from htnet.data.tables import read_table
-from htnet.errors import InputError, ManifestError, about_sample
+from htnet.data.tables import cell_of, read_table
+from htnet.errors import ManifestError
 
 #: Regions in the order of the co-occurrence, and the action units that move them. Left and right are those of the
 #: image; the subject's own are the other way round.
@@ -40,89 +40,6 @@ EMOTION_PROTOTYPES: Mapping[str, str] = MappingProxyType(
         "contempt": "R12A+R14A",
     }
 )
-#: Sides of the subject that a prefix names. The others do not tell a side: A (asymmetric, both), T and B (top and
-#: bottom lip).
-_SIDES = {"L": "left", "R": "right"}
-#: Notes that sheets write among the units.
-_REMARKS = frozenset({"soft focus"})
-_UNIT = re.compile(r"(?P<prefix>[LRATB](?:/[LRATB])*)?(?P<number>\d{1,2})(?P<intensity>[A-E](?:/[A-E])*)?")
-_REFERRED = re.compile(r"ref\((.*)\)", re.IGNORECASE | re.DOTALL)
-
-
-@dataclass(frozen=True)
-class ActionUnit:
-    """One action unit of an annotation.
-
-    Attributes:
-        number: its number in FACS.
-        side: "left" or "right" side of the subject's face; None for both, or where it is not told.
-        intensity: "A" (trace) to "E" (maximum), several where the coder was not sure ("AB"); "" where not told.
-    """
-
-    number: int
-    side: str | None = None
-    intensity: str = ""
-
-
-def parse_action_units(text: str) -> tuple[tuple[ActionUnit, ...], ...]:
-    """Read an annotation such as ``4+7+L10``, ``R6A+R12``, ``(R6 or R12)+R15``, ``ref(7B)+43`` or ``5B+24``.
-
-    Units are joined by "+", alternatives by "or" (which binds tighter) or, within a unit, by "/". Prefixes: L and R
-    are the subject's sides, A is asymmetric, T and B are the top and bottom lip. Suffixes A to E are intensities.
-    SAMM's "ref(...)" is taken for what stands in it.
-
-    Args:
-        text: the annotation; blanks do not matter.
-
-    Returns:
-        One entry for each term between "+": its alternatives, mostly one. Empty for an empty text.
-
-    Raises:
-        InputError: a term is none of these.
-    """
-    if not text.strip():
-        return ()
-    terms = _split(text, r"\+")
-    return tuple(found for term in terms if (found := _alternatives(term, text)))
-
-
-def _split(text: str, separator: str) -> list[str]:
-    """Parts between separators that stand in no brackets."""
-    parts, depth, start = [], 0, 0
-    for found in re.finditer(rf"[()]|{separator}", text, re.IGNORECASE):
-        if found[0] == "(":
-            depth += 1
-        elif found[0] == ")":
-            depth -= 1
-        elif depth == 0:
-            parts.append(text[start : found.start()])
-            start = found.end()
-        if depth < 0:
-            break
-    if depth:
-        raise InputError(f"The action units {text!r} have brackets that do not match. Correct them.")
-    return [part.strip() for part in (*parts, text[start:])]
-
-
-def _alternatives(term: str, text: str) -> tuple[ActionUnit, ...]:
-    if term.casefold() in _REMARKS:
-        return ()
-    parts = _split(term, r"\bor\b")
-    if len(parts) > 1:
-        return tuple(unit for part in parts for unit in _alternatives(part, text))
-    if found := _REFERRED.fullmatch(term):
-        return _alternatives(found[1].strip(), text)
-    if term.startswith("(") and term.endswith(")"):
-        return _alternatives(term[1:-1].strip(), text)
-    unit = _UNIT.fullmatch(term)
-    if unit is None:
-        raise InputError(
-            f"{term!r} in the action units {text!r} is no action unit. Write units as 12, L12, R6A or 10A/B, joined "
-            "by +, and alternatives as (R6 or R12)."
-        )
-    sides = {_SIDES.get(prefix) for prefix in (unit["prefix"] or "").split("/")}
-    side = sides.pop() if len(sides) == 1 else None
-    return (ActionUnit(int(unit["number"]), side, (unit["intensity"] or "").replace("/", "")),)
 
 
 def active_regions(text: str) -> npt.NDArray[np.bool_]:
@@ -172,29 +89,28 @@ def au_cooccurrence(annotations: Iterable[str]) -> npt.NDArray[np.float64]:
 def training_cooccurrence(samples: Iterable[Sample]) -> npt.NDArray[np.float64]:
     """`au_cooccurrence` over the samples whose action units are annotated; the others say nothing.
 
+    An annotation that cannot be read is left out with a warning that names the sample.
+
     Args:
         samples: those to train on, never those to test on.
 
     Raises:
-        InputError: an annotation cannot be read; the message names the sample.
         ManifestError: none is annotated.
     """
-    annotated = [sample for sample in samples if sample.action_units]
+    annotated = [kept for s in samples if (kept := _kept(s.action_units, "the manifest", s.sample))]
     if not annotated:
         raise ManifestError(
             "No training sample has action units to count. Fill the column 'action_units' (the official sheets have "
             "them, SMIC excepted), or leave the model its own table."
         )
-    for sample in annotated:
-        try:
-            parse_action_units(sample.action_units)
-        except InputError as error:
-            raise about_sample(sample.sample, error) from error
-    return au_cooccurrence(sample.action_units for sample in annotated)
+    return au_cooccurrence(annotated)
 
 
 def read_action_units(path: str | PathLike[str], column: str = "Action Units") -> dict[str, str]:
     """Annotations of a sheet by sample, ``{sub}_{filename_o}``, as `htnet.data.read_composite` names them.
+
+    A sample that is not annotated has "" (see `htnet.data.parse_annotation`). So has one whose cell cannot be read;
+    a warning names the cell and the cure.
 
     Args:
         path: CSV file with the columns ``sub``, ``filename_o`` and ``column``.
@@ -202,15 +118,18 @@ def read_action_units(path: str | PathLike[str], column: str = "Action Units") -
 
     Raises:
         ManifestError: the file cannot be read, or lacks a column.
-        InputError: an annotation cannot be read; the message names the sample.
     """
-    _, rows = read_table(Path(path), ("sub", "filename_o", column))
+    columns, rows = read_table(Path(path), ("sub", "filename_o", column))
     found = {}
-    for _, row in rows:
+    for line, row in rows:
         sample = f"{row['sub']}_{row['filename_o']}"
-        try:
-            parse_action_units(row[column])
-        except InputError as error:
-            raise about_sample(sample, error) from error
-        found[sample] = row[column].strip()
+        found[sample] = _kept(row[column], f"{path}, {cell_of(line, columns.index(column))}", sample)
     return found
+
+
+def _kept(text: str, where: str, sample: str) -> str:
+    """The annotation if it can be read, else "" and a warning."""
+    kept, notes = keep_readable(text, where, sample)
+    for note in notes:
+        warnings.warn(note, UserWarning, stacklevel=3)
+    return kept

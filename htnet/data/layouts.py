@@ -11,8 +11,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from htnet.data.facs_cells import keep_readable
 from htnet.data.manifest import Manifest, Sample, read_manifest
-from htnet.data.tables import read_table, refuse_missing
+from htnet.data.tables import cell_of, read_table, refuse_missing
 from htnet.errors import ManifestError, did_you_mean, refuse_unknown
 from htnet.types import EMOTIONS
 
@@ -155,13 +156,14 @@ def read_casme3(
     annotation = Path(annotation) if annotation is not None else find_casme3(root)
     if annotation is None:
         raise ManifestError(f"{root} holds no annotation of CAS(ME)^3 (*edited.csv). Give its path.")
-    _, rows = read_table(annotation, (*CASME3_COLUMNS, label))
+    columns, rows = read_table(annotation, (*CASME3_COLUMNS, label))
     names = dict(enumerate(EMOTIONS)) if label == "label_for_3" else _numbered_emotions(annotation, rows)
     if classes is not None:
         if isinstance(classes, str) or len(classes) != len(names):
             raise ManifestError(f"classes is {classes!r}, but {label} has {len(names)} classes. Name them all.")
         names = dict(zip(names, classes, strict=True))
     samples, skipped, absent = [], [], []
+    notes: list[str] = []
     for line, row in rows:
         number = _whole_number(row[label], f"{annotation}, line {line}, {label}")
         if number not in names:
@@ -173,13 +175,19 @@ def read_casme3(
             absent += lost
             skipped.append(name)
             continue
-        sample = Sample(name, "casme3", row["Subject"], names[number], onset, apex, action_units=row.get("AU", ""))
+        units, problems = "", tuple[str, ...]()
+        if "AU" in columns:
+            units, problems = keep_readable(row["AU"], f"{annotation}, {cell_of(line, columns.index('AU'))}", name)
+        notes += problems
+        sample = Sample(name, "casme3", row["Subject"], names[number], onset, apex, action_units=units)
         samples.append(_with_clip(sample, onset, root / row.get(CASME3_OFFSET, "")))
     absent = list(dict.fromkeys(absent))
     if missing == "raise" or not samples:
         cure = f"Correct root ({root})" + (", or leave them out: missing='skip'." if samples else ".")
         refuse_missing(absent, str(annotation), cure)
-    return Manifest(tuple(samples), tuple(names.values()), str(annotation), tuple(skipped), tuple(absent))
+    return Manifest(
+        tuple(samples), tuple(names.values()), str(annotation), tuple(skipped), tuple(absent), notes=tuple(notes)
+    )
 
 
 def _with_clip(sample: Sample, onset: Path, offset: Path) -> Sample:

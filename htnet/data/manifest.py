@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.data.tables import listed, read_table, refuse_missing
+from htnet.data.facs_cells import keep_readable
+from htnet.data.tables import cell_of, listed, read_table, refuse_missing
 from htnet.errors import ManifestError, did_you_mean
 from htnet.types import EMOTIONS
 
@@ -59,7 +60,8 @@ class Sample:
             "" for the first one.
         clip_last: the offset frame, likewise; "" for the last one.
         motion: motion features of the clip, as `htnet.prepare.prepare` stores them; used in place of ``clip``.
-        action_units: annotated action units, for `parse_action_units`; "" where they are not annotated.
+        action_units: annotated action units, for `parse_annotation`; "" where they are not annotated, "none" where a
+            coder has seen none.
         apex_source: where the apex is from: "middle" for the frame in the middle between onset and offset, taken
             because none is annotated or the annotated one is impossible; "" otherwise.
     """
@@ -255,7 +257,8 @@ def read_manifest(
     ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``clip``, ``clip_first``, ``clip_last``, ``motion``,
     ``image``, ``split``, ``action_units``, ``apex_source``, ``classes``. Paths are relative to the file's
     folder. Each sample has ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
-    Identifiers are text: "006" stays "006". A label is a class name or a class index. ``classes`` holds all class
+    Identifiers are text: "006" stays "006". Action units that cannot be read are left out and named in
+    ``Manifest.notes``. A label is a class name or a class index. ``classes`` holds all class
     names in order with "|" between them, the same in every row.
 
     Args:
@@ -282,9 +285,15 @@ def read_manifest(
         raise ManifestError(f"{path}, line 1: there is no column 'sample'. Add one with a unique name for each sample.")
     names = _class_names(path, rows, classes)
     lines: dict[str, int] = {}
-    samples = []
+    samples: list[Sample] = []
+    notes: list[str] = []
     for line, row in rows:
         sample = _sample(path, line, row, names)
+        if sample.action_units:
+            place = f"{path}, {cell_of(line, columns.index('action_units'))}"
+            units, problems = keep_readable(sample.action_units, place, sample.sample)
+            sample = replace(sample, action_units=units)
+            notes += problems
         if sample.sample in lines:
             raise ManifestError(
                 f"{path}, line {line}: sample {sample.sample!r} was already on line {lines[sample.sample]}. "
@@ -302,7 +311,7 @@ def read_manifest(
             if (file := getattr(s, name)) is not None and not _is_there(file, name)
         ]
         refuse_missing(missing, str(path), "Correct the paths, which are relative to the manifest's folder.")
-    return Manifest(tuple(samples), names, str(path))
+    return Manifest(tuple(samples), names, str(path), notes=tuple(notes))
 
 
 def _is_there(path: Path, column: str) -> bool:

@@ -53,6 +53,14 @@ def read_table(path: Path, required: Sequence[str] = ()) -> tuple[list[str], lis
     return columns, [(line, dict(zip(columns, row, strict=True))) for line, row in found]
 
 
+def cell_of(line: int, column: int) -> str:
+    """What spreadsheet programs call the cell: ``cell H12`` for line 12 and column 7, counted from 0."""
+    letters = ""
+    while column >= 0:
+        letters, column = chr(ord("A") + column % 26) + letters, column // 26 - 1
+    return f"cell {letters}{line}"
+
+
 def listed(names: Sequence[str]) -> str:
     """Text such as "3 samples ('a', 'b', 'c')", shortened when there are many."""
     shown = ", ".join(repr(n) for n in names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")

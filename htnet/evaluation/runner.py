@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -108,7 +109,7 @@ def loso(
 
     if leave not in LEAVE:
         raise InputError(f"Unknown leave: {leave!r}. {did_you_mean(leave, LEAVE)}")
-    manifest = data if isinstance(data, Manifest) else open_data(data)
+    manifest = data if isinstance(data, Manifest) else _open(data)
     folds = LEAVE[leave](manifest)
     recipe, protocols = get_recipe(recipe), check_protocols(protocols)
     check_start(recipe, start is not None)
@@ -180,6 +181,14 @@ def loso(
         summary = summarize(samples, manifest, seeds, shown)
         write_results(store, manifest, samples, summary)
     return LosoResult(summary, samples, store.root)
+
+
+def _open(data: str | PathLike[str]) -> Manifest:
+    """The data set, with a warning for each of its notes, which are not seen otherwise."""
+    manifest = open_data(data)
+    for note in manifest.notes:
+        warnings.warn(note, UserWarning, stacklevel=3)
+    return manifest
 
 
 #: On a CUDA device folds are stacked until their weights, gradients, averages and optimiser states take so many bytes.

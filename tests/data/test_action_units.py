@@ -3,51 +3,15 @@ import pytest
 
 from htnet.data import (
     REGION_UNITS,
-    ActionUnit,
+    Sample,
     active_regions,
     au_cooccurrence,
-    parse_action_units,
     read_action_units,
     read_composite,
+    training_cooccurrence,
 )
-from htnet.errors import InputError, ManifestError
+from htnet.errors import ManifestError
 from tests.support.paths import COMPOSITE, needs_shared
-
-AU = ActionUnit
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("4+7+L10", [[AU(4)], [AU(7)], [AU(10, "left")]]),
-        ("R6A+R12", [[AU(6, "right", "A")], [AU(12, "right")]]),
-        ("(R6 or R12)+R15", [[AU(6, "right"), AU(12, "right")], [AU(15, "right")]]),
-        ("(R6 or R12) + R15", [[AU(6, "right"), AU(12, "right")], [AU(15, "right")]]),
-        ("ref(7B)+43", [[AU(7, None, "B")], [AU(43)]]),
-        ("7B+ ref(43)", [[AU(7, None, "B")], [AU(43)]]),
-        ("5B+24", [[AU(5, None, "B")], [AU(24)]]),
-        ("R14A or 17A or 24A", [[AU(14, "right", "A"), AU(17, None, "A"), AU(24, None, "A")]]),
-        ("10A/B", [[AU(10, None, "AB")]]),
-        ("A/L12", [[AU(12)]]),  # asymmetric or left: the side is not told
-        ("A9E+ref(10)", [[AU(9, None, "E")], [AU(10)]]),
-        ("T23", [[AU(23)]]),
-        ("R14+17+soft focus", [[AU(14, "right")], [AU(17)]]),
-        ("12+15 ", [[AU(12)], [AU(15)]]),
-        ("ref((L1 or R2))", [[AU(1, "left"), AU(2, "right")]]),
-        ("", []),
-        ("  ", []),
-    ],
-)
-def test_parsing(text, expected):
-    assert [list(term) for term in parse_action_units(text)] == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["4+", "4,7", "X4", "4F", "(4+7", "4)+7", "4 7", "123", "4 or", "ref 7", "(4+7) or 9", "+", "()", "4++7"]
-)
-def test_what_is_no_unit_is_refused(text):
-    with pytest.raises(InputError, match="action units"):
-        parse_action_units(text)
 
 
 def test_sides_are_the_subjects():
@@ -96,13 +60,21 @@ def test_regions_that_never_move_have_rows_of_zeros():
 
 def test_sheets(tmp_path):
     sheet = tmp_path / "sheet.csv"
-    sheet.write_text("sub,filename_o,Action Units\n006,006_1_2,4+7\n007,x,L12 + 61\n")
-    assert read_action_units(sheet) == {"006_006_1_2": "4+7", "007_x": "L12 + 61"}
+    sheet.write_text("sub,filename_o,Action Units\n006,006_1_2,4+7\n007,x,L12 + 61\n008,y,?\n")
+    assert read_action_units(sheet) == {"006_006_1_2": "4+7", "007_x": "L12 + 61", "008_y": ""}
     with pytest.raises(ManifestError, match="'AU'"):
         read_action_units(sheet, column="AU")
-    sheet.write_text("sub,filename_o,Action Units\n006,006_1_2,4-7\n")
-    with pytest.raises(InputError, match="'006_006_1_2'.*'4-7'"):
-        read_action_units(sheet)
+    sheet.write_text("sub,filename_o,Action Units\n006,006_1_2,4-7\n007,x,12\n")
+    with pytest.warns(UserWarning, match=r"sheet.csv, cell C2: .*'006_006_1_2' are left out.*'4-7'"):
+        assert read_action_units(sheet) == {"006_006_1_2": "", "007_x": "12"}
+
+
+def test_samples_whose_units_cannot_be_read_are_left_out_of_the_count():
+    samples = [Sample(name, action_units=text) for name, text in (("a", "4+60"), ("b", "AU1+AU9"), ("c", "?"))]
+    with pytest.warns(UserWarning, match="'a' are left out"):
+        assert np.array_equal(training_cooccurrence(samples), au_cooccurrence(["1+9"]))
+    with pytest.warns(UserWarning, match="'a'"), pytest.raises(ManifestError, match="No training sample"):
+        training_cooccurrence(samples[:1])
 
 
 @needs_shared

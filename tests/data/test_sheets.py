@@ -8,6 +8,7 @@ import pytest
 from htnet.data.datasets.sheets import find_sheet, read_sheet
 from htnet.errors import ManifestError, MissingExtraError
 from tests.data import official
+from tests.data.workbooks import old_workbook
 
 NEEDED = ["subject", "onset", "apex"]
 ROWS = [{"Subject": 6.0, "Filename": "a ", "OnsetFrame": "46.0", "ApexFrame": "/"},
@@ -64,8 +65,11 @@ def test_the_sheet_with_the_header_counts(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("s.xls", b"", "no .xlsx or .csv file. Open it in a spreadsheet program and save it"),
-        ("s.xlsx", b"no zip", "cannot be read as a workbook"),
+        ("s.ods", b"", "no .xlsx, .xls or .csv file. Open it in a spreadsheet program and save it"),
+        ("s.xls", b"", "cannot be read as a workbook of the old format"),
+        ("s.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "cannot be read as a workbook of the old format"),
+        ("s.xlsx", b"no zip", "is no workbook, whatever its name says"),
+        ("s.xlsx", b"PK\x03\x04", "cannot be read as a workbook: it is damaged"),
         ("s.csv", b"\xff\xfe", "not UTF-8"),
         ("s.csv", b"Subject,Filename,Onset\n1,a,2\n", "none of its first 40 rows names the columns filename, subject"),
         ("s.csv", b"Subject,Filename,Onset,Apex\n", "holds no rows"),
@@ -80,17 +84,27 @@ def test_bad_sheets(tmp_path, name, content, says):
         read_sheet(tmp_path / "none.csv", NEEDED)
 
 
-def test_without_openpyxl_the_extra_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("suffix", "module"), [(".xlsx", "openpyxl"), (".xls", "xlrd")])
+def test_without_its_library_the_extra_is_named(tmp_path, monkeypatch, suffix, module):
     path = official.sheet(tmp_path / "s.xlsx", COLUMNS, ROWS)
-    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    if suffix == ".xls":
+        path = tmp_path / "s.xls"
+        path.write_bytes(old_workbook([COLUMNS, [1, None, "a", 2, 3]]))
+    monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingExtraError, match=r"pip install 'htnet\[datasets\]'"):
         read_sheet(path, NEEDED)
+
+
+def test_a_workbook_is_known_by_its_content(tmp_path):
+    """People rename .xlsx to .xls, and the other way round."""
+    official.sheet(tmp_path / "s.xlsx", COLUMNS, ROWS).rename(tmp_path / "s.xls")
+    assert cells(read_sheet(tmp_path / "s.xls", NEEDED), "subject", "filename") == [("6", "a"), ("006", "b")]
 
 
 def test_sheet_is_found_in_the_root_or_above(tmp_path):
     root = tmp_path / "data" / "Cropped"
     root.mkdir(parents=True)
-    with pytest.raises(ManifestError, match=r"holds the annotation sheet of X \(code\*, .xlsx or .csv\)"):
+    with pytest.raises(ManifestError, match=r"holds the annotation sheet of X \(code\*, .xlsx, .xls or .csv\)"):
         find_sheet(root, ["code*"], "X")
     above, within = root.parent / "CODE-1.csv", root / "code-2.XLSX"
     for file in (above, root / "~$code-2.xlsx", root / "code.txt"):

@@ -63,19 +63,66 @@ class Annotated:
         onset: number of the first frame; None for the first in the folder.
         apex: number of the apex frame, None if there is none.
         offset: number of the last frame; None for the last in the folder.
-        action_units: as annotated; "" if they are not.
+        action_units: as annotated; "" if they are not, or cannot be read.
+        notes: what to tell the user of this row, if the sample is taken.
+        doubtful_units: see `SheetRow.doubtful_units`.
     """
 
+    # No field has a default: a reader that forgets one does not run.
     sample: str
     subject: str
     label: str
     clip: str
     expected: str
     where: str
-    onset: int | None = None
-    apex: int | None = None
-    offset: int | None = None
-    action_units: str = ""
+    onset: int | None
+    apex: int | None
+    offset: int | None
+    action_units: str
+    notes: tuple[str, ...]
+    doubtful_units: str
+
+    @classmethod
+    def of(
+        cls,
+        row: SheetRow | None,
+        *,
+        sample: str,
+        subject: str,
+        label: str,
+        clip: str,
+        expected: str,
+        where: str = "",
+    ) -> Annotated:
+        """What a row of a sheet says; every reader makes its samples with this.
+
+        Args:
+            row: has onset, apex, offset and action units, as far as the sheet has them; None where there is no sheet.
+            sample: see the class; so are the others.
+            subject: the person, as the manifest names it.
+            label: as annotated.
+            clip: key of the folder.
+            expected: path of that folder.
+            where: in place of that of ``row``.
+
+        Raises:
+            ManifestError: the row has an onset that is no number.
+        """
+        units, notes = row.action_units(sample) if row else ("", ())
+        return cls(
+            sample=sample,
+            subject=subject,
+            label=label,
+            clip=clip.casefold(),
+            expected=expected,
+            where=where or (row.where if row else ""),
+            onset=row.needed("onset") if row and row.text["onset"] else None,
+            apex=row.number("apex") if row else None,
+            offset=row.number("offset") if row else None,
+            action_units=units,
+            notes=notes,
+            doubtful_units=row.doubtful_units if row and units else "",
+        )
 
     @classmethod
     def from_row(cls, row: SheetRow, subject: str, label: str | None = None) -> Annotated:
@@ -89,18 +136,15 @@ class Annotated:
         Raises:
             ManifestError: the row has no onset.
         """
+        row.needed("onset")
         name = row.text["filename"]
-        return cls(
+        return cls.of(
+            row,
             sample=f"{subject}_{name}",
             subject=subject,
             label=row.text["emotion"] if label is None else label,
-            clip=f"{subject}/{name}".casefold(),
+            clip=f"{subject}/{name}",
             expected=f"{subject}/{name}",
-            where=row.where,
-            onset=row.needed("onset"),
-            apex=row.number("apex"),
-            offset=row.number("offset"),
-            action_units=row.text["action_units"],
         )
 
 
@@ -140,6 +184,8 @@ def assemble(
     """
     samples: list[Sample] = []
     excluded, skipped, absent, middle = [], [], [], []
+    notes: list[str] = []
+    doubts: list[str] = []
     seen: dict[str, str] = {}
     folders: dict[str, Clip] = {}
     for row in rows:
@@ -174,6 +220,8 @@ def assemble(
         if guessed:
             middle.append(row.sample)
         last = _last_frame(row, clip, apex)
+        notes += row.notes
+        doubts += [row.doubtful_units] if row.doubtful_units else []
         samples.append(
             Sample(
                 sample=row.sample,
@@ -201,6 +249,18 @@ def assemble(
         missing_files=tuple(absent),
         excluded=tuple(excluded),
         middle_apex=tuple(middle),
+        notes=(*notes, *_doubt(doubts, source)),
+    )
+
+
+def _doubt(cells: Sequence[str], source: str) -> tuple[str, ...]:
+    """What to tell the user of action units that are round numbers, none or one sentence."""
+    if not cells:
+        return ()
+    shown = ", ".join(cells[:10]) + (f" and {len(cells) - 10} more" if len(cells) > 10 else "")
+    return (
+        f"{source}: {shown} hold action units as numbers, which are read as they stand. A spreadsheet also makes 20 of "
+        "2E+1; look at them if the sheet was edited.",
     )
 
 

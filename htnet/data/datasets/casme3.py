@@ -52,17 +52,14 @@ def _find(root: Path) -> Path:
 
 def _row(row: SheetRow) -> Annotated:
     subject, name = row.text["subject"], row.text["filename"]
-    return Annotated(
+    row.needed("onset")
+    return Annotated.of(
+        row,
         sample=f"{subject}_{name}_{row.text['apex']}",
         subject=subject,
         label=row.text["emotion"],
-        clip=f"{subject}_{name}_{row.text['onset']}".casefold(),
+        clip=f"{subject}_{name}_{row.text['onset']}",
         expected=f"{subject}/{name}/color",
-        where=row.where,
-        onset=row.needed("onset"),
-        apex=row.number("apex"),
-        offset=row.number("offset"),
-        action_units=row.text["action_units"],
     )
 
 

@@ -35,16 +35,14 @@ def _row(row: SheetRow) -> Annotated:
     if found is None:
         raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give one such as S01.")
     subject, name = f"S{int(found[1]):02d}", row.text["filename"]
-    return Annotated(
+    row.needed("onset")
+    return Annotated.of(
+        row,
         sample=f"{subject}_{name}",
         subject=subject,
         label=row.text["emotion"],
-        clip=name.casefold(),
+        clip=name,
         expected=f"{row.text['emotion']}/{name}",
-        where=row.where,
-        onset=row.needed("onset"),
-        apex=row.number("apex"),
-        offset=row.number("offset"),
     )
 
 

@@ -1,15 +1,19 @@
-"""Annotation sheets (``.xlsx`` or ``.csv``) as rows of text, whatever stands above their header."""
+"""Annotation sheets (``.xlsx``, ``.xls`` or ``.csv``) as rows of text, whatever stands above their header."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, time, timedelta
 from fnmatch import fnmatch
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
+from htnet.data.facs_cells import AS_TEXT, keep_readable
+from htnet.data.tables import cell_of
 from htnet.errors import ManifestError
 from htnet.optional import require
 
@@ -18,14 +22,32 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "subject": ("subject", "subid", "sub"),
     "filename": ("filename", "foldname", "sample"),
     "onset": ("onsetframe", "onset", "onsetf"),
-    "apex": ("apexframe", "apex", "apexf"),
+    "apex": ("apexframe", "apex", "apexf", "apexf1"),
     "offset": ("offsetframe", "offset", "offsetf"),
     "emotion": ("estimatedemotion", "emotion"),
     "action_units": ("actionunits", "aus", "au"),
 }
-SUFFIXES = (".xlsx", ".csv")
+SUFFIXES = (".xlsx", ".xls", ".csv")
 #: A header further down than this is not looked for.
 _HEADER_WITHIN = 40
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cells of one sheet.
+
+    Attributes:
+        label: the file, and in a workbook the sheet, for messages.
+        rows: the cells as text.
+        spoiled: (row, column), counted from 0, of each cell that a spreadsheet has made something else of than text or
+            a whole number, with what to tell the user.
+        numbers: (row, column) of each cell that holds a whole number, and no text.
+    """
+
+    label: str
+    rows: Sequence[Sequence[str]]
+    spoiled: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    numbers: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -35,10 +57,30 @@ class SheetRow:
     Attributes:
         where: file and row, for messages.
         text: the cells by the names of `ALIASES`; "" where there is none.
+        label: the file, and in a workbook the sheet.
+        cells: what spreadsheet programs call each cell ("cell H12").
+        spoiled: see `Table`; by name.
+        numbers: the names of the cells that hold whole numbers and no text.
     """
 
     where: str
     text: Mapping[str, str]
+    label: str = ""
+    cells: Mapping[str, str] = field(default_factory=dict)
+    spoiled: Mapping[str, str] = field(default_factory=dict)
+    numbers: frozenset[str] = frozenset()
+
+    def action_units(self, sample: str) -> tuple[str, tuple[str, ...]]:
+        """The annotated action units of this row and what to tell the user of them; see `keep_readable`."""
+        place = f"{self.label}, {self.cells.get('action_units', self.where)}"
+        return keep_readable(self.text["action_units"], place, sample, self.spoiled.get("action_units", ""))
+
+    @property
+    def doubtful_units(self) -> str:
+        """The cell of the action units if it holds ten, twenty, ...: a spreadsheet makes twenty of "2E+1" too."""
+        text = self.text["action_units"]
+        tens = "action_units" in self.numbers and text.endswith("0") and "action_units" not in self.spoiled
+        return f"{self.cells['action_units']} ({text})" if tens else ""
 
     def number(self, column: str) -> int | None:
         """The whole number in a column, None if the cell holds none ("", "/", ...)."""
@@ -56,32 +98,47 @@ class SheetRow:
         return found
 
 
+def find_sheets(root: Path, patterns: Sequence[str]) -> list[Path]:
+    """The sheets in ``root``, or else in the folder above, whose names match one of ``patterns``."""
+    for folder in (root, root.absolute().parent):
+        found = [
+            file
+            for file in sorted(folder.iterdir() if folder.is_dir() else ())
+            if any(fnmatch(file.name.casefold(), pattern) for pattern in patterns)
+            and file.suffix.lower() in SUFFIXES
+            and not file.name.startswith(("~", "."))
+        ]
+        if found:
+            return found
+    return []
+
+
 def find_sheet(root: Path, patterns: Sequence[str], what: str) -> Path:
     """The one sheet in ``root``, or else in the folder above, whose name matches one of ``patterns``.
 
     Raises:
         ManifestError: there is none, or more than one.
     """
-    for folder in (root, root.absolute().parent):
-        found = [
-            file
-            for file in sorted(folder.iterdir() if folder.is_dir() else ())
-            if any(fnmatch(file.name.casefold(), pattern) for pattern in patterns)
-            and file.suffix.lower() in (*SUFFIXES, ".xls")
-            and not file.name.startswith(("~", "."))
-        ]
-        if len(found) > 1:
-            names = ", ".join(file.name for file in found)
-            raise ManifestError(f"{folder} holds {len(found)} annotation sheets of {what} ({names}). Give annotation.")
-        if found:
-            return found[0]
-    raise ManifestError(
+    found = find_sheets(root, patterns)
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found)
+        raise ManifestError(
+            f"{found[0].parent} holds {len(found)} annotation sheets of {what} ({names}). Give annotation."
+        )
+    if not found:
+        raise no_sheet(root, patterns, what)
+    return found[0]
+
+
+def no_sheet(root: Path, patterns: Sequence[str], what: str) -> ManifestError:
+    """The error where `find_sheets` finds none."""
+    return ManifestError(
         f"Neither {root} nor the folder above holds the annotation sheet of {what} ({' or '.join(patterns)}, "
-        ".xlsx or .csv). Give its path as annotation."
+        ".xlsx, .xls or .csv). Give its path as annotation."
     )
 
 
-def read_sheet(path: Path, required: Sequence[str]) -> list[SheetRow]:
+def read_sheet(path: Path, required: Sequence[str], aliases: Mapping[str, Sequence[str]] = ALIASES) -> list[SheetRow]:
     """Read an annotation sheet.
 
     The header is the first row that names all ``required`` columns, in any order, spelling of capitals,
@@ -90,62 +147,155 @@ def read_sheet(path: Path, required: Sequence[str]) -> list[SheetRow]:
     file name are passed over if the other required cells are empty too.
 
     Args:
-        path: ``.xlsx`` (needs openpyxl: the extra "datasets") or ``.csv`` in UTF-8, separated by commas,
+        path: ``.xlsx`` or ``.xls`` (need the extra "datasets") or ``.csv`` in UTF-8, separated by commas,
             semicolons or tabs.
-        required: names in `ALIASES` that must be there; "filename" is always required.
+        required: names in ``aliases`` that must be there; "filename" is always required.
+        aliases: what each column may be called, in letters and digits only.
 
     Raises:
         ManifestError: the file cannot be read, has no such header or no rows, or a row lacks its file name.
-        MissingExtraError: openpyxl is not installed.
+        MissingExtraError: openpyxl or xlrd is needed and not installed.
     """
-    if not path.is_file():
-        raise ManifestError(f"The annotation sheet {path} does not exist. Check the path.")
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ManifestError(f"{path} is no .xlsx or .csv file. Open it in a spreadsheet program and save it as one.")
     needed = ["filename", *(name for name in required if name != "filename")]
-    for label, table in _workbook(path) if suffix == ".xlsx" else _variants(path):
-        found = _header(table, needed)
+    for table in read_tables(path):
+        found = _header(table.rows, needed, aliases)
         if found is not None:
-            return _rows(table, *found, label, needed)
-    names = ", ".join(ALIASES[name][0] for name in needed)
+            return _rows(table, *found, needed, aliases)
+    names = ", ".join(aliases[name][0] for name in needed)
     raise ManifestError(
         f"{path} has no header: none of its first {_HEADER_WITHIN} rows names the columns {names}. Restore the "
         "row of column names."
     )
 
 
-def _workbook(path: Path) -> list[tuple[str, list[list[str]]]]:
-    """(label, cells) of each sheet."""
+def read_tables(path: Path) -> list[Table]:
+    """The sheets of a workbook; a CSV file once for each separator that it may have.
+
+    Raises:
+        ManifestError: the file cannot be read.
+        MissingExtraError: openpyxl or xlrd is needed and not installed.
+    """
+    if not path.is_file():
+        raise ManifestError(f"The annotation sheet {path} does not exist. Check the path.")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ManifestError(
+            f"{path} is no .xlsx, .xls or .csv file. Open it in a spreadsheet program and save it as one."
+        )
+    try:
+        with path.open("rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from None
+    # The name is a hint: people rename one kind of file to another.
+    if content.startswith(b"PK"):
+        return _workbook(path, BytesIO(content))
+    if content.startswith(b"\xd0\xcf\x11\xe0") or suffix == ".xls":
+        return _old_workbook(path, content)
+    if suffix == ".xlsx":
+        raise ManifestError(f"{path} is no workbook, whatever its name says. Save it as .xlsx again.")
+    return _variants(path)
+
+
+def _workbook(path: Path, content: BytesIO) -> list[Table]:
     openpyxl = require("openpyxl", "datasets", f"Reading {path.name}")
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        # Once for the values, once for the formulas behind them.
+        book, formulas = (openpyxl.load_workbook(content, read_only=True, data_only=values) for values in (True, False))
         try:
-            for sheet in book.worksheets:
-                sheet.reset_dimensions()  # some programs write a wrong extent, which would cut rows off
-            return [
-                (f"{path}, sheet {sheet.title!r}", [[_text(cell) for cell in row] for row in sheet.values])
-                for sheet in book.worksheets
-            ]
+            tables = []
+            for sheet, behind in zip(book.worksheets, formulas.worksheets, strict=True):
+                for one in (sheet, behind):
+                    one.reset_dimensions()  # some programs write a wrong extent, which would cut rows off
+                rows = [[(cell.value, str(cell.number_format or "")) for cell in row] for row in sheet.rows]
+                typed = [[cell.value for cell in row] for row in behind.rows]
+                tables.append(_table(f"{path}, sheet {sheet.title!r}", rows, typed))
+            return tables
         finally:
             book.close()
+            formulas.close()
     except Exception as error:  # openpyxl lets whatever a damaged file causes through
-        raise ManifestError(f"{path} cannot be read as a workbook ({error}). Save it as .xlsx again.") from error
+        raise ManifestError(f"{path} cannot be read as a workbook: it is damaged. Save it as .xlsx again.") from error
 
 
-def _variants(path: Path) -> list[tuple[str, list[list[str]]]]:
-    """(label, cells) of a CSV file, once for each separator it may have."""
+def _old_workbook(path: Path, content: bytes) -> list[Table]:
+    xlrd = require("xlrd", "datasets", f"Reading {path.name}")
+    try:
+        with xlrd.open_workbook(file_contents=content, formatting_info=True, logfile=StringIO()) as book:
+            tables = []
+            for sheet in book.sheets():
+                rows = [[_old_cell(xlrd, book, cell) for cell in sheet.row(row)] for row in range(sheet.nrows)]
+                tables.append(_table(f"{path}, sheet {sheet.name!r}", rows))
+            return tables
+    except Exception as error:  # xlrd lets whatever a damaged file causes through
+        raise ManifestError(
+            f"{path} cannot be read as a workbook of the old format: it is damaged, or locked by a password. Open it "
+            "in a spreadsheet program and save it as .xlsx."
+        ) from error
+
+
+def _old_cell(xlrd: Any, book: Any, cell: Any) -> tuple[Any, str]:
+    """Value and number format of a cell of xlrd."""
+    if cell.ctype == xlrd.XL_CELL_DATE:
+        return xlrd.xldate_as_datetime(cell.value, book.datemode), ""
+    if cell.ctype == xlrd.XL_CELL_ERROR:
+        return xlrd.error_text_from_code.get(cell.value, "#N/A"), ""
+    if cell.ctype == xlrd.XL_CELL_BOOLEAN:
+        return bool(cell.value), ""
+    number_format = book.format_map.get(book.xf_list[cell.xf_index].format_key) if cell.xf_index is not None else None
+    return cell.value, number_format.format_str if number_format is not None else ""
+
+
+def _variants(path: Path) -> list[Table]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = file.read().splitlines(keepends=True)
-        return [
-            (str(path), [[_text(cell) for cell in row] for row in csv.reader(lines, delimiter=mark)])
-            for mark in (",", ";", "\t")
-        ]
+        tables = []
+        for mark in (",", ";", "\t"):
+            raw = list(csv.reader(lines, delimiter=mark))
+            # A unit that a program wrote as "20.0" may have been "2E+1".
+            spoiled = {
+                (i, j): f"It is {cell.strip()}, a number that a program made. {AS_TEXT}."
+                for i, row in enumerate(raw)
+                for j, cell in enumerate(row)
+                if re.fullmatch(r"[0-9]+0\.0+", cell.strip())
+            }
+            tables.append(Table(str(path), [[_text(cell) for cell in row] for row in raw], spoiled))
+        return tables
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8.") from None
     except (OSError, csv.Error) as error:
         raise ManifestError(f"{path} cannot be read as a CSV file: {error}.") from error
+
+
+def _table(
+    label: str, rows: Sequence[Sequence[tuple[Any, str]]], typed: Sequence[Sequence[Any]] | None = None
+) -> Table:
+    """A table from the values and number formats of a workbook's cells, and what was typed into them."""
+    spoiled, numbers = {}, set()
+    for i, row in enumerate(rows):
+        for j, (value, number_format) in enumerate(row):
+            behind = typed[i][j] if typed is not None and i < len(typed) and j < len(typed[i]) else None
+            if problem := _problem(value, number_format, behind):
+                spoiled[i, j] = problem
+            elif isinstance(value, (int, float)):
+                numbers.add((i, j))
+    return Table(label, [[_text(value) for value, _ in row] for row in rows], spoiled, frozenset(numbers))
+
+
+def _problem(value: Any, number_format: str, typed: Any) -> str:
+    """What a spreadsheet has made of a cell that was to be text; "" if it is still that, or a whole number."""
+    if isinstance(typed, str) and typed.startswith("="):
+        return f"It holds the formula {typed[:40]!r}. {AS_TEXT}."
+    if isinstance(value, bool):
+        return f"It holds the truth value {value}. {AS_TEXT}."
+    if isinstance(value, (date, time, timedelta)):
+        return f"It holds a date or time ({value}). {AS_TEXT}."
+    if isinstance(value, (int, float)):
+        scientific = "E+" in number_format.upper() or "E-" in number_format.upper()
+        if scientific or not float(value).is_integer() or abs(value) > 99:
+            return f"It holds the number {value:g}, perhaps made of text such as 2E+1 or 4E+12. {AS_TEXT}."
+    return ""
 
 
 def _text(cell: Any) -> str:
@@ -154,14 +304,16 @@ def _text(cell: Any) -> str:
     return re.sub(r"^([0-9]+)\.0+$", r"\1", text)
 
 
-def _header(table: Sequence[Sequence[str]], needed: Sequence[str]) -> tuple[int, dict[str, int]] | None:
+def _header(
+    table: Sequence[Sequence[str]], needed: Sequence[str], aliases: Mapping[str, Sequence[str]]
+) -> tuple[int, dict[str, int]] | None:
     """Index of the header row and the place of each known column, None if there is no header."""
     for index, row in enumerate(table[:_HEADER_WITHIN]):
         plain = [re.sub(r"[^a-z0-9]", "", cell.casefold()) for cell in row]
         places = {
-            name: next(plain.index(alias) for alias in aliases if alias in plain)
-            for name, aliases in ALIASES.items()
-            if not set(aliases).isdisjoint(plain)
+            name: next(plain.index(alias) for alias in spellings if alias in plain)
+            for name, spellings in aliases.items()
+            if not set(spellings).isdisjoint(plain)
         }
         if set(needed) <= set(places):
             return index, places
@@ -169,16 +321,29 @@ def _header(table: Sequence[Sequence[str]], needed: Sequence[str]) -> tuple[int,
 
 
 def _rows(
-    table: Sequence[Sequence[str]], header: int, places: Mapping[str, int], label: str, needed: Sequence[str]
+    table: Table, header: int, places: Mapping[str, int], needed: Sequence[str], aliases: Mapping[str, Sequence[str]]
 ) -> list[SheetRow]:
     rows = []
-    for line, cells in enumerate(table[header + 1 :], header + 2):
-        text = {name: cells[places[name]] if name in places and places[name] < len(cells) else "" for name in ALIASES}
-        where = f"{label}, row {line}"
-        if text["filename"]:
-            rows.append(SheetRow(where, text))
-        elif all(text[name] for name in needed if name != "filename"):
-            raise ManifestError(f"{where} has no file name. Fill it in or delete the row.")
+    for index in range(header + 1, len(table.rows)):
+        found = sheet_row(table, index, places, aliases)
+        if found.text["filename"]:
+            rows.append(found)
+        elif all(found.text[name] for name in needed if name != "filename"):
+            raise ManifestError(f"{found.where} has no file name. Fill it in or delete the row.")
     if not rows:
-        raise ManifestError(f"{label} holds no rows below its header.")
+        raise ManifestError(f"{table.label} holds no rows below its header.")
     return rows
+
+
+def sheet_row(table: Table, index: int, places: Mapping[str, int], names: Iterable[str]) -> SheetRow:
+    """One row of a table: ``places`` says in which column, counted from 0, what is."""
+    cells = table.rows[index]
+    there = {name: place for name, place in places.items() if place < len(cells)}
+    return SheetRow(
+        where=f"{table.label}, row {index + 1}",
+        text={name: cells[there[name]] if name in there else "" for name in names},
+        label=table.label,
+        cells={name: cell_of(index + 1, place) for name, place in places.items()},
+        spoiled={name: table.spoiled[index, place] for name, place in there.items() if (index, place) in table.spoiled},
+        numbers=frozenset(name for name, place in there.items() if (index, place) in table.numbers),
+    )

@@ -28,16 +28,14 @@ def read_smic(root: Path, annotation: Path | None, choices: Choices) -> Manifest
         if folder is not None and folder.parent.name.casefold() != CODES[code]:
             raise ManifestError(f"{folder}: by its name it is {CODES[code]}, not {folder.parent.name}. Move it.")
         rows.append(
-            Annotated(
+            Annotated.of(
+                row,
                 sample=f"{subject}_{name}",
                 subject=subject,
                 label=CODES[code],
                 clip=name,
                 expected=f"{subject}/micro/{CODES[code]}/{name}",
-                where=row.where if row else str(folder),
-                onset=row.number("onset") if row else None,
-                apex=row.number("apex") if row else None,
-                offset=row.number("offset") if row else None,
+                where="" if row else str(folder),
             )
         )
     return assemble("smic", rows, tree, LABELS, choices, str(annotation or root))

@@ -1,0 +1,307 @@
+"""What annotation sheets write about the Facial Action Coding System (FACS), cell by cell."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from htnet.errors import InputError
+from htnet.facs import ACTION_UNITS, DESCRIBED, DESCRIPTORS, MOVEMENTS
+
+#: Cells that say that the sample is not annotated. CASME II (2014) has "?", CAS(ME)^2 "NULL" and "null".
+NOT_ANNOTATED = frozenset({"", "?", "??", "-", "--", "/", ".", "null", "nan", "n/a", "na", "unknown"})
+#: Cells that say that a coder has looked and seen no unit.
+NO_UNIT = frozenset({"none", "no au", "no aus", "no unit", "no units", "no action unit", "no action units"})
+#: An annotation is not longer, nor are its brackets deeper.
+_LONGEST, _DEEPEST = 300, 8
+
+#: What keyboards of several languages give for the signs of an annotation, and blanks that are not seen.
+_PLAIN = {
+    **{code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)},  # full-width forms
+    **dict.fromkeys(map(ord, "\ufe62\u2795"), "+"),
+    **dict.fromkeys(map(ord, "\u3001\u060c"), ","),
+    **dict.fromkeys(map(ord, "\u061b"), ";"),
+    **dict.fromkeys(map(ord, "\u2044\u2215"), "/"),
+    **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2212"), "-"),
+    **dict.fromkeys(map(ord, "\u00a0\u2002\u2003\u2009\u202f\u3000\t"), " "),
+    **dict.fromkeys(map(ord, "\u200b\u200c\u200d\ufeff"), None),
+}
+_SIDES = {"L": "left", "R": "right"}
+_LETTERS = r"[LRATB](?:\s*/\s*[LRATB])*"
+_BEFORE = rf"(?:{_LETTERS}|\(\s*{_LETTERS}\s*\))"
+_INTENSITY = r"(?:[A-E](?:/[A-E])*|\(\s*[A-E](?:\s*/\s*[A-E])*\s*\))"
+_SIDE = r"(?:[LR]|\([LR]\))"
+_SUFFIX = rf"(?:{_SIDE}?{_INTENSITY}|{_INTENSITY}?{_SIDE})"
+#: What follows a number: its intensity and a side, in either order, then marks. Letters after a blank are those of the
+#: next number where one follows.
+_AFTER = (
+    rf"(?P<after>(?:{_SUFFIX}(?![0-9])|\s+{_SUFFIX}(?!\s*[0-9]))?)"
+    r"(?=OR[\s(0-9LRATB]|[^A-Z]|$)(?P<marks>(?:\s*(?:\?|\(K\)))*)"
+)
+_CODE = re.compile(
+    rf"(?P<before>{_BEFORE})?\s*(?P<kind>AU|AD|M)?[\s_.]*(?P<between>{_BEFORE})?\s*(?P<number>[0-9]+)(?:{_AFTER})?"
+)
+_SEPARATOR = re.compile(r"\s*(?:[+,;&\n]|AND\b)\s*")
+_OR = re.compile(r"\s*(?:OR(?=[\s(0-9LRATBM])|/)\s*")
+_OPEN = re.compile(rf"(?P<before>REF|{_LETTERS})?\s*\(\s*")
+_CLOSE = re.compile(rf"\s*\){_AFTER}")
+#: What is no code: remarks of SAMM's sheets, and 4DME's mark on its own.
+_REMARK = re.compile(r"SOFT FOCUS|GLARE|\(K\)")
+_DATE = re.compile(r"\d{4}-\d\d?-\d\d?(?:[ T].*)?|\d\d?:\d\d(?::\d\d)?")
+_HOW = (
+    "Write units as 12, L12, 12L, R6A or 10A/B, joined by +, alternatives as (R6 or R12), descriptors as AD31 and "
+    "movements as M57."
+)
+#: What to do with a cell that a spreadsheet has made something else of.
+AS_TEXT = "Format the column as text and type the units again"
+
+
+@dataclass(frozen=True)
+class ActionUnit:
+    """One action unit of an annotation.
+
+    Attributes:
+        number: its number in FACS.
+        side: "left" or "right" side of the subject's face; None for both, or where it is not told.
+        intensity: "A" (trace) to "E" (maximum), several where the coder was not sure ("AB"); "" where not told.
+        mark: what the sheet notes after it: "?" (SAMM: its end is not clear) or "k" (4DME; its meaning is not
+            published); "" mostly.
+    """
+
+    number: int
+    side: str | None = None
+    intensity: str = ""
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class ActionDescriptor:
+    """A code of FACS that is no action unit: an action descriptor, or a movement of head or eyes, for example.
+
+    Attributes:
+        number: its number in FACS.
+        kind: a key of `htnet.facs.DESCRIPTORS`.
+        side: as for `ActionUnit`.
+        intensity: as for `ActionUnit`.
+        mark: as for `ActionUnit`.
+    """
+
+    number: int
+    kind: str
+    side: str | None = None
+    intensity: str = ""
+    mark: str = ""
+
+
+Code = ActionUnit | ActionDescriptor
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What an annotation says.
+
+    Attributes:
+        annotated: False where the sample is not annotated ("", "?", "null"); True with no ``units`` where a coder has
+            seen none ("none").
+        units: the action units, one entry for each term between separators: its alternatives, mostly one.
+        descriptors: action descriptors and movements, likewise.
+    """
+
+    annotated: bool
+    units: tuple[tuple[ActionUnit, ...], ...] = ()
+    descriptors: tuple[tuple[ActionDescriptor, ...], ...] = ()
+
+
+def parse_annotation(text: str) -> Annotation:
+    """Read an annotation such as ``4+7+L10``, ``R6A+R12``, ``(R6 or R12)+R15``, ``AU12, AD38`` or ``12L``.
+
+    Terms are joined by "+", ",", ";", "&", "and", a line break or blanks, alternatives by "or" or "/" (which bind
+    tighter). L and R before or after a number are the subject's sides; before it stand also A (asymmetric), T and B
+    (top and bottom lip), which tell no side. A to E after it are intensities. SAMM's "ref(...)" is taken for
+    what stands in it. Of alternatives made of several units, as "(8+25) or 50", all are. Capitals do not matter.
+
+    Which numbers are units, descriptors and movements is in `htnet.facs`. AD before a number makes it a descriptor, M
+    a movement.
+
+    Raises:
+        InputError: a term is none of these, or FACS has no such code; the message says what to write. So also for what
+            a spreadsheet has made a number or a date of, as "2.00E+01".
+    """
+    plain = text.translate(_PLAIN).strip()
+    if plain.casefold() in NOT_ANNOTATED:
+        return Annotation(annotated=False)
+    if plain.casefold() in NO_UNIT:
+        return Annotation(annotated=True)
+    _refuse_numbers(text, plain)
+    terms = _Reader(text, re.sub(r"^([0-9]+)\.0+$", r"\1", plain)).all()
+    units = tuple(tuple(c for c in term if isinstance(c, ActionUnit)) for term in terms)
+    others = tuple(tuple(c for c in term if isinstance(c, ActionDescriptor)) for term in terms)
+    return Annotation(True, tuple(filter(None, units)), tuple(filter(None, others)))
+
+
+def parse_action_units(text: str) -> tuple[tuple[ActionUnit, ...], ...]:
+    """The action units of an annotation, without its descriptors and movements; see `parse_annotation`.
+
+    Returns:
+        One entry for each term: its alternatives, mostly one. Empty where none is annotated, and where none was seen.
+
+    Raises:
+        InputError: as `parse_annotation`.
+    """
+    return parse_annotation(text).units
+
+
+def keep_readable(text: str, where: str, sample: str, spoiled: str = "") -> tuple[str, tuple[str, ...]]:
+    """An annotation as a sample keeps it, and what to tell the user of one that cannot be read.
+
+    Every reader of action units goes through this, so that one bad cell never ends a run and is never silent.
+
+    Args:
+        text: the cell.
+        where: the cell's place, for the note.
+        sample: the sample that it speaks of.
+        spoiled: what a spreadsheet has made of the cell, with the cure; "" if nothing.
+
+    Returns:
+        The annotation, "" where there is none or it cannot be read; and the notes, none or one.
+    """
+    try:
+        if spoiled:
+            raise InputError(spoiled)
+        return (text.strip() if parse_annotation(text).annotated else ""), ()
+    except InputError as error:
+        return "", (f"{where}: the action units of sample {sample!r} are left out. {error}",)
+
+
+class _Reader:
+    """A reader of one annotation: ``place`` is where it stands in ``plain``."""
+
+    def __init__(self, text: str, plain: str) -> None:
+        self.text, self.plain, self.place, self.depth = text, plain.upper(), 0, 0
+
+    def all(self) -> list[tuple[Code, ...]]:
+        """All terms, to the end."""
+        if len(self.plain) > _LONGEST:
+            raise InputError(f"An annotation of {len(self.plain)} characters ({self.text[:40]!r}...) is none. {_HOW}")
+        found = self.terms()
+        if self.place < len(self.plain):
+            raise self.wrong()
+        return found
+
+    def terms(self) -> list[tuple[Code, ...]]:
+        """Terms up to a closing bracket or the end."""
+        found = list(self.term())
+        while self.place < len(self.plain) and not self.plain[self.place :].lstrip().startswith(")"):
+            if not self.take(_SEPARATOR):
+                # Blanks, or nothing after a bracket, as in "ref(7)12E".
+                blank = self.plain[self.place].isspace()
+                if not blank and self.plain[self.place - 1] != ")":
+                    raise self.wrong()
+                self.place += len(self.plain[self.place :]) - len(self.plain[self.place :].lstrip())
+            found += self.term()
+        return found
+
+    def term(self) -> list[tuple[Code, ...]]:
+        """One term with its alternatives; several where brackets hold several and no alternatives follow."""
+        found = self.part()
+        if not (after := self.take(_OR)):
+            return found
+        alternatives = [code for term in found for code in term]
+        while after:
+            alternatives += [code for term in self.part() for code in term]
+            after = self.take(_OR)
+        return [tuple(alternatives)]
+
+    def part(self) -> list[tuple[Code, ...]]:
+        if self.take(_REMARK):
+            return []
+        if found := self.take(_CODE):
+            return [(self.code(found),)]
+        if found := self.take(_OPEN):
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise self.wrong("has too many brackets in each other")
+            inside = self.terms()
+            closing = self.take(_CLOSE)
+            if closing is None:
+                raise self.wrong("has brackets that do not match")
+            self.depth -= 1
+            letters = "" if found["before"] in (None, "REF") else found["before"]
+            side, (after_side, intensity) = _side(letters), _after(closing["after"])
+            return [tuple(_with(code, side or after_side, intensity) for code in term) for term in inside]
+        if self.plain.startswith(")", self.place):
+            raise self.wrong("has brackets that do not match")
+        raise self.wrong()
+
+    def code(self, found: re.Match[str]) -> Code:
+        number, kind = int(found["number"]), found["kind"]
+        after_side, intensity = _after(found["after"] or "")
+        letters = [name for name in ("before", "between") if found[name]]
+        if found["after"] is None or len(letters) > 1:
+            self.place = found.start()
+            raise self.wrong()
+        before = _side(found[letters[0]]) if letters else None
+        if before and after_side and before != after_side:
+            self.place = found.start()
+            raise self.wrong("names two sides")
+        mark = "".join(sorted(set(re.findall("[?K]", found["marks"])))).lower()
+        written = f"{kind or ''}{number}"
+        known = {"AD": dict.fromkeys(DESCRIBED, "action"), "M": {n: name for name, ns in MOVEMENTS.items() for n in ns}}
+        every = {n: name for name, ns in DESCRIPTORS.items() for n in ns}
+        what = known.get(kind, every).get(number)
+        side = before or after_side
+        if what is None and kind in (None, "AU") and number in ACTION_UNITS:
+            return ActionUnit(number, side, intensity, mark)
+        if what is None or len(found["number"]) > 2:
+            raise InputError(f"The annotation {self.text!r} has {written}, and FACS has no such code. {_HOW}")
+        return ActionDescriptor(number, what, side, intensity, mark)
+
+    def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Go on over what the pattern matches here, if it does."""
+        found = pattern.match(self.plain, self.place)
+        if found:
+            self.place = found.end()
+        return found
+
+    def wrong(self, what: str = "") -> InputError:
+        rest = self.plain[self.place :].strip()
+        problem = what or (f"cannot be read from {rest[:20]!r} on" if rest else "ends where a unit should follow")
+        return InputError(f"The annotation {self.text!r} of action units {problem}. {_HOW}")
+
+
+def _side(letters: str) -> str | None:
+    """The side that letters before a number tell, if all of them tell the same."""
+    sides = {_SIDES.get(letter) for letter in re.findall("[A-Z]", letters)}
+    return sides.pop() if len(sides) == 1 else None
+
+
+def _after(text: str) -> tuple[str | None, str]:
+    """Side and intensity."""
+    sides = re.findall("[LR]", text)
+    return (_SIDES[sides[0]] if sides else None), "".join(re.findall("[A-E]", text))
+
+
+def _with(code: Code, side: str | None, intensity: str) -> Code:
+    return replace(code, side=code.side or side, intensity=code.intensity or intensity)
+
+
+def _refuse_numbers(text: str, plain: str) -> None:
+    """Refuse what was an annotation once, and is a number or a date now.
+
+    "2E+1" (unit 2 at intensity E, and unit 1) looks like twenty to a spreadsheet, "4.7" like a number with a fraction.
+
+    Raises:
+        InputError: it is such a text; the message names the cure.
+    """
+    number = re.fullmatch(r"([0-9]+)(\.[0-9]+)?(?:E([+-]?)([0-9]+))?", plain)
+    if number is not None:
+        whole, fraction, sign, power = number.groups()
+        exponent = power is not None and (fraction is not None or sign != "+" or power.startswith("0"))
+        rounded = power is None and fraction is not None and (int(fraction[1:]) != 0 or whole.endswith("0"))
+        if exponent or rounded or len(whole) > 2:
+            raise InputError(
+                f"{text!r} is a number that a spreadsheet or a program made, perhaps of an annotation such as 2E+1. "
+                f"{AS_TEXT}."
+            )
+    if _DATE.fullmatch(plain):
+        raise InputError(f"{text!r} is a date or time that a spreadsheet made of an annotation. {AS_TEXT}.")
