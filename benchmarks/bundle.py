@@ -81,6 +81,7 @@ def bundle(name: str, data: str, out: str | None = None, epochs: int | None = No
     run, folder = json.loads(source.read_text("utf-8")), Path(out or spec.folder)
     words = ["train", "--data", data, "--model", spec.model, "--recipe", recipe_of(spec), "--out", folder]
     words += ["--metrics", source]
+    words += ["--overwrite"] if out is None else []  # Git keeps the package's former weights
     words += ["--precision", Recipe.from_dict(run["run"]["recipe"]).precision]
     words += [] if epochs is None else ["--epochs", epochs]
     if cli.main([str(word) for word in words]):

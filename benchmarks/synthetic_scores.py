@@ -226,7 +226,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         assert spec is not None
         folder, temperature = spec.folder, found["0"]["calibration"]["temperature"]
         train_on_generated(
-            folder, model=args.model, count=args.count, seed=0, training=training, temperature=temperature
+            folder,
+            model=args.model,
+            count=args.count,
+            seed=0,
+            training=training,
+            temperature=temperature,
+            overwrite=True,
         )
         digest = read_config(folder / "config.json")["weights"]["sha256"]
         print(

@@ -24,8 +24,10 @@ import torch.nn.functional as F
 import htnet
 from htnet.data import Manifest, Sample, hold_out_subjects, open_data
 from htnet.hub import DEFAULT_WEIGHTS, save_pretrained
+from htnet.hub.folder import FILES
 from htnet.metrics import score
 from htnet.models import EmotionModel, build_model, get_entry
+from htnet.overwrite import check_folder
 from htnet.prepare import resolve_spec
 from htnet.preprocess import Landmarker, make_landmarker
 from htnet.training import FlowSet, StartFrom, load_flow_set
@@ -105,12 +107,14 @@ def main() -> None:
     parser.add_argument("--start", default=DEFAULT_WEIGHTS, help="trained weights, or a model's name for fresh ones")
     parser.add_argument("--landmarks", help="as for htnet train, in place of the samples' own files")
     parser.add_argument("--out", default="out/finetuned", help="weights folder (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace weights that exist")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--lr", type=float, default=3e-4)
     args = parser.parse_args()
     if args.synthetic == (args.manifest is not None):
         parser.error("give a manifest, or --synthetic")
 
+    check_folder(args.out, FILES, overwrite=args.overwrite)  # before training costs any time
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as scratch:
         manifest = synthetic_set(Path(scratch)) if args.synthetic else open_data(args.manifest)
@@ -139,7 +143,7 @@ def main() -> None:
     }
     if start is not None:  # data and terms of the starting weights are those of the new ones too
         about = start.described(about)
-    print(f"weights: {save_pretrained(model, args.out, training=about)}")
+    print(f"weights: {save_pretrained(model, args.out, training=about, overwrite=args.overwrite)}")
 
 
 if __name__ == "__main__":

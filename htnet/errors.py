@@ -100,6 +100,10 @@ class RunError(HtnetError):
     """A run cannot go on: its folder is in use or holds another run, or one of its processes was killed."""
 
 
+class OverwriteError(HtnetError, FileExistsError):
+    """A file is there already and would be overwritten, which nobody asked for."""
+
+
 class MissingExtraError(HtnetError, ImportError):
     """An optional dependency is not installed."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.errors import InputError
+from htnet.overwrite import check_outputs
 from htnet.schema import document, to_json_line
 from htnet.types import MOTION_REGIONS, Prediction, Spotting
 
@@ -35,9 +36,14 @@ def _renamed(answer: Prediction | Spotting, kind: str, old: str) -> dict[str, An
     return answer.to_dict()
 
 
-def write_curve(path: str | PathLike[str], spotting: Spotting) -> None:
-    """Write the curve as CSV: frame, time_s (empty without a frame rate), magnitude (smoothed) and the regions, px."""
+def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: bool = False) -> None:
+    """Write the curve as CSV: frame, time_s (empty without a frame rate), magnitude (smoothed) and the regions, px.
+
+    Raises:
+        OverwriteError: the file exists and ``overwrite`` is not given.
+    """
     path = Path(path)
+    check_outputs(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -61,6 +67,8 @@ def write_predictions(
     predictions: Iterable[Prediction],
     labels: Sequence[str],
     errors: Iterable[tuple[str, str]] = (),
+    *,
+    overwrite: bool = False,
 ) -> int:
     """Write predictions, one row a sample; rows appear as they are made.
 
@@ -69,15 +77,18 @@ def write_predictions(
         predictions: what to write.
         labels: class names in the model's order.
         errors: (sample, message) of samples that could not be read; read after ``predictions`` ended.
+        overwrite: replace a file that exists.
 
     Returns:
         Number of predictions written.
 
     Raises:
         InputError: the file's name ends in something else.
+        OverwriteError: the file exists and ``overwrite`` is not given.
     """
     path = Path(path)
     check_table_name(path)
+    check_outputs(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         if path.suffix.lower() == ".jsonl":

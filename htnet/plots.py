@@ -13,6 +13,7 @@ from htnet.calibration import Reliability
 from htnet.errors import InputError
 from htnet.facs import SHOWN_UNITS, UnitPrediction
 from htnet.optional import require
+from htnet.overwrite import check_outputs
 from htnet.preprocess import FrameSource, read_frame
 from htnet.types import MOTION_REGIONS, Prediction, Spotting
 
@@ -21,7 +22,14 @@ _SURE, _UNSURE = "#0a84ff", "#c7c7cc"
 _REGION_COLOURS = ("#0a84ff", "#34c759", "#ff9500")
 
 
-def plot_prediction(prediction: Prediction, onset: FrameSource, apex: FrameSource, path: str | PathLike[str]) -> Path:
+def plot_prediction(
+    prediction: Prediction,
+    onset: FrameSource,
+    apex: FrameSource,
+    path: str | PathLike[str],
+    *,
+    overwrite: bool = False,
+) -> Path:
     """Save a picture: both frames, the landmarks, the flow, the network's input, the probabilities, the action units.
 
     Args:
@@ -29,14 +37,17 @@ def plot_prediction(prediction: Prediction, onset: FrameSource, apex: FrameSourc
         onset: its onset frame.
         apex: its apex frame.
         path: picture file (.png, .pdf, ...).
+        overwrite: replace a picture that exists.
 
     Returns:
         The path.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the file's ending names no kind of picture.
     """
+    check_outputs(path, overwrite=overwrite)
     figure_class = require("matplotlib.figure", "plots", _PURPOSE).Figure
     widths = [1, 1, 1, 1, 0.9, 1.2] if prediction.action_units else [1, 1, 1, 1, 1.3]
     figure = figure_class(figsize=(2.83 * sum(widths), 3.4), layout="constrained")
@@ -60,23 +71,26 @@ def plot_prediction(prediction: Prediction, onset: FrameSource, apex: FrameSourc
         axis.set_axis_off()
     if prediction.action_units:
         _draw_units(axes[5], prediction.action_units)
-    return save_figure(figure, path)
+    return save_figure(figure, path, overwrite=overwrite)
 
 
-def plot_spotting(spotting: Spotting, path: str | PathLike[str]) -> Path:
+def plot_spotting(spotting: Spotting, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Save a picture of the curve that onset, apex and offset were found on, and of the regions' motion.
 
     Args:
         spotting: what `htnet.preprocess.spot` found.
         path: picture file (.png, .pdf, ...).
+        overwrite: replace a picture that exists.
 
     Returns:
         The path.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the file's ending names no kind of picture.
     """
+    check_outputs(path, overwrite=overwrite)
     figure = require("matplotlib.figure", "plots", _PURPOSE).Figure(figsize=(9, 4), layout="constrained")
     axis = figure.subplots()
     unit = 1.0 if spotting.fps is None else 1 / spotting.fps
@@ -97,10 +111,10 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str]) -> Path:
     axis.set_ylabel("motion, px of a 224 px face")
     axis.set_title(f"{spotting.method}, confidence {spotting.confidence:.2f}")
     figure.legend(loc="outside lower center", ncols=4)
-    return save_figure(figure, path)
+    return save_figure(figure, path, overwrite=overwrite)
 
 
-def plot_reliability(found: Mapping[str, Reliability], path: str | PathLike[str]) -> Path:
+def plot_reliability(found: Mapping[str, Reliability], path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Save reliability diagrams side by side: accuracy over confidence in each bin, and below it the bin's samples.
 
     A model that is as often right as it is sure lies on the diagonal; below it, it is too sure.
@@ -108,14 +122,17 @@ def plot_reliability(found: Mapping[str, Reliability], path: str | PathLike[str]
     Args:
         found: bins of `htnet.calibration.reliability` by title.
         path: picture file (.png, .pdf, ...).
+        overwrite: replace a picture that exists.
 
     Returns:
         The path.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: nothing to draw, or the file's ending names no kind of picture.
     """
+    check_outputs(path, overwrite=overwrite)
     if not found:
         raise InputError("There are no bins to draw; give those of htnet.calibration.reliability by title.")
     figure_class = require("matplotlib.figure", "plots", _PURPOSE).Figure
@@ -133,16 +150,18 @@ def plot_reliability(found: Mapping[str, Reliability], path: str | PathLike[str]
     axes[0, 0].set_ylim(0, 1)
     axes[0, 0].set_ylabel("share of right answers")
     axes[1, 0].set_ylabel("samples")
-    return save_figure(figure, path)
+    return save_figure(figure, path, overwrite=overwrite)
 
 
-def save_figure(figure: Any, path: str | PathLike[str]) -> Path:
+def save_figure(figure: Any, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Save a matplotlib figure as the file's ending says; missing folders are made.
 
     Raises:
+        OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the ending names no kind of picture.
     """
     path = Path(path)
+    check_outputs(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         figure.savefig(path, dpi=110)

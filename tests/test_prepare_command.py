@@ -114,10 +114,10 @@ def test_composite(run, tmp_path):
     assert set(report["failed"]["samples"]) == {"006_006_1_2"}
     assert report["excluded"]["labels"]["others"]["samples"] == ["sub02_EP9"]
 
-    # What was missing or bad is made good: the same command adds it.
+    # What was missing or bad is made good: the same command adds it; leaving out others has to be asked for.
     write_clip(casme2 / "sub02" / "EP03_04", ("reg_img46.jpg", "reg_img51.jpg", "reg_img60.jpg"))
     write_clip(samm / "006" / "006_1_2", [f"006_{n:05d}.jpg" for n in (100, 105, 109)])
-    status, text, _ = run(*words, "--samm-annotation", tmp_path / "codes.csv", "--no-apex", "exclude")
+    status, text, _ = run(*words, "--samm-annotation", tmp_path / "codes.csv", "--no-apex", "exclude", "--overwrite")
     assert status == 0
     assert "4 samples prepared" in text
     assert set(labels(out)) == {"sub01_EP02_01f", "sub02_EP03_04", "006_006_1_2", "007_007_3_1"}

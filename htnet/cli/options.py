@@ -18,6 +18,11 @@ def show_warnings(warnings: Iterable[Warned]) -> None:
         print(f"warning: {warning.code}: {warning.message}")
 
 
+def add_overwrite(command: argparse.ArgumentParser) -> None:
+    """The option of every command that writes files."""
+    command.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
 def progress_bar(items: Iterable[Any], text: str, total: int | None = None) -> Iterable[Any]:
     """``items``, counted on a progress bar."""
     from huggingface_hub.utils import tqdm

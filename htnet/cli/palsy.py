@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import AddCommand, progress_bar, show_warnings
+from htnet.cli.options import AddCommand, add_overwrite, progress_bar, show_warnings
 from htnet.errors import InputError
+from htnet.overwrite import check_folder, check_outputs
 from htnet.schema import to_json
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def add_commands(add: AddCommand) -> None:
         "source", help="folder of grade_1 ... grade_6, .csv of image_path and grade, or folder in the CK+ layout"
     )
     kind.add_argument("--out", required=True, help="folder for faces, manifest and report")
+    add_overwrite(kind)
     kind.add_argument(
         "--classes", type=int, choices=[6, 3], default=6, help="grades, or I-II, III-IV, V-VI (default 6)"
     )
@@ -50,6 +52,7 @@ def add_commands(add: AddCommand) -> None:
     kind = add_kind("train", _train, "train on the training split into a weights folder")
     kind.add_argument("--data", required=True, help="folder of htnet palsy prepare")
     kind.add_argument("--out", required=True, help="weights folder")
+    add_overwrite(kind)
     kind.add_argument("--model", default="htnet_palsy_tiny", help="model (default: %(default)s)")
     kind.add_argument("--recipe", default="palsy", help="palsy, or a .json file (default: %(default)s)")
     kind.add_argument("--epochs", type=int, help="overrides the recipe's")
@@ -62,6 +65,7 @@ def add_commands(add: AddCommand) -> None:
     _add_model(kind)
     kind.add_argument("--split", default="test", help="train, val or test (default: %(default)s)")
     kind.add_argument("--out", required=True, help="folder for predictions.csv, summary.json and confusion.png")
+    add_overwrite(kind)
 
     kind = add_kind("predict", _predict, "grade an image, or every image in a folder")
     kind.add_argument("image", help="image or folder")
@@ -70,18 +74,21 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument("--json", action="store_true", help="print JSON; one image only")
     kind.add_argument("--plot", help="save a picture; one image only")
     kind.add_argument("--out", help="with a folder: folder for predictions.csv and pictures")
+    add_overwrite(kind)
 
     kind = add_kind("visualize", _visualize, "draw the region and asymmetry maps of a model over a face")
     kind.add_argument("image")
     _add_model(kind)
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
     kind.add_argument("--out", required=True, help="picture to save")
+    add_overwrite(kind)
 
     kind = add_kind("asymmetry", _asymmetry, "measure how much the sides of a face differ, without any model")
     kind.add_argument("image")
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
     kind.add_argument("--json", action="store_true", help="print JSON")
     kind.add_argument("--plot", help="save a picture")
+    add_overwrite(kind)
 
 
 def _add_model(kind: argparse.ArgumentParser) -> None:
@@ -107,6 +114,7 @@ def _prepare(args: argparse.Namespace) -> None:
         seed=args.seed,
         jobs=args.jobs,
         progress=bar,
+        overwrite=args.overwrite,
     )
     report = read_report(args.out)
     print(f"{len(prepared)} faces prepared in {args.out}, {report.left_out} left out")
@@ -123,11 +131,13 @@ def _prepare(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     from huggingface_hub.utils import tqdm
 
+    from htnet.hub.folder import FILES
     from htnet.models import create_model
     from htnet.optional import usable_device
     from htnet.palsy import check_face_model, train_palsy
     from htnet.training import get_recipe
 
+    check_folder(args.out, FILES, overwrite=args.overwrite)
     usable_device(args.device)
     recipe = get_recipe(args.recipe, **({"epochs": args.epochs} if args.epochs is not None else {}))
     fresh = create_model(args.model)
@@ -149,6 +159,7 @@ def _train(args: argparse.Namespace) -> None:
             seed=args.seed,
             device=args.device,
             on_epoch=tick,
+            overwrite=args.overwrite,
         )
     if report is not None:
         print(report)
@@ -159,12 +170,19 @@ def _evaluate(args: argparse.Namespace) -> None:
     from htnet.hub import load_pretrained
     from htnet.optional import usable_device
     from htnet.palsy import check_face_model, evaluate_palsy, score_table
+    from htnet.palsy.evaluate import RESULTS
 
+    check_folder(args.out, (*RESULTS, "confusion.png"), overwrite=args.overwrite)
     model = load_pretrained(args.model, device=usable_device(args.device))
     check_face_model(model)
     manifest, data = _load(args.data, args.split, model.config.image_size, model.preprocess_spec)
     scores = evaluate_palsy(
-        model, manifest, data, args.out, described={"weights": str(args.model), "split": args.split}
+        model,
+        manifest,
+        data,
+        args.out,
+        described={"weights": str(args.model), "split": args.split},
+        overwrite=args.overwrite,
     )
     print(score_table(scores))
     out = Path(args.out)
@@ -173,7 +191,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         from htnet.palsy.plots import plot_confusion
 
         title = f"{args.split}: {scores.num_samples} images of {scores.num_patients} patients"
-        files.append(plot_confusion(scores.confusion, manifest.classes, out / "confusion.png", title))
+        picture = out / "confusion.png"
+        files.append(plot_confusion(scores.confusion, manifest.classes, picture, title, overwrite=args.overwrite))
     print(f"files: {', '.join(map(str, files))}")
 
 
@@ -185,6 +204,9 @@ def _predict(args: argparse.Namespace) -> None:
         raise InputError(f"{args.image} is a folder: give --out FOLDER; --json and --plot go with one image.")
     if not folder and args.out is not None:
         raise InputError("--out goes with a folder of images; for one image use --json and --plot.")
+    if folder:
+        check_folder(args.out, ("predictions.csv", "pictures"), overwrite=args.overwrite)
+    check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
     predictor = GradePredictor(args.model, landmarks=args.landmarks, device=args.device)
     if folder:
         _predict_folder(predictor, Path(args.image), Path(args.out))
@@ -193,7 +215,7 @@ def _predict(args: argparse.Namespace) -> None:
     if args.plot:
         from htnet.palsy.plots import plot_grade
 
-        plot_grade(prediction, args.image, args.plot)
+        plot_grade(prediction, args.image, args.plot, overwrite=args.overwrite)
     if args.json:
         print(to_json(prediction.to_dict()), end="")
         return
@@ -222,7 +244,7 @@ def _predict_folder(predictor: Any, folder: Path, out: Path) -> None:
             from htnet.palsy.plots import plot_grade
 
             inside = Path(found.source).relative_to(folder)
-            plot_grade(found, found.source, out / "pictures" / inside.with_name(inside.name + ".png"))
+            plot_grade(found, found.source, out / "pictures" / inside.with_name(inside.name + ".png"), overwrite=True)
     header = ["image", "prediction", "grade", *(f"probability_{c}" for c in labels), "warnings", "error"]
     write_atomic(out / "predictions.csv", to_csv(header, rows))
     if doubted:
@@ -241,22 +263,24 @@ def _visualize(args: argparse.Namespace) -> None:
     from htnet.palsy import GradePredictor
     from htnet.palsy.plots import plot_maps
 
+    check_outputs(args.out, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
     maps = GradePredictor(args.model, landmarks=args.landmarks, device=args.device).maps(args.image)
     show_warnings(maps.prediction.warnings)
     print(maps.prediction.grade)
-    print(f"  picture: {plot_maps(maps, args.out)}")
+    print(f"  picture: {plot_maps(maps, args.out, overwrite=args.overwrite)}")
 
 
 def _asymmetry(args: argparse.Namespace) -> None:
     from htnet.palsy import PALSY_SPEC, palsy_landmarker
     from htnet.preprocess import face_asymmetry
 
+    check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
     landmarker = palsy_landmarker(args.landmarks, PALSY_SPEC)
     report = face_asymmetry(args.image, landmarker, sample=Path(args.image).stem)
     if args.plot:
         from htnet.palsy.plots import plot_asymmetry
 
-        plot_asymmetry(report, args.plot)
+        plot_asymmetry(report, args.plot, overwrite=args.overwrite)
     if args.json:
         print(to_json(report.to_dict()), end="")
         return

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import AddCommand, progress_bar, show_warnings
+from htnet.cli.options import AddCommand, add_overwrite, progress_bar, show_warnings
 from htnet.cli.spot import METHODS, add_video_options, show_spotting
 from htnet.errors import HtnetError, InputError
 from htnet.facs import SHOWN_UNITS
+from htnet.overwrite import check_outputs
 from htnet.schema import to_json
 from htnet.types import DEFAULT_WEIGHTS
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from htnet.pipeline import Predictor
     from htnet.preprocess import FrameSource
     from htnet.types import Prediction, Spotting
+
+#: Name of the bundled sample in the result of the demo.
+DEMO = "demo"
 
 
 def add_commands(add: AddCommand) -> None:
@@ -36,9 +41,11 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument("--skip-errors", action="store_true", help="with --manifest: list bad samples and go on")
     _add_predict_options(command)
     add_video_options(command)
+    add_overwrite(command)
 
     command = add("demo", _demo, "recognise the bundled sample pair by the default weights")
     command.add_argument("--out", default="out/demo", help="folder for the result (default: %(default)s)")
+    add_overwrite(command)
 
 
 def _add_predict_options(command: argparse.ArgumentParser) -> None:
@@ -76,6 +83,7 @@ def _predict(args: argparse.Namespace) -> None:
         )
     if args.out is not None or args.skip_errors:
         raise InputError("--out and --skip-errors go with --manifest; for two frames use --json and --plot.")
+    check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.onset, args.apex, args.landmarks))
     if alone:
         video = open_video(args.onset, fps=args.fps, stop=args.stop)
         prediction = _predictor(args).video(video, method=args.method or METHODS[0])
@@ -85,7 +93,7 @@ def _predict(args: argparse.Namespace) -> None:
     if args.plot:
         from htnet.plots import plot_prediction
 
-        plot_prediction(prediction, *_frames(args, prediction.spotting), args.plot)
+        plot_prediction(prediction, *_frames(args, prediction.spotting), args.plot, overwrite=args.overwrite)
     if args.json:
         print(to_json(prediction.to_dict()), end="")
         return
@@ -138,9 +146,8 @@ def _predict_manifest(args: argparse.Namespace) -> None:
     from htnet.export import check_table_name, write_predictions
 
     check_table_name(args.out)
+    check_outputs(args.out, overwrite=args.overwrite, inputs=(args.manifest, args.landmarks))
     predictor = _predictor(args)
-    if Path(args.out).resolve() == Path(args.manifest).resolve():
-        raise InputError(f"--out {args.out} is the manifest itself. Choose another file.")
     manifest = read_manifest(args.manifest, check_files=not args.skip_errors)
     errors: list[tuple[str, str]] = []
 
@@ -157,7 +164,7 @@ def _predict_manifest(args: argparse.Namespace) -> None:
 
     predictions = seen(predictor.manifest(manifest, on_error=note if args.skip_errors else None))
     bar = progress_bar(predictions, "predicting", len(manifest))
-    count = write_predictions(args.out, bar, predictor.model.labels, errors)
+    count = write_predictions(args.out, bar, predictor.model.labels, errors, overwrite=args.overwrite)
     for code, samples in sorted(doubted.items()):
         print(f"warning: {code}: {listed(samples)}; see the column 'warnings'")
     print(f"{count} predictions in {args.out}" + (f", {len(errors)} samples with errors" if errors else ""))
@@ -169,14 +176,25 @@ def _demo(args: argparse.Namespace) -> None:
     sample = Path(__file__).parents[1] / "assets" / "sample"
     onset, apex = sample / "onset.png", sample / "apex.png"
     out = Path(args.out)
+    result, picture = out / "prediction.json", out / "prediction.png"
+    # What an earlier demo wrote is made anew.
+    check_outputs(result, picture, overwrite=args.overwrite or _is_of_demo(result))
+    prediction = Predictor().pair(onset, apex, sample / "landmarks.json", sample=DEMO)
     out.mkdir(parents=True, exist_ok=True)
-    prediction = Predictor().pair(onset, apex, sample / "landmarks.json", sample="demo")
-    (out / "prediction.json").write_text(to_json(prediction.to_dict()), "utf-8")
+    result.write_text(to_json(prediction.to_dict()), "utf-8")
     _show(prediction)
-    print(f"  result: {out / 'prediction.json'}")
+    print(f"  result: {result}")
     if find_spec("matplotlib") is None:
         print("  no picture: that needs matplotlib (pip install 'htnet[plots]')")
         return
     from htnet.plots import plot_prediction
 
-    print(f"  picture: {plot_prediction(prediction, onset, apex, out / 'prediction.png')}")
+    print(f"  picture: {plot_prediction(prediction, onset, apex, picture, overwrite=True)}")
+
+
+def _is_of_demo(result: Path) -> bool:
+    """Whether a file is the result of an earlier demo."""
+    try:
+        return bool(json.loads(result.read_text("utf-8"))["sample"] == DEMO)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import AddCommand, progress_bar
+from htnet.cli.options import AddCommand, add_overwrite, progress_bar
 from htnet.types import FLOW_METHODS, HEAD_MOTIONS
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def _add_apex(kind: argparse.ArgumentParser) -> None:
 def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
     """Add what all kinds take, and refuse by name what fits other kinds only."""
     kind.add_argument("--out", required=True, help="folder for flow, landmarks, manifest and report")
+    add_overwrite(kind)
     kind.add_argument("--landmarks", default="yunet", help="see predict --landmarks (default: %(default)s)")
     kind.add_argument("--flow", choices=FLOW_METHODS, default="tvl1", help="flow method (default: %(default)s)")
     kind.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose motion is subtracted")
@@ -131,6 +132,7 @@ def _prepare(args: argparse.Namespace) -> None:
         # The report holds what went wrong.
         on_error=None if args.kind == "manifest" and not args.skip_errors else lambda sample, error: None,
         progress=lambda samples: progress_bar(samples, "preparing", total=len(manifest)),
+        overwrite=args.overwrite,
     )
     report = read_report(args.out)
     samples = f"{report.prepared} sample{'s' if report.prepared != 1 else ''}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from htnet.cli.options import AddCommand, show_warnings
+from htnet.cli.options import AddCommand, add_overwrite, show_warnings
+from htnet.overwrite import check_outputs
 from htnet.schema import to_json
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument("--plot", help="save a picture of the curve")
     command.add_argument("--csv", help="save the curve: frame, time_s, magnitude and each region")
     command.add_argument("--json", action="store_true", help="print JSON")
+    add_overwrite(command)
 
 
 def add_video_options(command: argparse.ArgumentParser) -> None:
@@ -37,14 +39,15 @@ def _spot(args: argparse.Namespace) -> None:
     from htnet.export import write_curve
     from htnet.preprocess import open_video, spot
 
+    check_outputs(args.csv, args.plot, overwrite=args.overwrite, inputs=(args.video, args.landmarks))
     video = open_video(args.video, fps=args.fps, stop=args.stop)
     spotting = spot(video, args.landmarks, method=args.method or METHODS[0])
     if args.csv:
-        write_curve(args.csv, spotting)
+        write_curve(args.csv, spotting, overwrite=args.overwrite)
     if args.plot:
         from htnet.plots import plot_spotting
 
-        plot_spotting(spotting, args.plot)
+        plot_spotting(spotting, args.plot, overwrite=args.overwrite)
     if args.json:
         print(to_json(spotting.to_dict()), end="")
         return

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from htnet.cli.options import AddCommand, progress_bar
+from htnet.cli.options import AddCommand, add_overwrite, progress_bar
 from htnet.errors import InputError
+from htnet.overwrite import check_folder, check_outputs
 from htnet.types import LAYOUTS, REGION_POINTS
 
 
@@ -38,6 +39,7 @@ def add_commands(add: AddCommand) -> None:
     )
 
     command.add_argument("--plot", help="save a reliability diagram of the first protocol")
+    add_overwrite(command)
     command.add_argument(
         "--start",
         nargs="+",
@@ -51,6 +53,7 @@ def add_commands(add: AddCommand) -> None:
     command = add("train", _train, "train on a whole manifest into a weights folder")
     _add_data_options(command)
     command.add_argument("--out", required=True, help="weights folder")
+    add_overwrite(command)
     command.add_argument("--start", metavar="WEIGHTS", help="weights to start from, such as synthetic")
     command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
     command.add_argument(
@@ -60,6 +63,7 @@ def add_commands(add: AddCommand) -> None:
 
     command = add("pretrain", _pretrain, "train on generated flow images alone, into a weights folder")
     command.add_argument("--out", required=True, help="weights folder")
+    add_overwrite(command)
     command.add_argument("--model", default="htnet_small", help="an HTNet or flow_mlp (default: %(default)s)")
     command.add_argument("--count", type=int, default=16000, help="generated images (default: %(default)s)")
     command.add_argument("--recipe", default="generated", help="recipe (default: %(default)s)")
@@ -128,6 +132,7 @@ def _load(args: argparse.Namespace) -> tuple[Any, Any, Any, Any]:
 def _loso(args: argparse.Namespace) -> None:
     from htnet.evaluation import loso
 
+    check_outputs(args.plot, overwrite=args.overwrite)
     manifest, recipe, spec, landmarker = _load(args)
     kind = "lodo" if args.leave == "dataset" else "loso"
     result = loso(
@@ -146,6 +151,7 @@ def _loso(args: argparse.Namespace) -> None:
         start_is_disjoint=args.start_is_disjoint,
         count_units=args.au_cooccurrence == "training",
         device=args.device,
+        overwrite=args.overwrite,
     )
     print(f"UF1 / UAR, mean of {args.seeds} seed(s), {len(manifest)} samples, {len(manifest.subjects)} subjects")
     print(result.table())
@@ -154,16 +160,22 @@ def _loso(args: argparse.Namespace) -> None:
     if args.plot:
         from htnet.plots import plot_reliability
 
-        files.append(plot_reliability(result.reliability(next(iter(result.summary["protocols"]))), args.plot))
+        files.append(
+            plot_reliability(
+                result.reliability(next(iter(result.summary["protocols"]))), args.plot, overwrite=args.overwrite
+            )
+        )
     print(f"files: {', '.join(map(str, files))}")
 
 
 def _train(args: argparse.Namespace) -> None:
     from huggingface_hub.utils import tqdm
 
+    from htnet.hub.folder import FILES
     from htnet.models import get_entry
     from htnet.training import StartFrom, counted_units, load_flow_set, train_weights
 
+    check_folder(args.out, FILES, overwrite=args.overwrite)
     manifest, recipe, spec, landmarker = _load(args)
     start = StartFrom(args.start, manifest.classes) if args.start is not None else None
     settings = counted_units(args.model, manifest) if args.au_cooccurrence == "training" else {}
@@ -204,6 +216,7 @@ def _train(args: argparse.Namespace) -> None:
             temperature=temperature,
             training=training,
             on_epoch=tick,
+            overwrite=args.overwrite,
         )
     if start is not None:
         print(start.report)
@@ -237,6 +250,7 @@ def _pretrain(args: argparse.Namespace) -> None:
             device=args.device,
             config=SynthesisConfig(size=args.size),
             on_epoch=tick,
+            overwrite=args.overwrite,
         )
     print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --model {args.out}")
 

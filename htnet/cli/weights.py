@@ -6,7 +6,8 @@ import argparse
 import fnmatch
 from pathlib import Path
 
-from htnet.cli.options import AddCommand
+from htnet.cli.options import AddCommand, add_overwrite
+from htnet.overwrite import check_folder
 
 
 def add_commands(add: AddCommand) -> None:
@@ -15,6 +16,7 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument("checkpoint", help=".pth file")
     command.add_argument("out", help="weights folder")
     command.add_argument("--heads", type=int, help="attention heads; tensor shapes do not tell them")
+    add_overwrite(command)
 
     command = add("push", _push, "publish a weights folder on the Hub")
     command.add_argument("folder")
@@ -27,9 +29,11 @@ def add_commands(add: AddCommand) -> None:
 
 def _convert(args: argparse.Namespace) -> None:
     from htnet.hub import save_pretrained
+    from htnet.hub.folder import FILES
     from htnet.models import HTNet, convert_checkpoint
     from htnet.types import PreprocessSpec
 
+    check_folder(args.out, FILES, overwrite=args.overwrite)
     model = convert_checkpoint(args.checkpoint, heads=args.heads)
     if isinstance(model, HTNet):
         size = model.config.image_size
@@ -38,7 +42,10 @@ def _convert(args: argparse.Namespace) -> None:
         at = "landmarks" if "points68" in model.extra_inputs else "template"
         model.preprocess_spec = PreprocessSpec(layout="whole", region_points=at, size=model.config.image_size)
     save_pretrained(
-        model, args.out, training={"source": f"converted from {Path(args.checkpoint).name}", "licence": "not stated"}
+        model,
+        args.out,
+        training={"source": f"converted from {Path(args.checkpoint).name}", "licence": "not stated"},
+        overwrite=args.overwrite,
     )
     config = {k: v for k, v in model.config.to_dict().items() if k not in ("mean", "std")}
     print(f"{type(model).__name__} {config}")

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from htnet.data.facs_cells import keep_readable
 from htnet.data.tables import cell_of, listed, read_table, refuse_missing
 from htnet.errors import ManifestError, did_you_mean
+from htnet.overwrite import check_outputs
 from htnet.types import EMOTIONS
 
 #: Columns of a manifest file; only ``sample`` must be there.
@@ -200,17 +201,23 @@ class Manifest:
             )
         return self.subset(chosen)
 
-    def write(self, path: str | PathLike[str]) -> None:
+    def write(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write a manifest file that `read_manifest` reads; paths in it are relative to its folder.
 
         Labels are written as class names. Where these alone would not give the same classes in the same
         order again, the column ``classes`` holds them in each row. The file is complete or absent, never
         half written.
 
+        Args:
+            path: the file; missing folders are made.
+            overwrite: replace a file that exists.
+
         Raises:
+            OverwriteError: the file exists and ``overwrite`` is not given.
             ManifestError: the file cannot be written, or a class name holds "|".
         """
         path = Path(path)
+        check_outputs(path, overwrite=overwrite)
         classes = self._classes_to_write()
         partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:

@@ -60,6 +60,7 @@ def loso(
     held_out: float = 0.2,
     checkpoint_every: float = 60.0,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> LosoResult:
     """Train once for every subject on all others, test on that subject; or the same for every data set.
 
@@ -92,11 +93,13 @@ def loso(
         held_out: share of the training subjects that "nested" holds out.
         checkpoint_every: least seconds between two writes of an unfinished training's state.
         progress: show progress bars.
+        overwrite: replace results of more seeds, of the same run, by those of ``seeds``.
 
     Returns:
         The result; ``out`` then holds ``predictions.csv`` and ``summary.json``.
 
     Raises:
+        OverwriteError: ``out`` holds results of something else, or of more seeds and ``overwrite`` is not given.
         RunError: ``out`` holds another run, or is in use.
         RecipeError: an unknown recipe, or one that keeps a share of a start, without a start.
         ManifestError: samples lack a label, or the subject or data set to leave out, or there are fewer than two of
@@ -151,6 +154,7 @@ def loso(
     store = RunStore(Path(out))
     with store.locked():
         store.begin(described)
+        store.check_seeds(seeds, overwrite)
         job = FoldJob(
             manifest=manifest,
             data=flows,

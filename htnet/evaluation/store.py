@@ -11,8 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from htnet.errors import RunError
+from htnet.errors import OverwriteError, RunError
 from htnet.jobs import locked
+from htnet.overwrite import check_folder
+
+#: What a finished run is written to.
+RESULTS = ("summary.json", "predictions.csv")
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -66,11 +70,13 @@ class RunStore:
         """Start the run, or take up one with the same settings.
 
         Raises:
+            OverwriteError: the folder holds results of something else.
             RunError: the folder holds a run with other settings, which must not be mixed.
         """
         text = to_json(settings)
         path = self.root / "run.json"
         if not path.is_file():
+            check_folder(self.root, (*RESULTS, "folds"))  # of something else than a run
             write_atomic(path, text)
             return
         try:
@@ -83,6 +89,27 @@ class RunStore:
             raise RunError(
                 f"{self.root} holds a run with another {', '.join(differ)}; results of the two must not be mixed. "
                 "Choose another --out, or delete that folder."
+            )
+
+    def check_seeds(self, seeds: Sequence[int], overwrite: bool) -> None:
+        """Refuse to replace the results of more seeds by those of fewer.
+
+        Raises:
+            OverwriteError: they would be, and ``overwrite`` is not given.
+        """
+        path = self.root / RESULTS[0]
+        if overwrite or not path.is_file():
+            return
+        try:
+            before = set(json.loads(path.read_text("utf-8"))["run"]["seeds"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OverwriteError(
+                f"{path} exists and cannot be read ({error!r}). Delete it, or give --overwrite."
+            ) from error
+        if lost := sorted(before - set(seeds)):
+            raise OverwriteError(
+                f"{path} exists and holds results of the seeds {', '.join(map(str, lost))} too, which would go. "
+                "Ask for these seeds as well, or for the loss: --overwrite (in Python overwrite=True)."
             )
 
     def fold_path(self, seed: int, fold: str) -> Path:

@@ -18,6 +18,7 @@ from htnet.hub.card import model_card
 from htnet.inference import OptimizedModel, optimized_like
 from htnet.models import EmotionModel, build_model
 from htnet.optional import usable_device
+from htnet.overwrite import check_folder
 from htnet.types import PreprocessSpec
 
 FORMAT = 1
@@ -46,6 +47,7 @@ def save_pretrained(
     *,
     recipe: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Write a weights folder.
 
@@ -58,11 +60,13 @@ def save_pretrained(
         training: what it was trained on: any of ``dataset``, ``samples``, ``subjects``, ``protocol``,
             ``metrics``, ``calibration``, ``licence``, ``source``, ``started_from``,
             ``generated``.
+        overwrite: replace weights that the folder holds.
 
     Returns:
         The folder.
 
     Raises:
+        OverwriteError: the folder holds one of `FILES` and ``overwrite`` is not given.
         WeightsError: the model has no preprocessing spec, or a temperature that is not positive and finite.
     """
     from safetensors.torch import save
@@ -74,6 +78,7 @@ def save_pretrained(
         )
     temperature = checked_temperature(model.temperature, "The model")
     folder = Path(folder)
+    check_folder(folder, FILES, overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     # Not save_file: it makes the file readable by its owner only.

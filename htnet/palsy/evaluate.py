@@ -13,12 +13,16 @@ from htnet.data import Manifest
 from htnet.errors import ManifestError
 from htnet.evaluation.store import to_csv, write_atomic
 from htnet.models import EmotionModel
+from htnet.overwrite import check_folder
 from htnet.palsy.metrics import GradeScores, grade_scores
 from htnet.palsy.predictor import predict_faces
 from htnet.palsy.train import check_face_model
 from htnet.schema import document, to_json
 from htnet.training import FaceSet
 from htnet.types import model_part
+
+#: The files of an evaluation.
+RESULTS = ("predictions.csv", "summary.json")
 
 
 def evaluate_palsy(
@@ -30,6 +34,7 @@ def evaluate_palsy(
     resamples: int = RESAMPLES,
     seed: int = 0,
     described: dict[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> GradeScores:
     """Answer every sample, score the answers and write both.
 
@@ -41,11 +46,14 @@ def evaluate_palsy(
         resamples: draws for the intervals, see `grade_scores`.
         seed: of the draws.
         described: what ``summary.json`` says besides.
+        overwrite: replace what ``out`` holds of these.
 
     Raises:
+        OverwriteError: ``out`` holds such files and ``overwrite`` is not given.
         ManifestError: manifest and data do not belong together, or the classes are not the model's.
         ModelError: the model does not read these faces.
     """
+    check_folder(out, RESULTS, overwrite=overwrite)
     check_face_model(model, data.spec.size)
     if len(manifest) != len(data):
         raise ManifestError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")

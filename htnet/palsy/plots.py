@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.optional import require
+from htnet.overwrite import check_outputs
 from htnet.palsy.predictor import FaceMaps, GradePrediction
 from htnet.plots import save_figure
 from htnet.preprocess import FrameSource, read_frame
@@ -24,18 +25,23 @@ _BLUE, _GREY, _RED = "#0a84ff", "#c7c7cc", "#ff2d55"
 _PER_ROW = 5
 
 
-def plot_grade(prediction: GradePrediction, image: FrameSource, path: str | PathLike[str]) -> Path:
+def plot_grade(
+    prediction: GradePrediction, image: FrameSource, path: str | PathLike[str], *, overwrite: bool = False
+) -> Path:
     """Save a picture: the image with its points, the face the model saw, and the probabilities.
 
     Args:
         prediction: the answer.
         image: the image it is for.
         path: picture file (.png, .pdf, ...).
+        overwrite: replace a picture that exists.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the file's ending names no kind of picture.
     """
+    check_outputs(path, overwrite=overwrite)
     figure = _figure(10, 3.6)
     axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.3])
     axes[0].imshow(read_frame(image).pixels)
@@ -52,11 +58,16 @@ def plot_grade(prediction: GradePrediction, image: FrameSource, path: str | Path
     figure.suptitle(f"{prediction.grade}, {prediction.probabilities[prediction.label]:.2f}")
     for axis in axes[:2]:
         axis.set_axis_off()
-    return save_figure(figure, path)
+    return save_figure(figure, path, overwrite=overwrite)
 
 
 def plot_confusion(
-    confusion: Sequence[Sequence[int]], classes: Sequence[str], path: str | PathLike[str], title: str = ""
+    confusion: Sequence[Sequence[int]],
+    classes: Sequence[str],
+    path: str | PathLike[str],
+    title: str = "",
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Save a picture of a confusion matrix: counts, coloured by the share of the true class.
 
@@ -64,12 +75,15 @@ def plot_confusion(
         confusion: (C, C) counts, rows are true classes.
         classes: names in order.
         path: picture file (.png, .pdf, ...).
+        overwrite: replace a picture that exists.
         title: a line above.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the file's ending names no kind of picture.
     """
+    check_outputs(path, overwrite=overwrite)
     counts = np.asarray(confusion)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 2.2 + 0.6 * len(classes)
@@ -85,10 +99,10 @@ def plot_confusion(
     axis.set_ylabel("true grade")
     axis.set_title(title)
     figure.colorbar(picture, ax=axis, label="share of the true grade", shrink=0.8)
-    return save_figure(figure, path)
+    return save_figure(figure, path, overwrite=overwrite)
 
 
-def plot_maps(maps: FaceMaps, path: str | PathLike[str]) -> Path:
+def plot_maps(maps: FaceMaps, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Save a picture of what a model looked at: the face, its region maps and mask, the asymmetry of each layer.
 
     Maps lie over the face in the colours of one scale, 0 to 1. The regions are learned, so they carry numbers only.
@@ -96,11 +110,14 @@ def plot_maps(maps: FaceMaps, path: str | PathLike[str]) -> Path:
     Args:
         maps: what `GradePredictor.maps` found.
         path: picture file (.png, .pdf, ...).
+        overwrite: replace a picture that exists.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the file's ending names no kind of picture.
     """
+    check_outputs(path, overwrite=overwrite)
     shown: list[tuple[str, npt.NDArray[np.float32]]] = []
     if maps.roi_maps is not None:
         shown += [(f"region {i + 1}", plane) for i, plane in enumerate(maps.roi_maps)]
@@ -123,20 +140,23 @@ def plot_maps(maps: FaceMaps, path: str | PathLike[str]) -> Path:
         axis.set_axis_off()
     if picture is not None:
         figure.colorbar(picture, ax=list(axes), shrink=0.8)
-    return save_figure(figure, path)
+    return save_figure(figure, path, overwrite=overwrite)
 
 
-def plot_asymmetry(report: FaceAsymmetry, path: str | PathLike[str]) -> Path:
+def plot_asymmetry(report: FaceAsymmetry, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Save a picture of an asymmetry report: face, mirrored face, the flow between them, and the numbers.
 
     Args:
         report: what `htnet.preprocess.face_asymmetry` found.
         path: picture file (.png, .pdf, ...).
+        overwrite: replace a picture that exists.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the file's ending names no kind of picture.
     """
+    check_outputs(path, overwrite=overwrite)
     patches = require("matplotlib.patches", "plots", _PURPOSE)
     figure = _figure(14, 3.8)
     axes = figure.subplots(1, 4, width_ratios=[1, 1, 1.2, 1.3])
@@ -167,7 +187,7 @@ def plot_asymmetry(report: FaceAsymmetry, path: str | PathLike[str]) -> Path:
     axes[3].invert_yaxis()
     axes[3].set_xlabel("% of the distance between the eyes")
     axes[3].legend()
-    return save_figure(figure, path)
+    return save_figure(figure, path, overwrite=overwrite)
 
 
 def _figure(width: float, height: float) -> Any:

@@ -87,6 +87,7 @@ def prepare_faces(
     seed: int = 0,
     jobs: int | None = 1,
     progress: Callable[[Iterable[Sample]], Iterable[Sample]] = lambda samples: samples,
+    overwrite: bool = False,
 ) -> Manifest:
     """Align all faces once and split them by patient.
 
@@ -107,11 +108,13 @@ def prepare_faces(
         jobs: processes; None takes one a core (at most 8). More than one needs the caller to be guarded by
             ``if __name__ == "__main__":``.
         progress: wraps the iteration over samples, for a progress bar.
+        overwrite: put these samples in place of others that ``out`` holds, or of other grades or splits.
 
     Returns:
         The prepared samples, in the order of ``manifest``.
 
     Raises:
+        OverwriteError: ``out`` holds other samples, grades or splits, and ``overwrite`` is not given.
         ManifestError: no image could be prepared, some samples name a split and others none, or two samples would
             share a file.
         RunError: another process is preparing into ``out``.
@@ -129,7 +132,9 @@ def prepare_faces(
         noun="image",
     )
     # Split before any image is looked at.
-    return preparation.run(_with_splits(manifest, test, val, seed), jobs, lambda sample, error: None, progress)
+    return preparation.run(
+        _with_splits(manifest, test, val, seed), jobs, lambda sample, error: None, progress, overwrite
+    )
 
 
 def gaps(manifest: Manifest) -> list[str]:

@@ -8,7 +8,9 @@ from typing import Any
 
 from htnet.data import Manifest
 from htnet.errors import ManifestError, ModelError
+from htnet.hub.folder import FILES
 from htnet.models import EmotionModel, TransferReport, create_model
+from htnet.overwrite import check_folder
 from htnet.training import FaceSet, Recipe, StartFrom, get_recipe, train_into
 
 
@@ -24,6 +26,7 @@ def train_palsy(
     device: str = "cpu",
     settings: dict[str, Any] | None = None,
     on_epoch: Any = None,
+    overwrite: bool = False,
 ) -> tuple[EmotionModel, TransferReport | None]:
     """Train on faces and write a weights folder; an interrupted training goes on.
 
@@ -41,17 +44,20 @@ def train_palsy(
         device: where to train.
         settings: overrides of the model's config.
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
+        overwrite: replace weights that ``out`` holds.
 
     Returns:
         The model in eval mode, and what the transfer took over and what not (None without ``source``).
 
     Raises:
+        OverwriteError: ``out`` holds weights and ``overwrite`` is not given.
         ModelError: the model reads no faces, or ones of another size.
         ManifestError: manifest and data do not belong together, or hold a single image or class.
         WeightsError: ``source`` cannot be loaded.
         RunError: ``out`` holds the checkpoint of another training.
     """
     recipe, out = get_recipe(recipe), Path(out)
+    check_folder(out, FILES, overwrite=overwrite)
     if len(manifest) != len(data):
         raise ManifestError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
     if len({s.label for s in manifest}) < 2:
@@ -82,6 +88,7 @@ def train_palsy(
         settings=settings,
         start=start,
         on_epoch=on_epoch,
+        overwrite=overwrite,
     )
     return trained, start.report if start is not None else None
 

@@ -79,6 +79,7 @@ class Preparation:
         jobs: int | None,
         on_error: Callable[[Sample, HtnetError], None] | None,
         progress: Progress,
+        overwrite: bool = False,
     ) -> Manifest:
         """Make all files that are not there yet; see `htnet.prepare.prepare`."""
         check_names(manifest)
@@ -91,6 +92,7 @@ class Preparation:
             failed[sample.sample] = str(error)
 
         with locked(folder.root):
+            folder.check_same(manifest, overwrite)
             folder.begin(self.maker.spec)
             with closing(self._make_all(manifest, jobs, fail)) as steps:
                 made = {sample.sample for sample in progress(steps)} - failed.keys()
@@ -104,7 +106,7 @@ class Preparation:
                     f"{manifest.source}: no {self.noun} could be prepared, {report.left_out} left out (listed in "
                     f"{folder.root / REPORT_FILE}).\n{report.text()}".rstrip()
                 )
-            prepared.write(folder.root / MANIFEST_FILE)
+            prepared.write(folder.root / MANIFEST_FILE, overwrite=True)
         return prepared
 
     def _make_all(

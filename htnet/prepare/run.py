@@ -38,6 +38,7 @@ def prepare(
     jobs: int | None = 1,
     on_error: Callable[[Sample, HtnetError], None] | None = None,
     progress: Callable[[Iterable[Sample]], Iterable[Sample]] = lambda samples: samples,
+    overwrite: bool = False,
 ) -> Manifest:
     """Compute flow images and landmarks of all samples, and if wanted the motion in their clips, once.
 
@@ -60,11 +61,13 @@ def prepare(
         on_error: called with each sample that cannot be prepared, which is then left out; without it
             the first such sample ends the call.
         progress: wraps the iteration over samples as they are done, for a progress bar.
+        overwrite: put these samples in place of others that ``out`` holds, or of other labels.
 
     Returns:
         The manifest of the prepared samples, in the order of ``manifest``.
 
     Raises:
+        OverwriteError: ``out`` holds other samples, or the same with other labels, and ``overwrite`` is not given.
         ManifestError: ``out`` holds flow made in another way, a sample has no frames, two samples would share
             a file, or no sample could be prepared.
         HtnetError: a sample cannot be read (the message names it), or nothing can be prepared in this way.
@@ -83,7 +86,7 @@ def prepare(
         key=lambda sample: source_key(sample, spec, points() if sample.landmarks is None else None, motion),
         prepared=lambda sample: _prepared(sample, folder),
     )
-    return preparation.run(manifest, jobs, on_error, progress)
+    return preparation.run(manifest, jobs, on_error, progress, overwrite)
 
 
 def _prepared(sample: Sample, folder: PreparedFolder) -> Sample:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from htnet.data import Manifest, Sample
-from htnet.errors import ManifestError
+from htnet.data import Manifest, Sample, read_manifest
+from htnet.errors import ManifestError, OverwriteError
 from htnet.prepare.keys import sha256
 from htnet.prepare.report import REPORT_FILE, Report
 from htnet.prepare.spec import SPEC_FILE, prepared_spec
@@ -58,6 +58,37 @@ class PreparedFolder:
                 partial.unlink(missing_ok=True)
         _write(self.root / SPEC_FILE, json.dumps(spec.to_dict(), indent=1).encode())
 
+    def check_same(self, wanted: Manifest, overwrite: bool) -> None:
+        """Refuse to put another data set, or other labels or splits, in place of the ones that are there.
+
+        Going on with the same samples, more of them, or some of them missing now, is what a second call is for.
+
+        Args:
+            wanted: the samples to be prepared, as they will stand in the manifest.
+            overwrite: the user asked for the earlier manifest to be replaced.
+
+        Raises:
+            OverwriteError: the folder's manifest says something else and ``overwrite`` is not given.
+            ManifestError: the manifest to be written is the one that the samples were read from.
+        """
+        path = self.root / MANIFEST_FILE
+        if os.path.realpath(path) == os.path.realpath(wanted.source):
+            raise ManifestError(
+                f"{path} is the manifest to be prepared and would be written over. Choose another --out."
+            )
+        if overwrite or not path.exists():
+            return
+        reason = "was not written by htnet prepare" if not (self.root / SPEC_FILE).is_file() else None
+        try:
+            reason = reason or _difference(read_manifest(path, check_files=False), wanted)
+        except ManifestError as error:
+            reason = f"cannot be read ({error})"
+        if reason is not None:
+            raise OverwriteError(
+                f"{path} exists and {reason}; it would be overwritten. Choose another --out, or ask for it: "
+                "--overwrite (in Python overwrite=True)."
+            )
+
     def path(self, kind: str, sample: Sample) -> Path:
         """File of one kind of a sample."""
         return self.root / kind / f"{file_name(sample)}{self.kinds[kind]}"
@@ -83,6 +114,24 @@ class PreparedFolder:
 
     def _note(self, sample: Sample) -> Path:
         return self.root / KEYS / f"{file_name(sample)}.json"
+
+
+def _difference(found: Manifest, wanted: Manifest) -> str | None:
+    """What a manifest says that another one, of the same samples or more, would not say any more."""
+    if found.classes != wanted.classes:
+        return f"has the classes {', '.join(found.classes)} in place of {', '.join(wanted.classes)}"
+    now = {sample.sample: sample for sample in wanted}
+    for old in found:
+        new = now.get(old.sample)
+        if new is None:
+            if old.sample not in wanted.skipped:
+                return f"holds the sample {old.sample!r}, which {wanted.source} does not hold"
+            continue
+        for name in ("dataset", "subject", "label", "split"):
+            before, after = getattr(old, name), getattr(new, name)
+            if before != after:
+                return f"gives the sample {old.sample!r} the {name} {before!r} in place of {after!r}"
+    return None
 
 
 def file_name(sample: Sample) -> str:

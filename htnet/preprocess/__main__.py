@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from htnet.errors import HtnetError, InputError
+from htnet.overwrite import check_outputs
 from htnet.preprocess.colour import colour_wheel
 from htnet.preprocess.flow import write_flow_image
 from htnet.preprocess.opencv import load_opencv
@@ -48,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose flow is subtracted")
     parser.add_argument("--clahe", action="store_true", help="equalise the contrast of the faces before flow")
     parser.add_argument("--size", type=int, default=28, help="side of the image, px (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument("--uv", metavar="FILE.npy", help="also write the flow itself: (2, H, W) float32, px")
     parser.add_argument("--colour", metavar="FILE.png", help="also write a colour wheel picture of the flow")
     return parser
@@ -56,11 +58,13 @@ def build_parser() -> argparse.ArgumentParser:
 def _run(args: argparse.Namespace) -> None:
     if args.uv is not None and Path(args.uv).suffix.lower() != ".npy":
         raise InputError(f"--uv is {args.uv!r}; give a name that ends in .npy.")
+    inputs = (args.onset, args.apex, args.landmarks)
+    check_outputs(args.out, args.uv, args.colour, overwrite=args.overwrite, inputs=inputs)
     landmarks = None if args.landmarks == "none" else args.landmarks
     settings = {name: getattr(args, name) for name in ("flow", "head_motion", "clahe", "size")}
     made = published_input(args.onset, args.apex, landmarks, **settings)
     assert made.flow is not None  # it was made from frames
-    write_flow_image(args.out, made.flow_image)
+    write_flow_image(args.out, made.flow_image, overwrite=args.overwrite)
     length = np.hypot(*made.flow.uv)
     height, width = length.shape
     print(f"{args.out}: {args.size}x{args.size} px, RGB = (u, v, strain)")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from htnet.errors import FlowError, FrameError, InputError, did_you_mean, refuse_unknown
+from htnet.overwrite import check_outputs
 from htnet.preprocess.frames import file_damage, quiet_opencv
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.tvl1 import MIN_SIDE, tvl1_flow
@@ -213,18 +214,20 @@ def is_motionless(image: ByteArray) -> bool:
     return bool((flat.min(axis=0) == flat.max(axis=0)).any())
 
 
-def write_flow_image(path: str | os.PathLike[str], image: ByteArray) -> Path:
+def write_flow_image(path: str | os.PathLike[str], image: ByteArray, *, overwrite: bool = False) -> Path:
     """Write a flow image as `read_flow_image` and OpenCV read it back, byte for byte.
 
     Args:
         path: a file that ends in .png; missing folders are made.
         image: (H, W, 3) uint8 in BGR order = (strain, v, u), so that the file's RGB is (u, v, strain).
+        overwrite: replace a file that exists.
 
     Returns:
         The path.
 
     Raises:
         FlowError: the image has another shape or type.
+        OverwriteError: the file exists and ``overwrite`` is not given.
         InputError: the name does not end in .png (other formats would change the values).
     """
     cv2 = load_opencv()
@@ -234,6 +237,7 @@ def write_flow_image(path: str | os.PathLike[str], image: ByteArray) -> Path:
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise FlowError(f"The flow image has shape {image.shape}, type {image.dtype}; give (H, W, 3) uint8.")
+    check_outputs(path, overwrite=overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
     return path

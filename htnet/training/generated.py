@@ -9,7 +9,9 @@ from typing import Any
 
 from htnet.errors import InputError
 from htnet.hub import AS_THE_CODE, GENERATED
+from htnet.hub.folder import FILES
 from htnet.models import EmotionModel, get_entry
+from htnet.overwrite import check_folder
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig
 from htnet.training.companions import generated_set, tells_units
 from htnet.training.recipe import Recipe, get_recipe
@@ -29,6 +31,7 @@ def train_on_generated(
     training: dict[str, Any] | None = None,
     temperature: float = 1.0,
     on_epoch: Any = None,
+    overwrite: bool = False,
 ) -> EmotionModel:
     """Train an HTNet on generated flow images and write a weights folder; an interrupted training goes on.
 
@@ -43,11 +46,13 @@ def train_on_generated(
         training: what the card says besides: ``metrics``, ``protocol``, ``calibration``, ...
         temperature: the model's, for its probabilities; see `htnet.calibration`.
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
+        overwrite: replace weights that ``out`` holds.
 
     Returns:
         The model in eval mode.
 
     Raises:
+        OverwriteError: ``out`` holds weights and ``overwrite`` is not given.
         InputError: the model has no head for action units.
     """
     entry = get_entry(model)
@@ -56,6 +61,7 @@ def train_on_generated(
             f"{model} has no head for action units. Choose one that has: htnet_small, htnet_base, htnet_tiny, flow_mlp."
         )
     recipe, out = get_recipe(recipe), Path(out)
+    check_folder(out, FILES, overwrite=overwrite)  # before images are generated
     config = config or SynthesisConfig()
     data = generated_set(count, seed + 1, config, dataclasses.replace(entry.spec, size=config.size))
     described = {
@@ -82,4 +88,5 @@ def train_on_generated(
         settings={"image_size": config.size, "action_units": ACTION_UNITS},
         temperature=temperature,
         on_epoch=on_epoch,
+        overwrite=overwrite,
     )

@@ -10,8 +10,9 @@ from typing import Any
 from htnet.data import Manifest
 from htnet.errors import WeightsError
 from htnet.hub import RESEARCH_ONLY, save_pretrained
-from htnet.hub.folder import checked_temperature
+from htnet.hub.folder import FILES, checked_temperature
 from htnet.models import EmotionModel
+from htnet.overwrite import check_folder
 from htnet.training.companions import check_classes, with_units
 from htnet.training.loop import OnEpoch, Start, train_model
 from htnet.training.progress import Checkpoint
@@ -38,6 +39,7 @@ def train_weights(
     temperature: float = 1.0,
     training: Mapping[str, Any] | None = None,
     on_epoch: Any = None,
+    overwrite: bool = False,
 ) -> EmotionModel:
     """Train on all samples and write a weights folder; an interrupted training goes on.
 
@@ -54,16 +56,19 @@ def train_weights(
         temperature: what the model's scores are to be divided by for its probabilities; see `htnet.calibration`.
         training: what the card says besides: ``licence``, ``metrics``, ``dataset``, ...
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
+        overwrite: replace weights that ``out`` holds.
 
     Returns:
         The model in eval mode.
 
     Raises:
+        OverwriteError: ``out`` holds weights and ``overwrite`` is not given.
         WeightsError: manifest and data do not belong together, or the temperature is not positive and finite.
     """
     if len(manifest) != len(data):
         raise WeightsError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
     recipe, out = get_recipe(recipe), Path(out)
+    check_folder(out, FILES, overwrite=overwrite)
     check_classes(recipe, manifest.classes)
     settings = with_units(model, recipe, {**(settings or {}), "num_classes": len(manifest.classes)})
     datasets = sorted({s.dataset for s in manifest if s.dataset})
@@ -93,6 +98,7 @@ def train_weights(
         start=start,
         temperature=temperature,
         on_epoch=on_epoch,
+        overwrite=overwrite,
     )
 
 
@@ -111,6 +117,7 @@ def train_into(
     start: Start | None = None,
     temperature: float = 1.0,
     on_epoch: OnEpoch | None = None,
+    overwrite: bool = False,
 ) -> EmotionModel:
     """Train a model and write its weights folder, where an interrupted training goes on.
 
@@ -128,14 +135,17 @@ def train_into(
         start: gives the fresh model other weights.
         temperature: the model's, for its probabilities.
         on_epoch: called after each epoch with (epoch, model).
+        overwrite: replace weights that ``out`` holds.
 
     Returns:
         The model in eval mode.
 
     Raises:
+        OverwriteError: ``out`` holds weights and ``overwrite`` is not given.
         WeightsError: the temperature is not positive and finite.
     """
-    temperature = checked_temperature(temperature, "The training")  # before it costs any time
+    check_folder(out, FILES, overwrite=overwrite)  # before it costs any time, like the next
+    temperature = checked_temperature(temperature, "The training")
     trained, _ = train_model(
         model,
         data,
@@ -149,5 +159,5 @@ def train_into(
     )
     trained.labels, trained.preprocess_spec, trained.temperature = labels, spec, temperature
     training = {"samples": len(data), "seed": seed, **described}
-    save_pretrained(trained, out, recipe=recipe.to_dict(), training=training)
+    save_pretrained(trained, out, recipe=recipe.to_dict(), training=training, overwrite=overwrite)
     return trained

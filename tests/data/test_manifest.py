@@ -220,7 +220,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(ManifestError, match=r"list.csv cannot be written: No space left"):
-        Manifest((Sample("a"),)).write(path)
+        Manifest((Sample("a"),)).write(path, overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["list.csv"]
     assert path.read_text() == "old"
 

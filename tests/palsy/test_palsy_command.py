@@ -88,9 +88,9 @@ def test_evaluate(work, succeed, fail, tmp_path):
     assert read_json(tmp_path / "summary.json")["split"] == "test"
     assert {row["split"] for row in table(tmp_path / "predictions.csv")} == {"test"}
     assert cv2.imread(str(tmp_path / "confusion.png")) is not None
-    assert "no sample has the split 'val'" in fail(*words, "--out", tmp_path, "--split", "val")
+    assert "no sample has the split 'val'" in fail(*words, "--out", tmp_path / "none", "--split", "val")
     micro = save_pretrained(tiny_model(), tmp_path / "micro")
-    err = fail("evaluate", "--data", work / "data", "--model", micro, "--out", tmp_path)
+    err = fail("evaluate", "--data", work / "data", "--model", micro, "--out", tmp_path / "none")
     assert "reads flow images, not faces" in err
 
 

@@ -207,4 +207,4 @@ def test_no_published_image_is_motionless(tmp_path):
     for i in chosen:
         image = read_flow_image(paths[i])
         assert not is_motionless(image)
-        np.testing.assert_array_equal(read_flow_image(write_flow_image(tmp_path / "again.png", image)), image)
+        np.testing.assert_array_equal(read_flow_image(write_flow_image(tmp_path / f"{i}.png", image)), image)

@@ -1,0 +1,303 @@
+"""Nothing that exists is overwritten unless asked: every command and every function that writes."""
+
+import argparse
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from htnet import cli, plots
+from htnet.calibration import reliability
+from htnet.cli import build_parser
+from htnet.data import Manifest, Sample
+from htnet.errors import HtnetError, InputError, OverwriteError
+from htnet.evaluation import loso
+from htnet.export import write_curve, write_predictions
+from htnet.hub import save_pretrained
+from htnet.overwrite import check_folder, check_outputs
+from htnet.palsy import evaluate_palsy, prepare_faces, read_palsy, train_palsy
+from htnet.palsy import plots as palsy_plots
+from htnet.prepare import prepare
+from htnet.preprocess import write_flow_image
+from htnet.preprocess.__main__ import main as preprocess_main
+from htnet.training import train_on_generated, train_weights
+from tests.support.flows import write_flow_set
+from tests.support.pairs import face_pair, pair_manifest, tiny_model
+from tests.support.palsy_faces import save_face
+from tests.support.paths import ROOT
+
+MINE = b"what a user keeps"
+#: Command lines with OUT for the place of the output, and the file there that must not be lost. The inputs need not
+#: exist: what would be lost is looked at before anything is read.
+COMMANDS = {
+    "predict --plot": ("predict a.png b.png --plot OUT/p.png", "p.png"),
+    "predict video --plot": ("predict a.mp4 --plot OUT/p.png", "p.png"),
+    "predict --manifest": ("predict --manifest m.csv --out OUT/p.csv", "p.csv"),
+    "demo, its picture": ("demo --out OUT", "prediction.png"),
+    "demo, its result": ("demo --out OUT", "prediction.json"),
+    "spot --csv": ("spot a.mp4 --csv OUT/c.csv", "c.csv"),
+    "spot --plot": ("spot a.mp4 --plot OUT/c.png", "c.png"),
+    "convert": ("convert a.pth OUT", "model.safetensors"),
+    "convert, a README": ("convert a.pth OUT", "README.md"),
+    "train": ("train --data d --out OUT", "model.safetensors"),
+    "train, a config": ("train --data d --out OUT", "config.json"),
+    "pretrain": ("pretrain --model htnet_tiny --count 8 --epochs 1 --out OUT", "model.safetensors"),
+    "loso --plot": ("loso --data d --out OUT/run --plot OUT/r.png", "r.png"),
+    "palsy train": ("palsy train --data d --out OUT", "model.safetensors"),
+    "palsy evaluate": ("palsy evaluate --data d --model w --out OUT", "summary.json"),
+    "palsy evaluate, picture": ("palsy evaluate --data d --model w --out OUT", "confusion.png"),
+    "palsy predict --plot": ("palsy predict a.png --model w --plot OUT/p.png", "p.png"),
+    "palsy predict folder": ("palsy predict IN --model w --out OUT", "predictions.csv"),
+    "palsy visualize": ("palsy visualize a.png --model w --out OUT/v.png", "v.png"),
+    "palsy asymmetry": ("palsy asymmetry a.png --plot OUT/a.png", "a.png"),
+    "prepare manifest": ("prepare manifest --root PAIRS --landmarks template --out OUT", "manifest.csv"),
+    "palsy prepare": ("palsy prepare FACES --landmarks template --out OUT", "manifest.csv"),
+    "loso, results": ("loso --data FLOW --model htnet_tiny --epochs 1 --out OUT", "summary.json"),
+    "preprocess --out": ("python a.png b.png --out OUT/f.png", "f.png"),
+    "preprocess --uv": ("python a.png b.png --out OUT/f.png --uv OUT/f.npy", "f.npy"),
+    "preprocess --colour": ("python a.png b.png --out OUT/f.png --colour OUT/c.png", "c.png"),
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("inputs")
+    (root / "in").mkdir()
+    write_flow_set(root / "flow", subjects=2, per_subject=2)
+    pair_manifest(root / "pairs", 2)
+    for i, grade in enumerate((1, 1, 4, 4)):
+        save_face(root / "faces" / f"grade_{grade}" / f"P{i}_0.png", i, grade, side=60)
+    return root
+
+
+def words_of(line, inputs, out):
+    places = {"IN": "in", "PAIRS": "pairs", "FACES": "faces", "FLOW": "flow"}
+    return [str(inputs / places[word]) if word in places else word.replace("OUT", str(out)) for word in line.split()]
+
+
+def call(words):
+    return preprocess_main(words[1:]) if words[0] == "python" else cli.main(words)
+
+
+@pytest.mark.parametrize(("line", "name"), COMMANDS.values(), ids=COMMANDS)
+def test_no_command_overwrites(line, name, inputs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_bytes(MINE)
+    words = words_of(line, inputs, out)
+    assert call(words) == 2
+    err = capsys.readouterr().err
+    assert str(out / name) in err
+    assert "exists" in err
+    assert "--overwrite" in err
+    assert {p.name: p.read_bytes() for p in out.iterdir() if p.name != ".lock"} == {name: MINE}
+    if name != "summary.json" or not line.startswith("loso"):  # results of something else are no run to go on with
+        call([*words, "--overwrite"])
+        assert "exists" not in capsys.readouterr().err.replace("no longer exists", "")
+
+
+def leaves(parser, name=""):
+    groups = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not groups:
+        yield name, parser
+    for group in groups:
+        for child, below in group.choices.items():
+            yield from leaves(below, f"{name} {child}".strip())
+
+
+def test_every_command_that_writes_takes_overwrite():
+    """A new command is met here: it takes --overwrite, or writes nothing."""
+    without = {name for name, parser in leaves(build_parser()) if "--overwrite" not in parser.format_help()}
+    assert without == {"push", "list"}
+
+
+def function_calls(inputs, out):
+    """Every public function that writes, called for a file that is there."""
+    model = tiny_model()
+    bins = {"a": reliability(np.array([0, 1]), np.eye(2))}
+    pairs = Manifest((Sample("x", "", "s", "negative", out / "o.png", out / "a.png"),))
+    return {
+        "model.safetensors": [
+            lambda **k: save_pretrained(model, out, **k),
+            lambda **k: train_weights(Manifest(()), [], out, **k),
+            lambda **k: train_on_generated(out, **k),
+            lambda **k: train_palsy(Manifest(()), [], out, **k),
+        ],
+        "README.md": [lambda **k: save_pretrained(model, out, **k)],
+        "predictions.csv": [lambda **k: evaluate_palsy(model, Manifest(()), [], out, **k)],
+        "p.csv": [
+            lambda **k: write_predictions(out / "p.csv", [], ["a"], **k),
+            lambda **k: write_curve(out / "p.csv", None, **k),
+            lambda **k: pairs.write(out / "p.csv", **k),
+        ],
+        "p.png": [
+            lambda **k: write_flow_image(out / "p.png", np.zeros((28, 28, 3), np.uint8), **k),
+            lambda **k: plots.save_figure(None, out / "p.png", **k),
+            lambda **k: plots.plot_prediction(None, None, None, out / "p.png", **k),
+            lambda **k: plots.plot_spotting(None, out / "p.png", **k),
+            lambda **k: plots.plot_reliability(bins, out / "p.png", **k),
+            lambda **k: palsy_plots.plot_grade(None, None, out / "p.png", **k),
+            lambda **k: palsy_plots.plot_confusion([[1, 0], [0, 1]], ("a", "b"), out / "p.png", **k),
+            lambda **k: palsy_plots.plot_maps(None, out / "p.png", **k),
+            lambda **k: palsy_plots.plot_asymmetry(None, out / "p.png", **k),
+        ],
+        "manifest.csv": [
+            lambda **k: prepare(pairs, out, landmarker="template", **k),
+            lambda **k: prepare_faces(read_palsy(inputs / "faces"), out, "template", **k),
+        ],
+        "summary.json": [lambda **k: loso(inputs / "flow", "htnet_tiny", out=out, progress=False, **k)],
+    }
+
+
+def test_no_function_overwrites(inputs, tmp_path):
+    seen = 0
+    for name, calls in function_calls(inputs, tmp_path).items():
+        for function in calls:
+            (tmp_path / name).write_bytes(MINE)
+            with pytest.raises(OverwriteError, match="overwrite=True|of something else"):
+                function()
+            assert (tmp_path / name).read_bytes() == MINE
+            seen += 1
+        (tmp_path / name).unlink()
+    assert seen == 21
+    assert issubclass(OverwriteError, FileExistsError)
+    assert issubclass(OverwriteError, HtnetError)
+
+
+def test_every_function_that_writes_takes_overwrite():
+    writers = [
+        f for module in (plots, palsy_plots) for n, f in vars(module).items() if n.startswith(("plot_", "save_"))
+    ]
+    for function in writers:
+        assert inspect.signature(function).parameters["overwrite"].default is False, function
+
+
+def test_what_is_asked_for_is_done(inputs, tmp_path, capsys):
+    path = tmp_path / "p.csv"
+    path.write_bytes(MINE)
+    assert write_predictions(path, [], ["a"], overwrite=True) == 0
+    assert path.read_text().startswith("sample,")
+    first = save_pretrained(tiny_model(), tmp_path / "w") / "model.safetensors"
+    before = first.read_bytes()
+    save_pretrained(tiny_model(), tmp_path / "w", overwrite=True)
+    assert first.read_bytes() != before
+    # A pair manifest again: nothing is lost, so nothing has to be asked for.
+    words = words_of("prepare manifest --root PAIRS --landmarks template --flow dis --out OUT", inputs, tmp_path / "d")
+    assert cli.main(words) == 0
+    assert cli.main(words) == 0
+
+
+def test_the_demo_replaces_its_own_result_only(tmp_path, capsys):
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 0
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 0
+    (tmp_path / "prediction.json").write_text(json.dumps({"sample": "my own"}))
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 2
+    assert cli.main(["demo", "--out", str(tmp_path), "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: {"label": "surprise" if s.label != "surprise" else "negative"}, "the label"),
+        (lambda s: {"subject": "somebody else"}, "the subject"),
+        (lambda s: {"dataset": "other"}, "the dataset"),
+        (lambda s: {"sample": f"new-{s.sample}"}, "holds the sample"),
+    ],
+)
+def test_a_prepared_folder_keeps_its_samples_and_labels(change, said, tmp_path):
+    import dataclasses
+
+    from htnet.types import PreprocessSpec
+
+    manifest, spec = pair_manifest(tmp_path / "in", 2), PreprocessSpec(flow="dis")
+    out = tmp_path / "out"
+    prepare(manifest, out, spec, "template")
+    before = (out / "manifest.csv").read_bytes()
+    first = manifest.samples[0]
+    other = dataclasses.replace(
+        manifest, samples=(dataclasses.replace(first, **change(first)), *manifest.samples[1:]), source="other"
+    )
+    with pytest.raises(OverwriteError, match=said):
+        prepare(other, out, spec, "template")
+    assert (out / "manifest.csv").read_bytes() == before
+    prepare(other, out, spec, "template", overwrite=True)
+    assert (out / "manifest.csv").read_bytes() != before
+
+
+def test_a_manifest_is_never_prepared_onto_itself(inputs, tmp_path, capsys):
+    pair_manifest(tmp_path, 2)
+    before = (tmp_path / "manifest.csv").read_bytes()
+    words = ["prepare", "manifest", "--root", str(tmp_path), "--out", str(tmp_path), "--overwrite"]
+    assert cli.main([*words, "--landmarks", "template"]) == 2
+    assert "would be written over" in capsys.readouterr().err
+    assert (tmp_path / "manifest.csv").read_bytes() == before
+
+
+def test_palsy_prepare_does_not_relabel_or_resplit(inputs, tmp_path, capsys):
+    words = ["palsy", "prepare", str(inputs / "faces"), "--landmarks", "template", "--out", str(tmp_path / "d")]
+    assert cli.main(words) == 0
+    before = (tmp_path / "d" / "manifest.csv").read_bytes()
+    for more in (["--classes", "3"], ["--test", "1"]):
+        assert cli.main([*words, *more]) == 2
+        assert "--overwrite" in capsys.readouterr().err
+        assert (tmp_path / "d" / "manifest.csv").read_bytes() == before
+    assert cli.main(words) == 0
+    assert cli.main([*words, "--test", "1", "--overwrite"]) == 0
+    assert (tmp_path / "d" / "manifest.csv").read_bytes() != before
+
+
+def test_loso_keeps_the_results_of_more_seeds(inputs, tmp_path):
+    def run(**options):
+        return loso(inputs / "flow", "htnet_tiny", out=tmp_path / "run", progress=False, **options)
+
+    import dataclasses
+
+    from htnet.training import get_recipe
+
+    recipe = dataclasses.replace(get_recipe("default"), epochs=1)
+    run(recipe=recipe, seeds=1)
+    run(recipe=recipe, seeds=2)  # more loses nothing
+    with pytest.raises(OverwriteError, match="seeds 1 too"):
+        run(recipe=recipe, seeds=1)
+    run(recipe=recipe, seeds=1, overwrite=True)
+
+
+def test_inputs_folders_and_twice_named_outputs_are_refused_even_if_asked(tmp_path):
+    file = tmp_path / "a.png"
+    file.write_bytes(MINE)
+    with pytest.raises(InputError, match="is read by this very call"):
+        check_outputs(tmp_path / "." / "a.png", overwrite=True, inputs=[file])
+    with pytest.raises(InputError, match="given for two outputs"):
+        check_outputs(file, tmp_path / "." / "a.png", overwrite=True)
+    with pytest.raises(InputError, match="is a folder"):
+        check_outputs(tmp_path, overwrite=True)
+    with pytest.raises(InputError, match="is a file"):
+        check_folder(file, ["x"], overwrite=True)
+    check_outputs(None, "/dev/stdout", tmp_path / "new.png")
+
+
+def test_the_example_keeps_weights(tmp_path):
+    (tmp_path / "config.json").write_bytes(MINE)
+    words = [sys.executable, str(ROOT / "examples" / "finetune.py"), "--synthetic", "--out", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(ROOT), check=False)
+    assert done.returncode != 0
+    assert "--overwrite" in done.stderr
+    assert (tmp_path / "config.json").read_bytes() == MINE
+
+
+def test_a_pair_of_frames_is_made_anew_when_asked(tmp_path):
+    import cv2
+
+    onset, apex = face_pair()
+    for name, image in (("o.png", onset), ("a.png", apex)):
+        cv2.imwrite(str(tmp_path / name), image[..., ::-1])
+    words = [str(tmp_path / n) for n in ("o.png", "a.png")]
+    words += ["--landmarks", "none", "--flow", "dis", "--out", str(tmp_path / "f.png")]
+    assert preprocess_main(words) == 0
+    assert preprocess_main(words) == 2
+    assert preprocess_main([*words, "--overwrite"]) == 0
