@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import inspect
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from htnet.csv_files import read_rows
 from htnet.data.facs_cells import keep_readable
 from htnet.data.manifest import Manifest, Sample, read_manifest
 from htnet.data.tables import cell_of, read_table, refuse_missing
@@ -272,9 +272,8 @@ def is_casme3(file: Path) -> bool:
     if file.name.endswith("edited.csv"):
         return True
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            columns = next(csv.reader(lines), [])
-    except (OSError, UnicodeDecodeError, csv.Error):
+        columns = read_rows(file)[0][1]
+    except (ManifestError, IndexError):
         return False
     return {*CASME3_COLUMNS, *CASME3_LABELS} <= {name.strip() for name in columns}
 

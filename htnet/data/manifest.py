@@ -260,7 +260,7 @@ def read_manifest(
 ) -> Manifest:
     """Read a manifest file.
 
-    A CSV file in UTF-8 with a header that names any of ``sample`` (required), ``dataset``, ``subject``,
+    A CSV file (see `htnet.csv_files`) with a header that names any of ``sample`` (required), ``dataset``, ``subject``,
     ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``clip``, ``clip_first``, ``clip_last``, ``motion``,
     ``image``, ``split``, ``action_units``, ``apex_source``, ``classes``. Paths are relative to the file's
     folder. Each sample has ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
@@ -286,8 +286,7 @@ def read_manifest(
     columns, rows = read_table(path)
     for name in columns:
         if name not in COLUMNS:
-            hint = "Separate columns by commas." if ";" in name or "\t" in name else did_you_mean(name, COLUMNS)
-            raise ManifestError(f"{path}, line 1: unknown column {name!r}. {hint}")
+            raise ManifestError(f"{path}, line 1: unknown column {name!r}. {did_you_mean(name, COLUMNS)}")
     if "sample" not in columns:
         raise ManifestError(f"{path}, line 1: there is no column 'sample'. Add one with a unique name for each sample.")
     names = _class_names(path, rows, classes)

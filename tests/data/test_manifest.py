@@ -65,7 +65,7 @@ def test_classes(tmp_path, labels, classes, names, expected):
         ("", None, "holds no samples"),
         ("sample,flow\n,\n", None, "holds no samples"),
         ("sampel,flow\na,x\n", None, "line 1: unknown column 'sampel'. Did you mean 'sample'"),
-        ("sample;flow\na;x\n", None, "Separate columns by commas"),
+        ("sample;flow,label\na;x,0\n", None, "commas and semicolons stand in it"),
         ("subject,flow\na,x\n", None, "no column 'sample'"),
         ("sample,flow,flow\na,x,x\n", None, "column 'flow' occurs more than once"),
         ("sample,flow\na,x\nb,x\na,x\n", None, "line 4: sample 'a' was already on line 2"),

@@ -12,6 +12,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
+from htnet.csv_files import SEPARATORS, read_csv_text
 from htnet.data.facs_cells import AS_TEXT, keep_readable
 from htnet.data.tables import cell_of
 from htnet.errors import ManifestError
@@ -247,25 +248,23 @@ def _old_cell(xlrd: Any, book: Any, cell: Any) -> tuple[Any, str]:
 
 
 def _variants(path: Path) -> list[Table]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = file.read().splitlines(keepends=True)
-        tables = []
-        for mark in (",", ";", "\t"):
-            raw = list(csv.reader(lines, delimiter=mark))
-            # A unit that a program wrote as "20.0" may have been "2E+1".
-            spoiled = {
-                (i, j): f"It is {cell.strip()}, a number that a program made. {AS_TEXT}."
-                for i, row in enumerate(raw)
-                for j, cell in enumerate(row)
-                if re.fullmatch(r"[0-9]+0\.0+", cell.strip())
-            }
-            tables.append(Table(str(path), [[_text(cell) for cell in row] for row in raw], spoiled))
-        return tables
-    except UnicodeDecodeError as error:
-        raise ManifestError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}). Save it as UTF-8.") from None
-    except (OSError, csv.Error) as error:
-        raise ManifestError(f"{path} cannot be read as a CSV file: {error}.") from error
+    text = read_csv_text(path)
+    tables = []
+    # Not the separator of the first row: text may stand above the header.
+    for mark in SEPARATORS:
+        try:
+            raw = list(csv.reader(StringIO(text, newline=""), delimiter=mark))
+        except csv.Error as error:
+            raise ManifestError(f"{path} cannot be read as a CSV file: {error}.") from error
+        # A unit that a program wrote as "20.0" may have been "2E+1".
+        spoiled = {
+            (i, j): f"It is {cell.strip()}, a number that a program made. {AS_TEXT}."
+            for i, row in enumerate(raw)
+            for j, cell in enumerate(row)
+            if re.fullmatch(r"[0-9]+0\.0+", cell.strip())
+        }
+        tables.append(Table(str(path), [[_text(cell) for cell in row] for row in raw], spoiled))
+    return tables
 
 
 def _table(

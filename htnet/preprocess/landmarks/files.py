@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -13,20 +12,25 @@ from typing import Any
 
 import numpy as np
 
+from htnet.csv_files import open_table
 from htnet.errors import InputError, LandmarkError, did_you_mean, refuse_unknown
 from htnet.preprocess.align import scale_points
+from htnet.schema import OUTPUT_POINTS
 from htnet.types import POINT_NAMES, Frame, Landmarks
 
 #: Coordinate columns of a CSV file, in order.
 COLUMNS = tuple(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy")
+#: The same as htnet's JSON calls the points: "image_left_eye_x", ...
+_PLAIN = dict(zip([f"{name}_{axis}" for name in OUTPUT_POINTS for axis in "xy"], COLUMNS, strict=True))
 
 
 class PrecomputedLandmarks:
     """Points of many samples from one file, looked up by the sample's name.
 
-    A CSV file has the columns ``sample``, ``left_eye_x``, ``left_eye_y``, ... ``right_mouth_y`` and, if
-    wanted, ``score``. A JSON file has ``{sample: [[x, y], five times]}``, or just five ``[x, y]`` that serve
-    for every sample.
+    A CSV file (see `htnet.csv_files`) has the columns ``sample``, ``image_left_eye_x``, ``image_left_eye_y``, ...
+    ``image_right_mouth_y`` and, if wanted, ``score``; the names may lack ``image_``. A JSON file has
+    ``{sample: [[x, y], five times]}``, or just five ``[x, y]`` that serve for every sample. In place of each list of
+    five it may hold a dictionary of the points' names, as htnet's JSON does.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, scale: float = 1.0) -> None:
@@ -51,7 +55,7 @@ class PrecomputedLandmarks:
             self._samples = _read_csv(self.path, scale)
             return
         content = _read_json(self.path)
-        if isinstance(content, dict):
+        if isinstance(content, dict) and not _named(content):
             self._samples = {
                 name: _landmarks(points, f"{self.path} (sample {name})", scale) for name, points in content.items()
             }
@@ -128,7 +132,14 @@ def _read_json(path: Path) -> Any:
         raise LandmarkError(f"Landmarks file {path} is not JSON ({error}); give five [x, y].") from error
 
 
+def _named(points: Any) -> bool:
+    """Whether this is one face's points by name, as htnet's JSON holds them."""
+    return isinstance(points, dict) and (set(points) == set(OUTPUT_POINTS) or set(points) == set(POINT_NAMES))
+
+
 def _landmarks(points: Any, source: str, scale: float, score: float | None = None) -> Landmarks:
+    if _named(points):
+        points = [points[name] for name in (OUTPUT_POINTS if OUTPUT_POINTS[0] in points else POINT_NAMES)]
     try:
         array = np.asarray(points, dtype=np.float64)
     except (TypeError, ValueError):
@@ -139,23 +150,25 @@ def _landmarks(points: Any, source: str, scale: float, score: float | None = Non
 
 
 def _read_csv(path: Path, scale: float) -> dict[str, Landmarks]:
-    rows = csv.DictReader(_read_text(path).splitlines())
-    header = rows.fieldnames or []
+    table = open_table(path, error=LandmarkError)
+    plain = {name: _PLAIN.get(name, name) for name in table.columns}
     required = ("sample", *COLUMNS)
-    missing = [name for name in required if name not in header]
+    missing = [name for name in required if name not in plain.values()]
     if missing:
         raise LandmarkError(f"{path} lacks the columns {', '.join(missing)}; give {', '.join(required)}.")
-    refuse_unknown(header, (*required, "score"), f"column of {path}", LandmarkError)
+    refuse_unknown(plain.values(), (*required, "score"), f"column of {path}", LandmarkError)
+    written = {old: name for name, old in plain.items()}
+    if len(written) < len(plain):
+        raise LandmarkError(f"{path} holds a point twice, with and without 'image_' in its name. Keep one.")
+    numbers = table.numbers([written[name] for name in COLUMNS])
+    scores = [score for [score] in table.numbers(["score"])] if "score" in written else [None] * len(numbers)
     found: dict[str, Landmarks] = {}
-    for row in rows:
-        place = f"{path} line {rows.line_num}"
-        name = row["sample"]
+    for (line, row), values, score in zip(table.rows, numbers, scores, strict=True):
+        place, name = f"{path} line {line}", row["sample"]
         if name in found:
             raise LandmarkError(f"{place} repeats sample {name!r}; keep one row per sample.")
-        try:
-            values = [float(row[column]) for column in COLUMNS]
-            score = float(row["score"]) if row.get("score") else None
-        except (TypeError, ValueError):
-            raise LandmarkError(f"{place} (sample {name!r}) has an empty cell or one that is no number.") from None
-        found[name] = _landmarks(np.reshape(values, (5, 2)), f"{path} (sample {name})", scale, score)
+        if None in values:
+            raise LandmarkError(f"{place} (sample {name!r}) has an empty cell; give ten numbers.")
+        points = np.array(values, dtype=np.float64).reshape(5, 2)
+        found[name] = _landmarks(points, f"{path} (sample {name})", scale, score)
     return found

@@ -1,0 +1,246 @@
+"""Every reader of a CSV file reads what spreadsheet programs of any country write, alike."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from htnet.csv_files import open_table, read_rows, separator_of
+from htnet.data import Manifest, Sample, merge_composite, read_action_units, read_casme3, read_composite, read_manifest
+from htnet.data.datasets.sheets import read_sheet
+from htnet.data.layouts import COMPOSITE_IMAGES, COMPOSITE_LIST, is_casme3
+from htnet.errors import LandmarkError, ManifestError
+from htnet.palsy import read_palsy
+from htnet.preprocess import PrecomputedLandmarks
+from htnet.preprocess.landmarks.files import read_points_json
+from htnet.schema import OUTPUT_POINTS
+from htnet.types import POINT_NAMES, Frame
+from tests.support.pairs import invented_casme3
+from tests.support.palsy_faces import write_ck_plus
+
+FRAME = Frame(np.zeros((64, 64, 3), np.uint8))
+POINTS = [[20.25, 20.5], [44.0, 20.5], [32.0, 32.75], [24.0, 44.0], [40.0, 44.125]]
+NUMBERS = [str(value) for point in POINTS for value in point]
+
+
+def manifest_rows():
+    yield ["sample", "subject", "label", "flow"]
+    yield ["s1", "006", "negative", "flow, first .png"]
+    yield ["s2", "007", "positive", "ü;2.png"]
+
+
+def landmark_rows(names=POINT_NAMES):
+    yield ["sample", *(f"{name}_{axis}" for name in names for axis in "xy"), "score"]
+    yield ["s1", *NUMBERS, "0.5"]
+    yield ["s2", *NUMBERS, ""]
+
+
+def read_points(path):
+    found = [PrecomputedLandmarks(path)(FRAME, name) for name in ("s1", "s2")]
+    return [(points.points.tolist(), points.score) for points in found]
+
+
+def keep_list(path):
+    parts = [
+        Manifest((Sample(name, dataset, "1", "negative", flow=path),))
+        for dataset, name in (("casme2", "a_x"), ("samm", "b_y"), ("smic", "c_z"))
+    ]
+    return [s.sample for s in merge_composite(*parts, keep=path)]
+
+
+def casme3(path):
+    rows = invented_casme3()
+    for row in rows:
+        for name in ("imagename_onset", "imagename_apex"):
+            frame = path.parent / row[name]
+            frame.parent.mkdir(parents=True, exist_ok=True)
+            frame.touch()
+    return read_casme3(path, path.parent), is_casme3(path)
+
+
+def casme3_rows():
+    rows = invented_casme3()
+    yield list(rows[0])
+    for row in rows:
+        yield list(row.values())
+
+
+def palsy_table(path):
+    for name in ("P1_0.png", "P2_0.png"):
+        (path.parent / name).touch()
+    return read_palsy(path, classes=6)
+
+
+def grade_map(path):
+    return read_palsy(path.parent, classes=6, grade_map=path)
+
+
+def composite(path):
+    for name in ("sub01_a", "s02_b"):
+        (path.parent / COMPOSITE_IMAGES).mkdir(exist_ok=True)
+        (path.parent / COMPOSITE_IMAGES / f"{name} .png").touch()
+    return read_composite(path.parent)
+
+
+def sheet(path):
+    return [dict(row.text) for row in read_sheet(path, ["subject", "onset", "emotion"])]
+
+
+#: name: (rows, reader, error it raises, file name)
+READERS = {
+    "manifest": (manifest_rows, lambda path: read_manifest(path, check_files=False), ManifestError, "m.csv"),
+    "keep list": (lambda: [["sub", "filename_o"], ["a", "x"], ["c", "z"]], keep_list, ManifestError, "keep.csv"),
+    "landmarks": (landmark_rows, read_points, LandmarkError, "points.csv"),
+    "landmarks, qualified": (lambda: landmark_rows(OUTPUT_POINTS), read_points, LandmarkError, "points.csv"),
+    "CAS(ME)^3 annotation": (casme3_rows, casme3, ManifestError, "list.csv"),
+    "action units": (
+        lambda: [["sub", "filename_o", "Action Units"], ["sub01", "EP1", "4+7"], ["sub02", "EP1", "L12"]],
+        read_action_units, ManifestError, "au.csv",
+    ),
+    "palsy table": (
+        lambda: [["image_path", "grade", "patient"], ["P1_0.png", "I", "P1"], ["P2_0.png", "VI", "P2"]],
+        palsy_table, ManifestError, "faces.csv",
+    ),
+    "grade map": (
+        lambda: [["sequence", "grade"], ["S001/001", "I"], ["S002/001", "IV"]], grade_map, ManifestError, "g.csv",
+    ),
+    "composite list": (
+        lambda: [["dataset", "sub", "filename_o", "label"], ["casme2", "sub01", "a", "0"], ["samm", "s02", "b", "2"]],
+        composite, ManifestError, COMPOSITE_LIST,
+    ),
+    "annotation sheet": (
+        lambda: [["Subject", "Filename", "OnsetFrame", "Estimated Emotion"], ["01", "EP1", "12", "happiness"]],
+        sheet, ManifestError, "sheet.csv",
+    ),
+}  # fmt: skip
+
+#: name: (separator, encoding, line end, line above the header)
+WRITINGS = {
+    "semicolons": (";", "utf-8", "\n", ""),
+    "tabs": ("\t", "utf-8", "\n", ""),
+    "commas, byte order mark": (",", "utf-8-sig", "\n", ""),
+    "semicolons, byte order mark, CRLF": (";", "utf-8-sig", "\r\n", ""),
+    "tabs, UTF-16": ("\t", "utf-16", "\r\n", ""),
+}
+
+
+def write(path, rows, separator=",", encoding="utf-8", end="\n", above=""):
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=separator, lineterminator=end).writerows(rows)
+    path.write_bytes((above + out.getvalue()).encode(encoding))
+    return path
+
+
+def prepared(name, folder):
+    """The file to write, after whatever else the reader needs lies beside it."""
+    if name == "grade map":
+        write_ck_plus(folder, {"S001/001": (2, None), "S002/001": (2, None)})
+    return folder / READERS[name][3]
+
+
+@pytest.mark.parametrize("writing", WRITINGS)
+@pytest.mark.parametrize("name", READERS)
+def test_all_writings_are_read_alike(name, writing, tmp_path):
+    rows, read = READERS[name][:2]
+    path = prepared(name, tmp_path)
+    expected = read(write(path, list(rows())))
+    assert expected
+    assert read(write(path, list(rows()), *WRITINGS[writing])) == expected
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_other_encodings_are_refused_with_the_cure(name, tmp_path):
+    rows, read, error, _ = READERS[name]
+    path = write(prepared(name, tmp_path), [*rows(), ["Jürgen"] * len(next(iter(rows())))], encoding="cp1252")
+    with pytest.raises(error, match="is not UTF-8.*Save it as UTF-8"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", [name for name in READERS if name != "annotation sheet"])
+def test_two_separators_in_the_header_are_refused(name, tmp_path):
+    rows, read, error, _ = READERS[name]
+    path = write(prepared(name, tmp_path), list(rows()), separator=";")
+    path.write_text(path.read_text("utf-8").replace("\n", ",note\n"), "utf-8")
+    with pytest.raises(error, match="commas and semicolons stand in it"):
+        read(path)
+
+
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+@pytest.mark.parametrize("names", [POINT_NAMES, OUTPUT_POINTS])
+def test_decimal_commas_in_landmarks(names, separator, tmp_path):
+    rows = [[cell.replace(".", ",") for cell in row] for row in landmark_rows(names)]
+    expected = read_points(write(tmp_path / "point.csv", landmark_rows(names)))
+    assert read_points(write(tmp_path / "comma.csv", rows, separator)) == expected
+    np.testing.assert_allclose(expected[0][0], POINTS)
+    assert [score for _, score in expected] == [0.5, None]
+
+
+def test_mixed_decimal_marks_are_refused(tmp_path):
+    rows = list(landmark_rows())
+    rows[2][1] = "20,25"
+    with pytest.raises(LandmarkError, match=r"line 3 has '20,25', line 2 has '20\.25'"):
+        read_points(write(tmp_path / "p.csv", rows, ";"))
+    rows[2][1] = "1.020,25"
+    with pytest.raises(LandmarkError, match="decimal commas and decimal points"):
+        read_points(write(tmp_path / "p.csv", rows, ";"))
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_line_that_names_the_separator_is_passed_over(mark, tmp_path):
+    path = write(tmp_path / "t.csv", [["a,b;c\td", "e"], ["1", "2"]], mark, "utf-8-sig", "\r\n", f"sep={mark}\r\n")
+    assert open_table(path).rows == [(3, {"a,b;c\td": "1", "e": "2"})]
+    (tmp_path / "t.csv").write_text("sep=|\na|b\n1|2\n")
+    with pytest.raises(ManifestError, match=r"the separator is '\|'. Use commas or semicolons or tabs"):
+        open_table(path)
+
+
+def test_names_that_hold_another_separator_are_quoted(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text('"a;b",c\n1,"x;y"\n')
+    assert open_table(path).rows == [(2, {"a;b": "1", "c": "x;y"})]
+    assert separator_of(path, path.read_text()) == (",", 0)
+
+
+def test_empty_columns_of_a_spreadsheet_are_passed_over(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a;b;;\n1;2;;\n;;;\n3;4;;\n")
+    table = open_table(path)
+    assert (table.columns, table.rows) == (["a", "b"], [(2, {"a": "1", "b": "2"}), (4, {"a": "3", "b": "4"})])
+    path.write_text("a;b;;\n1;2;;5\n")
+    with pytest.raises(ManifestError, match="column '' occurs more than once"):
+        open_table(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "holds no samples"),
+        (b"a;b\n", "holds no samples"),
+        (b"a;b\n1;2;3\n", "line 2: 3 values for 2 columns separated by semicolons"),
+        (b"a;b\n1,2\n", "line 2: 1 values for 2 columns separated by semicolons"),
+        (b"a,b\n1,\0\n", "is not text: it holds zero bytes"),
+        (b"a,a\n1,2\n", "column 'a' occurs more than once"),
+        (b"\xff\xfea", "is not UTF-8"),
+    ],
+)
+def test_what_is_no_table_is_named(content, says, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(ManifestError, match=says):
+        open_table(path)
+
+
+def test_rows_without_header(tmp_path):
+    path = write(tmp_path / "t.csv", [["1", "006", "a", "0"], ["", "", "", ""], ["2", "s01", "b", "1"]], ";")
+    assert read_rows(path) == [(1, ["1", "006", "a", "0"]), (3, ["2", "s01", "b", "1"])]
+
+
+def test_points_as_the_json_of_htnet_holds_them(tmp_path):
+    path = tmp_path / "points.json"
+    named = dict(zip(OUTPUT_POINTS, POINTS, strict=True))
+    for content in (named, {"s1": named}, {"s1": POINTS}, dict(zip(POINT_NAMES, POINTS, strict=True))):
+        path.write_text(json.dumps(content))
+        np.testing.assert_allclose(PrecomputedLandmarks(path)(FRAME, "s1").points, POINTS)
+    np.testing.assert_allclose(read_points_json(path).points, POINTS)
