@@ -70,7 +70,7 @@ def test_the_sheet_with_the_header_counts(tmp_path):
         ("s.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "cannot be read as a workbook of the old format"),
         ("s.xlsx", b"no zip", "is no workbook, whatever its name says"),
         ("s.xlsx", b"PK\x03\x04", "cannot be read as a workbook: it is damaged"),
-        ("s.csv", b"\xff\xfe", "not UTF-8"),
+        ("s.csv", b"\xff\xff", "not UTF-8"),
         ("s.csv", b"Subject,Filename,Onset\n1,a,2\n", "none of its first 40 rows names the columns filename, subject"),
         ("s.csv", b"Subject,Filename,Onset,Apex\n", "holds no rows"),
         ("s.csv", b"Subject,Filename,Onset,Apex\n1,,2,3\n", "row 2 has no file name"),
