@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
 
 
@@ -110,6 +111,30 @@ class MissingExtraError(HtnetError, ImportError):
 
 class OpenCVError(HtnetError, ImportError):
     """OpenCV cannot be imported or is incomplete, as after two of its builds were installed over each other."""
+
+
+def cause(error: BaseException) -> str:
+    """What went wrong when a file or a connection was used, in a few words of our own or the system's.
+
+    The one way by which an error of Python or of another library comes into a message of htnet: its own text may hold
+    terminal codes, be cut off, or speak of what the user never used.
+
+    Args:
+        error: what was raised.
+
+    Returns:
+        Such as "permission denied", "not UTF-8 at byte 3", "no JSON at line 2, column 5", or the error's type.
+    """
+    if isinstance(error, UnicodeError):
+        start = getattr(error, "start", None)
+        return "not UTF-8" + (f" at byte {start}" if start is not None else "")
+    if isinstance(error, json.JSONDecodeError):
+        return f"no JSON at line {error.lineno}, column {error.colno}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[0].lower() + error.strerror[1:]
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return type(error).__name__
 
 
 def about_sample(sample: str, error: HtnetError) -> HtnetError:

@@ -13,10 +13,11 @@ from htnet.overwrite import check_folder
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
     command = add("convert", _convert, "turn a published checkpoint into a weights folder")
-    command.add_argument("checkpoint", help=".pth file")
+    command.add_argument("checkpoint", help=".pth, .pt, .ckpt or .safetensors file")
     command.add_argument("out", help="weights folder")
     command.add_argument("--heads", type=int, help="attention heads; tensor shapes do not tell them")
     add_overwrite(command)
+    command.add_argument("--key", help="which weights, if the file holds several, such as ema or state_dict.model")
 
     command = add("push", _push, "publish a weights folder on the Hub")
     command.add_argument("folder")
@@ -34,7 +35,7 @@ def _convert(args: argparse.Namespace) -> None:
     from htnet.types import PreprocessSpec
 
     check_folder(args.out, FILES, overwrite=args.overwrite)
-    model = convert_checkpoint(args.checkpoint, heads=args.heads)
+    model = convert_checkpoint(args.checkpoint, heads=args.heads, key=args.key)
     if isinstance(model, HTNet):
         size = model.config.image_size
         model.preprocess_spec = PreprocessSpec(layout="reference", region_points="landmarks", size=size)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from htnet._version import __version__
-from htnet.errors import CorruptWeightsError, HtnetError, InputError, WeightsError
+from htnet.errors import CorruptWeightsError, HtnetError, InputError, WeightsError, cause
 from htnet.hub.card import model_card
 from htnet.inference import OptimizedModel, optimized_like
 from htnet.models import EmotionModel, build_model
@@ -117,10 +117,10 @@ def read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise WeightsError(
             f"{path.parent} is no weights folder: it has no {CONFIG_FILE}. Give a folder written by htnet train "
-            "or htnet convert."
+            f"or htnet convert.{_about_checkpoints(path.parent)}"
         ) from error
     except (OSError, ValueError) as error:
-        raise CorruptWeightsError(f"{path} cannot be read ({error}). {_get_again(path)}") from error
+        raise CorruptWeightsError(f"{path} cannot be read ({cause(error)}). {_get_again(path)}") from error
     if not isinstance(config, dict) or config.get("format") not in (FORMAT, OPTIMIZED_FORMAT):
         found = config.get("format") if isinstance(config, dict) else None
         raise WeightsError(
@@ -134,6 +134,12 @@ def read_config(path: Path) -> dict[str, Any]:
             "used. Give a folder written by htnet train or htnet convert."
         )
     return config
+
+
+def _about_checkpoints(folder: Path) -> str:
+    """What to do where a folder holds checkpoints of other code."""
+    found = sorted(p for ending in ("pth", "pt", "ckpt") for p in folder.glob(f"*.{ending}"))
+    return f" Convert the checkpoint in it: htnet convert {found[0]} weights/{found[0].stem}" if found else ""
 
 
 def checked_temperature(value: object, whose: str) -> float:
@@ -152,6 +158,20 @@ def checked_temperature(value: object, whose: str) -> float:
             "one with htnet.calibration.fit_temperature, or take 1.0, which changes nothing."
         )
     return float(value)
+
+
+def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:
+    """What of a model's tensors is missing, unexpected or of another shape in a file; "" if nothing."""
+    wrong = {
+        "missing": [name for name in own if name not in found],
+        "unexpected": [name for name in found if name not in own],
+        "of another shape": [n for n in own if n in found and own[n].shape != found[n].shape],
+    }
+    return "; ".join(
+        f"{len(names)} tensors are {what} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+        for what, names in wrong.items()
+        if names
+    )
 
 
 def _get_again(path: Path) -> str:
@@ -208,14 +228,20 @@ def load_files(
         model = build_model(config["architecture"], config["config"], config.get("model"))
         if precision is not None:
             model = optimized_like(model, precision)
-        model.load_state_dict(load_file(str(weights_path)))
         model.preprocess_spec = PreprocessSpec.from_dict(config["preprocess"])
     except HtnetError as error:
         raise type(error)(f"{config_path}: {error}") from error
-    except Exception as error:
+    except Exception as error:  # whatever a config of another kind leads to
+        raise CorruptWeightsError(f"{config_path} holds values of another kind. {_get_again(config_path)}") from error
+    try:
+        state = load_file(str(weights_path))
+    except Exception as error:  # safetensors has errors of its own
         raise CorruptWeightsError(
-            f"{weights_path} does not fit {config_path}: {error}. {_get_again(weights_path)}"
+            f"{weights_path} is cut off, damaged or no safetensors file. {_get_again(weights_path)}"
         ) from error
+    if problem := _misfit(model.state_dict(), state):
+        raise CorruptWeightsError(f"{weights_path} does not fit {config_path}: {problem}. {_get_again(weights_path)}")
+    model.load_state_dict(state)
     if len(config["labels"]) != model.config.num_classes:
         raise WeightsError(
             f"{config_path} names {len(config['labels'])} labels for {model.config.num_classes} classes."

@@ -5,10 +5,10 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from htnet.errors import UnknownWeightsError, WeightsError, did_you_mean
+from htnet.errors import UnknownWeightsError, WeightsError, cause, did_you_mean
 from htnet.hub.folder import CONFIG_FILE, FILES, WEIGHTS_FILE, load_files
 from htnet.hub.registry import NAMESPACE_VARIABLE, find_pretrained, list_pretrained
-from htnet.hub.weights import is_repo_id
+from htnet.hub.weights import is_repo_id, refuse_file, refused
 
 
 def push_to_hub(
@@ -38,6 +38,7 @@ def push_to_hub(
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
+    refuse_file(folder)
     folder = Path(folder)
     if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise WeightsError(f"{folder} lacks {', '.join(missing)}. Give a folder written by htnet train.")
@@ -57,11 +58,11 @@ def push_to_hub(
         )
     except HfHubHTTPError as error:
         raise WeightsError(
-            f"The Hub refused {repo_id}: {str(error).rstrip('.')}. Log in (hf auth login), set HF_TOKEN or give "
+            f"The Hub refused {repo_id}: {refused(error)}. Log in (hf auth login), set HF_TOKEN or give "
             f"token=, and check that you may write there; {NAMESPACE_VARIABLE} changes the owner of registered names."
         ) from error
     except Exception as error:  # the client's transport errors share no public base class
         raise WeightsError(
-            f"{repo_id} was not published ({type(error).__name__}: {error}). Check the connection and push again."
+            f"{repo_id} was not published ({cause(error)}). Check the connection and push again."
         ) from error
     return str(commit.oid)

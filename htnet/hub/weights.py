@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from htnet.errors import WeightsError, WeightsNotPublishedError
+from htnet.errors import WeightsError, WeightsNotPublishedError, cause
 from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained, unknown_weights
 from htnet.models import EmotionModel
@@ -46,6 +46,8 @@ def load_pretrained(
         WeightsError: the weights cannot be had or read.
     """
     spec = find_pretrained(name) if isinstance(name, str) else None
+    if spec is None:
+        refuse_file(name)
     if (spec is None and name != "" and Path(name).is_dir()) or (spec is not None and spec.bundled):
         folder = spec.folder if spec is not None else Path(name)
         if revision is not None:
@@ -69,6 +71,35 @@ def load_pretrained(
     return model
 
 
+#: How checkpoint files are called.
+CHECKPOINT_ENDINGS = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors")
+
+
+def refuse_file(name: str | PathLike[str]) -> None:
+    """Raise `WeightsError` if weights are named by a file: they are folders here, which `htnet convert` makes.
+
+    Args:
+        name: what was given as weights.
+    """
+    path = Path(name)
+    ending = path.suffix.lower()
+    if path.is_dir() or (ending not in CHECKPOINT_ENDINGS and not path.is_file()):
+        return
+    if not path.is_file():
+        raise WeightsError(f"There is no file {path}. Check the path; weights are a folder, a name or owner/repo.")
+    if (path.parent / CONFIG_FILE).is_file():
+        raise WeightsError(f"{path} is a file of a weights folder. Give the folder: {path.parent}")
+    if ending in CHECKPOINT_ENDINGS:
+        raise WeightsError(
+            f"{path} is a checkpoint file; weights are a folder, which says how the input is made. Turn it into one: "
+            f"htnet convert {path} {path.with_suffix('')}, then give {path.with_suffix('')}."
+        )
+    raise WeightsError(
+        f"{path} is a file, no weights. Give a folder of htnet train or htnet convert, a name of htnet "
+        "list, or owner/repo."
+    )
+
+
 def is_repo_id(name: str) -> bool:
     """Whether a text can be the ``owner/repo`` of a Hub repository; paths such as ``./weights`` cannot."""
     from huggingface_hub.errors import HFValidationError
@@ -79,6 +110,13 @@ def is_repo_id(name: str) -> bool:
     except HFValidationError:
         return False
     return "/" in name
+
+
+def refused(error: Exception) -> str:
+    """The status with which the Hub refused something."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    known = {401: "it does not know you", 403: "you may not do that", 404: "not found", 429: "too many requests"}
+    return f"status {status}" + (f", {known[status]}" if status in known else "") if status else cause(error)
 
 
 class _NoFilesError(WeightsError):
@@ -124,9 +162,9 @@ def _download(
                 "name, or give token= (or set HF_TOKEN) if it is private."
             ) from error
         except HfHubHTTPError as error:
-            raise WeightsError(f"The Hub refused {repo_id} at revision {revision!r}: {error}") from error
+            raise WeightsError(f"The Hub refused {repo_id} at revision {revision!r}: {refused(error)}.") from error
         except Exception as error:  # the client's transport errors share no public base class
-            unreachable = f"the Hub cannot be reached ({type(error).__name__}: {error})"
+            unreachable = f"the Hub cannot be reached ({cause(error)})"
 
     def get(file: str, revision: str | None) -> Path:
         found = hf_hub_download(
@@ -144,7 +182,7 @@ def _download(
         config = get(CONFIG_FILE, revision)
         return config, get(WEIGHTS_FILE, config.parent.name)
     except Exception as error:
-        why = unreachable or (str(error).strip() or type(error).__name__).splitlines()[0]
+        why = unreachable or ("they were never loaded here" if local_files_only else cause(error))
         where = "are not in the local cache" if local_files_only or unreachable else "could not be downloaded"
         raise _NoFilesError(
             f"{CONFIG_FILE} and {WEIGHTS_FILE} of {repo_id} {where}: {why}. Load them once with a connection, "

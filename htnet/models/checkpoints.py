@@ -11,6 +11,9 @@ from htnet.models.base import EmotionModel
 
 State = dict[str, Tensor]
 
+#: What can be converted, in words.
+KINDS = "HTNet, palsy HTNet, STSTNet, dual-stream HTNet or MHSSA + GCN"
+
 
 def need(state: Mapping[str, Tensor], key: str, kind: str) -> Tensor:
     """A tensor of a published ``kind``, or the error that it is missing."""
@@ -19,7 +22,7 @@ def need(state: Mapping[str, Tensor], key: str, kind: str) -> Tensor:
     return state[key]
 
 
-def refusal(state: Mapping[str, Tensor], missing: list[str], kind: str, unexpected: list[str] | None = None) -> str:
+def refusal(state: Mapping[str, object], missing: list[str], kind: str, unexpected: list[str] | None = None) -> str:
     """The message that a checkpoint is none of ``kind``; all keys count as unexpected unless some are given."""
 
     def some(keys: list[str]) -> str:

@@ -6,13 +6,15 @@ import math
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from htnet.errors import CheckpointError
 from htnet.models.base import EmotionModel
-from htnet.models.checkpoints import State, check_keys, load_into, need, refusal
+from htnet.models.checkpoint_files import read_checkpoint
+from htnet.models.checkpoint_states import find_state
+from htnet.models.checkpoints import KINDS, State, check_keys, load_into, need, refusal
 from htnet.models.convert_dual_stream import MARK as DUAL_STREAM_MARK
 from htnet.models.convert_dual_stream import convert_dual_stream
 from htnet.models.convert_htnet import MARK as HTNET_MARK
@@ -23,9 +25,6 @@ from htnet.models.convert_palsy import convert_palsy, is_palsy, published_palsy
 from htnet.models.htnet import HTNet
 from htnet.models.palsy import HTNetPalsy
 from htnet.models.ststnet import STSTNet, STSTNetConfig
-
-#: Where training scripts put the state inside what they save.
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
 
 def _convert_htnet_family(state: Mapping[str, Tensor], heads: int | None) -> EmotionModel:
@@ -54,38 +53,46 @@ _KINDS: tuple[tuple[str, Callable[[Mapping[str, Tensor], int | None], EmotionMod
 )
 
 
-def convert_state(state: Mapping[str, Tensor], heads: int | None = None) -> EmotionModel:
+#: Marks of the architectures; behind a prefix only together with these, since other models have a conv1 too.
+MARKS = {mark: ("conv2.weight", "conv3.weight", "fc.weight") if mark == "conv1.weight" else () for mark, _ in _KINDS}
+
+
+def convert_state(state: Mapping[str, Any], heads: int | None = None, key: str | None = None) -> EmotionModel:
     """A published state dict into one of our models.
 
     Args:
         state: parameters of a published HTNet, palsy HTNet, STSTNet, dual-stream HTNet or MHSSA + GCN, under their
-            published names.
+            published names; also behind a prefix (``module.``, ``_orig_mod.``, ``model.``, ...) or inside what a
+            training script saves (``state_dict``, ``model``, ``ema``, ...).
         heads: attention heads of an HTNet or palsy HTNet, which its tensor shapes do not tell; a dual-stream HTNet
             and an MHSSA + GCN have 4 unless given.
+        key: which state dict, where there are several, such as the model's and its average's: its place, "ema" or
+            "state_dict.model".
 
     Returns:
         The model in eval mode, float32.
 
     Raises:
-        CheckpointError: keys are missing or unexpected, shapes do not fit, or heads must be given.
+        CheckpointError: there is no state dict of a known architecture, or several and no ``key``; keys are missing
+            or unexpected, shapes do not fit, values are NaN, or heads must be given.
     """
-    clean = {key.removeprefix("module."): value for key, value in state.items()}
+    clean = find_state(state, MARKS, key)
     for mark, build in _KINDS:
         if mark in clean:
             return build(clean, heads)
-    raise CheckpointError(
-        refusal(clean, [mark for mark, _ in _KINDS], "HTNet, palsy HTNet, STSTNet, dual-stream HTNet or MHSSA + GCN")
-    )
+    raise CheckpointError(refusal(clean, list(MARKS), KINDS))
 
 
-def convert_checkpoint(path: str | PathLike[str], heads: int | None = None) -> EmotionModel:
+def convert_checkpoint(path: str | PathLike[str], heads: int | None = None, key: str | None = None) -> EmotionModel:
     """Read a published ``.pth`` file into one of our models.
 
-    The file is read with ``weights_only=True``: no code in it is run.
+    No code that a file names is run: it is read with ``weights_only=True``, and objects beside the weights, such as
+    settings, are passed over without loading their classes.
 
     Args:
-        path: file saved with ``torch.save``: a state dict, alone or under ``state_dict`` or ``model``.
+        path: file saved with ``torch.save``, a Lightning ``.ckpt``, or a ``.safetensors`` file.
         heads: see `convert_state`.
+        key: see `convert_state`.
 
     Returns:
         The model in eval mode.
@@ -94,26 +101,11 @@ def convert_checkpoint(path: str | PathLike[str], heads: int | None = None) -> E
         CheckpointError: the file is missing, is no checkpoint, or holds another architecture.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"No checkpoint at {path}. Give the path of a .pth file.")
+    content = read_checkpoint(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types for a broken or unsafe file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint of plain tensors ({reason}). If it holds a whole pickled "
-            "model, load it where it was made and save model.state_dict() instead."
-        ) from error
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-            break
-    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()) or not content:
-        raise CheckpointError(f"{path} holds {type(content).__name__}, not a state dict of tensors.")
-    try:
-        return convert_state(content, heads)
+        return convert_state(content, heads, key)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(f"{path}: {str(error).replace('PATH', repr(path.name))}") from error
 
 
 def reference_state(model: HTNet | HTNetPalsy) -> State:

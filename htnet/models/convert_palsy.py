@@ -63,7 +63,10 @@ def convert_palsy(state: Mapping[str, Tensor], heads: int | None) -> HTNetPalsy:
             settings["num_roi_regions"] = need(state, f"{_ROI}roi_detector.3.weight", KIND).shape[0]
             ours |= _roi_state(state)
     except RuntimeError as error:  # tensors that must be joined or added do not fit each other
-        raise CheckpointError(f"This checkpoint has tensors of unexpected shape: {error}.") from error
+        raise CheckpointError(
+            f"This checkpoint has tensors of unexpected shape: some of its micro-attention ({_QUERY[1:]}, ...) or of "
+            f"its {_ROI.rstrip('.')} do not fit together."
+        ) from error
     ours |= translate({key: value for key, value in rest.items() if key not in _ROI_KEYS}, base, KIND)
     del ours[f"levels.{base.num_hierarchies - 1}.pos_emb"]  # without effect, see `htnet.models.palsy.PalsyLevel`
     model = HTNetPalsy(HTNetPalsyConfig(**base.to_dict(), **settings))

@@ -80,7 +80,13 @@ class Progress:
     def _load(self) -> None:
         if self.checkpoint is None or not self.checkpoint.path.is_file():
             return
-        state = torch.load(self.checkpoint.path, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(self.checkpoint.path, map_location="cpu", weights_only=True)
+            whole = isinstance(state, dict) and {"what", "epoch", "records", *self.parts} <= set(state)
+        except Exception as error:  # PyTorch raises many types for a damaged file
+            raise RunError(f"{self.checkpoint.path} is cut off or damaged. {self._anew()}") from error
+        if not whole:
+            raise RunError(f"{self.checkpoint.path} is not the state of an unfinished training. {self._anew()}")
         if state["what"] != self.what:
             raise RunError(
                 f"{self.checkpoint.path} holds an unfinished training of another model, recipe, seed or data set. "
@@ -89,3 +95,6 @@ class Progress:
         self.epoch, self.records = state["epoch"], state["records"]
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
+
+    def _anew(self) -> str:
+        return "Delete it to start this training anew."

@@ -1,0 +1,332 @@
+"""Checkpoint files as people save them, read without running any code that a pickle names."""
+
+from __future__ import annotations
+
+import pickletools
+import threading
+import warnings
+import zipfile
+import zlib
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from htnet.errors import CheckpointError, cause
+
+#: How files begin that are often taken for checkpoints, and what each of them is.
+_OTHER_FILES = (
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras saves weights; htnet converts PyTorch checkpoints"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves. Get them with: git lfs pull"),
+    (b"\x1f\x8b", "packed with gzip. Unpack it first"),
+    (b"\xfd7zXZ", "packed with xz. Unpack it first"),
+    (b"7z\xbc\xaf", "a 7z archive. Unpack it first"),
+    (b"Rar!", "a RAR archive. Unpack it first"),
+    (b"\x93NUMPY", "a NumPy array; htnet converts PyTorch checkpoints"),
+    (b"<", "a web page, not a checkpoint: the download did not give the file. Download it again"),
+)
+#: Callables that a file of weights has no need of; a file that names one is refused outright.
+_DANGEROUS_MODULES = frozenset({"os", "posix", "nt", "sys", "subprocess", "shutil", "socket", "importlib", "runpy"})
+_DANGEROUS_NAMES = frozenset(f"builtins.{name}" for name in ("eval", "exec", "compile", "open", "__import__"))
+#: Types of the NumPy arrays and numbers that are read; none that holds Python objects.
+_NUMPY_CODES = "?bBhHiIlLqQefdFDSU"
+#: In the first bytes of what torch.save wrote before PyTorch 1.6.
+_OLD_MARK = b"l\xfc\x9cF\xf9 j\xa8P\x19"
+#: The list of allowed names is PyTorch's own and shared by all threads.
+_LOCK = threading.Lock()
+
+
+class Unread:
+    """Stands for an object of a class that is not loaded; nothing of that class is imported or run.
+
+    Attributes:
+        kind: the class that the file names, ``module.Class``.
+        state: what the file says is in the object.
+    """
+
+    kind = "object"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take any arguments; they have no effect."""
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        """Keep what the file says is in the object."""
+        self.state = state
+
+
+def unread_kind(value: object) -> str | None:
+    """``module.Class`` of an object that was not loaded, None for everything else."""
+    if isinstance(value, Unread):
+        return value.kind
+    return getattr(value, _MARK, None) if isinstance(value, OrderedDict) else None
+
+
+def is_pickled_module(value: object) -> bool:
+    """Whether an object that was not loaded is a whole ``torch.nn.Module``."""
+    state = value.state if isinstance(value, Unread) else getattr(value, "__dict__", None)
+    return unread_kind(value) is not None and isinstance(state, Mapping) and {"_modules", "_parameters"} <= set(state)
+
+
+def read_checkpoint(path: Path) -> Any:
+    """What a checkpoint file holds: tensors, containers and plain values.
+
+    A ``.safetensors`` file, or what ``torch.save`` writes. PyTorch's own reader with ``weights_only=True`` is used;
+    objects of other classes than its own (`argparse.Namespace`, a path, a configuration of somebody's own) come out
+    as `Unread`: their classes are neither imported nor called.
+
+    Raises:
+        CheckpointError: the file is missing, cut off, damaged or something else, names a callable that could do
+            harm, or holds objects in a way that cannot be read without running their code.
+    """
+    head = _head(path)
+    for sign, what in _OTHER_FILES:
+        if head.lstrip().startswith(sign):
+            raise CheckpointError(f"{path} is {what}.")
+    if _is_safetensors(head):
+        return _read_safetensors(path)
+    names = _names_in(path, head)
+    _refuse_dangerous(path, names)
+    # Twice: classes that act as dictionaries are rebuilt in another way than all others.
+    for stand_in in (_as_object, _as_mapping):
+        with _LOCK, _allowed(names, stand_in), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                return torch.load(path, map_location="cpu", weights_only=True)
+            except Exception as error:  # PyTorch raises many types for damaged and for foreign files
+                problem = error
+    unknown = sorted(name for name in names if not name.startswith(("torch.", "collections.OrderedDict", "numpy.")))
+    if unknown:
+        shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        raise CheckpointError(
+            f"{path} holds objects ({shown}) that cannot be read without running their code. {resave(path)}"
+        ) from problem
+    raise CheckpointError(
+        f"{path} cannot be read as a checkpoint: it is cut off, damaged or no file of PyTorch. Copy it again."
+    ) from problem
+
+
+def resave(path: Path, what: str = 'content["state_dict"]') -> str:
+    """How to save the weights of a checkpoint alone, as two lines of Python.
+
+    Args:
+        path: the file.
+        what: where its weights are, in terms of ``content``.
+    """
+    return (
+        "Save its weights alone, in the environment it was trained in (the first line runs code that the file names: "
+        f"only for a file that you trust):\n"
+        f"  import torch; content = torch.load({path.name!r}, map_location='cpu', weights_only=False)\n"
+        f"  torch.save({what}, 'weights.pth')"
+    )
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file."""
+    if path.is_dir():
+        inside = sorted(p.name for p in path.iterdir() if p.suffix.lower() in (".pth", ".pt", ".ckpt", ".safetensors"))
+        raise CheckpointError(
+            f"{path} is a folder. Give the checkpoint file"
+            + (f" in it: {', '.join(inside[:5])}." if inside else "; there is none in it.")
+        )
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except FileNotFoundError:
+        raise CheckpointError(f"No checkpoint at {path}. Give the path of a .pth file.") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({cause(error)}). Check its permissions.") from error
+    if not head:
+        raise CheckpointError(f"{path} is empty (0 bytes). Copy or download it again.")
+    return head
+
+
+def _is_safetensors(head: bytes) -> bool:
+    """Whether a file begins as safetensors do: the length of a JSON header, and the header."""
+    return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(str(path))
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{path} begins as a safetensors file, but is cut off or damaged. Copy or download it again."
+        ) from error
+
+
+def _names_in(path: Path, head: bytes) -> set[str]:
+    """All classes and functions that the pickle in a file names, as ``module.name``.
+
+    Raises:
+        CheckpointError: it is no such file, or not whole.
+    """
+    if head.startswith(b"PK"):
+        return _names_in_archive(path)
+    if not head.startswith(b"\x80"):
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: it is no file that torch.save wrote.")
+    if _OLD_MARK not in head:
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: it is a plain pickle, which can be read only by running the code "
+            "it names. In the environment it was made in, load it with pickle.load and save its state dict with "
+            "torch.save."
+        )
+    found: set[str] = set()
+    protocol = 0
+    try:
+        with path.open("rb") as file:
+            for _ in range(4):  # the mark, a version, facts of the machine, and the content
+                protocol, names = _scan(file)
+                found |= names
+    except Exception as error:  # pickletools raises many types for what is no pickle
+        raise CheckpointError(f"{path} is cut off or damaged. Copy or download it again.") from error
+    _refuse_protocol(path, protocol)
+    return found
+
+
+def _names_in_archive(path: Path) -> set[str]:
+    broken = f"{path} is cut off or damaged: it begins as a file of torch.save, but is not whole. Copy it again."
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(broken)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+            if any("/code/" in name for name in members) and any(name.endswith("constants.pkl") for name in members):
+                raise CheckpointError(
+                    f"{path} is a TorchScript program, not a state dict. Save its weights alone:\n"
+                    f"  import torch; model = torch.jit.load({path.name!r}, map_location='cpu')\n"
+                    "  torch.save(model.state_dict(), 'weights.pth')"
+                )
+            pickle = next((name for name in members if name.endswith("data.pkl")), None)
+            if pickle is None:
+                kind = "NumPy arrays (.npz)" if any(name.endswith(".npy") for name in members) else "other files"
+                raise CheckpointError(
+                    f"{path} is an archive of {kind}, not a file of torch.save. Unpack it, or give the .pth file."
+                )
+            _refuse_damaged(path, archive)
+            with archive.open(pickle) as file:
+                protocol, names = _scan(file)
+    except CheckpointError:
+        raise
+    except Exception as error:  # zipfile and pickletools raise many types for damaged files
+        raise CheckpointError(broken) from error
+    _refuse_protocol(path, protocol)
+    return names
+
+
+def _refuse_protocol(path: Path, protocol: int) -> None:
+    if protocol > 2:
+        raise CheckpointError(
+            f"{path} was saved with pickle protocol {protocol}, which PyTorch reads only by running code. "
+            + resave(path)
+        )
+
+
+def _refuse_damaged(path: Path, archive: zipfile.ZipFile) -> None:
+    """Compare checksums, which PyTorch's own reader does not.
+
+    Raises:
+        CheckpointError: a part of the file is not what was saved.
+    """
+    wrong, parts = [], [info for info in archive.infolist() if info.file_size]
+    for info in parts:
+        try:
+            with archive.open(info) as file:
+                while file.read(1 << 20):
+                    pass
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            wrong.append(info.filename)
+    # torch.serialization.set_crc32_options(False) writes none at all.
+    if wrong and len(wrong) < len(parts):
+        raise CheckpointError(
+            f"{path} is damaged: the checksum of {wrong[0]} is wrong ({len(wrong)} of {len(parts)} parts). Copy or "
+            "download it again."
+        )
+
+
+def _scan(file: Any) -> tuple[int, set[str]]:
+    """Protocol and named globals of one pickle, which is read as text: nothing is built or called."""
+    protocol, names = 0, set()
+    strings: list[str] = []
+    for code, argument, _ in pickletools.genops(file):
+        if code.name == "PROTO":
+            protocol = int(str(argument))
+        elif code.name == "GLOBAL":
+            module, _, name = str(argument).partition(" ")
+            module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+            names.add(f"{module}.{name}")
+        elif code.name == "STACK_GLOBAL":
+            names.add(".".join(strings[-2:]))
+        elif isinstance(argument, str):
+            strings.append(argument)
+    return protocol, names
+
+
+def _refuse_dangerous(path: Path, names: set[str]) -> None:
+    for name in sorted(names):
+        if name.partition(".")[0] in _DANGEROUS_MODULES or name in _DANGEROUS_NAMES:
+            raise CheckpointError(
+                f"{path} names {name}, which a file of weights has no need of: loaded with pickle, it would run it. It "
+                "was not loaded. Do not trust this file; get the weights from their authors again."
+            )
+
+
+_MARK = "_htnet_unread"
+
+
+def _as_object(name: str) -> Any:
+    module, _, own = name.rpartition(".")
+    return type(own, (Unread,), {"__module__": module, "kind": name})
+
+
+def _as_mapping(name: str) -> Any:
+    """For classes that pickle as dictionaries: PyTorch's reader fills only its own kinds of those."""
+    module, _, own = name.rpartition(".")
+
+    def new(cls: type, *args: Any, **kwargs: Any) -> Any:
+        made: OrderedDict[Any, Any] = OrderedDict()
+        setattr(made, _MARK, name)
+        return made
+
+    return type(own, (), {"__module__": module, "__new__": new})
+
+
+@contextmanager
+def _allowed(names: set[str], stand_in: Any) -> Iterator[None]:
+    """Let PyTorch's reader meet ``names``: NumPy's arrays and numbers as they are, all others as stand-ins."""
+    known, types = _numpy_names(), {type(np.dtype(code)) for code in _NUMPY_CODES}
+    others = names - set(known) - {f"{kind.__module__}.{kind.__qualname__}" for kind in types}
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals([*map(stand_in, sorted(others)), *known.values(), *types])
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
+
+
+def _numpy_names() -> dict[str, Any]:
+    """What rebuilds arrays and numbers, under the names of NumPy 1 and 2."""
+    # np.array(1).__reduce__() gives the function that rebuilds an array, in any version.
+    functions = {"_reconstruct": np.array(1).__reduce__()[0], "scalar": np.float64(1).__reduce__()[0]}
+    found: dict[str, Any] = {"numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype}
+    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        for name, function in functions.items():
+            found[f"{module}.{name}"] = _under(module, name, function)
+    return found
+
+
+def _under(module: str, name: str, function: Any) -> Any:
+    def call(*args: Any) -> Any:
+        return function(*args)
+
+    call.__module__, call.__name__, call.__qualname__ = module, name, name
+    return call

@@ -1,0 +1,234 @@
+"""The state dicts in what a checkpoint holds: below wrappers, behind prefixes, beside losses, averages and settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from htnet.errors import CheckpointError
+from htnet.models.checkpoint_files import Unread, is_pickled_module, unread_kind
+from htnet.models.checkpoints import KINDS, State, refusal
+
+#: Parts of a parameter's name that wrappers put in: DataParallel and DistributedDataParallel, torch.compile, FSDP,
+#: activation checkpointing.
+_WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+#: Names that training scripts give to losses and metrics, whose tensors are no part of a model.
+_LOSSES = re.compile(r"(.+_)?(criterion|loss|loss_fn|loss_func|loss_function|losses|metric|metrics|acc|accuracy|f1)")
+#: What tools leave in a state dict: the counter of an averaged model, the counts of thop.
+_COUNTERS = frozenset({"n_averaged", "total_ops", "total_params"})
+#: A parameter of htnet's own models, which need no conversion.
+_OWN_MARKS = ("patch_embed.weight", "levels.0.pos_emb", "standardize.mean")
+_DEPTH = 6
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A state dict in a checkpoint.
+
+    Attributes:
+        name: where it is: keys and prefix with dots between them; "" for the whole file.
+        state: its tensors by name, without prefix.
+        beside: names in the same mapping that belong to no candidate.
+    """
+
+    name: str
+    state: Mapping[str, Any]
+    beside: tuple[str, ...] = ()
+
+
+def find_state(content: Any, marks: Mapping[str, Sequence[str]], key: str | None = None) -> State:
+    """The one state dict of a known architecture in what a checkpoint holds.
+
+    It may lie in dictionaries and lists of any names (``state_dict``, ``model``, ``ema``), and its names may have any
+    prefix (``module.``, ``_orig_mod.``, ``model.``): what decides is that the parameters of a known architecture are
+    there. Numbers, settings, optimizers, losses and metrics beside it are left alone.
+
+    Args:
+        content: see `htnet.models.checkpoint_files.read_checkpoint`.
+        marks: for each known parameter that marks an architecture the ones that must be beside it.
+        key: which one, if there are several: its place, such as "ema" or "state_dict.model".
+
+    Raises:
+        CheckpointError: there is none, or there are several and ``key`` does not choose one; or it holds something
+            else than plain tensors of finite numbers.
+    """
+    found = [candidate for name, mapping in _mappings(content) for candidate in _candidates(name, mapping, marks)]
+    if not found:
+        raise CheckpointError(_what_is_there(content, marks))
+    chosen = _choose(found, key)
+    if chosen.beside and key is None:
+        place = chosen.name or "."
+        shown = ", ".join(chosen.beside[:5]) + (", ..." if len(chosen.beside) > 5 else "")
+        raise CheckpointError(
+            f"Beside the model ({place}) this checkpoint holds {len(chosen.beside)} other tensors ({shown}), which may "
+            "be a part of what computes the answer. If they are not, take the model alone: "
+            f"key={place!r} (htnet convert --key {place})."
+        )
+    return {
+        name: _tensor(name, value)
+        for name, value in chosen.state.items()
+        if not _plain(value) and not (unread_kind(value) and "." not in name)
+    }
+
+
+def _mappings(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every mapping that holds tensors under names, with its place; not those of optimizers."""
+    if depth > _DEPTH:
+        return
+    items: list[tuple[Any, Any]] = []
+    if isinstance(content, Mapping):
+        if "param_groups" in content:
+            return
+        if any(isinstance(k, str) and isinstance(v, (Tensor, np.ndarray)) for k, v in content.items()):
+            yield name, {k: v for k, v in content.items() if isinstance(k, str) and not isinstance(v, (Mapping, list))}
+        items = list(content.items())
+    elif isinstance(content, (list, tuple)):
+        items = list(enumerate(content))
+    for key, value in items:
+        if isinstance(value, (Mapping, list, tuple)):
+            yield from _mappings(value, f"{name}.{key}" if name else str(key), depth + 1)
+
+
+def _candidates(name: str, mapping: Mapping[str, Any], marks: Mapping[str, Sequence[str]]) -> list[Candidate]:
+    """The state dicts of known architectures in one mapping, which differ by their prefix."""
+    clean: dict[str, str] = {}
+    for raw in mapping:
+        plain = ".".join(part for part in raw.split(".") if part not in _WRAPPERS)
+        if plain in clean:
+            raise CheckpointError(
+                f"This checkpoint holds {clean[plain]} and {raw}, which are one parameter by their names. Save one "
+                "state dict alone."
+            )
+        clean[plain] = raw
+    kept = [n for n in clean if n.split(".")[-1] not in _COUNTERS and not _LOSSES.fullmatch(n.split(".")[0])]
+    prefixes = sorted(
+        {
+            n.removesuffix(mark)
+            for n in kept
+            for mark, others in marks.items()
+            if n == mark or (n.endswith("." + mark) and all(n.removesuffix(mark) + other in clean for other in others))
+        },
+        key=len,
+        reverse=True,
+    )
+    # The longest prefix first: what lies behind it does not belong to a shorter one.
+    states: dict[str, dict[str, Any]] = {prefix: {} for prefix in prefixes}
+    beside = []
+    for n in kept:
+        prefix = next((p for p in prefixes if n.startswith(p)), None)
+        if prefix is not None:
+            states[prefix][n.removeprefix(prefix)] = mapping[clean[n]]
+        elif not _plain(mapping[clean[n]]) and not _is_number(mapping[clean[n]]):
+            beside.append(clean[n])
+    return [
+        Candidate(".".join(filter(None, (name, prefix.rstrip(".")))), states[prefix], tuple(beside))
+        for prefix in reversed(prefixes)
+    ]
+
+
+def _choose(found: Sequence[Candidate], key: str | None) -> Candidate:
+    names = [candidate.name or "." for candidate in found]
+    if key is not None:
+        wanted = ".".join(part for part in key.strip(".").split(".") if part not in _WRAPPERS) or "."
+        fitting = [c for c, name in zip(found, names, strict=True) if name == wanted] or [
+            c for c, name in zip(found, names, strict=True) if wanted != "." and f".{wanted}." in f".{name}."
+        ]
+        if len(fitting) == 1:
+            return fitting[0]
+        problem = "is no state dict" if not fitting else "is not one state dict, but several,"
+        raise CheckpointError(f"key={key!r} {problem} of this checkpoint. It holds: {', '.join(names)}.")
+    first = found[0]
+    if all(_same(first.state, other.state) for other in found[1:]):
+        return first
+    raise CheckpointError(
+        f"This checkpoint holds {len(found)} state dicts: {', '.join(names)}. Say which one: key={names[-1]!r} (htnet "
+        f"convert --key {names[-1]}). If one is an average over the training (ema), results are often those of it."
+    )
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(
+        isinstance(a, Tensor) and isinstance(b, Tensor) and a.dtype == b.dtype and torch.equal(a, b)
+        for a, b in ((one[k], other[k]) for k in one)
+    )
+
+
+def _plain(value: object) -> bool:
+    """Whether a value beside tensors says nothing of a model's parameters: an epoch, a name, nothing."""
+    return value is None or isinstance(value, (bool, int, float, complex, str, bytes, np.generic))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (Tensor, np.ndarray)) and value.ndim == 0
+
+
+def _tensor(name: str, value: object) -> Tensor:
+    """A value of a state dict as a plain tensor of finite numbers."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+        value = torch.from_numpy(np.array(value, order="C"))
+    if not isinstance(value, Tensor):
+        kind = unread_kind(value) or type(value).__name__
+        raise CheckpointError(f"{name} in this checkpoint is no tensor, but {kind}. Save tensors: model.state_dict().")
+    problem = ""
+    if value.is_quantized or (name.endswith(("weight", "bias")) and not value.is_floating_point()):
+        problem = f"is quantized ({value.dtype}). Convert the weights from before the quantization"
+    elif value.layout != torch.strided:
+        problem = "is sparse. Save it dense: tensor.to_dense()"
+    elif value.is_meta:
+        problem = "has a shape, but no numbers (device 'meta'). Save the model after its weights were loaded"
+    elif not bool(torch.isfinite(value.float()).all()):
+        count = int((~torch.isfinite(value.float())).sum())
+        problem = f"holds {count} values that are NaN or infinite: the training diverged. Give an earlier checkpoint"
+    if problem:
+        raise CheckpointError(f"{name} in this checkpoint {problem}.")
+    return value.detach()
+
+
+def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
+    """Why a checkpoint has no state dict of a known architecture."""
+    module = _first_module(content)
+    if module is not None:
+        place, kind = module
+        what = f"content{place}" if place else "content"
+        return (
+            f"It holds a whole pickled model ({kind}), which can be loaded only by running its code. In the "
+            "environment it was trained in, for a file that you trust, save model.state_dict() instead:\n"
+            "  import torch; content = torch.load(PATH, map_location='cpu', weights_only=False)\n"
+            f"  torch.save({what}.state_dict(), 'weights.pth')"
+        )
+    mappings = [mapping for _, mapping in _mappings(content)]
+    if mappings:
+        largest = max(mappings, key=len)
+        names = {".".join(part for part in n.split(".") if part not in _WRAPPERS) for n in largest}
+        if any(mark in names for mark in _OWN_MARKS):
+            return (
+                "It holds weights in htnet's own form, which need no conversion: give the folder that htnet train or "
+                "htnet convert wrote to htnet.load_pretrained, or to htnet predict --model."
+            )
+        return refusal(dict.fromkeys(sorted(names)), list(marks), KINDS)
+    if isinstance(content, Mapping) and ("param_groups" in content or _has_optimizer(content)):
+        return "It holds the state of an optimizer and no weights. Save model.state_dict()."
+    kind = unread_kind(content) or type(content).__name__
+    return f"It holds {kind}, not a state dict of tensors. Save model.state_dict()."
+
+
+def _first_module(content: Any, place: str = "", depth: int = 0) -> tuple[str, str] | None:
+    """Place, in Python's words, and class of the first whole model in a checkpoint."""
+    if is_pickled_module(content):
+        return place, unread_kind(content) or ""
+    if depth < _DEPTH and isinstance(content, (Mapping, list, tuple)) and not isinstance(content, Unread):
+        for key, value in content.items() if isinstance(content, Mapping) else enumerate(content):
+            found = _first_module(value, f"{place}[{key!r}]", depth + 1)
+            if found is not None:
+                return found
+    return None
+
+
+def _has_optimizer(content: Mapping[Any, Any]) -> bool:
+    return any(isinstance(value, Mapping) and "param_groups" in value for value in content.values())
