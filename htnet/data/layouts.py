@@ -13,7 +13,7 @@ from typing import Any
 from htnet.csv_files import read_rows
 from htnet.data.facs_cells import keep_readable
 from htnet.data.manifest import Manifest, Sample, read_manifest
-from htnet.data.tables import cell_of, read_table, refuse_missing
+from htnet.data.tables import as_there, cell_of, read_table, refuse_missing
 from htnet.errors import ManifestError, did_you_mean, refuse_unknown
 from htnet.types import EMOTIONS
 
@@ -23,6 +23,7 @@ COMPOSITE_IMAGES = "STSNet_whole_norm_u_v_os"
 COMPOSITE_LANDMARKS = "landmarks_yunet_224px.csv"
 CASME3_COLUMNS = ("Subject", "Filename", "Apex", "emotion", "imagename_onset", "imagename_apex")
 CASME3_OFFSET = "imagename_apex_offset"
+CASME3_PATHS = ("imagename_onset", "imagename_apex", CASME3_OFFSET)
 CASME3_LABELS = ("label_for_3", "label_for_7")
 
 StrPath = str | PathLike[str]
@@ -157,6 +158,8 @@ def read_casme3(
     if annotation is None:
         raise ManifestError(f"{root} holds no annotation of CAS(ME)^3 (*edited.csv). Give its path.")
     columns, rows = read_table(annotation, (*CASME3_COLUMNS, label))
+    for _, row in rows:
+        row.update({name: as_there(root, row[name]) for name in CASME3_PATHS if name in row})
     names = dict(enumerate(EMOTIONS)) if label == "label_for_3" else _numbered_emotions(annotation, rows)
     if classes is not None:
         if isinstance(classes, str) or len(classes) != len(names):

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.data.facs_cells import keep_readable
-from htnet.data.tables import cell_of, listed, read_table, refuse_missing
+from htnet.data.tables import as_there, cell_of, listed, read_table, refuse_missing
 from htnet.errors import ManifestError, did_you_mean
 from htnet.overwrite import check_outputs
 from htnet.types import EMOTIONS
@@ -380,7 +380,7 @@ def _sample(path: Path, line: int, row: dict[str, str], classes: tuple[str, ...]
     names = ("sample", "dataset", "subject", "clip_first", "clip_last", "split", "action_units", "apex_source")
     text = {name: row.get(name, "").strip() for name in names}
     # Blanks inside and at the end of file names are kept: published names have them.
-    files = {name: path.parent / row[name] for name in PATH_COLUMNS if row.get(name, "").strip()}
+    files = {name: path.parent / as_there(path.parent, row[name]) for name in PATH_COLUMNS if row.get(name, "").strip()}
     if not text["sample"]:
         raise ManifestError(f"{path}, line {line}: the column 'sample' is empty. Give the sample a name.")
     where = f"{path}, line {line}: sample {text['sample']!r}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from htnet.csv_files import read_table as read_table
 from htnet.errors import ManifestError
@@ -25,8 +27,21 @@ def listed(names: Sequence[str]) -> str:
     return f"{len(names)} sample{'s' if len(names) > 1 else ''} ({shown})"
 
 
+def as_there(folder: Path, text: str) -> str:
+    """A path that a table names, relative to ``folder``: with "/" where it is written as on Windows.
+
+    Backslashes are turned where the file or folder exists so and not as written.
+    """
+    if "\\" in text and os.sep == "/" and not os.path.exists(folder / text):
+        turned = text.replace("\\", "/")
+        return turned if os.path.exists(folder / turned) else text
+    return text
+
+
 def refuse_missing(missing: Sequence[str], source: str, cure: str) -> None:
     """Raise an error that counts missing files and lists the first few."""
     if missing:
         shown = "\n  ".join(missing[:_LISTED]) + ("\n  ..." if len(missing) > _LISTED else "")
+        if os.sep == "/" and any("\\" in name for name in missing):
+            cure += " Paths with backslashes are those of Windows: write / in their place, and no drive letter."
         raise ManifestError(f"{source}: {len(missing)} file(s) do not exist. {cure}\n  {shown}")

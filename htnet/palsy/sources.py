@@ -10,7 +10,7 @@ from pathlib import Path
 
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import SPLITS
-from htnet.data.tables import listed, read_table
+from htnet.data.tables import as_there, listed, read_table
 from htnet.errors import ManifestError, did_you_mean
 from htnet.palsy.grades import GradeScheme, grade_scheme
 
@@ -101,7 +101,7 @@ def read_grade_csv(path: StrPath, scheme: GradeScheme) -> Manifest:
     columns, rows = read_table(path, ("image_path", "grade"))
     samples, missing, absent, nameless = [], [], [], []
     for line, row in rows:
-        text = row["image_path"].strip()
+        text = as_there(path.parent, row["image_path"].strip())
         where = f"{path}, line {line}"
         if not text:
             raise ManifestError(f"{where}: image_path is empty. Name a file, or delete the line.")

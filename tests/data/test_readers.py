@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import re
+import shutil
 from datetime import datetime
 
 import cv2
@@ -10,8 +11,11 @@ import numpy as np
 import openpyxl
 import pytest
 
-from htnet.data import DATASETS, Sample, open_data, read_casme3, read_dataset, read_manifest
+from htnet.data import DATASETS, Sample, merge_composite, open_data, read_casme3, read_dataset, read_manifest
 from htnet.data.datasets.assemble import Annotated
+from htnet.errors import ManifestError
+from htnet.palsy.grades import grade_scheme
+from htnet.palsy.sources import read_grade_csv
 from htnet.prepare import prepare, read_report
 from htnet.preprocess import TemplateLandmarks
 from tests.data import official, test_layouts
@@ -197,3 +201,176 @@ def test_old_workbooks_are_read_alike(tmp_path, name):
     assert [dataclasses.replace(s, onset=None, apex=None, clip=None) for s in found][1:] == [
         dataclasses.replace(s, onset=None, apex=None, clip=None) for s in known
     ][1:]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_one_clip_that_cannot_be_read_is_listed_and_the_rest_is_read(tmp_path, name):
+    """A frame that is a folder, two files of one number, and a frame that is no image."""
+    read, _ = build(tmp_path / "data", name, "4")
+    whole = read()
+    first, second = whole.samples[:2]
+    other = first.apex.with_name("again_" + first.apex.name)
+    other.write_bytes(first.apex.read_bytes())
+    options = {"annotation": next((tmp_path / "data").glob("*.csv"))} if name == "smic" else {}
+    found = read_dataset(name, tmp_path / "data", missing="skip", **options)
+    shared = {s.sample for s in whole if s.clip == first.clip}
+    assert {s.sample for s in whole} - {s.sample for s in found} == shared
+    assert set(found.skipped) == shared
+    assert any(f"Sample {first.sample!r} is left out. " in note and "Remove one" in note for note in found.notes)
+    other.unlink()
+    for i, sample in enumerate(whole):
+        for j, file in enumerate((sample.onset, sample.apex)):
+            noise = np.random.default_rng((i, j)).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+            cv2.imwrite(str(file), noise)
+    second.apex.write_bytes(b"no image")
+    prepare(whole, tmp_path / "out", QUICK, TemplateLandmarks(), on_error=lambda sample, error: None)
+    report = read_report(tmp_path / "out")
+    broken = {s.sample for s in whole if second.apex in (s.onset, s.apex)}
+    assert set(report.failed) == broken
+    assert report.prepared == len(whole) - len(broken)
+    assert str(second.apex) in report.failed[second.sample]
+    second.apex.unlink()
+    second.apex.mkdir()
+    found = read_dataset(name, tmp_path / "data", missing="skip", **options)
+    assert first.sample in {s.sample for s in found}
+    assert second.apex not in {file for s in found for file in (s.onset, s.apex)}
+
+
+@pytest.mark.parametrize("kind", ["manifest", "casme3 edited", "palsy"])
+def test_paths_of_windows_are_turned_or_named(tmp_path, kind):
+    frames = tmp_path / "a" / "b"
+    official.frames(frames, "{}.jpg", [1, 2])
+    one, two = "a\\b\\1.jpg", "a\\b\\2.jpg"
+    sheet = tmp_path / "x_edited.csv"
+
+    def read(onset):
+        if kind == "manifest":
+            sheet.write_text(f"sample,onset,apex,clip\ns,{onset},{two},a\\b\n")
+            return read_manifest(sheet)
+        if kind == "palsy":
+            sheet.write_text(f"image_path,grade,patient\n{onset},1,p\n")
+            return read_grade_csv(sheet, grade_scheme(6))
+        sheet.write_text(f"{test_layouts.HEADER}\nspNO.1,b,1,2,disgust,4,0,{two},{onset}\n")
+        return read_casme3(sheet, tmp_path)
+
+    (sample,) = read(one)
+    assert (sample.image if kind == "palsy" else sample.onset) == frames / "1.jpg"
+    if kind == "manifest":
+        assert sample.clip == frames
+    if kind == "palsy":
+        assert read("D:\\a\\9.jpg").missing_files
+    else:
+        with pytest.raises(ManifestError, match="do not exist.*Paths with backslashes .* write / in their place"):
+            read("D:\\a\\9.jpg")
+
+
+def casme3_sheets(folder):
+    """The official sheet of 860 rows, an older copy, a sheet of macro-expressions and a list of errors."""
+    rows = [("spNO.1", "b", 166, 175, 179, "disgust"), ("spNO.1", "j", 28, 33, 49, "happy")]
+    official.casme3(folder, rows, file="cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx")
+    more = [dict(zip(official.CASME3, (f"spNO.{i}", "a", 5, 9, 12, "4", "III", "others", None), strict=True))
+            for i in range(300, 1158)]  # fmt: skip
+    whole = [dict(zip(official.CASME3, (*row[:5], "4", "III", row[5], None), strict=True)) for row in rows] + more
+    official.sheet(folder / "cas(me)3_part_A_zz.xlsx", official.CASME3, whole)
+    official.sheet(folder / "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx", official.CASME3, whole[:700])
+    macro = [{**row, "Offset": row["Onset"] + 60} for row in whole]
+    official.sheet(folder / "cas(me)3_part_A_ME_looks_so.xlsx", official.CASME3, macro)
+    official.sheet(folder / "cas(me)3_part_A_MaE_label.xlsx", ["sub", "seq", "onset"], [{"sub": "spNO.1"}])
+
+
+def test_the_sheet_of_casme3_is_chosen_by_its_content(tmp_path):
+    casme3_sheets(tmp_path)
+    found = read_dataset("casme3", tmp_path, missing="skip")
+    assert [s.sample for s in found] == ["spNO.1_b_175", "spNO.1_j_33"]
+    note = found.notes[0]
+    assert "cas(me)3_part_A_zz.xlsx, 860 rows, chosen by its content" in note
+    assert "ME_looks_so.xlsx lists macro-expressions" in note
+    assert "MaE_label.xlsx has not the columns of micro-expressions" in note
+    assert "JpgIndex_v2.xlsx has 700 rows" in note
+    (tmp_path / "cas(me)3_part_A_zz.xlsx").unlink()
+    assert "JpgIndex_v2.xlsx, 700 rows" in read_dataset("casme3", tmp_path, missing="skip").notes[0]
+    with pytest.raises(ManifestError, match="lists macro-expressions"):
+        read_dataset("casme3", tmp_path, annotation=tmp_path / "cas(me)3_part_A_ME_looks_so.xlsx")
+
+
+def test_casme3_with_both_types_in_one_sheet(tmp_path):
+    official.casme3(tmp_path, BUILDERS["casme3"][1])
+    sheet = next(tmp_path.glob("*.xlsx"))
+    table = [list(row) for row in openpyxl.load_workbook(sheet).active.values]
+    sheet.unlink()
+    for row, kind in zip(
+        table, ["Expression type", "Micro-expression", "Macro-expression", "micro", "micro"], strict=True
+    ):
+        row[-1] = kind
+    (tmp_path / "CAS(ME)3_part_A_v2.xls").write_bytes(old_workbook(table))
+    found = read_dataset("casme3", tmp_path)
+    assert [s.sample for s in found] == ["spNO.1_b_175", "spNO.1_j_105"]
+    assert "1 macro-expressions are passed over" in found.notes[0]
+
+
+@pytest.mark.parametrize("clips", [True, False])
+def test_depth_maps_of_casme3_are_refused(tmp_path, clips):
+    root = tmp_path / "Part_A_ME_clip"
+    official.casme3(root / "frame", BUILDERS["casme3"][1], clips)
+    sheet = next((root / "frame").glob("*.xlsx"))
+    shutil.copytree(root / "frame", root / "depth")
+    if clips:  # frames and depth maps lie beside each other
+        found = read_dataset("casme3", root, annotation=sheet)
+        assert {s.onset.parents[1].name for s in found} == {"frame"}
+    with pytest.raises(
+        ManifestError, match=r"depth holds depth maps, which show no face\. Give the folder of the frames"
+    ):
+        read_dataset("casme3", root / "depth", annotation=sheet)
+    shutil.rmtree(root / "frame", ignore_errors=not clips)
+    if clips:
+        sheet = next((root / "depth").glob("*.xlsx"))
+        with pytest.raises(ManifestError, match="depth maps"):
+            read_dataset("casme3", root, annotation=sheet)
+    renamed = (root / "depth").rename(root / "frames")
+    for file in renamed.rglob("*.jpg"):
+        cv2.imwrite(str(file.with_suffix(".png")), np.full((8, 8), 900, np.uint16))
+        file.unlink()
+    with pytest.raises(ManifestError, match="is a depth map"):
+        read_dataset("casme3", renamed)
+
+
+def test_smic_without_apex_column(tmp_path):
+    official.smic(tmp_path, ["s1_ne_01", "s1_po_01"])
+    sheet = tmp_path / "smic.csv"
+    sheet.write_text(
+        "Subject,Filename,OnsetF,OffsetF,Emotion\n1,s1_ne_01,1204,1206,negative\n1,s1_po_01,1203,1207,positive\n"
+    )
+    found = read_dataset("smic", tmp_path, annotation=sheet)
+    assert [(s.onset.name, s.apex.name, s.clip_last) for s in found] == [
+        ("reg_image001204.bmp", "reg_image001205.bmp", "reg_image001206.bmp"),
+        ("reg_image001203.bmp", "reg_image001205.bmp", "reg_image001207.bmp"),
+    ]
+    assert found.middle_apex == tuple(s.sample for s in found)
+
+
+@pytest.mark.parametrize("mark", [",", ";"])
+def test_the_list_without_header_is_kept(tmp_path, mark):
+    """As people's copies have it: SAMM's subjects without leading zeros."""
+    parts = {}
+    for name in ("casme2", "samm", "smic"):
+        make, rows = BUILDERS[name]
+        make(tmp_path / name, rows)
+        parts[name] = read_dataset(name, tmp_path / name)
+    keep = tmp_path / "combined_3class_gt.csv"
+    lines = [("casme2", "sub01", "EP02_01f", 1), ("samm", 6, "006_1_2", 0), ("samm", 37, "037_3_3", 2),
+             ("smic", "s01", "s01_ne_01", 0), ("smic", "s11", "s11_sur_02", 2)]  # fmt: skip
+    keep.write_text("".join(mark.join(map(str, line)) + "\n" for line in lines))
+    found = merge_composite(**parts, keep=keep)
+    assert [s.sample for s in found] == [
+        *("sub01_EP02_01f", "s01_s01_ne_01", "s11_s11_sur_02", "006_006_1_2", "037_037_3_3")
+    ]
+    assert not any("otherwise" in note for note in found.notes)
+    keep.write_text(keep.read_text().replace(f"006_1_2{mark}0", f"006_1_2{mark}1"))
+    assert any("labels 1 samples otherwise: 006_006_1_2 (positive there, negative here)" in note
+               for note in merge_composite(**parts, keep=keep).notes)  # fmt: skip
+    keep.write_text(f"samm{mark}9{mark}009_9_9{mark}0\n")
+    with pytest.raises(ManifestError, match=r"'9_009_9_9'.*to keep are in none"):
+        merge_composite(**parts, keep=keep)
+    keep.write_text(f"samm{mark}6{mark}006_1_2{mark}0\nsamn{mark}6{mark}006_1_3{mark}0\n")
+    with pytest.raises(ManifestError, match="row 2: 'samn, 6, 006_1_3, 0' is no data set"):
+        merge_composite(**parts, keep=keep)

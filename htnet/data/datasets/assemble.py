@@ -66,6 +66,7 @@ class Annotated:
         action_units: as annotated; "" if they are not, or cannot be read.
         notes: what to tell the user of this row, if the sample is taken.
         doubtful_units: see `SheetRow.doubtful_units`.
+        filename: as annotated, for known corrections.
     """
 
     # No field has a default: a reader that forgets one does not run.
@@ -81,6 +82,7 @@ class Annotated:
     action_units: str
     notes: tuple[str, ...]
     doubtful_units: str
+    filename: str
 
     @classmethod
     def of(
@@ -122,6 +124,7 @@ class Annotated:
             action_units=units,
             notes=notes,
             doubtful_units=row.doubtful_units if row and units else "",
+            filename=row.text["filename"] if row else expected.rsplit("/", 1)[-1],
         )
 
     @classmethod
@@ -202,7 +205,15 @@ def assemble(
             excluded.append((row.sample, row.label))
             continue
         if row.clip in tree.clips and row.clip not in folders:
-            folders[row.clip] = read_clip(tree.clips[row.clip])
+            try:
+                folders[row.clip] = read_clip(tree.clips[row.clip])
+            except ManifestError as error:
+                if choices.missing == "raise":
+                    raise
+                notes.append(f"Sample {row.sample!r} is left out. {error}")
+                absent.append(str(tree.clips[row.clip]))
+                skipped.append(row.sample)
+                continue
         clip = folders.get(row.clip)
         if clip is None or not clip.files:
             absent.append(str(tree.folder / row.expected if clip is None else clip.folder))

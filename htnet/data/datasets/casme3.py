@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from glob import escape
 from pathlib import Path
 
 from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
-from htnet.data.datasets.clips import find_clips
-from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
+from htnet.data.datasets.clips import Tree, find_clips
+from htnet.data.datasets.sheets import ALIASES, SheetRow, find_sheet, find_sheets, read_sheet
 from htnet.data.layouts import find_casme3, is_casme3, read_casme3
 from htnet.data.manifest import Manifest
+from htnet.errors import ManifestError
 
 #: In the order of ``label_for_7`` in the edited CSV, which has no samples of the seventh class.
 LABELS = Labels(
@@ -24,30 +26,142 @@ LABELS = Labels(
 )
 
 
+#: The names that its sheets begin with.
+PATTERNS = ("cas(me)3_part_a*", "cas(me)^3_part_a*", "casme3_part_a*")
+#: Rows of the official sheet of micro-expressions, edition 2.
+OFFICIAL_ROWS = 860
+#: A micro-expression lasts at most half a second: frames, at 30 a second.
+LONGEST_MICRO = 15
+#: Fewer rows than this do not show by their lengths what they are.
+_ENOUGH = 20
+_ALIASES = {**ALIASES, "type": ("expressiontype", "type")}
+_NEEDED = ("subject", "onset", "apex", "offset", "emotion")
+
+
 def read_casme3_part_a(root: Path, annotation: Path | None, choices: Choices) -> Manifest:
     """Read CAS(ME)^3 part A; see `htnet.data.read_dataset`."""
-    sheet = annotation or _find(root)
+    if root.absolute().name.casefold() == "depth":
+        raise ManifestError(
+            f"{root} holds depth maps, which show no face. Give the folder of the frames (color or frame) as root."
+        )
+    sheet, chosen = (annotation, ()) if annotation is not None else _find(root)
     if sheet.suffix.lower() == ".csv" and is_casme3(sheet):
         label = "label_for_3" if choices.classes == "3" else "label_for_7"
         # The same seven classes whichever annotation is read.
         found = read_casme3(sheet, root, label=label, missing=choices.missing)
         return replace(found, classes=LABELS.classes(choices.classes))
-    rows = [_row(row) for row in read_sheet(sheet, ["subject", "onset", "apex", "offset", "emotion"])]
+    micro, passed = _micro_rows(read_sheet(sheet, _NEEDED, _ALIASES))
+    if not micro or (passed == 0 and len(micro) >= _ENOUGH and _is_macro(micro)):
+        raise ManifestError(f"{sheet} lists macro-expressions. Give the sheet of the micro-expressions as annotation.")
+    rows = [_row(row) for row in micro]
     whole = [replace(row, clip=row.expected.casefold()) for row in rows]
-    wanted = {row.clip for row in (*rows, *whole)}
-    what = "CAS(ME)^3 part A (spNO.1/a/color/175.jpg or spNO.1_a_166/175.jpg)"
-    tree = find_clips(root, lambda folder: _key(folder, wanted), what)
+    tree = _find_frames(root, {row.clip for row in (*rows, *whole)})
     if not any(row.clip in tree.clips for row in rows):
         rows = whole
-    return assemble("casme3", rows, tree, LABELS, choices, str(sheet))
+    found = assemble("casme3", rows, tree, LABELS, choices, str(sheet))
+    of_types = (f"{sheet}: {passed} macro-expressions are passed over.",) if passed else ()
+    return replace(found, notes=(*chosen, *of_types, *found.notes))
 
 
-def _find(root: Path) -> Path:
-    patterns = ["cas(me)3_part_a*", "cas(me)^3_part_a*"]
+def _find(root: Path) -> tuple[Path, tuple[str, ...]]:
+    """The sheet of micro-expressions, by its content, and a note on the others."""
+    patterns = list(PATTERNS)
     edited = find_casme3(root)
-    if edited is not None:  # it may have any name, and must be the only one
+    if edited is not None:  # it may have any name
         patterns.append(escape(edited.name.casefold()))
-    return find_sheet(root, patterns, "CAS(ME)^3 part A")
+    found = find_sheets(root, patterns)
+    if len(found) < 2:
+        return find_sheet(root, patterns, "CAS(ME)^3 part A"), ()
+    others: dict[Path, str] = {}
+    wanted: dict[Path, list[tuple[str, ...]]] = {}
+    for file in found:
+        if file.suffix.lower() == ".csv" and is_casme3(file):
+            wanted[file] = [(line,) for line in file.read_text("utf-8-sig").splitlines()[1:]]
+            continue
+        try:
+            micro, _ = _micro_rows(read_sheet(file, _NEEDED, _ALIASES))
+        except ManifestError:
+            others[file] = "has not the columns of micro-expressions"
+            continue
+        if not micro or _is_macro(micro):
+            others[file] = "lists macro-expressions"
+            continue
+        wanted[file] = [tuple(row.text[name] for name in ("subject", "filename", *_NEEDED[1:4])) for row in micro]
+    chosen = _choose(wanted, others)
+    said = "; ".join(f"{file.name} {what}" for file, what in others.items())
+    return chosen, (f"The annotation is {chosen}, {len(wanted[chosen])} rows, chosen by its content: {said}.",)
+
+
+def _choose(wanted: Mapping[Path, Sequence[tuple[str, ...]]], others: dict[Path, str]) -> Path:
+    """One of the sheets of micro-expressions: they are the same, or one is the official edition."""
+    official = [file for file, rows in wanted.items() if len(rows) == OFFICIAL_ROWS]
+    different = {tuple(rows) for rows in wanted.values()}
+    candidates = official if len({tuple(wanted[file]) for file in official}) == 1 else list(wanted)
+    if not wanted or (len(different) > 1 and candidates is not official):
+        names = ", ".join(f"{file.name}: {len(rows)} rows" for file, rows in wanted.items())
+        folder = next(iter({**wanted, **others})).parent
+        raise ManifestError(
+            f"{folder} holds {len(wanted)} annotation sheets of CAS(ME)^3 part A ({names or 'none that fits'}). Give "
+            "one as annotation."
+        )
+    chosen = candidates[0]
+    others.update({f: f"has {len(rows)} rows" for f, rows in wanted.items() if f != chosen})
+    return chosen
+
+
+def _micro_rows(rows: Sequence[SheetRow]) -> tuple[list[SheetRow], int]:
+    """The rows that are not of another type than micro-expressions, and how many are."""
+    micro = [row for row in rows if "macro" not in row.text["type"].casefold()]
+    return micro, len(rows) - len(micro)
+
+
+def _is_macro(rows: Sequence[SheetRow]) -> bool:
+    """Whether half of the rows last longer than a micro-expression."""
+    spans = [(row.number("onset"), row.number("offset")) for row in rows]
+    lengths = sorted(offset - onset for onset, offset in spans if onset is not None and offset is not None)
+    return bool(lengths) and lengths[len(lengths) // 2] > LONGEST_MICRO
+
+
+def _find_frames(root: Path, wanted: set[str]) -> Tree:
+    """The tree of frames; never that of the depth maps, whose folders have the same names.
+
+    Raises:
+        ManifestError: there are no frames; the message says so if there are depth maps.
+    """
+    depth: list[Path] = []
+
+    def key(folder: Path) -> tuple[str, Path] | None:
+        found = _key(folder, wanted)
+        if found is not None and folder.parent.name.casefold() == "depth":
+            depth.append(folder)
+            return None
+        return found
+
+    cure = (
+        f"Give the folder of the frames, such as {root.parent / 'frame' if root.name == 'depth' else root / 'frame'}."
+    )
+    if root.name.casefold() == "depth":
+        raise ManifestError(f"{root} holds depth maps, which show no face. {cure}")
+    try:
+        tree = find_clips(root, key, "CAS(ME)^3 part A (spNO.1/a/color/175.jpg or spNO.1_a_166/175.jpg)")
+    except ManifestError:
+        if depth:
+            raise ManifestError(f"{depth[0].parent} holds depth maps, which show no face. {cure}") from None
+        raise
+    first = next((file for folder in tree.clips.values() for file in sorted(folder.glob("*.png"))), None)
+    if first is not None and is_depth_map(first):
+        raise ManifestError(f"{first} is a depth map (grey levels of 16 bit), which shows no face. {cure}")
+    return tree
+
+
+def is_depth_map(file: Path) -> bool:
+    """Whether a file is a PNG of one channel of 16 bit, as the depth maps of CAS(ME)^3 are."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(26)
+    except OSError:
+        return False
+    return head.startswith(b"\x89PNG\r\n\x1a\n") and head[24:26] == b"\x10\x00"
 
 
 def _row(row: SheetRow) -> Annotated:

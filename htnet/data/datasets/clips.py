@@ -60,11 +60,17 @@ def read_clip(folder: Path) -> Clip:
     """The frames in a folder.
 
     Raises:
-        ManifestError: two files have the same frame number.
+        ManifestError: two files have the same frame number, or the folder cannot be listed.
     """
     files: dict[int, Path] = {}
-    for file in sorted(folder.iterdir()):
+    try:
+        found = sorted(folder.iterdir())
+    except OSError as error:
+        raise ManifestError(f"{folder} cannot be listed: {error.strerror}. Check its permissions.") from None
+    for file in found:
         if file.suffix.lower() not in IMAGES or file.name.startswith(".") or not _split(file.stem)[1]:
+            continue
+        if not os.path.isfile(file):  # a folder of that name, or a link that leads nowhere, is no frame
             continue
         number = int(_split(file.stem)[1])
         if number in files:
@@ -109,8 +115,11 @@ def find_clips(root: Path, key_of: KeyOf, what: str, prefer: str = "") -> Tree:
 
 def _keyed(folder: Path, key_of: KeyOf, depth: int) -> Iterator[tuple[str, Path, Path]]:
     """Key, tree and folder of the clips below ``folder``, at most ``depth`` levels down; clips hold no clips."""
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    except OSError as error:
+        raise ManifestError(f"{folder} cannot be listed: {error.strerror}. Check its permissions.") from None
     for name in names:
         found = key_of(folder / name)
         if found is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from os import PathLike
-from pathlib import Path
 
+from htnet.data.datasets.keep import names_to_keep
 from htnet.data.manifest import Manifest
-from htnet.data.tables import listed, read_table
+from htnet.data.tables import listed
 from htnet.errors import ManifestError
 from htnet.types import EMOTIONS
 
@@ -33,7 +33,8 @@ def merge_composite(
         samm: SAMM, likewise.
         smic: SMIC (HS), likewise.
         keep: take exactly these samples instead: their names, or a CSV file with the column ``sample`` or
-            with ``sub`` and ``filename_o``, as the published list has them.
+            with ``sub`` and ``filename_o``, as the published list has them; or the list of MEGC 2019 that has
+            no header (``combined_3class_gt.csv``: data set, subject, file name, label).
 
     Returns:
         The samples in the order of the published list: CASME II, SMIC, SAMM. What was left out of the parts
@@ -54,7 +55,9 @@ def merge_composite(
             )
     samples = [sample for part in parts.values() for sample in part]
     skipped = tuple(name for part in parts.values() for name in part.skipped)
-    wanted = {s.sample for s in samples} - set(OMITTED) if keep is None else _names(keep)
+    wanted, notes = {s.sample for s in samples} - set(OMITTED), tuple[str, ...]()
+    if keep is not None:
+        wanted, notes = names_to_keep(keep, parts)
     unknown = sorted(wanted - {s.sample for s in samples} - set(skipped))
     if unknown:
         raise ManifestError(f"{listed(unknown)} to keep are in none of the three data sets. Correct keep.")
@@ -67,15 +70,5 @@ def merge_composite(
         tuple(file for part in parts.values() for file in part.missing_files),
         tuple(pair for part in parts.values() for pair in part.excluded) + left_out,
         tuple(name for part in parts.values() for name in part.middle_apex if name in wanted),
+        (*(note for part in parts.values() for note in part.notes), *notes),
     )
-
-
-def _names(keep: str | PathLike[str] | Iterable[str]) -> set[str]:
-    if not isinstance(keep, (str, PathLike)):
-        return set(keep)
-    columns, rows = read_table(Path(keep))
-    if "sample" in columns:
-        return {row["sample"] for _, row in rows}
-    if {"sub", "filename_o"} <= set(columns):
-        return {f"{row['sub']}_{row['filename_o']}" for _, row in rows}
-    raise ManifestError(f"{keep} names no samples: it needs the column 'sample', or 'sub' and 'filename_o'.")

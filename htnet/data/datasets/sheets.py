@@ -100,18 +100,27 @@ class SheetRow:
 
 
 def find_sheets(root: Path, patterns: Sequence[str]) -> list[Path]:
-    """The sheets in ``root``, or else in the folder above, whose names match one of ``patterns``."""
-    for folder in (root, root.absolute().parent):
-        found = [
-            file
-            for file in sorted(folder.iterdir() if folder.is_dir() else ())
-            if any(fnmatch(file.name.casefold(), pattern) for pattern in patterns)
-            and file.suffix.lower() in SUFFIXES
-            and not file.name.startswith(("~", "."))
-        ]
+    """The sheets in ``root``, or else in the folder above, whose names match one of ``patterns``.
+
+    A folder called "annotation" or the like, as CAS(ME)^3 has it, belongs to the folder that it is in.
+    """
+    for place in (root, root.absolute().parent):
+        inside = sorted(place.iterdir()) if place.is_dir() else []
+        noted = [folder for folder in inside if "annotation" in folder.name.casefold() and folder.is_dir()]
+        found = [file for folder in (place, *noted) for file in _matching(folder, patterns)]
         if found:
             return found
     return []
+
+
+def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    return [
+        file
+        for file in sorted(folder.iterdir() if folder.is_dir() else ())
+        if any(fnmatch(file.name.casefold(), pattern) for pattern in patterns)
+        and file.suffix.lower() in SUFFIXES
+        and not file.name.startswith(("~", "."))
+    ]
 
 
 def find_sheet(root: Path, patterns: Sequence[str], what: str) -> Path:

@@ -44,7 +44,7 @@ def read_smic(root: Path, annotation: Path | None, choices: Choices) -> Manifest
 def _numbered(annotation: Path) -> dict[str, SheetRow]:
     """Rows of a sheet by the clip they speak of."""
     found: dict[str, SheetRow] = {}
-    for row in read_sheet(annotation, ["apex"]):
+    for row in read_sheet(annotation, []):
         name = _name(row.text["filename"])
         if name is None:
             raise ManifestError(f"{row.where}: {row.text['filename']!r} is no clip; give names such as s1_ne_01.")
