@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from htnet.data import Manifest, Sample
+from htnet.data.degenerate import pair_fault
+from htnet.data.manifest import sample_fault
 from htnet.errors import HtnetError, InputError, ManifestError, ModelError, WeightsError, about_sample, refuse_unknown
 from htnet.facs import UnitPrediction
 from htnet.hub import load_pretrained
@@ -39,6 +42,7 @@ from htnet.types import (
     ModelInput,
     Prediction,
     PreprocessSpec,
+    QualityWarning,
     SourceFiles,
 )
 
@@ -117,7 +121,10 @@ class Predictor:
             FrameError, LandmarkError, FlowError: the frames cannot be used.
         """
         files = SourceFiles(onset=_file(onset), apex=_file(apex))
-        return self._answer([_Question(sample, self._pair_input(onset, apex, landmarks, sample), files)])[0]
+        made = self._pair_input(onset, apex, landmarks, sample)
+        if files.onset is not None and files.apex is not None:
+            made = _flagged(made, pair_fault(Path(files.onset), Path(files.apex)))
+        return self._answer([_Question(sample, made, files)])[0]
 
     def flow(self, image: str | PathLike[str] | ByteArray, sample: str = "") -> Prediction:
         """Predict from a flow image in the published convention, used as it is.
@@ -213,7 +220,7 @@ class Predictor:
                 on_error(sample, named)
 
     def _sample_input(self, sample: Sample) -> ModelInput:
-        made = self._sample_image(sample)
+        made = _flagged(self._sample_image(sample), sample_fault(sample))
         if not reads_motion(self.model.extra_inputs, self._preprocessor.spec):
             return made
         finder = self._landmarker() if made.landmarks is None and sample.motion is None else None
@@ -277,6 +284,14 @@ class Predictor:
                 batch, scores.argmax(1).tolist(), self.model.probabilities(scores).tolist(), units, strict=True
             )
         ]
+
+
+def _flagged(made: ModelInput, fault: str) -> ModelInput:
+    """The input with a warning on what the names of its files tell; one of equal pictures says enough."""
+    if not fault or any(warning.code == "same_frame" for warning in made.warnings):
+        return made
+    text = f"By the names of the files {fault}: look whether they are in the right order."
+    return replace(made, warnings=(*made.warnings, QualityWarning("frame_order", text)))
 
 
 def _action_units(numbers: Sequence[int], sides: Sequence[Sequence[float]]) -> tuple[UnitPrediction, ...]:

@@ -1,4 +1,4 @@
-"""The motion that samples of a manifest show, beside the flow between their two frames."""
+"""What samples of a manifest show: whether that is an expression at all, and the motion beside their two frames."""
 
 from __future__ import annotations
 
@@ -7,10 +7,30 @@ from functools import partial
 from pathlib import Path
 
 from htnet.data import Manifest, Sample
+from htnet.data.manifest import sample_fault
 from htnet.data.tables import listed
 from htnet.errors import FrameError, LandmarkError, ManifestError
 from htnet.preprocess import Landmarker, motion_features, open_clip, read_frame, read_motion
-from htnet.types import FloatArray, Frame, Landmarks, PreprocessSpec
+from htnet.types import FloatArray, Frame, Landmarks, ModelInput, PreprocessSpec
+
+
+def degenerate(sample: Sample, made: ModelInput | None = None) -> str:
+    """Why a sample cannot show an expression, so that it must not be trained or tested on; "" if it can.
+
+    The one rule of every path: its apex is its onset or lies before it, its clip ends before it begins (by the names
+    of the files), its two frames are the same picture, or a channel of its flow image is constant. A reader that took
+    the middle frame for an impossible apex has answered the first.
+
+    Args:
+        sample: the sample.
+        made: what the preprocessor made of it; None where its files are not read yet.
+    """
+    fault = sample_fault(sample)
+    if fault or made is None:
+        return fault
+    if any(warning.code == "same_frame" for warning in made.warnings):
+        return "its onset and its apex are the same picture"
+    return "a channel of its flow image is constant, so that it shows no motion" if made.motionless else ""
 
 
 def reads_motion(extras: Sequence[str], spec: PreprocessSpec) -> bool:

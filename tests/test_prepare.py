@@ -112,7 +112,8 @@ def change_onset(frames, out, sample):
 
 
 def change_apex(frames, out, sample):
-    sample.apex.write_bytes(sample.onset.read_bytes())
+    frame = cv2.imread(str(sample.apex))
+    cv2.imwrite(str(sample.apex), cv2.flip(frame, 0))
 
 
 def swap_frames(frames, out, sample):

@@ -51,7 +51,7 @@ def write_sheet(path, rows):
         writer.writerows(rows)
 
 
-def write_casme2(root, rows=(("01", "EP02_01f", "happiness"), ("02", "EP03_04", "disgust"), ("02", "EP9", "others"))):
+def write_casme2(root, rows=(("01", "EP02_01f", "happiness"), ("02", "EP01_11f", "disgust"), ("02", "EP9", "others"))):
     write_sheet(
         root / "CASME2-coding-20140508.csv", [(subject, name, 46, 51, 60, label) for subject, name, label in rows]
     )
@@ -70,7 +70,7 @@ def write_samm(root, rows=(("006", "006_1_2", "Anger"), ("007", "007_3_1", "Surp
 
 
 def write_smic(root):
-    for subject, clip, label in (("s1", "s1_ne_01", "negative"), ("s3", "s3_sur_02", "surprise")):
+    for subject, clip, label in (("s1", "s1_ne_01", "negative"), ("s3", "s3_sur_01", "surprise")):
         names = [f"reg_image{n:06d}.bmp" for n in (11, 12, 13)]
         write_clip(root / "HS" / subject / "micro" / label / clip, names, _CLASS[label])
     return root
@@ -82,7 +82,7 @@ def labels(folder):
 
 def test_composite(run, tmp_path):
     casme2 = write_casme2(tmp_path / "c2")
-    (casme2 / "sub02" / "EP03_04" / "reg_img51.jpg").unlink()
+    (casme2 / "sub02" / "EP01_11f" / "reg_img51.jpg").unlink()
     samm, smic = write_samm(tmp_path / "samm"), write_smic(tmp_path / "smic")
     (samm / "SAMM_Micro_FACS_Codes_v2.csv").rename(tmp_path / "codes.csv")
     (samm / "006" / "006_1_2" / "006_00105.jpg").write_bytes(b"no image")
@@ -98,7 +98,7 @@ def test_composite(run, tmp_path):
     assert lines[1] == "  negative 1, positive 1, surprise 2; 4 subjects"
     assert "  label in no class: Other 1, others 1" in lines
     missing = lines.index("  files missing: 1 sample")
-    assert lines[missing + 1].strip() == "sub02_EP03_04"
+    assert lines[missing + 1].strip() == "sub02_EP01_11f"
     assert lines[missing + 2].endswith("reg_img51.jpg")
     assert lines[lines.index("  failed: 1 sample") + 1].startswith("    Sample '006_006_1_2': Frame ")
     assert "  no apex annotated, middle frame taken: 2 samples" in lines
@@ -106,26 +106,26 @@ def test_composite(run, tmp_path):
     assert labels(out) == {
         "sub01_EP02_01f": "positive",
         "s01_s01_ne_01": "negative",
-        "s03_s03_sur_02": "surprise",
+        "s03_s03_sur_01": "surprise",
         "007_007_3_1": "surprise",
     }
     report = json.loads((out / "report.json").read_text())
-    assert report["missing"]["samples"] == ["sub02_EP03_04"]
+    assert report["missing"]["samples"] == ["sub02_EP01_11f"]
     assert set(report["failed"]["samples"]) == {"006_006_1_2"}
     assert report["excluded"]["labels"]["others"]["samples"] == ["sub02_EP9"]
 
     # What was missing or bad is made good: the same command adds it; leaving out others has to be asked for.
-    write_clip(casme2 / "sub02" / "EP03_04", ("reg_img46.jpg", "reg_img51.jpg", "reg_img60.jpg"))
+    write_clip(casme2 / "sub02" / "EP01_11f", ("reg_img46.jpg", "reg_img51.jpg", "reg_img60.jpg"))
     write_clip(samm / "006" / "006_1_2", [f"006_{n:05d}.jpg" for n in (100, 105, 109)])
     status, text, _ = run(*words, "--samm-annotation", tmp_path / "codes.csv", "--no-apex", "exclude", "--overwrite")
     assert status == 0
     assert "4 samples prepared" in text
-    assert set(labels(out)) == {"sub01_EP02_01f", "sub02_EP03_04", "006_006_1_2", "007_007_3_1"}
+    assert set(labels(out)) == {"sub01_EP02_01f", "sub02_EP01_11f", "006_006_1_2", "007_007_3_1"}
 
-    (tmp_path / "keep.csv").write_text("sub,filename_o\nsub02,EP03_04\ns01,s01_ne_01\n")
+    (tmp_path / "keep.csv").write_text("sub,filename_o\nsub02,EP01_11f\ns01,s01_ne_01\n")
     more = ("--samm-annotation", tmp_path / "codes.csv", "--keep", tmp_path / "keep.csv")
     assert run(*words, *more)[0] == 0
-    assert labels(out) == {"sub02_EP03_04": "negative", "s01_s01_ne_01": "negative"}
+    assert labels(out) == {"sub02_EP01_11f": "negative", "s01_s01_ne_01": "negative"}
 
 
 @needs_shared
@@ -155,7 +155,7 @@ def test_data_set_with_its_own_classes(run, tmp_path):
     assert "happiness 1, disgust 1, repression 0, surprise 0, others 1; 2 subjects" in text
     assert labels(tmp_path / "own") == {
         "sub01_EP02_01f": "happiness",
-        "sub02_EP03_04": "disgust",
+        "sub02_EP01_11f": "disgust",
         "sub02_EP9": "others",
     }
 

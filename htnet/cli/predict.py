@@ -148,7 +148,8 @@ def _predict_manifest(args: argparse.Namespace) -> None:
     check_table_name(args.out)
     check_outputs(args.out, overwrite=args.overwrite, inputs=(args.manifest, args.landmarks))
     predictor = _predictor(args)
-    manifest = read_manifest(args.manifest, check_files=not args.skip_errors)
+    # Degenerate pairs are answered with a warning, as a single pair is.
+    manifest = read_manifest(args.manifest, check_files=not args.skip_errors, degenerate="keep")
     errors: list[tuple[str, str]] = []
 
     def note(sample: Any, error: HtnetError) -> None:

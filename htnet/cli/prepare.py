@@ -148,7 +148,8 @@ def _read(args: argparse.Namespace) -> Manifest:
     from htnet.data import merge_composite, open_data, read_casme3, read_dataset
 
     if args.kind == "manifest":
-        return open_data(args.root, check_files=not args.skip_errors)
+        lenient = {"check_files": False, "degenerate": "skip"} if args.skip_errors else {}
+        return open_data(args.root, **lenient)
     if args.kind == "composite":
         options = vars(args)
         casme2, samm, smic = (
@@ -159,7 +160,7 @@ def _read(args: argparse.Namespace) -> Manifest:
         )
         return merge_composite(casme2, samm, smic, keep=args.keep)
     if args.kind == "casme3" and args.label is not None:
-        return read_casme3(args.annotation, args.root, label=args.label, missing="skip")
+        return read_casme3(args.annotation, args.root, label=args.label, missing="skip", no_apex=args.no_apex)
     return read_dataset(
         args.kind,
         args.root,

@@ -154,6 +154,7 @@ def _loso(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
     )
     print(f"UF1 / UAR, mean of {args.seeds} seed(s), {len(manifest)} samples, {len(manifest.subjects)} subjects")
+    _say_remarks(manifest)
     print(result.table())
     _say_cut(result.cut_counts, spec)
     files = [result.root / "summary.json", result.root / "predictions.csv"]
@@ -222,6 +223,7 @@ def _train(args: argparse.Namespace) -> None:
         print(start.report)
     if said:
         print(said)
+    _say_remarks(manifest)
     _say_cut(data.cut_counts(), spec)
     print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --model {args.out}")
 
@@ -253,6 +255,12 @@ def _pretrain(args: argparse.Namespace) -> None:
             overwrite=args.overwrite,
         )
     print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --model {args.out}")
+
+
+def _say_remarks(manifest: Any) -> None:
+    """What the reader noted, and whose apex is the middle frame."""
+    for remark in manifest.remarks:
+        print(f"note: {remark}")
 
 
 def _say_cut(counts: dict[str, int], spec: Any) -> None:

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from htnet.csv_files import read_rows
+from htnet.data.corrections import describe, find_correction
+from htnet.data.degenerate import choose_apex, pair_fault
 from htnet.data.facs_cells import keep_readable
 from htnet.data.manifest import Manifest, Sample, read_manifest
+from htnet.data.published import MARK, with_differences
 from htnet.data.tables import as_there, cell_of, read_table, refuse_missing
 from htnet.errors import ManifestError, did_you_mean, refuse_unknown
 from htnet.types import EMOTIONS
 
 MANIFEST_FILE = "manifest.csv"
+#: What became of the samples, beside the manifest of a prepared folder.
+REPORT_FILE = "report.json"
 COMPOSITE_LIST = "combined_3_class2_for_optical_flow.csv"
 COMPOSITE_IMAGES = "STSNet_whole_norm_u_v_os"
 COMPOSITE_LANDMARKS = "landmarks_yunet_224px.csv"
 CASME3_COLUMNS = ("Subject", "Filename", "Apex", "emotion", "imagename_onset", "imagename_apex")
 CASME3_OFFSET = "imagename_apex_offset"
 CASME3_PATHS = ("imagename_onset", "imagename_apex", CASME3_OFFSET)
+NO_APEX = ("middle", "exclude")
 CASME3_LABELS = ("label_for_3", "label_for_7")
 
 StrPath = str | PathLike[str]
@@ -56,7 +64,7 @@ def read_composite(root: StrPath) -> Manifest:
         label = _by_number(row["label"], EMOTIONS, f"{table}, line {line}")
         samples.append(Sample(name, row["dataset"], row["sub"], label, flow=flow, landmarks=landmarks))
     refuse_missing(missing, str(root), f"Complete the folder {COMPOSITE_IMAGES}.")
-    return Manifest(tuple(samples), EMOTIONS, str(root))
+    return with_differences(Manifest(tuple(samples), EMOTIONS, str(root)), ("composite",))
 
 
 def list_three_norm(root: StrPath) -> list[str]:
@@ -88,7 +96,7 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
         subject: the subject left out, one of `list_three_norm`; None if ``root`` is its own folder.
 
     Returns:
-        The training and the test manifest.
+        The training and the test manifest. The ``notes`` of both name what differs from the published list.
 
     Raises:
         ManifestError: the folder is not as described, or a sample is in both parts.
@@ -111,7 +119,8 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
     both = sorted({s.sample for s in train} & {s.sample for s in test})
     if both:
         raise ManifestError(f"{folder}: sample {both[0]!r} is in u_train and in u_test. Remove it from one.")
-    return train, test
+    whole = with_differences(replace(train, samples=(*train.samples, *test.samples)), ("composite",))
+    return replace(train, notes=whole.notes), replace(test, notes=whole.notes)
 
 
 def _labelled_images(folder: Path, subject: str | None) -> Iterator[Sample]:
@@ -130,6 +139,7 @@ def read_casme3(
     label: str = "label_for_3",
     classes: Sequence[str] | None = None,
     missing: str = "raise",
+    no_apex: str = "middle",
 ) -> Manifest:
     """Read the annotation of CAS(ME)^3 part A and find its frames.
 
@@ -146,17 +156,30 @@ def read_casme3(
         classes: other names for the classes, in the same order.
         missing: "raise" refuses missing frames; "skip" leaves such samples out and names them in
             ``Manifest.skipped``.
+        no_apex: what becomes of the samples whose apex is not after their onset (28 of the 687): "middle" takes the
+            frame in the middle between onset and offset and names them in ``Manifest.middle_apex``; "exclude" leaves
+            them out, named in ``Manifest.excluded``. Where the offset is not after the onset either, a sample is left
+            out and named in any case.
 
     Raises:
         ManifestError: the annotation is not as described, or frames are missing.
     """
     root = Path(root)
-    for name, value, allowed in (("label", label, CASME3_LABELS), ("missing", missing, ("raise", "skip"))):
+    for name, value, allowed in (
+        ("label", label, CASME3_LABELS),
+        ("missing", missing, ("raise", "skip")),
+        ("no_apex", no_apex, NO_APEX),
+    ):
         if value not in allowed:
             raise ManifestError(f"{name} is {value!r}. {did_you_mean(value, allowed)}")
     annotation = Path(annotation) if annotation is not None else find_casme3(root)
     if annotation is None:
         raise ManifestError(f"{root} holds no annotation of CAS(ME)^3 (*edited.csv). Give its path.")
+    if annotation.suffix.lower() != ".csv":
+        raise ManifestError(
+            f"{annotation} is no .csv file: {label} stands in the edited annotation (*edited.csv) only. Read an "
+            "official sheet with read_dataset('casme3', classes='3' or 'own') (htnet prepare casme3 --classes)."
+        )
     columns, rows = read_table(annotation, (*CASME3_COLUMNS, label))
     for _, row in rows:
         row.update({name: as_there(root, row[name]) for name in CASME3_PATHS if name in row})
@@ -165,15 +188,22 @@ def read_casme3(
         if isinstance(classes, str) or len(classes) != len(names):
             raise ManifestError(f"classes is {classes!r}, but {label} has {len(names)} classes. Name them all.")
         names = dict(zip(names, classes, strict=True))
-    samples, skipped, absent = [], [], []
+    samples, skipped, absent, excluded = [], [], [], []
     notes: list[str] = []
     for line, row in rows:
         number = _whole_number(row[label], f"{annotation}, line {line}, {label}")
         if number not in names:
             raise ManifestError(f"{annotation}, line {line}: {label} is {number}. Known: {sorted(names)}.")
         name = f"{row['Subject']}_{row['Filename']}_{row['Apex']}"
-        onset, apex = root / row["imagename_onset"], root / row["imagename_apex"]
-        lost = [str(file) for file in (onset, apex) if not os.path.isfile(file)]
+        found = _edited_frames(root, row, name)
+        notes += [found.note] if found.note else []
+        if found.middle and no_apex == "exclude":
+            excluded.append((name, f"{names[number]} (no apex)"))
+            continue
+        if found.apex is None:
+            excluded.append((name, f"{names[number]} ({found.fault})"))
+            continue
+        lost = [str(file) for file in (found.onset, found.apex) if not os.path.isfile(file)]
         if lost:
             absent += lost
             skipped.append(name)
@@ -182,20 +212,78 @@ def read_casme3(
         if "AU" in columns:
             units, problems = keep_readable(row["AU"], f"{annotation}, {cell_of(line, columns.index('AU'))}", name)
         notes += problems
-        sample = Sample(name, "casme3", row["Subject"], names[number], onset, apex, action_units=units)
-        samples.append(_with_clip(sample, onset, root / row.get(CASME3_OFFSET, "")))
+        source = "middle" if found.middle else ""
+        sample = Sample(
+            name,
+            "casme3",
+            row["Subject"],
+            names[number],
+            found.onset,
+            found.apex,
+            action_units=units,
+            apex_source=source,
+        )
+        samples.append(_with_clip(sample, found.onset, root / row.get(CASME3_OFFSET, "")))
     absent = list(dict.fromkeys(absent))
     if missing == "raise" or not samples:
         cure = f"Correct root ({root})" + (", or leave them out: missing='skip'." if samples else ".")
         refuse_missing(absent, str(annotation), cure)
-    return Manifest(
-        tuple(samples), tuple(names.values()), str(annotation), tuple(skipped), tuple(absent), notes=tuple(notes)
+    read = Manifest(
+        tuple(samples),
+        tuple(names.values()),
+        str(annotation),
+        tuple(skipped),
+        tuple(absent),
+        tuple(excluded),
+        tuple(sample.sample for sample in samples if sample.apex_source),
+        tuple(notes),
     )
+    return with_differences(read, ("casme3_edited",))
+
+
+@dataclass(frozen=True)
+class _EditedFrames:
+    """The frames that a row of the edited annotation is read with, as `htnet.data.degenerate.ApexChoice` says."""
+
+    onset: Path
+    apex: Path | None
+    middle: bool = False
+    fault: str = ""
+    note: str = ""
+
+
+def _edited_frames(root: Path, row: Mapping[str, str], name: str) -> _EditedFrames:
+    # The package of readers imports this module, so that it cannot be imported before.
+    from htnet.data.datasets.clips import read_clip
+
+    onset, apex = root / row["imagename_onset"], root / row["imagename_apex"]
+    end = row.get(CASME3_OFFSET, "") or row.get("Offset", "")
+    first, peak, last = (_frame_number(Path(text).stem) for text in (onset, apex, end))
+    known = find_correction("casme3", row["Subject"], row["Filename"], first, peak, last)
+    note = ""
+    if known is not None:
+        onset = onset.with_name(f"{known.meant[0]}{onset.suffix}")
+        first, note = known.meant[0], describe(name, known)
+    fault = pair_fault(onset, apex)
+    if not fault or first is None:
+        return _EditedFrames(onset, None if fault else apex, bool(fault), fault, note)
+    files = read_clip(onset.parent).files if onset.parent.is_dir() else {}
+    end_number = last if last is not None else max(files, default=first + 1)
+    choice = choose_apex(first, peak, end_number, files)
+    if choice.number is None:
+        return _EditedFrames(onset, None, True, choice.fault, note)
+    middle = files.get(choice.number, onset.with_name(f"{choice.number}{onset.suffix}"))
+    return _EditedFrames(onset, middle, True, note=note)
+
+
+def _frame_number(stem: str) -> int | None:
+    found = re.search(r"([0-9]+)[^0-9]*$", stem)
+    return int(found[1]) if found else None
 
 
 def _with_clip(sample: Sample, onset: Path, offset: Path) -> Sample:
     """The sample with its clip, the frames from onset to offset, where the offset's frame lies beside the onset's."""
-    if offset.parent != onset.parent or not os.path.isfile(offset):
+    if offset.parent != onset.parent or not os.path.isfile(offset) or pair_fault(None, None, onset.name, offset.name):
         return sample
     return replace(sample, clip=onset.parent, clip_first=onset.name, clip_last=offset.name)
 
@@ -229,7 +317,8 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
     """Open a data set in any accepted form.
 
     In this order: a manifest file (``*.csv``); a folder that holds ``manifest.csv``; the composite
-    (`read_composite`); a folder with the annotation and the frames of CAS(ME)^3 (`read_casme3`).
+    (`read_composite`); a folder with the annotation and the frames of CAS(ME)^3 (`read_casme3`). ``Manifest.notes``
+    name what differs from what is published of a known data set, and hold what a prepared folder's report notes.
 
     Args:
         path: file or folder.
@@ -240,9 +329,9 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() == ".csv":
-        return _read_with(read_manifest, options, path=path)
+        return _with_notes(_read_with(read_manifest, options, path=path), path)
     if (path / MANIFEST_FILE).is_file():
-        return _read_with(read_manifest, options, path=path / MANIFEST_FILE)
+        return _with_notes(_read_with(read_manifest, options, path=path / MANIFEST_FILE), path / MANIFEST_FILE)
     if (path / COMPOSITE_LIST).is_file():
         return _read_with(read_composite, options, root=path)
     annotation = find_casme3(path)
@@ -254,6 +343,18 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
         f"{COMPOSITE_LIST} and {COMPOSITE_IMAGES}; a folder with the annotation (*edited.csv) and the frames of "
         "CAS(ME)^3."
     )
+
+
+def _with_notes(manifest: Manifest, path: Path) -> Manifest:
+    """The manifest with the notes of a prepared folder's report, and its differences from what is published."""
+    try:
+        stored = (
+            json.loads((path.parent / REPORT_FILE).read_text("utf-8"))["notes"] if path.name == MANIFEST_FILE else []
+        )
+        kept = [str(note) for note in stored if not str(note).startswith(MARK)]
+    except (OSError, ValueError, KeyError, TypeError):  # no report, or one of something else
+        kept = []
+    return with_differences(replace(manifest, notes=(*manifest.notes, *kept)))
 
 
 def find_casme3(root: Path) -> Path | None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.data.degenerate import check_choice, pair_fault, refuse_degenerate
 from htnet.data.facs_cells import keep_readable
 from htnet.data.tables import as_there, cell_of, listed, read_table, refuse_missing
 from htnet.errors import ManifestError, did_you_mean
@@ -160,6 +161,15 @@ class Manifest:
         return iter(self.samples)
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a report on these samples has to say: ``notes``, and which of them have a replaced apex."""
+        replaced = [s.sample for s in self.samples if s.apex_source == "middle"]
+        if not replaced:
+            return self.notes
+        what = "1 apex is" if len(replaced) == 1 else f"{len(replaced)} apexes are"
+        return (*self.notes, f"{what} not annotated, the middle frame of the clip was taken: {', '.join(replaced)}.")
+
+    @property
     def subjects(self) -> list[tuple[str, str]]:
         """Sorted (dataset, subject) of all samples whose subject is known."""
         return sorted({(s.dataset, s.subject) for s in self.samples if s.subject})
@@ -257,6 +267,7 @@ def read_manifest(
     classes: Sequence[str] | None = None,
     check_files: bool = True,
     need_label: bool = False,
+    degenerate: str = "raise",
 ) -> Manifest:
     """Read a manifest file.
 
@@ -275,6 +286,10 @@ def read_manifest(
             distinct labels.
         check_files: look whether all files exist.
         need_label: refuse samples without label.
+        degenerate: what becomes of a pair whose apex is its onset or lies before it, or whose clip ends before it
+            begins, as far as the names of the files tell (see `htnet.data.degenerate`): "raise" refuses the manifest
+            and names all of them; "skip" leaves them out, named in ``Manifest.excluded``; "keep" keeps them, for
+            predictions that flag them.
 
     Returns:
         The manifest.
@@ -283,6 +298,7 @@ def read_manifest(
         ManifestError: the file is not as described; the message names file, line and cure.
     """
     path = Path(path)
+    check_choice("degenerate", degenerate)
     columns, rows = read_table(path)
     for name in columns:
         if name not in COLUMNS:
@@ -317,7 +333,30 @@ def read_manifest(
             if (file := getattr(s, name)) is not None and not _is_there(file, name)
         ]
         refuse_missing(missing, str(path), "Correct the paths, which are relative to the manifest's folder.")
-    return Manifest(tuple(samples), names, str(path), notes=tuple(notes))
+    found = {s.sample: fault for s in samples if (fault := sample_fault(s))} if degenerate != "keep" else {}
+    if degenerate == "raise":
+        refuse_degenerate(
+            [f"line {lines[name]}, sample {name!r}: {fault}" for name, fault in found.items()],
+            str(path),
+            "Correct or delete these lines, or leave them out: degenerate='skip' (htnet prepare manifest "
+            "--skip-errors).",
+        )
+    kept = tuple(sample for sample in samples if sample.sample not in found)
+    return Manifest(
+        kept,
+        names,
+        str(path),
+        excluded=tuple(
+            (s.sample, f"{s.label or 'no label'} ({found[s.sample]})") for s in samples if s.sample in found
+        ),
+        middle_apex=tuple(s.sample for s in kept if s.apex_source == "middle"),
+        notes=tuple(notes),
+    )
+
+
+def sample_fault(sample: Sample) -> str:
+    """What makes a sample's pair degenerate, as far as the names of its files tell; "" if nothing does."""
+    return pair_fault(sample.onset, sample.apex, sample.clip_first, sample.clip_last)
 
 
 def _is_there(path: Path, column: str) -> bool:

@@ -172,8 +172,12 @@ def _left_out(samples: Sequence[SampleResult], seeds: Sequence[int], leave: str)
 def summarize(
     samples: Sequence[SampleResult], manifest: Manifest, seeds: Sequence[int], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """Scores for each protocol and seed, with mean, standard deviation and intervals, and the calibration."""
+    """Scores for each protocol and seed, with mean, standard deviation and intervals, and the calibration.
+
+    What the manifest's reader noted, and which samples have the middle frame for their apex, is passed on.
+    """
     protocols: dict[str, Any] = {}
+    replaced = [s.sample for s in manifest if s.apex_source == "middle"]
     leave = settings.get("leave", "subject")
     for protocol in dict.fromkeys(s.protocol for s in samples):
         of_protocol = [s for s in samples if s.protocol == protocol]
@@ -207,6 +211,8 @@ def summarize(
         "classes": list(manifest.classes),
         "samples": len(manifest),
         "subjects": len(manifest.subjects),
+        "middle_apex": {"count": len(replaced), "samples": replaced},
+        "notes": list(manifest.notes),
         "protocols": protocols,
         "run": settings,
     }
@@ -218,7 +224,8 @@ def write_results(
 ) -> None:
     """Write ``predictions.csv`` and ``summary.json``."""
     header = ["sample", "dataset", "subject", "seed", "protocol", "truth", "prediction"]
-    header += [f"probability_{name}" for name in manifest.classes]
+    header += [*(f"probability_{name}" for name in manifest.classes), "apex_source"]
+    apexes = {s.sample: s.apex_source for s in manifest}
     rows = [
         [
             s.sample,
@@ -229,6 +236,7 @@ def write_results(
             manifest.classes[s.truth],
             manifest.classes[s.prediction],
             *(f"{p:.6f}" for p in s.probabilities),
+            apexes[s.sample],
         ]
         for s in samples
     ]

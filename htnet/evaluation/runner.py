@@ -12,6 +12,7 @@ import torch
 
 from htnet import __version__
 from htnet.data import Fold, Manifest, leave_one_dataset_out, leave_one_subject_out, open_data
+from htnet.data.published import with_differences
 from htnet.errors import InputError, did_you_mean
 from htnet.evaluation.protocols import FoldJob, check_protocols, run_fold, run_together
 from htnet.evaluation.report import LosoResult, collect, summarize, write_results
@@ -102,8 +103,9 @@ def loso(
         OverwriteError: ``out`` holds results of something else, or of more seeds and ``overwrite`` is not given.
         RunError: ``out`` holds another run, or is in use.
         RecipeError: an unknown recipe, or one that keeps a share of a start, without a start.
-        ManifestError: samples lack a label, or the subject or data set to leave out, or there are fewer than two of
-            these; action units are to be counted and none are annotated.
+        ManifestError: samples lack a label, the subject or data set to leave out, or an expression (see
+            `htnet.samples.degenerate`), or there are fewer than two to leave out; action units are to be counted and
+            none are annotated.
         InputError: ``leave``, a protocol or a number is none that can be; ``start`` was trained on data of this
             evaluation, or may have been; action units are to be counted for a model that reads none, or whose folds
             are stacked.
@@ -112,7 +114,8 @@ def loso(
 
     if leave not in LEAVE:
         raise InputError(f"Unknown leave: {leave!r}. {did_you_mean(leave, LEAVE)}")
-    manifest = data if isinstance(data, Manifest) else _open(data)
+    # A manifest of the caller's own may be a known set, too.
+    manifest = with_differences(data) if isinstance(data, Manifest) else _open(data)
     folds = LEAVE[leave](manifest)
     recipe, protocols = get_recipe(recipe), check_protocols(protocols)
     check_start(recipe, start is not None)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from htnet.data import Manifest
+from htnet.data.layouts import REPORT_FILE
+from htnet.data.published import with_differences
 from htnet.errors import ManifestError
 from htnet.schema import document
 from htnet.types import QualityWarning
 
-REPORT_FILE = "report.json"
 #: How many names a printed summary lists before it refers to the file.
 _LISTED = 20
 
@@ -55,6 +56,10 @@ class Report:
         for name, label in manifest.excluded:
             excluded.setdefault(label, []).append(name)
         counts = Counter(sample.label for sample in prepared)
+        replaced = {s.sample for s in prepared if s.apex_source == "middle"} | set(manifest.middle_apex) - set(failed)
+        names = [s.sample for s in manifest if s.sample in replaced]
+        # Samples that failed are missing from a known set, too.
+        notes = with_differences(prepared).notes if failed else manifest.notes
         return cls(
             source=manifest.source,
             prepared=len(prepared),
@@ -64,8 +69,8 @@ class Report:
             missing=manifest.skipped,
             missing_files=manifest.missing_files,
             failed=failed,
-            middle_apex=tuple(name for name in manifest.middle_apex if name not in failed),
-            notes=manifest.notes,
+            middle_apex=tuple(names),
+            notes=notes,
         )
 
     @property
@@ -120,7 +125,7 @@ class Report:
         for what, count, details in (
             ("files missing", len(self.missing), _first(self.missing) + _first(self.missing_files)),
             ("failed", len(self.failed), _first(list(self.failed.values()))),
-            ("no apex annotated, middle frame taken", len(self.middle_apex), []),
+            ("no apex annotated, middle frame taken", len(self.middle_apex), _first(self.middle_apex)),
         ):
             if count:
                 lines.append(f"  {what}: {count} sample{'s' if count > 1 else ''}")

@@ -21,7 +21,7 @@ from htnet.prepare.keys import describe, source_key
 from htnet.prepare.store import PreparedFolder
 from htnet.preprocess import Landmarker, Preprocessor, encode_motion
 from htnet.preprocess.opencv import load_opencv
-from htnet.samples import sample_motion
+from htnet.samples import degenerate, sample_motion
 from htnet.types import PreprocessSpec
 
 #: What one bad sample raises. Any other error (no detector's model, an unknown setting) would hit every sample.
@@ -68,8 +68,8 @@ def prepare(
 
     Raises:
         OverwriteError: ``out`` holds other samples, or the same with other labels, and ``overwrite`` is not given.
-        ManifestError: ``out`` holds flow made in another way, a sample has no frames, two samples would share
-            a file, or no sample could be prepared.
+        ManifestError: ``out`` holds flow made in another way, a sample has no frames or shows no expression (see
+            `htnet.samples.degenerate`), two samples would share a file, or no sample could be prepared.
         HtnetError: a sample cannot be read (the message names it), or nothing can be prepared in this way.
         RunError: another process is preparing into ``out``, or a process was killed.
         InputError: the landmarker cannot be sent to other processes.
@@ -114,8 +114,10 @@ def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:
     try:
         if sample.onset is None or sample.apex is None:
             raise ManifestError("it has no onset and apex frames to compute flow from.")
+        _refuse(degenerate(sample))
         with _one_thread():
             made = maker.preprocessor.pair(sample.onset, sample.apex, sample.landmarks, sample.sample)
+            _refuse(degenerate(sample, made))
             if maker.motion:
                 from_clip = dataclasses.replace(sample, motion=None)
                 moved = sample_motion(from_clip, maker.spec, at_onset=made.landmarks)
@@ -124,6 +126,12 @@ def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:
     points = json.dumps(np.asarray(made.points).round(3).tolist()).encode()
     files = {"flow": cv2.imencode(".png", made.flow_image)[1].tobytes(), "landmarks": points}
     return files if moved is None else {**files, "motion": encode_motion(moved, maker.spec)}
+
+
+def _refuse(fault: str) -> None:
+    """Raise an error if there is a fault: no flow image of a pair without expression is stored."""
+    if fault:
+        raise ManifestError(f"{fault}. Correct it or leave it out; for your own manifest, --skip-errors leaves it out.")
 
 
 @contextmanager

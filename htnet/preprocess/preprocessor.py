@@ -35,6 +35,7 @@ from htnet.types import (
     Landmarks68,
     ModelInput,
     PreprocessSpec,
+    QualityWarning,
 )
 
 FrameSource = str | os.PathLike[str] | np.ndarray[Any, Any] | Frame
@@ -99,7 +100,17 @@ class Preprocessor:
         if measured is not None:
             moved = scale_points(transform_points(matrix, measured.points), self.spec.size / self.spec.face_size)
             measured = replace(measured, points=moved.astype(np.float32))
-        made = ModelInput(image, picture, regions_at, points, mapped.astype(np.float32), flow, is_motionless(picture))
+        same = np.array_equal(first.pixels, second.pixels)
+        made = ModelInput(
+            image,
+            picture,
+            regions_at,
+            points,
+            mapped.astype(np.float32),
+            flow,
+            is_motionless(picture),
+            warnings=(*((_same_frame(first, second),) if same else ()), *_motionless(picture)),
+        )
         return self._with_68(made, measured)
 
     def flow_picture(
@@ -139,7 +150,14 @@ class Preprocessor:
             check_inside(given, size, source)
             mapped = given.points
         cut, regions_at = self._network_image(picture, mapped)
-        made = ModelInput(cut, picture, regions_at, points=mapped, motionless=is_motionless(picture))
+        made = ModelInput(
+            cut,
+            picture,
+            regions_at,
+            points=mapped,
+            motionless=is_motionless(picture),
+            warnings=_motionless(picture),
+        )
         return self._with_68(made, None)
 
     def _measured_68(self, frame: Frame, landmarks: LandmarkSource | None, sample: str) -> Landmarks68 | None:
@@ -204,6 +222,21 @@ def check_inside(landmarks: Landmarks, size: tuple[int, int], source: str) -> No
                 f"The point {name} from {landmarks.source} is at ({x:g}, {y:g}), far outside {source} "
                 f"({width}x{height} px); give pixels of this very image, x to the right and y downward."
             )
+
+
+def _same_frame(onset: Frame, apex: Frame) -> QualityWarning:
+    which = "" if onset.source == apex.source else f" ({onset.source}, {apex.source})"
+    return QualityWarning(
+        "same_frame",
+        f"Onset and apex are the same picture{which}. Give the neutral frame and the strongest expression.",
+    )
+
+
+def _motionless(picture: ByteArray) -> tuple[QualityWarning, ...]:
+    if not is_motionless(picture):
+        return ()
+    text = "A channel of the flow image is constant: it shows no motion, so that the label means nothing."
+    return (QualityWarning("motionless", text),)
 
 
 def _check_picture(image: Any, size: int) -> ByteArray:

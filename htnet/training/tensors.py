@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from htnet.data import Manifest, Sample
+from htnet.data.degenerate import refuse_degenerate
 from htnet.errors import HtnetError, ManifestError, RecipeError, about_sample, refuse_unknown
 from htnet.models import EXTRA_INPUTS
 from htnet.preprocess import (
@@ -27,7 +28,7 @@ from htnet.preprocess import (
     read_flow_image,
     template_points,
 )
-from htnet.samples import check_motion, reads_motion, sample_motion
+from htnet.samples import check_motion, degenerate, reads_motion, sample_motion
 from htnet.training.augment import augment
 from htnet.training.face_augment import FaceAugmentation
 from htnet.training.recipe import Augmentation
@@ -247,8 +248,8 @@ def load_flow_set(
 
     Raises:
         InputError: an unknown name in ``extras``, or a clip that cannot be read.
-        ManifestError: no samples, one without label, frames and flow image, or motion is asked for and a sample has
-            no clip.
+        ManifestError: no samples, one without label, frames and flow image, motion is asked for and a sample has
+            no clip, or samples show no expression (see `htnet.samples.degenerate`; all are named).
         FrameError, FlowError, LandmarkError: a sample that cannot be read; the message names it.
     """
     refuse_unknown(extras, EXTRA_INPUTS, "extra input")
@@ -258,10 +259,13 @@ def load_flow_set(
     preprocessor = Preprocessor(spec, landmarker, points68="points68" in extras)
     images, points, cut_at, motion = [], [], [], []
     points68: list[Landmarks68] = []
+    faults: list[str] = []
     template = template_points(spec)
     order = [PUBLISHED_CHANNELS.index(name) for name in spec.channels]
     for sample in progress(manifest.samples):
         made = _read(sample, preprocessor, moving)
+        fault = degenerate(sample, made)
+        faults += [f"{sample.sample!r}: {fault}"] if fault else []
         images.append(torch.from_numpy(np.ascontiguousarray(made.flow_image[..., order])).permute(2, 0, 1))
         cut_at.append(made.regions_at)
         known = made.regions_at == "landmarks" and made.points is not None
@@ -270,6 +274,8 @@ def load_flow_set(
         motion += [torch.from_numpy(made.motion)] if made.motion is not None else []
     if not images:
         raise ManifestError(f"{manifest.source} holds no samples.")
+    cure = "Correct them or take them out of the manifest (htnet prepare lists them and leaves them out)."
+    refuse_degenerate(faults, manifest.source, cure)
     labels = torch.from_numpy(manifest.labels())
     return FlowSet(
         torch.stack(images).contiguous(),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.data import Manifest
+from htnet.data.published import with_differences
 from htnet.errors import WeightsError
 from htnet.hub import RESEARCH_ONLY, save_pretrained
 from htnet.hub.folder import FILES, checked_temperature
@@ -78,6 +79,7 @@ def train_weights(
         "protocol": "trained on all samples; the last epoch, nothing was selected",
         "licence": RESEARCH_ONLY if RESEARCH_SETS & set(datasets) else "that of the training data",
         "regions_cut_at": data.cut_counts(),
+        **({"notes": list(remarks)} if (remarks := with_differences(manifest).remarks) else {}),
         **({"points68_from": data.points68_counts()} if data.points68 is not None else {}),
         **({"generated": f"{recipe.generated} by htnet.synthesis in every batch"} if recipe.generated else {}),
         **(training or {}),

@@ -1,6 +1,7 @@
 """Small generated copies of the official folder trees and annotation sheets.
 
-Frames are noise; a sheet has the columns, the blank columns and the text above the header of the real one.
+Frames are noise, each number another; a sheet has the columns, the blank columns and the text above the header of the
+real one.
 """
 
 import csv
@@ -21,8 +22,8 @@ FOURDME = ["sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs", "
 
 
 @cache
-def image(suffix):
-    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+def image(suffix, number):
+    noise = np.random.default_rng(number).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     return cv2.imencode(suffix, noise)[1].tobytes()
 
 
@@ -30,7 +31,7 @@ def frames(folder, pattern, numbers):
     folder.mkdir(parents=True, exist_ok=True)
     for number in numbers:
         name = pattern.format(number)
-        (folder / name).write_bytes(image(name[name.rindex(".") :]))
+        (folder / name).write_bytes(image(name[name.rindex(".") :], number % 997))
 
 
 def sheet(path, columns, rows, above=()):

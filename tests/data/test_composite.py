@@ -18,7 +18,7 @@ CASME2 = {"0": ("disgust", "repression"), "1": ("happiness",), "2": ("surprise",
 SAMM = {"0": ("Anger", "Contempt", "Disgust", "Fear", "Sadness"), "1": ("Happiness",), "2": ("Surprise",)}
 LIST = [("casme2", "sub04", "EP12_02f", "0"), ("casme2", "sub05", "EP12_03f", "2"),
         ("casme2", "sub19", "EP01_01f", "1"),
-        ("smic", "s01", "s01_ne_01", "0"), ("smic", "s11", "s11_po_10", "1"), ("smic", "s11", "s11_sur_02", "2"),
+        ("smic", "s01", "s01_ne_01", "0"), ("smic", "s11", "s11_po_03", "1"), ("smic", "s11", "s11_sur_01", "2"),
         ("samm", "006", "006_1_2", "0"), ("samm", "028", "028_4_1", "0"), ("samm", "032", "032_3_1", "1"),
         ("samm", "033", "033_1_3", "2")]  # fmt: skip
 
@@ -43,7 +43,7 @@ def build(root, wanted):
             rows[dataset].append((int(subject), name, *span(), random.choice(SAMM[label])))
     rows["casme2"] += [(s, f"EP88_{i:02d}", *span(), label) for i, (s, label) in enumerate(
         [(1, "others"), (10, "others"), (18, "others"), (3, "sadness"), (20, "fear")])]  # fmt: skip
-    rows["casme2"] += [(4, "EP12_01f", 261, "/", 321, "disgust"), (24, "EP02_07", *span(), "disgust")]
+    rows["casme2"] += [(4, "EP12_01f", 261, "/", 321, "disgust"), (5, "EP09_05f", 69, 69, 123, "disgust")]
     rows["casme2"] += [row for row in rows["casme2"] if row[:2] == (5, "EP12_03f")]
     rows["samm"] += [(s, f"{s:03d}_9_{i}", *span(), "Other") for i, s in enumerate((6, 8, 25, 37))]
     rows["samm"] = [(*row[:2], row[2], row[2] - 1, *row[4:]) if row[1] in ("028_4_1", "032_3_1") else row
@@ -82,7 +82,7 @@ def test_members_and_what_is_left_out(tmp_path):
     assert identity(found) == sorted((d, s, f"{s}_{n}", classes[label]) for d, s, n, label in LIST)
     assert [s.dataset for s in found] == ["casme2"] * 3 + ["smic"] * 3 + ["samm"] * 4
     left_out = dict(found.excluded)
-    assert left_out["sub04_EP12_01f"] == left_out["sub24_EP02_07"] == "negative (not in the composite)"
+    assert left_out["sub04_EP12_01f"] == left_out["sub05_EP09_05f"] == "negative (not in the composite)"
     assert left_out["sub05_EP12_03f"] == "surprise (repeated row)"
     assert sorted(set(left_out.values())) == [
         "Other", "fear", "negative (not in the composite)", "others", "sadness", "surprise (repeated row)",
@@ -106,9 +106,9 @@ def test_missing_files_are_passed_on(tmp_path):
 
 def test_keep(tmp_path):
     parts = build(tmp_path, LIST)
-    names = ["sub24_EP02_07", "006_006_1_2", "s11_s11_sur_02"]
+    names = ["sub05_EP09_05f", "006_006_1_2", "s11_s11_sur_01"]
     found = merge_composite(**parts, keep=iter(names))
-    assert [s.sample for s in found] == ["sub24_EP02_07", "s11_s11_sur_02", "006_006_1_2"]
+    assert [s.sample for s in found] == ["sub05_EP09_05f", "s11_s11_sur_01", "006_006_1_2"]
     assert ("sub19_EP01_01f", "positive (not in the composite)") in found.excluded
     (tmp_path / "names.csv").write_text("sample\n" + "\n".join(names) + "\n")
     assert merge_composite(**parts, keep=tmp_path / "names.csv") == found

@@ -39,7 +39,7 @@ def casme3(folder, rows, name="part_A_edited.csv"):
 
 ROWS = [("samm", "006", "006_1_2", 0), ("smic", "s01", "s01_po_01", 1), ("casme2", "sub01", "EP02_01f", 2)]
 FRAMES = [("spNO.1", "b", 166, 175, "disgust", 4, 0), ("spNO.1", "j", 28, 33, "happy", 1, 1),
-          ("spNO.2", "a", 7, 7, "fear", 5, 0)]  # fmt: skip
+          ("spNO.2", "a", 7, 9, "fear", 5, 0)]  # fmt: skip
 
 
 @pytest.mark.parametrize("blank", [" ", ""])
@@ -139,7 +139,7 @@ def test_casme3(tmp_path):
     assert [(s.sample, s.dataset, s.subject, s.label) for s in found] == [
         ("spNO.1_b_175", "casme3", "spNO.1", "negative"),
         ("spNO.1_j_33", "casme3", "spNO.1", "positive"),
-        ("spNO.2_a_7", "casme3", "spNO.2", "negative"),
+        ("spNO.2_a_9", "casme3", "spNO.2", "negative"),
     ]
     assert found.samples[0].onset == tmp_path / "spNO.1/b/color/166.jpg"
     assert found.samples[0].apex == tmp_path / "spNO.1/b/color/175.jpg"
@@ -157,8 +157,8 @@ def test_casme3_missing_frames(tmp_path):
         read_casme3(annotation, tmp_path)
     found = read_casme3(annotation, tmp_path, missing="skip")
     assert found.skipped == ("spNO.1_j_33",)
-    assert [s.sample for s in found] == ["spNO.1_b_175", "spNO.2_a_7"]
-    with pytest.raises(ManifestError, match=r"5 file\(s\) do not exist. Correct root"):
+    assert [s.sample for s in found] == ["spNO.1_b_175", "spNO.2_a_9"]
+    with pytest.raises(ManifestError, match=r"6 file\(s\) do not exist. Correct root"):
         read_casme3(annotation, tmp_path / "elsewhere", missing="skip")
 
 
@@ -188,9 +188,15 @@ def test_published_casme3_annotation(tmp_path):
         for name in ("imagename_onset", "imagename_apex"):
             (tmp_path / row[name]).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / row[name]).touch()
+        # Where the apex is not after the onset, the middle frame takes its place: 28 rows.
+        if int(row["Apex"]) <= int(row["Onset"]):
+            middle = (int(row["Onset"]) + int(row["Offset"])) // 2
+            (tmp_path / row["imagename_onset"]).with_name(f"{middle}.jpg").touch()
     three, seven = (read_casme3(CASME3, tmp_path, label=f"label_for_{n}") for n in (3, 7))
     assert (len(three), len(three.subjects), three.classes) == (687, 87, EMOTIONS)
     assert three.samples[0].sample == "spNO.1_b_175"
+    assert three.notes == seven.notes == ()
+    assert len(three.middle_apex) == 28
     assert three.labels().tolist() == [int(row["label_for_3"]) for row in rows]
     assert seven.classes == SEVEN
     assert seven.labels().tolist() == [int(row["label_for_7"]) - 1 for row in rows]

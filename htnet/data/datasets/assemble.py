@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from htnet.data.corrections import describe, find_correction
 from htnet.data.datasets.clips import Clip, Tree, read_clip
 from htnet.data.datasets.sheets import SheetRow
+from htnet.data.degenerate import ApexChoice, choose_apex
 from htnet.data.manifest import Manifest, Sample
+from htnet.data.published import with_differences
 from htnet.data.tables import refuse_missing
 from htnet.errors import ManifestError, did_you_mean
 from htnet.types import EMOTIONS
@@ -186,7 +189,7 @@ def assemble(
             is to be an error.
     """
     samples: list[Sample] = []
-    excluded, skipped, absent, middle = [], [], [], []
+    excluded, skipped, absent, middle, early = [], [], [], [], []
     notes: list[str] = []
     doubts: list[str] = []
     seen: dict[str, str] = {}
@@ -219,10 +222,17 @@ def assemble(
             absent.append(str(tree.folder / row.expected if clip is None else clip.folder))
             skipped.append(row.sample)
             continue
-        onset, apex, guessed = _frames(row, clip)
+        row, corrected = _corrected(dataset, row)
+        notes += [corrected] if corrected else []
+        onset, choice = _frames(row, clip)
+        guessed = choice.middle or choice.number is None
         if guessed and choices.no_apex == "exclude":
             excluded.append((row.sample, f"{row.label} (no apex)"))
             continue
+        if choice.number is None:
+            excluded.append((row.sample, f"{row.label} ({choice.fault})"))
+            continue
+        apex = choice.number
         lost = [clip.expected(number) for number in (onset, apex) if number not in clip.files]
         if lost:
             absent += lost
@@ -230,6 +240,8 @@ def assemble(
             continue
         if guessed:
             middle.append(row.sample)
+        if row.offset is not None and row.offset < onset:
+            early.append(row.sample)
         last = _last_frame(row, clip, apex)
         notes += row.notes
         doubts += [row.doubtful_units] if row.doubtful_units else []
@@ -252,7 +264,9 @@ def assemble(
     if choices.missing == "raise" or not samples:
         cure = f"Complete {tree.folder}" + (", or leave these samples out: missing='skip'." if samples else ".")
         refuse_missing(absent, source, cure)
-    return Manifest(
+    if early:
+        notes.append(f"The offset lies before the onset, their clips end at the apex: {', '.join(early)}.")
+    found = Manifest(
         tuple(samples),
         labels.classes(choices.classes),
         source,
@@ -262,6 +276,7 @@ def assemble(
         middle_apex=tuple(middle),
         notes=(*notes, *_doubt(doubts, source)),
     )
+    return with_differences(found, (dataset,))
 
 
 def _doubt(cells: Sequence[str], source: str) -> tuple[str, ...]:
@@ -275,19 +290,21 @@ def _doubt(cells: Sequence[str], source: str) -> tuple[str, ...]:
     )
 
 
-def _frames(row: Annotated, clip: Clip) -> tuple[int, int, bool]:
-    """Numbers of the onset and the apex frame, and whether the apex is but the middle of the clip.
+def _corrected(dataset: str, row: Annotated) -> tuple[Annotated, str]:
+    """The row without its known mistake, and a note on that ("" if there is none)."""
+    known = find_correction(dataset, row.subject, row.filename, row.onset, row.apex, row.offset)
+    if known is None:
+        return row, ""
+    onset, apex, offset = known.meant
+    return replace(row, onset=onset, apex=apex, offset=offset), describe(row.sample, known)
 
-    An apex that is not after the onset counts as not annotated, and so does one after the offset, unless its
-    frame is there: then it is the offset that is mistyped.
-    """
+
+def _frames(row: Annotated, clip: Clip) -> tuple[int, ApexChoice]:
+    """Number of the onset frame, and the apex that goes with it."""
     onset = min(clip.files) if row.onset is None else row.onset
-    offset = max(clip.files) if row.offset is None else row.offset
-    if row.apex is not None and onset < row.apex and (row.apex <= offset or row.apex in clip.files):
-        return onset, row.apex, False
-    # Never the onset itself, which would show no motion.
-    middle = clip.nearest((onset + offset) / 2, onset + 1, offset)
-    return onset, max((onset + offset) // 2, onset + 1) if middle is None else middle, True
+    # A clip of one frame lacks frames, unless the sheet says that it ends there.
+    offset = max(*clip.files, onset + 1) if row.offset is None else row.offset
+    return onset, choose_apex(onset, row.apex, offset, clip.files)
 
 
 def _last_frame(row: Annotated, clip: Clip, apex: int) -> int:

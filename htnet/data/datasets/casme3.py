@@ -48,7 +48,7 @@ def read_casme3_part_a(root: Path, annotation: Path | None, choices: Choices) ->
     if sheet.suffix.lower() == ".csv" and is_casme3(sheet):
         label = "label_for_3" if choices.classes == "3" else "label_for_7"
         # The same seven classes whichever annotation is read.
-        found = read_casme3(sheet, root, label=label, missing=choices.missing)
+        found = read_casme3(sheet, root, label=label, missing=choices.missing, no_apex=choices.no_apex)
         return replace(found, classes=LABELS.classes(choices.classes))
     micro, passed = _micro_rows(read_sheet(sheet, _NEEDED, _ALIASES))
     if not micro or (passed == 0 and len(micro) >= _ENOUGH and _is_macro(micro)):

@@ -37,11 +37,6 @@ class Clip:
         width = len(digits) if digits.startswith("0") else 1
         return str(model.with_name(f"{start}{number:0{width}d}{model.suffix}"))
 
-    def nearest(self, number: float, first: int, last: int) -> int | None:
-        """The frame of ``first..last`` nearest to ``number``, the earlier of two; None if there is none."""
-        inside = [n for n in self.files if first <= n <= last]
-        return min(inside, key=lambda n: (abs(n - number), n)) if inside else None
-
 
 @dataclass(frozen=True)
 class Tree:

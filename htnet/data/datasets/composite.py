@@ -6,14 +6,11 @@ from collections.abc import Iterable
 from os import PathLike
 
 from htnet.data.datasets.keep import names_to_keep
-from htnet.data.manifest import Manifest
+from htnet.data.manifest import Manifest, Sample
+from htnet.data.published import COMPOSITE, MARK, OMITTED, RELABELED_2019, composite_list, with_differences
 from htnet.data.tables import listed
 from htnet.errors import ManifestError
 from htnet.types import EMOTIONS
-
-#: Samples of CASME II whose label has a class, but which the published list does not hold: the first has no
-#: apex; why the second is missing is not documented.
-OMITTED = ("sub04_EP12_01f", "sub24_EP02_07")
 
 
 def merge_composite(
@@ -23,10 +20,12 @@ def merge_composite(
     *,
     keep: str | PathLike[str] | Iterable[str] | None = None,
 ) -> Manifest:
-    """The composite set of MEGC 2019: 442 samples of 68 subjects if all files are there.
+    """The composite set of MEGC 2019: the 442 samples of 68 subjects of its published list, if all files are there.
 
-    It holds all samples of the three sets whose label has one of the three classes, except two of CASME II
-    (sub04_EP12_01f, sub24_EP02_07), which the published list omits; these are named in ``excluded``.
+    The sheet of CASME II may be the edition of 2014 or that of 2019. What else has one of the three classes is left
+    out and named in ``excluded``, and ``notes`` say why: in both editions sub04_EP12_01f and sub05_EP09_05f; in that of
+    2019 three samples of sub24 that were sadness in 2014. ``notes`` also name each sample of the list that is missing,
+    or that a sheet labels otherwise.
 
     Args:
         casme2: CASME II, as `read_dataset` reads it with ``classes="3"``.
@@ -44,7 +43,8 @@ def merge_composite(
         ManifestError: a part is another data set or has other classes, a name to keep is in none of them, or
             the file of names is not as described.
     """
-    parts = {"casme2": casme2, "smic": smic, "samm": samm}
+    given = {"casme2": casme2, "smic": smic, "samm": samm}
+    parts = {name: given[name] for name in COMPOSITE}
     for name, part in parts.items():
         others = sorted({s.dataset for s in part} - {name})
         if others or part.classes != EMOTIONS:
@@ -55,14 +55,16 @@ def merge_composite(
             )
     samples = [sample for part in parts.values() for sample in part]
     skipped = tuple(name for part in parts.values() for name in part.skipped)
-    wanted, notes = {s.sample for s in samples} - set(OMITTED), tuple[str, ...]()
+    wanted, kept_notes = _published(samples), tuple[str, ...]()
     if keep is not None:
-        wanted, notes = names_to_keep(keep, parts)
+        wanted, kept_notes = names_to_keep(keep, parts)
     unknown = sorted(wanted - {s.sample for s in samples} - set(skipped))
     if unknown:
         raise ManifestError(f"{listed(unknown)} to keep are in none of the three data sets. Correct keep.")
     left_out = tuple((s.sample, f"{s.label} (not in the composite)") for s in samples if s.sample not in wanted)
-    return Manifest(
+    notes = [note for part in parts.values() for note in part.notes if not note.startswith(MARK)]
+    notes += _left_out(name for name, _ in left_out) if keep is None else []
+    found = Manifest(
         tuple(s for s in samples if s.sample in wanted),
         EMOTIONS,
         ", ".join(part.source for part in parts.values()),
@@ -70,5 +72,27 @@ def merge_composite(
         tuple(file for part in parts.values() for file in part.missing_files),
         tuple(pair for part in parts.values() for pair in part.excluded) + left_out,
         tuple(name for part in parts.values() for name in part.middle_apex if name in wanted),
-        (*(note for part in parts.values() for note in part.notes), *notes),
+        (*notes, *kept_notes),
     )
+    return with_differences(found, ("composite",))
+
+
+def _published(samples: Iterable[Sample]) -> set[str]:
+    """Those samples that the published list has, as they are spelled here."""
+    known = {name.casefold() for name in composite_list()}
+    return {s.sample for s in samples if s.sample.casefold() in known}
+
+
+def _left_out(names: Iterable[str]) -> list[str]:
+    """Notes on samples of the three classes that the published list does not have, where the reason is known."""
+    names = set(names)
+    others = sorted(names - OMITTED.keys() - RELABELED_2019.keys())
+    notes = [f"Left out, as they are not in the published list: {', '.join(others)}."] if others else []
+    notes += [f"{name} is left out, as in the published list: {OMITTED[name]}." for name in OMITTED if name in names]
+    later = [name for name in RELABELED_2019 if name in names]
+    if later:
+        notes.append(
+            f"The sheet of CASME II is the edition of 2019, which labels {', '.join(later)} as surprise: left out, as "
+            "they are sadness in the edition of 2014, whose labels the published list has."
+        )
+    return notes

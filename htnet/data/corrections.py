@@ -1,0 +1,60 @@
+"""Values of official annotation sheets that are known to be mistyped, and what is meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One mistyped frame number.
+
+    Attributes:
+        dataset: name in `htnet.data.DATASETS`.
+        subject: the row's subject.
+        filename: the row's file name.
+        written: onset, apex and offset as the sheet has them; all three must be so.
+        meant: onset, apex and offset as they are meant.
+        source: how that is known.
+    """
+
+    dataset: str
+    subject: str
+    filename: str
+    written: tuple[int, int, int]
+    meant: tuple[int, int, int]
+    source: str
+
+
+CORRECTIONS = (
+    Correction(
+        "casme3",
+        "spNO.216",
+        "d",
+        (3647, 2668, 2694),
+        (2647, 2668, 2694),
+        "the onset lies 1000 frames behind apex and offset; public frame extractors read 2647 too",
+    ),
+)
+
+
+def find_correction(
+    dataset: str, subject: str, filename: str, onset: int | None, apex: int | None, offset: int | None
+) -> Correction | None:
+    """The correction of a row, None if it needs none."""
+    row = (dataset, subject.casefold(), filename.casefold(), (onset, apex, offset))
+    for known in CORRECTIONS:
+        if row == (known.dataset, known.subject.casefold(), known.filename.casefold(), known.written):
+            return known
+    return None
+
+
+def describe(sample: str, known: Correction) -> str:
+    """A note on a corrected row."""
+    names = ("onset", "apex", "offset")
+    changed = [
+        f"{name} {meant} in place of {written}"
+        for name, written, meant in zip(names, known.written, known.meant, strict=True)
+        if written != meant
+    ]
+    return f"{sample}: corrected a mistyped number of the sheet, {', '.join(changed)} ({known.source})."

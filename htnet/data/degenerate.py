@@ -1,0 +1,111 @@
+"""Pairs that cannot show an expression: one rule for every reader and every command.
+
+A pair is degenerate if its apex is its onset or lies before it, or if its clip ends before it begins. Readers of
+annotation sheets take the middle frame in place of an impossible apex (`choose_apex`); any other degenerate pair is
+refused, or left out and named (`pair_fault`). Pictures that turn out to be equal, and flow images without motion, are
+seen only once they are read: see `htnet.samples.degenerate`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from htnet.errors import ManifestError, did_you_mean
+
+#: What a reader can do with degenerate pairs: refuse the whole, leave them out by name, or pass them on to be flagged.
+CHOICES = ("raise", "skip", "keep")
+
+
+@dataclass(frozen=True)
+class ApexChoice:
+    """The apex frame of an annotated clip.
+
+    Attributes:
+        number: its number; None where no rule gives one.
+        middle: whether it is only the middle between onset and offset.
+        fault: why the annotated apex cannot be used and no frame can take its place; "" otherwise.
+    """
+
+    number: int | None
+    middle: bool = False
+    fault: str = ""
+
+
+def choose_apex(onset: int, apex: int | None, offset: int, frames: Collection[int]) -> ApexChoice:
+    """The apex that a clip is read with.
+
+    An apex that is not after the onset counts as not annotated, and so does one after the offset, unless its frame is
+    there: then it is the offset that is mistyped. The frame nearest to the middle between onset and offset takes its
+    place, the earlier of two, never the onset itself.
+
+    Args:
+        onset: number of the first frame.
+        apex: number of the annotated apex, None if there is none.
+        offset: number of the last frame.
+        frames: numbers of the frames that are there.
+    """
+    if apex is not None and onset < apex and (apex <= offset or apex in frames):
+        return ApexChoice(apex)
+    if offset <= onset:
+        said = "no apex" if apex is None else f"the apex {apex}"
+        return ApexChoice(None, fault=f"onset {onset}, {said} and the offset {offset}: no later frame to take")
+    inside = [number for number in frames if onset < number <= offset]
+    middle = (onset + offset) / 2
+    nearest = min(inside, key=lambda number: (abs(number - middle), number), default=max(int(middle), onset + 1))
+    return ApexChoice(nearest, middle=True)
+
+
+def pair_fault(onset: Path | None, apex: Path | None, first: str = "", last: str = "") -> str:
+    """What makes a pair of files degenerate; "" if nothing does, as far as names tell.
+
+    Args:
+        onset: the onset frame.
+        apex: the apex frame.
+        first: where the clip begins: a number, or the name of a frame; "" if it is not said.
+        last: where it ends.
+    """
+    if onset is not None and apex is not None:
+        if onset.resolve() == apex.resolve():
+            return f"its onset and its apex are the same file, {onset.name}"
+        if onset.parent.resolve() == apex.parent.resolve():
+            numbers = _numbers(onset.name, apex.name)
+            if numbers is not None and numbers[0] == numbers[1]:
+                return f"its onset {onset.name} and its apex {apex.name} are the same frame"
+            if numbers is not None and numbers[1] < numbers[0]:
+                return f"its apex {apex.name} lies before its onset {onset.name}"
+    ends = _numbers(first, last)
+    if ends is not None and ends[1] < ends[0]:
+        return f"its clip ends at {last}, before it begins at {first}"
+    return ""
+
+
+def check_choice(name: str, value: str) -> None:
+    """Refuse an unknown way to deal with degenerate pairs."""
+    if value not in CHOICES:
+        raise ManifestError(f"{name} is {value!r}. {did_you_mean(str(value), CHOICES)}")
+
+
+def refuse_degenerate(faults: Sequence[str], source: str, cure: str) -> None:
+    """Raise an error that names every degenerate sample.
+
+    Args:
+        faults: one text a sample: its name and what is wrong.
+        source: where they are from.
+        cure: what to do.
+    """
+    if faults:
+        what = f"{len(faults)} samples show" if len(faults) > 1 else "1 sample shows"
+        raise ManifestError(f"{source}: {what} no expression. {cure}\n  " + "\n  ".join(faults))
+
+
+def _numbers(first: str, second: str) -> tuple[int, int] | None:
+    """The frame numbers of two names that differ in nothing else; None where they do."""
+    parts = [re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", re.sub(r"\.\w+$", "", name).strip()) for name in (first, second)]
+    if parts[0] is None or parts[1] is None:
+        return None
+    (start, number, end), (other_start, other, other_end) = parts[0].groups(), parts[1].groups()
+    alike = (start.casefold(), end.casefold()) == (other_start.casefold(), other_end.casefold())
+    return (int(number), int(other)) if alike else None

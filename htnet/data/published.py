@@ -1,0 +1,210 @@
+"""What is published of known data sets, and how a set that was read differs from it.
+
+Identifiers, people and labels stand in ``htnet/assets/lists``; of sets whose size alone is published, the size stands
+here. The documentation's page on data sets says where each is from.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from htnet.data.manifest import Manifest, Sample
+from htnet.types import EMOTIONS
+
+LISTS = Path(__file__).parents[1] / "assets" / "lists"
+#: The sets that the composite is made of, in the order of its published list.
+COMPOSITE = ("casme2", "smic", "samm")
+#: Samples of CASME II whose label has one of the three classes, but which the composite of MEGC 2019 leaves out.
+OMITTED: Mapping[str, str] = {
+    "sub04_EP12_01f": "its sheet names no apex",
+    "sub05_EP09_05f": "its onset and its apex are one frame, 69",
+}
+#: Labels of CASME II in the edition of 2019; in that of 2014, which the composite follows, all three are sadness.
+RELABELED_2019: Mapping[str, str] = {
+    "sub24_EP07_01": "surprise",
+    "sub24_EP07_04f": "surprise",
+    "sub24_EP10_03": "surprise",
+}
+#: Begins every note of `differences`, so that it can be told from a reader's other notes.
+MARK = "Published "
+#: In place of a label that is not compared.
+_ANY = "?"
+
+
+@dataclass(frozen=True)
+class Known:
+    """One sample of a published list: the person, and the class that it has there ("" if it has none)."""
+
+    sample: str
+    subject: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What is published of a set.
+
+    Attributes:
+        title: what it is called in notes.
+        count: number of samples that have a class.
+        subjects: number of people in them; None if that is not published.
+        samples: the list by identifier in small letters; empty where only the size is published.
+    """
+
+    title: str
+    count: int
+    subjects: int | None = None
+    samples: Mapping[str, Known] = field(default_factory=dict)
+
+
+#: Titles of the sets whose list is shipped, by the name of its file.
+_LISTED: Mapping[str, str] = {
+    "casme2": "CASME II, edition of 2014",
+    "samm": "SAMM",
+    "smic": "SMIC (HS)",
+    "casme3_edited": "CAS(ME)^3 part A, edited list",
+}
+#: What is published of other sets: of the samples with one of the three classes, and of all.
+_SIZES: Mapping[str, tuple[Reference, Reference]] = {
+    "casme3": (
+        Reference("CAS(ME)^3 part A, official sheet v2, three classes", 699, 88),
+        Reference("CAS(ME)^3 part A, official sheet v2", 860),
+    ),
+    "mmew": (Reference("MMEW, three classes", 234), Reference("MMEW", 300)),
+}
+
+
+@cache
+def read_list(name: str) -> tuple[tuple[Known, str], ...]:
+    """The samples of a shipped list: each with its label of the three classes of MEGC 2019, and its label as own."""
+    with (LISTS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return tuple((Known(row["sample"], row["subject"], row["three"]), row["own"]) for row in csv.DictReader(file))
+
+
+def composite_list() -> dict[str, Known]:
+    """The 442 samples of the composite of MEGC 2019, by identifier."""
+    found = [known for name in COMPOSITE for known, _ in read_list(name)]
+    return {known.sample: known for known in found if known.label and known.sample not in OMITTED}
+
+
+def differences(manifest: Manifest, names: Sequence[str] = ()) -> tuple[str, ...]:
+    """How a manifest differs from what is published of its set, one sentence a kind; empty if it does not.
+
+    Every sample that is not in the published list, is missing, has another label there or another person is named.
+
+    Args:
+        manifest: what was read.
+        names: what to compare with: "composite", or a data set; the nearest counts. By default what the column
+            ``dataset`` names, provided that some of its identifiers are published ones.
+    """
+    if names:
+        return _compare(manifest, manifest.samples, [r for name in names for r in _references(name, manifest)])
+    found: list[str] = []
+    datasets = {sample.dataset for sample in manifest}
+    whole = datasets >= set(COMPOSITE) and manifest.classes == EMOTIONS
+    groups = [("composite",), *((d,) for d in sorted(datasets - set(COMPOSITE)))] if whole else [(d,) for d in datasets]
+    for group in sorted(groups):
+        members = COMPOSITE if group == ("composite",) else group
+        samples = [sample for sample in manifest if sample.dataset in members]
+        wanted = ("casme3", "casme3_edited") if group == ("casme3",) else group
+        references = [r for name in wanted for r in _references(name, manifest)]
+        listed = {key for reference in references for key in reference.samples}
+        if not listed or any(sample.sample.casefold() in listed for sample in samples):
+            found += _compare(manifest, samples, references)
+    return tuple(found)
+
+
+def with_differences(manifest: Manifest, names: Sequence[str] = ()) -> Manifest:
+    """The manifest with a note on each of its `differences`, in place of earlier such notes."""
+    others = tuple(note for note in manifest.notes if not note.startswith(MARK))
+    return replace(manifest, notes=(*others, *differences(manifest, names)))
+
+
+def _references(name: str, manifest: Manifest) -> list[Reference]:
+    """What is published under a name, with the labels that the manifest's classes can be compared with."""
+    three = manifest.classes == EMOTIONS
+    if name == "composite":
+        return [_reference("composite of MEGC 2019", composite_list().values(), three)]
+    if name in _LISTED:
+        rows = [known if three else replace(known, label=own) for known, own in read_list(name)]
+        comparable = {known.label for known in rows if known.label} <= set(manifest.classes)
+        if not comparable:  # classes of the caller's own: only who is in the set can be compared
+            rows = [known for known, _ in read_list(name)]
+        found = [_reference(_LISTED[name], rows, comparable)]
+        if name == "casme2":
+            later = [replace(known, label=RELABELED_2019.get(known.sample, known.label)) for known in rows]
+            found.append(_reference("CASME II, edition of 2019", later, comparable))
+        return found
+    return [_SIZES[name][0 if three else 1]] if name in _SIZES else []
+
+
+def _reference(title: str, rows: Iterable[Known], comparable: bool) -> Reference:
+    labeled = [known if comparable else replace(known, label=_ANY) for known in rows if known.label]
+    people = len({known.subject for known in labeled})
+    return Reference(title, len(labeled), people, {known.sample.casefold(): known for known in labeled})
+
+
+def _compare(manifest: Manifest, samples: Sequence[Sample], references: Sequence[Reference]) -> tuple[str, ...]:
+    """Notes on the difference from the nearest of some references."""
+    found = [(reference, _differ(manifest, samples, reference)) for reference in references]
+    if not found:
+        return ()
+    reference, (notes, _) = min(found, key=lambda pair: pair[1][1])
+    if reference.title == "CASME II, edition of 2019":
+        moved = sorted({s.sample for s in samples} & RELABELED_2019.keys())
+        notes = [
+            f"{MARK}editions of CASME II differ: the labels are those of 2019, where {', '.join(moved)} are surprise; "
+            "in the edition of 2014, which the composite of MEGC 2019 follows, they are sadness.",
+            *notes,
+        ]
+    return tuple(notes)
+
+
+def _differ(manifest: Manifest, samples: Sequence[Sample], reference: Reference) -> tuple[list[str], int]:
+    """Notes on the difference from one reference, and its size."""
+    why = dict.fromkeys(manifest.skipped, "files missing") | dict(manifest.excluded)
+    if not reference.samples:
+        return _differ_in_size(samples, reference, why)
+    here, there = {s.sample.casefold(): s for s in samples}, reference.samples
+    both = [(there[key], sample) for key, sample in here.items() if key in there]
+    groups = {
+        "not in it": [f"{s.sample} ({s.label})" if s.label else s.sample for k, s in here.items() if k not in there],
+        "missing here": [
+            f"{known.sample} ({why[known.sample]})" if known.sample in why else known.sample
+            for key, known in there.items()
+            if key not in here
+        ],
+        "labeled otherwise": [
+            f"{known.sample} ({known.label} there, {sample.label} here)"
+            for known, sample in both
+            if known.label != _ANY and sample.label not in (None, known.label)
+        ],
+        "of another person": [
+            f"{known.sample} ({known.subject} there, {sample.subject} here)"
+            for known, sample in both
+            if sample.subject and sample.subject != known.subject
+        ],
+    }
+    head = f"{MARK}list of {reference.title} ({reference.count} samples), here {len(samples)}: "
+    notes = [f"{head}{len(names)} {what}: {', '.join(sorted(names))}." for what, names in groups.items() if names]
+    return notes, sum(map(len, groups.values()))
+
+
+def _differ_in_size(samples: Sequence[Sample], reference: Reference, why: Mapping[str, str]) -> tuple[list[str], int]:
+    people = len({s.subject for s in samples if s.subject})
+    wrong = reference.subjects is not None and people != reference.subjects
+    if len(samples) == reference.count and not wrong:
+        return [], 0
+    published = f"{reference.count} samples" + (f" of {reference.subjects} people" if reference.subjects else "")
+    # Labels that no class takes are told elsewhere; these are the samples that should have been here.
+    left_out = [f"{name} ({reason})" for name, reason in sorted(why.items()) if "missing" in reason or "(" in reason]
+    named = f" Left out: {', '.join(left_out)}." if left_out else ""
+    note = (
+        f"{MARK}size of {reference.title}: {published}; here are {len(samples)} of {people}. htnet has no list of them "
+        f"to name the others.{named}"
+    )
+    return [note], abs(len(samples) - reference.count) + wrong
