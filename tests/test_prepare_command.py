@@ -124,7 +124,7 @@ def test_composite(run, tmp_path):
 
     (tmp_path / "keep.csv").write_text("sub,filename_o\nsub02,EP01_11f\ns01,s01_ne_01\n")
     more = ("--samm-annotation", tmp_path / "codes.csv", "--keep", tmp_path / "keep.csv")
-    assert run(*words, *more)[0] == 0
+    assert run(*words, *more, "--overwrite")[0] == 0
     assert labels(out) == {"sub02_EP01_11f": "negative", "s01_s01_ne_01": "negative"}
 
 

@@ -100,7 +100,6 @@ class Preprocessor:
         if measured is not None:
             moved = scale_points(transform_points(matrix, measured.points), self.spec.size / self.spec.face_size)
             measured = replace(measured, points=moved.astype(np.float32))
-        same = np.array_equal(first.pixels, second.pixels)
         made = ModelInput(
             image,
             picture,
@@ -109,8 +108,9 @@ class Preprocessor:
             mapped.astype(np.float32),
             flow,
             is_motionless(picture),
-            warnings=(*((_same_frame(first, second),) if same else ()), *_motionless(picture)),
         )
+        if np.array_equal(first.pixels, second.pixels):
+            made = replace(made, warnings=(*made.warnings, _same_frame(first, second)))
         return self._with_68(made, measured)
 
     def flow_picture(
@@ -156,7 +156,6 @@ class Preprocessor:
             regions_at,
             points=mapped,
             motionless=is_motionless(picture),
-            warnings=_motionless(picture),
         )
         return self._with_68(made, None)
 
@@ -230,13 +229,6 @@ def _same_frame(onset: Frame, apex: Frame) -> QualityWarning:
         "same_frame",
         f"Onset and apex are the same picture{which}. Give the neutral frame and the strongest expression.",
     )
-
-
-def _motionless(picture: ByteArray) -> tuple[QualityWarning, ...]:
-    if not is_motionless(picture):
-        return ()
-    text = "A channel of the flow image is constant: it shows no motion, so that the label means nothing."
-    return (QualityWarning("motionless", text),)
 
 
 def _check_picture(image: Any, size: int) -> ByteArray:
