@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,11 @@ from htnet.facs import SHOWN_UNITS, UnitPrediction
 from htnet.optional import require
 from htnet.overwrite import check_outputs
 from htnet.preprocess import FrameSource, read_frame
+from htnet.schema import Warned
 from htnet.types import MOTION_REGIONS, Prediction, Spotting
 
 _PURPOSE = "Drawing"
+_WARNED = "#d70015"
 _SURE, _UNSURE = "#0a84ff", "#c7c7cc"
 _REGION_COLOURS = ("#0a84ff", "#34c759", "#ff9500")
 
@@ -71,6 +73,7 @@ def plot_prediction(
         axis.set_axis_off()
     if prediction.action_units:
         _draw_units(axes[5], prediction.action_units)
+    draw_warnings(figure, prediction.warnings)
     return save_figure(figure, path, overwrite=overwrite)
 
 
@@ -111,6 +114,7 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str], *, overwrite: b
     axis.set_ylabel("motion, px of a 224 px face")
     axis.set_title(f"{spotting.method}, confidence {spotting.confidence:.2f}")
     figure.legend(loc="outside lower center", ncols=4)
+    draw_warnings(figure, (*spotting.landmarks.warnings, *spotting.warnings))
     return save_figure(figure, path, overwrite=overwrite)
 
 
@@ -168,6 +172,14 @@ def save_figure(figure: Any, path: str | PathLike[str], *, overwrite: bool = Fal
     except ValueError as error:
         raise InputError(f"No picture can be saved as {path}: {error}. Give a name that ends in .png.") from error
     return path
+
+
+def draw_warnings(figure: Any, warnings: Iterable[Warned], title: str = "") -> None:
+    """Write the codes of warnings, if there are any, and a title above a picture."""
+    codes = dict.fromkeys(warning.code for warning in warnings)
+    lines = [*([f"warning: {', '.join(codes)}"] if codes else []), *([title] if title else [])]
+    if lines:
+        figure.suptitle("\n".join(lines), color=_WARNED if codes else None)
 
 
 def _draw_units(axis: Any, units: Sequence[UnitPrediction]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from htnet.cli.options import AddCommand, add_overwrite
 from htnet.overwrite import check_folder
+from htnet.schema import document, to_json
 
 
 def add_commands(add: AddCommand) -> None:
@@ -26,6 +27,7 @@ def add_commands(add: AddCommand) -> None:
 
     command = add("list", _list, "list models and pretrained weights")
     command.add_argument("pattern", nargs="?", default="*")
+    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _convert(args: argparse.Namespace) -> None:
@@ -66,10 +68,22 @@ def _list(args: argparse.Namespace) -> None:
     from htnet.hub import list_pretrained
     from htnet.models import get_entry, list_models
 
+    models = {name: get_entry(name).description for name in list_models(args.pattern)}
+    weights = [spec for spec in list_pretrained() if fnmatch.fnmatch(spec.name, args.pattern)]
+    states = {
+        spec.name: "bundled" if spec.bundled else "on the Hub" if spec.published else "not published yet"
+        for spec in weights
+    }
+    if args.json:
+        content = {
+            "models": [{"architecture": name, "description": text} for name, text in models.items()],
+            "weights": [{"weights": s.name, "description": s.description, "state": states[s.name]} for s in weights],
+        }
+        print(to_json(document("htnet.list", content)), end="")
+        return
     print("models")
-    for name in list_models(args.pattern):
-        print(f"  {name:<22} {get_entry(name).description}")
+    for name, text in models.items():
+        print(f"  {name:<22} {text}")
     print("weights")
-    for spec in [s for s in list_pretrained() if fnmatch.fnmatch(s.name, args.pattern)]:
-        state = "bundled" if spec.bundled else "on the Hub" if spec.published else "not published yet"
-        print(f"  {spec.name:<22} {spec.description} [{state}]")
+    for spec in weights:
+        print(f"  {spec.name:<22} {spec.description} [{states[spec.name]}]")

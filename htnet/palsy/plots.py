@@ -14,7 +14,7 @@ import numpy.typing as npt
 from htnet.optional import require
 from htnet.overwrite import check_outputs
 from htnet.palsy.predictor import FaceMaps, GradePrediction
-from htnet.plots import save_figure
+from htnet.plots import draw_warnings, save_figure
 from htnet.preprocess import FrameSource, read_frame
 from htnet.preprocess.asymmetry import REGIONS, FaceAsymmetry
 from htnet.types import ByteArray
@@ -55,7 +55,7 @@ def plot_grade(
     axes[2].barh(names[::-1], values[::-1], color=colours[::-1])
     axes[2].set_xlim(0, 1)
     axes[2].set_xlabel("probability")
-    figure.suptitle(f"{prediction.grade}, {prediction.probabilities[prediction.label]:.2f}")
+    draw_warnings(figure, prediction.warnings, f"{prediction.grade}, {prediction.probabilities[prediction.label]:.2f}")
     for axis in axes[:2]:
         axis.set_axis_off()
     return save_figure(figure, path, overwrite=overwrite)

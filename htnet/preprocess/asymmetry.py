@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,7 +20,8 @@ from htnet.preprocess.geometry import Matrix, similarity
 from htnet.preprocess.landmarks import Landmarker, finds_68, landmarks_68
 from htnet.preprocess.mean_shape import MEAN_SHAPE_28, MIRROR_68
 from htnet.preprocess.preprocessor import FrameSource
-from htnet.types import TEMPLATE_28, Flow, Frame, Landmarks, Landmarks68
+from htnet.schema import document
+from htnet.types import TEMPLATE_28, Flow, Frame, Landmarks, Landmarks68, file_stem
 
 REGIONS = ("brow", "eye", "nose", "mouth")
 #: Box of each region: half its width, top and bottom, in distances between the eyes from the point midway between
@@ -92,9 +94,11 @@ class FaceAsymmetry:
     eye_distance: float
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form: the numbers, without the pictures."""
-        return {
-            "image": self.source,
+        """The document "htnet.palsy_asymmetry", see docs/output.md: the numbers, without the pictures."""
+        image = self.source if os.path.isfile(self.source) else None
+        content = {
+            "sample": file_stem(image),
+            "files": {"image": image},
             "unit": "% of the distance between the eyes",
             "landmarks_measured": self.measured,
             "regions": {
@@ -107,6 +111,7 @@ class FaceAsymmetry:
                 for name, r in self.regions.items()
             },
         }
+        return document("htnet.palsy_asymmetry", content)
 
 
 def face_asymmetry(

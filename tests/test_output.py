@@ -1,0 +1,272 @@
+"""One schema for everything that htnet writes: every JSON document and table of every command is looked at."""
+
+import csv
+import dataclasses
+import importlib.util
+import io
+import json
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from htnet import cli
+from htnet.hub import save_pretrained
+from htnet.models import create_model
+from htnet.palsy import PALSY_SPEC
+from htnet.schema import OUTPUT_POINTS, VERSIONS, document, plain, read_schema, to_json
+from htnet.types import QualityWarning
+from tests.support.flows import write_flow_set
+from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save, tiny_model
+from tests.support.palsy_faces import palsy_face, save_face, write_small_fnp
+
+ROOT = Path(__file__).parents[1]
+#: A side, but not "left out".
+SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])(?!_out)")
+QUALIFIED = re.compile(r"(image|subject)_(left|right)")
+
+
+def command(*words):
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = cli.main([str(word) for word in words])
+    assert status == 0, err.getvalue()
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """What every command writes: (name of the command, text of the document); and the tables' paths."""
+    root = tmp_path_factory.mktemp("output")
+    weights, palsy = root / "weights", root / "palsy"
+    save_pretrained(tiny_model(QUICK), weights)
+    grader = create_model("htnet_palsy_tiny")
+    grader.preprocess_spec = dataclasses.replace(PALSY_SPEC, size=grader.config.image_size)
+    save_pretrained(grader, palsy)
+    onset, apex = (save(root / "pair" / name, rgb) for name, rgb in zip(("a.png", "b.png"), face_pair(), strict=True))
+    (root / "points.json").write_text(json.dumps(POINTS.tolist()))
+    first = cv2.imread(str(onset))
+    for number in range(12):
+        moved = np.roll(first, max(0, 3 - abs(number - 6)), axis=0)
+        (root / "clip").mkdir(exist_ok=True)
+        cv2.imwrite(str(root / "clip" / f"img{number}.png"), moved)
+    manifest = pair_manifest(root / "pairs", 3)
+    manifest.samples[1].apex.write_bytes(b"")
+    write_flow_set(root / "flow", subjects=2, per_subject=2)
+    face = save_face(root / "face.png", 1, 1, side=112)
+    (root / "face.json").write_text(json.dumps(palsy_face(1, 1, side=-1).points.five().points.tolist()))
+    cv2.imwrite(str(root / "face.png"), palsy_face(1, 1, side=-1).image[..., ::-1])
+    write_small_fnp(root / "fnp", {f"P{i}": [i % 6 + 1] for i in range(12)})
+    model, points = ("--model", weights), ("--landmarks", root / "points.json")
+    template = ("--landmarks", "template")
+
+    class Commands:
+        documents, tables = {}, {}
+
+        def __call__(self, name, *words, stdout=False, files=()):
+            out = command(*words)
+            if stdout:
+                self.documents[name] = [out]
+            for file in files:
+                if file.suffix == ".csv":
+                    self.tables[name] = file
+                else:
+                    text = file.read_text("utf-8")
+                    self.documents[name] = text.splitlines() if file.suffix == ".jsonl" else [text]
+
+    run = Commands()
+
+    run("predict pair", "predict", onset, apex, *model, *points, "--json", stdout=True)
+    run("predict motionless", "predict", onset, onset, *model, *points, "--json", stdout=True)
+    run("predict video", "predict", root / "clip", *model, *points, "--json", stdout=True)
+    run("demo", "demo", "--out", root / "demo", files=[root / "demo" / "prediction.json"])
+    lines = ("predict", "--manifest", root / "pairs" / "manifest.csv", *model, *template, "--skip-errors", "--out")
+    run("predict manifest", *lines, root / "p.jsonl", files=[root / "p.jsonl"])
+    run("predict manifest", *lines, root / "p.csv", files=[root / "p.csv"])
+    spot = ("spot", root / "clip", *points, "--json", "--csv", root / "curve.csv")
+    run("spot", *spot, stdout=True, files=[root / "curve.csv"])
+    run("list", "list", "--json", stdout=True)
+    out = root / "prepared"
+    words = ("prepare", "manifest", "--root", root / "pairs", "--out", out, *template, "--flow", "dis")
+    run("prepare", *words, "--skip-errors", files=[out / "report.json"])
+    words = ("loso", "--data", root / "flow", "--model", "htnet_tiny", "--epochs", "1", "--jobs", "1")
+    words += ("--protocol", "last", "best_on_test", "--out", root / "loso")
+    run("loso", *words, files=[root / "loso" / "summary.json", root / "loso" / "predictions.csv"])
+    run("palsy predict", "palsy", "predict", face, "--model", palsy, *template, "--json", stdout=True)
+    words = ("palsy", "asymmetry", face, "--landmarks", root / "face.json", "--json")
+    run("palsy asymmetry", *words, stdout=True)
+    words = ("palsy", "predict", root / "fnp", "--model", palsy, *template, "--out", root / "graded")
+    run("palsy predict folder", *words, files=[root / "graded" / "predictions.csv"])
+    words = ("palsy", "prepare", root / "fnp", "--out", root / "faces", *template)
+    run("palsy prepare", *words, files=[root / "faces" / "report.json"])
+    words = ("palsy", "evaluate", "--data", root / "faces", "--model", palsy, "--out", root / "scores")
+    run("palsy evaluate", *words, files=[root / "scores" / name for name in ("summary.json", "predictions.csv")])
+    return run
+
+
+DOCUMENTS = {
+    "predict pair": "htnet.prediction",
+    "predict motionless": "htnet.prediction",
+    "predict video": "htnet.prediction",
+    "predict manifest": "htnet.prediction",
+    "demo": "htnet.prediction",
+    "spot": "htnet.spotting",
+    "list": "htnet.list",
+    "prepare": "htnet.prepare_report",
+    "loso": "htnet.evaluation",
+    "palsy predict": "htnet.palsy_prediction",
+    "palsy asymmetry": "htnet.palsy_asymmetry",
+    "palsy prepare": "htnet.prepare_report",
+    "palsy evaluate": "htnet.palsy_scores",
+}
+TABLES = ("predict manifest", "spot", "loso", "palsy predict folder", "palsy evaluate")
+
+
+def finite(text):
+    """The document; NaN and infinity, which JSON does not know, are refused."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} in {text}")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def walk(value, path=""):
+    yield path, value
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from walk(part, f"{path}.{name}")
+    elif isinstance(value, list):
+        for part in value:
+            yield from walk(part, f"{path}[]")
+
+
+def unqualified(text):
+    return SIDE.search(QUALIFIED.sub("", text))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_say_what_they_are_and_mean_one_thing(name, written):
+    texts = written.documents[name]
+    assert texts
+    for text in texts:
+        found = finite(text)
+        assert list(found)[:4] == ["schema", "schema_version", "htnet_version", "warnings"]
+        assert found["schema"] in (DOCUMENTS[name], "htnet.prediction_error")
+        assert found["schema_version"] == VERSIONS[found["schema"]]
+        assert all(set(warning) == {"code", "message"} for warning in found["warnings"])
+        for path, value in walk(found):
+            key = path.rsplit(".", 1)[-1]
+            assert not unqualified(key), f"{path}: whose side?"
+            if key == "side":
+                assert value in ("subject_left", "subject_right", "both")
+            if key == "points":
+                assert tuple(value) == OUTPUT_POINTS
+                assert all(len(point) == 2 for point in value.values())
+            if key == "landmarks" and value is not None:
+                assert value["coordinates"].startswith("px of the ")
+            if key in ("onset", "apex", "offset") and not path.startswith(".run."):  # which repeats the recipe
+                assert path == f".files.{key}", "numbers of frames end in _frame"
+                assert value is None or isinstance(value, str)
+            if key == "sample":
+                assert value
+            if key == "classes":
+                assert isinstance(value, list)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_are_as_the_schema_says(name, written):
+    jsonschema = pytest.importorskip("jsonschema", reason="part of the extra dev")
+    schema = read_schema()
+    for text in written.documents[name]:
+        found = finite(text)
+        part = {"$ref": f"#/$defs/{found['schema'].removeprefix('htnet.')}", "$defs": schema["$defs"]}
+        jsonschema.Draft202012Validator(part).validate(found)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_mean_one_thing(name, written):
+    with written.tables[name].open(encoding="utf-8", newline="") as file:
+        header, *rows = list(csv.reader(file))
+    assert rows
+    assert not [column for column in header if unqualified(column) or column in ("label", "onset", "apex", "left")]
+    if name.startswith(("predict", "palsy predict")):
+        assert header[-2:] == ["warnings", "error"]
+
+
+def test_files_and_samples_are_named(written):
+    found = written.documents
+    pair, video, face = (finite(found[name][0]) for name in ("predict pair", "predict video", "palsy predict"))
+    assert pair["sample"] == "a"
+    assert [Path(pair["files"][name]).name for name in ("onset", "apex")] == ["a.png", "b.png"]
+    assert video["sample"] == "clip"
+    assert Path(video["files"]["video"]).name == "clip"
+    numbers = [video["spotting"][f"{name}_frame"] for name in ("onset", "apex")]
+    assert [Path(video["files"][name]).name for name in ("onset", "apex")] == [f"img{n}.png" for n in numbers]
+    assert (face["sample"], Path(face["files"]["image"]).name) == ("face", "face.png")
+    assert pair["model"]["architecture"] == "htnet_tiny"
+
+
+def test_lines_of_a_manifest(written):
+    lines = [finite(line) for line in written.documents["predict manifest"]]
+    assert {line["sample"]: line["schema"] for line in lines} == {
+        "s0": "htnet.prediction", "s1": "htnet.prediction_error", "s2": "htnet.prediction"
+    }  # fmt: skip
+    assert "1_apex.png is empty" in lines[-1]["error"]
+    assert all(line["truth"] in line["classes"] for line in lines[:-1])
+
+
+def test_warnings_come_before_the_answer(written):
+    found = finite(written.documents["predict motionless"][0])
+    assert [warning["code"] for warning in found["warnings"]] == ["motionless"]
+    assert list(found).index("warnings") < list(found).index("prediction")
+    assert [w["code"] for w in finite(written.documents["prepare"][0])["warnings"]] == ["failed"]
+    assert [w["code"] for w in finite(written.documents["loso"][0])["warnings"]] == ["leaking_protocol"]
+
+
+def test_every_document_has_a_schema_and_a_place_in_the_page():
+    schema = read_schema()
+    assert {f"htnet.{ref['$ref'].rsplit('/', 1)[1]}" for ref in schema["oneOf"]} == set(VERSIONS)
+    page = (ROOT / "docs" / "output.md").read_text("utf-8")
+    for name, part in schema["$defs"].items():
+        assert f"<!-- fields of {name} -->" in page
+        if "schema" in part["properties"]:
+            assert part["properties"]["schema"]["const"] == f"htnet.{name}"
+            assert part["properties"]["schema_version"]["const"] == VERSIONS[f"htnet.{name}"]
+
+
+def maker():
+    spec = importlib.util.spec_from_file_location("make_output", ROOT / "docs" / "make_output.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_made_from_the_schema():
+    page = (ROOT / "docs" / "output.md").read_text("utf-8")
+    assert maker().fill(page, read_schema()) == page, "run python docs/make_output.py"
+
+
+def test_the_example_of_the_page_is_the_demo(written):
+    page = (ROOT / "docs" / "output.md").read_text("utf-8")
+    shown = json.loads(re.search(r"```json\n(.*?)```", page, re.DOTALL)[1])
+    found = finite(written.documents["demo"][0])
+    known = [unit["unit"] for unit in shown["action_units"]]
+    found["action_units"] = [unit for unit in found["action_units"] if unit["unit"] in known]
+    for (path, said), (real_path, real) in zip(walk(shown), walk(found), strict=True):
+        assert path == real_path
+        if isinstance(said, float):
+            assert real == pytest.approx(said, abs=0.011), path
+        elif isinstance(said, str) and path != ".htnet_version":
+            assert real.endswith(said), path
+
+
+def test_numbers_that_are_not_finite_become_null():
+    content = {"a": float("nan"), "b": [np.float32("inf"), np.int64(3)], "c": np.array([1.5, np.nan]), "d": Path("x")}
+    made = document("htnet.list", content, [QualityWarning("motionless", "m")])
+    assert (made["a"], made["b"], made["c"], made["d"]) == (None, [None, 3], [1.5, None], "x")
+    assert finite(to_json(made)) == made
+    assert plain(True) is True
