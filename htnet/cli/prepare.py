@@ -21,6 +21,9 @@ TITLES = {
     "casme3": "CAS(ME)^3 part A",
     "mmew": "MMEW",
     "4dme": "4DME",
+    "dfme": "DFME",
+    "casme": "CASME",
+    "casme_sq": "the micro-expressions of CAS(ME)^2",
 }
 #: The sets that the composite is made of.
 PARTS = ("casme2", "samm", "smic")

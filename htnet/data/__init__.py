@@ -8,20 +8,24 @@ from htnet.data.action_units import (
     read_action_units,
     training_cooccurrence,
 )
-from htnet.data.datasets import DATASETS, merge_composite, read_dataset
+from htnet.data.datasets import DATASETS, RECORDINGS, merge_composite, read_dataset, read_intervals
 from htnet.data.facs_cells import ActionDescriptor, ActionUnit, Annotation, parse_action_units, parse_annotation
 from htnet.data.folds import Fold, hold_out_subjects, leave_one_dataset_out, leave_one_subject_out
+from htnet.data.intervals import Interval, Intervals
 from htnet.data.layouts import list_three_norm, open_data, read_casme3, read_composite, read_three_norm
 from htnet.data.manifest import Manifest, Sample, read_manifest
 
 __all__ = [
     "DATASETS",
     "EMOTION_PROTOTYPES",
+    "RECORDINGS",
     "REGION_UNITS",
     "ActionDescriptor",
     "ActionUnit",
     "Annotation",
     "Fold",
+    "Interval",
+    "Intervals",
     "Manifest",
     "Sample",
     "active_regions",
@@ -38,6 +42,7 @@ __all__ = [
     "read_casme3",
     "read_composite",
     "read_dataset",
+    "read_intervals",
     "read_manifest",
     "read_three_norm",
     "training_cooccurrence",

@@ -115,3 +115,78 @@ def fourdme(root, rows, tree="gray_micro", file="4DME_Labelling_Micro_release v1
         cells.append(dict(zip(FOURDME, values, strict=True)))
         frames(root / tree / subject / name, "{}.jpg", three(onset, apex, offset))
     return sheet(root / file, FOURDME, cells)
+
+
+CASME = ["Subject", "Filename", None, "OnsetF", "ApexF1", "ApexF2", "OffsetF", None, "AUs", "Emotion"]
+DFME = ["Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Emotion", "AU"]
+SAMM_LV = ["Subject", "Filename", "Inducement Code", "Onset", "Apex", "Offset", "Duration", "Type", "Action Units",
+           "Notes"]  # fmt: skip
+PART_C = ["sub", "count", "PHY", "onset", "offset", "au", "emotion"]
+
+
+def casme(root, rows, tree="Cropped", pattern="reg_{name}-{{}}.jpg", file="casme.xlsx"):
+    """Rows: subject number, file name, onset, apex, offset, emotion."""
+    cells = []
+    for subject, name, onset, apex, offset, emotion in rows:
+        values = (subject, name, onset, apex, 0, offset, "4+7", emotion)
+        cells.append(dict(zip([c for c in CASME if c], values, strict=True)))
+        frames(root / tree / f"sub{subject:02d}" / name, pattern.format(name=name), three(onset, apex, offset))
+    return sheet(root / file, CASME, cells)
+
+
+def dfme(root, rows, file="training_full_with_AU.xlsx", tree="train_data"):
+    """Rows: subject number, file name, onset, apex, offset, emotion."""
+    cells = []
+    for subject, name, onset, apex, offset, emotion in rows:
+        values = (f"sub{subject:04d}", name, onset, apex, offset, emotion, "AU4+AD38")
+        cells.append(dict(zip(DFME, values, strict=True)))
+        frames(root / tree / name, "{:05d}.png", three(onset, apex, offset))
+    return sheet(root / file, DFME, cells)
+
+
+#: How the third sheet of CAS(ME)^2 names its stimuli, and the second its participants.
+STIMULI = [("0101", "disgust1"), ("0401", "anger1"), ("0502", "happy1")]
+PEOPLE = [(15, "s15", 1), (16, "s16", 2)]
+
+
+def casme_sq(root, rows, file="CAS(ME)^2code_final.xlsx", naming=True):
+    """Rows: participant, file name, onset, apex, offset, emotion, and for macro-expressions "macro"."""
+    book = openpyxl.Workbook()
+    folders, codes = {number: name for _, name, number in PEOPLE}, {video: code for code, video in STIMULI}
+    for participant, name, onset, apex, offset, emotion, *kind in rows:
+        values = [participant, name, onset, apex, offset, "4+7", emotion, f"{(kind or ['micro'])[0]}-expression", "x"]
+        book.active.append(values)
+        person = folders[participant]
+        folder = root / "rawpic" / person / f"{person[1:]}_{codes[name.partition('_')[0]]}words"
+        frames(folder, "img{:04d}.jpg", three(onset, apex or onset, offset or apex))
+    if naming:
+        for title, table in (("naming rule1", PEOPLE), ("naming rule2", STIMULI)):
+            page = book.create_sheet(title)
+            for row in table:
+                page.append(row)
+    root.mkdir(parents=True, exist_ok=True)
+    book.save(root / file)
+    return root / file
+
+
+def samm_lv(root, rows, file="SAMM_LongVideos_V2_Release.xlsx"):
+    """Rows: file name, onset, apex, offset, type, action units."""
+    cells = []
+    for name, onset, apex, offset, kind, units in rows:
+        subject, video, _ = name.split("_")
+        values = (subject, name, video, onset, apex, offset, offset - onset + 1, kind, units, None)
+        cells.append(dict(zip(SAMM_LV, values, strict=True)))
+        frames(root / "SAMM_longvideos" / f"{subject}_{video}", f"{subject}_{video}_{{:04d}}.jpg", [1, 2])
+    above = [["SAMM Long Videos Dataset - FACS Codes"], *([f"note {i}"] for i in range(8))]
+    return sheet(root / file, SAMM_LV, cells, above)
+
+
+def casme3c(root, rows, file="CAS(ME)3_part_C_ME.xlsx"):
+    """Rows: subject number, count, onset, offset, action units, emotion."""
+    cells = []
+    for subject, count, onset, offset, units, emotion in rows:
+        values = (subject, count, f"p{subject}", onset, offset, units, emotion)
+        cells.append(dict(zip(PART_C, values, strict=True)))
+        for kind in ("color", "depth"):
+            frames(root / "part_C" / f"{subject:02d}" / "a" / kind, "{}.jpg", [1, 2])
+    return sheet(root / file, PART_C, cells)

@@ -25,6 +25,13 @@ CASME3 = [("spNO.1", "b", 166, 175, 179, "disgust"), ("spNO.1", "j", 28, 33, 49,
           ("spNO.1", "j", 102, 105, 113, "surprise"), ("spNO.2", "L", 5, 6, 9, "others")]  # fmt: skip
 FOURDME = [("S13_1st", "001_01_1", 10, 14, 20, "Positive"), ("S13_1st", "001_01_2", 30, 34, 44, "Repression"),
            ("S14", "001_01", 1, 4, 9, "Surprise+Positive"), ("S14", "002_01", 1, 4, 9, "Others")]  # fmt: skip
+CASME = [(1, "EP01_5", 67, 80, 90, "disgust"), (1, "EP03_1", 5, 9, 12, "tense"),
+         (19, "EP06_02", 10, 14, 30, "repression"), (20, "EP01_1", 3, 8, 9, "surprise")]  # fmt: skip
+DFME = [(3, "sub0003_01", 12, 20, 31, "Happiness"), (3, "sub0003_02", 5, 9, 12, "Contempt"),
+        (671, "sub0671_01", 10, 14, 30, "Others"), (671, "sub0671_02", 3, 8, 9, "Surprise")]  # fmt: skip
+SQUARE = [(1, "disgust1_1", 11, 14, 18, "negative"), (1, "anger1_1", 11, 24, 90, "negative", "macro"),
+          (2, "happy1_3", 40, 44, 50, "positive"), (2, "happy1_4", 70, 74, 80, "others"),
+          (2, "happy1_12", 340, 344, 350, "surprise")]  # fmt: skip
 SMIC = ["s1_ne_01", "s1_po_01", "s11_sur_02"]
 
 
@@ -208,6 +215,49 @@ def test_4dme(tmp_path):
     assert own.labels().tolist() == [0, 3, 4]
 
 
+def test_casme(tmp_path):
+    official.casme(tmp_path, CASME)
+    found = read_dataset("casme", tmp_path)
+    assert facts(found) == [
+        ("sub01_EP01_5", "sub01", "negative", "reg_EP01_5-67.jpg", "reg_EP01_5-80.jpg"),
+        ("sub19_EP06_02", "sub19", "negative", "reg_EP06_02-10.jpg", "reg_EP06_02-14.jpg"),
+        ("sub20_EP01_1", "sub20", "surprise", "reg_EP01_1-3.jpg", "reg_EP01_1-8.jpg"),
+    ]
+    assert found.excluded == (("sub01_EP03_1", "tense"),)
+    own = read_dataset("casme", tmp_path, classes="own")
+    assert [s.label for s in own] == ["disgust", "tense", "repression", "surprise"]
+
+
+def test_dfme(tmp_path):
+    official.dfme(tmp_path, DFME[:2])
+    official.dfme(tmp_path, DFME[2:], "testA_full_with_AU.xlsx", "test_data_A")
+    found = read_dataset("dfme", tmp_path)
+    assert facts(found) == [
+        ("sub0671_sub0671_02", "sub0671", "surprise", "00003.png", "00008.png"),
+        ("sub0003_sub0003_01", "sub0003", "positive", "00012.png", "00020.png"),
+        ("sub0003_sub0003_02", "sub0003", "negative", "00005.png", "00009.png"),
+    ]
+    assert [s.action_units for s in found] == ["AU4+AD38"] * 3
+    assert found.excluded == (("sub0671_sub0671_01", "Others"),)
+    shutil.copytree(tmp_path / "train_data", tmp_path / "train_cropped")
+    with pytest.raises(ManifestError, match="holds the clip sub0003_01 twice"):
+        read_dataset("dfme", tmp_path)
+
+
+@pytest.mark.parametrize("naming", [True, False])
+def test_micro_expressions_of_casme_sq(tmp_path, naming):
+    official.casme_sq(tmp_path, SQUARE, naming=naming)
+    found = read_dataset("casme_sq", tmp_path)
+    assert facts(found) == [
+        ("s15_disgust1_1", "s15", "negative", "img0011.jpg", "img0014.jpg"),
+        ("s16_happy1_3", "s16", "positive", "img0040.jpg", "img0044.jpg"),
+        ("s16_happy1_12", "s16", "surprise", "img0340.jpg", "img0344.jpg"),
+    ]
+    assert found.samples[1].clip == found.samples[2].clip
+    assert (found.samples[1].clip_first, found.samples[1].clip_last) == ("img0040.jpg", "img0050.jpg")
+    assert found.excluded == (("s16_happy1_4", "others"),)
+
+
 BUILDERS = {
     "casme2": (official.casme2, CASME2),
     "samm": (official.samm, SAMM),
@@ -215,6 +265,9 @@ BUILDERS = {
     "casme3": (official.casme3, CASME3),
     "mmew": (official.mmew, MMEW),
     "4dme": (official.fourdme, FOURDME),
+    "dfme": (official.dfme, DFME),
+    "casme": (official.casme, CASME),
+    "casme_sq": (official.casme_sq, SQUARE),
 }
 
 
@@ -301,7 +354,7 @@ def test_root_is_any_folder_on_the_way_but_one_tree(tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"name": "casme"}, "'casme'. Did you mean 'casme3' or 'casme2'"),
+        ({"name": "casme4"}, "'casme4'. Did you mean 'casme"),
         ({"classes": "5"}, "classes is '5'. Known: 3, own"),
         ({"missing": "ignore"}, "missing is 'ignore'. Known: raise, skip"),
         ({"no_apex": "spot"}, "no_apex is 'spot'. Known: exclude, middle"),

@@ -86,7 +86,9 @@ def put(sheet, units):
         return None
     header = next(i for i, row in enumerate(table) if len([c for c in row if c]) > 3)
     columns = [plain(cell) for cell in table[header]]
-    column = next(columns.index(name) for name in UNITS if name in columns)
+    column = next((columns.index(name) for name in UNITS if name in columns), None)
+    if column is None:  # the sheet of CAS(ME)^2 has no header
+        header, column = -1, 5
     cell = f"{chr(ord('A') + column)}{header + 2}"
     if sheet.suffix == ".csv":
         table[header + 1][column] = units

@@ -7,17 +7,21 @@ from os import PathLike
 from pathlib import Path
 
 from htnet.data.datasets.assemble import Choices
+from htnet.data.datasets.casme import read_casme
 from htnet.data.datasets.casme2 import read_casme2
 from htnet.data.datasets.casme3 import read_casme3_part_a
+from htnet.data.datasets.casmesq import read_casme_sq
 from htnet.data.datasets.composite import merge_composite
+from htnet.data.datasets.dfme import read_dfme
 from htnet.data.datasets.fourdme import read_4dme
 from htnet.data.datasets.mmew import read_mmew
+from htnet.data.datasets.recordings import RECORDINGS, read_intervals
 from htnet.data.datasets.samm import read_samm
 from htnet.data.datasets.smic import read_smic
 from htnet.data.manifest import Manifest
 from htnet.errors import ManifestError, did_you_mean
 
-__all__ = ["DATASETS", "merge_composite", "read_dataset"]
+__all__ = ["DATASETS", "RECORDINGS", "merge_composite", "read_dataset", "read_intervals"]
 
 _READERS: dict[str, Callable[[Path, Path | None, Choices], Manifest]] = {
     "casme2": read_casme2,
@@ -26,6 +30,9 @@ _READERS: dict[str, Callable[[Path, Path | None, Choices], Manifest]] = {
     "casme3": read_casme3_part_a,
     "mmew": read_mmew,
     "4dme": read_4dme,
+    "dfme": read_dfme,
+    "casme": read_casme,
+    "casme_sq": read_casme_sq,
 }
 #: Names that `read_dataset` knows.
 DATASETS = tuple(_READERS)
@@ -70,6 +77,11 @@ def read_dataset(
             another copy; an unknown label; missing files.
         MissingExtraError: openpyxl is needed and not installed.
     """
+    if name not in _READERS and name in RECORDINGS:
+        raise ManifestError(
+            f"{name!r} is a set of long recordings, whose expressions have no label or no apex: read it with "
+            "htnet.data.read_intervals."
+        )
     if name not in _READERS:
         raise ManifestError(f"There is no reader for the data set {name!r}. {did_you_mean(name, DATASETS)}")
     sheet = None if annotation is None else Path(annotation)

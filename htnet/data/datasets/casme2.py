@@ -24,7 +24,7 @@ def read_casme2(root: Path, annotation: Path | None, choices: Choices) -> Manife
     """Read CASME II; see `htnet.data.read_dataset`."""
     sheet = annotation or find_sheet(root, ["casme2-coding*"], "CASME II")
     rows = [_row(row) for row in read_sheet(sheet, ["subject", "onset", "apex", "offset", "emotion"])]
-    tree = find_clips(root, _key, "CASME II (sub01/EP02_01f/reg_img46.jpg)")
+    tree = find_clips(root, key_of_clip, "CASME II (sub01/EP02_01f/reg_img46.jpg)")
     return assemble("casme2", rows, tree, LABELS, choices, str(sheet))
 
 
@@ -35,7 +35,8 @@ def _row(row: SheetRow) -> Annotated:
     return Annotated.from_row(row, f"sub{int(found[1]):02d}")
 
 
-def _key(folder: Path) -> tuple[str, Path] | None:
+def key_of_clip(folder: Path) -> tuple[str, Path] | None:
+    """Key of a clip ``sub01/EP02_01f``; CASME has the same."""
     subject = re.fullmatch(r"sub0*([0-9]+)", folder.parent.name.casefold())
     name = folder.name.casefold()
     if subject is None or not name.startswith("ep"):

@@ -1,0 +1,265 @@
+"""Long recordings whose expressions are annotated as intervals: SAMM Long Videos, CAS(ME)^2, CAS(ME)^3 part C."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+from htnet.data.datasets.clips import find_clips
+from htnet.data.datasets.sheets import ALIASES, SheetRow, Table, find_sheet, read_sheet, read_tables, sheet_row
+from htnet.data.intervals import Interval, Intervals
+from htnet.errors import ManifestError, did_you_mean
+
+#: Numbers of micro- and macro-expressions that the publications of the sets give: SAMM Long Videos, arXiv 1911.01519;
+#: CAS(ME)^2, the later edition (IEEE TAFFC 2018; that of 2016 had 53 and 250).
+PUBLISHED: Mapping[str, tuple[int, int]] = {"samm_lv": (159, 343), "casme_sq": (57, 300)}
+_TITLES = {"samm_lv": "SAMM Long Videos", "casme_sq": "CAS(ME)^2", "casme3c": "CAS(ME)^3 part C"}
+_ALIASES = {**ALIASES, "type": ("type", "expressiontype")}
+#: CAS(ME)^3 part C numbers each person's expressions in a column "count".
+_PART_C = {**_ALIASES, "filename": ("count", "filename")}
+#: A micro-expression of CAS(ME)^3 lasts at most so many frames, half a second.
+_LONGEST_MICRO = 15
+#: CAS(ME)^2: the folder of each participant, and the number of each stimulus, where the sheets "naming rule1" and
+#: "naming rule2" of the workbook do not say it.
+PARTICIPANTS: Mapping[int, int] = dict(enumerate((*range(15, 17), *range(19, 28), *range(29, 39), 40), 1))
+STIMULI: Mapping[str, str] = {
+    **{"anger1": "0401", "anger2": "0402", "disgust1": "0101", "disgust2": "0102", "happy1": "0502"},
+    **{"happy2": "0503", "happy3": "0505", "happy4": "0507", "happy5": "0508"},
+}
+#: The columns of CAS(ME)^2, whose sheet has no header.
+SQUARE = {
+    **{"subject": 0, "filename": 1, "onset": 2, "apex": 3, "offset": 4, "action_units": 5, "emotion": 6, "type": 7}
+}
+
+
+@dataclass
+class _Found:
+    """What was read so far."""
+
+    dataset: str
+    intervals: list[Interval] = field(default_factory=list)
+    excluded: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: SheetRow, recording: str, subject: str, kind: str, label: str = "") -> None:
+        """The interval of a row, or why there is none."""
+        name = row.text["filename"]
+        self.kinds[kind] += 1
+        onset, apex, offset = (row.number(column) for column in ("onset", "apex", "offset"))
+        # Frames are counted from 1; 0 and -1 stand for frames that are not annotated.
+        apex, offset = apex or None, offset or None
+        if not onset:
+            self.excluded.append((name, f"onset {row.text['onset'] or 'not given'}, where frames begin at 1"))
+            return
+        if offset is not None and offset < onset:
+            self.excluded.append((name, f"offset {offset} before the onset {onset}"))
+            return
+        if apex is not None and not onset <= apex <= (offset or apex):
+            self.notes.append(
+                f"{row.where}: the apex {apex} of {name} ({recording}) lies outside of {onset} to "
+                f"{offset or 'its end'}."
+            )
+        units, notes = row.action_units(name)
+        self.notes += notes
+        self.intervals.append(
+            Interval(recording, subject, kind, onset, apex, offset, units, label.casefold(), self.dataset, name)
+        )
+
+
+def read_intervals(name: str, root: str | PathLike[str], *, annotation: str | PathLike[str] | None = None) -> Intervals:
+    """Read the expressions of a data set of long recordings.
+
+    Nothing is made up: where no apex or no offset is annotated, it is None. The documentation's page on data sets
+    shows each tree and sheet, and where they are known from.
+
+    Args:
+        name: "samm_lv" (SAMM Long Videos), "casme_sq" (CAS(ME)^2) or "casme3c" (CAS(ME)^3 part C).
+        root: the data set's folder, or any folder on the way down to its recordings.
+        annotation: the sheet, ``.xlsx``, ``.xls`` (extra "datasets") or ``.csv``. By default the one in ``root``, a
+            folder "annotation" in it, or the folder above.
+
+    Returns:
+        The expressions in the sheet's order, and the recordings that are there.
+
+    Raises:
+        ManifestError: an unknown name; tree or sheet are not as documented.
+        MissingExtraError: openpyxl or xlrd is needed and not installed.
+    """
+    if name not in _READERS:
+        raise ManifestError(f"There is no reader of recordings for {name!r}. {did_you_mean(name, _READERS)}")
+    root = Path(root)
+    reader = _READERS[name]
+    sheet = Path(annotation) if annotation is not None else find_sheet(root, reader.patterns, _TITLES[name])
+    found = _Found(name)
+    reader.read(sheet, found)
+    tree = find_clips(root, reader.key, f"{_TITLES[name]} ({reader.form})")
+    counted = found.kinds["micro"], found.kinds["macro"]
+    if counted != PUBLISHED.get(name, counted):
+        micro, macro = PUBLISHED[name]
+        found.notes.append(
+            f"{sheet} has {counted[0]} micro- and {counted[1]} macro-expressions, where {_TITLES[name]} was published "
+            f"with {micro} and {macro}."
+        )
+    if found.excluded:
+        found.notes.append(
+            f"{len(found.excluded)} expressions are left out: "
+            + ", ".join(f"{expression} ({reason})" for expression, reason in found.excluded)
+            + "."
+        )
+    missing = sorted({interval.recording for interval in found.intervals} - set(tree.clips))
+    return Intervals(
+        tuple(found.intervals),
+        dict(sorted(tree.clips.items())),
+        str(sheet),
+        tuple(found.excluded),
+        tuple(missing),
+        tuple(found.notes),
+    )
+
+
+def _samm(sheet: Path, found: _Found) -> None:
+    for row in read_sheet(sheet, ["onset", "apex", "offset", "type"], _ALIASES):
+        parts = re.fullmatch(r"0*([0-9]+)_0*([0-9]+)_.+", row.text["filename"])
+        if parts is None:
+            raise ManifestError(
+                f"{row.where}: {row.text['filename']!r} is no expression of SAMM Long Videos, such as 006_1_2. Correct "
+                "it."
+            )
+        subject = f"{int(parts[1]):03d}"
+        found.add(row, f"{subject}_{int(parts[2])}", subject, _kind(row.text["type"], row.where))
+
+
+def square_rows(sheet: Path) -> list[tuple[SheetRow, str, str]]:
+    """The rows of CAS(ME)^2, each with its recording ("s15/0401") and its person ("s15").
+
+    Raises:
+        ManifestError: the sheet cannot be read, or has no such rows.
+    """
+    tables = read_tables(sheet)
+    people, stimuli = dict(PARTICIPANTS), dict(STIMULI)
+    for table in tables:
+        for cells in table.rows:
+            if len(cells) >= 3 and re.fullmatch("s[0-9]+", cells[1].casefold()) and cells[2].isdecimal():
+                people[int(cells[2])] = int(cells[1][1:])
+            elif len(cells) >= 2 and re.fullmatch("[0-9]{3,4}", cells[0]) and re.fullmatch("[a-z]+[0-9]+", cells[1]):
+                stimuli[cells[1]] = f"{int(cells[0]):04d}"
+    rows = []
+    for table in tables:
+        rows = [
+            _square_row(table, index, people, stimuli) for index in range(len(table.rows)) if _is_square(table, index)
+        ]
+        if rows:
+            lost = [i + 1 for i, cells in enumerate(table.rows) if any(cells[:3]) and not _is_square(table, i)]
+            # The first row may be a header.
+            if lost[1:] or (lost and lost != [1]):
+                raise ManifestError(
+                    f"{table.label}, row {lost[-1]}: it is no participant, expression (anger1_1), onset, apex, offset, "
+                    "action units, emotion and kind. Correct it, or delete the row."
+                )
+            return rows
+    raise ManifestError(
+        f"{sheet} has no rows of participant, expression (anger1_1), onset, apex, offset, action units, emotion and "
+        "kind (micro-expression or macro-expression). Give the sheet CAS(ME)^2code_final as annotation."
+    )
+
+
+def _is_square(table: Table, index: int) -> bool:
+    cells = table.rows[index]
+    return (
+        len(cells) > SQUARE["type"]
+        and cells[0].isdecimal()
+        and re.fullmatch(r"[a-z]+[0-9]+_[0-9]+", cells[1].casefold()) is not None
+        and "expression" in cells[SQUARE["type"]].casefold()
+    )
+
+
+def _square_row(
+    table: Table, index: int, people: Mapping[int, int], stimuli: Mapping[str, str]
+) -> tuple[SheetRow, str, str]:
+    row = sheet_row(table, index, SQUARE, SQUARE)
+    video = row.text["filename"].casefold().rpartition("_")[0]
+    participant = int(row.text["subject"])
+    if participant not in people or video not in stimuli:
+        raise ManifestError(
+            f"{row.where}: no recording of participant {participant} and {video!r} is known. Correct the row."
+        )
+    person = f"s{people[participant]}"
+    return row, f"{person}/{stimuli[video]}", person
+
+
+def _square(sheet: Path, found: _Found) -> None:
+    for row, recording, person in square_rows(sheet):
+        found.add(row, recording, person, _kind(row.text["type"], row.where), row.text["emotion"])
+
+
+def _part_c(sheet: Path, found: _Found) -> None:
+    rows = read_sheet(sheet, ["subject", "onset", "offset"], _PART_C)
+    spans = [(row.number("onset"), row.number("offset")) for row in rows]
+    lengths = sorted(offset - onset for onset, offset in spans if onset is not None and offset is not None)
+    usual = "macro" if lengths and lengths[len(lengths) // 2] > _LONGEST_MICRO else "micro"
+    kinds = [_kind(row.text["type"], row.where) if row.text["type"] else usual for row in rows]
+    if not any(row.text["type"] for row in rows):
+        found.notes.append(
+            f"{sheet} does not name kinds: by the length of half of its rows they are {usual}-expressions."
+        )
+    for row, kind in zip(rows, kinds, strict=True):
+        subject = row.text["subject"]
+        if not re.fullmatch("[0-9]+", subject):
+            raise ManifestError(f"{row.where}: the subject is {subject!r}; give a number such as 1.")
+        person = f"{int(subject):02d}"
+        found.add(row, person, person, kind, row.text["emotion"])
+
+
+def _kind(text: str, where: str) -> str:
+    for kind in ("micro", "macro"):
+        if text.casefold().startswith(kind):
+            return kind
+    raise ManifestError(f"{where}: the kind is {text!r}; give micro or macro.")
+
+
+def _samm_key(folder: Path) -> tuple[str, Path] | None:
+    parts = re.fullmatch(r"0*([0-9]+)_0*([0-9]+)", folder.name)
+    return (f"{int(parts[1]):03d}_{int(parts[2])}", folder.parent) if parts else None
+
+
+def square_key(folder: Path) -> tuple[str, Path] | None:
+    """Key of a recording of CAS(ME)^2, ``rawpic/s15/15_0401girlcrashing``."""
+    person = re.fullmatch(r"s0*([0-9]+)", folder.parent.name.casefold())
+    parts = re.match(r"0*([0-9]+)_([0-9]{4})", folder.name)
+    if person is None or parts is None or int(person[1]) != int(parts[1]):
+        return None
+    return f"s{int(person[1])}/{parts[2]}", folder.parents[1]
+
+
+def _part_c_key(folder: Path) -> tuple[str, Path] | None:
+    person = folder.parents[1].name
+    return (f"{int(person):02d}", folder.parents[2]) if folder.name == "color" and person.isdecimal() else None
+
+
+@dataclass(frozen=True)
+class _Reader:
+    patterns: Sequence[str]
+    read: Callable[[Path, _Found], None]
+    key: Callable[[Path], tuple[str, Path] | None]
+    form: str
+
+
+_READERS: dict[str, _Reader] = {
+    "samm_lv": _Reader(("samm_longvideos*",), _samm, _samm_key, "SAMM_longvideos/006_1/006_1_0001.jpg"),
+    "casme_sq": _Reader(
+        ("cas(me)^2code*", "cas(me)2code*", "casme_sq*", "code_final*"),
+        _square,
+        square_key,
+        "rawpic/s15/15_0401girlcrashing/img557.jpg",
+    ),
+    "casme3c": _Reader(
+        ("cas(me)3_part_c*", "cas(me)^3_part_c*", "casme3_part_c*"), _part_c, _part_c_key, "part_C/01/a/color/373.jpg"
+    ),
+}
+#: Names that `read_intervals` knows.
+RECORDINGS = tuple(_READERS)

@@ -1,0 +1,87 @@
+"""Expressions in long recordings, as intervals of frames: what spotting is to find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from htnet.errors import ManifestError
+
+#: What an interval shows: a micro-expression, at most half a second, or a macro-expression, half a second to four.
+KINDS = ("micro", "macro")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One annotated expression in a recording.
+
+    Attributes:
+        recording: the recording that it is in, unique in its data set.
+        subject: the person, unique only together with ``dataset``.
+        kind: one of `KINDS`.
+        onset: number of its first frame, as the files of the recording are numbered.
+        apex: number of the apex frame; None where none is annotated. None is ever made up.
+        offset: number of its last frame; None where none is annotated.
+        action_units: as annotated, for `htnet.data.parse_annotation`; "" where there are none.
+        label: the emotion as annotated, in small letters; "" where there is none.
+        dataset: name of the data set.
+        name: what the annotation calls it; not unique.
+
+    Raises:
+        ManifestError: an unknown kind, or an offset before the onset.
+    """
+
+    recording: str
+    subject: str
+    kind: str
+    onset: int
+    apex: int | None = None
+    offset: int | None = None
+    action_units: str = ""
+    label: str = ""
+    dataset: str = ""
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the kind and the order of the frames."""
+        if self.kind not in KINDS:
+            raise ManifestError(f"The interval {self.name!r} is of the kind {self.kind!r}. Known: micro, macro.")
+        if self.offset is not None and self.offset < self.onset:
+            raise ManifestError(
+                f"The interval {self.name!r} of {self.recording!r} ends at frame {self.offset}, before its onset "
+                f"{self.onset}. Correct the annotation."
+            )
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """The annotated expressions of a data set of long recordings.
+
+    Attributes:
+        intervals: the expressions, in the order of the annotation.
+        recordings: folder of the frames of each recording that is there, those without any expression too.
+        source: where they were read from.
+        excluded: (name, reason) of annotated expressions that are left out.
+        missing: recordings that the annotation speaks of and whose frames are not there.
+        notes: what a user should know, one sentence each.
+    """
+
+    intervals: tuple[Interval, ...]
+    recordings: dict[str, Path]
+    source: str = ""
+    excluded: tuple[tuple[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of expressions."""
+        return len(self.intervals)
+
+    def __iter__(self) -> Iterator[Interval]:
+        """The expressions, in order."""
+        return iter(self.intervals)
+
+    def of(self, recording: str) -> tuple[Interval, ...]:
+        """The expressions in one recording."""
+        return tuple(interval for interval in self.intervals if interval.recording == recording)

@@ -1,0 +1,119 @@
+"""Expressions in long recordings."""
+
+import re
+
+import pytest
+
+from htnet.data import RECORDINGS, Interval, parse_annotation, read_dataset, read_intervals
+from htnet.errors import ManifestError
+from tests.data import official
+
+SAMM_LV = [("006_1_1", 566, 648, 743, "Macro", "4(B/C)+7B"), ("006_1_2", 3562, 3588, 3632, "Micro - 1/2", "4+7"),
+           ("010_1_3", 89, -1, 209, "Macro", "7A"), ("011_6_10", 0, 3323, 4123, "Macro", "6C+12E"),
+           ("037_4_1", 1488, 1529, 1577, "Micro - 1/2", "24"),
+           ("037_4_1", 1487, 1542, 1605, "Macro", "Chewing")]  # fmt: skip
+SQUARE = [(1, "disgust1_1", 11, 14, 18, "negative"), (1, "anger1_1", 11, 24, 90, "Negative", "macro"),
+          (2, "happy1_3", 40, 44, 0, "positive", "macro"), (2, "happy1_4", 70, 0, 80, "others", "macro"),
+          (2, "happy1_12", 340, 345, 344, "surprise", "macro"),
+          (2, "happy1_13", 440, 445, 344, "surprise", "macro")]  # fmt: skip
+PART_C = [(1, 1, 373, 380, "4,7", "negative"), (1, 2, 500, 509, "12", "positive"), (31, 1, 5, 9, "?", "surprise")]
+BUILDERS = {
+    "samm_lv": (official.samm_lv, SAMM_LV),
+    "casme_sq": (official.casme_sq, SQUARE),
+    "casme3c": (official.casme3c, PART_C),
+}
+
+
+def spans(found):
+    return [(i.recording, i.subject, i.kind, i.onset, i.apex, i.offset, i.label, i.action_units) for i in found]
+
+
+def test_samm_long_videos(tmp_path):
+    official.samm_lv(tmp_path, SAMM_LV)
+    found = read_intervals("samm_lv", tmp_path)
+    assert spans(found) == [
+        ("006_1", "006", "macro", 566, 648, 743, "", "4(B/C)+7B"),
+        ("006_1", "006", "micro", 3562, 3588, 3632, "", "4+7"),
+        ("010_1", "010", "macro", 89, None, 209, "", "7A"),
+        ("037_4", "037", "micro", 1488, 1529, 1577, "", "24"),
+        ("037_4", "037", "macro", 1487, 1542, 1605, "", ""),
+    ]
+    assert found.excluded == (("011_6_10", "onset 0, where frames begin at 1"),)
+    assert list(found.recordings) == ["006_1", "010_1", "011_6", "037_4"]
+    assert found.recordings["006_1"] == tmp_path / "SAMM_longvideos" / "006_1"
+    assert len(found.of("037_4")) == 2
+    assert re.search("cell I16: the action units of sample '037_4_1' are left out", found.notes[0])
+    assert re.search("has 2 micro- and 4 macro-expressions, where .* published with 159 and 343", found.notes[1])
+    assert "1 expressions are left out: 011_6_10 (onset 0" in found.notes[2]
+
+
+@pytest.mark.parametrize("naming", [True, False])
+def test_casme_sq(tmp_path, naming):
+    official.casme_sq(tmp_path, SQUARE, naming=naming)
+    found = read_intervals("casme_sq", tmp_path)
+    assert spans(found) == [
+        ("s15/0101", "s15", "micro", 11, 14, 18, "negative", "4+7"),
+        ("s15/0401", "s15", "macro", 11, 24, 90, "negative", "4+7"),
+        ("s16/0502", "s16", "macro", 40, 44, None, "positive", "4+7"),
+        ("s16/0502", "s16", "macro", 70, None, 80, "others", "4+7"),
+        ("s16/0502", "s16", "macro", 340, 345, 344, "surprise", "4+7"),
+    ]
+    assert found.excluded == (("happy1_13", "offset 344 before the onset 440"),)
+    assert "the apex 345 of happy1_12 (s16/0502) lies outside of 340 to 344" in found.notes[0]
+    assert list(found.recordings) == ["s15/0101", "s15/0401", "s16/0502"]
+
+
+def test_casme3_part_c(tmp_path):
+    official.casme3c(tmp_path, PART_C)
+    found = read_intervals("casme3c", tmp_path)
+    assert spans(found) == [
+        ("01", "01", "micro", 373, None, 380, "negative", "4,7"),
+        ("01", "01", "micro", 500, None, 509, "positive", "12"),
+        ("31", "31", "micro", 5, None, 9, "surprise", ""),
+    ]
+    assert {folder.name for folder in found.recordings.values()} == {"color"}
+    assert "does not name kinds: by the length of half of its rows they are micro-expressions" in found.notes[0]
+    assert len(parse_annotation(found.intervals[0].action_units).units) == 2
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_recordings_without_frames_are_named(tmp_path, name):
+    make, rows = BUILDERS[name]
+    sheet = make(tmp_path, rows)
+    whole = read_intervals(name, tmp_path)
+    lost = whole.intervals[0].recording
+    whole.recordings[lost].rename(tmp_path / "elsewhere")
+    found = read_intervals(name, tmp_path, annotation=sheet)
+    assert found.intervals == whole.intervals
+    assert found.missing == (lost,)
+    assert found.source == str(sheet)
+    with pytest.raises(ManifestError, match="no folder|Neither"):
+        read_intervals(name, tmp_path / "nowhere" / "at" / "all")
+
+
+def test_names_and_impossible_intervals(tmp_path):
+    with pytest.raises(ManifestError, match=r"no reader of recordings for 'sam_lv'. Did you mean 'samm_lv'"):
+        read_intervals("sam_lv", tmp_path)
+    with pytest.raises(ManifestError, match="read it with htnet.data.read_intervals"):
+        read_dataset("samm_lv", tmp_path)
+    with pytest.raises(ManifestError, match="ends at frame 4, before its onset 5"):
+        Interval("r", "s", "micro", 5, None, 4)
+    with pytest.raises(ManifestError, match="'big'. Known: micro, macro"):
+        Interval("r", "s", "big", 5)
+
+
+def test_rows_that_are_none_of_casme_sq(tmp_path):
+    sheet = tmp_path / "CAS(ME)^2code_final.csv"
+    row = "1,anger1_1,557,572,608,4+10,negative,macro-expression,anger\n"
+    (tmp_path / "rawpic/s15/15_0401girlcrashing").mkdir(parents=True)
+    for text, says in (
+        (row + row + "1,anger1_2,1,2,3,4,negative,,x\n", "row 3: it is no participant"),
+        ("a,b\n", "has no rows of participant"),
+        (row.replace("anger1_1", "joy9_1"), "no recording of participant 1 and 'joy9'"),
+        (row.replace("1,anger", "99,anger"), "no recording of participant 99"),
+    ):
+        sheet.write_text(text)
+        with pytest.raises(ManifestError, match=says):
+            read_intervals("casme_sq", tmp_path)
+    sheet.write_text("participant,expression,onset,apex,offset,AUs,emotion,kind,self\n" + row)
+    assert len(read_intervals("casme_sq", tmp_path)) == 1
