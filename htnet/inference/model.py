@@ -62,7 +62,7 @@ class OptimizedModel(EmotionModel):
         """Class scores.
 
         Args:
-            x: (B, channels, image_size, image_size) of a floating-point type, as for the model it came from.
+            x: (B, channels, image_size, image_size), as for the model it came from.
             *extra: what else that model reads.
             return_maps: return that model's maps, which hold the scores too; never compiled.
             return_units: return the scores of its action units too; never compiled.
@@ -74,10 +74,7 @@ class OptimizedModel(EmotionModel):
         Raises:
             ModelError: the shape or the type is another, or there are no maps.
         """
-        self.check_image(x)
-        if not x.is_floating_point():
-            raise ModelError(f"{self.name} got an image of {x.dtype}; give floating-point values, range 0..255.")
-        x = x.to(self._high)
+        x = self.check_image(x)
         if return_units:
             if not self.action_units:
                 raise ModelError(f"{self.name} has no head for action units. Leave return_units out.")
@@ -87,6 +84,11 @@ class OptimizedModel(EmotionModel):
         if not self.offers_maps:
             raise ModelError(f"{self.name} offers no maps. Leave return_maps out.")
         return self.network(x, *extra, return_maps=True, **inputs)
+
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """The type that images are brought to."""
+        return self._high
 
     def compile_as(self, mode: str | None) -> None:
         """Compile from the next call on, once for every new shape; None goes back to plain calls.

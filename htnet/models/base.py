@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,6 +20,9 @@ from htnet.types import EMOTIONS, PreprocessSpec
 #: the template's. "points68": (B, 68, 2) points of iBUG 300-W in the same px, measured or estimated from the five.
 #: "motion": (B, T, 64) features of the frames (`htnet.preprocess.hoof`); not given where there is no clip.
 EXTRA_INPUTS = ("points", "points68", "motion")
+
+#: Types of whole numbers that hold 0..255.
+_WHOLE = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
 #: What the image of each `EmotionModel.input_kind` holds: channels in order.
 INPUT_KINDS = MappingProxyType({"flow": "strain, v, u", "face": "red, green, blue"})
@@ -147,6 +151,7 @@ class EmotionModel(nn.Module):
         self.preprocess_spec = None
         self.trained_on = self.licence = ""
         self.temperature = 1.0
+        self._range_seen = False
         self.standardize = Standardize(config.mean, config.std)
 
     def forward_features(self, x: Tensor) -> Tensor:
@@ -213,25 +218,61 @@ class EmotionModel(nn.Module):
         """Class scores.
 
         Args:
-            x: (B, channels, image_size, image_size) float, channels as `input_kind` says, range 0..255.
+            x: (B, channels, image_size, image_size), channels as `input_kind` says, range 0..255, of a whole-number or
+                floating-point type.
 
         Returns:
             (B, num_classes) scores before the softmax.
 
         Raises:
-            ModelError: the shape is another.
+            ModelError: the shape or the type is another.
         """
-        self.check_image(x)
-        return self.forward_head(self.forward_features(x))
+        return self.forward_head(self.forward_features(self.check_image(x)))
 
-    def check_image(self, x: Tensor) -> None:
-        """Raise `ModelError` unless ``x`` is a batch of images of the config's size."""
+    def check_image(self, x: Tensor) -> Tensor:
+        """The batch of images in the type that the model computes in.
+
+        Whole numbers (uint8, int16, int32, int64) and floating-point numbers of every width are taken alike, as values
+        0..255. A first batch in evaluation that lies within 0..1 is warned of: it was divided by 255.
+
+        Raises:
+            ModelError: ``x`` has another shape or type.
+        """
         c = self.config
+        if not x.is_floating_point() and x.dtype not in _WHOLE:
+            raise ModelError(
+                f"{self.name} got an image of {x.dtype}; give uint8, another whole-number type or a floating-point "
+                "one, range 0..255."
+            )
         if x.ndim != 4 or tuple(x.shape[1:]) != (c.channels, c.image_size, c.image_size):
             order = INPUT_KINDS[self.input_kind]
             raise ModelError(
                 f"{self.name} got input of shape {tuple(x.shape)}; give "
                 f"(batch, {c.channels}, {c.image_size}, {c.image_size}), order {order}, range 0..255."
+            )
+        if not (self._range_seen or self.training or torch.compiler.is_compiling()):
+            self._range_seen = True
+            self._look_at_range(x)
+        return x.to(self.input_dtype)
+
+    @property
+    def input_dtype(self) -> torch.dtype:
+        """The type that images are brought to."""
+        return self.classifier.weight.dtype
+
+    def _look_at_range(self, x: Tensor) -> None:
+        """Warn of images that were divided by 255: no flow image and no face has such values."""
+        if not (x.is_floating_point() and x.numel()):
+            return
+        try:
+            scaled = 0 < float(x.max()) <= 1 and bool((x != x.round()).any())
+        except RuntimeError:  # inside torch.vmap values cannot be looked at
+            return
+        if scaled:
+            warnings.warn(
+                f"{self.name} got images with values 0..1, but reads 0..255. Multiply them by 255, or give them as "
+                "uint8.",
+                stacklevel=5,
             )
 
 
@@ -254,7 +295,8 @@ class UnitModel(EmotionModel):
         """Class scores.
 
         Args:
-            x: (B, channels, image_size, image_size) float, channels as `input_kind` says, range 0..255.
+            x: (B, channels, image_size, image_size), channels as `input_kind` says, range 0..255, of a whole-number or
+                floating-point type.
             return_units: return the scores of the action units too.
 
         Returns:
@@ -263,7 +305,7 @@ class UnitModel(EmotionModel):
             side.
 
         Raises:
-            ModelError: the shape is another, or there is no head for action units.
+            ModelError: the shape or the type is another, or there is no head for action units.
         """
         if not return_units:
             return super().forward(x)
@@ -272,6 +314,5 @@ class UnitModel(EmotionModel):
                 f"{self.name} has no head for action units. Load weights that have one, such as 'synthetic', or build "
                 "the model with action_units=(1, 2, 4, ...)."
             )
-        self.check_image(x)
-        features = self.forward_features(x)
+        features = self.forward_features(self.check_image(x))
         return self.forward_head(features), self.unit_scores(features)

@@ -218,8 +218,8 @@ class DualStreamHTNet(EmotionModel):
         """Class scores.
 
         Args:
-            x: (B, channels, image_size, image_size) float, in the order and range of the published flow images:
-                strain, v, u; 0..255.
+            x: (B, channels, image_size, image_size) of a whole-number or floating-point type, in the order and range of
+                the published flow images: strain, v, u; 0..255.
             motion: (B, T, motion_features) float, see `htnet.preprocess.motion_features`; None, or zeros for some
                 samples, where there is only a pair of frames or a flow image.
             return_maps: return `DualStreamMaps`, which hold the scores too.
@@ -230,8 +230,7 @@ class DualStreamHTNet(EmotionModel):
         Raises:
             ModelError: a shape is another.
         """
-        self.check_image(x)
-        features, gate, attention, frames, weights = self._streams(x, motion, return_maps)
+        features, gate, attention, frames, weights = self._streams(self.check_image(x), motion, return_maps)
         logits = self.forward_head(features)
         return logits if attention is None else DualStreamMaps(logits, gate, attention, frames, weights)
 

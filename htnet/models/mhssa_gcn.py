@@ -196,7 +196,8 @@ class MHSSAGCN(EmotionModel):
         """Class scores.
 
         Args:
-            x: (B, channels, image_size, image_size) float, channels strain, v, u, range 0..255.
+            x: (B, channels, image_size, image_size) of a whole-number or floating-point type, channels strain, v, u,
+                range 0..255.
             points68: (B, 68, 2) points (x, y) of iBUG 300-W in px of the image.
 
         Returns:
@@ -205,8 +206,7 @@ class MHSSAGCN(EmotionModel):
         Raises:
             ModelError: a shape is another, or there are no points.
         """
-        self.check_image(x)
-        return self.forward_head(self.forward_features(x, points68))
+        return self.forward_head(self.forward_features(self.check_image(x), points68))
 
     def forward_features(self, x: Tensor, points68: Tensor | None = None) -> Tensor:
         """Image (B, C, H, W), 0..255, and points (B, 68, 2) to the regions after the graph, (B, 6, dim).

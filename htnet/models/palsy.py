@@ -119,7 +119,8 @@ class FaceGradeModel(HierarchicalModel):
         """Class scores.
 
         Args:
-            x: (B, channels, image_size, image_size) float, an aligned face: red, green, blue; 0..255.
+            x: (B, channels, image_size, image_size) of a whole-number or floating-point type, an aligned face: red,
+                green, blue; 0..255.
             return_maps: return `PalsyMaps`, which hold the scores too; ROI maps and mask are those of the ROI module.
 
         Returns:
@@ -128,9 +129,8 @@ class FaceGradeModel(HierarchicalModel):
         Raises:
             ModelError: the shape is another, or the batch is of one in training (`HTNetPalsy` with the ROI module).
         """
-        self.check_image(x)
         asymmetry: Maps | None = [] if return_maps else None
-        features, maps, mask = self._features(x, asymmetry)
+        features, maps, mask = self._features(self.check_image(x), asymmetry)
         logits = self.forward_head(features)
         return logits if asymmetry is None else PalsyMaps(logits, maps, mask, tuple(asymmetry))
 

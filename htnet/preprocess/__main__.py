@@ -67,10 +67,10 @@ def _run(args: argparse.Namespace) -> None:
     write_flow_image(args.out, made.flow_image, overwrite=args.overwrite)
     length = np.hypot(*made.flow.uv)
     height, width = length.shape
+    for warning in (*(made.landmarks.warnings if made.landmarks is not None else ()), *made.warnings):
+        print(f"warning: {warning.code}: {warning.message}")
     print(f"{args.out}: {args.size}x{args.size} px, RGB = (u, v, strain)")
     print(f"  flow of {width}x{height} px: mean {length.mean():.2f} px, largest {length.max():.2f} px")
-    if made.motionless:
-        print("  motionless: a channel is constant, so there is nothing to see in it")
     if args.uv is not None:
         Path(args.uv).parent.mkdir(parents=True, exist_ok=True)
         np.save(args.uv, made.flow.uv)

@@ -1,0 +1,91 @@
+"""One rule for the type of images, for every model: 0..255 as whole numbers or as floating-point numbers."""
+
+import warnings
+
+import pytest
+import torch
+
+import htnet
+from htnet.errors import ModelError
+from htnet.hub import list_pretrained
+from htnet.models import create_model, list_models
+
+#: The same classes with less to compute.
+SMALLER = {
+    "htnet_base": {"dim": 24, "heads": 3, "block_repeats": (1, 1, 1)},
+    "htnet_palsy": {"image_size": 112, "dim": 32, "block_repeats": (1, 1, 2)},
+    "htnet_enhanced": {"image_size": 112, "dim": 32, "block_repeats": (1, 1, 2)},
+}
+BUNDLED = [spec.name for spec in list_pretrained() if spec.bundled]
+TYPES = (torch.uint8, torch.int16, torch.int32, torch.int64, torch.float64)
+
+
+def build(name):
+    if name in BUNDLED:
+        return htnet.load_pretrained(name)
+    return create_model(name, **SMALLER.get(name, {})).eval()
+
+
+def images_for(model, batch=2):
+    c = model.config
+    found = torch.randint(0, 256, (batch, c.channels, c.image_size, c.image_size), dtype=torch.uint8)
+    extra = {"points68": torch.rand(batch, 68, 2) * (c.image_size - 1)} if "points68" in model.extra_inputs else {}
+    return found, extra
+
+
+@pytest.mark.parametrize("name", [*list_models(), *BUNDLED])
+def test_every_model_takes_every_type(name):
+    model = build(name)
+    images, extra = images_for(model)
+    with torch.no_grad():
+        expected = model(images.float(), **extra)
+        for dtype in TYPES:
+            assert torch.equal(model(images.to(dtype), **extra), expected), dtype
+        if model.action_units:
+            scores, units = model(images, return_units=True)
+            assert torch.equal(scores, expected)
+            assert torch.equal(units, model(images.float(), return_units=True)[1])
+        for dtype in (torch.bool, torch.complex64, torch.int8):
+            with pytest.raises(ModelError, match=f"got an image of {dtype}; give uint8"):
+                model(images.to(dtype), **extra)
+
+
+@pytest.mark.parametrize("name", [*BUNDLED, "htnet_tiny", "ststnet", "htnet_palsy_tiny"])
+def test_every_optimized_model_takes_every_type(name):
+    model = htnet.optimize(build(name))
+    images, extra = images_for(model)
+    expected = model(images.float(), **extra)
+    for dtype in TYPES:
+        assert torch.equal(model(images.to(dtype), **extra), expected), dtype
+    with pytest.raises(ModelError, match="got an image of torch.bool"):
+        model(images.bool(), **extra)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_model_of_another_type_takes_them_too(name):
+    model = build(name).double()
+    images, extra = images_for(model)
+    with torch.no_grad():
+        expected = model(images.double(), **extra)
+        assert expected.dtype == torch.float64
+        for dtype in (torch.uint8, torch.float32):
+            assert torch.equal(model(images.to(dtype), **extra), expected)
+
+
+@pytest.mark.parametrize("optimized", [False, True])
+@pytest.mark.parametrize("name", BUNDLED)
+def test_images_divided_by_255_are_warned_of(name, optimized):
+    model = htnet.optimize(build(name)) if optimized else build(name)
+    images, extra = images_for(model)
+    with pytest.warns(UserWarning, match=r"values 0\.\.1, but reads 0\.\.255"):
+        model(images.float() / 255, **extra)
+
+
+@pytest.mark.parametrize("values", [torch.zeros, torch.ones, lambda *shape: torch.rand(*shape) * 255])
+def test_no_other_images_are_warned_of(values):
+    model = build("composite")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model(values(2, 3, 28, 28))
+        model.train()
+        model(torch.rand(2, 3, 28, 28))
