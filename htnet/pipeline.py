@@ -29,10 +29,11 @@ from htnet.preprocess import (
     make_landmarker,
     motion_features,
     open_video,
-    read_frame,
+    read_clip,
     spot,
     template_points,
 )
+from htnet.preprocess.depth import check_bit_depth
 from htnet.samples import reads_motion, sample_motion
 from htnet.types import (
     DEFAULT_WEIGHTS,
@@ -72,6 +73,7 @@ class Predictor:
         *,
         landmarks: str | PathLike[str] | Landmarker = "yunet",
         device: str | torch.device = "cpu",
+        bit_depth: int | None = None,
     ) -> None:
         """Load the model.
 
@@ -80,10 +82,11 @@ class Predictor:
             landmarks: finds the points of frames given without: a landmarker, or a name or file for
                 `htnet.preprocess.make_landmarker`. Built only when a frame needs it.
             device: where the model runs.
+            bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
 
         Raises:
             WeightsError: the model cannot be loaded, or does not say how its input is made.
-            InputError: the device cannot be used.
+            InputError: the device cannot be used, or ``bit_depth`` is impossible.
             ModelError: the model reads faces, not flow images.
         """
         self.name = str(model) if not isinstance(model, EmotionModel) else model.name
@@ -100,7 +103,11 @@ class Predictor:
                 "it was trained with."
             )
         self._landmarks: str | PathLike[str] | Landmarker = landmarks
-        self._preprocessor = Preprocessor(self.model.preprocess_spec, points68="points68" in self.model.extra_inputs)
+        check_bit_depth(bit_depth)
+        self.bit_depth = bit_depth
+        self._preprocessor = Preprocessor(
+            self.model.preprocess_spec, points68="points68" in self.model.extra_inputs, bit_depth=bit_depth
+        )
 
     def pair(
         self,
@@ -170,7 +177,7 @@ class Predictor:
         """
         if isinstance(source, (str, PathLike)):
             source = open_video(source, fps=fps)
-        frames = source if isinstance(source, Video) else [read_frame(frame) for frame in source]
+        frames = source if isinstance(source, Video) else list(read_clip(source, self.bit_depth))
         points = self._landmarker() if landmarks is None else landmarks
         spotting = spot(frames, points, method=method, fps=fps, sample=sample)
         used = (spotting.onset, spotting.apex)
@@ -352,6 +359,7 @@ def predict(
     model: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
     landmarks: LandmarkChoice = "yunet",
     device: str | torch.device = "cpu",
+    bit_depth: int | None = None,
 ) -> Prediction:
     """Recognise the emotion between two frames.
 
@@ -362,6 +370,7 @@ def predict(
         landmarks: "yunet", "face-alignment", "template" (only for faces cropped as the training images
             are), a file of points, a landmarker, or five (x, y) points in onset px.
         device: where the model runs.
+        bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
 
     Returns:
         Label, probabilities, and the landmarks and flow they came from.
@@ -370,8 +379,8 @@ def predict(
         HtnetError: the frames, the points or the weights cannot be used; the message says what to do.
     """
     if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
-        return Predictor(model, landmarks=landmarks, device=device).pair(onset, apex)
-    return Predictor(model, device=device).pair(onset, apex, landmarks)
+        return Predictor(model, landmarks=landmarks, device=device, bit_depth=bit_depth).pair(onset, apex)
+    return Predictor(model, device=device, bit_depth=bit_depth).pair(onset, apex, landmarks)
 
 
 def predict_video(
@@ -382,6 +391,7 @@ def predict_video(
     method: str = "peak",
     fps: float | None = None,
     device: str | torch.device = "cpu",
+    bit_depth: int | None = None,
 ) -> Prediction:
     """Recognise the emotion in a clip of one expression: spot onset and apex, then predict.
 
@@ -392,6 +402,7 @@ def predict_video(
         method: "peak" or "divide_and_conquer", see `htnet.preprocess.spot`.
         fps: frames a second; replaces that of a file.
         device: where the model runs.
+        bit_depth: as for `predict`.
 
     Returns:
         Label, probabilities, and in ``spotting`` the frames that were used and the confidence in them.
@@ -400,5 +411,6 @@ def predict_video(
         HtnetError: the video, the points or the weights cannot be used; the message says what to do.
     """
     if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
-        return Predictor(model, landmarks=landmarks, device=device).video(source, method=method, fps=fps)
-    return Predictor(model, device=device).video(source, landmarks, method=method, fps=fps)
+        predictor = Predictor(model, landmarks=landmarks, device=device, bit_depth=bit_depth)
+        return predictor.video(source, method=method, fps=fps)
+    return Predictor(model, device=device, bit_depth=bit_depth).video(source, landmarks, method=method, fps=fps)

@@ -14,7 +14,7 @@ from htnet.errors import InputError
 from htnet.facs import SHOWN_UNITS, UnitPrediction
 from htnet.optional import require
 from htnet.overwrite import check_outputs
-from htnet.preprocess import FrameSource, read_frame
+from htnet.preprocess import FrameSource, read_pair
 from htnet.schema import Warned
 from htnet.types import MOTION_REGIONS, Prediction, Spotting
 
@@ -54,8 +54,8 @@ def plot_prediction(
     widths = [1, 1, 1, 1, 0.9, 1.2] if prediction.action_units else [1, 1, 1, 1, 1.3]
     figure = figure_class(figsize=(2.83 * sum(widths), 3.4), layout="constrained")
     axes = figure.subplots(1, len(widths), width_ratios=widths)
-    for axis, source, title in ((axes[0], onset, "onset"), (axes[1], apex, "apex")):
-        axis.imshow(read_frame(source).pixels)
+    for axis, frame, title in zip(axes, read_pair(onset, apex), ("onset", "apex"), strict=False):
+        axis.imshow(frame.pixels)
         axis.set_title(title)
     if prediction.landmarks is not None:
         axes[0].scatter(*prediction.landmarks.points.T, s=14, c="#ff2d55")

@@ -215,6 +215,8 @@ FLOW_METHODS = ("tvl1", "farneback", "dis")
 LAYOUTS = ("anatomical", "reference", "whole")
 REGION_POINTS = ("template", "landmarks")
 RESIZES = ("linear", "area")
+#: Bits of a camera's values that are stored in wider numbers.
+BIT_DEPTHS = (10, 12, 14, 16)
 HEAD_MOTIONS = ("none", "nose", "eyes")
 #: Image side of the flow images that the landmarks template is given in.
 TEMPLATE_SIZE = 28

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from htnet.schema import Warned
+from htnet.types import BIT_DEPTHS
 
 #: Adds a command: its name, what runs it, one line of help.
 AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
@@ -21,6 +22,16 @@ def show_warnings(warnings: Iterable[Warned]) -> None:
 def add_overwrite(command: argparse.ArgumentParser) -> None:
     """The option of every command that writes files."""
     command.add_argument("--overwrite", action="store_true", help="replace files that exist")
+
+
+def add_bit_depth(command: argparse.ArgumentParser) -> None:
+    """The option of every command that reads frames."""
+    command.add_argument(
+        "--bit-depth",
+        type=int,
+        choices=BIT_DEPTHS,
+        help="bits of the camera's values in 16-bit frames, which may be fewer; 16 for frames that are dark",
+    )
 
 
 def progress_bar(items: Iterable[Any], text: str, total: int | None = None) -> Iterable[Any]:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import AddCommand, add_overwrite, progress_bar, show_warnings
+from htnet.cli.options import AddCommand, add_bit_depth, add_overwrite, progress_bar, show_warnings
 from htnet.errors import InputError
 from htnet.overwrite import check_folder, check_outputs
 from htnet.schema import to_json
@@ -44,6 +44,7 @@ def add_commands(add: AddCommand) -> None:
     )
     kind.add_argument("--grade-map", help="CK+: .csv of sequence and grade, or of emotion and grade")
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
+    add_bit_depth(kind)
     kind.add_argument("--test", type=float, default=0.2, help="share of the images to test on (default: %(default)s)")
     kind.add_argument("--val", type=float, default=0.0, help="share to validate on (default: %(default)s)")
     kind.add_argument("--seed", type=int, default=0, help="of the splits (default: %(default)s)")
@@ -71,6 +72,7 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument("image", help="image or folder")
     _add_model(kind)
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
+    add_bit_depth(kind)
     kind.add_argument("--json", action="store_true", help="print JSON; one image only")
     kind.add_argument("--plot", help="save a picture; one image only")
     kind.add_argument("--out", help="with a folder: folder for predictions.csv and pictures")
@@ -80,12 +82,14 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument("image")
     _add_model(kind)
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
+    add_bit_depth(kind)
     kind.add_argument("--out", required=True, help="picture to save")
     add_overwrite(kind)
 
     kind = add_kind("asymmetry", _asymmetry, "measure how much the sides of a face differ, without any model")
     kind.add_argument("image")
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
+    add_bit_depth(kind)
     kind.add_argument("--json", action="store_true", help="print JSON")
     kind.add_argument("--plot", help="save a picture")
     add_overwrite(kind)
@@ -113,6 +117,7 @@ def _prepare(args: argparse.Namespace) -> None:
         val=args.val,
         seed=args.seed,
         jobs=args.jobs,
+        bit_depth=args.bit_depth,
         progress=bar,
         overwrite=args.overwrite,
     )
@@ -207,15 +212,16 @@ def _predict(args: argparse.Namespace) -> None:
     if folder:
         check_folder(args.out, ("predictions.csv", "pictures"), overwrite=args.overwrite)
     check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
-    predictor = GradePredictor(args.model, landmarks=args.landmarks, device=args.device)
+    predictor = GradePredictor(args.model, landmarks=args.landmarks, device=args.device, bit_depth=args.bit_depth)
     if folder:
         _predict_folder(predictor, Path(args.image), Path(args.out))
         return
     prediction = predictor.image(args.image)
     if args.plot:
         from htnet.palsy.plots import plot_grade
+        from htnet.preprocess import read_frame
 
-        plot_grade(prediction, args.image, args.plot, overwrite=args.overwrite)
+        plot_grade(prediction, read_frame(args.image, args.bit_depth), args.plot, overwrite=args.overwrite)
     if args.json:
         print(to_json(prediction.to_dict()), end="")
         return
@@ -242,9 +248,11 @@ def _predict_folder(predictor: Any, folder: Path, out: Path) -> None:
         doubted += bool(codes)
         if draw:
             from htnet.palsy.plots import plot_grade
+            from htnet.preprocess import read_frame
 
             inside = Path(found.source).relative_to(folder)
-            plot_grade(found, found.source, out / "pictures" / inside.with_name(inside.name + ".png"), overwrite=True)
+            picture = out / "pictures" / inside.with_name(inside.name + ".png")
+            plot_grade(found, read_frame(found.source, predictor.bit_depth), picture, overwrite=True)
     header = ["image", "prediction", "grade", *(f"probability_{c}" for c in labels), "warnings", "error"]
     write_atomic(out / "predictions.csv", to_csv(header, rows))
     if doubted:
@@ -264,7 +272,8 @@ def _visualize(args: argparse.Namespace) -> None:
     from htnet.palsy.plots import plot_maps
 
     check_outputs(args.out, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
-    maps = GradePredictor(args.model, landmarks=args.landmarks, device=args.device).maps(args.image)
+    predictor = GradePredictor(args.model, landmarks=args.landmarks, device=args.device, bit_depth=args.bit_depth)
+    maps = predictor.maps(args.image)
     show_warnings(maps.prediction.warnings)
     print(maps.prediction.grade)
     print(f"  picture: {plot_maps(maps, args.out, overwrite=args.overwrite)}")
@@ -276,7 +285,7 @@ def _asymmetry(args: argparse.Namespace) -> None:
 
     check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
     landmarker = palsy_landmarker(args.landmarks, PALSY_SPEC)
-    report = face_asymmetry(args.image, landmarker, sample=Path(args.image).stem)
+    report = face_asymmetry(args.image, landmarker, sample=Path(args.image).stem, bit_depth=args.bit_depth)
     if args.plot:
         from htnet.palsy.plots import plot_asymmetry
 

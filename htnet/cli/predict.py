@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import AddCommand, add_overwrite, progress_bar, show_warnings
+from htnet.cli.options import AddCommand, add_bit_depth, add_overwrite, progress_bar, show_warnings
 from htnet.cli.spot import METHODS, add_video_options, show_spotting
 from htnet.errors import HtnetError, InputError
 from htnet.facs import SHOWN_UNITS
@@ -58,6 +58,7 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
         help="yunet, yunet:MODEL.onnx, face-alignment, template (faces already cropped), or a .json or .csv "
         "file of points (default: %(default)s)",
     )
+    add_bit_depth(command)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--plot", help="save a picture")
     command.add_argument("--device", default="cpu")
@@ -105,15 +106,15 @@ def _predict(args: argparse.Namespace) -> None:
 def _predictor(args: argparse.Namespace) -> Predictor:
     from htnet.pipeline import Predictor
 
-    return Predictor(args.model, landmarks=args.landmarks, device=args.device)
+    return Predictor(args.model, landmarks=args.landmarks, device=args.device, bit_depth=args.bit_depth)
 
 
 def _frames(args: argparse.Namespace, spotting: Spotting | None) -> tuple[FrameSource, FrameSource]:
     """The onset and apex frames that were used."""
-    from htnet.preprocess import open_video
+    from htnet.preprocess import open_video, read_pair
 
     if spotting is None:
-        return args.onset, args.apex
+        return read_pair(args.onset, args.apex, args.bit_depth)
     taken = open_video(args.onset, stop=args.stop).take((spotting.onset, spotting.apex))
     return taken[spotting.onset], taken[spotting.apex]
 

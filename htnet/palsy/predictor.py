@@ -24,6 +24,7 @@ from htnet.palsy.prepare import align_face, palsy_landmarker
 from htnet.palsy.sources import IMAGE_ENDINGS
 from htnet.palsy.train import check_face_model
 from htnet.preprocess import FrameSource, Landmarker, read_frame
+from htnet.preprocess.depth import check_bit_depth
 from htnet.schema import document
 from htnet.training import FaceSet, predict_set
 from htnet.training.faces import resize_face
@@ -111,6 +112,7 @@ class GradePredictor:
         *,
         landmarks: str | Landmarker = "yunet",
         device: str | torch.device = "cpu",
+        bit_depth: int | None = None,
     ) -> None:
         """Load the model.
 
@@ -118,6 +120,7 @@ class GradePredictor:
             model: a weights folder or anything else for `htnet.load_pretrained`, or a loaded model.
             landmarks: finds the five points: a landmarker, or a text for `palsy_landmarker`.
             device: where the model runs.
+            bit_depth: bits of the images' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
 
         Raises:
             WeightsError: the model cannot be loaded, or does not say how its input is made.
@@ -127,7 +130,8 @@ class GradePredictor:
         self.model = model if isinstance(model, EmotionModel) else load_pretrained(model)
         check_face_model(self.model)
         self.model = self.model.to(usable_device(device)).eval()
-        self.spec = _spec(self.model)
+        self.spec, self.bit_depth = _spec(self.model), bit_depth
+        check_bit_depth(bit_depth)
         self.landmarker = palsy_landmarker(landmarks, self.spec) if isinstance(landmarks, str) else landmarks
 
     def image(self, image: FrameSource, sample: str = "") -> GradePrediction:
@@ -195,7 +199,7 @@ class GradePredictor:
                 yield str(path), error
 
     def _face(self, image: FrameSource, sample: str) -> tuple[Frame, Landmarks, str]:
-        frame = read_frame(image)
+        frame = read_frame(image, self.bit_depth)
         sample = sample or (Path(image).stem if isinstance(image, (str, PathLike)) else "")
         face, landmarks = align_face(frame, self.landmarker, self.spec, sample)
         return face, landmarks, frame.source

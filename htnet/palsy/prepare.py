@@ -43,7 +43,7 @@ PALSY_SPEC = PreprocessSpec(layout="whole", size=224, face_size=224, template=_s
 
 
 def align_face(
-    image: FrameSource, landmarker: Landmarker, spec: PreprocessSpec, sample: str = ""
+    image: FrameSource, landmarker: Landmarker, spec: PreprocessSpec, sample: str = "", bit_depth: int | None = None
 ) -> tuple[Frame, Landmarks]:
     """One face, moved by the similarity that takes its five points nearest to the spec's template.
 
@@ -55,6 +55,7 @@ def align_face(
             already: the template's points are then where the spec wants them, and the image is only resized.
         spec: template and ``face_size``.
         sample: identifier, to look points up by.
+        bit_depth: bits of the image's values, where a 16-bit file holds fewer; see `htnet.preprocess.read_frame`.
 
     Returns:
         The face, (face_size, face_size, 3), and the points found, px of the image.
@@ -63,7 +64,7 @@ def align_face(
         FrameError: the image cannot be read.
         LandmarkError: there is no face, or its points cannot be used.
     """
-    frame = read_frame(image)
+    frame = read_frame(image, bit_depth)
     points = landmarker(frame, sample)
     alignment = fit_alignment(points, template=spec.template, size=spec.face_size, frame=frame.source)
     return alignment.warp(frame), points
@@ -88,6 +89,7 @@ def prepare_faces(
     jobs: int | None = 1,
     progress: Callable[[Iterable[Sample]], Iterable[Sample]] = lambda samples: samples,
     overwrite: bool = False,
+    bit_depth: int | None = None,
 ) -> Manifest:
     """Align all faces once and split them by patient.
 
@@ -109,6 +111,7 @@ def prepare_faces(
             ``if __name__ == "__main__":``.
         progress: wraps the iteration over samples, for a progress bar.
         overwrite: put these samples in place of others that ``out`` holds, or of other grades or splits.
+        bit_depth: bits of the images' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
 
     Returns:
         The prepared samples, in the order of ``manifest``.
@@ -120,13 +123,13 @@ def prepare_faces(
         RunError: another process is preparing into ``out``.
         HtnetError: nothing can be prepared in this way, as with a detector whose model cannot be found.
     """
-    folder, maker = PreparedFolder(Path(out), {FACES: ".png"}, "faces aligned"), _Maker(spec, landmarks)
+    folder, maker = PreparedFolder(Path(out), {FACES: ".png"}, "faces aligned"), _Maker(spec, landmarks, bit_depth)
     points = cache(lambda: describe(maker.finder))
     preparation = Preparation(
         folder,
         maker,
         _make,
-        key=lambda sample: _key(sample, spec, points()),
+        key=lambda sample: _key(sample, spec, points(), bit_depth),
         prepared=lambda sample: dataclasses.replace(sample, image=folder.path(FACES, sample)),
         more=lambda prepared: {"splits": split_table(prepared)},
         noun="image",
@@ -181,13 +184,14 @@ class _Maker(Maker):
         return palsy_landmarker(text, self.spec)
 
 
-def _key(sample: Sample, spec: PreprocessSpec, points: Any) -> str | None:
+def _key(sample: Sample, spec: PreprocessSpec, points: Any, bit_depth: int | None) -> str | None:
     """Hash of all that an aligned face depends on; None if its image cannot be read."""
     try:
         image = None if sample.image is None else sha256(sample.image.read_bytes())
     except OSError:
         return None
     made_from = [__version__, spec.to_dict(), sample.sample, image, points]
+    made_from += [] if bit_depth is None else [bit_depth]
     return sha256(json.dumps(made_from, sort_keys=True).encode())
 
 
@@ -198,7 +202,7 @@ def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:
         if sample.image is None:
             raise ManifestError("it has no image of a face.")
         finder = cast(Landmarker, maker.finder)  # `prepare_faces` takes no None
-        face, _ = align_face(sample.image, finder, maker.spec, sample.sample)
+        face, _ = align_face(sample.image, finder, maker.spec, sample.sample, maker.bit_depth)
     except (FrameError, LandmarkError, ManifestError) as error:  # others would hit every sample
         return about_sample(sample.sample, error)
     return {FACES: bytes(cv2.imencode(".png", face.pixels[..., ::-1])[1].tobytes())}

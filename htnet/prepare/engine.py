@@ -18,6 +18,7 @@ from htnet.jobs import choose_jobs, locked, run_tasks
 from htnet.prepare.report import REPORT_FILE, Report
 from htnet.prepare.store import MANIFEST_FILE, PreparedFolder, check_names
 from htnet.preprocess import Landmarker, make_landmarker
+from htnet.preprocess.depth import check_bit_depth
 from htnet.types import PreprocessSpec
 
 #: Fewer samples a process than this are done sooner than the process has started.
@@ -29,9 +30,11 @@ Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
 class Maker:
     """What a process needs to make files; a landmarker given as text is built there."""
 
-    def __init__(self, spec: PreprocessSpec, landmarker: Landmarker | str | None) -> None:
+    def __init__(self, spec: PreprocessSpec, landmarker: Landmarker | str | None, bit_depth: int | None = None) -> None:
         """Keep the settings."""
+        check_bit_depth(bit_depth)
         self.spec = spec
+        self.bit_depth = bit_depth
         self.landmarker = landmarker
 
     @cached_property

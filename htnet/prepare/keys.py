@@ -25,7 +25,9 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def source_key(sample: Sample, spec: PreprocessSpec, landmarker: Any, motion: bool = False) -> str | None:
+def source_key(
+    sample: Sample, spec: PreprocessSpec, landmarker: Any, motion: bool = False, bit_depth: int | None = None
+) -> str | None:
     """Hash of all that a sample's files depend on; None if a file that it is made from cannot be read.
 
     That is the content of both frames and of the sample's landmarks file or else the landmarker's settings,
@@ -37,6 +39,7 @@ def source_key(sample: Sample, spec: PreprocessSpec, landmarker: Any, motion: bo
         spec: how flow is made.
         landmarker: what `describe` says of that which finds the points of samples without landmarks file.
         motion: whether motion features are made too.
+        bit_depth: bits of the frames' values, None where the files tell.
     """
     try:
         made_from = {
@@ -46,6 +49,8 @@ def source_key(sample: Sample, spec: PreprocessSpec, landmarker: Any, motion: bo
             "frames": [None if p is None else sha256(p.read_bytes()) for p in (sample.onset, sample.apex)],
             "points": describe(sample.landmarks) if sample.landmarks is not None else landmarker,
         }
+        if bit_depth is not None:
+            made_from["bit_depth"] = bit_depth
         if motion and sample.clip is not None:
             made_from["clip"] = _describe_clip(sample, sample.clip, spec)
     except (OSError, VideoError):

@@ -39,6 +39,7 @@ def prepare(
     on_error: Callable[[Sample, HtnetError], None] | None = None,
     progress: Callable[[Iterable[Sample]], Iterable[Sample]] = lambda samples: samples,
     overwrite: bool = False,
+    bit_depth: int | None = None,
 ) -> Manifest:
     """Compute flow images and landmarks of all samples, and if wanted the motion in their clips, once.
 
@@ -62,6 +63,7 @@ def prepare(
             the first such sample ends the call.
         progress: wraps the iteration over samples as they are done, for a progress bar.
         overwrite: put these samples in place of others that ``out`` holds, or of other labels.
+        bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
 
     Returns:
         The manifest of the prepared samples, in the order of ``manifest``.
@@ -76,14 +78,14 @@ def prepare(
     """
     spec = spec or PreprocessSpec()
     kinds = {"flow": ".png", "landmarks": ".json", **({"motion": ".safetensors"} if motion else {})}
-    folder, maker = PreparedFolder(Path(out), kinds), _Maker(spec, landmarker, motion)
+    folder, maker = PreparedFolder(Path(out), kinds), _Maker(spec, landmarker, motion, bit_depth)
     points = cache(lambda: describe(maker.finder))
     preparation = Preparation(
         folder,
         maker,
         _make,
         # A detector that nobody needs is not asked who it is: its model may have to be fetched.
-        key=lambda sample: source_key(sample, spec, points() if sample.landmarks is None else None, motion),
+        key=lambda sample: source_key(sample, spec, points() if sample.landmarks is None else None, motion, bit_depth),
         prepared=lambda sample: _prepared(sample, folder),
     )
     return preparation.run(manifest, jobs, on_error, progress, overwrite)
@@ -98,13 +100,15 @@ def _prepared(sample: Sample, folder: PreparedFolder) -> Sample:
 class _Maker(Maker):
     """What a process needs to prepare samples."""
 
-    def __init__(self, spec: PreprocessSpec, landmarker: Landmarker | str | None, motion: bool) -> None:
-        super().__init__(spec, landmarker)
+    def __init__(
+        self, spec: PreprocessSpec, landmarker: Landmarker | str | None, motion: bool, bit_depth: int | None
+    ) -> None:
+        super().__init__(spec, landmarker, bit_depth)
         self.motion = motion
 
     @cached_property
     def preprocessor(self) -> Preprocessor:
-        return Preprocessor(self.spec, self.finder)
+        return Preprocessor(self.spec, self.finder, bit_depth=self.bit_depth)
 
 
 def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:

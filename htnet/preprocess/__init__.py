@@ -14,7 +14,7 @@ from htnet.preprocess.flow import (
     read_flow_image,
     write_flow_image,
 )
-from htnet.preprocess.frames import check_pair, read_frame, to_gray
+from htnet.preprocess.frames import FrameSource, check_pair, read_clip, read_frame, read_pair, to_gray
 from htnet.preprocess.geometry import scale_points, similarity, transform_points
 from htnet.preprocess.landmarks import (
     CachedLandmarker,
@@ -41,7 +41,7 @@ from htnet.preprocess.motion import (
     hoof,
     remove_head_motion,
 )
-from htnet.preprocess.preprocessor import PUBLISHED_CHANNELS, FrameSource, LandmarkSource, Preprocessor
+from htnet.preprocess.preprocessor import PUBLISHED_CHANNELS, LandmarkSource, Preprocessor
 from htnet.preprocess.published import published_input
 from htnet.preprocess.regions import crop_regions, template_points
 from htnet.preprocess.spotting import SPOTTING_METHODS, spot
@@ -99,9 +99,11 @@ __all__ = [
     "open_video",
     "optical_strain",
     "published_input",
+    "read_clip",
     "read_flow_image",
     "read_frame",
     "read_motion",
+    "read_pair",
     "read_points_json",
     "remove_head_motion",
     "scale_points",

@@ -15,7 +15,7 @@ from htnet.preprocess.colour import colour_wheel
 from htnet.preprocess.flow import write_flow_image
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.published import published_input
-from htnet.types import FLOW_METHODS, HEAD_MOTIONS, ByteArray
+from htnet.types import BIT_DEPTHS, FLOW_METHODS, HEAD_MOTIONS, ByteArray
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="yunet, yunet:MODEL.onnx, face-alignment, template, a .json or .csv file of points, or none to take "
         "cropped faces as they are (default: %(default)s)",
     )
+    add_bit_depth(parser)
     parser.add_argument("--flow", choices=FLOW_METHODS, default="tvl1")
     parser.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose flow is subtracted")
     parser.add_argument("--clahe", action="store_true", help="equalise the contrast of the faces before flow")
@@ -55,6 +56,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def add_bit_depth(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told how many bits the values in 16-bit frames are of."""
+    text = "bits of the values in 16-bit frames, if they are fewer; with 16 they may be dark"
+    parser.add_argument("--bit-depth", type=int, choices=BIT_DEPTHS, help=text)
+
+
 def _run(args: argparse.Namespace) -> None:
     if args.uv is not None and Path(args.uv).suffix.lower() != ".npy":
         raise InputError(f"--uv is {args.uv!r}; give a name that ends in .npy.")
@@ -62,7 +69,7 @@ def _run(args: argparse.Namespace) -> None:
     check_outputs(args.out, args.uv, args.colour, overwrite=args.overwrite, inputs=inputs)
     landmarks = None if args.landmarks == "none" else args.landmarks
     settings = {name: getattr(args, name) for name in ("flow", "head_motion", "clahe", "size")}
-    made = published_input(args.onset, args.apex, landmarks, **settings)
+    made = published_input(args.onset, args.apex, landmarks, bit_depth=args.bit_depth, **settings)
     assert made.flow is not None  # it was made from frames
     write_flow_image(args.out, made.flow_image, overwrite=args.overwrite)
     length = np.hypot(*made.flow.uv)

@@ -120,6 +120,7 @@ def face_asymmetry(
     *,
     size: int = 224,
     sample: str = "",
+    bit_depth: int | None = None,
 ) -> FaceAsymmetry:
     """Compare a face with its mirror image: by its points, and by the optical flow between the two.
 
@@ -134,6 +135,7 @@ def face_asymmetry(
             then that of the image, and the flow alone is reported.
         size: side of the aligned face, px.
         sample: identifier, to look points up by.
+        bit_depth: bits of the image's values, where a 16-bit file holds fewer; see `read_frame`.
 
     Returns:
         The numbers, with the face, the flow and the points they come from.
@@ -143,7 +145,7 @@ def face_asymmetry(
         LandmarkError: no face, points that do not lie like a face's, or 68 estimated points, which are those of a
             symmetric mean face and would report that any face is even.
     """
-    frame = read_frame(image)
+    frame = read_frame(image, bit_depth)
     found = _find(frame, landmarks, sample)
     alignment = _upright(found, frame, size)
     face = alignment.warp(frame)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from htnet.errors import FlowError, FrameError, InputError, did_you_mean, refuse_unknown
+from htnet.errors import FlowError, FrameError, InputError, cause, did_you_mean, refuse_unknown
 from htnet.overwrite import check_outputs
 from htnet.preprocess.frames import file_damage, quiet_opencv
 from htnet.preprocess.opencv import load_opencv
@@ -71,7 +71,7 @@ def _farneback(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float
         # OpenCV's names are the keywords; flags=0 asks for the box window.
         flow = cv2.calcOpticalFlowFarneback(onset, apex, None, **p, flags=0)
     except cv2.error as error:
-        raise InputError(f"Farneback refuses the parameters {p}: {error}") from error
+        raise InputError(f"Farneback refuses the parameters {p}. Give values nearer to the defaults.") from error
     return np.ascontiguousarray(flow.transpose(2, 0, 1))
 
 
@@ -83,7 +83,7 @@ def _dis(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) -> 
         solver.setFinestScale(p["finest_scale"])
         flow = solver.calc(onset, apex, None)
     except cv2.error as error:
-        raise InputError(f"DIS refuses the parameters {p}: {error}") from error
+        raise InputError(f"DIS refuses the parameters {p} on frames of this size; give larger frames.") from error
     return np.ascontiguousarray(flow.transpose(2, 0, 1))
 
 
@@ -263,7 +263,7 @@ def read_flow_image(path: str | os.PathLike[str], size: int = 28) -> ByteArray:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise FlowError(f"Flow image {str(path)!r} cannot be read: {error}") from error
+        raise FlowError(f"Flow image {str(path)!r} cannot be read ({cause(error)}). Check its permissions.") from error
     if not content:
         raise FlowError(f"Flow image {str(path)!r} is empty; copy or compute it again.")
     if damage := file_damage(content):

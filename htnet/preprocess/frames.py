@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from htnet.errors import FrameError
+from htnet.errors import FrameError, cause
+from htnet.preprocess.depth import RawFrame, check_bit_depth, refuse_black, stated_white, together
 from htnet.preprocess.opencv import load_opencv
 from htnet.types import ByteArray, Frame
+
+#: An image file, an RGB array or a frame that was read.
+FrameSource = str | os.PathLike[str] | np.ndarray[Any, Any] | Frame
 
 #: Shortest side of a frame that can hold a usable face, px.
 MIN_SIDE = 16
@@ -23,12 +28,13 @@ MIN_SIDE = 16
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # In JPEG data 0xFF is followed by 0x00 (a stuffed byte) or D0..D7 (a restart) unless a marker starts.
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
-_FLOAT_TOLERANCE = 1e-4
 _LOG_SILENT = 0
 
 
-def read_frame(source: str | os.PathLike[str] | np.ndarray[Any, Any] | Frame) -> Frame:
+def read_frame(source: FrameSource, bit_depth: int | None = None) -> Frame:
     """Read one frame as RGB uint8.
+
+    Frames that are compared with each other are read together: `read_pair`, `read_clip`.
 
     Args:
         source: an image file, an array in RGB order, or a `Frame`. Arrays: (H, W), (H, W, 1),
@@ -36,22 +42,84 @@ def read_frame(source: str | os.PathLike[str] | np.ndarray[Any, Any] | Frame) ->
             channels, 16-bit values are divided by 257 and rounded, and alpha is dropped, not
             composited: what lies under transparent pixels stays visible. Files are turned as their
             EXIF orientation says.
+        bit_depth: bits of the values, one of `htnet.types.BIT_DEPTHS`, where a 16-bit file or a wider type holds fewer.
+            Files that name their largest value (PGM, PPM, some TIFF files) need none.
 
     Returns:
         The frame, pixels (H, W, 3) uint8 RGB.
 
     Raises:
         FrameError: the file is missing, a folder, empty, cut off, damaged or not an image; the array
-            has another shape or type, or holds NaN; or a side is under `MIN_SIDE` px.
+            has another shape or type, or holds NaN; a side is under `MIN_SIDE` px; or 16-bit values are all below
+            16384, so that they may be 14-, 12- or 10-bit values, and ``bit_depth`` is not given.
     """
+    return _frames([_read_raw(source)], [source], bit_depth)[0]
+
+
+def read_pair(onset: FrameSource, apex: FrameSource, bit_depth: int | None = None) -> tuple[Frame, Frame]:
+    """Read two frames that are compared: by one range of values, and of one size.
+
+    Args:
+        onset: see `read_frame`.
+        apex: likewise.
+        bit_depth: see `read_frame`.
+
+    Raises:
+        FrameError: one cannot be read, their sizes differ, or both are all but black.
+    """
+    raw = [_read_raw(onset), _read_raw(apex)]
+    refuse_black(raw)
+    first, second = _frames(raw, [onset, apex], bit_depth)
+    check_pair(first, second)
+    return first, second
+
+
+def read_clip(sources: Iterable[FrameSource], bit_depth: int | None = None) -> Iterator[Frame]:
+    """Read the frames of a clip, all by one range of values, one after the other.
+
+    Frames are held back only as long as their values do not say how many bits they are of.
+
+    Args:
+        sources: frames in order, see `read_frame`.
+        bit_depth: see `read_frame`.
+
+    Raises:
+        FrameError: a frame cannot be read, or no frame says how many bits the values are of.
+    """
+    check_bit_depth(bit_depth)
+    waiting: list[tuple[RawFrame, FrameSource]] = []
+    for source in sources:
+        raw = _read_raw(source)
+        waiting.append((raw, source))
+        if bit_depth is None and raw.clear_16:
+            bit_depth = 16
+        if bit_depth is None and waiting[0][0].wide:
+            continue
+        yield from _frames([one for one, _ in waiting], [given for _, given in waiting], bit_depth)
+        waiting = []
+    if waiting:
+        yield from _frames([one for one, _ in waiting], [given for _, given in waiting], bit_depth)
+
+
+def _read_raw(source: FrameSource) -> RawFrame:
+    """The numbers of a frame, (H, W, 3), and what its file says of their range."""
     if isinstance(source, Frame):
-        return Frame(_to_rgb_bytes(source.pixels, source.source), source.source)
+        return _checked(source.pixels, source.source, done=source.pixels.dtype == np.uint8)
     if isinstance(source, np.ndarray):
-        return Frame(_to_rgb_bytes(source, "array"), "array")
+        return _checked(source, "array")
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        return Frame(_to_rgb_bytes(_decode(_read_bytes(path), path), str(path)), str(path))
+        data = _read_bytes(path)
+        return _checked(_decode(data, path), str(path), stated_white(data))
     raise FrameError(f"A frame cannot be read from {type(source).__name__}; give an image file or a numpy array (RGB).")
+
+
+def _frames(raw: Sequence[RawFrame], sources: Sequence[FrameSource], bit_depth: int | None) -> list[Frame]:
+    pixels = together(raw, bit_depth)
+    return [
+        dataclasses.replace(source, pixels=found) if isinstance(source, Frame) else Frame(found, one.source)
+        for found, source, one in zip(pixels, sources, raw, strict=True)
+    ]
 
 
 def check_pair(onset: Frame, apex: Frame) -> None:
@@ -96,7 +164,7 @@ def _read_bytes(path: Path) -> bytes:
     except FileNotFoundError:
         raise FrameError(f"Frame {path} does not exist; check the path (now in {Path.cwd()}).") from None
     except (OSError, ValueError) as error:
-        raise FrameError(f"Frame {path} cannot be read ({error}); check its path and permissions.") from error
+        raise FrameError(f"Frame {path} cannot be read ({cause(error)}); check its path and permissions.") from error
     if not data:
         raise FrameError(f"Frame {path} is empty (0 bytes); extract or copy it again.")
     return data
@@ -163,8 +231,8 @@ def _jpeg_is_whole(data: bytes) -> bool:
     return False
 
 
-def _to_rgb_bytes(pixels: np.ndarray[Any, Any], source: str) -> ByteArray:
-    """Check an array and bring it to (H, W, 3) uint8."""
+def _checked(pixels: np.ndarray[Any, Any], source: str, white: int | None = None, done: bool = False) -> RawFrame:
+    """Check the shape of an array and bring it to (H, W, 3)."""
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)):
         raise FrameError(f"Frame {source} has shape {pixels.shape}; give (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).")
     height, width = pixels.shape[:2]
@@ -174,23 +242,4 @@ def _to_rgb_bytes(pixels: np.ndarray[Any, Any], source: str) -> ByteArray:
         pixels = pixels[..., None]
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
-    return np.ascontiguousarray(_to_bytes(pixels[..., :3], source))
-
-
-def _to_bytes(pixels: np.ndarray[Any, Any], source: str) -> ByteArray:
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.dtype == np.uint16:
-        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if not np.issubdtype(pixels.dtype, np.floating):
-        raise FrameError(f"Frame {source} has type {pixels.dtype}; give uint8, uint16 or float in 0..1.")
-    bad = int((~np.isfinite(pixels)).sum())
-    if bad:
-        raise FrameError(f"Frame {source} holds {bad} NaN or infinite values; fill or drop them first.")
-    low, high = float(pixels.min()), float(pixels.max())
-    if low < -_FLOAT_TOLERANCE or high > 1 + _FLOAT_TOLERANCE:
-        raise FrameError(
-            f"Frame {source} is float with values {low:g}..{high:g}; give floats in 0..1 "
-            "(divide by 255 if they are bytes), or uint8."
-        )
-    return np.rint(np.clip(pixels.astype(np.float64), 0, 1) * 255).astype(np.uint8)
+    return RawFrame(np.ascontiguousarray(pixels[..., :3]), source, white, done)

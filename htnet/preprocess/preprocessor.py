@@ -14,7 +14,7 @@ from htnet.errors import FlowError, LandmarkError
 from htnet.preprocess.align import align_pair, scale_points, transform_points
 from htnet.preprocess.contrast import grey_face
 from htnet.preprocess.flow import compute_flow, flow_image, is_motionless, read_flow_image
-from htnet.preprocess.frames import check_pair, read_frame
+from htnet.preprocess.frames import FrameSource, read_pair
 from htnet.preprocess.landmarks import (
     Landmarker,
     PrecomputedLandmarks,
@@ -38,7 +38,6 @@ from htnet.types import (
     QualityWarning,
 )
 
-FrameSource = str | os.PathLike[str] | np.ndarray[Any, Any] | Frame
 LandmarkSource = npt.ArrayLike | Landmarks | os.PathLike[str]
 
 #: Channel order of the flow images that `flow_image` makes and `flow_picture` takes (B, G, R of the files).
@@ -50,17 +49,26 @@ OUTSIDE = 0.25
 class Preprocessor:
     """Makes network inputs as one `PreprocessSpec` says."""
 
-    def __init__(self, spec: PreprocessSpec, landmarker: Landmarker | None = None, *, points68: bool = False) -> None:
+    def __init__(
+        self,
+        spec: PreprocessSpec,
+        landmarker: Landmarker | None = None,
+        *,
+        points68: bool = False,
+        bit_depth: int | None = None,
+    ) -> None:
         """Keep the settings.
 
         Args:
             spec: how frames become inputs.
             landmarker: finds the points of frames that come without.
             points68: give 68 points too: the landmarker's where it finds 68, else `estimate_68`.
+            bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `read_frame`.
         """
         self.spec = spec
         self.landmarker = landmarker
         self.points68 = points68
+        self.bit_depth = bit_depth
 
     def pair(
         self, onset: FrameSource, apex: FrameSource, landmarks: LandmarkSource | None = None, sample: str = ""
@@ -83,8 +91,7 @@ class Preprocessor:
                 the frame or not like a face's.
             FlowError: the flow cannot be computed.
         """
-        first, second = read_frame(onset), read_frame(apex)
-        check_pair(first, second)
+        first, second = read_pair(onset, apex, self.bit_depth)
         measured = self._measured_68(first, landmarks, sample)
         points = self._landmarks(first, landmarks, sample) if measured is None else measured.five()
         check_inside(points, first.size, first.source)

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from htnet.errors import InputError, SpecError, refuse_unknown
 from htnet.preprocess.contrast import grey_face
 from htnet.preprocess.flow import compute_flow, flow_image
-from htnet.preprocess.frames import check_pair, read_frame
+from htnet.preprocess.frames import FrameSource, read_pair
 from htnet.preprocess.landmarks import Landmarker, make_landmarker
-from htnet.preprocess.preprocessor import FrameSource, Preprocessor
+from htnet.preprocess.preprocessor import Preprocessor
 from htnet.types import Landmarks, ModelInput, PreprocessSpec
 
 #: Fields of the spec that the published image does not depend on: what the network sees of it, and beside it.
@@ -25,6 +25,7 @@ def published_input(
     onset: FrameSource,
     apex: FrameSource,
     landmarks: str | os.PathLike[str] | Landmarker | Landmarks | npt.ArrayLike | None = "yunet",
+    bit_depth: int | None = None,
     **settings: Any,
 ) -> ModelInput:
     """The published 28x28 image (u, v, strain) of two frames, with what it was made from.
@@ -38,6 +39,7 @@ def published_input(
         apex: the frame of strongest expression, of the same size.
         landmarks: to warp the face to the template: a name or file for `make_landmarker`, a landmarker, or five
             (x, y) in onset px. None takes the frames as they are, for faces already cropped.
+        bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `read_frame`.
         **settings: fields of `PreprocessSpec` that the image depends on, such as ``flow="farneback"``.
 
     Returns:
@@ -52,22 +54,21 @@ def published_input(
     refuse_unknown(settings, known, "setting of the published image", SpecError)
     spec = PreprocessSpec(layout="whole", **settings)
     if landmarks is None:
-        return _of_whole_frames(onset, apex, spec)
+        return _of_whole_frames(onset, apex, spec, bit_depth)
     if isinstance(landmarks, (str, os.PathLike)):
-        return Preprocessor(spec, make_landmarker(str(landmarks))).pair(onset, apex)
+        return Preprocessor(spec, make_landmarker(str(landmarks)), bit_depth=bit_depth).pair(onset, apex)
     if callable(landmarks) and not isinstance(landmarks, np.ndarray):
-        return Preprocessor(spec, landmarks).pair(onset, apex)
-    return Preprocessor(spec).pair(onset, apex, landmarks)
+        return Preprocessor(spec, landmarks, bit_depth=bit_depth).pair(onset, apex)
+    return Preprocessor(spec, bit_depth=bit_depth).pair(onset, apex, landmarks)
 
 
-def _of_whole_frames(onset: FrameSource, apex: FrameSource, spec: PreprocessSpec) -> ModelInput:
+def _of_whole_frames(onset: FrameSource, apex: FrameSource, spec: PreprocessSpec, bit_depth: int | None) -> ModelInput:
     """The input from frames that are faces already: no warp, flow at their own size."""
     if spec.head_motion != "none":
         raise InputError(
             f"head_motion is {spec.head_motion!r}, but there are no landmarks to say where that is; give landmarks."
         )
-    first, second = read_frame(onset), read_frame(apex)
-    check_pair(first, second)
+    first, second = read_pair(onset, apex, bit_depth)
     before, after = grey_face(first, spec), grey_face(second, spec)
     flow = compute_flow(before, after, spec.flow, dict(spec.flow_parameters))
     made = Preprocessor(spec).flow_picture(flow_image(flow, spec.size, spec.resize))
