@@ -164,11 +164,9 @@ def separator_of(path: Path, text: str, error: type[HtnetError] = ManifestError)
         HtnetError: of the type ``error``: the first row has two kinds of separators outside quotes, or the line
             "sep=..." names none.
     """
-    told = _SEP_LINE.match(text)
-    if told:
-        if told[1] not in SEPARATORS:
-            raise error(f"{path}, line 1: the separator is {told[1]!r}. Use {_named(SEPARATORS)}.")
-        return told[1], 1
+    told = told_separator(path, text, error)
+    if told is not None:
+        return told, 1
     bare = re.sub(r'"[^"]*"', "", text).lstrip("\r\n ")
     first = re.split(r"[\r\n]", bare, maxsplit=1)[0]
     marks = [mark for mark in SEPARATORS if mark in first]
@@ -178,6 +176,20 @@ def separator_of(path: Path, text: str, error: type[HtnetError] = ManifestError)
             f"{first.strip()[:100]!r}. Use one of them, and quote names that hold another."
         )
     return (marks or [","])[0], 0
+
+
+def told_separator(path: Path, text: str, error: type[HtnetError] = ManifestError) -> str | None:
+    """What a first line such as "sep=;" says; None if there is no such line.
+
+    Raises:
+        HtnetError: of the type ``error``: it is none of `SEPARATORS`.
+    """
+    told = _SEP_LINE.match(text)
+    if told is None:
+        return None
+    if told[1] not in SEPARATORS:
+        raise error(f"{path}, line 1: the separator is {told[1]!r}. Use {_named(SEPARATORS)}.")
+    return told[1]
 
 
 def _read(path: Path, error: type[HtnetError]) -> tuple[str, list[tuple[int, list[str]]]]:

@@ -92,6 +92,9 @@ def sheet(path):
 READERS = {
     "manifest": (manifest_rows, lambda path: read_manifest(path, check_files=False), ManifestError, "m.csv"),
     "keep list": (lambda: [["sub", "filename_o"], ["a", "x"], ["c", "z"]], keep_list, ManifestError, "keep.csv"),
+    "keep list without header": (
+        lambda: [["casme2", "a", "x", "0"], ["smic", "c", "z", "0"]], keep_list, ManifestError, "combined.csv",
+    ),
     "landmarks": (landmark_rows, read_points, LandmarkError, "points.csv"),
     "landmarks, qualified": (lambda: landmark_rows(OUTPUT_POINTS), read_points, LandmarkError, "points.csv"),
     "CAS(ME)^3 annotation": (casme3_rows, casme3, ManifestError, "list.csv"),
@@ -123,6 +126,7 @@ WRITINGS = {
     "commas, byte order mark": (",", "utf-8-sig", "\n", ""),
     "semicolons, byte order mark, CRLF": (";", "utf-8-sig", "\r\n", ""),
     "tabs, UTF-16": ("\t", "utf-16", "\r\n", ""),
+    "a line that names the separator": (";", "utf-8", "\r\n", "sep=;\r\n"),
 }
 
 

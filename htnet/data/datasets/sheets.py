@@ -12,7 +12,7 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
-from htnet.csv_files import SEPARATORS, read_csv_text
+from htnet.csv_files import SEPARATORS, read_csv_text, told_separator
 from htnet.data.facs_cells import AS_TEXT, keep_readable
 from htnet.data.tables import cell_of
 from htnet.errors import ManifestError
@@ -259,12 +259,15 @@ def _old_cell(xlrd: Any, book: Any, cell: Any) -> tuple[Any, str]:
 def _variants(path: Path) -> list[Table]:
     text = read_csv_text(path)
     tables = []
+    told = told_separator(path, text)
     # Not the separator of the first row: text may stand above the header.
-    for mark in SEPARATORS:
+    for mark in SEPARATORS if told is None else (told,):
         try:
             raw = list(csv.reader(StringIO(text, newline=""), delimiter=mark))
         except csv.Error as error:
             raise ManifestError(f"{path} cannot be read as a CSV file: {error}.") from error
+        if told is not None:
+            raw[0] = []
         # A unit that a program wrote as "20.0" may have been "2E+1".
         spoiled = {
             (i, j): f"It is {cell.strip()}, a number that a program made. {AS_TEXT}."
