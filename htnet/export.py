@@ -37,7 +37,7 @@ def _renamed(answer: Prediction | Spotting, kind: str, old: str) -> dict[str, An
 
 
 def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: bool = False) -> None:
-    """Write the curve as CSV: frame, time_s (empty without a frame rate), magnitude (smoothed) and the regions, px.
+    """Write the curve as CSV: frame, time_s (empty where unknown), magnitude (smoothed) and the regions, px.
 
     Raises:
         OverwriteError: the file exists and ``overwrite`` is not given.
@@ -49,7 +49,7 @@ def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: boo
         writer = csv.writer(file)
         writer.writerow(["frame", "time_s", "magnitude", *MOTION_REGIONS])
         for number, (magnitude, regions) in enumerate(
-            zip(spotting.curve.tolist(), spotting.regions.tolist(), strict=True)
+            zip(spotting.curve.tolist(), spotting.regions.tolist(), strict=True), spotting.first
         ):
             time = spotting.time(number)
             values = [f"{value:.5f}" for value in (magnitude, *regions)]

@@ -184,7 +184,11 @@ class Predictor:
         taken = frames.take(used) if isinstance(frames, Video) else {number: frames[number] for number in used}
         made = self._pair_input(taken[used[0]], taken[used[1]], spotting.landmarks_at(spotting.onset), sample)
         if reads_motion(self.model.extra_inputs, self._preprocessor.spec) and spotting.offset > spotting.onset:
-            clip = islice(frames, spotting.onset, spotting.offset + 1)
+            clip: Video | list[Frame] = (
+                frames.between(spotting.onset, spotting.offset)
+                if isinstance(frames, Video)
+                else frames[spotting.onset : spotting.offset + 1]
+            )
             at_onset = spotting.landmarks_at(spotting.onset)
             made = replace(made, motion=motion_features(clip, at_onset, self._preprocessor.spec))
         onset, apex = (_file(taken[number]) for number in used)

@@ -96,23 +96,22 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str], *, overwrite: b
     check_outputs(path, overwrite=overwrite)
     figure = require("matplotlib.figure", "plots", _PURPOSE).Figure(figsize=(9, 4), layout="constrained")
     axis = figure.subplots()
-    unit = 1.0 if spotting.fps is None else 1 / spotting.fps
-    at = np.arange(len(spotting.curve)) * unit
+    at = spotting.first + np.arange(len(spotting.curve)) if spotting.times is None else spotting.times
     for name, magnitudes, colour in zip(MOTION_REGIONS, spotting.regions.T, _REGION_COLOURS, strict=True):
         axis.plot(at, magnitudes, color=colour, linewidth=0.8, label=name)
     axis.plot(at, spotting.curve, color="black", linewidth=2, label="mean, smoothed")
     for name, height in (("onset", 0.97), ("apex", 0.91), ("offset", 0.85)):  # names of near frames do not overlap
         number = getattr(spotting, name)
-        axis.axvline(number * unit, color="#ff2d55", linewidth=1, linestyle="-" if name == "apex" else "--")
-        side = "right" if number > 0.85 * len(at) else "left"  # of the line that is inside the picture
-        axis.annotate(
-            f" {name} {number} ", (number * unit, height), xycoords=("data", "axes fraction"), va="top", ha=side
-        )
-    axis.set_xlim(0, at[-1])
+        place = at[number - spotting.first]
+        axis.axvline(place, color="#ff2d55", linewidth=1, linestyle="-" if name == "apex" else "--")
+        side = "right" if number - spotting.first > 0.85 * len(at) else "left"  # of the line that is inside the picture
+        axis.annotate(f" {name} {number} ", (place, height), xycoords=("data", "axes fraction"), va="top", ha=side)
+    axis.set_xlim(at[0], at[-1])
     axis.set_ylim(bottom=0)
-    axis.set_xlabel("frame" if spotting.fps is None else "seconds")
+    axis.set_xlabel("frame" if spotting.times is None else "seconds")
     axis.set_ylabel("motion, px of a 224 px face")
-    axis.set_title(f"{spotting.method}, confidence {spotting.confidence:.2f}")
+    sure = "unknown" if spotting.confidence is None else f"{spotting.confidence:.2f}"
+    axis.set_title(f"{spotting.method}, confidence {sure}")
     figure.legend(loc="outside lower center", ncols=4)
     draw_warnings(figure, (*spotting.landmarks.warnings, *spotting.warnings))
     return save_figure(figure, path, overwrite=overwrite)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.errors import FlowError, LandmarkError, SpecError, did_you_mean, refuse_unknown
+from htnet.errors import FlowError, InputError, LandmarkError, SpecError, did_you_mean, refuse_unknown
 from htnet.facs import UnitPrediction
 from htnet.schema import document, named_points
 
@@ -42,11 +42,13 @@ class Frame:
         pixels: (H, W, 3) uint8, RGB.
         source: the file it came from, or a description; used in messages.
         number: its place in its video, from 0; None for a frame on its own.
+        time: seconds after the first frame of its video; None where unknown.
     """
 
     pixels: ByteArray
     source: str = "array"
     number: int | None = None
+    time: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -348,29 +350,36 @@ MOTION_REGIONS = ("brows", "eyes", "mouth")
 
 @dataclass(frozen=True, eq=False)
 class Spotting:
-    """Where the expression of a clip begins, is strongest and ends; frame numbers count from 0.
+    """Where the expression of a clip begins, is strongest and ends.
+
+    Frame numbers are those of the whole video, from 0, also where only a part of it was searched: row k of ``curve``,
+    ``regions``, ``heads`` and ``times`` belongs to frame ``first`` + k.
 
     Attributes:
         onset: last frame before the face moves.
         apex: frame of the strongest expression.
         offset: first frame at rest again, or the clip's last one.
-        confidence: 0..1, see `htnet.preprocess.spot`; 0.5 where the peak is five times the noise.
+        confidence: 0..1, see `htnet.preprocess.spot`; 0.5 where the peak is five times the noise; None where there are
+            too few frames to tell noise from motion.
         curve: (N,) float32, the smoothed magnitude of the motion of each frame against the first one, px of a
             224 px face: the mean of the regions. The apex is its peak.
         regions: (N, 3) float32, the magnitude of each of `MOTION_REGIONS`, px, not smoothed.
         heads: (N, 2, 3) float64, the head's motion: the similarity from px of the first frame to px of frame n.
         landmarks: the five points in px of the first frame.
-        fps: frames a second, None where unknown.
+        fps: frames a second, None where unknown; of a video of variable rate the usual one.
         method: how the apex was searched.
         warnings: what speaks against the frames found.
         source: the video file or the folder of frames; None for frames given otherwise.
         sample: identifier; "" where none was given.
+        times: (N,) float64, s, the time of each frame in the whole video: time stamps of the file where it has them;
+            None where unknown.
+        first: number of the first frame that was searched.
     """
 
     onset: int
     apex: int
     offset: int
-    confidence: float
+    confidence: float | None
     curve: FloatArray
     regions: FloatArray
     heads: npt.NDArray[np.float64]
@@ -380,16 +389,24 @@ class Spotting:
     warnings: tuple[QualityWarning, ...] = ()
     source: str | None = None
     sample: str = ""
+    times: npt.NDArray[np.float64] | None = None
+    first: int = 0
 
     def time(self, number: int) -> float | None:
-        """Seconds from the first frame to frame ``number``; None where the frame rate is unknown."""
-        return None if self.fps is None else number / self.fps
+        """Seconds from the first frame of the video to frame ``number``; None where unknown."""
+        return None if self.times is None else float(self.times[self._row(number)])
 
     def landmarks_at(self, number: int) -> Landmarks:
         """The first frame's five points, moved with the head to frame ``number``."""
-        matrix = self.heads[number]
+        matrix = self.heads[self._row(number)]
         points = self.landmarks.points @ matrix[:, :2].T + matrix[:, 2]
         return dataclasses.replace(self.landmarks, points=points.astype(np.float32))
+
+    def _row(self, number: int) -> int:
+        if not self.first <= number < self.first + len(self.curve):
+            last = self.first + len(self.curve) - 1
+            raise InputError(f"Frame {number} was not searched; give one from {self.first} to {last}.")
+        return number - self.first
 
     def to_dict(self) -> dict[str, Any]:
         """The document "htnet.spotting", see docs/output.md."""
@@ -404,6 +421,7 @@ class Spotting:
             **{f"{name}_time_s": self.time(number) for name, number in numbers.items()},
             "confidence": self.confidence,
             "frame_count": len(self.curve),
+            "first_frame": self.first,
             "fps": self.fps,
             "method": self.method,
             "landmarks": self.landmarks.to_dict("px of the first frame"),

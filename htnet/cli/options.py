@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -39,3 +40,19 @@ def progress_bar(items: Iterable[Any], text: str, total: int | None = None) -> I
     from huggingface_hub.utils import tqdm
 
     return tqdm(items, desc=text, unit="sample", total=total)
+
+
+def moment(text: str) -> float:
+    """Seconds of a time as players show it: 83.5, 1:23.5 or 0:01:23.5; for argparse."""
+    parts = text.split(":")
+    try:
+        values = [float(part) for part in parts]
+    except ValueError:
+        values = []
+    whole = all(value == int(value) for value in values[:-1]) if all(map(math.isfinite, values)) else False
+    if not values or len(values) > 3 or not whole or min(values) < 0 or max(values[1:], default=0) >= 60:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds (83.5), MM:SS (1:23.5) or H:MM:SS")
+    seconds = 0.0
+    for value in values:
+        seconds = 60 * seconds + value
+    return seconds

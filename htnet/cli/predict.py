@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htnet.cli.options import AddCommand, add_bit_depth, add_overwrite, progress_bar, show_warnings
-from htnet.cli.spot import METHODS, add_video_options, show_spotting
+from htnet.cli.spot import METHODS, VIDEO_OPTIONS, add_video_options, asked_video, show_spotting
 from htnet.errors import HtnetError, InputError
 from htnet.facs import SHOWN_UNITS
 from htnet.overwrite import check_outputs
@@ -22,7 +22,7 @@ SIDES = {"subject_left": "subject's left", "subject_right": "subject's right", "
 
 if TYPE_CHECKING:
     from htnet.pipeline import Predictor
-    from htnet.preprocess import FrameSource
+    from htnet.preprocess import FrameSource, Video
     from htnet.types import Prediction, Spotting
 
 #: Name of the bundled sample in the result of the demo.
@@ -65,7 +65,6 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from htnet.preprocess import open_video
     from htnet.preprocess.video import FRAME_ENDINGS
 
     if args.manifest is not None:
@@ -85,8 +84,9 @@ def _predict(args: argparse.Namespace) -> None:
     if args.out is not None or args.skip_errors:
         raise InputError("--out and --skip-errors go with --manifest; for two frames use --json and --plot.")
     check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.onset, args.apex, args.landmarks))
+    video = None
     if alone:
-        video = open_video(args.onset, fps=args.fps, stop=args.stop)
+        video = asked_video(args.onset, args)
         prediction = _predictor(args).video(video, method=args.method or METHODS[0])
     else:
         _refuse_video_options(args)
@@ -94,7 +94,8 @@ def _predict(args: argparse.Namespace) -> None:
     if args.plot:
         from htnet.plots import plot_prediction
 
-        plot_prediction(prediction, *_frames(args, prediction.spotting), args.plot, overwrite=args.overwrite)
+        frames = _frames(args, video, prediction.spotting)
+        plot_prediction(prediction, *frames, args.plot, overwrite=args.overwrite)
     if args.json:
         print(to_json(prediction.to_dict()), end="")
         return
@@ -109,20 +110,22 @@ def _predictor(args: argparse.Namespace) -> Predictor:
     return Predictor(args.model, landmarks=args.landmarks, device=args.device, bit_depth=args.bit_depth)
 
 
-def _frames(args: argparse.Namespace, spotting: Spotting | None) -> tuple[FrameSource, FrameSource]:
+def _frames(
+    args: argparse.Namespace, video: Video | None, spotting: Spotting | None
+) -> tuple[FrameSource, FrameSource]:
     """The onset and apex frames that were used."""
-    from htnet.preprocess import open_video, read_pair
+    from htnet.preprocess import read_pair
 
-    if spotting is None:
+    if video is None or spotting is None:
         return read_pair(args.onset, args.apex, args.bit_depth)
-    taken = open_video(args.onset, stop=args.stop).take((spotting.onset, spotting.apex))
+    taken = video.take((spotting.onset, spotting.apex))
     return taken[spotting.onset], taken[spotting.apex]
 
 
 def _refuse_video_options(args: argparse.Namespace) -> None:
-    for name in ("method", "fps", "stop"):
+    for name in VIDEO_OPTIONS:
         if getattr(args, name) is not None:
-            raise InputError(f"--{name} goes with one video or folder of frames.")
+            raise InputError(f"--{name.replace('_', '-')} goes with one video or folder of frames.")
 
 
 def _show(prediction: Prediction) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
-from htnet.cli.options import AddCommand, add_overwrite, show_warnings
+from htnet.cli.options import AddCommand, add_overwrite, moment, show_warnings
+from htnet.errors import InputError
 from htnet.overwrite import check_outputs
 from htnet.schema import to_json
 
 if TYPE_CHECKING:
+    from htnet.preprocess import Video
     from htnet.types import Spotting
 
 #: Not imported from htnet.preprocess, so that the command starts quickly.
@@ -31,17 +34,43 @@ def add_commands(add: AddCommand) -> None:
 def add_video_options(command: argparse.ArgumentParser) -> None:
     """Options of every command that reads a video."""
     command.add_argument("--method", choices=METHODS, help="how to search for the apex (default: peak)")
-    command.add_argument("--fps", type=float, help="frames a second (default: that of the file)")
-    command.add_argument("--stop", type=int, help="read only the frames before this number, e.g. a damaged one")
+    command.add_argument(
+        "--fps", type=float, help="frames a second, at a constant rate (default: the time stamps of the file)"
+    )
+    first, last = "first part of the video to search", "last one, included"
+    command.add_argument("--from-time", type=moment, metavar="T", help=f"{first}: seconds or MM:SS")
+    command.add_argument("--to-time", type=moment, metavar="T", help=f"{last}: seconds or MM:SS")
+    command.add_argument("--from-frame", type=int, metavar="N", help=f"{first}: number of a frame, from 0")
+    command.add_argument("--to-frame", type=int, metavar="N", help=f"{last}: number of a frame, from 0")
+    command.add_argument("--stop", type=int, metavar="N", help="old name of --to-frame N-1; will go")
+
+
+#: Options of `add_video_options`, for commands that must refuse them elsewhere.
+VIDEO_OPTIONS = ("method", "fps", "from_time", "to_time", "from_frame", "to_frame", "stop")
+
+
+def asked_video(source: str, args: argparse.Namespace) -> Video:
+    """Open a video, or the part of it that the options name."""
+    from htnet.preprocess import open_video
+
+    to_frame = args.to_frame
+    if args.stop is not None:
+        if to_frame is not None or args.to_time is not None:
+            raise InputError("--stop is given beside --to-frame or --to-time; give one of them.")
+        if args.stop < 1:
+            raise InputError(f"--stop is {args.stop}; give the number of the first frame not to read, 1 or more.")
+        to_frame = args.stop - 1
+        print(f"note: --stop goes away in the next release; give --to-frame {to_frame}", file=sys.stderr)
+    part = {"from_time": args.from_time, "to_time": args.to_time, "from_frame": args.from_frame, "to_frame": to_frame}
+    return open_video(source, fps=args.fps, **part)
 
 
 def _spot(args: argparse.Namespace) -> None:
     from htnet.export import write_curve
-    from htnet.preprocess import open_video, spot
+    from htnet.preprocess import spot
 
     check_outputs(args.csv, args.plot, overwrite=args.overwrite, inputs=(args.video, args.landmarks))
-    video = open_video(args.video, fps=args.fps, stop=args.stop)
-    spotting = spot(video, args.landmarks, method=args.method or METHODS[0])
+    spotting = spot(asked_video(args.video, args), args.landmarks, method=args.method or METHODS[0])
     if args.csv:
         write_curve(args.csv, spotting, overwrite=args.overwrite)
     if args.plot:
@@ -52,7 +81,9 @@ def _spot(args: argparse.Namespace) -> None:
         print(to_json(spotting.to_dict()), end="")
         return
     show_warnings((*spotting.landmarks.warnings, *spotting.warnings))
-    print(f"{args.video}: {len(spotting.curve)} frames" + (f", {spotting.fps:g} a second" if spotting.fps else ""))
+    part = f", from frame {spotting.first}" if spotting.first else ""
+    rate = f", {spotting.fps:g} a second" if spotting.fps else ""
+    print(f"{args.video}: {len(spotting.curve)} frames{part}{rate}")
     show_spotting(spotting)
     for name, path in (("curve", args.csv), ("picture", args.plot)):
         if path:
@@ -65,4 +96,5 @@ def show_spotting(spotting: Spotting) -> None:
         number = getattr(spotting, name)
         time = spotting.time(number)
         print(f"  {name:<12} frame {number}" + ("" if time is None else f" ({time:.3f} s)"))
-    print(f"  {'confidence':<12} {spotting.confidence:.2f}")
+    sure = "unknown: too few frames" if spotting.confidence is None else f"{spotting.confidence:.2f}"
+    print(f"  {'confidence':<12} {sure}")

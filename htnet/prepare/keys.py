@@ -17,6 +17,7 @@ from htnet.errors import VideoError
 from htnet.prepare.spec import baked_fields
 from htnet.preprocess import open_clip
 from htnet.preprocess.clip_files import MOTION_FIELDS
+from htnet.preprocess.video_readers import make_reader
 from htnet.types import PreprocessSpec
 
 
@@ -65,7 +66,8 @@ def _describe_clip(sample: Sample, clip: Path, spec: PreprocessSpec) -> Any:
     return {
         "spec": {name: fields[name] for name in MOTION_FIELDS},
         "files": [sha256(file.read_bytes()) for file in part.files],
-        "frames": [part.skip, part.last],
+        "frames": [part.from_frame, part.to_frame],
+        "reader": make_reader(part.reader).version() if part.reader else "",
     }
 
 

@@ -3,7 +3,7 @@
 from htnet.preprocess.align import Alignment, align_frames, align_pair, fit_alignment
 from htnet.preprocess.asymmetry import FaceAsymmetry, RegionAsymmetry, face_asymmetry
 from htnet.preprocess.clip import motion_features, temporal_interpolation
-from htnet.preprocess.clip_files import ClipPart, encode_motion, open_clip, read_motion
+from htnet.preprocess.clip_files import encode_motion, open_clip, read_motion
 from htnet.preprocess.colour import colour_wheel, colour_wheel_legend
 from htnet.preprocess.contrast import clahe
 from htnet.preprocess.flow import (
@@ -47,6 +47,7 @@ from htnet.preprocess.regions import crop_regions, template_points
 from htnet.preprocess.spotting import SPOTTING_METHODS, spot
 from htnet.preprocess.tvl1 import tvl1_flow
 from htnet.preprocess.video import Video, open_video
+from htnet.preprocess.video_readers import VIDEO_READERS
 from htnet.preprocess.warp import displace
 
 __all__ = [
@@ -55,9 +56,9 @@ __all__ = [
     "MIRROR_68",
     "PUBLISHED_CHANNELS",
     "SPOTTING_METHODS",
+    "VIDEO_READERS",
     "Alignment",
     "CachedLandmarker",
-    "ClipPart",
     "FaceAlignmentLandmarker",
     "FaceAsymmetry",
     "FrameSource",

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from htnet.errors import HtnetError, InputError, SpecError, VideoError
 from htnet.preprocess.video import Video, open_video
-from htnet.types import FloatArray, Frame, PreprocessSpec
+from htnet.types import FloatArray, PreprocessSpec
 
 #: Fields of the spec that motion features depend on.
 MOTION_FIELDS = (
@@ -22,40 +20,7 @@ MOTION_FIELDS = (
 )
 
 
-@dataclass(frozen=True)
-class ClipPart:
-    """Some successive frames of a video; every iteration begins anew.
-
-    Attributes:
-        video: the video; of a folder, the wanted files only.
-        skip: frames to read past.
-        last: number of the last frame, None to read all.
-    """
-
-    video: Video
-    skip: int = 0
-    last: int | None = None
-
-    def __iter__(self) -> Iterator[Frame]:
-        """The frames.
-
-        Raises:
-            VideoError: a frame is damaged, or the video ends before the last one.
-        """
-        number = -1
-        for number, frame in enumerate(self.video):
-            if number >= self.skip:
-                yield frame
-        if self.last is not None and number < self.last:
-            raise VideoError(f"{self.video.source} has no frame {self.last}; numbers count from 0.", number + 1)
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that hold the frames."""
-        return self.video.paths or (Path(self.video.source),)
-
-
-def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "") -> ClipPart:
+def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "") -> Video:
     """Open a clip as a manifest names it.
 
     Args:
@@ -65,26 +30,22 @@ def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "") -
         last: the last one, likewise.
 
     Returns:
-        The frames from ``first`` to ``last``, both included.
+        The part from ``first`` to ``last``, both included.
 
     Raises:
         VideoError: there is no such video or frame, or the last one comes before the first.
     """
     video = open_video(source)
-    begin = _number(video, first, 0)
-    end = _number(video, last, None)
+    begin, end = _number(video, first), _number(video, last)
     if end is not None and end < (begin or 0):
         raise VideoError(f"{source}: the last frame {last!r} comes before the first, {first!r}. Correct the two.")
-    if video.paths:
-        paths = video.paths[begin : None if end is None else end + 1]
-        return ClipPart(replace(video, paths=paths, count=len(paths)))
-    return ClipPart(replace(video, stop=None if end is None else end + 1), begin or 0, end)
+    return video.between(begin or 0, end)
 
 
-def _number(video: Video, name: str, default: int | None) -> int | None:
+def _number(video: Video, name: str) -> int | None:
     """Number of the frame that ``name`` stands for."""
     if not name:
-        return default
+        return None
     if name.isascii() and name.isdecimal():
         number = int(name)
         if video.count is not None and number >= video.count:

@@ -12,7 +12,7 @@ from htnet.errors import LandmarkError, VideoError
 from htnet.preprocess.align import Alignment, fit_alignment
 from htnet.preprocess.flow import compute_flow
 from htnet.preprocess.frames import to_gray
-from htnet.types import MOTION_REGIONS, POINT_NAMES, TEMPLATE_28, TEMPLATE_SIZE, FloatArray, Frame, Landmarks
+from htnet.types import MOTION_REGIONS, POINT_NAMES, TEMPLATE_28, TEMPLATE_SIZE, ByteArray, FloatArray, Frame, Landmarks
 
 #: Side of the small face that is followed, and of the cells its flow is averaged over, px. Of the methods
 #: tried at this size Farneback's was the least biased (by 1%; DIS and TV-L1 saw 66 to 89% of a motion of
@@ -39,10 +39,15 @@ class FaceMotion:
     Attributes:
         regions: (N, 3) float32, mean length of the flow in each of `MOTION_REGIONS`, px of a 224 px face.
         heads: (N, 2, 3) float64, similarity from px of the first frame to px of frame n.
+        reference: (112, 112) uint8, the first frame's small face.
+        changes: (N,) float64, mean absolute difference of the face's pixels from the frame before, grey levels; 0 for
+            the first frame.
     """
 
     regions: FloatArray
     heads: Matrix
+    changes: Matrix
+    reference: ByteArray
 
 
 def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
@@ -68,11 +73,15 @@ def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
     moved = np.eye(3)  # of the small face: first frame to this one
     lengths: list[list[float]] = []
     heads: list[Matrix] = []
+    changes: list[float] = []
+    before: npt.NDArray[np.int16] | None = None
+    box = (slice(None), slice(None))
     members = [region_cells(name) for name in MOTION_REGIONS]
     for number, frame in enumerate(frames):
         if alignment is None:
             alignment, size = fit_alignment(landmarks, size=FACE, frame=frame.source), frame.size
             there = np.vstack([alignment.matrix, [0.0, 0.0, 1.0]])
+            box = _face_box(alignment, size)
         if frame.size != size:
             raise VideoError(
                 f"Frame {number} is {frame.size[1]}x{frame.size[0]} px, the first one {size[1]}x{size[0]} px; give "
@@ -92,11 +101,26 @@ def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
                 f"The face of frame 0 is lost at frame {number} ({frame.source}); cut the video to one view of one "
                 "face."
             )
+        seen = frame.pixels[box][..., 1].astype(np.int16)
+        changes.append(0.0 if before is None else float(np.abs(seen - before).mean()))
+        before = seen
         lengths.append([float(np.abs(rest[member]).mean()) * TOLD_FACE / FACE for member in members])
         heads.append((np.linalg.inv(there) @ moved @ there)[:2])
-    if not heads:
+    if reference is None:
         raise VideoError("There are no frames; give a clip.")
-    return FaceMotion(np.asarray(lengths, dtype=np.float32), np.stack(heads))
+    return FaceMotion(np.asarray(lengths, dtype=np.float32), np.stack(heads), np.asarray(changes), reference)
+
+
+def _face_box(alignment: Alignment, size: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of the frame that show the face, about as many as the small face has."""
+    corners = alignment.unmap([[0, 0], [FACE, 0], [0, FACE], [FACE, FACE]])
+    step = max(1, int(1 / alignment.scale))
+    spans = []
+    for axis, side in ((1, size[0]), (0, size[1])):
+        low, high = corners[:, axis].min(), corners[:, axis].max()
+        start = min(max(0, int(low)), side - 1)
+        spans.append(slice(start, max(start + 1, min(side, int(high))), step))
+    return spans[0], spans[1]
 
 
 def _centres() -> Complexes:

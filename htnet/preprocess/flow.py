@@ -29,6 +29,8 @@ FARNEBACK_SETTINGS: Mapping[str, tuple[float, float, float]] = {
     "poly_n": (5, 1, 31),
     "poly_sigma": (1.2, 0.1, 20.0),
 }
+#: Standard deviation in grey levels to which frames of less contrast are brought before Farneback's flow.
+FARNEBACK_CONTRAST = 40.0
 #: preset: 0 ultrafast, 1 fast, 2 medium. finest_scale: 0 is full resolution.
 DIS_SETTINGS: Mapping[str, tuple[float, float, float]] = {"preset": (2, 0, 2), "finest_scale": (1, 0, 8)}
 
@@ -67,9 +69,13 @@ def _tvl1(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) ->
 def _farneback(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) -> FloatArray:
     cv2 = load_opencv()
     p = _settings(parameters, FARNEBACK_SETTINGS, "Farneback")
+    # OpenCV adds a constant to the determinant it divides by, so that its flow shrinks with the square of the contrast.
+    # One factor for both frames mends that; floats, because the products are not whole. The factor of 1 changes no bit.
+    gain = max(1.0, FARNEBACK_CONTRAST / max(float(onset.std()), 1e-6))
+    first, second = (frame.astype(np.float32) * np.float32(gain) for frame in (onset, apex))
     try:
         # OpenCV's names are the keywords; flags=0 asks for the box window.
-        flow = cv2.calcOpticalFlowFarneback(onset, apex, None, **p, flags=0)
+        flow = cv2.calcOpticalFlowFarneback(first, second, None, **p, flags=0)
     except cv2.error as error:
         raise InputError(f"Farneback refuses the parameters {p}. Give values nearer to the defaults.") from error
     return np.ascontiguousarray(flow.transpose(2, 0, 1))
@@ -108,7 +114,8 @@ def compute_flow(
         onset: (H, W) uint8, grey.
         apex: (H, W) uint8, grey.
         method: "tvl1" (see `htnet.preprocess.tvl1.tvl1_flow`), "farneback" (Farneback 2003) or
-            "dis" (Kroeger et al. 2016), the last two by OpenCV.
+            "dis" (Kroeger et al. 2016), the last two by OpenCV. Before "farneback" both frames are multiplied by one
+            factor where the onset's standard deviation is below `FARNEBACK_CONTRAST` grey levels.
         parameters: settings that differ from the method's defaults, as (name, value) pairs or a
             mapping: fields of `TVL1Parameters`, keys of `FARNEBACK_SETTINGS` or of `DIS_SETTINGS`.
 

@@ -13,8 +13,9 @@ import torch
 from htnet.errors import FlowError, LandmarkError
 from htnet.preprocess.align import align_pair, scale_points, transform_points
 from htnet.preprocess.contrast import grey_face
+from htnet.preprocess.exposure import exposure_warnings
 from htnet.preprocess.flow import compute_flow, flow_image, is_motionless, read_flow_image
-from htnet.preprocess.frames import FrameSource, read_pair
+from htnet.preprocess.frames import FrameSource, read_pair, to_gray
 from htnet.preprocess.landmarks import (
     Landmarker,
     PrecomputedLandmarks,
@@ -115,6 +116,7 @@ class Preprocessor:
             mapped.astype(np.float32),
             flow,
             is_motionless(picture),
+            warnings=exposure_warnings(to_gray(face), first.source),
         )
         if np.array_equal(first.pixels, second.pixels):
             made = replace(made, warnings=(*made.warnings, _same_frame(first, second)))

@@ -5,23 +5,33 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from htnet.errors import InputError, VideoError, did_you_mean
+from htnet.errors import FrameError, InputError, VideoError, did_you_mean
+from htnet.preprocess.clip_quality import (
+    frame_rate,
+    fresh_frames,
+    known_times,
+    repeat_warnings,
+    time_warnings,
+    usual_interval,
+)
+from htnet.preprocess.exposure import NO_CONTRAST, exposure_warnings, face_contrast
 from htnet.preprocess.face_motion import follow_face
 from htnet.preprocess.frames import read_frame
 from htnet.preprocess.landmarks import Landmarker, make_landmarker
 from htnet.preprocess.preprocessor import FrameSource, LandmarkSource, read_landmarks
 from htnet.preprocess.video import Video, open_video
-from htnet.types import Frame, Landmarks, Spotting
+from htnet.types import Frame, Landmarks, QualityWarning, Spotting
 
 #: Ways to search the curve for the apex.
 SPOTTING_METHODS = ("peak", "divide_and_conquer")
-#: Fewest frames of a clip.
-MIN_FRAMES = 8
+#: Fewest frames of a clip, and fewest with which noise can be told from motion.
+LEAST_FRAMES, MIN_FRAMES = 3, 8
 
 # Gaussian that smooths the curve: seconds, or frames where the rate is unknown; at least _LEAST_SIGMA frames.
 _SIGMA_SECONDS, _SIGMA_FRAMES, _LEAST_SIGMA = 0.015, 2.0, 0.5
@@ -65,21 +75,25 @@ def spot(
     8 or more frames outside onset..offset, their spread, each as 1.4826 times the median of absolute
     deviations; at least 0.003 px. It says how clearly something moved, not that it was a micro-expression.
 
+    Frames that repeat the one before, as in copies of a lower or varying rate, say nothing new: they are left out of
+    the search and counted in a warning (see `htnet.preprocess.clip_quality.fresh_frames`). With 3 to 7 different frames
+    the apex is the one that differs most from the first, and there is no confidence.
+
     Args:
         source: a video file, a folder of frames, a `Video`, or frames in order (arrays are RGB). Read once, one
             frame at a time.
         landmarks: five points in px of the first frame or a file of them, or a landmarker or its name for
             `make_landmarker`; asked for the first frame only.
         method: one of `SPOTTING_METHODS`.
-        fps: frames a second; replaces that of a file.
+        fps: frames a second, a constant rate; replaces that of a file, and its time stamps.
         sample: identifier, to look points up by.
 
     Returns:
         The frame numbers, the confidence and the curve.
 
     Raises:
-        VideoError: the video is damaged or has fewer than 8 frames.
-        FrameError: a frame given as an array or image file cannot be used.
+        VideoError: the video is damaged or has fewer than 3 frames.
+        FrameError: a frame given as an array or image file cannot be used, or the face has nearly no contrast.
         LandmarkError: no points were found or they cannot be used, or the face is lost on the way.
         InputError: an unknown method, or ``fps`` is not positive.
     """
@@ -87,36 +101,106 @@ def spot(
         raise InputError(f"Unknown spotting method: {method!r}. {did_you_mean(str(method), SPOTTING_METHODS)}")
     if isinstance(source, (str, os.PathLike)):
         source = open_video(source, fps=fps)
-    rate = _rate(source, fps)
-    frames = read_frames(source)
+    stated = _rate(source, fps)
+    clocks: list[float | None] = []
+    frames = _noting_times(read_frames(source), clocks)
     first = next(frames, None)
     if first is None:
         raise VideoError("There are no frames; give a clip.")
     points = find_points(first, landmarks, sample)
     motion = follow_face(chain([first], frames), points)
-    if len(motion.regions) < MIN_FRAMES:
-        raise VideoError(f"The clip has {len(motion.regions)} frames; give {MIN_FRAMES} or more.", len(motion.regions))
-    raw = motion.regions.mean(axis=1, dtype=np.float64)
+    count = len(motion.regions)
+    if count < LEAST_FRAMES:
+        raise VideoError(
+            f"The clip has {count} frames; spotting needs {LEAST_FRAMES} or more. If onset and apex are known, give "
+            "the two frames: htnet predict onset.png apex.png.",
+            count,
+        )
+    contrast = face_contrast(motion.reference)
+    if contrast < NO_CONTRAST and np.ptp(motion.reference):
+        raise FrameError(
+            f"The face in {first.source} has a standard deviation of {contrast:.1f} grey levels; with less than "
+            f"{NO_CONTRAST:g}, no motion can be told from rounding and noise. Record with more light or without haze."
+        )
+    start = (first.number or 0) if isinstance(source, Video) else 0
+    times = known_times([None] * count if fps is not None else clocks, stated, start)
+    fresh = fresh_frames(motion.changes)
+    rows = np.flatnonzero(fresh)
+    rate = stated if times is None else frame_rate(times, stated)
+    found = _search(motion.regions.mean(axis=1, dtype=np.float64)[rows], None if times is None else times[rows], method)
+    warnings = (*time_warnings(times, start),) if times is not None else ()
+    if isinstance(source, Video):
+        warnings = (*source.warnings, *warnings)
+    return Spotting(
+        onset=start + int(rows[found.onset]),
+        apex=start + int(rows[found.apex]),
+        offset=start + int(rows[found.offset]),
+        confidence=found.confidence,
+        curve=found.curve[np.cumsum(fresh) - 1].astype(np.float32),
+        regions=motion.regions,
+        heads=motion.heads,
+        landmarks=points,
+        fps=rate,
+        method=method,
+        warnings=(
+            *exposure_warnings(motion.reference, first.source),
+            *warnings,
+            *repeat_warnings(fresh),
+            *_few_warnings(len(rows)),
+        ),
+        source=source.source if isinstance(source, Video) else None,
+        sample=sample,
+        times=times,
+        first=start,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Rows of a curve, the curve itself, smoothed, and the confidence."""
+
+    onset: int
+    apex: int
+    offset: int
+    confidence: float | None
+    curve: Curve
+
+
+def _search(raw: Curve, times: Curve | None, method: str) -> _Found:
+    """The expression on the curve of frames that do not repeat each other."""
+    if len(raw) == 1:
+        return _Found(0, 0, 0, 0.0, np.zeros(1))
+    if len(raw) < MIN_FRAMES:
+        # Too few to smooth, or to tell noise from motion: the largest motion is all that can be named.
+        apex = int(raw.argmax())
+        return _Found(flank(raw, apex, -1), apex, flank(raw, apex, 1), None, raw)
+    rate = None if times is None else 1 / usual_interval(times)
+    raw = raw.copy()
     raw[0] = raw[1]  # a frame against itself has no noise, all others have
     sigma = max(_LEAST_SIGMA, _SIGMA_FRAMES if rate is None else _SIGMA_SECONDS * rate)
     curve = smooth(raw, sigma)
     climb = _CLIMB_FRAMES if rate is None else max(1, round(_CLIMB_SECONDS * rate))
     apex = int(curve.argmax()) if method == "peak" else divide_and_conquer(curve, climb)
     onset, offset = flank(curve, apex, -1), flank(curve, apex, 1)
-    return Spotting(
-        onset=onset,
-        apex=apex,
-        offset=offset,
-        confidence=confidence(curve, raw, onset, apex, offset),
-        curve=curve.astype(np.float32),
-        regions=motion.regions,
-        heads=motion.heads,
-        landmarks=points,
-        fps=rate,
-        method=method,
-        source=source.source if isinstance(source, Video) else None,
-        sample=sample,
+    return _Found(onset, apex, offset, confidence(curve, raw, onset, apex, offset), curve)
+
+
+def _few_warnings(distinct: int) -> tuple[QualityWarning, ...]:
+    if distinct == 1:
+        return (QualityWarning("motionless", "All frames show the same picture; there is no expression to find."),)
+    if distinct >= MIN_FRAMES:
+        return ()
+    message = (
+        f"The clip has {distinct} different frames: too few to tell noise from motion, so that there is no confidence, "
+        f"and the apex is the frame that differs most from the first. Give {MIN_FRAMES} or more, or onset and apex."
     )
+    return (QualityWarning("few_frames", message),)
+
+
+def _noting_times(frames: Iterator[Frame], clocks: list[float | None]) -> Iterator[Frame]:
+    for frame in frames:
+        clocks.append(frame.time)
+        yield frame
 
 
 def _rate(source: Video | Iterable[FrameSource], fps: float | None) -> float | None:

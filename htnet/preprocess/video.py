@@ -5,75 +5,85 @@ from __future__ import annotations
 import math
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from htnet.errors import FrameError, InputError, VideoError
-from htnet.preprocess.frames import MIN_SIDE, file_damage, quiet_opencv, read_frame
-from htnet.preprocess.opencv import load_opencv
-from htnet.types import ByteArray, Frame
+from htnet.preprocess.frames import MIN_SIDE, read_frame
+from htnet.preprocess.video_readers import MORE_VIDEO, file_shots, make_reader
+from htnet.types import Frame, QualityWarning
 
 #: Endings of the files that a folder of frames is made of.
 FRAME_ENDINGS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-
-# Frames that come this many frame durations after the one before leave a gap.
-_GAP = 1.5
-# Where the frame count is only the duration times the rate: the share that may be missing at the end.
-_ESTIMATE = 0.1
-# FFmpeg's level "quiet", in the variable that OpenCV reads once, when it first opens a file.
-_LOG_VARIABLE, _LOG_QUIET = "OPENCV_FFMPEG_LOGLEVEL", "-8"
 
 VideoSource = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
 class Video:
-    """A video whose frames are read when it is iterated; every iteration begins anew.
+    """A video, or a part of one, whose frames are read when it is iterated; every iteration begins anew.
 
-    One frame is held at a time, so memory does not grow with the length.
+    One frame is held at a time, so memory does not grow with the length. Frames keep the numbers and times that they
+    have in the whole file: numbers count from 0, and the time of frame 0 is 0 s.
 
     Attributes:
         source: the file or folder.
-        fps: frames a second; None for a folder whose rate was not given.
+        fps: frames a second: those given, else what the header of the file says; None where unknown.
         size: (height, width) in px, as shown (turned as the file says).
-        count: number of frames, None where the file does not say: only AVI and MP4 headers and
-            folders do.
-        stop: frames from this number on are not read; None to read all.
-        paths: the image files of a folder, in order; empty for a video file.
+        count: number of frames of the part; None for files, whose headers are often wrong: it shows when they are read.
+        from_frame: number of the first frame of the part.
+        to_frame: number of the last one, None to read all.
+        from_time: where the part begins, s; None for its beginning.
+        to_time: where it ends, s, the frame shown then included; None to read all.
+        timed: whether the frames carry the file's own time stamps; else times are number / fps.
+        reader: what reads the file, one of `VIDEO_READERS`; "" for folders.
+        paths: the image files of a folder, all of them in order; empty for a video file.
+        warnings: what in the kind of the video speaks against measuring motion on it.
     """
 
     source: str
     fps: float | None
     size: tuple[int, int]
     count: int | None
-    stop: int | None = None
+    from_frame: int = 0
+    to_frame: int | None = None
+    from_time: float | None = None
+    to_time: float | None = None
+    timed: bool = False
+    reader: str = ""
     paths: tuple[Path, ...] = ()
+    warnings: tuple[QualityWarning, ...] = ()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames as RGB, with their numbers from 0.
+        """Frames as RGB, with their numbers and times.
 
         Raises:
-            VideoError: a frame is damaged or missing; ``frame`` is its number, and the frames before
-                it were delivered.
+            VideoError: a frame is damaged or missing (``frame`` is its number, and the frames before it were
+                delivered), or the video is shorter than the part asked for.
         """
-        frames = self._from_folder() if self.paths else _from_file(Path(self.source), self.count is not None)
-        for number in range(self.stop) if self.stop is not None else _endless():
-            frame = next(frames, None)
-            if frame is None:
+        seen, given = 0, 0
+        last: float | None = None
+        interval: float | None = None
+        for frame in self._from_folder() if self.paths else self._from_file():
+            time, number = frame.time, frame.number or 0
+            interval = time - last if time is not None and last is not None else interval
+            last, seen = time, number + 1
+            if (self.to_frame is not None and number > self.to_frame) or (
+                self.to_time is not None and time is not None and time > self.to_time
+            ):
+                self._check_given(given)
                 return
-            if frame.size != self.size:
-                (height, width), (first_height, first_width) = frame.size, self.size
-                raise VideoError(
-                    f"Frame {number} of {self.source} is {width}x{height} px, the first one {first_width}x"
-                    f"{first_height} px; give frames of one size.",
-                    number,
-                )
+            if number < self.from_frame or (self.from_time is not None and (time is None or time < self.from_time)):
+                continue
+            self._check_size(frame, number)
+            given += 1
             yield frame
+            if number == self.to_frame:
+                return
+        self._check_reached(seen, last, interval)
+        self._check_given(given)
 
     def take(self, numbers: Iterable[int]) -> dict[int, Frame]:
         """Some of the frames, by number; the others are read past and not kept.
@@ -83,60 +93,166 @@ class Video:
         """
         wanted = set(numbers)
         found: dict[int, Frame] = {}
-        for number, frame in enumerate(self):
-            if number in wanted:
-                found[number] = frame
+        for frame in self:
+            if frame.number in wanted:
+                found[frame.number] = frame
             if len(found) == len(wanted):
                 return found
         missing = min(wanted - set(found))
         raise VideoError(f"{self.source} has no frame {missing}; numbers count from 0.", missing)
 
+    def between(self, first: int, last: int | None) -> Video:
+        """The part from frame ``first`` to frame ``last``, both included, by their numbers in the whole file."""
+        count = None
+        if self.paths:
+            count = len(self.paths[first : None if last is None else last + 1])
+        return replace(self, from_frame=first, to_frame=last, from_time=None, to_time=None, count=count)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold the frames."""
+        end = None if self.to_frame is None else self.to_frame + 1
+        return self.paths[self.from_frame : end] or (Path(self.source),)
+
     def _from_folder(self) -> Iterator[Frame]:
         for number, path in enumerate(self.paths):
-            yield _read_image(path, number)
+            time = None if self.fps is None else number / self.fps
+            if number < self.from_frame or (self.from_time is not None and time is not None and time < self.from_time):
+                continue  # not read, so that it may be damaged
+            yield replace(_read_image(path, number), time=time)
+
+    def _from_file(self) -> Iterator[Frame]:
+        path = Path(self.source)
+        for number, pixels, time in file_shots(path, make_reader(self.reader)):
+            if not self.timed:
+                time = None if self.fps is None else number / self.fps
+            yield Frame(pixels, f"{path} frame {number}", number, time)
+
+    def _check_size(self, frame: Frame, number: int) -> None:
+        if frame.size != self.size:
+            (height, width), (first_height, first_width) = frame.size, self.size
+            raise VideoError(
+                f"Frame {number} of {self.source} is {width}x{height} px, the first one {first_width}x{first_height} "
+                "px; give frames of one size.",
+                number,
+            )
+
+    def _check_given(self, given: int) -> None:
+        if not given:
+            asked = f"{self.from_time or 0.0:g} s and {self.to_time:g} s" if self.to_time is not None else "its ends"
+            raise VideoError(f"{self.source} has no frame between {asked}; give a longer part.", None)
+
+    def _check_reached(self, seen: int, last: float | None, interval: float | None) -> None:
+        """Whether the video, which has been read to its end, is as long as the part asked for."""
+        end = None if last is None else last + (interval or 0.0)
+        length = f"{self.source} has {seen} frames, 0 to {seen - 1}"
+        length += "" if end is None else f", and is {end:.3f} s long"
+        for name, asked in (("from_frame", self.from_frame), ("to_frame", self.to_frame)):
+            if asked is not None and asked >= max(seen, 1):
+                raise VideoError(f"{name} is {asked}, but {length}. Give frames inside it.", seen)
+        for name, moment in (("from_time", self.from_time), ("to_time", self.to_time)):
+            beyond = end is not None and moment is not None and moment > end + 1e-6
+            if beyond or (name == "from_time" and moment is not None and last is not None and moment > last):
+                raise VideoError(f"{name} is {moment:g} s, but {length}. Give times inside it.", seen)
 
 
-def open_video(source: VideoSource, *, fps: float | None = None, stop: int | None = None) -> Video:
-    """Open a video file or a folder of frames; the first frame is read to check it.
+def open_video(
+    source: VideoSource,
+    *,
+    fps: float | None = None,
+    from_frame: int | None = None,
+    to_frame: int | None = None,
+    from_time: float | None = None,
+    to_time: float | None = None,
+    stop: int | None = None,
+    reader: str | None = None,
+) -> Video:
+    """Open a video file or a folder of frames, or a part of one; the first frame is read to check it.
 
     A folder's frames come in the natural order of their names: img9.png before img10.png. Files whose
     name begins with a dot, or that are no images by their ending, are passed over.
 
+    A part begins at ``from_frame`` or ``from_time`` and ends at ``to_frame`` or ``to_time``, the frames named included.
+    It is found by reading from the beginning: seeking is wrong in files of variable rate. That the video is long enough
+    shows when the frames are read.
+
     Args:
-        source: a video file that OpenCV's FFmpeg can read (AVI, MP4, MOV, MKV, WebM, ...), or a folder of
-            images; see `read_frame` for the kinds.
-        fps: frames a second. A folder has none of its own; for a file it replaces the header's, as
-            high-speed recordings are often saved to be played slowly.
-        stop: read only the frames before this number, e.g. those before a damaged one.
+        source: a video file (AVI, MP4, MOV, MKV, WebM, ...), or a folder of images; see `read_frame` for the kinds.
+        fps: frames a second at which the recording was made, at a constant rate: all times are then number / fps, and
+            the time stamps of a file are not used. For folders, which have no times of their own, and for high-speed
+            recordings that were saved to be played slowly.
+        from_frame: number of the first frame, counted from 0.
+        to_frame: number of the last frame, e.g. the one before a damaged one.
+        from_time: seconds after the first frame of the file.
+        to_time: likewise.
+        stop: old name of ``to_frame`` + 1; goes away in the next release.
+        reader: "pyav" or "opencv"; PyAV where the extra ``video`` is installed, unless given.
 
     Returns:
         The video. Iterate over it for its frames.
 
     Raises:
-        VideoError: there is no such file or folder, it is no video, holds no frames, or its first frame is
-            damaged or under 16 px.
-        InputError: ``fps`` or ``stop`` is not positive.
+        VideoError: there is no such file or folder, it is no video, holds no frames, its first frame is damaged or
+            under 16 px, or a folder is shorter than the part asked for.
+        InputError: a setting is impossible, or two contradict each other.
+        MissingExtraError: PyAV is asked for and not installed.
     """
     if fps is not None and not (isinstance(fps, (int, float)) and math.isfinite(fps) and fps > 0):
         raise InputError(f"fps is {fps!r}; give the frames a second, a positive number.")
-    if stop is not None and not (isinstance(stop, int) and stop > 0):
-        raise InputError(f"stop is {stop!r}; give the number of the first frame not to read, 1 or more.")
+    if stop is not None:
+        whole = isinstance(stop, int) and not isinstance(stop, bool) and stop > 0
+        if not whole or to_frame is not None or to_time is not None:
+            raise InputError(f"stop is {stop!r}; give to_frame in its place: the number of the last frame to read.")
+        warnings.warn("open_video(stop=N) goes away; give to_frame=N-1", DeprecationWarning, stacklevel=2)
+        to_frame = stop - 1
+    _check_part(from_frame, to_frame, from_time, to_time)
     path = Path(source)
     if path.is_dir():
-        return _open_folder(path, fps, stop)
-    if not path.is_file():
+        video = _open_folder(path, fps)
+        if fps is None and (from_time is not None or to_time is not None):
+            raise InputError(f"The folder {path} has no times; give its frames a second too (fps, --fps).")
+    elif path.is_file():
+        video = _open_file(path, fps, reader)
+    else:
         raise VideoError(f"The video {path} does not exist; check the path (now in {Path.cwd()}).")
-    with _capture(path) as capture:
-        own = float(capture.get(_property("FPS")))
-        count = _frame_count(capture) if _counts_frames(path) else None
-        grabbed, pixels = capture.read()
-        if not grabbed:
-            raise VideoError(f"The video {path} has no frame that can be read; copy or record it again.", 0)
-    height, width = pixels.shape[:2]
+    video = replace(video, from_frame=from_frame or 0, to_frame=to_frame, from_time=from_time, to_time=to_time)
+    return _checked_folder(video) if video.paths else video
+
+
+def _check_part(from_frame: int | None, to_frame: int | None, from_time: float | None, to_time: float | None) -> None:
+    """Refuse settings of a part that cannot be, or contradict each other."""
+    for name, number in (("from_frame", from_frame), ("to_frame", to_frame)):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
+            raise InputError(f"{name} is {number!r}; give the number of a frame, 0 or more.")
+    for name, moment in (("from_time", from_time), ("to_time", to_time)):
+        if moment is not None and not (isinstance(moment, (int, float)) and math.isfinite(moment) and moment >= 0):
+            raise InputError(f"{name} is {moment!r}; give seconds after the first frame, 0 or more.")
+    for one, other in (("from_frame", "from_time"), ("to_frame", "to_time")):
+        given = {"from_frame": from_frame, "from_time": from_time, "to_frame": to_frame, "to_time": to_time}
+        if given[one] is not None and given[other] is not None:
+            raise InputError(f"{one} and {other} are both given; give one of them.")
+    if from_frame is not None and to_frame is not None and to_frame < from_frame:
+        raise InputError(f"to_frame {to_frame} comes before from_frame {from_frame}; correct the two.")
+    if from_time is not None and to_time is not None and to_time < from_time:
+        raise InputError(f"to_time {to_time:g} comes before from_time {from_time:g}; correct the two.")
+
+
+def _open_file(path: Path, fps: float | None, reader: str | None) -> Video:
+    chosen = make_reader(reader)
+    header = chosen.header(path)
+    first = next(chosen.shots(path), None)
+    if first is None:
+        more = "" if chosen.name == "pyav" else f" {MORE_VIDEO} (AV1 too)"
+        raise VideoError(f"{path} has no frame that {chosen.name} can read; copy or record it again.{more}", 0)
+    if isinstance(first.pixels, str):
+        raise VideoError(f"The first frame of {path} is {first.pixels}. Copy or record the video again.", 0)
+    height, width = first.pixels.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise VideoError(f"The video {path} is {width}x{height} px; give one of {MIN_SIDE} px or more on each side.")
-    rate = fps if fps is not None else own if math.isfinite(own) and own > 0 else None
-    return Video(str(path), None if rate is None else float(rate), (height, width), _within(count, stop), stop)
+    rate = header.fps if fps is None else float(fps)
+    return Video(
+        str(path), rate, (height, width), None, timed=fps is None, reader=chosen.name, warnings=header.warnings
+    )
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
@@ -145,7 +261,7 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
-def _open_folder(path: Path, fps: float | None, stop: int | None) -> Video:
+def _open_folder(path: Path, fps: float | None) -> Video:
     try:
         names = [p for p in path.iterdir() if p.suffix.lower() in FRAME_ENDINGS and not p.name.startswith(".")]
     except OSError as error:
@@ -156,13 +272,23 @@ def _open_folder(path: Path, fps: float | None, stop: int | None) -> Video:
         )
     # The name itself decides between img1 and img01.
     paths = tuple(sorted(names, key=lambda p: (natural_key(p.name), p.name)))
-    size = _read_image(paths[0], 0).size
     rate = None if fps is None else float(fps)
-    return Video(str(path), rate, size, _within(len(paths), stop), stop, paths)
+    return Video(str(path), rate, (0, 0), len(paths), paths=paths)
 
 
-def _within(count: int | None, stop: int | None) -> int | None:
-    return count if count is None or stop is None else min(count, stop)
+def _checked_folder(video: Video) -> Video:
+    """The same with the number of its frames, if the folder is as long as the part asked for."""
+    total, rate = len(video.paths), video.fps
+    last = None if rate is None else (total - 1) / rate
+    video._check_reached(total, last, None if rate is None else 1 / rate)
+    inside = [
+        n
+        for n in range(video.from_frame, total if video.to_frame is None else video.to_frame + 1)
+        if rate is None
+        or (video.from_time or 0.0) <= n / rate <= (math.inf if video.to_time is None else video.to_time)
+    ]
+    video._check_given(len(inside))
+    return replace(video, count=len(inside), size=_read_image(video.paths[inside[0]], inside[0]).size)
 
 
 def _read_image(path: Path, number: int) -> Frame:
@@ -171,123 +297,3 @@ def _read_image(path: Path, number: int) -> Frame:
     except FrameError as error:
         raise VideoError(f"Frame {number} cannot be read: {error}", number) from error
     return Frame(frame.pixels, frame.source, number)
-
-
-def _from_file(path: Path, counted: bool) -> Iterator[Frame]:
-    """Frames of a video file, with every sign of damage that OpenCV leaves."""
-    number, gap, last = 0, None, None
-    with _capture(path) as capture, _jpeg_packets(path) as damage:
-        rate, announced = float(capture.get(_property("FPS"))), _frame_count(capture)
-        while capture.grab():
-            time = float(capture.get(_property("POS_MSEC"))) / 1000
-            if gap is None and last is not None and (time - last) * rate > _GAP:
-                gap = number
-            last = time
-            flaw = next(damage)
-            pixels = None if flaw else capture.retrieve()[1]
-            if pixels is None:
-                raise VideoError(
-                    f"Frame {number} of {path} is {flaw or 'damaged'}; the {number} frames before it can be read "
-                    f"(stop={number}). Copy or record the video again.",
-                    number,
-                )
-            yield Frame(_rgb(pixels), f"{path} frame {number}", number)
-            number += 1
-    missing = (announced or 0) - number
-    if missing > 0 and (counted or gap is not None or missing > _ESTIMATE * (announced or 0)):
-        first = number if gap is None else gap
-        where = "" if gap is None else f", the first gap in time being before frame {gap}"
-        raise VideoError(
-            f"{path} ends early or is damaged: {number} of the {announced} frames its header announces can be read"
-            f"{where}. Copy or record it again, or read only the frames before number {first} (stop={first}).",
-            first,
-        )
-
-
-def _rgb(bgr: np.ndarray[Any, Any]) -> ByteArray:
-    cv2 = load_opencv()
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
-def _endless() -> Iterator[int]:
-    number = 0
-    while True:
-        yield number
-        number += 1
-
-
-def _property(name: str) -> int:
-    cv2 = load_opencv()
-    return int(getattr(cv2, f"CAP_PROP_{name}"))
-
-
-def _frame_count(capture: Any) -> int | None:
-    """What the header announces; a damaged header gives large negative numbers."""
-    count = capture.get(_property("FRAME_COUNT"))
-    return int(count) if math.isfinite(count) and 0 < count < 1e9 else None
-
-
-def _counts_frames(path: Path) -> bool:
-    """Whether the container states its number of frames; elsewhere FFmpeg multiplies duration and rate."""
-    with path.open("rb") as file:
-        head = file.read(12)
-    return (head[:4] == b"RIFF" and head[8:] == b"AVI ") or head[4:8] == b"ftyp"
-
-
-@contextmanager
-def _capture(path: Path, *settings: int) -> Iterator[Any]:
-    """An open capture, by FFmpeg in one thread: with several, the frames before a damaged one get lost."""
-    cv2 = load_opencv()
-    with quiet_opencv(), _quiet_ffmpeg():
-        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [*settings, cv2.CAP_PROP_N_THREADS, 1])
-    try:
-        if not capture.isOpened():
-            if not path.stat().st_size:
-                raise VideoError(f"The video {path} is empty (0 bytes); copy or record it again.")
-            raise VideoError(
-                f"{path} is not a video that OpenCV can read, or is cut off or damaged at its head; give an AVI or "
-                "MP4 file, or a folder of frames."
-            )
-        yield capture
-    finally:
-        capture.release()
-
-
-@contextmanager
-def _quiet_ffmpeg() -> Iterator[None]:
-    """Keep FFmpeg's own words about damaged files off stderr, unless the user asked for them."""
-    if _LOG_VARIABLE in os.environ:
-        yield
-        return
-    os.environ[_LOG_VARIABLE] = _LOG_QUIET
-    try:
-        yield
-    finally:
-        os.environ.pop(_LOG_VARIABLE, None)
-
-
-@contextmanager
-def _jpeg_packets(path: Path) -> Iterator[Iterator[str]]:
-    """What is wrong with each frame of a motion JPEG file; empty where nothing is, or nothing can be told.
-
-    FFmpeg fills what a JPEG lacks with grey and OpenCV passes that on in silence; the packets show it.
-    """
-    cv2 = load_opencv()
-    with _capture(path, cv2.CAP_PROP_FORMAT, -1) as packets:
-        yield _packet_damage(packets)
-
-
-def _packet_damage(packets: Any) -> Iterator[str]:
-    whole_at_first = False
-    first = True
-    while packets.grab():
-        packet = np.asarray(packets.retrieve()[1]).tobytes()
-        flaw = file_damage(packet) if packet.startswith(b"\xff\xd8") else "damaged (no JPEG)"
-        if first:
-            # Other codecs, and cameras that write no end markers, tell nothing.
-            first, whole_at_first = False, not flaw
-        if not whole_at_first:
-            break
-        yield flaw
-    while True:
-        yield ""

@@ -1,0 +1,167 @@
+"""Whether a video file is whole, by the sizes that its own container states.
+
+A header's count of frames is no sign of that: healthy files announce more frames than a player shows (trimmed clips,
+dropped frames, longer sound). The sizes of the container's parts are: a file that lost its end is shorter than they
+say.
+Formats: ISO/IEC 14496-12 (MP4, MOV), Microsoft's AVI RIFF with OpenDML, RFC 9559 (Matroska, WebM).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+# Kinds of boxes at the top of an MP4 or MOV file.
+_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"moof", b"styp", b"sidx", b"mfra", b"uuid")
+_AVI_CHUNK = re.compile(rb"\d\d(dc|db|wb|pc|tx|iv)|ix\d\d|JUNK|LIST|idx1")
+_EBML, _SEGMENT, _CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
+# Timestamp, SilentTracks, Position, PrevSize, SimpleBlock, BlockGroup, EncryptedBlock, Void, CRC-32.
+_IN_CLUSTER = frozenset((0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xEC, 0xBF))
+_BLOCKS = frozenset((0xA3, 0xA0, 0xAF))
+# SeekHead, Info, Tracks, Chapters, Cues, Attachments, Tags, Void, CRC-32, Cluster.
+_IN_SEGMENT = frozenset(
+    (0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1043A770, 0x1C53BB6B, 0x1941A469, 0x1254C367, 0xEC, 0xBF, _CLUSTER)
+)
+
+
+def container_kind(path: Path) -> str:
+    """The kind: "mp4" (MOV too), "avi", "matroska" (WebM too), or "" for all else."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[:4] == b"RIFF" and head[8:] == b"AVI ":
+        return "avi"
+    if head[:4] == b"\x1a\x45\xdf\xa3":
+        return "matroska"
+    return "mp4" if head[4:8] in _BOXES else ""
+
+
+def file_flaw(path: Path) -> str:
+    """What is wrong with the structure of a video file, e.g. "cut off (900 of 1800 bytes)"; "" where nothing is.
+
+    Only the parts that hold frames count: a lost index at the end costs no frame. Unknown containers give "".
+    """
+    kind = container_kind(path)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if kind == "mp4":
+            return _mp4_flaw(file, size)
+        if kind == "avi":
+            return _avi_flaw(file, size)
+        return _matroska_flaw(file, size) if kind == "matroska" else ""
+
+
+def _cut(size: int, whole: int) -> str:
+    return f"cut off ({size} of at least {whole} bytes)"
+
+
+def _mp4_flaw(file: BinaryIO, size: int) -> str:
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        head = file.read(16)
+        length, kind = struct.unpack(">I4s", head[:8])
+        if length == 1 and len(head) == 16:
+            length = struct.unpack(">Q", head[8:])[0]
+        if length < 8:  # to the end of the file, or padding
+            return ""
+        if at + length > size:
+            return _cut(size, at + length) if kind in (b"mdat", b"moov", b"moof") else ""
+        at += length
+    return ""
+
+
+def _avi_flaw(file: BinaryIO, size: int) -> str:
+    for start, end in _lists_of_frames(file, size):
+        at = start
+        while at + 8 <= min(end, size):
+            file.seek(at)
+            name, length = struct.unpack("<4sI", file.read(8))
+            if not _AVI_CHUNK.fullmatch(name):
+                return f"damaged at byte {at}"
+            at += 12 if name == b"LIST" else 8 + length + length % 2
+        if end > size:
+            return _cut(size, end)
+    return ""
+
+
+def _lists_of_frames(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
+    """Start and end of the chunks inside each list "movi"; long files have several RIFF parts."""
+    at = 0
+    while at + 12 <= size:
+        file.seek(at)
+        name, length, form = struct.unpack("<4sI4s", file.read(12))
+        if name != b"RIFF" or not length:  # a recorder that was interrupted leaves 0
+            return
+        inner, end = at + 12, at + 8 + length
+        while inner + 12 <= min(end, size):
+            file.seek(inner)
+            name, part, form = struct.unpack("<4sI4s", file.read(12))
+            if name == b"LIST" and form == b"movi":
+                yield inner + 12, inner + 8 + part
+            inner += 8 + part + part % 2
+        at = end + end % 2
+
+
+def _matroska_flaw(file: BinaryIO, size: int) -> str:
+    header = _element(file, 0)
+    segment = None if header is None or header[2] is None else _element(file, header[2])
+    if segment is None or segment[0] != _SEGMENT:
+        return ""
+    _, at, end = segment
+    while at < (size if end is None else min(end, size)):
+        found = _element(file, at)
+        if found is None:
+            return _cut(size, end or at + 1)
+        name, inner, after = found
+        if name == _CLUSTER:  # walked through, so that blocks are seen in clusters of unknown size too
+            if after is not None and after > size:
+                return _broken_block(file, inner, size) or _cut(size, after)
+            at = inner
+        elif name not in _IN_CLUSTER and name not in _IN_SEGMENT:
+            return f"damaged at byte {at}"
+        elif after is None:
+            return ""
+        elif after > size:  # without its index at the end a file has all its frames
+            return _cut(size, after) if name in _BLOCKS else ""
+        else:
+            at = after
+    return _cut(size, end) if end is not None and end > size else ""
+
+
+def _broken_block(file: BinaryIO, at: int, size: int) -> str:
+    """The first place in a cluster that is no block, before the file ends."""
+    while at < size:
+        found = _element(file, at)
+        if found is None or found[2] is None:
+            return ""
+        if found[0] not in _IN_CLUSTER:
+            return f"damaged at byte {at}"
+        at = found[2]
+    return ""
+
+
+def _element(file: BinaryIO, at: int) -> tuple[int, int, int | None] | None:
+    """Name, start of the content and end (None where not stated) of the EBML element at a place; None past the end."""
+    file.seek(at, os.SEEK_SET)
+    head = file.read(12)
+    if not head:
+        return None
+    name_length = 9 - head[0].bit_length()
+    if name_length > 4:
+        return 0, at + 1, at + 1
+    if len(head) <= name_length:
+        return None
+    size_length = 9 - head[name_length].bit_length()
+    inner = name_length + size_length
+    if size_length > 8:
+        return 0, at + 1, at + 1
+    if len(head) < inner:
+        return None
+    bits = 7 * size_length
+    length = int.from_bytes(head[name_length:inner], "big") & ((1 << bits) - 1)
+    end = None if length == (1 << bits) - 1 else at + inner + length
+    return int.from_bytes(head[:name_length], "big"), at + inner, end

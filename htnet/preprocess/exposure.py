@@ -1,0 +1,60 @@
+"""Whether a face shows enough light and dark for motion to be measured on it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from htnet.types import ByteArray, QualityWarning
+
+#: Standard deviation of an aligned face, grey levels: below the first the answer is doubtful, below the second nothing
+#: can be measured, because sensor noise and the rounding to whole grey levels are as large as the face's own shades.
+LOW_CONTRAST, NO_CONTRAST = 10.0, 2.0
+#: Share of the inner face at the darkest or the brightest values from which a face counts as wrongly exposed.
+CLIPPED = 0.15
+# Values a sensor gives for "as dark (bright) as can be".
+_DARKEST, _BRIGHTEST = 2, 253
+
+
+def face_contrast(grey: ByteArray) -> float:
+    """Standard deviation of the inner face, grey levels.
+
+    Args:
+        grey: (H, W) uint8, an aligned face; an eighth at each side, hair and background, is left out.
+    """
+    return float(_inner(grey).std())
+
+
+def exposure_warnings(grey: ByteArray, source: str) -> tuple[QualityWarning, ...]:
+    """What the light of a face says against the motion measured on it.
+
+    Args:
+        grey: (H, W) uint8, the aligned face.
+        source: where it is from, for the message.
+    """
+    found = []
+    contrast = face_contrast(grey)
+    if contrast < LOW_CONTRAST:
+        state = (
+            "nothing can be measured on it" if contrast < NO_CONTRAST else "small motions drown in the camera's noise"
+        )
+        message = (
+            f"The face in {source} has little contrast (standard deviation {contrast:.1f} grey levels; "
+            f"{LOW_CONTRAST:g} or more are needed): {state}. Record with more light, or without haze or strong "
+            "compression."
+        )
+        found.append(QualityWarning("low_contrast", message))
+    inner = _inner(grey)
+    for clipped, what, cure in (
+        (inner >= _BRIGHTEST, "white", "less light or a shorter exposure"),
+        (inner <= _DARKEST, "black", "more light"),
+    ):
+        share = float(clipped.mean())
+        if share > CLIPPED:
+            message = f"{share:.0%} of the face in {source} is {what}: no motion shows there. Record with {cure}."
+            found.append(QualityWarning("exposure", message))
+    return tuple(found)
+
+
+def _inner(grey: ByteArray) -> ByteArray:
+    height, width = grey.shape
+    return np.asarray(grey[height // 8 : height - height // 8, width // 8 : width - width // 8])
