@@ -36,7 +36,7 @@ _TRIES = 8
 # FFmpeg's level "quiet", in the variable that OpenCV reads once, when it first opens a file.
 _LOG_VARIABLE, _LOG_QUIET = "OPENCV_FFMPEG_LOGLEVEL", "-8"
 # First frames that are looked at for whether OpenCV converts them.
-_BLACK = 3
+_FIRST = 4
 #: The way out, where OpenCV cannot read something.
 MORE_VIDEO = "PyAV reads more: pip install 'htnet[video]'"
 
@@ -163,8 +163,8 @@ def _check_end(path: Path, header: Header, number: int, gap: int | None) -> None
     flaw = file_flaw(path)
     if flaw.startswith("cut") and counted and number >= announced > 0:
         return  # what is missing is sound
-    if flaw.startswith("damaged") and gap is None and number >= announced:
-        return
+    if flaw.startswith("damaged") and kind == "avi" and gap is None and number >= announced:
+        return  # what is damaged holds no frame
     if not flaw and not kind and announced - number > _ESTIMATE * announced:
         flaw = f"cut off or damaged ({number} frames of about {announced})"
     if flaw:
@@ -265,12 +265,15 @@ class OpenCVReader:
             warnings = _pixel_aspect(path, up / down if up > 0 and down > 0 else 1.0)
             if not container_kind(path):
                 warnings = (*warnings, _unverified(path))
-            if all(found and _is_black(pixels) for found, pixels in (capture.read() for _ in range(_BLACK))):
+            seen = [pixels for found, pixels in (capture.read() for _ in range(_FIRST)) if found]
+            if seen and all(map(_is_black, seen)):
                 raise VideoError(
-                    f"The first {_BLACK} frames of {path} are black. OpenCV shows interlaced video so; "
-                    f"{MORE_VIDEO}, or cut the black frames off.",
+                    f"The first frames of {path} are black. OpenCV shows interlaced video so; {MORE_VIDEO}, or cut the "
+                    "black frames off.",
                     0,
                 )
+            if len(seen) > 1 and all(np.array_equal(pixels, seen[0]) for pixels in seen):
+                warnings = (*warnings, _frozen(path))
             return Header(fps if math.isfinite(fps) and fps > 0 else None, _frame_count(capture), warnings)
 
     def shots(self, path: Path) -> Iterator[Shot]:
@@ -323,6 +326,14 @@ def _unverified(path: Path) -> QualityWarning:
         f"not reported. {MORE_VIDEO}"
     )
     return QualityWarning("unverified_video", message)
+
+
+def _frozen(path: Path) -> QualityWarning:
+    message = (
+        f"The first frames of {path} are the same to the last bit. OpenCV shows interlaced video so, with pixels that "
+        f"mean nothing, if the recording does not really stand still. {MORE_VIDEO}"
+    )
+    return QualityWarning("frozen_video", message)
 
 
 def _is_black(pixels: Any) -> bool:

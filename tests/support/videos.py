@@ -1,5 +1,8 @@
 """Videos whose frames tell their number."""
 
+from fractions import Fraction
+
+import av
 import cv2
 import numpy as np
 
@@ -56,3 +59,28 @@ def overwrite(path, start, new):
     data = bytearray(path.read_bytes())
     data[start : start + len(new)] = new
     path.write_bytes(data)
+
+
+def write_timed(path, frames, times, codec="libx264", *, pixels="yuv420p", sound=0.0, options=None, flags=None):
+    """Write RGB frames to be shown at ``times`` (s), by PyAV, and ``sound`` seconds of silence. Returns the path."""
+    options = dict(options or {})
+    if codec.startswith("libvpx"):
+        options = {"deadline": "realtime", "cpu-used": "8", **options}
+    with av.open(str(path), "w", options=flags or {}) as container:
+        stream = container.add_stream(codec, rate=30, options=options)
+        stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], pixels
+        stream.codec_context.time_base = Fraction(1, 1000) if codec != "mpeg4" else Fraction(1, 30)
+        audio = container.add_stream("aac", rate=48000) if sound else None
+        for time, rgb in zip(times, frames, strict=True):
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.time_base = stream.codec_context.time_base
+            frame.pts = round(time / float(frame.time_base))
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+        for at in range(0, round(sound * 48000), 1024):
+            silence = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+            silence.sample_rate, silence.pts = 48000, at
+            container.mux(audio.encode(silence))
+        if audio is not None:
+            container.mux(audio.encode())
+    return path

@@ -1,0 +1,288 @@
+"""Files as cameras and editors write them: the header's count is a hint, time stamps and sizes are the truth."""
+
+import struct
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from htnet.errors import InputError, MissingExtraError, VideoError
+from htnet.preprocess import VIDEO_READERS, open_clip, open_video
+from htnet.preprocess.clip_quality import frame_rate, time_warnings
+from htnet.preprocess.containers import container_kind, file_flaw
+from tests.support.pairs import save
+from tests.support.videos import number_of, numbered, overwrite, write_timed
+
+N = 24
+EVEN = np.arange(N) / 30
+FALLING = np.concatenate([EVEN[:12], EVEN[11] + np.arange(1, 13) / 15])
+DROPPED = EVEN + (np.arange(N) >= 10) / 30
+LATE = EVEN + 2
+PIECES = {"movflags": "frag_keyframe+empty_moov"}
+
+
+@pytest.fixture(scope="module")
+def frames():
+    rng = np.random.default_rng()
+    return [numbered(i, rng) for i in range(N)]
+
+
+@pytest.fixture(params=VIDEO_READERS)
+def reader(request):
+    return request.param
+
+
+def healthy():
+    """Name, times, codec and other settings of files that every player shows whole."""
+    for ending, codec in (("mp4", "libx264"), ("mov", "libx264"), ("mkv", "libx264"), ("webm", "libvpx-vp9")):
+        for name, times in (("even", EVEN), ("falling", FALLING), ("dropped", DROPPED), ("late", LATE)):
+            yield pytest.param(f"{name}.{ending}", times, codec, {}, id=f"{name}.{ending}")
+    for name, times in (("even", EVEN), ("falling", FALLING)):
+        yield pytest.param(f"{name}8.webm", times, "libvpx", {}, id=f"{name}-vp8.webm")
+    yield pytest.param("even.avi", EVEN, "mpeg4", {}, id="even.avi")
+    # AVI has no time stamps; a dropped frame is an empty chunk, which the header counts.
+    yield pytest.param("dropped.avi", DROPPED, "mpeg4", {}, id="dropped.avi")
+    yield pytest.param("jpeg.avi", EVEN, "mjpeg", {"pixels": "yuvj420p"}, id="jpeg.avi")
+    for ending in ("mp4", "mkv"):
+        yield pytest.param(f"sound.{ending}", EVEN, "libx264", {"sound": 1.6}, id=f"sound.{ending}")
+    yield pytest.param(
+        "pieces.mp4", EVEN, "libx264", {"flags": {"movflags": "frag_keyframe+empty_moov"}}, id="pieces.mp4"
+    )
+    yield pytest.param("ten.mkv", EVEN, "ffv1", {"pixels": "yuv420p10le"}, id="ten-bit.mkv")
+    yield pytest.param("grey.mkv", EVEN, "ffv1", {"pixels": "gray"}, id="grey.mkv")
+
+
+@pytest.mark.parametrize(("name", "times", "codec", "settings"), list(healthy()))
+def test_healthy_files_are_read_whole_with_their_times(tmp_path, frames, name, times, codec, settings, reader):
+    path = write_timed(tmp_path / name, frames, times, codec, **settings)
+    found = list(open_video(path, reader=reader))
+    assert [number_of(f.pixels) for f in found] == [f.number for f in found] == list(range(N))
+    np.testing.assert_allclose([f.time for f in found], times - times[0], atol=0.0021)
+    assert file_flaw(path) == ""
+    codes = [w.code for w in time_warnings(np.array([f.time for f in found]))]
+    assert codes == {"falling": ["variable_rate"], "dropped": ["time_gaps"]}.get(name.split(".")[0].rstrip("8"), [])
+
+
+@pytest.fixture
+def trimmed(tmp_path, frames):
+    """A phone's trimmed clip: its list of edits shows 0.4 s from 0.2 s on; the header still counts all frames."""
+    path = write_timed(tmp_path / "trimmed.mp4", frames, EVEN, options={"bf": "0"})
+    data = path.read_bytes()
+    scale = struct.unpack(">I", data[data.index(b"mvhd") + 16 :][:4])[0]
+    media_scale = struct.unpack(">I", data[data.index(b"mdhd") + 16 :][:4])[0]
+    overwrite(path, data.index(b"elst") + 12, struct.pack(">Ii", round(0.4 * scale), round(0.2 * media_scale)))
+    return path
+
+
+def test_a_trimmed_clip_shows_what_a_player_shows(trimmed, reader):
+    found = list(open_video(trimmed, reader=reader))
+    assert [number_of(f.pixels) for f in found] == list(range(6, 18))
+    np.testing.assert_allclose([f.time for f in found], np.arange(12) / 30, atol=0.0021)
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_frames_are_turned_as_the_file_says(tmp_path, frames, reader, turn):
+    path = write_timed(tmp_path / "clip.mp4", frames, EVEN)
+    plain = next(iter(open_video(path, reader=reader))).pixels
+    cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[turn]
+    at = path.read_bytes().index(b"tkhd") + 4 + 4 + 20 + 16
+    matrix = (cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30)
+    overwrite(path, at, struct.pack(">9i", *matrix))
+    video = open_video(path, reader=reader)
+    shown = next(iter(video)).pixels
+    assert shown.shape[:2] == video.size
+    np.testing.assert_array_equal(shown, np.rot90(plain, -turn // 90))
+
+
+@pytest.mark.parametrize("share", [0.4, 0.8, 0.93])
+@pytest.mark.parametrize(
+    ("name", "codec", "settings"),
+    [
+        ("clip.avi", "mpeg4", {}),
+        ("jpeg.avi", "mjpeg", {"pixels": "yuvj420p"}),
+        ("clip.mkv", "libx264", {}),
+        ("clip.webm", "libvpx-vp9", {}),
+        ("clip.mp4", "libx264", {}),
+        ("fast.mp4", "libx264", {"flags": {"movflags": "faststart"}}),
+        ("pieces.mp4", "libx264", {"flags": PIECES, "options": {"g": "6"}}),
+    ],
+)
+def test_a_file_that_was_cut_off_is_reported(tmp_path, frames, reader, name, codec, settings, share):
+    """The frames before the cut are delivered, rightly, and the error has the number of the first that is missing."""
+    path = write_timed(tmp_path / name, frames, EVEN, codec, **settings)
+    data = path.read_bytes()
+    end = len(data)
+    if name.endswith("avi"):  # the cut lies in the frames, not in the index behind them
+        end = data.index(b"idx1")
+    path.write_bytes(data[: int(share * end)])
+    seen = []
+    with pytest.raises(VideoError, match=r"cut off|damaged") as caught:
+        seen.extend(number_of(f.pixels) for f in open_video(path, reader=reader))
+    assert str(path) in str(caught.value)
+    last = caught.value.frame or 0
+    assert seen == list(range(last))
+    if last:
+        assert [f.number for f in open_video(path, to_frame=last - 1, reader=reader)] == list(range(last))
+
+
+def test_a_lost_index_costs_no_frame(tmp_path, frames, reader):
+    for name, codec, part in (("clip.avi", "mpeg4", b"idx1"), ("clip.mkv", "libx264", b"\x1c\x53\xbb\x6b")):
+        path = write_timed(tmp_path / name, frames, EVEN, codec)
+        data = path.read_bytes()
+        path.write_bytes(data[: data.rindex(part) + 12])
+        assert len(list(open_video(path, reader=reader))) == N
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("clip.mkv", "libx264"), ("clip.webm", "libvpx"), ("clip.mp4", "mpeg4"), ("clip.avi", "mjpeg")]
+)
+def test_damage_in_the_middle_is_reported(tmp_path, frames, reader, name, codec):
+    path = write_timed(tmp_path / name, frames, EVEN, codec, pixels="yuvj420p" if codec == "mjpeg" else "yuv420p")
+    size = path.stat().st_size
+    overwrite(path, size // 2, bytes(size // 12))
+    with pytest.raises(VideoError, match=r"damaged|cut off") as caught:
+        list(open_video(path, reader=reader))
+    assert 0 < caught.value.frame < N
+
+
+def test_pyav_sees_a_few_damaged_bytes_inside_a_frame(tmp_path, frames):
+    """OpenCV passes such frames on in silence; docs/video.md says so."""
+    path = write_timed(tmp_path / "clip.mkv", frames, EVEN, options={"bf": "0", "x264-params": "slices=1"})
+    clean = [f.pixels for f in open_video(path)]
+    size = path.stat().st_size
+    overwrite(path, size // 2, np.random.default_rng(3).bytes(60))
+    found = []
+    with pytest.raises(VideoError, match="damaged"):
+        found.extend(f.pixels for f in open_video(path, reader="pyav"))
+    for kept, whole in zip(found, clean, strict=False):
+        np.testing.assert_array_equal(kept, whole)
+
+
+def test_interlaced_video_is_never_black_in_silence(tmp_path, frames):
+    path = write_timed(tmp_path / "clip.mp4", frames, EVEN, options={"x264-params": "interlaced=1"})
+    assert [number_of(f.pixels) for f in open_video(path, reader="pyav")] == list(range(N))
+    told = ""
+    try:
+        video = open_video(path, reader="opencv")
+        found, told = [number_of(f.pixels) for f in video], "".join(w.message for w in video.warnings)
+    except VideoError as error:
+        found, told = [], str(error)
+    # An OpenCV that converts it is right.
+    assert found == list(range(N)) or ("OpenCV shows interlaced video so" in told and "htnet[video]" in told)
+
+
+def test_both_readers_give_the_same_pixels(tmp_path, frames):
+    for name, codec in (("clip.mp4", "libx264"), ("clip.webm", "libvpx-vp9"), ("clip.avi", "mpeg4")):
+        path = write_timed(tmp_path / name, frames, EVEN, codec)
+        one, other = (open_video(path, reader=reader) for reader in VIDEO_READERS)
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a.pixels, b.pixels)
+
+
+def test_wide_pixels_and_kinds_that_opencv_cannot_check_are_told(tmp_path, frames, reader):
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        for rgb in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(rgb, format="rgb24")))
+        container.mux(stream.encode())
+    (warning,) = open_video(path, reader=reader).warnings
+    assert (warning.code, "1.33 times" in warning.message) == ("pixel_aspect", True)
+    stream_file = write_timed(tmp_path / "clip.ts", frames, EVEN)
+    assert container_kind(stream_file) == ""
+    codes = [w.code for w in open_video(stream_file, reader=reader).warnings]
+    assert codes == (["unverified_video"] if reader == "opencv" else [])
+
+
+@pytest.fixture(params=["file", "folder", "file with a rate"])
+def part_of(request, tmp_path, frames, reader):
+    """Opens parts of a recording whose rate falls from 30 to 15, or of one of constant rate."""
+    if request.param == "folder":
+        for k, rgb in enumerate(frames):
+            save(tmp_path / "frames" / f"{k}.png", rgb)
+        return (lambda **part: open_video(tmp_path / "frames", fps=30, **part)), EVEN
+    path = write_timed(tmp_path / "clip.mkv", frames, FALLING)
+    if request.param == "file":
+        return (lambda **part: open_video(path, reader=reader, **part)), FALLING
+    return (lambda **part: open_video(path, fps=100, reader=reader, **part)), np.arange(N) / 100
+
+
+def test_parts_by_time_and_by_number(part_of):
+    """Numbers and times are those of the whole recording; both ends are included."""
+    open_part, times = part_of
+    for part, first, last in (
+        ({"from_frame": 5}, 5, N - 1),
+        ({"to_frame": 7}, 0, 7),
+        ({"from_frame": 5, "to_frame": 5}, 5, 5),
+        ({"from_time": times[4] - 0.004}, 4, N - 1),
+        ({"to_time": times[18] + 0.004}, 0, 18),
+        ({"from_time": times[14] - 0.004, "to_time": times[20] + 0.004}, 14, 20),
+        ({"from_frame": 3, "to_time": times[20] + 0.004}, 3, 20),
+        ({"from_time": times[14] - 0.004, "to_frame": 20}, 14, 20),
+    ):
+        found = list(open_part(**part))
+        assert [f.number for f in found] == [number_of(f.pixels) for f in found] == list(range(first, last + 1))
+        np.testing.assert_allclose([f.time for f in found], times[first : last + 1], atol=0.0011)
+
+
+@pytest.mark.parametrize(
+    ("part", "error", "message"),
+    [
+        ({"from_frame": N}, VideoError, f"from_frame is {N}, but .* has {N} frames, 0 to {N - 1}"),
+        ({"to_frame": N}, VideoError, f"to_frame is {N}, but .* has {N} frames"),
+        ({"from_time": 60.0}, VideoError, r"from_time is 60 s, but .* s long"),
+        ({"to_time": 60.0}, VideoError, r"to_time is 60 s, but .* s long"),
+        ({"from_time": 1.0, "from_frame": 2}, InputError, "from_frame and from_time are both given"),
+        ({"to_time": 1.0, "to_frame": 2}, InputError, "to_frame and to_time are both given"),
+        ({"from_frame": 5, "to_frame": 4}, InputError, "to_frame 4 comes before from_frame 5"),
+        ({"from_time": 0.5, "to_time": 0.4}, InputError, "to_time 0.4 comes before from_time 0.5"),
+        ({"stop": 4, "to_frame": 4}, InputError, "give to_frame"),
+        ({"from_time": 0.001, "to_time": 0.002}, VideoError, "no frame between 0.001 s and 0.002 s"),
+    ],
+)
+def test_parts_that_cannot_be(part_of, part, error, message):
+    open_part, _ = part_of
+    with pytest.raises(error, match=message):
+        list(open_part(**part))
+
+
+def test_a_folder_without_rate_has_no_times(tmp_path, frames):
+    save(tmp_path / "0.png", frames[0])
+    with pytest.raises(InputError, match=r"no times; give .*--fps"):
+        open_video(tmp_path, from_time=0)
+
+
+def test_clips_of_manifests_read_the_frames_they_name(tmp_path, frames):
+    path = write_timed(tmp_path / "clip.webm", frames, FALLING, "libvpx-vp9")
+    assert [number_of(f.pixels) for f in open_clip(path, "13", "20")] == list(range(13, 21))
+    with pytest.raises(VideoError, match=f"to_frame is {N}, but .* has {N} frames"):
+        list(open_clip(path, "13", str(N)))
+
+
+def test_frame_rate_is_that_of_the_times():
+    even = np.arange(40) / 59.5
+    assert frame_rate(even, 59.5) == 59.5
+    assert frame_rate(np.round(even, 3), 59.5) == 59.5, "Matroska rounds to 1 ms"
+    assert frame_rate(even, 1000.0) == pytest.approx(59.5), "a WebM without default duration may state anything"
+    assert frame_rate(even, None) == pytest.approx(59.5)
+    assert frame_rate(np.round(DROPPED, 3), 30.0) == pytest.approx(30, rel=1e-3)
+    assert time_warnings(np.round(even, 3)) == ()
+    (gap,) = time_warnings(DROPPED, 100)
+    assert "0.067 s after frame 109 (0.300 s)" in gap.message
+
+
+def test_readers_by_name(tmp_path, frames, monkeypatch):
+    path = write_timed(tmp_path / "clip.mp4", frames, EVEN)
+    assert open_video(path).reader == "pyav", "the better one, where it is installed"
+    with pytest.raises(InputError, match="Did you mean 'opencv'"):
+        open_video(path, reader="open-cv")
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'htnet\[video\]'"):
+        open_video(path, reader="pyav")
+    monkeypatch.setattr("htnet.preprocess.video_readers.find_spec", lambda name: None)
+    video = open_video(path)
+    assert video.reader == "opencv"
+    assert len(list(video)) == N
