@@ -1,5 +1,6 @@
 """``htnet spot`` and ``htnet predict`` on a video, as a user types them."""
 
+import argparse
 import csv
 import json
 
@@ -10,10 +11,11 @@ import pytest
 import htnet
 from benchmarks.clips import random_clip
 from htnet import Predictor
+from htnet.cli.options import moment
 from htnet.hub import save_pretrained
 from htnet.preprocess import open_video, spot
 from tests.support.pairs import QUICK, save, tiny_model
-from tests.support.videos import frame_chunks, numbered_video, overwrite, write_video
+from tests.support.videos import frame_chunks, numbered_video, overwrite, write_timed, write_video
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def test_spot_in_a_folder_of_frames(succeed, folder, clip, tmp_path):
     found = json.loads(succeed(*words, "--json", "--fps", clip.fps, "--method", "divide_and_conquer"))
     expected = spot(folder / "frames", clip.points, fps=clip.fps, method="divide_and_conquer")
     assert (found["apex_frame"], found["fps"], found["method"]) == (expected.apex, clip.fps, "divide_and_conquer")
-    short = json.loads(succeed(*words, "--json", "--stop", 12))
+    short = json.loads(succeed(*words, "--json", "--to-frame", 11))
     assert short["frame_count"] == 12
 
 
@@ -120,8 +122,8 @@ def test_a_damaged_video(fail, succeed, folder, tmp_path):
     words = ("spot", path, "--landmarks", "template")
     err = fail(*words)
     assert f"Frame 20 of {path} is a cut off JPEG" in err
-    assert "stop=20" in err
-    assert "20 frames" in succeed(*words, "--stop", 20)
+    assert "--to-frame 19" in err
+    assert "20 frames" in succeed(*words, "--to-frame", 19)
 
 
 @pytest.mark.parametrize(
@@ -133,8 +135,112 @@ def test_a_damaged_video(fail, succeed, folder, tmp_path):
         (["predict", "a.png", "b.png", "--fps", "50"], "--fps goes with one video"),
         (["predict", "a.png", "b.png", "--method", "peak"], "--method goes with one video"),
         (["predict", "--manifest", "m.csv", "--out", "p.csv", "--stop", "9"], "--stop goes with one video"),
+        (["predict", "a.png", "b.png", "--from-time", "1:00"], "--from-time goes with one video"),
+        (["predict", "a.png", "b.png", "--to-time", "3"], "--to-time goes with one video"),
+        (["predict", "a.png", "b.png", "--from-frame", "3"], "--from-frame goes with one video"),
+        (["predict", "--manifest", "m.csv", "--out", "p.csv", "--to-frame", "3"], "--to-frame goes with one video"),
         (["predict", "v.mp4", "--out", "p.csv"], "go with --manifest"),
     ],
 )
 def test_refusals(fail, words, message):
     assert message in fail(*words)
+
+
+@pytest.fixture(scope="module")
+def late(clip, folder):
+    """The clip after 0.4 s of another scene (20 frames), at 25 frames a second for a while; and its points."""
+    frames = [np.full_like(next(iter(clip.rgb())).pixels, 40 + k) for k in range(10)]
+    frames += [frame.pixels for frame in clip.rgb()]
+    times = np.concatenate([np.arange(10) / 25, 0.4 + np.arange(len(clip)) / 50])
+    return write_timed(folder / "late.mkv", frames, times, "ffv1")
+
+
+@pytest.mark.parametrize("command", ["spot", "predict"])
+@pytest.mark.parametrize(
+    ("part", "first", "count"),
+    [
+        (("--from-time", "0.4", "--to-time", "0.8"), 10, 21),
+        (("--from-time", "0:00.4", "--to-frame", "30"), 10, 21),
+        (("--from-frame", "10", "--to-time", "00:00:00.8"), 10, 21),
+        (("--from-frame", "10", "--to-frame", "30"), 10, 21),
+        (("--from-frame", "10", "--stop", "31"), 10, 21),
+    ],
+)
+def test_parts_of_a_recording(run, folder, late, weights, command, part, first, count):
+    """Numbers and times in the answer are those of the whole file."""
+    model = ("--model", weights) if command == "predict" else ()
+    status, out, err = run(command, late, "--landmarks", folder / "points.json", "--json", *model, *part)
+    assert status == 0, err
+    assert ("--stop goes away in the next release; give --to-frame 30" in err) == ("--stop" in part)
+    found = json.loads(out)
+    found = found["spotting"] if command == "predict" else found
+    assert (found["first_frame"], found["frame_count"]) == (first, count)
+    assert first <= found["onset_frame"] <= found["apex_frame"] <= found["offset_frame"] < first + count
+    for name in ("onset", "apex", "offset"):
+        assert found[f"{name}_time_s"] == pytest.approx(0.4 + (found[f"{name}_frame"] - first) / 50, abs=2e-3)
+
+
+def test_curve_of_a_part_and_picture_of_its_frames(succeed, folder, late, weights, tmp_path, monkeypatch):
+    words = (late, "--landmarks", folder / "points.json", "--from-frame", 10)
+    out = succeed("spot", *words, "--csv", tmp_path / "c.csv", "--plot", tmp_path / "c.png")
+    assert "from frame 10" in out
+    with (tmp_path / "c.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert int(rows[0]["frame"]) == 10
+    assert float(rows[0]["time_s"]) == pytest.approx(0.4, abs=1e-3)
+    shown = []
+    monkeypatch.setattr("htnet.plots.plot_prediction", lambda *given, **more: shown.append(given[:3]))
+    succeed("predict", *words, "--model", weights, "--plot", tmp_path / "p.png")
+    ((prediction, onset, apex),) = shown
+    assert (onset.number, apex.number) == (prediction.spotting.onset, prediction.spotting.apex)
+    whole = list(open_video(late))
+    np.testing.assert_array_equal(apex.pixels, whole[apex.number].pixels)
+
+
+@pytest.mark.parametrize("command", ["spot", "predict"])
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (("--from-time", "1", "--from-frame", "2"), "from_frame and from_time are both given"),
+        (("--to-time", "1", "--stop", "2"), "--stop is given beside"),
+        (("--stop", "0"), "--stop is 0"),
+        (("--from-frame", "9", "--to-frame", "3"), "to_frame 3 comes before from_frame 9"),
+        (("--from-time", "90"), "but"),
+    ],
+)
+def test_parts_that_cannot_be(run, folder, late, weights, command, part, message):
+    model = ("--model", weights) if command == "predict" else ()
+    status, out, err = run(command, late, "--landmarks", folder / "points.json", *model, *part)
+    assert (status, out) == (2, "")
+    assert message in err
+    if part == ("--from-time", "90"):
+        assert "s long" in err, "the true length is told"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("83.5", 83.5), ("1:23.5", 83.5), ("0:01:23.5", 83.5), ("0", 0), ("2:00", 120)]
+)
+def test_times_as_players_show_them(text, seconds):
+    assert moment(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "1:2:3:4", "1:60", "1.5:30", "-1", "nan", "inf", "1:-2", "half", "1::2"])
+def test_what_is_no_time(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="give seconds"):
+        moment(text)
+
+
+def test_a_short_clip_is_answered_with_its_limits(succeed, folder, clip, weights, tmp_path):
+    """18 of the 860 clips of CAS(ME)^3 have fewer than 8 frames."""
+    steps = np.linspace(clip.onset, clip.apex, 5).round().astype(int)
+    frames = [frame.pixels for frame in clip.rgb()]
+    for k in steps:
+        save(tmp_path / "short" / f"{k}.png", frames[k])
+    words = (tmp_path / "short", "--landmarks", folder / "points.json")
+    out = succeed("spot", *words)
+    assert "too few to tell noise from motion" in out
+    assert "confidence   unknown: too few frames" in out
+    out = succeed("predict", *words, "--model", weights, "--json")
+    found = json.loads(out)
+    assert found["spotting"]["confidence"] is None
+    assert "few_frames" in [w["code"] for w in found["warnings"]]

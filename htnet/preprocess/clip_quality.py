@@ -13,6 +13,8 @@ Floats = npt.NDArray[np.float64]
 
 # An interval this many times the usual one is a gap; with more of them than this share, the rate varies.
 _GAP, _VARIES = 1.5, 0.1
+# Intervals within this factor of the usual one count for the rate: 2 and 3 frames of a pulldown, but no gap.
+_NEAR = 1.7
 # Containers round times to 1 ms, so that intervals differ by up to 2 ms at a constant rate.
 _ROUNDING = 0.0021
 # A frame that changes less than this share of what a fresh frame does, or less than this many grey levels, is a repeat.
@@ -37,9 +39,11 @@ def frame_rate(times: Floats, stated: float | None) -> float | None:
 
 
 def usual_interval(times: Floats) -> float:
-    """Seconds from frame to frame: the median, made finer by those that differ from it by rounding only."""
+    """Seconds from frame to frame: the mean of the intervals that are near the median, so that no gap counts."""
     intervals = np.diff(times)
-    return float(intervals[np.abs(intervals - np.median(intervals)) <= _ROUNDING].mean())
+    middle = np.sort(intervals)[len(intervals) // 2]
+    near = (intervals < _NEAR * middle) & (intervals > middle / _NEAR)
+    return float(intervals[near].mean())
 
 
 def time_warnings(times: Floats, first: int = 0) -> tuple[QualityWarning, ...]:

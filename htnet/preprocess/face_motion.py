@@ -88,6 +88,13 @@ def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
                 "frames of one size.",
                 number,
             )
+        seen = frame.pixels[box][..., 1].astype(np.int16)
+        changes.append(0.0 if before is None else float(np.abs(seen - before).mean()))
+        before = seen
+        if number and not changes[-1]:  # the same picture again: nothing to measure, and no step of the head
+            lengths.append(lengths[-1])
+            heads.append(heads[-1])
+            continue
         now = Alignment((np.linalg.inv(moved) @ there)[:2], (FACE, FACE))
         face = to_gray(now.warp(frame))
         reference = face if reference is None else reference
@@ -101,9 +108,6 @@ def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
                 f"The face of frame 0 is lost at frame {number} ({frame.source}); cut the video to one view of one "
                 "face."
             )
-        seen = frame.pixels[box][..., 1].astype(np.int16)
-        changes.append(0.0 if before is None else float(np.abs(seen - before).mean()))
-        before = seen
         lengths.append([float(np.abs(rest[member]).mean()) * TOLD_FACE / FACE for member in members])
         heads.append((np.linalg.inv(there) @ moved @ there)[:2])
     if reference is None:

@@ -234,8 +234,8 @@ def test_refusals(tmp_path, clips):
         spot(frames, points, fps=0)
     with pytest.raises(InputError, match="Did you mean 'yunet'"):
         spot(frames, "yunnet")
-    with pytest.raises(VideoError, match="has 7 frames; give 8 or more"):
-        spot(frames[:7], points)
+    with pytest.raises(VideoError, match="has 2 frames; spotting needs 3 or more"):
+        spot(frames[:2], points)
     with pytest.raises(VideoError, match="There are no frames"):
         spot([], points)
     with pytest.raises(VideoError, match="Frame 5 is 256x255 px") as caught:
