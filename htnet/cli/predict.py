@@ -171,7 +171,7 @@ def _predict_manifest(args: argparse.Namespace) -> None:
     bar = progress_bar(predictions, "predicting", len(manifest))
     count = write_predictions(args.out, bar, predictor.model.labels, errors, overwrite=args.overwrite)
     for code, samples in sorted(doubted.items()):
-        print(f"warning: {code}: {listed(samples)}; see the column 'warnings'")
+        print(f"warning: {code}: {listed(samples)}; see the warnings in {args.out}")
     print(f"{count} predictions in {args.out}" + (f", {len(errors)} samples with errors" if errors else ""))
 
 
