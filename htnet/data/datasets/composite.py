@@ -64,6 +64,7 @@ def merge_composite(
     left_out = tuple((s.sample, f"{s.label} (not in the composite)") for s in samples if s.sample not in wanted)
     notes = [note for part in parts.values() for note in part.notes if not note.startswith(MARK)]
     notes += _left_out(name for name, _ in left_out) if keep is None else []
+    notes += _units_of(casme2)
     found = Manifest(
         tuple(s for s in samples if s.sample in wanted),
         EMOTIONS,
@@ -81,6 +82,18 @@ def _published(samples: Iterable[Sample]) -> set[str]:
     """Those samples that the published list has, as they are spelled here."""
     known = {name.casefold() for name in composite_list()}
     return {s.sample for s in samples if s.sample.casefold() in known}
+
+
+def _units_of(casme2: Manifest) -> list[str]:
+    """Which edition's action units the samples of CASME II have: frame numbers are the same in both, these are not."""
+    of_2019 = any(s.sample in RELABELED_2019 for s in casme2)
+    of_2014 = any(name in RELABELED_2019 and label.casefold() == "sadness" for name, label in casme2.excluded)
+    if of_2019 == of_2014 or not any(s.action_units for s in casme2):
+        return []
+    mine, other = ("2019", "2014") if of_2019 else ("2014", "2019")
+    return [
+        f"The action units of CASME II are those of its edition of {mine}; 57 of the 255 texts differ in that of {other}."
+    ]
 
 
 def _left_out(names: Iterable[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
@@ -34,11 +35,18 @@ def read_samm(root: Path, annotation: Path | None, choices: Choices) -> Manifest
 def _row(row: SheetRow) -> Annotated:
     if not re.fullmatch(r"[0-9]+", row.text["subject"]):
         raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give a number such as 006.")
-    return Annotated.from_row(row, f"{int(row.text['subject']):03d}")
+    subject = f"{int(row.text['subject']):03d}"
+    return Annotated.from_row(replace(row, text={**row.text, "filename": _named(row.text["filename"])}), subject)
 
 
 def _key(folder: Path) -> tuple[str, Path] | None:
     parent = folder.parent.name
     if not re.fullmatch(r"[0-9]+", parent) or not re.match(rf"0*{int(parent)}_", folder.name):
         return None
-    return f"{int(parent):03d}/{folder.name}".casefold(), folder.parents[1]
+    return f"{int(parent):03d}/{_named(folder.name)}".casefold(), folder.parents[1]
+
+
+def _named(text: str) -> str:
+    """A clip's name with three digits for the subject, as SAMM has it; people's copies write 6_1_2 for 006_1_2."""
+    found = re.fullmatch(r"0*([0-9]+)(_.*)", text)
+    return f"{int(found[1]):03d}{found[2]}" if found else text
