@@ -47,6 +47,10 @@ from htnet.types import (
     SourceFiles,
 )
 
+#: Marks an answer on a pair whose apex a reader replaced; see `htnet.data.Sample`.
+MIDDLE_APEX = QualityWarning(
+    "middle_apex", "No usable apex is annotated: the frame in the middle between onset and offset was taken for it."
+)
 #: Five points as an array, or where to get them: a landmarker, its name, or a file of points.
 LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
 
@@ -232,6 +236,8 @@ class Predictor:
 
     def _sample_input(self, sample: Sample) -> ModelInput:
         made = _flagged(self._sample_image(sample), sample_fault(sample))
+        if sample.apex_source == "middle":
+            made = replace(made, warnings=(*made.warnings, MIDDLE_APEX))
         if not reads_motion(self.model.extra_inputs, self._preprocessor.spec):
             return made
         finder = self._landmarker() if made.landmarks is None and sample.motion is None else None

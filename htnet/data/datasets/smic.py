@@ -27,8 +27,8 @@ def read_smic(root: Path, annotation: Path | None, choices: Choices) -> Manifest
         folder, row = tree.clips.get(name), sheet.get(name)
         if folder is not None and folder.parent.name.casefold() != CODES[code]:
             raise ManifestError(f"{folder}: by its name it is {CODES[code]}, not {folder.parent.name}. Move it.")
-        said = row.text["emotion"].casefold() if row else ""
-        if said in EMOTIONS and said != CODES[code]:
+        said = row.text["emotion"].casefold() if row is not None else ""
+        if row is not None and said in EMOTIONS and said != CODES[code]:
             raise ManifestError(f"{row.where}: {name} is {CODES[code]} by its name, not {said}. Correct the sheet.")
         rows.append(
             Annotated.of(
