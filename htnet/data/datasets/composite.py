@@ -92,7 +92,8 @@ def _units_of(casme2: Manifest) -> list[str]:
         return []
     mine, other = ("2019", "2014") if of_2019 else ("2014", "2019")
     return [
-        f"The action units of CASME II are those of its edition of {mine}; 57 of the 255 texts differ in that of {other}."
+        f"The action units of CASME II are those of its edition of {mine}; 57 of the 255 texts differ in that of "
+        f"{other}."
     ]
 
 
