@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from htnet.data.corrections import describe, find_correction
 from htnet.data.datasets.clips import Clip, Tree, read_clip
-from htnet.data.datasets.sheets import SheetRow
+from htnet.data.datasets.sheets import ALIASES, SheetRow
 from htnet.data.degenerate import ApexChoice, choose_apex
 from htnet.data.manifest import Manifest, Sample
 from htnet.data.published import with_differences
@@ -266,6 +266,9 @@ def assemble(
         refuse_missing(absent, source, cure)
     if early:
         notes.append(f"The offset lies before the onset, their clips end at the apex: {', '.join(early)}.")
+    if samples and dataset != "smic" and not any(sample.action_units for sample in samples):
+        names = ", ".join(ALIASES["action_units"])
+        notes.append(f"{source}: no action units were read. Their column must be called one of: {names}.")
     found = Manifest(
         tuple(samples),
         labels.classes(choices.classes),

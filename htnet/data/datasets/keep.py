@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from htnet.csv_files import read_csv_text, separator_of
-from htnet.data.datasets.sheets import Table, read_tables
+from htnet.data.datasets.sheets import Table, csv_tables, read_tables
 from htnet.data.manifest import Manifest
 from htnet.data.tables import read_table
 from htnet.errors import ManifestError
@@ -49,7 +49,8 @@ def _without_header(path: Path, parts: Mapping[str, Manifest]) -> Table | None:
     """The rows of a list whose first row is a sample already; None if it is another kind of file."""
     if path.suffix.lower() == ".csv":
         separator_of(path, read_csv_text(path))  # two kinds of separators are refused
-    for table in read_tables(path):
+    book = path.suffix.lower() in (".xlsx", ".xls")
+    for table in read_tables(path) if book else csv_tables(path):
         rows = [row for row in table.rows if any(row)]
         if rows and len(rows[0]) >= 3 and rows[0][0].casefold() in parts:
             return table

@@ -26,7 +26,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "apex": ("apexframe", "apex", "apexf", "apexf1"),
     "offset": ("offsetframe", "offset", "offsetf"),
     "emotion": ("estimatedemotion", "emotion"),
-    "action_units": ("actionunits", "aus", "au"),
+    "action_units": ("actionunits", "aus", "au", "actionunit", "aulabel", "aulabels", "facs"),
 }
 SUFFIXES = (".xlsx", ".xls", ".csv")
 #: A header further down than this is not looked for.
@@ -204,7 +204,7 @@ def read_tables(path: Path) -> list[Table]:
         return _old_workbook(path, content)
     if suffix == ".xlsx":
         raise ManifestError(f"{path} is no workbook, whatever its name says. Save it as .xlsx again.")
-    return _variants(path)
+    return csv_tables(path)
 
 
 def _workbook(path: Path, content: BytesIO) -> list[Table]:
@@ -256,7 +256,12 @@ def _old_cell(xlrd: Any, book: Any, cell: Any) -> tuple[Any, str]:
     return cell.value, number_format.format_str if number_format is not None else ""
 
 
-def _variants(path: Path) -> list[Table]:
+def csv_tables(path: Path) -> list[Table]:
+    """A text file once for each separator that it may have.
+
+    Raises:
+        ManifestError: it cannot be read.
+    """
     text = read_csv_text(path)
     tables = []
     told = told_separator(path, text)
