@@ -13,6 +13,7 @@ import numpy.typing as npt
 from benchmarks.measure import COMPOSITE, ROOT
 from htnet.data import Manifest, open_data
 from htnet.errors import ManifestError
+from htnet.identity import person
 from htnet.types import TEMPLATE_SIZE
 
 HALVES = ROOT / "benchmarks" / "synthesis_halves.json"
@@ -24,6 +25,19 @@ def subjects(half: str) -> frozenset[str]:
     return frozenset(json.loads(HALVES.read_text("utf-8"))[half])
 
 
+def who(dataset: str, subject: str) -> str:
+    """A person as `subjects` names them, however the data spell the name.
+
+    Raises:
+        ManifestError: the composite has no such person.
+    """
+    known = {person(*name.split("-", 1)): name for half in ("development", "untouched") for name in subjects(half)}
+    found = known.get(person(dataset, subject))
+    if found is None:
+        raise ManifestError(f"{subject!r} of {dataset!r} is in neither half of the composite's subjects.")
+    return found
+
+
 def development_manifest(root: Path = COMPOSITE) -> Manifest:
     """The composite samples of the development half, and no others.
 
@@ -31,8 +45,8 @@ def development_manifest(root: Path = COMPOSITE) -> Manifest:
         ManifestError: the data are not there, or lack a subject of the half.
     """
     manifest, half = open_data(root), subjects("development")
-    samples = tuple(s for s in manifest if f"{s.dataset}-{s.subject}" in half)
-    missing = half - {f"{s.dataset}-{s.subject}" for s in samples}
+    samples = tuple(s for s in manifest if who(s.dataset, s.subject) in half)
+    missing = half - {who(s.dataset, s.subject) for s in samples}
     if missing:
         raise ManifestError(f"{root} lacks the subjects {', '.join(sorted(missing))} of the development half.")
     return dataclasses.replace(manifest, samples=samples)

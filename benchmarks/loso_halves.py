@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.halves import subjects
+from benchmarks.halves import subjects, who
 from benchmarks.measure import provenance
 from benchmarks.results_table import RESULTS
 from htnet.bootstrap import draw_groups, interval
@@ -106,7 +106,7 @@ def _by_part(seeds: Sequence[Sequence[dict[str, str]]], classes: Sequence[str]) 
 
 
 def _person(row: dict[str, str]) -> str:
-    return f"{row['dataset']}-{row['subject']}"
+    return who(row["dataset"], row["subject"])
 
 
 def _confusions(rows: Sequence[dict[str, str]], classes: Sequence[str]) -> tuple[Any, list[str]]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.halves import subjects
+from benchmarks.halves import subjects, who
 from benchmarks.measure import COMPOSITE, provenance
 from benchmarks.results_table import RESULTS
 from htnet.bootstrap import draw_groups, interval, resampled_confusions
@@ -161,7 +161,7 @@ def evaluate(folder: Path, manifest: Manifest) -> dict[str, Any]:
     assert model.preprocess_spec is not None
     data = load_flow_set(manifest, model.preprocess_spec)
     truth = data.labels.numpy()
-    groups = [f"{s.dataset}-{s.subject}" for s in manifest]
+    groups = [who(s.dataset, s.subject) for s in manifest]
     half = subjects("development")
     development = np.array([group in half for group in groups])
     sets = np.array([s.dataset for s in manifest])

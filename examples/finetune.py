@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("manifest", nargs="?", help="manifest CSV, or a folder in a published layout")
     parser.add_argument("--synthetic", action="store_true", help="train on generated flow images instead")
     parser.add_argument("--start", default=DEFAULT_WEIGHTS, help="trained weights, or a model's name for fresh ones")
+    parser.add_argument("--start-is-disjoint", action="store_true", help="your word that they know nobody of yours")
     parser.add_argument("--landmarks", help="as for htnet train, in place of the samples' own files")
     parser.add_argument("--out", default="out/finetuned", help="weights folder (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace weights that exist")
@@ -121,6 +122,8 @@ def main() -> None:
         kept, held = map(list, hold_out_subjects(manifest, range(len(manifest)), fraction=0.3, seed=0))
         landmarker = make_landmarker(args.landmarks) if args.landmarks else None
         start = None if args.start in htnet.list_models() else StartFrom(args.start, manifest.classes)
+        if start is not None and not args.synthetic:  # who is tested on below must be nobody that it knows
+            start.refuse_known(manifest, args.start_is_disjoint)
         if start is None:
             model, data = fresh(args.start, manifest, kept, landmarker)
         else:

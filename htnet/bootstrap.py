@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.errors import InputError
+from htnet.identity import check_groups
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -36,12 +37,13 @@ def draw_groups(groups: Sequence[Any], resamples: int = RESAMPLES, seed: int = 0
         The number of each sample's group, (N,) in 0..G - 1, and how often each group was drawn, (R, G).
 
     Raises:
-        InputError: no samples, or ``resamples`` below 1.
+        InputError: no samples, ``resamples`` below 1, or two people whose names differ in spelling only.
     """
     if not len(groups):
         raise InputError("groups is empty; drawing needs at least one sample.")
     if resamples < 1:
         raise InputError(f"resamples is {resamples!r}; give 1 or more.")
+    check_groups(groups)
     numbers = {name: i for i, name in enumerate(sorted(set(groups)))}
     count = len(numbers)
     drawn = np.random.default_rng(seed).integers(count, size=(resamples, count))

@@ -328,6 +328,8 @@ def test_report(frames, tmp_path):
         missing_files=("a/1.jpg", "a/2.jpg", "b/2.jpg"),
         failed={"s3": message},
         middle_apex=("s1",),
+        identities_from="as given",
+        people={("own", "p0"): 1, ("own", "p1"): 1, ("own", "p2"): 1},
     )
     assert report.left_out == 6
     assert len(made) == 3

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.halves import development_manifest, subjects
+from benchmarks.halves import development_manifest, subjects, who
 from benchmarks.measure import COMPOSITE
 from benchmarks.recipe_trials.listed import PRETRAININGS
 from benchmarks.recipe_trials.networks import CoarsePerceptron, build, enlarged, mirrored, shown, statistics
@@ -81,7 +81,7 @@ def read_half(everyone: bool = False) -> Half:
     known, active = annotated_units(manifest)
     return Half(
         load_flow_set(manifest, get_entry("htnet_small").spec),
-        [fold for fold in leave_one_subject_out(manifest) if f"{fold.dataset}-{fold.subject}" in half],
+        [fold for fold in leave_one_subject_out(manifest) if who(fold.dataset, fold.subject) in half],
         np.array([sample.dataset for sample in manifest]),
         torch.from_numpy(known),
         torch.from_numpy(active).float(),

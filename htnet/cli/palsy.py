@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _LANDMARKS = "yunet, yunet:MODEL.onnx, face-alignment, template (faces already cropped), or a .json or .csv file"
 
+#: Not imported from htnet.palsy, so that the command starts quickly.
+PATIENT_PLACES = ("auto", "file", "folder")
+
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
@@ -43,6 +46,13 @@ def add_commands(add: AddCommand) -> None:
         "--classes", type=int, choices=[6, 3], default=6, help="grades, or I-II, III-IV, V-VI (default 6)"
     )
     kind.add_argument("--grade-map", help="CK+: .csv of sequence and grade, or of emotion and grade")
+    kind.add_argument(
+        "--patients",
+        choices=PATIENT_PLACES,
+        default=PATIENT_PLACES[0],
+        help="where a patient's name stands: file (its name up to the first _), folder (of each patient), or auto: the "
+        "file if no folder says otherwise (default: %(default)s)",
+    )
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
     add_bit_depth(kind)
     kind.add_argument("--test", type=float, default=0.2, help="share of the images to test on (default: %(default)s)")
@@ -104,7 +114,7 @@ def _prepare(args: argparse.Namespace) -> None:
     from htnet.palsy import gaps, prepare_faces, read_palsy, split_table
     from htnet.prepare import REPORT_FILE, read_report
 
-    manifest = read_palsy(args.source, classes=args.classes, grade_map=args.grade_map)
+    manifest = read_palsy(args.source, classes=args.classes, grade_map=args.grade_map, patients=args.patients)
 
     def bar(samples: Iterable[Any]) -> Iterable[Any]:
         return progress_bar(samples, "aligning", len(manifest))

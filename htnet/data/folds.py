@@ -12,6 +12,7 @@ from urllib.parse import quote
 from htnet.data.manifest import Manifest, check_indices
 from htnet.data.tables import listed
 from htnet.errors import InputError, ManifestError
+from htnet.identity import check_files, refuse_unnamed
 
 Key = tuple[str, str]
 #: Longest fold name in characters; file systems take 255 bytes, and users of the name add to it.
@@ -41,7 +42,7 @@ def leave_one_subject_out(manifest: Manifest) -> tuple[Fold, ...]:
     """One fold for each subject, ordered by data set and subject.
 
     Raises:
-        ManifestError: samples without subject, or fewer than two subjects.
+        ManifestError: samples without subject, one file under two subjects, or fewer than two subjects.
     """
     members = _by_subject(manifest, range(len(manifest)))
     if len(members) < 2:
@@ -62,7 +63,7 @@ def leave_one_dataset_out(manifest: Manifest) -> tuple[Fold, ...]:
     two data sets is taken for two people. Subjects need not be known.
 
     Raises:
-        ManifestError: samples without data set, or fewer than two data sets.
+        ManifestError: samples without data set, one file under two subjects or data sets, or fewer than two data sets.
     """
     without = [s.sample for s in manifest if not s.dataset]
     if without:
@@ -70,6 +71,7 @@ def leave_one_dataset_out(manifest: Manifest) -> tuple[Fold, ...]:
             f"{manifest.source}: {listed(without)} without data set. Fill the column 'dataset': a sample must not be "
             "on both sides of a split."
         )
+    check_files(manifest, manifest.source)
     members = defaultdict(list)
     for i, sample in enumerate(manifest):
         members[sample.dataset].append(i)
@@ -112,8 +114,8 @@ def hold_out_subjects(
 
     Raises:
         InputError: ``fraction`` is not between 0 and 1.
-        ManifestError: samples without subject, indices that do not exist, or no data set with two
-            subjects.
+        ManifestError: samples without subject, one file under two subjects, indices that do not
+            exist, or no data set with two subjects.
     """
     if not 0 < fraction < 1:
         raise InputError(f"fraction is {fraction}; give a share between 0 and 1.")
@@ -145,12 +147,9 @@ def _key(manifest: Manifest, index: int) -> Key:
 
 
 def _by_subject(manifest: Manifest, indices: Sequence[int]) -> dict[Key, list[int]]:
-    without = [manifest.samples[i].sample for i in indices if not manifest.samples[i].subject]
-    if without:
-        raise ManifestError(
-            f"{manifest.source}: {listed(without)} without subject. Fill the column 'subject': people must not be "
-            "on both sides of a split."
-        )
+    chosen = [manifest.samples[i] for i in indices]
+    refuse_unnamed(chosen, manifest.source)
+    check_files(chosen, manifest.source)
     members = defaultdict(list)
     for i in indices:
         members[_key(manifest, i)].append(i)

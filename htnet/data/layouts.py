@@ -20,6 +20,7 @@ from htnet.data.manifest import Manifest, Sample, read_manifest
 from htnet.data.published import MARK, with_differences
 from htnet.data.tables import as_there, cell_of, read_table, refuse_missing
 from htnet.errors import ManifestError, did_you_mean, refuse_unknown
+from htnet.identity import is_named, person_key
 from htnet.types import EMOTIONS
 
 MANIFEST_FILE = "manifest.csv"
@@ -64,7 +65,8 @@ def read_composite(root: StrPath) -> Manifest:
         label = _by_number(row["label"], EMOTIONS, f"{table}, line {line}")
         samples.append(Sample(name, row["dataset"], row["sub"], label, flow=flow, landmarks=landmarks))
     refuse_missing(missing, str(root), f"Complete the folder {COMPOSITE_IMAGES}.")
-    return with_differences(Manifest(tuple(samples), EMOTIONS, str(root)), ("composite",))
+    found = Manifest(tuple(samples), EMOTIONS, str(root), identities_from=f"the column 'sub' of {table}")
+    return with_differences(found, ("composite",))
 
 
 def list_three_norm(root: StrPath) -> list[str]:
@@ -99,7 +101,8 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
         The training and the test manifest. The ``notes`` of both name what differs from the published list.
 
     Raises:
-        ManifestError: the folder is not as described, or a sample is in both parts.
+        ManifestError: the folder is not as described, a sample is in both parts, or so is the subject, by the names
+            of the files.
     """
     root = Path(root)
     if subject is None:
@@ -114,8 +117,23 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
         if subject not in known:
             raise ManifestError(f"{root} has no folder for the subject {subject!r}. {did_you_mean(subject, known)}")
         folder = root / subject
-    train = Manifest(tuple(_labelled_images(folder / "u_train", None)), EMOTIONS, str(folder / "u_train"))
-    test = Manifest(tuple(_labelled_images(folder / "u_test", folder.name)), EMOTIONS, str(folder / "u_test"))
+    first = "the file names up to the first '_'"
+    train = Manifest(
+        tuple(_labelled_images(folder / "u_train", None)), EMOTIONS, str(folder / "u_train"), identities_from=first
+    )
+    test = Manifest(
+        tuple(_labelled_images(folder / "u_test", folder.name)),
+        EMOTIONS,
+        str(folder / "u_test"),
+        identities_from=f"the name of the folder {folder}",
+    )
+    left_out = person_key(folder.name)
+    for sample in train:
+        if is_named(sample.subject) and person_key(sample.subject) == left_out:
+            raise ManifestError(
+                f"{folder / 'u_train'} holds {sample.sample!r}, which by its name shows the subject {sample.subject!r} "
+                f"that {folder} leaves out. Remove it, or correct its name."
+            )
     both = sorted({s.sample for s in train} & {s.sample for s in test})
     if both:
         raise ManifestError(f"{folder}: sample {both[0]!r} is in u_train and in u_test. Remove it from one.")
@@ -129,7 +147,14 @@ def _labelled_images(folder: Path, subject: str | None) -> Iterator[Sample]:
         raise ManifestError(f"{folder} holds no images LABEL/*.png. Check the folder.")
     for image in images:
         name = image.stem.strip()
-        person = subject if subject is not None else name.partition("_")[0] if "_" in name else ""
+        person = name.partition("_")[0] if "_" in name else ""
+        if subject is not None:
+            if person and person_key(person) != person_key(subject):
+                raise ManifestError(
+                    f"{image} shows the subject {person!r} by its name, but lies in the folder of {subject!r}. Move or "
+                    "rename it."
+                )
+            person = subject
         yield Sample(name, subject=person, label=_by_number(image.parent.name, EMOTIONS, str(image)), flow=image)
 
 
@@ -237,6 +262,7 @@ def read_casme3(
         tuple(excluded),
         tuple(sample.sample for sample in samples if sample.apex_source),
         tuple(notes),
+        identities_from=f"the column 'Subject' of {annotation}",
     )
     return with_differences(read, ("casme3_edited",))
 

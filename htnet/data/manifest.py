@@ -19,6 +19,7 @@ from htnet.data.degenerate import check_choice, pair_fault, refuse_degenerate
 from htnet.data.facs_cells import keep_readable
 from htnet.data.tables import as_there, cell_of, listed, read_table, refuse_missing
 from htnet.errors import ManifestError, did_you_mean
+from htnet.identity import check_files, check_identities, is_named, refuse_unnamed
 from htnet.overwrite import check_outputs
 from htnet.types import EMOTIONS
 
@@ -100,11 +101,13 @@ class Manifest:
             another reason stands in brackets after the label.
         middle_apex: identifiers of samples whose apex is not annotated, but the middle of the clip.
         notes: what the reader did or saw that a user should know, one sentence each: corrected values, differences
-            from the published list of a known set, cells that could not be read, where identities were read from.
+            from the published list of a known set, cells that could not be read.
+        identities_from: where the subjects were read from, such as "the column 'subject' of samples.csv".
 
     Raises:
-        ManifestError: a sample or class occurs twice, a label is no class, a split is none of `SPLITS`, or a subject
-            is in two splits.
+        ManifestError: a sample or class occurs twice, a label is no class, a split is none of `SPLITS`, a subject
+            is in two splits, or it is not clear whom samples show: see
+            `htnet.identity.check_identities`.
     """
 
     samples: tuple[Sample, ...]
@@ -115,6 +118,7 @@ class Manifest:
     excluded: tuple[tuple[str, str], ...] = ()
     middle_apex: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    identities_from: str = "as given"
 
     def __post_init__(self) -> None:
         """Check that samples and classes are unique and labels are classes."""
@@ -133,6 +137,7 @@ class Manifest:
                     f"{self.source}: sample {sample.sample!r} has the label {sample.label!r}, which is no class. "
                     + did_you_mean(sample.label, self.classes)
                 )
+        check_identities(self.samples, self.source)
         self._check_splits()
 
     def _check_splits(self) -> None:
@@ -144,7 +149,7 @@ class Manifest:
                     f"{self.source}: sample {sample.sample!r} has the split {sample.split!r}. "
                     + did_you_mean(sample.split, SPLITS)
                 )
-            if sample.split and sample.subject:
+            if sample.split and is_named(sample.subject):
                 other = found.setdefault((sample.dataset, sample.subject), sample)
                 if other.split != sample.split:
                     raise ManifestError(
@@ -172,7 +177,7 @@ class Manifest:
     @property
     def subjects(self) -> list[tuple[str, str]]:
         """Sorted (dataset, subject) of all samples whose subject is known."""
-        return sorted({(s.dataset, s.subject) for s in self.samples if s.subject})
+        return sorted({(s.dataset, s.subject) for s in self.samples if is_named(s.subject)})
 
     def labels(self) -> npt.NDArray[np.int64]:
         """(N,) class indexes.
@@ -200,7 +205,8 @@ class Manifest:
         """The samples of one split, with the same classes.
 
         Raises:
-            ManifestError: there are none; the message names the splits that have some.
+            ManifestError: there are none (the message names the splits that have some), or there are several and a
+                sample names no subject, or one file is in two of them.
         """
         chosen = [i for i, sample in enumerate(self.samples) if sample.split == name]
         if not chosen:
@@ -209,6 +215,10 @@ class Manifest:
                 f"{self.source}: no sample has the split {name!r}. {did_you_mean(name, known)} The column 'split' "
                 "names them."
             )
+        in_splits = [sample for sample in self.samples if sample.split]
+        if len({sample.split for sample in in_splits}) > 1:
+            refuse_unnamed(in_splits, self.source)
+            check_files(in_splits, self.source)
         return self.subset(chosen)
 
     def write(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
@@ -341,6 +351,7 @@ def read_manifest(
             "Correct or delete these lines, or leave them out: degenerate='skip' (htnet prepare manifest "
             "--skip-errors).",
         )
+    where = f"the column 'subject' of {path}" if "subject" in columns else "no column 'subject'"
     kept = tuple(sample for sample in samples if sample.sample not in found)
     return Manifest(
         kept,
@@ -351,6 +362,7 @@ def read_manifest(
         ),
         middle_apex=tuple(s.sample for s in kept if s.apex_source == "middle"),
         notes=tuple(notes),
+        identities_from=where,
     )
 
 

@@ -38,7 +38,7 @@ class LeftOut:
         truth: (N,) true class indexes.
         probabilities: (N, C), as the models gave them.
         folds: (N,) what was left out with each sample: a subject, or a data set.
-        people: (N,) who each sample shows.
+        people: (N,) who each sample shows; None where that is not known.
     """
 
     truth: npt.NDArray[np.int64]
@@ -72,8 +72,14 @@ def calibration_of(seeds: Sequence[LeftOut], tested: str) -> dict[str, Any]:
 def intervals_of(seeds: Sequence[LeftOut], num_classes: int) -> dict[str, Any]:
     """The summary's block of 95 % intervals of UF1 and UAR over all samples, JSON-ready.
 
-    A draw of people is the same for all seeds, and its score is the mean over them, as the score that is reported.
+    A draw of people is the same for all seeds, and its score is the mean over them, as the score that is
+    reported. There are none where samples have no subject.
     """
+    if unknown := sum(who is None for who in seeds[0].people):
+        return {
+            "what": f"none: {unknown} of {len(seeds[0].people)} samples have no subject, so people cannot be drawn. "
+            "Fill the column 'subject'.",
+        }
     drawn = [resampled_confusions(seed.truth, seed.probabilities.argmax(1), seed.people, num_classes) for seed in seeds]
     return {
         "what": "95 %, of the mean over the seeds; bootstrap over people",

@@ -15,6 +15,7 @@ from htnet.errors import InputError, RunError
 from htnet.evaluation.confidence import LeftOut, calibration_of, intervals_of, reliability_of
 from htnet.evaluation.protocols import LEAKING, PROTOCOLS
 from htnet.evaluation.store import RunStore, to_csv, write_atomic
+from htnet.identity import is_named
 from htnet.metrics import score
 from htnet.schema import document, to_json
 from htnet.types import QualityWarning
@@ -157,7 +158,8 @@ def _left_out(samples: Sequence[SampleResult], seeds: Sequence[int], leave: str)
     found = []
     for seed in seeds:
         of_seed = [s for s in samples if s.seed == seed]
-        people = [(s.dataset, s.subject or s.sample) for s in of_seed]
+        # Who is not named may be anybody; `intervals_of` then gives none, rather than take samples for people.
+        people = [(s.dataset, s.subject) if is_named(s.subject) else None for s in of_seed]
         found.append(
             LeftOut(
                 np.array([s.truth for s in of_seed]),

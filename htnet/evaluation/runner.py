@@ -17,7 +17,6 @@ from htnet.errors import InputError, did_you_mean
 from htnet.evaluation.protocols import FoldJob, check_protocols, run_fold, run_together
 from htnet.evaluation.report import LosoResult, collect, summarize, write_results
 from htnet.evaluation.store import RunStore
-from htnet.hub import GENERATED
 from htnet.jobs import choose_jobs, run_tasks
 from htnet.models import EmotionModel, create_model, get_entry
 from htnet.preprocess import Landmarker
@@ -256,15 +255,8 @@ def _starts_from(
 
 def _start_from(start: str | PathLike[str], manifest: Manifest, disjoint: bool) -> StartFrom:
     found = StartFrom(start, manifest.classes)
-    seen = found.source.trained_on
-    if seen == GENERATED or disjoint:
-        return found
-    sets = ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "a manifest of your own"
-    raise InputError(
-        f"{start} was trained on {seen or 'unknown data'}, the evaluation is of {sets}: test subjects may be among "
-        "those it learned from, and the scores would be worthless. Start from weights of generated data "
-        "('synthetic'), or give start_is_disjoint (--start-is-disjoint) if you know that they are not."
-    )
+    found.refuse_known(manifest, disjoint)
+    return found
 
 
 def _describe_starts(starts: dict[int, StartFrom], disjoint: bool) -> dict[str, Any] | list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from htnet.bootstrap import RESAMPLES
 from htnet.data import Manifest
 from htnet.errors import ManifestError
 from htnet.evaluation.store import to_csv, write_atomic
+from htnet.identity import refuse_unnamed
 from htnet.models import EmotionModel
 from htnet.overwrite import check_folder
 from htnet.palsy.metrics import GradeScores, grade_scores
@@ -50,7 +51,8 @@ def evaluate_palsy(
 
     Raises:
         OverwriteError: ``out`` holds such files and ``overwrite`` is not given.
-        ManifestError: manifest and data do not belong together, or the classes are not the model's.
+        ManifestError: manifest and data do not belong together, the classes are not the model's, or
+            samples name no patient.
         ModelError: the model does not read these faces.
     """
     check_folder(out, RESULTS, overwrite=overwrite)
@@ -64,7 +66,8 @@ def evaluate_palsy(
         )
     probabilities = predict_faces(model, data).numpy()
     truth, answers = manifest.labels(), probabilities.argmax(1)
-    patients = [(s.dataset, s.subject or s.sample) for s in manifest]
+    refuse_unnamed(manifest, manifest.source, "the intervals are over patients")
+    patients = [(s.dataset, s.subject) for s in manifest]
     scores = grade_scores(truth, answers, patients, manifest.classes, resamples=resamples, seed=seed)
     header = ["sample", "dataset", "patient", "split", "truth", "prediction"]
     rows = [

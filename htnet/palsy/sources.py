@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -12,7 +12,9 @@ from htnet.data import Manifest, Sample
 from htnet.data.manifest import SPLITS
 from htnet.data.tables import as_there, listed, read_table
 from htnet.errors import ManifestError, did_you_mean
+from htnet.identity import refuse_unnamed
 from htnet.palsy.grades import GradeScheme, grade_scheme
+from htnet.palsy.patients import Found, below, from_files, from_table
 
 IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 CK_IMAGES = "cohn-kanade-images"
@@ -23,7 +25,9 @@ _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
 StrPath = str | PathLike[str]
 
 
-def read_palsy(source: StrPath, *, classes: int = 6, grade_map: StrPath | None = None) -> Manifest:
+def read_palsy(
+    source: StrPath, *, classes: int = 6, grade_map: StrPath | None = None, patients: str = "auto"
+) -> Manifest:
     """Read graded faces from any of the known layouts.
 
     Args:
@@ -31,6 +35,8 @@ def read_palsy(source: StrPath, *, classes: int = 6, grade_map: StrPath | None =
             folder in the layout of CK+ (`read_ck_plus`).
         classes: 6 or 3, see `htnet.palsy.SCHEMES`.
         grade_map: for CK+ only: the table that says what is which grade.
+        patients: where a patient's name stands: "file" for the file name up to its first "_", "folder" for the folder
+            of the image, "auto" for the file name if no folder says otherwise; not for tables that name patients.
 
     Returns:
         The manifest: ``image`` and ``subject`` of each sample, its class as ``label``, and its ``split`` if the
@@ -44,25 +50,29 @@ def read_palsy(source: StrPath, *, classes: int = 6, grade_map: StrPath | None =
     if grade_map is not None and not ck_plus:
         raise ManifestError(f"{source} is not in the layout of CK+ ({CK_IMAGES}/), so it takes no grade map.")
     if ck_plus:
+        if patients != "auto":
+            raise ManifestError(f"{source}: CK+ has a folder for each person. Leave patients (--patients) out.")
         return read_ck_plus(source, grade_map, scheme)
     if source.is_dir():
-        return read_grade_folders(source, scheme)
+        return read_grade_folders(source, scheme, patients)
     if source.suffix.lower() == ".csv":
-        return read_grade_csv(source, scheme)
+        return read_grade_csv(source, scheme, patients)
     raise ManifestError(
         f"{source} holds no graded faces: give a folder of grade_1 ... grade_6, a .csv file with image_path and "
         f"grade, or a folder with {CK_IMAGES}."
     )
 
 
-def read_grade_folders(root: StrPath, scheme: GradeScheme) -> Manifest:
+def read_grade_folders(root: StrPath, scheme: GradeScheme, patients: str = "auto") -> Manifest:
     """Read folders ``grade_1`` to ``grade_6`` of images, as FNP lies on a disk; gaps are no error.
 
     A patient is the file name up to the first "_": ``P07_smile_2.jpg`` shows P07. The same name in two folders is
-    the same person, graded twice.
+    the same person, graded twice. Where images lie in folders below the grade and these say otherwise, it is refused
+    unless ``patients`` says which; see `read_palsy`.
 
     Raises:
-        ManifestError: there are no such folders, a folder's grade is none, or files without "_".
+        ManifestError: there are no such folders, a folder's grade is none, files without "_", or it is not clear which
+            patient a file shows.
     """
     root = Path(root)
     folders = [
@@ -72,34 +82,36 @@ def read_grade_folders(root: StrPath, scheme: GradeScheme) -> Manifest:
     ]
     if not folders:
         raise ManifestError(f"{root} holds no folders grade_1 ... grade_6. Check the path, or give a .csv file.")
-    samples, nameless = [], []
+    samples, images = [], []
     for folder, text in folders:
         label = scheme.class_of(text, str(folder))
         for image in _images(folder):
             name = image.relative_to(root).with_suffix("").as_posix()
-            patient = _patient(image)
-            if not patient:
-                nameless.append(name)
-            samples.append(Sample(name, subject=patient, label=label, image=image))
-    _refuse_nameless(nameless, root, "Give a .csv file with a column 'patient', or rename them.")
+            images.append(Found(name, image.relative_to(folder).parent.parts, image.stem))
+            samples.append(Sample(name, label=label, image=image))
     if not samples:
         raise ManifestError(f"The folders {', '.join(f.name for f, _ in folders)} in {root} hold no images.")
-    return Manifest(tuple(samples), scheme.names, str(root))
+    names, where = from_files(images, str(root), patients)
+    named = tuple(replace(sample, subject=name) for sample, name in zip(samples, names, strict=True))
+    return Manifest(named, scheme.names, str(root), identities_from=where)
 
 
-def read_grade_csv(path: StrPath, scheme: GradeScheme) -> Manifest:
+def read_grade_csv(path: StrPath, scheme: GradeScheme, patients: str = "auto") -> Manifest:
     """Read a table of images.
 
-    Columns: ``image_path`` (relative to the table's folder) and ``grade``; if wanted ``patient`` (else the file
-    name up to the first "_") and ``split``: train, val (or validation) or test, in every row or in none. Other
-    columns are left alone.
+    Columns: ``image_path`` (relative to the table's folder) and ``grade``; if wanted ``patient`` (or ``subject``,
+    ``patient_id`` and the like; else the file name up to the first "_", as in `read_grade_folders`) and ``split``:
+    train, val (or validation) or test, in every row or in none. Other columns are left alone.
 
     Raises:
-        ManifestError: not as described, or a patient is in two splits.
+        ManifestError: not as described, a patient is in two splits, or it is not clear which patient an image shows.
     """
     path = Path(path)
     columns, rows = read_table(path, ("image_path", "grade"))
-    samples, missing, absent, nameless = [], [], [], []
+    column = from_table(columns, rows, path)
+    if column is not None and patients != "auto":
+        raise ManifestError(f"{path} names patients in the column {column!r}. Leave patients (--patients) out.")
+    listed_images: list[tuple[str, Sample]] = []
     for line, row in rows:
         text = as_there(path.parent, row["image_path"].strip())
         where = f"{path}, line {line}"
@@ -108,18 +120,28 @@ def read_grade_csv(path: StrPath, scheme: GradeScheme) -> Manifest:
         label, split = scheme.class_of(row["grade"], where), ""
         if "split" in columns:
             split = _split(row["split"], where)
-        image = path.parent / text
-        patient = row["patient"].strip() if "patient" in columns else _patient(image)
+        patient = row[column].strip() if column is not None else ""
         name = Path(text).with_suffix("").as_posix()
-        if not patient:
-            nameless.append(name)
-        if not image.is_file():
-            missing.append(name)
-            absent.append(str(image))
-            continue
-        samples.append(Sample(name, subject=patient, label=label, image=image, split=split))
-    _refuse_nameless(nameless, path, "Fill the column 'patient'.")
-    return Manifest(tuple(samples), scheme.names, str(path), tuple(missing), tuple(absent))
+        listed_images.append((text, Sample(name, subject=patient, label=label, image=path.parent / text, split=split)))
+    samples = [sample for _, sample in listed_images]
+    if column is not None:
+        refuse_unnamed(samples, str(path), f"people must not be on both sides of a split. Its column is {column!r}")
+        place = f"the column {column!r} of {path}"
+    else:
+        files = [Path(text) for text, _ in listed_images]
+        found = [Found(s.sample, f, file.stem) for s, f, file in zip(samples, below(files), files, strict=True)]
+        names, place = from_files(found, str(path), patients)
+        samples = [replace(sample, subject=name) for sample, name in zip(samples, names, strict=True)]
+    there = [sample.image is not None and sample.image.is_file() for sample in samples]
+    missing = [sample for sample, is_there in zip(samples, there, strict=True) if not is_there]
+    return Manifest(
+        tuple(sample for sample, is_there in zip(samples, there, strict=True) if is_there),
+        scheme.names,
+        str(path),
+        tuple(sample.sample for sample in missing),
+        tuple(str(sample.image) for sample in missing),
+        identities_from=place,
+    )
 
 
 def read_ck_plus(root: StrPath, grade_map: StrPath | None, scheme: GradeScheme) -> Manifest:
@@ -164,7 +186,8 @@ def read_ck_plus(root: StrPath, grade_map: StrPath | None, scheme: GradeScheme) 
     unused = sorted(given.grades.keys() - given.used)
     if given.column == "sequence" and unused:
         raise ManifestError(f"{grade_map} names sequences that {root / CK_IMAGES} does not hold: {listed(unused)}.")
-    return Manifest(tuple(samples), scheme.names, str(root), excluded=tuple(excluded))
+    where = f"the folders in {root / CK_IMAGES}"
+    return Manifest(tuple(samples), scheme.names, str(root), excluded=tuple(excluded), identities_from=where)
 
 
 @dataclass(frozen=True)
@@ -226,12 +249,6 @@ def _images(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS and not p.name.startswith("."))
 
 
-def _patient(image: Path) -> str:
-    """The file name up to the first "_"; "" where there is none."""
-    head, mark, _ = image.stem.partition("_")
-    return head if mark else ""
-
-
 def _split(text: str, where: str) -> str:
     name = {"validation": "val", "valid": "val"}.get(text.strip().lower(), text.strip().lower())
     if name not in SPLITS:
@@ -241,12 +258,3 @@ def _split(text: str, where: str) -> str:
             "have the patients split."
         )
     return name
-
-
-def _refuse_nameless(names: Iterable[str], source: Path, cure: str) -> None:
-    names = list(names)
-    if names:
-        raise ManifestError(
-            f"{source}: {listed(names)} without patient (the file name up to its first '_'); people must not be on "
-            f"both sides of a split. {cure}"
-        )

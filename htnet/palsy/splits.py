@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from htnet.data import Manifest
 from htnet.data.manifest import SPLITS
-from htnet.data.tables import listed
 from htnet.errors import InputError, ManifestError
+from htnet.identity import check_files, refuse_unnamed
 
 Counts = npt.NDArray[np.float64]
 
@@ -35,14 +35,13 @@ def split_patients(manifest: Manifest, *, test: float = 0.2, val: float = 0.0, s
 
     Raises:
         InputError: the shares are impossible.
-        ManifestError: samples without subject, or fewer patients than splits.
+        ManifestError: samples without subject, one image under two patients, or fewer patients than splits.
     """
     train = round(1 - test - val, 9)
     if not (test >= 0 and val >= 0 and train >= 0):
         raise InputError(f"test is {test!r} and val {val!r}; give shares of 0 or more, together at most 1.")
-    without = [s.sample for s in manifest if not s.subject]
-    if without:
-        raise ManifestError(f"{manifest.source}: {listed(without)} without subject; a split by patient needs them.")
+    refuse_unnamed(manifest, manifest.source)
+    check_files(manifest, manifest.source)
     shares = {"train": train, "val": val, "test": test}
     names = [name for name in SPLITS if shares[name] > 0]
     counts = _class_counts(manifest)

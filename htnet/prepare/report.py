@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from htnet.data import Manifest
 from htnet.data.layouts import REPORT_FILE
 from htnet.data.published import with_differences
 from htnet.errors import ManifestError
+from htnet.identity import counts as counts_of_people
 from htnet.schema import document
 from htnet.types import QualityWarning
 
@@ -36,6 +38,9 @@ class Report:
         failed: sample to message, for samples that could not be prepared (no face, a damaged file, ...).
         middle_apex: samples, not left out, whose apex is not annotated: the middle of the clip was taken.
         notes: what the reader of the data set did or saw that a user should know; see `htnet.data.Manifest`.
+        identities_from: where the subjects were read from.
+        people: number of prepared samples of each person, by (data set, subject).
+        without_subject: number of prepared samples that name no subject.
     """
 
     source: str
@@ -48,6 +53,9 @@ class Report:
     failed: Mapping[str, str]
     middle_apex: Sequence[str]
     notes: Sequence[str] = ()
+    identities_from: str = ""
+    people: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    without_subject: int = 0
 
     @classmethod
     def of(cls, manifest: Manifest, prepared: Manifest, failed: Mapping[str, str]) -> Report:
@@ -60,6 +68,7 @@ class Report:
         names = [s.sample for s in manifest if s.sample in replaced]
         # Samples that failed are missing from a known set, too.
         notes = with_differences(prepared).notes if failed else manifest.notes
+        people, without_subject = counts_of_people(prepared)
         return cls(
             source=manifest.source,
             prepared=len(prepared),
@@ -71,6 +80,9 @@ class Report:
             failed=failed,
             middle_apex=tuple(names),
             notes=notes,
+            identities_from=manifest.identities_from,
+            people=people,
+            without_subject=without_subject,
         )
 
     @property
@@ -98,6 +110,16 @@ class Report:
             "failed": {"count": len(self.failed), "samples": dict(self.failed)},
             "middle_apex": {"count": len(self.middle_apex), "samples": list(self.middle_apex)},
             "notes": list(self.notes),
+            "identities": {
+                "from": self.identities_from,
+                "people": len(self.people),
+                "samples_without_subject": self.without_subject,
+                "samples_a_person": self.spread(),
+                "table": [
+                    {"dataset": dataset, "subject": subject, "samples": count}
+                    for (dataset, subject), count in self.people.items()
+                ],
+            },
         }
         return document("htnet.prepare_report", content, self.warnings)
 
@@ -116,12 +138,17 @@ class Report:
             if count
         )
 
+    def spread(self) -> dict[str, float] | None:
+        """Least, median and largest number of samples a person; None without people."""
+        found = self.people.values()
+        return {"min": min(found), "median": median(found), "max": max(found)} if found else None
+
     def text(self) -> str:
-        """What to know about the set, one line a fact and one a name: who was left out and why, which apexes are not
-        annotated; empty if there is nothing to say.
+        """What to know about the set, one line a fact and one a name: who is in it, who was left out and why,
+        which apexes are not annotated.
         """
         labels = ", ".join(f"{label} {len(names)}" for label, names in self.excluded.items())
-        lines = [f"  label in no class: {labels}"] if labels else []
+        lines = self._identities() + ([f"  label in no class: {labels}"] if labels else [])
         for what, count, details in (
             ("files missing", len(self.missing), _first(self.missing) + _first(self.missing_files)),
             ("failed", len(self.failed), _first(list(self.failed.values()))),
@@ -132,6 +159,20 @@ class Report:
                 lines += [f"    {detail}" for detail in details]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+    def _identities(self) -> list[str]:
+        """How many people there are, and from where that is known."""
+        spread, lines = self.spread(), []
+        if spread is not None:
+            low, middle, high = (f"{spread[name]:g}" for name in ("min", "median", "max"))
+            each = f"{low} to {high}, median {middle}"
+            lines.append(f"  people: {len(self.people)}, from {self.identities_from}; samples a person: {each}")
+        if self.without_subject:
+            lines.append(
+                f"  without subject: {self.without_subject} samples ({self.identities_from}); no split by person can "
+                "be made of them"
+            )
+        return lines
 
 
 def _first(names: Sequence[str]) -> list[str]:
@@ -161,6 +202,9 @@ def read_report(folder: str | PathLike[str]) -> Report:
             failed=found["failed"]["samples"],
             middle_apex=tuple(found["middle_apex"]["samples"]),
             notes=tuple(found.get("notes", ())),
+            identities_from=found.get("identities", {}).get("from", ""),
+            people={(p["dataset"], p["subject"]): p["samples"] for p in found.get("identities", {}).get("table", ())},
+            without_subject=found.get("identities", {}).get("samples_without_subject", 0),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ManifestError(f"{path} cannot be read ({error!r}). Prepare the data again.") from error

@@ -8,8 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from htnet.data import Manifest
 from htnet.errors import InputError
-from htnet.hub import joined_terms, load_pretrained
+from htnet.hub import GENERATED, joined_terms, load_pretrained
 from htnet.models import EmotionModel, TransferReport, transfer_weights
 
 
@@ -73,6 +74,26 @@ class StartFrom:
             "started_from": self.name,
             "started_from_sha256": self.digest(),
         }
+
+    def refuse_known(self, manifest: Manifest, disjoint: bool = False) -> None:
+        """Refuse weights that may have learned from people of a set that is to be tested on.
+
+        Args:
+            manifest: the set.
+            disjoint: the user's word that they have not, where their card cannot tell.
+
+        Raises:
+            InputError: they were trained on anything but generated data, and ``disjoint`` is not given.
+        """
+        seen = self.source.trained_on
+        if seen == GENERATED or disjoint:
+            return
+        sets = ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "a manifest of your own"
+        raise InputError(
+            f"{self.name} was trained on {seen or 'unknown data'}, the evaluation is of {sets}: test subjects may be "
+            "among those it learned from, and the scores would be worthless. Start from weights of generated data "
+            "('synthetic'), or give start_is_disjoint (--start-is-disjoint) if you know that they are not."
+        )
 
     def digest(self) -> str:
         """SHA-256 of the source's weights and labels."""

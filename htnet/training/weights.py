@@ -12,6 +12,7 @@ from htnet.data.published import with_differences
 from htnet.errors import WeightsError
 from htnet.hub import RESEARCH_ONLY, save_pretrained
 from htnet.hub.folder import FILES, checked_temperature
+from htnet.identity import dataset_key
 from htnet.models import EmotionModel
 from htnet.overwrite import check_folder
 from htnet.training.companions import check_classes, with_units
@@ -22,8 +23,8 @@ from htnet.training.start import StartFrom
 from htnet.training.tensors import FlowSet, TrainingSet
 from htnet.types import PreprocessSpec
 
-#: Data sets whose licence allows research only; weights trained on them inherit it.
-RESEARCH_SETS = frozenset({"casme", "casme2", "casme3", "samm", "smic", "mmew", "4dme"})
+#: Data sets whose licence allows research only, by `dataset_key`; weights trained on them inherit it.
+RESEARCH_SETS = frozenset({"casme", "casme2", "casme^2", "casme3", "samm", "sammlv", "smic", "mmew", "4dme", "dfme"})
 
 
 def train_weights(
@@ -77,7 +78,9 @@ def train_weights(
         "dataset": ", ".join(datasets) or "own manifest",
         "subjects": len(manifest.subjects),
         "protocol": "trained on all samples; the last epoch, nothing was selected",
-        "licence": RESEARCH_ONLY if RESEARCH_SETS & set(datasets) else "that of the training data",
+        "licence": RESEARCH_ONLY
+        if RESEARCH_SETS & {dataset_key(name) for name in datasets}
+        else "that of the training data",
         "regions_cut_at": data.cut_counts(),
         **({"notes": list(remarks)} if (remarks := with_differences(manifest).remarks) else {}),
         **({"points68_from": data.points68_counts()} if data.points68 is not None else {}),

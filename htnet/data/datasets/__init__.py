@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -33,6 +34,11 @@ _READERS: dict[str, Callable[[Path, Path | None, Choices], Manifest]] = {
     "dfme": read_dfme,
     "casme": read_casme,
     "casme_sq": read_casme_sq,
+}
+#: Where the subjects are read from, where the reader does not say so itself.
+_IDENTITIES = {
+    **dict.fromkeys(("casme2", "samm", "casme3", "mmew", "4dme"), "the column 'Subject' of {}"),
+    "smic": "the names of the clips, such as s1_ne_01, in {}",
 }
 #: Names that `read_dataset` knows.
 DATASETS = tuple(_READERS)
@@ -85,4 +91,7 @@ def read_dataset(
     if name not in _READERS:
         raise ManifestError(f"There is no reader for the data set {name!r}. {did_you_mean(name, DATASETS)}")
     sheet = None if annotation is None else Path(annotation)
-    return _READERS[name](Path(root), sheet, Choices(classes, missing, no_apex))
+    found = _READERS[name](Path(root), sheet, Choices(classes, missing, no_apex))
+    if found.identities_from != Manifest.identities_from:
+        return found
+    return replace(found, identities_from=_IDENTITIES.get(name, "the annotation, {}").format(found.source))

@@ -74,6 +74,7 @@ def merge_composite(
         tuple(pair for part in parts.values() for pair in part.excluded) + left_out,
         tuple(name for part in parts.values() for name in part.middle_apex if name in wanted),
         (*notes, *kept_notes),
+        identities_from="; ".join(part.identities_from for part in parts.values()),
     )
     return with_differences(found, ("composite",))
 

@@ -1,0 +1,260 @@
+"""Who is who: the one place that decides whether two spellings name the same person, or the same data set.
+
+An evaluation is worth something only while nobody is both trained and tested on, so people are compared by what their
+names say, not by how they are typed. Within one data set a person has one spelling: where two spellings reduce to one
+key, nothing is merged and nothing is kept apart by guess; it is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from htnet.errors import InputError, ManifestError
+
+#: Keys of what people write where they do not know who it is; such a sample has no subject.
+_UNKNOWN = frozenset({"", "nan", "none", "null", "n/a", "#n/a", "<na>", "unknown", "?", "??", "???"})
+#: Data sets that show the same people under the same names, by the key of the set they belong to. SAMM Long Videos are
+#: the recordings that SAMM was cut from (Yap et al., FG 2020); HS, VIS and NIR are SMIC's three cameras.
+_SAME_PEOPLE = {
+    **dict.fromkeys(("sammlv", "sammlongvideos", "sammlong"), "samm"),
+    **dict.fromkeys(("smichs", "smicvis", "smicnir", "smicehs", "smicevis", "smicenir", "smice"), "smic"),
+}
+#: CAS(ME)^2 is another data set than CASME II, which people also write CASME2.
+_CASME_SQUARED = "casme^2"
+_NUMBER_OR_REST = re.compile(r"\d+|[^\d\s]+")
+#: Fields of a sample that name a file of one person.
+_FILES = ("onset", "apex", "flow", "image", "motion")
+
+
+@lru_cache(maxsize=65536)
+def person_key(name: str) -> str:
+    """What a person's name says, the same for all its spellings.
+
+    Compatible characters of Unicode are one (NFKC), so are capitals and small letters. Blanks of any kind, characters
+    without width, "-", "_" and "." count for nothing, except between two numbers, where they keep these apart. Numbers
+    have no leading zeros and no decimals of zero. So "sub1", "sub01", "Sub-01" and "SUB 1" are one name, "6", "006"
+    and "6.0" another; "1-11" and "11-1" are two.
+
+    Args:
+        name: as it is written.
+
+    Returns:
+        The key; empty where nothing is left.
+    """
+    text = _plain(name)
+    text = re.sub(r"(?<=\d)\.0+$", "", text.strip())
+    text = "".join(" " if _separates(c) else c for c in text)
+    out = ""
+    for part in _NUMBER_OR_REST.findall(text):
+        number = part.isdecimal()
+        if number:
+            part = part.lstrip("0") or "0"
+        out += f"-{part}" if number and out[-1:].isdecimal() else part
+    return out
+
+
+@lru_cache(maxsize=4096)
+def dataset_key(name: str) -> str:
+    """What the name of a data set says: as `person_key`, and "II" is 2, brackets and "^" count for nothing.
+
+    "CASME II", "casme2" and "CASME-2" are one set, "CAS(ME)^3" and "casme3" another. "CAS(ME)^2" is a set of its own.
+    """
+    text = _plain(name.replace("²", "^2").replace("³", "^3"))
+    squared = re.sub(r"[\s_.-]", "", text)
+    if re.fullmatch(r"cas(\(me\)\^?2|me(\^2|sq(uared?)?))", squared):
+        return _CASME_SQUARED
+    text = re.sub(r"[()\[\]{}^]", "", text)
+    text = re.sub(r"(?<=[a-z\s_.-])(iii|ii)$", lambda found: str(len(found[1])), text)
+    return person_key(text)
+
+
+def is_named(subject: str) -> bool:
+    """Whether a subject says who it is; "", "nan", "unknown", "?" and the like do not."""
+    return person_key(subject) not in _UNKNOWN
+
+
+def people_key(dataset: str) -> str:
+    """The key of the people a data set shows: those of SAMM Long Videos are those of SAMM."""
+    key = dataset_key(dataset)
+    return _SAME_PEOPLE.get(key, key)
+
+
+def person(dataset: str, subject: str) -> tuple[str, str]:
+    """Who a subject of a data set is; subjects of the same name in two data sets are two people."""
+    return people_key(dataset), person_key(subject)
+
+
+def refuse_unnamed(
+    samples: Iterable[Any], source: str, why: str = "people must not be on both sides of a split"
+) -> None:
+    """Refuse samples without subject, which may show anybody.
+
+    Args:
+        samples: have ``sample`` and ``subject``.
+        source: where they were read from.
+        why: what cannot be done without.
+
+    Raises:
+        ManifestError: there are such; the message names them.
+    """
+    without = [s.sample for s in samples if not is_named(s.subject)]
+    if without:
+        raise ManifestError(f"{source}: {_listed(without)} without subject. Fill the column 'subject': {why}.")
+
+
+def check_identities(samples: Sequence[Any], source: str) -> None:
+    """Refuse samples of which it is not clear whom they show; every manifest is checked.
+
+    Args:
+        samples: have ``sample``, ``dataset`` and ``subject``, as `htnet.data.Sample` has them.
+        source: where they were read from.
+
+    Raises:
+        ManifestError: a data set or a person is spelled in two ways, or a person has a data set in one place and none
+            in another. The message names both, samples of each and the cure.
+    """
+    _check_datasets(samples, source)
+    _check_people(samples, source)
+
+
+def check_groups(groups: Iterable[Hashable]) -> None:
+    """Refuse names of people, alone or with their data set, that differ in spelling only.
+
+    Raises:
+        InputError: two of them do; the message names both.
+    """
+    found: dict[Hashable, Hashable] = {}
+    for group in dict.fromkeys(groups):
+        other = found.setdefault(_group_key(group), group)
+        if other != group:
+            raise InputError(f"groups has {other!r} and {group!r}, which are one person by name. Write them alike.")
+
+
+def _group_key(group: Hashable) -> Hashable:
+    if isinstance(group, str):
+        return person_key(group) or group
+    if isinstance(group, tuple) and len(group) == 2 and all(isinstance(part, str) for part in group):
+        return person(*group)
+    return group
+
+
+def _check_datasets(samples: Sequence[Any], source: str) -> None:
+    found: dict[str, Any] = {}
+    for sample in samples:
+        other = found.setdefault(people_key(sample.dataset), sample)
+        if other.dataset != sample.dataset:
+            named = [_in_words([s for s in samples if s.dataset == name]) for name in (other.dataset, sample.dataset)]
+            same = dataset_key(other.dataset) == dataset_key(sample.dataset)
+            what = "are one data set by name" if same else "show the same people"
+            raise ManifestError(
+                f"{source}: the data sets {other.dataset!r} ({named[0]}) and {sample.dataset!r} ({named[1]}) {what}. "
+                "Write them alike in the column 'dataset'; two sets of different people need names that differ in more "
+                "than spelling."
+            )
+
+
+def _check_people(samples: Sequence[Any], source: str) -> None:
+    found: dict[tuple[str, str], Any] = {}
+    loose: dict[str, Any] = {}
+    for sample in samples:
+        if not is_named(sample.subject):
+            continue
+        key = person(sample.dataset, sample.subject)
+        other = found.setdefault(key, sample)
+        if other.subject != sample.subject:
+            pairs = [(other.dataset, other.subject), (sample.dataset, sample.subject)]
+            named = [_in_words([s for s in samples if (s.dataset, s.subject) == pair]) for pair in pairs]
+            raise ManifestError(
+                f"{source}: the subjects {other.subject!r} ({named[0]}) and {sample.subject!r} ({named[1]}) are "
+                "one person by name. Write them alike if they are one; give two people names that differ in more than "
+                "capitals, blanks, separators and leading zeros."
+            )
+        other = loose.setdefault(key[1], sample)
+        if (not other.dataset) != (not sample.dataset):
+            raise ManifestError(
+                f"{source}: the samples {other.sample!r} (subject {_full(other)}) and {sample.sample!r} (subject "
+                f"{_full(sample)}) may show one person: one names a data set, the other none. Fill the column "
+                "'dataset' everywhere, or nowhere."
+            )
+
+
+def check_files(samples: Iterable[Any], source: str) -> None:
+    """Refuse one file under two people, or two data sets; every split is checked.
+
+    Args:
+        samples: have ``sample``, ``dataset``, ``subject`` and files, as `htnet.data.Sample` has them.
+        source: where they were read from.
+
+    Raises:
+        ManifestError: there is such a file; the message names it and both samples.
+    """
+    found: dict[tuple[str, ...], Any] = {}
+    for sample in samples:
+        files: list[tuple[str, ...]] = [
+            (str(getattr(sample, name)),) for name in _FILES if getattr(sample, name, None) is not None
+        ]
+        if getattr(sample, "clip", None) is not None:
+            files.append((str(sample.clip), sample.clip_first, sample.clip_last))
+        for file in files:
+            key = (os.path.normcase(os.path.abspath(file[0])), *file[1:])
+            other = found.setdefault(key, sample)
+            if other is not sample and differ(other, sample):
+                raise ManifestError(shared(source, other, sample, f"have the file {file[0]}"))
+
+
+def differ(one: Any, other: Any) -> bool:
+    """Whether two samples may land on two sides of a split: they are of two people, or of two data sets."""
+    if people_key(one.dataset) != people_key(other.dataset):
+        return True
+    named = is_named(one.subject) and is_named(other.subject)
+    return named and person_key(one.subject) != person_key(other.subject)
+
+
+def shared(source: str, one: Any, other: Any, what: str) -> str:
+    """The message about two samples of two people that are one recording."""
+    return (
+        f"{source}: the samples {one.sample!r} (subject {_full(one)}) and {other.sample!r} (subject {_full(other)}) "
+        f"both {what}, so one person could be on both sides of a split. Correct the subject or the files, or "
+        "delete one of them."
+    )
+
+
+def counts(samples: Iterable[Any]) -> tuple[dict[tuple[str, str], int], int]:
+    """Samples of each person, by (data set, subject) in order, and the number of samples without subject."""
+    found: Counter[tuple[str, str]] = Counter()
+    without = 0
+    for sample in samples:
+        if is_named(sample.subject):
+            found[sample.dataset, sample.subject] += 1
+        else:
+            without += 1
+    return dict(sorted(found.items())), without
+
+
+def _plain(name: str) -> str:
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    kept = (c for c in text if unicodedata.category(c) not in ("Cf", "Cc") or c in "\t\n\r")
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in kept)
+
+
+def _separates(character: str) -> bool:
+    return character == "." or character.isspace() or unicodedata.category(character) in ("Zs", "Pd", "Pc")
+
+
+def _full(sample: Any) -> str:
+    return f"{sample.subject!r}" + (f" of {sample.dataset!r}" if sample.dataset else "")
+
+
+def _in_words(samples: Sequence[Any]) -> str:
+    return _listed([s.sample for s in samples])
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(n) for n in names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{len(names)} sample{'s' if len(names) > 1 else ''} ({shown})"

@@ -1,0 +1,319 @@
+"""A person is never on both sides: not through spelling, not through where a name was looked for."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from htnet import cli
+from htnet.bootstrap import draw_groups
+from htnet.data import (
+    Manifest,
+    Sample,
+    hold_out_subjects,
+    leave_one_dataset_out,
+    leave_one_subject_out,
+    open_data,
+    read_manifest,
+    read_three_norm,
+)
+from htnet.errors import InputError, ManifestError
+from htnet.evaluation.confidence import LeftOut, intervals_of
+from htnet.identity import dataset_key, is_named, person_key
+from htnet.palsy import read_palsy, split_patients
+from tests.support.palsy_faces import save_face
+from tests.support.paths import COMPOSITE, needs_shared
+
+#: Spellings of one person.
+ALIKE = [
+    ("sub1", "sub01"),
+    ("sub01", "Sub-01"),
+    ("sub1", "SUB 1"),
+    ("sub1", "sub_1"),
+    ("6", "006"),
+    ("006", "6.0"),
+    ("anna", "Anna"),
+    ("an na", "an\u00a0na"),
+    ("anna", "an\u200bna"),
+    ("\uff53\uff11", "s1"),
+    ("Jose\u0301", "Jos\u00e9"),
+    ("P07-1", "p7_01"),
+]
+#: Names of two people.
+APART = [("1-11", "11-1"), ("s1-1", "s11"), ("sub1", "sub10"), ("anna", "anne"), ("p1a", "p1b"), ("10", "1")]
+SETS_ALIKE = [("CASME II", "casme2"), ("CASME2", "CASME-II"), ("CAS(ME)^3", "casme3"), ("SAMM", "samm")]
+SETS_APART = [("casme2", "CAS(ME)^2"), ("casme", "casme2"), ("casme2", "casme3"), ("CASME II", "CASME III")]
+
+
+def samples(*subjects, datasets=None, **fields):
+    datasets = datasets or ["d"] * len(subjects)
+    return tuple(
+        Sample(f"n{i}", dataset, subject, ("negative", "positive")[i % 2], **fields)
+        for i, (dataset, subject) in enumerate(zip(datasets, subjects, strict=True))
+    )
+
+
+def write_manifest(folder, subjects, datasets=None):
+    """Flow images of their own for each sample."""
+    folder.mkdir(parents=True, exist_ok=True)
+    datasets = datasets or ["d"] * len(subjects)
+    lines = ["sample,dataset,subject,label,flow"]
+    for i, (dataset, subject) in enumerate(zip(datasets, subjects, strict=True)):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((28, 28, 3), 10 * i, np.uint8))
+        lines.append(f'n{i},"{dataset}","{subject}",{i % 3},{i}.png')
+    (folder / "m.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    return folder / "m.csv"
+
+
+def of_command(*words):
+    """What a command says where it refuses."""
+
+    def door(tmp_path, one, two, capsys):
+        path = write_manifest(tmp_path, [one, "x", two, "y"])
+        places = {"MANIFEST": path, "OUT": tmp_path / "out", "TABLE": tmp_path / "out.csv"}
+        assert cli.main([str(places.get(word, word)) for word in words]) == 2
+        return capsys.readouterr().err
+
+    return door
+
+
+def refusal(function):
+    with pytest.raises((ManifestError, InputError)) as caught:
+        function()
+    return str(caught.value)
+
+
+def save(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
+
+
+def palsy_table(tmp_path, one, two, capsys):
+    lines = ["image_path,grade,patient"]
+    for i, who in enumerate((one, "x", two)):
+        save(tmp_path / f"{i}.png")
+        lines.append(f'{i}.png,{i + 1},"{who}"')
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    return refusal(lambda: read_palsy(tmp_path / "t.csv"))
+
+
+def palsy_folders(tmp_path, one, two, capsys):
+    if "_" in one + two:
+        pytest.skip("'_' ends the name in these file names")
+    for i, who in enumerate((one, "x", two)):
+        save(tmp_path / f"grade_{i + 1}" / f"{who}_0.png")
+    return refusal(lambda: read_palsy(tmp_path))
+
+
+def composite(tmp_path, one, two, capsys):
+    images = tmp_path / "STSNet_whole_norm_u_v_os"
+    lines = ["dataset,sub,filename_o,label"]
+    for i, who in enumerate((one, "x", two)):
+        save(images / f"{who}_a{i}.png")
+        lines.append(f'samm,"{who}",a{i},{i}')
+    (tmp_path / "combined_3_class2_for_optical_flow.csv").write_text("\n".join(lines) + "\n", "utf-8")
+    return refusal(lambda: open_data(tmp_path))
+
+
+#: Everything that takes people from outside, and must not take one for two.
+DOORS = {
+    "Manifest": lambda tmp_path, one, two, capsys: refusal(lambda: Manifest(samples(one, "x", two))),
+    "read_manifest": lambda tmp_path, one, two, capsys: refusal(
+        lambda: read_manifest(write_manifest(tmp_path, [one, "x", two]))
+    ),
+    "bootstrap": lambda tmp_path, one, two, capsys: refusal(lambda: draw_groups([("d", one), ("d", "x"), ("d", two)])),
+    "bootstrap of names": lambda tmp_path, one, two, capsys: refusal(lambda: draw_groups([one, "x", two])),
+    "read_composite": composite,
+    "palsy table": palsy_table,
+    "palsy folders": palsy_folders,
+    "htnet loso": of_command("loso", "--data", "MANIFEST", "--out", "OUT"),
+    "htnet loso --leave dataset": of_command("loso", "--data", "MANIFEST", "--leave", "dataset", "--out", "OUT"),
+    "htnet train": of_command("train", "--data", "MANIFEST", "--out", "OUT"),
+    "htnet prepare manifest": of_command("prepare", "manifest", "--root", "MANIFEST", "--out", "OUT"),
+    "htnet predict --manifest": of_command("predict", "--manifest", "MANIFEST", "--out", "TABLE"),
+}
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize(("one", "two"), ALIKE)
+def test_one_person_in_two_spellings_is_refused_everywhere(door, one, two, tmp_path, capsys):
+    said = door(tmp_path, one, two, capsys)
+    readers = one.strip(), two.strip()  # readers strip blanks at the ends
+    assert any(repr(name) in said for name in (one, readers[0])), said
+    assert any(repr(name) in said for name in (two, readers[1])), said
+    assert "Write them alike" in said
+
+
+def test_who_is_one_and_who_is_two():
+    for one, two in ALIKE:
+        assert person_key(one) == person_key(two), (one, two)
+    for one, two in APART:
+        assert person_key(one) != person_key(two), (one, two)
+        Manifest(samples(one, two))
+    for one, two in SETS_ALIKE:
+        assert dataset_key(one) == dataset_key(two), (one, two)
+        with pytest.raises(ManifestError, match="are one data set by name"):
+            Manifest(samples("a", "b", datasets=[one, two]))
+    for one, two in SETS_APART:
+        assert dataset_key(one) != dataset_key(two), (one, two)
+        Manifest(samples("a", "a", datasets=[one, two]))
+
+
+def test_sets_of_the_same_people_and_people_with_and_without_a_set_are_refused():
+    with pytest.raises(ManifestError, match=r"'samm' .* and 'SAMM-LV' .* show the same people"):
+        Manifest(samples("006", "006", datasets=["samm", "SAMM-LV"]))
+    with pytest.raises(ManifestError, match="one names a data set, the other none"):
+        Manifest(samples("006", "6", datasets=["samm", ""]))
+
+
+@pytest.mark.parametrize("nobody", ["", " ", "nan", "None", "unknown", "?", "-", "N/A"])
+def test_samples_without_subject_are_never_people(nobody):
+    manifest = Manifest(samples("a", nobody, "b", nobody))
+    assert not is_named(nobody)
+    assert manifest.subjects == [("d", "a"), ("d", "b")]
+    for split in (
+        leave_one_subject_out,
+        lambda m: hold_out_subjects(m, range(4), 0.5, 0),
+        split_patients,
+        lambda m: Manifest(
+            tuple(Sample(s.sample, s.dataset, s.subject, split=x) for s, x in zip(m, TWO, strict=True))
+        ).split("test"),
+    ):
+        with pytest.raises(ManifestError, match=r"2 samples \('n1', 'n3'\) without subject. Fill the column 'subject'"):
+            split(manifest)
+
+
+TWO = ("train", "test", "train", "test")
+
+
+def test_no_intervals_over_people_that_are_not_known():
+    seed = LeftOut(np.array([0, 1]), np.eye(2), ["d", "e"], [("d", "a"), None])
+    assert set(intervals_of([seed], 2)) == {"what"}
+    assert "1 of 2 samples have no subject" in intervals_of([seed], 2)["what"]
+
+
+@pytest.mark.parametrize("field", ["onset", "apex", "flow", "image", "motion", "clip"])
+def test_one_file_of_two_people_is_refused_by_every_split(field, tmp_path):
+    def manifest(datasets):
+        found = samples("a", "b", "c", "a", datasets=datasets)
+        files = [tmp_path / "x" / ".." / "f", tmp_path / "f", tmp_path / "g", tmp_path / "x" / ".." / "f"]
+        return Manifest(
+            tuple(
+                Sample(s.sample, s.dataset, s.subject, s.label, split=x, **{field: f})
+                for s, f, x in zip(found, files, ("train", "test", "test", "train"), strict=True)
+            )
+        )
+
+    one, two = manifest(["d"] * 4), manifest(["d", "e", "e", "d"])
+    for split in (
+        lambda: leave_one_subject_out(one),
+        lambda: hold_out_subjects(one, range(4), 0.5, 0),
+        lambda: split_patients(one),
+        lambda: one.split("test"),
+        lambda: leave_one_dataset_out(two),
+    ):
+        with pytest.raises(ManifestError, match=r"'n0' \(subject 'a'.*'n1' \(subject 'b'.*have the file"):
+            split()
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["1/P07/smile_1", "2/P08/smile_1"], "the names of files and of the folders they lie in disagree"),
+        (["1/P07/P07_1", "2/other/P07_2"], "the names of files and of the folders they lie in disagree"),
+        (["1/patient_01_smile", "2/control_02"], "'patient', which names nobody"),
+        (["1/IMG_001", "2/P07_1"], "'IMG', which names nobody"),
+        (["1/P07-smile_1", "2/P07-rest_1"], "'P07-smile' and 'P07-rest', or one patient twice"),
+        (["1/P07/1", "2/P08/1"], "--patients folder"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["folders", "table"])
+def test_where_a_patients_name_was_looked_for(kind, files, said, tmp_path):
+    for file in files:
+        save(tmp_path / f"grade_{file}.png")
+    source = tmp_path
+    if kind == "table":
+        source = tmp_path / "t.csv"
+        source.write_text("image_path,grade\n" + "".join(f"grade_{f}.png,{f[0]}\n" for f in files))
+    assert said in refusal(lambda: read_palsy(source))
+    if "/P07/" in files[0]:
+        found = read_palsy(source, patients="folder")
+        assert found.subjects[0] == ("", "P07")
+        assert "folders" in found.identities_from
+
+
+def test_patients_in_folders_that_say_the_same_are_taken(tmp_path):
+    for file in ("1/P07/p7_1", "2/P07/P07_2".replace("P07_2", "p7_2"), "2/P08/p8_1"):
+        save(tmp_path / f"grade_{file}.png")
+    assert read_palsy(tmp_path).subjects == [("", "p7"), ("", "p8")]
+
+
+@pytest.mark.parametrize("column", ["Patient", "patient_id", "Subject ID", "subject", "participant-no"])
+def test_a_table_names_its_patients_in_any_such_column(column, tmp_path):
+    for i in range(2):
+        save(tmp_path / f"x{i}_1.png")
+    (tmp_path / "t.csv").write_text(f"image_path,grade,{column}\nx0_1.png,1,anna\nx1_1.png,2,anna\n")
+    found = read_palsy(tmp_path / "t.csv")
+    assert found.subjects == [("", "anna")]
+    assert found.identities_from.startswith(f"the column {column!r}")
+    with pytest.raises(ManifestError, match="Leave patients"):
+        read_palsy(tmp_path / "t.csv", patients="file")
+
+
+def test_two_columns_of_people_must_agree(tmp_path):
+    for i in range(2):
+        save(tmp_path / f"x{i}_1.png")
+    (tmp_path / "t.csv").write_text("image_path,grade,patient,subject\nx0_1.png,1,a,1\nx1_1.png,2,a,2\n")
+    assert "both name people and disagree" in refusal(lambda: read_palsy(tmp_path / "t.csv"))
+
+
+def test_three_norm_knows_its_subject_in_any_spelling(tmp_path):
+    save(tmp_path / "006" / "u_test" / "0" / "006_1_2 .png")
+    save(tmp_path / "006" / "u_train" / "1" / "007_1_2 .png")
+    train, test = read_three_norm(tmp_path, "006")
+    assert (train.subjects, test.subjects) == ([("", "007")], [("", "006")])
+    save(tmp_path / "006" / "u_train" / "1" / "6_9_9 .png")
+    with pytest.raises(ManifestError, match="'6_9_9', which by its name shows the subject '6'"):
+        read_three_norm(tmp_path, "006")
+    (tmp_path / "006" / "u_train" / "1" / "6_9_9 .png").unlink()
+    save(tmp_path / "006" / "u_test" / "0" / "008_1 .png")
+    with pytest.raises(ManifestError, match="shows the subject '008' by its name"):
+        read_three_norm(tmp_path, "006")
+
+
+@needs_shared
+def test_all_published_names_begin_with_the_subject():
+    """What `read_three_norm` relies on, looked up in the published list: 442 of 442 names."""
+    with (COMPOSITE / "combined_3_class2_for_optical_flow.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 442
+    for row in rows:
+        name = f"{row['sub']}_{row['filename_o']}"
+        assert name.partition("_")[0] == row["sub"]
+    assert len({(row["dataset"], person_key(row["sub"])) for row in rows}) == 68
+
+
+def test_reports_say_where_identities_are_from(tmp_path, capsys):
+    from tests.support.pairs import pair_manifest
+
+    pair_manifest(tmp_path / "in", 4)
+    words = ["prepare", "manifest", "--root", tmp_path / "in", "--out", tmp_path / "out", "--flow", "dis"]
+    assert cli.main([str(w) for w in (*words, "--landmarks", "template")]) == 0
+    out = capsys.readouterr().out
+    assert "people: " in out
+    assert "from the column 'subject' of" in out
+    found = json.loads((tmp_path / "out" / "report.json").read_text())["identities"]
+    assert found["from"].startswith("the column 'subject' of")
+    assert found["people"] == len(found["table"])
+    assert sum(row["samples"] for row in found["table"]) + found["samples_without_subject"] == 4
+    assert set(found["samples_a_person"]) == {"min", "median", "max"}
+
+    for i, grade in enumerate((1, 1, 4, 4)):
+        save_face(tmp_path / "faces" / f"grade_{grade}" / f"P{i // 2}_{i}.png", i, grade, side=60)
+    words = ["palsy", "prepare", tmp_path / "faces", "--out", tmp_path / "p", "--landmarks", "template"]
+    assert cli.main([str(w) for w in words]) == 0
+    assert "people: 2, from the file names in" in capsys.readouterr().out
+    found = json.loads((tmp_path / "p" / "report.json").read_text())["identities"]
+    assert found["samples_a_person"] == {"min": 2, "median": 2, "max": 2}
