@@ -127,7 +127,11 @@ class Report:
     def warnings(self) -> tuple[QualityWarning, ...]:
         """What to know before the set is used: samples left out, by reason, and apexes that are not annotated."""
         reasons = (
-            ("excluded", sum(map(len, self.excluded.values())), "left out: no class takes them, or they show no expression"),
+            (
+                "excluded",
+                sum(map(len, self.excluded.values())),
+                "left out: no class takes them, or they show no expression",
+            ),
             ("files_missing", len(self.missing), "left out: files are missing"),
             ("failed", len(self.failed), "left out: the frames could not be used"),
             ("middle_apex", len(self.middle_apex), "kept, with the middle frame in place of an annotated apex"),
