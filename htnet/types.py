@@ -424,7 +424,7 @@ class Spotting:
             "first_frame": self.first,
             "fps": self.fps,
             "method": self.method,
-            "landmarks": self.landmarks.to_dict("px of the first frame"),
+            "landmarks": self.landmarks.to_dict("px of the first frame searched"),
         }
 
 
