@@ -65,6 +65,10 @@ class LowScoreError(LandmarkError):
     """A face was found, but with a score below the accepted one."""
 
 
+class PoseError(LandmarkError):
+    """A face was found, but it lies on its side or upside down in the frame, or is seen from the side."""
+
+
 class ModelError(InputError):
     """A model name or a model setting is not valid."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -107,6 +108,7 @@ class Predictor:
                 "it was trained with."
             )
         self._landmarks: str | PathLike[str] | Landmarker = landmarks
+        self._lock = threading.Lock()
         check_bit_depth(bit_depth)
         self.bit_depth = bit_depth
         self._preprocessor = Preprocessor(
@@ -263,10 +265,11 @@ class Predictor:
 
     def _landmarker(self) -> Landmarker:
         """The landmarker, built when first needed."""
-        if isinstance(self._landmarks, (str, PathLike)):
-            self._landmarks = make_landmarker(str(self._landmarks))
-        self._preprocessor.landmarker = self._landmarks
-        return self._landmarks
+        with self._lock:
+            if isinstance(self._landmarks, (str, PathLike)):
+                self._landmarks = make_landmarker(str(self._landmarks))
+            self._preprocessor.landmarker = self._landmarks
+            return self._landmarks
 
     @torch.no_grad()
     def _answer(self, batch: list[_Question]) -> list[Prediction]:

@@ -86,12 +86,16 @@ class Landmarks:
         source: what found them ("yunet", "template", a file name, ...).
         score: detector confidence 0..1, or None where there is none.
         warnings: what speaks against these points, or against the face that they were taken from.
+        faces: how many faces the detector accepted in the frame, None where nothing counted them.
+        verified: `htnet.preprocess.verified` let them pass.
     """
 
     points: FloatArray
     source: str
     score: float | None = None
     warnings: tuple[QualityWarning, ...] = ()
+    faces: int | None = None
+    verified: bool = False
 
     def __post_init__(self) -> None:
         """Check shape and values."""
@@ -141,6 +145,8 @@ class Landmarks68:
         score: detector confidence 0..1, or None where there is none.
         estimated: the points are a mean face fitted to fewer points: their places are plausible, not measured.
         warnings: what speaks against these points, or against the face that they were taken from.
+        faces: how many faces the detector accepted in the frame, None where nothing counted them.
+        verified: `htnet.preprocess.verified` let them pass.
     """
 
     points: FloatArray
@@ -148,6 +154,8 @@ class Landmarks68:
     score: float | None = None
     estimated: bool = False
     warnings: tuple[QualityWarning, ...] = ()
+    faces: int | None = None
+    verified: bool = False
 
     def __post_init__(self) -> None:
         """Check shape and values."""
@@ -175,7 +183,7 @@ class Landmarks68:
         """The five points of `POINT_NAMES`: means of the eyes' points, tip of the nose, corners of the outer lip."""
         eyes = [self.group(name).mean(axis=0) for name in ("left_eye", "right_eye")]
         five = np.stack([*eyes, *self.points[[30, 48, 54]]])
-        return Landmarks(five, self.source, self.score, self.warnings)
+        return Landmarks(five, self.source, self.score, self.warnings, self.faces, self.verified)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from htnet.preprocess import Landmarker
 
 from htnet.schema import Warned
 from htnet.types import BIT_DEPTHS
@@ -56,3 +59,22 @@ def moment(text: str) -> float:
     for value in values:
         seconds = 60 * seconds + value
     return seconds
+
+
+def add_face_option(command: argparse.ArgumentParser) -> None:
+    """Option of every command whose landmarks may come from a detector."""
+    command.add_argument(
+        "--face",
+        metavar="largest|only|N",
+        help="which face to take of several: the largest, none unless it is the only one, or the N-th from the image's "
+        "left (default: largest, with a warning)",
+    )
+
+
+def chosen_landmarks(args: argparse.Namespace) -> str | Landmarker:
+    """``--landmarks`` as it was written or, with ``--face``, the detector that takes this face."""
+    if args.face is None:
+        return str(args.landmarks)
+    from htnet.preprocess import make_landmarker
+
+    return make_landmarker(args.landmarks, face=args.face)

@@ -8,7 +8,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import AddCommand, add_bit_depth, add_overwrite, progress_bar, show_warnings
+from htnet.cli.options import (
+    AddCommand,
+    add_bit_depth,
+    add_face_option,
+    add_overwrite,
+    chosen_landmarks,
+    progress_bar,
+    show_warnings,
+)
 from htnet.errors import InputError
 from htnet.overwrite import check_folder, check_outputs
 from htnet.schema import to_json
@@ -54,6 +62,7 @@ def add_commands(add: AddCommand) -> None:
         "file if no folder says otherwise (default: %(default)s)",
     )
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
+    add_face_option(kind)
     add_bit_depth(kind)
     kind.add_argument("--test", type=float, default=0.2, help="share of the images to test on (default: %(default)s)")
     kind.add_argument("--val", type=float, default=0.0, help="share to validate on (default: %(default)s)")
@@ -82,6 +91,7 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument("image", help="image or folder")
     _add_model(kind)
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
+    add_face_option(kind)
     add_bit_depth(kind)
     kind.add_argument("--json", action="store_true", help="print JSON; one image only")
     kind.add_argument("--plot", help="save a picture; one image only")
@@ -92,6 +102,7 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument("image")
     _add_model(kind)
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
+    add_face_option(kind)
     add_bit_depth(kind)
     kind.add_argument("--out", required=True, help="picture to save")
     add_overwrite(kind)
@@ -99,6 +110,7 @@ def add_commands(add: AddCommand) -> None:
     kind = add_kind("asymmetry", _asymmetry, "measure how much the sides of a face differ, without any model")
     kind.add_argument("image")
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
+    add_face_option(kind)
     add_bit_depth(kind)
     kind.add_argument("--json", action="store_true", help="print JSON")
     kind.add_argument("--plot", help="save a picture")
@@ -122,7 +134,7 @@ def _prepare(args: argparse.Namespace) -> None:
     prepared = prepare_faces(
         manifest,
         args.out,
-        args.landmarks,
+        chosen_landmarks(args),
         test=args.test,
         val=args.val,
         seed=args.seed,
@@ -222,7 +234,9 @@ def _predict(args: argparse.Namespace) -> None:
     if folder:
         check_folder(args.out, ("predictions.csv", "pictures"), overwrite=args.overwrite)
     check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
-    predictor = GradePredictor(args.model, landmarks=args.landmarks, device=args.device, bit_depth=args.bit_depth)
+    predictor = GradePredictor(
+        args.model, landmarks=chosen_landmarks(args), device=args.device, bit_depth=args.bit_depth
+    )
     if folder:
         _predict_folder(predictor, Path(args.image), Path(args.out))
         return
@@ -282,7 +296,9 @@ def _visualize(args: argparse.Namespace) -> None:
     from htnet.palsy.plots import plot_maps
 
     check_outputs(args.out, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
-    predictor = GradePredictor(args.model, landmarks=args.landmarks, device=args.device, bit_depth=args.bit_depth)
+    predictor = GradePredictor(
+        args.model, landmarks=chosen_landmarks(args), device=args.device, bit_depth=args.bit_depth
+    )
     maps = predictor.maps(args.image)
     show_warnings(maps.prediction.warnings)
     print(maps.prediction.grade)
@@ -294,7 +310,7 @@ def _asymmetry(args: argparse.Namespace) -> None:
     from htnet.preprocess import face_asymmetry
 
     check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
-    landmarker = palsy_landmarker(args.landmarks, PALSY_SPEC)
+    landmarker = palsy_landmarker(args.landmarks, PALSY_SPEC, face=args.face)
     report = face_asymmetry(args.image, landmarker, sample=Path(args.image).stem, bit_depth=args.bit_depth)
     if args.plot:
         from htnet.palsy.plots import plot_asymmetry

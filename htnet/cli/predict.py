@@ -9,7 +9,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import AddCommand, add_bit_depth, add_overwrite, progress_bar, show_warnings
+from htnet.cli.options import (
+    AddCommand,
+    add_bit_depth,
+    add_face_option,
+    add_overwrite,
+    chosen_landmarks,
+    progress_bar,
+    show_warnings,
+)
 from htnet.cli.spot import METHODS, VIDEO_OPTIONS, add_video_options, asked_video, show_spotting
 from htnet.errors import HtnetError, InputError
 from htnet.facs import SHOWN_UNITS
@@ -59,6 +67,7 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
         "file of points (default: %(default)s)",
     )
     add_bit_depth(command)
+    add_face_option(command)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--plot", help="save a picture")
     command.add_argument("--device", default="cpu")
@@ -107,7 +116,7 @@ def _predict(args: argparse.Namespace) -> None:
 def _predictor(args: argparse.Namespace) -> Predictor:
     from htnet.pipeline import Predictor
 
-    return Predictor(args.model, landmarks=args.landmarks, device=args.device, bit_depth=args.bit_depth)
+    return Predictor(args.model, landmarks=chosen_landmarks(args), device=args.device, bit_depth=args.bit_depth)
 
 
 def _frames(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import AddCommand, add_bit_depth, add_overwrite, progress_bar
+from htnet.cli.options import AddCommand, add_bit_depth, add_face_option, add_overwrite, chosen_landmarks, progress_bar
 from htnet.types import FLOW_METHODS, HEAD_MOTIONS
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
     kind.add_argument("--out", required=True, help="folder for flow, landmarks, manifest and report")
     add_overwrite(kind)
     kind.add_argument("--landmarks", default="yunet", help="see predict --landmarks (default: %(default)s)")
+    add_face_option(kind)
     add_bit_depth(kind)
     kind.add_argument("--flow", choices=FLOW_METHODS, default="tvl1", help="flow method (default: %(default)s)")
     kind.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose motion is subtracted")
@@ -130,7 +131,7 @@ def _prepare(args: argparse.Namespace) -> None:
         manifest,
         args.out,
         spec,
-        args.landmarks,
+        chosen_landmarks(args),
         motion=bool(motion),
         jobs=args.jobs,
         bit_depth=args.bit_depth,

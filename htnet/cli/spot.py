@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from htnet.cli.options import AddCommand, add_overwrite, moment, show_warnings
+from htnet.cli.options import AddCommand, add_face_option, add_overwrite, chosen_landmarks, moment, show_warnings
 from htnet.errors import InputError
 from htnet.overwrite import check_outputs
 from htnet.schema import to_json
@@ -24,6 +24,7 @@ def add_commands(add: AddCommand) -> None:
     command = add("spot", _spot, "find onset, apex and offset of the expression in a video")
     command.add_argument("video", help="video file, or folder of frames")
     command.add_argument("--landmarks", default="yunet", help="see predict --landmarks (default: %(default)s)")
+    add_face_option(command)
     add_video_options(command)
     command.add_argument("--plot", help="save a picture of the curve")
     command.add_argument("--csv", help="save the curve: frame, time_s, magnitude and each region")
@@ -70,7 +71,7 @@ def _spot(args: argparse.Namespace) -> None:
     from htnet.preprocess import spot
 
     check_outputs(args.csv, args.plot, overwrite=args.overwrite, inputs=(args.video, args.landmarks))
-    spotting = spot(asked_video(args.video, args), args.landmarks, method=args.method or METHODS[0])
+    spotting = spot(asked_video(args.video, args), chosen_landmarks(args), method=args.method or METHODS[0])
     if args.csv:
         write_curve(args.csv, spotting, overwrite=args.overwrite)
     if args.plot:

@@ -18,7 +18,7 @@ from htnet.prepare import SPEC_FILE, prepared_spec
 from htnet.prepare.engine import Maker, Preparation
 from htnet.prepare.keys import describe, sha256
 from htnet.prepare.store import PreparedFolder
-from htnet.preprocess import FrameSource, Landmarker, fit_alignment, make_landmarker, read_frame
+from htnet.preprocess import FrameSource, Landmarker, fit_alignment, make_landmarker, read_frame, verified
 from htnet.preprocess.opencv import load_opencv
 from htnet.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, PreprocessSpec
 
@@ -63,18 +63,20 @@ def align_face(
     Raises:
         FrameError: the image cannot be read.
         LandmarkError: there is no face, or its points cannot be used.
+        PoseError: the face lies on its side or upside down, or is a profile.
     """
     frame = read_frame(image, bit_depth)
-    points = landmarker(frame, sample)
+    points = verified(landmarker(frame, sample), frame)
     alignment = fit_alignment(points, template=spec.template, size=spec.face_size, frame=frame.source)
     return alignment.warp(frame), points
 
 
-def palsy_landmarker(text: str, spec: PreprocessSpec) -> Landmarker:
+def palsy_landmarker(text: str, spec: PreprocessSpec, *, face: str | int | None = None) -> Landmarker:
     """`htnet.preprocess.make_landmarker`; "template" stretches the spec's own template, so that a face stays put."""
     from htnet.preprocess import TemplateLandmarks
 
-    return TemplateLandmarks(spec.template) if text == "template" else make_landmarker(text)
+    found = make_landmarker(text, face=face)
+    return TemplateLandmarks(spec.template) if text == "template" else found
 
 
 def prepare_faces(

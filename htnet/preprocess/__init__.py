@@ -17,6 +17,7 @@ from htnet.preprocess.flow import (
 from htnet.preprocess.frames import FrameSource, check_pair, read_clip, read_frame, read_pair, to_gray
 from htnet.preprocess.geometry import scale_points, similarity, transform_points
 from htnet.preprocess.landmarks import (
+    SEVERAL,
     CachedLandmarker,
     FaceAlignmentLandmarker,
     Landmarker,
@@ -30,6 +31,7 @@ from htnet.preprocess.landmarks import (
     landmarks_68,
     make_landmarker,
     read_points_json,
+    verified,
 )
 from htnet.preprocess.mean_shape import MEAN_SHAPE_28, MIRROR_68
 from htnet.preprocess.motion import (
@@ -55,6 +57,7 @@ __all__ = [
     "MEAN_SHAPE_28",
     "MIRROR_68",
     "PUBLISHED_CHANNELS",
+    "SEVERAL",
     "SPOTTING_METHODS",
     "VIDEO_READERS",
     "Alignment",
@@ -115,5 +118,6 @@ __all__ = [
     "to_gray",
     "transform_points",
     "tvl1_flow",
+    "verified",
     "write_flow_image",
 ]

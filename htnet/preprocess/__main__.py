@@ -13,6 +13,7 @@ from htnet.errors import HtnetError, InputError
 from htnet.overwrite import check_outputs
 from htnet.preprocess.colour import colour_wheel
 from htnet.preprocess.flow import write_flow_image
+from htnet.preprocess.landmarks import make_landmarker
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.published import published_input
 from htnet.types import BIT_DEPTHS, FLOW_METHODS, HEAD_MOTIONS, ByteArray
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         "cropped faces as they are (default: %(default)s)",
     )
     add_bit_depth(parser)
+    parser.add_argument("--face", metavar="largest|only|N", help="which face of several; N counts from the left")
     parser.add_argument("--flow", choices=FLOW_METHODS, default="tvl1")
     parser.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose flow is subtracted")
     parser.add_argument("--clahe", action="store_true", help="equalise the contrast of the faces before flow")
@@ -68,6 +70,10 @@ def _run(args: argparse.Namespace) -> None:
     inputs = (args.onset, args.apex, args.landmarks)
     check_outputs(args.out, args.uv, args.colour, overwrite=args.overwrite, inputs=inputs)
     landmarks = None if args.landmarks == "none" else args.landmarks
+    if args.face is not None:
+        if landmarks is None:
+            raise InputError(f"--face {args.face} chooses among faces, but --landmarks none looks for none.")
+        landmarks = make_landmarker(args.landmarks, face=args.face)
     settings = {name: getattr(args, name) for name in ("flow", "head_motion", "clahe", "size")}
     made = published_input(args.onset, args.apex, landmarks, bit_depth=args.bit_depth, **settings)
     assert made.flow is not None  # it was made from frames

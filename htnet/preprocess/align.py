@@ -22,6 +22,7 @@ from htnet.preprocess.geometry import (
 )
 from htnet.preprocess.mean_shape import MEAN_SHAPE_28
 from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.pose import check_order
 from htnet.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68, PreprocessSpec
 
 __all__ = [
@@ -202,11 +203,14 @@ def face_similarity(points: npt.ArrayLike, target: npt.ArrayLike, source: str) -
         (2, 3) float64, see `similarity`.
 
     Raises:
-        LandmarkError: the points coincide, or their agreement with ``target`` is below `MIN_AGREEMENT`.
+        LandmarkError: the points coincide, their agreement with ``target`` is below `MIN_AGREEMENT`, or they are not
+            in the order of a face's, see `htnet.preprocess.pose.check_order`.
     """
     matrix = similarity(points, target)
     found = agreement(points, target)
     if found >= MIN_AGREEMENT:
+        given = np.asarray(points, dtype=np.float32)
+        check_order(given if len(given) == 5 else Landmarks68(given, source).five().points, source)
         return matrix
     count, order = "68", "of iBUG 300-W (jaw, brows, nose, eyes, lips)"
     if len(np.asarray(points)) == 5:

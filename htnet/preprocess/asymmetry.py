@@ -17,8 +17,9 @@ from htnet.preprocess.contrast import clahe
 from htnet.preprocess.flow import compute_flow
 from htnet.preprocess.frames import read_frame, to_gray
 from htnet.preprocess.geometry import Matrix, similarity
-from htnet.preprocess.landmarks import Landmarker, finds_68, landmarks_68
+from htnet.preprocess.landmarks import Landmarker, finds_68, landmarks_68, verified
 from htnet.preprocess.mean_shape import MEAN_SHAPE_28, MIRROR_68
+from htnet.preprocess.pose import check_frontal
 from htnet.preprocess.preprocessor import FrameSource
 from htnet.schema import document
 from htnet.types import TEMPLATE_28, Flow, Frame, Landmarks, Landmarks68, file_stem
@@ -170,7 +171,9 @@ def _find(frame: Frame, landmarks: Landmarker | Landmarks | Landmarks68, sample:
             f"The 68 points of {frame.source} are {landmarks.source}: a symmetric mean face, which says nothing about "
             "asymmetry. Give the five points themselves, or 68 measured ones ('face-alignment')."
         )
+    landmarks = verified(landmarks, frame)
     five = landmarks.five() if isinstance(landmarks, Landmarks68) else landmarks
+    check_frontal(five, frame.source, "Its asymmetry cannot be measured")
     face_similarity(five.points, TEMPLATE_28, five.source)  # refuses points in a wrong order
     return landmarks
 

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import struct
+import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -142,18 +143,36 @@ def to_gray(frame: Frame) -> ByteArray:
     return np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
+class _Quiet:
+    """The level of OpenCV's log, one for all threads: the first to ask for quiet keeps it, the last brings it back."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+        self.level = 0
+
+
+_QUIET = _Quiet()
+
+
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
     """Keep OpenCV's own log off stderr while our typed error, or a known warning, replaces it."""
     cv2 = load_opencv()
     # OpenCV 4 has the two functions at its top, OpenCV 5 in a module of their own.
     log = getattr(cv2.utils, "logging", cv2)
-    level = log.getLogLevel()
-    log.setLogLevel(_LOG_SILENT)
+    with _QUIET.lock:
+        if _QUIET.users == 0:
+            _QUIET.level = log.getLogLevel()
+            log.setLogLevel(_LOG_SILENT)
+        _QUIET.users += 1
     try:
         yield
     finally:
-        log.setLogLevel(level)
+        with _QUIET.lock:
+            _QUIET.users -= 1
+            if _QUIET.users == 0:
+                log.setLogLevel(_QUIET.level)
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -23,8 +23,10 @@ from htnet.preprocess.landmarks import (
     finds_68,
     flow_image_points,
     landmarks_68,
+    verified,
 )
 from htnet.preprocess.motion import remove_head_motion
+from htnet.preprocess.pose import check_order
 from htnet.preprocess.regions import crop_regions, template_points
 from htnet.types import (
     POINT_NAMES,
@@ -90,12 +92,14 @@ class Preprocessor:
             FrameError: a frame cannot be used, or the sizes differ.
             LandmarkError: there are no points and no landmarker, none were found, or they lie far outside
                 the frame or not like a face's.
+            PoseError: the face lies on its side or upside down, or is a profile.
             FlowError: the flow cannot be computed.
         """
         first, second = read_pair(onset, apex, self.bit_depth)
         measured = self._measured_68(first, landmarks, sample)
         points = self._landmarks(first, landmarks, sample) if measured is None else measured.five()
         check_inside(points, first.size, first.source)
+        points = verified(points, first)
         face, face_apex, matrix = align_pair(first, second, points, self.spec)
         before, after = grey_face(face, self.spec), grey_face(face_apex, self.spec)
         flow = compute_flow(before, after, self.spec.flow, dict(self.spec.flow_parameters))
@@ -157,6 +161,7 @@ class Preprocessor:
             else:
                 given = read_landmarks(landmarks, Frame(picture, source), sample)
             check_inside(given, size, source)
+            check_order(given.points, given.source, nose=False)
             mapped = given.points
         cut, regions_at = self._network_image(picture, mapped)
         made = ModelInput(

@@ -23,7 +23,7 @@ from htnet.preprocess.clip_quality import (
 from htnet.preprocess.exposure import NO_CONTRAST, exposure_warnings, face_contrast
 from htnet.preprocess.face_motion import follow_face
 from htnet.preprocess.frames import read_frame
-from htnet.preprocess.landmarks import Landmarker, make_landmarker
+from htnet.preprocess.landmarks import Landmarker, make_landmarker, verified
 from htnet.preprocess.preprocessor import FrameSource, LandmarkSource, read_landmarks
 from htnet.preprocess.video import Video, open_video
 from htnet.types import Frame, Landmarks, QualityWarning, Spotting
@@ -220,12 +220,14 @@ def read_frames(source: str | os.PathLike[str] | Video | Iterable[FrameSource]) 
 
 
 def find_points(frame: Frame, landmarks: LandmarkSource | Landmarker, sample: str) -> Landmarks:
-    """Five points of a frame: given, from a file of points, or from a landmarker or the one of that name."""
+    """Five points of a frame, verified: given, from a file of points, or from a landmarker or the one of that name."""
     if isinstance(landmarks, (str, os.PathLike)):
-        return make_landmarker(os.fspath(landmarks))(frame, sample)
-    if callable(landmarks) and not isinstance(landmarks, np.ndarray):
-        return landmarks(frame, sample)
-    return read_landmarks(landmarks, frame, sample)
+        found = make_landmarker(os.fspath(landmarks))(frame, sample)
+    elif callable(landmarks) and not isinstance(landmarks, np.ndarray):
+        found = landmarks(frame, sample)
+    else:
+        found = read_landmarks(landmarks, frame, sample)
+    return verified(found, frame)
 
 
 def smooth(values: Curve, sigma: float) -> Curve:

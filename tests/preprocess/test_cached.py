@@ -118,11 +118,12 @@ def test_batches_are_checked_at_once(monkeypatch):
 def test_yunet_reads_a_sequence_with_one_detector(monkeypatch):
     from skimage.data import astronaut
 
-    from htnet.preprocess.landmarks import yunet
+    from htnet.preprocess.landmarks import detector as opencv_detector
 
     built = []
-    build = yunet._build_detector
-    monkeypatch.setattr(yunet, "_build_detector", lambda model: built.append(1) or build(model))
+    YuNetLandmarker(MODEL)(Frame(astronaut()))  # builds the detector of the check
+    build = opencv_detector.build_detector
+    monkeypatch.setattr(opencv_detector, "build_detector", lambda model: built.append(1) or build(model))
     detector = YuNetLandmarker(MODEL)
     frames = [Frame(astronaut()), BLANK, Frame(astronaut()[:400, :460])]
     found = list(detector.many(frames, missing="none"))

@@ -22,6 +22,7 @@ from htnet.errors import (
     WeightsError,
 )
 from htnet.preprocess import (
+    MEAN_SHAPE_28,
     FaceAlignmentLandmarker,
     PrecomputedLandmarks,
     TemplateLandmarks,
@@ -29,7 +30,7 @@ from htnet.preprocess import (
     make_landmarker,
     read_points_json,
 )
-from htnet.preprocess.landmarks import yunet
+from htnet.preprocess.landmarks import detector as yunet
 from htnet.types import POINT_NAMES, TEMPLATE_28, Frame
 from tests.support.paths import COMPOSITE, needs_shared
 
@@ -152,14 +153,16 @@ def test_yunet_is_never_shown_an_image_that_opencv_4_answers_with_noise(monkeypa
             assert (pixels.shape[1], pixels.shape[0]) == seen[-1]
             return 0, None
 
-    monkeypatch.setattr(yunet, "_build_detector", lambda model: Detector())
+    monkeypatch.setattr(yunet, "build_detector", lambda model: Detector())
     with pytest.raises(NoFaceError):
         YuNetLandmarker()(Frame(cv2.resize(face.pixels, size)))
     assert len(seen) == 2
     assert min(min(sides) for sides in seen) > 32
 
 
-@pytest.mark.parametrize("settings", [{"min_score": 1.5}, {"min_score": float("nan")}, {"several": "all"}])
+@pytest.mark.parametrize(
+    "settings", [{"min_score": 1.5}, {"min_score": float("nan")}, {"several": "all"}, {"several": 0}, {"several": True}]
+)
 def test_yunet_checks_its_settings(settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         YuNetLandmarker(**settings)
@@ -184,7 +187,7 @@ def stub_face_alignment(monkeypatch, faces):
 
 
 def test_face_alignment_points_are_reduced_to_five(monkeypatch):
-    points = np.random.default_rng().uniform(0, 20, (68, 2))
+    points = MEAN_SHAPE_28 * 0.6 + np.random.default_rng().uniform(0, 1, (68, 2))
     module = stub_face_alignment(monkeypatch, [points, points * 3])
     landmarker = FaceAlignmentLandmarker("cuda:1")
     assert module.built == []

@@ -84,7 +84,7 @@ def test_two_builds_are_warned_of_with_the_commands_that_mend_it(only, monkeypat
 def test_an_opencv_that_cannot_be_imported_is_a_typed_error(only, monkeypatch, use):
     only(opencv_python="5.0.0.93", opencv_python_headless="5.0.0.93")
     stub_face_alignment(monkeypatch, [])
-    monkeypatch.setattr("htnet.preprocess.landmarks.yunet.YUNET_SHA256", {"x": _hash_of_this_file()})
+    monkeypatch.setattr("htnet.preprocess.landmarks.detector.YUNET_SHA256", {"x": _hash_of_this_file()})
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(OpenCVError, match=r"cannot be imported .*opencv-python 5\.0\.0\.93.*pip uninstall --yes"):
         use()

@@ -2,11 +2,13 @@
 
 from htnet.preprocess.landmarks.base import MISSING, SEVERAL, Landmarker, Landmarker68, TemplateLandmarks, find_many
 from htnet.preprocess.landmarks.cached import CachedLandmarker
+from htnet.preprocess.landmarks.detector import YUNET_SHA256
 from htnet.preprocess.landmarks.face_alignment import FaceAlignmentLandmarker
 from htnet.preprocess.landmarks.factory import LANDMARKERS, make_landmarker
 from htnet.preprocess.landmarks.files import PrecomputedLandmarks, flow_image_points, image_side, read_points_json
 from htnet.preprocess.landmarks.points68 import estimate_68, finds_68, landmarks_68
-from htnet.preprocess.landmarks.yunet import YUNET_SHA256, YuNetLandmarker
+from htnet.preprocess.landmarks.verify import verified
+from htnet.preprocess.landmarks.yunet import YuNetLandmarker
 
 __all__ = [
     "LANDMARKERS",
@@ -28,4 +30,5 @@ __all__ = [
     "landmarks_68",
     "make_landmarker",
     "read_points_json",
+    "verified",
 ]

@@ -6,13 +6,23 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
-from htnet.errors import InputError, LandmarkError, LowScoreError, MultipleFacesError, NoFaceError, did_you_mean
+from htnet.errors import (
+    InputError,
+    LandmarkError,
+    LowScoreError,
+    MultipleFacesError,
+    NoFaceError,
+    PoseError,
+    did_you_mean,
+)
 from htnet.preprocess.geometry import scale_points
-from htnet.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68
+from htnet.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68, QualityWarning
 
-#: What to do when a frame shows several faces.
-SEVERAL = ("largest", "raise")
+#: Which face to take when a frame shows several: the largest, with a warning; none ("raise" and "only" are the same: an
+#: error). A whole number N takes the N-th from the image's left, counted from 1.
+SEVERAL = ("largest", "raise", "only")
 #: What to do with a frame of a sequence that shows no acceptable face: stop with an error, or give None for it.
 MISSING = ("raise", "none")
 
@@ -76,7 +86,8 @@ def find_many(
     Args:
         find: a landmarker, or its ``points68``.
         frames: any number of frames, or whatever ``find`` takes.
-        missing: one of `MISSING`. "none" gives None for frames without a face, or with a low score only.
+        missing: one of `MISSING`. "none" gives None for frames without a face, with a low score only, or with a face
+            that is turned away.
 
     Returns:
         One result a frame, in order, made as it is asked for.
@@ -94,7 +105,7 @@ def _find_each(find: Callable[[Item], Found], frames: Iterable[Item], missing: s
     for number, frame in enumerate(frames):
         try:
             yield find(frame)
-        except (NoFaceError, LowScoreError) as error:
+        except (NoFaceError, LowScoreError, PoseError) as error:
             if missing == "raise":
                 raise about_frame(number, error) from error
             yield None
@@ -117,33 +128,60 @@ def check_missing(missing: str) -> None:
         raise InputError(f"missing is {missing!r}. {did_you_mean(str(missing), MISSING)}")
 
 
-def check_several(several: str) -> None:
-    """Refuse a value that is not in `SEVERAL`.
+def check_several(several: str | int) -> None:
+    """Refuse a value that is neither in `SEVERAL` nor a number of 1 or more.
 
     Raises:
         InputError: it is not.
     """
-    if several not in SEVERAL:
-        raise InputError(f"several is {several!r}. {did_you_mean(str(several), SEVERAL)}")
+    number = isinstance(several, int) and not isinstance(several, bool)
+    if not (several >= 1 if isinstance(several, int) and number else several in SEVERAL):
+        raise InputError(
+            f"several is {several!r}. {did_you_mean(str(several), SEVERAL)} Or give a number: N takes the N-th face "
+            "from the image's left, counted from 1."
+        )
 
 
-def choose_face(areas: Sequence[float], several: str, frame: Frame) -> int:
-    """Index of the largest face.
+def choose_face(boxes: npt.ArrayLike, several: str | int, frame: Frame) -> tuple[int, tuple[QualityWarning, ...]]:
+    """The face to take, and a warning where others might have been meant.
 
     Args:
-        areas: one per face.
-        several: one of `SEVERAL`.
-        frame: for the message.
+        boxes: (N, 4), x, y, width and height of each face.
+        several: see `SEVERAL`.
+        frame: for the messages.
+
+    Returns:
+        Its index, and the warning "several_faces" where the largest of several was taken.
 
     Raises:
-        MultipleFacesError: there are several and ``several`` is "raise".
+        MultipleFacesError: there are several and ``several`` is "raise", or fewer than its number.
     """
-    if len(areas) > 1 and several == "raise":
+    x, _, width, height = np.asarray(boxes, dtype=np.float64).reshape(-1, 4).T
+    from_left = np.argsort(x + width / 2, kind="stable").tolist()
+    count = len(from_left)
+    if isinstance(several, int):
+        if several > count:
+            faces = "There is one face" if count == 1 else f"There are {count} faces"
+            raise MultipleFacesError(
+                f"{faces} in {frame.source}, but face {several} from the left was asked for; give a number from 1 to "
+                f"{count}."
+            )
+        return from_left[several - 1], ()
+    if count > 1 and several != "largest":
         raise MultipleFacesError(
-            f"{len(areas)} faces in {frame.source}; crop the frame to one, give its landmarks, or accept the "
-            "largest with several='largest'."
+            f"{count} faces in {frame.source}; crop the frame to one, give its landmarks, accept the largest with "
+            f"several='largest', or choose one by its number from the left: several=1 to {count} (on the command line "
+            "--face)."
         )
-    return int(np.argmax(areas))
+    largest = int(np.argmax(width * height))
+    if count == 1:
+        return largest, ()
+    number = from_left.index(largest) + 1
+    text = (
+        f"{count} faces were seen in {frame.source}; the largest was taken, number {number} from the image's left. "
+        f"Choose with --face 1 to {count} (in Python several=)."
+    )
+    return largest, (QualityWarning("several_faces", text),)
 
 
 def no_face(frame: Frame) -> NoFaceError:

@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from htnet.errors import InputError, LandmarkError, LowScoreError, MultipleFacesError, NoFaceError
+from htnet.errors import InputError, LandmarkError, LowScoreError, MultipleFacesError, NoFaceError, PoseError
 from htnet.preprocess.landmarks.base import Landmarker, Landmarker68, find_many
-from htnet.types import Frame, Landmarks, Landmarks68
+from htnet.types import Frame, Landmarks, Landmarks68, QualityWarning
 
 #: Part of every key: a change of what is stored leaves the old entries unread.
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 #: Failures that depend on the pixels and the settings alone, and are kept like points.
 KEPT_ERRORS: dict[str, type[LandmarkError]] = {
-    error.__name__: error for error in (NoFaceError, LowScoreError, MultipleFacesError)
+    error.__name__: error for error in (NoFaceError, LowScoreError, MultipleFacesError, PoseError)
 }
 
 Points = TypeVar("Points", Landmarks, Landmarks68)
@@ -130,7 +130,9 @@ def _as_json(identity: Mapping[str, Any] | None) -> str:
 
 
 def _to_entry(points: Landmarks | Landmarks68) -> dict[str, Any]:
-    entry = {"points": points.points.tolist(), "source": points.source, "score": points.score}
+    entry: dict[str, Any] = {"points": points.points.tolist(), "source": points.source, "score": points.score}
+    entry["warnings"] = [[w.code, w.message] for w in points.warnings]
+    entry |= {"faces": points.faces, "verified": points.verified}
     return {**entry, "estimated": points.estimated} if isinstance(points, Landmarks68) else entry
 
 
@@ -140,7 +142,8 @@ def _from_entry(entry: Mapping[str, Any], kind: type[Points], frame: Frame) -> P
         if entry["frame"] != frame.source:
             message = f"{frame.source} has the same pixels as {entry['frame']}, of which was found: {message}"
         return KEPT_ERRORS[entry["error"]](message)
-    return kind(**{**entry, "points": np.array(entry["points"], dtype=np.float32)})
+    warnings = tuple(QualityWarning(code, message) for code, message in entry["warnings"])
+    return kind(**{**entry, "points": np.array(entry["points"], dtype=np.float32), "warnings": warnings})
 
 
 def _digest(entry: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import numpy as np
 from htnet.errors import InputError, LandmarkError, WeightsError
 from htnet.optional import require
 from htnet.preprocess.landmarks.base import check_several, choose_face, find_many, no_face
+from htnet.preprocess.landmarks.verify import CHECK, verified
 from htnet.preprocess.opencv import warn_of_collision
 from htnet.types import Frame, Landmarks, Landmarks68
 
@@ -25,12 +27,12 @@ class FaceAlignmentLandmarker:
     The package rounds its points to whole px of the frame.
     """
 
-    def __init__(self, device: str = "cpu", *, several: str = "largest") -> None:
+    def __init__(self, device: str = "cpu", *, several: str | int = "largest") -> None:
         """Keep the settings; the network is built at the first frame.
 
         Args:
             device: torch device it runs on.
-            several: "largest" or "raise".
+            several: which face to take of several, see `htnet.preprocess.SEVERAL`.
 
         Raises:
             MissingExtraError: face-alignment is not installed.
@@ -43,6 +45,15 @@ class FaceAlignmentLandmarker:
         warn_of_collision("FaceAlignmentLandmarker")
         self._module = require("face_alignment", "face-alignment", "FaceAlignmentLandmarker")
         self._network: Any = None
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The settings: the lock and the network stay here, another process builds its own."""
+        return {"device": self.device, "several": self.several}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As new, with the settings."""
+        self.__init__(**state)  # type: ignore[misc]
 
     def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
         """Find the five points of the face in ``frame``.
@@ -62,8 +73,7 @@ class FaceAlignmentLandmarker:
             MultipleFacesError: several were found and ``several`` is "raise".
             WeightsError: the package cannot fetch or read its weights.
         """
-        network = self._load()
-        with _quiet():
+        with self._working(frame) as network:
             faces = network.get_landmarks_from_image(frame.pixels)
         return self._choose(frame, [] if faces is None else faces)
 
@@ -102,7 +112,7 @@ class FaceAlignmentLandmarker:
     def identity(self) -> Mapping[str, Any]:
         """All that the points of a frame depend on besides its pixels; the version stands for the weights' files."""
         version = getattr(self._module, "__version__", "unknown")
-        return {"landmarker": "face-alignment", "face_alignment": version, "several": self.several}
+        return {"landmarker": "face-alignment", "face_alignment": version, "several": self.several, "check": CHECK}
 
     def _load(self) -> Any:
         """The network, built at the first call."""
@@ -133,30 +143,38 @@ class FaceAlignmentLandmarker:
     def _faces_of(self, batch: list[Frame]) -> Iterator[tuple[Frame, list[Array]]]:
         import torch
 
-        network = self._load()
         pixels = np.stack([frame.pixels for frame in batch]).transpose(0, 3, 1, 2)
-        with _quiet():
+        with self._working(batch[0]) as network:
             found = network.get_landmarks_from_batch(torch.from_numpy(np.ascontiguousarray(pixels)))
         for frame, faces in zip(batch, found, strict=True):
             # All faces of a frame come as one array of N * 68 points.
             points = np.asarray(faces, dtype=np.float32).reshape(-1, 2)
             yield frame, np.split(points, max(1, len(points) // 68)) if len(points) else []
 
+    @contextmanager
+    def _working(self, frame: Frame) -> Iterator[Any]:
+        """The network, for one thread at a time: filters of warnings are one for all threads."""
+        with self._lock, warnings.catch_warnings():
+            # Our error, or None, says that there is no face.
+            warnings.filterwarnings("ignore", message="No faces were detected")
+            network = self._load()
+            try:
+                yield network
+            except Exception as error:  # whatever PyTorch, OpenCV or the package raise
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                raise LandmarkError(
+                    f"face-alignment failed at {frame.source} ({type(error).__name__}: {reason[:200]}). Give a smaller "
+                    "frame, another device, or the landmarks 'yunet'."
+                ) from error
+
     def _choose(self, frame: Frame, faces: list[Array]) -> Landmarks68:
         if len(faces) == 0:
             raise no_face(frame)
-        extents = [float(np.prod(np.ptp(np.asarray(face), axis=0))) for face in faces]
-        points = np.asarray(faces[choose_face(extents, self.several, frame)], dtype=np.float32)
+        boxes = [[*np.min(face, axis=0), *np.ptp(np.asarray(face), axis=0)] for face in faces]
+        chosen, warnings = choose_face(boxes, self.several, frame)
+        points = np.asarray(faces[chosen], dtype=np.float32)
         if points.shape != (68, 2):
             raise LandmarkError(
                 f"face-alignment gave points of shape {points.shape}, not (68, 2); use version 1.4 or 1.5."
             )
-        return Landmarks68(points, "face-alignment")
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back the package's warning of no face: our error, or None, says it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="No faces were detected")
-        yield
+        return verified(Landmarks68(points, "face-alignment", warnings=warnings, faces=len(faces)), frame)

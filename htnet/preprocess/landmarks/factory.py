@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from htnet.errors import InputError, did_you_mean
-from htnet.preprocess.landmarks.base import Landmarker, TemplateLandmarks
+from htnet.preprocess.landmarks.base import Landmarker, TemplateLandmarks, check_several
 from htnet.preprocess.landmarks.cached import CachedLandmarker
 from htnet.preprocess.landmarks.face_alignment import FaceAlignmentLandmarker
 from htnet.preprocess.landmarks.files import PrecomputedLandmarks
@@ -16,7 +16,9 @@ from htnet.preprocess.landmarks.yunet import YuNetLandmarker
 LANDMARKERS = ("yunet", "template", "face-alignment")
 
 
-def make_landmarker(text: str, cache: str | os.PathLike[str] | None = None) -> Landmarker:
+def make_landmarker(
+    text: str, cache: str | os.PathLike[str] | None = None, *, face: str | int | None = None
+) -> Landmarker:
     """Build a landmarker.
 
     Args:
@@ -24,27 +26,65 @@ def make_landmarker(text: str, cache: str | os.PathLike[str] | None = None) -> L
             (see `PrecomputedLandmarks`).
         cache: folder in which a detector's points are kept, see `CachedLandmarker`. The template and files of
             points have nothing to keep and are given as they are.
+        face: which face a detector takes of several: one of `SEVERAL`, or N for the N-th from the image's left; the
+            largest unless given.
 
     Raises:
-        InputError: the text is none of these.
+        InputError: the text is none of these, or ``face`` is given for the template or a file, which have one face.
         LandmarkError: the file cannot be used.
         MissingExtraError: face-alignment is not installed.
         OpenCVError: face-alignment is asked for and OpenCV cannot be imported.
     """
+    several = parse_face(face)
     detector: Landmarker
     if text == "yunet":
-        detector = YuNetLandmarker()
+        detector = YuNetLandmarker(several=several)
     elif text.startswith("yunet:") and text != "yunet:":
-        detector = YuNetLandmarker(text.removeprefix("yunet:"))
+        detector = YuNetLandmarker(text.removeprefix("yunet:"), several=several)
     elif text == "face-alignment":
-        detector = FaceAlignmentLandmarker()
-    elif text == "template":
-        return TemplateLandmarks()
-    elif Path(text).suffix.lower() in (".csv", ".json"):
-        return PrecomputedLandmarks(text)
+        detector = FaceAlignmentLandmarker(several=several)
+    elif text == "template" or Path(text).suffix.lower() in (".csv", ".json"):
+        refuse_face(face, text)
+        return TemplateLandmarks() if text == "template" else PrecomputedLandmarks(text)
     else:
         raise InputError(
             f"Unknown landmarks: {text!r}. {did_you_mean(text, LANDMARKERS)} A .csv or .json file of points, or "
             "yunet:MODEL.onnx, will do too."
         )
     return detector if cache is None else CachedLandmarker(detector, cache)
+
+
+def parse_face(face: str | int | None) -> str | int:
+    """The setting ``several`` of a detector from what a user wrote.
+
+    Args:
+        face: one of `SEVERAL`, a number or its digits, or None.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    several = "largest" if face is None else int(face) if isinstance(face, str) and face.isdecimal() else face
+    try:
+        check_several(several)
+    except InputError:
+        raise InputError(
+            f"face is {face!r}; give largest, only, or a number: 1 is the face farthest to the image's left."
+        ) from None
+    return several
+
+
+def refuse_face(face: str | int | None, landmarks: object) -> None:
+    """Refuse the choice of a face where no detector looks for faces.
+
+    Args:
+        face: what the user chose, None for nothing.
+        landmarks: where the points come from, for the message.
+
+    Raises:
+        InputError: something was chosen.
+    """
+    if face is not None:
+        raise InputError(
+            f"face {face!r} chooses among the faces that a detector finds, but the points come from {landmarks}. Leave "
+            "it out, or take a detector: yunet or face-alignment."
+        )

@@ -1,0 +1,246 @@
+"""Points are checked wherever they come from: order, pose, and whether the face lies turned in the frame."""
+
+import cv2
+import numpy as np
+import pytest
+from skimage.data import astronaut, camera, chelsea
+
+from htnet import Predictor
+from htnet.data import Manifest, Sample
+from htnet.errors import InputError, LandmarkError, MultipleFacesError, PoseError
+from htnet.palsy import PALSY_SPEC
+from htnet.palsy.prepare import align_face
+from htnet.preprocess import (
+    CachedLandmarker,
+    PrecomputedLandmarks,
+    Preprocessor,
+    YuNetLandmarker,
+    face_asymmetry,
+    fit_alignment,
+    make_landmarker,
+    motion_features,
+    published_input,
+    spot,
+    verified,
+)
+from htnet.preprocess.pose import check_order, face_shape, pose_warnings
+from htnet.types import Frame, Landmarks, Landmarks68, PreprocessSpec
+from tests.support.pairs import QUICK, save, tiny_model
+from tests.support.paths import COMPOSITE, needs_shared
+
+PORTRAIT = astronaut()[:300, 80:380]
+TRUE = np.array([[123, 101], [166, 103], [143, 126], [123, 140], [164, 141]], np.float32)
+SWAPPED = TRUE[[0, 1, 2, 4, 3]]
+
+
+def turned(frame, quarter):
+    return np.ascontiguousarray(np.rot90(frame, quarter))
+
+
+# Every way in which points reach a frame: called with the frame's pixels and a source of points.
+WAYS = {
+    "pair": lambda rgb, points: Preprocessor(QUICK).pair(rgb, rgb, points(rgb)).landmarks,
+    "published": lambda rgb, points: published_input(rgb, rgb, points(rgb), flow="dis", face_size=64).landmarks,
+    "predictor": lambda rgb, points: Predictor(tiny_model()).pair(rgb, rgb, points(rgb)).landmarks,
+    "manifest": lambda rgb, points: _manifest(rgb, points),
+    "spot": lambda rgb, points: spot([rgb] * 8, points(rgb)).landmarks,
+    "motion": lambda rgb, points: motion_features([rgb] * 2, points(rgb), PreprocessSpec(flow="dis", face_size=64)),
+    "palsy": lambda rgb, points: align_face(rgb, lambda frame, sample="": points(rgb), PALSY_SPEC)[1],
+    "asymmetry": lambda rgb, points: face_asymmetry(rgb, points(rgb), size=64),
+}
+
+
+def _manifest(rgb, points):
+    def landmarker(frame, sample=""):
+        return points(frame.pixels)
+
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = save(Path(folder) / "frame.png", rgb)
+        sample = Sample(sample="s", onset=path, apex=path)
+        found = list(Predictor(tiny_model(), landmarks=landmarker).manifest(Manifest((sample,))))
+    return found[0].landmarks
+
+
+def given(points):
+    return lambda rgb: Landmarks(points, "points.json")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_exchanged_points_are_refused_on_every_way(way):
+    with pytest.raises(LandmarkError, match=r"points\.json do not lie like those of a face: the corners of the mouth"):
+        WAYS[way](PORTRAIT, given(SWAPPED))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_upside_down_face_is_refused_on_every_way(way):
+    upside_down = turned(PORTRAIT, 2)
+    upright = 299 - TRUE[[1, 0, 2, 4, 3]]
+    upright[:, 1] = upright[:, 1].mean() * 2 - upright[:, 1]  # as a detector gives them: in the face, but upright
+    with pytest.raises(PoseError, match=r"lies upside down: .*180 degrees clockwise\. Turn the frame by"):
+        WAYS[way](upside_down, given(upright))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_right_points_pass_on_every_way(way):
+    WAYS[way](PORTRAIT, given(TRUE))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [[1, 0, 2, 3, 4], [0, 1, 2, 4, 3], [1, 0, 2, 4, 3], [3, 4, 2, 0, 1], [2, 1, 0, 3, 4]],
+)
+def test_no_other_order_of_the_points_passes(change):
+    check_order(TRUE, "mine")
+    with pytest.raises(LandmarkError, match="from mine"):
+        check_order(TRUE[change], "mine")
+    with pytest.raises(LandmarkError):
+        fit_alignment(Landmarks(TRUE[change], "mine"))
+    with pytest.raises(LandmarkError):
+        check_order(TRUE[:, ::-1], "mine")
+
+
+@pytest.mark.parametrize("angle", range(0, 360, 30))
+def test_order_and_pose_do_not_depend_on_how_the_face_lies(angle):
+    z = (TRUE @ [1, 1j]) * np.exp(1j * np.radians(angle)) * 1.7 + 40j
+    points = np.stack([z.real, z.imag], axis=1)
+    check_order(points, "mine")
+    assert face_shape(points).turn == pytest.approx(face_shape(TRUE).turn)
+    assert (face_shape(points).roll - angle - face_shape(TRUE).roll + 180) % 360 - 180 == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("quarter", [1, 2, 3])
+@pytest.mark.parametrize("side", [150, 300, 900])
+def test_yunet_refuses_a_portrait_that_lies_turned(quarter, side):
+    rgb = cv2.resize(PORTRAIT, (side, side), interpolation=cv2.INTER_AREA if side < 300 else cv2.INTER_CUBIC)
+    frame = Frame(turned(rgb, quarter), "turned.png")
+    words = {1: "90 degrees counterclockwise", 2: "180 degrees", 3: "90 degrees clockwise"}[quarter]
+    with pytest.raises(PoseError, match=rf"turned\.png lies .*turned by about {words}"):
+        YuNetLandmarker()(frame)
+
+
+def test_given_points_that_know_how_the_face_lies_pass():
+    points = np.stack([TRUE[:, 1], 299 - TRUE[:, 0]], axis=1)  # turned with the frame, a quarter counterclockwise
+    found = verified(Landmarks(points, "mine"), Frame(turned(PORTRAIT, 1)))
+    assert found.verified
+    assert found.warnings == ()
+
+
+def test_points_upside_down_on_an_upright_face_are_refused():
+    with pytest.raises(PoseError, match="from portrait|in portrait"):
+        verified(Landmarks(TRUE[[4, 3, 2, 1, 0]], "mine"), Frame(PORTRAIT, "portrait.png"))
+
+
+def test_points_beside_the_face_are_doubted():
+    moved = verified(Landmarks(TRUE + 25, "points.csv"), Frame(PORTRAIT, "portrait.png"))
+    assert [w.code for w in moved.warnings] == ["points_off_face"]
+    assert "points.csv" in moved.warnings[0].message
+
+
+def test_profiles_are_refused_and_half_profiles_flagged():
+    with pytest.raises(PoseError, match="seen from the side"):
+        YuNetLandmarker()(Frame(np.repeat(camera()[..., None], 3, axis=2), "camera.png"))
+    half = TRUE + np.array([[0, 0], [0, 0], [16, 0], [0, 0], [0, 0]])
+    (warning,) = pose_warnings(Landmarks(half, "mine"), "half.png")
+    assert warning.code == "pose"
+    assert "image's right" in warning.message
+    with pytest.raises(PoseError, match="asymmetry cannot be measured"):
+        face_asymmetry(PORTRAIT, Landmarks(half, "mine"), size=64)
+
+
+def test_a_tilted_head_is_flagged():
+    matrix = cv2.getRotationMatrix2D((145.0, 120.0), 40, 1.0)
+    found = YuNetLandmarker()(Frame(cv2.warpAffine(PORTRAIT, matrix, (300, 300)), "tilted.png"))
+    assert [w.code for w in found.warnings] == ["turned_face"]
+
+
+def test_a_cat_gives_no_upright_face():
+    with pytest.raises(LandmarkError):
+        YuNetLandmarker()(Frame(chelsea(), "cat.png"))
+
+
+def test_verified_once_and_kept_by_cache_and_68(tmp_path, monkeypatch):
+    frame = Frame(PORTRAIT, "portrait.png")
+    cached = CachedLandmarker(YuNetLandmarker(), tmp_path)
+    first, second = cached(frame), cached(frame)
+    assert first.verified
+    assert second.verified
+    assert (first.faces, second.faces) == (1, 1)
+    from htnet.preprocess.landmarks import verify
+
+    monkeypatch.setattr(verify, "_checked", lambda *_: pytest.fail("looked at again"))
+    assert verified(second, frame) is second
+
+
+@needs_shared
+@pytest.mark.parametrize("table", ["landmarks_yunet_224px.csv", "landmarks_dlib68_224px.csv"])
+def test_no_face_of_the_composite_set_is_refused_or_flagged(table):
+    import csv
+
+    count = 0
+    with (COMPOSITE / table).open() as file:
+        for row in csv.DictReader(file):
+            values = np.array([float(v) for k, v in row.items() if k not in ("sample", "score")]).reshape(-1, 2)
+            five = Landmarks(values, table) if len(values) == 5 else Landmarks68(values, table).five()
+            check_order(five.points, row["sample"])
+            assert pose_warnings(five, row["sample"]) == ()
+            count += 1
+    assert count == 442
+
+
+@pytest.fixture(scope="module")
+def two_faces():
+    """A small face left, a larger one right."""
+    wide = np.zeros((300, 600, 3), np.uint8)
+    wide[40:260, 0:220] = cv2.resize(PORTRAIT, (220, 220), interpolation=cv2.INTER_AREA)
+    wide[:, 300:] = PORTRAIT
+    return Frame(wide, "two.png")
+
+
+def test_which_of_several_faces_was_taken_is_said_and_can_be_chosen(two_faces):
+    found = make_landmarker("yunet")(two_faces)
+    assert found.faces == 2
+    (warning,) = found.warnings
+    assert warning.code == "several_faces"
+    assert "2 faces were seen in two.png; the largest was taken, number 2 from the image's left" in warning.message
+    left, right = (make_landmarker("yunet", face=n)(two_faces) for n in (1, "2"))
+    assert left.points[:, 0].max() < 220
+    assert (right.points == found.points).all()
+    assert left.warnings == right.warnings == ()
+    for face, message in (("only", "2 faces in"), (3, r"There are 2 faces in .* but face 3")):
+        with pytest.raises(MultipleFacesError, match=message):
+            make_landmarker("yunet", face=face)(two_faces)
+
+
+@pytest.mark.parametrize("face", ["smallest", "0", -1, 1.5, ""])
+def test_a_face_that_means_nothing_is_refused(face):
+    with pytest.raises(InputError, match=r"largest, only, or a number"):
+        make_landmarker("yunet", face=face)
+
+
+def test_a_choice_that_cannot_be_obeyed_is_refused(tmp_path):
+    path = tmp_path / "points.json"
+    path.write_text(str(TRUE.tolist()))
+    assert isinstance(make_landmarker(str(path)), PrecomputedLandmarks)
+    for text in ("template", str(path)):
+        with pytest.raises(InputError, match="chooses among the faces that a detector finds"):
+            make_landmarker(text, face=1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "{two}", "{two}", "--json"],
+        ["palsy", "asymmetry", "{two}", "--json"],
+    ],
+)
+def test_commands_take_the_face_that_was_chosen(words, two_faces, tmp_path, succeed, fail):
+    two = save(tmp_path / "two.png", two_faces.pixels)
+    words = [word.format(two=two) for word in words]
+    largest, left = succeed(*words), succeed(*words, "--face", "1")
+    assert largest != left
+    assert "2 faces in" in fail(*words, "--face", "only")
+    assert "but face 7" in fail(*words, "--face", "7")
+    assert "chooses among the faces" in fail(*words, "--face", "1", "--landmarks", "template")
