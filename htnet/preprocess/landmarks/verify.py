@@ -32,6 +32,8 @@ _BETTER, _FACE, _APART = 0.01, 0.88, 0.25
 _OFF = 0.3
 # A head more tilted than this is told of: YuNet's points are inexact then, by 0.1 to 0.25 eye distances.
 _TILT = 25
+# The face is level when it is seen so to these degrees; points whose tilt is wrong by more than the other are refused.
+_SETTLED, _WRONG_TILT = 5, 20
 
 Points = TypeVar("Points", bound=Landmarks | Landmarks68)
 
@@ -106,15 +108,16 @@ def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
         return ()
     level, seen = _look(bundled(), frame, five.points, roll)
     apart = _apart(seen, five.points, eyes)
-    if level < _SURE or apart > _SAME:
+    if level < _SURE or apart > _SAME or seen is None or _turn_between(face_shape(seen).roll, roll) > _SETTLED:
         looks = [_look(bundled(), frame, five.points, roll + turn) for turn in range(_STEP, 360, _STEP)]
         score, points = max(looks, key=lambda look: look[0])
-        if points is not None and score >= max(level + _BETTER, _FACE):
-            moved, tilt = _apart(points, five.points, eyes), face_shape(points).roll
-            if moved > _APART:
-                raise turned_error(frame, tilt)
-            if moved > _SAME:
-                roll = tilt
+        better = score >= max(level + _BETTER, _FACE)
+        if better and points is not None and _apart(points, five.points, eyes) > _APART:
+            raise turned_error(frame, face_shape(points).roll)
+    tilt, points = _settled(frame, five.points, roll, seen)
+    if points is not None and _turn_between(tilt, roll) > _WRONG_TILT and _apart(points, five.points, eyes) > _APART:
+        raise turned_error(frame, tilt)
+    roll = tilt
     if not detected and level >= _FACE and apart > _OFF:
         return (
             QualityWarning(
@@ -132,6 +135,24 @@ def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
             ),
         )
     return ()
+
+
+def _settled(frame: Frame, points: npt.ArrayLike, roll: float, seen: Matrix | None) -> tuple[float, Matrix | None]:
+    """The tilt at which the face seen there is level, and its points; YuNet takes tilts for smaller than they are."""
+    for _ in range(4):
+        if seen is None or _turn_between(face_shape(seen).roll, roll) <= _SETTLED:
+            break
+        roll = face_shape(seen).roll
+        score, found = _look(bundled(), frame, points, roll)
+        if found is None or score < _FACE:
+            break
+        seen = found
+    return roll, seen
+
+
+def _turn_between(one: float, other: float) -> float:
+    """Degrees between two directions, 0..180."""
+    return abs((one - other + 180) % 360 - 180)
 
 
 def _overlaps(points: npt.ArrayLike, frame: Frame) -> bool:
