@@ -79,10 +79,11 @@ _SIZES: Mapping[str, tuple[Reference, Reference]] = {
     ),
     "mmew": (Reference("MMEW, three classes", 234), Reference("MMEW", 300)),
     "casme": (Reference("CASME", 195, whole=True),) * 2,
+    "casme_sq": (Reference("CAS(ME)^2, micro-expressions", 57, whole=True),) * 2,
     "dfme": (Reference("DFME", 7526, whole=True),) * 2,
 }
-#: Sets with a reader of whose size nothing is known that could be compared; the documentation says why.
-UNKNOWN_SIZE = ("4dme", "casme_sq")
+#: Sets with a reader whose published size could not be looked up.
+UNKNOWN_SIZE = ("4dme",)
 
 
 @cache
