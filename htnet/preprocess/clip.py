@@ -13,6 +13,7 @@ import torch
 
 from htnet.errors import InputError, SpecError, VideoError
 from htnet.preprocess.align import align_frames, scale_points
+from htnet.preprocess.clip_quality import noting_times, varying_times
 from htnet.preprocess.contrast import grey_face
 from htnet.preprocess.flow import compute_flow
 from htnet.preprocess.landmarks import Landmarker
@@ -33,8 +34,8 @@ def motion_features(
     """64 numbers for each of 16 moments of a clip: directions of the motion in four regions of the face.
 
     All frames are aligned by the one similarity of the first; the aligned grey faces are interpolated to
-    ``spec.clip_frames`` moments, evenly spaced from the first frame to the last (`temporal_interpolation`); and the
-    flow from the first face to each of them is summed up by `hoof`, 16 directions in each of
+    ``spec.clip_frames`` moments, evenly spaced in time from the first frame to the last (`temporal_interpolation`;
+    by the file's time stamps where its frame rate varies, else by the frames' numbers); and the flow from the first face to each of them is summed up by `hoof`, 16 directions in each of
     `htnet.preprocess.FACE_REGIONS`.
 
     Flow is taken from the first frame, not from frame to frame. A micro-expression moves a pixel or two within tens
@@ -64,7 +65,8 @@ def motion_features(
     spec = spec or PreprocessSpec()
     if not spec.clip_frames:
         raise SpecError("PreprocessSpec.clip_frames is 0: its model is shown no motion. Give 2 or more for features.")
-    frames = read_frames(source)
+    clocks: list[float | None] = []
+    frames = noting_times(read_frames(source), clocks)
     first = next(frames, None)
     if first is None:
         raise VideoError("There are no frames; give a clip from its onset on.")
@@ -76,7 +78,8 @@ def motion_features(
     if len(faces) < 2:
         raise VideoError(f"The clip has one frame ({first.source}); give two or more, from the onset on.", 1)
     on_face = alignment.map(points.points)
-    moments = np.rint(temporal_interpolation(faces, spec.clip_frames)).astype(np.uint8)
+    times = varying_times(clocks)
+    moments = np.rint(temporal_interpolation(faces, spec.clip_frames, times)).astype(np.uint8)
     parameters = dict(spec.flow_parameters)
     uv = np.stack([compute_flow(moments[0], face, spec.flow, parameters).uv for face in moments])
     if spec.head_motion != "none":
@@ -87,14 +90,20 @@ def motion_features(
 
 
 @overload
-def temporal_interpolation(values: torch.Tensor, count: int) -> torch.Tensor: ...
+def temporal_interpolation(
+    values: torch.Tensor, count: int, times: npt.NDArray[np.float64] | None = None
+) -> torch.Tensor: ...
 
 
 @overload
-def temporal_interpolation(values: npt.NDArray[Any], count: int) -> npt.NDArray[Any]: ...
+def temporal_interpolation(
+    values: npt.NDArray[Any], count: int, times: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[Any]: ...
 
 
-def temporal_interpolation(values: npt.NDArray[Any] | torch.Tensor, count: int) -> npt.NDArray[Any] | torch.Tensor:
+def temporal_interpolation(
+    values: npt.NDArray[Any] | torch.Tensor, count: int, times: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[Any] | torch.Tensor:
     """Values at ``count`` evenly spaced times, each the weighted mean of the two frames around it.
 
     The first and the last stay what they are. Faster or slower clips become equally long; where a clip is shortened,
@@ -103,18 +112,23 @@ def temporal_interpolation(values: npt.NDArray[Any] | torch.Tensor, count: int) 
     Args:
         values: (T, ...) frames or features, one after the other in time; array or tensor, any number type.
         count: length of the result, 1 or more; one is the first frame.
+        times: (T,) s, when each frame was taken, rising; None for a constant rate.
 
     Returns:
         (count, ...) of the same kind: float32, or float64 for float64.
 
     Raises:
-        InputError: ``count`` is no whole number of 1 or more, or there are no frames.
+        InputError: ``count`` is no whole number of 1 or more, there are no frames, or the times do not fit them.
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise InputError(f"count is {count!r}; give a whole number of frames, 1 or more.")
     if values.ndim < 1 or len(values) < 1:
         raise InputError(f"There are no frames to interpolate: the shape is {tuple(values.shape)}; give (T, ...).")
     at = np.linspace(0, len(values) - 1, count)
+    if times is not None:
+        if len(times) != len(values) or (np.diff(times) <= 0).any():
+            raise InputError(f"There are {len(times)} times for {len(values)} frames; give one each, rising.")
+        at = np.interp(np.linspace(times[0], times[-1], count), times, np.arange(len(values)))
     before = np.floor(at).astype(np.int64)
     after = np.minimum(before + 1, len(values) - 1)
     shape = (count,) + (1,) * (values.ndim - 1)

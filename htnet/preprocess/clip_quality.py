@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from htnet.types import QualityWarning
+from htnet.types import Frame, QualityWarning
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,6 +44,21 @@ def usual_interval(times: Floats) -> float:
     middle = np.sort(intervals)[len(intervals) // 2]
     near = (intervals < _NEAR * middle) & (intervals > middle / _NEAR)
     return float(intervals[near].mean())
+
+
+def varying_times(times: Sequence[float | None]) -> Floats | None:
+    """(N,) times of frames, s, where their rate is not constant; None where it is, or is not known."""
+    known = known_times(times, None, 0)
+    if known is None or len(known) < 3 or np.ptp(np.diff(known)) <= _ROUNDING:
+        return None
+    return known
+
+
+def noting_times(frames: Iterable[Frame], clocks: list[float | None]) -> Iterator[Frame]:
+    """The same frames, while their times are added to a list."""
+    for frame in frames:
+        clocks.append(frame.time)
+        yield frame
 
 
 def time_warnings(times: Floats, first: int = 0) -> tuple[QualityWarning, ...]:

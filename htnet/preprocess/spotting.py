@@ -16,6 +16,7 @@ from htnet.preprocess.clip_quality import (
     frame_rate,
     fresh_frames,
     known_times,
+    noting_times,
     repeat_warnings,
     time_warnings,
     usual_interval,
@@ -103,7 +104,7 @@ def spot(
         source = open_video(source, fps=fps)
     stated = _rate(source, fps)
     clocks: list[float | None] = []
-    frames = _noting_times(read_frames(source), clocks)
+    frames = noting_times(read_frames(source), clocks)
     first = next(frames, None)
     if first is None:
         raise VideoError("There are no frames; give a clip.")
@@ -195,12 +196,6 @@ def _few_warnings(distinct: int) -> tuple[QualityWarning, ...]:
         f"and the apex is the frame that differs most from the first. Give {MIN_FRAMES} or more, or onset and apex."
     )
     return (QualityWarning("few_frames", message),)
-
-
-def _noting_times(frames: Iterator[Frame], clocks: list[float | None]) -> Iterator[Frame]:
-    for frame in frames:
-        clocks.append(frame.time)
-        yield frame
 
 
 def _rate(source: Video | Iterable[FrameSource], fps: float | None) -> float | None:

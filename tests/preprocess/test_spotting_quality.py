@@ -7,8 +7,16 @@ import numpy as np
 import pytest
 
 from benchmarks.clips import _times, random_clip
-from htnet.errors import FrameError, VideoError
-from htnet.preprocess import VIDEO_READERS, Preprocessor, compute_flow, open_video, spot
+from htnet.errors import FrameError, InputError, VideoError
+from htnet.preprocess import (
+    VIDEO_READERS,
+    Preprocessor,
+    compute_flow,
+    motion_features,
+    open_video,
+    spot,
+    temporal_interpolation,
+)
 from htnet.preprocess.clip_quality import fresh_frames
 from htnet.preprocess.exposure import exposure_warnings
 from htnet.types import Frame, PreprocessSpec
@@ -255,3 +263,24 @@ def test_frames_keep_number_and_time():
 
     again = read_frame(frame)
     assert (again.number, again.time, again.source) == (7, 0.25, "a")
+
+
+def test_motion_features_follow_the_time_stamps(moving, tmp_path):
+    """A recording at half the rate in its second half has the features of one at the full rate."""
+    frames, clip, _ = moving
+    part = frames[clip.onset : clip.onset + 13]
+    spec = PreprocessSpec(flow="dis", face_size=112, clip_frames=4)
+    expected = motion_features(part, clip.points, spec)
+    kept = [0, 1, 2, 3, 4, 5, 6, 8, 10, 12]
+    path = write_timed(tmp_path / "clip.mkv", [part[k] for k in kept], np.array(kept) / 50, "ffv1")
+    for reader in VIDEO_READERS:
+        found = motion_features(open_video(path, reader=reader), clip.points, spec)
+        assert np.abs(found - expected).mean() < 0.01, "the four moments are frames 0, 4, 8 and 12, up to the colors"
+    uneven = motion_features([part[k] for k in kept], clip.points, spec)
+    assert np.abs(uneven - expected).mean() > np.abs(found - expected).mean()
+    assert motion_features(part[:2], clip.points, spec).shape == (4, 64), "two frames are enough"
+    values = np.array([[0.0], [1.0], [4.0]])
+    assert temporal_interpolation(values, 3, np.array([0, 1.0, 4.0])).ravel() == pytest.approx([0, 2, 4])
+    for times in ([0.0, 1.0], [0.0, 0.0, 1.0]):
+        with pytest.raises(InputError, match="give one each, rising"):
+            temporal_interpolation(values, 3, np.array(times))
