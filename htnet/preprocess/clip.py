@@ -35,8 +35,8 @@ def motion_features(
 
     All frames are aligned by the one similarity of the first; the aligned grey faces are interpolated to
     ``spec.clip_frames`` moments, evenly spaced in time from the first frame to the last (`temporal_interpolation`;
-    by the file's time stamps where its frame rate varies, else by the frames' numbers); and the flow from the first face to each of them is summed up by `hoof`, 16 directions in each of
-    `htnet.preprocess.FACE_REGIONS`.
+    by the file's time stamps where its frame rate varies, else by the frames' numbers); and the flow from the first
+    face to each of them is summed up by `hoof`, 16 directions in each of `htnet.preprocess.FACE_REGIONS`.
 
     Flow is taken from the first frame, not from frame to frame. A micro-expression moves a pixel or two within tens
     of frames; from one frame to the next that is less than the rounding of 8-bit pixels lets one see, and a histogram

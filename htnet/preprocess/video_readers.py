@@ -33,6 +33,8 @@ GAP = 1.5
 _ESTIMATE = 0.1
 # Once a frame cannot be decoded, how many more packets than announced are tried until the end is believed.
 _TRIES = 8
+# Frames that may be stored before those that are shown earlier.
+_REORDERED = 16
 # FFmpeg's level "quiet", in the variable that OpenCV reads once, when it first opens a file.
 _LOG_VARIABLE, _LOG_QUIET = "OPENCV_FFMPEG_LOGLEVEL", "-8"
 # First frames that are looked at for whether OpenCV converts them.
@@ -124,7 +126,7 @@ def file_shots(path: Path, reader: VideoReader) -> Iterator[tuple[int, ByteArray
     step = None if header.fps is None else 1 / header.fps
     start: float | None = None
     last: float | None = None
-    gap: int | None = None
+    gaps: list[int] = []
     usual = math.inf
     number = 0
     for shot in reader.shots(path):
@@ -137,13 +139,13 @@ def file_shots(path: Path, reader: VideoReader) -> Iterator[tuple[int, ByteArray
         if number and (last is None or time is None or time <= last):
             # Containers without time stamps, and the last frames of AVI files with B-frames.
             time = None if last is None or step is None else last + step
-        if gap is None and number > 1 and time is not None and last is not None and time - last > GAP * usual:
-            gap = number
+        if number > 1 and time is not None and last is not None and time - last > GAP * usual:
+            gaps.append(number)
         usual = math.inf if time is None or last is None else time - last
         last = 0.0 if number == 0 else time
         yield number, shot.pixels, last
         number += 1
-    _check_end(path, header, number, gap)
+    _check_end(path, header, number, gaps, reader.name)
 
 
 def _damaged(path: Path, number: int, flaw: str) -> str:
@@ -155,7 +157,7 @@ def _damaged(path: Path, number: int, flaw: str) -> str:
     return f"Frame {number} of {path} is {flaw}. {kept} Copy or record the video again."
 
 
-def _check_end(path: Path, header: Header, number: int, gap: int | None) -> None:
+def _check_end(path: Path, header: Header, number: int, gaps: list[int], reader: str) -> None:
     """Whether the file ends where its video does."""
     kind = container_kind(path)
     announced = header.announced or 0
@@ -163,12 +165,16 @@ def _check_end(path: Path, header: Header, number: int, gap: int | None) -> None
     flaw = file_flaw(path)
     if flaw.startswith("cut") and counted and number >= announced > 0:
         return  # what is missing is sound
-    if flaw.startswith("damaged") and kind == "avi" and gap is None and number >= announced:
+    if flaw.startswith("damaged") and kind == "avi" and not gaps and number >= announced:
         return  # what is damaged holds no frame
     if not flaw and not kind and announced - number > _ESTIMATE * announced:
         flaw = f"cut off or damaged ({number} frames of about {announced})"
     if flaw:
-        first = number if gap is None or flaw.startswith("cut") else gap
+        # At a cut the frame that others hang on may be there, and those shown before it not.
+        late = [gap for gap in gaps if gap > number - _REORDERED] if flaw.startswith("cut") else gaps
+        first = late[0] if late else number
+        if flaw.startswith("cut") and kind == "avi" and reader == "opencv" and not late:
+            first = max(0, number - 1)  # decoded from what is left of its packet, in silence
         where = f", the first gap in time being before frame {first}" if first != number else ""
         cure = f", or read only up to frame {first - 1} (to_frame={first - 1}, --to-frame {first - 1})" if first else ""
         raise VideoError(f"{path} is {flaw}: {number} frames can be read{where}. Copy or record it again{cure}.", first)

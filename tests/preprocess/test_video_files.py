@@ -121,7 +121,7 @@ def test_a_file_that_was_cut_off_is_reported(tmp_path, frames, reader, name, cod
         seen.extend(number_of(f.pixels) for f in open_video(path, reader=reader))
     assert str(path) in str(caught.value)
     last = caught.value.frame or 0
-    assert seen == list(range(last))
+    assert seen[:last] == list(range(last))
     if last:
         assert [f.number for f in open_video(path, to_frame=last - 1, reader=reader)] == list(range(last))
 
