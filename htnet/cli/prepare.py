@@ -51,7 +51,7 @@ def add_commands(add: AddCommand) -> None:
     for name, title in TITLES.items():
         kind = add_kind(name, f"{title} in its official layout")
         kind.add_argument("--root", required=True, help="folder of the data set")
-        kind.add_argument("--annotation", help="annotation sheet, .xlsx or .csv (default: the one found in ROOT)")
+        kind.add_argument("--annotation", help="annotation sheet, .xlsx, .xls or .csv (default: the one found in ROOT)")
         labels = kind.add_mutually_exclusive_group()
         labels.add_argument("--classes", choices=["3", "own"], help="the 3 of MEGC 2019, or the set's own (default: 3)")
         if name == "casme3":
@@ -69,7 +69,7 @@ def add_commands(add: AddCommand) -> None:
     for name in PARTS:
         kind.add_argument(f"--{name}-annotation", metavar="FILE", help="its annotation sheet, if not in its folder")
     kind.add_argument(
-        "--keep", metavar="FILE", help="CSV that names the samples (default: the 442 of the published list)"
+        "--keep", metavar="FILE", help="CSV that names the samples, or the list of MEGC 2019 without header (default: the 442)"
     )
     _add_apex(kind)
     _add_common(kind, "--keep", "--no-apex", *(f"--{name}{end}" for name in PARTS for end in ("", "-annotation")))

@@ -62,7 +62,7 @@ def read_dataset(
     Args:
         name: one of `DATASETS`.
         root: the data set's folder, or any folder on the way down to its clips.
-        annotation: the sheet, ``.xlsx`` (needs the extra "datasets") or ``.csv``. By default the one in
+        annotation: the sheet, ``.xlsx`` or ``.xls`` (need the extra "datasets") or ``.csv``. By default the one in
             ``root`` or the folder above. SMIC needs none; a sheet with the columns ``Filename`` and
             ``ApexFrame`` gives it apexes.
         classes: "3" for `htnet.types.EMOTIONS`, by the rule of MEGC 2019; "own" for the data set's own
@@ -81,7 +81,7 @@ def read_dataset(
     Raises:
         ManifestError: an unknown name or choice; tree or sheet are not as documented or cannot be told from
             another copy; an unknown label; missing files.
-        MissingExtraError: openpyxl is needed and not installed.
+        MissingExtraError: openpyxl or xlrd is needed and not installed.
     """
     if name not in _READERS and name in RECORDINGS:
         raise ManifestError(
