@@ -225,6 +225,15 @@ FLOW_METHODS = ("tvl1", "farneback", "dis")
 LAYOUTS = ("anatomical", "reference", "whole")
 REGION_POINTS = ("template", "landmarks")
 RESIZES = ("linear", "area")
+#: Names of the weights that `htnet.list_pretrained` lists, for messages of parts that know no weights.
+WEIGHTS_NAMES = frozenset(
+    {
+        *("synthetic", "synthetic-mlp", "composite", "composite-htnet", "composite-dual-stream", "composite-ststnet"),
+        *("composite-base", "composite-mhssa", "casme3", "casme3-dual-stream", "casme3-mhssa", "fnp", "ckplus"),
+    }
+)
+#: Names of `htnet.training.RECIPES`, and of those the ones for flow images, for the help of commands.
+RECIPE_NAMES = ("default", "finetune", "focal", "generated", "mixed", "palsy", "reference")
 #: Bits of a camera's values that are stored in wider numbers.
 BIT_DEPTHS = (10, 12, 14, 16)
 HEAD_MOTIONS = ("none", "nose", "eyes")

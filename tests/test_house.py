@@ -12,7 +12,19 @@ import htnet
 PACKAGE = Path(htnet.__file__).parent
 
 #: What each part may import from. Lower parts know nothing of higher ones.
-BASE = {"_version", "errors", "facs", "identity", "overwrite", "schema", "types", "optional", "jobs", "csv_files"}
+BASE = {
+    "_version",
+    "doors",
+    "errors",
+    "facs",
+    "identity",
+    "overwrite",
+    "schema",
+    "types",
+    "optional",
+    "jobs",
+    "csv_files",
+}
 METRICS = {"metrics", "bootstrap", "calibration"}
 LOW = {"kernels", "preprocess", "data", *METRICS}
 ALLOWED = {

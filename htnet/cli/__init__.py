@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from htnet import __version__
 from htnet.cli import palsy, predict, prepare, spot, train, weights
+from htnet.doors import as_command
 from htnet.errors import HtnetError
 
 #: One module a group of commands; each adds its own.
@@ -20,7 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     try:
-        args.run(args)
+        with as_command():
+            args.run(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read the output has had enough, as head has. Python would complain once more at its end.

@@ -11,10 +11,14 @@ if TYPE_CHECKING:
     from htnet.preprocess import Landmarker
 
 from htnet.schema import Warned
-from htnet.types import BIT_DEPTHS
+from htnet.types import BIT_DEPTHS, RECIPE_NAMES
 
 #: Adds a command: its name, what runs it, one line of help.
 AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
+
+
+#: Of every command that trains.
+RECIPE_HELP = f"{', '.join(RECIPE_NAMES)}, or a .json file (default: %(default)s)"
 
 
 def show_warnings(warnings: Iterable[Warned]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htnet.cli.options import (
+    RECIPE_HELP,
     AddCommand,
     add_bit_depth,
     add_face_option,
@@ -74,7 +75,7 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument("--out", required=True, help="weights folder")
     add_overwrite(kind)
     kind.add_argument("--model", default="htnet_palsy_tiny", help="model (default: %(default)s)")
-    kind.add_argument("--recipe", default="palsy", help="palsy, or a .json file (default: %(default)s)")
+    kind.add_argument("--recipe", default="palsy", help=RECIPE_HELP)
     kind.add_argument("--epochs", type=int, help="overrides the recipe's")
     kind.add_argument("--from", dest="source", metavar="WEIGHTS", help="weights to start from, such as composite-htnet")
     kind.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")

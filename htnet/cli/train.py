@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from htnet.cli.options import AddCommand, add_overwrite, progress_bar
+from htnet.cli.options import RECIPE_HELP, AddCommand, add_overwrite, progress_bar
 from htnet.errors import InputError
 from htnet.overwrite import check_folder, check_outputs
 from htnet.types import LAYOUTS, REGION_POINTS
@@ -66,7 +66,7 @@ def add_commands(add: AddCommand) -> None:
     add_overwrite(command)
     command.add_argument("--model", default="htnet_small", help="an HTNet or flow_mlp (default: %(default)s)")
     command.add_argument("--count", type=int, default=16000, help="generated images (default: %(default)s)")
-    command.add_argument("--recipe", default="generated", help="recipe (default: %(default)s)")
+    command.add_argument("--recipe", default="generated", help=RECIPE_HELP)
     command.add_argument("--epochs", type=int, help="overrides the recipe's")
     command.add_argument("--size", type=int, default=28, help="side of the flow image, px: 28, 56 or 112")
     command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
@@ -76,7 +76,7 @@ def add_commands(add: AddCommand) -> None:
 def _add_data_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", required=True, help="manifest CSV, or a folder in a published layout")
     command.add_argument("--model", default="htnet_small", help="model (default: %(default)s)")
-    command.add_argument("--recipe", default="default", help="default, focal, reference, or a .json file")
+    command.add_argument("--recipe", default="default", help=RECIPE_HELP)
     command.add_argument("--epochs", type=int, help="overrides the recipe's")
     command.add_argument("--precision", help="overrides the recipe's: float32, or bfloat16 for faster products")
     command.add_argument("--layout", choices=LAYOUTS, help="regions the model sees (default: the model's)")

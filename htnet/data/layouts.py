@@ -16,14 +16,14 @@ from htnet.csv_files import read_rows
 from htnet.data.corrections import describe, find_correction
 from htnet.data.degenerate import choose_apex, pair_fault
 from htnet.data.facs_cells import keep_readable
-from htnet.data.manifest import Manifest, Sample, read_manifest
+from htnet.data.manifest import MANIFEST_FILE, Manifest, Sample, read_manifest
 from htnet.data.published import MARK, with_differences
 from htnet.data.tables import as_there, cell_of, read_table, refuse_missing
+from htnet.doors import hint, missing
 from htnet.errors import ManifestError, did_you_mean, refuse_unknown
 from htnet.identity import is_named, person_key
 from htnet.types import EMOTIONS
 
-MANIFEST_FILE = "manifest.csv"
 #: What became of the samples, beside the manifest of a prepared folder.
 REPORT_FILE = "report.json"
 COMPOSITE_LIST = "combined_3_class2_for_optical_flow.csv"
@@ -363,10 +363,13 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
     annotation = find_casme3(path)
     if annotation is not None:
         return _read_with(read_casme3, options, annotation=annotation, root=path)
-    problem = "is no data set in a known form" if path.exists() else "does not exist"
+    if not path.exists():
+        raise ManifestError(missing(path))
+    if found := hint(path):
+        raise ManifestError(f"This takes a manifest or a prepared folder.{found}")
     raise ManifestError(
-        f"{path} {problem}. Accepted: a manifest (*.csv); a folder with {MANIFEST_FILE}; a folder with "
-        f"{COMPOSITE_LIST} and {COMPOSITE_IMAGES}; a folder with the annotation (*edited.csv) and the frames of "
+        f"{path} is no data set in a known form. Accepted: a manifest (*.csv); a folder with {MANIFEST_FILE}; a folder "
+        f"with {COMPOSITE_LIST} and {COMPOSITE_IMAGES}; a folder with the annotation (*edited.csv) and the frames of "
         "CAS(ME)^3."
     )
 

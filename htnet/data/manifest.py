@@ -18,11 +18,14 @@ import numpy.typing as npt
 from htnet.data.degenerate import check_choice, pair_fault, refuse_degenerate
 from htnet.data.facs_cells import keep_readable
 from htnet.data.tables import as_there, cell_of, listed, read_table, refuse_missing
+from htnet.doors import door_of, hint
+from htnet.doors import missing as missing_path
 from htnet.errors import ManifestError, did_you_mean
 from htnet.identity import check_files, check_identities, is_named, refuse_unnamed
 from htnet.overwrite import check_outputs
 from htnet.types import EMOTIONS
 
+MANIFEST_FILE = "manifest.csv"
 #: Columns of a manifest file; only ``sample`` must be there.
 COLUMNS = (
     *("sample", "dataset", "subject", "label", "onset", "apex", "flow", "landmarks"),
@@ -309,6 +312,7 @@ def read_manifest(
     """
     path = Path(path)
     check_choice("degenerate", degenerate)
+    _refuse_other(path)
     columns, rows = read_table(path)
     for name in columns:
         if name not in COLUMNS:
@@ -369,6 +373,19 @@ def read_manifest(
 def sample_fault(sample: Sample) -> str:
     """What makes a sample's pair degenerate, as far as the names of its files tell; "" if nothing does."""
     return pair_fault(sample.onset, sample.apex, sample.clip_first, sample.clip_last)
+
+
+def _refuse_other(path: Path) -> None:
+    """Refuse what is no manifest, with what takes it."""
+    if not path.exists():
+        raise ManifestError(missing_path(path))
+    if (path / MANIFEST_FILE).is_file():
+        raise ManifestError(f"{path} is a folder. Give the manifest in it: {path / MANIFEST_FILE}")
+    door = door_of(path)
+    if door is not None and door.kind not in ("manifest", "prepared", "faces"):
+        raise ManifestError(f"{path} is no manifest.{hint(path)}")
+    if path.is_dir():
+        raise ManifestError(f"{path} is a folder without {MANIFEST_FILE}. Give a manifest file (.csv).")
 
 
 def _is_there(path: Path, column: str) -> bool:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from htnet.doors import name_hint
 from htnet.errors import UnknownWeightsError, did_you_mean
+from htnet.models.registry import list_models
 
 #: Environment variable that replaces the namespace of registered Hub repositories.
 NAMESPACE_VARIABLE = "HTNET_HUB_NAMESPACE"
@@ -258,6 +260,10 @@ def find_pretrained(name: str) -> PretrainedSpec | None:
 
 def unknown_weights(name: str) -> UnknownWeightsError:
     """The error for a name that is neither registered, nor a folder, nor a Hub repository."""
+    if other := name_hint(name, frozenset(list_models())):
+        made = [spec.name for spec in list_pretrained(published_only=True) if spec.model == name]
+        ready = f" Weights of it that load today: {', '.join(made)}." if made else ""
+        return UnknownWeightsError(f"{name!r} names no weights.{other}.{ready}")
     return UnknownWeightsError(
         f"Unknown weights: {name!r}. {did_you_mean(name, _REGISTRY)} A folder made by htnet train "
         "(./weights) or a Hub repository (owner/repo) works too."

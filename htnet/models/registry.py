@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from htnet.doors import name_hint
 from htnet.errors import DuplicateModelError, ModelError, UnknownModelError, did_you_mean, refuse_unknown
 from htnet.models.base import EmotionModel
 from htnet.models.dual_stream import DualStreamHTNet
@@ -86,7 +87,7 @@ def get_entry(name: str) -> ModelEntry:
         UnknownModelError: no such name; the message gives the nearest ones.
     """
     if name not in _REGISTRY:
-        raise UnknownModelError(f"Unknown model: {name!r}. {did_you_mean(str(name), _REGISTRY)}")
+        raise UnknownModelError(f"Unknown model: {name!r}. {did_you_mean(str(name), _REGISTRY)}{name_hint(str(name))}")
     return _REGISTRY[name]
 
 

@@ -12,9 +12,10 @@ from typing import Any, cast
 
 from htnet import __version__
 from htnet.data import Manifest, Sample
+from htnet.doors import door_of, hint, how, missing
 from htnet.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
 from htnet.palsy.splits import split_patients, split_table
-from htnet.prepare import SPEC_FILE, prepared_spec
+from htnet.prepare import prepared_spec
 from htnet.prepare.engine import Maker, Preparation
 from htnet.prepare.keys import describe, sha256
 from htnet.prepare.store import PreparedFolder
@@ -164,9 +165,13 @@ def face_spec(folder: str | PathLike[str]) -> PreprocessSpec:
     Raises:
         ManifestError: it is no folder of `prepare_faces`.
     """
+    if not Path(folder).exists():
+        raise ManifestError(missing(folder))
     found = prepared_spec(folder)
-    if found is None:
-        raise ManifestError(f"{folder} is no folder of prepared faces: it has no {SPEC_FILE}. Run htnet palsy prepare.")
+    door = door_of(folder)
+    if found is None or (door is not None and door.kind != "faces"):
+        way = hint(folder) or f" Prepare the data: {how('htnet palsy prepare SOURCE --out OUT', 'prepare_faces')}"
+        raise ManifestError(f"{folder} is no folder of prepared faces.{way}")
     return found
 
 

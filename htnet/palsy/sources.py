@@ -11,6 +11,7 @@ from pathlib import Path
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import SPLITS
 from htnet.data.tables import as_there, listed, read_table
+from htnet.doors import door_of, hint, missing
 from htnet.errors import ManifestError, did_you_mean
 from htnet.identity import refuse_unnamed
 from htnet.palsy.grades import GradeScheme, grade_scheme
@@ -46,6 +47,11 @@ def read_palsy(
         ManifestError: the source is none of these, or not as described.
     """
     source, scheme = Path(source), grade_scheme(classes)
+    if not source.exists():
+        raise ManifestError(missing(source))
+    door = door_of(source)
+    if door is not None and door.kind not in ("grades", "frames"):
+        raise ManifestError(f"{source} holds no graded faces.{hint(source)}")
     ck_plus = source.name == CK_IMAGES or (source / CK_IMAGES).is_dir()
     if grade_map is not None and not ck_plus:
         raise ManifestError(f"{source} is not in the layout of CK+ ({CK_IMAGES}/), so it takes no grade map.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from htnet.doors import as_command
 from htnet.errors import HtnetError, InputError
 from htnet.overwrite import check_outputs
 from htnet.preprocess.colour import colour_wheel
@@ -23,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     args = build_parser().parse_args(argv)
     try:
-        _run(args)
+        with as_command():
+            _run(args)
     except (HtnetError, OSError) as error:
         print(f"htnet.preprocess: {error}", file=sys.stderr)
         return 2

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from htnet.doors import hint
 from htnet.errors import FrameError, cause
 from htnet.preprocess.depth import RawFrame, check_bit_depth, refuse_black, stated_white, together
 from htnet.preprocess.opencv import load_opencv
@@ -177,7 +178,7 @@ def quiet_opencv() -> Iterator[None]:
 
 def _read_bytes(path: Path) -> bytes:
     if path.is_dir():
-        raise FrameError(f"Frame {path} is a folder; name one image file in it.")
+        raise FrameError(f"Frame {path} is a folder; name one image file in it.{hint(path)}")
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -203,7 +204,9 @@ def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
         except cv2.error:
             pixels = None
     if pixels is None:
-        raise FrameError(f"Frame {path} is not an image OpenCV can read, or is damaged; give a PNG or JPEG file.")
+        raise FrameError(
+            f"Frame {path} is not an image OpenCV can read, or is damaged; give a PNG or JPEG file.{hint(path)}"
+        )
     return np.ascontiguousarray(pixels[..., ::-1])
 
 

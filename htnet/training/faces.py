@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from htnet.data import Manifest
+from htnet.data.tables import listed
+from htnet.doors import how
 from htnet.errors import HtnetError, ManifestError, RecipeError, about_sample, refuse_unknown
 from htnet.preprocess import read_frame
 from htnet.preprocess.opencv import load_opencv
@@ -155,12 +157,21 @@ def load_face_set(manifest: Manifest, spec: PreprocessSpec, progress: Progress =
         FrameError: an image cannot be read or is not ``spec.face_size`` px; the message names the sample.
     """
     side = spec.face_size
+    without = [s.sample for s in manifest if s.image is None]
+    if without:
+        what = f"{manifest.source}: {listed(without)} without an image of a face. "
+        if any(s.flow is not None or s.onset is not None for s in manifest):
+            command = f"htnet train --data {manifest.source} --out OUT"
+            raise ManifestError(
+                f"{what}It holds the motion between two frames, which models of emotions read: "
+                f"{how(command, 'htnet.training.train_weights')}"
+            )
+        command = "htnet palsy prepare SOURCE --out OUT"
+        raise ManifestError(f"{what}Prepare the data: {how(command, 'htnet.palsy.prepare_faces')}")
     images = []
     for sample in progress(manifest.samples):
         try:
-            if sample.image is None:
-                raise ManifestError("it has no image of a face; prepare the data with htnet palsy prepare.")
-            face = read_frame(sample.image)
+            face = read_frame(sample.image)  # type: ignore[arg-type]
             if face.size != (side, side):
                 raise ManifestError(
                     f"{face.source} is {face.size[1]}x{face.size[0]} px, not {side}x{side}; prepare it."

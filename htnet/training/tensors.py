@@ -17,6 +17,8 @@ from torch import Tensor
 
 from htnet.data import Manifest, Sample
 from htnet.data.degenerate import refuse_degenerate
+from htnet.data.tables import listed
+from htnet.doors import how, prepare_manifest
 from htnet.errors import HtnetError, ManifestError, RecipeError, about_sample, refuse_unknown
 from htnet.models import EXTRA_INPUTS
 from htnet.preprocess import (
@@ -253,6 +255,7 @@ def load_flow_set(
         FrameError, FlowError, LandmarkError: a sample that cannot be read; the message names it.
     """
     refuse_unknown(extras, EXTRA_INPUTS, "extra input")
+    _refuse_unprepared(manifest, landmarker)
     moving = reads_motion(extras, spec)
     if moving:
         check_motion(manifest, spec)
@@ -287,6 +290,24 @@ def load_flow_set(
         tuple(found.source for found in points68),
         torch.stack(motion) if motion else None,
     )
+
+
+def _refuse_unprepared(manifest: Manifest, landmarker: Landmarker | None) -> None:
+    """Refuse samples that give no flow image and no way to one."""
+    faces = [s.sample for s in manifest if s.image is not None and s.flow is None and s.onset is None]
+    if faces:
+        command = f"htnet palsy train --data {Path(manifest.source).parent} --out OUT"
+        raise ManifestError(
+            f"{manifest.source}: {listed(faces)} with a single face and no flow image. They are for models that read "
+            f"faces: {how(command, 'htnet.palsy.train_palsy')}"
+        )
+    bare = [s.sample for s in manifest if s.flow is None and s.landmarks is None]
+    if bare and landmarker is None:
+        raise ManifestError(
+            f"{manifest.source}: {listed(bare)} with frames, but no flow images and no landmarks. Prepare them once: "
+            f"{how(*prepare_manifest(manifest.source))}. To compute them now, at each call: "
+            + how("--landmarks yunet", "load_flow_set(manifest, spec, make_landmarker('yunet'))")
+        )
 
 
 def _read(sample: Sample, preprocessor: Preprocessor, moving: bool) -> ModelInput:

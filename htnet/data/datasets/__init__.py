@@ -12,6 +12,7 @@ from htnet.data.datasets.casme import read_casme
 from htnet.data.datasets.casme2 import read_casme2
 from htnet.data.datasets.casme3 import read_casme3_part_a
 from htnet.data.datasets.casmesq import read_casme_sq
+from htnet.data.datasets.clips import check_root
 from htnet.data.datasets.composite import merge_composite
 from htnet.data.datasets.dfme import read_dfme
 from htnet.data.datasets.fourdme import read_4dme
@@ -20,6 +21,7 @@ from htnet.data.datasets.recordings import RECORDINGS, read_intervals
 from htnet.data.datasets.samm import read_samm
 from htnet.data.datasets.smic import read_smic
 from htnet.data.manifest import Manifest
+from htnet.doors import door_of, hint
 from htnet.errors import ManifestError, did_you_mean
 
 __all__ = ["DATASETS", "RECORDINGS", "merge_composite", "read_dataset", "read_intervals"]
@@ -91,7 +93,15 @@ def read_dataset(
     if name not in _READERS:
         raise ManifestError(f"There is no reader for the data set {name!r}. {did_you_mean(name, DATASETS)}")
     sheet = None if annotation is None else Path(annotation)
-    found = _READERS[name](Path(root), sheet, Choices(classes, missing, no_apex))
+    check_root(Path(root), name)
+    choices = Choices(classes, missing, no_apex)
+    try:
+        found = _READERS[name](Path(root), sheet, choices)
+    except ManifestError as error:
+        door = door_of(root)
+        if door is None or door.name in ("", name):
+            raise
+        raise ManifestError(f"{error}{hint(root)}") from error
     if found.identities_from != Manifest.identities_from:
         return found
     return replace(found, identities_from=_IDENTITIES.get(name, "the annotation, {}").format(found.source))

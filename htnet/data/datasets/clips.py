@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from htnet.doors import SHEETS, hint, how
+from htnet.doors import missing as does_not_exist
 from htnet.errors import ManifestError
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
@@ -127,3 +129,17 @@ def _split(stem: str) -> tuple[str, str]:
     """What stands before the last number of a file name, and the number's digits ("" if there is none)."""
     found = re.fullmatch(r"(.*?)([0-9]+)[^0-9]*", stem)
     return (found[1], found[2]) if found else (stem, "")
+
+
+def check_root(root: Path, name: str) -> None:
+    """Raise `ManifestError` unless the root of a data set is a folder that exists."""
+    if not root.exists():
+        raise ManifestError(does_not_exist(root))
+    if not root.is_dir():
+        way = how(f"--root FOLDER --annotation {root}", f"root=FOLDER, annotation={str(root)!r}")
+        sheet = root.suffix.lower() in SHEETS
+        raise ManifestError(
+            f"{root} is a file; the root of {name} is its folder. "
+            + (f"Give the two apart: {way}" if sheet else "")
+            + ("" if sheet else hint(root).strip())
+        )

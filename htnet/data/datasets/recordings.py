@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
-from htnet.data.datasets.clips import find_clips
+from htnet.data.datasets.clips import check_root, find_clips
 from htnet.data.datasets.sheets import ALIASES, SheetRow, Table, find_sheet, read_sheet, read_tables, sheet_row
 from htnet.data.intervals import Interval, Intervals
 from htnet.errors import ManifestError, did_you_mean
@@ -93,6 +93,7 @@ def read_intervals(name: str, root: str | PathLike[str], *, annotation: str | Pa
     if name not in _READERS:
         raise ManifestError(f"There is no reader of recordings for {name!r}. {did_you_mean(name, _READERS)}")
     root = Path(root)
+    check_root(root, name)
     reader = _READERS[name]
     sheet = Path(annotation) if annotation is not None else find_sheet(root, reader.patterns, _TITLES[name])
     found = _Found(name)
