@@ -53,7 +53,7 @@ OFFICIAL = (
     OfficialSet("smic", "SMIC", (), r"/micro/(negative|positive|surprise)/[^/]*_(ne|po|sur)_\d+$"),
     OfficialSet("samm", "SAMM", ("samm_micro_facs_codes*",), r"/0*(\d+)/0*\1_\d+_\d+$"),
     OfficialSet("mmew", "MMEW", ("mmew_micro_exp*",), r"/s\d+-\d+-\d+$"),
-    OfficialSet("casme3", "CAS(ME)^3", ("cas(me)*3_part_a*", "*edited.csv"), r"/spno\.\d+(/[a-z]+/color|_[a-z]+_\d+)$"),
+    OfficialSet("casme3", "CAS(ME)^3", ("cas(me)*3_part_a*",), r"/spno\.\d+(/[a-z]+/color|_[a-z]+_\d+)$"),
     OfficialSet("casme_sq", "CAS(ME)^2", ("cas(me)^2code*", "cas(me)2*", "casme^2*"), r"/s\d+/\d+_\d+[a-z]+$"),
     OfficialSet("casme2", "CASME II", ("casme2-coding*",), r"/sub\d+/ep\d+_\d+[a-z]?$"),
     OfficialSet("casme", "CASME", ("casme.*", "casme1.*", "casme[-_ ]coding*"), r"/sub\d+/ep\d+_\d+$"),
@@ -238,6 +238,8 @@ def _of_columns(table: Path, path: Path) -> Door | None:
         )
     if {"image_path", "grade"} <= columns:
         return _grades(path)
+    if {"imagename_onset", "imagename_apex"} <= columns:
+        return _official(next(s for s in OFFICIAL if s.name == "casme3"), table.parent, table)
     plain = {re.sub(r"[^a-z0-9]", "", name) for name in columns}
     return _sheet(table) if all(plain & names for names in _SHEET_COLUMNS) else None
 
@@ -286,9 +288,7 @@ def _official(found: OfficialSet, root: Path, sheet: Path | None) -> Door:
     more, argument = "", ""
     if sheet is not None:
         more, argument = f" --annotation {sheet}", f", annotation={str(sheet)!r}"
-    what = (
-        f"{'the annotation of ' if sheet is not None else ''}{found.title}{'' if sheet else ' in its official layout'}"
-    )
+    what = f"{found.title} in its official layout" if sheet is None else f"the annotation of {found.title}"
     read = f"htnet.data.read_dataset({found.name!r}, {str(root)!r}{argument})"
     return Door(
         "set",
