@@ -69,7 +69,9 @@ def add_commands(add: AddCommand) -> None:
     for name in PARTS:
         kind.add_argument(f"--{name}-annotation", metavar="FILE", help="its annotation sheet, if not in its folder")
     kind.add_argument(
-        "--keep", metavar="FILE", help="CSV that names the samples, or the list of MEGC 2019 without header (default: the 442)"
+        "--keep",
+        metavar="FILE",
+        help="CSV that names the samples, or the list of MEGC 2019 without header (default: the 442)",
     )
     _add_apex(kind)
     _add_common(kind, "--keep", "--no-apex", *(f"--{name}{end}" for name in PARTS for end in ("", "-annotation")))
