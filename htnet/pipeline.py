@@ -182,7 +182,7 @@ class Predictor:
             VideoError, FrameError, LandmarkError, FlowError: the video cannot be used.
         """
         if isinstance(source, (str, PathLike)):
-            source = open_video(source, fps=fps)
+            source = open_video(source, fps=fps, bit_depth=self.bit_depth)
         frames = source if isinstance(source, Video) else list(read_clip(source, self.bit_depth))
         points = self._landmarker() if landmarks is None else landmarks
         spotting = spot(frames, points, method=method, fps=fps, sample=sample)
@@ -243,7 +243,9 @@ class Predictor:
         if not reads_motion(self.model.extra_inputs, self._preprocessor.spec):
             return made
         finder = self._landmarker() if made.landmarks is None and sample.motion is None else None
-        return replace(made, motion=sample_motion(sample, self._preprocessor.spec, finder, made.landmarks))
+        return replace(
+            made, motion=sample_motion(sample, self._preprocessor.spec, finder, made.landmarks, self.bit_depth)
+        )
 
     def _sample_image(self, sample: Sample) -> ModelInput:
         if sample.onset is not None and sample.apex is not None:

@@ -61,6 +61,7 @@ def sample_motion(
     spec: PreprocessSpec,
     landmarker: Landmarker | None = None,
     at_onset: Landmarks | None = None,
+    bit_depth: int | None = None,
 ) -> FloatArray:
     """The motion features of a sample: those on file, or else computed from its clip.
 
@@ -70,6 +71,7 @@ def sample_motion(
         landmarker: finds the points of the clip's first frame, where ``at_onset`` is not given; without it the
             sample's own file of points is read, if that speaks of its onset frame.
         at_onset: points in px of the sample's onset frame, which the clip's first frame is.
+        bit_depth: bits of the values in 16-bit frames, where they are fewer.
 
     Returns:
         (clip_frames, 64) float32.
@@ -86,10 +88,10 @@ def sample_motion(
             f"it names no clip, but motion is asked for (clip_frames {spec.clip_frames}). Name a video or a folder of "
             "frames in the column 'clip'; a pair of frames alone is answered without motion."
         )
-    clip = open_clip(sample.clip, sample.clip_first, sample.clip_last)
+    clip = open_clip(sample.clip, sample.clip_first, sample.clip_last, bit_depth if sample.clip.is_dir() else None)
     points: Landmarker | Path
     if at_onset is not None and sample.onset is not None:
-        points = partial(_points_of_onset, read_frame(sample.onset), at_onset)
+        points = partial(_points_of_onset, read_frame(sample.onset, bit_depth), at_onset)
     elif landmarker is not None:
         points = landmarker
     elif sample.landmarks is not None and sample.onset is not None:

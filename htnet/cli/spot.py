@@ -6,7 +6,15 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from htnet.cli.options import AddCommand, add_face_option, add_overwrite, chosen_landmarks, moment, show_warnings
+from htnet.cli.options import (
+    AddCommand,
+    add_bit_depth,
+    add_face_option,
+    add_overwrite,
+    chosen_landmarks,
+    moment,
+    show_warnings,
+)
 from htnet.errors import InputError
 from htnet.overwrite import check_outputs
 from htnet.schema import to_json
@@ -24,6 +32,7 @@ def add_commands(add: AddCommand) -> None:
     command = add("spot", _spot, "find onset, apex and offset of the expression in a video")
     command.add_argument("video", help="video file, or folder of frames")
     command.add_argument("--landmarks", default="yunet", help="see predict --landmarks (default: %(default)s)")
+    add_bit_depth(command)
     add_face_option(command)
     add_video_options(command)
     command.add_argument("--plot", help="save a picture of the curve")
@@ -63,7 +72,7 @@ def asked_video(source: str, args: argparse.Namespace) -> Video:
         to_frame = args.stop - 1
         print(f"note: --stop goes away in the next release; give --to-frame {to_frame}", file=sys.stderr)
     part = {"from_time": args.from_time, "to_time": args.to_time, "from_frame": args.from_frame, "to_frame": to_frame}
-    return open_video(source, fps=args.fps, **part)
+    return open_video(source, fps=args.fps, bit_depth=args.bit_depth, **part)
 
 
 def _spot(args: argparse.Namespace) -> None:

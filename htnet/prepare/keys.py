@@ -53,15 +53,15 @@ def source_key(
         if bit_depth is not None:
             made_from["bit_depth"] = bit_depth
         if motion and sample.clip is not None:
-            made_from["clip"] = _describe_clip(sample, sample.clip, spec)
+            made_from["clip"] = _describe_clip(sample, sample.clip, spec, bit_depth)
     except (OSError, VideoError):
         return None
     return sha256(json.dumps(made_from, sort_keys=True).encode())
 
 
-def _describe_clip(sample: Sample, clip: Path, spec: PreprocessSpec) -> Any:
+def _describe_clip(sample: Sample, clip: Path, spec: PreprocessSpec, bit_depth: int | None) -> Any:
     """What motion features are made from, besides the points."""
-    part = open_clip(clip, sample.clip_first, sample.clip_last)
+    part = open_clip(clip, sample.clip_first, sample.clip_last, bit_depth if clip.is_dir() else None)
     fields = spec.to_dict()
     return {
         "spec": {name: fields[name] for name in MOTION_FIELDS},

@@ -124,7 +124,7 @@ def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:
             _refuse(degenerate(sample, made))
             if maker.motion:
                 from_clip = dataclasses.replace(sample, motion=None)
-                moved = sample_motion(from_clip, maker.spec, at_onset=made.landmarks)
+                moved = sample_motion(from_clip, maker.spec, at_onset=made.landmarks, bit_depth=maker.bit_depth)
     except _OF_ONE_SAMPLE as error:
         return about_sample(sample.sample, error)
     points = json.dumps(np.asarray(made.points).round(3).tolist()).encode()

@@ -30,6 +30,7 @@ def motion_features(
     spec: PreprocessSpec | None = None,
     *,
     sample: str = "",
+    bit_depth: int | None = None,
 ) -> FloatArray:
     """64 numbers for each of 16 moments of a clip: directions of the motion in four regions of the face.
 
@@ -51,6 +52,7 @@ def motion_features(
         spec: template, size of the face, flow, head motion, CLAHE, number of moments, and where regions are cut; the
             default one unless given. The features of a model's input need the model's own.
         sample: identifier, to look points up by.
+        bit_depth: bits of the values in 16-bit frames, where they are fewer; see `read_frame`.
 
     Returns:
         (clip_frames, 64) float32; each region's 16 numbers sum to 1, or are 0 where nothing moves.
@@ -66,7 +68,7 @@ def motion_features(
     if not spec.clip_frames:
         raise SpecError("PreprocessSpec.clip_frames is 0: its model is shown no motion. Give 2 or more for features.")
     clocks: list[float | None] = []
-    frames = noting_times(read_frames(source), clocks)
+    frames = noting_times(read_frames(source, bit_depth), clocks)
     first = next(frames, None)
     if first is None:
         raise VideoError("There are no frames; give a clip from its onset on.")

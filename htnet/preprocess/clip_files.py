@@ -20,7 +20,7 @@ MOTION_FIELDS = (
 )
 
 
-def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "") -> Video:
+def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "", bit_depth: int | None = None) -> Video:
     """Open a clip as a manifest names it.
 
     Args:
@@ -28,6 +28,7 @@ def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "") -
         first: the first frame wanted: its number, counted from 0, or the name of its file in a folder; "" for the
             very first.
         last: the last one, likewise.
+        bit_depth: of the images in a folder, see `open_video`.
 
     Returns:
         The part from ``first`` to ``last``, both included.
@@ -35,7 +36,7 @@ def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "") -
     Raises:
         VideoError: there is no such video or frame, or the last one comes before the first.
     """
-    video = open_video(source)
+    video = open_video(source, bit_depth=bit_depth)
     begin, end = _number(video, first), _number(video, last)
     if end is not None and end < (begin or 0):
         raise VideoError(f"{source}: the last frame {last!r} comes before the first, {first!r}. Correct the two.")

@@ -103,6 +103,29 @@ def read_clip(sources: Iterable[FrameSource], bit_depth: int | None = None) -> I
         yield from _frames([one for one, _ in waiting], [given for _, given in waiting], bit_depth)
 
 
+def clip_depths(sources: Iterable[FrameSource]) -> Iterator[int | None]:
+    """The bit depth by which all frames of a clip must be read, as soon as a frame tells it; None for 8 bits.
+
+    Args:
+        sources: frames in order; read only until one of them tells.
+
+    Raises:
+        FrameError: a frame cannot be read, or none tells.
+    """
+    waiting: list[RawFrame] = []
+    for source in sources:
+        raw = _read_raw(source)
+        if raw.clear_16:
+            yield 16
+            return
+        if not raw.wide and not waiting:
+            yield None
+            return
+        waiting.append(raw)
+    together(waiting)
+    yield 16
+
+
 def _read_raw(source: FrameSource) -> RawFrame:
     """The numbers of a frame, (H, W, 3), and what its file says of their range."""
     if isinstance(source, Frame):

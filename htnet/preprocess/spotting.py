@@ -23,7 +23,7 @@ from htnet.preprocess.clip_quality import (
 )
 from htnet.preprocess.exposure import NO_CONTRAST, exposure_warnings, face_contrast
 from htnet.preprocess.face_motion import follow_face
-from htnet.preprocess.frames import read_frame
+from htnet.preprocess.frames import read_clip
 from htnet.preprocess.landmarks import Landmarker, make_landmarker, verified
 from htnet.preprocess.preprocessor import FrameSource, LandmarkSource, read_landmarks
 from htnet.preprocess.video import Video, open_video
@@ -54,6 +54,7 @@ def spot(
     method: str = "peak",
     fps: float | None = None,
     sample: str = "",
+    bit_depth: int | None = None,
 ) -> Spotting:
     """Find onset, apex and offset of the one expression in a clip that begins with a neutral face.
 
@@ -88,6 +89,7 @@ def spot(
         method: one of `SPOTTING_METHODS`.
         fps: frames a second, a constant rate; replaces that of a file, and its time stamps.
         sample: identifier, to look points up by.
+        bit_depth: bits of the values in 16-bit frames, where they are fewer; see `read_frame`.
 
     Returns:
         The frame numbers, the confidence and the curve.
@@ -101,10 +103,10 @@ def spot(
     if method not in SPOTTING_METHODS:
         raise InputError(f"Unknown spotting method: {method!r}. {did_you_mean(str(method), SPOTTING_METHODS)}")
     if isinstance(source, (str, os.PathLike)):
-        source = open_video(source, fps=fps)
+        source = open_video(source, fps=fps, bit_depth=bit_depth)
     stated = _rate(source, fps)
     clocks: list[float | None] = []
-    frames = noting_times(read_frames(source), clocks)
+    frames = noting_times(read_frames(source, bit_depth), clocks)
     first = next(frames, None)
     if first is None:
         raise VideoError("There are no frames; give a clip.")
@@ -207,11 +209,13 @@ def _rate(source: Video | Iterable[FrameSource], fps: float | None) -> float | N
     return float(fps)
 
 
-def read_frames(source: str | os.PathLike[str] | Video | Iterable[FrameSource]) -> Iterator[Frame]:
+def read_frames(
+    source: str | os.PathLike[str] | Video | Iterable[FrameSource], bit_depth: int | None = None
+) -> Iterator[Frame]:
     """The frames of a clip, one at a time: of a video file, a folder of frames, a `Video`, or frames in order."""
     if isinstance(source, (str, os.PathLike)):
-        source = open_video(source)
-    return iter(source) if isinstance(source, Video) else (read_frame(frame) for frame in source)
+        source = open_video(source, bit_depth=bit_depth)
+    return iter(source) if isinstance(source, Video) else read_clip(source, bit_depth)
 
 
 def find_points(frame: Frame, landmarks: LandmarkSource | Landmarker, sample: str) -> Landmarks:

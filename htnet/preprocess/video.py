@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from htnet.doors import hint
 from htnet.errors import FrameError, InputError, VideoError
-from htnet.preprocess.frames import MIN_SIDE, read_frame
+from htnet.preprocess.frames import MIN_SIDE, clip_depths, read_frame
 from htnet.preprocess.video_readers import MORE_VIDEO, file_shots, make_reader
 from htnet.types import Frame, QualityWarning
 
@@ -41,6 +42,7 @@ class Video:
         reader: what reads the file, one of `VIDEO_READERS`; "" for folders.
         paths: the image files of a folder, all of them in order; empty for a video file.
         warnings: what in the kind of the video speaks against measuring motion on it.
+        bit_depth: bits of the values in a folder of 16-bit images; None where the images are of 8 bits.
     """
 
     source: str
@@ -55,6 +57,7 @@ class Video:
     reader: str = ""
     paths: tuple[Path, ...] = ()
     warnings: tuple[QualityWarning, ...] = ()
+    bit_depth: int | None = None
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames as RGB, with their numbers and times.
@@ -119,7 +122,7 @@ class Video:
             time = None if self.fps is None else number / self.fps
             if number < self.from_frame or (self.from_time is not None and time is not None and time < self.from_time):
                 continue  # not read, so that it may be damaged
-            yield replace(_read_image(path, number), time=time)
+            yield replace(_read_image(path, number, self.bit_depth), time=time)
 
     def _from_file(self) -> Iterator[Frame]:
         path = Path(self.source)
@@ -166,6 +169,7 @@ def open_video(
     to_time: float | None = None,
     stop: int | None = None,
     reader: str | None = None,
+    bit_depth: int | None = None,
 ) -> Video:
     """Open a video file or a folder of frames, or a part of one; the first frame is read to check it.
 
@@ -187,6 +191,8 @@ def open_video(
         to_time: likewise.
         stop: old name of ``to_frame`` + 1; goes away in the next release.
         reader: "pyav" or "opencv"; PyAV where the extra ``video`` is installed, unless given.
+        bit_depth: bits of the values in a folder of 16-bit images, where they are fewer; see `read_frame`. Without it,
+            the images of a folder are looked at together.
 
     Returns:
         The video. Iterate over it for its frames.
@@ -211,12 +217,16 @@ def open_video(
         video = _open_folder(path, fps)
         if fps is None and (from_time is not None or to_time is not None):
             raise InputError(f"The folder {path} has no times; give its frames a second too (fps, --fps).")
+    elif path.suffix.lower() in FRAME_ENDINGS and path.is_file():
+        raise VideoError(f"{path} is one image, not a video or a folder of frames.{hint(path)}")
     elif path.is_file():
+        if bit_depth is not None:
+            raise InputError(f"bit_depth={bit_depth} is for folders of images; the video {path} says how deep it is.")
         video = _open_file(path, fps, reader)
     else:
         raise VideoError(f"The video {path} does not exist; check the path (now in {Path.cwd()}).")
     video = replace(video, from_frame=from_frame or 0, to_frame=to_frame, from_time=from_time, to_time=to_time)
-    return _checked_folder(video) if video.paths else video
+    return _checked_folder(replace(video, bit_depth=bit_depth)) if video.paths else video
 
 
 def _check_part(from_frame: int | None, to_frame: int | None, from_time: float | None, to_time: float | None) -> None:
@@ -288,12 +298,25 @@ def _checked_folder(video: Video) -> Video:
         or (video.from_time or 0.0) <= n / rate <= (math.inf if video.to_time is None else video.to_time)
     ]
     video._check_given(len(inside))
-    return replace(video, count=len(inside), size=_read_image(video.paths[inside[0]], inside[0]).size)
+    depth = _depth_of(video, inside)
+    first = _read_image(video.paths[inside[0]], inside[0], depth)
+    return replace(video, count=len(inside), size=first.size, bit_depth=depth)
 
 
-def _read_image(path: Path, number: int) -> Frame:
+def _depth_of(video: Video, inside: list[int]) -> int | None:
+    """The one bit depth by which all images of a folder are read; they are looked at in turn until one tells."""
+    if video.bit_depth is not None:
+        return video.bit_depth
     try:
-        frame = read_frame(path)
+        known = next(clip_depths(video.paths[number] for number in inside))
+    except FrameError as error:
+        raise VideoError(f"{error}", inside[0]) from error
+    return known
+
+
+def _read_image(path: Path, number: int, bit_depth: int | None) -> Frame:
+    try:
+        frame = read_frame(path, bit_depth)
     except FrameError as error:
         raise VideoError(f"Frame {number} cannot be read: {error}", number) from error
     return Frame(frame.pixels, frame.source, number)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from htnet import Predictor, predict
+from htnet import Predictor, predict, predict_video
 from htnet.cli import main
 from htnet.data import Manifest, Sample
-from htnet.errors import FrameError, HtnetError, InputError
+from htnet.errors import FrameError, HtnetError, InputError, VideoError
 from htnet.hub import save_pretrained
 from htnet.models import create_model
 from htnet.palsy import PALSY_SPEC, GradePredictor, align_face, prepare_faces
@@ -21,10 +21,14 @@ from htnet.preprocess import (
     Preprocessor,
     TemplateLandmarks,
     face_asymmetry,
+    motion_features,
+    open_clip,
+    open_video,
     published_input,
     read_clip,
     read_frame,
     read_pair,
+    spot,
 )
 from htnet.preprocess.__main__ import main as module_main
 from htnet.preprocess.warp import displace
@@ -226,6 +230,70 @@ def test_images_of_hidden_depth_are_read_by_the_depth_told_and_refused_without(t
         assert np.abs(found.astype(int) - expected).max() <= 1
     with pytest.raises(HtnetError):
         read(tmp_path / "not told", deeper(face, 12), None, face_weights)
+
+
+def _folder(folder, frames):
+    for number, frame in enumerate(frames):
+        save(folder / "clip" / f"{number}.png", frame)
+    return folder / "clip"
+
+
+def _clip_command(kind, *more):
+    def run(folder, clip, depth):
+        _command(folder, kind, _folder(folder, clip), "--landmarks", "template", *more, *option(depth))
+
+    return run
+
+
+#: Every way in for a clip: (folder, frames, depth) to the last frame, the curve or nothing.
+CLIP_READERS = {
+    "open_video": lambda f, c, d: list(open_video(_folder(f, c), bit_depth=d))[-1].pixels,
+    "spot of a folder": lambda f, c, d: 100 * spot(_folder(f, c), "template", bit_depth=d).curve,
+    "spot of arrays": lambda f, c, d: 100 * spot(c, "template", bit_depth=d).curve,
+    "motion_features": lambda f, c, d: 100 * motion_features(_folder(f, c), "template", MOVING, bit_depth=d),
+    "Predictor.video": lambda f, c, d: _image_of(
+        Predictor(tiny_model(), landmarks="template", bit_depth=d).video(_folder(f, c)).input
+    ),
+    "predict_video of arrays": lambda f, c, d: _image_of(
+        predict_video(c, model=tiny_model(), landmarks="template", bit_depth=d).input
+    ),
+    "open_clip": lambda f, c, d: list(open_clip(_folder(f, c), "1", "3", d))[-1].pixels,
+    "htnet spot": _clip_command("spot"),
+    "htnet predict": _clip_command("predict"),
+}
+MOVING = PreprocessSpec(face_size=64, flow="dis", clip_frames=4)
+
+
+@pytest.mark.parametrize("reader", CLIP_READERS)
+def test_clips_of_hidden_depth_are_read_by_the_depth_told_and_refused_without(tmp_path, pair, reader):
+    read = CLIP_READERS[reader]
+    onset, apex = (frame.astype(float) for frame in pair)
+    shares = (0, 0, 0.1, 0.3, 0.6, 1, 1, 0.6, 0.3, 0.1, 0)
+    clip = [np.rint(onset + share * (apex - onset)).astype(np.uint8) for share in shares]
+    deep = [deeper(frame, 12) for frame in clip]
+    expected = read(tmp_path / "8", clip, None)
+    found = read(tmp_path / "told", deep, 12)
+    if expected is not None:
+        assert np.median(np.abs(np.asarray(found, float) - expected)) <= 5
+    with pytest.raises(HtnetError):
+        read(tmp_path / "not told", deep, None)
+
+
+def test_a_folder_is_read_by_one_rule(tmp_path, pair):
+    """A clip that begins dim: its brightest frame tells that all values are of 16 bits."""
+    dim = deeper((pair[0] * 0.2).astype(np.uint8), 16)
+    folder = _folder(tmp_path, [dim, dim, deeper(pair[1], 16)])
+    frames = list(open_video(folder))
+    assert frames[0].pixels.max() == round(int(dim.max()) / 257)
+    assert np.abs(frames[2].pixels.astype(int) - pair[1]).max() <= 1
+    with pytest.raises(VideoError, match="2 more|1 more"):
+        open_video(_folder(tmp_path / "b", [dim, dim]))
+
+
+def test_a_video_file_takes_no_depth(tmp_path):
+    (tmp_path / "a.avi").write_bytes(b"x")
+    with pytest.raises(InputError, match="for folders of images"):
+        open_video(tmp_path / "a.avi", bit_depth=12)
 
 
 def test_the_message_names_both_readings_and_the_option(pair):
