@@ -75,6 +75,17 @@ def add_face_option(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_sample_option(command: argparse.ArgumentParser) -> None:
+    """Option of the commands that read one pair or video."""
+    command.add_argument(
+        "--sample",
+        default="",
+        metavar="NAME",
+        help="name by which a table of landmarks knows this pair or video; frame:N for frame N of a table that "
+        "OpenFace or py-feat wrote",
+    )
+
+
 def chosen_landmarks(args: argparse.Namespace) -> str | Landmarker:
     """``--landmarks`` as it was written or, with ``--face``, the detector that takes this face."""
     if args.face is None:

@@ -14,6 +14,7 @@ from htnet.cli.options import (
     add_bit_depth,
     add_face_option,
     add_overwrite,
+    add_sample_option,
     chosen_landmarks,
     progress_bar,
     show_warnings,
@@ -68,6 +69,7 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
     )
     add_bit_depth(command)
     add_face_option(command)
+    add_sample_option(command)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--plot", help="save a picture")
     command.add_argument("--device", default="cpu")
@@ -81,6 +83,8 @@ def _predict(args: argparse.Namespace) -> None:
             raise InputError("Give either two frames, or --manifest M.csv with --out P.csv.")
         if args.plot or args.json:
             raise InputError("--plot and --json go with two frames; --manifest writes --out P.csv or P.jsonl.")
+        if args.sample:
+            raise InputError("--sample names one pair or video; the samples of --manifest have their own names.")
         _refuse_video_options(args)
         _predict_manifest(args)
         return
@@ -96,10 +100,10 @@ def _predict(args: argparse.Namespace) -> None:
     video = None
     if alone:
         video = asked_video(args.onset, args)
-        prediction = _predictor(args).video(video, method=args.method or METHODS[0])
+        prediction = _predictor(args).video(video, sample=args.sample, method=args.method or METHODS[0])
     else:
         _refuse_video_options(args)
-        prediction = _predictor(args).pair(args.onset, args.apex)
+        prediction = _predictor(args).pair(args.onset, args.apex, sample=args.sample)
     if args.plot:
         from htnet.plots import plot_prediction
 

@@ -11,6 +11,7 @@ from htnet.cli.options import (
     add_bit_depth,
     add_face_option,
     add_overwrite,
+    add_sample_option,
     chosen_landmarks,
     moment,
     show_warnings,
@@ -34,6 +35,7 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument("--landmarks", default="yunet", help="see predict --landmarks (default: %(default)s)")
     add_bit_depth(command)
     add_face_option(command)
+    add_sample_option(command)
     add_video_options(command)
     command.add_argument("--plot", help="save a picture of the curve")
     command.add_argument("--csv", help="save the curve: frame, time_s, magnitude and each region")
@@ -80,7 +82,8 @@ def _spot(args: argparse.Namespace) -> None:
     from htnet.preprocess import spot
 
     check_outputs(args.csv, args.plot, overwrite=args.overwrite, inputs=(args.video, args.landmarks))
-    spotting = spot(asked_video(args.video, args), chosen_landmarks(args), method=args.method or METHODS[0])
+    video, method = asked_video(args.video, args), args.method or METHODS[0]
+    spotting = spot(video, chosen_landmarks(args), method=method, sample=args.sample)
     if args.csv:
         write_curve(args.csv, spotting, overwrite=args.overwrite)
     if args.plot:

@@ -18,10 +18,10 @@ from htnet.preprocess.flow import compute_flow, flow_image, is_motionless, read_
 from htnet.preprocess.frames import FrameSource, read_pair, to_gray
 from htnet.preprocess.landmarks import (
     Landmarker,
-    PrecomputedLandmarks,
     estimate_68,
     finds_68,
     flow_image_points,
+    landmark_table,
     landmarks_68,
     verified,
 )
@@ -215,7 +215,7 @@ def read_landmarks(landmarks: LandmarkSource, frame: Frame, sample: str) -> Land
     if isinstance(landmarks, Landmarks):
         return landmarks
     if isinstance(landmarks, (str, os.PathLike)):
-        return PrecomputedLandmarks(landmarks)(frame, sample)
+        return landmark_table(landmarks)(frame, sample)
     try:
         points = np.asarray(landmarks, dtype=np.float32)
     except (TypeError, ValueError):

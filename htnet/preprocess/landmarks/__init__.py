@@ -5,7 +5,14 @@ from htnet.preprocess.landmarks.cached import CachedLandmarker
 from htnet.preprocess.landmarks.detector import YUNET_SHA256
 from htnet.preprocess.landmarks.face_alignment import FaceAlignmentLandmarker
 from htnet.preprocess.landmarks.factory import LANDMARKERS, make_landmarker
-from htnet.preprocess.landmarks.files import PrecomputedLandmarks, flow_image_points, image_side, read_points_json
+from htnet.preprocess.landmarks.files import (
+    PrecomputedLandmarks,
+    flow_image_points,
+    image_side,
+    landmark_table,
+    read_points_json,
+)
+from htnet.preprocess.landmarks.peers import PeerLandmarks
 from htnet.preprocess.landmarks.points68 import estimate_68, finds_68, landmarks_68
 from htnet.preprocess.landmarks.verify import verified
 from htnet.preprocess.landmarks.yunet import YuNetLandmarker
@@ -19,6 +26,7 @@ __all__ = [
     "FaceAlignmentLandmarker",
     "Landmarker",
     "Landmarker68",
+    "PeerLandmarks",
     "PrecomputedLandmarks",
     "TemplateLandmarks",
     "YuNetLandmarker",
@@ -27,6 +35,7 @@ __all__ = [
     "finds_68",
     "flow_image_points",
     "image_side",
+    "landmark_table",
     "landmarks_68",
     "make_landmarker",
     "read_points_json",

@@ -10,6 +10,7 @@ from htnet.preprocess.landmarks.base import Landmarker, TemplateLandmarks, check
 from htnet.preprocess.landmarks.cached import CachedLandmarker
 from htnet.preprocess.landmarks.face_alignment import FaceAlignmentLandmarker
 from htnet.preprocess.landmarks.files import PrecomputedLandmarks
+from htnet.preprocess.landmarks.peers import PeerLandmarks, is_peer_table
 from htnet.preprocess.landmarks.yunet import YuNetLandmarker
 
 #: Names that `make_landmarker` knows.
@@ -45,7 +46,11 @@ def make_landmarker(
         detector = FaceAlignmentLandmarker(several=several)
     elif text == "template" or Path(text).suffix.lower() in (".csv", ".json"):
         refuse_face(face, text)
-        return TemplateLandmarks() if text == "template" else PrecomputedLandmarks(text)
+        if text == "template":
+            return TemplateLandmarks()
+        if text.lower().endswith(".csv") and is_peer_table(text):
+            return PeerLandmarks(text)
+        return PrecomputedLandmarks(text)
     else:
         raise InputError(
             f"Unknown landmarks: {text!r}. {did_you_mean(text, LANDMARKERS)} A .csv or .json file of points, or "

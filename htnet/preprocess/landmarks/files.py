@@ -15,6 +15,7 @@ import numpy as np
 from htnet.csv_files import open_table
 from htnet.errors import InputError, LandmarkError, did_you_mean, refuse_unknown
 from htnet.preprocess.align import scale_points
+from htnet.preprocess.landmarks.peers import PeerLandmarks, is_peer_table
 from htnet.schema import OUTPUT_POINTS
 from htnet.types import POINT_NAMES, Frame, Landmarks
 
@@ -30,7 +31,8 @@ class PrecomputedLandmarks:
     A CSV file (see `htnet.csv_files`) has the columns ``sample``, ``image_left_eye_x``, ``image_left_eye_y``, ...
     ``image_right_mouth_y`` and, if wanted, ``score``; the names may lack ``image_``. A JSON file has
     ``{sample: [[x, y], five times]}``, or just five ``[x, y]`` that serve for every sample. In place of each list of
-    five it may hold a dictionary of the points' names, as htnet's JSON does.
+    five it may hold a dictionary of the points' names, as htnet's JSON does. A file of one sample needs no name.
+    CSV files of OpenFace and py-feat are read too, see `PeerLandmarks`.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, scale: float = 1.0) -> None:
@@ -51,8 +53,12 @@ class PrecomputedLandmarks:
         self.scale = scale
         self._common: Landmarks | None = None
         self._samples: dict[str, Landmarks] = {}
+        self._peer: PeerLandmarks | None = None
         if self.path.suffix.lower() == ".csv":
-            self._samples = _read_csv(self.path, scale)
+            if is_peer_table(self.path):
+                self._peer = PeerLandmarks(self.path, scale=scale)
+            else:
+                self._samples = _read_csv(self.path, scale)
             return
         content = _read_json(self.path)
         if isinstance(content, dict) and not _named(content):
@@ -68,10 +74,14 @@ class PrecomputedLandmarks:
         Raises:
             LandmarkError: the file has none for it.
         """
+        if self._peer is not None:
+            return self._peer(frame, sample)
         if self._common is not None:
             return self._common
+        if not sample and len(self._samples) == 1:
+            return next(iter(self._samples.values()))
         if sample not in self._samples:
-            cure = did_you_mean(sample, self._samples) if sample else "Give the sample's name."
+            cure = did_you_mean(sample, self._samples) if sample else "Give the sample's name (--sample)."
             raise LandmarkError(
                 f"{self.path} has no landmarks for sample {sample!r} (frame {frame.source}; "
                 f"{len(self._samples)} samples in the file). {cure[:500]}"
@@ -98,12 +108,25 @@ def flow_image_points(path: str | os.PathLike[str], frame: Frame, sample: str) -
         LandmarkError: the file is missing, not as described, or has no such sample.
     """
     side = image_side(path)
-    return _table(Path(path), frame.size[1] / side if side else 1.0)(frame, sample)
+    return landmark_table(path, frame.size[1] / side if side else 1.0)(frame, sample)
+
+
+def landmark_table(path: str | os.PathLike[str], scale: float = 1.0) -> PrecomputedLandmarks:
+    """`PrecomputedLandmarks`, read once for hundreds of samples, and again when the file has changed.
+
+    Raises:
+        LandmarkError: the file is missing or not as described.
+    """
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError):
+        return PrecomputedLandmarks(path, scale=scale)  # says what is wrong
+    return _table(Path(path), scale, state.st_mtime_ns, state.st_size, state.st_ino)
 
 
 @lru_cache(maxsize=8)
-def _table(path: Path, scale: float) -> PrecomputedLandmarks:
-    """One table serves hundreds of samples; read it once."""
+def _table(path: Path, scale: float, *state: int) -> PrecomputedLandmarks:
+    del state  # part of the key
     return PrecomputedLandmarks(path, scale=scale)
 
 

@@ -1,0 +1,152 @@
+"""Tables of 68 points that OpenFace and py-feat write: one row a face and frame.
+
+OpenFace 2 (wiki "Output Format", and the source of its recorder and capture): ``frame`` counts from 1, ``success`` is 1
+or 0, blanks stand before the names of columns; FaceLandmarkImg writes ``face`` and no ``frame``. Of a folder of images,
+frame n is the n-th by plain sorting of the file names, so img10 comes before img2. py-feat (2.1.5, its test data):
+``frame`` counts from 0, ``input`` is the image or video, ``FaceScore`` the detector's score. Both name the points
+x_0 ... x_67, y_0 ... y_67, in the order of iBUG 300-W and in px.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from htnet.csv_files import CsvTable, open_table
+from htnet.errors import LandmarkError
+from htnet.preprocess.geometry import scale_points
+from htnet.types import FloatArray, Frame, Landmarks, Landmarks68
+
+#: Columns of the points.
+COLUMNS_68 = tuple(f"{axis}_{number}" for axis in "xy" for number in range(68))
+# Endings that OpenFace reads from a folder.
+_OPENFACE_IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    line: int
+    frame: int | None
+    source: str
+    success: bool
+    score: float | None
+    points: FloatArray | None
+
+
+class PeerLandmarks:
+    """68 points from a CSV file of OpenFace or py-feat; the row of a frame is found, never guessed.
+
+    One row serves any frame. Of several, the row of a frame of a video is that of its number in the whole file; of an
+    image, the one whose ``input`` it is (py-feat), or that of its place in its folder (OpenFace), if the folder has as
+    many images as the file has frames. The sample "frame:N" names the frame as the file counts it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, scale: float = 1.0) -> None:
+        """Read the file.
+
+        Args:
+            path: the .csv file.
+            scale: see `htnet.preprocess.PrecomputedLandmarks`.
+
+        Raises:
+            LandmarkError: it cannot be read.
+        """
+        self.path = Path(path)
+        self._rows, self._first = _read(open_table(self.path, COLUMNS_68, LandmarkError), scale)
+
+    def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
+        """Five points of a frame; see `points68`."""
+        return self.points68(frame, sample).five()
+
+    def points68(self, frame: Frame, sample: str = "") -> Landmarks68:
+        """68 points of a frame.
+
+        Raises:
+            LandmarkError: the file does not tell the frame's row, has none for it or several faces, or the tracker
+                failed there.
+        """
+        rows = self._rows_of(frame, sample)
+        if len(rows) > 1:
+            raise LandmarkError(
+                f"{self.path} has {len(rows)} faces for {frame.source} (lines {', '.join(str(r.line) for r in rows)}); "
+                "keep the rows of one face."
+            )
+        row = rows[0]
+        if not row.success or row.points is None:
+            raise LandmarkError(
+                f"{self.path} line {row.line}: no face was found in this frame (success 0, or empty cells), so its "
+                "points mean nothing. Take another onset, or have the points found: --landmarks yunet."
+            )
+        return Landmarks68(row.points, f"{self.path} (line {row.line})", row.score)
+
+    def _rows_of(self, frame: Frame, sample: str) -> Sequence[_Row]:
+        if len(self._rows) == 1:
+            return self._rows
+        number = self._number(frame, sample)
+        if number is None:
+            named = [row for row in self._rows if row.source and row.source == _name(frame.source)]
+            if named and len({row.frame for row in named}) == 1:
+                return named
+            raise LandmarkError(
+                f"{self.path} has {len(self._rows)} rows, and nothing tells which is that of {frame.source}. Keep that "
+                "row alone, name the frame as the file counts it with --sample frame:N, or give the video itself."
+            )
+        found = [row for row in self._rows if row.frame == number]
+        if not found:
+            raise LandmarkError(
+                f"{self.path} has no row of frame {number} (it has {len(self._rows)} rows, frames from "
+                f"{self._first}); it was made from another part of the video, or of another one."
+            )
+        return found
+
+    def _number(self, frame: Frame, sample: str) -> int | None:
+        """The frame's number as the file counts, None where it cannot be told."""
+        if named := re.fullmatch(r"frame:(\d+)", sample):
+            return int(named[1])
+        image = Path(frame.source)
+        if image.suffix.lower() in _OPENFACE_IMAGES and image.is_file():
+            frames = {row.frame for row in self._rows}
+            if self._first != 1 or None in frames:
+                return None
+            names = sorted(p.name for p in image.parent.iterdir() if p.suffix.lower() in _OPENFACE_IMAGES)
+            return names.index(image.name) + 1 if len(names) == len(frames) else None
+        return None if frame.number is None else frame.number + self._first
+
+
+def is_peer_table(path: str | os.PathLike[str]) -> bool:
+    """Whether a CSV file is a table of OpenFace or py-feat: whether it has their columns.
+
+    Raises:
+        LandmarkError: it cannot be read.
+    """
+    return set(COLUMNS_68) <= set(open_table(Path(path), error=LandmarkError).columns)
+
+
+def _read(table: CsvTable, scale: float) -> tuple[list[_Row], int]:
+    """The rows, and where the file begins to count frames."""
+    known = set(table.columns)
+    openface = bool(known & {"success", "confidence"})
+    wanted = [name for name in ("frame", "success", "confidence", "FaceScore") if name in known]
+    numbers = [dict(zip(wanted, values, strict=True)) for values in table.numbers(wanted)]
+    rows = []
+    for (line, cells), more, values in zip(table.rows, numbers, table.numbers(COLUMNS_68), strict=True):
+        if all(value is not None and np.isfinite(value) for value in values):
+            points = scale_points(np.array(values, dtype=np.float64).reshape(2, 68).T, scale).astype(np.float32)
+        else:
+            points = None
+        at = more.get("frame")
+        if at is not None and at != int(at):
+            raise LandmarkError(f"{table.path} line {line}: frame {at:g} is no whole number; give the file as written.")
+        score = more.get("confidence") if openface else more.get("FaceScore")
+        frame = None if at is None else int(at)
+        rows.append(_Row(line, frame, _name(cells.get("input", "")), more.get("success", 1.0) == 1, score, points))
+    return rows, 1 if openface else 0
+
+
+def _name(path: str) -> str:
+    return PurePosixPath(path.strip().replace("\\", "/")).name
