@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from htnet.errors import WeightsError, WeightsNotPublishedError, cause
 from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained, unknown_weights
 from htnet.models import EmotionModel
+from htnet.network import TIME_LIMIT, once
 
 
 def load_pretrained(
@@ -133,6 +135,27 @@ def _not_published(spec: PretrainedSpec, reason: str) -> WeightsNotPublishedErro
     )
 
 
+def _ask(question: Callable[[], object]) -> None:
+    """Ask the Hub something, unless it was out of reach a short while ago; a refusal is an answer.
+
+    Raises:
+        WeightsError: it is out of reach.
+        HfHubHTTPError: it refused.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    def answer() -> HfHubHTTPError | None:
+        try:
+            question()
+        except HfHubHTTPError as error:
+            return error
+        return None
+
+    if (refusal := once(constants.ENDPOINT, answer)) is not None:
+        raise refusal
+
+
 def _download(
     repo_id: str,
     revision: str | None,
@@ -151,7 +174,7 @@ def _download(
     unreachable = ""
     if not local_files_only:
         try:
-            HfApi(token=token).model_info(repo_id, revision=revision, timeout=10.0)
+            _ask(lambda: HfApi(token=token).model_info(repo_id, revision=revision, timeout=TIME_LIMIT))
         except RevisionNotFoundError as error:
             raise WeightsError(
                 f"The Hub repository {repo_id} has no revision {revision!r}. Give one of its branches, tags or commits."
@@ -163,8 +186,8 @@ def _download(
             ) from error
         except HfHubHTTPError as error:
             raise WeightsError(f"The Hub refused {repo_id} at revision {revision!r}: {refused(error)}.") from error
-        except Exception as error:  # the client's transport errors share no public base class
-            unreachable = f"the Hub cannot be reached ({cause(error)})"
+        except WeightsError as error:
+            unreachable = f"the Hub cannot be reached ({error})"
 
     def get(file: str, revision: str | None) -> Path:
         found = hf_hub_download(
@@ -174,6 +197,7 @@ def _download(
             cache_dir=None if cache_dir is None else Path(cache_dir),
             local_files_only=local_files_only or bool(unreachable),
             token=token,
+            etag_timeout=TIME_LIMIT,
         )
         return Path(found)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from htnet.errors import InputError, LandmarkError, WeightsError
+from htnet.errors import InputError, LandmarkError, WeightsError, cause
+from htnet.network import limited, once
 from htnet.optional import require
 from htnet.preprocess.landmarks.base import check_several, choose_face, find_many, no_face
 from htnet.preprocess.landmarks.verify import CHECK, verified
@@ -111,6 +112,8 @@ class FaceAlignmentLandmarker:
 
     def identity(self) -> Mapping[str, Any]:
         """All that the points of a frame depend on besides its pixels; the version stands for the weights' files."""
+        with self._lock:
+            self._load()  # so that missing weights are met before work is given to other processes
         version = getattr(self._module, "__version__", "unknown")
         return {"landmarker": "face-alignment", "face_alignment": version, "several": self.several, "check": CHECK}
 
@@ -120,12 +123,18 @@ class FaceAlignmentLandmarker:
             build = self._module.FaceAlignment
             # Version 1.5 would compile it here: minutes, a C++ compiler, and a cache of pickles in the home folder.
             plain = {"compile": False} if "compile" in inspect.signature(build).parameters else {}
+
+            def built() -> Any:
+                with limited():
+                    return build(self._module.LandmarksType.TWO_D, device=self.device, flip_input=False, **plain)
+
             try:
-                self._network = build(self._module.LandmarksType.TWO_D, device=self.device, flip_input=False, **plain)
-            except OSError as error:
+                self._network = once("the weights of face-alignment", built)
+            except WeightsError as error:
                 raise WeightsError(
                     f"face-alignment could not get its weights ({error}). Connect once, so that it can fetch them "
-                    "into hub/checkpoints under TORCH_HOME, or copy that folder from a machine that has it."
+                    "into hub/checkpoints under TORCH_HOME, copy that folder from a machine that has it, or use the "
+                    "landmarks 'yunet', which need no network."
                 ) from error
         return self._network
 
@@ -161,9 +170,8 @@ class FaceAlignmentLandmarker:
             try:
                 yield network
             except Exception as error:  # whatever PyTorch, OpenCV or the package raise
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise LandmarkError(
-                    f"face-alignment failed at {frame.source} ({type(error).__name__}: {reason[:200]}). Give a smaller "
+                    f"face-alignment failed at {frame.source} ({cause(error)}). Give a smaller "
                     "frame, another device, or the landmarks 'yunet'."
                 ) from error
 
@@ -174,7 +182,5 @@ class FaceAlignmentLandmarker:
         chosen, warnings = choose_face(boxes, self.several, frame)
         points = np.asarray(faces[chosen], dtype=np.float32)
         if points.shape != (68, 2):
-            raise LandmarkError(
-                f"face-alignment gave points of shape {points.shape}, not (68, 2); use version 1.4 or 1.5."
-            )
+            raise LandmarkError(f"face-alignment gave points of shape {points.shape}, not (68, 2); use version 1.5.")
         return verified(Landmarks68(points, "face-alignment", warnings=warnings, faces=len(faces)), frame)

@@ -1,0 +1,109 @@
+"""What is fetched fails within a stated time, and once."""
+
+import socket
+import threading
+import time
+
+import pytest
+
+import htnet
+from htnet import network
+from htnet.errors import WeightsError
+from htnet.preprocess import FaceAlignmentLandmarker
+from tests.preprocess.test_landmarks import BLANK, stub_face_alignment
+
+
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch):
+    network.forget_failures()
+    monkeypatch.setattr(network, "TIME_LIMIT", 0.5)
+    monkeypatch.setattr("htnet.hub.weights.TIME_LIMIT", 0.5)
+    yield
+    network.forget_failures()
+
+
+@pytest.fixture
+def black_hole():
+    """A server that takes connections and never answers: its address, and who came."""
+    came = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def listen():
+            while True:
+                try:
+                    came.append(server.accept()[0])
+                except OSError:
+                    return
+
+        threading.Thread(target=listen, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", came
+        for connection in came:
+            connection.close()
+
+
+@pytest.fixture
+def closed():
+    """An address where nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    return f"http://127.0.0.1:{port}", []
+
+
+@pytest.mark.parametrize("kind", ["black_hole", "closed"])
+def test_a_hub_out_of_reach_is_told_in_time_and_asked_once(kind, request, monkeypatch, tmp_path, capfd):
+    from huggingface_hub import constants
+
+    url, came = request.getfixturevalue(kind)
+    monkeypatch.setattr(constants, "ENDPOINT", url)
+    for again in (False, True):
+        start = time.monotonic()
+        with pytest.raises(WeightsError, match=r"the Hub cannot be reached .*or give a folder") as caught:
+            htnet.load_pretrained("somebody/weights", cache_dir=tmp_path)
+        assert time.monotonic() - start < 5
+        assert ("s ago; tried again after 5 minutes" in str(caught.value)) == again
+        visits = len(came)
+    with pytest.raises(WeightsError, match="s ago"):
+        htnet.load_pretrained("somebody/other", cache_dir=tmp_path)
+    assert len(came) == visits
+    assert "retry" not in capfd.readouterr().err.lower()
+
+
+@pytest.mark.parametrize("kind", ["black_hole", "closed"])
+def test_weights_of_face_alignment_out_of_reach_are_told_in_time_and_asked_once(kind, request, monkeypatch):
+    import urllib.request
+
+    url, _ = request.getfixturevalue(kind)
+    module = stub_face_alignment(monkeypatch, [])
+    tried = []
+
+    class FaceAlignment:
+        def __init__(self, kind, *, device, flip_input):
+            tried.append(1)
+            urllib.request.urlopen(url)  # as torch.hub does: no limit of its own
+
+    monkeypatch.setattr(module, "FaceAlignment", FaceAlignment)
+    start = time.monotonic()
+    for use in (lambda finder: finder(BLANK), lambda finder: finder(BLANK), lambda finder: finder.identity()):
+        with pytest.raises(WeightsError, match=r"could not get its weights .*landmarks 'yunet', which need no network"):
+            use(FaceAlignmentLandmarker())
+    assert time.monotonic() - start < 5
+    assert tried == [1]
+    assert socket.getdefaulttimeout() is None
+
+
+def test_after_a_while_it_is_tried_again(monkeypatch):
+    calls = []
+
+    def fail():
+        calls.append(1)
+        raise OSError(111, "Connection refused")
+
+    for _ in range(2):
+        with pytest.raises(WeightsError, match="connection refused"):
+            network.once("there", fail)
+    assert len(calls) == 1
+    monkeypatch.setattr(network, "REMEMBERED", 0.0)
+    with pytest.raises(WeightsError):
+        network.once("there", fail)
+    assert len(calls) == 2
+    assert network.once("elsewhere", lambda: 3) == 3
