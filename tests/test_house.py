@@ -23,6 +23,7 @@ BASE = {
     "types",
     "optional",
     "jobs",
+    "network",
     "csv_files",
 }
 METRICS = {"metrics", "bootstrap", "calibration"}
