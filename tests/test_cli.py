@@ -78,7 +78,7 @@ def test_predict_with_points_and_picture(succeed, pair, weights, tmp_path):
     words = ("predict", *pair, "--model", weights, "--landmarks", tmp_path / "points.json", "--plot", picture)
     assert str(picture) in succeed(*words)
     assert cv2.imread(str(picture)).shape[2] == 3
-    found = json.loads(succeed(*words, "--json"))
+    found = json.loads(succeed(*words, "--json", "--overwrite"))
     assert found["landmarks"]["points"]["nose"] == pytest.approx(POINTS[2].tolist(), abs=0.01)
 
 
