@@ -220,14 +220,19 @@ class PyAVReader:
                         if frame.is_corrupt:
                             yield Shot("damaged (marked so by the decoder)")
                             return
-                        yield Shot(_upright(frame), frame.time)
+                        yield Shot(_upright(frame), _time(frame, stream))
                 if flaw:
                     for frame in stream.codec_context.decode(None):  # those that still wait for their turn
                         if pts is not None and frame.pts is not None and frame.pts < pts:
-                            yield Shot(_upright(frame), frame.time)
+                            yield Shot(_upright(frame), _time(frame, stream))
                     yield Shot(flaw)
             except av.error.FFmpegError as error:
                 yield Shot(f"damaged ({error.strerror or type(error).__name__})")
+
+
+def _time(frame: Any, stream: Any) -> float | None:
+    """Not ``frame.time``: frames that the decoder gives at the end do not know their unit of time."""
+    return None if frame.pts is None else float(frame.pts * stream.time_base)
 
 
 def _upright(frame: Any) -> ByteArray:
