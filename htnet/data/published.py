@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from htnet.data.manifest import Manifest, Sample
+from htnet.identity import person_key
 from htnet.types import EMOTIONS
 
 LISTS = Path(__file__).parents[1] / "assets" / "lists"
@@ -194,7 +195,7 @@ def _differ(manifest: Manifest, samples: Sequence[Sample], reference: Reference)
         "of another person": [
             f"{known.sample} ({known.subject} there, {sample.subject} here)"
             for known, sample in both
-            if sample.subject and sample.subject != known.subject
+            if sample.subject and person_key(sample.subject) != person_key(known.subject)
         ],
     }
     head = f"{MARK}list of {reference.title} ({reference.count} samples), here {len(samples)}: "

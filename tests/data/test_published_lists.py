@@ -318,10 +318,10 @@ def test_a_set_of_whose_rows_the_number_is_published(tmp_path):
 def test_another_person_is_named():
     (one, *others) = rows_of("samm")[:40]
     samples = [
-        Sample(r.sample, "samm", r.subject, r.three or None) for r in (dataclasses.replace(one, subject="6"), *others)
+        Sample(r.sample, "samm", r.subject, r.three or None) for r in (dataclasses.replace(one, subject="ann"), *others)
     ]
     found = differences(Manifest(tuple(samples), classes=EMOTIONS))
-    assert any(f"1 of another person: {one.sample} ({one.subject} there, 6 here)" in note for note in found)
+    assert any(f"1 of another person: {one.sample} ({one.subject} there, ann here)" in note for note in found)
 
 
 @pytest.mark.parametrize("samples", [(), (Sample("a", "samm", "p", "negative"), Sample("b", "own", "p", "negative"))])
