@@ -25,6 +25,7 @@ from htnet.schema import to_json
 if TYPE_CHECKING:
     from htnet.data import Manifest
     from htnet.palsy import GradePrediction
+    from htnet.preprocess import FaceAsymmetry
     from htnet.training import FaceSet
     from htnet.types import PreprocessSpec
 
@@ -320,16 +321,37 @@ def _asymmetry(args: argparse.Namespace) -> None:
     if args.json:
         print(to_json(report.to_dict()), end="")
         return
-    told = {"68": "68 points", "five": "five points: nose and mouth only", "none": "no points measured: flow only"}
-    print(f"left against right, % of the distance between the eyes ({told[report.measured]})")
-    print(f"  {'region':<8} {'landmarks':>10} {'flow':>7}   lower side (image)")
-    for name, region in report.regions.items():
-        points = "-" if region.landmark_distance is None else f"{region.landmark_distance:.1f}"
-        drop = region.flow_drop if region.landmark_drop is None else region.landmark_drop
-        lower = f"{'left' if drop > 0 else 'right'} {abs(drop):.1f}"
-        print(f"  {name:<8} {points:>10} {region.flow_difference:>7.1f}   {lower}")
+    show_warnings(report.warnings)
+    print("\n".join(_asymmetry_lines(report)))
     if args.plot:
         print(f"  picture: {args.plot}")
+
+
+def _asymmetry_lines(report: FaceAsymmetry) -> list[str]:
+    """The report as text; sides are the patient's own."""
+    whose = {"subject_left": "patient's left", "subject_right": "patient's right", "": "none"}
+    verdicts = {"above": "above the normal range", "within": "within the normal range", "unknown": "range not known"}
+    lines = [
+        f"which side lies lower, in % of the distance between the eyes ({report.eye_distance:.0f} px)",
+        f"  {'region':<7} {'lower side':<16} {'by':>5}   normal",
+    ]
+    for name, region in report.regions.items():
+        if region.read is None:
+            lines.append(f"  {name:<7} not measured: {region.reason}")
+            continue
+        normal = "-" if region.normal is None else f"up to {region.normal:.1f}"
+        side = whose[region.side] + (" (narrower)" if name == "eye" else "")
+        lines.append(f"  {name:<7} {side:<16} {abs(region.read):>5.1f}   {normal:<10} {verdicts[region.verdict]}")
+        if region.value is not None and region.points is not None:
+            also = whose["subject_left" if region.points > 0 else "subject_right"]
+            lines.append(f"  {'':<7} by the 68 points: {also} {abs(region.points):.1f}")
+    turned = "" if report.turn is None else f", turn {report.turn:+.2f}"
+    lines.append(
+        f"  pose: tilt {report.roll:+.1f} degrees (taken out){turned}; normal: 95 % of even faces in such a pose"
+    )
+    lines.append("  patient's left is on the right of the picture, unless the picture is mirrored, as selfies may be")
+    lines.append("  no medical device; what this measures, and what not: docs/palsy.md")
+    return lines
 
 
 def _load(folder: str, split: str, size: int, expected: PreprocessSpec | None = None) -> tuple[Manifest, FaceSet]:

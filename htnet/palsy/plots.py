@@ -16,7 +16,7 @@ from htnet.overwrite import check_outputs
 from htnet.palsy.predictor import FaceMaps, GradePrediction
 from htnet.plots import draw_warnings, save_figure
 from htnet.preprocess import FrameSource, read_frame
-from htnet.preprocess.asymmetry import REGIONS, FaceAsymmetry
+from htnet.preprocess.asymmetry import REGIONS, FaceAsymmetry, region_boxes
 from htnet.types import ByteArray
 
 _PURPOSE = "Drawing"
@@ -144,7 +144,9 @@ def plot_maps(maps: FaceMaps, path: str | PathLike[str], *, overwrite: bool = Fa
 
 
 def plot_asymmetry(report: FaceAsymmetry, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-    """Save a picture of an asymmetry report: face, mirrored face, the flow between them, and the numbers.
+    """Save a picture of an asymmetry report: the face with the mouth's line, the mirrored face, and the numbers.
+
+    The sides written on it are the patient's own.
 
     Args:
         report: what `htnet.preprocess.face_asymmetry` found.
@@ -158,35 +160,39 @@ def plot_asymmetry(report: FaceAsymmetry, path: str | PathLike[str], *, overwrit
     """
     check_outputs(path, overwrite=overwrite)
     patches = require("matplotlib.patches", "plots", _PURPOSE)
-    figure = _figure(14, 3.8)
-    axes = figure.subplots(1, 4, width_ratios=[1, 1, 1.2, 1.3])
+    figure = _figure(11.5, 4.2)
+    axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.2])
+    side = report.face.pixels.shape[1]
     axes[0].imshow(report.face.pixels)
-    for left, top, right, bottom in report.boxes.values():
-        axes[0].add_patch(
-            patches.Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, color=_BLUE)
-        )
-    if report.points is not None:
-        axes[0].scatter(*report.points.T, s=6, c=_RED)
-    axes[0].axvline((report.face.pixels.shape[1] - 1) / 2, color="white", linewidth=0.7, linestyle="--")
-    axes[0].set_title("face")
-    axes[1].imshow(report.face.pixels[:, ::-1])
-    axes[1].set_title("mirrored")
-    lengths = axes[2].imshow(100 * np.hypot(*report.flow.uv) / report.eye_distance, cmap="magma", vmin=0)
-    figure.colorbar(lengths, ax=axes[2], shrink=0.8, label="% of the distance between the eyes")
-    axes[2].set_title("flow to the mirrored face")
-    for axis in axes[:3]:
+    for left, top, right, bottom in region_boxes(side).values():
+        axes[0].add_patch(patches.Rectangle((left, top), right - left, bottom - top, fill=False, color=_BLUE))
+    for line in report.mouth_line:
+        axes[0].plot(*line.T, color=_RED, linewidth=1.5)
+    for axis in axes[:2]:
+        axis.axvline((side - 1) / 2, color="white", linewidth=0.7, linestyle="--")
         axis.set_axis_off()
+    axes[1].imshow(report.face.pixels[:, ::-1])
+    for axis, whose, title in ((axes[0], "right", "face"), (axes[1], "left", "mirrored")):
+        other = "left" if whose == "right" else "right"
+        axis.set_title(f"{title}\n\u2190 patient's {whose}  |  patient's {other} \u2192", fontsize=9)
     place = np.arange(len(REGIONS))
     found = [report.regions[name] for name in REGIONS]
-    axes[3].barh(place - 0.2, [r.landmark_distance or 0 for r in found], 0.4, color=_RED, label="landmarks")
-    axes[3].barh(place + 0.2, [r.flow_difference for r in found], 0.4, color=_BLUE, label="flow")
+    colors = [_RED if region.verdict == "above" else _BLUE for region in found]
+    # As in the picture: the patient's left on the right.
+    axes[2].barh(place, [region.read or 0 for region in found], 0.5, color=colors)
     for at, region in zip(place, found, strict=True):
-        if region.landmark_distance is None:
-            axes[3].text(0, at - 0.2, " not measured", va="center", fontsize=8)
-    axes[3].set_yticks(place, REGIONS)
-    axes[3].invert_yaxis()
-    axes[3].set_xlabel("% of the distance between the eyes")
-    axes[3].legend()
+        if region.read is None:
+            axes[2].text(0, at, " not measured", va="center", fontsize=8)
+        elif region.normal is not None:
+            axes[2].plot([-region.normal, region.normal], [at + 0.36] * 2, color="grey", linewidth=3)
+    reach = max([5.0, *(1.2 * abs(region.read or 0) for region in found)])
+    axes[2].set_xlim(-reach, reach)
+    axes[2].axvline(0, color="black", linewidth=0.7)
+    axes[2].set_yticks(place, REGIONS)
+    axes[2].invert_yaxis()
+    axes[2].set_xlabel("% of the distance between the eyes; grey: normal range")
+    axes[2].set_title("\u2190 patient's right lower  |  patient's left lower \u2192", fontsize=9)
+    draw_warnings(figure, report.warnings)
     return save_figure(figure, path, overwrite=overwrite)
 
 

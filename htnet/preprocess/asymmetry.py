@@ -1,4 +1,4 @@
-"""How much the two sides of a face differ, region by region, measured without any model."""
+"""How much lower one side of a face lies than the other, region by region, measured without any model."""
 
 from __future__ import annotations
 
@@ -12,62 +12,83 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.errors import LandmarkError
-from htnet.preprocess.align import Alignment, face_similarity
-from htnet.preprocess.contrast import clahe
-from htnet.preprocess.flow import compute_flow
-from htnet.preprocess.frames import read_frame, to_gray
-from htnet.preprocess.geometry import Matrix, similarity
+from htnet.preprocess.align import face_similarity
+from htnet.preprocess.frames import read_frame
+from htnet.preprocess.geometry import Matrix
 from htnet.preprocess.landmarks import Landmarker, finds_68, landmarks_68, verified
-from htnet.preprocess.mean_shape import MEAN_SHAPE_28, MIRROR_68
-from htnet.preprocess.pose import check_frontal
+from htnet.preprocess.mirror import BROW_ROW, EYES_APART, EYES_DOWN, SIDE, UNIT, Halves, exact_eyes, upright
+from htnet.preprocess.pose import TURNED, check_frontal, face_shape
 from htnet.preprocess.preprocessor import FrameSource
 from htnet.schema import document
-from htnet.types import TEMPLATE_28, Flow, Frame, Landmarks, Landmarks68, file_stem
+from htnet.types import TEMPLATE_28, Frame, Landmarks, Landmarks68, QualityWarning, file_stem
 
-REGIONS = ("brow", "eye", "nose", "mouth")
-#: Box of each region: half its width, top and bottom, in distances between the eyes from the point midway between
-#: them, downward. Both sides lie in one box, which is its own mirror image.
-_BOXES: Mapping[str, tuple[float, float, float]] = MappingProxyType(
-    {"brow": (0.95, -0.60, -0.12), "eye": (0.95, -0.12, 0.25), "nose": (0.35, 0.25, 0.72), "mouth": (0.6, 0.72, 1.35)}
-)
-#: Points of each region among the 68, and among the five of `htnet.types.POINT_NAMES`.
-_OF_68: Mapping[str, tuple[int, ...]] = MappingProxyType(
+REGIONS = ("mouth", "brow", "eye")
+#: What the number of a region says; a positive one speaks of the subject's left side, a negative one of the right.
+MEANINGS: Mapping[str, str] = MappingProxyType(
     {
-        "brow": tuple(range(17, 27)),
-        "eye": tuple(range(36, 48)),
-        "nose": tuple(range(27, 36)),
-        "mouth": tuple(range(48, 68)),
+        "mouth": "how much lower the outer mouth line lies on the side subject_left than on subject_right",
+        "brow": "how much lower the brow lies on the side subject_left than on subject_right, the eyes being level",
+        "eye": "how much narrower the opening of the lids is on the side subject_left than on subject_right",
     }
 )
-_OF_FIVE: Mapping[str, tuple[int, ...]] = MappingProxyType({"nose": (2,), "mouth": (3, 4)})
-_MIRROR_FIVE = (1, 0, 2, 4, 3)
+UNIT_TEXT = "% of the distance between the eyes"
+#: Upper ends of the ranges of pose that `NORMAL` tells apart: how far the tip of the nose lies from the middle between
+#: eyes and mouth, in distances between the eyes.
+TURNS = (0.08, TURNED)
+#: 95 % of even faces read at most this, in either direction; one number for each of `TURNS`. Measured by
+#: ``python -m benchmarks.asymmetry``, see benchmarks/results/asymmetry.json and docs/palsy.md.
+NORMAL: Mapping[str, tuple[float, ...]] = MappingProxyType({"mouth": (2.0, 2.5), "brow": (4.0, 5.0)})
+#: A mouth whose sides agree less than this was hardly found.
+UNCLEAR = 0.15
+#: Eyes that agree less than this leave it open where level is.
+UNCLEAR_EYES = 0.3
+#: Points of the 68 whose height is compared: image's left side and right side.
+_HEIGHTS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = MappingProxyType(
+    {"mouth": ((48,), (54,)), "brow": ((17, 18, 19, 20, 21), (22, 23, 24, 25, 26))}
+)
+#: Upper and lower lid of each eye among the 68, image's left first.
+_LIDS = (((37, 41), (38, 40)), ((43, 47), (44, 46)))
 #: The corners of each eye among the 68: they move least when lids or brows are paralysed.
 _CORNERS = ((36, 39), (42, 45))
-#: Weight of TV-L1's data term. The two sides of a face differ in every hair and shade, unlike two frames of a video: at
-#: a third of the usual weight, and with the contrast made even, the flow follows the features. On a portrait and drawn
-#: faces pulled by a known amount the flow of mouth and brow then grew with it; at the usual settings it did not.
-_SMOOTHNESS = 0.05
-#: Distance between the eyes, and their height, as shares of the aligned face's side.
-_EYES_APART, _EYES_DOWN = 0.36, 0.36
+_NEEDS_68 = "needs 68 measured points (--landmarks face-alignment)"
 
 
 @dataclass(frozen=True)
 class RegionAsymmetry:
-    """One region; all numbers in % of the distance between the eyes.
+    """One region; what its number says is told by `MEANINGS`.
 
     Attributes:
-        landmark_distance: mean distance between each point and its partner in the mirrored face; None where no point
-            of the region was measured.
-        landmark_drop: how much lower the points of the image's left side lie than those of the right; None likewise,
-            and for the nose of five points, which is one point.
-        flow_difference: mean length of the flow from the face to its mirror image.
-        flow_drop: how much lower the image's left side lies than the right, from the same flow.
+        value: from the picture itself, both halves compared, % of the distance between the eyes; None where this cannot
+            be measured.
+        normal: 95 % of even faces in such a pose read at most this, in either direction; None if not known.
+        points: the same from 68 measured points; None without them. Its normal range is not known: it depends on what
+            found the points.
+        reason: why nothing was measured, "" where something was.
     """
 
-    landmark_distance: float | None
-    landmark_drop: float | None
-    flow_difference: float
-    flow_drop: float
+    value: float | None
+    normal: float | None
+    points: float | None = None
+    reason: str = ""
+
+    @property
+    def read(self) -> float | None:
+        """The number to go by: ``value``, or ``points`` where there is nothing else."""
+        return self.points if self.value is None else self.value
+
+    @property
+    def side(self) -> str:
+        """The lower (of the eye: the narrower) side, "subject_left" or "subject_right"; "" where none is measured."""
+        return "" if not self.read else "subject_left" if self.read > 0 else "subject_right"
+
+    @property
+    def verdict(self) -> str:
+        """Against the normal range: "above", "within", "unknown" (no range) or "not_measured" (no number)."""
+        if self.read is None:
+            return "not_measured"
+        if self.value is None or self.normal is None:
+            return "unknown"
+        return "above" if abs(self.value) > self.normal else "within"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,91 +97,133 @@ class FaceAsymmetry:
 
     Attributes:
         regions: one for each of `REGIONS`.
-        measured: what the landmark numbers come from: "68" points, "five" (nose and mouth only), or "none".
+        measured: what points the face was found by: "68", "five", or "none" (the template).
         source: the image.
         face: the face, upright, its eyes level and as far from the left edge as from the right one.
-        flow: from ``face`` to its mirror image, px; between grey images of even contrast (`htnet.preprocess.clahe`).
-        points: (N, 2) float64, the measured points in px of ``face``, None where there are none.
-        boxes: (left, top, right, bottom) of each region, px of ``face``; right and bottom are the first outside.
-        eye_distance: px of ``face``.
+        eye_distance: px of the image.
+        roll: angle of the line through the eyes in the image, degrees, positive clockwise; it was taken out.
+        turn: how far the tip of the nose lies from the middle, in distances between the eyes, positive to the image's
+            right; None with the template.
+        agreement: how alike the two sides of the mouth are, at best 1.
+        mouth_line: (2, N, 2) px of ``face``: the mouth's line that was followed on the image's left and right.
+        points: (N, 2) float64, the detected points in px of ``face``, None with the template.
+        warnings: reasons to doubt the numbers.
     """
 
     regions: Mapping[str, RegionAsymmetry]
     measured: str
     source: str
     face: Frame
-    flow: Flow
-    points: Matrix | None
-    boxes: Mapping[str, tuple[int, int, int, int]]
     eye_distance: float
+    roll: float
+    turn: float | None
+    agreement: float
+    mouth_line: Matrix
+    points: Matrix | None
+    warnings: tuple[QualityWarning, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The document "htnet.palsy_asymmetry", see docs/output.md: the numbers, without the pictures."""
+        """The document "htnet.palsy_asymmetry", see docs/output.md: the numbers with unit and meaning."""
         image = self.source if os.path.isfile(self.source) else None
         content = {
             "sample": file_stem(image),
             "files": {"image": image},
-            "unit": "% of the distance between the eyes",
+            "unit": UNIT_TEXT,
+            "sides": "the subject's own: subject_left is seen at image_right, unless the image is mirrored",
+            "pose": {
+                "eye_distance_px": round(self.eye_distance, 1),
+                "roll_degrees": round(self.roll, 1),
+                "turn": None if self.turn is None else round(self.turn, 3),
+                "turn_meaning": "tip of the nose from the middle, distances between the eyes; positive to image_right",
+            },
             "landmarks_measured": self.measured,
+            "mouth_agreement": round(self.agreement, 3),
             "regions": {
                 name: {
-                    "landmark_distance": r.landmark_distance,
-                    "landmark_drop": r.landmark_drop,
-                    "flow_difference": r.flow_difference,
-                    "flow_drop": r.flow_drop,
+                    "value": _rounded(region.value),
+                    "points": _rounded(region.points),
+                    "meaning": MEANINGS[name],
+                    "normal_up_to": region.normal,
+                    "verdict": region.verdict,
+                    "side": region.side or None,
+                    "reason": region.reason or None,
                 }
-                for name, r in self.regions.items()
+                for name, region in self.regions.items()
             },
         }
-        return document("htnet.palsy_asymmetry", content)
+        return document("htnet.palsy_asymmetry", content, self.warnings)
 
 
 def face_asymmetry(
     image: FrameSource,
     landmarks: Landmarker | Landmarks | Landmarks68,
     *,
-    size: int = 224,
+    size: int = SIDE,
     sample: str = "",
     bit_depth: int | None = None,
 ) -> FaceAsymmetry:
-    """Compare a face with its mirror image: by its points, and by the optical flow between the two.
+    """Compare the two halves of a face: which side of the mouth and which brow lies lower, and by how much.
 
-    The mirror stands midway between the eyes, whose line is taken for level; of 68 points the corners of the eyes
-    count, of five the eyes' centres. So the numbers of the other regions are relative to the eyes. A turned head
-    and light from one side make a face look unequal too.
+    The points only say where to look. The eyes are brought level by matching one with the mirrored other, so all is
+    relative to them; then the mouth's line is followed on both sides at once, see `htnet.preprocess.mirror`. Its number
+    is about 0.8 times the drop of the mouth's corner.
 
     Args:
         image: an image file or an RGB array.
-        landmarks: points of the face in px of the image, or what finds them. 68 measured points tell most. Five tell
-            about nose and mouth only. Those of `htnet.preprocess.TemplateLandmarks` were not measured: the middle is
-            then that of the image, and the flow alone is reported.
-        size: side of the aligned face, px.
+        landmarks: points of the face in px of the image, or what finds them. With 68 measured points their own numbers
+            are reported too, and the opening of the lids.
+        size: side of the aligned face that is returned, px; the numbers do not depend on it.
         sample: identifier, to look points up by.
         bit_depth: bits of the image's values, where a 16-bit file holds fewer; see `read_frame`.
 
     Returns:
-        The numbers, with the face, the flow and the points they come from.
+        The numbers with their normal ranges, and the face that they come from.
 
     Raises:
         FrameError: the image cannot be read.
         LandmarkError: no face, points that do not lie like a face's, or 68 estimated points, which are those of a
             symmetric mean face and would report that any face is even.
+        PoseError: the face is turned too far, see `htnet.preprocess.pose`.
     """
     frame = read_frame(image, bit_depth)
     found = _find(frame, landmarks, sample)
-    alignment = _upright(found, frame, size)
-    face = alignment.warp(frame)
-    grey = clahe(to_gray(face))
-    there = compute_flow(grey, np.ascontiguousarray(grey[:, ::-1]), "tvl1", {"lambda_": _SMOOTHNESS})
-    measured = "68" if isinstance(found, Landmarks68) else "none" if found.source == "template" else "five"
-    points = None if measured == "none" else alignment.map(found.points)
-    unit = _EYES_APART * size
-    boxes = {name: _box(name, size) for name in REGIONS}
+    five = found.five() if isinstance(found, Landmarks68) else found
+    template = five.source == "template"
+    eyes, alike = exact_eyes(frame, _eyes(found, frame), None if template else five.points[3:])
+    alignment, shown = upright(eyes), upright(eyes, size)
+    halves = Halves(alignment.warp(frame).pixels)
+    # The template's mouth was not measured.
+    row = None if template else float(alignment.map(five.points[3:])[:, 1].mean())
+    mouth, brows = halves.mouth(row), halves.brows()
+    turn = None if template else face_shape(np.vstack([eyes, five.points[2:]])).turn
+    pose = 0 if turn is None else int(np.searchsorted(TURNS, abs(turn)))
+    points = _of_points(found, eyes) if isinstance(found, Landmarks68) else {}
+    # The image's right is the subject's left.
+    values = {"mouth": -mouth.drop, "brow": -100 * brows.down / UNIT}
     regions = {
-        name: RegionAsymmetry(*_of_points(points, name, size, unit), *_of_flow(there.uv, boxes[name], unit))
+        name: RegionAsymmetry(
+            values.get(name),
+            NORMAL[name][min(pose, len(TURNS) - 1)] if name in NORMAL else None,
+            points.get(name),
+            "" if name in values or name in points else _NEEDS_68,
+        )
         for name in REGIONS
     }
-    return FaceAsymmetry(regions, measured, frame.source, face, there, points, boxes, unit)
+    apart = eyes[1] - eyes[0]
+    line = np.stack([shown.map(alignment.unmap(side)) for side in (mouth.left, mouth.right)])
+    return FaceAsymmetry(
+        regions=regions,
+        measured="68" if isinstance(found, Landmarks68) else "none" if template else "five",
+        source=frame.source,
+        face=shown.warp(frame),
+        eye_distance=float(np.hypot(*apart)),
+        roll=float(np.degrees(np.arctan2(apart[1], apart[0]))),
+        turn=turn,
+        agreement=mouth.agreement,
+        mouth_line=line,
+        points=None if template else shown.map(found.points),
+        warnings=(*found.warnings, *_doubts(mouth.agreement, alike)),
+    )
 
 
 def _find(frame: Frame, landmarks: Landmarker | Landmarks | Landmarks68, sample: str) -> Landmarks | Landmarks68:
@@ -178,51 +241,55 @@ def _find(frame: Frame, landmarks: Landmarker | Landmarks | Landmarks68, sample:
     return landmarks
 
 
-def _upright(landmarks: Landmarks | Landmarks68, frame: Frame, size: int) -> Alignment:
-    """The similarity that brings the eyes to level, about the middle column of the face."""
+def _eyes(landmarks: Landmarks | Landmarks68, frame: Frame) -> npt.NDArray[Any]:
+    """Where the eyes are looked for, (2, 2) px."""
     if isinstance(landmarks, Landmarks68):
-        eyes = np.stack([landmarks.points[list(corners)].mean(axis=0) for corners in _CORNERS])
-    else:
-        eyes = landmarks.points[:2]
+        return np.stack([landmarks.points[list(corners)].mean(axis=0) for corners in _CORNERS])
+    eyes = landmarks.points[:2].astype(np.float64)
     if landmarks.source == "template":
         # The template's sides are not quite the same, and it counts px from the edge; the image has a middle.
         reach = (eyes[1, 0] - eyes[0, 0]) / 2 * np.array([[-1.0, 0.0], [1.0, 0.0]])
         eyes = np.array([(frame.size[1] - 1) / 2, eyes[:, 1].mean()]) + reach
-    middle, reach = (size - 1) / 2, _EYES_APART * size / 2
-    places = [(middle - reach, _EYES_DOWN * size), (middle + reach, _EYES_DOWN * size)]
-    return Alignment(similarity(eyes, places), (size, size))
+    return eyes
 
 
-def _box(region: str, size: int) -> tuple[int, int, int, int]:
-    """(left, top, right, bottom), whole px, its own mirror image."""
-    half, top, bottom = (_EYES_APART * size * value for value in _BOXES[region])
-    left = max(0, round(size / 2 - half))
-    down = _EYES_DOWN * size
-    return left, max(0, round(down + top)), size - left, min(size, round(down + bottom))
+def _of_points(landmarks: Landmarks68, eyes: npt.NDArray[Any]) -> dict[str, float]:
+    """The numbers of 68 points, % of the distance between the eyes, about the line through the eyes' corners."""
+    alignment = upright(np.stack([landmarks.points[list(corners)].mean(axis=0) for corners in _CORNERS]))
+    points = alignment.map(landmarks.points)
+    scale = 100 / (float(np.hypot(*(eyes[1] - eyes[0]))) * alignment.scale)
+    values = {
+        name: float(points[list(right), 1].mean() - points[list(left), 1].mean()) * scale
+        for name, (left, right) in _HEIGHTS.items()
+    }
+    openings = [float(np.mean([points[low, 1] - points[high, 1] for high, low in lids])) for lids in _LIDS]
+    return {**values, "eye": (openings[0] - openings[1]) * scale}
 
 
-def _of_points(points: Matrix | None, region: str, size: int, unit: float) -> tuple[float | None, float | None]:
-    """Distance to the mirrored partners, and drop of the left side, % of ``unit``."""
-    if points is None:
-        return None, None
-    of, partners = (_OF_68, MIRROR_68) if len(points) == 68 else (_OF_FIVE, _MIRROR_FIVE)
-    index = np.array(of.get(region, ()), dtype=int)
-    if not index.size:
-        return None, None
-    partner = np.array(partners)[index]
-    mirrored = np.stack([size - 1 - points[partner, 0], points[partner, 1]], axis=1)
-    distance = float(np.hypot(*(points[index] - mirrored).T).mean())
-    mean_face = MEAN_SHAPE_28 if len(points) == 68 else np.array(TEMPLATE_28)
-    left = mean_face[index, 0] < mean_face[partner, 0]  # points on the midline are their own partners
-    drop = float((points[index, 1] - points[partner, 1])[left].mean()) if left.any() else None
-    return 100 * distance / unit, None if drop is None else 100 * drop / unit
+def _doubts(agreement: float, alike: float) -> tuple[QualityWarning, ...]:
+    found = []
+    if agreement < UNCLEAR:
+        text = f"The two sides of the mouth hardly match (agreement {agreement:.2f} of 1): the mouth may be covered or "
+        found.append(QualityWarning("unclear_mouth", text + "was not found; look at --plot before using its number."))
+    if alike < UNCLEAR_EYES:
+        text = f"The two eyes hardly match (agreement {alike:.2f} of 1), so it is open where level is; "
+        found.append(QualityWarning("unclear_eyes", text + "take a picture with both eyes visible and evenly lit."))
+    return tuple(found)
 
 
-def _of_flow(uv: npt.NDArray[np.float32], box: tuple[int, int, int, int], unit: float) -> tuple[float, float]:
-    """Mean length, and drop of the left side, % of ``unit``."""
-    left, top, right, bottom = box
-    inside = uv[:, top:bottom, left:right].astype(np.float64)
-    middle = inside.shape[2] // 2
-    # What is lower on the left is higher in the mirror: there the flow points up, and down on the other side.
-    drop = (inside[1, :, -middle:].mean() - inside[1, :, :middle].mean()) / 2
-    return float(100 * np.hypot(*inside).mean() / unit), float(100 * drop / unit)
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+def region_boxes(size: int = SIDE) -> dict[str, tuple[float, float, float, float]]:
+    """(left, top, right, bottom) of what is compared of each region in an upright face of that side, px."""
+    unit, middle, row = EYES_APART * size, (size - 1) / 2, EYES_DOWN * size
+    shares = {
+        "mouth": (0.55, 0.70, 1.35),
+        "brow": (0.80, -BROW_ROW - 0.15, -BROW_ROW + 0.15),
+        "eye": (0.80, -0.16, 0.20),
+    }
+    return {
+        name: (middle - half * unit, row + top * unit, middle + half * unit, row + bottom * unit)
+        for name, (half, top, bottom) in shares.items()
+    }

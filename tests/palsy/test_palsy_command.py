@@ -145,12 +145,17 @@ def test_asymmetry_needs_no_model(succeed, fail, tmp_path):
     points.write_text(json.dumps(face.points.five().points.tolist()))
     words = ("asymmetry", image, "--landmarks", points)
     out = succeed(*words, "--plot", tmp_path / "a.png")
-    assert "five points: nose and mouth only" in out
-    assert "left" in next(line for line in out.splitlines() if "mouth" in line and "five" not in line)
+    lines = {line.split()[0]: line for line in out.splitlines() if line.split()}
+    # The image's left side is pulled: the patient's right.
+    assert "patient's right" in lines["mouth"]
+    assert "above the normal range" in lines["mouth"]
+    assert "not measured: needs 68" in lines["eye"]
+    assert len(out.splitlines()) < 15, "one readable screen"
     assert cv2.imread(str(tmp_path / "a.png")) is not None
     found = json.loads(succeed(*words, "--json"))
-    assert found["regions"]["brow"]["landmark_distance"] is None
-    assert found["regions"]["mouth"]["landmark_drop"] > 3
+    assert found["regions"]["eye"]["verdict"] == "not_measured"
+    assert found["regions"]["mouth"]["side"] == "subject_right"
+    assert found["regions"]["mouth"]["value"] < -3
     assert "Unknown landmarks" in fail("asymmetry", image, "--landmarks", "yunett")
 
 
@@ -187,4 +192,5 @@ def test_asymmetry_of_a_prepared_face_is_about_its_middle(succeed, tmp_path):
     cv2.imwrite(str(image), cv2.hconcat([half, half[:, ::-1]])[..., ::-1])
     found = json.loads(succeed("asymmetry", image, "--landmarks", "template", "--json"))
     assert found["landmarks_measured"] == "none"
-    assert all(region["flow_difference"] < 0.5 for region in found["regions"].values())
+    assert abs(found["regions"]["mouth"]["value"]) < 0.5
+    assert abs(found["regions"]["brow"]["value"]) < 0.5
