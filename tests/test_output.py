@@ -162,7 +162,7 @@ def test_documents_say_what_they_are_and_mean_one_thing(name, written):
             key = path.rsplit(".", 1)[-1]
             assert not unqualified(key), f"{path}: whose side?"
             if key == "side":
-                assert value in ("subject_left", "subject_right", "both")
+                assert value in ("subject_left", "subject_right", "both", None), "None where nothing was measured"
             if key == "points":
                 assert tuple(value) == OUTPUT_POINTS
                 assert all(len(point) == 2 for point in value.values())

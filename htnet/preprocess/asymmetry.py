@@ -35,9 +35,10 @@ UNIT_TEXT = "% of the distance between the eyes"
 #: Upper ends of the ranges of pose that `NORMAL` tells apart: how far the tip of the nose lies from the middle between
 #: eyes and mouth, in distances between the eyes.
 TURNS = (0.08, TURNED)
-#: 95 % of even faces read at most this, in either direction; one number for each of `TURNS`. Measured by
+#: 95 % of healthy, even faces read at most this, in either direction; one number for each of `TURNS`, none below
+#: the one before. Measured by
 #: ``python -m benchmarks.asymmetry``, see benchmarks/results/asymmetry.json and docs/palsy.md.
-NORMAL: Mapping[str, tuple[float, ...]] = MappingProxyType({"mouth": (2.0, 2.5), "brow": (4.0, 5.0)})
+NORMAL: Mapping[str, tuple[float, ...]] = MappingProxyType({"mouth": (3.7, 3.7), "brow": (2.9, 2.9)})
 #: A mouth whose sides agree less than this was hardly found.
 UNCLEAR = 0.15
 #: Eyes that agree less than this leave it open where level is.
@@ -141,7 +142,7 @@ class FaceAsymmetry:
             "regions": {
                 name: {
                     "value": _rounded(region.value),
-                    "points": _rounded(region.points),
+                    "value_68_points": _rounded(region.points),
                     "meaning": MEANINGS[name],
                     "normal_up_to": region.normal,
                     "verdict": region.verdict,

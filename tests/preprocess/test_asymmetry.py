@@ -72,7 +72,7 @@ def test_full_run_reaches_the_bar():
 def test_normal_ranges_are_those_of_the_full_run():
     for name, limits in NORMAL.items():
         for pose, limit in enumerate(limits):
-            measured = [RESULT["normal"][group][name]["0.95"][pose] for group in ("even", "healthy")]
+            measured = [v for g in ("even", "healthy") for v in RESULT["normal"][g][name]["0.95"][: pose + 1]]
             assert max(measured) <= limit <= max(measured) + 0.25
     for group in ("even", "healthy"):
         kinds = {"even": ("drawn", "shaded", "portrait-even", "hopper-even"), "healthy": ("portrait", "hopper")}[group]
