@@ -129,6 +129,8 @@ def cause(error: BaseException) -> str:
     Returns:
         Such as "permission denied", "not UTF-8 at byte 3", "no JSON at line 2, column 5", or the error's type.
     """
+    if isinstance(error, HtnetError):
+        return str(error)
     if isinstance(error, UnicodeError):
         start = getattr(error, "start", None)
         return "not UTF-8" + (f" at byte {start}" if start is not None else "")

@@ -47,6 +47,8 @@ def usable_device(device: str | torch.device) -> torch.device:
         found = torch.device(device)
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"The device {str(device)!r} cannot be used here ({reason}). Try 'cpu'.") from error
+        raise InputError(
+            f"The device {str(device)!r} cannot be used here: there is none of this name, or this PyTorch was built "
+            "without it. Try 'cpu'."
+        ) from error
     return found

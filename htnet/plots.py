@@ -169,7 +169,7 @@ def save_figure(figure: Any, path: str | PathLike[str], *, overwrite: bool = Fal
     try:
         figure.savefig(path, dpi=110)
     except ValueError as error:
-        raise InputError(f"No picture can be saved as {path}: {error}. Give a name that ends in .png.") from error
+        raise InputError(f"No picture of this kind can be saved as {path}. Give a name that ends in .png.") from error
     return path
 
 

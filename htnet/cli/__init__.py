@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from htnet import __version__
 from htnet.cli import palsy, predict, prepare, spot, train, weights
 from htnet.doors import as_command
-from htnet.errors import HtnetError
+from htnet.errors import HtnetError, cause
 
 #: One module a group of commands; each adds its own.
 GROUPS = (predict, spot, train, prepare, palsy, weights)
@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (HtnetError, OSError) as error:
-        print(f"htnet {args.command}: {error}", file=sys.stderr)
+        said = str(error) if isinstance(error, HtnetError) else f"{error.filename or 'a file'}: {cause(error)}"
+        print(f"htnet {args.command}: {said}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where it stopped", file=sys.stderr)

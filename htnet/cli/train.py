@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.cli.options import RECIPE_HELP, AddCommand, add_overwrite, progress_bar
-from htnet.errors import InputError
+from htnet.errors import InputError, cause
 from htnet.overwrite import check_folder, check_outputs
 from htnet.types import LAYOUTS, REGION_POINTS
 
@@ -285,7 +285,7 @@ def _read_summary(path: str) -> tuple[dict[str, Any], dict[str, float]]:
             for metric in ("uf1", "uar")
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no summary.json of htnet loso ({error!r}).") from error
+        raise InputError(f"{path} is no summary.json of htnet loso ({cause(error)}).") from error
 
 
 def _temperature_of(path: str, summary: dict[str, Any], own: dict[str, Any]) -> tuple[float, str]:

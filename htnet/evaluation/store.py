@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from htnet.errors import OverwriteError, RunError
+from htnet.errors import OverwriteError, RunError, cause
 from htnet.jobs import locked
 from htnet.overwrite import check_folder
 
@@ -82,7 +82,9 @@ class RunStore:
         try:
             found = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{path} cannot be read ({error}). Delete {self.root} or choose another --out.") from error
+            raise RunError(
+                f"{path} is damaged ({cause(error)}). Delete {self.root} or choose another --out."
+            ) from error
         wanted = json.loads(text)
         differ = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
         if differ:
@@ -104,7 +106,7 @@ class RunStore:
             before = set(json.loads(path.read_text("utf-8"))["run"]["seeds"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OverwriteError(
-                f"{path} exists and cannot be read ({error!r}). Delete it, or give --overwrite."
+                f"{path} exists and cannot be read ({cause(error)}). Delete it, or give --overwrite."
             ) from error
         if lost := sorted(before - set(seeds)):
             raise OverwriteError(
@@ -128,7 +130,7 @@ class RunStore:
         try:
             return json.loads(path.read_text("utf-8"))
         except ValueError as error:
-            raise RunError(f"{path} is damaged ({error}). Delete it; the fold will be run again.") from error
+            raise RunError(f"{path} is damaged ({cause(error)}). Delete it; the fold will be run again.") from error
 
     def write_fold(self, seed: int, fold: str, result: Mapping[str, Any]) -> None:
         """Keep the result of a finished fold."""

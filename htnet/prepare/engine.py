@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from htnet.data import Manifest, Sample
-from htnet.errors import HtnetError, InputError, ManifestError
+from htnet.errors import HtnetError, InputError, ManifestError, cause
 from htnet.jobs import choose_jobs, locked, run_tasks
 from htnet.prepare.report import REPORT_FILE, Report
 from htnet.prepare.store import MANIFEST_FILE, PreparedFolder, check_names
@@ -140,6 +140,6 @@ def _check_sendable(landmarker: Landmarker | str | None) -> None:
         pickle.dumps(landmarker)
     except Exception as error:  # pickle raises what it likes
         raise InputError(
-            f"The landmarker {landmarker!r} cannot be sent to other processes ({error}). Give its name, such as "
+            f"The landmarker {landmarker!r} cannot be sent to other processes ({cause(error)}). Give its name, such as "
             "'yunet', for make_landmarker, or use jobs=1."
         ) from error

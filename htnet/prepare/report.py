@@ -14,7 +14,7 @@ from typing import Any
 from htnet.data import Manifest
 from htnet.data.layouts import REPORT_FILE
 from htnet.data.published import with_differences
-from htnet.errors import ManifestError
+from htnet.errors import ManifestError, cause
 from htnet.identity import counts as counts_of_people
 from htnet.schema import document
 from htnet.types import QualityWarning
@@ -211,4 +211,4 @@ def read_report(folder: str | PathLike[str]) -> Report:
             without_subject=found.get("identities", {}).get("samples_without_subject", 0),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ManifestError(f"{path} cannot be read ({error!r}). Prepare the data again.") from error
+        raise ManifestError(f"{path} cannot be read ({cause(error)}). Prepare the data again.") from error

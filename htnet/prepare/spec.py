@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from htnet.errors import HtnetError, ManifestError
+from htnet.errors import HtnetError, ManifestError, cause
 from htnet.types import PreprocessSpec
 
 SPEC_FILE = "preprocess.json"
@@ -29,7 +29,7 @@ def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
     try:
         return PreprocessSpec.from_dict(json.loads(path.read_text("utf-8")))
     except (HtnetError, OSError, ValueError, TypeError) as error:
-        raise ManifestError(f"{path} cannot be read ({error}). Prepare the data again into an empty folder.") from error
+        raise ManifestError(f"{path} cannot be read ({cause(error)}). Prepare again into an empty folder.") from error
 
 
 def resolve_spec(data: str | PathLike[str], spec: PreprocessSpec) -> PreprocessSpec:

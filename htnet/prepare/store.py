@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.data import Manifest, Sample, read_manifest
-from htnet.errors import ManifestError, OverwriteError
+from htnet.errors import ManifestError, OverwriteError, cause
 from htnet.prepare.keys import sha256
 from htnet.prepare.report import REPORT_FILE, Report
 from htnet.prepare.spec import SPEC_FILE, prepared_spec
@@ -82,7 +82,7 @@ class PreparedFolder:
         try:
             reason = reason or _difference(read_manifest(path, check_files=False), wanted)
         except ManifestError as error:
-            reason = f"cannot be read ({error})"
+            reason = f"cannot be read ({cause(error)})"
         if reason is not None:
             raise OverwriteError(
                 f"{path} exists and {reason}; it would be overwritten. Choose another --out, or ask for it: "

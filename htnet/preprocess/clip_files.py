@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from htnet.errors import HtnetError, InputError, SpecError, VideoError
+from htnet.errors import HtnetError, InputError, SpecError, VideoError, cause
 from htnet.preprocess.video import Video, open_video
 from htnet.types import FloatArray, PreprocessSpec
 
@@ -95,9 +95,13 @@ def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArra
             made, motion = json.loads(file.metadata()["spec"]), np.asarray(file.get_tensor("motion"), np.float32)
             made = _fields(PreprocessSpec.from_dict(made).to_dict())
     except HtnetError as error:
-        raise InputError(f"The motion features {path} cannot be used ({error}); prepare the data again.") from error
+        raise InputError(
+            f"The motion features {path} cannot be used ({cause(error)}); prepare the data again."
+        ) from error
     except Exception as error:  # safetensors has an error of its own, besides those of damaged content
-        raise InputError(f"The motion features {path} cannot be read ({error!r}); prepare the data again.") from error
+        raise InputError(
+            f"The motion features {path} cannot be read ({cause(error)}); prepare the data again."
+        ) from error
     wanted = _fields(spec.to_dict())
     if differ := [f"{name} is {made[name]!r}, not {wanted[name]!r}" for name in wanted if made[name] != wanted[name]]:
         raise SpecError(
@@ -105,7 +109,7 @@ def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArra
             f"for what is there (clip_frames {made['clip_frames']})."
         )
     if motion.ndim != 2 or len(motion) != spec.clip_frames or not np.isfinite(motion).all():
-        raise InputError(f"The motion features {path} are damaged: shape {motion.shape}; prepare the data again.")
+        raise InputError(f"The motion features {path} are damaged: shape {motion.shape}; prepare again.")
     return motion
 
 

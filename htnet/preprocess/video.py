@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from htnet.doors import hint
-from htnet.errors import FrameError, InputError, VideoError
+from htnet.errors import FrameError, InputError, VideoError, cause
 from htnet.preprocess.frames import MIN_SIDE, clip_depths, read_frame
 from htnet.preprocess.video_readers import MORE_VIDEO, file_shots, make_reader
 from htnet.types import Frame, QualityWarning
@@ -275,7 +275,7 @@ def _open_folder(path: Path, fps: float | None) -> Video:
     try:
         names = [p for p in path.iterdir() if p.suffix.lower() in FRAME_ENDINGS and not p.name.startswith(".")]
     except OSError as error:
-        raise VideoError(f"The folder {path} cannot be read ({error}); check its permissions.") from error
+        raise VideoError(f"The folder {path} cannot be read ({cause(error)}); check its permissions.") from error
     if not names:
         raise VideoError(
             f"The folder {path} holds no frames; give one with files that end in {', '.join(FRAME_ENDINGS)}."

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from htnet.errors import RecipeError, did_you_mean, refuse_unknown
+from htnet.errors import RecipeError, cause, did_you_mean, refuse_unknown
 from htnet.training.face_augment import FaceAugmentation
 
 OPTIMIZERS = ("adamw", "adam")
@@ -211,7 +211,7 @@ def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
         except FileNotFoundError as error:
             raise RecipeError(f"No recipe file at {recipe}.") from error
         except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{recipe} is not a JSON object of recipe fields: {error}") from error
+            raise RecipeError(f"{recipe} is not a JSON object of recipe fields: {cause(error)}") from error
     else:
         raise RecipeError(
             f"Unknown recipe: {str(recipe)!r}. {did_you_mean(str(recipe), RECIPES)} A path to a .json file works too."

@@ -15,7 +15,7 @@ from typing import Any
 from htnet.csv_files import SEPARATORS, read_csv_text, told_separator
 from htnet.data.facs_cells import AS_TEXT, keep_readable
 from htnet.data.tables import cell_of
-from htnet.errors import ManifestError
+from htnet.errors import ManifestError, cause
 from htnet.optional import require
 
 #: How each column is called in the data sets' sheets, in letters and digits only.
@@ -270,7 +270,7 @@ def csv_tables(path: Path) -> list[Table]:
         try:
             raw = list(csv.reader(StringIO(text, newline=""), delimiter=mark))
         except csv.Error as error:
-            raise ManifestError(f"{path} cannot be read as a CSV file: {error}.") from error
+            raise ManifestError(f"{path} cannot be read as a CSV file: {cause(error)}.") from error
         if told is not None:
             raw[0] = []
         # A unit that a program wrote as "20.0" may have been "2E+1".

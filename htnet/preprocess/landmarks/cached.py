@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from htnet.errors import InputError, LandmarkError, LowScoreError, MultipleFacesError, NoFaceError, PoseError
+from htnet.errors import InputError, LandmarkError, LowScoreError, MultipleFacesError, NoFaceError, PoseError, cause
 from htnet.preprocess.landmarks.base import Landmarker, Landmarker68, find_many
 from htnet.types import Frame, Landmarks, Landmarks68, QualityWarning
 
@@ -126,7 +126,7 @@ def _as_json(identity: Mapping[str, Any] | None) -> str:
     try:
         return json.dumps(identity, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise InputError(f"identity {identity!r} is not JSON ({error}); give text, numbers, lists.") from error
+        raise InputError(f"identity {identity!r} is not JSON ({cause(error)}); give text, numbers, lists.") from error
 
 
 def _to_entry(points: Landmarks | Landmarks68) -> dict[str, Any]:
@@ -161,7 +161,9 @@ def _read(path: Path, key: str) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError):
         return None
     except OSError as error:
-        raise InputError(f"The landmark cache entry {path} cannot be read ({error}); check its permissions.") from error
+        raise InputError(
+            f"The landmark cache entry {path} cannot be read ({cause(error)}); check its permissions."
+        ) from error
     return entry if whole else None
 
 
@@ -176,6 +178,6 @@ def _write(path: Path, key: str, entry: Mapping[str, Any]) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise InputError(
-            f"The landmark cache {path.parent.parent} cannot be written ({error}); give a folder with room that you "
-            "may write to."
+            f"The landmark cache {path.parent.parent} cannot be written ({cause(error)}); give a folder with room "
+            "that you may write to."
         ) from error

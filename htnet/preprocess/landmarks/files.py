@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from htnet.csv_files import open_table
-from htnet.errors import InputError, LandmarkError, did_you_mean, refuse_unknown
+from htnet.errors import InputError, LandmarkError, cause, did_you_mean, refuse_unknown
 from htnet.preprocess.align import scale_points
 from htnet.preprocess.landmarks.peers import PeerLandmarks, is_peer_table
 from htnet.schema import OUTPUT_POINTS
@@ -145,14 +145,16 @@ def _read_text(path: Path) -> str:
     except FileNotFoundError:
         raise LandmarkError(f"Landmarks file {path} does not exist; check the path.") from None
     except (OSError, ValueError) as error:
-        raise LandmarkError(f"Landmarks file {path} cannot be read ({error}); give a UTF-8 text file.") from error
+        raise LandmarkError(
+            f"Landmarks file {path} cannot be read ({cause(error)}); give a UTF-8 text file."
+        ) from error
 
 
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(_read_text(path))
     except json.JSONDecodeError as error:
-        raise LandmarkError(f"Landmarks file {path} is not JSON ({error}); give five [x, y].") from error
+        raise LandmarkError(f"Landmarks file {path} is not JSON ({cause(error)}); give five [x, y].") from error
 
 
 def _named(points: Any) -> bool:
