@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import warnings
 from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,9 @@ def write_predictions(
     path = Path(path)
     check_table_name(path)
     check_outputs(path, overwrite=overwrite)
+    rest = iter(predictions)
+    # Where the first one fails, nothing is written, and the same call may be made again.
+    predictions = chain(list(islice(rest, 1)), rest)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         if path.suffix.lower() == ".jsonl":

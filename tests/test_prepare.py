@@ -98,7 +98,9 @@ def test_second_call_goes_on(frames, tmp_path):
     (out / "landmarks" / "s2.json").unlink()
     (out / "manifest.csv").unlink()
     run(frames, out, QUICK, Asked())
-    assert {k: v[0] for k, v in state(out).items()} == {k: v[0] for k, v in whole.items()}
+    assert contents(out).keys() == {k for k in whole if k.name != "report.json"}
+    assert all(content == whole[k][0] for k, content in contents(out).items())
+    assert read_report(out).made_again == {"file missing or damaged": ("s1", "s2")}
     untouched = [k for k in whole if k.stem in ("s0", "s3")]
     assert len(untouched) == 6
     assert all(state(out)[k] == whole[k] for k in untouched), "only what is missing is made again"
@@ -214,9 +216,10 @@ def test_a_samples_own_landmarks_count(frames, tmp_path):
     before = state(out)
     files[1].write_text(json.dumps(np.add(POINTS, [[0, 0], [0, 0], [0, 0], [0, 2], [0, 0]]).tolist()))
     run(frames, out, QUICK, "yunet:nowhere.onnx")  # nobody is asked for points, so it does not matter who would be
-    changed = {k for k, v in state(out).items() if v[0] != before[k][0]}
+    changed = {k for k, v in contents(out).items() if v != before[k][0]}
     assert {k.stem for k in changed} == {"s1"}
     assert {k.parts[0] for k in changed} == {"flow", "landmarks", "keys"}
+    assert read_report(out).made_again == {"landmarks changed, or what finds them": ("s1",)}
 
 
 def test_interrupted_call_leaves_nothing_half(frames, tmp_path):

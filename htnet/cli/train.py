@@ -104,7 +104,7 @@ def _load(args: argparse.Namespace) -> tuple[Any, Any, Any, Any]:
     from htnet.data import open_data
     from htnet.models import get_entry
     from htnet.optional import usable_device
-    from htnet.prepare import resolve_spec
+    from htnet.prepare import prepared_notes, resolve_spec
     from htnet.preprocess import PrecomputedLandmarks, make_landmarker
     from htnet.training import get_recipe
 
@@ -119,6 +119,8 @@ def _load(args: argparse.Namespace) -> tuple[Any, Any, Any, Any]:
         raise InputError(f"{args.model} reads no motion. Leave --clip-frames out, or train htnet_dual_stream.")
     spec = dataclasses.replace(spec, **{k: v for k, v in changes.items() if v is not None})
     manifest = open_data(args.data)
+    for note in prepared_notes(args.data):
+        print(f"note: {note}")
     for note in manifest.notes:
         print(f"note: {note}", file=sys.stderr)
     landmarker: Any = None

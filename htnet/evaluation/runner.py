@@ -19,6 +19,7 @@ from htnet.evaluation.report import LosoResult, collect, summarize, write_result
 from htnet.evaluation.store import RunStore
 from htnet.jobs import choose_jobs, run_tasks
 from htnet.models import EmotionModel, create_model, get_entry
+from htnet.prepare import prepared_notes
 from htnet.preprocess import Landmarker
 from htnet.training import (
     Recipe,
@@ -138,6 +139,7 @@ def loso(
     )
     described = {
         "htnet": __version__,
+        "torch": torch.__version__,
         **({"leave": leave} if leave != "subject" else {}),  # left out where it was the only kind there was
         "model": model,
         "config": config.to_dict() | ({"au_cooccurrence": COUNTED} if count_units else {}),
@@ -183,7 +185,9 @@ def loso(
                 bar.set_postfix_str(f"{fold.name}, seed {seed}")
                 bar.update(len(group))
         samples = collect(store, manifest, folds, seeds, protocols)
+        notes = prepared_notes(manifest.source)
         shown = {k: v for k, v in described.items() if k not in ("samples", "action_units")} | {"seeds": list(seeds)}
+        shown |= {"data_notes": list(notes)} if notes else {}
         summary = summarize(samples, manifest, seeds, shown)
         write_results(store, manifest, samples, summary)
     return LosoResult(summary, samples, store.root)

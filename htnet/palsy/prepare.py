@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable
 from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
-from htnet import __version__
 from htnet.data import Manifest, Sample
 from htnet.doors import door_of, hint, how, missing
 from htnet.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
 from htnet.palsy.splits import split_patients, split_table
 from htnet.prepare import prepared_spec
 from htnet.prepare.engine import Maker, Preparation
-from htnet.prepare.keys import describe, sha256
+from htnet.prepare.keys import Parts, as_json, describe, libraries, sha256
 from htnet.prepare.store import PreparedFolder
 from htnet.preprocess import FrameSource, Landmarker, fit_alignment, make_landmarker, read_frame, verified
 from htnet.preprocess.opencv import load_opencv
@@ -191,15 +189,16 @@ class _Maker(Maker):
         return palsy_landmarker(text, self.spec)
 
 
-def _key(sample: Sample, spec: PreprocessSpec, points: Any, bit_depth: int | None) -> str | None:
-    """Hash of all that an aligned face depends on; None if its image cannot be read."""
+def _key(sample: Sample, spec: PreprocessSpec, points: Any, bit_depth: int | None) -> Parts | None:
+    """All that an aligned face depends on, part by part; None if its image cannot be read."""
     try:
         image = None if sample.image is None else sha256(sample.image.read_bytes())
     except OSError:
         return None
-    made_from = [__version__, spec.to_dict(), sample.sample, image, points]
-    made_from += [] if bit_depth is None else [bit_depth]
-    return sha256(json.dumps(made_from, sort_keys=True).encode())
+    made_from = {"spec": spec.to_dict(), "sample": sample.sample, "image": image, "points": points}
+    if bit_depth is not None:
+        made_from["bit_depth"] = bit_depth
+    return as_json({**made_from, "libraries": libraries()})
 
 
 def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:

@@ -3,7 +3,7 @@
 from htnet.prepare.report import REPORT_FILE, Report, read_report
 from htnet.prepare.run import prepare
 from htnet.prepare.spec import SPEC_FILE, prepared_spec, resolve_spec
-from htnet.prepare.store import MANIFEST_FILE
+from htnet.prepare.store import MANIFEST_FILE, prepared_notes
 
 __all__ = [
     "MANIFEST_FILE",
@@ -11,6 +11,7 @@ __all__ = [
     "SPEC_FILE",
     "Report",
     "prepare",
+    "prepared_notes",
     "prepared_spec",
     "read_report",
     "resolve_spec",

@@ -14,8 +14,10 @@ from typing import Any
 
 from htnet.data import Manifest, Sample
 from htnet.errors import HtnetError, InputError, ManifestError, cause
+from htnet.identity import differ
 from htnet.jobs import choose_jobs, locked, run_tasks
-from htnet.prepare.report import REPORT_FILE, Report
+from htnet.prepare.keys import Parts
+from htnet.prepare.report import NEW, REPORT_FILE, Report
 from htnet.prepare.store import MANIFEST_FILE, PreparedFolder, check_names
 from htnet.preprocess import Landmarker, make_landmarker
 from htnet.preprocess.depth import check_bit_depth
@@ -71,7 +73,7 @@ class Preparation:
     folder: PreparedFolder
     maker: Maker
     make: Callable[[Any, Sample], dict[str, bytes] | HtnetError]
-    key: Callable[[Sample], str | None]
+    key: Callable[[Sample], Parts | None]
     prepared: Callable[[Sample], Sample]
     more: Callable[[Manifest], Mapping[str, Any]] = lambda prepared: MappingProxyType({})
     noun: str = "sample"
@@ -97,12 +99,16 @@ class Preparation:
         with locked(folder.root):
             folder.check_same(manifest, overwrite)
             folder.begin(self.maker.spec)
-            with closing(self._make_all(manifest, jobs, fail)) as steps:
+            made_anew: dict[str, list[str]] = {}
+            keys: dict[str, Parts | None] = {}
+            with closing(self._make_all(manifest, jobs, fail, made_anew, keys)) as steps:
                 made = {sample.sample for sample in progress(steps)} - failed.keys()
             done = tuple(self.prepared(sample) for sample in manifest if sample.sample in made)
             prepared = dataclasses.replace(manifest, samples=done, source=str(folder.root / MANIFEST_FILE))
             in_order = {sample.sample: failed[sample.sample] for sample in manifest if sample.sample in failed}
             report = Report.of(manifest, prepared, in_order)
+            notes = (*report.notes, *_same_frames(manifest, keys))
+            report = dataclasses.replace(report, notes=notes, made_again=made_anew)
             folder.write_report(report, self.more(prepared))
             if not done:
                 raise ManifestError(
@@ -113,16 +119,24 @@ class Preparation:
         return prepared
 
     def _make_all(
-        self, manifest: Manifest, jobs: int | None, fail: Callable[[Sample, HtnetError], None]
+        self,
+        manifest: Manifest,
+        jobs: int | None,
+        fail: Callable[[Sample, HtnetError], None],
+        made_anew: dict[str, list[str]],
+        keys: dict[str, Parts | None],
     ) -> Generator[Sample, None, None]:
-        """Yield the samples as they are done, first those that were done before."""
-        keys, todo = {}, []
+        """Yield the samples as they are done, first those that were done before; note why others are made."""
+        todo = []
         for sample in manifest:
             keys[sample.sample] = self.key(sample)
-            if self.folder.holds(sample, keys[sample.sample]):
+            why = self.folder.outdated(sample, keys[sample.sample])
+            if why is None:
                 yield sample
             else:
                 todo.append((sample,))
+                if why != NEW:
+                    made_anew.setdefault(why, []).append(sample.sample)
         worth = len(todo) if jobs is not None else math.ceil(len(todo) / _WORTH_A_PROCESS)
         jobs = choose_jobs(jobs, worth)
         if jobs > 1:
@@ -133,6 +147,26 @@ class Preparation:
             else:
                 self.folder.write(sample, keys[sample.sample], made)
             yield sample
+
+
+def _same_frames(manifest: Manifest, keys: Mapping[str, Parts | None]) -> tuple[str, ...]:
+    """A note on equal frames under two people: whatever their files are called, that is one recording."""
+    found: dict[tuple[Any, ...], Sample] = {}
+    pairs = []
+    for sample in manifest:
+        parts = keys.get(sample.sample) or {}
+        pictures = tuple(parts.get(name) for name in ("onset", "apex", "image"))
+        if any(pictures):
+            other = found.setdefault(pictures, sample)
+            if other is not sample and differ(other, sample):
+                pairs.append(f"{sample.sample} as {other.sample}")
+    if not pairs:
+        return ()
+    shown = ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
+    return (
+        f"Samples of one person have the same frames, byte for byte, as those of another: {shown}. One recording on "
+        "both sides of a split is a leak: correct the subjects or the files.",
+    )
 
 
 def _check_sendable(landmarker: Landmarker | str | None) -> None:

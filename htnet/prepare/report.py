@@ -19,6 +19,8 @@ from htnet.identity import counts as counts_of_people
 from htnet.schema import document
 from htnet.types import QualityWarning
 
+#: Why a sample is made that was never made before.
+NEW = "new"
 #: How many names a printed summary lists before it refers to the file.
 _LISTED = 20
 
@@ -41,6 +43,7 @@ class Report:
         identities_from: where the subjects were read from.
         people: number of prepared samples of each person, by (data set, subject).
         without_subject: number of prepared samples that name no subject.
+        made_again: samples that were there and were made again in this call, by the reason.
     """
 
     source: str
@@ -56,6 +59,7 @@ class Report:
     identities_from: str = ""
     people: Mapping[tuple[str, str], int] = field(default_factory=dict)
     without_subject: int = 0
+    made_again: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, manifest: Manifest, prepared: Manifest, failed: Mapping[str, str]) -> Report:
@@ -110,6 +114,9 @@ class Report:
             "failed": {"count": len(self.failed), "samples": dict(self.failed)},
             "middle_apex": {"count": len(self.middle_apex), "samples": list(self.middle_apex)},
             "notes": list(self.notes),
+            "made_again": {
+                why: {"count": len(names), "samples": list(names)} for why, names in self.made_again.items()
+            },
             "identities": {
                 "from": self.identities_from,
                 "people": len(self.people),
@@ -152,7 +159,7 @@ class Report:
         which apexes are not annotated.
         """
         labels = ", ".join(f"{label} {len(names)}" for label, names in self.excluded.items())
-        lines = self._identities() + ([f"  label in no class: {labels}"] if labels else [])
+        lines = self._identities() + self._redone() + ([f"  label in no class: {labels}"] if labels else [])
         for what, count, details in (
             ("files missing", len(self.missing), _first(self.missing) + _first(self.missing_files)),
             ("failed", len(self.failed), _first(list(self.failed.values()))),
@@ -163,6 +170,10 @@ class Report:
                 lines += [f"    {detail}" for detail in details]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+    def _redone(self) -> list[str]:
+        """Why samples that were there have been made again, one line a reason."""
+        return [f"  made again, {why}: {_samples(len(names))}" for why, names in self.made_again.items()]
 
     def _identities(self) -> list[str]:
         """How many people there are, and from where that is known."""
@@ -177,6 +188,10 @@ class Report:
                 "be made of them"
             )
         return lines
+
+
+def _samples(count: int) -> str:
+    return f"{count} sample{'s' if count != 1 else ''}"
 
 
 def _first(names: Sequence[str]) -> list[str]:
@@ -209,6 +224,7 @@ def read_report(folder: str | PathLike[str]) -> Report:
             identities_from=found.get("identities", {}).get("from", ""),
             people={(p["dataset"], p["subject"]): p["samples"] for p in found.get("identities", {}).get("table", ())},
             without_subject=found.get("identities", {}).get("samples_without_subject", 0),
+            made_again={why: tuple(part["samples"]) for why, part in found.get("made_again", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ManifestError(f"{path} cannot be read ({cause(error)}). Prepare the data again.") from error

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from htnet.data import Manifest, Sample, read_manifest
 from htnet.errors import ManifestError, OverwriteError, cause
-from htnet.prepare.keys import sha256
-from htnet.prepare.report import REPORT_FILE, Report
+from htnet.prepare.keys import TITLES, Parts, changes, libraries, sha256
+from htnet.prepare.report import NEW, REPORT_FILE, Report
 from htnet.prepare.spec import SPEC_FILE, prepared_spec
 from htnet.schema import to_json
 from htnet.types import PreprocessSpec
@@ -93,16 +95,39 @@ class PreparedFolder:
         """File of one kind of a sample."""
         return self.root / kind / f"{file_name(sample)}{self.kinds[kind]}"
 
-    def holds(self, sample: Sample, key: str | None) -> bool:
-        """Whether the sample's files were made from just what ``key`` stands for, and are whole."""
+    def outdated(self, sample: Sample, key: Parts | None) -> str | None:
+        """Why the sample's files have to be made, None if they are whole and made from just what ``key`` says."""
+        if not self._note(sample).is_file():
+            return NEW  # files without a note are those of a call that was killed
         try:
             noted = json.loads(self._note(sample).read_text("utf-8"))
-            found = {kind: self.path(kind, sample).read_bytes() for kind in self.kinds}
-        except (OSError, ValueError):
-            return False
-        return key is not None and noted == _hashes(key, found)
+            made_from = noted.pop("made_from")
+            found = {kind: sha256(self.path(kind, sample).read_bytes()) for kind in self.kinds}
+        except (OSError, ValueError, KeyError, AttributeError):
+            return "file missing or damaged"
+        if key is None:
+            return "what it is made from cannot be read"
+        if changed := changes(made_from, key):
+            return "; ".join(changed)
+        return None if noted == found else "file missing or damaged"
 
-    def write(self, sample: Sample, key: str | None, files: Mapping[str, bytes]) -> None:
+    def versions(self) -> dict[str, Counter[str]]:
+        """By library the versions that the samples in the manifest were made with, and the number of samples of each.
+
+        What was made by an htnet that did not note them counts as "not noted".
+        """
+        found: dict[str, Counter[str]] = {name: Counter() for name in TITLES}
+        for sample in read_manifest(self.root / MANIFEST_FILE, check_files=False, degenerate="keep"):
+            try:
+                made_from = json.loads(self._note(sample).read_text("utf-8"))["made_from"]
+                used = made_from["libraries"] if isinstance(made_from, dict) else {"htnet": "not noted"}
+            except (OSError, ValueError, KeyError, TypeError):
+                used = {"htnet": "not noted"}
+            for name, number in used.items():
+                found.setdefault(name, Counter())[str(number)] += 1
+        return {name: counts for name, counts in found.items() if counts}
+
+    def write(self, sample: Sample, key: Parts | None, files: Mapping[str, bytes]) -> None:
         """Write a sample's files, by kind; the note comes last, as files without it do not count."""
         for kind, content in files.items():
             _write(self.path(kind, sample), content)
@@ -114,6 +139,31 @@ class PreparedFolder:
 
     def _note(self, sample: Sample) -> Path:
         return self.root / KEYS / f"{file_name(sample)}.json"
+
+
+def prepared_notes(data: str | PathLike[str]) -> tuple[str, ...]:
+    """What to know of a prepared folder: that its files are of several versions of a library, or of another than here.
+
+    Args:
+        data: a folder or its manifest; of any other there is nothing to say.
+
+    Returns:
+        One sentence a library; none if all was made with the versions that are here.
+    """
+    folder = Path(data) if Path(data).is_dir() else Path(data).parent
+    if not (folder / SPEC_FILE).is_file() or not (folder / KEYS).is_dir() or not (folder / MANIFEST_FILE).is_file():
+        return ()
+    here = libraries("torch", "av")
+    notes = []
+    for name, counts in PreparedFolder(folder, {}).versions().items():
+        if set(counts) != {here.get(name)}:
+            made = ", ".join(f"{number} ({count} samples)" for number, count in sorted(counts.items()))
+            mixed = " They are of several versions, which differ in bytes." if len(counts) > 1 else ""
+            notes.append(
+                f"{folder} was prepared with {TITLES.get(name, name)} {made}, here is {here.get(name, 'none')}.{mixed} "
+                "Run htnet prepare again to make what differs anew."
+            )
+    return tuple(notes)
 
 
 def _difference(found: Manifest, wanted: Manifest) -> str | None:
@@ -156,7 +206,7 @@ def check_names(manifest: Manifest) -> None:
             )
 
 
-def _hashes(key: str | None, files: Mapping[str, bytes]) -> dict[str, str | None]:
+def _hashes(key: Parts | None, files: Mapping[str, bytes]) -> dict[str, Any]:
     return {"made_from": key, **{name: sha256(content) for name, content in files.items()}}
 
 

@@ -77,7 +77,11 @@ def train_model(
         parameters = list(model.parameters())
         optimizer, scheduler = make_optimizer(parameters, recipe, steps=recipe.epochs * num_batches(len(data), recipe))
         extras = data.extras(model.extra_inputs)
-        what = json.dumps([name, settings, recipe.to_dict(), seed, data.digest(), begun]) if checkpoint else ""
+        what = (
+            json.dumps([name, settings, recipe.to_dict(), seed, data.digest(), begun, torch.__version__])
+            if checkpoint
+            else ""
+        )
         parts: dict[str, Part] = {"model": model, "averaged": averaged, "optimizer": optimizer}
         parts |= {"random": GlobalStream(device), **({"scheduler": scheduler} if scheduler else {})}
         state = Progress(checkpoint, what, parts)

@@ -89,7 +89,8 @@ class Progress:
             raise RunError(f"{self.checkpoint.path} is not the state of an unfinished training. {self._anew()}")
         if state["what"] != self.what:
             raise RunError(
-                f"{self.checkpoint.path} holds an unfinished training of another model, recipe, seed or data set. "
+                f"{self.checkpoint.path} holds an unfinished training of another model, recipe, seed, data set or "
+                "version of PyTorch. "
                 "Delete it to start anew, or give what it was started with to go on."
             )
         self.epoch, self.records = state["epoch"], state["records"]

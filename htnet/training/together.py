@@ -229,7 +229,7 @@ def _begin(
 
 def _describe(name: str, members: Sequence[_Member], recipe: Recipe) -> str:
     each = [[m.settings, m.training.seed, m.data.digest(), m.begun] for m in members]
-    return json.dumps(["together", name, recipe.to_dict(), each])
+    return json.dumps(["together", name, recipe.to_dict(), each, torch.__version__])
 
 
 def _inputs(

@@ -1,0 +1,121 @@
+"""What decides a byte is in the key, and a second call says what it makes again and why."""
+
+import json
+
+import pytest
+
+from htnet import cli
+from htnet.prepare import keys, prepare, prepared_notes, read_report
+from htnet.preprocess import TemplateLandmarks
+from htnet.types import PreprocessSpec
+from tests.support.pairs import pair_manifest
+from tests.support.palsy_faces import save_face
+
+
+def set_versions(monkeypatch, **versions):
+    real = keys.libraries
+    monkeypatch.setattr(keys, "libraries", lambda *names: {**real(*names), **versions})
+    monkeypatch.setattr("htnet.prepare.store.libraries", keys.libraries)
+    monkeypatch.setattr("htnet.palsy.prepare.libraries", keys.libraries)
+
+
+def pairs(tmp_path, flow):
+    manifest = pair_manifest(tmp_path / "in", 3)
+
+    def run():
+        prepare(manifest, tmp_path / "out", PreprocessSpec(flow=flow), TemplateLandmarks())
+        return read_report(tmp_path / "out").made_again
+
+    return run
+
+
+def palsy(tmp_path, flow):
+    for i, grade in enumerate((1, 1, 4)):
+        save_face(tmp_path / "faces" / f"grade_{grade}" / f"P{i}_0.png", i, grade, side=60)
+
+    def run():
+        words = ["palsy", "prepare", tmp_path / "faces", "--landmarks", "template", "--out", tmp_path / "out"]
+        assert cli.main([str(word) for word in words]) == 0
+        return read_report(tmp_path / "out").made_again
+
+    return run
+
+
+#: Every command that prepares, with what its bytes depend on.
+PREPARED = {
+    "prepare, TV-L1": (pairs, "tvl1", ("htnet", "opencv", "torch")),
+    "prepare, Farneback": (pairs, "farneback", ("htnet", "opencv")),
+    "palsy prepare": (palsy, "", ("htnet", "opencv")),
+}
+
+
+@pytest.mark.parametrize(("kind", "flow", "names"), PREPARED.values(), ids=PREPARED)
+def test_another_version_makes_all_again_and_says_so(kind, flow, names, tmp_path, monkeypatch, capsys):
+    run = kind(tmp_path, flow)
+    assert run() == {}
+    assert run() == {}
+    note = next((tmp_path / "out" / "keys").rglob("*.json"))
+    assert set(json.loads(note.read_text())["made_from"]["libraries"]) == set(names)
+    for name in names:
+        with monkeypatch.context() as patch:
+            set_versions(patch, **{name: "99.1"})
+            assert any("here is 99.1" in said for said in prepared_notes(tmp_path / "out"))
+            (why, samples), *others = run().items()
+            assert not others
+            assert why.startswith(f"made with {keys.TITLES[name]} ")
+            assert why.endswith(", now 99.1")
+            assert len(samples) == 3
+            assert prepared_notes(tmp_path / "out") == ()
+        assert any("99.1 (3 samples)" in said for said in prepared_notes(tmp_path / "out"))
+        assert len(run()) == 1
+    assert prepared_notes(tmp_path / "out") == ()
+
+
+def test_notes_of_an_older_htnet_are_made_again_and_said(tmp_path):
+    run = pairs(tmp_path, "dis")
+    run()
+    note = tmp_path / "out" / "keys" / "s1.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "made_from": "0" * 64}))
+    assert any("not noted (1 samples)" in said for said in prepared_notes(tmp_path / "out"))
+    assert run() == {"made by an older htnet, which did not note the versions of libraries": ("s1",)}
+
+
+def test_what_changed_is_named(tmp_path):
+    run = pairs(tmp_path, "dis")
+    run()
+    apex = tmp_path / "in" / "0_apex.png"
+    apex.write_bytes((tmp_path / "in" / "1_apex.png").read_bytes())
+    (tmp_path / "out" / "flow" / "s2.png").write_bytes(b"damaged")
+    assert run() == {"frames changed": ("s0",), "file missing or damaged": ("s2",)}
+    text = read_report(tmp_path / "out").text()
+    assert "made again, frames changed: 1 sample" in text
+
+
+def test_a_mixed_folder_is_told_by_those_who_read_it(tmp_path, monkeypatch, capsys):
+    run = pairs(tmp_path, "dis")
+    run()
+    note = tmp_path / "out" / "keys" / "s1.json"
+    found = json.loads(note.read_text())
+    found["made_from"]["libraries"]["opencv"] = "4.13.0"
+    note.write_text(json.dumps(found))
+    (said,) = prepared_notes(tmp_path / "out")
+    assert "OpenCV 4.13.0 (1 samples)" in said
+    assert "several versions" in said
+    data = ["--data", str(tmp_path / "out"), "--model", "htnet_tiny", "--epochs", "1"]
+    assert cli.main(["train", *data, "--out", str(tmp_path / "w")]) == 0
+    assert said in capsys.readouterr().out
+    assert cli.main(["loso", *data, "--out", str(tmp_path / "run"), "--jobs", "1"]) == 0
+    assert said in capsys.readouterr().out
+    assert said in json.loads((tmp_path / "run" / "summary.json").read_text())["run"]["data_notes"]
+
+
+def test_a_run_is_not_continued_by_another_torch(tmp_path, capsys):
+    pairs(tmp_path, "dis")()
+    words = ["loso", "--data", tmp_path / "out", "--model", "htnet_tiny", "--epochs", "1", "--out", tmp_path / "run"]
+    assert cli.main([str(w) for w in (*words, "--jobs", "1")]) == 0
+    run = tmp_path / "run" / "run.json"
+    found = json.loads(run.read_text())
+    run.write_text(json.dumps({**found, "torch": "1.0"}))
+    capsys.readouterr()
+    assert cli.main([str(w) for w in (*words, "--jobs", "1")]) == 2
+    assert "another torch" in capsys.readouterr().err
