@@ -54,8 +54,12 @@ def file_flaw(path: Path) -> str:
         return _matroska_flaw(file, size) if kind == "matroska" else ""
 
 
-def _cut(size: int, whole: int) -> str:
-    return f"cut off ({size} of at least {whole} bytes)"
+#: Begins the flaw of a file that ends inside the data of a frame, not between two.
+CUT_INSIDE = "cut off inside a frame"
+
+
+def _cut(size: int, whole: int, state: str = "cut off") -> str:
+    return f"{state} ({size} of at least {whole} bytes)"
 
 
 def _mp4_flaw(file: BinaryIO, size: int) -> str:
@@ -84,7 +88,7 @@ def _avi_flaw(file: BinaryIO, size: int) -> str:
                 return f"damaged at byte {at}"
             at += 12 if name == b"LIST" else 8 + length + length % 2
         if end > size:
-            return _cut(size, end)
+            return _cut(size, end, CUT_INSIDE if at > size else "cut off")
     return ""
 
 

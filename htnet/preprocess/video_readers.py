@@ -19,7 +19,7 @@ import numpy as np
 
 from htnet.errors import InputError, VideoError, did_you_mean
 from htnet.optional import require
-from htnet.preprocess.containers import container_kind, file_flaw
+from htnet.preprocess.containers import CUT_INSIDE, container_kind, file_flaw
 from htnet.preprocess.frames import file_damage, quiet_opencv
 from htnet.preprocess.opencv import load_opencv
 from htnet.types import ByteArray, QualityWarning
@@ -173,7 +173,7 @@ def _check_end(path: Path, header: Header, number: int, gaps: list[int], reader:
         # At a cut the frame that others hang on may be there, and those shown before it not.
         late = [gap for gap in gaps if gap > number - _REORDERED] if flaw.startswith("cut") else gaps
         first = late[0] if late else number
-        if flaw.startswith("cut") and kind == "avi" and reader == "opencv" and not late:
+        if flaw.startswith(CUT_INSIDE) and reader == "opencv" and not late:
             first = max(0, number - 1)  # decoded from what is left of its packet, in silence
         where = f", the first gap in time being before frame {first}" if first != number else ""
         cure = f", or read only up to frame {first - 1} (to_frame={first - 1}, --to-frame {first - 1})" if first else ""
