@@ -5,8 +5,10 @@ import json
 import sys
 
 import cv2
+import numpy as np
 import pytest
 
+from benchmarks.droop_faces import APART, Picture, droop_face
 from htnet import cli
 from htnet.hub import save_pretrained
 from tests.support.pairs import tiny_model
@@ -138,11 +140,14 @@ def test_visualize(work, succeed, tmp_path):
 
 
 def test_asymmetry_needs_no_model(succeed, fail, tmp_path):
-    face = palsy_face(2, 5, side=-1)
+    face = droop_face(7300, "drawn")
+    picture = face.show(12, -1, Picture(eye_distance=80))
     image = tmp_path / "x.png"
-    cv2.imwrite(str(image), face.image[..., ::-1])
+    cv2.imwrite(str(image), picture[..., ::-1])
     points = tmp_path / "points.json"
-    points.write_text(json.dumps(face.points.five().points.tolist()))
+    middle = ((picture.shape[1] - 1) / 2, 0.42 * picture.shape[0])
+    five = np.array([(-APART / 2, 0), (APART / 2, 0), (0, 33), *face.corners]) * 80 / APART + middle
+    points.write_text(json.dumps(five.tolist()))
     words = ("asymmetry", image, "--landmarks", points)
     out = succeed(*words, "--plot", tmp_path / "a.png")
     lines = {line.split()[0]: line for line in out.splitlines() if line.split()}
