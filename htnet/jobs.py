@@ -22,6 +22,29 @@ Result = TypeVar("Result")
 _SHARED: Any = None
 
 
+#: The process in which PyTorch was set to work for htnet, None before.
+_WORKS_IN: int | None = None
+
+
+def refuse_after_fork() -> None:
+    """Refuse to compute in a process that was forked from one that had computed already.
+
+    PyTorch's threads do not live on in a forked process, and it would wait for them forever. With one thread there are
+    none to wait for.
+
+    Raises:
+        RunError: this is such a process, and PyTorch has more than one thread.
+    """
+    global _WORKS_IN
+    if _WORKS_IN not in (None, os.getpid()) and torch.get_num_threads() > 1:
+        raise RunError(
+            f"This process ({os.getpid()}) was forked from one ({_WORKS_IN}) that had a predictor: PyTorch would hang. "
+            "Start workers by spawn or forkserver (multiprocessing.get_context('spawn')), build predictors in the "
+            "workers only (gunicorn: no preload_app), or call torch.set_num_threads(1) first in each worker."
+        )
+    _WORKS_IN = os.getpid()
+
+
 def cores() -> int:
     """Processor cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

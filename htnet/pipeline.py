@@ -20,6 +20,7 @@ from htnet.data.manifest import sample_fault
 from htnet.errors import HtnetError, InputError, ManifestError, ModelError, WeightsError, about_sample, refuse_unknown
 from htnet.facs import UnitPrediction
 from htnet.hub import load_pretrained
+from htnet.jobs import refuse_after_fork
 from htnet.models import EXTRA_INPUTS, EmotionModel
 from htnet.optional import usable_device
 from htnet.preprocess import (
@@ -94,6 +95,7 @@ class Predictor:
             InputError: the device cannot be used, or ``bit_depth`` is impossible.
             ModelError: the model reads faces, not flow images.
         """
+        refuse_after_fork()
         self.name = str(model) if not isinstance(model, EmotionModel) else model.name
         self.model = model if isinstance(model, EmotionModel) else load_pretrained(model)
         if self.model.input_kind != "flow":
@@ -181,6 +183,7 @@ class Predictor:
         Raises:
             VideoError, FrameError, LandmarkError, FlowError: the video cannot be used.
         """
+        refuse_after_fork()
         if isinstance(source, (str, PathLike)):
             source = open_video(source, fps=fps, bit_depth=self.bit_depth)
         frames = source if isinstance(source, Video) else list(read_clip(source, self.bit_depth))
@@ -261,6 +264,7 @@ class Predictor:
         landmarks: npt.ArrayLike | Landmarks | PathLike[str] | None,
         sample: str,
     ) -> ModelInput:
+        refuse_after_fork()
         if landmarks is None:
             self._landmarker()
         return self._preprocessor.pair(onset, apex, landmarks, sample)
@@ -275,6 +279,7 @@ class Predictor:
 
     @torch.no_grad()
     def _answer(self, batch: list[_Question]) -> list[Prediction]:
+        refuse_after_fork()
         parameter = next(self.model.parameters())
         stacked = torch.from_numpy(np.stack([asked.made.image for asked in batch]))
         extras = extra_inputs([asked.made for asked in batch], self.model.extra_inputs, self._preprocessor.spec)

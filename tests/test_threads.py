@@ -1,5 +1,8 @@
 """One landmarker or predictor for many threads; a process forked after use."""
 
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -149,3 +152,28 @@ def test_an_error_of_opencv_is_typed(monkeypatch):
     with pytest.raises(LandmarkError, match="could not look for faces in an image of 64x64 px") as caught:
         YuNetLandmarker()(Frame(np.zeros((64, 64, 3), np.uint8)))
     assert "215" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_process_forked_after_use_is_refused_unless_it_has_one_thread(threads):
+    code = """
+import os, numpy as np, torch
+from htnet import Predictor
+from htnet.errors import RunError
+torch.set_num_threads(2)
+predictor = Predictor()
+if os.fork() == 0:
+    torch.set_num_threads(THREADS)
+    try:
+        predictor.flow(np.random.default_rng(0).integers(0, 256, (28, 28, 3), dtype=np.uint8))
+    except RunError as error:
+        print("refused:", error, flush=True)
+        os._exit(0)
+    print("answered", flush=True)
+    os._exit(0)
+os.wait()
+""".replace("THREADS", str(threads))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert ("answered" if threads == 1 else "torch.set_num_threads(1) first in each worker") in done.stdout

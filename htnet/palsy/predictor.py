@@ -17,6 +17,7 @@ from torch import Tensor
 
 from htnet.errors import FrameError, HtnetError, LandmarkError, ModelError, WeightsError
 from htnet.hub import load_pretrained
+from htnet.jobs import refuse_after_fork
 from htnet.models import EmotionModel
 from htnet.optional import usable_device
 from htnet.palsy.grades import describe_class
@@ -127,6 +128,7 @@ class GradePredictor:
             ModelError: it reads no faces.
         """
         self.name = str(model) if not isinstance(model, EmotionModel) else model.name
+        refuse_after_fork()
         self.model = model if isinstance(model, EmotionModel) else load_pretrained(model)
         check_face_model(self.model)
         self.model = self.model.to(usable_device(device)).eval()
@@ -199,6 +201,7 @@ class GradePredictor:
                 yield str(path), error
 
     def _face(self, image: FrameSource, sample: str) -> tuple[Frame, Landmarks, str]:
+        refuse_after_fork()
         frame = read_frame(image, self.bit_depth)
         sample = sample or (Path(image).stem if isinstance(image, (str, PathLike)) else "")
         face, landmarks = align_face(frame, self.landmarker, self.spec, sample)
