@@ -160,6 +160,9 @@ class Report:
         """
         labels = ", ".join(f"{label} {len(names)}" for label, names in self.excluded.items())
         lines = self._identities() + self._redone() + ([f"  label in no class: {labels}"] if labels else [])
+        # Whatever was left out for another reason than its label is named.
+        for reason, names in self.excluded.items():
+            lines += [f"    {reason}: {', '.join(names)}"] if "(" in reason else []
         for what, count, details in (
             ("files missing", len(self.missing), _first(self.missing) + _first(self.missing_files)),
             ("failed", len(self.failed), _first(list(self.failed.values()))),
