@@ -82,10 +82,15 @@ class Door:
     name: str = ""
 
 
+def in_command() -> bool:
+    """Whether messages name commands in place of Python calls."""
+    return _IN_COMMAND.get()
+
+
 @contextmanager
-def as_command() -> Iterator[None]:
+def as_command(value: bool = True) -> Iterator[None]:
     """While a command runs: messages name commands in place of Python calls."""
-    token = _IN_COMMAND.set(True)
+    token = _IN_COMMAND.set(value)
     try:
         yield
     finally:
@@ -94,7 +99,7 @@ def as_command() -> Iterator[None]:
 
 def how(command: str, call: str) -> str:
     """The way to do something, as the user would write it: a command or a call."""
-    return command if _IN_COMMAND.get() else call
+    return command if in_command() else call
 
 
 def hint(path: str | PathLike[str]) -> str:

@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 
 import torch
 
+from htnet.doors import as_command, in_command
 from htnet.errors import InputError, RunError
 
 Result = TypeVar("Result")
 _SHARED: Any = None
+_COMMAND = False
 
 
 #: The process in which PyTorch was set to work for htnet, None before.
@@ -81,9 +83,9 @@ def choose_jobs(jobs: int | None, tasks: int, device: str = "cpu") -> int:
     return max(1, min(wanted, tasks))
 
 
-def _start_worker(shared: Any, threads: int, parent: int, stop: Event) -> None:
-    global _SHARED
-    _SHARED = shared
+def _start_worker(shared: Any, threads: int, parent: int, stop: Event, command: bool) -> None:
+    global _SHARED, _COMMAND
+    _SHARED, _COMMAND = shared, command
     torch.set_num_threads(threads)
     # Ctrl-C reaches the workers too; were they to die of it, the parent could take that for an accident.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -98,7 +100,8 @@ def _end_with_parent(parent: int, stop: Event) -> None:
 
 
 def _call(function: Callable[..., Result], args: tuple[Any, ...]) -> Result:
-    return function(_SHARED, *args)
+    with as_command(_COMMAND):  # messages made here are shown by the parent
+        return function(_SHARED, *args)
 
 
 def run_tasks(
@@ -126,7 +129,9 @@ def run_tasks(
     # spawn, not fork: a forked child inherits the state of PyTorch's thread pools and can hang.
     context = get_context("spawn")
     stop = context.Event()
-    pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(shared, threads, os.getpid(), stop))
+    pool = ProcessPoolExecutor(
+        jobs, context, initializer=_start_worker, initargs=(shared, threads, os.getpid(), stop, in_command())
+    )
     with pool:
         try:
             running: dict[Future[Result], tuple[Any, ...]] = {pool.submit(_call, function, t): t for t in tasks}

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from htnet.doors import hint
+from htnet.doors import IMAGES, hint
 from htnet.errors import FrameError, cause
 from htnet.preprocess.depth import RawFrame, check_bit_depth, refuse_black, stated_white, together
 from htnet.preprocess.opencv import load_opencv
@@ -227,8 +227,10 @@ def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
         except cv2.error:
             pixels = None
     if pixels is None:
+        # An ending of images tells nothing here: the content has just been tried.
+        other = "" if path.suffix.lower() in IMAGES else hint(path)
         raise FrameError(
-            f"Frame {path} is not an image OpenCV can read, or is damaged; give a PNG or JPEG file.{hint(path)}"
+            f"Frame {path} is not an image OpenCV can read, or is damaged; give a PNG or JPEG file.{other}"
         )
     return np.ascontiguousarray(pixels[..., ::-1])
 
