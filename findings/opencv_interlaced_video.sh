@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# OpenCV 5.0.0.93 (pip wheel) reads interlaced H.264, as clinics' camcorders record it, without an error and gives pictures that it never
-# wrote to: black, or whatever was in that memory, the same for every frame. PyAV 18.1.0 and OpenCV 4.10.0.84 read the same file rightly.
-# A face detector then finds nobody, or an expression is looked for in pixels that mean nothing.
+# OpenCV 5.0.0.93 (pip wheel) reads interlaced H.264, as clinics' camcorders record it, without an error and gives pictures that do not show
+# the video: black, the same for every frame. PyAV 18.1.0 and OpenCV 4.10.0.84 read the same file rightly. A face detector then finds no
+# face in a healthy recording, and the recording is blamed.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
