@@ -239,6 +239,7 @@ def counts(samples: Iterable[Any]) -> tuple[dict[tuple[str, str], int], int]:
 
 def _plain(name: str) -> str:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    text = text.replace("i\u0307", "i").replace("\u0131", "i")  # capitals and small letters of Turkish names
     kept = (c for c in text if unicodedata.category(c) not in ("Cf", "Cc") or c in "\t\n\r")
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in kept)
 

@@ -110,6 +110,29 @@ def number(path):
 
 
 @pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(("onset", "apex", "offset"), [(10, 10, 30), (10, 4, 31)])
+def test_an_apex_that_is_annotated_and_impossible_is_named_with_its_number(tmp_path, reader, onset, apex, offset):
+    """Unlike one that is not annotated: whose sheet it is may want to correct it."""
+    found = READERS[reader](tmp_path, onset, apex, offset)
+    (note,) = [note for note in found.notes if note.startswith("An annotated apex that is not after the onset")]
+    assert f"{found.samples[0].sample} (onset {onset}, apex {apex}, offset {offset})" in note
+
+
+@pytest.mark.parametrize("reader", [name for name in READERS if "edited" not in name and "casme3" not in name])
+@pytest.mark.parametrize("cell", ["20.5", "20,5", "-5", "20f"])
+def test_a_cell_that_is_no_frame_number_is_named(tmp_path, reader, cell):
+    found = READERS[reader](tmp_path / "a", 10, cell, 30)
+    assert found.samples[0].apex_source == "middle"
+    (note,) = [note for note in found.notes if "no number of a frame" in note]
+    assert repr(cell) in note
+    assert found.samples[0].sample in note
+    for left_open in ("/", "?", None):
+        notes = READERS[reader](tmp_path / f"b{left_open and ord(left_open)}", 10, left_open, 30).notes
+        assert not any("no number of a frame" in note for note in notes)
+    assert any("offset frame" in note for note in READERS[reader](tmp_path / "c", 10, 20, cell).notes)
+
+
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize(("onset", "apex", "offset", "middle"), [(10, 10, 30, 20), (10, 4, 31, 20), (39, 39, 40, 40)])
 def test_an_impossible_apex_is_replaced_and_marked_by_every_sheet_reader(tmp_path, reader, onset, apex, offset, middle):
     found = READERS[reader](tmp_path / "a", onset, apex, offset)

@@ -40,6 +40,7 @@ ALIKE = [
     ("\uff53\uff11", "s1"),
     ("Jose\u0301", "Jos\u00e9"),
     ("P07-1", "p7_01"),
+    ("I\u015e\u0131L", "\u0131\u015fIl"),
 ]
 #: Names of two people.
 APART = [("1-11", "11-1"), ("s1-1", "s11"), ("sub1", "sub10"), ("anna", "anne"), ("p1a", "p1b"), ("10", "1")]

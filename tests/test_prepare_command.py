@@ -101,7 +101,7 @@ def test_composite(run, tmp_path):
     assert lines[missing + 1].strip() == "sub02_EP01_11f"
     assert lines[missing + 2].endswith("reg_img51.jpg")
     assert lines[lines.index("  failed: 1 sample") + 1].startswith("    Sample '006_006_1_2': Frame ")
-    assert "  no apex annotated, middle frame taken: 2 samples" in lines
+    assert "  apex not annotated or impossible, middle frame taken: 2 samples" in lines
     assert lines[-1] == f"  report: {out / 'report.json'}"
     assert labels(out) == {
         "sub01_EP02_01f": "positive",

@@ -58,6 +58,20 @@ def choose_apex(onset: int, apex: int | None, offset: int, frames: Collection[in
     return ApexChoice(nearest, middle=True)
 
 
+def replaced_note(replaced: Sequence[str]) -> tuple[str, ...]:
+    """What to tell the user of annotated apexes that cannot be used, none or one sentence.
+
+    Args:
+        replaced: a text each: the sample and its annotated frames.
+    """
+    if not replaced:
+        return ()
+    return (
+        "An annotated apex that is not after the onset, or lies outside of the clip, cannot be used, and the middle "
+        f"frame was taken: {', '.join(replaced)}.",
+    )
+
+
 def pair_fault(onset: Path | None, apex: Path | None, first: str = "", last: str = "") -> str:
     """What makes a pair of files degenerate; "" if nothing does, as far as names tell.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from htnet.csv_files import read_rows
 from htnet.data.corrections import describe, find_correction
-from htnet.data.degenerate import choose_apex, pair_fault
+from htnet.data.degenerate import choose_apex, pair_fault, replaced_note
 from htnet.data.facs_cells import keep_readable
 from htnet.data.manifest import MANIFEST_FILE, Manifest, Sample, read_manifest
 from htnet.data.published import MARK, with_differences
@@ -32,6 +32,7 @@ COMPOSITE_LANDMARKS = "landmarks_yunet_224px.csv"
 CASME3_COLUMNS = ("Subject", "Filename", "Apex", "emotion", "imagename_onset", "imagename_apex")
 CASME3_OFFSET = "imagename_apex_offset"
 CASME3_PATHS = ("imagename_onset", "imagename_apex", CASME3_OFFSET)
+_ENDS = ("onset", "apex", "offset")
 NO_APEX = ("middle", "exclude")
 CASME3_LABELS = ("label_for_3", "label_for_7")
 
@@ -215,6 +216,7 @@ def read_casme3(
         names = dict(zip(names, classes, strict=True))
     samples, skipped, absent, excluded = [], [], [], []
     notes: list[str] = []
+    replaced: list[str] = []
     for line, row in rows:
         number = _whole_number(row[label], f"{annotation}, line {line}, {label}")
         if number not in names:
@@ -238,6 +240,13 @@ def read_casme3(
             units, problems = keep_readable(row["AU"], f"{annotation}, {cell_of(line, columns.index('AU'))}", name)
         notes += problems
         source = "middle" if found.middle else ""
+        if found.middle:
+            frames = ", ".join(
+                f"{what} {Path(row[path]).stem}"
+                for what, path in zip(_ENDS, CASME3_PATHS, strict=True)
+                if row.get(path)
+            )
+            replaced.append(f"{name} ({frames})")
         sample = Sample(
             name,
             "casme3",
@@ -261,7 +270,7 @@ def read_casme3(
         tuple(absent),
         tuple(excluded),
         tuple(sample.sample for sample in samples if sample.apex_source),
-        tuple(notes),
+        (*notes, *replaced_note(replaced)),
         identities_from=f"the column 'Subject' of {annotation}",
     )
     return with_differences(read, ("casme3_edited",))

@@ -175,7 +175,10 @@ class Manifest:
         if not replaced:
             return self.notes
         what = "1 apex is" if len(replaced) == 1 else f"{len(replaced)} apexes are"
-        return (*self.notes, f"{what} not annotated, the middle frame of the clip was taken: {', '.join(replaced)}.")
+        return (
+            *self.notes,
+            f"{what} not annotated or impossible, the middle frame of the clip was taken: {', '.join(replaced)}.",
+        )
 
     @property
     def subjects(self) -> list[tuple[str, str]]:

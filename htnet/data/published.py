@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from htnet.data.manifest import Manifest, Sample
-from htnet.identity import person_key
+from htnet.identity import dataset_key, person_key
 from htnet.types import EMOTIONS
 
 LISTS = Path(__file__).parents[1] / "assets" / "lists"
@@ -85,6 +85,12 @@ _SIZES: Mapping[str, tuple[Reference, Reference]] = {
 }
 #: Sets with a reader whose published size could not be looked up.
 UNKNOWN_SIZE = ("4dme",)
+#: The names here by what the name of a data set says; SMIC's list is that of its high-speed camera.
+_BY_KEY: Mapping[str, str] = {
+    **{dataset_key(name): name for name in (*COMPOSITE, *_SIZES)},
+    dataset_key("SMIC-HS"): "smic",
+    dataset_key("CAS(ME)^3 part A"): "casme3",
+}
 
 
 @cache
@@ -108,23 +114,29 @@ def differences(manifest: Manifest, names: Sequence[str] = ()) -> tuple[str, ...
     Args:
         manifest: what was read.
         names: what to compare with: "composite", or a data set; the nearest counts. By default what the column
-            ``dataset`` names, provided that some of its identifiers are published ones.
+            ``dataset`` names, however it is spelled, provided that some of its identifiers are published ones.
     """
     if names:
         return _compare(manifest, manifest.samples, [r for name in names for r in _references(name, manifest)])
     found: list[str] = []
-    datasets = {sample.dataset for sample in manifest}
+    name_of = {sample.dataset: _known_name(sample.dataset) for sample in manifest}
+    datasets = set(name_of.values())
     whole = datasets >= set(COMPOSITE) and manifest.classes == EMOTIONS
     groups = [("composite",), *((d,) for d in sorted(datasets - set(COMPOSITE)))] if whole else [(d,) for d in datasets]
     for group in sorted(groups):
         members = COMPOSITE if group == ("composite",) else group
-        samples = [sample for sample in manifest if sample.dataset in members]
+        samples = [sample for sample in manifest if name_of[sample.dataset] in members]
         wanted = ("casme3", "casme3_edited") if group == ("casme3",) else group
         references = [r for name in wanted for r in _references(name, manifest) if not r.whole]
         listed = {key for reference in references for key in reference.samples}
         if not listed or any(sample.sample.casefold() in listed for sample in samples):
             found += _compare(manifest, samples, references)
     return tuple(found)
+
+
+def _known_name(dataset: str) -> str:
+    """The name in this module of a data set that may be spelled otherwise, as "CASME II"."""
+    return _BY_KEY.get(dataset_key(dataset), dataset)
 
 
 def with_differences(manifest: Manifest, names: Sequence[str] = ()) -> Manifest:

@@ -38,7 +38,7 @@ class Report:
         missing: samples left out because their files are missing.
         missing_files: those files, as far as the reader named them.
         failed: sample to message, for samples that could not be prepared (no face, a damaged file, ...).
-        middle_apex: samples, not left out, whose apex is not annotated: the middle of the clip was taken.
+        middle_apex: samples, not left out, whose apex is not annotated or impossible: the middle of the clip was taken.
         notes: what the reader of the data set did or saw that a user should know; see `htnet.data.Manifest`.
         identities_from: where the subjects were read from.
         people: number of prepared samples of each person, by (data set, subject).
@@ -156,7 +156,7 @@ class Report:
 
     def text(self) -> str:
         """What to know about the set, one line a fact and one a name: who is in it, who was left out and why,
-        which apexes are not annotated.
+        which apexes were replaced.
         """
         labels = ", ".join(f"{label} {len(names)}" for label, names in self.excluded.items())
         lines = self._identities() + self._redone() + ([f"  label in no class: {labels}"] if labels else [])
@@ -166,7 +166,7 @@ class Report:
         for what, count, details in (
             ("files missing", len(self.missing), _first(self.missing) + _first(self.missing_files)),
             ("failed", len(self.failed), _first(list(self.failed.values()))),
-            ("no apex annotated, middle frame taken", len(self.middle_apex), _first(self.middle_apex)),
+            ("apex not annotated or impossible, middle frame taken", len(self.middle_apex), _first(self.middle_apex)),
         ):
             if count:
                 lines.append(f"  {what}: {count} sample{'s' if count > 1 else ''}")

@@ -51,6 +51,7 @@ def sheet(path, columns, rows, above=()):
 
 def three(onset, apex, offset):
     """Onset, middle, apex and offset, as far as they are numbers of frames within the clip."""
+    offset = offset if isinstance(offset, int) else onset
     inside = [apex] if isinstance(apex, int) and onset <= apex <= offset else []
     return sorted({onset, (onset + offset) // 2, *inside, offset})
 
@@ -102,7 +103,8 @@ def mmew(root, rows, file="MMEW_Micro_Exp.xlsx"):
     cells = []
     for subject, name, onset, apex, offset, emotion in rows:
         cells.append(dict(zip(MMEW, (subject, name, onset, apex, offset, "1+2", emotion, None), strict=True)))
-        frames(root / "Micro_Expression" / emotion / name, "{}.jpg", range(1, offset + 1))
+        last = offset if isinstance(offset, int) else onset
+        frames(root / "Micro_Expression" / emotion / name, "{}.jpg", range(1, last + 1))
         frames(root / "Macro_Expression" / f"S{subject:02d}" / emotion, f"S{subject:02d}-07-{{:03d}}.jpg", [1])
     return sheet(root / file, MMEW, cells)
 

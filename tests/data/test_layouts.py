@@ -195,7 +195,9 @@ def test_published_casme3_annotation(tmp_path):
     three, seven = (read_casme3(CASME3, tmp_path, label=f"label_for_{n}") for n in (3, 7))
     assert (len(three), len(three.subjects), three.classes) == (687, 87, EMOTIONS)
     assert three.samples[0].sample == "spNO.1_b_175"
-    assert three.notes == seven.notes == ()
+    (note,) = three.notes
+        assert seven.notes == (note,)
+        assert note.count("(onset ") == 28
     assert len(three.middle_apex) == 28
     assert three.labels().tolist() == [int(row["label_for_3"]) for row in rows]
     assert seven.classes == SEVEN

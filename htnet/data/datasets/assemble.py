@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from htnet.data.corrections import describe, find_correction
 from htnet.data.datasets.clips import Clip, Tree, read_clip
 from htnet.data.datasets.sheets import ALIASES, SheetRow
-from htnet.data.degenerate import ApexChoice, choose_apex
+from htnet.data.degenerate import ApexChoice, choose_apex, replaced_note
 from htnet.data.manifest import Manifest, Sample
 from htnet.data.published import with_differences
 from htnet.data.tables import refuse_missing
@@ -114,6 +114,8 @@ class Annotated:
             ManifestError: the row has an onset that is no number.
         """
         units, notes = row.action_units(sample) if row else ("", ())
+        if row:
+            notes += row.not_read("apex", sample) + row.not_read("offset", sample)
         return cls(
             sample=sample,
             subject=subject,
@@ -189,7 +191,7 @@ def assemble(
             is to be an error.
     """
     samples: list[Sample] = []
-    excluded, skipped, absent, middle, early = [], [], [], [], []
+    excluded, skipped, absent, middle, replaced, early, late = [], [], [], [], [], [], []
     notes: list[str] = []
     doubts: list[str] = []
     seen: dict[str, str] = {}
@@ -240,8 +242,13 @@ def assemble(
             continue
         if guessed:
             middle.append(row.sample)
+            if row.apex is not None:
+                last_number = "" if row.offset is None else f", offset {row.offset}"
+                replaced.append(f"{row.sample} (onset {onset}, apex {row.apex}{last_number})")
         if row.offset is not None and row.offset < onset:
             early.append(row.sample)
+        elif row.offset is not None and row.offset < apex:
+            late.append(f"{row.sample} (apex {apex}, offset {row.offset})")
         last = _last_frame(row, clip, apex)
         notes += row.notes
         doubts += [row.doubtful_units] if row.doubtful_units else []
@@ -266,6 +273,9 @@ def assemble(
         refuse_missing(absent, source, cure)
     if early:
         notes.append(f"The offset lies before the onset, their clips end at the apex: {', '.join(early)}.")
+    if late:
+        notes.append(f"The offset lies before the apex, their clips end at the apex: {', '.join(late)}.")
+    notes += replaced_note(replaced)
     if samples and dataset != "smic" and not any(sample.action_units for sample in samples):
         names = ", ".join(ALIASES["action_units"])
         notes.append(f"{source}: no action units were read. Their column must be called one of: {names}.")

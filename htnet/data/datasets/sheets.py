@@ -28,6 +28,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "emotion": ("estimatedemotion", "emotion"),
     "action_units": ("actionunits", "aus", "au", "actionunit", "aulabel", "aulabels", "facs"),
 }
+#: What stands in a cell, in small letters, where no frame is annotated.
+_LEFT_OPEN = frozenset({"", "/", "\\", "-", "\u2013", "\u2014", "?", "none", "null", "nan", "n/a", "na", "-1"})
 SUFFIXES = (".xlsx", ".xls", ".csv")
 #: A header further down than this is not looked for.
 _HEADER_WITHIN = 40
@@ -86,6 +88,17 @@ class SheetRow:
     def number(self, column: str) -> int | None:
         """The whole number in a column, None if the cell holds none ("", "/", ...)."""
         return int(self.text[column]) if re.fullmatch(r"[0-9]+", self.text[column]) else None
+
+    def not_read(self, column: str, sample: str) -> tuple[str, ...]:
+        """What to tell the user of a frame number that is neither a number nor left open, none or one sentence."""
+        text = self.text[column]
+        if text.casefold() in _LEFT_OPEN or self.number(column) is not None:
+            return ()
+        place = f"{self.label}, {self.cells.get(column, self.where)}"
+        return (
+            f"{place}: the {column} frame of sample {sample!r} is {text!r}, no number of a frame, and counts as not "
+            "annotated. Correct the cell if a number is meant.",
+        )
 
     def needed(self, column: str) -> int:
         """The whole number in a column.
