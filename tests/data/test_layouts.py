@@ -196,8 +196,8 @@ def test_published_casme3_annotation(tmp_path):
     assert (len(three), len(three.subjects), three.classes) == (687, 87, EMOTIONS)
     assert three.samples[0].sample == "spNO.1_b_175"
     (note,) = three.notes
-        assert seven.notes == (note,)
-        assert note.count("(onset ") == 28
+    assert seven.notes == (note,)
+    assert note.count("(onset ") == 28
     assert len(three.middle_apex) == 28
     assert three.labels().tolist() == [int(row["label_for_3"]) for row in rows]
     assert seven.classes == SEVEN
