@@ -146,7 +146,9 @@ def main() -> None:
     }
     if start is not None:  # data and terms of the starting weights are those of the new ones too
         about = start.described(about)
-    print(f"weights: {save_pretrained(model, args.out, training=about, overwrite=args.overwrite)}")
+    # Hashed keys of the people go with the weights, so that nobody is tested on whom they know.
+    people = [manifest.samples[i] for i in kept]
+    print(f"weights: {save_pretrained(model, args.out, training=about, people=people, overwrite=args.overwrite)}")
 
 
 if __name__ == "__main__":

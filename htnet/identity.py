@@ -7,15 +7,18 @@ key, nothing is merged and nothing is kept apart by guess; it is refused.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from htnet.errors import InputError, ManifestError
+from htnet.errors import CorruptWeightsError, InputError, ManifestError
+from htnet.types import QualityWarning
 
 #: Keys of what people write where they do not know who it is; such a sample has no subject.
 _UNKNOWN = frozenset({"", "nan", "none", "null", "n/a", "#n/a", "<na>", "unknown", "?", "??", "???"})
@@ -28,6 +31,8 @@ _SAME_PEOPLE = {
 #: CAS(ME)^2 is another data set than CASME II, which people also write CASME2.
 _CASME_SQUARED = "casme^2"
 _NUMBER_OR_REST = re.compile(r"\d+|[^\d\s]+")
+#: Hexadecimal digits of a person's key in weights.
+_DIGITS = 16
 #: Fields of a sample that name a file of one person.
 _FILES = ("onset", "apex", "flow", "image", "motion")
 
@@ -88,6 +93,140 @@ def people_key(dataset: str) -> str:
 def person(dataset: str, subject: str) -> tuple[str, str]:
     """Who a subject of a data set is; subjects of the same name in two data sets are two people."""
     return people_key(dataset), person_key(subject)
+
+
+def hashed_person(dataset: str, subject: str) -> str:
+    """A person's key for weights: the first 16 hexadecimal digits of the SHA-256 of what `person` gives.
+
+    It holds no name, but whoever can guess the name can compute it.
+    """
+    return hashlib.sha256("\0".join(person(dataset, subject)).encode("utf-8")).hexdigest()[:_DIGITS]
+
+
+@dataclass(frozen=True)
+class TrainedPeople:
+    """Who weights were trained on, without names; it travels with them in ``config.json``.
+
+    Attributes:
+        keys: `hashed_person` of each person's data set and subject.
+        names: `hashed_person` of the subject alone, of each person whose data set is named: to find them where none is.
+        complete: everybody is among them. Samples without subject, and weights without a record that training started
+            from, make it False.
+    """
+
+    keys: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+    complete: bool = True
+
+    @classmethod
+    def of(cls, samples: Iterable[Any]) -> TrainedPeople:
+        """The people that samples show; samples have ``dataset`` and ``subject``, as `htnet.data.Sample` has them."""
+        people = {(s.dataset, s.subject) for s in samples}
+        named = {(dataset, subject) for dataset, subject in people if is_named(subject)}
+        return cls(
+            frozenset(hashed_person(*one) for one in named),
+            frozenset(hashed_person("", subject) for dataset, subject in named if people_key(dataset)),
+            complete=named == people,
+        )
+
+    @classmethod
+    def from_dict(cls, content: object) -> TrainedPeople:
+        """What `to_dict` gave; None is a config from before the record, of which nothing is known.
+
+        Raises:
+            CorruptWeightsError: it is something else.
+        """
+        if content is None:
+            return cls(complete=False)
+        found = content if isinstance(content, Mapping) else {}
+        keys: Any = found.get("keys")
+        names: Any = found.get("names")
+        whole = found.get("complete")
+        if not (_are_keys(keys) and _are_keys(names) and isinstance(whole, bool)):
+            raise CorruptWeightsError(
+                "trained_people is no record of people: it needs lists of keys and names, and complete. Copy or train "
+                "the weights again."
+            )
+        return cls(frozenset(keys), frozenset(names), whole)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {"keys": sorted(self.keys), "names": sorted(self.names), "complete": self.complete}
+
+    def joined(self, other: TrainedPeople | None) -> TrainedPeople:
+        """These people and others; None are people of whom nothing is known."""
+        other = other or TrainedPeople(complete=False)
+        return TrainedPeople(self.keys | other.keys, self.names | other.names, self.complete and other.complete)
+
+    def among(self, samples: Iterable[Any]) -> tuple[list[str], list[str]]:
+        """Which people of some samples these are, in words.
+
+        Returns:
+            Those of the same data set and name; and those of the same name where a data set is not named in the
+            samples, in the weights or in both: one person, or two of one name.
+        """
+        sure: dict[str, None] = {}
+        by_name: dict[str, None] = {}
+        for sample in samples:
+            if not is_named(sample.subject):
+                continue
+            key, name = (hashed_person(dataset, sample.subject) for dataset in (sample.dataset, ""))
+            if key != name and key in self.keys:
+                sure[_full(sample)] = None
+            elif name in self.keys or (key == name and name in self.names):
+                by_name[_full(sample)] = None
+        return list(sure), list(by_name)
+
+
+def _are_keys(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def trained_doubts(
+    trained: TrainedPeople | None, trained_on: str, samples: Iterable[Any]
+) -> tuple[QualityWarning, ...]:
+    """What speaks against scores of weights on some samples, because of whom the weights were trained on.
+
+    Args:
+        trained: who that was; None where nothing is known.
+        trained_on: the data that the weights' card names.
+        samples: have ``dataset`` and ``subject``, as `htnet.data.Sample` has them.
+
+    Returns:
+        "trained_on_subject" where some people were trained on; "trained_people_unknown" where the record is missing or
+        incomplete.
+    """
+    samples, trained = list(samples), trained or TrainedPeople(complete=False)
+    found = []
+    sure, by_name = trained.among(samples)
+    if sure:
+        text = f"The weights were trained on {people_in_words(sure)}: scores on them say nothing about other people."
+        found.append(QualityWarning("trained_on_subject", text))
+    if by_name:
+        text = (
+            f"The weights were trained on people of the same name as {people_in_words(by_name)}. The data set is not "
+            "named on both sides, so they may be others; if they are the same, scores on them say nothing about "
+            "other people."
+        )
+        found.append(QualityWarning("trained_on_subject", text))
+    if not trained.complete:
+        text = (
+            "The weights do not record everybody whom they were trained on, so people of these samples may be among "
+            f"them. Their card names as data: {trained_on or 'nothing'}."
+        )
+        known = {people_key(name) for name in re.split(r", |; before that ", trained_on)}
+        if same := sorted({s.dataset for s in samples if s.dataset and people_key(s.dataset) in known}):
+            text += f" Samples of {', '.join(same)} are among these: take it that the weights know them."
+        found.append(QualityWarning("trained_people_unknown", text))
+    return tuple(found)
+
+
+def people_in_words(people: Sequence[str]) -> str:
+    """People for a message: one by name, of several up to ten and how many they are."""
+    if len(people) == 1:
+        return people[0]
+    shown = ", ".join(people[:10]) + (", ..." if len(people) > 10 else "")
+    return f"{len(people)} people ({shown})"
 
 
 def refuse_unnamed(

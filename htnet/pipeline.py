@@ -20,6 +20,7 @@ from htnet.data.manifest import sample_fault
 from htnet.errors import HtnetError, InputError, ManifestError, ModelError, WeightsError, about_sample, refuse_unknown
 from htnet.facs import UnitPrediction
 from htnet.hub import load_pretrained
+from htnet.identity import trained_doubts
 from htnet.jobs import refuse_after_fork
 from htnet.models import EXTRA_INPUTS, EmotionModel
 from htnet.optional import usable_device
@@ -214,6 +215,8 @@ class Predictor:
 
         Args:
             manifest: the samples; labels are optional and become ``truth``.
+                An answer to a labelled sample of a person that the weights were trained on has the warning
+                "trained_on_subject".
             batch_size: samples that go through the model together.
             on_error: called with each sample that cannot be read, which is then left out; without it
                 the first error ends the iteration.
@@ -243,6 +246,10 @@ class Predictor:
         made = _flagged(self._sample_image(sample), sample_fault(sample))
         if sample.apex_source == "middle":
             made = replace(made, warnings=(*made.warnings, MIDDLE_APEX))
+        if sample.label is not None:  # an answer with its truth is a test
+            doubts = trained_doubts(self.model.trained_people, "", [sample])
+            known = [doubt for doubt in doubts if doubt.code == "trained_on_subject"]
+            made = replace(made, warnings=(*made.warnings, *known))
         if not reads_motion(self.model.extra_inputs, self._preprocessor.spec):
             return made
         finder = self._landmarker() if made.landmarks is None and sample.motion is None else None

@@ -87,6 +87,12 @@ def add_commands(add: AddCommand) -> None:
     _add_model(kind)
     kind.add_argument("--split", default="test", help="train, val or test (default: %(default)s)")
     kind.add_argument("--out", required=True, help="folder for predictions.csv, summary.json and confusion.png")
+    kind.add_argument(
+        "--allow-trained",
+        action="store_true",
+        help="score people that the weights were trained on, or others of the same names; the result says so "
+        "(--split train means it)",
+    )
     add_overwrite(kind)
 
     kind = add_kind("predict", _predict, "grade an image, or every image in a folder")
@@ -197,6 +203,7 @@ def _train(args: argparse.Namespace) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from htnet.hub import load_pretrained
+    from htnet.identity import trained_doubts
     from htnet.optional import usable_device
     from htnet.palsy import check_face_model, evaluate_palsy, score_table
     from htnet.palsy.evaluate import RESULTS
@@ -212,7 +219,9 @@ def _evaluate(args: argparse.Namespace) -> None:
         args.out,
         described={"weights": str(args.model), "split": args.split},
         overwrite=args.overwrite,
+        allow_trained=args.allow_trained or args.split == "train",
     )
+    show_warnings(trained_doubts(model.trained_people, model.trained_on, manifest))
     print(score_table(scores))
     out = Path(args.out)
     files = [out / "summary.json", out / "predictions.csv"]

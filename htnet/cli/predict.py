@@ -161,6 +161,7 @@ def _predict_manifest(args: argparse.Namespace) -> None:
     from htnet.data import read_manifest
     from htnet.data.tables import listed
     from htnet.export import check_table_name, write_predictions
+    from htnet.identity import trained_doubts
 
     check_table_name(args.out)
     check_outputs(args.out, overwrite=args.overwrite, inputs=(args.manifest, args.landmarks))
@@ -185,6 +186,10 @@ def _predict_manifest(args: argparse.Namespace) -> None:
     count = write_predictions(args.out, bar, predictor.model.labels, errors, overwrite=args.overwrite)
     for code, samples in sorted(doubted.items()):
         print(f"warning: {code}: {listed(samples)}; see the warnings in {args.out}")
+    tested, model = [sample for sample in manifest if sample.label is not None], predictor.model
+    for doubt in trained_doubts(model.trained_people, model.trained_on, tested) if tested else ():
+        if doubt.code == "trained_people_unknown":  # of the set; what is known of a sample stands with it
+            print(f"warning: {doubt.code}: {doubt.message}")
     print(f"{count} predictions in {args.out}" + (f", {len(errors)} samples with errors" if errors else ""))
 
 

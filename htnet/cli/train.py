@@ -186,6 +186,8 @@ def _train(args: argparse.Namespace) -> None:
     temperature, said = 1.0, ""
     if args.metrics is not None:
         summary, training["metrics"] = _read_summary(args.metrics)
+        if start is not None and _one_start(summary["run"].get("started_from"), start.digest()) == start.digest():
+            start.refuse_known(manifest, disjoint=True)  # the run may be older than the record of people
         temperature, said = _temperature_of(
             args.metrics,
             summary,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from htnet._version import __version__
 from htnet.errors import CorruptWeightsError, HtnetError, InputError, WeightsError, cause
 from htnet.hub.card import model_card
+from htnet.identity import TrainedPeople
 from htnet.inference import OptimizedModel, optimized_like
 from htnet.models import EmotionModel, build_model
 from htnet.optional import usable_device
@@ -47,6 +49,7 @@ def save_pretrained(
     *,
     recipe: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
+    people: TrainedPeople | Iterable[Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a weights folder.
@@ -60,6 +63,10 @@ def save_pretrained(
         training: what it was trained on: any of ``dataset``, ``samples``, ``subjects``, ``protocol``,
             ``metrics``, ``calibration``, ``licence``, ``source``, ``started_from``,
             ``generated``.
+        people: the samples it was trained on (with ``dataset`` and ``subject``, such as a `htnet.data.Manifest`) since
+            it was made or loaded, so that nobody is tested on whom it knows: hashed keys of the people are stored, no
+            names. An empty list says that there was no training since. Unless given, the people of loaded weights are
+            kept, and the record says that it may lack some.
         overwrite: replace weights that the folder holds.
 
     Returns:
@@ -99,11 +106,25 @@ def save_pretrained(
         "training": dict(training or {}),
         "weights": {"file": WEIGHTS_FILE, "sha256": sha256_of(folder / WEIGHTS_FILE)},
     }
+    if (known := _people_of(model, people)) is not None:
+        config["trained_people"] = known.to_dict()
     if optimized is not None:
         config["optimized"] = optimized
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
     (folder / CARD_FILE).write_text(model_card(config), "utf-8")
     return folder
+
+
+def _people_of(model: EmotionModel, people: TrainedPeople | Iterable[Any] | None) -> TrainedPeople | None:
+    """Who a model was trained on; None if nothing is known of it."""
+    known = model.trained_people
+    if people is None:
+        # An optimized model cannot be trained, any other may have been.
+        if known is None or isinstance(model, OptimizedModel):
+            return known
+        return dataclasses.replace(known, complete=False)
+    own = people if isinstance(people, TrainedPeople) else TrainedPeople.of(people)
+    return own if known is None else known.joined(own)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -229,6 +250,8 @@ def load_files(
         if precision is not None:
             model = optimized_like(model, precision)
         model.preprocess_spec = PreprocessSpec.from_dict(config["preprocess"])
+        # Folders from before the record say nothing.
+        model.trained_people = TrainedPeople.from_dict(config.get("trained_people"))
     except HtnetError as error:
         raise type(error)(f"{config_path}: {error}") from error
     except Exception as error:  # whatever a config of another kind leads to

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from htnet.errors import ModelError
+from htnet.identity import TrainedPeople
 from htnet.types import EMOTIONS, PreprocessSpec
 
 #: What a model can be given besides the image, by keyword, as float32:
@@ -117,6 +118,7 @@ class EmotionModel(nn.Module):
         labels: class names in output order.
         preprocess_spec: how the input is made; None until it is known (set by `htnet.hub`).
         trained_on: data sets that loaded weights were trained on, as their card says; "" for a fresh model.
+        trained_people: who that was, see `htnet.identity.TrainedPeople`; None for a fresh model.
         temperature: what `probabilities` divides the scores by, so that they can be believed (see `htnet.calibration`);
             1 changes nothing. ``forward`` and training know nothing of it.
         licence: terms of use of loaded weights, as their card says; "" for a fresh model.
@@ -139,6 +141,7 @@ class EmotionModel(nn.Module):
     labels: tuple[str, ...]
     preprocess_spec: PreprocessSpec | None
     trained_on: str
+    trained_people: TrainedPeople | None
     temperature: float
     licence: str
 
@@ -150,6 +153,7 @@ class EmotionModel(nn.Module):
         self.labels = self.default_labels(config.num_classes)
         self.preprocess_spec = None
         self.trained_on = self.licence = ""
+        self.trained_people = None
         self.temperature = 1.0
         self._range_seen = False
         self.standardize = Standardize(config.mean, config.std)

@@ -10,9 +10,9 @@ import numpy as np
 
 from htnet.bootstrap import RESAMPLES
 from htnet.data import Manifest
-from htnet.errors import ManifestError
+from htnet.errors import InputError, ManifestError
 from htnet.evaluation.store import to_csv, write_atomic
-from htnet.identity import refuse_unnamed
+from htnet.identity import TrainedPeople, people_in_words, refuse_unnamed, trained_doubts
 from htnet.models import EmotionModel
 from htnet.overwrite import check_folder
 from htnet.palsy.metrics import GradeScores, grade_scores
@@ -36,6 +36,7 @@ def evaluate_palsy(
     seed: int = 0,
     described: dict[str, Any] | None = None,
     overwrite: bool = False,
+    allow_trained: bool = False,
 ) -> GradeScores:
     """Answer every sample, score the answers and write both.
 
@@ -48,8 +49,12 @@ def evaluate_palsy(
         seed: of the draws.
         described: what ``summary.json`` says besides.
         overwrite: replace what ``out`` holds of these.
+        allow_trained: score people that the model was trained on all the same, such as its training split, or others of
+            the same names; ``summary.json`` then has the warning "trained_on_subject".
 
     Raises:
+        InputError: the model was trained on people of the samples, or on people of their names, and ``allow_trained``
+            is not given.
         OverwriteError: ``out`` holds such files and ``overwrite`` is not given.
         ManifestError: manifest and data do not belong together, the classes are not the model's, or
             samples name no patient.
@@ -64,6 +69,8 @@ def evaluate_palsy(
             f"{manifest.source} has the classes {', '.join(manifest.classes)}, the model answers "
             f"{', '.join(model.labels)}. Prepare the data with the model's classes (--classes)."
         )
+    if not allow_trained:
+        _refuse_trained(model, manifest)
     probabilities = predict_faces(model, data).numpy()
     truth, answers = manifest.labels(), probabilities.argmax(1)
     refuse_unnamed(manifest, manifest.source, "the intervals are over patients")
@@ -86,8 +93,21 @@ def evaluate_palsy(
         **more,
         **scores.to_dict(),
     }
-    write_atomic(out / "summary.json", to_json(document("htnet.palsy_scores", content)))
+    warnings = trained_doubts(model.trained_people, model.trained_on, manifest)
+    write_atomic(out / "summary.json", to_json(document("htnet.palsy_scores", content, warnings)))
     return scores
+
+
+def _refuse_trained(model: EmotionModel, manifest: Manifest) -> None:
+    sure, by_name = (model.trained_people or TrainedPeople()).among(manifest)
+    if sure or by_name:
+        doubt = "" if sure else " (by name; no data set is named that could tell them apart)"
+        raise InputError(
+            f"The weights were trained on {people_in_words(sure or by_name)}{doubt}, and {manifest.source} tests them: "
+            "the scores would say nothing about other people. Take weights that were trained without them, or test "
+            "on other people. To score them all the same, such as those of the training split, or if they are others "
+            "of the same name, give allow_trained=True (--allow-trained); the result says so."
+        )
 
 
 def score_table(scores: GradeScores) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from htnet.data import Manifest
 from htnet.errors import ManifestError, ModelError
 from htnet.hub.folder import FILES
+from htnet.identity import TrainedPeople
 from htnet.models import EmotionModel, TransferReport, create_model
 from htnet.overwrite import check_folder
 from htnet.training import FaceSet, Recipe, StartFrom, get_recipe, train_into
@@ -87,6 +88,7 @@ def train_palsy(
         device=device,
         settings=settings,
         start=start,
+        people=start.people(manifest) if start is not None else TrainedPeople.of(manifest),
         on_epoch=on_epoch,
         overwrite=overwrite,
     )

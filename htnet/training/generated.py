@@ -10,6 +10,7 @@ from typing import Any
 from htnet.errors import InputError
 from htnet.hub import AS_THE_CODE, GENERATED
 from htnet.hub.folder import FILES
+from htnet.identity import TrainedPeople
 from htnet.models import EmotionModel, get_entry
 from htnet.overwrite import check_folder
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig
@@ -86,6 +87,7 @@ def train_on_generated(
         seed=seed,
         device=device,
         settings={"image_size": config.size, "action_units": ACTION_UNITS},
+        people=TrainedPeople(),
         temperature=temperature,
         on_epoch=on_epoch,
         overwrite=overwrite,

@@ -11,6 +11,7 @@ from typing import Any
 from htnet.data import Manifest
 from htnet.errors import InputError
 from htnet.hub import GENERATED, joined_terms, load_pretrained
+from htnet.identity import TrainedPeople, people_in_words
 from htnet.models import EmotionModel, TransferReport, transfer_weights
 
 
@@ -75,6 +76,10 @@ class StartFrom:
             "started_from_sha256": self.digest(),
         }
 
+    def people(self, manifest: Manifest) -> TrainedPeople:
+        """Who weights know that started from these and were trained on a manifest."""
+        return TrainedPeople.of(manifest).joined(self.source.trained_people)
+
     def refuse_known(self, manifest: Manifest, disjoint: bool = False) -> None:
         """Refuse weights that may have learned from people of a set that is to be tested on.
 
@@ -83,8 +88,23 @@ class StartFrom:
             disjoint: the user's word that they have not, where their card cannot tell.
 
         Raises:
-            InputError: they were trained on anything but generated data, and ``disjoint`` is not given.
+            InputError: their record has people of the set, whatever the user's word (people who only have a name in
+                common, without a data set on both sides, may be others: there the word counts); or they were trained
+                on anything but generated data, and ``disjoint`` is not given.
         """
+        sure, by_name = (self.source.trained_people or TrainedPeople()).among(manifest)
+        if sure or (by_name and not disjoint):
+            cure = "Start from weights that were trained without them, such as those of generated data ('synthetic')"
+            if sure:
+                raise InputError(
+                    f"{self.name} was trained on {people_in_words(sure)}, whom the evaluation tests: the scores would "
+                    f"be worthless. {cure}."
+                )
+            raise InputError(
+                f"{self.name} was trained on people of the same name as {people_in_words(by_name)}, whom the "
+                f"evaluation tests; no data set on both sides tells them apart. {cure}, or give start_is_disjoint "
+                "(--start-is-disjoint) if you know that they are others."
+            )
         seen = self.source.trained_on
         if seen == GENERATED or disjoint:
             return

@@ -12,7 +12,7 @@ from htnet.data.published import with_differences
 from htnet.errors import WeightsError
 from htnet.hub import RESEARCH_ONLY, save_pretrained
 from htnet.hub.folder import FILES, checked_temperature
-from htnet.identity import dataset_key
+from htnet.identity import TrainedPeople, dataset_key
 from htnet.models import EmotionModel
 from htnet.overwrite import check_folder
 from htnet.training.companions import check_classes, with_units
@@ -101,6 +101,7 @@ def train_weights(
         device=device,
         settings=settings,
         start=start,
+        people=start.people(manifest) if start is not None else TrainedPeople.of(manifest),
         temperature=temperature,
         on_epoch=on_epoch,
         overwrite=overwrite,
@@ -119,6 +120,7 @@ def train_into(
     seed: int,
     device: str,
     settings: dict[str, Any],
+    people: TrainedPeople,
     start: Start | None = None,
     temperature: float = 1.0,
     on_epoch: OnEpoch | None = None,
@@ -137,6 +139,7 @@ def train_into(
         seed: of everything random.
         device: where to train.
         settings: overrides of the model's config.
+        people: who the weights know afterwards, those of the start among them.
         start: gives the fresh model other weights.
         temperature: the model's, for its probabilities.
         on_epoch: called after each epoch with (epoch, model).
@@ -163,6 +166,7 @@ def train_into(
         checkpoint=Checkpoint(out / ".training.pt"),
     )
     trained.labels, trained.preprocess_spec, trained.temperature = labels, spec, temperature
+    trained.trained_people = people
     training = {"samples": len(data), "seed": seed, **described}
-    save_pretrained(trained, out, recipe=recipe.to_dict(), training=training, overwrite=overwrite)
+    save_pretrained(trained, out, recipe=recipe.to_dict(), training=training, people=people, overwrite=overwrite)
     return trained

@@ -124,7 +124,9 @@ def test_batch_of_one_in_training_is_a_clear_error(graded, tmp_path):
 
 def test_evaluation_writes_what_it_says(graded, trained, tmp_path):
     manifest, data = graded
-    scores = evaluate_palsy(trained[0], manifest, data, tmp_path, resamples=50, described={"split": "test"})
+    scores = evaluate_palsy(
+        trained[0], manifest, data, tmp_path, resamples=50, described={"split": "test"}, allow_trained=True
+    )
     with (tmp_path / "predictions.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["sample"] for row in rows] == [s.sample for s in manifest]
