@@ -174,5 +174,8 @@ def test_bad_grade_maps_are_named(tmp_path, table, message):
 def test_other_sources_are_refused(tmp_path):
     with pytest.raises(ManifestError, match="takes no grade map"):
         read_palsy(write_small_fnp(tmp_path / "fnp", {"P1": [1]}), grade_map="g.csv")
-    with pytest.raises(ManifestError, match="holds no graded faces"):
+    with pytest.raises(ManifestError, match="nothing does not exist"):
         read_palsy(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ManifestError, match="holds no folders grade_1"):
+        read_palsy(tmp_path / "empty")
