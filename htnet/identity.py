@@ -20,8 +20,9 @@ from typing import Any
 from htnet.errors import CorruptWeightsError, InputError, ManifestError
 from htnet.types import QualityWarning
 
-#: Keys of what people write where they do not know who it is; such a sample has no subject.
-_UNKNOWN = frozenset({"", "nan", "none", "null", "n/a", "#n/a", "<na>", "unknown", "?", "??", "???"})
+#: What people write, in small letters, where they do not know who it is; such a sample has no subject. So has one whose
+#: subject is punctuation alone.
+_UNKNOWN = frozenset({"nan", "none", "null", "n/a", "#n/a", "<na>", "unknown", "(unknown)", "unknown?"})
 #: Data sets that show the same people under the same names, by the key of the set they belong to. SAMM Long Videos are
 #: the recordings that SAMM was cut from (Yap et al., FG 2020); HS, VIS and NIR are SMIC's three cameras.
 _SAME_PEOPLE = {
@@ -42,7 +43,8 @@ def person_key(name: str) -> str:
     """What a person's name says, the same for all its spellings.
 
     Compatible characters of Unicode are one (NFKC), so are capitals and small letters. Blanks of any kind, characters
-    without width, "-", "_" and "." count for nothing, except between two numbers, where they keep these apart. Numbers
+    without width and punctuation ("-", "_", ".", "/", "'", "#" and the like) count for nothing, except between two
+    numbers, where they keep these apart. Numbers
     have no leading zeros and no decimals of zero. So "sub1", "sub01", "Sub-01" and "SUB 1" are one name, "6", "006"
     and "6.0" another; "1-11" and "11-1" are two.
 
@@ -81,7 +83,7 @@ def dataset_key(name: str) -> str:
 
 def is_named(subject: str) -> bool:
     """Whether a subject says who it is; "", "nan", "unknown", "?" and the like do not."""
-    return person_key(subject) not in _UNKNOWN
+    return bool(person_key(subject)) and _plain(subject).strip() not in _UNKNOWN
 
 
 def people_key(dataset: str) -> str:
@@ -312,7 +314,7 @@ def _check_people(samples: Sequence[Any], source: str) -> None:
             raise ManifestError(
                 f"{source}: the subjects {other.subject!r} ({named[0]}) and {sample.subject!r} ({named[1]}) are "
                 "one person by name. Write them alike if they are one; give two people names that differ in more than "
-                "capitals, blanks, separators and leading zeros."
+                "capitals, blanks, punctuation and leading zeros."
             )
         other = loose.setdefault(key[1], sample)
         if (not other.dataset) != (not sample.dataset):
@@ -341,10 +343,20 @@ def check_files(samples: Iterable[Any], source: str) -> None:
         if getattr(sample, "clip", None) is not None:
             files.append((str(sample.clip), sample.clip_first, sample.clip_last))
         for file in files:
-            key = (os.path.normcase(os.path.abspath(file[0])), *file[1:])
+            key = (_one_file(file[0]), *file[1:])
             other = found.setdefault(key, sample)
             if other is not sample and differ(other, sample):
                 raise ManifestError(shared(source, other, sample, f"have the file {file[0]}"))
+
+
+def _one_file(path: str) -> str:
+    """The same text for all names of a file: a link to it is the file."""
+    real = os.path.realpath(path)
+    try:
+        found = os.stat(real)
+    except OSError:  # it need not exist
+        return os.path.normcase(real)
+    return f"{found.st_dev}:{found.st_ino}" if found.st_ino else os.path.normcase(real)
 
 
 def differ(one: Any, other: Any) -> bool:
@@ -384,7 +396,7 @@ def _plain(name: str) -> str:
 
 
 def _separates(character: str) -> bool:
-    return character == "." or character.isspace() or unicodedata.category(character) in ("Zs", "Pd", "Pc")
+    return character in "`\u00b4" or character.isspace() or unicodedata.category(character)[0] in "ZP"
 
 
 def _full(sample: Any) -> str:

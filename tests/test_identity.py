@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import cv2
 import numpy as np
@@ -40,6 +41,9 @@ ALIKE = [
     ("\uff53\uff11", "s1"),
     ("Jose\u0301", "Jos\u00e9"),
     ("P07-1", "p7_01"),
+    ("P(1)", "p#1"),
+    ("o'brien", "O\u2019Brien"),
+    ("Doe, Jane", "doe jane"),
     ("I\u015e\u0131L", "\u0131\u015fIl"),
 ]
 #: Names of two people.
@@ -193,6 +197,21 @@ def test_no_intervals_over_people_that_are_not_known():
     seed = LeftOut(np.array([0, 1]), np.eye(2), ["d", "e"], [("d", "a"), None])
     assert set(intervals_of([seed], 2)) == {"what"}
     assert "1 of 2 samples have no subject" in intervals_of([seed], 2)["what"]
+
+
+def test_a_slash_separates():
+    assert person_key("p1/2") == person_key("P1-2") != person_key("p12")
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_link_to_a_file_is_the_file(link, tmp_path):
+    (tmp_path / "f").touch()
+    link(tmp_path / "f", tmp_path / "g")
+    manifest = Manifest(
+        tuple(Sample(s.sample, s.dataset, s.subject, flow=tmp_path / s.subject) for s in samples("f", "g"))
+    )
+    with pytest.raises(ManifestError, match="both have the file"):
+        leave_one_subject_out(manifest)
 
 
 @pytest.mark.parametrize("field", ["onset", "apex", "flow", "image", "motion", "clip"])

@@ -158,11 +158,13 @@ class Report:
         """What to know about the set, one line a fact and one a name: who is in it, who was left out and why,
         which apexes were replaced.
         """
-        labels = ", ".join(f"{label} {len(names)}" for label, names in self.excluded.items())
+        labels = ", ".join(f"{label} {len(names)}" for label, names in self.excluded.items() if "(" not in label)
         lines = self._identities() + self._redone() + ([f"  label in no class: {labels}"] if labels else [])
         # Whatever was left out for another reason than its label is named.
-        for reason, names in self.excluded.items():
-            lines += [f"    {reason}: {', '.join(names)}"] if "(" in reason else []
+        others = {reason: names for reason, names in self.excluded.items() if "(" in reason}
+        if others:
+            lines.append(f"  left out for another reason: {_samples(sum(map(len, others.values())))}")
+            lines += [f"    {reason}: {', '.join(names)}" for reason, names in others.items()]
         for what, count, details in (
             ("files missing", len(self.missing), _first(self.missing) + _first(self.missing_files)),
             ("failed", len(self.failed), _first(list(self.failed.values()))),

@@ -80,7 +80,7 @@ def test_prepare_ck_plus(succeed, fail, tmp_path):
     words = ("prepare", root, "--out", tmp_path / "d", "--landmarks", "template", "--grade-map", grades)
     out = succeed(*words)
     assert "4 faces prepared" in out
-    assert "label in no class: emotion 3 (not in the grade map) 1" in out
+    assert "left out for another reason: 1 sample\n    emotion 3 (not in the grade map): " in out
 
 
 def test_evaluate(work, succeed, fail, tmp_path):
