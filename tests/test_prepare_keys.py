@@ -80,6 +80,17 @@ def test_notes_of_an_older_htnet_are_made_again_and_said(tmp_path):
     assert run() == {"made by an older htnet, which did not note the versions of libraries": ("s1",)}
 
 
+@pytest.mark.parametrize("text", ["[]", "3", "null", "{}", "nonsense", '{"made_from": {"libraries": 3}}'])
+def test_a_damaged_note_is_made_again(tmp_path, text):
+    run = pairs(tmp_path, "dis")
+    run()
+    (tmp_path / "out" / "keys" / "s1.json").write_text(text)
+    assert any("not noted (1 samples)" in said for said in prepared_notes(tmp_path / "out"))
+    (why,) = run()
+    assert why in ("file missing or damaged", "made by an older htnet, which did not note the versions of libraries")
+    assert run() == {}
+
+
 def test_what_changed_is_named(tmp_path):
     run = pairs(tmp_path, "dis")
     run()

@@ -103,7 +103,7 @@ class PreparedFolder:
             noted = json.loads(self._note(sample).read_text("utf-8"))
             made_from = noted.pop("made_from")
             found = {kind: sha256(self.path(kind, sample).read_bytes()) for kind in self.kinds}
-        except (OSError, ValueError, KeyError, AttributeError):
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):  # whatever JSON is in the note
             return "file missing or damaged"
         if key is None:
             return "what it is made from cannot be read"
@@ -120,10 +120,10 @@ class PreparedFolder:
         for sample in read_manifest(self.root / MANIFEST_FILE, check_files=False, degenerate="keep"):
             try:
                 made_from = json.loads(self._note(sample).read_text("utf-8"))["made_from"]
-                used = made_from["libraries"] if isinstance(made_from, dict) else {"htnet": "not noted"}
+                used = made_from["libraries"] if isinstance(made_from, dict) else {}
             except (OSError, ValueError, KeyError, TypeError):
-                used = {"htnet": "not noted"}
-            for name, number in used.items():
+                used = {}
+            for name, number in (used if isinstance(used, dict) and used else {"htnet": "not noted"}).items():
                 found.setdefault(name, Counter())[str(number)] += 1
         return {name: counts for name, counts in found.items() if counts}
 

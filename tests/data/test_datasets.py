@@ -93,6 +93,14 @@ def test_casme2_defects_of_the_sheet(tmp_path):
         read_dataset("casme2", tmp_path)
 
 
+def test_a_repeated_row_with_other_frames_says_so(tmp_path):
+    rows = [(5, "EP12_03f", 10, 20, 30, "surprise"), (5, "EP12_03f", 10, 25, 30, "surprise")]
+    official.casme2(tmp_path, rows)
+    found = read_dataset("casme2", tmp_path)
+    assert found.samples[0].apex.name == "reg_img20.jpg"
+    assert found.excluded == (("sub05_EP12_03f", "surprise (repeated row with other frames, the first counts)"),)
+
+
 @pytest.mark.parametrize("as_text", [True, False])
 @pytest.mark.parametrize("tree", [".", "SAMM_CROP"])
 def test_samm(tmp_path, tree, as_text):

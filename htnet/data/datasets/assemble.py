@@ -194,18 +194,21 @@ def assemble(
     excluded, skipped, absent, middle, replaced, early, late = [], [], [], [], [], [], []
     notes: list[str] = []
     doubts: list[str] = []
-    seen: dict[str, str] = {}
+    seen: dict[str, Annotated] = {}
     folders: dict[str, Clip] = {}
     for row in rows:
         label = labels.of(row.label, choices.classes, row.where)
         if row.sample in seen:
-            if seen[row.sample] != row.label:
+            first = seen[row.sample]
+            if first.label != row.label:
                 raise ManifestError(
-                    f"{row.where}: {row.sample!r} is {row.label!r} here and {seen[row.sample]!r} above. Delete a row."
+                    f"{row.where}: {row.sample!r} is {row.label!r} here and {first.label!r} above. Delete a row."
                 )
-            excluded.append((row.sample, f"{row.label} (repeated row)"))
+            same = (row.onset, row.apex, row.offset) == (first.onset, first.apex, first.offset)
+            what = "repeated row" if same else "repeated row with other frames, the first counts"
+            excluded.append((row.sample, f"{row.label} ({what})"))
             continue
-        seen[row.sample] = row.label
+        seen[row.sample] = row
         if label is None:
             excluded.append((row.sample, row.label))
             continue
