@@ -13,6 +13,7 @@ trained and tested on.
 """
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
@@ -23,6 +24,7 @@ import torch.nn.functional as F
 
 import htnet
 from htnet.data import Manifest, Sample, hold_out_subjects, open_data
+from htnet.errors import HtnetError
 from htnet.hub import DEFAULT_WEIGHTS, save_pretrained
 from htnet.hub.folder import FILES
 from htnet.metrics import score
@@ -152,4 +154,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HtnetError as error:  # its message says what to do
+        sys.exit(f"finetune.py: {error}")

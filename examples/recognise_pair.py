@@ -4,15 +4,17 @@
     python examples/recognise_pair.py onset.png apex.png --out answer.png
 
 The onset is the neutral face, the apex the strongest expression. The bundled pair comes with its
-facial points; for your own frames YuNet finds them (its model is fetched once), or give a file.
+facial points; for your own frames YuNet, which ships with htnet, finds them, or give a file.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import htnet
-from htnet.errors import MissingExtraError
+from htnet.errors import HtnetError, MissingExtraError
 from htnet.facs import SHOWN_UNITS
+from htnet.overwrite import check_outputs
 from htnet.plots import plot_prediction
 
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
@@ -23,14 +25,18 @@ def main() -> None:
     parser.add_argument("frames", nargs="*", type=Path, metavar="FRAME", help="onset and apex; none: the bundled pair")
     parser.add_argument("--landmarks", help="yunet, template, or a .json or .csv file of points")
     parser.add_argument("--out", type=Path, default=Path("out/recognise_pair.png"), help="picture to save")
+    parser.add_argument("--overwrite", action="store_true", help="replace a picture that exists")
     args = parser.parse_args()
     if len(args.frames) not in (0, 2):
         parser.error("give two frames, onset and apex, or none")
 
+    check_outputs(args.out, overwrite=args.overwrite, inputs=args.frames)  # before any work
     onset, apex = args.frames or (SAMPLE / "onset.png", SAMPLE / "apex.png")
     landmarks = args.landmarks or ("yunet" if args.frames else SAMPLE / "landmarks.json")
     prediction = htnet.predict(onset, apex, landmarks=landmarks)
 
+    for warning in prediction.warnings:  # reasons to doubt the answer come before it
+        print(f"warning: {warning.code}: {warning.message}")
     print(f"emotion: {prediction.label}")
     for name, probability in prediction.probabilities.items():
         print(f"  {name:<10} {probability:.3f}")
@@ -38,10 +44,13 @@ def main() -> None:
         if unit.probability >= SHOWN_UNITS:
             print(f"  AU{unit.number} {unit.name} {unit.probability:.2f}, {unit.side}")
     try:
-        print(f"picture: {plot_prediction(prediction, onset, apex, args.out)}")
+        print(f"picture: {plot_prediction(prediction, onset, apex, args.out, overwrite=args.overwrite)}")
     except MissingExtraError as error:
         print(f"no picture: {error}")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HtnetError as error:  # its message says what to do
+        sys.exit(f"recognise_pair.py: {error}")

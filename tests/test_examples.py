@@ -57,6 +57,20 @@ def test_recognise_pair_refuses_a_single_frame(tmp_path):
     assert "give two frames" in run("recognise_pair.py", "onset.png", cwd=tmp_path, expect=2)
 
 
+@pytest.mark.parametrize("script", ["recognise_pair.py", "finetune.py"])
+def test_a_result_that_exists_is_kept_and_the_message_is_plain(script, tmp_path):
+    pytest.importorskip("matplotlib")
+    there = tmp_path / "out" / ("model.safetensors" if script == "finetune.py" else "answer.png")
+    there.parent.mkdir()
+    there.write_text("mine", "utf-8")
+    words = ("--synthetic", "--out", "out") if script == "finetune.py" else ("--out", "out/answer.png")
+    said = run(script, *words, cwd=tmp_path, expect=1)
+    assert said.startswith(f"{script}: ")
+    assert "--overwrite" in said
+    assert "Traceback" not in said
+    assert there.read_text("utf-8") == "mine"
+
+
 def start_words(start):
     """The default is not named: that it is what the script starts from is under test."""
     return () if start == DEFAULT_WEIGHTS else ("--start", start)

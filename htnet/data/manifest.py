@@ -102,7 +102,7 @@ class Manifest:
         missing_files: the files they lack.
         excluded: (identifier, label as annotated) of samples left out because no class takes their label;
             another reason stands in brackets after the label.
-        middle_apex: identifiers of samples whose apex is not annotated, but the middle of the clip.
+        middle_apex: identifiers of samples whose apex is not annotated or impossible: the middle frame is taken.
         notes: what the reader did or saw that a user should know, one sentence each: corrected values, differences
             from the published list of a known set, cells that could not be read.
         identities_from: where the subjects were read from, such as "the column 'subject' of samples.csv".

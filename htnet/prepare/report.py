@@ -132,7 +132,7 @@ class Report:
 
     @property
     def warnings(self) -> tuple[QualityWarning, ...]:
-        """What to know before the set is used: samples left out, by reason, and apexes that are not annotated."""
+        """What to know before the set is used: samples left out, by reason, and apexes that were replaced."""
         reasons = (
             (
                 "excluded",
