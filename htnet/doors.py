@@ -20,7 +20,10 @@ from pathlib import Path
 from htnet.types import WEIGHTS_NAMES
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
-VIDEOS = frozenset({".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v", ".wmv", ".mpg", ".mpeg", ".flv", ".mts"})
+VIDEOS = frozenset(
+    {".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v", ".wmv", ".asf", ".mpg", ".mpeg", ".flv"}
+    | {".ts", ".mts", ".m2ts", ".ogv", ".3gp", ".dv", ".gif"}
+)
 CHECKPOINTS = frozenset({".pth", ".pt", ".ckpt"})
 SHEETS = frozenset({".xlsx", ".xls", ".csv"})
 #: Columns of annotation sheets, in small letters without blanks and signs.

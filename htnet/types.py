@@ -523,7 +523,9 @@ class Prediction:
     def warnings(self) -> tuple[QualityWarning, ...]:
         """All reasons to doubt this answer: of the points, of the frames and their flow, of the spotting; each once."""
         found = [*(self.landmarks.warnings if self.landmarks is not None else ()), *self.input.warnings]
-        found += self.spotting.warnings if self.spotting is not None else ()
+        told = {warning.code for warning in found}
+        # The onset's face is usually as dark or hazy as that of the first frame.
+        found += [w for w in (self.spotting.warnings if self.spotting is not None else ()) if w.code not in told]
         return tuple(dict.fromkeys(found))
 
     def to_dict(self) -> dict[str, Any]:

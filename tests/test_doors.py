@@ -75,6 +75,14 @@ WRONG = [
     ("palsy prepare SAMM --out o", "htnet prepare samm"),
     ("palsy prepare own/manifest.csv --out o", "htnet prepare manifest"),
     ("palsy asymmetry video.avi", "is a video"),
+    ("palsy predict video.avi", "is a video"),
+    ("palsy predict video.avi --model fnp", "is a video"),
+    ("palsy visualize video.avi --model nowhere --out p.png", "is a video"),
+    ("palsy predict image.png", "--model FOLDER"),
+    ("palsy evaluate --data own --out o", "--model FOLDER"),
+    ("push composite a/b", "htnet predict ONSET APEX --model composite"),
+    ("push nowhere a/b", "nowhere does not exist"),
+    ("push frames a/b", "htnet predict frames"),
 ]
 
 

@@ -126,8 +126,23 @@ def add_commands(add: AddCommand) -> None:
 
 
 def _add_model(kind: argparse.ArgumentParser) -> None:
-    kind.add_argument("--model", required=True, help="weights: folder, name or owner/repo")
+    kind.add_argument("--model", help="weights: folder, name or owner/repo (required)")
     kind.add_argument("--device", default="cpu")
+
+
+def _check_model(args: argparse.Namespace) -> None:
+    """Not checked by argparse, so that a wrong kind of file is told before a missing model."""
+    if args.model is None:
+        raise InputError(
+            "Give the weights: --model FOLDER, written by htnet palsy train; a registered name or owner/repo works too."
+        )
+
+
+def _check_image(args: argparse.Namespace) -> None:
+    """Look at the image before anything is said about the model."""
+    from htnet.preprocess import read_frame
+
+    read_frame(args.image, args.bit_depth)
 
 
 def _prepare(args: argparse.Namespace) -> None:
@@ -209,6 +224,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from htnet.palsy.evaluate import RESULTS
 
     check_folder(args.out, (*RESULTS, "confusion.png"), overwrite=args.overwrite)
+    _check_model(args)
     model = load_pretrained(args.model, device=usable_device(args.device))
     check_face_model(model)
     manifest, data = _load(args.data, args.split, model.config.image_size, model.preprocess_spec)
@@ -245,6 +261,9 @@ def _predict(args: argparse.Namespace) -> None:
     if folder:
         check_folder(args.out, ("predictions.csv", "pictures"), overwrite=args.overwrite)
     check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
+    if not folder:
+        _check_image(args)
+    _check_model(args)
     predictor = GradePredictor(
         args.model, landmarks=chosen_landmarks(args), device=args.device, bit_depth=args.bit_depth
     )
@@ -307,6 +326,8 @@ def _visualize(args: argparse.Namespace) -> None:
     from htnet.palsy.plots import plot_maps
 
     check_outputs(args.out, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
+    _check_image(args)
+    _check_model(args)
     predictor = GradePredictor(
         args.model, landmarks=chosen_landmarks(args), device=args.device, bit_depth=args.bit_depth
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
+from htnet.doors import hint, how, missing
 from htnet.errors import UnknownWeightsError, WeightsError, cause, did_you_mean
 from htnet.hub.folder import CONFIG_FILE, FILES, WEIGHTS_FILE, load_files
 from htnet.hub.registry import NAMESPACE_VARIABLE, find_pretrained, list_pretrained
@@ -40,8 +41,16 @@ def push_to_hub(
 
     refuse_file(folder)
     folder = Path(folder)
-    if missing := [name for name in FILES if not (folder / name).is_file()]:
-        raise WeightsError(f"{folder} lacks {', '.join(missing)}. Give a folder written by htnet train.")
+    if not folder.is_dir() and (named := find_pretrained(str(folder))) is not None:
+        use = how(f"htnet predict ONSET APEX --model {named.name}", f"load_pretrained({named.name!r})")
+        raise WeightsError(
+            f"{folder} names registered weights, not a folder of your own: {use} takes it. To publish, give a weights "
+            f"folder as htnet train writes it: htnet push FOLDER {repo_id}"
+        )
+    if not folder.is_dir():
+        raise WeightsError(f"{missing(folder)} Give a folder written by htnet train.")
+    if lacking := [name for name in FILES if not (folder / name).is_file()]:
+        raise WeightsError(f"{folder} lacks {', '.join(lacking)}. Give a folder written by htnet train.{hint(folder)}")
     load_files(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
     spec = find_pretrained(repo_id)
     if spec is None and not is_repo_id(repo_id):

@@ -115,8 +115,8 @@ def spot(
     count = len(motion.regions)
     if count < LEAST_FRAMES:
         raise VideoError(
-            f"The clip has {count} frames; spotting needs {LEAST_FRAMES} or more. If onset and apex are known, give "
-            "the two frames: htnet predict onset.png apex.png.",
+            f"The clip has {count} frame{'s' * (count != 1)}; spotting needs {LEAST_FRAMES} or more. If onset and apex "
+            "are known, give the two frames: htnet predict onset.png apex.png.",
             count,
         )
     contrast = face_contrast(motion.reference)

@@ -142,14 +142,16 @@ class Video:
 
     def _check_given(self, given: int) -> None:
         if not given:
-            asked = f"{self.from_time or 0.0:g} s and {self.to_time:g} s" if self.to_time is not None else "its ends"
-            raise VideoError(f"{self.source} has no frame between {asked}; give a longer part.", None)
+            first = f"frame {self.from_frame}" if self.from_time is None else f"{self.from_time:g} s"
+            end = "the end" if self.to_frame is None else f"frame {self.to_frame}"
+            end = end if self.to_time is None else f"{self.to_time:g} s"
+            raise VideoError(f"{self.source} has no frame between {first} and {end}; give a longer part.", None)
 
     def _check_reached(self, seen: int, last: float | None, interval: float | None) -> None:
         """Whether the video, which has been read to its end, is as long as the part asked for."""
         end = None if last is None else last + (interval or 0.0)
         length = f"{self.source} has {seen} frames, 0 to {seen - 1}"
-        length += "" if end is None else f", and is {end:.3f} s long"
+        length += "" if end is None or last is None else f", the last one from {last:.3f} to {end:.3f} s"
         for name, asked in (("from_frame", self.from_frame), ("to_frame", self.to_frame)):
             if asked is not None and asked >= max(seen, 1):
                 raise VideoError(f"{name} is {asked}, but {length}. Give frames inside it.", seen)

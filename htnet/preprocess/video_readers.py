@@ -31,6 +31,8 @@ VIDEO_READERS = ("pyav", "opencv")
 GAP = 1.5
 # Where the count of frames is only the duration times the rate: the share that may be missing at the end.
 _ESTIMATE = 0.1
+# Two frames with one time stamp are this far apart, s: containers round times to 1 ms.
+_SAME_STAMP = 0.0005
 # Once a frame cannot be decoded, how many more packets than announced are tried until the end is believed.
 _TRIES = 8
 # Frames that may be stored before those that are shown earlier.
@@ -126,6 +128,7 @@ def file_shots(path: Path, reader: VideoReader) -> Iterator[tuple[int, ByteArray
     step = None if header.fps is None else 1 / header.fps
     start: float | None = None
     last: float | None = None
+    clock = 0.0  # the last time stamp that rose
     gaps: list[int] = []
     usual = math.inf
     number = 0
@@ -136,16 +139,20 @@ def file_shots(path: Path, reader: VideoReader) -> Iterator[tuple[int, ByteArray
         if number == 0:
             start = 0.0 if time is None else time
         time = None if time is None or start is None else time - start
-        if number and (last is None or time is None or time <= last):
+        if number and last is not None and time is not None and time == clock:
+            time = last + _SAME_STAMP
+        elif number and (last is None or time is None or time <= last):
             # Containers without time stamps, and the last frames of AVI files with B-frames.
             time = None if last is None or step is None else last + step
+        else:
+            clock = time or 0.0
         if number > 1 and time is not None and last is not None and time - last > GAP * usual:
             gaps.append(number)
         usual = math.inf if time is None or last is None else time - last
         last = 0.0 if number == 0 else time
         yield number, shot.pixels, last
         number += 1
-    _check_end(path, header, number, gaps, reader.name)
+    _check_end(path, header, number, last, gaps, reader.name)
 
 
 def _damaged(path: Path, number: int, flaw: str) -> str:
@@ -157,7 +164,7 @@ def _damaged(path: Path, number: int, flaw: str) -> str:
     return f"Frame {number} of {path} is {flaw}. {kept} Copy or record the video again."
 
 
-def _check_end(path: Path, header: Header, number: int, gaps: list[int], reader: str) -> None:
+def _check_end(path: Path, header: Header, number: int, last: float | None, gaps: list[int], reader: str) -> None:
     """Whether the file ends where its video does."""
     kind = container_kind(path)
     announced = header.announced or 0
@@ -167,7 +174,7 @@ def _check_end(path: Path, header: Header, number: int, gaps: list[int], reader:
         return  # what is missing is sound
     if flaw.startswith("damaged") and kind == "avi" and not gaps and number >= announced:
         return  # what is damaged holds no frame
-    if not flaw and not kind and announced - number > _ESTIMATE * announced:
+    if not flaw and not kind and announced - number > _ESTIMATE * announced and not _lasts(header, last):
         flaw = f"cut off or damaged ({number} frames of about {announced})"
     if flaw:
         # At a cut the frame that others hang on may be there, and those shown before it not.
@@ -178,6 +185,13 @@ def _check_end(path: Path, header: Header, number: int, gaps: list[int], reader:
         where = f", the first gap in time being before frame {first}" if first != number else ""
         cure = f", or read only up to frame {first - 1} (to_frame={first - 1}, --to-frame {first - 1})" if first else ""
         raise VideoError(f"{path} is {flaw}: {number} frames can be read{where}. Copy or record it again{cure}.", first)
+
+
+def _lasts(header: Header, last: float | None) -> bool:
+    """Whether the frames last as long as announced, fewer as they are: what is announced is duration times rate."""
+    if last is None or header.fps is None:
+        return False
+    return last * header.fps + 1 >= (1 - _ESTIMATE) * (header.announced or 0)
 
 
 class PyAVReader:
@@ -299,7 +313,8 @@ class OpenCVReader:
                     if any(capture.grab() for _ in range(left)):
                         yield Shot("damaged")
                     return
-                time = float(capture.get(_property("POS_MSEC"))) / 1000
+                # OpenCV tells 0 where it knows no time.
+                time = float(capture.get(_property("POS_MSEC"))) / 1000 or (0.0 if number == 0 else None)
                 flaw = next(damage)
                 pixels = None if flaw else capture.retrieve()[1]
                 if pixels is None:

@@ -19,7 +19,7 @@ from htnet.preprocess import (
 )
 from htnet.preprocess.clip_quality import fresh_frames
 from htnet.preprocess.exposure import exposure_warnings
-from htnet.types import Frame, PreprocessSpec
+from htnet.types import Frame, Prediction, PreprocessSpec
 from tests.support.pairs import face, save
 from tests.support.videos import write_timed
 
@@ -252,8 +252,12 @@ def test_haze_and_wrong_exposure_are_told_by_every_way_to_an_answer(moving):
         (lambda f: dim(f, 60, -50), "exposure"),
     ):
         pair = [change(frames[k]) for k in (clip.onset, clip.apex)]
-        assert code in codes(maker.pair(*pair, clip.points))
-        assert code in codes(spot([change(f) for f in frames[:9]], clip.points))
+        made = maker.pair(*pair, clip.points)
+        assert code in codes(made)
+        spotted = spot([change(f) for f in frames[:9]], clip.points)
+        assert code in codes(spotted)
+        answer = Prediction("a", {"a": 1.0}, "mine", made, spotting=spotted)
+        assert codes(answer).count(code) == 1, "told once, by the onset's face and not by the first frame's too"
     assert codes(maker.pair(frames[0], frames[9], clip.points)) == []
     assert exposure_warnings(np.full((112, 112), 90, np.uint8), "x")[0].code == "low_contrast"
 

@@ -11,6 +11,7 @@ from htnet.errors import InputError, MissingExtraError, VideoError
 from htnet.preprocess import VIDEO_READERS, open_clip, open_video
 from htnet.preprocess.clip_quality import frame_rate, time_warnings
 from htnet.preprocess.containers import container_kind, file_flaw
+from htnet.preprocess.video_readers import Header, Shot, file_shots
 from tests.support.pairs import save
 from tests.support.videos import number_of, numbered, overwrite, write_timed
 
@@ -49,6 +50,8 @@ def healthy():
     yield pytest.param(
         "pieces.mp4", EVEN, "libx264", {"flags": {"movflags": "frag_keyframe+empty_moov"}}, id="pieces.mp4"
     )
+    # A header's count is duration times rate here.
+    yield pytest.param("falling.ts", FALLING, "libx264", {}, id="falling.ts")
     yield pytest.param("ten.mkv", EVEN, "ffv1", {"pixels": "yuv420p10le"}, id="ten-bit.mkv")
     yield pytest.param("grey.mkv", EVEN, "ffv1", {"pixels": "gray"}, id="grey.mkv")
 
@@ -233,8 +236,8 @@ def test_parts_by_time_and_by_number(part_of):
     [
         ({"from_frame": N}, VideoError, f"from_frame is {N}, but .* has {N} frames, 0 to {N - 1}"),
         ({"to_frame": N}, VideoError, f"to_frame is {N}, but .* has {N} frames"),
-        ({"from_time": 60.0}, VideoError, r"from_time is 60 s, but .* s long"),
-        ({"to_time": 60.0}, VideoError, r"to_time is 60 s, but .* s long"),
+        ({"from_time": 60.0}, VideoError, r"from_time is 60 s, but .* the last one from"),
+        ({"to_time": 60.0}, VideoError, r"to_time is 60 s, but .* the last one from"),
         ({"from_time": 1.0, "from_frame": 2}, InputError, "from_frame and from_time are both given"),
         ({"to_time": 1.0, "to_frame": 2}, InputError, "to_frame and to_time are both given"),
         ({"from_frame": 5, "to_frame": 4}, InputError, "to_frame 4 comes before from_frame 5"),
@@ -247,6 +250,25 @@ def test_parts_that_cannot_be(part_of, part, error, message):
     open_part, _ = part_of
     with pytest.raises(error, match=message):
         list(open_part(**part))
+
+
+def test_frames_with_one_time_stamp_do_not_move_those_after_them(tmp_path, reader):
+    """Two frames of a file may be rounded to the same millisecond; `file_shots` is where it is decided."""
+    stamps = [0.0, 0.033, 0.033, 0.067, 0.1, 0.1, 0.1, 0.133]
+
+    class Stamped:
+        name = reader
+
+        def header(self, path):
+            return Header(30.0, None)
+
+        def shots(self, path):
+            return (Shot(np.zeros((16, 16, 3), np.uint8), stamp) for stamp in stamps)
+
+    path = tmp_path / "some.ts"
+    path.write_bytes(b"x" * 400)
+    times = [time for _, _, time in file_shots(path, Stamped())]
+    np.testing.assert_allclose(times, [0.0, 0.033, 0.0335, 0.067, 0.1, 0.1005, 0.101, 0.133])
 
 
 def test_a_folder_without_rate_has_no_times(tmp_path, frames):
