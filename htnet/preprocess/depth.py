@@ -66,13 +66,17 @@ def check_bit_depth(bit_depth: int | None) -> None:
 def stated_white(data: bytes) -> int | None:
     """The largest possible value that an image file states: of PGM and PPM files, and of TIFF files with that tag.
 
+    65535 states nothing: OpenCV and FFmpeg write it for any 16-bit values, those of a 12-bit camera too.
+
     PNG's sBIT chunk is no such statement: by the PNG specification (third edition, 11.3.2.6) samples are scaled to
     the full range of the file whatever sBIT says.
     """
     if found := _PNM_HEADER.match(data[:4096]):
-        return int(found[1]) or None
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
-    return None if order is None else _tiff_white(data, order)
+        white: int | None = int(found[1])
+    else:
+        order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+        white = None if order is None else _tiff_white(data, order)
+    return None if white in (0, _WHITE_16) else white
 
 
 def _tiff_white(data: bytes, order: str) -> int | None:
@@ -169,6 +173,11 @@ def _to_bytes(frame: RawFrame, bit_depth: int | None) -> ByteArray:
         if bit_depth not in (None, 16):
             raise FrameError(f"Frame {frame.source} has 8-bit values, so that bit_depth={bit_depth} does not fit.")
         return pixels
+    if frame.white and bit_depth not in (None, 16) and frame.white != (1 << (bit_depth or 16)) - 1:
+        raise FrameError(
+            f"Frame {frame.source} states that {frame.white} is white, so that bit_depth={bit_depth} does not fit; "
+            "leave it out."
+        )
     white = frame.white or (1 << (bit_depth or 16)) - 1
     low, high = int(pixels.min()), int(pixels.max())
     if low < 0 or high > white:

@@ -360,6 +360,21 @@ def test_files_that_name_their_largest_value_are_taken_at_their_word(tmp_path, p
     assert found.max() > 150
 
 
+@pytest.mark.parametrize("form", [_pgm, _tiff])
+def test_a_header_of_65535_tells_nothing_of_a_cameras_bits(tmp_path, pair, form):
+    """OpenCV writes it for every 16-bit PGM file."""
+    grey = pair[0].mean(2)
+    path = tmp_path / "frame.bin"
+    path.write_bytes(form(np.rint(grey / 255 * 4095).astype(np.uint16), 65535))
+    with pytest.raises(FrameError, match="bit_depth=12 or bit_depth=16"):
+        read_frame(path)
+    assert np.abs(read_frame(path, 12).pixels[..., 0] - grey).max() <= 1
+    path.write_bytes(form(np.rint(grey / 255 * 4095).astype(np.uint16), 4095))
+    assert np.abs(read_frame(path, 12).pixels[..., 0] - grey).max() <= 1
+    with pytest.raises(FrameError, match="states that 4095 is white"):
+        read_frame(path, 10)
+
+
 def test_a_largest_value_that_is_exceeded_is_not_believed(tmp_path, pair):
     (tmp_path / "a.tif").write_bytes(_tiff(np.full((20, 20), 5000, np.uint16), 4095))
     with pytest.raises(FrameError, match="its file says that 4095 is white"):
