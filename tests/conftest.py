@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 
-from htnet import cli
+from htnet import cli, network
 
 if not torch.cuda.is_available():
     # Read when Triton is first imported: its kernels then run on the CPU.
@@ -26,6 +26,12 @@ def _fresh_randomness():
     seed = torch.seed() % 2**31
     torch.manual_seed(seed)
     print(f"torch.manual_seed({seed})")
+
+
+@pytest.fixture(autouse=True)
+def _no_remembered_failures():
+    """What one test could not fetch, another one tries anew."""
+    network.forget_failures()
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def test_weights_of_face_alignment_out_of_reach_are_told_in_time_and_asked_once(
 
     monkeypatch.setattr(module, "FaceAlignment", FaceAlignment)
     start = time.monotonic()
-    for use in (lambda finder: finder(BLANK), lambda finder: finder(BLANK), lambda finder: finder.identity()):
+    for use in (lambda finder: finder(BLANK), lambda finder: finder(BLANK), lambda finder: finder.ready()):
         with pytest.raises(WeightsError, match=r"could not get its weights .*landmarks 'yunet', which need no network"):
             use(FaceAlignmentLandmarker())
     assert time.monotonic() - start < 5

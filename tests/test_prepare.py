@@ -250,7 +250,7 @@ def test_damaged_spec(frames, tmp_path):
     run(frames, tmp_path / "out", QUICK, TEMPLATE)
     for text in ("{", '{"flwo": "tvl1"}', "3"):
         (tmp_path / "out" / "preprocess.json").write_text(text)
-        with pytest.raises(ManifestError, match=r"preprocess.json cannot be read.*Prepare the data again"):
+        with pytest.raises(ManifestError, match=r"preprocess.json cannot be read.*Prepare again into an empty"):
             run(frames, tmp_path / "out", QUICK, TEMPLATE)
 
 

@@ -141,6 +141,9 @@ class Preparation:
         jobs = choose_jobs(jobs, worth)
         if jobs > 1:
             _check_sendable(self.maker.landmarker)
+            # What cannot be fetched fails here, once, and not in every process.
+            if any(sample.landmarks is None for (sample,) in todo):
+                getattr(self.maker.finder, "ready", lambda: None)()
         for (sample,), made in run_tasks(self.make, self.maker, todo, jobs):
             if isinstance(made, HtnetError):
                 fail(sample, made)

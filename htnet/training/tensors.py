@@ -301,6 +301,12 @@ def _refuse_unprepared(manifest: Manifest, landmarker: Landmarker | None) -> Non
             f"{manifest.source}: {listed(faces)} with a single face and no flow image. They are for models that read "
             f"faces: {how(command, 'htnet.palsy.train_palsy')}"
         )
+    empty = [s.sample for s in manifest if s.flow is None and (s.onset is None or s.apex is None)]
+    if empty:
+        raise ManifestError(
+            f"{manifest.source}: {listed(empty)} with neither onset and apex frames nor a flow image. "
+            "Give one of the two."
+        )
     bare = [s.sample for s in manifest if s.flow is None and s.landmarks is None]
     if bare and landmarker is None:
         raise ManifestError(

@@ -194,7 +194,7 @@ def test_weights_that_cannot_be_fetched_are_a_typed_error(monkeypatch):
     import face_alignment.detection.sfd.sfd_detector as detector
 
     def offline(url, **settings):
-        raise urllib.error.URLError("no route to host")
+        raise urllib.error.URLError(OSError(113, "No route to host"))
 
     monkeypatch.setattr(detector, "load_state_dict_from_url", offline)
     with pytest.raises(WeightsError, match=r"no route to host.*TORCH_HOME"):

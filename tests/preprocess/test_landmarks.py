@@ -156,7 +156,7 @@ def test_yunet_is_never_shown_an_image_that_opencv_4_answers_with_noise(monkeypa
     monkeypatch.setattr(yunet, "build_detector", lambda model: Detector())
     with pytest.raises(NoFaceError):
         YuNetLandmarker()(Frame(cv2.resize(face.pixels, size)))
-    assert len(seen) == 2
+    assert len(seen) >= 2  # the frame as it is, and a look for a turned face
     assert min(min(sides) for sides in seen) > 32
 
 

@@ -256,7 +256,7 @@ def test_wrong_faces_are_named(tmp_path):
 
     with pytest.raises(ManifestError, match=r"Sample 'a': .*is 40x40 px, not 48x48"):
         load(image=save_face(tmp_path / "small.png", side=40))
-    with pytest.raises(ManifestError, match="Sample 'a': it has no image"):
+    with pytest.raises(ManifestError, match=r"1 sample \('a'\) without an image of a face"):
         load()
     with pytest.raises(FrameError, match="Sample 'a': .*none.png"):
         load(image=tmp_path / "none.png")

@@ -10,7 +10,7 @@ from htnet.data import Manifest, Sample, read_composite
 from htnet.errors import FlowError, ManifestError
 from htnet.preprocess import PrecomputedLandmarks, template_points
 from htnet.training import load_flow_set
-from htnet.types import PreprocessSpec
+from htnet.types import TEMPLATE_28, PreprocessSpec
 from tests.support.flows import write_flow_set
 from tests.support.paths import COMPOSITE, needs_shared
 
@@ -41,7 +41,7 @@ def test_landmarks_of_flow_images(tmp_path):
     without = load_flow_set(manifest, spec)
     assert without.cut_counts() == {"template": 2}  # said, not silent
     assert torch.equal(without.points[0], template_points(spec))
-    points = {s.sample: (np.arange(10).reshape(5, 2) + i).tolist() for i, s in enumerate(manifest)}
+    points = {s.sample: (np.rint(TEMPLATE_28) / 2 + i).tolist() for i, s in enumerate(manifest)}
     (tmp_path / "points.json").write_text(json.dumps(points))
     data = load_flow_set(manifest, spec, PrecomputedLandmarks(tmp_path / "points.json", scale=2))
     torch.testing.assert_close(data.points[1], 2 * torch.tensor(points[manifest.samples[1].sample]).float())

@@ -111,7 +111,7 @@ def test_resumed_is_the_undisturbed_one(tmp_path):
     recipe = dataclasses.replace(QUICK, epochs=4)
     with pytest.raises(StopError):
         train_together("htnet_tiny", [Training(d, s, stop) for d, s in given], recipe, checkpoint=checkpoint)
-    with pytest.raises(RunError, match="another model, recipe, seed or data"):
+    with pytest.raises(RunError, match="another model, recipe, seed, data set"):
         train_together("htnet_tiny", [Training(d, s + 1) for d, s in given], recipe, checkpoint=checkpoint)
     resumed = train_together("htnet_tiny", [Training(d, s, count) for d, s in given], recipe, checkpoint=checkpoint)
     undisturbed = train_together("htnet_tiny", [Training(d, s) for d, s in given], recipe)

@@ -112,10 +112,17 @@ class FaceAlignmentLandmarker:
 
     def identity(self) -> Mapping[str, Any]:
         """All that the points of a frame depend on besides its pixels; the version stands for the weights' files."""
-        with self._lock:
-            self._load()  # so that missing weights are met before work is given to other processes
         version = getattr(self._module, "__version__", "unknown")
         return {"landmarker": "face-alignment", "face_alignment": version, "several": self.several, "check": CHECK}
+
+    def ready(self) -> None:
+        """Fetch the weights and build the network now, before work is given to other processes.
+
+        Raises:
+            WeightsError: the package cannot fetch or read its weights.
+        """
+        with self._lock:
+            self._load()
 
     def _load(self) -> Any:
         """The network, built at the first call."""
