@@ -82,7 +82,7 @@ def test_casme2_defects_of_the_sheet(tmp_path):
         ("sub07_EP01_01", "sub07", "negative", image(30), image(40)),
         ("sub08_EP01_01", "sub08", "negative", image(30), image(40)),
     ]
-    assert found.excluded == (("sub05_EP12_03f", "surprise (repeated row)"),)
+    assert found.excluded == (("sub05_EP12_03f", "surprise (repeated row with other frames, the first counts)"),)
     assert found.middle_apex == ("sub04_EP12_01f", "sub07_EP01_01", "sub08_EP01_01")
     strict = read_dataset("casme2", tmp_path, no_apex="exclude")
     assert [s.sample for s in strict] == ["sub05_EP12_03f", "sub06_EP01_01"]
