@@ -6,6 +6,8 @@ does, and writes benchmarks/results/asymmetry.json:
 - mouth: each face of the test, of seeds that were never looked at while the method was made, at 0, 2, 5, 8, 12, 16
   and 20 % on one side. It counts as rising if every reading from 5 % on is larger than the one before, as named
   rightly if every one from 5 % on names the lower side. A picture in which no face is found fails both.
+- others: the same counts on faces that the method was not made for: `benchmarks.palsy_faces`, whose pull drags the eye
+  along, and warps of the mouth's corner alone, of three widths.
 - brow: the same with the brow alone, 4, 8 and 12 %.
 - normal: even faces (one half mirrored), and the two portraits as they are, in other pictures; 95 % of them read at
   most the number given, for each range of pose. The constants `htnet.preprocess.asymmetry.NORMAL` are the larger of
@@ -27,18 +29,37 @@ from typing import Any
 import numpy as np
 
 import htnet
-from benchmarks.droop_faces import KINDS, DroopFace, Palsy, draw_picture, droop_face
+from benchmarks.droop_faces import APART, KINDS, DroopFace, Palsy, draw_picture, droop_face
+from benchmarks.palsy_faces import KINDS as PALSY_KINDS
+from benchmarks.palsy_faces import palsy_face
 from htnet.errors import LandmarkError
 from htnet.preprocess import Landmarker, YuNetLandmarker, face_asymmetry
 from htnet.preprocess.asymmetry import TURNS, FaceAsymmetry
 
 RESULT = Path(__file__).parent / "results" / "asymmetry.json"
 #: Seeds that were looked at while the method was made, and the first ones of each part of the test.
-DEVELOPMENT = ((1000, 1029), (5000, 5017), (6000, 6005), (8000, 8015), (9000, 9005))
-TEST, BROW, EVEN = 7000, 6100, 8100
+DEVELOPMENT = (
+    (300, 307),
+    (900, 917),
+    (1000, 1029),
+    (3000, 3133),
+    (5000, 5017),
+    (6000, 6005),
+    (8000, 8015),
+    (8100, 8111),
+    (9000, 9005),
+)
+TEST, BROW, EVEN = 7000, 6100, 8200
 DROPS, BROW_DROPS = (0, 2, 5, 8, 12, 16, 20), (0, 4, 8, 12)
 #: From here on readings must rise and name the side, % of the distance between the eyes.
 FROM, BROW_FROM = 5, 4
+#: Drop of the mouth's corner, % of the distance between the eyes, at grades 1 to 6 of `benchmarks.palsy_faces`.
+GRADE_DROPS = (0, 4, 8, 12, 16, 20)
+#: Widths of the warps, standard deviation in distances between the eyes; the faces they are tried on.
+WIDTHS, WARPED = (0.15, 0.3, 0.5), ("drawn", "shaded", "portrait", "hopper")
+#: First seeds of the others. Warps take a hundred for each kind, ten for each width.
+GRADED, WARPS = 970, 4500
+WARP_DROPS = (0, 5, 8, 12, 16, 20)
 #: Faces of the normal range: even ones, and two healthy people as they are. They are turned further than the others.
 EVEN_KINDS = ("drawn", "shaded", "portrait-even", "hopper-even")
 HEALTHY_KINDS = ("portrait", "hopper")
@@ -95,6 +116,41 @@ def brow_row(face: DroopFace, landmarker: Landmarker) -> dict[str, Any]:
     readings = [towards(read(still.show(drop, side), landmarker), "brow", side) for drop in BROW_DROPS]
     return {"kind": face.kind, "seed": face.seed, "readings": [_rounded(r) for r in readings],
             **judge(BROW_DROPS, readings, BROW_FROM)}  # fmt: skip
+
+
+def graded_row(identity: int, kind: str, landmarker: Landmarker) -> dict[str, Any]:
+    """A person of `benchmarks.palsy_faces` at every grade."""
+    side = -side_of(identity)
+    images = [palsy_face(identity, grade, 0, kind, side).image for grade in range(1, 7)]
+    readings = [towards(read(image, landmarker), "mouth", side) for image in images]
+    return {"kind": f"palsy_faces, {kind}", "seed": identity, "readings": [_rounded(r) for r in readings],
+            **judge(GRADE_DROPS, readings, GRADE_DROPS[1])}  # fmt: skip
+
+
+def warped_row(seed: int, kind: str, width: float, landmarker: Landmarker) -> dict[str, Any]:
+    """A face whose mouth corner alone is lowered, by a warp of this width."""
+    face = dataclasses.replace(droop_face(seed, kind), palsy=Palsy(width * APART, 0, 0, 0, 0))
+    row = mouth_row(face, landmarker, WARP_DROPS)
+    return {"kind": f"warp {width}, {kind}", **{key: row[key] for key in ("seed", "readings", "rises", "side")}}
+
+
+def other_rows(faces: int, warps: int, landmarker: Landmarker) -> list[dict[str, Any]]:
+    """Faces that the method was not made for."""
+    rows = [graded_row(GRADED + k, kind, landmarker) for kind in PALSY_KINDS for k in range(faces)]
+    for i, kind in enumerate(WARPED):
+        for j, width in enumerate(WIDTHS):
+            first = WARPS + 100 * i + 10 * j
+            rows += [warped_row(first + k, kind, width, landmarker) for k in range(warps)]
+    return rows
+
+
+def other_table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """`tally` of each kind of other faces."""
+    found = {}
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        drops = GRADE_DROPS if kind.startswith("palsy_faces") else WARP_DROPS
+        found[kind] = tally([row for row in rows if row["kind"] == kind], drops)
+    return found
 
 
 def even_rows(kind: str, count: int, landmarker: Landmarker, pictures: int = 3) -> list[dict[str, Any]]:
@@ -172,26 +228,38 @@ def of_kind(kind: str, faces: int, brows: int, even: int) -> dict[str, list[dict
     }
 
 
+def others(faces: int, warps: int) -> list[dict[str, Any]]:
+    """`other_rows` in a process of its own."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    return other_rows(faces, warps, YuNetLandmarker())
+
+
 def main() -> None:
     """Run all and write the result."""
     import cv2
 
     parser = argparse.ArgumentParser(description="Readings of `htnet palsy asymmetry` on faces of a known droop.")
-    parser.add_argument("--faces", type=int, default=18, help="of each kind, for mouth (default: %(default)s)")
+    parser.add_argument("--faces", type=int, default=17, help="of each kind, for mouth (default: %(default)s)")
     parser.add_argument("--brows", type=int, default=5, help="of each kind, for brow (default: %(default)s)")
     parser.add_argument(
-        "--even", type=int, default=16, help="of each kind, for the normal range (default: %(default)s)"
+        "--even", type=int, default=12, help="of each kind, for the normal range (default: %(default)s)"
     )
+    parser.add_argument("--graded", type=int, default=18, help="of each kind of palsy_faces (default: %(default)s)")
+    parser.add_argument("--warps", type=int, default=3, help="of each kind and width (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     rows: dict[str, list[dict[str, Any]]] = {"mouth": [], "brow": [], "even": []}
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+        more = pool.submit(others, args.graded, args.warps)
         work = [pool.submit(of_kind, kind, args.faces, args.brows, args.even) for kind in KINDS]
         for kind, done in zip(KINDS, work, strict=True):
             for name, found in done.result().items():
                 rows[name] += found
             print(kind, tally(rows["mouth"][-args.faces :], DROPS), flush=True)
+        other = more.result()
     normal = {
         name: normal_ranges([row for row in rows["even"] if row["kind"] in kinds])
         for name, kinds in (("even", EVEN_KINDS), ("healthy", HEALTHY_KINDS))
@@ -204,14 +272,18 @@ def main() -> None:
             "development": [list(seeds) for seeds in DEVELOPMENT],
             "test_mouth": [TEST, TEST + args.faces - 1],
             "test_brow": [BROW, BROW + args.brows - 1],
+            "graded": [GRADED, GRADED + args.graded - 1],
+            "warps": [WARPS, WARPS + 100 * len(WARPED) - 1],
             "even": [EVEN, EVEN + args.even - 1],
         },
         "drops": {"mouth": list(DROPS), "brow": list(BROW_DROPS)},
         "mouth": table(rows["mouth"], DROPS),
         "brow": table(rows["brow"], BROW_DROPS),
+        "others": other_table(other),
         "normal": normal,
         "mouth_faces": rows["mouth"],
         "brow_faces": rows["brow"],
+        "other_faces": other,
         "even_faces": rows["even"],
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from htnet.preprocess.align import face_similarity
 from htnet.preprocess.frames import read_frame
 from htnet.preprocess.geometry import Matrix
 from htnet.preprocess.landmarks import Landmarker, finds_68, landmarks_68, verified
-from htnet.preprocess.mirror import BROW_ROW, EYES_APART, EYES_DOWN, SIDE, UNIT, Halves, exact_eyes, upright
+from htnet.preprocess.mirror import BROW_ROW, EYES_APART, EYES_DOWN, SIDE, UNIT, Halves, exact_eyes, level_head, upright
 from htnet.preprocess.pose import TURNED, check_frontal, face_shape
 from htnet.preprocess.preprocessor import FrameSource
 from htnet.schema import document
@@ -38,7 +38,7 @@ TURNS = (0.08, TURNED)
 #: 95 % of healthy, even faces read at most this, in either direction; one number for each of `TURNS`, none below
 #: the one before. Measured by
 #: ``python -m benchmarks.asymmetry``, see benchmarks/results/asymmetry.json and docs/palsy.md.
-NORMAL: Mapping[str, tuple[float, ...]] = MappingProxyType({"mouth": (3.7, 3.7), "brow": (2.9, 2.9)})
+NORMAL: Mapping[str, tuple[float, ...]] = MappingProxyType({"mouth": (4.4, 4.4), "brow": (2.8, 2.8)})
 #: A mouth whose sides agree less than this was hardly found.
 UNCLEAR = 0.15
 #: Eyes that agree less than this leave it open where level is.
@@ -102,7 +102,8 @@ class FaceAsymmetry:
         source: the image.
         face: the face, upright, its eyes level and as far from the left edge as from the right one.
         eye_distance: px of the image.
-        roll: angle of the line through the eyes in the image, degrees, positive clockwise; it was taken out.
+        roll: angle of the line through the eyes (of the head's level where they are uneven, see `warnings`) in the
+            image, degrees, positive clockwise; it was taken out.
         turn: how far the tip of the nose lies from the middle, in distances between the eyes, positive to the image's
             right; None with the template.
         agreement: how alike the two sides of the mouth are, at best 1.
@@ -166,8 +167,9 @@ def face_asymmetry(
     """Compare the two halves of a face: which side of the mouth and which brow lies lower, and by how much.
 
     The points only say where to look. The eyes are brought level by matching one with the mirrored other, so all is
-    relative to them; then the mouth's line is followed on both sides at once, see `htnet.preprocess.mirror`. Its number
-    is about 0.8 times the drop of the mouth's corner.
+    relative to them; where outline, hair line and nose say that one eye itself lies lower, all is relative to the head
+    (warning ``uneven_eyes``). Then the mouth's line is followed on both sides at once, see `htnet.preprocess.mirror`.
+    Its number is about 0.8 times the drop of the mouth's corner.
 
     Args:
         image: an image file or an RGB array.
@@ -190,13 +192,19 @@ def face_asymmetry(
     found = _find(frame, landmarks, sample)
     five = found.five() if isinstance(found, Landmarks68) else found
     template = five.source == "template"
-    eyes, alike = exact_eyes(frame, _eyes(found, frame), None if template else five.points[3:])
-    alignment, shown = upright(eyes), upright(eyes, size)
-    halves = Halves(alignment.warp(frame).pixels)
     # The template's mouth was not measured.
-    row = None if template else float(alignment.map(five.points[3:])[:, 1].mean())
-    mouth, brows = halves.mouth(row), halves.brows()
+    mouth_points = None if template else five.points[3:]
+    eyes, alike = exact_eyes(frame, _eyes(found, frame), mouth_points)
+    row = None if mouth_points is None else float(upright(eyes).map(mouth_points)[:, 1].mean())
+    # The brows are compared relative to the eyes, so before the head's level takes over.
+    brows = Halves(upright(eyes).warp(frame).pixels).brows()
     turn = None if template else face_shape(np.vstack([eyes, five.points[2:]])).turn
+    turned = 0.0
+    if turn is None or abs(turn) <= TURNS[0]:  # of a turned head, one side of the outline is another part of it
+        eyes, turned = level_head(frame, eyes, row)
+    alignment, shown = upright(eyes), upright(eyes, size)
+    row = None if mouth_points is None else float(alignment.map(mouth_points)[:, 1].mean())
+    mouth = Halves(alignment.warp(frame).pixels).mouth(row)
     pose = 0 if turn is None else int(np.searchsorted(TURNS, abs(turn)))
     points = _of_points(found, eyes) if isinstance(found, Landmarks68) else {}
     # The image's right is the subject's left.
@@ -223,7 +231,7 @@ def face_asymmetry(
         agreement=mouth.agreement,
         mouth_line=line,
         points=None if template else shown.map(found.points),
-        warnings=(*found.warnings, *_doubts(mouth.agreement, alike)),
+        warnings=(*found.warnings, *_doubts(mouth.agreement, alike, turned)),
     )
 
 
@@ -267,7 +275,7 @@ def _of_points(landmarks: Landmarks68, eyes: npt.NDArray[Any]) -> dict[str, floa
     return {**values, "eye": (openings[0] - openings[1]) * scale}
 
 
-def _doubts(agreement: float, alike: float) -> tuple[QualityWarning, ...]:
+def _doubts(agreement: float, alike: float, turned: float) -> tuple[QualityWarning, ...]:
     found = []
     if agreement < UNCLEAR:
         text = f"The two sides of the mouth hardly match (agreement {agreement:.2f} of 1): the mouth may be covered or "
@@ -275,6 +283,10 @@ def _doubts(agreement: float, alike: float) -> tuple[QualityWarning, ...]:
     if alike < UNCLEAR_EYES:
         text = f"The two eyes hardly match (agreement {alike:.2f} of 1), so it is open where level is; "
         found.append(QualityWarning("unclear_eyes", text + "take a picture with both eyes visible and evenly lit."))
+    if turned:
+        text = f"The line of the eyes was turned by {abs(turned):.1f} degrees to the level of outline, hair and nose; "
+        text += "one eye may lie lower. The numbers are relative to the head."
+        found.append(QualityWarning("uneven_eyes", text))
     return tuple(found)
 
 

@@ -2,9 +2,10 @@
 
 Detected points cannot carry such a number: the corners of the mouth that a detector finds scatter by some 5 % of the
 distance between the eyes and lean towards an even face. Here the halves themselves are compared. The eyes are brought
-level by matching one with the mirrored other; the line of the mouth is then followed from the middle outwards on both
-sides at once, by dynamic programming over where it lies and how much lower it lies on one side. Every step treats the
-sides alike: the mirrored image gives the negative answer.
+level by matching one with the mirrored other, unless the rest of the head says that one eye itself lies lower; the
+line of the mouth is then followed from the middle outwards on both sides at once, by dynamic programming over where it
+lies and how much lower it lies on one side. Every step treats the sides alike: the mirrored image gives the negative
+answer.
 """
 
 from __future__ import annotations
@@ -55,6 +56,20 @@ _ROUNDS, _SETTLED = 4, 0.3
 _EYE_PATCH, _BROW_PATCH = (0.27, 0.20, 0.06, 0.12), (0.28, 0.15, 0.10, 0.18)
 #: How far above the eyes the brows are looked for.
 BROW_ROW = 0.34
+# The head's own level, from what lies out of the palsy's reach: outline, hair line, nose; at half the size. How far it
+# is looked at, outwards, up and down; below the base of the nose the outline only.
+_HEAD, _NOSE_BASE, _OUTLINE = (1.25, 0.95, 1.35), 0.62, 0.75
+# Eyes, brows and cheeks are left out: from, to outwards; up, down.
+_EYES_OUT = (0.12, 0.95, 0.60, 0.40)
+# Angles tried, degrees; how far the sides may lie apart, outwards; window; what lies nearer to the middle counts less.
+_ANGLES, _APART, _HEAD_WINDOW, _ARM = np.arange(-12.0, 12.5, 1.0), 0.14, 0.06, 0.5
+# Angles whose agreement is this share of the best one lower count 1/e; price of an angle, share at the largest.
+_SOFT, _TILT_PRICE = 0.04, 0.05
+#: Degrees. Up to the first, hair and outline of even faces disagree with the eyes too: the eyes are gone by. From the
+#: second on the head is gone by; between the two the share grows.
+EYE_TILT = (2.5, 4.5)
+# The head is turned by at most so many degrees for each % that the mouth lies lower.
+_TILT_OF_DROP = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +192,66 @@ class Halves:
     def brows(self) -> PatchShift:
         """How the left brow lies against the right one."""
         return self._patches(-BROW_ROW, _BROW_PATCH)
+
+    def head_tilt(self) -> float:
+        """Angle between the line of the eyes and the head's own level, degrees, positive if that turns clockwise.
+
+        The head's level is where its outline, hair line and nose mirror each other best. The eyes, the brows and the
+        lower face, which a palsy pulls, are left out. Each place has one vote, however strong its structure.
+        """
+        cv2 = load_opencv()
+        unit, middle, eye_row = UNIT / 2, (_MIDDLE - 0.5) / 2, (_EYE_ROW - 0.5) / 2
+        planes = [np.asarray(cv2.resize(f, (SIDE // 2, SIDE // 2), interpolation=cv2.INTER_AREA))
+                  for f, _ in self.gradients[:2]]  # fmt: skip
+        count, up, down = (round(share * unit) for share in _HEAD)
+        reach = round(_APART * unit)
+        x, y = np.meshgrid(np.arange(-reach, count + reach) + 0.5, np.arange(-up, down))
+        out, low = x[:, reach : reach + count] / unit, y[:, reach : reach + count] / unit
+        inner, outer, above, below = _EYES_OUT
+        pulled = (out > inner) & (out < outer) & (low > -above) & (low < below)
+        votes = np.minimum(out / _ARM, 1) * (((low < _NOSE_BASE) | (out > _OUTLINE)) & ~pulled)
+        alike = np.array([self._alike_turned(planes, np.deg2rad(a), x, y, (middle, eye_row), votes) for a in _ANGLES])
+        alike = alike / (alike.max() + 1e-9) - _TILT_PRICE * (_ANGLES / _ANGLES[-1]) ** 2
+        weights = np.exp((alike - alike.max()) / _SOFT)
+        return float((weights * _ANGLES).sum() / weights.sum())
+
+    @staticmethod
+    def _alike_turned(
+        planes: list[Plane],
+        angle: float,
+        x: npt.NDArray[Any],
+        y: npt.NDArray[Any],
+        origin: tuple[float, float],
+        votes: npt.NDArray[Any],
+    ) -> float:
+        """How alike the sides are about an axis through ``origin`` that is turned by an angle, radians."""
+        cv2 = load_opencv()
+        cos, sin = np.cos(angle), np.sin(angle)
+        count = votes.shape[1]
+        reach = (x.shape[1] - count) // 2
+
+        def window(plane: npt.NDArray[Any]) -> Plane:
+            return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(plane), (0, 0), _HEAD_WINDOW * UNIT / 2))
+
+        sides = []
+        for sign in (-1, 1):
+            at = (
+                (origin[0] + cos * sign * x - sin * y).astype(np.float32),
+                (origin[1] + sin * sign * x + cos * y).astype(np.float32),
+            )
+            downward, across = (np.asarray(cv2.remap(f, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
+                            for f in planes)  # fmt: skip
+            sides.append((cos * downward - sin * across, sign * (cos * across + sin * downward)))
+        energies = [f * f + g * g for f, g in sides]
+        weak = _WEAK * float(energies[0].mean() + energies[1].mean()) / 2 + 1e-6
+        energies = [window(energy) for energy in energies]
+        best = np.zeros(votes.shape, np.float32)
+        for apart in range(-reach, reach + 1, 2):
+            a, b = reach + (apart + apart % 2) // 2, reach - (apart - apart % 2) // 2
+            left, right = slice(a, a + count), slice(b, b + count)
+            both = window(sum(f[:, left] * g[:, right] for f, g in zip(*sides, strict=True)))
+            np.maximum(best, 2 * both / (energies[0][:, left] + energies[1][:, right] + weak), out=best)
+        return float((votes * best).sum())
 
     def mouth(self, row: float | None = None) -> MouthLine:
         """Follow the mouth's line.
@@ -306,6 +381,41 @@ def exact_eyes(frame: Frame, eyes: npt.ArrayLike, mouth: npt.ArrayLike | None = 
     shift = Halves(alignment.warp(frame).pixels).eyes()
     level = np.array([[0.0, shift.down / 2], [0.0, -shift.down / 2]])
     return found + level @ np.linalg.inv(alignment.matrix[:, :2]).T, alike
+
+
+def level_head(frame: Frame, eyes: Matrix, mouth_row: float | None = None) -> tuple[Matrix, float]:
+    """Turn the line of the eyes to the head's own level where one eye itself lies lower.
+
+    A palsy pulls eye and mouth down on the same side. So the line is turned only if the mouth lies lower on the side of
+    the lower eye already, and only by so much as goes with that: an even reading stays even.
+
+    Args:
+        frame: the image.
+        eyes: (2, 2) px, as `exact_eyes` finds them.
+        mouth_row: as of `Halves.mouth`.
+
+    Returns:
+        (2, 2) px, as far apart and about the same middle; and the angle they were turned by, degrees, positive
+        clockwise: 0 unless the head's level lies away by more than the first of `EYE_TILT`.
+    """
+    halves = Halves(upright(eyes).warp(frame).pixels)
+    tilt = halves.head_tilt()
+    if abs(tilt) < EYE_TILT[0] / 2:
+        return eyes, 0.0
+    tilt += Halves(upright(_turned(eyes, tilt)).warp(frame).pixels).head_tilt()
+    size, side = abs(tilt), float(np.sign(tilt))
+    size = min(size, (size - EYE_TILT[0]) * EYE_TILT[1] / (EYE_TILT[1] - EYE_TILT[0]))
+    if size > 0:
+        size = min(size, _TILT_OF_DROP * side * halves.mouth(mouth_row).drop)
+    tilt = side * max(0.0, size)
+    return _turned(eyes, tilt), tilt
+
+
+def _turned(eyes: Matrix, degrees: float) -> Matrix:
+    """Two points turned about their middle, clockwise."""
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    middle = eyes.mean(axis=0)
+    return np.asarray(middle + (eyes - middle) @ np.array([[cos, sin], [-sin, cos]]))
 
 
 def _even_light(plane: Plane, floor: float) -> Plane:
