@@ -20,6 +20,16 @@ from htnet.errors import HtnetError, ManifestError, did_you_mean
 #: What may stand between columns, and its name in messages.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+#: How files begin that are given in place of CSV files, and what they are.
+_NO_TEXT = (
+    (b"PK\x03\x04", "a spreadsheet (.xlsx) or another packed file"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a spreadsheet (.xls)"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"MATLAB ", "a MATLAB file"),
+    (b"%PDF", "a PDF file"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+)
 #: What Excel writes and reads as a first line that names the separator.
 _SEP_LINE = re.compile(r"\A\"?sep=(.)\"?\r?\n", re.IGNORECASE)
 
@@ -140,6 +150,9 @@ def read_csv_text(path: Path, error: type[HtnetError] = ManifestError) -> str:
     cure = "Save it as UTF-8 (in Excel: CSV UTF-8)."
     try:
         data = path.read_bytes()
+        if (kind := next((name for sign, name in _NO_TEXT if data.startswith(sign)), None)) is not None:
+            save = "Save its table as CSV UTF-8." if "spreadsheet" in kind else "Give a CSV file, which is text."
+            raise error(f"{path} is {kind}, not a CSV file. {save}")
         text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
     except FileNotFoundError:
         raise error(f"{path} does not exist. Check the path.") from None

@@ -227,6 +227,12 @@ def test_empty_columns_of_a_spreadsheet_are_passed_over(tmp_path):
         (b"a,b\n1,\0\n", "is not text: it holds zero bytes"),
         (b"a,a\n1,2\n", "column 'a' occurs more than once"),
         (b"\xff\xfea", "is not UTF-8"),
+        (b"PK\x03\x04\x14\0", "is a spreadsheet .* Save its table as CSV UTF-8"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is a spreadsheet .* Save its table as CSV UTF-8"),
+        (b"\x93NUMPY\x01\0", "is a NumPy array, not a CSV file"),
+        (b"MATLAB 5.0 MAT-file", "is a MATLAB file, not a CSV file"),
+        (b"%PDF-1.4\n", "is a PDF file, not a CSV file"),
+        (b"\x89PNG\r\n", "is a picture, not a CSV file"),
     ],
 )
 def test_what_is_no_table_is_named(content, says, tmp_path):

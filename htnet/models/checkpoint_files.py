@@ -30,13 +30,18 @@ _OTHER_FILES = (
     (b"\x93NUMPY", "a NumPy array; htnet converts PyTorch checkpoints"),
     (b"<", "a web page, not a checkpoint: the download did not give the file. Download it again"),
 )
+_GIVE = "Give a .pth, .pt, .ckpt or .safetensors file."
 #: Callables that a file of weights has no need of; a file that names one is refused outright.
 _DANGEROUS_MODULES = frozenset({"os", "posix", "nt", "sys", "subprocess", "shutil", "socket", "importlib", "runpy"})
 _DANGEROUS_NAMES = frozenset(f"builtins.{name}" for name in ("eval", "exec", "compile", "open", "__import__"))
 #: Types of the NumPy arrays and numbers that are read; none that holds Python objects.
-_NUMPY_CODES = "?bBhHiIlLqQefdFDSU"
+_NUMPY_CODES = "?bBhHiIlLqQefdFDSUMm"
+#: Containers of Python's own library, which PyTorch's reader fills only as the plain kind that each is built on.
+_CONTAINERS: dict[str, type] = {"collections.defaultdict": dict, "collections.Counter": dict, "collections.deque": list}
 #: In the first bytes of what torch.save wrote before PyTorch 1.6.
 _OLD_MARK = b"l\xfc\x9cF\xf9 j\xa8P\x19"
+#: Names that are never to blame where a file cannot be read.
+_HARMLESS = ("torch.", "collections.", "numpy.", "_codecs.", "builtins.list", "builtins.dict", "builtins.int")
 #: The list of allowed names is PyTorch's own and shared by all threads.
 _LOCK = threading.Lock()
 
@@ -100,11 +105,15 @@ def read_checkpoint(path: Path) -> Any:
                 return torch.load(path, map_location="cpu", weights_only=True)
             except Exception as error:  # PyTorch raises many types for damaged and for foreign files
                 problem = error
-    unknown = sorted(name for name in names if not name.startswith(("torch.", "collections.OrderedDict", "numpy.")))
+    unknown = sorted(name for name in names if not name.startswith(_HARMLESS))
     if unknown:
         shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise CheckpointError(
             f"{path} holds objects ({shown}) that cannot be read without running their code. {resave(path)}"
+        ) from problem
+    if any(name.endswith("multiarray._reconstruct") for name in names):
+        raise CheckpointError(
+            f"{path} holds NumPy arrays of Python objects, which are not read. {resave(path)}"
         ) from problem
     raise CheckpointError(
         f"{path} cannot be read as a checkpoint: it is cut off, damaged or no file of PyTorch. Copy it again."
@@ -118,9 +127,10 @@ def resave(path: Path, what: str = 'content["state_dict"]') -> str:
         path: the file.
         what: where its weights are, in terms of ``content``.
     """
+    named = "" if what != 'content["state_dict"]' else "; list(content) shows what the weights are called, if not so"
     return (
         "Save its weights alone, in the environment it was trained in (the first line runs code that the file names: "
-        f"only for a file that you trust):\n"
+        f"only for a file that you trust{named}):\n"
         f"  import torch; content = torch.load({path.name!r}, map_location='cpu', weights_only=False)\n"
         f"  torch.save({what}, 'weights.pth')"
     )
@@ -129,7 +139,9 @@ def resave(path: Path, what: str = 'content["state_dict"]') -> str:
 def _head(path: Path) -> bytes:
     """The first bytes of a file."""
     if path.is_dir():
-        inside = sorted(p.name for p in path.iterdir() if p.suffix.lower() in (".pth", ".pt", ".ckpt", ".safetensors"))
+        inside = sorted(
+            p.name for p in path.iterdir() if p.suffix.lower() in (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
+        )
         raise CheckpointError(
             f"{path} is a folder. Give the checkpoint file"
             + (f" in it: {', '.join(inside[:5])}." if inside else "; there is none in it.")
@@ -172,7 +184,7 @@ def _names_in(path: Path, head: bytes) -> set[str]:
     if head.startswith(b"PK"):
         return _names_in_archive(path)
     if not head.startswith(b"\x80"):
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: it is no file that torch.save wrote.")
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: it is no file that torch.save wrote. {_GIVE}")
     if _OLD_MARK not in head:
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: it is a plain pickle, which can be read only by running the code "
@@ -207,9 +219,15 @@ def _names_in_archive(path: Path) -> set[str]:
                 )
             pickle = next((name for name in members if name.endswith("data.pkl")), None)
             if pickle is None:
-                kind = "NumPy arrays (.npz)" if any(name.endswith(".npy") for name in members) else "other files"
+                if any(name.endswith(".npy") for name in members):
+                    raise CheckpointError(
+                        f"{path} is an archive of NumPy arrays (.npz), not a file of torch.save. Write it as one:\n"
+                        f"  import numpy, torch; arrays = dict(numpy.load({path.name!r}))\n"
+                        "  torch.save({k: torch.from_numpy(v) for k, v in arrays.items() if v.dtype.kind in 'fiu'}, "
+                        "'weights.pth')"
+                    )
                 raise CheckpointError(
-                    f"{path} is an archive of {kind}, not a file of torch.save. Unpack it, or give the .pth file."
+                    f"{path} is an archive of other files, not a file of torch.save. Unpack it. {_GIVE}"
                 )
             _refuse_damaged(path, archive)
             with archive.open(pickle) as file:
@@ -283,12 +301,16 @@ _MARK = "_htnet_unread"
 
 
 def _as_object(name: str) -> Any:
+    if name in _CONTAINERS:
+        return _as_container(name, _CONTAINERS[name])
     module, _, own = name.rpartition(".")
     return type(own, (Unread,), {"__module__": module, "kind": name})
 
 
 def _as_mapping(name: str) -> Any:
     """For classes that pickle as dictionaries: PyTorch's reader fills only its own kinds of those."""
+    if name in _CONTAINERS:
+        return _as_container(name, _CONTAINERS[name])
     module, _, own = name.rpartition(".")
 
     def new(cls: type, *args: Any, **kwargs: Any) -> Any:
@@ -297,6 +319,12 @@ def _as_mapping(name: str) -> Any:
         return made
 
     return type(own, (), {"__module__": module, "__new__": new})
+
+
+def _as_container(name: str, kind: type) -> Any:
+    """For Python's own containers: a plain one of the kind, filled as the file says."""
+    module, _, own = name.rpartition(".")
+    return type(own, (), {"__module__": module, "__new__": lambda cls, *args, **kwargs: kind()})
 
 
 @contextmanager

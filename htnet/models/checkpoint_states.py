@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +71,8 @@ def find_state(content: Any, marks: Mapping[str, Sequence[str]], key: str | None
             "be a part of what computes the answer. If they are not, take the model alone: "
             f"key={place!r} (htnet convert --key {place})."
         )
+    if key is None:
+        _refuse_nameless(content, chosen)
     return {
         name: _tensor(name, value)
         for name, value in chosen.state.items()
@@ -112,7 +115,8 @@ def _candidates(name: str, mapping: Mapping[str, Any], marks: Mapping[str, Seque
             n.removesuffix(mark)
             for n in kept
             for mark, others in marks.items()
-            if n == mark or (n.endswith("." + mark) and all(n.removesuffix(mark) + other in clean for other in others))
+            if n == mark
+            or (n.endswith(("." + mark, "/" + mark)) and all(n.removesuffix(mark) + other in clean for other in others))
         },
         key=len,
         reverse=True,
@@ -127,7 +131,7 @@ def _candidates(name: str, mapping: Mapping[str, Any], marks: Mapping[str, Seque
         elif not _plain(mapping[clean[n]]) and not _is_number(mapping[clean[n]]):
             beside.append(clean[n])
     return [
-        Candidate(".".join(filter(None, (name, prefix.rstrip(".")))), states[prefix], tuple(beside))
+        Candidate(".".join(filter(None, (name, prefix.rstrip("./")))), states[prefix], tuple(beside))
         for prefix in reversed(prefixes)
     ]
 
@@ -150,6 +154,39 @@ def _choose(found: Sequence[Candidate], key: str | None) -> Candidate:
         f"This checkpoint holds {len(found)} state dicts: {', '.join(names)}. Say which one: key={names[-1]!r} (htnet "
         f"convert --key {names[-1]}). If one is an average over the training (ema), results are often those of it."
     )
+
+
+def _refuse_nameless(content: Any, chosen: Candidate) -> None:
+    """Refuse to choose between a model and other weights of it that are a mere list, as averages are often kept.
+
+    Raises:
+        CheckpointError: there is a list of tensors with the shapes of the model's, and other numbers.
+    """
+    tensors = [value for value in chosen.state.values() if isinstance(value, Tensor)]
+    shapes = Counter(tuple(value.shape) for value in tensors)
+    for name, values in _lists(content):
+        if 2 * len(values) < len(tensors) or Counter(tuple(value.shape) for value in values) - shapes:
+            continue
+        if all(any(v.shape == t.shape and torch.equal(v, t) for t in tensors) for v in values):
+            continue
+        place = chosen.name or "."
+        raise CheckpointError(
+            f"Beside the model ({place}) this checkpoint holds other weights of it ({name}), perhaps an average over "
+            "the training, as a list without names. For the model alone: "
+            f"key={place!r} (htnet convert --key {place}). For the others: load them into the model with the program "
+            "that saved them, and save model.state_dict()."
+        )
+
+
+def _lists(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, list[Tensor]]]:
+    """Every list of nothing but tensors, with its place; not those of optimizers."""
+    if depth > _DEPTH or (isinstance(content, Mapping) and "param_groups" in content):
+        return
+    if isinstance(content, (list, tuple)) and content and all(isinstance(value, Tensor) for value in content):
+        yield name, list(content)
+    elif isinstance(content, (Mapping, list, tuple)):
+        for key, value in content.items() if isinstance(content, Mapping) else enumerate(content):
+            yield from _lists(value, f"{name}.{key}" if name else str(key), depth + 1)
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -214,6 +251,12 @@ def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
         return refusal(dict.fromkeys(sorted(names)), list(marks), KINDS)
     if isinstance(content, Mapping) and ("param_groups" in content or _has_optimizer(content)):
         return "It holds the state of an optimizer and no weights. Save model.state_dict()."
+    if (nameless := next(_lists(content), None)) is not None and len(nameless[1]) > 3:
+        place = f" ({nameless[0]})" if nameless[0] else ""
+        return (
+            f"It holds {len(nameless[1])} tensors as a list without names{place}, as averages are kept. Load "
+            "them into the model with the program that saved them, and save model.state_dict()."
+        )
     kind = unread_kind(content) or type(content).__name__
     return f"It holds {kind}, not a state dict of tensors. Save model.state_dict()."
 

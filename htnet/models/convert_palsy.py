@@ -107,7 +107,9 @@ def _roi_state(state: Mapping[str, Tensor]) -> State:
         value = need(state, _ROI + key, KIND)
         return value.float() if value.is_floating_point() else value
 
-    if not torch.allclose(get("facial_prior").squeeze(), facial_prior()):
+    prior = need(state, _ROI + "facial_prior", KIND)
+    # A checkpoint in half precision holds the fixed prior in it too.
+    if not torch.allclose(prior.float().squeeze(), facial_prior().to(prior.dtype).float()):
         raise CheckpointError(
             f"{_ROI}facial_prior is not the published one, which is fixed; this checkpoint is of another model."
         )

@@ -25,6 +25,7 @@ from htnet.preprocess.landmarks import (
     landmarks_68,
     verified,
 )
+from htnet.preprocess.likeness import likeness_warnings
 from htnet.preprocess.motion import remove_head_motion
 from htnet.preprocess.pose import check_order
 from htnet.preprocess.regions import crop_regions, template_points
@@ -120,7 +121,10 @@ class Preprocessor:
             mapped.astype(np.float32),
             flow,
             is_motionless(picture),
-            warnings=exposure_warnings(to_gray(face), first.source),
+            warnings=(
+                *exposure_warnings(to_gray(face), first.source),
+                *likeness_warnings(to_gray(face), to_gray(face_apex), (first.source, second.source)),
+            ),
         )
         if np.array_equal(first.pixels, second.pixels):
             made = replace(made, warnings=(*made.warnings, _same_frame(first, second)))

@@ -101,6 +101,11 @@ def test_a_workbook_is_known_by_its_content(tmp_path):
     assert cells(read_sheet(tmp_path / "s.xls", NEEDED), "subject", "filename") == [("6", "a"), ("006", "b")]
 
 
+def test_a_folder_given_as_sheet_is_called_a_folder(tmp_path):
+    with pytest.raises(ManifestError, match="is a folder. Give the annotation sheet itself"):
+        read_sheet(tmp_path, NEEDED)
+
+
 def test_sheet_is_found_in_the_root_or_above(tmp_path):
     root = tmp_path / "data" / "Cropped"
     root.mkdir(parents=True)

@@ -7,7 +7,7 @@ import re
 import sys
 import types
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict, deque
 from pathlib import Path
 
 import numpy as np
@@ -169,10 +169,49 @@ def test_every_form_of_file(tmp_path, kind, form):
         torch.save({"state_dict": weights, "epoch": 1, "pytorch-lightning_version": "2.5.5", "loops": {}}, path)
     else:
         torch.save({f"module.{k}": v for k, v in state.items()} | {"n_averaged": torch.tensor(3)}, path)
-    if form in ("half", "bfloat16") and kind == "HTNetPalsy":
-        expected = {**expected, "roi_module.facial_prior": state["roi_module.facial_prior"]}
-        torch.save(expected, path)
     assert same(convert_checkpoint(path, heads=heads), expected, heads)
+
+
+@pytest.mark.parametrize("kind", STATES)
+def test_an_average_without_names_is_not_passed_over(tmp_path, kind):
+    state, heads = STATES[kind]
+    path = tmp_path / "a.pth"
+    for change, refused in ((0, False), (1, True)):
+        average = [v + change if v.is_floating_point() else v for v in state.values()]
+        torch.save({"model": state, "ema": {"decay": 0.999, "shadow_params": average, "collected": None}}, path)
+        if refused:
+            with pytest.raises(CheckpointError, match=r"ema\.shadow_params.*--key model"):
+                convert_checkpoint(path, heads=heads)
+        assert same(convert_checkpoint(path, heads=heads, key="model" if refused else None), state, heads)
+    torch.save({"shadow_params": average}, path)
+    with pytest.raises(CheckpointError, match=r"list without names \(shadow_params\)"):
+        convert_checkpoint(path, heads=heads)
+
+
+def test_containers_of_the_standard_library_lie_beside_other_settings(tmp_path):
+    state, _ = STATES["STSTNet"]
+    history = defaultdict(list, {"loss": [0.5, 0.4]})
+    neighbours = {"history": history, "count": Counter("aab"), "last": deque([1, 2]), "args": argparse.Namespace(lr=1)}
+    path = tmp_path / "a.pth"
+    torch.save({"model": state, **neighbours, "when": np.datetime64("2024-05-17")}, path)
+    assert same(convert_checkpoint(path), state, None)
+    found = read_checkpoint(path)
+    assert (found["history"], found["count"], found["last"]) == (dict(history), {"a": 2, "b": 1}, [1, 2])
+    torch.save({"model": state, "log": np.array([1, None], dtype=object)}, path)
+    with pytest.raises(CheckpointError, match=r"arrays of Python objects.*list\(content\) shows"):
+        convert_checkpoint(path)
+
+
+def test_the_cure_for_an_archive_of_arrays_works(tmp_path, monkeypatch):
+    state, _ = STATES["STSTNet"]
+    monkeypatch.chdir(tmp_path)
+    for prefix in ("", "state/"):
+        np.savez("a.npz", config="{}", **{prefix + k: v.numpy() for k, v in state.items()})
+        with pytest.raises(CheckpointError) as error:
+            convert_checkpoint("a.npz")
+        for line in str(error.value).splitlines()[1:]:
+            exec(line.strip(), globals())
+        assert same(convert_checkpoint("weights.pth"), state, None)
 
 
 @pytest.mark.parametrize("kind", STATES)

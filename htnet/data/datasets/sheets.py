@@ -198,6 +198,8 @@ def read_tables(path: Path) -> list[Table]:
         ManifestError: the file cannot be read.
         MissingExtraError: openpyxl or xlrd is needed and not installed.
     """
+    if path.is_dir():
+        raise ManifestError(f"{path} is a folder. Give the annotation sheet itself, an .xlsx, .xls or .csv file.")
     if not path.is_file():
         raise ManifestError(f"The annotation sheet {path} does not exist. Check the path.")
     suffix = path.suffix.lower()
