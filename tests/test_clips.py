@@ -180,7 +180,7 @@ def test_damaged_motion_is_refused(prepared, tmp_path):
     content = prepared.samples[0].motion.read_bytes()
     for name, bad in (("cut", content[:-9]), ("empty", b""), ("text", b"no tensors here")):
         (tmp_path / name).write_bytes(bad)
-        with pytest.raises(InputError, match=f"{name} cannot be read.*prepare again"):
+        with pytest.raises(InputError, match=f"{name} cannot be read.*prepare the data again"):
             read_motion(tmp_path / name, SPEC)
     with pytest.raises(InputError, match="cannot be read"):
         read_motion(tmp_path / "absent", SPEC)
