@@ -150,16 +150,17 @@ def read_csv_text(path: Path, error: type[HtnetError] = ManifestError) -> str:
     cure = "Save it as UTF-8 (in Excel: CSV UTF-8)."
     try:
         data = path.read_bytes()
-        if (kind := next((name for sign, name in _NO_TEXT if data.startswith(sign)), None)) is not None:
-            save = "Save its table as CSV UTF-8." if "spreadsheet" in kind else "Give a CSV file, which is text."
-            raise error(f"{path} is {kind}, not a CSV file. {save}")
-        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
     except FileNotFoundError:
         raise error(f"{path} does not exist. Check the path.") from None
-    except UnicodeDecodeError as found:
-        raise error(f"{path} is not UTF-8 ({found.reason} at byte {found.start}). {cure}") from None
     except (OSError, ValueError) as found:
         raise error(f"{path} cannot be read as a CSV file: {found}.") from found
+    if (kind := next((name for sign, name in _NO_TEXT if data.startswith(sign)), None)) is not None:
+        save = "Save its table as CSV UTF-8." if "spreadsheet" in kind else "Give a CSV file, which is text."
+        raise error(f"{path} is {kind}, not a CSV file. {save}")
+    try:
+        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+    except UnicodeDecodeError as found:
+        raise error(f"{path} is not UTF-8 ({found.reason} at byte {found.start}). {cure}") from None
     if "\0" in text:
         raise error(f"{path} is not text: it holds zero bytes. {cure}")
     return text

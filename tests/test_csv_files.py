@@ -238,8 +238,9 @@ def test_empty_columns_of_a_spreadsheet_are_passed_over(tmp_path):
 def test_what_is_no_table_is_named(content, says, tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(content)
-    with pytest.raises(ManifestError, match=says):
+    with pytest.raises(ManifestError, match=says) as error:
         open_table(path)
+    assert str(error.value).count(str(path)) == 1
 
 
 def test_rows_without_header(tmp_path):

@@ -16,7 +16,7 @@ from htnet.palsy.splits import split_patients, split_table
 from htnet.prepare import prepared_spec
 from htnet.prepare.engine import Maker, Preparation
 from htnet.prepare.keys import Parts, as_json, describe, libraries, sha256
-from htnet.prepare.store import PreparedFolder
+from htnet.prepare.store import PreparedFolder, doubts_as_json
 from htnet.preprocess import FrameSource, Landmarker, fit_alignment, make_landmarker, read_frame, verified
 from htnet.preprocess.opencv import load_opencv
 from htnet.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, PreprocessSpec
@@ -208,7 +208,8 @@ def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:
         if sample.image is None:
             raise ManifestError("it has no image of a face.")
         finder = cast(Landmarker, maker.finder)  # `prepare_faces` takes no None
-        face, _ = align_face(sample.image, finder, maker.spec, sample.sample, maker.bit_depth)
+        face, points = align_face(sample.image, finder, maker.spec, sample.sample, maker.bit_depth)
     except (FrameError, LandmarkError, ManifestError) as error:  # others would hit every sample
         return about_sample(sample.sample, error)
-    return {FACES: bytes(cv2.imencode(".png", face.pixels[..., ::-1])[1].tobytes())}
+    encoded = bytes(cv2.imencode(".png", face.pixels[..., ::-1])[1].tobytes())
+    return {FACES: encoded, **doubts_as_json(points.warnings)}

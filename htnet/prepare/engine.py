@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from htnet.data import Manifest, Sample
+from htnet.data.tables import listed
 from htnet.errors import HtnetError, InputError, ManifestError, cause
 from htnet.identity import differ
 from htnet.jobs import choose_jobs, locked, run_tasks
@@ -21,7 +22,7 @@ from htnet.prepare.report import NEW, REPORT_FILE, Report
 from htnet.prepare.store import MANIFEST_FILE, PreparedFolder, check_names
 from htnet.preprocess import Landmarker, make_landmarker
 from htnet.preprocess.depth import check_bit_depth
-from htnet.types import PreprocessSpec
+from htnet.types import PreprocessSpec, QualityWarning
 
 #: Fewer samples a process than this are done sooner than the process has started.
 _WORTH_A_PROCESS = 16
@@ -108,7 +109,8 @@ class Preparation:
             in_order = {sample.sample: failed[sample.sample] for sample in manifest if sample.sample in failed}
             report = Report.of(manifest, prepared, in_order)
             notes = (*report.notes, *_same_frames(manifest, keys))
-            report = dataclasses.replace(report, notes=notes, made_again=made_anew)
+            doubts = _doubts({sample.sample: folder.doubts(sample) for sample in manifest if sample.sample in made})
+            report = dataclasses.replace(report, notes=notes, made_again=made_anew, doubts=doubts)
             folder.write_report(report, self.more(prepared))
             if not done:
                 raise ManifestError(
@@ -150,6 +152,18 @@ class Preparation:
             else:
                 self.folder.write(sample, keys[sample.sample], made)
             yield sample
+
+
+def _doubts(found: Mapping[str, Iterable[QualityWarning]]) -> tuple[QualityWarning, ...]:
+    """One warning for each reason to doubt a sample: which samples it was seen on, and what was said of the first."""
+    seen: dict[str, dict[str, str]] = {}
+    for name, doubts in found.items():
+        for doubt in doubts:
+            seen.setdefault(doubt.code, {})[name] = doubt.message
+    return tuple(
+        QualityWarning(code, f"{listed(list(messages))}: {next(iter(messages.values()))}")
+        for code, messages in seen.items()
+    )
 
 
 def _same_frames(manifest: Manifest, keys: Mapping[str, Parts | None]) -> tuple[str, ...]:

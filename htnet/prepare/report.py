@@ -25,6 +25,10 @@ NEW = "new"
 _LISTED = 20
 
 
+#: Codes of warnings that the report's own counts give.
+_COUNTED = ("excluded", "files_missing", "failed", "middle_apex")
+
+
 @dataclass(frozen=True)
 class Report:
     """What became of the samples of a data set.
@@ -44,6 +48,7 @@ class Report:
         people: number of prepared samples of each person, by (data set, subject).
         without_subject: number of prepared samples that name no subject.
         made_again: samples that were there and were made again in this call, by the reason.
+        doubts: reasons to doubt prepared samples, each with the samples that it was seen on.
     """
 
     source: str
@@ -60,6 +65,7 @@ class Report:
     people: Mapping[tuple[str, str], int] = field(default_factory=dict)
     without_subject: int = 0
     made_again: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    doubts: Sequence[QualityWarning] = ()
 
     @classmethod
     def of(cls, manifest: Manifest, prepared: Manifest, failed: Mapping[str, str]) -> Report:
@@ -132,7 +138,7 @@ class Report:
 
     @property
     def warnings(self) -> tuple[QualityWarning, ...]:
-        """What to know before the set is used: samples left out, by reason, and apexes that were replaced."""
+        """What to know before the set is used: samples left out, by reason, apexes that were replaced, and doubts."""
         reasons = (
             (
                 "excluded",
@@ -143,11 +149,12 @@ class Report:
             ("failed", len(self.failed), "left out: the frames could not be used"),
             ("middle_apex", len(self.middle_apex), "kept, with the middle frame in place of an annotated apex"),
         )
-        return tuple(
+        counted = (
             QualityWarning(code, f"{count} sample{'s' if count > 1 else ''} {text}; named in this report.")
             for code, count, text in reasons
             if count
         )
+        return (*self.doubts, *counted)
 
     def spread(self) -> dict[str, float] | None:
         """Least, median and largest number of samples a person; None without people."""
@@ -159,7 +166,8 @@ class Report:
         which apexes were replaced.
         """
         labels = ", ".join(f"{label} {len(names)}" for label, names in self.excluded.items() if "(" not in label)
-        lines = self._identities() + self._redone() + ([f"  label in no class: {labels}"] if labels else [])
+        lines = [f"  warning: {doubt.code}: {doubt.message}" for doubt in self.doubts]
+        lines += self._identities() + self._redone() + ([f"  label in no class: {labels}"] if labels else [])
         # Whatever was left out for another reason than its label is named.
         others = {reason: names for reason, names in self.excluded.items() if "(" in reason}
         if others:
@@ -229,6 +237,9 @@ def read_report(folder: str | PathLike[str]) -> Report:
             identities_from=found.get("identities", {}).get("from", ""),
             people={(p["dataset"], p["subject"]): p["samples"] for p in found.get("identities", {}).get("table", ())},
             without_subject=found.get("identities", {}).get("samples_without_subject", 0),
+            doubts=tuple(
+                QualityWarning(w["code"], w["message"]) for w in found.get("warnings", ()) if w["code"] not in _COUNTED
+            ),
             made_again={why: tuple(part["samples"]) for why, part in found.get("made_again", {}).items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -18,7 +18,7 @@ from htnet.data import Manifest, Sample
 from htnet.errors import FlowError, FrameError, HtnetError, LandmarkError, ManifestError, VideoError, about_sample
 from htnet.prepare.engine import Maker, Preparation
 from htnet.prepare.keys import describe, source_key
-from htnet.prepare.store import PreparedFolder
+from htnet.prepare.store import PreparedFolder, doubts_as_json
 from htnet.preprocess import Landmarker, Preprocessor, encode_motion
 from htnet.preprocess.opencv import load_opencv
 from htnet.samples import degenerate, sample_motion
@@ -128,7 +128,8 @@ def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:
     except _OF_ONE_SAMPLE as error:
         return about_sample(sample.sample, error)
     points = json.dumps(np.asarray(made.points).round(3).tolist()).encode()
-    files = {"flow": cv2.imencode(".png", made.flow_image)[1].tobytes(), "landmarks": points}
+    doubts = made.warnings if made.landmarks is None else (*made.landmarks.warnings, *made.warnings)
+    files = {"flow": cv2.imencode(".png", made.flow_image)[1].tobytes(), "landmarks": points, **doubts_as_json(doubts)}
     return files if moved is None else {**files, "motion": encode_motion(moved, maker.spec)}
 
 

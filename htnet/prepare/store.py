@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from htnet.prepare.keys import TITLES, Parts, changes, libraries, sha256
 from htnet.prepare.report import NEW, REPORT_FILE, Report
 from htnet.prepare.spec import SPEC_FILE, prepared_spec
 from htnet.schema import to_json
-from htnet.types import PreprocessSpec
+from htnet.types import PreprocessSpec, QualityWarning
 
 MANIFEST_FILE = "manifest.csv"
 KEYS = "keys"
+#: Beside a sample's files: the reasons to doubt them, as JSON; kept in the sample's note.
+WARNINGS = "warnings"
 
 
 class PreparedFolder:
@@ -102,6 +104,7 @@ class PreparedFolder:
         try:
             noted = json.loads(self._note(sample).read_text("utf-8"))
             made_from = noted.pop("made_from")
+            noted.pop(WARNINGS, None)
             found = {kind: sha256(self.path(kind, sample).read_bytes()) for kind in self.kinds}
         except (OSError, ValueError, KeyError, AttributeError, TypeError):  # whatever JSON is in the note
             return "file missing or damaged"
@@ -129,9 +132,20 @@ class PreparedFolder:
 
     def write(self, sample: Sample, key: Parts | None, files: Mapping[str, bytes]) -> None:
         """Write a sample's files, by kind; the note comes last, as files without it do not count."""
+        doubts = json.loads(files.get(WARNINGS, b"[]"))
+        files = {kind: content for kind, content in files.items() if kind != WARNINGS}
         for kind, content in files.items():
             _write(self.path(kind, sample), content)
-        _write(self._note(sample), json.dumps(_hashes(key, files), indent=1).encode())
+        note = {**_hashes(key, files), **({WARNINGS: doubts} if doubts else {})}
+        _write(self._note(sample), json.dumps(note, indent=1).encode())
+
+    def doubts(self, sample: Sample) -> tuple[QualityWarning, ...]:
+        """The reasons to doubt a sample that were seen when its files were made."""
+        try:
+            found = json.loads(self._note(sample).read_text("utf-8")).get(WARNINGS, ())
+            return tuple(QualityWarning(doubt["code"], doubt["message"]) for doubt in found)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whatever JSON is in the note
+            return ()
 
     def write_report(self, report: Report, more: Mapping[str, Any]) -> None:
         """Write ``report.json``, with what else there is to report."""
@@ -139,6 +153,12 @@ class PreparedFolder:
 
     def _note(self, sample: Sample) -> Path:
         return self.root / KEYS / f"{file_name(sample)}.json"
+
+
+def doubts_as_json(doubts: Sequence[QualityWarning]) -> dict[str, bytes]:
+    """Reasons to doubt a sample, to be written with its files; nothing if there are none."""
+    content = [{"code": doubt.code, "message": doubt.message} for doubt in doubts]
+    return {WARNINGS: json.dumps(content).encode()} if content else {}
 
 
 def prepared_notes(data: str | PathLike[str]) -> tuple[str, ...]:

@@ -281,6 +281,7 @@ def _open_folder(path: Path, fps: float | None) -> Video:
     if not names:
         raise VideoError(
             f"The folder {path} holds no frames; give one with files that end in {', '.join(FRAME_ENDINGS)}."
+            f"{hint(path)}"
         )
     # The name itself decides between img1 and img01.
     paths = tuple(sorted(names, key=lambda p: (natural_key(p.name), p.name)))

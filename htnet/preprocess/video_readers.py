@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from htnet.doors import VIDEOS, hint
 from htnet.errors import InputError, VideoError, did_you_mean
 from htnet.optional import require
 from htnet.preprocess.containers import CUT_INSIDE, container_kind, file_flaw
@@ -330,6 +331,8 @@ def _unreadable(path: Path, reader: str) -> VideoError:
     flaw = file_flaw(path)
     state = f"it is {flaw}" if flaw else "or is cut off or damaged at its head"
     more = f" {MORE_VIDEO}." if reader == "OpenCV" else ""
+    if path.suffix.lower() not in VIDEOS:
+        more += hint(path)
     return VideoError(
         f"{path} is not a video that {reader} can read, {state}; give an AVI, MP4, MKV or WebM file, or a folder of "
         f"frames.{more}"
