@@ -44,7 +44,7 @@ def codes(answer):
 @pytest.fixture(scope="module")
 def still():
     """A clip of 24 frames in which nothing moves but the head, and what is found in it."""
-    first = int(np.random.default_rng().integers(1_000_000, 2**31))
+    first = 1_000_000
     print(f"seed {first}")
     short = next(seed for seed in range(first, first + 1000) if _times(np.random.default_rng(seed))[0] < 50)
     clip = random_clip(short, still=True)
@@ -54,7 +54,7 @@ def still():
 
 @pytest.fixture(scope="module")
 def moving():
-    first = int(np.random.default_rng().integers(1_000_000, 2**31))
+    first = 1_000_000
     print(f"first seed {first}")
     # The length is what a seed gives first; to render a clip takes long.
     short = (seed for seed in range(first, first + 1000) if _times(np.random.default_rng(seed))[0] < 50)
@@ -126,7 +126,7 @@ def test_copies_that_were_compressed_again_are_recognized(still, tmp_path, codec
 
 
 def test_what_counts_as_a_repeat():
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(0)
     noise = rng.uniform(1, 2, 40)
     assert fresh_frames(np.append(0, noise)).all()
     assert fresh_frames(np.append(0, noise) * 20).all()

@@ -25,7 +25,7 @@ PIECES = {"movflags": "frag_keyframe+empty_moov"}
 
 @pytest.fixture(scope="module")
 def frames():
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(0)
     return [numbered(i, rng) for i in range(N)]
 
 
