@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Processes that run tests at once, about 1.5 GB each.
+WORKERS ?= 2
 STAMP := $(VENV)/.installed
 TESTED := $(VENV)/.tested
 
@@ -11,7 +13,7 @@ demo: $(STAMP)
 	$(BIN)/htnet demo --out out/demo
 
 test: $(STAMP) $(TESTED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
