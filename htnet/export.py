@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import warnings
 from collections.abc import Iterable, Sequence
-from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from htnet.errors import InputError
-from htnet.overwrite import check_outputs
+from htnet.overwrite import check_outputs, whole_file
 from htnet.schema import document, to_json_line
 from htnet.types import MOTION_REGIONS, Prediction, Spotting
 
@@ -45,8 +44,7 @@ def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: boo
     """
     path = Path(path)
     check_outputs(path, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["frame", "time_s", "magnitude", *MOTION_REGIONS])
         for number, (magnitude, regions) in enumerate(
@@ -71,7 +69,9 @@ def write_predictions(
     *,
     overwrite: bool = False,
 ) -> int:
-    """Write predictions, one row a sample; rows appear as they are made.
+    """Write predictions, one row a sample.
+
+    The file appears when it is whole: where a sample fails, nothing is written, and the same call may be made again.
 
     Args:
         path: the file: a table (.csv), or one document in each line (.jsonl), see docs/output.md.
@@ -90,11 +90,7 @@ def write_predictions(
     path = Path(path)
     check_table_name(path)
     check_outputs(path, overwrite=overwrite)
-    rest = iter(predictions)
-    # Where the first one fails, nothing is written, and the same call may be made again.
-    predictions = chain(list(islice(rest, 1)), rest)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
         if path.suffix.lower() == ".jsonl":
             return _write_lines(file, predictions, errors)
         return _write_rows(csv.writer(file), predictions, labels, errors)

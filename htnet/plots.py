@@ -13,7 +13,7 @@ from htnet.calibration import Reliability
 from htnet.errors import InputError
 from htnet.facs import SHOWN_UNITS, UnitPrediction
 from htnet.optional import require
-from htnet.overwrite import check_outputs
+from htnet.overwrite import check_outputs, whole_file
 from htnet.preprocess import FrameSource, read_pair
 from htnet.schema import Warned
 from htnet.types import MOTION_REGIONS, Prediction, Spotting
@@ -49,7 +49,8 @@ def plot_prediction(
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the file's ending names no kind of picture.
     """
-    check_outputs(path, overwrite=overwrite)
+    read = [frame for frame in (onset, apex) if isinstance(frame, (str, PathLike))]
+    check_outputs(path, overwrite=overwrite, inputs=read)
     figure_class = require("matplotlib.figure", "plots", _PURPOSE).Figure
     widths = [1, 1, 1, 1, 0.9, 1.2] if prediction.action_units else [1, 1, 1, 1, 1.3]
     figure = figure_class(figsize=(2.83 * sum(widths), 3.4), layout="constrained")
@@ -165,11 +166,12 @@ def save_figure(figure: Any, path: str | PathLike[str], *, overwrite: bool = Fal
     """
     path = Path(path)
     check_outputs(path, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        figure.savefig(path, dpi=110)
-    except ValueError as error:
-        raise InputError(f"No picture of this kind can be saved as {path}. Give a name that ends in .png.") from error
+    kind = path.suffix.lower().removeprefix(".")
+    # matplotlib would add an ending of its own, to a name that was not looked at.
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise InputError(f"No picture of this kind can be saved as {path}. Give a name that ends in .png.")
+    with whole_file(path) as place:
+        figure.savefig(place, dpi=110, format=kind)
     return path
 
 

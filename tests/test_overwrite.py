@@ -1,8 +1,10 @@
 """Nothing that exists is overwritten unless asked: every command and every function that writes."""
 
 import argparse
+import ast
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,7 @@ from htnet.errors import HtnetError, InputError, OverwriteError
 from htnet.evaluation import loso
 from htnet.export import write_curve, write_predictions
 from htnet.hub import save_pretrained
-from htnet.overwrite import check_folder, check_outputs
+from htnet.overwrite import check_folder, check_outputs, whole_file, write_text
 from htnet.palsy import evaluate_palsy, prepare_faces, read_palsy, train_palsy
 from htnet.palsy import plots as palsy_plots
 from htnet.prepare import prepare
@@ -99,6 +101,143 @@ def test_no_command_overwrites(line, name, inputs, tmp_path, monkeypatch, capsys
     if name != "summary.json" or not line.startswith("loso"):  # results of something else are no run to go on with
         call([*words, "--overwrite"])
         assert "exists" not in capsys.readouterr().err.replace("no longer exists", "")
+
+
+#: Command lines that would write among what they read, with IN for that; the answer is a refusal, asked for or not.
+INTO_INPUT = (
+    "predict IN --plot IN/p.png",
+    "predict a.png b.png --plot a.png",
+    "predict --manifest IN/m.csv --out IN/m.csv",
+    "spot IN --plot IN/p.png",
+    "spot IN --plot IN/below/p.jpg",
+    "spot LINK --plot IN/p.png",
+    "prepare samm --root IN --out IN",
+    "prepare samm --root IN --out LINK",
+    "prepare composite --casme2 a --samm IN --smic c --out IN",
+    "prepare manifest --root IN --out IN",
+    "train --data IN --out IN",
+    "loso --data IN --out IN",
+    "convert IN/model.safetensors IN",
+    "palsy prepare IN --out IN",
+    "palsy train --data IN --out IN",
+    "palsy evaluate --data IN --model w --out IN",
+    "palsy evaluate --data d --model IN --out IN",
+    "palsy predict IN --model w --out IN",
+    "palsy predict IN --model w --out IN/below",
+    "palsy predict a.png --model w --plot a.png",
+    "palsy visualize a.png --model w --out a.png",
+    "palsy asymmetry a.png --plot a.png",
+)
+
+
+@pytest.mark.parametrize("line", INTO_INPUT)
+def test_no_command_writes_into_what_it_reads(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "link").symlink_to("in")
+    for name in ("a.png", "in/m.csv", "in/model.safetensors", "in/0.png"):
+        (tmp_path / name).write_bytes(MINE)
+    assert cli.main([*line.replace("LINK", "link").replace("IN", "in").split(), "--overwrite"]) == 2
+    assert re.search("is read|are read", capsys.readouterr().err)
+    assert sorted(p.name for p in (tmp_path / "in").iterdir()) == ["0.png", "m.csv", "model.safetensors"]
+    assert all(p.read_bytes() == MINE for p in tmp_path.rglob("*") if p.is_file())
+
+
+def test_a_manifest_that_fails_midway_leaves_no_file(inputs, tmp_path, capsys):
+    pair_manifest(tmp_path / "m", 3)
+    bad = sorted((tmp_path / "m").rglob("*apex*.png"))[-1]
+    bad.write_bytes(b"")
+    for name in ("p.csv", "p.jsonl"):
+        words = ["predict", "--manifest", str(tmp_path / "m" / "manifest.csv"), "--landmarks", "template"]
+        assert cli.main([*words, "--out", str(tmp_path / "out" / name)]) == 2
+        assert list((tmp_path / "out").iterdir()) == []
+        (tmp_path / "out" / name).write_bytes(MINE)
+        assert cli.main([*words, "--out", str(tmp_path / "out" / name), "--overwrite"]) == 2
+        assert {p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()} == {name: MINE}
+        (tmp_path / "out" / name).unlink()
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    file, link = tmp_path / "f.txt", tmp_path / "link.txt"
+
+    def fail():
+        with whole_file(file) as place:
+            place.write_bytes(b"part")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+    file.write_bytes(MINE)
+    file.chmod(0o640)
+    link.symlink_to(file)
+    write_text(link, "new\n")  # a link is followed, and stays
+    assert link.is_symlink()
+    assert file.read_bytes() == b"new\n"
+    assert file.stat().st_mode & 0o777 == 0o640
+    with pytest.raises(InputError, match="cannot be written .*another place"):
+        write_text(file / "below", "x")
+    write_text("/dev/null", "x")
+
+
+def test_weights_never_stand_beside_the_config_of_others(tmp_path, monkeypatch):
+    save_pretrained(tiny_model(), tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match="no space left on device"):
+        save_pretrained(tiny_model(), tmp_path, overwrite=True)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["flow", "landmarks", "keys"])
+def test_prepare_writes_over_no_files_of_something_else(name, tmp_path):
+    manifest = pair_manifest(tmp_path / "in", 2)
+    mine = tmp_path / "out" / name / "s0.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(MINE)
+    with pytest.raises(OverwriteError, match=name):
+        prepare(manifest, tmp_path / "out", landmarker="template")
+    assert mine.read_bytes() == MINE
+
+
+def test_no_ending_is_added_to_a_name_that_was_looked_at(tmp_path):
+    (tmp_path / "p.png").write_bytes(MINE)
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    with pytest.raises(InputError, match=r"ends in \.png"):
+        plots.save_figure(figure, tmp_path / "p")
+    assert (tmp_path / "p.png").read_bytes() == MINE
+
+
+def bare_writes(path):
+    """Calls in a source file that write a file elsewhere than in a block of `whole_file`."""
+
+    def visit(node, inside):
+        if isinstance(node, ast.With):
+            inside = inside or any("whole_file(" in ast.unparse(item.context_expr) for item in node.items)
+        if isinstance(node, ast.Call) and not inside and "whole_file(" not in ast.unparse(node.func):
+            text = ast.unparse(node)
+            name = ast.unparse(node.func)
+            opened = name.endswith("open") and re.search(r"""\(.*["'][wax]b?\+?["']""", text)
+            wrote = re.search(r"(\.write_text|\.write_bytes|savefig|imwrite|save_file|np\.save|torch\.save)$", name)
+            moved = name in ("os.replace", "os.rename", "shutil.move", "shutil.copy", "shutil.copyfile")
+            if opened or wrote or moved:
+                yield text
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, inside)
+
+    return list(visit(ast.parse(path.read_text("utf-8")), False))
+
+
+def test_all_files_are_written_by_the_one_writer():
+    """A new writer is met here: it writes in a block of `whole_file`, or through `write_text` or `write_bytes`."""
+    package = ROOT / "htnet"
+    found = {str(p.relative_to(package)): bare_writes(p) for p in sorted(package.rglob("*.py"))}
+    found.pop("overwrite.py")
+    assert {name: calls for name, calls in found.items() if calls} == {}
 
 
 def leaves(parser, name=""):

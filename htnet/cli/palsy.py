@@ -19,7 +19,7 @@ from htnet.cli.options import (
     show_warnings,
 )
 from htnet.errors import InputError
-from htnet.overwrite import check_folder, check_outputs
+from htnet.overwrite import check_folder, check_outputs, refuse_same_folder
 from htnet.schema import to_json
 
 if TYPE_CHECKING:
@@ -149,6 +149,7 @@ def _prepare(args: argparse.Namespace) -> None:
     from htnet.palsy import gaps, prepare_faces, read_palsy, split_table
     from htnet.prepare import REPORT_FILE, read_report
 
+    refuse_same_folder(args.out, args.source)
     manifest = read_palsy(args.source, classes=args.classes, grade_map=args.grade_map, patients=args.patients)
 
     def bar(samples: Iterable[Any]) -> Iterable[Any]:
@@ -187,6 +188,7 @@ def _train(args: argparse.Namespace) -> None:
     from htnet.palsy import check_face_model, train_palsy
     from htnet.training import get_recipe
 
+    refuse_same_folder(args.out, args.data)
     check_folder(args.out, FILES, overwrite=args.overwrite)
     usable_device(args.device)
     recipe = get_recipe(args.recipe, **({"epochs": args.epochs} if args.epochs is not None else {}))
@@ -223,6 +225,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     from htnet.palsy import check_face_model, evaluate_palsy, score_table
     from htnet.palsy.evaluate import RESULTS
 
+    refuse_same_folder(args.out, args.data, args.model)
     check_folder(args.out, (*RESULTS, "confusion.png"), overwrite=args.overwrite)
     _check_model(args)
     model = load_pretrained(args.model, device=usable_device(args.device))
@@ -259,6 +262,7 @@ def _predict(args: argparse.Namespace) -> None:
     if not folder and args.out is not None:
         raise InputError("--out goes with a folder of images; for one image use --json and --plot.")
     if folder:
+        refuse_same_folder(args.out, args.image, below=True)
         check_folder(args.out, ("predictions.csv", "pictures"), overwrite=args.overwrite)
     check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
     if not folder:

@@ -22,7 +22,7 @@ from htnet.cli.options import (
 from htnet.cli.spot import METHODS, VIDEO_OPTIONS, add_video_options, asked_video, show_spotting
 from htnet.errors import HtnetError, InputError
 from htnet.facs import SHOWN_UNITS
-from htnet.overwrite import check_outputs
+from htnet.overwrite import check_outputs, write_text
 from htnet.schema import to_json
 from htnet.types import DEFAULT_WEIGHTS
 
@@ -203,8 +203,7 @@ def _demo(args: argparse.Namespace) -> None:
     # What an earlier demo wrote is made anew.
     check_outputs(result, picture, overwrite=args.overwrite or _is_of_demo(result))
     prediction = Predictor().pair(onset, apex, sample / "landmarks.json", sample=DEMO)
-    out.mkdir(parents=True, exist_ok=True)
-    result.write_text(to_json(prediction.to_dict()), "utf-8")
+    write_text(result, to_json(prediction.to_dict()))
     _show(prediction)
     print(f"  result: {result}")
     if find_spec("matplotlib") is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htnet.cli.options import AddCommand, add_bit_depth, add_face_option, add_overwrite, chosen_landmarks, progress_bar
+from htnet.overwrite import refuse_same_folder
 from htnet.types import FLOW_METHODS, HEAD_MOTIONS
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ def _prepare(args: argparse.Namespace) -> None:
 
     motion: dict[str, Any] = {"clip_frames": args.clip_frames} if args.clip_frames else {}
     spec = PreprocessSpec(flow=args.flow, head_motion=args.head_motion, clahe=args.clahe, **motion)
+    roots = [getattr(args, name) for name in PARTS] if args.kind == "composite" else [args.root]
+    refuse_same_folder(args.out, *roots)
     manifest = _read(args)
     prepare(
         manifest,

@@ -10,7 +10,7 @@ from typing import Any
 
 from htnet.cli.options import RECIPE_HELP, AddCommand, add_overwrite, progress_bar
 from htnet.errors import InputError, cause
-from htnet.overwrite import check_folder, check_outputs
+from htnet.overwrite import check_folder, check_outputs, refuse_same_folder
 from htnet.types import LAYOUTS, REGION_POINTS
 
 
@@ -134,6 +134,7 @@ def _load(args: argparse.Namespace) -> tuple[Any, Any, Any, Any]:
 def _loso(args: argparse.Namespace) -> None:
     from htnet.evaluation import loso
 
+    refuse_same_folder(args.out, args.data, *(args.start or ()))
     check_outputs(args.plot, overwrite=args.overwrite)
     manifest, recipe, spec, landmarker = _load(args)
     kind = "lodo" if args.leave == "dataset" else "loso"
@@ -178,6 +179,7 @@ def _train(args: argparse.Namespace) -> None:
     from htnet.models import get_entry
     from htnet.training import StartFrom, counted_units, load_flow_set, train_weights
 
+    refuse_same_folder(args.out, args.data)
     check_folder(args.out, FILES, overwrite=args.overwrite)
     manifest, recipe, spec, landmarker = _load(args)
     start = StartFrom(args.start, manifest.classes) if args.start is not None else None

@@ -7,7 +7,7 @@ import fnmatch
 from pathlib import Path
 
 from htnet.cli.options import AddCommand, add_overwrite
-from htnet.overwrite import check_folder
+from htnet.overwrite import check_folder, check_outputs
 from htnet.schema import document, to_json
 
 
@@ -37,6 +37,7 @@ def _convert(args: argparse.Namespace) -> None:
     from htnet.types import PreprocessSpec
 
     check_folder(args.out, FILES, overwrite=args.overwrite)
+    check_outputs(*(Path(args.out) / name for name in FILES), overwrite=True, inputs=(args.checkpoint,))
     model = convert_checkpoint(args.checkpoint, heads=args.heads, key=args.key)
     if isinstance(model, HTNet):
         size = model.config.image_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import operator
 import os
 from collections import Counter
@@ -20,9 +21,9 @@ from htnet.data.facs_cells import keep_readable
 from htnet.data.tables import as_there, cell_of, listed, read_table, refuse_missing
 from htnet.doors import door_of, hint
 from htnet.doors import missing as missing_path
-from htnet.errors import ManifestError, did_you_mean
+from htnet.errors import InputError, ManifestError, did_you_mean
 from htnet.identity import check_files, check_identities, is_named, refuse_unnamed
-from htnet.overwrite import check_outputs
+from htnet.overwrite import check_outputs, write_text
 from htnet.types import EMOTIONS
 
 MANIFEST_FILE = "manifest.csv"
@@ -245,23 +246,19 @@ class Manifest:
         path = Path(path)
         check_outputs(path, overwrite=overwrite)
         classes = self._classes_to_write()
-        partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        filled = {name for name in _RARE[:-1] if any(getattr(s, name) for s in self.samples)}
+        columns = [name for name in COLUMNS if name not in _RARE or name in filled | classes.keys()]
+        text = io.StringIO(newline="")
+        rows = csv.DictWriter(text, columns, lineterminator="\n")
+        rows.writeheader()
+        for s in self.samples:
+            row = {name: getattr(s, name) or "" for name in columns if name != "classes"}
+            paths = {name: _relative(getattr(s, name), path.parent) for name in PATH_COLUMNS if name in columns}
+            rows.writerow({**row, **paths, **classes})
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("w", encoding="utf-8", newline="") as file:
-                filled = {name for name in _RARE[:-1] if any(getattr(s, name) for s in self.samples)}
-                columns = [name for name in COLUMNS if name not in _RARE or name in filled | classes.keys()]
-                rows = csv.DictWriter(file, columns, lineterminator="\n")
-                rows.writeheader()
-                for s in self.samples:
-                    row = {name: getattr(s, name) or "" for name in columns if name != "classes"}
-                    paths = {name: _relative(getattr(s, name), path.parent) for name in PATH_COLUMNS if name in columns}
-                    rows.writerow({**row, **paths, **classes})
-            os.replace(partial, path)
-        except OSError as error:
-            raise ManifestError(f"{path} cannot be written: {error.strerror}. Choose another place.") from error
-        finally:
-            partial.unlink(missing_ok=True)
+            write_text(path, text.getvalue())
+        except InputError as error:
+            raise ManifestError(str(error)) from error
 
     def _classes_to_write(self) -> dict[str, str]:
         """The column ``classes`` and what to write into it; empty where the labels alone tell the same."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,21 +12,15 @@ from typing import Any
 
 from htnet.errors import OverwriteError, RunError, cause
 from htnet.jobs import locked
-from htnet.overwrite import check_folder
+from htnet.overwrite import check_folder, write_text
 
 #: What a finished run is written to.
 RESULTS = ("summary.json", "predictions.csv")
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new content, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    """Write a file so that a reader sees the old or the new content, never a part, even after a power failure."""
+    write_text(path, text, durable=True)
 
 
 def to_json(content: Any) -> str:

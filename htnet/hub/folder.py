@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from htnet.identity import TrainedPeople
 from htnet.inference import OptimizedModel, optimized_like
 from htnet.models import EmotionModel, build_model
 from htnet.optional import usable_device
-from htnet.overwrite import check_folder
+from htnet.overwrite import check_folder, whole_file
 from htnet.types import PreprocessSpec
 
 FORMAT = 1
@@ -86,10 +87,8 @@ def save_pretrained(
     temperature = checked_temperature(model.temperature, "The model")
     folder = Path(folder)
     check_folder(folder, FILES, overwrite=overwrite)
-    folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    # Not save_file: it makes the file readable by its owner only.
-    (folder / WEIGHTS_FILE).write_bytes(save(state, metadata={"format": "pt"}))
+    content = save(state, metadata={"format": "pt"})
     optimized = model.precision if isinstance(model, OptimizedModel) else None
     config = {
         "format": FORMAT if optimized is None else OPTIMIZED_FORMAT,
@@ -104,14 +103,21 @@ def save_pretrained(
         "preprocess": model.preprocess_spec.to_dict(),
         "recipe": dict(recipe) if recipe else None,
         "training": dict(training or {}),
-        "weights": {"file": WEIGHTS_FILE, "sha256": sha256_of(folder / WEIGHTS_FILE)},
+        "weights": {"file": WEIGHTS_FILE, "sha256": hashlib.sha256(content).hexdigest()},
     }
     if (known := _people_of(model, people)) is not None:
         config["trained_people"] = known.to_dict()
     if optimized is not None:
         config["optimized"] = optimized
-    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    (folder / CARD_FILE).write_text(model_card(config), "utf-8")
+    files = {
+        WEIGHTS_FILE: content,
+        CONFIG_FILE: (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode(),
+        CARD_FILE: model_card(config).encode(),
+    }
+    # All are on the disk before one of them takes its name: weights never stand beside the config of others.
+    with ExitStack() as stack:
+        for name, data in files.items():
+            stack.enter_context(whole_file(folder / name)).write_bytes(data)
     return folder
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from htnet.data import Manifest, Sample, read_manifest
 from htnet.errors import ManifestError, OverwriteError, cause
+from htnet.overwrite import check_folder, write_bytes
 from htnet.prepare.keys import TITLES, Parts, changes, libraries, sha256
 from htnet.prepare.report import NEW, REPORT_FILE, Report
 from htnet.prepare.spec import SPEC_FILE, prepared_spec
@@ -60,7 +61,7 @@ class PreparedFolder:
         for folder in (self.root, *folders):
             for partial in folder.glob(".*.tmp"):
                 partial.unlink(missing_ok=True)
-        _write(self.root / SPEC_FILE, json.dumps(spec.to_dict(), indent=1).encode())
+        write_bytes(self.root / SPEC_FILE, json.dumps(spec.to_dict(), indent=1).encode())
 
     def check_same(self, wanted: Manifest, overwrite: bool) -> None:
         """Refuse to put another data set, or other labels or splits, in place of the ones that are there.
@@ -80,7 +81,14 @@ class PreparedFolder:
             raise ManifestError(
                 f"{path} is the manifest to be prepared and would be written over. Choose another --out."
             )
-        if overwrite or not path.exists():
+        if overwrite:
+            return
+        if not (self.root / SPEC_FILE).is_file():
+            names = (*self.kinds, KEYS)
+            foreign = [name for name in names if (self.root / name).is_dir() and any((self.root / name).iterdir())]
+            foreign += [REPORT_FILE] if (self.root / REPORT_FILE).is_file() else []
+            check_folder(self.root, foreign)
+        if not path.exists():
             return
         reason = "was not written by htnet prepare" if not (self.root / SPEC_FILE).is_file() else None
         try:
@@ -135,9 +143,9 @@ class PreparedFolder:
         doubts = json.loads(files.get(WARNINGS, b"[]"))
         files = {kind: content for kind, content in files.items() if kind != WARNINGS}
         for kind, content in files.items():
-            _write(self.path(kind, sample), content)
+            write_bytes(self.path(kind, sample), content)
         note = {**_hashes(key, files), **({WARNINGS: doubts} if doubts else {})}
-        _write(self._note(sample), json.dumps(note, indent=1).encode())
+        write_bytes(self._note(sample), json.dumps(note, indent=1).encode())
 
     def doubts(self, sample: Sample) -> tuple[QualityWarning, ...]:
         """The reasons to doubt a sample that were seen when its files were made."""
@@ -149,7 +157,7 @@ class PreparedFolder:
 
     def write_report(self, report: Report, more: Mapping[str, Any]) -> None:
         """Write ``report.json``, with what else there is to report."""
-        _write(self.root / REPORT_FILE, to_json({**report.to_dict(), **more}).encode())
+        write_bytes(self.root / REPORT_FILE, to_json({**report.to_dict(), **more}).encode())
 
     def _note(self, sample: Sample) -> Path:
         return self.root / KEYS / f"{file_name(sample)}.json"
@@ -228,9 +236,3 @@ def check_names(manifest: Manifest) -> None:
 
 def _hashes(key: Parts | None, files: Mapping[str, bytes]) -> dict[str, Any]:
     return {"made_from": key, **{name: sha256(content) for name, content in files.items()}}
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.tmp")
-    partial.write_bytes(content)
-    os.replace(partial, path)

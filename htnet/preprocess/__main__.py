@@ -11,7 +11,7 @@ import numpy as np
 
 from htnet.doors import as_command
 from htnet.errors import HtnetError, InputError
-from htnet.overwrite import check_outputs
+from htnet.overwrite import check_outputs, whole_file, write_bytes
 from htnet.preprocess.colour import colour_wheel
 from htnet.preprocess.flow import write_flow_image
 from htnet.preprocess.landmarks import make_landmarker
@@ -87,8 +87,9 @@ def _run(args: argparse.Namespace) -> None:
     print(f"{args.out}: {args.size}x{args.size} px, RGB = (u, v, strain)")
     print(f"  flow of {width}x{height} px: mean {length.mean():.2f} px, largest {length.max():.2f} px")
     if args.uv is not None:
-        Path(args.uv).parent.mkdir(parents=True, exist_ok=True)
-        np.save(args.uv, made.flow.uv)
+        # A file, not a name: to a name NumPy would add an ending, and write over what was not looked at.
+        with whole_file(args.uv) as place, place.open("wb") as file:
+            np.save(file, made.flow.uv)
         print(f"  flow: {args.uv}")
     if args.colour is not None:
         _write_rgb(Path(args.colour), colour_wheel(made.flow.uv))
@@ -97,13 +98,13 @@ def _run(args: argparse.Namespace) -> None:
 
 def _write_rgb(path: Path, picture: ByteArray) -> None:
     cv2 = load_opencv()
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        written = cv2.imwrite(str(path), picture[..., ::-1])
+        made, content = cv2.imencode(path.suffix or ".", picture[..., ::-1])
     except cv2.error:
-        written = False
-    if not written:
+        made = False
+    if not made:
         raise InputError(f"No picture can be written as {str(path)!r}; give a name that ends in .png.")
+    write_bytes(path, content.tobytes())
 
 
 if __name__ == "__main__":

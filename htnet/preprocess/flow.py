@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from htnet.errors import FlowError, FrameError, InputError, cause, did_you_mean, refuse_unknown
-from htnet.overwrite import check_outputs
+from htnet.overwrite import check_outputs, write_bytes
 from htnet.preprocess.frames import file_damage, quiet_opencv
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.tvl1 import MIN_SIDE, tvl1_flow
@@ -245,8 +245,7 @@ def write_flow_image(path: str | os.PathLike[str], image: ByteArray, *, overwrit
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise FlowError(f"The flow image has shape {image.shape}, type {image.dtype}; give (H, W, 3) uint8.")
     check_outputs(path, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    write_bytes(path, cv2.imencode(".png", image)[1].tobytes())
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from htnet.errors import RunError
+from htnet.overwrite import whole_file
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,8 @@ class Progress:
             return
         state = {"what": self.what, "epoch": self.epoch, "records": self.records}
         state |= {name: part.state_dict() for name, part in self.parts.items()}
-        path = self.checkpoint.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".tmp")
-        torch.save(state, partial)
-        os.replace(partial, path)
+        with whole_file(self.checkpoint.path) as place:
+            torch.save(state, place)
         self._written = time.monotonic()
 
     def done(self) -> None:

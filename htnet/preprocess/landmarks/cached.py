@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from htnet.errors import InputError, LandmarkError, LowScoreError, MultipleFacesError, NoFaceError, PoseError, cause
+from htnet.overwrite import write_text
 from htnet.preprocess.landmarks.base import Landmarker, Landmarker68, find_many
 from htnet.types import Frame, Landmarks, Landmarks68, QualityWarning
 
@@ -169,15 +169,10 @@ def _read(path: Path, key: str) -> dict[str, Any] | None:
 
 def _write(path: Path, key: str, entry: Mapping[str, Any]) -> None:
     content = json.dumps({"key": key, "sha256": _digest(entry), "entry": entry})
-    # A name of its own for each writer; the move is one step, so that no reader sees half an entry.
-    part = path.with_name(f".{key[:16]}-{uuid.uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(content, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
+        write_text(path, content)
+    except InputError as error:
         raise InputError(
-            f"The landmark cache {path.parent.parent} cannot be written ({cause(error)}); give a folder with room "
-            "that you may write to."
+            f"The landmark cache {path.parent.parent} cannot be written ({cause(error.__cause__ or error)}); give a "
+            "folder with room that you may write to."
         ) from error
