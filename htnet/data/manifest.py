@@ -21,7 +21,7 @@ from htnet.data.facs_cells import keep_readable
 from htnet.data.tables import as_there, cell_of, listed, read_table, refuse_missing
 from htnet.doors import door_of, hint
 from htnet.doors import missing as missing_path
-from htnet.errors import InputError, ManifestError, did_you_mean
+from htnet.errors import InputError, ManifestError, cause, did_you_mean
 from htnet.identity import check_files, check_identities, is_named, refuse_unnamed
 from htnet.overwrite import check_outputs, write_text
 from htnet.types import EMOTIONS
@@ -258,7 +258,8 @@ class Manifest:
         try:
             write_text(path, text.getvalue())
         except InputError as error:
-            raise ManifestError(str(error)) from error
+            why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else cause(error)
+            raise ManifestError(f"{path} cannot be written: {why}. Choose another place.") from error
 
     def _classes_to_write(self) -> dict[str, str]:
         """The column ``classes`` and what to write into it; empty where the labels alone tell the same."""
