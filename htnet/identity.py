@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import combinations
 from typing import Any
 
 from htnet.errors import CorruptWeightsError, InputError, ManifestError
@@ -31,22 +33,34 @@ _SAME_PEOPLE = {
 }
 #: CAS(ME)^2 is another data set than CASME II, which people also write CASME2.
 _CASME_SQUARED = "casme^2"
+#: Accents of Latin, Greek and Cyrillic letters, which one table has and another leaves out.
+_ACCENTS = re.compile("[\u0300-\u036f]")
+#: Letters of Cyrillic and Greek names whose capitals look like Latin ones.
+_LOOKS_LIKE = str.maketrans(
+    "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445"
+    "\u03b1\u03b2\u03b5\u03b6\u03b7\u03b9\u03ba\u03bc\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7",
+    "abekmhopctyx" + "abezhikmnoptyx",
+)
 _NUMBER_OR_REST = re.compile(r"\d+|[^\d\s]+")
 #: Hexadecimal digits of a person's key in weights.
 _DIGITS = 16
+#: Bytes that are read at once, and that are compared before whole files are.
+_BLOCK = 1 << 16
 #: Fields of a sample that name a file of one person.
 _FILES = ("onset", "apex", "flow", "image", "motion")
+#: A sample and the path of a file that it has.
+_Has = tuple[Any, str]
 
 
 @lru_cache(maxsize=65536)
 def person_key(name: str) -> str:
     """What a person's name says, the same for all its spellings.
 
-    Compatible characters of Unicode are one (NFKC), so are capitals and small letters. Blanks of any kind, characters
-    without width and punctuation ("-", "_", ".", "/", "'", "#" and the like) count for nothing, except between two
-    numbers, where they keep these apart. Numbers
-    have no leading zeros and no decimals of zero. So "sub1", "sub01", "Sub-01" and "SUB 1" are one name, "6", "006"
-    and "6.0" another; "1-11" and "11-1" are two.
+    Compatible characters of Unicode are one (NFKC), so are capitals and small letters, letters with and without accent,
+    and letters of two alphabets that look alike. Blanks of any kind, characters without width, punctuation and signs
+    ("-", "_", ".", "/", "'", "#", "+" and the like) count for nothing, except between two numbers, where they keep
+    these apart. Numbers have no leading zeros and no decimals of zero. So "sub1", "sub01", "Sub-01" and "SUB 1" are one
+    name, "6", "006" and "6.0" another; "1-11" and "11-1" are two.
 
     Args:
         name: as it is written.
@@ -326,7 +340,7 @@ def _check_people(samples: Sequence[Any], source: str) -> None:
 
 
 def check_files(samples: Iterable[Any], source: str) -> None:
-    """Refuse one file under two people, or two data sets; every split is checked.
+    """Refuse one file, or two files of equal bytes, under two people or two data sets; every split is checked.
 
     Args:
         samples: have ``sample``, ``dataset``, ``subject`` and files, as `htnet.data.Sample` has them.
@@ -335,18 +349,77 @@ def check_files(samples: Iterable[Any], source: str) -> None:
     Raises:
         ManifestError: there is such a file; the message names it and both samples.
     """
-    found: dict[tuple[str, ...], Any] = {}
+    by_name: dict[tuple[str, ...], list[_Has]] = {}
+    by_size: dict[tuple[Any, ...], list[_Has]] = {}
     for sample in samples:
         files: list[tuple[str, ...]] = [
             (str(getattr(sample, name)),) for name in _FILES if getattr(sample, name, None) is not None
         ]
         if getattr(sample, "clip", None) is not None:
             files.append((str(sample.clip), sample.clip_first, sample.clip_last))
-        for file in files:
-            key = (_one_file(file[0]), *file[1:])
-            other = found.setdefault(key, sample)
-            if other is not sample and differ(other, sample):
-                raise ManifestError(shared(source, other, sample, f"have the file {file[0]}"))
+        for path, *part in files:
+            by_name.setdefault((_one_file(path), *part), []).append((sample, path))
+            if (size := _size(path)) is not None:
+                by_size.setdefault((size, *part), []).append((sample, path))
+    for members in by_name.values():
+        if (pair := _apart(members)) is not None:
+            (one, path), (other, _) = pair
+            raise ManifestError(shared(source, one, other, f"have the file {path}"))
+    # Files are read only where their size occurs under two people, and whole only where they begin alike.
+    alike = [members for members in by_size.values() if _apart(members)]
+    for whole in (False, True):
+        alike = [group for members in alike for group in _by_content(members, whole) if _apart(group)]
+    for members in alike:
+        if (pair := _apart(members)) is not None:
+            (one, path), (other, copy) = pair
+            what = f"have one picture or recording: {path} and {copy} are equal, byte for byte"
+            raise ManifestError(shared(source, one, other, what))
+
+
+def _apart(members: Sequence[_Has]) -> tuple[_Has, _Has] | None:
+    """Two samples that may land on two sides of a split, each with its file; None where there are none."""
+    people: dict[tuple[str, str], _Has] = {}
+    for member in members:
+        people.setdefault(person(member[0].dataset, member[0].subject), member)
+    return next(((a, b) for a, b in combinations(people.values(), 2) if differ(a[0], b[0])), None)
+
+
+def _by_content(members: Sequence[_Has], whole: bool) -> list[list[_Has]]:
+    groups: dict[str, list[_Has]] = {}
+    for sample, path in members:
+        if (digest := _digest_of(path, whole)) is not None:
+            groups.setdefault(digest, []).append((sample, path))
+    return list(groups.values())
+
+
+def _size(path: str) -> int | None:
+    """Bytes in a file; None for a folder, an empty file and one that is not there."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size or None if stat.S_ISREG(found.st_mode) else None
+
+
+def _digest_of(path: str, whole: bool) -> str | None:
+    """The hash of a file or of its beginning; None where it cannot be read, which is told by whoever needs it."""
+    try:
+        found = os.stat(path)
+        return _hash(path, whole, found.st_size, found.st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=65536)
+def _hash(path: str, whole: bool, size: int, changed: int) -> str:
+    """The hash, kept for as long as the file is the same: an evaluation splits its samples many times."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            if not whole:
+                break
+    return digest.hexdigest()
 
 
 def _one_file(path: str) -> str:
@@ -390,13 +463,14 @@ def counts(samples: Iterable[Any]) -> tuple[dict[tuple[str, str], int], int]:
 
 def _plain(name: str) -> str:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    text = text.replace("i\u0307", "i").replace("\u0131", "i")  # capitals and small letters of Turkish names
+    text = unicodedata.normalize("NFD", text).replace("\u0131", "i")  # the "i" without dot of Turkish names
+    text = unicodedata.normalize("NFC", _ACCENTS.sub("", text)).translate(_LOOKS_LIKE)
     kept = (c for c in text if unicodedata.category(c) not in ("Cf", "Cc") or c in "\t\n\r")
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in kept)
 
 
 def _separates(character: str) -> bool:
-    return character in "`\u00b4" or character.isspace() or unicodedata.category(character)[0] in "ZP"
+    return character.isspace() or unicodedata.category(character)[0] in "ZPS"
 
 
 def _full(sample: Any) -> str:

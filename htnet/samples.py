@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import sample_fault
 from htnet.data.tables import listed
 from htnet.errors import FrameError, LandmarkError, ManifestError
+from htnet.identity import differ, shared
 from htnet.preprocess import Landmarker, motion_features, open_clip, read_frame, read_motion
-from htnet.types import FloatArray, Frame, Landmarks, ModelInput, PreprocessSpec
+from htnet.types import ByteArray, FloatArray, Frame, Landmarks, ModelInput, PreprocessSpec
 
 
 def degenerate(sample: Sample, made: ModelInput | None = None) -> str:
@@ -31,6 +35,27 @@ def degenerate(sample: Sample, made: ModelInput | None = None) -> str:
     if any(warning.code == "same_frame" for warning in made.warnings):
         return "its onset and its apex are the same picture"
     return "a channel of its flow image is constant, so that it shows no motion" if made.motionless else ""
+
+
+def refuse_shared_pictures(manifest: Manifest, images: Sequence[ByteArray]) -> None:
+    """Refuse one flow image under two people, or two data sets, however it is stored.
+
+    `htnet.identity.check_files` sees files of equal bytes; this sees equal pictures in files that differ.
+
+    Args:
+        manifest: the samples.
+        images: the flow image of each.
+
+    Raises:
+        ManifestError: there is such an image; the message names both samples.
+    """
+    found: dict[bytes, list[Sample]] = {}
+    for sample, image in zip(manifest, images, strict=True):
+        others = found.setdefault(hashlib.sha256(np.ascontiguousarray(image).tobytes()).digest(), [])
+        for other in others:
+            if differ(other, sample):
+                raise ManifestError(shared(manifest.source, other, sample, "have one flow image, value for value"))
+        others.append(sample)
 
 
 def reads_motion(extras: Sequence[str], spec: PreprocessSpec) -> bool:

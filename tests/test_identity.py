@@ -1,6 +1,7 @@
 """A person is never on both sides: not through spelling, not through where a name was looked for."""
 
 import csv
+import dataclasses
 import json
 import os
 
@@ -22,8 +23,12 @@ from htnet.data import (
 )
 from htnet.errors import InputError, ManifestError
 from htnet.evaluation.confidence import LeftOut, intervals_of
+from htnet.hub import save_pretrained
 from htnet.identity import dataset_key, is_named, person_key
-from htnet.palsy import read_palsy, split_patients
+from htnet.models import create_model
+from htnet.palsy import PALSY_SPEC, read_palsy, split_patients
+from htnet.samples import refuse_shared_pictures
+from tests.support.flows import write_flow_set
 from tests.support.palsy_faces import save_face
 from tests.support.paths import COMPOSITE, needs_shared
 
@@ -236,6 +241,82 @@ def test_one_file_of_two_people_is_refused_by_every_split(field, tmp_path):
     ):
         with pytest.raises(ManifestError, match=r"'n0' \(subject 'a'.*'n1' \(subject 'b'.*have the file"):
             split()
+
+
+@pytest.mark.parametrize("field", ["onset", "apex", "flow", "image", "motion", "clip"])
+def test_a_copy_of_a_file_is_the_file_to_every_split(field, tmp_path):
+    """Bytes decide, not names; files of one size and of one beginning are two files."""
+    beginning = bytes(70000)
+    for name, end in (("f", b"1"), ("copy", b"1"), ("g", b"2"), ("same", b"2"), ("h", b"3")):
+        (tmp_path / name).write_bytes(beginning + end)
+
+    def manifest(files, datasets=("d",) * 4):
+        found = samples("a", "b", "c", "a", datasets=datasets)
+        return Manifest(
+            tuple(
+                Sample(s.sample, s.dataset, s.subject, s.label, split=x, **{field: tmp_path / f})
+                for s, f, x in zip(found, files, ("train", "test", "test", "train"), strict=True)
+            )
+        )
+
+    splits = (
+        lambda files: leave_one_subject_out(manifest(files)),
+        lambda files: hold_out_subjects(manifest(files), range(4), 0.5, 0),
+        lambda files: split_patients(manifest(files)),
+        lambda files: manifest(files).split("test"),
+        lambda files: leave_one_dataset_out(manifest(files, ["d", "e", "e", "d"])),
+    )
+    for split in splits:
+        one, two = (["same", "g", "h", "f"], "01") if split is splits[-1] else (["f", "g", "same", "f"], "12")
+        with pytest.raises(ManifestError, match=rf"'n{two[0]}' .*'n{two[1]}' .*are equal, byte for byte"):
+            split(one)
+        split(["f", "g", "h", "copy"])  # n0 and n3 show one person
+
+
+@pytest.mark.parametrize("leave", ["subject", "dataset"])
+@pytest.mark.parametrize("stored", ["copied", "compressed otherwise"])
+def test_one_picture_under_two_people_is_refused_by_every_evaluation(leave, stored, tmp_path, capsys):
+    write_flow_set(tmp_path, subjects=2, per_subject=2, datasets=("a", "b"))
+    first, last = (tmp_path / "flow" / f"{name}.png" for name in ("a_0_0", "b_1_1"))
+    level = [cv2.IMWRITE_PNG_COMPRESSION, 0] if stored != "copied" else []
+    assert cv2.imwrite(str(last), cv2.imread(str(first)), level)
+    assert (first.read_bytes() == last.read_bytes()) is (stored == "copied")
+    words = ["loso", "--data", tmp_path, "--leave", leave, "--out", tmp_path / "out", "--epochs", 1]
+    assert cli.main(list(map(str, words))) == 2
+    said = capsys.readouterr().err
+    assert "the samples 'a_0_0' (subject 's0' of 'a') and 'b_1_1' (subject 's1' of 'b') both have one" in said
+    assert "Correct the subject or the files, or delete one of them." in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp"])
+def test_one_face_under_two_patients_is_refused_by_every_palsy_command(ending, tmp_path, capsys):
+    for i in range(6):
+        save_face(tmp_path / "in" / f"grade_{1 + i % 2}" / f"P{i}_0.png", i, 1 + i % 2, side=60)
+    first = tmp_path / "in" / "grade_1" / "P0_0.png"
+    cv2.imwrite(str(tmp_path / "in" / "grade_2" / f"P9_0.{ending}"), cv2.imread(str(first)))
+    words = ["palsy", "prepare", tmp_path / "in", "--out", tmp_path / "p", "--landmarks", "template"]
+    assert cli.main(list(map(str, words))) == (2 if ending == "png" else 0)
+    said = capsys.readouterr()
+    if ending == "png":
+        assert "'grade_1/P0_0' (subject 'P0') and 'grade_2/P9_0' (subject 'P9') both have one picture" in said.err
+        return
+    for command in (["train"], ["evaluate", "--model", tmp_path / "w"]):
+        if command[0] == "evaluate":
+            model = create_model("htnet_palsy_tiny").eval()
+            model.preprocess_spec = dataclasses.replace(PALSY_SPEC, size=model.config.image_size)
+            save_pretrained(model, tmp_path / "w")
+        words = ["palsy", *command, "--data", tmp_path / "p", "--out", tmp_path / command[0]]
+        assert cli.main(list(map(str, words))) == 2
+        said = capsys.readouterr().err
+        assert "'grade_1/P0_0' (subject 'P0') and 'grade_2/P9_0' (subject 'P9') both have one picture" in said
+
+
+@needs_shared
+def test_no_published_picture_is_of_two_people():
+    manifest = open_data(COMPOSITE)
+    leave_one_subject_out(manifest)
+    refuse_shared_pictures(manifest, [cv2.imread(str(sample.flow)) for sample in manifest])
 
 
 @pytest.mark.parametrize(

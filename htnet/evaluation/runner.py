@@ -21,6 +21,7 @@ from htnet.jobs import choose_jobs, run_tasks
 from htnet.models import EmotionModel, create_model, get_entry
 from htnet.prepare import prepared_notes
 from htnet.preprocess import Landmarker
+from htnet.samples import refuse_shared_pictures
 from htnet.training import (
     Recipe,
     StartFrom,
@@ -104,8 +105,8 @@ def loso(
         RunError: ``out`` holds another run, or is in use.
         RecipeError: an unknown recipe, or one that keeps a share of a start, without a start.
         ManifestError: samples lack a label, the subject or data set to leave out, or an expression (see
-            `htnet.samples.degenerate`), or there are fewer than two to leave out; action units are to be counted and
-            none are annotated.
+            `htnet.samples.degenerate`), two people have one picture, or there are fewer than two to leave out; action
+            units are to be counted and none are annotated.
         InputError: ``leave``, a protocol or a number is none that can be; ``start`` was trained on data of this
             evaluation, or may have been; action units are to be counted for a model that reads none, or whose folds
             are stacked.
@@ -137,6 +138,7 @@ def loso(
         lambda s: tqdm(s, desc="reading", unit="sample", disable=not progress),
         extras,
     )
+    refuse_shared_pictures(manifest, flows.images.numpy())
     described = {
         "htnet": __version__,
         "torch": torch.__version__,

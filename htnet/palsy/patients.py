@@ -19,8 +19,25 @@ PLACES = ("auto", "file", "folder")
 #: Columns of a table that name a person, by `person_key`.
 _COLUMNS = frozenset(
     f"{who}{what}"
-    for who in ("patient", "pat", "subject", "subj", "sub", "person", "participant", "proband", "case")
-    for what in ("", "id", "no", "nr", "number", "name", "code")
+    for who in (
+        *("patient", "patients", "patienten", "pat", "pt", "p", "subject", "subjects", "subj", "sub", "person"),
+        *("participant", "participants", "proband", "probanden", "case"),
+    )
+    for what in ("", "id", "ids", "no", "nr", "num", "number", "nummer", "name", "code")
+    if who + what != "p"
+) | {"mrn"}
+#: Columns that name a person or an image, by `person_key`.
+_UNSURE = frozenset({"id", "ids", "no", "nr", "num", "number", "name", "code"})
+#: What a number may follow in the names of patients: two ways to write one, by `person_key`.
+_KINDS = (
+    frozenset({"", "id", "no", "nr", "p", "pt", "pat", "patient"}),
+    frozenset({"", "s", "sub", "subj", "subject"}),
+)
+#: What follows a name in files and folders of one patient: a side, a time, a task, the number of a copy.
+_VIEW = re.compile(
+    r"(?:(?<=[0-9])|(?<=\w)[\W_]+)(?:l|r|left|right|front|frontal|side|before|after|pre|post|rest|resting|neutral|smile|smiling|"
+    r"blink|brows?|frown|pucker|kiss|eyes?|mouth|closed|open|copy|kopie|copie|copia)[\W_]*$"
+    r"|\s*\([0-9]+\)\s*$|~[0-9]+\s*$"
 )
 #: Beginnings of file names that name nobody, by `person_key`: kinds of people, cameras' words, tasks.
 _NOBODY = frozenset(
@@ -75,6 +92,7 @@ def from_files(images: Sequence[Found], source: str, place: str) -> tuple[list[s
         _refuse_nameless(
             [i.name for i in images if not i.folders], source, "no folder of their own below the grade", cure
         )
+        check_patients([(i.name, i.folders[0]) for i in images], source)
         return [i.folders[0] for i in images], f"the folders of the images in {source}"
     if any(i.folders for i in images):
         cure += " If each patient has a folder, give patients='folder' (--patients folder)."
@@ -89,14 +107,51 @@ def from_files(images: Sequence[Found], source: str, place: str) -> tuple[list[s
                 f"clear which patient it shows. {cure}"
             )
     _refuse_parts(images, source, cure)
+    check_patients([(i.name, i.head) for i in images], source)
     return [i.head for i in images], f"the file names in {source} up to the first '_'"
+
+
+def check_patients(named: Iterable[tuple[str, str]], source: str) -> None:
+    """Refuse two names that may be one patient, written in two ways or seen in two views; every layout is checked.
+
+    "P07", "Patient 7" and "7" are such, and "P07 left" and "P07 right", "P07" and "P07 (1)".
+
+    Args:
+        named: each sample with its patient.
+        source: where they were read from.
+
+    Raises:
+        ManifestError: there are such; the message names both, a sample of each and the cure.
+    """
+    found: dict[tuple[int, str], tuple[str, str]] = {}
+    for sample, name in named:
+        for key in enumerate(_readings(name)):
+            other = found.setdefault(key, (sample, name))
+            if person_key(other[1]) != person_key(name):
+                raise ManifestError(
+                    f"{source}: the patients {other[1]!r} (sample {other[0]!r}) and {name!r} (sample {sample!r}) may "
+                    "be one. Write them alike if they are one, without side, time or task; give two patients names "
+                    "that differ in more: a .csv file with the columns image_path, grade and patient says who is who."
+                )
+
+
+def _readings(name: str) -> list[str]:
+    """What a name may say besides itself, one for each kind of people."""
+    text = before = name.casefold().strip()
+    while (shorter := _VIEW.sub("", text)) != text:
+        before, text = text, shorter
+    # "P(1)" is no copy of "P".
+    key = person_key(before if person_key(text) in _NOBODY.union(*_KINDS) else text)
+    parts = re.fullmatch(r"([^0-9]*)([0-9]+)", key)
+    return [parts[2] if parts is not None and parts[1] in kind else key for kind in _KINDS]
 
 
 def from_table(columns: Sequence[str], rows: Sequence[tuple[int, Mapping[str, str]]], path: Path) -> str | None:
     """The column of a table that names the patients, None if there is none.
 
     Raises:
-        ManifestError: two columns name people and disagree on who is who.
+        ManifestError: two columns name people and disagree on who is who, two names may be one patient, or a column
+            such as "id" may name people or images.
     """
     found = sorted((name for name in columns if person_key(name) in _COLUMNS), key=lambda name: name != "patient")
     for other in found[1:]:
@@ -105,7 +160,17 @@ def from_table(columns: Sequence[str], rows: Sequence[tuple[int, Mapping[str, st
             f"{path}: the columns {found[0]!r} and {other!r} both name people and disagree",
             "Keep one of them, named 'patient'.",
         )
-    return found[0] if found else None
+    if found:
+        check_patients([(f"line {line}", row[found[0]].strip()) for line, row in rows], str(path))
+        return found[0]
+    for name in columns:
+        said = [person_key(row[name]) for _, row in rows]
+        if person_key(name) in _UNSURE and len(set(said)) < len(said):
+            raise ManifestError(
+                f"{path}, line 1: the column {name!r} names some rows alike, so it may say who the patients are. Call "
+                "it 'patient' if it does; give it another name, such as 'remark', if it does not."
+            )
+    return None
 
 
 def below(paths: Iterable[Path]) -> list[tuple[str, ...]]:
@@ -130,7 +195,7 @@ def _refuse_parts(images: Sequence[Found], source: str, cure: str) -> None:
     """Refuse "P07-smile_1" beside "P07-rest_1": that may be one patient, P07, or two."""
     found: dict[str, Found] = {}
     for image in images:
-        pieces = re.split(r"[-.\s]+", image.head)
+        pieces = re.split(r"[-.\s()~+=]+", image.head)
         numbered = next((i for i, piece in enumerate(pieces) if any(map(str.isdigit, piece))), len(pieces) - 1)
         short = person_key("-".join(pieces[: numbered + 1]))
         other = found.setdefault(short, image)

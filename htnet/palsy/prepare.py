@@ -12,6 +12,7 @@ from typing import Any, cast
 from htnet.data import Manifest, Sample
 from htnet.doors import door_of, hint, how, missing
 from htnet.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
+from htnet.identity import check_files
 from htnet.palsy.splits import split_patients, split_table
 from htnet.prepare import prepared_spec
 from htnet.prepare.engine import Maker, Preparation
@@ -119,8 +120,8 @@ def prepare_faces(
 
     Raises:
         OverwriteError: ``out`` holds other samples, grades or splits, and ``overwrite`` is not given.
-        ManifestError: no image could be prepared, some samples name a split and others none, or two samples would
-            share a file.
+        ManifestError: no image could be prepared, some samples name a split and others none, two samples would share
+            a file, or two patients have one picture.
         RunError: another process is preparing into ``out``.
         HtnetError: nothing can be prepared in this way, as with a detector whose model cannot be found.
     """
@@ -179,6 +180,7 @@ def _with_splits(manifest: Manifest, test: float, val: float, seed: int) -> Mani
         return split_patients(manifest, test=test, val=val, seed=seed)
     if without:
         raise ManifestError(f"{manifest.source}: sample {without[0]!r} has no split, but others have. Fill in all.")
+    check_files(manifest, manifest.source)
     return manifest
 
 

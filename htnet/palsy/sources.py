@@ -15,7 +15,7 @@ from htnet.doors import door_of, hint, missing
 from htnet.errors import ManifestError, did_you_mean
 from htnet.identity import refuse_unnamed
 from htnet.palsy.grades import GradeScheme, grade_scheme
-from htnet.palsy.patients import Found, below, from_files, from_table
+from htnet.palsy.patients import Found, below, check_patients, from_files, from_table
 
 IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 CK_IMAGES = "cohn-kanade-images"
@@ -192,6 +192,7 @@ def read_ck_plus(root: StrPath, grade_map: StrPath | None, scheme: GradeScheme) 
     unused = sorted(given.grades.keys() - given.used)
     if given.column == "sequence" and unused:
         raise ManifestError(f"{grade_map} names sequences that {root / CK_IMAGES} does not hold: {listed(unused)}.")
+    check_patients([(sample.sample, sample.subject) for sample in samples], str(root))
     where = f"the folders in {root / CK_IMAGES}"
     return Manifest(tuple(samples), scheme.names, str(root), excluded=tuple(excluded), identities_from=where)
 

@@ -123,6 +123,8 @@ CASME = ["Subject", "Filename", None, "OnsetF", "ApexF1", "ApexF2", "OffsetF", N
 DFME = ["Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Emotion", "AU"]
 SAMM_LV = ["Subject", "Filename", "Inducement Code", "Onset", "Apex", "Offset", "Duration", "Type", "Action Units",
            "Notes"]  # fmt: skip
+#: What stands in the columns of CAS(ME)^2, which have no names.
+SQUARE = ["subject", "filename", "onset", "apex", "offset", "actionunits", "emotion", "type"]
 PART_C = ["sub", "count", "PHY", "onset", "offset", "au", "emotion"]
 
 

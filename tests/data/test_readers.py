@@ -391,3 +391,89 @@ def test_the_list_without_header_is_kept(tmp_path, mark):
     keep.write_text(f"samm{mark}6{mark}006_1_2{mark}0\nsamn{mark}6{mark}006_1_3{mark}0\n")
     with pytest.raises(ManifestError, match="row 2: 'samn, 6, 006_1_3, 0' is no data set"):
         merge_composite(**parts, keep=keep)
+
+
+WITH_HEADER = [name for name in WORKBOOKS if name != "casme_sq"]
+
+
+class Cells:
+    """The workbook of a data set, to be changed."""
+
+    def __init__(self, folder):
+        self.path = next(folder.glob("*.xlsx"))
+        self.book = openpyxl.load_workbook(self.path)
+        self.page = self.book.active
+        rows = list(self.page.values)
+        self.header = next((i for i, row in enumerate(rows, 1) if {"onset", "apex"} <= set(map(self.kind, row))), 0)
+        self.columns = [self.kind(cell) for cell in rows[self.header - 1]] if self.header else list(official.SQUARE)
+
+    @staticmethod
+    def kind(cell):
+        name = plain(cell)
+        return next((kind for kind in ("onset", "apex", "offset") if name.startswith(kind)), name)
+
+    def cell(self, kind, row=1):
+        return self.page.cell(self.header + row, self.columns.index(kind) + 1)
+
+    def save(self):
+        self.book.save(self.path)
+
+
+@pytest.mark.parametrize("name", WORKBOOKS)
+@pytest.mark.parametrize("written", ["/", None, "12a", "?"])
+def test_a_row_without_onset_is_listed_and_the_rest_is_read(tmp_path, name, written):
+    read, _ = build(tmp_path, name, None, ".xlsx")
+    before = read()
+    cells = Cells(tmp_path)
+    cells.cell("onset").value = written
+    cells.save()
+    found = read()
+    lost = before.samples[0]
+    assert [s.sample for s in found] == [s.sample for s in before if s is not lost]
+    (reason,) = [reason for sample, reason in found.excluded if sample == lost.sample]
+    what = "is empty" if written is None else f"is {written!r}, no number of a frame"
+    assert f"(no onset: cell {cells.cell('onset').coordinate} {what})" in reason
+
+
+@pytest.mark.parametrize("name", WITH_HEADER)
+@pytest.mark.parametrize("kind", ["onset", "apex", "filename", "emotion"])
+def test_two_columns_of_one_name_that_differ_are_refused(tmp_path, name, kind):
+    read, _ = build(tmp_path, name, None, ".xlsx")
+    before = read()
+    cells = Cells(tmp_path)
+    kind = kind if kind in cells.columns else {"filename": "foldname", "emotion": "estimatedemotion"}[kind]
+    last = len(cells.columns) + 1
+    for row in range(cells.page.max_row - cells.header + 1):
+        cells.page.cell(cells.header + row, last).value = cells.cell(kind, row).value
+    cells.page.cell(cells.header, last).value = f" {cells.cell(kind, 0).value.upper()} "
+    cells.save()
+    assert read() == before, "a copy of a column says the same"
+    cells.page.cell(cells.header + 1, last).value = "99"
+    cells.save()
+    with pytest.raises(ManifestError) as caught:
+        read()
+    said = str(caught.value)
+    assert f"{cells.cell(kind).coordinate} is {str(cells.cell(kind).value)!r}" in said
+    assert f"{cells.page.cell(cells.header + 1, last).coordinate} is '99'. Rename the one" in said
+
+
+@pytest.mark.parametrize("name", WITH_HEADER)
+@pytest.mark.parametrize("kind", ["onset", "apex", "offset"])
+def test_a_renamed_column_is_named(tmp_path, name, kind):
+    read, _ = build(tmp_path, name, None, ".xlsx")
+    cells = Cells(tmp_path)
+    cells.cell(kind, 0).value = "Peak"
+    cells.save()
+    with pytest.raises(ManifestError, match=rf"row {cells.header}: no column for {kind} \(called .*'Peak'"):
+        read()
+
+
+@pytest.mark.parametrize("name", WITH_HEADER)
+def test_a_header_in_capitals_and_with_blanks_is_the_header(tmp_path, name):
+    read, _ = build(tmp_path, name, "4+7", ".xlsx")
+    before = read()
+    cells = Cells(tmp_path)
+    for cell in cells.page[cells.header]:
+        cell.value = cell.value and f" {' '.join(cell.value.upper())}\u00a0"
+    cells.save()
+    assert read() == before

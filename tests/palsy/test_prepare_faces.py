@@ -132,8 +132,8 @@ def test_repairing_an_image_moves_nobody(tmp_path):
 
 def test_missing_files_of_a_table_are_listed(tmp_path):
     rows = [{"image_path": f"P{i}_0.png", "grade": i + 1} for i in range(3)]
-    for row in rows[:2]:
-        save_face(tmp_path / row["image_path"])
+    for i, row in enumerate(rows[:2]):
+        save_face(tmp_path / row["image_path"], i)
     made = prepare(write_csv(tmp_path / "t.csv", rows), tmp_path / "out")
     assert len(made) == 2
     assert read_report(tmp_path / "out").missing == ("P2_0",)
@@ -143,8 +143,8 @@ def test_given_splits_are_kept(tmp_path):
     rows = [
         {"image_path": f"P{i}_0.png", "grade": 1, "split": s} for i, s in enumerate(("test", "test", "train", "val"))
     ]
-    for row in rows:
-        save_face(tmp_path / row["image_path"], side=24)
+    for i, row in enumerate(rows):
+        save_face(tmp_path / row["image_path"], i, side=24)
     made = prepare(write_csv(tmp_path / "t.csv", rows), tmp_path / "out", seed=5)
     assert [s.split for s in made] == ["test", "test", "train", "val"]
     half = dataclasses.replace(made, samples=(dataclasses.replace(made.samples[0], split=""), *made.samples[1:]))

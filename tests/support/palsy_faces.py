@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zlib
 
 import cv2
 import numpy as np
@@ -59,7 +60,9 @@ def write_ck_plus(root, sequences):
             stem = f"{subject}_{sequence}_{k:08d}"
             path = root / "cohn-kanade-images" / subject / sequence / f"{stem}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            assert cv2.imwrite(str(path), np.full((24, 24), k, np.uint8))
+            image = np.full((24, 24), k, np.uint8)
+            image[0, :4] = list(zlib.crc32(name.encode()).to_bytes(4, "big"))  # a picture of nobody else
+            assert cv2.imwrite(str(path), image)
         folder = root / "Emotion" / subject / sequence
         folder.mkdir(parents=True, exist_ok=True)
         if emotion is not None:

@@ -70,6 +70,7 @@ class Annotated:
         notes: what to tell the user of this row, if the sample is taken.
         doubtful_units: see `SheetRow.doubtful_units`.
         filename: as annotated, for known corrections.
+        fault: why there is no sample in this row; "" if there is one.
     """
 
     # No field has a default: a reader that forgets one does not run.
@@ -86,6 +87,7 @@ class Annotated:
     notes: tuple[str, ...]
     doubtful_units: str
     filename: str
+    fault: str
 
     @classmethod
     def of(
@@ -98,6 +100,7 @@ class Annotated:
         clip: str,
         expected: str,
         where: str = "",
+        needs_onset: bool = True,
     ) -> Annotated:
         """What a row of a sheet says; every reader makes its samples with this.
 
@@ -109,9 +112,7 @@ class Annotated:
             clip: key of the folder.
             expected: path of that folder.
             where: in place of that of ``row``.
-
-        Raises:
-            ManifestError: the row has an onset that is no number.
+            needs_onset: a row without onset is no sample; otherwise the first frame of the clip is its onset.
         """
         units, notes = row.action_units(sample) if row else ("", ())
         if row:
@@ -123,13 +124,14 @@ class Annotated:
             clip=clip.casefold(),
             expected=expected,
             where=where or (row.where if row else ""),
-            onset=row.needed("onset") if row and row.text["onset"] else None,
+            onset=row.number("onset") if row else None,
             apex=row.number("apex") if row else None,
             offset=row.number("offset") if row else None,
             action_units=units,
             notes=notes,
             doubtful_units=row.doubtful_units if row and units else "",
             filename=row.text["filename"] if row else expected.rsplit("/", 1)[-1],
+            fault=row.onset_fault(needs_onset) if row else "",
         )
 
     @classmethod
@@ -140,11 +142,7 @@ class Annotated:
             row: has filename, emotion, onset, apex and offset.
             subject: the person, as the manifest names it.
             label: in place of the column emotion.
-
-        Raises:
-            ManifestError: the row has no onset.
         """
-        row.needed("onset")
         name = row.text["filename"]
         return cls.of(
             row,
@@ -211,6 +209,9 @@ def assemble(
         seen[row.sample] = row
         if label is None:
             excluded.append((row.sample, row.label))
+            continue
+        if row.fault:
+            excluded.append((row.sample, f"{row.label} ({row.fault})"))
             continue
         if row.clip in tree.clips and row.clip not in folders:
             try:

@@ -166,7 +166,6 @@ def is_depth_map(file: Path) -> bool:
 
 def _row(row: SheetRow) -> Annotated:
     subject, name = row.text["subject"], row.text["filename"]
-    row.needed("onset")
     return Annotated.of(
         row,
         sample=f"{subject}_{name}_{row.text['apex']}",

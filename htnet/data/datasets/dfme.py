@@ -54,7 +54,6 @@ def _row(row: SheetRow) -> Annotated:
     found = re.fullmatch(r"(?:sub)?0*([0-9]+)", row.text["subject"].casefold())
     if found is None:
         raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give one such as sub0003.")
-    row.needed("onset")
     subject, name = f"sub{int(found[1]):04d}", row.text["filename"]
     return Annotated.of(
         row, sample=f"{subject}_{name}", subject=subject, label=row.text["emotion"], clip=name, expected=name

@@ -35,7 +35,6 @@ def _row(row: SheetRow) -> Annotated:
     if found is None:
         raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give one such as S01.")
     subject, name = f"S{int(found[1]):02d}", row.text["filename"]
-    row.needed("onset")
     return Annotated.of(
         row,
         sample=f"{subject}_{name}",

@@ -100,16 +100,17 @@ class SheetRow:
             "annotated. Correct the cell if a number is meant.",
         )
 
-    def needed(self, column: str) -> int:
-        """The whole number in a column.
+    def onset_fault(self, required: bool) -> str:
+        """What is wrong with the onset frame, without which there is no sample; "" if nothing is.
 
-        Raises:
-            ManifestError: the cell holds none.
+        Args:
+            required: it must be there; otherwise a cell that is left open stands for the first frame of the clip.
         """
-        found = self.number(column)
-        if found is None:
-            raise ManifestError(f"{self.where}: the {column} frame is {self.text[column]!r}, no number. Correct it.")
-        return found
+        text = self.text["onset"]
+        if self.number("onset") is not None or (not required and text.casefold() in _LEFT_OPEN):
+            return ""
+        place = self.cells.get("onset", self.where)
+        return f"no onset: {place} is {text!r}, no number of a frame" if text else f"no onset: {place} is empty"
 
 
 def find_sheets(root: Path, patterns: Sequence[str]) -> list[Path]:
@@ -184,10 +185,30 @@ def read_sheet(path: Path, required: Sequence[str], aliases: Mapping[str, Sequen
         found = _header(table.rows, needed, aliases)
         if found is not None:
             return _rows(table, *found, needed, aliases)
-    names = ", ".join(aliases[name][0] for name in needed)
-    raise ManifestError(
-        f"{path} has no header: none of its first {_HEADER_WITHIN} rows names the columns {names}. Restore the "
-        "row of column names."
+    raise ManifestError(_no_header(path, needed, aliases))
+
+
+def _no_header(path: Path, needed: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> str:
+    """What to say of a file without header; where a row has most of its columns, which ones that row lacks."""
+    rows = [
+        (len(set(needed) & set(_places(row, aliases))), table.label, index)
+        for table in read_tables(path)
+        for index, row in enumerate(table.rows[:_HEADER_WITHIN])
+    ]
+    known, label, index = max(rows, key=lambda row: row[0], default=(0, "", 0))
+    if 2 * known < len(needed) or known < 2:
+        names = ", ".join(aliases[name][0] for name in needed)
+        return (
+            f"{path} has no header: none of its first {_HEADER_WITHIN} rows names the columns {names}. Restore the "
+            "row of column names."
+        )
+    row = next(table.rows[index] for table in read_tables(path) if table.label == label and len(table.rows) > index)
+    lacks = [name for name in needed if name not in _places(row, aliases)]
+    called = "; ".join(f"{name} (called {' or '.join(map(repr, aliases[name]))})" for name in lacks)
+    there = ", ".join(repr(cell) for cell in row if cell)
+    return (
+        f"{label}, row {index + 1}: no column for {called}. The row names {there}. Correct the name; capitals, blanks "
+        "and punctuation make no difference."
     )
 
 
@@ -340,20 +361,47 @@ def _header(
 ) -> tuple[int, dict[str, int]] | None:
     """Index of the header row and the place of each known column, None if there is no header."""
     for index, row in enumerate(table[:_HEADER_WITHIN]):
-        plain = [re.sub(r"[^a-z0-9]", "", cell.casefold()) for cell in row]
-        places = {
-            name: next(plain.index(alias) for alias in spellings if alias in plain)
-            for name, spellings in aliases.items()
-            if not set(spellings).isdisjoint(plain)
-        }
+        places = _places(row, aliases)
         if set(needed) <= set(places):
             return index, places
     return None
 
 
+def _places(row: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """Where a row names each known column."""
+    plain = [_plain(cell) for cell in row]
+    return {
+        name: next(plain.index(alias) for alias in spellings if alias in plain)
+        for name, spellings in aliases.items()
+        if not set(spellings).isdisjoint(plain)
+    }
+
+
+def _plain(cell: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", cell.casefold())
+
+
+def _refuse_twice(table: Table, header: int, places: Mapping[str, int]) -> None:
+    """Refuse two columns of one name that do not say the same."""
+    head = table.rows[header]
+    for name, place in places.items():
+        for other in range(place + 1, len(head)):
+            if _plain(head[other]) != _plain(head[place]):
+                continue
+            for index, row in enumerate(table.rows[header + 1 :], header + 2):
+                one, two = (row[at] if at < len(row) else "" for at in (place, other))
+                if one != two:
+                    raise ManifestError(
+                        f"{table.label}: the columns in {cell_of(header + 1, place)} and {cell_of(header + 1, other)} "
+                        f"are both called {head[place]!r} and differ: {cell_of(index, place)} is {one!r}, "
+                        f"{cell_of(index, other)} is {two!r}. Rename the one that is not the {name} column."
+                    )
+
+
 def _rows(
     table: Table, header: int, places: Mapping[str, int], needed: Sequence[str], aliases: Mapping[str, Sequence[str]]
 ) -> list[SheetRow]:
+    _refuse_twice(table, header, places)
     rows = []
     for index in range(header + 1, len(table.rows)):
         found = sheet_row(table, index, places, aliases)

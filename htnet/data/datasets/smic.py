@@ -39,6 +39,7 @@ def read_smic(root: Path, annotation: Path | None, choices: Choices) -> Manifest
                 clip=name,
                 expected=f"{subject}/micro/{CODES[code]}/{name}",
                 where="" if row else str(folder),
+                needs_onset=False,
             )
         )
     return assemble("smic", rows, tree, LABELS, choices, str(annotation or root))
