@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def degenerate(sample: Sample, made: ModelInput | None = None) -> str:
     return "a channel of its flow image is constant, so that it shows no motion" if made.motionless else ""
 
 
-def refuse_shared_pictures(manifest: Manifest, images: Sequence[ByteArray]) -> None:
+def refuse_shared_pictures(manifest: Manifest, images: Iterable[ByteArray]) -> None:
     """Refuse one flow image under two people, or two data sets, however it is stored.
 
     `htnet.identity.check_files` sees files of equal bytes; this sees equal pictures in files that differ.
