@@ -7,6 +7,7 @@ the command (or, in Python, the call) that takes it.
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from fnmatch import fnmatch
 from os import PathLike
 from pathlib import Path
 
-from htnet.types import WEIGHTS_NAMES
+from htnet.official import OFFICIAL, OfficialSet, official
+from htnet.types import FACE_MODEL_NAMES, FACE_WEIGHTS_NAMES, MODEL_NAMES, WEIGHTS_NAMES
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 VIDEOS = frozenset(
@@ -32,37 +34,6 @@ _SHEET_COLUMNS = ({"filename", "foldname", "sample"}, {"onset", "onsetframe", "o
 _DEPTH, _WIDTH = 5, 4
 
 _IN_COMMAND: ContextVar[bool] = ContextVar("in_command", default=False)
-
-
-@dataclass(frozen=True)
-class OfficialSet:
-    """How an official data set is told from others.
-
-    Attributes:
-        name: of ``htnet prepare``.
-        title: its full name.
-        sheets: patterns of its annotation's file name, in small letters.
-        clip: pattern of the path of a folder of frames: its last parts, in small letters.
-    """
-
-    name: str
-    title: str
-    sheets: tuple[str, ...]
-    clip: str
-
-
-#: In this order: the first that fits is taken.
-OFFICIAL = (
-    OfficialSet("smic", "SMIC", (), r"/micro/(negative|positive|surprise)/[^/]*_(ne|po|sur)_\d+$"),
-    OfficialSet("samm", "SAMM", ("samm_micro_facs_codes*",), r"/0*(\d+)/0*\1_\d+_\d+$"),
-    OfficialSet("mmew", "MMEW", ("mmew_micro_exp*",), r"/s\d+-\d+-\d+$"),
-    OfficialSet("casme3", "CAS(ME)^3", ("cas(me)*3_part_a*",), r"/spno\.\d+(/[a-z]+/color|_[a-z]+_\d+)$"),
-    OfficialSet("casme_sq", "CAS(ME)^2", ("cas(me)^2code*", "cas(me)2*", "casme^2*"), r"/s\d+/\d+_\d+[a-z]+$"),
-    OfficialSet("casme2", "CASME II", ("casme2-coding*",), r"/sub\d+/ep\d+_\d+[a-z]?$"),
-    OfficialSet("casme", "CASME", ("casme.*", "casme1.*", "casme[-_ ]coding*"), r"/sub\d+/ep\d+_\d+$"),
-    OfficialSet("4dme", "4DME", ("4dme_labelling_micro*",), r"/gray_micro/[^/]+/[^/]+$"),
-    OfficialSet("dfme", "DFME", ("dfme*", "train_annotation*"), r"/sub\d+_\d+$"),
-)
 
 
 @dataclass(frozen=True)
@@ -108,32 +79,59 @@ def how(command: str, call: str) -> str:
 def hint(path: str | PathLike[str]) -> str:
     """A sentence, after a blank, that says what ``path`` is and what takes it; "" if that is not known."""
     door = door_of(path)
-    return "" if door is None else f" {path} is {door.what}: {how(door.command, door.call)}"
+    if door is None:
+        return "" if os.path.exists(path) else named(str(path))
+    return f" {path} is {door.what}: {how(door.command, door.call)}"
 
 
 def missing(path: str | PathLike[str]) -> str:
     """A sentence that a file or folder does not exist, and which part of its path does."""
     path = Path(path)
     there = next((p for p in path.absolute().parents if p.is_dir()), Path(path.anchor or "."))
-    return f"{path} does not exist; the last folder on the way that does is {there}. Check the path."
+    return f"{path} does not exist; the last folder on the way that does is {there}. Check the path.{named(str(path))}"
+
+
+def named(name: str) -> str:
+    """A sentence, after a blank, for a word that names weights, a model or a data set; "" for any other."""
+    if name in WEIGHTS_NAMES:
+        command, call = _use_of_weights(name, name in FACE_WEIGHTS_NAMES)
+        return f" {name} is the name of trained weights: {how(command, call)}"
+    return _model(name) if name in MODEL_NAMES else _set(name)
 
 
 def name_hint(name: str, models: frozenset[str] | None = None) -> str:
-    """A sentence, after a blank, for a name that is of the other kind: weights given as a model, or a model as weights.
+    """A sentence, after a blank, for a name that is of another kind: weights given as a model, or a model as weights.
 
     Args:
         name: what was given.
         models: names of models where weights are meant; None where a model is meant.
     """
-    if models is None:
-        if name not in WEIGHTS_NAMES and not (Path(name) / "config.json").is_file():
-            return ""
-        command = f"htnet train --data DATA --out OUT --start {name} (train), htnet predict ... --model {name} (use)"
-        return f" {name} names trained weights: {how(command, f'htnet.load_pretrained({name!r})')}"
-    if name not in models:
-        return ""
-    command = f"htnet train --data DATA --model {name} --out weights/{name}, then --model weights/{name}"
+    if models is not None:
+        return _model(name) if name in models else _set(name)
+    if name not in WEIGHTS_NAMES and not (Path(name) / "config.json").is_file():
+        return _set(name)
+    use = "htnet palsy predict" if name in FACE_WEIGHTS_NAMES else "htnet predict"
+    command = f"htnet train --data DATA --out OUT --start {name} (train), {use} ... --model {name} (use)"
+    return f" {name} names trained weights: {how(command, f'htnet.load_pretrained({name!r})')}"
+
+
+def _model(name: str) -> str:
+    train = "htnet palsy train" if name in FACE_MODEL_NAMES else "htnet train"
+    command = f"{train} --data DATA --model {name} --out weights/{name}, then --model weights/{name}"
     return f" {name} is a model without weights: train it, {how(command, f'htnet.models.create_model({name!r})')}"
+
+
+def _set(name: str) -> str:
+    plain = re.sub(r"[^a-z0-9]", "", name.casefold())
+    titles = {
+        re.sub(r"[^a-z0-9]", "", word.casefold()): known for known in OFFICIAL for word in (known.name, known.title)
+    }
+    known = titles.get(plain)
+    if known is None:
+        return ""
+    command = f"htnet prepare {known.name} --root FOLDER --out OUT, then --data OUT"
+    call = f"htnet.data.read_dataset({known.name!r}, folder)"
+    return f" {name} is the name of a data set, whose folder is meant: {how(command, call)}"
 
 
 def door_of(path: str | PathLike[str]) -> Door | None:
@@ -187,6 +185,8 @@ def _of_file(path: Path) -> Door | None:
         folder = path.with_suffix("")
         call = f"htnet.models.convert_checkpoint({str(path)!r})"
         return Door("checkpoint", "a checkpoint", f"htnet convert {path} {folder}", call)
+    if path.name in ("summary.json", "run.json", "predictions.csv") and (path.parent / "run.json").is_file():
+        return _of_folder(path.parent)
     if path.name in ("config.json", "model.safetensors") and (path.parent / "config.json").is_file():
         return _weights(path.parent)
     if ending in SHEETS:
@@ -247,7 +247,7 @@ def _of_columns(table: Path, path: Path) -> Door | None:
     if {"image_path", "grade"} <= columns:
         return _grades(path)
     if {"imagename_onset", "imagename_apex"} <= columns:
-        return _official(next(s for s in OFFICIAL if s.name == "casme3"), table.parent, table)
+        return _official(official("casme3"), table.parent, table)
     plain = {re.sub(r"[^a-z0-9]", "", name) for name in columns}
     return _sheet(table) if all(plain & names for names in _SHEET_COLUMNS) else None
 
@@ -326,5 +326,21 @@ def _grades(path: Path) -> Door:
 
 
 def _weights(path: Path) -> Door:
-    command = f"htnet predict ONSET APEX --model {path}, or htnet train ... --start {path}"
-    return Door("weights", "a folder of trained weights", command, f"htnet.load_pretrained({str(path)!r})")
+    command, call = _use_of_weights(str(path), _reads_faces(path))
+    return Door("weights", "a folder of trained weights", command, call)
+
+
+def _reads_faces(path: Path) -> bool:
+    """Whether weights in a folder are of a model that reads faces."""
+    try:
+        return bool(json.loads((path / "config.json").read_text("utf-8"))["input_kind"] == "face")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _use_of_weights(name: str, faces: bool) -> tuple[str, str]:
+    """How trained weights are used: the command and the call."""
+    use = f"htnet palsy predict FACE --model {name}" if faces else f"htnet predict ONSET APEX --model {name}"
+    start = f"htnet palsy train ... --from {name}" if faces else f"htnet train ... --start {name}"
+    call = f"htnet.palsy.GradePredictor({name!r})" if faces else f"htnet.predict(onset, apex, model={name!r})"
+    return f"{use}, or {start}", f"{call}, or htnet.load_pretrained({name!r})"

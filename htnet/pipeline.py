@@ -17,6 +17,7 @@ import torch
 from htnet.data import Manifest, Sample
 from htnet.data.degenerate import pair_fault
 from htnet.data.manifest import sample_fault
+from htnet.doors import hint
 from htnet.errors import HtnetError, InputError, ManifestError, ModelError, WeightsError, about_sample, refuse_unknown
 from htnet.facs import UnitPrediction
 from htnet.hub import load_pretrained
@@ -381,7 +382,7 @@ def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: Prepr
 
 def predict(
     onset: FrameSource,
-    apex: FrameSource,
+    apex: FrameSource | None = None,
     *,
     model: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
     landmarks: LandmarkChoice = "yunet",
@@ -392,7 +393,8 @@ def predict(
 
     Args:
         onset: the neutral frame: a file or an (H, W, 3) RGB array.
-        apex: the frame of strongest expression, of the same size.
+        apex: the frame of strongest expression, of the same size. It must be given; a video alone goes to
+            `predict_video`.
         model: registered weights, a weights folder, a Hub repository or a loaded model.
         landmarks: "yunet", "face-alignment", "template" (only for faces cropped as the training images
             are), a file of points, a landmarker, or five (x, y) points in onset px.
@@ -405,6 +407,9 @@ def predict(
     Raises:
         HtnetError: the frames, the points or the weights cannot be used; the message says what to do.
     """
+    if apex is None:
+        other = hint(onset) if isinstance(onset, (str, PathLike)) else ""
+        raise InputError(f"htnet.predict takes two frames of a face: htnet.predict(onset, apex).{other}")
     if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
         return Predictor(model, landmarks=landmarks, device=device, bit_depth=bit_depth).pair(onset, apex)
     return Predictor(model, device=device, bit_depth=bit_depth).pair(onset, apex, landmarks)

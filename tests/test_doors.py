@@ -3,16 +3,21 @@
 import argparse
 
 import cv2
+import numpy as np
 import pytest
 
+import htnet
 from htnet.cli import build_parser, main
+from htnet.cli.prepare import TITLES
 from htnet.data import open_data
-from htnet.doors import OFFICIAL, door_of
+from htnet.doors import door_of
 from htnet.errors import HtnetError
 from htnet.hub import list_pretrained
+from htnet.models import create_model, list_models
+from htnet.official import OFFICIAL
 from htnet.training import RECIPES
-from htnet.types import RECIPE_NAMES, WEIGHTS_NAMES
-from tests.support.pairs import face, face_pair, pair_manifest, save
+from htnet.types import FACE_MODEL_NAMES, MODEL_NAMES, RECIPE_NAMES, WEIGHTS_NAMES
+from tests.support.pairs import face, face_pair, pair_manifest, save, tiny_model
 
 #: A folder of frames in each official tree, and the set it belongs to.
 TREES = {
@@ -26,9 +31,9 @@ TREES = {
 }
 
 
-@pytest.fixture
-def things(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("things")
     pair_manifest(tmp_path / "own", 3)
     onset, _ = face_pair()
     save(tmp_path / "image.png", onset)
@@ -36,14 +41,23 @@ def things(tmp_path, monkeypatch):
         save(tmp_path / "frames" / f"{number}.png", face())
         for tree in TREES:
             save(tmp_path / tree / f"img_{number}.png", face(32))
-    writer = cv2.VideoWriter("video.avi", cv2.VideoWriter_fourcc(*"MJPG"), 30, (64, 64))
+    writer = cv2.VideoWriter(str(tmp_path / "video.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 30, (64, 64))
     for _ in range(9):
         writer.write(face())
     writer.release()
     (tmp_path / "grades.csv").write_text("image_path,grade\nimage.png,1\n")
     (tmp_path / "sheet.csv").write_text("Subject,Filename,OnsetFrame,ApexFrame,OffsetFrame,Emotion\n1,a,1,2,3,happy\n")
     (tmp_path / "weights.pth").write_bytes(b"x")
+    (tmp_path / "empty").mkdir()
+    save(tmp_path / "flow.png", np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8))
+    htnet.hub.save_pretrained(tiny_model(), tmp_path / "trained")
     return tmp_path
+
+
+@pytest.fixture
+def things(made, monkeypatch):
+    monkeypatch.chdir(made)
+    return made
 
 
 #: (command, what its answer must hold).
@@ -84,13 +98,58 @@ WRONG = [
     ("palsy visualize video.avi --model nowhere --out p.png", "is a video"),
     ("palsy predict image.png", "--model FOLDER"),
     ("palsy evaluate --data own --out o", "--model FOLDER"),
+    ("predict composite", "composite is the name of trained weights: htnet predict ONSET APEX --model composite"),
+    ("predict image.png composite", "composite is the name of trained weights"),
+    ("spot fnp", "htnet palsy predict FACE --model fnp"),
+    ("predict htnet_small", "htnet_small is a model without weights: train it, htnet train"),
+    ("palsy asymmetry htnet_palsy", "htnet palsy train --data DATA --model htnet_palsy"),
+    ("predict samm", "samm is the name of a data set, whose folder is meant: htnet prepare samm --root"),
+    ("train --data SMIC2 --out o", "SMIC2 does not exist"),
+    ("train --data CASME-II --out o", "htnet prepare casme2 --root"),
+    ("train --data own --model samm --out o", "htnet prepare samm --root"),
+    ("predict image.png image.png --model samm", "htnet prepare samm --root"),
+    ("train --data composite --out o", "composite is the name of trained weights"),
+    ("predict image.png", "is one image: htnet predict ONSET APEX takes two frames"),
+    ("predict image.png flow.png", "flow.png is a flow image"),
+    ("predict flow.png flow.png --landmarks template", "flow.png is a flow image"),
+    ("palsy asymmetry flow.png", "flow.png is a flow image"),
+    ("predict image.png image.png --landmarks own/manifest.csv", "is a manifest of frames"),
+    ("predict image.png image.png --landmarks video.avi", "video.avi is a video"),
+    ("predict image.png image.png --model own", "is a manifest of frames"),
+    ("convert composite o", "composite is the name of trained weights"),
+    ("convert video.avi o", "video.avi is a video"),
+    ("convert frames o", "is a folder of frames"),
+    *(
+        (f"{command} --data own --landmarks template {option} {wrong} --out o", said)
+        for command, option, own in (
+            ("train", "--start", "Weights to start from are a folder of htnet train"),
+            ("loso", "--start", "Weights to start from are a folder of htnet train"),
+            ("train", "--metrics", "--metrics takes RUN/summary.json, which htnet loso"),
+        )
+        for wrong, more in (
+            ("htnet_small", "is a model without weights"),
+            ("empty", "empty is"),
+            ("sheet.csv", "is an annotation sheet"),
+            ("image.png", "is one image"),
+            ("own/manifest.csv", "is a manifest of frames"),
+            ("./nowhere", "nowhere does not exist"),
+            ("SAMM", "htnet prepare samm --root SAMM"),
+        )
+        for said in (own, more)
+    ),
+    ("train --data own --landmarks template --metrics composite --out o", "composite is the name of trained weights"),
+    *(
+        (f"prepare {name} --root trained --out o", "trained is a folder of trained weights")
+        for name in (*TITLES, "manifest")
+    ),
+    *((f"prepare {name} --root composite --out o", "composite is the name of trained weights") for name in TITLES),
     ("push composite a/b", "htnet predict ONSET APEX --model composite"),
     ("push nowhere a/b", "nowhere does not exist"),
     ("push frames a/b", "htnet predict frames"),
 ]
 
 
-@pytest.mark.parametrize(("words", "expected"), WRONG, ids=[words for words, _ in WRONG])
+@pytest.mark.parametrize(("words", "expected"), WRONG, ids=[f"{words}: {said[:20]}" for words, said in WRONG])
 def test_every_command_says_what_it_was_given_and_what_takes_it(things, capsys, words, expected):
     assert main(words.split()) == 2
     said = capsys.readouterr().err
@@ -104,8 +163,43 @@ def test_in_python_the_call_is_named(things):
         open_data(things / "SAMM")
 
 
+CALLS = {
+    "predict": (lambda: htnet.predict("composite"), "htnet.predict(onset, apex, model='composite')"),
+    "predict video": (lambda: htnet.predict("video.avi"), "htnet.predict_video('video.avi')"),
+    "predict image": (lambda: htnet.predict("image.png"), "htnet.predict(onset, apex)"),
+    "predict flow": (lambda: htnet.predict("flow.png", "flow.png"), "htnet.Predictor().flow('flow.png')"),
+    "predict_video": (lambda: htnet.predict_video("composite"), "htnet.predict(onset, apex, model='composite')"),
+    "load": (lambda: htnet.load_pretrained("htnet_small"), "htnet.models.create_model('htnet_small')"),
+    "load set": (lambda: htnet.load_pretrained("samm"), "htnet.data.read_dataset('samm', folder)"),
+    "create": (lambda: create_model("composite"), "htnet.load_pretrained('composite')"),
+    "create set": (lambda: create_model("samm"), "htnet.data.read_dataset('samm', folder)"),
+    "Predictor": (lambda: htnet.Predictor("sheet.csv"), "htnet.data.read_dataset(name, root, annotation='sheet.csv')"),
+    "Predictor manifest": (lambda: htnet.Predictor("own/manifest.csv"), "read_manifest('own/manifest.csv')"),
+    "open_data": (lambda: open_data("trained"), "htnet.load_pretrained('trained')"),
+    "read_dataset": (lambda: htnet.data.read_dataset("samm", "trained"), "htnet.load_pretrained('trained')"),
+}
+
+
+@pytest.mark.parametrize(("call", "said"), CALLS.values(), ids=CALLS)
+def test_every_call_says_what_it_was_given_and_what_takes_it(things, call, said):
+    with pytest.raises(HtnetError) as caught:
+        call()
+    assert said in str(caught.value)
+
+
+def test_a_small_face_is_no_flow_image(things):
+    small = cv2.resize(cv2.imread("image.png"), (28, 28), interpolation=cv2.INTER_AREA)
+    save(things / "small.png", small)
+    save(things / "gray.png", np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8))
+    assert [htnet.preprocess.read_frame(things / name).pixels.shape for name in ("small.png", "gray.png")] == [
+        (28, 28, 3)
+    ] * 2
+
+
 def test_names_told_to_lower_parts_are_those_that_exist():
     assert {spec.name for spec in list_pretrained()} == WEIGHTS_NAMES
+    assert set(list_models()) == MODEL_NAMES
+    assert {name for name in MODEL_NAMES if create_model(name).input_kind == "face"} == FACE_MODEL_NAMES
     assert set(RECIPE_NAMES) == set(RECIPES)
     assert {known.name for known in OFFICIAL} >= set(TREES.values())
 

@@ -15,6 +15,7 @@ PACKAGE = Path(htnet.__file__).parent
 BASE = {
     "_version",
     "doors",
+    "official",
     "errors",
     "facs",
     "identity",

@@ -20,6 +20,7 @@ from htnet.cli.options import (
     show_warnings,
 )
 from htnet.cli.spot import METHODS, VIDEO_OPTIONS, add_video_options, asked_video, show_spotting
+from htnet.doors import hint
 from htnet.errors import HtnetError, InputError
 from htnet.facs import SHOWN_UNITS
 from htnet.overwrite import check_outputs, write_text
@@ -93,6 +94,7 @@ def _predict(args: argparse.Namespace) -> None:
     if args.onset is None or image:
         raise InputError(
             "Give an onset and an apex frame: htnet predict onset.png apex.png; or one video or folder of frames."
+            + (hint(args.onset) if image else "")
         )
     if args.out is not None or args.skip_errors:
         raise InputError("--out and --skip-errors go with --manifest; for two frames use --json and --plot.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.cli.options import RECIPE_HELP, AddCommand, add_overwrite, progress_bar
+from htnet.doors import hint, missing
 from htnet.errors import InputError, cause
 from htnet.overwrite import check_folder, check_outputs, refuse_same_folder
 from htnet.types import LAYOUTS, REGION_POINTS
@@ -280,6 +281,13 @@ def _say_cut(counts: dict[str, int], spec: Any) -> None:
 
 def _read_summary(path: str) -> tuple[dict[str, Any], dict[str, float]]:
     """A summary of htnet loso, and the UF1 and UAR of its honest protocols, for the card."""
+    way = "--metrics takes RUN/summary.json, which htnet loso --data DATA --model MODEL --out RUN writes."
+    if not Path(path).exists():
+        raise InputError(f"{missing(path)}\n{way}")
+    if Path(path).is_dir():
+        inside = Path(path) / "summary.json"
+        found = f" Give the file in it: --metrics {inside}" if inside.is_file() else hint(path)
+        raise InputError(f"{path} is a folder.{found}\n{way}")
     try:
         summary = json.loads(Path(path).read_text("utf-8"))
         kind = {"subject": "LOSO", "dataset": "LODO"}[summary.get("leave", "subject")]
@@ -291,7 +299,8 @@ def _read_summary(path: str) -> tuple[dict[str, Any], dict[str, float]]:
             for metric in ("uf1", "uar")
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no summary.json of htnet loso ({cause(error)}).") from error
+        why = f" ({cause(error)})" if isinstance(error, OSError) else ""
+        raise InputError(f"{path} is no summary.json of htnet loso{why}.{hint(path)}\n{way}") from error
 
 
 def _temperature_of(path: str, summary: dict[str, Any], own: dict[str, Any]) -> tuple[float, str]:

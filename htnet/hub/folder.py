@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from htnet._version import __version__
+from htnet.doors import hint
 from htnet.errors import CorruptWeightsError, HtnetError, InputError, WeightsError, cause
 from htnet.hub.card import model_card
 from htnet.identity import TrainedPeople
@@ -144,7 +145,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise WeightsError(
             f"{path.parent} is no weights folder: it has no {CONFIG_FILE}. Give a folder written by htnet train "
-            f"or htnet convert.{_about_checkpoints(path.parent)}"
+            f"or htnet convert.{_about_checkpoints(path.parent) or hint(path.parent)}"
         ) from error
     except (OSError, ValueError) as error:
         raise CorruptWeightsError(f"{path} cannot be read ({cause(error)}). {_get_again(path)}") from error

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from htnet.doors import name_hint
+from htnet.doors import missing, name_hint
 from htnet.errors import UnknownWeightsError, did_you_mean
 from htnet.models.registry import list_models
 
@@ -260,6 +260,8 @@ def find_pretrained(name: str) -> PretrainedSpec | None:
 
 def unknown_weights(name: str) -> UnknownWeightsError:
     """The error for a name that is neither registered, nor a folder, nor a Hub repository."""
+    if Path(name).name != name and not Path(name).exists():
+        return UnknownWeightsError(f"{missing(name)} Give a folder of htnet train, or a name of htnet list.")
     if other := name_hint(name, frozenset(list_models())):
         made = [spec.name for spec in list_pretrained(published_only=True) if spec.model == name]
         ready = f" Weights of it that load today: {', '.join(made)}." if made else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from htnet.doors import hint
 from htnet.errors import WeightsError, WeightsNotPublishedError, cause
 from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained, unknown_weights
@@ -98,7 +99,7 @@ def refuse_file(name: str | PathLike[str]) -> None:
         )
     raise WeightsError(
         f"{path} is a file, no weights. Give a folder of htnet train or htnet convert, a name of htnet "
-        "list, or owner/repo."
+        f"list, or owner/repo.{hint(path)}"
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from htnet.doors import hint
 from htnet.errors import CheckpointError, cause
 
 #: How files begin that are often taken for checkpoints, and what each of them is.
@@ -144,13 +145,13 @@ def _head(path: Path) -> bytes:
         )
         raise CheckpointError(
             f"{path} is a folder. Give the checkpoint file"
-            + (f" in it: {', '.join(inside[:5])}." if inside else "; there is none in it.")
+            + (f" in it: {', '.join(inside[:5])}." if inside else f"; there is none in it.{hint(path)}")
         )
     try:
         with path.open("rb") as file:
             head = file.read(64)
     except FileNotFoundError:
-        raise CheckpointError(f"No checkpoint at {path}. Give the path of a .pth file.") from None
+        raise CheckpointError(f"No checkpoint at {path}. Give the path of a .pth file.{hint(path)}") from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({cause(error)}). Check its permissions.") from error
     if not head:
@@ -184,7 +185,9 @@ def _names_in(path: Path, head: bytes) -> set[str]:
     if head.startswith(b"PK"):
         return _names_in_archive(path)
     if not head.startswith(b"\x80"):
-        raise CheckpointError(f"{path} cannot be read as a checkpoint: it is no file that torch.save wrote. {_GIVE}")
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: it is no file that torch.save wrote. {_GIVE}{hint(path)}"
+        )
     if _OLD_MARK not in head:
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: it is a plain pickle, which can be read only by running the code "

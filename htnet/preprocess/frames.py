@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from htnet.doors import IMAGES, hint
+from htnet.doors import IMAGES, hint, how
 from htnet.errors import FrameError, cause
 from htnet.preprocess.depth import RawFrame, check_bit_depth, refuse_black, stated_white, together
 from htnet.preprocess.opencv import load_opencv
-from htnet.types import ByteArray, Frame
+from htnet.types import TEMPLATE_SIZE, ByteArray, Frame
 
 #: An image file, an RGB array or a frame that was read.
 FrameSource = str | os.PathLike[str] | np.ndarray[Any, Any] | Frame
@@ -29,6 +29,9 @@ MIN_SIDE = 16
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # In JPEG data 0xFF is followed by 0x00 (a stuffed byte) or D0..D7 (a restart) unless a marker starts.
+#: Least correlation of two color channels in a picture of 28x28 px that may show a face: the bundled face has 0.95 at
+#: that size, the 1768 published flow images (four of each sample of the composite) 0.61 or less.
+_COLORS_ALIKE = 0.7
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
 _LOG_SILENT = 0
 
@@ -205,7 +208,7 @@ def _read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise FrameError(f"Frame {path} does not exist; check the path (now in {Path.cwd()}).") from None
+        raise FrameError(f"Frame {path} does not exist; check the path (now in {Path.cwd()}).{hint(path)}") from None
     except (OSError, ValueError) as error:
         raise FrameError(f"Frame {path} cannot be read ({cause(error)}); check its path and permissions.") from error
     if not data:
@@ -232,7 +235,23 @@ def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
         raise FrameError(
             f"Frame {path} is not an image OpenCV can read, or is damaged; give a PNG or JPEG file.{other}"
         )
+    _refuse_flow_image(pixels, path)
     return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def _refuse_flow_image(pixels: np.ndarray[Any, Any], path: Path) -> None:
+    """Refuse a published flow image, in which no face can be found and whose flow would say nothing."""
+    if pixels.shape != (TEMPLATE_SIZE, TEMPLATE_SIZE, 3):
+        return
+    with np.errstate(invalid="ignore", divide="ignore"):
+        alike = np.corrcoef(pixels.reshape(-1, 3).T.astype(np.float64))
+    if np.isnan(alike).all() or np.nanmin(alike) >= _COLORS_ALIKE:
+        return
+    use = how("htnet train --data or htnet loso --data, with a manifest", f"htnet.Predictor().flow({str(path)!r})")
+    raise FrameError(
+        f"{path} is a flow image ({TEMPLATE_SIZE}x{TEMPLATE_SIZE} px, its colors are motion), not a frame of a face. "
+        f"Give frames of the video. What takes flow images: {use}"
+    )
 
 
 def file_damage(data: bytes) -> str:

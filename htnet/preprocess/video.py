@@ -226,7 +226,7 @@ def open_video(
             raise InputError(f"bit_depth={bit_depth} is for folders of images; the video {path} says how deep it is.")
         video = _open_file(path, fps, reader)
     else:
-        raise VideoError(f"The video {path} does not exist; check the path (now in {Path.cwd()}).")
+        raise VideoError(f"The video {path} does not exist; check the path (now in {Path.cwd()}).{hint(path)}")
     video = replace(video, from_frame=from_frame or 0, to_frame=to_frame, from_time=from_time, to_time=to_time)
     return _checked_folder(replace(video, bit_depth=bit_depth)) if video.paths else video
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.data import Manifest
-from htnet.errors import InputError
+from htnet.errors import InputError, WeightsError
 from htnet.hub import GENERATED, joined_terms, load_pretrained
 from htnet.identity import TrainedPeople, people_in_words
 from htnet.models import EmotionModel, TransferReport, transfer_weights
@@ -36,7 +36,13 @@ class StartFrom:
             WeightsError: the source cannot be loaded.
         """
         self.name = _name_of(source)
-        self.source = source if isinstance(source, EmotionModel) else load_pretrained(source)
+        try:
+            self.source = source if isinstance(source, EmotionModel) else load_pretrained(source)
+        except WeightsError as error:
+            raise type(error)(
+                f"{error}\nWeights to start from are a folder of htnet train, owner/repo, or a name of htnet list such "
+                "as synthetic; leave them out to train a fresh model."
+            ) from error
         self.labels = labels
         self.report: TransferReport | None = None
 

@@ -99,8 +99,10 @@ def read_dataset(
         found = _READERS[name](Path(root), sheet, choices)
     except ManifestError as error:
         door = door_of(root)
-        if door is None or door.name in ("", name):
+        if door is None or door.name == name:
             raise
+        if door.kind not in ("set", "frames", "sheet"):  # no sheet will help
+            raise ManifestError(f"{root} holds no data set in its official layout.{hint(root)}") from error
         raise ManifestError(f"{error}{hint(root)}") from error
     if found.identities_from != Manifest.identities_from:
         return found

@@ -11,6 +11,7 @@ from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
 from htnet.data.manifest import Manifest
 from htnet.errors import ManifestError
+from htnet.official import official
 
 #: By the rule that MEGC 2019 has for CASME II and SAMM. Tense is of no class there.
 LABELS = Labels(
@@ -27,7 +28,7 @@ LABELS = Labels(
 
 def read_casme(root: Path, annotation: Path | None, choices: Choices) -> Manifest:
     """Read CASME; see `htnet.data.read_dataset`."""
-    sheet = annotation or find_sheet(root, ["casme.*", "casme1.*", "casme[-_ ]coding*"], "CASME")
+    sheet = annotation or find_sheet(root, official("casme").sheets, "CASME")
     rows = [_row(row) for row in read_sheet(sheet, ["subject", "onset", "apex", "offset", "emotion"])]
     tree = find_clips(root, key_of_clip, "CASME (sub01/EP01_5/EP01_5-100.jpg)")
     return assemble("casme", rows, tree, LABELS, choices, str(sheet))

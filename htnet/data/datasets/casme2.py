@@ -10,6 +10,7 @@ from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
 from htnet.data.manifest import Manifest
 from htnet.errors import ManifestError
+from htnet.official import official
 
 #: MEGC 2019 makes disgust and repression negative; sadness and fear are too few and belong to no class.
 LABELS = Labels(
@@ -22,7 +23,7 @@ LABELS = Labels(
 
 def read_casme2(root: Path, annotation: Path | None, choices: Choices) -> Manifest:
     """Read CASME II; see `htnet.data.read_dataset`."""
-    sheet = annotation or find_sheet(root, ["casme2-coding*"], "CASME II")
+    sheet = annotation or find_sheet(root, official("casme2").sheets, "CASME II")
     rows = [_row(row) for row in read_sheet(sheet, ["subject", "onset", "apex", "offset", "emotion"])]
     tree = find_clips(root, key_of_clip, "CASME II (sub01/EP02_01f/reg_img46.jpg)")
     return assemble("casme2", rows, tree, LABELS, choices, str(sheet))

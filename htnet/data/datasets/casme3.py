@@ -13,6 +13,7 @@ from htnet.data.datasets.sheets import ALIASES, SheetRow, find_sheet, find_sheet
 from htnet.data.layouts import find_casme3, is_casme3, read_casme3
 from htnet.data.manifest import Manifest
 from htnet.errors import ManifestError
+from htnet.official import official
 
 #: In the order of ``label_for_7`` in the edited CSV, which has no samples of the seventh class.
 LABELS = Labels(
@@ -27,7 +28,7 @@ LABELS = Labels(
 
 
 #: The names that its sheets begin with.
-PATTERNS = ("cas(me)3_part_a*", "cas(me)^3_part_a*", "casme3_part_a*")
+PATTERNS = official("casme3").sheets
 #: Rows of the official sheet of micro-expressions, edition 2.
 OFFICIAL_ROWS = 860
 #: A micro-expression lasts at most half a second: frames, at 30 a second.

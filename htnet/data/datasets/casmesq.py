@@ -9,13 +9,14 @@ from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.recordings import square_key, square_rows
 from htnet.data.datasets.sheets import find_sheet
 from htnet.data.manifest import Manifest
+from htnet.official import official
 
 LABELS = Labels(
     three={name: name for name in ("negative", "positive", "surprise")},
     own=("positive", "negative", "surprise", "others"),
     same={"other": "others"},
 )
-PATTERNS = ("cas(me)^2code*", "cas(me)2code*", "casme_sq*", "code_final*")
+PATTERNS = official("casme_sq").sheets
 
 
 def read_casme_sq(root: Path, annotation: Path | None, choices: Choices) -> Manifest:

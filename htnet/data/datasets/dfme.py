@@ -10,8 +10,9 @@ from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.sheets import SheetRow, find_sheets, no_sheet, read_sheet
 from htnet.data.manifest import Manifest
 from htnet.errors import ManifestError
+from htnet.official import official
 
-PATTERNS = ("*training_full_with_au*", "*test*_full_with_au*", "dfme*")
+PATTERNS = official("dfme").sheets
 LABELS = Labels(
     three={
         "happiness": "positive",

@@ -8,6 +8,7 @@ from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
 from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
 from htnet.data.manifest import Manifest
+from htnet.official import official
 
 _OWN = ("positive", "negative", "surprise", "repression", "others")
 #: Repression is negative, as MEGC 2019 has it for CASME II.
@@ -22,7 +23,7 @@ LABELS = Labels(
 
 def read_4dme(root: Path, annotation: Path | None, choices: Choices) -> Manifest:
     """Read 4DME; see `htnet.data.read_dataset`."""
-    sheet = annotation or find_sheet(root, ["4dme_labelling_micro*"], "4DME")
+    sheet = annotation or find_sheet(root, official("4dme").sheets, "4DME")
     rows = [_row(row) for row in read_sheet(sheet, ["subject", "onset", "apex", "offset", "emotion"])]
     wanted = {row.clip for row in rows}
     tree = find_clips(root, lambda folder: _key(folder, wanted), "4DME (gray_micro/SUBJECT/CLIP/*.jpg)")

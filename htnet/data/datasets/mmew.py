@@ -10,6 +10,7 @@ from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
 from htnet.data.manifest import Manifest
 from htnet.errors import ManifestError
+from htnet.official import official
 
 LABELS = Labels(
     three={
@@ -24,7 +25,7 @@ LABELS = Labels(
 
 def read_mmew(root: Path, annotation: Path | None, choices: Choices) -> Manifest:
     """Read the micro-expressions of MMEW; see `htnet.data.read_dataset`."""
-    sheet = annotation or find_sheet(root, ["mmew_micro_exp*"], "MMEW")
+    sheet = annotation or find_sheet(root, official("mmew").sheets, "MMEW")
     rows = [_row(row) for row in read_sheet(sheet, ["subject", "onset", "apex", "offset", "emotion"])]
     tree = find_clips(root, _key, "MMEW (Micro_Expression/happiness/S01-01-001/1.jpg)")
     return assemble("mmew", rows, tree, LABELS, choices, str(sheet))

@@ -13,6 +13,7 @@ from htnet.data.datasets.clips import check_root, find_clips
 from htnet.data.datasets.sheets import ALIASES, SheetRow, Table, find_sheet, read_sheet, read_tables, sheet_row
 from htnet.data.intervals import Interval, Intervals
 from htnet.errors import ManifestError, did_you_mean
+from htnet.official import official
 
 #: Numbers of micro- and macro-expressions that the publications of the sets give: SAMM Long Videos, arXiv 1911.01519;
 #: CAS(ME)^2, the later edition (IEEE TAFFC 2018; that of 2016 had 53 and 250).
@@ -253,7 +254,7 @@ class _Reader:
 _READERS: dict[str, _Reader] = {
     "samm_lv": _Reader(("samm_longvideos*",), _samm, _samm_key, "SAMM_longvideos/006_1/006_1_0001.jpg"),
     "casme_sq": _Reader(
-        ("cas(me)^2code*", "cas(me)2code*", "casme_sq*", "code_final*"),
+        official("casme_sq").sheets,
         _square,
         square_key,
         "rawpic/s15/15_0401girlcrashing/img557.jpg",

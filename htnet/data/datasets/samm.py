@@ -11,6 +11,7 @@ from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
 from htnet.data.manifest import Manifest
 from htnet.errors import ManifestError
+from htnet.official import official
 
 LABELS = Labels(
     three={
@@ -26,7 +27,7 @@ LABELS = Labels(
 
 def read_samm(root: Path, annotation: Path | None, choices: Choices) -> Manifest:
     """Read SAMM; see `htnet.data.read_dataset`."""
-    sheet = annotation or find_sheet(root, ["samm_micro_facs_codes*"], "SAMM")
+    sheet = annotation or find_sheet(root, official("samm").sheets, "SAMM")
     rows = [_row(row) for row in read_sheet(sheet, ["subject", "onset", "apex", "offset", "emotion"])]
     tree = find_clips(root, _key, "SAMM (006/006_1_2/006_05562.jpg)")
     return assemble("samm", rows, tree, LABELS, choices, str(sheet))

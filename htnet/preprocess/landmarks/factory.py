@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from htnet.doors import hint
 from htnet.errors import InputError, did_you_mean
 from htnet.preprocess.landmarks.base import Landmarker, TemplateLandmarks, check_several
 from htnet.preprocess.landmarks.cached import CachedLandmarker
@@ -54,7 +55,7 @@ def make_landmarker(
     else:
         raise InputError(
             f"Unknown landmarks: {text!r}. {did_you_mean(text, LANDMARKERS)} A .csv or .json file of points, or "
-            "yunet:MODEL.onnx, will do too."
+            f"yunet:MODEL.onnx, will do too.{hint(text)}"
         )
     return detector if cache is None else CachedLandmarker(detector, cache)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from htnet.csv_files import open_table
+from htnet.doors import hint
 from htnet.errors import InputError, LandmarkError, cause, did_you_mean, refuse_unknown
 from htnet.preprocess.align import scale_points
 from htnet.preprocess.landmarks.peers import PeerLandmarks, is_peer_table
@@ -180,7 +181,7 @@ def _read_csv(path: Path, scale: float) -> dict[str, Landmarks]:
     required = ("sample", *COLUMNS)
     missing = [name for name in required if name not in plain.values()]
     if missing:
-        raise LandmarkError(f"{path} lacks the columns {', '.join(missing)}; give {', '.join(required)}.")
+        raise LandmarkError(f"{path} lacks the columns {', '.join(missing)}; give {', '.join(required)}.{hint(path)}")
     refuse_unknown(plain.values(), (*required, "score"), f"column of {path}", LandmarkError)
     written = {old: name for name, old in plain.items()}
     if len(written) < len(plain):
