@@ -76,7 +76,7 @@ def test_notes_of_an_older_htnet_are_made_again_and_said(tmp_path):
     run()
     note = tmp_path / "out" / "keys" / "s1.json"
     note.write_text(json.dumps({**json.loads(note.read_text()), "made_from": "0" * 64}))
-    assert any("not noted (1 samples)" in said for said in prepared_notes(tmp_path / "out"))
+    assert any("not noted (1 sample)" in said for said in prepared_notes(tmp_path / "out"))
     assert run() == {"made by an older htnet, which did not note the versions of libraries": ("s1",)}
 
 
@@ -85,7 +85,7 @@ def test_a_damaged_note_is_made_again(tmp_path, text):
     run = pairs(tmp_path, "dis")
     run()
     (tmp_path / "out" / "keys" / "s1.json").write_text(text)
-    assert any("not noted (1 samples)" in said for said in prepared_notes(tmp_path / "out"))
+    assert any("not noted (1 sample)" in said for said in prepared_notes(tmp_path / "out"))
     (why,) = run()
     assert why in ("file missing or damaged", "made by an older htnet, which did not note the versions of libraries")
     assert run() == {}
@@ -110,7 +110,7 @@ def test_a_mixed_folder_is_told_by_those_who_read_it(tmp_path, monkeypatch, caps
     found["made_from"]["libraries"]["opencv"] = "4.13.0"
     note.write_text(json.dumps(found))
     (said,) = prepared_notes(tmp_path / "out")
-    assert "OpenCV 4.13.0 (1 samples)" in said
+    assert "OpenCV 4.13.0 (1 sample)" in said
     assert "several versions" in said
     data = ["--data", str(tmp_path / "out"), "--model", "htnet_tiny", "--epochs", "1"]
     assert cli.main(["train", *data, "--out", str(tmp_path / "w")]) == 0

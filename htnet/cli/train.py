@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +121,8 @@ def _load(args: argparse.Namespace) -> tuple[Any, Any, Any, Any]:
     manifest = open_data(args.data)
     for note in prepared_notes(args.data):
         print(f"note: {note}")
-    for note in manifest.notes:
-        print(f"note: {note}", file=sys.stderr)
+    for remark in manifest.remarks:
+        print(f"note: {remark}")
     landmarker: Any = None
     if args.landmarks is not None and args.landmarks_size is not None:
         landmarker = PrecomputedLandmarks(args.landmarks, scale=spec.size / args.landmarks_size)
@@ -158,7 +157,6 @@ def _loso(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
     )
     print(f"UF1 / UAR, mean of {args.seeds} seed(s), {len(manifest)} samples, {len(manifest.subjects)} subjects")
-    _say_remarks(manifest)
     print(result.table())
     _say_cut(result.cut_counts, spec)
     files = [result.root / "summary.json", result.root / "predictions.csv"]
@@ -230,7 +228,6 @@ def _train(args: argparse.Namespace) -> None:
         print(start.report)
     if said:
         print(said)
-    _say_remarks(manifest)
     _say_cut(data.cut_counts(), spec)
     print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --model {args.out}")
 
@@ -262,12 +259,6 @@ def _pretrain(args: argparse.Namespace) -> None:
             overwrite=args.overwrite,
         )
     print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --model {args.out}")
-
-
-def _say_remarks(manifest: Any) -> None:
-    """What the reader noted, and whose apex is the middle frame."""
-    for remark in manifest.remarks:
-        print(f"note: {remark}")
 
 
 def _say_cut(counts: dict[str, int], spec: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -17,7 +18,7 @@ from htnet.data.corrections import describe, find_correction
 from htnet.data.degenerate import choose_apex, pair_fault, replaced_note
 from htnet.data.facs_cells import keep_readable
 from htnet.data.manifest import MANIFEST_FILE, Manifest, Sample, read_manifest
-from htnet.data.published import MARK, with_differences
+from htnet.data.published import with_differences
 from htnet.data.tables import as_there, cell_of, read_table, refuse_missing
 from htnet.doors import hint, missing
 from htnet.errors import ManifestError, did_you_mean, refuse_unknown
@@ -385,14 +386,22 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
 
 def _with_notes(manifest: Manifest, path: Path) -> Manifest:
     """The manifest with the notes of a prepared folder's report, and its differences from what is published."""
-    try:
-        stored = (
-            json.loads((path.parent / REPORT_FILE).read_text("utf-8"))["notes"] if path.name == MANIFEST_FILE else []
-        )
-        kept = [str(note) for note in stored if not str(note).startswith(MARK)]
-    except (OSError, ValueError, KeyError, TypeError):  # no report, or one of something else
-        kept = []
-    return with_differences(replace(manifest, notes=(*manifest.notes, *kept)))
+    report: Any = {}
+    if path.name == MANIFEST_FILE:
+        with contextlib.suppress(OSError, ValueError):  # there is none, or it is one of something else
+            report = json.loads((path.parent / REPORT_FILE).read_text("utf-8"))
+    published = _field(report, "published", dict)
+    told = tuple(map(str, _field(published, "differences", list)))
+    kept = [note for note in map(str, _field(report, "notes", list)) if note not in manifest.notes]
+    names = tuple(map(str, _field(published, "compared_with", list)))
+    noted = replace(manifest, notes=(*manifest.notes, *kept), differences=told, compared_with=names)
+    return with_differences(noted)
+
+
+def _field(content: Any, name: str, kind: type[Any]) -> Any:
+    """A field of a report, empty where it is missing or of another kind."""
+    found = content.get(name) if isinstance(content, dict) else None
+    return found if isinstance(found, kind) else kind()
 
 
 def find_casme3(root: Path) -> Path | None:

@@ -107,6 +107,9 @@ class Manifest:
         notes: what the reader did or saw that a user should know, one sentence each: corrected values, differences
             from the published list of a known set, cells that could not be read.
         identities_from: where the subjects were read from, such as "the column 'subject' of samples.csv".
+        compared_with: the published lists that the samples were compared with, by the names that
+            `htnet.data.published.differences` takes; empty where the column ``dataset`` says which.
+        differences: those of the notes that say how the samples differ from these lists.
 
     Raises:
         ManifestError: a sample or class occurs twice, a label is no class, a split is none of `SPLITS`, a subject
@@ -123,6 +126,8 @@ class Manifest:
     middle_apex: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     identities_from: str = "as given"
+    compared_with: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that samples and classes are unique and labels are classes."""

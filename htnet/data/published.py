@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from htnet.data.manifest import Manifest, Sample
+from htnet.data.tables import counted, people_counted
 from htnet.identity import dataset_key, person_key
 from htnet.types import EMOTIONS
 
@@ -30,8 +31,6 @@ RELABELED_2019: Mapping[str, str] = {
     "sub24_EP07_04f": "surprise",
     "sub24_EP10_03": "surprise",
 }
-#: Begins every note of `differences`, so that it can be told from a reader's other notes.
-MARK = "Published "
 #: In place of a label that is not compared.
 _ANY = "?"
 
@@ -83,6 +82,8 @@ _SIZES: Mapping[str, tuple[Reference, Reference]] = {
     "casme_sq": (Reference("CAS(ME)^2, micro-expressions", 57, whole=True),) * 2,
     "dfme": (Reference("DFME", 7526, whole=True),) * 2,
 }
+#: What `differences` can compare with.
+_NAMES = ("composite", *_LISTED, *_SIZES)
 #: Sets with a reader whose published size could not be looked up.
 UNKNOWN_SIZE = ("4dme",)
 #: The names here by what the name of a data set says; SMIC's list is that of its high-speed camera.
@@ -140,9 +141,26 @@ def _known_name(dataset: str) -> str:
 
 
 def with_differences(manifest: Manifest, names: Sequence[str] = ()) -> Manifest:
-    """The manifest with a note on each of its `differences`, in place of earlier such notes."""
-    others = tuple(note for note in manifest.notes if not note.startswith(MARK))
-    return replace(manifest, notes=(*others, *differences(manifest, names)))
+    """The manifest with a note on each of its `differences`, in place of those that it has.
+
+    Args:
+        manifest: what was read.
+        names: what to compare with, see `differences`; by default what it was compared with before, which a prepared
+            folder's report keeps. Its samples alone do not tell two editions of one set apart.
+    """
+    if not names and (names := _remembered(manifest)) and any(r.whole for n in names for r in _references(n, manifest)):
+        return manifest  # the annotation is no longer there to be counted: what was told stands
+    told = differences(manifest, names)
+    others = tuple(note for note in manifest.notes if note not in manifest.differences)
+    return replace(manifest, notes=(*others, *told), differences=told, compared_with=tuple(names))
+
+
+def _remembered(manifest: Manifest) -> tuple[str, ...]:
+    """What a manifest was compared with, unless its samples are of other sets by now."""
+    sets = {_known_name(sample.dataset) for sample in manifest}
+    of = {name: set(COMPOSITE) if name == "composite" else {name.removesuffix("_edited")} for name in _NAMES}
+    names = manifest.compared_with
+    return names if names and sets <= {"", *(s for name in names for s in of.get(name, ()))} else ()
 
 
 def _references(name: str, manifest: Manifest) -> list[Reference]:
@@ -178,8 +196,8 @@ def _compare(manifest: Manifest, samples: Sequence[Sample], references: Sequence
     if reference.title == "CASME II, edition of 2019":
         moved = sorted({s.sample for s in samples} & RELABELED_2019.keys())
         notes = [
-            f"{MARK}editions of CASME II differ: the labels are those of 2019, where {', '.join(moved)} are surprise; "
-            "in the edition of 2014, which the composite of MEGC 2019 follows, they are sadness.",
+            f"Published editions of CASME II differ: the labels are those of 2019, where {', '.join(moved)} are "
+            "surprise; in the edition of 2014, which the composite of MEGC 2019 follows, they are sadness.",
             *notes,
         ]
     return tuple(notes)
@@ -210,7 +228,7 @@ def _differ(manifest: Manifest, samples: Sequence[Sample], reference: Reference)
             if sample.subject and person_key(sample.subject) != person_key(known.subject)
         ],
     }
-    head = f"{MARK}list of {reference.title} ({reference.count} samples), here {len(samples)}: "
+    head = f"Published list of {reference.title} ({counted(reference.count, 'sample')}), here {len(samples)}: "
     notes = [f"{head}{len(names)} {what}: {', '.join(sorted(names))}." for what, names in groups.items() if names]
     return notes, sum(map(len, groups.values()))
 
@@ -221,17 +239,14 @@ def _differ_in_size(samples: Sequence[Sample], reference: Reference, why: Mappin
     annotated = len(samples) + (len(why) if reference.whole else 0)
     if annotated == reference.count and not wrong:
         return [], 0
-    published = f"{reference.count} samples" + (f" of {reference.subjects} people" if reference.subjects else "")
+    published = counted(reference.count, "sample")
+    published += f" of {people_counted(reference.subjects)}" if reference.subjects else ""
     # Labels that no class takes are told elsewhere; these are the samples that should have been here.
     left_out = [f"{name} ({reason})" for name, reason in sorted(why.items()) if "missing" in reason or "(" in reason]
     named = f" Left out: {', '.join(left_out)}." if left_out else ""
-    here = (
-        f"{annotated} are annotated here, {len(samples)} of them read"
-        if reference.whole
-        else f"here are {len(samples)}"
-    )
+    here = f"annotated here: {annotated}, of them read: {len(samples)}" if reference.whole else f"here: {len(samples)}"
     note = (
-        f"{MARK}size of {reference.title}: {published}; {here}, of {people} people. htnet has no list of them to "
-        f"name the others.{named}"
+        f"Published size of {reference.title}: {published}; {here}, of {people_counted(people)}. htnet has no list of "
+        f"them to name the others.{named}"
     )
     return [note], abs(annotated - reference.count) + wrong

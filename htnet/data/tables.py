@@ -21,10 +21,20 @@ def cell_of(line: int, column: int) -> str:
     return f"cell {letters}{line}"
 
 
+def counted(count: int, what: str) -> str:
+    """Text such as "1 sample" and "3 samples"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def people_counted(count: int) -> str:
+    """Text such as "1 person" and "3 people"."""
+    return f"{count} {'person' if count == 1 else 'people'}"
+
+
 def listed(names: Sequence[str]) -> str:
     """Text such as "3 samples ('a', 'b', 'c')", shortened when there are many."""
     shown = ", ".join(repr(n) for n in names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
-    return f"{len(names)} sample{'s' if len(names) > 1 else ''} ({shown})"
+    return f"{counted(len(names), 'sample')} ({shown})"
 
 
 def as_there(folder: Path, text: str) -> str:

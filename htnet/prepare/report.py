@@ -14,6 +14,7 @@ from typing import Any
 from htnet.data import Manifest
 from htnet.data.layouts import REPORT_FILE
 from htnet.data.published import with_differences
+from htnet.data.tables import counted
 from htnet.errors import ManifestError, cause
 from htnet.identity import counts as counts_of_people
 from htnet.schema import document
@@ -44,6 +45,8 @@ class Report:
         failed: sample to message, for samples that could not be prepared (no face, a damaged file, ...).
         middle_apex: samples, not left out, whose apex is not annotated or impossible: the middle of the clip was taken.
         notes: what the reader of the data set did or saw that a user should know; see `htnet.data.Manifest`.
+        compared_with: the published lists that the samples were compared with; later commands compare with the same.
+        differences: those of the notes that say how the samples differ from these.
         identities_from: where the subjects were read from.
         people: number of prepared samples of each person, by (data set, subject).
         without_subject: number of prepared samples that name no subject.
@@ -66,6 +69,8 @@ class Report:
     without_subject: int = 0
     made_again: Mapping[str, Sequence[str]] = field(default_factory=dict)
     doubts: Sequence[QualityWarning] = ()
+    compared_with: Sequence[str] = ()
+    differences: Sequence[str] = ()
 
     @classmethod
     def of(cls, manifest: Manifest, prepared: Manifest, failed: Mapping[str, str]) -> Report:
@@ -77,7 +82,7 @@ class Report:
         replaced = {s.sample for s in prepared if s.apex_source == "middle"} | set(manifest.middle_apex) - set(failed)
         names = [s.sample for s in manifest if s.sample in replaced]
         # Samples that failed are missing from a known set, too.
-        notes = with_differences(prepared).notes if failed else manifest.notes
+        noted = with_differences(prepared) if failed else manifest
         people, without_subject = counts_of_people(prepared)
         return cls(
             source=manifest.source,
@@ -89,7 +94,9 @@ class Report:
             missing_files=manifest.missing_files,
             failed=failed,
             middle_apex=tuple(names),
-            notes=notes,
+            notes=noted.notes,
+            compared_with=noted.compared_with,
+            differences=noted.differences,
             identities_from=manifest.identities_from,
             people=people,
             without_subject=without_subject,
@@ -120,6 +127,7 @@ class Report:
             "failed": {"count": len(self.failed), "samples": dict(self.failed)},
             "middle_apex": {"count": len(self.middle_apex), "samples": list(self.middle_apex)},
             "notes": list(self.notes),
+            "published": {"compared_with": list(self.compared_with), "differences": list(self.differences)},
             "made_again": {
                 why: {"count": len(names), "samples": list(names)} for why, names in self.made_again.items()
             },
@@ -149,12 +157,12 @@ class Report:
             ("failed", len(self.failed), "left out: the frames could not be used"),
             ("middle_apex", len(self.middle_apex), "kept, with the middle frame in place of an annotated apex"),
         )
-        counted = (
-            QualityWarning(code, f"{count} sample{'s' if count > 1 else ''} {text}; named in this report.")
+        summed = (
+            QualityWarning(code, f"{counted(count, 'sample')} {text}; named in this report.")
             for code, count, text in reasons
             if count
         )
-        return (*self.doubts, *counted)
+        return (*self.doubts, *summed)
 
     def spread(self) -> dict[str, float] | None:
         """Least, median and largest number of samples a person; None without people."""
@@ -171,7 +179,7 @@ class Report:
         # Whatever was left out for another reason than its label is named.
         others = {reason: names for reason, names in self.excluded.items() if "(" in reason}
         if others:
-            lines.append(f"  left out for another reason: {_samples(sum(map(len, others.values())))}")
+            lines.append(f"  left out for another reason: {counted(sum(map(len, others.values())), 'sample')}")
             lines += [f"    {reason}: {', '.join(names)}" for reason, names in others.items()]
         for what, count, details in (
             ("files missing", len(self.missing), _first(self.missing) + _first(self.missing_files)),
@@ -179,14 +187,14 @@ class Report:
             ("apex not annotated or impossible, middle frame taken", len(self.middle_apex), _first(self.middle_apex)),
         ):
             if count:
-                lines.append(f"  {what}: {count} sample{'s' if count > 1 else ''}")
+                lines.append(f"  {what}: {counted(count, 'sample')}")
                 lines += [f"    {detail}" for detail in details]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
     def _redone(self) -> list[str]:
         """Why samples that were there have been made again, one line a reason."""
-        return [f"  made again, {why}: {_samples(len(names))}" for why, names in self.made_again.items()]
+        return [f"  made again, {why}: {counted(len(names), 'sample')}" for why, names in self.made_again.items()]
 
     def _identities(self) -> list[str]:
         """How many people there are, and from where that is known."""
@@ -197,14 +205,10 @@ class Report:
             lines.append(f"  people: {len(self.people)}, from {self.identities_from}; samples a person: {each}")
         if self.without_subject:
             lines.append(
-                f"  without subject: {self.without_subject} samples ({self.identities_from}); no split by person can "
-                "be made of them"
+                f"  without subject: {counted(self.without_subject, 'sample')} ({self.identities_from}); no split by "
+                "person can be made of them"
             )
         return lines
-
-
-def _samples(count: int) -> str:
-    return f"{count} sample{'s' if count != 1 else ''}"
 
 
 def _first(names: Sequence[str]) -> list[str]:
@@ -234,6 +238,8 @@ def read_report(folder: str | PathLike[str]) -> Report:
             failed=found["failed"]["samples"],
             middle_apex=tuple(found["middle_apex"]["samples"]),
             notes=tuple(found.get("notes", ())),
+            compared_with=tuple(found.get("published", {}).get("compared_with", ())),
+            differences=tuple(found.get("published", {}).get("differences", ())),
             identities_from=found.get("identities", {}).get("from", ""),
             people={(p["dataset"], p["subject"]): p["samples"] for p in found.get("identities", {}).get("table", ())},
             without_subject=found.get("identities", {}).get("samples_without_subject", 0),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.data import Manifest, Sample, read_manifest
+from htnet.data.tables import counted
 from htnet.errors import ManifestError, OverwriteError, cause
 from htnet.overwrite import check_folder, write_bytes
 from htnet.prepare.keys import TITLES, Parts, changes, libraries, sha256
@@ -185,7 +186,7 @@ def prepared_notes(data: str | PathLike[str]) -> tuple[str, ...]:
     notes = []
     for name, counts in PreparedFolder(folder, {}).versions().items():
         if set(counts) != {here.get(name)}:
-            made = ", ".join(f"{number} ({count} samples)" for number, count in sorted(counts.items()))
+            made = ", ".join(f"{number} ({counted(count, 'sample')})" for number, count in sorted(counts.items()))
             mixed = " They are of several versions, which differ in bytes." if len(counts) > 1 else ""
             notes.append(
                 f"{folder} was prepared with {TITLES.get(name, name)} {made}, here is {here.get(name, 'none')}.{mixed} "

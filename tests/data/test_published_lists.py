@@ -25,7 +25,6 @@ from htnet.data.datasets.casme2 import LABELS as CASME2
 from htnet.data.datasets.casme3 import LABELS as CASME3
 from htnet.data.datasets.samm import LABELS as SAMM
 from htnet.data.published import (
-    MARK,
     OMITTED,
     RELABELED_2019,
     composite_list,
@@ -35,6 +34,7 @@ from htnet.data.published import (
 )
 from htnet.errors import ManifestError
 from htnet.evaluation import loso
+from htnet.prepare import Report, read_report
 from htnet.types import EMOTIONS
 from tests.support.flows import flow_picture
 from tests.support.pairs import save
@@ -191,7 +191,8 @@ def listed(name):
 
 
 def about(manifest):
-    return [note for note in manifest.notes if note.startswith(MARK)]
+    assert set(manifest.differences) <= set(manifest.notes)
+    return list(manifest.differences)
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -220,14 +221,14 @@ def test_every_sample_gained_lost_or_relabeled_is_named(tmp_path, reader):
     new = dataclasses.replace(lost, sample=f"{lost.subject}_{stem[lost.dataset]}")
     kept = [row for row in rows if row not in (lost, other)]
     relabels = other.dataset != "smic"  # the name of a clip says its label there
-    notes = read(tmp_path / "x", [*kept, changed if relabels else other, new]).notes
-    assert any(note.startswith(MARK) and lost.sample in note and "1 missing here" in note for note in notes)
+    found = read(tmp_path / "x", [*kept, changed if relabels else other, new])
+    notes, told = found.notes, [note for note in found.notes if note.startswith("Published ")]
+    assert any(note in told and lost.sample in note and "1 missing here" in note for note in notes)
     assert any(new.sample in note and "not in " in note for note in notes)
     if relabels:
         (note,) = [note for note in notes if f"{other.sample} (" in note]
-        assert note.startswith(MARK)
+        assert note in told
         assert "1 labeled otherwise" in note
-    told = [note for note in notes if note.startswith(MARK)]
     assert not any(row.sample in note for note in told for row in kept if row.sample not in OMITTED)
 
 
@@ -306,8 +307,45 @@ def test_a_set_whose_size_alone_is_published(tmp_path, name, build, count):
     lost.apex.unlink()
     (note,) = about(read_dataset(name, tmp_path, missing="skip"))
     assert f"{count} samples" in note
-    assert f"here are {count - 1}, of" in note
+    assert f"here: {count - 1}, of" in note
     assert lost.sample in note
+
+
+def prepared(manifest, folder):
+    """The folder that `htnet prepare` would make of a manifest, without its files."""
+    samples = tuple(Sample(s.sample, s.dataset, s.subject, s.label, flow=folder / "x.png") for s in manifest)
+    kept = dataclasses.replace(manifest, samples=samples)
+    touch(folder, "x.png")
+    kept.write(folder / "manifest.csv")
+    content = json.dumps(Report.of(manifest, kept, {}).to_dict())
+    (folder / "report.json").write_text(content)
+    return folder
+
+
+def test_a_prepared_folder_is_compared_with_the_list_that_its_reader_compared_with(tmp_path):
+    """The samples of the edited list, read from a sheet, are no whole official set, and the other way round."""
+    rows = rows_of("casme3_edited")
+    from_list = edited(tmp_path / "edited", rows)
+    assert about(from_list) == about(open_data(prepared(from_list, tmp_path / "a"))) == []
+    as_sheet = with_differences(from_list, ("casme3",))
+    (note,) = about(as_sheet)
+    assert "official sheet v2, three classes: 699 samples of 88 people; here: 687" in note
+    folder = prepared(as_sheet, tmp_path / "b")
+    report = read_report(folder)
+    assert (report.compared_with, report.differences) == (("casme3",), (note,))
+    found = open_data(folder)
+    assert (about(found), found.compared_with) == ([note], ("casme3",))
+    assert with_differences(found) == found, "what loso and train do"
+    assert about(with_differences(found.subset(range(600))))[0].count("here: 600") == 1
+    others = dataclasses.replace(found, samples=(Sample("006_006_1_2", "samm", "006", "negative"),))
+    assert "list of SAMM" in about(with_differences(others))[0], "of other samples it says nothing"
+
+
+def test_what_only_the_annotation_can_tell_is_kept(tmp_path):
+    casme(tmp_path / "part", 189)
+    found = read_dataset("casme", tmp_path / "part")
+    assert len(about(found)) == 1
+    assert about(open_data(prepared(found, tmp_path / "out"))) == about(found) == about(with_differences(found))
 
 
 def casme(root, count):
@@ -323,7 +361,7 @@ def test_a_set_of_whose_rows_the_number_is_published(tmp_path):
     casme(tmp_path / "part", 189)
     assert about(read_dataset("casme", tmp_path / "whole")) == []
     (note,) = about(read_dataset("casme", tmp_path / "part"))
-    assert "195 samples; 189 are annotated here, 95 of them read" in note
+    assert "195 samples; annotated here: 189, of them read: 95, of 19 people" in note
 
 
 def test_another_person_is_named():
@@ -394,7 +432,11 @@ def deviating(tmp_path):
         label = "surprise" if i == 1 else row.three
         samples.append(Sample(row.sample, "samm", f"{i % 2}", label, flow=path, apex_source="middle" if i == 2 else ""))
     Manifest(tuple(samples)).write(tmp_path / "set" / "manifest.csv")
-    (tmp_path / "set" / "report.json").write_text(json.dumps({"notes": ["told by the reader", f"{MARK}list: stale"]}))
+    (tmp_path / "set" / "report.json").write_text(
+        json.dumps(
+            {"notes": ["told by the reader", "stale"], "published": {"compared_with": [], "differences": ["stale"]}}
+        )
+    )
     return tmp_path / "set", rows
 
 
@@ -409,7 +451,9 @@ def test_commands_tell_what_differs_and_which_apexes_were_replaced(deviating, tm
     else:
         words = [command, "--data", root, "--model", "htnet_tiny", "--epochs", "1", "--out", out]
         assert cli.main([*map(str, words), *(["--jobs", "1"] if command == "loso" else [])]) == 0
-        said = capsys.readouterr().out
+        said = "\n".join(capsys.readouterr())
+        assert said.count("told by the reader") == 1
+        assert said.count(f"{rows[1].sample} (negative there") == 1
         assert (
             f"1 apex is not annotated or impossible, the middle frame of the clip was taken: {rows[2].sample}" in said
         )

@@ -7,7 +7,7 @@ from os import PathLike
 
 from htnet.data.datasets.keep import names_to_keep
 from htnet.data.manifest import Manifest, Sample
-from htnet.data.published import COMPOSITE, MARK, OMITTED, RELABELED_2019, composite_list, with_differences
+from htnet.data.published import COMPOSITE, OMITTED, RELABELED_2019, composite_list, with_differences
 from htnet.data.tables import listed
 from htnet.errors import ManifestError
 from htnet.types import EMOTIONS
@@ -62,7 +62,7 @@ def merge_composite(
     if unknown:
         raise ManifestError(f"{listed(unknown)} to keep are in none of the three data sets. Correct keep.")
     left_out = tuple((s.sample, f"{s.label} (not in the composite)") for s in samples if s.sample not in wanted)
-    notes = [note for part in parts.values() for note in part.notes if not note.startswith(MARK)]
+    notes = [note for part in parts.values() for note in part.notes if note not in part.differences]
     notes += _left_out(name for name, _ in left_out) if keep is None else []
     notes += _units_of(casme2)
     found = Manifest(
