@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from htnet.doors import hint
+from htnet.doors import CHECKPOINTS, hint
 from htnet.errors import CheckpointError, cause
 
 #: How files begin that are often taken for checkpoints, and what each of them is.
@@ -41,6 +41,9 @@ _NUMPY_CODES = "?bBhHiIlLqQefdFDSUMm"
 _CONTAINERS: dict[str, type] = {"collections.defaultdict": dict, "collections.Counter": dict, "collections.deque": list}
 #: In the first bytes of what torch.save wrote before PyTorch 1.6.
 _OLD_MARK = b"l\xfc\x9cF\xf9 j\xa8P\x19"
+#: The same mark in pickle protocol 0, which is text.
+_TEXT_MARK = b"L119547037146038801333356L\n"
+_PLAIN_CURE = "In the environment it was made in, load it with pickle.load and save its state dict with torch.save."
 #: Names that are never to blame where a file cannot be read.
 _HARMLESS = ("torch.", "collections.", "numpy.", "_codecs.", "builtins.list", "builtins.dict", "builtins.int")
 #: The list of allowed names is PyTorch's own and shared by all threads.
@@ -184,15 +187,22 @@ def _names_in(path: Path, head: bytes) -> set[str]:
     """
     if head.startswith(b"PK"):
         return _names_in_archive(path)
-    if not head.startswith(b"\x80"):
+    if head.startswith(_TEXT_MARK):
+        _refuse_protocol(path, 0)
+    if not head.startswith(b"\x80") and _is_old_pickle(path, head):
         raise CheckpointError(
-            f"{path} cannot be read as a checkpoint: it is no file that torch.save wrote. {_GIVE}{hint(path)}"
+            f"{path} cannot be read as a checkpoint: it is a plain pickle of protocol 0 or 1, which can be read only "
+            f"by running the code it names. {_PLAIN_CURE}"
+        )
+    if not head.startswith(b"\x80"):
+        other = "" if path.suffix.lower() in CHECKPOINTS else hint(path)  # whose hint is this very command
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint: it is no file that torch.save wrote. {_GIVE}{other}"
         )
     if _OLD_MARK not in head:
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: it is a plain pickle, which can be read only by running the code "
-            "it names. In the environment it was made in, load it with pickle.load and save its state dict with "
-            "torch.save."
+            f"it names. {_PLAIN_CURE}"
         )
     found: set[str] = set()
     protocol = 0
@@ -205,6 +215,17 @@ def _names_in(path: Path, head: bytes) -> set[str]:
         raise CheckpointError(f"{path} is cut off or damaged. Copy or download it again.") from error
     _refuse_protocol(path, protocol)
     return found
+
+
+def _is_old_pickle(path: Path, head: bytes) -> bool:
+    """Whether a file is a pickle of protocol 0 or 1, which have no mark of their own."""
+    if not head.startswith((b"(", b"}", b"]", b"c")):
+        return False
+    try:
+        with path.open("rb") as file:
+            return len([code for code, _, _ in pickletools.genops(file)]) > 2
+    except Exception:  # pickletools raises many types for what is no pickle
+        return False
 
 
 def _names_in_archive(path: Path) -> set[str]:
@@ -244,7 +265,7 @@ def _names_in_archive(path: Path) -> set[str]:
 
 
 def _refuse_protocol(path: Path, protocol: int) -> None:
-    if protocol > 2:
+    if protocol != 2:
         raise CheckpointError(
             f"{path} was saved with pickle protocol {protocol}, which PyTorch reads only by running code. "
             + resave(path)

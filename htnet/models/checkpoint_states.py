@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,17 @@ _LOSSES = re.compile(r"(.+_)?(criterion|loss|loss_fn|loss_func|loss_function|los
 _COUNTERS = frozenset({"n_averaged", "total_ops", "total_params"})
 #: A parameter of htnet's own models, which need no conversion.
 _OWN_MARKS = ("patch_embed.weight", "levels.0.pos_emb", "standardize.mean")
-_DEPTH = 6
+#: How deep dictionaries and lists are looked into.
+_DEPTH = 16
+#: Names of two tensors that PyTorch keeps in place of a weight, and of that weight: weight normalization, in its old
+#: and its new form, and pruning.
+_IN_TWO = (
+    (re.compile(r"(.*(?:weight|bias)\w*)_g"), r"{}_v", "{}"),
+    (re.compile(r"(.+\.)?parametrizations\.(\w+)\.original0"), r"{}parametrizations.{}.original1", "{}{}"),
+    (re.compile(r"(.+)_orig"), r"{}_mask", "{}"),
+)
+#: Names that are left of other parametrizations, such as spectral normalization.
+_IN_PARTS = re.compile(r"(.+\.)?parametrizations\.\w+\..+|.*weight_orig")
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,7 @@ def find_state(content: Any, marks: Mapping[str, Sequence[str]], key: str | None
         )
     if key is None:
         _refuse_nameless(content, chosen)
+    _refuse_parts(chosen.state)
     return {
         name: _tensor(name, value)
         for name, value in chosen.state.items()
@@ -98,8 +109,60 @@ def _mappings(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[st
             yield from _mappings(value, f"{name}.{key}" if name else str(key), depth + 1)
 
 
+def _put_together(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The mapping with whole weights in place of the two tensors that weight normalization or pruning keeps of each."""
+    whole = dict(mapping)
+    for raw, first in mapping.items():
+        for pattern, other, weight in _IN_TWO:
+            if (found := pattern.fullmatch(raw)) is None:
+                continue
+            parts = [part or "" for part in found.groups()]
+            second = mapping.get(other.format(*parts))
+            if not (isinstance(first, Tensor) and isinstance(second, Tensor)):
+                continue
+            if raw.endswith("_orig"):
+                made = first * second if first.shape == second.shape else None
+            else:
+                made = _normalized(first, second)
+            if made is not None and weight.format(*parts) not in mapping:
+                del whole[raw], whole[other.format(*parts)]
+                whole[weight.format(*parts)] = made
+    return whole
+
+
+def _normalized(length: Tensor, direction: Tensor) -> Tensor | None:
+    """The weight of weight normalization; None if the shapes are not those of its two tensors."""
+    if length.ndim not in (0, direction.ndim):
+        return None
+    if any(one not in (1, other) for one, other in zip(length.shape, direction.shape, strict=False)):
+        return None
+    over = [i for i in range(direction.ndim) if length.ndim == 0 or length.shape[i] == 1]
+    if not over:
+        return None
+    direction = direction.detach().float()
+    return length.detach().float() * direction / torch.linalg.vector_norm(direction, dim=over, keepdim=True)
+
+
+def _refuse_parts(names: Iterable[str]) -> None:
+    """Refuse weights that are kept in parts which only the program that trained them can put together.
+
+    Raises:
+        CheckpointError: there are such.
+    """
+    parts = [name for name in names if _IN_PARTS.fullmatch(name)]
+    if parts:
+        raise CheckpointError(
+            f"The weights are kept in parts ({parts[0]}{', ...' if len(parts) > 1 else ''}), as spectral normalization "
+            "and other parametrizations do. In the program that trained them, put each together, then save "
+            "model.state_dict():\n"
+            "  torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')  # or, for the older form\n"
+            "  torch.nn.utils.remove_spectral_norm(layer)"
+        )
+
+
 def _candidates(name: str, mapping: Mapping[str, Any], marks: Mapping[str, Sequence[str]]) -> list[Candidate]:
     """The state dicts of known architectures in one mapping, which differ by their prefix."""
+    mapping = _put_together(mapping)
     clean: dict[str, str] = {}
     for raw in mapping:
         plain = ".".join(part for part in raw.split(".") if part not in _WRAPPERS)
@@ -248,6 +311,7 @@ def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
                 "It holds weights in htnet's own form, which need no conversion: give the folder that htnet train or "
                 "htnet convert wrote to htnet.load_pretrained, or to htnet predict --model."
             )
+        _refuse_parts(sorted(names))
         return refusal(dict.fromkeys(sorted(names)), list(marks), KINDS)
     if isinstance(content, Mapping) and ("param_groups" in content or _has_optimizer(content)):
         return "It holds the state of an optimizer and no weights. Save model.state_dict()."
@@ -256,6 +320,11 @@ def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
         return (
             f"It holds {len(nameless[1])} tensors as a list without names{place}, as averages are kept. Load "
             "them into the model with the program that saved them, and save model.state_dict()."
+        )
+    if _is_deep(content):
+        return (
+            f"What it holds lies deeper than {_DEPTH} dictionaries or lists within each other, which is not looked "
+            "into. Save the weights alone: model.state_dict()."
         )
     kind = unread_kind(content) or type(content).__name__
     return f"It holds {kind}, not a state dict of tensors. Save model.state_dict()."
@@ -271,6 +340,14 @@ def _first_module(content: Any, place: str = "", depth: int = 0) -> tuple[str, s
             if found is not None:
                 return found
     return None
+
+
+def _is_deep(content: Any, depth: int = 0) -> bool:
+    """Whether there are dictionaries or lists below the depth that is looked into."""
+    if depth > _DEPTH:
+        return True
+    items = content.values() if isinstance(content, Mapping) else content if isinstance(content, (list, tuple)) else ()
+    return any(_is_deep(value, depth + 1) for value in items)
 
 
 def _has_optimizer(content: Mapping[Any, Any]) -> bool:
