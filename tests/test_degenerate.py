@@ -236,6 +236,12 @@ def copied(folder, ending):
     return dict(zip(("onset", "apex"), files, strict=True))
 
 
+def recompressed(folder, quality=70):
+    onset, apex = save(folder / "a.jpg", face()), folder / "b.jpg"
+    cv2.imwrite(str(apex), cv2.imread(str(onset)), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return {"onset": onset, "apex": apex}
+
+
 def flow(folder, spoil):
     image = flow_picture(1, np.random.default_rng(3))
     spoil(image)
@@ -248,6 +254,8 @@ def flow(folder, spoil):
 BY_PICTURE = {
     "same bytes": lambda folder: copied(folder, ".png"),
     "same pixels": lambda folder: copied(folder, ".bmp"),
+    "saved as JPEG": lambda folder: copied(folder, ".jpg"),
+    "JPEG of a JPEG": lambda folder: recompressed(folder),
     "two of one grey": lambda folder: dict(
         zip(("onset", "apex"), pair(folder, ("a.png", "b.png"), (GREY, GREY + 9)), strict=True)
     ),
@@ -396,6 +404,8 @@ def test_predictions_are_given_with_a_warning(tmp_path, capsys, fault):
     with (tmp_path / "p.csv").open(newline="") as file:
         flagged = {row["sample"]: row["warnings"] for row in csv.DictReader(file)}
     wanted = {"same": "same_frame", "apex": "frame_order", "offset": "frame_order"}.get(fault.split()[0], "motionless")
+    if "JPEG" in fault:
+        wanted = "same_frame"
     if fault == "same number":  # another picture under the same number
         wanted = "frame_order"
     assert wanted in flagged.pop("bad")

@@ -29,6 +29,7 @@ from htnet.preprocess.likeness import likeness_warnings
 from htnet.preprocess.motion import remove_head_motion
 from htnet.preprocess.pose import check_order
 from htnet.preprocess.regions import crop_regions, template_points
+from htnet.preprocess.resaved import saved_again
 from htnet.types import (
     POINT_NAMES,
     ByteArray,
@@ -126,7 +127,7 @@ class Preprocessor:
                 *likeness_warnings(to_gray(face), to_gray(face_apex), (first.source, second.source)),
             ),
         )
-        if np.array_equal(first.pixels, second.pixels):
+        if np.array_equal(first.pixels, second.pixels) or saved_again(onset, apex, first, second):
             made = replace(made, warnings=(*made.warnings, _same_frame(first, second)))
         return self._with_68(made, measured)
 

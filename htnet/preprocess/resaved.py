@@ -1,0 +1,104 @@
+"""Whether two image files are one frame, saved once more as JPEG.
+
+The difference between them tells nothing: a JPEG differs from its frame by 1 to 3 grey levels in the mean, a true
+micro-expression from its onset by 0.1 to 1. But saving one frame as the other was saved gives the other, to a few
+levels in every pixel, and a motion of 0.2 px is 10 levels and more off somewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from htnet.preprocess.opencv import load_opencv
+from htnet.types import Frame
+
+#: Grey levels that two savings of one frame differ at most, in any pixel.
+_ALIKE = 3
+#: Frames that differ more than this in the mean are not looked at.
+_FAR = 6.0
+#: Bytes at the beginning of a file that are searched for its tables.
+_HEAD = 1 << 16
+#: How much finer than colors brightness is stored, by JPEG's header, as OpenCV names it.
+_SAMPLING = {0x11: 0x111111, 0x21: 0x211111, 0x22: 0x221111}
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """How a JPEG was saved."""
+
+    table: bytes
+    sampling: int | None
+
+
+def saved_again(onset: Any, apex: Any, first: Frame, second: Frame) -> bool:
+    """Whether two files show one frame, of which one is a saving of the other as JPEG.
+
+    Args:
+        onset: what was given as onset; only files are looked at.
+        apex: what was given as apex.
+        first: the onset, read.
+        second: the apex, read.
+    """
+    if first.pixels.shape != second.pixels.shape or not all(isinstance(f, (str, os.PathLike)) for f in (onset, apex)):
+        return False
+    if np.abs(first.pixels.astype(np.int16) - second.pixels).mean() > _FAR:
+        return False
+    return _is_saving(apex, second, first) or _is_saving(onset, first, second)
+
+
+def _is_saving(file: Any, frame: Frame, of: Frame) -> bool:
+    """Whether a file is a JPEG that another frame becomes where it is saved in the same way."""
+    saved = _how_saved(file)
+    quality = None if saved is None else _qualities().get(saved.table)
+    if saved is None or quality is None:
+        return False
+    cv2 = load_opencv()
+    how = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    if saved.sampling in _SAMPLING:
+        how += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLING[saved.sampling]]
+    again = cv2.imdecode(cv2.imencode(".jpg", of.pixels[..., ::-1], how)[1], cv2.IMREAD_COLOR)[..., ::-1]
+    return bool(np.abs(again.astype(np.int16) - frame.pixels).max() <= _ALIKE)
+
+
+def _how_saved(file: Any) -> _Saved | None:
+    """What the header of a JPEG says; None for other files."""
+    try:
+        with open(file, "rb") as opened:
+            return _parse(opened.read(_HEAD))
+    except OSError:
+        return None
+
+
+def _parse(head: bytes) -> _Saved | None:
+    """The table of brightness and the sampling in the header of a JPEG; None where there is none."""
+    if not head.startswith(b"\xff\xd8"):
+        return None
+    at, table, sampling = 2, b"", None
+    while at + 4 <= len(head) and head[at] == 0xFF and head[at + 1] != 0xDA:
+        kind, length = head[at + 1], int.from_bytes(head[at + 2 : at + 4], "big")
+        part = head[at + 4 : at + 2 + length]
+        if kind == 0xDB and part[:1] == b"\0":  # 8-bit table 0
+            table = part[1:65]
+        elif kind in (0xC0, 0xC1, 0xC2) and len(part) >= 9 and part[5] == 3:
+            sampling = part[7]
+        at += 2 + length
+    return _Saved(table, sampling) if len(table) == 64 else None
+
+
+@cache
+def _qualities() -> Mapping[bytes, int]:
+    """The quality that OpenCV, and whatever else uses the usual tables, gives each table."""
+    cv2 = load_opencv()
+    grey = np.zeros((8, 8), np.uint8)
+    found: dict[bytes, int] = {}
+    for quality in range(100, 0, -1):
+        saved = _parse(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+        if saved is not None:
+            found.setdefault(saved.table, quality)
+    return found
