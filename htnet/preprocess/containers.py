@@ -27,6 +27,10 @@ _IN_SEGMENT = frozenset(
     (0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1043A770, 0x1C53BB6B, 0x1941A469, 0x1254C367, 0xEC, 0xBF, _CLUSTER)
 )
 
+# Bytes of an AVI file that hold the header of its video; and what follows the start code of an MPEG program stream,
+# which has times.
+_AVI_HEAD, _PACK = 4096, b"\xba"
+
 
 def container_kind(path: Path) -> str:
     """The kind: "mp4" (MOV too), "avi", "matroska" (WebM too), or "" for all else."""
@@ -37,6 +41,24 @@ def container_kind(path: Path) -> str:
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return "matroska"
     return "mp4" if head[4:8] in _BOXES else ""
+
+
+def rate_is_assumed(path: Path) -> bool:
+    """Whether a file states neither times nor a rate, so that FFmpeg assumes 25 frames a second.
+
+    Bare streams are such: H.264, H.265 and MPEG-4 from start code to start code, JPEG after JPEG, AV1 without a
+    container; and AVI files whose rate is 0.
+    """
+    with path.open("rb") as file:
+        head = file.read(_AVI_HEAD)
+    if head[:4] == b"RIFF":
+        at = head.find(b"vids")
+        if at < 0 or at + 28 > len(head):
+            return False
+        return 0 in struct.unpack_from("<II", head, at + 20) and not any(head[32:36])
+    start = head.lstrip(b"\0")
+    coded = len(head) - len(start) >= 2 and start[:1] == b"\x01" and start[1:2] != _PACK
+    return coded or head.startswith((b"\xff\xd8", b"\x12\x00\x0a"))
 
 
 def file_flaw(path: Path) -> str:

@@ -34,7 +34,7 @@ class RawFrame:
     """A frame as its file or array has it.
 
     Attributes:
-        pixels: (H, W, 3) of any number type.
+        pixels: (H, W, 3), integers or floats.
         source: file or description, for messages.
         white: the value that the file says is the largest possible one, None if it says nothing.
         done: whether the pixels are those of a `Frame`, which are 8-bit already.
@@ -167,8 +167,6 @@ def _to_bytes(frame: RawFrame, bit_depth: int | None) -> ByteArray:
         return pixels
     if np.issubdtype(kind, np.floating):
         return _from_floats(frame)
-    if not np.issubdtype(kind, np.integer):
-        raise FrameError(f"Frame {frame.source} has type {kind}; give uint8, uint16 or float in 0..1.")
     if kind == np.uint8 and frame.white in (None, 255):
         if bit_depth not in (None, 16):
             raise FrameError(f"Frame {frame.source} has 8-bit values, so that bit_depth={bit_depth} does not fit.")

@@ -39,6 +39,8 @@ _CONSTANT = 1e-6
 
 
 def _check_grey(frame: ByteArray, name: str) -> ByteArray:
+    if isinstance(frame, np.ma.MaskedArray) and np.ma.is_masked(frame):
+        raise FrameError(f"The {name} has masked pixels; fill them first: array.filled(0).")
     frame = np.asarray(frame)
     if frame.ndim != 2 or frame.dtype != np.uint8:
         raise FrameError(f"The {name} has shape {frame.shape}, type {frame.dtype}; give a grey frame, (H, W) uint8.")

@@ -298,7 +298,11 @@ def _jpeg_is_whole(data: bytes) -> bool:
 
 
 def _checked(pixels: np.ndarray[Any, Any], source: str, white: int | None = None, done: bool = False) -> RawFrame:
-    """Check the shape of an array and bring it to (H, W, 3)."""
+    """Check the type and shape of an array and bring it to (H, W, 3), in the machine's byte order."""
+    if pixels.dtype.kind not in "uif":
+        raise FrameError(f"Frame {source} has type {pixels.dtype}; give uint8, uint16 or float in 0..1.")
+    if isinstance(pixels, np.ma.MaskedArray) and np.ma.is_masked(pixels):
+        raise FrameError(f"Frame {source} has masked pixels; fill them first: array.filled(0).")
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)):
         raise FrameError(f"Frame {source} has shape {pixels.shape}; give (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).")
     height, width = pixels.shape[:2]
@@ -308,4 +312,5 @@ def _checked(pixels: np.ndarray[Any, Any], source: str, white: int | None = None
         pixels = pixels[..., None]
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
-    return RawFrame(np.ascontiguousarray(pixels[..., :3]), source, white, done)
+    pixels = np.asarray(pixels[..., :3], dtype=pixels.dtype.newbyteorder("="))
+    return RawFrame(np.ascontiguousarray(pixels), source, white, done)

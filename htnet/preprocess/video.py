@@ -13,7 +13,7 @@ from pathlib import Path
 from htnet.doors import hint
 from htnet.errors import FrameError, InputError, VideoError, cause
 from htnet.preprocess.frames import MIN_SIDE, clip_depths, read_frame
-from htnet.preprocess.video_readers import MORE_VIDEO, file_shots, make_reader
+from htnet.preprocess.video_readers import ASSUMED_RATE, MORE_VIDEO, file_shots, make_reader
 from htnet.types import Frame, QualityWarning
 
 #: Endings of the files that a folder of frames is made of.
@@ -262,9 +262,8 @@ def _open_file(path: Path, fps: float | None, reader: str | None) -> Video:
     if min(height, width) < MIN_SIDE:
         raise VideoError(f"The video {path} is {width}x{height} px; give one of {MIN_SIDE} px or more on each side.")
     rate = header.fps if fps is None else float(fps)
-    return Video(
-        str(path), rate, (height, width), None, timed=fps is None, reader=chosen.name, warnings=header.warnings
-    )
+    said = tuple(w for w in header.warnings if fps is None or w.code != ASSUMED_RATE)
+    return Video(str(path), rate, (height, width), None, timed=fps is None, reader=chosen.name, warnings=said)
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:

@@ -20,7 +20,7 @@ import numpy as np
 from htnet.doors import VIDEOS, hint
 from htnet.errors import InputError, VideoError, did_you_mean
 from htnet.optional import require
-from htnet.preprocess.containers import CUT_INSIDE, container_kind, file_flaw
+from htnet.preprocess.containers import CUT_INSIDE, container_kind, file_flaw, rate_is_assumed
 from htnet.preprocess.frames import file_damage, quiet_opencv
 from htnet.preprocess.opencv import load_opencv
 from htnet.types import ByteArray, QualityWarning
@@ -30,8 +30,9 @@ VIDEO_READERS = ("pyav", "opencv")
 
 # Frames that come this many usual intervals after the one before leave a gap.
 GAP = 1.5
-# Where the count of frames is only the duration times the rate: the share that may be missing at the end.
-_ESTIMATE = 0.1
+# Where the count of frames is only the duration times the rate: the share that may be missing at the end, and the
+# frames that may be in any case, because coded pictures wait for their turn at its beginning.
+_ESTIMATE, _WAITING = 0.1, 3
 # Two frames with one time stamp are this far apart, s: containers round times to 1 ms.
 _SAME_STAMP = 0.0005
 # Once a frame cannot be decoded, how many more packets than announced are tried until the end is believed.
@@ -40,8 +41,16 @@ _TRIES = 8
 _REORDERED = 16
 # FFmpeg's level "quiet", in the variable that OpenCV reads once, when it first opens a file.
 _LOG_VARIABLE, _LOG_QUIET = "OPENCV_FFMPEG_LOGLEVEL", "-8"
-# First frames that are looked at for whether OpenCV converts them.
+# First frames that are looked at for whether OpenCV converts them, and for how bright deep pixels are.
 _FIRST = 4
+# FFmpeg's mark (AVFMT_NOTIMESTAMPS) of kinds of files that have no times.
+_NO_TIMES = 0x80
+# FFmpeg's names of gray and RGB pixels, whose fourth byte is the number of bits.
+_DEEP = (b"Y1", b"G3", b"G4")
+# Deep pixels of which none is brighter than this, after conversion to 8 bits, hold values of 2 or more bits less.
+_SHALLOW = 64
+#: Code of the warning that times rest on a rate which nobody stated.
+ASSUMED_RATE = "assumed_rate"
 #: The way out, where OpenCV cannot read something.
 MORE_VIDEO = "PyAV reads more: pip install 'htnet[video]'"
 
@@ -175,7 +184,7 @@ def _check_end(path: Path, header: Header, number: int, last: float | None, gaps
         return  # what is missing is sound
     if flaw.startswith("damaged") and kind == "avi" and not gaps and number >= announced:
         return  # what is damaged holds no frame
-    if not flaw and not kind and announced - number > _ESTIMATE * announced and not _lasts(header, last):
+    if not flaw and not kind and announced - number > max(_WAITING, _ESTIMATE * announced) and not _lasts(header, last):
         flaw = f"cut off or damaged ({number} frames of about {announced})"
     if flaw:
         # At a cut the frame that others hang on may be there, and those shown before it not.
@@ -208,11 +217,17 @@ class PyAVReader:
 
     def header(self, path: Path) -> Header:
         """See `VideoReader.header`."""
-        with _container(path) as (_, stream):
+        with _container(path) as (container, stream):
             rate = stream.average_rate or stream.guessed_rate
             fps = float(rate) if rate and rate > 0 else None
             ratio = stream.sample_aspect_ratio
             warnings = _pixel_aspect(path, float(ratio) if ratio else 1.0)
+            if container.format.flags & _NO_TIMES or rate_is_assumed(path):
+                warnings = (*warnings, _assumed_rate(path, fps))
+            pixels = stream.codec_context.format
+            bits = max((part.bits for part in pixels.components), default=8) if pixels else 8
+            if bits > 8 and (len(pixels.components) == 1 or pixels.is_rgb):
+                _refuse_shallow(path, bits, self.shots(path))
             return Header(fps, stream.frames or None, warnings)
 
     def shots(self, path: Path) -> Iterator[Shot]:
@@ -289,8 +304,13 @@ class OpenCVReader:
             fps = float(capture.get(_property("FPS")))
             up, down = (float(capture.get(_property(name))) for name in ("SAR_NUM", "SAR_DEN"))
             warnings = _pixel_aspect(path, up / down if up > 0 and down > 0 else 1.0)
+            if rate_is_assumed(path):
+                warnings = (*warnings, _assumed_rate(path, fps))
             if not container_kind(path):
                 warnings = (*warnings, _unverified(path))
+            layout = int(capture.get(_property("CODEC_PIXEL_FORMAT"))).to_bytes(4, "little", signed=True)
+            if layout[:2] in _DEEP and 8 < layout[3] <= 16:
+                _refuse_shallow(path, layout[3], self.shots(path))
             seen = [pixels for found, pixels in (capture.read() for _ in range(_FIRST)) if found]
             if seen and all(map(_is_black, seen)):
                 raise VideoError(
@@ -351,8 +371,8 @@ def _pixel_aspect(path: Path, ratio: float) -> tuple[QualityWarning, ...]:
 
 def _unverified(path: Path) -> QualityWarning:
     message = (
-        f"OpenCV cannot tell whether {path} is whole: a file of this kind states no sizes, and damage inside frames is "
-        f"not reported. {MORE_VIDEO}"
+        f"OpenCV cannot tell whether {path} is whole: a file of this kind states no sizes, and neither damage inside "
+        f"frames nor a picture that changes its size is reported. {MORE_VIDEO}"
     )
     return QualityWarning("unverified_video", message)
 
@@ -363,6 +383,27 @@ def _frozen(path: Path) -> QualityWarning:
         f"mean nothing, if the recording does not really stand still. {MORE_VIDEO}"
     )
     return QualityWarning("frozen_video", message)
+
+
+def _assumed_rate(path: Path, fps: float | None) -> QualityWarning:
+    message = (
+        f"{path} states neither times nor frames a second; {fps or 25:g} a second are assumed, so that every time told "
+        "may be wrong. Say how many it has: fps, --fps."
+    )
+    return QualityWarning(ASSUMED_RATE, message)
+
+
+def _refuse_shallow(path: Path, bits: int, shots: Iterator[Shot]) -> None:
+    """Refuse gray or RGB video whose deep pixels hold values of fewer bits: it would be read as all but black."""
+    seen = (shot.pixels for shot, _ in zip(shots, range(_FIRST), strict=False))
+    top = max((int(pixels.max()) for pixels in seen if not isinstance(pixels, str)), default=0)
+    if 0 < top <= _SHALLOW:
+        raise VideoError(
+            f"The pixels of {path} have {bits} bits, but in the first frames none is over {top / 255:.1%} of white: "
+            "they hold values of fewer bits, or the frames are dark. Give a folder of them as 16-bit images, with the "
+            "bit depth of the camera (bit_depth, --bit-depth), or cut the dark frames off.",
+            0,
+        )
 
 
 def _is_black(pixels: Any) -> bool:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from htnet.errors import FrameError
+from htnet.errors import FrameError, VideoError
 from htnet.preprocess import check_pair, read_frame, to_gray
 from htnet.types import Frame
 
@@ -180,6 +180,60 @@ def test_other_shapes_are_refused(shape):
 def test_other_types_are_refused(dtype):
     with pytest.raises(FrameError, match=r"give uint8, uint16 or float in 0\.\.1"):
         read_frame(np.zeros((20, 20, 3), dtype))
+
+
+#: Arrays that are no picture, made of one that is, and what is said of them.
+NO_PICTURES = {
+    "complex": (lambda a: a / 255 + 0j, "complex128"),
+    "bool": (lambda a: a > 100, "type bool"),
+    "objects": (lambda a: a.astype(object), "type object"),
+    "text": (lambda a: a.astype(str), "type <U"),
+    "times": (lambda a: a.astype("M8[s]"), "type datetime64"),
+    "raw bytes": (lambda a: a.astype("V1"), r"type \|V1"),
+    "bytes as floats": (lambda a: a.astype(float), "0..1|type float64"),
+    "negative": (lambda a: a.astype(np.int16) - 300, "type int16"),
+    "negative floats": (lambda a: a / 255 - 0.5, "0..1|type float64"),
+    "NaN": (lambda a: np.where(a > 200, np.nan, a / 255), "NaN|type float64"),
+    "32 bits": (lambda a: a.astype(np.uint32), "type uint32"),
+    "masked": (lambda a: np.ma.masked_array(a, a > 200), "masked"),
+    "list": (lambda a: a.tolist(), "list|type int64"),
+}
+
+
+@pytest.fixture(scope="module")
+def takers():
+    """Everything that takes pictures as arrays: name, picture that is taken, call."""
+    from htnet.preprocess import Preprocessor, compute_flow, face_asymmetry, motion_features, spot
+    from htnet.types import PreprocessSpec
+    from tests.support.pairs import POINTS, face
+
+    rgb, spec = face(), PreprocessSpec(flow="dis", face_size=64, clip_frames=4)
+    maker = Preprocessor(spec)
+    return {
+        "read_frame": (rgb, read_frame),
+        "flow, onset": (rgb[..., 1], lambda a: compute_flow(a, rgb[..., 1], "dis")),
+        "flow, apex": (rgb[..., 1], lambda a: compute_flow(rgb[..., 1], a, "farneback")),
+        "pair, onset": (rgb, lambda a: maker.pair(a, rgb, POINTS)),
+        "pair, apex": (rgb, lambda a: maker.pair(rgb, a, POINTS)),
+        "spot": (rgb, lambda a: spot([a] * 5, POINTS)),
+        "spot, later": (rgb, lambda a: spot([rgb, rgb, a], POINTS)),
+        "motion features": (rgb, lambda a: motion_features([rgb, a], POINTS, spec)),
+        "asymmetry": (rgb, lambda a: face_asymmetry(a, POINTS)),
+    }
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", NO_PICTURES)
+def test_arrays_that_are_no_pictures_are_refused_by_all_that_take_arrays(takers, kind):
+    change, said = NO_PICTURES[kind]
+    for name, (picture, take) in takers.items():
+        with pytest.raises((FrameError, VideoError), match=said):
+            print(name, take(change(picture)))
+
+
+def test_byte_order_does_not_matter(rng):
+    deep = rng.integers(0, 65536, (20, 30, 3), dtype=np.uint16)
+    np.testing.assert_array_equal(read_frame(deep.astype(">u2")).pixels, read_frame(deep).pixels)
 
 
 def test_float_values_are_checked():

@@ -308,3 +308,118 @@ def test_readers_by_name(tmp_path, frames, monkeypatch):
     video = open_video(path)
     assert video.reader == "opencv"
     assert len(list(video)) == N
+
+
+def no_rate(path):
+    """Take the rate out of an AVI file's headers."""
+    at = path.read_bytes().index(b"vids")
+    overwrite(path, at + 20, struct.pack("<II", 0, 0))
+    overwrite(path, 32, struct.pack("<I", 0))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "assumed"),
+    [
+        ("a.h264", "libx264", True),
+        ("a.hevc", "libx265", True),
+        ("a.mjpeg", "mjpeg", True),
+        ("none.avi", "mpeg4", True),
+        ("a.avi", "mpeg4", False),
+        ("a.ts", "libx264", False),
+        ("a.mp4", "libx264", False),
+        ("a.mkv", "libx264", False),
+        ("a.flv", "libx264", False),
+        ("a.ivf", "libvpx", False),
+    ],
+)
+def test_times_that_rest_on_an_assumed_rate_are_told(tmp_path, frames, name, codec, assumed, reader):
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    path = write_timed(tmp_path / name, frames[:6], EVEN[:6], codec, pixels=pixels)
+    path = no_rate(path) if name == "none.avi" else path
+    video = open_video(path, reader=reader)
+    told = [w for w in video.warnings if w.code == "assumed_rate"]
+    assert len(told) == assumed
+    times = [frame.time for frame in video]
+    if assumed:
+        assert times == pytest.approx(np.arange(6) / 25)
+        assert "25 a second are assumed" in told[0].message
+        given = open_video(path, fps=50, reader=reader)
+        assert "assumed_rate" not in [w.code for w in given.warnings], "a rate that is given is not assumed"
+        assert [frame.time for frame in given] == pytest.approx(np.arange(6) / 50)
+    else:
+        assert times == pytest.approx(EVEN[:6], abs=0.0011)
+
+
+def write_sizes(path, parts):
+    """One transport stream of several pictures' sizes, as broadcasts and recorders make them."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        number = 0
+        for part in parts:
+            height, width = part[0].shape[:2]
+            coder = av.CodecContext.create("libx264", "w")
+            for settings in (stream, coder) if not number else (coder,):
+                settings.height, settings.width, settings.pix_fmt = height, width, "yuv420p"
+            coder.time_base, coder.framerate = Fraction(1, 30), Fraction(30)
+            packets = []
+            for rgb in part:
+                frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+                frame.pts, frame.time_base, number = number, Fraction(1, 30), number + 1
+                packets += coder.encode(frame)
+            for packet in (*packets, *coder.encode(None)):
+                packet.stream, packet.time_base = stream, Fraction(1, 30)
+                container.mux(packet)
+    return path
+
+
+def test_a_picture_that_changes_its_size_is_refused_or_told(tmp_path, frames, reader):
+    path = write_sizes(tmp_path / "a.ts", [frames[:6], [np.tile(rgb, (2, 2, 1)) for rgb in frames[6:12]]])
+    video = open_video(path, reader=reader)
+    if reader == "pyav":
+        with pytest.raises(VideoError, match="Frame 6 of .* is 256x192 px, the first one 128x96 px") as error:
+            list(video)
+        assert error.value.frame == 6
+    else:
+        assert {frame.size for frame in video} == {(96, 128)}, "OpenCV stretches the others"
+        (warning,) = video.warnings
+        assert "changes its size" in warning.message
+
+
+@pytest.mark.parametrize(
+    ("pixels", "bits", "fits"),
+    [
+        ("gray", 8, True),
+        ("gray10le", 10, True),
+        ("gray12le", 12, True),
+        ("gray16le", 16, True),
+        ("gray12le", 10, False),
+        ("gray16le", 14, False),
+        ("gray16le", 12, False),
+        ("gray16le", 10, False),
+        ("gbrp16le", 12, False),
+        ("gbrp16le", 16, True),
+    ],
+)
+def test_deep_pixels_that_hold_fewer_bits_are_refused(tmp_path, pixels, bits, fits, reader):
+    values = np.linspace(0, 2**bits - 1, 96 * 128).reshape(96, 128).astype(np.uint8 if pixels == "gray" else np.uint16)
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=30)
+        stream.height, stream.width, stream.pix_fmt = 96, 128, pixels
+        for number in range(3):
+            frame = av.VideoFrame(128, 96, pixels)
+            for plane in frame.planes:
+                rows = np.zeros((96, plane.line_size // values.itemsize), values.dtype)
+                rows[:, :128] = values
+                plane.update(rows.tobytes())
+            frame.pts, frame.time_base = number, Fraction(1, 30)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    if fits:
+        first = next(iter(open_video(path, reader=reader))).pixels
+        assert np.abs(first[..., 0] / 255 - values / (2**bits - 1)).max() < 0.01
+    else:
+        with pytest.raises(VideoError, match=r"values of fewer bits.*--bit-depth") as error:
+            open_video(path, reader=reader)
+        assert error.value.frame == 0
