@@ -40,12 +40,14 @@ class FaceMotion:
         regions: (N, 3) float32, mean length of the flow in each of `MOTION_REGIONS`, px of a 224 px face.
         heads: (N, 2, 3) float64, similarity from px of the first frame to px of frame n.
         reference: (112, 112) uint8, the first frame's small face.
+        cells: (N, 196) float32, mean length of the flow in each cell of 8 px of the small face, row by row, likewise.
         changes: (N,) float64, mean absolute difference of the face's pixels from the frame before, grey levels; 0 for
             the first frame.
     """
 
     regions: FloatArray
     heads: Matrix
+    cells: FloatArray
     changes: Matrix
     reference: ByteArray
 
@@ -71,7 +73,7 @@ def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
     alignment: Alignment | None = None
     size = (0, 0)
     moved = np.eye(3)  # of the small face: first frame to this one
-    lengths: list[list[float]] = []
+    lengths: list[Matrix] = []
     heads: list[Matrix] = []
     changes: list[float] = []
     before: npt.NDArray[np.int16] | None = None
@@ -108,11 +110,15 @@ def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
                 f"The face of frame 0 is lost at frame {number} ({frame.source}); cut the video to one view of one "
                 "face."
             )
-        lengths.append([float(np.abs(rest[member]).mean()) * TOLD_FACE / FACE for member in members])
+        lengths.append(np.abs(rest) * TOLD_FACE / FACE)
         heads.append((np.linalg.inv(there) @ moved @ there)[:2])
     if reference is None:
         raise VideoError("There are no frames; give a clip.")
-    return FaceMotion(np.asarray(lengths, dtype=np.float32), np.stack(heads), np.asarray(changes), reference)
+    cells = np.stack(lengths)
+    regions = np.stack([cells[:, member].mean(axis=1) for member in members], axis=1)
+    return FaceMotion(
+        regions.astype(np.float32), np.stack(heads), cells.astype(np.float32), np.asarray(changes), reference
+    )
 
 
 def _face_box(alignment: Alignment, size: tuple[int, int]) -> tuple[slice, slice]:
@@ -155,6 +161,14 @@ def region_cells(name: str) -> npt.NDArray[np.bool_]:
     above, below = (0.55, -0.17) if name == "brows" else (0.17, 0.17)
     eyes = (at["left_eye"], at["right_eye"])
     return np.logical_or(*(box(eye, eye, 0.45, above, below) for eye in eyes))
+
+
+def face_cells() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which cells, row by row, belong to one of `MOTION_REGIONS`, and which to the rest, without the border."""
+    inside = np.zeros((_GRID, _GRID), dtype=np.bool_)
+    inside[1:-1, 1:-1] = True
+    regions = np.logical_or.reduce([region_cells(name) for name in MOTION_REGIONS])
+    return regions, inside.ravel() & ~regions
 
 
 def split_head_motion(flow: Complexes) -> tuple[Matrix, Complexes]:

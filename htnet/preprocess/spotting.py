@@ -22,12 +22,12 @@ from htnet.preprocess.clip_quality import (
     usual_interval,
 )
 from htnet.preprocess.exposure import NO_CONTRAST, exposure_warnings, face_contrast
-from htnet.preprocess.face_motion import follow_face
+from htnet.preprocess.face_motion import face_cells, follow_face
 from htnet.preprocess.frames import read_clip
 from htnet.preprocess.landmarks import Landmarker, make_landmarker, verified
 from htnet.preprocess.preprocessor import FrameSource, LandmarkSource, read_landmarks
 from htnet.preprocess.video import Video, open_video
-from htnet.types import Frame, Landmarks, QualityWarning, Spotting
+from htnet.types import FloatArray, Frame, Landmarks, QualityWarning, Spotting
 
 #: Ways to search the curve for the apex.
 SPOTTING_METHODS = ("peak", "divide_and_conquer")
@@ -39,7 +39,13 @@ _SIGMA_SECONDS, _SIGMA_FRAMES, _LEAST_SIGMA = 0.015, 2.0, 0.5
 # How far the divide-and-conquer search climbs at a time: seconds, or frames.
 _CLIMB_SECONDS, _CLIMB_FRAMES = 0.05, 5
 # Confidence is 0.5 at this ratio of peak to noise; the noise is never taken for less than this, px.
-_EVEN_RATIO, _LEAST_NOISE = 5.0, 0.003
+_EVEN_RATIO, _LEAST_NOISE = 5.0, 0.006
+# Noise, in heights of the peak, where the rest of the face rises as much as the strongest cells of the regions do: it
+# grows with the square of the share. Of clips of a still face that were compressed the share was 0.2 to 0.7, of
+# expressions 0 to 0.1, of smiles, which move the cheeks, 0.15.
+_WHOLE_FACE = 4.0
+# The strongest cells are those at this quantile.
+_STRONG = 0.9
 # Shares of the peak whose times give onset and offset: a raised cosine takes as long from rest to the one as
 # from the one to the other.
 _LOW, _HIGH = 0.25, 0.75
@@ -75,7 +81,9 @@ def spot(
     Confidence: r^2 / (r^2 + 25), where r is the peak's height (above the mean of the lowest points before and
     after it) over the noise: the larger of the frame-to-frame noise of the raw curve and, with
     8 or more frames outside onset..offset, their spread, each as 1.4826 times the median of absolute
-    deviations; at least 0.003 px. It says how clearly something moved, not that it was a micro-expression.
+    deviations; at least 0.006 px; and at least 4 s^2 times the height, where s is how much the rest of the face rises
+    with the peak, in rises of the regions' strongest cells: what compression does to a still face is seen everywhere.
+    It says how clearly something moved, not that it was a micro-expression.
 
     Frames that repeat the one before, as in copies of a lower or varying rate, say nothing new: they are left out of
     the search and counted in a warning (see `htnet.preprocess.clip_quality.fresh_frames`). With 3 to 7 different frames
@@ -130,7 +138,8 @@ def spot(
     fresh = fresh_frames(motion.changes)
     rows = np.flatnonzero(fresh)
     rate = stated if times is None else frame_rate(times, stated)
-    found = _search(motion.regions.mean(axis=1, dtype=np.float64)[rows], None if times is None else times[rows], method)
+    raw = motion.regions.mean(axis=1, dtype=np.float64)[rows]
+    found = _search(raw, motion.cells[rows], None if times is None else times[rows], method)
     warnings = (*time_warnings(times, start),) if times is not None else ()
     if isinstance(source, Video):
         warnings = (*source.warnings, *warnings)
@@ -169,8 +178,8 @@ class _Found:
     curve: Curve
 
 
-def _search(raw: Curve, times: Curve | None, method: str) -> _Found:
-    """The expression on the curve of frames that do not repeat each other."""
+def _search(raw: Curve, cells: FloatArray, times: Curve | None, method: str) -> _Found:
+    """The expression on the curve of frames that do not repeat each other, and in the cells of the face, (N, 196)."""
     if len(raw) == 1:
         return _Found(0, 0, 0, 0.0, np.zeros(1))
     if len(raw) < MIN_FRAMES:
@@ -185,7 +194,8 @@ def _search(raw: Curve, times: Curve | None, method: str) -> _Found:
     climb = _CLIMB_FRAMES if rate is None else max(1, round(_CLIMB_SECONDS * rate))
     apex = int(curve.argmax()) if method == "peak" else divide_and_conquer(curve, climb)
     onset, offset = flank(curve, apex, -1), flank(curve, apex, 1)
-    return _Found(onset, apex, offset, confidence(curve, raw, onset, apex, offset), curve)
+    share = everywhere(cells, curve, apex, sigma)
+    return _Found(onset, apex, offset, confidence(curve, raw, onset, apex, offset, share), curve)
 
 
 def _few_warnings(distinct: int) -> tuple[QualityWarning, ...]:
@@ -275,16 +285,58 @@ def _crossing(hill: Curve, level: float) -> float:
     return after - float((level - hill[after]) / (hill[after - 1] - hill[after]))
 
 
-def confidence(curve: Curve, raw: Curve, onset: int, apex: int, offset: int) -> float:
-    """How clearly the peak stands out, 0..1; see `spot`."""
-    height = float(curve[apex] - (curve[: apex + 1].min() + curve[apex:].min()) / 2)
+def confidence(curve: Curve, raw: Curve, onset: int, apex: int, offset: int, share: float = 0.0) -> float:
+    """How clearly the peak stands out, 0..1; see `spot`.
+
+    Args:
+        curve: (N,) smoothed.
+        raw: (N,) as measured.
+        onset: row.
+        apex: row.
+        offset: row.
+        share: of the peak that is seen all over the face, see `everywhere`.
+    """
+    height = _rise(curve, *_feet(curve, apex))
     # The difference of two frames has twice the variance of one.
     noise = _spread(np.diff(raw), 0.0) / math.sqrt(2)
     outside = np.concatenate([raw[:onset], raw[offset + 1 :]])
     if len(outside) >= MIN_FRAMES:
         noise = max(noise, _spread(outside, float(np.median(outside))))
-    ratio = height / max(noise, _LEAST_NOISE)
+    ratio = height / max(noise, _LEAST_NOISE, _WHOLE_FACE * share**2 * height)
     return ratio**2 / (ratio**2 + _EVEN_RATIO**2)
+
+
+def everywhere(cells: FloatArray, curve: Curve, apex: int, sigma: float) -> float:
+    """How much the rest of the face rises with the peak, in rises of the strongest cells of brows, eyes and mouth.
+
+    Args:
+        cells: (N, 196) lengths of the flow, see `htnet.preprocess.face_motion.FaceMotion`.
+        curve: (N,) smoothed, of the regions.
+        apex: its highest row.
+        sigma: by which it was smoothed, frames.
+
+    Returns:
+        0 or more; 1 where the face moves as much all over.
+    """
+    regions, rest = face_cells()
+    feet = _feet(curve, apex)
+
+    def rise(lengths: npt.ArrayLike) -> float:
+        values = np.array(lengths, dtype=np.float64)
+        values[0] = values[1]
+        return _rise(smooth(values, sigma), *feet)
+
+    strong = float(np.quantile([rise(cells[:, k]) for k in np.flatnonzero(regions)], _STRONG))
+    return max(0.0, rise(np.median(cells[:, rest], axis=1))) / max(strong, _LEAST_NOISE)
+
+
+def _feet(curve: Curve, apex: int) -> tuple[int, int, int]:
+    """Rows of the peak and of the lowest points before and after it."""
+    return apex, int(curve[: apex + 1].argmin()), apex + int(curve[apex:].argmin())
+
+
+def _rise(curve: Curve, apex: int, before: int, after: int) -> float:
+    return float(curve[apex] - (curve[before] + curve[after]) / 2)
 
 
 def _spread(values: Curve, middle: float) -> float:

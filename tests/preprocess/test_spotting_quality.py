@@ -19,6 +19,8 @@ from htnet.preprocess import (
 )
 from htnet.preprocess.clip_quality import fresh_frames
 from htnet.preprocess.exposure import exposure_warnings
+from htnet.preprocess.face_motion import face_cells
+from htnet.preprocess.spotting import confidence, everywhere
 from htnet.types import Frame, Prediction, PreprocessSpec
 from tests.support.pairs import face, save
 from tests.support.videos import write_timed
@@ -123,6 +125,64 @@ def test_copies_that_were_compressed_again_are_recognized(still, tmp_path, codec
     (warning,) = (w for w in spot(path, points).warnings if w.code == "repeated_frames")
     counted = int(re.match(r"\d+", warning.message).group())
     assert counted == pytest.approx(len(copies) - len(frames), rel=0.35)
+
+
+#: Ending, codec and settings of copies that lost what they lose in practice.
+LOSSY = {
+    "h264 18": ("mp4", "libx264", {"crf": "18"}),
+    "h264 23": ("mp4", "libx264", {"crf": "23"}),
+    "h264 28": ("mp4", "libx264", {"crf": "28"}),
+    "mpeg4": ("mp4", "mpeg4", {"b": "4000000"}),
+    "vp9": ("webm", "libvpx-vp9", {"crf": "30", "b": "0"}),
+    "mjpeg": ("avi", "mjpeg", {}),
+}
+
+
+def compressed(folder, frames, kind):
+    ending, codec, options = LOSSY[kind]
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    return write_timed(
+        folder / f"a.{ending}", frames, np.arange(len(frames)) / 30, codec, pixels=pixels, options=options
+    )
+
+
+@pytest.mark.parametrize("pattern", ["1", "10", "11110"])
+@pytest.mark.parametrize("kind", LOSSY)
+def test_compression_makes_no_expression_of_a_still_face(still, tmp_path, kind, pattern):
+    """Without the rest of the face as a measure, such copies had a confidence of up to 0.76."""
+    frames, points, _ = still
+    copies, _ = copied(frames, pattern)
+    path = compressed(tmp_path, copies, kind)
+    # Motion JPEG of this strength moves a few cells only, as expressions do.
+    limit = 0.6 if kind == "mjpeg" else 0.4
+    assert spot(path, points, fps=100 * len(copies) / len(frames)).confidence < limit
+
+
+@pytest.mark.parametrize(("kind", "least"), [("h264 18", 0.9), ("h264 28", 0.8), ("mpeg4", 0.9), ("mjpeg", 0.8)])
+def test_an_expression_is_as_sure_after_compression(moving, tmp_path, kind, least):
+    frames, clip, expected = moving
+    assert expected.confidence > 0.9
+    copies, shown = copied(frames, "10")
+    found = spot(compressed(tmp_path, copies, kind), clip.points, fps=clip.fps * 2)
+    assert found.confidence > least
+    assert abs(int(shown[found.apex]) - expected.apex) <= 3
+
+
+def test_motion_all_over_the_face_is_no_expression():
+    cells = np.zeros((31, 196), np.float32)
+    curve = np.sin(np.linspace(0, np.pi, 31))
+    regions, rest = face_cells()
+    assert not (regions & rest).any()
+    cells[:, regions] = curve[:, None]
+    assert everywhere(cells, curve, 15, 0.5) == pytest.approx(0)
+    cells[:, rest] = curve[:, None]
+    assert everywhere(cells, curve, 15, 0.5) == pytest.approx(1, abs=0.01)
+    cells[:, rest] *= 0.1
+    assert everywhere(cells, curve, 15, 0.5) == pytest.approx(0.1, abs=0.001)
+    sure, half, none = (confidence(curve, curve, 0, 15, 30, share) for share in (0.05, 0.22, 0.5))
+    assert sure > 0.9
+    assert 0.4 < half < 0.6
+    assert none < 0.1
 
 
 def test_what_counts_as_a_repeat():

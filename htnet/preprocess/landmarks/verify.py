@@ -17,7 +17,7 @@ from htnet.preprocess.pose import check_order, face_shape, pose_warnings
 from htnet.types import ByteArray, Frame, Landmarks, Landmarks68, QualityWarning
 
 #: What a change of these rules changes: entries of a cache that an older check let pass are not used.
-CHECK = 1
+CHECK = 2
 
 # Side of the square that is looked at, px, and its width on the face, in the longer of the distances from eye to eye
 # and from eyes to mouth. YuNet is surest there; larger and smaller squares told fewer wrong points from right ones.
@@ -34,6 +34,8 @@ _OFF = 0.3
 _TILT = 25
 # The face is level when it is seen so to these degrees; points whose tilt is wrong by more than the other are refused.
 _SETTLED, _WRONG_TILT = 5, 20
+# How far apart the looks are that search for the tilt, degrees, and how many there are at most.
+_STRIDE, _WALK = 15, 4
 
 Points = TypeVar("Points", bound=Landmarks | Landmarks68)
 
@@ -138,16 +140,31 @@ def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
 
 
 def _settled(frame: Frame, points: npt.ArrayLike, roll: float, seen: Matrix | None) -> tuple[float, Matrix | None]:
-    """The tilt at which the face seen there is level, and its points; YuNet takes tilts for smaller than they are."""
-    for _ in range(4):
-        if seen is None or _turn_between(face_shape(seen).roll, roll) <= _SETTLED:
-            break
-        roll = face_shape(seen).roll
-        score, found = _look(bundled(), frame, points, roll)
+    """The tilt at which the face seen there is level, and its points.
+
+    YuNet takes tilts for smaller than they are, so that a face which seems nearly level may not be: the tilt lies where
+    what is left of it changes its sign.
+    """
+    if seen is None or _turn_between(face_shape(seen).roll, roll) <= _SETTLED:
+        return roll, seen
+    left = _left(seen, roll)
+    for _ in range(_WALK):
+        further = roll + math.copysign(_STRIDE, left)
+        score, found = _look(bundled(), frame, points, further)
         if found is None or score < _FACE:
-            break
-        seen = found
+            return roll, seen
+        over = _left(found, further)
+        if (over > 0) != (left > 0):
+            level = roll + (further - roll) * left / (left - over)
+            score, best = _look(bundled(), frame, points, level)
+            return (roll, seen) if best is None or score < _FACE else (level, best)
+        roll, seen, left = further, found, over
     return roll, seen
+
+
+def _left(seen: Matrix, roll: float) -> float:
+    """The tilt that a face seems to have left in a look turned back by ``roll``, degrees, -180..180."""
+    return (face_shape(seen).roll - roll + 180) % 360 - 180
 
 
 def _turn_between(one: float, other: float) -> float:
