@@ -40,7 +40,7 @@ def refuse_after_fork() -> None:
     global _WORKS_IN
     if _WORKS_IN not in (None, os.getpid()) and torch.get_num_threads() > 1:
         raise RunError(
-            f"This process ({os.getpid()}) was forked from one ({_WORKS_IN}) that had a predictor: PyTorch would hang. "
+            f"This process ({os.getpid()}) was forked from one ({_WORKS_IN}) that had computed: PyTorch would hang. "
             "Start workers by spawn or forkserver (multiprocessing.get_context('spawn')), build predictors in the "
             "workers only (gunicorn: no preload_app), or call torch.set_num_threads(1) first in each worker."
         )

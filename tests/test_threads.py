@@ -177,3 +177,29 @@ os.wait()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert ("answered" if threads == 1 else "torch.set_num_threads(1) first in each worker") in done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.parametrize("use", ["compute_flow(a, b)", "train_model('htnet_tiny', None, None)"])
+def test_flow_and_training_in_a_process_forked_after_use_are_refused(use):
+    """They hang otherwise (20 s were waited for)."""
+    code = """
+import os, numpy as np, torch
+from htnet.errors import RunError
+from htnet.preprocess import compute_flow
+from htnet.training import train_model
+torch.set_num_threads(2)
+a = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+b = np.roll(a, 1, 1)
+compute_flow(a, b)
+compute_flow(a, b)
+if os.fork() == 0:
+    try:
+        USE
+    except RunError as error:
+        print("refused:", error, flush=True)
+    os._exit(0)
+os.wait()
+""".replace("USE", use)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert "torch.set_num_threads(1) first in each worker" in done.stdout, done.stderr

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from htnet.data import Manifest
     from htnet.preprocess import Landmarker
 
+from htnet.errors import InputError
 from htnet.schema import Warned
 from htnet.types import BIT_DEPTHS, RECIPE_NAMES
 
@@ -86,10 +88,20 @@ def add_sample_option(command: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_landmarks(args: argparse.Namespace) -> str | Landmarker:
-    """``--landmarks`` as it was written or, with ``--face``, the detector that takes this face."""
+def chosen_landmarks(args: argparse.Namespace, manifest: Manifest | None = None) -> str | Landmarker:
+    """``--landmarks`` as it was written or, with ``--face``, the detector that takes this face.
+
+    Raises:
+        InputError: ``--face`` is given, and no detector looks for faces: ``--landmarks`` names none, or each sample of
+            the manifest has its own points or a flow that is made already.
+    """
     if args.face is None:
         return str(args.landmarks)
     from htnet.preprocess import make_landmarker
 
+    if manifest is not None and not any(s.landmarks is None and (s.onset or s.clip) for s in manifest):
+        raise InputError(
+            f"--face {args.face} chooses among the faces that a detector finds, but each of the {len(manifest)} "
+            "samples has its own points, or a flow that was made before. Leave --face out, or the column landmarks."
+        )
     return make_landmarker(args.landmarks, face=args.face)

@@ -31,6 +31,7 @@ from htnet.types import DEFAULT_WEIGHTS
 SIDES = {"subject_left": "subject's left", "subject_right": "subject's right", "both": "both"}
 
 if TYPE_CHECKING:
+    from htnet.data import Manifest
     from htnet.pipeline import Predictor
     from htnet.preprocess import FrameSource, Video
     from htnet.types import Prediction, Spotting
@@ -119,10 +120,11 @@ def _predict(args: argparse.Namespace) -> None:
         print(f"  picture: {args.plot}")
 
 
-def _predictor(args: argparse.Namespace) -> Predictor:
+def _predictor(args: argparse.Namespace, manifest: Manifest | None = None) -> Predictor:
     from htnet.pipeline import Predictor
 
-    return Predictor(args.model, landmarks=chosen_landmarks(args), device=args.device, bit_depth=args.bit_depth)
+    landmarks = chosen_landmarks(args, manifest)
+    return Predictor(args.model, landmarks=landmarks, device=args.device, bit_depth=args.bit_depth)
 
 
 def _frames(
@@ -167,9 +169,9 @@ def _predict_manifest(args: argparse.Namespace) -> None:
 
     check_table_name(args.out)
     check_outputs(args.out, overwrite=args.overwrite, inputs=(args.manifest, args.landmarks))
-    predictor = _predictor(args)
     # Degenerate pairs are answered with a warning, as a single pair is.
     manifest = read_manifest(args.manifest, check_files=not args.skip_errors, degenerate="keep")
+    predictor = _predictor(args, manifest)
     errors: list[tuple[str, str]] = []
 
     def note(sample: Any, error: HtnetError) -> None:

@@ -136,7 +136,7 @@ def _prepare(args: argparse.Namespace) -> None:
         manifest,
         args.out,
         spec,
-        chosen_landmarks(args),
+        chosen_landmarks(args, manifest),
         motion=bool(motion),
         jobs=args.jobs,
         bit_depth=args.bit_depth,

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from htnet.errors import FlowError, FrameError, InputError, did_you_mean, refuse_unknown
+from htnet.jobs import refuse_after_fork
 from htnet.optional import require
 from htnet.preprocess.tvl1_solver import MIN_SIDE, Steps, solve
 from htnet.types import ByteArray, FloatArray
@@ -194,7 +195,9 @@ def tvl1_flow(
         FlowError: onset and apex differ in shape or device.
         InputError: a parameter is unknown or impossible, or the backend cannot run on the frames' device.
         MissingExtraError: backend is "triton", which is not installed.
+        RunError: this process was forked from one that had computed, see `htnet.jobs.refuse_after_fork`.
     """
+    refuse_after_fork()
     p = TVL1Parameters.from_names(**parameters)
     start, end = _as_batch(onset, "onset"), _as_batch(apex, "apex")
     if tuple(onset.shape) != tuple(apex.shape) or start.device != end.device:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from htnet.errors import InputError, RecipeError
+from htnet.jobs import refuse_after_fork
 from htnet.models import EmotionModel, create_model
 from htnet.training.companions import Companions
 from htnet.training.losses import recipe_loss, unit_losses
@@ -58,10 +59,11 @@ def train_model(
         The model in eval mode, and what ``on_epoch`` returned for each epoch.
 
     Raises:
-        RunError: the checkpoint belongs to another training.
+        RunError: the checkpoint belongs to another training, or this process was forked from one that had computed.
         RecipeError: the recipe keeps a share of a start, and there is none.
         InputError: the recipe adds generated images, and model or data are of another kind.
     """
+    refuse_after_fork()
     device = torch.device(device)
     settings = dict(settings or {})
     data = data.to(device)
@@ -167,6 +169,7 @@ def check_start(recipe: Recipe, begun: bool) -> None:
 @torch.no_grad()
 def predict_set(model: EmotionModel, data: TrainingSet, batch_size: int = 256) -> Tensor:
     """Class probabilities (N, num_classes), float32 on the CPU, of a set without augmentation."""
+    refuse_after_fork()
     model.eval()
     data = data.to(next(model.parameters()).device)
     extras = data.extras(model.extra_inputs)

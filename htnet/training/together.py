@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from htnet.errors import InputError
+from htnet.jobs import refuse_after_fork
 from htnet.models import EmotionModel, create_model
 from htnet.models.layers import BlockAttention, Downsample
 from htnet.training.loop import (
@@ -111,8 +112,9 @@ def train_together(
         InputError: no trainings, different numbers of steps, or a model that cannot be stacked (dropout, running
             statistics, operations that depend on values).
         RecipeError: the recipe keeps a share of a start, and there is none.
-        RunError: the checkpoint belongs to other trainings.
+        RunError: the checkpoint belongs to other trainings, or this process was forked from one that had computed.
     """
+    refuse_after_fork()
     device = torch.device(device)
     steps = {num_batches(len(t.data), recipe) for t in trainings}
     if len(steps) != 1:

@@ -180,7 +180,7 @@ def test_motion_all_over_the_face_is_no_expression():
     cells[:, rest] *= 0.1
     assert everywhere(cells, curve, 15, 0.5) == pytest.approx(0.1, abs=0.001)
     sure, half, none = (confidence(curve, curve, 0, 15, 30, share) for share in (0.05, 0.22, 0.5))
-    assert sure > 0.9
+    assert sure > 0.85, "the step of a raised sine counts as noise too"
     assert 0.4 < half < 0.6
     assert none < 0.1
 

@@ -1,5 +1,6 @@
 """Points are checked wherever they come from: order, pose, and whether the face lies turned in the frame."""
 
+import json
 import re
 
 import cv2
@@ -10,8 +11,10 @@ from skimage.data import astronaut, camera, chelsea
 from htnet import Predictor
 from htnet.data import Manifest, Sample
 from htnet.errors import InputError, LandmarkError, MultipleFacesError, PoseError
+from htnet.hub import save_pretrained
 from htnet.palsy import PALSY_SPEC
 from htnet.palsy.prepare import align_face
+from htnet.prepare import read_report
 from htnet.preprocess import (
     CachedLandmarker,
     PrecomputedLandmarks,
@@ -25,6 +28,7 @@ from htnet.preprocess import (
     spot,
     verified,
 )
+from htnet.preprocess.__main__ import main as make_image
 from htnet.preprocess.pose import check_order, face_shape, pose_warnings
 from htnet.types import Frame, Landmarks, Landmarks68, PreprocessSpec
 from tests.support.pairs import QUICK, save, tiny_model
@@ -257,3 +261,72 @@ def test_commands_take_the_face_that_was_chosen(words, two_faces, tmp_path, succ
     assert "2 faces in" in fail(*words, "--face", "only")
     assert "but face 7" in fail(*words, "--face", "7")
     assert "chooses among the faces" in fail(*words, "--face", "1", "--landmarks", "template")
+
+
+def test_spot_takes_the_face_that_was_chosen(two_faces, tmp_path, succeed, fail):
+    for number in range(4):
+        pixels = two_faces.pixels.copy()
+        pixels[::3] //= 1 + (number == 2)
+        save(tmp_path / "frames" / f"{number}.png", pixels)
+    words = ["spot", str(tmp_path / "frames"), "--json"]
+    found = [json.loads(succeed(*words, *more)) for more in ((), ("--face", "1"), ("--face", "2"))]
+    points = [tuple(map(str, one["landmarks"]["points"].values())) for one in found]
+    assert points[1] != points[2]
+    assert points[0] in points[1:]
+    assert ["several_faces" in [w["code"] for w in one["warnings"]] for one in found] == [True, False, False]
+    assert "2 faces in" in fail(*words, "--face", "only")
+    assert "but face 7" in fail(*words, "--face", "7")
+
+
+def test_the_module_takes_the_face_that_was_chosen(two_faces, tmp_path, capsys):
+    two = str(save(tmp_path / "two.png", two_faces.pixels))
+
+    def run(*more):
+        done = make_image([two, two, "--flow", "dis", "--out", str(tmp_path / "out.png"), "--overwrite", *more])
+        return done, "".join(capsys.readouterr())
+
+    assert "warning: several_faces" in run()[1]
+    for number in ("1", "2"):
+        done, said = run("--face", number)
+        assert done == 0
+        assert "several_faces" not in said
+    for more, message in ((("--face", "only"), "2 faces in"), (("--face", "7"), "but face 7")):
+        done, said = run(*more)
+        assert done == 2
+        assert message in said
+
+
+@pytest.mark.parametrize("command", ["prepare", "predict"])
+def test_a_face_is_not_chosen_where_every_sample_has_its_own_points(command, two_faces, tmp_path, fail, succeed):
+    save(tmp_path / "two.png", two_faces.pixels)
+    save_pretrained(tiny_model(), tmp_path / "model")
+    (tmp_path / "points.json").write_text(str(YuNetLandmarker()(two_faces).points.tolist()))
+    head = "sample,subject,dataset,label,onset,apex,landmarks\n"
+    save(tmp_path / "later.png", np.maximum(two_faces.pixels, 9))
+    row = "{0},{0},d,negative,two.png,later.png,{1}\n"
+    (tmp_path / "all.csv").write_text(head + row.format("a", "points.json") + row.format("b", "points.json"))
+    words = {
+        "prepare": ["prepare", "manifest", "--out", str(tmp_path / "out"), "--flow", "dis", "--root"],
+        "predict": ["predict", "--model", str(tmp_path / "model"), "--out", str(tmp_path / "o.csv"), "--manifest"],
+    }[command]
+    said = fail(*words, str(tmp_path / "all.csv"), "--face", "1")
+    assert "each of the 2 samples has its own points" in said
+    if command == "predict":
+        (tmp_path / "some.csv").write_text(head + row.format("a", "points.json") + row.format("b", ""))
+        succeed(*words, str(tmp_path / "some.csv"), "--face", "1")
+
+
+@pytest.mark.parametrize("degrees", [-40, 90, 180])
+def test_palsy_commands_refuse_turned_faces(degrees, tmp_path, fail, succeed):
+    matrix = cv2.getRotationMatrix2D((145.0, 120.0), degrees, 1.0)
+    turned = cv2.warpAffine(PORTRAIT, matrix, (300, 300)) if degrees % 90 else np.rot90(PORTRAIT, degrees // 90)
+    path = save(tmp_path / "turned.png", turned)
+    save(tmp_path / "good.png", PORTRAIT)
+    assert "it seems turned by about" in fail("palsy", "asymmetry", str(path))
+    with pytest.raises(PoseError, match="it seems turned by about"):  # as palsy predict and visualize do it
+        align_face(Frame(turned, "turned.png"), make_landmarker("yunet"), PALSY_SPEC)
+    (tmp_path / "m.csv").write_text("image_path,grade,patient\nturned.png,2,a\ngood.png,2,b\n")
+    succeed("palsy", "prepare", str(tmp_path / "m.csv"), "--out", str(tmp_path / "out"), "--jobs", "1")
+    report = read_report(tmp_path / "out")
+    assert (report.prepared, report.left_out) == (1, 1)
+    assert "it seems turned by about" in report.failed["turned"]
