@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from htnet.errors import HtnetError, ManifestError, did_you_mean
+from htnet.errors import HtnetError, ManifestError, cause, did_you_mean
 
 #: What may stand between columns, and its name in messages.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -153,14 +153,14 @@ def read_csv_text(path: Path, error: type[HtnetError] = ManifestError) -> str:
     except FileNotFoundError:
         raise error(f"{path} does not exist. Check the path.") from None
     except (OSError, ValueError) as found:
-        raise error(f"{path} cannot be read as a CSV file: {found}.") from found
+        raise error(f"{path} cannot be read as a CSV file ({cause(found)}). Check its path and permissions.") from found
     if (kind := next((name for sign, name in _NO_TEXT if data.startswith(sign)), None)) is not None:
         save = "Save its table as CSV UTF-8." if "spreadsheet" in kind else "Give a CSV file, which is text."
         raise error(f"{path} is {kind}, not a CSV file. {save}")
     try:
         text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
     except UnicodeDecodeError as found:
-        raise error(f"{path} is not UTF-8 ({found.reason} at byte {found.start}). {cure}") from None
+        raise error(f"{path} is {cause(found)}. {cure}") from None
     if "\0" in text:
         raise error(f"{path} is not text: it holds zero bytes. {cure}")
     return text
@@ -209,11 +209,15 @@ def told_separator(path: Path, text: str, error: type[HtnetError] = ManifestErro
 def _read(path: Path, error: type[HtnetError]) -> tuple[str, list[tuple[int, list[str]]]]:
     text = read_csv_text(path, error)
     separator, passed = separator_of(path, text, error)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
-    except csv.Error as found:
-        raise error(f"{path} cannot be read as a CSV file: {found}.") from None
+    except csv.Error:
+        raise error(
+            f"{path} cannot be read as a CSV file: in the row that ends in line {reader.line_num} a quote is not "
+            f"closed, text follows a closing quote, or a cell has more than {csv.field_size_limit()} characters. Write "
+            "a quote within quotes twice."
+        ) from None
     return separator, [row for row in rows if row[0] > passed]
 
 

@@ -127,7 +127,8 @@ def cause(error: BaseException) -> str:
         error: what was raised.
 
     Returns:
-        Such as "permission denied", "not UTF-8 at byte 3", "no JSON at line 2, column 5", or the error's type.
+        Such as "permission denied", "not UTF-8 at byte 3", "no JSON at line 2, column 5", or the error's type
+        and, of another library's, the library.
     """
     if isinstance(error, HtnetError):
         return str(error)
@@ -140,7 +141,18 @@ def cause(error: BaseException) -> str:
         return error.strerror[0].lower() + error.strerror[1:]
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    return type(error).__name__
+    kind, module = type(error).__name__, type(error).__module__.split(".")[0]
+    if module in ("builtins", __name__.split(".")[0]):
+        return kind
+    # The clients of the network have types of their own for each version.
+    told = {
+        "Offline": "the network is switched off (HF_HUB_OFFLINE)",
+        "Timeout": "no answer in time",
+        "Connect": "no connection",
+        "Proxy": "the proxy refused",
+        "SSL": "no safe connection",
+    }
+    return next((words for part, words in told.items() if part in kind), f"an error of {module}")
 
 
 def about_sample(sample: str, error: HtnetError) -> HtnetError:

@@ -17,6 +17,8 @@ from htnet.errors import WeightsError, cause
 
 #: Seconds to wait for an answer, or for the next part of a file.
 TIME_LIMIT = 10.0
+#: After how many such times without anything new a download that had begun is given up.
+SILENCE = 2
 #: Seconds for which a failure is remembered: the same is not tried again before.
 REMEMBERED = 300.0
 
@@ -56,6 +58,42 @@ def forget_failures() -> None:
     """Try everything again, as after a network came back."""
     with _LOCK:
         _FAILED.clear()
+
+
+def watched(fetch: Callable[[], Found], moved: Callable[[], object]) -> Found:
+    """Fetch something in a thread, and give up where nothing more of it comes.
+
+    Clients try again by themselves, for minutes, where a server answers and then falls silent. The thread that is given
+    up ends with the client's last try.
+
+    Args:
+        fetch: gets it.
+        moved: something that changes whenever more of it has come.
+
+    Raises:
+        WeightsError: nothing changed for `SILENCE` times `TIME_LIMIT` seconds.
+    """
+    ended = threading.Event()
+    found: list[Found] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(fetch())
+        except BaseException as error:
+            failed.append(error)
+        ended.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    last, since = moved(), time.monotonic()
+    while not ended.wait(min(0.1, TIME_LIMIT / 10)):
+        if (now := moved()) != last:
+            last, since = now, time.monotonic()
+        elif time.monotonic() - since > SILENCE * TIME_LIMIT:
+            raise WeightsError(f"the server fell silent for {SILENCE * TIME_LIMIT:g} s")
+    if failed:
+        raise failed[0]
+    return found[0]
 
 
 @contextlib.contextmanager

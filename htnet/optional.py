@@ -30,9 +30,15 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"{purpose} needs {module.split('.')[0]}, which is not installed "
-            f"({error}). Install it with: pip install 'htnet[{extra}]'"
+            f"{purpose} needs {module.split('.')[0]}, which is not installed{_lacking(module, error)}. Install it "
+            f"with: pip install 'htnet[{extra}]'"
         ) from error
+
+
+def _lacking(module: str, error: ImportError) -> str:
+    """Of a module that is there, what it needs and does not find."""
+    name = (error.name or "").split(".")[0]
+    return f" whole (it lacks {name})" if name and name != module.split(".")[0] else ""
 
 
 def usable_device(device: str | torch.device) -> torch.device:

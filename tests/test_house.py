@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import htnet
+from htnet import errors
+from htnet.errors import HtnetError
 
 PACKAGE = Path(htnet.__file__).parent
 
@@ -95,6 +97,70 @@ def test_opencv_is_loaded_by_its_own_function():
         or (isinstance(node, ast.ImportFrom) and node.module == "cv2")
     ]
     assert not bare
+
+
+#: Attributes of errors that hold text; that of the system (`OSError.strerror`) may be told.
+TEXTS = {"args", "msg", "message", "reason", "strerror", "doc", "object"}
+
+
+def foreign_texts(tree, own):
+    """Places where the text of an error that is not htnet's own is used, by line."""
+
+    def told(node, name):
+        if isinstance(node, ast.FormattedValue):
+            return ast.unparse(node.value) == name
+        if isinstance(node, ast.Call):
+            return ast.unparse(node.func) in ("str", "repr", "format") and [ast.unparse(a) for a in node.args] == [name]
+        return isinstance(node, ast.Attribute) and ast.unparse(node.value) == name and node.attr in TEXTS
+
+    def visit(node, name, types):
+        if isinstance(node, ast.IfExp) and f"isinstance({name}, " in ast.unparse(node.test):
+            checked = ast.unparse(node.test).partition(", ")[2].rstrip(")")
+            yield from visit(node.body, name, {checked})
+            yield from visit(node.orelse, name, types - {checked})
+            return
+        if told(node, name) and not types <= own:
+            system = isinstance(node, ast.Attribute) and node.attr == "strerror" and types <= {"OSError"}
+            if not system:
+                yield f"{node.lineno}: {ast.unparse(node)} of {', '.join(sorted(types - own))}"
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, name, types)
+
+    for handler in ast.walk(tree):
+        if isinstance(handler, ast.ExceptHandler) and handler.name:
+            kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+            for statement in handler.body:
+                yield from visit(statement, handler.name, {ast.unparse(kind) for kind in kinds})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_text_of_other_libraries_in_messages(path):
+    """What went wrong elsewhere is told through `htnet.errors.cause`, in words of our own."""
+    own = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, HtnetError)}
+    tree = ast.parse(path.read_text("utf-8"))
+    own |= {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and own & {ast.unparse(base) for base in node.bases}
+    }
+    assert not list(foreign_texts(tree, own))
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ("raise InputError(f'{error}')", True),
+        ("raise InputError(f'a: {error!r}')", True),
+        ("raise InputError(str(error))", True),
+        ("raise InputError(error.args[0])", True),
+        ("say = error.strerror", True),
+        ("raise InputError(cause(error)) from error", False),
+        ("say = str(error) if isinstance(error, WeightsError) else cause(error)", False),
+    ],
+)
+def test_texts_of_other_libraries_are_seen(body, wrong):
+    tree = ast.parse(f"try:\n    f()\nexcept (ValueError, WeightsError) as error:\n    {body}")
+    assert bool(list(foreign_texts(tree, {"WeightsError"}))) == wrong
 
 
 HEAVY = ("cv2", "matplotlib", "triton", "ray", "face_alignment", "huggingface_hub", "safetensors")

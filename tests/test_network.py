@@ -91,6 +91,82 @@ def test_weights_of_face_alignment_out_of_reach_are_told_in_time_and_asked_once(
     assert socket.getdefaulttimeout() is None
 
 
+def test_a_server_that_falls_silent_midway_is_given_up(monkeypatch):
+    stop = threading.Event()
+    came = []
+
+    def fetch():
+        came.append(1)
+        time.sleep(0.2)
+        came.append(2)
+        stop.wait(20)
+
+    start = time.monotonic()
+    with pytest.raises(WeightsError, match=r"fell silent for 1 s"):
+        network.watched(fetch, lambda: len(came))
+    assert 1 < time.monotonic() - start < 3
+    stop.set()
+    assert network.watched(lambda: 7, lambda: 0) == 7
+    with pytest.raises(KeyError):
+        network.watched(lambda: {}["a"], lambda: 0)
+
+
+def test_a_hub_that_falls_silent_within_a_file_is_given_up(monkeypatch, tmp_path):
+    """The real client, against a server that sends half of a file and then nothing."""
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    from huggingface_hub import constants
+
+    gone = threading.Event()
+
+    class Half(BaseHTTPRequestHandler):
+        def answer(self):
+            if "/api/" in self.path:
+                body, length = b'{"id": "a/b", "sha": "' + b"0" * 40 + b'"}', None
+            else:
+                body, length = b"{" * 1000, 5000
+            self.send_response(200)
+            self.send_header("Content-Length", str(length or len(body)))
+            self.send_header("ETag", '"abc"')
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.end_headers()
+            return body, length
+
+        def do_HEAD(self):
+            self.answer()
+
+        def do_GET(self):
+            body, length = self.answer()
+            self.wfile.write(body)
+            self.wfile.flush()
+            if length:
+                gone.wait(30)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Half)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 5)
+    start = time.monotonic()
+    with pytest.raises(WeightsError, match=r"could not be downloaded: the server fell silent"):
+        htnet.load_pretrained("a/b", cache_dir=tmp_path)
+    took = time.monotonic() - start
+    gone.set()
+    server.shutdown()
+    assert took < 5
+
+
+def test_offline_is_told_in_our_words(monkeypatch, tmp_path):
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    from htnet.errors import cause
+
+    assert cause(OfflineModeIsEnabled("x")) == "the network is switched off (HF_HUB_OFFLINE)"
+
+
 def test_after_a_while_it_is_tried_again(monkeypatch):
     calls = []
 

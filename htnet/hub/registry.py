@@ -261,12 +261,16 @@ def find_pretrained(name: str) -> PretrainedSpec | None:
 def unknown_weights(name: str) -> UnknownWeightsError:
     """The error for a name that is neither registered, nor a folder, nor a Hub repository."""
     if Path(name).name != name and not Path(name).exists():
-        return UnknownWeightsError(f"{missing(name)} Give a folder of htnet train, or a name of htnet list.")
-    if other := name_hint(name, frozenset(list_models())):
+        return UnknownWeightsError(
+            f"Unknown weights: {name!r}. {missing(name)} A folder made by htnet train, a name of htnet list or a Hub "
+            "repository (owner/repo) is meant."
+        )
+    other = name_hint(name, frozenset(list_models()))
+    if name in list_models():
         made = [spec.name for spec in list_pretrained(published_only=True) if spec.model == name]
         ready = f" Weights of it that load today: {', '.join(made)}." if made else ""
         return UnknownWeightsError(f"{name!r} names no weights.{other}.{ready}")
     return UnknownWeightsError(
         f"Unknown weights: {name!r}. {did_you_mean(name, _REGISTRY)} A folder made by htnet train "
-        "(./weights) or a Hub repository (owner/repo) works too."
+        f"(./weights) or a Hub repository (owner/repo) works too.{other}"
     )

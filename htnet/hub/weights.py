@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,7 +15,7 @@ from htnet.errors import WeightsError, WeightsNotPublishedError, cause
 from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained, unknown_weights
 from htnet.models import EmotionModel
-from htnet.network import TIME_LIMIT, once
+from htnet.network import TIME_LIMIT, once, watched
 
 
 def load_pretrained(
@@ -171,6 +173,7 @@ def _download(
     """
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.utils import tqdm
 
     unreachable = ""
     if not local_files_only:
@@ -190,17 +193,33 @@ def _download(
         except WeightsError as error:
             unreachable = f"the Hub cannot be reached ({error})"
 
+    came = [0]
+
+    class Counter(tqdm):
+        """Notes that more of a file has come."""
+
+        def update(self, n: float | None = 1) -> bool | None:
+            came[0] += 1
+            return super().update(n)
+
+    # Older clients report nothing while they fetch; theirs are the retries.
+    reports = "tqdm_class" in signature(hf_hub_download).parameters
+    more: dict[str, Any] = {"tqdm_class": Counter} if reports else {}
+
     def get(file: str, revision: str | None) -> Path:
-        found = hf_hub_download(
-            repo_id,
-            file,
-            revision=revision,
-            cache_dir=None if cache_dir is None else Path(cache_dir),
-            local_files_only=local_files_only or bool(unreachable),
-            token=token,
-            etag_timeout=TIME_LIMIT,
-        )
-        return Path(found)
+        def fetch() -> str:
+            return hf_hub_download(
+                repo_id,
+                file,
+                revision=revision,
+                cache_dir=None if cache_dir is None else Path(cache_dir),
+                local_files_only=local_files_only or bool(unreachable),
+                token=token,
+                etag_timeout=TIME_LIMIT,
+                **more,
+            )
+
+        return Path(watched(fetch, lambda: came[0]) if reports else fetch())
 
     try:
         # By the revision's own name, so that the cache knows the name when there is no network.

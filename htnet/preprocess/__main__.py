@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from htnet.doors import as_command
-from htnet.errors import HtnetError, InputError
+from htnet.errors import HtnetError, InputError, cause
 from htnet.overwrite import check_outputs, whole_file, write_bytes
 from htnet.preprocess.colour import colour_wheel
 from htnet.preprocess.flow import write_flow_image
@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with as_command():
             _run(args)
     except (HtnetError, OSError) as error:
-        print(f"htnet.preprocess: {error}", file=sys.stderr)
+        said = str(error) if isinstance(error, HtnetError) else f"{error.filename or 'a file'}: {cause(error)}"
+        print(f"htnet.preprocess: {said}", file=sys.stderr)
         return 2
     return 0
 

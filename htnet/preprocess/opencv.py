@@ -41,6 +41,12 @@ def installed_opencv() -> dict[str, str]:
     return found
 
 
+def _lacking(error: Exception) -> str:
+    """The library of the system that an import did not find, for a message."""
+    found = re.match(r"lib[\w.+-]+\.so[\w.]*", str(error))
+    return f" (the system lacks {found[0]})" if found else ""
+
+
 def load_opencv(*needed: str) -> Any:
     """The module ``cv2``, or an error that says how to mend it.
 
@@ -54,7 +60,9 @@ def load_opencv(*needed: str) -> Any:
     try:
         module = importlib.import_module("cv2")
     except (ImportError, AttributeError) as error:
-        raise OpenCVError(f"OpenCV (cv2) cannot be imported ({error}). {_state()} {_cure()}") from error
+        raise OpenCVError(
+            f"OpenCV (cv2) cannot be imported{_lacking(error) or ' here'}. {_state()} {_cure()}"
+        ) from error
     version = getattr(module, "__version__", "unknown")
     lacking = [name for name in needed if not hasattr(module, name)]
     if lacking:

@@ -256,8 +256,8 @@ class PyAVReader:
                         if pts is not None and frame.pts is not None and frame.pts < pts:
                             yield Shot(_upright(frame), _time(frame, stream))
                     yield Shot(flaw)
-            except av.error.FFmpegError as error:
-                yield Shot(f"damaged ({error.strerror or type(error).__name__})")
+            except av.error.FFmpegError:
+                yield Shot("damaged (the decoder refuses its data)")
 
 
 def _time(frame: Any, stream: Any) -> float | None:

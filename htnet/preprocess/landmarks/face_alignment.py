@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 
 from htnet.errors import InputError, LandmarkError, WeightsError, cause
 from htnet.network import limited, once
@@ -111,9 +112,13 @@ class FaceAlignmentLandmarker:
         return find_many(lambda item: self._choose(*item), self._by_batch(frames, batch_size), missing=missing)
 
     def identity(self) -> Mapping[str, Any]:
-        """All that the points of a frame depend on besides its pixels; the version stands for the weights' files."""
+        """All that the points of a frame depend on besides its pixels.
+
+        The version of face-alignment stands for the weights' files, PyTorch runs them.
+        """
         version = getattr(self._module, "__version__", "unknown")
-        return {"landmarker": "face-alignment", "face_alignment": version, "several": self.several, "check": CHECK}
+        of = {"landmarker": "face-alignment", "face_alignment": version, "torch": torch.__version__}
+        return {**of, "several": self.several, "check": CHECK}
 
     def ready(self) -> None:
         """Fetch the weights and build the network now, before work is given to other processes.
