@@ -23,7 +23,7 @@ class VideoError(InputError):
     """A video or a folder of frames cannot be opened, is damaged or ends early.
 
     Attributes:
-        frame: number of the first frame that cannot be had, counted from 0; None when none could be read.
+        frame: number of the first frame that cannot be read, counted from 0; None when none could be read.
             The frames before it were delivered.
     """
 
@@ -94,7 +94,7 @@ class UnknownWeightsError(WeightsError):
 
 
 class WeightsNotPublishedError(WeightsError):
-    """The weights are registered, but nobody has published them yet."""
+    """The weights are registered, but not published yet."""
 
 
 class CorruptWeightsError(WeightsError):
@@ -106,7 +106,7 @@ class RunError(HtnetError):
 
 
 class OverwriteError(HtnetError, FileExistsError):
-    """A file is there already and would be overwritten, which nobody asked for."""
+    """A file is there already and would be overwritten without being asked to."""
 
 
 class MissingExtraError(HtnetError, ImportError):

@@ -46,9 +46,9 @@ def load_pretrained(
 
     Raises:
         UnknownWeightsError: the name is nothing of the three.
-        WeightsNotPublishedError: registered, but nobody has published them.
+        WeightsNotPublishedError: registered, but not published.
         CorruptWeightsError: a file is not what its hash says.
-        WeightsError: the weights cannot be had or read.
+        WeightsError: the weights cannot be fetched or read.
     """
     spec = find_pretrained(name) if isinstance(name, str) else None
     if spec is None:
