@@ -44,7 +44,7 @@ def add_commands(add: AddCommand) -> None:
         "--start",
         nargs="+",
         metavar="WEIGHTS",
-        help="weights each fold starts from, or one for each seed; they must not have been trained on people of this evaluation",
+        help="weights each fold starts from, or one for each seed; not trained on people of this evaluation",
     )
     command.add_argument(
         "--start-is-disjoint", action="store_true", help="your word that they do not, where their card cannot tell"
