@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.measure import ROOT, SHARED, provenance
-from htnet.errors import InputError, did_you_mean
+from htnet.core.errors import InputError, did_you_mean
+from htnet.core.types import ByteArray, FloatArray, Landmarks
 from htnet.evaluation.store import to_json, write_atomic
-from htnet.preprocess.warp import displace
-from htnet.types import ByteArray, FloatArray, Landmarks
+from htnet.preprocess.flow.warp import displace
 
 SAMPLE = ROOT / "htnet" / "assets" / "sample"
 DETECTOR = SHARED / "models"
@@ -183,8 +183,8 @@ def report(weights: str) -> list[dict[str, object]]:
     import torch
 
     import htnet
+    from htnet.core.types import Flow
     from htnet.preprocess import Preprocessor, flow_image
-    from htnet.types import Flow
 
     model = htnet.load_pretrained(weights)
     spec = model.preprocess_spec

@@ -32,7 +32,7 @@ import htnet
 from benchmarks.droop_faces import APART, KINDS, DroopFace, Palsy, draw_picture, droop_face
 from benchmarks.palsy_faces import KINDS as PALSY_KINDS
 from benchmarks.palsy_faces import palsy_face
-from htnet.errors import LandmarkError
+from htnet.core.errors import LandmarkError
 from htnet.preprocess import Landmarker, YuNetLandmarker, face_asymmetry
 from htnet.preprocess.asymmetry import TURNS, FaceAsymmetry
 

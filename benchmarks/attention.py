@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.measure import Times, compare, interleave, memory_bandwidth
 from benchmarks.verify import agree
-from htnet.errors import InputError
+from htnet.core.errors import InputError
 from htnet.kernels import block_attention, explain, reference_attention
 
 Way = Callable[[Tensor, Tensor, Tensor], Tensor]

@@ -17,10 +17,10 @@ from typing import Any
 
 from benchmarks.results_table import RESULTS
 from htnet import cli
-from htnet.errors import HtnetError, InputError, did_you_mean
+from htnet.core.errors import HtnetError, InputError, did_you_mean
+from htnet.core.types import PreprocessSpec
 from htnet.hub import PretrainedSpec, find_pretrained, list_pretrained, read_config
 from htnet.training import Recipe
-from htnet.types import PreprocessSpec
 
 #: Recipes of entries that are not trained by the default one.
 RECIPE_OF = {"composite": "mixed"}

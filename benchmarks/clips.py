@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.action_units import CROP, FACE_SIZE, UNITS, displacement, face_crop
-from htnet.preprocess.warp import sample_cubic
-from htnet.types import ByteArray, FloatArray, Frame
+from htnet.core.types import ByteArray, FloatArray, Frame
+from htnet.preprocess.flow.warp import sample_cubic
 
 #: Pixels around the face of `FACE_SIZE`, so that a drifting head brings no border into it.
 MARGIN = 16

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.palsy_faces import MIDDLE, SIDE, _draw, _shape
-from htnet.types import ByteArray
+from htnet.core.types import ByteArray
 
 Array = npt.NDArray[Any]
 KINDS = ("drawn", "shaded", "portrait", "portrait-even", "hopper", "hopper-even")

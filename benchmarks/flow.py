@@ -16,7 +16,7 @@ from skimage.registration import optical_flow_tvl1
 from benchmarks.flow_cases import Pair, pairs
 from benchmarks.flow_contrib import Contrib
 from benchmarks.measure import compare, interleave
-from htnet.errors import InputError
+from htnet.core.errors import InputError
 from htnet.preprocess import compute_flow, tvl1_flow
 
 SIDES = (112, 224, 448)

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.measure import COMPOSITE, ROOT
+from htnet.core.errors import ManifestError
+from htnet.core.identity import person
+from htnet.core.types import TEMPLATE_SIZE
 from htnet.data import Manifest, open_data
-from htnet.errors import ManifestError
-from htnet.identity import person
-from htnet.types import TEMPLATE_SIZE
 
 HALVES = ROOT / "benchmarks" / "synthesis_halves.json"
 _FACE = 224

@@ -16,10 +16,10 @@ import htnet
 from benchmarks.measure import COMPOSITE, bar, compare, interleave, memory_bandwidth
 from benchmarks.reference_htnet import ConvAttention, ReferenceHTNet
 from benchmarks.verify import agree
+from htnet.acceleration import DTYPES, OptimizedModel
+from htnet.core.errors import InputError
 from htnet.data import read_composite
-from htnet.errors import InputError
 from htnet.hub import list_pretrained
-from htnet.inference import DTYPES, OptimizedModel
 from htnet.models import HTNet, create_model, reference_state
 from htnet.training import load_flow_set, predict_set
 

@@ -20,9 +20,9 @@ import numpy as np
 from benchmarks.halves import subjects, who
 from benchmarks.measure import provenance
 from benchmarks.results_table import RESULTS
-from htnet.bootstrap import draw_groups, interval
+from htnet.evaluation.bootstrap import draw_groups, interval
+from htnet.evaluation.metrics import confusion_matrix, uf1, uf1_of_each
 from htnet.evaluation.store import to_json, write_atomic
-from htnet.metrics import confusion_matrix, uf1, uf1_of_each
 
 OUT = RESULTS / "subject_halves.json"
 PARTS = ("full", "development", "untouched")

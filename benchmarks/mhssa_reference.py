@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
+from htnet.core.types import LANDMARK_GROUPS
 from htnet.models.convert_mhssa_gcn import published_names
 from htnet.models.mhssa_gcn import REGIONS
-from htnet.types import LANDMARK_GROUPS
 
 SIZES = tuple(len(LANDMARK_GROUPS[name]) for name in REGIONS)
 

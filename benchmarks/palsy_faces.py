@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.types import LANDMARK_GROUPS, POINT_NAMES, ByteArray, Landmarks68
 from htnet.preprocess.mean_shape import MEAN_SHAPE_MM, MIRROR_68
-from htnet.types import LANDMARK_GROUPS, POINT_NAMES, ByteArray, Landmarks68
 
 SIDE = 224
 #: Px per mm of the mean face, and where its origin (midway between the eyes) lies: as `htnet.palsy.PALSY_SPEC` aligns.

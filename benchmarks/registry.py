@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import attention, flow, inference, models, spotting, startup, synthesis, training, zoo
-from htnet.errors import InputError, did_you_mean
+from htnet.core.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)

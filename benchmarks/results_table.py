@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import ROOT
-from htnet.errors import HtnetError, InputError
+from htnet.core.errors import HtnetError, InputError
 from htnet.evaluation import PROTOCOLS
 from htnet.evaluation.store import write_atomic
 from htnet.models import get_entry

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.measure import ROOT, provenance
 from benchmarks.registry import BENCHMARKS, Benchmark, get_benchmark
-from htnet.errors import HtnetError
+from htnet.core.errors import HtnetError
 from htnet.evaluation.store import to_json, write_atomic
 
 RESULTS = ROOT / "benchmarks" / "results"

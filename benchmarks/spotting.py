@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from benchmarks.clips import Clip, random_clip
+from htnet.core.types import Spotting
 from htnet.preprocess import SPOTTING_METHODS, spot
-from htnet.types import Spotting
 
 #: Seeds of the clips, and of clips in which nothing moves but the head.
 FIRST_SEED, CLIPS = 700_000, 200

@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 
 from benchmarks.halves import development_manifest, development_points
 from benchmarks.measure import ROOT, provenance
+from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.evaluation.store import to_json, write_atomic
 from htnet.synthesis import ACTION_UNITS, FlowGenerator, SynthesisConfig, SyntheticFlows
 from htnet.training import load_flow_set
-from htnet.types import EMOTIONS, PreprocessSpec
 
 RESULT = ROOT / "benchmarks" / "results" / "synthesis_calibration.json"
 PICTURES = ROOT / "docs" / "pictures" / "synthesis"

@@ -12,7 +12,7 @@ from benchmarks.measure import ROOT
 from benchmarks.recipe_trials.page import tables
 from benchmarks.synthesis_zero_shot import LOG
 from benchmarks.synthetic_scores import OUTS
-from htnet.bootstrap import RESAMPLES
+from htnet.evaluation.bootstrap import RESAMPLES
 from htnet.synthesis import SOURCES, SynthesisConfig
 
 PAGE = ROOT / "docs" / "synthesis.md"

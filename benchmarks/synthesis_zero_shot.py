@@ -20,12 +20,12 @@ import torch
 
 from benchmarks.halves import development_manifest
 from benchmarks.measure import ROOT, provenance
+from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.data import Manifest
+from htnet.evaluation.metrics import confusion_matrix, uar, uf1
 from htnet.evaluation.store import to_json, write_atomic
-from htnet.metrics import confusion_matrix, uar, uf1
 from htnet.synthesis import SynthesisConfig
 from htnet.training import generated_set, get_recipe, load_flow_set, predict_set, train_model
-from htnet.types import EMOTIONS, PreprocessSpec
 
 LOG = ROOT / "benchmarks" / "results" / "synthesis_search.json"
 WHAT = (

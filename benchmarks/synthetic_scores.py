@@ -19,16 +19,16 @@ import torch
 from benchmarks.halves import subjects, who
 from benchmarks.measure import COMPOSITE, provenance
 from benchmarks.results_table import RESULTS
-from htnet.bootstrap import draw_groups, interval, resampled_confusions
-from htnet.calibration import apply_temperature, expected_calibration_error, fit_temperature, log_loss
+from htnet.core.types import EMOTIONS
 from htnet.data import Manifest, open_data, parse_action_units, read_action_units
+from htnet.evaluation.bootstrap import draw_groups, interval, resampled_confusions
+from htnet.evaluation.calibration import apply_temperature, expected_calibration_error, fit_temperature, log_loss
+from htnet.evaluation.metrics import score, uf1_of_each
 from htnet.evaluation.store import to_json, write_atomic
 from htnet.hub import find_pretrained, load_pretrained, read_config
-from htnet.metrics import score, uf1_of_each
 from htnet.models import EmotionModel
 from htnet.synthesis import ACTION_UNITS
 from htnet.training import FlowSet, load_flow_set, predict_set, train_on_generated
-from htnet.types import EMOTIONS
 
 #: The bundled weights of each model that is trained so, and the file of its scores.
 NAMES = {"htnet_small": "synthetic", "flow_mlp": "synthetic-mlp"}

@@ -13,10 +13,11 @@ from torch import Tensor
 from benchmarks.measure import COMPOSITE, bar, compare
 from benchmarks.reference_htnet import ReferenceHTNet
 from benchmarks.verify import agree
+from htnet.core.errors import InputError
+from htnet.core.parallel import cores, run_tasks
+from htnet.core.types import PreprocessSpec
 from htnet.data import open_data
-from htnet.errors import InputError
 from htnet.evaluation import loso
-from htnet.jobs import cores, run_tasks
 from htnet.models import create_model
 from htnet.preprocess import template_points
 from htnet.training import (
@@ -30,7 +31,6 @@ from htnet.training import (
     train_model,
     train_together,
 )
-from htnet.types import PreprocessSpec
 
 #: As many samples as a fold of the composite set trains on.
 SAMPLES = 436

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from htnet.errors import HtnetError
+from htnet.core.errors import HtnetError
 
 
 class DisagreementError(HtnetError):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from htnet.schema import read_schema
+from htnet.core.schema import read_schema
 
 PAGE = Path(__file__).parent / "output.md"
 

@@ -11,11 +11,12 @@ import argparse
 import sys
 from pathlib import Path
 
-import htnet
 from htnet.errors import HtnetError, MissingExtraError
-from htnet.facs import SHOWN_UNITS
-from htnet.overwrite import check_outputs
 from htnet.plots import plot_prediction
+
+import htnet
+from htnet.core.facs import SHOWN_UNITS
+from htnet.core.files import check_outputs
 
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
 

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 from htnet._version import __version__
 
 if TYPE_CHECKING:
+    from htnet.acceleration import optimize
     from htnet.hub import list_pretrained, load_pretrained
-    from htnet.inference import optimize
     from htnet.models import create_model, list_models
-    from htnet.pipeline import Predictor, predict, predict_video
+    from htnet.pipeline.predictor import Predictor, predict, predict_video
 
 _WHERE = {
     "create_model": "htnet.models",
     "list_models": "htnet.models",
     "load_pretrained": "htnet.hub",
     "list_pretrained": "htnet.hub",
-    "optimize": "htnet.inference",
-    "predict": "htnet.pipeline",
-    "predict_video": "htnet.pipeline",
-    "Predictor": "htnet.pipeline",
+    "optimize": "htnet.acceleration",
+    "predict": "htnet.pipeline.predictor",
+    "predict_video": "htnet.pipeline.predictor",
+    "Predictor": "htnet.pipeline.predictor",
 }
 _MODULES = (
     "data",

@@ -3,7 +3,8 @@ import os
 import pytest
 import torch
 
-from htnet import cli, network
+from htnet import cli
+from htnet.core import network
 
 if not torch.cuda.is_available():
     # Read when Triton is first imported: its kernels then run on the CPU.

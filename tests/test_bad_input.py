@@ -8,10 +8,10 @@ import pytest
 
 import htnet
 from htnet import Predictor, cli, predict
-from htnet.errors import FlowError, FrameError, HtnetError, LandmarkError, ManifestError, NoFaceError, WeightsError
+from htnet.core.errors import FlowError, FrameError, HtnetError, LandmarkError, ManifestError, NoFaceError, WeightsError
+from htnet.core.types import Flow
 from htnet.hub import save_pretrained
-from htnet.preprocess.flow import check_flow
-from htnet.types import Flow
+from htnet.preprocess.flow.compute import check_flow
 from tests.support.pairs import POINTS, face_pair, save, tiny_model
 
 
@@ -147,7 +147,7 @@ def test_nan(model):
 
 
 def test_nan_from_the_flow_method_stops_the_prediction(model, monkeypatch):
-    from htnet.preprocess import flow
+    from htnet.preprocess.flow import compute as flow
 
     monkeypatch.setitem(flow._METHODS, "dis", lambda onset, apex, _: np.full((2, *onset.shape), np.nan, np.float32))
     with pytest.raises(FlowError, match=r"Flow \(dis\) holds 8192 NaN"):
@@ -284,6 +284,6 @@ def test_weights_that_are_refused(command, tmp_path):
 
 
 def test_every_typed_error_is_an_htnet_error():
-    for name, kind in vars(htnet.errors).items():
+    for name, kind in vars(htnet.core.errors).items():
         if isinstance(kind, type) and name.endswith("Error"):
             assert issubclass(kind, HtnetError)

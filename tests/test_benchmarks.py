@@ -12,8 +12,8 @@ from benchmarks.measure import compare, interleave, memory_bandwidth
 from benchmarks.registry import BENCHMARKS, Benchmark, get_benchmark
 from benchmarks.run import main
 from benchmarks.verify import DisagreementError, agree
-from htnet.errors import InputError
-from htnet.inference import optimize
+from htnet.acceleration import optimize
+from htnet.core.errors import InputError
 from htnet.models import reference_state
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score, recall_score
 
-from htnet.bootstrap import draw_groups, interval, resampled_confusions
-from htnet.errors import InputError
-from htnet.metrics import uar_of_each, uf1_of_each
+from htnet.core.errors import InputError
+from htnet.evaluation.bootstrap import draw_groups, interval, resampled_confusions
+from htnet.evaluation.metrics import uar_of_each, uf1_of_each
 
 
 def test_whole_groups_are_drawn():

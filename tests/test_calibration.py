@@ -6,7 +6,8 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss as sk_log_loss
 
-from htnet.calibration import (
+from htnet.core.errors import InputError
+from htnet.evaluation.calibration import (
     TEMPERATURES,
     apply_temperature,
     expected_calibration_error,
@@ -15,8 +16,7 @@ from htnet.calibration import (
     log_loss,
     reliability,
 )
-from htnet.errors import InputError
-from htnet.plots import plot_reliability
+from htnet.pipeline.plots import plot_reliability
 
 
 def softmax(logits):

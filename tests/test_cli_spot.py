@@ -189,7 +189,7 @@ def test_curve_of_a_part_and_picture_of_its_frames(succeed, folder, late, weight
     assert int(rows[0]["frame"]) == 10
     assert float(rows[0]["time_s"]) == pytest.approx(0.4, abs=1e-3)
     shown = []
-    monkeypatch.setattr("htnet.plots.plot_prediction", lambda *given, **more: shown.append(given[:3]))
+    monkeypatch.setattr("htnet.pipeline.plots.plot_prediction", lambda *given, **more: shown.append(given[:3]))
     succeed("predict", *words, "--model", weights, "--plot", tmp_path / "p.png")
     ((prediction, onset, apex),) = shown
     assert (onset.number, apex.number) == (prediction.spotting.onset, prediction.spotting.apex)

@@ -10,11 +10,11 @@ import torch
 
 import htnet
 from htnet import Predictor
+from htnet.core.errors import FrameError, InputError, LandmarkError, ManifestError, RunError, SpecError
 from htnet.data import read_manifest
-from htnet.errors import FrameError, InputError, LandmarkError, ManifestError, RunError, SpecError
+from htnet.data.prepare import prepare
 from htnet.evaluation import loso
 from htnet.models import create_model
-from htnet.prepare import prepare
 from htnet.preprocess import TemplateLandmarks, motion_features, open_clip, read_frame, read_motion
 from htnet.training import Recipe, load_flow_set, train_weights
 from tests.support.motion import SIDE, write_moving_set
@@ -245,7 +245,7 @@ def test_parts_of_clips(manifest):
         (video.clip, "img8.png", "", "give its number"),
         (folder.clip, "img12.png", "img10.png", "'img10.png' comes before the first, 'img12.png'"),
     ):
-        with pytest.raises(htnet.errors.VideoError, match=message):
+        with pytest.raises(htnet.core.errors.VideoError, match=message):
             open_clip(clip, first, last)
 
 

@@ -7,16 +7,16 @@ import json
 import numpy as np
 import pytest
 
-from htnet.csv_files import open_table, read_rows, separator_of
+from htnet.core.csv_files import open_table, read_rows, separator_of
+from htnet.core.errors import LandmarkError, ManifestError
+from htnet.core.schema import OUTPUT_POINTS
+from htnet.core.types import POINT_NAMES, Frame
 from htnet.data import Manifest, Sample, merge_composite, read_action_units, read_casme3, read_composite, read_manifest
 from htnet.data.datasets.sheets import read_sheet
 from htnet.data.layouts import COMPOSITE_IMAGES, COMPOSITE_LIST, is_casme3
-from htnet.errors import LandmarkError, ManifestError
 from htnet.palsy import read_palsy
 from htnet.preprocess import PrecomputedLandmarks
 from htnet.preprocess.landmarks.files import read_points_json
-from htnet.schema import OUTPUT_POINTS
-from htnet.types import POINT_NAMES, Frame
 from tests.support.pairs import invented_casme3
 from tests.support.palsy_faces import write_ck_plus
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from htnet import Predictor, cli
+from htnet.core.errors import HtnetError, ManifestError
 from htnet.data import (
     Manifest,
     Sample,
@@ -20,9 +21,8 @@ from htnet.data import (
     read_three_norm,
 )
 from htnet.data.corrections import CORRECTIONS
-from htnet.errors import HtnetError, ManifestError
+from htnet.data.prepare import prepare, read_report
 from htnet.evaluation import loso
-from htnet.prepare import prepare, read_report
 from htnet.preprocess import TemplateLandmarks
 from htnet.training import load_flow_set
 from tests.data import official

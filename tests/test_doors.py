@@ -9,14 +9,14 @@ import pytest
 import htnet
 from htnet.cli import build_parser, main
 from htnet.cli.prepare import TITLES
+from htnet.core.errors import HtnetError
+from htnet.core.hints import door_of
+from htnet.core.official import OFFICIAL
+from htnet.core.types import FACE_MODEL_NAMES, MODEL_NAMES, RECIPE_NAMES, WEIGHTS_NAMES
 from htnet.data import open_data
-from htnet.doors import door_of
-from htnet.errors import HtnetError
 from htnet.hub import list_pretrained
 from htnet.models import create_model, list_models
-from htnet.official import OFFICIAL
 from htnet.training import RECIPES
-from htnet.types import FACE_MODEL_NAMES, MODEL_NAMES, RECIPE_NAMES, WEIGHTS_NAMES
 from tests.support.pairs import face, face_pair, pair_manifest, save, tiny_model
 
 #: A folder of frames in each official tree, and the set it belongs to.

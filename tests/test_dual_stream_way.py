@@ -11,11 +11,11 @@ import torch
 import htnet
 from benchmarks.clips import random_clip
 from htnet import Predictor, cli
+from htnet.core.types import Frame, PreprocessSpec
 from htnet.hub import save_pretrained
 from htnet.models import create_model
 from htnet.preprocess import Preprocessor, motion_features, template_points
 from htnet.training import FlowSet, Recipe, predict_set, train_model
-from htnet.types import Frame, PreprocessSpec
 from tests.support.flows import write_flow_set
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 import htnet
+from htnet.core.types import EMOTIONS
 from htnet.hub import DEFAULT_WEIGHTS, GENERATED
-from htnet.types import EMOTIONS
 from tests.support.pairs import face_pair, save
 from tests.support.paths import ROOT
 

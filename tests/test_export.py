@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import htnet
-from htnet.errors import InputError
-from htnet.export import csv_header, prediction_to_dict, write_predictions
-from htnet.facs import UnitPrediction
-from htnet.types import Flow, Landmarks, ModelInput, Prediction
+from htnet.core.errors import InputError
+from htnet.core.facs import UnitPrediction
+from htnet.core.types import Flow, Landmarks, ModelInput, Prediction
+from htnet.pipeline.export import csv_header, prediction_to_dict, write_predictions
 
 LABELS = ("calm", "not, calm")
 POINTS = np.array([[10.123456, 20], [30, 20], [20, 30], [12, 40], [28, 40]], np.float32)

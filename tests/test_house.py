@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import htnet
-from htnet import errors
-from htnet.errors import HtnetError
+from htnet.core import errors
+from htnet.core.errors import HtnetError
 
 PACKAGE = Path(htnet.__file__).parent
 
@@ -135,7 +135,7 @@ def foreign_texts(tree, own):
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_text_of_other_libraries_in_messages(path):
-    """What went wrong elsewhere is told through `htnet.errors.cause`, in words of our own."""
+    """What went wrong elsewhere is told through `htnet.core.errors.cause`, in words of our own."""
     own = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, HtnetError)}
     tree = ast.parse(path.read_text("utf-8"))
     own |= {
@@ -186,8 +186,8 @@ def test_public_names_exist():
 
 
 def test_a_missing_extra_prints_the_pip_command(monkeypatch):
-    from htnet.errors import MissingExtraError
-    from htnet.optional import require
+    from htnet.core.errors import MissingExtraError
+    from htnet.core.optional import require
 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'htnet\[plots\]'"):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from htnet import cli
-from htnet.bootstrap import draw_groups
+from htnet.core.errors import InputError, ManifestError
+from htnet.core.identity import dataset_key, is_named, person_key
 from htnet.data import (
     Manifest,
     Sample,
@@ -21,13 +22,12 @@ from htnet.data import (
     read_manifest,
     read_three_norm,
 )
-from htnet.errors import InputError, ManifestError
+from htnet.data.reader import refuse_shared_pictures
+from htnet.evaluation.bootstrap import draw_groups
 from htnet.evaluation.confidence import LeftOut, intervals_of
 from htnet.hub import save_pretrained
-from htnet.identity import dataset_key, is_named, person_key
 from htnet.models import create_model
 from htnet.palsy import PALSY_SPEC, read_palsy, split_patients
-from htnet.samples import refuse_shared_pictures
 from tests.support.flows import write_flow_set
 from tests.support.palsy_faces import save_face
 from tests.support.paths import COMPOSITE, needs_shared

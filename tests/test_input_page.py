@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from htnet.types import PreprocessSpec
+from htnet.core.types import PreprocessSpec
 from tests.support.paths import ROOT
 
 PICTURES = ROOT / "docs" / "pictures"

@@ -6,8 +6,8 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 from sklearn.metrics import confusion_matrix as sk_confusion
 
-from htnet.errors import InputError
-from htnet.metrics import accuracy, confusion_matrix, score, uar, uf1
+from htnet.core.errors import InputError
+from htnet.evaluation.metrics import accuracy, confusion_matrix, score, uar, uf1
 
 
 def random_case(seed, absent):

@@ -7,8 +7,8 @@ import time
 import pytest
 
 import htnet
-from htnet import network
-from htnet.errors import WeightsError
+from htnet.core import network
+from htnet.core.errors import WeightsError
 from htnet.preprocess import FaceAlignmentLandmarker
 from tests.preprocess.test_landmarks import BLANK, stub_face_alignment
 
@@ -162,7 +162,7 @@ def test_a_hub_that_falls_silent_within_a_file_is_given_up(monkeypatch, tmp_path
 def test_offline_is_told_in_our_words(monkeypatch, tmp_path):
     from huggingface_hub.errors import OfflineModeIsEnabled
 
-    from htnet.errors import cause
+    from htnet.core.errors import cause
 
     assert cause(OfflineModeIsEnabled("x")) == "the network is switched off (HF_HUB_OFFLINE)"
 

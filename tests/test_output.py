@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from htnet import cli
+from htnet.core.schema import OUTPUT_POINTS, VERSIONS, document, plain, read_schema, to_json
+from htnet.core.types import QualityWarning
 from htnet.hub import save_pretrained
 from htnet.models import create_model
 from htnet.palsy import PALSY_SPEC
-from htnet.schema import OUTPUT_POINTS, VERSIONS, document, plain, read_schema, to_json
-from htnet.types import QualityWarning
 from tests.support.flows import write_flow_set
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save, tiny_model
 from tests.support.palsy_faces import palsy_face, save_face, write_small_fnp

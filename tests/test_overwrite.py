@@ -12,18 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from htnet import cli, plots
-from htnet.calibration import reliability
+from htnet import cli
 from htnet.cli import build_parser
+from htnet.core.errors import HtnetError, InputError, OverwriteError
+from htnet.core.files import check_folder, check_outputs, whole_file, write_text
 from htnet.data import Manifest, Sample
-from htnet.errors import HtnetError, InputError, OverwriteError
+from htnet.data.prepare import prepare
 from htnet.evaluation import loso
-from htnet.export import write_curve, write_predictions
+from htnet.evaluation.calibration import reliability
 from htnet.hub import save_pretrained
-from htnet.overwrite import check_folder, check_outputs, whole_file, write_text
 from htnet.palsy import evaluate_palsy, prepare_faces, read_palsy, train_palsy
 from htnet.palsy import plots as palsy_plots
-from htnet.prepare import prepare
+from htnet.pipeline import plots
+from htnet.pipeline.export import write_curve, write_predictions
 from htnet.preprocess import write_flow_image
 from htnet.preprocess.__main__ import main as preprocess_main
 from htnet.training import train_on_generated, train_weights
@@ -351,7 +352,7 @@ def test_the_demo_replaces_its_own_result_only(tmp_path, capsys):
 def test_a_prepared_folder_keeps_its_samples_and_labels(change, said, tmp_path):
     import dataclasses
 
-    from htnet.types import PreprocessSpec
+    from htnet.core.types import PreprocessSpec
 
     manifest, spec = pair_manifest(tmp_path / "in", 2), PreprocessSpec(flow="dis")
     out = tmp_path / "out"

@@ -11,12 +11,12 @@ import torch
 
 import htnet
 from htnet import Predictor, predict
+from htnet.core.errors import InputError, LandmarkError, ManifestError, WeightsError
+from htnet.core.types import EMOTIONS, Landmarks, PreprocessSpec
 from htnet.data import Manifest, Sample, read_manifest
-from htnet.errors import InputError, LandmarkError, ManifestError, WeightsError
 from htnet.hub import save_pretrained
 from htnet.models import create_model
 from htnet.preprocess import TemplateLandmarks
-from htnet.types import EMOTIONS, Landmarks, PreprocessSpec
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save, tiny_model
 
 AT_LANDMARKS = dataclasses.replace(QUICK, region_points="landmarks")
@@ -230,7 +230,7 @@ def test_landmarks_file_for_many_samples(model, tmp_path):
 def test_first_error_names_the_sample(model, tmp_path):
     manifest = pair_manifest(tmp_path, 3)
     manifest.samples[1].apex.write_bytes(b"")
-    with pytest.raises(htnet.errors.FrameError, match=r"Sample 's1': .*1_apex.png is empty"):
+    with pytest.raises(htnet.core.errors.FrameError, match=r"Sample 's1': .*1_apex.png is empty"):
         list(Predictor(model, landmarks="template").manifest(manifest))
 
 

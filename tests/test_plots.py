@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from htnet import Predictor
-from htnet.errors import InputError, MissingExtraError
-from htnet.facs import UnitPrediction
-from htnet.plots import plot_prediction
+from htnet.core.errors import InputError, MissingExtraError
+from htnet.core.facs import UnitPrediction
+from htnet.pipeline.plots import plot_prediction
 from tests.support.pairs import face_pair, tiny_model
 
 

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from htnet import Predictor
+from htnet.core.errors import FrameError, InputError, LandmarkError, ManifestError, RunError, WeightsError
+from htnet.core.parallel import locked
+from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, open_data
-from htnet.errors import FrameError, InputError, LandmarkError, ManifestError, RunError, WeightsError
-from htnet.jobs import locked
-from htnet.prepare import Report, prepared_spec, read_report, resolve_spec
-from htnet.prepare import prepare as run
+from htnet.data.prepare import Report, prepared_spec, read_report, resolve_spec
+from htnet.data.prepare import prepare as run
 from htnet.preprocess import PrecomputedLandmarks, TemplateLandmarks, YuNetLandmarker, read_frame
 from htnet.training import load_flow_set
-from htnet.types import PreprocessSpec
 from tests.support.pairs import POINTS, QUICK, pair_manifest, tiny_model
 
 TEMPLATE = TemplateLandmarks()
@@ -199,7 +199,7 @@ def test_other_points_are_not_mixed_in(frames, tmp_path, monkeypatch):
     assert remade(Versioned(1)) == everything
     assert remade(Versioned(1)) == set()
     assert remade(Versioned(2)) == everything
-    monkeypatch.setattr("htnet.prepare.keys.__version__", "99")
+    monkeypatch.setattr("htnet.data.prepare.keys.__version__", "99")
     assert remade(Versioned(2)) == everything
 
 

@@ -15,9 +15,9 @@ import pytest
 
 from htnet import cli
 from htnet.cli.prepare import TITLES
+from htnet.core.types import PreprocessSpec
 from htnet.data import DATASETS, open_data, read_composite
 from htnet.preprocess import TemplateLandmarks, motion_features, read_motion
-from htnet.types import PreprocessSpec
 from tests.data import official
 from tests.data.test_composite import build
 from tests.support.pairs import face_pair, pair_manifest, save

@@ -9,7 +9,7 @@ import pytest
 
 import htnet
 from htnet.cli import main
-from htnet.prepare import read_report
+from htnet.data.prepare import read_report
 
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
 TWO = "2 faces were seen in"

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from htnet import cli
-from htnet.prepare import keys, prepare, prepared_notes, read_report
+from htnet.core.types import PreprocessSpec
+from htnet.data.prepare import keys, prepare, prepared_notes, read_report
 from htnet.preprocess import TemplateLandmarks
-from htnet.types import PreprocessSpec
 from tests.support.pairs import pair_manifest
 from tests.support.palsy_faces import save_face
 
@@ -15,7 +15,7 @@ from tests.support.palsy_faces import save_face
 def set_versions(monkeypatch, **versions):
     real = keys.libraries
     monkeypatch.setattr(keys, "libraries", lambda *names: {**real(*names), **versions})
-    monkeypatch.setattr("htnet.prepare.store.libraries", keys.libraries)
+    monkeypatch.setattr("htnet.data.prepare.store.libraries", keys.libraries)
     monkeypatch.setattr("htnet.palsy.prepare.libraries", keys.libraries)
 
 

@@ -5,11 +5,11 @@ import pytest
 from benchmarks import speed_table
 from benchmarks.measure import bar
 from benchmarks.results_table import BEGIN, END, LODO_HEADING, PAGES, main, read_summaries, render, render_lodo
+from htnet.core.errors import InputError
+from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.data import Manifest, Sample
-from htnet.errors import InputError
 from htnet.evaluation.report import SampleResult, summarize
 from htnet.training import RECIPES
-from htnet.types import EMOTIONS, PreprocessSpec
 
 DATASETS = ("casme2", "samm", "smic")
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from htnet import Predictor
+from htnet.core.errors import LandmarkError
+from htnet.core.types import Frame
 from htnet.data import Manifest, Sample
-from htnet.errors import LandmarkError
 from htnet.palsy import GradePredictor
 from htnet.preprocess import CachedLandmarker, TemplateLandmarks, YuNetLandmarker, verified
 from htnet.preprocess.frames import quiet_opencv
-from htnet.types import Frame
 from tests.preprocess.test_landmarks import stub_face_alignment
 from tests.support.pairs import face_pair, save, tiny_model
 
@@ -160,7 +160,7 @@ def test_a_process_forked_after_use_is_refused_unless_it_has_one_thread(threads)
     code = """
 import os, numpy as np, torch
 from htnet import Predictor
-from htnet.errors import RunError
+from htnet.core.errors import RunError
 torch.set_num_threads(2)
 predictor = Predictor()
 if os.fork() == 0:
@@ -185,7 +185,7 @@ def test_flow_and_training_in_a_process_forked_after_use_are_refused(use):
     """They hang otherwise (20 s were waited for)."""
     code = """
 import os, numpy as np, torch
-from htnet.errors import RunError
+from htnet.core.errors import RunError
 from htnet.preprocess import compute_flow
 from htnet.training import train_model
 torch.set_num_threads(2)

@@ -9,16 +9,16 @@ import pytest
 
 import htnet
 from htnet import cli
+from htnet.core.errors import CorruptWeightsError, InputError
+from htnet.core.identity import TrainedPeople, hashed_person, trained_doubts
+from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample, read_composite, read_manifest
-from htnet.errors import CorruptWeightsError, InputError
+from htnet.data.prepare import MANIFEST_FILE
 from htnet.evaluation import loso
 from htnet.hub import GENERATED, list_pretrained, read_config, save_pretrained
-from htnet.identity import TrainedPeople, hashed_person, trained_doubts
 from htnet.models import transfer_weights
 from htnet.palsy import evaluate_palsy
-from htnet.prepare import MANIFEST_FILE
 from htnet.training import Recipe, StartFrom, load_face_set, load_flow_set, train_weights
-from htnet.types import PreprocessSpec
 from tests.support.flows import write_flow_set
 from tests.support.pairs import tiny_model
 from tests.support.palsy_faces import read_json, save_face

@@ -20,7 +20,7 @@ from benchmarks.recipe_trials.finetune import Half, Predictions, read_half, run_
 from benchmarks.recipe_trials.listed import GROUPS, TRIALS
 from benchmarks.recipe_trials.scores import OUT, entry, merge, read
 from benchmarks.recipe_trials.settings import Classical, Pretraining, Tried, described
-from htnet.errors import HtnetError, InputError, did_you_mean
+from htnet.core.errors import HtnetError, InputError, did_you_mean
 
 
 def predictions(tried: Tried, half: Half, seeds: int, runs: Path) -> Predictions:

@@ -18,11 +18,11 @@ from benchmarks.recipe_trials.listed import PRETRAININGS
 from benchmarks.recipe_trials.networks import mirrored
 from benchmarks.recipe_trials.pretrain import pretrained
 from benchmarks.recipe_trials.settings import Classical
+from htnet.core.types import EMOTIONS
 from htnet.preprocess import crop_regions
 from htnet.synthesis import FlowGenerator
 from htnet.training import FlowSet
 from htnet.training.augment import shift
-from htnet.types import EMOTIONS
 
 Floats = npt.NDArray[np.float64]
 #: Scores (n, 3) of features (n, D).

@@ -22,6 +22,7 @@ from benchmarks.recipe_trials.networks import CoarsePerceptron, build, enlarged,
 from benchmarks.recipe_trials.pretrain import pretrained, set_statistics
 from benchmarks.recipe_trials.settings import Pretraining, Trial, View
 from benchmarks.synthetic_scores import annotated_units
+from htnet.core.types import EMOTIONS
 from htnet.data import Fold, leave_one_subject_out, open_data
 from htnet.evaluation.protocols import fold_seed
 from htnet.models import get_entry
@@ -29,7 +30,6 @@ from htnet.synthesis import SynthesisConfig
 from htnet.training import Augmentation, FlowSet, Recipe, generated_set, load_flow_set
 from htnet.training.augment import augment
 from htnet.training.loop import average, make_optimizer
-from htnet.types import EMOTIONS
 
 Floats = npt.NDArray[np.float64]
 #: Readout, then seed, to probabilities (N, 3) of all samples.

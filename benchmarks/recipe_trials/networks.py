@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.recipe_trials.settings import Network, Perceptron, View
+from htnet.core.types import EMOTIONS
 from htnet.models import create_model
 from htnet.preprocess import crop_regions
 from htnet.synthesis import ACTION_UNITS
 from htnet.training import FlowSet
 from htnet.training.augment import mirror
-from htnet.types import EMOTIONS
 
 _SIZE = 28
 _U_CHANNEL = 2

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from benchmarks.measure import provenance
 from benchmarks.results_table import RESULTS
-from htnet.calibration import apply_temperature, fit_temperature, log_loss
+from htnet.core.types import EMOTIONS
+from htnet.evaluation.calibration import apply_temperature, fit_temperature, log_loss
+from htnet.evaluation.metrics import score
 from htnet.evaluation.store import to_json, write_atomic
-from htnet.metrics import score
-from htnet.types import EMOTIONS
 
 OUT = RESULTS / "recipe_trials.json"
 WHAT = (

@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 from skimage.data import astronaut
 
+from htnet.core.types import ByteArray, FloatArray, Frame, ModelInput, PreprocessSpec
 from htnet.preprocess import (
     FACE_REGIONS,
     Preprocessor,
@@ -32,7 +33,6 @@ from htnet.preprocess import (
     scale_points,
     to_gray,
 )
-from htnet.types import ByteArray, FloatArray, Frame, ModelInput, PreprocessSpec
 
 TOP, LEFT, SIDE = 20, 115, 216
 #: Eyes, nose and mouth corners, px of the cropped portrait; read off the enlarged picture.

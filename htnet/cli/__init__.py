@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 from htnet import __version__
 from htnet.cli import palsy, predict, prepare, spot, train, weights
-from htnet.doors import as_command
-from htnet.errors import HtnetError, cause
+from htnet.core.errors import HtnetError, cause
+from htnet.core.hints import as_command
 
 #: One module a group of commands; each adds its own.
 GROUPS = (predict, spot, train, prepare, palsy, weights)

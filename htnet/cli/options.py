@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from htnet.data import Manifest
     from htnet.preprocess import Landmarker
 
-from htnet.errors import InputError
-from htnet.schema import Warned
-from htnet.types import BIT_DEPTHS, RECIPE_NAMES
+from htnet.core.errors import InputError
+from htnet.core.schema import Warned
+from htnet.core.types import BIT_DEPTHS, RECIPE_NAMES
 
 #: Adds a command: its name, what runs it, one line of help.
 AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]

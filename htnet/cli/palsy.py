@@ -18,16 +18,16 @@ from htnet.cli.options import (
     progress_bar,
     show_warnings,
 )
-from htnet.errors import InputError
-from htnet.overwrite import check_folder, check_outputs, refuse_same_folder
-from htnet.schema import to_json
+from htnet.core.errors import InputError
+from htnet.core.files import check_folder, check_outputs, refuse_same_folder
+from htnet.core.schema import to_json
 
 if TYPE_CHECKING:
+    from htnet.core.types import PreprocessSpec
     from htnet.data import Manifest
     from htnet.palsy import GradePrediction
     from htnet.preprocess import FaceAsymmetry
     from htnet.training import FaceSet
-    from htnet.types import PreprocessSpec
 
 _LANDMARKS = "yunet, yunet:MODEL.onnx, face-alignment, template (faces already cropped), or a .json or .csv file"
 
@@ -146,8 +146,8 @@ def _check_image(args: argparse.Namespace) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> None:
+    from htnet.data.prepare import REPORT_FILE, read_report
     from htnet.palsy import gaps, prepare_faces, read_palsy, split_table
-    from htnet.prepare import REPORT_FILE, read_report
 
     refuse_same_folder(args.out, args.source)
     manifest = read_palsy(args.source, classes=args.classes, grade_map=args.grade_map, patients=args.patients)
@@ -182,9 +182,9 @@ def _prepare(args: argparse.Namespace) -> None:
 def _train(args: argparse.Namespace) -> None:
     from huggingface_hub.utils import tqdm
 
+    from htnet.core.optional import usable_device
     from htnet.hub.folder import FILES
     from htnet.models import create_model
-    from htnet.optional import usable_device
     from htnet.palsy import check_face_model, train_palsy
     from htnet.training import get_recipe
 
@@ -219,9 +219,9 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
+    from htnet.core.identity import trained_doubts
+    from htnet.core.optional import usable_device
     from htnet.hub import load_pretrained
-    from htnet.identity import trained_doubts
-    from htnet.optional import usable_device
     from htnet.palsy import check_face_model, evaluate_palsy, score_table
     from htnet.palsy.evaluate import RESULTS
 
@@ -290,7 +290,7 @@ def _predict(args: argparse.Namespace) -> None:
 
 def _predict_folder(predictor: Any, folder: Path, out: Path) -> None:
     from htnet.evaluation.store import to_csv, write_atomic
-    from htnet.export import warning_codes
+    from htnet.pipeline.export import warning_codes
 
     draw, rows, bad, doubted = _can_draw(), [], 0, 0
     labels = predictor.model.labels
@@ -393,8 +393,8 @@ def _load(folder: str, split: str, size: int, expected: PreprocessSpec | None = 
     import dataclasses
 
     from htnet.data import read_manifest
+    from htnet.data.prepare import MANIFEST_FILE
     from htnet.palsy import face_spec
-    from htnet.prepare import MANIFEST_FILE
     from htnet.training import load_face_set
 
     spec = dataclasses.replace(face_spec(folder), size=size)

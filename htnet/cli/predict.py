@@ -20,21 +20,21 @@ from htnet.cli.options import (
     show_warnings,
 )
 from htnet.cli.spot import METHODS, VIDEO_OPTIONS, add_video_options, asked_video, show_spotting
-from htnet.doors import hint
-from htnet.errors import HtnetError, InputError
-from htnet.facs import SHOWN_UNITS
-from htnet.overwrite import check_outputs, write_text
-from htnet.schema import to_json
-from htnet.types import DEFAULT_WEIGHTS
+from htnet.core.errors import HtnetError, InputError
+from htnet.core.facs import SHOWN_UNITS
+from htnet.core.files import check_outputs, write_text
+from htnet.core.hints import hint
+from htnet.core.schema import to_json
+from htnet.core.types import DEFAULT_WEIGHTS
 
 #: How people are told the side of an action unit.
 SIDES = {"subject_left": "subject's left", "subject_right": "subject's right", "both": "both"}
 
 if TYPE_CHECKING:
+    from htnet.core.types import Prediction, Spotting
     from htnet.data import Manifest
-    from htnet.pipeline import Predictor
+    from htnet.pipeline.predictor import Predictor
     from htnet.preprocess import FrameSource, Video
-    from htnet.types import Prediction, Spotting
 
 #: Name of the bundled sample in the result of the demo.
 DEMO = "demo"
@@ -78,7 +78,7 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from htnet.preprocess.video import FRAME_ENDINGS
+    from htnet.preprocess.video.open import FRAME_ENDINGS
 
     if args.manifest is not None:
         if args.onset is not None or args.out is None:
@@ -108,7 +108,7 @@ def _predict(args: argparse.Namespace) -> None:
         _refuse_video_options(args)
         prediction = _predictor(args).pair(args.onset, args.apex, sample=args.sample)
     if args.plot:
-        from htnet.plots import plot_prediction
+        from htnet.pipeline.plots import plot_prediction
 
         frames = _frames(args, video, prediction.spotting)
         plot_prediction(prediction, *frames, args.plot, overwrite=args.overwrite)
@@ -121,7 +121,7 @@ def _predict(args: argparse.Namespace) -> None:
 
 
 def _predictor(args: argparse.Namespace, manifest: Manifest | None = None) -> Predictor:
-    from htnet.pipeline import Predictor
+    from htnet.pipeline.predictor import Predictor
 
     landmarks = chosen_landmarks(args, manifest)
     return Predictor(args.model, landmarks=landmarks, device=args.device, bit_depth=args.bit_depth)
@@ -162,10 +162,10 @@ def _show(prediction: Prediction) -> None:
 
 
 def _predict_manifest(args: argparse.Namespace) -> None:
+    from htnet.core.identity import trained_doubts
     from htnet.data import read_manifest
     from htnet.data.tables import listed
-    from htnet.export import check_table_name, write_predictions
-    from htnet.identity import trained_doubts
+    from htnet.pipeline.export import check_table_name, write_predictions
 
     check_table_name(args.out)
     check_outputs(args.out, overwrite=args.overwrite, inputs=(args.manifest, args.landmarks))
@@ -198,7 +198,7 @@ def _predict_manifest(args: argparse.Namespace) -> None:
 
 
 def _demo(args: argparse.Namespace) -> None:
-    from htnet.pipeline import Predictor
+    from htnet.pipeline.predictor import Predictor
 
     sample = Path(__file__).parents[1] / "assets" / "sample"
     onset, apex = sample / "onset.png", sample / "apex.png"
@@ -213,7 +213,7 @@ def _demo(args: argparse.Namespace) -> None:
     if find_spec("matplotlib") is None:
         print("  no picture: that needs matplotlib (pip install 'htnet[plots]')")
         return
-    from htnet.plots import plot_prediction
+    from htnet.pipeline.plots import plot_prediction
 
     print(f"  picture: {plot_prediction(prediction, onset, apex, picture, overwrite=True)}")
 

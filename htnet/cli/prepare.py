@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htnet.cli.options import AddCommand, add_bit_depth, add_face_option, add_overwrite, chosen_landmarks, progress_bar
-from htnet.overwrite import refuse_same_folder
-from htnet.types import FLOW_METHODS, HEAD_MOTIONS
+from htnet.core.files import refuse_same_folder
+from htnet.core.types import FLOW_METHODS, HEAD_MOTIONS
 
 if TYPE_CHECKING:
     from htnet.data import Manifest
@@ -124,8 +124,8 @@ class _Misfit(argparse.Action):
 
 
 def _prepare(args: argparse.Namespace) -> None:
-    from htnet.prepare import REPORT_FILE, prepare, read_report
-    from htnet.types import PreprocessSpec
+    from htnet.core.types import PreprocessSpec
+    from htnet.data.prepare import REPORT_FILE, prepare, read_report
 
     motion: dict[str, Any] = {"clip_frames": args.clip_frames} if args.clip_frames else {}
     spec = PreprocessSpec(flow=args.flow, head_motion=args.head_motion, clahe=args.clahe, **motion)

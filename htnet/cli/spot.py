@@ -16,13 +16,13 @@ from htnet.cli.options import (
     moment,
     show_warnings,
 )
-from htnet.errors import InputError
-from htnet.overwrite import check_outputs
-from htnet.schema import to_json
+from htnet.core.errors import InputError
+from htnet.core.files import check_outputs
+from htnet.core.schema import to_json
 
 if TYPE_CHECKING:
+    from htnet.core.types import Spotting
     from htnet.preprocess import Video
-    from htnet.types import Spotting
 
 #: Not imported from htnet.preprocess, so that the command starts quickly.
 METHODS = ("peak", "divide_and_conquer")
@@ -78,7 +78,7 @@ def asked_video(source: str, args: argparse.Namespace) -> Video:
 
 
 def _spot(args: argparse.Namespace) -> None:
-    from htnet.export import write_curve
+    from htnet.pipeline.export import write_curve
     from htnet.preprocess import spot
 
     check_outputs(args.csv, args.plot, overwrite=args.overwrite, inputs=(args.video, args.landmarks))
@@ -87,7 +87,7 @@ def _spot(args: argparse.Namespace) -> None:
     if args.csv:
         write_curve(args.csv, spotting, overwrite=args.overwrite)
     if args.plot:
-        from htnet.plots import plot_spotting
+        from htnet.pipeline.plots import plot_spotting
 
         plot_spotting(spotting, args.plot, overwrite=args.overwrite)
     if args.json:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from htnet.cli.options import RECIPE_HELP, AddCommand, add_overwrite, progress_bar
-from htnet.doors import hint, missing
-from htnet.errors import InputError, cause
-from htnet.overwrite import check_folder, check_outputs, refuse_same_folder
-from htnet.types import LAYOUTS, REGION_POINTS
+from htnet.core.errors import InputError, cause
+from htnet.core.files import check_folder, check_outputs, refuse_same_folder
+from htnet.core.hints import hint, missing
+from htnet.core.types import LAYOUTS, REGION_POINTS
 
 
 def add_commands(add: AddCommand) -> None:
@@ -101,10 +101,10 @@ def _load(args: argparse.Namespace) -> tuple[Any, Any, Any, Any]:
     """Manifest, recipe, spec and landmarker that the data options name."""
     import dataclasses
 
+    from htnet.core.optional import usable_device
     from htnet.data import open_data
+    from htnet.data.prepare import prepared_notes, resolve_spec
     from htnet.models import get_entry
-    from htnet.optional import usable_device
-    from htnet.prepare import prepared_notes, resolve_spec
     from htnet.preprocess import PrecomputedLandmarks, make_landmarker
     from htnet.training import get_recipe
 
@@ -161,7 +161,7 @@ def _loso(args: argparse.Namespace) -> None:
     _say_cut(result.cut_counts, spec)
     files = [result.root / "summary.json", result.root / "predictions.csv"]
     if args.plot:
-        from htnet.plots import plot_reliability
+        from htnet.pipeline.plots import plot_reliability
 
         files.append(
             plot_reliability(
@@ -235,7 +235,7 @@ def _train(args: argparse.Namespace) -> None:
 def _pretrain(args: argparse.Namespace) -> None:
     from huggingface_hub.utils import tqdm
 
-    from htnet.optional import usable_device
+    from htnet.core.optional import usable_device
     from htnet.synthesis import SynthesisConfig
     from htnet.training import get_recipe, train_on_generated
 
@@ -302,8 +302,8 @@ def _temperature_of(path: str, summary: dict[str, Any], own: dict[str, Any]) -> 
         summary: its content.
         own: what the training is, in the summary's words.
     """
+    from htnet.core.types import PreprocessSpec
     from htnet.training import Recipe
-    from htnet.types import PreprocessSpec
 
     found, run = summary["protocols"].get("last", {}).get("calibration"), summary["run"]
     if found is None:

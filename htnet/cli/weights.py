@@ -7,8 +7,8 @@ import fnmatch
 from pathlib import Path
 
 from htnet.cli.options import AddCommand, add_overwrite
-from htnet.overwrite import check_folder, check_outputs
-from htnet.schema import document, to_json
+from htnet.core.files import check_folder, check_outputs
+from htnet.core.schema import document, to_json
 
 
 def add_commands(add: AddCommand) -> None:
@@ -31,10 +31,10 @@ def add_commands(add: AddCommand) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
+    from htnet.core.types import PreprocessSpec
     from htnet.hub import save_pretrained
     from htnet.hub.folder import FILES
     from htnet.models import HTNet, convert_checkpoint
-    from htnet.types import PreprocessSpec
 
     check_folder(args.out, FILES, overwrite=args.overwrite)
     check_outputs(*(Path(args.out) / name for name in FILES), overwrite=True, inputs=(args.checkpoint,))

@@ -11,10 +11,10 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.errors import ManifestError
 from htnet.data.facs_cells import keep_readable, parse_action_units
 from htnet.data.manifest import Sample
 from htnet.data.tables import cell_of, read_table
-from htnet.errors import ManifestError
 
 #: Regions in the order of the co-occurrence, and the action units that move them. Left and right are those of the
 #: image; the subject's own are the other way round.

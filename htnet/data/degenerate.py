@@ -3,7 +3,7 @@
 A pair is degenerate if its apex is its onset or lies before it, or if its clip ends before it begins. Readers of
 annotation sheets take the middle frame in place of an impossible apex (`choose_apex`); any other degenerate pair is
 refused, or left out and named (`pair_fault`). Pictures that turn out to be equal, and flow images without motion, are
-seen only once they are read: see `htnet.samples.degenerate`.
+seen only once they are read: see `htnet.data.reader.degenerate`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from htnet.errors import ManifestError, did_you_mean
+from htnet.core.errors import ManifestError, did_you_mean
 
 #: What a reader can do with degenerate pairs: refuse the whole, leave them out by name, or pass them on to be flagged.
 CHOICES = ("raise", "skip", "keep")

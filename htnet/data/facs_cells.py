@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from htnet.errors import InputError
-from htnet.facs import ACTION_UNITS, DESCRIBED, DESCRIPTORS, MOVEMENTS
+from htnet.core.errors import InputError
+from htnet.core.facs import ACTION_UNITS, DESCRIBED, DESCRIPTORS, MOVEMENTS
 
 #: Cells that say that the sample is not annotated. CASME II (2014) has "?", CAS(ME)^2 "NULL" and "null".
 NOT_ANNOTATED = frozenset({"", "?", "??", "-", "--", "/", ".", "null", "nan", "n/a", "na", "unknown"})
@@ -80,7 +80,7 @@ class ActionDescriptor:
 
     Attributes:
         number: its number in FACS.
-        kind: a key of `htnet.facs.DESCRIPTORS`.
+        kind: a key of `htnet.core.facs.DESCRIPTORS`.
         side: as for `ActionUnit`.
         intensity: as for `ActionUnit`.
         mark: as for `ActionUnit`.
@@ -120,7 +120,7 @@ def parse_annotation(text: str) -> Annotation:
     (top and bottom lip), which tell no side. A to E after it are intensities. SAMM's "ref(...)" is taken for
     what stands in it. Of alternatives made of several units, as "(8+25) or 50", all are. Capitals do not matter.
 
-    Which numbers are units, descriptors and movements is in `htnet.facs`. AD before a number makes it a descriptor, M
+    Which numbers are units, descriptors and movements is in `htnet.core.facs`. AD before a number makes it a descriptor, M
     a movement.
 
     Raises:

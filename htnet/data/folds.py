@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from htnet.core.errors import InputError, ManifestError
+from htnet.core.identity import check_files, refuse_unnamed
 from htnet.data.manifest import Manifest, check_indices
 from htnet.data.tables import listed
-from htnet.errors import InputError, ManifestError
-from htnet.identity import check_files, refuse_unnamed
 
 Key = tuple[str, str]
 #: Longest fold name in characters; file systems take 255 bytes, and users of the name add to it.

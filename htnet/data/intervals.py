@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from htnet.errors import ManifestError
+from htnet.core.errors import ManifestError
 
 #: What an interval shows: a micro-expression, at most half a second, or a macro-expression, half a second to four.
 KINDS = ("micro", "macro")

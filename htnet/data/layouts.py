@@ -13,17 +13,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from htnet.csv_files import read_rows
+from htnet.core.csv_files import read_rows
+from htnet.core.errors import ManifestError, did_you_mean, refuse_unknown
+from htnet.core.hints import hint, missing
+from htnet.core.identity import is_named, person_key
+from htnet.core.types import EMOTIONS
 from htnet.data.corrections import describe, find_correction
 from htnet.data.degenerate import choose_apex, pair_fault, replaced_note
 from htnet.data.facs_cells import keep_readable
 from htnet.data.manifest import MANIFEST_FILE, Manifest, Sample, read_manifest
 from htnet.data.published import with_differences
 from htnet.data.tables import as_there, cell_of, read_table, refuse_missing
-from htnet.doors import hint, missing
-from htnet.errors import ManifestError, did_you_mean, refuse_unknown
-from htnet.identity import is_named, person_key
-from htnet.types import EMOTIONS
 
 #: What became of the samples, beside the manifest of a prepared folder.
 REPORT_FILE = "report.json"
@@ -177,7 +177,7 @@ def read_casme3(
         annotation: the CSV file ("cas(me)3_part_A_edited.csv", 687 samples of 87 subjects); None for the
             one in ``root``.
         root: folder that the paths in the columns ``imagename_onset`` and ``imagename_apex`` begin at.
-        label: "label_for_3" for `htnet.types.EMOTIONS`; "label_for_7" for the emotions of the column
+        label: "label_for_3" for `htnet.core.types.EMOTIONS`; "label_for_7" for the emotions of the column
             ``emotion``, in the order of their numbers in that file (happy, surprise, sad, disgust, fear,
             anger).
         classes: other names for the classes, in the same order.

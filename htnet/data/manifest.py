@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.errors import InputError, ManifestError, cause, did_you_mean
+from htnet.core.files import check_outputs, write_text
+from htnet.core.hints import door_of, hint
+from htnet.core.hints import missing as missing_path
+from htnet.core.identity import check_files, check_identities, is_named, refuse_unnamed
+from htnet.core.types import EMOTIONS
 from htnet.data.degenerate import check_choice, pair_fault, refuse_degenerate
 from htnet.data.facs_cells import keep_readable
 from htnet.data.tables import as_there, cell_of, listed, read_table, refuse_missing
-from htnet.doors import door_of, hint
-from htnet.doors import missing as missing_path
-from htnet.errors import InputError, ManifestError, cause, did_you_mean
-from htnet.identity import check_files, check_identities, is_named, refuse_unnamed
-from htnet.overwrite import check_outputs, write_text
-from htnet.types import EMOTIONS
 
 MANIFEST_FILE = "manifest.csv"
 #: Columns of a manifest file; only ``sample`` must be there.
@@ -66,7 +66,7 @@ class Sample:
         clip_first: the onset frame in ``clip``: its number, counted from 0, or the name of its file in the folder;
             "" for the first one.
         clip_last: the offset frame, likewise; "" for the last one.
-        motion: motion features of the clip, as `htnet.prepare.prepare` stores them; used in place of ``clip``.
+        motion: motion features of the clip, as `htnet.data.prepare.prepare` stores them; used in place of ``clip``.
         action_units: annotated action units, for `parse_annotation`; "" where they are not annotated, "none" where a
             coder has seen none.
         apex_source: where the apex is from: "middle" for the frame in the middle between onset and offset, taken
@@ -114,7 +114,7 @@ class Manifest:
     Raises:
         ManifestError: a sample or class occurs twice, a label is no class, a split is none of `SPLITS`, a subject
             is in two splits, or it is not clear whom samples show: see
-            `htnet.identity.check_identities`.
+            `htnet.core.identity.check_identities`.
     """
 
     samples: tuple[Sample, ...]
@@ -290,7 +290,7 @@ def read_manifest(
 ) -> Manifest:
     """Read a manifest file.
 
-    A CSV file (see `htnet.csv_files`) with a header that names any of ``sample`` (required), ``dataset``, ``subject``,
+    A CSV file (see `htnet.core.csv_files`) with a header that names any of ``sample`` (required), ``dataset``, ``subject``,
     ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``clip``, ``clip_first``, ``clip_last``, ``motion``,
     ``image``, ``split``, ``action_units``, ``apex_source``, ``classes``. Paths are relative to the file's
     folder. Each sample has ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
@@ -301,7 +301,7 @@ def read_manifest(
     Args:
         path: the file.
         classes: class names in order. By default those of the column ``classes``; without it
-            `htnet.types.EMOTIONS` if every label is one of those or their index, otherwise the sorted
+            `htnet.core.types.EMOTIONS` if every label is one of those or their index, otherwise the sorted
             distinct labels.
         check_files: look whether all files exist.
         need_label: refuse samples without label.

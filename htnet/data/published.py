@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+from htnet.core.identity import dataset_key, person_key
+from htnet.core.types import EMOTIONS
 from htnet.data.manifest import Manifest, Sample
 from htnet.data.tables import counted, people_counted
-from htnet.identity import dataset_key, person_key
-from htnet.types import EMOTIONS
 
 LISTS = Path(__file__).parents[1] / "assets" / "lists"
 #: The sets that the composite is made of, in the order of its published list.

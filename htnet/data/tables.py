@@ -1,4 +1,4 @@
-"""Messages about many samples, and `htnet.csv_files.read_table` for the readers of data sets."""
+"""Messages about many samples, and `htnet.core.csv_files.read_table` for the readers of data sets."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from htnet.csv_files import read_table as read_table
-from htnet.errors import ManifestError
+from htnet.core.csv_files import read_table as read_table
+from htnet.core.errors import ManifestError
 
 #: How many offenders a message lists before it only counts them.
 _LISTED = 5

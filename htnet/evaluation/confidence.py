@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.bootstrap import RESAMPLES, interval, resampled_confusions
-from htnet.calibration import (
+from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
+from htnet.evaluation.calibration import (
     BINS,
     Reliability,
     apply_temperature,
@@ -20,7 +20,7 @@ from htnet.calibration import (
     log_loss,
     reliability,
 )
-from htnet.metrics import uar_of_each, uf1_of_each
+from htnet.evaluation.metrics import uar_of_each, uf1_of_each
 
 FloatArray = npt.NDArray[np.float64]
 _WHAT = (
@@ -92,7 +92,7 @@ def intervals_of(seeds: Sequence[LeftOut], num_classes: int) -> dict[str, Any]:
 
 
 def reliability_of(seeds: Sequence[LeftOut]) -> dict[str, Reliability]:
-    """Bins of the raw and of the calibrated probabilities, all seeds together; for `htnet.plots.plot_reliability`."""
+    """Bins of the raw and of the calibrated probabilities, all seeds together; for `htnet.pipeline.plots.plot_reliability`."""
     truth = np.concatenate([seed.truth for seed in seeds])
     ways = {
         "raw": [seed.probabilities for seed in seeds],

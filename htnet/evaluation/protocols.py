@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from htnet.core.errors import InputError, did_you_mean
 from htnet.data import Fold, Manifest, hold_out_subjects
-from htnet.errors import InputError, did_you_mean
+from htnet.evaluation.metrics import score
 from htnet.evaluation.store import RunStore
-from htnet.metrics import score
 from htnet.models import EmotionModel
 from htnet.training import (
     Checkpoint,

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from htnet.calibration import Reliability
+from htnet.core.errors import InputError, RunError
+from htnet.core.identity import is_named
+from htnet.core.schema import document, to_json
+from htnet.core.types import QualityWarning
 from htnet.data import Fold, Manifest
-from htnet.errors import InputError, RunError
+from htnet.evaluation.calibration import Reliability
 from htnet.evaluation.confidence import LeftOut, calibration_of, intervals_of, reliability_of
+from htnet.evaluation.metrics import score
 from htnet.evaluation.protocols import LEAKING, PROTOCOLS
 from htnet.evaluation.store import RunStore, to_csv, write_atomic
-from htnet.identity import is_named
-from htnet.metrics import score
-from htnet.schema import document, to_json
-from htnet.types import QualityWarning
 
 _METRICS = ("uf1", "uar", "accuracy")
 #: What a fold leaves out, in words.
@@ -82,7 +82,7 @@ class LosoResult:
         return "\n".join(lines)
 
     def reliability(self, protocol: str = "last") -> dict[str, Reliability]:
-        """How far the left-out predictions can be believed, for `htnet.plots.plot_reliability`.
+        """How far the left-out predictions can be believed, for `htnet.pipeline.plots.plot_reliability`.
 
         Args:
             protocol: one of the run's.

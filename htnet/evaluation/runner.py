@@ -11,17 +11,18 @@ from typing import Any
 import torch
 
 from htnet import __version__
+from htnet.core.errors import InputError, did_you_mean
+from htnet.core.parallel import choose_jobs, run_tasks
+from htnet.core.types import PreprocessSpec
 from htnet.data import Fold, Manifest, leave_one_dataset_out, leave_one_subject_out, open_data
+from htnet.data.prepare import prepared_notes
 from htnet.data.published import with_differences
-from htnet.errors import InputError, did_you_mean
+from htnet.data.reader import refuse_shared_pictures
 from htnet.evaluation.protocols import FoldJob, check_protocols, run_fold, run_together
 from htnet.evaluation.report import LosoResult, collect, summarize, write_results
 from htnet.evaluation.store import RunStore
-from htnet.jobs import choose_jobs, run_tasks
 from htnet.models import EmotionModel, create_model, get_entry
-from htnet.prepare import prepared_notes
 from htnet.preprocess import Landmarker
-from htnet.samples import refuse_shared_pictures
 from htnet.training import (
     Recipe,
     StartFrom,
@@ -33,7 +34,6 @@ from htnet.training import (
     refuse_unstackable,
     with_units,
 )
-from htnet.types import PreprocessSpec
 
 #: What a fold can leave out, and what makes the folds.
 LEAVE = {"subject": leave_one_subject_out, "dataset": leave_one_dataset_out}
@@ -105,7 +105,7 @@ def loso(
         RunError: ``out`` holds another run, or is in use.
         RecipeError: an unknown recipe, or one that keeps a share of a start, without a start.
         ManifestError: samples lack a label, the subject or data set to leave out, or an expression (see
-            `htnet.samples.degenerate`), two people have one picture, or there are fewer than two to leave out; action
+            `htnet.data.reader.degenerate`), two people have one picture, or there are fewer than two to leave out; action
             units are to be counted and none are annotated.
         InputError: ``leave``, a protocol or a number is none that can be; ``start`` was trained on data of this
             evaluation, or may have been; action units are to be counted for a model that reads none, or whose folds

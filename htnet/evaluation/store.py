@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from htnet.errors import OverwriteError, RunError, cause
-from htnet.jobs import locked
-from htnet.overwrite import check_folder, write_text
+from htnet.core.errors import OverwriteError, RunError, cause
+from htnet.core.files import check_folder, write_text
+from htnet.core.parallel import locked
 
 #: What a finished run is written to.
 RESULTS = ("summary.json", "predictions.csv")

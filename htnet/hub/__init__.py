@@ -1,5 +1,6 @@
 """Trained weights: load them in one line, save and publish your own."""
 
+from htnet.core.types import DEFAULT_WEIGHTS
 from htnet.hub.card import joined_terms
 from htnet.hub.folder import read_config, save_pretrained
 from htnet.hub.publish import push_to_hub
@@ -12,7 +13,6 @@ from htnet.hub.registry import (
     list_pretrained,
 )
 from htnet.hub.weights import load_pretrained
-from htnet.types import DEFAULT_WEIGHTS
 
 __all__ = [
     "AS_THE_CODE",

@@ -15,15 +15,15 @@ from typing import Any
 import torch
 
 from htnet._version import __version__
-from htnet.doors import hint
-from htnet.errors import CorruptWeightsError, HtnetError, InputError, WeightsError, cause
+from htnet.acceleration import OptimizedModel, optimized_like
+from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, WeightsError, cause
+from htnet.core.files import check_folder, whole_file
+from htnet.core.hints import hint
+from htnet.core.identity import TrainedPeople
+from htnet.core.optional import usable_device
+from htnet.core.types import PreprocessSpec
 from htnet.hub.card import model_card
-from htnet.identity import TrainedPeople
-from htnet.inference import OptimizedModel, optimized_like
 from htnet.models import EmotionModel, build_model
-from htnet.optional import usable_device
-from htnet.overwrite import check_folder, whole_file
-from htnet.types import PreprocessSpec
 
 FORMAT = 1
 #: Of folders that hold an optimized model, so that versions that know none say so.
@@ -183,7 +183,7 @@ def checked_temperature(value: object, whose: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise WeightsError(
             f"{whose} has the temperature {value!r}; scores are divided by it, so it must be positive and finite. Fit "
-            "one with htnet.calibration.fit_temperature, or take 1.0, which changes nothing."
+            "one with htnet.evaluation.calibration.fit_temperature, or take 1.0, which changes nothing."
         )
     return float(value)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from htnet.doors import hint, how, missing
-from htnet.errors import UnknownWeightsError, WeightsError, cause, did_you_mean
+from htnet.core.errors import UnknownWeightsError, WeightsError, cause, did_you_mean
+from htnet.core.hints import hint, how, missing
 from htnet.hub.folder import CONFIG_FILE, FILES, WEIGHTS_FILE, load_files
 from htnet.hub.registry import NAMESPACE_VARIABLE, find_pretrained, list_pretrained
 from htnet.hub.weights import is_repo_id, refuse_file, refused

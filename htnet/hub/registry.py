@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from htnet.doors import missing, name_hint
-from htnet.errors import UnknownWeightsError, did_you_mean
+from htnet.core.errors import UnknownWeightsError, did_you_mean
+from htnet.core.hints import missing, name_hint
 from htnet.models.registry import list_models
 
 #: Environment variable that replaces the namespace of registered Hub repositories.

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from htnet.doors import hint
-from htnet.errors import WeightsError, WeightsNotPublishedError, cause
+from htnet.core.errors import WeightsError, WeightsNotPublishedError, cause
+from htnet.core.hints import hint
+from htnet.core.network import TIME_LIMIT, once, watched
 from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained, unknown_weights
 from htnet.models import EmotionModel
-from htnet.network import TIME_LIMIT, once, watched
 
 
 def load_pretrained(

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from htnet.errors import InputError
+from htnet.core.errors import InputError
 from htnet.kernels.masks import NEIGHBOURS, additive, map_side, neighbour_mask
 from htnet.kernels.reference import reference_attention
 from htnet.kernels.routing import DTYPES, AttentionCase, Choice, choose, route, triton_obstacle

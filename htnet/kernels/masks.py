@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from htnet.errors import InputError
+from htnet.core.errors import InputError
 
 #: The mask that limits each token to the 3x3 neighbourhood of its place in a square block.
 NEIGHBOURS = "neighbours"

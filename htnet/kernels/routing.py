@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import torch
 
-from htnet.errors import InputError, MissingExtraError, did_you_mean
+from htnet.core.errors import InputError, MissingExtraError, did_you_mean
 from htnet.kernels.masks import NEIGHBOURS
 
 #: In the order in which ``backend="auto"`` tries them; it takes the first that has nothing against it.

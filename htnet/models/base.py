@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Literal, overload
 import torch
 from torch import Tensor, nn
 
-from htnet.errors import ModelError
-from htnet.identity import TrainedPeople
-from htnet.types import EMOTIONS, PreprocessSpec
+from htnet.core.errors import ModelError
+from htnet.core.identity import TrainedPeople
+from htnet.core.types import EMOTIONS, PreprocessSpec
 
 #: What a model can be given besides the image, by keyword, as float32:
 #: "points": (B, 5, 2) facial points (x, y) in px of the flow image, where its regions are cut: the face's own or
@@ -118,8 +118,8 @@ class EmotionModel(nn.Module):
         labels: class names in output order.
         preprocess_spec: how the input is made; None until it is known (set by `htnet.hub`).
         trained_on: data sets that loaded weights were trained on, as their card says; "" for a fresh model.
-        trained_people: who that was, see `htnet.identity.TrainedPeople`; None for a fresh model.
-        temperature: what `probabilities` divides the scores by, so that they can be believed (see `htnet.calibration`);
+        trained_people: who that was, see `htnet.core.identity.TrainedPeople`; None for a fresh model.
+        temperature: what `probabilities` divides the scores by, so that they can be believed (see `htnet.evaluation.calibration`);
             1 changes nothing. ``forward`` and training know nothing of it.
         licence: terms of use of loaded weights, as their card says; "" for a fresh model.
         input_kind: what the image is, one of `INPUT_KINDS`: "flow", the published flow image, or "face", the RGB

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from htnet.doors import CHECKPOINTS, hint
-from htnet.errors import CheckpointError, cause
+from htnet.core.errors import CheckpointError, cause
+from htnet.core.hints import CHECKPOINTS, hint
 
 #: How files begin that are often taken for checkpoints, and what each of them is.
 _OTHER_FILES = (

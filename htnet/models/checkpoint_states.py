@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htnet.errors import CheckpointError
+from htnet.core.errors import CheckpointError
 from htnet.models.checkpoint_files import Unread, is_pickled_module, unread_kind
 from htnet.models.checkpoints import KINDS, State, refusal
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from htnet.errors import CheckpointError
+from htnet.core.errors import CheckpointError
 from htnet.models.base import EmotionModel
 
 State = dict[str, Tensor]

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from htnet.errors import CheckpointError
+from htnet.core.errors import CheckpointError
 from htnet.models.base import EmotionModel
 from htnet.models.checkpoint_files import read_checkpoint
 from htnet.models.checkpoint_states import find_state

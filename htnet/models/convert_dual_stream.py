@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from htnet.errors import CheckpointError
+from htnet.core.errors import CheckpointError
 from htnet.models.checkpoints import check_keys, load_into, need
 from htnet.models.dual_stream import DualStreamConfig, DualStreamHTNet
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from htnet.errors import CheckpointError
+from htnet.core.errors import CheckpointError
 from htnet.models.checkpoints import State, check_keys, load_into, need, refusal
 from htnet.models.htnet import HierarchicalModel, HTNet, HTNetConfig
 

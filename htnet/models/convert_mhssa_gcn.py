@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from htnet.errors import CheckpointError
+from htnet.core.errors import CheckpointError
 from htnet.models.checkpoints import State, check_keys, load_into, need
 from htnet.models.mhssa_gcn import MHSSAGCN, REGIONS, MHSSAGCNConfig
 

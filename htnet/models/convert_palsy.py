@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from htnet.errors import CheckpointError
+from htnet.core.errors import CheckpointError
 from htnet.models.checkpoints import State, load_into, need
 from htnet.models.convert_htnet import infer_htnet, published, refuse_standardising, translate
 from htnet.models.htnet import HTNetConfig

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from htnet.errors import ModelError, did_you_mean
+from htnet.core.errors import ModelError, did_you_mean
 from htnet.kernels import block_attention
 from htnet.models.base import EmotionModel, ModelConfig, require_positive
 

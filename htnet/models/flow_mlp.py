@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from htnet.errors import ModelError
+from htnet.core.errors import ModelError
 from htnet.models.base import ModelConfig, UnitModel, check_action_units, require_positive
 
 #: Added to a channel's variance, in squared grey levels: a channel without any structure stays 0.

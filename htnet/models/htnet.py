@@ -9,7 +9,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from htnet.errors import ModelError
+from htnet.core.errors import ModelError
 from htnet.models.base import EmotionModel, ModelConfig, UnitModel, check_action_units, require_positive
 from htnet.models.layers import Block, BlockSizes, Downsample
 

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from htnet.errors import ModelError, did_you_mean
+from htnet.core.errors import ModelError, did_you_mean
+from htnet.core.types import LANDMARK_GROUPS
 from htnet.kernels import block_attention
 from htnet.models import manifold
 from htnet.models.base import EmotionModel, ModelConfig, require_positive
 from htnet.models.layers import Linear, Mlp
-from htnet.types import LANDMARK_GROUPS
 
 #: The six regions in order, as groups of the 68 points; left and right are those of the image.
 REGIONS = ("left_brow", "right_brow", "left_eye", "right_eye", "nose", "outer_lip")

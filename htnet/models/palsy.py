@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, overload
 
 from torch import Tensor, nn
 
-from htnet.errors import ModelError
+from htnet.core.errors import ModelError
 from htnet.models.base import ModelConfig, require_positive
 from htnet.models.htnet import HierarchicalModel, HTNetConfig, Level, block_sizes
 from htnet.models.micro_attention import Maps, MicroAttention, MicroBlock

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from htnet.doors import name_hint
-from htnet.errors import DuplicateModelError, ModelError, UnknownModelError, did_you_mean, refuse_unknown
+from htnet.core.errors import DuplicateModelError, ModelError, UnknownModelError, did_you_mean, refuse_unknown
+from htnet.core.hints import name_hint
+from htnet.core.types import PreprocessSpec
 from htnet.models.base import EmotionModel
 from htnet.models.dual_stream import DualStreamHTNet
 from htnet.models.enhanced import HTNetEnhanced
@@ -18,7 +19,6 @@ from htnet.models.htnet import HTNet
 from htnet.models.mhssa_gcn import MHSSAGCN
 from htnet.models.palsy import HTNetPalsy
 from htnet.models.ststnet import STSTNet
-from htnet.types import PreprocessSpec
 
 
 @dataclass(frozen=True)

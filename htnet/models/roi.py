@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from htnet.errors import ModelError
+from htnet.core.errors import ModelError
 from htnet.models.layers import Linear
 
 #: Side of the published prior, before it is resized to the map.

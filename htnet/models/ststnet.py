@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from htnet.errors import ModelError
+from htnet.core.errors import ModelError
 from htnet.models.base import EmotionModel, ModelConfig, require_positive
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from htnet.errors import ModelError
+from htnet.core.errors import ModelError
 from htnet.models.base import EmotionModel
 
 #: Names that a report prints of each kind before it counts the rest.

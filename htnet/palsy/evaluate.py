@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from htnet.bootstrap import RESAMPLES
+from htnet.core.errors import InputError, ManifestError
+from htnet.core.files import check_folder
+from htnet.core.identity import TrainedPeople, people_in_words, refuse_unnamed, trained_doubts
+from htnet.core.schema import document, to_json
+from htnet.core.types import model_part
 from htnet.data import Manifest
-from htnet.errors import InputError, ManifestError
+from htnet.evaluation.bootstrap import RESAMPLES
 from htnet.evaluation.store import to_csv, write_atomic
-from htnet.identity import TrainedPeople, people_in_words, refuse_unnamed, trained_doubts
 from htnet.models import EmotionModel
-from htnet.overwrite import check_folder
 from htnet.palsy.metrics import GradeScores, grade_scores
 from htnet.palsy.predictor import predict_faces
 from htnet.palsy.train import check_face_model
-from htnet.schema import document, to_json
 from htnet.training import FaceSet
-from htnet.types import model_part
 
 #: The files of an evaluation.
 RESULTS = ("predictions.csv", "summary.json")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from htnet.errors import ManifestError
+from htnet.core.errors import ManifestError
 
 #: The six grades by their Roman numbers, in order, and what they are called.
 GRADES: Mapping[str, str] = MappingProxyType(

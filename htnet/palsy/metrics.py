@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.bootstrap import RESAMPLES, interval, resampled_confusions
-from htnet.errors import InputError
-from htnet.metrics import confusion_matrix, uf1_of_each
+from htnet.core.errors import InputError
+from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
+from htnet.evaluation.metrics import confusion_matrix, uf1_of_each
 
 FloatArray = npt.NDArray[np.float64]
 

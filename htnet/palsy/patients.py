@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from htnet.core.errors import ManifestError, did_you_mean
+from htnet.core.identity import is_named, person_key
 from htnet.data.tables import listed
-from htnet.errors import ManifestError, did_you_mean
-from htnet.identity import is_named, person_key
 
 #: What may say where the patient's name stands, for files without a table.
 PLACES = ("auto", "file", "folder")

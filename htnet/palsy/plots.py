@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.optional import require
-from htnet.overwrite import check_outputs
+from htnet.core.files import check_outputs
+from htnet.core.optional import require
+from htnet.core.types import ByteArray
 from htnet.palsy.predictor import FaceMaps, GradePrediction
-from htnet.plots import draw_warnings, save_figure
+from htnet.pipeline.plots import draw_warnings, save_figure
 from htnet.preprocess import FrameSource, read_frame
 from htnet.preprocess.asymmetry import REGIONS, FaceAsymmetry, region_boxes
-from htnet.types import ByteArray
 
 _PURPOSE = "Drawing"
 _BLUE, _GREY, _RED = "#0a84ff", "#c7c7cc", "#ff2d55"

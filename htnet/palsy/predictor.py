@@ -15,21 +15,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from htnet.errors import FrameError, HtnetError, LandmarkError, ModelError, WeightsError
+from htnet.core.errors import FrameError, HtnetError, LandmarkError, ModelError, WeightsError
+from htnet.core.optional import usable_device
+from htnet.core.parallel import refuse_after_fork
+from htnet.core.schema import document
+from htnet.core.types import Frame, Landmarks, PreprocessSpec, QualityWarning, file_stem, model_part
 from htnet.hub import load_pretrained
-from htnet.jobs import refuse_after_fork
 from htnet.models import EmotionModel
-from htnet.optional import usable_device
 from htnet.palsy.grades import describe_class
 from htnet.palsy.prepare import align_face, palsy_landmarker
 from htnet.palsy.sources import IMAGE_ENDINGS
 from htnet.palsy.train import check_face_model
 from htnet.preprocess import FrameSource, Landmarker, read_frame
 from htnet.preprocess.depth import check_bit_depth
-from htnet.schema import document
 from htnet.training import FaceSet, predict_set
 from htnet.training.faces import resize_face
-from htnet.types import Frame, Landmarks, PreprocessSpec, QualityWarning, file_stem, model_part
 
 #: Faces that go through the model together.
 BATCH = 16

@@ -9,18 +9,18 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
+from htnet.core.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
+from htnet.core.hints import door_of, hint, how, missing
+from htnet.core.identity import check_files
+from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, PreprocessSpec
 from htnet.data import Manifest, Sample
-from htnet.doors import door_of, hint, how, missing
-from htnet.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
-from htnet.identity import check_files
+from htnet.data.prepare import prepared_spec
+from htnet.data.prepare.engine import Maker, Preparation
+from htnet.data.prepare.keys import Parts, as_json, describe, libraries, sha256
+from htnet.data.prepare.store import PreparedFolder, doubts_as_json
 from htnet.palsy.splits import split_patients, split_table
-from htnet.prepare import prepared_spec
-from htnet.prepare.engine import Maker, Preparation
-from htnet.prepare.keys import Parts, as_json, describe, libraries, sha256
-from htnet.prepare.store import PreparedFolder, doubts_as_json
 from htnet.preprocess import FrameSource, Landmarker, fit_alignment, make_landmarker, read_frame, verified
 from htnet.preprocess.opencv import load_opencv
-from htnet.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, PreprocessSpec
 
 FACES = "faces"
 #: Shown on each side of the template's square, as a share of it: brows and chin, which the square cuts.
@@ -97,13 +97,13 @@ def prepare_faces(
 
     Images that cannot be read or show no face are left out and listed in the report; the rest is done. Splits that
     the manifest names are kept; otherwise all patients are split before any image is looked at, so that repairing an
-    image moves nobody. As with `htnet.prepare.prepare`, the call can be interrupted and made again: faces that are
+    image moves nobody. As with `htnet.data.prepare.prepare`, the call can be interrupted and made again: faces that are
     whole and were made from the same image, points, settings and version of htnet are kept.
 
     Args:
         manifest: samples with ``image``, label and subject, from `read_palsy`.
         out: folder; gets ``faces/*.png``, ``manifest.csv``, ``preprocess.json``, ``keys/*.json`` (what each face was
-            made from) and ``report.json`` (see `htnet.prepare.Report`; its ``splits`` are those of `split_table`).
+            made from) and ``report.json`` (see `htnet.data.prepare.Report`; its ``splits`` are those of `split_table`).
         landmarks: finds the five points: a landmarker, or a text for `palsy_landmarker`.
         spec: template and side of the aligned face.
         test: share of the images to test on, see `split_patients`.

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
+from htnet.core.errors import ManifestError, did_you_mean
+from htnet.core.hints import door_of, hint, missing
+from htnet.core.identity import refuse_unnamed
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import SPLITS
 from htnet.data.tables import as_there, listed, read_table
-from htnet.doors import door_of, hint, missing
-from htnet.errors import ManifestError, did_you_mean
-from htnet.identity import refuse_unnamed
 from htnet.palsy.grades import GradeScheme, grade_scheme
 from htnet.palsy.patients import Found, below, check_patients, from_files, from_table
 

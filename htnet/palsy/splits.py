@@ -9,10 +9,10 @@ from collections import Counter, defaultdict
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.errors import InputError, ManifestError
+from htnet.core.identity import check_files, refuse_unnamed
 from htnet.data import Manifest
 from htnet.data.manifest import SPLITS
-from htnet.errors import InputError, ManifestError
-from htnet.identity import check_files, refuse_unnamed
 
 Counts = npt.NDArray[np.float64]
 

@@ -6,12 +6,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from htnet.core.errors import ManifestError, ModelError
+from htnet.core.files import check_folder
+from htnet.core.identity import TrainedPeople
 from htnet.data import Manifest
-from htnet.errors import ManifestError, ModelError
 from htnet.hub.folder import FILES
-from htnet.identity import TrainedPeople
 from htnet.models import EmotionModel, TransferReport, create_model
-from htnet.overwrite import check_folder
 from htnet.training import FaceSet, Recipe, StartFrom, get_recipe, train_into
 
 

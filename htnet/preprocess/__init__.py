@@ -2,11 +2,9 @@
 
 from htnet.preprocess.align import Alignment, align_frames, align_pair, fit_alignment
 from htnet.preprocess.asymmetry import FaceAsymmetry, RegionAsymmetry, face_asymmetry
-from htnet.preprocess.clip import motion_features, temporal_interpolation
-from htnet.preprocess.clip_files import encode_motion, open_clip, read_motion
-from htnet.preprocess.colour import colour_wheel, colour_wheel_legend
 from htnet.preprocess.contrast import clahe
-from htnet.preprocess.flow import (
+from htnet.preprocess.flow.color import colour_wheel, colour_wheel_legend
+from htnet.preprocess.flow.compute import (
     compute_flow,
     flow_image,
     is_motionless,
@@ -14,6 +12,17 @@ from htnet.preprocess.flow import (
     read_flow_image,
     write_flow_image,
 )
+from htnet.preprocess.flow.motion import (
+    FACE_REGIONS,
+    face_regions,
+    flow_magnitude,
+    flow_orientation,
+    head_boxes,
+    hoof,
+    remove_head_motion,
+)
+from htnet.preprocess.flow.tvl1 import tvl1_flow
+from htnet.preprocess.flow.warp import displace
 from htnet.preprocess.frames import FrameSource, check_pair, read_clip, read_frame, read_pair, to_gray
 from htnet.preprocess.geometry import scale_points, similarity, transform_points
 from htnet.preprocess.landmarks import (
@@ -35,23 +44,14 @@ from htnet.preprocess.landmarks import (
     verified,
 )
 from htnet.preprocess.mean_shape import MEAN_SHAPE_28, MIRROR_68
-from htnet.preprocess.motion import (
-    FACE_REGIONS,
-    face_regions,
-    flow_magnitude,
-    flow_orientation,
-    head_boxes,
-    hoof,
-    remove_head_motion,
-)
 from htnet.preprocess.preprocessor import PUBLISHED_CHANNELS, LandmarkSource, Preprocessor
 from htnet.preprocess.published import published_input
 from htnet.preprocess.regions import crop_regions, template_points
-from htnet.preprocess.spotting import SPOTTING_METHODS, spot
-from htnet.preprocess.tvl1 import tvl1_flow
-from htnet.preprocess.video import Video, open_video
-from htnet.preprocess.video_readers import VIDEO_READERS
-from htnet.preprocess.warp import displace
+from htnet.preprocess.video.clip import motion_features, temporal_interpolation
+from htnet.preprocess.video.clip_files import encode_motion, open_clip, read_motion
+from htnet.preprocess.video.open import Video, open_video
+from htnet.preprocess.video.readers import VIDEO_READERS
+from htnet.preprocess.video.spotting import SPOTTING_METHODS, spot
 
 __all__ = [
     "FACE_REGIONS",

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from htnet.doors import as_command
-from htnet.errors import HtnetError, InputError, cause
-from htnet.overwrite import check_outputs, whole_file, write_bytes
-from htnet.preprocess.colour import colour_wheel
-from htnet.preprocess.flow import write_flow_image
+from htnet.core.errors import HtnetError, InputError, cause
+from htnet.core.files import check_outputs, whole_file, write_bytes
+from htnet.core.hints import as_command
+from htnet.core.types import BIT_DEPTHS, FLOW_METHODS, HEAD_MOTIONS, ByteArray
+from htnet.preprocess.flow.color import colour_wheel
+from htnet.preprocess.flow.compute import write_flow_image
 from htnet.preprocess.landmarks import make_landmarker
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.published import published_input
-from htnet.types import BIT_DEPTHS, FLOW_METHODS, HEAD_MOTIONS, ByteArray
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from htnet.errors import FrameError, InputError, LandmarkError
+from htnet.core.errors import FrameError, InputError, LandmarkError
+from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68, PreprocessSpec
 from htnet.preprocess.geometry import (
     Matrix,
     agreement,
@@ -23,7 +24,6 @@ from htnet.preprocess.geometry import (
 from htnet.preprocess.mean_shape import MEAN_SHAPE_28
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.pose import check_order
-from htnet.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68, PreprocessSpec
 
 __all__ = [
     "MIN_AGREEMENT",

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.errors import LandmarkError
+from htnet.core.errors import LandmarkError
+from htnet.core.schema import document
+from htnet.core.types import TEMPLATE_28, Frame, Landmarks, Landmarks68, QualityWarning, file_stem
 from htnet.preprocess.align import face_similarity
 from htnet.preprocess.frames import read_frame
 from htnet.preprocess.geometry import Matrix
@@ -19,8 +21,6 @@ from htnet.preprocess.landmarks import Landmarker, finds_68, landmarks_68, verif
 from htnet.preprocess.mirror import BROW_ROW, EYES_APART, EYES_DOWN, SIDE, UNIT, Halves, exact_eyes, level_head, upright
 from htnet.preprocess.pose import TURNED, check_frontal, face_shape
 from htnet.preprocess.preprocessor import FrameSource
-from htnet.schema import document
-from htnet.types import TEMPLATE_28, Frame, Landmarks, Landmarks68, QualityWarning, file_stem
 
 REGIONS = ("mouth", "brow", "eye")
 #: What the number of a region says; a positive one speaks of the subject's left side, a negative one of the right.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from htnet.core.types import ByteArray, Frame, PreprocessSpec
 from htnet.preprocess.frames import to_gray
 from htnet.preprocess.opencv import load_opencv
-from htnet.types import ByteArray, Frame, PreprocessSpec
 
 #: Settings of `clahe`, those of the published dual-stream HTNet.
 CLIP_LIMIT, TILES = 2.0, 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from htnet.types import ByteArray, QualityWarning
+from htnet.core.types import ByteArray, QualityWarning
 
 #: Standard deviation of an aligned face, grey levels: below the first the answer is doubtful, below the second nothing
 #: can be measured, because sensor noise and the rounding to whole grey levels are as large as the face's own shades.

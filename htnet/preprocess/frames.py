@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from htnet.doors import IMAGES, hint, how
-from htnet.errors import FrameError, cause
+from htnet.core.errors import FrameError, cause
+from htnet.core.hints import IMAGES, hint, how
+from htnet.core.types import TEMPLATE_SIZE, ByteArray, Frame
 from htnet.preprocess.depth import RawFrame, check_bit_depth, refuse_black, stated_white, together
 from htnet.preprocess.opencv import load_opencv
-from htnet.types import TEMPLATE_SIZE, ByteArray, Frame
 
 #: An image file, an RGB array or a frame that was read.
 FrameSource = str | os.PathLike[str] | np.ndarray[Any, Any] | Frame
@@ -47,7 +47,7 @@ def read_frame(source: FrameSource, bit_depth: int | None = None) -> Frame:
             channels, 16-bit values are divided by 257 and rounded, and alpha is dropped, not
             composited: what lies under transparent pixels stays visible. Files are turned as their
             EXIF orientation says.
-        bit_depth: bits of the values, one of `htnet.types.BIT_DEPTHS`, where a 16-bit file or a wider type holds fewer.
+        bit_depth: bits of the values, one of `htnet.core.types.BIT_DEPTHS`, where a 16-bit file or a wider type holds fewer.
             Files that name their largest value (PGM, PPM, some TIFF files) need none.
 
     Returns:

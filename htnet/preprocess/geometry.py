@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from htnet.errors import LandmarkError
+from htnet.core.errors import LandmarkError
 
 Matrix = npt.NDArray[np.float64]
 

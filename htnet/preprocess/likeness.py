@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from htnet.types import ByteArray, QualityWarning
+from htnet.core.types import ByteArray, QualityWarning
 
 #: Correlation of the two aligned faces below which flow between them says nothing of an expression. The bundled pair
 #: has 0.999; moved by 4 % of the face 0.80, tilted by 10 degrees 0.68, turned by 90 degrees or mirrored 0.3 or less.

@@ -10,15 +10,15 @@ centres, x to the image's right, y downward. Where they come from:
   18 mm high, face 134 mm wide at the eyes and 106 mm from eye line to chin.
 
 The numbers are not measured on any data set and not those of any published shape model. The two halves
-mirror each other exactly. The order is that of iBUG 300-W, see `htnet.types.LANDMARK_GROUPS`.
+mirror each other exactly. The order is that of iBUG 300-W, see `htnet.core.types.LANDMARK_GROUPS`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from htnet.core.types import TEMPLATE_28, Landmarks68
 from htnet.preprocess.geometry import Matrix, similarity, transform_points
-from htnet.types import TEMPLATE_28, Landmarks68
 
 #: Where each point goes when a face is mirrored: index of the point on the other side.
 MIRROR_68 = (

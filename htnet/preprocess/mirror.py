@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.types import ByteArray, Frame
 from htnet.preprocess.align import Alignment
 from htnet.preprocess.geometry import Matrix, similarity
 from htnet.preprocess.opencv import load_opencv
-from htnet.types import ByteArray, Frame
 
 Plane = npt.NDArray[np.float32]
 

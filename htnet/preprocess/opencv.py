@@ -14,7 +14,7 @@ import re
 import warnings
 from typing import Any
 
-from htnet.errors import OpenCVError
+from htnet.core.errors import OpenCVError
 
 #: The build that htnet asks for.
 OUR_BUILD = "opencv-python-headless"

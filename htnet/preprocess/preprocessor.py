@@ -10,27 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from htnet.errors import FlowError, LandmarkError
-from htnet.preprocess.align import align_pair, scale_points, transform_points
-from htnet.preprocess.contrast import grey_face
-from htnet.preprocess.exposure import exposure_warnings
-from htnet.preprocess.flow import compute_flow, flow_image, is_motionless, read_flow_image
-from htnet.preprocess.frames import FrameSource, read_pair, to_gray
-from htnet.preprocess.landmarks import (
-    Landmarker,
-    estimate_68,
-    finds_68,
-    flow_image_points,
-    landmark_table,
-    landmarks_68,
-    verified,
-)
-from htnet.preprocess.likeness import likeness_warnings
-from htnet.preprocess.motion import remove_head_motion
-from htnet.preprocess.pose import check_order
-from htnet.preprocess.regions import crop_regions, template_points
-from htnet.preprocess.resaved import saved_again
-from htnet.types import (
+from htnet.core.errors import FlowError, LandmarkError
+from htnet.core.types import (
     POINT_NAMES,
     ByteArray,
     FloatArray,
@@ -42,6 +23,25 @@ from htnet.types import (
     PreprocessSpec,
     QualityWarning,
 )
+from htnet.preprocess.align import align_pair, scale_points, transform_points
+from htnet.preprocess.contrast import grey_face
+from htnet.preprocess.exposure import exposure_warnings
+from htnet.preprocess.flow.compute import compute_flow, flow_image, is_motionless, read_flow_image
+from htnet.preprocess.flow.motion import remove_head_motion
+from htnet.preprocess.frames import FrameSource, read_pair, to_gray
+from htnet.preprocess.landmarks import (
+    Landmarker,
+    estimate_68,
+    finds_68,
+    flow_image_points,
+    landmark_table,
+    landmarks_68,
+    verified,
+)
+from htnet.preprocess.likeness import likeness_warnings
+from htnet.preprocess.pose import check_order
+from htnet.preprocess.regions import crop_regions, template_points
+from htnet.preprocess.resaved import saved_again
 
 LandmarkSource = npt.ArrayLike | Landmarks | os.PathLike[str]
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.errors import InputError, SpecError, refuse_unknown
+from htnet.core.errors import InputError, SpecError, refuse_unknown
+from htnet.core.types import Landmarks, ModelInput, PreprocessSpec
 from htnet.preprocess.contrast import grey_face
-from htnet.preprocess.flow import compute_flow, flow_image
+from htnet.preprocess.flow.compute import compute_flow, flow_image
 from htnet.preprocess.frames import FrameSource, read_pair
 from htnet.preprocess.landmarks import Landmarker, make_landmarker
 from htnet.preprocess.preprocessor import Preprocessor
-from htnet.types import Landmarks, ModelInput, PreprocessSpec
 
 #: Fields of the spec that the published image does not depend on: what the network sees of it, and beside it.
 _NETWORK_ONLY = ("layout", "region_points", "channels", "clip_frames")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from htnet.errors import InputError, LandmarkError, did_you_mean
+from htnet.core.errors import InputError, LandmarkError, did_you_mean
+from htnet.core.types import LAYOUTS, TEMPLATE_SIZE, PreprocessSpec
 from htnet.preprocess.align import scale_points
-from htnet.types import LAYOUTS, TEMPLATE_SIZE, PreprocessSpec
 
 # Places in POINT_NAMES: eyes over mouth corners; the nose is left out.
 _CORNERS = (0, 1, 3, 4)

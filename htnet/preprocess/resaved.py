@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from htnet.core.types import Frame
 from htnet.preprocess.opencv import load_opencv
-from htnet.types import Frame
 
 #: Grey levels that two savings of one frame differ at most, in any pixel.
 _ALIKE = 3

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from htnet.errors import InputError, refuse_unknown
+from htnet.core.errors import InputError, refuse_unknown
+from htnet.core.types import EMOTIONS, TEMPLATE_28
 from htnet.synthesis.muscles import ACTION_UNITS
-from htnet.types import EMOTIONS, TEMPLATE_28
 
 #: Sides of flow images that can be made, px.
 SIZES = (28, 56, 112)
@@ -77,7 +77,7 @@ class SynthesisConfig:
         template: mean places of the five points, in 28 px units.
         identity: standard deviation of each point about them, x and y, in 28 px units.
         identity_shift: the same of all points together.
-        shares: probability of each emotion, in the order of `htnet.types.EMOTIONS`.
+        shares: probability of each emotion, in the order of `htnet.core.types.EMOTIONS`.
         expressions: (emotion, action units, weight): what is drawn within an emotion.
         distractor: probability of each further unit, at ``distractor_strength`` times the intensity.
         distractor_strength: see ``distractor``.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from htnet.core.types import EMOTIONS, TEMPLATE_SIZE
 from htnet.synthesis.config import FACE, SynthesisConfig
 from htnet.synthesis.muscles import (
     ACTION_UNITS,
@@ -20,7 +21,6 @@ from htnet.synthesis.muscles import (
     anchor_points,
     bump_table,
 )
-from htnet.types import EMOTIONS, TEMPLATE_SIZE
 
 #: Pixels of a 224 px face in one 28 px unit.
 UNIT_28 = FACE / TEMPLATE_SIZE
@@ -63,7 +63,7 @@ class Scene:
     """What moves in N faces from onset to apex.
 
     Attributes:
-        labels: (N,) int64, index into `htnet.types.EMOTIONS`.
+        labels: (N,) int64, index into `htnet.core.types.EMOTIONS`.
         units: (N, 15, 2) float32, displacement of each of `ACTION_UNITS` at its centre, px, image-left and
             image-right side.
         points: (N, 5, 2) float32, px of a 224 px face.

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from htnet.errors import InputError
+from htnet.core.errors import InputError
+from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.models import EmotionModel, get_entry
 from htnet.preprocess import PUBLISHED_CHANNELS, template_points
 from htnet.synthesis import ACTION_UNITS, FlowGenerator, SynthesisConfig
 from htnet.training.recipe import Recipe
 from htnet.training.tensors import FlowSet, TrainingSet
-from htnet.types import EMOTIONS, PreprocessSpec
 
 #: Generated images that a training draws its companions from, and their seed.
 POOL, POOL_SEED = 16000, 991

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from htnet.errors import RecipeError
+from htnet.core.errors import RecipeError
 
 #: Highest share of an image's area that one erased rectangle takes, and its longest over its shortest side.
 _MOST_ERASED = 0.15

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from htnet.core.errors import HtnetError, ManifestError, RecipeError, about_sample, refuse_unknown
+from htnet.core.hints import how
+from htnet.core.types import ByteArray, PreprocessSpec
 from htnet.data import Manifest
 from htnet.data.tables import listed
-from htnet.doors import how
-from htnet.errors import HtnetError, ManifestError, RecipeError, about_sample, refuse_unknown
 from htnet.preprocess import read_frame
 from htnet.preprocess.opencv import load_opencv
 from htnet.training.face_augment import FaceAugmentation, augment_faces
 from htnet.training.recipe import Augmentation
 from htnet.training.tensors import Progress
-from htnet.types import ByteArray, PreprocessSpec
 
 #: Images whose float form is in memory at a time, for statistics.
 _CHUNK = 64

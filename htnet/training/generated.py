@@ -7,17 +7,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from htnet.errors import InputError
+from htnet.core.errors import InputError
+from htnet.core.files import check_folder
+from htnet.core.identity import TrainedPeople
+from htnet.core.types import EMOTIONS
 from htnet.hub import AS_THE_CODE, GENERATED
 from htnet.hub.folder import FILES
-from htnet.identity import TrainedPeople
 from htnet.models import EmotionModel, get_entry
-from htnet.overwrite import check_folder
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig
 from htnet.training.companions import generated_set, tells_units
 from htnet.training.recipe import Recipe, get_recipe
 from htnet.training.weights import train_into
-from htnet.types import EMOTIONS
 
 
 def train_on_generated(
@@ -45,7 +45,7 @@ def train_on_generated(
         device: where to train.
         config: what is generated.
         training: what the card says besides: ``metrics``, ``protocol``, ``calibration``, ...
-        temperature: the model's, for its probabilities; see `htnet.calibration`.
+        temperature: the model's, for its probabilities; see `htnet.evaluation.calibration`.
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
         overwrite: replace weights that ``out`` holds.
 

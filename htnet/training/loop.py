@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from htnet.errors import InputError, RecipeError
-from htnet.jobs import refuse_after_fork
+from htnet.core.errors import InputError, RecipeError
+from htnet.core.parallel import refuse_after_fork
 from htnet.models import EmotionModel, create_model
 from htnet.training.companions import Companions
 from htnet.training.losses import recipe_loss, unit_losses

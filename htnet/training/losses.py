@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from htnet.errors import RecipeError
+from htnet.core.errors import RecipeError
 from htnet.training.recipe import Recipe
 
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import torch
 
-from htnet.errors import RunError
-from htnet.overwrite import whole_file
+from htnet.core.errors import RunError
+from htnet.core.files import whole_file
 
 
 @dataclass(frozen=True)

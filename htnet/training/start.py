@@ -8,10 +8,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from htnet.core.errors import InputError, WeightsError
+from htnet.core.identity import TrainedPeople, people_in_words
 from htnet.data import Manifest
-from htnet.errors import InputError, WeightsError
 from htnet.hub import GENERATED, joined_terms, load_pretrained
-from htnet.identity import TrainedPeople, people_in_words
 from htnet.models import EmotionModel, TransferReport, transfer_weights
 
 

@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from htnet.core.errors import HtnetError, ManifestError, RecipeError, about_sample, refuse_unknown
+from htnet.core.hints import how, prepare_manifest
+from htnet.core.types import Frame, Landmarks, Landmarks68, ModelInput, PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.degenerate import refuse_degenerate
+from htnet.data.reader import check_motion, degenerate, reads_motion, sample_motion
 from htnet.data.tables import listed
-from htnet.doors import how, prepare_manifest
-from htnet.errors import HtnetError, ManifestError, RecipeError, about_sample, refuse_unknown
 from htnet.models import EXTRA_INPUTS
 from htnet.preprocess import (
     PUBLISHED_CHANNELS,
@@ -30,11 +32,9 @@ from htnet.preprocess import (
     read_flow_image,
     template_points,
 )
-from htnet.samples import check_motion, degenerate, reads_motion, sample_motion
 from htnet.training.augment import augment
 from htnet.training.face_augment import FaceAugmentation
 from htnet.training.recipe import Augmentation
-from htnet.types import Frame, Landmarks, Landmarks68, ModelInput, PreprocessSpec
 
 Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
 Set = TypeVar("Set", bound="TrainingSet")
@@ -251,7 +251,7 @@ def load_flow_set(
     Raises:
         InputError: an unknown name in ``extras``, or a clip that cannot be read.
         ManifestError: no samples, one without label, frames and flow image, motion is asked for and a sample has
-            no clip, or samples show no expression (see `htnet.samples.degenerate`; all are named).
+            no clip, or samples show no expression (see `htnet.data.reader.degenerate`; all are named).
         FrameError, FlowError, LandmarkError: a sample that cannot be read; the message names it.
     """
     refuse_unknown(extras, EXTRA_INPUTS, "extra input")

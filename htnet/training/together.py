@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from htnet.errors import InputError
-from htnet.jobs import refuse_after_fork
+from htnet.core.errors import InputError
+from htnet.core.parallel import refuse_after_fork
 from htnet.models import EmotionModel, create_model
 from htnet.models.layers import BlockAttention, Downsample
 from htnet.training.loop import (

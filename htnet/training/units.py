@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
+from htnet.core.errors import ModelError
 from htnet.data import Sample, training_cooccurrence
-from htnet.errors import ModelError
 from htnet.models import get_entry
 
 

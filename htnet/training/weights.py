@@ -7,21 +7,21 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from htnet.core.errors import WeightsError
+from htnet.core.files import check_folder
+from htnet.core.identity import TrainedPeople, dataset_key
+from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest
 from htnet.data.published import with_differences
-from htnet.errors import WeightsError
 from htnet.hub import RESEARCH_ONLY, save_pretrained
 from htnet.hub.folder import FILES, checked_temperature
-from htnet.identity import TrainedPeople, dataset_key
 from htnet.models import EmotionModel
-from htnet.overwrite import check_folder
 from htnet.training.companions import check_classes, with_units
 from htnet.training.loop import OnEpoch, Start, train_model
 from htnet.training.progress import Checkpoint
 from htnet.training.recipe import Recipe, get_recipe
 from htnet.training.start import StartFrom
 from htnet.training.tensors import FlowSet, TrainingSet
-from htnet.types import PreprocessSpec
 
 #: Data sets whose licence allows research only, by `dataset_key`; weights trained on them inherit it.
 RESEARCH_SETS = frozenset({"casme", "casme2", "casme^2", "casme3", "samm", "sammlv", "smic", "mmew", "4dme", "dfme"})
@@ -55,7 +55,7 @@ def train_weights(
         device: where to train.
         settings: overrides of the model's config.
         start: weights that training starts from, in place of fresh ones; the card then names their data and terms too.
-        temperature: what the model's scores are to be divided by for its probabilities; see `htnet.calibration`.
+        temperature: what the model's scores are to be divided by for its probabilities; see `htnet.evaluation.calibration`.
         training: what the card says besides: ``licence``, ``metrics``, ``dataset``, ...
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
         overwrite: replace weights that ``out`` holds.

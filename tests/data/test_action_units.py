@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from htnet.core.errors import ManifestError
 from htnet.data import (
     REGION_UNITS,
     Sample,
@@ -10,7 +11,6 @@ from htnet.data import (
     read_composite,
     training_cooccurrence,
 )
-from htnet.errors import ManifestError
 from tests.support.paths import COMPOSITE, needs_shared
 
 

@@ -7,8 +7,8 @@ from collections import defaultdict
 
 import pytest
 
+from htnet.core.errors import ManifestError
 from htnet.data import merge_composite, read_composite, read_dataset
-from htnet.errors import ManifestError
 from tests.data import official
 from tests.support.paths import COMPOSITE, needs_shared
 

@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 
+from htnet.core.errors import ManifestError
+from htnet.core.types import EMOTIONS
 from htnet.data import DATASETS, open_data, read_casme3, read_dataset, read_manifest
-from htnet.errors import ManifestError
-from htnet.prepare import prepare
+from htnet.data.prepare import prepare
 from htnet.preprocess import TemplateLandmarks
-from htnet.types import EMOTIONS
 from tests.data import official, test_layouts
 from tests.support.pairs import QUICK, invented_casme3, write_casme3
 

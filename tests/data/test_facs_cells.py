@@ -4,10 +4,10 @@ import csv
 
 import pytest
 
+from htnet.core.errors import InputError
+from htnet.core.facs import ACTION_UNITS, DESCRIPTORS
 from htnet.data import ActionDescriptor, ActionUnit, parse_action_units, parse_annotation
 from htnet.data.facs_cells import keep_readable
-from htnet.errors import InputError
-from htnet.facs import ACTION_UNITS, DESCRIPTORS
 from tests.support.paths import SHARED, needs_shared
 
 AU, AD = ActionUnit, ActionDescriptor

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from htnet.core.errors import HtnetError, InputError, ManifestError
 from htnet.data import (
     Manifest,
     Sample,
@@ -14,7 +15,6 @@ from htnet.data import (
     leave_one_subject_out,
     read_composite,
 )
-from htnet.errors import HtnetError, InputError, ManifestError
 from tests.support.paths import COMPOSITE, needs_shared
 
 

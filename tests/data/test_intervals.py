@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from htnet.core.errors import ManifestError
 from htnet.data import RECORDINGS, Interval, parse_annotation, read_dataset, read_intervals
-from htnet.errors import ManifestError
 from tests.data import official
 
 SAMM_LV = [("006_1_1", 566, 648, 743, "Macro", "4(B/C)+7B"), ("006_1_2", 3562, 3588, 3632, "Micro - 1/2", "4+7"),

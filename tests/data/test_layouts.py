@@ -4,9 +4,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from htnet.core.errors import ManifestError
+from htnet.core.types import EMOTIONS
 from htnet.data import list_three_norm, open_data, read_casme3, read_composite, read_three_norm
-from htnet.errors import ManifestError
-from htnet.types import EMOTIONS
 from tests.support.paths import COMPOSITE, SHARED, needs_shared
 
 CASME3 = SHARED / "data" / "casme3" / "cas(me)3_part_A_edited.csv"

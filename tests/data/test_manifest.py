@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from htnet.core.errors import ManifestError
+from htnet.core.types import EMOTIONS
 from htnet.data import Manifest, Sample, read_manifest
-from htnet.errors import ManifestError
-from htnet.types import EMOTIONS
 
 
 def write(folder, text, files=(), encoding="utf-8"):

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from htnet import cli
+from htnet.core.errors import ManifestError
+from htnet.core.types import EMOTIONS
 from htnet.data import (
     DATASETS,
     Manifest,
@@ -24,6 +26,7 @@ from htnet.data import (
 from htnet.data.datasets.casme2 import LABELS as CASME2
 from htnet.data.datasets.casme3 import LABELS as CASME3
 from htnet.data.datasets.samm import LABELS as SAMM
+from htnet.data.prepare import Report, read_report
 from htnet.data.published import (
     OMITTED,
     RELABELED_2019,
@@ -32,10 +35,7 @@ from htnet.data.published import (
     read_list,
     with_differences,
 )
-from htnet.errors import ManifestError
 from htnet.evaluation import loso
-from htnet.prepare import Report, read_report
-from htnet.types import EMOTIONS
 from tests.support.flows import flow_picture
 from tests.support.pairs import save
 from tests.support.paths import COMPOSITE, SHARED, needs_shared

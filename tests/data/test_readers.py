@@ -11,12 +11,12 @@ import numpy as np
 import openpyxl
 import pytest
 
+from htnet.core.errors import ManifestError
 from htnet.data import DATASETS, Sample, merge_composite, open_data, read_casme3, read_dataset, read_manifest
 from htnet.data.datasets.assemble import Annotated
-from htnet.errors import ManifestError
+from htnet.data.prepare import prepare, read_report
 from htnet.palsy.grades import grade_scheme
 from htnet.palsy.sources import read_grade_csv
-from htnet.prepare import prepare, read_report
 from htnet.preprocess import TemplateLandmarks
 from tests.data import official, test_layouts
 from tests.data.test_datasets import BUILDERS

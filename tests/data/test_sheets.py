@@ -5,8 +5,8 @@ import sys
 import openpyxl
 import pytest
 
+from htnet.core.errors import ManifestError, MissingExtraError
 from htnet.data.datasets.sheets import find_sheet, read_sheet
-from htnet.errors import ManifestError, MissingExtraError
 from tests.data import official
 from tests.data.workbooks import old_workbook
 

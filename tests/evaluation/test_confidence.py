@@ -7,13 +7,13 @@ import pytest
 from sklearn.metrics import log_loss
 
 from htnet import cli
-from htnet.bootstrap import draw_groups
-from htnet.calibration import apply_temperature, expected_calibration_error, fit_temperature
-from htnet.errors import InputError, RunError
+from htnet.core.errors import InputError, RunError
 from htnet.evaluation import loso
+from htnet.evaluation.bootstrap import draw_groups
+from htnet.evaluation.calibration import apply_temperature, expected_calibration_error, fit_temperature
 from htnet.evaluation.confidence import LeftOut, calibration_of
+from htnet.evaluation.metrics import score
 from htnet.hub import load_pretrained, read_config, save_pretrained
-from htnet.metrics import score
 from htnet.training import Recipe
 from tests.support.flows import write_flow_set
 from tests.support.pairs import tiny_model

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, recall_score
 
+from htnet.core.errors import InputError, ManifestError, RunError
+from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, leave_one_dataset_out, open_data
-from htnet.errors import InputError, ManifestError, RunError
 from htnet.evaluation import loso, protocols
 from htnet.hub import GENERATED, read_config, save_pretrained
 from htnet.models import create_model
 from htnet.training import Recipe, StartFrom, load_flow_set, predict_set, train_model
-from htnet.types import PreprocessSpec
 from tests.support.flows import write_flow_set
 
 QUICK = Recipe(name="quick", epochs=3, batch_size=8)

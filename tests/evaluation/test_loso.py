@@ -7,14 +7,14 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, recall_score
 
+from htnet.core.errors import InputError, ManifestError, RunError
+from htnet.core.types import PreprocessSpec
 from htnet.data import leave_one_subject_out, open_data, read_manifest
-from htnet.errors import InputError, ManifestError, RunError
 from htnet.evaluation import loso, protocols
 from htnet.evaluation.runner import choose_stack
 from htnet.hub import GENERATED, load_pretrained, save_pretrained
 from htnet.models import create_model
 from htnet.training import Recipe, StartFrom, load_flow_set, predict_set, train_model
-from htnet.types import PreprocessSpec
 from tests.support.flows import CLASSES, write_flow_set
 
 QUICK = Recipe(name="quick", epochs=3, batch_size=8)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import htnet
+from htnet.core.errors import InputError, ManifestError, ModelError, RunError
 from htnet.data import (
     REGION_UNITS,
     active_regions,
@@ -15,7 +16,6 @@ from htnet.data import (
     read_dataset,
     training_cooccurrence,
 )
-from htnet.errors import InputError, ManifestError, ModelError, RunError
 from htnet.evaluation import loso, protocols
 from htnet.training import Recipe
 from tests.data import official

@@ -10,14 +10,14 @@ import pytest
 
 import htnet
 from benchmarks import bundle, synthetic_scores
+from htnet.core.errors import InputError
+from htnet.core.types import PreprocessSpec
 from htnet.data import read_composite
-from htnet.errors import InputError
 from htnet.hub import AS_THE_CODE, GENERATED, find_pretrained, list_pretrained, read_config
 from htnet.hub.folder import FILES, sha256_of
 from htnet.models import get_entry
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig
 from htnet.training import load_flow_set, predict_set
-from htnet.types import PreprocessSpec
 from tests.support.paths import COMPOSITE, ROOT, needs_shared
 
 BUNDLED = [spec for spec in list_pretrained() if spec.bundled]

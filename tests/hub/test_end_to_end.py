@@ -14,9 +14,9 @@ import torch
 
 import htnet
 from htnet.cli import build_parser, main
+from htnet.data.prepare import prepared_spec
 from htnet.hub import find_pretrained
 from htnet.models import get_entry
-from htnet.prepare import prepared_spec
 from htnet.preprocess import read_motion
 from tests.support.hub_server import HubServer
 from tests.support.pairs import invented_casme3, write_casme3
@@ -37,7 +37,7 @@ for line in sys.stdin:
             logits = model(image).tolist()
         answer = {"logits": logits, "labels": model.labels, "spec": model.preprocess_spec.to_dict(),
                   "training": model.training}
-    except htnet.errors.HtnetError as error:
+    except htnet.core.errors.HtnetError as error:
         answer = {"error": type(error).__name__, "message": str(error)}
     print(json.dumps(answer), flush=True)
 """

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import htnet
-from htnet.errors import CorruptWeightsError, InputError, ModelError, SpecError, UnknownModelError, WeightsError
+from htnet.core.errors import CorruptWeightsError, InputError, ModelError, SpecError, UnknownModelError, WeightsError
+from htnet.core.types import PreprocessSpec
 from htnet.hub import read_config, save_pretrained
 from htnet.models import create_model, list_models
-from htnet.types import PreprocessSpec
 from tests.support.pairs import tiny_model
 
 SPEC = PreprocessSpec(

@@ -9,12 +9,12 @@ import torch
 
 import htnet
 from htnet import Predictor
-from htnet.errors import WeightsError
+from htnet.core.errors import WeightsError
+from htnet.core.types import PreprocessSpec
 from htnet.hub import read_config, save_pretrained
 from htnet.models import create_model
 from htnet.palsy import PALSY_SPEC, GradePredictor
 from htnet.training import load_flow_set, predict_set
-from htnet.types import PreprocessSpec
 from tests.support.flows import write_flow_set
 from tests.support.pairs import face, face_pair, tiny_model
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import htnet
-from htnet.errors import HtnetError, UnknownWeightsError, WeightsError, WeightsNotPublishedError
+from htnet.core.errors import HtnetError, UnknownWeightsError, WeightsError, WeightsNotPublishedError
 from htnet.hub import find_pretrained, list_pretrained, push_to_hub, read_config, save_pretrained
 from tests.support.pairs import tiny_model
 
@@ -145,7 +145,7 @@ def test_registered_hash_is_checked(hub, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_REGISTRY", {**registry._REGISTRY, "casme3": wrong})
     monkeypatch.setenv("HTNET_HUB_NAMESPACE", "lab")
     hub.add_repo("lab/casme3", files(folder))
-    with pytest.raises(htnet.errors.CorruptWeightsError, match=f"expected {'0' * 64}"):
+    with pytest.raises(htnet.core.errors.CorruptWeightsError, match=f"expected {'0' * 64}"):
         htnet.load_pretrained("casme3", cache_dir=tmp_path / "cache")
 
 

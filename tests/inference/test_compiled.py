@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import htnet
-from htnet.errors import ModelError
-from htnet.inference import compiled
+from htnet.acceleration import compiled
+from htnet.core.errors import ModelError
 from htnet.models import create_model
 from tests.inference.support import lively, relative
 from tests.models.test_zoo import example

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from htnet.inference import folds
-from htnet.inference.layers import Convolution, PatchEmbed
-from htnet.inference.linear import FEW_ROWS, FoldedLinear, Int8Linear, PackedLinear, can_pack, quantize
+from htnet.acceleration import folds
+from htnet.acceleration.layers import Convolution, PatchEmbed
+from htnet.acceleration.linear import FEW_ROWS, FoldedLinear, Int8Linear, PackedLinear, can_pack, quantize
 from tests.inference.support import relative
 
 #: Rounding of bfloat16: 8 bits.
@@ -64,7 +64,7 @@ def test_weights_are_packed_and_plain_again(dtype):
 def test_without_packed_products_the_plain_ones_serve(monkeypatch):
     weight, bias, x = torch.randn(16, 24), torch.randn(16), torch.randn(2, 24)
     truth = PackedLinear(weight, bias, torch.float32)(x)
-    monkeypatch.setattr("htnet.inference.linear.can_pack", lambda dtype: False)
+    monkeypatch.setattr("htnet.acceleration.linear.can_pack", lambda dtype: False)
     layer = PackedLinear(weight, bias, torch.float32)
     assert torch.allclose(layer(x), truth, atol=1e-5)
     assert torch.allclose(layer.gelu(x), F.gelu(truth), atol=1e-5)
@@ -113,7 +113,7 @@ def test_convolution(size, monkeypatch):
     layer = Convolution(FoldedLinear(weight.permute(0, 2, 3, 1).flatten(1), bias, torch.float64))
     with torch.no_grad():
         assert torch.allclose(layer(x), conv(x), atol=1e-12)
-        monkeypatch.setattr("htnet.inference.layers.LAID_OUT", 2 * 9 * 6 * size**2)  # two samples at a time
+        monkeypatch.setattr("htnet.acceleration.layers.LAID_OUT", 2 * 9 * 6 * size**2)  # two samples at a time
         assert torch.allclose(layer(x), conv(x), atol=1e-12)
 
 

@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 import htnet
+from htnet.acceleration import DTYPES, OptimizedModel
+from htnet.acceleration.linear import Int8Linear, PackedLinear
+from htnet.core.errors import ModelError
+from htnet.core.types import PreprocessSpec
 from htnet.data import read_composite
-from htnet.errors import ModelError
 from htnet.hub import list_pretrained
-from htnet.inference import DTYPES, OptimizedModel
-from htnet.inference.linear import Int8Linear, PackedLinear
 from htnet.models import HTNet, HTNetConfig, create_model
 from htnet.palsy import GradePredictor
-from htnet.pipeline import Predictor
+from htnet.pipeline.predictor import Predictor
 from htnet.training import load_flow_set, predict_set
-from htnet.types import PreprocessSpec
 from tests.inference.support import lively, relative
 from tests.models.test_zoo import NAMES, example
 from tests.support.paths import COMPOSITE, needs_shared

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import htnet
-from htnet.errors import InputError, ModelError, WeightsError
+from htnet.acceleration import OptimizedModel, optimized_like
+from htnet.core.errors import InputError, ModelError, WeightsError
+from htnet.core.types import PreprocessSpec
 from htnet.hub import save_pretrained
-from htnet.inference import OptimizedModel, optimized_like
 from htnet.models import create_model
-from htnet.types import PreprocessSpec
 from tests.inference.support import lively
 from tests.models.test_zoo import NAMES, example
 
@@ -117,5 +117,7 @@ def test_precisions_by_name():
 
 
 def test_import_of_htnet_loads_nothing_of_it():
-    code = "import sys, htnet; assert not [m for m in sys.modules if m.startswith(('htnet.inference', 'htnet.models'))]"
+    code = (
+        "import sys, htnet; assert not [m for m in sys.modules if m.startswith(('htnet.acceleration', 'htnet.models'))]"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

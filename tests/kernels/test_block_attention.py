@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from htnet.errors import InputError
+from htnet.core.errors import InputError
 from htnet.kernels import BACKENDS, block_attention, neighbour_mask
 from tests.kernels.attention import HEAD_DIMS, TOKENS, check, device_for, near_mask, needs_triton, random_inputs, truth
 

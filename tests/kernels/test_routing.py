@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from htnet.errors import InputError, MissingExtraError
+from htnet.core.errors import InputError, MissingExtraError
 from htnet.kernels import AttentionCase, block_attention, explain, route, routing
 from htnet.kernels.routing import triton_obstacle
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from htnet.errors import CheckpointError
+from htnet.core.errors import CheckpointError
 from htnet.models import HTNet, HTNetConfig, convert_checkpoint, convert_state, reference_state
 
 

@@ -20,7 +20,8 @@ import htnet
 import htnet.palsy
 from benchmarks.mhssa_reference import ReferenceMHSSAGCN
 from htnet.cli import main
-from htnet.errors import CheckpointError, HtnetError, RunError
+from htnet.core.errors import CheckpointError, HtnetError, RunError
+from htnet.core.types import PreprocessSpec
 from htnet.hub import read_config, save_pretrained
 from htnet.models import (
     DualStreamConfig,
@@ -39,7 +40,6 @@ from htnet.models.checkpoint_files import read_checkpoint
 from htnet.models.checkpoint_states import find_state
 from htnet.models.convert import MARKS
 from htnet.training.progress import Checkpoint, Progress
-from htnet.types import PreprocessSpec
 
 PREFIXES = (
     *("", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "net.", "backbone."),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from htnet.errors import CheckpointError
+from htnet.core.errors import CheckpointError
 from htnet.models import HTNet, HTNetConfig, convert_checkpoint, convert_state, create_model, reference_state
 from tests.support.golden import load_golden
 from tests.support.paths import needs_shared

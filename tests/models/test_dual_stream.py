@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import htnet
-from htnet.errors import CheckpointError, ModelError
+from htnet.core.errors import CheckpointError, ModelError
+from htnet.core.types import PreprocessSpec
 from htnet.hub import save_pretrained
 from htnet.models import DualStreamConfig, DualStreamHTNet, convert_checkpoint, convert_state, create_model
-from htnet.types import PreprocessSpec
 from tests.support.golden import load_golden
 from tests.support.paths import needs_shared
 

@@ -2,11 +2,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from htnet.errors import ModelError
+from htnet.core.errors import ModelError
+from htnet.core.types import PreprocessSpec
 from htnet.hub import load_pretrained, save_pretrained
 from htnet.models import HTNetEnhanced, create_model
 from htnet.models.enhanced import DiagonalAttention, RoiAttention, diagonal_pairs, through_threshold
-from htnet.types import PreprocessSpec
 
 
 def image_for(model, batch=2):

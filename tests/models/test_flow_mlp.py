@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from htnet.errors import ModelError
+from htnet.core.errors import ModelError
 from htnet.models import FlowMLP, FlowMLPConfig, create_model
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.reference_htnet import ReferenceHTNet
-from htnet.errors import ModelError
+from htnet.core.errors import ModelError
 from htnet.models import HTNet, HTNetConfig, convert_state, create_model, reference_state
 from tests.support.golden import load_golden
 from tests.support.paths import needs_shared

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import htnet
-from htnet.errors import ModelError
+from htnet.core.errors import ModelError
 from htnet.hub import list_pretrained
 from htnet.models import create_model, list_models
 

@@ -3,13 +3,13 @@ import pytest
 import torch
 
 from benchmarks.mhssa_reference import ReferenceMHSSAGCN, load_ours
+from htnet.core.errors import CheckpointError, ModelError
+from htnet.core.types import LANDMARK_GROUPS
 from htnet.data import EMOTION_PROTOTYPES, REGION_UNITS, au_cooccurrence
-from htnet.errors import CheckpointError, ModelError
 from htnet.models import MHSSAGCN, MHSSAGCNConfig, build_model, convert_state, create_model
 from htnet.models.convert_mhssa_gcn import published_names
 from htnet.models.mhssa_gcn import REGIONS
 from htnet.preprocess import MEAN_SHAPE_28
-from htnet.types import LANDMARK_GROUPS
 from tests.support.golden import load_golden
 from tests.support.paths import GOLDEN, needs_shared
 

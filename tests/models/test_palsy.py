@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.palsy_reference import ReferencePalsy
-from htnet.errors import CheckpointError, ModelError
+from htnet.core.errors import CheckpointError, ModelError
+from htnet.core.types import PreprocessSpec
 from htnet.hub import load_pretrained, save_pretrained
 from htnet.models import (
     HOUSE_BRACKMANN,
@@ -16,7 +17,6 @@ from htnet.models import (
 )
 from htnet.models.micro_attention import Asymmetry
 from htnet.models.roi import RoiModule
-from htnet.types import PreprocessSpec
 from tests.support.golden import load_golden
 from tests.support.paths import GOLDEN
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import htnet
-from htnet.errors import DuplicateModelError, ModelError, UnknownModelError
+from htnet.core.errors import DuplicateModelError, ModelError, UnknownModelError
 from htnet.models import HTNet, build_model, create_model, list_models, register_model
 from htnet.models import registry as registry_module
 

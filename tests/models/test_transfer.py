@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from htnet.errors import ModelError
+from htnet.core.errors import ModelError
 from htnet.hub import load_pretrained
 from htnet.models import create_model, transfer_weights
 

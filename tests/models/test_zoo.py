@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 
+from htnet.core.types import PreprocessSpec
 from htnet.hub import load_pretrained, save_pretrained
 from htnet.models import create_model, get_entry, list_models
 from htnet.preprocess import MEAN_SHAPE_28
-from htnet.types import PreprocessSpec
 from tests.support.paths import ROOT
 
 #: Presets of hundreds of MB: for gradients they are built narrower, with every layer and input size as it is; for

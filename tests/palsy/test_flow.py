@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from htnet import Predictor
+from htnet.core.errors import FrameError, InputError, ManifestError, ModelError, WeightsError
+from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
-from htnet.errors import FrameError, InputError, ManifestError, ModelError, WeightsError
 from htnet.hub import RESEARCH_ONLY, load_pretrained, save_pretrained
 from htnet.models import create_model
 from htnet.palsy import (
@@ -26,7 +27,6 @@ from htnet.palsy import (
 from htnet.palsy.plots import plot_asymmetry, plot_confusion, plot_grade, plot_maps
 from htnet.preprocess import face_asymmetry
 from htnet.training import FaceAugmentation, FaceSet, get_recipe, load_face_set
-from htnet.types import PreprocessSpec
 from tests.support.pairs import tiny_model
 from tests.support.palsy_faces import palsy_face, read_json, save_face
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, f1_score, mean_absolute_error, precision_recall_fscore_support
 
-from htnet.errors import InputError
+from htnet.core.errors import InputError
 from htnet.palsy import grade_scores, macro_f1, quadratic_kappa
 
 NAMES = ("I", "II", "III", "IV", "V", "VI")

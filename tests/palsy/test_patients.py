@@ -2,7 +2,7 @@
 
 import pytest
 
-from htnet.errors import ManifestError
+from htnet.core.errors import ManifestError
 from htnet.palsy import read_palsy
 
 #: Two names that are one, or may be: typed otherwise, counted otherwise, seen from another side or at another time.

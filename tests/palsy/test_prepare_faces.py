@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from htnet.core.errors import LandmarkError, ManifestError, RunError
+from htnet.core.parallel import locked
+from htnet.core.types import Landmarks
 from htnet.data import read_manifest
-from htnet.errors import LandmarkError, ManifestError, RunError
-from htnet.jobs import locked
+from htnet.data.prepare import read_report
 from htnet.palsy import PALSY_SPEC, align_face, face_spec, palsy_landmarker, prepare_faces, read_palsy
-from htnet.prepare import read_report
 from htnet.preprocess import PrecomputedLandmarks, TemplateLandmarks, transform_points
-from htnet.types import Landmarks
 from tests.support.palsy_faces import SIDE, palsy_face, read_json, save_face, write_csv, write_fnp, write_small_fnp
 
 SMALL = dataclasses.replace(PALSY_SPEC, size=32, face_size=32)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from htnet.errors import ManifestError
+from htnet.core.errors import ManifestError
 from htnet.palsy import GRADES, SCHEMES, describe_class, grade_scheme, read_palsy
 from tests.support.palsy_faces import save_face, write_ck_plus, write_csv, write_small_fnp
 

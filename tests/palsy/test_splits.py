@@ -6,8 +6,8 @@ import random
 import numpy as np
 import pytest
 
+from htnet.core.errors import InputError, ManifestError
 from htnet.data import Manifest, Sample
-from htnet.errors import InputError, ManifestError
 from htnet.palsy import SCHEMES, gaps, split_patients, split_table
 
 NAMES = SCHEMES[6].names

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 
 from benchmarks.action_units import SAMPLE, SAMPLE_PEAK, SAMPLE_UNIT, UNITS, displacement, face_crop
-from htnet.errors import InputError
-from htnet.preprocess.flow import compute_flow
-from htnet.preprocess.warp import displace
-from htnet.types import TEMPLATE_28
+from htnet.core.errors import InputError
+from htnet.core.types import TEMPLATE_28
+from htnet.preprocess.flow.compute import compute_flow
+from htnet.preprocess.flow.warp import displace
 from tests.preprocess.faces import end_point_error
 
 POINTS = np.array(TEMPLATE_28) * 8

@@ -8,10 +8,10 @@ import pytest
 from skimage.data import astronaut
 from skimage.transform import SimilarityTransform
 
-from htnet.errors import LandmarkError
+from htnet.core.errors import LandmarkError
+from htnet.core.types import TEMPLATE_28, Frame, Landmarks, PreprocessSpec
 from htnet.preprocess import align_pair, scale_points, similarity, transform_points
 from htnet.preprocess.landmarks.files import COLUMNS
-from htnet.types import TEMPLATE_28, Frame, Landmarks, PreprocessSpec
 from tests.support.paths import COMPOSITE, needs_shared
 
 SPEC = PreprocessSpec()

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from skimage.transform import SimilarityTransform
 
-from htnet.errors import FrameError, InputError, LandmarkError
+from htnet.core.errors import FrameError, InputError, LandmarkError
+from htnet.core.types import TEMPLATE_28, Frame, Landmarks, Landmarks68, PreprocessSpec
 from htnet.preprocess import MEAN_SHAPE_28, Alignment, align_frames, align_pair, fit_alignment
-from htnet.types import TEMPLATE_28, Frame, Landmarks, Landmarks68, PreprocessSpec
 
 FIVE, ALL = np.array(TEMPLATE_28), MEAN_SHAPE_28
 

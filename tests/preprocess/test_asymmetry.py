@@ -8,11 +8,11 @@ import pytest
 
 from benchmarks.asymmetry import DROPS, FROM, GRADE_DROPS, judge, mouth_row, normal_ranges, side_of, towards
 from benchmarks.droop_faces import APART, KINDS, Picture, droop_face, pull
-from htnet.errors import FrameError, LandmarkError, PoseError
+from htnet.core.errors import FrameError, LandmarkError, PoseError
+from htnet.core.types import Frame, Landmarks, Landmarks68
 from htnet.preprocess import MEAN_SHAPE_28, TemplateLandmarks, estimate_68, face_asymmetry
 from htnet.preprocess.asymmetry import MEANINGS, NORMAL, REGIONS, TURNS, region_boxes
 from htnet.preprocess.mirror import UNIT, Halves, MouthLine, exact_eyes, level_head, upright
-from htnet.types import Frame, Landmarks, Landmarks68
 from tests.support.palsy_faces import SIDE, palsy_face
 
 RESULT = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / "asymmetry.json").read_text("utf-8"))

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from htnet.errors import InputError, LandmarkError, LowScoreError, MultipleFacesError, NoFaceError, WeightsError
+from htnet.core.errors import InputError, LandmarkError, LowScoreError, MultipleFacesError, NoFaceError, WeightsError
+from htnet.core.types import TEMPLATE_28, Frame, Landmarks, Landmarks68
 from htnet.preprocess import (
     MEAN_SHAPE_28,
     CachedLandmarker,
@@ -17,7 +18,6 @@ from htnet.preprocess import (
     find_many,
     make_landmarker,
 )
-from htnet.types import TEMPLATE_28, Frame, Landmarks, Landmarks68
 from tests.preprocess.test_landmarks import BLANK, MODEL, stub_face_alignment
 
 

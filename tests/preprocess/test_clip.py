@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from benchmarks.clips import random_clip
-from htnet.errors import FrameError, InputError, LandmarkError, SpecError, VideoError
+from htnet.core.errors import FrameError, InputError, LandmarkError, SpecError, VideoError
+from htnet.core.types import Frame, Landmarks, PreprocessSpec
 from htnet.preprocess import (
     FACE_REGIONS,
     Preprocessor,
@@ -22,7 +23,6 @@ from htnet.preprocess import (
     temporal_interpolation,
     to_gray,
 )
-from htnet.types import Frame, Landmarks, PreprocessSpec
 from tests.support.pairs import POINTS, SIDE, face, save
 
 QUICK = PreprocessSpec(face_size=64, flow="dis", flow_parameters=(("finest_scale", 0.0),))

@@ -11,12 +11,13 @@ from skimage.data import astronaut
 
 from htnet import Predictor, predict, predict_video
 from htnet.cli import main
+from htnet.core.errors import FrameError, HtnetError, InputError, VideoError
+from htnet.core.types import BIT_DEPTHS, EMOTIONS, Frame, PreprocessSpec
 from htnet.data import Manifest, Sample
-from htnet.errors import FrameError, HtnetError, InputError, VideoError
+from htnet.data.prepare import prepare
 from htnet.hub import save_pretrained
 from htnet.models import create_model
 from htnet.palsy import PALSY_SPEC, GradePredictor, align_face, prepare_faces
-from htnet.prepare import prepare
 from htnet.preprocess import (
     Preprocessor,
     TemplateLandmarks,
@@ -31,8 +32,7 @@ from htnet.preprocess import (
     spot,
 )
 from htnet.preprocess.__main__ import main as module_main
-from htnet.preprocess.warp import displace
-from htnet.types import BIT_DEPTHS, EMOTIONS, Frame, PreprocessSpec
+from htnet.preprocess.flow.warp import displace
 from tests.support.pairs import POINTS, QUICK, face_pair, save, tiny_model
 
 SIDE = 64

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from htnet.errors import MultipleFacesError, NoFaceError, WeightsError
+from htnet.core.errors import MultipleFacesError, NoFaceError, WeightsError
+from htnet.core.types import TEMPLATE_28, Frame, Landmarks
 from htnet.preprocess import CachedLandmarker, FaceAlignmentLandmarker, estimate_68, landmarks_68
-from htnet.types import TEMPLATE_28, Frame, Landmarks
 
 pytest.importorskip("numba", reason="face-alignment needs numba; see the Makefile for how to install both")
 package = pytest.importorskip("face_alignment", reason="pip install --no-deps face-alignment; see the Makefile")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from htnet.errors import FlowError, FrameError, InputError
-from htnet.preprocess.flow import check_flow, compute_flow, flow_image, optical_strain, read_flow_image
-from htnet.preprocess.tvl1 import tvl1_flow
-from htnet.types import Flow
+from htnet.core.errors import FlowError, FrameError, InputError
+from htnet.core.types import Flow
+from htnet.preprocess.flow.compute import check_flow, compute_flow, flow_image, optical_strain, read_flow_image
+from htnet.preprocess.flow.tvl1 import tvl1_flow
 from tests.preprocess.faces import end_point_error, pair, smooth_field
 
 
@@ -216,5 +216,5 @@ def test_check_flow_refuses_nan_and_shape():
 
 
 def test_import_leaves_opencv_alone():
-    code = "import sys, htnet.preprocess.flow, htnet.preprocess.warp; sys.exit('cv2' in sys.modules)"
+    code = "import sys, htnet.preprocess.flow.compute, htnet.preprocess.flow.warp; sys.exit('cv2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from htnet.errors import FrameError, VideoError
+from htnet.core.errors import FrameError, VideoError
+from htnet.core.types import Frame
 from htnet.preprocess import check_pair, read_frame, to_gray
-from htnet.types import Frame
 
 
 @pytest.fixture
@@ -203,8 +203,8 @@ NO_PICTURES = {
 @pytest.fixture(scope="module")
 def takers():
     """Everything that takes pictures as arrays: name, picture that is taken, call."""
+    from htnet.core.types import PreprocessSpec
     from htnet.preprocess import Preprocessor, compute_flow, face_asymmetry, motion_features, spot
-    from htnet.types import PreprocessSpec
     from tests.support.pairs import POINTS, face
 
     rgb, spec = face(), PreprocessSpec(flow="dis", face_size=64, clip_frames=4)

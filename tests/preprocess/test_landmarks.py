@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from htnet.errors import (
+from htnet.core.errors import (
     CorruptWeightsError,
     InputError,
     LandmarkError,
@@ -21,6 +21,7 @@ from htnet.errors import (
     NoFaceError,
     WeightsError,
 )
+from htnet.core.types import POINT_NAMES, TEMPLATE_28, Frame
 from htnet.preprocess import (
     MEAN_SHAPE_28,
     FaceAlignmentLandmarker,
@@ -31,7 +32,6 @@ from htnet.preprocess import (
     read_points_json,
 )
 from htnet.preprocess.landmarks import detector as yunet
-from htnet.types import POINT_NAMES, TEMPLATE_28, Frame
 from tests.support.paths import COMPOSITE, needs_shared
 
 MODEL = yunet.BUNDLED_MODEL

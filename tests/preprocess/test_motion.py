@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from htnet.errors import FlowError, InputError, LandmarkError
+from htnet.core.errors import FlowError, InputError, LandmarkError
+from htnet.core.types import TEMPLATE_28
 from htnet.preprocess import (
     FACE_REGIONS,
     colour_wheel,
@@ -20,7 +21,6 @@ from htnet.preprocess import (
     optical_strain,
     remove_head_motion,
 )
-from htnet.types import TEMPLATE_28
 
 POINTS = np.array(TEMPLATE_28) * 2  # px of a 56 px face
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import htnet
-from htnet.errors import OpenCVError
+from htnet.core.errors import OpenCVError
+from htnet.core.types import Frame
 from htnet.preprocess import FaceAlignmentLandmarker, YuNetLandmarker, read_frame
 from htnet.preprocess.opencv import OLDEST, OPENCV_BUILDS, OUR_BUILD, installed_opencv, load_opencv, warn_of_collision
-from htnet.types import Frame
 from tests.preprocess.test_landmarks import stub_face_alignment
 
 PORTRAIT = Path(htnet.__file__).parent / "assets" / "sample" / "onset.png"

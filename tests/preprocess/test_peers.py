@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from htnet.core.errors import LandmarkError
+from htnet.core.types import Frame
 from htnet.data import Manifest, Sample
-from htnet.errors import LandmarkError
-from htnet.pipeline import Predictor
+from htnet.pipeline.predictor import Predictor
 from htnet.preprocess import MEAN_SHAPE_28, Preprocessor, landmarks_68, make_landmarker, open_video, read_frame, spot
 from htnet.preprocess.landmarks import PeerLandmarks, landmark_table
-from htnet.types import Frame
 from tests.support.pairs import QUICK, face, save, tiny_model
 from tests.support.videos import write_video
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from skimage.transform import SimilarityTransform
 
-from htnet.errors import LandmarkError
+from htnet.core.errors import LandmarkError
+from htnet.core.types import LANDMARK_GROUPS, TEMPLATE_28, Frame, Landmarks, Landmarks68
 from htnet.preprocess import (
     MEAN_SHAPE_28,
     Landmarker68,
@@ -13,7 +14,6 @@ from htnet.preprocess import (
     landmarks_68,
 )
 from htnet.preprocess.mean_shape import MEAN_SHAPE_MM, MIRROR_68
-from htnet.types import LANDMARK_GROUPS, TEMPLATE_28, Frame, Landmarks, Landmarks68
 
 MEAN = Landmarks68(MEAN_SHAPE_28.astype(np.float32), "mean")
 UPRIGHT = Landmarks68(MEAN_SHAPE_MM.astype(np.float32), "mean, mm")

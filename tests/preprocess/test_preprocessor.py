@@ -9,9 +9,9 @@ import pytest
 import torch
 from skimage.data import astronaut
 
-from htnet.errors import FlowError, FrameError, LandmarkError
+from htnet.core.errors import FlowError, FrameError, LandmarkError
+from htnet.core.types import Frame, Landmarks, PreprocessSpec
 from htnet.preprocess import Preprocessor, TemplateLandmarks, crop_regions, displace, template_points
-from htnet.types import Frame, Landmarks, PreprocessSpec
 
 # Eyes, nose, mouth corners of skimage's astronaut, px, read off the enlarged picture by eye.
 FACE = np.array([[203, 101], [246, 103], [223, 126], [203, 140], [244, 141]], np.float32)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from htnet.errors import FlowError, FrameError, LandmarkError
+from htnet.core.errors import FlowError, FrameError, LandmarkError
+from htnet.core.types import Flow, PreprocessSpec
 from htnet.preprocess import (
     Preprocessor,
     colour_wheel,
@@ -17,7 +18,6 @@ from htnet.preprocess import (
     remove_head_motion,
     template_points,
 )
-from htnet.types import Flow, PreprocessSpec
 from tests.preprocess.faces import SIDE, eight_bit, grey_face, pair, smooth_field
 
 INSIDE = (..., slice(24, -24), slice(24, -24))  # a moved frame has no pixels to bring in at its border

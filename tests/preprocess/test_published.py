@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import htnet
-from htnet.errors import FlowError, FrameError, InputError, LandmarkError, SpecError
+from htnet.core.errors import FlowError, FrameError, InputError, LandmarkError, SpecError
+from htnet.core.types import Landmarks, PreprocessSpec
 from htnet.preprocess import (
     Preprocessor,
     TemplateLandmarks,
@@ -22,7 +23,6 @@ from htnet.preprocess import (
     write_flow_image,
 )
 from htnet.preprocess.__main__ import main
-from htnet.types import Landmarks, PreprocessSpec
 from tests.support.pairs import POINTS, face_pair, save
 from tests.support.paths import COMPOSITE, needs_shared
 

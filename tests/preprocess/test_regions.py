@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from htnet.errors import InputError, LandmarkError
+from htnet.core.errors import InputError, LandmarkError
+from htnet.core.types import TEMPLATE_28, PreprocessSpec
 from htnet.preprocess import crop_regions, template_points
-from htnet.types import TEMPLATE_28, PreprocessSpec
 from tests.support.paths import COMPOSITE, needs_shared
 
 

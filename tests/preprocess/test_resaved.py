@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from htnet.preprocess import read_frame
+from htnet.preprocess.flow.warp import displace
 from htnet.preprocess.resaved import saved_again
-from htnet.preprocess.warp import displace
 from tests.support.pairs import face, save
 
 FACE = face(160)

@@ -10,11 +10,11 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.clips import MARGIN, RISES, random_clip
-from htnet.errors import InputError, LandmarkError, VideoError
+from htnet.core.errors import InputError, LandmarkError, VideoError
+from htnet.core.types import MOTION_REGIONS, Frame, Landmarks
 from htnet.preprocess import SPOTTING_METHODS, TemplateLandmarks, open_video, spot
-from htnet.preprocess.face_motion import FACE, follow_face, region_cells, split_head_motion
-from htnet.preprocess.spotting import confidence, divide_and_conquer, flank, smooth
-from htnet.types import MOTION_REGIONS, Frame, Landmarks
+from htnet.preprocess.video.face_motion import FACE, follow_face, region_cells, split_head_motion
+from htnet.preprocess.video.spotting import confidence, divide_and_conquer, flank, smooth
 from tests.support.pairs import save
 from tests.support.paths import ROOT
 from tests.support.videos import write_video

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.clips import _times, random_clip
-from htnet.errors import FrameError, InputError, VideoError
+from htnet.core.errors import FrameError, InputError, VideoError
+from htnet.core.types import Frame, Prediction, PreprocessSpec
 from htnet.preprocess import (
     VIDEO_READERS,
     Preprocessor,
@@ -17,11 +18,10 @@ from htnet.preprocess import (
     spot,
     temporal_interpolation,
 )
-from htnet.preprocess.clip_quality import fresh_frames
 from htnet.preprocess.exposure import exposure_warnings
-from htnet.preprocess.face_motion import face_cells
-from htnet.preprocess.spotting import confidence, everywhere
-from htnet.types import Frame, Prediction, PreprocessSpec
+from htnet.preprocess.video.clip_quality import fresh_frames
+from htnet.preprocess.video.face_motion import face_cells
+from htnet.preprocess.video.spotting import confidence, everywhere
 from tests.support.pairs import face, save
 from tests.support.videos import write_timed
 

@@ -10,9 +10,9 @@ import torch
 from scipy.ndimage import gaussian_filter, median_filter
 from skimage.registration import optical_flow_tvl1
 
-from htnet.errors import FlowError, FrameError, InputError, MissingExtraError
-from htnet.preprocess.tvl1 import TVL1Parameters, tvl1_flow
-from htnet.preprocess.tvl1_solver import _iterate, _Scratch, blur, linearise, match_light, median3, relax
+from htnet.core.errors import FlowError, FrameError, InputError, MissingExtraError
+from htnet.preprocess.flow.tvl1 import TVL1Parameters, tvl1_flow
+from htnet.preprocess.flow.tvl1_solver import _iterate, _Scratch, blur, linearise, match_light, median3, relax
 from tests.preprocess.faces import SIDE, eight_bit, end_point_error, moved, pair, smooth_field
 
 
@@ -240,7 +240,7 @@ def state(rng, pairs=3, shape=(23, 31)):
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 @pytest.mark.parametrize("settings", [{"epsilon": 0.0, "iterations": 12}, {"epsilon": 0.05, "iterations": 60}])
 def test_fused_iterations_agree_with_plain_ones(settings):
-    from htnet.preprocess import tvl1_triton
+    from htnet.preprocess.flow import tvl1_triton
 
     if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
         pytest.skip("needs CUDA, or TRITON_INTERPRET=1 before Triton is imported")
@@ -258,7 +258,7 @@ def test_fused_iterations_agree_with_plain_ones(settings):
 
 def test_functional_step_agrees_with_the_one_in_place():
     """The step that "compile" compiles."""
-    from htnet.preprocess.tvl1_compiled import advance
+    from htnet.preprocess.flow.tvl1_compiled import advance
 
     flow, dual, data = (tensor[:1].double() for tensor in state(np.random.default_rng()))
     p = TVL1Parameters()
@@ -281,7 +281,7 @@ def test_compiled_flow_agrees_with_the_plain_one():
 
 def test_compiling_is_refused_without_a_compiler(monkeypatch):
     frame = eight_bit(255 * texture(15))
-    monkeypatch.setattr("htnet.preprocess.tvl1.which", lambda name: None)
+    monkeypatch.setattr("htnet.preprocess.flow.tvl1.which", lambda name: None)
     with pytest.raises(InputError, match="C\\+\\+ compiler"):
         tvl1_flow(frame, frame, backend="compile")
 

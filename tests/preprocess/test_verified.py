@@ -9,12 +9,13 @@ import pytest
 from skimage.data import astronaut, camera, chelsea
 
 from htnet import Predictor
+from htnet.core.errors import InputError, LandmarkError, MultipleFacesError, PoseError
+from htnet.core.types import Frame, Landmarks, Landmarks68, PreprocessSpec
 from htnet.data import Manifest, Sample
-from htnet.errors import InputError, LandmarkError, MultipleFacesError, PoseError
+from htnet.data.prepare import read_report
 from htnet.hub import save_pretrained
 from htnet.palsy import PALSY_SPEC
 from htnet.palsy.prepare import align_face
-from htnet.prepare import read_report
 from htnet.preprocess import (
     CachedLandmarker,
     PrecomputedLandmarks,
@@ -30,7 +31,6 @@ from htnet.preprocess import (
 )
 from htnet.preprocess.__main__ import main as make_image
 from htnet.preprocess.pose import check_order, face_shape, pose_warnings
-from htnet.types import Frame, Landmarks, Landmarks68, PreprocessSpec
 from tests.support.pairs import QUICK, save, tiny_model
 from tests.support.paths import COMPOSITE, needs_shared
 

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from htnet.errors import InputError, VideoError
+from htnet.core.errors import InputError, VideoError
 from htnet.preprocess import VIDEO_READERS, Video, open_video
-from htnet.preprocess.video import natural_key
+from htnet.preprocess.video.open import natural_key
 from tests.support.pairs import save
 from tests.support.paths import ROOT
 from tests.support.videos import HEIGHT, WIDTH, frame_chunks, number_of, numbered, numbered_video, overwrite

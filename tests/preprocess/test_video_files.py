@@ -7,11 +7,11 @@ import av
 import numpy as np
 import pytest
 
-from htnet.errors import InputError, MissingExtraError, VideoError
+from htnet.core.errors import InputError, MissingExtraError, VideoError
 from htnet.preprocess import VIDEO_READERS, open_clip, open_video
-from htnet.preprocess.clip_quality import frame_rate, time_warnings
-from htnet.preprocess.containers import container_kind, file_flaw
-from htnet.preprocess.video_readers import Header, Shot, file_shots
+from htnet.preprocess.video.clip_quality import frame_rate, time_warnings
+from htnet.preprocess.video.containers import container_kind, file_flaw
+from htnet.preprocess.video.readers import Header, Shot, file_shots
 from tests.support.pairs import save
 from tests.support.videos import number_of, numbered, overwrite, write_timed
 
@@ -304,7 +304,7 @@ def test_readers_by_name(tmp_path, frames, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'htnet\[video\]'"):
         open_video(path, reader="pyav")
-    monkeypatch.setattr("htnet.preprocess.video_readers.find_spec", lambda name: None)
+    monkeypatch.setattr("htnet.preprocess.video.readers.find_spec", lambda name: None)
     video = open_video(path)
     assert video.reader == "opencv"
     assert len(list(video)) == N

@@ -3,9 +3,9 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from htnet.errors import FlowError, FrameError
-from htnet.preprocess.flow import compute_flow
-from htnet.preprocess.warp import displace, sample_cubic
+from htnet.core.errors import FlowError, FrameError
+from htnet.preprocess.flow.compute import compute_flow
+from htnet.preprocess.flow.warp import displace, sample_cubic
 from tests.preprocess.faces import grey_face, smooth_field
 
 

@@ -4,8 +4,8 @@ import csv
 
 import numpy as np
 
-from htnet.preprocess.warp import displace
-from htnet.types import EMOTIONS
+from htnet.core.types import EMOTIONS
+from htnet.preprocess.flow.warp import displace
 from tests.support.pairs import face, save
 from tests.support.videos import write_video
 

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from skimage.data import astronaut
 
+from htnet.core.types import EMOTIONS, TEMPLATE_28, PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.models import create_model
-from htnet.preprocess.warp import displace
-from htnet.types import EMOTIONS, TEMPLATE_28, PreprocessSpec
+from htnet.preprocess.flow.warp import displace
 
 SIDE = 64
 #: Quick flow on a small face, for tests that are not about flow.

@@ -12,7 +12,7 @@ from benchmarks.halves import HALVES, development_manifest, development_points, 
 from benchmarks.synthesis_calibration import affine_share, kurtosis, radial_spectrum, statistics
 from benchmarks.synthesis_page import PAGE, written
 from benchmarks.verify import DisagreementError
-from htnet.errors import ManifestError
+from htnet.core.errors import ManifestError
 from htnet.synthesis import FlowGenerator, SynthesisConfig
 from tests.support.paths import ROOT, needs_shared
 

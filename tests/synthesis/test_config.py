@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from htnet.errors import InputError
+from htnet.core.errors import InputError
 from htnet.synthesis import ACTION_UNITS, MUSCLES, SOURCES, SynthesisConfig
 from htnet.synthesis.muscles import ANCHORS, bump_table
 from tests.support.paths import ROOT

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from htnet.errors import InputError
+from htnet.core.errors import InputError
+from htnet.core.types import EMOTIONS, Flow
 from htnet.preprocess import flow_image, optical_strain
 from htnet.synthesis import ACTION_UNITS, FlowGenerator, SynthesisConfig, synthesize_flow
 from htnet.synthesis.draw import Bumps
 from htnet.synthesis.flows import BLOCK, SyntheticFlows, bump_field, published_range
 from htnet.synthesis.frames import field_at
-from htnet.types import EMOTIONS, Flow
 from tests.synthesis.support import plain
 
 

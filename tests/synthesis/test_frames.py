@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from htnet.errors import FrameError, InputError, LandmarkError
+from htnet.core.errors import FrameError, InputError, LandmarkError
+from htnet.core.types import EMOTIONS, TEMPLATE_28, Frame, Landmarks
 from htnet.preprocess import compute_flow, scale_points, spot, to_gray
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig, synthesize_clip, synthesize_pairs
-from htnet.types import EMOTIONS, TEMPLATE_28, Frame, Landmarks
 from tests.support.pairs import face
 from tests.synthesis.support import plain
 

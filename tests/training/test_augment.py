@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from htnet.core.types import PreprocessSpec
 from htnet.preprocess import crop_regions, optical_strain, template_points
 from htnet.training.augment import augment, mirror, shift
 from htnet.training.recipe import Augmentation
-from htnet.types import PreprocessSpec
 
 
 def published_image(uv):

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from htnet.errors import InputError, RecipeError
+from htnet.core.errors import InputError, RecipeError
+from htnet.core.types import PreprocessSpec
 from htnet.evaluation import loso
 from htnet.models import create_model
 from htnet.synthesis import ACTION_UNITS
@@ -23,7 +24,6 @@ from htnet.training import (
     train_weights,
     with_units,
 )
-from htnet.types import PreprocessSpec
 from tests.support.flows import write_flow_set
 from tests.training.test_loop import random_set
 

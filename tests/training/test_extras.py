@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from htnet import Predictor, cli
+from htnet.core.errors import InputError, LandmarkError
+from htnet.core.types import TEMPLATE_28, Landmarks, Landmarks68, PreprocessSpec
 from htnet.data import Manifest
-from htnet.errors import InputError, LandmarkError
 from htnet.evaluation import loso
 from htnet.models import create_model
 from htnet.models import registry as registry_module
 from htnet.models.ststnet import STSTNet
-from htnet.pipeline import extra_inputs
+from htnet.pipeline.predictor import extra_inputs
 from htnet.preprocess import (
     MEAN_SHAPE_28,
     CachedLandmarker,
@@ -29,7 +30,6 @@ from htnet.preprocess import (
 from htnet.training import FlowSet, Recipe, load_flow_set, predict_set, train_model, train_weights
 from htnet.training.augment import augment, mirror_extras
 from htnet.training.recipe import Augmentation
-from htnet.types import TEMPLATE_28, Landmarks, Landmarks68, PreprocessSpec
 from tests.support.flows import write_flow_set
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from htnet.core.errors import FrameError, InputError, ManifestError, RecipeError
+from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
-from htnet.errors import FrameError, InputError, ManifestError, RecipeError
 from htnet.palsy import PALSY_SPEC
 from htnet.training import (
     RECIPES,
@@ -21,7 +22,6 @@ from htnet.training import (
     train_model,
 )
 from htnet.training.face_augment import change_light, erase, mix, turn_and_scale
-from htnet.types import PreprocessSpec
 from tests.support.flows import write_flow_set
 from tests.support.palsy_faces import save_face
 

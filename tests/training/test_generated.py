@@ -9,10 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 import htnet
 from htnet.cli import main
-from htnet.errors import InputError, ModelError
-from htnet.facs import ACTION_UNIT_NAMES, UnitPrediction
+from htnet.core.errors import InputError, ModelError
+from htnet.core.facs import ACTION_UNIT_NAMES, UnitPrediction
 from htnet.hub import GENERATED, load_pretrained, read_config
-from htnet.pipeline import Predictor
+from htnet.pipeline.predictor import Predictor
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig, synthesize_flow
 from htnet.training import generated_set, predict_set, train_on_generated
 from htnet.training.companions import ACTIVE

@@ -3,11 +3,11 @@ import dataclasses
 import pytest
 import torch
 
-from htnet.errors import RunError
+from htnet.core.errors import RunError
+from htnet.core.types import PreprocessSpec
 from htnet.models import create_model
 from htnet.preprocess import template_points
 from htnet.training import Checkpoint, FlowSet, Recipe, load_flow_set, predict_set, train_model
-from htnet.types import PreprocessSpec
 from tests.support.flows import write_flow_set
 
 QUICK = Recipe(epochs=4, batch_size=8)

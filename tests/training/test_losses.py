@@ -5,10 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from htnet.errors import RecipeError
+from htnet.core.errors import RecipeError
+from htnet.core.types import PreprocessSpec
 from htnet.preprocess import template_points
 from htnet.training import FlowSet, Recipe, focal_loss, get_recipe, recipe_loss, train_model
-from htnet.types import PreprocessSpec
 
 
 def scores(batch=7, classes=4):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from htnet.errors import RecipeError
+from htnet.core.errors import RecipeError
 from htnet.training import RECIPES, Augmentation, Recipe, get_recipe
 from tests.support.paths import ROOT
 

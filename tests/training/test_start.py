@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import htnet
-from htnet.errors import InputError, ModelError, RunError
+from htnet.core.errors import InputError, ModelError, RunError
+from htnet.core.types import PreprocessSpec
 from htnet.evaluation import loso
 from htnet.hub import AS_THE_CODE, GENERATED, RESEARCH_ONLY, joined_terms, read_config, save_pretrained
 from htnet.training import Checkpoint, Recipe, StartFrom, load_flow_set, train_weights, weights
-from htnet.types import PreprocessSpec
 from tests.support.flows import write_flow_set
 from tests.support.pairs import tiny_model
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from htnet.errors import RecipeError
+from htnet.core.errors import RecipeError
 from htnet.evaluation import loso
 from htnet.models import create_model
 from htnet.training import Checkpoint, Recipe, StartFrom, Training, train_model, train_together

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from htnet.core.errors import FlowError, ManifestError
+from htnet.core.types import TEMPLATE_28, PreprocessSpec
 from htnet.data import Manifest, Sample, read_composite
-from htnet.errors import FlowError, ManifestError
 from htnet.preprocess import PrecomputedLandmarks, template_points
 from htnet.training import load_flow_set
-from htnet.types import TEMPLATE_28, PreprocessSpec
 from tests.support.flows import write_flow_set
 from tests.support.paths import COMPOSITE, needs_shared
 

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from htnet.errors import InputError, RunError
+from htnet.core.errors import InputError, RunError
 from htnet.models import create_model
 from htnet.training import Checkpoint, FaceAugmentation, Recipe, Training, predict_set, train_model, train_together
 from htnet.training.streams import seeded

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from htnet.errors import InputError, ModelError, RecipeError
+from htnet.core.errors import InputError, ModelError, RecipeError
 from htnet.models import create_model
 from htnet.training import Recipe, Training, train_model, train_together
 from htnet.training.augment import mirror_extras

@@ -7,6 +7,8 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
+from htnet.core.errors import ManifestError, did_you_mean
+from htnet.core.hints import door_of, hint
 from htnet.data.datasets.assemble import Choices
 from htnet.data.datasets.casme import read_casme
 from htnet.data.datasets.casme2 import read_casme2
@@ -21,8 +23,6 @@ from htnet.data.datasets.recordings import RECORDINGS, read_intervals
 from htnet.data.datasets.samm import read_samm
 from htnet.data.datasets.smic import read_smic
 from htnet.data.manifest import Manifest
-from htnet.doors import door_of, hint
-from htnet.errors import ManifestError, did_you_mean
 
 __all__ = ["DATASETS", "RECORDINGS", "merge_composite", "read_dataset", "read_intervals"]
 
@@ -67,7 +67,7 @@ def read_dataset(
         annotation: the sheet, ``.xlsx`` or ``.xls`` (need the extra "datasets") or ``.csv``. By default the one in
             ``root`` or the folder above. SMIC needs none; a sheet with the columns ``Filename`` and
             ``ApexFrame`` gives it apexes.
-        classes: "3" for `htnet.types.EMOTIONS`, by the rule of MEGC 2019; "own" for the data set's own
+        classes: "3" for `htnet.core.types.EMOTIONS`, by the rule of MEGC 2019; "own" for the data set's own
             five or seven (SMIC: three). Samples whose label belongs to no class are named in
             ``Manifest.excluded``.
         missing: "raise" refuses missing files; "skip" leaves such samples out, named in

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from htnet.core.errors import ManifestError, did_you_mean
+from htnet.core.types import EMOTIONS
 from htnet.data.corrections import describe, find_correction
 from htnet.data.datasets.clips import Clip, Tree, read_clip
 from htnet.data.datasets.sheets import ALIASES, SheetRow
@@ -12,8 +14,6 @@ from htnet.data.degenerate import ApexChoice, choose_apex, replaced_note
 from htnet.data.manifest import Manifest, Sample
 from htnet.data.published import with_differences
 from htnet.data.tables import refuse_missing
-from htnet.errors import ManifestError, did_you_mean
-from htnet.types import EMOTIONS
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Labels:
     """The labels of a data set and what its two class maps make of them.
 
     Attributes:
-        three: label to one of `htnet.types.EMOTIONS`; other labels are left out.
+        three: label to one of `htnet.core.types.EMOTIONS`; other labels are left out.
         own: the data set's own classes, in order; other labels are left out.
         other: labels that neither map takes.
         same: other spellings of a label.

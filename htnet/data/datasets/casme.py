@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from htnet.core.errors import ManifestError
+from htnet.core.official import official
 from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
 from htnet.data.datasets.casme2 import key_of_clip
 from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
 from htnet.data.manifest import Manifest
-from htnet.errors import ManifestError
-from htnet.official import official
 
 #: By the rule that MEGC 2019 has for CASME II and SAMM. Tense is of no class there.
 LABELS = Labels(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from htnet.core.errors import ManifestError
+from htnet.core.official import official
 from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
 from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
 from htnet.data.manifest import Manifest
-from htnet.errors import ManifestError
-from htnet.official import official
 
 #: MEGC 2019 makes disgust and repression negative; sadness and fear are too few and belong to no class.
 LABELS = Labels(

@@ -7,13 +7,13 @@ from dataclasses import replace
 from glob import escape
 from pathlib import Path
 
+from htnet.core.errors import ManifestError
+from htnet.core.official import official
 from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
 from htnet.data.datasets.clips import Tree, find_clips
 from htnet.data.datasets.sheets import ALIASES, SheetRow, find_sheet, find_sheets, read_sheet
 from htnet.data.layouts import find_casme3, is_casme3, read_casme3
 from htnet.data.manifest import Manifest
-from htnet.errors import ManifestError
-from htnet.official import official
 
 #: In the order of ``label_for_7`` in the edited CSV, which has no samples of the seventh class.
 LABELS = Labels(

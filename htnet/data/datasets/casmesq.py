@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from htnet.core.official import official
 from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
 from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.recordings import square_key, square_rows
 from htnet.data.datasets.sheets import find_sheet
 from htnet.data.manifest import Manifest
-from htnet.official import official
 
 LABELS = Labels(
     three={name: name for name in ("negative", "positive", "surprise")},

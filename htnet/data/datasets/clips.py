@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from htnet.doors import SHEETS, hint, how
-from htnet.doors import missing as does_not_exist
-from htnet.errors import ManifestError
+from htnet.core.errors import ManifestError
+from htnet.core.hints import SHEETS, hint, how
+from htnet.core.hints import missing as does_not_exist
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 #: How many levels below the root a clip's folder may lie.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from os import PathLike
 
+from htnet.core.errors import ManifestError
+from htnet.core.types import EMOTIONS
 from htnet.data.datasets.keep import names_to_keep
 from htnet.data.manifest import Manifest, Sample
 from htnet.data.published import COMPOSITE, OMITTED, RELABELED_2019, composite_list, with_differences
 from htnet.data.tables import listed
-from htnet.errors import ManifestError
-from htnet.types import EMOTIONS
 
 
 def merge_composite(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from htnet.core.official import official
 from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
 from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
 from htnet.data.manifest import Manifest
-from htnet.official import official
 
 _OWN = ("positive", "negative", "surprise", "repression", "others")
 #: Repression is negative, as MEGC 2019 has it for CASME II.

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 
-from htnet.csv_files import read_csv_text, separator_of
+from htnet.core.csv_files import read_csv_text, separator_of
+from htnet.core.errors import ManifestError
 from htnet.data.datasets.sheets import Table, csv_tables, read_tables
 from htnet.data.manifest import Manifest
 from htnet.data.tables import read_table
-from htnet.errors import ManifestError
 
 
 def names_to_keep(

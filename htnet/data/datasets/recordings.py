@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
+from htnet.core.errors import ManifestError, did_you_mean
+from htnet.core.official import official
 from htnet.data.datasets.clips import check_root, find_clips
 from htnet.data.datasets.sheets import ALIASES, SheetRow, Table, find_sheet, read_sheet, read_tables, sheet_row
 from htnet.data.intervals import Interval, Intervals
-from htnet.errors import ManifestError, did_you_mean
-from htnet.official import official
 
 #: Numbers of micro- and macro-expressions that the publications of the sets give: SAMM Long Videos, arXiv 1911.01519;
 #: CAS(ME)^2, the later edition (IEEE TAFFC 2018; that of 2016 had 53 and 250).

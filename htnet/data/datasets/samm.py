@@ -6,12 +6,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from htnet.core.errors import ManifestError
+from htnet.core.official import official
 from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
 from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
 from htnet.data.manifest import Manifest
-from htnet.errors import ManifestError
-from htnet.official import official
 
 LABELS = Labels(
     three={

@@ -12,11 +12,11 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
-from htnet.csv_files import SEPARATORS, read_csv_text, told_separator
+from htnet.core.csv_files import SEPARATORS, read_csv_text, told_separator
+from htnet.core.errors import ManifestError, cause
+from htnet.core.optional import require
 from htnet.data.facs_cells import AS_TEXT, keep_readable
 from htnet.data.tables import cell_of
-from htnet.errors import ManifestError, cause
-from htnet.optional import require
 
 #: How each column is called in the data sets' sheets, in letters and digits only.
 ALIASES: Mapping[str, tuple[str, ...]] = {

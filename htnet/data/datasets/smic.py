@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from htnet.core.errors import ManifestError
+from htnet.core.types import EMOTIONS
 from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
 from htnet.data.datasets.clips import find_clips
 from htnet.data.datasets.sheets import SheetRow, read_sheet
 from htnet.data.manifest import Manifest
-from htnet.errors import ManifestError
-from htnet.types import EMOTIONS
 
 LABELS = Labels(three={name: name for name in EMOTIONS}, own=EMOTIONS)
 #: What stands for the label in the name of a clip.

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from htnet.errors import (
+from htnet.core.errors import (
     InputError,
     LandmarkError,
     LowScoreError,
@@ -17,8 +17,8 @@ from htnet.errors import (
     PoseError,
     did_you_mean,
 )
+from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.geometry import scale_points
-from htnet.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68, QualityWarning
 
 #: Which face to take when a frame shows several: the largest, with a warning; none ("raise" and "only" are the same: an
 #: error). A whole number N takes the N-th from the image's left, counted from 1.

@@ -11,10 +11,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from htnet.errors import InputError, LandmarkError, LowScoreError, MultipleFacesError, NoFaceError, PoseError, cause
-from htnet.overwrite import write_text
+from htnet.core.errors import (
+    InputError,
+    LandmarkError,
+    LowScoreError,
+    MultipleFacesError,
+    NoFaceError,
+    PoseError,
+    cause,
+)
+from htnet.core.files import write_text
+from htnet.core.types import Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.landmarks.base import Landmarker, Landmarker68, find_many
-from htnet.types import Frame, Landmarks, Landmarks68, QualityWarning
 
 #: Part of every key: a change of what is stored leaves the old entries unread.
 CACHE_FORMAT = 2

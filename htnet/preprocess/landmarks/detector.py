@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.errors import CorruptWeightsError, LandmarkError, WeightsError
+from htnet.core.errors import CorruptWeightsError, LandmarkError, WeightsError
+from htnet.core.types import ByteArray
 from htnet.preprocess.frames import quiet_opencv
 from htnet.preprocess.opencv import load_opencv
-from htnet.types import ByteArray
 
 #: Environment variable that names the model file.
 MODEL_VARIABLE = "HTNET_YUNET_MODEL"
@@ -84,7 +84,7 @@ class YuNet:
             pixels: (H, W, 3) uint8 RGB.
 
         Returns:
-            (N, 15): x, y, width, height, five (x, y) in the order `htnet.types.POINT_NAMES`, score; px of the image.
+            (N, 15): x, y, width, height, five (x, y) in the order `htnet.core.types.POINT_NAMES`, score; px of the image.
 
         Raises:
             LandmarkError: OpenCV cannot work on the image.

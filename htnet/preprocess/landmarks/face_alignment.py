@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from htnet.errors import InputError, LandmarkError, WeightsError, cause
-from htnet.network import limited, once
-from htnet.optional import require
+from htnet.core.errors import InputError, LandmarkError, WeightsError, cause
+from htnet.core.network import limited, once
+from htnet.core.optional import require
+from htnet.core.types import Frame, Landmarks, Landmarks68
 from htnet.preprocess.landmarks.base import check_several, choose_face, find_many, no_face
 from htnet.preprocess.landmarks.verify import CHECK, verified
 from htnet.preprocess.opencv import warn_of_collision
-from htnet.types import Frame, Landmarks, Landmarks68
 
 Array = np.ndarray[Any, Any]
 

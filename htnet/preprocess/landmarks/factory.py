@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from htnet.doors import hint
-from htnet.errors import InputError, did_you_mean
+from htnet.core.errors import InputError, did_you_mean
+from htnet.core.hints import hint
 from htnet.preprocess.landmarks.base import Landmarker, TemplateLandmarks, check_several
 from htnet.preprocess.landmarks.cached import CachedLandmarker
 from htnet.preprocess.landmarks.face_alignment import FaceAlignmentLandmarker

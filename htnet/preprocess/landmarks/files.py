@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from htnet.csv_files import open_table
-from htnet.doors import hint
-from htnet.errors import InputError, LandmarkError, cause, did_you_mean, refuse_unknown
+from htnet.core.csv_files import open_table
+from htnet.core.errors import InputError, LandmarkError, cause, did_you_mean, refuse_unknown
+from htnet.core.hints import hint
+from htnet.core.schema import OUTPUT_POINTS
+from htnet.core.types import POINT_NAMES, Frame, Landmarks
 from htnet.preprocess.align import scale_points
 from htnet.preprocess.landmarks.peers import PeerLandmarks, is_peer_table
-from htnet.schema import OUTPUT_POINTS
-from htnet.types import POINT_NAMES, Frame, Landmarks
 
 #: Coordinate columns of a CSV file, in order.
 COLUMNS = tuple(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy")
@@ -29,7 +29,7 @@ _PLAIN = dict(zip([f"{name}_{axis}" for name in OUTPUT_POINTS for axis in "xy"],
 class PrecomputedLandmarks:
     """Points of many samples from one file, looked up by the sample's name.
 
-    A CSV file (see `htnet.csv_files`) has the columns ``sample``, ``image_left_eye_x``, ``image_left_eye_y``, ...
+    A CSV file (see `htnet.core.csv_files`) has the columns ``sample``, ``image_left_eye_x``, ``image_left_eye_y``, ...
     ``image_right_mouth_y`` and, if wanted, ``score``; the names may lack ``image_``. A JSON file has
     ``{sample: [[x, y], five times]}``, or just five ``[x, y]`` that serve for every sample. In place of each list of
     five it may hold a dictionary of the points' names, as htnet's JSON does. A file of one sample needs no name.

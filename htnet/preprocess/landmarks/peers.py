@@ -17,10 +17,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from htnet.csv_files import CsvTable, open_table
-from htnet.errors import LandmarkError
+from htnet.core.csv_files import CsvTable, open_table
+from htnet.core.errors import LandmarkError
+from htnet.core.types import FloatArray, Frame, Landmarks, Landmarks68
 from htnet.preprocess.geometry import scale_points
-from htnet.types import FloatArray, Frame, Landmarks, Landmarks68
 
 #: Columns of the points.
 COLUMNS_68 = tuple(f"{axis}_{number}" for axis in "xy" for number in range(68))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from htnet.errors import LandmarkError
+from htnet.core.errors import LandmarkError
+from htnet.core.types import Frame, Landmarks, Landmarks68
 from htnet.preprocess.align import face_similarity
 from htnet.preprocess.geometry import transform_points
 from htnet.preprocess.landmarks.base import Landmarker, Landmarker68
 from htnet.preprocess.landmarks.cached import CachedLandmarker
 from htnet.preprocess.mean_shape import MEAN_SHAPE_28
-from htnet.types import Frame, Landmarks, Landmarks68
 
 
 def estimate_68(landmarks: Landmarks) -> Landmarks68:

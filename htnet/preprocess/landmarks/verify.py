@@ -9,12 +9,12 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from htnet.errors import PoseError
+from htnet.core.errors import PoseError
+from htnet.core.types import ByteArray, Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.geometry import Matrix, transform_points
 from htnet.preprocess.landmarks.detector import YuNet, bundled
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.pose import check_order, face_shape, pose_warnings
-from htnet.types import ByteArray, Frame, Landmarks, Landmarks68, QualityWarning
 
 #: What a change of these rules changes: entries of a cache that an older check let pass are not used.
 CHECK = 2

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from htnet.errors import InputError, LowScoreError
+from htnet.core.errors import InputError, LowScoreError
+from htnet.core.types import Frame, Landmarks
 from htnet.preprocess.landmarks.base import check_several, choose_face, find_many, no_face
 from htnet.preprocess.landmarks.detector import SETTINGS, Faces, YuNet
 from htnet.preprocess.landmarks.verify import CHECK, seen_turned, turned_error, verified
 from htnet.preprocess.opencv import load_opencv
-from htnet.types import Frame, Landmarks
 
 # First look: the frame's longer side at most this many px.
 _FIRST_SIDE = 640

@@ -1,0 +1,225 @@
+"""The one reader of CSV files that people made: by hand, by a script, or in a spreadsheet program of any country.
+
+Commas, semicolons or tabs separate the columns, and the first row says which; a row that has two of them outside quotes
+is refused. A file is UTF-8, with or without a byte order mark, or UTF-16 with one; other encodings cannot be told
+apart, and are refused. Numbers may have decimal commas if no number of the table has a decimal point.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from htnet.core.errors import HtnetError, ManifestError, cause, did_you_mean
+
+#: What may stand between columns, and its name in messages.
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+#: How files begin that are given in place of CSV files, and what they are.
+_NO_TEXT = (
+    (b"PK\x03\x04", "a spreadsheet (.xlsx) or another packed file"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a spreadsheet (.xls)"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"MATLAB ", "a MATLAB file"),
+    (b"%PDF", "a PDF file"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+)
+#: What Excel writes and reads as a first line that names the separator.
+_SEP_LINE = re.compile(r"\A\"?sep=(.)\"?\r?\n", re.IGNORECASE)
+
+Row = tuple[int, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class CsvTable:
+    """The table in a CSV file.
+
+    Attributes:
+        path: the file.
+        columns: names in the header, without blanks around them.
+        rows: the line number of each row that is not blank, and its cells by column.
+        separator: what stands between columns, one of `SEPARATORS`.
+        error: what is raised where a cell cannot be used.
+    """
+
+    path: Path
+    columns: list[str]
+    rows: list[Row]
+    separator: str
+    error: type[HtnetError] = ManifestError
+
+    def numbers(self, columns: Sequence[str]) -> list[list[float | None]]:
+        """The numbers in some columns, row by row; None for an empty cell.
+
+        Raises:
+            HtnetError: of the type ``error``: a cell is no number, or decimal commas and points are mixed.
+        """
+        marks: dict[str, str] = {}
+        for line, row in self.rows:
+            for column in columns:
+                for mark in set(row[column]) & {",", "."}:
+                    marks.setdefault(mark, f"line {line} has {row[column].strip()!r}")
+        if len(marks) > 1:
+            raise self.error(
+                f"{self.path} has decimal commas and decimal points: {marks[',']}, {marks['.']}. Write all its numbers "
+                "in one way."
+            )
+        return [[self._number(line, column, row[column]) for column in columns] for line, row in self.rows]
+
+    def _number(self, line: int, column: str, cell: str) -> float | None:
+        if not cell.strip():
+            return None
+        try:
+            return float(cell.replace(",", "."))
+        except ValueError:
+            raise self.error(
+                f"{self.path}, line {line}: {column} is {cell.strip()!r}, which is no number. Write digits and one "
+                "decimal mark."
+            ) from None
+
+
+def open_table(path: Path, required: Sequence[str] = (), error: type[HtnetError] = ManifestError) -> CsvTable:
+    """Read a CSV file with a header.
+
+    Columns at the end that have no name and no values, as spreadsheet programs write them, are passed over.
+
+    Args:
+        path: the file.
+        required: columns that must be there.
+        error: the type of what is raised.
+
+    Raises:
+        HtnetError: of the type ``error``: the file cannot be read, is not UTF-8, has no rows, lacks a column, or has
+            a ragged row, or its separator cannot be told.
+    """
+    path = Path(path)
+    separator, found = _read(path, error)
+    header, rows = (found[0], found[1:]) if found else ((1, []), [])
+    if not rows:
+        raise error(f"{path} holds no samples. It needs a header and one row for each sample.")
+    line, columns = header[0], [name.strip() for name in header[1]]
+    for at, row in rows:
+        if len(row) != len(columns):
+            raise error(
+                f"{path}, line {at}: {len(row)} values for {len(columns)} columns separated by "
+                f"{SEPARATORS[separator]}. Quote values that hold {SEPARATORS[separator]}."
+            )
+    while columns and not columns[-1] and not any(row[len(columns) - 1].strip() for _, row in rows):
+        columns.pop()
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise error(f"{path}, line {line}: column {twice[0]!r} occurs more than once. Keep one.")
+    for name in required:
+        if name not in columns:
+            raise error(f"{path}, line {line}: there is no column {name!r}. {did_you_mean(name, columns)}")
+    return CsvTable(path, columns, [(at, dict(zip(columns, row, strict=False))) for at, row in rows], separator, error)
+
+
+def read_table(path: Path, required: Sequence[str] = ()) -> tuple[list[str], list[Row]]:
+    """Columns and rows of `open_table`.
+
+    Raises:
+        ManifestError: see there.
+    """
+    table = open_table(path, required)
+    return table.columns, table.rows
+
+
+def read_rows(path: Path, error: type[HtnetError] = ManifestError) -> list[tuple[int, list[str]]]:
+    """The rows of a CSV file that may have no header: line number and cells of each that is not blank.
+
+    Raises:
+        HtnetError: of the type ``error``: the file cannot be read, is not UTF-8, or its separator cannot be told.
+    """
+    return _read(Path(path), error)[1]
+
+
+def read_csv_text(path: Path, error: type[HtnetError] = ManifestError) -> str:
+    """The text of a CSV file, line ends as they are, without its byte order mark.
+
+    Raises:
+        HtnetError: of the type ``error``: the file cannot be read, or is neither UTF-8 nor UTF-16 with a byte order
+            mark.
+    """
+    cure = "Save it as UTF-8 (in Excel: CSV UTF-8)."
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise error(f"{path} does not exist. Check the path.") from None
+    except (OSError, ValueError) as found:
+        raise error(f"{path} cannot be read as a CSV file ({cause(found)}). Check its path and permissions.") from found
+    if (kind := next((name for sign, name in _NO_TEXT if data.startswith(sign)), None)) is not None:
+        save = "Save its table as CSV UTF-8." if "spreadsheet" in kind else "Give a CSV file, which is text."
+        raise error(f"{path} is {kind}, not a CSV file. {save}")
+    try:
+        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+    except UnicodeDecodeError as found:
+        raise error(f"{path} is {cause(found)}. {cure}") from None
+    if "\0" in text:
+        raise error(f"{path} is not text: it holds zero bytes. {cure}")
+    return text
+
+
+def separator_of(path: Path, text: str, error: type[HtnetError] = ManifestError) -> tuple[str, int]:
+    """What separates the columns of a CSV file, and how many of its first lines say only that.
+
+    Args:
+        path: the file, for messages.
+        text: what it holds.
+        error: the type of what is raised.
+
+    Raises:
+        HtnetError: of the type ``error``: the first row has two kinds of separators outside quotes, or the line
+            "sep=..." names none.
+    """
+    told = told_separator(path, text, error)
+    if told is not None:
+        return told, 1
+    bare = re.sub(r'"[^"]*"', "", text).lstrip("\r\n ")
+    first = re.split(r"[\r\n]", bare, maxsplit=1)[0]
+    marks = [mark for mark in SEPARATORS if mark in first]
+    if len(marks) > 1:
+        raise error(
+            f"{path}, line 1: {_named(marks, 'and')} stand in it, so that what separates the columns cannot be told: "
+            f"{first.strip()[:100]!r}. Use one of them, and quote names that hold another."
+        )
+    return (marks or [","])[0], 0
+
+
+def told_separator(path: Path, text: str, error: type[HtnetError] = ManifestError) -> str | None:
+    """What a first line such as "sep=;" says; None if there is no such line.
+
+    Raises:
+        HtnetError: of the type ``error``: it is none of `SEPARATORS`.
+    """
+    told = _SEP_LINE.match(text)
+    if told is None:
+        return None
+    if told[1] not in SEPARATORS:
+        raise error(f"{path}, line 1: the separator is {told[1]!r}. Use {_named(SEPARATORS)}.")
+    return told[1]
+
+
+def _read(path: Path, error: type[HtnetError]) -> tuple[str, list[tuple[int, list[str]]]]:
+    text = read_csv_text(path, error)
+    separator, passed = separator_of(path, text, error)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+    except csv.Error:
+        raise error(
+            f"{path} cannot be read as a CSV file: in the row that ends in line {reader.line_num} a quote is not "
+            f"closed, text follows a closing quote, or a cell has more than {csv.field_size_limit()} characters. Write "
+            "a quote within quotes twice."
+        ) from None
+    return separator, [row for row in rows if row[0] > passed]
+
+
+def _named(marks: Iterable[str], word: str = "or") -> str:
+    return f" {word} ".join(SEPARATORS[mark] for mark in marks)

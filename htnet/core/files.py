@@ -1,0 +1,189 @@
+"""Nothing that exists is overwritten unless the user asks for it, and no file is left half written.
+
+The one place that checks the first, and the one writer of files.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from os import PathLike
+from pathlib import Path
+
+from htnet.core.errors import InputError, OverwriteError, cause
+
+StrPath = str | PathLike[str]
+#: Endings of files that would be read as frames or faces if they lay among them.
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+
+
+def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Iterable[StrPath | None] = ()) -> None:
+    """Refuse to write files over others; call it before any work is done.
+
+    Args:
+        files: where files are to be written; None is skipped.
+        overwrite: the user asked for what is there to be replaced.
+        inputs: files that are read. These are never written over, whatever ``overwrite`` says.
+
+    Raises:
+        OverwriteError: a file is there already and ``overwrite`` is False; the message names it.
+        InputError: a place is a folder, is read as well, is given for two outputs, or is a picture in a folder whose
+            pictures are read.
+    """
+    read = {_real(path): path for path in inputs if path is not None}
+    folders = {place: path for place, path in read.items() if os.path.isdir(place)}
+    taken: dict[str, StrPath] = {}
+    for file in files:
+        if file is None or _is_stream(file):
+            continue
+        place = _real(file)
+        if place in read:
+            raise InputError(f"{file} is read by this very call and would be written over. Choose another name.")
+        inside = next((path for folder, path in folders.items() if place.startswith(folder + os.sep)), None)
+        if inside is not None and Path(place).suffix.lower() in PICTURES:
+            raise InputError(
+                f"{file} lies in {inside}, whose pictures are read: the next call would take it for one of them. "
+                "Choose another folder."
+            )
+        if place in taken:
+            raise InputError(f"{taken[place]} and {file} are one file, given for two outputs. Choose two names.")
+        taken[place] = file
+        if os.path.isdir(file):
+            raise InputError(f"{file} is a folder. Give the name of a file to write.")
+        if not overwrite and os.path.exists(file):
+            raise OverwriteError(_exists(str(file)))
+
+
+def check_folder(folder: StrPath, files: Iterable[str], *, overwrite: bool = False) -> None:
+    """Refuse to write files of these names into a folder that has one of them; what else lies there is left alone.
+
+    Args:
+        folder: where the files are to be written; it need not exist.
+        files: their names.
+        overwrite: the user asked for what is there to be replaced.
+
+    Raises:
+        OverwriteError: one of the files is there already and ``overwrite`` is False; the message names it.
+        InputError: the folder is a file.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        raise InputError(f"{folder} is a file. Give a folder to write into.")
+    if overwrite:
+        return
+    found = [name for name in files if os.path.lexists(folder / name)]
+    if found:
+        more = f" (and {', '.join(found[1:])} beside it)" if len(found) > 1 else ""
+        raise OverwriteError(_exists(str(folder / found[0]), more))
+
+
+def refuse_same_folder(out: StrPath | None, *read: StrPath | None, below: bool = False) -> None:
+    """Refuse to write many files into a folder that is read, whatever the user asked for.
+
+    Args:
+        out: where files are to be written; None is passed over.
+        read: folders that are read, or files.
+        below: refuse its subfolders too, since the files in them are read.
+
+    Raises:
+        InputError: ``out`` is one of them.
+    """
+    if out is None:
+        return
+    place = _real(out)
+    for path in read:
+        if path is None or not os.path.isdir(path):
+            continue
+        folder = _real(path)
+        if place == folder or (below and place.startswith(folder + os.sep)):
+            where = "the folder" if place == folder else "inside the folder"
+            raise InputError(
+                f"{out} is {where} {path}, which is read and would be written over or mixed up. Choose another folder."
+            )
+
+
+@contextmanager
+def whole_file(path: StrPath, *, durable: bool = False) -> Iterator[Path]:
+    """A place to write a file; the file takes its own name when the block ends.
+
+    If the block fails, no file is left and what was there before stays. A reader sees the old file or the new one,
+    never a part. A link is followed, and the file it leads to is replaced.
+
+    Args:
+        path: the file; missing folders are made. Streams such as /dev/stdout are written as they are.
+        durable: wait until the file is on the disk.
+
+    Yields:
+        Where to write: a name in the same folder that ends in .tmp.
+
+    Raises:
+        InputError: the file cannot be written; the message says why.
+    """
+    real = Path(os.path.realpath(path) if os.path.islink(path) else path)
+    if _is_stream(path) or (real.exists() and not real.is_file()):
+        yield Path(path)
+        return
+    partial = real.with_name(f".{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        real.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch(exist_ok=False)
+        if real.exists():
+            partial.chmod(stat.S_IMODE(real.stat().st_mode))
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise _unwritable(path, error) from error
+    try:
+        yield partial
+        if durable:
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+        os.replace(partial, real)
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(partial):
+            raise _unwritable(path, error) from error
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: StrPath, text: str, *, durable: bool = False) -> None:
+    """Write a UTF-8 text file, whole or not at all; lines end as they do in ``text``.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    write_bytes(path, text.encode("utf-8"), durable=durable)
+
+
+def write_bytes(path: StrPath, content: bytes, *, durable: bool = False) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    with whole_file(path, durable=durable) as place:
+        place.write_bytes(content)
+
+
+def _unwritable(path: StrPath, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be written ({cause(error)}). Choose another place, or check the permissions.")
+
+
+def _exists(what: str, more: str = "") -> str:
+    return (
+        f"{what} exists already{more} and would be overwritten. Choose another name, or ask for it: --overwrite "
+        "(in Python overwrite=True)."
+    )
+
+
+def _is_stream(file: StrPath) -> bool:
+    """Whether it is /dev/stdout or the like, where nothing is lost."""
+    return str(file).startswith("/dev/")
+
+
+def _real(path: StrPath) -> str:
+    return os.path.normcase(os.path.realpath(path))

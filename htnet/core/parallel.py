@@ -1,0 +1,151 @@
+"""Long work: many independent tasks in this process or in several, alone in a folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from htnet.core.errors import InputError, RunError
+from htnet.core.hints import as_command, in_command
+
+Result = TypeVar("Result")
+_SHARED: Any = None
+_COMMAND = False
+
+
+#: The process in which PyTorch was set to work for htnet, None before.
+_WORKS_IN: int | None = None
+
+
+def refuse_after_fork() -> None:
+    """Refuse to compute in a process that was forked from one that had computed already.
+
+    PyTorch's threads do not live on in a forked process, and it would wait for them forever. With one thread there are
+    none to wait for.
+
+    Raises:
+        RunError: this is such a process, and PyTorch has more than one thread.
+    """
+    global _WORKS_IN
+    if _WORKS_IN not in (None, os.getpid()) and torch.get_num_threads() > 1:
+        raise RunError(
+            f"This process ({os.getpid()}) was forked from one ({_WORKS_IN}) that had computed: PyTorch would hang. "
+            "Start workers by spawn or forkserver (multiprocessing.get_context('spawn')), build predictors in the "
+            "workers only (gunicorn: no preload_app), or call torch.set_num_threads(1) first in each worker."
+        )
+    _WORKS_IN = os.getpid()
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder, which is made if need be.
+
+    Raises:
+        RunError: another process works in it.
+    """
+    # The lock is the operating system's: a killed process leaves none behind.
+    from filelock import Timeout
+    from huggingface_hub.utils import WeakFileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with WeakFileLock(folder / ".lock", timeout=2.0):
+            yield
+    except Timeout as error:
+        raise RunError(f"Another process is running in {folder}. Wait for it, or choose another --out.") from error
+
+
+def choose_jobs(jobs: int | None, tasks: int, device: str = "cpu") -> int:
+    """Number of processes: as asked, else one a core on the CPU (at most 8), one on a GPU.
+
+    Raises:
+        InputError: fewer than one was asked for.
+    """
+    if jobs is not None and jobs < 1:
+        raise InputError(f"jobs is {jobs}; give 1 or more.")
+    wanted = jobs if jobs is not None else (min(cores(), 8) if device == "cpu" else 1)
+    return max(1, min(wanted, tasks))
+
+
+def _start_worker(shared: Any, threads: int, parent: int, stop: Event, command: bool) -> None:
+    global _SHARED, _COMMAND
+    _SHARED, _COMMAND = shared, command
+    torch.set_num_threads(threads)
+    # Ctrl-C reaches the workers too; were they to die of it, the parent could take that for an accident.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(parent, stop), daemon=True).start()
+
+
+def _end_with_parent(parent: int, stop: Event) -> None:
+    """End this worker when its parent says so or was killed: a resumed run must never meet an old worker."""
+    while os.getppid() == parent and not stop.wait(0.3):
+        pass
+    os._exit(1)
+
+
+def _call(function: Callable[..., Result], args: tuple[Any, ...]) -> Result:
+    with as_command(_COMMAND):  # messages made here are shown by the parent
+        return function(_SHARED, *args)
+
+
+def run_tasks(
+    function: Callable[..., Result], shared: Any, tasks: Sequence[tuple[Any, ...]], jobs: int
+) -> Iterator[tuple[tuple[Any, ...], Result]]:
+    """Call ``function(shared, *task)`` for each task and yield the answers as they come.
+
+    Args:
+        function: a module-level function.
+        shared: its first argument, sent to each process once.
+        tasks: the other arguments.
+        jobs: number of processes; 1 runs everything here.
+
+    Yields:
+        Each task, when it has ended, and what the function returned.
+
+    Raises:
+        RunError: a process ended without an answer.
+    """
+    threads = max(1, cores() // jobs)
+    if jobs == 1:
+        for task in tasks:
+            yield task, function(shared, *task)
+        return
+    # spawn, not fork: a forked child inherits the state of PyTorch's thread pools and can hang.
+    context = get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(
+        jobs, context, initializer=_start_worker, initargs=(shared, threads, os.getpid(), stop, in_command())
+    )
+    with pool:
+        try:
+            running: dict[Future[Result], tuple[Any, ...]] = {pool.submit(_call, function, t): t for t in tasks}
+            while running:
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield running.pop(future), future.result()
+        except BrokenProcessPool as error:
+            raise RunError(
+                "A process ended without an answer: it was killed (short of memory?), or the calling script is not "
+                'guarded by `if __name__ == "__main__":`. Run the same again, with fewer jobs if memory is short.'
+            ) from error
+        except BaseException:  # interrupted, or nobody wants the rest
+            stop.set()
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,111 @@
+"""What every JSON document of htnet begins with, and how points, warnings and numbers are written in it.
+
+The fields of each document are described in ``assets/schema/htnet.schema.json``, from which docs/output.md is made.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet._version import __version__
+
+#: The documents that htnet writes, and the version of each. A version rises when a field is renamed, removed or
+#: changes its meaning; a new field alone does not raise it.
+VERSIONS: Mapping[str, int] = MappingProxyType(
+    {
+        "htnet.prediction": 1,
+        "htnet.prediction_error": 1,
+        "htnet.spotting": 1,
+        "htnet.palsy_prediction": 1,
+        "htnet.palsy_asymmetry": 1,
+        "htnet.palsy_scores": 1,
+        "htnet.prepare_report": 1,
+        "htnet.evaluation": 1,
+        "htnet.list": 1,
+    }
+)
+
+#: How the five points of `htnet.core.types.POINT_NAMES` are called in every JSON document, in that order.
+OUTPUT_POINTS = ("image_left_eye", "image_right_eye", "nose", "image_left_mouth", "image_right_mouth")
+
+
+class Warned(Protocol):
+    """What a warning offers: see `htnet.core.types.QualityWarning`."""
+
+    @property
+    def code(self) -> str:
+        """Short and stable, for programs."""
+
+    @property
+    def message(self) -> str:
+        """For people."""
+
+
+def document(schema: str, content: Mapping[str, Any], warnings: Iterable[Warned] = ()) -> dict[str, Any]:
+    """A document as every output begins: its schema, what wrote it, and the warnings, before the answer.
+
+    Args:
+        schema: one of `VERSIONS`.
+        content: the fields; numbers of NumPy become Python's, and those that are not finite null.
+        warnings: reasons to doubt the answer.
+
+    Returns:
+        A dictionary that `json.dumps` takes with ``allow_nan=False``.
+    """
+    return {
+        "schema": schema,
+        "schema_version": VERSIONS[schema],
+        "htnet_version": __version__,
+        "warnings": warnings_to_list(warnings),
+        **plain(content),
+    }
+
+
+def warnings_to_list(warnings: Iterable[Warned]) -> list[dict[str, str]]:
+    """Warnings as every document holds them."""
+    return [{"code": warning.code, "message": warning.message} for warning in warnings]
+
+
+def named_points(points: npt.NDArray[Any]) -> dict[str, list[float]]:
+    """Five points (5, 2) as every document holds them: name to [x, y], rounded to 0.01 px."""
+    return dict(zip(OUTPUT_POINTS, points.astype(np.float64).round(2).tolist(), strict=True))
+
+
+def to_json(content: Any) -> str:
+    """JSON text with a line end, in which every number is finite."""
+    return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def to_json_line(content: Any) -> str:
+    """The same in one line, for files of JSON lines."""
+    return json.dumps(plain(content), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def plain(value: Any) -> Any:
+    """A value made of what JSON knows; numbers that are not finite become None."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, (list, tuple)):
+        return [plain(part) for part in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value
+
+
+def read_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of all documents; ``$defs`` holds one a document, by its name."""
+    path = Path(__file__).parent / "assets" / "schema" / "htnet.schema.json"
+    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return found

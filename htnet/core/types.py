@@ -1,0 +1,573 @@
+"""Frozen dataclasses that carry data from frames to prediction."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.errors import FlowError, InputError, LandmarkError, SpecError, did_you_mean, refuse_unknown
+from htnet.core.facs import UnitPrediction
+from htnet.core.schema import document, named_points
+
+FloatArray = npt.NDArray[np.float32]
+ByteArray = npt.NDArray[np.uint8]
+
+#: The weights that predict unless others are named. No licensed data were trained on, so that they may be used as the
+#: code may.
+DEFAULT_WEIGHTS = "synthetic"
+
+#: The three classes of MEGC 2019, in the order of the published labels 0, 1, 2.
+EMOTIONS = ("negative", "positive", "surprise")
+
+#: The five points, in this order everywhere; left and right are those of the image, and JSON says so: see
+#: `htnet.core.schema.OUTPUT_POINTS`.
+POINT_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+
+#: Mean places of the five points in the published composite images, in 28 px units.
+TEMPLATE_28 = ((7.7, 8.3), (20.0, 7.8), (14.1, 14.7), (9.1, 20.3), (19.1, 19.9))
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One video frame.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, RGB.
+        source: the file it came from, or a description; used in messages.
+        number: its place in its video, from 0; None for a frame on its own.
+        time: seconds after the first frame of its video; None where unknown.
+    """
+
+    pixels: ByteArray
+    source: str = "array"
+    number: int | None = None
+    time: float | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return int(self.pixels.shape[0]), int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True)
+class QualityWarning:
+    """A reason to doubt an answer that was given all the same.
+
+    Attributes:
+        code: short and stable, for programs: "motionless", "several_faces", ...
+        message: one or two sentences for people: what was seen, and what to do.
+    """
+
+    code: str
+    message: str
+
+
+#: What `ModelInput` says of an input without motion.
+MOTIONLESS = QualityWarning(
+    "motionless",
+    "A channel of the flow image is constant: the two frames show no motion, or the whole image moves as one. Do not "
+    "trust this answer; give the neutral frame and the frame of the strongest expression.",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """Five facial points in the pixels of one frame.
+
+    Attributes:
+        points: (5, 2) float32, (x, y), order `POINT_NAMES`.
+        source: what found them ("yunet", "template", a file name, ...).
+        score: detector confidence 0..1, or None where there is none.
+        warnings: what speaks against these points, or against the face that they were taken from.
+        faces: how many faces the detector accepted in the frame, None where nothing counted them.
+        verified: `htnet.preprocess.verified` let them pass.
+    """
+
+    points: FloatArray
+    source: str
+    score: float | None = None
+    warnings: tuple[QualityWarning, ...] = ()
+    faces: int | None = None
+    verified: bool = False
+
+    def __post_init__(self) -> None:
+        """Check shape and values."""
+        points = np.asarray(self.points, dtype=np.float32)
+        if points.shape != (5, 2):
+            raise LandmarkError(
+                f"Landmarks from {self.source} have shape {points.shape}; give five [x, y] points in the "
+                f"order {', '.join(POINT_NAMES)}."
+            )
+        if not np.isfinite(points).all():
+            raise LandmarkError(f"Landmarks from {self.source} hold NaN or infinity; give finite pixels.")
+        object.__setattr__(self, "points", points)
+
+    def to_dict(self, coordinates: str) -> dict[str, Any]:
+        """The part "landmarks" of a document; ``coordinates`` says whose pixels: "px of the onset frame"."""
+        points = named_points(self.points)
+        return {"source": self.source, "score": self.score, "coordinates": coordinates, "points": points}
+
+
+#: Index groups of the 68 points, in the order of iBUG 300-W (Sagonas et al., ICCV Workshops 2013); together they
+#: hold every index once. Left and right are those of the image, as in `POINT_NAMES`.
+#: jaw: along the face's edge, from the image's left ear over the chin (8) to the right one. Brows: left to right.
+#: nose: bridge (27 to 30, the last is the tip) and base (31 to 35, left to right). Eyes: from the left corner over
+#: the upper lid to the right corner and back along the lower lid. Lips: from the left corner over the upper edge to
+#: the right corner and back along the lower edge.
+LANDMARK_GROUPS: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {
+        "jaw": tuple(range(17)),
+        "left_brow": tuple(range(17, 22)),
+        "right_brow": tuple(range(22, 27)),
+        "nose": tuple(range(27, 36)),
+        "left_eye": tuple(range(36, 42)),
+        "right_eye": tuple(range(42, 48)),
+        "outer_lip": tuple(range(48, 60)),
+        "inner_lip": tuple(range(60, 68)),
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks68:
+    """68 facial points in the pixels of one frame.
+
+    Attributes:
+        points: (68, 2) float32, (x, y), order of iBUG 300-W, see `LANDMARK_GROUPS`.
+        source: what found them ("face-alignment", "estimated from yunet", ...).
+        score: detector confidence 0..1, or None where there is none.
+        estimated: the points are a mean face fitted to fewer points: their places are plausible, not measured.
+        warnings: what speaks against these points, or against the face that they were taken from.
+        faces: how many faces the detector accepted in the frame, None where nothing counted them.
+        verified: `htnet.preprocess.verified` let them pass.
+    """
+
+    points: FloatArray
+    source: str
+    score: float | None = None
+    estimated: bool = False
+    warnings: tuple[QualityWarning, ...] = ()
+    faces: int | None = None
+    verified: bool = False
+
+    def __post_init__(self) -> None:
+        """Check shape and values."""
+        points = np.asarray(self.points, dtype=np.float32)
+        if points.shape != (68, 2):
+            raise LandmarkError(
+                f"Landmarks from {self.source} have shape {points.shape}; give 68 [x, y] points in the order of "
+                "iBUG 300-W."
+            )
+        if not np.isfinite(points).all():
+            raise LandmarkError(f"Landmarks from {self.source} hold NaN or infinity; give finite pixels.")
+        object.__setattr__(self, "points", points)
+
+    def group(self, name: str) -> FloatArray:
+        """Points of one group of `LANDMARK_GROUPS`, (N, 2).
+
+        Raises:
+            LandmarkError: there is no such group.
+        """
+        if name not in LANDMARK_GROUPS:
+            raise LandmarkError(f"Unknown group of landmarks: {name!r}. {did_you_mean(name, LANDMARK_GROUPS)}")
+        return self.points[list(LANDMARK_GROUPS[name])]
+
+    def five(self) -> Landmarks:
+        """The five points of `POINT_NAMES`: means of the eyes' points, tip of the nose, corners of the outer lip."""
+        eyes = [self.group(name).mean(axis=0) for name in ("left_eye", "right_eye")]
+        five = np.stack([*eyes, *self.points[[30, 48, 54]]])
+        return Landmarks(five, self.source, self.score, self.warnings, self.faces, self.verified)
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """Optical flow from onset to apex.
+
+    Attributes:
+        uv: (2, H, W) float32 in px; u is positive to the image's right, v positive downward.
+        method: how it was computed ("tvl1", ...).
+    """
+
+    uv: FloatArray
+    method: str
+
+    def __post_init__(self) -> None:
+        """Check shape and values."""
+        uv = np.asarray(self.uv, dtype=np.float32)
+        if uv.ndim != 3 or uv.shape[0] != 2:
+            raise FlowError(f"Flow has shape {uv.shape}; give (2, H, W) = (u, v) in px.")
+        if not np.isfinite(uv).all():
+            bad = int((~np.isfinite(uv)).sum())
+            raise FlowError(
+                f"Flow ({self.method}) holds {bad} NaN or infinite values; recompute it or mask them first."
+            )
+        object.__setattr__(self, "uv", uv)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The part "flow" of a document: how long the vectors are."""
+        length = np.hypot(*self.uv)
+        return {
+            "method": self.method,
+            "face_size_px": int(self.uv.shape[-1]),
+            "mean_px": float(length.mean()),
+            "max_px": float(length.max()),
+        }
+
+
+FLOW_METHODS = ("tvl1", "farneback", "dis")
+LAYOUTS = ("anatomical", "reference", "whole")
+REGION_POINTS = ("template", "landmarks")
+RESIZES = ("linear", "area")
+#: Names of the weights that `htnet.list_pretrained` lists, for messages of parts that know no weights.
+WEIGHTS_NAMES = frozenset(
+    {
+        *("synthetic", "synthetic-mlp", "composite", "composite-htnet", "composite-dual-stream", "composite-ststnet"),
+        *("composite-base", "composite-mhssa", "casme3", "casme3-dual-stream", "casme3-mhssa", "fnp", "ckplus"),
+    }
+)
+#: Those of them that read faces, not flow.
+FACE_WEIGHTS_NAMES = frozenset({"fnp", "ckplus"})
+#: Names of the models that `htnet.list_models` lists, for the same messages.
+MODEL_NAMES = frozenset(
+    {
+        *("htnet_base", "htnet_small", "htnet_tiny", "htnet_dual_stream", "flow_mlp", "ststnet", "mhssa_gcn"),
+        *("mhssa_gcn_small", "htnet_palsy", "htnet_palsy_small", "htnet_palsy_tiny", "htnet_enhanced"),
+        "htnet_enhanced_tiny",
+    }
+)
+FACE_MODEL_NAMES = frozenset(name for name in MODEL_NAMES if "palsy" in name or "enhanced" in name)
+#: Names of `htnet.training.RECIPES`, and of those the ones for flow images, for the help of commands.
+RECIPE_NAMES = ("default", "finetune", "focal", "generated", "mixed", "palsy", "reference")
+#: Bits of a camera's values that are stored in wider numbers.
+BIT_DEPTHS = (10, 12, 14, 16)
+HEAD_MOTIONS = ("none", "nose", "eyes")
+#: Image side of the flow images that the landmarks template is given in.
+TEMPLATE_SIZE = 28
+
+
+@dataclass(frozen=True)
+class PreprocessSpec:
+    """How two frames become a network input; saved with the weights.
+
+    Attributes:
+        layout: regions of the flow image that the network sees: "anatomical" (both eyes over both
+            mouth corners), "reference" (the published crop, transposition included) or "whole".
+        region_points: where the regions are cut: at the "template" points, or at the face's own
+            "landmarks".
+        size: side of the flow image, px.
+        face_size: side of the aligned face on which flow is computed, px.
+        template: five (x, y) in 28 px units to which the face is warped by one similarity.
+        flow: "tvl1", "farneback" or "dis".
+        flow_parameters: (name, value) pairs that differ from the method's defaults.
+        resize: "linear" (the reference: cv2.INTER_LINEAR) or "area".
+        channels: channel order of the flow image; the published order is strain, v, u.
+        head_motion: "none", or the region whose median flow is subtracted from the flow of the aligned face,
+            "nose" or "eyes" (see `htnet.preprocess.remove_head_motion`).
+        clahe: equalise the contrast of the aligned grey faces before flow (see `htnet.preprocess.clahe`).
+        clip_frames: moments that a clip is interpolated to, for models that read motion (see
+            `htnet.preprocess.motion_features`); 0 for a model that was trained without motion, so that it is shown
+            none.
+    """
+
+    layout: str = "anatomical"
+    region_points: str = "template"
+    size: int = 28
+    face_size: int = 224
+    template: tuple[tuple[float, float], ...] = TEMPLATE_28
+    flow: str = "tvl1"
+    flow_parameters: tuple[tuple[str, float], ...] = ()
+    resize: str = "linear"
+    channels: tuple[str, ...] = ("strain", "v", "u")
+    head_motion: str = "none"
+    clahe: bool = False
+    clip_frames: int = 16
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for name, value, allowed in (
+            ("layout", self.layout, LAYOUTS),
+            ("region_points", self.region_points, REGION_POINTS),
+            ("flow", self.flow, FLOW_METHODS),
+            ("resize", self.resize, RESIZES),
+            ("head_motion", self.head_motion, HEAD_MOTIONS),
+        ):
+            if value not in allowed:
+                raise SpecError(f"PreprocessSpec.{name} is {value!r}. {did_you_mean(str(value), allowed)}")
+        for name, side in (("size", self.size), ("face_size", self.face_size)):
+            if not isinstance(side, int) or side < 4 or side % 2:
+                raise SpecError(f"PreprocessSpec.{name} is {side!r}; give an even whole number of px, 4 or more.")
+        if len(self.template) != 5 or any(len(p) != 2 for p in self.template):
+            raise SpecError(f"PreprocessSpec.template is {self.template!r}; give five (x, y) in 28 px units.")
+        if sorted(self.channels) != ["strain", "u", "v"]:
+            raise SpecError(f"PreprocessSpec.channels is {self.channels!r}; give an order of strain, v, u.")
+        if not isinstance(self.clahe, bool):
+            raise SpecError(f"PreprocessSpec.clahe is {self.clahe!r}; give True or False.")
+        frames = self.clip_frames
+        if isinstance(frames, bool) or not isinstance(frames, int) or (frames < 2 and frames != 0):
+            raise SpecError(f"PreprocessSpec.clip_frames is {frames!r}; give a whole number, 2 or more, or 0.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, the inverse of `from_dict`."""
+        out = dataclasses.asdict(self)
+        out["flow_parameters"] = dict(self.flow_parameters)
+        out["template"] = [list(p) for p in self.template]
+        out["channels"] = list(self.channels)
+        return out
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> PreprocessSpec:
+        """Rebuild a spec; unknown fields are refused, because they would change the input in silence."""
+        refuse_unknown(data, [f.name for f in dataclasses.fields(cls)], "preprocessing field", SpecError)
+        values = dict(data)
+        if "flow_parameters" in values:
+            values["flow_parameters"] = tuple(sorted(dict(values["flow_parameters"]).items()))
+        if "template" in values:
+            values["template"] = tuple((float(x), float(y)) for x, y in values["template"])
+        if "channels" in values:
+            values["channels"] = tuple(values["channels"])
+        return cls(**values)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelInput:
+    """What the preprocessor made of one sample.
+
+    Attributes:
+        image: (3, size, size) float32, 0..255, ready for the network.
+        flow_image: (size, size, 3) uint8, the whole face in the published convention (BGR =
+            strain, v, u).
+        regions_at: "template" or "landmarks": where the regions were cut.
+        landmarks: the five points in onset pixels, None when only a flow image was given.
+        points: the same five points in px of the flow image, (5, 2), None when they are not known.
+        flow: flow on the aligned face, None when only a flow image was given.
+        motionless: a channel of the flow image is constant, as in no published image: the frames are equal, one
+            of them is of one grey, or the whole face moves as one.
+        points68: 68 points in px of the flow image, for models that read them; ``estimated`` says whether they
+            were measured or come from the five points or from the template. None where nobody asked.
+        motion: (T, 64) float32 features of the clip's frames, None without a clip.
+        warnings: what speaks against the frames or the flow; those of the points stand with the points.
+    """
+
+    image: FloatArray
+    flow_image: ByteArray
+    regions_at: str
+    landmarks: Landmarks | None = None
+    points: FloatArray | None = None
+    flow: Flow | None = None
+    motionless: bool = False
+    points68: Landmarks68 | None = None
+    motion: FloatArray | None = None
+    warnings: tuple[QualityWarning, ...] = ()
+
+    def __post_init__(self) -> None:
+        """An input without motion carries the warning, whichever way it was made."""
+        if self.motionless and all(warning.code != MOTIONLESS.code for warning in self.warnings):
+            object.__setattr__(self, "warnings", (*self.warnings, MOTIONLESS))
+
+
+#: Regions whose motion is summed up frame by frame to find an expression in a video.
+MOTION_REGIONS = ("brows", "eyes", "mouth")
+
+
+@dataclass(frozen=True, eq=False)
+class Spotting:
+    """Where the expression of a clip begins, is strongest and ends.
+
+    Frame numbers are those of the whole video, from 0, also where only a part of it was searched: row k of ``curve``,
+    ``regions``, ``heads`` and ``times`` belongs to frame ``first`` + k.
+
+    Attributes:
+        onset: last frame before the face moves.
+        apex: frame of the strongest expression.
+        offset: first frame at rest again, or the clip's last one.
+        confidence: 0..1, see `htnet.preprocess.spot`; 0.5 where the peak is five times the noise; None where there are
+            too few frames to tell noise from motion.
+        curve: (N,) float32, the smoothed magnitude of the motion of each frame against the first one, px of a
+            224 px face: the mean of the regions. The apex is its peak.
+        regions: (N, 3) float32, the magnitude of each of `MOTION_REGIONS`, px, not smoothed.
+        heads: (N, 2, 3) float64, the head's motion: the similarity from px of the first frame to px of frame n.
+        landmarks: the five points in px of the first frame.
+        fps: frames a second, None where unknown; of a video of variable rate the usual one.
+        method: how the apex was searched.
+        warnings: what speaks against the frames found.
+        source: the video file or the folder of frames; None for frames given otherwise.
+        sample: identifier; "" where none was given.
+        times: (N,) float64, s, the time of each frame in the whole video: time stamps of the file where it has them;
+            None where unknown.
+        first: number of the first frame that was searched.
+    """
+
+    onset: int
+    apex: int
+    offset: int
+    confidence: float | None
+    curve: FloatArray
+    regions: FloatArray
+    heads: npt.NDArray[np.float64]
+    landmarks: Landmarks
+    fps: float | None
+    method: str
+    warnings: tuple[QualityWarning, ...] = ()
+    source: str | None = None
+    sample: str = ""
+    times: npt.NDArray[np.float64] | None = None
+    first: int = 0
+
+    def time(self, number: int) -> float | None:
+        """Seconds from the first frame of the video to frame ``number``; None where unknown."""
+        return None if self.times is None else float(self.times[self._row(number)])
+
+    def landmarks_at(self, number: int) -> Landmarks:
+        """The first frame's five points, moved with the head to frame ``number``."""
+        matrix = self.heads[self._row(number)]
+        points = self.landmarks.points @ matrix[:, :2].T + matrix[:, 2]
+        return dataclasses.replace(self.landmarks, points=points.astype(np.float32))
+
+    def _row(self, number: int) -> int:
+        if not self.first <= number < self.first + len(self.curve):
+            last = self.first + len(self.curve) - 1
+            raise InputError(f"Frame {number} was not searched; give one from {self.first} to {last}.")
+        return number - self.first
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document "htnet.spotting", see docs/output.md."""
+        names = {"sample": self.sample or file_stem(self.source), "files": {"video": self.source}}
+        return document("htnet.spotting", {**names, **self.part()}, (*self.landmarks.warnings, *self.warnings))
+
+    def part(self) -> dict[str, Any]:
+        """The part "spotting" of a prediction's document: numbers and times of the frames, and the confidence."""
+        numbers = {name: getattr(self, name) for name in ("onset", "apex", "offset")}
+        return {
+            **{f"{name}_frame": number for name, number in numbers.items()},
+            **{f"{name}_time_s": self.time(number) for name, number in numbers.items()},
+            "confidence": self.confidence,
+            "frame_count": len(self.curve),
+            "first_frame": self.first,
+            "fps": self.fps,
+            "method": self.method,
+            "landmarks": self.landmarks.to_dict("px of the first frame searched"),
+        }
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """Files that an answer comes from; None for what was no file.
+
+    Attributes:
+        onset: the onset frame.
+        apex: the apex frame.
+        video: the video file or the folder of frames.
+        flow_image: a flow image given in place of frames.
+    """
+
+    onset: str | None = None
+    apex: str | None = None
+    video: str | None = None
+    flow_image: str | None = None
+
+    @property
+    def stem(self) -> str:
+        """The name of the first of them without its ending; "" where there are none."""
+        return file_stem(self.video or self.onset or self.apex or self.flow_image)
+
+
+def file_stem(path: str | None) -> str:
+    """The name of a file or folder without its ending; "" for None."""
+    if path is None:
+        return ""
+    return Path(path).name if Path(path).is_dir() else Path(path).stem
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The answer for one sample.
+
+    Attributes:
+        label: name of the most probable class; documents and CSV files call it "prediction".
+        probabilities: class name to probability, in the model's class order.
+        model: name of the weights that answered.
+        input: what the network was shown, with landmarks and flow.
+        sample: identifier of the sample; the name of its first file without ending where none was given.
+        truth: the class that the sample is annotated with, None if unknown.
+        spotting: where onset and apex were found, for a video.
+        action_units: what the model says of every action unit it knows; empty for a model that knows none.
+        files: the files that the answer comes from.
+        architecture: name of the model's architecture in the registry.
+        temperature: what the scores were divided by before the softmax; 1 changes nothing.
+    """
+
+    label: str
+    probabilities: Mapping[str, float]
+    model: str
+    input: ModelInput
+    sample: str = ""
+    truth: str | None = field(default=None)
+    spotting: Spotting | None = None
+    action_units: tuple[UnitPrediction, ...] = ()
+    files: SourceFiles = field(default_factory=SourceFiles)
+    architecture: str = ""
+    temperature: float = 1.0
+
+    @property
+    def landmarks(self) -> Landmarks | None:
+        """The five points in onset pixels."""
+        return self.input.landmarks
+
+    @property
+    def flow(self) -> Flow | None:
+        """Flow on the aligned face."""
+        return self.input.flow
+
+    @property
+    def motionless(self) -> bool:
+        """Whether a channel shows no motion, so that the label is not to be trusted; see `ModelInput`."""
+        return self.input.motionless
+
+    @property
+    def warnings(self) -> tuple[QualityWarning, ...]:
+        """All reasons to doubt this answer: of the points, of the frames and their flow, of the spotting; each once."""
+        found = [*(self.landmarks.warnings if self.landmarks is not None else ()), *self.input.warnings]
+        told = {warning.code for warning in found}
+        # The onset's face is usually as dark or hazy as that of the first frame.
+        found += [w for w in (self.spotting.warnings if self.spotting is not None else ()) if w.code not in told]
+        return tuple(dict.fromkeys(found))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document "htnet.prediction", see docs/output.md: ready for `json.dumps`."""
+        points68 = self.input.points68
+        content = {
+            "sample": self.sample or self.files.stem,
+            "files": dataclasses.asdict(self.files),
+            "prediction": self.label,
+            "truth": self.truth,
+            "probabilities": dict(self.probabilities),
+            "classes": list(self.probabilities),
+            "model": model_part(self.model, self.architecture, self.temperature),
+            "motionless": self.motionless,
+            "action_units": [unit.to_dict() for unit in self.action_units],
+            "regions_at": self.input.regions_at,
+            "landmarks": None if self.landmarks is None else self.landmarks.to_dict("px of the onset frame"),
+            "points68": None if points68 is None else {"source": points68.source, "estimated": points68.estimated},
+            "flow": None if self.flow is None else self.flow.to_dict(),
+            "spotting": None if self.spotting is None else self.spotting.part(),
+        }
+        return document("htnet.prediction", content, self.warnings)
+
+
+def model_part(weights: str | None, architecture: str, temperature: float) -> dict[str, Any]:
+    """The part "model" of a document: which weights answered, None for a model that was never saved, and how its scores
+    became probabilities.
+    """
+    return {
+        "weights": weights,
+        "architecture": architecture,
+        "temperature": temperature,
+        "temperature_applied": temperature != 1.0,
+    }

@@ -1,0 +1,196 @@
+"""Making the files of many samples: resumable, in one process or in several, with a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from htnet.core.errors import HtnetError, InputError, ManifestError, cause
+from htnet.core.identity import differ
+from htnet.core.parallel import choose_jobs, locked, run_tasks
+from htnet.core.types import PreprocessSpec, QualityWarning
+from htnet.data import Manifest, Sample
+from htnet.data.prepare.keys import Parts
+from htnet.data.prepare.report import NEW, REPORT_FILE, Report
+from htnet.data.prepare.store import MANIFEST_FILE, PreparedFolder, check_names
+from htnet.data.tables import listed
+from htnet.preprocess import Landmarker, make_landmarker
+from htnet.preprocess.depth import check_bit_depth
+
+#: Fewer samples a process than this are done sooner than the process has started.
+_WORTH_A_PROCESS = 16
+
+Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
+
+
+class Maker:
+    """What a process needs to make files; a landmarker given as text is built there."""
+
+    def __init__(self, spec: PreprocessSpec, landmarker: Landmarker | str | None, bit_depth: int | None = None) -> None:
+        """Keep the settings."""
+        check_bit_depth(bit_depth)
+        self.spec = spec
+        self.bit_depth = bit_depth
+        self.landmarker = landmarker
+
+    @cached_property
+    def finder(self) -> Landmarker | None:
+        """The landmarker itself."""
+        return self.build(self.landmarker) if isinstance(self.landmarker, str) else self.landmarker
+
+    def build(self, text: str) -> Landmarker:
+        """The landmarker that a text names."""
+        return make_landmarker(text)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The settings alone: each process builds its own."""
+        built = {
+            name for kind in type(self).__mro__ for name, v in vars(kind).items() if isinstance(v, cached_property)
+        }
+        return {name: value for name, value in self.__dict__.items() if name not in built}
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """How the samples of a data set are prepared.
+
+    Attributes:
+        folder: where to.
+        maker: first argument of ``make``.
+        make: a function of a module: a sample's files by kind, or what is wrong with it.
+        key: what a sample's files are made from, None if that cannot be read.
+        prepared: the sample as it stands in the new manifest.
+        more: what to report besides, of the new manifest.
+        noun: what a sample is called in messages.
+    """
+
+    folder: PreparedFolder
+    maker: Maker
+    make: Callable[[Any, Sample], dict[str, bytes] | HtnetError]
+    key: Callable[[Sample], Parts | None]
+    prepared: Callable[[Sample], Sample]
+    more: Callable[[Manifest], Mapping[str, Any]] = lambda prepared: MappingProxyType({})
+    noun: str = "sample"
+
+    def run(
+        self,
+        manifest: Manifest,
+        jobs: int | None,
+        on_error: Callable[[Sample, HtnetError], None] | None,
+        progress: Progress,
+        overwrite: bool = False,
+    ) -> Manifest:
+        """Make all files that are not there yet; see `htnet.data.prepare.prepare`."""
+        check_names(manifest)
+        folder, failed = self.folder, dict[str, str]()
+
+        def fail(sample: Sample, error: HtnetError) -> None:
+            if on_error is None:
+                raise error
+            on_error(sample, error)
+            failed[sample.sample] = str(error)
+
+        with locked(folder.root):
+            folder.check_same(manifest, overwrite)
+            folder.begin(self.maker.spec)
+            made_anew: dict[str, list[str]] = {}
+            keys: dict[str, Parts | None] = {}
+            with closing(self._make_all(manifest, jobs, fail, made_anew, keys)) as steps:
+                made = {sample.sample for sample in progress(steps)} - failed.keys()
+            done = tuple(self.prepared(sample) for sample in manifest if sample.sample in made)
+            prepared = dataclasses.replace(manifest, samples=done, source=str(folder.root / MANIFEST_FILE))
+            in_order = {sample.sample: failed[sample.sample] for sample in manifest if sample.sample in failed}
+            report = Report.of(manifest, prepared, in_order)
+            notes = (*report.notes, *_same_frames(manifest, keys))
+            doubts = _doubts({sample.sample: folder.doubts(sample) for sample in manifest if sample.sample in made})
+            report = dataclasses.replace(report, notes=notes, made_again=made_anew, doubts=doubts)
+            folder.write_report(report, self.more(prepared))
+            if not done:
+                raise ManifestError(
+                    f"{manifest.source}: no {self.noun} could be prepared, {report.left_out} left out (listed in "
+                    f"{folder.root / REPORT_FILE}).\n{report.text()}".rstrip()
+                )
+            prepared.write(folder.root / MANIFEST_FILE, overwrite=True)
+        return prepared
+
+    def _make_all(
+        self,
+        manifest: Manifest,
+        jobs: int | None,
+        fail: Callable[[Sample, HtnetError], None],
+        made_anew: dict[str, list[str]],
+        keys: dict[str, Parts | None],
+    ) -> Generator[Sample, None, None]:
+        """Yield the samples as they are done, first those that were done before; note why others are made."""
+        todo = []
+        for sample in manifest:
+            keys[sample.sample] = self.key(sample)
+            why = self.folder.outdated(sample, keys[sample.sample])
+            if why is None:
+                yield sample
+            else:
+                todo.append((sample,))
+                if why != NEW:
+                    made_anew.setdefault(why, []).append(sample.sample)
+        worth = len(todo) if jobs is not None else math.ceil(len(todo) / _WORTH_A_PROCESS)
+        jobs = choose_jobs(jobs, worth)
+        if jobs > 1:
+            _check_sendable(self.maker.landmarker)
+            # What cannot be fetched fails here, once, and not in every process.
+            if any(sample.landmarks is None for (sample,) in todo):
+                getattr(self.maker.finder, "ready", lambda: None)()
+        for (sample,), made in run_tasks(self.make, self.maker, todo, jobs):
+            if isinstance(made, HtnetError):
+                fail(sample, made)
+            else:
+                self.folder.write(sample, keys[sample.sample], made)
+            yield sample
+
+
+def _doubts(found: Mapping[str, Iterable[QualityWarning]]) -> tuple[QualityWarning, ...]:
+    """One warning for each reason to doubt a sample: which samples it was seen on, and what was said of the first."""
+    seen: dict[str, dict[str, str]] = {}
+    for name, doubts in found.items():
+        for doubt in doubts:
+            seen.setdefault(doubt.code, {})[name] = doubt.message
+    return tuple(
+        QualityWarning(code, f"{listed(list(messages))}: {next(iter(messages.values()))}")
+        for code, messages in seen.items()
+    )
+
+
+def _same_frames(manifest: Manifest, keys: Mapping[str, Parts | None]) -> tuple[str, ...]:
+    """A note on equal frames under two people: whatever their files are called, that is one recording."""
+    found: dict[tuple[Any, ...], Sample] = {}
+    pairs = []
+    for sample in manifest:
+        parts = keys.get(sample.sample) or {}
+        pictures = tuple(parts.get(name) for name in ("onset", "apex", "image"))
+        if any(pictures):
+            other = found.setdefault(pictures, sample)
+            if other is not sample and differ(other, sample):
+                pairs.append(f"{sample.sample} as {other.sample}")
+    if not pairs:
+        return ()
+    shown = ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
+    return (
+        f"Samples of one person have the same frames, byte for byte, as those of another: {shown}. One recording on "
+        "both sides of a split is a leak: correct the subjects or the files.",
+    )
+
+
+def _check_sendable(landmarker: Landmarker | str | None) -> None:
+    try:
+        pickle.dumps(landmarker)
+    except Exception as error:  # pickle raises what it likes
+        raise InputError(
+            f"The landmarker {landmarker!r} cannot be sent to other processes ({cause(error)}). Give its name, such as "
+            "'yunet', for make_landmarker, or use jobs=1."
+        ) from error

@@ -1,0 +1,162 @@
+"""What a prepared sample was made from, part by part, so that it can be told what has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htnet import __version__
+from htnet.core.errors import VideoError
+from htnet.core.types import PreprocessSpec
+from htnet.data import Sample
+from htnet.data.prepare.spec import baked_fields
+from htnet.preprocess import open_clip
+from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.video.clip_files import MOTION_FIELDS
+from htnet.preprocess.video.readers import make_reader
+
+
+def sha256(content: bytes) -> str:
+    """Hash of some bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+Parts = dict[str, Any]
+#: Libraries that decide bytes of prepared files, by the names that users know. OpenCV decodes, warps and resizes (4.10
+#: and 4.13 alike, 5.0 otherwise), PyTorch computes TV-L1 flow, PyAV decodes video where it is installed. NumPy does not
+#: decide: 1.26 and 2.4 gave the same bytes (measured with every flow method).
+TITLES = {"htnet": "htnet", "opencv": "OpenCV", "torch": "PyTorch", "av": "PyAV"}
+#: What changed, by part of the key; libraries are named with both versions.
+_CHANGED = {
+    "spec": "made with other settings",
+    "sample": "the sample has another name",
+    "onset": "frames changed",
+    "apex": "frames changed",
+    "image": "the image changed",
+    "points": "landmarks changed, or what finds them",
+    "bit_depth": "another bit depth was given",
+    "clip": "the clip changed",
+}
+
+
+def libraries(*names: str) -> dict[str, str]:
+    """Version of htnet, of OpenCV and of the other libraries named; those that are not installed are left out."""
+    found = {"htnet": __version__, "opencv": str(load_opencv().__version__)}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def source_key(
+    sample: Sample, spec: PreprocessSpec, landmarker: Any, motion: bool = False, bit_depth: int | None = None
+) -> Parts | None:
+    """All that a sample's files depend on, part by part; None if a file that it is made from cannot be read.
+
+    That is the content of both frames and of the sample's landmarks file or else the landmarker's settings,
+    the sample's name (points are looked up by it), the spec, and the versions of htnet and of the libraries that decide
+    bytes; with motion the content of the clip's files too. Contents, not times: a data set that was copied or moved is
+    not prepared again.
+
+    Args:
+        sample: the sample.
+        spec: how flow is made.
+        landmarker: what `describe` says of that which finds the points of samples without landmarks file.
+        motion: whether motion features are made too.
+        bit_depth: bits of the frames' values, None where the files tell.
+    """
+    names = ["torch"] if spec.flow == "tvl1" else []
+    try:
+        made_from: Parts = {
+            "spec": baked_fields(spec),
+            "sample": sample.sample,
+            "onset": None if sample.onset is None else sha256(sample.onset.read_bytes()),
+            "apex": None if sample.apex is None else sha256(sample.apex.read_bytes()),
+            "points": describe(sample.landmarks) if sample.landmarks is not None else landmarker,
+        }
+        if bit_depth is not None:
+            made_from["bit_depth"] = bit_depth
+        if motion and sample.clip is not None:
+            made_from["clip"] = _describe_clip(sample, sample.clip, spec, bit_depth)
+            names += ["av"] if sample.clip.is_file() else []
+    except (OSError, VideoError):
+        return None
+    return as_json({**made_from, "libraries": libraries(*names)})
+
+
+def as_json(parts: Mapping[str, Any]) -> Parts:
+    """The parts as they come back from a file, so that they can be compared."""
+    found: Parts = json.loads(json.dumps(parts, sort_keys=True))
+    return found
+
+
+def changes(before: Any, now: Parts) -> list[str]:
+    """Why files that were made from ``before`` are not those that ``now`` would give; empty if they are.
+
+    Args:
+        before: what is noted of them.
+        now: what they would be made from.
+    """
+    if not isinstance(before, dict) or not isinstance(before.get("libraries"), dict):
+        return ["made by an older htnet, which did not note the versions of libraries"]
+    old, new = before["libraries"], now["libraries"]
+    found = [
+        f"made with {TITLES.get(name, name)} {old.get(name, 'none')}, now {new.get(name, 'none')}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+    for name in sorted(({*before, *now}) - {"libraries"}):
+        one, other = before.get(name), now.get(name)
+        if name == "points" and old != new:  # a detector names the version of OpenCV once more
+            one, other = _without_version(one), _without_version(other)
+        if one != other:
+            found.append(_CHANGED.get(name, f"{name} changed"))
+    return list(dict.fromkeys(found))
+
+
+def _without_version(points: Any) -> Any:
+    if not isinstance(points, list):
+        return points
+    return [_without_version(part) for part in points if not (isinstance(part, list) and part[:1] == ["opencv"])]
+
+
+def _describe_clip(sample: Sample, clip: Path, spec: PreprocessSpec, bit_depth: int | None) -> Any:
+    """What motion features are made from, besides the points."""
+    part = open_clip(clip, sample.clip_first, sample.clip_last, bit_depth if clip.is_dir() else None)
+    fields = spec.to_dict()
+    return {
+        "spec": {name: fields[name] for name in MOTION_FIELDS},
+        "files": [sha256(file.read_bytes()) for file in part.files],
+        "frames": [part.from_frame, part.to_frame],
+        "reader": make_reader(part.reader).version() if part.reader else "",
+    }
+
+
+def describe(thing: Any) -> Any:
+    """JSON-ready form of a landmarker: what its ``identity`` says, or its type and public settings.
+
+    For files that settings name, their content counts.
+    """
+    if thing is None or isinstance(thing, (bool, int, float)):
+        return thing
+    if isinstance(thing, (str, os.PathLike)):
+        return {"sha256": sha256(Path(thing).read_bytes())} if os.path.isfile(thing) else str(thing)
+    if isinstance(thing, (list, tuple)):
+        return [describe(item) for item in thing]
+    if isinstance(thing, Mapping):
+        return [[describe(name), describe(value)] for name, value in thing.items()]
+    if isinstance(thing, np.ndarray):
+        return thing.tolist()
+    if callable(identity := getattr(thing, "identity", None)):
+        return describe(identity())
+    kind = thing if hasattr(thing, "__qualname__") else type(thing)
+    settings = {name: describe(value) for name, value in getattr(thing, "__dict__", {}).items() if name[:1] != "_"}
+    return [f"{kind.__module__}.{kind.__qualname__}", settings]

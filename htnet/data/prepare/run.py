@@ -1,0 +1,153 @@
+"""Preparing a data set, in one process or in several."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache, cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from htnet.core.errors import FlowError, FrameError, HtnetError, LandmarkError, ManifestError, VideoError, about_sample
+from htnet.core.types import PreprocessSpec
+from htnet.data import Manifest, Sample
+from htnet.data.prepare.engine import Maker, Preparation
+from htnet.data.prepare.keys import describe, source_key
+from htnet.data.prepare.store import PreparedFolder, doubts_as_json
+from htnet.data.reader import degenerate, sample_motion
+from htnet.preprocess import Landmarker, Preprocessor, encode_motion
+from htnet.preprocess.opencv import load_opencv
+
+#: What one bad sample raises. Any other error (no detector's model, an unknown setting) would hit every sample.
+_OF_ONE_SAMPLE = (FrameError, FlowError, LandmarkError, ManifestError, VideoError)
+
+
+def prepare(
+    manifest: Manifest,
+    out: str | PathLike[str],
+    spec: PreprocessSpec | None = None,
+    landmarker: Landmarker | str | None = None,
+    *,
+    motion: bool = False,
+    jobs: int | None = 1,
+    on_error: Callable[[Sample, HtnetError], None] | None = None,
+    progress: Callable[[Iterable[Sample]], Iterable[Sample]] = lambda samples: samples,
+    overwrite: bool = False,
+    bit_depth: int | None = None,
+) -> Manifest:
+    """Compute flow images and landmarks of all samples, and if wanted the motion in their clips, once.
+
+    The call can be interrupted at any moment and made again. Samples whose files are whole and were made from
+    the same frames, points, settings and version of htnet are kept, all others are made again, those that failed too;
+    the files are the same to the byte as without interruption, whatever the number of jobs.
+
+    Args:
+        manifest: samples with onset and apex frames.
+        out: folder; gets ``manifest.csv``, ``preprocess.json``, ``flow/*.png``, ``landmarks/*.json``
+            (five points in px of the flow image), ``motion/*.safetensors`` (with motion), ``keys/*.json`` (what each
+            was made from) and ``report.json`` (see `Report`).
+        spec: how flow is made.
+        landmarker: finds the points of samples without a landmarks file; or a text for
+            `htnet.preprocess.make_landmarker`.
+        motion: also compute `htnet.preprocess.motion_features` of the samples' clips, ``spec.clip_frames`` moments
+            each; a sample without clip cannot be prepared then.
+        jobs: processes of one core each; None takes one a core (at most 8), fewer for a few samples. More than
+            one needs the caller to be guarded by ``if __name__ == "__main__":``.
+        on_error: called with each sample that cannot be prepared, which is then left out; without it
+            the first such sample ends the call.
+        progress: wraps the iteration over samples as they are done, for a progress bar.
+        overwrite: put these samples in place of others that ``out`` holds, or of other labels.
+        bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+
+    Returns:
+        The manifest of the prepared samples, in the order of ``manifest``.
+
+    Raises:
+        OverwriteError: ``out`` holds other samples, or the same with other labels, and ``overwrite`` is not given.
+        ManifestError: ``out`` holds flow made in another way, a sample has no frames or shows no expression (see
+            `htnet.data.reader.degenerate`), two samples would share a file, or no sample could be prepared.
+        HtnetError: a sample cannot be read (the message names it), or nothing can be prepared in this way.
+        RunError: another process is preparing into ``out``, or a process was killed.
+        InputError: the landmarker cannot be sent to other processes.
+    """
+    spec = spec or PreprocessSpec()
+    kinds = {"flow": ".png", "landmarks": ".json", **({"motion": ".safetensors"} if motion else {})}
+    folder, maker = PreparedFolder(Path(out), kinds), _Maker(spec, landmarker, motion, bit_depth)
+    points = cache(lambda: describe(maker.finder))
+    preparation = Preparation(
+        folder,
+        maker,
+        _make,
+        # A detector that nobody needs is not asked who it is: its model may have to be fetched.
+        key=lambda sample: source_key(sample, spec, points() if sample.landmarks is None else None, motion, bit_depth),
+        prepared=lambda sample: _prepared(sample, folder),
+    )
+    return preparation.run(manifest, jobs, on_error, progress, overwrite)
+
+
+def _prepared(sample: Sample, folder: PreparedFolder) -> Sample:
+    raw = dataclasses.replace(sample, onset=None, apex=None, clip=None, clip_first="", clip_last="", motion=None)
+    files: dict[str, Any] = {kind: folder.path(kind, sample) for kind in folder.kinds}
+    return dataclasses.replace(raw, **files)
+
+
+class _Maker(Maker):
+    """What a process needs to prepare samples."""
+
+    def __init__(
+        self, spec: PreprocessSpec, landmarker: Landmarker | str | None, motion: bool, bit_depth: int | None
+    ) -> None:
+        super().__init__(spec, landmarker, bit_depth)
+        self.motion = motion
+
+    @cached_property
+    def preprocessor(self) -> Preprocessor:
+        return Preprocessor(self.spec, self.finder, bit_depth=self.bit_depth)
+
+
+def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:
+    """The content of a sample's files, or what is wrong with it."""
+    cv2 = load_opencv()
+    moved = None
+    try:
+        if sample.onset is None or sample.apex is None:
+            raise ManifestError("it has no onset and apex frames to compute flow from.")
+        _refuse(degenerate(sample))
+        with _one_thread():
+            made = maker.preprocessor.pair(sample.onset, sample.apex, sample.landmarks, sample.sample)
+            _refuse(degenerate(sample, made))
+            if maker.motion:
+                from_clip = dataclasses.replace(sample, motion=None)
+                moved = sample_motion(from_clip, maker.spec, at_onset=made.landmarks, bit_depth=maker.bit_depth)
+    except _OF_ONE_SAMPLE as error:
+        return about_sample(sample.sample, error)
+    points = json.dumps(np.asarray(made.points).round(3).tolist()).encode()
+    doubts = made.warnings if made.landmarks is None else (*made.landmarks.warnings, *made.warnings)
+    files = {"flow": cv2.imencode(".png", made.flow_image)[1].tobytes(), "landmarks": points, **doubts_as_json(doubts)}
+    return files if moved is None else {**files, "motion": encode_motion(moved, maker.spec)}
+
+
+def _refuse(fault: str) -> None:
+    """Raise an error if there is a fault: no flow image of a pair without expression is stored."""
+    if fault:
+        raise ManifestError(f"{fault}. Correct it or leave it out; for your own manifest, --skip-errors leaves it out.")
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one core: sums split over threads are rounded otherwise, and the result may not depend on jobs."""
+    cv2 = load_opencv()
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])

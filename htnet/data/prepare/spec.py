@@ -1,0 +1,48 @@
+"""How the flow images of a prepared folder were made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from htnet.core.errors import HtnetError, ManifestError, cause
+from htnet.core.types import PreprocessSpec
+
+SPEC_FILE = "preprocess.json"
+#: Fields of the spec that the flow image depends on; the others are applied when it is read.
+_BAKED = ("size", "face_size", "template", "flow", "flow_parameters", "resize", "head_motion", "clahe")
+
+
+def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
+    """The spec that the flow images of a prepared folder were made with, None for any other folder.
+
+    Raises:
+        ManifestError: the folder is a prepared one, but its spec is damaged.
+    """
+    path = Path(folder)
+    path = (path if path.is_dir() else path.parent) / SPEC_FILE
+    if not path.is_file():
+        return None
+    try:
+        return PreprocessSpec.from_dict(json.loads(path.read_text("utf-8")))
+    except (HtnetError, OSError, ValueError, TypeError) as error:
+        raise ManifestError(f"{path} cannot be read ({cause(error)}). Prepare again into an empty folder.") from error
+
+
+def resolve_spec(data: str | PathLike[str], spec: PreprocessSpec) -> PreprocessSpec:
+    """``spec`` with what is baked into a prepared folder's flow images taken from that folder.
+
+    Weights trained on the folder then say how their input was really made.
+    """
+    baked = prepared_spec(data)
+    if baked is None:
+        return spec
+    return dataclasses.replace(spec, **baked_fields(baked))
+
+
+def baked_fields(spec: PreprocessSpec) -> dict[str, Any]:
+    """What the flow image depends on, by field."""
+    return {name: getattr(spec, name) for name in _BAKED}

@@ -1,0 +1,239 @@
+"""A prepared folder on the disk: whole files only, and for each sample a note of what it was made from."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from htnet.core.errors import ManifestError, OverwriteError, cause
+from htnet.core.files import check_folder, write_bytes
+from htnet.core.schema import to_json
+from htnet.core.types import PreprocessSpec, QualityWarning
+from htnet.data import Manifest, Sample, read_manifest
+from htnet.data.prepare.keys import TITLES, Parts, changes, libraries, sha256
+from htnet.data.prepare.report import NEW, REPORT_FILE, Report
+from htnet.data.prepare.spec import SPEC_FILE, prepared_spec
+from htnet.data.tables import counted
+
+MANIFEST_FILE = "manifest.csv"
+KEYS = "keys"
+#: Beside a sample's files: the reasons to doubt them, as JSON; kept in the sample's note.
+WARNINGS = "warnings"
+
+
+class PreparedFolder:
+    """The folder that samples are prepared into.
+
+    Layout: ``preprocess.json``; for each sample one file of each kind, ``KIND/NAME.ENDING``, and, written last,
+    ``keys/NAME.json`` (hashes of what they were made from and of each); at the end ``report.json`` and
+    ``manifest.csv``.
+    """
+
+    def __init__(self, root: Path, kinds: Mapping[str, str], what: str = "flow made") -> None:
+        """Use ``root``; nothing is written yet.
+
+        Args:
+            root: the folder.
+            kinds: name of each kind of file to its ending, such as ``{"flow": ".png"}``.
+            what: what it holds, for messages.
+        """
+        self.root = root
+        self.kinds = dict(kinds)
+        self.what = what
+
+    def begin(self, spec: PreprocessSpec) -> None:
+        """Make the folders and remove what a killed run left half written.
+
+        Raises:
+            ManifestError: the folder holds files made in another way.
+        """
+        found = prepared_spec(self.root)
+        if found is not None and found != spec:
+            raise ManifestError(f"{self.root} holds {self.what} with another spec ({SPEC_FILE}). Choose another --out.")
+        folders = [self.root / name for name in (*self.kinds, KEYS)]
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.root, *folders):
+            for partial in folder.glob(".*.tmp"):
+                partial.unlink(missing_ok=True)
+        write_bytes(self.root / SPEC_FILE, json.dumps(spec.to_dict(), indent=1).encode())
+
+    def check_same(self, wanted: Manifest, overwrite: bool) -> None:
+        """Refuse to put another data set, or other labels or splits, in place of the ones that are there.
+
+        Going on with the same samples, more of them, or some of them missing now, is what a second call is for.
+
+        Args:
+            wanted: the samples to be prepared, as they will stand in the manifest.
+            overwrite: the user asked for the earlier manifest to be replaced.
+
+        Raises:
+            OverwriteError: the folder's manifest says something else and ``overwrite`` is not given.
+            ManifestError: the manifest to be written is the one that the samples were read from.
+        """
+        path = self.root / MANIFEST_FILE
+        if os.path.realpath(path) == os.path.realpath(wanted.source):
+            raise ManifestError(
+                f"{path} is the manifest to be prepared and would be written over. Choose another --out."
+            )
+        if overwrite:
+            return
+        if not (self.root / SPEC_FILE).is_file():
+            names = (*self.kinds, KEYS)
+            foreign = [name for name in names if (self.root / name).is_dir() and any((self.root / name).iterdir())]
+            foreign += [REPORT_FILE] if (self.root / REPORT_FILE).is_file() else []
+            check_folder(self.root, foreign)
+        if not path.exists():
+            return
+        reason = "was not written by htnet prepare" if not (self.root / SPEC_FILE).is_file() else None
+        try:
+            reason = reason or _difference(read_manifest(path, check_files=False), wanted)
+        except ManifestError as error:
+            reason = f"cannot be read ({cause(error)})"
+        if reason is not None:
+            raise OverwriteError(
+                f"{path} exists and {reason}; it would be overwritten. Choose another --out, or ask for it: "
+                "--overwrite (in Python overwrite=True)."
+            )
+
+    def path(self, kind: str, sample: Sample) -> Path:
+        """File of one kind of a sample."""
+        return self.root / kind / f"{file_name(sample)}{self.kinds[kind]}"
+
+    def outdated(self, sample: Sample, key: Parts | None) -> str | None:
+        """Why the sample's files have to be made, None if they are whole and made from just what ``key`` says."""
+        if not self._note(sample).is_file():
+            return NEW  # files without a note are those of a call that was killed
+        try:
+            noted = json.loads(self._note(sample).read_text("utf-8"))
+            made_from = noted.pop("made_from")
+            noted.pop(WARNINGS, None)
+            found = {kind: sha256(self.path(kind, sample).read_bytes()) for kind in self.kinds}
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):  # whatever JSON is in the note
+            return "file missing or damaged"
+        if key is None:
+            return "what it is made from cannot be read"
+        if changed := changes(made_from, key):
+            return "; ".join(changed)
+        return None if noted == found else "file missing or damaged"
+
+    def versions(self) -> dict[str, Counter[str]]:
+        """By library the versions that the samples in the manifest were made with, and the number of samples of each.
+
+        What was made by an htnet that did not note them counts as "not noted".
+        """
+        found: dict[str, Counter[str]] = {name: Counter() for name in TITLES}
+        for sample in read_manifest(self.root / MANIFEST_FILE, check_files=False, degenerate="keep"):
+            try:
+                made_from = json.loads(self._note(sample).read_text("utf-8"))["made_from"]
+                used = made_from["libraries"] if isinstance(made_from, dict) else {}
+            except (OSError, ValueError, KeyError, TypeError):
+                used = {}
+            for name, number in (used if isinstance(used, dict) and used else {"htnet": "not noted"}).items():
+                found.setdefault(name, Counter())[str(number)] += 1
+        return {name: counts for name, counts in found.items() if counts}
+
+    def write(self, sample: Sample, key: Parts | None, files: Mapping[str, bytes]) -> None:
+        """Write a sample's files, by kind; the note comes last, as files without it do not count."""
+        doubts = json.loads(files.get(WARNINGS, b"[]"))
+        files = {kind: content for kind, content in files.items() if kind != WARNINGS}
+        for kind, content in files.items():
+            write_bytes(self.path(kind, sample), content)
+        note = {**_hashes(key, files), **({WARNINGS: doubts} if doubts else {})}
+        write_bytes(self._note(sample), json.dumps(note, indent=1).encode())
+
+    def doubts(self, sample: Sample) -> tuple[QualityWarning, ...]:
+        """The reasons to doubt a sample that were seen when its files were made."""
+        try:
+            found = json.loads(self._note(sample).read_text("utf-8")).get(WARNINGS, ())
+            return tuple(QualityWarning(doubt["code"], doubt["message"]) for doubt in found)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whatever JSON is in the note
+            return ()
+
+    def write_report(self, report: Report, more: Mapping[str, Any]) -> None:
+        """Write ``report.json``, with what else there is to report."""
+        write_bytes(self.root / REPORT_FILE, to_json({**report.to_dict(), **more}).encode())
+
+    def _note(self, sample: Sample) -> Path:
+        return self.root / KEYS / f"{file_name(sample)}.json"
+
+
+def doubts_as_json(doubts: Sequence[QualityWarning]) -> dict[str, bytes]:
+    """Reasons to doubt a sample, to be written with its files; nothing if there are none."""
+    content = [{"code": doubt.code, "message": doubt.message} for doubt in doubts]
+    return {WARNINGS: json.dumps(content).encode()} if content else {}
+
+
+def prepared_notes(data: str | PathLike[str]) -> tuple[str, ...]:
+    """What to know of a prepared folder: that its files are of several versions of a library, or of another than here.
+
+    Args:
+        data: a folder or its manifest; of any other there is nothing to say.
+
+    Returns:
+        One sentence a library; none if all was made with the versions that are here.
+    """
+    folder = Path(data) if Path(data).is_dir() else Path(data).parent
+    if not (folder / SPEC_FILE).is_file() or not (folder / KEYS).is_dir() or not (folder / MANIFEST_FILE).is_file():
+        return ()
+    here = libraries("torch", "av")
+    notes = []
+    for name, counts in PreparedFolder(folder, {}).versions().items():
+        if set(counts) != {here.get(name)}:
+            made = ", ".join(f"{number} ({counted(count, 'sample')})" for number, count in sorted(counts.items()))
+            mixed = " They are of several versions, which differ in bytes." if len(counts) > 1 else ""
+            notes.append(
+                f"{folder} was prepared with {TITLES.get(name, name)} {made}, here is {here.get(name, 'none')}.{mixed} "
+                "Run htnet prepare again to make what differs anew."
+            )
+    return tuple(notes)
+
+
+def _difference(found: Manifest, wanted: Manifest) -> str | None:
+    """What a manifest says that another one, of the same samples or more, would not say any more."""
+    if found.classes != wanted.classes:
+        return f"has the classes {', '.join(found.classes)} in place of {', '.join(wanted.classes)}"
+    now = {sample.sample: sample for sample in wanted}
+    for old in found:
+        new = now.get(old.sample)
+        if new is None:
+            if old.sample not in wanted.skipped:
+                return f"holds the sample {old.sample!r}, which {wanted.source} does not hold"
+            continue
+        for name in ("dataset", "subject", "label", "split"):
+            before, after = getattr(old, name), getattr(new, name)
+            if before != after:
+                return f"gives the sample {old.sample!r} the {name} {before!r} in place of {after!r}"
+    return None
+
+
+def file_name(sample: Sample) -> str:
+    """Name of a sample's files, without ending."""
+    return re.sub(r"[^\w.-]", "_", sample.sample)
+
+
+def check_names(manifest: Manifest) -> None:
+    """Refuse samples whose files would have one name.
+
+    Raises:
+        ManifestError: there are such; the message names two.
+    """
+    names: dict[str, str] = {}
+    for sample in manifest:
+        # Some file systems do not tell capitals apart.
+        other = names.setdefault(file_name(sample).casefold(), sample.sample)
+        if other != sample.sample:
+            raise ManifestError(
+                f"The samples {other!r} and {sample.sample!r} differ in special characters or capitals only, so that "
+                "their files would have one name; rename one."
+            )
+
+
+def _hashes(key: Parts | None, files: Mapping[str, bytes]) -> dict[str, Any]:
+    return {"made_from": key, **{name: sha256(content) for name, content in files.items()}}

@@ -1,0 +1,94 @@
+"""Intervals of scores by drawing people again, not samples: one person's samples are right or wrong together.
+
+Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, percentile intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.errors import InputError
+from htnet.core.identity import check_groups
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+#: Draws behind an interval, unless told otherwise.
+RESAMPLES = 2000
+#: An interval's bounds: 95 % of the values lie between.
+BOUNDS = (0.025, 0.975)
+
+
+def draw_groups(groups: Sequence[Any], resamples: int = RESAMPLES, seed: int = 0) -> tuple[IntArray, IntArray]:
+    """Draw as many groups as there are, with replacement, again and again.
+
+    The draws depend on nothing but the number of groups and the seed, so scores of the same people can be compared
+    draw by draw.
+
+    Args:
+        groups: (N,) whose each sample is; of a kind that can be sorted.
+        resamples: number of draws, R.
+        seed: of the draws.
+
+    Returns:
+        The number of each sample's group, (N,) in 0..G - 1, and how often each group was drawn, (R, G).
+
+    Raises:
+        InputError: no samples, ``resamples`` below 1, or two people whose names differ in spelling only.
+    """
+    if not len(groups):
+        raise InputError("groups is empty; drawing needs at least one sample.")
+    if resamples < 1:
+        raise InputError(f"resamples is {resamples!r}; give 1 or more.")
+    check_groups(groups)
+    numbers = {name: i for i, name in enumerate(sorted(set(groups)))}
+    count = len(numbers)
+    drawn = np.random.default_rng(seed).integers(count, size=(resamples, count))
+    drawn += count * np.arange(resamples)[:, None]  # so that one count serves all draws
+    times = np.bincount(drawn.ravel(), minlength=resamples * count).reshape(resamples, count)
+    return np.array([numbers[name] for name in groups]), times
+
+
+def resampled_confusions(
+    truth: npt.ArrayLike,
+    prediction: npt.ArrayLike,
+    groups: Sequence[Any],
+    num_classes: int,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> FloatArray:
+    """The confusion matrix of every draw of `draw_groups`.
+
+    Args:
+        truth: (N,) true class indexes.
+        prediction: (N,) predicted class indexes.
+        groups: (N,) whose each sample is.
+        num_classes: number of classes, C.
+        resamples: number of draws, R.
+        seed: of the draws.
+
+    Returns:
+        (R, C, C) counts, rows are true classes.
+
+    Raises:
+        InputError: no samples, unequal lengths, or ``resamples`` below 1.
+    """
+    true, predicted = np.asarray(truth), np.asarray(prediction)
+    if not len(true) == len(predicted) == len(groups):
+        raise InputError(
+            f"truth, prediction and groups have {len(true)}, {len(predicted)} and {len(groups)} entries; give one of "
+            "each a sample."
+        )
+    members, times = draw_groups(groups, resamples, seed)
+    each = np.zeros((times.shape[1], num_classes, num_classes))
+    np.add.at(each, (members, true, predicted), 1)
+    return np.asarray(np.tensordot(times.astype(np.float64), each, axes=1))
+
+
+def interval(values: npt.ArrayLike) -> tuple[float, float]:
+    """Where 95 % of the values lie: their quantiles at `BOUNDS`."""
+    low, high = np.quantile(np.asarray(values, dtype=np.float64), BOUNDS)
+    return float(low), float(high)

@@ -1,0 +1,231 @@
+"""How far probabilities can be believed, and the temperature that mends them.
+
+Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (arXiv 1706.04599): reliability diagrams, the
+expected calibration error (their equation 3), and temperature scaling, softmax(logits / T) with one T > 0 for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.errors import InputError
+from htnet.evaluation.metrics import class_indexes
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+#: Bins of the top probability, as in the paper.
+BINS = 15
+#: Temperatures that are searched; one at an end says that the data alone do not hold it.
+TEMPERATURES = (0.05, 20.0)
+#: What a probability of 0 counts as: float32 cannot hold a smaller one (as a normal number).
+SMALLEST = float(np.finfo(np.float32).tiny)
+#: How far the probabilities of a sample may be from a sum of 1: those of a bfloat16 model are by so much.
+_SUM_ERROR = 0.01
+#: Halvings of the searched range of log T; 60 leave nothing of it in float64.
+_HALVINGS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """How sure a model was, and how often it was right: what a reliability diagram shows.
+
+    A bin reaches from its lower edge (inside) to its upper one (outside; the last includes 1).
+
+    Attributes:
+        edges: (B + 1,) edges of the bins of the top probability, 0..1, equally wide.
+        confidence: (B,) mean top probability of the bin's samples; NaN where it has none.
+        accuracy: (B,) share of the bin's samples that are right; NaN where it has none.
+        count: (B,) its samples.
+    """
+
+    edges: FloatArray
+    confidence: FloatArray
+    accuracy: FloatArray
+    count: IntArray
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: mean over samples of |accuracy - confidence| of their bin."""
+        used = self.count > 0
+        gaps = np.abs(self.accuracy[used] - self.confidence[used])
+        return float((self.count[used] / self.count.sum() * gaps).sum())
+
+
+def reliability(truth: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = BINS) -> Reliability:
+    """Confidence and accuracy in equally wide bins of the top probability.
+
+    Args:
+        truth: (N,) true class indexes.
+        probabilities: (N, C), each row with the sum 1.
+        bins: number of bins.
+
+    Raises:
+        InputError: no samples, unequal lengths, a label that is no class index, numbers that are no probabilities, or
+            fewer than 1 bin.
+    """
+    if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
+        raise InputError(f"bins is {bins!r}; give a whole number of 1 or more.")
+    chances, true = _labelled(truth, _probabilities(probabilities))
+    sure, right = chances.max(1), chances.argmax(1) == true
+    place = np.minimum((sure * bins).astype(np.int64), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):  # 0 / 0 where a bin is empty
+        confidence = np.bincount(place, sure, bins) / count
+        accuracy = np.bincount(place, right, bins) / count
+    return Reliability(np.linspace(0, 1, bins + 1), confidence, accuracy, count)
+
+
+def expected_calibration_error(truth: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = BINS) -> float:
+    """Mean over samples of |accuracy - confidence| of their bin, see `reliability`; 0 is best, 1 worst.
+
+    Raises:
+        InputError: as `reliability`.
+    """
+    return reliability(truth, probabilities, bins).error
+
+
+def log_loss(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
+    """Mean of -log of the true class's probability, which counts as `SMALLEST` where it is less.
+
+    Args:
+        truth: (N,) true class indexes.
+        probabilities: (N, C), each row with the sum 1.
+
+    Raises:
+        InputError: no samples, unequal lengths, a label that is no class index, or numbers that are no probabilities.
+    """
+    chances, true = _labelled(truth, _probabilities(probabilities))
+    return float(-_logs(chances)[np.arange(len(true)), true].mean())
+
+
+def fit_temperature(truth: npt.ArrayLike, scores: npt.ArrayLike, *, logits: bool = False) -> float:
+    """The one temperature with the least log loss.
+
+    The loss is convex in 1 / T, so the sign of its slope says on which side of any T the best one lies; the range of
+    log T is halved by it. Probabilities serve as well as logits, because their logarithms differ from the logits by the
+    same number for all classes of a sample, which no softmax sees.
+
+    Args:
+        truth: (N,) true class indexes.
+        scores: (N, C) probabilities, each row with the sum 1.
+        logits: ``scores`` are those before the softmax instead.
+
+    Returns:
+        T, within `TEMPERATURES`: above 1 if the probabilities were too sure. An end of the range if the loss falls all
+        the way to it (all answers right, or no better than chance), and 1 if all scores of each sample are equal, which
+        no temperature changes.
+
+    Raises:
+        InputError: no samples, unequal lengths, a label that is no class index, or numbers that are no probabilities
+            (or, with ``logits``, not finite).
+    """
+    values = _matrix(scores, "logits") if logits else _logs(_probabilities(scores))
+    values, true = _labelled(truth, values)
+    values = values - values.max(1, keepdims=True)
+    if not values.any():
+        return 1.0
+    of_truth = values[np.arange(len(true)), true].mean()
+    low, high = np.log(TEMPERATURES)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        expected = (_softmax(values * np.exp(-middle)) * values).sum(1).mean()
+        if expected > of_truth:  # the loss grows with 1 / T: T must be higher
+            low = middle
+        else:
+            high = middle
+    return float(np.exp((low + high) / 2))
+
+
+def apply_temperature(probabilities: npt.ArrayLike, temperature: npt.ArrayLike) -> FloatArray:
+    """What the probabilities would be had their logits been divided by the temperature; the top class stays.
+
+    Args:
+        probabilities: (N, C), each row with the sum 1.
+        temperature: one for all samples, or (N,).
+
+    Returns:
+        (N, C) probabilities.
+
+    Raises:
+        InputError: no samples, numbers that are no probabilities, or temperatures that are not positive and finite.
+    """
+    chances = _probabilities(probabilities)
+    by = np.asarray(temperature)
+    if by.dtype.kind not in "iuf" or by.shape not in ((), (len(chances),)):
+        raise InputError(f"temperature is {temperature!r}; give one number, or one for each of {len(chances)} samples.")
+    if not (np.isfinite(by) & (by > 0)).all():
+        raise InputError(f"temperature is {temperature!r}; temperatures are positive and finite.")
+    return _softmax(_logs(chances) / by.astype(np.float64).reshape(-1, 1))
+
+
+def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, groups: Sequence[Any]) -> FloatArray:
+    """For each sample the temperature of all samples of other groups, so that nobody's own answers set it.
+
+    Args:
+        truth: (N,) true class indexes.
+        probabilities: (N, C), each row with the sum 1.
+        groups: (N,) whose each sample is.
+
+    Returns:
+        (N,), the same number for all samples of a group.
+
+    Raises:
+        InputError: as `fit_temperature`; or fewer than two groups, or not one entry a sample.
+    """
+    chances, true = _labelled(truth, _probabilities(probabilities))
+    if len(groups) != len(true):
+        raise InputError(f"groups has {len(groups)} entries for {len(true)} samples; give one a sample.")
+    names = sorted(set(groups))
+    if len(names) < 2:
+        raise InputError(f"All {len(true)} samples are of one group, {names[0]!r}; leaving one out needs two or more.")
+    numbers = {name: i for i, name in enumerate(names)}
+    members = np.array([numbers[name] for name in groups])
+    found = [fit_temperature(true[others], chances[others]) for i in range(len(names)) for others in [members != i]]
+    return np.array(found)[members]
+
+
+def _matrix(values: npt.ArrayLike, name: str) -> FloatArray:
+    found = np.asarray(values)
+    if found.ndim != 2 or not found.size or found.dtype.kind not in "iuf":
+        raise InputError(
+            f"{name} have shape {found.shape} and type {found.dtype}; give numbers, one row a sample and one column a "
+            "class."
+        )
+    found = found.astype(np.float64)
+    if not np.isfinite(found).all():
+        row = int(np.flatnonzero(~np.isfinite(found).all(1))[0])
+        raise InputError(f"{name} of sample {row} are {found[row].tolist()}; give finite numbers.")
+    return found
+
+
+def _probabilities(values: npt.ArrayLike) -> FloatArray:
+    found = _matrix(values, "probabilities")
+    wrong = (found < 0).any(1) | (np.abs(found.sum(1) - 1) > _SUM_ERROR)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InputError(
+            f"probabilities of sample {row} are {found[row].tolist()}, with the sum {found[row].sum():.6g}; give "
+            "numbers of 0 or more with the sum 1: the softmax of a model's scores."
+        )
+    return found
+
+
+def _labelled(truth: npt.ArrayLike, values: FloatArray) -> tuple[FloatArray, IntArray]:
+    true = class_indexes(truth, values.shape[1], "truth")
+    if len(true) != len(values):
+        raise InputError(f"truth has {len(true)} samples, the scores {len(values)} rows; give one row a sample.")
+    return values, true
+
+
+def _logs(probabilities: FloatArray) -> FloatArray:
+    return np.asarray(np.log(np.maximum(probabilities, SMALLEST)))
+
+
+def _softmax(values: FloatArray) -> FloatArray:
+    powers = np.exp(values - values.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True))

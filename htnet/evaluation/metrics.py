@@ -1,0 +1,185 @@
+"""UF1, UAR and accuracy, as defined for MEGC 2019.
+
+Source: See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019. A class
+that does not occur in the truth of the samples at hand is left out of the mean, so that scores of one
+data set of a composite are defined.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.errors import InputError
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+#: Anything NumPy turns into whole numbers: a list, an array, a tensor on the CPU.
+ArrayLike = npt.ArrayLike
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Quality of predictions.
+
+    Attributes:
+        uf1: unweighted mean of the classes' F1, 0..1.
+        uar: unweighted mean of the classes' recall, 0..1.
+        accuracy: share of right predictions, 0..1.
+        confusion: counts, rows are true classes, columns predicted ones.
+        num_samples: number of predictions.
+    """
+
+    uf1: float
+    uar: float
+    accuracy: float
+    confusion: tuple[tuple[int, ...], ...]
+    num_samples: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {**dataclasses.asdict(self), "confusion": [list(row) for row in self.confusion]}
+
+
+def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, num_classes: int) -> IntArray:
+    """Count each pair of true and predicted class.
+
+    Args:
+        truth: (N,) true class indexes, 0..num_classes - 1.
+        prediction: (N,) predicted class indexes.
+        num_classes: number of classes.
+
+    Returns:
+        (num_classes, num_classes) int64; rows are true classes, columns predicted ones.
+
+    Raises:
+        InputError: no samples, unequal lengths, or a label that is no class index.
+    """
+    if num_classes < 1:
+        raise InputError(f"num_classes is {num_classes}; give 1 or more.")
+    true = class_indexes(truth, num_classes, "truth")
+    predicted = class_indexes(prediction, num_classes, "prediction")
+    if len(true) != len(predicted):
+        raise InputError(f"truth has {len(true)} samples, prediction {len(predicted)}; give one prediction a sample.")
+    counts = np.bincount(true * num_classes + predicted, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes).astype(np.int64)
+
+
+def uf1(confusion: ArrayLike) -> float:
+    """Unweighted F1: mean of 2 TP / (2 TP + FP + FN) over the classes that occur in the truth.
+
+    Args:
+        confusion: (C, C) counts, rows are true classes.
+
+    Raises:
+        InputError: not a square matrix of counts, or without samples.
+    """
+    return float(uf1_of_each(_counts(confusion)))
+
+
+def uar(confusion: ArrayLike) -> float:
+    """Unweighted average recall: mean of TP / (TP + FN) over the classes that occur in the truth.
+
+    Args:
+        confusion: (C, C) counts, rows are true classes.
+
+    Raises:
+        InputError: not a square matrix of counts, or without samples.
+    """
+    return float(uar_of_each(_counts(confusion)))
+
+
+def uf1_of_each(confusions: ArrayLike) -> FloatArray:
+    """`uf1` of many matrices: (..., C, C) counts, each with samples, to (...)."""
+    counts, hits, true = _parts(confusions)
+    # TP + FN is the row sum and TP + FP the column sum.
+    return _mean_of_present(2 * hits / np.maximum(true + counts.sum(-2), 1), true)
+
+
+def uar_of_each(confusions: ArrayLike) -> FloatArray:
+    """`uar` of many matrices: (..., C, C) counts, each with samples, to (...)."""
+    _, hits, true = _parts(confusions)
+    return _mean_of_present(hits / np.maximum(true, 1), true)
+
+
+def accuracy(confusion: ArrayLike) -> float:
+    """Share of right predictions.
+
+    Args:
+        confusion: (C, C) counts, rows are true classes.
+
+    Raises:
+        InputError: not a square matrix of counts, or without samples.
+    """
+    counts = _counts(confusion)
+    return float(np.trace(counts) / counts.sum())
+
+
+def score(truth: ArrayLike, prediction: ArrayLike, num_classes: int) -> Scores:
+    """All scores of predictions.
+
+    Args:
+        truth: (N,) true class indexes, 0..num_classes - 1.
+        prediction: (N,) predicted class indexes.
+        num_classes: number of classes.
+
+    Raises:
+        InputError: no samples, unequal lengths, or a label that is no class index.
+    """
+    counts = confusion_matrix(truth, prediction, num_classes)
+    rows = tuple(tuple(int(n) for n in row) for row in counts)
+    return Scores(uf1(counts), uar(counts), accuracy(counts), rows, int(counts.sum()))
+
+
+def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str) -> IntArray:
+    """Labels as (N,) int64.
+
+    Args:
+        values: (N,) class indexes, 0..num_classes - 1.
+        num_classes: number of classes.
+        name: what messages call them.
+
+    Raises:
+        InputError: no samples, another shape, no whole numbers, or a number that is no class index.
+    """
+    found = np.asarray(values)
+    if found.ndim != 1:
+        raise InputError(f"{name} has shape {found.shape}; give one class index a sample, shape (N,).")
+    if not found.size:
+        raise InputError(f"{name} is empty; scores need at least one sample.")
+    if found.dtype.kind not in "iu":
+        raise InputError(f"{name} holds {found.dtype} values; give whole class indexes, 0..{num_classes - 1}.")
+    wrong = found[(found < 0) | (found >= num_classes)]
+    if wrong.size:
+        raise InputError(
+            f"{name} holds {int(wrong[0])}, which is no class of 0..{num_classes - 1} ({wrong.size} such values). "
+            "Correct it, or give the right num_classes."
+        )
+    return found.astype(np.int64)
+
+
+def _counts(confusion: ArrayLike) -> IntArray:
+    found = np.asarray(confusion)
+    if found.ndim != 2 or found.shape[0] != found.shape[1] or found.dtype.kind not in "iu" or (found < 0).any():
+        raise InputError(
+            f"The confusion matrix has shape {found.shape} and type {found.dtype}; give (C, C) counts of 0 or more."
+        )
+    if not found.any():
+        raise InputError("The confusion matrix holds no samples; scores need at least one.")
+    return found.astype(np.int64)
+
+
+def _parts(confusions: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Counts, their diagonals and row sums."""
+    counts = np.asarray(confusions, dtype=np.float64)
+    return counts, np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1)
+
+
+def _mean_of_present(values: FloatArray, true: FloatArray) -> FloatArray:
+    present = true > 0
+    return np.asarray(values.sum(-1, where=present) / present.sum(-1))

@@ -1,0 +1,137 @@
+"""Predictions and spotted expressions as JSON lines and CSV."""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from htnet.core.errors import InputError
+from htnet.core.files import check_outputs, whole_file
+from htnet.core.schema import document, to_json_line
+from htnet.core.types import MOTION_REGIONS, Prediction, Spotting
+
+#: Stands between the codes in the column ``warnings``.
+CODE_MARK = "|"
+#: Endings of the files that `write_predictions` writes.
+TABLE_ENDINGS = (".csv", ".jsonl")
+
+
+def prediction_to_dict(prediction: Prediction) -> dict[str, Any]:
+    """The old name of `Prediction.to_dict`; it goes with the next release."""
+    return _renamed(prediction, "Prediction", "prediction_to_dict")
+
+
+def spotting_to_dict(spotting: Spotting) -> dict[str, Any]:
+    """The old name of `Spotting.to_dict`; it goes with the next release."""
+    return _renamed(spotting, "Spotting", "spotting_to_dict")
+
+
+def _renamed(answer: Prediction | Spotting, kind: str, old: str) -> dict[str, Any]:
+    message = f"htnet.pipeline.export.{old} goes with the next release; call {kind}.to_dict()."
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return answer.to_dict()
+
+
+def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: bool = False) -> None:
+    """Write the curve as CSV: frame, time_s (empty where unknown), magnitude (smoothed) and the regions, px.
+
+    Raises:
+        OverwriteError: the file exists and ``overwrite`` is not given.
+    """
+    path = Path(path)
+    check_outputs(path, overwrite=overwrite)
+    with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["frame", "time_s", "magnitude", *MOTION_REGIONS])
+        for number, (magnitude, regions) in enumerate(
+            zip(spotting.curve.tolist(), spotting.regions.tolist(), strict=True), spotting.first
+        ):
+            time = spotting.time(number)
+            values = [f"{value:.5f}" for value in (magnitude, *regions)]
+            writer.writerow([number, "" if time is None else f"{time:.6f}", *values])
+
+
+def csv_header(labels: Sequence[str]) -> list[str]:
+    """Columns of a predictions CSV."""
+    probabilities = (f"probability_{name}" for name in labels)
+    return ["sample", "prediction", *probabilities, "truth", "regions_at", "motionless", "warnings", "error"]
+
+
+def write_predictions(
+    path: str | PathLike[str],
+    predictions: Iterable[Prediction],
+    labels: Sequence[str],
+    errors: Iterable[tuple[str, str]] = (),
+    *,
+    overwrite: bool = False,
+) -> int:
+    """Write predictions, one row a sample.
+
+    The file appears when it is whole: where a sample fails, nothing is written, and the same call may be made again.
+
+    Args:
+        path: the file: a table (.csv), or one document in each line (.jsonl), see docs/output.md.
+        predictions: what to write.
+        labels: class names in the model's order.
+        errors: (sample, message) of samples that could not be read; read after ``predictions`` ended.
+        overwrite: replace a file that exists.
+
+    Returns:
+        Number of predictions written.
+
+    Raises:
+        InputError: the file's name ends in something else.
+        OverwriteError: the file exists and ``overwrite`` is not given.
+    """
+    path = Path(path)
+    check_table_name(path)
+    check_outputs(path, overwrite=overwrite)
+    with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
+        if path.suffix.lower() == ".jsonl":
+            return _write_lines(file, predictions, errors)
+        return _write_rows(csv.writer(file), predictions, labels, errors)
+
+
+def check_table_name(path: str | PathLike[str]) -> None:
+    """Refuse a file whose ending is none of `TABLE_ENDINGS`.
+
+    Raises:
+        InputError: it is not.
+    """
+    if Path(path).suffix.lower() not in TABLE_ENDINGS:
+        raise InputError(f"{path} ends in none of {', '.join(TABLE_ENDINGS)}: name a table .csv, JSON lines .jsonl.")
+
+
+def warning_codes(codes: Iterable[str]) -> str:
+    """The cell of the column ``warnings``: each code once, "|" between them."""
+    return CODE_MARK.join(dict.fromkeys(codes))
+
+
+def _write_rows(
+    writer: Any, predictions: Iterable[Prediction], labels: Sequence[str], errors: Iterable[tuple[str, str]]
+) -> int:
+    writer.writerow(csv_header(labels))
+    count = 0
+    for p in predictions:
+        values = [f"{p.probabilities[name]:.6f}" for name in labels]
+        motionless = "true" if p.motionless else "false"
+        codes = warning_codes(warning.code for warning in p.warnings)
+        writer.writerow([p.sample, p.label, *values, p.truth or "", p.input.regions_at, motionless, codes, ""])
+        count += 1
+    for sample, message in errors:
+        writer.writerow([sample, "", *("" for _ in labels), "", "", "", "", message])
+    return count
+
+
+def _write_lines(file: Any, predictions: Iterable[Prediction], errors: Iterable[tuple[str, str]]) -> int:
+    count = 0
+    for prediction in predictions:
+        file.write(to_json_line(prediction.to_dict()))
+        count += 1
+    for sample, message in errors:
+        file.write(to_json_line(document("htnet.prediction_error", {"sample": sample, "error": message})))
+    return count

@@ -1,0 +1,211 @@
+"""Pictures of a prediction, of a spotted expression and of calibration (needs the extra ``plots``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htnet.core.errors import InputError
+from htnet.core.facs import SHOWN_UNITS, UnitPrediction
+from htnet.core.files import check_outputs, whole_file
+from htnet.core.optional import require
+from htnet.core.schema import Warned
+from htnet.core.types import MOTION_REGIONS, Prediction, Spotting
+from htnet.evaluation.calibration import Reliability
+from htnet.preprocess import FrameSource, read_pair
+
+_PURPOSE = "Drawing"
+_WARNED = "#d70015"
+_SURE, _UNSURE = "#0a84ff", "#c7c7cc"
+_REGION_COLOURS = ("#0a84ff", "#34c759", "#ff9500")
+
+
+def plot_prediction(
+    prediction: Prediction,
+    onset: FrameSource,
+    apex: FrameSource,
+    path: str | PathLike[str],
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Save a picture: both frames, the landmarks, the flow, the network's input, the probabilities, the action units.
+
+    Args:
+        prediction: the answer for this pair.
+        onset: its onset frame.
+        apex: its apex frame.
+        path: picture file (.png, .pdf, ...).
+        overwrite: replace a picture that exists.
+
+    Returns:
+        The path.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
+        InputError: the file's ending names no kind of picture.
+    """
+    read = [frame for frame in (onset, apex) if isinstance(frame, (str, PathLike))]
+    check_outputs(path, overwrite=overwrite, inputs=read)
+    figure_class = require("matplotlib.figure", "plots", _PURPOSE).Figure
+    widths = [1, 1, 1, 1, 0.9, 1.2] if prediction.action_units else [1, 1, 1, 1, 1.3]
+    figure = figure_class(figsize=(2.83 * sum(widths), 3.4), layout="constrained")
+    axes = figure.subplots(1, len(widths), width_ratios=widths)
+    for axis, frame, title in zip(axes, read_pair(onset, apex), ("onset", "apex"), strict=False):
+        axis.imshow(frame.pixels)
+        axis.set_title(title)
+    if prediction.landmarks is not None:
+        axes[0].scatter(*prediction.landmarks.points.T, s=14, c="#ff2d55")
+    _draw_flow(axes[2], prediction)
+    # BGR = strain, v, u; shown as the published RGB = u, v, strain.
+    axes[3].imshow(prediction.input.flow_image[..., ::-1], interpolation="nearest")
+    axes[3].set_title("flow image (u, v, strain)")
+    names = list(prediction.probabilities)
+    values = [prediction.probabilities[n] for n in names]
+    colours = [_SURE if n == prediction.label else _UNSURE for n in names]
+    axes[4].barh(names[::-1], values[::-1], color=colours[::-1])
+    axes[4].set_xlim(0, 1)
+    axes[4].set_title(f"{prediction.label} ({prediction.probabilities[prediction.label]:.2f})")
+    for axis in axes[:4]:
+        axis.set_axis_off()
+    if prediction.action_units:
+        _draw_units(axes[5], prediction.action_units)
+    draw_warnings(figure, prediction.warnings)
+    return save_figure(figure, path, overwrite=overwrite)
+
+
+def plot_spotting(spotting: Spotting, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+    """Save a picture of the curve that onset, apex and offset were found on, and of the regions' motion.
+
+    Args:
+        spotting: what `htnet.preprocess.spot` found.
+        path: picture file (.png, .pdf, ...).
+        overwrite: replace a picture that exists.
+
+    Returns:
+        The path.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
+        InputError: the file's ending names no kind of picture.
+    """
+    check_outputs(path, overwrite=overwrite)
+    figure = require("matplotlib.figure", "plots", _PURPOSE).Figure(figsize=(9, 4), layout="constrained")
+    axis = figure.subplots()
+    at = spotting.first + np.arange(len(spotting.curve)) if spotting.times is None else spotting.times
+    for name, magnitudes, colour in zip(MOTION_REGIONS, spotting.regions.T, _REGION_COLOURS, strict=True):
+        axis.plot(at, magnitudes, color=colour, linewidth=0.8, label=name)
+    axis.plot(at, spotting.curve, color="black", linewidth=2, label="mean, smoothed")
+    for name, height in (("onset", 0.97), ("apex", 0.91), ("offset", 0.85)):  # names of near frames do not overlap
+        number = getattr(spotting, name)
+        place = at[number - spotting.first]
+        axis.axvline(place, color="#ff2d55", linewidth=1, linestyle="-" if name == "apex" else "--")
+        side = "right" if number - spotting.first > 0.85 * len(at) else "left"  # of the line that is inside the picture
+        axis.annotate(f" {name} {number} ", (place, height), xycoords=("data", "axes fraction"), va="top", ha=side)
+    axis.set_xlim(at[0], at[-1])
+    axis.set_ylim(bottom=0)
+    axis.set_xlabel("frame" if spotting.times is None else "seconds")
+    axis.set_ylabel("motion, px of a 224 px face")
+    sure = "unknown" if spotting.confidence is None else f"{spotting.confidence:.2f}"
+    axis.set_title(f"{spotting.method}, confidence {sure}")
+    figure.legend(loc="outside lower center", ncols=4)
+    draw_warnings(figure, (*spotting.landmarks.warnings, *spotting.warnings))
+    return save_figure(figure, path, overwrite=overwrite)
+
+
+def plot_reliability(found: Mapping[str, Reliability], path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+    """Save reliability diagrams side by side: accuracy over confidence in each bin, and below it the bin's samples.
+
+    A model that is as often right as it is sure lies on the diagonal; below it, it is too sure.
+
+    Args:
+        found: bins of `htnet.evaluation.calibration.reliability` by title.
+        path: picture file (.png, .pdf, ...).
+        overwrite: replace a picture that exists.
+
+    Returns:
+        The path.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
+        InputError: nothing to draw, or the file's ending names no kind of picture.
+    """
+    check_outputs(path, overwrite=overwrite)
+    if not found:
+        raise InputError("There are no bins to draw; give those of htnet.evaluation.calibration.reliability by title.")
+    figure_class = require("matplotlib.figure", "plots", _PURPOSE).Figure
+    figure = figure_class(figsize=(4.2 * len(found), 5), layout="constrained")
+    axes = figure.subplots(2, len(found), height_ratios=[3, 1], sharex=True, sharey="row", squeeze=False)
+    for (title, bins), axis, below in zip(found.items(), *axes, strict=True):
+        left, widths = bins.edges[:-1], np.diff(bins.edges)
+        axis.bar(left, np.nan_to_num(bins.accuracy), widths, align="edge", color=_UNSURE, edgecolor="white")
+        axis.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle="--")
+        axis.plot(bins.confidence, bins.accuracy, "o", color=_SURE, markersize=4)
+        axis.set_title(f"{title}, calibration error {bins.error:.3f}", fontsize=10)
+        below.bar(left, bins.count, widths, align="edge", color=_SURE, edgecolor="white")
+        below.set_xlabel("confidence")
+    axes[0, 0].set_xlim(0, 1)
+    axes[0, 0].set_ylim(0, 1)
+    axes[0, 0].set_ylabel("share of right answers")
+    axes[1, 0].set_ylabel("samples")
+    return save_figure(figure, path, overwrite=overwrite)
+
+
+def save_figure(figure: Any, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+    """Save a matplotlib figure as the file's ending says; missing folders are made.
+
+    Raises:
+        OverwriteError: the picture exists and ``overwrite`` is not given.
+        InputError: the ending names no kind of picture.
+    """
+    path = Path(path)
+    check_outputs(path, overwrite=overwrite)
+    kind = path.suffix.lower().removeprefix(".")
+    # matplotlib would add an ending of its own, to a name that was not looked at.
+    if kind not in figure.canvas.get_supported_filetypes():
+        raise InputError(f"No picture of this kind can be saved as {path}. Give a name that ends in .png.")
+    with whole_file(path) as place:
+        figure.savefig(place, dpi=110, format=kind)
+    return path
+
+
+def draw_warnings(figure: Any, warnings: Iterable[Warned], title: str = "") -> None:
+    """Write the codes of warnings, if there are any, and a title above a picture."""
+    codes = dict.fromkeys(warning.code for warning in warnings)
+    lines = [*([f"warning: {', '.join(codes)}"] if codes else []), *([title] if title else [])]
+    if lines:
+        figure.suptitle("\n".join(lines), color=_WARNED if codes else None)
+
+
+def _draw_units(axis: Any, units: Sequence[UnitPrediction]) -> None:
+    """Bars to both sides, as one looks at the face: the subject's right side is at the left."""
+    rows = range(len(units), 0, -1)
+    for sign, side in ((-1, "subject_right"), (1, "subject_left")):
+        values = [getattr(unit, side) for unit in units]
+        colours = [_SURE if value >= SHOWN_UNITS else _UNSURE for value in values]
+        axis.barh(rows, [sign * value for value in values], color=colours)
+    axis.axvline(0, color="black", linewidth=0.8)
+    axis.set_xlim(-1, 1)
+    axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["1", "0.5", "0", "0.5", "1"])
+    axis.set_yticks(rows, [f"AU{unit.number} {unit.name}" for unit in units], fontsize=7)
+    axis.set_xlabel("the subject's right | left side", fontsize=8)
+    axis.set_title("action units")
+
+
+def _draw_flow(axis: Any, prediction: Prediction) -> None:
+    if prediction.flow is None:
+        axis.set_title("no flow field")
+        return
+    u, v = prediction.flow.uv
+    step = max(1, u.shape[0] // 20)
+    grid = np.arange(step // 2, u.shape[0], step)
+    length = np.hypot(u, v)
+    axis.imshow(length, cmap="magma")
+    axis.quiver(grid, grid, u[grid][:, grid], v[grid][:, grid], angles="xy", color="white")
+    axis.set_title(f"flow, up to {length.max():.2f} px")

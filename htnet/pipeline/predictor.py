@@ -1,0 +1,456 @@
+"""From frames to a prediction: the whole way in one call."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from htnet.core.errors import (
+    HtnetError,
+    InputError,
+    ManifestError,
+    ModelError,
+    WeightsError,
+    about_sample,
+    refuse_unknown,
+)
+from htnet.core.facs import UnitPrediction
+from htnet.core.hints import hint
+from htnet.core.identity import trained_doubts
+from htnet.core.optional import usable_device
+from htnet.core.parallel import refuse_after_fork
+from htnet.core.types import (
+    DEFAULT_WEIGHTS,
+    ByteArray,
+    Frame,
+    Landmarks,
+    ModelInput,
+    Prediction,
+    PreprocessSpec,
+    QualityWarning,
+    SourceFiles,
+)
+from htnet.data import Manifest, Sample
+from htnet.data.degenerate import pair_fault
+from htnet.data.manifest import sample_fault
+from htnet.data.reader import reads_motion, sample_motion
+from htnet.hub import load_pretrained
+from htnet.models import EXTRA_INPUTS, EmotionModel
+from htnet.preprocess import (
+    FrameSource,
+    Landmarker,
+    Preprocessor,
+    Video,
+    make_landmarker,
+    motion_features,
+    open_video,
+    read_clip,
+    spot,
+    template_points,
+)
+from htnet.preprocess.depth import check_bit_depth
+
+#: Marks an answer on a pair whose apex a reader replaced; see `htnet.data.Sample`.
+MIDDLE_APEX = QualityWarning(
+    "middle_apex", "No usable apex is annotated: the frame in the middle between onset and offset was taken for it."
+)
+#: Five points as an array, or where to get them: a landmarker, its name, or a file of points.
+LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
+
+#: Called with a sample and what went wrong with it.
+OnError = Callable[[Sample, HtnetError], None]
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One sample on its way to the model."""
+
+    sample: str
+    made: ModelInput
+    files: SourceFiles = field(default_factory=SourceFiles)
+    truth: str | None = None
+
+
+class Predictor:
+    """A model with the preprocessing it was trained with."""
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
+        *,
+        landmarks: str | PathLike[str] | Landmarker = "yunet",
+        device: str | torch.device = "cpu",
+        bit_depth: int | None = None,
+    ) -> None:
+        """Load the model.
+
+        Args:
+            model: for `htnet.load_pretrained`, or a loaded model.
+            landmarks: finds the points of frames given without: a landmarker, or a name or file for
+                `htnet.preprocess.make_landmarker`. Built only when a frame needs it.
+            device: where the model runs.
+            bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+
+        Raises:
+            WeightsError: the model cannot be loaded, or does not say how its input is made.
+            InputError: the device cannot be used, or ``bit_depth`` is impossible.
+            ModelError: the model reads faces, not flow images.
+        """
+        refuse_after_fork()
+        self.name = str(model) if not isinstance(model, EmotionModel) else model.name
+        self.model = model if isinstance(model, EmotionModel) else load_pretrained(model)
+        if self.model.input_kind != "flow":
+            raise ModelError(
+                f"{self.name} reads a single {self.model.input_kind}, not the flow between two frames. Use htnet palsy "
+                "predict, or htnet.palsy.GradePredictor."
+            )
+        self.model = self.model.to(usable_device(device)).eval()
+        if self.model.preprocess_spec is None:
+            raise WeightsError(
+                f"{self.name} does not say how its input is made. Set model.preprocess_spec to the PreprocessSpec "
+                "it was trained with."
+            )
+        self._landmarks: str | PathLike[str] | Landmarker = landmarks
+        self._lock = threading.Lock()
+        check_bit_depth(bit_depth)
+        self.bit_depth = bit_depth
+        self._preprocessor = Preprocessor(
+            self.model.preprocess_spec, points68="points68" in self.model.extra_inputs, bit_depth=bit_depth
+        )
+
+    def pair(
+        self,
+        onset: FrameSource,
+        apex: FrameSource,
+        landmarks: npt.ArrayLike | Landmarks | PathLike[str] | None = None,
+        sample: str = "",
+    ) -> Prediction:
+        """Predict from two frames.
+
+        Args:
+            onset: the neutral frame: a file or an RGB array.
+            apex: the frame of strongest expression, of the same size.
+            landmarks: five (x, y) in onset px, or a file of them; found by the landmarker unless given.
+            sample: identifier.
+
+        Raises:
+            FrameError, LandmarkError, FlowError: the frames cannot be used.
+        """
+        files = SourceFiles(onset=_file(onset), apex=_file(apex))
+        made = self._pair_input(onset, apex, landmarks, sample)
+        if files.onset is not None and files.apex is not None:
+            made = _flagged(made, pair_fault(Path(files.onset), Path(files.apex)))
+        return self._answer([_Question(sample, made, files)])[0]
+
+    def flow(self, image: str | PathLike[str] | ByteArray, sample: str = "") -> Prediction:
+        """Predict from a flow image in the published convention, used as it is.
+
+        Args:
+            image: a file, or (size, size, 3) uint8 BGR = strain, v, u of the whole face.
+            sample: identifier.
+
+        Raises:
+            FlowError: the image cannot be used.
+        """
+        files = SourceFiles(flow_image=_file(image))
+        return self._answer([_Question(sample, self._preprocessor.flow_picture(image, sample=sample), files)])[0]
+
+    def video(
+        self,
+        source: str | PathLike[str] | Video | Iterable[FrameSource],
+        landmarks: npt.ArrayLike | Landmarks | PathLike[str] | None = None,
+        sample: str = "",
+        *,
+        method: str = "peak",
+        fps: float | None = None,
+    ) -> Prediction:
+        """Find onset and apex in a clip of one expression, and predict from the two frames.
+
+        The face's points are found on the first frame and moved with the head to the onset. A model that was
+        trained with motion is also given `htnet.preprocess.motion_features` of the frames from onset to offset.
+
+        Args:
+            source: a video file, a folder of frames, a `Video`, or frames in order. Files are read twice, or three
+                times for motion, one frame at a time; frames given otherwise are all held.
+            landmarks: five (x, y) in px of the first frame, or a file of them; found by the landmarker unless
+                given.
+            sample: identifier.
+            method: how to search for the apex, see `htnet.preprocess.spot`.
+            fps: frames a second; replaces that of a file.
+
+        Returns:
+            The prediction; its ``spotting`` says which frames were used and how clearly they stood out.
+
+        Raises:
+            VideoError, FrameError, LandmarkError, FlowError: the video cannot be used.
+        """
+        refuse_after_fork()
+        if isinstance(source, (str, PathLike)):
+            source = open_video(source, fps=fps, bit_depth=self.bit_depth)
+        frames = source if isinstance(source, Video) else list(read_clip(source, self.bit_depth))
+        points = self._landmarker() if landmarks is None else landmarks
+        spotting = spot(frames, points, method=method, fps=fps, sample=sample)
+        used = (spotting.onset, spotting.apex)
+        taken = frames.take(used) if isinstance(frames, Video) else {number: frames[number] for number in used}
+        made = self._pair_input(taken[used[0]], taken[used[1]], spotting.landmarks_at(spotting.onset), sample)
+        if reads_motion(self.model.extra_inputs, self._preprocessor.spec) and spotting.offset > spotting.onset:
+            clip: Video | list[Frame] = (
+                frames.between(spotting.onset, spotting.offset)
+                if isinstance(frames, Video)
+                else frames[spotting.onset : spotting.offset + 1]
+            )
+            at_onset = spotting.landmarks_at(spotting.onset)
+            made = replace(made, motion=motion_features(clip, at_onset, self._preprocessor.spec))
+        onset, apex = (_file(taken[number]) for number in used)
+        files = SourceFiles(onset, apex, video=frames.source if isinstance(frames, Video) else None)
+        return replace(self._answer([_Question(sample, made, files)])[0], spotting=spotting)
+
+    def manifest(
+        self, manifest: Manifest | Iterable[Sample], *, batch_size: int = 64, on_error: OnError | None = None
+    ) -> Iterator[Prediction]:
+        """Predict all samples of a manifest, in its order.
+
+        A sample's frames are used when it has them, its flow image otherwise. A model that was trained with motion
+        reads the sample's clip, or the motion features on file, too; a sample without is an error.
+
+        Args:
+            manifest: the samples; labels are optional and become ``truth``.
+                An answer to a labelled sample of a person that the weights were trained on has the warning
+                "trained_on_subject".
+            batch_size: samples that go through the model together.
+            on_error: called with each sample that cannot be read, which is then left out; without it
+                the first error ends the iteration.
+
+        Yields:
+            One prediction a sample.
+
+        Raises:
+            HtnetError: a sample cannot be read; the message names it.
+        """
+        inputs = self._inputs(iter(manifest), on_error)
+        while batch := list(islice(inputs, batch_size)):
+            yield from self._answer(batch)
+
+    def _inputs(self, samples: Iterator[Sample], on_error: OnError | None) -> Iterator[_Question]:
+        for sample in samples:
+            try:
+                files = SourceFiles(*map(_file, (sample.onset, sample.apex, None, sample.flow)))
+                yield _Question(sample.sample, self._sample_input(sample), files, sample.label)
+            except HtnetError as error:
+                named = about_sample(sample.sample, error)
+                if on_error is None:
+                    raise named from error
+                on_error(sample, named)
+
+    def _sample_input(self, sample: Sample) -> ModelInput:
+        made = _flagged(self._sample_image(sample), sample_fault(sample))
+        if sample.apex_source == "middle":
+            made = replace(made, warnings=(*made.warnings, MIDDLE_APEX))
+        if sample.label is not None:  # an answer with its truth is a test
+            doubts = trained_doubts(self.model.trained_people, "", [sample])
+            known = [doubt for doubt in doubts if doubt.code == "trained_on_subject"]
+            made = replace(made, warnings=(*made.warnings, *known))
+        if not reads_motion(self.model.extra_inputs, self._preprocessor.spec):
+            return made
+        finder = self._landmarker() if made.landmarks is None and sample.motion is None else None
+        return replace(
+            made, motion=sample_motion(sample, self._preprocessor.spec, finder, made.landmarks, self.bit_depth)
+        )
+
+    def _sample_image(self, sample: Sample) -> ModelInput:
+        if sample.onset is not None and sample.apex is not None:
+            return self._pair_input(sample.onset, sample.apex, sample.landmarks, sample.sample)
+        if sample.flow is None:
+            raise ManifestError("it has neither onset and apex frames nor a flow image. Give one of the two.")
+        return self._preprocessor.flow_picture(sample.flow, sample.landmarks, sample.sample)
+
+    def _pair_input(
+        self,
+        onset: FrameSource,
+        apex: FrameSource,
+        landmarks: npt.ArrayLike | Landmarks | PathLike[str] | None,
+        sample: str,
+    ) -> ModelInput:
+        refuse_after_fork()
+        if landmarks is None:
+            self._landmarker()
+        return self._preprocessor.pair(onset, apex, landmarks, sample)
+
+    def _landmarker(self) -> Landmarker:
+        """The landmarker, built when first needed."""
+        with self._lock:
+            if isinstance(self._landmarks, (str, PathLike)):
+                self._landmarks = make_landmarker(str(self._landmarks))
+            self._preprocessor.landmarker = self._landmarks
+            return self._landmarks
+
+    @torch.no_grad()
+    def _answer(self, batch: list[_Question]) -> list[Prediction]:
+        refuse_after_fork()
+        parameter = next(self.model.parameters())
+        stacked = torch.from_numpy(np.stack([asked.made.image for asked in batch]))
+        extras = extra_inputs([asked.made for asked in batch], self.model.extra_inputs, self._preprocessor.spec)
+        images = stacked.to(device=parameter.device, dtype=parameter.dtype)
+        more = {name: values.to(parameter.device) for name, values in extras.items()}
+        known = self.model.action_units
+        units: list[tuple[UnitPrediction, ...]] = [()] * len(batch)
+        if known:
+            scores, sides = self.model(images, return_units=True, **more)
+            units = [_action_units(known, found) for found in sides.float().sigmoid().tolist()]
+        else:
+            scores = self.model(images, **more)
+        labels = self.model.labels
+        return [
+            Prediction(
+                label=labels[best],
+                probabilities=dict(zip(labels, p, strict=True)),
+                model=self.name,
+                input=asked.made,
+                sample=asked.sample or asked.files.stem,
+                truth=asked.truth,
+                action_units=active,
+                files=asked.files,
+                architecture=self.model.name,
+                temperature=self.model.temperature,
+            )
+            # The best score, not the best probability: a high temperature may round two of those to the same.
+            for asked, best, p, active in zip(
+                batch, scores.argmax(1).tolist(), self.model.probabilities(scores).tolist(), units, strict=True
+            )
+        ]
+
+
+def _flagged(made: ModelInput, fault: str) -> ModelInput:
+    """The input with a warning on what the names of its files tell; one of equal pictures says enough."""
+    if not fault or any(warning.code == "same_frame" for warning in made.warnings):
+        return made
+    text = f"By the names of the files {fault}: look whether they are in the right order."
+    return replace(made, warnings=(*made.warnings, QualityWarning("frame_order", text)))
+
+
+def _action_units(numbers: Sequence[int], sides: Sequence[Sequence[float]]) -> tuple[UnitPrediction, ...]:
+    """Of probabilities on the image's left and right side, which are the subject's right and left."""
+    return tuple(
+        UnitPrediction(number, subject_left=image_right, subject_right=image_left)
+        for number, (image_left, image_right) in zip(numbers, sides, strict=True)
+    )
+
+
+def _file(source: FrameSource | None) -> str | None:
+    """The file that a frame was read from; None for an array, or a frame of a video file."""
+    if isinstance(source, Frame):
+        return source.source if os.path.isfile(source.source) else None
+    return str(source) if isinstance(source, (str, PathLike)) else None
+
+
+def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: PreprocessSpec) -> dict[str, torch.Tensor]:
+    """What a model reads besides the images, one row a sample; see `htnet.models.EXTRA_INPUTS`.
+
+    Args:
+        inputs: made by a `Preprocessor`, with ``points68`` if those are named.
+        names: ``extra_inputs`` of the model.
+        spec: what they were made by.
+
+    Returns:
+        float32 tensors on the CPU. "motion" is left out if no sample has it; samples without it then count as
+        still: their rows are 0.
+
+    Raises:
+        InputError: an unknown name, an input without 68 points, or clips of different length.
+    """
+    refuse_unknown(names, EXTRA_INPUTS, "extra input")
+    out: dict[str, torch.Tensor] = {}
+    if "points" in names:
+        template = template_points(spec)
+        known = [made.points if made.regions_at == "landmarks" else None for made in inputs]
+        out["points"] = torch.stack([template if p is None else torch.from_numpy(p) for p in known])
+    if "points68" in names:
+        found = [made.points68 for made in inputs if made.points68 is not None]
+        if len(found) < len(inputs):
+            raise InputError("An input has no 68 points; make it with Preprocessor(spec, points68=True).")
+        out["points68"] = torch.from_numpy(np.stack([points.points for points in found]))
+    moves = [made.motion for made in inputs if made.motion is not None]
+    if "motion" in names and moves:
+        if len(shapes := {m.shape for m in moves}) > 1:
+            raise InputError(f"Motion features have the shapes {sorted(shapes)}; give clips of one length.")
+        still = np.zeros_like(moves[0])
+        rows = [still if made.motion is None else made.motion for made in inputs]
+        out["motion"] = torch.from_numpy(np.stack(rows))
+    return out
+
+
+def predict(
+    onset: FrameSource,
+    apex: FrameSource | None = None,
+    *,
+    model: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
+    landmarks: LandmarkChoice = "yunet",
+    device: str | torch.device = "cpu",
+    bit_depth: int | None = None,
+) -> Prediction:
+    """Recognise the emotion between two frames.
+
+    Args:
+        onset: the neutral frame: a file or an (H, W, 3) RGB array.
+        apex: the frame of strongest expression, of the same size. It must be given; a video alone goes to
+            `predict_video`.
+        model: registered weights, a weights folder, a Hub repository or a loaded model.
+        landmarks: "yunet", "face-alignment", "template" (only for faces cropped as the training images
+            are), a file of points, a landmarker, or five (x, y) points in onset px.
+        device: where the model runs.
+        bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+
+    Returns:
+        Label, probabilities, and the landmarks and flow they came from.
+
+    Raises:
+        HtnetError: the frames, the points or the weights cannot be used; the message says what to do.
+    """
+    if apex is None:
+        other = hint(onset) if isinstance(onset, (str, PathLike)) else ""
+        raise InputError(f"htnet.predict takes two frames of a face: htnet.predict(onset, apex).{other}")
+    if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
+        return Predictor(model, landmarks=landmarks, device=device, bit_depth=bit_depth).pair(onset, apex)
+    return Predictor(model, device=device, bit_depth=bit_depth).pair(onset, apex, landmarks)
+
+
+def predict_video(
+    source: str | PathLike[str] | Video | Iterable[FrameSource],
+    *,
+    model: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
+    landmarks: LandmarkChoice = "yunet",
+    method: str = "peak",
+    fps: float | None = None,
+    device: str | torch.device = "cpu",
+    bit_depth: int | None = None,
+) -> Prediction:
+    """Recognise the emotion in a clip of one expression: spot onset and apex, then predict.
+
+    Args:
+        source: a video file, a folder of frames, an opened `htnet.preprocess.Video`, or frames in order.
+        model: registered weights, a weights folder, a Hub repository or a loaded model.
+        landmarks: as for `predict`; points are those of the first frame.
+        method: "peak" or "divide_and_conquer", see `htnet.preprocess.spot`.
+        fps: frames a second; replaces that of a file.
+        device: where the model runs.
+        bit_depth: as for `predict`.
+
+    Returns:
+        Label, probabilities, and in ``spotting`` the frames that were used and the confidence in them.
+
+    Raises:
+        HtnetError: the video, the points or the weights cannot be used; the message says what to do.
+    """
+    if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
+        predictor = Predictor(model, landmarks=landmarks, device=device, bit_depth=bit_depth)
+        return predictor.video(source, method=method, fps=fps)
+    return Predictor(model, device=device, bit_depth=bit_depth).video(source, landmarks, method=method, fps=fps)

@@ -1,0 +1,79 @@
+"""Pictures of a flow field by the Middlebury colour code."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from htnet.core.errors import InputError
+from htnet.core.types import ByteArray, FloatArray, Flow
+
+#: Baker et al. give the wheel 55 steps: red to yellow 15, to green 6, to cyan 4, to blue 11, to magenta 13, to
+#: red 6. The eye tells these hues apart about equally well.
+_PLACES = (0, 15, 21, 25, 36, 49, 55)
+_HUES = ((255, 0, 0), (255, 255, 0), (0, 255, 0), (0, 255, 255), (0, 0, 255), (255, 0, 255), (255, 0, 0))
+#: How dark a flow beyond the largest length is drawn, and how far beyond is rounding only.
+_BEYOND = 0.75
+_EDGE = 1 + 1e-6
+
+
+def colour_wheel(uv: FloatArray | torch.Tensor, max_px: float | None = None) -> ByteArray:
+    """Picture of a flow: hue is direction, saturation is length (the Middlebury colour code).
+
+    After Baker et al., A Database and Evaluation Methodology for Optical Flow, IJCV 92(1), 2011: no motion is
+    white, ``max_px`` is a full hue, and what is longer is darkened. Right is red, down yellow, left cyan to
+    blue, up violet. See `colour_wheel_legend`.
+
+    Args:
+        uv: (2, H, W) float, px.
+        max_px: length of the full hue, px; the longest in the field unless given. Give it where pictures are
+            to be compared.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        FlowError: another shape, NaN or infinite.
+        InputError: ``max_px`` is not a positive number.
+    """
+    field = uv.detach().cpu().numpy() if isinstance(uv, torch.Tensor) else uv
+    u, v = Flow(field, "colour wheel").uv.astype(np.float64)
+    length = np.hypot(u, v)
+    if max_px is None:
+        max_px = float(length.max(initial=0.0)) or 1.0
+    if not (math.isfinite(max_px) and max_px > 0):
+        raise InputError(f"max_px is {max_px!r}; give a positive number of px.")
+    return _paint(np.arctan2(v, u), length / max_px)
+
+
+def colour_wheel_legend(size: int = 101) -> ByteArray:
+    """The key to `colour_wheel`: the colour of each direction and length, on white.
+
+    Args:
+        size: side of the picture, px, 3 or more. The disc's edge is the full hue.
+
+    Returns:
+        (size, size, 3) uint8, RGB.
+
+    Raises:
+        InputError: the size is impossible.
+    """
+    if not isinstance(size, int) or size < 3:
+        raise InputError(f"size is {size!r}; give a whole number of px, 3 or more.")
+    across = np.linspace(-1.0, 1.0, size)
+    length = np.hypot(across[None], across[:, None])
+    picture = _paint(np.arctan2(across[:, None], across[None]), length)
+    picture[length > _EDGE] = 255
+    return picture
+
+
+def _paint(angle: npt.NDArray[np.float64], length: npt.NDArray[np.float64]) -> ByteArray:
+    """Colours of directions (radians) and lengths (1 is the full hue): (..., 3) uint8."""
+    place = angle % (2 * np.pi) * (_PLACES[-1] / (2 * np.pi))
+    hue = np.stack([np.interp(place, _PLACES, channel) for channel in zip(*_HUES, strict=True)], axis=-1)
+    length = length[..., None]
+    colour = np.where(length <= _EDGE, 255 - length * (255 - hue), hue * _BEYOND)
+    return np.rint(colour.clip(0, 255)).astype(np.uint8)

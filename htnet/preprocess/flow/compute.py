@@ -1,0 +1,294 @@
+"""Optical flow between two frames, its strain, and the flow image that networks see."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from htnet.core.errors import FlowError, FrameError, InputError, cause, did_you_mean, refuse_unknown
+from htnet.core.files import check_outputs, write_bytes
+from htnet.core.types import FLOW_METHODS, RESIZES, ByteArray, FloatArray, Flow
+from htnet.preprocess.flow.tvl1 import MIN_SIDE, tvl1_flow
+from htnet.preprocess.frames import file_damage, quiet_opencv
+from htnet.preprocess.opencv import load_opencv
+
+ArrayOrTensor = TypeVar("ArrayOrTensor", FloatArray, torch.Tensor)
+
+#: Settings of the two OpenCV methods under OpenCV's names: (default, least, most). The limits are ours:
+#: beyond them OpenCV answers zero, NaN or another preset in silence.
+FARNEBACK_SETTINGS: Mapping[str, tuple[float, float, float]] = {
+    "pyr_scale": (0.5, 0.1, 0.95),
+    "levels": (3, 1, 20),
+    "winsize": (15, 2, 500),
+    "iterations": (3, 1, 1000),
+    "poly_n": (5, 1, 31),
+    "poly_sigma": (1.2, 0.1, 20.0),
+}
+#: Standard deviation in grey levels to which frames of less contrast are brought before Farneback's flow.
+FARNEBACK_CONTRAST = 40.0
+#: preset: 0 ultrafast, 1 fast, 2 medium. finest_scale: 0 is full resolution.
+DIS_SETTINGS: Mapping[str, tuple[float, float, float]] = {"preset": (2, 0, 2), "finest_scale": (1, 0, 8)}
+
+#: A channel that spans less than this share of its largest value is constant up to rounding.
+_CONSTANT = 1e-6
+
+
+def _check_grey(frame: ByteArray, name: str) -> ByteArray:
+    if isinstance(frame, np.ma.MaskedArray) and np.ma.is_masked(frame):
+        raise FrameError(f"The {name} has masked pixels; fill them first: array.filled(0).")
+    frame = np.asarray(frame)
+    if frame.ndim != 2 or frame.dtype != np.uint8:
+        raise FrameError(f"The {name} has shape {frame.shape}, type {frame.dtype}; give a grey frame, (H, W) uint8.")
+    if min(frame.shape) < MIN_SIDE:
+        raise FrameError(f"The {name} has shape {frame.shape}; give a frame of {MIN_SIDE}x{MIN_SIDE} px or more.")
+    return np.ascontiguousarray(frame)
+
+
+def _settings(given: Mapping[str, float], known: Mapping[str, tuple[float, float, float]], what: str) -> dict[str, Any]:
+    """Defaults overruled by ``given``; whole numbers where the default is one."""
+    refuse_unknown(given, known, f"{what} parameter", InputError)
+    settings: dict[str, Any] = {name: default for name, (default, _, _) in known.items()}
+    for name, value in given.items():
+        default, low, high = known[name]
+        whole = isinstance(default, int)
+        valid = isinstance(value, (int, float)) and low <= value <= high
+        if not valid or (whole and value != int(value)):
+            kind = "a whole number" if whole else "a number"
+            raise InputError(f"{what} parameter {name} is {value!r}; give {kind} from {low:g} to {high:g}.")
+        settings[name] = int(value) if whole else float(value)
+    return settings
+
+
+def _tvl1(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) -> FloatArray:
+    return tvl1_flow(onset, apex, **dict[str, Any](parameters)).numpy()
+
+
+def _farneback(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) -> FloatArray:
+    cv2 = load_opencv()
+    p = _settings(parameters, FARNEBACK_SETTINGS, "Farneback")
+    # OpenCV adds a constant to the determinant it divides by, so that its flow shrinks with the square of the contrast.
+    # One factor for both frames mends that; floats, because the products are not whole. The factor of 1 changes no bit.
+    gain = max(1.0, FARNEBACK_CONTRAST / max(float(onset.std()), 1e-6))
+    first, second = (frame.astype(np.float32) * np.float32(gain) for frame in (onset, apex))
+    try:
+        # OpenCV's names are the keywords; flags=0 asks for the box window.
+        flow = cv2.calcOpticalFlowFarneback(first, second, None, **p, flags=0)
+    except cv2.error as error:
+        raise InputError(f"Farneback refuses the parameters {p}. Give values nearer to the defaults.") from error
+    return np.ascontiguousarray(flow.transpose(2, 0, 1))
+
+
+def _dis(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) -> FloatArray:
+    cv2 = load_opencv()
+    p = _settings(parameters, DIS_SETTINGS, "DIS")
+    try:
+        solver = cv2.DISOpticalFlow.create(p["preset"])
+        solver.setFinestScale(p["finest_scale"])
+        flow = solver.calc(onset, apex, None)
+    except cv2.error as error:
+        raise InputError(f"DIS refuses the parameters {p} on frames of this size; give larger frames.") from error
+    return np.ascontiguousarray(flow.transpose(2, 0, 1))
+
+
+_METHODS: Mapping[str, Callable[[ByteArray, ByteArray, Mapping[str, float]], FloatArray]] = {
+    "tvl1": _tvl1,
+    "farneback": _farneback,
+    "dis": _dis,
+}
+
+
+def compute_flow(
+    onset: ByteArray,
+    apex: ByteArray,
+    method: str = "tvl1",
+    parameters: Mapping[str, float] | Iterable[tuple[str, float]] = (),
+) -> Flow:
+    """Optical flow from onset to apex.
+
+    Where there is nothing to measure, the flow is 0: between equal frames, and where a frame is of one grey.
+
+    Args:
+        onset: (H, W) uint8, grey.
+        apex: (H, W) uint8, grey.
+        method: "tvl1" (see `htnet.preprocess.flow.tvl1.tvl1_flow`), "farneback" (Farneback 2003) or
+            "dis" (Kroeger et al. 2016), the last two by OpenCV. Before "farneback" both frames are multiplied by one
+            factor where the onset's standard deviation is below `FARNEBACK_CONTRAST` grey levels.
+        parameters: settings that differ from the method's defaults, as (name, value) pairs or a
+            mapping: fields of `TVL1Parameters`, keys of `FARNEBACK_SETTINGS` or of `DIS_SETTINGS`.
+
+    Returns:
+        The flow in px: u positive to the right, v positive downward.
+
+    Raises:
+        FrameError: a frame is not grey uint8 of 16 px or more.
+        FlowError: the frames differ in size, or the flow is not finite.
+        InputError: the method or a parameter is unknown, or a value is impossible.
+    """
+    if method not in _METHODS:
+        raise InputError(f"Unknown flow method: {method!r}. {did_you_mean(str(method), FLOW_METHODS)}")
+    onset, apex = _check_grey(onset, "onset"), _check_grey(apex, "apex")
+    if onset.shape != apex.shape:
+        raise FlowError(f"Onset {onset.shape} and apex {apex.shape} differ in size; give two equal sizes.")
+    uv = _METHODS[method](onset, apex, dict(parameters))
+    if np.array_equal(onset, apex) or onset.min() == onset.max() or apex.min() == apex.max():
+        # Farneback sees 0.6 px between two equal faces, and what any method sees in one grey is invented.
+        uv = np.zeros_like(uv)
+    return Flow(uv, method)
+
+
+def check_flow(flow: Flow | FloatArray, method: str = "array") -> Flow:
+    """Wrap a (2, H, W) field as `Flow`, refusing a wrong shape, NaN and infinity with `FlowError`."""
+    return flow if isinstance(flow, Flow) else Flow(flow, method)
+
+
+def optical_strain(uv: ArrayOrTensor) -> ArrayOrTensor:
+    """Optical strain: ``sqrt(ux^2 + vy^2 + (uy + vx)^2 / 2)``.
+
+    The Frobenius norm of the symmetric part of the flow's gradient (Shreve et al. 2011), so a
+    translation or a small rotation has none. Derivatives are central differences, one-sided at the border.
+
+    Args:
+        uv: (..., 2, H, W) float array or tensor, px.
+
+    Returns:
+        (..., H, W) of the same kind, px per px.
+
+    Raises:
+        FlowError: another shape, or a side under 2 px.
+    """
+    if uv.ndim < 3 or uv.shape[-3] != 2 or min(uv.shape[-2:]) < 2:
+        raise FlowError(f"Flow has shape {tuple(uv.shape)}; give (..., 2, H, W) = (u, v) of 2x2 px or more.")
+    if isinstance(uv, torch.Tensor):
+        dy, dx = torch.gradient(uv, dim=(-2, -1))
+    else:
+        dy, dx = np.gradient(uv, axis=(-2, -1))
+    ux, vx = dx[..., 0, :, :], dx[..., 1, :, :]
+    uy, vy = dy[..., 0, :, :], dy[..., 1, :, :]
+    strain: ArrayOrTensor = (ux**2 + vy**2 + (uy + vx) ** 2 / 2) ** 0.5
+    return strain
+
+
+def flow_image(
+    flow: Flow, size: int = 28, resize: str = "linear", channels: tuple[str, ...] = ("strain", "v", "u")
+) -> ByteArray:
+    """The published network input: strain, v and u, each scaled to 0..255 within the image.
+
+    Strain is taken at full resolution; then each channel is resized, scaled from its own minimum
+    and maximum to 0..255 and rounded. A constant channel becomes 0. In the default order
+    ``cv2.imwrite`` gives the published PNG, whose RGB is (u, v, strain).
+
+    Args:
+        flow: flow in px.
+        size: side of the result, px.
+        resize: "linear" (cv2.INTER_LINEAR, the reference) or "area" (cv2.INTER_AREA).
+        channels: an order of "strain", "v" and "u".
+
+    Returns:
+        (size, size, 3) uint8.
+
+    Raises:
+        FlowError: the flow is smaller than 2x2 px.
+        InputError: ``size``, ``resize`` or ``channels`` is none of those above.
+    """
+    cv2 = load_opencv()
+    if sorted(channels) != ["strain", "u", "v"]:
+        raise InputError(f"channels is {channels!r}; give an order of 'strain', 'v', 'u'.")
+    if resize not in RESIZES:
+        raise InputError(f"Unknown resize: {resize!r}. {did_you_mean(str(resize), RESIZES)}")
+    if not isinstance(size, int) or size < 1:
+        raise InputError(f"size is {size!r}; give a whole number of px, 1 or more.")
+    planes = {"strain": optical_strain(flow.uv), "u": flow.uv[0], "v": flow.uv[1]}
+    interpolation = cv2.INTER_LINEAR if resize == "linear" else cv2.INTER_AREA
+    image = np.zeros((size, size, 3), dtype=np.uint8)
+    for k, name in enumerate(channels):
+        plane = cv2.resize(np.ascontiguousarray(planes[name]), (size, size), interpolation=interpolation)
+        low, high = float(plane.min()), float(plane.max())
+        if high - low > _CONSTANT * max(abs(low), abs(high)):
+            image[..., k] = np.rint((plane.astype(np.float64) - low) * (255 / (high - low)))
+    return image
+
+
+def is_motionless(image: ByteArray) -> bool:
+    """Whether a channel of a flow image is constant, as in no published image: each has 0 and 255 in every channel.
+
+    Args:
+        image: (H, W, 3) uint8, see `flow_image`.
+    """
+    flat = image.reshape(-1, image.shape[-1])
+    return bool((flat.min(axis=0) == flat.max(axis=0)).any())
+
+
+def write_flow_image(path: str | os.PathLike[str], image: ByteArray, *, overwrite: bool = False) -> Path:
+    """Write a flow image as `read_flow_image` and OpenCV read it back, byte for byte.
+
+    Args:
+        path: a file that ends in .png; missing folders are made.
+        image: (H, W, 3) uint8 in BGR order = (strain, v, u), so that the file's RGB is (u, v, strain).
+        overwrite: replace a file that exists.
+
+    Returns:
+        The path.
+
+    Raises:
+        FlowError: the image has another shape or type.
+        OverwriteError: the file exists and ``overwrite`` is not given.
+        InputError: the name does not end in .png (other formats would change the values).
+    """
+    cv2 = load_opencv()
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise InputError(f"A flow image cannot be written as {path.name!r}; give a name that ends in .png.")
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise FlowError(f"The flow image has shape {image.shape}, type {image.dtype}; give (H, W, 3) uint8.")
+    check_outputs(path, overwrite=overwrite)
+    write_bytes(path, cv2.imencode(".png", image)[1].tobytes())
+    return path
+
+
+def read_flow_image(path: str | os.PathLike[str], size: int = 28) -> ByteArray:
+    """Read a flow image, such as the published PNGs.
+
+    Args:
+        path: an image file with three 8-bit channels; its RGB is (u, v, strain).
+        size: the side that is expected, px.
+
+    Returns:
+        (size, size, 3) uint8 in BGR order = (strain, v, u).
+
+    Raises:
+        FlowError: the file is missing, empty, cut off, damaged, not an image, or of another size or kind.
+    """
+    cv2 = load_opencv()
+    path = Path(path)
+    if not path.is_file():
+        raise FlowError(f"Flow image {str(path)!r} is not a file; check the name and the folder.")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FlowError(f"Flow image {str(path)!r} cannot be read ({cause(error)}). Check its permissions.") from error
+    if not content:
+        raise FlowError(f"Flow image {str(path)!r} is empty; copy or compute it again.")
+    if damage := file_damage(content):
+        raise FlowError(f"Flow image {str(path)!r} is {damage}; copy or compute it again.")
+    with quiet_opencv():
+        image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise FlowError(f"Flow image {str(path)!r} is not an image that OpenCV can read; give a PNG.")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        channels = 1 if image.ndim == 2 else image.shape[2]
+        raise FlowError(
+            f"Flow image {str(path)!r} has {channels} channels of {image.dtype}; "
+            "give three of uint8, RGB = (u, v, strain)."
+        )
+    if image.shape[:2] != (size, size):
+        raise FlowError(
+            f"Flow image {str(path)!r} is {image.shape[0]}x{image.shape[1]} px, expected {size}x{size}; "
+            "compute it at that size."
+        )
+    return image

@@ -1,0 +1,145 @@
+"""Motion features of a clip: what a motion stream reads beside the flow image of onset and apex."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from htnet.core.errors import InputError, SpecError, VideoError
+from htnet.core.types import TEMPLATE_SIZE, FloatArray, PreprocessSpec
+from htnet.preprocess.align import align_frames, scale_points
+from htnet.preprocess.contrast import grey_face
+from htnet.preprocess.flow.compute import compute_flow
+from htnet.preprocess.flow.motion import face_regions, hoof, remove_head_motion
+from htnet.preprocess.landmarks import Landmarker
+from htnet.preprocess.preprocessor import FrameSource, LandmarkSource, check_inside
+from htnet.preprocess.video.clip_quality import noting_times, varying_times
+from htnet.preprocess.video.open import Video
+from htnet.preprocess.video.spotting import find_points, read_frames
+
+
+def motion_features(
+    source: str | os.PathLike[str] | Video | Iterable[FrameSource],
+    landmarks: LandmarkSource | Landmarker = "yunet",
+    spec: PreprocessSpec | None = None,
+    *,
+    sample: str = "",
+    bit_depth: int | None = None,
+) -> FloatArray:
+    """64 numbers for each of 16 moments of a clip: directions of the motion in four regions of the face.
+
+    All frames are aligned by the one similarity of the first; the aligned grey faces are interpolated to
+    ``spec.clip_frames`` moments, evenly spaced in time from the first frame to the last (`temporal_interpolation`;
+    by the file's time stamps where its frame rate varies, else by the frames' numbers); and the flow from the first
+    face to each of them is summed up by `hoof`, 16 directions in each of `htnet.preprocess.FACE_REGIONS`.
+
+    Flow is taken from the first frame, not from frame to frame. A micro-expression moves a pixel or two within tens
+    of frames; from one frame to the next that is less than the rounding of 8-bit pixels lets one see, and a histogram
+    of directions divided by its sum would show that noise at full size. Nor does motion since the onset depend on the
+    frame rate. At the first moment nothing has moved yet: its features are zeros.
+
+    Args:
+        source: the expression, from its onset frame on: a video file, a folder of frames, a `Video`, or frames in
+            order. Read once, one frame at a time; the aligned grey faces are held.
+        landmarks: five points in px of the first frame or a file of them, or a landmarker or its name for
+            `make_landmarker`.
+        spec: template, size of the face, flow, head motion, CLAHE, number of moments, and where regions are cut; the
+            default one unless given. The features of a model's input need the model's own.
+        sample: identifier, to look points up by.
+        bit_depth: bits of the values in 16-bit frames, where they are fewer; see `read_frame`.
+
+    Returns:
+        (clip_frames, 64) float32; each region's 16 numbers sum to 1, or are 0 where nothing moves.
+
+    Raises:
+        VideoError: a frame is damaged, or there are fewer than two.
+        FrameError: a frame cannot be used, or has another size than the first.
+        LandmarkError: no points were found, or they cannot be used.
+        FlowError: the flow cannot be computed.
+        SpecError: the spec is one of a model without motion, ``clip_frames`` is 0.
+    """
+    spec = spec or PreprocessSpec()
+    if not spec.clip_frames:
+        raise SpecError("PreprocessSpec.clip_frames is 0: its model is shown no motion. Give 2 or more for features.")
+    clocks: list[float | None] = []
+    frames = noting_times(read_frames(source, bit_depth), clocks)
+    first = next(frames, None)
+    if first is None:
+        raise VideoError("There are no frames; give a clip from its onset on.")
+    points = find_points(first, landmarks, sample)
+    check_inside(points, first.size, first.source)
+
+    aligned, alignment = align_frames(chain([first], frames), points, template=spec.template, size=spec.face_size)
+    faces = np.stack([grey_face(face, spec) for face in aligned])
+    if len(faces) < 2:
+        raise VideoError(f"The clip has one frame ({first.source}); give two or more, from the onset on.", 1)
+    on_face = alignment.map(points.points)
+    times = varying_times(clocks)
+    moments = np.rint(temporal_interpolation(faces, spec.clip_frames, times)).astype(np.uint8)
+    parameters = dict(spec.flow_parameters)
+    uv = np.stack([compute_flow(moments[0], face, spec.flow, parameters).uv for face in moments])
+    if spec.head_motion != "none":
+        uv = remove_head_motion(uv, on_face, spec.head_motion)
+    template = scale_points(spec.template, spec.face_size / TEMPLATE_SIZE)
+    cut_at = on_face if spec.region_points == "landmarks" else template
+    return hoof(uv, regions=face_regions(spec.face_size, cut_at))
+
+
+@overload
+def temporal_interpolation(
+    values: torch.Tensor, count: int, times: npt.NDArray[np.float64] | None = None
+) -> torch.Tensor: ...
+
+
+@overload
+def temporal_interpolation(
+    values: npt.NDArray[Any], count: int, times: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[Any]: ...
+
+
+def temporal_interpolation(
+    values: npt.NDArray[Any] | torch.Tensor, count: int, times: npt.NDArray[np.float64] | None = None
+) -> npt.NDArray[Any] | torch.Tensor:
+    """Values at ``count`` evenly spaced times, each the weighted mean of the two frames around it.
+
+    The first and the last stay what they are. Faster or slower clips become equally long; where a clip is shortened,
+    frames between the chosen times have no part in the result.
+
+    Args:
+        values: (T, ...) frames or features, one after the other in time; array or tensor, any number type.
+        count: length of the result, 1 or more; one is the first frame.
+        times: (T,) s, when each frame was taken, rising; None for a constant rate.
+
+    Returns:
+        (count, ...) of the same kind: float32, or float64 for float64.
+
+    Raises:
+        InputError: ``count`` is no whole number of 1 or more, there are no frames, or the times do not fit them.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise InputError(f"count is {count!r}; give a whole number of frames, 1 or more.")
+    if values.ndim < 1 or len(values) < 1:
+        raise InputError(f"There are no frames to interpolate: the shape is {tuple(values.shape)}; give (T, ...).")
+    at = np.linspace(0, len(values) - 1, count)
+    if times is not None:
+        if len(times) != len(values) or (np.diff(times) <= 0).any():
+            raise InputError(f"There are {len(times)} times for {len(values)} frames; give one each, rising.")
+        at = np.interp(np.linspace(times[0], times[-1], count), times, np.arange(len(values)))
+    before = np.floor(at).astype(np.int64)
+    after = np.minimum(before + 1, len(values) - 1)
+    shape = (count,) + (1,) * (values.ndim - 1)
+    if isinstance(values, torch.Tensor):
+        device = values.device
+        kind = values.dtype if values.dtype == torch.float64 else torch.float32
+        low, high = (values[torch.from_numpy(i).to(device)].to(kind) for i in (before, after))
+        return low + (high - low) * torch.from_numpy(at - before).to(device, kind).view(shape)
+    dtype = np.float64 if values.dtype == np.float64 else np.float32
+    share = (at - before).astype(dtype).reshape(shape)
+    early, late = values[before].astype(dtype), values[after].astype(dtype)
+    return np.asarray(early + (late - early) * share, dtype)

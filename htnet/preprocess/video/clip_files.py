@@ -1,0 +1,117 @@
+"""Clips on the disk, from their onset frame to their offset frame, and files of motion features."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from htnet.core.errors import HtnetError, InputError, SpecError, VideoError, cause
+from htnet.core.types import FloatArray, PreprocessSpec
+from htnet.preprocess.video.open import Video, open_video
+
+#: Fields of the spec that motion features depend on.
+MOTION_FIELDS = (
+    *("face_size", "template", "flow", "flow_parameters", "head_motion", "clahe"),
+    *("clip_frames", "region_points"),
+)
+
+
+def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "", bit_depth: int | None = None) -> Video:
+    """Open a clip as a manifest names it.
+
+    Args:
+        source: a video file or a folder of frames, see `open_video`.
+        first: the first frame wanted: its number, counted from 0, or the name of its file in a folder; "" for the
+            very first.
+        last: the last one, likewise.
+        bit_depth: of the images in a folder, see `open_video`.
+
+    Returns:
+        The part from ``first`` to ``last``, both included.
+
+    Raises:
+        VideoError: there is no such video or frame, or the last one comes before the first.
+    """
+    video = open_video(source, bit_depth=bit_depth)
+    begin, end = _number(video, first), _number(video, last)
+    if end is not None and end < (begin or 0):
+        raise VideoError(f"{source}: the last frame {last!r} comes before the first, {first!r}. Correct the two.")
+    return video.between(begin or 0, end)
+
+
+def _number(video: Video, name: str) -> int | None:
+    """Number of the frame that ``name`` stands for."""
+    if not name:
+        return None
+    if name.isascii() and name.isdecimal():
+        number = int(name)
+        if video.count is not None and number >= video.count:
+            raise VideoError(f"{video.source} has {video.count} frames, so none with number {name}; they count from 0.")
+        return number
+    names = [path.name for path in video.paths]
+    if name not in names:
+        kinds = "the name of a file in it or its number" if video.paths else "its number"
+        raise VideoError(f"{video.source} has no frame {name!r}; give {kinds}, counted from 0.")
+    return names.index(name)
+
+
+def encode_motion(motion: FloatArray, spec: PreprocessSpec) -> bytes:
+    """A file of motion features that knows how they were made.
+
+    Args:
+        motion: (clip_frames, 64) float32, see `htnet.preprocess.motion_features`.
+        spec: what they were made by.
+
+    Returns:
+        The content of a ``.safetensors`` file.
+    """
+    from safetensors.numpy import save
+
+    return bytes(save({"motion": np.ascontiguousarray(motion)}, {"spec": json.dumps(_fields(spec.to_dict()))}))
+
+
+def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArray:
+    """Motion features from a file.
+
+    Args:
+        path: written by `htnet.data.prepare.prepare`, from `encode_motion`.
+        spec: how they should have been made.
+
+    Returns:
+        (clip_frames, 64) float32.
+
+    Raises:
+        InputError: the file is missing or damaged.
+        SpecError: they were made in another way.
+    """
+    from safetensors import safe_open
+
+    try:
+        with safe_open(os.fspath(path), framework="numpy") as file:
+            made, motion = json.loads(file.metadata()["spec"]), np.asarray(file.get_tensor("motion"), np.float32)
+            made = _fields(PreprocessSpec.from_dict(made).to_dict())
+    except HtnetError as error:
+        raise InputError(
+            f"The motion features {path} cannot be used ({cause(error)}); prepare the data again."
+        ) from error
+    except Exception as error:  # safetensors has an error of its own, besides those of damaged content
+        raise InputError(
+            f"The motion features {path} cannot be read ({cause(error)}); prepare the data again."
+        ) from error
+    wanted = _fields(spec.to_dict())
+    if differ := [f"{name} is {made[name]!r}, not {wanted[name]!r}" for name in wanted if made[name] != wanted[name]]:
+        raise SpecError(
+            f"The motion features {path} were made in another way: {'; '.join(differ)}. Prepare the data again, or ask "
+            f"for what is there (clip_frames {made['clip_frames']})."
+        )
+    if motion.ndim != 2 or len(motion) != spec.clip_frames or not np.isfinite(motion).all():
+        raise InputError(f"The motion features {path} are damaged: shape {motion.shape}; prepare again.")
+    return motion
+
+
+def _fields(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: spec[name] for name in MOTION_FIELDS}

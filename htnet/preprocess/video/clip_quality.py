@@ -1,0 +1,135 @@
+"""What the frames of a clip themselves say against measuring motion on them: gaps in time, repeats, few frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.types import Frame, QualityWarning
+
+Floats = npt.NDArray[np.float64]
+
+# An interval this many times the usual one is a gap; with more of them than this share, the rate varies.
+_GAP, _VARIES = 1.5, 0.1
+# Intervals within this factor of the usual one count for the rate: 2 and 3 frames of a pulldown, but no gap.
+_NEAR = 1.7
+# Containers round times to 1 ms, so that intervals differ by up to 2 ms at a constant rate.
+_ROUNDING = 0.0021
+# A frame that changes less than this share of what a fresh frame does, or less than this many grey levels, is a repeat.
+_REPEAT, _EQUAL = 0.3, 0.01
+
+
+def frame_rate(times: Floats, stated: float | None) -> float | None:
+    """Frames a second: the stated rate if the times bear it out, else their own, the usual one where it varies.
+
+    Args:
+        times: (N,) s.
+        stated: by the header, or given.
+    """
+    if len(times) < 2:
+        return stated
+    intervals = np.diff(times)
+    if stated is not None and np.abs(intervals - 1 / stated).max() <= _ROUNDING:
+        return stated
+    if np.ptp(intervals) <= _ROUNDING:
+        return float(len(intervals) / (times[-1] - times[0]))
+    return 1 / usual_interval(times)
+
+
+def usual_interval(times: Floats) -> float:
+    """Seconds from frame to frame: the mean of the intervals that are near the median, so that no gap counts."""
+    intervals = np.diff(times)
+    middle = np.sort(intervals)[len(intervals) // 2]
+    near = (intervals < _NEAR * middle) & (intervals > middle / _NEAR)
+    return float(intervals[near].mean())
+
+
+def varying_times(times: Sequence[float | None]) -> Floats | None:
+    """(N,) times of frames, s, where their rate is not constant; None where it is, or is not known."""
+    known = known_times(times, None, 0)
+    if known is None or len(known) < 3 or np.ptp(np.diff(known)) <= _ROUNDING:
+        return None
+    return known
+
+
+def noting_times(frames: Iterable[Frame], clocks: list[float | None]) -> Iterator[Frame]:
+    """The same frames, while their times are added to a list."""
+    for frame in frames:
+        clocks.append(frame.time)
+        yield frame
+
+
+def time_warnings(times: Floats, first: int = 0) -> tuple[QualityWarning, ...]:
+    """Whether frames are missing in time, or their rate varies.
+
+    Args:
+        times: (N,) s.
+        first: number of the first frame.
+    """
+    if len(times) < 3:
+        return ()
+    intervals = np.diff(times)
+    usual = float(np.quantile(intervals, 0.25))  # half of the recording may be at a lower rate
+    long = np.flatnonzero((intervals > _GAP * usual) & (intervals > usual + _ROUNDING))
+    if not len(long):
+        return ()
+    if len(long) > _VARIES * len(intervals):
+        message = (
+            f"The frame rate varies: {intervals.min():.3f} to {intervals.max():.3f} s from frame to frame. What "
+            "happens between frames that lie far apart is not seen."
+        )
+        return (QualityWarning("variable_rate", message),)
+    places = [f"{intervals[i]:.3f} s after frame {first + i} ({times[i]:.3f} s)" for i in long[:3].tolist()]
+    gaps = "1 gap" if len(long) == 1 else f"{len(long)} gaps"
+    more = f" and {len(long) - 3} more" if len(long) > 3 else ""
+    message = (
+        f"There {'is' if len(long) == 1 else 'are'} {gaps} in time: {', '.join(places)}{more}; frames are {usual:.3f} "
+        "s apart elsewhere. Frames were dropped or lost; an apex inside a gap cannot be found."
+    )
+    return (QualityWarning("time_gaps", message),)
+
+
+def fresh_frames(changes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Which frames show something new, and do not repeat the one before.
+
+    Recompression leaves small differences between copies, so that a repeat is a frame whose change is far below that of
+    the fresh ones: under 0.3 of their median. Fresh ones are those that change by at least 0.3 of the 90th percentile.
+
+    Args:
+        changes: (N,) mean absolute difference of each face from the one before, grey levels; the first counts for
+            nothing.
+
+    Returns:
+        (N,) bool; the first is always fresh.
+    """
+    values = np.asarray(changes, dtype=np.float64)
+    fresh = np.ones(len(values), dtype=np.bool_)
+    if len(values) < 2:
+        return fresh
+    rest = values[1:]
+    moved = rest[rest >= _REPEAT * np.quantile(rest, 0.9)]
+    fresh[1:] = rest > max(_EQUAL, _REPEAT * float(np.median(moved)))
+    return fresh
+
+
+def repeat_warnings(fresh: npt.NDArray[np.bool_]) -> tuple[QualityWarning, ...]:
+    """How many frames repeat the one before."""
+    repeats = int((~fresh).sum())
+    if not repeats:
+        return ()
+    lengths = np.diff(np.append(np.flatnonzero(fresh), len(fresh))) - 1
+    message = (
+        f"{repeats} of {len(fresh)} frames repeat the one before (at most {int(lengths.max())} in a row), as in a copy "
+        "at a constant rate of a recording whose rate was lower or varied, or after strong compression. They say "
+        "nothing new, and were left out when the expression was searched; use the original recording if there is one."
+    )
+    return (QualityWarning("repeated_frames", message),)
+
+
+def known_times(times: Sequence[float | None], fps: float | None, first: int) -> Floats | None:
+    """(N,) times of frames, s: their own where all have one, else number / fps; None where there is no rate either."""
+    if all(time is not None for time in times):
+        return np.asarray(times, dtype=np.float64)
+    return None if fps is None else (first + np.arange(len(times))) / fps

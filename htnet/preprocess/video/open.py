@@ -1,0 +1,324 @@
+"""Video files and folders of frames, read one frame at a time."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from htnet.core.errors import FrameError, InputError, VideoError, cause
+from htnet.core.hints import hint
+from htnet.core.types import Frame, QualityWarning
+from htnet.preprocess.frames import MIN_SIDE, clip_depths, read_frame
+from htnet.preprocess.video.readers import ASSUMED_RATE, MORE_VIDEO, file_shots, make_reader
+
+#: Endings of the files that a folder of frames is made of.
+FRAME_ENDINGS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+VideoSource = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video, or a part of one, whose frames are read when it is iterated; every iteration begins anew.
+
+    One frame is held at a time, so memory does not grow with the length. Frames keep the numbers and times that they
+    have in the whole file: numbers count from 0, and the time of frame 0 is 0 s.
+
+    Attributes:
+        source: the file or folder.
+        fps: frames a second: those given, else what the header of the file says; None where unknown.
+        size: (height, width) in px, as shown (turned as the file says).
+        count: number of frames of the part; None for files, whose headers are often wrong: it shows when they are read.
+        from_frame: number of the first frame of the part.
+        to_frame: number of the last one, None to read all.
+        from_time: where the part begins, s; None for its beginning.
+        to_time: where it ends, s, the frame shown then included; None to read all.
+        timed: whether the frames carry the file's own time stamps; else times are number / fps.
+        reader: what reads the file, one of `VIDEO_READERS`; "" for folders.
+        paths: the image files of a folder, all of them in order; empty for a video file.
+        warnings: what in the kind of the video speaks against measuring motion on it.
+        bit_depth: bits of the values in a folder of 16-bit images; None where the images are of 8 bits.
+    """
+
+    source: str
+    fps: float | None
+    size: tuple[int, int]
+    count: int | None
+    from_frame: int = 0
+    to_frame: int | None = None
+    from_time: float | None = None
+    to_time: float | None = None
+    timed: bool = False
+    reader: str = ""
+    paths: tuple[Path, ...] = ()
+    warnings: tuple[QualityWarning, ...] = ()
+    bit_depth: int | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Frames as RGB, with their numbers and times.
+
+        Raises:
+            VideoError: a frame is damaged or missing (``frame`` is its number, and the frames before it were
+                delivered), or the video is shorter than the part asked for.
+        """
+        seen, given = 0, 0
+        last: float | None = None
+        interval: float | None = None
+        for frame in self._from_folder() if self.paths else self._from_file():
+            time, number = frame.time, frame.number or 0
+            interval = time - last if time is not None and last is not None else interval
+            last, seen = time, number + 1
+            if (self.to_frame is not None and number > self.to_frame) or (
+                self.to_time is not None and time is not None and time > self.to_time
+            ):
+                self._check_given(given)
+                return
+            if number < self.from_frame or (self.from_time is not None and (time is None or time < self.from_time)):
+                continue
+            self._check_size(frame, number)
+            given += 1
+            yield frame
+            if number == self.to_frame:
+                return
+        self._check_reached(seen, last, interval)
+        self._check_given(given)
+
+    def take(self, numbers: Iterable[int]) -> dict[int, Frame]:
+        """Some of the frames, by number; the others are read past and not kept.
+
+        Raises:
+            VideoError: there is no such frame, or one up to the last of them is damaged.
+        """
+        wanted = set(numbers)
+        found: dict[int, Frame] = {}
+        for frame in self:
+            if frame.number in wanted:
+                found[frame.number] = frame
+            if len(found) == len(wanted):
+                return found
+        missing = min(wanted - set(found))
+        raise VideoError(f"{self.source} has no frame {missing}; numbers count from 0.", missing)
+
+    def between(self, first: int, last: int | None) -> Video:
+        """The part from frame ``first`` to frame ``last``, both included, by their numbers in the whole file."""
+        count = None
+        if self.paths:
+            count = len(self.paths[first : None if last is None else last + 1])
+        return replace(self, from_frame=first, to_frame=last, from_time=None, to_time=None, count=count)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold the frames."""
+        end = None if self.to_frame is None else self.to_frame + 1
+        return self.paths[self.from_frame : end] or (Path(self.source),)
+
+    def _from_folder(self) -> Iterator[Frame]:
+        for number, path in enumerate(self.paths):
+            time = None if self.fps is None else number / self.fps
+            if number < self.from_frame or (self.from_time is not None and time is not None and time < self.from_time):
+                continue  # not read, so that it may be damaged
+            yield replace(_read_image(path, number, self.bit_depth), time=time)
+
+    def _from_file(self) -> Iterator[Frame]:
+        path = Path(self.source)
+        for number, pixels, time in file_shots(path, make_reader(self.reader)):
+            if not self.timed:
+                time = None if self.fps is None else number / self.fps
+            yield Frame(pixels, f"{path} frame {number}", number, time)
+
+    def _check_size(self, frame: Frame, number: int) -> None:
+        if frame.size != self.size:
+            (height, width), (first_height, first_width) = frame.size, self.size
+            raise VideoError(
+                f"Frame {number} of {self.source} is {width}x{height} px, the first one {first_width}x{first_height} "
+                "px; give frames of one size.",
+                number,
+            )
+
+    def _check_given(self, given: int) -> None:
+        if not given:
+            first = f"frame {self.from_frame}" if self.from_time is None else f"{self.from_time:g} s"
+            end = "the end" if self.to_frame is None else f"frame {self.to_frame}"
+            end = end if self.to_time is None else f"{self.to_time:g} s"
+            raise VideoError(f"{self.source} has no frame between {first} and {end}; give a longer part.", None)
+
+    def _check_reached(self, seen: int, last: float | None, interval: float | None) -> None:
+        """Whether the video, which has been read to its end, is as long as the part asked for."""
+        end = None if last is None else last + (interval or 0.0)
+        length = f"{self.source} has {seen} frames, 0 to {seen - 1}"
+        length += "" if end is None or last is None else f", the last one from {last:.3f} to {end:.3f} s"
+        for name, asked in (("from_frame", self.from_frame), ("to_frame", self.to_frame)):
+            if asked is not None and asked >= max(seen, 1):
+                raise VideoError(f"{name} is {asked}, but {length}. Give frames inside it.", seen)
+        for name, moment in (("from_time", self.from_time), ("to_time", self.to_time)):
+            beyond = end is not None and moment is not None and moment > end + 1e-6
+            if beyond or (name == "from_time" and moment is not None and last is not None and moment > last):
+                raise VideoError(f"{name} is {moment:g} s, but {length}. Give times inside it.", seen)
+
+
+def open_video(
+    source: VideoSource,
+    *,
+    fps: float | None = None,
+    from_frame: int | None = None,
+    to_frame: int | None = None,
+    from_time: float | None = None,
+    to_time: float | None = None,
+    stop: int | None = None,
+    reader: str | None = None,
+    bit_depth: int | None = None,
+) -> Video:
+    """Open a video file or a folder of frames, or a part of one; the first frame is read to check it.
+
+    A folder's frames come in the natural order of their names: img9.png before img10.png. Files whose
+    name begins with a dot, or that are no images by their ending, are passed over.
+
+    A part begins at ``from_frame`` or ``from_time`` and ends at ``to_frame`` or ``to_time``, the frames named included.
+    It is found by reading from the beginning: seeking is wrong in files of variable rate. That the video is long enough
+    shows when the frames are read.
+
+    Args:
+        source: a video file (AVI, MP4, MOV, MKV, WebM, ...), or a folder of images; see `read_frame` for the kinds.
+        fps: frames a second at which the recording was made, at a constant rate: all times are then number / fps, and
+            the time stamps of a file are not used. For folders, which have no times of their own, and for high-speed
+            recordings that were saved to be played slowly.
+        from_frame: number of the first frame, counted from 0.
+        to_frame: number of the last frame, e.g. the one before a damaged one.
+        from_time: seconds after the first frame of the file.
+        to_time: likewise.
+        stop: old name of ``to_frame`` + 1; goes away in the next release.
+        reader: "pyav" or "opencv"; PyAV where the extra ``video`` is installed, unless given.
+        bit_depth: bits of the values in a folder of 16-bit images, where they are fewer; see `read_frame`. Without it,
+            the images of a folder are looked at together.
+
+    Returns:
+        The video. Iterate over it for its frames.
+
+    Raises:
+        VideoError: there is no such file or folder, it is no video, holds no frames, its first frame is damaged or
+            under 16 px, or a folder is shorter than the part asked for.
+        InputError: a setting is impossible, or two contradict each other.
+        MissingExtraError: PyAV is asked for and not installed.
+    """
+    if fps is not None and not (isinstance(fps, (int, float)) and math.isfinite(fps) and fps > 0):
+        raise InputError(f"fps is {fps!r}; give the frames a second, a positive number.")
+    if stop is not None:
+        whole = isinstance(stop, int) and not isinstance(stop, bool) and stop > 0
+        if not whole or to_frame is not None or to_time is not None:
+            raise InputError(f"stop is {stop!r}; give to_frame in its place: the number of the last frame to read.")
+        warnings.warn("open_video(stop=N) goes away; give to_frame=N-1", DeprecationWarning, stacklevel=2)
+        to_frame = stop - 1
+    _check_part(from_frame, to_frame, from_time, to_time)
+    path = Path(source)
+    if path.is_dir():
+        video = _open_folder(path, fps)
+        if fps is None and (from_time is not None or to_time is not None):
+            raise InputError(f"The folder {path} has no times; give its frames a second too (fps, --fps).")
+    elif path.suffix.lower() in FRAME_ENDINGS and path.is_file():
+        raise VideoError(f"{path} is one image, not a video or a folder of frames.{hint(path)}")
+    elif path.is_file():
+        if bit_depth is not None:
+            raise InputError(f"bit_depth={bit_depth} is for folders of images; the video {path} says how deep it is.")
+        video = _open_file(path, fps, reader)
+    else:
+        raise VideoError(f"The video {path} does not exist; check the path (now in {Path.cwd()}).{hint(path)}")
+    video = replace(video, from_frame=from_frame or 0, to_frame=to_frame, from_time=from_time, to_time=to_time)
+    return _checked_folder(replace(video, bit_depth=bit_depth)) if video.paths else video
+
+
+def _check_part(from_frame: int | None, to_frame: int | None, from_time: float | None, to_time: float | None) -> None:
+    """Refuse settings of a part that cannot be, or contradict each other."""
+    for name, number in (("from_frame", from_frame), ("to_frame", to_frame)):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
+            raise InputError(f"{name} is {number!r}; give the number of a frame, 0 or more.")
+    for name, moment in (("from_time", from_time), ("to_time", to_time)):
+        if moment is not None and not (isinstance(moment, (int, float)) and math.isfinite(moment) and moment >= 0):
+            raise InputError(f"{name} is {moment!r}; give seconds after the first frame, 0 or more.")
+    for one, other in (("from_frame", "from_time"), ("to_frame", "to_time")):
+        given = {"from_frame": from_frame, "from_time": from_time, "to_frame": to_frame, "to_time": to_time}
+        if given[one] is not None and given[other] is not None:
+            raise InputError(f"{one} and {other} are both given; give one of them.")
+    if from_frame is not None and to_frame is not None and to_frame < from_frame:
+        raise InputError(f"to_frame {to_frame} comes before from_frame {from_frame}; correct the two.")
+    if from_time is not None and to_time is not None and to_time < from_time:
+        raise InputError(f"to_time {to_time:g} comes before from_time {from_time:g}; correct the two.")
+
+
+def _open_file(path: Path, fps: float | None, reader: str | None) -> Video:
+    chosen = make_reader(reader)
+    header = chosen.header(path)
+    first = next(chosen.shots(path), None)
+    if first is None:
+        more = "" if chosen.name == "pyav" else f" {MORE_VIDEO} (AV1 too)"
+        raise VideoError(f"{path} has no frame that {chosen.name} can read; copy or record it again.{more}", 0)
+    if isinstance(first.pixels, str):
+        raise VideoError(f"The first frame of {path} is {first.pixels}. Copy or record the video again.", 0)
+    height, width = first.pixels.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise VideoError(f"The video {path} is {width}x{height} px; give one of {MIN_SIDE} px or more on each side.")
+    rate = header.fps if fps is None else float(fps)
+    said = tuple(w for w in header.warnings if fps is None or w.code != ASSUMED_RATE)
+    return Video(str(path), rate, (height, width), None, timed=fps is None, reader=chosen.name, warnings=said)
+
+
+def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Sort key by which numbers in names count as numbers: img9 before img10."""
+    parts = re.split(r"(\d+)", name.lower())
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
+
+
+def _open_folder(path: Path, fps: float | None) -> Video:
+    try:
+        names = [p for p in path.iterdir() if p.suffix.lower() in FRAME_ENDINGS and not p.name.startswith(".")]
+    except OSError as error:
+        raise VideoError(f"The folder {path} cannot be read ({cause(error)}); check its permissions.") from error
+    if not names:
+        raise VideoError(
+            f"The folder {path} holds no frames; give one with files that end in {', '.join(FRAME_ENDINGS)}."
+            f"{hint(path)}"
+        )
+    # The name itself decides between img1 and img01.
+    paths = tuple(sorted(names, key=lambda p: (natural_key(p.name), p.name)))
+    rate = None if fps is None else float(fps)
+    return Video(str(path), rate, (0, 0), len(paths), paths=paths)
+
+
+def _checked_folder(video: Video) -> Video:
+    """The same with the number of its frames, if the folder is as long as the part asked for."""
+    total, rate = len(video.paths), video.fps
+    last = None if rate is None else (total - 1) / rate
+    video._check_reached(total, last, None if rate is None else 1 / rate)
+    inside = [
+        n
+        for n in range(video.from_frame, total if video.to_frame is None else video.to_frame + 1)
+        if rate is None
+        or (video.from_time or 0.0) <= n / rate <= (math.inf if video.to_time is None else video.to_time)
+    ]
+    video._check_given(len(inside))
+    depth = _depth_of(video, inside)
+    first = _read_image(video.paths[inside[0]], inside[0], depth)
+    return replace(video, count=len(inside), size=first.size, bit_depth=depth)
+
+
+def _depth_of(video: Video, inside: list[int]) -> int | None:
+    """The one bit depth by which all images of a folder are read; they are looked at in turn until one tells."""
+    if video.bit_depth is not None:
+        return video.bit_depth
+    try:
+        known = next(clip_depths(video.paths[number] for number in inside))
+    except FrameError as error:
+        raise VideoError(f"{error}", inside[0]) from error
+    return known
+
+
+def _read_image(path: Path, number: int, bit_depth: int | None) -> Frame:
+    try:
+        frame = read_frame(path, bit_depth)
+    except FrameError as error:
+        raise VideoError(f"Frame {number} cannot be read: {error}", number) from error
+    return Frame(frame.pixels, frame.source, number)

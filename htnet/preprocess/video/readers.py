@@ -1,0 +1,476 @@
+"""The two readers of video files: PyAV, where the extra ``video`` is installed, and OpenCV.
+
+Both stand on FFmpeg and give the same pixels for 8-bit video. PyAV also gives what OpenCV hides: the decoder's mark on
+damaged frames, interlaced and AV1 video. docs/video.md has the measured table.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from htnet.core.errors import InputError, VideoError, did_you_mean
+from htnet.core.hints import VIDEOS, hint
+from htnet.core.optional import require
+from htnet.core.types import ByteArray, QualityWarning
+from htnet.preprocess.frames import file_damage, quiet_opencv
+from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.video.containers import CUT_INSIDE, container_kind, file_flaw, rate_is_assumed
+
+#: Names of the readers, the better one first.
+VIDEO_READERS = ("pyav", "opencv")
+
+# Frames that come this many usual intervals after the one before leave a gap.
+GAP = 1.5
+# Where the count of frames is only the duration times the rate: the share that may be missing at the end, and the
+# frames that may be in any case, because coded pictures wait for their turn at its beginning.
+_ESTIMATE, _WAITING = 0.1, 3
+# Two frames with one time stamp are this far apart, s: containers round times to 1 ms.
+_SAME_STAMP = 0.0005
+# Once a frame cannot be decoded, how many more packets than announced are tried until the end is believed.
+_TRIES = 8
+# Frames that may be stored before those that are shown earlier.
+_REORDERED = 16
+# FFmpeg's level "quiet", in the variable that OpenCV reads once, when it first opens a file.
+_LOG_VARIABLE, _LOG_QUIET = "OPENCV_FFMPEG_LOGLEVEL", "-8"
+# First frames that are looked at for whether OpenCV converts them, and for how bright deep pixels are.
+_FIRST = 4
+# FFmpeg's mark (AVFMT_NOTIMESTAMPS) of kinds of files that have no times.
+_NO_TIMES = 0x80
+# FFmpeg's names of gray and RGB pixels, whose fourth byte is the number of bits.
+_DEEP = (b"Y1", b"G3", b"G4")
+# Deep pixels of which none is brighter than this, after conversion to 8 bits, hold values of 2 or more bits less.
+_SHALLOW = 64
+#: Code of the warning that times rest on a rate which nobody stated.
+ASSUMED_RATE = "assumed_rate"
+#: The way out, where OpenCV cannot read something.
+MORE_VIDEO = "PyAV reads more: pip install 'htnet[video]'"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about its video: hints, to be checked against the frames.
+
+    Attributes:
+        fps: frames a second, None where not stated.
+        announced: number of frames, as stated or, in most containers, estimated; None where unknown.
+        warnings: what in the kind of the video speaks against measuring motion on it.
+    """
+
+    fps: float | None
+    announced: int | None
+    warnings: tuple[QualityWarning, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One decoded frame.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB, turned as the file says; or a text that says why there are none.
+        time: seconds by the file's clock, None where it has none.
+    """
+
+    pixels: ByteArray | str
+    time: float | None = None
+
+
+class VideoReader(Protocol):
+    """One way to read video files."""
+
+    name: str
+
+    def version(self) -> str:
+        """The reader and the FFmpeg in it: other ones may give other pixels."""
+
+    def header(self, path: Path) -> Header:
+        """What the file says; raises `VideoError` if it cannot be opened."""
+
+    def shots(self, path: Path) -> Iterator[Shot]:
+        """Every frame that a player shows, in its order; the last one is a text where a frame is damaged."""
+
+
+def make_reader(name: str | None = None) -> VideoReader:
+    """A reader by its name; None for PyAV where it is installed, else OpenCV.
+
+    Raises:
+        InputError: an unknown name.
+        MissingExtraError: PyAV is asked for and not installed, or installed and broken.
+    """
+    if name is None:
+        name = "pyav" if find_spec("av") is not None else "opencv"
+    if name not in VIDEO_READERS:
+        raise InputError(f"Unknown video reader: {name!r}. {did_you_mean(str(name), VIDEO_READERS)}")
+    if name == "pyav":
+        load_av()
+        return PyAVReader()
+    return OpenCVReader()
+
+
+def load_av() -> Any:
+    """The module ``av`` (PyAV).
+
+    Raises:
+        MissingExtraError: it is not installed, or cannot be imported.
+    """
+    return require("av", "video", "Reading video by PyAV")
+
+
+def file_shots(path: Path, reader: VideoReader) -> Iterator[tuple[int, ByteArray, float | None]]:
+    """Number, pixels and time of every frame of a file; the first frame's time is 0.
+
+    The one place that decides whether a file is whole. It is not if a packet or frame is marked as damaged or cannot be
+    decoded; if the container is cut off; or if frames are missing (a gap in time, or fewer than announced) *and* the
+    structure of the container is damaged. A count in the header alone decides nothing, nor does a gap in time.
+
+    Raises:
+        VideoError: it is not; ``frame`` is the number of the first frame that is damaged or missing.
+    """
+    header = reader.header(path)
+    step = None if header.fps is None else 1 / header.fps
+    start: float | None = None
+    last: float | None = None
+    clock = 0.0  # the last time stamp that rose
+    gaps: list[int] = []
+    usual = math.inf
+    number = 0
+    for shot in reader.shots(path):
+        if isinstance(shot.pixels, str):
+            raise VideoError(_damaged(path, number, shot.pixels), number)
+        time = shot.time
+        if number == 0:
+            start = 0.0 if time is None else time
+        time = None if time is None or start is None else time - start
+        if number and last is not None and time is not None and time == clock:
+            time = last + _SAME_STAMP
+        elif number and (last is None or time is None or time <= last):
+            # Containers without time stamps, and the last frames of AVI files with B-frames.
+            time = None if last is None or step is None else last + step
+        else:
+            clock = time or 0.0
+        if number > 1 and time is not None and last is not None and time - last > GAP * usual:
+            gaps.append(number)
+        usual = math.inf if time is None or last is None else time - last
+        last = 0.0 if number == 0 else time
+        yield number, shot.pixels, last
+        number += 1
+    _check_end(path, header, number, last, gaps, reader.name)
+
+
+def _damaged(path: Path, number: int, flaw: str) -> str:
+    kept = (
+        f"The {number} frames before it can be read (to_frame={number - 1}, --to-frame {number - 1})."
+        if number
+        else "It is the first one."
+    )
+    return f"Frame {number} of {path} is {flaw}. {kept} Copy or record the video again."
+
+
+def _check_end(path: Path, header: Header, number: int, last: float | None, gaps: list[int], reader: str) -> None:
+    """Whether the file ends where its video does."""
+    kind = container_kind(path)
+    announced = header.announced or 0
+    counted = kind in ("mp4", "avi")  # the others only estimate
+    flaw = file_flaw(path)
+    if flaw.startswith("cut") and counted and number >= announced > 0:
+        return  # what is missing is sound
+    if flaw.startswith("damaged") and kind == "avi" and not gaps and number >= announced:
+        return  # what is damaged holds no frame
+    if not flaw and not kind and announced - number > max(_WAITING, _ESTIMATE * announced) and not _lasts(header, last):
+        flaw = f"cut off or damaged ({number} frames of about {announced})"
+    if flaw:
+        # At a cut the frame that others hang on may be there, and those shown before it not.
+        late = [gap for gap in gaps if gap > number - _REORDERED] if flaw.startswith("cut") else gaps
+        first = late[0] if late else number
+        if flaw.startswith(CUT_INSIDE) and reader == "opencv" and not late:
+            first = max(0, number - 1)  # decoded from what is left of its packet, in silence
+        where = f", the first gap in time being before frame {first}" if first != number else ""
+        cure = f", or read only up to frame {first - 1} (to_frame={first - 1}, --to-frame {first - 1})" if first else ""
+        raise VideoError(f"{path} is {flaw}: {number} frames can be read{where}. Copy or record it again{cure}.", first)
+
+
+def _lasts(header: Header, last: float | None) -> bool:
+    """Whether the frames last as long as announced, fewer as they are: what is announced is duration times rate."""
+    if last is None or header.fps is None:
+        return False
+    return last * header.fps + 1 >= (1 - _ESTIMATE) * (header.announced or 0)
+
+
+class PyAVReader:
+    """Reads by PyAV, in one thread: with several, the frames before a damaged one get lost."""
+
+    name = "pyav"
+
+    def version(self) -> str:
+        """See `VideoReader.version`."""
+        av = load_av()
+        libraries = ".".join(map(str, av.library_versions["libavcodec"]))
+        return f"PyAV {av.__version__} (libavcodec {libraries})"
+
+    def header(self, path: Path) -> Header:
+        """See `VideoReader.header`."""
+        with _container(path) as (container, stream):
+            rate = stream.average_rate or stream.guessed_rate
+            fps = float(rate) if rate and rate > 0 else None
+            ratio = stream.sample_aspect_ratio
+            warnings = _pixel_aspect(path, float(ratio) if ratio else 1.0)
+            if container.format.flags & _NO_TIMES or rate_is_assumed(path):
+                warnings = (*warnings, _assumed_rate(path, fps))
+            pixels = stream.codec_context.format
+            bits = max((part.bits for part in pixels.components), default=8) if pixels else 8
+            if bits > 8 and (len(pixels.components) == 1 or pixels.is_rgb):
+                _refuse_shallow(path, bits, self.shots(path))
+            return Header(fps, stream.frames or None, warnings)
+
+    def shots(self, path: Path) -> Iterator[Shot]:
+        """See `VideoReader.shots`."""
+        av = load_av()
+        with _container(path) as (container, stream):
+            flaw, pts = "", None
+            # Cameras that write JPEGs without end markers tell nothing by it.
+            check: bool | None = None if stream.codec_context.name == "mjpeg" else False
+            try:
+                for packet in container.demux(stream):
+                    flaw, pts = "cut off" if packet.is_corrupt else "", packet.pts
+                    if check is not False and packet.size and not flaw:
+                        jpeg = file_damage(bytes(packet))
+                        check = not jpeg if check is None else check
+                        flaw = jpeg if check else ""
+                    if flaw:
+                        break
+                    for frame in packet.decode():
+                        if frame.is_corrupt:
+                            yield Shot("damaged (marked so by the decoder)")
+                            return
+                        yield Shot(_upright(frame), _time(frame, stream))
+                if flaw:
+                    for frame in stream.codec_context.decode(None):  # those that still wait for their turn
+                        if pts is not None and frame.pts is not None and frame.pts < pts:
+                            yield Shot(_upright(frame), _time(frame, stream))
+                    yield Shot(flaw)
+            except av.error.FFmpegError:
+                yield Shot("damaged (the decoder refuses its data)")
+
+
+def _time(frame: Any, stream: Any) -> float | None:
+    """Not ``frame.time``: frames that the decoder gives at the end do not know their unit of time."""
+    return None if frame.pts is None else float(frame.pts * stream.time_base)
+
+
+def _upright(frame: Any) -> ByteArray:
+    """The pixels of a PyAV frame in RGB, turned as the file says."""
+    pixels = frame.to_ndarray(format="rgb24", interpolation="BICUBIC")
+    turns = (frame.rotation // 90) % 4
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else np.asarray(pixels, np.uint8)
+
+
+@contextmanager
+def _container(path: Path) -> Iterator[tuple[Any, Any]]:
+    """An open container of PyAV and its video stream."""
+    av = load_av()
+    try:
+        container = av.open(str(path), metadata_errors="ignore")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise _unreadable(path, "PyAV") from error
+    with container:
+        if not container.streams.video:
+            raise _unreadable(path, "PyAV")
+        stream = container.streams.video[0]
+        stream.thread_type = "NONE"
+        stream.codec_context.thread_count = 1
+        yield container, stream
+
+
+class OpenCVReader:
+    """Reads by OpenCV's FFmpeg, with every sign of damage that it leaves."""
+
+    name = "opencv"
+
+    def version(self) -> str:
+        """See `VideoReader.version`."""
+        return f"OpenCV {load_opencv().__version__}"
+
+    def header(self, path: Path) -> Header:
+        """See `VideoReader.header`."""
+        with _capture(path) as capture:
+            fps = float(capture.get(_property("FPS")))
+            up, down = (float(capture.get(_property(name))) for name in ("SAR_NUM", "SAR_DEN"))
+            warnings = _pixel_aspect(path, up / down if up > 0 and down > 0 else 1.0)
+            if rate_is_assumed(path):
+                warnings = (*warnings, _assumed_rate(path, fps))
+            if not container_kind(path):
+                warnings = (*warnings, _unverified(path))
+            layout = int(capture.get(_property("CODEC_PIXEL_FORMAT"))).to_bytes(4, "little", signed=True)
+            if layout[:2] in _DEEP and 8 < layout[3] <= 16:
+                _refuse_shallow(path, layout[3], self.shots(path))
+            seen = [pixels for found, pixels in (capture.read() for _ in range(_FIRST)) if found]
+            if seen and all(map(_is_black, seen)):
+                raise VideoError(
+                    f"The first frames of {path} are black. OpenCV shows interlaced video so; {MORE_VIDEO}, or cut the "
+                    "black frames off.",
+                    0,
+                )
+            if len(seen) > 1 and all(np.array_equal(pixels, seen[0]) for pixels in seen):
+                warnings = (*warnings, _frozen(path))
+            return Header(fps if math.isfinite(fps) and fps > 0 else None, _frame_count(capture), warnings)
+
+    def shots(self, path: Path) -> Iterator[Shot]:
+        """See `VideoReader.shots`."""
+        cv2 = load_opencv()
+        number = 0
+        with _capture(path) as capture, _jpeg_packets(path) as damage:
+            while True:
+                if not capture.grab():
+                    # After a packet that cannot be decoded, FFmpeg goes on with the next; at the end it does not.
+                    left = max(0, (_frame_count(capture) or 0) - number) + _TRIES
+                    if any(capture.grab() for _ in range(left)):
+                        yield Shot("damaged")
+                    return
+                # OpenCV tells 0 where it knows no time.
+                time = float(capture.get(_property("POS_MSEC"))) / 1000 or (0.0 if number == 0 else None)
+                flaw = next(damage)
+                pixels = None if flaw else capture.retrieve()[1]
+                if pixels is None:
+                    yield Shot(flaw or "damaged")
+                    return
+                yield Shot(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8), time)
+                number += 1
+
+
+def _unreadable(path: Path, reader: str) -> VideoError:
+    if not path.stat().st_size:
+        return VideoError(f"The video {path} is empty (0 bytes); copy or record it again.")
+    flaw = file_flaw(path)
+    state = f"it is {flaw}" if flaw else "or is cut off or damaged at its head"
+    more = f" {MORE_VIDEO}." if reader == "OpenCV" else ""
+    if path.suffix.lower() not in VIDEOS:
+        more += hint(path)
+    return VideoError(
+        f"{path} is not a video that {reader} can read, {state}; give an AVI, MP4, MKV or WebM file, or a folder of "
+        f"frames.{more}"
+    )
+
+
+def _pixel_aspect(path: Path, ratio: float) -> tuple[QualityWarning, ...]:
+    if not math.isfinite(ratio) or ratio <= 0 or abs(ratio - 1) < 0.01:
+        return ()
+    message = (
+        f"The pixels of {path} are {ratio:.3g} times as wide as high, so that a player shows it stretched; htnet reads "
+        "the pixels as they are. Convert it to square pixels."
+    )
+    return (QualityWarning("pixel_aspect", message),)
+
+
+def _unverified(path: Path) -> QualityWarning:
+    message = (
+        f"OpenCV cannot tell whether {path} is whole: a file of this kind states no sizes, and neither damage inside "
+        f"frames nor a picture that changes its size is reported. {MORE_VIDEO}"
+    )
+    return QualityWarning("unverified_video", message)
+
+
+def _frozen(path: Path) -> QualityWarning:
+    message = (
+        f"The first frames of {path} are the same to the last bit. OpenCV shows interlaced video so, with pixels that "
+        f"mean nothing, if the recording does not really stand still. {MORE_VIDEO}"
+    )
+    return QualityWarning("frozen_video", message)
+
+
+def _assumed_rate(path: Path, fps: float | None) -> QualityWarning:
+    message = (
+        f"{path} states neither times nor frames a second; {fps or 25:g} a second are assumed, so that every time told "
+        "may be wrong. Say how many it has: fps, --fps."
+    )
+    return QualityWarning(ASSUMED_RATE, message)
+
+
+def _refuse_shallow(path: Path, bits: int, shots: Iterator[Shot]) -> None:
+    """Refuse gray or RGB video whose deep pixels hold values of fewer bits: it would be read as all but black."""
+    seen = (shot.pixels for shot, _ in zip(shots, range(_FIRST), strict=False))
+    top = max((int(pixels.max()) for pixels in seen if not isinstance(pixels, str)), default=0)
+    if 0 < top <= _SHALLOW:
+        raise VideoError(
+            f"The pixels of {path} have {bits} bits, but in the first frames none is over {top / 255:.1%} of white: "
+            "they hold values of fewer bits, or the frames are dark. Give a folder of them as 16-bit images, with the "
+            "bit depth of the camera (bit_depth, --bit-depth), or cut the dark frames off.",
+            0,
+        )
+
+
+def _is_black(pixels: Any) -> bool:
+    """Nearly all zero: where OpenCV does not convert a frame, it gives memory that nothing was written to."""
+    return bool(np.count_nonzero(pixels[::2, ::2]) < 0.01 * pixels[::2, ::2].size)
+
+
+def _property(name: str) -> int:
+    cv2 = load_opencv()
+    return int(getattr(cv2, f"CAP_PROP_{name}"))
+
+
+def _frame_count(capture: Any) -> int | None:
+    """What the header announces; a damaged header gives large negative numbers."""
+    count = capture.get(_property("FRAME_COUNT"))
+    return int(count) if math.isfinite(count) and 0 < count < 1e9 else None
+
+
+@contextmanager
+def _capture(path: Path, *settings: int) -> Iterator[Any]:
+    """An open capture, by FFmpeg in one thread: with several, the frames before a damaged one get lost."""
+    cv2 = load_opencv()
+    with quiet_opencv(), _quiet_ffmpeg():
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [*settings, cv2.CAP_PROP_N_THREADS, 1])
+    try:
+        if not capture.isOpened():
+            raise _unreadable(path, "OpenCV")
+        yield capture
+    finally:
+        capture.release()
+
+
+@contextmanager
+def _quiet_ffmpeg() -> Iterator[None]:
+    """Keep FFmpeg's own words about damaged files off stderr, unless the user asked for them."""
+    if _LOG_VARIABLE in os.environ:
+        yield
+        return
+    os.environ[_LOG_VARIABLE] = _LOG_QUIET
+    try:
+        yield
+    finally:
+        os.environ.pop(_LOG_VARIABLE, None)
+
+
+@contextmanager
+def _jpeg_packets(path: Path) -> Iterator[Iterator[str]]:
+    """What is wrong with each frame of a motion JPEG file; empty where nothing is, or nothing can be told.
+
+    FFmpeg fills what a JPEG lacks with grey and OpenCV passes that on in silence; the packets show it.
+    """
+    cv2 = load_opencv()
+    with _capture(path, cv2.CAP_PROP_FORMAT, -1) as packets:
+        yield _packet_damage(packets)
+
+
+def _packet_damage(packets: Any) -> Iterator[str]:
+    whole_at_first = False
+    first = True
+    while packets.grab():
+        packet = np.asarray(packets.retrieve()[1]).tobytes()
+        flaw = file_damage(packet) if packet.startswith(b"\xff\xd8") else "damaged (no JPEG)"
+        if first:
+            # Other codecs, and cameras that write no end markers, tell nothing.
+            first, whole_at_first = False, not flaw
+        if not whole_at_first:
+            break
+        yield flaw
+    while True:
+        yield ""
