@@ -205,7 +205,8 @@ def _summary(
     """Times, the floor of memory beside them, and whether the bar is met."""
     summary = compare(times, "reference")
     best = min((name for name in times if name.startswith("sdpa")), key=lambda name: median(times[name]))
-    ratio = median(times[best]) / median(times["htnet"])
+    # Rounded first, so that the bar is judged by the figure that is written down.
+    ratio = float(f"{median(times[best]) / median(times['htnet']):.4g}")
     wanted = BAR_FEW_TOKENS if setting.device == "cuda" and shape[2] <= FEW_TOKENS else BAR
     floor = moved / 1e6 / max(bandwidth.values())
     return {
@@ -213,7 +214,7 @@ def _summary(
         "memory_floor": {"megabytes": round(moved / 1e6, 3), "ms": float(f"{floor:.4g}")},
         "times_the_floor": {name: float(f"{median(own) / floor:.4g}") for name, own in times.items()},
         "best_sdpa": best,
-        "times_as_fast_as_best_sdpa": float(f"{ratio:.4g}"),
+        "times_as_fast_as_best_sdpa": ratio,
         "bar": wanted,
         "met": ratio > wanted if wanted == BAR else ratio >= wanted,
     }
