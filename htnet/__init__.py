@@ -10,12 +10,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from htnet._version import __version__
+from htnet.core import deprecated
 
 if TYPE_CHECKING:
     from htnet.acceleration import optimize
     from htnet.hub import list_pretrained, load_pretrained
     from htnet.models import create_model, list_models
-    from htnet.pipeline.predictor import Predictor, predict, predict_video
+    from htnet.pipeline import Predictor, predict, predict_video
 
 _WHERE = {
     "create_model": "htnet.models",
@@ -23,20 +24,28 @@ _WHERE = {
     "load_pretrained": "htnet.hub",
     "list_pretrained": "htnet.hub",
     "optimize": "htnet.acceleration",
-    "predict": "htnet.pipeline.predictor",
-    "predict_video": "htnet.pipeline.predictor",
-    "Predictor": "htnet.pipeline.predictor",
+    "predict": "htnet.pipeline",
+    "predict_video": "htnet.pipeline",
+    "Predictor": "htnet.pipeline",
 }
 _MODULES = (
+    "acceleration",
+    "calibration",
+    "core",
     "data",
     "errors",
     "evaluation",
+    "export",
     "hub",
-    "inference",
     "kernels",
     "metrics",
     "models",
+    "palsy",
+    "pipeline",
+    "plots",
+    "prepare",
     "preprocess",
+    "synthesis",
     "training",
     "types",
 )
@@ -54,10 +63,13 @@ __all__ = [
 ]
 
 
+deprecated.install()
+
+
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(importlib.import_module(_WHERE[name]), name)
-    if name in _MODULES:
+    if name in _MODULES or f"htnet.{name}" in deprecated.MODULES:
         return importlib.import_module(f"htnet.{name}")
     raise AttributeError(f"module 'htnet' has no attribute {name!r}")
 

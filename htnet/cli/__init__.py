@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from htnet import __version__
+from htnet._version import __version__
 from htnet.cli import palsy, predict, prepare, spot, train, weights
 from htnet.core.errors import HtnetError, cause
 from htnet.core.hints import as_command

@@ -20,6 +20,7 @@ from htnet.cli.options import (
     show_warnings,
 )
 from htnet.cli.spot import METHODS, VIDEO_OPTIONS, add_video_options, asked_video, show_spotting
+from htnet.core.assets import ASSETS
 from htnet.core.errors import HtnetError, InputError
 from htnet.core.facs import SHOWN_UNITS
 from htnet.core.files import check_outputs, write_text
@@ -200,7 +201,7 @@ def _predict_manifest(args: argparse.Namespace) -> None:
 def _demo(args: argparse.Namespace) -> None:
     from htnet.pipeline.predictor import Predictor
 
-    sample = Path(__file__).parents[1] / "assets" / "sample"
+    sample = ASSETS / "sample"
     onset, apex = sample / "onset.png", sample / "apex.png"
     out = Path(args.out)
     result, picture = out / "prediction.json", out / "prediction.png"

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet._version import __version__
+from htnet.core.assets import ASSETS
 
 #: The documents that htnet writes, and the version of each. A version rises when a field is renamed, removed or
 #: changes its meaning; a new field alone does not raise it.
@@ -33,12 +34,12 @@ VERSIONS: Mapping[str, int] = MappingProxyType(
     }
 )
 
-#: How the five points of `htnet.core.types.POINT_NAMES` are called in every JSON document, in that order.
+#: How the five points of `htnet.types.POINT_NAMES` are called in every JSON document, in that order.
 OUTPUT_POINTS = ("image_left_eye", "image_right_eye", "nose", "image_left_mouth", "image_right_mouth")
 
 
 class Warned(Protocol):
-    """What a warning offers: see `htnet.core.types.QualityWarning`."""
+    """What a warning offers: see `htnet.types.QualityWarning`."""
 
     @property
     def code(self) -> str:
@@ -106,6 +107,6 @@ def plain(value: Any) -> Any:
 
 def read_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of all documents; ``$defs`` holds one a document, by its name."""
-    path = Path(__file__).parent / "assets" / "schema" / "htnet.schema.json"
+    path = ASSETS / "schema" / "htnet.schema.json"
     found: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return found

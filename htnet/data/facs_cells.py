@@ -120,8 +120,8 @@ def parse_annotation(text: str) -> Annotation:
     (top and bottom lip), which tell no side. A to E after it are intensities. SAMM's "ref(...)" is taken for
     what stands in it. Of alternatives made of several units, as "(8+25) or 50", all are. Capitals do not matter.
 
-    Which numbers are units, descriptors and movements is in `htnet.core.facs`. AD before a number makes it a descriptor, M
-    a movement.
+    Which numbers are units, descriptors and movements is in `htnet.core.facs`. AD before a number makes it a
+    descriptor, M a movement.
 
     Raises:
         InputError: a term is none of these, or FACS has no such code; the message says what to write. So also for what

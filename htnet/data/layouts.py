@@ -177,7 +177,7 @@ def read_casme3(
         annotation: the CSV file ("cas(me)3_part_A_edited.csv", 687 samples of 87 subjects); None for the
             one in ``root``.
         root: folder that the paths in the columns ``imagename_onset`` and ``imagename_apex`` begin at.
-        label: "label_for_3" for `htnet.core.types.EMOTIONS`; "label_for_7" for the emotions of the column
+        label: "label_for_3" for `htnet.types.EMOTIONS`; "label_for_7" for the emotions of the column
             ``emotion``, in the order of their numbers in that file (happy, surprise, sad, disgust, fear,
             anger).
         classes: other names for the classes, in the same order.

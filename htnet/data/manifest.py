@@ -290,9 +290,9 @@ def read_manifest(
 ) -> Manifest:
     """Read a manifest file.
 
-    A CSV file (see `htnet.core.csv_files`) with a header that names any of ``sample`` (required), ``dataset``, ``subject``,
-    ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``clip``, ``clip_first``, ``clip_last``, ``motion``,
-    ``image``, ``split``, ``action_units``, ``apex_source``, ``classes``. Paths are relative to the file's
+    A CSV file (see `htnet.core.csv_files`) with a header that names any of ``sample`` (required), ``dataset``,
+    ``subject``, ``label``, ``onset``, ``apex``, ``flow``, ``landmarks``, ``clip``, ``clip_first``, ``clip_last``,
+    ``motion``, ``image``, ``split``, ``action_units``, ``apex_source``, ``classes``. Paths are relative to the file's
     folder. Each sample has ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
     Identifiers are text: "006" stays "006". Action units that cannot be read are left out and named in
     ``Manifest.notes``. A label is a class name or a class index. ``classes`` holds all class
@@ -301,7 +301,7 @@ def read_manifest(
     Args:
         path: the file.
         classes: class names in order. By default those of the column ``classes``; without it
-            `htnet.core.types.EMOTIONS` if every label is one of those or their index, otherwise the sorted
+            `htnet.types.EMOTIONS` if every label is one of those or their index, otherwise the sorted
             distinct labels.
         check_files: look whether all files exist.
         need_label: refuse samples without label.

@@ -10,14 +10,14 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 
+from htnet.core.assets import ASSETS
 from htnet.core.identity import dataset_key, person_key
 from htnet.core.types import EMOTIONS
 from htnet.data.manifest import Manifest, Sample
 from htnet.data.tables import counted, people_counted
 
-LISTS = Path(__file__).parents[1] / "assets" / "lists"
+LISTS = ASSETS / "lists"
 #: The sets that the composite is made of, in the order of its published list.
 COMPOSITE = ("casme2", "smic", "samm")
 #: Samples of CASME II whose label has one of the three classes, but which the composite of MEGC 2019 leaves out.

@@ -92,7 +92,7 @@ def intervals_of(seeds: Sequence[LeftOut], num_classes: int) -> dict[str, Any]:
 
 
 def reliability_of(seeds: Sequence[LeftOut]) -> dict[str, Reliability]:
-    """Bins of the raw and of the calibrated probabilities, all seeds together; for `htnet.pipeline.plots.plot_reliability`."""
+    """Bins of the raw and of the calibrated probabilities, all seeds together; for `htnet.plots.plot_reliability`."""
     truth = np.concatenate([seed.truth for seed in seeds])
     ways = {
         "raw": [seed.probabilities for seed in seeds],

@@ -82,7 +82,7 @@ class LosoResult:
         return "\n".join(lines)
 
     def reliability(self, protocol: str = "last") -> dict[str, Reliability]:
-        """How far the left-out predictions can be believed, for `htnet.pipeline.plots.plot_reliability`.
+        """How far the left-out predictions can be believed, for `htnet.plots.plot_reliability`.
 
         Args:
             protocol: one of the run's.

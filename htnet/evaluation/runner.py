@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from htnet import __version__
+from htnet._version import __version__
 from htnet.core.errors import InputError, did_you_mean
 from htnet.core.parallel import choose_jobs, run_tasks
 from htnet.core.types import PreprocessSpec
@@ -105,8 +105,8 @@ def loso(
         RunError: ``out`` holds another run, or is in use.
         RecipeError: an unknown recipe, or one that keeps a share of a start, without a start.
         ManifestError: samples lack a label, the subject or data set to leave out, or an expression (see
-            `htnet.data.reader.degenerate`), two people have one picture, or there are fewer than two to leave out; action
-            units are to be counted and none are annotated.
+            `htnet.data.reader.degenerate`), two people have one picture, or there are fewer than two to leave out;
+            action units are to be counted and none are annotated.
         InputError: ``leave``, a protocol or a number is none that can be; ``start`` was trained on data of this
             evaluation, or may have been; action units are to be counted for a model that reads none, or whose folds
             are stacked.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from htnet.core.assets import ASSETS
 from htnet.core.errors import UnknownWeightsError, did_you_mean
 from htnet.core.hints import missing, name_hint
 from htnet.models.registry import list_models
@@ -64,7 +65,7 @@ class PretrainedSpec:
     @property
     def folder(self) -> Path:
         """Folder of bundled weights."""
-        return Path(__file__).parent.parent / "assets" / "weights" / self.name
+        return ASSETS / "weights" / self.name
 
 
 def _train_commands(name: str, data: str, model: str, *options: str) -> tuple[str, ...]:

@@ -119,7 +119,7 @@ class EmotionModel(nn.Module):
         preprocess_spec: how the input is made; None until it is known (set by `htnet.hub`).
         trained_on: data sets that loaded weights were trained on, as their card says; "" for a fresh model.
         trained_people: who that was, see `htnet.core.identity.TrainedPeople`; None for a fresh model.
-        temperature: what `probabilities` divides the scores by, so that they can be believed (see `htnet.evaluation.calibration`);
+        temperature: what `probabilities` divides the scores by, so that they can be believed (see `htnet.calibration`);
             1 changes nothing. ``forward`` and training know nothing of it.
         licence: terms of use of loaded weights, as their card says; "" for a fresh model.
         input_kind: what the image is, one of `INPUT_KINDS`: "flow", the published flow image, or "face", the RGB

@@ -58,7 +58,7 @@ class RawFrame:
 
 
 def check_bit_depth(bit_depth: int | None) -> None:
-    """Raise `InputError` unless a bit depth is None or one of `htnet.core.types.BIT_DEPTHS`."""
+    """Raise `InputError` unless a bit depth is None or one of `htnet.types.BIT_DEPTHS`."""
     if bit_depth is not None and (isinstance(bit_depth, bool) or bit_depth not in BIT_DEPTHS):
         raise InputError(f"bit_depth is {bit_depth!r}; give one of {', '.join(map(str, BIT_DEPTHS))}.")
 

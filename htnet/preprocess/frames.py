@@ -47,7 +47,7 @@ def read_frame(source: FrameSource, bit_depth: int | None = None) -> Frame:
             channels, 16-bit values are divided by 257 and rounded, and alpha is dropped, not
             composited: what lies under transparent pixels stays visible. Files are turned as their
             EXIF orientation says.
-        bit_depth: bits of the values, one of `htnet.core.types.BIT_DEPTHS`, where a 16-bit file or a wider type holds fewer.
+        bit_depth: bits of the values, one of `htnet.types.BIT_DEPTHS`, where a 16-bit file or a wider type holds fewer.
             Files that name their largest value (PGM, PPM, some TIFF files) need none.
 
     Returns:

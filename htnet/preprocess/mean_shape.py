@@ -10,7 +10,7 @@ centres, x to the image's right, y downward. Where they come from:
   18 mm high, face 134 mm wide at the eyes and 106 mm from eye line to chin.
 
 The numbers are not measured on any data set and not those of any published shape model. The two halves
-mirror each other exactly. The order is that of iBUG 300-W, see `htnet.core.types.LANDMARK_GROUPS`.
+mirror each other exactly. The order is that of iBUG 300-W, see `htnet.types.LANDMARK_GROUPS`.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class FaceShape:
 
 
 def face_shape(points: npt.ArrayLike) -> FaceShape:
-    """The shape of five points, (5, 2) in the order `htnet.core.types.POINT_NAMES`.
+    """The shape of five points, (5, 2) in the order `htnet.types.POINT_NAMES`.
 
     Raises:
         LandmarkError: the eyes coincide.
@@ -69,7 +69,7 @@ def face_shape(points: npt.ArrayLike) -> FaceShape:
 
 
 def check_order(points: npt.ArrayLike, source: str, *, nose: bool = True) -> None:
-    """Refuse five points that cannot be those of one face in the order `htnet.core.types.POINT_NAMES`.
+    """Refuse five points that cannot be those of one face in the order `htnet.types.POINT_NAMES`.
 
     Looked at along the line through the eyes: the mouth lies below them, its left corner left of its right one, and the
     nose between eyes and mouth. So exchanged eyes, exchanged corners of the mouth and mirrored points are found.

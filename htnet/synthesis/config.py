@@ -77,7 +77,7 @@ class SynthesisConfig:
         template: mean places of the five points, in 28 px units.
         identity: standard deviation of each point about them, x and y, in 28 px units.
         identity_shift: the same of all points together.
-        shares: probability of each emotion, in the order of `htnet.core.types.EMOTIONS`.
+        shares: probability of each emotion, in the order of `htnet.types.EMOTIONS`.
         expressions: (emotion, action units, weight): what is drawn within an emotion.
         distractor: probability of each further unit, at ``distractor_strength`` times the intensity.
         distractor_strength: see ``distractor``.

@@ -63,7 +63,7 @@ class Scene:
     """What moves in N faces from onset to apex.
 
     Attributes:
-        labels: (N,) int64, index into `htnet.core.types.EMOTIONS`.
+        labels: (N,) int64, index into `htnet.types.EMOTIONS`.
         units: (N, 15, 2) float32, displacement of each of `ACTION_UNITS` at its centre, px, image-left and
             image-right side.
         points: (N, 5, 2) float32, px of a 224 px face.

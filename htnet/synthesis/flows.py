@@ -28,7 +28,7 @@ class SyntheticFlows:
 
     Attributes:
         images: (N, 3, S, S) uint8, (strain, v, u), each channel scaled from its minimum and maximum to 0..255.
-        labels: (N,) int64, index into `htnet.core.types.EMOTIONS`.
+        labels: (N,) int64, index into `htnet.types.EMOTIONS`.
         units: (N, 15, 2) float32: how far each unit of `ACTION_UNITS` moves the skin, px of a 224 px face, on the
             image's left (the subject's right) and right side. 0 where it is not active.
         points: (N, 5, 2) float32, the five points, px of the image.

@@ -35,7 +35,7 @@ class SyntheticPair:
         onset: (H, W, 3) uint8, RGB.
         apex: (H, W, 3) uint8, RGB.
         flow: (2, H, W) float32, the true motion from onset to apex, px; u to the right, v downward.
-        emotion: one of `htnet.core.types.EMOTIONS`.
+        emotion: one of `htnet.types.EMOTIONS`.
         units: (15, 2) float32, see `SyntheticFlows.units`.
         landmarks: the five points in px of the onset.
     """
@@ -58,7 +58,7 @@ class SyntheticClip:
         onset: last frame before anything moves.
         apex: frame of the strongest expression.
         offset: first frame at which the expression is over. Head and eyes stay where they went by the apex.
-        emotion: one of `htnet.core.types.EMOTIONS`.
+        emotion: one of `htnet.types.EMOTIONS`.
         units: (15, 2) float32 at the apex, see `SyntheticFlows.units`.
         landmarks: the five points in px of the first frame.
         parts: (3, 2, H, W) float32, px: what skin, eyes and head add to the flow.
@@ -97,7 +97,7 @@ def synthesize_pairs(
 
     Args:
         face: (H, W, 3) uint8, RGB, or a file.
-        landmarks: five (x, y) in its px, order `htnet.core.types.POINT_NAMES`.
+        landmarks: five (x, y) in its px, order `htnet.types.POINT_NAMES`.
         count: number of pairs.
         seed: of everything random; pair i of a seed is the same whatever the count.
         config: what is generated. Identity, noise of the flow and its estimation have no part in it: the face is
@@ -135,7 +135,7 @@ def synthesize_clip(
 
     Args:
         face: (H, W, 3) uint8, RGB, or a file.
-        landmarks: five (x, y) in its px, order `htnet.core.types.POINT_NAMES`.
+        landmarks: five (x, y) in its px, order `htnet.types.POINT_NAMES`.
         seed: of everything random.
         config: what is generated, and how long it takes.
         fps: frames a second, 20 to 2000.

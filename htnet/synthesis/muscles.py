@@ -182,7 +182,7 @@ _ROWS = {"eye": (0, 1), "mouth": (2, 3), "nose": (4, 4), "lips": (5, 5)}
 
 
 def anchor_points(points: Tensor) -> Tensor:
-    """The anchors' places: (N, 6, 2) of (N, 5, 2) landmarks in the order of `htnet.core.types.POINT_NAMES`."""
+    """The anchors' places: (N, 6, 2) of (N, 5, 2) landmarks in the order of `htnet.types.POINT_NAMES`."""
     return torch.cat([points[:, [0, 1, 3, 4, 2]], (points[:, 3:4] + points[:, 4:5]) / 2], dim=1)
 
 

@@ -45,7 +45,7 @@ def train_on_generated(
         device: where to train.
         config: what is generated.
         training: what the card says besides: ``metrics``, ``protocol``, ``calibration``, ...
-        temperature: the model's, for its probabilities; see `htnet.evaluation.calibration`.
+        temperature: the model's, for its probabilities; see `htnet.calibration`.
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
         overwrite: replace weights that ``out`` holds.
 

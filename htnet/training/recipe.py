@@ -71,7 +71,7 @@ class Recipe:
         focal_alpha: factor of the focal loss.
         focal_gamma: how little the focal loss counts samples that the model gets right already.
         generated: generated flow images (`htnet.synthesis`) that join every batch; 0 for none. Models that can tell
-            action units learn them from these. For sets of flow images with the emotions of `htnet.core.types.EMOTIONS`.
+            action units learn them from these. For sets of flow images with the emotions of `htnet.types.EMOTIONS`.
         generated_weight: weight of their loss beside the real samples'.
         units_weight: weight of the action units' loss (binary cross-entropy, mean over units and sides) beside the
             emotions', for models and sets that have units.

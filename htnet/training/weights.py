@@ -55,7 +55,7 @@ def train_weights(
         device: where to train.
         settings: overrides of the model's config.
         start: weights that training starts from, in place of fresh ones; the card then names their data and terms too.
-        temperature: what the model's scores are to be divided by for its probabilities; see `htnet.evaluation.calibration`.
+        temperature: what the model's scores are to be divided by for its probabilities; see `htnet.calibration`.
         training: what the card says besides: ``licence``, ``metrics``, ``dataset``, ...
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
         overwrite: replace weights that ``out`` holds.

@@ -67,7 +67,7 @@ def read_dataset(
         annotation: the sheet, ``.xlsx`` or ``.xls`` (need the extra "datasets") or ``.csv``. By default the one in
             ``root`` or the folder above. SMIC needs none; a sheet with the columns ``Filename`` and
             ``ApexFrame`` gives it apexes.
-        classes: "3" for `htnet.core.types.EMOTIONS`, by the rule of MEGC 2019; "own" for the data set's own
+        classes: "3" for `htnet.types.EMOTIONS`, by the rule of MEGC 2019; "own" for the data set's own
             five or seven (SMIC: three). Samples whose label belongs to no class are named in
             ``Manifest.excluded``.
         missing: "raise" refuses missing files; "skip" leaves such samples out, named in

@@ -21,7 +21,7 @@ class Labels:
     """The labels of a data set and what its two class maps make of them.
 
     Attributes:
-        three: label to one of `htnet.core.types.EMOTIONS`; other labels are left out.
+        three: label to one of `htnet.types.EMOTIONS`; other labels are left out.
         own: the data set's own classes, in order; other labels are left out.
         other: labels that neither map takes.
         same: other spellings of a label.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from htnet import __version__
+from htnet._version import __version__
 from htnet.core.errors import VideoError
 from htnet.core.types import PreprocessSpec
 from htnet.data import Sample

@@ -1,1 +1,1 @@
-""""""
+"""Optical flow: its methods, its images, and what is computed from it."""

@@ -6,11 +6,9 @@ Sanchez, Meinhardt-Llopis and Facciolo, "TV-L1 optical flow estimation", IPOL 20
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from importlib.util import find_spec
 from shutil import which
 from typing import Any
@@ -19,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htnet.core.errors import FlowError, FrameError, InputError, did_you_mean, refuse_unknown
+from htnet.core.errors import FlowError, FrameError, InputError, did_you_mean
 from htnet.core.optional import require
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.types import ByteArray, FloatArray
+from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
 from htnet.preprocess.flow.tvl1_solver import MIN_SIDE, Steps, solve
 
 #: Pixels that go through the iterations together on the CPU: more fall out of its cache.
@@ -31,69 +30,6 @@ CACHED_PIXELS = 60_000
 #: share a core or have to wait for one cost more than they bring.
 ONE_THREAD_PIXELS = 300_000
 BACKENDS = ("auto", "eager", "compile", "triton")
-
-
-@dataclass(frozen=True)
-class TVL1Parameters:
-    """Settings of TV-L1 under their published names, with the published defaults.
-
-    Attributes:
-        tau: step of the dual ascent; it converges up to 0.25.
-        lambda_: weight of the data term, for grey levels 0..255; smaller is smoother.
-        theta: tightness of the link between data term and smoothness.
-        nscales: most scales of the pyramid; fewer where one would be under `MIN_SIDE`.
-        zfactor: size of a scale relative to the next finer one.
-        warps: warps of the apex per scale.
-        epsilon: a warp's iterations stop once the root mean square change of the flow is below
-            this, px; 0 always runs all of them.
-        iterations: most iterations per warp; few warps need as many.
-        median: 1 to pass the flow through a 3x3 median before each warp (Wedel et al. 2009), 0 not
-            to. On 8-bit faces it took the error from 0.100 to 0.097 px.
-        presmoothing: Gaussian blur of both frames, px (IPOL: 0.8); 0 for none.
-        illumination: 1 to give the warped apex the light of the onset before each warp's iterations
-            (one gain and offset, and slow changes over the frame; our addition), 0 not to.
-    """
-
-    tau: float = 0.25
-    lambda_: float = 0.15
-    theta: float = 0.3
-    nscales: int = 5
-    zfactor: float = 0.5
-    warps: int = 5
-    epsilon: float = 0.01
-    iterations: int = 300
-    median: int = 1
-    presmoothing: float = 0.8
-    illumination: int = 1
-
-    def __post_init__(self) -> None:
-        """Check every value."""
-        for name, low, high, whole in (
-            ("tau", 1e-6, 0.25, False),
-            ("lambda_", 1e-6, 1e3, False),
-            ("theta", 1e-6, 1e3, False),
-            ("nscales", 1, 32, True),
-            ("zfactor", 0.1, 0.95, False),
-            ("warps", 1, 1000, True),
-            ("epsilon", 0, 1e3, False),
-            ("iterations", 1, 100_000, True),
-            ("median", 0, 1, True),
-            ("presmoothing", 0, 20, False),
-            ("illumination", 0, 1, True),
-        ):
-            value = getattr(self, name)
-            valid = isinstance(value, (int, float)) and low <= value <= high
-            if not valid or (whole and value != int(value)):
-                kind = "a whole number" if whole else "a number"
-                raise InputError(f"TV-L1 parameter {name} is {value!r}; give {kind} from {low:g} to {high:g}.")
-            # Settings that went through JSON come back as 5.0.
-            object.__setattr__(self, name, int(value) if whole else float(value))
-
-    @classmethod
-    def from_names(cls, **parameters: Any) -> TVL1Parameters:
-        """Build from keywords; an unknown name raises `InputError` with the nearest known ones."""
-        refuse_unknown(parameters, [f.name for f in dataclasses.fields(cls)], "TV-L1 parameter", InputError)
-        return cls(**parameters)
 
 
 def _as_batch(frame: Tensor | ByteArray | FloatArray, name: str) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from htnet.preprocess.flow.tvl1_solver import Steps, linearise, median3
 
 if TYPE_CHECKING:
-    from htnet.preprocess.flow.tvl1 import TVL1Parameters
+    from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
 
 
 def advance(

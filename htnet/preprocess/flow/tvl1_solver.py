@@ -13,7 +13,7 @@ from torch import Tensor
 from htnet.preprocess.flow.warp import sample_cubic
 
 if TYPE_CHECKING:
-    from htnet.preprocess.flow.tvl1 import TVL1Parameters
+    from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
 
 #: No scale of the pyramid is smaller than this, px; nor may a frame be.
 MIN_SIDE = 16

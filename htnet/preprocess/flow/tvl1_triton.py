@@ -17,7 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from htnet.preprocess.flow.tvl1 import TVL1Parameters
+    from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
 
 #: Pixels a program handles.
 _BLOCK = 1024
@@ -68,7 +68,7 @@ def _dual(flow, dual, active, tau, slope_scale, height, width, block: tl.constex
 
 
 def relax(flow: Tensor, dual: Tensor, data: Tensor, p: TVL1Parameters) -> tuple[Tensor, Tensor]:
-    """As `htnet.preprocess.flow.tvl1_solver.relax`, in float32: iterate each pair until it changes by less than epsilon."""
+    """As `tvl1_solver.relax`, in float32: iterate each pair until it changes by less than epsilon."""
     flow, dual, data = flow.contiguous().clone(), dual.contiguous(), data.contiguous()
     pairs, _, H, W = flow.shape
     parts = triton.cdiv(H * W, _BLOCK)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.assets import ASSETS
 from htnet.core.errors import CorruptWeightsError, LandmarkError, WeightsError
 from htnet.core.types import ByteArray
 from htnet.preprocess.frames import quiet_opencv
@@ -23,7 +24,7 @@ from htnet.preprocess.opencv import load_opencv
 #: Environment variable that names the model file.
 MODEL_VARIABLE = "HTNET_YUNET_MODEL"
 #: The model that ships with htnet.
-BUNDLED_MODEL = Path(__file__).parents[2] / "assets" / "models" / "face_detection_yunet_2026may.onnx"
+BUNDLED_MODEL = ASSETS / "models" / "face_detection_yunet_2026may.onnx"
 #: SHA-256 of the accepted model files.
 YUNET_SHA256 = {
     "face_detection_yunet_2023mar.onnx": "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
@@ -84,7 +85,7 @@ class YuNet:
             pixels: (H, W, 3) uint8 RGB.
 
         Returns:
-            (N, 15): x, y, width, height, five (x, y) in the order `htnet.core.types.POINT_NAMES`, score; px of the image.
+            (N, 15): x, y, width, height, five (x, y) in the order `htnet.types.POINT_NAMES`, score; px of the image.
 
         Raises:
             LandmarkError: OpenCV cannot work on the image.

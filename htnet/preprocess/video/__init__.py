@@ -1,1 +1,1 @@
-""""""
+"""Recordings and clips: readers, time stamps, quality, spotting."""

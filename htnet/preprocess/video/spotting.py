@@ -86,7 +86,7 @@ def spot(
     It says how clearly something moved, not that it was a micro-expression.
 
     Frames that repeat the one before, as in copies of a lower or varying rate, say nothing new: they are left out of
-    the search and counted in a warning (see `htnet.preprocess.video.clip_quality.fresh_frames`). With 3 to 7 different frames
+    the search and counted in a warning (see `clip_quality.fresh_frames`). With 3 to 7 different frames
     the apex is the one that differs most from the first, and there is no confidence.
 
     Args:

@@ -1,0 +1,134 @@
+"""Old names that still work, with a `DeprecationWarning`, until the next release.
+
+This is the one place that knows them: what is listed here stands nowhere else in the package.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import MappingProxyType, ModuleType
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Modules that moved: old path and new path.
+MODULES: Mapping[str, str] = MappingProxyType(
+    {
+        "htnet.bootstrap": "htnet.evaluation.bootstrap",
+        "htnet.csv_files": "htnet.core.csv_files",
+        "htnet.doors": "htnet.core.hints",
+        "htnet.facs": "htnet.core.facs",
+        "htnet.identity": "htnet.core.identity",
+        "htnet.inference": "htnet.acceleration",
+        "htnet.inference.compiled": "htnet.acceleration.compiled",
+        "htnet.inference.fold": "htnet.acceleration.fold",
+        "htnet.inference.folds": "htnet.acceleration.folds",
+        "htnet.inference.hierarchical": "htnet.acceleration.hierarchical",
+        "htnet.inference.layers": "htnet.acceleration.layers",
+        "htnet.inference.linear": "htnet.acceleration.linear",
+        "htnet.inference.model": "htnet.acceleration.model",
+        "htnet.inference.optimize_model": "htnet.acceleration.optimize_model",
+        "htnet.inference.others": "htnet.acceleration.others",
+        "htnet.inference.precision": "htnet.acceleration.precision",
+        "htnet.jobs": "htnet.core.parallel",
+        "htnet.network": "htnet.core.network",
+        "htnet.optional": "htnet.core.optional",
+        "htnet.overwrite": "htnet.core.files",
+        "htnet.preprocess.clip": "htnet.preprocess.video.clip",
+        "htnet.preprocess.clip_files": "htnet.preprocess.video.clip_files",
+        "htnet.preprocess.clip_quality": "htnet.preprocess.video.clip_quality",
+        "htnet.preprocess.colour": "htnet.preprocess.flow.color",
+        "htnet.preprocess.containers": "htnet.preprocess.video.containers",
+        "htnet.preprocess.face_motion": "htnet.preprocess.video.face_motion",
+        "htnet.preprocess.motion": "htnet.preprocess.flow.motion",
+        "htnet.preprocess.spotting": "htnet.preprocess.video.spotting",
+        "htnet.preprocess.tvl1": "htnet.preprocess.flow.tvl1",
+        "htnet.preprocess.tvl1_compiled": "htnet.preprocess.flow.tvl1_compiled",
+        "htnet.preprocess.tvl1_solver": "htnet.preprocess.flow.tvl1_solver",
+        "htnet.preprocess.tvl1_triton": "htnet.preprocess.flow.tvl1_triton",
+        "htnet.preprocess.video_readers": "htnet.preprocess.video.readers",
+        "htnet.preprocess.warp": "htnet.preprocess.flow.warp",
+        "htnet.samples": "htnet.data.reader",
+        "htnet.schema": "htnet.core.schema",
+    }
+)
+
+#: Names that moved to another module or changed: old full name and new full name.
+NAMES: Mapping[str, str] = MappingProxyType({})
+
+
+def warn_renamed(old: str, new: str, stacklevel: int = 3) -> None:
+    """Tell that ``old`` is now called ``new``."""
+    warnings.warn(f"{old} is deprecated and goes in the next release: use {new}.", DeprecationWarning, stacklevel)
+
+
+def moved_name(module: str, name: str) -> Any:
+    """What ``name`` of ``module`` means today; for the ``__getattr__`` of a module.
+
+    Raises:
+        AttributeError: the module never had such a name.
+    """
+    new = NAMES.get(f"{module}.{name}")
+    if new is None:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    warn_renamed(f"{module}.{name}", new)
+    where, _, what = new.rpartition(".")
+    return getattr(importlib.import_module(where), what)
+
+
+def renamed_arguments(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a function take keyword arguments by their old names too: ``@renamed_arguments(old="new")``."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            for old in names.keys() & kwargs.keys():
+                new = names[old]
+                if new in kwargs:
+                    raise TypeError(f"{function.__name__}() got both {old!r} (deprecated) and {new!r}: give {new!r}.")
+                warn_renamed(f"{function.__name__}({old}=...)", f"{new}=...")
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+class _MovedModule(Loader):
+    """Hands out the module of the new path under the old one."""
+
+    def __init__(self, new: str) -> None:
+        self.new = new
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        warn_renamed(spec.name, self.new)
+        module = importlib.import_module(self.new)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        # The import system has put the old path's spec on the module, which reloading and pickling would meet.
+        module.__spec__ = self._spec
+
+
+class _MovedModules(MetaPathFinder):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        new = MODULES.get(fullname)
+        return None if new is None else ModuleSpec(fullname, _MovedModule(new))
+
+
+def install() -> None:
+    """Let ``import`` find moved modules under their old paths; once for each process."""
+    if not any(isinstance(finder, _MovedModules) for finder in sys.meta_path):
+        # First, because the ordinary finder would load a submodule of a moved package a second time.
+        sys.meta_path.insert(0, _MovedModules())

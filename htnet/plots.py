@@ -1,0 +1,15 @@
+"""Pictures of predictions, spotting curves and reliability diagrams; needs ``htnet[plots]``."""
+
+from htnet.pipeline.plots import (
+    plot_prediction,
+    plot_reliability,
+    plot_spotting,
+    save_figure,
+)
+
+__all__ = [
+    "plot_prediction",
+    "plot_reliability",
+    "plot_spotting",
+    "save_figure",
+]

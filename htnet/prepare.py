@@ -1,0 +1,25 @@
+"""Computing the flow images of a whole data set once, into a folder that training reads."""
+
+from htnet.data.prepare import (
+    MANIFEST_FILE,
+    REPORT_FILE,
+    SPEC_FILE,
+    Report,
+    prepare,
+    prepared_notes,
+    prepared_spec,
+    read_report,
+    resolve_spec,
+)
+
+__all__ = [
+    "MANIFEST_FILE",
+    "REPORT_FILE",
+    "SPEC_FILE",
+    "Report",
+    "prepare",
+    "prepared_notes",
+    "prepared_spec",
+    "read_report",
+    "resolve_spec",
+]
