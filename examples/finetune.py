@@ -21,19 +21,19 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from htnet.errors import HtnetError
-from htnet.metrics import score
-from htnet.prepare import resolve_spec
-from htnet.types import EMOTIONS
 
 import htnet
 from htnet.core.files import check_folder
 from htnet.data import Manifest, Sample, hold_out_subjects, open_data
+from htnet.errors import HtnetError
 from htnet.hub import DEFAULT_WEIGHTS, save_pretrained
 from htnet.hub.folder import FILES
+from htnet.metrics import score
 from htnet.models import EmotionModel, build_model, get_entry
+from htnet.prepare import resolve_spec
 from htnet.preprocess import Landmarker, make_landmarker
 from htnet.training import FlowSet, StartFrom, load_flow_set
+from htnet.types import EMOTIONS
 
 
 def synthetic_set(folder: Path, subjects: int = 10) -> Manifest:

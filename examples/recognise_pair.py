@@ -11,12 +11,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from htnet.errors import HtnetError, MissingExtraError
-from htnet.plots import plot_prediction
-
 import htnet
 from htnet.core.facs import SHOWN_UNITS
 from htnet.core.files import check_outputs
+from htnet.errors import HtnetError, MissingExtraError
+from htnet.plots import plot_prediction
 
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
 

@@ -1,0 +1,47 @@
+"""Old names keep working for one release, with a warning that names the new one."""
+
+import importlib
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from htnet.core import deprecated
+
+
+@pytest.mark.parametrize(("old", "new"), sorted(deprecated.MODULES.items()))
+def test_modules_are_found_under_their_old_paths(old, new, monkeypatch):
+    module = importlib.import_module(new)
+    monkeypatch.delitem(sys.modules, old, raising=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert importlib.import_module(old) is module
+    assert any(w.category is DeprecationWarning and f"use {new}." in str(w.message) for w in caught)
+    assert module.__name__ == module.__spec__.name == new
+
+
+@pytest.mark.parametrize(("old", "new"), sorted(deprecated.NAMES.items()))
+def test_names_are_found_in_their_old_place(old, new):
+    where, _, name = old.rpartition(".")
+    there, _, today = new.rpartition(".")
+    with pytest.warns(DeprecationWarning, match=new):
+        assert getattr(importlib.import_module(where), name) is getattr(importlib.import_module(there), today)
+
+
+def test_an_old_import_statement_warns_where_it_stands():
+    code = "import warnings; warnings.simplefilter('error', DeprecationWarning)\nfrom htnet.jobs import cores"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "DeprecationWarning: htnet.jobs is deprecated" in done.stderr
+
+
+def test_renamed_arguments():
+    @deprecated.renamed_arguments(average="ema_decay")
+    def train(ema_decay=0.0):
+        return ema_decay
+
+    with pytest.warns(DeprecationWarning, match="ema_decay"):
+        assert train(average=0.5) == 0.5
+    assert train(ema_decay=0.25) == 0.25
+    with pytest.raises(TypeError, match="both"):
+        train(average=0.5, ema_decay=0.5)
