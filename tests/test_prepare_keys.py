@@ -6,7 +6,8 @@ import pytest
 
 from htnet import cli
 from htnet.core.types import PreprocessSpec
-from htnet.data.prepare import keys, prepare, prepared_notes, read_report
+from htnet.data.prepare import keys, prepare, prepared_notes, read_report, store
+from htnet.palsy import prepare as palsy_prepare
 from htnet.preprocess import TemplateLandmarks
 from tests.support.pairs import pair_manifest
 from tests.support.palsy_faces import save_face
@@ -15,8 +16,9 @@ from tests.support.palsy_faces import save_face
 def set_versions(monkeypatch, **versions):
     real = keys.libraries
     monkeypatch.setattr(keys, "libraries", lambda *names: {**real(*names), **versions})
-    monkeypatch.setattr("htnet.data.prepare.store.libraries", keys.libraries)
-    monkeypatch.setattr("htnet.palsy.prepare.libraries", keys.libraries)
+    # Modules, not their names: one that is first imported here would keep the false versions.
+    monkeypatch.setattr(store, "libraries", keys.libraries)
+    monkeypatch.setattr(palsy_prepare, "libraries", keys.libraries)
 
 
 def pairs(tmp_path, flow):
