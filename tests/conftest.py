@@ -1,10 +1,13 @@
 import os
 
+import cv2
 import pytest
 import torch
 
 from htnet import cli
 from htnet.core import network
+
+cv2.setNumThreads(1)
 
 if not torch.cuda.is_available():
     # Read when Triton is first imported: its kernels then run on the CPU.
