@@ -18,7 +18,18 @@ from htnet.preprocess.align import face_similarity
 from htnet.preprocess.frames import read_frame
 from htnet.preprocess.geometry import Matrix
 from htnet.preprocess.landmarks import Landmarker, finds_68, landmarks_68, verified
-from htnet.preprocess.mirror import BROW_ROW, EYES_APART, EYES_DOWN, SIDE, UNIT, Halves, exact_eyes, level_head, upright
+from htnet.preprocess.mirror import (
+    BROW_ROW,
+    EYES_APART,
+    EYES_DOWN,
+    SIDE,
+    UNIT,
+    Halves,
+    exact_eyes,
+    level_head,
+    measure_mouth,
+    upright,
+)
 from htnet.preprocess.pose import TURNED, check_frontal, face_shape
 from htnet.preprocess.preprocessor import FrameSource
 
@@ -34,13 +45,15 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
 UNIT_TEXT = "% of the distance between the eyes"
 #: Upper ends of the ranges of pose that `NORMAL` tells apart: how far the tip of the nose lies from the middle between
 #: eyes and mouth, in distances between the eyes.
-TURNS = (0.08, TURNED)
+TURNS = (0.04, 0.08, TURNED)
+# Up to the first turn the head's own level is seen, from the second on not at all. A palsy pulls the nose aside too.
+_LEVEL_SEEN = (0.10, 0.18)
 #: 95 % of healthy, even faces read at most this, in either direction; one number for each of `TURNS`, none below
 #: the one before. Measured by
 #: ``python -m benchmarks.asymmetry``, see benchmarks/results/asymmetry.json and docs/palsy.md.
-NORMAL: Mapping[str, tuple[float, ...]] = MappingProxyType({"mouth": (4.4, 4.4), "brow": (2.8, 2.8)})
-#: A mouth whose sides agree less than this was hardly found.
-UNCLEAR = 0.15
+NORMAL: Mapping[str, tuple[float, ...]] = MappingProxyType({"mouth": (4.4, 4.4, 4.4), "brow": (2.8, 2.8, 2.8)})
+#: A mouth whose sides agree less than this was hardly found, nor were such brows: they are not measured.
+UNCLEAR, UNCLEAR_BROWS = 0.15, 0.5
 #: Eyes that agree less than this leave it open where level is.
 UNCLEAR_EYES = 0.3
 #: Points of the 68 whose height is compared: image's left side and right side.
@@ -51,7 +64,7 @@ _HEIGHTS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = MappingProxyTy
 _LIDS = (((37, 41), (38, 40)), ((43, 47), (44, 46)))
 #: The corners of each eye among the 68: they move least when lids or brows are paralysed.
 _CORNERS = ((36, 39), (42, 45))
-_NEEDS_68 = "needs 68 measured points (--landmarks face-alignment)"
+_NEEDS_68 = "needs 68 measured points of the lids (--landmarks face-alignment)"
 
 
 @dataclass(frozen=True)
@@ -64,7 +77,7 @@ class RegionAsymmetry:
         normal: 95 % of even faces in such a pose read at most this, in either direction; None if not known.
         points: the same from 68 measured points; None without them. Its normal range is not known: it depends on what
             found the points.
-        reason: why nothing was measured, "" where something was.
+        reason: why ``value`` is None, "" where there is a number of the picture or, for the lids, of the points.
     """
 
     value: float | None
@@ -167,9 +180,10 @@ def face_asymmetry(
     """Compare the two halves of a face: which side of the mouth and which brow lies lower, and by how much.
 
     The points only say where to look. The eyes are brought level by matching one with the mirrored other, so all is
-    relative to them; where outline, hair line and nose say that one eye itself lies lower, all is relative to the head
-    (warning ``uneven_eyes``). Then the mouth's line is followed on both sides at once, see `htnet.preprocess.mirror`.
-    Its number is about 0.8 times the drop of the mouth's corner.
+    relative to them; where outline, hair line and nose say that one eye itself lies lower, the mouth is relative to a
+    line that is turned towards the head's level (warning ``uneven_eyes``). Then the pull of the mouth's corner is
+    found and undone, and what is left is read along the mouth's line, see `htnet.preprocess.mirror`. The number is
+    about 0.8 times the drop of the mouth's corner. What hardly matches its other side is not measured.
 
     Args:
         image: an image file or an RGB array.
@@ -199,22 +213,31 @@ def face_asymmetry(
     # The brows are compared relative to the eyes, so before the head's level takes over.
     brows = Halves(upright(eyes).warp(frame).pixels).brows()
     turn = None if template else face_shape(np.vstack([eyes, five.points[2:]])).turn
-    turned = 0.0
-    if turn is None or abs(turn) <= TURNS[0]:  # of a turned head, one side of the outline is another part of it
-        eyes, turned = level_head(frame, eyes, row)
+    # Of a turned head, one side of the outline is another part of it.
+    seen = 1.0 if turn is None else float(np.interp(abs(turn), _LEVEL_SEEN, (1.0, 0.0)))
+    eyes, turned = level_head(frame, eyes, row, seen)
     alignment, shown = upright(eyes), upright(eyes, size)
     row = None if mouth_points is None else float(alignment.map(mouth_points)[:, 1].mean())
-    mouth = Halves(alignment.warp(frame).pixels).mouth(row)
+    mouth = measure_mouth(alignment.warp(frame).pixels, row)
     pose = 0 if turn is None else int(np.searchsorted(TURNS, abs(turn)))
     points = _of_points(found, eyes) if isinstance(found, Landmarks68) else {}
     # The image's right is the subject's left.
-    values = {"mouth": -mouth.drop, "brow": -100 * brows.down / UNIT}
+    values: dict[str, float] = {}
+    reasons = {} if "eye" in points else {"eye": _NEEDS_68}
+    for name, value, agreed, least in (
+        ("mouth", -mouth.drop, mouth.agreement, UNCLEAR),
+        ("brow", -100 * brows.down / UNIT, brows.agreement, UNCLEAR_BROWS),
+    ):
+        if agreed >= least:
+            values[name] = value
+        else:
+            reasons[name] = f"its two sides hardly match (agreement {agreed:.2f} of 1, at least {least:.2f} is needed)"
     regions = {
         name: RegionAsymmetry(
             values.get(name),
             NORMAL[name][min(pose, len(TURNS) - 1)] if name in NORMAL else None,
             points.get(name),
-            "" if name in values or name in points else _NEEDS_68,
+            reasons.get(name, ""),
         )
         for name in REGIONS
     }
@@ -279,13 +302,13 @@ def _doubts(agreement: float, alike: float, turned: float) -> tuple[QualityWarni
     found = []
     if agreement < UNCLEAR:
         text = f"The two sides of the mouth hardly match (agreement {agreement:.2f} of 1): the mouth may be covered or "
-        found.append(QualityWarning("unclear_mouth", text + "was not found; look at --plot before using its number."))
+        found.append(QualityWarning("unclear_mouth", text + "was not found. It is not measured; look at --plot."))
     if alike < UNCLEAR_EYES:
         text = f"The two eyes hardly match (agreement {alike:.2f} of 1), so it is open where level is; "
         found.append(QualityWarning("unclear_eyes", text + "take a picture with both eyes visible and evenly lit."))
     if turned:
         text = f"The line of the eyes was turned by {abs(turned):.1f} degrees to the level of outline, hair and nose; "
-        text += "one eye may lie lower. The numbers are relative to the head."
+        text += "one eye may lie lower. The mouth's number is relative to that level."
         found.append(QualityWarning("uneven_eyes", text))
     return tuple(found)
 

@@ -2,9 +2,10 @@
 
 Detected points cannot carry such a number: the corners of the mouth that a detector finds scatter by some 5 % of the
 distance between the eyes and lean towards an even face. Here the halves themselves are compared. The eyes are brought
-level by matching one with the mirrored other, unless the rest of the head says that one eye itself lies lower; the
-line of the mouth is then followed from the middle outwards on both sides at once, by dynamic programming over where it
-lies and how much lower it lies on one side. Every step treats the sides alike: the mirrored image gives the negative
+level by matching one with the mirrored other, unless the rest of the head says that one eye itself lies lower; the pull
+of the mouth's corner is found and undone (`htnet.preprocess.droop`); the line of the mouth is then followed from the
+middle outwards on both sides at once, by dynamic programming over where it lies and how much lower it still lies on one
+side. Every step treats the sides alike: the mirrored image gives the negative
 answer.
 """
 
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from htnet.core.types import ByteArray, Frame
 from htnet.preprocess.align import Alignment
+from htnet.preprocess.droop import PullSearch
 from htnet.preprocess.geometry import Matrix, similarity
 from htnet.preprocess.opencv import load_opencv
 
@@ -30,6 +32,7 @@ UNIT = EYES_APART * SIDE
 _MIDDLE, _EYE_ROW = (SIDE - 1) / 2, EYES_DOWN * SIDE
 # Local light and contrast are taken out over this neighbourhood; the floors (grey levels; % of color) keep noise low.
 _NEIGHBOURHOOD, _GREY_FLOOR, _COLOR_FLOOR = 0.3, 4.0, 1.2
+_COARSE = 4
 # Weights of the horizontal against the vertical gradient, of the lips' color against grey, of darkness.
 _ACROSS, _COLOR, _DARK = 0.3, 0.5, 0.6
 # Gradients are taken at this scale, matched in windows of these (px of the upright face).
@@ -65,9 +68,9 @@ _EYES_OUT = (0.12, 0.95, 0.60, 0.40)
 _ANGLES, _APART, _HEAD_WINDOW, _ARM = np.arange(-12.0, 12.5, 1.0), 0.14, 0.06, 0.5
 # Angles whose agreement is this share of the best one lower count 1/e; price of an angle, share at the largest.
 _SOFT, _TILT_PRICE = 0.04, 0.05
-#: Degrees. Up to the first, hair and outline of even faces disagree with the eyes too: the eyes are gone by. From the
-#: second on the head is gone by; between the two the share grows.
-EYE_TILT = (2.5, 4.5)
+#: Degrees. Up to this, hair and outline of even faces disagree with the eyes too: the eyes are gone by. Only what lies
+#: beyond is corrected, degree by degree: a larger share would make more of the errors of the head's level.
+EYE_TILT = 2.5
 # The head is turned by at most so many degrees for each % that the mouth lies lower.
 _TILT_OF_DROP = 2.0
 
@@ -114,8 +117,11 @@ class Halves:
         grey = np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), dtype=np.float32)
         red = 100 * (rgb[..., 0] - rgb[..., 1]) / (rgb.sum(-1) + 30)
         self.gradients: list[tuple[Plane, int]] = []  # with the sign that mirroring gives them
+        #: Grey and color without light, weighted.
+        self.planes: list[Plane] = []
         for plane, floor, weight in ((grey, _GREY_FLOOR, 1.0), (red, _COLOR_FLOOR, _COLOR)):
             even = cv2.GaussianBlur(_even_light(plane, floor), (0, 0), _SCALE)
+            self.planes.append(np.asarray(np.sqrt(weight) * even, dtype=np.float32))
             down = cv2.Sobel(even, cv2.CV_32F, 0, 1, scale=1 / 8)
             across = cv2.Sobel(even, cv2.CV_32F, 1, 0, scale=1 / 8)
             self.gradients += [(np.sqrt(weight) * down, 1), (np.sqrt(weight * _ACROSS) * across, -1)]
@@ -259,8 +265,7 @@ class Halves:
         Args:
             row: where points say that the mouth lies, px of the upright face; None if nothing does.
         """
-        expected = _MOUTH_ROW if row is None else (_MOUTH_ROW + (row - _EYE_ROW) / UNIT) / 2
-        start = _EYE_ROW + float(np.clip(expected, *_MOUTH_ROWS)) * UNIT
+        start = _EYE_ROW + _expected_mouth(row) * UNIT
         alike, evidence, top = self._evidence(start)
         drops, rows = _follow(evidence, start - top)
         count, largest = evidence.shape[2], len(evidence) // 2
@@ -383,7 +388,26 @@ def exact_eyes(frame: Frame, eyes: npt.ArrayLike, mouth: npt.ArrayLike | None = 
     return found + level @ np.linalg.inv(alignment.matrix[:, :2]).T, alike
 
 
-def level_head(frame: Frame, eyes: Matrix, mouth_row: float | None = None) -> tuple[Matrix, float]:
+def measure_mouth(face: ByteArray, row: float | None = None) -> MouthLine:
+    """How much lower the mouth lies on one side: its pull is undone, and what is left is read along its line.
+
+    Args:
+        face: an upright face, its eyes level.
+        row: as of `Halves.mouth`.
+
+    Returns:
+        The line in the face as it is, and the whole drop.
+    """
+    search = PullSearch(Halves(face).planes, UNIT, _MIDDLE, _EYE_ROW, _expected_mouth(row))
+    pull = search.best()
+    line = Halves(pull.undone(face, UNIT, _EYE_ROW)).mouth(row)
+    outer = slice(int(OUTER[0] * UNIT), int(OUTER[1] * UNIT))
+    left, right = (float(pull.about(side[outer], UNIT, _MIDDLE, _EYE_ROW).mean()) for side in (line.left, line.right))
+    sides = [pull.moved(side, UNIT, _MIDDLE, _EYE_ROW) for side in (line.left, line.right)]
+    return MouthLine(line.drop + 100 * (left - right), line.agreement, *sides)
+
+
+def level_head(frame: Frame, eyes: Matrix, mouth_row: float | None = None, seen: float = 1.0) -> tuple[Matrix, float]:
     """Turn the line of the eyes to the head's own level where one eye itself lies lower.
 
     A palsy pulls eye and mouth down on the same side. So the line is turned only if the mouth lies lower on the side of
@@ -393,22 +417,31 @@ def level_head(frame: Frame, eyes: Matrix, mouth_row: float | None = None) -> tu
         frame: the image.
         eyes: (2, 2) px, as `exact_eyes` finds them.
         mouth_row: as of `Halves.mouth`.
+        seen: the share of the turn that is made, less than 1 where the head's level is hardly seen.
 
     Returns:
         (2, 2) px, as far apart and about the same middle; and the angle they were turned by, degrees, positive
-        clockwise: 0 unless the head's level lies away by more than the first of `EYE_TILT`.
+        clockwise: 0 unless the head's level lies away by more than `EYE_TILT`, and by so much less.
     """
-    halves = Halves(upright(eyes).warp(frame).pixels)
-    tilt = halves.head_tilt()
-    if abs(tilt) < EYE_TILT[0] / 2:
+    if seen <= 0:
+        return eyes, 0.0
+    face = upright(eyes).warp(frame).pixels
+    tilt = Halves(face).head_tilt()
+    if abs(tilt) < EYE_TILT / 2:
         return eyes, 0.0
     tilt += Halves(upright(_turned(eyes, tilt)).warp(frame).pixels).head_tilt()
     size, side = abs(tilt), float(np.sign(tilt))
-    size = min(size, (size - EYE_TILT[0]) * EYE_TILT[1] / (EYE_TILT[1] - EYE_TILT[0]))
+    size -= EYE_TILT
     if size > 0:
-        size = min(size, _TILT_OF_DROP * side * halves.mouth(mouth_row).drop)
-    tilt = side * max(0.0, size)
+        size = min(size, _TILT_OF_DROP * side * measure_mouth(face, mouth_row).drop)
+    tilt = seen * side * max(0.0, size)
     return _turned(eyes, tilt), tilt
+
+
+def _expected_mouth(row: float | None) -> float:
+    """How far the mouth lies below the eyes, in distances between them, where points say that it lies at ``row``."""
+    expected = _MOUTH_ROW if row is None else (_MOUTH_ROW + (row - _EYE_ROW) / UNIT) / 2
+    return float(np.clip(expected, *_MOUTH_ROWS))
 
 
 def _turned(eyes: Matrix, degrees: float) -> Matrix:
@@ -421,9 +454,16 @@ def _turned(eyes: Matrix, degrees: float) -> Matrix:
 def _even_light(plane: Plane, floor: float) -> Plane:
     """Local mean 0 and standard deviation about 1; less where there is little but noise."""
     cv2 = load_opencv()
-    sigma = _NEIGHBOURHOOD * UNIT
-    centred = plane - cv2.GaussianBlur(plane, (0, 0), sigma)
-    return np.asarray(centred / np.sqrt(cv2.GaussianBlur(centred**2, (0, 0), sigma) + floor**2))
+    small = tuple(length // _COARSE for length in plane.shape[::-1])
+
+    def blurred(values: Plane) -> Plane:
+        # So wide a blur is the same, and much faster, on a small image.
+        shrunk = cv2.resize(values, small, interpolation=cv2.INTER_AREA)
+        shrunk = cv2.GaussianBlur(shrunk, (0, 0), _NEIGHBOURHOOD * UNIT / _COARSE)
+        return np.asarray(cv2.resize(shrunk, plane.shape[::-1], interpolation=cv2.INTER_LINEAR))
+
+    centred = plane - blurred(plane)
+    return np.asarray(centred / np.sqrt(blurred(centred**2) + floor**2))
 
 
 def _half(plane: Plane, sign: int, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Plane:

@@ -1,5 +1,6 @@
 """Asymmetry of faces whose asymmetry is known; the full evaluation is benchmarks/asymmetry.py."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import numpy as np
 import pytest
 
 from benchmarks.asymmetry import DROPS, FROM, GRADE_DROPS, judge, mouth_row, normal_ranges, side_of, towards
-from benchmarks.droop_faces import APART, KINDS, Picture, droop_face, pull
+from benchmarks.droop_faces import APART, KINDS, Palsy, Picture, droop_face, pull
 from htnet.core.errors import FrameError, LandmarkError, PoseError
 from htnet.core.types import Frame, Landmarks, Landmarks68
-from htnet.preprocess import MEAN_SHAPE_28, TemplateLandmarks, estimate_68, face_asymmetry
+from htnet.preprocess import MEAN_SHAPE_28, TemplateLandmarks, estimate_68, face_asymmetry, mirror
 from htnet.preprocess.asymmetry import MEANINGS, NORMAL, REGIONS, TURNS, region_boxes
-from htnet.preprocess.mirror import UNIT, Halves, MouthLine, exact_eyes, level_head, upright
+from htnet.preprocess.droop import Pull, PullSearch
+from htnet.preprocess.mirror import EYE_TILT, UNIT, Halves, MouthLine, exact_eyes, level_head, measure_mouth, upright
 from tests.support.palsy_faces import SIDE, palsy_face
 
 RESULT = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / "asymmetry.json").read_text("utf-8"))
@@ -118,22 +120,51 @@ def test_head_tilt_is_the_angle_of_the_eyes_and_changes_sign_with_the_mirror():
 def test_the_head_takes_over_only_where_the_mouth_sinks_on_the_same_side(monkeypatch):
     image = Frame(palsy_face(943, 1).image, "")
     eyes = np.array([[72.0, 74.0], [152.0, 74.0]])
-    for tilt, drop, expected in (
-        (3.0, 5.0, 6.0),
-        (1.2, 5.0, 0.0),
-        (3.0, -5.0, 0.0),
-        (-3.0, -5.0, -6.0),
-        (3.0, 0.5, 1.0),
+    for tilt, drop, seen, expected in (
+        (3.0, 5.0, 1.0, 6.0 - EYE_TILT),
+        (3.0, 5.0, 0.5, (6.0 - EYE_TILT) / 2),
+        (3.0, 5.0, 0.0, 0.0),
+        (1.2, 5.0, 1.0, 0.0),
+        (3.0, -5.0, 1.0, 0.0),
+        (-3.0, -5.0, 1.0, EYE_TILT - 6.0),
+        (3.0, 0.5, 1.0, 1.0),
     ):
         # What two rounds see adds up.
         monkeypatch.setattr(Halves, "head_tilt", lambda _, tilt=tilt: tilt)
         line = MouthLine(drop, 1.0, np.zeros((1, 2)), np.zeros((1, 2)))
-        monkeypatch.setattr(Halves, "mouth", lambda _, row=None, line=line: line)
-        turned, degrees = level_head(image, eyes)
+        monkeypatch.setattr(mirror, "measure_mouth", lambda _, row=None, line=line: line)
+        turned, degrees = level_head(image, eyes, seen=seen)
         assert degrees == pytest.approx(expected)
         assert turned.mean(axis=0) == pytest.approx(eyes.mean(axis=0))
         apart = turned[1] - turned[0]
         assert np.degrees(np.arctan2(apart[1], apart[0])) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("portrait", 7170), ("shaded", 7171)])
+def test_a_corner_that_sinks_alone_is_followed(kind, seed):
+    """The line of the mouth is steep there: the pull is undone before it is followed."""
+    face = dataclasses.replace(droop_face(seed, kind), palsy=Palsy(0.15 * APART, 0, 0, 0, 0))
+    values = readings(face, side_of(seed), (5, 12, 20), seed)
+    assert judge((5, 12, 20), values, 5) == {"rises": True, "side": True}, values
+    # What followed the line alone fell below 5.
+    assert values[-1] > 6
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_a_known_pull_is_found_and_undone(side):
+    face = droop_face(7172, "portrait-even").show(0, 1, VIEW)
+    eyes, _ = exact_eyes(
+        Frame(face, ""), Around(droop_face(7172, "portrait-even"), VIEW, 0)(Frame(face, "")).points[:2]
+    )
+    even = np.ascontiguousarray(upright(eyes).warp(Frame(face, "")).pixels)
+    middle, eye_row = (even.shape[1] - 1) / 2, region_boxes()["eye"][1] + 0.16 * UNIT
+    # The other side pulled up is this side pulled down.
+    lowered = Pull(0.12 * side, 0.2, 0.38, 0.98, 0.0).undone(even, UNIT, eye_row)
+    found = PullSearch(Halves(lowered).planes, UNIT, middle, eye_row, 0.98).best()
+    assert found.drop * side == pytest.approx(-0.12, abs=0.035)
+    assert abs(found.axis) < 0.02
+    rest = PullSearch(Halves(found.undone(lowered, UNIT, eye_row)).planes, UNIT, middle, eye_row, 0.98).best()
+    assert abs(rest.drop) < 0.03
 
 
 def test_normal_ranges_are_those_of_the_full_run():
@@ -155,14 +186,13 @@ def test_mirrored_face_gives_the_negative_answer():
     one, other = Halves(upright_face), Halves(np.ascontiguousarray(upright_face[:, ::-1]))
     assert one.mouth().drop < -4
     assert one.mouth().drop == pytest.approx(-other.mouth().drop, abs=1e-3)
+    whole = measure_mouth(upright_face).drop
+    assert whole < -5
+    assert measure_mouth(np.ascontiguousarray(upright_face[:, ::-1])).drop == pytest.approx(-whole, abs=0.2)
     assert one.brows().down == pytest.approx(-other.brows().down, abs=1e-3)
 
 
 def test_brow_rises_with_its_droop():
-    import dataclasses
-
-    from benchmarks.droop_faces import Palsy
-
     for kind in ("drawn", "portrait-even"):
         face = droop_face(7120, kind)
         still = dataclasses.replace(face, palsy=Palsy(14, 0, 0, 0, 1.0), corners=face.corners + np.array([0.0, 1000.0]))
@@ -266,6 +296,19 @@ def test_a_mouth_that_cannot_be_seen_is_flagged():
     image[120:210] = noise
     report = face_asymmetry(image, face.points.five())
     assert "unclear_mouth" in [warning.code for warning in report.warnings]
+    mouth = report.regions["mouth"]
+    assert (mouth.value, mouth.verdict, mouth.side) == (None, "not_measured", "")
+    assert "hardly match" in mouth.reason
+
+
+def test_a_brow_that_cannot_be_seen_is_not_measured():
+    face = palsy_face(4, 1)
+    image = face.image.copy()
+    # Hair over one brow.
+    image[20:68, :112] = np.random.default_rng(2).integers(0, 255, (48, 112, 3), dtype=np.uint8)
+    brow = face_asymmetry(image, face.points.five()).regions["brow"]
+    assert (brow.value, brow.verdict) == (None, "not_measured")
+    assert "hardly match" in brow.reason
 
 
 def test_estimated_points_are_refused():
