@@ -51,7 +51,7 @@ _LEVEL_SEEN = (0.10, 0.18)
 #: 95 % of healthy, even faces read at most this, in either direction; one number for each of `TURNS`, none below
 #: the one before. Measured by
 #: ``python -m benchmarks.asymmetry``, see benchmarks/results/asymmetry.json and docs/palsy.md.
-NORMAL: Mapping[str, tuple[float, ...]] = MappingProxyType({"mouth": (4.4, 4.4, 4.4), "brow": (2.8, 2.8, 2.8)})
+NORMAL: Mapping[str, tuple[float, ...]] = MappingProxyType({"mouth": (3.5, 3.5, 3.6), "brow": (2.7, 2.7, 2.7)})
 #: A mouth whose sides agree less than this was hardly found, nor were such brows: they are not measured.
 UNCLEAR, UNCLEAR_BROWS = 0.15, 0.5
 #: Eyes that agree less than this leave it open where level is.

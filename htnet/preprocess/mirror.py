@@ -72,7 +72,7 @@ _SOFT, _TILT_PRICE = 0.04, 0.05
 #: beyond is corrected, degree by degree: a larger share would make more of the errors of the head's level.
 EYE_TILT = 2.5
 # The head is turned by at most so many degrees for each % that the mouth lies lower.
-_TILT_OF_DROP = 2.0
+_TILT_OF_DROP = 0.4
 
 
 @dataclass(frozen=True, eq=False)

@@ -121,13 +121,13 @@ def test_the_head_takes_over_only_where_the_mouth_sinks_on_the_same_side(monkeyp
     image = Frame(palsy_face(943, 1).image, "")
     eyes = np.array([[72.0, 74.0], [152.0, 74.0]])
     for tilt, drop, seen, expected in (
-        (3.0, 5.0, 1.0, 6.0 - EYE_TILT),
-        (3.0, 5.0, 0.5, (6.0 - EYE_TILT) / 2),
+        (3.0, 10.0, 1.0, 6.0 - EYE_TILT),
+        (3.0, 10.0, 0.5, (6.0 - EYE_TILT) / 2),
         (3.0, 5.0, 0.0, 0.0),
         (1.2, 5.0, 1.0, 0.0),
         (3.0, -5.0, 1.0, 0.0),
-        (-3.0, -5.0, 1.0, EYE_TILT - 6.0),
-        (3.0, 0.5, 1.0, 1.0),
+        (-3.0, -10.0, 1.0, EYE_TILT - 6.0),
+        (3.0, 0.5, 1.0, 0.2),
     ):
         # What two rounds see adds up.
         monkeypatch.setattr(Halves, "head_tilt", lambda _, tilt=tilt: tilt)
