@@ -30,7 +30,6 @@ from htnet.hub import DEFAULT_WEIGHTS, save_pretrained
 from htnet.hub.folder import FILES
 from htnet.metrics import score
 from htnet.models import EmotionModel, build_model, get_entry
-from htnet.prepare import resolve_spec
 from htnet.preprocess import Landmarker, make_landmarker
 from htnet.training import FlowSet, StartFrom, load_flow_set
 from htnet.types import EMOTIONS
@@ -57,7 +56,7 @@ def fresh(
     name: str, manifest: Manifest, kept: list[int], landmarker: Landmarker | None
 ) -> tuple[EmotionModel, FlowSet]:
     """An untrained model, and all samples as tensors made as it needs them."""
-    data = load_flow_set(manifest, resolve_spec(manifest.source, get_entry(name).spec), landmarker)
+    data = load_flow_set(manifest, get_entry(name).spec, landmarker)
     # The model standardises its input itself; test subjects must not take part in the statistics.
     mean, std = (tuple(values.tolist()) for values in data.subset(kept).statistics())
     model = htnet.create_model(name, mean=mean, std=std)
@@ -76,8 +75,9 @@ def trained(start: StartFrom, manifest: Manifest, landmarker: Landmarker | None)
     settings.pop("action_units", None)
     model = build_model(type(start.source).__name__, settings, start.source.name)
     start(model)
-    model.preprocess_spec = start.source.preprocess_spec
-    return model, load_flow_set(manifest, model.preprocess_spec, landmarker)
+    data = load_flow_set(manifest, start.source.preprocess_spec, landmarker)
+    model.preprocess_spec = data.spec
+    return model, data
 
 
 def answer(model: EmotionModel, data: FlowSet) -> torch.Tensor:

@@ -79,7 +79,8 @@ def loso(
         protocols: any of "last" (no selection), "nested" (epoch chosen on subjects held out of the
             training part), "best_on_test" (leaks; to compare with papers only).
         seeds: number of seeds, counted from 0, or the seeds themselves.
-        spec: preprocessing; the model's own unless given.
+        spec: preprocessing; the model's own unless given. What the images of a prepared folder were made with is the
+            folder's, see `htnet.training.load_flow_set`.
         landmarker: finds landmarks of samples without; see `htnet.training.load_flow_set`.
         settings: overrides of the model's config.
         jobs: processes; None takes one a core on the CPU (at most 8). More than one needs the caller
@@ -139,6 +140,7 @@ def loso(
         extras,
     )
     refuse_shared_pictures(manifest, flows.images.numpy())
+    spec = flows.spec  # a prepared folder says how its images were made
     described = {
         "htnet": __version__,
         "torch": torch.__version__,

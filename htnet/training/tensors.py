@@ -20,6 +20,7 @@ from htnet.core.hints import how, prepare_manifest
 from htnet.core.types import Frame, Landmarks, Landmarks68, ModelInput, PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.degenerate import refuse_degenerate
+from htnet.data.prepare import resolve_spec
 from htnet.data.reader import check_motion, degenerate, reads_motion, sample_motion
 from htnet.data.tables import listed
 from htnet.models import EXTRA_INPUTS
@@ -236,7 +237,8 @@ def load_flow_set(
 
     Args:
         manifest: labelled samples. A sample's cached ``flow`` image is used when there is one.
-        spec: how flow is made and regions are cut.
+        spec: how flow is made and regions are cut. Of a prepared folder, what its images were made with takes the place
+            of what is said here: train with, and record, the ``spec`` of the set.
         landmarker: finds the five points, in place of the samples' own landmarks files: in px of the onset
             frame, or of the flow image for a sample with a cached one.
         progress: wraps the iteration, for a progress bar.
@@ -256,6 +258,7 @@ def load_flow_set(
     """
     refuse_unknown(extras, EXTRA_INPUTS, "extra input")
     _refuse_unprepared(manifest, landmarker)
+    spec = resolve_spec(manifest.source, spec)
     moving = reads_motion(extras, spec)
     if moving:
         check_motion(manifest, spec)

@@ -22,8 +22,9 @@ def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
     Raises:
         ManifestError: the folder is a prepared one, but its spec is damaged.
     """
+    # What does not exist, such as the source of a manifest made in memory, lies in no folder.
     path = Path(folder)
-    path = (path if path.is_dir() else path.parent) / SPEC_FILE
+    path = (path.parent if path.is_file() else path) / SPEC_FILE
     if not path.is_file():
         return None
     try:
