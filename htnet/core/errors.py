@@ -5,10 +5,14 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable
+from typing import TypeVar
 
 
 class HtnetError(Exception):
     """Base of every error that htnet raises on purpose."""
+
+
+ErrorT = TypeVar("ErrorT", bound=HtnetError)
 
 
 class InputError(HtnetError, ValueError):
@@ -157,7 +161,14 @@ def cause(error: BaseException) -> str:
 
 def about_sample(sample: str, error: HtnetError) -> HtnetError:
     """The same error with the sample's identifier in front, for work on many samples."""
-    return type(error)(f"Sample {sample!r}: {error}")
+    return prefixed(f"Sample {sample!r}", error)
+
+
+def prefixed(prefix: str, error: ErrorT) -> ErrorT:
+    """The same error, with all that it carries, and a text in front of its message."""
+    named = type(error)(f"{prefix}: {error}")
+    vars(named).update(vars(error))
+    return named
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,20 +1,24 @@
 """Nothing that exists is overwritten unless the user asks for it, and no file is left half written.
 
-The one place that checks the first, and the one writer of files.
+The one place that checks the first, and the one writer of files; what is read more than once is read by `FreshFile`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from htnet.core.errors import InputError, OverwriteError, cause
 
+T = TypeVar("T")
 StrPath = str | PathLike[str]
 #: Endings of files that would be read as frames or faces if they lay among them.
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -167,6 +171,35 @@ def write_bytes(path: StrPath, content: bytes, *, durable: bool = False) -> None
     """
     with whole_file(path, durable=durable) as place:
         place.write_bytes(content)
+
+
+class FreshFile(Generic[T]):
+    """What a file says: read once, and again whenever the file has changed."""
+
+    #: Seconds within which a second write can leave a file's times as they are, on coarse file systems.
+    RECENT = 2.5
+
+    def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
+        self.path = path
+        self._read = read
+        self._known: tuple[tuple[object, ...] | None, T] | None = None
+
+    def get(self) -> T:
+        """The content; raises what reading raises."""
+        state, known = self._state(), self._known
+        if known is None or state is None or known[0] != state:
+            known = self._known = (state, self._read(self.path))
+        return known[1]
+
+    def _state(self) -> tuple[object, ...] | None:
+        """What differs where the content does; None where the file cannot be read."""
+        try:
+            found = os.stat(self.path)
+            recent = time.time() - found.st_mtime < self.RECENT
+            digest = hashlib.sha256(self.path.read_bytes()).digest() if recent else None
+        except (OSError, ValueError):
+            return None
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, digest
 
 
 def _unwritable(path: StrPath, error: OSError) -> InputError:

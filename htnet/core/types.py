@@ -252,9 +252,21 @@ HEAD_MOTIONS = ("none", "nose", "eyes")
 TEMPLATE_SIZE = 28
 
 
+#: What a field of `PreprocessSpec` decides: the flow image (baked into files of them), what the network reads of it or
+#: beside it, and the motion features of clips.
+SPEC_USES = ("image", "network", "motion")
+
+
+def _setting(default: Any, *uses: str) -> Any:
+    """A field of `PreprocessSpec` and what it decides, of `SPEC_USES`."""
+    return field(default=default, metadata={"uses": uses})
+
+
 @dataclass(frozen=True)
 class PreprocessSpec:
     """How two frames become a network input; saved with the weights.
+
+    The metadata of each field say what it decides, see `SPEC_USES` and `part`.
 
     Attributes:
         layout: regions of the flow image that the network sees: "anatomical" (both eyes over both
@@ -276,18 +288,18 @@ class PreprocessSpec:
             none.
     """
 
-    layout: str = "anatomical"
-    region_points: str = "template"
-    size: int = 28
-    face_size: int = 224
-    template: tuple[tuple[float, float], ...] = TEMPLATE_28
-    flow: str = "tvl1"
-    flow_parameters: tuple[tuple[str, float], ...] = ()
-    resize: str = "linear"
-    channels: tuple[str, ...] = ("strain", "v", "u")
-    head_motion: str = "none"
-    clahe: bool = False
-    clip_frames: int = 16
+    layout: str = _setting("anatomical", "network")
+    region_points: str = _setting("template", "network", "motion")
+    size: int = _setting(28, "image")
+    face_size: int = _setting(224, "image", "motion")
+    template: tuple[tuple[float, float], ...] = _setting(TEMPLATE_28, "image", "motion")
+    flow: str = _setting("tvl1", "image", "motion")
+    flow_parameters: tuple[tuple[str, float], ...] = _setting((), "image", "motion")
+    resize: str = _setting("linear", "image")
+    channels: tuple[str, ...] = _setting(("strain", "v", "u"), "network")
+    head_motion: str = _setting("none", "image", "motion")
+    clahe: bool = _setting(False, "image", "motion")
+    clip_frames: int = _setting(16, "network", "motion")
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -312,6 +324,18 @@ class PreprocessSpec:
         frames = self.clip_frames
         if isinstance(frames, bool) or not isinstance(frames, int) or (frames < 2 and frames != 0):
             raise SpecError(f"PreprocessSpec.clip_frames is {frames!r}; give a whole number, 2 or more, or 0.")
+
+    def part(self, use: str) -> dict[str, Any]:
+        """The fields that decide one of `SPEC_USES`, by name."""
+        if use not in SPEC_USES:
+            raise SpecError(f"use is {use!r}. {did_you_mean(use, SPEC_USES)}")
+        fields = [f.name for f in dataclasses.fields(self) if use in f.metadata["uses"]]
+        return {name: getattr(self, name) for name in fields}
+
+    def differences(self, other: PreprocessSpec, use: str) -> dict[str, tuple[Any, Any]]:
+        """The fields that decide ``use`` in which two specs differ: own value and the other's, by name."""
+        theirs = other.part(use)
+        return {name: (own, theirs[name]) for name, own in self.part(use).items() if own != theirs[name]}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, the inverse of `from_dict`."""

@@ -17,9 +17,6 @@ from htnet.preprocess.frames import FrameSource, read_pair
 from htnet.preprocess.landmarks import Landmarker, make_landmarker
 from htnet.preprocess.preprocessor import Preprocessor
 
-#: Fields of the spec that the published image does not depend on: what the network sees of it, and beside it.
-_NETWORK_ONLY = ("layout", "region_points", "channels", "clip_frames")
-
 
 def published_input(
     onset: FrameSource,
@@ -50,8 +47,7 @@ def published_input(
         SpecError: a setting is unknown or impossible.
         InputError: head motion is to be removed, but there are no landmarks to say where from.
     """
-    known = {field.name for field in dataclasses.fields(PreprocessSpec)} - set(_NETWORK_ONLY)
-    refuse_unknown(settings, known, "setting of the published image", SpecError)
+    refuse_unknown(settings, PreprocessSpec().part("image"), "setting of the published image", SpecError)
     spec = PreprocessSpec(layout="whole", **settings)
     if landmarks is None:
         return _of_whole_frames(onset, apex, spec, bit_depth)

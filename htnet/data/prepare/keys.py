@@ -17,10 +17,9 @@ from htnet._version import __version__
 from htnet.core.errors import VideoError
 from htnet.core.types import PreprocessSpec
 from htnet.data import Sample
-from htnet.data.prepare.spec import baked_fields
 from htnet.preprocess import open_clip
 from htnet.preprocess.opencv import load_opencv
-from htnet.preprocess.video.clip_files import MOTION_FIELDS
+from htnet.preprocess.video.clip_files import motion_settings
 from htnet.preprocess.video.readers import make_reader
 
 
@@ -76,7 +75,7 @@ def source_key(
     names = ["torch"] if spec.flow == "tvl1" else []
     try:
         made_from: Parts = {
-            "spec": baked_fields(spec),
+            "spec": spec.part("image"),
             "sample": sample.sample,
             "onset": None if sample.onset is None else sha256(sample.onset.read_bytes()),
             "apex": None if sample.apex is None else sha256(sample.apex.read_bytes()),
@@ -131,9 +130,8 @@ def _without_version(points: Any) -> Any:
 def _describe_clip(sample: Sample, clip: Path, spec: PreprocessSpec, bit_depth: int | None) -> Any:
     """What motion features are made from, besides the points."""
     part = open_clip(clip, sample.clip_first, sample.clip_last, bit_depth if clip.is_dir() else None)
-    fields = spec.to_dict()
     return {
-        "spec": {name: fields[name] for name in MOTION_FIELDS},
+        "spec": motion_settings(spec),
         "files": [sha256(file.read_bytes()) for file in part.files],
         "frames": [part.from_frame, part.to_frame],
         "reader": make_reader(part.reader).version() if part.reader else "",

@@ -6,14 +6,12 @@ import dataclasses
 import json
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from htnet.core.errors import HtnetError, ManifestError, cause
 from htnet.core.types import PreprocessSpec
+from htnet.data.manifest import Manifest
 
 SPEC_FILE = "preprocess.json"
-#: Fields of the spec that the flow image depends on; the others are applied when it is read.
-_BAKED = ("size", "face_size", "template", "flow", "flow_parameters", "resize", "head_motion", "clahe")
 
 
 def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
@@ -33,17 +31,17 @@ def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
         raise ManifestError(f"{path} cannot be read ({cause(error)}). Prepare again into an empty folder.") from error
 
 
-def resolve_spec(data: str | PathLike[str], spec: PreprocessSpec) -> PreprocessSpec:
+def resolve_spec(data: str | PathLike[str] | Manifest, spec: PreprocessSpec) -> PreprocessSpec:
     """``spec`` with what is baked into a prepared folder's flow images taken from that folder.
 
     Weights trained on the folder then say how their input was really made.
+
+    Args:
+        data: a folder, its manifest file, or the manifest read from it; for any other data ``spec`` is right as it is.
+        spec: what the model reads.
     """
-    baked = prepared_spec(data)
-    if baked is None:
-        return spec
-    return dataclasses.replace(spec, **baked_fields(baked))
-
-
-def baked_fields(spec: PreprocessSpec) -> dict[str, Any]:
-    """What the flow image depends on, by field."""
-    return {name: getattr(spec, name) for name in _BAKED}
+    if not isinstance(data, Manifest):
+        made = prepared_spec(data)
+    else:
+        made = prepared_spec(data.source) if Path(data.source).exists() else None
+    return spec if made is None else dataclasses.replace(spec, **made.part("image"))

@@ -16,6 +16,7 @@ from htnet.core.errors import (
     NoFaceError,
     PoseError,
     did_you_mean,
+    prefixed,
 )
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.geometry import scale_points
@@ -115,7 +116,7 @@ def _find_each(find: Callable[[Item], Found], frames: Iterable[Item], missing: s
 
 def about_frame(number: int, error: LandmarkError) -> LandmarkError:
     """The same error with the frame's number in front."""
-    return type(error)(f"Frame {number} (counted from 0): {error}")
+    return prefixed(f"Frame {number} (counted from 0)", error)
 
 
 def check_missing(missing: str) -> None:

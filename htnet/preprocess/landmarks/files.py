@@ -6,7 +6,7 @@ import json
 import math
 import os
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from htnet.core.csv_files import open_table
 from htnet.core.errors import InputError, LandmarkError, cause, did_you_mean, refuse_unknown
+from htnet.core.files import FreshFile
 from htnet.core.hints import hint
 from htnet.core.schema import OUTPUT_POINTS
 from htnet.core.types import POINT_NAMES, Frame, Landmarks
@@ -52,42 +53,40 @@ class PrecomputedLandmarks:
             raise InputError(f"scale is {scale!r}; give a positive number.")
         self.path = Path(path)
         self.scale = scale
-        self._common: Landmarks | None = None
-        self._samples: dict[str, Landmarks] = {}
-        self._peer: PeerLandmarks | None = None
-        if self.path.suffix.lower() == ".csv":
-            if is_peer_table(self.path):
-                self._peer = PeerLandmarks(self.path, scale=scale)
-            else:
-                self._samples = _read_csv(self.path, scale)
-            return
-        content = _read_json(self.path)
-        if isinstance(content, dict) and not _named(content):
-            self._samples = {
-                name: _landmarks(points, f"{self.path} (sample {name})", scale) for name, points in content.items()
-            }
-        else:
-            self._common = _landmarks(content, str(self.path), scale)
+        self._file: FreshFile[_Points] = FreshFile(self.path, partial(_read_points, scale=scale))
+        self._file.get()
 
     def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
-        """Points of ``sample``.
+        """Points of ``sample``; the file is read again if it has changed.
 
         Raises:
             LandmarkError: the file has none for it.
         """
-        if self._peer is not None:
-            return self._peer(frame, sample)
-        if self._common is not None:
-            return self._common
-        if not sample and len(self._samples) == 1:
-            return next(iter(self._samples.values()))
-        if sample not in self._samples:
-            cure = did_you_mean(sample, self._samples) if sample else "Give the sample's name (--sample)."
+        points = self._file.get()
+        if not isinstance(points, dict):
+            return points if isinstance(points, Landmarks) else points(frame, sample)
+        if not sample and len(points) == 1:
+            return next(iter(points.values()))
+        if sample not in points:
+            cure = did_you_mean(sample, points) if sample else "Give the sample's name (--sample)."
             raise LandmarkError(
                 f"{self.path} has no landmarks for sample {sample!r} (frame {frame.source}; "
-                f"{len(self._samples)} samples in the file). {cure[:500]}"
+                f"{len(points)} samples in the file). {cure[:500]}"
             )
-        return self._samples[sample]
+        return points[sample]
+
+
+#: What a file holds: points of many samples by name, points that serve for all, or a table of another program.
+_Points = dict[str, Landmarks] | Landmarks | PeerLandmarks
+
+
+def _read_points(path: Path, scale: float) -> _Points:
+    if path.suffix.lower() == ".csv":
+        return PeerLandmarks(path, scale=scale) if is_peer_table(path) else _read_csv(path, scale)
+    content = _read_json(path)
+    if isinstance(content, dict) and not _named(content):
+        return {name: _landmarks(points, f"{path} (sample {name})", scale) for name, points in content.items()}
+    return _landmarks(content, str(path), scale)
 
 
 def image_side(path: str | os.PathLike[str]) -> float | None:
@@ -113,21 +112,16 @@ def flow_image_points(path: str | os.PathLike[str], frame: Frame, sample: str) -
 
 
 def landmark_table(path: str | os.PathLike[str], scale: float = 1.0) -> PrecomputedLandmarks:
-    """`PrecomputedLandmarks`, read once for hundreds of samples, and again when the file has changed.
+    """`PrecomputedLandmarks`, kept for the hundreds of samples that one file serves.
 
     Raises:
         LandmarkError: the file is missing or not as described.
     """
-    try:
-        state = os.stat(path)
-    except (OSError, ValueError):
-        return PrecomputedLandmarks(path, scale=scale)  # says what is wrong
-    return _table(Path(path), scale, state.st_mtime_ns, state.st_size, state.st_ino)
+    return _table(Path(path), scale)
 
 
 @lru_cache(maxsize=8)
-def _table(path: Path, scale: float, *state: int) -> PrecomputedLandmarks:
-    del state  # part of the key
+def _table(path: Path, scale: float) -> PrecomputedLandmarks:
     return PrecomputedLandmarks(path, scale=scale)
 
 

@@ -13,12 +13,14 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from htnet.core.csv_files import CsvTable, open_table
+from htnet.core.csv_files import open_table
 from htnet.core.errors import LandmarkError
+from htnet.core.files import FreshFile
 from htnet.core.types import FloatArray, Frame, Landmarks, Landmarks68
 from htnet.preprocess.geometry import scale_points
 
@@ -36,6 +38,48 @@ class _Row:
     success: bool
     score: float | None
     points: FloatArray | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """The rows of a file, and where it begins to count frames."""
+
+    path: Path
+    rows: Sequence[_Row]
+    first: int
+
+    def rows_of(self, frame: Frame, sample: str) -> Sequence[_Row]:
+        if len(self.rows) == 1:
+            return self.rows
+        number = self._number(frame, sample)
+        if number is None:
+            named = [row for row in self.rows if row.source and row.source == _name(frame.source)]
+            if named and len({row.frame for row in named}) == 1:
+                return named
+            raise LandmarkError(
+                f"{self.path} has {len(self.rows)} rows, and nothing tells which is that of {frame.source}. Keep that "
+                "row alone, name the frame as the file counts it with --sample frame:N, or give the video itself."
+            )
+        found = [row for row in self.rows if row.frame == number]
+        if not found:
+            raise LandmarkError(
+                f"{self.path} has no row of frame {number} (it has {len(self.rows)} rows, frames from "
+                f"{self.first}); it was made from another part of the video, or of another one."
+            )
+        return found
+
+    def _number(self, frame: Frame, sample: str) -> int | None:
+        """The frame's number as the file counts, None where it cannot be told."""
+        if named := re.fullmatch(r"frame:(\d+)", sample):
+            return int(named[1])
+        image = Path(frame.source)
+        if image.suffix.lower() in _OPENFACE_IMAGES and image.is_file():
+            frames = {row.frame for row in self.rows}
+            if self.first != 1 or None in frames:
+                return None
+            names = sorted(p.name for p in image.parent.iterdir() if p.suffix.lower() in _OPENFACE_IMAGES)
+            return names.index(image.name) + 1 if len(names) == len(frames) else None
+        return None if frame.number is None else frame.number + self.first
 
 
 class PeerLandmarks:
@@ -57,7 +101,8 @@ class PeerLandmarks:
             LandmarkError: it cannot be read.
         """
         self.path = Path(path)
-        self._rows, self._first = _read(open_table(self.path, COLUMNS_68, LandmarkError), scale)
+        self._file: FreshFile[_Table] = FreshFile(self.path, partial(_read, scale=scale))
+        self._file.get()
 
     def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
         """Five points of a frame; see `points68`."""
@@ -70,7 +115,7 @@ class PeerLandmarks:
             LandmarkError: the file does not tell the frame's row, has none for it or several faces, or the tracker
                 failed there.
         """
-        rows = self._rows_of(frame, sample)
+        rows = self._file.get().rows_of(frame, sample)
         if len(rows) > 1:
             raise LandmarkError(
                 f"{self.path} has {len(rows)} faces for {frame.source} (lines {', '.join(str(r.line) for r in rows)}); "
@@ -84,39 +129,6 @@ class PeerLandmarks:
             )
         return Landmarks68(row.points, f"{self.path} (line {row.line})", row.score)
 
-    def _rows_of(self, frame: Frame, sample: str) -> Sequence[_Row]:
-        if len(self._rows) == 1:
-            return self._rows
-        number = self._number(frame, sample)
-        if number is None:
-            named = [row for row in self._rows if row.source and row.source == _name(frame.source)]
-            if named and len({row.frame for row in named}) == 1:
-                return named
-            raise LandmarkError(
-                f"{self.path} has {len(self._rows)} rows, and nothing tells which is that of {frame.source}. Keep that "
-                "row alone, name the frame as the file counts it with --sample frame:N, or give the video itself."
-            )
-        found = [row for row in self._rows if row.frame == number]
-        if not found:
-            raise LandmarkError(
-                f"{self.path} has no row of frame {number} (it has {len(self._rows)} rows, frames from "
-                f"{self._first}); it was made from another part of the video, or of another one."
-            )
-        return found
-
-    def _number(self, frame: Frame, sample: str) -> int | None:
-        """The frame's number as the file counts, None where it cannot be told."""
-        if named := re.fullmatch(r"frame:(\d+)", sample):
-            return int(named[1])
-        image = Path(frame.source)
-        if image.suffix.lower() in _OPENFACE_IMAGES and image.is_file():
-            frames = {row.frame for row in self._rows}
-            if self._first != 1 or None in frames:
-                return None
-            names = sorted(p.name for p in image.parent.iterdir() if p.suffix.lower() in _OPENFACE_IMAGES)
-            return names.index(image.name) + 1 if len(names) == len(frames) else None
-        return None if frame.number is None else frame.number + self._first
-
 
 def is_peer_table(path: str | os.PathLike[str]) -> bool:
     """Whether a CSV file is a table of OpenFace or py-feat: whether it has their columns.
@@ -127,8 +139,8 @@ def is_peer_table(path: str | os.PathLike[str]) -> bool:
     return set(COLUMNS_68) <= set(open_table(Path(path), error=LandmarkError).columns)
 
 
-def _read(table: CsvTable, scale: float) -> tuple[list[_Row], int]:
-    """The rows, and where the file begins to count frames."""
+def _read(path: Path, scale: float) -> _Table:
+    table = open_table(path, COLUMNS_68, LandmarkError)
     known = set(table.columns)
     openface = bool(known & {"success", "confidence"})
     wanted = [name for name in ("frame", "success", "confidence", "FaceScore") if name in known]
@@ -145,7 +157,7 @@ def _read(table: CsvTable, scale: float) -> tuple[list[_Row], int]:
         score = more.get("confidence") if openface else more.get("FaceScore")
         frame = None if at is None else int(at)
         rows.append(_Row(line, frame, _name(cells.get("input", "")), more.get("success", 1.0) == 1, score, points))
-    return rows, 1 if openface else 0
+    return _Table(path, rows, 1 if openface else 0)
 
 
 def _name(path: str) -> str:

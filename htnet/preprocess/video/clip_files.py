@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,6 @@ import numpy as np
 from htnet.core.errors import HtnetError, InputError, SpecError, VideoError, cause
 from htnet.core.types import FloatArray, PreprocessSpec
 from htnet.preprocess.video.open import Video, open_video
-
-#: Fields of the spec that motion features depend on.
-MOTION_FIELDS = (
-    *("face_size", "template", "flow", "flow_parameters", "head_motion", "clahe"),
-    *("clip_frames", "region_points"),
-)
 
 
 def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "", bit_depth: int | None = None) -> Video:
@@ -59,6 +52,12 @@ def _number(video: Video, name: str) -> int | None:
     return names.index(name)
 
 
+def motion_settings(spec: PreprocessSpec) -> dict[str, Any]:
+    """What motion features depend on, JSON-ready."""
+    settings = spec.to_dict()
+    return {name: settings[name] for name in spec.part("motion")}
+
+
 def encode_motion(motion: FloatArray, spec: PreprocessSpec) -> bytes:
     """A file of motion features that knows how they were made.
 
@@ -71,7 +70,7 @@ def encode_motion(motion: FloatArray, spec: PreprocessSpec) -> bytes:
     """
     from safetensors.numpy import save
 
-    return bytes(save({"motion": np.ascontiguousarray(motion)}, {"spec": json.dumps(_fields(spec.to_dict()))}))
+    return bytes(save({"motion": np.ascontiguousarray(motion)}, {"spec": json.dumps(motion_settings(spec))}))
 
 
 def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArray:
@@ -92,8 +91,8 @@ def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArra
 
     try:
         with safe_open(os.fspath(path), framework="numpy") as file:
-            made, motion = json.loads(file.metadata()["spec"]), np.asarray(file.get_tensor("motion"), np.float32)
-            made = _fields(PreprocessSpec.from_dict(made).to_dict())
+            made = PreprocessSpec.from_dict(json.loads(file.metadata()["spec"]))
+            motion = np.asarray(file.get_tensor("motion"), np.float32)
     except HtnetError as error:
         raise InputError(
             f"The motion features {path} cannot be used ({cause(error)}); prepare the data again."
@@ -102,16 +101,11 @@ def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArra
         raise InputError(
             f"The motion features {path} cannot be read ({cause(error)}); prepare the data again."
         ) from error
-    wanted = _fields(spec.to_dict())
-    if differ := [f"{name} is {made[name]!r}, not {wanted[name]!r}" for name in wanted if made[name] != wanted[name]]:
+    if differ := [f"{name} is {own!r}, not {ours!r}" for name, (own, ours) in made.differences(spec, "motion").items()]:
         raise SpecError(
             f"The motion features {path} were made in another way: {'; '.join(differ)}. Prepare the data again, or ask "
-            f"for what is there (clip_frames {made['clip_frames']})."
+            f"for what is there (clip_frames {made.clip_frames})."
         )
     if motion.ndim != 2 or len(motion) != spec.clip_frames or not np.isfinite(motion).all():
         raise InputError(f"The motion features {path} are damaged: shape {motion.shape}; prepare again.")
     return motion
-
-
-def _fields(spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: spec[name] for name in MOTION_FIELDS}

@@ -1,0 +1,36 @@
+"""Errors that are raised again about a sample or a frame are still the same errors."""
+
+import pickle
+
+import pytest
+
+from htnet.core import errors
+from htnet.core.errors import HtnetError, LandmarkError, VideoError, about_sample
+from htnet.preprocess.landmarks.base import about_frame
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, HtnetError)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_about_a_sample_it_keeps_all_that_it_carries(kind):
+    error = kind("it is cut off.")
+    error.more = {"anything": 1}
+    if kind is VideoError:
+        error.frame = 7
+    named = about_sample("a01", error)
+    assert type(named) is kind
+    assert str(named) == "Sample 'a01': it is cut off."
+    assert vars(named) == vars(error)
+    assert str(error) == "it is cut off."
+    assert str(pickle.loads(pickle.dumps(named))) == str(named), "it comes back from a worker"
+    assert vars(pickle.loads(pickle.dumps(named))) == vars(named)
+
+
+def test_the_number_of_a_damaged_frame_is_kept():
+    assert about_sample("a01", VideoError("cut off.", 12)).frame == 12
+    assert about_sample("a01", VideoError("empty.")).frame is None
+
+
+def test_about_a_frame():
+    error = about_frame(3, LandmarkError("no face."))
+    assert (type(error), str(error)) == (LandmarkError, "Frame 3 (counted from 0): no face.")
