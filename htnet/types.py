@@ -1,5 +1,8 @@
 """Frozen dataclasses that carry data through htnet, and the names they use."""
 
+from typing import Any
+
+from htnet.core.deprecated import moved_name
 from htnet.core.types import (
     BIT_DEPTHS,
     DEFAULT_WEIGHTS,
@@ -16,7 +19,6 @@ from htnet.core.types import (
     RESIZES,
     TEMPLATE_28,
     TEMPLATE_SIZE,
-    WEIGHTS_NAMES,
     Flow,
     Frame,
     Landmarks,
@@ -45,7 +47,6 @@ __all__ = [
     "RESIZES",
     "TEMPLATE_28",
     "TEMPLATE_SIZE",
-    "WEIGHTS_NAMES",
     "Flow",
     "Frame",
     "Landmarks",
@@ -57,3 +58,7 @@ __all__ = [
     "SourceFiles",
     "Spotting",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return moved_name(__name__, name)

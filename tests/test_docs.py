@@ -85,9 +85,9 @@ def test_pages_name_no_package_host(page):
 
 @pytest.mark.parametrize("content", [p for p in PYTHON if not NEEDS_FILES.search(p.values[0])])
 def test_python_that_needs_no_files_runs(content, tmp_path, monkeypatch):
-    from htnet.models import registry
+    from htnet.core.registry import MODELS
 
-    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    monkeypatch.setattr(MODELS, "_entries", dict(MODELS))
     monkeypatch.chdir(tmp_path)
     exec(compile(content, "docs", "exec"), {"__name__": "docs"})
 

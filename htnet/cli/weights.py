@@ -31,7 +31,6 @@ def add_commands(add: AddCommand) -> None:
 
 
 def _convert(args: argparse.Namespace) -> None:
-    from htnet.core.types import PreprocessSpec
     from htnet.hub import save_pretrained
     from htnet.hub.folder import FILES
     from htnet.models import HTNet, convert_checkpoint
@@ -39,12 +38,6 @@ def _convert(args: argparse.Namespace) -> None:
     check_folder(args.out, FILES, overwrite=args.overwrite)
     check_outputs(*(Path(args.out) / name for name in FILES), overwrite=True, inputs=(args.checkpoint,))
     model = convert_checkpoint(args.checkpoint, heads=args.heads, key=args.key)
-    if isinstance(model, HTNet):
-        size = model.config.image_size
-        model.preprocess_spec = PreprocessSpec(layout="reference", region_points="landmarks", size=size)
-    else:
-        at = "landmarks" if "points68" in model.extra_inputs else "template"
-        model.preprocess_spec = PreprocessSpec(layout="whole", region_points=at, size=model.config.image_size)
     save_pretrained(
         model,
         args.out,

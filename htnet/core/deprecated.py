@@ -61,7 +61,11 @@ MODULES: Mapping[str, str] = MappingProxyType(
 )
 
 #: Names that moved to another module or changed: old full name and new full name.
-NAMES: Mapping[str, str] = MappingProxyType({})
+NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "htnet.types.WEIGHTS_NAMES": "htnet.core.registry.WEIGHTS",
+    }
+)
 
 
 def warn_renamed(old: str, new: str, stacklevel: int = 3) -> None:

@@ -19,7 +19,7 @@ from os import PathLike
 from pathlib import Path
 
 from htnet.core.official import OFFICIAL, OfficialSet, official
-from htnet.core.types import FACE_MODEL_NAMES, FACE_WEIGHTS_NAMES, MODEL_NAMES, WEIGHTS_NAMES
+from htnet.core.registry import MODELS, WEIGHTS, reads_faces
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 VIDEOS = frozenset(
@@ -93,10 +93,10 @@ def missing(path: str | PathLike[str]) -> str:
 
 def named(name: str) -> str:
     """A sentence, after a blank, for a word that names weights, a model or a data set; "" for any other."""
-    if name in WEIGHTS_NAMES:
-        command, call = _use_of_weights(name, name in FACE_WEIGHTS_NAMES)
+    if name in WEIGHTS:
+        command, call = _use_of_weights(name, reads_faces(name))
         return f" {name} is the name of trained weights: {how(command, call)}"
-    return _model(name) if name in MODEL_NAMES else _set(name)
+    return _model(name) if name in MODELS else _set(name)
 
 
 def name_hint(name: str, models: frozenset[str] | None = None) -> str:
@@ -108,15 +108,15 @@ def name_hint(name: str, models: frozenset[str] | None = None) -> str:
     """
     if models is not None:
         return _model(name) if name in models else _set(name)
-    if name not in WEIGHTS_NAMES and not (Path(name) / "config.json").is_file():
+    if name not in WEIGHTS and not (Path(name) / "config.json").is_file():
         return _set(name)
-    use = "htnet palsy predict" if name in FACE_WEIGHTS_NAMES else "htnet predict"
+    use = "htnet palsy predict" if name in WEIGHTS and reads_faces(name) else "htnet predict"
     command = f"htnet train --data DATA --out OUT --start {name} (train), {use} ... --model {name} (use)"
     return f" {name} names trained weights: {how(command, f'htnet.load_pretrained({name!r})')}"
 
 
 def _model(name: str) -> str:
-    train = "htnet palsy train" if name in FACE_MODEL_NAMES else "htnet train"
+    train = "htnet palsy train" if reads_faces(name) else "htnet train"
     command = f"{train} --data DATA --model {name} --out weights/{name}, then --model weights/{name}"
     return f" {name} is a model without weights: train it, {how(command, f'htnet.models.create_model({name!r})')}"
 

@@ -225,24 +225,6 @@ FLOW_METHODS = ("tvl1", "farneback", "dis")
 LAYOUTS = ("anatomical", "reference", "whole")
 REGION_POINTS = ("template", "landmarks")
 RESIZES = ("linear", "area")
-#: Names of the weights that `htnet.list_pretrained` lists, for messages of parts that know no weights.
-WEIGHTS_NAMES = frozenset(
-    {
-        *("synthetic", "synthetic-mlp", "composite", "composite-htnet", "composite-dual-stream", "composite-ststnet"),
-        *("composite-base", "composite-mhssa", "casme3", "casme3-dual-stream", "casme3-mhssa", "fnp", "ckplus"),
-    }
-)
-#: Those of them that read faces, not flow.
-FACE_WEIGHTS_NAMES = frozenset({"fnp", "ckplus"})
-#: Names of the models that `htnet.list_models` lists, for the same messages.
-MODEL_NAMES = frozenset(
-    {
-        *("htnet_base", "htnet_small", "htnet_tiny", "htnet_dual_stream", "flow_mlp", "ststnet", "mhssa_gcn"),
-        *("mhssa_gcn_small", "htnet_palsy", "htnet_palsy_small", "htnet_palsy_tiny", "htnet_enhanced"),
-        "htnet_enhanced_tiny",
-    }
-)
-FACE_MODEL_NAMES = frozenset(name for name in MODEL_NAMES if "palsy" in name or "enhanced" in name)
 #: Names of `htnet.training.RECIPES`, and of those the ones for flow images, for the help of commands.
 RECIPE_NAMES = ("default", "finetune", "focal", "generated", "mixed", "palsy", "reference")
 #: Bits of a camera's values that are stored in wider numbers.

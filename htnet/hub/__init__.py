@@ -11,6 +11,7 @@ from htnet.hub.registry import (
     PretrainedSpec,
     find_pretrained,
     list_pretrained,
+    register_pretrained,
 )
 from htnet.hub.weights import load_pretrained
 
@@ -26,5 +27,6 @@ __all__ = [
     "load_pretrained",
     "push_to_hub",
     "read_config",
+    "register_pretrained",
     "save_pretrained",
 ]

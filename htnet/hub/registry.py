@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from htnet.core.assets import ASSETS
-from htnet.core.errors import UnknownWeightsError, did_you_mean
+from htnet.core.errors import UnknownWeightsError, WeightsError, did_you_mean
 from htnet.core.hints import missing, name_hint
+from htnet.core.registry import WEIGHTS
 from htnet.models.registry import list_models
 
 #: Environment variable that replaces the namespace of registered Hub repositories.
@@ -242,7 +243,22 @@ _SPECS = (
         ),
     ),
 )
-_REGISTRY: Mapping[str, PretrainedSpec] = {spec.name: spec for spec in _SPECS}
+
+
+def register_pretrained(spec: PretrainedSpec) -> PretrainedSpec:
+    """Add weights to those that `htnet.load_pretrained` knows by name.
+
+    Raises:
+        WeightsError: the name is taken.
+    """
+    if WEIGHTS.has(spec.name):
+        raise WeightsError(f"Weights named {spec.name!r} are registered already. Choose another name.")
+    WEIGHTS.add(spec.name, spec)
+    return spec
+
+
+for _spec in _SPECS:
+    register_pretrained(_spec)
 
 
 def list_pretrained(published_only: bool = False) -> list[PretrainedSpec]:
@@ -251,12 +267,12 @@ def list_pretrained(published_only: bool = False) -> list[PretrainedSpec]:
     Args:
         published_only: leave out those that are not published yet.
     """
-    return [s for _, s in sorted(_REGISTRY.items()) if s.published or not published_only]
+    return [s for _, s in sorted(WEIGHTS.items()) if s.published or not published_only]
 
 
 def find_pretrained(name: str) -> PretrainedSpec | None:
     """The entry of a registered name, None for any other."""
-    return _REGISTRY.get(name)
+    return WEIGHTS.get(name)
 
 
 def unknown_weights(name: str) -> UnknownWeightsError:
@@ -272,6 +288,6 @@ def unknown_weights(name: str) -> UnknownWeightsError:
         ready = f" Weights of it that load today: {', '.join(made)}." if made else ""
         return UnknownWeightsError(f"{name!r} names no weights.{other}.{ready}")
     return UnknownWeightsError(
-        f"Unknown weights: {name!r}. {did_you_mean(name, _REGISTRY)} A folder made by htnet train "
+        f"Unknown weights: {name!r}. {did_you_mean(name, WEIGHTS)} A folder made by htnet train "
         f"(./weights) or a Hub repository (owner/repo) works too.{other}"
     )

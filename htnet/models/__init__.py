@@ -1,7 +1,13 @@
 """Architectures: build them by name, convert published checkpoints into them."""
 
 from htnet.models.base import EXTRA_INPUTS, EmotionModel, ModelConfig
+from htnet.models.checkpoints import Converter, register_converter
 from htnet.models.convert import convert_checkpoint, convert_state, reference_state
+from htnet.models.convert_dual_stream import convert_dual_stream
+from htnet.models.convert_htnet import convert_htnet
+from htnet.models.convert_mhssa_gcn import convert_mhssa_gcn
+from htnet.models.convert_palsy import convert_palsy
+from htnet.models.convert_ststnet import convert_ststnet
 from htnet.models.dual_stream import DualStreamConfig, DualStreamHTNet, DualStreamMaps
 from htnet.models.enhanced import HTNetEnhanced, HTNetEnhancedConfig
 from htnet.models.flow_mlp import FlowMLP, FlowMLPConfig
@@ -13,6 +19,7 @@ from htnet.models.registry import (
     build_model,
     create_model,
     get_entry,
+    is_model,
     list_models,
     register_model,
 )
@@ -23,6 +30,7 @@ __all__ = [
     "EXTRA_INPUTS",
     "HOUSE_BRACKMANN",
     "MHSSAGCN",
+    "Converter",
     "DualStreamConfig",
     "DualStreamHTNet",
     "DualStreamMaps",
@@ -44,11 +52,18 @@ __all__ = [
     "TransferReport",
     "build_model",
     "convert_checkpoint",
+    "convert_dual_stream",
+    "convert_htnet",
+    "convert_mhssa_gcn",
+    "convert_palsy",
     "convert_state",
+    "convert_ststnet",
     "create_model",
     "get_entry",
+    "is_model",
     "list_models",
     "reference_state",
+    "register_converter",
     "register_model",
     "transfer_weights",
 ]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from htnet.core.errors import CheckpointError
 from htnet.models.checkpoint_files import Unread, is_pickled_module, unread_kind
-from htnet.models.checkpoints import KINDS, State, refusal
+from htnet.models.checkpoints import State, all_kinds, refusal
 
 #: Parts of a parameter's name that wrappers put in: DataParallel and DistributedDataParallel, torch.compile, FSDP,
 #: activation checkpointing.
@@ -312,7 +312,7 @@ def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
                 "htnet convert wrote to htnet.load_pretrained, or to htnet predict --model."
             )
         _refuse_parts(sorted(names))
-        return refusal(dict.fromkeys(sorted(names)), list(marks), KINDS)
+        return refusal(dict.fromkeys(sorted(names)), list(marks), all_kinds())
     if isinstance(content, Mapping) and ("param_groups" in content or _has_optimizer(content)):
         return "It holds the state of an optimizer and no weights. Save model.state_dict()."
     if (nameless := next(_lists(content), None)) is not None and len(nameless[1]) > 3:

@@ -2,17 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
+from htnet.core.registry import Registry
+from htnet.core.types import PreprocessSpec
 from htnet.models.base import EmotionModel
+from htnet.models.registry import WHOLE_FACE
 
 State = dict[str, Tensor]
+Convert = Callable[[Mapping[str, Tensor], int | None], EmotionModel]
+C = TypeVar("C", bound=Convert)
 
-#: What can be converted, in words.
-KINDS = "HTNet, palsy HTNet, STSTNet, dual-stream HTNet or MHSSA + GCN"
+
+@dataclass(frozen=True)
+class Converter:
+    """How checkpoints of one published architecture become our model.
+
+    Attributes:
+        kind: name of the architecture, for messages.
+        mark: a parameter that every such checkpoint has.
+        convert: published state dict, and attention heads or None, to our model.
+        beside: further parameters that it has; behind a prefix ``mark`` alone would not do.
+        applies: whether a state dict that has the mark is of this architecture; those without come last.
+        spec: how the input of the published model is made, but for its size.
+        model_class: our model.
+        publish: our model to the published state dict, where that can be done.
+    """
+
+    kind: str
+    mark: str
+    convert: Convert
+    beside: tuple[str, ...] = ()
+    applies: Callable[[Mapping[str, Any]], bool] | None = None
+    spec: PreprocessSpec = WHOLE_FACE
+    model_class: type[EmotionModel] = EmotionModel
+    publish: Callable[[Any], State] | None = None
+
+
+#: Converters by the kind of checkpoint.
+CONVERTERS: Registry[str, Converter] = Registry("htnet.models")
+
+
+def register_converter(
+    kind: str,
+    mark: str,
+    model_class: type[EmotionModel],
+    *,
+    beside: tuple[str, ...] = (),
+    applies: Callable[[Mapping[str, Any]], bool] | None = None,
+    spec: PreprocessSpec = WHOLE_FACE,
+    publish: Callable[[Any], State] | None = None,
+) -> Callable[[C], C]:
+    """A decorator that adds a function to those which `htnet.models.convert_state` tries.
+
+    Args: see `Converter`.
+
+    Raises:
+        CheckpointError: there is a converter of that kind.
+    """
+
+    def decorate(convert: C) -> C:
+        if CONVERTERS.has(kind):
+            raise CheckpointError(f"A converter of {kind!r} is registered already. Give this one another kind.")
+        CONVERTERS.add(kind, Converter(kind, mark, convert, beside, applies, spec, model_class, publish))
+        return convert
+
+    return decorate
+
+
+def all_kinds() -> str:
+    """What can be converted, in words."""
+    *most, last = CONVERTERS
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def need(state: Mapping[str, Tensor], key: str, kind: str) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.checkpoints import check_keys, load_into, need
+from htnet.models.checkpoints import check_keys, load_into, need, register_converter
 from htnet.models.dual_stream import DualStreamConfig, DualStreamHTNet
 
 KIND = "dual-stream HTNet"
@@ -20,6 +20,7 @@ PUBLISHED_HEADS = 4
 _WITHOUT_EFFECT = "motion.attn.fc.bias"
 
 
+@register_converter(KIND, MARK, DualStreamHTNet)
 def convert_dual_stream(state: Mapping[str, Tensor], heads: int | None = None) -> DualStreamHTNet:
     """A published state dict into our model, in eval mode, float32.
 

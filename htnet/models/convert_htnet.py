@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.checkpoints import State, check_keys, load_into, need, refusal
+from htnet.core.types import PreprocessSpec
+from htnet.models.checkpoints import State, check_keys, load_into, need, refusal, register_converter
 from htnet.models.htnet import HierarchicalModel, HTNet, HTNetConfig
 
 KIND = "HTNet"
@@ -144,6 +145,19 @@ def translate(state: Mapping[str, Tensor], config: HTNetConfig, kind: str = KIND
     return ours
 
 
+def published_htnet(model: HTNet) -> State:
+    """The parameters under the published names and shapes.
+
+    Raises:
+        CheckpointError: the model standardizes its input.
+    """
+    refuse_standardizing(model)
+    return published(model.state_dict(), model.config)
+
+
+@register_converter(
+    KIND, MARK, HTNet, spec=PreprocessSpec(layout="reference", region_points="landmarks"), publish=published_htnet
+)
 def convert_htnet(state: Mapping[str, Tensor], heads: int | None) -> HTNet:
     """A published state dict into our model, in eval mode, float32.
 
@@ -174,10 +188,10 @@ def published(own: Mapping[str, Tensor], config: HTNetConfig) -> State:
     return out
 
 
-def refuse_standardising(model: HierarchicalModel) -> None:
-    """Raise `CheckpointError` if the published implementation, which has no standardisation, cannot hold the model."""
+def refuse_standardizing(model: HierarchicalModel) -> None:
+    """Raise `CheckpointError` if the published implementation, which has no standardization, cannot hold the model."""
     if not model.standardize.identity:
         raise CheckpointError(
-            "This model standardises its input, which the published implementation does not do; "
+            "This model standardizes its input, which the published implementation does not do; "
             "only models with mean 0 and std 1 can be exported."
         )

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.checkpoints import State, check_keys, load_into, need
-from htnet.models.mhssa_gcn import MHSSAGCN, REGIONS, MHSSAGCNConfig
+from htnet.models.checkpoints import State, check_keys, load_into, need, register_converter
+from htnet.models.mhssa_gcn import AT_LANDMARKS, MHSSAGCN, REGIONS, MHSSAGCNConfig
 
 KIND = "MHSSA + GCN"
 #: A key that only checkpoints of this architecture have.
@@ -52,6 +52,7 @@ def published_names(intra_depth: int, gcn_layers: int) -> dict[str, str]:
     return names
 
 
+@register_converter(KIND, MARK, MHSSAGCN, spec=AT_LANDMARKS)
 def convert_mhssa_gcn(state: Mapping[str, Tensor], heads: int | None = None) -> MHSSAGCN:
     """A published state dict into our model, in eval mode, float32, with the published spatial term and scaling.
 

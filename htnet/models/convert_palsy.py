@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.checkpoints import State, load_into, need
-from htnet.models.convert_htnet import infer_htnet, published, refuse_standardising, translate
+from htnet.models.checkpoints import State, load_into, need, register_converter
+from htnet.models.convert_htnet import MARK, infer_htnet, published, refuse_standardizing, translate
 from htnet.models.htnet import HTNetConfig
 from htnet.models.palsy import HTNetPalsy, HTNetPalsyConfig, is_micro_layer
 from htnet.models.roi import facial_prior
@@ -43,6 +43,7 @@ def _micro_layers(config: HTNetConfig) -> list[tuple[str, str]]:
     ]
 
 
+@register_converter(KIND, MARK, HTNetPalsy, applies=is_palsy, publish=lambda model: published_palsy(model))
 def convert_palsy(state: Mapping[str, Tensor], heads: int | None) -> HTNetPalsy:
     """A published state dict into our model, in eval mode, float32.
 
@@ -131,10 +132,10 @@ def published_palsy(model: HTNetPalsy) -> State:
     """The parameters under the published names and shapes; positions and biases without effect are 0.
 
     Raises:
-        CheckpointError: the model standardises its input, or has blocks of one token, which the published
+        CheckpointError: the model standardizes its input, or has blocks of one token, which the published
             implementation cannot have.
     """
-    refuse_standardising(model)
+    refuse_standardizing(model)
     config, own = model.config, model.state_dict()
     if config.use_micro_attention and config.block_side == 1:
         raise CheckpointError(

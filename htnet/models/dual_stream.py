@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, overload
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from htnet.core.errors import ModelError, did_you_mean
 from htnet.kernels import block_attention
 from htnet.models.base import EmotionModel, ModelConfig, require_positive
+from htnet.models.registry import WHOLE_FACE, register_model
 
 #: Ways to join the two streams.
 FUSIONS = ("concat", "gated")
@@ -176,6 +177,13 @@ class MotionStream(nn.Module):
         return pooled
 
 
+@register_model(
+    "htnet_dual_stream",
+    # The published composite has no clips: what is trained on it has learned nothing from motion, and must be shown
+    # none. Whoever has clips asks for motion: clip_frames=16.
+    spec=replace(WHOLE_FACE, clip_frames=0),
+    description="appearance and motion streams, 0.26 M; motion from clips",
+)
 class DualStreamHTNet(EmotionModel):
     """Appearance and motion in two streams: HTNet "modified with enhanced attention".
 

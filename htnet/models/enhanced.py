@@ -14,6 +14,7 @@ from htnet.models.htnet import HTNetConfig, Level, block_sizes
 from htnet.models.layers import BlockAttention, Linear
 from htnet.models.micro_attention import Maps, MicroBlock
 from htnet.models.palsy import FaceGradeModel, MapsLevel, is_micro_layer
+from htnet.models.registry import register_model
 
 #: Weight of the similarity that tokens on one diagonal add to their score.
 DIAGONAL_WEIGHT = 0.3
@@ -159,6 +160,15 @@ def _convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
     return conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
+@register_model("htnet_enhanced", description="House-Brackmann grades, second design at 224 px, 4 heads")
+@register_model(
+    "htnet_enhanced_tiny",
+    image_size=112,
+    dim=32,
+    heads=2,
+    block_repeats=(2, 2, 2),
+    description="the same at 112 px, 32 wide, (2, 2, 2)",
+)
 class HTNetEnhanced(FaceGradeModel):
     """HTNet with diagonal attention and ROI attention, for grades of facial palsy.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from htnet.core.errors import ModelError
 from htnet.models.base import ModelConfig, UnitModel, check_action_units, require_positive
+from htnet.models.registry import WHOLE_FACE, register_model
 
 #: Added to a channel's variance, in squared grey levels: a channel without any structure stays 0.
 _VARIANCE_FLOOR = 1.0
@@ -49,6 +50,7 @@ class FlowMLPConfig(ModelConfig):
         object.__setattr__(self, "action_units", check_action_units(self.action_units))
 
 
+@register_model("flow_mlp", spec=WHOLE_FACE, description="one hidden layer over 7 x 7 cells of the whole face, 77 k")
 class FlowMLP(UnitModel):
     """A two-layer perceptron that sees the whole face as 7 x 7 cells and cannot tell left from right.
 

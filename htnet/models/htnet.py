@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from htnet.core.errors import ModelError
 from htnet.models.base import EmotionModel, ModelConfig, UnitModel, check_action_units, require_positive
 from htnet.models.layers import Block, BlockSizes, Downsample
+from htnet.models.registry import register_model
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,9 @@ class HierarchicalModel(EmotionModel):
         self.head = layer
 
 
+@register_model("htnet_base", description="the published setting: 256 wide, (2, 2, 10), 139.6 M parameters")
+@register_model("htnet_small", dim=64, heads=4, block_repeats=(1, 1, 2), description="64 wide, (1, 1, 2), 2.2 M")
+@register_model("htnet_tiny", dim=32, heads=2, block_repeats=(1, 1, 1), description="32 wide, (1, 1, 1), for tests")
 class HTNet(UnitModel, HierarchicalModel):
     """Hierarchical transformer over the mosaic of four facial regions.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import torch
@@ -16,6 +16,7 @@ from htnet.kernels import block_attention
 from htnet.models import manifold
 from htnet.models.base import EmotionModel, ModelConfig, require_positive
 from htnet.models.layers import Linear, Mlp
+from htnet.models.registry import WHOLE_FACE, register_model
 
 #: The six regions in order, as groups of the 68 points; left and right are those of the image.
 REGIONS = ("left_brow", "right_brow", "left_eye", "right_eye", "nose", "outer_lip")
@@ -31,6 +32,10 @@ PROTOTYPE_COOCCURRENCE = (
     (0.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     (1.0, 1.0, 1.0, 1.0, 0.0, 1.0),
 )
+
+
+#: Preprocessing of models that read points of the face itself.
+AT_LANDMARKS = replace(WHOLE_FACE, region_points="landmarks")
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,20 @@ class RegionBlock(nn.Module):
         return pooling @ x + self.mlp.drop(self.mlp.fc2(pooling @ hidden))
 
 
+@register_model(
+    "mhssa_gcn",
+    spec=AT_LANDMARKS,
+    description="patches at 68 points, attention in 6 regions, a graph between them, 2.7 M",
+)
+@register_model(
+    "mhssa_gcn_small",
+    spec=AT_LANDMARKS,
+    dim=64,
+    region_dim=16,
+    intra_depth=1,
+    gcn_layers=2,
+    description="the same, 64 wide, 1 + 2 layers",
+)
 class MHSSAGCN(EmotionModel):
     """Attention between the patches of a facial region, and a graph between the regions.
 

@@ -13,6 +13,7 @@ from htnet.core.errors import ModelError
 from htnet.models.base import ModelConfig, require_positive
 from htnet.models.htnet import HierarchicalModel, HTNetConfig, Level, block_sizes
 from htnet.models.micro_attention import Maps, MicroAttention, MicroBlock
+from htnet.models.registry import register_model
 from htnet.models.roi import RoiModule
 
 #: The grades of House and Brackmann (1985): I is a normal face, VI total palsy.
@@ -143,6 +144,24 @@ class FaceGradeModel(HierarchicalModel):
         raise NotImplementedError
 
 
+@register_model("htnet_palsy", description="House-Brackmann grades of a 224 px face, as published, 151.9 M")
+@register_model(
+    "htnet_palsy_small",
+    image_size=112,
+    # As htnet_small, whose blocks all fit; every level has a second one, as only that compares left with right.
+    dim=64,
+    heads=4,
+    block_repeats=(2, 2, 2),
+    description="the same at 112 px, 64 wide, (2, 2, 2), takes the weights of htnet_small",
+)
+@register_model(
+    "htnet_palsy_tiny",
+    image_size=112,
+    dim=32,
+    heads=2,
+    block_repeats=(2, 2, 2),
+    description="the same at 112 px, 32 wide, (2, 2, 2)",
+)
 class HTNetPalsy(FaceGradeModel):
     """HTNet with micro-attention and an ROI module, for grades of facial palsy.
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from htnet.core.errors import DuplicateModelError, ModelError, UnknownModelError, did_you_mean, refuse_unknown
 from htnet.core.hints import name_hint
+from htnet.core.registry import MODELS
 from htnet.core.types import PreprocessSpec
 from htnet.models.base import EmotionModel
-from htnet.models.dual_stream import DualStreamHTNet
-from htnet.models.enhanced import HTNetEnhanced
-from htnet.models.flow_mlp import FlowMLP
-from htnet.models.htnet import HTNet
-from htnet.models.mhssa_gcn import MHSSAGCN
-from htnet.models.palsy import HTNetPalsy
-from htnet.models.ststnet import STSTNet
+
+M = TypeVar("M", bound=type[EmotionModel])
+#: Preprocessing of models that see the whole face.
+WHOLE_FACE = PreprocessSpec(layout="whole")
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,7 @@ class ModelEntry:
     description: str = ""
 
 
-_REGISTRY: dict[str, ModelEntry] = {}
-
-
+@overload
 def register_model(
     name: str,
     model_class: type[EmotionModel],
@@ -50,8 +46,29 @@ def register_model(
     spec: PreprocessSpec | None = None,
     description: str = "",
     **settings: Any,
-) -> ModelEntry:
-    """Add a model to the registry.
+) -> ModelEntry: ...
+
+
+@overload
+def register_model(
+    name: str,
+    model_class: None = None,
+    *,
+    spec: PreprocessSpec | None = None,
+    description: str = "",
+    **settings: Any,
+) -> Callable[[M], M]: ...
+
+
+def register_model(
+    name: str,
+    model_class: type[EmotionModel] | None = None,
+    *,
+    spec: PreprocessSpec | None = None,
+    description: str = "",
+    **settings: Any,
+) -> ModelEntry | Callable[[M], M]:
+    """Add a model to the registry; without ``model_class``, a decorator of the class.
 
     Args:
         name: new name.
@@ -61,22 +78,32 @@ def register_model(
         **settings: fields of the config that differ from its defaults.
 
     Returns:
-        The new entry.
+        The new entry, or the decorator.
 
     Raises:
         DuplicateModelError: the name is taken.
         ModelError: a setting is unknown or impossible.
     """
-    if name in _REGISTRY:
+    if not isinstance(name, str):
+        raise ModelError(
+            f"register_model needs a name before the class, got {name!r}: write @register_model('my_model')."
+        )
+    if model_class is None:
+
+        def decorate(decorated: M) -> M:
+            register_model(name, decorated, spec=spec, description=description, **settings)
+            return decorated
+
+        return decorate
+    if MODELS.has(name):
         raise DuplicateModelError(
-            f"A model named {name!r} is registered already ({_REGISTRY[name].model_class.__name__}). "
-            "Choose another name."
+            f"A model named {name!r} is registered already ({MODELS[name].model_class.__name__}). Choose another name."
         )
     if not (isinstance(model_class, type) and issubclass(model_class, EmotionModel)):
-        raise ModelError(f"{model_class!r} is no model class; derive it from htnet.models.EmotionModel.")
+        raise ModelError(f"{model_class!r} is not a model class; derive it from htnet.models.EmotionModel.")
     entry = ModelEntry(name, model_class, dict(settings), spec or PreprocessSpec(), description)
     _build_config(entry, {})
-    _REGISTRY[name] = entry
+    MODELS.add(name, entry)
     return entry
 
 
@@ -86,14 +113,20 @@ def get_entry(name: str) -> ModelEntry:
     Raises:
         UnknownModelError: no such name; the message gives the nearest ones.
     """
-    if name not in _REGISTRY:
-        raise UnknownModelError(f"Unknown model: {name!r}. {did_you_mean(str(name), _REGISTRY)}{name_hint(str(name))}")
-    return _REGISTRY[name]
+    if name not in MODELS:
+        raise UnknownModelError(f"Unknown model: {name!r}. {did_you_mean(str(name), MODELS)}{name_hint(str(name))}")
+    entry: ModelEntry = MODELS[name]
+    return entry
+
+
+def is_model(name: str) -> bool:
+    """Whether a model is registered under that name."""
+    return name in MODELS
 
 
 def list_models(pattern: str = "*") -> list[str]:
     """Names of registered models that match a shell-style pattern, sorted."""
-    return sorted(fnmatch.filter(_REGISTRY, pattern))
+    return sorted(fnmatch.filter(MODELS, pattern))
 
 
 def _build_config(entry: ModelEntry, overrides: Mapping[str, Any]) -> Any:
@@ -135,7 +168,7 @@ def build_model(architecture: str, config: Mapping[str, Any], name: str | None =
         UnknownModelError: no registered model has that class.
         ModelError: a field is unknown or impossible.
     """
-    entries = {entry.model_class.__name__: entry for entry in _REGISTRY.values()}
+    entries = {entry.model_class.__name__: entry for entry in MODELS.values()}
     if architecture not in entries:
         raise UnknownModelError(
             f"Unknown architecture: {architecture!r}. {did_you_mean(architecture, entries)} "
@@ -145,83 +178,3 @@ def build_model(architecture: str, config: Mapping[str, Any], name: str | None =
     model = model_class(_build_config(ModelEntry(name or architecture, model_class), config))
     model.name = name or model.name
     return model
-
-
-_WHOLE = PreprocessSpec(layout="whole")
-
-register_model("htnet_base", HTNet, description="the published setting: 256 wide, (2, 2, 10), 139.6 M parameters")
-register_model(
-    "htnet_small",
-    HTNet,
-    dim=64,
-    heads=4,
-    block_repeats=(1, 1, 2),
-    description="64 wide, (1, 1, 2), 2.2 M",
-)
-register_model(
-    "htnet_tiny",
-    HTNet,
-    dim=32,
-    heads=2,
-    block_repeats=(1, 1, 1),
-    description="32 wide, (1, 1, 1), for tests",
-)
-register_model("ststnet", STSTNet, spec=_WHOLE, description="three shallow streams over the whole face, 1.7 k")
-register_model(
-    "flow_mlp", FlowMLP, spec=_WHOLE, description="one hidden layer over 7 x 7 cells of the whole face, 77 k"
-)
-register_model(
-    "htnet_dual_stream",
-    DualStreamHTNet,
-    # The published composite has no clips: what is trained on it has learned nothing from motion, and must be shown
-    # none. Whoever has clips asks for motion: clip_frames=16.
-    spec=dataclasses.replace(_WHOLE, clip_frames=0),
-    description="appearance and motion streams, 0.26 M; motion from clips",
-)
-register_model("htnet_palsy", HTNetPalsy, description="House-Brackmann grades of a 224 px face, as published, 151.9 M")
-register_model(
-    "htnet_palsy_small",
-    HTNetPalsy,
-    image_size=112,
-    # As htnet_small, whose blocks all fit; every level has a second one, as only that compares left with right.
-    dim=64,
-    heads=4,
-    block_repeats=(2, 2, 2),
-    description="the same at 112 px, 64 wide, (2, 2, 2), takes the weights of htnet_small",
-)
-register_model(
-    "htnet_palsy_tiny",
-    HTNetPalsy,
-    image_size=112,
-    dim=32,
-    heads=2,
-    block_repeats=(2, 2, 2),
-    description="the same at 112 px, 32 wide, (2, 2, 2)",
-)
-register_model("htnet_enhanced", HTNetEnhanced, description="House-Brackmann grades, second design at 224 px, 4 heads")
-register_model(
-    "htnet_enhanced_tiny",
-    HTNetEnhanced,
-    image_size=112,
-    dim=32,
-    heads=2,
-    block_repeats=(2, 2, 2),
-    description="the same at 112 px, 32 wide, (2, 2, 2)",
-)
-_WHOLE_AT_LANDMARKS = dataclasses.replace(_WHOLE, region_points="landmarks")
-register_model(
-    "mhssa_gcn",
-    MHSSAGCN,
-    spec=_WHOLE_AT_LANDMARKS,
-    description="patches at 68 points, attention in 6 regions, a graph between them, 2.7 M",
-)
-register_model(
-    "mhssa_gcn_small",
-    MHSSAGCN,
-    spec=_WHOLE_AT_LANDMARKS,
-    dim=64,
-    region_dim=16,
-    intra_depth=1,
-    gcn_layers=2,
-    description="the same, 64 wide, 1 + 2 layers",
-)

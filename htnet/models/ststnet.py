@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from htnet.core.errors import ModelError
 from htnet.models.base import EmotionModel, ModelConfig, require_positive
+from htnet.models.registry import WHOLE_FACE, register_model
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class STSTNetConfig(ModelConfig):
             require_positive("filters", count)
 
 
+@register_model("ststnet", spec=WHOLE_FACE, description="three shallow streams over the whole face, 1.7 k")
 class STSTNet(EmotionModel):
     """Three parallel one-layer convolutional streams over the whole-face flow image.
 

@@ -139,10 +139,10 @@ def test_wrong_revision_of_registered_weights_is_not_called_unpublished(hub, fol
 def test_registered_hash_is_checked(hub, folder, tmp_path, monkeypatch):
     import dataclasses
 
-    from htnet.hub import registry
+    from htnet.core.registry import WEIGHTS
 
     wrong = dataclasses.replace(find_pretrained("casme3"), sha256="0" * 64, published=True)
-    monkeypatch.setattr(registry, "_REGISTRY", {**registry._REGISTRY, "casme3": wrong})
+    monkeypatch.setattr(WEIGHTS, "_entries", {**WEIGHTS, "casme3": wrong})
     monkeypatch.setenv("HTNET_HUB_NAMESPACE", "lab")
     hub.add_repo("lab/casme3", files(folder))
     with pytest.raises(htnet.core.errors.CorruptWeightsError, match=f"expected {'0' * 64}"):

@@ -38,7 +38,7 @@ from htnet.models import (
 )
 from htnet.models.checkpoint_files import read_checkpoint
 from htnet.models.checkpoint_states import find_state
-from htnet.models.convert import MARKS
+from htnet.models.convert import marks
 from htnet.training.progress import Checkpoint, Progress
 
 PREFIXES = (
@@ -95,7 +95,7 @@ PLAIN = {}
 def test_every_prefix_and_wrapper_gives_the_same_model(kind, prefix):
     state, heads = STATES[kind]
     for wrapper in WRAPPERS:
-        found = find_state(wrapped(state, wrapper, prefix), MARKS)
+        found = find_state(wrapped(state, wrapper, prefix), marks())
         assert found.keys() == state.keys(), wrapper
         assert all(torch.equal(found[k], state[k]) for k in state), wrapper
     model = convert_state(wrapped(state, WRAPPERS[-1], prefix), heads=heads)

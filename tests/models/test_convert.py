@@ -109,5 +109,5 @@ def test_no_code_in_a_checkpoint_is_run(tmp_path):
 
 
 def test_export_refuses_a_standardising_model():
-    with pytest.raises(CheckpointError, match="standardises"):
+    with pytest.raises(CheckpointError, match="standardizes"):
         reference_state(create_model("htnet_tiny", mean=(1, 1, 1)))

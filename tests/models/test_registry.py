@@ -2,14 +2,14 @@ import pytest
 import torch
 
 import htnet
-from htnet.core.errors import DuplicateModelError, ModelError, UnknownModelError
-from htnet.models import HTNet, build_model, create_model, list_models, register_model
-from htnet.models import registry as registry_module
+from htnet.core import registry
+from htnet.core.errors import DuplicateModelError, ModelError, UnknownModelError, WeightsError
+from htnet.models import HTNet, build_model, create_model, is_model, list_models, register_model
 
 
 @pytest.fixture
 def clean_registry(monkeypatch):
-    monkeypatch.setattr(registry_module, "_REGISTRY", dict(registry_module._REGISTRY))
+    monkeypatch.setattr(registry.MODELS, "_entries", dict(registry.MODELS))
 
 
 def test_presets():
@@ -54,3 +54,52 @@ def test_rebuild_from_saved_config():
     again.load_state_dict(model.state_dict())
     with pytest.raises(UnknownModelError, match="Did you mean 'HTNet'"):
         build_model("HTNet2", {})
+
+
+def test_register_model_decorates_a_class(clean_registry):
+    @register_model("mine_small", dim=48, heads=4, block_repeats=(1, 1, 1), description="smaller")
+    @register_model("mine")
+    class Mine(HTNet):
+        """A model of one's own."""
+
+    assert create_model("mine_small").config.dim == 48
+    assert type(create_model("mine")) is Mine
+    assert is_model("mine")
+    assert not is_model("theirs")
+    with pytest.raises(ModelError, match=r"@register_model\('my_model'\)"):
+        register_model(Mine)
+
+
+def test_a_wing_fills_every_registry(clean_registry, monkeypatch, tmp_path):
+    """What a package adds under its own name is there without anybody importing it."""
+    from htnet.acceleration import optimize
+    from htnet.acceleration.fold import FUSIONS
+    from htnet.hub import find_pretrained, register_pretrained
+    from htnet.models import convert_state
+    from htnet.models.checkpoints import CONVERTERS
+
+    (tmp_path / "wing_for_a_test.py").write_text(
+        "from torch import nn\n"
+        "from htnet.acceleration import register_fusion\n"
+        "from htnet.hub import PretrainedSpec, register_pretrained\n"
+        "from htnet.models import HTNet, create_model, register_converter, register_model\n"
+        "@register_model('winged', dim=32, heads=2, block_repeats=(1, 1, 1))\n"
+        "class Winged(HTNet): pass\n"
+        "@register_converter('Winged', 'feather', Winged)\n"
+        "def convert(state, heads): return create_model('winged')\n"
+        "@register_fusion(Winged)\n"
+        "def fuse(net, precision): return net\n"
+        "register_pretrained(PretrainedSpec('winged-weights', 'winged', 'a', 'b', 'c'))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "WINGS", ("wing_for_a_test",))
+    for one in (registry.MODELS, registry.WEIGHTS, CONVERTERS, FUSIONS):
+        monkeypatch.setattr(one, "_entries", dict(one))
+        monkeypatch.setattr(one, "_complete", False)
+    assert "winged" in list_models()
+    model = convert_state({"feather": torch.zeros(1)})
+    assert model.name == "winged"
+    assert optimize(model).architecture == "Winged"
+    assert find_pretrained("winged-weights").model == "winged"
+    with pytest.raises(WeightsError, match="winged-weights"):
+        register_pretrained(find_pretrained("winged-weights"))

@@ -9,11 +9,11 @@ import torch
 
 from htnet import Predictor, cli
 from htnet.core.errors import InputError, LandmarkError
+from htnet.core.registry import MODELS
 from htnet.core.types import TEMPLATE_28, Landmarks, Landmarks68, PreprocessSpec
 from htnet.data import Manifest
 from htnet.evaluation import loso
-from htnet.models import create_model
-from htnet.models import registry as registry_module
+from htnet.models import create_model, register_model
 from htnet.models.ststnet import STSTNet
 from htnet.pipeline.predictor import extra_inputs
 from htnet.preprocess import (
@@ -64,7 +64,7 @@ class Finder68:
 @pytest.fixture
 def probe(monkeypatch):
     """A registered model that keeps what it was given."""
-    monkeypatch.setattr(registry_module, "_REGISTRY", dict(registry_module._REGISTRY))
+    monkeypatch.setattr(MODELS, "_entries", dict(MODELS))
     given = []
 
     class Probe(STSTNet):
@@ -74,7 +74,7 @@ def probe(monkeypatch):
             given.append({"x": x, "points": points, "points68": points68, "motion": motion})
             return super().forward(x)
 
-    registry_module.register_model("probe", Probe, spec=PreprocessSpec(layout="whole"))
+    register_model("probe", Probe, spec=PreprocessSpec(layout="whole"))
     return given
 
 

@@ -1,0 +1,63 @@
+"""Registries: what exists under which name. The modules that fill one are imported when it is first read."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+#: Modules that add models, weights, converters and fusions from rooms above. A wing may be removed: delete its folder
+#: and its line here.
+WINGS: tuple[str, ...] = ()
+
+
+class Registry(Mapping[K, V]):
+    """Entries in the order in which they were registered.
+
+    Reading imports the modules that fill the registry, and the wings. Adding imports nothing, so that these modules can
+    add their entries while they are imported. They must not read a registry then.
+    """
+
+    def __init__(self, *homes: str) -> None:
+        self._homes = homes
+        self._entries: dict[K, V] = {}
+        self._complete = False
+
+    def add(self, key: K, value: V) -> None:
+        """Add an entry, or replace one."""
+        self._entries[key] = value
+
+    def has(self, key: K) -> bool:
+        """Whether an entry was added, as far as the modules that fill the registry are imported."""
+        return key in self._entries
+
+    def _read(self) -> dict[K, V]:
+        if not self._complete:
+            for module in (*self._homes, *WINGS):
+                importlib.import_module(module)
+            self._complete = True
+        return self._entries
+
+    def __getitem__(self, key: K) -> V:
+        return self._read()[key]
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+
+#: Models by name: `htnet.models.ModelEntry`. It stands here so that messages of every room can name models.
+MODELS: Registry[str, Any] = Registry("htnet.models")
+#: Trained weights by name: `htnet.hub.PretrainedSpec`.
+WEIGHTS: Registry[str, Any] = Registry("htnet.hub.registry")
+
+
+def reads_faces(name: str) -> bool:
+    """Whether a registered model, or the model of registered weights, reads faces and not flow."""
+    model = WEIGHTS[name].model if name in WEIGHTS else name
+    return bool(MODELS[model].model_class.input_kind == "face")
