@@ -291,5 +291,5 @@ def test_broken_checkpoints_are_refused():
         convert_state(state)
     with pytest.raises(CheckpointError, match="blocks of one token"):
         reference_state(create_model("htnet_palsy_tiny", image_size=28))
-    with pytest.raises(CheckpointError, match="standardises"):
+    with pytest.raises(CheckpointError, match="standardizes"):
         reference_state(create_model("htnet_palsy_tiny", std=(2, 2, 2)))
