@@ -58,10 +58,10 @@ def flow(work: Path, pictures: Path | None) -> dict[str, Any]:
     seconds = {
         "prepare": htnet("prepare", work / "fnp", "--out", data, *template),
         "train": htnet("train", "--data", data, "--out", weights, "--model", MODEL),
-        "evaluate": htnet("evaluate", "--data", data, "--model", weights, "--out", scores),
-        "predict": htnet("predict", image, "--model", weights, *template, "--plot", out / "grade.png"),
-        "predict_folder": htnet("predict", image.parent, "--model", weights, *template, "--out", out / "folder"),
-        "visualize": htnet("visualize", image, "--model", weights, *template, "--out", out / "maps.png"),
+        "evaluate": htnet("evaluate", "--data", data, "--weights", weights, "--out", scores),
+        "predict": htnet("predict", image, "--weights", weights, *template, "--plot", out / "grade.png"),
+        "predict_folder": htnet("predict", image.parent, "--weights", weights, *template, "--out", out / "folder"),
+        "visualize": htnet("visualize", image, "--weights", weights, *template, "--out", out / "maps.png"),
         "asymmetry": htnet("asymmetry", image, *template, "--plot", out / "asymmetry.png"),
     }
     if pictures is not None:
@@ -85,7 +85,7 @@ def accuracy(work: Path, pictures: Path | None) -> dict[str, Any]:
     htnet("prepare", work / "test", "--out", work / "test-data", *template, "--test", 1)
     words = ("--model", MODEL, "--epochs", EPOCHS)
     seconds = htnet("train", "--data", work / "train-data", "--out", work / "weights", *words)
-    htnet("evaluate", "--data", work / "test-data", "--model", work / "weights", "--out", work / "scores")
+    htnet("evaluate", "--data", work / "test-data", "--weights", work / "weights", "--out", work / "scores")
     summary = _summary(work / "scores")
     if pictures is not None:
         pictures.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import pytest
 import htnet
 from benchmarks.clips import random_clip
 from htnet import Predictor
-from htnet.cli.options import moment
+from htnet.core.command_line import moment
 from htnet.hub import save_pretrained
 from htnet.preprocess import open_video, spot
 from tests.support.pairs import QUICK, save, tiny_model

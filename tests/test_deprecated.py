@@ -1,5 +1,6 @@
 """Old names keep working for one release, with a warning that names the new one."""
 
+import argparse
 import importlib
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import warnings
 
 import pytest
 
+from htnet.cli import build_parser
 from htnet.core import deprecated
 
 
@@ -45,3 +47,20 @@ def test_renamed_arguments():
     assert train(ema_decay=0.25) == 0.25
     with pytest.raises(TypeError, match="both"):
         train(average=0.5, ema_decay=0.5)
+
+
+@pytest.mark.parametrize(
+    ("command", "old", "new"), [(c, old, new) for c, names in deprecated.OPTIONS.items() for old, new in names.items()]
+)
+def test_old_options_work_with_a_note(command, old, new, capsys):
+    words = command.split()
+    assert deprecated.renamed_options([*words, old, "a"]) == [*words, new, "a"]
+    assert f"htnet {command}: {old} is deprecated and goes in the next release: use {new}." in capsys.readouterr().err
+    assert deprecated.renamed_options([*words, f"{old}=a", f"{old}-b"]) == [*words, f"{new}=a", f"{old}-b"]
+    assert deprecated.renamed_options(["another", old]) == ["another", old]
+    parser = build_parser()
+    for word in words:
+        (commands,) = [a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+        parser = commands[word]
+    assert new in parser._option_string_actions
+    assert old not in parser._option_string_actions

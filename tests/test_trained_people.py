@@ -17,8 +17,8 @@ from htnet.data.prepare import MANIFEST_FILE
 from htnet.evaluation import loso
 from htnet.hub import GENERATED, list_pretrained, read_config, save_pretrained
 from htnet.models import transfer_weights
-from htnet.palsy import evaluate_palsy
-from htnet.training import Recipe, StartFrom, load_face_set, load_flow_set, train_weights
+from htnet.palsy import evaluate_palsy, load_face_set
+from htnet.training import Recipe, StartFrom, load_flow_set, train_weights
 from tests.support.flows import write_flow_set
 from tests.support.pairs import tiny_model
 from tests.support.palsy_faces import read_json, save_face

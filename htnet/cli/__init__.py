@@ -8,18 +8,20 @@ import sys
 from collections.abc import Callable, Sequence
 
 from htnet._version import __version__
-from htnet.cli import palsy, predict, prepare, spot, train, weights
+from htnet.cli import predict, prepare, spot, train, weights
+from htnet.core.deprecated import renamed_options
 from htnet.core.errors import HtnetError, cause
 from htnet.core.hints import as_command
+from htnet.core.wings import wing_modules
 
-#: One module a group of commands; each adds its own.
-GROUPS = (predict, spot, train, prepare, palsy, weights)
+#: One module a group of commands; each adds its own. Those of the wings follow.
+GROUPS = (predict, spot, train, prepare, weights)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = build_parser()
-    args = parser.parse_args(argv)
+    args = parser.parse_args(renamed_options(sys.argv[1:] if argv is None else argv))
     try:
         with as_command():
             args.run(args)
@@ -51,6 +53,6 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    for group in GROUPS:
+    for group in (*GROUPS, *wing_modules("cli")):
         group.add_commands(add)
     return parser

@@ -9,18 +9,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import (
+from htnet.cli.landmarks import chosen_landmarks
+from htnet.cli.spot import METHODS, VIDEO_OPTIONS, add_video_options, asked_video, show_spotting
+from htnet.core.assets import ASSETS
+from htnet.core.command_line import (
     AddCommand,
     add_bit_depth,
     add_face_option,
     add_overwrite,
     add_sample_option,
-    chosen_landmarks,
     progress_bar,
     show_warnings,
 )
-from htnet.cli.spot import METHODS, VIDEO_OPTIONS, add_video_options, asked_video, show_spotting
-from htnet.core.assets import ASSETS
 from htnet.core.errors import HtnetError, InputError
 from htnet.core.facs import SHOWN_UNITS
 from htnet.core.files import check_outputs, write_text

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import AddCommand, add_bit_depth, add_face_option, add_overwrite, chosen_landmarks, progress_bar
+from htnet.cli.landmarks import chosen_landmarks
+from htnet.core.command_line import AddCommand, add_bit_depth, add_face_option, add_overwrite, progress_bar
 from htnet.core.files import refuse_same_folder
 from htnet.core.types import FLOW_METHODS, HEAD_MOTIONS
 

@@ -6,13 +6,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from htnet.cli.options import (
+from htnet.cli.landmarks import chosen_landmarks
+from htnet.core.command_line import (
     AddCommand,
     add_bit_depth,
     add_face_option,
     add_overwrite,
     add_sample_option,
-    chosen_landmarks,
     moment,
     show_warnings,
 )

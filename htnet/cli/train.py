@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from htnet.cli.options import RECIPE_HELP, AddCommand, add_overwrite, progress_bar
+from htnet.core.command_line import RECIPE_HELP, AddCommand, add_overwrite, progress_bar
 from htnet.core.errors import InputError, cause
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder
 from htnet.core.hints import hint, missing

@@ -6,7 +6,7 @@ import argparse
 import fnmatch
 from pathlib import Path
 
-from htnet.cli.options import AddCommand, add_overwrite
+from htnet.core.command_line import AddCommand, add_overwrite
 from htnet.core.files import check_folder, check_outputs
 from htnet.core.schema import document, to_json
 

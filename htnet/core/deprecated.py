@@ -22,6 +22,8 @@ T = TypeVar("T")
 MODULES: Mapping[str, str] = MappingProxyType(
     {
         "htnet.bootstrap": "htnet.evaluation.bootstrap",
+        "htnet.cli.options": "htnet.core.command_line",
+        "htnet.cli.palsy": "htnet.palsy.cli",
         "htnet.csv_files": "htnet.core.csv_files",
         "htnet.doors": "htnet.core.hints",
         "htnet.facs": "htnet.core.facs",
@@ -57,6 +59,8 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "htnet.preprocess.warp": "htnet.preprocess.flow.warp",
         "htnet.samples": "htnet.data.reader",
         "htnet.schema": "htnet.core.schema",
+        "htnet.training.face_augment": "htnet.palsy.face_augment",
+        "htnet.training.faces": "htnet.palsy.faces",
     }
 )
 
@@ -64,6 +68,21 @@ MODULES: Mapping[str, str] = MappingProxyType(
 NAMES: Mapping[str, str] = MappingProxyType(
     {
         "htnet.types.WEIGHTS_NAMES": "htnet.core.registry.WEIGHTS",
+        "htnet.training.FaceAugmentation": "htnet.palsy.FaceAugmentation",
+        "htnet.training.FaceSet": "htnet.palsy.FaceSet",
+        "htnet.training.augment_faces": "htnet.palsy.augment_faces",
+        "htnet.training.load_face_set": "htnet.palsy.load_face_set",
+    }
+)
+
+#: Options of commands that changed: by command, old option and new option.
+OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "palsy prepare": {"--jobs": "--workers"},
+        "palsy train": {"--from": "--start"},
+        "palsy evaluate": {"--model": "--weights"},
+        "palsy predict": {"--model": "--weights"},
+        "palsy visualize": {"--model": "--weights"},
     }
 )
 
@@ -91,19 +110,36 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]
     """Let a function take keyword arguments by their old names too: ``@renamed_arguments(old="new")``."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        called = function.__qualname__.removesuffix(".__init__")
+
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
             for old in names.keys() & kwargs.keys():
                 new = names[old]
                 if new in kwargs:
-                    raise TypeError(f"{function.__name__}() got both {old!r} (deprecated) and {new!r}: give {new!r}.")
-                warn_renamed(f"{function.__name__}({old}=...)", f"{new}=...")
+                    raise TypeError(f"{called}() got both {old!r} (deprecated) and {new!r}: give {new!r}.")
+                warn_renamed(f"{called}({old}=...)", f"{new}=...")
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)
 
         return call
 
     return decorate
+
+
+def renamed_options(words: Sequence[str]) -> list[str]:
+    """The words of a command with old options replaced by new ones; says so on the standard error."""
+    command = next((name for name in (" ".join(words[:2]), " ".join(words[:1])) if name in OPTIONS), None)
+    if command is None:
+        return list(words)
+    out = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        if (new := OPTIONS[command].get(option)) is not None:
+            print(f"htnet {command}: {option} is deprecated and goes in the next release: use {new}.", file=sys.stderr)
+            word = new + equals + value
+        out.append(word)
+    return out
 
 
 class _MovedModule(Loader):

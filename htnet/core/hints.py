@@ -178,7 +178,7 @@ def _of_file(path: Path) -> Door | None:
         return Door(
             "image",
             "one image",
-            f"htnet predict ONSET APEX takes two frames, htnet palsy predict {path} --model WEIGHTS one face",
+            f"htnet predict ONSET APEX takes two frames, htnet palsy predict {path} --weights WEIGHTS one face",
             "htnet.predict(onset, apex), or htnet.palsy.GradePredictor(weights).image(face)",
         )
     if ending in CHECKPOINTS:
@@ -340,7 +340,7 @@ def _reads_faces(path: Path) -> bool:
 
 def _use_of_weights(name: str, faces: bool) -> tuple[str, str]:
     """How trained weights are used: the command and the call."""
-    use = f"htnet palsy predict FACE --model {name}" if faces else f"htnet predict ONSET APEX --model {name}"
-    start = f"htnet palsy train ... --from {name}" if faces else f"htnet train ... --start {name}"
+    use = f"htnet palsy predict FACE --weights {name}" if faces else f"htnet predict ONSET APEX --model {name}"
+    start = f"htnet palsy train ... --start {name}" if faces else f"htnet train ... --start {name}"
     call = f"htnet.palsy.GradePredictor({name!r})" if faces else f"htnet.predict(onset, apex, model={name!r})"
     return f"{use}, or {start}", f"{call}, or htnet.load_pretrained({name!r})"

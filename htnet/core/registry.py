@@ -6,19 +6,17 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
+from htnet.core.wings import load_wings
+
 K = TypeVar("K")
 V = TypeVar("V")
-
-#: Modules that add models, weights, converters and fusions from rooms above. A wing may be removed: delete its folder
-#: and its line here.
-WINGS: tuple[str, ...] = ()
 
 
 class Registry(Mapping[K, V]):
     """Entries in the order in which they were registered.
 
-    Reading imports the modules that fill the registry, and the wings. Adding imports nothing, so that these modules can
-    add their entries while they are imported. They must not read a registry then.
+    Asking for a key that is not there yet, or for all, imports the modules that fill the registry, and the wings.
+    Adding imports nothing, so that these modules can add their entries while they are imported.
     """
 
     def __init__(self, *homes: str) -> None:
@@ -36,13 +34,14 @@ class Registry(Mapping[K, V]):
 
     def _read(self) -> dict[K, V]:
         if not self._complete:
-            for module in (*self._homes, *WINGS):
+            for module in self._homes:
                 importlib.import_module(module)
+            load_wings()
             self._complete = True
         return self._entries
 
     def __getitem__(self, key: K) -> V:
-        return self._read()[key]
+        return self._entries[key] if key in self._entries else self._read()[key]
 
     def __iter__(self) -> Iterator[K]:
         return iter(self._read())

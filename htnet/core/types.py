@@ -225,8 +225,8 @@ FLOW_METHODS = ("tvl1", "farneback", "dis")
 LAYOUTS = ("anatomical", "reference", "whole")
 REGION_POINTS = ("template", "landmarks")
 RESIZES = ("linear", "area")
-#: Names of `htnet.training.RECIPES`, and of those the ones for flow images, for the help of commands.
-RECIPE_NAMES = ("default", "finetune", "focal", "generated", "mixed", "palsy", "reference")
+#: Names of `htnet.training.RECIPES` for flow images, for the help of commands.
+RECIPE_NAMES = ("default", "finetune", "focal", "generated", "mixed", "reference")
 #: Bits of a camera's values that are stored in wider numbers.
 BIT_DEPTHS = (10, 12, 14, 16)
 HEAD_MOTIONS = ("none", "nose", "eyes")

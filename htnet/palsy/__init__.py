@@ -1,32 +1,112 @@
-"""Tools for grading facial palsy: data, training, evaluation, prediction and pictures."""
+"""Tools for grading facial palsy: data, training, evaluation, prediction and pictures.
 
-from htnet.palsy.evaluate import evaluate_palsy, score_table
-from htnet.palsy.grades import GRADES, SCHEMES, GradeScheme, describe_class, grade_scheme
-from htnet.palsy.metrics import (
-    ClassScores,
-    GradeScores,
-    grade_scores,
-    macro_f1,
-    mean_absolute_error,
-    quadratic_kappa,
-)
-from htnet.palsy.predictor import FaceMaps, GradePrediction, GradePredictor, predict_faces
-from htnet.palsy.prepare import PALSY_SPEC, align_face, face_spec, gaps, palsy_landmarker, prepare_faces
-from htnet.palsy.sources import read_ck_plus, read_grade_csv, read_grade_folders, read_palsy
-from htnet.palsy.splits import split_patients, split_table
-from htnet.palsy.train import check_face_model, train_palsy
+A wing: the rest of htnet knows nothing of it, see `htnet.core.wings`. Names are loaded when first used, so that hints
+and help come without PyTorch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from htnet.palsy.evaluate import evaluate_palsy, score_table
+    from htnet.palsy.face_augment import FaceAugmentation, augment_faces
+    from htnet.palsy.faces import FaceSet, load_face_set, load_split
+    from htnet.palsy.folder import FolderGrades, predict_folder
+    from htnet.palsy.grades import GRADES, SCHEMES, GradeScheme, describe_class, grade_scheme
+    from htnet.palsy.metrics import (
+        ClassScores,
+        GradeScores,
+        grade_scores,
+        macro_f1,
+        mean_absolute_error,
+        quadratic_kappa,
+    )
+    from htnet.palsy.predictor import FaceMaps, GradePrediction, GradePredictor, predict_faces
+    from htnet.palsy.prepare import PALSY_SPEC, align_face, face_spec, gaps, palsy_landmarker, prepare_faces
+    from htnet.palsy.sources import read_ck_plus, read_grade_csv, read_grade_folders, read_palsy
+    from htnet.palsy.splits import split_patients, split_table
+    from htnet.palsy.train import check_face_model, train_palsy
+
+_NAMES = {
+    "evaluate": (
+        "evaluate_palsy",
+        "score_table",
+    ),
+    "face_augment": (
+        "FaceAugmentation",
+        "augment_faces",
+    ),
+    "faces": (
+        "FaceSet",
+        "load_face_set",
+        "load_split",
+    ),
+    "folder": (
+        "FolderGrades",
+        "predict_folder",
+    ),
+    "grades": (
+        "GRADES",
+        "SCHEMES",
+        "GradeScheme",
+        "describe_class",
+        "grade_scheme",
+    ),
+    "metrics": (
+        "ClassScores",
+        "GradeScores",
+        "grade_scores",
+        "macro_f1",
+        "mean_absolute_error",
+        "quadratic_kappa",
+    ),
+    "predictor": (
+        "FaceMaps",
+        "GradePrediction",
+        "GradePredictor",
+        "predict_faces",
+    ),
+    "prepare": (
+        "PALSY_SPEC",
+        "align_face",
+        "face_spec",
+        "gaps",
+        "palsy_landmarker",
+        "prepare_faces",
+    ),
+    "sources": (
+        "read_ck_plus",
+        "read_grade_csv",
+        "read_grade_folders",
+        "read_palsy",
+    ),
+    "splits": (
+        "split_patients",
+        "split_table",
+    ),
+    "train": (
+        "check_face_model",
+        "train_palsy",
+    ),
+}
 
 __all__ = [
     "GRADES",
     "PALSY_SPEC",
     "SCHEMES",
     "ClassScores",
+    "FaceAugmentation",
     "FaceMaps",
+    "FaceSet",
+    "FolderGrades",
     "GradePrediction",
     "GradePredictor",
     "GradeScheme",
     "GradeScores",
     "align_face",
+    "augment_faces",
     "check_face_model",
     "describe_class",
     "evaluate_palsy",
@@ -34,10 +114,13 @@ __all__ = [
     "gaps",
     "grade_scheme",
     "grade_scores",
+    "load_face_set",
+    "load_split",
     "macro_f1",
     "mean_absolute_error",
     "palsy_landmarker",
     "predict_faces",
+    "predict_folder",
     "prepare_faces",
     "quadratic_kappa",
     "read_ck_plus",
@@ -49,3 +132,14 @@ __all__ = [
     "split_table",
     "train_palsy",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _NAMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

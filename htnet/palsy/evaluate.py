@@ -17,10 +17,10 @@ from htnet.data import Manifest
 from htnet.evaluation.bootstrap import RESAMPLES
 from htnet.evaluation.store import to_csv, write_atomic
 from htnet.models import EmotionModel
+from htnet.palsy.faces import FaceSet
 from htnet.palsy.metrics import GradeScores, grade_scores
 from htnet.palsy.predictor import predict_faces
 from htnet.palsy.train import check_face_model
-from htnet.training import FaceSet
 
 #: The files of an evaluation.
 RESULTS = ("predictions.csv", "summary.json")

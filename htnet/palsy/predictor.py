@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import FrameError, HtnetError, LandmarkError, ModelError, WeightsError
 from htnet.core.optional import usable_device
 from htnet.core.parallel import refuse_after_fork
@@ -22,14 +23,14 @@ from htnet.core.schema import document
 from htnet.core.types import Frame, Landmarks, PreprocessSpec, QualityWarning, file_stem, model_part
 from htnet.hub import load_pretrained
 from htnet.models import EmotionModel
+from htnet.palsy.faces import FaceSet, resize_face
 from htnet.palsy.grades import describe_class
 from htnet.palsy.prepare import align_face, palsy_landmarker
 from htnet.palsy.sources import IMAGE_ENDINGS
 from htnet.palsy.train import check_face_model
 from htnet.preprocess import FrameSource, Landmarker, read_frame
 from htnet.preprocess.depth import check_bit_depth
-from htnet.training import FaceSet, predict_set
-from htnet.training.faces import resize_face
+from htnet.training import predict_set
 
 #: Faces that go through the model together.
 BATCH = 16
@@ -107,9 +108,10 @@ class FaceMaps:
 class GradePredictor:
     """A grading model with the alignment it was trained with."""
 
+    @renamed_arguments(model="weights")
     def __init__(
         self,
-        model: str | PathLike[str] | EmotionModel,
+        weights: str | PathLike[str] | EmotionModel,
         *,
         landmarks: str | Landmarker = "yunet",
         device: str | torch.device = "cpu",
@@ -118,7 +120,7 @@ class GradePredictor:
         """Load the model.
 
         Args:
-            model: a weights folder or anything else for `htnet.load_pretrained`, or a loaded model.
+            weights: a weights folder or anything else for `htnet.load_pretrained`, or a loaded model.
             landmarks: finds the five points: a landmarker, or a text for `palsy_landmarker`.
             device: where the model runs.
             bit_depth: bits of the images' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
@@ -127,9 +129,9 @@ class GradePredictor:
             WeightsError: the model cannot be loaded, or does not say how its input is made.
             ModelError: it reads no faces.
         """
-        self.name = str(model) if not isinstance(model, EmotionModel) else model.name
+        self.name = str(weights) if not isinstance(weights, EmotionModel) else weights.name
         refuse_after_fork()
-        self.model = model if isinstance(model, EmotionModel) else load_pretrained(model)
+        self.model = weights if isinstance(weights, EmotionModel) else load_pretrained(weights)
         check_face_model(self.model)
         self.model = self.model.to(usable_device(device)).eval()
         self.spec, self.bit_depth = _spec(self.model), bit_depth

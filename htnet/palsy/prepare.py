@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
+from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
 from htnet.core.hints import door_of, hint, how, missing
 from htnet.core.identity import check_files
@@ -79,6 +80,7 @@ def palsy_landmarker(text: str, spec: PreprocessSpec, *, face: str | int | None 
     return TemplateLandmarks(spec.template) if text == "template" else found
 
 
+@renamed_arguments(jobs="workers")
 def prepare_faces(
     manifest: Manifest,
     out: str | PathLike[str],
@@ -88,7 +90,7 @@ def prepare_faces(
     test: float = 0.2,
     val: float = 0.0,
     seed: int = 0,
-    jobs: int | None = 1,
+    workers: int | None = 1,
     progress: Callable[[Iterable[Sample]], Iterable[Sample]] = lambda samples: samples,
     overwrite: bool = False,
     bit_depth: int | None = None,
@@ -109,7 +111,7 @@ def prepare_faces(
         test: share of the images to test on, see `split_patients`.
         val: share of the images to validate on.
         seed: of the splits.
-        jobs: processes; None takes one a core (at most 8). More than one needs the caller to be guarded by
+        workers: processes; None takes one a core (at most 8). More than one needs the caller to be guarded by
             ``if __name__ == "__main__":``.
         progress: wraps the iteration over samples, for a progress bar.
         overwrite: put these samples in place of others that ``out`` holds, or of other grades or splits.
@@ -138,7 +140,7 @@ def prepare_faces(
     )
     # Split before any image is looked at.
     return preparation.run(
-        _with_splits(manifest, test, val, seed), jobs, lambda sample, error: None, progress, overwrite
+        _with_splits(manifest, test, val, seed), workers, lambda sample, error: None, progress, overwrite
     )
 
 

@@ -6,15 +6,18 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import ManifestError, ModelError
 from htnet.core.files import check_folder
 from htnet.core.identity import TrainedPeople
 from htnet.data import Manifest
 from htnet.hub.folder import FILES
 from htnet.models import EmotionModel, TransferReport, create_model
-from htnet.training import FaceSet, Recipe, StartFrom, get_recipe, train_into
+from htnet.palsy.faces import FaceSet
+from htnet.training import Recipe, StartFrom, get_recipe, train_into
 
 
+@renamed_arguments(source="start")
 def train_palsy(
     manifest: Manifest,
     data: FaceSet,
@@ -22,7 +25,7 @@ def train_palsy(
     *,
     model: str = "htnet_palsy_tiny",
     recipe: str | Recipe = "palsy",
-    source: str | PathLike[str] | EmotionModel | None = None,
+    start: str | PathLike[str] | EmotionModel | None = None,
     seed: int = 0,
     device: str = "cpu",
     settings: dict[str, Any] | None = None,
@@ -39,7 +42,7 @@ def train_palsy(
         out: weights folder.
         model: registered model that reads faces.
         recipe: how to train; its augmentation must be one of faces.
-        source: weights to start from, for `htnet.load_pretrained`, or a loaded model: what fits is taken over, see
+        start: weights to start from, for `htnet.load_pretrained`, or a loaded model: what fits is taken over, see
             `htnet.models.transfer.transfer_weights`.
         seed: of everything random.
         device: where to train.
@@ -48,13 +51,13 @@ def train_palsy(
         overwrite: replace weights that ``out`` holds.
 
     Returns:
-        The model in eval mode, and what the transfer took over and what not (None without ``source``).
+        The model in eval mode, and what the transfer took over and what not (None without ``start``).
 
     Raises:
         OverwriteError: ``out`` holds weights and ``overwrite`` is not given.
         ModelError: the model reads no faces, or ones of another size.
         ManifestError: manifest and data do not belong together, or hold a single image or class.
-        WeightsError: ``source`` cannot be loaded.
+        WeightsError: ``start`` cannot be loaded.
         RunError: ``out`` holds the checkpoint of another training.
     """
     recipe, out = get_recipe(recipe), Path(out)
@@ -67,15 +70,15 @@ def train_palsy(
         )
     settings = {**(settings or {}), "num_classes": len(manifest.classes)}
     check_face_model(create_model(model, **settings), data.spec.size)
-    start = StartFrom(source, manifest.classes) if source is not None else None
+    beginning = StartFrom(start, manifest.classes) if start is not None else None
     described = {
         "dataset": ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "own faces",
         "subjects": len(manifest.subjects),
         "protocol": "trained on the training split; the last epoch, nothing was selected",
         "licence": "that of the training data",
     }
-    if start is not None:
-        described = start.described(described)
+    if beginning is not None:
+        described = beginning.described(described)
     trained = train_into(
         out,
         model,
@@ -87,12 +90,12 @@ def train_palsy(
         seed=seed,
         device=device,
         settings=settings,
-        start=start,
-        people=start.people(manifest) if start is not None else TrainedPeople.of(manifest),
+        start=beginning,
+        people=beginning.people(manifest) if beginning is not None else TrainedPeople.of(manifest),
         on_epoch=on_epoch,
         overwrite=overwrite,
     )
-    return trained, start.report if start is not None else None
+    return trained, beginning.report if beginning is not None else None
 
 
 def check_face_model(model: EmotionModel, size: int | None = None) -> None:

@@ -7,10 +7,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from htnet.core.errors import RecipeError, cause, did_you_mean, refuse_unknown
-from htnet.training.face_augment import FaceAugmentation
+from htnet.core.registry import Registry
 
 OPTIMIZERS = ("adamw", "adam")
 SCHEDULES = ("constant", "onecycle")
@@ -19,7 +19,26 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class AnyAugmentation:
+    """Random changes of an image of some kind; its fields are their strengths.
+
+    Attributes:
+        of: kind of the images, see `htnet.models.EmotionModel.input_kind`.
+    """
+
+    of: ClassVar[str]
+
+
+AUGMENTATIONS: Registry[str, type[AnyAugmentation]] = Registry("htnet.training.recipe")
+
+
+def register_augmentation(augmentation: type[AnyAugmentation]) -> None:
+    """Let recipes hold an augmentation of another kind of images, in files as ``{"of": KIND, ...}``."""
+    AUGMENTATIONS.add(augmentation.of, augmentation)
+
+
+@dataclass(frozen=True)
+class Augmentation(AnyAugmentation):
     """Random changes of a flow image that keep its class; strengths in units named below.
 
     Attributes:
@@ -30,6 +49,7 @@ class Augmentation:
         noise: standard deviation of Gaussian noise, in standard deviations of the channel.
     """
 
+    of: ClassVar[str] = "flow"
     mirror: float = 0.5
     shift: int = 2
     gain: float = 0.2
@@ -45,6 +65,9 @@ class Augmentation:
         for name in ("gain", "offset", "noise"):
             if getattr(self, name) < 0:
                 raise RecipeError(f"{name} is {getattr(self, name)!r}; give 0 or more.")
+
+
+register_augmentation(Augmentation)
 
 
 @dataclass(frozen=True)
@@ -66,7 +89,7 @@ class Recipe:
             start_share x start + (1 - start_share) x trained (Wortsman et al., "Robust fine-tuning of zero-shot
             models", CVPR 2022). 0 unless the training starts from other weights.
         standardize: put the training set's per-channel mean and deviation into the model.
-        augmentation: random changes: `Augmentation` of flow images, `FaceAugmentation` of faces, or None.
+        augmentation: random changes: `Augmentation` of flow images, another of other images, or None.
         loss: "cross_entropy" or "focal", see `htnet.training.focal_loss`.
         focal_alpha: factor of the focal loss.
         focal_gamma: how little the focal loss counts samples that the model gets right already.
@@ -90,7 +113,7 @@ class Recipe:
     average: float = 0.98
     start_share: float = 0.0
     standardize: bool = True
-    augmentation: Augmentation | FaceAugmentation | None = dataclasses.field(default_factory=Augmentation)
+    augmentation: AnyAugmentation | None = dataclasses.field(default_factory=Augmentation)
     loss: str = "cross_entropy"
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
@@ -135,13 +158,13 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, the inverse of `from_dict`."""
         found = dataclasses.asdict(self)
-        if isinstance(self.augmentation, FaceAugmentation):
-            found["augmentation"] = {"of": "face", **found["augmentation"]}
+        if self.augmentation is not None and self.augmentation.of != Augmentation.of:
+            found["augmentation"] = {"of": self.augmentation.of, **found["augmentation"]}
         return found
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
-        """Rebuild a recipe; unknown fields are refused. An augmentation with ``"of": "face"`` is one of faces."""
+        """Rebuild a recipe; unknown fields are refused. An augmentation with ``"of": KIND`` is one of other images."""
         refuse_unknown(data, [f.name for f in dataclasses.fields(cls)], "recipe field", RecipeError)
         values = dict(data)
         augmentation = values.get("augmentation")
@@ -150,28 +173,40 @@ class Recipe:
         return cls(**values)
 
 
-def _augmentation(data: Mapping[str, Any]) -> Augmentation | FaceAugmentation:
+def _augmentation(data: Mapping[str, Any]) -> AnyAugmentation:
     values = dict(data)
-    of = values.pop("of", "flow")
-    if of not in ("flow", "face"):
-        raise RecipeError(f"The augmentation is of {of!r}; give 'flow' or 'face'.")
-    kind = FaceAugmentation if of == "face" else Augmentation
+    of = values.pop("of", Augmentation.of)
+    if not isinstance(of, str) or of not in AUGMENTATIONS:
+        raise RecipeError(f"The augmentation is of {of!r}; give {' or '.join(map(repr, AUGMENTATIONS))}.")
+    kind = AUGMENTATIONS[of]
     refuse_unknown(values, [f.name for f in dataclasses.fields(kind)], "augmentation field", RecipeError)
     return kind(**values)
 
 
+RECIPES: Registry[str, Recipe] = Registry("htnet.training.recipe")
+
+
+def register_recipe(recipe: Recipe) -> None:
+    """Add a recipe under its name.
+
+    Raises:
+        RecipeError: the name is taken.
+    """
+    if RECIPES.has(recipe.name):
+        raise RecipeError(f"A recipe named {recipe.name!r} is registered already. Choose another name.")
+    RECIPES.add(recipe.name, recipe)
+
+
 #: "default": ours; "mixed": few epochs, with generated images in every batch; "finetune": from weights of generated
 #: data, a part of which stays; "focal": the default with the published loss of the dual-stream HTNet; "reference": the
-#: published hyper-parameters of HTNet; "palsy": for faces, whose left and right must be kept apart; "generated": for
-#: thousands of generated images.
-RECIPES: Mapping[str, Recipe] = {
-    "default": Recipe(),
-    "finetune": Recipe(name="finetune", lr=1e-3, epochs=60, start_share=0.3),
-    "focal": Recipe(name="focal", loss="focal"),
-    "mixed": Recipe(name="mixed", lr=1e-3, epochs=13, generated=32),
-    "palsy": Recipe(name="palsy", lr=1e-3, epochs=200, batch_size=16, augmentation=FaceAugmentation()),
-    "generated": Recipe(name="generated", epochs=5, average=0.99),
-    "reference": Recipe(
+#: published hyper-parameters of HTNet; "generated": for thousands of generated images.
+for _recipe in (
+    Recipe(),
+    Recipe(name="finetune", lr=1e-3, epochs=60, start_share=0.3),
+    Recipe(name="focal", loss="focal"),
+    Recipe(name="mixed", lr=1e-3, epochs=13, generated=32),
+    Recipe(name="generated", epochs=5, average=0.99),
+    Recipe(
         name="reference",
         optimizer="adam",
         lr=5e-5,
@@ -184,15 +219,16 @@ RECIPES: Mapping[str, Recipe] = {
         standardize=False,
         augmentation=None,
     ),
-}
+):
+    register_recipe(_recipe)
 
 
 def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
     """A recipe by name, from a JSON file, or as it is.
 
     Args:
-        recipe: "default", "finetune", "focal", "mixed", "palsy", "generated", "reference", a path to a ``.json`` file
-            with fields of `Recipe`, or a `Recipe`.
+        recipe: a name in `RECIPES` ("default", "finetune", "focal", "mixed", "generated", "reference", ...), a path to
+            a ``.json`` file with fields of `Recipe`, or a `Recipe`.
         **changes: fields to change (``epochs=5``).
 
     Returns:

@@ -34,8 +34,7 @@ from htnet.preprocess import (
     template_points,
 )
 from htnet.training.augment import augment
-from htnet.training.face_augment import FaceAugmentation
-from htnet.training.recipe import Augmentation
+from htnet.training.recipe import AnyAugmentation, Augmentation
 
 Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
 Set = TypeVar("Set", bound="TrainingSet")
@@ -144,7 +143,7 @@ class FlowSet:
     def batch(
         self,
         index: Tensor,
-        augmentation: Augmentation | FaceAugmentation | None,
+        augmentation: AnyAugmentation | None,
         mean: Tensor,
         std: Tensor,
         extras: Mapping[str, Tensor] = MappingProxyType({}),
@@ -163,7 +162,7 @@ class FlowSet:
             if the set has any.
 
         Raises:
-            RecipeError: the augmentation is one of faces.
+            RecipeError: the augmentation is one of other images.
         """
         images, points = self.images[index].float(), self.points[index]
         more = {name: values[index] for name, values in extras.items()}
@@ -172,7 +171,8 @@ class FlowSet:
         if augmentation is not None:
             if not isinstance(augmentation, Augmentation):
                 raise RecipeError(
-                    "The recipe's augmentation is one of faces; give a recipe for flow images ('default')."
+                    f"The recipe's augmentation is one of {augmentation.of} images; give a recipe for flow images "
+                    "('default')."
                 )
             images, points, more = augment(images, points, augmentation, mean, std, self.u_channel, more)
         return crop_regions(images, points, self.spec.layout), self.labels[index], more

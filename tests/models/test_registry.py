@@ -3,7 +3,7 @@ import torch
 
 import htnet
 from htnet.core import registry
-from htnet.core.errors import DuplicateModelError, ModelError, UnknownModelError, WeightsError
+from htnet.core.errors import DuplicateModelError, ModelError, UnknownModelError
 from htnet.models import HTNet, build_model, create_model, is_model, list_models, register_model
 
 
@@ -68,38 +68,3 @@ def test_register_model_decorates_a_class(clean_registry):
     assert not is_model("theirs")
     with pytest.raises(ModelError, match=r"@register_model\('my_model'\)"):
         register_model(Mine)
-
-
-def test_a_wing_fills_every_registry(clean_registry, monkeypatch, tmp_path):
-    """What a package adds under its own name is there without anybody importing it."""
-    from htnet.acceleration import optimize
-    from htnet.acceleration.fold import FUSIONS
-    from htnet.hub import find_pretrained, register_pretrained
-    from htnet.models import convert_state
-    from htnet.models.checkpoints import CONVERTERS
-
-    (tmp_path / "wing_for_a_test.py").write_text(
-        "from torch import nn\n"
-        "from htnet.acceleration import register_fusion\n"
-        "from htnet.hub import PretrainedSpec, register_pretrained\n"
-        "from htnet.models import HTNet, create_model, register_converter, register_model\n"
-        "@register_model('winged', dim=32, heads=2, block_repeats=(1, 1, 1))\n"
-        "class Winged(HTNet): pass\n"
-        "@register_converter('Winged', 'feather', Winged)\n"
-        "def convert(state, heads): return create_model('winged')\n"
-        "@register_fusion(Winged)\n"
-        "def fuse(net, precision): return net\n"
-        "register_pretrained(PretrainedSpec('winged-weights', 'winged', 'a', 'b', 'c'))\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(registry, "WINGS", ("wing_for_a_test",))
-    for one in (registry.MODELS, registry.WEIGHTS, CONVERTERS, FUSIONS):
-        monkeypatch.setattr(one, "_entries", dict(one))
-        monkeypatch.setattr(one, "_complete", False)
-    assert "winged" in list_models()
-    model = convert_state({"feather": torch.zeros(1)})
-    assert model.name == "winged"
-    assert optimize(model).architecture == "Winged"
-    assert find_pretrained("winged-weights").model == "winged"
-    with pytest.raises(WeightsError, match="winged-weights"):
-        register_pretrained(find_pretrained("winged-weights"))

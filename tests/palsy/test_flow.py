@@ -16,9 +16,12 @@ from htnet.hub import RESEARCH_ONLY, load_pretrained, save_pretrained
 from htnet.models import create_model
 from htnet.palsy import (
     PALSY_SPEC,
+    FaceAugmentation,
+    FaceSet,
     GradePredictor,
     check_face_model,
     evaluate_palsy,
+    load_face_set,
     palsy_landmarker,
     predict_faces,
     score_table,
@@ -26,7 +29,7 @@ from htnet.palsy import (
 )
 from htnet.palsy.plots import plot_asymmetry, plot_confusion, plot_grade, plot_maps
 from htnet.preprocess import face_asymmetry
-from htnet.training import FaceAugmentation, FaceSet, get_recipe, load_face_set
+from htnet.training import get_recipe
 from tests.support.pairs import tiny_model
 from tests.support.palsy_faces import palsy_face, read_json, save_face
 
@@ -84,14 +87,14 @@ def test_transfer_starts_from_the_source_and_reports(graded, tmp_path):
     source.preprocess_spec = PreprocessSpec()
     folder = save_pretrained(source, tmp_path / "micro", training={"licence": RESEARCH_ONLY})
     recipe = get_recipe(RECIPE, epochs=1, lr=1e-12, weight_decay=0.0, average=0.0)
-    model, report = train_palsy(*graded, tmp_path / "out", recipe=recipe, settings=SETTINGS, source=folder)
+    model, report = train_palsy(*graded, tmp_path / "out", recipe=recipe, settings=SETTINGS, start=folder)
     assert "patch_embed.weight" in report.loaded
     assert "head.weight" in report.left_out
     assert torch.allclose(model.patch_embed.weight, source.patch_embed.weight, atol=1e-6)
     training = read_json(tmp_path / "out" / "config.json")["training"]
     assert training["started_from"] == "micro"
     assert training["licence"] == RESEARCH_ONLY + "; besides, that of the training data"
-    again, report = train_palsy(*graded, tmp_path / "more", recipe=recipe, settings=SETTINGS, source=model)
+    again, report = train_palsy(*graded, tmp_path / "more", recipe=recipe, settings=SETTINGS, start=model)
     assert "head.weight" in report.loaded, "the same classes"
     assert torch.allclose(again.head.weight, model.head.weight, atol=1e-6)
 

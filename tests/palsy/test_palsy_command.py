@@ -84,7 +84,7 @@ def test_prepare_ck_plus(succeed, fail, tmp_path):
 
 
 def test_evaluate(work, succeed, fail, tmp_path):
-    words = ("evaluate", "--data", work / "data", "--model", work / "weights")
+    words = ("evaluate", "--data", work / "data", "--weights", work / "weights")
     out = succeed(*words, "--out", tmp_path)
     assert "quadratic-weighted kappa" in out
     assert read_json(tmp_path / "summary.json")["split"] == "test"
@@ -92,13 +92,13 @@ def test_evaluate(work, succeed, fail, tmp_path):
     assert cv2.imread(str(tmp_path / "confusion.png")) is not None
     assert "no sample has the split 'val'" in fail(*words, "--out", tmp_path / "none", "--split", "val")
     micro = save_pretrained(tiny_model(), tmp_path / "micro")
-    err = fail("evaluate", "--data", work / "data", "--model", micro, "--out", tmp_path / "none")
+    err = fail("evaluate", "--data", work / "data", "--weights", micro, "--out", tmp_path / "none")
     assert "reads flow images, not faces" in err
 
 
 def test_evaluate_without_matplotlib_writes_the_numbers(work, succeed, tmp_path, monkeypatch):
-    monkeypatch.setattr("htnet.cli.palsy.find_spec", lambda name: None)
-    out = succeed("evaluate", "--data", work / "data", "--model", work / "weights", "--out", tmp_path)
+    monkeypatch.setattr("htnet.palsy.cli.find_spec", lambda name: None)
+    out = succeed("evaluate", "--data", work / "data", "--weights", work / "weights", "--out", tmp_path)
     assert "no pictures: they need matplotlib (pip install 'htnet[plots]')" in out
     assert (tmp_path / "summary.json").is_file()
     assert not (tmp_path / "confusion.png").exists()
@@ -106,7 +106,7 @@ def test_evaluate_without_matplotlib_writes_the_numbers(work, succeed, tmp_path,
 
 def test_predict_one_image(work, succeed, fail, tmp_path):
     image = save_face(tmp_path / "x.png", 3, 4, side=120)
-    words = ("predict", image, "--model", work / "weights", "--landmarks", "template")
+    words = ("predict", image, "--weights", work / "weights", "--landmarks", "template")
     out = succeed(*words, "--plot", tmp_path / "p.png")
     assert out.startswith("House-Brackmann ")
     assert cv2.imread(str(tmp_path / "p.png")) is not None
@@ -121,7 +121,7 @@ def test_predict_a_folder(work, succeed, fail, tmp_path):
     for i in range(2):
         save_face(tmp_path / "in" / f"{i}.png", i)
     (tmp_path / "in" / "bad.png").write_bytes(b"")
-    words = ("predict", tmp_path / "in", "--model", work / "weights", "--landmarks", "template")
+    words = ("predict", tmp_path / "in", "--weights", work / "weights", "--landmarks", "template")
     out = succeed(*words, "--out", tmp_path / "out")
     assert "2 predictions" in out
     assert "1 with errors" in out
@@ -134,7 +134,7 @@ def test_predict_a_folder(work, succeed, fail, tmp_path):
 
 def test_visualize(work, succeed, tmp_path):
     image = save_face(tmp_path / "x.png", 3, 4)
-    words = ("visualize", image, "--model", work / "weights", "--landmarks", "template")
+    words = ("visualize", image, "--weights", work / "weights", "--landmarks", "template")
     assert "picture:" in succeed(*words, "--out", tmp_path / "maps.png")
     assert cv2.imread(str(tmp_path / "maps.png")) is not None
 
@@ -165,7 +165,7 @@ def test_asymmetry_needs_no_model(succeed, fail, tmp_path):
 
 
 def test_transfer_report_is_printed(work, succeed, fail, tmp_path):
-    words = ("train", "--data", work / "data", "--epochs", "1", "--from")
+    words = ("train", "--data", work / "data", "--epochs", "1", "--start")
     out = succeed(*words, work / "weights", "--out", tmp_path / "w")
     assert "Transferred" in out
     assert "Unknown weights" in fail(*words, "nothing-of-the-kind", "--out", tmp_path / "v")

@@ -50,7 +50,7 @@ def test_again_and_in_processes_gives_the_same_bytes(tmp_path):
     first = contents(tmp_path / "a")
     prepare(source, tmp_path / "a")
     assert contents(tmp_path / "a") == first
-    prepare(source, tmp_path / "b", jobs=2)
+    prepare(source, tmp_path / "b", workers=2)
     assert contents(tmp_path / "b") == first
 
 

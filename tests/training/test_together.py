@@ -5,7 +5,8 @@ import torch
 
 from htnet.core.errors import InputError, RunError
 from htnet.models import create_model
-from htnet.training import Checkpoint, FaceAugmentation, Recipe, Training, predict_set, train_model, train_together
+from htnet.palsy import FaceAugmentation
+from htnet.training import Checkpoint, Recipe, Training, predict_set, train_model, train_together
 from htnet.training.streams import seeded
 from tests.training.test_loop import random_set
 
@@ -131,5 +132,5 @@ def test_what_cannot_be_stacked_is_refused():
         train_together("htnet_tiny", [*one, Training(random_set(24), 1)], QUICK)
     with pytest.raises(InputError, match=r"0 trainings"):
         train_together("htnet_tiny", [], QUICK)
-    with pytest.raises(Exception, match="one of faces"):
+    with pytest.raises(Exception, match="one of face images"):
         train_together("htnet_tiny", one, dataclasses.replace(QUICK, augmentation=FaceAugmentation()))

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from htnet.core.errors import RecipeError
+from htnet.training.recipe import AnyAugmentation
 
 #: Highest share of an image's area that one erased rectangle takes, and its longest over its shortest side.
 _MOST_ERASED = 0.15
@@ -21,7 +23,7 @@ _LONGEST = 3.0
 
 
 @dataclass(frozen=True)
-class FaceAugmentation:
+class FaceAugmentation(AnyAugmentation):
     """Random changes of a face image, 0..255; each strength is the end of a uniform range unless it says otherwise.
 
     Attributes:
@@ -36,6 +38,7 @@ class FaceAugmentation:
             al., ICLR 2018); the larger share is the image's own. 0 for none.
     """
 
+    of: ClassVar[str] = "face"
     brightness: float = 0.1
     contrast: float = 0.2
     gamma: float = 0.2

@@ -6,21 +6,25 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from htnet.core.errors import HtnetError, ManifestError, RecipeError, about_sample, refuse_unknown
+from htnet.core.errors import HtnetError, InputError, ManifestError, RecipeError, about_sample, refuse_unknown
 from htnet.core.hints import how
 from htnet.core.types import ByteArray, PreprocessSpec
-from htnet.data import Manifest
+from htnet.data import Manifest, read_manifest
+from htnet.data.prepare import MANIFEST_FILE
 from htnet.data.tables import listed
+from htnet.palsy.face_augment import FaceAugmentation, augment_faces
+from htnet.palsy.prepare import face_spec
 from htnet.preprocess import read_frame
 from htnet.preprocess.opencv import load_opencv
-from htnet.training.face_augment import FaceAugmentation, augment_faces
-from htnet.training.recipe import Augmentation
+from htnet.training.recipe import AnyAugmentation
 from htnet.training.tensors import Progress
 
 #: Images whose float form is in memory at a time, for statistics.
@@ -97,7 +101,7 @@ class FaceSet:
     def batch(
         self,
         index: Tensor,
-        augmentation: FaceAugmentation | Augmentation | None,
+        augmentation: AnyAugmentation | None,
         mean: Tensor,
         std: Tensor,
         extras: Mapping[str, Tensor] = MappingProxyType({}),
@@ -183,3 +187,30 @@ def load_face_set(manifest: Manifest, spec: PreprocessSpec, progress: Progress =
         raise ManifestError(f"{manifest.source} holds no samples.")
     labels = torch.from_numpy(manifest.labels())
     return FaceSet(torch.stack(images), labels, len(manifest.classes), spec)
+
+
+def load_split(
+    folder: str | PathLike[str],
+    split: str,
+    size: int,
+    expected: PreprocessSpec | None = None,
+    progress: Progress = lambda samples: samples,
+) -> tuple[Manifest, FaceSet]:
+    """One split of a folder of prepared faces: its samples, and the same as tensors.
+
+    Args:
+        folder: from `htnet.palsy.prepare_faces`.
+        split: "train", "val" or "test".
+        size: side of the faces, px; a model's ``image_size``.
+        expected: how a model's faces were aligned; None where any alignment will do.
+        progress: wraps the iteration, for a progress bar.
+
+    Raises:
+        ManifestError: the folder holds no prepared faces, or none in this split.
+        InputError: they are aligned in another way than ``expected``.
+    """
+    spec = dataclasses.replace(face_spec(folder), size=size)
+    if expected is not None and (spec.template, spec.face_size) != (expected.template, expected.face_size):
+        raise InputError(f"{folder} holds faces aligned in another way than the model's. Prepare them again.")
+    manifest = read_manifest(Path(folder) / MANIFEST_FILE, need_label=True).split(split)
+    return manifest, load_face_set(manifest, spec, progress)

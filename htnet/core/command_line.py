@@ -1,17 +1,12 @@
-"""What the commands share."""
+"""What the commands share, those of the wings too."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from htnet.data import Manifest
-    from htnet.preprocess import Landmarker
-
-from htnet.core.errors import InputError
 from htnet.core.schema import Warned
 from htnet.core.types import BIT_DEPTHS, RECIPE_NAMES
 
@@ -86,22 +81,3 @@ def add_sample_option(command: argparse.ArgumentParser) -> None:
         help="name by which a table of landmarks knows this pair or video; frame:N for frame N of a table that "
         "OpenFace or py-feat wrote",
     )
-
-
-def chosen_landmarks(args: argparse.Namespace, manifest: Manifest | None = None) -> str | Landmarker:
-    """``--landmarks`` as it was written or, with ``--face``, the detector that takes this face.
-
-    Raises:
-        InputError: ``--face`` is given, and no detector looks for faces: ``--landmarks`` names none, or each sample of
-            the manifest has its own points or a flow that is made already.
-    """
-    if args.face is None:
-        return str(args.landmarks)
-    from htnet.preprocess import make_landmarker
-
-    if manifest is not None and not any(s.landmarks is None and (s.onset or s.clip) for s in manifest):
-        raise InputError(
-            f"--face {args.face} chooses among the faces that a detector finds, but each of the {len(manifest)} "
-            "samples has its own points, or a flow that was made before. Leave --face out, or the column landmarks."
-        )
-    return make_landmarker(args.landmarks, face=args.face)

@@ -9,19 +9,9 @@ import torch
 from htnet.core.errors import FrameError, InputError, ManifestError, RecipeError
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
-from htnet.palsy import PALSY_SPEC
-from htnet.training import (
-    RECIPES,
-    Augmentation,
-    FaceAugmentation,
-    Recipe,
-    augment_faces,
-    get_recipe,
-    load_face_set,
-    load_flow_set,
-    train_model,
-)
-from htnet.training.face_augment import change_light, erase, mix, turn_and_scale
+from htnet.palsy import PALSY_SPEC, FaceAugmentation, augment_faces, load_face_set
+from htnet.palsy.face_augment import change_light, erase, mix, turn_and_scale
+from htnet.training import RECIPES, Augmentation, Recipe, get_recipe, load_flow_set, train_model
 from tests.support.flows import write_flow_set
 from tests.support.palsy_faces import save_face
 
@@ -244,7 +234,7 @@ def test_augmentations_of_flow_and_of_faces_are_not_mixed_up(face_set, tmp_path)
     with pytest.raises(RecipeError, match="it mirrors"):
         face_set.batch(index, Augmentation(), mean, std)
     flows = load_flow_set(write_flow_set(tmp_path / "flow"), PreprocessSpec())
-    with pytest.raises(RecipeError, match="one of faces"):
+    with pytest.raises(RecipeError, match="one of face images"):
         flows.batch(index, FaceAugmentation(), mean, std)
 
 

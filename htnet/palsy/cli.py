@@ -8,13 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.cli.options import (
-    RECIPE_HELP,
+from htnet.core.command_line import (
     AddCommand,
     add_bit_depth,
     add_face_option,
     add_overwrite,
-    chosen_landmarks,
     progress_bar,
     show_warnings,
 )
@@ -23,11 +21,8 @@ from htnet.core.files import check_folder, check_outputs, refuse_same_folder
 from htnet.core.schema import to_json
 
 if TYPE_CHECKING:
-    from htnet.core.types import PreprocessSpec
-    from htnet.data import Manifest
     from htnet.palsy import GradePrediction
-    from htnet.preprocess import FaceAsymmetry
-    from htnet.training import FaceSet
+    from htnet.preprocess import FaceAsymmetry, Landmarker
 
 _LANDMARKS = "yunet, yunet:MODEL.onnx, face-alignment, template (faces already cropped), or a .json or .csv file"
 
@@ -69,22 +64,26 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument("--test", type=float, default=0.2, help="share of the images to test on (default: %(default)s)")
     kind.add_argument("--val", type=float, default=0.0, help="share to validate on (default: %(default)s)")
     kind.add_argument("--seed", type=int, default=0, help="of the splits (default: %(default)s)")
-    kind.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    kind.add_argument("--workers", type=int, help="processes (default: one a core, at most 8)")
 
     kind = add_kind("train", _train, "train on the training split into a weights folder")
     kind.add_argument("--data", required=True, help="folder of htnet palsy prepare")
     kind.add_argument("--out", required=True, help="weights folder")
     add_overwrite(kind)
     kind.add_argument("--model", default="htnet_palsy_tiny", help="model (default: %(default)s)")
-    kind.add_argument("--recipe", default="palsy", help=RECIPE_HELP)
+    kind.add_argument(
+        "--recipe",
+        default="palsy",
+        help="palsy, reference, or a .json file (default: %(default)s)",
+    )
     kind.add_argument("--epochs", type=int, help="overrides the recipe's")
-    kind.add_argument("--from", dest="source", metavar="WEIGHTS", help="weights to start from, such as composite-htnet")
+    kind.add_argument("--start", metavar="WEIGHTS", help="weights to start from, such as composite-htnet")
     kind.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
     kind.add_argument("--device", default="cpu")
 
     kind = add_kind("evaluate", _evaluate, "score a model on a split")
     kind.add_argument("--data", required=True, help="folder of htnet palsy prepare")
-    _add_model(kind)
+    _add_weights(kind)
     kind.add_argument("--split", default="test", help="train, val or test (default: %(default)s)")
     kind.add_argument("--out", required=True, help="folder for predictions.csv, summary.json and confusion.png")
     kind.add_argument(
@@ -97,7 +96,7 @@ def add_commands(add: AddCommand) -> None:
 
     kind = add_kind("predict", _predict, "grade an image, or every image in a folder")
     kind.add_argument("image", help="image or folder")
-    _add_model(kind)
+    _add_weights(kind)
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
     add_face_option(kind)
     add_bit_depth(kind)
@@ -108,7 +107,7 @@ def add_commands(add: AddCommand) -> None:
 
     kind = add_kind("visualize", _visualize, "draw the region and asymmetry maps of a model over a face")
     kind.add_argument("image")
-    _add_model(kind)
+    _add_weights(kind)
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
     add_face_option(kind)
     add_bit_depth(kind)
@@ -125,17 +124,24 @@ def add_commands(add: AddCommand) -> None:
     add_overwrite(kind)
 
 
-def _add_model(kind: argparse.ArgumentParser) -> None:
-    kind.add_argument("--model", help="weights: folder, name or owner/repo (required)")
+def _add_weights(kind: argparse.ArgumentParser) -> None:
+    kind.add_argument("--weights", help="trained weights: folder, name or owner/repo (required)")
     kind.add_argument("--device", default="cpu")
 
 
-def _check_model(args: argparse.Namespace) -> None:
-    """Not checked by argparse, so that a wrong kind of file is told before a missing model."""
-    if args.model is None:
+def _check_weights(args: argparse.Namespace) -> None:
+    """Not checked by argparse, so that a wrong kind of file is told before a missing option."""
+    if args.weights is None:
         raise InputError(
-            "Give the weights: --model FOLDER, written by htnet palsy train; a registered name or owner/repo works too."
+            "Give the weights: --weights FOLDER, from htnet palsy train; a registered name or owner/repo works too."
         )
+
+
+def _landmarks(args: argparse.Namespace) -> str | Landmarker:
+    """``--landmarks`` as it was written or, with ``--face``, the detector that takes this face."""
+    from htnet.preprocess import make_landmarker
+
+    return str(args.landmarks) if args.face is None else make_landmarker(args.landmarks, face=args.face)
 
 
 def _check_image(args: argparse.Namespace) -> None:
@@ -158,11 +164,11 @@ def _prepare(args: argparse.Namespace) -> None:
     prepared = prepare_faces(
         manifest,
         args.out,
-        chosen_landmarks(args),
+        _landmarks(args),
         test=args.test,
         val=args.val,
         seed=args.seed,
-        jobs=args.jobs,
+        workers=args.workers,
         bit_depth=args.bit_depth,
         progress=bar,
         overwrite=args.overwrite,
@@ -185,7 +191,7 @@ def _train(args: argparse.Namespace) -> None:
     from htnet.core.optional import usable_device
     from htnet.hub.folder import FILES
     from htnet.models import create_model
-    from htnet.palsy import check_face_model, train_palsy
+    from htnet.palsy import check_face_model, load_split, train_palsy
     from htnet.training import get_recipe
 
     refuse_same_folder(args.out, args.data)
@@ -194,7 +200,7 @@ def _train(args: argparse.Namespace) -> None:
     recipe = get_recipe(args.recipe, **({"epochs": args.epochs} if args.epochs is not None else {}))
     fresh = create_model(args.model)
     check_face_model(fresh)
-    manifest, data = _load(args.data, "train", fresh.config.image_size)
+    manifest, data = load_split(args.data, "train", fresh.config.image_size, progress=_bar("reading"))
     with tqdm(total=recipe.epochs, desc="training", unit="epoch") as bar:
 
         def tick(epoch: int, model: Any) -> None:
@@ -207,7 +213,7 @@ def _train(args: argparse.Namespace) -> None:
             args.out,
             model=args.model,
             recipe=recipe,
-            source=args.source,
+            start=args.start,
             seed=args.seed,
             device=args.device,
             on_epoch=tick,
@@ -215,28 +221,30 @@ def _train(args: argparse.Namespace) -> None:
         )
     if report is not None:
         print(report)
-    print(f"weights in {args.out}; use them with: htnet palsy predict face.png --model {args.out}")
+    print(f"weights in {args.out}; use them with: htnet palsy predict face.png --weights {args.out}")
 
 
 def _evaluate(args: argparse.Namespace) -> None:
     from htnet.core.identity import trained_doubts
     from htnet.core.optional import usable_device
     from htnet.hub import load_pretrained
-    from htnet.palsy import check_face_model, evaluate_palsy, score_table
+    from htnet.palsy import check_face_model, evaluate_palsy, load_split, score_table
     from htnet.palsy.evaluate import RESULTS
 
-    refuse_same_folder(args.out, args.data, args.model)
+    refuse_same_folder(args.out, args.data, args.weights)
     check_folder(args.out, (*RESULTS, "confusion.png"), overwrite=args.overwrite)
-    _check_model(args)
-    model = load_pretrained(args.model, device=usable_device(args.device))
+    _check_weights(args)
+    model = load_pretrained(args.weights, device=usable_device(args.device))
     check_face_model(model)
-    manifest, data = _load(args.data, args.split, model.config.image_size, model.preprocess_spec)
+    manifest, data = load_split(
+        args.data, args.split, model.config.image_size, model.preprocess_spec, progress=_bar("reading")
+    )
     scores = evaluate_palsy(
         model,
         manifest,
         data,
         args.out,
-        described={"weights": str(args.model), "split": args.split},
+        described={"weights": str(args.weights), "split": args.split},
         overwrite=args.overwrite,
         allow_trained=args.allow_trained or args.split == "train",
     )
@@ -254,7 +262,8 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from htnet.palsy import GradePredictor
+    from htnet.palsy import GradePredictor, predict_folder
+    from htnet.palsy.folder import PICTURES, TABLE
 
     folder = Path(args.image).is_dir()
     if folder and (args.out is None or args.json or args.plot):
@@ -263,16 +272,25 @@ def _predict(args: argparse.Namespace) -> None:
         raise InputError("--out goes with a folder of images; for one image use --json and --plot.")
     if folder:
         refuse_same_folder(args.out, args.image, below=True)
-        check_folder(args.out, ("predictions.csv", "pictures"), overwrite=args.overwrite)
+        check_folder(args.out, (TABLE, PICTURES), overwrite=args.overwrite)
     check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
     if not folder:
         _check_image(args)
-    _check_model(args)
-    predictor = GradePredictor(
-        args.model, landmarks=chosen_landmarks(args), device=args.device, bit_depth=args.bit_depth
-    )
+    _check_weights(args)
+    predictor = GradePredictor(args.weights, landmarks=_landmarks(args), device=args.device, bit_depth=args.bit_depth)
     if folder:
-        _predict_folder(predictor, Path(args.image), Path(args.out))
+        done = predict_folder(
+            predictor,
+            args.image,
+            args.out,
+            pictures=_can_draw(),
+            overwrite=args.overwrite,
+            progress=_bar("grading"),
+        )
+        if done.doubted:
+            print(f"warning: {done.doubted} of {done.images} images have warnings; see the column 'warnings'")
+        errors = f", {done.errors} with errors" if done.errors else ""
+        print(f"{done.images - done.errors} predictions in {done.table}{errors}")
         return
     prediction = predictor.image(args.image)
     if args.plot:
@@ -288,36 +306,6 @@ def _predict(args: argparse.Namespace) -> None:
         print(f"  picture: {args.plot}")
 
 
-def _predict_folder(predictor: Any, folder: Path, out: Path) -> None:
-    from htnet.evaluation.store import to_csv, write_atomic
-    from htnet.pipeline.export import warning_codes
-
-    draw, rows, bad, doubted = _can_draw(), [], 0, 0
-    labels = predictor.model.labels
-    for found in progress_bar(predictor.folder(folder), "grading"):
-        if isinstance(found, tuple):
-            path, error = found
-            rows.append([path, "", "", *("" for _ in labels), "", str(error)])
-            bad += 1
-            continue
-        values = [f"{found.probabilities[c]:.6f}" for c in labels]
-        codes = warning_codes(warning.code for warning in found.warnings)
-        rows.append([found.source, found.label, found.grade, *values, codes, ""])
-        doubted += bool(codes)
-        if draw:
-            from htnet.palsy.plots import plot_grade
-            from htnet.preprocess import read_frame
-
-            inside = Path(found.source).relative_to(folder)
-            picture = out / "pictures" / inside.with_name(inside.name + ".png")
-            plot_grade(found, read_frame(found.source, predictor.bit_depth), picture, overwrite=True)
-    header = ["image", "prediction", "grade", *(f"probability_{c}" for c in labels), "warnings", "error"]
-    write_atomic(out / "predictions.csv", to_csv(header, rows))
-    if doubted:
-        print(f"warning: {doubted} of {len(rows)} images have warnings; see the column 'warnings'")
-    print(f"{len(rows) - bad} predictions in {out / 'predictions.csv'}" + (f", {bad} with errors" if bad else ""))
-
-
 def _show(prediction: GradePrediction) -> None:
     show_warnings(prediction.warnings)
     print(prediction.grade)
@@ -331,10 +319,8 @@ def _visualize(args: argparse.Namespace) -> None:
 
     check_outputs(args.out, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
     _check_image(args)
-    _check_model(args)
-    predictor = GradePredictor(
-        args.model, landmarks=chosen_landmarks(args), device=args.device, bit_depth=args.bit_depth
-    )
+    _check_weights(args)
+    predictor = GradePredictor(args.weights, landmarks=_landmarks(args), device=args.device, bit_depth=args.bit_depth)
     maps = predictor.maps(args.image)
     show_warnings(maps.prediction.warnings)
     print(maps.prediction.grade)
@@ -388,20 +374,8 @@ def _asymmetry_lines(report: FaceAsymmetry) -> list[str]:
     return lines
 
 
-def _load(folder: str, split: str, size: int, expected: PreprocessSpec | None = None) -> tuple[Manifest, FaceSet]:
-    """A split of a prepared folder, faces at the model's size and aligned as the model expects."""
-    import dataclasses
-
-    from htnet.data import read_manifest
-    from htnet.data.prepare import MANIFEST_FILE
-    from htnet.palsy import face_spec
-    from htnet.training import load_face_set
-
-    spec = dataclasses.replace(face_spec(folder), size=size)
-    if expected is not None and (spec.template, spec.face_size) != (expected.template, expected.face_size):
-        raise InputError(f"{folder} holds faces aligned in another way than the model's. Prepare them again.")
-    manifest = read_manifest(Path(folder) / MANIFEST_FILE, need_label=True).split(split)
-    return manifest, load_face_set(manifest, spec, lambda samples: progress_bar(samples, "reading"))
+def _bar(text: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    return lambda items: progress_bar(items, text)
 
 
 def _can_draw() -> bool:

@@ -1,0 +1,56 @@
+"""Wings: packages of htnet that no room knows, and what they bring.
+
+A wing is a folder beside the rooms. htnet works without it, so that it can leave by deleting its folder. What it brings
+stands in modules of fixed names, each of which it may lack:
+
+- ``register``: adds models, converters, recipes and so on to the rooms' registries; imported by `load_wings`.
+- ``hints``: ``HINTS``, a `htnet.core.hints.WingHints`; imports nothing but `htnet.core`.
+- ``cli``: ``add_commands``, as the modules of `htnet.cli` have it; starts quickly.
+- ``schema.json``: its documents, with their versions, for `htnet.core.schema`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib.util import find_spec
+from pathlib import Path
+from threading import RLock
+from types import ModuleType
+
+#: Names of the wings that may be installed.
+WINGS = ("palsy",)
+
+_PACKAGE, _ROOT = "htnet.", Path(__file__).parents[1]
+_LOCK = RLock()
+_STARTED: list[str] = []
+
+
+def installed_wings() -> list[str]:
+    """Names of the wings that are installed."""
+    return [wing for wing in WINGS if find_spec(f"{_PACKAGE}{wing}") is not None]
+
+
+def wing_modules(part: str) -> list[ModuleType]:
+    """The module ``part`` of every installed wing that has one."""
+    names = [f"{_PACKAGE}{wing}.{part}" for wing in installed_wings()]
+    return [importlib.import_module(name) for name in names if find_spec(name) is not None]
+
+
+def wing_files(name: str) -> list[Path]:
+    """The file ``name`` of every installed wing that has one."""
+    files = [_ROOT / wing / name for wing in installed_wings()]
+    return [file for file in files if file.is_file()]
+
+
+def load_wings() -> None:
+    """Let every installed wing register what it brings; once for each process."""
+    with _LOCK:
+        if _STARTED:
+            return
+        # Set before the import, during which the registries are asked for names too.
+        _STARTED.extend(installed_wings())
+        try:
+            wing_modules("register")
+        except BaseException:
+            _STARTED.clear()
+            raise
