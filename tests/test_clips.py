@@ -15,7 +15,7 @@ from htnet.data import read_manifest
 from htnet.data.prepare import prepare
 from htnet.evaluation import loso
 from htnet.models import create_model
-from htnet.preprocess import TemplateLandmarks, motion_features, open_clip, read_frame, read_motion
+from htnet.preprocess import TemplateLandmarks, encode_motion, motion_features, open_clip, read_frame, read_motion
 from htnet.training import Recipe, load_flow_set, train_weights
 from tests.support.motion import SIDE, write_moving_set
 from tests.support.pairs import QUICK, pair_manifest, save, tiny_model
@@ -253,3 +253,41 @@ def test_tiny_models_ignore_clips(manifest):
     """A manifest with clips serves every model."""
     found = list(Predictor(tiny_model(QUICK), landmarks="template").manifest(manifest))
     assert all(p.input.motion is None for p in found)
+
+
+@pytest.fixture
+def still(manifest, tmp_path):
+    """The samples; in the clip of the second one nothing moves, although its onset and apex differ."""
+    sample = manifest.samples[1]
+    for number in range(5):
+        save(tmp_path / "still" / f"{number}.png", read_frame(sample.onset).pixels)
+    clip = {"clip": tmp_path / "still", "clip_first": "", "clip_last": ""}
+    return dataclasses.replace(manifest, samples=(manifest.samples[0], dataclasses.replace(sample, **clip)))
+
+
+def test_a_still_clip_of_a_moving_pair_is_not_prepared(still, tmp_path):
+    name = still.samples[1].sample
+    with pytest.raises(ManifestError, match=f"{name!r}: nothing moves in its clip"):
+        prepare(still, tmp_path / "strict", SPEC, TEMPLATE, motion=True)
+    kept = prepare(still, tmp_path / "out", SPEC, TEMPLATE, motion=True, on_error=lambda sample, error: None)
+    assert [sample.sample for sample in kept] == [still.samples[0].sample]
+    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert "nothing moves in its clip" in report["failed"]["samples"][name]
+    assert len(prepare(still, tmp_path / "pairs", SPEC, TEMPLATE)) == 2, "the pairs move"
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_still_clip_is_not_trained_on_and_its_answer_is_doubted(still, tmp_path, stored):
+    if stored:  # as an htnet before this rule did
+        path = tmp_path / "still.safetensors"
+        path.write_bytes(encode_motion(np.zeros((4, 64), np.float32), SPEC))
+        samples = (still.samples[0], dataclasses.replace(still.samples[1], motion=path))
+        still = dataclasses.replace(still, samples=samples)
+    with pytest.raises(ManifestError, match=f"{still.samples[1].sample!r}: nothing moves in its clip"):
+        load_flow_set(still, SPEC, TEMPLATE, extras=EXTRAS)
+    load_flow_set(still, BLIND, TEMPLATE, extras=EXTRAS)
+    model = create_model("htnet_dual_stream").eval()
+    model.preprocess_spec = SPEC
+    codes = [[w.code for w in p.warnings] for p in Predictor(model, landmarks="template").manifest(still)]
+    assert "still_clip" not in codes[0]
+    assert "still_clip" in codes[1]

@@ -187,17 +187,17 @@ def test_batch_equals_one_by_one_in_any_order(model, tmp_path):
             assert p.truth == sample.label
 
 
-def test_frames_come_before_the_flow_image(model, tmp_path):
+def test_the_flow_image_comes_before_the_frames(model, tmp_path):
     frames = pair_manifest(tmp_path, 1).samples[0]
     noise = np.random.default_rng().integers(0, 256, (28, 28, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "flow.png"), noise)
     predictor = Predictor(model, landmarks="template")
     both = dataclasses.replace(frames, sample="both", flow=tmp_path / "flow.png")
-    flow_only = dataclasses.replace(both, sample="flow", onset=None, apex=None)
-    found = {p.sample: p for p in predictor.manifest([both, flow_only])}
-    assert close(found["both"], predictor.pair(frames.onset, frames.apex))
-    assert close(found["flow"], predictor.flow(noise))
-    assert not close(found["both"], found["flow"])
+    frames_only = dataclasses.replace(both, sample="frames", flow=None)
+    found = {p.sample: p for p in predictor.manifest([both, frames_only])}
+    assert close(found["both"], predictor.flow(noise))
+    assert close(found["frames"], predictor.pair(frames.onset, frames.apex))
+    assert not close(found["both"], found["frames"])
 
 
 def test_landmarks_of_a_manifest(model, tmp_path):

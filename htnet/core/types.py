@@ -77,6 +77,14 @@ MOTIONLESS = QualityWarning(
 )
 
 
+#: What `ModelInput` says of a clip in which nothing moves.
+STILL_CLIP = QualityWarning(
+    "still_clip",
+    "Nothing moves in the clip: all its motion features are 0. Give the clip from the onset to the offset of the "
+    "expression.",
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Landmarks:
     """Five facial points in the pixels of one frame.
@@ -221,6 +229,11 @@ class Flow:
         }
 
 
+#: What a model can be given besides the image, by keyword, as float32:
+#: "points": (B, 5, 2) facial points (x, y) in px of the flow image, where its regions are cut: the face's own or
+#: the template's. "points68": (B, 68, 2) points of iBUG 300-W in the same px, measured or estimated from the five.
+#: "motion": (B, T, 64) features of the frames (`htnet.preprocess.hoof`); not given where there is no clip.
+EXTRA_INPUTS = ("points", "points68", "motion")
 FLOW_METHODS = ("tvl1", "farneback", "dis")
 LAYOUTS = ("anatomical", "reference", "whole")
 REGION_POINTS = ("template", "landmarks")
@@ -374,8 +387,10 @@ class ModelInput:
 
     def __post_init__(self) -> None:
         """An input without motion carries the warning, whichever way it was made."""
-        if self.motionless and all(warning.code != MOTIONLESS.code for warning in self.warnings):
-            object.__setattr__(self, "warnings", (*self.warnings, MOTIONLESS))
+        still = self.motion is not None and not self.motion.any()
+        said = {warning.code for warning in self.warnings}
+        more = [w for w, holds in ((MOTIONLESS, self.motionless), (STILL_CLIP, still)) if holds and w.code not in said]
+        object.__setattr__(self, "warnings", (*self.warnings, *more))
 
 
 #: Regions whose motion is summed up frame by frame to find an expression in a video.

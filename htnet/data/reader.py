@@ -1,29 +1,240 @@
-"""What samples of a manifest show: whether that is an expression at all, and the motion beside their two frames."""
+"""What samples of a manifest show: read by one rule in training, prediction and preparation."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from htnet.core.errors import FrameError, LandmarkError, ManifestError
+from htnet.core.errors import (
+    FrameError,
+    HtnetError,
+    InputError,
+    LandmarkError,
+    ManifestError,
+    SpecError,
+    about_sample,
+    refuse_unknown,
+)
 from htnet.core.identity import differ, shared
-from htnet.core.types import ByteArray, FloatArray, Frame, Landmarks, ModelInput, PreprocessSpec
-from htnet.data import Manifest, Sample
-from htnet.data.manifest import sample_fault
+from htnet.core.types import EXTRA_INPUTS, ByteArray, FloatArray, Frame, Landmarks, ModelInput, PreprocessSpec
+from htnet.data.manifest import Manifest, Sample, sample_fault
+from htnet.data.prepared import image_spec
 from htnet.data.tables import listed
-from htnet.preprocess import Landmarker, motion_features, open_clip, read_frame, read_motion
+from htnet.preprocess import (
+    FrameSource,
+    Landmarker,
+    LandmarkSource,
+    LazyLandmarker,
+    Preprocessor,
+    motion_features,
+    open_clip,
+    read_flow_image,
+    read_frame,
+    read_motion,
+    template_points,
+)
+from htnet.preprocess.depth import check_bit_depth
+
+
+class SampleReader:
+    """Reads samples of a manifest by one rule: what is made already wins.
+
+    A sample's flow image is read where it has one, its frames otherwise; its motion features where they are on file,
+    its clip otherwise. Flow images of a prepared folder must have been made as the spec says.
+    """
+
+    def __init__(
+        self,
+        spec: PreprocessSpec,
+        landmarks: Landmarker | str | PathLike[str] | LazyLandmarker | None = None,
+        *,
+        extras: Sequence[str] = (),
+        replace_points: bool = False,
+        bit_depth: int | None = None,
+    ) -> None:
+        """Keep the settings; nothing is read or built yet.
+
+        Args:
+            spec: how frames become inputs.
+            landmarks: finds the points of samples that come without: a landmarker, or a name or file for
+                `htnet.preprocess.make_landmarker`, built when first needed and in each process anew.
+            extras: what is read besides the image, of `htnet.models.EXTRA_INPUTS`. "motion" counts only where the spec
+                asks for it (``clip_frames``).
+            replace_points: ask the landmarker for all samples, in place of their own files of points: in px of the
+                onset, or of the flow image for a sample that has one.
+            bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+
+        Raises:
+            InputError: an unknown name in ``extras``, or ``bit_depth`` is impossible.
+        """
+        refuse_unknown(extras, EXTRA_INPUTS, "extra input")
+        check_bit_depth(bit_depth)
+        self.spec = spec
+        self.landmarks = landmarks if isinstance(landmarks, LazyLandmarker) else LazyLandmarker(landmarks)
+        self.reads_motion = reads_motion(extras, spec)
+        self.replace_points = replace_points
+        self.bit_depth = bit_depth
+        self._preprocessor = Preprocessor(spec, points68="points68" in extras, bit_depth=bit_depth)
+        self._checked: set[Path] = set()
+
+    def __call__(self, sample: Sample) -> ModelInput:
+        """What the model is shown of a sample.
+
+        Raises:
+            SpecError: its flow image lies in a prepared folder, and was made in another way.
+            HtnetError: it cannot be read; the message names it.
+        """
+        try:
+            return self._with_motion(sample, self._image(sample))
+        except HtnetError as error:
+            raise about_sample(sample.sample, error) from error
+
+    def from_frames(self, sample: Sample) -> ModelInput:
+        """The same, made anew from frames and clip, whatever is on file.
+
+        Raises:
+            HtnetError: it has no frames, or they cannot be read. The message does not name the sample.
+        """
+        if sample.onset is None or sample.apex is None:
+            raise ManifestError("it has no onset and apex frames to compute flow from.")
+        anew = replace(sample, flow=None, motion=None)
+        return self._with_motion(anew, self._image(anew))
+
+    def pair(self, onset: FrameSource, apex: FrameSource, landmarks: LandmarkSource | None, sample: str) -> ModelInput:
+        """Input from two frames, see `htnet.preprocess.Preprocessor.pair`; the landmarker serves where it must."""
+        if landmarks is None:
+            return self._found().pair(onset, apex, None, sample)
+        return self._preprocessor.pair(onset, apex, landmarks, sample)
+
+    def flow_picture(self, image: str | PathLike[str] | ByteArray, sample: str) -> ModelInput:
+        """Input from a flow image, see `htnet.preprocess.Preprocessor.flow_picture`."""
+        return self._preprocessor.flow_picture(image, sample=sample)
+
+    def _found(self) -> Preprocessor:
+        """The preprocessor with its landmarker, which is built now."""
+        self._preprocessor.landmarker = self.landmarks.get()
+        return self._preprocessor
+
+    def _own_points(self, sample: Sample) -> Path | None:
+        return None if self.replace_points and self.landmarks.given is not None else sample.landmarks
+
+    def _image(self, sample: Sample) -> ModelInput:
+        own = self._own_points(sample)
+        if sample.flow is None:
+            if sample.onset is None or sample.apex is None:
+                raise ManifestError("it has neither onset and apex frames nor a flow image. Give one of the two.")
+            return self.pair(sample.onset, sample.apex, own, sample.sample)
+        self._check_prepared(sample.flow)
+        points: Landmarks | Path | None = own
+        if self.spec.region_points == "landmarks":
+            if own is not None and sample.onset is not None:
+                points = self._preprocessor.on_flow_image(sample.onset, own, sample.sample)
+            elif self.replace_points and (finder := self.landmarks.get()) is not None:
+                picture = read_flow_image(sample.flow, self.spec.size)
+                points = finder(Frame(picture, str(sample.flow)), sample.sample)
+        return self._preprocessor.flow_picture(sample.flow, points, sample.sample)
+
+    def _check_prepared(self, flow: Path) -> None:
+        """Refuse a flow image of a prepared folder that was made in another way than the spec says."""
+        if flow.parent in self._checked:
+            return
+        made = image_spec(flow)
+        if made is not None and (differences := made.differences(self.spec, "image")):
+            said = "; ".join(f"{name} is {own!r}, not {ours!r}" for name, (own, ours) in differences.items())
+            raise SpecError(
+                f"The flow images in {flow.parent} were made in another way than asked for: {said}. Prepare the data "
+                "again with these settings, or take weights that were trained on such images. For a training, "
+                "htnet.prepare.resolve_spec(manifest, spec) takes over the settings of the folder."
+            )
+        self._checked.add(flow.parent)
+
+    def _with_motion(self, sample: Sample, made: ModelInput) -> ModelInput:
+        return replace(made, motion=self._motion(sample, made.landmarks)) if self.reads_motion else made
+
+    def _motion(self, sample: Sample, at_onset: Landmarks | None) -> FloatArray:
+        """Motion features on file, or else of the clip, whose first frame is the onset."""
+        if sample.motion is not None:
+            return read_motion(sample.motion, self.spec)
+        if sample.clip is None:
+            raise ManifestError(
+                f"it names no clip, but motion is asked for (clip_frames {self.spec.clip_frames}). Name a video or a "
+                "folder of frames in the column 'clip'; a pair of frames alone is answered without motion."
+            )
+        depth = self.bit_depth if sample.clip.is_dir() else None
+        clip = open_clip(sample.clip, sample.clip_first, sample.clip_last, depth)
+        points: Landmarker | Path | None = self._own_points(sample) if sample.onset is not None else None
+        if at_onset is not None and sample.onset is not None:
+            points = partial(_points_of_onset, read_frame(sample.onset, self.bit_depth), at_onset)
+        points = points or self.landmarks.get()
+        if points is None:
+            raise LandmarkError(
+                f"there are no points of the first frame of its clip {sample.clip}. Have them found (landmarks "
+                "'yunet'), or give onset, apex and landmarks too."
+            )
+        return motion_features(clip, points, self.spec, sample=sample.sample)
+
+
+def _points_of_onset(onset: Frame, points: Landmarks, frame: Frame, sample: str = "") -> Landmarks:
+    """Points of the onset frame for the first frame of the clip, which must be of its size."""
+    if onset.size != frame.size:
+        (height, width), (own_height, own_width) = frame.size, onset.size
+        raise FrameError(
+            f"The clip's first frame {frame.source} is {width}x{height} px, the onset {onset.source} "
+            f"{own_width}x{own_height} px, so that its points do not fit. Give the clip that the onset was taken from, "
+            "beginning at that frame (columns 'clip_first' and 'clip_last')."
+        )
+    return points
+
+
+def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: PreprocessSpec) -> dict[str, torch.Tensor]:
+    """What a model reads besides the images, one row a sample; see `htnet.models.EXTRA_INPUTS`.
+
+    Args:
+        inputs: made by a `SampleReader` or a `Preprocessor`, with ``points68`` if those are named.
+        names: ``extra_inputs`` of the model.
+        spec: what they were made by.
+
+    Returns:
+        float32 tensors on the CPU. "motion" is left out if no sample has it; samples without it then count as
+        still: their rows are 0.
+
+    Raises:
+        InputError: an unknown name, an input without 68 points, or clips of different length.
+    """
+    refuse_unknown(names, EXTRA_INPUTS, "extra input")
+    out: dict[str, torch.Tensor] = {}
+    if "points" in names:
+        template = template_points(spec)
+        known = [made.points if made.regions_at == "landmarks" else None for made in inputs]
+        out["points"] = torch.stack([template if p is None else torch.from_numpy(p) for p in known])
+    if "points68" in names:
+        found = [made.points68 for made in inputs if made.points68 is not None]
+        if len(found) < len(inputs):
+            raise InputError("An input has no 68 points; make it with Preprocessor(spec, points68=True).")
+        out["points68"] = torch.from_numpy(np.stack([points.points for points in found]))
+    moves = [made.motion for made in inputs if made.motion is not None]
+    if "motion" in names and moves:
+        if len(shapes := {m.shape for m in moves}) > 1:
+            raise InputError(f"Motion features have the shapes {sorted(shapes)}; give clips of one length.")
+        still = np.zeros_like(moves[0])
+        rows = [still if made.motion is None else made.motion for made in inputs]
+        out["motion"] = torch.from_numpy(np.stack(rows))
+    return out
 
 
 def degenerate(sample: Sample, made: ModelInput | None = None) -> str:
     """Why a sample cannot show an expression, so that it must not be trained or tested on; "" if it can.
 
     The one rule of every path: its apex is its onset or lies before it, its clip ends before it begins (by the names
-    of the files), its two frames are the same picture, or a channel of its flow image is constant. A reader that took
-    the middle frame for an impossible apex has answered the first.
+    of the files), its two frames are the same picture, a channel of its flow image is constant, or nothing moves in its
+    clip. A reader that took the middle frame for an impossible apex has answered the first.
 
     Args:
         sample: the sample.
@@ -32,9 +243,12 @@ def degenerate(sample: Sample, made: ModelInput | None = None) -> str:
     fault = sample_fault(sample)
     if fault or made is None:
         return fault
-    if any(warning.code == "same_frame" for warning in made.warnings):
+    codes = {warning.code for warning in made.warnings}
+    if "same_frame" in codes:
         return "its onset and its apex are the same picture"
-    return "a channel of its flow image is constant, so that it shows no motion" if made.motionless else ""
+    if made.motionless:
+        return "a channel of its flow image is constant, so that it shows no motion"
+    return "nothing moves in its clip: all its motion features are 0" if "still_clip" in codes else ""
 
 
 def refuse_shared_pictures(manifest: Manifest, images: Iterable[ByteArray]) -> None:
@@ -79,63 +293,3 @@ def check_motion(manifest: Manifest, spec: PreprocessSpec) -> None:
             f"{spec.clip_frames}). Name the clips in the column 'clip' (a folder that htnet prepare made needs its "
             "--clip-frames), leave these samples out, or go without motion: --clip-frames 0."
         )
-
-
-def sample_motion(
-    sample: Sample,
-    spec: PreprocessSpec,
-    landmarker: Landmarker | None = None,
-    at_onset: Landmarks | None = None,
-    bit_depth: int | None = None,
-) -> FloatArray:
-    """The motion features of a sample: those on file, or else computed from its clip.
-
-    Args:
-        sample: with ``motion`` or ``clip``.
-        spec: how they are made.
-        landmarker: finds the points of the clip's first frame, where ``at_onset`` is not given; without it the
-            sample's own file of points is read, if that speaks of its onset frame.
-        at_onset: points in px of the sample's onset frame, which the clip's first frame is.
-        bit_depth: bits of the values in 16-bit frames, where they are fewer.
-
-    Returns:
-        (clip_frames, 64) float32.
-
-    Raises:
-        ManifestError: the sample has neither.
-        InputError: the clip or the features on file cannot be used.
-        LandmarkError: there are no points for the clip's first frame.
-    """
-    if sample.motion is not None:
-        return read_motion(sample.motion, spec)
-    if sample.clip is None:
-        raise ManifestError(
-            f"it names no clip, but motion is asked for (clip_frames {spec.clip_frames}). Name a video or a folder of "
-            "frames in the column 'clip'; a pair of frames alone is answered without motion."
-        )
-    clip = open_clip(sample.clip, sample.clip_first, sample.clip_last, bit_depth if sample.clip.is_dir() else None)
-    points: Landmarker | Path
-    if at_onset is not None and sample.onset is not None:
-        points = partial(_points_of_onset, read_frame(sample.onset, bit_depth), at_onset)
-    elif landmarker is not None:
-        points = landmarker
-    elif sample.landmarks is not None and sample.onset is not None:
-        points = sample.landmarks
-    else:
-        raise LandmarkError(
-            f"there are no points of the first frame of its clip {sample.clip}. Have them found (landmarks 'yunet'), "
-            "or give onset, apex and landmarks too."
-        )
-    return motion_features(clip, points, spec, sample=sample.sample)
-
-
-def _points_of_onset(onset: Frame, points: Landmarks, frame: Frame, sample: str = "") -> Landmarks:
-    """Points of the onset frame for the first frame of the clip, which must be of its size."""
-    if onset.size != frame.size:
-        (height, width), (own_height, own_width) = frame.size, onset.size
-        raise FrameError(
-            f"The clip's first frame {frame.source} is {width}x{height} px, the onset {onset.source} "
-            f"{own_width}x{own_height} px, so that its points do not fit. Give the clip that the onset was taken from, "
-            "beginning at that frame (columns 'clip_first' and 'clip_last')."
-        )
-    return points

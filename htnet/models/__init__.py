@@ -1,6 +1,7 @@
 """Architectures: build them by name, convert published checkpoints into them."""
 
-from htnet.models.base import EXTRA_INPUTS, EmotionModel, ModelConfig
+from htnet.core.types import EXTRA_INPUTS
+from htnet.models.base import EmotionModel, ModelConfig
 from htnet.models.checkpoints import Converter, register_converter
 from htnet.models.convert import convert_checkpoint, convert_state, reference_state
 from htnet.models.convert_dual_stream import convert_dual_stream

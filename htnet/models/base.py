@@ -16,12 +16,6 @@ from htnet.core.errors import ModelError
 from htnet.core.identity import TrainedPeople
 from htnet.core.types import EMOTIONS, PreprocessSpec
 
-#: What a model can be given besides the image, by keyword, as float32:
-#: "points": (B, 5, 2) facial points (x, y) in px of the flow image, where its regions are cut: the face's own or
-#: the template's. "points68": (B, 68, 2) points of iBUG 300-W in the same px, measured or estimated from the five.
-#: "motion": (B, T, 64) features of the frames (`htnet.preprocess.hoof`); not given where there is no clip.
-EXTRA_INPUTS = ("points", "points68", "motion")
-
 #: Types of whole numbers that hold 0..255.
 _WHOLE = (torch.uint8, torch.int16, torch.int32, torch.int64)
 

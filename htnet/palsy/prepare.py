@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -16,11 +17,20 @@ from htnet.core.identity import check_files
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.prepare import prepared_spec
-from htnet.data.prepare.engine import Maker, Preparation
 from htnet.data.prepare.keys import Parts, as_json, describe, libraries, sha256
 from htnet.data.prepare.store import PreparedFolder, doubts_as_json
+from htnet.data.prepare.workers import Preparation
 from htnet.palsy.splits import split_patients, split_table
-from htnet.preprocess import FrameSource, Landmarker, fit_alignment, make_landmarker, read_frame, verified
+from htnet.preprocess import (
+    FrameSource,
+    Landmarker,
+    LazyLandmarker,
+    fit_alignment,
+    make_landmarker,
+    read_frame,
+    verified,
+)
+from htnet.preprocess.depth import check_bit_depth
 from htnet.preprocess.opencv import load_opencv
 
 FACES = "faces"
@@ -127,11 +137,15 @@ def prepare_faces(
         RunError: another process is preparing into ``out``.
         HtnetError: nothing can be prepared in this way, as with a detector whose model cannot be found.
     """
-    folder, maker = PreparedFolder(Path(out), {FACES: ".png"}, "faces aligned"), _Maker(spec, landmarks, bit_depth)
-    points = cache(lambda: describe(maker.finder))
+    check_bit_depth(bit_depth)
+    folder = PreparedFolder(Path(out), {FACES: ".png"}, "faces aligned")
+    finder = LazyLandmarker(landmarks, partial(palsy_landmarker, spec=spec))
+    points = cache(lambda: describe(finder.get()))
     preparation = Preparation(
         folder,
-        maker,
+        spec,
+        finder,
+        _Aligner(spec, finder, bit_depth),
         _make,
         key=lambda sample: _key(sample, spec, points(), bit_depth),
         prepared=lambda sample: dataclasses.replace(sample, image=folder.path(FACES, sample)),
@@ -186,11 +200,13 @@ def _with_splits(manifest: Manifest, test: float, val: float, seed: int) -> Mani
     return manifest
 
 
-class _Maker(Maker):
+@dataclass(frozen=True, eq=False)
+class _Aligner:
     """What a process needs to align faces."""
 
-    def build(self, text: str) -> Landmarker:
-        return palsy_landmarker(text, self.spec)
+    spec: PreprocessSpec
+    landmarks: LazyLandmarker
+    bit_depth: int | None
 
 
 def _key(sample: Sample, spec: PreprocessSpec, points: Any, bit_depth: int | None) -> Parts | None:
@@ -205,14 +221,14 @@ def _key(sample: Sample, spec: PreprocessSpec, points: Any, bit_depth: int | Non
     return as_json({**made_from, "libraries": libraries()})
 
 
-def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:
+def _make(aligner: _Aligner, sample: Sample) -> dict[str, bytes] | HtnetError:
     """The PNG of a sample's aligned face, or what is wrong with it."""
     cv2 = load_opencv()
     try:
         if sample.image is None:
             raise ManifestError("it has no image of a face.")
-        finder = cast(Landmarker, maker.finder)  # `prepare_faces` takes no None
-        face, points = align_face(sample.image, finder, maker.spec, sample.sample, maker.bit_depth)
+        finder = cast(Landmarker, aligner.landmarks.get())  # `prepare_faces` takes no None
+        face, points = align_face(sample.image, finder, aligner.spec, sample.sample, aligner.bit_depth)
     except (FrameError, LandmarkError, ManifestError) as error:  # others would hit every sample
         return about_sample(sample.sample, error)
     encoded = bytes(cv2.imencode(".png", face.pixels[..., ::-1])[1].tobytes())

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from os import PathLike
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from htnet.core.errors import (
-    HtnetError,
-    InputError,
-    ManifestError,
-    ModelError,
-    WeightsError,
-    about_sample,
-    refuse_unknown,
-)
+from htnet.core.errors import HtnetError, InputError, ModelError, SpecError, WeightsError
 from htnet.core.facs import UnitPrediction
 from htnet.core.hints import hint
 from htnet.core.identity import trained_doubts
@@ -35,29 +27,24 @@ from htnet.core.types import (
     Landmarks,
     ModelInput,
     Prediction,
-    PreprocessSpec,
     QualityWarning,
     SourceFiles,
 )
 from htnet.data import Manifest, Sample
 from htnet.data.degenerate import pair_fault
 from htnet.data.manifest import sample_fault
-from htnet.data.reader import reads_motion, sample_motion
+from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub import load_pretrained
-from htnet.models import EXTRA_INPUTS, EmotionModel
+from htnet.models import EmotionModel
 from htnet.preprocess import (
     FrameSource,
     Landmarker,
-    Preprocessor,
     Video,
-    make_landmarker,
     motion_features,
     open_video,
     read_clip,
     spot,
-    template_points,
 )
-from htnet.preprocess.depth import check_bit_depth
 
 #: Marks an answer on a pair whose apex a reader replaced; see `htnet.data.Sample`.
 MIDDLE_APEX = QualityWarning(
@@ -119,12 +106,9 @@ class Predictor:
                 f"{self.name} does not say how its input is made. Set model.preprocess_spec to the PreprocessSpec "
                 "it was trained with."
             )
-        self._landmarks: str | PathLike[str] | Landmarker = landmarks
-        self._lock = threading.Lock()
-        check_bit_depth(bit_depth)
         self.bit_depth = bit_depth
-        self._preprocessor = Preprocessor(
-            self.model.preprocess_spec, points68="points68" in self.model.extra_inputs, bit_depth=bit_depth
+        self._reader = SampleReader(
+            self.model.preprocess_spec, landmarks, extras=self.model.extra_inputs, bit_depth=bit_depth
         )
 
     def pair(
@@ -145,8 +129,9 @@ class Predictor:
         Raises:
             FrameError, LandmarkError, FlowError: the frames cannot be used.
         """
+        refuse_after_fork()
         files = SourceFiles(onset=_file(onset), apex=_file(apex))
-        made = self._pair_input(onset, apex, landmarks, sample)
+        made = self._reader.pair(onset, apex, landmarks, sample)
         if files.onset is not None and files.apex is not None:
             made = _flagged(made, pair_fault(Path(files.onset), Path(files.apex)))
         return self._answer([_Question(sample, made, files)])[0]
@@ -162,7 +147,7 @@ class Predictor:
             FlowError: the image cannot be used.
         """
         files = SourceFiles(flow_image=_file(image))
-        return self._answer([_Question(sample, self._preprocessor.flow_picture(image, sample=sample), files)])[0]
+        return self._answer([_Question(sample, self._reader.flow_picture(image, sample), files)])[0]
 
     def video(
         self,
@@ -197,19 +182,19 @@ class Predictor:
         if isinstance(source, (str, PathLike)):
             source = open_video(source, fps=fps, bit_depth=self.bit_depth)
         frames = source if isinstance(source, Video) else list(read_clip(source, self.bit_depth))
-        points = self._landmarker() if landmarks is None else landmarks
+        points = cast(Landmarker, self._reader.landmarks.get()) if landmarks is None else landmarks
         spotting = spot(frames, points, method=method, fps=fps, sample=sample)
         used = (spotting.onset, spotting.apex)
         taken = frames.take(used) if isinstance(frames, Video) else {number: frames[number] for number in used}
-        made = self._pair_input(taken[used[0]], taken[used[1]], spotting.landmarks_at(spotting.onset), sample)
-        if reads_motion(self.model.extra_inputs, self._preprocessor.spec) and spotting.offset > spotting.onset:
+        made = self._reader.pair(taken[used[0]], taken[used[1]], spotting.landmarks_at(spotting.onset), sample)
+        if self._reader.reads_motion and spotting.offset > spotting.onset:
             clip: Video | list[Frame] = (
                 frames.between(spotting.onset, spotting.offset)
                 if isinstance(frames, Video)
                 else frames[spotting.onset : spotting.offset + 1]
             )
             at_onset = spotting.landmarks_at(spotting.onset)
-            made = replace(made, motion=motion_features(clip, at_onset, self._preprocessor.spec))
+            made = replace(made, motion=motion_features(clip, at_onset, self._reader.spec))
         onset, apex = (_file(taken[number]) for number in used)
         files = SourceFiles(onset, apex, video=frames.source if isinstance(frames, Video) else None)
         return replace(self._answer([_Question(sample, made, files)])[0], spotting=spotting)
@@ -219,8 +204,9 @@ class Predictor:
     ) -> Iterator[Prediction]:
         """Predict all samples of a manifest, in its order.
 
-        A sample's frames are used when it has them, its flow image otherwise. A model that was trained with motion
-        reads the sample's clip, or the motion features on file, too; a sample without is an error.
+        Samples are read as in training, see `htnet.data.reader.SampleReader`: a sample's flow image is used when it has
+        one, its frames otherwise. A model that was trained with motion reads the motion features on file, or the
+        sample's clip, too; a sample without is an error.
 
         Args:
             manifest: the samples; labels are optional and become ``truth``.
@@ -234,6 +220,8 @@ class Predictor:
             One prediction a sample.
 
         Raises:
+            SpecError: the samples are those of a prepared folder, whose flow images were made in another way than the
+                model's training data.
             HtnetError: a sample cannot be read; the message names it.
         """
         inputs = self._inputs(iter(manifest), on_error)
@@ -241,64 +229,35 @@ class Predictor:
             yield from self._answer(batch)
 
     def _inputs(self, samples: Iterator[Sample], on_error: OnError | None) -> Iterator[_Question]:
-        for sample in samples:
-            try:
-                files = SourceFiles(*map(_file, (sample.onset, sample.apex, None, sample.flow)))
-                yield _Question(sample.sample, self._sample_input(sample), files, sample.label)
-            except HtnetError as error:
-                named = about_sample(sample.sample, error)
-                if on_error is None:
-                    raise named from error
-                on_error(sample, named)
-
-    def _sample_input(self, sample: Sample) -> ModelInput:
-        made = _flagged(self._sample_image(sample), sample_fault(sample))
-        if sample.apex_source == "middle":
-            made = replace(made, warnings=(*made.warnings, MIDDLE_APEX))
-        if sample.label is not None:  # an answer with its truth is a test
-            doubts = trained_doubts(self.model.trained_people, "", [sample])
-            known = [doubt for doubt in doubts if doubt.code == "trained_on_subject"]
-            made = replace(made, warnings=(*made.warnings, *known))
-        if not reads_motion(self.model.extra_inputs, self._preprocessor.spec):
-            return made
-        finder = self._landmarker() if made.landmarks is None and sample.motion is None else None
-        return replace(
-            made, motion=sample_motion(sample, self._preprocessor.spec, finder, made.landmarks, self.bit_depth)
-        )
-
-    def _sample_image(self, sample: Sample) -> ModelInput:
-        if sample.onset is not None and sample.apex is not None:
-            return self._pair_input(sample.onset, sample.apex, sample.landmarks, sample.sample)
-        if sample.flow is None:
-            raise ManifestError("it has neither onset and apex frames nor a flow image. Give one of the two.")
-        return self._preprocessor.flow_picture(sample.flow, sample.landmarks, sample.sample)
-
-    def _pair_input(
-        self,
-        onset: FrameSource,
-        apex: FrameSource,
-        landmarks: npt.ArrayLike | Landmarks | PathLike[str] | None,
-        sample: str,
-    ) -> ModelInput:
         refuse_after_fork()
-        if landmarks is None:
-            self._landmarker()
-        return self._preprocessor.pair(onset, apex, landmarks, sample)
+        for sample in samples:
+            read = (None, None, None, sample.flow) if sample.flow is not None else (sample.onset, sample.apex)
+            try:
+                made = self._reader(sample)
+            except SpecError:  # of the whole set, not of this sample
+                raise
+            except HtnetError as error:
+                if on_error is None:
+                    raise
+                on_error(sample, error)
+                continue
+            yield _Question(sample.sample, self._doubted(sample, made), SourceFiles(*map(_file, read)), sample.label)
 
-    def _landmarker(self) -> Landmarker:
-        """The landmarker, built when first needed."""
-        with self._lock:
-            if isinstance(self._landmarks, (str, PathLike)):
-                self._landmarks = make_landmarker(str(self._landmarks))
-            self._preprocessor.landmarker = self._landmarks
-            return self._landmarks
+    def _doubted(self, sample: Sample, made: ModelInput) -> ModelInput:
+        """The input of a sample with what its row of the manifest says against it."""
+        made = _flagged(made, sample_fault(sample))
+        doubts = [MIDDLE_APEX] if sample.apex_source == "middle" else []
+        if sample.label is not None:  # an answer with its truth is a test
+            known = trained_doubts(self.model.trained_people, "", [sample])
+            doubts += [doubt for doubt in known if doubt.code == "trained_on_subject"]
+        return replace(made, warnings=(*made.warnings, *doubts))
 
     @torch.no_grad()
     def _answer(self, batch: list[_Question]) -> list[Prediction]:
         refuse_after_fork()
         parameter = next(self.model.parameters())
         stacked = torch.from_numpy(np.stack([asked.made.image for asked in batch]))
-        extras = extra_inputs([asked.made for asked in batch], self.model.extra_inputs, self._preprocessor.spec)
+        extras = extra_inputs([asked.made for asked in batch], self.model.extra_inputs, self._reader.spec)
         images = stacked.to(device=parameter.device, dtype=parameter.dtype)
         more = {name: values.to(parameter.device) for name, values in extras.items()}
         known = self.model.action_units
@@ -350,42 +309,6 @@ def _file(source: FrameSource | None) -> str | None:
     if isinstance(source, Frame):
         return source.source if os.path.isfile(source.source) else None
     return str(source) if isinstance(source, (str, PathLike)) else None
-
-
-def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: PreprocessSpec) -> dict[str, torch.Tensor]:
-    """What a model reads besides the images, one row a sample; see `htnet.models.EXTRA_INPUTS`.
-
-    Args:
-        inputs: made by a `Preprocessor`, with ``points68`` if those are named.
-        names: ``extra_inputs`` of the model.
-        spec: what they were made by.
-
-    Returns:
-        float32 tensors on the CPU. "motion" is left out if no sample has it; samples without it then count as
-        still: their rows are 0.
-
-    Raises:
-        InputError: an unknown name, an input without 68 points, or clips of different length.
-    """
-    refuse_unknown(names, EXTRA_INPUTS, "extra input")
-    out: dict[str, torch.Tensor] = {}
-    if "points" in names:
-        template = template_points(spec)
-        known = [made.points if made.regions_at == "landmarks" else None for made in inputs]
-        out["points"] = torch.stack([template if p is None else torch.from_numpy(p) for p in known])
-    if "points68" in names:
-        found = [made.points68 for made in inputs if made.points68 is not None]
-        if len(found) < len(inputs):
-            raise InputError("An input has no 68 points; make it with Preprocessor(spec, points68=True).")
-        out["points68"] = torch.from_numpy(np.stack([points.points for points in found]))
-    moves = [made.motion for made in inputs if made.motion is not None]
-    if "motion" in names and moves:
-        if len(shapes := {m.shape for m in moves}) > 1:
-            raise InputError(f"Motion features have the shapes {sorted(shapes)}; give clips of one length.")
-        still = np.zeros_like(moves[0])
-        rows = [still if made.motion is None else made.motion for made in inputs]
-        out["motion"] = torch.from_numpy(np.stack(rows))
-    return out
 
 
 def predict(

@@ -23,12 +23,12 @@ from htnet.core.types import (
     PreprocessSpec,
     QualityWarning,
 )
-from htnet.preprocess.align import align_pair, scale_points, transform_points
+from htnet.preprocess.align import align_pair, fit_alignment, scale_points, transform_points
 from htnet.preprocess.contrast import grey_face
 from htnet.preprocess.exposure import exposure_warnings
 from htnet.preprocess.flow.compute import compute_flow, flow_image, is_motionless, read_flow_image
 from htnet.preprocess.flow.motion import remove_head_motion
-from htnet.preprocess.frames import FrameSource, read_pair, to_gray
+from htnet.preprocess.frames import FrameSource, read_frame, read_pair, to_gray
 from htnet.preprocess.landmarks import (
     Landmarker,
     estimate_68,
@@ -100,8 +100,7 @@ class Preprocessor:
         first, second = read_pair(onset, apex, self.bit_depth)
         measured = self._measured_68(first, landmarks, sample)
         points = self._landmarks(first, landmarks, sample) if measured is None else measured.five()
-        check_inside(points, first.size, first.source)
-        points = verified(points, first)
+        points = self._checked(points, first)
         face, face_apex, matrix = align_pair(first, second, points, self.spec)
         before, after = grey_face(face, self.spec), grey_face(face_apex, self.spec)
         flow = compute_flow(before, after, self.spec.flow, dict(self.spec.flow_parameters))
@@ -109,10 +108,10 @@ class Preprocessor:
         if self.spec.head_motion != "none":
             flow = Flow(remove_head_motion(flow.uv, on_face, self.spec.head_motion), flow.method)
         picture = flow_image(flow, self.spec.size, self.spec.resize, PUBLISHED_CHANNELS)
-        mapped = scale_points(on_face, self.spec.size / self.spec.face_size)
+        mapped = self._on_image(on_face)
         image, regions_at = self._network_image(picture, mapped)
         if measured is not None:
-            moved = scale_points(transform_points(matrix, measured.points), self.spec.size / self.spec.face_size)
+            moved = self._on_image(transform_points(matrix, measured.points))
             measured = replace(measured, points=moved.astype(np.float32))
         made = ModelInput(
             image,
@@ -177,6 +176,32 @@ class Preprocessor:
             motionless=is_motionless(picture),
         )
         return self._with_68(made, None)
+
+    def on_flow_image(self, onset: FrameSource, landmarks: LandmarkSource, sample: str = "") -> Landmarks:
+        """Points of an onset frame, in px of the flow image that `pair` makes of it.
+
+        Args:
+            onset: the frame; see `read_frame`.
+            landmarks: five points in onset px, (5, 2), or a .csv or .json file of them.
+            sample: identifier, to look points up by.
+
+        Raises:
+            FrameError, LandmarkError: the frame or the points cannot be used.
+        """
+        frame = read_frame(onset, self.bit_depth)
+        points = self._checked(self._landmarks(frame, landmarks, sample), frame)
+        alignment = fit_alignment(points, template=self.spec.template, size=self.spec.face_size, frame=frame.source)
+        mapped = self._on_image(transform_points(alignment.matrix, points.points))
+        return replace(points, points=mapped.astype(np.float32))
+
+    @staticmethod
+    def _checked(points: Landmarks, frame: Frame) -> Landmarks:
+        check_inside(points, frame.size, frame.source)
+        return verified(points, frame)
+
+    def _on_image(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Points of the aligned face in px of the flow image."""
+        return scale_points(points, self.spec.size / self.spec.face_size)
 
     def _measured_68(self, frame: Frame, landmarks: LandmarkSource | None, sample: str) -> Landmarks68 | None:
         """68 points of the frame from a landmarker that finds so many, if they are asked for."""

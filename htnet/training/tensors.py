@@ -15,24 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htnet.core.errors import HtnetError, ManifestError, RecipeError, about_sample, refuse_unknown
+from htnet.core.errors import ManifestError, RecipeError, refuse_unknown
 from htnet.core.hints import how, prepare_manifest
-from htnet.core.types import Frame, Landmarks, Landmarks68, ModelInput, PreprocessSpec
+from htnet.core.types import EXTRA_INPUTS, Landmarks, ModelInput, PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.degenerate import refuse_degenerate
-from htnet.data.prepare import resolve_spec
-from htnet.data.reader import check_motion, degenerate, reads_motion, sample_motion
+from htnet.data.prepared import resolve_spec
+from htnet.data.reader import SampleReader, check_motion, degenerate, extra_inputs, reads_motion
 from htnet.data.tables import listed
-from htnet.models import EXTRA_INPUTS
-from htnet.preprocess import (
-    PUBLISHED_CHANNELS,
-    Landmarker,
-    Preprocessor,
-    crop_regions,
-    estimate_68,
-    read_flow_image,
-    template_points,
-)
+from htnet.preprocess import PUBLISHED_CHANNELS, Landmarker, crop_regions, estimate_68
 from htnet.training.augment import augment
 from htnet.training.recipe import AnyAugmentation, Augmentation
 
@@ -233,10 +224,10 @@ def load_flow_set(
     progress: Progress = lambda samples: samples,
     extras: Sequence[str] = (),
 ) -> FlowSet:
-    """Read a manifest into memory; flow is computed where only frames are given.
+    """Read a manifest into memory by `htnet.data.reader.SampleReader`; flow is computed where only frames are given.
 
     Args:
-        manifest: labelled samples. A sample's cached ``flow`` image is used when there is one.
+        manifest: labelled samples. A sample's ``flow`` image is used when there is one.
         spec: how flow is made and regions are cut. Of a prepared folder, what its images were made with takes the place
             of what is said here: train with, and record, the ``spec`` of the set.
         landmarker: finds the five points, in place of the samples' own landmarks files: in px of the onset
@@ -252,46 +243,40 @@ def load_flow_set(
 
     Raises:
         InputError: an unknown name in ``extras``, or a clip that cannot be read.
+        SpecError: a flow image lies in another prepared folder than the manifest, and was made in another way.
         ManifestError: no samples, one without label, frames and flow image, motion is asked for and a sample has
             no clip, or samples show no expression (see `htnet.data.reader.degenerate`; all are named).
         FrameError, FlowError, LandmarkError: a sample that cannot be read; the message names it.
     """
     refuse_unknown(extras, EXTRA_INPUTS, "extra input")
     _refuse_unprepared(manifest, landmarker)
-    spec = resolve_spec(manifest.source, spec)
-    moving = reads_motion(extras, spec)
-    if moving:
+    spec = resolve_spec(manifest, spec)
+    if reads_motion(extras, spec):
         check_motion(manifest, spec)
-    preprocessor = Preprocessor(spec, landmarker, points68="points68" in extras)
-    images, points, cut_at, motion = [], [], [], []
-    points68: list[Landmarks68] = []
+    reader = SampleReader(spec, landmarker, extras=extras, replace_points=True)
+    inputs: list[ModelInput] = []
     faults: list[str] = []
-    template = template_points(spec)
-    order = [PUBLISHED_CHANNELS.index(name) for name in spec.channels]
     for sample in progress(manifest.samples):
-        made = _read(sample, preprocessor, moving)
+        made = reader(sample)
         fault = degenerate(sample, made)
         faults += [f"{sample.sample!r}: {fault}"] if fault else []
-        images.append(torch.from_numpy(np.ascontiguousarray(made.flow_image[..., order])).permute(2, 0, 1))
-        cut_at.append(made.regions_at)
-        known = made.regions_at == "landmarks" and made.points is not None
-        points.append(torch.from_numpy(made.points) if known else template)
-        points68 += [made.points68] if made.points68 is not None else []
-        motion += [torch.from_numpy(made.motion)] if made.motion is not None else []
-    if not images:
+        inputs.append(dataclasses.replace(made, flow=None))  # of all samples together it would fill the memory
+    if not inputs:
         raise ManifestError(f"{manifest.source} holds no samples.")
     cure = "Correct them or take them out of the manifest (htnet prepare lists them and leaves them out)."
     refuse_degenerate(faults, manifest.source, cure)
-    labels = torch.from_numpy(manifest.labels())
+    order = [PUBLISHED_CHANNELS.index(name) for name in spec.channels]
+    images = torch.from_numpy(np.stack([made.flow_image[..., order] for made in inputs])).permute(0, 3, 1, 2)
+    more = extra_inputs(inputs, ("points", *extras), spec)
     return FlowSet(
-        torch.stack(images).contiguous(),
-        torch.stack(points),
-        labels,
+        images.contiguous(),
+        more["points"],
+        torch.from_numpy(manifest.labels()),
         spec,
-        tuple(cut_at),
-        torch.from_numpy(np.stack([found.points for found in points68])) if points68 else None,
-        tuple(found.source for found in points68),
-        torch.stack(motion) if motion else None,
+        tuple(made.regions_at for made in inputs),
+        more.get("points68"),
+        tuple(made.points68.source for made in inputs if made.points68 is not None),
+        more.get("motion"),
     )
 
 
@@ -317,30 +302,3 @@ def _refuse_unprepared(manifest: Manifest, landmarker: Landmarker | None) -> Non
             f"{how(*prepare_manifest(manifest.source))}. To compute them now, at each call: "
             + how("--landmarks yunet", "load_flow_set(manifest, spec, make_landmarker('yunet'))")
         )
-
-
-def _read(sample: Sample, preprocessor: Preprocessor, moving: bool) -> ModelInput:
-    """A sample's input, with motion if it is asked for."""
-    try:
-        made = _read_image(sample, preprocessor)
-        if not moving:
-            return made
-        motion = sample_motion(sample, preprocessor.spec, preprocessor.landmarker, made.landmarks)
-        return dataclasses.replace(made, motion=motion)
-    except HtnetError as error:
-        raise about_sample(sample.sample, error) from error
-
-
-def _read_image(sample: Sample, preprocessor: Preprocessor) -> ModelInput:
-    """A sample's flow image as it is, or computed from its frames."""
-    landmarker = preprocessor.landmarker
-    if sample.flow is not None:
-        points: Landmarks | Path | None = sample.landmarks
-        if landmarker is not None and preprocessor.spec.region_points == "landmarks":
-            image = read_flow_image(sample.flow, preprocessor.spec.size)
-            points = landmarker(Frame(image, str(sample.flow)), sample.sample)
-        return preprocessor.flow_picture(sample.flow, points, sample.sample)
-    if sample.onset is None or sample.apex is None:
-        raise ManifestError("it has neither frames nor a flow image; give one of the two.")
-    own = sample.landmarks if landmarker is None else None
-    return preprocessor.pair(sample.onset, sample.apex, own, sample.sample)

@@ -12,10 +12,10 @@ from htnet.core.errors import InputError, LandmarkError
 from htnet.core.registry import MODELS
 from htnet.core.types import TEMPLATE_28, Landmarks, Landmarks68, PreprocessSpec
 from htnet.data import Manifest
+from htnet.data.reader import extra_inputs
 from htnet.evaluation import loso
 from htnet.models import create_model, register_model
 from htnet.models.ststnet import STSTNet
-from htnet.pipeline.predictor import extra_inputs
 from htnet.preprocess import (
     MEAN_SHAPE_28,
     CachedLandmarker,

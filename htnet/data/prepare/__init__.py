@@ -2,8 +2,8 @@
 
 from htnet.data.prepare.report import REPORT_FILE, Report, read_report
 from htnet.data.prepare.run import prepare
-from htnet.data.prepare.spec import SPEC_FILE, prepared_spec, resolve_spec
 from htnet.data.prepare.store import MANIFEST_FILE, prepared_notes
+from htnet.data.prepared import SPEC_FILE, prepared_spec, resolve_spec
 
 __all__ = [
     "MANIFEST_FILE",

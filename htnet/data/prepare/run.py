@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache, cached_property
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from htnet.core.errors import FlowError, FrameError, HtnetError, LandmarkError, ManifestError, VideoError, about_sample
+from htnet.core.errors import (
+    FlowError,
+    FrameError,
+    HtnetError,
+    LandmarkError,
+    ManifestError,
+    SpecError,
+    VideoError,
+    about_sample,
+)
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
-from htnet.data.prepare.engine import Maker, Preparation
 from htnet.data.prepare.keys import describe, source_key
 from htnet.data.prepare.store import PreparedFolder, doubts_as_json
-from htnet.data.reader import degenerate, sample_motion
-from htnet.preprocess import Landmarker, Preprocessor, encode_motion
+from htnet.data.prepare.workers import Preparation
+from htnet.data.reader import SampleReader, degenerate
+from htnet.preprocess import Landmarker, encode_motion
 from htnet.preprocess.opencv import load_opencv
 
 #: What one bad sample raises. Any other error (no detector's model, an unknown setting) would hit every sample.
@@ -72,17 +81,23 @@ def prepare(
         OverwriteError: ``out`` holds other samples, or the same with other labels, and ``overwrite`` is not given.
         ManifestError: ``out`` holds flow made in another way, a sample has no frames or shows no expression (see
             `htnet.data.reader.degenerate`), two samples would share a file, or no sample could be prepared.
+        SpecError: ``motion`` is asked for and ``spec.clip_frames`` is 0.
         HtnetError: a sample cannot be read (the message names it), or nothing can be prepared in this way.
         RunError: another process is preparing into ``out``, or a process was killed.
         InputError: the landmarker cannot be sent to other processes.
     """
     spec = spec or PreprocessSpec()
+    if motion and not spec.clip_frames:
+        raise SpecError("motion is asked for, but PreprocessSpec.clip_frames is 0. Give 2 or more, such as 16.")
     kinds = {"flow": ".png", "landmarks": ".json", **({"motion": ".safetensors"} if motion else {})}
-    folder, maker = PreparedFolder(Path(out), kinds), _Maker(spec, landmarker, motion, bit_depth)
-    points = cache(lambda: describe(maker.finder))
+    folder = PreparedFolder(Path(out), kinds)
+    reader = SampleReader(spec, landmarker, extras=("motion",) if motion else (), bit_depth=bit_depth)
+    points = cache(lambda: describe(reader.landmarks.get()))
     preparation = Preparation(
         folder,
-        maker,
+        spec,
+        reader.landmarks,
+        reader,
         _make,
         # A detector that nobody needs is not asked who it is: its model may have to be fetched.
         key=lambda sample: source_key(sample, spec, points() if sample.landmarks is None else None, motion, bit_depth),
@@ -97,40 +112,20 @@ def _prepared(sample: Sample, folder: PreparedFolder) -> Sample:
     return dataclasses.replace(raw, **files)
 
 
-class _Maker(Maker):
-    """What a process needs to prepare samples."""
-
-    def __init__(
-        self, spec: PreprocessSpec, landmarker: Landmarker | str | None, motion: bool, bit_depth: int | None
-    ) -> None:
-        super().__init__(spec, landmarker, bit_depth)
-        self.motion = motion
-
-    @cached_property
-    def preprocessor(self) -> Preprocessor:
-        return Preprocessor(self.spec, self.finder, bit_depth=self.bit_depth)
-
-
-def _make(maker: _Maker, sample: Sample) -> dict[str, bytes] | HtnetError:
+def _make(reader: SampleReader, sample: Sample) -> dict[str, bytes] | HtnetError:
     """The content of a sample's files, or what is wrong with it."""
     cv2 = load_opencv()
-    moved = None
     try:
-        if sample.onset is None or sample.apex is None:
-            raise ManifestError("it has no onset and apex frames to compute flow from.")
         _refuse(degenerate(sample))
         with _one_thread():
-            made = maker.preprocessor.pair(sample.onset, sample.apex, sample.landmarks, sample.sample)
-            _refuse(degenerate(sample, made))
-            if maker.motion:
-                from_clip = dataclasses.replace(sample, motion=None)
-                moved = sample_motion(from_clip, maker.spec, at_onset=made.landmarks, bit_depth=maker.bit_depth)
+            made = reader.from_frames(sample)
+        _refuse(degenerate(sample, made))
     except _OF_ONE_SAMPLE as error:
         return about_sample(sample.sample, error)
     points = json.dumps(np.asarray(made.points).round(3).tolist()).encode()
     doubts = made.warnings if made.landmarks is None else (*made.landmarks.warnings, *made.warnings)
     files = {"flow": cv2.imencode(".png", made.flow_image)[1].tobytes(), "landmarks": points, **doubts_as_json(doubts)}
-    return files if moved is None else {**files, "motion": encode_motion(moved, maker.spec)}
+    return files if made.motion is None else {**files, "motion": encode_motion(made.motion, reader.spec)}
 
 
 def _refuse(fault: str) -> None:

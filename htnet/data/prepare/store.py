@@ -18,7 +18,7 @@ from htnet.core.types import PreprocessSpec, QualityWarning
 from htnet.data import Manifest, Sample, read_manifest
 from htnet.data.prepare.keys import TITLES, Parts, changes, libraries, sha256
 from htnet.data.prepare.report import NEW, REPORT_FILE, Report
-from htnet.data.prepare.spec import SPEC_FILE, prepared_spec
+from htnet.data.prepared import SPEC_FILE, prepared_spec
 from htnet.data.tables import counted
 
 MANIFEST_FILE = "manifest.csv"

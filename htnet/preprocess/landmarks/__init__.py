@@ -4,7 +4,7 @@ from htnet.preprocess.landmarks.base import MISSING, SEVERAL, Landmarker, Landma
 from htnet.preprocess.landmarks.cached import CachedLandmarker
 from htnet.preprocess.landmarks.detector import YUNET_SHA256
 from htnet.preprocess.landmarks.face_alignment import FaceAlignmentLandmarker
-from htnet.preprocess.landmarks.factory import LANDMARKERS, make_landmarker
+from htnet.preprocess.landmarks.factory import LANDMARKERS, LazyLandmarker, make_landmarker
 from htnet.preprocess.landmarks.files import (
     PrecomputedLandmarks,
     flow_image_points,
@@ -26,6 +26,7 @@ __all__ = [
     "FaceAlignmentLandmarker",
     "Landmarker",
     "Landmarker68",
+    "LazyLandmarker",
     "PeerLandmarks",
     "PrecomputedLandmarks",
     "TemplateLandmarks",

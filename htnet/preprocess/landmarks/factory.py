@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from htnet.core.errors import InputError, did_you_mean
 from htnet.core.hints import hint
@@ -58,6 +61,41 @@ def make_landmarker(
             f"yunet:MODEL.onnx, will do too.{hint(text)}"
         )
     return detector if cache is None else CachedLandmarker(detector, cache)
+
+
+class LazyLandmarker:
+    """A landmarker that is built when it is first needed; from a text, in each process anew."""
+
+    def __init__(
+        self,
+        given: Landmarker | str | os.PathLike[str] | None,
+        build: Callable[[str], Landmarker] = make_landmarker,
+    ) -> None:
+        """Keep what was given.
+
+        Args:
+            given: a landmarker, a text for ``build``, or None for none.
+            build: a function of a module.
+        """
+        self.given = given
+        self._build = build
+        self._built: Landmarker | None = None
+        self._lock = threading.Lock()
+
+    def get(self) -> Landmarker | None:
+        """The landmarker itself; the same one in all threads."""
+        if not isinstance(self.given, (str, os.PathLike)):
+            return self.given
+        with self._lock:
+            if self._built is None:
+                self._built = self._build(os.fspath(self.given))
+            return self._built
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"given": self.given, "_build": self._build}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["given"], state["_build"])  # type: ignore[misc]
 
 
 def parse_face(face: str | int | None) -> str | int:

@@ -12,6 +12,8 @@ from htnet.core.types import PreprocessSpec
 from htnet.data.manifest import Manifest
 
 SPEC_FILE = "preprocess.json"
+#: Holds the flow images of a prepared folder.
+FLOW_FOLDER = "flow"
 
 
 def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
@@ -29,6 +31,11 @@ def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
         return PreprocessSpec.from_dict(json.loads(path.read_text("utf-8")))
     except (HtnetError, OSError, ValueError, TypeError) as error:
         raise ManifestError(f"{path} cannot be read ({cause(error)}). Prepare again into an empty folder.") from error
+
+
+def image_spec(flow: Path) -> PreprocessSpec | None:
+    """The spec that a flow image was made with, if it lies in a prepared folder; None otherwise."""
+    return prepared_spec(flow.parent.parent) if flow.parent.name == FLOW_FOLDER else None
 
 
 def resolve_spec(data: str | PathLike[str] | Manifest, spec: PreprocessSpec) -> PreprocessSpec:

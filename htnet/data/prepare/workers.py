@@ -8,7 +8,6 @@ import pickle
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -21,40 +20,12 @@ from htnet.data.prepare.keys import Parts
 from htnet.data.prepare.report import NEW, REPORT_FILE, Report
 from htnet.data.prepare.store import MANIFEST_FILE, PreparedFolder, check_names
 from htnet.data.tables import listed
-from htnet.preprocess import Landmarker, make_landmarker
-from htnet.preprocess.depth import check_bit_depth
+from htnet.preprocess import LazyLandmarker
 
 #: Fewer samples a process than this are done sooner than the process has started.
 _WORTH_A_PROCESS = 16
 
 Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
-
-
-class Maker:
-    """What a process needs to make files; a landmarker given as text is built there."""
-
-    def __init__(self, spec: PreprocessSpec, landmarker: Landmarker | str | None, bit_depth: int | None = None) -> None:
-        """Keep the settings."""
-        check_bit_depth(bit_depth)
-        self.spec = spec
-        self.bit_depth = bit_depth
-        self.landmarker = landmarker
-
-    @cached_property
-    def finder(self) -> Landmarker | None:
-        """The landmarker itself."""
-        return self.build(self.landmarker) if isinstance(self.landmarker, str) else self.landmarker
-
-    def build(self, text: str) -> Landmarker:
-        """The landmarker that a text names."""
-        return make_landmarker(text)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The settings alone: each process builds its own."""
-        built = {
-            name for kind in type(self).__mro__ for name, v in vars(kind).items() if isinstance(v, cached_property)
-        }
-        return {name: value for name, value in self.__dict__.items() if name not in built}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +34,9 @@ class Preparation:
 
     Attributes:
         folder: where to.
-        maker: first argument of ``make``.
+        spec: what is written into the folder.
+        landmarks: what finds the points of samples without a file of them.
+        shared: first argument of ``make``, sent to each process.
         make: a function of a module: a sample's files by kind, or what is wrong with it.
         key: what a sample's files are made from, None if that cannot be read.
         prepared: the sample as it stands in the new manifest.
@@ -72,7 +45,9 @@ class Preparation:
     """
 
     folder: PreparedFolder
-    maker: Maker
+    spec: PreprocessSpec
+    landmarks: LazyLandmarker
+    shared: Any
     make: Callable[[Any, Sample], dict[str, bytes] | HtnetError]
     key: Callable[[Sample], Parts | None]
     prepared: Callable[[Sample], Sample]
@@ -99,7 +74,7 @@ class Preparation:
 
         with locked(folder.root):
             folder.check_same(manifest, overwrite)
-            folder.begin(self.maker.spec)
+            folder.begin(self.spec)
             made_anew: dict[str, list[str]] = {}
             keys: dict[str, Parts | None] = {}
             with closing(self._make_all(manifest, jobs, fail, made_anew, keys)) as steps:
@@ -142,11 +117,11 @@ class Preparation:
         worth = len(todo) if jobs is not None else math.ceil(len(todo) / _WORTH_A_PROCESS)
         jobs = choose_jobs(jobs, worth)
         if jobs > 1:
-            _check_sendable(self.maker.landmarker)
+            _check_sendable(self.landmarks)
             # What cannot be fetched fails here, once, and not in every process.
             if any(sample.landmarks is None for (sample,) in todo):
-                getattr(self.maker.finder, "ready", lambda: None)()
-        for (sample,), made in run_tasks(self.make, self.maker, todo, jobs):
+                getattr(self.landmarks.get(), "ready", lambda: None)()
+        for (sample,), made in run_tasks(self.make, self.shared, todo, jobs):
             if isinstance(made, HtnetError):
                 fail(sample, made)
             else:
@@ -186,11 +161,11 @@ def _same_frames(manifest: Manifest, keys: Mapping[str, Parts | None]) -> tuple[
     )
 
 
-def _check_sendable(landmarker: Landmarker | str | None) -> None:
+def _check_sendable(landmarks: LazyLandmarker) -> None:
     try:
-        pickle.dumps(landmarker)
+        pickle.dumps(landmarks)
     except Exception as error:  # pickle raises what it likes
         raise InputError(
-            f"The landmarker {landmarker!r} cannot be sent to other processes ({cause(error)}). Give its name, such as "
-            "'yunet', for make_landmarker, or use jobs=1."
+            f"The landmarker {landmarks.given!r} cannot be sent to other processes ({cause(error)}). Give its name, "
+            "such as 'yunet', for make_landmarker, or use jobs=1."
         ) from error
