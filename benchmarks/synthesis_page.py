@@ -9,7 +9,6 @@ from typing import Any
 
 from benchmarks import loso_halves
 from benchmarks.measure import ROOT
-from benchmarks.recipe_trials.page import tables
 from benchmarks.synthesis_zero_shot import LOG
 from benchmarks.synthetic_scores import OUTS
 from htnet.evaluation.bootstrap import RESAMPLES
@@ -111,7 +110,7 @@ def _plain(value: Any) -> str:
 
 def written(text: str) -> str:
     """The page with the tables as they should be."""
-    parts = {"constants": constants(), "search": search(), "zero-shot": zero_shot(), "recipe-trials": tables()}
+    parts = {"constants": constants(), "search": search(), "zero-shot": zero_shot()}
     parts["halves"] = loso_halves.table(json.loads(loso_halves.OUT.read_text("utf-8"))["runs"])
     for name, table in parts.items():
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"

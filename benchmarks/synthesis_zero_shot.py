@@ -53,7 +53,7 @@ def trial(config: SynthesisConfig, settings: Mapping[str, Any], seed: int) -> di
     """One training on generated images and its score on the development half."""
     start = time.process_time()
     data = generated_set(settings["count"], seed + 1, config)
-    recipe = get_recipe("default", epochs=settings["epochs"], lr=settings["lr"], average=settings["average"])
+    recipe = get_recipe("default", epochs=settings["epochs"], lr=settings["lr"], ema_decay=settings["average"])
     model, _ = train_model(settings["model"], data, recipe, seed=seed)
     manifest = development_manifest()
     real = load_flow_set(manifest, PreprocessSpec(size=config.size))

@@ -29,7 +29,7 @@ from htnet.training import (
     predict_set,
     recipe_loss,
     train_model,
-    train_together,
+    train_vmapped,
 )
 
 #: As many samples as a fold of the composite set trains on.
@@ -84,7 +84,7 @@ def _random_set(samples: int) -> FlowSet:
 def _verify(name: str, data: FlowSet, recipe: Recipe) -> dict[str, float]:
     seeds = range(2)
     alone = torch.stack([predict_set(train_model(name, data, recipe, seed=s)[0], data) for s in seeds])
-    stacked = train_together(name, [Training(data, s) for s in seeds], recipe)
+    stacked = train_vmapped(name, [Training(data, s) for s in seeds], recipe)
     elsewhere = dict(run_tasks(_predict, (name, data, recipe), [(s,) for s in seeds], jobs=2))
     found = {
         "stacked": torch.stack([predict_set(model, data) for model, _ in stacked]),
@@ -142,13 +142,13 @@ def _reference_loop(name: str, data: FlowSet, recipe: Recipe, folds: int) -> flo
                 scheduler.step()
                 with torch.no_grad():
                     for own, new in zip(averaged.parameters(), net.parameters(), strict=True):
-                        own.lerp_(new, 1 - recipe.average)
+                        own.lerp_(new, 1 - recipe.ema_decay)
     return (time.perf_counter() - start) * 1e3
 
 
 def _stacked(name: str, data: FlowSet, recipe: Recipe, folds: int) -> float:
     start = time.perf_counter()
-    train_together(name, [Training(data, seed) for seed in range(folds)], recipe)
+    train_vmapped(name, [Training(data, seed) for seed in range(folds)], recipe)
     return (time.perf_counter() - start) * 1e3
 
 

@@ -83,7 +83,7 @@ def test_every_samples_motion_is_that_of_its_own_frames(manifest, prepared):
 
 def test_weights_answer_a_manifest_with_its_motion(manifest, prepared, tmp_path):
     data = load_flow_set(prepared, SPEC, extras=EXTRAS)
-    recipe = Recipe(epochs=40, batch_size=8, lr=3e-3, average=0.9)
+    recipe = Recipe(epochs=40, batch_size=8, lr=3e-3, ema_decay=0.9)
     train_weights(prepared, data, tmp_path / "weights", model="htnet_dual_stream", recipe=recipe)
     model = htnet.load_pretrained(tmp_path / "weights")
     assert model.preprocess_spec == SPEC

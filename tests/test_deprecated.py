@@ -10,6 +10,7 @@ import pytest
 
 from htnet.cli import build_parser
 from htnet.core import deprecated
+from htnet.training import Recipe
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(deprecated.MODULES.items()))
@@ -64,3 +65,23 @@ def test_old_options_work_with_a_note(command, old, new, capsys):
         parser = commands[word]
     assert new in parser._option_string_actions
     assert old not in parser._option_string_actions
+
+
+def test_renamed_fields_of_recipes():
+    for options, field, value in (({"average": 0.5}, "ema_decay", 0.5), ({"start_share": 0.25}, "wise_ft_alpha", 0.75)):
+        ((old, given),) = options.items()
+        with pytest.warns(DeprecationWarning, match=field):
+            recipe = Recipe(**options)
+        assert getattr(recipe, field) == value
+        with pytest.warns(DeprecationWarning, match=field):
+            assert getattr(recipe, old) == given
+        with pytest.raises(TypeError, match="both"):
+            Recipe(**options, **{field: value})
+
+
+def test_recipes_that_were_saved_before_are_read_without_a_word():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        recipe = Recipe.from_dict({"name": "old", "average": 0.9, "start_share": 0.3})
+    assert recipe == Recipe(name="old", ema_decay=0.9, wise_ft_alpha=0.7)
+    assert Recipe.from_dict(recipe.to_dict()) == recipe

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from htnet.core.cuda_graphs import CapturedCall
 from htnet.core.errors import ModelError
 
 #: What ``compile`` of `htnet.optimize` can be besides True, which is "default", and False or None.
@@ -17,8 +18,6 @@ COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-
 MOST_IMAGES = 64
 #: Graphs kept, one for every shape of the input; the one not used for longest goes first.
 MOST_GRAPHS = 16
-#: Calls before a graph is captured, so that libraries have set themselves up.
-_WARMUP = 3
 
 Call = Callable[..., Tensor]
 
@@ -81,22 +80,18 @@ class _Graph:
     """One captured call."""
 
     def __init__(self, call: Call, positional: int, names: tuple[str, ...], tensors: tuple[Tensor | None, ...]) -> None:
-        self._inputs = tuple(None if t is None else t.clone() for t in tensors)
-        args, kwargs = self._inputs[:positional], dict(zip(names, self._inputs[positional:], strict=True))
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(_WARMUP):
-                call(*args, **kwargs)
-        torch.cuda.current_stream().wait_stream(stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._output = call(*args, **kwargs)
+        places = range(len(tensors))
+
+        def run(inputs: Mapping[int, Tensor]) -> Tensor:
+            args = [inputs.get(i) for i in places[:positional]]
+            return call(*args, **{name: inputs.get(positional + i) for i, name in enumerate(names)})
+
+        self._call = CapturedCall(run, self._given(tensors))
 
     def replay(self, tensors: tuple[Tensor | None, ...]) -> Tensor:
         """The answer for inputs of the shapes that were captured."""
-        for mine, given in zip(self._inputs, tensors, strict=True):
-            if mine is not None and given is not None:
-                mine.copy_(given, non_blocking=True)
-        self._graph.replay()
-        return self._output.clone()
+        return self._call(self._given(tensors)).clone()
+
+    @staticmethod
+    def _given(tensors: tuple[Tensor | None, ...]) -> dict[int, Tensor]:
+        return {i: tensor for i, tensor in enumerate(tensors) if tensor is not None}

@@ -63,6 +63,13 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "htnet.schema": "htnet.core.schema",
         "htnet.training.face_augment": "htnet.palsy.face_augment",
         "htnet.training.faces": "htnet.palsy.faces",
+        "htnet.training.companions": "htnet.training.generated_samples",
+        "htnet.training.generated": "htnet.training.pretrain",
+        "htnet.training.loop": "htnet.training.trainer",
+        "htnet.training.progress": "htnet.training.state",
+        "htnet.training.step": "htnet.training.gradients",
+        "htnet.training.streams": "htnet.training.rng",
+        "htnet.training.together": "htnet.training.vmapped",
     }
 )
 
@@ -74,6 +81,9 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "htnet.training.FaceSet": "htnet.palsy.FaceSet",
         "htnet.training.augment_faces": "htnet.palsy.augment_faces",
         "htnet.training.load_face_set": "htnet.palsy.load_face_set",
+        "htnet.training.check_start": "htnet.training.check_wise_ft",
+        "htnet.training.refuse_unstackable": "htnet.training.refuse_not_vmappable",
+        "htnet.training.train_together": "htnet.training.train_vmapped",
     }
 )
 
@@ -85,6 +95,17 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "palsy evaluate": {"--model": "--weights"},
         "palsy predict": {"--model": "--weights"},
         "palsy visualize": {"--model": "--weights"},
+    }
+)
+
+
+#: Converts the value of a renamed field, there and back.
+Conversion = Callable[[Any], Any]
+#: Fields of recipes that changed, in files too: old name, new name and what becomes of the value.
+RECIPE_FIELDS: Mapping[str, tuple[str, Conversion]] = MappingProxyType(
+    {
+        "average": ("ema_decay", lambda value: value),
+        "start_share": ("wise_ft_alpha", lambda share: 1 - share),
     }
 )
 
@@ -142,6 +163,45 @@ def renamed_options(words: Sequence[str]) -> list[str]:
             word = new + equals + value
         out.append(word)
     return out
+
+
+def new_fields(data: Mapping[str, Any], fields: Mapping[str, tuple[str, Conversion]]) -> dict[str, Any]:
+    """The content of a file with old fields under their new names; such files are valid as long as there are any."""
+    known = {old: fields[old] for old in data if old in fields}
+    values = {name: value for name, value in data.items() if name not in known}
+    return values | {new: convert(data[old]) for old, (new, convert) in known.items()}
+
+
+def renamed_fields(fields: Mapping[str, tuple[str, Conversion]]) -> Callable[[type[T]], type[T]]:
+    """Let a dataclass be made and read by old names of its fields too."""
+
+    def decorate(kind: type[T]) -> type[T]:
+        init: Callable[..., None] = kind.__init__
+
+        @wraps(init)
+        def renaming(self: T, *args: Any, **kwargs: Any) -> None:
+            for old in fields.keys() & kwargs.keys():
+                new, convert = fields[old]
+                if new in kwargs:
+                    raise TypeError(f"{kind.__name__}() got both {old!r} (deprecated) and {new!r}: give {new!r}.")
+                warn_renamed(f"{kind.__name__}({old}=...)", f"{new}=...")
+                kwargs[new] = convert(kwargs.pop(old))
+            init(self, *args, **kwargs)
+
+        def reader(old: str) -> property:
+            new, convert = fields[old]
+
+            def read(self: T) -> Any:
+                warn_renamed(f"{kind.__name__}.{old}", f"{kind.__name__}.{new}")
+                return convert(getattr(self, new))
+
+            return property(read)
+
+        for name, value in {"__init__": renaming, **{old: reader(old) for old in fields}}.items():
+            setattr(kind, name, value)
+        return kind
+
+    return decorate
 
 
 class _MovedModule(Loader):

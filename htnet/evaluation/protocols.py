@@ -26,7 +26,7 @@ from htnet.training import (
     num_batches,
     predict_set,
     train_model,
-    train_together,
+    train_vmapped,
 )
 
 #: Protocol names and what each reports.
@@ -138,7 +138,7 @@ def run_together(job: FoldJob, tasks: Sequence[tuple[Fold, int]]) -> None:
         ]
         for kind in dict.fromkeys(kinds):
             members = [i for i, own in enumerate(kinds) if own == kind]
-            trained = train_together(
+            trained = train_vmapped(
                 job.model,
                 [
                     Training(

@@ -27,11 +27,11 @@ from htnet.training import (
     Recipe,
     StartFrom,
     check_classes,
-    check_start,
+    check_wise_ft,
     counted_units,
     get_recipe,
     load_flow_set,
-    refuse_unstackable,
+    refuse_not_vmappable,
     with_units,
 )
 
@@ -85,7 +85,7 @@ def loso(
         settings: overrides of the model's config.
         jobs: processes; None takes one a core on the CPU (at most 8). More than one needs the caller
             to be guarded by ``if __name__ == "__main__":``.
-        stack: folds trained at once in a process, their weights stacked (see `htnet.training.train_together`); None
+        stack: folds trained at once in a process, their weights stacked (see `htnet.training.train_vmapped`); None
             takes as many as pay: see `choose_stack`.
         start: weights that each fold's training starts from, for `htnet.load_pretrained`; or several, one for each
             seed, so that the scores vary with them too. They must have been trained on nobody of this evaluation.
@@ -120,7 +120,7 @@ def loso(
     manifest = with_differences(data) if isinstance(data, Manifest) else _open(data)
     folds = LEAVE[leave](manifest)
     recipe, protocols = get_recipe(recipe), check_protocols(protocols)
-    check_start(recipe, start is not None)
+    check_wise_ft(recipe, start is not None)
     seeds = _check_seeds(seeds)
     if not 0 < held_out < 1:
         raise InputError(f"held_out is {held_out}; give a share between 0 and 1.")
@@ -178,7 +178,7 @@ def loso(
             starts=starts,
         )
         tasks = [(f, s) for s in seeds for f in folds if store.read_fold(s, f.name) is None]
-        stack = 1 if recipe.generated and stack is None else stack  # `train_together` draws no companions
+        stack = 1 if recipe.generated and stack is None else stack  # `train_vmapped` draws no companions
         size = choose_stack(stack, create_model(model, **settings), device)
         groups = [(tasks[i : i + size],) for i in range(0, len(tasks), size)]
         jobs = choose_jobs(jobs, len(groups), device)
@@ -231,7 +231,7 @@ def choose_stack(stack: int | None, model: EmotionModel, device: str) -> int:
     if isinstance(stack, bool) or stack < 1:
         raise InputError(f"stack is {stack!r}; give 1 or more.")
     if stack > 1:
-        refuse_unstackable(model)
+        refuse_not_vmappable(model)
     return stack
 
 

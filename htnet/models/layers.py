@@ -72,7 +72,7 @@ class BlockAttention(nn.Module):
     they cost nothing and, having no gradient, are left alone by the optimiser.
 
     Attributes:
-        stacked: the weights are those of many trainings (`htnet.training.train_together`): attend by plain products,
+        stacked: the weights are those of many trainings (`htnet.training.train_vmapped`): attend by plain products,
             which can be batched once more; PyTorch's own attention cannot.
         mask: which tokens a token may read, as `htnet.kernels.block_attention` takes it.
     """
@@ -165,7 +165,7 @@ class Downsample(nn.Module):
     """3x3 convolution to another width, LayerNorm, 3x3 max pooling of stride 2.
 
     Attributes:
-        stacked: the weights are those of many trainings (`htnet.training.train_together`): convolve by one matrix
+        stacked: the weights are those of many trainings (`htnet.training.train_vmapped`): convolve by one matrix
             product each. A convolution would be one of as many groups, which is slow.
     """
 

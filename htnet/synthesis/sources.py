@@ -13,7 +13,7 @@ _STATISTICS = "tuned; compared with the statistics of the development half"
 SOURCES: Mapping[str, str] = MappingProxyType(
     {
         "size": "the published flow images: 28 px",
-        "template": "htnet.core.types.TEMPLATE_28, to which htnet aligns faces",
+        "template": "htnet.types.TEMPLATE_28, to which htnet aligns faces",
         "identity": _STATISTICS,
         "identity_shift": _STATISTICS,
         "shares": "between equal shares and the published counts of MEGC 2019 (250, 109, 83); tuned",

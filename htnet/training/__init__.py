@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from htnet.core.deprecated import moved_name
-from htnet.training.companions import check_classes, generated_set, with_units
-from htnet.training.generated import train_on_generated
-from htnet.training.loop import check_start, num_batches, predict_set, train_model
+from htnet.training.averaging import check_wise_ft
+from htnet.training.generated_samples import check_classes, generated_set, with_units
+from htnet.training.job import TrainingJob
 from htnet.training.losses import focal_loss, recipe_loss
-from htnet.training.progress import Checkpoint
+from htnet.training.pretrain import train_on_generated
 from htnet.training.recipe import (
     RECIPES,
     AnyAugmentation,
@@ -18,9 +18,11 @@ from htnet.training.recipe import (
     register_recipe,
 )
 from htnet.training.start import StartFrom
+from htnet.training.state import Checkpoint
 from htnet.training.tensors import FlowSet, load_flow_set
-from htnet.training.together import Training, refuse_unstackable, train_together
+from htnet.training.trainer import num_batches, predict_set, run_job, train_model
 from htnet.training.units import counted_units
+from htnet.training.vmapped import Training, refuse_not_vmappable, train_vmapped
 from htnet.training.weights import train_into, train_weights
 
 __all__ = [
@@ -32,8 +34,9 @@ __all__ = [
     "Recipe",
     "StartFrom",
     "Training",
+    "TrainingJob",
     "check_classes",
-    "check_start",
+    "check_wise_ft",
     "counted_units",
     "focal_loss",
     "generated_set",
@@ -42,13 +45,14 @@ __all__ = [
     "num_batches",
     "predict_set",
     "recipe_loss",
-    "refuse_unstackable",
+    "refuse_not_vmappable",
     "register_augmentation",
     "register_recipe",
+    "run_job",
     "train_into",
     "train_model",
     "train_on_generated",
-    "train_together",
+    "train_vmapped",
     "train_weights",
     "with_units",
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from htnet.core.deprecated import RECIPE_FIELDS, new_fields, renamed_fields
 from htnet.core.errors import RecipeError, cause, did_you_mean, refuse_unknown
 from htnet.core.registry import Registry
 
@@ -70,6 +71,7 @@ class Augmentation(AnyAugmentation):
 register_augmentation(Augmentation)
 
 
+@renamed_fields(RECIPE_FIELDS)
 @dataclass(frozen=True)
 class Recipe:
     """How a model is trained.
@@ -83,23 +85,22 @@ class Recipe:
         epochs: passes over the training set.
         batch_size: samples a step; the last batch of an epoch may be smaller.
         shuffle: new order every epoch.
-        average: decay of the exponential moving average of the weights, one update a step (step t uses at
-            most (1 + t) / (10 + t)); the averaged weights are the result. 0 for the plain weights.
-        start_share: share of the weights that the training started from in the result, which is
-            start_share x start + (1 - start_share) x trained (Wortsman et al., "Robust fine-tuning of zero-shot
-            models", CVPR 2022). 0 unless the training starts from other weights.
+        ema_decay: decay of the exponential moving average (EMA) of the weights, one update a step (step t uses at
+            most (1 + t) / (10 + t)); the EMA weights are the result. 0 for the plain weights.
+        wise_ft_alpha: the result is alpha x fine-tuned + (1 - alpha) x start weights (WiSE-FT; Wortsman et al., "Robust
+            fine-tuning of zero-shot models", CVPR 2022). 1 is the fine-tuned model alone.
         standardize: put the training set's per-channel mean and deviation into the model.
         augmentation: random changes: `Augmentation` of flow images, another of other images, or None.
         loss: "cross_entropy" or "focal", see `htnet.training.focal_loss`.
         focal_alpha: factor of the focal loss.
         focal_gamma: how little the focal loss counts samples that the model gets right already.
-        generated: generated flow images (`htnet.synthesis`) that join every batch; 0 for none. Models that can tell
-            action units learn them from these. For sets of flow images with the emotions of `htnet.types.EMOTIONS`.
+        generated: generated flow images (`htnet.synthesis`) that join every batch; 0 for none. Models with a head
+            of action units learn them from these. For sets of flow images with the emotions of `htnet.types.EMOTIONS`.
         generated_weight: weight of their loss beside the real samples'.
         units_weight: weight of the action units' loss (binary cross-entropy, mean over units and sides) beside the
             emotions', for models and sets that have units.
         precision: "float32", or "bfloat16" for PyTorch's autocast: products in bfloat16, weights, sums that need it
-            and the optimiser in float32.
+            and the optimizer in float32.
     """
 
     name: str = "default"
@@ -110,8 +111,8 @@ class Recipe:
     epochs: int = 30
     batch_size: int = 64
     shuffle: bool = True
-    average: float = 0.98
-    start_share: float = 0.0
+    ema_decay: float = 0.98
+    wise_ft_alpha: float = 1.0
     standardize: bool = True
     augmentation: AnyAugmentation | None = dataclasses.field(default_factory=Augmentation)
     loss: str = "cross_entropy"
@@ -142,10 +143,10 @@ class Recipe:
             raise RecipeError(f"generated_weight is {self.generated_weight!r}; give 0 or more.")
         if not self.lr > 0:
             raise RecipeError(f"lr is {self.lr!r}; give a positive number.")
-        if not 0 <= self.average < 1:
-            raise RecipeError(f"average is {self.average!r}; give a decay in [0, 1).")
-        if not 0 <= self.start_share < 1:
-            raise RecipeError(f"start_share is {self.start_share!r}; give a share in [0, 1).")
+        if not 0 <= self.ema_decay < 1:
+            raise RecipeError(f"ema_decay is {self.ema_decay!r}; give a decay in [0, 1).")
+        if not 0 < self.wise_ft_alpha <= 1:
+            raise RecipeError(f"wise_ft_alpha is {self.wise_ft_alpha!r}; give a share in (0, 1].")
         if self.weight_decay < 0:
             raise RecipeError(f"weight_decay is {self.weight_decay!r}; give 0 or more.")
         if not self.units_weight >= 0:
@@ -165,8 +166,8 @@ class Recipe:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
         """Rebuild a recipe; unknown fields are refused. An augmentation with ``"of": KIND`` is one of other images."""
-        refuse_unknown(data, [f.name for f in dataclasses.fields(cls)], "recipe field", RecipeError)
-        values = dict(data)
+        values = new_fields(data, RECIPE_FIELDS)
+        refuse_unknown(values, [f.name for f in dataclasses.fields(cls)], "recipe field", RecipeError)
         augmentation = values.get("augmentation")
         if isinstance(augmentation, Mapping):
             values["augmentation"] = _augmentation(augmentation)
@@ -198,14 +199,14 @@ def register_recipe(recipe: Recipe) -> None:
 
 
 #: "default": ours; "mixed": few epochs, with generated images in every batch; "finetune": from weights of generated
-#: data, a part of which stays; "focal": the default with the published loss of the dual-stream HTNet; "reference": the
-#: published hyper-parameters of HTNet; "generated": for thousands of generated images.
+#: data, interpolated with them (WiSE-FT); "focal": the default with the published loss of the dual-stream HTNet;
+#: "reference": the published hyper-parameters of HTNet; "generated": for thousands of generated images.
 for _recipe in (
     Recipe(),
-    Recipe(name="finetune", lr=1e-3, epochs=60, start_share=0.3),
+    Recipe(name="finetune", lr=1e-3, epochs=60, wise_ft_alpha=0.7),
     Recipe(name="focal", loss="focal"),
     Recipe(name="mixed", lr=1e-3, epochs=13, generated=32),
-    Recipe(name="generated", epochs=5, average=0.99),
+    Recipe(name="generated", epochs=5, ema_decay=0.99),
     Recipe(
         name="reference",
         optimizer="adam",
@@ -215,7 +216,7 @@ for _recipe in (
         epochs=800,
         batch_size=256,
         shuffle=False,
-        average=0.0,
+        ema_decay=0.0,
         standardize=False,
         augmentation=None,
     ),

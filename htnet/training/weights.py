@@ -16,12 +16,13 @@ from htnet.data.published import with_differences
 from htnet.hub import RESEARCH_ONLY, save_pretrained
 from htnet.hub.folder import FILES, checked_temperature
 from htnet.models import EmotionModel
-from htnet.training.companions import check_classes, with_units
-from htnet.training.loop import OnEpoch, Start, train_model
-from htnet.training.progress import Checkpoint
+from htnet.training.generated_samples import check_classes, with_units
+from htnet.training.job import OnEpoch, Start
 from htnet.training.recipe import Recipe, get_recipe
 from htnet.training.start import StartFrom
+from htnet.training.state import Checkpoint
 from htnet.training.tensors import FlowSet, TrainingSet
+from htnet.training.trainer import train_model
 
 #: Data sets whose licence allows research only, by `dataset_key`; weights trained on them inherit it.
 RESEARCH_SETS = frozenset({"casme", "casme2", "casme^2", "casme3", "samm", "sammlv", "smic", "mmew", "4dme", "dfme"})

@@ -254,7 +254,7 @@ def test_interrupted_stack_goes_on(manifest, tmp_path, monkeypatch):
         run(manifest, tmp_path / "run", **options)
     (kept,) = (tmp_path / "run" / "partial").glob("*together*")
     monkeypatch.undo()
-    real, epochs = protocols.train_together, []
+    real, epochs = protocols.train_vmapped, []
 
     def watched(model, trainings, *args, **more):
         wrapped = []
@@ -267,7 +267,7 @@ def test_interrupted_stack_goes_on(manifest, tmp_path, monkeypatch):
             wrapped.append(dataclasses.replace(training, on_epoch=watch))
         return real(model, wrapped, *args, **more)
 
-    monkeypatch.setattr(protocols, "train_together", watched)
+    monkeypatch.setattr(protocols, "train_vmapped", watched)
     resumed = run(manifest, tmp_path / "run", **options)
     assert min(epochs[:4]) == 3  # of the first four folds two epochs were kept
     assert not kept.exists()
@@ -309,7 +309,7 @@ def weights(tmp_path):
 
 def test_folds_start_from_weights_that_know_nobody(manifest, tmp_path, weights):
     folder = weights(GENERATED)
-    still = dataclasses.replace(QUICK, epochs=1, lr=1e-12, average=0.0, standardize=False, weight_decay=0.0)
+    still = dataclasses.replace(QUICK, epochs=1, lr=1e-12, ema_decay=0.0, standardize=False, weight_decay=0.0)
     result = run(manifest, tmp_path / "run", recipe=still, start=folder)
     data = load_flow_set(manifest, PreprocessSpec())
     expected = dict(zip([s.sample for s in manifest], predict_set(load_pretrained(folder), data), strict=True))
@@ -327,7 +327,7 @@ def test_folds_start_from_weights_that_know_nobody(manifest, tmp_path, weights):
 @pytest.mark.parametrize("stack", [1, 4])
 def test_each_seed_has_a_start_of_its_own(manifest, tmp_path, weights, stack):
     folders = [weights(GENERATED, f"weights-{seed}", seed) for seed in (21, 22)]
-    still = dataclasses.replace(QUICK, epochs=1, lr=1e-12, average=0.0, standardize=False, weight_decay=0.0)
+    still = dataclasses.replace(QUICK, epochs=1, lr=1e-12, ema_decay=0.0, standardize=False, weight_decay=0.0)
     result = run(manifest, tmp_path / "run", recipe=still, start=folders, seeds=(4, 2), stack=stack)
     data = load_flow_set(manifest, PreprocessSpec())
     for seed, folder in zip((4, 2), folders, strict=True):

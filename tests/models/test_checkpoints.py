@@ -39,7 +39,7 @@ from htnet.models import (
 from htnet.models.checkpoint_files import read_checkpoint
 from htnet.models.checkpoint_states import find_state
 from htnet.models.convert import marks
-from htnet.training.progress import Checkpoint, Progress
+from htnet.training.state import Checkpoint, TrainingState
 
 PREFIXES = (
     *("", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "net.", "backbone."),
@@ -439,4 +439,4 @@ def test_an_unfinished_training_that_is_damaged_is_named(tmp_path, content):
     else:
         path.write_bytes(content)
     with pytest.raises(RunError, match=r"training.pt is .*Delete it to start"):
-        Progress(Checkpoint(path), "this", {})
+        TrainingState(Checkpoint(path), "this", {}, 1)

@@ -86,7 +86,7 @@ def test_transfer_starts_from_the_source_and_reports(graded, tmp_path):
     source = create_model("htnet_tiny", dim=16)
     source.preprocess_spec = PreprocessSpec()
     folder = save_pretrained(source, tmp_path / "micro", training={"licence": RESEARCH_ONLY})
-    recipe = get_recipe(RECIPE, epochs=1, lr=1e-12, weight_decay=0.0, average=0.0)
+    recipe = get_recipe(RECIPE, epochs=1, lr=1e-12, weight_decay=0.0, ema_decay=0.0)
     model, report = train_palsy(*graded, tmp_path / "out", recipe=recipe, settings=SETTINGS, start=folder)
     assert "patch_embed.weight" in report.loaded
     assert "head.weight" in report.left_out

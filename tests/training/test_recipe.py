@@ -32,7 +32,7 @@ def test_file_and_changes(tmp_path):
         ({"lr": 0}, "lr is 0"),
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": True}, "batch_size is True"),
-        ({"average": 1.0}, "average is 1.0"),
+        ({"ema_decay": 1.0}, "ema_decay is 1.0"),
         ({"weight_decay": -1}, "weight_decay is -1"),
         ({"augmentation": {"mirror": 2}}, "mirror is 2"),
         ({"augmentation": {"noise": -0.1}}, "noise is -0.1"),

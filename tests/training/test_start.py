@@ -17,7 +17,7 @@ from tests.support.pairs import tiny_model
 
 OWN = "that of the training data"
 #: So slow that the weights stay what they were.
-STILL = Recipe(epochs=1, batch_size=8, lr=1e-12, weight_decay=0.0, average=0.0, standardize=False)
+STILL = Recipe(epochs=1, batch_size=8, lr=1e-12, weight_decay=0.0, ema_decay=0.0, standardize=False)
 
 
 @pytest.fixture

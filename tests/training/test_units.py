@@ -7,10 +7,10 @@ import torch
 
 from htnet.core.errors import InputError, ModelError, RecipeError
 from htnet.models import create_model
-from htnet.training import Recipe, Training, train_model, train_together
+from htnet.training import Recipe, Training, train_model, train_vmapped
 from htnet.training.augment import mirror_extras
 from htnet.training.losses import unit_losses
-from tests.training.test_loop import random_set
+from tests.training.test_trainer import random_set
 
 UNITS = (4, 12)
 
@@ -59,7 +59,7 @@ def test_head_learns_units_and_sides():
 
 def test_weight_of_the_units():
     data = set_with_units(16)
-    recipe = Recipe(epochs=1, batch_size=16, average=0.0, augmentation=None, shuffle=False, schedule="constant")
+    recipe = Recipe(epochs=1, batch_size=16, ema_decay=0.0, augmentation=None, shuffle=False, schedule="constant")
     heads = []
     for weight in (0.0, 1.0):
         changed = dataclasses.replace(recipe, units_weight=weight, weight_decay=0.0)
@@ -106,6 +106,6 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match=r"knows 2 action units and the model tells 1: \(4,\)"):
         train_model("htnet_tiny", data, recipe, settings={"action_units": (4,)})
     with pytest.raises(InputError, match="one model at a time"):
-        train_together("htnet_tiny", [Training(data)], recipe, settings={"action_units": UNITS})
+        train_vmapped("htnet_tiny", [Training(data)], recipe, settings={"action_units": UNITS})
     with pytest.raises(RecipeError, match="units_weight is -1"):
         Recipe(units_weight=-1)

@@ -15,7 +15,7 @@ from htnet.hub import GENERATED, load_pretrained, read_config
 from htnet.pipeline.predictor import Predictor
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig, synthesize_flow
 from htnet.training import generated_set, predict_set, train_on_generated
-from htnet.training.companions import ACTIVE
+from htnet.training.generated_samples import ACTIVE
 
 
 @pytest.fixture(scope="module")

@@ -14,28 +14,28 @@ from htnet.training import (
     Checkpoint,
     Recipe,
     Training,
-    companions,
+    generated_samples,
     generated_set,
     get_recipe,
     load_flow_set,
     predict_set,
     train_model,
-    train_together,
+    train_vmapped,
     train_weights,
     with_units,
 )
 from tests.support.flows import write_flow_set
-from tests.training.test_loop import random_set
+from tests.training.test_trainer import random_set
 
 MIXED = Recipe(epochs=2, batch_size=8, lr=2e-3, generated=6)
 
 
 @pytest.fixture(autouse=True)
 def small_pool(monkeypatch):
-    companions._pool.cache_clear()
-    monkeypatch.setattr(companions, "POOL", 600)
+    generated_samples._pool.cache_clear()
+    monkeypatch.setattr(generated_samples, "POOL", 600)
     yield
-    companions._pool.cache_clear()
+    generated_samples._pool.cache_clear()
 
 
 def train(data, recipe=MIXED, name="flow_mlp", units=True, **more):
@@ -44,19 +44,19 @@ def train(data, recipe=MIXED, name="flow_mlp", units=True, **more):
 
 
 @pytest.mark.parametrize("units", [True, False])
-def test_companions_join_at_the_end(units):
+def test_generated_samples_come_at_the_end(units):
     data = random_set(10)
     model = create_model("flow_mlp", **(with_units("flow_mlp", MIXED, {}) if units else {}))
-    joining = companions.Companions(dataclasses.replace(MIXED, augmentation=None), model, data)
+    samples_in_batch = generated_samples.GeneratedSamples(dataclasses.replace(MIXED, augmentation=None), model, data)
     mean, std = data.statistics()
     real = data.batch(torch.arange(4), None, mean, std)
-    images, targets, more = joining.join(*real, mean, std)
+    images, targets, more = samples_in_batch.append(*real, mean, std)
     assert torch.equal(images[:4], real[0])
     assert torch.equal(targets[:4], real[1])
-    pool = joining.pool.inputs()
+    pool = samples_in_batch.pool.inputs()
     for image, label in zip(images[4:], targets[4:], strict=True):
         (at,) = (pool == image).flatten(1).all(1).nonzero().T.tolist()
-        assert joining.pool.labels[at[0]] == label
+        assert samples_in_batch.pool.labels[at[0]] == label
     assert len(images) == 10
     assert ({"units"} if units else set()) == set(more)
     if units:
@@ -65,13 +65,13 @@ def test_companions_join_at_the_end(units):
 
 def test_the_loss_is_that_of_both(monkeypatch):
     """One step of plain gradient descent, against the loss written down by hand."""
-    from htnet.training import loop
+    from htnet.training import trainer
 
     recipe = dataclasses.replace(
-        MIXED, epochs=1, generated_weight=0.3, units_weight=0.7, augmentation=None, average=0.0
+        MIXED, epochs=1, generated_weight=0.3, units_weight=0.7, augmentation=None, ema_decay=0.0
     )
     data, batches = random_set(8), []
-    join = companions.Companions.join
+    join = generated_samples.GeneratedSamples.append
 
     def note(self, *arguments):
         batches.append(join(self, *arguments))
@@ -80,8 +80,8 @@ def test_the_loss_is_that_of_both(monkeypatch):
     def descent(parameters, recipe, steps):
         return torch.optim.SGD(parameters, lr=0.1), None
 
-    monkeypatch.setattr(companions.Companions, "join", note)
-    monkeypatch.setattr(loop, "make_optimizer", descent)
+    monkeypatch.setattr(generated_samples.GeneratedSamples, "append", note)
+    monkeypatch.setattr(trainer, "make_optimizer", descent)
     started = []
 
     def keep(model):
@@ -102,7 +102,7 @@ def test_the_loss_is_that_of_both(monkeypatch):
         torch.testing.assert_close(value.detach(), parameter.detach() - 0.1 * parameter.grad, msg=name)
 
 
-def test_emotions_and_units_are_learned_from_companions():
+def test_emotions_and_units_are_learned_from_generated_samples():
     recipe = dataclasses.replace(MIXED, epochs=12, generated=64, generated_weight=3.0)
     model = train(random_set(80), recipe)
     fresh = generated_set(300, 5, spec=PreprocessSpec(layout="whole"))
@@ -126,7 +126,7 @@ def test_an_interrupted_training_gives_the_same(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), undisturbed.parameters(), strict=True))
 
 
-def test_models_without_units_can_have_companions():
+def test_models_without_units_can_be_shown_generated_samples():
     assert not with_units("ststnet", MIXED, {})
     assert with_units("flow_mlp", Recipe(), {"hidden": 4}) == {"hidden": 4}
     assert with_units("flow_mlp", MIXED, {"action_units": ()}) == {"action_units": ()}
@@ -148,7 +148,7 @@ def test_evaluation_and_weights_have_units(tmp_path):
 def test_what_does_not_fit_is_refused(tmp_path):
     data = random_set(10)
     with pytest.raises(InputError, match="one model at a time"):
-        train_together("flow_mlp", [Training(data)], MIXED)
+        train_vmapped("flow_mlp", [Training(data)], MIXED)
     with pytest.raises(InputError, match="reads points68"):
         train(data, name="mhssa_gcn_small")
     with pytest.raises(InputError, match="not one of real flow images"):

@@ -15,7 +15,7 @@ from htnet.hub import AS_THE_CODE, GENERATED
 from htnet.hub.folder import FILES
 from htnet.models import EmotionModel, get_entry
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig
-from htnet.training.companions import generated_set, tells_units
+from htnet.training.generated_samples import generated_set, has_unit_head
 from htnet.training.recipe import Recipe, get_recipe
 from htnet.training.weights import train_into
 
@@ -57,7 +57,7 @@ def train_on_generated(
         InputError: the model has no head for action units.
     """
     entry = get_entry(model)
-    if not tells_units(model):
+    if not has_unit_head(model):
         raise InputError(
             f"{model} has no head for action units. Choose one that has: htnet_small, htnet_base, htnet_tiny, flow_mlp."
         )

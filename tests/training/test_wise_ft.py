@@ -1,4 +1,4 @@
-"""A share of the weights that a training started from, kept in its result."""
+"""WiSE-FT: results that are interpolated with the weights that training started from."""
 
 import dataclasses
 
@@ -8,12 +8,12 @@ import torch
 from htnet.core.errors import RecipeError
 from htnet.evaluation import loso
 from htnet.models import create_model
-from htnet.training import Checkpoint, Recipe, StartFrom, Training, train_model, train_together
+from htnet.training import Checkpoint, Recipe, StartFrom, Training, train_model, train_vmapped
 from tests.support.flows import write_flow_set
-from tests.training.test_loop import random_set
+from tests.training.test_trainer import random_set
 
 QUICK = Recipe(epochs=3, batch_size=8, lr=2e-3)
-SHARE = dataclasses.replace(QUICK, start_share=0.3)
+SHARE = dataclasses.replace(QUICK, wise_ft_alpha=0.7)
 MODELS = ("flow_mlp", "htnet_tiny", "ststnet")  # the last has running statistics
 
 
@@ -26,7 +26,7 @@ def source(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_result_lies_between_start_and_end(name, average):
     data, start = random_set(20), StartFrom(source(name))
-    recipe = dataclasses.replace(QUICK, average=average)
+    recipe = dataclasses.replace(QUICK, ema_decay=average)
     seen = []
 
     def look(epoch, model):
@@ -34,7 +34,7 @@ def test_the_result_lies_between_start_and_end(name, average):
 
     whole, _ = train_model(name, data, recipe, seed=1, start=start)
     shared, _ = train_model(
-        name, data, dataclasses.replace(recipe, start_share=0.3), seed=1, start=start, on_epoch=look
+        name, data, dataclasses.replace(recipe, wise_ft_alpha=0.7), seed=1, start=start, on_epoch=look
     )
     begin, end = start.source.state_dict(), whole.state_dict()
     for key, value in shared.state_dict().items():
@@ -55,7 +55,7 @@ def test_many_at_once_come_out_as_if_alone():
     watched = [
         dataclasses.replace(t, on_epoch=lambda epoch, model: seen.append(model.head.weight.clone())) for t in given
     ]
-    found = train_together("flow_mlp", watched, SHARE, start=start)
+    found = train_vmapped("flow_mlp", watched, SHARE, start=start)
     for training, (model, _), last in zip(given, found, seen[-2:], strict=True):
         alone, _ = train_model("flow_mlp", training.data, SHARE, seed=training.seed, start=start)
         begin = start.source.state_dict()
@@ -82,13 +82,13 @@ def test_an_interrupted_training_gives_the_same(tmp_path):
 
 
 def test_without_a_start_it_is_refused(tmp_path):
-    says = r"keeps a share of 0.3 .* starts from fresh ones"
+    says = r"wise_ft_alpha 0.7.* starts from fresh ones"
     with pytest.raises(RecipeError, match=says):
         train_model("flow_mlp", random_set(8), SHARE)
     with pytest.raises(RecipeError, match=says):
-        train_together("flow_mlp", [Training(random_set(8))], SHARE)
+        train_vmapped("flow_mlp", [Training(random_set(8))], SHARE)
     with pytest.raises(RecipeError, match=says):
         loso(write_flow_set(tmp_path / "data", subjects=2), "flow_mlp", SHARE, out=tmp_path / "run")
-    for share in (-0.1, 1.0):
-        with pytest.raises(RecipeError, match=f"start_share is {share}"):
-            Recipe(start_share=share)
+    for alpha in (0.0, 1.1):
+        with pytest.raises(RecipeError, match=f"wise_ft_alpha is {alpha}"):
+            Recipe(wise_ft_alpha=alpha)

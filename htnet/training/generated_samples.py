@@ -1,4 +1,4 @@
-"""Generated flow images: as a set of their own, and beside the real ones of a training."""
+"""Generated flow images: as a set of their own, and in the batches of a training on real ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from htnet.synthesis import ACTION_UNITS, FlowGenerator, SynthesisConfig
 from htnet.training.recipe import Recipe
 from htnet.training.tensors import FlowSet, TrainingSet
 
-#: Generated images that a training draws its companions from, and their seed.
+#: Generated images that a training draws those of its batches from, and their seed.
 POOL, POOL_SEED = 16000, 991
 #: A unit counts as active on a side from this motion of its skin on, px of a 224 px face: about what flow estimation
 #: can tell from its own errors.
@@ -62,20 +62,20 @@ def _pool(spec: PreprocessSpec) -> FlowSet:
     return generated_set(POOL, POOL_SEED, SynthesisConfig(size=spec.size), spec)
 
 
-def tells_units(model: str) -> bool:
+def has_unit_head(model: str) -> bool:
     """Whether a registered model can have a head for action units."""
     return "action_units" in {field.name for field in dataclasses.fields(get_entry(model).model_class.config_class)}
 
 
 def with_units(model: str, recipe: Recipe, settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a model that learns action units from generated images, if it is shown any and can tell units.
+    """Settings of a model, with a head of action units if it is shown generated images and can have one.
 
     Args:
         model: registered model name.
         recipe: how it is to be trained.
         settings: overrides of its config; units that are named there stay.
     """
-    if not recipe.generated or not tells_units(model):
+    if not recipe.generated or not has_unit_head(model):
         return settings
     return {"action_units": ACTION_UNITS, **settings}
 
@@ -89,11 +89,11 @@ def check_classes(recipe: Recipe, classes: Sequence[str]) -> None:
         )
 
 
-class Companions:
-    """Generated images that join every batch of a training."""
+class GeneratedSamples:
+    """Generated samples in the batches of a training."""
 
     def __init__(self, recipe: Recipe, model: EmotionModel, data: TrainingSet) -> None:
-        """Make them.
+        """Make the pool that they are drawn from.
 
         Args:
             recipe: its ``generated`` is their number in a batch; 0 for none.
@@ -104,9 +104,10 @@ class Companions:
             InputError: the model or the set are of another kind than the images.
         """
         self.count = recipe.generated
+        self.pool: FlowSet | None = None
         if not self.count:
             return
-        self.recipe = recipe
+        self._recipe = recipe
         if not isinstance(data, FlowSet) or data.units is not None:
             raise InputError(
                 f"The recipe {recipe.name!r} adds {self.count} generated flow images to each batch; the set is not one "
@@ -120,16 +121,16 @@ class Companions:
         check_classes(recipe, model.labels)
         if model.action_units not in ((), ACTION_UNITS):
             raise InputError(
-                f"Generated images know the action units {ACTION_UNITS}, the model tells {model.action_units}. Give it "
-                "the same, or none."
+                f"Generated images know the action units {ACTION_UNITS}, the model scores {model.action_units}. Give "
+                "it the same, or none."
             )
         self.pool = _pool(data.spec).to(data.labels.device)
-        self.units = bool(model.action_units)
+        self._units = bool(model.action_units)
 
-    def join(
+    def append(
         self, images: Tensor, targets: Tensor, more: dict[str, Tensor], mean: Tensor, std: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """A batch with its companions at the end, drawn from the global generator.
+        """A batch with generated samples at the end, drawn from the global generator.
 
         Args:
             images: (B, 3, S, S) network input of the real samples.
@@ -139,11 +140,11 @@ class Companions:
             std: (C,) per-channel deviation of the real set.
 
         Returns:
-            The batch; ``more`` then has the "units" of the companions if the model tells any.
+            The batch; ``more`` then has the "units" of the generated samples if the model scores any.
         """
-        if not self.count:
+        if self.pool is None:
             return images, targets, more
         index = torch.randint(len(self.pool), (self.count,)).to(images.device)
-        theirs, labels, units = self.pool.batch(index, self.recipe.augmentation, mean, std)
-        more = {**more, **(units if self.units else {})}
-        return torch.cat([images, theirs]), torch.cat([targets, labels]), more
+        generated, labels, units = self.pool.batch(index, self._recipe.augmentation, mean, std)
+        more = {**more, **(units if self._units else {})}
+        return torch.cat([images, generated]), torch.cat([targets, labels]), more

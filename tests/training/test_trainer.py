@@ -49,7 +49,7 @@ def test_seed_decides_everything(data, name):
 
 @pytest.mark.parametrize("name", ["htnet_tiny", "ststnet", "htnet_dual_stream", "mhssa_gcn_small"])
 def test_bfloat16_takes_nearly_the_same_way(data, name):
-    recipe = Recipe(epochs=1, batch_size=10, lr=1e-4, schedule="constant", average=0.0)
+    recipe = Recipe(epochs=1, batch_size=10, lr=1e-4, schedule="constant", ema_decay=0.0)
     settings = {"dropout": 0.0}
     start, exact, rounded = (
         train_model(name, data, dataclasses.replace(recipe, **changes), settings=settings)[0].state_dict()
@@ -124,16 +124,23 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path, data):
             train_model("htnet_tiny", checkpoint=checkpoint, on_epoch=stop, **options)
 
 
-def test_averaged_weights_are_the_moving_average(data):
+def test_a_checkpoint_of_an_earlier_version_is_refused(tmp_path, data):
+    path = tmp_path / "state.pt"
+    torch.save({"what": "[]", "epoch": 1, "records": [], "model": {}, "averaged": {}}, path)
+    with pytest.raises(RunError, match=r"state\.pt .* another version of htnet.* Delete it"):
+        train_model("htnet_tiny", data, QUICK, checkpoint=Checkpoint(path))
+
+
+def test_ema_weights_are_the_moving_average(data):
     """One step an epoch: the averages follow from the plain weights after each epoch."""
-    plain = Recipe(epochs=5, batch_size=len(data), average=0.0)
+    plain = Recipe(epochs=5, batch_size=len(data), ema_decay=0.0)
     steps = []
     train_model("ststnet", data, plain, on_epoch=lambda e, m: steps.append({k: v.clone() for k, v in state(m)}))
     start = {k: v.clone() for k, v in state(initial("ststnet", data))}
     for t, weights in enumerate(steps):
         decay = min(0.3, (1 + t) / (10 + t))
         start = {k: decay * v + (1 - decay) * weights[k] for k, v in start.items()}
-    model, _ = train_model("ststnet", data, dataclasses.replace(plain, average=0.3))
+    model, _ = train_model("ststnet", data, dataclasses.replace(plain, ema_decay=0.3))
     for key, value in state(model):
         torch.testing.assert_close(value, start[key])
 

@@ -6,9 +6,9 @@ import torch
 from htnet.core.errors import InputError, RunError
 from htnet.models import create_model
 from htnet.palsy import FaceAugmentation
-from htnet.training import Checkpoint, Recipe, Training, predict_set, train_model, train_together
-from htnet.training.streams import seeded
-from tests.training.test_loop import random_set
+from htnet.training import Checkpoint, Recipe, Training, predict_set, train_model, train_vmapped
+from htnet.training.rng import seeded_rng
+from tests.training.test_trainer import random_set
 
 QUICK = Recipe(epochs=3, batch_size=8)
 CLOSE = {"rtol": 1e-4, "atol": 2e-5}
@@ -29,7 +29,7 @@ def assert_alike(model, alone, recipe, seed):
     there as elsewhere.
     """
     assert model.config == alone.config
-    with seeded(seed, torch.device("cpu")):
+    with seeded_rng(seed, torch.device("cpu")):
         start = create_model("htnet_tiny", **alone.config.to_dict()).state_dict()
     for (key, found), expected in zip(model.state_dict().items(), alone.state_dict().values(), strict=True):
         if key != IDLE.format(model.config.num_hierarchies - 1):
@@ -44,7 +44,7 @@ def assert_alike(model, alone, recipe, seed):
     "changes",
     [
         {},
-        {"average": 0.0, "schedule": "constant", "optimizer": "adam", "augmentation": None, "shuffle": False},
+        {"ema_decay": 0.0, "schedule": "constant", "optimizer": "adam", "augmentation": None, "shuffle": False},
         {"loss": "focal", "standardize": False, "lr": 1e-4},
     ],
     ids=["default", "plain", "focal"],
@@ -52,7 +52,7 @@ def assert_alike(model, alone, recipe, seed):
 def test_each_comes_out_as_if_alone(changes):
     recipe = dataclasses.replace(QUICK, **changes)
     given = sets_and_seeds()
-    found = train_together("htnet_tiny", [Training(data, seed) for data, seed in given], recipe)
+    found = train_vmapped("htnet_tiny", [Training(data, seed) for data, seed in given], recipe)
     for (model, records), (data, seed) in zip(found, given, strict=True):
         alone, _ = train_model("htnet_tiny", data, recipe, seed=seed)
         assert records == []
@@ -64,7 +64,7 @@ def test_several_tokens_a_block():
     recipe = dataclasses.replace(QUICK, epochs=1)
     given = [(random_set(10), 1), (random_set(13), 2)]
     settings = {"image_size": 28, "patch_size": 7, "num_hierarchies": 2, "block_repeats": (1, 1)}
-    found = train_together("htnet_tiny", [Training(*g) for g in given], recipe, settings=settings)
+    found = train_vmapped("htnet_tiny", [Training(*g) for g in given], recipe, settings=settings)
     for (model, _), (data, seed) in zip(found, given, strict=True):
         assert not model.attention_is_trivial
         alone, _ = train_model("htnet_tiny", data, recipe, seed=seed, settings=settings)
@@ -77,7 +77,7 @@ def test_watchers_see_their_own_model_at_every_epoch():
         Training(data, seed, lambda epoch, model, data=data: [epoch, predict_set(model, data).tolist()])
         for data, seed in given
     ]
-    found = train_together("htnet_tiny", together, QUICK)
+    found = train_vmapped("htnet_tiny", together, QUICK)
     for (_, records), training in zip(found, together, strict=True):
         _, alone = train_model("htnet_tiny", training.data, QUICK, seed=training.seed, on_epoch=training.on_epoch)
         assert [epoch for epoch, _ in records] == [epoch for epoch, _ in alone] == [1, 2, 3]
@@ -89,7 +89,7 @@ def test_global_generator_is_left_alone():
     expected = torch.rand(1)
     data = random_set(9)
     torch.manual_seed(5)
-    train_together("htnet_tiny", [Training(data, 1)], dataclasses.replace(QUICK, epochs=1))
+    train_vmapped("htnet_tiny", [Training(data, 1)], dataclasses.replace(QUICK, epochs=1))
     assert torch.equal(torch.rand(1), expected)
 
 
@@ -111,11 +111,11 @@ def test_resumed_is_the_undisturbed_one(tmp_path):
 
     recipe = dataclasses.replace(QUICK, epochs=4)
     with pytest.raises(StopError):
-        train_together("htnet_tiny", [Training(d, s, stop) for d, s in given], recipe, checkpoint=checkpoint)
+        train_vmapped("htnet_tiny", [Training(d, s, stop) for d, s in given], recipe, checkpoint=checkpoint)
     with pytest.raises(RunError, match="another model, recipe, seed, data set"):
-        train_together("htnet_tiny", [Training(d, s + 1) for d, s in given], recipe, checkpoint=checkpoint)
-    resumed = train_together("htnet_tiny", [Training(d, s, count) for d, s in given], recipe, checkpoint=checkpoint)
-    undisturbed = train_together("htnet_tiny", [Training(d, s) for d, s in given], recipe)
+        train_vmapped("htnet_tiny", [Training(d, s + 1) for d, s in given], recipe, checkpoint=checkpoint)
+    resumed = train_vmapped("htnet_tiny", [Training(d, s, count) for d, s in given], recipe, checkpoint=checkpoint)
+    undisturbed = train_vmapped("htnet_tiny", [Training(d, s) for d, s in given], recipe)
     for (model, records), (other, _) in zip(resumed, undisturbed, strict=True):
         assert records == [1, 2, 3, 4]
         assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
@@ -125,12 +125,12 @@ def test_resumed_is_the_undisturbed_one(tmp_path):
 def test_what_cannot_be_stacked_is_refused():
     one = [Training(random_set(10), 1)]
     with pytest.raises(InputError, match="ststnet cannot be trained many at once"):
-        train_together("ststnet", one, QUICK)
+        train_vmapped("ststnet", one, QUICK)
     with pytest.raises(InputError, match="dropout"):
-        train_together("htnet_tiny", one, QUICK, settings={"dropout": 0.1})
+        train_vmapped("htnet_tiny", one, QUICK, settings={"dropout": 0.1})
     with pytest.raises(InputError, match=r"2 trainings with \[2, 3\] steps"):
-        train_together("htnet_tiny", [*one, Training(random_set(24), 1)], QUICK)
+        train_vmapped("htnet_tiny", [*one, Training(random_set(24), 1)], QUICK)
     with pytest.raises(InputError, match=r"0 trainings"):
-        train_together("htnet_tiny", [], QUICK)
+        train_vmapped("htnet_tiny", [], QUICK)
     with pytest.raises(Exception, match="one of face images"):
-        train_together("htnet_tiny", one, dataclasses.replace(QUICK, augmentation=FaceAugmentation()))
+        train_vmapped("htnet_tiny", one, dataclasses.replace(QUICK, augmentation=FaceAugmentation()))

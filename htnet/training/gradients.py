@@ -1,0 +1,40 @@
+"""Gradients of one batch; on a CUDA device as a captured graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from htnet.core.cuda_graphs import CapturedCall
+
+
+class Gradients:
+    """Fills ``.grad`` of parameters from one batch after the other.
+
+    On the CPU, or with ``capture=False``, each call runs the loss and its backward pass. Otherwise both are captured
+    once for every set of shapes and replayed, which pays where a step is many small kernels.
+    """
+
+    def __init__(self, loss: Callable[[Mapping[str, Tensor]], Tensor], over: Sequence[Tensor], capture: bool) -> None:
+        """Use the scalar ``loss`` of named input tensors, and the parameters ``over``."""
+        self.loss, self.over, self.capture = loss, list(over), capture
+        self._captured: dict[tuple[tuple[str, torch.Size], ...], CapturedCall[str, list[Tensor | None]]] = {}
+
+    def __call__(self, inputs: Mapping[str, Tensor]) -> None:
+        """Replace the gradients by those of this batch; parameters that the loss does not reach get None."""
+        if not self.capture:
+            self._compute(inputs)
+            return
+        key = tuple((name, tensor.shape) for name, tensor in inputs.items())
+        if key not in self._captured:
+            self._captured[key] = CapturedCall(self._compute, inputs)
+        for parameter, gradient in zip(self.over, self._captured[key](inputs), strict=True):
+            parameter.grad = gradient
+
+    def _compute(self, inputs: Mapping[str, Tensor]) -> list[Tensor | None]:
+        for parameter in self.over:
+            parameter.grad = None
+        self.loss(inputs).backward()
+        return [parameter.grad for parameter in self.over]

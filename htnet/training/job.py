@@ -1,0 +1,93 @@
+"""What a training is: everything but its samples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from htnet.models import EmotionModel, create_model
+from htnet.training.recipe import Recipe
+from htnet.training.rng import RngState
+from htnet.training.tensors import TrainingSet
+
+#: Called after each epoch with (epoch counted from 1, model); what it returns is kept.
+OnEpoch = Callable[[int, EmotionModel], Any]
+#: Changes a fresh model's weights before training, and returns a text that tells them from any others.
+Start = Callable[[EmotionModel], str]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingJob:
+    """How one model is trained.
+
+    Attributes:
+        model: registered model name.
+        recipe: how to train.
+        seed: of weights, order, augmentation and dropout.
+        device: where to train.
+        settings: overrides of the model's config.
+        start: gives the fresh model other weights, as `htnet.training.StartFrom` does.
+    """
+
+    model: str = "htnet_small"
+    recipe: Recipe = field(default_factory=Recipe)
+    seed: int = 0
+    device: str | torch.device = "cpu"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    start: Start | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A training under way.
+
+    Attributes:
+        job: what it is.
+        data: its samples, on the device.
+        model: on the device, with the weights that training begins from.
+        settings: overrides of the model's config, with the statistics of the set.
+        started_from: what tells the weights it started from; None for fresh ones.
+        mean: (C,) per-channel mean of the set.
+        std: (C,) per-channel deviation of the set.
+        extras: what the model reads besides the image, of all samples.
+        rng: its random numbers.
+        on_epoch: called after each epoch.
+    """
+
+    job: TrainingJob
+    data: TrainingSet
+    model: EmotionModel
+    settings: dict[str, Any]
+    started_from: str | None
+    mean: Tensor
+    std: Tensor
+    extras: dict[str, Tensor]
+    rng: RngState
+    on_epoch: OnEpoch | None
+
+    @classmethod
+    def begin(cls, job: TrainingJob, data: TrainingSet, on_epoch: OnEpoch | None) -> Member:
+        """Build the model, and move it and its samples to the device."""
+        device = torch.device(job.device)
+        data, rng, settings = data.to(device), RngState(job.seed, device), dict(job.settings)
+        mean, std = data.statistics()
+        if job.recipe.standardize:
+            settings |= {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
+        with rng.active():
+            model = create_model(job.model, **settings)
+            started_from = job.start(model) if job.start is not None else None
+        model = model.to(device)
+        extras = data.extras(model.extra_inputs)
+        return cls(job, data, model, settings, started_from, mean, std, extras, rng, on_epoch)
+
+
+def describe(members: Sequence[Member]) -> str:
+    """A text that tells these trainings from any others."""
+    first = members[0].job
+    each = [[m.settings, m.job.seed, m.data.digest(), m.started_from] for m in members]
+    return json.dumps([first.model, first.recipe.to_dict(), each, torch.__version__])

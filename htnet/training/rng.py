@@ -1,0 +1,55 @@
+"""Random numbers: PyTorch's global generators, seeded for a training and put back afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+@contextmanager
+def seeded_rng(seed: int, device: torch.device) -> Iterator[None]:
+    """Run with PyTorch's global generators seeded, and put them back afterwards."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+class RngState:
+    """The state of the global generators in one training, so that each of many draws as if it ran alone."""
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        """Begin at a seed, with the generators of the CPU and of ``device`` if it is a CUDA device."""
+        self._device = device
+        with seeded_rng(seed, device):
+            self._state = self._read()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Draw from this state; afterwards the generators are as they were before."""
+        before = self._read()
+        self._write(self._state)
+        try:
+            yield
+            self._state = self._read()
+        finally:
+            self._write(before)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, for a checkpoint."""
+        return dict(self._state)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up the state of a checkpoint."""
+        self._state = dict(state)
+
+    def _read(self) -> dict[str, Any]:
+        cuda = self._device.type == "cuda"
+        return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(self._device) if cuda else None}
+
+    def _write(self, state: Mapping[str, Any]) -> None:
+        torch.set_rng_state(state["cpu"])
+        if state["cuda"] is not None:
+            torch.cuda.set_rng_state(state["cuda"], self._device)

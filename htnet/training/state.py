@@ -1,0 +1,128 @@
+"""The state of an unfinished training, on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from htnet.core.errors import RunError
+from htnet.core.files import whole_file
+
+#: Of the file's layout; goes up whenever older files cannot be gone on with.
+FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the state of an unfinished training is kept.
+
+    Attributes:
+        path: file; removed when training ends.
+        every: least number of seconds between two writes.
+    """
+
+    path: Path
+    every: float = 60.0
+
+
+class Stateful(Protocol):
+    """Something whose state a training goes on from."""
+
+    def state_dict(self) -> Any:
+        """The state, of tensors and plain values."""
+        ...
+
+    def load_state_dict(self, state: Any, /) -> Any:
+        """Take up a state."""
+        ...
+
+
+class NamedTensors:
+    """Tensors whose values are kept in a checkpoint and are written in place when it is taken up."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The tensors by name."""
+        return {name: tensor.detach() for name, tensor in self._tensors.items()}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Copy values into the tensors."""
+        for name, tensor in self._tensors.items():
+            tensor.copy_(state[name])
+
+
+class TrainingState:
+    """Everything a training needs to go on where it stopped.
+
+    Attributes:
+        epoch: epochs that have ended.
+        records: what the callbacks returned so far; one list for each training.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint | None, description: str, parts: Mapping[str, Stateful], trainings: int
+    ) -> None:
+        """Take up the checkpoint's state if there is one.
+
+        Args:
+            checkpoint: where it is kept; None keeps nothing.
+            description: tells this training from any other.
+            parts: what has a state, by name.
+            trainings: number of models that are trained.
+
+        Raises:
+            RunError: the file belongs to another training or another version of htnet.
+        """
+        self.checkpoint, self.description, self.parts = checkpoint, description, parts
+        self.epoch = 0
+        self.records: list[list[Any]] = [[] for _ in range(trainings)]
+        self._load()
+        self._written = time.monotonic()
+
+    def save_now_and_then(self) -> None:
+        """Write the state, unless it was written a moment ago."""
+        if self.checkpoint is None or time.monotonic() - self._written < self.checkpoint.every:
+            return
+        state = {"format": FORMAT, "what": self.description, "epoch": self.epoch, "records": self.records}
+        state |= {name: part.state_dict() for name, part in self.parts.items()}
+        with whole_file(self.checkpoint.path) as place:
+            torch.save(state, place)
+        self._written = time.monotonic()
+
+    def done(self) -> None:
+        """Remove the file: training has ended."""
+        if self.checkpoint is not None:
+            self.checkpoint.path.unlink(missing_ok=True)
+
+    def _load(self) -> None:
+        if self.checkpoint is None or not self.checkpoint.path.is_file():
+            return
+        path, anew = self.checkpoint.path, "Delete it to start this training anew."
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # PyTorch raises many types for a damaged file
+            raise RunError(f"{path} is cut off or damaged. {anew}") from error
+        if isinstance(state, dict) and {"what", "epoch"} <= set(state) and state.get("format") != FORMAT:
+            raise RunError(
+                f"{path} is the state of an unfinished training of another version of htnet, which this version cannot "
+                f"go on with. {anew}"
+            )
+        if not isinstance(state, dict) or not {"what", "epoch", "records"} <= set(state):
+            raise RunError(f"{path} is not the state of an unfinished training. {anew}")
+        if state["what"] != self.description or not set(self.parts) <= set(state):
+            raise RunError(
+                f"{path} holds an unfinished training of another model, recipe, seed, data set or version of PyTorch. "
+                "Delete it to start anew, or give what it was started with to go on."
+            )
+        self.epoch, self.records = state["epoch"], state["records"]
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
