@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.results_table`` rewrites the part between the markers; ``--check`` only looks
 and exits with 1 if a file is not up to date. Each ``loso_*.json`` is a copy of the ``summary.json`` of
-an ``htnet loso`` run on the composite set, each ``lodo_*.json`` one of ``htnet lodo``; the latter get a
+an ``htnet loso`` run on the composite set, each ``lodo_*.json`` one of ``htnet loso --leave dataset``; the latter get a
 table of their own once there are any.
 """
 
