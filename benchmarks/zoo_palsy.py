@@ -13,7 +13,8 @@ import htnet
 from benchmarks.measure import bar, compare, interleave
 from benchmarks.palsy_reference import ReferencePalsy
 from benchmarks.verify import agree
-from htnet.models import HTNetPalsy, create_model, reference_state
+from htnet.models import create_model, reference_state
+from htnet.palsy import HTNetPalsy
 
 BATCH = 32
 #: Two models of 152 M parameters with gradients and Adam's two averages take 4.9 GB before the first activation.

@@ -85,7 +85,6 @@ def test_a_wing_fills_every_registry(wing, monkeypatch, tmp_path):
     )
     for one in (MODELS, WEIGHTS, CONVERTERS, FUSIONS):
         monkeypatch.setattr(one, "_entries", dict(one))
-        monkeypatch.setattr(one, "_complete", False)
     assert "winged" in list_models()
     model = convert_state({"feather": torch.zeros(1)})
     assert model.name == "winged"

@@ -14,7 +14,7 @@ from htnet.acceleration.others import FoldedSTSTNet, fold_dual_stream, fold_flow
 from htnet.acceleration.precision import Precision
 from htnet.core.errors import ModelError
 from htnet.core.registry import Registry
-from htnet.models import MHSSAGCN, DualStreamHTNet, EmotionModel, FlowMLP, HTNet, HTNetEnhanced, HTNetPalsy, STSTNet
+from htnet.models import MHSSAGCN, DualStreamHTNet, EmotionModel, FlowMLP, HTNet, STSTNet
 
 Fusion = Callable[[Any, Precision], nn.Module]
 F = TypeVar("F", bound=Fusion)
@@ -38,7 +38,7 @@ def register_fusion(*model_classes: type[EmotionModel]) -> Callable[[F], F]:
     return decorate
 
 
-register_fusion(HTNet, HTNetPalsy, HTNetEnhanced)(fold_hierarchical)
+register_fusion(HTNet)(fold_hierarchical)
 register_fusion(STSTNet)(FoldedSTSTNet)
 register_fusion(DualStreamHTNet)(fold_dual_stream)
 register_fusion(FlowMLP)(fold_flow_mlp)

@@ -22,7 +22,6 @@ class Registry(Mapping[K, V]):
     def __init__(self, *homes: str) -> None:
         self._homes = homes
         self._entries: dict[K, V] = {}
-        self._complete = False
 
     def add(self, key: K, value: V) -> None:
         """Add an entry, or replace one."""
@@ -33,11 +32,9 @@ class Registry(Mapping[K, V]):
         return key in self._entries
 
     def _read(self) -> dict[K, V]:
-        if not self._complete:
-            for module in self._homes:
-                importlib.import_module(module)
-            load_wings()
-            self._complete = True
+        for module in self._homes:
+            importlib.import_module(module)
+        load_wings()
         return self._entries
 
     def __getitem__(self, key: K) -> V:

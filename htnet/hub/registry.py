@@ -83,7 +83,6 @@ _MIXED = (
     "trained on all samples, with generated images in every batch, by the recipe mixed; metrics by "
     "leave-one-subject-out, last epoch"
 )
-_BY_PALSY_RECIPE = "trained on the training split, patients kept apart, by the palsy recipe"
 
 #: Entries with ``bundled`` are made by ``python -m benchmarks.bundle NAME --data COMPOSITE_DIR``, which prints their
 #: ``sha256`` and ``metrics``.
@@ -216,30 +215,6 @@ _SPECS = (
         commands=(
             "htnet prepare casme3 --root CASME3_DIR --out casme3-flow",
             *_train_commands("casme3-mhssa", "casme3-flow", "mhssa_gcn"),
-        ),
-    ),
-    PretrainedSpec(
-        name="fnp",
-        model="htnet_palsy",
-        description="House-Brackmann grades of facial palsy, on FNP",
-        dataset="FNP: pictures of patients in folders grade_1 to grade_6",
-        protocol=_BY_PALSY_RECIPE,
-        commands=(
-            "htnet palsy prepare FNP_DIR --out fnp",
-            "htnet palsy train --data fnp --model htnet_palsy --out weights/fnp",
-            "htnet push weights/fnp fnp",
-        ),
-    ),
-    PretrainedSpec(
-        name="ckplus",
-        model="htnet_enhanced",
-        description="the second palsy design on CK+, grades by a map of your own (CK+ has none)",
-        dataset="CK+: last frames of its sequences, graded by the map given with --grade-map",
-        protocol=_BY_PALSY_RECIPE,
-        commands=(
-            "htnet palsy prepare CKPLUS_DIR --out ckplus --grade-map GRADES.csv",
-            "htnet palsy train --data ckplus --model htnet_enhanced --out weights/ckplus",
-            "htnet push weights/ckplus ckplus",
         ),
     ),
 )

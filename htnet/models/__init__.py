@@ -1,5 +1,8 @@
 """Architectures: build them by name, convert published checkpoints into them."""
 
+from typing import TYPE_CHECKING, Any
+
+from htnet.core.deprecated import moved_name
 from htnet.core.types import EXTRA_INPUTS
 from htnet.models.base import EmotionModel, ModelConfig
 from htnet.models.checkpoints import Converter, register_converter
@@ -7,14 +10,11 @@ from htnet.models.convert import convert_checkpoint, convert_state, reference_st
 from htnet.models.convert_dual_stream import convert_dual_stream
 from htnet.models.convert_htnet import convert_htnet
 from htnet.models.convert_mhssa_gcn import convert_mhssa_gcn
-from htnet.models.convert_palsy import convert_palsy
 from htnet.models.convert_ststnet import convert_ststnet
 from htnet.models.dual_stream import DualStreamConfig, DualStreamHTNet, DualStreamMaps
-from htnet.models.enhanced import HTNetEnhanced, HTNetEnhancedConfig
 from htnet.models.flow_mlp import FlowMLP, FlowMLPConfig
 from htnet.models.htnet import HTNet, HTNetConfig
 from htnet.models.mhssa_gcn import MHSSAGCN, MHSSAGCNConfig
-from htnet.models.palsy import HOUSE_BRACKMANN, HTNetPalsy, HTNetPalsyConfig, PalsyMaps
 from htnet.models.registry import (
     ModelEntry,
     build_model,
@@ -29,7 +29,6 @@ from htnet.models.transfer import TransferReport, transfer_weights
 
 __all__ = [
     "EXTRA_INPUTS",
-    "HOUSE_BRACKMANN",
     "MHSSAGCN",
     "Converter",
     "DualStreamConfig",
@@ -40,14 +39,9 @@ __all__ = [
     "FlowMLPConfig",
     "HTNet",
     "HTNetConfig",
-    "HTNetEnhanced",
-    "HTNetEnhancedConfig",
-    "HTNetPalsy",
-    "HTNetPalsyConfig",
     "MHSSAGCNConfig",
     "ModelConfig",
     "ModelEntry",
-    "PalsyMaps",
     "STSTNet",
     "STSTNetConfig",
     "TransferReport",
@@ -56,7 +50,6 @@ __all__ = [
     "convert_dual_stream",
     "convert_htnet",
     "convert_mhssa_gcn",
-    "convert_palsy",
     "convert_state",
     "convert_ststnet",
     "create_model",
@@ -68,3 +61,8 @@ __all__ = [
     "register_model",
     "transfer_weights",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return moved_name(__name__, name)

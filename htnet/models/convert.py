@@ -24,11 +24,11 @@ def convert_state(state: Mapping[str, Any], heads: int | None = None, key: str |
     """A published state dict into one of our models.
 
     Args:
-        state: parameters of a published HTNet, palsy HTNet, STSTNet, dual-stream HTNet or MHSSA + GCN, under their
-            published names; also behind a prefix (``module.``, ``_orig_mod.``, ``model.``, ...) or inside what a
-            training script saves (``state_dict``, ``model``, ``ema``, ...).
-        heads: attention heads of an HTNet or palsy HTNet, which its tensor shapes do not tell; a dual-stream HTNet
-            and an MHSSA + GCN have 4 unless given.
+        state: parameters of a published model that has a converter, under their published names; also behind a prefix
+            (``module.``, ``_orig_mod.``, ``model.``, ...) or inside what a training script saves (``state_dict``,
+            ``model``, ``ema``, ...).
+        heads: attention heads, where the tensor shapes do not tell them, as of an HTNet; a dual-stream HTNet and an
+            MHSSA + GCN have 4 unless given.
         key: which state dict, where there are several, such as the model's and its average's: its place, "ema" or
             "state_dict.model".
 

@@ -95,7 +95,8 @@ def register_model(
             return decorated
 
         return decorate
-    if MODELS.has(name):
+    # A model of a user must not take a name that a wing will register.
+    if MODELS.has(name) or (not getattr(model_class, "__module__", "").startswith("htnet.") and name in MODELS):
         raise DuplicateModelError(
             f"A model named {name!r} is registered already ({MODELS[name].model_class.__name__}). Choose another name."
         )

@@ -61,7 +61,7 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
     class 0 of one is not class 0 of another. Who the source was trained on is noted of the target too.
 
     Args:
-        target: the model that is changed, for example a palsy model.
+        target: the model that is changed.
         source: a model, or its state under htnet's names; a bare state says nothing about its classes, so its
             classifier is left out. Checkpoints under published names are converted first, see `convert_checkpoint`.
 

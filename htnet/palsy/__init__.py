@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from htnet.palsy.enhanced import HTNetEnhanced, HTNetEnhancedConfig
     from htnet.palsy.evaluate import evaluate_palsy, score_table
     from htnet.palsy.face_augment import FaceAugmentation, augment_faces
     from htnet.palsy.faces import FaceSet, load_face_set, load_split
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         mean_absolute_error,
         quadratic_kappa,
     )
+    from htnet.palsy.model import HOUSE_BRACKMANN, HTNetPalsy, HTNetPalsyConfig, PalsyMaps
     from htnet.palsy.predictor import FaceMaps, GradePrediction, GradePredictor, predict_faces
     from htnet.palsy.prepare import PALSY_SPEC, align_face, face_spec, gaps, palsy_landmarker, prepare_faces
     from htnet.palsy.sources import read_ck_plus, read_grade_csv, read_grade_folders, read_palsy
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from htnet.palsy.train import check_face_model, train_palsy
 
 _NAMES = {
+    "enhanced": (
+        "HTNetEnhanced",
+        "HTNetEnhancedConfig",
+    ),
     "evaluate": (
         "evaluate_palsy",
         "score_table",
@@ -61,6 +67,12 @@ _NAMES = {
         "macro_f1",
         "mean_absolute_error",
         "quadratic_kappa",
+    ),
+    "model": (
+        "HOUSE_BRACKMANN",
+        "HTNetPalsy",
+        "HTNetPalsyConfig",
+        "PalsyMaps",
     ),
     "predictor": (
         "FaceMaps",
@@ -94,6 +106,7 @@ _NAMES = {
 
 __all__ = [
     "GRADES",
+    "HOUSE_BRACKMANN",
     "PALSY_SPEC",
     "SCHEMES",
     "ClassScores",
@@ -105,6 +118,11 @@ __all__ = [
     "GradePredictor",
     "GradeScheme",
     "GradeScores",
+    "HTNetEnhanced",
+    "HTNetEnhancedConfig",
+    "HTNetPalsy",
+    "HTNetPalsyConfig",
+    "PalsyMaps",
     "align_face",
     "augment_faces",
     "check_face_model",

@@ -9,7 +9,7 @@ from htnet.models import MHSSAGCN, create_model, dual_stream, get_entry, layers,
 from htnet.models.dual_stream import DualStreamHTNet, PatchAttention
 from htnet.models.layers import BlockAttention
 from htnet.models.mhssa_gcn import RegionAttention
-from htnet.models.micro_attention import MicroAttention
+from htnet.palsy.micro_attention import MicroAttention
 from tests.models.test_zoo import NAMES, build, example
 
 KINDS = (BlockAttention, RegionAttention, PatchAttention)

@@ -28,8 +28,6 @@ from htnet.models import (
     DualStreamHTNet,
     HTNet,
     HTNetConfig,
-    HTNetPalsy,
-    HTNetPalsyConfig,
     MHSSAGCNConfig,
     convert_checkpoint,
     convert_state,
@@ -39,6 +37,7 @@ from htnet.models import (
 from htnet.models.checkpoint_files import read_checkpoint
 from htnet.models.checkpoint_states import find_state
 from htnet.models.convert import marks
+from htnet.palsy import HTNetPalsy, HTNetPalsyConfig
 from htnet.training.state import Checkpoint, TrainingState
 
 PREFIXES = (

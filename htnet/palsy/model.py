@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from htnet.core.errors import ModelError
 from htnet.models.base import ModelConfig, require_positive
 from htnet.models.htnet import HierarchicalModel, HTNetConfig, Level, block_sizes
-from htnet.models.micro_attention import Maps, MicroAttention, MicroBlock
 from htnet.models.registry import register_model
-from htnet.models.roi import RoiModule
+from htnet.palsy.micro_attention import Maps, MicroAttention, MicroBlock
+from htnet.palsy.roi import RoiModule
 
 #: The grades of House and Brackmann (1985): I is a normal face, VI total palsy.
 HOUSE_BRACKMANN = ("I", "II", "III", "IV", "V", "VI")

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from htnet.core.errors import ModelError
 from htnet.core.types import PreprocessSpec
 from htnet.hub import load_pretrained, save_pretrained
-from htnet.models import HTNetEnhanced, create_model
-from htnet.models.enhanced import DiagonalAttention, RoiAttention, diagonal_pairs, through_threshold
+from htnet.models import create_model
+from htnet.palsy.enhanced import DiagonalAttention, HTNetEnhanced, RoiAttention, diagonal_pairs, through_threshold
 
 
 def image_for(model, batch=2):

@@ -12,8 +12,8 @@ from htnet.core.errors import CheckpointError
 from htnet.models.checkpoints import State, load_into, need, register_converter
 from htnet.models.convert_htnet import MARK, infer_htnet, published, refuse_standardizing, translate
 from htnet.models.htnet import HTNetConfig
-from htnet.models.palsy import HTNetPalsy, HTNetPalsyConfig, is_micro_layer
-from htnet.models.roi import facial_prior
+from htnet.palsy.model import HTNetPalsy, HTNetPalsyConfig, is_micro_layer
+from htnet.palsy.roi import facial_prior
 
 KIND = "palsy HTNet"
 _ROI = "roi_module."
@@ -69,7 +69,7 @@ def convert_palsy(state: Mapping[str, Tensor], heads: int | None) -> HTNetPalsy:
             f"its {_ROI.rstrip('.')} do not fit together."
         ) from error
     ours |= translate({key: value for key, value in rest.items() if key not in _ROI_KEYS}, base, KIND)
-    del ours[f"levels.{base.num_hierarchies - 1}.pos_emb"]  # without effect, see `htnet.models.palsy.PalsyLevel`
+    del ours[f"levels.{base.num_hierarchies - 1}.pos_emb"]  # without effect, see `htnet.palsy.model.PalsyLevel`
     model = HTNetPalsy(HTNetPalsyConfig(**base.to_dict(), **settings))
     load_into(model, ours)
     return model

@@ -15,8 +15,8 @@ from htnet.models import (
     create_model,
     reference_state,
 )
-from htnet.models.micro_attention import Asymmetry
-from htnet.models.roi import RoiModule
+from htnet.palsy.micro_attention import Asymmetry
+from htnet.palsy.roi import RoiModule
 from tests.support.golden import load_golden
 from tests.support.paths import GOLDEN
 

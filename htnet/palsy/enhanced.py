@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from htnet.models.base import ModelConfig, require_positive
 from htnet.models.htnet import HTNetConfig, Level, block_sizes
 from htnet.models.layers import BlockAttention, Linear
-from htnet.models.micro_attention import Maps, MicroBlock
-from htnet.models.palsy import FaceGradeModel, MapsLevel, is_micro_layer
 from htnet.models.registry import register_model
+from htnet.palsy.micro_attention import Maps, MicroBlock
+from htnet.palsy.model import FaceGradeModel, MapsLevel, is_micro_layer
 
 #: Weight of the similarity that tokens on one diagonal add to their score.
 DIAGONAL_WEIGHT = 0.3
@@ -92,7 +92,7 @@ class EnhancedLevel(MapsLevel):
     """A level of the second design.
 
     Without ROI attention the last level has no positions: nothing after them could see them, see
-    `htnet.models.palsy.PalsyLevel`.
+    `htnet.palsy.model.PalsyLevel`.
     """
 
     def __init__(self, config: HTNetEnhancedConfig, index: int) -> None:
