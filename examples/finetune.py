@@ -26,7 +26,7 @@ import htnet
 from htnet.core.files import check_folder
 from htnet.data import Manifest, Sample, hold_out_subjects, open_data
 from htnet.errors import HtnetError
-from htnet.hub import DEFAULT_WEIGHTS, save_pretrained
+from htnet.hub import DEFAULT_WEIGHTS, Provenance, save_pretrained
 from htnet.hub.folder import FILES
 from htnet.metrics import score
 from htnet.models import EmotionModel, build_model, get_entry
@@ -140,17 +140,19 @@ def main() -> None:
     print(f"UF1 {scores.uf1:.3f}  UAR {scores.uar:.3f}")
 
     about = {
-        "dataset": ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "own manifest",
         "samples": len(kept),
         "protocol": "last epoch; tested on held-out subjects",
         "metrics": {"held-out subjects, UF1": scores.uf1, "held-out subjects, UAR": scores.uar},
-        "licence": "that of the training data",
     }
-    if start is not None:  # data and terms of the starting weights are those of the new ones too
-        about = start.described(about)
     # Hashed keys of the people go with the weights, so that nobody is tested on whom they know.
     people = [manifest.samples[i] for i in kept]
-    print(f"weights: {save_pretrained(model, args.out, training=about, people=people, overwrite=args.overwrite)}")
+    provenance = Provenance.of(people)
+    if start is not None:  # data and terms of the starting weights are those of the new ones too
+        provenance = start.provenance(provenance)
+    saved = save_pretrained(
+        model, args.out, training=about, people=people, provenance=provenance, overwrite=args.overwrite
+    )
+    print(f"weights: {saved}")
 
 
 if __name__ == "__main__":

@@ -189,9 +189,10 @@ def test_train_starts_from_other_weights(succeed, fail, tmp_path, weights):
     assert "Did you mean 'synthetic'" in fail(*words, "--start", "synthetik")
     out = succeed(*words, "--start", weights)
     assert re.search(r"^Transferred (\d+) of \1 tensors\.$", out, re.MULTILINE)
-    training = read_config(tmp_path / "w" / "config.json")["training"]
-    assert training["started_from"] == weights.name
-    assert training["dataset"] == "a; before that unknown data"
+    provenance = read_config(tmp_path / "w" / "config.json")["provenance"]
+    assert provenance["started_from"] == weights.name
+    assert provenance["datasets"] == ["a"]
+    assert provenance["before"]["data"] == ["unknown"]
 
 
 @pytest.mark.parametrize(

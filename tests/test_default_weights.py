@@ -32,7 +32,7 @@ def test_default_holds_no_licensed_data():
     spec = find_pretrained(DEFAULT_WEIGHTS)
     assert spec.bundled, "it needs no network"
     model = htnet.load_pretrained(DEFAULT_WEIGHTS)
-    assert (model.trained_on, model.licence) == (GENERATED, AS_THE_CODE)
+    assert (model.trained_on, model.license) == (GENERATED, AS_THE_CODE)
     card = (spec.folder / "README.md").read_text("utf-8")
     assert "license: apache-2.0" in card
     assert f"| Data | {GENERATED} |" in card
@@ -80,4 +80,4 @@ def test_pages_show_the_demo_as_it_is(succeed, tmp_path, page):
 def test_composite_goes_by_name():
     found = htnet.predict(*FRAMES, landmarks=SAMPLE / "landmarks.json", model="composite")
     assert found.model == "composite"
-    assert "research only" in htnet.load_pretrained("composite").licence
+    assert "research only" in htnet.load_pretrained("composite").license

@@ -52,7 +52,7 @@ def test_who_is_among_them(dataset, subject, sure, by_name):
     known = people(("casme2", "sub01"), ("", "P07"))
     found = known.among([sample(dataset, subject)])
     assert tuple(map(bool, found)) == (sure, by_name)
-    codes = [doubt.code for doubt in trained_doubts(known, "casme2", [sample(dataset, subject)])]
+    codes = [doubt.code for doubt in trained_doubts(known, ("casme2",), [sample(dataset, subject)])]
     assert codes == ["trained_on_subject"] * (sure or by_name)
 
 
@@ -66,7 +66,7 @@ def test_the_record_holds_no_names_and_says_what_it_lacks():
     old = TrainedPeople.from_dict(None)
     assert not old.complete
     assert not people(("a", "b")).joined(old).complete
-    [doubt] = trained_doubts(old, "casme2, samm; before that smic", [sample("SMIC-HS", "s1")])
+    [doubt] = trained_doubts(old, ("casme2", "samm", "smic"), [sample("SMIC-HS", "s1")])
     assert doubt.code == "trained_people_unknown"
     assert "Samples of SMIC-HS are among these" in doubt.message
 

@@ -39,8 +39,7 @@ class OptimizedModel(EmotionModel):
         for name in ("input_kind", "extra_inputs", "same_operations"):
             setattr(self, name, getattr(source, name))
         self.name, self.labels, self.preprocess_spec = source.name, source.labels, source.preprocess_spec
-        self.trained_on, self.licence = source.trained_on, source.licence
-        self.trained_people = source.trained_people
+        self.provenance, self.trained_people = source.provenance, source.trained_people
         self.temperature = source.temperature
         self.architecture = type(source).__name__
         self.offers_maps = "return_maps" in inspect.signature(source.forward).parameters

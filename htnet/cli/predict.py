@@ -192,7 +192,7 @@ def _predict_manifest(args: argparse.Namespace) -> None:
     for code, samples in sorted(doubted.items()):
         print(f"warning: {code}: {listed(samples)}; see the warnings in {args.out}")
     tested, model = [sample for sample in manifest if sample.label is not None], predictor.model
-    for doubt in trained_doubts(model.trained_people, model.trained_on, tested) if tested else ():
+    for doubt in trained_doubts(model.trained_people, model.trained_datasets, tested) if tested else ():
         if doubt.code == "trained_people_unknown":  # of the set; what is known of a sample stands with it
             print(f"warning: {doubt.code}: {doubt.message}")
     print(f"{count} predictions in {args.out}" + (f", {len(errors)} samples with errors" if errors else ""))

@@ -41,7 +41,7 @@ def _convert(args: argparse.Namespace) -> None:
     save_pretrained(
         model,
         args.out,
-        training={"source": f"converted from {Path(args.checkpoint).name}", "licence": "not stated"},
+        training={"source": f"converted from {Path(args.checkpoint).name}"},
         overwrite=args.overwrite,
     )
     config = {k: v for k, v in model.config.to_dict().items() if k not in ("mean", "std")}

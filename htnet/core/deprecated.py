@@ -109,6 +109,29 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 
+#: Attributes that have another name, by class: old name and new name.
+ATTRIBUTES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "EmotionModel": {"licence": "license"},
+        "PretrainedSpec": {"licence": "license"},
+    }
+)
+
+#: Keys of ``training`` in `htnet.hub.save_pretrained` and in a ``config.json``: old name and new name.
+TRAINING_KEYS: Mapping[str, str] = MappingProxyType({"licence": "license"})
+
+
+def renamed_attributes(decorated: type[T]) -> type[T]:
+    """Let objects of a class in `ATTRIBUTES` be asked for attributes by their old names too."""
+    for old, new in ATTRIBUTES[decorated.__name__].items():
+
+        def get(self: Any, old: str = old, new: str = new) -> Any:
+            warn_renamed(f"{decorated.__name__}.{old}", f"{decorated.__name__}.{new}")
+            return getattr(self, new)
+
+        setattr(decorated, old, property(get))
+    return decorated
+
 
 #: Converts the value of a renamed field, there and back.
 Conversion = Callable[[Any], Any]

@@ -199,13 +199,13 @@ def _are_keys(values: Any) -> bool:
 
 
 def trained_doubts(
-    trained: TrainedPeople | None, trained_on: str, samples: Iterable[Any]
+    trained: TrainedPeople | None, datasets: Sequence[str], samples: Iterable[Any]
 ) -> tuple[QualityWarning, ...]:
     """What speaks against scores of weights on some samples, because of whom the weights were trained on.
 
     Args:
         trained: who that was; None where nothing is known.
-        trained_on: the data that the weights' card names.
+        datasets: the data sets that the weights were trained on, as far as they record it.
         samples: have ``dataset`` and ``subject``, as `htnet.data.Sample` has them.
 
     Returns:
@@ -228,9 +228,9 @@ def trained_doubts(
     if not trained.complete:
         text = (
             "The weights do not record everybody whom they were trained on, so people of these samples may be among "
-            f"them. Their card names as data: {trained_on or 'nothing'}."
+            f"them. Data sets that they record: {', '.join(datasets) or 'none'}."
         )
-        known = {people_key(name) for name in re.split(r", |; before that ", trained_on)}
+        known = {people_key(name) for name in datasets}
         if same := sorted({s.dataset for s in samples if s.dataset and people_key(s.dataset) in known}):
             text += f" Samples of {', '.join(same)} are among these: take it that the weights know them."
         found.append(QualityWarning("trained_people_unknown", text))

@@ -1,13 +1,10 @@
 """Trained weights: load them in one line, save and publish your own."""
 
+from htnet.core.provenance import AS_THE_CODE, GENERATED, RESEARCH_ONLY, DataKind, License, Provenance, Selection
 from htnet.core.types import DEFAULT_WEIGHTS
-from htnet.hub.card import joined_terms
 from htnet.hub.folder import read_config, save_pretrained
 from htnet.hub.publish import push_to_hub
 from htnet.hub.registry import (
-    AS_THE_CODE,
-    GENERATED,
-    RESEARCH_ONLY,
     PretrainedSpec,
     find_pretrained,
     list_pretrained,
@@ -20,9 +17,12 @@ __all__ = [
     "DEFAULT_WEIGHTS",
     "GENERATED",
     "RESEARCH_ONLY",
+    "DataKind",
+    "License",
     "PretrainedSpec",
+    "Provenance",
+    "Selection",
     "find_pretrained",
-    "joined_terms",
     "list_pretrained",
     "load_pretrained",
     "push_to_hub",

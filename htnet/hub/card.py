@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from htnet.hub.registry import AS_THE_CODE, GENERATED, RESEARCH_ONLY
-
-#: Between terms of use that hold together.
-_BESIDES = "; besides, "
+from htnet.core.provenance import License, Provenance
 
 _FLOW_LIMITS = (
     "Trained on posed or induced expressions of few people in laboratories. The answer is a guess about facial "
@@ -37,26 +34,26 @@ def model_card(config: Mapping[str, Any]) -> str:
     """
     training, faces = config["training"], config.get("input_kind") == "face"
     temperature = config["temperature"]
-    licence = training.get("licence", "not stated")
+    provenance = Provenance.from_dict(config["provenance"])
     rows = [
         ("Architecture", f"{config['architecture']} ({config['model']})"),
         ("Classes", ", ".join(config["labels"])),
         *([("Action units", ", ".join(map(str, units)))] if (units := config["config"].get("action_units")) else []),
         *([("Temperature", _temperature(temperature, training))] if temperature != 1 else []),
-        ("Data", training.get("dataset", "not stated")),
+        ("Data", provenance.data_in_words),
         *([("Generated images", training["generated"])] if "generated" in training else []),
-        *([("Started from", start)] if (start := training.get("started_from")) else []),
+        *([("Started from", start)] if (start := provenance.started_from) else []),
         ("Samples", training.get("samples", "not stated")),
         ("Subjects", training.get("subjects", "not stated")),
         ("Protocol", training.get("protocol", "not stated")),
         ("Recipe", (config["recipe"] or {}).get("name", "not stated")),
         ("Source", training.get("source", f"htnet {config['htnet']}")),
-        ("Terms of use", licence),
+        ("Terms of use", provenance.license_in_words),
     ]
     lines = [
         "---",
         "library_name: htnet",
-        *_licence_lines(licence),
+        *_license_lines(provenance.licenses),
         "pipeline_tag: image-classification",
         "tags:",
         *(["- facial-palsy"] if faces else ["- micro-expression", "- optical-flow"]),
@@ -81,31 +78,17 @@ def model_card(config: Mapping[str, Any]) -> str:
     lines += [
         "## Limits",
         "",
-        _FACE_LIMITS if faces else _GENERATED_LIMITS if training.get("dataset") == GENERATED else _FLOW_LIMITS,
+        _FACE_LIMITS if faces else _GENERATED_LIMITS if provenance.only_generated else _FLOW_LIMITS,
         "",
     ]
     return "\n".join(lines)
 
 
-def joined_terms(*licences: str) -> str:
-    """Terms of use of weights that come from several sources: all terms, research only first.
-
-    Those of weights without licensed data, `htnet.hub.AS_THE_CODE`, ask nothing of what is made from them.
-
-    Args:
-        *licences: terms of each source; what this function gave before may be among them.
-    """
-    terms = dict.fromkeys(term for licence in licences for term in licence.split(_BESIDES))
-    if len(terms) > 1:
-        terms.pop(AS_THE_CODE, None)
-    return _BESIDES.join(sorted(terms, key=lambda term: term != RESEARCH_ONLY))
-
-
-def _licence_lines(licence: str) -> list[str]:
+def _license_lines(licenses: frozenset[License]) -> list[str]:
     """What the Hub's header says of the terms of use."""
-    if licence.startswith("Apache-2.0") and _BESIDES not in licence:
+    if licenses == {License.APACHE_2_0}:
         return ["license: apache-2.0"]
-    return ["license: other", f"license_name: {'research-only' if 'research' in licence else 'see-card'}"]
+    return ["license: other", f"license_name: {'research-only' if License.RESEARCH_ONLY in licenses else 'see-card'}"]
 
 
 def _flow_input(config: Mapping[str, Any]) -> str:

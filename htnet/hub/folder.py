@@ -16,11 +16,13 @@ import torch
 
 from htnet._version import __version__
 from htnet.acceleration import OptimizedModel, optimized_like
+from htnet.core.deprecated import TRAINING_KEYS, warn_renamed
 from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, WeightsError, cause
 from htnet.core.files import check_folder, whole_file
 from htnet.core.hints import hint
 from htnet.core.identity import TrainedPeople
 from htnet.core.optional import usable_device
+from htnet.core.provenance import Provenance, translated
 from htnet.core.types import PreprocessSpec
 from htnet.hub.card import model_card
 from htnet.models import EmotionModel, build_model
@@ -52,6 +54,7 @@ def save_pretrained(
     recipe: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     people: TrainedPeople | Iterable[Any] | None = None,
+    provenance: Provenance | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write a weights folder.
@@ -62,13 +65,14 @@ def save_pretrained(
         model: a model whose ``preprocess_spec`` and ``labels`` say how it is to be used.
         folder: where; made if needed.
         recipe: how it was trained.
-        training: what it was trained on: any of ``dataset``, ``samples``, ``subjects``, ``protocol``,
-            ``metrics``, ``calibration``, ``licence``, ``source``, ``started_from``,
-            ``generated``.
+        training: what the card says of the training: any of ``samples``, ``subjects``, ``protocol``, ``metrics``,
+            ``calibration``, ``source``, ``generated``; ``dataset`` and ``license`` go into the provenance.
         people: the samples it was trained on (with ``dataset`` and ``subject``, such as a `htnet.data.Manifest`) since
             it was made or loaded, so that nobody is tested on whom it knows: hashed keys of the people are stored, no
             names. An empty list says that there was no training since. Unless given, the people of loaded weights are
             kept, and the record says that it may lack some.
+        provenance: data and terms of use. Unless given, data sets are those of ``people``, and the provenance of
+            loaded weights is kept as that of what came before.
         overwrite: replace weights that the folder holds.
 
     Returns:
@@ -86,6 +90,7 @@ def save_pretrained(
             "was trained with, then save."
         )
     temperature = checked_temperature(model.temperature, "The model")
+    known, provenance, training = _known_of(model, people, provenance, training or {})
     folder = Path(folder)
     check_folder(folder, FILES, overwrite=overwrite)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
@@ -103,10 +108,11 @@ def save_pretrained(
         "temperature": temperature,
         "preprocess": model.preprocess_spec.to_dict(),
         "recipe": dict(recipe) if recipe else None,
-        "training": dict(training or {}),
+        "training": training,
+        "provenance": provenance.with_people(known).to_dict(),
         "weights": {"file": WEIGHTS_FILE, "sha256": hashlib.sha256(content).hexdigest()},
     }
-    if (known := _people_of(model, people)) is not None:
+    if known is not None:
         config["trained_people"] = known.to_dict()
     if optimized is not None:
         config["optimized"] = optimized
@@ -122,16 +128,32 @@ def save_pretrained(
     return folder
 
 
-def _people_of(model: EmotionModel, people: TrainedPeople | Iterable[Any] | None) -> TrainedPeople | None:
-    """Who a model was trained on; None if nothing is known of it."""
-    known = model.trained_people
-    if people is None:
-        # An optimized model cannot be trained, any other may have been.
-        if known is None or isinstance(model, OptimizedModel):
-            return known
-        return dataclasses.replace(known, complete=False)
-    own = people if isinstance(people, TrainedPeople) else TrainedPeople.of(people)
-    return own if known is None else known.joined(own)
+def _known_of(
+    model: EmotionModel,
+    people: TrainedPeople | Iterable[Any] | None,
+    provenance: Provenance | None,
+    training: Mapping[str, Any],
+) -> tuple[TrainedPeople | None, Provenance, dict[str, Any]]:
+    """Who a model was trained on (None if nothing is known of it), from what, and what else its card says."""
+    known, before = model.trained_people, model.provenance
+    samples = None if people is None or isinstance(people, TrainedPeople) else list(people)
+    # An optimized model cannot be trained, any other may have been.
+    untrained = isinstance(model, OptimizedModel) if people is None else samples == []
+    if people is not None:
+        own = TrainedPeople.of(samples) if samples is not None else people
+        assert isinstance(own, TrainedPeople)
+        known = own if known is None else known.joined(own)
+    elif known is not None and not untrained:
+        known = dataclasses.replace(known, complete=False)
+    if provenance is None and untrained and before is not None:
+        provenance = before
+    elif provenance is None:
+        provenance = dataclasses.replace(Provenance.of(samples) if samples else Provenance(), before=before)
+    for old in TRAINING_KEYS.keys() & training.keys():
+        warn_renamed(f"training={{{old!r}: ...}}", repr(TRAINING_KEYS[old]))
+    rest = {TRAINING_KEYS.get(key, key): value for key, value in training.items()}
+    provenance = provenance.stated(rest.pop("dataset", None), rest.pop("license", None))
+    return known, provenance, rest
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -161,6 +183,11 @@ def read_config(path: Path) -> dict[str, Any]:
             f"{path} lacks {', '.join(wrong)}, or has another type there: it does not say how the weights are to be "
             "used. Give a folder written by htnet train or htnet convert."
         )
+    if "provenance" not in config:
+        training = dict(config.get("training") or {})
+        config["provenance"] = translated(training).to_dict()
+        told = ("dataset", "started_from", "started_from_sha256", *TRAINING_KEYS)
+        config["training"] = {key: value for key, value in training.items() if key not in told}
     return config
 
 
@@ -259,6 +286,9 @@ def load_files(
         model.preprocess_spec = PreprocessSpec.from_dict(config["preprocess"])
         # Folders from before the record say nothing.
         model.trained_people = TrainedPeople.from_dict(config.get("trained_people"))
+        model.provenance = Provenance.from_dict(config["provenance"])
+        if model.provenance.people_sha256 or "trained_people" in config:
+            model.provenance.check_people(model.trained_people)
     except HtnetError as error:
         raise type(error)(f"{config_path}: {error}") from error
     except Exception as error:  # whatever a config of another kind leads to
@@ -279,7 +309,4 @@ def load_files(
     model.labels = tuple(config["labels"])
     # Folders from before the field was added meant the plain softmax.
     model.temperature = checked_temperature(config.get("temperature", 1.0), str(config_path))
-    training = config.get("training") or {}
-    model.trained_on = str(training.get("dataset", "unknown data"))
-    model.licence = str(training.get("licence", "not stated"))
     return model.to(device=usable_device(device), dtype=dtype).eval()

@@ -12,8 +12,10 @@ from typing import Any, ClassVar, Literal, overload
 import torch
 from torch import Tensor, nn
 
+from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import ModelError
 from htnet.core.identity import TrainedPeople
+from htnet.core.provenance import Provenance
 from htnet.core.types import EMOTIONS, PreprocessSpec
 
 #: Types of whole numbers that hold 0..255.
@@ -103,6 +105,7 @@ class Standardize(nn.Module):
         return x if self.identity else (x - self.mean) / self.std
 
 
+@renamed_attributes
 class EmotionModel(nn.Module):
     """Base class: an image in (of the flow between two frames, or of a face), class scores out.
 
@@ -111,11 +114,10 @@ class EmotionModel(nn.Module):
         name: name in the registry it was built from.
         labels: class names in output order.
         preprocess_spec: how the input is made; None until it is known (set by `htnet.hub`).
-        trained_on: data sets that loaded weights were trained on, as their card says; "" for a fresh model.
-        trained_people: who that was, see `htnet.core.identity.TrainedPeople`; None for a fresh model.
+        provenance: data and terms of use of loaded weights; None for a fresh model.
+        trained_people: who they were trained on, see `htnet.core.identity.TrainedPeople`; None for a fresh model.
         temperature: what `probabilities` divides the scores by, so that they can be believed (see `htnet.calibration`);
             1 changes nothing. ``forward`` and training know nothing of it.
-        licence: terms of use of loaded weights, as their card says; "" for a fresh model.
         input_kind: what the image is, one of `INPUT_KINDS`: "flow", the published flow image, or "face", the RGB
             picture of an aligned face.
         labels_by_number: class names by the number of classes, for models that are told none.
@@ -134,10 +136,9 @@ class EmotionModel(nn.Module):
     name: str
     labels: tuple[str, ...]
     preprocess_spec: PreprocessSpec | None
-    trained_on: str
+    provenance: Provenance | None
     trained_people: TrainedPeople | None
     temperature: float
-    licence: str
 
     def __init__(self, config: ModelConfig) -> None:
         """Keep the settings."""
@@ -146,7 +147,7 @@ class EmotionModel(nn.Module):
         self.name = type(self).__name__.lower()
         self.labels = self.default_labels(config.num_classes)
         self.preprocess_spec = None
-        self.trained_on = self.licence = ""
+        self.provenance = None
         self.trained_people = None
         self.temperature = 1.0
         self._range_seen = False
@@ -184,6 +185,21 @@ class EmotionModel(nn.Module):
             scores: (B, num_classes).
         """
         return (scores.float() / self.temperature).softmax(dim=1)
+
+    @property
+    def trained_on(self) -> str:
+        """The data that the weights were trained on, in words; "" for a fresh model."""
+        return self.provenance.data_in_words if self.provenance is not None else ""
+
+    @property
+    def trained_datasets(self) -> tuple[str, ...]:
+        """The data sets among them."""
+        return self.provenance.all_datasets if self.provenance is not None else ()
+
+    @property
+    def license(self) -> str:
+        """Terms of use of the weights, in words; "" for a fresh model."""
+        return self.provenance.license_in_words if self.provenance is not None else ""
 
     @property
     def action_units(self) -> tuple[int, ...]:

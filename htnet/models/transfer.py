@@ -58,7 +58,7 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
 
     Tensors are matched by name and shape. Positional embeddings of blocks of another size are interpolated on the
     block's grid (bilinear, corners not aligned). The classifier is taken only between models of the same labels:
-    class 0 of one is not class 0 of another. Who the source was trained on is noted of the target too.
+    class 0 of one is not class 0 of another. What the source was trained on is noted of the target too.
 
     Args:
         target: the model that is changed.
@@ -104,6 +104,8 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
         own[name].copy_(value)
     people = source.trained_people if isinstance(source, EmotionModel) else None
     target.trained_people = people if target.trained_people is None else target.trained_people.joined(people)
+    if isinstance(source, EmotionModel) and source.provenance is not None:
+        target.provenance = source.provenance
     missing = tuple(name for name in own if name not in new)
     return TransferReport(tuple(loaded), interpolated, left_out, missing)
 

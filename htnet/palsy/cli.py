@@ -248,7 +248,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
         allow_trained=args.allow_trained or args.split == "train",
     )
-    show_warnings(trained_doubts(model.trained_people, model.trained_on, manifest))
+    show_warnings(trained_doubts(model.trained_people, model.trained_datasets, manifest))
     print(score_table(scores))
     out = Path(args.out)
     files = [out / "summary.json", out / "predictions.csv"]

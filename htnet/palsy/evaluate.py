@@ -93,7 +93,7 @@ def evaluate_palsy(
         **more,
         **scores.to_dict(),
     }
-    warnings = trained_doubts(model.trained_people, model.trained_on, manifest)
+    warnings = trained_doubts(model.trained_people, model.trained_datasets, manifest)
     write_atomic(out / "summary.json", to_json(document("htnet.palsy_scores", content, warnings)))
     return scores
 

@@ -10,6 +10,7 @@ from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import ManifestError, ModelError
 from htnet.core.files import check_folder
 from htnet.core.identity import TrainedPeople
+from htnet.core.provenance import Provenance
 from htnet.data import Manifest
 from htnet.hub.folder import FILES
 from htnet.models import EmotionModel, TransferReport, create_model
@@ -72,13 +73,10 @@ def train_palsy(
     check_face_model(create_model(model, **settings), data.spec.size)
     beginning = StartFrom(start, manifest.classes) if start is not None else None
     described = {
-        "dataset": ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "own faces",
         "subjects": len(manifest.subjects),
         "protocol": "trained on the training split; the last epoch, nothing was selected",
-        "licence": "that of the training data",
     }
-    if beginning is not None:
-        described = beginning.described(described)
+    provenance = Provenance.of(manifest)
     trained = train_into(
         out,
         model,
@@ -92,6 +90,7 @@ def train_palsy(
         settings=settings,
         start=beginning,
         people=beginning.people(manifest) if beginning is not None else TrainedPeople.of(manifest),
+        provenance=beginning.provenance(provenance) if beginning is not None else provenance,
         on_epoch=on_epoch,
         overwrite=overwrite,
     )

@@ -248,7 +248,7 @@ class Predictor:
         made = _flagged(made, sample_fault(sample))
         doubts = [MIDDLE_APEX] if sample.apex_source == "middle" else []
         if sample.label is not None:  # an answer with its truth is a test
-            known = trained_doubts(self.model.trained_people, "", [sample])
+            known = trained_doubts(self.model.trained_people, (), [sample])
             doubts += [doubt for doubt in known if doubt.code == "trained_on_subject"]
         return replace(made, warnings=(*made.warnings, *doubts))
 

@@ -10,8 +10,8 @@ from typing import Any
 from htnet.core.errors import InputError
 from htnet.core.files import check_folder
 from htnet.core.identity import TrainedPeople
+from htnet.core.provenance import DataKind, License, Provenance, Selection
 from htnet.core.types import EMOTIONS
-from htnet.hub import AS_THE_CODE, GENERATED
 from htnet.hub.folder import FILES
 from htnet.models import EmotionModel, get_entry
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig
@@ -66,13 +66,11 @@ def train_on_generated(
     config = config or SynthesisConfig()
     data = generated_set(count, seed + 1, config, dataclasses.replace(entry.spec, size=config.size))
     described = {
-        "dataset": GENERATED,
         "subjects": "none: all faces are generated",
         "protocol": (
             "trained on generated images alone; the last epoch, nothing was selected. The generator's constants were "
             "chosen by scores on 34 of the 68 subjects of the MEGC 2019 composite set; no real image was trained on"
         ),
-        "licence": AS_THE_CODE,
         "synthesis": config.to_dict(),
         **(training or {}),
     }
@@ -88,6 +86,9 @@ def train_on_generated(
         device=device,
         settings={"image_size": config.size, "action_units": ACTION_UNITS},
         people=TrainedPeople(),
+        provenance=Provenance(
+            (DataKind.GENERATED,), license=License.APACHE_2_0, selection=Selection.DEVELOPMENT_SUBJECTS
+        ),
         temperature=temperature,
         on_epoch=on_epoch,
         overwrite=overwrite,

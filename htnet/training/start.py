@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from htnet.core.errors import InputError, WeightsError
 from htnet.core.identity import TrainedPeople, people_in_words
+from htnet.core.provenance import Provenance
 from htnet.data import Manifest
-from htnet.hub import GENERATED, joined_terms, load_pretrained
+from htnet.hub import load_pretrained
 from htnet.models import EmotionModel, TransferReport, transfer_weights
 
 
@@ -64,23 +64,18 @@ class StartFrom:
             )
         return self.digest()
 
-    def described(self, training: Mapping[str, Any]) -> dict[str, Any]:
-        """What a card says of weights that started from these: data and terms of use are those of both.
+    def provenance(self, own: Provenance) -> Provenance:
+        """Data and terms of weights that started from these.
 
         Args:
-            training: what it would say without a start, for `htnet.hub.save_pretrained`.
+            own: what they would be without a start.
         """
-        seen = self.source.trained_on or "unknown data"
-        licence = self.source.licence
-        if licence in ("", "not stated"):
-            licence = "that of the starting weights, which is not stated"
-        return {
-            **training,
-            "dataset": f"{training['dataset']}; before that {seen}",
-            "licence": joined_terms(training["licence"], licence),
-            "started_from": self.name,
-            "started_from_sha256": self.digest(),
-        }
+        return dataclasses.replace(
+            own,
+            started_from=self.name,
+            started_from_sha256=self.digest(),
+            before=self.source.provenance or Provenance(),
+        )
 
     def people(self, manifest: Manifest) -> TrainedPeople:
         """Who weights know that started from these and were trained on a manifest."""
@@ -111,14 +106,14 @@ class StartFrom:
                 f"evaluation tests; no data set on both sides tells them apart. {cure}, or give start_is_disjoint "
                 "(--start-is-disjoint) if you know that they are others."
             )
-        seen = self.source.trained_on
-        if seen == GENERATED or disjoint:
+        if disjoint or (self.source.provenance is not None and self.source.provenance.only_generated):
             return
         sets = ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "a manifest of your own"
+        seen = self.source.trained_on or "unknown data"
         raise InputError(
-            f"{self.name} was trained on {seen or 'unknown data'}, the evaluation is of {sets}: test subjects may be "
-            "among those it learned from, and the scores would be worthless. Start from weights of generated data "
-            "('synthetic'), or give start_is_disjoint (--start-is-disjoint) if you know that they are not."
+            f"{self.name} was trained on {seen}, the evaluation is of {sets}: test subjects may be among those it "
+            "learned from, and the scores would be worthless. Start from weights of generated data ('synthetic'), or "
+            "give start_is_disjoint (--start-is-disjoint) if you know that they are not."
         )
 
     def digest(self) -> str:

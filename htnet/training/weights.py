@@ -9,11 +9,12 @@ from typing import Any
 
 from htnet.core.errors import WeightsError
 from htnet.core.files import check_folder
-from htnet.core.identity import TrainedPeople, dataset_key
+from htnet.core.identity import TrainedPeople
+from htnet.core.provenance import Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest
 from htnet.data.published import with_differences
-from htnet.hub import RESEARCH_ONLY, save_pretrained
+from htnet.hub import save_pretrained
 from htnet.hub.folder import FILES, checked_temperature
 from htnet.models import EmotionModel
 from htnet.training.generated_samples import check_classes, with_units
@@ -23,9 +24,6 @@ from htnet.training.start import StartFrom
 from htnet.training.state import Checkpoint
 from htnet.training.tensors import FlowSet, TrainingSet
 from htnet.training.trainer import train_model
-
-#: Data sets whose licence allows research only, by `dataset_key`; weights trained on them inherit it.
-RESEARCH_SETS = frozenset({"casme", "casme2", "casme^2", "casme3", "samm", "sammlv", "smic", "mmew", "4dme", "dfme"})
 
 
 def train_weights(
@@ -57,7 +55,7 @@ def train_weights(
         settings: overrides of the model's config.
         start: weights that training starts from, in place of fresh ones; the card then names their data and terms too.
         temperature: what the model's scores are to be divided by for its probabilities; see `htnet.calibration`.
-        training: what the card says besides: ``licence``, ``metrics``, ``dataset``, ...
+        training: what the card says besides: ``license``, ``metrics``, ``dataset``, ...
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
         overwrite: replace weights that ``out`` holds.
 
@@ -74,22 +72,16 @@ def train_weights(
     check_folder(out, FILES, overwrite=overwrite)
     check_classes(recipe, manifest.classes)
     settings = with_units(model, recipe, {**(settings or {}), "num_classes": len(manifest.classes)})
-    datasets = sorted({s.dataset for s in manifest if s.dataset})
     described = {
-        "dataset": ", ".join(datasets) or "own manifest",
         "subjects": len(manifest.subjects),
         "protocol": "trained on all samples; the last epoch, nothing was selected",
-        "licence": RESEARCH_ONLY
-        if RESEARCH_SETS & {dataset_key(name) for name in datasets}
-        else "that of the training data",
         "regions_cut_at": data.cut_counts(),
         **({"notes": list(remarks)} if (remarks := with_differences(manifest).remarks) else {}),
         **({"points68_from": data.points68_counts()} if data.points68 is not None else {}),
         **({"generated": f"{recipe.generated} by htnet.synthesis in every batch"} if recipe.generated else {}),
         **(training or {}),
     }
-    if start is not None:
-        described = start.described(described)
+    provenance = Provenance.of(manifest, generated=bool(recipe.generated))
     return train_into(
         out,
         model,
@@ -103,6 +95,7 @@ def train_weights(
         settings=settings,
         start=start,
         people=start.people(manifest) if start is not None else TrainedPeople.of(manifest),
+        provenance=start.provenance(provenance) if start is not None else provenance,
         temperature=temperature,
         on_epoch=on_epoch,
         overwrite=overwrite,
@@ -122,6 +115,7 @@ def train_into(
     device: str,
     settings: dict[str, Any],
     people: TrainedPeople,
+    provenance: Provenance,
     start: Start | None = None,
     temperature: float = 1.0,
     on_epoch: OnEpoch | None = None,
@@ -141,6 +135,7 @@ def train_into(
         device: where to train.
         settings: overrides of the model's config.
         people: who the weights know afterwards, those of the start among them.
+        provenance: data and terms, those of the start among them.
         start: gives the fresh model other weights.
         temperature: the model's, for its probabilities.
         on_epoch: called after each epoch with (epoch, model).
@@ -169,5 +164,13 @@ def train_into(
     trained.labels, trained.preprocess_spec, trained.temperature = labels, spec, temperature
     trained.trained_people = people
     training = {"samples": len(data), "seed": seed, **described}
-    save_pretrained(trained, out, recipe=recipe.to_dict(), training=training, people=people, overwrite=overwrite)
+    save_pretrained(
+        trained,
+        out,
+        recipe=recipe.to_dict(),
+        training=training,
+        people=people,
+        provenance=provenance,
+        overwrite=overwrite,
+    )
     return trained

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import f1_score, recall_score
 
 from htnet.core.errors import InputError, ManifestError, RunError
+from htnet.core.provenance import DataKind, Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, leave_one_dataset_out, open_data
 from htnet.evaluation import loso, protocols
@@ -187,7 +188,7 @@ def test_a_stack_answers_the_same(manifest, tmp_path):
 def test_folds_start_from_generated_weights(manifest, tmp_path):
     model = create_model("htnet_tiny")
     model.preprocess_spec = PreprocessSpec()
-    folder = save_pretrained(model, tmp_path / "weights", training={"dataset": GENERATED})
+    folder = save_pretrained(model, tmp_path / "weights", provenance=Provenance((DataKind.GENERATED,)))
     result = run(manifest, tmp_path / "run", start=folder)
     assert result.summary["run"]["started_from"]["trained_on"] == GENERATED
     data, begin = load_flow_set(manifest, PreprocessSpec()), StartFrom(folder, manifest.classes)

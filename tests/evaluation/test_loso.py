@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import f1_score, recall_score
 
 from htnet.core.errors import InputError, ManifestError, RunError
+from htnet.core.provenance import DataKind, Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import leave_one_subject_out, open_data, read_manifest
 from htnet.evaluation import loso, protocols
@@ -302,7 +303,9 @@ def weights(tmp_path):
         torch.manual_seed(seed)
         model = create_model("htnet_tiny")
         model.preprocess_spec = PreprocessSpec()
-        return save_pretrained(model, tmp_path / name, training={"dataset": dataset})
+        kind = DataKind.GENERATED if dataset == GENERATED else DataKind.UNKNOWN
+        provenance = Provenance((kind,), () if kind == DataKind.GENERATED else (dataset,))
+        return save_pretrained(model, tmp_path / name, provenance=provenance)
 
     return make
 

@@ -13,7 +13,7 @@ from benchmarks import bundle, synthetic_scores
 from htnet.core.errors import InputError
 from htnet.core.types import PreprocessSpec
 from htnet.data import read_composite
-from htnet.hub import AS_THE_CODE, GENERATED, find_pretrained, list_pretrained, read_config
+from htnet.hub import AS_THE_CODE, GENERATED, RESEARCH_ONLY, Provenance, find_pretrained, list_pretrained, read_config
 from htnet.hub.folder import FILES, sha256_of
 from htnet.models import get_entry
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig
@@ -61,9 +61,9 @@ def test_file_registry_and_card_agree(spec):
     assert model.labels == ("negative", "positive", "surprise")
     assert model.preprocess_spec == get_entry(spec.model).spec
     assert not model.training
-    assert spec.licence == config["training"]["licence"]
+    assert spec.license == model.license
     card = (spec.folder / "README.md").read_text("utf-8")
-    assert spec.licence in card
+    assert spec.license in card
     assert "best_on_test" not in card  # a leaking score is no property of the weights
     assert ("Trained without clips" in card) == ("motion" in model.extra_inputs)
 
@@ -72,7 +72,7 @@ def test_cards_of_real_data(real):
     config = read_config(real.folder / "config.json")
     assert (config["training"]["samples"], config["training"]["subjects"]) == (442, 68)
     card = (real.folder / "README.md").read_text("utf-8")
-    assert "research" in real.licence
+    assert real.license == RESEARCH_ONLY
     assert "LOSO last" in card
     assert "license: other" in card
 
@@ -81,8 +81,10 @@ def test_cards_of_real_data(real):
 def test_synthetic_weights_know_nobody(name):
     spec = find_pretrained(name)
     config, card = read_config(spec.folder / "config.json"), (spec.folder / "README.md").read_text("utf-8")
-    assert spec.dataset == config["training"]["dataset"] == GENERATED
-    assert spec.licence == AS_THE_CODE
+    provenance = Provenance.from_dict(config["provenance"])
+    assert provenance.only_generated
+    assert spec.dataset == provenance.data_in_words == GENERATED
+    assert spec.license == provenance.license_in_words == AS_THE_CODE
     assert "license: apache-2.0" in card
     assert "34 of the 68 subjects" in card  # what its constants have seen
     assert tuple(config["config"]["action_units"]) == ACTION_UNITS

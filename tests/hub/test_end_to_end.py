@@ -310,5 +310,5 @@ assert all((a == b).all() for a, b in zip(model.state_dict().values(), saved.sta
     }
     config = htnet.hub.read_config(tmp_path / "weights" / "casme3" / "config.json")
     assert config["training"]["samples"] == 12
-    assert config["training"]["dataset"] == "casme3"
+    assert config["provenance"]["datasets"] == ["casme3"]
     assert config["training"]["subjects"] == len({row["Subject"] for row in rows})

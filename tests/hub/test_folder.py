@@ -67,12 +67,14 @@ def test_configs_from_before_a_field_was_added(folder):
 
 
 def test_folder_says_what_it_is(tmp_path):
-    training = {"dataset": "mine", "samples": 7, "subjects": 3, "licence": "mine alone", "metrics": {"UF1": 0.51239}}
+    training = {"dataset": "mine", "samples": 7, "subjects": 3, "license": "mine alone", "metrics": {"UF1": 0.51239}}
     folder = save_pretrained(tiny_model(), tmp_path, recipe={"name": "default", "lr": 0.1}, training=training)
     assert sorted(f.name for f in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     config = read_config(folder / "config.json")
     assert config["recipe"] == {"name": "default", "lr": 0.1}
-    assert config["training"] == training
+    assert config["training"] == {"samples": 7, "subjects": 3, "metrics": {"UF1": 0.51239}}
+    assert config["provenance"]["datasets"] == ["mine"]
+    assert config["provenance"]["license_text"] == "mine alone"
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     assert config["weights"] == {"file": "model.safetensors", "sha256": digest}
     card = (folder / "README.md").read_text("utf-8")

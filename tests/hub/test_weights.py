@@ -39,7 +39,7 @@ def test_registry(monkeypatch):
     assert specs["casme3"].repo_id == "somebody/casme3" != default
     for spec in specs.values():
         assert spec.model in htnet.list_models()
-        assert spec.licence
+        assert spec.license
         assert spec.dataset
         assert spec.protocol
         with pytest.raises(AttributeError):

@@ -10,6 +10,7 @@ import torch
 
 from htnet import Predictor
 from htnet.core.errors import FrameError, InputError, ManifestError, ModelError, WeightsError
+from htnet.core.provenance import Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.hub import RESEARCH_ONLY, load_pretrained, save_pretrained
@@ -85,15 +86,15 @@ def test_same_seed_same_weights(graded, trained, tmp_path):
 def test_transfer_starts_from_the_source_and_reports(graded, tmp_path):
     source = create_model("htnet_tiny", dim=16)
     source.preprocess_spec = PreprocessSpec()
-    folder = save_pretrained(source, tmp_path / "micro", training={"licence": RESEARCH_ONLY})
+    folder = save_pretrained(source, tmp_path / "micro", training={"license": RESEARCH_ONLY})
     recipe = get_recipe(RECIPE, epochs=1, lr=1e-12, weight_decay=0.0, ema_decay=0.0)
     model, report = train_palsy(*graded, tmp_path / "out", recipe=recipe, settings=SETTINGS, start=folder)
     assert "patch_embed.weight" in report.loaded
     assert "head.weight" in report.left_out
     assert torch.allclose(model.patch_embed.weight, source.patch_embed.weight, atol=1e-6)
-    training = read_json(tmp_path / "out" / "config.json")["training"]
-    assert training["started_from"] == "micro"
-    assert training["licence"] == RESEARCH_ONLY + "; besides, that of the training data"
+    provenance = Provenance.from_dict(read_json(tmp_path / "out" / "config.json")["provenance"])
+    assert provenance.started_from == "micro"
+    assert provenance.license_in_words == RESEARCH_ONLY + "; besides, that of the training data"
     again, report = train_palsy(*graded, tmp_path / "more", recipe=recipe, settings=SETTINGS, start=model)
     assert "head.weight" in report.loaded, "the same classes"
     assert torch.allclose(again.head.weight, model.head.weight, atol=1e-6)

@@ -8,9 +8,10 @@ import torch
 
 import htnet
 from htnet.core.errors import InputError, ModelError, RunError
+from htnet.core.provenance import AS_THE_CODE, GENERATED, RESEARCH_ONLY, DataKind, License, Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.evaluation import loso
-from htnet.hub import AS_THE_CODE, GENERATED, RESEARCH_ONLY, joined_terms, read_config, save_pretrained
+from htnet.hub import read_config, save_pretrained
 from htnet.training import Checkpoint, Recipe, StartFrom, load_flow_set, train_weights, weights
 from tests.support.flows import write_flow_set
 from tests.support.pairs import tiny_model
@@ -34,19 +35,19 @@ def data(manifest):
 def source(tmp_path):
     """Makes a weights folder with what its card says."""
 
-    def make(name="begin", licence=AS_THE_CODE, dataset=GENERATED, seed=11):
+    def make(name="begin", license=License.APACHE_2_0, dataset=None, kind=DataKind.GENERATED, seed=11):
         torch.manual_seed(seed)
         model = tiny_model(PreprocessSpec(), action_units=(1, 12))
-        stated = {"dataset": dataset, "licence": licence}
-        return save_pretrained(model, tmp_path / name, training={k: v for k, v in stated.items() if v is not None})
+        provenance = Provenance((kind,)).stated(dataset, license)
+        return save_pretrained(model, tmp_path / name, provenance=provenance)
 
     return make
 
 
 def train(manifest, data, out, start=None, recipe=STILL, **more):
-    """The trained model, and what its folder says of the training."""
+    """The trained model, and the provenance in its folder."""
     model = train_weights(manifest, data, out, model="htnet_tiny", recipe=recipe, start=start, **more)
-    return model, read_config(out / "config.json")["training"]
+    return model, Provenance.from_dict(read_config(out / "config.json")["provenance"])
 
 
 def test_training_begins_with_the_weights(manifest, data, source, tmp_path):
@@ -56,15 +57,16 @@ def test_training_begins_with_the_weights(manifest, data, source, tmp_path):
         torch.testing.assert_close(tensor, start.source.state_dict()[name], rtol=0, atol=1e-6)
     assert set(start.report.left_out) == {"unit_head.weight", "unit_head.bias"}
     assert not htnet.load_pretrained(tmp_path / "w").action_units
-    assert said["started_from"] == "begin"
-    assert said["started_from_sha256"] == start.digest()
+    assert said.started_from == "begin"
+    assert said.started_from_sha256 == start.digest()
+    assert said.before == start.source.provenance
     fresh, said = train(manifest, data, tmp_path / "fresh")
     assert not torch.allclose(fresh.patch_embed.weight, model.patch_embed.weight, atol=1e-3)
-    assert not [key for key in said if key.startswith("started")]
+    assert (said.started_from, said.started_from_sha256, said.before) == ("", "", None)
 
 
 def test_the_card_has_the_data_and_the_terms_of_both(manifest, data, source, tmp_path):
-    first = source(licence=RESEARCH_ONLY, dataset="casme2")
+    first = source(license=RESEARCH_ONLY, dataset="casme2", kind=DataKind.LICENSED)
     train(manifest, data, tmp_path / "w", StartFrom(first, manifest.classes))
     card = (tmp_path / "w" / "README.md").read_text("utf-8")
     assert "license_name: research-only" in card
@@ -73,52 +75,61 @@ def test_the_card_has_the_data_and_the_terms_of_both(manifest, data, source, tmp
     assert f"| Terms of use | {RESEARCH_ONLY}; besides, {OWN} |" in card
     # What comes after two trainings still knows the first.
     _, said = train(manifest, data, tmp_path / "next", StartFrom(tmp_path / "w", manifest.classes))
-    assert said["licence"] == f"{RESEARCH_ONLY}; besides, {OWN}"
-    assert said["dataset"] == "a; before that a; before that casme2"
+    assert said.license_in_words == f"{RESEARCH_ONLY}; besides, {OWN}"
+    assert said.data_in_words == "a; before that a; before that casme2"
     # Whoever trains cannot give away what they do not own.
     start = StartFrom(first, manifest.classes)
-    _, said = train(manifest, data, tmp_path / "free", start, training={"licence": "Apache-2.0"})
-    assert said["licence"] == f"{RESEARCH_ONLY}; besides, Apache-2.0"
+    _, said = train(manifest, data, tmp_path / "free", start, training={"license": "Apache-2.0"})
+    assert said.license_in_words == f"{RESEARCH_ONLY}; besides, Apache-2.0"
     assert "license: other" in (tmp_path / "free" / "README.md").read_text("utf-8")
 
 
 def test_weights_without_licensed_data_ask_for_nothing(manifest, data, source, tmp_path):
     start = StartFrom(source(), manifest.classes)
-    assert train(manifest, data, tmp_path / "w", start)[1]["licence"] == OWN
+    assert train(manifest, data, tmp_path / "w", start)[1].license_in_words == OWN
     licensed = dataclasses.replace(
         manifest, samples=tuple(dataclasses.replace(s, dataset="samm") for s in manifest.samples)
     )
     _, said = train(licensed, data, tmp_path / "research", start)
-    assert (said["licence"], said["dataset"]) == (RESEARCH_ONLY, f"samm; before that {GENERATED}")
+    assert (said.license_in_words, said.data_in_words) == (RESEARCH_ONLY, f"samm; before that {GENERATED}")
 
 
-@pytest.mark.parametrize("licence", [None, "not stated"])
-def test_terms_that_nobody_stated(manifest, data, source, tmp_path, licence):
-    start = StartFrom(source(licence=licence, dataset=None), manifest.classes)
+@pytest.mark.parametrize("license", [License.UNKNOWN, "not stated"])
+def test_terms_that_nobody_stated(manifest, data, source, tmp_path, license):
+    start = StartFrom(source(license=license, kind=DataKind.UNKNOWN), manifest.classes)
     _, said = train(manifest, data, tmp_path / "w", start)
-    assert said["licence"] == f"{OWN}; besides, that of the starting weights, which is not stated"
-    assert said["dataset"] == "a; before that unknown data"
+    assert said.license_in_words == f"{OWN}; besides, that of the starting weights, which is not stated"
+    assert said.data_in_words == "a; before that unknown data"
+
+
+def chain(*licenses):
+    """Provenance of trainings one after the other, the latest first."""
+    found = None
+    for license in reversed(licenses):
+        kind = DataKind.GENERATED if license == AS_THE_CODE else DataKind.OWN
+        found = dataclasses.replace(Provenance((kind,)).stated(license=license), before=found)
+    return found
 
 
 @pytest.mark.parametrize(
-    ("licences", "expected"),
+    ("licenses", "expected"),
     [
         ((AS_THE_CODE,), AS_THE_CODE),
         ((AS_THE_CODE, AS_THE_CODE), AS_THE_CODE),
         ((OWN, AS_THE_CODE), OWN),
         ((OWN, OWN), OWN),
         ((OWN, RESEARCH_ONLY), f"{RESEARCH_ONLY}; besides, {OWN}"),
-        ((OWN, f"{RESEARCH_ONLY}; besides, {OWN}"), f"{RESEARCH_ONLY}; besides, {OWN}"),
+        ((OWN, RESEARCH_ONLY, OWN), f"{RESEARCH_ONLY}; besides, {OWN}"),
         (("mine", "yours", RESEARCH_ONLY), f"{RESEARCH_ONLY}; besides, mine; besides, yours"),
     ],
 )
-def test_joined_terms(licences, expected):
-    assert joined_terms(*licences) == expected
+def test_terms_of_several_trainings_hold_together(licenses, expected):
+    assert chain(*licenses).license_in_words == expected
 
 
 def test_mixed_terms_are_not_the_codes(tmp_path):
-    training = {"licence": joined_terms("Apache-2.0", "CC-BY 4.0")}
-    card = (save_pretrained(tiny_model(), tmp_path, training=training) / "README.md").read_text("utf-8")
+    provenance = chain("Apache-2.0", "CC-BY 4.0")
+    card = (save_pretrained(tiny_model(), tmp_path, provenance=provenance) / "README.md").read_text("utf-8")
     assert "license: other" in card
 
 
