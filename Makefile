@@ -7,13 +7,17 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 TESTED := $(VENV)/.tested
 
-.PHONY: demo test lint types docs ci clean
+.PHONY: demo test test-fast lint types docs ci clean
 
 demo: $(STAMP)
 	$(BIN)/htnet demo --out out/demo
 
 test: $(STAMP) $(TESTED)
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# What does not take long; covers almost all lines that `make test` covers.
+test-fast: $(STAMP) $(TESTED)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

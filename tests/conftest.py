@@ -1,11 +1,16 @@
 import os
+import random
+import zlib
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
 from htnet import cli
 from htnet.core import network
+
+pytest_plugins = ["pytester"]
 
 cv2.setNumThreads(1)
 
@@ -24,12 +29,47 @@ def _own_caches(tmp_path_factory):
         yield
 
 
-@pytest.fixture(autouse=True)
-def _fresh_randomness():
-    """Random inputs differ from run to run; a failure prints its seed."""
-    seed = torch.seed() % 2**31
+def pytest_addoption(parser):
+    parser.addoption("--seed", type=int, default=0, help="another number draws other random values in every test")
+
+
+def _seed_of(config, name):
+    """The seed of a test or a fixture: always the same for its name, whatever ran before it."""
+    return zlib.crc32(f"{config.getoption('--seed')} {name}".encode())
+
+
+def _sow(seed):
     torch.manual_seed(seed)
-    print(f"torch.manual_seed({seed})")
+    random.seed(seed)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef, request):
+    """Fixtures of a module or a session draw the same values, whichever test asks for them first."""
+    if fixturedef.scope == "function":
+        return (yield)
+    before = torch.get_rng_state(), random.getstate()
+    _sow(_seed_of(request.config, f"{request.node.nodeid} {fixturedef.argname}"))
+    try:
+        return (yield)
+    finally:
+        torch.set_rng_state(before[0])
+        random.setstate(before[1])
+
+
+@pytest.fixture(autouse=True)
+def seed(request):
+    """PyTorch and `random` start from it in every test; a failure prints it."""
+    seed = _seed_of(request.config, request.node.nodeid)
+    _sow(seed)
+    print(f"seed {seed}, drawn with --seed {request.config.getoption('--seed')}")
+    return seed
+
+
+@pytest.fixture
+def rng(seed):
+    """The random generator of a test. Helpers that are handed none call tests.support.seeds.next_rng."""
+    return np.random.default_rng(seed)
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from htnet.core.types import Flow
 from htnet.hub import save_pretrained
 from htnet.preprocess.flow.compute import check_flow
 from tests.support.pairs import POINTS, face_pair, save, tiny_model
+from tests.support.seeds import next_rng
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_frames_of_different_sizes(model, command, tmp_path):
 
 def kinds():
     """Name of a kind of image, and what makes it from an RGB frame."""
-    rng = np.random.default_rng()
+    rng = next_rng()
     return {
         "grey": lambda rgb: rgb[..., 0],
         "16 bit": lambda rgb: rgb.astype(np.uint16) * 257,
@@ -154,8 +155,7 @@ def test_nan_from_the_flow_method_stops_the_prediction(model, monkeypatch):
         predict(*face_pair(), model=model, landmarks="template")
 
 
-def test_no_face(model, command, tmp_path):
-    rng = np.random.default_rng()
+def test_no_face(model, command, tmp_path, rng):
     paths = [save(tmp_path / f"{i}.png", rng.integers(100, 156, (96, 96, 3), dtype=np.uint8)) for i in range(2)]
     with pytest.raises(NoFaceError, match=r"No face found in .*0.png .*landmarks 'template'"):
         predict(*paths, model=model, landmarks="yunet")
@@ -244,7 +244,7 @@ def test_no_manifest(command, tmp_path):
 
 
 def bad_flow_images():
-    rng = np.random.default_rng()
+    rng = next_rng()
     image = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
     png = cv2.imencode(".png", image)[1].tobytes()
 

@@ -9,8 +9,7 @@ from htnet.evaluation.bootstrap import draw_groups, interval, resampled_confusio
 from htnet.evaluation.metrics import uar_of_each, uf1_of_each
 
 
-def test_whole_groups_are_drawn():
-    rng = np.random.default_rng()
+def test_whole_groups_are_drawn(rng):
     groups = [*rng.choice(["x", "y", "z", "w"], 40).tolist(), "v"]
     members, times = draw_groups(groups, 50)
     names = sorted(set(groups))
@@ -28,8 +27,7 @@ def test_draws_are_those_of_the_seed_and_the_number_of_groups():
     assert (draw_groups(list("abc"), 20, seed=1)[1] != one[1]).any()
 
 
-def test_confusions_and_scores_are_those_of_the_drawn_samples():
-    rng = np.random.default_rng()
+def test_confusions_and_scores_are_those_of_the_drawn_samples(rng):
     truth, answers = rng.integers(0, 3, (2, 70))
     groups = rng.integers(0, 9, 70).tolist()
     found = resampled_confusions(truth, answers, groups, 4, resamples=30, seed=5)
@@ -42,8 +40,8 @@ def test_confusions_and_scores_are_those_of_the_drawn_samples():
         assert recall == pytest.approx(recall_score(truth[rows], answers[rows], labels=present, average="macro"))
 
 
-def test_interval_holds_95_percent():
-    values = np.random.default_rng().permutation(1001) / 1000
+def test_interval_holds_95_percent(rng):
+    values = rng.permutation(1001) / 1000
     assert interval(values) == pytest.approx((0.025, 0.975))
 
 

@@ -56,8 +56,7 @@ def test_edges_of_bins():
 
 
 @pytest.mark.parametrize("case", range(6))
-def test_bins_are_those_of_scikit_learn(case):
-    rng = np.random.default_rng()
+def test_bins_are_those_of_scikit_learn(case, rng):
     classes, bins = int(rng.integers(2, 6)), int(rng.integers(2, 25))
     truth, logits = drawn(rng, int(rng.integers(5, 400)), classes)
     chances = softmax(1.7 * logits)
@@ -80,14 +79,13 @@ def test_bins_are_those_of_scikit_learn(case):
 
 
 @pytest.mark.parametrize("case", range(5))
-def test_log_loss_is_that_of_scikit_learn(case):
-    truth, logits = drawn(np.random.default_rng(), 60, 4)
+def test_log_loss_is_that_of_scikit_learn(case, rng):
+    truth, logits = drawn(rng, 60, 4)
     assert log_loss(truth, softmax(logits)) == pytest.approx(sk_log_loss(truth, softmax(logits), labels=range(4)))
 
 
 @pytest.mark.parametrize("case", range(5))
-def test_temperature_is_the_best_of_a_fine_grid(case):
-    rng = np.random.default_rng()
+def test_temperature_is_the_best_of_a_fine_grid(case, rng):
     truth, logits = drawn(rng, int(rng.integers(40, 300)), int(rng.integers(2, 6)))
     logits = logits * rng.uniform(0.4, 4)
     rows = np.arange(len(truth))
@@ -106,24 +104,22 @@ def test_temperature_is_the_best_of_a_fine_grid(case):
 
 
 @pytest.mark.parametrize("factor", [0.3, 1.0, 2.5, 6.0])
-def test_a_known_temperature_is_found_again(factor):
-    rng = np.random.default_rng()
+def test_a_known_temperature_is_found_again(factor, rng):
     truth, logits = drawn(rng, 20_000)
     assert fit_temperature(truth, factor * logits, logits=True) == pytest.approx(factor, rel=0.08)
     one, other = (fit_temperature(truth[:500], f * logits[:500], logits=True) for f in (1.0, factor))
     assert other == pytest.approx(factor * one, rel=1e-9)  # exactly so, whatever the labels
 
 
-def test_temperature_mends_what_is_too_sure():
-    truth, logits = drawn(np.random.default_rng(), 4000)
+def test_temperature_mends_what_is_too_sure(rng):
+    truth, logits = drawn(rng, 4000)
     raw = softmax(3 * logits)
     mended = apply_temperature(raw, fit_temperature(truth, raw))
     assert expected_calibration_error(truth, mended) < 0.04 < expected_calibration_error(truth, raw)
     assert log_loss(truth, mended) < log_loss(truth, raw)
 
 
-def test_applied_temperature():
-    rng = np.random.default_rng()
+def test_applied_temperature(rng):
     logits = rng.normal(0, 3, (50, 4))
     for temperature in (0.2, 1.0, 3.7):
         expected = softmax(logits / temperature)
@@ -149,8 +145,7 @@ def test_ends_of_the_search():
     assert fit_temperature([1, 0], [[0.5, 0.5], [0.5, 0.5]]) == 1.0
 
 
-def test_nobody_s_own_answers_set_their_temperature():
-    rng = np.random.default_rng()
+def test_nobody_s_own_answers_set_their_temperature(rng):
     truth, logits = drawn(rng, 90)
     chances, groups = softmax(2 * logits), rng.permutation(np.repeat(list("abcdef"), 15)).tolist()
     found = left_out_temperatures(truth, chances, groups)
@@ -201,8 +196,8 @@ def test_other_bad_input():
         left_out_temperatures([0, 1], chances, ["a"])
 
 
-def test_picture_of_the_bins(tmp_path):
-    truth, logits = drawn(np.random.default_rng())
+def test_picture_of_the_bins(tmp_path, rng):
+    truth, logits = drawn(rng)
     raw, mended = reliability(truth, softmax(3 * logits)), reliability(truth, softmax(logits))
     path = plot_reliability({"raw": raw, "mended": mended}, tmp_path / "new" / "r.png")
     assert path == tmp_path / "new" / "r.png"

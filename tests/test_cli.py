@@ -98,9 +98,8 @@ def test_predict_manifest(succeed, weights, tmp_path):
             assert float(row[f"probability_{name}"]) == pytest.approx(value, abs=1e-5)
 
 
-def test_predict_manifest_of_published_flow_images(succeed, weights, tmp_path):
+def test_predict_manifest_of_published_flow_images(succeed, weights, tmp_path, rng):
     """Flow images alone: no landmarks, no frames, no labels, paths relative to the manifest."""
-    rng = np.random.default_rng()
     images = {f"{i:03}": rng.integers(0, 256, (28, 28, 3), dtype=np.uint8) for i in range(3)}
     for name, image in images.items():
         cv2.imwrite(str(tmp_path / f"{name} .png"), image)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import htnet
-from benchmarks.clips import random_clip
 from htnet import Predictor
 from htnet.core.command_line import moment
 from htnet.hub import save_pretrained
 from htnet.preprocess import open_video, spot
+from tests.support.clips import short_clip
 from tests.support.pairs import QUICK, save, tiny_model
 from tests.support.videos import frame_chunks, numbered_video, overwrite, write_timed, write_video
 
@@ -21,9 +21,7 @@ from tests.support.videos import frame_chunks, numbered_video, overwrite, write_
 @pytest.fixture(scope="module")
 def clip():
     """A short clip with a clear expression."""
-    first = int(np.random.default_rng().integers(1_000_000, 2**31))
-    print(f"first seed {first}")
-    return next(c for c in map(random_clip, range(first, first + 200)) if len(c) < 80 and c.peak_px > 1.5)
+    return short_clip()
 
 
 @pytest.fixture(scope="module")

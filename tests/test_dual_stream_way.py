@@ -9,13 +9,13 @@ import pytest
 import torch
 
 import htnet
-from benchmarks.clips import random_clip
 from htnet import Predictor, cli
 from htnet.core.types import Frame, PreprocessSpec
 from htnet.hub import save_pretrained
 from htnet.models import create_model
 from htnet.preprocess import Preprocessor, motion_features, template_points
 from htnet.training import FlowSet, Recipe, predict_set, train_model
+from tests.support.clips import short_clip
 from tests.support.flows import write_flow_set
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save
 
@@ -33,9 +33,7 @@ def dual(spec=SPEC, **settings):
 
 @pytest.fixture(scope="module")
 def clip():
-    first = int(np.random.default_rng().integers(1_000_000, 2**31))
-    print(f"first seed {first}")
-    return next(c for c in map(random_clip, range(first, first + 200)) if len(c) < 70 and c.peak_px > 1.5)
+    return short_clip()
 
 
 @pytest.mark.parametrize("fusion", ["concat", "gated"])

@@ -15,9 +15,8 @@ CLASSES = ["negative", "positive", "surprise"]
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, rng):
     """A run of two seeds over ten subjects of each half, with answers drawn at random."""
-    rng = np.random.default_rng()
     rows = []
     for part in ("development", "untouched"):
         for person in sorted(subjects(part))[:10]:

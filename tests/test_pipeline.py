@@ -66,8 +66,8 @@ def test_flow_points_where_the_face_moves():
     assert np.median(inner[1]) == pytest.approx(0, abs=0.1)
 
 
-def test_every_way_to_give_landmarks(model, pair, tmp_path):
-    points = POINTS + np.random.default_rng().uniform(-1, 1, (5, 2))
+def test_every_way_to_give_landmarks(model, pair, tmp_path, rng):
+    points = POINTS + rng.uniform(-1, 1, (5, 2))
     (tmp_path / "points.json").write_text(json.dumps(points.tolist()))
     expected = predict(*pair, model=model, landmarks=points)
     assert not close(expected, predict(*pair, model=model, landmarks="template")), "points must matter"
@@ -187,9 +187,9 @@ def test_batch_equals_one_by_one_in_any_order(model, tmp_path):
             assert p.truth == sample.label
 
 
-def test_the_flow_image_comes_before_the_frames(model, tmp_path):
+def test_the_flow_image_comes_before_the_frames(model, tmp_path, rng):
     frames = pair_manifest(tmp_path, 1).samples[0]
-    noise = np.random.default_rng().integers(0, 256, (28, 28, 3), dtype=np.uint8)
+    noise = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "flow.png"), noise)
     predictor = Predictor(model, landmarks="template")
     both = dataclasses.replace(frames, sample="both", flow=tmp_path / "flow.png")
@@ -200,8 +200,8 @@ def test_the_flow_image_comes_before_the_frames(model, tmp_path):
     assert not close(found["both"], found["frames"])
 
 
-def test_landmarks_of_a_manifest(model, tmp_path):
-    points = POINTS + np.random.default_rng().uniform(-2, 2, (5, 2))
+def test_landmarks_of_a_manifest(model, tmp_path, rng):
+    points = POINTS + rng.uniform(-2, 2, (5, 2))
     (tmp_path / "points.json").write_text(json.dumps(points.tolist()))
     sample = pair_manifest(tmp_path, 1, landmarks=tmp_path / "points.json").samples[0]
     assert "points.json" in (tmp_path / "manifest.csv").read_text()
@@ -211,9 +211,8 @@ def test_landmarks_of_a_manifest(model, tmp_path):
     assert close(found[0], predict(sample.onset, sample.apex, model=model, landmarks=points))
 
 
-def test_landmarks_file_for_many_samples(model, tmp_path):
+def test_landmarks_file_for_many_samples(model, tmp_path, rng):
     manifest = pair_manifest(tmp_path, 3)
-    rng = np.random.default_rng()
     points = {s.sample: POINTS + rng.uniform(-2, 2, (5, 2)) for s in manifest}
     (tmp_path / "all.json").write_text(json.dumps({k: v.tolist() for k, v in points.items() if k != "s1"}))
     predictor = Predictor(model, landmarks=tmp_path / "all.json")

@@ -80,8 +80,7 @@ def test_data_sets_left_out_are_calibrated_by_other_data_sets(data, tmp_path):
     assert "every data set" in block["what"]
 
 
-def test_a_subject_s_own_answers_do_not_set_its_temperature():
-    rng = np.random.default_rng()
+def test_a_subject_s_own_answers_do_not_set_its_temperature(rng):
     people = [(f"{i % 2}", f"{i % 5}") for i in range(60)]
     chances = rng.dirichlet([1, 1, 1], 60)
     truth = np.where(rng.random(60) < 0.6, chances.argmax(1), rng.integers(0, 3, 60))  # no end of the search is best

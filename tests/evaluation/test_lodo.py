@@ -24,11 +24,11 @@ EVERY = ("last", "nested", "best_on_test")
 
 
 @pytest.fixture
-def manifest(tmp_path):
+def manifest(tmp_path, rng):
     """Three sets of unlike size whose subjects have the same names, mixed up."""
-    write_flow_set(tmp_path / "set", 2, 4, datasets=("b", "a", "c"), seed=int(np.random.default_rng().integers(2**31)))
+    write_flow_set(tmp_path / "set", 2, 4, datasets=("b", "a", "c"), seed=int(rng.integers(2**31)))
     found = open_data(tmp_path / "set")
-    order = np.random.default_rng().permutation(len(found))
+    order = rng.permutation(len(found))
     return found.subset([i for i in order if found.samples[i].sample not in ("c_0_0", "c_1_3", "a_0_2")])
 
 

@@ -27,9 +27,8 @@ SIZE = len(REGION_UNITS)
 
 
 @pytest.fixture
-def manifest(tmp_path):
+def manifest(tmp_path, rng):
     found = write_flow_set(tmp_path / "set", 4, 4)
-    rng = np.random.default_rng()
     # Each person leaves one sample without annotation.
     texts = [TEXTS[-1] if i % 4 == 3 else str(rng.choice(TEXTS[:-1])) for i in range(len(found))]
     samples = tuple(dataclasses.replace(s, action_units=t) for s, t in zip(found, texts, strict=True))

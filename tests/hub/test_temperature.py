@@ -32,8 +32,8 @@ def change(folder, **fields):
     path.write_text(json.dumps({k: v for k, v in config.items() if v is not None}), "utf-8")
 
 
-def test_it_is_saved_and_loaded(tmp_path):
-    temperature = float(np.random.default_rng().uniform(0.5, 3))
+def test_it_is_saved_and_loaded(tmp_path, rng):
+    temperature = float(rng.uniform(0.5, 3))
     folder = save_pretrained(calibrated(temperature), tmp_path / "w")
     assert read_config(folder / "config.json")["temperature"] == temperature
     assert htnet.load_pretrained(folder).temperature == temperature

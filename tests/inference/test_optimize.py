@@ -210,9 +210,9 @@ def test_several_calls_at_once():
 
 
 @pytest.mark.parametrize("dtype", [None, "bfloat16", "int8"])
-def test_predictor_takes_it(dtype):
+def test_predictor_takes_it(dtype, rng):
     model = htnet.load_pretrained("composite")
-    flow = np.random.default_rng().integers(0, 256, (28, 28, 3), dtype=np.uint8)
+    flow = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
     truth = Predictor(model).flow(flow)
     found = Predictor(htnet.optimize(model, dtype)).flow(flow)
     assert found.model == truth.model == model.name
@@ -220,12 +220,12 @@ def test_predictor_takes_it(dtype):
         assert found.probabilities[label] == pytest.approx(value, abs=1e-4 if dtype is None else 0.1)
 
 
-def test_grade_predictor_finds_the_maps():
+def test_grade_predictor_finds_the_maps(rng):
     model = lively("htnet_palsy_tiny")
     model.preprocess_spec = PreprocessSpec(size=112)
     predictor = GradePredictor(htnet.optimize(model), landmarks="template")
     assert "return_maps" in inspect.signature(predictor.model.forward).parameters
-    face = np.random.default_rng().integers(0, 256, (224, 224, 3), dtype=np.uint8)
+    face = rng.integers(0, 256, (224, 224, 3), dtype=np.uint8)
     assert predictor.maps(face).prediction.label in model.labels
 
 

@@ -20,8 +20,7 @@ def invented(rng, samples=80, patients=12, classes=6):
 
 @pytest.mark.parametrize("classes", [3, 6])
 @pytest.mark.parametrize("case", range(8))
-def test_scores_are_those_of_scikit_learn(case, classes):
-    rng = np.random.default_rng()
+def test_scores_are_those_of_scikit_learn(case, classes, rng):
     truth, answers, patients = invented(rng, int(rng.integers(10, 120)), classes=classes)
     scores = grade_scores(truth, answers, patients, NAMES[:classes], resamples=5)
     # Without labels scikit-learn would number the classes that occur, and distances would shrink.
@@ -47,8 +46,7 @@ def test_a_far_mistake_counts_more_than_a_near_one():
     assert (one.mean_absolute_error, two.mean_absolute_error) == (pytest.approx(1 / 6), pytest.approx(5 / 6))
 
 
-def test_batches_of_matrices_are_scored_one_by_one():
-    rng = np.random.default_rng()
+def test_batches_of_matrices_are_scored_one_by_one(rng):
     stack = rng.integers(0, 9, (7, 4, 4))
     assert np.allclose(quadratic_kappa(stack), [quadratic_kappa(m) for m in stack])
     assert np.allclose(macro_f1(stack), [macro_f1(m) for m in stack])
@@ -84,8 +82,8 @@ def test_one_patient_has_no_interval():
     assert grade_scores([0, 1], [0, 1], ["a", "a"], NAMES, resamples=5).intervals == {}
 
 
-def test_same_seed_same_interval():
-    truth, answers, patients = invented(np.random.default_rng())
+def test_same_seed_same_interval(rng):
+    truth, answers, patients = invented(rng)
     one, two = (grade_scores(truth, answers, patients, NAMES, resamples=50, seed=3) for _ in range(2))
     assert one == two
     assert one.to_dict()["confusion"] == [list(row) for row in one.confusion]

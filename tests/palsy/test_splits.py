@@ -3,7 +3,6 @@
 import dataclasses
 import random
 
-import numpy as np
 import pytest
 
 from htnet.core.errors import InputError, ManifestError
@@ -28,8 +27,7 @@ def random_patients(rng, count):
 
 
 @pytest.mark.parametrize("case", range(6))
-def test_nobody_is_in_two_splits_and_all_images_are_in_one(case):
-    rng = np.random.default_rng()
+def test_nobody_is_in_two_splits_and_all_images_are_in_one(case, rng):
     given = manifest(random_patients(rng, int(rng.integers(3, 60))))
     done = split_patients(given, test=0.2, val=0.15, seed=int(rng.integers(99)))
     of = {}
@@ -41,8 +39,7 @@ def test_nobody_is_in_two_splits_and_all_images_are_in_one(case):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_each_grade_has_its_share_in_each_split(seed):
-    rng = np.random.default_rng()
+def test_each_grade_has_its_share_in_each_split(seed, rng):
     given = manifest({f"p{i}": [i % 6 + 1] * int(rng.integers(1, 5)) for i in range(120)})
     table = split_table(split_patients(given, test=0.25, val=0.1, seed=seed))
     for name in NAMES:
@@ -58,8 +55,7 @@ def test_rare_grade_is_spread_too():
     assert table["train"]["VI"] == 4
 
 
-def test_seed_decides_and_order_does_not():
-    rng = np.random.default_rng()
+def test_seed_decides_and_order_does_not(rng):
     given = manifest(random_patients(rng, 40))
     shuffled = list(given.samples)
     random.shuffle(shuffled)

@@ -28,8 +28,7 @@ def frame_of(pixels, source="array"):
     return Frame(np.ascontiguousarray(pixels), source)
 
 
-def test_a_known_similarity_is_found_again():
-    rng = np.random.default_rng()
+def test_a_known_similarity_is_found_again(rng):
     for _ in range(20):
         true = matrix_of(rng.uniform(0.1, 9), rng.uniform(-180, 180), *rng.uniform(-300, 300, 2))
         points = rng.uniform(0, 500, (rng.integers(2, 9), 2))
@@ -38,8 +37,7 @@ def test_a_known_similarity_is_found_again():
         np.testing.assert_allclose(transform_points(true, points), target)
 
 
-def test_noisy_points_give_what_scikit_image_gives():
-    rng = np.random.default_rng()
+def test_noisy_points_give_what_scikit_image_gives(rng):
     for _ in range(20):
         source = rng.uniform(0, 200, (5, 2))
         target = transform_points(matrix_of(1.7, rng.uniform(-180, 180), 5, -8), source) + rng.normal(0, 25, (5, 2))
@@ -81,9 +79,8 @@ def test_the_points_arrive_on_the_template():
     assert np.abs(arrived - target).max() < 20
 
 
-def test_both_frames_are_warped_by_the_same_matrix():
+def test_both_frames_are_warped_by_the_same_matrix(rng):
     """Also where the apex moved: its motion must survive the alignment."""
-    rng = np.random.default_rng()
     onset = cv2.GaussianBlur(rng.integers(0, 256, (300, 260, 3), dtype=np.uint8), (0, 0), 4)
     apex = np.roll(onset, (3, -5), axis=(0, 1))
     points = transform_points(matrix_of(5, 12, 60, 50), TEMPLATE_28)

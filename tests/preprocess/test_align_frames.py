@@ -29,8 +29,7 @@ def picture(rng, height=150, width=180):
 
 
 @pytest.mark.parametrize("template", [FIVE, ALL], ids=["five", "68"])
-def test_a_moved_template_comes_back_to_its_place(template):
-    rng = np.random.default_rng()
+def test_a_moved_template_comes_back_to_its_place(template, rng):
     for _ in range(10):
         move = random_similarity(rng)
         alignment = fit_alignment(landmarks_of(move(template)), size=224)
@@ -42,8 +41,7 @@ def test_a_moved_template_comes_back_to_its_place(template):
 
 
 @pytest.mark.parametrize("template", [FIVE, ALL], ids=["five", "68"])
-def test_noisy_points_are_fitted_as_scikit_image_fits_them(template):
-    rng = np.random.default_rng()
+def test_noisy_points_are_fitted_as_scikit_image_fits_them(template, rng):
     for _ in range(10):
         points = (random_similarity(rng)(template) + rng.normal(0, 4, template.shape)).astype(np.float32)
         size = int(rng.integers(60, 400))
@@ -51,8 +49,7 @@ def test_noisy_points_are_fitted_as_scikit_image_fits_them(template):
         np.testing.assert_allclose(fit_alignment(landmarks_of(points), size=size).matrix, expected, atol=1e-6)
 
 
-def test_68_landmarks_can_be_fitted_to_five_places():
-    rng = np.random.default_rng()
+def test_68_landmarks_can_be_fitted_to_five_places(rng):
     points = random_similarity(rng)(ALL) + rng.normal(0, 2, (68, 2))
     landmarks = landmarks_of(points)
     by_five = fit_alignment(landmarks, template=TEMPLATE_28)
@@ -60,16 +57,14 @@ def test_68_landmarks_can_be_fitted_to_five_places():
     assert not np.allclose(by_five.matrix, fit_alignment(landmarks).matrix)
 
 
-def test_own_templates_are_used():
-    rng = np.random.default_rng()
+def test_own_templates_are_used(rng):
     own = FIVE + rng.normal(0, 1.5, (5, 2))
     move = random_similarity(rng)
     alignment = fit_alignment(landmarks_of(move(own)), template=own, size=112)
     np.testing.assert_allclose(alignment.map(move(own)), own * 4, atol=1e-2)
 
 
-def test_points_go_there_and_back():
-    rng = np.random.default_rng()
+def test_points_go_there_and_back(rng):
     alignment = fit_alignment(landmarks_of(random_similarity(rng)(FIVE)))
     points = rng.uniform(-50, 500, (30, 2))
     np.testing.assert_allclose(alignment.unmap(alignment.map(points)), points, atol=1e-8)
@@ -77,8 +72,8 @@ def test_points_go_there_and_back():
     np.testing.assert_allclose(alignment.map(points), homogeneous)
 
 
-def test_landmarks_are_mapped_with_all_that_is_known_of_them():
-    move = random_similarity(np.random.default_rng())
+def test_landmarks_are_mapped_with_all_that_is_known_of_them(rng):
+    move = random_similarity(rng)
     landmarks = Landmarks68(move(ALL), "estimated from me", 0.7, estimated=True)
     alignment = fit_alignment(landmarks)
     mapped = alignment.map_landmarks(landmarks)
@@ -87,9 +82,8 @@ def test_landmarks_are_mapped_with_all_that_is_known_of_them():
     assert isinstance(alignment.map_landmarks(landmarks.five()), Landmarks)
 
 
-def test_margin_and_box_crop_in_units_of_the_template():
+def test_margin_and_box_crop_in_units_of_the_template(rng):
     """The same place of the face lies where the crop's arithmetic says."""
-    rng = np.random.default_rng()
     landmarks = landmarks_of(random_similarity(rng)(FIVE))
     plain = fit_alignment(landmarks, size=280)
     points = rng.uniform(0, 300, (20, 2))
@@ -151,8 +145,7 @@ def test_unfit_points_are_refused():
         fit_alignment(landmarks_of(FIVE * 8), template=[[1, 2], [3]])
 
 
-def test_every_frame_is_warped_alike_and_only_when_asked_for():
-    rng = np.random.default_rng()
+def test_every_frame_is_warped_alike_and_only_when_asked_for(rng):
     landmarks = landmarks_of(random_similarity(rng)(FIVE))
     pixels = [picture(rng) for _ in range(4)]
     read = []
@@ -177,9 +170,8 @@ def test_every_frame_is_warped_alike_and_only_when_asked_for():
         assert np.abs(result.pixels.astype(int) - expected).max() <= 3
 
 
-def test_motion_between_frames_survives():
+def test_motion_between_frames_survives(rng):
     """A dot that moves by d in the frame moves by scale * rotation * d in the aligned face: no frame is re-aligned."""
-    rng = np.random.default_rng()
     move = SimilarityTransform(scale=4, rotation=0.3, translation=(60, 30))
     centres = move([[14, 14]]) + np.array([[0, 0], [3, -2], [6, -4]])
     rows, columns = np.mgrid[0:220, 0:240]
@@ -194,8 +186,7 @@ def test_motion_between_frames_survives():
         np.testing.assert_allclose(found, alignment.map(centre[None])[0], atol=0.1)
 
 
-def test_a_frame_of_another_size_is_named_and_those_before_are_given():
-    rng = np.random.default_rng()
+def test_a_frame_of_another_size_is_named_and_those_before_are_given(rng):
     frames = [Frame(picture(rng)), Frame(picture(rng)), Frame(picture(rng, 100, 100), "odd.png")]
     aligned, _ = align_frames(frames, landmarks_of(FIVE * 4))
     assert next(aligned).size == next(aligned).size == (224, 224)
@@ -207,9 +198,8 @@ def test_a_frame_of_another_size_is_named_and_those_before_are_given():
         align_frames([], landmarks_of(FIVE * 4))
 
 
-def test_a_pair_is_two_frames():
+def test_a_pair_is_two_frames(rng):
     """Bit for bit: `align_pair` is what models were trained on."""
-    rng = np.random.default_rng()
     for side in (28, 112, 224):
         onset, apex = Frame(picture(rng), "on"), Frame(picture(rng), "ap")
         landmarks = landmarks_of(random_similarity(rng)(FIVE))
@@ -221,8 +211,8 @@ def test_a_pair_is_two_frames():
             np.testing.assert_array_equal(one.pixels, other.pixels)
 
 
-def test_an_alignment_can_be_kept_and_made_again():
+def test_an_alignment_can_be_kept_and_made_again(rng):
     alignment = fit_alignment(landmarks_of(FIVE * 5))
     again = Alignment(np.array(alignment.matrix.tolist()), alignment.size)
-    frame = Frame(picture(np.random.default_rng()))
+    frame = Frame(picture(rng))
     np.testing.assert_array_equal(again.warp(frame).pixels, alignment.warp(frame).pixels)

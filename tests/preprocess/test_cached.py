@@ -19,6 +19,7 @@ from htnet.preprocess import (
     make_landmarker,
 )
 from tests.preprocess.test_landmarks import BLANK, MODEL, stub_face_alignment
+from tests.support.seeds import next_rng
 
 
 class Finder:
@@ -54,12 +55,7 @@ def random_frame(rng, value=None, source="f.png"):
 
 
 def no_face(source="dark.png"):
-    return random_frame(np.random.default_rng(), 255, source)
-
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng()
+    return random_frame(next_rng(), 255, source)
 
 
 def entries(folder):

@@ -43,8 +43,8 @@ def smile(course, side=SIDE):
 
 @pytest.mark.parametrize(("length", "count"), [(5, 16), (16, 16), (40, 16), (7, 1), (1, 4), (2, 3)])
 @pytest.mark.parametrize("shape", [(), (3,), (2, 4)])
-def test_interpolation_equals_numpy_along_every_track(length, count, shape):
-    values = np.random.default_rng().normal(size=(length, *shape))
+def test_interpolation_equals_numpy_along_every_track(length, count, shape, rng):
+    values = rng.normal(size=(length, *shape))
     found = temporal_interpolation(values, count)
     at = np.linspace(0, length - 1, count)
     tracks = values.reshape(length, -1)
@@ -53,8 +53,8 @@ def test_interpolation_equals_numpy_along_every_track(length, count, shape):
     np.testing.assert_array_equal(found, temporal_interpolation(torch.from_numpy(values), count).numpy())
 
 
-def test_interpolation_keeps_ends_and_kinds():
-    values = np.random.default_rng().integers(0, 256, (5, 3, 3), dtype=np.uint8)
+def test_interpolation_keeps_ends_and_kinds(rng):
+    values = rng.integers(0, 256, (5, 3, 3), dtype=np.uint8)
     found = temporal_interpolation(values, 9)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[::2], values)
@@ -96,8 +96,8 @@ def by_hand(frames, points, spec):
 
 
 @pytest.mark.parametrize(("frames", "count"), [(5, 16), (16, 16), (9, 5)])
-def test_features_equal_the_definition(frames, count):
-    course = np.random.default_rng().uniform(0.5, 2) * np.linspace(0, 1, frames)
+def test_features_equal_the_definition(frames, count, rng):
+    course = rng.uniform(0.5, 2) * np.linspace(0, 1, frames)
     clip = smile(course)
     spec = dataclasses.replace(QUICK, clip_frames=count)
     found = motion_features(clip, POINTS, spec)
@@ -213,9 +213,9 @@ def clahe_by_hand(grey, clip=2.0, tiles=8):
     return out
 
 
-def test_clahe_equals_the_method():
+def test_clahe_equals_the_method(rng):
     grey = cv2.cvtColor(face(96), cv2.COLOR_RGB2GRAY)
-    grey = (grey * np.random.default_rng().uniform(0.4, 0.9)).astype(np.uint8)
+    grey = (grey * rng.uniform(0.4, 0.9)).astype(np.uint8)
     found = clahe(grey)
     assert (found.dtype, found.shape) == (np.uint8, grey.shape)
     np.testing.assert_allclose(found, clahe_by_hand(grey), atol=1)

@@ -97,8 +97,7 @@ def cell(box):
     return (box[2] - box[0] + box[3] - box[1]) / 195 * 200 / 64
 
 
-def test_the_points_that_the_heatmaps_encode_come_back(stubbed):
-    rng = np.random.default_rng()
+def test_the_points_that_the_heatmaps_encode_come_back(stubbed, rng):
     for _ in range(5):
         points, box = a_face(rng)
         found = landmarker_for(points, [box]).points68(coordinate_frame())
@@ -110,8 +109,8 @@ def test_the_points_that_the_heatmaps_encode_come_back(stubbed):
     assert stubbed == ["2DFAN-4"] * 5
 
 
-def test_five_points_are_those_of_the_68(stubbed):
-    points, box = a_face(np.random.default_rng())
+def test_five_points_are_those_of_the_68(stubbed, rng):
+    points, box = a_face(rng)
     landmarker = landmarker_for(points, [box])
     frame = coordinate_frame()
     all_points = landmarks_68(landmarker, frame)
@@ -120,9 +119,9 @@ def test_five_points_are_those_of_the_68(stubbed):
     assert np.abs(landmarker(frame).points - wanted).max() < 0.5 * cell(box) + 1
 
 
-def test_of_several_faces_the_largest_is_taken(stubbed):
+def test_of_several_faces_the_largest_is_taken(stubbed, rng):
     """Every crop shows the same wanted points; a face far from them has its peaks at the crop's nearest edge."""
-    points, box = a_face(np.random.default_rng())
+    points, box = a_face(rng)
     left, top, right, bottom, score = box
     small = [left, top, left + 0.3 * (right - left), top + 0.3 * (bottom - top), score]
     boxes = [small, box]
@@ -132,8 +131,8 @@ def test_of_several_faces_the_largest_is_taken(stubbed):
         landmarker_for(points, boxes, several="raise")(coordinate_frame())
 
 
-def test_a_frame_without_a_face_is_an_error_and_no_warning_besides(stubbed):
-    points, box = a_face(np.random.default_rng())
+def test_a_frame_without_a_face_is_an_error_and_no_warning_besides(stubbed, rng):
+    points, box = a_face(rng)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(NoFaceError, match=r"blank\.png"):
@@ -141,8 +140,8 @@ def test_a_frame_without_a_face_is_an_error_and_no_warning_besides(stubbed):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_a_sequence_gives_what_single_frames_give(stubbed, batch_size):
-    points, box = a_face(np.random.default_rng())
+def test_a_sequence_gives_what_single_frames_give(stubbed, batch_size, rng):
+    points, box = a_face(rng)
     left, top, right, bottom, score = box
     far = [left, top, left + 0.3 * (right - left), top + 0.3 * (bottom - top), score]
     landmarker = landmarker_for(points, [far, box])
@@ -158,8 +157,8 @@ def test_a_sequence_gives_what_single_frames_give(stubbed, batch_size):
     assert landmarker._network.face_detector.batches == ([] if batch_size == 1 else [3, 2, 3, 2])
 
 
-def test_batches_hold_frames_of_one_size(stubbed):
-    points, box = a_face(np.random.default_rng())
+def test_batches_hold_frames_of_one_size(stubbed, rng):
+    points, box = a_face(rng)
     landmarker = landmarker_for(points, [box])
     full = coordinate_frame()
     high = Frame(np.ascontiguousarray(full.pixels[:-1]), "less high.png")
@@ -170,8 +169,8 @@ def test_batches_hold_frames_of_one_size(stubbed):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
-def test_a_missing_face_is_named_by_its_number_and_those_before_are_given(stubbed, batch_size):
-    points, box = a_face(np.random.default_rng())
+def test_a_missing_face_is_named_by_its_number_and_those_before_are_given(stubbed, batch_size, rng):
+    points, box = a_face(rng)
     frames = [coordinate_frame()] * 3 + [BLANK]
     found = landmarker_for(points, [box]).many68(frames, batch_size=batch_size)
     assert len([next(found) for _ in range(3)]) == 3
@@ -179,8 +178,8 @@ def test_a_missing_face_is_named_by_its_number_and_those_before_are_given(stubbe
         next(found)
 
 
-def test_the_cache_keeps_68_points_and_five(stubbed, tmp_path):
-    points, box = a_face(np.random.default_rng())
+def test_the_cache_keeps_68_points_and_five(stubbed, tmp_path, rng):
+    points, box = a_face(rng)
     landmarker = landmarker_for(points, [box])
     cached = CachedLandmarker(landmarker, tmp_path)
     first = cached.points68(coordinate_frame())
@@ -201,7 +200,7 @@ def test_weights_that_cannot_be_fetched_are_a_typed_error(monkeypatch):
         FaceAlignmentLandmarker()(coordinate_frame())
 
 
-def test_nothing_is_compiled(stubbed):
+def test_nothing_is_compiled(stubbed, rng):
     """Version 1.5 compiles unless told not to."""
-    points, box = a_face(np.random.default_rng())
+    points, box = a_face(rng)
     assert isinstance(landmarker_for(points, [box])._network.face_alignment_net, Network)

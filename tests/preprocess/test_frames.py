@@ -12,11 +12,6 @@ from htnet.core.types import Frame
 from htnet.preprocess import check_pair, read_frame, to_gray
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng()
-
-
 def smooth_rgb(rng, height=40, width=56):
     return cv2.GaussianBlur(rng.integers(0, 256, (height, width, 3), dtype=np.uint8), (0, 0), 3)
 

@@ -186,8 +186,8 @@ def stub_face_alignment(monkeypatch, faces):
     return module
 
 
-def test_face_alignment_points_are_reduced_to_five(monkeypatch):
-    points = MEAN_SHAPE_28 * 0.6 + np.random.default_rng().uniform(0, 1, (68, 2))
+def test_face_alignment_points_are_reduced_to_five(monkeypatch, rng):
+    points = MEAN_SHAPE_28 * 0.6 + rng.uniform(0, 1, (68, 2))
     module = stub_face_alignment(monkeypatch, [points, points * 3])
     landmarker = FaceAlignmentLandmarker("cuda:1")
     assert module.built == []

@@ -21,12 +21,13 @@ from htnet.preprocess import (
     optical_strain,
     remove_head_motion,
 )
+from tests.support.seeds import next_rng
 
 POINTS = np.array(TEMPLATE_28) * 2  # px of a 56 px face
 
 
 def field(*lead, height=56, width=56):
-    return np.random.default_rng().standard_normal((*lead, 2, height, width)).astype(np.float32)
+    return next_rng().standard_normal((*lead, 2, height, width)).astype(np.float32)
 
 
 def towards(degrees, length=1.0, side=56):
@@ -94,9 +95,8 @@ def test_hoof_is_64_numbers_a_frame_and_every_region_sums_to_one():
 
 
 @pytest.mark.parametrize("bins", [2, 7, 16])
-def test_directions_at_the_centres_give_numpys_histogram(bins):
+def test_directions_at_the_centres_give_numpys_histogram(bins, rng):
     """Where no pixel lies between two centres, soft bins are hard bins."""
-    rng = np.random.default_rng()
     place, length = rng.integers(bins, size=(20, 30)), rng.uniform(0.1, 2, (20, 30))
     angle = 2 * np.pi * place / bins
     found = hoof(np.stack([length * np.cos(angle), length * np.sin(angle)]), bins=bins, regions=[(0, 0, 30, 20)])
@@ -124,8 +124,8 @@ def test_where_the_bins_lie(degrees, bin_):
     np.testing.assert_allclose(found, np.eye(16)[[bin_] * 4], atol=1e-9)
 
 
-def test_hoof_is_continuous_in_the_angle_and_blind_to_length():
-    for degrees in (0, 11.25, 180, 360 - 1e-3, np.random.default_rng().uniform(0, 360)):
+def test_hoof_is_continuous_in_the_angle_and_blind_to_length(rng):
+    for degrees in (0, 11.25, 180, 360 - 1e-3, rng.uniform(0, 360)):
         step = np.abs(hoof(towards(degrees + 1e-3)) - hoof(towards(degrees))).max()
         assert step < 1e-4
     np.testing.assert_allclose(hoof(towards(11.25))[:2], 0.5, atol=1e-9)
@@ -210,10 +210,10 @@ def test_the_regions_median_becomes_zero_and_nothing_else_changes(region):
 
 
 @pytest.mark.parametrize("region", ["nose", "eyes"])
-def test_a_shift_of_the_head_goes_and_the_expression_stays(region):
+def test_a_shift_of_the_head_goes_and_the_expression_stays(region, rng):
     smile = np.zeros((2, 56, 56))
     smile[0, 36:46, 14:24], smile[0, 36:46, 34:44] = -1.5, 1.5
-    shift = np.random.default_rng().uniform(-3, 3, 2)
+    shift = rng.uniform(-3, 3, 2)
     np.testing.assert_allclose(remove_head_motion(smile + shift[:, None, None], POINTS, region), smile, atol=1e-12)
 
 

@@ -30,16 +30,16 @@ def test_groups_hold_every_index_once_in_the_sizes_of_the_field():
         LANDMARK_GROUPS["chin"] = (8,)
 
 
-def test_group_picks_its_points():
-    points = np.random.default_rng().normal(size=(68, 2)).astype(np.float32)
+def test_group_picks_its_points(rng):
+    points = rng.normal(size=(68, 2)).astype(np.float32)
     landmarks = Landmarks68(points, "x")
     np.testing.assert_array_equal(landmarks.group("outer_lip"), points[48:60])
     with pytest.raises(LandmarkError, match=r"'left_brows'\. Did you mean 'left_brow'"):
         landmarks.group("left_brows")
 
 
-def test_five_are_eye_centres_nose_tip_and_corners():
-    points = np.random.default_rng().normal(size=(68, 2)).astype(np.float32)
+def test_five_are_eye_centres_nose_tip_and_corners(rng):
+    points = rng.normal(size=(68, 2)).astype(np.float32)
     five = Landmarks68(points, "mine", 0.4).five()
     expected = [points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]]
     np.testing.assert_allclose(five.points, expected, rtol=1e-5)
@@ -118,8 +118,7 @@ def test_parts_lie_as_in_a_face():
     assert jaw[:, 0].max() > inner[:, 0].max()
 
 
-def test_an_estimate_follows_the_five_points():
-    rng = np.random.default_rng()
+def test_an_estimate_follows_the_five_points(rng):
     for _ in range(20):
         move = SimilarityTransform(
             scale=rng.uniform(0.5, 30), rotation=rng.uniform(-np.pi, np.pi), translation=rng.uniform(-500, 500, 2)

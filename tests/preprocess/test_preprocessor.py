@@ -83,9 +83,8 @@ def test_regions_follow_the_spec(pair, layout):
     assert not np.array_equal(at_landmarks.image, at_template.image)
 
 
-def test_mapped_landmarks_are_in_flow_image_pixels():
+def test_mapped_landmarks_are_in_flow_image_pixels(rng):
     """With the template itself as landmarks the map must be the identity: same crop at both places."""
-    rng = np.random.default_rng()
     onset = cv2.GaussianBlur(rng.integers(0, 256, (200, 200, 3), dtype=np.uint8), (0, 0), 3)
     apex = cv2.GaussianBlur(rng.integers(0, 256, (200, 200, 3), dtype=np.uint8), (0, 0), 3)
     images = [
@@ -106,8 +105,8 @@ def test_whole_is_the_flow_image_and_channels_are_reordered(pair):
     np.testing.assert_array_equal(Preprocessor(spec).flow_picture(made.flow_image).image, made.image)
 
 
-def test_flow_picture_at_given_landmarks():
-    picture = np.random.default_rng().integers(0, 256, (28, 28, 3), dtype=np.uint8)
+def test_flow_picture_at_given_landmarks(rng):
+    picture = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
     points = [[9, 10], [20, 9], [15, 15], [11, 19], [18, 21]]
     spec = PreprocessSpec(region_points="landmarks", layout="reference")
     made = Preprocessor(spec).flow_picture(picture, points)

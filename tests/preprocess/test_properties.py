@@ -36,10 +36,10 @@ def length(uv):
 
 @pytest.mark.parametrize("square", [0, 1, 2])
 @pytest.mark.parametrize(("method", "mean"), [("tvl1", 0.08), ("farneback", 0.6), ("dis", 0.15)])
-def test_a_shift_gives_constant_flow(method, mean, square):
+def test_a_shift_gives_constant_flow(method, mean, square, rng):
     """Seen over 15 random shifts: TV-L1 0.05 px at most, DIS 0.08, Farneback 0.37."""
     face = eight_bit(grey_face(square))
-    truth = field(*np.random.default_rng().uniform(-2, 2, 2))
+    truth = field(*rng.uniform(-2, 2, 2))
     error = length(compute_flow(face, displace(face, truth), method).uv - truth)[INSIDE]
     assert error.mean() < mean
     if method == "tvl1":
@@ -58,16 +58,16 @@ def test_a_shift_by_whole_px_needs_no_resampling(du, dv):
 
 
 @pytest.mark.parametrize(("method", "mean"), [("tvl1", 0.04), ("farneback", 0.12), ("dis", 0.14)])
-def test_swapping_the_frames_negates_the_flow(method, mean):
-    onset, apex = pair(1, smooth_field(np.random.default_rng(), 0.5))
+def test_swapping_the_frames_negates_the_flow(method, mean, rng):
+    onset, apex = pair(1, smooth_field(rng, 0.5))
     there, back = (compute_flow(*frames, method).uv for frames in ((onset, apex), (apex, onset)))
     assert length(there + back).mean() < mean
     assert length(there - back).mean() > 0.5
 
 
 @pytest.mark.parametrize(("method", "mean"), [("tvl1", 0.02), ("farneback", 0.01), ("dis", 0.06)])
-def test_mirroring_both_frames_negates_u_and_mirrors_the_field(method, mean):
-    onset, apex = pair(1, smooth_field(np.random.default_rng(), 0.5))
+def test_mirroring_both_frames_negates_u_and_mirrors_the_field(method, mean, rng):
+    onset, apex = pair(1, smooth_field(rng, 0.5))
     plain = compute_flow(onset, apex, method).uv
     mirrored = compute_flow(*(np.ascontiguousarray(f[:, ::-1]) for f in (onset, apex)), method).uv[..., ::-1]
     assert np.abs(mirrored[0] + plain[0]).mean() < mean
@@ -75,14 +75,13 @@ def test_mirroring_both_frames_negates_u_and_mirrors_the_field(method, mean):
     assert np.abs(mirrored[0] - plain[0]).mean() > 0.2
 
 
-def test_strain_of_a_shift_is_nothing():
-    u, v = np.random.default_rng().uniform(-3, 3, 2)
+def test_strain_of_a_shift_is_nothing(rng):
+    u, v = rng.uniform(-3, 3, 2)
     assert not optical_strain(field(u, v)).any()
 
 
-def test_strain_of_a_shear_is_analytic():
+def test_strain_of_a_shear_is_analytic(rng):
     """u = k y: only uy is not 0, so the strain is |k| / sqrt(2), in the field and in the measured flow."""
-    rng = np.random.default_rng()
     k = rng.uniform(0.012, 0.02) * rng.choice([-1, 1])
     truth = np.stack([np.repeat(k * (np.arange(SIDE)[:, None] - SIDE / 2), SIDE, axis=1), np.zeros((SIDE, SIDE))])
     expected = abs(k) / np.sqrt(2)
@@ -124,8 +123,8 @@ def test_frames_without_measurable_motion_are_zero_and_flagged(kind, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_frames_with_motion_are_not_flagged(method):
-    onset, apex = pair(0, smooth_field(np.random.default_rng(), 0.3))
+def test_frames_with_motion_are_not_flagged(method, rng):
+    onset, apex = pair(0, smooth_field(rng, 0.3))
     spec = PreprocessSpec(flow=method, face_size=112)
     made = Preprocessor(spec).pair(onset, apex, template_points(spec).numpy() * 8)
     assert not made.motionless
@@ -137,12 +136,12 @@ def test_frames_with_motion_are_not_flagged(method):
     assert not published_input(onset, apex, None).motionless
 
 
-def test_one_constant_channel_is_enough():
+def test_one_constant_channel_is_enough(rng):
     rows = np.arange(SIDE, dtype=np.float32)[:, None]
     image = flow_image(Flow(field(np.sin(rows / 20), 0), "test"))
     assert [int(np.ptp(image[..., k])) for k in range(3)] == [255, 0, 255]
     assert is_motionless(image)
-    noise = np.random.default_rng().integers(0, 256, (28, 28, 3), dtype=np.uint8)
+    noise = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
     assert not is_motionless(noise)
     noise[..., 1] = 7
     assert is_motionless(noise)
@@ -184,8 +183,8 @@ def test_frames_of_two_sizes():
             published_input(face, face[:, :220], landmarks)
 
 
-def test_nan_is_refused_everywhere():
-    onset, apex = (f / np.float32(255) for f in pair(0, smooth_field(np.random.default_rng(), 0.3)))
+def test_nan_is_refused_everywhere(rng):
+    onset, apex = (f / np.float32(255) for f in pair(0, smooth_field(rng, 0.3)))
     apex[100, 50] = np.nan
     with pytest.raises(FrameError, match="NaN"):
         published_input(onset, apex, None)

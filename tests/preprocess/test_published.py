@@ -180,8 +180,8 @@ def test_as_a_module(pair, tmp_path):
     np.testing.assert_array_equal(read_flow_image(out), published_input(*pair, None, flow="dis").flow_image)
 
 
-def test_written_images_are_read_back(tmp_path):
-    image = np.random.default_rng().integers(0, 256, (28, 28, 3), dtype=np.uint8)
+def test_written_images_are_read_back(tmp_path, rng):
+    image = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
     path = write_flow_image(tmp_path / "new" / "006_1 .PNG", image)
     np.testing.assert_array_equal(read_flow_image(path), image)
     np.testing.assert_array_equal(cv2.imread(str(path)), image)
@@ -201,9 +201,9 @@ def test_frames_and_points_that_cannot_be_used(pair):
 
 
 @needs_shared
-def test_no_published_image_is_motionless(tmp_path):
+def test_no_published_image_is_motionless(tmp_path, rng):
     paths = sorted((COMPOSITE / "STSNet_whole_norm_u_v_os").glob("*.png"))
-    chosen = np.random.default_rng().choice(len(paths), 40, replace=False)
+    chosen = rng.choice(len(paths), 40, replace=False)
     for i in chosen:
         image = read_flow_image(paths[i])
         assert not is_motionless(image)

@@ -31,8 +31,7 @@ def by_slicing(image, points, layout):
 @pytest.mark.parametrize("layout", ["anatomical", "reference"])
 @pytest.mark.parametrize("size", [8, 28, 56])
 @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
-def test_crops_equal_plain_slicing(layout, size, dtype):
-    rng = np.random.default_rng()
+def test_crops_equal_plain_slicing(layout, size, dtype, rng):
     images = (rng.random((6, 3, size, size)) * 255).astype(dtype)
     points = rng.uniform(-5, size + 5, (6, 5, 2)).astype(np.float32)
     out = crop_regions(torch.from_numpy(images), torch.from_numpy(points), layout)

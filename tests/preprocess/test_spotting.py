@@ -3,6 +3,7 @@
 import json
 import math
 import weakref
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -15,15 +16,15 @@ from htnet.core.types import MOTION_REGIONS, Frame, Landmarks
 from htnet.preprocess import SPOTTING_METHODS, TemplateLandmarks, open_video, spot
 from htnet.preprocess.video.face_motion import FACE, follow_face, region_cells, split_head_motion
 from htnet.preprocess.video.spotting import confidence, divide_and_conquer, flank, smooth
+from tests.support.clips import short_seeds
 from tests.support.pairs import save
 from tests.support.paths import ROOT
+from tests.support.seeds import next_rng
 from tests.support.videos import write_video
 
 
 def seeds(count):
-    first = int(np.random.default_rng().integers(1_000_000, 2**31))
-    print(f"seeds {first}..{first + count - 1}")
-    return range(first, first + count)
+    return list(islice(short_seeds(int(next_rng().integers(1_000_000, 2**31))), count))
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +93,8 @@ def test_the_region_that_moves_stands_out(clips, found):
         assert strongest == ("brows" if clip.unit == "AU4" else "mouth")
 
 
-def test_head_motion_is_told_and_taken_out():
+def test_head_motion_is_told_and_taken_out(rng):
     """Frames moved by a known similarity, half a px off the grid; nothing else moves."""
-    rng = np.random.default_rng()
     clip = random_clip(1, still=True)
     start = clip.frames[0]
     centre = (start.shape[0] - 1) / 2
@@ -121,8 +121,7 @@ def test_landmarks_move_with_the_head(clips, found):
     assert moved.source == spotting.landmarks.source
 
 
-def test_split_of_a_flow_of_cells():
-    rng = np.random.default_rng()
+def test_split_of_a_flow_of_cells(rng):
     at = (np.arange(14) + 0.5) * 8 - 0.5
     z = (at[None, :] + 1j * at[:, None]).ravel() - (FACE - 1) / 2 * (1 + 1j)
     shift, turn = complex(*rng.normal(0, 2, 2)), complex(*rng.normal(0, 0.01, 2))
@@ -144,8 +143,7 @@ def test_regions_do_not_overlap():
     assert rows == sorted(rows)
 
 
-def test_smoothing_is_gaussian():
-    rng = np.random.default_rng()
+def test_smoothing_is_gaussian(rng):
     values, sigma = rng.uniform(0, 1, 60), float(rng.uniform(0.5, 4))
     expected = gaussian_filter1d(values, sigma, mode="nearest", radius=math.ceil(4 * sigma))
     np.testing.assert_allclose(smooth(values, sigma), expected, atol=1e-12)
@@ -157,8 +155,7 @@ def hill(onset, apex, offset, length, name="cosine"):
     return np.where(t <= apex, rise, RISES[name](((offset - t) / (offset - apex)).clip(0, 1)))
 
 
-def test_flanks_of_a_raised_cosine_are_exact():
-    rng = np.random.default_rng()
+def test_flanks_of_a_raised_cosine_are_exact(rng):
     for _ in range(20):
         onset, rise, fall = (int(v) for v in rng.integers(6, 40, 3))
         curve = 0.3 + 2 * hill(onset, onset + rise, onset + rise + fall, onset + rise + fall + 9)
@@ -168,13 +165,12 @@ def test_flanks_of_a_raised_cosine_are_exact():
     assert flank(np.ones(9), 4, -1) == 4
 
 
-def test_halving_keeps_the_half_with_more_motion():
+def test_halving_keeps_the_half_with_more_motion(rng):
     """Where two hills differ, the highest point and the most motion are not the same."""
     spike, wave = hill(10, 13, 16, 128), hill(70, 90, 110, 128)
     curve = 1.2 * spike + wave
     assert int(curve.argmax()) == 13
     assert divide_and_conquer(curve, 3) == 90
-    rng = np.random.default_rng()
     for _ in range(30):
         length = int(rng.integers(40, 150))
         onset = int(rng.integers(0, length - 20))

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.clips import _times, random_clip
+from benchmarks.clips import random_clip
 from htnet.core.errors import FrameError, InputError, VideoError
 from htnet.core.types import Frame, Prediction, PreprocessSpec
 from htnet.preprocess import (
@@ -22,6 +22,7 @@ from htnet.preprocess.exposure import exposure_warnings
 from htnet.preprocess.video.clip_quality import fresh_frames
 from htnet.preprocess.video.face_motion import face_cells
 from htnet.preprocess.video.spotting import confidence, everywhere
+from tests.support.clips import short_clip, short_seeds
 from tests.support.pairs import face, save
 from tests.support.videos import write_timed
 
@@ -46,21 +47,14 @@ def codes(answer):
 @pytest.fixture(scope="module")
 def still():
     """A clip of 24 frames in which nothing moves but the head, and what is found in it."""
-    first = 1_000_000
-    print(f"seed {first}")
-    short = next(seed for seed in range(first, first + 1000) if _times(np.random.default_rng(seed))[0] < 50)
-    clip = random_clip(short, still=True)
+    clip = random_clip(next(short_seeds(1_000_000, below=50)), still=True)
     frames = [frame.pixels for frame in clip.rgb()][:24]
     return frames, clip.points, spot(frames, clip.points)
 
 
 @pytest.fixture(scope="module")
 def moving():
-    first = 1_000_000
-    print(f"first seed {first}")
-    # The length is what a seed gives first; to render a clip takes long.
-    short = (seed for seed in range(first, first + 1000) if _times(np.random.default_rng(seed))[0] < 50)
-    clip = next(c for c in map(random_clip, short) if c.peak_px > 1.3)
+    clip = short_clip()
     frames = [frame.pixels for frame in clip.rgb()]
     return frames, clip, spot(frames, clip.points, fps=clip.fps)
 

@@ -199,8 +199,7 @@ def test_one_iteration_agrees_with_the_formulas_in_float64():
 
 
 @pytest.mark.parametrize("shape", [(40, 37), (90, 101)])
-def test_light_is_taken_over_and_motion_is_not(shape):
-    rng = np.random.default_rng()
+def test_light_is_taken_over_and_motion_is_not(shape, rng):
     onset = torch.from_numpy(rng.uniform(0, 255, (2, 1, *shape)))
     gains, offsets = (torch.from_numpy(rng.uniform(low, high, (2, 1, 1, 1))) for low, high in ((0.8, 1.2), (-20, 20)))
     assert (match_light(gains * onset + offsets, onset) - onset).abs().max() < 1e-6
@@ -239,13 +238,13 @@ def state(rng, pairs=3, shape=(23, 31)):
 
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 @pytest.mark.parametrize("settings", [{"epsilon": 0.0, "iterations": 12}, {"epsilon": 0.05, "iterations": 60}])
-def test_fused_iterations_agree_with_plain_ones(settings):
+def test_fused_iterations_agree_with_plain_ones(settings, rng):
     from htnet.preprocess.flow import tvl1_triton
 
     if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
         pytest.skip("needs CUDA, or TRITON_INTERPRET=1 before Triton is imported")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    flow, dual, data = (tensor.to(device) for tensor in state(np.random.default_rng()))
+    flow, dual, data = (tensor.to(device) for tensor in state(rng))
     p = TVL1Parameters(**settings)
     expected_flow, expected_dual = relax(flow.clone(), dual.clone(), data, p)
     before = flow.clone()
@@ -256,11 +255,11 @@ def test_fused_iterations_agree_with_plain_ones(settings):
     assert not torch.allclose(fused_flow, before, atol=1e-2)
 
 
-def test_functional_step_agrees_with_the_one_in_place():
+def test_functional_step_agrees_with_the_one_in_place(rng):
     """The step that "compile" compiles."""
     from htnet.preprocess.flow.tvl1_compiled import advance
 
-    flow, dual, data = (tensor[:1].double() for tensor in state(np.random.default_rng()))
+    flow, dual, data = (tensor[:1].double() for tensor in state(rng))
     p = TVL1Parameters()
     new, new_dual, change = advance(flow, dual, data, p.lambda_ * p.theta, p.tau, p.tau / p.theta)
     before = flow.clone()

@@ -23,11 +23,6 @@ def reader(request):
     return request.param
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng()
-
-
 def read(video):
     """Frames before the error, and the error."""
     frames = []

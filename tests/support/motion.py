@@ -7,6 +7,7 @@ import numpy as np
 from htnet.core.types import EMOTIONS
 from htnet.preprocess.flow.warp import displace
 from tests.support.pairs import face, save
+from tests.support.seeds import next_rng
 from tests.support.videos import write_video
 
 SIDE = 64
@@ -36,7 +37,7 @@ def write_moving_set(root, subjects=4, per_class=3):
 
     Every second clip is a video, with a frame too many at both ends; the others are folders, with one too many too.
     """
-    rng = np.random.default_rng()
+    rng = next_rng()
     rows = []
     for i in range(subjects * per_class * 3):
         label, name = i % 3, f"s{i:02d}"

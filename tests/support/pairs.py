@@ -11,6 +11,7 @@ from htnet.core.types import EMOTIONS, TEMPLATE_28, PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.models import create_model
 from htnet.preprocess.flow.warp import displace
+from tests.support.seeds import next_rng
 
 SIDE = 64
 #: Quick flow on a small face, for tests that are not about flow.
@@ -32,7 +33,7 @@ def face(side=SIDE):
 
 def face_pair(label=1, side=SIDE, rng=None):
     """Onset and apex; brows down for class 0, mouth corners out and up for 1, mouth opened for 2."""
-    rng = rng or np.random.default_rng()
+    rng = rng or next_rng()
     y, x = np.mgrid[:side, :side] / side
     field = np.zeros((2, side, side))
     bumps = {
@@ -57,7 +58,7 @@ def save(path, rgb):
 
 def pair_manifest(folder, count=6, **columns):
     """A manifest of ``count`` pairs in ``folder``, also written as ``manifest.csv``."""
-    rng = np.random.default_rng()
+    rng = next_rng()
     samples = []
     for i in range(count):
         onset, apex = face_pair(i % 3, rng=rng)
@@ -91,7 +92,7 @@ def invented_casme3(subjects=3, per_subject=2):
 
 def write_casme3(root, rows):
     """The annotation and its generated frames, as the licensed set lies on a disk."""
-    rng = np.random.default_rng()
+    rng = next_rng()
     for row in rows:
         onset, apex = face_pair(int(row["label_for_3"]), side=80, rng=rng)
         save(root / row["imagename_onset"], onset)

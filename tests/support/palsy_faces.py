@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from benchmarks.palsy_faces import KINDS, SIDE, STEP, PalsyFace, palsy_face, write_fnp
+from tests.support.seeds import next_rng
 
 __all__ = [
     "KINDS",
@@ -37,7 +38,7 @@ def write_small_fnp(root, patients):
         for k, grade in enumerate(grades):
             path = root / f"grade_{grade}" / f"{patient}_{k}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            level = np.random.default_rng().integers(0, 255, (24, 24), dtype=np.uint8)
+            level = next_rng().integers(0, 255, (24, 24), dtype=np.uint8)
             assert cv2.imwrite(str(path), level)
     return root
 

@@ -49,9 +49,9 @@ def api(server):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, rng):
     """A model folder with 200 kB of weights that no other test has."""
-    weights = np.random.default_rng().standard_normal((250, 200)).astype(np.float32)
+    weights = rng.standard_normal((250, 200)).astype(np.float32)
     path = tmp_path / "model"
     path.mkdir()
     (path / "model.safetensors").write_bytes(save({"weight": weights, "zeros": np.zeros(500, np.float32)}))
@@ -116,7 +116,7 @@ def test_create_repo_twice(api):
 @pytest.mark.parametrize(
     "content",
     [
-        np.random.default_rng().bytes(200_000),
+        np.random.default_rng(0).bytes(200_000),
         bytes(200_000),
         np.linspace(0, 1, 50_000, dtype=np.float32).tobytes(),
         b"the same words, " * 9000 + b"abc" * 7,
@@ -301,8 +301,8 @@ def test_corrupted_file_keeps_its_etag_and_size(server, api, folder, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["model.safetensors", "notes.txt"])
-def test_ranges_and_headers(server, path):
-    content = np.random.default_rng().bytes(5000)
+def test_ranges_and_headers(server, path, rng):
+    content = rng.bytes(5000)
     sha = server.add_repo(REPO, {path: content})
     url = f"{server.url}/{REPO}/resolve/main/{path}"
     code, headers, body = status(url)

@@ -6,6 +6,8 @@ import av
 import cv2
 import numpy as np
 
+from tests.support.seeds import next_rng
+
 HEIGHT, WIDTH = 96, 128
 _BITS, _BLOCK = 8, 16
 
@@ -39,7 +41,7 @@ def write_video(path, frames, fps=50.0, codec=None):
 
 
 def numbered_video(path, count, fps=50.0, codec=None):
-    rng = np.random.default_rng()
+    rng = next_rng()
     return write_video(path, (numbered(i, rng) for i in range(count)), fps, codec)
 
 

@@ -68,8 +68,7 @@ def test_a_trial_scores_the_half_and_is_logged(tmp_path, monkeypatch):
     assert trials[1]["runs"][0]["confusion"] == run["confusion"]
 
 
-def test_statistics_against_independent_ones():
-    rng = np.random.default_rng()
+def test_statistics_against_independent_ones(rng):
     planes = rng.normal(size=(5, 28, 28)).cumsum(1)
     y, x = np.mgrid[:28, :28]
     basis = np.stack([np.ones(784), x.ravel(), y.ravel()], 1)

@@ -9,6 +9,7 @@ from htnet.core.types import EMOTIONS, TEMPLATE_28, Frame, Landmarks
 from htnet.preprocess import compute_flow, scale_points, spot, to_gray
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig, synthesize_clip, synthesize_pairs
 from tests.support.pairs import face
+from tests.support.seeds import next_rng
 from tests.synthesis.support import plain
 
 SIDE = 128
@@ -17,7 +18,7 @@ QUIET = {"sensor_noise": 0.0, "light": 0.0, "shading": 0.0}
 
 
 def a_seed():
-    return int(np.random.default_rng().integers(2**31))
+    return int(next_rng().integers(2**31))
 
 
 def grey(rgb):

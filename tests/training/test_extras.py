@@ -32,6 +32,7 @@ from htnet.training.augment import augment, mirror_extras
 from htnet.training.recipe import Augmentation
 from tests.support.flows import write_flow_set
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest
+from tests.support.seeds import next_rng
 
 AT_LANDMARKS = PreprocessSpec(layout="whole", region_points="landmarks")
 WHOLE = dataclasses.replace(QUICK, layout="whole", region_points="landmarks")
@@ -41,7 +42,7 @@ STILL = Augmentation(mirror=0, shift=0, gain=0, offset=0, noise=0)
 
 def five(manifest, folder):
     """Points of every sample near the template's, as a file; and the array, px of the flow image."""
-    points = np.array(TEMPLATE_28) + np.random.default_rng().uniform(-1, 1, (len(manifest), 5, 2))
+    points = np.array(TEMPLATE_28) + next_rng().uniform(-1, 1, (len(manifest), 5, 2))
     path = folder / "points.json"
     path.write_text(json.dumps({s.sample: p.tolist() for s, p in zip(manifest, points, strict=True)}))
     return path, points.astype(np.float32)
@@ -167,7 +168,7 @@ def test_mirrored_points_are_those_of_the_mirrored_face():
         np.testing.assert_allclose(found["points68"][i], expected, atol=1e-4)
 
 
-def test_mirrored_motion_is_that_of_the_mirrored_flow():
+def test_mirrored_motion_is_that_of_the_mirrored_flow(rng):
     size = 28
     points = np.array(TEMPLATE_28)
     points[:, 0] = [8, 19, 13.5, 9, 18]  # regions that mirror each other exactly
@@ -175,7 +176,7 @@ def test_mirrored_motion_is_that_of_the_mirrored_flow():
     boxes = face_regions(size, points)
     boxes = [boxes[0], (size - boxes[0][2], boxes[0][1], size - boxes[0][0], boxes[0][3]), boxes[2]]
     boxes.append((size - boxes[2][2], boxes[2][1], size - boxes[2][0], boxes[2][3]))
-    uv = np.random.default_rng().normal(size=(5, 2, size, size)).astype(np.float32)
+    uv = rng.normal(size=(5, 2, size, size)).astype(np.float32)
     mirrored = uv[..., ::-1].copy()
     mirrored[:, 0] *= -1
     motion = torch.from_numpy(np.stack([hoof(uv, regions=boxes)] * 2))
@@ -255,10 +256,10 @@ def test_a_model_without_extras_is_given_none():
     assert calls == [{}]
 
 
-def test_missing_motion_counts_as_none_among_clips():
+def test_missing_motion_counts_as_none_among_clips(rng):
     spec = PreprocessSpec()
     made = Preprocessor(spec).flow_picture(np.zeros((28, 28, 3), np.uint8))
-    motion = np.random.default_rng().random((4, 64), dtype=np.float32)
+    motion = rng.random((4, 64), dtype=np.float32)
     moving = dataclasses.replace(made, motion=motion)
     assert "motion" not in extra_inputs([made, made], ("motion",), spec)
     found = extra_inputs([moving, made], ("motion",), spec)["motion"]
