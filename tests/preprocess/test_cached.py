@@ -292,7 +292,7 @@ def test_a_writer_that_dies_leaves_no_entry(rng, tmp_path, monkeypatch):
             file.write("{")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match=r"cache .* cannot be written .*no space left"):
         CachedLandmarker(Finder(), tmp_path)(random_frame(rng))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -283,7 +283,8 @@ def test_no_motion_is_white_and_tensors_are_taken():
     assert (colour_wheel(np.zeros((2, 5, 6))) == 255).all()
     uv = field()
     np.testing.assert_array_equal(colour_wheel(torch.from_numpy(uv)), colour_wheel(uv))
-    np.testing.assert_array_equal(colour_wheel(uv), colour_wheel(uv, max_px=float(np.hypot(*uv).max())))
+    scaled = colour_wheel(uv, max_px=float(np.hypot(*uv).max()))
+    np.testing.assert_allclose(colour_wheel(uv).astype(int), scaled.astype(int), atol=1)  # float32 against float64
 
 
 def test_legend_is_the_wheel_of_a_disc():

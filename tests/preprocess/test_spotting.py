@@ -286,5 +286,5 @@ def test_the_bar_is_met_and_the_docs_tell_the_committed_figures():
             row = [figures[key][k] for k in ("clips", "near", "mean_absolute_frames", "largest_frames")]
             assert f"| {name} | {' | '.join(map(str, row))} |" in page
         moving, still = (part["values"] for part in (figures["confidence"], result["still_clips"]))
-        assert f"Confidence was {moving['least']:.2f} to {moving['most']:.2f} on these clips" in page
-        assert f"and {still['least']:.2f} to {still['most']:.2f} on 50 clips" in page
+        told = f"{moving['least']:.2f} to {moving['most']:.2f} and {still['least']:.2f} to {still['most']:.2f}"
+        assert f"it was {told}, as the stored file" in page
