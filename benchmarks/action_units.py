@@ -193,7 +193,7 @@ def report(weights: str) -> list[dict[str, object]]:
     for unit in UNITS:
         for peak in STRENGTHS:
             field = displacement(unit, points, onset.shape[:2], peak)
-            answer = htnet.predict(onset, displace(onset, field), model=model, landmarks=points)
+            answer = htnet.predict(onset, displace(onset, field), weights=model, landmarks=points)
             exact = Preprocessor(spec).flow_picture(
                 flow_image(Flow(field, "true"), spec.size, spec.resize), points * spec.size / len(onset)
             )

@@ -159,6 +159,7 @@ def evaluate(folder: Path, manifest: Manifest) -> dict[str, Any]:
     """All scores of one model."""
     model = load_pretrained(folder)
     assert model.preprocess_spec is not None
+    model.temperature = 1.0  # the one to be stored is fitted to raw scores
     data = load_flow_set(manifest, model.preprocess_spec)
     truth = data.labels.numpy()
     groups = [who(s.dataset, s.subject) for s in manifest]

@@ -31,7 +31,7 @@ def command(capsys, weights):
     """Run ``htnet predict``: its one line of complaint, or "" if it succeeded."""
 
     def command(*words):
-        status = cli.main(["predict", *map(str, words), "--model", str(weights)])
+        status = cli.main(["predict", *map(str, words), "--weights", str(weights)])
         out, err = capsys.readouterr()
         assert "Traceback" not in err
         assert (status, out == "") in ((0, False), (2, True))
@@ -92,7 +92,7 @@ def test_frames_that_cannot_be_read(model, command, tmp_path, ending, damage, me
     damage(bad, content)
     for frames in ((bad, good), (good, bad)):
         with pytest.raises(FrameError) as caught:
-            predict(*frames, model=model, landmarks="template")
+            predict(*frames, weights=model, landmarks="template")
         for part in (str(bad), message, cure):
             assert part in str(caught.value)
     assert str(caught.value) in command(good, bad, "--landmarks", "template")
@@ -102,7 +102,7 @@ def test_frames_of_different_sizes(model, command, tmp_path):
     onset = save(tmp_path / "onset.png", face_pair()[0])
     apex = save(tmp_path / "apex.png", face_pair(side=72)[1])
     with pytest.raises(FrameError, match=r"onset.png is 64x64 px.*apex.png is 72x72 px.*frames of one video"):
-        predict(onset, apex, model=model, landmarks="template")
+        predict(onset, apex, weights=model, landmarks="template")
     assert "frames of one video" in command(onset, apex, "--landmarks", "template")
 
 
@@ -122,14 +122,14 @@ def kinds():
 def test_grey_16_bit_and_alpha_give_the_same_answer(model, command, tmp_path, kind):
     convert = kinds()[kind]
     frames = [np.repeat(f.mean(2).astype(np.uint8)[..., None], 3, 2) if "grey" in kind else f for f in face_pair()]
-    plain = predict(*frames, model=model, landmarks="template")
+    plain = predict(*frames, weights=model, landmarks="template")
     expected = pytest.approx(plain.probabilities, abs=1e-6)
     others = [convert(f) for f in frames]
     files = [save(tmp_path / f"{name}.png", other) for name, other in zip(("onset", "apex"), others, strict=True)]
     stored = cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED)
     assert (stored.dtype, stored.shape) == (others[0].dtype, others[0].shape), "the file must be of that kind"
     for pair in (others, files, (files[0], frames[1])):
-        assert predict(*pair, model=model, landmarks="template").probabilities == expected
+        assert predict(*pair, weights=model, landmarks="template").probabilities == expected
     assert command(*files, "--landmarks", "template") == ""
 
 
@@ -137,14 +137,14 @@ def test_nan(model):
     onset, apex = (f.astype(np.float32) / 255 for f in face_pair())
     apex[3, 4] = np.nan
     with pytest.raises(FrameError, match=r"array holds 3 NaN.*fill or drop"):
-        predict(onset, apex, model=model, landmarks="template")
+        predict(onset, apex, weights=model, landmarks="template")
     uv = np.zeros((2, 32, 32), np.float32)
     uv[0, 5, 5] = np.nan
     for use in (check_flow, lambda field: Flow(field, "mine")):
         with pytest.raises(FlowError, match=r"holds 1 NaN or infinite values; recompute it or mask them"):
             use(uv)
     with pytest.raises(FlowError, match="float32; give a .* uint8 array"):
-        Predictor(model).flow(np.full((28, 28, 3), np.nan, np.float32))
+        Predictor(model).flow_image(np.full((28, 28, 3), np.nan, np.float32))
 
 
 def test_nan_from_the_flow_method_stops_the_prediction(model, monkeypatch):
@@ -152,16 +152,16 @@ def test_nan_from_the_flow_method_stops_the_prediction(model, monkeypatch):
 
     monkeypatch.setitem(flow._METHODS, "dis", lambda onset, apex, _: np.full((2, *onset.shape), np.nan, np.float32))
     with pytest.raises(FlowError, match=r"Flow \(dis\) holds 8192 NaN"):
-        predict(*face_pair(), model=model, landmarks="template")
+        predict(*face_pair(), weights=model, landmarks="template")
 
 
 def test_no_face(model, command, tmp_path, rng):
     paths = [save(tmp_path / f"{i}.png", rng.integers(100, 156, (96, 96, 3), dtype=np.uint8)) for i in range(2)]
     with pytest.raises(NoFaceError, match=r"No face found in .*0.png .*landmarks 'template'"):
-        predict(*paths, model=model, landmarks="yunet")
+        predict(*paths, weights=model, landmarks="yunet")
     assert "No face found in" in command(*paths, "--landmarks", "yunet")
     onset, apex = face_pair(side=224)
-    found = predict(onset, apex, model=model, landmarks="yunet")
+    found = predict(onset, apex, weights=model, landmarks="yunet")
     assert found.landmarks.source == "yunet"
     assert np.allclose(found.landmarks.points, POINTS * 3.5, atol=25)
 
@@ -186,7 +186,7 @@ def test_points_that_cannot_be_a_face(model, command, tmp_path, content, message
         path.write_text(content)
     pair = [save(tmp_path / f"{i}.png", f) for i, f in enumerate(face_pair())]
     with pytest.raises(LandmarkError) as caught:
-        predict(*pair, model=model, landmarks=path)
+        predict(*pair, weights=model, landmarks=path)
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
     assert message in command(*pair, "--landmarks", path)
@@ -269,7 +269,7 @@ def test_flow_images_that_are_refused(batch, model, tmp_path, kind):
     path = tmp_path / "bad.png"
     path.write_bytes(content)
     with pytest.raises(FlowError) as caught:
-        Predictor(model).flow(path)
+        Predictor(model).flow_image(path)
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
     complaint = batch("sample,flow", "a,flow.png", "b,bad.png")
@@ -280,7 +280,7 @@ def test_weights_that_are_refused(command, tmp_path):
     pair = [save(tmp_path / f"{i}.png", f) for i, f in enumerate(face_pair())]
     for name in (tmp_path, "no such weights"):
         with pytest.raises(WeightsError, match=str(name)):
-            predict(*pair, model=name, landmarks="template")
+            predict(*pair, weights=name, landmarks="template")
 
 
 def test_every_typed_error_is_an_htnet_error():

@@ -49,8 +49,8 @@ def table(path):
 
 
 def test_predict_pair(succeed, pair, weights):
-    expected = htnet.predict(*pair, model=weights, landmarks="template")
-    words = ("predict", *pair, "--model", weights, "--landmarks", "template")
+    expected = htnet.predict(*pair, weights=weights, landmarks="template")
+    words = ("predict", *pair, "--weights", weights, "--landmarks", "template")
     out = succeed(*words)
     assert out.startswith(f"{expected.label}  (")
     for name, value in expected.probabilities.items():
@@ -61,7 +61,7 @@ def test_predict_pair(succeed, pair, weights):
 
 
 def test_predict_flags_frames_without_motion(succeed, pair, weights, tmp_path):
-    words = ("--model", weights, "--landmarks", "template")
+    words = ("--weights", weights, "--landmarks", "template")
     assert succeed("predict", pair[0], pair[0], *words).startswith("warning: motionless: A channel of the flow image")
     assert "motionless" not in succeed("predict", *pair, *words)
     assert json.loads(succeed("predict", pair[0], pair[0], *words, "--json"))["motionless"] is True
@@ -75,7 +75,7 @@ def test_predict_flags_frames_without_motion(succeed, pair, weights, tmp_path):
 def test_predict_with_points_and_picture(succeed, pair, weights, tmp_path):
     (tmp_path / "points.json").write_text(json.dumps(POINTS.tolist()))
     picture = tmp_path / "new" / "out.png"
-    words = ("predict", *pair, "--model", weights, "--landmarks", tmp_path / "points.json", "--plot", picture)
+    words = ("predict", *pair, "--weights", weights, "--landmarks", tmp_path / "points.json", "--plot", picture)
     assert str(picture) in succeed(*words)
     assert cv2.imread(str(picture)).shape[2] == 3
     found = json.loads(succeed(*words, "--json", "--overwrite"))
@@ -85,12 +85,12 @@ def test_predict_with_points_and_picture(succeed, pair, weights, tmp_path):
 def test_predict_manifest(succeed, weights, tmp_path):
     manifest = pair_manifest(tmp_path, 4)
     out = tmp_path / "p" / "P.csv"
-    words = ("predict", "--manifest", tmp_path / "manifest.csv", "--out", out, "--model", weights)
+    words = ("predict", "--manifest", tmp_path / "manifest.csv", "--out", out, "--weights", weights)
     assert f"4 predictions in {out}" in succeed(*words, "--landmarks", "template")
     rows = table(out)
     assert list(rows) == [s.sample for s in manifest]
     for sample in manifest:
-        expected = htnet.predict(sample.onset, sample.apex, model=weights, landmarks="template")
+        expected = htnet.predict(sample.onset, sample.apex, weights=weights, landmarks="template")
         row = rows[sample.sample]
         assert (row["prediction"], row["truth"]) == (expected.label, sample.label)
         assert (row["regions_at"], row["error"]) == ("template", "")
@@ -104,12 +104,12 @@ def test_predict_manifest_of_published_flow_images(succeed, weights, tmp_path, r
     for name, image in images.items():
         cv2.imwrite(str(tmp_path / f"{name} .png"), image)
     (tmp_path / "m.csv").write_text("sample,flow\n" + "".join(f"{name},{name} .png\n" for name in images))
-    succeed("predict", "--manifest", tmp_path / "m.csv", "--out", tmp_path / "p.csv", "--model", weights)
+    succeed("predict", "--manifest", tmp_path / "m.csv", "--out", tmp_path / "p.csv", "--weights", weights)
     rows = table(tmp_path / "p.csv")
     assert list(rows) == ["000", "001", "002"]
     predictor = htnet.Predictor(weights)
     for name, image in images.items():
-        expected = predictor.flow(image)
+        expected = predictor.flow_image(image)
         assert rows[name]["prediction"] == expected.label
         assert rows[name]["regions_at"] == "template"
         assert float(rows[name]["probability_positive"]) == pytest.approx(expected.probabilities["positive"], abs=1e-5)
@@ -120,7 +120,7 @@ def test_skip_errors_lists_them_and_goes_on(succeed, fail, weights, tmp_path):
     manifest.samples[1].apex.write_bytes(b"")
     manifest.samples[2].onset.unlink()
     words = ("predict", "--manifest", tmp_path / "manifest.csv", "--out", tmp_path / "p.csv")
-    words += ("--model", weights, "--landmarks", "template")
+    words += ("--weights", weights, "--landmarks", "template")
     assert "2_onset.png" in fail(*words)
     out = succeed(*words, "--skip-errors")
     assert "2 predictions" in out
@@ -152,7 +152,7 @@ def test_the_manifest_is_not_overwritten(fail, weights, tmp_path):
     pair_manifest(tmp_path, 1)
     path = tmp_path / "manifest.csv"
     before = path.read_bytes()
-    err = fail("predict", "--manifest", path, "--out", tmp_path / "." / "manifest.csv", "--model", weights)
+    err = fail("predict", "--manifest", path, "--out", tmp_path / "." / "manifest.csv", "--weights", weights)
     assert "is read by this very call" in err
     assert path.read_bytes() == before
 
@@ -170,7 +170,7 @@ def test_train_and_loso(succeed, tmp_path):
 
     metrics = ("--metrics", tmp_path / "run" / "summary.json")
     out = succeed("train", *data, "--out", tmp_path / "w", *metrics, "--seed", "3", "--layout", "whole")
-    assert f"--model {tmp_path / 'w'}" in out
+    assert f"--weights {tmp_path / 'w'}" in out
     config = read_config(tmp_path / "w" / "config.json")
     assert config["recipe"]["name"] == "default"
     assert config["recipe"]["epochs"] == 1
@@ -370,7 +370,7 @@ def test_interruption(run, monkeypatch):
 def test_the_program_itself(tmp_path):
     """Exit status and streams of the real process."""
     missing = tmp_path / "missing.png"
-    words = [sys.executable, "-m", "htnet", "predict", missing, missing, "--landmarks", "template", "--model"]
+    words = [sys.executable, "-m", "htnet", "predict", missing, missing, "--landmarks", "template", "--weights"]
     weights = save_pretrained(tiny_model(QUICK), tmp_path / "w")
     done = subprocess.run([*words, weights], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")

@@ -83,7 +83,7 @@ def test_spot_in_a_folder_of_frames(succeed, folder, clip, tmp_path):
 
 
 def test_predict_a_video(succeed, folder, clip, weights, tmp_path):
-    words = ("predict", folder / "clip.mp4", "--model", weights, "--landmarks", folder / "points.json")
+    words = ("predict", folder / "clip.mp4", "--weights", weights, "--landmarks", folder / "points.json")
     out = succeed(*words, "--plot", tmp_path / "p.png")
     assert cv2.imread(str(tmp_path / "p.png")) is not None
     expected = Predictor(weights).video(folder / "clip.mp4", clip.points)
@@ -94,7 +94,7 @@ def test_predict_a_video(succeed, folder, clip, weights, tmp_path):
     assert found["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
     assert found["spotting"]["onset_frame"] == expected.spotting.onset
     assert found["spotting"]["confidence"] == pytest.approx(expected.spotting.confidence, abs=1e-6)
-    again = htnet.predict_video(folder / "clip.mp4", model=weights, landmarks=folder / "points.json")
+    again = htnet.predict_video(folder / "clip.mp4", weights=weights, landmarks=folder / "points.json")
     assert again.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
 
 
@@ -108,7 +108,7 @@ def test_predicting_a_video_is_predicting_its_onset_and_apex(folder, clip, weigh
     expected = predictor.pair(frames[spotting.onset], frames[spotting.apex], points)
     assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
     assert (found.sample, expected.spotting) == ("s", None)
-    from_frames = htnet.predict_video(frames, model=weights, landmarks=clip.points, fps=clip.fps)
+    from_frames = htnet.predict_video(frames, weights=weights, landmarks=clip.points, fps=clip.fps)
     assert from_frames.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
     assert np.abs(found.landmarks.points - points.points).max() == 0
 
@@ -166,7 +166,7 @@ def late(clip, folder):
 )
 def test_parts_of_a_recording(run, folder, late, weights, command, part, first, count):
     """Numbers and times in the answer are those of the whole file."""
-    model = ("--model", weights) if command == "predict" else ()
+    model = ("--weights", weights) if command == "predict" else ()
     status, out, err = run(command, late, "--landmarks", folder / "points.json", "--json", *model, *part)
     assert status == 0, err
     assert ("--stop goes away in the next release; give --to-frame 30" in err) == ("--stop" in part)
@@ -188,7 +188,7 @@ def test_curve_of_a_part_and_picture_of_its_frames(succeed, folder, late, weight
     assert float(rows[0]["time_s"]) == pytest.approx(0.4, abs=1e-3)
     shown = []
     monkeypatch.setattr("htnet.pipeline.plots.plot_prediction", lambda *given, **more: shown.append(given[:3]))
-    succeed("predict", *words, "--model", weights, "--plot", tmp_path / "p.png")
+    succeed("predict", *words, "--weights", weights, "--plot", tmp_path / "p.png")
     ((prediction, onset, apex),) = shown
     assert (onset.number, apex.number) == (prediction.spotting.onset, prediction.spotting.apex)
     whole = list(open_video(late))
@@ -207,7 +207,7 @@ def test_curve_of_a_part_and_picture_of_its_frames(succeed, folder, late, weight
     ],
 )
 def test_parts_that_cannot_be(run, folder, late, weights, command, part, message):
-    model = ("--model", weights) if command == "predict" else ()
+    model = ("--weights", weights) if command == "predict" else ()
     status, out, err = run(command, late, "--landmarks", folder / "points.json", *model, *part)
     assert (status, out) == (2, "")
     assert message in err
@@ -238,7 +238,7 @@ def test_a_short_clip_is_answered_with_its_limits(succeed, folder, clip, weights
     out = succeed("spot", *words)
     assert "too few to tell noise from motion" in out
     assert "confidence   unknown: too few frames" in out
-    out = succeed("predict", *words, "--model", weights, "--json")
+    out = succeed("predict", *words, "--weights", weights, "--json")
     found = json.loads(out)
     assert found["spotting"]["confidence"] is None
     assert "few_frames" in [w["code"] for w in found["warnings"]]

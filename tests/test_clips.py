@@ -101,7 +101,7 @@ def test_predict_manifest_command_reads_clips(source, manifest, tmp_path, succee
     model = create_model("htnet_dual_stream").eval()
     model.preprocess_spec = SPEC
     weights = htnet.hub.save_pretrained(model, tmp_path / "weights")
-    words = ["--model", weights, "--landmarks", "template"]
+    words = ["--weights", weights, "--landmarks", "template"]
     succeed("predict", "--manifest", source, "--out", tmp_path / "out.csv", *words)
     with (tmp_path / "out.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

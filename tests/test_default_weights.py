@@ -78,6 +78,6 @@ def test_pages_show_the_demo_as_it_is(succeed, tmp_path, page):
 
 
 def test_composite_goes_by_name():
-    found = htnet.predict(*FRAMES, landmarks=SAMPLE / "landmarks.json", model="composite")
+    found = htnet.predict(*FRAMES, landmarks=SAMPLE / "landmarks.json", weights="composite")
     assert found.model == "composite"
     assert "research only" in htnet.load_pretrained("composite").license

@@ -399,7 +399,8 @@ def test_predictions_are_given_with_a_warning(tmp_path, capsys, fault):
     from htnet.hub import save_pretrained
 
     save_pretrained(tiny_model(), weights)
-    words = ["predict", "--manifest", path, "--out", tmp_path / "p.csv", "--model", weights, "--landmarks", "template"]
+    words = ["predict", "--manifest", path, "--out", tmp_path / "p.csv", "--weights", weights]
+    words += ["--landmarks", "template"]
     assert cli.main([str(word) for word in words]) == 0
     with (tmp_path / "p.csv").open(newline="") as file:
         flagged = {row["sample"]: row["warnings"] for row in csv.DictReader(file)}

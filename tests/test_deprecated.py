@@ -8,9 +8,13 @@ import warnings
 
 import pytest
 
+import htnet
+from htnet import Predictor
 from htnet.cli import build_parser
 from htnet.core import deprecated
-from htnet.training import Recipe
+from htnet.core.errors import WeightsError
+from htnet.evaluation import LosoResult
+from htnet.training import FlowSet, Recipe
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(deprecated.MODULES.items()))
@@ -85,3 +89,24 @@ def test_recipes_that_were_saved_before_are_read_without_a_word():
         recipe = Recipe.from_dict({"name": "old", "average": 0.9, "start_share": 0.3})
     assert recipe == Recipe(name="old", ema_decay=0.9, wise_ft_alpha=0.7)
     assert Recipe.from_dict(recipe.to_dict()) == recipe
+
+
+@pytest.mark.parametrize("kind", [FlowSet, LosoResult, Predictor])
+def test_attributes_are_reached_by_their_old_names(kind):
+    for old, new in deprecated.ATTRIBUTES[kind.__name__].items():
+        thing = object.__new__(kind)
+        vars(thing)[new] = "what it is"
+        with pytest.warns(
+            DeprecationWarning, match=f"{kind.__name__}.{old} is deprecated .* use {kind.__name__}.{new}"
+        ):
+            assert getattr(thing, old) == "what it is"
+
+
+@pytest.mark.parametrize("call", [htnet.predict, htnet.predict_video, Predictor])
+def test_weights_may_still_be_called_model(call):
+    more = () if call is Predictor else ("a.png", "b.png")[: 1 if call is htnet.predict_video else 2]
+    with (
+        pytest.warns(DeprecationWarning, match=r"model=\.\.\.\) is deprecated .* use weights="),
+        pytest.raises(WeightsError),
+    ):
+        call(*more, model="no-such-weights")

@@ -81,7 +81,7 @@ def test_manifests_and_flow_images_are_answered_without_motion(tmp_path):
     for sample, answer in zip(manifest, answers, strict=True):
         alone = predictor.pair(sample.onset, sample.apex)
         assert answer.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
-        of_flow = predictor.flow(answer.input.flow_image)
+        of_flow = predictor.flow_image(answer.input.flow_image)
         assert answer.probabilities == pytest.approx(of_flow.probabilities, abs=1e-6)
 
 

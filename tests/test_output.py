@@ -60,7 +60,7 @@ def written(tmp_path_factory):
     (root / "face.json").write_text(json.dumps(palsy_face(1, 1, side=-1).points.five().points.tolist()))
     cv2.imwrite(str(root / "face.png"), palsy_face(1, 1, side=-1).image[..., ::-1])
     write_small_fnp(root / "fnp", {f"P{i}": [i % 6 + 1] for i in range(12)})
-    model, points = ("--model", weights), ("--landmarks", root / "points.json")
+    model, points = ("--weights", weights), ("--landmarks", root / "points.json")
     template = ("--landmarks", "template")
 
     class Commands:

@@ -41,7 +41,7 @@ def close(a, b):
 
 
 def test_prediction_holds_everything(model, pair):
-    found = predict(*pair, model=model, landmarks="template")
+    found = predict(*pair, weights=model, landmarks="template")
     assert list(found.probabilities) == list(EMOTIONS)
     assert sum(chances(found)) == pytest.approx(1, abs=1e-5)
     assert found.label == max(found.probabilities, key=found.probabilities.get)
@@ -60,7 +60,7 @@ def test_prediction_holds_everything(model, pair):
 def test_flow_points_where_the_face_moves():
     spec = PreprocessSpec(face_size=96)
     onset = face_pair(side=96)[0]
-    found = predict(onset, np.roll(onset, 1, axis=1), model=tiny_model(spec), landmarks="template")
+    found = predict(onset, np.roll(onset, 1, axis=1), weights=tiny_model(spec), landmarks="template")
     inner = found.flow.uv[:, 24:72, 24:72]
     assert np.median(inner[0]) == pytest.approx(1, abs=0.15)
     assert np.median(inner[1]) == pytest.approx(0, abs=0.1)
@@ -69,8 +69,8 @@ def test_flow_points_where_the_face_moves():
 def test_every_way_to_give_landmarks(model, pair, tmp_path, rng):
     points = POINTS + rng.uniform(-1, 1, (5, 2))
     (tmp_path / "points.json").write_text(json.dumps(points.tolist()))
-    expected = predict(*pair, model=model, landmarks=points)
-    assert not close(expected, predict(*pair, model=model, landmarks="template")), "points must matter"
+    expected = predict(*pair, weights=model, landmarks=points)
+    assert not close(expected, predict(*pair, weights=model, landmarks="template")), "points must matter"
 
     def landmarker(frame, sample=""):
         return Landmarks(points.astype(np.float32), "my own")
@@ -83,26 +83,26 @@ def test_every_way_to_give_landmarks(model, pair, tmp_path, rng):
         landmarker,
     ]
     for way in ways:
-        assert close(predict(*pair, model=model, landmarks=way), expected), way
-    assert predict(*pair, model=model, landmarks=landmarker).landmarks.source == "my own"
+        assert close(predict(*pair, weights=model, landmarks=way), expected), way
+    assert predict(*pair, weights=model, landmarks=landmarker).landmarks.source == "my own"
     given = Predictor(model).pair(*pair, tmp_path / "points.json")
     assert close(given, expected)
     assert str(tmp_path / "points.json") in given.landmarks.source
     assert close(
-        Predictor(model, landmarks=TemplateLandmarks()).pair(*pair), predict(*pair, model=model, landmarks=POINTS)
+        Predictor(model, landmarks=TemplateLandmarks()).pair(*pair), predict(*pair, weights=model, landmarks=POINTS)
     )
 
 
 def test_arrays_and_files_agree(model, pair, tmp_path):
     onset, apex = save(tmp_path / "onset.png", pair[0]), save(tmp_path / "apex.png", pair[1])
-    expected = predict(*pair, model=model, landmarks="template")
-    assert close(predict(onset, str(apex), model=model, landmarks="template"), expected)
+    expected = predict(*pair, weights=model, landmarks="template")
+    assert close(predict(onset, str(apex), weights=model, landmarks="template"), expected)
 
 
 def test_model_by_folder_and_by_object(model, pair, tmp_path):
     folder = save_pretrained(model, tmp_path / "weights")
-    expected = predict(*pair, model=model, landmarks="template")
-    found = predict(*pair, model=folder, landmarks="template")
+    expected = predict(*pair, weights=model, landmarks="template")
+    found = predict(*pair, weights=folder, landmarks="template")
     assert close(found, expected)
     assert found.model == str(folder)
 
@@ -110,13 +110,15 @@ def test_model_by_folder_and_by_object(model, pair, tmp_path):
 def test_model_in_another_precision(model, pair, tmp_path):
     folder = save_pretrained(model, tmp_path / "weights")
     double = htnet.load_pretrained(folder, dtype=torch.float64)
-    assert close(predict(*pair, model=double, landmarks="template"), predict(*pair, model=model, landmarks="template"))
+    assert close(
+        predict(*pair, weights=double, landmarks="template"), predict(*pair, weights=model, landmarks="template")
+    )
 
 
 def test_own_labels(pair):
     model = tiny_model(num_classes=2)
     model.labels = ("calm", "not calm")
-    assert set(predict(*pair, model=model, landmarks="template").probabilities) == {"calm", "not calm"}
+    assert set(predict(*pair, weights=model, landmarks="template").probabilities) == {"calm", "not calm"}
 
 
 def test_model_that_does_not_know_its_input():
@@ -131,9 +133,9 @@ def test_absent_device(model):
 
 def test_unknown_landmarks_and_arguments(model, pair):
     with pytest.raises(InputError, match=r"'yunett'.*Did you mean 'yunet'"):
-        predict(*pair, model=model, landmarks="yunett")
+        predict(*pair, weights=model, landmarks="yunett")
     with pytest.raises(TypeError, match="landmark"):
-        predict(*pair, model=model, landmark="template")
+        predict(*pair, weights=model, landmark="template")
 
 
 @pytest.mark.parametrize("layout", ["anatomical", "reference", "whole"])
@@ -143,12 +145,12 @@ def test_frames_and_their_flow_image_agree(pair, tmp_path, layout):
     picture = from_frames.input.flow_image
     assert cv2.imwrite(str(tmp_path / "flow.png"), picture)
     for source in (picture, tmp_path / "flow.png", str(tmp_path / "flow.png")):
-        found = predictor.flow(source, sample="x")
+        found = predictor.flow_image(source, sample="x")
         assert close(found, from_frames)
         assert np.array_equal(found.input.image, from_frames.input.image)
         assert (found.sample, found.flow, found.landmarks) == ("x", None, None)
         assert found.input.regions_at == "template"
-    assert not close(predictor.flow(picture[::-1].copy()), from_frames)
+    assert not close(predictor.flow_image(picture[::-1].copy()), from_frames)
 
 
 def test_regions_at_landmarks(tmp_path):
@@ -167,7 +169,7 @@ def test_regions_at_landmarks(tmp_path):
     assert close(found["with"], from_frames)
     assert found["without"].input.regions_at == "template"
     assert not np.array_equal(found["without"].input.image, from_frames.input.image)
-    template = Predictor(tiny_model(QUICK)).flow(flow)
+    template = Predictor(tiny_model(QUICK)).flow_image(flow)
     assert np.array_equal(found["without"].input.image, template.input.image)
 
 
@@ -195,7 +197,7 @@ def test_the_flow_image_comes_before_the_frames(model, tmp_path, rng):
     both = dataclasses.replace(frames, sample="both", flow=tmp_path / "flow.png")
     frames_only = dataclasses.replace(both, sample="frames", flow=None)
     found = {p.sample: p for p in predictor.manifest([both, frames_only])}
-    assert close(found["both"], predictor.flow(noise))
+    assert close(found["both"], predictor.flow_image(noise))
     assert close(found["frames"], predictor.pair(frames.onset, frames.apex))
     assert not close(found["both"], found["frames"])
 
@@ -208,7 +210,7 @@ def test_landmarks_of_a_manifest(model, tmp_path, rng):
     # Their own points, so that no landmarker is needed: this one would fail.
     predictor = Predictor(model, landmarks="yunet:/no/such/model.onnx")
     found = list(predictor.manifest(read_manifest(tmp_path / "manifest.csv")))
-    assert close(found[0], predict(sample.onset, sample.apex, model=model, landmarks=points))
+    assert close(found[0], predict(sample.onset, sample.apex, weights=model, landmarks=points))
 
 
 def test_landmarks_file_for_many_samples(model, tmp_path, rng):
@@ -220,7 +222,7 @@ def test_landmarks_file_for_many_samples(model, tmp_path, rng):
     found = list(predictor.manifest(manifest, on_error=lambda sample, error: failed.update({sample.sample: error})))
     assert [p.sample for p in found] == ["s0", "s2"]
     for p, sample in zip(found, (manifest.samples[0], manifest.samples[2]), strict=True):
-        assert close(p, predict(sample.onset, sample.apex, model=model, landmarks=points[p.sample]))
+        assert close(p, predict(sample.onset, sample.apex, weights=model, landmarks=points[p.sample]))
     assert list(failed) == ["s1"]
     assert isinstance(failed["s1"], LandmarkError)
     assert "Sample 's1': " in str(failed["s1"])

@@ -54,7 +54,7 @@ def test_picture_shows_action_units(predictor, pair, tmp_path):
 
 
 def test_picture_without_frames_known_to_the_prediction(predictor, pair, tmp_path):
-    from_flow = predictor.flow(predictor.pair(*pair).input.flow_image)
+    from_flow = predictor.flow_image(predictor.pair(*pair).input.flow_image)
     assert plot_prediction(from_flow, *pair, tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
 
 

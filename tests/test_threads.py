@@ -91,7 +91,7 @@ def _video(predictor, item):
 
 
 def _flow(predictor, item):
-    return predictor.flow(item[0][:28, :28].copy())
+    return predictor.flow_image(item[0][:28, :28].copy())
 
 
 def _manifest(predictor, item):
@@ -166,7 +166,7 @@ predictor = Predictor()
 if os.fork() == 0:
     torch.set_num_threads(THREADS)
     try:
-        predictor.flow(np.random.default_rng(0).integers(0, 256, (28, 28, 3), dtype=np.uint8))
+        predictor.flow_image(np.random.default_rng(0).integers(0, 256, (28, 28, 3), dtype=np.uint8))
     except RunError as error:
         print("refused:", error, flush=True)
         os._exit(0)

@@ -168,7 +168,7 @@ def test_metrics_of_a_start_that_knew_the_tested_are_refused(flows, tmp_path, fa
 
 def test_predicting_labelled_samples_of_known_people_is_told(flows, tmp_path, capsys):
     words = ["predict", "--manifest", flows / "data" / "manifest.csv", "--out", tmp_path / "p.csv"]
-    assert cli.main([*map(str, words), "--model", str(flows / "weights")]) == 0
+    assert cli.main([*map(str, words), "--weights", str(flows / "weights")]) == 0
     assert "warning: trained_on_subject: 9 samples ('a_0_0'" in capsys.readouterr().out
     with (tmp_path / "p.csv").open(encoding="utf-8") as file:
         assert {row["warnings"] for row in csv.DictReader(file)} == {"trained_on_subject"}
@@ -180,7 +180,7 @@ def test_predicting_labelled_samples_of_known_people_is_told(flows, tmp_path, ca
     assert cli.main([*map(str, words), "--overwrite"]) == 0
     assert "warning" not in capsys.readouterr().out
     save_pretrained(tiny_model(PreprocessSpec()), tmp_path / "old")
-    assert cli.main([*map(str, words), "--overwrite", "--model", str(tmp_path / "old")]) == 0
+    assert cli.main([*map(str, words), "--overwrite", "--weights", str(tmp_path / "old")]) == 0
     assert "warning: trained_people_unknown: The weights do not record" in capsys.readouterr().out
 
 

@@ -23,7 +23,7 @@ def chosen_landmarks(args: argparse.Namespace, manifest: Manifest | None = None)
         return str(args.landmarks)
     from htnet.preprocess import make_landmarker
 
-    if manifest is not None and not any(s.landmarks is None and (s.onset or s.clip) for s in manifest):
+    if manifest is not None and not any(s.landmarks is None and (s.clip or (s.onset and not s.flow)) for s in manifest):
         raise InputError(
             f"--face {args.face} chooses among the faces that a detector finds, but each of the {len(manifest)} "
             "samples has its own points, or a flow that was made before. Leave --face out, or the column landmarks."

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from htnet.cli.landmarks import chosen_landmarks
 from htnet.cli.spot import METHODS, VIDEO_OPTIONS, add_video_options, asked_video, show_spotting
@@ -32,10 +32,12 @@ from htnet.core.types import DEFAULT_WEIGHTS
 SIDES = {"subject_left": "subject's left", "subject_right": "subject's right", "both": "both"}
 
 if TYPE_CHECKING:
-    from htnet.core.types import Prediction, Spotting
+    from htnet.core.types import Frame, Prediction, Spotting
     from htnet.data import Manifest
     from htnet.pipeline.predictor import Predictor
-    from htnet.preprocess import FrameSource, Video
+
+    #: Gives the onset and apex frames that an answer comes from.
+    Pair = Callable[[], tuple[Frame, Frame]]
 
 #: Name of the bundled sample in the result of the demo.
 DEMO = "demo"
@@ -62,7 +64,7 @@ def add_commands(add: AddCommand) -> None:
 
 def _add_predict_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--model", default=DEFAULT_WEIGHTS, help="weights: name, folder or owner/repo (default: %(default)s)"
+        "--weights", default=DEFAULT_WEIGHTS, help="trained weights: name, folder or owner/repo (default: %(default)s)"
     )
     command.add_argument(
         "--landmarks",
@@ -101,18 +103,11 @@ def _predict(args: argparse.Namespace) -> None:
     if args.out is not None or args.skip_errors:
         raise InputError("--out and --skip-errors go with --manifest; for two frames use --json and --plot.")
     check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.onset, args.apex, args.landmarks))
-    video = None
-    if alone:
-        video = asked_video(args.onset, args)
-        prediction = _predictor(args).video(video, sample=args.sample, method=args.method or METHODS[0])
-    else:
-        _refuse_video_options(args)
-        prediction = _predictor(args).pair(args.onset, args.apex, sample=args.sample)
+    prediction, frames = _of_video(args) if alone else _of_pair(args)
     if args.plot:
         from htnet.pipeline.plots import plot_prediction
 
-        frames = _frames(args, video, prediction.spotting)
-        plot_prediction(prediction, *frames, args.plot, overwrite=args.overwrite)
+        plot_prediction(prediction, *frames(), args.plot, overwrite=args.overwrite)
     if args.json:
         print(to_json(prediction.to_dict()), end="")
         return
@@ -125,19 +120,28 @@ def _predictor(args: argparse.Namespace, manifest: Manifest | None = None) -> Pr
     from htnet.pipeline.predictor import Predictor
 
     landmarks = chosen_landmarks(args, manifest)
-    return Predictor(args.model, landmarks=landmarks, device=args.device, bit_depth=args.bit_depth)
+    return Predictor(args.weights, landmarks=landmarks, device=args.device, bit_depth=args.bit_depth)
 
 
-def _frames(
-    args: argparse.Namespace, video: Video | None, spotting: Spotting | None
-) -> tuple[FrameSource, FrameSource]:
-    """The onset and apex frames that were used."""
+def _of_pair(args: argparse.Namespace) -> tuple[Prediction, Pair]:
     from htnet.preprocess import read_pair
 
-    if video is None or spotting is None:
-        return read_pair(args.onset, args.apex, args.bit_depth)
-    taken = video.take((spotting.onset, spotting.apex))
-    return taken[spotting.onset], taken[spotting.apex]
+    _refuse_video_options(args)
+    predictor = _predictor(args)
+    frames = read_pair(args.onset, args.apex, args.bit_depth)
+    return predictor.pair(*frames, sample=args.sample), lambda: frames
+
+
+def _of_video(args: argparse.Namespace) -> tuple[Prediction, Pair]:
+    video = asked_video(args.onset, args).held()
+    prediction = _predictor(args).video(video, sample=args.sample, method=args.method or METHODS[0])
+
+    def frames() -> tuple[Frame, Frame]:
+        spotting = cast("Spotting", prediction.spotting)
+        taken = video.take((spotting.onset, spotting.apex))
+        return taken[spotting.onset], taken[spotting.apex]
+
+    return prediction, frames
 
 
 def _refuse_video_options(args: argparse.Namespace) -> None:

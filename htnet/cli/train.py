@@ -158,7 +158,7 @@ def _loso(args: argparse.Namespace) -> None:
     )
     print(f"UF1 / UAR, mean of {args.seeds} seed(s), {len(manifest)} samples, {len(manifest.subjects)} subjects")
     print(result.table())
-    _say_cut(result.cut_counts, spec)
+    _say_cut(result.regions_at_counts, spec)
     files = [result.root / "summary.json", result.root / "predictions.csv"]
     if args.plot:
         from htnet.pipeline.plots import plot_reliability
@@ -228,8 +228,8 @@ def _train(args: argparse.Namespace) -> None:
         print(start.report)
     if said:
         print(said)
-    _say_cut(data.cut_counts(), spec)
-    print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --model {args.out}")
+    _say_cut(data.regions_at_counts(), spec)
+    print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --weights {args.out}")
 
 
 def _pretrain(args: argparse.Namespace) -> None:
@@ -258,7 +258,7 @@ def _pretrain(args: argparse.Namespace) -> None:
             on_epoch=tick,
             overwrite=args.overwrite,
         )
-    print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --model {args.out}")
+    print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --weights {args.out}")
 
 
 def _say_cut(counts: dict[str, int], spec: Any) -> None:

@@ -101,6 +101,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
 #: Options of commands that changed: by command, old option and new option.
 OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
+        "predict": {"--model": "--weights"},
         "palsy prepare": {"--jobs": "--workers"},
         "palsy train": {"--from": "--start"},
         "palsy evaluate": {"--model": "--weights"},
@@ -113,12 +114,18 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 ATTRIBUTES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "EmotionModel": {"licence": "license"},
+        "LosoResult": {"cut_counts": "regions_at_counts"},
+        "FlowSet": {"cut_at": "regions_at", "cut_counts": "regions_at_counts"},
+        "Predictor": {"flow": "flow_image"},
         "PretrainedSpec": {"licence": "license"},
     }
 )
 
 #: Keys of ``training`` in `htnet.hub.save_pretrained` and in a ``config.json``: old name and new name.
 TRAINING_KEYS: Mapping[str, str] = MappingProxyType({"licence": "license"})
+
+#: Keys of a run's ``run.json``, which its ``summary.json`` holds too: old name and new name.
+RUN_KEYS: Mapping[str, str] = MappingProxyType({"regions_cut_at": "regions_at"})
 
 
 def renamed_attributes(decorated: type[T]) -> type[T]:

@@ -340,7 +340,7 @@ def _reads_faces(path: Path) -> bool:
 
 def _use_of_weights(name: str, faces: bool) -> tuple[str, str]:
     """How trained weights are used: the command and the call."""
-    use = f"htnet palsy predict FACE --weights {name}" if faces else f"htnet predict ONSET APEX --model {name}"
+    use = f"htnet palsy predict FACE --weights {name}" if faces else f"htnet predict ONSET APEX --weights {name}"
     start = f"htnet palsy train ... --start {name}" if faces else f"htnet train ... --start {name}"
-    call = f"htnet.palsy.GradePredictor({name!r})" if faces else f"htnet.predict(onset, apex, model={name!r})"
+    call = f"htnet.palsy.GradePredictor({name!r})" if faces else f"htnet.predict(onset, apex, weights={name!r})"
     return f"{use}, or {start}", f"{call}, or htnet.load_pretrained({name!r})"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import InputError, RunError
 from htnet.core.identity import is_named
 from htnet.core.schema import document, to_json
@@ -52,6 +53,7 @@ class SampleResult:
     probabilities: tuple[float, ...]
 
 
+@renamed_attributes
 @dataclass(frozen=True)
 class LosoResult:
     """Result of an evaluation that leaves out one subject, or one data set, at a time.
@@ -67,9 +69,9 @@ class LosoResult:
     root: Path
 
     @property
-    def cut_counts(self) -> dict[str, int]:
+    def regions_at_counts(self) -> dict[str, int]:
         """Number of samples whose regions were cut at their "landmarks" and at the "template"."""
-        return dict(self.summary["run"]["regions_cut_at"])
+        return dict(self.summary["run"]["regions_at"])
 
     def table(self) -> str:
         """UF1/UAR for each protocol, over all and for each data set, as Markdown."""

@@ -152,7 +152,7 @@ def loso(
         "protocols": list(protocols),
         "held_out": held_out if "nested" in protocols else None,
         "classes": list(manifest.classes),
-        "regions_cut_at": flows.cut_counts(),
+        "regions_at": flows.regions_at_counts(),
         **({"points68_from": flows.points68_counts()} if flows.points68 is not None else {}),
         **({"action_units": [s.action_units for s in manifest]} if count_units else {}),
         **({"started_from": _describe_starts(starts, start_is_disjoint)} if starts else {}),

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from htnet.core.deprecated import RUN_KEYS
 from htnet.core.errors import OverwriteError, RunError, cause
 from htnet.core.files import check_folder, write_text
 from htnet.core.parallel import locked
@@ -79,6 +80,7 @@ class RunStore:
                 f"{path} is damaged ({cause(error)}). Delete {self.root} or choose another --out."
             ) from error
         wanted = json.loads(text)
+        found = {RUN_KEYS.get(key, key): value for key, value in found.items()} if isinstance(found, dict) else {}
         differ = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
         if differ:
             raise RunError(

@@ -42,7 +42,7 @@ def push_to_hub(
     refuse_file(folder)
     folder = Path(folder)
     if not folder.is_dir() and (named := find_pretrained(str(folder))) is not None:
-        use = how(f"htnet predict ONSET APEX --model {named.name}", f"load_pretrained({named.name!r})")
+        use = how(f"htnet predict ONSET APEX --weights {named.name}", f"load_pretrained({named.name!r})")
         raise WeightsError(
             f"{folder} names registered weights, not a folder of your own: {use} takes it. To publish, give a weights "
             f"folder as htnet train writes it: htnet push FOLDER {repo_id}"

@@ -309,7 +309,7 @@ def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
         if any(mark in names for mark in _OWN_MARKS):
             return (
                 "It holds weights in htnet's own form, which need no conversion: give the folder that htnet train or "
-                "htnet convert wrote to htnet.load_pretrained, or to htnet predict --model."
+                "htnet convert wrote to htnet.load_pretrained, or to htnet predict --weights."
             )
         _refuse_parts(sorted(names))
         return refusal(dict.fromkeys(sorted(names)), list(marks), all_kinds())

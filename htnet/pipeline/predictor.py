@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from htnet.core.deprecated import renamed_arguments, renamed_attributes
 from htnet.core.errors import HtnetError, InputError, ModelError, SpecError, WeightsError
 from htnet.core.facs import UnitPrediction
 from htnet.core.hints import hint
@@ -45,6 +45,7 @@ from htnet.preprocess import (
     read_clip,
     spot,
 )
+from htnet.preprocess.frames import frame_file
 
 #: Marks an answer on a pair whose apex a reader replaced; see `htnet.data.Sample`.
 MIDDLE_APEX = QualityWarning(
@@ -67,12 +68,14 @@ class _Question:
     truth: str | None = None
 
 
+@renamed_attributes
 class Predictor:
     """A model with the preprocessing it was trained with."""
 
+    @renamed_arguments(model="weights")
     def __init__(
         self,
-        model: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
+        weights: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
         *,
         landmarks: str | PathLike[str] | Landmarker = "yunet",
         device: str | torch.device = "cpu",
@@ -81,20 +84,20 @@ class Predictor:
         """Load the model.
 
         Args:
-            model: for `htnet.load_pretrained`, or a loaded model.
+            weights: registered weights, a weights folder, a Hub repository, or a loaded model.
             landmarks: finds the points of frames given without: a landmarker, or a name or file for
                 `htnet.preprocess.make_landmarker`. Built only when a frame needs it.
             device: where the model runs.
             bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
 
         Raises:
-            WeightsError: the model cannot be loaded, or does not say how its input is made.
+            WeightsError: the weights cannot be loaded, or do not say how its input is made.
             InputError: the device cannot be used, or ``bit_depth`` is impossible.
             ModelError: the model reads faces, not flow images.
         """
         refuse_after_fork()
-        self.name = str(model) if not isinstance(model, EmotionModel) else model.name
-        self.model = model if isinstance(model, EmotionModel) else load_pretrained(model)
+        self.name = str(weights) if not isinstance(weights, EmotionModel) else weights.name
+        self.model = weights if isinstance(weights, EmotionModel) else load_pretrained(weights)
         if self.model.input_kind != "flow":
             raise ModelError(
                 f"{self.name} reads a single {self.model.input_kind}, not the flow between two frames. Use htnet palsy "
@@ -130,13 +133,13 @@ class Predictor:
             FrameError, LandmarkError, FlowError: the frames cannot be used.
         """
         refuse_after_fork()
-        files = SourceFiles(onset=_file(onset), apex=_file(apex))
+        files = SourceFiles(onset=frame_file(onset), apex=frame_file(apex))
         made = self._reader.pair(onset, apex, landmarks, sample)
         if files.onset is not None and files.apex is not None:
             made = _flagged(made, pair_fault(Path(files.onset), Path(files.apex)))
         return self._answer([_Question(sample, made, files)])[0]
 
-    def flow(self, image: str | PathLike[str] | ByteArray, sample: str = "") -> Prediction:
+    def flow_image(self, image: str | PathLike[str] | ByteArray, sample: str = "") -> Prediction:
         """Predict from a flow image in the published convention, used as it is.
 
         Args:
@@ -146,7 +149,7 @@ class Predictor:
         Raises:
             FlowError: the image cannot be used.
         """
-        files = SourceFiles(flow_image=_file(image))
+        files = SourceFiles(flow_image=frame_file(image))
         return self._answer([_Question(sample, self._reader.flow_picture(image, sample), files)])[0]
 
     def video(
@@ -164,8 +167,9 @@ class Predictor:
         trained with motion is also given `htnet.preprocess.motion_features` of the frames from onset to offset.
 
         Args:
-            source: a video file, a folder of frames, a `Video`, or frames in order. Files are read twice, or three
-                times for motion, one frame at a time; frames given otherwise are all held.
+            source: a video file, a folder of frames, a `Video`, or frames in order. They are read once and held; of a
+                video of more than 1 GiB of frames one is held at a time, and it is read again for the two frames and
+                for motion. Give ``open_video(path).held()`` to use its frames afterwards.
             landmarks: five (x, y) in px of the first frame, or a file of them; found by the landmarker unless
                 given.
             sample: identifier.
@@ -181,7 +185,7 @@ class Predictor:
         refuse_after_fork()
         if isinstance(source, (str, PathLike)):
             source = open_video(source, fps=fps, bit_depth=self.bit_depth)
-        frames = source if isinstance(source, Video) else list(read_clip(source, self.bit_depth))
+        frames = source.held() if isinstance(source, Video) else list(read_clip(source, self.bit_depth))
         points = cast(Landmarker, self._reader.landmarks.get()) if landmarks is None else landmarks
         spotting = spot(frames, points, method=method, fps=fps, sample=sample)
         used = (spotting.onset, spotting.apex)
@@ -195,7 +199,7 @@ class Predictor:
             )
             at_onset = spotting.landmarks_at(spotting.onset)
             made = replace(made, motion=motion_features(clip, at_onset, self._reader.spec))
-        onset, apex = (_file(taken[number]) for number in used)
+        onset, apex = (frame_file(taken[number]) for number in used)
         files = SourceFiles(onset, apex, video=frames.source if isinstance(frames, Video) else None)
         return replace(self._answer([_Question(sample, made, files)])[0], spotting=spotting)
 
@@ -241,7 +245,9 @@ class Predictor:
                     raise
                 on_error(sample, error)
                 continue
-            yield _Question(sample.sample, self._doubted(sample, made), SourceFiles(*map(_file, read)), sample.label)
+            yield _Question(
+                sample.sample, self._doubted(sample, made), SourceFiles(*map(frame_file, read)), sample.label
+            )
 
     def _doubted(self, sample: Sample, made: ModelInput) -> ModelInput:
         """The input of a sample with what its row of the manifest says against it."""
@@ -304,29 +310,23 @@ def _action_units(numbers: Sequence[int], sides: Sequence[Sequence[float]]) -> t
     )
 
 
-def _file(source: FrameSource | None) -> str | None:
-    """The file that a frame was read from; None for an array, or a frame of a video file."""
-    if isinstance(source, Frame):
-        return source.source if os.path.isfile(source.source) else None
-    return str(source) if isinstance(source, (str, PathLike)) else None
-
-
+@renamed_arguments(model="weights")
 def predict(
     onset: FrameSource,
     apex: FrameSource | None = None,
     *,
-    model: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
+    weights: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
     landmarks: LandmarkChoice = "yunet",
     device: str | torch.device = "cpu",
     bit_depth: int | None = None,
 ) -> Prediction:
-    """Recognise the emotion between two frames.
+    """Recognize the emotion between two frames.
 
     Args:
         onset: the neutral frame: a file or an (H, W, 3) RGB array.
         apex: the frame of strongest expression, of the same size. It must be given; a video alone goes to
             `predict_video`.
-        model: registered weights, a weights folder, a Hub repository or a loaded model.
+        weights: registered weights, a weights folder, a Hub repository or a loaded model.
         landmarks: "yunet", "face-alignment", "template" (only for faces cropped as the training images
             are), a file of points, a landmarker, or five (x, y) points in onset px.
         device: where the model runs.
@@ -342,25 +342,26 @@ def predict(
         other = hint(onset) if isinstance(onset, (str, PathLike)) else ""
         raise InputError(f"htnet.predict takes two frames of a face: htnet.predict(onset, apex).{other}")
     if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
-        return Predictor(model, landmarks=landmarks, device=device, bit_depth=bit_depth).pair(onset, apex)
-    return Predictor(model, device=device, bit_depth=bit_depth).pair(onset, apex, landmarks)
+        return Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth).pair(onset, apex)
+    return Predictor(weights, device=device, bit_depth=bit_depth).pair(onset, apex, landmarks)
 
 
+@renamed_arguments(model="weights")
 def predict_video(
     source: str | PathLike[str] | Video | Iterable[FrameSource],
     *,
-    model: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
+    weights: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
     landmarks: LandmarkChoice = "yunet",
     method: str = "peak",
     fps: float | None = None,
     device: str | torch.device = "cpu",
     bit_depth: int | None = None,
 ) -> Prediction:
-    """Recognise the emotion in a clip of one expression: spot onset and apex, then predict.
+    """Recognize the emotion in a clip of one expression: spot onset and apex, then predict.
 
     Args:
         source: a video file, a folder of frames, an opened `htnet.preprocess.Video`, or frames in order.
-        model: registered weights, a weights folder, a Hub repository or a loaded model.
+        weights: registered weights, a weights folder, a Hub repository or a loaded model.
         landmarks: as for `predict`; points are those of the first frame.
         method: "peak" or "divide_and_conquer", see `htnet.preprocess.spot`.
         fps: frames a second; replaces that of a file.
@@ -374,6 +375,6 @@ def predict_video(
         HtnetError: the video, the points or the weights cannot be used; the message says what to do.
     """
     if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
-        predictor = Predictor(model, landmarks=landmarks, device=device, bit_depth=bit_depth)
+        predictor = Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth)
         return predictor.video(source, method=method, fps=fps)
-    return Predictor(model, device=device, bit_depth=bit_depth).video(source, landmarks, method=method, fps=fps)
+    return Predictor(weights, device=device, bit_depth=bit_depth).video(source, landmarks, method=method, fps=fps)

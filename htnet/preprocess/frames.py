@@ -164,6 +164,13 @@ def check_pair(onset: Frame, apex: Frame) -> None:
         )
 
 
+def frame_file(source: FrameSource | None) -> str | None:
+    """The file that a frame was read from, or is to be; None for an array, or a frame of a video file."""
+    if isinstance(source, Frame):
+        return source.source if os.path.isfile(source.source) else None
+    return str(source) if isinstance(source, (str, os.PathLike)) else None
+
+
 def to_gray(frame: Frame) -> ByteArray:
     """Luma of a frame (ITU-R BT.601 weights, as OpenCV): (H, W) uint8."""
     cv2 = load_opencv()
@@ -247,7 +254,9 @@ def _refuse_flow_image(pixels: np.ndarray[Any, Any], path: Path) -> None:
         alike = np.corrcoef(pixels.reshape(-1, 3).T.astype(np.float64))
     if np.isnan(alike).all() or np.nanmin(alike) >= _COLORS_ALIKE:
         return
-    use = how("htnet train --data or htnet loso --data, with a manifest", f"htnet.Predictor().flow({str(path)!r})")
+    use = how(
+        "htnet train --data or htnet loso --data, with a manifest", f"htnet.Predictor().flow_image({str(path)!r})"
+    )
     raise FrameError(
         f"{path} is a flow image ({TEMPLATE_SIZE}x{TEMPLATE_SIZE} px, its colors are motion), not a frame of a face. "
         f"Give frames of the video. What takes flow images: {use}"

@@ -7,7 +7,6 @@ levels in every pixel, and a motion of 0.2 px is 10 levels and more off somewher
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from htnet.core.types import Frame
+from htnet.preprocess.frames import FrameSource, frame_file
 from htnet.preprocess.opencv import load_opencv
 
 #: Grey levels that two savings of one frame differ at most, in any pixel.
@@ -36,7 +36,7 @@ class _Saved:
     sampling: int | None
 
 
-def saved_again(onset: Any, apex: Any, first: Frame, second: Frame) -> bool:
+def saved_again(onset: FrameSource, apex: FrameSource, first: Frame, second: Frame) -> bool:
     """Whether two files show one frame, of which one is a saving of the other as JPEG.
 
     Args:
@@ -45,11 +45,12 @@ def saved_again(onset: Any, apex: Any, first: Frame, second: Frame) -> bool:
         first: the onset, read.
         second: the apex, read.
     """
-    if first.pixels.shape != second.pixels.shape or not all(isinstance(f, (str, os.PathLike)) for f in (onset, apex)):
+    files = frame_file(onset), frame_file(apex)
+    if first.pixels.shape != second.pixels.shape or None in files:
         return False
     if np.abs(first.pixels.astype(np.int16) - second.pixels).mean() > _FAR:
         return False
-    return _is_saving(apex, second, first) or _is_saving(onset, first, second)
+    return _is_saving(files[1], second, first) or _is_saving(files[0], first, second)
 
 
 def _is_saving(file: Any, frame: Frame, of: Frame) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import ManifestError, RecipeError, refuse_unknown
 from htnet.core.hints import how, prepare_manifest
 from htnet.core.types import EXTRA_INPUTS, Landmarks, ModelInput, PreprocessSpec
@@ -75,6 +76,7 @@ class TrainingSet(Protocol):
         ...
 
 
+@renamed_attributes
 @dataclass(frozen=True, eq=False)
 class FlowSet:
     """Whole-face flow images of many samples.
@@ -84,7 +86,7 @@ class FlowSet:
         points: (N, 5, 2) float32, where regions are cut, px of the image.
         labels: (N,) int64.
         spec: how the images were made and how regions are cut.
-        cut_at: "landmarks" or "template" for each sample: where its regions are cut. A sample without
+        regions_at: "landmarks" or "template" for each sample: where its regions are cut. A sample without
             landmarks is cut at the template's points.
         points68: (N, 68, 2) float32, px of the image, for models that read them; None where nobody asked.
         points68_from: what found the 68 points of each sample, or "estimated from landmarks" or "... template".
@@ -97,7 +99,7 @@ class FlowSet:
     points: Tensor
     labels: Tensor
     spec: PreprocessSpec
-    cut_at: tuple[str, ...]
+    regions_at: tuple[str, ...]
     points68: Tensor | None = None
     points68_from: tuple[str, ...] = ()
     motion: Tensor | None = None
@@ -113,7 +115,7 @@ class FlowSet:
         chosen = index.tolist()
         return dataclasses.replace(
             self._map(lambda tensor: tensor[index]),
-            cut_at=tuple(self.cut_at[i] for i in chosen),
+            regions_at=tuple(self.regions_at[i] for i in chosen),
             points68_from=tuple(self.points68_from[i] for i in chosen if self.points68_from),
         )
 
@@ -185,7 +187,7 @@ class FlowSet:
         refuse_unknown(names, EXTRA_INPUTS, "extra input")
         found = {"points": self.points, "points68": self.points68, "motion": self.motion}
         if "points68" in names and self.points68 is None:
-            five = [Landmarks(p, at) for p, at in zip(self.points.cpu().numpy(), self.cut_at, strict=True)]
+            five = [Landmarks(p, at) for p, at in zip(self.points.cpu().numpy(), self.regions_at, strict=True)]
             estimated = np.stack([estimate_68(points).points for points in five])
             found["points68"] = torch.from_numpy(estimated).to(self.images.device)
         return {name: tensor for name in names if (tensor := found[name]) is not None}
@@ -200,9 +202,9 @@ class FlowSet:
         """Index of the channel that holds the horizontal flow."""
         return self.spec.channels.index("u")
 
-    def cut_counts(self) -> dict[str, int]:
+    def regions_at_counts(self) -> dict[str, int]:
         """Number of samples whose regions are cut at "landmarks" and at "template"."""
-        return dict(sorted(Counter(self.cut_at).items()))
+        return dict(sorted(Counter(self.regions_at).items()))
 
     def points68_counts(self) -> dict[str, int]:
         """Number of samples by what their 68 points come from; empty where nobody asked for them."""

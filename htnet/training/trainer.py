@@ -205,7 +205,11 @@ class PlainStepper:
 
 @torch.no_grad()
 def predict_set(model: EmotionModel, data: TrainingSet, batch_size: int = 256) -> Tensor:
-    """Class probabilities (N, num_classes), float32 on the CPU, of a set without augmentation."""
+    """Class probabilities of a set without augmentation, by the model's temperature; see `EmotionModel.probabilities`.
+
+    Returns:
+        (N, num_classes) float32, on the CPU.
+    """
     refuse_after_fork()
     model.eval()
     data = data.to(next(model.parameters()).device)
@@ -213,7 +217,7 @@ def predict_set(model: EmotionModel, data: TrainingSet, batch_size: int = 256) -
     index = torch.arange(len(data), device=data.labels.device).split(batch_size)
     parts = zip(data.inputs().split(batch_size), index, strict=True)
     scores = [model(images, **{name: values[at] for name, values in extras.items()}) for images, at in parts]
-    return torch.cat([part.softmax(dim=1) for part in scores]).float().cpu()
+    return torch.cat([model.probabilities(part) for part in scores]).cpu()
 
 
 def trains_units(model: EmotionModel, data: TrainingSet) -> bool:

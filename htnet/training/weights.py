@@ -75,7 +75,7 @@ def train_weights(
     described = {
         "subjects": len(manifest.subjects),
         "protocol": "trained on all samples; the last epoch, nothing was selected",
-        "regions_cut_at": data.cut_counts(),
+        "regions_at": data.regions_at_counts(),
         **({"notes": list(remarks)} if (remarks := with_differences(manifest).remarks) else {}),
         **({"points68_from": data.points68_counts()} if data.points68 is not None else {}),
         **({"generated": f"{recipe.generated} by htnet.synthesis in every batch"} if recipe.generated else {}),

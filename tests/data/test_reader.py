@@ -154,8 +154,8 @@ def test_the_command_refuses_them(prepared, tmp_path, capsys):
         model.preprocess_spec = spec
         save_pretrained(model, tmp_path / name)
     words = ["predict", "--manifest", manifest.source, "--out"]
-    assert cli.main([*words, str(tmp_path / "a.csv"), "--model", str(tmp_path / "same")]) == 0
+    assert cli.main([*words, str(tmp_path / "a.csv"), "--weights", str(tmp_path / "same")]) == 0
     for more in ([], ["--skip-errors"]):
-        assert cli.main([*words, str(tmp_path / "b.csv"), "--model", str(tmp_path / "other"), *more]) != 0
+        assert cli.main([*words, str(tmp_path / "b.csv"), "--weights", str(tmp_path / "other"), *more]) != 0
         assert "clahe is True, not False" in capsys.readouterr().err
         assert not (tmp_path / "b.csv").exists()

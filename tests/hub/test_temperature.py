@@ -104,12 +104,21 @@ def test_labels_survive_a_temperature_that_rounds_the_probabilities_to_one_value
     assert found.label == model.labels[1]
 
 
-def test_evaluation_sees_the_raw_probabilities(tmp_path):
+def test_probabilities_of_a_set_are_those_of_the_predictor(tmp_path):
+    """What is called a probability is one number, whichever way it is asked for."""
     model = calibrated(1.0, spec=PreprocessSpec())
-    data = load_flow_set(write_flow_set(tmp_path, 2, 2), model.preprocess_spec)
-    expected = predict_set(model, data)
+    manifest = write_flow_set(tmp_path, 2, 2)
+    data = load_flow_set(manifest, model.preprocess_spec)
+    raw = predict_set(model, data)
+    with torch.no_grad():
+        assert torch.equal(raw, model(data.inputs()).softmax(dim=1)), "a model that is not calibrated yet"
     model.temperature = 3.0
-    assert torch.equal(predict_set(model, data), expected)
+    found = predict_set(model, data)
+    assert not torch.allclose(found, raw, atol=1e-3)
+    answers = [list(p.probabilities.values()) for p in Predictor(model).manifest(manifest)]
+    np.testing.assert_allclose(found, answers, atol=1e-6)
+    with torch.no_grad():
+        assert torch.equal(found, model.probabilities(model(data.inputs())))
 
 
 def test_grades_use_it_too():

@@ -213,8 +213,8 @@ def test_several_calls_at_once():
 def test_predictor_takes_it(dtype, rng):
     model = htnet.load_pretrained("composite")
     flow = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
-    truth = Predictor(model).flow(flow)
-    found = Predictor(htnet.optimize(model, dtype)).flow(flow)
+    truth = Predictor(model).flow_image(flow)
+    found = Predictor(htnet.optimize(model, dtype)).flow_image(flow)
     assert found.model == truth.model == model.name
     for label, value in truth.probabilities.items():
         assert found.probabilities[label] == pytest.approx(value, abs=1e-4 if dtype is None else 0.1)

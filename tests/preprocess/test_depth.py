@@ -105,7 +105,7 @@ def option(depth):
 
 
 def _predict_command(folder, pair, depth, weights):
-    words = ["predict", *_files(folder, pair), "--model", weights, "--landmarks", "template"]
+    words = ["predict", *_files(folder, pair), "--weights", weights, "--landmarks", "template"]
     picture = ["--plot", folder / "picture.png"] if depth == 12 else []
     _command(folder, *words, *picture, *option(depth))
     assert (folder / "picture.png").is_file() == bool(picture)
@@ -114,7 +114,7 @@ def _predict_command(folder, pair, depth, weights):
 
 def _manifest_command(folder, pair, depth, weights):
     _manifest(folder, pair).write(folder / "m.csv")
-    words = ["predict", "--manifest", folder / "m.csv", "--out", folder / "p.csv", "--model", weights]
+    words = ["predict", "--manifest", folder / "m.csv", "--out", folder / "p.csv", "--weights", weights]
     _command(folder, *words, "--landmarks", "template", *option(depth))
     return None
 
@@ -141,7 +141,7 @@ PAIR_READERS = {
         Preprocessor(QUICK, TemplateLandmarks(), bit_depth=d).pair(*_files(f, p))
     ),
     "published_input": lambda f, p, d, w: _image_of(published_input(*p, None, bit_depth=d, flow="dis")),
-    "predict": lambda f, p, d, w: _image_of(predict(*p, model=w, landmarks="template", bit_depth=d).input),
+    "predict": lambda f, p, d, w: _image_of(predict(*p, weights=w, landmarks="template", bit_depth=d).input),
     "Predictor.pair": lambda f, p, d, w: _image_of(
         Predictor(w, landmarks="template", bit_depth=d).pair(*_files(f, p)).input
     ),
@@ -198,7 +198,7 @@ def _palsy_command(folder, face, depth, weights, kind):
     path = save(folder / "face.png", face)
     words = ["palsy", kind, path, "--landmarks", "template", *option(depth)]
     if kind != "asymmetry":
-        words += ["--model", weights]
+        words += ["--weights", weights]
     if kind == "visualize":
         words += ["--out", folder / "maps.png"]
     _command(folder, *words)
@@ -255,7 +255,7 @@ CLIP_READERS = {
         Predictor(tiny_model(), landmarks="template", bit_depth=d).video(_folder(f, c)).input
     ),
     "predict_video of arrays": lambda f, c, d: _image_of(
-        predict_video(c, model=tiny_model(), landmarks="template", bit_depth=d).input
+        predict_video(c, weights=tiny_model(), landmarks="template", bit_depth=d).input
     ),
     "open_clip": lambda f, c, d: list(open_clip(_folder(f, c), "1", "3", d))[-1].pixels,
     "htnet spot": _clip_command("spot"),

@@ -307,7 +307,7 @@ def test_a_face_is_not_chosen_where_every_sample_has_its_own_points(command, two
     (tmp_path / "all.csv").write_text(head + row.format("a", "points.json") + row.format("b", "points.json"))
     words = {
         "prepare": ["prepare", "manifest", "--out", str(tmp_path / "out"), "--flow", "dis", "--root"],
-        "predict": ["predict", "--model", str(tmp_path / "model"), "--out", str(tmp_path / "o.csv"), "--manifest"],
+        "predict": ["predict", "--weights", str(tmp_path / "model"), "--out", str(tmp_path / "o.csv"), "--manifest"],
     }[command]
     said = fail(*words, str(tmp_path / "all.csv"), "--face", "1")
     assert "each of the 2 samples has its own points" in said

@@ -290,7 +290,7 @@ def test_train_save_load_predict(tmp_path):
     np.testing.assert_allclose(found[3].input.points, points[3], atol=1e-4)
     pair = Predictor(tmp_path / "w").pair(*face_pair(side=224), POINTS * 3.5)
     assert pair.to_dict()["points68"] == {"source": "estimated from landmarks", "estimated": True}
-    flow = predictor.flow(manifest.samples[0].flow)
+    flow = predictor.flow_image(manifest.samples[0].flow)
     assert flow.input.regions_at == "template"
     assert flow.to_dict()["points68"]["source"] == "estimated from template"
 

@@ -62,7 +62,7 @@ def test_prediction_tells_units_and_sides(weights):
     made = synthesize_flow(1, seed=3)
     image = made.images[0].permute(1, 2, 0).numpy()
     model = load_pretrained(weights)
-    found = Predictor(model).flow(np.ascontiguousarray(image))
+    found = Predictor(model).flow_image(np.ascontiguousarray(image))
     assert [u.number for u in found.action_units] == list(ACTION_UNITS)
     inputs = torch.from_numpy(found.input.image)[None]
     with torch.no_grad():

@@ -39,14 +39,14 @@ def test_landmarks_of_flow_images(tmp_path):
     manifest = write_flow_set(tmp_path, 2, 1)
     spec = PreprocessSpec(region_points="landmarks", layout="reference")
     without = load_flow_set(manifest, spec)
-    assert without.cut_counts() == {"template": 2}  # said, not silent
+    assert without.regions_at_counts() == {"template": 2}  # said, not silent
     assert torch.equal(without.points[0], template_points(spec))
     points = {s.sample: (np.rint(TEMPLATE_28) / 2 + i).tolist() for i, s in enumerate(manifest)}
     (tmp_path / "points.json").write_text(json.dumps(points))
     data = load_flow_set(manifest, spec, PrecomputedLandmarks(tmp_path / "points.json", scale=2))
     torch.testing.assert_close(data.points[1], 2 * torch.tensor(points[manifest.samples[1].sample]).float())
-    assert data.cut_counts() == {"landmarks": 2}
-    assert data.subset([1]).cut_at == ("landmarks",)
+    assert data.regions_at_counts() == {"landmarks": 2}
+    assert data.subset([1]).regions_at == ("landmarks",)
     table = tmp_path / "points_56px.csv"  # the name says that points are in px of 56 px faces
     names = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
     lines = [",".join(["sample", *(f"{n}_{axis}" for n in names for axis in "xy")])]

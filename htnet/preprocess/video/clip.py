@@ -87,8 +87,8 @@ def motion_features(
     if spec.head_motion != "none":
         uv = remove_head_motion(uv, on_face, spec.head_motion)
     template = scale_points(spec.template, spec.face_size / TEMPLATE_SIZE)
-    cut_at = on_face if spec.region_points == "landmarks" else template
-    return hoof(uv, regions=face_regions(spec.face_size, cut_at))
+    regions_at = on_face if spec.region_points == "landmarks" else template
+    return hoof(uv, regions=face_regions(spec.face_size, regions_at))
 
 
 @overload

@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from htnet.core.errors import FrameError, InputError, VideoError, cause
@@ -20,6 +20,8 @@ from htnet.preprocess.video.readers import ASSUMED_RATE, MORE_VIDEO, file_shots,
 FRAME_ENDINGS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 VideoSource = str | os.PathLike[str]
+#: Bytes of frames that `Video.held` keeps: some 1,000 frames of 640x480 px.
+HELD_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,15 @@ class Video:
             count = len(self.paths[first : None if last is None else last + 1])
         return replace(self, from_frame=first, to_frame=last, from_time=None, to_time=None, count=count)
 
+    def held(self, limit: int = HELD_BYTES) -> HeldVideo:
+        """The same video, which keeps its frames as they are read, so that none is read a second time.
+
+        Args:
+            limit: bytes of frames that are kept; of a longer video none are, and frames are read where they are needed.
+        """
+        own = {f.name: getattr(self, f.name) for f in fields(Video)}
+        return self if isinstance(self, HeldVideo) else HeldVideo(**own, kept=_Kept(limit))
+
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that hold the frames."""
@@ -159,6 +170,52 @@ class Video:
             beyond = end is not None and moment is not None and moment > end + 1e-6
             if beyond or (name == "from_time" and moment is not None and last is not None and moment > last):
                 raise VideoError(f"{name} is {moment:g} s, but {length}. Give times inside it.", seen)
+
+
+class _Kept:
+    """Frames by their numbers, up to a number of bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.frames: dict[int, Frame] = {}
+
+    def add(self, frame: Frame) -> None:
+        if frame.number is None or frame.number in self.frames:
+            return
+        self.limit -= frame.pixels.nbytes
+        if self.limit < 0:
+            self.frames.clear()
+        else:
+            self.frames[frame.number] = frame
+
+    def all(self, numbers: Iterable[int]) -> list[Frame] | None:
+        """The frames of these numbers; None if one is not kept."""
+        found = [self.frames.get(number) for number in numbers]
+        return None if None in found else [frame for frame in found if frame is not None]
+
+
+@dataclass(frozen=True)
+class HeldVideo(Video):
+    """A video that keeps its frames as they are read; its parts share them. See `Video.held`."""
+
+    kept: _Kept = field(default_factory=lambda: _Kept(HELD_BYTES), compare=False, repr=False)
+
+    def __iter__(self) -> Iterator[Frame]:
+        known = None
+        if self.to_frame is not None and self.from_time is None and self.to_time is None:
+            known = self.kept.all(range(self.from_frame, self.to_frame + 1))
+        if known is not None:
+            yield from known
+            return
+        for frame in super().__iter__():
+            self.kept.add(frame)
+            yield frame
+
+    def take(self, numbers: Iterable[int]) -> dict[int, Frame]:
+        """Some of the frames, by number; read if they are not kept."""
+        wanted = set(numbers)
+        known = self.kept.all(wanted)
+        return super().take(wanted) if known is None else dict(zip(wanted, known, strict=True))
 
 
 def open_video(
