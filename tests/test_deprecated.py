@@ -94,11 +94,8 @@ def test_recipes_that_were_saved_before_are_read_without_a_word():
 @pytest.mark.parametrize("kind", [FlowSet, LosoResult, Predictor])
 def test_attributes_are_reached_by_their_old_names(kind):
     for old, new in deprecated.ATTRIBUTES[kind.__name__].items():
-        thing = object.__new__(kind)
-        vars(thing)[new] = "what it is"
-        with pytest.warns(
-            DeprecationWarning, match=f"{kind.__name__}.{old} is deprecated .* use {kind.__name__}.{new}"
-        ):
+        thing = object.__new__(type("Filled", (kind,), {new: "what it is"}))
+        with pytest.warns(DeprecationWarning, match=f"{old} is deprecated .* use {kind.__name__}.{new}"):
             assert getattr(thing, old) == "what it is"
 
 
