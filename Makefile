@@ -13,11 +13,11 @@ demo: $(STAMP)
 	$(BIN)/htnet demo --out out/demo
 
 test: $(STAMP) $(TESTED)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 # What does not take long; covers almost all lines that `make test` covers.
 test-fast: $(STAMP) $(TESTED)
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

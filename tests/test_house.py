@@ -184,12 +184,26 @@ HEAVY = ("cv2", "matplotlib", "triton", "ray", "face_alignment", "huggingface_hu
 LIGHT = ("htnet", "htnet.models", "htnet.preprocess", "htnet.kernels", "htnet.data", "htnet.synthesis")
 
 
-@pytest.mark.parametrize("module", LIGHT)
-def test_import_stays_light(module):
-    code = f"import torch, sys; before = set(sys.modules); import {module}; print(*(set(sys.modules) - before))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert module in loaded
-    assert not [name for name in loaded if name.split(".")[0] in HEAVY]
+#: Imports each module in a process of its own, all forked from one that has imported PyTorch.
+IMPORT_EACH = """
+import importlib, os, sys
+import torch
+before = set(sys.modules)
+for module in sys.argv[1:]:
+    if os.fork() == 0:
+        importlib.import_module(module)
+        print(module, *(set(sys.modules) - before), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_import_stays_light():
+    done = subprocess.run([sys.executable, "-c", IMPORT_EACH, *LIGHT], capture_output=True, text=True, check=True)
+    loaded = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()}
+    assert [module for module in LIGHT if module not in loaded.get(module, [])] == [], done.stderr
+    heavy = {module: [n for n in names if n.split(".")[0] in HEAVY] for module, names in loaded.items()}
+    assert heavy == {module: [] for module in LIGHT}
 
 
 def test_public_names_exist():
