@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from htnet._version import __version__
 from htnet.core import deprecated
+from htnet.core.wings import installed_wings
 
 if TYPE_CHECKING:
     from htnet.acceleration import optimize
@@ -40,7 +41,6 @@ _MODULES = (
     "kernels",
     "metrics",
     "models",
-    "palsy",
     "pipeline",
     "plots",
     "prepare",
@@ -69,10 +69,10 @@ deprecated.install()
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(importlib.import_module(_WHERE[name]), name)
-    if name in _MODULES or f"htnet.{name}" in deprecated.MODULES:
+    if name in (*_MODULES, *installed_wings()) or f"htnet.{name}" in deprecated.MODULES:
         return importlib.import_module(f"htnet.{name}")
     raise AttributeError(f"module 'htnet' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__, *_MODULES, *installed_wings()})

@@ -94,7 +94,7 @@ WRONG = [
     ("palsy asymmetry video.avi", "is a video"),
     ("palsy predict video.avi", "is a video"),
     ("palsy predict video.avi --weights fnp", "is a video"),
-    ("palsy visualize video.avi --model nowhere --out p.png", "is a video"),
+    ("palsy visualize video.avi --weights nowhere --out p.png", "is a video"),
     ("palsy predict image.png", "--weights FOLDER"),
     ("palsy evaluate --data own --out o", "--weights FOLDER"),
     ("predict composite", "composite is the name of trained weights: htnet predict ONSET APEX --weights composite"),

@@ -301,7 +301,7 @@ def test_one_face_under_two_patients_is_refused_by_every_palsy_command(ending, t
     if ending == "png":
         assert "'grade_1/P0_0' (subject 'P0') and 'grade_2/P9_0' (subject 'P9') both have one picture" in said.err
         return
-    for command in (["train"], ["evaluate", "--model", tmp_path / "w"]):
+    for command in (["train"], ["evaluate", "--weights", tmp_path / "w"]):
         if command[0] == "evaluate":
             model = create_model("htnet_palsy_tiny").eval()
             model.preprocess_spec = dataclasses.replace(PALSY_SPEC, size=model.config.image_size)

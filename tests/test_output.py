@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from htnet import cli
-from htnet.core.schema import OUTPUT_POINTS, VERSIONS, document, plain, read_schema, to_json
+from htnet.core.schema import OUTPUT_POINTS, document, plain, read_schema, to_json, versions
 from htnet.core.types import QualityWarning
 from htnet.hub import save_pretrained
 from htnet.models import create_model
@@ -95,14 +95,14 @@ def written(tmp_path_factory):
     words = ("loso", "--data", root / "flow", "--model", "htnet_tiny", "--epochs", "1", "--jobs", "1")
     words += ("--protocol", "last", "best_on_test", "--out", root / "loso")
     run("loso", *words, files=[root / "loso" / "summary.json", root / "loso" / "predictions.csv"])
-    run("palsy predict", "palsy", "predict", face, "--model", palsy, *template, "--json", stdout=True)
+    run("palsy predict", "palsy", "predict", face, "--weights", palsy, *template, "--json", stdout=True)
     words = ("palsy", "asymmetry", face, "--landmarks", root / "face.json", "--json")
     run("palsy asymmetry", *words, stdout=True)
-    words = ("palsy", "predict", root / "fnp", "--model", palsy, *template, "--out", root / "graded")
+    words = ("palsy", "predict", root / "fnp", "--weights", palsy, *template, "--out", root / "graded")
     run("palsy predict folder", *words, files=[root / "graded" / "predictions.csv"])
     words = ("palsy", "prepare", root / "fnp", "--out", root / "faces", *template)
     run("palsy prepare", *words, files=[root / "faces" / "report.json"])
-    words = ("palsy", "evaluate", "--data", root / "faces", "--model", palsy, "--out", root / "scores")
+    words = ("palsy", "evaluate", "--data", root / "faces", "--weights", palsy, "--out", root / "scores")
     run("palsy evaluate", *words, files=[root / "scores" / name for name in ("summary.json", "predictions.csv")])
     return run
 
@@ -156,7 +156,7 @@ def test_documents_say_what_they_are_and_mean_one_thing(name, written):
         found = finite(text)
         assert list(found)[:4] == ["schema", "schema_version", "htnet_version", "warnings"]
         assert found["schema"] in (DOCUMENTS[name], "htnet.prediction_error")
-        assert found["schema_version"] == VERSIONS[found["schema"]]
+        assert found["schema_version"] == versions()[found["schema"]]
         assert all(set(warning) == {"code", "message"} for warning in found["warnings"])
         for path, value in walk(found):
             key = path.rsplit(".", 1)[-1]
@@ -229,13 +229,13 @@ def test_warnings_come_before_the_answer(written):
 
 def test_every_document_has_a_schema_and_a_place_in_the_page():
     schema = read_schema()
-    assert {f"htnet.{ref['$ref'].rsplit('/', 1)[1]}" for ref in schema["oneOf"]} == set(VERSIONS)
+    assert {f"htnet.{ref['$ref'].rsplit('/', 1)[1]}" for ref in schema["oneOf"]} == set(versions())
     page = (ROOT / "docs" / "output.md").read_text("utf-8")
     for name, part in schema["$defs"].items():
         assert f"<!-- fields of {name} -->" in page
         if "schema" in part["properties"]:
             assert part["properties"]["schema"]["const"] == f"htnet.{name}"
-            assert part["properties"]["schema_version"]["const"] == VERSIONS[f"htnet.{name}"]
+            assert part["properties"]["schema_version"]["const"] == versions()[f"htnet.{name}"]
 
 
 def maker():

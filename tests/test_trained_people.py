@@ -205,7 +205,7 @@ def test_palsy_does_not_evaluate_on_who_was_trained_on(graded, tmp_path, fail, s
     assert shared, "the other folder tests some whom the first trains on"
     model = htnet.load_pretrained(graded / "weights")
     assert model.trained_people == TrainedPeople.of(trained)
-    words = ("palsy", "evaluate", "--model", graded / "weights", "--data")
+    words = ("palsy", "evaluate", "--weights", graded / "weights", "--data")
     error = fail(*words, graded / "other", "--out", tmp_path / "no")
     assert all(repr(name) in error for name in shared)
     assert "--allow-trained" in error
@@ -226,7 +226,7 @@ def test_palsy_tells_of_weights_without_record(graded, tmp_path, succeed):
     model = htnet.load_pretrained(graded / "weights")
     model.trained_people = None
     save_pretrained(model, tmp_path / "old")
-    words = ("palsy", "evaluate", "--model", tmp_path / "old", "--data", graded / "other", "--out", tmp_path / "s")
+    words = ("palsy", "evaluate", "--weights", tmp_path / "old", "--data", graded / "other", "--out", tmp_path / "s")
     assert "warning: trained_people_unknown" in succeed(*words)
     assert [w["code"] for w in read_json(tmp_path / "s" / "summary.json")["warnings"]] == ["trained_people_unknown"]
 
@@ -239,5 +239,5 @@ def test_palsy_inherits_the_people_of_its_start(graded, tmp_path, fail, succeed)
     found = htnet.load_pretrained(tmp_path / "w").trained_people
     parts = [read_manifest(graded / name / MANIFEST_FILE).split("train") for name in ("one", "other")]
     assert found == TrainedPeople.of([s for part in parts for s in part])
-    words = ("palsy", "evaluate", "--model", tmp_path / "w", "--data", graded / "other", "--out", tmp_path / "s")
+    words = ("palsy", "evaluate", "--weights", tmp_path / "w", "--data", graded / "other", "--out", tmp_path / "s")
     assert "The weights were trained on" in fail(*words)

@@ -1,15 +1,21 @@
 """Wings bring what they have to the rooms' registries, and the rooms know nothing of them."""
 
+import os
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+import htnet
 from htnet.core import wings
 from htnet.core.errors import WeightsError
 from htnet.core.registry import MODELS, WEIGHTS, Registry
 from htnet.models import list_models
+from tests.support.flows import write_flow_set
 
 
 @pytest.fixture
@@ -101,3 +107,72 @@ def test_hints_and_help_of_wings_come_without_pytorch():
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+#: What only a wing may speak of.
+OF_A_WING = re.compile(
+    r"palsy|htnet_?enhanced|house.?brackmann|\bfnp\b|ckplus|cohn.?kanade|(face|region)_?asymmetry", re.IGNORECASE
+)
+#: Where wings are listed, and old names of what moved into one.
+MAY_NAME_WINGS = {"core/wings.py", "core/deprecated.py"}
+
+
+def test_no_room_names_a_wing():
+    root = Path(htnet.__file__).parent
+    said = []
+    for path in sorted(root.rglob("*")):
+        inside = path.relative_to(root)
+        if path.suffix not in (".py", ".json", ".md", ".csv", ".txt") or inside.parts[0] in wings.WINGS:
+            continue
+        if inside.as_posix() not in MAY_NAME_WINGS:
+            lines = enumerate(path.read_text("utf-8").splitlines(), 1)
+            said += [f"{inside}:{n}: {line.strip()}" for n, line in lines if OF_A_WING.search(line)]
+    assert not said, "\n".join(said)
+
+
+WITHOUT = """
+import sys
+import htnet
+from htnet.acceleration import optimize
+from htnet.core.hints import hint
+from htnet.core.schema import versions
+from htnet.core.wings import installed_wings
+from htnet.data import open_data
+from htnet.evaluation import loso
+from htnet.hub import load_pretrained
+from htnet.models import create_model
+from htnet.training import RECIPES, Recipe
+
+assert installed_wings() == [], installed_wings()
+assert "htnet_small" in htnet.list_models()
+assert not any("palsy" in name for name in [*htnet.list_models(), *RECIPES, *versions(), *dir(htnet)])
+assert {spec.name for spec in htnet.list_pretrained()} >= {"synthetic", "composite"}
+sample = htnet.__path__[0] + "/assets/sample/"
+prediction = htnet.predict(sample + "onset.png", sample + "apex.png", landmarks="template")
+assert abs(sum(prediction.probabilities.values()) - 1) < 1e-5
+assert "palsy" not in hint(sample + "onset.png")
+assert optimize(load_pretrained("synthetic-mlp")).architecture == "FlowMLP"
+recipe = Recipe(name="quick", epochs=1, batch_size=8)
+result = loso(open_data(sys.argv[1]), out=sys.argv[2], recipe=recipe, model="htnet_tiny", progress=False)
+assert len(result.samples) == 9, len(result.samples)
+assert not any(name.startswith("htnet.palsy") for name in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_a_wing_leaves_by_deleting_its_folder(tmp_path):
+    root = tmp_path / "package" / "htnet"
+    leave = shutil.ignore_patterns("__pycache__", *wings.WINGS)
+    shutil.copytree(Path(htnet.__file__).parent, root, ignore=leave)
+    write_flow_set(tmp_path / "set", 3, 3)
+
+    def run(*words):
+        environment = {**os.environ, "PYTHONPATH": str(root.parent)}
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=tmp_path, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("-W", "error::DeprecationWarning:htnet", "-c", WITHOUT, tmp_path / "set", tmp_path / "run")
+    listed = run("-m", "htnet", "--help") + run("-m", "htnet", "list")
+    assert "loso" in listed
+    assert not OF_A_WING.search(listed)

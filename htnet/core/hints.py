@@ -10,7 +10,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ from os import PathLike
 from pathlib import Path
 
 from htnet.core.official import OFFICIAL, OfficialSet, official
-from htnet.core.registry import MODELS, WEIGHTS, reads_faces
+from htnet.core.registry import MODELS, WEIGHTS, input_kind
+from htnet.core.wings import wing_modules
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 VIDEOS = frozenset(
@@ -41,8 +42,8 @@ class Door:
     """What something is, and the way in that takes it.
 
     Attributes:
-        kind: "set", "manifest", "prepared", "faces", "grades", "video", "frames", "image", "weights", "run",
-            "checkpoint" or "sheet".
+        kind: "set", "manifest", "prepared", "video", "frames", "image", "weights", "run", "checkpoint" or "sheet";
+            wings have kinds of their own.
         what: the same in words.
         command: the command that takes it.
         call: the same in Python.
@@ -54,6 +55,50 @@ class Door:
     command: str
     call: str
     name: str = ""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How models that read images of one kind are used.
+
+    Attributes:
+        train: the command that trains them.
+        predict: the command that predicts, with "{name}" for the weights.
+        call: the same in Python.
+    """
+
+    train: str = "htnet train"
+    predict: str = "htnet predict ONSET APEX --weights {name}"
+    call: str = "htnet.predict(onset, apex, weights={name!r})"
+
+
+@dataclass(frozen=True)
+class WingHints:
+    """What a wing takes: its module ``hints`` holds one as ``HINTS``.
+
+    Attributes:
+        input_kind: images that its models read, see `htnet.models.EmotionModel.input_kind`.
+        usage: of its models.
+        of_folder: what a folder is, None where the wing does not know it.
+        of_columns: the same of a table or the folder that it stands in, by its columns in small letters.
+        of_image: what takes one image: the command and the call.
+    """
+
+    input_kind: str
+    usage: Usage
+    of_folder: Callable[[Path], Door | None]
+    of_columns: Callable[[frozenset[str], Path], Door | None]
+    of_image: tuple[str, str]
+
+
+def wing_hints() -> list[WingHints]:
+    """Those of all installed wings."""
+    return [module.HINTS for module in wing_modules("hints")]
+
+
+def usage_of(kind: str) -> Usage:
+    """How models that read images of a kind are used."""
+    return next((wing.usage for wing in wing_hints() if wing.input_kind == kind), Usage())
 
 
 def in_command() -> bool:
@@ -94,7 +139,7 @@ def missing(path: str | PathLike[str]) -> str:
 def named(name: str) -> str:
     """A sentence, after a blank, for a word that names weights, a model or a data set; "" for any other."""
     if name in WEIGHTS:
-        command, call = _use_of_weights(name, reads_faces(name))
+        command, call = _use_of_weights(name, input_kind(name))
         return f" {name} is the name of trained weights: {how(command, call)}"
     return _model(name) if name in MODELS else _set(name)
 
@@ -110,14 +155,15 @@ def name_hint(name: str, models: frozenset[str] | None = None) -> str:
         return _model(name) if name in models else _set(name)
     if name not in WEIGHTS and not (Path(name) / "config.json").is_file():
         return _set(name)
-    use = "htnet palsy predict" if name in WEIGHTS and reads_faces(name) else "htnet predict"
-    command = f"htnet train --data DATA --out OUT --start {name} (train), {use} ... --model {name} (use)"
+    usage = usage_of(input_kind(name) if name in WEIGHTS else _folder_kind(Path(name)))
+    use = usage.predict.format(name=name)
+    command = f"{usage.train} --data DATA --out OUT --start {name} (train), {use} (use)"
     return f" {name} names trained weights: {how(command, f'htnet.load_pretrained({name!r})')}"
 
 
 def _model(name: str) -> str:
-    train = "htnet palsy train" if reads_faces(name) else "htnet train"
-    command = f"{train} --data DATA --model {name} --out weights/{name}, then --model weights/{name}"
+    usage = usage_of(input_kind(name))
+    command = f"{usage.train} --data DATA --model {name} --out weights/{name}, then --weights weights/{name}"
     return f" {name} is a model without weights: train it, {how(command, f'htnet.models.create_model({name!r})')}"
 
 
@@ -155,8 +201,9 @@ def _of_folder(path: Path) -> Door | None:
         )
     if (path / "manifest.csv").is_file():
         return _of_columns(path / "manifest.csv", path)
-    if (path / "cohn-kanade-images").is_dir() or any(re.match(r"grade[ _-]?\d", name) for name in _folders(path)):
-        return _grades(path)
+    for wing in wing_hints():
+        if (own := wing.of_folder(path)) is not None:
+            return own
     if (found := official_set(path)) is not None:
         return _official(found, path, None)
     if sum(1 for p in _files(path) if p.suffix.lower() in IMAGES) > 1:
@@ -175,11 +222,13 @@ def _of_file(path: Path) -> Door | None:
         call = f"htnet.predict_video({str(path)!r})"
         return Door("video", "a video", f"htnet predict {path} (alone), or htnet spot {path}", call)
     if ending in IMAGES:
+        others = [wing.of_image for wing in wing_hints()]
+        commands = ["htnet predict ONSET APEX takes two frames", *(text.format(path=path) for text, _ in others)]
         return Door(
             "image",
             "one image",
-            f"htnet predict ONSET APEX takes two frames, htnet palsy predict {path} --weights WEIGHTS one face",
-            "htnet.predict(onset, apex), or htnet.palsy.GradePredictor(weights).image(face)",
+            ", ".join(commands),
+            ", or ".join(["htnet.predict(onset, apex)", *(call for _, call in others)]),
         )
     if ending in CHECKPOINTS:
         folder = path.with_suffix("")
@@ -232,10 +281,10 @@ def _files(path: Path) -> list[Path]:
 def _of_columns(table: Path, path: Path) -> Door | None:
     """What a CSV file is by its header."""
     columns = _columns(table)
-    if "sample" in columns and columns & {"flow", "onset", "image", "clip"}:
-        if "image" in columns and not columns & {"flow", "onset"}:
-            command = f"htnet palsy train --data {path} --out OUT, or htnet palsy evaluate"
-            return Door("faces", "a set of prepared faces", command, "htnet.palsy.train_palsy")
+    for wing in wing_hints():
+        if (own := wing.of_columns(columns, path)) is not None:
+            return own
+    if "sample" in columns and columns & {"flow", "onset", "clip"}:
         if "onset" in columns and "flow" not in columns:
             return _manifest(path)
         return Door(
@@ -244,28 +293,26 @@ def _of_columns(table: Path, path: Path) -> Door | None:
             f"htnet train --data {path} --out OUT, or htnet loso --data {path}",
             f"htnet.data.open_data({str(path)!r})",
         )
-    if {"image_path", "grade"} <= columns:
-        return _grades(path)
     if {"imagename_onset", "imagename_apex"} <= columns:
         return _official(official("casme3"), table.parent, table)
     plain = {re.sub(r"[^a-z0-9]", "", name) for name in columns}
     return _sheet(table) if all(plain & names for names in _SHEET_COLUMNS) else None
 
 
-def _columns(table: Path) -> set[str]:
+def _columns(table: Path) -> frozenset[str]:
     """Columns of a CSV file that its first row fills, in small letters; all, if it has no row."""
     try:
         with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             lines = [file.readline(10_000), file.readline(10_000)]
     except OSError:
-        return set()
+        return frozenset()
     mark = max(",;\t", key=lines[0].count)
     try:
         names, *rows = csv.reader([line for line in lines if line.strip()], delimiter=mark)
     except (ValueError, csv.Error):
-        return set()
+        return frozenset()
     values = rows[0] if rows else names
-    return {name.strip().casefold() for name, value in zip(names, values, strict=False) if value.strip()}
+    return frozenset(name.strip().casefold() for name, value in zip(names, values, strict=False) if value.strip())
 
 
 def _manifest(path: Path) -> Door:
@@ -316,31 +363,21 @@ def _sheet(path: Path) -> Door:
     )
 
 
-def _grades(path: Path) -> Door:
-    return Door(
-        "grades",
-        "a set of graded faces",
-        f"htnet palsy prepare {path} --out OUT, then htnet palsy train --data OUT",
-        f"htnet.palsy.prepare_faces(htnet.palsy.read_palsy({str(path)!r}), 'out')",
-    )
-
-
 def _weights(path: Path) -> Door:
-    command, call = _use_of_weights(str(path), _reads_faces(path))
+    command, call = _use_of_weights(str(path), _folder_kind(path))
     return Door("weights", "a folder of trained weights", command, call)
 
 
-def _reads_faces(path: Path) -> bool:
-    """Whether weights in a folder are of a model that reads faces."""
+def _folder_kind(path: Path) -> str:
+    """Kind of images that weights in a folder read; "" if it does not say so."""
     try:
-        return bool(json.loads((path / "config.json").read_text("utf-8"))["input_kind"] == "face")
+        return str(json.loads((path / "config.json").read_text("utf-8"))["input_kind"])
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return ""
 
 
-def _use_of_weights(name: str, faces: bool) -> tuple[str, str]:
+def _use_of_weights(name: str, kind: str) -> tuple[str, str]:
     """How trained weights are used: the command and the call."""
-    use = f"htnet palsy predict FACE --weights {name}" if faces else f"htnet predict ONSET APEX --weights {name}"
-    start = f"htnet palsy train ... --start {name}" if faces else f"htnet train ... --start {name}"
-    call = f"htnet.palsy.GradePredictor({name!r})" if faces else f"htnet.predict(onset, apex, weights={name!r})"
-    return f"{use}, or {start}", f"{call}, or htnet.load_pretrained({name!r})"
+    usage = usage_of(kind)
+    command = f"{usage.predict.format(name=name)}, or {usage.train} ... --start {name}"
+    return command, f"{usage.call.format(name=name)}, or htnet.load_pretrained({name!r})"

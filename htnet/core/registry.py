@@ -53,7 +53,7 @@ MODELS: Registry[str, Any] = Registry("htnet.models")
 WEIGHTS: Registry[str, Any] = Registry("htnet.hub.registry")
 
 
-def reads_faces(name: str) -> bool:
-    """Whether a registered model, or the model of registered weights, reads faces and not flow."""
+def input_kind(name: str) -> str:
+    """Kind of images that a registered model reads, or the model of registered weights."""
     model = WEIGHTS[name].model if name in WEIGHTS else name
-    return bool(MODELS[model].model_class.input_kind == "face")
+    return str(MODELS[model].model_class.input_kind)

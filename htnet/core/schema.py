@@ -1,6 +1,7 @@
 """What every JSON document of htnet begins with, and how points, warnings and numbers are written in it.
 
-The fields of each document are described in ``assets/schema/htnet.schema.json``, from which docs/output.md is made.
+The fields of each document are described in ``assets/schema/htnet.schema.json`` and in the ``schema.json`` of wings,
+from which docs/output.md is made.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -17,22 +19,7 @@ import numpy.typing as npt
 
 from htnet._version import __version__
 from htnet.core.assets import ASSETS
-
-#: The documents that htnet writes, and the version of each. A version rises when a field is renamed, removed or
-#: changes its meaning; a new field alone does not raise it.
-VERSIONS: Mapping[str, int] = MappingProxyType(
-    {
-        "htnet.prediction": 1,
-        "htnet.prediction_error": 1,
-        "htnet.spotting": 1,
-        "htnet.palsy_prediction": 1,
-        "htnet.palsy_asymmetry": 1,
-        "htnet.palsy_scores": 1,
-        "htnet.prepare_report": 1,
-        "htnet.evaluation": 1,
-        "htnet.list": 1,
-    }
-)
+from htnet.core.wings import wing_files
 
 #: How the five points of `htnet.types.POINT_NAMES` are called in every JSON document, in that order.
 OUTPUT_POINTS = ("image_left_eye", "image_right_eye", "nose", "image_left_mouth", "image_right_mouth")
@@ -54,7 +41,7 @@ def document(schema: str, content: Mapping[str, Any], warnings: Iterable[Warned]
     """A document as every output begins: its schema, what wrote it, and the warnings, before the answer.
 
     Args:
-        schema: one of `VERSIONS`.
+        schema: one of `versions`.
         content: the fields; numbers of NumPy become Python's, and those that are not finite null.
         warnings: reasons to doubt the answer.
 
@@ -63,7 +50,7 @@ def document(schema: str, content: Mapping[str, Any], warnings: Iterable[Warned]
     """
     return {
         "schema": schema,
-        "schema_version": VERSIONS[schema],
+        "schema_version": versions()[schema],
         "htnet_version": __version__,
         "warnings": warnings_to_list(warnings),
         **plain(content),
@@ -106,7 +93,21 @@ def plain(value: Any) -> Any:
 
 
 def read_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of all documents; ``$defs`` holds one a document, by its name."""
-    path = ASSETS / "schema" / "htnet.schema.json"
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    """The JSON Schema (draft 2020-12) of all documents, those of wings too; ``$defs`` holds one a document, by name."""
+    found: dict[str, Any] = json.loads((ASSETS / "schema" / "htnet.schema.json").read_text("utf-8"))
+    for path in wing_files("schema.json"):
+        parts = json.loads(path.read_text("utf-8"))["$defs"]
+        found["oneOf"] += [{"$ref": f"#/$defs/{name}"} for name in parts]
+        found["$defs"].update(parts)
     return found
+
+
+@cache
+def versions() -> Mapping[str, int]:
+    """The documents that htnet writes, and the version of each.
+
+    A version rises when a field is renamed, removed or changes its meaning; a new field alone does not raise it.
+    """
+    parts = [part["properties"] for part in read_schema()["$defs"].values()]
+    heads = [part for part in parts if "schema_version" in part]
+    return MappingProxyType({head["schema"]["const"]: head["schema_version"]["const"] for head in heads})

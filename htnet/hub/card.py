@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from htnet.core.provenance import License, Provenance
+from htnet.core.registry import Registry
 
 _FLOW_LIMITS = (
     "Trained on posed or induced expressions of few people in laboratories. The answer is a guess about facial "
@@ -15,10 +17,32 @@ _GENERATED_LIMITS = (
     "Trained on generated movement, not on people. The answer is a guess about facial movement, not about what "
     "somebody feels, and not fit for decisions about people."
 )
-_FACE_LIMITS = (
-    "Not a medical device. A grade says how uneven a face looks in one picture; House and Brackmann grade a moving "
-    "face. Light from one side and a turned head look like a palsy. Not fit for decisions about people."
-)
+
+
+@dataclass(frozen=True)
+class CardText:
+    """What a card says of models that read images of one kind.
+
+    Attributes:
+        purpose: what they are for.
+        tags: the Hub's tags.
+        input: content of ``config.json`` to how the input is made.
+        limits: the same to what the answers are not good for.
+    """
+
+    purpose: str
+    tags: tuple[str, ...]
+    input: Callable[[Mapping[str, Any]], str]
+    limits: Callable[[Mapping[str, Any]], str]
+
+
+#: By `htnet.models.EmotionModel.input_kind`.
+CARD_TEXTS: Registry[str, CardText] = Registry("htnet.hub.card")
+
+
+def register_card_text(input_kind: str, text: CardText) -> None:
+    """Say what the cards of models of another input kind hold."""
+    CARD_TEXTS.add(input_kind, text)
 
 
 def _temperature(temperature: float, training: Mapping[str, Any]) -> str:
@@ -32,7 +56,7 @@ def model_card(config: Mapping[str, Any]) -> str:
     Args:
         config: content of the weights folder's ``config.json``.
     """
-    training, faces = config["training"], config.get("input_kind") == "face"
+    training, text = config["training"], CARD_TEXTS.get(config.get("input_kind", ""), CARD_TEXTS["flow"])
     temperature = config["temperature"]
     provenance = Provenance.from_dict(config["provenance"])
     rows = [
@@ -56,10 +80,10 @@ def model_card(config: Mapping[str, Any]) -> str:
         *_license_lines(provenance.licenses),
         "pipeline_tag: image-classification",
         "tags:",
-        *(["- facial-palsy"] if faces else ["- micro-expression", "- optical-flow"]),
+        *(f"- {tag}" for tag in text.tags),
         "---",
         "",
-        f"# {config['model']} for {'grades of facial palsy' if faces else 'facial micro-expressions'}",
+        f"# {config['model']} for {text.purpose}",
         "",
         "| | |",
         "|---|---|",
@@ -67,8 +91,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         "",
         "## Input",
         "",
-        f"{_face_input(config['preprocess']) if faces else _flow_input(config)} `config.json` holds the "
-        "whole specification, and htnet applies it.",
+        f"{text.input(config)} `config.json` holds the whole specification, and htnet applies it.",
         "",
     ]
     if metrics := training.get("metrics"):
@@ -78,7 +101,7 @@ def model_card(config: Mapping[str, Any]) -> str:
     lines += [
         "## Limits",
         "",
-        _FACE_LIMITS if faces else _GENERATED_LIMITS if provenance.only_generated else _FLOW_LIMITS,
+        text.limits(config),
         "",
     ]
     return "\n".join(lines)
@@ -110,8 +133,10 @@ def _flow_input(config: Mapping[str, Any]) -> str:
     return text
 
 
-def _face_input(spec: Mapping[str, Any]) -> str:
-    return (
-        f"One face, warped by one similarity to the template points on {spec['face_size']} px and resized to "
-        f"{spec['size']} px; red, green, blue, 0..255."
-    )
+def _flow_limits(config: Mapping[str, Any]) -> str:
+    return _GENERATED_LIMITS if Provenance.from_dict(config["provenance"]).only_generated else _FLOW_LIMITS
+
+
+register_card_text(
+    "flow", CardText("facial micro-expressions", ("micro-expression", "optical-flow"), _flow_input, _flow_limits)
+)

@@ -1,6 +1,12 @@
 """What this wing adds to the rooms' registries; models, converter and fusion register themselves where they stand."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
 from htnet.hub import PretrainedSpec, register_pretrained
+from htnet.hub.card import CardText, register_card_text
 from htnet.palsy import convert, enhanced, fusion, model
 from htnet.palsy.face_augment import FaceAugmentation
 from htnet.training.recipe import Recipe, register_augmentation, register_recipe
@@ -9,6 +15,21 @@ __all__ = ["convert", "enhanced", "fusion", "model"]
 
 _BY_PALSY_RECIPE = "trained on the training split, patients kept apart, by the palsy recipe"
 
+_LIMITS = (
+    "Not a medical device. A grade says how uneven a face looks in one picture; House and Brackmann grade a moving "
+    "face. Light from one side and a turned head look like a palsy. Not fit for decisions about people."
+)
+
+
+def _face_input(config: Mapping[str, Any]) -> str:
+    spec = config["preprocess"]
+    return (
+        f"One face, warped by one similarity to the template points on {spec['face_size']} px and resized to "
+        f"{spec['size']} px; red, green, blue, 0..255."
+    )
+
+
+register_card_text("face", CardText("grades of facial palsy", ("facial-palsy",), _face_input, lambda config: _LIMITS))
 register_augmentation(FaceAugmentation)
 #: For faces, whose left and right must be kept apart.
 register_recipe(Recipe(name="palsy", lr=1e-3, epochs=200, batch_size=16, augmentation=FaceAugmentation()))

@@ -16,7 +16,7 @@ import torch
 from htnet.core.deprecated import renamed_arguments, renamed_attributes
 from htnet.core.errors import HtnetError, InputError, ModelError, SpecError, WeightsError
 from htnet.core.facs import UnitPrediction
-from htnet.core.hints import hint
+from htnet.core.hints import hint, how, usage_of
 from htnet.core.identity import trained_doubts
 from htnet.core.optional import usable_device
 from htnet.core.parallel import refuse_after_fork
@@ -99,9 +99,10 @@ class Predictor:
         self.name = str(weights) if not isinstance(weights, EmotionModel) else weights.name
         self.model = weights if isinstance(weights, EmotionModel) else load_pretrained(weights)
         if self.model.input_kind != "flow":
+            usage = usage_of(self.model.input_kind)
             raise ModelError(
-                f"{self.name} reads a single {self.model.input_kind}, not the flow between two frames. Use htnet palsy "
-                "predict, or htnet.palsy.GradePredictor."
+                f"{self.name} reads a single {self.model.input_kind}, not the flow between two frames. Use "
+                f"{how(usage.predict.format(name=self.name), usage.call.format(name=self.name))}."
             )
         self.model = self.model.to(usable_device(device)).eval()
         if self.model.preprocess_spec is None:

@@ -7,7 +7,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import ManifestError, RecipeError, refuse_unknown
-from htnet.core.hints import how, prepare_manifest
+from htnet.core.hints import hint, how, prepare_manifest
 from htnet.core.types import EXTRA_INPUTS, Landmarks, ModelInput, PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.degenerate import refuse_degenerate
@@ -286,10 +285,9 @@ def _refuse_unprepared(manifest: Manifest, landmarker: Landmarker | None) -> Non
     """Refuse samples that give no flow image and no way to one."""
     faces = [s.sample for s in manifest if s.image is not None and s.flow is None and s.onset is None]
     if faces:
-        command = f"htnet palsy train --data {Path(manifest.source).parent} --out OUT"
         raise ManifestError(
-            f"{manifest.source}: {listed(faces)} with a single face and no flow image. They are for models that read "
-            f"faces: {how(command, 'htnet.palsy.train_palsy')}"
+            f"{manifest.source}: {listed(faces)} with a single image and neither frames nor a flow image. They are not "
+            f"for models that read flow.{hint(manifest.source)}"
         )
     empty = [s.sample for s in manifest if s.flow is None and (s.onset is None or s.apex is None)]
     if empty:
