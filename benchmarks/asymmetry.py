@@ -1,6 +1,6 @@
 """What `htnet palsy asymmetry` reads on faces whose droop is known, and the normal range of even faces.
 
-``python -m benchmarks.asymmetry`` runs YuNet and `htnet.preprocess.face_asymmetry` on every picture, as the command
+``python -m benchmarks.asymmetry`` runs YuNet and `htnet.palsy.face_asymmetry` on every picture, as the command
 does, and writes benchmarks/results/asymmetry.json:
 
 - mouth: each face of the test, of seeds that were never looked at while the method was made, at 0, 5, 8, 12, 16 and
@@ -10,7 +10,7 @@ does, and writes benchmarks/results/asymmetry.json:
   along, and warps of the mouth's corner alone, of three widths.
 - brow: the same with the brow alone, 4, 8 and 12 %.
 - normal: even faces (one half mirrored), and the two portraits as they are, in other pictures; 95 % of them read at
-  most the number given, for each range of pose. The constants `htnet.preprocess.asymmetry.NORMAL` are the larger of
+  most the number given, for each range of pose. The constants `htnet.palsy.asymmetry.NORMAL` are the larger of
   the two, rounded up.
 """
 
@@ -33,8 +33,8 @@ from benchmarks.droop_faces import APART, KINDS, DroopFace, Palsy, draw_picture,
 from benchmarks.palsy_faces import KINDS as PALSY_KINDS
 from benchmarks.palsy_faces import palsy_face
 from htnet.core.errors import LandmarkError
-from htnet.preprocess import Landmarker, YuNetLandmarker, face_asymmetry
-from htnet.preprocess.asymmetry import TURNS, FaceAsymmetry
+from htnet.palsy.asymmetry import TURNS, FaceAsymmetry, face_asymmetry
+from htnet.preprocess import Landmarker, YuNetLandmarker
 
 RESULT = Path(__file__).parent / "results" / "asymmetry.json"
 #: Seeds that were looked at while the method was made, and the first ones of each part of the test.

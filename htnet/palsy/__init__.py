@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from htnet.palsy.asymmetry import FaceAsymmetry, RegionAsymmetry, face_asymmetry
     from htnet.palsy.enhanced import HTNetEnhanced, HTNetEnhancedConfig
     from htnet.palsy.evaluate import evaluate_palsy, score_table
     from htnet.palsy.face_augment import FaceAugmentation, augment_faces
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from htnet.palsy.train import check_face_model, train_palsy
 
 _NAMES = {
+    "asymmetry": (
+        "FaceAsymmetry",
+        "RegionAsymmetry",
+        "face_asymmetry",
+    ),
     "enhanced": (
         "HTNetEnhanced",
         "HTNetEnhancedConfig",
@@ -110,6 +116,7 @@ __all__ = [
     "PALSY_SPEC",
     "SCHEMES",
     "ClassScores",
+    "FaceAsymmetry",
     "FaceAugmentation",
     "FaceMaps",
     "FaceSet",
@@ -123,11 +130,13 @@ __all__ = [
     "HTNetPalsy",
     "HTNetPalsyConfig",
     "PalsyMaps",
+    "RegionAsymmetry",
     "align_face",
     "augment_faces",
     "check_face_model",
     "describe_class",
     "evaluate_palsy",
+    "face_asymmetry",
     "face_spec",
     "gaps",
     "grade_scheme",

@@ -22,7 +22,7 @@ from htnet.core.schema import to_json
 
 if TYPE_CHECKING:
     from htnet.palsy import GradePrediction
-    from htnet.preprocess import FaceAsymmetry, Landmarker
+    from htnet.preprocess import Landmarker
 
 _LANDMARKS = "yunet, yunet:MODEL.onnx, face-alignment, template (faces already cropped), or a .json or .csv file"
 
@@ -328,8 +328,7 @@ def _visualize(args: argparse.Namespace) -> None:
 
 
 def _asymmetry(args: argparse.Namespace) -> None:
-    from htnet.palsy import PALSY_SPEC, palsy_landmarker
-    from htnet.preprocess import face_asymmetry
+    from htnet.palsy import PALSY_SPEC, face_asymmetry, palsy_landmarker
 
     check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
     landmarker = palsy_landmarker(args.landmarks, PALSY_SPEC, face=args.face)
@@ -342,36 +341,9 @@ def _asymmetry(args: argparse.Namespace) -> None:
         print(to_json(report.to_dict()), end="")
         return
     show_warnings(report.warnings)
-    print("\n".join(_asymmetry_lines(report)))
+    print(report.text())
     if args.plot:
         print(f"  picture: {args.plot}")
-
-
-def _asymmetry_lines(report: FaceAsymmetry) -> list[str]:
-    """The report as text; sides are the patient's own."""
-    whose = {"subject_left": "patient's left", "subject_right": "patient's right", "": "none"}
-    verdicts = {"above": "above the normal range", "within": "within the normal range", "unknown": "range not known"}
-    lines = [
-        f"which side lies lower, in % of the distance between the eyes ({report.eye_distance:.0f} px)",
-        f"  {'region':<7} {'lower side':<16} {'by':>5}   normal",
-    ]
-    for name, region in report.regions.items():
-        if region.read is None:
-            lines.append(f"  {name:<7} not measured: {region.reason}")
-            continue
-        normal = "-" if region.normal is None else f"up to {region.normal:.1f}"
-        side = whose[region.side] + (" (narrower)" if name == "eye" else "")
-        lines.append(f"  {name:<7} {side:<16} {abs(region.read):>5.1f}   {normal:<10} {verdicts[region.verdict]}")
-        if region.value is not None and region.points is not None:
-            also = whose["subject_left" if region.points > 0 else "subject_right"]
-            lines.append(f"  {'':<7} by the 68 points: {also} {abs(region.points):.1f}")
-    turned = "" if report.turn is None else f", turn {report.turn:+.2f}"
-    lines.append(
-        f"  pose: tilt {report.roll:+.1f} degrees (taken out){turned}; normal: 95 % of even faces in such a pose"
-    )
-    lines.append("  patient's left is on the right of the picture, unless the picture is mirrored, as selfies may be")
-    lines.append("  no medical device; what this measures, and what not: docs/palsy.md")
-    return lines
 
 
 def _bar(text: str) -> Callable[[Iterable[Any]], Iterable[Any]]:

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from htnet.core.files import check_outputs
 from htnet.core.optional import require
 from htnet.core.types import ByteArray
+from htnet.palsy.asymmetry import REGIONS, FaceAsymmetry, region_boxes
 from htnet.palsy.predictor import FaceMaps, GradePrediction
 from htnet.pipeline.plots import draw_warnings, save_figure
 from htnet.preprocess import FrameSource, read_frame
-from htnet.preprocess.asymmetry import REGIONS, FaceAsymmetry, region_boxes
 
 _PURPOSE = "Drawing"
 _BLUE, _GREY, _RED = "#0a84ff", "#c7c7cc", "#ff2d55"

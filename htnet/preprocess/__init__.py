@@ -1,7 +1,9 @@
 """From video frames to network inputs: reading, landmarks, alignment, flow, regions."""
 
+from typing import TYPE_CHECKING, Any
+
+from htnet.core.deprecated import moved_name
 from htnet.preprocess.align import Alignment, align_frames, align_pair, fit_alignment
-from htnet.preprocess.asymmetry import FaceAsymmetry, RegionAsymmetry, face_asymmetry
 from htnet.preprocess.contrast import clahe
 from htnet.preprocess.flow.color import colour_wheel, colour_wheel_legend
 from htnet.preprocess.flow.compute import (
@@ -65,7 +67,6 @@ __all__ = [
     "Alignment",
     "CachedLandmarker",
     "FaceAlignmentLandmarker",
-    "FaceAsymmetry",
     "FrameSource",
     "LandmarkSource",
     "Landmarker",
@@ -74,7 +75,6 @@ __all__ = [
     "PeerLandmarks",
     "PrecomputedLandmarks",
     "Preprocessor",
-    "RegionAsymmetry",
     "TemplateLandmarks",
     "Video",
     "YuNetLandmarker",
@@ -89,7 +89,6 @@ __all__ = [
     "displace",
     "encode_motion",
     "estimate_68",
-    "face_asymmetry",
     "face_regions",
     "find_many",
     "fit_alignment",
@@ -125,3 +124,8 @@ __all__ = [
     "verified",
     "write_flow_image",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return moved_name(__name__, name)

@@ -22,6 +22,7 @@ from htnet.palsy import (
     GradePredictor,
     check_face_model,
     evaluate_palsy,
+    face_asymmetry,
     load_face_set,
     palsy_landmarker,
     predict_faces,
@@ -29,7 +30,6 @@ from htnet.palsy import (
     train_palsy,
 )
 from htnet.palsy.plots import plot_asymmetry, plot_confusion, plot_grade, plot_maps
-from htnet.preprocess import face_asymmetry
 from htnet.training import get_recipe
 from tests.support.pairs import tiny_model
 from tests.support.palsy_faces import palsy_face, read_json, save_face

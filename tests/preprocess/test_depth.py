@@ -17,11 +17,10 @@ from htnet.data import Manifest, Sample
 from htnet.data.prepare import prepare
 from htnet.hub import save_pretrained
 from htnet.models import create_model
-from htnet.palsy import PALSY_SPEC, GradePredictor, align_face, prepare_faces
+from htnet.palsy import PALSY_SPEC, GradePredictor, align_face, face_asymmetry, prepare_faces
 from htnet.preprocess import (
     Preprocessor,
     TemplateLandmarks,
-    face_asymmetry,
     motion_features,
     open_clip,
     open_video,

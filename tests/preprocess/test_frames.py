@@ -199,7 +199,8 @@ NO_PICTURES = {
 def takers():
     """Everything that takes pictures as arrays: name, picture that is taken, call."""
     from htnet.core.types import PreprocessSpec
-    from htnet.preprocess import Preprocessor, compute_flow, face_asymmetry, motion_features, spot
+    from htnet.palsy import face_asymmetry
+    from htnet.preprocess import Preprocessor, compute_flow, motion_features, spot
     from tests.support.pairs import POINTS, face
 
     rgb, spec = face(), PreprocessSpec(flow="dis", face_size=64, clip_frames=4)

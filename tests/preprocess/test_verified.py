@@ -14,14 +14,13 @@ from htnet.core.types import Frame, Landmarks, Landmarks68, PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.prepare import read_report
 from htnet.hub import save_pretrained
-from htnet.palsy import PALSY_SPEC
+from htnet.palsy import PALSY_SPEC, face_asymmetry
 from htnet.palsy.prepare import align_face
 from htnet.preprocess import (
     CachedLandmarker,
     PrecomputedLandmarks,
     Preprocessor,
     YuNetLandmarker,
-    face_asymmetry,
     fit_alignment,
     make_landmarker,
     motion_features,

@@ -14,11 +14,7 @@ import numpy.typing as npt
 from htnet.core.errors import LandmarkError
 from htnet.core.schema import document
 from htnet.core.types import TEMPLATE_28, Frame, Landmarks, Landmarks68, QualityWarning, file_stem
-from htnet.preprocess.align import face_similarity
-from htnet.preprocess.frames import read_frame
-from htnet.preprocess.geometry import Matrix
-from htnet.preprocess.landmarks import Landmarker, finds_68, landmarks_68, verified
-from htnet.preprocess.mirror import (
+from htnet.palsy.mirror import (
     BROW_ROW,
     EYES_APART,
     EYES_DOWN,
@@ -30,6 +26,10 @@ from htnet.preprocess.mirror import (
     measure_mouth,
     upright,
 )
+from htnet.preprocess.align import face_similarity
+from htnet.preprocess.frames import read_frame
+from htnet.preprocess.geometry import Matrix
+from htnet.preprocess.landmarks import Landmarker, finds_68, landmarks_68, verified
 from htnet.preprocess.pose import TURNED, check_frontal, face_shape
 from htnet.preprocess.preprocessor import FrameSource
 
@@ -168,6 +168,38 @@ class FaceAsymmetry:
         }
         return document("htnet.palsy_asymmetry", content, self.warnings)
 
+    def text(self) -> str:
+        """For people; sides are the patient's own."""
+        whose = {"subject_left": "patient's left", "subject_right": "patient's right", "": "none"}
+        verdicts = {
+            "above": "above the normal range",
+            "within": "within the normal range",
+            "unknown": "range not known",
+        }
+        lines = [
+            f"which side lies lower, in % of the distance between the eyes ({self.eye_distance:.0f} px)",
+            f"  {'region':<7} {'lower side':<16} {'by':>5}   normal",
+        ]
+        for name, region in self.regions.items():
+            if region.read is None:
+                lines.append(f"  {name:<7} not measured: {region.reason}")
+                continue
+            normal = "-" if region.normal is None else f"up to {region.normal:.1f}"
+            side = whose[region.side] + (" (narrower)" if name == "eye" else "")
+            lines.append(f"  {name:<7} {side:<16} {abs(region.read):>5.1f}   {normal:<10} {verdicts[region.verdict]}")
+            if region.value is not None and region.points is not None:
+                also = whose["subject_left" if region.points > 0 else "subject_right"]
+                lines.append(f"  {'':<7} by the 68 points: {also} {abs(region.points):.1f}")
+        turned = "" if self.turn is None else f", turn {self.turn:+.2f}"
+        lines.append(
+            f"  pose: tilt {self.roll:+.1f} degrees (taken out){turned}; normal: 95 % of even faces in such a pose"
+        )
+        lines.append(
+            "  patient's left is on the right of the picture, unless the picture is mirrored, as selfies may be"
+        )
+        lines.append("  no medical device; what this measures, and what not: docs/palsy.md")
+        return "\n".join(lines)
+
 
 def face_asymmetry(
     image: FrameSource,
@@ -182,7 +214,7 @@ def face_asymmetry(
     The points only say where to look. The eyes are brought level by matching one with the mirrored other, so all is
     relative to them; where outline, hair line and nose say that one eye itself lies lower, the mouth is relative to a
     line that is turned towards the head's level (warning ``uneven_eyes``). Then the pull of the mouth's corner is
-    found and undone, and what is left is read along the mouth's line, see `htnet.preprocess.mirror`. The number is
+    found and undone, and what is left is read along the mouth's line, see `htnet.palsy.mirror`. The number is
     about 0.8 times the drop of the mouth's corner. What hardly matches its other side is not measured.
 
     Args:

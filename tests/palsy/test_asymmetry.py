@@ -11,10 +11,11 @@ from benchmarks.asymmetry import DROPS, FROM, GRADE_DROPS, judge, mouth_row, nor
 from benchmarks.droop_faces import APART, KINDS, Palsy, Picture, droop_face, pull
 from htnet.core.errors import FrameError, LandmarkError, PoseError
 from htnet.core.types import Frame, Landmarks, Landmarks68
-from htnet.preprocess import MEAN_SHAPE_28, TemplateLandmarks, estimate_68, face_asymmetry, mirror
-from htnet.preprocess.asymmetry import MEANINGS, NORMAL, REGIONS, TURNS, region_boxes
-from htnet.preprocess.droop import Pull, PullSearch
-from htnet.preprocess.mirror import EYE_TILT, UNIT, Halves, MouthLine, exact_eyes, level_head, measure_mouth, upright
+from htnet.palsy import mirror
+from htnet.palsy.asymmetry import MEANINGS, NORMAL, REGIONS, TURNS, face_asymmetry, region_boxes
+from htnet.palsy.droop import Pull, PullSearch
+from htnet.palsy.mirror import EYE_TILT, UNIT, Halves, MouthLine, exact_eyes, level_head, measure_mouth, upright
+from htnet.preprocess import MEAN_SHAPE_28, TemplateLandmarks, estimate_68
 from tests.support.palsy_faces import SIDE, palsy_face
 
 RESULT = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / "asymmetry.json").read_text("utf-8"))

@@ -1,6 +1,6 @@
 """How a mouth's corner was pulled: the smooth pull of one side that makes an upright face mirror itself best.
 
-The line that `htnet.preprocess.mirror` follows loses a corner that sinks far within a short distance, because the line
+The line that `htnet.palsy.mirror` follows loses a corner that sinks far within a short distance, because the line
 is steep there and no longer looks like its mirror image. So the pull is undone first: one side keeps still, the other
 is moved by a bell about the corner of the mouth, and the axis of the mirror may lie beside the middle between the eyes
 (an eye that sank moves it). What the bell leaves is then measured along the line.

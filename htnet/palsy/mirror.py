@@ -3,7 +3,7 @@
 Detected points cannot carry such a number: the corners of the mouth that a detector finds scatter by some 5 % of the
 distance between the eyes and lean towards an even face. Here the halves themselves are compared. The eyes are brought
 level by matching one with the mirrored other, unless the rest of the head says that one eye itself lies lower; the pull
-of the mouth's corner is found and undone (`htnet.preprocess.droop`); the line of the mouth is then followed from the
+of the mouth's corner is found and undone (`htnet.palsy.droop`); the line of the mouth is then followed from the
 middle outwards on both sides at once, by dynamic programming over where it lies and how much lower it still lies on one
 side. Every step treats the sides alike: the mirrored image gives the negative
 answer.
@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.types import ByteArray, Frame
+from htnet.palsy.droop import PullSearch
 from htnet.preprocess.align import Alignment
-from htnet.preprocess.droop import PullSearch
 from htnet.preprocess.geometry import Matrix, similarity
 from htnet.preprocess.opencv import load_opencv
 
