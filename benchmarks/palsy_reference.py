@@ -90,7 +90,7 @@ class ReferencePalsyTransformer(ConvTransformer):
 
 
 class ReferencePalsy(ReferenceHTNet):
-    """Takes the fields of `htnet.models.HTNetPalsyConfig` that the published one has; returns the scores."""
+    """Takes the fields of `htnet.palsy.HTNetPalsyConfig` that the published one has; returns the scores."""
 
     def __init__(self, config):
         super().__init__(config)
