@@ -1,0 +1,145 @@
+"""Properties that hold for all inputs, on inputs that hypothesis chooses; the same in every run."""
+
+import csv
+import io
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import accuracy_score, f1_score, recall_score
+
+from htnet.core.csv_files import SEPARATORS, open_table
+from htnet.core.errors import ManifestError
+from htnet.core.identity import dataset_key, person, person_key
+from htnet.core.types import EMOTIONS, Flow
+from htnet.data import Manifest, Sample, read_manifest
+from htnet.evaluation.metrics import score
+from htnet.preprocess.flow.compute import flow_image, read_flow_image, write_flow_image
+
+settings.register_profile("htnet", max_examples=30, deadline=None, derandomize=True, database=None)
+settings.load_profile("htnet")
+
+#: What people write: letters of several alphabets, digits, blanks and signs.
+WRITTEN = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=20)
+#: What names are made of where they are odd on purpose.
+NAMES = st.text(st.sampled_from("0123456789aAbBéÉßıİſØæ²³^._- /#'+()[]\u0430\u0391\u200b\u00a0"), max_size=16)
+#: Text of a cell: no line ends, which files of other systems change, and no NUL.
+CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=12)
+
+
+@given(st.integers(1, 40).flatmap(lambda side: arrays(np.uint8, (side, side, 3))))
+def test_a_flow_image_is_read_as_it_was_written(image):
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_flow_image(Path(folder) / "flow.png", image)
+        np.testing.assert_array_equal(read_flow_image(path, len(image)), image)
+
+
+@given(
+    arrays(np.float32, (2, 12, 12), elements=st.floats(-20, 20, width=32)),
+    st.floats(0.125, 8, width=32),
+    st.permutations(["strain", "v", "u"]),
+)
+def test_a_flow_image_spans_its_range_whatever_the_size_of_the_motion(uv, factor, channels):
+    image = flow_image(Flow(uv, "array"), 12, channels=tuple(channels))
+    for plane in image.transpose(2, 0, 1):
+        assert (int(plane.min()), int(plane.max())) in ((0, 255), (0, 0))
+    scaled = flow_image(Flow(uv * np.float32(factor), "array"), 12, channels=tuple(channels))
+    assert np.abs(scaled.astype(int) - image).max() <= 1, "an image tells directions and shares, not lengths"
+
+
+def labels(classes):
+    pairs = st.tuples(*[st.integers(0, classes - 1)] * 2)
+    return st.tuples(st.just(classes), st.lists(pairs, min_size=1, max_size=40))
+
+
+@given(st.integers(2, 8).flatmap(labels))
+def test_scores_are_those_of_scikit_learn(case):
+    classes, pairs = case
+    truth, prediction = np.array(pairs).T
+    found = score(truth, prediction, classes)
+    reference = {"labels": np.unique(truth), "average": "macro", "zero_division": 0}
+    assert found.uf1 == pytest.approx(f1_score(truth, prediction, **reference), abs=1e-12)
+    assert found.uar == pytest.approx(recall_score(truth, prediction, **reference), abs=1e-12)
+    assert found.accuracy == pytest.approx(accuracy_score(truth, prediction), abs=1e-12)
+
+
+@given(st.one_of(NAMES, WRITTEN))
+@example("1-11")
+@example("6.0")
+@example("Sub-01")
+def test_the_key_of_a_name_is_its_own_key(name):
+    assert person_key(person_key(name)) == person_key(name)
+    assert dataset_key(dataset_key(name)) == dataset_key(name)
+
+
+@given(
+    st.one_of(NAMES, WRITTEN), st.sampled_from([str.upper, str.lower, "  {} ".format, "\u200b{}".format, "{}_".format])
+)
+def test_a_name_keeps_its_key_however_it_is_typed(name, spelling):
+    if spelling == "{}_".format and name[-2:-1] == ".":
+        return  # "6.0" is a number with decimals, "6.0_" is not
+    assert person_key(spelling(name)) == person_key(name)
+
+
+@given(NAMES, NAMES, NAMES, NAMES)
+def test_being_the_same_person_is_symmetric_and_needs_the_same_set(set_a, a, set_b, b):
+    same = person(set_a, a) == person(set_b, b)
+    assert same == (person(set_b, b) == person(set_a, a))
+    if same:
+        assert person_key(a) == person_key(b)
+
+
+@given(
+    CELLS.map(str.strip),
+    st.lists(
+        st.tuples(
+            CELLS.map(str.strip).filter(bool),
+            st.sampled_from(["", "01", "Müller", "a,b;c"]),
+            st.sampled_from([None, *EMOTIONS]),
+            st.sampled_from(["", "none", "4+L12"]),
+        ),
+        min_size=1,
+        max_size=6,
+        unique_by=lambda row: row[0],
+    ),
+    st.sampled_from([".", "deep"]),
+)
+def test_a_manifest_is_read_as_it_was_written(dataset, rows, place):
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder).resolve()
+        samples = [
+            Sample(name, dataset, subject, label, flow=root / f"flow {i}.png", action_units=units)
+            for i, (name, subject, label, units) in enumerate(rows)
+        ]
+        path = root / place / "list.csv"
+        Manifest(tuple(samples), EMOTIONS, "chosen").write(path)
+        found = [replace(s, flow=s.flow.resolve()) for s in read_manifest(path, check_files=False)]
+    assert found == samples
+
+
+@given(
+    st.sampled_from(sorted(SEPARATORS)),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.integers(2, 5).flatmap(lambda n: st.lists(st.lists(CELLS, min_size=n, max_size=n), min_size=1, max_size=5)),
+)
+def test_a_table_reads_the_same_whatever_separates_its_columns(separator, encoding, end, rows):
+    columns = [f"column {k}" for k in range(len(rows[0]))]
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=separator, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([columns, *rows])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.csv"
+        path.write_bytes(text.getvalue().encode(encoding))
+        if not any(cell.strip() for row in rows for cell in row):
+            with pytest.raises(ManifestError, match="holds no samples"):
+                open_table(path)
+            return
+        table = open_table(path)
+    assert (table.separator, table.columns) == (separator, columns)
+    written = [dict(zip(columns, row, strict=True)) for row in rows if any(cell.strip() for cell in row)]
+    assert [row for _, row in table.rows] == written
