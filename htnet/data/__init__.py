@@ -8,12 +8,14 @@ from htnet.data.action_units import (
     read_action_units,
     training_cooccurrence,
 )
+from htnet.data.dataset import MicroExpressionDataset
 from htnet.data.datasets import DATASETS, RECORDINGS, merge_composite, read_dataset, read_intervals
 from htnet.data.facs_cells import ActionDescriptor, ActionUnit, Annotation, parse_action_units, parse_annotation
 from htnet.data.folds import Fold, hold_out_subjects, leave_one_dataset_out, leave_one_subject_out
 from htnet.data.intervals import Interval, Intervals
 from htnet.data.layouts import list_three_norm, open_data, read_casme3, read_composite, read_three_norm
 from htnet.data.manifest import Manifest, Sample, read_manifest
+from htnet.data.reader import SampleReader
 
 __all__ = [
     "DATASETS",
@@ -27,7 +29,9 @@ __all__ = [
     "Interval",
     "Intervals",
     "Manifest",
+    "MicroExpressionDataset",
     "Sample",
+    "SampleReader",
     "active_regions",
     "au_cooccurrence",
     "hold_out_subjects",

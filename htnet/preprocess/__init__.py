@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from htnet.core.deprecated import moved_name
 from htnet.preprocess.align import Alignment, align_frames, align_pair, fit_alignment
+from htnet.preprocess.batches import FlowPreprocessor, RegionCropper
 from htnet.preprocess.contrast import clahe
 from htnet.preprocess.flow.color import colour_wheel, colour_wheel_legend
 from htnet.preprocess.flow.compute import (
@@ -67,6 +68,7 @@ __all__ = [
     "Alignment",
     "CachedLandmarker",
     "FaceAlignmentLandmarker",
+    "FlowPreprocessor",
     "FrameSource",
     "LandmarkSource",
     "Landmarker",
@@ -75,6 +77,7 @@ __all__ = [
     "PeerLandmarks",
     "PrecomputedLandmarks",
     "Preprocessor",
+    "RegionCropper",
     "TemplateLandmarks",
     "Video",
     "YuNetLandmarker",

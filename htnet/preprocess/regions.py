@@ -64,7 +64,8 @@ def _source_pixels(points: torch.Tensor, size: int, layout: str) -> torch.Tensor
     """For each pixel of the mosaic, row by row, the flat index it is read from: (B or 1, S * S) int64."""
     half, side = size // 4, size // 2
     points = points.reshape(-1, 5, 2)[:, _CORNERS].double()
-    if not bool(torch.isfinite(points).all()):
+    # Exported and compiled code cannot branch on values.
+    if not torch.compiler.is_compiling() and not bool(torch.isfinite(points).all()):
         raise LandmarkError("Points for the regions hold NaN or infinity; give finite pixels.")
     if layout == "anatomical":
         points = points.round()

@@ -1,0 +1,96 @@
+"""The samples of a manifest as a data set of PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from htnet.core.errors import ManifestError
+from htnet.core.types import PreprocessSpec
+from htnet.data.layouts import open_data
+from htnet.data.manifest import Manifest
+from htnet.data.prepared import resolve_spec
+from htnet.data.reader import SampleReader, check_motion, degenerate, extra_inputs
+from htnet.preprocess import Landmarker
+
+
+class MicroExpressionDataset(Dataset[dict[str, Any]]):
+    """Flow images of a manifest, for ``torch.utils.data.DataLoader``; each is read when it is asked for.
+
+    An item is a dictionary that the loader's own collation takes: "image", (3, size, size) float32 in 0..255; "label",
+    the index of the class, where the samples have labels; "sample", "dataset" and "subject", text; and the extra inputs
+    asked for. Where flow has to be computed, prepare the data once (`htnet.prepare`).
+
+    Attributes:
+        manifest: the samples.
+        spec: how the images are made; for a prepared folder as its images were made.
+        classes: names of the classes, by index.
+    """
+
+    def __init__(
+        self,
+        data: Manifest | str | PathLike[str],
+        spec: PreprocessSpec | None = None,
+        landmarks: Landmarker | str | PathLike[str] | None = None,
+        *,
+        extras: Sequence[str] = (),
+        transform: Callable[[Tensor], Tensor] | None = None,
+        bit_depth: int | None = None,
+    ) -> None:
+        """Keep the settings; no picture is read yet.
+
+        Args:
+            data: a manifest, its file, or a folder in a published layout (see `htnet.data.open_data`).
+            spec: how frames become images, and which regions are cut; by default the published flow image of the whole
+                face.
+            landmarks: finds the points of samples without: a landmarker, or a name or file for
+                `htnet.preprocess.make_landmarker`, which each worker builds for itself.
+            extras: what is read besides the image, of `htnet.models.EXTRA_INPUTS`: "points", "points68", "motion".
+            transform: changes each image, such as an augmentation; a function of a module where workers are spawned.
+            bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+
+        Raises:
+            ManifestError: the data cannot be read, some samples have a label and others none, or motion is asked for
+                and a sample has no clip.
+            InputError: an unknown name in ``extras``.
+        """
+        self.manifest = data if isinstance(data, Manifest) else open_data(data)
+        self.spec = resolve_spec(self.manifest, spec or PreprocessSpec(layout="whole"))
+        self.classes = self.manifest.classes
+        self.extras = tuple(extras)
+        self.transform = transform
+        self._reader = SampleReader(self.spec, landmarks, extras=extras, bit_depth=bit_depth)
+        if self._reader.reads_motion:
+            check_motion(self.manifest, self.spec)
+        labelled = any(sample.label is not None for sample in self.manifest)
+        self._labels = self.manifest.labels().tolist() if labelled else None
+
+    @property
+    def labels(self) -> list[int]:
+        """Index of the class of every sample, for samplers and splits.
+
+        Raises:
+            ManifestError: the samples have no labels.
+        """
+        return self.manifest.labels().tolist()
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        sample = self.manifest.samples[index]
+        made = self._reader(sample)
+        if fault := degenerate(sample, made):
+            raise ManifestError(f"{self.manifest.source}: sample {sample.sample!r} shows no expression: {fault}.")
+        image = torch.from_numpy(made.image)
+        item: dict[str, Any] = {
+            "image": image if self.transform is None else self.transform(image),
+            **{name: rows[0] for name, rows in extra_inputs([made], self.extras, self.spec).items()},
+            **{name: getattr(sample, name) for name in ("sample", "dataset", "subject")},
+        }
+        return item if self._labels is None else {**item, "label": self._labels[index]}

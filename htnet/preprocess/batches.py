@@ -1,0 +1,149 @@
+"""Preprocessing for models of one's own: batches of frames to flow images, and flow images to regions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from htnet.core.errors import HtnetError, InputError, prefixed
+from htnet.core.types import ModelInput, PreprocessSpec
+from htnet.preprocess.frames import FrameSource
+from htnet.preprocess.landmarks import Landmarker, LazyLandmarker
+from htnet.preprocess.preprocessor import LandmarkSource, Preprocessor
+from htnet.preprocess.regions import crop_regions, template_points
+
+#: Frames of a batch: files or arrays, one a pair, or one tensor of all.
+Frames = Sequence[FrameSource] | Tensor
+#: Five points of each pair.
+Points = Sequence[LandmarkSource] | Tensor
+
+
+class FlowPreprocessor:
+    """Makes flow images of batches of frame pairs; it can be sent to the workers of a data loader.
+
+    What it gives is what a network of its spec reads: the whole flow image unless the spec cuts regions.
+    """
+
+    def __init__(
+        self,
+        spec: PreprocessSpec | None = None,
+        landmarks: Landmarker | str | os.PathLike[str] | None = "yunet",
+        *,
+        bit_depth: int | None = None,
+    ) -> None:
+        """Keep the settings; the landmarker is built when first needed.
+
+        Args:
+            spec: how frames become images; by default the published flow image of the whole face.
+            landmarks: finds the points of pairs that come without: a landmarker, or a name or file for
+                `htnet.preprocess.make_landmarker`; None for none.
+            bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `read_frame`.
+        """
+        self.spec = spec or PreprocessSpec(layout="whole")
+        self._landmarks = LazyLandmarker(landmarks)
+        self._bit_depth = bit_depth
+
+    def __call__(
+        self, onsets: Frames, apexes: Frames, landmarks: Sequence[LandmarkSource] | Tensor | None = None
+    ) -> Tensor:
+        """Flow images of a batch.
+
+        Args:
+            onsets: B neutral frames: files, (H, W, 3) RGB arrays, or a tensor (B, 3, H, W), uint8 or float in 0..1.
+            apexes: B frames of strongest expression, likewise, each of the size of its onset.
+            landmarks: B times five (x, y) in px of the onset, or a tensor (B, 5, 2); found by the landmarker unless
+                given.
+
+        Returns:
+            (B, 3, size, size) float32, 0..255, channels as the spec orders them: strain, v, u.
+
+        Raises:
+            InputError: the numbers of onsets, apexes and landmarks differ, or a tensor has another shape.
+            FrameError, LandmarkError, FlowError: a pair cannot be used; the message names it.
+        """
+        made = [torch.from_numpy(one.image) for one in self.inputs(onsets, apexes, landmarks)]
+        side = self.spec.size
+        return torch.stack(made) if made else torch.zeros(0, 3, side, side)
+
+    def inputs(self, onsets: Frames, apexes: Frames, landmarks: Points | None = None) -> Iterator[ModelInput]:
+        """The same one by one, with points, flow and warnings; see `htnet.types.ModelInput`."""
+        first, second = _frames(onsets, "onsets"), _frames(apexes, "apexes")
+        points = [None] * len(first) if landmarks is None else _points(landmarks)
+        if not len(first) == len(second) == len(points):
+            raise InputError(
+                f"There are {len(first)} onsets, {len(second)} apexes and {len(points)} landmarks; give one of each "
+                "for every pair."
+            )
+        preprocessor = Preprocessor(self.spec, bit_depth=self._bit_depth)
+        for number, (onset, apex, given) in enumerate(zip(first, second, points, strict=True)):
+            if given is None:
+                preprocessor.landmarker = self._landmarks.get()
+            try:
+                yield preprocessor.pair(onset, apex, given)
+            except HtnetError as error:
+                raise prefixed(f"Pair {number} (counted from 0)", error) from error
+
+
+class RegionCropper(nn.Module):
+    """Cuts flow images into the mosaic of face regions that a network reads; see `crop_regions`.
+
+    A module without parameters: it moves to a device, is exported and pickled with the network that it stands before.
+    """
+
+    points: Tensor
+
+    def __init__(
+        self, layout: str = "anatomical", points: Sequence[Sequence[float]] | Tensor | None = None, size: int = 28
+    ) -> None:
+        """Keep where regions are cut.
+
+        Args:
+            layout: one of `htnet.types.LAYOUTS`.
+            points: five (x, y) in px of the flow image, where regions are cut unless a call gives others; by default
+                the template's.
+            size: side of the flow images, px, for the template's points.
+
+        Raises:
+            InputError: an unknown layout, or points of another shape.
+        """
+        super().__init__()
+        self.layout = layout
+        spec = PreprocessSpec(layout=layout, size=size)
+        given = template_points(spec) if points is None else torch.as_tensor(points, dtype=torch.float32)
+        self.register_buffer("points", given, persistent=False)
+        crop_regions(torch.zeros(1, 1, size, size), self.points, layout)  # refuses what cannot be cut
+
+    def forward(self, images: Tensor, points: Tensor | None = None) -> Tensor:
+        """Cut regions.
+
+        Args:
+            images: (B, C, S, S) flow images.
+            points: (B, 5, 2), or (5, 2) for all images; those of the module unless given.
+
+        Returns:
+            (B, C, S, S), same type and device.
+        """
+        return crop_regions(images, self.points if points is None else points, self.layout)
+
+    def extra_repr(self) -> str:
+        """What printing the module shows."""
+        return f"layout={self.layout!r}"
+
+
+def _frames(frames: Frames, name: str) -> Sequence[FrameSource]:
+    """Frames one by one; those of a tensor as (H, W, 3) arrays."""
+    if not isinstance(frames, Tensor):
+        if isinstance(frames, (str, os.PathLike)):
+            raise InputError(f"{name} is {frames!r}; give a list of frames, one a pair.")
+        return frames
+    if frames.ndim != 4 or frames.shape[1] != 3:
+        raise InputError(f"{name} is a tensor of shape {tuple(frames.shape)}; give (B, 3, H, W), RGB.")
+    kept = frames.detach().cpu()
+    return list((kept.float() if kept.is_floating_point() else kept).permute(0, 2, 3, 1).contiguous().numpy())
+
+
+def _points(landmarks: Points) -> Sequence[LandmarkSource | None]:
+    return list(landmarks.detach().cpu().numpy()) if isinstance(landmarks, Tensor) else list(landmarks)
