@@ -15,15 +15,19 @@ from htnet.core.wings import installed_wings
 
 if TYPE_CHECKING:
     from htnet.acceleration import optimize
-    from htnet.hub import list_pretrained, load_pretrained
-    from htnet.models import create_model, list_models
+    from htnet.hub import list_pretrained, load_pretrained, push_to_hub, save_pretrained
+    from htnet.models import create_model, is_model, list_models, register_model
     from htnet.pipeline import Predictor, predict, predict_video
 
 _WHERE = {
     "create_model": "htnet.models",
+    "is_model": "htnet.models",
     "list_models": "htnet.models",
+    "register_model": "htnet.models",
     "load_pretrained": "htnet.hub",
     "list_pretrained": "htnet.hub",
+    "save_pretrained": "htnet.hub",
+    "push_to_hub": "htnet.hub",
     "optimize": "htnet.acceleration",
     "predict": "htnet.pipeline",
     "predict_video": "htnet.pipeline",
@@ -54,12 +58,16 @@ __all__ = [
     "Predictor",
     "__version__",
     "create_model",
+    "is_model",
     "list_models",
     "list_pretrained",
     "load_pretrained",
     "optimize",
     "predict",
     "predict_video",
+    "push_to_hub",
+    "register_model",
+    "save_pretrained",
 ]
 
 

@@ -90,7 +90,7 @@ def test_a_wing_fills_every_registry(wing, monkeypatch, tmp_path):
         "register_pretrained(PretrainedSpec('winged-weights', 'winged', 'a', 'b', 'c'))\n"
     )
     for one in (MODELS, WEIGHTS, CONVERTERS, FUSIONS):
-        monkeypatch.setattr(one, "_entries", dict(one))
+        monkeypatch.setattr(one, "_entries", dict(one._entries))
     assert "winged" in list_models()
     model = convert_state({"feather": torch.zeros(1)})
     assert model.name == "winged"

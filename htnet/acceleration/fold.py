@@ -57,6 +57,8 @@ def fold(source: EmotionModel, precision: Precision) -> nn.Module:
             f"optimize cannot fold {type(source).__name__}: it knows what {known} compute, and no class derived from "
             "them. Use the model as it is, or torch.compile."
         )
+    if not source.config.num_classes:
+        raise ModelError(f"{source.name} has no classifier: optimize a model that has one, or use this one as it is.")
     # The tree of modules is a copy, the weights in it are the model's own until they are folded or copied below.
     own = {id(p): p for p in source.parameters()}
     net = FUSIONS[type(source)](copy.deepcopy(source, dict(own)).eval(), precision)

@@ -158,7 +158,10 @@ def name_hint(name: str, models: frozenset[str] | None = None) -> str:
     usage = usage_of(input_kind(name) if name in WEIGHTS else _folder_kind(Path(name)))
     use = usage.predict.format(name=name)
     command = f"{usage.train} --data DATA --out OUT --start {name} (train), {use} (use)"
-    return f" {name} names trained weights: {how(command, f'htnet.load_pretrained({name!r})')}"
+    call = f"htnet.load_pretrained({name!r})"
+    if name in WEIGHTS:
+        call += f", or htnet.create_model({WEIGHTS[name].model!r}, pretrained={name!r})"
+    return f" {name} names trained weights: {how(command, call)}"
 
 
 def _model(name: str) -> str:

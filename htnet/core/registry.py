@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from htnet.core.wings import load_wings
@@ -51,6 +51,9 @@ class Registry(Mapping[K, V]):
 MODELS: Registry[str, Any] = Registry("htnet.models")
 #: Trained weights by name: `htnet.hub.PretrainedSpec`.
 WEIGHTS: Registry[str, Any] = Registry("htnet.hub.registry")
+
+#: What models ask of `htnet.hub`, which is above them, by name.
+HUB: Registry[str, Callable[..., Any]] = Registry("htnet.hub")
 
 
 def input_kind(name: str) -> str:

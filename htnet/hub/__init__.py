@@ -1,9 +1,12 @@
 """Trained weights: load them in one line, save and publish your own."""
 
+from tempfile import TemporaryDirectory
+
 from htnet.core.provenance import AS_THE_CODE, GENERATED, RESEARCH_ONLY, DataKind, License, Provenance, Selection
+from htnet.core.registry import HUB
 from htnet.core.types import DEFAULT_WEIGHTS
 from htnet.hub.folder import read_config, save_pretrained
-from htnet.hub.publish import push_to_hub
+from htnet.hub.publish import publish, push_to_hub
 from htnet.hub.registry import (
     PretrainedSpec,
     find_pretrained,
@@ -30,3 +33,8 @@ __all__ = [
     "register_pretrained",
     "save_pretrained",
 ]
+
+HUB.add("load_pretrained", load_pretrained)
+HUB.add("save_pretrained", save_pretrained)
+HUB.add("publish", publish)
+HUB.add("temporary_folder", TemporaryDirectory)

@@ -287,7 +287,8 @@ def load_files(
         # Folders from before the record say nothing.
         model.trained_people = TrainedPeople.from_dict(config.get("trained_people"))
         model.provenance = Provenance.from_dict(config["provenance"])
-        if model.provenance.people_sha256 or "trained_people" in config:
+        # The record of the people may be deleted, but not replaced.
+        if model.provenance.people_sha256 and "trained_people" in config:
             model.provenance.check_people(model.trained_people)
     except HtnetError as error:
         raise type(error)(f"{config_path}: {error}") from error

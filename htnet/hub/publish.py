@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import UnknownWeightsError, WeightsError, cause, did_you_mean
 from htnet.core.hints import hint, how, missing
 from htnet.hub.folder import CONFIG_FILE, FILES, WEIGHTS_FILE, load_files
 from htnet.hub.registry import NAMESPACE_VARIABLE, find_pretrained, list_pretrained
 from htnet.hub.weights import is_repo_id, refuse_file, refused
 
+if TYPE_CHECKING:
+    from huggingface_hub import CommitInfo
 
+
+@renamed_arguments(message="commit_message")
 def push_to_hub(
     folder: str | PathLike[str],
     repo_id: str,
     *,
-    private: bool = False,
+    private: bool | None = None,
     token: str | bool | None = None,
-    message: str = "Upload htnet weights",
+    commit_message: str = "Upload htnet weights",
+    branch: str | None = None,
+    create_pr: bool | None = None,
 ) -> str:
     """Upload a weights folder to the Hub; the repository is made if needed.
 
@@ -27,7 +35,9 @@ def push_to_hub(
         repo_id: ``owner/repo``, or a registered name, which resolves to its repository.
         private: make a new repository private.
         token: Hub token with the right to write.
-        message: commit message.
+        commit_message: message of the commit.
+        branch: where to commit; made if needed.
+        create_pr: open a pull request in place of a commit.
 
     Returns:
         The commit's SHA.
@@ -36,6 +46,29 @@ def push_to_hub(
         UnknownWeightsError: ``repo_id`` is neither of the two.
         WeightsError: the folder is not complete, or the Hub refused or cannot be reached.
     """
+    commit = publish(
+        folder,
+        repo_id,
+        private=private,
+        token=token,
+        commit_message=commit_message,
+        branch=branch,
+        create_pr=create_pr,
+    )
+    return str(commit.oid)
+
+
+def publish(
+    folder: str | PathLike[str],
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    commit_message: str = "Upload htnet weights",
+    branch: str | None = None,
+    create_pr: bool | None = None,
+) -> CommitInfo:
+    """As `push_to_hub`, but gives the commit, whose text is its address."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -62,8 +95,15 @@ def push_to_hub(
     api = HfApi(token=token)
     try:
         api.create_repo(repo_id, private=private, exist_ok=True)
-        commit = api.upload_folder(
-            repo_id=repo_id, folder_path=folder, allow_patterns=list(FILES), commit_message=message
+        if branch is not None:
+            api.create_branch(repo_id, branch=branch, exist_ok=True)
+        return api.upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            allow_patterns=list(FILES),
+            commit_message=commit_message,
+            revision=branch,
+            create_pr=create_pr,
         )
     except HfHubHTTPError as error:
         raise WeightsError(
@@ -74,4 +114,3 @@ def push_to_hub(
         raise WeightsError(
             f"{repo_id} was not published ({cause(error)}). Check the connection and push again."
         ) from error
-    return str(commit.oid)

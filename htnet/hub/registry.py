@@ -10,9 +10,10 @@ from pathlib import Path
 from htnet.core.assets import ASSETS
 from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import UnknownWeightsError, WeightsError, did_you_mean
-from htnet.core.hints import missing, name_hint
+from htnet.core.hints import how, missing, name_hint
 from htnet.core.provenance import AS_THE_CODE, GENERATED, RESEARCH_ONLY
-from htnet.core.registry import WEIGHTS
+from htnet.core.registry import HUB, WEIGHTS
+from htnet.models import EmotionModel
 from htnet.models.registry import list_models
 
 #: Environment variable that replaces the namespace of registered Hub repositories.
@@ -59,6 +60,11 @@ class PretrainedSpec:
     def repo_id(self) -> str:
         """Hub repository, ``namespace/repository``."""
         return f"{os.environ.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE}/{self.repository or self.name}"
+
+    def load(self) -> EmotionModel:
+        """The model, as `htnet.load_pretrained` gives it."""
+        model: EmotionModel = HUB["load_pretrained"](self.name)
+        return model
 
     @property
     def folder(self) -> Path:
@@ -257,7 +263,8 @@ def unknown_weights(name: str) -> UnknownWeightsError:
     other = name_hint(name, frozenset(list_models()))
     if name in list_models():
         made = [spec.name for spec in list_pretrained(published_only=True) if spec.model == name]
-        ready = f" Weights of it that load today: {', '.join(made)}." if made else ""
+        call = f"htnet.create_model({name!r}, pretrained={made[0]!r})" if made else ""
+        ready = f" Weights of it that load today: {', '.join(made)}{how('', f' ({call})')}." if made else ""
         return UnknownWeightsError(f"{name!r} names no weights.{other}.{ready}")
     return UnknownWeightsError(
         f"Unknown weights: {name!r}. {did_you_mean(name, WEIGHTS)} A folder made by htnet train "

@@ -24,6 +24,7 @@ def load_pretrained(
     revision: str | None = None,
     cache_dir: str | PathLike[str] | None = None,
     local_files_only: bool = False,
+    force_download: bool = False,
     token: str | bool | None = None,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
@@ -37,6 +38,7 @@ def load_pretrained(
         revision: branch, tag or commit of the Hub repository.
         cache_dir: cache of the Hub client; its own default unless given.
         local_files_only: use the cache only, never the network.
+        force_download: fetch the files even where the cache holds them.
         token: Hub token for private repositories.
         device: where the model goes.
         dtype: floating-point type; float32 unless given.
@@ -57,6 +59,8 @@ def load_pretrained(
         folder = spec.folder if spec is not None else Path(name)
         if revision is not None:
             raise WeightsError(f"revision={revision!r} was given, but {name} lies on this machine. Leave it out.")
+        if force_download:
+            raise WeightsError(f"force_download was given, but {name} lies on this machine. Leave it out.")
         sha256 = spec.sha256 if spec is not None else None
         model = load_files(folder / CONFIG_FILE, folder / WEIGHTS_FILE, sha256=sha256, device=device, dtype=dtype)
     else:
@@ -65,7 +69,7 @@ def load_pretrained(
         repo_id = spec.repo_id if spec is not None else str(name)
         revision = revision or (spec.revision if spec is not None else None)
         try:
-            config, weights = _download(repo_id, revision, cache_dir, local_files_only, token)
+            config, weights = _download(repo_id, revision, cache_dir, local_files_only, force_download, token)
         except _NoFilesError as error:
             if spec is not None and not spec.published:
                 raise _not_published(spec, str(error)) from error
@@ -164,6 +168,7 @@ def _download(
     revision: str | None,
     cache_dir: str | PathLike[str] | None,
     local_files_only: bool,
+    force_download: bool,
     token: str | bool | None,
 ) -> tuple[Path, Path]:
     """Config and weights of a Hub repository, both of one commit, through the real client.
@@ -214,6 +219,7 @@ def _download(
                 revision=revision,
                 cache_dir=None if cache_dir is None else Path(cache_dir),
                 local_files_only=local_files_only or bool(unreachable),
+                force_download=force_download,
                 token=token,
                 etag_timeout=TIME_LIMIT,
                 **more,

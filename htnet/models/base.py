@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from os import PathLike
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, overload
+from typing import Any, ClassVar, Literal, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
 
 from htnet.core.deprecated import renamed_attributes
-from htnet.core.errors import ModelError
+from htnet.core.errors import ModelError, refuse_unknown
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance
+from htnet.core.registry import HUB
 from htnet.core.types import EMOTIONS, PreprocessSpec
 
 #: Types of whole numbers that hold 0..255.
@@ -32,7 +35,7 @@ class ModelConfig:
     Attributes:
         image_size: side of the square input, px.
         channels: channels of the input.
-        num_classes: number of classes.
+        num_classes: number of classes; 0 for a model without classifier, which gives the pooled features.
         dropout: probability of dropout.
         mean: per-channel mean that the model subtracts from its 0..255 input.
         std: per-channel deviation that the model then divides by.
@@ -47,8 +50,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        for name in ("image_size", "channels", "num_classes"):
+        for name in ("image_size", "channels"):
             require_positive(name, getattr(self, name))
+        if self.num_classes != 0 or isinstance(self.num_classes, bool):
+            require_positive("num_classes", self.num_classes)
         if isinstance(self.dropout, bool) or not 0.0 <= self.dropout < 1.0:
             raise ModelError(f"dropout is {self.dropout!r}; give a number in [0, 1).")
         for name in ("mean", "std"):
@@ -84,6 +89,25 @@ def check_action_units(units: Sequence[int]) -> tuple[int, ...]:
     return tuple(units)
 
 
+class NoClassifier(nn.Identity):
+    """Stands for the last layer in a model without classes.
+
+    Attributes:
+        in_features: width of the pooled features.
+    """
+
+    def __init__(self, in_features: int) -> None:
+        super().__init__()
+        self.in_features = in_features
+
+
+def make_classifier(in_features: int, num_classes: int) -> nn.Linear:
+    """The last layer of a model; one that changes nothing for 0 classes."""
+    if num_classes:
+        return nn.Linear(in_features, num_classes)
+    return NoClassifier(in_features)  # type: ignore[return-value] # it has all that models ask of their last layer
+
+
 class Standardize(nn.Module):
     """Per-channel (x - mean) / std of the published 0..255 images, kept inside the model.
 
@@ -103,6 +127,9 @@ class Standardize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
         return x if self.identity else (x - self.mean) / self.std
+
+
+Self = TypeVar("Self", bound="EmotionModel")
 
 
 @renamed_attributes
@@ -165,17 +192,16 @@ class EmotionModel(nn.Module):
         """Replace the last layer by a fresh one for another number of classes; its temperature is 1.
 
         Args:
-            num_classes: new number of classes.
+            num_classes: new number of classes; 0 removes the layer, so that ``forward`` gives the pooled features.
             labels: their names; those of `default_labels` unless given.
         """
-        require_positive("num_classes", num_classes)
+        config = dataclasses.replace(self.config, num_classes=num_classes)
         if labels is not None and len(labels) != num_classes:
             raise ModelError(f"{len(labels)} labels for {num_classes} classes; give one name a class.")
-        head = self.classifier
-        fresh = nn.Linear(head.in_features, num_classes, device=head.weight.device, dtype=head.weight.dtype)
-        self._set_classifier(fresh)
+        own = next(self.parameters())
+        self._set_classifier(make_classifier(self.num_features, num_classes).to(own.device, own.dtype))
         self.temperature = 1.0
-        self.config = dataclasses.replace(self.config, num_classes=num_classes)
+        self.config = config
         self.labels = tuple(labels) if labels is not None else self.default_labels(num_classes)
 
     def probabilities(self, scores: Tensor) -> Tensor:
@@ -183,7 +209,12 @@ class EmotionModel(nn.Module):
 
         Args:
             scores: (B, num_classes).
+
+        Raises:
+            ModelError: the model has no classifier.
         """
+        if not self.config.num_classes:
+            raise ModelError(f"{self.name} has no classifier. Give it one: model.reset_classifier(number of classes).")
         return (scores.float() / self.temperature).softmax(dim=1)
 
     @property
@@ -221,9 +252,196 @@ class EmotionModel(nn.Module):
         return cls.labels_by_number.get(num_classes, tuple(f"class_{i}" for i in range(num_classes)))
 
     @property
-    def classifier(self) -> nn.Linear:
+    def num_features(self) -> int:
+        """Width of the pooled features, which ``forward_head(..., pre_logits=True)`` gives."""
+        return self.classifier.in_features
+
+    def get_classifier(self) -> nn.Module:
         """The last layer."""
+        return self.classifier
+
+    @property
+    def classifier(self) -> nn.Linear:
+        """The last layer; `NoClassifier` in a model without classes."""
         raise NotImplementedError
+
+    @property
+    def stages(self) -> tuple[nn.Module, ...]:
+        """The modules whose outputs `forward_intermediates` gives, in order."""
+        raise NotImplementedError
+
+    def stage_map(self, output: Tensor) -> Tensor:
+        """A stage's output as a map (B, C, H, W) where it has places in the image."""
+        return output
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        *extra: Tensor | None,
+        indices: int | Sequence[int] | None = None,
+        intermediates_only: bool = False,
+        **inputs: Tensor | None,
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """Features on the way through the network.
+
+        Args:
+            x: as for ``forward``.
+            *extra: `extra_inputs`, as for ``forward``.
+            indices: which of `stages`: a number for the last so many, or their indexes; all unless given.
+            intermediates_only: leave the last features out.
+            **inputs: `extra_inputs` by name.
+
+        Returns:
+            What `forward_features` gives, and the stages' outputs: maps (B, C, H, W) where they have places in the
+            image, else (B, N, C).
+
+        Raises:
+            ModelError: there is no such stage, or the input is not as for ``forward``.
+        """
+        count = len(self.stages)
+        chosen = range(count) if indices is None else indices
+        if isinstance(chosen, int):
+            chosen = range(count - chosen, count) if 0 < chosen <= count else [chosen]
+        if wrong := [i for i in chosen if not -count <= i < count]:
+            raise ModelError(f"{self.name} has {count} stages, got index {wrong[0]}; give indexes below {count}.")
+        with _outputs(self.stages) as seen:
+            features = self.forward_features(self.check_image(x), *extra, **inputs)
+        maps = [self.stage_map(seen[i % count]) for i in chosen]
+        return maps if intermediates_only else (features, maps)
+
+    def save_pretrained(
+        self,
+        save_directory: str | PathLike[str],
+        *,
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        overwrite: bool = False,
+        recipe: Mapping[str, Any] | None = None,
+        training: Mapping[str, Any] | None = None,
+        people: Any = None,
+        provenance: Provenance | None = None,
+        **push_to_hub_kwargs: Any,
+    ) -> str | None:
+        """Write a weights folder, as `htnet.hub.save_pretrained` does, and publish it if asked for.
+
+        Args:
+            save_directory: the folder.
+            repo_id: ``owner/repo`` to publish to; the folder's name unless given.
+            push_to_hub: publish it.
+            overwrite: replace weights that the folder holds.
+            recipe: see `htnet.hub.save_pretrained`, like the next three.
+            training: what the card says.
+            people: who was trained on.
+            provenance: data and terms of use.
+            **push_to_hub_kwargs: of `push_to_hub`.
+
+        Returns:
+            Address of the commit, or None.
+
+        Raises:
+            OverwriteError: the folder holds weights and ``overwrite`` is not given.
+            WeightsError: the model has no preprocessing spec, or it cannot be published.
+        """
+        if push_to_hub_kwargs and not push_to_hub:
+            raise ModelError(f"{', '.join(push_to_hub_kwargs)} was given without push_to_hub=True. Give both or none.")
+        folder = HUB["save_pretrained"](
+            self,
+            save_directory,
+            recipe=recipe,
+            training=training,
+            people=people,
+            provenance=provenance,
+            overwrite=overwrite,
+        )
+        if not push_to_hub:
+            return None
+        return str(HUB["publish"](folder, repo_id or folder.name, **push_to_hub_kwargs))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        commit_message: str = "Upload htnet weights",
+        private: bool | None = None,
+        token: str | bool | None = None,
+        branch: str | None = None,
+        create_pr: bool | None = None,
+        **about: Any,
+    ) -> str:
+        """Publish the model on the Hub.
+
+        Args:
+            repo_id: ``owner/repo``, or a registered name; the repository is made if needed.
+            commit_message: message of the commit.
+            private: make a new repository private.
+            token: Hub token with the right to write.
+            branch: where to commit.
+            create_pr: open a pull request in place of a commit.
+            **about: ``recipe``, ``training``, ``people``, ``provenance``, see `save_pretrained`.
+
+        Returns:
+            Address of the commit.
+
+        Raises:
+            WeightsError: the model has no preprocessing spec, or the Hub refused or cannot be reached.
+        """
+        with HUB["temporary_folder"]() as folder:
+            self.save_pretrained(folder, **about)
+            commit = HUB["publish"](
+                folder,
+                repo_id,
+                commit_message=commit_message,
+                private=private,
+                token=token,
+                branch=branch,
+                create_pr=create_pr,
+            )
+        return str(commit)
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Self],
+        pretrained_model_name_or_path: str | PathLike[str],
+        *,
+        force_download: bool = False,
+        token: str | bool | None = None,
+        cache_dir: str | PathLike[str] | None = None,
+        local_files_only: bool = False,
+        revision: str | None = None,
+        **settings: Any,
+    ) -> Self:
+        """Load trained weights into a model of this class, see `htnet.load_pretrained`.
+
+        Args:
+            pretrained_model_name_or_path: a registered name, a weights folder, or a Hub repository ``owner/repo``.
+            force_download: fetch the files even where the cache holds them.
+            token: Hub token for private repositories.
+            cache_dir: cache of the Hub client.
+            local_files_only: use the cache only.
+            revision: branch, tag or commit of the Hub repository.
+            **settings: fields of the config that are to differ, such as ``num_classes=5``.
+
+        Returns:
+            The model in eval mode.
+
+        Raises:
+            WeightsError: the weights cannot be loaded.
+            ModelError: they are of another class, or do not fit the settings.
+        """
+        model = HUB["load_pretrained"](
+            pretrained_model_name_or_path,
+            force_download=force_download,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            revision=revision,
+        )
+        if not isinstance(model, cls):
+            raise ModelError(
+                f"{pretrained_model_name_or_path} holds a {type(model).__name__}, not a {cls.__name__}. Load it with "
+                f"htnet.load_pretrained({str(pretrained_model_name_or_path)!r})."
+            )
+        return with_settings(model, settings).eval()
 
     def _set_classifier(self, layer: nn.Linear) -> None:
         raise NotImplementedError
@@ -272,7 +490,8 @@ class EmotionModel(nn.Module):
     @property
     def input_dtype(self) -> torch.dtype:
         """The type that images are brought to."""
-        return self.classifier.weight.dtype
+        last = self.classifier.weight if self.config.num_classes else next(self.parameters())
+        return last.dtype
 
     def _look_at_range(self, x: Tensor) -> None:
         """Warn of images that were divided by 255: no flow image and no face has such values."""
@@ -288,6 +507,53 @@ class EmotionModel(nn.Module):
                 "uint8.",
                 stacklevel=5,
             )
+
+
+@contextmanager
+def _outputs(modules: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
+    """What modules give while this is open, by their index."""
+    seen: dict[int, Tensor] = {}
+
+    def keep(index: int) -> Any:
+        return lambda _module, _args, output: seen.__setitem__(index, output)
+
+    handles = [module.register_forward_hook(keep(index)) for index, module in enumerate(modules)]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:
+    """A model with other settings and the same weights; the model itself where no setting differs.
+
+    Args:
+        model: the model. ``num_classes`` gives it a fresh classifier.
+        settings: fields of its config.
+
+    Raises:
+        ModelError: a field is unknown or impossible, or the weights do not fit it.
+    """
+    refuse_unknown(settings, [f.name for f in dataclasses.fields(model.config)], f"setting of {model.name}", ModelError)
+    classes = settings.get("num_classes", model.config.num_classes)
+    rest = {name: value for name, value in settings.items() if name != "num_classes"}
+    config = dataclasses.replace(model.config, **rest)
+    if config != model.config:
+        other = type(model)(config)
+        shapes, own = ({k: v.shape for k, v in m.state_dict().items()} for m in (other, model))
+        if shapes != own:
+            raise ModelError(
+                f"The weights of {model.name} do not fit {', '.join(f'{k}={v!r}' for k, v in rest.items())}. Leave it "
+                "out, or build a fresh model without pretrained weights."
+            )
+        other.load_state_dict(model.state_dict())
+        for name in ("name", "labels", "preprocess_spec", "provenance", "trained_people", "temperature"):
+            setattr(other, name, getattr(model, name))
+        model = other
+    if classes != model.config.num_classes:
+        model.reset_classifier(classes)
+    return model
 
 
 class UnitModel(EmotionModel):

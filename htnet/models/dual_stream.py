@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from htnet.core.errors import ModelError, did_you_mean
 from htnet.kernels import block_attention
-from htnet.models.base import EmotionModel, ModelConfig, require_positive
+from htnet.models.base import EmotionModel, ModelConfig, make_classifier, require_positive
 from htnet.models.registry import WHOLE_FACE, register_model
 
 #: Ways to join the two streams.
@@ -214,7 +214,8 @@ class DualStreamHTNet(EmotionModel):
             nn.init.zeros_(self.gate.weight)
             nn.init.zeros_(self.gate.bias)
         self.drop = nn.Dropout(config.dropout)
-        self.fc = nn.Sequential(nn.Linear(both, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.num_classes))
+        last = make_classifier(config.hidden, config.num_classes)
+        self.fc = nn.Sequential(nn.Linear(both, config.hidden), nn.ReLU(), last)
 
     @overload
     def forward(self, x: Tensor, motion: Tensor | None = None, *, return_maps: Literal[False] = False) -> Tensor: ...
@@ -286,3 +287,13 @@ class DualStreamHTNet(EmotionModel):
 
     def _set_classifier(self, layer: nn.Linear) -> None:
         self.fc[-1] = layer
+
+    @property
+    def stages(self) -> tuple[nn.Module, ...]:
+        """Patches, and the transformer block after them."""
+        return self.appearance.proj, self.appearance.norm2
+
+    def stage_map(self, output: Tensor) -> Tensor:
+        """Tokens (B, S * S, C) to (B, C, S, S)."""
+        side = self.config.side
+        return output if output.ndim == 4 else output.mT.unflatten(2, (side, side))

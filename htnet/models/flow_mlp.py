@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htnet.core.errors import ModelError
-from htnet.models.base import ModelConfig, UnitModel, check_action_units, require_positive
+from htnet.models.base import ModelConfig, UnitModel, check_action_units, make_classifier, require_positive
 from htnet.models.registry import WHOLE_FACE, register_model
 
 #: Added to a channel's variance, in squared grey levels: a channel without any structure stays 0.
@@ -74,7 +74,7 @@ class FlowMLP(UnitModel):
         inputs = config.channels * config.grid**2
         self.hidden = nn.Linear(inputs, config.hidden)
         self.drop = nn.Dropout(config.dropout)
-        self.head = nn.Linear(config.hidden, config.num_classes)
+        self.head = make_classifier(config.hidden, config.num_classes)
         units = len(config.action_units)
         self.unit_head = nn.Linear(config.hidden, 2 * units) if units else None
         sign = [-1.0 if channel == config.u_channel else 1.0 for channel in range(config.channels)]
@@ -108,6 +108,11 @@ class FlowMLP(UnitModel):
 
     def _set_classifier(self, layer: nn.Linear) -> None:
         self.head = layer
+
+    @property
+    def stages(self) -> tuple[nn.Module, ...]:
+        """The hidden layer, before its GELU: face and mirror image, (B, 2, hidden)."""
+        return (self.hidden,)
 
     def unit_scores(self, features: Tensor) -> Tensor:
         """Answers (B, 2, hidden) to the scores of the units, (B, units, 2); those to the mirror image change sides."""

@@ -10,7 +10,14 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from htnet.core.errors import ModelError
-from htnet.models.base import EmotionModel, ModelConfig, UnitModel, check_action_units, require_positive
+from htnet.models.base import (
+    EmotionModel,
+    ModelConfig,
+    UnitModel,
+    check_action_units,
+    make_classifier,
+    require_positive,
+)
 from htnet.models.layers import Block, BlockSizes, Downsample
 from htnet.models.registry import register_model
 
@@ -140,7 +147,7 @@ class HierarchicalModel(EmotionModel):
         self.levels = nn.Sequential(*(self.level_class(config, i) for i in range(config.num_hierarchies)))
         width = config.dim * 2 ** (config.num_hierarchies - 1)
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, config.num_classes)
+        self.head = make_classifier(width, config.num_classes)
 
     @property
     def attention_is_trivial(self) -> bool:
@@ -173,6 +180,15 @@ class HierarchicalModel(EmotionModel):
 
     def _set_classifier(self, layer: nn.Linear) -> None:
         self.head = layer
+
+    @property
+    def stages(self) -> tuple[nn.Module, ...]:
+        """The levels."""
+        return tuple(self.levels)
+
+    def stage_map(self, output: Tensor) -> Tensor:
+        """(B, H, W, C) to (B, C, H, W)."""
+        return output.permute(0, 3, 1, 2)
 
 
 @register_model("htnet_base", description="the published setting: 256 wide, (2, 2, 10), 139.6 M parameters")

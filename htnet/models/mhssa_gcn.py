@@ -14,7 +14,7 @@ from htnet.core.errors import ModelError, did_you_mean
 from htnet.core.types import LANDMARK_GROUPS
 from htnet.kernels import block_attention
 from htnet.models import manifold
-from htnet.models.base import EmotionModel, ModelConfig, require_positive
+from htnet.models.base import EmotionModel, ModelConfig, make_classifier, require_positive
 from htnet.models.layers import Linear, Mlp
 from htnet.models.registry import WHOLE_FACE, register_model
 
@@ -209,7 +209,7 @@ class MHSSAGCN(EmotionModel):
         self.region_norm, self.region_proj = nn.LayerNorm(dim), nn.Linear(dim, dim)
         self.gcn = nn.ModuleList(nn.Linear(dim, dim) for _ in range(config.gcn_layers))
         self.drop = nn.Dropout(config.dropout)
-        self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, config.num_classes)
+        self.norm, self.head = nn.LayerNorm(dim), make_classifier(dim, config.num_classes)
 
     def forward(self, x: Tensor, points68: Tensor | None = None) -> Tensor:
         """Class scores.
@@ -270,7 +270,8 @@ class MHSSAGCN(EmotionModel):
     def encode(self, patches: Tensor, at: Tensor) -> Tensor:
         """Patches (B, 43, values) at (B, 43, 2) px to one vector a region, (B, 6, dim)."""
         x = self.drop(self.embed(patches))
-        term = self.spatial_term(at).to(x.dtype)
+        # Of published distances, 1e8 is more than float16 can hold; half of what it can leaves room for scores.
+        term = self.spatial_term(at).clamp(max=torch.finfo(x.dtype).max / 2).to(x.dtype)
         for layer in self.layers[:-1]:
             x = layer(x, term)
         means = cast(RegionBlock, self.layers[-1]).pooled(x, term, self.pooling)
@@ -326,3 +327,8 @@ class MHSSAGCN(EmotionModel):
 
     def _set_classifier(self, layer: nn.Linear) -> None:
         self.head = layer
+
+    @property
+    def stages(self) -> tuple[nn.Module, ...]:
+        """The layers inside the regions but the last, (B, T, dim), the regions' vectors, and the graph, (B, 6, dim)."""
+        return *self.layers[:-1], self.region_proj, *self.gcn

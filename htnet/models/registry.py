@@ -8,11 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
-from htnet.core.errors import DuplicateModelError, ModelError, UnknownModelError, did_you_mean, refuse_unknown
+from htnet.core.errors import (
+    DuplicateModelError,
+    ModelError,
+    UnknownModelError,
+    UnknownWeightsError,
+    did_you_mean,
+    refuse_unknown,
+)
 from htnet.core.hints import name_hint
-from htnet.core.registry import MODELS
+from htnet.core.registry import MODELS, WEIGHTS
 from htnet.core.types import PreprocessSpec
-from htnet.models.base import EmotionModel
+from htnet.models.base import EmotionModel, with_settings
 
 M = TypeVar("M", bound=type[EmotionModel])
 #: Preprocessing of models that see the whole face.
@@ -125,23 +132,41 @@ def is_model(name: str) -> bool:
     return name in MODELS
 
 
-def list_models(pattern: str = "*") -> list[str]:
-    """Names of registered models that match a shell-style pattern, sorted."""
-    return sorted(fnmatch.filter(MODELS, pattern))
+def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
+    """Names of registered models, sorted.
+
+    Args:
+        pattern: shell-style pattern that they match.
+        pretrained: only those with weights that `create_model` can give them.
+    """
+    ready = {spec.model for spec in WEIGHTS.values() if spec.published} if pretrained else MODELS
+    return sorted(name for name in fnmatch.filter(MODELS, pattern) if name in ready)
 
 
 def _build_config(entry: ModelEntry, overrides: Mapping[str, Any]) -> Any:
     config_class = entry.model_class.config_class
     known = [f.name for f in dataclasses.fields(config_class)]
-    refuse_unknown({**entry.settings, **overrides}, known, f"setting of {entry.name}", ModelError)
-    return config_class(**{**entry.settings, **overrides})
+    given = {**entry.settings, **overrides}
+    refuse_unknown(given, known, f"setting of {entry.name}", ModelError)
+    channels = given.get("channels", config_class.channels)
+    for name in ("mean", "std"):
+        # A default that is the same for all channels is that of any number of channels.
+        default = getattr(config_class, name)
+        if name not in given and channels != len(default) and len(set(default)) == 1:
+            given[name] = default[:1] * channels
+    return config_class(**given)
 
 
-def create_model(name: str, **overrides: Any) -> EmotionModel:
-    """Build a model with fresh weights.
+def create_model(
+    name: str, pretrained: bool | str = False, *, in_chans: int | None = None, **overrides: Any
+) -> EmotionModel:
+    """Build a model.
 
     Args:
         name: a registered name, see `list_models`.
+        pretrained: give it trained weights: their name, see `htnet.list_pretrained`, or True for the first that are
+            registered for the model. With another ``num_classes`` the classifier is fresh.
+        in_chans: channels of the input, the config's ``channels``.
         **overrides: fields of the model's config (``num_classes=5``, ``dim=96``, ...).
 
     Returns:
@@ -149,12 +174,36 @@ def create_model(name: str, **overrides: Any) -> EmotionModel:
 
     Raises:
         UnknownModelError: no such name.
-        ModelError: an unknown or impossible setting.
+        UnknownWeightsError: there are no such weights of the model.
+        ModelError: an unknown or impossible setting, or one that the trained weights do not fit.
     """
     entry = get_entry(name)
+    if in_chans is not None and overrides.setdefault("channels", in_chans) != in_chans:
+        raise ModelError(f"in_chans={in_chans} and channels={overrides['channels']} differ. Give one of them.")
+    if pretrained is not False:
+        return with_settings(_weights_of(name, pretrained).load(), overrides).train()
     model = entry.model_class(_build_config(entry, overrides))
     model.name = name
     return model
+
+
+def _weights_of(name: str, tag: bool | str) -> Any:
+    """The registered weights of a model that are meant by ``pretrained``."""
+    ready = {key: spec for key, spec in WEIGHTS.items() if spec.model == name and spec.published}
+    if isinstance(tag, str):
+        if tag in WEIGHTS and WEIGHTS[tag].model == name:
+            return WEIGHTS[tag]
+        if tag in WEIGHTS:
+            other = WEIGHTS[tag].model
+            why = f" They are of {other}: create_model({other!r}, pretrained={tag!r})."
+        else:
+            why = f" {did_you_mean(tag, ready)} Folders and owner/repo are loaded by htnet.load_pretrained({tag!r})."
+        raise UnknownWeightsError(f"{name} has no weights {tag!r}.{why}")
+    if not ready:
+        raise UnknownWeightsError(
+            f"{name} has no published weights. Models that have: {', '.join(list_models(pretrained=True))}."
+        )
+    return next(iter(ready.values()))
 
 
 def build_model(architecture: str, config: Mapping[str, Any], name: str | None = None) -> EmotionModel:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htnet.core.errors import ModelError
-from htnet.models.base import EmotionModel, ModelConfig, require_positive
+from htnet.models.base import EmotionModel, ModelConfig, make_classifier, require_positive
 from htnet.models.registry import WHOLE_FACE, register_model
 
 
@@ -56,7 +56,7 @@ class STSTNet(EmotionModel):
         self.bn1, self.bn2, self.bn3 = nn.BatchNorm2d(a), nn.BatchNorm2d(b), nn.BatchNorm2d(c)
         self.drop = nn.Dropout(config.dropout)
         pooled = (config.image_size + 3) // 3  # 3x3 max pooling, stride 3, of size + 2, padding 1
-        self.fc = nn.Linear(sum(config.filters) * (pooled // 2) ** 2, config.num_classes)
+        self.fc = make_classifier(sum(config.filters) * (pooled // 2) ** 2, config.num_classes)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Image (B, channels, H, W), 0..255, to the pooled streams (B, sum of filters, 5, 5)."""
@@ -79,3 +79,8 @@ class STSTNet(EmotionModel):
 
     def _set_classifier(self, layer: nn.Linear) -> None:
         self.fc = layer
+
+    @property
+    def stages(self) -> tuple[nn.Module, ...]:
+        """The three streams before their pooling."""
+        return self.bn1, self.bn2, self.bn3

@@ -10,7 +10,7 @@ from htnet.acceleration import compiled
 from htnet.core.errors import ModelError
 from htnet.models import create_model
 from tests.inference.support import lively, relative
-from tests.models.test_zoo import example
+from tests.support.contract import example
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")

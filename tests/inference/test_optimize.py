@@ -20,7 +20,7 @@ from htnet.palsy import GradePredictor
 from htnet.pipeline.predictor import Predictor
 from htnet.training import load_flow_set, predict_set
 from tests.inference.support import lively, relative
-from tests.models.test_zoo import NAMES, example
+from tests.support.contract import NAMES, example
 from tests.support.paths import COMPOSITE, needs_shared
 
 #: Every small preset, and settings of theirs that take another way: several tokens a block or one, padding of regions,

@@ -10,7 +10,7 @@ from htnet.models.dual_stream import DualStreamHTNet, PatchAttention
 from htnet.models.layers import BlockAttention
 from htnet.models.mhssa_gcn import RegionAttention
 from htnet.palsy.micro_attention import MicroAttention
-from tests.models.test_zoo import NAMES, build, example
+from tests.support.contract import NAMES, build, example
 
 KINDS = (BlockAttention, RegionAttention, PatchAttention)
 #: Presets with one token a block attend to nothing; these are the same architectures with four.

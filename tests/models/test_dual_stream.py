@@ -268,14 +268,6 @@ def test_checkpoints_that_do_not_fit():
         convert_state(state, heads=5)
 
 
-def test_new_classes():
-    model = create_model("htnet_dual_stream")
-    model.reset_classifier(2, ("calm", "moved"))
-    assert model(torch.zeros(2, 3, 28, 28), torch.zeros(2, 16, 64)).shape == (2, 2)
-    assert (model.labels, model.config.num_classes) == (("calm", "moved"), 2)
-    assert model.forward_head(model.forward_features(torch.zeros(2, 3, 28, 28)), pre_logits=True).shape == (2, 64)
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

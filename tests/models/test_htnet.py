@@ -98,23 +98,6 @@ def test_standardisation_is_part_of_the_model():
     torch.testing.assert_close(scaled(image), plain(by_hand))
 
 
-def test_features_head_and_new_classifier():
-    model = create_model("htnet_tiny").eval()
-    image = torch.rand(2, 3, 28, 28) * 255
-    features = model.forward_features(image)
-    assert features.shape == (2, 1, 1, 128)
-    torch.testing.assert_close(model.forward_head(features), model(image))
-    pooled = model.forward_head(features, pre_logits=True)
-    assert pooled.shape == (2, 128)
-    model.reset_classifier(7, labels=tuple("abcdefg"))
-    assert model(image).shape == (2, 7)
-    assert model.config.num_classes == 7
-    assert model.labels == tuple("abcdefg")
-    torch.testing.assert_close(model.forward_head(features, pre_logits=True), pooled)
-    with pytest.raises(ModelError, match="2 labels for 3 classes"):
-        model.reset_classifier(3, labels=("a", "b"))
-
-
 def test_dropout_acts_in_training_only():
     model = create_model("htnet_tiny", dropout=0.5)
     image = torch.rand(2, 3, 28, 28) * 255

@@ -5,80 +5,9 @@ import re
 import pytest
 import torch
 
-from htnet.core.types import PreprocessSpec
-from htnet.hub import load_pretrained, save_pretrained
-from htnet.models import create_model, get_entry, list_models
-from htnet.preprocess import MEAN_SHAPE_28
+from htnet.models import get_entry, list_models
+from tests.support.contract import LARGE, ModelContract, build, cases, check_gradients, example
 from tests.support.paths import ROOT
-
-#: Presets of hundreds of MB: for gradients they are built narrower, with every layer and input size as it is; for
-#: saving, a smaller preset of the same architecture stands for them.
-LARGE = {
-    "htnet_base": {"dim": 12, "heads": 3},
-    "htnet_palsy": {"dim": 12, "heads": 3},
-    "htnet_enhanced": {"dim": 16, "heads": 4},
-}
-NAMES = sorted(set(list_models()) - LARGE.keys())
-#: With one token a block nothing is ever read from queries and keys: they have no gradient (docs/models.md).
-NEVER_READ = ".attn.qk."
-
-
-def without_effect(model):
-    """Parameters whose gradient is nothing but rounding, and may be exactly 0.
-
-    The last level's positions: one scalar for all channels of a token, which every norm that follows removes.
-    """
-    levels = getattr(model, "levels", ())
-    return {f"levels.{len(levels) - 1}.pos_emb"}
-
-
-def example(model, batch=4):
-    """A batch of all that a model reads."""
-    c = model.config
-    side = torch.arange(c.image_size, dtype=torch.float32)
-    waves = torch.stack([torch.sin(side * f + torch.rand(1) * 6) for f in torch.rand(batch * c.channels)])
-    images = (waves.view(batch, c.channels, -1, 1) + torch.randn(batch, c.channels, c.image_size, c.image_size)) * 60
-    scale = c.image_size / 28
-    points68 = torch.tensor(MEAN_SHAPE_28.tolist()) * scale + torch.randn(batch, 68, 2)
-    known = {"points": torch.rand(batch, 5, 2) * c.image_size, "points68": points68, "motion": torch.rand(batch, 6, 64)}
-    return images + 120, {name: known[name] for name in model.extra_inputs}
-
-
-def build(name, **settings):
-    return create_model(name, mean=(120.0,) * 3, std=(80.0,) * 3, **settings)
-
-
-@pytest.mark.parametrize("name", list_models())
-def test_every_parameter_receives_a_gradient(name):
-    model = build(name, **LARGE.get(name, {}))
-    images, extras = example(model)
-    scores = model(images, **extras)
-    torch.nn.functional.cross_entropy(scores, torch.arange(4) % scores.shape[1]).backward()
-    trivial = getattr(model, "attention_is_trivial", False)
-    without, still = [], []
-    for key, parameter in model.named_parameters():
-        if parameter.grad is None:
-            without.append(key)
-        else:
-            assert torch.isfinite(parameter.grad).all(), key
-            if parameter.grad.abs().max() == 0 and key not in without_effect(model):
-                still.append(key)
-    excluded = [key for key in without if trivial and NEVER_READ in key]
-    assert without == excluded
-    assert not still
-    if trivial and any(NEVER_READ in key for key, _ in model.named_parameters()):
-        assert excluded, "the known exception is none any more: say so in the documentation"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_save_and_load(name, tmp_path):
-    model = build(name).eval()
-    model.preprocess_spec = PreprocessSpec(size=model.config.image_size)
-    images, extras = example(model, 2)
-    again = load_pretrained(save_pretrained(model, tmp_path / "weights"))
-    with torch.no_grad():
-        assert torch.equal(again(images, **extras), model(images, **extras))
-    assert again.config == model.config
 
 
 def documented_sizes():
@@ -94,6 +23,35 @@ def documented_sizes():
 
 def test_every_model_is_in_the_table():
     assert set(documented_sizes()) == set(list_models())
+
+
+def smallest_of_each_class():
+    """The registered name with the fewest parameters of every model class."""
+    sizes = documented_sizes()
+    found = {}
+    for name in sorted(list_models(), key=lambda name: -sizes[name][0]):
+        found[get_entry(name).model_class] = name
+    return sorted(found.values())
+
+
+@cases(**{name: {} for name in smallest_of_each_class()})
+class TestEveryModel(ModelContract):
+    pass
+
+
+@cases(
+    four_tokens={"name": "htnet_tiny", "image_size": 56},
+    gated={"name": "htnet_dual_stream", "fusion": "gated"},
+    plain_palsy={"name": "htnet_palsy_tiny", "use_roi_module": False, "image_size": 56},
+    plain_enhanced={"name": "htnet_enhanced_tiny", "use_roi": False, "use_diagonal_attn": False, "image_size": 56},
+)
+class TestVariants(ModelContract):
+    """Settings that change what is computed."""
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_gradients_at_full_depth(name):
+    check_gradients(build(name, **LARGE.get(name, {})))
 
 
 @pytest.mark.parametrize("name", list_models())
