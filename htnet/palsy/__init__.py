@@ -4,6 +4,8 @@ A wing: the rest of htnet knows nothing of it, see `htnet.core.wings`. Names are
 and help come without PyTorch.
 """
 
+# ruff: noqa: F401
+
 from __future__ import annotations
 
 import importlib
@@ -32,138 +34,30 @@ if TYPE_CHECKING:
     from htnet.palsy.splits import split_patients, split_table
     from htnet.palsy.train import check_face_model, train_palsy
 
+#: Public names by the module that holds them.
 _NAMES = {
-    "asymmetry": (
-        "FaceAsymmetry",
-        "RegionAsymmetry",
-        "face_asymmetry",
-    ),
-    "enhanced": (
-        "HTNetEnhanced",
-        "HTNetEnhancedConfig",
-    ),
-    "evaluate": (
-        "evaluate_palsy",
-        "score_table",
-    ),
-    "face_augment": (
-        "FaceAugmentation",
-        "augment_faces",
-    ),
-    "faces": (
-        "FaceSet",
-        "load_face_set",
-        "load_split",
-    ),
-    "folder": (
-        "FolderGrades",
-        "predict_folder",
-    ),
-    "grades": (
-        "GRADES",
-        "SCHEMES",
-        "GradeScheme",
-        "describe_class",
-        "grade_scheme",
-    ),
-    "metrics": (
-        "ClassScores",
-        "GradeScores",
-        "grade_scores",
-        "macro_f1",
-        "mean_absolute_error",
-        "quadratic_kappa",
-    ),
-    "model": (
-        "HOUSE_BRACKMANN",
-        "HTNetPalsy",
-        "HTNetPalsyConfig",
-        "PalsyMaps",
-    ),
-    "predictor": (
-        "FaceMaps",
-        "GradePrediction",
-        "GradePredictor",
-        "predict_faces",
-    ),
-    "prepare": (
-        "PALSY_SPEC",
-        "align_face",
-        "face_spec",
-        "gaps",
-        "palsy_landmarker",
-        "prepare_faces",
-    ),
-    "sources": (
-        "read_ck_plus",
-        "read_grade_csv",
-        "read_grade_folders",
-        "read_palsy",
-    ),
-    "splits": (
-        "split_patients",
-        "split_table",
-    ),
-    "train": (
-        "check_face_model",
-        "train_palsy",
-    ),
+    "asymmetry": "FaceAsymmetry RegionAsymmetry face_asymmetry",
+    "enhanced": "HTNetEnhanced HTNetEnhancedConfig",
+    "evaluate": "evaluate_palsy score_table",
+    "face_augment": "FaceAugmentation augment_faces",
+    "faces": "FaceSet load_face_set load_split",
+    "folder": "FolderGrades predict_folder",
+    "grades": "GRADES SCHEMES GradeScheme describe_class grade_scheme",
+    "metrics": "ClassScores GradeScores grade_scores macro_f1 mean_absolute_error quadratic_kappa",
+    "model": "HOUSE_BRACKMANN HTNetPalsy HTNetPalsyConfig PalsyMaps",
+    "predictor": "FaceMaps GradePrediction GradePredictor predict_faces",
+    "prepare": "PALSY_SPEC align_face face_spec gaps palsy_landmarker prepare_faces",
+    "sources": "read_ck_plus read_grade_csv read_grade_folders read_palsy",
+    "splits": "split_patients split_table",
+    "train": "check_face_model train_palsy",
 }
 
-__all__ = [
-    "GRADES",
-    "HOUSE_BRACKMANN",
-    "PALSY_SPEC",
-    "SCHEMES",
-    "ClassScores",
-    "FaceAsymmetry",
-    "FaceAugmentation",
-    "FaceMaps",
-    "FaceSet",
-    "FolderGrades",
-    "GradePrediction",
-    "GradePredictor",
-    "GradeScheme",
-    "GradeScores",
-    "HTNetEnhanced",
-    "HTNetEnhancedConfig",
-    "HTNetPalsy",
-    "HTNetPalsyConfig",
-    "PalsyMaps",
-    "RegionAsymmetry",
-    "align_face",
-    "augment_faces",
-    "check_face_model",
-    "describe_class",
-    "evaluate_palsy",
-    "face_asymmetry",
-    "face_spec",
-    "gaps",
-    "grade_scheme",
-    "grade_scores",
-    "load_face_set",
-    "load_split",
-    "macro_f1",
-    "mean_absolute_error",
-    "palsy_landmarker",
-    "predict_faces",
-    "predict_folder",
-    "prepare_faces",
-    "quadratic_kappa",
-    "read_ck_plus",
-    "read_grade_csv",
-    "read_grade_folders",
-    "read_palsy",
-    "score_table",
-    "split_patients",
-    "split_table",
-    "train_palsy",
-]
+__all__ = [name for names in _NAMES.values() for name in names.split()]
 
 
 def __getattr__(name: str) -> Any:
     for module, names in _NAMES.items():
-        if name in names:
+        if name in names.split():
             return getattr(importlib.import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

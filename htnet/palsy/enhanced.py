@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htnet.models.base import ModelConfig, require_positive
-from htnet.models.htnet import HTNetConfig, Level, block_sizes
+from htnet.models.htnet import HTNetConfig, Level
 from htnet.models.layers import BlockAttention, Linear
 from htnet.models.registry import register_model
-from htnet.palsy.micro_attention import Maps, MicroBlock
-from htnet.palsy.model import FaceGradeModel, MapsLevel, is_micro_layer
+from htnet.palsy.micro_attention import Maps
+from htnet.palsy.model import FaceGradeModel, MapsLevel
 
 #: Weight of the similarity that tokens on one diagonal add to their score.
 DIAGONAL_WEIGHT = 0.3
@@ -44,7 +44,6 @@ class HTNetEnhancedConfig(HTNetConfig):
     num_roi_regions: int = 5
 
     def __post_init__(self) -> None:
-        """Check every field."""
         super().__post_init__()
         require_positive("num_roi_regions", self.num_roi_regions)
 
@@ -71,7 +70,6 @@ class DiagonalAttention(BlockAttention):
     pairs: Tensor
 
     def __init__(self, dim: int, heads: int, head_dim: int, blocks: int, dropout: float, side: int) -> None:
-        """Build the projections; ``side`` is the number of tokens along one side of a block."""
         super().__init__(dim, heads, head_dim, blocks, dropout)
         self.gate = nn.Sequential(Linear(dim, max(dim // REDUCTION, 1)), nn.GELU(), Linear(max(dim // REDUCTION, 1), 1))
         self.register_buffer("pairs", DIAGONAL_WEIGHT * diagonal_pairs(side), persistent=False)
@@ -95,21 +93,15 @@ class EnhancedLevel(MapsLevel):
     `htnet.palsy.model.PalsyLevel`.
     """
 
-    def __init__(self, config: HTNetEnhancedConfig, index: int) -> None:
-        """Build level ``index`` (0 is the finest)."""
-        super().__init__(config, index)
-        if index == config.num_hierarchies - 1 and not config.use_roi:
-            self.pos_emb = None
+    attention_class = DiagonalAttention
 
-    def make_block(self, config: HTNetConfig, index: int, depth: int) -> nn.Module:
-        """Transformer block number ``depth`` of level ``index``."""
-        if not (isinstance(config, HTNetEnhancedConfig) and config.use_diagonal_attn and is_micro_layer(depth)):
-            return super().make_block(config, index, depth)
-        s = block_sizes(config, index)
-        attention = DiagonalAttention(
-            s["dim"], s["heads"], s["head_dim"], s["blocks"], s["dropout"], side=config.block_side
-        )
-        return MicroBlock(s["dim"], attention, s["mult"], s["dropout"])
+    def compares(self, config: HTNetConfig) -> bool:
+        """As the config says."""
+        return isinstance(config, HTNetEnhancedConfig) and config.use_diagonal_attn
+
+    def last_has_positions(self, config: HTNetConfig) -> bool:
+        """With ROI attention."""
+        return isinstance(config, HTNetEnhancedConfig) and config.use_roi
 
 
 def through_threshold(total: Tensor) -> Tensor:
@@ -134,7 +126,6 @@ class RoiAttention(nn.Module):
     """
 
     def __init__(self, dim: int, regions: int) -> None:
-        """Build the module for maps of width ``dim``."""
         super().__init__()
         narrow = max(dim // REDUCTION, 1)
         self.detect = nn.Conv2d(dim, narrow, 3, padding=1)
@@ -181,7 +172,6 @@ class HTNetEnhanced(FaceGradeModel):
     config: HTNetEnhancedConfig
 
     def __init__(self, config: HTNetEnhancedConfig) -> None:
-        """Build the network with fresh weights."""
         super().__init__(config)
         width = config.dim * 2 ** (config.num_hierarchies - 1)
         self.roi = RoiAttention(width, config.num_roi_regions) if config.use_roi else None

@@ -42,7 +42,7 @@ def evaluate_palsy(
 
     Args:
         model: a trained model.
-        manifest: labelled samples, such as the test split, see `Manifest.split`.
+        manifest: labeled samples, such as the test split, see `Manifest.split`.
         data: the same samples as tensors.
         out: folder; gets ``predictions.csv`` and ``summary.json``.
         resamples: draws for the intervals, see `grade_scores`.

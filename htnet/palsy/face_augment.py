@@ -28,12 +28,12 @@ class FaceAugmentation(AnyAugmentation):
 
     Attributes:
         brightness: ± this share of 255 is added.
-        contrast: grey levels are multiplied by 1 ± contrast about the image's mean.
+        contrast: gray levels are multiplied by 1 ± contrast about the image's mean.
         gamma: levels are raised to the power exp(± gamma) on the scale 0..1.
         noise: standard deviation of Gaussian noise, as a share of 255; drawn from 0 to noise for each image.
-        rotation: ± degrees about the centre.
-        scale: size times 1 ± scale about the centre.
-        erase: probability that a rectangle of up to 15 % of the image becomes the image's mean colour.
+        rotation: ± degrees about the center.
+        scale: size times 1 ± scale about the center.
+        erase: probability that a rectangle of up to 15 % of the image becomes the image's mean color.
         mixup: both parameters of the Beta distribution that two images and their classes are mixed by (Zhang et
             al., ICLR 2018); the larger share is the image's own. 0 for none.
     """
@@ -49,7 +49,6 @@ class FaceAugmentation(AnyAugmentation):
     mixup: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check every field."""
         for name, most in (
             ("brightness", 1.0),
             ("contrast", 1.0),
@@ -81,7 +80,7 @@ def change_light(images: Tensor, brightness: Tensor, contrast: Tensor, gamma: Te
 
 
 def turn_and_scale(images: Tensor, degrees: Tensor, scale: Tensor) -> Tensor:
-    """Rotate about the centre and magnify; what comes in from outside repeats the border.
+    """Rotate about the center and magnify; what comes in from outside repeats the border.
 
     Args:
         images: (B, C, S, S) float.
@@ -97,7 +96,7 @@ def turn_and_scale(images: Tensor, degrees: Tensor, scale: Tensor) -> Tensor:
 
 
 def erase(images: Tensor, which: Tensor, area: Tensor, aspect: Tensor, at: Tensor) -> Tensor:
-    """Fill a rectangle of some images with their mean colour.
+    """Fill a rectangle of some images with their mean color.
 
     Args:
         images: (B, C, S, S) float.

@@ -48,7 +48,6 @@ class FaceSet:
     spec: PreprocessSpec
 
     def __len__(self) -> int:
-        """Number of samples."""
         return len(self.labels)
 
     def subset(self, indices: Sequence[int]) -> FaceSet:
@@ -126,7 +125,7 @@ class FaceSet:
             return images, labels, {}
         if not isinstance(augmentation, FaceAugmentation):
             raise RecipeError(
-                "The recipe's augmentation is one of flow images: it mirrors and knows no colours. Give the recipe "
+                "The recipe's augmentation is one of flow images: it mirrors and knows no colors. Give the recipe "
                 '\'palsy\', or an augmentation of faces ("of": "face" in a .json file).'
             )
         return *augment_faces(images, labels, augmentation, self.num_classes), {}
@@ -149,7 +148,7 @@ def load_face_set(manifest: Manifest, spec: PreprocessSpec, progress: Progress =
     """Read a manifest of aligned faces into memory.
 
     Args:
-        manifest: labelled samples with ``image``, as `htnet.palsy.prepare_faces` writes them.
+        manifest: labeled samples with ``image``, as `htnet.palsy.prepare_faces` writes them.
         spec: how they were aligned; they are resized to its ``size``.
         progress: wraps the iteration, for a progress bar.
 

@@ -77,7 +77,7 @@ def grade_scheme(classes: int) -> GradeScheme:
     """The classes of `SCHEMES`.
 
     Raises:
-        ManifestError: there is no such scheme.
+        ManifestError: no scheme has that number of classes.
     """
     if classes not in SCHEMES:
         raise ManifestError(f"classes is {classes!r}; give 6 (each House-Brackmann grade) or 3 (I-II, III-IV, V-VI).")

@@ -17,7 +17,7 @@ from htnet.core.errors import InputError
 from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
 from htnet.evaluation.metrics import confusion_matrix, uf1_of_each
 
-FloatArray = npt.NDArray[np.float64]
+Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class GradeScores:
         }
 
 
-def quadratic_kappa(confusion: npt.ArrayLike) -> FloatArray:
+def quadratic_kappa(confusion: npt.ArrayLike) -> Float64Array:
     """Cohen's kappa with weights (i - j)^2: 1 - observed disagreement / disagreement expected by chance.
 
     Args:
@@ -92,24 +92,24 @@ def quadratic_kappa(confusion: npt.ArrayLike) -> FloatArray:
         return np.asarray(1 - (weights * counts).sum((-2, -1)) * total / by_chance)
 
 
-def mean_absolute_error(confusion: npt.ArrayLike) -> FloatArray:
+def mean_absolute_error(confusion: npt.ArrayLike) -> Float64Array:
     """Mean of |true - predicted| in classes; (..., C, C) counts to (...)."""
     counts = np.asarray(confusion, dtype=np.float64)
     return np.asarray((_distances(counts.shape[-1]) * counts).sum((-2, -1)) / counts.sum((-2, -1)))
 
 
-def macro_f1(confusion: npt.ArrayLike) -> FloatArray:
+def macro_f1(confusion: npt.ArrayLike) -> Float64Array:
     """Mean F1 over the classes that occur in the truth; (..., C, C) counts to (...)."""
     return uf1_of_each(confusion)
 
 
-def share_right(confusion: npt.ArrayLike) -> FloatArray:
+def share_right(confusion: npt.ArrayLike) -> Float64Array:
     """Share of right predictions; (..., C, C) counts to (...)."""
     counts = np.asarray(confusion, dtype=np.float64)
     return np.asarray(np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1)))
 
 
-_MEASURES: Mapping[str, Callable[[npt.ArrayLike], FloatArray]] = {
+_MEASURES: Mapping[str, Callable[[npt.ArrayLike], Float64Array]] = {
     "accuracy": share_right,
     "macro_f1": macro_f1,
     "kappa": quadratic_kappa,
@@ -140,7 +140,7 @@ def grade_scores(
         seed: of the draws.
 
     Raises:
-        InputError: no samples, unequal lengths, a label that is no class index, or ``resamples`` below 1.
+        InputError: no samples, unequal lengths, a label that is not a class index, or ``resamples`` below 1.
     """
     counts = confusion_matrix(truth, prediction, len(classes))
     if len(patients) != counts.sum():
@@ -171,7 +171,7 @@ def grade_scores(
     )
 
 
-def _intervals(drawn: FloatArray) -> dict[str, tuple[float, float]]:
+def _intervals(drawn: Float64Array) -> dict[str, tuple[float, float]]:
     """Of the confusion matrices (R, C, C) of drawn patients."""
     found = {}
     for name, measure in _MEASURES.items():
@@ -182,6 +182,6 @@ def _intervals(drawn: FloatArray) -> dict[str, tuple[float, float]]:
     return found
 
 
-def _distances(num_classes: int) -> FloatArray:
+def _distances(num_classes: int) -> Float64Array:
     place = np.arange(num_classes, dtype=np.float64)
     return np.asarray(np.abs(place[:, None] - place[None]))

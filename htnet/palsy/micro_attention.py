@@ -1,4 +1,4 @@
-"""Attention for one-sided faces: limited to neighbours and louder where left and right differ."""
+"""Attention for one-sided faces: limited to neighbors and louder where left and right differ."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Asymmetry(nn.Module):
 
     A block of odd width has a middle column that belongs to neither half; its number is interpolated, as are all:
     the halves' map is stretched over the whole width (bilinear, corners not aligned). Left and right positions of a
-    pair therefore do not get the same number. That is the published definition.
+    pair therefore do not get the same number. That is the published definition. Blocks are of ``side`` x ``side``
+    tokens, 2 or more.
     """
 
     stretch: Tensor
 
     def __init__(self, dim: int, side: int) -> None:
-        """Build the layers for blocks of ``side`` x ``side`` tokens, 2 or more."""
         super().__init__()
         self.side, self.columns = side, side // 2
         self.fc1 = Linear(2 * dim, dim)
@@ -45,7 +45,7 @@ class Asymmetry(nn.Module):
 
 
 class MicroAttention(BlockAttention):
-    """Attention of each token to its 3x3 neighbourhood inside its block, times (1 + 0.5 x asymmetry).
+    """Attention of each token to its 3x3 neighborhood inside its block, times (1 + 0.5 x asymmetry).
 
     A block of one token has no halves to compare: its asymmetry is 0, and there are no layers for it.
     """
@@ -53,7 +53,6 @@ class MicroAttention(BlockAttention):
     mask = NEIGHBOURS
 
     def __init__(self, dim: int, heads: int, head_dim: int, blocks: int, dropout: float, side: int) -> None:
-        """Build the projections; ``side`` is the number of tokens along one side of a block."""
         super().__init__(dim, heads, head_dim, blocks, dropout)
         self.asymmetry = Asymmetry(dim, side) if side > 1 else None
 
@@ -69,10 +68,12 @@ class MicroAttention(BlockAttention):
 
 
 class MicroBlock(nn.Module):
-    """Pre-norm transformer block around an attention that reports a map."""
+    """Pre-norm transformer block around an attention that reports a map.
+
+    Its parameters are named as in `htnet.models.layers.Block`.
+    """
 
     def __init__(self, dim: int, attention: nn.Module, mult: int, dropout: float) -> None:
-        """Build the norms and the MLP; the parameters are named as in `htnet.models.layers.Block`."""
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
         self.attn = attention

@@ -30,10 +30,10 @@ SIDE, EYES_APART, EYES_DOWN = 224, 0.36, 0.36
 #: Distance between the eyes, px; all other lengths below are shares of it.
 UNIT = EYES_APART * SIDE
 _MIDDLE, _EYE_ROW = (SIDE - 1) / 2, EYES_DOWN * SIDE
-# Local light and contrast are taken out over this neighbourhood; the floors (grey levels; % of color) keep noise low.
-_NEIGHBOURHOOD, _GREY_FLOOR, _COLOR_FLOOR = 0.3, 4.0, 1.2
+# Local light and contrast are taken out over this neighborhood; the floors (gray levels; % of color) keep noise low.
+_NEIGHBOURHOOD, _GRAY_FLOOR, _COLOR_FLOOR = 0.3, 4.0, 1.2
 _COARSE = 4
-# Weights of the horizontal against the vertical gradient, of the lips' color against grey, of darkness.
+# Weights of the horizontal against the vertical gradient, of the lips' color against gray, of darkness.
 _ACROSS, _COLOR, _DARK = 0.3, 0.5, 0.6
 # Gradients are taken at this scale, matched in windows of these (px of the upright face).
 _SCALE, _WINDOW = 1.2, (2.5, 3.0)
@@ -111,23 +111,23 @@ class Halves:
     """An upright face, (224, 224, 3) uint8 RGB, its eyes level; ready to be compared with its mirror image."""
 
     def __init__(self, face: ByteArray) -> None:
-        """Compute what is matched: gradients of grey and of color, light taken out; and dark, thin lines."""
+        # What is matched: gradients of gray and of color, light taken out; and dark, thin lines.
         cv2 = load_opencv()
         rgb = face.astype(np.float32)
-        grey = np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), dtype=np.float32)
+        gray = np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), dtype=np.float32)
         red = 100 * (rgb[..., 0] - rgb[..., 1]) / (rgb.sum(-1) + 30)
         self.gradients: list[tuple[Plane, int]] = []  # with the sign that mirroring gives them
         #: Grey and color without light, weighted.
         self.planes: list[Plane] = []
-        for plane, floor, weight in ((grey, _GREY_FLOOR, 1.0), (red, _COLOR_FLOOR, _COLOR)):
+        for plane, floor, weight in ((gray, _GRAY_FLOOR, 1.0), (red, _COLOR_FLOOR, _COLOR)):
             even = cv2.GaussianBlur(_even_light(plane, floor), (0, 0), _SCALE)
             self.planes.append(np.asarray(np.sqrt(weight) * even, dtype=np.float32))
             down = cv2.Sobel(even, cv2.CV_32F, 0, 1, scale=1 / 8)
             across = cv2.Sobel(even, cv2.CV_32F, 1, 0, scale=1 / 8)
             self.gradients += [(np.sqrt(weight) * down, 1), (np.sqrt(weight * _ACROSS) * across, -1)]
-        wide = cv2.GaussianBlur(_even_light(grey, _GREY_FLOOR), (0, 0), 0.03 * UNIT)
+        wide = cv2.GaussianBlur(_even_light(gray, _GRAY_FLOOR), (0, 0), 0.03 * UNIT)
         self.lines: Plane = np.maximum(0, cv2.Sobel(wide, cv2.CV_32F, 0, 2, ksize=3))
-        self._even_grey = _even_light(grey, _GREY_FLOOR)
+        self._even_grey = _even_light(gray, _GRAY_FLOOR)
 
     def eyes(self) -> PatchShift:
         """How the left eye lies against the right one."""
@@ -462,8 +462,8 @@ def _even_light(plane: Plane, floor: float) -> Plane:
         shrunk = cv2.GaussianBlur(shrunk, (0, 0), _NEIGHBOURHOOD * UNIT / _COARSE)
         return np.asarray(cv2.resize(shrunk, plane.shape[::-1], interpolation=cv2.INTER_LINEAR))
 
-    centred = plane - blurred(plane)
-    return np.asarray(centred / np.sqrt(blurred(centred**2) + floor**2))
+    centered = plane - blurred(plane)
+    return np.asarray(centered / np.sqrt(blurred(centered**2) + floor**2))
 
 
 def _half(plane: Plane, sign: int, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Plane:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Literal, overload
@@ -26,7 +26,7 @@ class HTNetPalsyConfig(HTNetConfig):
     """Settings of the palsy HTNet; the defaults are the published ones.
 
     Attributes:
-        use_micro_attention: every second layer of a level looks at neighbours only and reads the asymmetry.
+        use_micro_attention: every second layer of a level looks at neighbors only and reads the asymmetry.
         use_roi_module: regions and background are told apart before the first level.
         num_roi_regions: number of region maps.
     """
@@ -38,7 +38,6 @@ class HTNetPalsyConfig(HTNetConfig):
     num_roi_regions: int = 5
 
     def __post_init__(self) -> None:
-        """Check every field."""
         super().__post_init__()
         require_positive("num_roi_regions", self.num_roi_regions)
         if self.use_roi_module and self.dim < 2:
@@ -64,13 +63,37 @@ class PalsyMaps:
     asymmetry: tuple[Tensor, ...]
 
 
-def is_micro_layer(depth: int) -> bool:
-    """Whether layer ``depth`` of a level, from 0, is one of those that compare left with right: every second."""
-    return depth % 2 == 1
-
-
 class MapsLevel(Level):
-    """A level whose micro-attention layers report their maps."""
+    """A level of which every second layer compares left with right and reports a map, if its design says so.
+
+    Attributes:
+        attention_class: attention of these layers.
+    """
+
+    attention_class: ClassVar[Callable[..., nn.Module]]
+
+    def __init__(self, config: HTNetConfig, index: int) -> None:
+        super().__init__(config, index)
+        if index == config.num_hierarchies - 1 and not self.last_has_positions(config):
+            self.pos_emb = None
+
+    def compares(self, config: HTNetConfig) -> bool:
+        """Whether there are layers that compare left with right."""
+        raise NotImplementedError
+
+    def last_has_positions(self, config: HTNetConfig) -> bool:
+        """Whether anything can see the positions of the last level."""
+        raise NotImplementedError
+
+    def make_block(self, config: HTNetConfig, index: int, depth: int) -> nn.Module:
+        """Transformer block number ``depth`` of level ``index``."""
+        if not (self.compares(config) and is_micro_layer(depth)):
+            return super().make_block(config, index, depth)
+        s = block_sizes(config, index)
+        attention = self.attention_class(
+            s["dim"], s["heads"], s["head_dim"], s["blocks"], s["dropout"], side=config.block_side
+        )
+        return MicroBlock(s["dim"], attention, s["mult"], s["dropout"])
 
     def forward(self, x: Tensor, maps: Maps | None = None) -> Tensor:
         """(B, H, W, C) to the map of the next level; maps (B, H, W) are appended to ``maps``."""
@@ -80,6 +103,11 @@ class MapsLevel(Level):
         return self.down(x)
 
 
+def is_micro_layer(depth: int) -> bool:
+    """Whether layer ``depth`` of a level, from 0, is one of those that compare left with right: every second."""
+    return depth % 2 == 1
+
+
 class PalsyLevel(MapsLevel):
     """A level of the palsy HTNet.
 
@@ -87,21 +115,15 @@ class PalsyLevel(MapsLevel):
     layer, the head included, starts with a channel norm that takes it away: the published ones never had an effect.
     """
 
-    def __init__(self, config: HTNetPalsyConfig, index: int) -> None:
-        """Build level ``index`` (0 is the finest)."""
-        super().__init__(config, index)
-        if index == config.num_hierarchies - 1:
-            self.pos_emb = None
+    attention_class = MicroAttention
 
-    def make_block(self, config: HTNetConfig, index: int, depth: int) -> nn.Module:
-        """Transformer block number ``depth`` of level ``index``."""
-        if not (isinstance(config, HTNetPalsyConfig) and config.use_micro_attention and is_micro_layer(depth)):
-            return super().make_block(config, index, depth)
-        s = block_sizes(config, index)
-        attention = MicroAttention(
-            s["dim"], s["heads"], s["head_dim"], s["blocks"], s["dropout"], side=config.block_side
-        )
-        return MicroBlock(s["dim"], attention, s["mult"], s["dropout"])
+    def compares(self, config: HTNetConfig) -> bool:
+        """As the config says."""
+        return isinstance(config, HTNetPalsyConfig) and config.use_micro_attention
+
+    def last_has_positions(self, config: HTNetConfig) -> bool:
+        """Never."""
+        return False
 
 
 class FaceGradeModel(HierarchicalModel):
@@ -173,7 +195,6 @@ class HTNetPalsy(FaceGradeModel):
     config: HTNetPalsyConfig
 
     def __init__(self, config: HTNetPalsyConfig) -> None:
-        """Build the network with fresh weights."""
         super().__init__(config)
         side = config.image_size // config.patch_size
         self.roi = RoiModule(config.dim, side, config.num_roi_regions) if config.use_roi_module else None

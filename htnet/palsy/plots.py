@@ -20,7 +20,7 @@ from htnet.pipeline.plots import draw_warnings, save_figure
 from htnet.preprocess import FrameSource, read_frame
 
 _PURPOSE = "Drawing"
-_BLUE, _GREY, _RED = "#0a84ff", "#c7c7cc", "#ff2d55"
+_BLUE, _GRAY, _RED = "#0a84ff", "#c7c7cc", "#ff2d55"
 #: Maps in one row of a picture.
 _PER_ROW = 5
 
@@ -51,8 +51,8 @@ def plot_grade(
     axes[1].imshow(prediction.face.pixels)
     axes[1].set_title("aligned face")
     names, values = list(prediction.probabilities), list(prediction.probabilities.values())
-    colours = [_BLUE if name == prediction.label else _GREY for name in names]
-    axes[2].barh(names[::-1], values[::-1], color=colours[::-1])
+    colors = [_BLUE if name == prediction.label else _GRAY for name in names]
+    axes[2].barh(names[::-1], values[::-1], color=colors[::-1])
     axes[2].set_xlim(0, 1)
     axes[2].set_xlabel("probability")
     draw_warnings(figure, prediction.warnings, f"{prediction.grade}, {prediction.probabilities[prediction.label]:.2f}")
@@ -69,7 +69,7 @@ def plot_confusion(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Save a picture of a confusion matrix: counts, coloured by the share of the true class.
+    """Save a picture of a confusion matrix: counts, colored by the share of the true class.
 
     Args:
         confusion: (C, C) counts, rows are true classes.
@@ -91,8 +91,8 @@ def plot_confusion(
     axis = figure.subplots()
     picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        axis.text(column, row, str(count), ha="center", va="center", color=colour)
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(column, row, str(count), ha="center", va="center", color=color)
     axis.set_xticks(range(len(classes)), classes)
     axis.set_yticks(range(len(classes)), classes)
     axis.set_xlabel("predicted grade")
@@ -105,7 +105,7 @@ def plot_confusion(
 def plot_maps(maps: FaceMaps, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Save a picture of what a model looked at: the face, its region maps and mask, the asymmetry of each layer.
 
-    Maps lie over the face in the colours of one scale, 0 to 1. The regions are learned, so they carry numbers only.
+    Maps lie over the face in the colors of one scale, 0 to 1. The regions are learned, so they carry numbers only.
 
     Args:
         maps: what `GradePredictor.maps` found.
@@ -132,7 +132,7 @@ def plot_maps(maps: FaceMaps, path: str | PathLike[str], *, overwrite: bool = Fa
     axes[0].set_title(maps.prediction.label)
     picture = None
     for axis, (title, plane) in zip(axes[1:], shown, strict=False):
-        axis.imshow(_grey(face), cmap="gray", vmin=0, vmax=255)
+        axis.imshow(_gray(face), cmap="gray", vmin=0, vmax=255)
         extent = (-0.5, face.shape[1] - 0.5, face.shape[0] - 0.5, -0.5)
         picture = axis.imshow(plane, cmap="magma", vmin=0, vmax=1, alpha=0.6, extent=extent, interpolation="nearest")
         axis.set_title(f"{title}, {plane.min():.2f} to {plane.max():.2f}", fontsize=9)
@@ -149,7 +149,7 @@ def plot_asymmetry(report: FaceAsymmetry, path: str | PathLike[str], *, overwrit
     The sides written on it are the patient's own.
 
     Args:
-        report: what `htnet.preprocess.face_asymmetry` found.
+        report: what `htnet.palsy.face_asymmetry` found.
         path: picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
 
@@ -184,13 +184,13 @@ def plot_asymmetry(report: FaceAsymmetry, path: str | PathLike[str], *, overwrit
         if region.read is None:
             axes[2].text(0, at, " not measured", va="center", fontsize=8)
         elif region.normal is not None:
-            axes[2].plot([-region.normal, region.normal], [at + 0.36] * 2, color="grey", linewidth=3)
+            axes[2].plot([-region.normal, region.normal], [at + 0.36] * 2, color="gray", linewidth=3)
     reach = max([5.0, *(1.2 * abs(region.read or 0) for region in found)])
     axes[2].set_xlim(-reach, reach)
     axes[2].axvline(0, color="black", linewidth=0.7)
     axes[2].set_yticks(place, REGIONS)
     axes[2].invert_yaxis()
-    axes[2].set_xlabel("% of the distance between the eyes; grey: normal range")
+    axes[2].set_xlabel("% of the distance between the eyes; gray: normal range")
     axes[2].set_title("\u2190 patient's right lower  |  patient's left lower \u2192", fontsize=9)
     draw_warnings(figure, report.warnings)
     return save_figure(figure, path, overwrite=overwrite)
@@ -200,5 +200,5 @@ def _figure(width: float, height: float) -> Any:
     return require("matplotlib.figure", "plots", _PURPOSE).Figure(figsize=(width, height), layout="constrained")
 
 
-def _grey(face: ByteArray) -> npt.NDArray[Any]:
+def _gray(face: ByteArray) -> npt.NDArray[Any]:
     return np.asarray(face @ np.array([0.299, 0.587, 0.114]))

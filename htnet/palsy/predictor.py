@@ -17,6 +17,7 @@ from torch import Tensor
 
 from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import FrameError, HtnetError, LandmarkError, ModelError, WeightsError
+from htnet.core.hints import IMAGES
 from htnet.core.optional import usable_device
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.schema import document
@@ -26,8 +27,8 @@ from htnet.models import EmotionModel
 from htnet.palsy.faces import FaceSet, resize_face
 from htnet.palsy.grades import describe_class
 from htnet.palsy.prepare import align_face, palsy_landmarker
-from htnet.palsy.sources import IMAGE_ENDINGS
-from htnet.palsy.train import check_face_model
+from htnet.palsy.sources import images_in
+from htnet.palsy.train import check_face_model, face_models
 from htnet.preprocess import FrameSource, Landmarker, read_frame
 from htnet.preprocess.depth import check_bit_depth
 from htnet.training import predict_set
@@ -106,7 +107,18 @@ class FaceMaps:
 
 
 class GradePredictor:
-    """A grading model with the alignment it was trained with."""
+    """A grading model with the alignment it was trained with.
+
+    Args:
+        weights: a weights folder or anything else for `htnet.load_pretrained`, or a loaded model.
+        landmarks: finds the five points: a landmarker, or a text for `palsy_landmarker`.
+        device: where the model runs.
+        bit_depth: bits of the images' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+
+    Raises:
+        WeightsError: the weights cannot be loaded, or does not say how its input is made.
+        ModelError: it reads no faces.
+    """
 
     @renamed_arguments(model="weights")
     def __init__(
@@ -117,18 +129,6 @@ class GradePredictor:
         device: str | torch.device = "cpu",
         bit_depth: int | None = None,
     ) -> None:
-        """Load the model.
-
-        Args:
-            weights: a weights folder or anything else for `htnet.load_pretrained`, or a loaded model.
-            landmarks: finds the five points: a landmarker, or a text for `palsy_landmarker`.
-            device: where the model runs.
-            bit_depth: bits of the images' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
-
-        Raises:
-            WeightsError: the model cannot be loaded, or does not say how its input is made.
-            ModelError: it reads no faces.
-        """
         self.name = str(weights) if not isinstance(weights, EmotionModel) else weights.name
         refuse_after_fork()
         self.model = weights if isinstance(weights, EmotionModel) else load_pretrained(weights)
@@ -163,9 +163,8 @@ class GradePredictor:
         Raises:
             FrameError: the folder holds no images.
         """
-        files = [p for p in sorted(Path(folder).rglob("*")) if p.suffix.lower() in IMAGE_ENDINGS]
-        if not files:
-            raise FrameError(f"{folder} holds no images ({', '.join(sorted(IMAGE_ENDINGS))}). Check the path.")
+        if not (files := images_in(Path(folder))):
+            raise FrameError(f"{folder} holds no images ({', '.join(sorted(IMAGES))}). Check the path.")
         return self._each(files)
 
     def maps(self, image: FrameSource, sample: str = "") -> FaceMaps:
@@ -183,7 +182,7 @@ class GradePredictor:
         forward: Any = self.model.forward
         if "return_maps" not in inspect.signature(forward).parameters:
             raise ModelError(
-                f"{self.model.name} offers no maps; take one that does: htnet_palsy, htnet_enhanced, or their _tiny."
+                f"{self.model.name} offers no maps; take one of htnet.palsy that does: {', '.join(face_models())}."
             )
         face, landmarks, source = self._face(image, sample)
         with torch.no_grad():

@@ -32,6 +32,7 @@ from htnet.preprocess import (
 )
 from htnet.preprocess.depth import check_bit_depth
 from htnet.preprocess.opencv import load_opencv
+from htnet.training.augment import MIRRORED_POINTS
 
 FACES = "faces"
 #: Shown on each side of the template's square, as a share of it: brows and chin, which the square cuts.
@@ -40,9 +41,8 @@ MARGIN = 0.12
 
 def _symmetric_template() -> tuple[tuple[float, float], ...]:
     """`TEMPLATE_28` with its two halves made equal, and `MARGIN` around."""
-    partner = (1, 0, 2, 4, 3)
     points = []
-    for (x, y), other in zip(TEMPLATE_28, partner, strict=True):
+    for (x, y), other in zip(TEMPLATE_28, MIRRORED_POINTS, strict=True):
         mirrored = TEMPLATE_SIZE - TEMPLATE_28[other][0]
         place = ((x + mirrored) / 2, (y + TEMPLATE_28[other][1]) / 2)
         points.append(tuple((v + TEMPLATE_SIZE * MARGIN) / (1 + 2 * MARGIN) for v in place))
@@ -178,7 +178,7 @@ def face_spec(folder: str | PathLike[str]) -> PreprocessSpec:
     """How the faces of a prepared folder were aligned.
 
     Raises:
-        ManifestError: it is no folder of `prepare_faces`.
+        ManifestError: the folder is not one of `prepare_faces`.
     """
     if not Path(folder).exists():
         raise ManifestError(missing(folder))
@@ -186,7 +186,7 @@ def face_spec(folder: str | PathLike[str]) -> PreprocessSpec:
     door = door_of(folder)
     if found is None or (door is not None and door.kind != "faces"):
         way = hint(folder) or f" Prepare the data: {how('htnet palsy prepare SOURCE --out OUT', 'prepare_faces')}"
-        raise ManifestError(f"{folder} is no folder of prepared faces.{way}")
+        raise ManifestError(f"{folder} is not a folder of prepared faces.{way}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Where in a face to look: soft maps of facial regions, and a mask of what is no face."""
+"""Where in a face to look: soft maps of facial regions, and a mask of what is not a face."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class RoiModule(nn.Module):
     """Region maps, background mask, and a refinement of the patches that the mask lets through.
 
     Both detectors of the reference read the same patches with equal layers; here they are one convolution and one
-    batch norm, split afterwards. Convolutions before a batch norm have no bias: the norm would take it away.
+    batch norm, split afterwards. Convolutions before a batch norm have no bias: the norm would take it away. Maps are
+    of ``side`` x ``side`` patches of width ``dim``.
     """
 
     prior: Tensor
 
     def __init__(self, dim: int, side: int, regions: int) -> None:
-        """Build the module for maps of ``side`` x ``side`` patches of width ``dim``."""
         super().__init__()
         half = dim // 2
         self.detect = nn.Conv2d(dim, 2 * half, 3, padding=1, bias=False)

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 
 from htnet.core.errors import ManifestError, did_you_mean
-from htnet.core.hints import door_of, hint, missing
+from htnet.core.hints import IMAGES, door_of, hint, missing
 from htnet.core.identity import refuse_unnamed
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import SPLITS
@@ -17,7 +17,6 @@ from htnet.data.tables import as_there, listed, read_table
 from htnet.palsy.grades import GradeScheme, grade_scheme
 from htnet.palsy.patients import Found, below, check_patients, from_files, from_table
 
-IMAGE_ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 CK_IMAGES = "cohn-kanade-images"
 CK_EMOTIONS = "Emotion"
 _FOLDER = re.compile(r"grade[ _-]?(.+)", re.IGNORECASE)
@@ -91,7 +90,7 @@ def read_grade_folders(root: StrPath, scheme: GradeScheme, patients: str = "auto
     samples, images = [], []
     for folder, text in folders:
         label = scheme.class_of(text, str(folder))
-        for image in _images(folder):
+        for image in images_in(folder):
             name = image.relative_to(root).with_suffix("").as_posix()
             images.append(Found(name, image.relative_to(folder).parent.parts, image.stem))
             samples.append(Sample(name, label=label, image=image))
@@ -175,7 +174,7 @@ def read_ck_plus(root: StrPath, grade_map: StrPath | None, scheme: GradeScheme) 
     given = _read_grade_map(Path(grade_map), scheme)
     samples, excluded = [], []
     for folder in sorted((root / CK_IMAGES).glob("*/*")):
-        frames = sorted(_images(folder), key=_frame_number) if folder.is_dir() else []
+        frames = sorted(images_in(folder), key=_frame_number) if folder.is_dir() else []
         if not frames:
             continue
         subject, sequence = folder.parent.name, folder.name
@@ -252,8 +251,9 @@ def _frame_number(path: Path) -> tuple[int, str]:
     return int(found[1]) if found else -1, path.name
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_ENDINGS and not p.name.startswith("."))
+def images_in(folder: Path) -> list[Path]:
+    """Image files in a folder and its folders, but for hidden ones."""
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGES and not p.name.startswith("."))
 
 
 def _split(text: str, where: str) -> str:

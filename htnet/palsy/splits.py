@@ -25,7 +25,7 @@ def split_patients(manifest: Manifest, *, test: float = 0.2, val: float = 0.0, s
     patients are ordered by ``seed``. The same patients, images and seed give the same splits in any order.
 
     Args:
-        manifest: labelled samples with subjects.
+        manifest: labeled samples with subjects.
         test: share of the images to test on, 0 to 1; 1 for a set of its own to test on.
         val: share of the images to validate on; training does not use them.
         seed: another seed, other splits.

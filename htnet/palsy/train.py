@@ -13,7 +13,7 @@ from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance
 from htnet.data import Manifest
 from htnet.hub.folder import FILES
-from htnet.models import EmotionModel, TransferReport, create_model
+from htnet.models import EmotionModel, TransferReport, create_model, get_entry, list_models
 from htnet.palsy.faces import FaceSet
 from htnet.training import Recipe, StartFrom, get_recipe, train_into
 
@@ -109,11 +109,16 @@ def check_face_model(model: EmotionModel, size: int | None = None) -> None:
     """
     if model.input_kind != "face":
         raise ModelError(
-            f"{model.name} reads {model.input_kind} images, not faces. Choose a model for faces: htnet_palsy, "
-            "htnet_palsy_small, htnet_palsy_tiny, htnet_enhanced or htnet_enhanced_tiny."
+            f"{model.name} reads {model.input_kind} images, not faces. Choose a model for faces: "
+            f"{', '.join(face_models())}."
         )
     if size is not None and model.config.image_size != size:
         raise ModelError(
             f"{model.name} reads faces of {model.config.image_size} px, the data are of {size} px. Load the faces at "
             "the model's size, or give image_size."
         )
+
+
+def face_models() -> list[str]:
+    """Names of registered models that read faces."""
+    return [name for name in list_models() if get_entry(name).model_class.input_kind == "face"]

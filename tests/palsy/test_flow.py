@@ -1,13 +1,17 @@
 """From trained weights to grades: training, evaluation, prediction, pictures."""
 
+import ast
 import csv
 import dataclasses
+from importlib import import_module
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+import htnet.palsy
 from htnet import Predictor
 from htnet.core.errors import FrameError, InputError, ManifestError, ModelError, WeightsError
 from htnet.core.provenance import Provenance
@@ -26,6 +30,7 @@ from htnet.palsy import (
     load_face_set,
     palsy_landmarker,
     predict_faces,
+    prepare_faces,
     score_table,
     train_palsy,
 )
@@ -112,7 +117,7 @@ def test_models_and_data_that_do_not_fit_are_named(graded, tmp_path):
         train_palsy(manifest.subset([0, 3]), data.subset([0, 3]), tmp_path, settings=SETTINGS)
     with pytest.raises(ModelError, match="reads flow images"):
         GradePredictor(tiny_model())
-    with pytest.raises(ModelError, match="reads a single face, not the flow.*htnet palsy predict"):
+    with pytest.raises(ModelError, match=r"reads a single face, not the flow.*htnet\.palsy\.GradePredictor\('"):
         Predictor(create_model("htnet_palsy_tiny", **SETTINGS))
     bare = create_model("htnet_palsy_tiny", **SETTINGS)
     with pytest.raises(WeightsError, match="does not say how its faces are aligned"):
@@ -226,7 +231,7 @@ def test_model_without_maps_says_so(graded):
 
     predictor = GradePredictor.__new__(GradePredictor)
     predictor.model = Plain()
-    with pytest.raises(ModelError, match="plain offers no maps; take one that does: htnet_palsy"):
+    with pytest.raises(ModelError, match="plain offers no maps; take one of htnet.palsy that does: .*htnet_palsy"):
         predictor.maps(graded[0].samples[0].image)
 
 
@@ -269,3 +274,35 @@ def test_grades_of_unseen_people_can_be_learned():
     model, _ = train_model("htnet_palsy_tiny", make(60, 0), recipe, settings={"num_classes": 2, "image_size": 56})
     test = make(20, 10_000)
     assert (predict_faces(model, test).argmax(1) == test.labels).float().mean() >= 0.85
+
+
+def test_old_arguments_work_with_a_warning(tmp_path):
+    model = create_model("htnet_palsy_tiny").eval()
+    model.preprocess_spec = SMALL
+    with pytest.warns(DeprecationWarning, match=r"GradePredictor\(model=\.\.\.\) is deprecated .* use weights="):
+        GradePredictor(model=model, landmarks="template")
+    nothing = Manifest((), ("I", "II"), "nothing")
+    with (
+        pytest.warns(DeprecationWarning, match=r"prepare_faces\(jobs=\.\.\.\) is deprecated .* use workers="),
+        pytest.raises(ManifestError),
+    ):
+        prepare_faces(nothing, tmp_path / "a", jobs=1)
+    with (
+        pytest.warns(DeprecationWarning, match=r"train_palsy\(source=\.\.\.\) is deprecated .* use start="),
+        pytest.raises(ManifestError),
+    ):
+        train_palsy(nothing, FaceSet(torch.zeros(0), torch.zeros(0), 2, SMALL), tmp_path / "b", source=None)
+
+
+def test_names_load_from_where_type_checkers_are_told():
+    tree = ast.parse(Path(htnet.palsy.__file__).read_text("utf-8"))
+    told = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("htnet.palsy.")
+        for alias in node.names
+    }
+    assert set(told) == set(htnet.palsy.__all__)
+    assert all(getattr(htnet.palsy, name) is getattr(import_module(where), name) for name, where in told.items())
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = htnet.palsy.no_such_name

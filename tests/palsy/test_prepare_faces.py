@@ -168,7 +168,7 @@ def test_other_alignment_and_other_process_are_refused(tmp_path):
         prepare_faces(read_palsy(source), tmp_path / "out", "template")
     with locked(tmp_path / "out"), pytest.raises(RunError, match="Another process"):
         prepare(source, tmp_path / "out")
-    with pytest.raises(ManifestError, match="no folder of prepared faces"):
+    with pytest.raises(ManifestError, match="not a folder of prepared faces"):
         face_spec(source)
 
 
