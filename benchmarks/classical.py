@@ -37,7 +37,7 @@ from htnet.hub import load_pretrained
 from htnet.models import get_entry
 from htnet.preprocess import crop_regions
 from htnet.synthesis import FlowGenerator
-from htnet.training import FlowSet, load_flow_set, train_on_generated
+from htnet.training import FlowSet, job_of, load_flow_set, train_on_generated
 from htnet.training.augment import mirror, shift
 
 Floats = npt.NDArray[np.float64]
@@ -196,7 +196,7 @@ def _frozen(seed: int, runs: Path) -> Any:
     """An `htnet_small` of generated images, trained unless ``runs`` has it."""
     folder = runs / "synthetic" / f"htnet_small-{_PRETRAINED_ON}-seed-{seed}"
     if not (folder / "config.json").is_file():
-        train_on_generated(folder, model="htnet_small", count=_PRETRAINED_ON, seed=seed)
+        train_on_generated(folder, job_of("generated", seed=seed), count=_PRETRAINED_ON)
     return load_pretrained(folder)
 
 

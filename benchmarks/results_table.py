@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.results_table`` rewrites the part between the markers; ``--check`` only looks
 and exits with 1 if a file is not up to date. Each ``loso_*.json`` is a copy of the ``summary.json`` of
-an ``htnet loso`` run on the composite set, each ``lodo_*.json`` one of ``htnet loso --leave dataset``; the latter get a
+an ``htnet loso`` run on the composite set, each ``lodo_*.json`` one of ``htnet lodo``; the latter get a
 table of their own once there are any.
 """
 
@@ -72,7 +72,7 @@ def _read(path: Path, leave: str) -> dict[str, Any]:
         _architecture(summary)
         left_out = summary.get("leave", "subject")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no summary.json of htnet loso ({error!r}). Copy it again.") from error
+        raise InputError(f"{path} is not a summary.json of htnet loso ({error!r}). Copy it again.") from error
     if groups != set(GROUPS):
         raise InputError(
             f"{path} has scores for {', '.join(sorted(groups))}, not for {', '.join(GROUPS)}: it is no run on the "

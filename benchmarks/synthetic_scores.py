@@ -28,7 +28,7 @@ from htnet.evaluation.store import to_json, write_atomic
 from htnet.hub import find_pretrained, load_pretrained, read_config
 from htnet.models import EmotionModel
 from htnet.synthesis import ACTION_UNITS
-from htnet.training import FlowSet, load_flow_set, predict_set, train_on_generated
+from htnet.training import FlowSet, job_of, load_flow_set, predict_set, train_on_generated
 
 #: The bundled weights of each model that is trained so, and the file of its scores.
 NAMES = {"htnet_small": "synthetic", "flow_mlp": "synthetic-mlp"}
@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for seed in range(args.seeds):
         folder = args.runs / f"{args.model}-{args.count}-seed-{seed}"
         if not (folder / "config.json").is_file():
-            train_on_generated(folder, model=args.model, count=args.count, seed=seed)
+            train_on_generated(folder, job_of("generated", model=args.model, seed=seed), count=args.count)
         found[str(seed)] = evaluate(folder, manifest)
         print(seed, found[str(seed)]["emotions"]["full"], found[str(seed)]["action_units"]["all"]["macro_f1"])
     uf1 = {
@@ -228,9 +228,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder, temperature = spec.folder, found["0"]["calibration"]["temperature"]
         train_on_generated(
             folder,
-            model=args.model,
+            job_of("generated", model=args.model),
             count=args.count,
-            seed=0,
             training=training,
             temperature=temperature,
             overwrite=True,

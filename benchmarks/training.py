@@ -85,7 +85,7 @@ def _verify(name: str, data: FlowSet, recipe: Recipe) -> dict[str, float]:
     seeds = range(2)
     alone = torch.stack([predict_set(train_model(name, data, recipe, seed=s)[0], data) for s in seeds])
     stacked = train_vmapped(name, [Training(data, s) for s in seeds], recipe)
-    elsewhere = dict(run_tasks(_predict, (name, data, recipe), [(s,) for s in seeds], jobs=2))
+    elsewhere = dict(run_tasks(_predict, (name, data, recipe), [(s,) for s in seeds], workers=2))
     found = {
         "stacked": torch.stack([predict_set(model, data) for model, _ in stacked]),
         "processes": torch.stack([elsewhere[(s,)] for s in seeds]),

@@ -160,7 +160,7 @@ def test_the_manifest_is_not_overwritten(fail, weights, tmp_path):
 def test_train_and_loso(succeed, tmp_path):
     write_flow_set(tmp_path / "data", subjects=3, per_subject=2)
     data = ("--data", tmp_path / "data", "--model", "htnet_tiny", "--epochs", "1")
-    out = succeed("loso", *data, "--out", tmp_path / "run", "--jobs", "1", "--protocol", "last", "best_on_test")
+    out = succeed("loso", *data, "--out", tmp_path / "run", "--workers", "1", "--protocol", "last", "best_on_test")
     assert "UF1 / UAR, mean of 1 seed(s), 6 samples, 3 subjects" in out
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert set(summary["protocols"]) == {"last", "best_on_test"}
@@ -203,7 +203,7 @@ def test_train_starts_from_other_weights(succeed, fail, tmp_path, weights):
         (["--device", "cuda:77"], "'cuda:77' cannot be used"),
         (["--landmarks-size", "28"], "--landmarks FILE"),
         (["--landmarks", "yunnet"], "Did you mean 'yunet'"),
-        (["--metrics", "{data}/manifest.csv"], "manifest.csv is no summary.json"),
+        (["--metrics", "{data}/manifest.csv"], "manifest.csv is not a summary.json"),
         (["--data", "{data}/nothing"], "nothing does not exist"),
         (["--out", "{data}/manifest.csv/w"], "manifest.csv"),
     ],

@@ -16,7 +16,7 @@ from htnet.data.prepare import prepare
 from htnet.evaluation import loso
 from htnet.models import create_model
 from htnet.preprocess import TemplateLandmarks, encode_motion, motion_features, open_clip, read_frame, read_motion
-from htnet.training import Recipe, load_flow_set, train_weights
+from htnet.training import Recipe, TrainingJob, load_flow_set, train_weights
 from tests.support.motion import SIDE, write_moving_set
 from tests.support.pairs import QUICK, pair_manifest, save, tiny_model
 
@@ -49,13 +49,13 @@ def accuracy(folder):
 
 def test_loso_solves_with_clips_what_it_cannot_without(source, tmp_path, succeed):
     """Onset and apex say nothing of the class here, the frames between them all."""
-    words = ["--flow", "dis", "--landmarks", "template", "--clip-frames", 4, "--jobs", 1]
+    words = ["--flow", "dis", "--landmarks", "template", "--clip-frames", 4, "--workers", 1]
     succeed("prepare", "manifest", "--root", source, "--out", tmp_path / "set", *words)
     recipe = tmp_path / "recipe.json"
     # Not augmented: so few samples are not to be spent on learning both sides of the face.
     settings = {"epochs": 40, "batch_size": 8, "lr": 3e-3, "average": 0.9, "augmentation": None}
     recipe.write_text(json.dumps(settings))
-    words = ["loso", "--data", tmp_path / "set", "--model", "htnet_dual_stream", "--recipe", recipe, "--jobs", 1]
+    words = ["loso", "--data", tmp_path / "set", "--model", "htnet_dual_stream", "--recipe", recipe, "--workers", 1]
     succeed(*words, "--clip-frames", 4, "--out", tmp_path / "with")
     succeed(*words, "--out", tmp_path / "without")
     assert accuracy(tmp_path / "with") > 0.85
@@ -84,7 +84,7 @@ def test_every_samples_motion_is_that_of_its_own_frames(manifest, prepared):
 def test_weights_answer_a_manifest_with_its_motion(manifest, prepared, tmp_path):
     data = load_flow_set(prepared, SPEC, extras=EXTRAS)
     recipe = Recipe(epochs=40, batch_size=8, lr=3e-3, ema_decay=0.9)
-    train_weights(prepared, data, tmp_path / "weights", model="htnet_dual_stream", recipe=recipe)
+    train_weights(prepared, data, tmp_path / "weights", TrainingJob("htnet_dual_stream", recipe))
     model = htnet.load_pretrained(tmp_path / "weights")
     assert model.preprocess_spec == SPEC
     predictor = Predictor(model, landmarks="template")
@@ -217,7 +217,7 @@ def test_prepare_makes_again_what_a_changed_clip_needs(tmp_path):
     after = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in before}
     assert {p.stem for p in before if before[p] != after[p]} == {"s02"}
     (out / "motion" / "s05.safetensors").write_bytes(b"half")
-    prepare(manifest, out, SPEC, TEMPLATE, motion=True, jobs=2)
+    prepare(manifest, out, SPEC, TEMPLATE, motion=True, workers=2)
     assert {p: p.read_bytes() for p in before} == {p: content for p, (content, _) in after.items()}
 
 

@@ -304,7 +304,7 @@ def test_own_manifests_with_such_a_pair_are_refused_or_it_is_left_out_by_name(tm
 def command(name, path, tmp_path, *more):
     words = [name, *(["manifest", "--root"] if name == "prepare" else ["--data"]), path, "--out", tmp_path / "out"]
     words += ["--flow", "dis"] if name == "prepare" else ["--model", "htnet_tiny", "--epochs", "1"]
-    words += ["--landmarks", "template", *([] if name == "train" else ["--jobs", "1"])]
+    words += ["--landmarks", "template", *([] if name == "train" else ["--workers", "1"])]
     return cli.main([str(word) for word in (*words, *more)])
 
 

@@ -12,9 +12,11 @@ import htnet
 from htnet import Predictor
 from htnet.cli import build_parser
 from htnet.core import deprecated
-from htnet.core.errors import WeightsError
-from htnet.evaluation import LosoResult
-from htnet.training import FlowSet, Recipe
+from htnet.core.errors import HtnetError, WeightsError
+from htnet.evaluation import LosoResult, loso
+from htnet.palsy import train_palsy
+from htnet.training import FlowSet, Recipe, job_of, train_on_generated, train_weights
+from tests.support.flows import write_flow_set
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(deprecated.MODULES.items()))
@@ -67,8 +69,10 @@ def test_old_options_work_with_a_note(command, old, new, capsys):
     for word in words:
         (commands,) = [a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
         parser = commands[word]
-    assert new in parser._option_string_actions
-    assert old not in parser._option_string_actions
+    kinds = [a.choices.values() for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    for last in kinds[0] if kinds else [parser]:
+        assert new in last._option_string_actions
+        assert old not in last._option_string_actions
 
 
 def test_renamed_fields_of_recipes():
@@ -107,3 +111,42 @@ def test_weights_may_still_be_called_model(call):
         pytest.raises(WeightsError),
     ):
         call(*more, model="no-such-weights")
+
+
+@pytest.mark.parametrize("words", [["--leave", "dataset", "--data", "x"], ["--data", "x", "--leave=dataset"]])
+def test_leaving_out_data_sets_is_a_command_today(words, capsys):
+    assert deprecated.renamed_options(["loso", *words]) == ["lodo", "--data", "x"]
+    assert (
+        "loso: --leave dataset is deprecated and goes in the next release: use htnet lodo." in capsys.readouterr().err
+    )
+
+
+def test_leaving_out_data_sets_is_a_function_today(tmp_path):
+    with (
+        pytest.warns(DeprecationWarning, match=r"htnet\.evaluation\.lodo"),
+        pytest.raises(HtnetError, match="data set"),
+    ):
+        loso(write_flow_set(tmp_path / "data", subjects=2), out=tmp_path / "run", leave="dataset")
+    with pytest.raises(TypeError, match="leave is 'people'"):
+        loso(tmp_path / "data", out=tmp_path / "run", leave="people")
+
+
+@pytest.mark.parametrize("function", [train_weights, train_on_generated, train_palsy])
+def test_what_a_job_says_may_stand_alone(function):
+    given = {"recipe": "focal", "seed": 7}
+    taken = {}
+
+    @deprecated.gathered_arguments("job", job_of, "recipe", "seed")
+    def train(out, job=None):
+        taken[out] = job
+
+    with pytest.warns(DeprecationWarning, match=r"train\(recipe=\.\.\., seed=\.\.\.\).*job=TrainingJob"):
+        train("a", **given)
+    assert (taken["a"].recipe.name, taken["a"].seed) == ("focal", 7)
+    with pytest.raises(TypeError, match="both"):
+        train("a", job=taken["a"], **given)
+    with (
+        pytest.warns(DeprecationWarning, match=rf"{function.__name__}\(model="),
+        pytest.raises((HtnetError, TypeError)),
+    ):
+        function(model="no_such_model", out="nowhere")

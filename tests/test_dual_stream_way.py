@@ -140,7 +140,7 @@ def test_prepared_folders_remember_clahe(tmp_path, capsys):
     pair_manifest(tmp_path / "frames", 2)
     for name, more in (("plain", []), ("clahe", ["--clahe"])):
         words = ["prepare", "manifest", "--root", tmp_path / "frames", "--out", tmp_path / name]
-        words += ["--landmarks", "template", "--flow", "dis", "--jobs", 1, *more]
+        words += ["--landmarks", "template", "--flow", "dis", "--workers", 1, *more]
         assert cli.main([str(w) for w in words]) == 0, capsys.readouterr().err
         assert json.loads((tmp_path / name / "preprocess.json").read_text())["clahe"] is bool(more)
         capsys.readouterr()

@@ -139,7 +139,7 @@ DOORS = {
     "palsy table": palsy_table,
     "palsy folders": palsy_folders,
     "htnet loso": of_command("loso", "--data", "MANIFEST", "--out", "OUT"),
-    "htnet loso --leave dataset": of_command("loso", "--data", "MANIFEST", "--leave", "dataset", "--out", "OUT"),
+    "htnet lodo": of_command("lodo", "--data", "MANIFEST", "--out", "OUT"),
     "htnet train": of_command("train", "--data", "MANIFEST", "--out", "OUT"),
     "htnet prepare manifest": of_command("prepare", "manifest", "--root", "MANIFEST", "--out", "OUT"),
     "htnet predict --manifest": of_command("predict", "--manifest", "MANIFEST", "--out", "TABLE"),
@@ -273,15 +273,15 @@ def test_a_copy_of_a_file_is_the_file_to_every_split(field, tmp_path):
         split(["f", "g", "h", "copy"])  # n0 and n3 show one person
 
 
-@pytest.mark.parametrize("leave", ["subject", "dataset"])
+@pytest.mark.parametrize("command", ["loso", "lodo"])
 @pytest.mark.parametrize("stored", ["copied", "compressed otherwise"])
-def test_one_picture_under_two_people_is_refused_by_every_evaluation(leave, stored, tmp_path, capsys):
+def test_one_picture_under_two_people_is_refused_by_every_evaluation(command, stored, tmp_path, capsys):
     write_flow_set(tmp_path, subjects=2, per_subject=2, datasets=("a", "b"))
     first, last = (tmp_path / "flow" / f"{name}.png" for name in ("a_0_0", "b_1_1"))
     level = [cv2.IMWRITE_PNG_COMPRESSION, 0] if stored != "copied" else []
     assert cv2.imwrite(str(last), cv2.imread(str(first)), level)
     assert (first.read_bytes() == last.read_bytes()) is (stored == "copied")
-    words = ["loso", "--data", tmp_path, "--leave", leave, "--out", tmp_path / "out", "--epochs", 1]
+    words = [command, "--data", tmp_path, "--out", tmp_path / "out", "--epochs", 1]
     assert cli.main(list(map(str, words))) == 2
     said = capsys.readouterr().err
     assert "the samples 'a_0_0' (subject 's0' of 'a') and 'b_1_1' (subject 's1' of 'b') both have one" in said

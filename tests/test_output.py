@@ -92,7 +92,7 @@ def written(tmp_path_factory):
     out = root / "prepared"
     words = ("prepare", "manifest", "--root", root / "pairs", "--out", out, *template, "--flow", "dis")
     run("prepare", *words, "--skip-errors", files=[out / "report.json"])
-    words = ("loso", "--data", root / "flow", "--model", "htnet_tiny", "--epochs", "1", "--jobs", "1")
+    words = ("loso", "--data", root / "flow", "--model", "htnet_tiny", "--epochs", "1", "--workers", "1")
     words += ("--protocol", "last", "best_on_test", "--out", root / "loso")
     run("loso", *words, files=[root / "loso" / "summary.json", root / "loso" / "predictions.csv"])
     run("palsy predict", "palsy", "predict", face, "--weights", palsy, *template, "--json", stdout=True)

@@ -412,7 +412,7 @@ class TestJobs:
                     tmp_path / str(jobs),
                     spec,
                     "template",
-                    jobs=jobs,
+                    workers=jobs,
                     on_error=lambda s, e, told=told: told.update({s.sample: e}),
                 )
                 assert [s.sample for s in made] == ["s0", "s2", "s3", "s5", "s6"]
@@ -429,19 +429,19 @@ class TestJobs:
     def test_first_error_ends_the_call(self, frames, tmp_path):
         frames.samples[0].apex.write_bytes(b"no image")
         with pytest.raises(FrameError, match=r"Sample 's0': .*0_apex.png"):
-            run(frames, tmp_path / "out", QUICK, "template", jobs=2)
+            run(frames, tmp_path / "out", QUICK, "template", workers=2)
 
     def test_a_killed_process_is_told(self, frames, tmp_path):
         with pytest.raises(RunError, match=r"ended without an answer.*killed"):
-            run(frames, tmp_path / "out", QUICK, Dying(), jobs=2)
+            run(frames, tmp_path / "out", QUICK, Dying(), workers=2)
         assert len(run(frames, tmp_path / "out", QUICK, TEMPLATE)) == 4
 
     def test_a_landmarker_that_cannot_travel(self, frames, tmp_path):
         def local(frame, sample=""):
             return TEMPLATE(frame, sample)
 
-        with pytest.raises(InputError, match=r"cannot be sent to other processes.*jobs=1"):
-            run(frames, tmp_path / "out", QUICK, local, jobs=2)
+        with pytest.raises(InputError, match=r"cannot be sent to other processes.*workers=1"):
+            run(frames, tmp_path / "out", QUICK, local, workers=2)
         assert len(run(frames, tmp_path / "out", QUICK, local)) == 4
 
     def test_a_detector_in_use_can_travel(self, tmp_path):
@@ -449,11 +449,11 @@ class TestJobs:
         detector = YuNetLandmarker()
         detector(read_frame(frames.samples[0].onset))
         for jobs in (1, 2):
-            run(frames, tmp_path / str(jobs), QUICK, detector, jobs=jobs)
+            run(frames, tmp_path / str(jobs), QUICK, detector, workers=jobs)
         assert state(tmp_path / "1").keys() == state(tmp_path / "2").keys()
         found = [{k: v[0] for k, v in state(tmp_path / n).items()} for n in ("1", "2")]
         assert found[0] == found[1]
 
     def test_impossible_number(self, frames, tmp_path):
-        with pytest.raises(InputError, match="jobs is 0"):
-            run(frames, tmp_path / "out", QUICK, TEMPLATE, jobs=0)
+        with pytest.raises(InputError, match="workers is 0"):
+            run(frames, tmp_path / "out", QUICK, TEMPLATE, workers=0)

@@ -23,7 +23,7 @@ from tests.data.test_composite import build
 from tests.support.pairs import face_pair, pair_manifest, save
 from tests.support.paths import COMPOSITE, needs_shared
 
-QUICKLY = ("--landmarks", "template", "--flow", "dis", "--jobs", "1")
+QUICKLY = ("--landmarks", "template", "--flow", "dis", "--workers", "1")
 _CLASS = {"negative": 0, "positive": 1, "surprise": 2}
 
 
@@ -251,14 +251,25 @@ def test_impossible_jobs(run, tmp_path):
     pair_manifest(tmp_path / "frames", 1)
     status, _, err = run("manifest", "--root", tmp_path / "frames", "--out", tmp_path / "out", *QUICKLY[:-1], "-2")
     assert status == 2
-    assert "jobs is -2" in err
+    assert "workers is -2" in err
 
 
 class Command:
     """The real process; it can be stopped once it has begun to write samples."""
 
     def __init__(self, root, out, jobs):
-        words = ("manifest", "--root", root, "--out", out, "--landmarks", "template", "--jobs", jobs, "--skip-errors")
+        words = (
+            "manifest",
+            "--root",
+            root,
+            "--out",
+            out,
+            "--landmarks",
+            "template",
+            "--workers",
+            jobs,
+            "--skip-errors",
+        )
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.keys = out / "keys"
         self.process = subprocess.Popen(

@@ -47,7 +47,7 @@ def test_warnings_of_samples_stand_in_the_report(tmp_path, capsys, made):
     command, told = made(tmp_path / "data")
     out = tmp_path / "out"
     for _ in range(2):  # the second call makes nothing again, and tells the same
-        assert main([*command, "--out", str(out), "--jobs", "1"]) == 0
+        assert main([*command, "--out", str(out), "--workers", "1"]) == 0
         printed = capsys.readouterr().out
         warnings = {w["code"]: w["message"] for w in json.loads((out / "report.json").read_text())["warnings"]}
         assert warnings.keys() == told.keys()

@@ -117,7 +117,7 @@ def test_a_mixed_folder_is_told_by_those_who_read_it(tmp_path, monkeypatch, caps
     data = ["--data", str(tmp_path / "out"), "--model", "htnet_tiny", "--epochs", "1"]
     assert cli.main(["train", *data, "--out", str(tmp_path / "w")]) == 0
     assert said in capsys.readouterr().out
-    assert cli.main(["loso", *data, "--out", str(tmp_path / "run"), "--jobs", "1"]) == 0
+    assert cli.main(["loso", *data, "--out", str(tmp_path / "run"), "--workers", "1"]) == 0
     assert said in capsys.readouterr().out
     assert said in json.loads((tmp_path / "run" / "summary.json").read_text())["run"]["data_notes"]
 
@@ -125,10 +125,10 @@ def test_a_mixed_folder_is_told_by_those_who_read_it(tmp_path, monkeypatch, caps
 def test_a_run_is_not_continued_by_another_torch(tmp_path, capsys):
     pairs(tmp_path, "dis")()
     words = ["loso", "--data", tmp_path / "out", "--model", "htnet_tiny", "--epochs", "1", "--out", tmp_path / "run"]
-    assert cli.main([str(w) for w in (*words, "--jobs", "1")]) == 0
+    assert cli.main([str(w) for w in (*words, "--workers", "1")]) == 0
     run = tmp_path / "run" / "run.json"
     found = json.loads(run.read_text())
     run.write_text(json.dumps({**found, "torch": "1.0"}))
     capsys.readouterr()
-    assert cli.main([str(w) for w in (*words, "--jobs", "1")]) == 2
+    assert cli.main([str(w) for w in (*words, "--workers", "1")]) == 2
     assert "another torch" in capsys.readouterr().err

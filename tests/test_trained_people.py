@@ -18,7 +18,7 @@ from htnet.evaluation import loso
 from htnet.hub import GENERATED, list_pretrained, read_config, save_pretrained
 from htnet.models import transfer_weights
 from htnet.palsy import evaluate_palsy, load_face_set
-from htnet.training import Recipe, StartFrom, load_flow_set, train_weights
+from htnet.training import Recipe, StartFrom, TrainingJob, load_flow_set, train_weights
 from tests.support.flows import write_flow_set
 from tests.support.pairs import tiny_model
 from tests.support.palsy_faces import read_json, save_face
@@ -127,7 +127,7 @@ def test_training_stores_its_people_and_those_of_its_start(flows, tmp_path):
     manifest = write_flow_set(tmp_path / "data", subjects=2, datasets=("b",))
     data = load_flow_set(manifest, PreprocessSpec())
     start = StartFrom(flows / "weights", manifest.classes)
-    model = train_weights(manifest, data, tmp_path / "w", model="htnet_tiny", recipe=QUICK, start=start)
+    model = train_weights(manifest, data, tmp_path / "w", TrainingJob("htnet_tiny", QUICK, start=start))
     found = htnet.load_pretrained(tmp_path / "w").trained_people
     assert found == model.trained_people == people(*((d, f"s{i}") for d, n in (("a", 3), ("b", 2)) for i in range(n)))
     loso(manifest, "htnet_tiny", QUICK, out=tmp_path / "run", start=flows / "weights", start_is_disjoint=True)

@@ -18,13 +18,13 @@ from htnet.core.command_line import (
     add_face_option,
     add_overwrite,
     add_sample_option,
-    progress_bar,
     show_warnings,
 )
 from htnet.core.errors import HtnetError, InputError
 from htnet.core.facs import SHOWN_UNITS
 from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import hint
+from htnet.core.progress import progress_bar
 from htnet.core.schema import to_json
 from htnet.core.types import DEFAULT_WEIGHTS
 

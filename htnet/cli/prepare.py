@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htnet.cli.landmarks import chosen_landmarks
-from htnet.core.command_line import AddCommand, add_bit_depth, add_face_option, add_overwrite, progress_bar
+from htnet.core.command_line import AddCommand, add_bit_depth, add_face_option, add_overwrite
 from htnet.core.files import refuse_same_folder
+from htnet.core.progress import progress_bar
 from htnet.core.types import FLOW_METHODS, HEAD_MOTIONS
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
     kind.add_argument(
         "--clip-frames", type=int, default=0, metavar="N", help="also the motion of each clip at N moments, e.g. 16"
     )
-    kind.add_argument("--jobs", type=int, help="processes (default: one a core, at most 8)")
+    kind.add_argument("--workers", type=int, help="processes (default: one a core, at most 8)")
     kind.add_argument(
         "--skip-errors",
         action="store_true",
@@ -139,7 +140,7 @@ def _prepare(args: argparse.Namespace) -> None:
         spec,
         chosen_landmarks(args, manifest),
         motion=bool(motion),
-        jobs=args.jobs,
+        workers=args.workers,
         bit_depth=args.bit_depth,
         # The report holds what went wrong.
         on_error=None if args.kind == "manifest" and not args.skip_errors else lambda sample, error: None,

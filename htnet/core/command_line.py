@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from htnet.core.schema import Warned
 from htnet.core.types import BIT_DEPTHS, RECIPE_NAMES
@@ -37,13 +36,6 @@ def add_bit_depth(command: argparse.ArgumentParser) -> None:
         choices=BIT_DEPTHS,
         help="bits of the camera's values in 16-bit frames, which may be fewer; 16 for frames that are dark",
     )
-
-
-def progress_bar(items: Iterable[Any], text: str, total: int | None = None) -> Iterable[Any]:
-    """``items``, counted on a progress bar."""
-    from huggingface_hub.utils import tqdm
-
-    return tqdm(items, desc=text, unit="sample", total=total)
 
 
 def moment(text: str) -> float:

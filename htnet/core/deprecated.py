@@ -112,6 +112,8 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "palsy evaluate": {"--model": "--weights"},
         "palsy predict": {"--model": "--weights"},
         "palsy visualize": {"--model": "--weights"},
+        "loso": {"--jobs": "--workers"},
+        "prepare": {"--jobs": "--workers"},
     }
 )
 
@@ -144,6 +146,16 @@ def renamed_attributes(decorated: type[T]) -> type[T]:
         setattr(decorated, old, property(get))
     return decorated
 
+
+#: Commands that another command with an option has become: the command, the option and its value, and the new one.
+COMMANDS: Mapping[tuple[str, str, str], str] = MappingProxyType(
+    {("loso", "--leave", "dataset"): "lodo", ("loso", "--leave", "subject"): "loso"}
+)
+
+#: Functions whose argument chose what other functions do today: the argument, and the function for each value.
+CALLS: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
+    {"loso": ("leave", {"subject": "htnet.evaluation.loso", "dataset": "htnet.evaluation.lodo"})}
+)
 
 #: Converts the value of a renamed field, there and back.
 Conversion = Callable[[Any], Any]
@@ -198,6 +210,7 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]
 
 def renamed_options(words: Sequence[str]) -> list[str]:
     """The words of a command with old options replaced by new ones; says so on the standard error."""
+    words = _renamed_command([part for word in words for part in _split_option(word)])
     command = next((name for name in (" ".join(words[:2]), " ".join(words[:1])) if name in OPTIONS), None)
     if command is None:
         return list(words)
@@ -209,6 +222,61 @@ def renamed_options(words: Sequence[str]) -> list[str]:
             word = new + equals + value
         out.append(word)
     return out
+
+
+def _split_option(word: str) -> list[str]:
+    """``--leave=dataset`` in two, for the options of `COMMANDS` alone."""
+    option, equals, value = word.partition("=")
+    return [option, value] if equals and any(option == known for _, known, _ in COMMANDS) else [word]
+
+
+def _renamed_command(words: list[str]) -> list[str]:
+    for (command, option, value), new in COMMANDS.items():
+        places = [i for i in range(1, len(words) - 1) if words[i : i + 2] == [option, value]]
+        if words[:1] == [command] and places:
+            text = f"htnet {command}: {option} {value} is deprecated and goes in the next release: use htnet {new}."
+            print(text, file=sys.stderr)
+            return [new, *words[1 : places[0]], *words[places[0] + 2 :]]
+    return words
+
+
+def moved_calls(function: Callable[P, T]) -> Callable[P, T]:
+    """Let calls with an argument of `CALLS` go to the function that does this today."""
+    argument, functions = CALLS[function.__name__]
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        if argument not in kwargs:
+            return function(*args, **kwargs)
+        value = kwargs.pop(argument)
+        if value not in functions:
+            raise TypeError(f"{argument} is {value!r} (and deprecated): use {' or '.join(functions.values())}.")
+        new = functions[str(value)]
+        warn_renamed(f"{function.__name__}({argument}={value!r})", new)
+        where, _, what = new.rpartition(".")
+        result: T = getattr(importlib.import_module(where), what)(*args, **kwargs)
+        return result
+
+    return call
+
+
+def gathered_arguments(into: str, make: Callable[..., Any], *names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a function take keyword arguments that are fields of its argument ``into`` today, which ``make`` makes."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            if given := {name: kwargs.pop(name) for name in names if name in kwargs}:
+                old = ", ".join(f"{name}=..." for name in given)
+                if into in kwargs:
+                    raise TypeError(f"{function.__name__}() got both {into!r} and {old} (deprecated): give {into!r}.")
+                kwargs[into] = job = make(**given)
+                warn_renamed(f"{function.__name__}({old})", f"{into}={type(job).__name__}({old})")
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def new_fields(data: Mapping[str, Any], fields: Mapping[str, tuple[str, Conversion]]) -> dict[str, Any]:

@@ -71,15 +71,15 @@ def locked(folder: Path) -> Iterator[None]:
         raise RunError(f"Another process is running in {folder}. Wait for it, or choose another --out.") from error
 
 
-def choose_jobs(jobs: int | None, tasks: int, device: str = "cpu") -> int:
-    """Number of processes: as asked, else one a core on the CPU (at most 8), one on a GPU.
+def choose_workers(workers: int | None, tasks: int, device: str = "cpu") -> int:
+    """Number of worker processes: as asked, else one a core on the CPU (at most 8), one on a GPU.
 
     Raises:
         InputError: fewer than one was asked for.
     """
-    if jobs is not None and jobs < 1:
-        raise InputError(f"jobs is {jobs}; give 1 or more.")
-    wanted = jobs if jobs is not None else (min(cores(), 8) if device == "cpu" else 1)
+    if workers is not None and workers < 1:
+        raise InputError(f"workers is {workers}; give 1 or more.")
+    wanted = workers if workers is not None else (min(cores(), 8) if device == "cpu" else 1)
     return max(1, min(wanted, tasks))
 
 
@@ -105,7 +105,7 @@ def _call(function: Callable[..., Result], args: tuple[Any, ...]) -> Result:
 
 
 def run_tasks(
-    function: Callable[..., Result], shared: Any, tasks: Sequence[tuple[Any, ...]], jobs: int
+    function: Callable[..., Result], shared: Any, tasks: Sequence[tuple[Any, ...]], workers: int
 ) -> Iterator[tuple[tuple[Any, ...], Result]]:
     """Call ``function(shared, *task)`` for each task and yield the answers as they come.
 
@@ -113,7 +113,7 @@ def run_tasks(
         function: a module-level function.
         shared: its first argument, sent to each process once.
         tasks: the other arguments.
-        jobs: number of processes; 1 runs everything here.
+        workers: number of processes; 1 runs everything here.
 
     Yields:
         Each task, when it has ended, and what the function returned.
@@ -121,8 +121,8 @@ def run_tasks(
     Raises:
         RunError: a process ended without an answer.
     """
-    threads = max(1, cores() // jobs)
-    if jobs == 1:
+    threads = max(1, cores() // workers)
+    if workers == 1:
         for task in tasks:
             yield task, function(shared, *task)
         return
@@ -130,7 +130,7 @@ def run_tasks(
     context = get_context("spawn")
     stop = context.Event()
     pool = ProcessPoolExecutor(
-        jobs, context, initializer=_start_worker, initargs=(shared, threads, os.getpid(), stop, in_command())
+        workers, context, initializer=_start_worker, initargs=(shared, threads, os.getpid(), stop, in_command())
     )
     with pool:
         try:
@@ -142,7 +142,7 @@ def run_tasks(
         except BrokenProcessPool as error:
             raise RunError(
                 "A process ended without an answer: it was killed (short of memory?), or the calling script is not "
-                'guarded by `if __name__ == "__main__":`. Run the same again, with fewer jobs if memory is short.'
+                'guarded by `if __name__ == "__main__":`. Run the same again, with fewer workers if memory is short.'
             ) from error
         except BaseException:  # interrupted, or nobody wants the rest
             stop.set()

@@ -1,7 +1,19 @@
-"""Evaluation that nobody can accuse of leakage."""
+"""Evaluation on subjects, or data sets, that were not trained on."""
 
-from htnet.evaluation.protocols import LEAKING, PROTOCOLS
+from htnet.evaluation.plan import LEAKING, PROTOCOLS, EvaluationPlan
 from htnet.evaluation.report import LosoResult, SampleResult
-from htnet.evaluation.runner import loso
+from htnet.evaluation.runner import lodo, loso
+from htnet.evaluation.summary import CardScores, Summary, read_summary
 
-__all__ = ["LEAKING", "PROTOCOLS", "LosoResult", "SampleResult", "loso"]
+__all__ = [
+    "LEAKING",
+    "PROTOCOLS",
+    "CardScores",
+    "EvaluationPlan",
+    "LosoResult",
+    "SampleResult",
+    "Summary",
+    "lodo",
+    "loso",
+    "read_summary",
+]

@@ -18,7 +18,7 @@ from htnet.data import Fold, Manifest
 from htnet.evaluation.calibration import Reliability
 from htnet.evaluation.confidence import LeftOut, calibration_of, intervals_of, reliability_of
 from htnet.evaluation.metrics import score
-from htnet.evaluation.protocols import LEAKING, PROTOCOLS
+from htnet.evaluation.plan import LEAKING, PROTOCOLS
 from htnet.evaluation.store import RunStore, to_csv, write_atomic
 
 _METRICS = ("uf1", "uar", "accuracy")

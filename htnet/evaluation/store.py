@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from htnet.core.deprecated import RUN_KEYS
+from htnet.core.deprecated import RECIPE_FIELDS, RUN_KEYS, new_fields
 from htnet.core.errors import OverwriteError, RunError, cause
 from htnet.core.files import check_folder, write_text
 from htnet.core.parallel import locked
@@ -81,6 +81,8 @@ class RunStore:
             ) from error
         wanted = json.loads(text)
         found = {RUN_KEYS.get(key, key): value for key, value in found.items()} if isinstance(found, dict) else {}
+        if isinstance(found.get("recipe"), dict):
+            found["recipe"] = new_fields(found["recipe"], RECIPE_FIELDS)  # of a run of before
         differ = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
         if differ:
             raise RunError(

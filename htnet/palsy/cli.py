@@ -13,11 +13,11 @@ from htnet.core.command_line import (
     add_bit_depth,
     add_face_option,
     add_overwrite,
-    progress_bar,
     show_warnings,
 )
 from htnet.core.errors import InputError
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder
+from htnet.core.progress import progress_bar, ticker
 from htnet.core.schema import to_json
 
 if TYPE_CHECKING:
@@ -186,13 +186,11 @@ def _prepare(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from huggingface_hub.utils import tqdm
-
     from htnet.core.optional import usable_device
     from htnet.hub.folder import FILES
     from htnet.models import create_model
     from htnet.palsy import check_face_model, load_split, train_palsy
-    from htnet.training import get_recipe
+    from htnet.training import TrainingJob, get_recipe
 
     refuse_same_folder(args.out, args.data)
     check_folder(args.out, FILES, overwrite=args.overwrite)
@@ -201,24 +199,9 @@ def _train(args: argparse.Namespace) -> None:
     fresh = create_model(args.model)
     check_face_model(fresh)
     manifest, data = load_split(args.data, "train", fresh.config.image_size, progress=_bar("reading"))
-    with tqdm(total=recipe.epochs, desc="training", unit="epoch") as bar:
-
-        def tick(epoch: int, model: Any) -> None:
-            bar.n = epoch
-            bar.refresh()
-
-        _, report = train_palsy(
-            manifest,
-            data,
-            args.out,
-            model=args.model,
-            recipe=recipe,
-            start=args.start,
-            seed=args.seed,
-            device=args.device,
-            on_epoch=tick,
-            overwrite=args.overwrite,
-        )
+    job = TrainingJob(args.model, recipe, args.seed, args.device, start=args.start)
+    with ticker(recipe.epochs, "training", "epoch") as tick:
+        _, report = train_palsy(manifest, data, args.out, job, on_epoch=tick, overwrite=args.overwrite)
     if report is not None:
         print(report)
     print(f"weights in {args.out}; use them with: htnet palsy predict face.png --weights {args.out}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from functools import partial
 from os import PathLike
-from pathlib import Path
-from typing import Any
 
-from htnet.core.deprecated import renamed_arguments
+from htnet.core.deprecated import gathered_arguments, renamed_arguments
 from htnet.core.errors import ManifestError, ModelError
 from htnet.core.files import check_folder
 from htnet.core.identity import TrainedPeople
@@ -15,22 +15,21 @@ from htnet.data import Manifest
 from htnet.hub.folder import FILES
 from htnet.models import EmotionModel, TransferReport, create_model, get_entry, list_models
 from htnet.palsy.faces import FaceSet
-from htnet.training import Recipe, StartFrom, get_recipe, train_into
+from htnet.training import StartFrom, TrainingJob, WeightsRecord, job_of, train_into
+from htnet.training.job import OnEpoch
+
+_job = partial(job_of, recipe="palsy", model="htnet_palsy_tiny")
 
 
 @renamed_arguments(source="start")
+@gathered_arguments("job", _job, "model", "recipe", "start", "seed", "device", "settings")
 def train_palsy(
     manifest: Manifest,
     data: FaceSet,
     out: str | PathLike[str],
+    job: TrainingJob | None = None,
     *,
-    model: str = "htnet_palsy_tiny",
-    recipe: str | Recipe = "palsy",
-    start: str | PathLike[str] | EmotionModel | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-    settings: dict[str, Any] | None = None,
-    on_epoch: Any = None,
+    on_epoch: OnEpoch | None = None,
     overwrite: bool = False,
 ) -> tuple[EmotionModel, TransferReport | None]:
     """Train on faces and write a weights folder; an interrupted training goes on.
@@ -41,27 +40,21 @@ def train_palsy(
         manifest: the training split, see `Manifest.split`.
         data: the same samples as tensors, of the model's ``image_size``.
         out: weights folder.
-        model: registered model that reads faces.
-        recipe: how to train; its augmentation must be one of faces.
-        start: weights to start from, for `htnet.load_pretrained`, or a loaded model: what fits is taken over, see
-            `htnet.models.transfer.transfer_weights`.
-        seed: of everything random.
-        device: where to train.
-        settings: overrides of the model's config.
+        job: how to train a model that reads faces, by a recipe whose augmentation is one of faces;
+            `htnet_palsy_tiny` by the recipe "palsy" unless given.
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
         overwrite: replace weights that ``out`` holds.
 
     Returns:
-        The model in eval mode, and what the transfer took over and what not (None without ``start``).
+        The model in eval mode, and what the transfer from the job's start took over and what not (None without one).
 
     Raises:
         OverwriteError: ``out`` holds weights and ``overwrite`` is not given.
         ModelError: the model reads no faces, or ones of another size.
         ManifestError: manifest and data do not belong together, or hold a single image or class.
-        WeightsError: ``start`` cannot be loaded.
+        WeightsError: the start cannot be loaded.
         RunError: ``out`` holds the checkpoint of another training.
     """
-    recipe, out = get_recipe(recipe), Path(out)
     check_folder(out, FILES, overwrite=overwrite)
     if len(manifest) != len(data):
         raise ManifestError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
@@ -69,32 +62,18 @@ def train_palsy(
         raise ManifestError(
             f"{manifest.source}: {len(manifest)} training image(s) of one class; give images of two or more."
         )
-    settings = {**(settings or {}), "num_classes": len(manifest.classes)}
-    check_face_model(create_model(model, **settings), data.spec.size)
-    beginning = StartFrom(start, manifest.classes) if start is not None else None
-    described = {
+    job = job or _job()
+    job = dataclasses.replace(job, settings={**job.settings, "num_classes": len(manifest.classes)})
+    check_face_model(create_model(job.model, **job.settings), data.spec.size)
+    job = job.loaded(manifest.classes)
+    card = {
         "subjects": len(manifest.subjects),
         "protocol": "trained on the training split; the last epoch, nothing was selected",
     }
-    provenance = Provenance.of(manifest)
-    trained = train_into(
-        out,
-        model,
-        data,
-        recipe,
-        manifest.classes,
-        described,
-        spec=data.spec,
-        seed=seed,
-        device=device,
-        settings=settings,
-        start=beginning,
-        people=beginning.people(manifest) if beginning is not None else TrainedPeople.of(manifest),
-        provenance=beginning.provenance(provenance) if beginning is not None else provenance,
-        on_epoch=on_epoch,
-        overwrite=overwrite,
-    )
-    return trained, beginning.report if beginning is not None else None
+    people = TrainedPeople.of(manifest)
+    record = WeightsRecord(manifest.classes, data.spec, card, people, Provenance.of(manifest))
+    trained = train_into(out, job, data, record, on_epoch, overwrite=overwrite)
+    return trained, job.start.report if isinstance(job.start, StartFrom) else None
 
 
 def check_face_model(model: EmotionModel, size: int | None = None) -> None:

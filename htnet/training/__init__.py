@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from htnet.core.deprecated import moved_name
 from htnet.training.averaging import check_wise_ft
 from htnet.training.generated_samples import check_classes, generated_set, with_units
-from htnet.training.job import TrainingJob
+from htnet.training.job import TrainingJob, job_of
 from htnet.training.losses import focal_loss, recipe_loss
 from htnet.training.pretrain import train_on_generated
 from htnet.training.recipe import (
@@ -17,13 +17,14 @@ from htnet.training.recipe import (
     register_augmentation,
     register_recipe,
 )
+from htnet.training.spec import spec_for
 from htnet.training.start import StartFrom
 from htnet.training.state import Checkpoint
 from htnet.training.tensors import FlowSet, load_flow_set
 from htnet.training.trainer import num_batches, predict_set, run_job, train_model
 from htnet.training.units import counted_units
 from htnet.training.vmapped import Training, refuse_not_vmappable, train_vmapped
-from htnet.training.weights import train_into, train_weights
+from htnet.training.weights import WeightsRecord, train_into, train_weights
 
 __all__ = [
     "RECIPES",
@@ -35,12 +36,14 @@ __all__ = [
     "StartFrom",
     "Training",
     "TrainingJob",
+    "WeightsRecord",
     "check_classes",
     "check_wise_ft",
     "counted_units",
     "focal_loss",
     "generated_set",
     "get_recipe",
+    "job_of",
     "load_flow_set",
     "num_batches",
     "predict_set",
@@ -49,6 +52,7 @@ __all__ = [
     "register_augmentation",
     "register_recipe",
     "run_job",
+    "spec_for",
     "train_into",
     "train_model",
     "train_on_generated",

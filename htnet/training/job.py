@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from htnet.models import EmotionModel, create_model
-from htnet.training.recipe import Recipe
+from htnet.training.recipe import Recipe, get_recipe
 from htnet.training.rng import RngState
+from htnet.training.start import Start, load_start
 from htnet.training.tensors import TrainingSet
 
 #: Called after each epoch with (epoch counted from 1, model); what it returns is kept.
 OnEpoch = Callable[[int, EmotionModel], Any]
-#: Changes a fresh model's weights before training, and returns a text that tells them from any others.
-Start = Callable[[EmotionModel], str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,8 @@ class TrainingJob:
         seed: of weights, order, augmentation and dropout.
         device: where to train.
         settings: overrides of the model's config.
-        start: gives the fresh model other weights, as `htnet.training.StartFrom` does.
+        start: weights to start from, for `htnet.load_pretrained`, or a loaded model: what fits of them is taken over
+            (see `htnet.training.StartFrom`); or a function that gives the fresh model other weights.
     """
 
     model: str = "htnet_small"
@@ -39,7 +41,16 @@ class TrainingJob:
     seed: int = 0
     device: str | torch.device = "cpu"
     settings: Mapping[str, Any] = field(default_factory=dict)
-    start: Start | None = None
+    start: Start | str | PathLike[str] | EmotionModel | None = None
+
+    def loaded(self, labels: tuple[str, ...] | None = None) -> TrainingJob:
+        """The job with its start loaded, for models of these classes."""
+        return dataclasses.replace(self, start=load_start(self.start, labels))
+
+
+def job_of(recipe: str | Recipe = "default", **fields: Any) -> TrainingJob:
+    """A job whose recipe may be given by its name."""
+    return TrainingJob(recipe=get_recipe(recipe), **fields)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +91,7 @@ class Member:
             settings |= {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
         with rng.active():
             model = create_model(job.model, **settings)
-            started_from = job.start(model) if job.start is not None else None
+            started_from = start(model) if (start := load_start(job.start)) is not None else None
         model = model.to(device)
         extras = data.extras(model.extra_inputs)
         return cls(job, data, model, settings, started_from, mean, std, extras, rng, on_epoch)

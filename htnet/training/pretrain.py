@@ -3,46 +3,44 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
+from htnet.core.deprecated import gathered_arguments
 from htnet.core.errors import InputError
 from htnet.core.files import check_folder
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import DataKind, License, Provenance, Selection
 from htnet.core.types import EMOTIONS
 from htnet.hub.folder import FILES
-from htnet.models import EmotionModel, get_entry
+from htnet.models import EmotionModel, get_entry, list_models
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig
 from htnet.training.generated_samples import generated_set, has_unit_head
-from htnet.training.recipe import Recipe, get_recipe
-from htnet.training.weights import train_into
+from htnet.training.job import OnEpoch, TrainingJob, job_of
+from htnet.training.weights import WeightsRecord, train_into
 
 
+@gathered_arguments("job", partial(job_of, recipe="generated"), "model", "recipe", "seed", "device")
 def train_on_generated(
     out: str | PathLike[str],
+    job: TrainingJob | None = None,
     *,
-    model: str = "htnet_small",
     count: int = 16000,
-    recipe: str | Recipe = "generated",
-    seed: int = 0,
-    device: str = "cpu",
     config: SynthesisConfig | None = None,
-    training: dict[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
     temperature: float = 1.0,
-    on_epoch: Any = None,
+    on_epoch: OnEpoch | None = None,
     overwrite: bool = False,
 ) -> EmotionModel:
     """Train an HTNet on generated flow images and write a weights folder; an interrupted training goes on.
 
     Args:
         out: weights folder.
-        model: registered HTNet or FlowMLP; it gets a head for the units of `htnet.synthesis.ACTION_UNITS`.
+        job: how to train an HTNet or FlowMLP, which gets a head for the units of `htnet.synthesis.ACTION_UNITS`;
+            `htnet_small` by the recipe "generated" unless given. Images come from its seed + 1.
         count: number of generated images.
-        recipe: how to train.
-        seed: of weights and order; images come from seed + 1.
-        device: where to train.
         config: what is generated.
         training: what the card says besides: ``metrics``, ``protocol``, ``calibration``, ...
         temperature: the model's, for its probabilities; see `htnet.calibration`.
@@ -56,16 +54,15 @@ def train_on_generated(
         OverwriteError: ``out`` holds weights and ``overwrite`` is not given.
         InputError: the model has no head for action units.
     """
-    entry = get_entry(model)
-    if not has_unit_head(model):
-        raise InputError(
-            f"{model} has no head for action units. Choose one that has: htnet_small, htnet_base, htnet_tiny, flow_mlp."
-        )
-    recipe, out = get_recipe(recipe), Path(out)
+    job = job or job_of("generated")
+    if not has_unit_head(job.model):
+        able = ", ".join(name for name in list_models() if has_unit_head(name))
+        raise InputError(f"{job.model} has no head for action units. Choose one that has: {able}.")
     check_folder(out, FILES, overwrite=overwrite)  # before images are generated
     config = config or SynthesisConfig()
-    data = generated_set(count, seed + 1, config, dataclasses.replace(entry.spec, size=config.size))
-    described = {
+    spec = dataclasses.replace(get_entry(job.model).spec, size=config.size)
+    data = generated_set(count, job.seed + 1, config, spec)
+    card = {
         "subjects": "none: all faces are generated",
         "protocol": (
             "trained on generated images alone; the last epoch, nothing was selected. The generator's constants were "
@@ -74,22 +71,7 @@ def train_on_generated(
         "synthesis": config.to_dict(),
         **(training or {}),
     }
-    return train_into(
-        out,
-        model,
-        data,
-        recipe,
-        EMOTIONS,
-        described,
-        spec=data.spec,
-        seed=seed,
-        device=device,
-        settings={"image_size": config.size, "action_units": ACTION_UNITS},
-        people=TrainedPeople(),
-        provenance=Provenance(
-            (DataKind.GENERATED,), license=License.APACHE_2_0, selection=Selection.DEVELOPMENT_SUBJECTS
-        ),
-        temperature=temperature,
-        on_epoch=on_epoch,
-        overwrite=overwrite,
-    )
+    provenance = Provenance((DataKind.GENERATED,), license=License.APACHE_2_0, selection=Selection.DEVELOPMENT_SUBJECTS)
+    settings = {**job.settings, "image_size": config.size, "action_units": ACTION_UNITS}
+    record = WeightsRecord(EMOTIONS, data.spec, card, TrainedPeople(), provenance, temperature)
+    return train_into(out, dataclasses.replace(job, settings=settings), data, record, on_epoch, overwrite=overwrite)

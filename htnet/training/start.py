@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from htnet.core.provenance import Provenance
 from htnet.data import Manifest
 from htnet.hub import load_pretrained
 from htnet.models import EmotionModel, TransferReport, transfer_weights
+
+#: Changes a fresh model's weights before training, and returns a text that tells them from any others.
+Start = Callable[[EmotionModel], str]
 
 
 class StartFrom:
@@ -77,9 +81,9 @@ class StartFrom:
             before=self.source.provenance or Provenance(),
         )
 
-    def people(self, manifest: Manifest) -> TrainedPeople:
-        """Who weights know that started from these and were trained on a manifest."""
-        return TrainedPeople.of(manifest).joined(self.source.trained_people)
+    def people(self, own: TrainedPeople) -> TrainedPeople:
+        """Whom weights know that started from these, where training itself showed them ``own``."""
+        return own.joined(self.source.trained_people)
 
     def refuse_known(self, manifest: Manifest, disjoint: bool = False) -> None:
         """Refuse weights that may have learned from people of a set that is to be tested on.
@@ -123,6 +127,13 @@ class StartFrom:
             found.update(name.encode())
             found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return found.hexdigest()
+
+
+def load_start(
+    start: Start | str | PathLike[str] | EmotionModel | None, labels: tuple[str, ...] | None = None
+) -> Start | None:
+    """What a training starts from, loaded if it is given by name, folder or model."""
+    return StartFrom(start, labels) if isinstance(start, (str, PathLike, EmotionModel)) else start
 
 
 def _name_of(source: str | PathLike[str] | EmotionModel) -> str:

@@ -16,9 +16,10 @@ from htnet.models import EmotionModel
 from htnet.training.averaging import ResultWeights, check_wise_ft, show
 from htnet.training.generated_samples import GeneratedSamples
 from htnet.training.gradients import Gradients
-from htnet.training.job import Member, OnEpoch, Start, TrainingJob, describe
+from htnet.training.job import Member, OnEpoch, TrainingJob, describe
 from htnet.training.losses import recipe_loss, unit_losses
 from htnet.training.recipe import Recipe
+from htnet.training.start import Start
 from htnet.training.state import Checkpoint, NamedTensors, Stateful, TrainingState
 from htnet.training.tensors import TrainingSet
 
@@ -107,7 +108,7 @@ def run_job(
     """`train_model` for a job."""
     refuse_after_fork()
     check_wise_ft(job.recipe, job.start is not None)
-    (trained,) = run(PlainStepper(Member.begin(job, data, on_epoch)), checkpoint)
+    (trained,) = run(PlainStepper(Member.begin(job.loaded(), data, on_epoch)), checkpoint)
     return trained
 
 

@@ -16,9 +16,10 @@ from htnet.core.parallel import refuse_after_fork
 from htnet.models import EmotionModel
 from htnet.models.layers import BlockAttention, Downsample
 from htnet.training.averaging import check_wise_ft, show
-from htnet.training.job import Member, OnEpoch, Start, TrainingJob
+from htnet.training.job import Member, OnEpoch, TrainingJob
 from htnet.training.losses import recipe_losses
 from htnet.training.recipe import Recipe
+from htnet.training.start import Start
 from htnet.training.state import Checkpoint
 from htnet.training.tensors import TrainingSet
 from htnet.training.trainer import BATCH, autocast, batches, num_batches, run, trains_units

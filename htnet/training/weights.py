@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from htnet.core.deprecated import gathered_arguments
 from htnet.core.errors import WeightsError
 from htnet.core.files import check_folder
 from htnet.core.identity import TrainedPeople
@@ -18,28 +21,44 @@ from htnet.hub import save_pretrained
 from htnet.hub.folder import FILES, checked_temperature
 from htnet.models import EmotionModel
 from htnet.training.generated_samples import check_classes, with_units
-from htnet.training.job import OnEpoch, Start
-from htnet.training.recipe import Recipe, get_recipe
+from htnet.training.job import OnEpoch, TrainingJob, job_of
 from htnet.training.start import StartFrom
 from htnet.training.state import Checkpoint
 from htnet.training.tensors import FlowSet, TrainingSet
-from htnet.training.trainer import train_model
+from htnet.training.trainer import run_job
 
 
+@dataclass(frozen=True)
+class WeightsRecord:
+    """What is written beside trained weights.
+
+    Attributes:
+        labels: names of the classes.
+        spec: how the model's input is made.
+        card: what the card says, besides the number of samples and the seed.
+        people: whom training showed, those of the start not among them.
+        provenance: data and terms, those of the start not among them.
+        temperature: the model's, for its probabilities.
+    """
+
+    labels: tuple[str, ...]
+    spec: PreprocessSpec
+    card: Mapping[str, Any]
+    people: TrainedPeople
+    provenance: Provenance
+    temperature: float = 1.0
+
+
+@gathered_arguments("job", job_of, "model", "recipe", "seed", "device", "settings", "start")
 def train_weights(
     manifest: Manifest,
     data: FlowSet,
     out: str | PathLike[str],
+    job: TrainingJob | None = None,
     *,
-    model: str = "htnet_small",
-    recipe: str | Recipe = "default",
-    seed: int = 0,
-    device: str = "cpu",
-    settings: dict[str, Any] | None = None,
-    start: StartFrom | None = None,
     temperature: float = 1.0,
     training: Mapping[str, Any] | None = None,
-    on_epoch: Any = None,
+    on_epoch: OnEpoch | None = None,
     overwrite: bool = False,
 ) -> EmotionModel:
     """Train on all samples and write a weights folder; an interrupted training goes on.
@@ -48,12 +67,8 @@ def train_weights(
         manifest: the samples.
         data: the same samples as tensors.
         out: weights folder.
-        model: registered model name.
-        recipe: how to train.
-        seed: of everything random.
-        device: where to train.
-        settings: overrides of the model's config.
-        start: weights that training starts from, in place of fresh ones; the card then names their data and terms too.
+        job: how to train; ``TrainingJob()`` unless given. If it starts from other weights, the card names their data
+            and terms too.
         temperature: what the model's scores are to be divided by for its probabilities; see `htnet.calibration`.
         training: what the card says besides: ``license``, ``metrics``, ``dataset``, ...
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
@@ -68,76 +83,40 @@ def train_weights(
     """
     if len(manifest) != len(data):
         raise WeightsError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
-    recipe, out = get_recipe(recipe), Path(out)
+    job = job or TrainingJob()
     check_folder(out, FILES, overwrite=overwrite)
-    check_classes(recipe, manifest.classes)
-    settings = with_units(model, recipe, {**(settings or {}), "num_classes": len(manifest.classes)})
-    described = {
+    check_classes(job.recipe, manifest.classes)
+    settings = with_units(job.model, job.recipe, {**job.settings, "num_classes": len(manifest.classes)})
+    card = {
         "subjects": len(manifest.subjects),
         "protocol": "trained on all samples; the last epoch, nothing was selected",
         "regions_at": data.regions_at_counts(),
         **({"notes": list(remarks)} if (remarks := with_differences(manifest).remarks) else {}),
         **({"points68_from": data.points68_counts()} if data.points68 is not None else {}),
-        **({"generated": f"{recipe.generated} by htnet.synthesis in every batch"} if recipe.generated else {}),
+        **({"generated": f"{job.recipe.generated} by htnet.synthesis in every batch"} if job.recipe.generated else {}),
         **(training or {}),
     }
-    provenance = Provenance.of(manifest, generated=bool(recipe.generated))
-    return train_into(
-        out,
-        model,
-        data,
-        recipe,
-        manifest.classes,
-        described,
-        spec=data.spec,
-        seed=seed,
-        device=device,
-        settings=settings,
-        start=start,
-        people=start.people(manifest) if start is not None else TrainedPeople.of(manifest),
-        provenance=start.provenance(provenance) if start is not None else provenance,
-        temperature=temperature,
-        on_epoch=on_epoch,
-        overwrite=overwrite,
-    )
+    provenance = Provenance.of(manifest, generated=bool(job.recipe.generated))
+    record = WeightsRecord(manifest.classes, data.spec, card, TrainedPeople.of(manifest), provenance, temperature)
+    return train_into(out, dataclasses.replace(job, settings=settings), data, record, on_epoch, overwrite=overwrite)
 
 
 def train_into(
-    out: Path,
-    model: str,
+    out: str | PathLike[str],
+    job: TrainingJob,
     data: TrainingSet,
-    recipe: Recipe,
-    labels: tuple[str, ...],
-    described: Mapping[str, Any],
-    *,
-    spec: PreprocessSpec,
-    seed: int,
-    device: str,
-    settings: dict[str, Any],
-    people: TrainedPeople,
-    provenance: Provenance,
-    start: Start | None = None,
-    temperature: float = 1.0,
+    record: WeightsRecord,
     on_epoch: OnEpoch | None = None,
+    *,
     overwrite: bool = False,
 ) -> EmotionModel:
     """Train a model and write its weights folder, where an interrupted training goes on.
 
     Args:
         out: weights folder.
-        model: registered model name.
+        job: how to train.
         data: training set.
-        recipe: how to train.
-        labels: names of the classes.
-        described: what the card says, besides the number of samples and the seed.
-        spec: how the model's input is made.
-        seed: of everything random.
-        device: where to train.
-        settings: overrides of the model's config.
-        people: who the weights know afterwards, those of the start among them.
-        provenance: data and terms, those of the start among them.
-        start: gives the fresh model other weights.
-        temperature: the model's, for its probabilities.
+        record: what is written beside the weights.
         on_epoch: called after each epoch with (epoch, model).
         overwrite: replace weights that ``out`` holds.
 
@@ -149,26 +128,18 @@ def train_into(
         WeightsError: the temperature is not positive and finite.
     """
     check_folder(out, FILES, overwrite=overwrite)  # before it costs any time, like the next
-    temperature = checked_temperature(temperature, "The training")
-    trained, _ = train_model(
-        model,
-        data,
-        recipe,
-        seed=seed,
-        device=device,
-        settings=settings,
-        start=start,
-        on_epoch=on_epoch,
-        checkpoint=Checkpoint(out / ".training.pt"),
-    )
-    trained.labels, trained.preprocess_spec, trained.temperature = labels, spec, temperature
+    temperature = checked_temperature(record.temperature, "The training")
+    job, people, provenance = job.loaded(record.labels), record.people, record.provenance
+    trained, _ = run_job(job, data, on_epoch, Checkpoint(Path(out) / ".training.pt"))
+    if isinstance(job.start, StartFrom):
+        people, provenance = job.start.people(people), job.start.provenance(provenance)
+    trained.labels, trained.preprocess_spec, trained.temperature = record.labels, record.spec, temperature
     trained.trained_people = people
-    training = {"samples": len(data), "seed": seed, **described}
     save_pretrained(
         trained,
         out,
-        recipe=recipe.to_dict(),
-        training=training,
+        recipe=job.recipe.to_dict(),
+        training={"samples": len(data), "seed": job.seed, **record.card},
         people=people,
         provenance=provenance,
         overwrite=overwrite,

@@ -450,7 +450,7 @@ def test_commands_tell_what_differs_and_which_apexes_were_replaced(deviating, tm
         said = "\n".join(result.summary["notes"])
     else:
         words = [command, "--data", root, "--model", "htnet_tiny", "--epochs", "1", "--out", out]
-        assert cli.main([*map(str, words), *(["--jobs", "1"] if command == "loso" else [])]) == 0
+        assert cli.main([*map(str, words), *(["--workers", "1"] if command == "loso" else [])]) == 0
         said = "\n".join(capsys.readouterr())
         assert said.count("told by the reader") == 1
         assert said.count(f"{rows[1].sample} (negative there") == 1

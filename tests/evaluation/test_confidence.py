@@ -8,7 +8,7 @@ from sklearn.metrics import log_loss
 
 from htnet import cli
 from htnet.core.errors import InputError, RunError
-from htnet.evaluation import loso
+from htnet.evaluation import lodo, loso
 from htnet.evaluation.bootstrap import draw_groups
 from htnet.evaluation.calibration import apply_temperature, expected_calibration_error, fit_temperature
 from htnet.evaluation.confidence import LeftOut, calibration_of
@@ -71,7 +71,7 @@ def test_summary_says_how_far_probabilities_can_be_believed(result):
 
 
 def test_data_sets_left_out_are_calibrated_by_other_data_sets(data, tmp_path):
-    found = loso(data, "htnet_tiny", QUICK, out=tmp_path / "run", leave="dataset", progress=False)
+    found = lodo(data, "htnet_tiny", QUICK, out=tmp_path / "run", progress=False)
     truth, chances, _ = arrays(found.samples, 0)
     sets = np.array([s.dataset for s in found.samples])
     expected = expected_calibration_error(truth, one_by_one(truth, chances, sets))
@@ -173,7 +173,19 @@ def test_summaries_from_before_serve_the_card(data, result, recipe_file, tmp_pat
 
 def test_command_draws_the_picture(data, tmp_path, capsys):
     picture = tmp_path / "reliability.png"
-    words = ["loso", "--data", data, "--model", "htnet_tiny", "--epochs", "1", "--jobs", "1", "--out", tmp_path / "run"]
+    words = [
+        "loso",
+        "--data",
+        data,
+        "--model",
+        "htnet_tiny",
+        "--epochs",
+        "1",
+        "--workers",
+        "1",
+        "--out",
+        tmp_path / "run",
+    ]
     assert cli.main([str(word) for word in (*words, "--plot", picture)]) == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert str(picture) in capsys.readouterr().out

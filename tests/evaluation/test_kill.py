@@ -15,7 +15,7 @@ KILLS = 10
 def command(folder, out):
     return [
         *(sys.executable, "-m", "htnet", "loso", "--data", str(folder), "--model", "htnet_tiny"),
-        *("--epochs", "14", "--seeds", "2", "--protocol", "last", "nested", "--jobs", "2", "--out", str(out)),
+        *("--epochs", "14", "--seeds", "2", "--protocol", "last", "nested", "--workers", "2", "--out", str(out)),
     ]
 
 

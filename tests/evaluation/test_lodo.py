@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, recall_score
 
-from htnet.core.errors import InputError, ManifestError, RunError
+from htnet.core.errors import ManifestError, RunError
 from htnet.core.provenance import DataKind, Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, leave_one_dataset_out, open_data
-from htnet.evaluation import loso, protocols
+from htnet.evaluation import lodo, loso, protocols
 from htnet.hub import GENERATED, read_config, save_pretrained
 from htnet.models import create_model
 from htnet.training import Recipe, StartFrom, load_flow_set, predict_set, train_model
+from tests.support.evaluation import fold_run
 from tests.support.flows import write_flow_set
 
 QUICK = Recipe(name="quick", epochs=3, batch_size=8)
@@ -32,9 +33,9 @@ def manifest(tmp_path, rng):
     return found.subset([i for i in order if found.samples[i].sample not in ("c_0_0", "c_1_3", "a_0_2")])
 
 
-def run(manifest, out, **options):
-    options = {"recipe": QUICK, "model": "htnet_tiny", "leave": "dataset", "progress": False} | options
-    return loso(manifest, out=out, **options)
+def run(manifest, out, evaluate=lodo, **options):
+    options = {"recipe": QUICK, "model": "htnet_tiny", "progress": False} | options
+    return evaluate(manifest, out=out, **options)
 
 
 def contents(out):
@@ -46,13 +47,13 @@ def pictures(data):
 
 
 def count_trainings(monkeypatch, seen):
-    real = protocols.train_model
+    real = protocols.run_job
 
-    def spy(name, data, recipe, **options):
+    def spy(job, data, *arguments):
         seen.append(data)
-        return real(name, data, recipe, **options)
+        return real(job, data, *arguments)
 
-    monkeypatch.setattr(protocols, "train_model", spy)
+    monkeypatch.setattr(protocols, "run_job", spy)
 
 
 def test_no_sample_of_the_tested_data_set_is_trained_on(manifest, tmp_path, monkeypatch):
@@ -116,7 +117,7 @@ def test_scores_are_of_the_fold_that_tested_each_set(manifest, tmp_path):
 
 
 def test_a_run_by_subject_is_not_labelled_so(manifest, tmp_path):
-    result = run(manifest, tmp_path / "run", leave="subject", recipe=dataclasses.replace(QUICK, epochs=1))
+    result = run(manifest, tmp_path / "run", evaluate=loso, recipe=dataclasses.replace(QUICK, epochs=1))
     assert result.summary["leave"] == "subject"
     assert "leave" not in result.summary["run"]
     assert "leave" not in json.loads((tmp_path / "run" / "run.json").read_text())  # as runs of before have it
@@ -126,10 +127,11 @@ def test_a_run_by_subject_is_not_labelled_so(manifest, tmp_path):
 
 def test_the_two_kinds_are_not_mixed(manifest, tmp_path):
     quick = dataclasses.replace(QUICK, epochs=1)
-    for first, second in (("subject", "dataset"), ("dataset", "subject")):
-        run(manifest, tmp_path / first, recipe=quick, leave=first)
+    for first, second in ((loso, lodo), (lodo, loso)):
+        out = tmp_path / first.__name__
+        run(manifest, out, evaluate=first, recipe=quick)
         with pytest.raises(RunError, match="another leave"):
-            run(manifest, tmp_path / first, recipe=quick, leave=second)
+            run(manifest, out, evaluate=second, recipe=quick)
 
 
 def test_nested_does_not_look_at_the_tested_set(manifest, tmp_path):
@@ -141,7 +143,7 @@ def test_nested_does_not_look_at_the_tested_set(manifest, tmp_path):
         if name == "spoiled":
             data.labels[list(fold.test)] = (data.labels[list(fold.test)] + 1) % 3
         store = protocols.RunStore(tmp_path / name)
-        job = protocols.FoldJob(manifest, data, "htnet_tiny", {}, QUICK, ("nested",), 0.4, "cpu", 60.0, store)
+        job = fold_run(manifest, data, "htnet_tiny", QUICK, ("nested",), store, held_out=0.4)
         protocols.run_fold(job, fold, 0)
         found.append(store.read_fold(0, "a")["protocols"]["nested"])
     assert found[0] == found[1]
@@ -203,16 +205,6 @@ def test_folds_start_from_generated_weights(manifest, tmp_path):
     assert not np.allclose(answers, predict_set(fresh, data.subset(fold.test)), atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("leave", "message"),
-    [("subjects", "Unknown leave: 'subjects'. Did you mean 'subject'"), ("", "Unknown leave: ''. Known: dataset")],
-)
-def test_other_things_cannot_be_left_out(manifest, tmp_path, leave, message):
-    with pytest.raises(InputError, match=message):
-        run(manifest, tmp_path / "run", leave=leave)
-    assert not (tmp_path / "run").exists()
-
-
 def test_one_data_set_is_refused_before_anything_is_written(manifest, tmp_path):
     one = Manifest(tuple(s for s in manifest if s.dataset == "a"), manifest.classes)
     with pytest.raises(ManifestError, match=r"has 1 data set\(s\)"):
@@ -224,7 +216,7 @@ def test_command(succeed, fail, tmp_path, monkeypatch):
     write_flow_set(tmp_path / "data", subjects=2, per_subject=2, datasets=("a", "b", "c"))
     monkeypatch.chdir(tmp_path)
     data = ("--data", tmp_path / "data", "--model", "htnet_tiny", "--epochs", "1")
-    out = succeed("loso", *data, "--leave", "dataset", "--jobs", "2", "--protocol", "last", "nested")
+    out = succeed("lodo", *data, "--workers", "2", "--protocol", "last", "nested")
     assert "| protocol, leave one database out | full | a | b | c |" in out
     run = tmp_path / "runs" / "lodo-htnet_tiny-default"
     assert {p.stem for p in (run / "folds" / "seed-0").glob("*.json")} == {"a", "b", "c"}
@@ -233,4 +225,4 @@ def test_command(succeed, fail, tmp_path, monkeypatch):
     stated = read_config(tmp_path / "w" / "config.json")["training"]["metrics"]
     assert {name.split(" ")[0] for name in stated} == {"LODO"}, "a card must not call them LOSO"
     write_flow_set(tmp_path / "one", subjects=2, per_subject=2)
-    assert "has 1 data set(s) in 4 samples" in fail("loso", "--data", tmp_path / "one", "--leave", "dataset")
+    assert "has 1 data set(s) in 4 samples" in fail("lodo", "--data", tmp_path / "one")

@@ -11,11 +11,11 @@ from htnet.core.errors import InputError, ManifestError, RunError
 from htnet.core.provenance import DataKind, Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import leave_one_subject_out, open_data, read_manifest
-from htnet.evaluation import loso, protocols
-from htnet.evaluation.runner import choose_stack
+from htnet.evaluation import EvaluationPlan, loso, protocols
 from htnet.hub import GENERATED, load_pretrained, save_pretrained
 from htnet.models import create_model
 from htnet.training import Recipe, StartFrom, load_flow_set, predict_set, train_model
+from tests.support.evaluation import fold_run
 from tests.support.flows import CLASSES, write_flow_set
 
 QUICK = Recipe(name="quick", epochs=3, batch_size=8)
@@ -39,13 +39,13 @@ def contents(out):
 
 def test_every_sample_is_tested_by_a_model_that_never_saw_its_subject(manifest, tmp_path, monkeypatch):
     trained_on = []
-    real = protocols.train_model
+    real = protocols.run_job
 
-    def spy(name, data, recipe, **options):
+    def spy(job, data, *arguments):
         trained_on.append(data)
-        return real(name, data, recipe, **options)
+        return real(job, data, *arguments)
 
-    monkeypatch.setattr(protocols, "train_model", spy)
+    monkeypatch.setattr(protocols, "run_job", spy)
     result = run(manifest, tmp_path / "run", protocols=["last", "nested"])
     assert sorted(s.sample for s in result.samples if s.protocol == "last") == sorted(s.sample for s in manifest)
     whole = load_flow_set(manifest, PreprocessSpec())
@@ -123,10 +123,10 @@ def test_best_on_test_takes_the_best_epoch_and_the_later_of_two(manifest, tmp_pa
     right = torch.nn.functional.one_hot(data.subset(fold.test).labels, 3).float()
     wrong = right.roll(1, dims=1)
     answers = [wrong.tolist(), right.tolist(), (0.9 * right + 0.05).tolist(), wrong.tolist()]
-    monkeypatch.setattr(protocols, "train_model", lambda *a, **k: (None, answers))
+    monkeypatch.setattr(protocols, "run_job", lambda *a, **k: (None, answers))
     store = protocols.RunStore(tmp_path / "run")
     recipe = Recipe(epochs=4)
-    job = protocols.FoldJob(manifest, data, "x", {}, recipe, ("last", "best_on_test"), 0.2, "cpu", 60.0, store)
+    job = fold_run(manifest, data, "x", recipe, ("last", "best_on_test"), store, held_out=0.2)
     protocols.run_fold(job, fold, 0)
     stored = store.read_fold(0, fold.name)["protocols"]
     assert stored["best_on_test"]["epoch"] == 3
@@ -142,7 +142,7 @@ def test_nested_chooses_without_the_test_subject(manifest, tmp_path, monkeypatch
     epochs = []
     for name, used in (("a", data), ("b", spoiled)):
         store = protocols.RunStore(tmp_path / name)
-        job = protocols.FoldJob(manifest, used, "htnet_tiny", {}, QUICK, ("nested",), 0.3, "cpu", 60.0, store)
+        job = fold_run(manifest, used, "htnet_tiny", QUICK, ("nested",), store, held_out=0.3)
         protocols.run_fold(job, fold, 0)
         epochs.append(store.read_fold(0, fold.name)["protocols"]["nested"])
     assert epochs[0] == epochs[1]
@@ -156,8 +156,8 @@ def test_finished_folds_are_not_run_again(manifest, tmp_path, monkeypatch):
     lost = sorted((tmp_path / "run" / "folds" / "seed-0").glob("*.json"))[2]
     lost.unlink()
     ran = []
-    real = protocols.train_model
-    monkeypatch.setattr(protocols, "train_model", lambda *a, **k: ran.append(1) or real(*a, **k))
+    real = protocols.run_job
+    monkeypatch.setattr(protocols, "run_job", lambda *a, **k: ran.append(1) or real(*a, **k))
     run(manifest, tmp_path / "run")
     assert len(ran) == 1
     assert contents(tmp_path / "run") == expected
@@ -168,7 +168,7 @@ def test_two_processes_give_the_same_files(manifest, tmp_path):
     try:
         torch.set_num_threads(1)
         run(manifest, tmp_path / "one", protocols=["last", "nested"])
-        run(manifest, tmp_path / "two", protocols=["last", "nested"], jobs=2)
+        run(manifest, tmp_path / "two", protocols=["last", "nested"], workers=2)
     finally:
         torch.set_num_threads(torch_threads)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
@@ -205,7 +205,7 @@ def test_a_busy_folder_is_refused(manifest, tmp_path):
         ({"seeds": 0}, "seeds is 0"),
         ({"seeds": [1, 1]}, "distinct"),
         ({"held_out": 1.0}, "held_out is 1.0"),
-        ({"jobs": 0}, "jobs is 0"),
+        ({"workers": 0}, "workers is 0"),
     ],
 )
 def test_bad_options(manifest, tmp_path, options, message):
@@ -253,7 +253,7 @@ def test_interrupted_stack_goes_on(manifest, tmp_path, monkeypatch):
     options = {"stack": 4, "protocols": ["best_on_test"], "checkpoint_every": 0, "recipe": recipe}
     with pytest.raises(StopError):
         run(manifest, tmp_path / "run", **options)
-    (kept,) = (tmp_path / "run" / "partial").glob("*together*")
+    (kept,) = (tmp_path / "run" / "partial").glob("*vmapped*")
     monkeypatch.undo()
     real, epochs = protocols.train_vmapped, []
 
@@ -287,12 +287,57 @@ def test_stacks_that_cannot_be(manifest, tmp_path, options, message):
         run(manifest, tmp_path / "run", **options)
 
 
-def test_folds_are_stacked_where_it_pays():
-    assert choose_stack(None, create_model("htnet_small"), "cpu") == 1
-    assert choose_stack(None, create_model("ststnet"), "cuda") == 1
-    assert choose_stack(None, create_model("htnet_small"), "cuda:0") > 68  # a whole LOSO at once
-    assert choose_stack(None, create_model("htnet_small", dropout=0.1), "cuda") == 1
-    assert choose_stack(7, create_model("htnet_small"), "cpu") == 7
+@pytest.mark.parametrize(
+    ("model", "options", "least", "most"),
+    [
+        ("htnet_small", {}, 1, 1),
+        ("ststnet", {"device": "cuda"}, 1, 1),
+        ("htnet_small", {"device": "cuda:0"}, 69, 10**6),  # a whole LOSO at once
+        ("htnet_small", {"device": "cuda:0", "recipe": Recipe(generated=8)}, 1, 1),
+        ("htnet_small", {"device": "cuda:0", "count_units": True}, 1, 1),
+        ("htnet_small", {"stack": 7}, 7, 7),
+    ],
+)
+def test_folds_are_stacked_where_it_pays(model, options, least, most):
+    plan = EvaluationPlan(**{"model": model, "recipe": QUICK} | options)
+    assert least <= plan.folds_at_once(create_model(model)) <= most
+
+
+def test_models_with_dropout_are_trained_alone():
+    plan = EvaluationPlan("htnet_small", QUICK, device="cuda")
+    assert plan.folds_at_once(create_model("htnet_small", dropout=0.1)) == 1
+
+
+def test_unknown_options_are_refused(manifest, tmp_path):
+    with pytest.raises(InputError, match=r"option.*'protocol'.*Did you mean 'protocols'"):
+        run(manifest, tmp_path / "run", protocol=["last"])
+
+
+def test_a_run_of_before_is_taken_up(manifest, tmp_path):
+    """Fields that had other names in run.json are no other run."""
+    first = run(manifest, tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    kept = json.loads(path.read_text())
+    kept["regions_cut_at"] = kept.pop("regions_at")
+    kept["recipe"]["average"] = kept["recipe"].pop("ema_decay")
+    kept["recipe"]["start_share"] = 1 - kept["recipe"].pop("wise_ft_alpha")
+    path.write_text(json.dumps(kept))
+    assert run(manifest, tmp_path / "run").samples == first.samples
+
+
+def test_two_subjects_are_enough(tmp_path):
+    """The smallest evaluation there is: each is tested by a model of the other."""
+    manifest = write_flow_set(tmp_path / "two", subjects=2, per_subject=3)
+    quick = dataclasses.replace(QUICK, epochs=1)
+    result = run(manifest, tmp_path / "run", recipe=quick)
+    assert sorted(s.sample for s in result.samples) == sorted(s.sample for s in manifest)
+    data = load_flow_set(manifest, PreprocessSpec())
+    model, _ = train_model("htnet_tiny", data.subset([3, 4, 5]), quick, seed=protocols.fold_seed(0, "a-s0"))
+    answers = {s.sample: s.probabilities for s in result.samples}
+    expected = predict_set(model, data.subset([0, 1, 2]))
+    np.testing.assert_allclose([answers[s.sample] for s in manifest.samples[:3]], expected, atol=1e-6)
+    with pytest.raises(ManifestError, match=r"1 subject"):
+        run(manifest.subset([0, 1, 2]), tmp_path / "one")
 
 
 @pytest.fixture

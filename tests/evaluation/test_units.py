@@ -100,7 +100,7 @@ def test_what_the_left_out_subject_shows_changes_nothing(manifest, tmp_path, tra
 
 def test_commands(manifest, tmp_path, succeed, fail):
     words = ["--data", tmp_path / "set", "--model", "mhssa_gcn_small", "--epochs", 1, "--au-cooccurrence", "training"]
-    succeed("loso", *words, "--out", tmp_path / "run", "--jobs", 1)
+    succeed("loso", *words, "--out", tmp_path / "run", "--workers", 1)
     assert "each fold" in json.loads((tmp_path / "run" / "run.json").read_text())["config"]["au_cooccurrence"]
     succeed("train", *words, "--out", tmp_path / "weights")
     model = htnet.load_pretrained(tmp_path / "weights")

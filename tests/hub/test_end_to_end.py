@@ -170,7 +170,7 @@ def test_commands_with_clips_train_on_motion(tmp_path, monkeypatch):
         shutil.copy(root / row["imagename_onset"], root / row["imagename_apex_offset"])
     monkeypatch.chdir(tmp_path)
     prepare, train, _ = (for_a_test(c, root)[1:] for c in find_pretrained("casme3-dual-stream").commands)
-    for words in ([*prepare, "--flow", "dis", "--jobs", "1"], train):
+    for words in ([*prepare, "--flow", "dis", "--workers", "1"], train):
         assert main(words) == 0
     motion = torch.stack([torch.from_numpy(read_motion(s.motion, prepared_spec("casme3-motion")))
                           for s in htnet.data.open_data("casme3-motion")])  # fmt: skip

@@ -35,7 +35,7 @@ from htnet.palsy import (
     train_palsy,
 )
 from htnet.palsy.plots import plot_asymmetry, plot_confusion, plot_grade, plot_maps
-from htnet.training import get_recipe
+from htnet.training import TrainingJob, get_recipe
 from tests.support.pairs import tiny_model
 from tests.support.palsy_faces import palsy_face, read_json, save_face
 
@@ -43,6 +43,7 @@ SMALL = dataclasses.replace(PALSY_SPEC, size=28, face_size=48)
 CLASSES = ("I-II", "III-IV", "V-VI")
 SETTINGS = {"image_size": 28, "dim": 16, "block_repeats": (1, 1, 2)}
 RECIPE = get_recipe("palsy", epochs=2, batch_size=4)
+JOB = TrainingJob("htnet_palsy_tiny", RECIPE, settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def graded(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trained(graded, tmp_path_factory):
     out = tmp_path_factory.mktemp("weights") / "palsy"
-    model, report = train_palsy(*graded, out, recipe=RECIPE, settings=SETTINGS)
+    model, report = train_palsy(*graded, out, JOB)
     assert report is None
     return model, out
 
@@ -81,8 +82,8 @@ def test_weights_folder_gives_the_same_answers(graded, trained):
 
 
 def test_same_seed_same_weights(graded, trained, tmp_path):
-    again, _ = train_palsy(*graded, tmp_path / "a", recipe=RECIPE, settings=SETTINGS)
-    other, _ = train_palsy(*graded, tmp_path / "b", recipe=RECIPE, settings=SETTINGS, seed=1)
+    again, _ = train_palsy(*graded, tmp_path / "a", JOB)
+    other, _ = train_palsy(*graded, tmp_path / "b", dataclasses.replace(JOB, seed=1))
     own = trained[0].state_dict()
     assert all(torch.equal(value, own[name]) for name, value in again.state_dict().items())
     assert not all(torch.equal(value, own[name]) for name, value in other.state_dict().items())
@@ -93,14 +94,14 @@ def test_transfer_starts_from_the_source_and_reports(graded, tmp_path):
     source.preprocess_spec = PreprocessSpec()
     folder = save_pretrained(source, tmp_path / "micro", training={"license": RESEARCH_ONLY})
     recipe = get_recipe(RECIPE, epochs=1, lr=1e-12, weight_decay=0.0, ema_decay=0.0)
-    model, report = train_palsy(*graded, tmp_path / "out", recipe=recipe, settings=SETTINGS, start=folder)
+    model, report = train_palsy(*graded, tmp_path / "out", dataclasses.replace(JOB, recipe=recipe, start=folder))
     assert "patch_embed.weight" in report.loaded
     assert "head.weight" in report.left_out
     assert torch.allclose(model.patch_embed.weight, source.patch_embed.weight, atol=1e-6)
     provenance = Provenance.from_dict(read_json(tmp_path / "out" / "config.json")["provenance"])
     assert provenance.started_from == "micro"
     assert provenance.license_in_words == RESEARCH_ONLY + "; besides, that of the training data"
-    again, report = train_palsy(*graded, tmp_path / "more", recipe=recipe, settings=SETTINGS, start=model)
+    again, report = train_palsy(*graded, tmp_path / "more", dataclasses.replace(JOB, recipe=recipe, start=model))
     assert "head.weight" in report.loaded, "the same classes"
     assert torch.allclose(again.head.weight, model.head.weight, atol=1e-6)
 
@@ -108,13 +109,13 @@ def test_transfer_starts_from_the_source_and_reports(graded, tmp_path):
 def test_models_and_data_that_do_not_fit_are_named(graded, tmp_path):
     manifest, data = graded
     with pytest.raises(ModelError, match="htnet_tiny reads flow images, not faces. Choose a model for faces"):
-        train_palsy(manifest, data, tmp_path, model="htnet_tiny")
+        train_palsy(manifest, data, tmp_path, dataclasses.replace(JOB, model="htnet_tiny", settings={}))
     with pytest.raises(ModelError, match="reads faces of 112 px, the data are of 28 px"):
         train_palsy(manifest, data, tmp_path)
     with pytest.raises(ManifestError, match="9 samples, the data 2"):
-        train_palsy(manifest, data.subset([0, 1]), tmp_path, settings=SETTINGS)
+        train_palsy(manifest, data.subset([0, 1]), tmp_path, JOB)
     with pytest.raises(ManifestError, match="images of two or more"):
-        train_palsy(manifest.subset([0, 3]), data.subset([0, 3]), tmp_path, settings=SETTINGS)
+        train_palsy(manifest.subset([0, 3]), data.subset([0, 3]), tmp_path, JOB)
     with pytest.raises(ModelError, match="reads flow images"):
         GradePredictor(tiny_model())
     with pytest.raises(ModelError, match=r"reads a single face, not the flow.*htnet\.palsy\.GradePredictor\('"):
@@ -128,7 +129,7 @@ def test_models_and_data_that_do_not_fit_are_named(graded, tmp_path):
 def test_batch_of_one_in_training_is_a_clear_error(graded, tmp_path):
     manifest, data = graded
     with pytest.raises(ModelError, match="batch of one in training"):
-        train_palsy(manifest, data, tmp_path, recipe=get_recipe(RECIPE, batch_size=1), settings=SETTINGS)
+        train_palsy(manifest, data, tmp_path, dataclasses.replace(JOB, recipe=get_recipe(RECIPE, batch_size=1)))
 
 
 def test_evaluation_writes_what_it_says(graded, trained, tmp_path):

@@ -27,7 +27,7 @@ from htnet.preprocess import (
     hoof,
     template_points,
 )
-from htnet.training import FlowSet, Recipe, load_flow_set, predict_set, train_model, train_weights
+from htnet.training import FlowSet, Recipe, TrainingJob, load_flow_set, predict_set, train_model, train_weights
 from htnet.training.augment import augment, mirror_extras
 from htnet.training.recipe import Augmentation
 from tests.support.flows import write_flow_set
@@ -278,7 +278,7 @@ def test_train_save_load_predict(tmp_path):
     extras = create_model("mhssa_gcn_small").extra_inputs
     data = load_flow_set(manifest, AT_LANDMARKS, PrecomputedLandmarks(path), extras=extras)
     recipe = Recipe(epochs=2, batch_size=6)
-    trained = train_weights(manifest, data, tmp_path / "w", model="mhssa_gcn_small", recipe=recipe, settings=SMALL)
+    trained = train_weights(manifest, data, tmp_path / "w", TrainingJob("mhssa_gcn_small", recipe, settings=SMALL))
     config = json.loads((tmp_path / "w" / "config.json").read_text())
     assert config["training"]["points68_from"] == {"estimated from landmarks": 12}
     predictor = Predictor(tmp_path / "w", landmarks="template")

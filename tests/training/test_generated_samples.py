@@ -14,6 +14,7 @@ from htnet.training import (
     Checkpoint,
     Recipe,
     Training,
+    TrainingJob,
     generated_samples,
     generated_set,
     get_recipe,
@@ -137,10 +138,10 @@ def test_models_without_units_can_be_shown_generated_samples():
 def test_evaluation_and_weights_have_units(tmp_path):
     manifest = write_flow_set(tmp_path / "data", subjects=2)
     recipe = dataclasses.replace(MIXED, epochs=1)
-    result = loso(manifest, "flow_mlp", recipe, out=tmp_path / "run", jobs=1, progress=False)
+    result = loso(manifest, "flow_mlp", recipe, out=tmp_path / "run", workers=1, progress=False)
     assert result.summary["run"]["config"]["action_units"] == list(ACTION_UNITS)
     data = load_flow_set(manifest, PreprocessSpec(layout="whole"))
-    model = train_weights(manifest, data, tmp_path / "w", model="flow_mlp", recipe=recipe)
+    model = train_weights(manifest, data, tmp_path / "w", TrainingJob("flow_mlp", recipe))
     assert model.action_units == ACTION_UNITS
     assert "| Generated images | 6 by htnet.synthesis in every batch |" in (tmp_path / "w" / "README.md").read_text()
 

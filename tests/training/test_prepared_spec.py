@@ -10,7 +10,7 @@ from htnet.data import Manifest, open_data
 from htnet.data.prepare import SPEC_FILE
 from htnet.evaluation import loso
 from htnet.hub import load_pretrained
-from htnet.training import Recipe, load_flow_set, train_weights
+from htnet.training import Recipe, TrainingJob, load_flow_set, train_weights
 from tests.support.flows import write_flow_set
 
 QUICK = Recipe(name="quick", epochs=1, batch_size=8)
@@ -42,7 +42,7 @@ def test_weights_record_how_the_images_were_made(folder, tmp_path):
     manifest = open_data(folder)
     data = load_flow_set(manifest, PreprocessSpec())
     assert data.spec == MADE
-    train_weights(manifest, data, tmp_path / "weights", model="htnet_tiny", recipe=QUICK)
+    train_weights(manifest, data, tmp_path / "weights", TrainingJob("htnet_tiny", QUICK))
     assert load_pretrained(tmp_path / "weights").preprocess_spec == MADE
 
 

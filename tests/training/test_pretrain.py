@@ -15,14 +15,14 @@ from htnet.core.provenance import License, Provenance
 from htnet.hub import GENERATED, load_pretrained, read_config
 from htnet.pipeline.predictor import Predictor
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig, synthesize_flow
-from htnet.training import generated_set, predict_set, train_on_generated
+from htnet.training import TrainingJob, generated_set, job_of, predict_set, train_on_generated
 from htnet.training.generated_samples import ACTIVE
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     out = tmp_path_factory.mktemp("generated") / "weights"
-    train_on_generated(out, model="htnet_tiny", count=1536, recipe="generated")
+    train_on_generated(out, job_of("generated", model="htnet_tiny"), count=1536)
     return out
 
 
@@ -109,4 +109,4 @@ def test_command(tmp_path, capsys):
 
 def test_other_models_are_refused(tmp_path):
     with pytest.raises(InputError, match="ststnet has no head for action units"):
-        train_on_generated(tmp_path / "x", model="ststnet", count=8)
+        train_on_generated(tmp_path / "x", TrainingJob("ststnet"), count=8)

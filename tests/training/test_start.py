@@ -12,7 +12,7 @@ from htnet.core.provenance import AS_THE_CODE, GENERATED, RESEARCH_ONLY, DataKin
 from htnet.core.types import PreprocessSpec
 from htnet.evaluation import loso
 from htnet.hub import read_config, save_pretrained
-from htnet.training import Checkpoint, Recipe, StartFrom, load_flow_set, train_weights, weights
+from htnet.training import Checkpoint, Recipe, StartFrom, TrainingJob, load_flow_set, train_weights, weights
 from tests.support.flows import write_flow_set
 from tests.support.pairs import tiny_model
 
@@ -46,7 +46,7 @@ def source(tmp_path):
 
 def train(manifest, data, out, start=None, recipe=STILL, **more):
     """The trained model, and the provenance in its folder."""
-    model = train_weights(manifest, data, out, model="htnet_tiny", recipe=recipe, start=start, **more)
+    model = train_weights(manifest, data, out, TrainingJob("htnet_tiny", recipe, start=start), **more)
     return model, Provenance.from_dict(read_config(out / "config.json")["provenance"])
 
 
@@ -169,15 +169,11 @@ def test_resumed_training_is_the_undisturbed_one(manifest, data, source, tmp_pat
 
 def test_weights_that_do_not_fit_are_refused(manifest, data, source, tmp_path):
     with pytest.raises(ModelError, match="Nothing of the source fits ststnet"):
-        train_weights(
-            manifest, data, tmp_path / "w", model="ststnet", start=StartFrom(source(), manifest.classes), recipe=STILL
-        )
+        train_weights(manifest, data, tmp_path / "w", TrainingJob("ststnet", STILL, start=source()))
     assert not (tmp_path / "w" / "config.json").exists()
 
 
 def test_a_start_that_gives_nothing_is_refused(manifest, source, tmp_path):
     data = load_flow_set(manifest, PreprocessSpec(layout="whole"))
     with pytest.raises(InputError, match=r"begin \(.*\) has no layer that fits flow_mlp.*htnet list"):
-        train_weights(
-            manifest, data, tmp_path / "w", model="flow_mlp", recipe=STILL, start=StartFrom(source(), manifest.classes)
-        )
+        train_weights(manifest, data, tmp_path / "w", TrainingJob("flow_mlp", STILL, start=source()))

@@ -44,7 +44,7 @@ def prepare(
     landmarker: Landmarker | str | None = None,
     *,
     motion: bool = False,
-    jobs: int | None = 1,
+    workers: int | None = 1,
     on_error: Callable[[Sample, HtnetError], None] | None = None,
     progress: Callable[[Iterable[Sample]], Iterable[Sample]] = lambda samples: samples,
     overwrite: bool = False,
@@ -54,7 +54,7 @@ def prepare(
 
     The call can be interrupted at any moment and made again. Samples whose files are whole and were made from
     the same frames, points, settings and version of htnet are kept, all others are made again, those that failed too;
-    the files are the same to the byte as without interruption, whatever the number of jobs.
+    the files are the same to the byte as without interruption, whatever the number of workers.
 
     Args:
         manifest: samples with onset and apex frames.
@@ -66,7 +66,7 @@ def prepare(
             `htnet.preprocess.make_landmarker`.
         motion: also compute `htnet.preprocess.motion_features` of the samples' clips, ``spec.clip_frames`` moments
             each; a sample without clip cannot be prepared then.
-        jobs: processes of one core each; None takes one a core (at most 8), fewer for a few samples. More than
+        workers: processes of one core each; None takes one a core (at most 8), fewer for a few samples. More than
             one needs the caller to be guarded by ``if __name__ == "__main__":``.
         on_error: called with each sample that cannot be prepared, which is then left out; without it
             the first such sample ends the call.
@@ -103,7 +103,7 @@ def prepare(
         key=lambda sample: source_key(sample, spec, points() if sample.landmarks is None else None, motion, bit_depth),
         prepared=lambda sample: _prepared(sample, folder),
     )
-    return preparation.run(manifest, jobs, on_error, progress, overwrite)
+    return preparation.run(manifest, workers, on_error, progress, overwrite)
 
 
 def _prepared(sample: Sample, folder: PreparedFolder) -> Sample:
@@ -136,7 +136,7 @@ def _refuse(fault: str) -> None:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute on one core: sums split over threads are rounded otherwise, and the result may not depend on jobs."""
+    """Compute on one core: sums split over threads are rounded otherwise, and the result may not depend on workers."""
     cv2 = load_opencv()
     before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)

@@ -13,7 +13,7 @@ from typing import Any
 
 from htnet.core.errors import HtnetError, InputError, ManifestError, cause
 from htnet.core.identity import differ
-from htnet.core.parallel import choose_jobs, locked, run_tasks
+from htnet.core.parallel import choose_workers, locked, run_tasks
 from htnet.core.types import PreprocessSpec, QualityWarning
 from htnet.data import Manifest, Sample
 from htnet.data.prepare.keys import Parts
@@ -57,7 +57,7 @@ class Preparation:
     def run(
         self,
         manifest: Manifest,
-        jobs: int | None,
+        workers: int | None,
         on_error: Callable[[Sample, HtnetError], None] | None,
         progress: Progress,
         overwrite: bool = False,
@@ -77,7 +77,7 @@ class Preparation:
             folder.begin(self.spec)
             made_anew: dict[str, list[str]] = {}
             keys: dict[str, Parts | None] = {}
-            with closing(self._make_all(manifest, jobs, fail, made_anew, keys)) as steps:
+            with closing(self._make_all(manifest, workers, fail, made_anew, keys)) as steps:
                 made = {sample.sample for sample in progress(steps)} - failed.keys()
             done = tuple(self.prepared(sample) for sample in manifest if sample.sample in made)
             prepared = dataclasses.replace(manifest, samples=done, source=str(folder.root / MANIFEST_FILE))
@@ -98,7 +98,7 @@ class Preparation:
     def _make_all(
         self,
         manifest: Manifest,
-        jobs: int | None,
+        workers: int | None,
         fail: Callable[[Sample, HtnetError], None],
         made_anew: dict[str, list[str]],
         keys: dict[str, Parts | None],
@@ -114,14 +114,14 @@ class Preparation:
                 todo.append((sample,))
                 if why != NEW:
                     made_anew.setdefault(why, []).append(sample.sample)
-        worth = len(todo) if jobs is not None else math.ceil(len(todo) / _WORTH_A_PROCESS)
-        jobs = choose_jobs(jobs, worth)
-        if jobs > 1:
+        worth = len(todo) if workers is not None else math.ceil(len(todo) / _WORTH_A_PROCESS)
+        workers = choose_workers(workers, worth)
+        if workers > 1:
             _check_sendable(self.landmarks)
             # What cannot be fetched fails here, once, and not in every process.
             if any(sample.landmarks is None for (sample,) in todo):
                 getattr(self.landmarks.get(), "ready", lambda: None)()
-        for (sample,), made in run_tasks(self.make, self.shared, todo, jobs):
+        for (sample,), made in run_tasks(self.make, self.shared, todo, workers):
             if isinstance(made, HtnetError):
                 fail(sample, made)
             else:
@@ -167,5 +167,5 @@ def _check_sendable(landmarks: LazyLandmarker) -> None:
     except Exception as error:  # pickle raises what it likes
         raise InputError(
             f"The landmarker {landmarks.given!r} cannot be sent to other processes ({cause(error)}). Give its name, "
-            "such as 'yunet', for make_landmarker, or use jobs=1."
+            "such as 'yunet', for make_landmarker, or use workers=1."
         ) from error

@@ -1,0 +1,129 @@
+"""What an evaluation trains and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+import torch
+
+from htnet.core.errors import InputError, did_you_mean
+from htnet.core.types import PreprocessSpec
+from htnet.models import EmotionModel
+from htnet.preprocess import Landmarker
+from htnet.training import Recipe, refuse_not_vmappable
+
+#: Protocol names and what each reports.
+PROTOCOLS = {
+    "last": "the last epoch; nothing is selected",
+    "nested": "the epoch with the best UF1 on subjects held out of the training part",
+    "best_on_test": "LEAKS: the epoch with the best accuracy on the tested samples, as the published code does",
+}
+#: Protocols whose epoch is chosen on the tested samples.
+LEAKING = frozenset({"best_on_test"})
+#: On a CUDA device folds are vmapped until their weights, gradients, averages and optimizer states take so many bytes.
+VMAPPED_BYTES = 8 * 2**30
+
+Weights = str | PathLike[str]
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationPlan:
+    """What `htnet.evaluation.loso` and `htnet.evaluation.lodo` train and report.
+
+    Attributes:
+        model: registered model name.
+        recipe: how to train.
+        protocols: any of "last" (no selection), "nested" (epoch chosen on subjects held out of the
+            training part), "best_on_test" (leaks; to compare with papers only).
+        seeds: number of seeds, counted from 0, or the seeds themselves.
+        spec: preprocessing; the model's own unless given. What the images of a prepared folder were made with is the
+            folder's, see `htnet.training.load_flow_set`.
+        landmarker: finds landmarks of samples without; see `htnet.training.load_flow_set`.
+        settings: overrides of the model's config.
+        workers: processes; None takes one a core on the CPU (at most 8). More than one needs the caller
+            to be guarded by ``if __name__ == "__main__":``.
+        stack: folds trained at once in a process, see `htnet.training.train_vmapped`; None takes as many as pay: on the
+            CPU 1, as its cores are better used by one process each; on a CUDA device, where a step of one small model
+            is too little work, as many as fit into `VMAPPED_BYTES`, if the model can be vmapped at all.
+        count_units: count the model's ``au_cooccurrence`` anew in each fold, over the annotated action units of its
+            training subjects alone; see `htnet.data.training_cooccurrence`.
+        start: weights that each fold's training starts from, for `htnet.load_pretrained`; or several, one for each
+            seed, so that the scores vary with them too. They must not have been trained on any evaluated subject.
+        start_is_disjoint: your word that they were not, where their card cannot tell; the summary says so.
+        device: where to train.
+        held_out: share of the training subjects that "nested" holds out.
+        checkpoint_every: least seconds between two writes of an unfinished training's state.
+        progress: show progress bars.
+    """
+
+    model: str
+    recipe: Recipe
+    protocols: Sequence[str] = ("last",)
+    seeds: int | Sequence[int] = 1
+    spec: PreprocessSpec | None = None
+    landmarker: Landmarker | None = None
+    settings: dict[str, Any] | None = None
+    workers: int | None = 1
+    stack: int | None = None
+    count_units: bool = False
+    start: Weights | Sequence[Weights] | None = None
+    start_is_disjoint: bool = False
+    device: str = "cpu"
+    held_out: float = 0.2
+    checkpoint_every: float = 60.0
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in self.protocols:
+            if name not in PROTOCOLS:
+                raise InputError(f"Unknown protocol: {name!r}. {did_you_mean(name, PROTOCOLS)}")
+        if not self.protocols:
+            raise InputError(f"No protocol was given. Known: {', '.join(PROTOCOLS)}.")
+        if not 0 < self.held_out < 1:
+            raise InputError(f"held_out is {self.held_out}; give a share between 0 and 1.")
+        seeds = self.seed_list
+        if not seeds or len(set(seeds)) != len(seeds) or any(s < 0 for s in seeds):
+            raise InputError(
+                f"seeds is {self.seeds!r}; give a number of seeds of 1 or more, or distinct seeds of 0 or more."
+            )
+        if self.stack is not None and (isinstance(self.stack, bool) or self.stack < 1):
+            raise InputError(f"stack is {self.stack!r}; give 1 or more.")
+        if self.count_units and "au_cooccurrence" in (self.settings or {}):
+            raise InputError(
+                "count_units counts au_cooccurrence, which is among the settings too. Leave one of them out."
+            )
+        if self.count_units and self.stack not in (None, 1):
+            raise InputError(
+                f"stack is {self.stack}, but models with tables of their own cannot be stacked. Give stack=1."
+            )
+        object.__setattr__(self, "protocols", tuple(name for name in PROTOCOLS if name in self.protocols))
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The seeds themselves."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(self.seeds)
+
+    def folds_at_once(self, model: EmotionModel) -> int:
+        """Number of folds that are trained at once.
+
+        Args:
+            model: one like those to be trained.
+
+        Raises:
+            InputError: more than 1 of a model that cannot be vmapped.
+        """
+        if self.stack is not None:
+            if self.stack > 1:
+                refuse_not_vmappable(model)
+            return self.stack
+        # `train_vmapped` draws no generated samples, and each model has the same table of action units there.
+        if self.count_units or self.recipe.generated:
+            return 1
+        if torch.device(self.device).type != "cuda" or not model.repeatable:
+            return 1
+        # Weights, gradients, two averages of the optimizer, the EMA weights.
+        bytes_each = 5 * sum(p.numel() * p.element_size() for p in model.parameters())
+        return max(1, VMAPPED_BYTES // bytes_each)

@@ -1,0 +1,123 @@
+"""Reading ``summary.json`` of an evaluation: what it gives to the card of weights that are trained in the same way."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from htnet.core.errors import InputError, cause
+from htnet.core.hints import hint, how, missing
+from htnet.core.types import PreprocessSpec
+from htnet.data import Manifest
+from htnet.training import Recipe, StartFrom, TrainingJob
+
+#: What each kind of evaluation is called on a card.
+_KINDS = {"subject": "LOSO", "dataset": "LODO"}
+
+
+@dataclass(frozen=True)
+class CardScores:
+    """What an evaluation says of weights.
+
+    Attributes:
+        metrics: UF1 and UAR of its protocols that do not leak, by name.
+        temperature: what the weights' scores are to be divided by for their probabilities.
+        note: why it is this temperature.
+    """
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    temperature: float = 1.0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What ``summary.json`` holds.
+
+    Attributes:
+        path: of the file.
+        content: what is in it.
+        metrics: UF1 and UAR of its protocols that do not leak, by name.
+    """
+
+    path: Path
+    content: dict[str, Any]
+    metrics: dict[str, float]
+
+    def for_weights(self, job: TrainingJob, spec: PreprocessSpec, manifest: Manifest) -> CardScores:
+        """What it says of weights that are trained on all samples; no temperature if they are trained otherwise.
+
+        Args:
+            job: how the weights are trained.
+            spec: how their input is made.
+            manifest: what they are trained on.
+
+        Raises:
+            InputError: the evaluation started from weights that know people of the manifest.
+        """
+        start = job.start.digest() if isinstance(job.start, StartFrom) else None
+        if isinstance(job.start, StartFrom) and self._start(start) == start:
+            job.start.refuse_known(manifest, disjoint=True)  # the run may be older than the record of people
+        calibration, run = self.content["protocols"].get("last", {}).get("calibration"), self.content["run"]
+        if calibration is None:
+            note = f"no temperature is stored: {self.path} has none for the protocol last"
+            return CardScores(self.metrics, note=note)
+        evaluated = {
+            "model": run["model"],
+            "recipe": Recipe.from_dict(run["recipe"]),
+            "preprocessing": PreprocessSpec.from_dict(run["preprocess"]),
+            "start": self._start(start),
+            "set of classes": tuple(self.content["classes"]),
+            "kind of folds": self.content.get("leave", "subject"),
+        }
+        own = (job.model, job.recipe, spec, start, manifest.classes, "subject")
+        if differ := [what for (what, value), mine in zip(evaluated.items(), own, strict=True) if value != mine]:
+            note = f"no temperature is stored: {self.path} is of a run with another {', '.join(differ)}"
+            return CardScores(self.metrics, note=note)
+        temperature = calibration["temperature"]
+        note = f"temperature {temperature:.4g} of {self.path} is stored with the weights"
+        return CardScores(self.metrics, temperature, note)
+
+    def _start(self, own: str | None) -> str | None:
+        """The digest of what the run started from; of several, one for each seed, ``own`` if it is among them."""
+        started = self.content["run"].get("started_from") or []
+        digests = [one["sha256"] for one in (started if isinstance(started, list) else [started])]
+        if not digests:
+            return None
+        return own if own in digests else digests[0]
+
+
+def read_summary(path: str | PathLike[str]) -> Summary:
+    """Read ``summary.json`` of `loso` or `lodo`.
+
+    Raises:
+        InputError: the file is not such a summary; the message says what takes it, if it is something else.
+    """
+    path = Path(path)
+    way = how(
+        "--metrics takes RUN/summary.json, which htnet loso --data DATA --model MODEL --out RUN writes.",
+        "htnet.evaluation.loso(data, model, out=RUN) writes RUN/summary.json.",
+    )
+    if not path.exists():
+        raise InputError(f"{missing(path)}\n{way}")
+    if path.is_dir():
+        inside = path / "summary.json"
+        found = f" Give the file in it: {inside}" if inside.is_file() else hint(path)
+        raise InputError(f"{path} is a folder.{found}\n{way}")
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        kind = _KINDS[content.get("leave", "subject")]
+        metrics = {
+            f"{kind} {protocol}, {group}, {metric}": scores[metric]
+            for protocol, entry in content["protocols"].items()
+            if not entry["leaks"]
+            for group, scores in entry["mean"].items()
+            for metric in ("uf1", "uar")
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f" ({cause(error)})" if isinstance(error, OSError) else ""
+        raise InputError(f"{path} is not a summary.json of htnet loso{why}.{hint(path)}\n{way}") from error
+    return Summary(path, content, metrics)
