@@ -29,7 +29,20 @@ from tests.support.pairs import (
     write_casme3,
 )
 
-COMMANDS = ("predict", "spot", "demo", "lodo", "loso", "train", "pretrain", "prepare", "palsy", "convert", "push", "list")
+COMMANDS = (
+    "predict",
+    "spot",
+    "demo",
+    "lodo",
+    "loso",
+    "train",
+    "pretrain",
+    "prepare",
+    "palsy",
+    "convert",
+    "push",
+    "list",
+)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,20 @@ from htnet.preprocess.__main__ import build_parser as preprocess_parser
 from tests.support.paths import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-COMMANDS = {"predict", "spot", "demo", "loso", "train", "pretrain", "prepare", "palsy", "convert", "push", "list"}
+COMMANDS = {
+    "predict",
+    "spot",
+    "demo",
+    "lodo",
+    "loso",
+    "train",
+    "pretrain",
+    "prepare",
+    "palsy",
+    "convert",
+    "push",
+    "list",
+}
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import (
     FlowError,
     FrameError,
@@ -37,6 +38,7 @@ from htnet.preprocess.opencv import load_opencv
 _OF_ONE_SAMPLE = (FrameError, FlowError, LandmarkError, ManifestError, VideoError)
 
 
+@renamed_arguments(jobs="workers")
 def prepare(
     manifest: Manifest,
     out: str | PathLike[str],
