@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _LANDMARKS = "yunet, yunet:MODEL.onnx, face-alignment, template (faces already cropped), or a .json or .csv file"
 
 #: Not imported from htnet.palsy, so that the command starts quickly.
-PATIENT_PLACES = ("auto", "file", "folder")
 
 
 def add_commands(add: AddCommand) -> None:
@@ -53,10 +52,11 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument("--grade-map", help="CK+: .csv of sequence and grade, or of emotion and grade")
     kind.add_argument(
         "--patients",
-        choices=PATIENT_PLACES,
-        default=PATIENT_PLACES[0],
-        help="where a patient's name stands: file (its name up to the first _), folder (of each patient), or auto: the "
-        "file if no folder says otherwise (default: %(default)s)",
+        metavar="PLACE",
+        default="auto",
+        help="where a patient's name stands: file (its name up to the first _), folder (of each patient), a regular "
+        "expression whose group is the patient, such as '_(P[0-9]+)', or auto: the file if its name begins like a "
+        "patient's (P07) and nothing says otherwise (default: %(default)s)",
     )
     kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
     add_face_option(kind)

@@ -6,15 +6,17 @@ A patient must not be on both sides of a split, so a name is taken only where th
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from htnet.core.errors import ManifestError, did_you_mean
-from htnet.core.identity import is_named, person_key
+from htnet.core.identity import check_identities, is_named, person_key
+from htnet.data import Sample
 from htnet.data.tables import listed
 
-#: What may say where the patient's name stands, for files without a table.
+#: What may say where the patient's name stands, for files without a table; a regular expression with a group may, too.
 PLACES = ("auto", "file", "folder")
 #: Columns of a table that name a person, by `person_key`.
 _COLUMNS = frozenset(
@@ -47,8 +49,25 @@ _NOBODY = frozenset(
         *("face", "scan", "screenshot", "video", "vid", "clip", "pxl", "mvi", "gopr", "grade", "hb", "fnp", "smile"),
         *("smiling", "rest", "resting", "neutral", "blink", "brow", "brows", "frown", "pucker", "kiss", "eyes", "eye"),
         *("closed", "open", "mouth", "left", "right", "front", "frontal", "side", "before", "after", "pre", "post"),
-        *("train", "val", "test"),
+        *("train", "val", "test", "male", "female", "man", "woman", "boy", "girl", "healthy", "normal", "palsy"),
+        *("visit", "session", "ses", "sess", "time", "timepoint", "tp", "day", "week", "month", "year", "date"),
+        *("baseline", "followup", "task", "trial", "run", "take", "shot", "camera", "cam", "view", "capture", "crop"),
+        *("site", "hospital", "clinic", "center", "centre", "ward", "dept", "department", "set", "group", "series"),
+        *("stage", "level", "score", "label", "class", "sample", "file", "aligned", "copy", "new", "sunnybrook"),
     }
+)
+#: Letters before the number in the name of a patient, where files alone are to say who it is.
+_BEFORE_NUMBERS = frozenset({"patient", "pat", "pt", "subject", "subj", "sub", "person", "participant", "case", "id"})
+#: Letters that more often count visits, days, times, grades, eyes or cameras than people.
+_NOT_PEOPLE = frozenset(
+    {"a", "b", "d", "e", "f", "g", "i", "l", "m", "r", "t", "u", "v", "w", "y", "no", "nr", "hb", "gr", "im", "fr"}
+    | {"wk", "mo", "yr", "tp", "ex", "se", "vi", "va", "od", "os", "ck"}
+)
+#: A patient as files may name one: letters and a number, perhaps one more letter, and then no more of the word.
+_LIKE_A_PATIENT = re.compile(r"([^\W\d_]+)[\W_]*(\d+)[^\W\d_]?(?![^\W_])")
+#: A year, a date or a time of day, and nothing else.
+_DATE = re.compile(
+    r"(?:(?:19|20)\d\d(?:[\W_]?\d\d?(?:[\W_]?\d\d?)?)?|\d\d?[\W_]\d\d?[\W_]\d{2,4}|\d{6}|\d{8}|\d{12}|\d{14})t?"
 )
 _GROUPS = re.compile(r"(grade|class|hb)?[ _-]?(\d+|i{1,3}|iv|v|vi|i-ii|iii-iv|v-vi)|train|val|valid|validation|test")
 
@@ -80,18 +99,26 @@ def from_files(images: Sequence[Found], source: str, place: str) -> tuple[list[s
     Args:
         images: the images.
         source: where they lie, for messages.
-        place: one of `PLACES`; "auto" takes the file name up to its first "_", if no folder says otherwise.
+        place: one of `PLACES`, or a regular expression whose first group is the patient. "auto" takes the file name up
+            to its first "_" if that looks like a patient (letters and a number, such as "P07") and nothing says
+            otherwise: no folder, and no later part of the names.
 
     Raises:
         ManifestError: a name is missing, names nobody, or could be read in two ways; the message shows both.
     """
     if place not in PLACES:
-        raise ManifestError(f"patients is {place!r}. {did_you_mean(place, PLACES)}")
-    cure = "Give a .csv file with the columns image_path and grade and the column 'patient', or rename them."
+        return _from_pattern(images, source, place)
+    cure = (
+        "Say where the patient stands with a regular expression, its group the patient (patients=r'_(P[0-9]+)', "
+        "--patients '_(P[0-9]+)'), give a .csv file with the columns image_path and grade and the column 'patient', or "
+        "rename them."
+    )
     if place == "folder":
         _refuse_nameless(
             [i.name for i in images if not i.folders], source, "no folder of their own below the grade", cure
         )
+        for image in images:
+            _refuse_nobody(image, image.folders[0], f"the folder {image.folders[0]!r}", source, cure)
         check_patients([(i.name, i.folders[0]) for i in images], source)
         return [i.folders[0] for i in images], f"the folders of the images in {source}"
     if any(i.folders for i in images):
@@ -101,13 +128,12 @@ def from_files(images: Sequence[Found], source: str, place: str) -> tuple[list[s
     if place == "auto":
         _refuse_folders(images, source)
     for image in images:
-        if person_key(image.head) in _NOBODY:
-            raise ManifestError(
-                f"{source}: the file name {image.stem!r} begins with {image.head!r}, which names nobody, so it is not "
-                f"clear which patient it shows. {cure}"
-            )
+        _refuse_nobody(image, image.head, f"the file name {image.stem!r} begins with {image.head!r}", source, cure)
     _refuse_parts(images, source, cure)
     check_patients([(i.name, i.head) for i in images], source)
+    if place == "auto":
+        check_identities([Sample(i.name, subject=i.head) for i in images], source)
+        _refuse_guesses(images, source, cure)
     return [i.head for i in images], f"the file names in {source} up to the first '_'"
 
 
@@ -135,9 +161,101 @@ def check_patients(named: Iterable[tuple[str, str]], source: str) -> None:
                 )
 
 
+def _from_pattern(images: Sequence[Found], source: str, pattern: str) -> tuple[list[str], str]:
+    """The patients by a regular expression of the user's, searched for in the name of each file with its folders."""
+    try:
+        found = re.compile(pattern)
+    except re.error:
+        found = None
+    if found is None or not found.groups:
+        what = "is not a regular expression" if found is None else "has no group"
+        near = did_you_mean(pattern, PLACES)
+        raise ManifestError(
+            f"patients is {pattern!r}, which {what}. {near} Or give a regular expression whose group is the patient, "
+            "such as '_(P[0-9]+)'."
+        )
+    hits = [found.search("/".join((*image.folders, image.stem))) for image in images]
+    names = [(hit[1] or "").strip() if hit is not None else "" for hit in hits]
+    cure = "Correct the regular expression, or give a .csv file with the columns image_path, grade and patient."
+    nameless = [image.name for image, name in zip(images, names, strict=True) if not is_named(name)]
+    _refuse_nameless(nameless, source, f"the regular expression {pattern!r} has no match", cure)
+    check_patients([(image.name, name) for image, name in zip(images, names, strict=True)], source)
+    return names, f"the names of files and folders in {source} by the regular expression {pattern!r}"
+
+
+def _refuse_nobody(image: Found, name: str, what: str, source: str, cure: str) -> None:
+    """Refuse a name that is a view, a visit, a date, a camera's word, a sex, a grade or a place, counted or not."""
+    key = person_key(name)
+    word = re.split(r"\d", key, maxsplit=1)[0]
+    counted = word != key and (word in _NOBODY - _BEFORE_NUMBERS or word in ("t", "v"))
+    # "hospitalA" and "groupB" are places and groups told apart by a letter.
+    lettered = re.fullmatch(r"(.*[a-z])[A-Z]", name)
+    names_nobody = (
+        key in _NOBODY
+        or key in ("l", "r")
+        or _DATE.fullmatch(name.strip().casefold()) is not None
+        or counted
+        or (lettered is not None and person_key(lettered[1]) in _NOBODY)
+    )
+    if names_nobody:
+        raise ManifestError(
+            f"{source}: {what}, which names nobody, so it is not clear which patient the sample {image.name!r} shows. "
+            f"{cure}"
+        )
+
+
+def _like_a_patient(text: str) -> str:
+    """The key of what stands at the beginning of a text and looks like a patient, such as "P07"; "" otherwise."""
+    found = _LIKE_A_PATIENT.match(unicodedata.normalize("NFKC", text).casefold())
+    if found is None:
+        return ""
+    word = person_key(found[1])
+    fits = word in _BEFORE_NUMBERS or (len(word) <= 2 and word not in _NOT_PEOPLE | _NOBODY)
+    return f"{word}{int(found[2])}" if fits else ""
+
+
+def _refuse_guesses(images: Sequence[Found], source: str, cure: str) -> None:
+    """Refuse first parts that need not be patients, and those beside which a later part may be one.
+
+    Whoever knows better says so with ``patients``.
+    """
+    cure = f"If the first part is the patient, give patients='file' (--patients file). {cure}"
+    heads: dict[str, Found] = {}
+    later: dict[str, tuple[str, Found]] = {}
+    for image in images:
+        key = _like_a_patient(image.head)
+        if not key:
+            raise ManifestError(
+                f"{source}: the file name {image.stem!r} begins with {image.head!r}, which need not be a patient: only "
+                f"letters and a number, such as P07 or sub07, are taken for one. {cure}"
+            )
+        # "P9a" and "P9b" may be two eyes, sides or visits of P9.
+        other = heads.setdefault(key, image)
+        if person_key(other.head) != person_key(image.head):
+            raise ManifestError(
+                f"{source}: the file names {other.stem!r} and {image.stem!r} show the patients {other.head!r} and "
+                f"{image.head!r}, or one patient twice. {cure}"
+            )
+        rest = re.split(r"[\W_]+", image.stem[len(image.head) :])
+        inside = re.split(r"[\W_]+", image.head)[1:]
+        for part in (*inside, *rest):
+            candidate = _like_a_patient(part)
+            if not candidate or candidate == key:
+                continue
+            first, seen = later.setdefault(candidate, (key, image))
+            if first != key:
+                raise ManifestError(
+                    f"{source}: the file names {seen.stem!r} and {image.stem!r} show the patients {seen.head!r} and "
+                    f"{image.head!r}, or both show the patient {part!r}. {cure}"
+                )
+
+
 def _readings(name: str) -> list[str]:
     """What a name may say besides itself, one for each kind of people."""
     text = before = name.casefold().strip()
+    # "P07-1" and "P07-2" may be two pictures of P07; "12-034" is a site and a patient.
+    counted = re.fullmatch(r"((?:patient|pat|pt|p|subject|subj|sub|s)[\W_]?\d+)[\W_]+\d{1,2}", text)
+    text = counted[1] if counted is not None else text
     while (shorter := _VIEW.sub("", text)) != text:
         before, text = text, shorter
     # "P(1)" is no copy of "P".

@@ -36,7 +36,8 @@ def read_palsy(
         classes: 6 or 3, see `htnet.palsy.SCHEMES`.
         grade_map: for CK+ only: the table that says what is which grade.
         patients: where a patient's name stands: "file" for the file name up to its first "_", "folder" for the folder
-            of the image, "auto" for the file name if no folder says otherwise; not for tables that name patients.
+            of the image, a regular expression whose first group is the patient, or "auto" for the file name if it
+            begins with letters and a number, as "P07", and nothing says otherwise; not for tables that name patients.
 
     Returns:
         The manifest: ``image`` and ``subject`` of each sample, its class as ``label``, and its ``split`` if the
@@ -72,8 +73,8 @@ def read_grade_folders(root: StrPath, scheme: GradeScheme, patients: str = "auto
     """Read folders ``grade_1`` to ``grade_6`` of images, as FNP lies on a disk; gaps are no error.
 
     A patient is the file name up to the first "_": ``P07_smile_2.jpg`` shows P07. The same name in two folders is
-    the same person, graded twice. Where images lie in folders below the grade and these say otherwise, it is refused
-    unless ``patients`` says which; see `read_palsy`.
+    the same person, graded twice. Names that do not begin like a patient's, and folders or later parts of names that
+    say otherwise, are refused unless ``patients`` says which; see `read_palsy`.
 
     Raises:
         ManifestError: there are no such folders, a folder's grade is none, files without "_", or it is not clear which

@@ -14,7 +14,14 @@ MAY_BE_ONE = [
     *(("P07", other) for other in ("\u042007", "P\u0660\u0667", "P\u2087", "Patient 7", "7", "007", "pat-07", "ID 7")),
     *(("P07", other) for other in ("P07 (1)", "P07~1", "P07 - Copy", "P07 Kopie (2)", "P07-left", "P07r", "P07post")),
     *(("sub1", "subject 01"), ("P07-left", "P07-right"), ("P07L", "P07R"), ("P07 pre", "P07 eyes closed")),
+    *(("P07-1", "P07-2"), ("sub07-1", "subject 7-2"), ("P07", "P07-1")),
     *(("M\u00fcller", "muller"), ("Jose\u0301", "JOSE"), ("\u00c5sa", "Asa"), ("Anna (1)", "Anna (2)")),
+]
+#: First parts of file names that are no patients: beside them stands the patient, or nobody.
+NO_PATIENTS = [
+    *("visit1", "20210103", "2021-01-03", "2021", "img1", "DSC01", "scan1", "t0", "L", "a", "grade2", "male", "w"),
+    *("hospitalA", "hospital1", "session2", "day1", "camera1", "left", "pre", "front", "OD", "m6", "site-2", "Klinik3"),
+    *("female", "baseline", "c", "01", "1234", "besuch1", "frame12", "IMG-2021"),
 ]
 #: Two people.
 TWO = [("P07", "P70"), ("P07", "C07"), ("P07", "S07"), ("12-034", "12-035"), ("P07a", "P07b"), ("Wright", "W")]
@@ -36,34 +43,34 @@ def csv_of(folder, files, patients=None):
     return folder / "t.csv"
 
 
-def column(folder, names):
+def column(folder, names, place="auto"):
     return read_palsy(csv_of(folder, [f"{i}.png" for i in range(len(names))], names))
 
 
-def csv_files(folder, names):
-    return read_palsy(csv_of(folder, [f"{name}_{i}.png" for i, name in enumerate(names)]))
+def csv_files(folder, names, place="auto"):
+    return read_palsy(csv_of(folder, [f"{name}_{i}.png" for i, name in enumerate(names)]), patients=place)
 
 
-def csv_folders(folder, names):
+def csv_folders(folder, names, place="auto"):
     return read_palsy(csv_of(folder, [f"of/{name}/{i}.png" for i, name in enumerate(names)]), patients="folder")
 
 
-def files(folder, names):
+def files(folder, names, place="auto"):
     images(folder, [f"grade_{i + 1}/{name}_{i}.png" for i, name in enumerate(names)])
-    return read_palsy(folder)
+    return read_palsy(folder, patients=place)
 
 
-def folders(folder, names):
+def folders(folder, names, place="auto"):
     images(folder, [f"grade_{i + 1}/{name}/{i}.png" for i, name in enumerate(names)])
     return read_palsy(folder, patients="folder")
 
 
-def folders_and_files(folder, names):
+def folders_and_files(folder, names, place="auto"):
     images(folder, [f"grade_{i + 1}/{name}/{name}_{i}.png" for i, name in enumerate(names)])
-    return read_palsy(folder)
+    return read_palsy(folder, patients=place)
 
 
-def ck_plus(folder, names):
+def ck_plus(folder, names, place="auto"):
     images(folder, [f"cohn-kanade-images/{name}/00{i}/{name}_00{i}_00000001.png" for i, name in enumerate(names)])
     rows = [f'"{name}/00{i}",{i + 1}' for i, name in enumerate(names)]
     (folder / "map.csv").write_text("\n".join(["sequence,grade", *rows]) + "\n", "utf-8")
@@ -91,8 +98,61 @@ def test_two_people_are_two(layout, tmp_path):
     for i, (one, two) in enumerate(TWO):
         if "-" in one and layout in (csv_files, files, folders_and_files):
             continue  # "12-034_1.png" may be the patient 12
-        found = layout(tmp_path / str(i), [one, "X1", two])
+        found = layout(tmp_path / str(i), [one, "X1", two], "file")
         assert {subject for _, subject in found.subjects} == {one, "X1", two}
+
+
+@pytest.mark.parametrize("layout", [files, csv_files], ids=lambda layout: layout.__name__)
+def test_first_parts_that_are_no_patients_are_refused_with_the_cure(layout, tmp_path):
+    for i, name in enumerate(NO_PATIENTS):
+        given = tmp_path / str(i), [f"{name}_P1", f"{name}_P2"]
+        with pytest.raises(ManifestError) as caught:
+            layout(*given)
+        said = str(caught.value)
+        assert repr(name) in said, said
+        assert "--patients '_(P[0-9]+)'" in said, said
+        assert layout(*given, "_(P[0-9]+)").subjects == [("", "P1"), ("", "P2")]
+
+
+@pytest.mark.parametrize("layout", [files, csv_files], ids=lambda layout: layout.__name__)
+def test_two_parts_that_may_be_the_patient_are_refused_with_both_readings(layout, tmp_path):
+    for i, (one, two) in enumerate(
+        [("s1_P1", "s2_P1"), ("s1_x_P01", "s2_P1"), ("P07_s1", "P08_s1"), ("c1-P1", "c2-P1")]
+    ):
+        with pytest.raises(ManifestError, match=r"or both show the patient '(P0?1|s1)'.*--patients file"):
+            layout(tmp_path / str(i), [one, two])
+        layout(tmp_path / str(i), [one, two], "file")
+    with pytest.raises(ManifestError, match="'P9a' and 'P9b', or one patient twice"):
+        layout(tmp_path / "eyes", ["P9a", "P9b"])
+
+
+@pytest.mark.parametrize("layout", [folders, csv_folders], ids=lambda layout: layout.__name__)
+@pytest.mark.parametrize("name", ["visit1", "2021-01-03", "left", "hospitalA"])
+def test_folders_that_are_no_patients_are_refused(name, layout, tmp_path):
+    with pytest.raises(ManifestError, match=f"the folder '{name}', which names nobody"):
+        layout(tmp_path, [name, "P1"])
+
+
+@pytest.mark.parametrize(
+    "names", [["P07", "P08_smile", "P09-rest_2"], ["sub-07_ses-1", "sub-08_ses-1"], ["c07_rest1", "c08_rest1"]]
+)
+def test_first_parts_that_look_like_patients_are_taken(names, tmp_path):
+    assert len(files(tmp_path, names).subjects) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("P[0-9]+", "has no group"),
+        ("_(P[0-9]+", "is not a regular expression"),
+        ("fiel", "Did you mean 'file'"),
+        ("_(Q[0-9]+)", "2 samples .*has no match"),
+    ],
+)
+def test_an_expression_that_finds_no_patient_is_refused(pattern, said, tmp_path):
+    images(tmp_path, ["grade_1/v_P1.png", "grade_2/v_P2.png"])
+    with pytest.raises(ManifestError, match=said):
+        read_palsy(tmp_path, patients=pattern)
 
 
 @pytest.mark.parametrize("name", ["Patients", "PID", "MRN", "Patienten-Nr.", "Pt ID", "subj_no"])
@@ -103,7 +163,7 @@ def test_a_column_of_patients_is_known_by_more_names(name, tmp_path):
 
 
 def test_a_column_that_may_name_patients_is_not_passed_over(tmp_path):
-    table = csv_of(tmp_path, ["a_1.png", "b_1.png", "c_1.png"], ["7", "7", "8"])
+    table = csv_of(tmp_path, ["P1_1.png", "P2_1.png", "P3_1.png"], ["7", "7", "8"])
     table.write_text(table.read_text().replace("patient", "ID"))
     with pytest.raises(ManifestError, match="the column 'ID' names some rows alike.*Call it 'patient'"):
         read_palsy(table)
