@@ -40,6 +40,18 @@ def test_confusions_and_scores_are_those_of_the_drawn_samples(rng):
         assert recall == pytest.approx(recall_score(truth[rows], answers[rows], labels=present, average="macro"))
 
 
+def test_one_draw_is_enough(rng):
+    truth, answers = rng.integers(0, 3, (2, 30))
+    groups = rng.integers(0, 4, 30).tolist()
+    members, times = draw_groups(groups, 1)
+    assert times.shape == (1, 4)
+    assert times.sum() == 4
+    (matrix,) = resampled_confusions(truth, answers, groups, 3, resamples=1)
+    rows = np.repeat(np.arange(30), times[0][members])
+    assert (matrix == confusion_matrix(truth[rows], answers[rows], labels=range(3))).all()
+    assert interval([0.25]) == (0.25, 0.25)
+
+
 def test_interval_holds_95_percent(rng):
     values = rng.permutation(1001) / 1000
     assert interval(values) == pytest.approx((0.025, 0.975))

@@ -160,7 +160,7 @@ def test_nobody_s_own_answers_set_their_temperature(rng):
 
 BAD = [
     ([0, 1], [[0.5, 0.5]], "truth has 2 samples, the scores 1 rows"),
-    ([2], [[0.5, 0.5]], "truth holds 2, which is no class of 0..1"),
+    ([2], [[0.5, 0.5]], "truth holds 2, which is not a class of 0..1"),
     ([0], [[0.7, 0.7]], r"sample 0 are \[0.7, 0.7\], with the sum 1.4"),
     ([0, 0], [[0.5, 0.5], [1.2, -0.2]], "sample 1 .* numbers of 0 or more"),
     ([0], [[np.nan, 0.5]], "sample 0 are .nan, 0.5.; give finite"),
@@ -214,3 +214,19 @@ def test_picture_of_the_bins(tmp_path, rng):
         plot_reliability({"raw": raw}, tmp_path / "r.xyz")
     with pytest.raises(InputError, match="no bins to draw"):
         plot_reliability({}, tmp_path / "r.png")
+
+
+def test_temperatures_far_from_1_give_finite_probabilities():
+    """Logarithms divided by a small temperature would all vanish in the softmax, were it not taken from the largest."""
+    cold = apply_temperature([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]], 1e-4)
+    assert cold == pytest.approx(np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]))
+    hot = apply_temperature([[0.5, 0.3, 0.2]], 1e6)
+    assert hot == pytest.approx(np.full((1, 3), 1 / 3), abs=1e-5)
+
+
+def test_logits_of_any_size_are_taken(rng):
+    """A number added to all logits of a sample changes nothing, however large."""
+    logits, truth = rng.normal(0, 3, (200, 3)), rng.integers(0, 3, 200)
+    moved = logits + rng.choice([-1e4, 1e4], (200, 1))
+    plain = fit_temperature(truth, logits, logits=True)
+    assert fit_temperature(truth, moved, logits=True) == pytest.approx(plain, rel=1e-6)

@@ -17,6 +17,7 @@ from htnet.core.facs import UnitPrediction
 from htnet.core.schema import document, named_points
 
 FloatArray = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
 
 #: The weights that predict unless others are named. No licensed data were trained on, so that they may be used as the

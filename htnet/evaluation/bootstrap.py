@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from htnet.core.errors import InputError
 from htnet.core.identity import check_groups
+from htnet.core.types import Float64Array
 
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 #: Draws behind an interval, unless told otherwise.
 RESAMPLES = 2000
@@ -59,7 +59,7 @@ def resampled_confusions(
     num_classes: int,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> FloatArray:
+) -> Float64Array:
     """The confusion matrix of every draw of `draw_groups`.
 
     Args:

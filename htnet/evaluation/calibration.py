@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import InputError
+from htnet.core.types import Float64Array
 from htnet.evaluation.metrics import class_indexes
 
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 #: Bins of the top probability, as in the paper.
 BINS = 15
@@ -43,9 +43,9 @@ class Reliability:
         count: (B,) its samples.
     """
 
-    edges: FloatArray
-    confidence: FloatArray
-    accuracy: FloatArray
+    edges: Float64Array
+    confidence: Float64Array
+    accuracy: Float64Array
     count: IntArray
 
     @property
@@ -65,8 +65,8 @@ def reliability(truth: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 
         bins: number of bins.
 
     Raises:
-        InputError: no samples, unequal lengths, a label that is no class index, numbers that are no probabilities, or
-            fewer than 1 bin.
+        InputError: no samples, unequal lengths, a label that is not a class index, numbers that are not probabilities,
+            or fewer than 1 bin.
     """
     if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
         raise InputError(f"bins is {bins!r}; give a whole number of 1 or more.")
@@ -97,7 +97,8 @@ def log_loss(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
         probabilities: (N, C), each row with the sum 1.
 
     Raises:
-        InputError: no samples, unequal lengths, a label that is no class index, or numbers that are no probabilities.
+        InputError: no samples, unequal lengths, a label that is not a class index, or numbers that are not
+            probabilities.
     """
     chances, true = _labelled(truth, _probabilities(probabilities))
     return float(-_logs(chances)[np.arange(len(true)), true].mean())
@@ -121,8 +122,8 @@ def fit_temperature(truth: npt.ArrayLike, scores: npt.ArrayLike, *, logits: bool
         no temperature changes.
 
     Raises:
-        InputError: no samples, unequal lengths, a label that is no class index, or numbers that are no probabilities
-            (or, with ``logits``, not finite).
+        InputError: no samples, unequal lengths, a label that is not a class index, or numbers that are not
+            probabilities (or, with ``logits``, not finite).
     """
     values = _matrix(scores, "logits") if logits else _logs(_probabilities(scores))
     values, true = _labelled(truth, values)
@@ -141,7 +142,7 @@ def fit_temperature(truth: npt.ArrayLike, scores: npt.ArrayLike, *, logits: bool
     return float(np.exp((low + high) / 2))
 
 
-def apply_temperature(probabilities: npt.ArrayLike, temperature: npt.ArrayLike) -> FloatArray:
+def apply_temperature(probabilities: npt.ArrayLike, temperature: npt.ArrayLike) -> Float64Array:
     """What the probabilities would be had their logits been divided by the temperature; the top class stays.
 
     Args:
@@ -152,7 +153,7 @@ def apply_temperature(probabilities: npt.ArrayLike, temperature: npt.ArrayLike) 
         (N, C) probabilities.
 
     Raises:
-        InputError: no samples, numbers that are no probabilities, or temperatures that are not positive and finite.
+        InputError: no samples, numbers that are not probabilities, or temperatures that are not positive and finite.
     """
     chances = _probabilities(probabilities)
     by = np.asarray(temperature)
@@ -163,8 +164,8 @@ def apply_temperature(probabilities: npt.ArrayLike, temperature: npt.ArrayLike) 
     return _softmax(_logs(chances) / by.astype(np.float64).reshape(-1, 1))
 
 
-def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, groups: Sequence[Any]) -> FloatArray:
-    """For each sample the temperature of all samples of other groups, so that nobody's own answers set it.
+def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, groups: Sequence[Any]) -> Float64Array:
+    """For each sample the temperature of all samples of other groups, so that no group's own answers set it.
 
     Args:
         truth: (N,) true class indexes.
@@ -185,47 +186,49 @@ def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, gr
         raise InputError(f"All {len(true)} samples are of one group, {names[0]!r}; leaving one out needs two or more.")
     numbers = {name: i for i, name in enumerate(names)}
     members = np.array([numbers[name] for name in groups])
-    found = [fit_temperature(true[others], chances[others]) for i in range(len(names)) for others in [members != i]]
-    return np.array(found)[members]
+    temperatures = [
+        fit_temperature(true[others], chances[others]) for i in range(len(names)) for others in [members != i]
+    ]
+    return np.array(temperatures)[members]
 
 
-def _matrix(values: npt.ArrayLike, name: str) -> FloatArray:
-    found = np.asarray(values)
-    if found.ndim != 2 or not found.size or found.dtype.kind not in "iuf":
+def _matrix(values: npt.ArrayLike, name: str) -> Float64Array:
+    matrix = np.asarray(values)
+    if matrix.ndim != 2 or not matrix.size or matrix.dtype.kind not in "iuf":
         raise InputError(
-            f"{name} have shape {found.shape} and type {found.dtype}; give numbers, one row a sample and one column a "
-            "class."
+            f"{name} have shape {matrix.shape} and type {matrix.dtype}; give numbers, one row a sample and one column "
+            "a class."
         )
-    found = found.astype(np.float64)
-    if not np.isfinite(found).all():
-        row = int(np.flatnonzero(~np.isfinite(found).all(1))[0])
-        raise InputError(f"{name} of sample {row} are {found[row].tolist()}; give finite numbers.")
-    return found
+    matrix = matrix.astype(np.float64)
+    if not np.isfinite(matrix).all():
+        row = int(np.flatnonzero(~np.isfinite(matrix).all(1))[0])
+        raise InputError(f"{name} of sample {row} are {matrix[row].tolist()}; give finite numbers.")
+    return matrix
 
 
-def _probabilities(values: npt.ArrayLike) -> FloatArray:
-    found = _matrix(values, "probabilities")
-    wrong = (found < 0).any(1) | (np.abs(found.sum(1) - 1) > _SUM_ERROR)
+def _probabilities(values: npt.ArrayLike) -> Float64Array:
+    chances = _matrix(values, "probabilities")
+    wrong = (chances < 0).any(1) | (np.abs(chances.sum(1) - 1) > _SUM_ERROR)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise InputError(
-            f"probabilities of sample {row} are {found[row].tolist()}, with the sum {found[row].sum():.6g}; give "
+            f"probabilities of sample {row} are {chances[row].tolist()}, with the sum {chances[row].sum():.6g}; give "
             "numbers of 0 or more with the sum 1: the softmax of a model's scores."
         )
-    return found
+    return chances
 
 
-def _labelled(truth: npt.ArrayLike, values: FloatArray) -> tuple[FloatArray, IntArray]:
+def _labelled(truth: npt.ArrayLike, values: Float64Array) -> tuple[Float64Array, IntArray]:
     true = class_indexes(truth, values.shape[1], "truth")
     if len(true) != len(values):
         raise InputError(f"truth has {len(true)} samples, the scores {len(values)} rows; give one row a sample.")
     return values, true
 
 
-def _logs(probabilities: FloatArray) -> FloatArray:
+def _logs(probabilities: Float64Array) -> Float64Array:
     return np.asarray(np.log(np.maximum(probabilities, SMALLEST)))
 
 
-def _softmax(values: FloatArray) -> FloatArray:
+def _softmax(values: Float64Array) -> Float64Array:
     powers = np.exp(values - values.max(1, keepdims=True))
     return np.asarray(powers / powers.sum(1, keepdims=True))

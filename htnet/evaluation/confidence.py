@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.types import Float64Array
 from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
 from htnet.evaluation.calibration import (
     BINS,
@@ -22,7 +23,6 @@ from htnet.evaluation.calibration import (
 )
 from htnet.evaluation.metrics import uar_of_each, uf1_of_each
 
-FloatArray = npt.NDArray[np.float64]
 _WHAT = (
     "Of the raw probabilities, and of those after the temperature that was fitted, for every {tested}, on the left-out "
     "predictions of the other {tested}s with the same seed; mean over the seeds. 'temperature' is fitted on all of "
@@ -42,11 +42,11 @@ class LeftOut:
     """
 
     truth: npt.NDArray[np.int64]
-    probabilities: FloatArray
+    probabilities: Float64Array
     folds: Sequence[Any]
     people: Sequence[Any]
 
-    def calibrated(self) -> FloatArray:
+    def calibrated(self) -> Float64Array:
         """The probabilities after temperatures that no sample's own fold has set."""
         return apply_temperature(self.probabilities, left_out_temperatures(self.truth, self.probabilities, self.folds))
 
@@ -98,11 +98,11 @@ def reliability_of(seeds: Sequence[LeftOut]) -> dict[str, Reliability]:
         "raw": [seed.probabilities for seed in seeds],
         "after temperature": [seed.calibrated() for seed in seeds],
     }
-    return {name: reliability(truth, np.concatenate(found)) for name, found in ways.items()}
+    return {name: reliability(truth, np.concatenate(chances)) for name, chances in ways.items()}
 
 
-def _errors(seeds: Sequence[LeftOut], probabilities: Sequence[FloatArray]) -> dict[str, float]:
-    pairs = [(seed.truth, found) for seed, found in zip(seeds, probabilities, strict=True)]
+def _errors(seeds: Sequence[LeftOut], probabilities: Sequence[Float64Array]) -> dict[str, float]:
+    pairs = [(seed.truth, chances) for seed, chances in zip(seeds, probabilities, strict=True)]
     return {
         "expected_calibration_error": float(np.mean([expected_calibration_error(*pair) for pair in pairs])),
         "log_loss": float(np.mean([log_loss(*pair) for pair in pairs])),

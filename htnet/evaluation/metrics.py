@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import InputError
+from htnet.core.types import Float64Array
 
 IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
 #: Anything NumPy turns into whole numbers: a list, an array, a tensor on the CPU.
 ArrayLike = npt.ArrayLike
 
@@ -58,7 +58,7 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, num_classes: int) 
         (num_classes, num_classes) int64; rows are true classes, columns predicted ones.
 
     Raises:
-        InputError: no samples, unequal lengths, or a label that is no class index.
+        InputError: no samples, unequal lengths, or a label that is not a class index.
     """
     if num_classes < 1:
         raise InputError(f"num_classes is {num_classes}; give 1 or more.")
@@ -94,14 +94,14 @@ def uar(confusion: ArrayLike) -> float:
     return float(uar_of_each(_counts(confusion)))
 
 
-def uf1_of_each(confusions: ArrayLike) -> FloatArray:
+def uf1_of_each(confusions: ArrayLike) -> Float64Array:
     """`uf1` of many matrices: (..., C, C) counts, each with samples, to (...)."""
     counts, hits, true = _parts(confusions)
     # TP + FN is the row sum and TP + FP the column sum.
     return _mean_of_present(2 * hits / np.maximum(true + counts.sum(-2), 1), true)
 
 
-def uar_of_each(confusions: ArrayLike) -> FloatArray:
+def uar_of_each(confusions: ArrayLike) -> Float64Array:
     """`uar` of many matrices: (..., C, C) counts, each with samples, to (...)."""
     _, hits, true = _parts(confusions)
     return _mean_of_present(hits / np.maximum(true, 1), true)
@@ -129,7 +129,7 @@ def score(truth: ArrayLike, prediction: ArrayLike, num_classes: int) -> Scores:
         num_classes: number of classes.
 
     Raises:
-        InputError: no samples, unequal lengths, or a label that is no class index.
+        InputError: no samples, unequal lengths, or a label that is not a class index.
     """
     counts = confusion_matrix(truth, prediction, num_classes)
     rows = tuple(tuple(int(n) for n in row) for row in counts)
@@ -145,41 +145,41 @@ def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str
         name: what messages call them.
 
     Raises:
-        InputError: no samples, another shape, no whole numbers, or a number that is no class index.
+        InputError: no samples, another shape, no whole numbers, or a number that is not a class index.
     """
-    found = np.asarray(values)
-    if found.ndim != 1:
-        raise InputError(f"{name} has shape {found.shape}; give one class index a sample, shape (N,).")
-    if not found.size:
+    indexes = np.asarray(values)
+    if indexes.ndim != 1:
+        raise InputError(f"{name} has shape {indexes.shape}; give one class index a sample, shape (N,).")
+    if not indexes.size:
         raise InputError(f"{name} is empty; scores need at least one sample.")
-    if found.dtype.kind not in "iu":
-        raise InputError(f"{name} holds {found.dtype} values; give whole class indexes, 0..{num_classes - 1}.")
-    wrong = found[(found < 0) | (found >= num_classes)]
+    if indexes.dtype.kind not in "iu":
+        raise InputError(f"{name} holds {indexes.dtype} values; give whole class indexes, 0..{num_classes - 1}.")
+    wrong = indexes[(indexes < 0) | (indexes >= num_classes)]
     if wrong.size:
         raise InputError(
-            f"{name} holds {int(wrong[0])}, which is no class of 0..{num_classes - 1} ({wrong.size} such values). "
+            f"{name} holds {int(wrong[0])}, which is not a class of 0..{num_classes - 1} ({wrong.size} such values). "
             "Correct it, or give the right num_classes."
         )
-    return found.astype(np.int64)
+    return indexes.astype(np.int64)
 
 
 def _counts(confusion: ArrayLike) -> IntArray:
-    found = np.asarray(confusion)
-    if found.ndim != 2 or found.shape[0] != found.shape[1] or found.dtype.kind not in "iu" or (found < 0).any():
+    counts = np.asarray(confusion)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.dtype.kind not in "iu" or (counts < 0).any():
         raise InputError(
-            f"The confusion matrix has shape {found.shape} and type {found.dtype}; give (C, C) counts of 0 or more."
+            f"The confusion matrix has shape {counts.shape} and type {counts.dtype}; give (C, C) counts of 0 or more."
         )
-    if not found.any():
+    if not counts.any():
         raise InputError("The confusion matrix holds no samples; scores need at least one.")
-    return found.astype(np.int64)
+    return counts.astype(np.int64)
 
 
-def _parts(confusions: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _parts(confusions: ArrayLike) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Counts, their diagonals and row sums."""
     counts = np.asarray(confusions, dtype=np.float64)
     return counts, np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1)
 
 
-def _mean_of_present(values: FloatArray, true: FloatArray) -> FloatArray:
+def _mean_of_present(values: Float64Array, true: Float64Array) -> Float64Array:
     present = true > 0
     return np.asarray(values.sum(-1, where=present) / present.sum(-1))

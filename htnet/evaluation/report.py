@@ -117,18 +117,18 @@ def collect(
                 stored = store.read_fold(seed, fold.name)
                 if stored is None:
                     raise RunError(f"Fold {fold.name} of seed {seed} is not finished in {store.root}.")
-                found = stored["protocols"][protocol]["probabilities"]
-                if set(found) != {manifest.samples[i].sample for i in fold.test}:
+                chances = stored["protocols"][protocol]["probabilities"]
+                if set(chances) != {manifest.samples[i].sample for i in fold.test}:
                     path = store.fold_path(seed, fold.name)
                     raise RunError(f"{path} does not hold the samples of its fold. Delete it and run again.")
-                if not np.isfinite(list(found.values())).all():
+                if not np.isfinite(list(chances.values())).all():
                     raise RunError(
                         f"{store.fold_path(seed, fold.name)} holds numbers that are not finite: its training diverged. "
                         "Lower the recipe's lr, and choose another --out."
                     )
                 for i in fold.test:
                     sample = manifest.samples[i]
-                    p = tuple(found[sample.sample])
+                    p = tuple(chances[sample.sample])
                     out.append(
                         SampleResult(
                             sample.sample,
@@ -157,12 +157,12 @@ def _scores(samples: Sequence[SampleResult], classes: int) -> dict[str, Any]:
 
 def _left_out(samples: Sequence[SampleResult], seeds: Sequence[int], leave: str) -> list[LeftOut]:
     """Predictions of one protocol, seed by seed."""
-    found = []
+    seeds_left_out = []
     for seed in seeds:
         of_seed = [s for s in samples if s.seed == seed]
         # Who is not named may be anybody; `intervals_of` then gives none, rather than take samples for people.
         people = [(s.dataset, s.subject) if is_named(s.subject) else None for s in of_seed]
-        found.append(
+        seeds_left_out.append(
             LeftOut(
                 np.array([s.truth for s in of_seed]),
                 np.array([s.probabilities for s in of_seed]),
@@ -170,7 +170,7 @@ def _left_out(samples: Sequence[SampleResult], seeds: Sequence[int], leave: str)
                 people,
             )
         )
-    return found
+    return seeds_left_out
 
 
 def summarize(

@@ -74,16 +74,16 @@ class RunStore:
             write_atomic(path, text)
             return
         try:
-            found = json.loads(path.read_text("utf-8"))
+            kept = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(
                 f"{path} is damaged ({cause(error)}). Delete {self.root} or choose another --out."
             ) from error
         wanted = json.loads(text)
-        found = {RUN_KEYS.get(key, key): value for key, value in found.items()} if isinstance(found, dict) else {}
-        if isinstance(found.get("recipe"), dict):
-            found["recipe"] = new_fields(found["recipe"], RECIPE_FIELDS)  # of a run of before
-        differ = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+        kept = {RUN_KEYS.get(key, key): value for key, value in kept.items()} if isinstance(kept, dict) else {}
+        if isinstance(kept.get("recipe"), dict):
+            kept["recipe"] = new_fields(kept["recipe"], RECIPE_FIELDS)  # of a run of before
+        differ = sorted(k for k in {*kept, *wanted} if kept.get(k) != wanted.get(k))
         if differ:
             raise RunError(
                 f"{self.root} holds a run with another {', '.join(differ)}; results of the two must not be mixed. "

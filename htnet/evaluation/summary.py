@@ -105,8 +105,8 @@ def read_summary(path: str | PathLike[str]) -> Summary:
         raise InputError(f"{missing(path)}\n{way}")
     if path.is_dir():
         inside = path / "summary.json"
-        found = f" Give the file in it: {inside}" if inside.is_file() else hint(path)
-        raise InputError(f"{path} is a folder.{found}\n{way}")
+        instead = f" Give the file in it: {inside}" if inside.is_file() else hint(path)
+        raise InputError(f"{path} is a folder.{instead}\n{way}")
     try:
         content = json.loads(path.read_text("utf-8"))
         kind = _KINDS[content.get("leave", "subject")]

@@ -21,7 +21,7 @@ from htnet.training.tensors import FlowSet, TrainingSet
 #: Generated images that a training draws those of its batches from, and their seed.
 POOL, POOL_SEED = 16000, 991
 #: A unit counts as active on a side from this motion of its skin on, px of a 224 px face: about what flow estimation
-#: can tell from its own errors.
+#: can separate from its own errors.
 ACTIVE = 0.3
 
 

@@ -62,7 +62,7 @@ class Member:
         data: its samples, on the device.
         model: on the device, with the weights that training begins from.
         settings: overrides of the model's config, with the statistics of the set.
-        started_from: what tells the weights it started from; None for fresh ones.
+        started_from: what identifies the weights it started from; None for fresh ones.
         mean: (C,) per-channel mean of the set.
         std: (C,) per-channel deviation of the set.
         extras: what the model reads besides the image, of all samples.
@@ -98,7 +98,7 @@ class Member:
 
 
 def describe(members: Sequence[Member]) -> str:
-    """A text that tells these trainings from any others."""
+    """A text that identifies these trainings."""
     first = members[0].job
     each = [[m.settings, m.job.seed, m.data.digest(), m.started_from] for m in members]
     return json.dumps([first.model, first.recipe.to_dict(), each, torch.__version__])

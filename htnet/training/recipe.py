@@ -158,10 +158,10 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, the inverse of `from_dict`."""
-        found = dataclasses.asdict(self)
+        fields = dataclasses.asdict(self)
         if self.augmentation is not None and self.augmentation.of != Augmentation.of:
-            found["augmentation"] = {"of": self.augmentation.of, **found["augmentation"]}
-        return found
+            fields["augmentation"] = {"of": self.augmentation.of, **fields["augmentation"]}
+        return fields
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
@@ -239,12 +239,12 @@ def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
         RecipeError: unknown name or field, or an impossible value.
     """
     if isinstance(recipe, Recipe):
-        found = recipe
+        chosen = recipe
     elif str(recipe) in RECIPES:
-        found = RECIPES[str(recipe)]
+        chosen = RECIPES[str(recipe)]
     elif str(recipe).endswith(".json"):
         try:
-            found = Recipe.from_dict({"name": Path(recipe).stem, **json.loads(Path(recipe).read_text("utf-8"))})
+            chosen = Recipe.from_dict({"name": Path(recipe).stem, **json.loads(Path(recipe).read_text("utf-8"))})
         except FileNotFoundError as error:
             raise RecipeError(f"No recipe file at {recipe}.") from error
         except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
@@ -254,4 +254,4 @@ def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
             f"Unknown recipe: {str(recipe)!r}. {did_you_mean(str(recipe), RECIPES)} A path to a .json file works too."
         )
     refuse_unknown(changes, [f.name for f in dataclasses.fields(Recipe)], "recipe field", RecipeError)
-    return dataclasses.replace(found, **changes)
+    return dataclasses.replace(chosen, **changes)

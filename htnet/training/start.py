@@ -15,7 +15,7 @@ from htnet.data import Manifest
 from htnet.hub import load_pretrained
 from htnet.models import EmotionModel, TransferReport, transfer_weights
 
-#: Changes a fresh model's weights before training, and returns a text that tells them from any others.
+#: Changes a fresh model's weights before training, and returns a text that identifies them.
 Start = Callable[[EmotionModel], str]
 
 
@@ -51,7 +51,7 @@ class StartFrom:
         self.report: TransferReport | None = None
 
     def __call__(self, fresh: EmotionModel) -> str:
-        """Change the fresh model's weights; the answer tells the source from any other.
+        """Change the fresh model's weights; the answer identifies the source.
 
         Raises:
             InputError: nothing fits but, at most, parts of the classifier: the model would be as fresh as before.
@@ -107,7 +107,7 @@ class StartFrom:
                 )
             raise InputError(
                 f"{self.name} was trained on people of the same name as {people_in_words(by_name)}, whom the "
-                f"evaluation tests; no data set on both sides tells them apart. {cure}, or give start_is_disjoint "
+                f"evaluation tests; no data set on both sides distinguishes them. {cure}, or give start_is_disjoint "
                 "(--start-is-disjoint) if you know that they are others."
             )
         if disjoint or (self.source.provenance is not None and self.source.provenance.only_generated):
@@ -122,11 +122,11 @@ class StartFrom:
 
     def digest(self) -> str:
         """SHA-256 of the source's weights and labels."""
-        found = hashlib.sha256(repr(self.source.labels).encode())
+        digest = hashlib.sha256(repr(self.source.labels).encode())
         for name, tensor in sorted(self.source.state_dict().items()):
-            found.update(name.encode())
-            found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return found.hexdigest()
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def load_start(

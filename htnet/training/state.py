@@ -75,7 +75,7 @@ class TrainingState:
 
         Args:
             checkpoint: where it is kept; None keeps nothing.
-            description: tells this training from any other.
+            description: identifies this training.
             parts: what has a state, by name.
             trainings: number of models that are trained.
 

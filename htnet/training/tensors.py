@@ -41,7 +41,7 @@ class TrainingSet(Protocol):
 
     @property
     def units(self) -> Tensor | None:
-        """(N, U, 2) active action units; None where nobody knows them."""
+        """(N, U, 2) active action units; None where they are not known."""
         ...
 
     def __len__(self) -> int:
@@ -87,11 +87,11 @@ class FlowSet:
         spec: how the images were made and how regions are cut.
         regions_at: "landmarks" or "template" for each sample: where its regions are cut. A sample without
             landmarks is cut at the template's points.
-        points68: (N, 68, 2) float32, px of the image, for models that read them; None where nobody asked.
+        points68: (N, 68, 2) float32, px of the image, for models that read them; None where not asked for.
         points68_from: what found the 68 points of each sample, or "estimated from landmarks" or "... template".
         motion: (N, T, 64) float32, features of the clips' frames; None without clips.
         units: (N, U, 2) float32, 1 where an action unit is active on the image's left and right side, for training a
-            head of action units; None where nobody knows.
+            head of action units; None where not known.
     """
 
     images: Tensor
@@ -206,7 +206,7 @@ class FlowSet:
         return dict(sorted(Counter(self.regions_at).items()))
 
     def points68_counts(self) -> dict[str, int]:
-        """Number of samples by what their 68 points come from; empty where nobody asked for them."""
+        """Number of samples by what their 68 points come from; empty where they were not asked for."""
         return dict(sorted(Counter(self.points68_from).items()))
 
     def digest(self) -> str:

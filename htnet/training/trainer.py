@@ -259,10 +259,10 @@ def batches(samples: int, recipe: Recipe, device: torch.device) -> list[Tensor]:
 
 def _split(order: Tensor, size: int) -> list[Tensor]:
     """In batches; a single sample left over joins the last, for batch norms to have two."""
-    found = list(order.split(size))
-    if len(found) > 1 and size > 1 and len(found[-1]) == 1:
-        found[-2:] = [torch.cat(found[-2:])]
-    return found
+    parts = list(order.split(size))
+    if len(parts) > 1 and size > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
 
 def make_optimizer(
