@@ -242,7 +242,7 @@ RESIZES = ("linear", "area")
 #: Names of `htnet.training.RECIPES` for flow images, for the help of commands.
 RECIPE_NAMES = ("default", "finetune", "focal", "generated", "mixed", "reference")
 #: Bits of a camera's values that are stored in wider numbers.
-BIT_DEPTHS = (10, 12, 14, 16)
+BIT_DEPTHS = (8, 10, 12, 14, 16)
 HEAD_MOTIONS = ("none", "nose", "eyes")
 #: Image side of the flow images that the landmarks template is given in.
 TEMPLATE_SIZE = 28

@@ -2,16 +2,14 @@
 
 A pair is degenerate if its apex is its onset or lies before it, or if its clip ends before it begins. Readers of
 annotation sheets take the middle frame in place of an impossible apex (`choose_apex`); any other degenerate pair is
-refused, or left out and named (`pair_fault`). Pictures that turn out to be equal, and flow images without motion, are
-seen only once they are read: see `htnet.data.reader.degenerate`.
+refused, or left out and named (`htnet.preprocess.pairs.pair_fault`). Pictures that turn out to be equal, and flow
+images without motion, are seen only once they are read: see `htnet.data.reader.degenerate`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from htnet.core.errors import ManifestError, did_you_mean
 
@@ -72,30 +70,6 @@ def replaced_note(replaced: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def pair_fault(onset: Path | None, apex: Path | None, first: str = "", last: str = "") -> str:
-    """What makes a pair of files degenerate; "" if nothing does, as far as names tell.
-
-    Args:
-        onset: the onset frame.
-        apex: the apex frame.
-        first: where the clip begins: a number, or the name of a frame; "" if it is not said.
-        last: where it ends.
-    """
-    if onset is not None and apex is not None:
-        if onset.resolve() == apex.resolve():
-            return f"its onset and its apex are the same file, {onset.name}"
-        if onset.parent.resolve() == apex.parent.resolve():
-            numbers = _numbers(onset.name, apex.name)
-            if numbers is not None and numbers[0] == numbers[1]:
-                return f"its onset {onset.name} and its apex {apex.name} are the same frame"
-            if numbers is not None and numbers[1] < numbers[0]:
-                return f"its apex {apex.name} lies before its onset {onset.name}"
-    ends = _numbers(first, last)
-    if ends is not None and ends[1] < ends[0]:
-        return f"its clip ends at {last}, before it begins at {first}"
-    return ""
-
-
 def check_choice(name: str, value: str) -> None:
     """Refuse an unknown way to deal with degenerate pairs."""
     if value not in CHOICES:
@@ -113,13 +87,3 @@ def refuse_degenerate(faults: Sequence[str], source: str, cure: str) -> None:
     if faults:
         what = f"{len(faults)} samples show" if len(faults) > 1 else "1 sample shows"
         raise ManifestError(f"{source}: {what} no expression. {cure}\n  " + "\n  ".join(faults))
-
-
-def _numbers(first: str, second: str) -> tuple[int, int] | None:
-    """The frame numbers of two names that differ in nothing else; None where they do."""
-    parts = [re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", re.sub(r"\.\w+$", "", name).strip()) for name in (first, second)]
-    if parts[0] is None or parts[1] is None:
-        return None
-    (start, number, end), (other_start, other, other_end) = parts[0].groups(), parts[1].groups()
-    alike = (start.casefold(), end.casefold()) == (other_start.casefold(), other_end.casefold())
-    return (int(number), int(other)) if alike else None

@@ -19,11 +19,12 @@ from htnet.core.hints import hint, missing
 from htnet.core.identity import is_named, person_key
 from htnet.core.types import EMOTIONS
 from htnet.data.corrections import describe, find_correction
-from htnet.data.degenerate import choose_apex, pair_fault, replaced_note
+from htnet.data.degenerate import choose_apex, replaced_note
 from htnet.data.facs_cells import keep_readable
 from htnet.data.manifest import MANIFEST_FILE, Manifest, Sample, read_manifest
 from htnet.data.published import with_differences
 from htnet.data.tables import as_there, cell_of, read_table, refuse_missing
+from htnet.preprocess.pairs import pair_fault
 
 #: What became of the samples, beside the manifest of a prepared folder.
 REPORT_FILE = "report.json"

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from os import PathLike
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -31,7 +30,6 @@ from htnet.core.types import (
     SourceFiles,
 )
 from htnet.data import Manifest, Sample
-from htnet.data.degenerate import pair_fault
 from htnet.data.manifest import sample_fault
 from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub import load_pretrained
@@ -46,6 +44,7 @@ from htnet.preprocess import (
     spot,
 )
 from htnet.preprocess.frames import frame_file
+from htnet.preprocess.pairs import order_warnings
 
 #: Marks an answer on a pair whose apex a reader replaced; see `htnet.data.Sample`.
 MIDDLE_APEX = QualityWarning(
@@ -136,8 +135,6 @@ class Predictor:
         refuse_after_fork()
         files = SourceFiles(onset=frame_file(onset), apex=frame_file(apex))
         made = self._reader.pair(onset, apex, landmarks, sample)
-        if files.onset is not None and files.apex is not None:
-            made = _flagged(made, pair_fault(Path(files.onset), Path(files.apex)))
         return self._answer([_Question(sample, made, files)])[0]
 
     def flow_image(self, image: str | PathLike[str] | ByteArray, sample: str = "") -> Prediction:
@@ -296,11 +293,10 @@ class Predictor:
 
 
 def _flagged(made: ModelInput, fault: str) -> ModelInput:
-    """The input with a warning on what the names of its files tell; one of equal pictures says enough."""
-    if not fault or any(warning.code == "same_frame" for warning in made.warnings):
+    """The input with a warning on what the row of a manifest says, unless its files say so already."""
+    if {warning.code for warning in made.warnings} & {"same_frame", "frame_order"}:
         return made
-    text = f"By the names of the files {fault}: look whether they are in the right order."
-    return replace(made, warnings=(*made.warnings, QualityWarning("frame_order", text)))
+    return replace(made, warnings=(*made.warnings, *order_warnings(fault)))
 
 
 def _action_units(numbers: Sequence[int], sides: Sequence[Sequence[float]]) -> tuple[UnitPrediction, ...]:

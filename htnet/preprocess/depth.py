@@ -23,7 +23,7 @@ _WHITE_16 = 65535
 #: 16-bit values below this may as well be of 14, 12 or 10 bits.
 CLEAR_16 = 1 << 14
 #: Share of white below which a whole pair is black to the eye: values cut down by a wrong conversion.
-_BLACK = 1 / 16
+BLACK = 1 / 16
 _PNM_HEADER = re.compile(rb"P[2356](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
 #: The tag of TIFF files that names their largest value.
 _MAX_SAMPLE_VALUE = 281
@@ -130,7 +130,7 @@ def refuse_black(frames: Sequence[RawFrame]) -> None:
             shares.append(top / (frame.white or 255))
         elif np.issubdtype(kind, np.floating):
             shares.append(top)
-    if len(shares) == len(frames) and 0 < max(shares) < _BLACK:
+    if len(shares) == len(frames) and 0 < max(shares) < BLACK:
         raise FrameError(
             f"{' and '.join(f.source for f in frames)} {'are' if len(frames) > 1 else 'is'} all but black: the largest "
             f"value is {max(shares):.1%} of white. 12-bit values that were divided by 256 or by 65535 look so; convert "
@@ -144,7 +144,8 @@ def _depth_of(wide: Sequence[RawFrame]) -> int:
         if frame.pixels.dtype != np.uint16:
             raise FrameError(
                 f"Frame {frame.source} has type {frame.pixels.dtype}, which does not say which value is white; give "
-                f"uint8, uint16 or float in 0..1, or say the depth: bit_depth={_smallest(int(frame.pixels.max()))}."
+                f"uint8, uint16 or float in 0..1, or say the depth: bit_depth={_smallest(int(frame.pixels.max()))} "
+                f"(commands: --bit-depth {_smallest(int(frame.pixels.max()))})."
             )
     top = max(int(frame.pixels.max()) for frame in wide)
     if top == 0 or any(frame.clear_16 for frame in wide):
@@ -168,7 +169,7 @@ def _to_bytes(frame: RawFrame, bit_depth: int | None) -> ByteArray:
     if np.issubdtype(kind, np.floating):
         return _from_floats(frame)
     if kind == np.uint8 and frame.white in (None, 255):
-        if bit_depth not in (None, 16):
+        if bit_depth not in (None, 8, 16):
             raise FrameError(f"Frame {frame.source} has 8-bit values, so that bit_depth={bit_depth} does not fit.")
         return pixels
     if frame.white and bit_depth not in (None, 16) and frame.white != (1 << (bit_depth or 16)) - 1:

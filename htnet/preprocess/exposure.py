@@ -24,6 +24,11 @@ def face_contrast(grey: ByteArray) -> float:
     return float(_inner(grey).std())
 
 
+def face_light(grey: ByteArray) -> float:
+    """Mean of the inner face, grey levels; see `face_contrast`."""
+    return float(_inner(grey).mean())
+
+
 def exposure_warnings(grey: ByteArray, source: str) -> tuple[QualityWarning, ...]:
     """What the light of a face says against the motion measured on it.
 

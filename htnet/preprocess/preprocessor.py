@@ -21,11 +21,9 @@ from htnet.core.types import (
     Landmarks68,
     ModelInput,
     PreprocessSpec,
-    QualityWarning,
 )
 from htnet.preprocess.align import align_pair, fit_alignment, scale_points, transform_points
 from htnet.preprocess.contrast import grey_face
-from htnet.preprocess.exposure import exposure_warnings
 from htnet.preprocess.flow.compute import compute_flow, flow_image, is_motionless, read_flow_image
 from htnet.preprocess.flow.motion import remove_head_motion
 from htnet.preprocess.frames import FrameSource, read_frame, read_pair, to_gray
@@ -38,10 +36,9 @@ from htnet.preprocess.landmarks import (
     landmarks_68,
     verified,
 )
-from htnet.preprocess.likeness import likeness_warnings
+from htnet.preprocess.pairs import pair_warnings
 from htnet.preprocess.pose import check_order
 from htnet.preprocess.regions import crop_regions, template_points
-from htnet.preprocess.resaved import saved_again
 
 LandmarkSource = npt.ArrayLike | Landmarks | os.PathLike[str]
 
@@ -91,11 +88,11 @@ class Preprocessor:
             The input, with the points, the flow on the aligned face and the flow image.
 
         Raises:
-            FrameError: a frame cannot be used, or the sizes differ.
+            FrameError: a frame cannot be used, the sizes differ, or one is much darker than the other.
             LandmarkError: there are no points and no landmarker, none were found, or they lie far outside
                 the frame or not like a face's.
             PoseError: the face lies on its side or upside down, or is a profile.
-            FlowError: the flow cannot be computed.
+            FlowError: the flow cannot be computed, or is longer than the face.
         """
         first, second = read_pair(onset, apex, self.bit_depth)
         measured = self._measured_68(first, landmarks, sample)
@@ -103,7 +100,7 @@ class Preprocessor:
         points = self._checked(points, first)
         face, face_apex, matrix = align_pair(first, second, points, self.spec)
         before, after = grey_face(face, self.spec), grey_face(face_apex, self.spec)
-        flow = compute_flow(before, after, self.spec.flow, dict(self.spec.flow_parameters))
+        measured_flow = flow = compute_flow(before, after, self.spec.flow, dict(self.spec.flow_parameters))
         on_face = transform_points(matrix, points.points)
         if self.spec.head_motion != "none":
             flow = Flow(remove_head_motion(flow.uv, on_face, self.spec.head_motion), flow.method)
@@ -121,13 +118,8 @@ class Preprocessor:
             mapped.astype(np.float32),
             flow,
             is_motionless(picture),
-            warnings=(
-                *exposure_warnings(to_gray(face), first.source),
-                *likeness_warnings(to_gray(face), to_gray(face_apex), (first.source, second.source)),
-            ),
+            warnings=pair_warnings((onset, apex), (first, second), (to_gray(face), to_gray(face_apex)), measured_flow),
         )
-        if np.array_equal(first.pixels, second.pixels) or saved_again(onset, apex, first, second):
-            made = replace(made, warnings=(*made.warnings, _same_frame(first, second)))
         return self._with_68(made, measured)
 
     def flow_picture(
@@ -265,14 +257,6 @@ def check_inside(landmarks: Landmarks, size: tuple[int, int], source: str) -> No
                 f"The point {name} from {landmarks.source} is at ({x:g}, {y:g}), far outside {source} "
                 f"({width}x{height} px); give pixels of this very image, x to the right and y downward."
             )
-
-
-def _same_frame(onset: Frame, apex: Frame) -> QualityWarning:
-    which = "" if onset.source == apex.source else f" ({onset.source}, {apex.source})"
-    return QualityWarning(
-        "same_frame",
-        f"Onset and apex are the same picture{which}. Give the neutral frame and the strongest expression.",
-    )
 
 
 def _check_picture(image: Any, size: int) -> ByteArray:

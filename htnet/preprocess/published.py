@@ -13,8 +13,9 @@ from htnet.core.errors import InputError, SpecError, refuse_unknown
 from htnet.core.types import Landmarks, ModelInput, PreprocessSpec
 from htnet.preprocess.contrast import grey_face
 from htnet.preprocess.flow.compute import compute_flow, flow_image
-from htnet.preprocess.frames import FrameSource, read_pair
+from htnet.preprocess.frames import FrameSource, read_pair, to_gray
 from htnet.preprocess.landmarks import Landmarker, make_landmarker
+from htnet.preprocess.pairs import pair_warnings
 from htnet.preprocess.preprocessor import Preprocessor
 
 
@@ -68,4 +69,5 @@ def _of_whole_frames(onset: FrameSource, apex: FrameSource, spec: PreprocessSpec
     before, after = grey_face(first, spec), grey_face(second, spec)
     flow = compute_flow(before, after, spec.flow, dict(spec.flow_parameters))
     made = Preprocessor(spec).flow_picture(flow_image(flow, spec.size, spec.resize))
-    return dataclasses.replace(made, flow=flow)
+    doubts = pair_warnings((onset, apex), (first, second), (to_gray(first), to_gray(second)), flow)
+    return dataclasses.replace(made, flow=flow, warnings=(*made.warnings, *doubts))

@@ -21,6 +21,7 @@ from htnet.core.errors import FlowError, FrameError, InputError, did_you_mean
 from htnet.core.optional import require
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.types import ByteArray, FloatArray
+from htnet.preprocess.depth import BLACK
 from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
 from htnet.preprocess.flow.tvl1_solver import MIN_SIDE, Steps, solve
 
@@ -60,6 +61,18 @@ def _as_batch(frame: Tensor | ByteArray | FloatArray, name: str) -> Tensor:
     else:
         raise FrameError(f"The {name} has type {pixels.dtype}; give uint8 0..255 or float 0..1.")
     return pixels.reshape(-1, 1, *shape[-2:])
+
+
+def _refuse_black(onset: Tensor, apex: Tensor) -> None:
+    """Refuse float pairs that are all but black, as values of 12 bits are after a division by 65535."""
+    tops = torch.maximum(onset.amax((1, 2, 3)), apex.amax((1, 2, 3))) / 255
+    black = (tops > 0) & (tops < BLACK)
+    if bool(black.any()):
+        number = int(black.nonzero()[0])
+        raise FrameError(
+            f"Onset and apex {f'of pair {number} ' if len(tops) > 1 else ''}are all but black: the largest value is "
+            f"{float(tops[number]):.1%} of white. Divide values of 12 bits by 4095, of 10 bits by 1023."
+        )
 
 
 @contextmanager
@@ -127,7 +140,8 @@ def tvl1_flow(
         (2, H, W) or (B, 2, H, W) float32 on the frames' device: u to the right and v downward, px.
 
     Raises:
-        FrameError: a frame has a wrong shape, type or range, holds NaN or is under 16 px.
+        FrameError: a frame has a wrong shape, type or range, holds NaN or is under 16 px; or float frames are all but
+            black, as of a wrong division.
         FlowError: onset and apex differ in shape or device.
         InputError: a parameter is unknown or impossible, or the backend cannot run on the frames' device.
         MissingExtraError: backend is "triton", which is not installed.
@@ -141,6 +155,8 @@ def tvl1_flow(
             f"Onset {tuple(onset.shape)} on {start.device} and apex {tuple(apex.shape)} on {end.device} do "
             "not match; give frames of one size on one device."
         )
+    if not all(frame.dtype in (np.uint8, torch.uint8) for frame in (onset, apex)):
+        _refuse_black(start, end)
     steps = _choose_steps(backend, start.device)
     on_cpu = start.device.type == "cpu"
     together = max(1, CACHED_PIXELS // start[0].numel()) if on_cpu else len(start)

@@ -1,0 +1,155 @@
+"""What two frames say against each other as onset and apex: one place for every way in which a pair is read.
+
+A pair is read by `htnet.preprocess.Preprocessor.pair`, or by `htnet.preprocess.published_input` where whole frames are
+faces. Both call `pair_warnings`, so that `predict`, `prepare`, `train`, `loso` and the command of this room report the
+same.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from htnet.core.errors import FlowError, FrameError
+from htnet.core.types import ByteArray, Flow, Frame, QualityWarning
+from htnet.preprocess.exposure import exposure_warnings, face_contrast, face_light
+from htnet.preprocess.frames import FrameSource, frame_file
+from htnet.preprocess.likeness import likeness_warnings
+from htnet.preprocess.resaved import saved_again
+
+#: Factor between the lights of two faces from which the answer is doubtful, and from which the two are not frames of
+#: one recording: 2 bits of the values, less what rounding takes. TV-L1 and DIS compare grey levels, and see motion of
+#: 47 px (TV-L1) between a face and itself divided by 4, 480 px divided by 16, in place of none.
+CHANGED, IMPOSSIBLE = 1.4, 3.8
+#: Largest length of the flow, as a share of the face's width: more than the first is no micro-expression and hardly a
+#: wide smile, more than the second (the diagonal) does not end on the face. The bundled pair has 0.007 (1.5 of 224 px),
+#: a wide smile moves the corners of the mouth by about 0.15 eye distances, 0.07.
+LARGE, BEYOND = 0.125, 1.42
+# Standard deviation that counts at least, grey levels: of a frame of one grey no factor can be told.
+_LEAST = 0.5
+
+
+def pair_warnings(
+    sources: tuple[FrameSource, FrameSource],
+    frames: tuple[Frame, Frame],
+    faces: tuple[ByteArray, ByteArray],
+    flow: Flow,
+) -> tuple[QualityWarning, ...]:
+    """What speaks against the motion that was measured between two frames.
+
+    Args:
+        sources: onset and apex as given; the names of files say which comes first.
+        frames: the two, read.
+        faces: (H, W) uint8 each, the aligned faces, as recorded.
+        flow: between the faces.
+
+    Raises:
+        FrameError: the lights of the faces differ so much that the values must be of two scales.
+        FlowError: the flow is longer than the face.
+    """
+    first, second = frames
+    light = _light_warnings(faces, (first.source, second.source))
+    unlike, long = likeness_warnings(*faces, (first.source, second.source)), _length_warnings(flow)
+    # Between two pictures that are unlike, any flow is long.
+    found = [*exposure_warnings(faces[0], first.source), *light, *(unlike or long)]
+    if np.array_equal(first.pixels, second.pixels) or saved_again(*sources, first, second):
+        found.append(_same_frame(first, second))
+        return tuple(found)
+    files = frame_file(sources[0]), frame_file(sources[1])
+    fault = "" if files[0] is None or files[1] is None else pair_fault(Path(files[0]), Path(files[1]))
+    return (*found, *order_warnings(fault))
+
+
+def order_warnings(fault: str) -> tuple[QualityWarning, ...]:
+    """A warning for what `pair_fault` says; none for ""."""
+    if not fault:
+        return ()
+    text = f"By the names of the files {fault}: check that they are in the right order."
+    return (QualityWarning("frame_order", text),)
+
+
+def _light_warnings(faces: tuple[ByteArray, ByteArray], names: tuple[str, str]) -> tuple[QualityWarning, ...]:
+    """Compare the light of two faces, by the brightness and by the contrast."""
+    pairs = [(face_light(face), max(face_contrast(face), _LEAST)) for face in faces]
+    (light, contrast), (other_light, other_contrast) = pairs
+    factor = max((_factor(light, other_light), _factor(contrast, other_contrast)), key=lambda f: abs(np.log(f)))
+    times = max(factor, 1 / factor)
+    if times < CHANGED:
+        return ()
+    which = "darker or of less contrast" if factor < 1 else "brighter or of more contrast"
+    said = f"The face in {names[1]} is {times:.1f} times {which} than in {names[0]}"
+    if times >= IMPOSSIBLE:
+        raise FrameError(
+            f"{said}, so that flow between them shows the change of light. Values of 12 bits in a 16-bit file beside "
+            "true 16-bit values look so, and so does a conversion of one of the two to another range. Convert both "
+            "from the original recording in one way."
+        )
+    text = f"{said}: flow sees a change of light as motion. Take two frames of one recording under the same light."
+    return (QualityWarning("exposure_change", text),)
+
+
+def _factor(onset: float, apex: float) -> float:
+    return max(apex, _LEAST) / max(onset, _LEAST)
+
+
+def _length_warnings(flow: Flow) -> tuple[QualityWarning, ...]:
+    """Compare the longest flow with the face."""
+    length = float(np.hypot(*flow.uv).max())
+    side = max(flow.uv.shape[1:])
+    if length <= LARGE * side:
+        return ()
+    said = f"The flow is up to {length:.0f} px long on a face of {side} px"
+    if length > BEYOND * side:
+        raise FlowError(
+            f"{said}: it ends outside of the face, so nothing was measured. Check that onset and apex are two frames "
+            "of one recording, of the same face under the same light."
+        )
+    text = (
+        f"{said}, where an expression moves a face by a few px: light, head or camera changed between the frames, or "
+        "they are not of one recording."
+    )
+    return (QualityWarning("implausible_flow", text),)
+
+
+def _same_frame(onset: Frame, apex: Frame) -> QualityWarning:
+    which = "" if onset.source == apex.source else f" ({onset.source}, {apex.source})"
+    return QualityWarning(
+        "same_frame",
+        f"Onset and apex are the same picture{which}. Give the neutral frame and the strongest expression.",
+    )
+
+
+def pair_fault(onset: Path | None, apex: Path | None, first: str = "", last: str = "") -> str:
+    """What makes a pair of files degenerate; "" if nothing does, as far as names tell.
+
+    Args:
+        onset: the onset frame.
+        apex: the apex frame.
+        first: where the clip begins: a number, or the name of a frame; "" if it is not said.
+        last: where it ends.
+    """
+    if onset is not None and apex is not None:
+        if onset.resolve() == apex.resolve():
+            return f"its onset and its apex are the same file, {onset.name}"
+        if onset.parent.resolve() == apex.parent.resolve():
+            numbers = _numbers(onset.name, apex.name)
+            if numbers is not None and numbers[0] == numbers[1]:
+                return f"its onset {onset.name} and its apex {apex.name} are the same frame"
+            if numbers is not None and numbers[1] < numbers[0]:
+                return f"its apex {apex.name} lies before its onset {onset.name}"
+    ends = _numbers(first, last)
+    if ends is not None and ends[1] < ends[0]:
+        return f"its clip ends at {last}, before it begins at {first}"
+    return ""
+
+
+def _numbers(first: str, second: str) -> tuple[int, int] | None:
+    """The frame numbers of two names that differ in nothing else; None where they do."""
+    parts = [re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", re.sub(r"\.\w+$", "", name).strip()) for name in (first, second)]
+    if parts[0] is None or parts[1] is None:
+        return None
+    (start, number, end), (other_start, other, other_end) = parts[0].groups(), parts[1].groups()
+    alike = (start.casefold(), end.casefold()) == (other_start.casefold(), other_end.casefold())
+    return (int(number), int(other)) if alike else None
