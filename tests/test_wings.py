@@ -71,7 +71,7 @@ def test_a_wing_that_cannot_be_loaded_is_not_taken_for_loaded(wing, tmp_path):
 def test_a_wing_fills_every_registry(wing, monkeypatch, tmp_path):
     """What a package adds under its own name is there without anybody importing it."""
     from htnet.acceleration import optimize
-    from htnet.acceleration.fold import FUSIONS
+    from htnet.acceleration.fusion import FUSIONS
     from htnet.hub import find_pretrained, register_pretrained
     from htnet.models import convert_state
     from htnet.models.checkpoints import CONVERTERS

@@ -1,8 +1,7 @@
-"""Models for use alone: folded, narrower, compiled."""
+"""Models for use alone: fused, narrower, compiled."""
 
 from htnet.acceleration.compiled import COMPILE_MODES
-from htnet.acceleration.fold import register_fusion
-from htnet.acceleration.model import OptimizedModel
-from htnet.acceleration.optimize_model import DTYPES, optimize, optimized_like
+from htnet.acceleration.fusion import register_fusion
+from htnet.acceleration.optimized import DTYPES, OptimizedModel, optimize, optimized_like
 
 __all__ = ["COMPILE_MODES", "DTYPES", "OptimizedModel", "optimize", "optimized_like", "register_fusion"]

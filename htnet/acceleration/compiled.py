@@ -1,4 +1,4 @@
-"""Compiling a folded network."""
+"""Compiling a fused network."""
 
 from __future__ import annotations
 

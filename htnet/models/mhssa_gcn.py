@@ -271,7 +271,10 @@ class MHSSAGCN(EmotionModel):
         """Patches (B, 43, values) at (B, 43, 2) px to one vector a region, (B, 6, dim)."""
         x = self.drop(self.embed(patches))
         # Of published distances, 1e8 is more than float16 can hold; half of what it can leaves room for scores.
-        term = self.spatial_term(at).clamp(max=torch.finfo(x.dtype).max / 2).to(x.dtype)
+        term = self.spatial_term(at)
+        if x.dtype == torch.float16:
+            term = term.clamp(max=torch.finfo(x.dtype).max / 2)
+        term = term.to(x.dtype)
         for layer in self.layers[:-1]:
             x = layer(x, term)
         means = cast(RegionBlock, self.layers[-1]).pooled(x, term, self.pooling)

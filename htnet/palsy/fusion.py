@@ -1,4 +1,4 @@
-"""What `htnet.optimize` folds of the grading models."""
+"""What `htnet.optimize` fuses of the grading models."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from typing import cast
 
 from torch import nn
 
-from htnet.acceleration import folds, register_fusion
-from htnet.acceleration.hierarchical import fold_attention, fold_block, fold_hierarchical, fold_mlp
-from htnet.acceleration.layers import AddBias, As, plain_norm, replace
-from htnet.acceleration.precision import Precision
+from htnet.acceleration import algebra, register_fusion
+from htnet.acceleration.fusion import fuse_attention, fuse_block, fuse_hierarchical, fuse_mlp
+from htnet.acceleration.layers import AddBias, InDtype, Precision, plain_norm, replace
 from htnet.models.layers import BlockAttention
 from htnet.palsy.enhanced import DiagonalAttention, HTNetEnhanced
 from htnet.palsy.micro_attention import MicroAttention, MicroBlock
@@ -22,7 +21,7 @@ def fuse_palsy(net: HTNetPalsy, precision: Precision) -> nn.Module:
     """Fuse a model in place."""
     if net.roi is not None:
         _fuse_roi(net.roi, precision)
-    return fold_hierarchical(net, precision, _fuse_block, levels_follow=net.roi is None)
+    return fuse_hierarchical(net, precision, _fuse_block, levels_follow=net.roi is None)
 
 
 @register_fusion(HTNetEnhanced)
@@ -30,36 +29,36 @@ def fuse_enhanced(net: HTNetEnhanced, precision: Precision) -> nn.Module:
     """Fuse a model in place."""
     if net.roi is not None:
         # Its mask is a step: rounding would move positions across.
-        replace(net, "roi", As(net.roi, precision.high))
-    return fold_hierarchical(net, precision, _fuse_block)
+        replace(net, "roi", InDtype(net.roi, precision.high))
+    return fuse_hierarchical(net, precision, _fuse_block)
 
 
 def _fuse_roi(roi: RoiModule, precision: Precision) -> None:
     """Batch norms into the convolutions before them."""
     for conv, norm in (("detect", "detect_norm"), ("refine", "refine_norm")):
-        folded = folds.batch_normed(getattr(roi, conv), getattr(roi, norm))
-        replace(roi, conv, precision.convolution(*folded))
+        fused = algebra.batch_normed(getattr(roi, conv), getattr(roi, norm))
+        replace(roi, conv, precision.convolution(*fused))
         replace(roi, norm, nn.Identity())
     for name in ("regions", "face"):
-        replace(roi, name, precision.product(*folds.affine(getattr(roi, name))))
+        replace(roi, name, precision.product(*algebra.affine(getattr(roi, name))))
     roi.prior = roi.prior.to(precision.values)
 
 
 def _fuse_block(block: nn.Module, one_token: bool, precision: Precision) -> nn.Module:
     """A plain block, or one around an attention that reports a map."""
     if not isinstance(block, MicroBlock):
-        return fold_block(block, one_token, precision)
-    attn, mlp = cast(BlockAttention, block.attn), fold_mlp(block, precision)
+        return fuse_block(block, one_token, precision)
+    attn, mlp = cast(BlockAttention, block.attn), fuse_mlp(block, precision)
     _fuse_comparison(attn, block.norm1, precision)
     if one_token:
         # The gate stands between values and projection, but is one number a position: it passes through the matrix.
-        weight, bias = folds.chained(folds.after_norm(attn.v, block.norm1), folds.affine(attn.proj))
+        weight, bias = algebra.chained(algebra.after_norm(attn.v, block.norm1), algebra.affine(attn.proj))
         own = attn.proj.bias.detach().double()
         replace(attn, "qk", None)
         replace(attn, "v", precision.product(weight, bias - own))
         replace(attn, "proj", AddBias(own, precision.values))
     else:
-        fold_attention(attn, block.norm1, precision)
+        fuse_attention(attn, block.norm1, precision)
     replace(block, "mlp", mlp)
     replace(block, "norm1", plain_norm(block.norm1))
     replace(block, "norm2", plain_norm(block.norm2))
@@ -71,12 +70,12 @@ def _fuse_comparison(attn: BlockAttention, norm: nn.LayerNorm, precision: Precis
     if isinstance(attn, MicroAttention):
         if attn.asymmetry is not None:
             attn.asymmetry.stretch = attn.asymmetry.stretch.to(precision.values)
-            replace(attn.asymmetry, "fc1", precision.product(*folds.after_norm(attn.asymmetry.fc1, norm)))
-            replace(attn.asymmetry, "fc2", precision.product(*folds.affine(attn.asymmetry.fc2)))
+            replace(attn.asymmetry, "fc1", precision.product(*algebra.after_norm(attn.asymmetry.fc1, norm)))
+            replace(attn.asymmetry, "fc2", precision.product(*algebra.affine(attn.asymmetry.fc2)))
     elif isinstance(attn, DiagonalAttention):
         attn.pairs = attn.pairs.to(precision.values)
         # It reads the size of a difference, in which the norm's shift cancels and its scale has lost its sign.
-        weight, bias = folds.affine(cast(nn.Linear, attn.gate[0]))
+        weight, bias = algebra.affine(cast(nn.Linear, attn.gate[0]))
         scaled = weight * norm.weight.detach().double().abs()
         attn.gate[0] = precision.product(scaled, bias)
-        attn.gate[2] = precision.product(*folds.affine(cast(nn.Linear, attn.gate[2])))
+        attn.gate[2] = precision.product(*algebra.affine(cast(nn.Linear, attn.gate[2])))

@@ -6,7 +6,7 @@ from htnet.models import create_model
 
 
 def lively(name, **settings):
-    """A model in evaluation mode with random norms and statistics: fresh ones are 1 and 0, and hide wrong folds."""
+    """A model in evaluation mode with random norms and statistics: fresh ones are 1 and 0, and hide wrong algebra."""
     model = create_model(name, **{"mean": (120.0, 100.0, 90.0), "std": (80.0, 70.0, 60.0), **settings})
     for module in model.modules():
         if isinstance(module, nn.LayerNorm | nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""Ways to run a folded network."""
+"""Ways to run a fused network."""
 
 import shutil
 

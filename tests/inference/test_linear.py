@@ -5,9 +5,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from htnet.acceleration import folds
-from htnet.acceleration.layers import Convolution, PatchEmbed
-from htnet.acceleration.linear import FEW_ROWS, FoldedLinear, Int8Linear, PackedLinear, can_pack, quantize
+from htnet.acceleration import algebra
+from htnet.acceleration.layers import (
+    FEW_ROWS,
+    Convolution,
+    FusedLinear,
+    Int8Linear,
+    PackedLinear,
+    PatchEmbed,
+    can_pack,
+    quantize,
+)
 from tests.inference.support import relative
 
 #: Rounding of bfloat16: 8 bits.
@@ -25,7 +33,7 @@ def test_products(kind, width, out, rows):
         weight = values.double() * scale.double()[:, None]
     else:
         dtype = getattr(torch, kind)
-        layer = (FoldedLinear if kind == "float64" else PackedLinear)(weight, bias, dtype)
+        layer = (FusedLinear if kind == "float64" else PackedLinear)(weight, bias, dtype)
         tolerance = {"float64": 1e-14, "float32": 1e-6, "bfloat16": 2 * BFLOAT}[kind]
     x, to = torch.randn(*rows, width).to(dtype), torch.randn(*rows, out).to(dtype)
     plain = F.linear(x.double(), weight.to(dtype).double(), bias.to(dtype).double())
@@ -64,7 +72,7 @@ def test_weights_are_packed_and_plain_again(dtype):
 def test_without_packed_products_the_plain_ones_serve(monkeypatch):
     weight, bias, x = torch.randn(16, 24), torch.randn(16), torch.randn(2, 24)
     truth = PackedLinear(weight, bias, torch.float32)(x)
-    monkeypatch.setattr("htnet.acceleration.linear.can_pack", lambda dtype: False)
+    monkeypatch.setattr("htnet.acceleration.layers.can_pack", lambda dtype: False)
     layer = PackedLinear(weight, bias, torch.float32)
     assert torch.allclose(layer(x), truth, atol=1e-5)
     assert torch.allclose(layer.gelu(x), F.gelu(truth), atol=1e-5)
@@ -109,8 +117,8 @@ def test_int8_products_never_read_past_the_input(monkeypatch):
 def test_convolution(size, monkeypatch):
     conv = nn.Conv2d(6, 10, 3, padding=1).double()
     x = torch.randn(5, 6, size, size, dtype=torch.float64)
-    weight, bias = folds.affine(conv)
-    layer = Convolution(FoldedLinear(weight.permute(0, 2, 3, 1).flatten(1), bias, torch.float64))
+    weight, bias = algebra.affine(conv)
+    layer = Convolution(FusedLinear(weight.permute(0, 2, 3, 1).flatten(1), bias, torch.float64))
     with torch.no_grad():
         assert torch.allclose(layer(x), conv(x), atol=1e-12)
         monkeypatch.setattr("htnet.acceleration.layers.LAID_OUT", 2 * 9 * 6 * size**2)  # two samples at a time
@@ -138,7 +146,7 @@ def test_norm_into_the_layer_after_it():
     norm, layer = randomized(nn.LayerNorm(12)), nn.Linear(24, 5).double()
     x = torch.randn(3, 2, 12, dtype=torch.float64)
     truth = layer(norm(x).flatten(1))  # two normed parts side by side
-    weight, bias = folds.after_norm(layer, norm)
+    weight, bias = algebra.after_norm(layer, norm)
     plain = F.layer_norm(x, (12,)).flatten(1)
     assert relative(F.linear(plain, weight, bias), truth) < 1e-13
 
@@ -148,16 +156,16 @@ def test_batch_norm_into_the_convolution_before_it():
     norm.running_mean.normal_()
     norm.running_var.uniform_(0.1, 3)
     x = torch.randn(2, 3, 7, 7, dtype=torch.float64)
-    assert relative(F.conv2d(x, *folds.batch_normed(conv, norm)), norm(conv(x))) < 1e-13
+    assert relative(F.conv2d(x, *algebra.batch_normed(conv, norm)), norm(conv(x))) < 1e-13
 
 
 def test_padded_heads_change_nothing():
     heads, width, dim = 3, 5, 11
     value, proj = nn.Linear(dim, heads * width).double(), nn.Linear(heads * width, dim).double()
     x = torch.randn(4, dim, dtype=torch.float64)
-    weight, bias = folds.pad_rows(folds.affine(value), heads)
+    weight, bias = algebra.pad_rows(algebra.affine(value), heads)
     assert weight.shape == (heads * 8, dim)
-    back, shift = folds.pad_columns(folds.affine(proj), heads)
+    back, shift = algebra.pad_columns(algebra.affine(proj), heads)
     found = F.linear(F.linear(x, weight, bias), back, shift)
     assert relative(found, proj(value(x))) < 1e-13
     # Whole heads stay together: each is followed by its own zeros.
