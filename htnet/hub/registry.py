@@ -33,9 +33,7 @@ class PretrainedSpec:
         dataset: what they were trained on.
         protocol: how they were trained and how the metrics were obtained.
         license: terms of use of the weights.
-        published: whether they can be loaded today.
         bundled: whether they ship inside the package; otherwise they live on the Hub.
-        repository: name of the Hub repository, without namespace.
         revision: Hub revision.
         sha256: SHA-256 of ``model.safetensors``, None for weights not published yet.
         metrics: name to value, measured by ``protocol``.
@@ -48,18 +46,21 @@ class PretrainedSpec:
     dataset: str
     protocol: str
     license: str = RESEARCH_ONLY
-    published: bool = False
     bundled: bool = False
-    repository: str = ""
     revision: str = "main"
     sha256: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
 
     @property
+    def published(self) -> bool:
+        """Whether they can be loaded today."""
+        return self.sha256 is not None
+
+    @property
     def repo_id(self) -> str:
         """Hub repository, ``namespace/repository``."""
-        return f"{os.environ.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE}/{self.repository or self.name}"
+        return f"{os.environ.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE}/{self.name}"
 
     def load(self) -> EmotionModel:
         """The model, as `htnet.load_pretrained` gives it."""
@@ -72,16 +73,8 @@ class PretrainedSpec:
         return ASSETS / "weights" / self.name
 
 
-def _train_commands(name: str, data: str, model: str, *options: str) -> tuple[str, ...]:
-    """Train on all samples by the default recipe, and publish."""
-    words = ("htnet train --data", data, "--model", model, "--recipe default", *options, "--out", f"weights/{name}")
-    return " ".join(words), f"htnet push weights/{name} {name}"
-
-
 _COMPOSITE = "MEGC 2019 composite set: CASME II, SAMM, SMIC; 442 samples, 68 subjects"
-_CASME3 = "CAS(ME)^3 part A: 687 samples, 87 subjects"
-_UNMEASURED = "trained on all samples by the default recipe"
-_MEASURED = f"{_UNMEASURED}; metrics by leave-one-subject-out, last epoch"
+_MEASURED = "trained on all samples by the default recipe; metrics by leave-one-subject-out, last epoch"
 _MIXED = (
     "trained on all samples, with generated images in every batch, by the recipe mixed; metrics by "
     "leave-one-subject-out, last epoch"
@@ -97,7 +90,6 @@ _SPECS = (
         dataset=GENERATED,
         protocol="trained on 16,000 generated images; metrics on the composite set, none of which was trained on",
         license=AS_THE_CODE,
-        published=True,
         bundled=True,
         sha256="202ddf76419c81101022e4dfb75c83b10e58aadacdc87de455a2417294b4857b",
         metrics={
@@ -114,7 +106,6 @@ _SPECS = (
         dataset=GENERATED,
         protocol="trained on 16,000 generated images; metrics on the composite set, none of which was trained on",
         license=AS_THE_CODE,
-        published=True,
         bundled=True,
         sha256="29164078e604e663a3c1479bf6b3b72a7f1ec3ba58954ec1a60e259eb47a3e6f",
         metrics={
@@ -130,7 +121,6 @@ _SPECS = (
         description="FlowMLP with action units, on the MEGC 2019 composite set and generated images; ships with htnet",
         dataset=_COMPOSITE,
         protocol=_MIXED,
-        published=True,
         bundled=True,
         sha256="34a2423f24d467a886d2c8a89454ebe6b852d8fcb8860e528186d5ef101413f0",
         metrics={"LOSO last, Full UF1": 0.7427, "LOSO last, Full UAR": 0.7418},
@@ -141,7 +131,6 @@ _SPECS = (
         description="HTNet, 64 wide, on the MEGC 2019 composite set; ships with htnet",
         dataset=_COMPOSITE,
         protocol=_MEASURED,
-        published=True,
         bundled=True,
         sha256="4750bf77bd25d4543cc4d50e26f69edefb55b118d1b7b9d3abac80d1edcb15f8",
         metrics={"LOSO last, Full UF1": 0.7323, "LOSO last, Full UAR": 0.7312},
@@ -152,7 +141,6 @@ _SPECS = (
         description="dual-stream HTNet on the composite set, which has no clips: appearance only; ships with htnet",
         dataset=_COMPOSITE,
         protocol=_MEASURED,
-        published=True,
         bundled=True,
         sha256="59b7346fe8f54a1b8e6b8e78c6a1bddc23b3767303b293b82d19b5c01163f757",
         metrics={"LOSO last, Full UF1": 0.5799, "LOSO last, Full UAR": 0.5681},
@@ -163,18 +151,9 @@ _SPECS = (
         description="STSTNet on the composite set; ships with htnet",
         dataset=_COMPOSITE,
         protocol=_MEASURED,
-        published=True,
         bundled=True,
         sha256="cce9e07ba3fd0d781aed4d91cf42fad8d636604f86f9a19d05b1f8dffe820463",
         metrics={"LOSO last, Full UF1": 0.6984, "LOSO last, Full UAR": 0.6824},
-    ),
-    PretrainedSpec(
-        name="composite-base",
-        model="htnet_base",
-        description="HTNet in the published size (139.6 M parameters) on the composite set",
-        dataset=_COMPOSITE,
-        protocol=_UNMEASURED,
-        commands=_train_commands("composite-base", "COMPOSITE_DIR", "htnet_base"),
     ),
     PretrainedSpec(
         name="composite-mhssa",
@@ -182,7 +161,6 @@ _SPECS = (
         description="MHSSA transformer + GCN on the composite set, its 68 points estimated from five; ships with htnet",
         dataset=_COMPOSITE,
         protocol=_MEASURED,
-        published=True,
         bundled=True,
         sha256="3e92733960e49d1736c513b1bc4f097f0a038bb1f56c87366bf523b4d5cdb1cd",
         metrics={"LOSO last, Full UF1": 0.6805, "LOSO last, Full UAR": 0.6775},
@@ -191,33 +169,12 @@ _SPECS = (
         name="casme3",
         model="htnet_small",
         description="HTNet, 64 wide, on CAS(ME)^3 part A",
-        dataset=_CASME3,
-        protocol=_UNMEASURED,
+        dataset="CAS(ME)^3 part A: 687 samples, 87 subjects",
+        protocol="trained on all samples by the default recipe",
         commands=(
             "htnet prepare casme3 --root CASME3_DIR --out casme3-flow",
-            *_train_commands("casme3", "casme3-flow", "htnet_small"),
-        ),
-    ),
-    PretrainedSpec(
-        name="casme3-dual-stream",
-        model="htnet_dual_stream",
-        description="dual-stream HTNet on CAS(ME)^3 part A, with the motion of its clips",
-        dataset=_CASME3,
-        protocol=_UNMEASURED,
-        commands=(
-            "htnet prepare casme3 --root CASME3_DIR --out casme3-motion --clip-frames 16",
-            *_train_commands("casme3-dual-stream", "casme3-motion", "htnet_dual_stream", "--clip-frames 16"),
-        ),
-    ),
-    PretrainedSpec(
-        name="casme3-mhssa",
-        model="mhssa_gcn",
-        description="MHSSA transformer + GCN on CAS(ME)^3 part A",
-        dataset=_CASME3,
-        protocol=_UNMEASURED,
-        commands=(
-            "htnet prepare casme3 --root CASME3_DIR --out casme3-flow",
-            *_train_commands("casme3-mhssa", "casme3-flow", "mhssa_gcn"),
+            "htnet train --data casme3-flow --model htnet_small --recipe default --out weights/casme3",
+            "htnet push weights/casme3 casme3",
         ),
     ),
 )

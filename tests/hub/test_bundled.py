@@ -185,8 +185,8 @@ def test_bundle_command_refuses(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(bundle, "RESULTS", tmp_path)  # no run was committed
     for name, says in (
         ("composite-ststnett", "Did you mean 'composite-ststnet'"),
-        ("casme3-mhssa", "the committed runs are of MEGC 2019"),
-        ("composite-base", "commit the summary.json"),
+        ("casme3", "the committed runs are of MEGC 2019"),
+        ("composite-ststnet", "commit the summary.json"),
     ):
         assert bundle.main([name, "--data", "nowhere"]) == 2
         assert says in capsys.readouterr().err

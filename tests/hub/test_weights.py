@@ -28,7 +28,7 @@ def test_registry(monkeypatch):
     monkeypatch.delenv("HTNET_HUB_NAMESPACE", raising=False)
     specs = {s.name: s for s in list_pretrained()}
     assert list(specs) == sorted(specs)
-    assert {"composite", "composite-base", "casme3"} <= set(specs)
+    assert {"composite", "casme3"} <= set(specs)
     ready = list_pretrained(published_only=True)
     composite = ["composite", *(f"composite-{name}" for name in ("dual-stream", "htnet", "mhssa", "ststnet"))]
     assert [s.name for s in ready] == [*composite, "synthetic", "synthetic-mlp"]
@@ -65,7 +65,7 @@ def test_bundled_weights():
     [
         ("compositt", "Did you mean 'composite'"),
         ("casme-3", "Did you mean 'casme3'"),
-        ("nothing like it", "Known: casme3, .* composite, composite-base"),
+        ("nothing like it", "Known: casme3, .* composite, composite-dual-stream"),
         ("./weights", "folder made by htnet train"),
         ("../weights", "folder made by htnet train"),
         ("/no/such/folder", "folder made by htnet train"),
@@ -141,7 +141,7 @@ def test_registered_hash_is_checked(hub, folder, tmp_path, monkeypatch):
 
     from htnet.core.registry import WEIGHTS
 
-    wrong = dataclasses.replace(find_pretrained("casme3"), sha256="0" * 64, published=True)
+    wrong = dataclasses.replace(find_pretrained("casme3"), sha256="0" * 64)
     monkeypatch.setattr(WEIGHTS, "_entries", {**WEIGHTS, "casme3": wrong})
     monkeypatch.setenv("HTNET_HUB_NAMESPACE", "lab")
     hub.add_repo("lab/casme3", files(folder))
