@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from htnet._version import __version__
 from htnet.cli import predict, prepare, spot, train, weights
+from htnet.core.command_line import adder
 from htnet.core.deprecated import renamed_options
 from htnet.core.errors import HtnetError, cause
 from htnet.core.hints import as_command
@@ -44,15 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(prog="htnet", description="Facial micro-expression recognition.")
     parser.add_argument("--version", action="version", version=f"htnet {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
-        description = text[0].upper() + text[1:] + "."
-        # Abbreviated options would change their meaning whenever an option is added.
-        command = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
-        command.set_defaults(run=run)
-        return command
-
+    add = adder(parser.add_subparsers(dest="command", required=True, metavar="COMMAND"))
     for group in (*GROUPS, *wing_modules("cli")):
         group.add_commands(add)
     return parser

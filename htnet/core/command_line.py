@@ -17,6 +17,25 @@ AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse
 RECIPE_HELP = f"{', '.join(RECIPE_NAMES)}, or a .json file (default: %(default)s)"
 
 
+def adder(commands: Any) -> AddCommand:
+    """What adds commands to those of a parser.
+
+    Args:
+        commands: from `argparse.ArgumentParser.add_subparsers`.
+    """
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        description = text[0].upper() + text[1:] + "."
+        # Abbreviated options would change their meaning whenever an option is added.
+        command: argparse.ArgumentParser = commands.add_parser(
+            name, help=text, description=description, allow_abbrev=False
+        )
+        command.set_defaults(run=run)
+        return command
+
+    return add
+
+
 def show_warnings(warnings: Iterable[Warned]) -> None:
     """Print reasons to doubt an answer. Call it before the answer is printed."""
     for warning in warnings:

@@ -13,6 +13,7 @@ from htnet.core.command_line import (
     add_bit_depth,
     add_face_option,
     add_overwrite,
+    adder,
     show_warnings,
 )
 from htnet.core.errors import InputError
@@ -24,21 +25,13 @@ if TYPE_CHECKING:
     from htnet.palsy import GradePrediction
     from htnet.preprocess import Landmarker
 
-_LANDMARKS = "yunet, yunet:MODEL.onnx, face-alignment, template (faces already cropped), or a .json or .csv file"
-
 #: Not imported from htnet.palsy, so that the command starts quickly.
 
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
     command = add("palsy", _prepare, "grade facial palsy from single images")
-    kinds = command.add_subparsers(dest="kind", required=True, metavar="TASK")
-
-    def add_kind(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
-        description = text[0].upper() + text[1:] + "."
-        kind = kinds.add_parser(name, help=text, description=description, allow_abbrev=False)
-        kind.set_defaults(run=run)
-        return kind
+    add_kind = adder(command.add_subparsers(dest="kind", required=True, metavar="TASK"))
 
     kind = add_kind("prepare", _prepare, "align the faces of a data set and split it by patient")
     kind.add_argument(
@@ -58,9 +51,7 @@ def add_commands(add: AddCommand) -> None:
         "expression whose group is the patient, such as '_(P[0-9]+)', or auto: the file if its name begins like a "
         "patient's (P07) and nothing says otherwise (default: %(default)s)",
     )
-    kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
-    add_face_option(kind)
-    add_bit_depth(kind)
+    _add_points(kind)
     kind.add_argument("--test", type=float, default=0.2, help="share of the images to test on (default: %(default)s)")
     kind.add_argument("--val", type=float, default=0.0, help="share to validate on (default: %(default)s)")
     kind.add_argument("--seed", type=int, default=0, help="of the splits (default: %(default)s)")
@@ -97,9 +88,7 @@ def add_commands(add: AddCommand) -> None:
     kind = add_kind("predict", _predict, "grade an image, or every image in a folder")
     kind.add_argument("image", help="image or folder")
     _add_weights(kind)
-    kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
-    add_face_option(kind)
-    add_bit_depth(kind)
+    _add_points(kind)
     kind.add_argument("--json", action="store_true", help="print JSON; one image only")
     kind.add_argument("--plot", help="save a picture; one image only")
     kind.add_argument("--out", help="with a folder: folder for predictions.csv and pictures")
@@ -108,20 +97,27 @@ def add_commands(add: AddCommand) -> None:
     kind = add_kind("visualize", _visualize, "draw the region and asymmetry maps of a model over a face")
     kind.add_argument("image")
     _add_weights(kind)
-    kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
-    add_face_option(kind)
-    add_bit_depth(kind)
+    _add_points(kind)
     kind.add_argument("--out", required=True, help="picture to save")
     add_overwrite(kind)
 
     kind = add_kind("asymmetry", _asymmetry, "measure how much the sides of a face differ, without any model")
     kind.add_argument("image")
-    kind.add_argument("--landmarks", default="yunet", help=_LANDMARKS + " (default: %(default)s)")
-    add_face_option(kind)
-    add_bit_depth(kind)
+    _add_points(kind)
     kind.add_argument("--json", action="store_true", help="print JSON")
     kind.add_argument("--plot", help="save a picture")
     add_overwrite(kind)
+
+
+def _add_points(kind: argparse.ArgumentParser) -> None:
+    kind.add_argument(
+        "--landmarks",
+        default="yunet",
+        help="yunet, yunet:MODEL.onnx, face-alignment, template (faces already cropped), or a .json or .csv file "
+        "(default: %(default)s)",
+    )
+    add_face_option(kind)
+    add_bit_depth(kind)
 
 
 def _add_weights(kind: argparse.ArgumentParser) -> None:
@@ -158,9 +154,6 @@ def _prepare(args: argparse.Namespace) -> None:
     refuse_same_folder(args.out, args.source)
     manifest = read_palsy(args.source, classes=args.classes, grade_map=args.grade_map, patients=args.patients)
 
-    def bar(samples: Iterable[Any]) -> Iterable[Any]:
-        return progress_bar(samples, "aligning", len(manifest))
-
     prepared = prepare_faces(
         manifest,
         args.out,
@@ -170,7 +163,7 @@ def _prepare(args: argparse.Namespace) -> None:
         seed=args.seed,
         workers=args.workers,
         bit_depth=args.bit_depth,
-        progress=bar,
+        progress=_bar("aligning", len(manifest)),
         overwrite=args.overwrite,
     )
     report = read_report(args.out)
@@ -329,8 +322,8 @@ def _asymmetry(args: argparse.Namespace) -> None:
         print(f"  picture: {args.plot}")
 
 
-def _bar(text: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
-    return lambda items: progress_bar(items, text)
+def _bar(text: str, total: int | None = None) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    return lambda items: progress_bar(items, text, total)
 
 
 def _can_draw() -> bool:
