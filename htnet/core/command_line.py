@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from htnet.core.schema import Warned
 from htnet.core.types import BIT_DEPTHS, RECIPE_NAMES

@@ -175,7 +175,7 @@ def test_train_refuses_flow_models_and_recipes(work, fail, tmp_path):
     words = ("train", "--data", work / "data", "--out", tmp_path / "w")
     assert "reads flow images" in fail(*words, "--model", "htnet_tiny")
     assert "it mirrors" in fail(*words, "--recipe", "default")
-    assert "no folder of prepared faces" in fail("train", "--data", work / "fnp", "--out", tmp_path / "w")
+    assert "not a folder of prepared faces" in fail("train", "--data", work / "fnp", "--out", tmp_path / "w")
 
 
 def test_a_task_is_needed(capsys, monkeypatch):
