@@ -351,7 +351,8 @@ def test_demo(succeed, tmp_path):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_unknown_options_are_refused(capsys, command):
-    needed = {"loso": ["--data", "d"], "train": ["--data", "d", "--out", "o"], "prepare": ["casme3", "--root", "r",
+    needed = {"lodo": ["--data", "d"], "loso": ["--data", "d"], "train": ["--data", "d", "--out", "o"],
+              "prepare": ["casme3", "--root", "r",
               "--out", "o"], "convert": ["a", "b"], "push": ["a", "b"], "spot": ["v"],
               "pretrain": ["--out", "o"], "palsy": ["asymmetry", "f"]}.get(command, [])  # fmt: skip
     cli.build_parser().parse_args([command, *needed])
