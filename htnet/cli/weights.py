@@ -18,6 +18,9 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument("out", help="weights folder")
     command.add_argument("--heads", type=int, help="attention heads; tensor shapes do not tell them")
     add_overwrite(command)
+    command.add_argument(
+        "--labels", help="classes in the order of the outputs, with commas (default: what the checkpoint says)"
+    )
     command.add_argument("--key", help="which weights, if the file holds several, such as ema or state_dict.model")
 
     command = add("push", _push, "publish a weights folder on the Hub")
@@ -33,19 +36,22 @@ def add_commands(add: AddCommand) -> None:
 def _convert(args: argparse.Namespace) -> None:
     from htnet.hub import save_pretrained
     from htnet.hub.folder import FILES
-    from htnet.models import HTNet, convert_checkpoint
+    from htnet.models import HTNet
+    from htnet.models.convert import converted_checkpoint
 
     check_folder(args.out, FILES, overwrite=args.overwrite)
     check_outputs(*(Path(args.out) / name for name in FILES), overwrite=True, inputs=(args.checkpoint,))
-    model = convert_checkpoint(args.checkpoint, heads=args.heads, key=args.key)
+    labels = None if args.labels is None else [name.strip() for name in args.labels.split(",")]
+    model, told = converted_checkpoint(args.checkpoint, args.heads, args.key, labels)
     save_pretrained(
         model,
         args.out,
-        training={"source": f"converted from {Path(args.checkpoint).name}"},
+        training={"source": f"converted from {Path(args.checkpoint).name}; {told}"},
         overwrite=args.overwrite,
     )
     config = {k: v for k, v in model.config.to_dict().items() if k not in ("mean", "std")}
     print(f"{type(model).__name__} {config}")
+    print(told)
     if isinstance(model, HTNet) and model.attention_is_trivial:
         print("one token a block: attention is trivial and the number of heads does not matter")
     print(f"weights in {args.out}")

@@ -167,12 +167,15 @@ def _is_safetensors(head: bytes) -> bool:
     return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000
 
 
-def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    """The tensors, and what the file's header says beside them."""
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
     try:
-        return load_file(str(path))
+        with safe_open(str(path), "pt") as file:
+            said = file.metadata() or {}
+        return {**said, **load_file(str(path))}
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"{path} begins as a safetensors file, but is cut off or damaged. Copy or download it again."

@@ -100,7 +100,10 @@ def _mappings(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[st
         if "param_groups" in content:
             return
         if any(isinstance(k, str) and isinstance(v, (Tensor, np.ndarray)) for k, v in content.items()):
-            yield name, {k: v for k, v in content.items() if isinstance(k, str) and not isinstance(v, (Mapping, list))}
+            yield (
+                name,
+                {k: v for k, v in content.items() if isinstance(k, str) and not isinstance(v, (Mapping, list, tuple))},
+            )
         items = list(content.items())
     elif isinstance(content, (list, tuple)):
         items = list(enumerate(content))

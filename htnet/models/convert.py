@@ -11,6 +11,7 @@ from typing import Any
 from htnet.core.errors import CheckpointError
 from htnet.models.base import EmotionModel
 from htnet.models.checkpoint_files import read_checkpoint
+from htnet.models.checkpoint_labels import stored_labels
 from htnet.models.checkpoint_states import find_state
 from htnet.models.checkpoints import CONVERTERS, State, all_kinds, refusal
 
@@ -20,7 +21,12 @@ def marks() -> dict[str, Sequence[str]]:
     return {converter.mark: converter.beside for converter in CONVERTERS.values()}
 
 
-def convert_state(state: Mapping[str, Any], heads: int | None = None, key: str | None = None) -> EmotionModel:
+def convert_state(
+    state: Mapping[str, Any],
+    heads: int | None = None,
+    key: str | None = None,
+    labels: Sequence[str] | None = None,
+) -> EmotionModel:
     """A published state dict into one of our models.
 
     Args:
@@ -31,24 +37,52 @@ def convert_state(state: Mapping[str, Any], heads: int | None = None, key: str |
             MHSSA + GCN have 4 unless given.
         key: which state dict, where there are several, such as the model's and its average's: its place, "ema" or
             "state_dict.model".
+        labels: class names in output order. Unless given, they are those that the checkpoint says (``classes``,
+            ``class_to_idx``, ``id2label``, ...), and where it says none, the model's: negative, positive, surprise.
 
     Returns:
         The model in eval mode, float32.
 
     Raises:
         CheckpointError: there is no state dict of a known architecture, or several and no ``key``; keys are missing
-            or unexpected, shapes do not fit, values are NaN, or heads must be given.
+            or unexpected, shapes do not fit, values are NaN, or heads or labels must be given.
     """
-    clean = find_state(state, marks(), key)
+    return _converted(state, heads, key, labels)[0]
+
+
+def _converted(
+    content: Any, heads: int | None, key: str | None, labels: Sequence[str] | None
+) -> tuple[EmotionModel, str]:
+    """The model, and where the names of its classes come from, in words."""
+    clean = find_state(content, marks(), key)
     for converter in sorted(CONVERTERS.values(), key=lambda c: c.applies is None):
         if converter.mark in clean and (converter.applies is None or converter.applies(clean)):
             model = converter.convert(clean, heads)
             model.preprocess_spec = replace(converter.spec, size=model.config.image_size)
-            return model
+            model.labels, told = _labels_of(model, content, labels)
+            return model, told
     raise CheckpointError(refusal(clean, list(marks()), all_kinds()))
 
 
-def convert_checkpoint(path: str | PathLike[str], heads: int | None = None, key: str | None = None) -> EmotionModel:
+def _labels_of(model: EmotionModel, content: Any, labels: Sequence[str] | None) -> tuple[tuple[str, ...], str]:
+    if labels is None:
+        stored = stored_labels(content, model.labels)
+        found = stored or model.labels
+        return found, f"labels {'of the checkpoint' if stored else 'assumed'}: {', '.join(found)}"
+    if len(labels) != len(model.labels) or len(set(labels)) < len(labels) or not all(labels):
+        raise CheckpointError(
+            f"The labels are {', '.join(map(repr, labels))}, but the model has {len(model.labels)} outputs. Give each "
+            "output a name of its own."
+        )
+    return tuple(labels), f"labels given: {', '.join(labels)}"
+
+
+def convert_checkpoint(
+    path: str | PathLike[str],
+    heads: int | None = None,
+    key: str | None = None,
+    labels: Sequence[str] | None = None,
+) -> EmotionModel:
     """Read a published ``.pth`` file into one of our models.
 
     No code that a file names is run: it is read with ``weights_only=True``, and objects beside the weights, such as
@@ -58,6 +92,7 @@ def convert_checkpoint(path: str | PathLike[str], heads: int | None = None, key:
         path: file saved with ``torch.save``, a Lightning ``.ckpt``, or a ``.safetensors`` file.
         heads: see `convert_state`.
         key: see `convert_state`.
+        labels: see `convert_state`.
 
     Returns:
         The model in eval mode.
@@ -65,10 +100,17 @@ def convert_checkpoint(path: str | PathLike[str], heads: int | None = None, key:
     Raises:
         CheckpointError: the file is missing, is no checkpoint, or holds another architecture.
     """
+    return converted_checkpoint(path, heads, key, labels)[0]
+
+
+def converted_checkpoint(
+    path: str | PathLike[str], heads: int | None, key: str | None, labels: Sequence[str] | None
+) -> tuple[EmotionModel, str]:
+    """The model of `convert_checkpoint`, and where the names of its classes come from, in words."""
     path = Path(path)
     content = read_checkpoint(path)
     try:
-        return convert_state(content, heads, key)
+        return _converted(content, heads, key, labels)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {str(error).replace('PATH', repr(path.name))}") from error
 
