@@ -64,10 +64,10 @@ def stored_labels(content: Any, default: Sequence[str]) -> tuple[str, ...] | Non
             raise CheckpointError(f"{place} in this checkpoint is {_shown(value)}, {what}. {_CURE}")
         found[place] = read
     one = next(iter(found), "")
-    for other, names in found.items():
-        if names != found[one]:
+    for other, read in found.items():
+        if read != found[one]:
             raise CheckpointError(
-                f"{one} in this checkpoint says {', '.join(found[one])}, {other} says {', '.join(names)}. {_CURE}"
+                f"{one} in this checkpoint says {', '.join(found[one])}, {other} says {', '.join(read)}. {_CURE}"
             )
     return next(iter(found.values()), None)
 

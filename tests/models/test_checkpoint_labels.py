@@ -47,12 +47,14 @@ def test_an_order_in_a_file_is_used(state, said, tmp_path):
     assert convert_checkpoint(tmp_path / "c.safetensors").labels == ORDER
 
 
-@pytest.mark.parametrize(
-    "said",
-    [["a", "b", "c"], ["surprise", "negative"], ["negative", "negative", "surprise"], [2, 0, 1],
-     {"negative": 0, "positive": 1}, {"negative": 0, "positive": 2, "surprise": 3}, {"negative": [1], "positive": [2], "surprise": [3]}],
-    ids=repr,
-)  # fmt: skip
+WRONG = [
+    *(["a", "b", "c"], ["surprise", "negative"], ["negative", "negative", "surprise"], [2, 0, 1]),
+    *({"negative": 0, "positive": 1}, {"negative": 0, "positive": 2, "surprise": 3}),
+    {"negative": [1], "positive": [2], "surprise": [3]},
+]
+
+
+@pytest.mark.parametrize("said", WRONG, ids=repr)
 def test_what_cannot_be_read_is_refused_with_the_cure(state, said):
     for key in ("classes", "label_map"):
         content = {"state_dict": state, key: said}
