@@ -18,7 +18,7 @@ Array = npt.NDArray[np.float64]
 SQUARES = ((71, 169, 104), (30, 140, 160), (0, 100, 224))
 #: Side that lengths are given at, px; they grow with the frame.
 SIDE = 224
-#: Centre and half axes of the eyes and the mouth, as shares of the side.
+#: Center and half axes of the eyes and the mouth, as shares of the side.
 PARTS = ((0.34, 0.37, 0.16, 0.07), (0.69, 0.36, 0.16, 0.07), (0.5, 0.8, 0.22, 0.1))
 
 
@@ -39,11 +39,11 @@ class Pair:
     truth: npt.NDArray[np.float32]
 
 
-def grey_face(square: int, side: int = SIDE) -> Array:
+def gray_face(square: int, side: int = SIDE) -> Array:
     """(side, side) float64, 0..255."""
     top, left, length = SQUARES[square]
-    grey = astronaut()[top : top + length, left : left + length] @ np.array([0.299, 0.587, 0.114])
-    return zoom(grey, side / length, order=3).clip(0, 255)
+    gray = astronaut()[top : top + length, left : left + length] @ np.array([0.299, 0.587, 0.114])
+    return zoom(gray, side / length, order=3).clip(0, 255)
 
 
 def smooth_field(rng, mean_length, shape=(SIDE, SIDE), sigma=25.0) -> npt.NDArray[np.float32]:
@@ -93,7 +93,7 @@ def pairs(side: int, seed: int) -> list[Pair]:
 
     out = []
     for square in range(len(SQUARES)):
-        face = grey_face(square, side)
+        face = gray_face(square, side)
 
         def add(kind: str, field: npt.NDArray[np.float32], light=lambda image: image, grain=lambda: 0.0, face=face):
             apex = eight_bit(light(moved(face, field)) + grain())

@@ -57,7 +57,7 @@ def fresh(
 ) -> tuple[EmotionModel, FlowSet]:
     """An untrained model, and all samples as tensors made as it needs them."""
     data = load_flow_set(manifest, get_entry(name).spec, landmarker)
-    # The model standardises its input itself; test subjects must not take part in the statistics.
+    # The model standardizes its input itself; test subjects must not take part in the statistics.
     mean, std = (tuple(values.tolist()) for values in data.subset(kept).statistics())
     model = htnet.create_model(name, mean=mean, std=std)
     model.reset_classifier(len(manifest.classes), manifest.classes)

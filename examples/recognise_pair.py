@@ -1,4 +1,4 @@
-"""Recognise the emotion and the action units between two frames: the bundled pair, or two files of your own.
+"""Recognize the emotion and the action units between two frames: the bundled pair, or two files of your own.
 
     python examples/recognise_pair.py
     python examples/recognise_pair.py onset.png apex.png --out answer.png
@@ -21,7 +21,7 @@ SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Recognise the emotion between two frames.")
+    parser = argparse.ArgumentParser(description="Recognize the emotion between two frames.")
     parser.add_argument("frames", nargs="*", type=Path, metavar="FRAME", help="onset and apex; none: the bundled pair")
     parser.add_argument("--landmarks", help="yunet, template, or a .json or .csv file of points")
     parser.add_argument("--out", type=Path, default=Path("out/recognise_pair.png"), help="picture to save")

@@ -110,18 +110,18 @@ def kinds():
     """Name of a kind of image, and what makes it from an RGB frame."""
     rng = next_rng()
     return {
-        "grey": lambda rgb: rgb[..., 0],
+        "gray": lambda rgb: rgb[..., 0],
         "16 bit": lambda rgb: rgb.astype(np.uint16) * 257,
-        "16 bit grey": lambda rgb: rgb[..., 0].astype(np.uint16) * 257,
+        "16 bit gray": lambda rgb: rgb[..., 0].astype(np.uint16) * 257,
         "RGBA": lambda rgb: np.dstack([rgb, rng.integers(0, 256, rgb.shape[:2], dtype=np.uint8)]),
         "16 bit RGBA": lambda rgb: np.dstack([rgb.astype(np.uint16) * 257, np.full(rgb.shape[:2], 999, np.uint16)]),
     }
 
 
 @pytest.mark.parametrize("kind", list(kinds()))
-def test_grey_16_bit_and_alpha_give_the_same_answer(model, command, tmp_path, kind):
+def test_gray_16_bit_and_alpha_give_the_same_answer(model, command, tmp_path, kind):
     convert = kinds()[kind]
-    frames = [np.repeat(f.mean(2).astype(np.uint8)[..., None], 3, 2) if "grey" in kind else f for f in face_pair()]
+    frames = [np.repeat(f.mean(2).astype(np.uint8)[..., None], 3, 2) if "gray" in kind else f for f in face_pair()]
     plain = predict(*frames, weights=model, landmarks="template")
     expected = pytest.approx(plain.probabilities, abs=1e-6)
     others = [convert(f) for f in frames]
@@ -253,7 +253,7 @@ def bad_flow_images():
 
     return {
         "size": (coded(np.zeros((32, 28, 3), np.uint8)), "32x28 px, expected 28x28"),
-        "grey": (coded(image[..., 0]), "1 channels of uint8"),
+        "gray": (coded(image[..., 0]), "1 channels of uint8"),
         "alpha": (coded(np.dstack([image, image[..., 0]])), "4 channels of uint8"),
         "16 bit": (coded(image.astype(np.uint16)), "3 channels of uint16"),
         "empty": (b"", "is empty"),

@@ -363,7 +363,7 @@ def test_unknown_options_are_refused(capsys, command):
 
 
 def test_abbreviated_options_and_unknown_commands_are_refused(capsys):
-    for words in (["predict", "--manif", "m.csv", "--out", "p.csv"], ["recognise"], []):
+    for words in (["predict", "--manif", "m.csv", "--out", "p.csv"], ["recognize"], []):
         with pytest.raises(SystemExit) as caught:
             cli.main(words)
         assert caught.value.code == 2

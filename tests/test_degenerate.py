@@ -256,7 +256,7 @@ BY_PICTURE = {
     "same pixels": lambda folder: copied(folder, ".bmp"),
     "saved as JPEG": lambda folder: copied(folder, ".jpg"),
     "JPEG of a JPEG": lambda folder: recompressed(folder),
-    "two of one grey": lambda folder: dict(
+    "two of one gray": lambda folder: dict(
         zip(("onset", "apex"), pair(folder, ("a.png", "b.png"), (GREY, GREY + 9)), strict=True)
     ),
 }

@@ -15,6 +15,7 @@ from htnet.core import deprecated
 from htnet.core.errors import HtnetError, WeightsError
 from htnet.evaluation import LosoResult, loso
 from htnet.palsy import train_palsy
+from htnet.preprocess.__main__ import build_parser as preprocess_parser
 from htnet.training import FlowSet, Recipe, job_of, train_on_generated, train_weights
 from tests.support.flows import write_flow_set
 
@@ -56,23 +57,32 @@ def test_renamed_arguments():
         train(average=0.5, ema_decay=0.5)
 
 
+def leaves(parser, words):
+    """The parsers of all commands that begin with these words."""
+    groups = [a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not groups:
+        yield parser
+    for choices in groups:
+        for name in words[:1] or choices:
+            yield from leaves(choices[name], words[1:])
+
+
 @pytest.mark.parametrize(
     ("command", "old", "new"), [(c, old, new) for c, names in deprecated.OPTIONS.items() for old, new in names.items()]
 )
 def test_old_options_work_with_a_note(command, old, new, capsys):
-    words = command.split()
-    assert deprecated.renamed_options([*words, old, "a"]) == [*words, new, "a"]
-    assert f"htnet {command}: {old} is deprecated and goes in the next release: use {new}." in capsys.readouterr().err
-    assert deprecated.renamed_options([*words, f"{old}=a", f"{old}-b"]) == [*words, f"{new}=a", f"{old}-b"]
+    module = command if command.startswith("python") else None
+    words = [] if module else command.split()
+    assert deprecated.renamed_options([*words, old, "a"], module) == [*words, new, "a"]
+    said = command if module else f"htnet {command}"
+    assert f"{said}: {old} is deprecated and goes in the next release: use {new}." in capsys.readouterr().err
+    assert deprecated.renamed_options([*words, f"{old}=a", f"{old}-b"], module) == [*words, f"{new}=a", f"{old}-b"]
     assert deprecated.renamed_options(["another", old]) == ["another", old]
-    parser = build_parser()
-    for word in words:
-        (commands,) = [a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-        parser = commands[word]
-    kinds = [a.choices.values() for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-    for last in kinds[0] if kinds else [parser]:
-        assert new in last._option_string_actions
-        assert old not in last._option_string_actions
+    parsers = [preprocess_parser()] if module else list(leaves(build_parser(), words))
+    assert parsers
+    for parser in parsers:
+        assert new in parser._option_string_actions
+        assert old not in parser._option_string_actions
 
 
 def test_renamed_fields_of_recipes():

@@ -86,7 +86,7 @@ def test_manifests_and_flow_images_are_answered_without_motion(tmp_path):
 
 
 def motion_set(samples):
-    """Grey images, which tell nothing, and motion whose direction in one region is the label."""
+    """Gray images, which tell nothing, and motion whose direction in one region is the label."""
     labels = torch.arange(samples) % 3
     motion = torch.rand(samples, 16, 4, 16)
     motion[torch.arange(samples), :, 2, 4 * labels] += 20  # right, down or left in the left corner of the mouth

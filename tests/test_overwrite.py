@@ -62,7 +62,7 @@ COMMANDS = {
     "loso, results": ("loso --data FLOW --model htnet_tiny --epochs 1 --out OUT", "summary.json"),
     "preprocess --out": ("python a.png b.png --out OUT/f.png", "f.png"),
     "preprocess --uv": ("python a.png b.png --out OUT/f.png --uv OUT/f.npy", "f.npy"),
-    "preprocess --colour": ("python a.png b.png --out OUT/f.png --colour OUT/c.png", "c.png"),
+    "preprocess --color": ("python a.png b.png --out OUT/f.png --color OUT/c.png", "c.png"),
 }
 
 

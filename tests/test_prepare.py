@@ -406,13 +406,13 @@ class TestJobs:
         torch.set_num_threads(2)
         failed = {1: {}, 3: {}}
         try:
-            for jobs, told in failed.items():
+            for workers, told in failed.items():
                 made = run(
                     frames,
-                    tmp_path / str(jobs),
+                    tmp_path / str(workers),
                     spec,
                     "template",
-                    workers=jobs,
+                    workers=workers,
                     on_error=lambda s, e, told=told: told.update({s.sample: e}),
                 )
                 assert [s.sample for s in made] == ["s0", "s2", "s3", "s5", "s6"]
@@ -448,8 +448,8 @@ class TestJobs:
         frames = pair_manifest(tmp_path / "frames", 3)
         detector = YuNetLandmarker()
         detector(read_frame(frames.samples[0].onset))
-        for jobs in (1, 2):
-            run(frames, tmp_path / str(jobs), QUICK, detector, workers=jobs)
+        for workers in (1, 2):
+            run(frames, tmp_path / str(workers), QUICK, detector, workers=workers)
         assert state(tmp_path / "1").keys() == state(tmp_path / "2").keys()
         found = [{k: v[0] for k, v in state(tmp_path / n).items()} for n in ("1", "2")]
         assert found[0] == found[1]

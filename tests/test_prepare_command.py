@@ -247,7 +247,7 @@ def test_options_that_do_not_fit(capsys, words, message):
     assert message in capsys.readouterr().err
 
 
-def test_impossible_jobs(run, tmp_path):
+def test_impossible_workers(run, tmp_path):
     pair_manifest(tmp_path / "frames", 1)
     status, _, err = run("manifest", "--root", tmp_path / "frames", "--out", tmp_path / "out", *QUICKLY[:-1], "-2")
     assert status == 2
@@ -257,7 +257,7 @@ def test_impossible_jobs(run, tmp_path):
 class Command:
     """The real process; it can be stopped once it has begun to write samples."""
 
-    def __init__(self, root, out, jobs):
+    def __init__(self, root, out, workers):
         words = (
             "manifest",
             "--root",
@@ -267,7 +267,7 @@ class Command:
             "--landmarks",
             "template",
             "--workers",
-            jobs,
+            workers,
             "--skip-errors",
         )
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -304,12 +304,12 @@ def times(folder):
 def test_killed_at_random_moments(run, tmp_path):
     pair_manifest(tmp_path / "frames", 20).samples[16].apex.write_bytes(b"no image")
     calm, out = tmp_path / "calm", tmp_path / "killed"
-    here = ("--landmarks", "template", "--jobs", 1, "--skip-errors")
+    here = ("--landmarks", "template", "--workers", 1, "--skip-errors")
     status, _, err = run("manifest", "--root", tmp_path / "frames", "--out", calm, *here)
     assert (status, "Traceback" in err) == (0, False)
     kept, stopped = {}, []
-    for jobs, number in ((1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGINT)):
-        command = Command(tmp_path / "frames", out, jobs)
+    for workers, number in ((1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGINT)):
+        command = Command(tmp_path / "frames", out, workers)
         was_stopped, err = command.stop(number)
         stopped.append(was_stopped)
         if was_stopped and number == signal.SIGINT:

@@ -166,7 +166,7 @@ def test_metrics_of_a_start_that_knew_the_tested_are_refused(flows, tmp_path, fa
     assert "trained on 3 people" in fail(*words, "--metrics", tmp_path / "summary.json", "--out", tmp_path / "w")
 
 
-def test_predicting_labelled_samples_of_known_people_is_told(flows, tmp_path, capsys):
+def test_predicting_labeled_samples_of_known_people_is_told(flows, tmp_path, capsys):
     words = ["predict", "--manifest", flows / "data" / "manifest.csv", "--out", tmp_path / "p.csv"]
     assert cli.main([*map(str, words), "--weights", str(flows / "weights")]) == 0
     assert "warning: trained_on_subject: 9 samples ('a_0_0'" in capsys.readouterr().out

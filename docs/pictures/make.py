@@ -21,8 +21,8 @@ from htnet.preprocess import (
     FACE_REGIONS,
     Preprocessor,
     align_pair,
-    colour_wheel,
-    colour_wheel_legend,
+    color_wheel,
+    color_wheel_legend,
     displace,
     face_regions,
     head_boxes,
@@ -42,9 +42,9 @@ BUMPS = ((203, 140, -1.6, -1.2, 9), (244, 141, 1.6, -1.2, 9), (203, 88, 0, -1.3,
 #: How far the whole head moves, px of the portrait.
 HEAD = (0.5, 0.3)
 NAMES = ("frames", "flow", "image", "hoof", "head")
-#: Pictures without colour, to keep the files small.
+#: Pictures without color, to keep the files small.
 GREY = ("frames",)
-COLOURS = ("#0a84ff", "#ff9f0a", "#30d158", "#ff2d55")
+COLORS = ("#0a84ff", "#ff9f0a", "#30d158", "#ff2d55")
 
 
 def portrait_pair() -> tuple[Frame, Frame]:
@@ -67,11 +67,11 @@ def row(count: int, height: float, ratios: list[float] | None = None) -> tuple[F
     return figure, axes
 
 
-def boxes_on(axis: Any, boxes: tuple[tuple[int, int, int, int], ...], colours: tuple[str, ...]) -> None:
+def boxes_on(axis: Any, boxes: tuple[tuple[int, int, int, int], ...], colors: tuple[str, ...]) -> None:
     """Draw boxes of pixels."""
-    for (left, top, right, bottom), colour in zip(boxes, colours, strict=True):
+    for (left, top, right, bottom), color in zip(boxes, colors, strict=True):
         corner = (left - 0.5, top - 0.5)
-        axis.add_patch(Rectangle(corner, right - left, bottom - top, fill=False, ec=colour, lw=1.6, clip_on=False))
+        axis.add_patch(Rectangle(corner, right - left, bottom - top, fill=False, ec=color, lw=1.6, clip_on=False))
 
 
 def frames(onset: Frame, apex: Frame, face: Frame, points: FloatArray) -> Figure:
@@ -87,7 +87,7 @@ def frames(onset: Frame, apex: Frame, face: Frame, points: FloatArray) -> Figure
 
 
 def flow(uv: FloatArray) -> Figure:
-    """u, v, strain, colour wheel and its key."""
+    """u, v, strain, color wheel and its key."""
     figure, axes = row(5, 2.1, [1, 1, 1, 0.8, 0.4])
     reach = float(np.abs(uv).max())
     for axis, plane, title in ((axes[0], uv[0], "u, px"), (axes[1], uv[1], "v, px")):
@@ -97,9 +97,9 @@ def flow(uv: FloatArray) -> Figure:
     shown = axes[2].imshow(optical_strain(uv), cmap="magma")
     axes[2].set_title("strain")
     figure.colorbar(shown, ax=axes[2], shrink=0.7)
-    axes[3].imshow(colour_wheel(uv))
-    axes[3].set_title("colour wheel")
-    axes[4].imshow(colour_wheel_legend(101))
+    axes[3].imshow(color_wheel(uv))
+    axes[3].set_title("color wheel")
+    axes[4].imshow(color_wheel_legend(101))
     axes[4].set_title(f"{np.hypot(*uv).max():.1f} px", fontsize=10)
     return figure
 
@@ -112,9 +112,9 @@ def image(made: ModelInput, regions: ByteArray) -> Figure:
     for axis, (picture, title) in zip(axes, panels, strict=True):
         axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axis.set_title(title)
-    for box, colour in zip(face_regions(28), COLOURS, strict=True):
-        boxes_on(axes[3], (box,), (colour,))
-    boxes_on(axes[4], ((0, 0, 14, 14), (14, 0, 28, 14), (0, 14, 14, 28), (14, 14, 28, 28)), COLOURS)
+    for box, color in zip(face_regions(28), COLORS, strict=True):
+        boxes_on(axes[3], (box,), (color,))
+    boxes_on(axes[4], ((0, 0, 14, 14), (14, 0, 28, 14), (0, 14, 14, 28), (14, 14, 28, 28)), COLORS)
     return figure
 
 
@@ -125,11 +125,11 @@ def bars(face: Frame, uv: FloatArray) -> Figure:
     axis = picture.subplots()
     axis.set_axis_off()
     axis.imshow(to_gray(face), cmap="gray", vmin=0, vmax=255)
-    boxes_on(axis, face_regions(face.size[0]), COLOURS)
+    boxes_on(axis, face_regions(face.size[0]), COLORS)
     histograms = hoof(uv).reshape(4, 16)
     axes = plots.subplots(2, 2, sharex=True, sharey=True)
-    for axis, heights, name, colour in zip(axes.flat, histograms, FACE_REGIONS, COLOURS, strict=True):
-        axis.bar(range(16), heights, color=colour, width=0.8)
+    for axis, heights, name, color in zip(axes.flat, histograms, FACE_REGIONS, COLORS, strict=True):
+        axis.bar(range(16), heights, color=color, width=0.8)
         axis.set_title(name.replace("_", " "), fontsize=9)
         axis.set_xticks([0, 4, 8, 12], ["right", "down", "left", "up"], fontsize=8)
         axis.tick_params(axis="y", labelsize=8)
@@ -142,10 +142,10 @@ def head(uv: FloatArray, points: FloatArray) -> Figure:
     still = remove_head_motion(uv, points, "nose")
     longest = float(np.hypot(*uv).max())
     for axis, field, title in ((axes[0], uv, 'head_motion="none"'), (axes[1], still, 'head_motion="nose"')):
-        axis.imshow(colour_wheel(field, max_px=longest))
+        axis.imshow(color_wheel(field, max_px=longest))
         boxes_on(axis, head_boxes(points, "nose", *uv.shape[1:]), ("black",))
         axis.set_title(title)
-    axes[2].imshow(colour_wheel_legend(101))
+    axes[2].imshow(color_wheel_legend(101))
     axes[2].set_title(f"{longest:.1f} px", fontsize=10)
     return figure
 

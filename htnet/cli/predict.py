@@ -45,7 +45,7 @@ DEMO = "demo"
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("predict", _predict, "recognise the emotion of a pair of frames, of a video, or of a whole manifest")
+    command = add("predict", _predict, "recognize the emotion of a pair of frames, of a video, or of a whole manifest")
     command.add_argument(
         "onset", nargs="?", help="onset frame: the neutral face; or, alone, a video or folder of frames"
     )
@@ -57,7 +57,7 @@ def add_commands(add: AddCommand) -> None:
     add_video_options(command)
     add_overwrite(command)
 
-    command = add("demo", _demo, "recognise the bundled sample pair by the default weights")
+    command = add("demo", _demo, "recognize the bundled sample pair by the default weights")
     command.add_argument("--out", default="out/demo", help="folder for the result (default: %(default)s)")
     add_overwrite(command)
 

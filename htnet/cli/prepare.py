@@ -98,7 +98,7 @@ def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
     add_bit_depth(kind)
     kind.add_argument("--flow", choices=FLOW_METHODS, default="tvl1", help="flow method (default: %(default)s)")
     kind.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose motion is subtracted")
-    kind.add_argument("--clahe", action="store_true", help="equalise the contrast of the faces before flow")
+    kind.add_argument("--clahe", action="store_true", help="equalize the contrast of the faces before flow")
     kind.add_argument(
         "--clip-frames", type=int, default=0, metavar="N", help="also the motion of each clip at N moments, e.g. 16"
     )

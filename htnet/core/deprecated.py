@@ -83,6 +83,8 @@ MODULES: Mapping[str, str] = MappingProxyType(
 #: Names that moved to another module or changed: old full name and new full name.
 NAMES: Mapping[str, str] = MappingProxyType(
     {
+        "htnet.preprocess.colour_wheel": "htnet.preprocess.color_wheel",
+        "htnet.preprocess.colour_wheel_legend": "htnet.preprocess.color_wheel_legend",
         "htnet.types.WEIGHTS_NAMES": "htnet.core.registry.WEIGHTS",
         "htnet.models.HOUSE_BRACKMANN": "htnet.palsy.HOUSE_BRACKMANN",
         "htnet.models.HTNetEnhanced": "htnet.palsy.HTNetEnhanced",
@@ -107,6 +109,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
 OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "predict": {"--model": "--weights"},
+        "python -m htnet.preprocess": {"--colour": "--color"},
         "palsy prepare": {"--jobs": "--workers"},
         "palsy train": {"--from": "--start"},
         "palsy evaluate": {"--model": "--weights"},
@@ -208,17 +211,24 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]
     return decorate
 
 
-def renamed_options(words: Sequence[str]) -> list[str]:
-    """The words of a command with old options replaced by new ones; says so on the standard error."""
-    words = _renamed_command([part for word in words for part in _split_option(word)])
-    command = next((name for name in (" ".join(words[:2]), " ".join(words[:1])) if name in OPTIONS), None)
+def renamed_options(words: Sequence[str], module: str | None = None) -> list[str]:
+    """The words of a command with old options replaced by new ones; says so on the standard error.
+
+    Args:
+        words: of an ``htnet`` command, or those that follow ``module``.
+        module: such as "python -m htnet.preprocess".
+    """
+    words = words if module is not None else _renamed_command([part for word in words for part in _split_option(word)])
+    names = (module,) if module is not None else (" ".join(words[:2]), " ".join(words[:1]))
+    command = next((name for name in names if name in OPTIONS), None)
     if command is None:
         return list(words)
+    said = command if module is not None else f"htnet {command}"
     out = []
     for word in words:
         option, equals, value = word.partition("=")
         if (new := OPTIONS[command].get(option)) is not None:
-            print(f"htnet {command}: {option} is deprecated and goes in the next release: use {new}.", file=sys.stderr)
+            print(f"{said}: {option} is deprecated and goes in the next release: use {new}.", file=sys.stderr)
             word = new + equals + value
         out.append(word)
     return out

@@ -278,7 +278,7 @@ class PreprocessSpec:
         channels: channel order of the flow image; the published order is strain, v, u.
         head_motion: "none", or the region whose median flow is subtracted from the flow of the aligned face,
             "nose" or "eyes" (see `htnet.preprocess.remove_head_motion`).
-        clahe: equalise the contrast of the aligned grey faces before flow (see `htnet.preprocess.clahe`).
+        clahe: equalize the contrast of the aligned gray faces before flow (see `htnet.preprocess.clahe`).
         clip_frames: moments that a clip is interpolated to, for models that read motion (see
             `htnet.preprocess.motion_features`); 0 for a model that was trained without motion, so that it is shown
             none.
@@ -368,7 +368,7 @@ class ModelInput:
         points: the same five points in px of the flow image, (5, 2), None when they are not known.
         flow: flow on the aligned face, None when only a flow image was given.
         motionless: a channel of the flow image is constant, as in no published image: the frames are equal, one
-            of them is of one grey, or the whole face moves as one.
+            of them is of one gray, or the whole face moves as one.
         points68: 68 points in px of the flow image, for models that read them; ``estimated`` says whether they
             were measured or come from the five points or from the template. None where nobody asked.
         motion: (T, 64) float32 features of the clip's frames, None without a clip.
@@ -432,14 +432,14 @@ class Spotting:
     confidence: float | None
     curve: FloatArray
     regions: FloatArray
-    heads: npt.NDArray[np.float64]
+    heads: Float64Array
     landmarks: Landmarks
     fps: float | None
     method: str
     warnings: tuple[QualityWarning, ...] = ()
     source: str | None = None
     sample: str = ""
-    times: npt.NDArray[np.float64] | None = None
+    times: Float64Array | None = None
     first: int = 0
 
     def time(self, number: int) -> float | None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import ManifestError
+from htnet.core.types import Float64Array
 from htnet.data.facs_cells import keep_readable, parse_action_units
 from htnet.data.manifest import Sample
 from htnet.data.tables import cell_of, read_table
@@ -65,7 +66,7 @@ def active_regions(text: str) -> npt.NDArray[np.bool_]:
     return np.array(found)
 
 
-def au_cooccurrence(annotations: Iterable[str]) -> npt.NDArray[np.float64]:
+def au_cooccurrence(annotations: Iterable[str]) -> Float64Array:
     """How often region j moves where region i does: ``count(i and j) / count(i)``.
 
     Give the annotations of training subjects only: those of the subject left out tell its expression.
@@ -86,7 +87,7 @@ def au_cooccurrence(annotations: Iterable[str]) -> npt.NDArray[np.float64]:
     return np.divide(together, counts, out=np.zeros_like(together), where=counts > 0)
 
 
-def training_cooccurrence(samples: Iterable[Sample]) -> npt.NDArray[np.float64]:
+def training_cooccurrence(samples: Iterable[Sample]) -> Float64Array:
     """`au_cooccurrence` over the samples whose action units are annotated; the others say nothing.
 
     An annotation that cannot be read is left out with a warning that names the sample.

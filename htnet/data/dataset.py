@@ -67,8 +67,8 @@ class MicroExpressionDataset(Dataset[dict[str, Any]]):
         self._reader = SampleReader(self.spec, landmarks, extras=extras, bit_depth=bit_depth)
         if self._reader.reads_motion:
             check_motion(self.manifest, self.spec)
-        labelled = any(sample.label is not None for sample in self.manifest)
-        self._labels = self.manifest.labels().tolist() if labelled else None
+        labeled = any(sample.label is not None for sample in self.manifest)
+        self._labels = self.manifest.labels().tolist() if labeled else None
 
     @property
     def labels(self) -> list[int]:

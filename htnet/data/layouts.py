@@ -122,10 +122,10 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
         folder = root / subject
     first = "the file names up to the first '_'"
     train = Manifest(
-        tuple(_labelled_images(folder / "u_train", None)), EMOTIONS, str(folder / "u_train"), identities_from=first
+        tuple(_labeled_images(folder / "u_train", None)), EMOTIONS, str(folder / "u_train"), identities_from=first
     )
     test = Manifest(
-        tuple(_labelled_images(folder / "u_test", folder.name)),
+        tuple(_labeled_images(folder / "u_test", folder.name)),
         EMOTIONS,
         str(folder / "u_test"),
         identities_from=f"the name of the folder {folder}",
@@ -144,7 +144,7 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
     return replace(train, notes=whole.notes), replace(test, notes=whole.notes)
 
 
-def _labelled_images(folder: Path, subject: str | None) -> Iterator[Sample]:
+def _labeled_images(folder: Path, subject: str | None) -> Iterator[Sample]:
     images = sorted(folder.glob("*/*.png"))
     if not images:
         raise ManifestError(f"{folder} holds no images LABEL/*.png. Check the folder.")

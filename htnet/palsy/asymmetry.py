@@ -14,6 +14,7 @@ import numpy.typing as npt
 from htnet.core.errors import LandmarkError
 from htnet.core.schema import document
 from htnet.core.types import TEMPLATE_28, Frame, Landmarks, Landmarks68, QualityWarning, file_stem
+from htnet.core.types import Float64Array as Matrix
 from htnet.palsy.mirror import (
     BROW_ROW,
     EYES_APART,
@@ -28,7 +29,6 @@ from htnet.palsy.mirror import (
 )
 from htnet.preprocess.align import face_similarity
 from htnet.preprocess.frames import read_frame
-from htnet.preprocess.geometry import Matrix
 from htnet.preprocess.landmarks import Landmarker, finds_68, landmarks_68, verified
 from htnet.preprocess.pose import TURNED, check_frontal, face_shape
 from htnet.preprocess.preprocessor import FrameSource

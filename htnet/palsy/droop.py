@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.types import ByteArray
-from htnet.preprocess.geometry import Matrix
+from htnet.core.types import Float64Array as Matrix
 from htnet.preprocess.opencv import load_opencv
 
 Plane = npt.NDArray[np.float32]

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.types import ByteArray, Frame
+from htnet.core.types import Float64Array as Matrix
 from htnet.palsy.droop import PullSearch
 from htnet.preprocess.align import Alignment
-from htnet.preprocess.geometry import Matrix, similarity
+from htnet.preprocess.geometry import similarity
 from htnet.preprocess.opencv import load_opencv
 
 Plane = npt.NDArray[np.float32]

@@ -21,7 +21,7 @@ from htnet.preprocess import FrameSource, read_pair
 _PURPOSE = "Drawing"
 _WARNED = "#d70015"
 _SURE, _UNSURE = "#0a84ff", "#c7c7cc"
-_REGION_COLOURS = ("#0a84ff", "#34c759", "#ff9500")
+_REGION_COLORS = ("#0a84ff", "#34c759", "#ff9500")
 
 
 def plot_prediction(
@@ -66,8 +66,8 @@ def plot_prediction(
     axes[3].set_title("flow image (u, v, strain)")
     names = list(prediction.probabilities)
     values = [prediction.probabilities[n] for n in names]
-    colours = [_SURE if n == prediction.label else _UNSURE for n in names]
-    axes[4].barh(names[::-1], values[::-1], color=colours[::-1])
+    colors = [_SURE if n == prediction.label else _UNSURE for n in names]
+    axes[4].barh(names[::-1], values[::-1], color=colors[::-1])
     axes[4].set_xlim(0, 1)
     axes[4].set_title(f"{prediction.label} ({prediction.probabilities[prediction.label]:.2f})")
     for axis in axes[:4]:
@@ -98,8 +98,8 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str], *, overwrite: b
     figure = require("matplotlib.figure", "plots", _PURPOSE).Figure(figsize=(9, 4), layout="constrained")
     axis = figure.subplots()
     at = spotting.first + np.arange(len(spotting.curve)) if spotting.times is None else spotting.times
-    for name, magnitudes, colour in zip(MOTION_REGIONS, spotting.regions.T, _REGION_COLOURS, strict=True):
-        axis.plot(at, magnitudes, color=colour, linewidth=0.8, label=name)
+    for name, magnitudes, color in zip(MOTION_REGIONS, spotting.regions.T, _REGION_COLORS, strict=True):
+        axis.plot(at, magnitudes, color=color, linewidth=0.8, label=name)
     axis.plot(at, spotting.curve, color="black", linewidth=2, label="mean, smoothed")
     for name, height in (("onset", 0.97), ("apex", 0.91), ("offset", 0.85)):  # names of near frames do not overlap
         number = getattr(spotting, name)
@@ -188,8 +188,8 @@ def _draw_units(axis: Any, units: Sequence[UnitPrediction]) -> None:
     rows = range(len(units), 0, -1)
     for sign, side in ((-1, "subject_right"), (1, "subject_left")):
         values = [getattr(unit, side) for unit in units]
-        colours = [_SURE if value >= SHOWN_UNITS else _UNSURE for value in values]
-        axis.barh(rows, [sign * value for value in values], color=colours)
+        colors = [_SURE if value >= SHOWN_UNITS else _UNSURE for value in values]
+        axis.barh(rows, [sign * value for value in values], color=colors)
     axis.axvline(0, color="black", linewidth=0.8)
     axis.set_xlim(-1, 1)
     axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["1", "0.5", "0", "0.5", "1"])

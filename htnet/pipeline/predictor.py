@@ -212,7 +212,7 @@ class Predictor:
 
         Args:
             manifest: the samples; labels are optional and become ``truth``.
-                An answer to a labelled sample of a person that the weights were trained on has the warning
+                An answer to a labeled sample of a person that the weights were trained on has the warning
                 "trained_on_subject".
             batch_size: samples that go through the model together.
             on_error: called with each sample that cannot be read, which is then left out; without it

@@ -6,7 +6,7 @@ from htnet.core.deprecated import moved_name
 from htnet.preprocess.align import Alignment, align_frames, align_pair, fit_alignment
 from htnet.preprocess.batches import FlowPreprocessor, RegionCropper
 from htnet.preprocess.contrast import clahe
-from htnet.preprocess.flow.color import colour_wheel, colour_wheel_legend
+from htnet.preprocess.flow.color import color_wheel, color_wheel_legend
 from htnet.preprocess.flow.compute import (
     compute_flow,
     flow_image,
@@ -85,8 +85,8 @@ __all__ = [
     "align_pair",
     "check_pair",
     "clahe",
-    "colour_wheel",
-    "colour_wheel_legend",
+    "color_wheel",
+    "color_wheel_legend",
     "compute_flow",
     "crop_regions",
     "displace",

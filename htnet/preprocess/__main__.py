@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from htnet.core.deprecated import renamed_options
 from htnet.core.errors import HtnetError, InputError, cause
 from htnet.core.files import check_outputs, whole_file, write_bytes
 from htnet.core.hints import as_command
 from htnet.core.types import BIT_DEPTHS, FLOW_METHODS, HEAD_MOTIONS, ByteArray
-from htnet.preprocess.flow.color import colour_wheel
+from htnet.preprocess.flow.color import color_wheel
 from htnet.preprocess.flow.compute import write_flow_image
 from htnet.preprocess.landmarks import make_landmarker
 from htnet.preprocess.opencv import load_opencv
@@ -22,7 +23,8 @@ from htnet.preprocess.published import published_input
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    args = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    args = build_parser().parse_args(renamed_options(words, "python -m htnet.preprocess"))
     try:
         with as_command():
             _run(args)
@@ -53,11 +55,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--face", metavar="largest|only|N", help="which face of several; N counts from the left")
     parser.add_argument("--flow", choices=FLOW_METHODS, default="tvl1")
     parser.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose flow is subtracted")
-    parser.add_argument("--clahe", action="store_true", help="equalise the contrast of the faces before flow")
+    parser.add_argument("--clahe", action="store_true", help="equalize the contrast of the faces before flow")
     parser.add_argument("--size", type=int, default=28, help="side of the image, px (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument("--uv", metavar="FILE.npy", help="also write the flow itself: (2, H, W) float32, px")
-    parser.add_argument("--colour", metavar="FILE.png", help="also write a colour wheel picture of the flow")
+    parser.add_argument("--color", metavar="FILE.png", help="also write a color wheel picture of the flow")
     return parser
 
 
@@ -71,7 +73,7 @@ def _run(args: argparse.Namespace) -> None:
     if args.uv is not None and Path(args.uv).suffix.lower() != ".npy":
         raise InputError(f"--uv is {args.uv!r}; give a name that ends in .npy.")
     inputs = (args.onset, args.apex, args.landmarks)
-    check_outputs(args.out, args.uv, args.colour, overwrite=args.overwrite, inputs=inputs)
+    check_outputs(args.out, args.uv, args.color, overwrite=args.overwrite, inputs=inputs)
     landmarks = None if args.landmarks == "none" else args.landmarks
     if args.face is not None:
         if landmarks is None:
@@ -92,9 +94,9 @@ def _run(args: argparse.Namespace) -> None:
         with whole_file(args.uv) as place, place.open("wb") as file:
             np.save(file, made.flow.uv)
         print(f"  flow: {args.uv}")
-    if args.colour is not None:
-        _write_rgb(Path(args.colour), colour_wheel(made.flow.uv))
-        print(f"  colour wheel: {args.colour} (full hue at {length.max():.2f} px)")
+    if args.color is not None:
+        _write_rgb(Path(args.color), color_wheel(made.flow.uv))
+        print(f"  color wheel: {args.color} (full hue at {length.max():.2f} px)")
 
 
 def _write_rgb(path: Path, picture: ByteArray) -> None:

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import FrameError, InputError, LandmarkError
-from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68, PreprocessSpec
+from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Float64Array, Frame, Landmarks, Landmarks68, PreprocessSpec
 from htnet.preprocess.geometry import (
-    Matrix,
     agreement,
     scale_of,
     scale_points,
@@ -58,7 +57,7 @@ class Alignment:
         size: (height, width) of the aligned face, px.
     """
 
-    matrix: Matrix
+    matrix: Float64Array
     size: tuple[int, int]
 
     @property
@@ -70,11 +69,11 @@ class Alignment:
         """The aligned face, (height, width, 3); places outside the frame repeat its edge."""
         return Frame(_warp(frame, self.matrix, self.size), frame.source)
 
-    def map(self, points: npt.ArrayLike) -> Matrix:
+    def map(self, points: npt.ArrayLike) -> Float64Array:
         """(N, 2) points in frame px, in px of the aligned face: (N, 2) float64."""
         return transform_points(self.matrix, points)
 
-    def unmap(self, points: npt.ArrayLike) -> Matrix:
+    def unmap(self, points: npt.ArrayLike) -> Float64Array:
         """(N, 2) points in px of the aligned face, in frame px: (N, 2) float64."""
         linear = np.linalg.inv(self.matrix[:, :2])
         return (np.asarray(points, dtype=np.float64) - self.matrix[:, 2]) @ linear.T
@@ -171,7 +170,9 @@ def align_frames(
     return _aligned(chain([first], rest), alignment, first), alignment
 
 
-def align_pair(onset: Frame, apex: Frame, landmarks: Landmarks, spec: PreprocessSpec) -> tuple[Frame, Frame, Matrix]:
+def align_pair(
+    onset: Frame, apex: Frame, landmarks: Landmarks, spec: PreprocessSpec
+) -> tuple[Frame, Frame, Float64Array]:
     """Warp both frames by the one similarity that takes the onset's points to the template.
 
     Args:
@@ -191,7 +192,7 @@ def align_pair(onset: Frame, apex: Frame, landmarks: Landmarks, spec: Preprocess
     return alignment.warp(onset), alignment.warp(apex), alignment.matrix
 
 
-def face_similarity(points: npt.ArrayLike, target: npt.ArrayLike, source: str) -> Matrix:
+def face_similarity(points: npt.ArrayLike, target: npt.ArrayLike, source: str) -> Float64Array:
     """The least-squares similarity between two faces' points, which must lie alike.
 
     Args:
@@ -221,7 +222,9 @@ def face_similarity(points: npt.ArrayLike, target: npt.ArrayLike, source: str) -
     )
 
 
-def _target(landmarks: Landmarks | Landmarks68, template: npt.ArrayLike | None) -> tuple[Matrix, npt.NDArray[Any]]:
+def _target(
+    landmarks: Landmarks | Landmarks68, template: npt.ArrayLike | None
+) -> tuple[Float64Array, npt.NDArray[Any]]:
     """Places in 28 px units, and the landmarks' points that go there."""
     if template is None:
         template = TEMPLATE_28 if isinstance(landmarks, Landmarks) else MEAN_SHAPE_28
@@ -282,7 +285,7 @@ def _aligned(frames: Iterable[Frame], alignment: Alignment, first: Frame) -> Ite
         yield alignment.warp(frame)
 
 
-def _warp(frame: Frame, matrix: Matrix, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def _warp(frame: Frame, matrix: Float64Array, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     cv2 = load_opencv()
     pixels = frame.pixels
     scale = scale_of(matrix)

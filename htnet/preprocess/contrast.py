@@ -1,9 +1,10 @@
-"""Contrast of the grey face on which flow is computed."""
+"""Contrast of the gray face on which flow is computed."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from htnet.core.deprecated import renamed_arguments
 from htnet.core.types import ByteArray, Frame, PreprocessSpec
 from htnet.preprocess.frames import to_gray
 from htnet.preprocess.opencv import load_opencv
@@ -12,23 +13,24 @@ from htnet.preprocess.opencv import load_opencv
 CLIP_LIMIT, TILES = 2.0, 8
 
 
-def clahe(grey: ByteArray) -> ByteArray:
-    """Contrast-limited adaptive histogram equalisation: clip limit 2, 8x8 tiles (Zuiderveld 1994; OpenCV).
+@renamed_arguments(gray="gray")
+def clahe(gray: ByteArray) -> ByteArray:
+    """Contrast-limited adaptive histogram equalization: clip limit 2, 8x8 tiles (Zuiderveld 1994; OpenCV).
 
-    Each frame is equalised by itself, so what it does to the light of a face may differ a little from frame to
+    Each frame is equalized by itself, so what it does to the light of a face may differ a little from frame to
     frame; see the documentation of the input.
 
     Args:
-        grey: (H, W) uint8.
+        gray: (H, W) uint8.
 
     Returns:
         (H, W) uint8.
     """
     cv2 = load_opencv()
-    return np.asarray(cv2.createCLAHE(clipLimit=CLIP_LIMIT, tileGridSize=(TILES, TILES)).apply(grey), dtype=np.uint8)
+    return np.asarray(cv2.createCLAHE(clipLimit=CLIP_LIMIT, tileGridSize=(TILES, TILES)).apply(gray), dtype=np.uint8)
 
 
-def grey_face(face: Frame, spec: PreprocessSpec) -> ByteArray:
-    """An aligned face as the flow methods take it: (H, W) uint8 grey, equalised where the spec says so."""
-    grey = to_gray(face)
-    return clahe(grey) if spec.clahe else grey
+def gray_face(face: Frame, spec: PreprocessSpec) -> ByteArray:
+    """An aligned face as the flow methods take it: (H, W) uint8 gray, equalized where the spec says so."""
+    gray = to_gray(face)
+    return clahe(gray) if spec.clahe else gray

@@ -1,7 +1,7 @@
 """From the numbers that image files and arrays hold to 8-bit values: which of them is white.
 
 Cameras of 10, 12 or 14 bits are usually saved in 16-bit files, whose largest value none of their pixels comes near. A
-reader that takes 65535 for white then sees an almost black face, of 17 grey levels in place of 256. No rule can tell
+reader that takes 65535 for white then sees an almost black face, of 17 gray levels in place of 256. No rule can tell
 such a file from a dark 16-bit picture, so where neither file nor caller says which it is, the frame is refused.
 """
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from htnet.core.types import ByteArray, QualityWarning
 
-#: Standard deviation of an aligned face, grey levels: below the first the answer is doubtful, below the second nothing
-#: can be measured, because sensor noise and the rounding to whole grey levels are as large as the face's own shades.
+#: Standard deviation of an aligned face, gray levels: below the first the answer is doubtful, below the second nothing
+#: can be measured, because sensor noise and the rounding to whole gray levels are as large as the face's own shades.
 LOW_CONTRAST, NO_CONTRAST = 10.0, 2.0
 #: Share of the inner face at the darkest or the brightest values from which a face counts as wrongly exposed.
 CLIPPED = 0.15
@@ -15,40 +15,40 @@ CLIPPED = 0.15
 _DARKEST, _BRIGHTEST = 2, 253
 
 
-def face_contrast(grey: ByteArray) -> float:
-    """Standard deviation of the inner face, grey levels.
+def face_contrast(gray: ByteArray) -> float:
+    """Standard deviation of the inner face, gray levels.
 
     Args:
-        grey: (H, W) uint8, an aligned face; an eighth at each side, hair and background, is left out.
+        gray: (H, W) uint8, an aligned face; an eighth at each side, hair and background, is left out.
     """
-    return float(_inner(grey).std())
+    return float(_inner(gray).std())
 
 
-def face_light(grey: ByteArray) -> float:
-    """Mean of the inner face, grey levels; see `face_contrast`."""
-    return float(_inner(grey).mean())
+def face_light(gray: ByteArray) -> float:
+    """Mean of the inner face, gray levels; see `face_contrast`."""
+    return float(_inner(gray).mean())
 
 
-def exposure_warnings(grey: ByteArray, source: str) -> tuple[QualityWarning, ...]:
+def exposure_warnings(gray: ByteArray, source: str) -> tuple[QualityWarning, ...]:
     """What the light of a face says against the motion measured on it.
 
     Args:
-        grey: (H, W) uint8, the aligned face.
+        gray: (H, W) uint8, the aligned face.
         source: where it is from, for the message.
     """
     found = []
-    contrast = face_contrast(grey)
+    contrast = face_contrast(gray)
     if contrast < LOW_CONTRAST:
         state = (
             "nothing can be measured on it" if contrast < NO_CONTRAST else "small motions drown in the camera's noise"
         )
         message = (
-            f"The face in {source} has little contrast (standard deviation {contrast:.1f} grey levels; "
+            f"The face in {source} has little contrast (standard deviation {contrast:.1f} gray levels; "
             f"{LOW_CONTRAST:g} or more are needed): {state}. Record with more light, or without haze or strong "
             "compression."
         )
         found.append(QualityWarning("low_contrast", message))
-    inner = _inner(grey)
+    inner = _inner(gray)
     for clipped, what, cure in (
         (inner >= _BRIGHTEST, "white", "less light or a shorter exposure"),
         (inner <= _DARKEST, "black", "more light"),
@@ -60,6 +60,6 @@ def exposure_warnings(grey: ByteArray, source: str) -> tuple[QualityWarning, ...
     return tuple(found)
 
 
-def _inner(grey: ByteArray) -> ByteArray:
-    height, width = grey.shape
-    return np.asarray(grey[height // 8 : height - height // 8, width // 8 : width - width // 8])
+def _inner(gray: ByteArray) -> ByteArray:
+    height, width = gray.shape
+    return np.asarray(gray[height // 8 : height - height // 8, width // 8 : width - width // 8])

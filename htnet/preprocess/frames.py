@@ -43,7 +43,7 @@ def read_frame(source: FrameSource, bit_depth: int | None = None) -> Frame:
 
     Args:
         source: an image file, an array in RGB order, or a `Frame`. Arrays: (H, W), (H, W, 1),
-            (H, W, 3) or (H, W, 4); uint8, uint16 or float in 0..1. Grey is repeated in three
+            (H, W, 3) or (H, W, 4); uint8, uint16 or float in 0..1. Gray is repeated in three
             channels, 16-bit values are divided by 257 and rounded, and alpha is dropped, not
             composited: what lies under transparent pixels stays visible. Files are turned as their
             EXIF orientation says.

@@ -6,15 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import LandmarkError
+from htnet.core.types import Float64Array
 
-Matrix = npt.NDArray[np.float64]
 
-
-def scale_points(points: npt.ArrayLike, scale: float) -> Matrix:
+def scale_points(points: npt.ArrayLike, scale: float) -> Float64Array:
     """Points in units ``scale`` times as fine.
 
     The field gives points of a 224 px face in "28 px units": pixels divided by 8, without the half
-    pixel that separates the pixel centres of the two image sizes. The template and the published crop
+    pixel that separates the pixel centers of the two image sizes. The template and the published crop
     are in these units, so a plain product is the conversion that puts aligned faces where the training
     images have theirs.
 
@@ -28,17 +27,17 @@ def scale_points(points: npt.ArrayLike, scale: float) -> Matrix:
     return np.asarray(points, dtype=np.float64) * scale
 
 
-def transform_points(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Matrix:
+def transform_points(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Float64Array:
     """Apply a (2, 3) affine matrix to (N, 2) points: (N, 2) float64."""
     matrix = np.asarray(matrix, dtype=np.float64)
     return np.asarray(points, dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
 
 
-def similarity(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> Matrix:
+def similarity(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> Float64Array:
     """The least-squares similarity (rotation, one scale, shift; no reflection) from source to target.
 
     In two dimensions Umeyama's solution (IEEE TPAMI 13(4), 1991) has a closed form with points as complex
-    numbers: a = sum(conj(s) t) / sum(|s|^2) on centred points is scale times rotation.
+    numbers: a = sum(conj(s) t) / sum(|s|^2) on centered points is scale times rotation.
 
     Args:
         source_points: (N, 2), N of 2 or more.
@@ -59,9 +58,9 @@ def similarity(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> Ma
         )
     if not (np.isfinite(source).all() and np.isfinite(target).all()):
         raise LandmarkError("A similarity needs finite points; remove NaN and infinity.")
-    s, t = _centred(source), _centred(target)
-    for name, centred, points in (("source", s, source), ("target", t, target)):
-        if _spread(centred) <= 1e-6 * (1.0 + float(np.abs(points).max())):
+    s, t = _centered(source), _centered(target)
+    for name, centered, points in (("source", s, source), ("target", t, target)):
+        if _spread(centered) <= 1e-6 * (1.0 + float(np.abs(points).max())):
             raise LandmarkError(f"The {name} points coincide at {points[0].tolist()}; give distinct points.")
     a = np.vdot(s, t) / np.vdot(s, s).real
     if abs(a) <= 1e-6 * _spread(t) / _spread(s):
@@ -80,22 +79,22 @@ def scale_of(matrix: npt.ArrayLike) -> float:
 def agreement(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> float:
     """How well a similarity explains the one set by the other, from 0 (not at all) to 1 (exactly).
 
-    The modulus of the correlation of the centred points as complex numbers; 1 - agreement^2 is the share of
+    The modulus of the correlation of the centered points as complex numbers; 1 - agreement^2 is the share of
     the target's variance that the best similarity leaves.
 
     Args:
         source_points: (N, 2), not all in one place.
         target_points: (N, 2), not all in one place.
     """
-    s, t = _centred(source_points), _centred(target_points)
+    s, t = _centered(source_points), _centered(target_points)
     return float(abs(np.vdot(s, t)) / (_spread(s) * _spread(t)))
 
 
-def _centred(points: npt.ArrayLike) -> npt.NDArray[np.complex128]:
+def _centered(points: npt.ArrayLike) -> npt.NDArray[np.complex128]:
     points = np.asarray(points, dtype=np.float64)
     z = points[:, 0] + 1j * points[:, 1]
     return np.asarray(z - z.mean(), dtype=np.complex128)
 
 
-def _spread(centred: npt.NDArray[np.complex128]) -> float:
-    return float(np.linalg.norm(centred))
+def _spread(centered: npt.NDArray[np.complex128]) -> float:
+    return float(np.linalg.norm(centered))

@@ -1,12 +1,12 @@
 """A mean face of 68 points, written for this package.
 
 The places are millimetres on an upright frontal face, neutral, mouth closed: origin midway between the eye
-centres, x to the image's right, y downward. Where they come from:
+centers, x to the image's right, y downward. Where they come from:
 
-- The five points that `TEMPLATE_28` fixes. With eye centres 61 mm apart, its nose tip lies 33 mm and its
+- The five points that `TEMPLATE_28` fixes. With eye centers 61 mm apart, its nose tip lies 33 mm and its
   mouth 60 mm below the eyes, and the mouth is 50 mm wide.
 - Everything else is drawn by hand to round proportions of adult faces: eye slits 30 mm long and 10 mm
-  high, 31 mm between the inner corners, brows about 20 mm above the eye centres, nose base 28 mm wide, lips
+  high, 31 mm between the inner corners, brows about 20 mm above the eye centers, nose base 28 mm wide, lips
   18 mm high, face 134 mm wide at the eyes and 106 mm from eye line to chin.
 
 The numbers are not measured on any data set and not those of any published shape model. The two halves
@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from htnet.core.types import TEMPLATE_28, Landmarks68
-from htnet.preprocess.geometry import Matrix, similarity, transform_points
+from htnet.core.types import TEMPLATE_28, Float64Array, Landmarks68
+from htnet.preprocess.geometry import similarity, transform_points
 
 #: Where each point goes when a face is mirrored: index of the point on the other side.
 MIRROR_68 = (
@@ -82,7 +82,7 @@ _LEFT_HALF: dict[int, tuple[float, float]] = {
 }
 
 
-def _whole_face() -> Matrix:
+def _whole_face() -> Float64Array:
     points = np.empty((68, 2))
     for index, (x, y) in _LEFT_HALF.items():
         points[MIRROR_68[index]] = (-x, y)
@@ -90,7 +90,7 @@ def _whole_face() -> Matrix:
     return points
 
 
-def _placed(points: Matrix) -> Matrix:
+def _placed(points: Float64Array) -> Float64Array:
     five = Landmarks68(points.astype(np.float32), "the mean shape").five().points
     return transform_points(similarity(five, TEMPLATE_28), points)
 

@@ -14,6 +14,7 @@ from htnet.core.errors import FlowError, LandmarkError
 from htnet.core.types import (
     POINT_NAMES,
     ByteArray,
+    Float64Array,
     FloatArray,
     Flow,
     Frame,
@@ -23,7 +24,7 @@ from htnet.core.types import (
     PreprocessSpec,
 )
 from htnet.preprocess.align import align_pair, fit_alignment, scale_points, transform_points
-from htnet.preprocess.contrast import grey_face
+from htnet.preprocess.contrast import gray_face
 from htnet.preprocess.flow.compute import compute_flow, flow_image, is_motionless, read_flow_image
 from htnet.preprocess.flow.motion import remove_head_motion
 from htnet.preprocess.frames import FrameSource, read_frame, read_pair, to_gray
@@ -99,7 +100,7 @@ class Preprocessor:
         points = self._landmarks(first, landmarks, sample) if measured is None else measured.five()
         points = self._checked(points, first)
         face, face_apex, matrix = align_pair(first, second, points, self.spec)
-        before, after = grey_face(face, self.spec), grey_face(face_apex, self.spec)
+        before, after = gray_face(face, self.spec), gray_face(face_apex, self.spec)
         measured_flow = flow = compute_flow(before, after, self.spec.flow, dict(self.spec.flow_parameters))
         on_face = transform_points(matrix, points.points)
         if self.spec.head_motion != "none":
@@ -191,7 +192,7 @@ class Preprocessor:
         check_inside(points, frame.size, frame.source)
         return verified(points, frame)
 
-    def _on_image(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def _on_image(self, points: npt.ArrayLike) -> Float64Array:
         """Points of the aligned face in px of the flow image."""
         return scale_points(points, self.spec.size / self.spec.face_size)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from htnet.core.errors import InputError, SpecError, refuse_unknown
 from htnet.core.types import Landmarks, ModelInput, PreprocessSpec
-from htnet.preprocess.contrast import grey_face
+from htnet.preprocess.contrast import gray_face
 from htnet.preprocess.flow.compute import compute_flow, flow_image
 from htnet.preprocess.frames import FrameSource, read_pair, to_gray
 from htnet.preprocess.landmarks import Landmarker, make_landmarker
@@ -66,7 +66,7 @@ def _of_whole_frames(onset: FrameSource, apex: FrameSource, spec: PreprocessSpec
             f"head_motion is {spec.head_motion!r}, but there are no landmarks to say where that is; give landmarks."
         )
     first, second = read_pair(onset, apex, bit_depth)
-    before, after = grey_face(first, spec), grey_face(second, spec)
+    before, after = gray_face(first, spec), gray_face(second, spec)
     flow = compute_flow(before, after, spec.flow, dict(spec.flow_parameters))
     made = Preprocessor(spec).flow_picture(flow_image(flow, spec.size, spec.resize))
     doubts = pair_warnings((onset, apex), (first, second), (to_gray(first), to_gray(second)), flow)

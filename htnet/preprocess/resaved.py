@@ -1,6 +1,6 @@
 """Whether two image files are one frame, saved once more as JPEG.
 
-The difference between them tells nothing: a JPEG differs from its frame by 1 to 3 grey levels in the mean, a true
+The difference between them tells nothing: a JPEG differs from its frame by 1 to 3 gray levels in the mean, a true
 micro-expression from its onset by 0.1 to 1. But saving one frame as the other was saved gives the other, to a few
 levels in every pixel, and a motion of 0.2 px is 10 levels and more off somewhere.
 """
@@ -18,7 +18,7 @@ from htnet.core.types import Frame
 from htnet.preprocess.frames import FrameSource, frame_file
 from htnet.preprocess.opencv import load_opencv
 
-#: Grey levels that two savings of one frame differ at most, in any pixel.
+#: Gray levels that two savings of one frame differ at most, in any pixel.
 _ALIKE = 3
 #: Frames that differ more than this in the mean are not looked at.
 _FAR = 6.0
@@ -96,10 +96,10 @@ def _parse(head: bytes) -> _Saved | None:
 def _qualities() -> Mapping[bytes, int]:
     """The quality that OpenCV, and whatever else uses the usual tables, gives each table."""
     cv2 = load_opencv()
-    grey = np.zeros((8, 8), np.uint8)
+    gray = np.zeros((8, 8), np.uint8)
     found: dict[bytes, int] = {}
     for quality in range(100, 0, -1):
-        saved = _parse(cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+        saved = _parse(cv2.imencode(".jpg", gray, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
         if saved is not None:
             found.setdefault(saved.table, quality)
     return found

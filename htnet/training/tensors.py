@@ -228,7 +228,7 @@ def load_flow_set(
     """Read a manifest into memory by `htnet.data.reader.SampleReader`; flow is computed where only frames are given.
 
     Args:
-        manifest: labelled samples. A sample's ``flow`` image is used when there is one.
+        manifest: labeled samples. A sample's ``flow`` image is used when there is one.
         spec: how flow is made and regions are cut. Of a prepared folder, what its images were made with takes the place
             of what is said here: train with, and record, the ``spec`` of the set.
         landmarker: finds the five points, in place of the samples' own landmarks files: in px of the onset

@@ -49,9 +49,9 @@ def test_field_is_symmetric_and_turns_with_the_face():
     field = displacement("AU12", UPRIGHT, (221, 221), 1)  # symmetric about x = 110
     assert np.allclose(field[0], -field[0][:, ::-1], atol=1e-5)
     assert np.allclose(field[1], field[1][:, ::-1], atol=1e-5)
-    centre, angle = np.array([110, 110]), np.deg2rad(30)
+    center, angle = np.array([110, 110]), np.deg2rad(30)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    turned = (UPRIGHT - centre) @ turn.T + centre
+    turned = (UPRIGHT - center) @ turn.T + center
     tilted = displacement("AU12", turned, (221, 221), 1)
     assert np.allclose(at(tilted, turned[3]), turn @ at(field, UPRIGHT[3]), atol=0.03)
 
@@ -70,5 +70,5 @@ def test_bundled_sample_is_as_documented():
     assert np.abs(points / 8 - TEMPLATE_28).max() < 2
     field = displacement(SAMPLE_UNIT, points, (224, 224), SAMPLE_PEAK)
     assert np.array_equal(displace(onset, field), apex)
-    grey = [cv2.cvtColor(np.ascontiguousarray(f), cv2.COLOR_RGB2GRAY) for f in (onset, apex)]
-    assert end_point_error(compute_flow(*grey).uv, field) < 0.05
+    gray = [cv2.cvtColor(np.ascontiguousarray(f), cv2.COLOR_RGB2GRAY) for f in (onset, apex)]
+    assert end_point_error(compute_flow(*gray).uv, field) < 0.05

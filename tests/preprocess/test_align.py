@@ -96,7 +96,7 @@ def test_both_frames_are_warped_by_the_same_matrix(rng):
 
 
 def test_a_strong_shrink_does_not_alias():
-    """A fine checkerboard must come out grey, and a coarse picture in its place."""
+    """A fine checkerboard must come out gray, and a coarse picture in its place."""
     side = 1600
     fine = ((np.indices((side, side)).sum(0) % 2) * 255).astype(np.uint8)
     spec = PreprocessSpec(face_size=112)
@@ -114,8 +114,8 @@ def test_a_strong_shrink_does_not_alias():
 
 
 def test_the_shrunk_warp_has_no_shift():
-    """A large disc's centre of mass lies where the matrix sends it, within a fraction of a face pixel."""
-    side, centre = 2001, np.array([900.0, 1100.0])
+    """A large disc's center of mass lies where the matrix sends it, within a fraction of a face pixel."""
+    side, center = 2001, np.array([900.0, 1100.0])
     disc = np.zeros((side, side, 3), np.uint8)
     cv2.circle(disc, (900, 1100), 300, (255, 255, 255), -1)
     points = transform_points(matrix_of(1700 / 28, -20, 50, 350), TEMPLATE_28)
@@ -123,7 +123,7 @@ def test_the_shrunk_warp_has_no_shift():
     weight = face.pixels[..., 0].astype(float)
     rows, columns = np.mgrid[0:224, 0:224]
     found = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
-    np.testing.assert_allclose(found, transform_points(matrix, centre[None])[0], atol=0.05)
+    np.testing.assert_allclose(found, transform_points(matrix, center[None])[0], atol=0.05)
 
 
 @pytest.mark.parametrize("order", [[1, 0, 2, 4, 3], [3, 4, 2, 0, 1]])

@@ -173,17 +173,17 @@ def test_every_frame_is_warped_alike_and_only_when_asked_for(rng):
 def test_motion_between_frames_survives(rng):
     """A dot that moves by d in the frame moves by scale * rotation * d in the aligned face: no frame is re-aligned."""
     move = SimilarityTransform(scale=4, rotation=0.3, translation=(60, 30))
-    centres = move([[14, 14]]) + np.array([[0, 0], [3, -2], [6, -4]])
+    centers = move([[14, 14]]) + np.array([[0, 0], [3, -2], [6, -4]])
     rows, columns = np.mgrid[0:220, 0:240]
-    blobs = [200 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 50) for x, y in centres]
+    blobs = [200 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 50) for x, y in centers]
     frames = [Frame(np.dstack([blob.astype(np.uint8)] * 3)) for blob in blobs]
     landmarks = landmarks_of(move(FIVE) + rng.normal(0, 1, (5, 2)))
     aligned, alignment = align_frames(frames, landmarks, size=160)
     rows, columns = np.mgrid[0:160, 0:160]
-    for frame, centre in zip(aligned, centres, strict=True):
+    for frame, center in zip(aligned, centers, strict=True):
         weight = frame.pixels[..., 0].astype(float)
         found = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
-        np.testing.assert_allclose(found, alignment.map(centre[None])[0], atol=0.1)
+        np.testing.assert_allclose(found, alignment.map(center[None])[0], atol=0.1)
 
 
 def test_a_frame_of_another_size_is_named_and_those_before_are_given(rng):

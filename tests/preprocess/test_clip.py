@@ -77,15 +77,15 @@ def test_impossible_counts(count):
 
 
 def by_hand(frames, points, spec):
-    """The definition, step by step: align, grey, blend, flow from the first, histograms at the template."""
+    """The definition, step by step: align, gray, blend, flow from the first, histograms at the template."""
     alignment = fit_alignment(Landmarks(points, "test"), template=spec.template, size=spec.face_size)
-    greys = [to_gray(alignment.warp(Frame(f))).astype(float) for f in frames]
+    grays = [to_gray(alignment.warp(Frame(f))).astype(float) for f in frames]
     rows = []
     for i in range(spec.clip_frames):
-        at = i * (len(greys) - 1) / (spec.clip_frames - 1)
-        k = min(int(at), len(greys) - 2)
-        moment = np.rint(greys[k] * (1 - (at - k)) + greys[k + 1] * (at - k)).astype(np.uint8)
-        uv = compute_flow(greys[0].astype(np.uint8), moment, spec.flow, spec.flow_parameters).uv
+        at = i * (len(grays) - 1) / (spec.clip_frames - 1)
+        k = min(int(at), len(grays) - 2)
+        moment = np.rint(grays[k] * (1 - (at - k)) + grays[k + 1] * (at - k)).astype(np.uint8)
+        uv = compute_flow(grays[0].astype(np.uint8), moment, spec.flow, spec.flow_parameters).uv
         boxes = []
         for name in (0, 1, 3, 4):
             x, y = np.rint(np.array(spec.template[name]) * spec.face_size / 28).astype(int) - spec.face_size // 4
@@ -187,39 +187,39 @@ def test_clips_that_cannot_be_used():
 # ---- contrast ----
 
 
-def clahe_by_hand(grey, clip=2.0, tiles=8):
+def clahe_by_hand(gray, clip=2.0, tiles=8):
     """Tile by tile: clipped histogram, its sum as a table; pixel by pixel: four tables blended (Zuiderveld 1994)."""
-    step = grey.shape[0] // tiles
+    step = gray.shape[0] // tiles
     tables = np.empty((tiles, tiles, 256))
     limit = max(int(clip * step * step / 256), 1)
     for i in range(tiles):
         for j in range(tiles):
-            counts = np.bincount(grey[i * step : (i + 1) * step, j * step : (j + 1) * step].ravel(), minlength=256)
+            counts = np.bincount(gray[i * step : (i + 1) * step, j * step : (j + 1) * step].ravel(), minlength=256)
             over = np.maximum(counts - limit, 0).sum()
             counts = np.minimum(counts, limit) + over // 256
             left = over % 256
             if left:
                 counts[np.arange(0, 256, max(256 // left, 1))[:left]] += 1
             tables[i, j] = np.rint(counts.cumsum() * 255 / (step * step)).clip(0, 255)
-    out = np.empty(grey.shape)
-    for y in range(grey.shape[0]):
-        for x in range(grey.shape[1]):
+    out = np.empty(gray.shape)
+    for y in range(gray.shape[0]):
+        for x in range(gray.shape[1]):
             fy, fx = y / step - 0.5, x / step - 0.5
             i, j = int(np.floor(fy)), int(np.floor(fx))
             a, b = fy - i, fx - j
             i0, i1, j0, j1 = (min(max(k, 0), tiles - 1) for k in (i, i + 1, j, j + 1))
-            t = tables[:, :, grey[y, x]]
+            t = tables[:, :, gray[y, x]]
             out[y, x] = (1 - a) * ((1 - b) * t[i0, j0] + b * t[i0, j1]) + a * ((1 - b) * t[i1, j0] + b * t[i1, j1])
     return out
 
 
 def test_clahe_equals_the_method(rng):
-    grey = cv2.cvtColor(face(96), cv2.COLOR_RGB2GRAY)
-    grey = (grey * rng.uniform(0.4, 0.9)).astype(np.uint8)
-    found = clahe(grey)
-    assert (found.dtype, found.shape) == (np.uint8, grey.shape)
-    np.testing.assert_allclose(found, clahe_by_hand(grey), atol=1)
-    assert found.std() > grey.std()
+    gray = cv2.cvtColor(face(96), cv2.COLOR_RGB2GRAY)
+    gray = (gray * rng.uniform(0.4, 0.9)).astype(np.uint8)
+    found = clahe(gray)
+    assert (found.dtype, found.shape) == (np.uint8, gray.shape)
+    np.testing.assert_allclose(found, clahe_by_hand(gray), atol=1)
+    assert found.std() > gray.std()
 
 
 def test_clahe_takes_any_side_of_a_face():
@@ -234,8 +234,8 @@ def test_clahe_is_applied_before_flow():
     spec = dataclasses.replace(QUICK, clahe=True)
     made = Preprocessor(spec).pair(*pair, POINTS)
     alignment = fit_alignment(Landmarks(POINTS, "test"), size=spec.face_size)
-    greys = [clahe(to_gray(alignment.warp(Frame(f)))) for f in pair]
-    np.testing.assert_array_equal(made.flow.uv, compute_flow(*greys, spec.flow, spec.flow_parameters).uv)
+    grays = [clahe(to_gray(alignment.warp(Frame(f)))) for f in pair]
+    np.testing.assert_array_equal(made.flow.uv, compute_flow(*grays, spec.flow, spec.flow_parameters).uv)
     assert not np.array_equal(made.flow.uv, Preprocessor(QUICK).pair(*pair, POINTS).flow.uv)
     settings = {"flow": "dis", "flow_parameters": spec.flow_parameters}
     whole = published_input(*pair, None, clahe=True, **settings)

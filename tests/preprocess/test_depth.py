@@ -333,7 +333,7 @@ def _pgm(values, white):
 
 
 def _tiff(values, white):
-    """A grey 16-bit TIFF that names its largest value."""
+    """A gray 16-bit TIFF that names its largest value."""
     height, width = values.shape
     data = values.astype("<u2").tobytes()
     tags = [(256, width), (257, height), (258, 16), (259, 1), (262, 1), (273, 0), (277, 1), (278, height)]
@@ -350,26 +350,26 @@ def _tiff(values, white):
 @pytest.mark.parametrize("white", [15, 1023, 4095, 16383, 65535])
 @pytest.mark.parametrize("form", [_pgm, _tiff])
 def test_files_that_name_their_largest_value_are_taken_at_their_word(tmp_path, pair, form, white):
-    grey = pair[0].mean(2)
-    values = np.rint(grey / 255 * white).astype(np.uint16)
+    gray = pair[0].mean(2)
+    values = np.rint(gray / 255 * white).astype(np.uint16)
     path = tmp_path / f"frame{form.__name__}.{'pgm' if form is _pgm else 'tif'}"
     path.write_bytes(form(values, white))
     found = read_frame(path).pixels.astype(int)
-    assert np.abs(found[..., 0] - grey).max() <= 255 / white + 1
+    assert np.abs(found[..., 0] - gray).max() <= 255 / white + 1
     assert found.max() > 150
 
 
 @pytest.mark.parametrize("form", [_pgm, _tiff])
 def test_a_header_of_65535_tells_nothing_of_a_cameras_bits(tmp_path, pair, form):
     """OpenCV writes it for every 16-bit PGM file."""
-    grey = pair[0].mean(2)
+    gray = pair[0].mean(2)
     path = tmp_path / "frame.bin"
-    path.write_bytes(form(np.rint(grey / 255 * 4095).astype(np.uint16), 65535))
+    path.write_bytes(form(np.rint(gray / 255 * 4095).astype(np.uint16), 65535))
     with pytest.raises(FrameError, match="bit_depth=12 or bit_depth=16"):
         read_frame(path)
-    assert np.abs(read_frame(path, 12).pixels[..., 0] - grey).max() <= 1
-    path.write_bytes(form(np.rint(grey / 255 * 4095).astype(np.uint16), 4095))
-    assert np.abs(read_frame(path, 12).pixels[..., 0] - grey).max() <= 1
+    assert np.abs(read_frame(path, 12).pixels[..., 0] - gray).max() <= 1
+    path.write_bytes(form(np.rint(gray / 255 * 4095).astype(np.uint16), 4095))
+    assert np.abs(read_frame(path, 12).pixels[..., 0] - gray).max() <= 1
     with pytest.raises(FrameError, match="states that 4095 is white"):
         read_frame(path, 10)
 

@@ -1,7 +1,7 @@
 """face-alignment's own code, with a stub in place of its two networks, whose weights must be fetched.
 
 Detection is a list of boxes. The landmark network is a stub that *reads the frame*: pixel (x, y) of the test frame
-has the colour (x, y, 200), so the stub can put each heatmap's peak where the crop shows the colour of a wanted point.
+has the color (x, y, 200), so the stub can put each heatmap's peak where the crop shows the color of a wanted point.
 The package's cropping, decoding and mapping back must all be right for the points to come out.
 """
 
@@ -58,13 +58,13 @@ class Detector:
 
 
 class Network(torch.nn.Module):
-    """Heatmaps (B, 68, 64, 64) with their peaks where the crop's colours say that ``points`` are."""
+    """Heatmaps (B, 68, 64, 64) with their peaks where the crop's colors say that ``points`` are."""
 
     def forward(self, crops):
         x, y, inside = torch.nn.functional.interpolate(crops, 64, mode="area").mul(255).split(1, dim=1)
         wanted = torch.as_tensor(self.points)
         away = (x - wanted[None, :, 0, None, None]) ** 2 + (y - wanted[None, :, 1, None, None]) ** 2
-        # Across the frame's edge colours fade to black, past those of points that are elsewhere.
+        # Across the frame's edge colors fade to black, past those of points that are elsewhere.
         return torch.exp(-(away + 100 * (inside - INSIDE) ** 2) / 200)
 
 

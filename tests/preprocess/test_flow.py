@@ -187,13 +187,13 @@ def test_bad_flow_images_are_refused_by_name(tmp_path):
     check("text.png", "not an image")
     rng = np.random.default_rng(11)
     for name, shape, kind in (
-        ("grey.png", (28, 28), np.uint8),
+        ("gray.png", (28, 28), np.uint8),
         ("alpha.png", (28, 28, 4), np.uint8),
         ("deep.png", (28, 28, 3), np.uint16),
         ("wide.png", (28, 30, 3), np.uint8),
     ):
         cv2.imwrite(str(tmp_path / name), rng.integers(0, 255, shape).astype(kind))
-    check("grey.png", "1 channels")
+    check("gray.png", "1 channels")
     check("alpha.png", "4 channels")
     check("deep.png", "uint16")
     check("wide.png", "28x30 px, expected 28x28")

@@ -47,9 +47,9 @@ def test_progressive_jpeg_is_read(tmp_path, rng):
     assert read_frame(path).size == (40, 56)
 
 
-def test_grey_alpha_and_16_bit_files(tmp_path, rng):
-    grey = rng.integers(0, 256, (20, 30), dtype=np.uint8)
-    np.testing.assert_array_equal(read_frame(encode(tmp_path / "g.png", grey)).pixels, np.repeat(grey[..., None], 3, 2))
+def test_gray_alpha_and_16_bit_files(tmp_path, rng):
+    gray = rng.integers(0, 256, (20, 30), dtype=np.uint8)
+    np.testing.assert_array_equal(read_frame(encode(tmp_path / "g.png", gray)).pixels, np.repeat(gray[..., None], 3, 2))
     bgra = rng.integers(0, 256, (20, 30, 4), dtype=np.uint8)
     np.testing.assert_array_equal(
         read_frame(encode(tmp_path / "a.png", bgra)).pixels, bgra[..., 2::-1], err_msg="alpha is dropped"
@@ -253,7 +253,7 @@ def test_check_pair_names_both_frames_and_sizes():
 
 def test_to_gray_is_bt601_luma(rng):
     pixels = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    grey = to_gray(Frame(pixels))
-    assert grey.shape == (20, 30)
-    assert grey.dtype == np.uint8
-    assert np.abs(grey - pixels @ np.array([0.299, 0.587, 0.114])).max() <= 0.51
+    gray = to_gray(Frame(pixels))
+    assert gray.shape == (20, 30)
+    assert gray.dtype == np.uint8
+    assert np.abs(gray - pixels @ np.array([0.299, 0.587, 0.114])).max() <= 0.51

@@ -1,4 +1,4 @@
-"""Magnitude, orientation, HOOF, head motion and colour pictures, against NumPy's histogram and hand computation."""
+"""Magnitude, orientation, HOOF, head motion and color pictures, against NumPy's histogram and hand computation."""
 
 import colorsys
 
@@ -10,8 +10,8 @@ from htnet.core.errors import FlowError, InputError, LandmarkError
 from htnet.core.types import TEMPLATE_28
 from htnet.preprocess import (
     FACE_REGIONS,
-    colour_wheel,
-    colour_wheel_legend,
+    color_wheel,
+    color_wheel_legend,
     crop_regions,
     face_regions,
     flow_magnitude,
@@ -75,7 +75,7 @@ def test_other_shapes_and_types_are_refused(function, bad):
         function(bad)
 
 
-@pytest.mark.parametrize("function", [hoof, lambda uv: remove_head_motion(uv, POINTS), colour_wheel])
+@pytest.mark.parametrize("function", [hoof, lambda uv: remove_head_motion(uv, POINTS), color_wheel])
 @pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
 def test_nan_is_refused(function, kind):
     uv = field()
@@ -95,8 +95,8 @@ def test_hoof_is_64_numbers_a_frame_and_every_region_sums_to_one():
 
 
 @pytest.mark.parametrize("bins", [2, 7, 16])
-def test_directions_at_the_centres_give_numpys_histogram(bins, rng):
-    """Where no pixel lies between two centres, soft bins are hard bins."""
+def test_directions_at_the_centers_give_numpys_histogram(bins, rng):
+    """Where no pixel lies between two centers, soft bins are hard bins."""
     place, length = rng.integers(bins, size=(20, 30)), rng.uniform(0.1, 2, (20, 30))
     angle = 2 * np.pi * place / bins
     found = hoof(np.stack([length * np.cos(angle), length * np.sin(angle)]), bins=bins, regions=[(0, 0, 30, 20)])
@@ -242,11 +242,11 @@ def test_head_motion_that_cannot_be_read():
         remove_head_motion(field(), POINTS[:3])
 
 
-# Colours
+# Colors
 
 
 @pytest.mark.parametrize(
-    ("degrees", "colour"),
+    ("degrees", "color"),
     [
         (0, (255, 0, 0)),
         (90, (255, 255 * 13.75 / 15, 0)),  # down: 13.75 of the 15 steps from red to yellow
@@ -254,44 +254,44 @@ def test_head_motion_that_cannot_be_read():
         (270, (255 * 5.25 / 13, 0, 255)),  # up: 5.25 of the 13 steps from blue to magenta
     ],
 )
-def test_hues_by_hand(degrees, colour):
-    picture = colour_wheel(towards(degrees, 2.0, side=4))
+def test_hues_by_hand(degrees, color):
+    picture = color_wheel(towards(degrees, 2.0, side=4))
     assert picture.dtype == np.uint8
     assert picture.shape == (4, 4, 3)
-    assert np.abs(picture - np.array(colour)).max() <= 0.5
-    half = colour_wheel(towards(degrees, 1.0, side=4), max_px=2.0)
-    assert np.abs(half - (255 + np.array(colour)) / 2).max() <= 0.5
-    beyond = colour_wheel(towards(degrees, 3.0, side=4), max_px=2.0)
-    assert np.abs(beyond - 0.75 * np.array(colour)).max() <= 0.5
+    assert np.abs(picture - np.array(color)).max() <= 0.5
+    half = color_wheel(towards(degrees, 1.0, side=4), max_px=2.0)
+    assert np.abs(half - (255 + np.array(color)) / 2).max() <= 0.5
+    beyond = color_wheel(towards(degrees, 3.0, side=4), max_px=2.0)
+    assert np.abs(beyond - 0.75 * np.array(color)).max() <= 0.5
 
 
 def test_pictures_of_random_fields():
     """Saturation is the length; the hue grows with the angle, once round the circle."""
     uv = field(height=20, width=30)
-    picture = colour_wheel(uv, max_px=10.0).reshape(-1, 3).astype(int)
+    picture = color_wheel(uv, max_px=10.0).reshape(-1, 3).astype(int)
     length = np.hypot(*uv).ravel() / 10
     assert np.abs(255 - picture.min(1) - 255 * length).max() <= 0.5 + 1e-4
     assert (picture.max(1) == 255).all()
     angles = np.arange(0, 360, 2)
-    hues = [colorsys.rgb_to_hsv(*(colour_wheel(towards(d, side=4))[0, 0] / 255))[0] for d in angles]
+    hues = [colorsys.rgb_to_hsv(*(color_wheel(towards(d, side=4))[0, 0] / 255))[0] for d in angles]
     assert hues[0] == 0
     assert (np.diff(hues) > 0).all()
     assert hues[-1] > 0.98
 
 
 def test_no_motion_is_white_and_tensors_are_taken():
-    assert (colour_wheel(np.zeros((2, 5, 6))) == 255).all()
+    assert (color_wheel(np.zeros((2, 5, 6))) == 255).all()
     uv = field()
-    np.testing.assert_array_equal(colour_wheel(torch.from_numpy(uv)), colour_wheel(uv))
-    scaled = colour_wheel(uv, max_px=float(np.hypot(*uv).max()))
-    np.testing.assert_allclose(colour_wheel(uv).astype(int), scaled.astype(int), atol=1)  # float32 against float64
+    np.testing.assert_array_equal(color_wheel(torch.from_numpy(uv)), color_wheel(uv))
+    scaled = color_wheel(uv, max_px=float(np.hypot(*uv).max()))
+    np.testing.assert_allclose(color_wheel(uv).astype(int), scaled.astype(int), atol=1)  # float32 against float64
 
 
 def test_legend_is_the_wheel_of_a_disc():
-    legend = colour_wheel_legend(41)
+    legend = color_wheel_legend(41)
     y, x = np.mgrid[-20:21, -20:21]
     inside = np.hypot(x, y) <= 20
-    expected = colour_wheel(np.stack([x, y]).astype(np.float32), max_px=20.0)
+    expected = color_wheel(np.stack([x, y]).astype(np.float32), max_px=20.0)
     assert np.abs(legend.astype(int) - expected)[inside].max() <= 1
     assert (legend[~inside] == 255).all()
 
@@ -299,9 +299,9 @@ def test_legend_is_the_wheel_of_a_disc():
 def test_wrong_pictures_are_refused():
     for bad in (0, -1.0, np.nan, np.inf):
         with pytest.raises(InputError, match="max_px is"):
-            colour_wheel(field(), max_px=bad)
+            color_wheel(field(), max_px=bad)
     for size in (2, 10.0):
         with pytest.raises(InputError, match="size is"):
-            colour_wheel_legend(size)
+            color_wheel_legend(size)
     with pytest.raises(FlowError, match=r"shape \(3, 2, 5, 5\)"):
-        colour_wheel(np.zeros((3, 2, 5, 5)))
+        color_wheel(np.zeros((3, 2, 5, 5)))

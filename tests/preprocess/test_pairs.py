@@ -94,15 +94,15 @@ def test_loading_for_training_refuses_such_an_apex_too(tmp_path, pair):
 
 def test_a_flow_that_no_face_makes_is_told_and_one_beyond_the_face_refused(pair):
     frames = tuple(read_frame(frame) for frame in pair)
-    grey = tuple(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pair)
+    gray = tuple(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in pair)
     for share, told in ((LARGE * 0.9, False), (LARGE * 1.1, True), (BEYOND * 0.9, True)):
         uv = np.zeros((2, 64, 64), np.float32)
         uv[0, 30, 30] = -share * 64
-        found = codes(pair_warnings(pair, frames, grey, Flow(uv, "dis")))
+        found = codes(pair_warnings(pair, frames, gray, Flow(uv, "dis")))
         assert ("implausible_flow" in found) == told
     uv[1, 30, 30] = BEYOND * 64
     with pytest.raises(FlowError, match="outside of the face"):
-        pair_warnings(pair, frames, grey, Flow(uv, "dis"))
+        pair_warnings(pair, frames, gray, Flow(uv, "dis"))
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "prepare"])

@@ -38,7 +38,7 @@ def test_group_picks_its_points(rng):
         landmarks.group("left_brows")
 
 
-def test_five_are_eye_centres_nose_tip_and_corners(rng):
+def test_five_are_eye_centers_nose_tip_and_corners(rng):
     points = rng.normal(size=(68, 2)).astype(np.float32)
     five = Landmarks68(points, "mine", 0.4).five()
     expected = [points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]]

@@ -7,7 +7,7 @@ from htnet.core.errors import FlowError, FrameError, LandmarkError
 from htnet.core.types import Flow, PreprocessSpec
 from htnet.preprocess import (
     Preprocessor,
-    colour_wheel,
+    color_wheel,
     compute_flow,
     displace,
     flow_image,
@@ -18,7 +18,7 @@ from htnet.preprocess import (
     remove_head_motion,
     template_points,
 )
-from tests.preprocess.faces import SIDE, eight_bit, grey_face, pair, smooth_field
+from tests.preprocess.faces import SIDE, eight_bit, gray_face, pair, smooth_field
 
 INSIDE = (..., slice(24, -24), slice(24, -24))  # a moved frame has no pixels to bring in at its border
 METHODS = ("tvl1", "farneback", "dis")
@@ -38,7 +38,7 @@ def length(uv):
 @pytest.mark.parametrize(("method", "mean"), [("tvl1", 0.08), ("farneback", 0.6), ("dis", 0.15)])
 def test_a_shift_gives_constant_flow(method, mean, square, rng):
     """Seen over 15 random shifts: TV-L1 0.05 px at most, DIS 0.08, Farneback 0.37."""
-    face = eight_bit(grey_face(square))
+    face = eight_bit(gray_face(square))
     truth = field(*rng.uniform(-2, 2, 2))
     error = length(compute_flow(face, displace(face, truth), method).uv - truth)[INSIDE]
     assert error.mean() < mean
@@ -49,7 +49,7 @@ def test_a_shift_gives_constant_flow(method, mean, square, rng):
 @pytest.mark.parametrize(("du", "dv"), [(1, 0), (0, 1), (-2, 3)])
 def test_a_shift_by_whole_px_needs_no_resampling(du, dv):
     """Two windows on one picture: the signs of u and v owe nothing to a warp."""
-    big = eight_bit(grey_face(1))
+    big = eight_bit(gray_face(1))
     onset = np.ascontiguousarray(big[20:-20, 20:-20])
     apex = np.ascontiguousarray(big[20 - dv : SIDE - 20 - dv, 20 - du : SIDE - 20 - du])
     uv = compute_flow(onset, apex).uv[INSIDE]
@@ -86,7 +86,7 @@ def test_strain_of_a_shear_is_analytic(rng):
     truth = np.stack([np.repeat(k * (np.arange(SIDE)[:, None] - SIDE / 2), SIDE, axis=1), np.zeros((SIDE, SIDE))])
     expected = abs(k) / np.sqrt(2)
     np.testing.assert_allclose(optical_strain(truth), expected, rtol=1e-9)
-    face = eight_bit(grey_face(1))
+    face = eight_bit(gray_face(1))
     measured = optical_strain(compute_flow(face, displace(face, truth.astype(np.float32))).uv)[INSIDE]
     assert np.median(measured) == pytest.approx(expected, rel=0.2)  # 1.05 to 1.10 times, seen over 24 shears
 
@@ -95,14 +95,14 @@ def test_strain_of_a_shear_is_analytic(rng):
 
 
 def still_frames():
-    face = eight_bit(grey_face(0))
-    grey, other = np.full_like(face, 90), np.full_like(face, 130)
+    face = eight_bit(gray_face(0))
+    gray, other = np.full_like(face, 90), np.full_like(face, 130)
     return {
         "equal": (face, face.copy()),
-        "one grey": (grey, grey),
-        "two greys": (grey, other),
-        "grey onset": (grey, face),
-        "grey apex": (face, grey),
+        "one gray": (gray, gray),
+        "two grays": (gray, other),
+        "gray onset": (gray, face),
+        "gray apex": (face, gray),
     }
 
 
@@ -130,7 +130,7 @@ def test_frames_with_motion_are_not_flagged(method, rng):
     assert not made.motionless
     assert not published_input(onset, apex, None, flow=method).motionless
     assert not Preprocessor(spec).flow_picture(made.flow_image).motionless
-    # One grey value less somewhere is still motion.
+    # One gray value less somewhere is still motion.
     apex = onset.copy()
     apex[112, 112] ^= 128
     assert not published_input(onset, apex, None).motionless
@@ -154,7 +154,7 @@ def test_one_constant_channel_is_enough(rng):
 def test_the_spec_removes_the_heads_motion(region):
     """The flow loses its shift; the published image, scaled within itself, is the same up to rounding."""
     mouth = np.exp(-((np.mgrid[:SIDE, :SIDE] - np.array([160, 112])[:, None, None]) ** 2).sum(0) / 800)
-    onset = eight_bit(grey_face(0))
+    onset = eight_bit(gray_face(0))
     apex = displace(onset, field(0.9 + mouth, -0.6))
     points = template_points(FAST).numpy() * 8
     kept, gone = (
@@ -175,7 +175,7 @@ def test_the_spec_removes_the_heads_motion(region):
 
 
 def test_frames_of_two_sizes():
-    face = eight_bit(grey_face(0))
+    face = eight_bit(gray_face(0))
     with pytest.raises(FlowError, match=r"\(224, 224\).*\(224, 220\) differ in size"):
         compute_flow(face, face[:, :220])
     for landmarks in (None, template_points(FAST).numpy() * 8):
@@ -192,6 +192,6 @@ def test_nan_is_refused_everywhere(rng):
         published_input(onset, onset, np.full((5, 2), np.nan))
     uv = field(0.5, 0.5)
     uv[1, 9, 9] = np.nan
-    for use in (hoof, colour_wheel, lambda f: Flow(f, "mine"), lambda f: remove_head_motion(f, template_points(FAST))):
+    for use in (hoof, color_wheel, lambda f: Flow(f, "mine"), lambda f: remove_head_motion(f, template_points(FAST))):
         with pytest.raises(FlowError, match="NaN"):
             use(uv)

@@ -15,7 +15,7 @@ from htnet.core.types import Landmarks, PreprocessSpec
 from htnet.preprocess import (
     Preprocessor,
     TemplateLandmarks,
-    colour_wheel,
+    color_wheel,
     compute_flow,
     is_motionless,
     published_input,
@@ -59,15 +59,15 @@ def by_hand(uv, size=28):
     return np.stack(planes, axis=-1).astype(np.uint8)
 
 
-def grey(path):
+def gray(path):
     return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
 
 
 @pytest.mark.parametrize("method", ["tvl1", "farneback", "dis"])
 def test_the_published_bytes_by_hand(pair, tmp_path, command, method):
     made = published_input(*pair, None, flow=method)
-    colour = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY) for path in pair]
-    flow = compute_flow(*colour, method)
+    color = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY) for path in pair]
+    flow = compute_flow(*color, method)
     np.testing.assert_array_equal(made.flow.uv, flow.uv)
     expected = by_hand(flow.uv)
     np.testing.assert_array_equal(made.flow_image, expected)
@@ -83,15 +83,15 @@ def test_the_published_bytes_by_hand(pair, tmp_path, command, method):
 def test_the_aligned_image_is_that_of_the_models(tmp_path, command):
     """What the one-liner writes is what a prediction from the same frames is made of."""
     expected = Preprocessor(PreprocessSpec()).pair(ONSET, APEX, MARKS)
-    out, field, colours = tmp_path / "flow.png", tmp_path / "a" / "flow.npy", tmp_path / "b" / "wheel.png"
-    status, shown, _ = command(ONSET, APEX, "--out", out, "--landmarks", MARKS, "--uv", field, "--colour", colours)
+    out, field, colors = tmp_path / "flow.png", tmp_path / "a" / "flow.npy", tmp_path / "b" / "wheel.png"
+    status, shown, _ = command(ONSET, APEX, "--out", out, "--landmarks", MARKS, "--uv", field, "--color", colors)
     assert status == 0
     np.testing.assert_array_equal(cv2.imread(str(out)), expected.flow_image)
     np.testing.assert_array_equal(np.load(field), expected.flow.uv)
-    np.testing.assert_array_equal(cv2.imread(str(colours))[..., ::-1], colour_wheel(expected.flow.uv))
+    np.testing.assert_array_equal(cv2.imread(str(colors))[..., ::-1], color_wheel(expected.flow.uv))
     length = np.hypot(*expected.flow.uv)
     assert f"mean {length.mean():.2f} px, largest {length.max():.2f} px" in shown
-    for path in (out, field, colours):
+    for path in (out, field, colors):
         assert str(path) in shown
     assert "motionless" not in shown
     np.testing.assert_array_equal(by_hand(expected.flow.uv), expected.flow_image)
@@ -134,7 +134,7 @@ def test_wrong_settings(pair):
 
 def test_motionless_frames_are_flagged_by_the_command(pair, tmp_path, command):
     out = tmp_path / "flow.png"
-    status, shown, _ = command(pair[0], pair[0], "--out", out, "--landmarks", "none", "--colour", tmp_path / "c.png")
+    status, shown, _ = command(pair[0], pair[0], "--out", out, "--landmarks", "none", "--color", tmp_path / "c.png")
     assert status == 0
     assert "motionless" in shown
     assert not cv2.imread(str(out)).any()
@@ -147,7 +147,7 @@ def test_motionless_frames_are_flagged_by_the_command(pair, tmp_path, command):
         (("--out", "flow.jpg"), "'flow.jpg'; give a name that ends in .png"),
         (("--out", "flow.png", "--uv", "flow.txt"), "--uv is 'flow.txt'"),
         (("--out", "flow.png", "--size", "27"), "size is 27; give an even"),
-        (("--out", "flow.png", "--colour", "wheel.nothing"), "'wheel.nothing'; give a name that ends in .png"),
+        (("--out", "flow.png", "--color", "wheel.nothing"), "'wheel.nothing'; give a name that ends in .png"),
         (("--out", "flow.png", "--head-motion", "nose"), "no landmarks to say where"),
     ],
 )

@@ -97,12 +97,12 @@ def test_head_motion_is_told_and_taken_out(rng):
     """Frames moved by a known similarity, half a px off the grid; nothing else moves."""
     clip = random_clip(1, still=True)
     start = clip.frames[0]
-    centre = (start.shape[0] - 1) / 2
+    center = (start.shape[0] - 1) / 2
     frames, truth = [], []
     for k in range(12):
         share = k / 11
         turn, grow = share * np.deg2rad(rng.uniform(1, 2)), 1 + share * 0.02
-        matrix = cv2.getRotationMatrix2D((centre, centre), np.rad2deg(turn), grow)
+        matrix = cv2.getRotationMatrix2D((center, center), np.rad2deg(turn), grow)
         matrix[:, 2] += share * np.array([5.5, -4.5])
         frames.append(cv2.warpAffine(start, matrix, start.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=1))
         truth.append(matrix)
@@ -197,14 +197,14 @@ def test_confidence_by_hand():
 def test_video_file_folder_and_arrays_agree(tmp_path, clips, method):
     clip = min(clips, key=len)
     fps = round(clip.fps)
-    colour = [frame.pixels for frame in clip.rgb()]
-    for k, pixels in enumerate(colour):
+    color = [frame.pixels for frame in clip.rgb()]
+    for k, pixels in enumerate(color):
         save(tmp_path / "frames" / f"{k}.png", pixels)
-    expected = spot(colour, clip.points, fps=fps, method=method)
+    expected = spot(color, clip.points, fps=fps, method=method)
     found = spot(tmp_path / "frames", clip.points, fps=fps, method=method)
     np.testing.assert_array_equal(found.curve, expected.curve)
     assert (found.onset, found.apex, found.offset) == (expected.onset, expected.apex, expected.offset)
-    video = write_video(tmp_path / "clip.mp4", colour, fps=fps)
+    video = write_video(tmp_path / "clip.mp4", color, fps=fps)
     compressed = spot(open_video(video), clip.points, method=method)
     assert compressed.fps == pytest.approx(fps, rel=1e-3)
     assert len(compressed.curve) == len(clip)

@@ -260,7 +260,7 @@ def dim(pixels, contrast, mean=110.0):
 @pytest.mark.parametrize("contrast", [45, 20, 10, 5, 3])
 @pytest.mark.parametrize(("method", "tolerance"), [("farneback", 0.1), ("dis", 0.25), ("tvl1", 0.1)])
 def test_flow_does_not_shrink_with_contrast(contrast, method, tolerance):
-    """OpenCV's Farneback sees a quarter of this motion at 5 grey levels."""
+    """OpenCV's Farneback sees a quarter of this motion at 5 gray levels."""
     large = cv2.resize(face(112)[..., 1], (448, 448), interpolation=cv2.INTER_CUBIC)
     moved = cv2.warpAffine(large, np.float64([[1, 0, 4], [0, 1, 0]]), (448, 448), borderMode=cv2.BORDER_REPLICATE)
     onset, apex = (cv2.resize(i, (112, 112), interpolation=cv2.INTER_AREA).astype(np.float64) for i in (large, moved))
@@ -293,7 +293,7 @@ def test_the_apex_is_found_in_haze(moving):
     assert abs(found.apex - expected.apex) <= 3
     assert "low_contrast" in codes(found)
     assert "low_contrast" not in codes(expected)
-    with pytest.raises(FrameError, match="standard deviation of .* grey levels"):
+    with pytest.raises(FrameError, match="standard deviation of .* gray levels"):
         spot([dim(f, 1.2) for f in frames], clip.points)
 
 

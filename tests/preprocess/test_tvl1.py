@@ -205,7 +205,7 @@ def test_light_is_taken_over_and_motion_is_not(shape, rng):
     assert (match_light(gains * onset + offsets, onset) - onset).abs().max() < 1e-6
     slope = torch.linspace(-8, 8, shape[1], dtype=torch.float64).expand(shape)
     left = match_light(onset + slope, onset) - onset
-    # What stays is chiefly beyond the centres of the outer cells.
+    # What stays is chiefly beyond the centers of the outer cells.
     assert left.abs().mean() < 0.5 * slope.abs().mean()
     changed = onset.clone()
     changed[..., 4:10, 5:11] = 0
@@ -362,7 +362,7 @@ GOOD = np.zeros((20, 20), np.uint8)
         (np.zeros(20, np.uint8), FrameError, r"\(20,\)"),
         (np.zeros((8, 20), np.uint8), FrameError, "16x16 px or more"),
         (np.zeros((0, 20, 20), np.uint8), FrameError, r"\(0, 20, 20\)"),
-        (np.zeros((20, 20, 3), np.uint8), FrameError, "convert it to grey"),
+        (np.zeros((20, 20, 3), np.uint8), FrameError, "convert it to gray"),
         (np.full((20, 20), np.nan), FrameError, "NaN"),
         (np.full((20, 20), 200.0), FrameError, "Divide by 255"),
         (np.full((20, 20), -0.1), FrameError, "0..1"),

@@ -93,15 +93,15 @@ def test_natural_order():
     assert sorted(["x²", "x1"], key=natural_key) == ["x1", "x²"]
 
 
-def test_grey_alpha_and_16_bit_frames(tmp_path, rng):
+def test_gray_alpha_and_16_bit_frames(tmp_path, rng):
     rgb = numbered(5, rng)
     alpha = np.dstack([rgb, rng.integers(0, 256, rgb.shape[:2], dtype=np.uint8)])
     save(tmp_path / "1.png", rgb[..., 1])
     save(tmp_path / "2.png", alpha)
     save(tmp_path / "3.png", rgb.astype(np.uint16) * 257)
     save(tmp_path / "4.bmp", rgb)
-    grey, *others = (f.pixels for f in open_video(tmp_path))
-    np.testing.assert_array_equal(grey, np.repeat(rgb[..., 1:2], 3, axis=2))
+    gray, *others = (f.pixels for f in open_video(tmp_path))
+    np.testing.assert_array_equal(gray, np.repeat(rgb[..., 1:2], 3, axis=2))
     for pixels in others:
         np.testing.assert_array_equal(pixels, rgb)
 

@@ -53,7 +53,7 @@ def healthy():
     # A header's count is duration times rate here.
     yield pytest.param("falling.ts", FALLING, "libx264", {}, id="falling.ts")
     yield pytest.param("ten.mkv", EVEN, "ffv1", {"pixels": "yuv420p10le"}, id="ten-bit.mkv")
-    yield pytest.param("grey.mkv", EVEN, "ffv1", {"pixels": "gray"}, id="grey.mkv")
+    yield pytest.param("gray.mkv", EVEN, "ffv1", {"pixels": "gray"}, id="gray.mkv")
 
 
 @pytest.mark.parametrize(("name", "times", "codec", "settings"), list(healthy()))

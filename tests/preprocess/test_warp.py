@@ -6,7 +6,7 @@ from scipy.ndimage import map_coordinates
 from htnet.core.errors import FlowError, FrameError
 from htnet.preprocess.flow.compute import compute_flow
 from htnet.preprocess.flow.warp import displace, sample_cubic
-from tests.preprocess.faces import grey_face, smooth_field
+from tests.preprocess.faces import gray_face, smooth_field
 
 
 def test_sampling_is_exact_on_parabolas():
@@ -66,7 +66,7 @@ def test_inversion_lands_where_the_field_says(length):
 
 
 def test_flow_recovers_the_displacement():
-    face = grey_face(0)
+    face = gray_face(0)
     field = smooth_field(np.random.default_rng(6), 0.8, face.shape)
     apex = displace(np.rint(face).astype(np.uint8), field)
     flow = compute_flow(np.rint(face).astype(np.uint8), apex).uv
@@ -74,12 +74,12 @@ def test_flow_recovers_the_displacement():
 
 
 def test_channels_move_together():
-    face = np.rint(grey_face(1)).astype(np.uint8)
+    face = np.rint(gray_face(1)).astype(np.uint8)
     field = smooth_field(np.random.default_rng(7), 1.0, face.shape)
-    colour = displace(np.stack([face, 255 - face, face], axis=-1), field)
-    assert np.array_equal(colour[..., 0], displace(face, field))
-    assert np.array_equal(colour[..., 2], colour[..., 0])
-    assert not np.array_equal(colour[..., 1], colour[..., 0])
+    color = displace(np.stack([face, 255 - face, face], axis=-1), field)
+    assert np.array_equal(color[..., 0], displace(face, field))
+    assert np.array_equal(color[..., 2], color[..., 0])
+    assert not np.array_equal(color[..., 1], color[..., 0])
 
 
 def test_bad_frames_and_fields_are_refused():

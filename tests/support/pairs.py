@@ -49,7 +49,7 @@ def face_pair(label=1, side=SIDE, rng=None):
 
 
 def save(path, rgb):
-    """Write an RGB, RGBA or grey array as an image file; returns the path."""
+    """Write an RGB, RGBA or gray array as an image file; returns the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     bgr = rgb if rgb.ndim == 2 else rgb[..., [2, 1, 0, *range(3, rgb.shape[2])]]
     assert cv2.imwrite(str(path), bgr)

@@ -33,7 +33,7 @@ def save_face(path, identity=0, grade=1, side=48):
 
 
 def write_small_fnp(root, patients):
-    """``grade_N/PATIENT_k.png`` of grey pictures; ``patients``: name to grades, one picture each."""
+    """``grade_N/PATIENT_k.png`` of gray pictures; ``patients``: name to grades, one picture each."""
     for patient, grades in patients.items():
         for k, grade in enumerate(grades):
             path = root / f"grade_{grade}" / f"{patient}_{k}.png"

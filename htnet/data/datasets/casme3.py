@@ -151,7 +151,7 @@ def _find_frames(root: Path, wanted: set[str]) -> Tree:
         raise
     first = next((file for folder in tree.clips.values() for file in sorted(folder.glob("*.png"))), None)
     if first is not None and is_depth_map(first):
-        raise ManifestError(f"{first} is a depth map (grey levels of 16 bit), which shows no face. {cure}")
+        raise ManifestError(f"{first} is a depth map (gray levels of 16 bit), which shows no face. {cure}")
     return tree
 
 

@@ -1,4 +1,4 @@
-"""4DME, the grey videos of micro-expressions: ``gray_micro/SUBJECT/CLIP/*.jpg`` and its sheet."""
+"""4DME, the gray videos of micro-expressions: ``gray_micro/SUBJECT/CLIP/*.jpg`` and its sheet."""
 
 from __future__ import annotations
 

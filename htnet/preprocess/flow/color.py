@@ -1,15 +1,14 @@
-"""Pictures of a flow field by the Middlebury colour code."""
+"""Pictures of a flow field by the Middlebury color code."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from htnet.core.errors import InputError
-from htnet.core.types import ByteArray, FloatArray, Flow
+from htnet.core.types import ByteArray, Float64Array, FloatArray, Flow
 
 #: Baker et al. give the wheel 55 steps: red to yellow 15, to green 6, to cyan 4, to blue 11, to magenta 13, to
 #: red 6. The eye tells these hues apart about equally well.
@@ -20,12 +19,12 @@ _BEYOND = 0.75
 _EDGE = 1 + 1e-6
 
 
-def colour_wheel(uv: FloatArray | torch.Tensor, max_px: float | None = None) -> ByteArray:
-    """Picture of a flow: hue is direction, saturation is length (the Middlebury colour code).
+def color_wheel(uv: FloatArray | torch.Tensor, max_px: float | None = None) -> ByteArray:
+    """Picture of a flow: hue is direction, saturation is length (the Middlebury color code).
 
     After Baker et al., A Database and Evaluation Methodology for Optical Flow, IJCV 92(1), 2011: no motion is
     white, ``max_px`` is a full hue, and what is longer is darkened. Right is red, down yellow, left cyan to
-    blue, up violet. See `colour_wheel_legend`.
+    blue, up violet. See `color_wheel_legend`.
 
     Args:
         uv: (2, H, W) float, px.
@@ -40,7 +39,7 @@ def colour_wheel(uv: FloatArray | torch.Tensor, max_px: float | None = None) -> 
         InputError: ``max_px`` is not a positive number.
     """
     field = uv.detach().cpu().numpy() if isinstance(uv, torch.Tensor) else uv
-    u, v = Flow(field, "colour wheel").uv.astype(np.float64)
+    u, v = Flow(field, "color wheel").uv.astype(np.float64)
     length = np.hypot(u, v)
     if max_px is None:
         max_px = float(length.max(initial=0.0)) or 1.0
@@ -49,8 +48,8 @@ def colour_wheel(uv: FloatArray | torch.Tensor, max_px: float | None = None) -> 
     return _paint(np.arctan2(v, u), length / max_px)
 
 
-def colour_wheel_legend(size: int = 101) -> ByteArray:
-    """The key to `colour_wheel`: the colour of each direction and length, on white.
+def color_wheel_legend(size: int = 101) -> ByteArray:
+    """The key to `color_wheel`: the color of each direction and length, on white.
 
     Args:
         size: side of the picture, px, 3 or more. The disc's edge is the full hue.
@@ -70,10 +69,10 @@ def colour_wheel_legend(size: int = 101) -> ByteArray:
     return picture
 
 
-def _paint(angle: npt.NDArray[np.float64], length: npt.NDArray[np.float64]) -> ByteArray:
-    """Colours of directions (radians) and lengths (1 is the full hue): (..., 3) uint8."""
+def _paint(angle: Float64Array, length: Float64Array) -> ByteArray:
+    """Colors of directions (radians) and lengths (1 is the full hue): (..., 3) uint8."""
     place = angle % (2 * np.pi) * (_PLACES[-1] / (2 * np.pi))
     hue = np.stack([np.interp(place, _PLACES, channel) for channel in zip(*_HUES, strict=True)], axis=-1)
     length = length[..., None]
-    colour = np.where(length <= _EDGE, 255 - length * (255 - hue), hue * _BEYOND)
-    return np.rint(colour.clip(0, 255)).astype(np.uint8)
+    color = np.where(length <= _EDGE, 255 - length * (255 - hue), hue * _BEYOND)
+    return np.rint(color.clip(0, 255)).astype(np.uint8)

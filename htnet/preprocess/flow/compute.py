@@ -29,7 +29,7 @@ FARNEBACK_SETTINGS: Mapping[str, tuple[float, float, float]] = {
     "poly_n": (5, 1, 31),
     "poly_sigma": (1.2, 0.1, 20.0),
 }
-#: Standard deviation in grey levels to which frames of less contrast are brought before Farneback's flow.
+#: Standard deviation in gray levels to which frames of less contrast are brought before Farneback's flow.
 FARNEBACK_CONTRAST = 40.0
 #: preset: 0 ultrafast, 1 fast, 2 medium. finest_scale: 0 is full resolution.
 DIS_SETTINGS: Mapping[str, tuple[float, float, float]] = {"preset": (2, 0, 2), "finest_scale": (1, 0, 8)}
@@ -38,12 +38,12 @@ DIS_SETTINGS: Mapping[str, tuple[float, float, float]] = {"preset": (2, 0, 2), "
 _CONSTANT = 1e-6
 
 
-def _check_grey(frame: ByteArray, name: str) -> ByteArray:
+def _check_gray(frame: ByteArray, name: str) -> ByteArray:
     if isinstance(frame, np.ma.MaskedArray) and np.ma.is_masked(frame):
         raise FrameError(f"The {name} has masked pixels; fill them first: array.filled(0).")
     frame = np.asarray(frame)
     if frame.ndim != 2 or frame.dtype != np.uint8:
-        raise FrameError(f"The {name} has shape {frame.shape}, type {frame.dtype}; give a grey frame, (H, W) uint8.")
+        raise FrameError(f"The {name} has shape {frame.shape}, type {frame.dtype}; give a gray frame, (H, W) uint8.")
     if min(frame.shape) < MIN_SIDE:
         raise FrameError(f"The {name} has shape {frame.shape}; give a frame of {MIN_SIDE}x{MIN_SIDE} px or more.")
     return np.ascontiguousarray(frame)
@@ -110,14 +110,14 @@ def compute_flow(
 ) -> Flow:
     """Optical flow from onset to apex.
 
-    Where there is nothing to measure, the flow is 0: between equal frames, and where a frame is of one grey.
+    Where there is nothing to measure, the flow is 0: between equal frames, and where a frame is of one gray.
 
     Args:
-        onset: (H, W) uint8, grey.
-        apex: (H, W) uint8, grey.
+        onset: (H, W) uint8, gray.
+        apex: (H, W) uint8, gray.
         method: "tvl1" (see `htnet.preprocess.flow.tvl1.tvl1_flow`), "farneback" (Farneback 2003) or
             "dis" (Kroeger et al. 2016), the last two by OpenCV. Before "farneback" both frames are multiplied by one
-            factor where the onset's standard deviation is below `FARNEBACK_CONTRAST` grey levels.
+            factor where the onset's standard deviation is below `FARNEBACK_CONTRAST` gray levels.
         parameters: settings that differ from the method's defaults, as (name, value) pairs or a
             mapping: fields of `TVL1Parameters`, keys of `FARNEBACK_SETTINGS` or of `DIS_SETTINGS`.
 
@@ -125,18 +125,18 @@ def compute_flow(
         The flow in px: u positive to the right, v positive downward.
 
     Raises:
-        FrameError: a frame is not grey uint8 of 16 px or more.
+        FrameError: a frame is not gray uint8 of 16 px or more.
         FlowError: the frames differ in size, or the flow is not finite.
         InputError: the method or a parameter is unknown, or a value is impossible.
     """
     if method not in _METHODS:
         raise InputError(f"Unknown flow method: {method!r}. {did_you_mean(str(method), FLOW_METHODS)}")
-    onset, apex = _check_grey(onset, "onset"), _check_grey(apex, "apex")
+    onset, apex = _check_gray(onset, "onset"), _check_gray(apex, "apex")
     if onset.shape != apex.shape:
         raise FlowError(f"Onset {onset.shape} and apex {apex.shape} differ in size; give two equal sizes.")
     uv = _METHODS[method](onset, apex, dict(parameters))
     if np.array_equal(onset, apex) or onset.min() == onset.max() or apex.min() == apex.max():
-        # Farneback sees 0.6 px between two equal faces, and what any method sees in one grey is invented.
+        # Farneback sees 0.6 px between two equal faces, and what any method sees in one gray is invented.
         uv = np.zeros_like(uv)
     return Flow(uv, method)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from htnet.core.errors import FlowError, InputError, LandmarkError, did_you_mean
-from htnet.core.types import HEAD_MOTIONS, POINT_NAMES, TEMPLATE_28, TEMPLATE_SIZE, FloatArray
+from htnet.core.types import HEAD_MOTIONS, POINT_NAMES, TEMPLATE_28, TEMPLATE_SIZE, Float64Array, FloatArray
 from htnet.preprocess.align import scale_points
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", FloatArray, torch.Tensor)
@@ -92,10 +92,10 @@ def hoof(uv: ArrayOrTensor, *, bins: int = 16, regions: Sequence[Box] | None = N
     """Histogram of oriented optical flow (HOOF; Chaudhry et al., CVPR 2009), region by region.
 
     Each pixel adds its flow's length to the bins of its direction, and each region's histogram is divided by
-    its sum, so that it says where to, not how far. Bin k is centred at the angle ``2 pi k / bins`` of
-    `flow_orientation` (0 right, ``bins / 4`` down); a pixel is shared linearly between the two nearest centres,
+    its sum, so that it says where to, not how far. Bin k is centered at the angle ``2 pi k / bins`` of
+    `flow_orientation` (0 right, ``bins / 4`` down); a pixel is shared linearly between the two nearest centers,
     so that the result is continuous in the angle. The bins go round the full circle. The paper folds left onto
-    right, to recognise actions that are seen from either side; in a face that would mix mouth corners drawn
+    right, to recognize actions that are seen from either side; in a face that would mix mouth corners drawn
     apart with corners pressed together.
 
     By default 4 regions of 16 bins: the 64 motion features a frame that the dual-stream model takes.
@@ -133,7 +133,7 @@ def hoof(uv: ArrayOrTensor, *, bins: int = 16, regions: Sequence[Box] | None = N
         left, top, right, bottom = _checked_box(box, height, width)
         weight, at = (plane[..., top:bottom, left:right] for plane in (length, place))
         for k in range(bins):
-            away = abs((at - k + bins / 2) % bins - bins / 2)  # bins from this centre, round the circle
+            away = abs((at - k + bins / 2) % bins - bins / 2)  # bins from this center, round the circle
             means.append((weight * (1 - away).clip(0, 1)).mean((-2, -1)))
     found = _stack(means).reshape((*uv.shape[:-3], len(regions), bins))
     total = found.sum(-1)[..., None]
@@ -232,7 +232,7 @@ def _check_finite(uv: ArrayOrTensor) -> None:
         raise FlowError(f"Flow holds {bad} NaN or infinite values; recompute it or mask them first.")
 
 
-def _five(points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def _five(points: npt.ArrayLike) -> Float64Array:
     """Five finite points: (5, 2) float64."""
     try:
         at = np.asarray(points, dtype=np.float64)

@@ -42,9 +42,9 @@ def _as_batch(frame: Tensor | ByteArray | FloatArray, name: str) -> Tensor:
         raise FrameError(f"The {name} is {kind}; give a NumPy array or a tensor of uint8 or float.")
     pixels, shape = frame, tuple(frame.shape)
     if pixels.ndim not in (2, 3):
-        raise FrameError(f"The {name} has shape {shape}; give grey frames, (H, W) or (B, H, W).")
+        raise FrameError(f"The {name} has shape {shape}; give gray frames, (H, W) or (B, H, W).")
     if min(shape[-2:]) < MIN_SIDE or 0 in shape:
-        hint = " It looks like a colour frame: convert it to grey first." if shape[-1] in (3, 4) else ""
+        hint = " It looks like a color frame: convert it to gray first." if shape[-1] in (3, 4) else ""
         raise FrameError(f"The {name} has shape {shape}; give frames of {MIN_SIDE}x{MIN_SIDE} px or more.{hint}")
     if pixels.dtype == torch.uint8:
         pixels = pixels.float()
@@ -123,13 +123,13 @@ def tvl1_flow(
 ) -> Tensor:
     """TV-L1 optical flow from onset to apex.
 
-    Minimises the sum over pixels of ``lambda |apex(x + w(x)) - onset(x)| + |grad u| + |grad v|``
+    Minimizes the sum over pixels of ``lambda |apex(x + w(x)) - onset(x)| + |grad u| + |grad v|``
     for w = (u, v), scale by scale. Each pair stops by its own change, so its answer does not depend
     on the rest of the batch. Mean end-point error on warped 8-bit faces (means over 21 fields of
     mean length 0.1 to 3 px): 0.10 px; scikit-image's TV-L1 0.19 px (attachment 5: 0.36 px).
 
     Args:
-        onset: (H, W) or (B, H, W) grey frames, uint8 0..255 or float 0..1, NumPy or PyTorch.
+        onset: (H, W) or (B, H, W) gray frames, uint8 0..255 or float 0..1, NumPy or PyTorch.
         apex: frames of the same shape on the same device.
         backend: "eager" (plain PyTorch), "triton" (iterations as fused kernels, CUDA), "compile" (torch.compile on
             the CPU, nearly twice as fast; the first call takes half a minute and needs a C++ compiler) or "auto"

@@ -15,7 +15,7 @@ class TVL1Parameters:
 
     Attributes:
         tau: step of the dual ascent; it converges up to 0.25.
-        lambda_: weight of the data term, for grey levels 0..255; smaller is smoother.
+        lambda_: weight of the data term, for gray levels 0..255; smaller is smoother.
         theta: tightness of the link between data term and smoothness.
         nscales: most scales of the pyramid; fewer where one would be under `MIN_SIDE`.
         zfactor: size of a scale relative to the next finer one.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: No scale of the pyramid is smaller than this, px; nor may a frame be.
 MIN_SIDE = 16
-#: Below this squared gradient (grey levels per px, squared) a pixel tells nothing about motion.
+#: Below this squared gradient (gray levels per px, squared) a pixel tells nothing about motion.
 _FLAT = 1e-6
 #: Blur before halving that the IPOL article fits to SIFT's scale space, px at zfactor 1/sqrt(2).
 _ZOOM_SIGMA = 0.6

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from htnet.core.assets import ASSETS
 from htnet.core.errors import CorruptWeightsError, LandmarkError, WeightsError
-from htnet.core.types import ByteArray
+from htnet.core.types import ByteArray, Float64Array
 from htnet.preprocess.frames import quiet_opencv
 from htnet.preprocess.opencv import load_opencv
 
@@ -39,7 +38,7 @@ _LEAST_SIDE = 64
 #: What the faces of an image depend on besides the model.
 SETTINGS = (_SCORE, _OVERLAP, _CANDIDATES, _LEAST_SIDE)
 
-Faces = npt.NDArray[np.float64]
+Faces = Float64Array
 
 
 class YuNet:

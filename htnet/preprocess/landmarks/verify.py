@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import PoseError
-from htnet.core.types import ByteArray, Frame, Landmarks, Landmarks68, QualityWarning
-from htnet.preprocess.geometry import Matrix, transform_points
+from htnet.core.types import ByteArray, Float64Array, Frame, Landmarks, Landmarks68, QualityWarning
+from htnet.preprocess.geometry import transform_points
 from htnet.preprocess.landmarks.detector import YuNet, bundled
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.pose import check_order, face_shape, pose_warnings
@@ -139,7 +139,9 @@ def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
     return ()
 
 
-def _settled(frame: Frame, points: npt.ArrayLike, roll: float, seen: Matrix | None) -> tuple[float, Matrix | None]:
+def _settled(
+    frame: Frame, points: npt.ArrayLike, roll: float, seen: Float64Array | None
+) -> tuple[float, Float64Array | None]:
     """The tilt at which the face seen there is level, and its points.
 
     YuNet takes tilts for smaller than they are, so that a face which seems nearly level may not be: the tilt lies where
@@ -162,7 +164,7 @@ def _settled(frame: Frame, points: npt.ArrayLike, roll: float, seen: Matrix | No
     return roll, seen
 
 
-def _left(seen: Matrix, roll: float) -> float:
+def _left(seen: Float64Array, roll: float) -> float:
     """The tilt that a face seems to have left in a look turned back by ``roll``, degrees, -180..180."""
     return (face_shape(seen).roll - roll + 180) % 360 - 180
 
@@ -179,24 +181,24 @@ def _overlaps(points: npt.ArrayLike, frame: Frame) -> bool:
     return bool(0 <= x < width and 0 <= y < height)
 
 
-def _apart(seen: Matrix | None, points: npt.ArrayLike, eyes: float) -> float:
+def _apart(seen: Float64Array | None, points: npt.ArrayLike, eyes: float) -> float:
     """Mean distance in eye distances; infinity where nothing was seen."""
     return math.inf if seen is None else float(np.hypot(*(seen - np.asarray(points)).T).mean()) / eyes
 
 
-def _look(detector: YuNet, frame: Frame, points: npt.ArrayLike, degrees: float) -> tuple[float, Matrix | None]:
+def _look(detector: YuNet, frame: Frame, points: npt.ArrayLike, degrees: float) -> tuple[float, Float64Array | None]:
     """Score and points, px of the frame, of the face seen where the points are, the frame turned back by an angle."""
     cv2 = load_opencv()
     z = np.asarray(points, dtype=np.float64) @ [1, 1j]
     reach = _REACH * max(abs(z[1] - z[0]), abs((z[3] + z[4] - z[0] - z[1]) / 2))
-    scale, centre = _SIDE / reach, z.mean()
+    scale, center = _SIDE / reach, z.mean()
     pixels = _shrunk(frame.pixels, scale if scale < 0.5 else 1.0)  # bilinear sampling alone would skip pixels
     grow = np.array([pixels.shape[1] / frame.size[1], pixels.shape[0] / frame.size[0]])
     a = scale * np.exp(-1j * np.radians(degrees))
     linear = np.array([[a.real, -a.imag], [a.imag, a.real]])
-    shift = np.full(2, (_SIDE - 1) / 2) - linear @ [centre.real, centre.imag]
+    shift = np.full(2, (_SIDE - 1) / 2) - linear @ [center.real, center.imag]
     to_small = linear / grow
-    moved = shift + linear @ (0.5 / grow - 0.5)  # about pixel centres
+    moved = shift + linear @ (0.5 / grow - 0.5)  # about pixel centers
     matrix = np.hstack([to_small, moved[:, None]])
     square = cv2.warpAffine(pixels, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     faces = detector.faces(square)

@@ -124,7 +124,7 @@ class YuNetLandmarker:
             smooth = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
             pixels = np.asarray(cv2.resize(pixels, size, interpolation=smooth), dtype=np.uint8)
         faces = self._yunet.faces(pixels)
-        grow = np.array([width / size[0], height / size[1]])  # back to frame px, about pixel centres
+        grow = np.array([width / size[0], height / size[1]])  # back to frame px, about pixel centers
         faces[:, 2:4] *= grow
         for column in (0, *range(4, 14, 2)):
             faces[:, column : column + 2] = (faces[:, column : column + 2] + 0.5) * grow - 0.5

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 
 from htnet.core.errors import InputError, SpecError, VideoError
-from htnet.core.types import TEMPLATE_SIZE, FloatArray, PreprocessSpec
+from htnet.core.types import TEMPLATE_SIZE, Float64Array, FloatArray, PreprocessSpec
 from htnet.preprocess.align import align_frames, scale_points
-from htnet.preprocess.contrast import grey_face
+from htnet.preprocess.contrast import gray_face
 from htnet.preprocess.flow.compute import compute_flow
 from htnet.preprocess.flow.motion import face_regions, hoof, remove_head_motion
 from htnet.preprocess.landmarks import Landmarker
@@ -34,7 +34,7 @@ def motion_features(
 ) -> FloatArray:
     """64 numbers for each of 16 moments of a clip: directions of the motion in four regions of the face.
 
-    All frames are aligned by the one similarity of the first; the aligned grey faces are interpolated to
+    All frames are aligned by the one similarity of the first; the aligned gray faces are interpolated to
     ``spec.clip_frames`` moments, evenly spaced in time from the first frame to the last (`temporal_interpolation`;
     by the file's time stamps where its frame rate varies, else by the frames' numbers); and the flow from the first
     face to each of them is summed up by `hoof`, 16 directions in each of `htnet.preprocess.FACE_REGIONS`.
@@ -46,7 +46,7 @@ def motion_features(
 
     Args:
         source: the expression, from its onset frame on: a video file, a folder of frames, a `Video`, or frames in
-            order. Read once, one frame at a time; the aligned grey faces are held.
+            order. Read once, one frame at a time; the aligned gray faces are held.
         landmarks: five points in px of the first frame or a file of them, or a landmarker or its name for
             `make_landmarker`.
         spec: template, size of the face, flow, head motion, CLAHE, number of moments, and where regions are cut; the
@@ -76,7 +76,7 @@ def motion_features(
     check_inside(points, first.size, first.source)
 
     aligned, alignment = align_frames(chain([first], frames), points, template=spec.template, size=spec.face_size)
-    faces = np.stack([grey_face(face, spec) for face in aligned])
+    faces = np.stack([gray_face(face, spec) for face in aligned])
     if len(faces) < 2:
         raise VideoError(f"The clip has one frame ({first.source}); give two or more, from the onset on.", 1)
     on_face = alignment.map(points.points)
@@ -92,19 +92,17 @@ def motion_features(
 
 
 @overload
-def temporal_interpolation(
-    values: torch.Tensor, count: int, times: npt.NDArray[np.float64] | None = None
-) -> torch.Tensor: ...
+def temporal_interpolation(values: torch.Tensor, count: int, times: Float64Array | None = None) -> torch.Tensor: ...
 
 
 @overload
 def temporal_interpolation(
-    values: npt.NDArray[Any], count: int, times: npt.NDArray[np.float64] | None = None
+    values: npt.NDArray[Any], count: int, times: Float64Array | None = None
 ) -> npt.NDArray[Any]: ...
 
 
 def temporal_interpolation(
-    values: npt.NDArray[Any] | torch.Tensor, count: int, times: npt.NDArray[np.float64] | None = None
+    values: npt.NDArray[Any] | torch.Tensor, count: int, times: Float64Array | None = None
 ) -> npt.NDArray[Any] | torch.Tensor:
     """Values at ``count`` evenly spaced times, each the weighted mean of the two frames around it.
 

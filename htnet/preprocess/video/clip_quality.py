@@ -7,9 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.types import Frame, QualityWarning
-
-Floats = npt.NDArray[np.float64]
+from htnet.core.types import Float64Array, Frame, QualityWarning
 
 # An interval this many times the usual one is a gap; with more of them than this share, the rate varies.
 _GAP, _VARIES = 1.5, 0.1
@@ -17,11 +15,11 @@ _GAP, _VARIES = 1.5, 0.1
 _NEAR = 1.7
 # Containers round times to 1 ms, so that intervals differ by up to 2 ms at a constant rate.
 _ROUNDING = 0.0021
-# A frame that changes less than this share of what a fresh frame does, or less than this many grey levels, is a repeat.
+# A frame that changes less than this share of what a fresh frame does, or less than this many gray levels, is a repeat.
 _REPEAT, _EQUAL = 0.3, 0.01
 
 
-def frame_rate(times: Floats, stated: float | None) -> float | None:
+def frame_rate(times: Float64Array, stated: float | None) -> float | None:
     """Frames a second: the stated rate if the times bear it out, else their own, the usual one where it varies.
 
     Args:
@@ -38,7 +36,7 @@ def frame_rate(times: Floats, stated: float | None) -> float | None:
     return 1 / usual_interval(times)
 
 
-def usual_interval(times: Floats) -> float:
+def usual_interval(times: Float64Array) -> float:
     """Seconds from frame to frame: the mean of the intervals that are near the median, so that no gap counts."""
     intervals = np.diff(times)
     middle = np.sort(intervals)[len(intervals) // 2]
@@ -46,7 +44,7 @@ def usual_interval(times: Floats) -> float:
     return float(intervals[near].mean())
 
 
-def varying_times(times: Sequence[float | None]) -> Floats | None:
+def varying_times(times: Sequence[float | None]) -> Float64Array | None:
     """(N,) times of frames, s, where their rate is not constant; None where it is, or is not known."""
     known = known_times(times, None, 0)
     if known is None or len(known) < 3 or np.ptp(np.diff(known)) <= _ROUNDING:
@@ -61,7 +59,7 @@ def noting_times(frames: Iterable[Frame], clocks: list[float | None]) -> Iterato
         yield frame
 
 
-def time_warnings(times: Floats, first: int = 0) -> tuple[QualityWarning, ...]:
+def time_warnings(times: Float64Array, first: int = 0) -> tuple[QualityWarning, ...]:
     """Whether frames are missing in time, or their rate varies.
 
     Args:
@@ -98,7 +96,7 @@ def fresh_frames(changes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     the fresh ones: under 0.3 of their median. Fresh ones are those that change by at least 0.3 of the 90th percentile.
 
     Args:
-        changes: (N,) mean absolute difference of each face from the one before, grey levels; the first counts for
+        changes: (N,) mean absolute difference of each face from the one before, gray levels; the first counts for
             nothing.
 
     Returns:
@@ -128,7 +126,7 @@ def repeat_warnings(fresh: npt.NDArray[np.bool_]) -> tuple[QualityWarning, ...]:
     return (QualityWarning("repeated_frames", message),)
 
 
-def known_times(times: Sequence[float | None], fps: float | None, first: int) -> Floats | None:
+def known_times(times: Sequence[float | None], fps: float | None, first: int) -> Float64Array | None:
     """(N,) times of frames, s: their own where all have one, else number / fps; None where there is no rate either."""
     if all(time is not None for time in times):
         return np.asarray(times, dtype=np.float64)

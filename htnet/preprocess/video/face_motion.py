@@ -15,6 +15,7 @@ from htnet.core.types import (
     TEMPLATE_28,
     TEMPLATE_SIZE,
     ByteArray,
+    Float64Array,
     FloatArray,
     Frame,
     Landmarks,
@@ -38,7 +39,6 @@ _LEAST_SCALE = 0.01  # px; keeps weights finite where nothing moves
 _GROWTH = 1.5
 
 Complexes = npt.NDArray[np.complex128]
-Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +50,14 @@ class FaceMotion:
         heads: (N, 2, 3) float64, similarity from px of the first frame to px of frame n.
         reference: (112, 112) uint8, the first frame's small face.
         cells: (N, 196) float32, mean length of the flow in each cell of 8 px of the small face, row by row, likewise.
-        changes: (N,) float64, mean absolute difference of the face's pixels from the frame before, grey levels; 0 for
+        changes: (N,) float64, mean absolute difference of the face's pixels from the frame before, gray levels; 0 for
             the first frame.
     """
 
     regions: FloatArray
-    heads: Matrix
+    heads: Float64Array
     cells: FloatArray
-    changes: Matrix
+    changes: Float64Array
     reference: ByteArray
 
 
@@ -82,8 +82,8 @@ def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
     alignment: Alignment | None = None
     size = (0, 0)
     moved = np.eye(3)  # of the small face: first frame to this one
-    lengths: list[Matrix] = []
-    heads: list[Matrix] = []
+    lengths: list[Float64Array] = []
+    heads: list[Float64Array] = []
     changes: list[float] = []
     before: npt.NDArray[np.int16] | None = None
     box = (slice(None), slice(None))
@@ -142,8 +142,8 @@ def _face_box(alignment: Alignment, size: tuple[int, int]) -> tuple[slice, slice
     return spans[0], spans[1]
 
 
-def _centres() -> Complexes:
-    """Centres of the cells, x + iy in px of the small face."""
+def _centers() -> Complexes:
+    """Centers of the cells, x + iy in px of the small face."""
     at = (np.arange(_GRID) + 0.5) * CELL - 0.5
     return (at[None, :] + 1j * at[:, None]).ravel()
 
@@ -158,10 +158,10 @@ def region_cells(name: str) -> npt.NDArray[np.bool_]:
     template = np.asarray(TEMPLATE_28) * FACE / TEMPLATE_SIZE
     at = dict(zip(POINT_NAMES, template @ [1, 1j], strict=True))
     unit = abs(at["right_eye"] - at["left_eye"])
-    centres = _centres()
+    centers = _centers()
 
     def box(left: complex, right: complex, aside: float, above: float, below: float) -> npt.NDArray[np.bool_]:
-        x, y, middle = centres.real, centres.imag, (left.imag + right.imag) / 2
+        x, y, middle = centers.real, centers.imag, (left.imag + right.imag) / 2
         across = (x >= left.real - aside * unit) & (x <= right.real + aside * unit)
         return across & (y >= middle - above * unit) & (y <= middle + below * unit)
 
@@ -180,7 +180,7 @@ def face_cells() -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     return regions, inside.ravel() & ~regions
 
 
-def split_head_motion(flow: Complexes) -> tuple[Matrix, Complexes]:
+def split_head_motion(flow: Complexes) -> tuple[Float64Array, Complexes]:
     """Split the cells' flow into the similarity that most of them share and the rest.
 
     Args:
@@ -189,7 +189,7 @@ def split_head_motion(flow: Complexes) -> tuple[Matrix, Complexes]:
     Returns:
         The head's similarity, (3, 3), and the rest of the flow, (cells,).
     """
-    z = _centres() - (FACE - 1) / 2 * (1 + 1j)
+    z = _centers() - (FACE - 1) / 2 * (1 + 1j)
     # Cells of the border see what enters the picture.
     inner = np.zeros((_GRID, _GRID))
     inner[1:-1, 1:-1] = 1

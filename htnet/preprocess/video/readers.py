@@ -453,7 +453,7 @@ def _quiet_ffmpeg() -> Iterator[None]:
 def _jpeg_packets(path: Path) -> Iterator[Iterator[str]]:
     """What is wrong with each frame of a motion JPEG file; empty where nothing is, or nothing can be told.
 
-    FFmpeg fills what a JPEG lacks with grey and OpenCV passes that on in silence; the packets show it.
+    FFmpeg fills what a JPEG lacks with gray and OpenCV passes that on in silence; the packets show it.
     """
     cv2 = load_opencv()
     with _capture(path, cv2.CAP_PROP_FORMAT, -1) as packets:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import FrameError, InputError, VideoError, did_you_mean
-from htnet.core.types import FloatArray, Frame, Landmarks, QualityWarning, Spotting
+from htnet.core.types import Float64Array, FloatArray, Frame, Landmarks, QualityWarning, Spotting
 from htnet.preprocess.exposure import NO_CONTRAST, exposure_warnings, face_contrast
 from htnet.preprocess.frames import read_clip
 from htnet.preprocess.landmarks import Landmarker, make_landmarker, verified
@@ -49,8 +49,6 @@ _STRONG = 0.9
 # Shares of the peak whose times give onset and offset: a raised cosine takes as long from rest to the one as
 # from the one to the other.
 _LOW, _HIGH = 0.25, 0.75
-
-Curve = npt.NDArray[np.float64]
 
 
 def spot(
@@ -130,7 +128,7 @@ def spot(
     contrast = face_contrast(motion.reference)
     if contrast < NO_CONTRAST and np.ptp(motion.reference):
         raise FrameError(
-            f"The face in {first.source} has a standard deviation of {contrast:.1f} grey levels; with less than "
+            f"The face in {first.source} has a standard deviation of {contrast:.1f} gray levels; with less than "
             f"{NO_CONTRAST:g}, no motion can be told from rounding and noise. Record with more light or without haze."
         )
     start = (first.number or 0) if isinstance(source, Video) else 0
@@ -175,10 +173,10 @@ class _Found:
     apex: int
     offset: int
     confidence: float | None
-    curve: Curve
+    curve: Float64Array
 
 
-def _search(raw: Curve, cells: FloatArray, times: Curve | None, method: str) -> _Found:
+def _search(raw: Float64Array, cells: FloatArray, times: Float64Array | None, method: str) -> _Found:
     """The expression on the curve of frames that do not repeat each other, and in the cells of the face, (N, 196)."""
     if len(raw) == 1:
         return _Found(0, 0, 0, 0.0, np.zeros(1))
@@ -239,7 +237,7 @@ def find_points(frame: Frame, landmarks: LandmarkSource | Landmarker, sample: st
     return verified(found, frame)
 
 
-def smooth(values: Curve, sigma: float) -> Curve:
+def smooth(values: Float64Array, sigma: float) -> Float64Array:
     """Gaussian smoothing of (N,) values; the ends repeat."""
     radius = max(1, math.ceil(4 * sigma))
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
@@ -247,7 +245,7 @@ def smooth(values: Curve, sigma: float) -> Curve:
     return np.convolve(padded, weights / weights.sum(), mode="valid")
 
 
-def divide_and_conquer(curve: Curve, climb: int) -> int:
+def divide_and_conquer(curve: Float64Array, climb: int) -> int:
     """The apex by halving; see `spot`.
 
     Args:
@@ -269,7 +267,7 @@ def divide_and_conquer(curve: Curve, climb: int) -> int:
     return apex
 
 
-def flank(curve: Curve, apex: int, side: int) -> int:
+def flank(curve: Float64Array, apex: int, side: int) -> int:
     """The frame at rest before (side -1) or after (side 1) the apex; see `spot`."""
     hill = curve[apex::side] if side > 0 else curve[apex::-1]
     rest = float(hill.min())
@@ -277,7 +275,7 @@ def flank(curve: Curve, apex: int, side: int) -> int:
     return apex + side * min(len(hill) - 1, round(low + (low - high)))
 
 
-def _crossing(hill: Curve, level: float) -> float:
+def _crossing(hill: Float64Array, level: float) -> float:
     """Frames from the start of ``hill`` to where it first falls to ``level``."""
     after = int(np.argmax(hill <= level))
     if after == 0:
@@ -285,7 +283,7 @@ def _crossing(hill: Curve, level: float) -> float:
     return after - float((level - hill[after]) / (hill[after - 1] - hill[after]))
 
 
-def confidence(curve: Curve, raw: Curve, onset: int, apex: int, offset: int, share: float = 0.0) -> float:
+def confidence(curve: Float64Array, raw: Float64Array, onset: int, apex: int, offset: int, share: float = 0.0) -> float:
     """How clearly the peak stands out, 0..1; see `spot`.
 
     Args:
@@ -306,7 +304,7 @@ def confidence(curve: Curve, raw: Curve, onset: int, apex: int, offset: int, sha
     return ratio**2 / (ratio**2 + _EVEN_RATIO**2)
 
 
-def everywhere(cells: FloatArray, curve: Curve, apex: int, sigma: float) -> float:
+def everywhere(cells: FloatArray, curve: Float64Array, apex: int, sigma: float) -> float:
     """How much the rest of the face rises with the peak, in rises of the strongest cells of brows, eyes and mouth.
 
     Args:
@@ -330,15 +328,15 @@ def everywhere(cells: FloatArray, curve: Curve, apex: int, sigma: float) -> floa
     return max(0.0, rise(np.median(cells[:, rest], axis=1))) / max(strong, _LEAST_NOISE)
 
 
-def _feet(curve: Curve, apex: int) -> tuple[int, int, int]:
+def _feet(curve: Float64Array, apex: int) -> tuple[int, int, int]:
     """Rows of the peak and of the lowest points before and after it."""
     return apex, int(curve[: apex + 1].argmin()), apex + int(curve[apex:].argmin())
 
 
-def _rise(curve: Curve, apex: int, before: int, after: int) -> float:
+def _rise(curve: Float64Array, apex: int, before: int, after: int) -> float:
     return float(curve[apex] - (curve[before] + curve[after]) / 2)
 
 
-def _spread(values: Curve, middle: float) -> float:
+def _spread(values: Float64Array, middle: float) -> float:
     """Standard deviation of normal values about ``middle``, unmoved by a few large ones."""
     return 1.4826 * float(np.median(np.abs(values - middle)))
