@@ -82,6 +82,7 @@ def test_models_that_disagree_are_not_timed(monkeypatch, capsys, key):
     assert "outputs" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_mhssa_section_of_the_zoo(monkeypatch):
     found = zoo_mhssa.run_mhssa(True)
     assert found["largest_relative_difference"]["outputs"] <= found["tolerance"]["outputs"]
@@ -186,6 +187,7 @@ def test_small_models_of_the_zoo(section, monkeypatch):
         section(True)
 
 
+@pytest.mark.slow
 def test_ways_to_train_folds_agree_and_are_timed(tmp_path):
     assert main(["training", "--quick", "--out", str(tmp_path)]) == 0
     result = json.loads((tmp_path / "training_cpu.json").read_text("utf-8"))
@@ -201,6 +203,7 @@ def test_gpu_figures_are_never_taken_elsewhere(name, capsys):
     assert "needs a CUDA device" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_inference_figures_say_what_was_wanted(monkeypatch):
     monkeypatch.setattr(inference, "COMPOSITE", Path("nowhere"))
     found = inference.run(True)

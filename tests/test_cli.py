@@ -396,6 +396,7 @@ def test_the_program_itself(tmp_path):
         assert (done.returncode, done.stdout) == (0, f"htnet {htnet.__version__}\n")
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_had_enough_is_no_error():
     """As in ``htnet list | head -1``."""
     running = subprocess.Popen(

@@ -47,6 +47,7 @@ def accuracy(folder):
     return np.mean([row["prediction"] == row["truth"] for row in rows])
 
 
+@pytest.mark.slow
 def test_loso_solves_with_clips_what_it_cannot_without(source, tmp_path, succeed):
     """Onset and apex say nothing of the class here, the frames between them all."""
     words = ["--flow", "dis", "--landmarks", "template", "--clip-frames", 4, "--workers", 1]
@@ -81,6 +82,7 @@ def test_every_samples_motion_is_that_of_its_own_frames(manifest, prepared):
     assert load_flow_set(manifest, SPEC, TEMPLATE).motion is None, "models without motion pay nothing for it"
 
 
+@pytest.mark.slow
 def test_weights_answer_a_manifest_with_its_motion(manifest, prepared, tmp_path):
     data = load_flow_set(prepared, SPEC, extras=EXTRAS)
     recipe = Recipe(epochs=40, batch_size=8, lr=3e-3, ema_decay=0.9)

@@ -64,6 +64,7 @@ def test_command_prints_them_and_their_json(succeed, prediction):
     assert len(shown["action_units"]) == len(ACTION_UNITS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md"])
 def test_pages_show_the_demo_as_it_is(succeed, tmp_path, page):
     pytest.importorskip("matplotlib")

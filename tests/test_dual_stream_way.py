@@ -98,6 +98,7 @@ def motion_set(samples):
     return FlowSet(images, points, labels, spec, ("template",) * samples, motion=motion)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fusion", ["concat", "gated"])
 def test_learns_what_only_motion_tells(fusion):
     recipe = Recipe(epochs=25, batch_size=16, lr=2e-3, augmentation=None, loss="focal")

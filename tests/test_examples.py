@@ -34,6 +34,7 @@ def run(monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow
 def test_recognise_pair_answers_for_the_bundled_pair(tmp_path):
     pytest.importorskip("matplotlib")
     done = subprocess.run(

@@ -426,11 +426,13 @@ class TestJobs:
         assert whole == {k: v[0] for k, v in state(tmp_path / "3").items()}
         assert list(json.loads(whole[Path("report.json")])["failed"]["samples"]) == ["s1", "s4"]
 
+    @pytest.mark.slow
     def test_first_error_ends_the_call(self, frames, tmp_path):
         frames.samples[0].apex.write_bytes(b"no image")
         with pytest.raises(FrameError, match=r"Sample 's0': .*0_apex.png"):
             run(frames, tmp_path / "out", QUICK, "template", workers=2)
 
+    @pytest.mark.slow
     def test_a_killed_process_is_told(self, frames, tmp_path):
         with pytest.raises(RunError, match=r"ended without an answer.*killed"):
             run(frames, tmp_path / "out", QUICK, Dying(), workers=2)

@@ -128,6 +128,7 @@ def test_composite(run, tmp_path):
     assert labels(out) == {"sub02_EP01_11f": "negative", "s01_s01_ne_01": "negative"}
 
 
+@pytest.mark.slow
 @needs_shared
 def test_the_published_composite_comes_out_exactly(run, tmp_path):
     published = read_composite(COMPOSITE)
@@ -301,6 +302,7 @@ def times(folder):
     return {p: p.stat().st_mtime_ns for p in folder.glob("keys/*.json")}
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(run, tmp_path):
     pair_manifest(tmp_path / "frames", 20).samples[16].apex.write_bytes(b"no image")
     calm, out = tmp_path / "calm", tmp_path / "killed"

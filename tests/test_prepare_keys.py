@@ -51,6 +51,7 @@ PREPARED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "flow", "names"), PREPARED.values(), ids=PREPARED)
 def test_another_version_makes_all_again_and_says_so(kind, flow, names, tmp_path, monkeypatch, capsys):
     run = kind(tmp_path, flow)

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.support.paths import ROOT
 
 UNSEEDED = re.compile(r"default_rng\(\)|RandomState\(\)|np\.random\.(rand|randn|randint|random|normal|uniform)\(")
@@ -13,6 +15,7 @@ def test_no_generator_is_unseeded():
     assert [f"{path.relative_to(ROOT)}: {line}" for path, line in lines if UNSEEDED.search(line)] == []
 
 
+@pytest.mark.slow
 def test_a_seed_belongs_to_its_test(pytester):
     pytester.makeconftest((ROOT / "tests" / "conftest.py").read_text("utf-8"))
     pytester.makepyfile(

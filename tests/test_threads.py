@@ -154,6 +154,7 @@ def test_an_error_of_opencv_is_typed(monkeypatch):
     assert "215" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_process_forked_after_use_is_refused_unless_it_has_one_thread(threads):
@@ -179,6 +180,7 @@ os.wait()
     assert ("answered" if threads == 1 else "torch.set_num_threads(1) first in each worker") in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.parametrize("use", ["compute_flow(a, b)", "train_model('htnet_tiny', None, None)"])
 def test_flow_and_training_in_a_process_forked_after_use_are_refused(use):

@@ -198,6 +198,7 @@ def graded(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_palsy_does_not_evaluate_on_who_was_trained_on(graded, tmp_path, fail, succeed):
     one = read_manifest(graded / "one" / MANIFEST_FILE)
     trained, other = one.split("train"), read_manifest(graded / "other" / MANIFEST_FILE).split("test")

@@ -295,6 +295,7 @@ def casme3_sheets(folder):
     official.sheet(folder / "cas(me)3_part_A_MaE_label.xlsx", ["sub", "seq", "onset"], [{"sub": "spNO.1"}])
 
 
+@pytest.mark.slow
 def test_the_sheet_of_casme3_is_chosen_by_its_content(tmp_path):
     casme3_sheets(tmp_path)
     found = read_dataset("casme3", tmp_path, missing="skip")

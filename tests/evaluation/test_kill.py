@@ -1,22 +1,30 @@
 """A run killed at random moments ends in the files of an undisturbed run."""
 
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
 
+import pytest
+
 from tests.support.flows import write_flow_set
+from tests.support.warm import WarmCommands
 
-KILLS = 10
+#: Processes of the command, and how often it is killed; more processes take long to start.
+KILLS = {1: 9, 2: 1}
 
 
-def command(folder, out):
-    return [
-        *(sys.executable, "-m", "htnet", "loso", "--data", str(folder), "--model", "htnet_tiny"),
-        *("--epochs", "14", "--seeds", "2", "--protocol", "last", "nested", "--workers", "2", "--out", str(out)),
-    ]
+def command(folder, out, workers):
+    words = f"loso --data {folder} --model htnet_tiny --epochs 6 --seeds 2 --protocol last nested --workers {workers}"
+    return [*words.split(), "--out", str(out)]
+
+
+def in_new_process(*words, limit=None):
+    """The command as a user starts it: its status, or None where it was killed."""
+    try:
+        return subprocess.run([sys.executable, "-m", "htnet", *words], capture_output=True, timeout=limit).returncode
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def files(out):
@@ -27,32 +35,34 @@ def fold_times(out):
     return {p: p.stat().st_mtime_ns for p in out.glob("folds/*/*.json")}
 
 
+@pytest.mark.slow
 def test_killed_ten_times(tmp_path):
-    write_flow_set(tmp_path / "set", 6, 6, datasets=("a", "b"))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    start = time.monotonic()
-    subprocess.run(command(tmp_path / "set", tmp_path / "calm"), check=True, capture_output=True, env=environment)
-    duration = time.monotonic() - start
-    kills = rounds = 0
-    while kills < KILLS:  # a run may end before it is killed: then its files are compared, and a new one begins
-        out, kept, finished = tmp_path / f"killed-{rounds}", {}, False
-        rounds += 1
-        while not finished:
-            process = subprocess.Popen(
-                command(tmp_path / "set", out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-            )
-            try:
-                limit = random.uniform(0.1, 0.7) * duration if kills < KILLS else None
-                assert process.wait(limit) == 0
-                finished = True
-            except subprocess.TimeoutExpired:
-                os.kill(process.pid, signal.SIGKILL)
-                process.wait()
-                kills += 1
-            now = fold_times(out)
-            assert kept.items() <= now.items()  # nothing lost, nothing run twice
-            kept = now
-        assert files(out) == files(tmp_path / "calm")
-        assert not list(out.glob("partial/*.pt"))
-        assert not list(out.rglob("*.tmp"))
-    assert kills == KILLS
+    write_flow_set(tmp_path / "set", 3, 4, datasets=("a", "b"))
+    with WarmCommands() as warm:
+        run = {1: warm.run, 2: in_new_process}
+        durations = {}
+        for workers in KILLS:
+            start = time.monotonic()
+            assert run[workers](*command(tmp_path / "set", tmp_path / f"calm-{workers}", workers)) == 0
+            durations[workers] = time.monotonic() - start
+        calm = files(tmp_path / "calm-1")
+        assert files(tmp_path / "calm-2") == calm
+        for workers, wanted in KILLS.items():
+            kills = rounds = 0
+            while (
+                kills < wanted
+            ):  # a run may end before it is killed: then its files are compared, and a new one begins
+                out, kept, status = tmp_path / f"killed-{workers}-{rounds}", {}, None
+                rounds += 1
+                while status is None:
+                    limit = random.uniform(0.1, 0.7) * durations[workers] if kills < wanted else None
+                    status = run[workers](*command(tmp_path / "set", out, workers), limit=limit)
+                    assert status in (None, 0)
+                    kills += status is None
+                    now = fold_times(out)
+                    assert kept.items() <= now.items()  # nothing lost, nothing run twice
+                    kept = now
+                assert files(out) == calm
+                assert not list(out.glob("partial/*.pt"))
+                assert not list(out.rglob("*.tmp"))
+            assert kills == wanted

@@ -220,6 +220,7 @@ def test_samples_without_label_or_subject_are_refused(manifest, tmp_path):
         run(read_manifest(tmp_path / "set" / "bare.csv"), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_folds_trained_at_once_answer_the_same(manifest, tmp_path):
     every = ["last", "nested", "best_on_test"]
     alone = run(manifest, tmp_path / "alone", protocols=every, seeds=2)

@@ -153,6 +153,7 @@ def test_all_files_are_packed(spec):
     assert (done.returncode, done.stdout) == (1, ""), "git ignores them"
 
 
+@pytest.mark.slow
 @needs_shared
 def test_it_knows_its_training_set_in_the_published_channel_order_only(real):
     """The seen samples are read right; swapping u and strain, as reading RGB for BGR would, breaks it."""

@@ -161,6 +161,7 @@ def test_printed_commands_lead_from_the_data_to_the_name(spec):
     assert (train.command == "palsy") == reads_faces
 
 
+@pytest.mark.slow
 def test_commands_of_another_model_with_clips_train_on_motion(tmp_path, monkeypatch):
     rows = invented_casme3(2, 3)
     root = write_casme3(tmp_path / "CASME3 colour", rows)
@@ -273,6 +274,7 @@ def test_without_the_hub_the_warm_cache_serves(proof):
     assert "not in the local cache" in refused["message"]
 
 
+@pytest.mark.slow
 @needs_shared
 def test_the_real_annotation_goes_the_same_way(tmp_path):
     with ANNOTATION.open(encoding="utf-8-sig", newline="") as file:

@@ -16,6 +16,7 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_compiled_network_gives_the_same():
     model = lively("htnet_tiny", dim=32, num_hierarchies=1, block_repeats=(1,))

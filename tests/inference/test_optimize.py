@@ -229,6 +229,7 @@ def test_grade_predictor_finds_the_maps(rng):
     assert predictor.maps(face).prediction.label in model.labels
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.int8])
 @pytest.mark.parametrize("name", [spec.name for spec in list_pretrained() if spec.bundled])

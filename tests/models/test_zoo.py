@@ -54,6 +54,7 @@ def test_gradients_at_full_depth(name):
     check_gradients(build(name, **LARGE.get(name, {})))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list_models())
 def test_full_size_answers_and_has_its_documented_size(name):
     model = build(name).eval()

@@ -48,6 +48,7 @@ def readings(face, side, drops, seed=0):
     return [towards(face_asymmetry(face.show(drop, side, VIEW), around), "mouth", side) for drop in drops]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_mouth_rises_with_the_droop_and_names_the_side(kind):
     """The bar of the full run: 95 of 100. Here every face of a few must pass."""
@@ -89,6 +90,7 @@ def test_full_run_reaches_the_bar_where_the_eye_sinks_too():
         assert counted >= share * len(judged)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("identity", "side"), [(941, -1), (942, 1)])
 def test_mouth_rises_where_the_eye_sinks_too(identity, side):
     """A drooping mouth is not hidden by an eye that lies lower: level is the head's, not the eyes'."""

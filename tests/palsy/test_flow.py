@@ -257,6 +257,7 @@ def test_pictures_show_their_numbers(graded, predictor, tmp_path):
         plot_grade(prediction, image, tmp_path / "a.xyz")
 
 
+@pytest.mark.slow
 def test_grades_of_unseen_people_can_be_learned():
     """The extremes only, small and short; benchmarks/palsy_end_to_end.py trains on all grades."""
 

@@ -71,6 +71,7 @@ class Asked:
         return asked
 
 
+@pytest.mark.slow
 def test_interrupted_work_goes_on_and_only_what_changed_is_made_again(tmp_path):
     source, out = write_small_fnp(tmp_path / "fnp", {f"P{i}": [i % 3 + 1] for i in range(6)}), tmp_path / "out"
     names, finder = sorted(s.sample for s in read_palsy(source)), Asked()

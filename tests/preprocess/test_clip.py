@@ -118,6 +118,7 @@ def test_features_say_where_the_face_moves():
     assert left.imag < 0 and right.imag < 0, "v is positive downward"  # noqa: PT018
 
 
+@pytest.mark.slow
 def test_features_of_a_known_clip_hardly_depend_on_the_frame_rate():
     """All frames or every third: the same motion since the onset, though from frame to frame three times as far."""
     clip = random_clip(3)

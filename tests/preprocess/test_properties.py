@@ -106,6 +106,7 @@ def still_frames():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("kind", list(still_frames()))
 def test_frames_without_measurable_motion_are_zero_and_flagged(kind, method):

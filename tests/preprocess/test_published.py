@@ -172,6 +172,7 @@ def test_files_that_are_missing(pair, tmp_path, command):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_as_a_module(pair, tmp_path):
     out = tmp_path / "flow.png"
     words = [sys.executable, "-m", "htnet.preprocess", *pair, "--out", out, "--landmarks", "none", "--flow", "dis"]

@@ -37,6 +37,7 @@ def found(clips):
     return [spot(clip.rgb(), clip.points, fps=clip.fps) for clip in clips]
 
 
+@pytest.mark.slow
 def test_the_clips_are_as_described(clips):
     for clip in clips:
         assert 40 <= len(clip) <= 150
@@ -50,6 +51,7 @@ def test_the_clips_are_as_described(clips):
         assert (clip.offset - clip.onset) / clip.fps < 0.52
 
 
+@pytest.mark.slow
 def test_apex_and_onset_are_found(clips, found):
     """All of the benchmark's 200 clips are near; 9 of 12 leaves room for chance and none for a broken method."""
     halved = [divide_and_conquer(s.curve.astype(np.float64), max(1, round(0.05 * s.fps))) for s in found]
@@ -67,6 +69,7 @@ def test_apex_and_onset_are_found(clips, found):
         assert spotting.time(spotting.apex) == pytest.approx(spotting.apex / clip.fps)
 
 
+@pytest.mark.slow
 def test_confidence_is_low_where_only_the_head_moves():
     for seed in seeds(2):
         clip = random_clip(seed, still=True)
@@ -84,6 +87,7 @@ def test_nothing_moves_at_all():
     assert spotting.time(3) is None
 
 
+@pytest.mark.slow
 def test_the_region_that_moves_stands_out(clips, found):
     """AU12, 14 and 15 move the mouth only, AU4 the brows (and what lies just under them)."""
     for clip, spotting in zip(clips, found, strict=True):

@@ -21,6 +21,7 @@ def texture(seed, shape=(64, 72)):
     return (noise - noise.min()) / np.ptp(noise)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("square", "length", "most"), [(0, 0.1, 0.035), (1, 0.3, 0.05), (2, 1.0, 0.15), (1, 3.0, 0.5)])
 def test_no_worse_than_scikit_image_on_8_bit_faces(square, length, most):
     field = smooth_field(np.random.default_rng(int(100 * length) + square), length)
@@ -269,6 +270,7 @@ def test_functional_step_agrees_with_the_one_in_place(rng):
     assert float(change) == pytest.approx(float((expected - before).norm()), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(which("g++") is None, reason="needs a C++ compiler")
 def test_compiled_flow_agrees_with_the_plain_one():
     field = smooth_field(np.random.default_rng(21), 0.5)

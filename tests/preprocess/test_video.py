@@ -227,6 +227,7 @@ print(held / 1e6, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux only")
 def test_memory_does_not_grow_with_the_length(tmp_path, reader):
     path = tmp_path / "long.avi"

@@ -53,6 +53,7 @@ def test_a_missing_subject_of_the_half_is_named(monkeypatch):
         development_manifest()
 
 
+@pytest.mark.slow
 @needs_shared
 def test_a_trial_scores_the_half_and_is_logged(tmp_path, monkeypatch):
     words = ["--name", "x", "--change", "blink=0.1", "edge=(2.0, 3.0)", "--model", "htnet_tiny"]

@@ -47,6 +47,7 @@ def test_every_parameter_receives_a_gradient():
     assert all(".qk." in name for name in missing)
 
 
+@pytest.mark.slow
 def test_head_learns_units_and_sides():
     train, fresh = set_with_units(), set_with_units()
     recipe = Recipe(epochs=25, batch_size=16, lr=2e-3, precision="float32")
