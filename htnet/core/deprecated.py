@@ -123,7 +123,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 #: Attributes that have another name, by class: old name and new name.
 ATTRIBUTES: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "EmotionModel": {"licence": "license"},
+        "EmotionModel": {"licence": "license", "repeatable": "cuda_graph_safe"},
         "LosoResult": {"cut_counts": "regions_at_counts"},
         "FlowSet": {"cut_at": "regions_at", "cut_counts": "regions_at_counts"},
         "Predictor": {"flow": "flow_image"},

@@ -122,7 +122,7 @@ class EvaluationPlan:
         # `train_vmapped` draws no generated samples, and each model has the same table of action units there.
         if self.count_units or self.recipe.generated:
             return 1
-        if torch.device(self.device).type != "cuda" or not model.repeatable:
+        if torch.device(self.device).type != "cuda" or not model.cuda_graph_safe:
             return 1
         # Weights, gradients, two averages of the optimizer, the EMA weights.
         bytes_each = 5 * sum(p.numel() * p.element_size() for p in model.parameters())

@@ -150,7 +150,7 @@ class EmotionModel(nn.Module):
         labels_by_number: class names by the number of classes, for models that are told none.
         extra_inputs: what ``forward`` reads besides the image, as keyword arguments of these names; any of
             `EXTRA_INPUTS`.
-        same_operations: ``forward`` does the same operations whatever the values of its input, see `repeatable`.
+        same_operations: ``forward`` does the same operations whatever the values of its input, see `cuda_graph_safe`.
     """
 
     config_class: ClassVar[type[ModelConfig]] = ModelConfig
@@ -238,7 +238,7 @@ class EmotionModel(nn.Module):
         return getattr(self.config, "action_units", ())
 
     @property
-    def repeatable(self) -> bool:
+    def cuda_graph_safe(self) -> bool:
         """True if training may capture ``forward`` as a graph, or run it for many sets of weights at once.
 
         Then it does the same operations whatever its input, draws no random numbers and keeps no running statistics.

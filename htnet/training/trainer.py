@@ -155,7 +155,7 @@ class PlainStepper:
         self._device = torch.device(member.job.device)
         self.weights: Mapping[str, Tensor] = self._model.state_dict()
         self.parameters: Sequence[Tensor] = list(self._model.parameters())
-        self.capture = self._device.type == "cuda" and self._model.repeatable
+        self.capture = self._device.type == "cuda" and self._model.cuda_graph_safe
         self._generated = GeneratedSamples(self._recipe, self._model, member.data)
         self._has_units = trains_units(self._model, self._generated.pool or member.data)
 

@@ -165,7 +165,7 @@ class VmappedStepper:
 
 def refuse_not_vmappable(model: EmotionModel) -> None:
     """Raise `InputError` unless many models of this kind can be trained at once."""
-    if not model.repeatable:
+    if not model.cuda_graph_safe:
         raise InputError(
             f"{model.name} cannot be trained many at once: it has dropout, keeps running statistics, or does other "
             "operations for other values. Train them one by one (train_model; htnet loso --stack 1)."

@@ -52,13 +52,13 @@ def counted(samples):
 def trained(monkeypatch):
     """Table and samples of every training."""
     found = []
-    real = protocols.train_model
+    real = protocols.run_job
 
-    def spy(name, data, recipe, **options):
-        found.append((np.array(options["settings"]["au_cooccurrence"]), len(data)))
-        return real(name, data, recipe, **options)
+    def spy(job, data, *arguments):
+        found.append((np.array(job.settings["au_cooccurrence"]), len(data)))
+        return real(job, data, *arguments)
 
-    monkeypatch.setattr(protocols, "train_model", spy)
+    monkeypatch.setattr(protocols, "run_job", spy)
     return found
 
 

@@ -46,8 +46,8 @@ def test_weights_record_how_the_images_were_made(folder, tmp_path):
     assert load_pretrained(tmp_path / "weights").preprocess_spec == MADE
 
 
-def test_a_manifest_from_nowhere_has_no_folder(folder, monkeypatch):
+def test_a_manifest_from_nowhere_has_no_folder(folder, tmp_path, monkeypatch):
     """Its ``source`` is a word, not a file of the folder one happens to be in."""
+    other = write_flow_set(tmp_path / "other", 2, 3)
     monkeypatch.chdir(folder)
-    manifest = Manifest(open_data(folder).samples)
-    assert load_flow_set(manifest, PreprocessSpec()).spec == PreprocessSpec()
+    assert load_flow_set(Manifest(other.samples), PreprocessSpec()).spec == PreprocessSpec()
