@@ -324,8 +324,8 @@ def test_no_published_picture_is_of_two_people():
     [
         (["1/P07/smile_1", "2/P08/smile_1"], "the names of files and of the folders they lie in disagree"),
         (["1/P07/P07_1", "2/other/P07_2"], "the names of files and of the folders they lie in disagree"),
-        (["1/patient_01_smile", "2/control_02"], "'patient', which names nobody"),
-        (["1/IMG_001", "2/P07_1"], "'IMG', which names nobody"),
+        (["1/patient_01_smile", "2/control_02"], "'patient', which is not a name"),
+        (["1/IMG_001", "2/P07_1"], "'IMG', which is not a name"),
         (["1/P07-smile_1", "2/P07-rest_1"], "'P07-smile' and 'P07-rest', or one patient twice"),
         (["1/P07/1", "2/P08/1"], "--patients folder"),
     ],

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import InputError
+from htnet.core.types import Float64Array
 from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
 from htnet.evaluation.metrics import confusion_matrix, uf1_of_each
-
-Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ _VIEW = re.compile(
     r"blink|brows?|frown|pucker|kiss|eyes?|mouth|closed|open|copy|kopie|copie|copia)[\W_]*$"
     r"|\s*\([0-9]+\)\s*$|~[0-9]+\s*$"
 )
-#: Beginnings of file names that name nobody, by `person_key`: kinds of people, cameras' words, tasks.
+#: Beginnings of file names that are not names, by `person_key`: kinds of people, cameras' words, tasks.
 _NOBODY = frozenset(
     {
         *("patient", "pat", "subject", "subj", "sub", "person", "participant", "proband", "case", "control", "id"),
@@ -104,7 +104,7 @@ def from_files(images: Sequence[Found], source: str, place: str) -> tuple[list[s
             otherwise: no folder, and no later part of the names.
 
     Raises:
-        ManifestError: a name is missing, names nobody, or could be read in two ways; the message shows both.
+        ManifestError: a name is missing, is not one, or could be read in two ways; the message shows both.
     """
     if place not in PLACES:
         return _from_pattern(images, source, place)
@@ -118,7 +118,7 @@ def from_files(images: Sequence[Found], source: str, place: str) -> tuple[list[s
             [i.name for i in images if not i.folders], source, "no folder of their own below the grade", cure
         )
         for image in images:
-            _refuse_nobody(image, image.folders[0], f"the folder {image.folders[0]!r}", source, cure)
+            _refuse_no_name(image, image.folders[0], f"the folder {image.folders[0]!r}", source, cure)
         check_patients([(i.name, i.folders[0]) for i in images], source)
         return [i.folders[0] for i in images], f"the folders of the images in {source}"
     if any(i.folders for i in images):
@@ -128,7 +128,7 @@ def from_files(images: Sequence[Found], source: str, place: str) -> tuple[list[s
     if place == "auto":
         _refuse_folders(images, source)
     for image in images:
-        _refuse_nobody(image, image.head, f"the file name {image.stem!r} begins with {image.head!r}", source, cure)
+        _refuse_no_name(image, image.head, f"the file name {image.stem!r} begins with {image.head!r}", source, cure)
     _refuse_parts(images, source, cure)
     check_patients([(i.name, i.head) for i in images], source)
     if place == "auto":
@@ -183,7 +183,7 @@ def _from_pattern(images: Sequence[Found], source: str, pattern: str) -> tuple[l
     return names, f"the names of files and folders in {source} by the regular expression {pattern!r}"
 
 
-def _refuse_nobody(image: Found, name: str, what: str, source: str, cure: str) -> None:
+def _refuse_no_name(image: Found, name: str, what: str, source: str, cure: str) -> None:
     """Refuse a name that is a view, a visit, a date, a camera's word, a sex, a grade or a place, counted or not."""
     key = person_key(name)
     word = re.split(r"\d", key, maxsplit=1)[0]
@@ -199,7 +199,7 @@ def _refuse_nobody(image: Found, name: str, what: str, source: str, cure: str) -
     )
     if names_nobody:
         raise ManifestError(
-            f"{source}: {what}, which names nobody, so it is not clear which patient the sample {image.name!r} shows. "
+            f"{source}: {what}, which is not a name, so it is not clear which patient the sample {image.name!r} shows. "
             f"{cure}"
         )
 
@@ -258,7 +258,7 @@ def _readings(name: str) -> list[str]:
     text = counted[1] if counted is not None else text
     while (shorter := _VIEW.sub("", text)) != text:
         before, text = text, shorter
-    # "P(1)" is no copy of "P".
+    # "P(1)" is not a copy of "P".
     key = person_key(before if person_key(text) in _NOBODY.union(*_KINDS) else text)
     parts = re.fullmatch(r"([^0-9]*)([0-9]+)", key)
     return [parts[2] if parts is not None and parts[1] in kind else key for kind in _KINDS]

@@ -129,7 +129,7 @@ def test_two_parts_that_may_be_the_patient_are_refused_with_both_readings(layout
 @pytest.mark.parametrize("layout", [folders, csv_folders], ids=lambda layout: layout.__name__)
 @pytest.mark.parametrize("name", ["visit1", "2021-01-03", "left", "hospitalA"])
 def test_folders_that_are_no_patients_are_refused(name, layout, tmp_path):
-    with pytest.raises(ManifestError, match=f"the folder '{name}', which names nobody"):
+    with pytest.raises(ManifestError, match=f"the folder '{name}', which is not a name"):
         layout(tmp_path, [name, "P1"])
 
 
