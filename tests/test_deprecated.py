@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 
 import htnet
@@ -160,3 +161,9 @@ def test_what_a_job_says_may_stand_alone(function):
         pytest.raises((HtnetError, TypeError)),
     ):
         function(model="no_such_model", out="nowhere")
+
+
+def test_gray_frames_may_still_be_given_by_their_old_name():
+    face = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    with pytest.warns(DeprecationWarning, match="gray"):
+        assert np.array_equal(htnet.preprocess.clahe(grey=face), htnet.preprocess.clahe(face))

@@ -25,6 +25,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "htnet.cli.options": "htnet.core.command_line",
         "htnet.cli.palsy": "htnet.palsy.cli",
         "htnet.csv_files": "htnet.core.csv_files",
+        "htnet.data.datasets.casme2": "htnet.data.datasets.casme",
         "htnet.data.prepare.engine": "htnet.data.prepare.workers",
         "htnet.data.prepare.spec": "htnet.data.prepared",
         "htnet.doors": "htnet.core.hints",

@@ -86,6 +86,15 @@ STILL_CLIP = QualityWarning(
 )
 
 
+def _checked_points(points: npt.ArrayLike, count: int, source: str, wanted: str) -> FloatArray:
+    found = np.asarray(points, dtype=np.float32)
+    if found.shape != (count, 2):
+        raise LandmarkError(f"Landmarks from {source} have shape {found.shape}; give {wanted}.")
+    if not np.isfinite(found).all():
+        raise LandmarkError(f"Landmarks from {source} hold NaN or infinity; give finite pixels.")
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class Landmarks:
     """Five facial points in the pixels of one frame.
@@ -108,14 +117,9 @@ class Landmarks:
 
     def __post_init__(self) -> None:
         """Check shape and values."""
-        points = np.asarray(self.points, dtype=np.float32)
-        if points.shape != (5, 2):
-            raise LandmarkError(
-                f"Landmarks from {self.source} have shape {points.shape}; give five [x, y] points in the "
-                f"order {', '.join(POINT_NAMES)}."
-            )
-        if not np.isfinite(points).all():
-            raise LandmarkError(f"Landmarks from {self.source} hold NaN or infinity; give finite pixels.")
+        points = _checked_points(
+            self.points, 5, self.source, f"five [x, y] points in the order {', '.join(POINT_NAMES)}"
+        )
         object.__setattr__(self, "points", points)
 
     def to_dict(self, coordinates: str) -> dict[str, Any]:
@@ -168,14 +172,7 @@ class Landmarks68:
 
     def __post_init__(self) -> None:
         """Check shape and values."""
-        points = np.asarray(self.points, dtype=np.float32)
-        if points.shape != (68, 2):
-            raise LandmarkError(
-                f"Landmarks from {self.source} have shape {points.shape}; give 68 [x, y] points in the order of "
-                "iBUG 300-W."
-            )
-        if not np.isfinite(points).all():
-            raise LandmarkError(f"Landmarks from {self.source} hold NaN or infinity; give finite pixels.")
+        points = _checked_points(self.points, 68, self.source, "68 [x, y] points in the order of iBUG 300-W")
         object.__setattr__(self, "points", points)
 
     def group(self, name: str) -> FloatArray:

@@ -23,7 +23,7 @@ from htnet.data import (
     read_dataset,
     read_three_norm,
 )
-from htnet.data.datasets.casme2 import LABELS as CASME2
+from htnet.data.datasets.casme import CASME2_LABELS as CASME2
 from htnet.data.datasets.casme3 import LABELS as CASME3
 from htnet.data.datasets.samm import LABELS as SAMM
 from htnet.data.prepare import Report, read_report

@@ -10,8 +10,7 @@ from pathlib import Path
 from htnet.core.errors import ManifestError, did_you_mean
 from htnet.core.hints import door_of, hint
 from htnet.data.datasets.assemble import Choices
-from htnet.data.datasets.casme import read_casme
-from htnet.data.datasets.casme2 import read_casme2
+from htnet.data.datasets.casme import read_casme, read_casme2
 from htnet.data.datasets.casme3 import read_casme3_part_a
 from htnet.data.datasets.casmesq import read_casme_sq
 from htnet.data.datasets.clips import check_root

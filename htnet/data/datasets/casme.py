@@ -1,20 +1,23 @@
-"""CASME: ``sub01/EP01_5/EP01_5-100.jpg`` (cropped: ``reg_EP01_5-100.jpg``) and a sheet with OnsetF, ApexF1, OffsetF."""
+"""CASME and CASME II: ``sub01/EP02_01f/reg_img46.jpg``, ``sub01/EP01_5/EP01_5-100.jpg`` and a sheet each."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from htnet.core.errors import ManifestError
-from htnet.core.official import official
-from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
-from htnet.data.datasets.casme2 import key_of_clip
-from htnet.data.datasets.clips import find_clips
-from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
-from htnet.data.manifest import Manifest
+from htnet.data.datasets.assemble import Annotated, Labels
+from htnet.data.datasets.layout import Layout, numbered_subject
+from htnet.data.datasets.sheets import SheetRow
 
+#: MEGC 2019 makes disgust and repression negative; sadness and fear are too few and belong to no class.
+CASME2_LABELS = Labels(
+    three={"happiness": "positive", "disgust": "negative", "repression": "negative", "surprise": "surprise"},
+    own=("happiness", "disgust", "repression", "surprise", "others"),
+    other=("sadness", "fear"),
+    same={"other": "others", "happy": "happiness", "happyness": "happiness"},
+)
 #: By the rule that MEGC 2019 has for CASME II and SAMM. Tense is of no class there.
-LABELS = Labels(
+CASME_LABELS = Labels(
     three={
         "happiness": "positive",
         "surprise": "surprise",
@@ -26,16 +29,17 @@ LABELS = Labels(
 )
 
 
-def read_casme(root: Path, annotation: Path | None, choices: Choices) -> Manifest:
-    """Read CASME; see `htnet.data.read_dataset`."""
-    sheet = annotation or find_sheet(root, official("casme").sheets, "CASME")
-    rows = [_row(row) for row in read_sheet(sheet, ["subject", "onset", "apex", "offset", "emotion"])]
-    tree = find_clips(root, key_of_clip, "CASME (sub01/EP01_5/EP01_5-100.jpg)")
-    return assemble("casme", rows, tree, LABELS, choices, str(sheet))
-
-
 def _row(row: SheetRow) -> Annotated:
-    found = re.fullmatch(r"(?:sub)?0*([0-9]+)", row.text["subject"].casefold())
-    if found is None:
-        raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give a number such as 01.")
-    return Annotated.from_row(row, f"sub{int(found[1]):02d}")
+    return Annotated.from_row(row, numbered_subject(row, r"(?:sub)?0*([0-9]+)", "sub{:02d}", "a number such as 01"))
+
+
+def _key(folder: Path) -> tuple[str, Path] | None:
+    subject = re.fullmatch(r"sub0*([0-9]+)", folder.parent.name.casefold())
+    name = folder.name.casefold()
+    if subject is None or not name.startswith("ep"):
+        return None
+    return f"sub{int(subject[1]):02d}/{name}", folder.parents[1]
+
+
+read_casme2 = Layout("casme2", "CASME II", "sub01/EP02_01f/reg_img46.jpg", CASME2_LABELS, _row, _key)
+read_casme = Layout("casme", "CASME", "sub01/EP01_5/EP01_5-100.jpg", CASME_LABELS, _row, _key)

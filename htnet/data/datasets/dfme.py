@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from htnet.core.errors import ManifestError
 from htnet.core.official import official
 from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
 from htnet.data.datasets.clips import find_clips
+from htnet.data.datasets.layout import COLUMNS, numbered_subject
 from htnet.data.datasets.sheets import SheetRow, find_sheets, no_sheet, read_sheet
 from htnet.data.manifest import Manifest
 
@@ -30,9 +30,7 @@ def read_dfme(root: Path, annotation: Path | None, choices: Choices) -> Manifest
     sheets = [annotation] if annotation is not None else find_sheets(root, PATTERNS)
     if not sheets:
         raise no_sheet(root, PATTERNS, "DFME")
-    rows = [
-        _row(row) for sheet in sheets for row in read_sheet(sheet, ["subject", "onset", "apex", "offset", "emotion"])
-    ]
+    rows = [_row(row) for sheet in sheets for row in read_sheet(sheet, COLUMNS)]
     wanted = {row.clip for row in rows}
     seen: dict[str, Path] = {}
 
@@ -52,10 +50,8 @@ def read_dfme(root: Path, annotation: Path | None, choices: Choices) -> Manifest
 
 
 def _row(row: SheetRow) -> Annotated:
-    found = re.fullmatch(r"(?:sub)?0*([0-9]+)", row.text["subject"].casefold())
-    if found is None:
-        raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give one such as sub0003.")
-    subject, name = f"sub{int(found[1]):04d}", row.text["filename"]
+    subject = numbered_subject(row, r"(?:sub)?0*([0-9]+)", "sub{:04d}", "one such as sub0003")
+    name = row.text["filename"]
     return Annotated.of(
         row, sample=f"{subject}_{name}", subject=subject, label=row.text["emotion"], clip=name, expected=name
     )

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from htnet.core.errors import ManifestError
-from htnet.core.official import official
-from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
-from htnet.data.datasets.clips import find_clips
-from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
-from htnet.data.manifest import Manifest
+from htnet.data.datasets.assemble import Annotated, Labels
+from htnet.data.datasets.layout import Layout, numbered_subject
+from htnet.data.datasets.sheets import SheetRow
 
 LABELS = Labels(
     three={
@@ -23,19 +20,8 @@ LABELS = Labels(
 )
 
 
-def read_mmew(root: Path, annotation: Path | None, choices: Choices) -> Manifest:
-    """Read the micro-expressions of MMEW; see `htnet.data.read_dataset`."""
-    sheet = annotation or find_sheet(root, official("mmew").sheets, "MMEW")
-    rows = [_row(row) for row in read_sheet(sheet, ["subject", "onset", "apex", "offset", "emotion"])]
-    tree = find_clips(root, _key, "MMEW (Micro_Expression/happiness/S01-01-001/1.jpg)")
-    return assemble("mmew", rows, tree, LABELS, choices, str(sheet))
-
-
 def _row(row: SheetRow) -> Annotated:
-    found = re.fullmatch(r"S?0*([0-9]+)", row.text["subject"], re.IGNORECASE)
-    if found is None:
-        raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give one such as S01.")
-    subject, name = f"S{int(found[1]):02d}", row.text["filename"]
+    subject, name = numbered_subject(row, r"S?0*([0-9]+)", "S{:02d}", "one such as S01"), row.text["filename"]
     return Annotated.of(
         row,
         sample=f"{subject}_{name}",
@@ -49,3 +35,6 @@ def _row(row: SheetRow) -> Annotated:
 def _key(folder: Path) -> tuple[str, Path] | None:
     name = folder.name.casefold()
     return (name, folder.parents[1]) if re.fullmatch(r"s[0-9]+(-[0-9]+)+", name) else None
+
+
+read_mmew = Layout("mmew", "MMEW", "Micro_Expression/happiness/S01-01-001/1.jpg", LABELS, _row, _key)

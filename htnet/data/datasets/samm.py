@@ -6,12 +6,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from htnet.core.errors import ManifestError
-from htnet.core.official import official
-from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
-from htnet.data.datasets.clips import find_clips
-from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
-from htnet.data.manifest import Manifest
+from htnet.data.datasets.assemble import Annotated, Labels
+from htnet.data.datasets.layout import Layout, numbered_subject
+from htnet.data.datasets.sheets import SheetRow
 
 LABELS = Labels(
     three={
@@ -25,18 +22,8 @@ LABELS = Labels(
 )
 
 
-def read_samm(root: Path, annotation: Path | None, choices: Choices) -> Manifest:
-    """Read SAMM; see `htnet.data.read_dataset`."""
-    sheet = annotation or find_sheet(root, official("samm").sheets, "SAMM")
-    rows = [_row(row) for row in read_sheet(sheet, ["subject", "onset", "apex", "offset", "emotion"])]
-    tree = find_clips(root, _key, "SAMM (006/006_1_2/006_05562.jpg)")
-    return assemble("samm", rows, tree, LABELS, choices, str(sheet))
-
-
 def _row(row: SheetRow) -> Annotated:
-    if not re.fullmatch(r"[0-9]+", row.text["subject"]):
-        raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give a number such as 006.")
-    subject = f"{int(row.text['subject']):03d}"
+    subject = numbered_subject(row, r"([0-9]+)", "{:03d}", "a number such as 006")
     return Annotated.from_row(replace(row, text={**row.text, "filename": _named(row.text["filename"])}), subject)
 
 
@@ -51,3 +38,6 @@ def _named(text: str) -> str:
     """A clip's name with three digits for the subject, as SAMM has it; people's copies write 6_1_2 for 006_1_2."""
     found = re.fullmatch(r"0*([0-9]+)(_.*)", text)
     return f"{int(found[1]):03d}{found[2]}" if found else text
+
+
+read_samm = Layout("samm", "SAMM", "006/006_1_2/006_05562.jpg", LABELS, _row, _key)

@@ -1,0 +1,71 @@
+"""Data sets with one annotation sheet and a folder of frames for each clip, which differ in names alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from htnet.core.errors import ManifestError
+from htnet.core.official import official
+from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
+from htnet.data.datasets.clips import find_clips
+from htnet.data.datasets.sheets import SheetRow, find_sheet, read_sheet
+from htnet.data.manifest import Manifest
+
+#: Columns that every such sheet has.
+COLUMNS = ("subject", "onset", "apex", "offset", "emotion")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the sheet and the tree of a data set name its clips; called, it reads the data set.
+
+    Attributes:
+        name: one of `htnet.data.DATASETS`.
+        title: its full name.
+        example: where a frame lies.
+        labels: its labels.
+        row: what a row of the sheet says.
+        key: the key of a clip's folder, as ``row`` gives it, and the subjects' folder; None for other folders.
+        listed: only folders whose key the sheet has are clips.
+    """
+
+    name: str
+    title: str
+    example: str
+    labels: Labels
+    row: Callable[[SheetRow], Annotated]
+    key: Callable[[Path], tuple[str, Path] | None]
+    listed: bool = False
+
+    def __call__(self, root: Path, annotation: Path | None, choices: Choices) -> Manifest:
+        sheet = annotation or find_sheet(root, official(self.name).sheets, self.title)
+        rows = [self.row(row) for row in read_sheet(sheet, COLUMNS)]
+        wanted = {row.clip for row in rows}
+
+        def key(folder: Path) -> tuple[str, Path] | None:
+            found = self.key(folder)
+            return found if found is not None and (found[0] in wanted or not self.listed) else None
+
+        tree = find_clips(root, key, f"{self.title} ({self.example})")
+        return assemble(self.name, rows, tree, self.labels, choices, str(sheet))
+
+
+def numbered_subject(row: SheetRow, pattern: str, form: str, example: str) -> str:
+    """The subject of a row, by its number.
+
+    Args:
+        row: of a sheet.
+        pattern: of the cell, with the number as group 1; capitals do not matter.
+        form: how the subject is written, such as "sub{:02d}".
+        example: of a cell, for the message.
+
+    Raises:
+        ManifestError: the cell is not of that pattern; the message names the cell.
+    """
+    found = re.fullmatch(pattern, row.text["subject"], re.IGNORECASE)
+    if found is None:
+        raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give {example}.")
+    return form.format(int(found[1]))
