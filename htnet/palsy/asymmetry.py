@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.errors import LandmarkError
+from htnet.core.errors import LandmarkError, PoseError
 from htnet.core.schema import document
 from htnet.core.types import TEMPLATE_28, Frame, Landmarks, Landmarks68, QualityWarning, file_stem
 from htnet.core.types import Float64Array as Matrix
@@ -301,6 +301,9 @@ def _find(frame: Frame, landmarks: Landmarker | Landmarks | Landmarks68, sample:
     landmarks = verified(landmarks, frame)
     five = landmarks.five() if isinstance(landmarks, Landmarks68) else landmarks
     check_frontal(five, frame.source, "Its asymmetry cannot be measured")
+    for warning in landmarks.warnings:
+        if warning.code == "face_cut_off":
+            raise PoseError(f"{warning.message} Its asymmetry cannot be measured.")
     face_similarity(five.points, TEMPLATE_28, five.source)  # refuses points in a wrong order
     return landmarks
 

@@ -37,6 +37,7 @@ from htnet.preprocess.landmarks import (
     landmarks_68,
     verified,
 )
+from htnet.preprocess.landmarks.verify import check_inside
 from htnet.preprocess.pairs import pair_warnings
 from htnet.preprocess.pose import check_order
 from htnet.preprocess.regions import crop_regions, template_points
@@ -45,8 +46,6 @@ LandmarkSource = npt.ArrayLike | Landmarks | os.PathLike[str]
 
 #: Channel order of the flow images that `flow_image` makes and `flow_picture` takes (B, G, R of the files).
 PUBLISHED_CHANNELS = ("strain", "v", "u")
-#: How far outside the frame a point may lie, as a share of its sides: a corner of the mouth may be cut off.
-OUTSIDE = 0.25
 
 
 class Preprocessor:
@@ -98,7 +97,7 @@ class Preprocessor:
         first, second = read_pair(onset, apex, self.bit_depth)
         measured = self._measured_68(first, landmarks, sample)
         points = self._landmarks(first, landmarks, sample) if measured is None else measured.five()
-        points = self._checked(points, first)
+        points = verified(points, first)
         face, face_apex, matrix = align_pair(first, second, points, self.spec)
         before, after = gray_face(face, self.spec), gray_face(face_apex, self.spec)
         measured_flow = flow = compute_flow(before, after, self.spec.flow, dict(self.spec.flow_parameters))
@@ -182,15 +181,10 @@ class Preprocessor:
             FrameError, LandmarkError: the frame or the points cannot be used.
         """
         frame = read_frame(onset, self.bit_depth)
-        points = self._checked(self._landmarks(frame, landmarks, sample), frame)
+        points = verified(self._landmarks(frame, landmarks, sample), frame)
         alignment = fit_alignment(points, template=self.spec.template, size=self.spec.face_size, frame=frame.source)
         mapped = self._on_image(transform_points(alignment.matrix, points.points))
         return replace(points, points=mapped.astype(np.float32))
-
-    @staticmethod
-    def _checked(points: Landmarks, frame: Frame) -> Landmarks:
-        check_inside(points, frame.size, frame.source)
-        return verified(points, frame)
 
     def _on_image(self, points: npt.ArrayLike) -> Float64Array:
         """Points of the aligned face in px of the flow image."""
@@ -247,17 +241,6 @@ def read_landmarks(landmarks: LandmarkSource, frame: Frame, sample: str) -> Land
             f"{', '.join(POINT_NAMES)}."
         ) from None
     return Landmarks(points, f"the points given for {frame.source}")
-
-
-def check_inside(landmarks: Landmarks, size: tuple[int, int], source: str) -> None:
-    """Raise `LandmarkError` if a point lies far outside an image of ``size`` (height, width) called ``source``."""
-    height, width = size
-    for name, (x, y) in zip(POINT_NAMES, landmarks.points.tolist(), strict=True):
-        if not (-OUTSIDE * width <= x <= (1 + OUTSIDE) * width and -OUTSIDE * height <= y <= (1 + OUTSIDE) * height):
-            raise LandmarkError(
-                f"The point {name} from {landmarks.source} is at ({x:g}, {y:g}), far outside {source} "
-                f"({width}x{height} px); give pixels of this very image, x to the right and y downward."
-            )
 
 
 def _check_picture(image: Any, size: int) -> ByteArray:

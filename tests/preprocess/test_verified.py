@@ -138,10 +138,79 @@ def test_points_upside_down_on_an_upright_face_are_refused():
         verified(Landmarks(TRUE[[4, 3, 2, 1, 0]], "mine"), Frame(PORTRAIT, "portrait.png"))
 
 
-def test_points_beside_the_face_are_doubted():
-    moved = verified(Landmarks(TRUE + 25, "points.csv"), Frame(PORTRAIT, "portrait.png"))
-    assert [w.code for w in moved.warnings] == ["points_off_face"]
-    assert "points.csv" in moved.warnings[0].message
+def seen(scale=1.0, shift=0.0, mouth=0.0):
+    """YuNet's points of the portrait, scaled about their middle and moved down, in eye distances; the mouth more."""
+    points = YuNetLandmarker()(Frame(PORTRAIT)).points
+    eyes = np.hypot(*(points[1] - points[0]))
+    down = eyes * (shift + np.array([0, 0, 0, mouth, mouth]))
+    return (points - points.mean(axis=0)) * scale + points.mean(axis=0) + np.outer(down, [0, 1])
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "motion"])
+@pytest.mark.parametrize("change", [{"shift": 0.28}, {"scale": 1.25}, {"scale": 0.8}, {"mouth": 0.3}])
+def test_given_points_that_disagree_with_the_detector_are_flagged_on_every_way(way, change):
+    points = seen(**change).astype(np.float32)
+    found = WAYS[way](PORTRAIT, lambda rgb: Landmarks(points, "points.csv"))
+    (warning,) = [w for w in found.warnings if w.code == "points_disagree"]
+    assert "points.csv" in warning.message
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("change", [{"shift": 0.8}, {"mouth": 0.6}])
+def test_given_points_that_belong_elsewhere_are_refused_on_every_way(way, change):
+    with pytest.raises(LandmarkError, match=r"points\.csv do not lie on the face"):
+        WAYS[way](PORTRAIT, lambda rgb: Landmarks(seen(**change).astype(np.float32), "points.csv"))
+
+
+def test_points_of_the_less_certain_of_two_faces_agree_with_it(two_faces):
+    for face in (1, 2):
+        points = YuNetLandmarker(several=face)(two_faces).points
+        assert verified(Landmarks(points, "mine"), two_faces).warnings == ()
+
+
+#: The portrait cut at a line that runs so many px inside (positive: outside) of an eye or mouth corner.
+CUTS = {
+    "left": lambda room: astronaut()[:300, 200 - room : 480],
+    "right": lambda room: astronaut()[:300, 0 : 248 + room],
+    "upper": lambda room: astronaut()[102 - room : 380, 80:380],
+    "lower": lambda room: astronaut()[: 145 + room, 80:380],
+}
+
+
+def detected(rgb):
+    return YuNetLandmarker()(Frame(rgb, "cut.png"))
+
+
+@pytest.mark.parametrize("edge", CUTS)
+def test_a_face_that_the_edge_cuts_off_is_refused_or_flagged(edge):
+    with pytest.raises(PoseError, match=f"cut off by the {edge} edge"):
+        detected(CUTS[edge](-6))
+    try:
+        codes = [w.code for w in detected(CUTS[edge](7)).warnings]
+    except PoseError:
+        codes = ["face_cut_off"]
+    assert "face_cut_off" in codes
+    assert detected(CUTS[edge](29)).warnings == ()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cut_off_face_is_refused_on_every_way(way):
+    with pytest.raises(PoseError, match="cut off by the left edge"):
+        WAYS[way](np.ascontiguousarray(CUTS["left"](-6)), detected)
+
+
+def test_asymmetry_of_a_face_at_the_edge_is_refused():
+    points = YuNetLandmarker()(Frame(PORTRAIT)).points
+    cut = int(points[:, 0].min()) - 10
+    near = Landmarks(points - np.array([cut, 0], np.float32), "mine")
+    with pytest.raises(PoseError, match="asymmetry cannot be measured"):
+        face_asymmetry(np.ascontiguousarray(PORTRAIT[:, cut:]), near)
+
+
+def test_a_small_face_is_told():
+    for side, told in ((100, True), (200, False)):
+        rgb = cv2.resize(PORTRAIT, (side, side), interpolation=cv2.INTER_AREA)
+        assert ("small_face" in [w.code for w in YuNetLandmarker()(Frame(rgb)).warnings]) == told
 
 
 def test_profiles_are_refused_and_half_profiles_flagged():

@@ -9,15 +9,15 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.errors import PoseError
-from htnet.core.types import ByteArray, Float64Array, Frame, Landmarks, Landmarks68, QualityWarning
+from htnet.core.errors import LandmarkError, PoseError
+from htnet.core.types import POINT_NAMES, ByteArray, Float64Array, Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.geometry import transform_points
 from htnet.preprocess.landmarks.detector import YuNet, bundled
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.pose import check_order, face_shape, pose_warnings
 
 #: What a change of these rules changes: entries of a cache that an older check let pass are not used.
-CHECK = 2
+CHECK = 3
 
 # Side of the square that is looked at, px, and its width on the face, in the longer of the distances from eye to eye
 # and from eyes to mouth. YuNet is surest there; larger and smaller squares told fewer wrong points from right ones.
@@ -28,8 +28,20 @@ _STEP = 45  # degrees between two looks
 # it did, but for tilts of 45 degrees and more. Another turn then scored better by 0.01 in 98 of the 99.
 _SURE, _SAME = 0.925, 0.15
 _BETTER, _FACE, _APART = 0.01, 0.88, 0.25
-# Given points further from the face that the detector sees than this are doubted.
-_OFF = 0.3
+# Given points further from the face that the detector sees than the first are doubted, beyond the second refused where
+# the detector is sure. Distances between the eyes, of the worst of eyes and mouth corners; the nose's tip is taken
+# elsewhere by others, so it has more. YuNet's and dlib's points of the 442 faces of the composite set differ by at most
+# 0.15 (nose 0.27), and their sizes by 4 %.
+_DISAGREE, _WRONG, _NOSE, _SIZE = 0.2, 0.5, 0.4, 0.15
+_CONFIDENT = 0.9
+# Room between the points and the edge of the frame, in distances between the eyes: with less than the first, an eye or
+# half of the mouth is cut off, or YuNet has moved a point inside that lies outside (it puts an eye 0.15 beyond the edge
+# at 0.01 to 0.15 inside); with less than the second, a part of the face is. The 442 faces have 0.37 and more.
+_CUT_OFF, _NEAR_EDGE = 0.16, 0.33
+#: How far outside the frame a point may lie at all, as a share of its sides: further out it is of another picture.
+OUTSIDE = 0.25
+#: Distance between the eyes, px, below which an expression moves the face by fractions of a px.
+SMALL_FACE = 20
 # A head more tilted than this is told of: YuNet's points are inexact then, by 0.1 to 0.25 eye distances.
 _TILT = 25
 # The face is level when it is seen so to these degrees; points whose tilt is wrong by more than the other are refused.
@@ -55,17 +67,29 @@ def verified(landmarks: Points, frame: Frame) -> Points:
 
     Returns:
         The same points, ``verified``, with ``warnings``: "pose" (turned to the side, up or down), "turned_face" (tilted
-        so far that the points are inexact), "points_off_face" (given points that lie elsewhere than the face seen).
+        so far that the points are inexact), "points_disagree" (given points that lie elsewhere than those of the face
+        that YuNet sees there), "face_cut_off" (at the edge of the frame), "small_face" (few px from eye to eye).
 
     Raises:
-        LandmarkError: the points do not lie like those of a face.
-        PoseError: the face is a profile, or lies otherwise in the frame than the points say.
+        LandmarkError: the points do not lie like those of a face, or are far from those of the face that is seen there.
+        PoseError: the face is a profile, lies otherwise in the frame than the points say, or is cut off by its edge.
     """
     if landmarks.verified:
         return landmarks
     five = landmarks.five() if isinstance(landmarks, Landmarks68) else landmarks
     found: tuple[QualityWarning, ...] = _checked(five, frame)
     return replace(landmarks, verified=True, warnings=tuple(dict.fromkeys((*landmarks.warnings, *found))))
+
+
+def check_inside(landmarks: Landmarks, size: tuple[int, int], source: str) -> None:
+    """Raise `LandmarkError` if a point lies far outside an image of ``size`` (height, width) called ``source``."""
+    height, width = size
+    for name, (x, y) in zip(POINT_NAMES, landmarks.points.tolist(), strict=True):
+        if not (-OUTSIDE * width <= x <= (1 + OUTSIDE) * width and -OUTSIDE * height <= y <= (1 + OUTSIDE) * height):
+            raise LandmarkError(
+                f"The point {name} from {landmarks.source} is at ({x:g}, {y:g}), far outside {source} "
+                f"({width}x{height} px); give pixels of this very image, x to the right and y downward."
+            )
 
 
 def seen_turned(frame: Frame) -> float | None:
@@ -96,9 +120,46 @@ def turned_error(frame: Frame, degrees: float) -> PoseError:
 
 
 def _checked(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
+    check_inside(five, frame.size, frame.source)
     check_order(five.points, five.source)
     # Turned first: a face on its side is often given the points of a profile.
-    return (*_turn(five, frame), *pose_warnings(five, frame.source))
+    found = (*_turn(five, frame), *pose_warnings(five, frame.source))
+    return found if five.source == "template" else (*found, *_at_edge(five, frame), *_small(five, frame))
+
+
+def _at_edge(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
+    """Whether the frame ends where the face does not; the template stands for a face that was cropped on purpose."""
+    points = np.asarray(five.points, dtype=np.float64)[[0, 1, 3, 4]]
+    height, width = frame.size
+    edges = {
+        "left": points[:, 0] + 0.5,
+        "right": width - 0.5 - points[:, 0],
+        "upper": points[:, 1] + 0.5,
+        "lower": height - 0.5 - points[:, 1],
+    }
+    eyes = float(np.hypot(*(points[1] - points[0])))
+    edge, room = min(((name, float(gaps.min()) / eyes) for name, gaps in edges.items()), key=lambda found: found[1])
+    if room >= _NEAR_EDGE:
+        return ()
+    said = f"The face in {frame.source} is cut off by the {edge} edge of the picture"
+    if room < _CUT_OFF:
+        raise PoseError(
+            f"{said}: an eye or a corner of the mouth is not wholly visible, so its place is guessed. Give a picture "
+            "of the whole face; of a face that was cropped as the training images are, take the landmarks 'template'."
+        )
+    text = f"{said} or nearly so ({room:.2f} eye distances of room): what lies there is not seen. Give the whole face."
+    return (QualityWarning("face_cut_off", text),)
+
+
+def _small(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
+    eyes = float(np.hypot(*(five.points[1] - five.points[0])))
+    if eyes >= SMALL_FACE:
+        return ()
+    text = (
+        f"The face in {frame.source} is small: {eyes:.0f} px from eye to eye, {SMALL_FACE} or more are needed to see "
+        "small motion. Record nearer to the face, or take the frames at their full size."
+    )
+    return (QualityWarning("small_face", text),)
 
 
 def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
@@ -120,14 +181,8 @@ def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
     if points is not None and _turn_between(tilt, roll) > _WRONG_TILT and _apart(points, five.points, eyes) > _APART:
         raise turned_error(frame, tilt)
     roll = tilt
-    if not detected and level >= _FACE and apart > _OFF:
-        return (
-            QualityWarning(
-                "points_off_face",
-                f"The points from {five.source} lie {apart:.1f} eye distances from the face that is seen in "
-                f"{frame.source}; check that they belong to this frame.",
-            ),
-        )
+    if not detected and five.source != "template":
+        return _disagreement(five, frame, roll)
     if detected and abs(roll) >= _TILT:
         return (
             QualityWarning(
@@ -139,9 +194,34 @@ def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
     return ()
 
 
-def _settled(
-    frame: Frame, points: npt.ArrayLike, roll: float, seen: Float64Array | None
-) -> tuple[float, Float64Array | None]:
+def _disagreement(five: Landmarks, frame: Frame, roll: float) -> tuple[QualityWarning, ...]:
+    """Compare given points with those of the nearest face that is seen where they are, the eyes level."""
+    faces = [(score, points) for score, points in _faces(bundled(), frame, five.points, roll) if score >= _FACE]
+    if not faces:
+        return ()
+    given = np.asarray(five.points, dtype=np.float64)
+    score, seen = min(faces, key=lambda face: _apart(face[1], given, 1.0))
+    away = np.hypot(*(given - seen).T) / np.hypot(*(seen[1] - seen[0]))
+    worst = float(np.delete(away, 2).max())
+    size = _spread(given) / _spread(seen)
+    if worst <= _DISAGREE and away[2] <= _NOSE and abs(size - 1) <= _SIZE:
+        return ()
+    said = (
+        f"The points from {five.source} do not lie on the face that YuNet sees in {frame.source} (score {score:.2f}): "
+        f"{max(worst, float(away[2])):.2f} eye distances away at worst, and {size:.2f} times as far apart. "
+    )
+    cure = "Check that they belong to this very frame, in its px, and which points they are."
+    if worst > _WRONG and score >= _CONFIDENT:
+        raise LandmarkError(said + cure)
+    return (QualityWarning("points_disagree", said + cure),)
+
+
+def _spread(points: Float64Array) -> float:
+    """How large a set of points is: the root of the squared distances from their middle."""
+    return float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum()))
+
+
+def _settled(frame: Frame, points: npt.ArrayLike, roll: float, seen: Float64Array | None) -> tuple[float, Float64Array | None]:
     """The tilt at which the face seen there is level, and its points.
 
     YuNet takes tilts for smaller than they are, so that a face which seems nearly level may not be: the tilt lies where
@@ -187,7 +267,13 @@ def _apart(seen: Float64Array | None, points: npt.ArrayLike, eyes: float) -> flo
 
 
 def _look(detector: YuNet, frame: Frame, points: npt.ArrayLike, degrees: float) -> tuple[float, Float64Array | None]:
-    """Score and points, px of the frame, of the face seen where the points are, the frame turned back by an angle."""
+    """The best of `_faces`; 0 and None if there is none."""
+    best: tuple[float, Float64Array | None] = (0.0, None)
+    return max(_faces(detector, frame, points, degrees), key=lambda face: face[0], default=best)
+
+
+def _faces(detector: YuNet, frame: Frame, points: npt.ArrayLike, degrees: float) -> list[tuple[float, Float64Array]]:
+    """Score and points, px of the frame, of faces seen where the points are, the frame turned back by an angle."""
     cv2 = load_opencv()
     z = np.asarray(points, dtype=np.float64) @ [1, 1j]
     reach = _REACH * max(abs(z[1] - z[0]), abs((z[3] + z[4] - z[0] - z[1]) / 2))
@@ -201,12 +287,10 @@ def _look(detector: YuNet, frame: Frame, points: npt.ArrayLike, degrees: float) 
     moved = shift + linear @ (0.5 / grow - 0.5)  # about pixel centers
     matrix = np.hstack([to_small, moved[:, None]])
     square = cv2.warpAffine(pixels, matrix, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    faces = detector.faces(square)
-    if not len(faces):
-        return 0.0, None
-    face = faces[faces[:, 14].argmax()]
     back = np.linalg.inv(linear)
-    return float(face[14]), transform_points(np.hstack([back, (-back @ shift)[:, None]]), face[4:14].reshape(5, 2))
+    to_frame = np.hstack([back, (-back @ shift)[:, None]])
+    found = detector.faces(square)
+    return [(float(face[14]), transform_points(to_frame, face[4:14].reshape(5, 2))) for face in found]
 
 
 def _shrunk(pixels: ByteArray, scale: float) -> ByteArray:

@@ -18,7 +18,7 @@ from htnet.preprocess.contrast import gray_face
 from htnet.preprocess.flow.compute import compute_flow
 from htnet.preprocess.flow.motion import face_regions, hoof, remove_head_motion
 from htnet.preprocess.landmarks import Landmarker
-from htnet.preprocess.preprocessor import FrameSource, LandmarkSource, check_inside
+from htnet.preprocess.preprocessor import FrameSource, LandmarkSource
 from htnet.preprocess.video.clip_quality import noting_times, varying_times
 from htnet.preprocess.video.open import Video
 from htnet.preprocess.video.spotting import find_points, read_frames
@@ -73,7 +73,6 @@ def motion_features(
     if first is None:
         raise VideoError("There are no frames; give a clip from its onset on.")
     points = find_points(first, landmarks, sample)
-    check_inside(points, first.size, first.source)
 
     aligned, alignment = align_frames(chain([first], frames), points, template=spec.template, size=spec.face_size)
     faces = np.stack([gray_face(face, spec) for face in aligned])
