@@ -221,7 +221,9 @@ def _spread(points: Float64Array) -> float:
     return float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum()))
 
 
-def _settled(frame: Frame, points: npt.ArrayLike, roll: float, seen: Float64Array | None) -> tuple[float, Float64Array | None]:
+def _settled(
+    frame: Frame, points: npt.ArrayLike, roll: float, seen: Float64Array | None
+) -> tuple[float, Float64Array | None]:
     """The tilt at which the face seen there is level, and its points.
 
     YuNet takes tilts for smaller than they are, so that a face which seems nearly level may not be: the tilt lies where
