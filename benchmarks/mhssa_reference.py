@@ -3,7 +3,7 @@
 Written from the published description, in the shape its implementation has: every region padded to 12 patches and
 sent through the transformer by itself, attention as two einsums around an explicit softmax, and the multidimensional
 scaling sample by sample through scikit-learn, without gradient. Parameter names are the published ones, so
-`htnet.models.convert_mhssa_gcn.published_names` fits it. It is given the patches ready cut, in the order of ours.
+`htnet.models.converters.mhssa_gcn.published_names` fits it. It is given the patches ready cut, in the order of ours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from einops import rearrange
 from torch import nn
 
 from htnet.core.types import LANDMARK_GROUPS
-from htnet.models.convert_mhssa_gcn import published_names
+from htnet.models.converters.mhssa_gcn import published_names
 from htnet.models.mhssa_gcn import REGIONS
 
 SIZES = tuple(len(LANDMARK_GROUPS[name]) for name in REGIONS)

@@ -74,7 +74,7 @@ def test_a_wing_fills_every_registry(wing, monkeypatch, tmp_path):
     from htnet.acceleration.fusion import FUSIONS
     from htnet.hub import find_pretrained, register_pretrained
     from htnet.models import convert_state
-    from htnet.models.checkpoints import CONVERTERS
+    from htnet.models.converters.base import CONVERTERS
 
     (tmp_path / "extra_wing" / "register.py").write_text(
         "from torch import nn\n"

@@ -67,8 +67,8 @@ def standardized(weight: Tensor, bias: Tensor, mean: tuple[float, ...], std: tup
     """
     shape = (1, -1, *(1 for _ in weight.shape[2:]))
     weight = weight / torch.tensor(std, dtype=torch.float64, device=weight.device).view(shape)
-    centre = torch.tensor(mean, dtype=torch.float64, device=weight.device).view(shape)
-    return weight, bias - (weight * centre).flatten(1).sum(1)
+    center = torch.tensor(mean, dtype=torch.float64, device=weight.device).view(shape)
+    return weight, bias - (weight * center).flatten(1).sum(1)
 
 
 def pad_rows(layer: Affine, heads: int) -> Affine:

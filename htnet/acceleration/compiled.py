@@ -44,7 +44,6 @@ class GraphRunner:
     """
 
     def __init__(self, call: Call) -> None:
-        """Nothing is captured before the first call."""
         self._call = call
         self._graphs: OrderedDict[Hashable, _Graph] = OrderedDict()
         self._lock = threading.Lock()

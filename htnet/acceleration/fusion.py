@@ -192,7 +192,6 @@ class FusedSTSTNet(nn.Module):
     mean: Tensor | None
 
     def __init__(self, source: STSTNet, precision: Precision) -> None:
-        """Fold ``source``."""
         super().__init__()
         pairs = ((source.conv1, source.bn1), (source.conv2, source.bn2), (source.conv3, source.bn3))
         weight, bias = (torch.cat(parts) for parts in zip(*(algebra.affine(c) for c, _ in pairs), strict=True))

@@ -57,7 +57,6 @@ class FusedLinear(Product):
     weight: nn.Parameter | None
 
     def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
-        """Keep weights (out, in) and bias (out,), given in float64, as ``dtype``."""
         super().__init__()
         self.weight = frozen(weight, dtype)
         self.bias = frozen(bias, dtype)
@@ -94,7 +93,6 @@ class PackedLinear(FusedLinear):
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
-        """Keep weights (out, in) and bias (out,) as ``dtype``."""
         super().__init__(weight, bias, dtype)
         self._packed: Tensor | None = None
         self._packing = True
@@ -157,7 +155,6 @@ class PackedLinear(FusedLinear):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles: packed weights can be neither."""
         self.unpack()
         return self.__dict__.copy()
 
@@ -192,7 +189,6 @@ class Int8Linear(Product):
     scale: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        """Quantize weights (out, in); keep bias (out,) as bfloat16."""
         super().__init__()
         values, scale = quantize(weight)
         self.register_buffer("weight", values.contiguous())
@@ -213,7 +209,6 @@ class PatchConvolution(nn.Module):
     """Patches straight from the image: a convolution whose stride is its side reads it where it lies."""
 
     def __init__(self, weight: Tensor, bias: Tensor, read_as: torch.dtype, dtype: torch.dtype) -> None:
-        """Keep weights (dim, channels, side, side) and bias (dim,) as ``read_as``; the map comes out as ``dtype``."""
         super().__init__()
         self.weight, self.bias, self.dtype = frozen(weight, read_as), frozen(bias, read_as), dtype
 
@@ -235,7 +230,6 @@ class PlainNorm(nn.Module):
     """Layer norm without scale and shift: those are in the product that follows."""
 
     def __init__(self, width: int, eps: float, dtype: torch.dtype | None = None) -> None:
-        """Norm of the last dimension; what goes in is turned into ``dtype`` first if one is given."""
         super().__init__()
         self.shape, self.eps, self.dtype = (width,), eps, dtype
 
@@ -253,7 +247,6 @@ class FusedMlp(nn.Module):
     """Two products with a GELU between them."""
 
     def __init__(self, fc1: Product, fc2: Product) -> None:
-        """Keep the products."""
         super().__init__()
         self.fc1, self.fc2 = fc1, fc2
 
@@ -269,7 +262,6 @@ class FusedBlock(nn.Module):
     """
 
     def __init__(self, norm: PlainNorm, attn: BlockAttention | None, proj: Product, mlp: FusedMlp) -> None:
-        """Keep the parts; ``attn`` is None with one token a block."""
         super().__init__()
         self.norm, self.attn, self.proj, self.mlp = norm, attn, proj, mlp
 
@@ -284,7 +276,6 @@ class AddBias(nn.Module):
     """What is left of an output projection whose matrix is fused into the values."""
 
     def __init__(self, bias: Tensor, dtype: torch.dtype) -> None:
-        """Keep bias (C,)."""
         super().__init__()
         self.bias = frozen(bias, dtype)
 
@@ -300,7 +291,6 @@ class Convolution(nn.Module):
     """
 
     def __init__(self, product: Product) -> None:
-        """Keep the product, of weights (out, 9 x in)."""
         super().__init__()
         self.product = product
 
@@ -326,7 +316,6 @@ class FusedDownsample(nn.Module):
     """
 
     def __init__(self, conv: Convolution, scale: Tensor, shift: Tensor, eps: float, dtype: torch.dtype) -> None:
-        """Keep the convolution and the norm's scale and shift (C',)."""
         super().__init__()
         self.conv, self.eps = conv, eps
         self.scale, self.shift = frozen(scale, dtype), frozen(shift, dtype)
@@ -342,7 +331,6 @@ class InDtype(nn.Module):
     """A part of the network that computes in another floating-point type than what it is given."""
 
     def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:
-        """Keep a copy of the part, turned into ``dtype``."""
         super().__init__()
         self.part, self.dtype = copy.deepcopy(part).to(dtype), dtype
 
@@ -356,7 +344,6 @@ class RoundTrip(nn.Module):
     """A product that computes in another floating-point type than it is given, and gives back."""
 
     def __init__(self, product: Product, dtype: torch.dtype) -> None:
-        """Keep the product, which takes ``dtype``."""
         super().__init__()
         self.product, self.dtype = product, dtype
 

@@ -33,7 +33,6 @@ class OptimizedModel(EmotionModel):
     """
 
     def __init__(self, source: EmotionModel, network: nn.Module, precision: Precision) -> None:
-        """Take everything but the weights from ``source``."""
         super().__init__(source.config)
         self.standardize = nn.Identity()  # type: ignore[assignment] # it is in the network
         # Of the class in all other models.
@@ -73,7 +72,7 @@ class OptimizedModel(EmotionModel):
             (B, num_classes) scores before the softmax, or the maps.
 
         Raises:
-            ModelError: the shape or the type is another, or there are no maps.
+            ModelError: shape or type do not fit, or there are no maps.
         """
         x = self.check_image(x)
         if return_units:
@@ -163,7 +162,6 @@ class OptimizedModel(EmotionModel):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles: what is compiled is compiled again."""
         return {**self.__dict__, "_runner": None}
 
     def _refuse(self, what: str) -> NoReturn:

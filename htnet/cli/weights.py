@@ -16,7 +16,7 @@ def add_commands(add: AddCommand) -> None:
     command = add("convert", _convert, "turn a published checkpoint into a weights folder")
     command.add_argument("checkpoint", help=".pth, .pt, .ckpt or .safetensors file")
     command.add_argument("out", help="weights folder")
-    command.add_argument("--heads", type=int, help="attention heads; tensor shapes do not tell them")
+    command.add_argument("--heads", type=int, help="attention heads, which tensor shapes do not show")
     add_overwrite(command)
     command.add_argument(
         "--labels", help="classes in the order of the outputs, with commas (default: what the checkpoint says)"
@@ -37,7 +37,7 @@ def _convert(args: argparse.Namespace) -> None:
     from htnet.hub import save_pretrained
     from htnet.hub.folder import FILES
     from htnet.models import HTNet
-    from htnet.models.convert import converted_checkpoint
+    from htnet.models.converters.convert import converted_checkpoint
 
     check_folder(args.out, FILES, overwrite=args.overwrite)
     check_outputs(*(Path(args.out) / name for name in FILES), overwrite=True, inputs=(args.checkpoint,))

@@ -40,11 +40,11 @@ _NEEDED = {"architecture": str, "config": dict, "labels": list, "preprocess": di
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
-            found.update(chunk)
-    return found.hexdigest()
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def save_pretrained(
@@ -166,15 +166,15 @@ def read_config(path: Path) -> dict[str, Any]:
         config = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise WeightsError(
-            f"{path.parent} is no weights folder: it has no {CONFIG_FILE}. Give a folder written by htnet train "
+            f"{CONFIG_FILE} is missing in {path.parent}. Give a folder written by htnet train "
             f"or htnet convert.{_about_checkpoints(path.parent) or hint(path.parent)}"
         ) from error
     except (OSError, ValueError) as error:
         raise CorruptWeightsError(f"{path} cannot be read ({cause(error)}). {_get_again(path)}") from error
     if not isinstance(config, dict) or config.get("format") not in (FORMAT, OPTIMIZED_FORMAT):
-        found = config.get("format") if isinstance(config, dict) else None
+        given = config.get("format") if isinstance(config, dict) else None
         raise WeightsError(
-            f"{path} has format {found!r}; htnet {__version__} reads formats {FORMAT} and {OPTIMIZED_FORMAT}. "
+            f"{path} has format {given!r}; htnet {__version__} reads formats {FORMAT} and {OPTIMIZED_FORMAT}. "
             "Update htnet if the file is newer, or train the weights again."
         )
     needed = _NEEDED if config["format"] == FORMAT else {**_NEEDED, "optimized": str}
@@ -193,8 +193,8 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _about_checkpoints(folder: Path) -> str:
     """What to do where a folder holds checkpoints of other code."""
-    found = sorted(p for ending in ("pth", "pt", "ckpt") for p in folder.glob(f"*.{ending}"))
-    return f" Convert the checkpoint in it: htnet convert {found[0]} weights/{found[0].stem}" if found else ""
+    first = min((p for ending in ("pth", "pt", "ckpt") for p in folder.glob(f"*.{ending}")), default=None)
+    return "" if first is None else f" Convert the checkpoint in it: htnet convert {first} weights/{first.stem}"
 
 
 def checked_temperature(value: object, whose: str) -> float:
@@ -257,7 +257,7 @@ def load_files(
     Raises:
         CorruptWeightsError: the weights are not those that the config or the registry names.
         WeightsError: the folder is not as documented.
-        InputError: the device cannot be used, or ``dtype`` is no floating-point type, or given for an optimized model.
+        InputError: the device cannot be used, or ``dtype`` is not floating-point, or given for an optimized model.
     """
     from safetensors.torch import load_file
 

@@ -104,7 +104,7 @@ def refuse_file(name: str | PathLike[str]) -> None:
             f"htnet convert {path} {path.with_suffix('')}, then give {path.with_suffix('')}."
         )
     raise WeightsError(
-        f"{path} is a file, no weights. Give a folder of htnet train or htnet convert, a name of htnet "
+        f"{path} is a file, not weights. Give a folder of htnet train or htnet convert, a name of htnet "
         f"list, or owner/repo.{hint(path)}"
     )
 
@@ -124,7 +124,7 @@ def is_repo_id(name: str) -> bool:
 def refused(error: Exception) -> str:
     """The status with which the Hub refused something."""
     status = getattr(getattr(error, "response", None), "status_code", None)
-    known = {401: "it does not know you", 403: "you may not do that", 404: "not found", 429: "too many requests"}
+    known = {401: "the token is not valid", 403: "you may not do that", 404: "not found", 429: "too many requests"}
     return f"status {status}" + (f", {known[status]}" if status in known else "") if status else cause(error)
 
 

@@ -50,7 +50,6 @@ class AttentionCase:
     triton: str = NOT_INSTALLED
 
     def __str__(self) -> str:
-        """Such as ``"4 tokens of 85, bfloat16 on cuda, with a bias"``."""
         extras = ["a bias"] * self.has_bias
         extras += [f"mask={NEIGHBOURS!r}" if self.mask == NEIGHBOURS else "a mask"] * (self.mask is not None)
         number = f"{self.tokens} token{'s' * (self.tokens != 1)}"
@@ -73,7 +72,6 @@ class Choice:
     refused: tuple[tuple[str, str], ...]
 
     def __str__(self) -> str:
-        """One line for the choice and one for each backend that was not taken."""
         lines = [f"{self.backend}: {self.case}"]
         return "\n".join(lines + [f"  not {name}: {reason}" for name, reason in self.refused])
 
@@ -131,7 +129,7 @@ def _reservation(backend: str, case: AttentionCase) -> str:
 
 
 def choose(case: AttentionCase, backend: str = "auto") -> str:
-    """The name of the backend that `route` tells of, without its reasons.
+    """The name of the backend that `route` reports, without its reasons.
 
     Raises:
         InputError: no such backend, or it cannot compute the case.

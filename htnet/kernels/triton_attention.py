@@ -70,7 +70,7 @@ def _empty(*shape: int, like: Tensor, dtype: torch.dtype | None = None) -> Tenso
 
 
 def _addressable(x: Tensor) -> Tensor:
-    """The tensor, or a copy if its rows are no rows in memory or its offsets are too large for 32 bits."""
+    """The tensor, or a copy if its rows are not contiguous in memory or its offsets are too large for 32 bits."""
     if x.is_contiguous():
         return x
     span = sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 from htnet.core.deprecated import moved_name
 from htnet.core.types import EXTRA_INPUTS
 from htnet.models.base import EmotionModel, ModelConfig
-from htnet.models.checkpoints import Converter, register_converter
-from htnet.models.convert import convert_checkpoint, convert_state, reference_state
-from htnet.models.convert_dual_stream import convert_dual_stream
-from htnet.models.convert_htnet import convert_htnet
-from htnet.models.convert_mhssa_gcn import convert_mhssa_gcn
-from htnet.models.convert_ststnet import convert_ststnet
+from htnet.models.converters import (
+    Converter,
+    convert_checkpoint,
+    convert_state,
+    reference_state,
+    register_converter,
+)
 from htnet.models.dual_stream import DualStreamConfig, DualStreamHTNet, DualStreamMaps
 from htnet.models.flow_mlp import FlowMLP, FlowMLPConfig
 from htnet.models.htnet import HTNet, HTNetConfig
@@ -47,11 +48,7 @@ __all__ = [
     "TransferReport",
     "build_model",
     "convert_checkpoint",
-    "convert_dual_stream",
-    "convert_htnet",
-    "convert_mhssa_gcn",
     "convert_state",
-    "convert_ststnet",
     "create_model",
     "get_entry",
     "is_model",

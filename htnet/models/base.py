@@ -49,7 +49,6 @@ class ModelConfig:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        """Check every field."""
         for name in ("image_size", "channels"):
             require_positive(name, getattr(self, name))
         if self.num_classes != 0 or isinstance(self.num_classes, bool):
@@ -57,7 +56,7 @@ class ModelConfig:
         if isinstance(self.dropout, bool) or not 0.0 <= self.dropout < 1.0:
             raise ModelError(f"dropout is {self.dropout!r}; give a number in [0, 1).")
         for name in ("mean", "std"):
-            # JSON has no tuples; normalising here makes a reloaded config equal the saved one.
+            # JSON has no tuples; normalizing here makes a reloaded config equal the saved one.
             values = tuple(float(x) for x in getattr(self, name))
             object.__setattr__(self, name, values)
             if len(values) != self.channels:
@@ -80,7 +79,7 @@ def check_action_units(units: Sequence[int]) -> tuple[int, ...]:
     """FACS numbers as a tuple.
 
     Raises:
-        ModelError: one is no positive whole number, or given twice.
+        ModelError: one is not a positive whole number, or given twice.
     """
     for unit in units:
         require_positive("action_units", unit)
@@ -118,7 +117,6 @@ class Standardize(nn.Module):
     std: Tensor
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        """Keep the statistics as buffers; they are saved in the config, not in the state."""
         super().__init__()
         self.identity = not any(mean) and all(s == 1.0 for s in std)
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
@@ -168,7 +166,6 @@ class EmotionModel(nn.Module):
     temperature: float
 
     def __init__(self, config: ModelConfig) -> None:
-        """Keep the settings."""
         super().__init__()
         self.config = config
         self.name = type(self).__name__.lower()
@@ -457,7 +454,7 @@ class EmotionModel(nn.Module):
             (B, num_classes) scores before the softmax.
 
         Raises:
-            ModelError: the shape or the type is another.
+            ModelError: shape or type do not fit.
         """
         return self.forward_head(self.forward_features(self.check_image(x)))
 
@@ -585,7 +582,7 @@ class UnitModel(EmotionModel):
             side.
 
         Raises:
-            ModelError: the shape or the type is another, or there is no head for action units.
+            ModelError: shape or type do not fit, or there is no head for action units.
         """
         if not return_units:
             return super().forward(x)

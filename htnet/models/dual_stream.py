@@ -44,7 +44,6 @@ class DualStreamConfig(ModelConfig):
     fusion: str = "concat"
 
     def __post_init__(self) -> None:
-        """Check every field and that patches divide the image."""
         super().__post_init__()
         for name in ("patch_size", "dim", "heads", "motion_features", "motion_dim", "hidden"):
             require_positive(name, getattr(self, name))
@@ -93,7 +92,6 @@ class SpatialGate(nn.Module):
     """One factor for each patch, made from the patches around it."""
 
     def __init__(self, dim: int) -> None:
-        """Build the convolution."""
         super().__init__()
         self.conv = nn.Conv2d(dim, 1, GATE_SIDE, padding=GATE_SIDE // 2)
 
@@ -122,7 +120,6 @@ class AppearanceStream(nn.Module):
     """Patches of the image: spatial gate, positions, one post-norm transformer block, mean."""
 
     def __init__(self, config: DualStreamConfig) -> None:
-        """Build the layers under their published names."""
         super().__init__()
         dim, p = config.dim, config.patch_size
         self.proj = nn.Conv2d(config.channels, dim, p, stride=p)
@@ -152,7 +149,6 @@ class TemporalPooling(nn.Module):
     """
 
     def __init__(self, dim: int) -> None:
-        """Build the layer that scores a frame."""
         super().__init__()
         self.fc = nn.Linear(dim, 1, bias=False)
 
@@ -166,7 +162,6 @@ class MotionStream(nn.Module):
     """Motion features frame by frame: LSTM, then a weighted mean over time."""
 
     def __init__(self, config: DualStreamConfig) -> None:
-        """Build the layers under their published names."""
         super().__init__()
         self.lstm = nn.LSTM(config.motion_features, config.motion_dim, batch_first=True)
         self.attn = TemporalPooling(config.motion_dim)
@@ -204,7 +199,6 @@ class DualStreamHTNet(EmotionModel):
     config: DualStreamConfig
 
     def __init__(self, config: DualStreamConfig) -> None:
-        """Build the network with fresh weights."""
         super().__init__(config)
         both = config.dim + config.motion_dim
         self.appearance = AppearanceStream(config)

@@ -13,7 +13,7 @@ from htnet.core.errors import ModelError
 from htnet.models.base import ModelConfig, UnitModel, check_action_units, make_classifier, require_positive
 from htnet.models.registry import WHOLE_FACE, register_model
 
-#: Added to a channel's variance, in squared grey levels: a channel without any structure stays 0.
+#: Added to a channel's variance, in squared gray levels: a channel without any structure stays 0.
 _VARIANCE_FLOOR = 1.0
 
 
@@ -25,7 +25,7 @@ class FlowMLPConfig(ModelConfig):
         grid: cells along one side that the image is averaged over.
         hidden: width of the hidden layer.
         u_channel: index of the channel that holds the horizontal flow, whose sign a mirror turns.
-        action_units: FACS numbers of the action units that a second head tells, as in `htnet.models.HTNetConfig`.
+        action_units: FACS numbers of the action units that a second head predicts, as in `htnet.models.HTNetConfig`.
     """
 
     grid: int = 7
@@ -34,7 +34,6 @@ class FlowMLPConfig(ModelConfig):
     action_units: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check every field and that the grid divides the image."""
         super().__post_init__()
         for name in ("grid", "hidden"):
             require_positive(name, getattr(self, name))
@@ -55,11 +54,11 @@ class FlowMLP(UnitModel):
     """A two-layer perceptron that sees the whole face as 7 x 7 cells and cannot tell left from right.
 
     Each channel of an image is brought to mean 0 and deviation 1 *by itself*: the published images are min-max scaled
-    one by one, so that a single outlier moves the grey level of "no motion" and the scale of everything else. It is
+    one by one, so that a single outlier moves the gray level of "no motion" and the scale of everything else. It is
     then averaged over a coarse grid. The hidden layer reads the face and its mirror image (u negated); the mean of the
     two answers is what the head sees, so that an expression and its mirror image get the same scores.
 
-    Ours, not a published system: found by the recipe search on half of the composite subjects (see the docs,
+    Ours, not a published system: chosen by a recipe search on half of the composite subjects (see the docs,
     "Synthesis").
     """
 
@@ -69,7 +68,6 @@ class FlowMLP(UnitModel):
     mirrored: Tensor
 
     def __init__(self, config: FlowMLPConfig) -> None:
-        """Build the network with fresh weights."""
         super().__init__(config)
         inputs = config.channels * config.grid**2
         self.hidden = nn.Linear(inputs, config.hidden)
@@ -84,11 +82,11 @@ class FlowMLP(UnitModel):
         nn.init.normal_(self.hidden.bias, std=0.5)
 
     def cells(self, x: Tensor) -> Tensor:
-        """Image (B, channels, H, W), 0..255, to its standardised cells (B, channels, grid, grid)."""
+        """Image (B, channels, H, W), 0..255, to its standardized cells (B, channels, grid, grid)."""
         # The set's mean and deviation, `standardize`, would cancel out here.
-        centred = x - x.mean(dim=(2, 3), keepdim=True)
-        scale = (centred.square().mean(dim=(2, 3), keepdim=True) + _VARIANCE_FLOOR).rsqrt()
-        return F.avg_pool2d(centred * scale, self.config.image_size // self.config.grid)
+        centered = x - x.mean(dim=(2, 3), keepdim=True)
+        scale = (centered.square().mean(dim=(2, 3), keepdim=True) + _VARIANCE_FLOOR).rsqrt()
+        return F.avg_pool2d(centered * scale, self.config.image_size // self.config.grid)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Image (B, channels, H, W), 0..255, to the answers to face and mirror image (B, 2, hidden)."""

@@ -33,7 +33,7 @@ class HTNetConfig(ModelConfig):
         num_hierarchies: number of levels; level l has 2^(num_hierarchies - 1 - l) blocks a side.
         block_repeats: transformer blocks in each level.
         mlp_mult: inner width of the MLP over its outer width.
-        action_units: FACS numbers of the action units that a second head tells, see `HTNet.forward`; usually none.
+        action_units: FACS numbers of the action units that a second head predicts, see `HTNet.forward`; usually none.
     """
 
     patch_size: int = 7
@@ -45,7 +45,6 @@ class HTNetConfig(ModelConfig):
     action_units: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check every field and that the levels divide the image."""
         super().__post_init__()
         for name in ("patch_size", "dim", "heads", "num_hierarchies", "mlp_mult"):
             require_positive(name, getattr(self, name))
@@ -77,7 +76,6 @@ class PatchEmbed(nn.Linear):
     """One linear layer over the values of each patch, in the order row, column, channel."""
 
     def __init__(self, channels: int, side: int, dim: int) -> None:
-        """Build the layer for patches of ``side`` px."""
         super().__init__(channels * side**2, dim)
         self.side = side
 
@@ -93,7 +91,6 @@ class Level(nn.Module):
     pos_emb: nn.Parameter | None
 
     def __init__(self, config: HTNetConfig, index: int) -> None:
-        """Build level ``index`` (0 is the finest)."""
         super().__init__()
         self.blocks = 2 ** (config.num_hierarchies - 1 - index)
         self.side = config.block_side
@@ -141,7 +138,6 @@ class HierarchicalModel(EmotionModel):
     config: HTNetConfig
 
     def __init__(self, config: HTNetConfig) -> None:
-        """Build the network with fresh weights."""
         super().__init__(config)
         self.patch_embed = PatchEmbed(config.channels, config.patch_size, config.dim)
         self.levels = nn.Sequential(*(self.level_class(config, i) for i in range(config.num_hierarchies)))
@@ -207,7 +203,6 @@ class HTNet(UnitModel, HierarchicalModel):
     """
 
     def __init__(self, config: HTNetConfig) -> None:
-        """Build the network with fresh weights."""
         super().__init__(config)
         units = len(config.action_units)
         self.unit_head = nn.Linear(self.norm.normalized_shape[0], 2 * units) if units else None

@@ -81,7 +81,6 @@ class BlockAttention(nn.Module):
     mask: str | None = None
 
     def __init__(self, dim: int, heads: int, head_dim: int, blocks: int, dropout: float) -> None:
-        """Build the projections; inner width is heads x head_dim."""
         super().__init__()
         inner = heads * head_dim
         self.heads, self.blocks, self.scale = heads, blocks, head_dim**-0.5
@@ -122,7 +121,6 @@ class Mlp(nn.Module):
     """Two linear layers with a GELU between them."""
 
     def __init__(self, dim: int, mult: int, dropout: float) -> None:
-        """Build the layers; inner width is mult x dim."""
         super().__init__()
         self.fc1 = Linear(dim, mult * dim)
         self.fc2 = Linear(mult * dim, dim)
@@ -148,7 +146,6 @@ class Block(nn.Module):
     """Pre-norm transformer block: x + attention(norm(x)), then x + mlp(norm(x))."""
 
     def __init__(self, dim: int, heads: int, head_dim: int, blocks: int, mult: int, dropout: float) -> None:
-        """Build attention and MLP with their norms."""
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
         self.attn = BlockAttention(dim, heads, head_dim, blocks, dropout)
@@ -172,7 +169,6 @@ class Downsample(nn.Module):
     stacked = False
 
     def __init__(self, dim: int, out: int) -> None:
-        """Build the convolution and the norm."""
         super().__init__()
         self.conv = nn.Conv2d(dim, out, 3, padding=1)
         self.norm = nn.LayerNorm(out)

@@ -101,7 +101,7 @@ class _PlanarGram(torch.autograd.Function):
 def classical_scaling(distances: Tensor) -> Tensor:
     """Distances after classical multidimensional scaling to the plane (Torgerson 1952).
 
-    The points are those of the two largest eigenvalues of the doubly centred squares. They are given by their
+    The points are those of the two largest eigenvalues of the doubly centered squares. They are given by their
     distances, because a rotation or mirroring of them is as good.
 
     Args:

@@ -67,7 +67,6 @@ class MHSSAGCNConfig(ModelConfig):
     au_cooccurrence: tuple[tuple[float, ...], ...] = PROTOTYPE_COOCCURRENCE
 
     def __post_init__(self) -> None:
-        """Check every field."""
         super().__post_init__()
         for name in ("patch_size", "dim", "heads", "region_dim", "intra_depth", "gcn_layers", "mlp_mult"):
             require_positive(name, getattr(self, name))
@@ -103,7 +102,6 @@ class RegionAttention(nn.Module):
     """Multi-head attention with a term added to the scores."""
 
     def __init__(self, config: MHSSAGCNConfig) -> None:
-        """Build the projections."""
         super().__init__()
         self.heads = config.heads
         self.qkv = Linear(config.dim, 3 * config.dim, bias=False)
@@ -121,7 +119,6 @@ class RegionBlock(nn.Module):
     """Pre-norm transformer layer."""
 
     def __init__(self, config: MHSSAGCNConfig) -> None:
-        """Build attention and MLP with their norms."""
         super().__init__()
         self.norm1 = nn.LayerNorm(config.dim)
         self.attn = RegionAttention(config)
@@ -186,7 +183,6 @@ class MHSSAGCN(EmotionModel):
     AU_adj: Tensor
 
     def __init__(self, config: MHSSAGCNConfig) -> None:
-        """Build the network with fresh weights."""
         super().__init__(config)
         groups = [LANDMARK_GROUPS[name] for name in REGIONS]
         longest = max(map(len, groups))
@@ -237,7 +233,7 @@ class MHSSAGCN(EmotionModel):
         return self.relate(vectors, self.manifold_distance(vectors))
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Regions after the graph to class scores (B, num_classes), or to their normalised mean (B, dim)."""
+        """Regions after the graph to class scores (B, num_classes), or to their normalized mean (B, dim)."""
         pooled = self.norm(features.mean(1))
         return pooled if pre_logits else self.head(pooled)
 

@@ -26,7 +26,6 @@ class STSTNetConfig(ModelConfig):
     filters: tuple[int, ...] = (3, 5, 8)
 
     def __post_init__(self) -> None:
-        """Check every field."""
         super().__post_init__()
         object.__setattr__(self, "filters", tuple(self.filters))
         if len(self.filters) != 3:
@@ -47,7 +46,6 @@ class STSTNet(EmotionModel):
     config: STSTNetConfig
 
     def __init__(self, config: STSTNetConfig) -> None:
-        """Build the network with fresh weights."""
         super().__init__(config)
         a, b, c = config.filters
         self.conv1 = nn.Conv2d(config.channels, a, 3, padding=2)

@@ -34,7 +34,6 @@ class TransferReport:
     missing: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Several lines for people: counts, and the first names of each kind."""
         total = len(self.loaded) + len(self.interpolated) + len(self.missing)
         given = len(self.loaded) + len(self.interpolated)
         lines = [f"Transferred {given} of {total} tensors."]
@@ -128,7 +127,7 @@ def _grid(positions: Tensor) -> str:
 
 
 def _resize_positions(positions: Tensor, like: Tensor) -> Tensor | None:
-    """Positions of one square block on the grid of another; None where one of the two is no square."""
+    """Positions of one square block on the grid of another; None where one of the two is not a square."""
     old, new = _side(positions), _side(like)
     if old is None or new is None:
         return None

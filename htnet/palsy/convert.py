@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.checkpoints import State, load_into, need, register_converter
-from htnet.models.convert_htnet import MARK, infer_htnet, published, refuse_standardizing, translate
+from htnet.models.converters.base import State, load_into, need, register_converter
+from htnet.models.converters.htnet import MARK, infer_htnet, published, refuse_standardizing, translate
 from htnet.models.htnet import HTNetConfig
 from htnet.palsy.model import HTNetPalsy, HTNetPalsyConfig, is_micro_layer
 from htnet.palsy.roi import facial_prior

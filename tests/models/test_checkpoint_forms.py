@@ -67,7 +67,7 @@ def test_weights_in_two_parts_are_put_together(state, right, split, prefix):
 @pytest.mark.parametrize("wrap", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_the_parts_are_those_of_pytorch(wrap):
-    from htnet.models.checkpoint_states import _put_together
+    from htnet.models.converters.states import _put_together
 
     torch.manual_seed(0)
     for layer in (nn.Linear(4, 3), nn.Conv2d(2, 3, 3)):

@@ -34,9 +34,9 @@ from htnet.models import (
     create_model,
     reference_state,
 )
-from htnet.models.checkpoint_files import read_checkpoint
-from htnet.models.checkpoint_states import find_state
-from htnet.models.convert import marks
+from htnet.models.converters.convert import marks
+from htnet.models.converters.files import read_checkpoint
+from htnet.models.converters.states import find_state
 from htnet.palsy import HTNetPalsy, HTNetPalsyConfig
 from htnet.training.state import Checkpoint, TrainingState
 
@@ -237,7 +237,7 @@ def test_several_models_in_one_file_are_not_guessed(tmp_path, kind, content, nam
     assert "--key" in str(error.value)
     for name, expected in zip(names, (state, other), strict=True):
         assert same(convert_checkpoint(tmp_path / "a.pth", heads=heads, key=name), expected, heads)
-    with pytest.raises(CheckpointError, match="'teacher' is no state dict of this checkpoint. It holds: "):
+    with pytest.raises(CheckpointError, match="'teacher' is not a state dict of this checkpoint. It holds: "):
         convert_checkpoint(tmp_path / "a.pth", heads=heads, key="teacher")
     torch.save(content(state, state), tmp_path / "same.pth")  # nothing to choose
     assert same(convert_checkpoint(tmp_path / "same.pth", heads=heads), state, heads)

@@ -257,7 +257,7 @@ def test_checkpoints_that_do_not_fit():
         ({"fc.0.bias": None}, r"not a published dual-stream HTNet. Missing keys \(1: fc.0.bias\)"),
         ({"fc.2.weight": None}, r"Missing keys \(1: fc.2.weight\)"),
         ({"gate.weight": torch.zeros(2, 256)}, r"Unexpected keys \(1: gate.weight\)"),
-        ({"appearance.pos_embed": torch.zeros(1, 15, 128)}, r"\(1, 15, 128\), which is no square"),
+        ({"appearance.pos_embed": torch.zeros(1, 15, 128)}, r"\(1, 15, 128\), which is not a square"),
         ({"appearance.proj.weight": torch.zeros(128, 3, 7, 6)}, r"appearance.proj.weight is \(128, 3, 7, 6\)"),
         ({"appearance.mlp.0.weight": torch.zeros(64, 128)}, r"mlp.0.weight is \(64, 128\), expected \(128, 128\)"),
     ):

@@ -7,7 +7,7 @@ from htnet.core.errors import CheckpointError, ModelError
 from htnet.core.types import LANDMARK_GROUPS
 from htnet.data import EMOTION_PROTOTYPES, REGION_UNITS, au_cooccurrence
 from htnet.models import MHSSAGCN, MHSSAGCNConfig, build_model, convert_state, create_model
-from htnet.models.convert_mhssa_gcn import published_names
+from htnet.models.converters.mhssa_gcn import published_names
 from htnet.models.mhssa_gcn import REGIONS
 from htnet.preprocess import MEAN_SHAPE_28
 from tests.support.golden import load_golden

@@ -61,11 +61,9 @@ class Unread:
     kind = "object"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Take any arguments; they have no effect."""
         self.state: Any = None
 
     def __setstate__(self, state: Any) -> None:
-        """Keep what the file says is in the object."""
         self.state = state
 
 
@@ -186,7 +184,7 @@ def _names_in(path: Path, head: bytes) -> set[str]:
     """All classes and functions that the pickle in a file names, as ``module.name``.
 
     Raises:
-        CheckpointError: it is no such file, or not whole.
+        CheckpointError: it is not such a file, or not complete.
     """
     if head.startswith(b"PK"):
         return _names_in_archive(path)
@@ -199,9 +197,7 @@ def _names_in(path: Path, head: bytes) -> set[str]:
         )
     if not head.startswith(b"\x80"):
         other = "" if path.suffix.lower() in CHECKPOINTS else hint(path)  # whose hint is this very command
-        raise CheckpointError(
-            f"{path} cannot be read as a checkpoint: it is no file that torch.save wrote. {_GIVE}{other}"
-        )
+        raise CheckpointError(f"{path} cannot be read as a checkpoint: torch.save did not write it. {_GIVE}{other}")
     if _OLD_MARK not in head:
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint: it is a plain pickle, which can be read only by running the code "

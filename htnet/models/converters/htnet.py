@@ -11,7 +11,7 @@ from torch import Tensor
 
 from htnet.core.errors import CheckpointError
 from htnet.core.types import PreprocessSpec
-from htnet.models.checkpoints import State, check_keys, load_into, need, refusal, register_converter
+from htnet.models.converters.base import State, check_keys, load_into, need, refusal, register_converter
 from htnet.models.htnet import HierarchicalModel, HTNet, HTNetConfig
 
 KIND = "HTNet"
@@ -61,7 +61,7 @@ def infer_htnet(state: Mapping[str, Tensor], heads: int | None, kind: str = KIND
 
     Args:
         state: parameters under their published names.
-        heads: attention heads, which the shapes tell only rarely.
+        heads: attention heads, which the shapes rarely show.
         kind: name of the architecture, for messages.
 
     Raises:
@@ -73,7 +73,7 @@ def infer_htnet(state: Mapping[str, Tensor], heads: int | None, kind: str = KIND
     patch = math.isqrt(patch_inputs // channels)
     if patch * patch * channels != patch_inputs:
         raise CheckpointError(
-            f"{MARK} reads {patch_inputs} values a patch, which is no square patch of "
+            f"{MARK} reads {patch_inputs} values a patch, which is not a square patch of "
             f"{channels} channels; only three-channel images can be converted."
         )
     repeats: dict[int, int] = {}
@@ -87,7 +87,7 @@ def infer_htnet(state: Mapping[str, Tensor], heads: int | None, kind: str = KIND
     tokens = need(state, "layers.0.0.pos_emb", kind).numel()
     side = math.isqrt(tokens)
     if side * side != tokens:
-        raise CheckpointError(f"layers.0.0.pos_emb has {tokens} positions, which is no square block.")
+        raise CheckpointError(f"layers.0.0.pos_emb has {tokens} positions, which is not a square block.")
     inner = need(state, "layers.0.0.layers.0.0.fn.to_qkv.weight", kind).shape[0] // 3
     fits = [h for h in range(1, dim + 1) if dim // h * h == inner]
     if heads is None:

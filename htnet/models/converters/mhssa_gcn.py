@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.checkpoints import State, check_keys, load_into, need, register_converter
+from htnet.models.converters.base import State, check_keys, load_into, need, register_converter
 from htnet.models.mhssa_gcn import AT_LANDMARKS, MHSSAGCN, REGIONS, MHSSAGCNConfig
 
 KIND = "MHSSA + GCN"
 #: A key that only checkpoints of this architecture have.
 MARK = "region_embeddings.weight"
-#: Heads of the published code, which tensor shapes do not tell.
+#: Heads of the published code, which tensor shapes do not show.
 PUBLISHED_HEADS = 4
 
 _IN_LAYER = {
@@ -58,7 +58,7 @@ def convert_mhssa_gcn(state: Mapping[str, Tensor], heads: int | None = None) -> 
 
     Args:
         state: parameters under their published names.
-        heads: attention heads, which tensor shapes do not tell; 4, as in the published code, unless given.
+        heads: attention heads, which tensor shapes do not show; 4, as in the published code, unless given.
 
     Raises:
         CheckpointError: keys are missing or unexpected, or shapes do not fit.
@@ -90,7 +90,7 @@ def _infer(state: Mapping[str, Tensor], heads: int) -> MHSSAGCNConfig:
     patch = math.isqrt(values // channels)
     if patch * patch * channels != values or patch % 2 == 0:
         raise CheckpointError(
-            f"patch_embedding.weight reads {values} values a patch, which is no square patch of {channels} channels "
+            f"patch_embedding.weight reads {values} values a patch, which is not a square patch of {channels} channels "
             "around a point; only three-channel flow images can be converted."
         )
     if heads < 1 or dim % heads:

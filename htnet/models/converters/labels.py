@@ -11,7 +11,7 @@ import torch
 
 from htnet.core.emotions import KNOWN_EMOTIONS, emotion_name
 from htnet.core.errors import CheckpointError
-from htnet.models.checkpoint_files import Unread
+from htnet.models.converters.files import Unread
 
 #: What training scripts call the classes, in small letters without signs.
 _KEYS = frozenset(
@@ -36,7 +36,7 @@ def stored_labels(content: Any, default: Sequence[str]) -> tuple[str, ...] | Non
     """The class names in output order, where a checkpoint says them.
 
     Args:
-        content: see `htnet.models.checkpoint_files.read_checkpoint`.
+        content: see `htnet.models.converters.files.read_checkpoint`.
         default: names that the model has unless told others, one an output.
 
     Returns:

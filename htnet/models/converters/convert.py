@@ -10,10 +10,10 @@ from typing import Any
 
 from htnet.core.errors import CheckpointError
 from htnet.models.base import EmotionModel
-from htnet.models.checkpoint_files import read_checkpoint
-from htnet.models.checkpoint_labels import stored_labels
-from htnet.models.checkpoint_states import find_state
-from htnet.models.checkpoints import CONVERTERS, State, all_kinds, refusal
+from htnet.models.converters.base import CONVERTERS, State, all_kinds, refusal
+from htnet.models.converters.files import read_checkpoint
+from htnet.models.converters.labels import stored_labels
+from htnet.models.converters.states import find_state
 
 
 def marks() -> dict[str, Sequence[str]]:
@@ -33,7 +33,7 @@ def convert_state(
         state: parameters of a published model that has a converter, under their published names; also behind a prefix
             (``module.``, ``_orig_mod.``, ``model.``, ...) or inside what a training script saves (``state_dict``,
             ``model``, ``ema``, ...).
-        heads: attention heads, where the tensor shapes do not tell them, as of an HTNet; a dual-stream HTNet and an
+        heads: attention heads, where the tensor shapes do not show them, as of an HTNet; a dual-stream HTNet and an
             MHSSA + GCN have 4 unless given.
         key: which state dict, where there are several, such as the model's and its average's: its place, "ema" or
             "state_dict.model".
@@ -98,7 +98,7 @@ def convert_checkpoint(
         The model in eval mode.
 
     Raises:
-        CheckpointError: the file is missing, is no checkpoint, or holds another architecture.
+        CheckpointError: the file is missing, is not a checkpoint, or holds another architecture.
     """
     return converted_checkpoint(path, heads, key, labels)[0]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.checkpoints import check_keys, load_into, need, register_converter
+from htnet.models.converters.base import check_keys, load_into, need, register_converter
 from htnet.models.dual_stream import DualStreamConfig, DualStreamHTNet
 
 KIND = "dual-stream HTNet"
@@ -26,7 +26,7 @@ def convert_dual_stream(state: Mapping[str, Tensor], heads: int | None = None) -
 
     Args:
         state: parameters under their published names.
-        heads: attention heads, which tensor shapes do not tell; 4, as in the published code, unless given.
+        heads: attention heads, which tensor shapes do not show; 4, as in the published code, unless given.
 
     Raises:
         CheckpointError: keys are missing or unexpected, or shapes do not fit.
@@ -53,7 +53,7 @@ def _infer(state: Mapping[str, Tensor], heads: int) -> DualStreamConfig:
     tokens = positions.shape[1] if positions.ndim == 3 else 0
     side = math.isqrt(tokens)
     if not tokens or side * side != tokens:
-        raise CheckpointError(f"appearance.pos_embed is {tuple(positions.shape)}, which is no square of patches.")
+        raise CheckpointError(f"appearance.pos_embed is {tuple(positions.shape)}, which is not a square of patches.")
     if heads < 1 or dim % heads:
         raise CheckpointError(
             f"heads={heads} does not fit this checkpoint: its width {dim} must be a multiple. The published "
@@ -63,7 +63,7 @@ def _infer(state: Mapping[str, Tensor], heads: int) -> DualStreamConfig:
         image_size=side * patch,
         channels=channels,
         num_classes=classes.shape[0],
-        # The published model does not standardise, so neither does this one.
+        # The published model does not standardize, so neither does this one.
         mean=(0.0,) * channels,
         std=(1.0,) * channels,
         patch_size=patch,

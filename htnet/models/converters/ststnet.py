@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.checkpoints import check_keys, load_into, need, register_converter
+from htnet.models.converters.base import check_keys, load_into, need, register_converter
 from htnet.models.ststnet import STSTNet, STSTNetConfig
 
 KIND = "STSTNet"

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.checkpoint_files import Unread, is_pickled_module, unread_kind
-from htnet.models.checkpoints import State, all_kinds, refusal
+from htnet.models.converters.base import State, all_kinds, refusal
+from htnet.models.converters.files import Unread, is_pickled_module, unread_kind
 
 #: Parts of a parameter's name that wrappers put in: DataParallel and DistributedDataParallel, torch.compile, FSDP,
 #: activation checkpointing.
@@ -61,7 +61,7 @@ def find_state(content: Any, marks: Mapping[str, Sequence[str]], key: str | None
     there. Numbers, settings, optimizers, losses and metrics beside it are left alone.
 
     Args:
-        content: see `htnet.models.checkpoint_files.read_checkpoint`.
+        content: see `htnet.models.converters.files.read_checkpoint`.
         marks: for each known parameter that marks an architecture the ones that must be beside it.
         key: which one, if there are several: its place, such as "ema" or "state_dict.model".
 
@@ -211,7 +211,7 @@ def _choose(found: Sequence[Candidate], key: str | None) -> Candidate:
         ]
         if len(fitting) == 1:
             return fitting[0]
-        problem = "is no state dict" if not fitting else "is not one state dict, but several,"
+        problem = "is not a state dict" if not fitting else "is not one state dict, but several,"
         raise CheckpointError(f"key={key!r} {problem} of this checkpoint. It holds: {', '.join(names)}.")
     first = found[0]
     if all(_same(first.state, other.state) for other in found[1:]):
@@ -277,7 +277,9 @@ def _tensor(name: str, value: object) -> Tensor:
         value = torch.from_numpy(np.array(value, order="C"))
     if not isinstance(value, Tensor):
         kind = unread_kind(value) or type(value).__name__
-        raise CheckpointError(f"{name} in this checkpoint is no tensor, but {kind}. Save tensors: model.state_dict().")
+        raise CheckpointError(
+            f"{name} in this checkpoint is not a tensor but {kind}. Save tensors: model.state_dict()."
+        )
     problem = ""
     if value.is_quantized or (name.endswith(("weight", "bias")) and not value.is_floating_point()):
         problem = f"is quantized ({value.dtype}). Convert the weights from before the quantization"
