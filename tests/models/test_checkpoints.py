@@ -320,7 +320,7 @@ _OLD = {"_use_new_zipfile_serialization": False}
 #: What is no state dict, and what the message must name.
 WRONG = {
     "empty": (lambda p: _write(p, b""), "is empty (0 bytes)"),
-    "text": (lambda p: _write(p, b"hello, these are no weights"), "no file that torch.save wrote"),
+    "text": (lambda p: _write(p, b"hello, these are no weights"), "torch.save did not write it"),
     "web page": (lambda p: _write(p, b"<!DOCTYPE html><html>"), "web page"),
     "lfs": (lambda p: _write(p, b"version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
     "keras": (lambda p: _write(p, b"\x89HDF\r\n\x1a\n" + bytes(90)), "HDF5"),
