@@ -24,8 +24,8 @@ def prediction():
 
 def test_one_default_everywhere():
     for way in (htnet.predict, htnet.predict_video, htnet.Predictor):
-        assert inspect.signature(way).parameters["model"].default == DEFAULT_WEIGHTS
-    assert build_parser().parse_args(["predict", *map(str, FRAMES)]).model == DEFAULT_WEIGHTS
+        assert inspect.signature(way).parameters["weights"].default == DEFAULT_WEIGHTS
+    assert build_parser().parse_args(["predict", *map(str, FRAMES)]).weights == DEFAULT_WEIGHTS
 
 
 def test_default_holds_no_licensed_data():
