@@ -9,7 +9,7 @@ import htnet
 from htnet.acceleration import compiled
 from htnet.core.errors import ModelError
 from htnet.models import create_model
-from tests.inference.support import lively, relative
+from tests.acceleration.support import lively, relative
 from tests.support.contract import example
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -15,7 +15,7 @@ from htnet.core.errors import InputError, ModelError, WeightsError
 from htnet.core.types import PreprocessSpec
 from htnet.hub import save_pretrained
 from htnet.models import create_model
-from tests.inference.support import lively
+from tests.acceleration.support import lively
 from tests.support.contract import NAMES, example
 
 SMALL = [name for name in NAMES if name not in ("mhssa_gcn", "htnet_palsy_small", "htnet_small")]

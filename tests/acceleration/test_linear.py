@@ -16,7 +16,7 @@ from htnet.acceleration.layers import (
     can_pack,
     quantize,
 )
-from tests.inference.support import relative
+from tests.acceleration.support import relative
 
 #: Rounding of bfloat16: 8 bits.
 BFLOAT = 2**-8

@@ -22,8 +22,8 @@ from htnet.palsy import PALSY_SPEC
 from tests.support.flows import write_flow_set
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save, tiny_model
 from tests.support.palsy_faces import palsy_face, save_face, write_small_fnp
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 #: A side, but not "left out".
 SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])(?!_out)")
 QUALIFIED = re.compile(r"(image|subject)_(left|right)")

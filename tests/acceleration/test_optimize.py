@@ -19,7 +19,7 @@ from htnet.models import HTNet, HTNetConfig, create_model
 from htnet.palsy import GradePredictor
 from htnet.pipeline.predictor import Predictor
 from htnet.training import load_flow_set, predict_set
-from tests.inference.support import lively, relative
+from tests.acceleration.support import lively, relative
 from tests.support.contract import NAMES, example
 from tests.support.paths import COMPOSITE, needs_shared
 
