@@ -13,7 +13,7 @@ import re
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -22,9 +22,34 @@ from typing import Any
 from htnet.core.errors import CorruptWeightsError, InputError, ManifestError
 from htnet.core.types import QualityWarning
 
-#: What people write, in small letters, where they do not know who it is; such a sample has no subject. So has one whose
+#: What people write where they do not know who it is, by `person_key`; such a sample has no subject. So has one whose
 #: subject is punctuation alone.
-_UNKNOWN = frozenset({"nan", "none", "null", "n/a", "#n/a", "<na>", "unknown", "(unknown)", "unknown?"})
+_UNKNOWN = frozenset(
+    {"nan", "none", "null", "nil", "na", "unknown", "unk", "missing", "undefined", "undef", "anonymous", "anon"}
+    | {
+        "anonymized",
+        "anonymised",
+        "unidentified",
+        "unnamed",
+        "notavailable",
+        "notknown",
+        "notapplicable",
+        "tbd",
+        "nobody",
+    }
+)
+#: What a number may follow in the names of people: two ways to count them, by `person_key`.
+COUNTED = (
+    frozenset({"", "id", "no", "nr", "p", "pt", "pat", "patient", "participant", "person"}),
+    frozenset({"", "s", "sub", "subj", "subject"}),
+)
+#: Letters that are no accented ones, and what stands for them where they cannot be typed.
+_LETTERS = str.maketrans(
+    {"\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u00f0": "d", "\u00fe": "th", "\u00e6": "ae", "\u0153": "oe"}
+    | {"\u0127": "h", "\u0167": "t"}
+)
+#: Letters that are also written as two: "M\u00fcller" and "Mueller", "\u00d8ster" and "Oester", "\u00c5se" and "Aase".
+_AS_TWO = str.maketrans({"\u00e4": "ae", "\u00f6": "oe", "\u00fc": "ue", "\u00f8": "oe", "\u00e5": "aa"})
 #: Data sets that show the same people under the same names, by the key of the set they belong to. SAMM Long Videos are
 #: the recordings that SAMM was cut from (Yap et al., FG 2020); HS, VIS and NIR are SMIC's three cameras.
 _SAME_PEOPLE = {
@@ -59,8 +84,9 @@ def person_key(name: str) -> str:
     Compatible characters of Unicode are one (NFKC), so are capitals and small letters, letters with and without accent,
     and letters of two alphabets that look alike. Blanks of any kind, characters without width, punctuation and signs
     ("-", "_", ".", "/", "'", "#", "+" and the like) count for nothing, except between two numbers, where they keep
-    these apart. Numbers have no leading zeros and no decimals of zero. So "sub1", "sub01", "Sub-01" and "SUB 1" are one
-    name, "6", "006" and "6.0" another; "1-11" and "11-1" are two.
+    these apart. Letters with a stroke are the plain ones ("\u0141ukasz" and "Lukasz"). Numbers have no leading zeros
+    and no decimals of zero. So "sub1", "sub01", "Sub-01" and "SUB 1" are one name, "6", "006" and "6.0" another; "1-11"
+    and "11-1" are two.
 
     Args:
         name: as it is written.
@@ -69,7 +95,7 @@ def person_key(name: str) -> str:
         The key; empty where nothing is left.
     """
     text = _plain(name)
-    text = re.sub(r"(?<=\d)\.0+$", "", text.strip())
+    text = re.sub(r"(?<=\d)[.,]0+$", "", text.strip())
     text = "".join(" " if _separates(c) else c for c in text)
     out = ""
     for part in _NUMBER_OR_REST.findall(text):
@@ -96,8 +122,27 @@ def dataset_key(name: str) -> str:
 
 
 def is_named(subject: str) -> bool:
-    """Whether a subject says who it is; "", "nan", "unknown", "?" and the like do not."""
-    return bool(person_key(subject)) and _plain(subject).strip() not in _UNKNOWN
+    """Whether a subject says who it is; "", "nan", "unknown", "N.A.", "anonymous", "?" and the like do not."""
+    key = person_key(subject)
+    return bool(key) and key not in _UNKNOWN
+
+
+@lru_cache(maxsize=65536)
+def readings(name: str) -> frozenset[tuple[str, str]]:
+    """What a name may say: two names that share a reading may be one person's.
+
+    "sub1", "s1" and "1" are one count of people, "P1", "patient 1" and "1" another; "Smith, Anna" is "Anna Smith",
+    and "M\u00fcller" is "Mueller".
+    """
+    key = person_key(name)
+    found = {("name", key), ("name", person_key(unicodedata.normalize("NFC", name).casefold().translate(_AS_TWO)))}
+    parts = re.fullmatch(r"([^0-9]*)([0-9]+)", key)
+    if parts is not None:
+        found |= {(f"count {i}", parts[2]) for i, words in enumerate(COUNTED) if parts[1] in words}
+    words = [person_key(word) for word in "".join(" " if _separates(c) else c for c in name).split()]
+    if len(words) > 1 and all(word.isalpha() for word in words):
+        found.add(("words", " ".join(sorted(words))))
+    return frozenset(found)
 
 
 def people_key(dataset: str) -> str:
@@ -263,19 +308,51 @@ def refuse_unnamed(
         raise ManifestError(f"{source}: {_listed(without)} without subject. Fill the column 'subject': {why}.")
 
 
-def check_identities(samples: Sequence[Any], source: str) -> None:
+def check_identities(samples: Sequence[Any], source: str, told_apart: bool = False) -> None:
     """Refuse samples of which it is not clear whom they show; every manifest is checked.
 
     Args:
         samples: have ``sample``, ``dataset`` and ``subject``, as `htnet.data.Sample` has them.
         source: where they were read from.
+        told_apart: whether different names are known to be different people, as in a published list that names no data
+            sets: sub05 of CASME II, 005 of SAMM and s05 of SMIC.
 
     Raises:
-        ManifestError: a data set or a person is spelled in two ways, or a person has a data set in one place and none
-            in another. The message names both, samples of each and the cure.
+        ManifestError: a data set or a person is spelled in two ways, two names may be one person's (`readings`), or a
+            person has a data set in one place and none in another. The message names both, samples of each and the
+            cure.
     """
     _check_datasets(samples, source)
     _check_people(samples, source)
+    if told_apart:
+        return
+    first = {(s.dataset, s.subject): s for s in reversed(samples)}
+    _check_zero(first.values(), source)
+    for one, other in _may_be_one((s, s.dataset, s.subject) for s in reversed(first.values())):
+        raise ManifestError(
+            f"{source}: the subjects {one.subject!r} (sample {one.sample!r}) and {other.subject!r} (sample "
+            f"{other.sample!r}) may be one person. Write them alike if they are one; give two people names that differ "
+            "in more than an order of words, an umlaut, or what a number follows (sub1, s1, 1), and people of two data "
+            "sets the names of these in the column 'dataset'."
+        )
+
+
+def _check_zero(samples: Iterable[Any], source: str) -> None:
+    """Refuse the subject 0 beside one that is not a number: people are not counted there, so it may say nobody."""
+    zero: dict[str, Any] = {}
+    other: dict[str, Any] = {}
+    for sample in samples:
+        key = person_key(sample.subject)
+        if key == "0":
+            zero[people_key(sample.dataset)] = sample
+        elif is_named(sample.subject) and not key[:1].isdecimal():
+            other[people_key(sample.dataset)] = sample
+    for name in zero.keys() & other.keys():
+        raise ManifestError(
+            f"{source}: the subject {zero[name].subject!r} (sample {zero[name].sample!r}) stands beside "
+            f"{other[name].subject!r} (sample {other[name].sample!r}) and may say that nobody is known. Leave it empty "
+            "if so, or name the person as the others are named."
+        )
 
 
 def check_groups(groups: Iterable[Hashable]) -> None:
@@ -289,6 +366,18 @@ def check_groups(groups: Iterable[Hashable]) -> None:
         other = found.setdefault(_group_key(group), group)
         if other != group:
             raise InputError(f"groups has {other!r} and {group!r}, which are one person by name. Write them alike.")
+
+
+def _may_be_one(people: Iterable[tuple[Any, str, str]]) -> Iterator[tuple[Any, Any]]:
+    """Pairs of things that name a person of one data set in two ways; each thing comes with data set and name."""
+    found: dict[tuple[str, str, str], tuple[Any, str]] = {}
+    for thing, dataset, name in people:
+        if not is_named(name):
+            continue
+        for reading in sorted(readings(name)):
+            other, before = found.setdefault((people_key(dataset), *reading), (thing, name))
+            if person_key(before) != person_key(name):
+                yield other, thing
 
 
 def _group_key(group: Hashable) -> Hashable:
@@ -463,7 +552,9 @@ def counts(samples: Iterable[Any]) -> tuple[dict[tuple[str, str], int], int]:
 
 def _plain(name: str) -> str:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    text = unicodedata.normalize("NFD", text).replace("\u0131", "i")  # the "i" without dot of Turkish names
+    text = unicodedata.normalize("NFD", text.translate(_LETTERS)).replace(
+        "\u0131", "i"
+    )  # the "i" without dot of Turkish names
     text = unicodedata.normalize("NFC", _ACCENTS.sub("", text)).translate(_LOOKS_LIKE)
     kept = (c for c in text if unicodedata.category(c) not in ("Cf", "Cc") or c in "\t\n\r")
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in kept)

@@ -122,13 +122,18 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
         folder = root / subject
     first = "the file names up to the first '_'"
     train = Manifest(
-        tuple(_labeled_images(folder / "u_train", None)), EMOTIONS, str(folder / "u_train"), identities_from=first
+        tuple(_labeled_images(folder / "u_train", None)),
+        EMOTIONS,
+        str(folder / "u_train"),
+        identities_from=first,
+        compared_with=("composite",),
     )
     test = Manifest(
         tuple(_labeled_images(folder / "u_test", folder.name)),
         EMOTIONS,
         str(folder / "u_test"),
         identities_from=f"the name of the folder {folder}",
+        compared_with=("composite",),
     )
     left_out = person_key(folder.name)
     for sample in train:

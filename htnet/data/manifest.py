@@ -147,7 +147,7 @@ class Manifest:
                     f"{self.source}: sample {sample.sample!r} has the label {sample.label!r}, which is no class. "
                     + did_you_mean(sample.label, self.classes)
                 )
-        check_identities(self.samples, self.source)
+        check_identities(self.samples, self.source, told_apart="composite" in self.compared_with)
         self._check_splits()
 
     def _check_splits(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from htnet.core.errors import ManifestError, did_you_mean
-from htnet.core.identity import check_identities, is_named, person_key
+from htnet.core.identity import COUNTED, check_identities, is_named, person_key
 from htnet.data import Sample
 from htnet.data.tables import listed
 
@@ -30,11 +30,6 @@ _COLUMNS = frozenset(
 ) | {"mrn"}
 #: Columns that name a person or an image, by `person_key`.
 _UNSURE = frozenset({"id", "ids", "no", "nr", "num", "number", "name", "code"})
-#: What a number may follow in the names of patients: two ways to write one, by `person_key`.
-_KINDS = (
-    frozenset({"", "id", "no", "nr", "p", "pt", "pat", "patient"}),
-    frozenset({"", "s", "sub", "subj", "subject"}),
-)
 #: What follows a name in files and folders of one patient: a side, a time, a task, the number of a copy.
 _VIEW = re.compile(
     r"(?:(?<=[0-9])|(?<=\w)[\W_]+)(?:l|r|left|right|front|frontal|side|before|after|pre|post|rest|resting|neutral|smile|smiling|"
@@ -259,9 +254,9 @@ def _readings(name: str) -> list[str]:
     while (shorter := _VIEW.sub("", text)) != text:
         before, text = text, shorter
     # "P(1)" is not a copy of "P".
-    key = person_key(before if person_key(text) in _NOBODY.union(*_KINDS) else text)
+    key = person_key(before if person_key(text) in _NOBODY.union(*COUNTED) else text)
     parts = re.fullmatch(r"([^0-9]*)([0-9]+)", key)
-    return [parts[2] if parts is not None and parts[1] in kind else key for kind in _KINDS]
+    return [parts[2] if parts is not None and parts[1] in kind else key for kind in COUNTED]
 
 
 def from_table(columns: Sequence[str], rows: Sequence[tuple[int, Mapping[str, str]]], path: Path) -> str | None:

@@ -50,9 +50,23 @@ ALIKE = [
     ("o'brien", "O\u2019Brien"),
     ("Doe, Jane", "doe jane"),
     ("I\u015e\u0131L", "\u0131\u015fIl"),
+    ("\u0141ukasz", "Lukasz"),
+    ("\u00d8ster", "Oster"),
+    ("6,0", "6"),
+]
+#: Names that may be one person's.
+MAY_BE_ONE = [
+    ("M\u00fcller", "Mueller"),
+    ("\u00d8ster", "Oester"),
+    ("Smith, Anna", "Anna Smith"),
+    ("anna smith", "SMITH ANNA"),
+    ("sub1", "s1"),
+    ("s01", "1"),
+    ("P7", "patient 07"),
 ]
 #: Names of two people.
 APART = [("1-11", "11-1"), ("s1-1", "s11"), ("sub1", "sub10"), ("anna", "anne"), ("p1a", "p1b"), ("10", "1")]
+APART += [("P1", "S1"), ("sub1", "s2"), ("Michael", "Michal"), ("Anna Smith", "Anna Smit"), ("0", "1"), ("c1", "1")]
 SETS_ALIKE = [("CASME II", "casme2"), ("CASME2", "CASME-II"), ("CAS(ME)^3", "casme3"), ("SAMM", "samm")]
 SETS_APART = [("casme2", "CAS(ME)^2"), ("casme", "casme2"), ("casme2", "casme3"), ("CASME II", "CASME III")]
 
@@ -147,7 +161,7 @@ DOORS = {
 
 
 @pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
-@pytest.mark.parametrize(("one", "two"), ALIKE)
+@pytest.mark.parametrize(("one", "two"), ALIKE + MAY_BE_ONE)
 def test_one_person_in_two_spellings_is_refused_everywhere(door, one, two, tmp_path, capsys):
     said = door(tmp_path, one, two, capsys)
     readers = one.strip(), two.strip()  # readers strip blanks at the ends
@@ -171,6 +185,20 @@ def test_who_is_one_and_who_is_two():
         Manifest(samples("a", "a", datasets=[one, two]))
 
 
+@pytest.mark.parametrize(("one", "two"), MAY_BE_ONE)
+def test_names_that_may_be_one_are_two_keys_but_refused_within_a_set(one, two):
+    assert person_key(one) != person_key(two)
+    Manifest(samples(one, two, datasets=["a", "b"]))
+    with pytest.raises(ManifestError, match="may be one person"):
+        Manifest(samples(one, "x", two))
+
+
+def test_the_subject_0_stands_beside_numbers_only():
+    Manifest(samples("0", "1", "007"))
+    with pytest.raises(ManifestError, match=r"'0' \(sample 'n1'\) stands beside 'sub07'.*Leave it empty"):
+        Manifest(samples("sub07", "0", "sub08"))
+
+
 def test_sets_of_the_same_people_and_people_with_and_without_a_set_are_refused():
     with pytest.raises(ManifestError, match=r"'samm' .* and 'SAMM-LV' .* show the same people"):
         Manifest(samples("006", "006", datasets=["samm", "SAMM-LV"]))
@@ -178,7 +206,10 @@ def test_sets_of_the_same_people_and_people_with_and_without_a_set_are_refused()
         Manifest(samples("006", "6", datasets=["samm", ""]))
 
 
-@pytest.mark.parametrize("nobody", ["", " ", "nan", "None", "unknown", "?", "-", "N/A"])
+@pytest.mark.parametrize(
+    "nobody",
+    ["", " ", "nan", "None", "unknown", "?", "-", "N/A", "NA", "n.a.", "unk", "Missing", "undefined", "anonymous"],
+)
 def test_samples_without_subject_are_never_people(nobody):
     manifest = Manifest(samples("a", nobody, "b", nobody))
     assert not is_named(nobody)
