@@ -208,8 +208,8 @@ class DualStreamHTNet(EmotionModel):
             nn.init.zeros_(self.gate.weight)
             nn.init.zeros_(self.gate.bias)
         self.drop = nn.Dropout(config.dropout)
-        last = make_classifier(config.hidden, config.num_classes)
-        self.fc = nn.Sequential(nn.Linear(both, config.hidden), nn.ReLU(), last)
+        hidden = nn.Linear(both, config.hidden)  # before the last layer: fresh weights are drawn in this order
+        self.fc = nn.Sequential(hidden, nn.ReLU(), make_classifier(config.hidden, config.num_classes))
 
     @overload
     def forward(self, x: Tensor, motion: Tensor | None = None, *, return_maps: Literal[False] = False) -> Tensor: ...
