@@ -27,6 +27,7 @@ from htnet.palsy.mirror import (
     measure_mouth,
     upright,
 )
+from htnet.palsy.visibility import hidden
 from htnet.preprocess.align import face_similarity
 from htnet.preprocess.frames import read_frame
 from htnet.preprocess.landmarks import Landmarker, finds_68, landmarks_68, verified
@@ -64,6 +65,8 @@ _HEIGHTS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = MappingProxyTy
 _LIDS = (((37, 41), (38, 40)), ((43, 47), (44, 46)))
 #: The corners of each eye among the 68: they move least when lids or brows are paralysed.
 _CORNERS = ((36, 39), (42, 45))
+#: Degrees: a smaller turn of the line of the eyes reads as 0.0.
+_TOLD_TURN = 0.05
 _NEEDS_68 = "needs 68 measured points of the lids (--landmarks face-alignment)"
 
 
@@ -215,7 +218,8 @@ def face_asymmetry(
     relative to them; where outline, hair line and nose say that one eye itself lies lower, the mouth is relative to a
     line that is turned towards the head's level (warning ``uneven_eyes``). Then the pull of the mouth's corner is
     found and undone, and what is left is read along the mouth's line, see `htnet.palsy.mirror`. The number is
-    about 0.8 times the drop of the mouth's corner. What hardly matches its other side is not measured.
+    about 0.8 times the drop of the mouth's corner. What hardly matches its other side,
+    or cannot be seen (see `htnet.palsy.visibility`), is not measured.
 
     Args:
         image: an image file or an RGB array.
@@ -240,7 +244,9 @@ def face_asymmetry(
     template = five.source == "template"
     # The template's mouth was not measured.
     mouth_points = None if template else five.points[3:]
-    eyes, alike = exact_eyes(frame, _eyes(found, frame), mouth_points)
+    seen_eyes = _eyes(found, frame)
+    unseen = hidden(frame, seen_eyes)
+    eyes, alike = exact_eyes(frame, seen_eyes, mouth_points)
     row = None if mouth_points is None else float(upright(eyes).map(mouth_points)[:, 1].mean())
     # The brows are compared relative to the eyes, so before the head's level takes over.
     brows = Halves(upright(eyes).warp(frame).pixels).brows()
@@ -260,7 +266,9 @@ def face_asymmetry(
         ("mouth", -mouth.drop, mouth.agreement, UNCLEAR),
         ("brow", -100 * brows.down / UNIT, brows.agreement, UNCLEAR_BROWS),
     ):
-        if agreed >= least:
+        if agreed >= least and name in unseen:
+            reasons[name] = unseen[name]
+        elif agreed >= least:
             values[name] = value
         else:
             reasons[name] = f"its two sides hardly match (agreement {agreed:.2f} of 1, at least {least:.2f} is needed)"
@@ -286,7 +294,7 @@ def face_asymmetry(
         agreement=mouth.agreement,
         mouth_line=line,
         points=None if template else shown.map(found.points),
-        warnings=(*found.warnings, *_doubts(mouth.agreement, alike, turned)),
+        warnings=(*found.warnings, *_doubts(mouth.agreement, alike, turned), *_not_visible(unseen)),
     )
 
 
@@ -341,10 +349,19 @@ def _doubts(agreement: float, alike: float, turned: float) -> tuple[QualityWarni
     if alike < UNCLEAR_EYES:
         text = f"The two eyes hardly match (agreement {alike:.2f} of 1), so it is open where level is; "
         found.append(QualityWarning("unclear_eyes", text + "take a picture with both eyes visible and evenly lit."))
-    if turned:
+    if abs(turned) >= _TOLD_TURN:
         text = f"The line of the eyes was turned by {abs(turned):.1f} degrees to the level of outline, hair and nose; "
         text += "one eye may lie lower. The mouth's number is relative to that level."
         found.append(QualityWarning("uneven_eyes", text))
+    return tuple(found)
+
+
+def _not_visible(unseen: Mapping[str, str]) -> tuple[QualityWarning, ...]:
+    """One warning for each reason that hides a region."""
+    found = []
+    for reason in dict.fromkeys(unseen.values()):
+        names = " and ".join(name for name, why in unseen.items() if why == reason)
+        found.append(QualityWarning("not_visible", f"Not measured: {names}; {reason}."))
     return tuple(found)
 
 
