@@ -181,6 +181,7 @@ def test_choice_depends_on_the_seed_only():
     assert len({frozenset(people) for people in chosen.values()}) > 5
 
 
+@pytest.mark.slow
 def test_choice_does_not_depend_on_the_hash_seed():
     code = (
         "from htnet.data import *; m = Manifest(tuple(Sample(str(i), f'd{i % 2}', f's{i % 9}') for i in range(40)));"

@@ -163,6 +163,7 @@ def test_finished_folds_are_not_run_again(manifest, tmp_path, monkeypatch):
     assert contents(tmp_path / "run") == expected
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_files(manifest, tmp_path):
     torch_threads = torch.get_num_threads()
     try:

@@ -125,6 +125,7 @@ def proof(tmp_path_factory):
     made.close()
 
 
+@pytest.mark.slow
 def test_before_the_push_the_error_says_what_to_do(proof):
     assert proof.before["error"] == "WeightsNotPublishedError"
     message = proof.before["message"]
@@ -188,6 +189,7 @@ def test_commands_of_another_model_with_clips_train_on_motion(tmp_path, monkeypa
     assert "motion of the clip at 16 moments" in Path("weights/dual/README.md").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_published_files_are_the_saved_ones(proof):
     from huggingface_hub import HfApi, hf_hub_download
 
@@ -199,12 +201,14 @@ def test_the_published_files_are_the_saved_ones(proof):
         assert Path(found).read_bytes() == (proof.tmp / "weights" / "casme3" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_load_by_name_from_an_empty_cache(proof):
     assert not (proof.tmp / "home" / "hub" / "models--tester--casme3").exists()
     proof.check(proof.load())
     proof.check(proof.load(REPO, cache_dir=str(proof.tmp / "other")))
 
 
+@pytest.mark.slow
 def test_load_by_revision(proof):
     from huggingface_hub import HfApi
 
@@ -227,6 +231,7 @@ def test_load_by_revision(proof):
     assert "no revision 'v2'" in refused["message"]
 
 
+@pytest.mark.slow
 def test_the_warm_cache_asks_nobody(proof):
     proof.check(proof.load())
     before = list(proof.server.requests)
@@ -234,6 +239,7 @@ def test_the_warm_cache_asks_nobody(proof):
     assert proof.server.requests == before
 
 
+@pytest.mark.slow
 def test_damaged_weights_are_refused_and_the_cure_cures(proof):
     cache = proof.tmp / "damaged"
     proof.server.corrupt(REPO, "model.safetensors")
@@ -250,6 +256,7 @@ def test_damaged_weights_are_refused_and_the_cure_cures(proof):
     proof.check(proof.load(cache_dir=str(cache)))
 
 
+@pytest.mark.slow
 def test_damaged_config_is_refused(proof):
     proof.server.corrupt(REPO, "config.json")
     try:
@@ -261,6 +268,7 @@ def test_damaged_config_is_refused(proof):
     assert "Delete " in refused["message"]
 
 
+@pytest.mark.slow
 def test_without_the_hub_the_warm_cache_serves(proof):
     proof.check(proof.load())
     proof.server.stop()

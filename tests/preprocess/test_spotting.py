@@ -16,7 +16,7 @@ from htnet.core.types import MOTION_REGIONS, Frame, Landmarks
 from htnet.preprocess import SPOTTING_METHODS, TemplateLandmarks, open_video, spot
 from htnet.preprocess.video.face_motion import FACE, follow_face, region_cells, split_head_motion
 from htnet.preprocess.video.spotting import confidence, divide_and_conquer, flank, smooth
-from tests.support.clips import short_seeds
+from tests.support.clips import short_clip, short_seeds
 from tests.support.pairs import save
 from tests.support.paths import ROOT
 from tests.support.seeds import next_rng
@@ -117,6 +117,7 @@ def test_head_motion_is_told_and_taken_out(rng):
     assert motion.regions.max() < 0.25, "of up to 8 px"
 
 
+@pytest.mark.slow
 def test_landmarks_move_with_the_head(clips, found):
     clip, spotting = clips[0], found[0]
     np.testing.assert_allclose(spotting.landmarks_at(0).points, clip.points, atol=1e-3)
@@ -198,8 +199,8 @@ def test_confidence_by_hand():
 
 
 @pytest.mark.parametrize("method", SPOTTING_METHODS)
-def test_video_file_folder_and_arrays_agree(tmp_path, clips, method):
-    clip = min(clips, key=len)
+def test_video_file_folder_and_arrays_agree(tmp_path, method):
+    clip = short_clip()
     fps = round(clip.fps)
     color = [frame.pixels for frame in clip.rgb()]
     for k, pixels in enumerate(color):
@@ -215,8 +216,8 @@ def test_video_file_folder_and_arrays_agree(tmp_path, clips, method):
     assert spot(video, clip.points, fps=20).fps == 20
 
 
-def test_every_way_to_give_landmarks(tmp_path, clips):
-    clip = clips[1]
+def test_every_way_to_give_landmarks(tmp_path):
+    clip = short_clip()
     frames = [frame.pixels[MARGIN:-MARGIN, MARGIN:-MARGIN] for frame in clip.rgb()][:20]
     points = TemplateLandmarks()(Frame(frames[0])).points
     (tmp_path / "points.json").write_text(str(points.tolist()))
@@ -225,9 +226,10 @@ def test_every_way_to_give_landmarks(tmp_path, clips):
         np.testing.assert_allclose(spot(frames, way).curve, expected.curve, atol=1e-4)
 
 
-def test_refusals(tmp_path, clips):
-    frames = [frame.pixels for frame in clips[0].rgb()][:10]
-    points = clips[0].points
+def test_refusals(tmp_path):
+    clip = short_clip()
+    frames = [frame.pixels for frame in clip.rgb()][:10]
+    points = clip.points
     with pytest.raises(InputError, match=r"'peek'.*Did you mean 'peak'"):
         spot(frames, points, method="peek")
     with pytest.raises(InputError, match="fps is 0"):
@@ -247,30 +249,32 @@ def test_refusals(tmp_path, clips):
         spot(tmp_path / "none.mp4", points)
 
 
-def test_a_lost_face_is_an_error(clips):
+def test_a_lost_face_is_an_error():
     """Frames that come ever nearer."""
-    frame = clips[0].frames[0]
+    clip = short_clip()
+    frame = clip.frames[0]
     frames = []
     for k in range(40):
         matrix = cv2.getRotationMatrix2D((127.5, 127.5), 0, 1.03**k)
         near = cv2.warpAffine(frame, matrix, frame.shape, flags=cv2.INTER_CUBIC, borderMode=1)
         frames.append(np.repeat(near[..., None], 3, axis=2))
     with pytest.raises(LandmarkError, match=r"face of frame 0 is lost at frame 1\d"):
-        spot(frames, clips[0].points)
+        spot(frames, clip.points)
 
 
-def test_frames_are_not_kept(clips):
+def test_frames_are_not_kept():
     """Few frames are alive at a time, however long the clip."""
+    clip = short_clip()
     references, alive = [], []
 
     def stream():
-        for frame in clips[0].rgb():
+        for frame in clip.rgb():
             references.append(weakref.ref(frame))
             alive.append(sum(reference() is not None for reference in references))
             yield frame
 
-    spot(stream(), clips[0].points)
-    assert len(alive) == len(clips[0])
+    spot(stream(), clip.points)
+    assert len(alive) == len(clip)
     assert max(alive) <= 4
 
 
