@@ -12,6 +12,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from htnet.core.errors import HtnetError, ManifestError, cause, did_you_mean
 
 #: What may stand between columns, and its name in messages.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+#: Bytes of a file that are read to tell what it is.
+_BEGINNING = 1 << 16
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 #: How files begin that are given in place of CSV files, and what they are.
 _NO_TEXT = (
@@ -138,6 +141,32 @@ def read_rows(path: Path, error: type[HtnetError] = ManifestError) -> list[tuple
         HtnetError: of the type ``error``: the file cannot be read, is not UTF-8, or its separator cannot be told.
     """
     return _read(Path(path), error)[1]
+
+
+def first_rows(path: Path) -> list[list[str]]:
+    """The header of a CSV file and its first row that is not blank, to tell what kind of table it is.
+
+    Nothing is raised: what cannot be read, such as a byte that is not UTF-8, is told by the reader that takes the file.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_BEGINNING)
+    except OSError:
+        return []
+    text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig", errors="replace")
+    try:
+        separator, passed = separator_of(path, text)
+    except ManifestError:
+        separator, passed = max(SEPARATORS, key=text.split("\n", 1)[0].count), 0
+    found: list[list[str]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    with suppress(csv.Error):
+        for row in reader:
+            if reader.line_num > passed and any(map(str.strip, row)):
+                found.append(row)
+            if len(found) == 2:
+                break
+    return found
 
 
 def read_csv_text(path: Path, error: type[HtnetError] = ManifestError) -> str:

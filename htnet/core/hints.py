@@ -6,7 +6,6 @@ the command (or, in Python, the call) that takes it.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from fnmatch import fnmatch
 from os import PathLike
 from pathlib import Path
 
+from htnet.core.csv_files import first_rows
 from htnet.core.official import OFFICIAL, OfficialSet, official
 from htnet.core.registry import MODELS, WEIGHTS, input_kind
 from htnet.core.wings import wing_modules
@@ -304,16 +304,7 @@ def _of_columns(table: Path, path: Path) -> Door | None:
 
 def _columns(table: Path) -> frozenset[str]:
     """Columns of a CSV file that its first row fills, in small letters; all, if it has no row."""
-    try:
-        with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            lines = [file.readline(10_000), file.readline(10_000)]
-    except OSError:
-        return frozenset()
-    mark = max(",;\t", key=lines[0].count)
-    try:
-        names, *rows = csv.reader([line for line in lines if line.strip()], delimiter=mark)
-    except (ValueError, csv.Error):
-        return frozenset()
+    names, *rows = first_rows(table) or [[]]
     values = rows[0] if rows else names
     return frozenset(name.strip().casefold() for name, value in zip(names, values, strict=False) if value.strip())
 

@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from htnet.cli import main
 from htnet.core.csv_files import open_table, read_rows, separator_of
 from htnet.core.errors import LandmarkError, ManifestError
+from htnet.core.hints import door_of
 from htnet.core.schema import OUTPUT_POINTS
 from htnet.core.types import POINT_NAMES, Frame
 from htnet.data import Manifest, Sample, merge_composite, read_action_units, read_casme3, read_composite, read_manifest
@@ -17,7 +19,7 @@ from htnet.data.layouts import COMPOSITE_IMAGES, COMPOSITE_LIST, is_casme3
 from htnet.palsy import read_palsy
 from htnet.preprocess import PrecomputedLandmarks
 from htnet.preprocess.landmarks.files import read_points_json
-from tests.support.pairs import invented_casme3
+from tests.support.pairs import invented_casme3, pair_manifest
 from tests.support.palsy_faces import write_ck_plus
 
 FRAME = Frame(np.zeros((64, 64, 3), np.uint8))
@@ -255,3 +257,39 @@ def test_points_as_the_json_of_htnet_holds_them(tmp_path):
         path.write_text(json.dumps(content))
         np.testing.assert_allclose(PrecomputedLandmarks(path)(FRAME, "s1").points, POINTS)
     np.testing.assert_allclose(read_points_json(path).points, POINTS)
+
+
+#: Header and row of a table that a door must know, and its kind.
+TABLES = {
+    "manifest": (["sample", "subject", "label", "onset", "apex"], ["a", "1", "0", "o.png", "a.png"]),
+    "prepared": (["sample", "subject", "label", "flow"], ["a", "1", "0", "f.png"]),
+    "grades": (["image_path", "grade"], ["a.png", "1"]),
+    "sheet": (["Subject", "Filename", "Onset Frame", "Apex Frame"], ["1", "a", "1", "2"]),
+}
+
+
+@pytest.mark.parametrize("writing", [*WRITINGS, "commas, UTF-16", "semicolons, UTF-16 big-endian"])
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_table_is_known_by_its_header_in_any_writing(kind, writing, tmp_path):
+    more = {"commas, UTF-16": (",", "utf-16"), "semicolons, UTF-16 big-endian": (";", "utf-16-be", "\n", "\ufeff")}
+    path = write(tmp_path / "t.csv", TABLES[kind], *WRITINGS.get(writing, more.get(writing)))
+    door = door_of(path)
+    assert door is not None
+    assert door.kind == kind
+
+
+def test_points_in_a_json_of_utf_16(tmp_path):
+    path = tmp_path / "points.json"
+    path.write_text(json.dumps(POINTS), "utf-16")
+    np.testing.assert_allclose(read_points_json(path).points, POINTS)
+
+
+@pytest.mark.parametrize("separator", ",;\t")
+def test_a_manifest_of_utf_16_is_prepared(separator, tmp_path, capsys):
+    pair_manifest(tmp_path, 2)
+    with (tmp_path / "manifest.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    path = write(tmp_path / "m16.csv", rows, separator, "utf-16", "\r\n")
+    words = ["prepare", "manifest", "--root", path, "--out", tmp_path / "out", "--landmarks", "template", "--jobs", "1"]
+    assert main([str(word) for word in words]) == 0, capsys.readouterr().err
+    assert len(read_manifest(tmp_path / "out" / "manifest.csv")) == 2

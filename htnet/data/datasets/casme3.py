@@ -7,6 +7,7 @@ from dataclasses import replace
 from glob import escape
 from pathlib import Path
 
+from htnet.core.csv_files import read_csv_text
 from htnet.core.errors import ManifestError
 from htnet.core.official import official
 from htnet.data.datasets.assemble import Annotated, Choices, Labels, assemble
@@ -77,7 +78,7 @@ def _find(root: Path) -> tuple[Path, tuple[str, ...]]:
     wanted: dict[Path, list[tuple[str, ...]]] = {}
     for file in found:
         if file.suffix.lower() == ".csv" and is_casme3(file):
-            wanted[file] = [(line,) for line in file.read_text("utf-8-sig").splitlines()[1:]]
+            wanted[file] = [(line,) for line in read_csv_text(file).splitlines()[1:]]
             continue
         try:
             micro, _ = _micro_rows(read_sheet(file, _NEEDED, _ALIASES))

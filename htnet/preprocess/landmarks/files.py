@@ -136,7 +136,8 @@ def read_points_json(path: str | os.PathLike[str]) -> Landmarks:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
+        return data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
     except FileNotFoundError:
         raise LandmarkError(f"Landmarks file {path} does not exist; check the path.") from None
     except (OSError, ValueError) as error:
