@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from htnet.core.types import EMOTIONS
@@ -16,6 +17,11 @@ KNOWN_EMOTIONS = frozenset(
 )
 #: Short names of the three classes, in small letters.
 _SHORT = {"neg": "negative", "pos": "positive", "sur": "surprise", "surp": "surprise"}
+#: Forms of one emotion's name.
+_FORMS = {"happy": "happiness", "sad": "sadness", "angry": "anger", "other": "others", "surprised": "surprise"} | {
+    "disgusted": "disgust",
+    "tension": "tense",
+}
 
 
 def emotion_name(text: str) -> str:
@@ -40,21 +46,30 @@ def edits(one: str, other: str, most: int = 2) -> int:
     return min(row[-1], most + 1)
 
 
-def meant(name: str, names: Iterable[str]) -> str:
-    """Which of some other names a name may be with a typing error; "" where none is near.
+def meant(name: str, labels: Iterable[str]) -> str:
+    """Which known emotion, or which of some labels, a label may be with a typing error; "" where none is near.
 
-    One edit is near, two are from six letters on; so "fear" and "tear" are near, "sad" and "happy" are not. Names of
-    which one is the other in another form ("happy", "happiness") are not near, nor are numbers.
+    One edit is near from four letters on, two are from six on: "suprise" and "surprise", not "sad" and "bad". Two forms
+    of one name, such as "happy" and "happiness", are near if both are labels. Labels that are told apart by a number or
+    by one letter at the end ("grade_1", "class_a") are not near.
     """
     own = name.strip().casefold()
-    if any(c.isdigit() for c in own):
+    others = {label.strip().casefold(): label for label in labels}
+    for text in sorted(others):
+        if text != own and _FORMS.get(text, text) == _FORMS.get(own, own):
+            return others[text]
+    if own in KNOWN_EMOTIONS or any(c.isdigit() for c in own):
         return ""
-    for other in sorted(names):
-        text = other.strip().casefold()
-        if text == own or min(len(own), len(text)) < 3 or any(c.isdigit() for c in text):
+    for text in sorted({*others, *KNOWN_EMOTIONS}):
+        shorter = min(len(own), len(text))
+        if text == own or shorter < 4 or any(c.isdigit() for c in text) or _by_letter(own, text):
             continue
-        if own in KNOWN_EMOTIONS and text in KNOWN_EMOTIONS:
-            continue
-        if edits(own, text) <= (2 if min(len(own), len(text)) >= 6 else 1):
-            return other
+        if edits(own, text) <= (2 if shorter >= 6 else 1):
+            return others.get(text, text)
     return ""
+
+
+def _by_letter(one: str, other: str) -> bool:
+    """Whether two names differ in nothing but a letter of its own at the end."""
+    ends = [re.fullmatch(r"(.*[\W_])\w", name) for name in (one, other)]
+    return all(ends) and ends[0][1] == ends[1][1]  # type: ignore[index]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.emotions import meant
 from htnet.core.errors import InputError, ManifestError, cause, did_you_mean
 from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import door_of, hint
@@ -177,15 +178,25 @@ class Manifest:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a report on these samples has to say: ``notes``, and which of them have a replaced apex."""
+        """What a report has to say of these samples: ``notes``, classes of one sample, apexes that are replaced."""
+        notes = (*self.notes, *self._single())
         replaced = [s.sample for s in self.samples if s.apex_source == "middle"]
         if not replaced:
-            return self.notes
+            return notes
         what = "1 apex is" if len(replaced) == 1 else f"{len(replaced)} apexes are"
         return (
-            *self.notes,
+            *notes,
             f"{what} not annotated or impossible, the middle frame of the clip was taken: {', '.join(replaced)}.",
         )
+
+    def _single(self) -> list[str]:
+        """Classes with one sample beside classes with more, which may be typing errors and cannot be learned."""
+        counts = Counter(s.label for s in self.samples if s.label is not None)
+        single = [s for s in self.samples if s.label is not None and counts[s.label] == 1]
+        if not single or len(single) == len(counts):
+            return []
+        shown = ", ".join(f"{s.label} ({s.sample})" for s in single)
+        return [f"A single sample is labeled {shown}: a class needs samples of several people to be learned."]
 
     @property
     def subjects(self) -> list[tuple[str, str]]:
@@ -432,6 +443,15 @@ def _class_names(
         if alike:
             raise ManifestError(
                 f"{path}, line {line}: label {label!r} differs from {alike[0]!r} in capitals only. Write them alike."
+            )
+    counts = Counter(row.get("label", "").strip() for _, row in rows)
+    for label, line in sorted(labels.items(), key=lambda item: (counts[item[0]], item[1])):
+        if other := meant(label, labels):
+            there = f"which {counts[other]} have" if other in counts else "which is the name of an emotion"
+            raise ManifestError(
+                f"{path}, line {line}: the label {label!r} ({counts[label]} of {len(rows)} samples) may be {other!r}, "
+                f"{there}. Correct it, or say that both are classes: fill the column 'classes' "
+                f"({CLASS_MARK.join(sorted(labels))!r} in every row), or give classes=[...]."
             )
     return tuple(sorted(labels))
 
