@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import MappingProxyType, ModuleType
 from typing import Any, ParamSpec, TypeVar
+
+from htnet.core.warn import warn_user
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -179,9 +180,9 @@ RECIPE_FIELDS: Mapping[str, tuple[str, Conversion]] = MappingProxyType(
 )
 
 
-def warn_renamed(old: str, new: str, stacklevel: int = 3) -> None:
+def warn_renamed(old: str, new: str) -> None:
     """Tell that ``old`` is now called ``new``."""
-    warnings.warn(f"{old} is deprecated and goes in the next release: use {new}.", DeprecationWarning, stacklevel)
+    warn_user(f"{old} is deprecated and goes in the next release: use {new}.", DeprecationWarning)
 
 
 def moved_name(module: str, name: str) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from htnet.core.warn import warn_user
 
 #: What FACS (Ekman, Friesen and Hager 2002) calls its action units; those that htnet's weights know.
 ACTION_UNIT_NAMES: Mapping[int, str] = MappingProxyType(
@@ -80,7 +81,7 @@ class UnitPrediction:
 
     def _renamed(self, side: str) -> float:
         message = f"UnitPrediction.{side} is now called subject_{side}; the old name goes with the next release."
-        warnings.warn(message, DeprecationWarning, stacklevel=3)
+        warn_user(message, DeprecationWarning)
         return float(getattr(self, f"subject_{side}"))
 
     @property

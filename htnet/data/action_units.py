@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from htnet.core.errors import ManifestError
 from htnet.core.types import Float64Array
+from htnet.core.warn import warn_user
 from htnet.data.facs_cells import keep_readable, parse_action_units
 from htnet.data.manifest import Sample
 from htnet.data.tables import cell_of, read_table
@@ -132,5 +132,5 @@ def _kept(text: str, where: str, sample: str) -> str:
     """The annotation if it can be read, else "" and a warning."""
     kept, notes = keep_readable(text, where, sample)
     for note in notes:
-        warnings.warn(note, UserWarning, stacklevel=3)
+        warn_user(note)
     return kept

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -16,6 +15,7 @@ from htnet.core.deprecated import moved_calls, renamed_arguments
 from htnet.core.errors import InputError, refuse_unknown
 from htnet.core.parallel import choose_workers, run_tasks
 from htnet.core.progress import progress_bar, ticker
+from htnet.core.warn import warn_user
 from htnet.data import Fold, Manifest, leave_one_dataset_out, leave_one_subject_out, open_data
 from htnet.data.prepare import prepared_notes
 from htnet.data.published import with_differences
@@ -177,7 +177,7 @@ def _open(data: str | PathLike[str]) -> Manifest:
     """The data set, with a warning for each of its notes, which are not seen otherwise."""
     manifest = open_data(data)
     for note in manifest.notes:
-        warnings.warn(note, UserWarning, stacklevel=5)
+        warn_user(note)
     return manifest
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import warnings
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -13,6 +12,7 @@ from htnet.core.errors import InputError
 from htnet.core.files import check_outputs, whole_file
 from htnet.core.schema import document, to_json_line
 from htnet.core.types import MOTION_REGIONS, Prediction, Spotting
+from htnet.core.warn import warn_user
 
 #: Stands between the codes in the column ``warnings``.
 CODE_MARK = "|"
@@ -32,7 +32,7 @@ def spotting_to_dict(spotting: Spotting) -> dict[str, Any]:
 
 def _renamed(answer: Prediction | Spotting, kind: str, old: str) -> dict[str, Any]:
     message = f"htnet.pipeline.export.{old} goes with the next release; call {kind}.to_dict()."
-    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    warn_user(message, DeprecationWarning)
     return answer.to_dict()
 
 
