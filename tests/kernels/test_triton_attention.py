@@ -35,9 +35,14 @@ def blocks_for(tokens):
     return {1: 17, 4: 6, 9: 3, 16: 2}.get(tokens, 1)
 
 
+def slow(*values):
+    """Parameters of a test that the interpreter of Triton takes long for."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @needs_triton
 @pytest.mark.parametrize("head_dim", HEAD_DIMS)
-@pytest.mark.parametrize("tokens", TOKENS)
+@pytest.mark.parametrize("tokens", [slow(t) if t >= 49 else t for t in TOKENS])
 def test_outputs_and_gradients_equal_float64(tokens, head_dim, poisoned):
     heads = 1 if tokens == 196 else 3
     check(random_inputs((blocks_for(tokens), heads, tokens, head_dim), torch.float32, DEVICE), "triton")
@@ -46,7 +51,9 @@ def test_outputs_and_gradients_equal_float64(tokens, head_dim, poisoned):
 
 @needs_triton
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize(("tokens", "head_dim"), [(1, 16), (4, 85), (9, 16), (16, 32), (49, 85), (64, 16), (196, 85)])
+@pytest.mark.parametrize(
+    ("tokens", "head_dim"), [(1, 16), (4, 85), (9, 16), (16, 32), (49, 85), slow(64, 16), slow(196, 85)]
+)
 def test_16_bit_types_with_bias_and_neighbours(tokens, head_dim, dtype, poisoned):
     inputs = random_inputs((blocks_for(tokens), 2, tokens, head_dim), dtype, DEVICE)
     bias = torch.randn(2, tokens, tokens, device=DEVICE, requires_grad=True)
@@ -61,7 +68,7 @@ def test_tokens_that_fill_no_tile(tokens, poisoned):
 
 
 @needs_triton
-@pytest.mark.parametrize(("tokens", "head_dim"), [(256, 256), (64, 256)])
+@pytest.mark.parametrize(("tokens", "head_dim"), [slow(256, 256), (64, 256)])
 def test_largest_sizes(tokens, head_dim, poisoned):
     check(random_inputs((1, 1, tokens, head_dim), torch.float16, DEVICE), "triton")
 
