@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from os import PathLike
 from pathlib import Path
@@ -14,6 +15,8 @@ from htnet.data.manifest import Manifest
 SPEC_FILE = "preprocess.json"
 #: Holds the flow images of a prepared folder.
 FLOW_FOLDER = "flow"
+#: Holds what each sample of a prepared folder was made from, and the hashes of its files.
+KEYS = "keys"
 
 
 def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
@@ -31,6 +34,27 @@ def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
         return PreprocessSpec.from_dict(json.loads(path.read_text("utf-8")))
     except (HtnetError, OSError, ValueError, TypeError) as error:
         raise ManifestError(f"{path} cannot be read ({cause(error)}). Prepare again into an empty folder.") from error
+
+
+def check_unchanged(flow: Path) -> None:
+    """Refuse a flow image of a prepared folder that is not the one that was prepared, by the hash in its key.
+
+    Raises:
+        ManifestError: it has changed.
+    """
+    key = flow.parent.parent / KEYS / f"{flow.stem}.json"
+    if flow.parent.name != FLOW_FOLDER or not key.is_file() or not flow.is_file():
+        return
+    try:
+        noted = json.loads(key.read_text("utf-8")).get(FLOW_FOLDER)
+        found = hashlib.sha256(flow.read_bytes()).hexdigest()
+    except (OSError, ValueError, AttributeError):  # `htnet prepare` makes anew what has no key
+        return
+    if noted is not None and found != noted:
+        raise ManifestError(
+            f"the flow image {flow} has changed since it was prepared: its hash is not that in {key}. Prepare the data "
+            "again, which makes this image anew; for images of your own give a manifest outside of the folder."
+        )
 
 
 def image_spec(flow: Path) -> PreprocessSpec | None:

@@ -25,7 +25,7 @@ from htnet.core.errors import (
 from htnet.core.identity import differ, shared
 from htnet.core.types import EXTRA_INPUTS, ByteArray, FloatArray, Frame, Landmarks, ModelInput, PreprocessSpec
 from htnet.data.manifest import Manifest, Sample, sample_fault
-from htnet.data.prepared import image_spec
+from htnet.data.prepared import check_unchanged, image_spec
 from htnet.data.tables import listed
 from htnet.preprocess import (
     FrameSource,
@@ -132,6 +132,7 @@ class SampleReader:
                 raise ManifestError("it has neither onset and apex frames nor a flow image. Give one of the two.")
             return self.pair(sample.onset, sample.apex, own, sample.sample)
         self._check_prepared(sample.flow)
+        check_unchanged(sample.flow)
         points: Landmarks | Path | None = own
         if self.spec.region_points == "landmarks":
             if own is not None and sample.onset is not None:

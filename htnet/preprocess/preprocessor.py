@@ -25,7 +25,7 @@ from htnet.core.types import (
 )
 from htnet.preprocess.align import align_pair, fit_alignment, scale_points, transform_points
 from htnet.preprocess.contrast import gray_face
-from htnet.preprocess.flow.compute import compute_flow, flow_image, is_motionless, read_flow_image
+from htnet.preprocess.flow.compute import compute_flow, flow_image, is_motionless, read_flow_image, refuse_no_flow
 from htnet.preprocess.flow.motion import remove_head_motion
 from htnet.preprocess.frames import FrameSource, read_frame, read_pair, to_gray
 from htnet.preprocess.landmarks import (
@@ -149,6 +149,7 @@ class Preprocessor:
             picture, source = read_flow_image(image, self.spec.size), str(image)
         else:
             picture, source = _check_picture(image, self.spec.size), "flow image"
+            refuse_no_flow(picture, "The flow image")
         mapped = None
         if landmarks is not None and self.spec.region_points == "landmarks":
             size = (self.spec.size, self.spec.size)

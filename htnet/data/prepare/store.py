@@ -18,11 +18,10 @@ from htnet.core.types import PreprocessSpec, QualityWarning
 from htnet.data import Manifest, Sample, read_manifest
 from htnet.data.prepare.keys import TITLES, Parts, changes, libraries, sha256
 from htnet.data.prepare.report import NEW, REPORT_FILE, Report
-from htnet.data.prepared import SPEC_FILE, prepared_spec
+from htnet.data.prepared import KEYS, SPEC_FILE, prepared_spec
 from htnet.data.tables import counted
 
 MANIFEST_FILE = "manifest.csv"
-KEYS = "keys"
 #: Beside a sample's files: the reasons to doubt them, as JSON; kept in the sample's note.
 WARNINGS = "warnings"
 
