@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from htnet.core.types import EMOTIONS, PreprocessSpec
 
 #: Types of whole numbers that hold 0..255.
 _WHOLE = (torch.uint8, torch.int16, torch.int32, torch.int64)
+
+#: Interpolation may go below 0 by a little; an image in -1..1, or a standardized one, goes further.
+_LEAST = -0.5
 
 #: What the image of each `EmotionModel.input_kind` holds: channels in order.
 INPUT_KINDS = MappingProxyType({"flow": "strain, v, u", "face": "red, green, blue"})
@@ -462,12 +466,18 @@ class EmotionModel(nn.Module):
         """The batch of images in the type that the model computes in.
 
         Whole numbers (uint8, int16, int32, int64) and floating-point numbers of every width are taken alike, as values
-        0..255. A first batch in evaluation that lies within 0..1 is warned of: it was divided by 255.
+        0..255. Of the first batch in evaluation the values are looked at: NaN and infinity are refused, and negative
+        numbers and a batch within 0..1 are warned of: it was standardized, or divided by 255.
 
         Raises:
-            ModelError: ``x`` has another shape or type.
+            ModelError: ``x`` has another shape or type, or values that no image has.
         """
         c = self.config
+        if not isinstance(x, Tensor):
+            raise ModelError(
+                f"{self.name} got {type(x).__name__}; give a tensor: torch.from_numpy(array), "
+                f"(batch, {c.channels}, {c.image_size}, {c.image_size}), range 0..255."
+            )
         if not x.is_floating_point() and x.dtype not in _WHOLE:
             raise ModelError(
                 f"{self.name} got an image of {x.dtype}; give uint8, another whole-number type or a floating-point "
@@ -480,8 +490,8 @@ class EmotionModel(nn.Module):
                 f"(batch, {c.channels}, {c.image_size}, {c.image_size}), order {order}, range 0..255."
             )
         if not (self._range_seen or self.training or torch.compiler.is_compiling()):
-            self._range_seen = True
             self._look_at_range(x)
+            self._range_seen = True
         return x.to(self.input_dtype)
 
     @property
@@ -491,19 +501,24 @@ class EmotionModel(nn.Module):
         return last.dtype
 
     def _look_at_range(self, x: Tensor) -> None:
-        """Warn of images that were divided by 255: no flow image and no face has such values."""
+        """Refuse NaN, and warn of images that were divided by 255 or standardized."""
         if not (x.is_floating_point() and x.numel()):
             return
         try:
-            scaled = 0 < float(x.max()) <= 1 and bool((x != x.round()).any())
+            low, high = float(x.min()), float(x.max())  # both are NaN if a value is
+            fractions = bool((x != x.round()).any())
         except RuntimeError:  # inside torch.vmap values cannot be looked at
             return
-        if scaled:
-            warnings.warn(
-                f"{self.name} got images with values 0..1, but reads 0..255. Multiply them by 255, or give them as "
-                "uint8.",
-                stacklevel=5,
-            )
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ModelError(f"{self.name} got images with NaN or infinite values; give values 0..255.")
+        cure = ""
+        if low < _LEAST:
+            cure = "It standardizes them itself: give the images as they are, such as uint8."
+        elif 0 < high <= 1 and fractions:
+            cure = "Multiply them by 255, or give them as uint8."
+        if cure:
+            said = "0..1" if low >= 0 else f"{low:g}..{high:g}"
+            warnings.warn(f"{self.name} got images with values {said}, but reads 0..255. {cure}", stacklevel=5)
 
 
 @contextmanager

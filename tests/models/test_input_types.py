@@ -81,6 +81,24 @@ def test_images_divided_by_255_are_warned_of(name, optimized):
         model(images.float() / 255, **extra)
 
 
+@pytest.mark.parametrize("optimized", [False, True])
+def test_numbers_that_no_image_has_are_refused_or_warned_of(optimized):
+    def fresh():
+        return htnet.optimize(build("composite")) if optimized else build("composite")
+
+    images, model = images_for(build("composite"))[0].float(), fresh()
+    with pytest.warns(UserWarning, match=r"values -1\.\.\d.*, but reads 0\.\.255\. It standardizes"):
+        fresh()(images / images.max() * 2 - 1)
+    for wrong in (torch.nan, torch.inf):
+        spoiled = images.clone()
+        spoiled[0, 0, 0, 0] = wrong
+        for _ in range(2):
+            with pytest.raises(ModelError, match="NaN or infinite"):
+                model(spoiled)
+    with pytest.raises(ModelError, match=r"got ndarray; give a tensor: torch\.from_numpy"):
+        model(images.numpy())
+
+
 @pytest.mark.parametrize("values", [torch.zeros, torch.ones, lambda *shape: torch.rand(*shape) * 255])
 def test_no_other_images_are_warned_of(values):
     model = build("composite")

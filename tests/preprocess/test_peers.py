@@ -60,6 +60,44 @@ def test_one_row_serves_any_frame(tmp_path):
     assert measured.points.shape == (68, 2)
 
 
+def test_one_row_of_another_file_or_frame_is_refused(tmp_path, clip):
+    table = PeerLandmarks(pyfeat(tmp_path / "p.csv", [0], ["/there/a.png"]))
+    np.testing.assert_allclose(table(Frame(IMAGE, "/here/A.jpg")).points[2], five(0), atol=0.1)
+    table(Frame(IMAGE, "array"))
+    save(tmp_path / "alone" / "onset.png", IMAGE)
+    PeerLandmarks(openface(tmp_path / "cut.csv", [7]))(read_frame(tmp_path / "alone" / "onset.png"))
+    PeerLandmarks(pyfeat(tmp_path / "v.csv", [7], ["clip.mp4"]))(Frame(IMAGE, "onset.png"))
+    with pytest.raises(LandmarkError, match=r"has the points of a\.png, not of b\.png"):
+        table(Frame(IMAGE, "/here/b.png"))
+    with pytest.raises(LandmarkError, match=r"not of clip\.avi"):
+        spot(clip, str(table.path))
+    only = openface(tmp_path / "o.csv", [1])
+    assert spot(clip, str(only)).landmarks.score == 0.98
+    with pytest.raises(LandmarkError, match="points of frame 1, but those of frame 6 are needed"):
+        spot(open_video(clip, from_frame=5), str(only))
+    with pytest.raises(LandmarkError, match="but those of frame 100"):
+        PeerLandmarks(only)(Frame(IMAGE, "x.png"), "frame:100")
+
+
+def test_success_with_a_low_confidence_is_refused_or_told(tmp_path):
+    path = openface(tmp_path / "o.csv", [1])
+    text = path.read_text()
+    for confidence, code in ((0.75, None), (0.5, "doubtful_points")):
+        path.write_text(text.replace("0.98, 1", f"{confidence}, 1"))
+        codes = [warning.code for warning in PeerLandmarks(path)(Frame(IMAGE)).warnings]
+        assert codes == ([code] if code else [])
+    path.write_text(text.replace("0.98, 1", "0.05, 1"))
+    with pytest.raises(LandmarkError, match="confidence of 0.05"):
+        PeerLandmarks(path)(Frame(IMAGE))
+
+
+def test_frames_counted_from_0_beside_a_column_of_success(tmp_path, clip):
+    path = openface(tmp_path / "o.csv", range(14))
+    for first in (0, 3):
+        found = spot(open_video(clip, from_frame=first), str(path)).landmarks
+        np.testing.assert_allclose(found.points[2], five(first), atol=0.1)
+
+
 @pytest.mark.parametrize("first", [0, 3])
 @pytest.mark.parametrize("kind", ["openface", "pyfeat"])
 def test_a_video_takes_the_row_of_its_first_frame(tmp_path, clip, kind, first):

@@ -21,11 +21,14 @@ import numpy as np
 from htnet.core.csv_files import open_table
 from htnet.core.errors import LandmarkError
 from htnet.core.files import FreshFile
-from htnet.core.types import FloatArray, Frame, Landmarks, Landmarks68
+from htnet.core.types import FloatArray, Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.geometry import scale_points
 
 #: Columns of the points.
 COLUMNS_68 = tuple(f"{axis}_{number}" for axis in "xy" for number in range(68))
+#: Confidence of OpenFace, or score of py-feat, below which points are refused, whatever ``success`` says; and below
+#: which they have a warning.
+REFUSED, DOUBTFUL = 0.3, 0.75
 # Endings that OpenFace reads from a folder.
 _OPENFACE_IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 
@@ -50,6 +53,7 @@ class _Table:
 
     def rows_of(self, frame: Frame, sample: str) -> Sequence[_Row]:
         if len(self.rows) == 1:
+            self._check_only(self.rows[0], frame, sample)
             return self.rows
         number = self._number(frame, sample)
         if number is None:
@@ -68,6 +72,25 @@ class _Table:
             )
         return found
 
+    def _check_only(self, row: _Row, frame: Frame, sample: str) -> None:
+        """Refuse the only row for a frame that it does not belong to, as far as either says."""
+        shown = PurePosixPath(_name(re.sub(r" frame \d+$", "", frame.source)))
+        given = PurePosixPath(row.source)
+        # An image may have been taken from the video that the row names.
+        taken = given.suffix.lower() not in _OPENFACE_IMAGES and shown.suffix.lower() in _OPENFACE_IMAGES
+        if row.source and shown.suffix and not taken and given.stem.casefold() != shown.stem.casefold():
+            raise LandmarkError(
+                f"{self.path} line {row.line} has the points of {given}, not of {shown}; give the table of this "
+                "picture or video."
+            )
+        named = re.fullmatch(r"frame:(\d+)", sample)
+        number = int(named[1]) if named else None if frame.number is None else frame.number + self.first
+        if number is not None and row.frame is not None and row.frame != number:
+            raise LandmarkError(
+                f"{self.path} line {row.line} has the points of frame {row.frame}, but those of frame {number} are "
+                f"needed (the file counts from {self.first}); give the table of the whole video."
+            )
+
     def _number(self, frame: Frame, sample: str) -> int | None:
         """The frame's number as the file counts, None where it cannot be told."""
         if named := re.fullmatch(r"frame:(\d+)", sample):
@@ -85,9 +108,10 @@ class _Table:
 class PeerLandmarks:
     """68 points from a CSV file of OpenFace or py-feat; the row of a frame is found, never guessed.
 
-    One row serves any frame. Of several, the row of a frame of a video is that of its number in the whole file; of an
-    image, the one whose ``input`` it is (py-feat), or that of its place in its folder (OpenFace), if the folder has as
-    many images as the file has frames. The sample "frame:N" names the frame as the file counts it.
+    One row serves any frame that it does not speak against (``input`` of another name, another ``frame``). Of several,
+    the row of a frame of a video is that of its number in the whole file; of an image, the one whose ``input`` it is
+    (py-feat), or that of its place in its folder (OpenFace), if the folder has as many images as the file has frames.
+    The sample "frame:N" names the frame as the file counts it. Points of a confidence below `REFUSED` are refused.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, scale: float = 1.0) -> None:
@@ -127,7 +151,16 @@ class PeerLandmarks:
                 f"{self.path} line {row.line}: no face was found in this frame (success 0, or empty cells), so its "
                 "points mean nothing. Take another onset, or have the points found: --landmarks yunet."
             )
-        return Landmarks68(row.points, f"{self.path} (line {row.line})", row.score)
+        source = f"{self.path} (line {row.line})"
+        if row.score is None or row.score >= DOUBTFUL:
+            return Landmarks68(row.points, source, row.score)
+        said = f"{self.path} line {row.line} gives its points a confidence of {row.score:.2f}"
+        if row.score < REFUSED:
+            raise LandmarkError(
+                f"{said}: they mean nothing. Take another onset, or have them found: --landmarks yunet."
+            )
+        warning = QualityWarning("doubtful_points", f"{said}; {DOUBTFUL:g} or more is usual. Check them.")
+        return Landmarks68(row.points, source, row.score, warnings=(warning,))
 
 
 def is_peer_table(path: str | os.PathLike[str]) -> bool:
@@ -157,7 +190,8 @@ def _read(path: Path, scale: float) -> _Table:
         score = more.get("confidence") if openface else more.get("FaceScore")
         frame = None if at is None else int(at)
         rows.append(_Row(line, frame, _name(cells.get("input", "")), more.get("success", 1.0) == 1, score, points))
-    return _Table(path, rows, 1 if openface else 0)
+    # A frame 0 tells that frames are counted from 0, whatever wrote the file.
+    return _Table(path, rows, 1 if openface and all(row.frame != 0 for row in rows) else 0)
 
 
 def _name(path: str) -> str:
