@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +19,10 @@ from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance
 from htnet.core.registry import HUB
 from htnet.core.types import EMOTIONS, PreprocessSpec
+from htnet.models.input_range import look_at_range
 
 #: Types of whole numbers that hold 0..255.
 _WHOLE = (torch.uint8, torch.int16, torch.int32, torch.int64)
-
-#: Interpolation may go below 0 by a little; an image in -1..1, or a standardized one, goes further.
-_LEAST = -0.5
 
 #: What the image of each `EmotionModel.input_kind` holds: channels in order.
 INPUT_KINDS = MappingProxyType({"flow": "strain, v, u", "face": "red, green, blue"})
@@ -474,10 +470,7 @@ class EmotionModel(nn.Module):
         """
         c = self.config
         if not isinstance(x, Tensor):
-            raise ModelError(
-                f"{self.name} got {type(x).__name__}; give a tensor: torch.from_numpy(array), "
-                f"(batch, {c.channels}, {c.image_size}, {c.image_size}), range 0..255."
-            )
+            raise ModelError(f"{self.name} got {type(x).__name__}; give a tensor: torch.from_numpy(array).")
         if not x.is_floating_point() and x.dtype not in _WHOLE:
             raise ModelError(
                 f"{self.name} got an image of {x.dtype}; give uint8, another whole-number type or a floating-point "
@@ -490,7 +483,7 @@ class EmotionModel(nn.Module):
                 f"(batch, {c.channels}, {c.image_size}, {c.image_size}), order {order}, range 0..255."
             )
         if not (self._range_seen or self.training or torch.compiler.is_compiling()):
-            self._look_at_range(x)
+            look_at_range(self.name, x)
             self._range_seen = True
         return x.to(self.input_dtype)
 
@@ -499,26 +492,6 @@ class EmotionModel(nn.Module):
         """The type that images are brought to."""
         last = self.classifier.weight if self.config.num_classes else next(self.parameters())
         return last.dtype
-
-    def _look_at_range(self, x: Tensor) -> None:
-        """Refuse NaN, and warn of images that were divided by 255 or standardized."""
-        if not (x.is_floating_point() and x.numel()):
-            return
-        try:
-            low, high = float(x.min()), float(x.max())  # both are NaN if a value is
-            fractions = bool((x != x.round()).any())
-        except RuntimeError:  # inside torch.vmap values cannot be looked at
-            return
-        if not (math.isfinite(low) and math.isfinite(high)):
-            raise ModelError(f"{self.name} got images with NaN or infinite values; give values 0..255.")
-        cure = ""
-        if low < _LEAST:
-            cure = "It standardizes them itself: give the images as they are, such as uint8."
-        elif 0 < high <= 1 and fractions:
-            cure = "Multiply them by 255, or give them as uint8."
-        if cure:
-            said = "0..1" if low >= 0 else f"{low:g}..{high:g}"
-            warnings.warn(f"{self.name} got images with values {said}, but reads 0..255. {cure}", stacklevel=5)
 
 
 @contextmanager

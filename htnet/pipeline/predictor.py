@@ -28,6 +28,7 @@ from htnet.core.types import (
     Prediction,
     QualityWarning,
     SourceFiles,
+    Spotting,
 )
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import sample_fault
@@ -46,6 +47,9 @@ from htnet.preprocess import (
 from htnet.preprocess.frames import frame_file
 from htnet.preprocess.pairs import order_warnings
 
+#: Confidence of spotting below which an answer on a clip is doubted. The 200 clips of
+#: benchmarks/results/spotting_cpu.json have 0.86 or more; clips in which only the head moves 0.06 to 0.11.
+LOW_CONFIDENCE = 0.5
 #: Marks an answer on a pair whose apex a reader replaced; see `htnet.data.Sample`.
 MIDDLE_APEX = QualityWarning(
     "middle_apex", "No usable apex is annotated: the frame in the middle between onset and offset was taken for it."
@@ -197,6 +201,7 @@ class Predictor:
             )
             at_onset = spotting.landmarks_at(spotting.onset)
             made = replace(made, motion=motion_features(clip, at_onset, self._reader.spec))
+        made = replace(made, warnings=(*made.warnings, *_clearness(spotting)))
         onset, apex = (frame_file(taken[number]) for number in used)
         files = SourceFiles(onset, apex, video=frames.source if isinstance(frames, Video) else None)
         return replace(self._answer([_Question(sample, made, files)])[0], spotting=spotting)
@@ -290,6 +295,19 @@ class Predictor:
                 batch, scores.argmax(1).tolist(), self.model.probabilities(scores).tolist(), units, strict=True
             )
         ]
+
+
+def _clearness(spotting: Spotting) -> tuple[QualityWarning, ...]:
+    """A warning where the expression hardly stands out from the noise of its clip."""
+    sure = spotting.confidence
+    if sure is None or sure >= LOW_CONFIDENCE:
+        return ()
+    text = (
+        f"The expression hardly stands out in the clip (confidence {sure:.2f}; clips that show one have "
+        f"{LOW_CONFIDENCE:g} or more): onset and apex may be noise, a blink or the head. Look at the curve: "
+        "htnet spot --plot."
+    )
+    return (QualityWarning("low_confidence", text),)
 
 
 def _flagged(made: ModelInput, fault: str) -> ModelInput:

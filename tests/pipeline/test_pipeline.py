@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import random
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from htnet.core.types import EMOTIONS, Landmarks, PreprocessSpec
 from htnet.data import Manifest, Sample, read_manifest
 from htnet.hub import save_pretrained
 from htnet.models import create_model
+from htnet.pipeline.predictor import _clearness
 from htnet.preprocess import TemplateLandmarks
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save, tiny_model
 
@@ -238,3 +240,9 @@ def test_first_error_names_the_sample(model, tmp_path):
 def test_sample_with_nothing_to_see(model):
     with pytest.raises(ManifestError, match="Sample 'x': .*neither"):
         list(Predictor(model).manifest(Manifest((Sample("x"),))))
+
+
+@pytest.mark.parametrize(("sure", "told"), [(0.07, True), (0.49, True), (0.5, False), (0.99, False), (None, False)])
+def test_an_expression_that_hardly_stands_out_is_told(sure, told):
+    codes = [warning.code for warning in _clearness(SimpleNamespace(confidence=sure))]
+    assert codes == (["low_confidence"] if told else [])
