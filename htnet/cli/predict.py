@@ -68,9 +68,8 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--landmarks",
-        default="yunet",
         help="yunet, yunet:MODEL.onnx, face-alignment, template (faces already cropped), or a .json or .csv "
-        "file of points (default: %(default)s)",
+        "file of points (default: yunet)",
     )
     add_bit_depth(command)
     add_face_option(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from htnet.cli.landmarks import refuse_detector
 from htnet.core.command_line import RECIPE_HELP, AddCommand, add_overwrite
 from htnet.core.errors import InputError
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder
@@ -121,6 +122,7 @@ def _load(args: argparse.Namespace) -> tuple[Manifest, Recipe, PreprocessSpec, L
         return manifest, recipe, spec, None
     if args.landmarks_size is not None:
         return manifest, recipe, spec, PrecomputedLandmarks(args.landmarks, scale=spec.size / args.landmarks_size)
+    refuse_detector(args.landmarks, manifest)
     return manifest, recipe, spec, make_landmarker(args.landmarks)
 
 

@@ -1,0 +1,29 @@
+"""A detector is refused where no sample has frames for it."""
+
+import pytest
+
+from htnet.cli import main
+from tests.support.flows import write_flow_set
+
+
+@pytest.mark.parametrize("detector", ["yunet", "yunet:own.onnx", "face-alignment"])
+@pytest.mark.parametrize("command", ["train --data", "loso --data", "predict --manifest"])
+def test_a_detector_for_flow_images_is_refused(command, detector, tmp_path, capsys):
+    write_flow_set(tmp_path, 2)
+    words = [
+        *command.split(),
+        str(tmp_path / "manifest.csv"),
+        "--out",
+        str(tmp_path / "o.csv"),
+        "--landmarks",
+        detector,
+    ]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert f"--landmarks {detector} looks for faces in frames" in said
+    assert "Leave --landmarks out" in said
+
+
+def test_flow_images_are_answered_without_it(tmp_path):
+    write_flow_set(tmp_path, 2)
+    assert main(["predict", "--manifest", str(tmp_path / "manifest.csv"), "--out", str(tmp_path / "o.csv")]) == 0
