@@ -222,6 +222,7 @@ class PyAVReader:
             fps = float(rate) if rate and rate > 0 else None
             ratio = stream.sample_aspect_ratio
             warnings = _pixel_aspect(path, float(ratio) if ratio else 1.0)
+            warnings = (*warnings, *_several_streams(path, container, stream))
             if container.format.flags & _NO_TIMES or rate_is_assumed(path):
                 warnings = (*warnings, _assumed_rate(path, fps))
             pixels = stream.codec_context.format
@@ -283,10 +284,38 @@ def _container(path: Path) -> Iterator[tuple[Any, Any]]:
     with container:
         if not container.streams.video:
             raise _unreadable(path, "PyAV")
-        stream = container.streams.video[0]
+        stream = _main_stream(container)
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1
         yield container, stream
+
+
+def _main_stream(container: Any) -> Any:
+    """The largest video stream, the first of equal ones; a picture that is attached to the file only if it is alone."""
+
+    def rank(stream: Any) -> tuple[bool, int, int]:
+        codec = stream.codec_context
+        return not _is_attached(stream), codec.width * codec.height, -stream.index
+
+    return max(container.streams.video, key=rank)
+
+
+def _is_attached(stream: Any) -> bool:
+    """Whether a stream is a cover picture."""
+    return "attached_pic" in str(getattr(stream, "disposition", ""))
+
+
+def _several_streams(path: Path, container: Any, chosen: Any) -> tuple[QualityWarning, ...]:
+    others = [s for s in container.streams.video if s.index != chosen.index and not _is_attached(s)]
+    if not others:
+        return ()
+    sizes = ", ".join(f"number {s.index} of {s.codec_context.width}x{s.codec_context.height} px" for s in others)
+    codec = chosen.codec_context
+    message = (
+        f"{path} holds {len(others) + 1} videos: number {chosen.index} of {codec.width}x{codec.height} px is read, not "
+        f"{sizes}. To read another, save it as a file of its own: ffmpeg -i FILE -map 0:N -c copy OTHER."
+    )
+    return (QualityWarning("several_streams", message),)
 
 
 class OpenCVReader:

@@ -1,0 +1,35 @@
+"""Of several videos in one file the largest is read, and the others are told."""
+
+import numpy as np
+import pytest
+
+from htnet.preprocess import open_video
+
+av = pytest.importorskip("av")
+
+
+def write(path, sides):
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("mpeg4", rate=10) for _ in sides]
+        for stream, side in zip(streams, sides, strict=True):
+            stream.width = stream.height = side
+            stream.pix_fmt = "yuv420p"
+        for number in range(5):
+            for stream, side in zip(streams, sides, strict=True):
+                picture = np.full((side, side, 3), 40 * number + 20, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("sides", [(64, 96), (96, 64), (64, 64), (64,)])
+def test_the_largest_of_several_videos_is_read_and_the_others_are_told(tmp_path, sides):
+    video = open_video(write(tmp_path / "a.mkv", sides), reader="pyav")
+    assert video.size == (max(sides), max(sides))
+    assert len(list(video)) == 5
+    told = [warning.message for warning in video.warnings if warning.code == "several_streams"]
+    assert len(told) == (len(sides) > 1)
+    if told:
+        other = 1 - sides.index(max(sides))
+        assert f"not number {other} of {sides[other]}x{sides[other]} px" in told[0]
