@@ -7,7 +7,9 @@ import fnmatch
 from pathlib import Path
 
 from htnet.core.command_line import AddCommand, add_overwrite
+from htnet.core.errors import InputError
 from htnet.core.files import check_folder, check_outputs
+from htnet.core.hints import hint
 from htnet.core.schema import document, to_json
 
 
@@ -81,6 +83,11 @@ def _list(args: argparse.Namespace) -> None:
         }
         print(to_json(document("htnet.list", content)), end="")
         return
+    if not models and not weights:
+        raise InputError(
+            f"No model and no weights are called {args.pattern!r}. htnet list without a pattern lists all; a pattern "
+            f"may hold * and ?.{hint(args.pattern)}"
+        )
     print("models")
     for name, text in models.items():
         print(f"  {name:<22} {text}")

@@ -182,6 +182,7 @@ def _download(
 
     unreachable = ""
     if not local_files_only:
+        at = f" at revision {revision!r}" if revision else ""
         try:
             _ask(lambda: HfApi(token=token).model_info(repo_id, revision=revision, timeout=TIME_LIMIT))
         except RevisionNotFoundError as error:
@@ -194,7 +195,7 @@ def _download(
                 "name, or give token= (or set HF_TOKEN) if it is private."
             ) from error
         except HfHubHTTPError as error:
-            raise WeightsError(f"The Hub refused {repo_id} at revision {revision!r}: {refused(error)}.") from error
+            raise WeightsError(f"The Hub refused {repo_id}{at}: {refused(error)}.") from error
         except WeightsError as error:
             unreachable = f"the Hub cannot be reached ({error})"
 
@@ -235,6 +236,7 @@ def _download(
         why = unreachable or ("they were never loaded here" if local_files_only else cause(error))
         where = "are not in the local cache" if local_files_only or unreachable else "could not be downloaded"
         raise _NoFilesError(
-            f"{CONFIG_FILE} and {WEIGHTS_FILE} of {repo_id} {where}: {why}. Load them once with a connection, "
+            f"There is no folder {repo_id} here, and {CONFIG_FILE} and {WEIGHTS_FILE} of the Hub's repository of that "
+            f"name {where}: {why}. Load them once with a connection, "
             "or give a folder."
         ) from error

@@ -109,7 +109,7 @@ def test_keep(tmp_path):
     names = ["sub05_EP09_05f", "006_006_1_2", "s11_s11_sur_01"]
     found = merge_composite(**parts, keep=iter(names))
     assert [s.sample for s in found] == ["sub05_EP09_05f", "s11_s11_sur_01", "006_006_1_2"]
-    assert ("sub19_EP01_01f", "positive (not in the composite)") in found.excluded
+    assert ("sub19_EP01_01f", "positive (not in the list to keep)") in found.excluded
     (tmp_path / "names.csv").write_text("sample\n" + "\n".join(names) + "\n")
     assert merge_composite(**parts, keep=tmp_path / "names.csv") == found
     with pytest.raises(ManifestError, match=r"1 sample \('sub01_EP99'\) to keep are in none"):

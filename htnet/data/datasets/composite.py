@@ -61,7 +61,8 @@ def merge_composite(
     unknown = sorted(wanted - {s.sample for s in samples} - set(skipped))
     if unknown:
         raise ManifestError(f"{listed(unknown)} to keep are in none of the three data sets. Correct keep.")
-    left_out = tuple((s.sample, f"{s.label} (not in the composite)") for s in samples if s.sample not in wanted)
+    list_named = "composite" if keep is None else "list to keep"
+    left_out = tuple((s.sample, f"{s.label} (not in the {list_named})") for s in samples if s.sample not in wanted)
     notes = [note for part in parts.values() for note in part.notes if note not in part.differences]
     notes += _left_out(name for name, _ in left_out) if keep is None else []
     notes += _units_of(casme2)
