@@ -1,9 +1,12 @@
 """Of several videos in one file the largest is read, and the others are told."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from htnet.preprocess import open_video
+from htnet.preprocess.video.readers import _main_stream
 
 av = pytest.importorskip("av")
 
@@ -33,3 +36,13 @@ def test_the_largest_of_several_videos_is_read_and_the_others_are_told(tmp_path,
     if told:
         other = 1 - sides.index(max(sides))
         assert f"not number {other} of {sides[other]}x{sides[other]} px" in told[0]
+
+
+def test_a_cover_picture_is_not_the_video():
+    def stream(index, side, disposition):
+        codec = SimpleNamespace(width=side, height=side)
+        return SimpleNamespace(index=index, codec_context=codec, disposition=disposition)
+
+    cover = stream(0, 900, av.stream.Disposition.attached_pic)
+    film = stream(1, 64, av.stream.Disposition.default)
+    assert _main_stream(SimpleNamespace(streams=SimpleNamespace(video=[cover, film]))) is film

@@ -302,7 +302,7 @@ def _main_stream(container: Any) -> Any:
 
 def _is_attached(stream: Any) -> bool:
     """Whether a stream is a cover picture."""
-    return "attached_pic" in str(getattr(stream, "disposition", ""))
+    return bool(stream.disposition & load_av().stream.Disposition.attached_pic)
 
 
 def _several_streams(path: Path, container: Any, chosen: Any) -> tuple[QualityWarning, ...]:
