@@ -366,6 +366,9 @@ def check_groups(groups: Iterable[Hashable]) -> None:
         other = found.setdefault(_group_key(group), group)
         if other != group:
             raise InputError(f"groups has {other!r} and {group!r}, which are one person by name. Write them alike.")
+    named = [(group, *names) for group in found.values() if (names := _dataset_and_name(group)) is not None]
+    for one, two in _may_be_one(named):
+        raise InputError(f"groups has {one!r} and {two!r}, which may be one person. Write them alike if they are.")
 
 
 def _may_be_one(people: Iterable[tuple[Any, str, str]]) -> Iterator[tuple[Any, Any]]:
@@ -383,9 +386,17 @@ def _may_be_one(people: Iterable[tuple[Any, str, str]]) -> Iterator[tuple[Any, A
 def _group_key(group: Hashable) -> Hashable:
     if isinstance(group, str):
         return person_key(group) or group
+    names = _dataset_and_name(group)
+    return group if names is None else person(*names)
+
+
+def _dataset_and_name(group: Hashable) -> tuple[str, str] | None:
+    """What names a person, alone ("" for the data set) or with a data set; None for groups of another kind."""
+    if isinstance(group, str):
+        return "", group
     if isinstance(group, tuple) and len(group) == 2 and all(isinstance(part, str) for part in group):
-        return person(*group)
-    return group
+        return group[0], group[1]
+    return None
 
 
 def _check_datasets(samples: Sequence[Any], source: str) -> None:
