@@ -127,7 +127,7 @@ WRONG = [
         )
         for wrong, more in (
             ("htnet_small", "is a model without weights"),
-            ("empty", "empty is"),
+            ("empty", "config.json is missing in empty"),
             ("sheet.csv", "is an annotation sheet"),
             ("image.png", "is one image"),
             ("own/manifest.csv", "is a manifest of frames"),
