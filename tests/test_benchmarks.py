@@ -229,6 +229,7 @@ def test_inference_figures_say_what_was_wanted(monkeypatch):
         assert bar["met"] == (bar["got"] <= bar["wanted"])
 
 
+@pytest.mark.slow
 def test_an_optimized_model_that_is_wrong_is_not_timed(monkeypatch):
     def wrong(model, dtype):
         optimized = optimize(model, dtype)
@@ -242,6 +243,7 @@ def test_an_optimized_model_that_is_wrong_is_not_timed(monkeypatch):
         inference.run(True)
 
 
+@pytest.mark.slow
 def test_attention_is_timed_beside_its_floor_after_it_agrees(tmp_path, monkeypatch, capsys):
     assert main(["attention", "--quick", "--out", str(tmp_path)]) == 0
     result = json.loads((tmp_path / "attention_cpu.json").read_text("utf-8"))

@@ -65,6 +65,7 @@ def test_loso_solves_with_clips_what_it_cannot_without(source, tmp_path, succeed
     assert run["preprocess"]["clip_frames"] == 4
 
 
+@pytest.mark.slow
 def test_every_samples_motion_is_that_of_its_own_frames(manifest, prepared):
     data = load_flow_set(manifest, SPEC, TEMPLATE, extras=EXTRAS)
     for sample, found in zip(manifest, data.motion, strict=True):

@@ -29,6 +29,7 @@ def test_every_picture_is_shown_and_small(make):
     assert sum((PICTURES / f"{name}.png").stat().st_size for name in make.NAMES) < 300_000
 
 
+@pytest.mark.slow
 def test_the_script_makes_the_committed_pictures(make, tmp_path):
     """Fonts and libraries differ from machine to machine, so the pictures need to be alike only."""
     from skimage.io import imread

@@ -53,6 +53,7 @@ LANDMARKERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LANDMARKERS)
 def test_a_landmarker_gives_every_thread_the_same_bytes(name, tmp_path):
     frames = [Frame(onset, f"{i}.png") for i, (onset, _) in enumerate(portraits())]
@@ -98,6 +99,7 @@ def _manifest(predictor, item):
     return next(iter(predictor.manifest(Manifest((item[2],)))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask", [_pair, _video, _flow, _manifest])
 def test_a_predictor_gives_every_thread_the_same_bytes(ask, tmp_path):
     model = tiny_model()

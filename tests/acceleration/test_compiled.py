@@ -30,6 +30,7 @@ def test_compiled_network_gives_the_same():
     assert torch.equal(fast(images), plain(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dtype"), [("htnet_tiny", "int8"), ("ststnet", "float32"), ("htnet_dual_stream", "bfloat16")]
 )

@@ -381,6 +381,7 @@ def test_interruption(run, monkeypatch):
     assert "goes on where it stopped" in err
 
 
+@pytest.mark.slow
 def test_the_program_itself(tmp_path):
     """Exit status and streams of the real process."""
     missing = tmp_path / "missing.png"

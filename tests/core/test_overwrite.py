@@ -332,6 +332,7 @@ def test_what_is_asked_for_is_done(inputs, tmp_path, capsys):
     assert cli.main(words) == 0
 
 
+@pytest.mark.slow
 def test_the_demo_replaces_its_own_result_only(tmp_path, capsys):
     assert cli.main(["demo", "--out", str(tmp_path)]) == 0
     assert cli.main(["demo", "--out", str(tmp_path)]) == 0
@@ -421,6 +422,7 @@ def test_inputs_folders_and_twice_named_outputs_are_refused_even_if_asked(tmp_pa
     check_outputs(None, "/dev/stdout", tmp_path / "new.png")
 
 
+@pytest.mark.slow
 def test_the_example_keeps_weights(tmp_path):
     (tmp_path / "config.json").write_bytes(MINE)
     words = [sys.executable, str(ROOT / "examples" / "finetune.py"), "--synthetic", "--out", str(tmp_path)]

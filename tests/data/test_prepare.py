@@ -397,6 +397,7 @@ class Dying:
 
 
 class TestJobs:
+    @pytest.mark.slow
     def test_same_bytes_and_errors(self, tmp_path):
         frames = pair_manifest(tmp_path / "frames", 7)
         frames.samples[4].apex.write_bytes(b"no image")
@@ -446,6 +447,7 @@ class TestJobs:
             run(frames, tmp_path / "out", QUICK, local, workers=2)
         assert len(run(frames, tmp_path / "out", QUICK, local)) == 4
 
+    @pytest.mark.slow
     def test_a_detector_in_use_can_travel(self, tmp_path):
         frames = pair_manifest(tmp_path / "frames", 3)
         detector = YuNetLandmarker()

@@ -164,6 +164,7 @@ def test_shapes_alone():
     assert block_attention(q, q, q, mask="neighbours").shape == q.shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", EVERY)
 def test_torch_compile_takes_it_whole(backend):
     def step(q, k, v, bias):

@@ -141,6 +141,7 @@ def test_tiles_hold_whole_sequences_and_all_of_them():
                 assert t.programs(1000, tokens) * t.group * min(t.rows, tokens * t.group) >= 1000 * tokens / t.group
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
 def test_kernels_compile_for_hopper(tmp_path):
     """The interpreter takes what the compiler refuses, so the kernels are compiled too: that needs no device."""

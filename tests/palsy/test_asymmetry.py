@@ -143,6 +143,7 @@ def test_the_head_takes_over_only_where_the_mouth_sinks_on_the_same_side(monkeyp
         assert np.degrees(np.arctan2(apart[1], apart[0])) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "seed"), [("portrait", 7170), ("shaded", 7171)])
 def test_a_corner_that_sinks_alone_is_followed(kind, seed):
     """The line of the mouth is steep there: the pull is undone before it is followed."""
@@ -195,6 +196,7 @@ def test_mirrored_face_gives_the_negative_answer():
     assert one.brows().down == pytest.approx(-other.brows().down, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_brow_rises_with_its_droop():
     for kind in ("drawn", "portrait-even"):
         face = droop_face(7120, kind)

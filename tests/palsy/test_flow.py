@@ -236,6 +236,7 @@ def test_model_without_maps_says_so(graded):
         predictor.maps(graded[0].samples[0].image)
 
 
+@pytest.mark.slow
 def test_pictures_show_their_numbers(graded, predictor, tmp_path):
     image = graded[0].samples[0].image
     prediction = predictor.image(image)

@@ -21,6 +21,9 @@ package = pytest.importorskip("face_alignment", reason="pip install --no-deps fa
 if tuple(map(int, package.__version__.split(".")[:2])) < (1, 5):
     pytest.skip(f"the stubs fit face-alignment 1.5, not {package.__version__}", allow_module_level=True)
 
+#: What numba compiles for them takes longer than they do.
+pytestmark = pytest.mark.slow
+
 SIDE, INSIDE = 250, 200
 RAMP = np.arange(SIDE, dtype=np.uint8)
 BLANK = Frame(np.full((SIDE, SIDE, 3), 255, np.uint8), "blank.png")

@@ -30,6 +30,7 @@ APEXES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", APEXES)
 def test_another_picture_as_apex_is_told(name):
     change, told = APEXES[name]

@@ -237,6 +237,7 @@ def state(rng, pairs=3, shape=(23, 31)):
     return flow, dual, linearise(*frames, flow)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("triton") is None, reason="triton is not installed")
 @pytest.mark.parametrize("settings", [{"epsilon": 0.0, "iterations": 12}, {"epsilon": 0.05, "iterations": 60}])
 def test_fused_iterations_agree_with_plain_ones(settings, rng):

@@ -91,6 +91,7 @@ def test_the_strain_histogram_counts_all_pixels():
     assert found["quantiles"]["u"][3] == pytest.approx(np.median(images[:, 2]), abs=0.1)
 
 
+@pytest.mark.slow
 def test_committed_statistics_are_of_the_committed_constants():
     kept = json.loads(synthesis_calibration.RESULT.read_text("utf-8"))
     assert SynthesisConfig.from_dict(kept["config"]) == SynthesisConfig()

@@ -97,6 +97,7 @@ WHERE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ACTION_UNITS)
 def test_a_unit_moves_its_place_its_way(unit):
     row, (out, down), (sign_x, sign_y) = WHERE[unit]

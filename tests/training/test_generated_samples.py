@@ -103,6 +103,7 @@ def test_the_loss_is_that_of_both(monkeypatch):
         torch.testing.assert_close(value.detach(), parameter.detach() - 0.1 * parameter.grad, msg=name)
 
 
+@pytest.mark.slow
 def test_emotions_and_units_are_learned_from_generated_samples():
     recipe = dataclasses.replace(MIXED, epochs=12, generated=64, generated_weight=3.0)
     model = train(random_set(80), recipe)

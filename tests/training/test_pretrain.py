@@ -36,6 +36,7 @@ def test_set_holds_what_was_generated():
     assert generated_set(5, config=SynthesisConfig(size=56)).images.shape[-1] == 56
 
 
+@pytest.mark.slow
 def test_training_learns_emotions_and_units(weights):
     fresh = generated_set(512, seed=99)
     model = load_pretrained(weights)
