@@ -58,6 +58,8 @@ def test_recognise_pair_answers_for_the_bundled_pair(tmp_path):
 
 def test_recognise_pair_takes_two_files_and_does_without_matplotlib(run, tmp_path, monkeypatch):
     onset, apex = (save(tmp_path / f"{i}.png", frame) for i, frame in enumerate(face_pair()))
+    for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     out = run("recognise_pair.py", onset, apex, "--landmarks", "template", cwd=tmp_path)
     assert out.startswith("emotion: ")
