@@ -75,7 +75,9 @@ def test_predict_pair(succeed, pair, weights):
 
 def test_predict_flags_frames_without_motion(succeed, pair, weights, tmp_path):
     words = ("--weights", weights, "--landmarks", "template")
-    assert succeed("predict", pair[0], pair[0], *words).startswith("warning: motionless: A channel of the flow image")
+    said = succeed("predict", pair[0], pair[0], *words)
+    assert said.startswith("warning: same_frame: ")
+    assert "\nwarning: motionless: A channel of the flow image" in said
     assert "motionless" not in succeed("predict", *pair, *words)
     assert json.loads(succeed("predict", pair[0], pair[0], *words, "--json"))["motionless"] is True
     assert json.loads(succeed("predict", *pair, *words, "--json"))["motionless"] is False
@@ -196,7 +198,7 @@ def test_train_and_loso(succeed, tmp_path):
 
 
 def test_train_starts_from_other_weights(succeed, fail, tmp_path, weights):
-    write_flow_set(tmp_path / "data", subjects=2, per_subject=2)
+    write_flow_set(tmp_path / "data", subjects=4, per_subject=3)
     words = ("train", "--data", tmp_path / "data", "--model", "htnet_tiny", "--epochs", "1", "--out", tmp_path / "w")
     assert "Did you mean 'synthetic'" in fail(*words, "--start", "synthetik")
     out = succeed(*words, "--start", weights)

@@ -221,7 +221,7 @@ def test_lines_of_a_manifest(written):
 
 def test_warnings_come_before_the_answer(written):
     found = finite(written.documents["predict motionless"][0])
-    assert [warning["code"] for warning in found["warnings"]] == ["motionless", "same_frame"]
+    assert [warning["code"] for warning in found["warnings"]] == ["same_frame", "motionless"]
     assert list(found).index("warnings") < list(found).index("prediction")
     assert [w["code"] for w in finite(written.documents["prepare"][0])["warnings"]] == ["failed"]
     assert [w["code"] for w in finite(written.documents["loso"][0])["warnings"]] == ["leaking_protocol"]

@@ -25,7 +25,7 @@ def manifest_of(keys):
 def random_manifest(seed):
     """Subjects with the same id in several data sets, in any order; at least two subjects."""
     rng = np.random.default_rng(seed)
-    keys = {(f"d{rng.integers(3)}", f"{rng.integers(8):02d}") for _ in range(12)} | {("d0", "a"), ("d0", "b")}
+    keys = {(f"d{rng.integers(3)}", f"{rng.integers(1, 9):02d}") for _ in range(12)} | {("d0", "a"), ("d0", "b")}
     several = [key for key in sorted(keys) for _ in range(rng.integers(1, 5))]
     return manifest_of([several[i] for i in rng.permutation(len(several))]), rng
 
