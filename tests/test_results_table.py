@@ -152,7 +152,7 @@ def test_a_page_without_its_markers_is_refused(text, tmp_path, capsys):
 
 def test_other_files_are_refused_by_name(tmp_path):
     folder = write(tmp_path / "a", other={"protocols": {}})
-    with pytest.raises(InputError, match=r"loso_other\.json is no summary"):
+    with pytest.raises(InputError, match=r"loso_other\.json is not a summary"):
         read_summaries(folder)
     folder = write(tmp_path / "b", casme3=summary("htnet_small", datasets=("casme3",)))
     with pytest.raises(InputError, match=r"loso_casme3\.json has scores for full, not for"):
