@@ -224,5 +224,5 @@ def test_command(succeed, fail, tmp_path, monkeypatch):
     succeed("train", *data, "--out", tmp_path / "w", "--metrics", run / "summary.json")
     stated = read_config(tmp_path / "w" / "config.json")["training"]["metrics"]
     assert {name.split(" ")[0] for name in stated} == {"LODO"}, "a card must not call them LOSO"
-    write_flow_set(tmp_path / "one", subjects=2, per_subject=2)
-    assert "has 1 data set(s) in 4 samples" in fail("lodo", "--data", tmp_path / "one")
+    write_flow_set(tmp_path / "one", subjects=4, per_subject=3)
+    assert "has 1 data set(s) in 12 samples" in fail("lodo", "--data", tmp_path / "one")
