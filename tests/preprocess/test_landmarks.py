@@ -292,10 +292,15 @@ def test_broken_json_is_refused(tmp_path, text):
             read(path)
 
 
-def test_missing_and_binary_files_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"\x89PNG\x00\x80", "cannot be read"), (b"\xff\xfe\x00\x80", "is not JSON")],
+    ids=["binary", "UTF-16"],
+)
+def test_missing_and_binary_files_are_refused(tmp_path, content, message):
     binary = tmp_path / "points.json"
-    binary.write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(LandmarkError, match="cannot be read"):
+    binary.write_bytes(content)
+    with pytest.raises(LandmarkError, match=message):
         read_points_json(binary)
     for name in ("gone.json", "gone.csv"):
         with pytest.raises(LandmarkError, match=rf"{name} does not exist"):
