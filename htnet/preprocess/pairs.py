@@ -50,7 +50,8 @@ def pair_warnings(
         FlowError: the flow is longer than the face.
     """
     first, second = frames
-    light = _light_warnings(faces, (first.source, second.source))
+    # Where no flow was measured, as beside a frame of one gray, light has made none: the pair is motionless.
+    light = _light_warnings(faces, (first.source, second.source)) if flow.uv.any() else ()
     unlike, long = likeness_warnings(*faces, (first.source, second.source)), _length_warnings(flow)
     # Between two pictures that are unlike, any flow is long.
     found = [*exposure_warnings(faces[0], first.source), *light, *(unlike or long)]
