@@ -296,6 +296,20 @@ def _of_columns(table: Path, path: Path) -> Door | None:
             f"htnet train --data {path} --out OUT, or htnet loso --data {path}",
             f"htnet.data.open_data({str(path)!r})",
         )
+    if {"sample", "prediction"} <= columns:
+        return Door(
+            "predictions",
+            "a table of predictions",
+            "htnet predict --manifest SAMPLES.csv wrote it; --data takes what those samples were prepared into",
+            "htnet.data.open_data(...) takes what its samples were prepared into",
+        )
+    if columns >= {"x_0", "y_0"} or columns >= {"image_left_eye_x", "image_left_eye_y"}:
+        return Door(
+            "landmarks",
+            "a table of facial points",
+            f"--landmarks {path} takes it, in htnet predict, htnet spot and htnet prepare",
+            f"htnet.preprocess.make_landmarker({str(path)!r}), for landmarks=",
+        )
     if {"imagename_onset", "imagename_apex"} <= columns:
         return _official(official("casme3"), table.parent, table)
     plain = {re.sub(r"[^a-z0-9]", "", name) for name in columns}

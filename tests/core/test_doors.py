@@ -46,6 +46,9 @@ def made(tmp_path_factory):
     writer.release()
     (tmp_path / "grades.csv").write_text("image_path,grade\nimage.png,1\n")
     (tmp_path / "sheet.csv").write_text("Subject,Filename,OnsetFrame,ApexFrame,OffsetFrame,Emotion\n1,a,1,2,3,happy\n")
+    (tmp_path / "predictions.csv").write_text("sample,prediction,probability_negative,error\na,negative,0.9,\n")
+    columns = [f"{axis}_{i}" for axis in "xy" for i in range(68)]
+    (tmp_path / "openface.csv").write_text(f"frame, {', '.join(columns)}\n1, {', '.join(['9'] * 136)}\n")
     (tmp_path / "weights.pth").write_bytes(b"x")
     (tmp_path / "empty").mkdir()
     save(tmp_path / "flow.png", np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8))
@@ -115,6 +118,19 @@ WRONG = [
     ("predict image.png image.png --landmarks own/manifest.csv", "is a manifest of frames"),
     ("predict image.png image.png --landmarks video.avi", "video.avi is a video"),
     ("predict image.png image.png --weights own", "is a manifest of frames"),
+    *(
+        (words, said)
+        for table, said in (
+            ("predictions.csv", "predictions.csv is a table of predictions: htnet predict --manifest"),
+            ("openface.csv", "openface.csv is a table of facial points: --landmarks openface.csv takes it"),
+        )
+        for words in (
+            f"train --data {table} --out o",
+            f"loso --data {table} --out o",
+            f"predict --manifest {table} --out p.csv",
+            f"prepare manifest --root {table} --out o",
+        )
+    ),
     ("convert composite o", "composite is the name of trained weights"),
     ("convert video.avi o", "video.avi is a video"),
     ("convert frames o", "is a folder of frames"),
@@ -127,7 +143,7 @@ WRONG = [
         )
         for wrong, more in (
             ("htnet_small", "is a model without weights"),
-            ("empty", "config.json is missing in empty"),
+            ("empty", "config.json is missing in empty" if option == "--start" else "empty is"),
             ("sheet.csv", "is an annotation sheet"),
             ("image.png", "is one image"),
             ("own/manifest.csv", "is a manifest of frames"),

@@ -21,6 +21,7 @@ from htnet.core.errors import (
     NoFaceError,
     WeightsError,
 )
+from htnet.core.schema import OUTPUT_POINTS
 from htnet.core.types import POINT_NAMES, TEMPLATE_28, Frame
 from htnet.preprocess import (
     MEAN_SHAPE_28,
@@ -289,6 +290,26 @@ def test_broken_json_is_refused(tmp_path, text):
     path.write_text(text)
     for read in (read_points_json, PrecomputedLandmarks):
         with pytest.raises(LandmarkError, match=r"points\.json"):
+            read(path)
+
+
+def test_documents_that_htnet_wrote_are_read(tmp_path):
+    path = tmp_path / "answer.json"
+    points = dict(zip(OUTPUT_POINTS, FIVE, strict=True))
+    path.write_text(json.dumps({"schema": "htnet.prediction", "schema_version": 1, "landmarks": {"points": points}}))
+    np.testing.assert_allclose(read_points_json(path).points, FIVE)
+    np.testing.assert_allclose(PrecomputedLandmarks(path)(BLANK, "any").points, FIVE)
+    path.write_text(json.dumps({"schema": "htnet.list", "schema_version": 1}))
+    with pytest.raises(LandmarkError, match=r"htnet\.list without landmarks"):
+        read_points_json(path)
+
+
+def test_points_named_by_another_detector_are_refused(tmp_path):
+    path = tmp_path / "mtcnn.json"
+    names = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+    path.write_text(json.dumps(dict(zip(names, FIVE, strict=True))))
+    for read in (read_points_json, PrecomputedLandmarks):
+        with pytest.raises(LandmarkError, match="names its points left_eye.*name them image_left_eye"):
             read(path)
 
 

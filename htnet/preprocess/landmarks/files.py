@@ -148,9 +148,26 @@ def _read_text(path: Path) -> str:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(_read_text(path))
+        content = json.loads(_read_text(path))
     except json.JSONDecodeError as error:
         raise LandmarkError(f"Landmarks file {path} is not JSON ({cause(error)}); give five [x, y].") from error
+    if not isinstance(content, dict):
+        return content
+    if str(content.get("schema", "")).startswith("htnet."):
+        landmarks = content.get("landmarks")
+        if not isinstance(landmarks, dict) or not _named(landmarks.get("points")):
+            raise LandmarkError(f"{path} is a document of kind {content['schema']} without landmarks of a pair.")
+        return landmarks["points"]
+    if not _named(content) and len(content) == len(POINT_NAMES) and all(map(_is_point, content.values())):
+        raise LandmarkError(
+            f"{path} names its points {', '.join(content)}. Whether left is the image's or the subject's differs from "
+            f"detector to detector: name them {', '.join(OUTPUT_POINTS)}."
+        )
+    return content
+
+
+def _is_point(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(number, (int, float)) for number in value)
 
 
 def _named(points: Any) -> bool:
