@@ -268,7 +268,7 @@ def test_bad_samples_raise_or_are_left_out(frames, tmp_path):
         run(frames, tmp_path / "c", QUICK)
     flow_only = dataclasses.replace(made.samples[0], landmarks=None)
     with pytest.raises(ManifestError, match="Sample 's0': it has no onset and apex"):
-        run(Manifest((flow_only,)), tmp_path / "d", QUICK, TEMPLATE)
+        run(Manifest((flow_only, frames.samples[2])), tmp_path / "d", QUICK, TEMPLATE)
 
 
 @pytest.mark.parametrize("pair", [("a/b", "a_b"), ("Ab", "aB")])
@@ -380,6 +380,13 @@ def test_what_hits_every_sample_ends_the_call(frames, tmp_path):
         run(frames, tmp_path / "b", wrong, TEMPLATE, on_error=lambda s, e: pytest.fail("not a sample's"))
     with pytest.raises(InputError, match="Unknown landmarks: 'yunett'"):
         run(frames, tmp_path / "c", QUICK, "yunett")
+
+
+def test_what_is_prepared_already_is_told_so(frames, tmp_path):
+    prepared = run(frames, tmp_path / "out", QUICK, TEMPLATE)
+    with pytest.raises(ManifestError, match="prepared already. Use it: htnet.data.open_data"):
+        run(prepared, tmp_path / "again", QUICK)
+    assert not (tmp_path / "again").exists()
 
 
 def test_only_one_works_in_a_folder(frames, tmp_path):

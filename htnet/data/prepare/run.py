@@ -25,6 +25,7 @@ from htnet.core.errors import (
     VideoError,
     about_sample,
 )
+from htnet.core.hints import how
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.prepare.keys import describe, source_key
@@ -91,6 +92,9 @@ def prepare(
     spec = spec or PreprocessSpec()
     if motion and not spec.clip_frames:
         raise SpecError("motion is asked for, but PreprocessSpec.clip_frames is 0. Give 2 or more, such as 16.")
+    if len(manifest) and all(s.flow is not None and s.onset is None and s.apex is None for s in manifest):
+        use = how(f"htnet train --data {manifest.source}", f"htnet.data.open_data({manifest.source!r})")
+        raise ManifestError(f"{manifest.source} holds flow images and no frames: it is prepared already. Use it: {use}")
     kinds = {"flow": ".png", "landmarks": ".json", **({"motion": ".safetensors"} if motion else {})}
     folder = PreparedFolder(Path(out), kinds)
     reader = SampleReader(spec, landmarker, extras=("motion",) if motion else (), bit_depth=bit_depth)
