@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 from torch import Tensor
 
 from htnet.core.errors import ModelError
+from htnet.core.warn import warn_user
 
 #: Interpolation goes below 0 by less; images in -1..1, and standardized ones, by more.
 _LEAST = -0.5
@@ -28,4 +28,4 @@ def look_at_range(name: str, x: Tensor) -> None:
         said = "0..1, but reads 0..255. Multiply them by 255"
         if low < _LEAST:
             said = f"{low:g}..{high:g}, but reads 0..255. It standardizes them itself: give them as they are"
-        warnings.warn(f"{name} got images with values {said}, or give them as uint8.", stacklevel=5)
+        warn_user(f"{name} got images with values {said}, or give them as uint8.")

@@ -9,6 +9,7 @@ import pytest
 
 from htnet import Predictor
 from htnet.core.errors import LandmarkError
+from htnet.core.types import Frame
 from htnet.preprocess import PrecomputedLandmarks, Preprocessor, make_landmarker
 from htnet.preprocess.landmarks.files import COLUMNS, flow_image_points
 from tests.support.pairs import POINTS as TEMPLATE
@@ -61,7 +62,7 @@ READERS = {
 def test_changed_points_are_read(tmp_path, reader, kind, times):
     """Also where size and time of the file stay what they were, as after two writes within a tick of its clock."""
     ending, text = KINDS[kind]
-    path, frame = tmp_path / f"points{ending}", face_pair()[0]
+    path, frame = tmp_path / f"points{ending}", Frame(face_pair()[0])
     path.write_text(text(POINTS))
     before = path.stat()
     find = READERS[reader](path)
