@@ -17,6 +17,7 @@ from htnet import cli
 from htnet.data import open_data
 from htnet.hub import DEFAULT_WEIGHTS, read_config, save_pretrained
 from htnet.models import HTNet, HTNetConfig, create_model, reference_state
+from tests.support.commands import COMMANDS
 from tests.support.flows import write_flow_set
 from tests.support.pairs import (
     POINTS,
@@ -27,21 +28,6 @@ from tests.support.pairs import (
     save,
     tiny_model,
     write_casme3,
-)
-
-COMMANDS = (
-    "predict",
-    "spot",
-    "demo",
-    "lodo",
-    "loso",
-    "train",
-    "pretrain",
-    "prepare",
-    "palsy",
-    "convert",
-    "push",
-    "list",
 )
 
 
