@@ -1,7 +1,7 @@
 """Who is who: the one place that decides whether two spellings name the same person, or the same data set.
 
-An evaluation is worth something only while nobody is both trained and tested on, so people are compared by what their
-names say, not by how they are typed. Within one data set a person has one spelling: where two spellings reduce to one
+An evaluation is worth something only while no person is both trained and tested on, so people are compared by what
+their names say, not by how they are typed. Within one data set a person has one spelling: where two spellings reduce to one
 key, nothing is merged and nothing is kept apart by guess; it is refused.
 """
 
@@ -338,7 +338,7 @@ def check_identities(samples: Sequence[Any], source: str, told_apart: bool = Fal
 
 
 def _check_zero(samples: Iterable[Any], source: str) -> None:
-    """Refuse the subject 0 beside one that is not a number: people are not counted there, so it may say nobody."""
+    """Refuse the subject 0 beside one that is not a number: people are not counted there, so it may mean unknown."""
     zero: dict[str, Any] = {}
     other: dict[str, Any] = {}
     for sample in samples:
@@ -350,8 +350,8 @@ def _check_zero(samples: Iterable[Any], source: str) -> None:
     for name in zero.keys() & other.keys():
         raise ManifestError(
             f"{source}: the subject {zero[name].subject!r} (sample {zero[name].sample!r}) stands beside "
-            f"{other[name].subject!r} (sample {other[name].sample!r}) and may say that nobody is known. Leave it empty "
-            "if so, or name the person as the others are named."
+            f"{other[name].subject!r} (sample {other[name].sample!r}) and may mean that the person is unknown. "
+            "Leave it empty if so, or name the person as the others are named."
         )
 
 

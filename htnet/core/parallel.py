@@ -144,7 +144,7 @@ def run_tasks(
                 "A process ended without an answer: it was killed (short of memory?), or the calling script is not "
                 'guarded by `if __name__ == "__main__":`. Run the same again, with fewer workers if memory is short.'
             ) from error
-        except BaseException:  # interrupted, or nobody wants the rest
+        except BaseException:  # interrupted, or the rest is not wanted
             stop.set()
             raise
         finally:

@@ -367,7 +367,7 @@ class ModelInput:
         motionless: a channel of the flow image is constant, as in no published image: the frames are equal, one
             of them is of one gray, or the whole face moves as one.
         points68: 68 points in px of the flow image, for models that read them; ``estimated`` says whether they
-            were measured or come from the five points or from the template. None where nobody asked.
+            were measured or come from the five points or from the template. None where they were not asked for.
         motion: (T, 64) float32 features of the clip's frames, None without a clip.
         warnings: what speaks against the frames or the flow; those of the points stand with the points.
     """

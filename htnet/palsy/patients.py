@@ -185,14 +185,14 @@ def _refuse_no_name(image: Found, name: str, what: str, source: str, cure: str) 
     counted = word != key and (word in _NOBODY - _BEFORE_NUMBERS or word in ("t", "v"))
     # "hospitalA" and "groupB" are places and groups told apart by a letter.
     lettered = re.fullmatch(r"(.*[a-z])[A-Z]", name)
-    names_nobody = (
+    names_no_patient = (
         key in _NOBODY
         or key in ("l", "r")
         or _DATE.fullmatch(name.strip().casefold()) is not None
         or counted
         or (lettered is not None and person_key(lettered[1]) in _NOBODY)
     )
-    if names_nobody:
+    if names_no_patient:
         raise ManifestError(
             f"{source}: {what}, which is not a name, so it is not clear which patient the sample {image.name!r} shows. "
             f"{cure}"

@@ -105,7 +105,7 @@ def prepare(
         reader.landmarks,
         reader,
         _make,
-        # A detector that nobody needs is not asked who it is: its model may have to be fetched.
+        # A detector that no sample needs is not asked who it is: its model may have to be fetched.
         key=lambda sample: source_key(sample, spec, points() if sample.landmarks is None else None, motion, bit_depth),
         prepared=lambda sample: _prepared(sample, folder),
     )

@@ -49,7 +49,7 @@ _NO_TIMES = 0x80
 _DEEP = (b"Y1", b"G3", b"G4")
 # Deep pixels of which none is brighter than this, after conversion to 8 bits, hold values of 2 or more bits less.
 _SHALLOW = 64
-#: Code of the warning that times rest on a rate which nobody stated.
+#: Code of the warning that times rest on a rate that the file does not state.
 ASSUMED_RATE = "assumed_rate"
 #: The way out, where OpenCV cannot read something.
 MORE_VIDEO = "PyAV reads more: pip install 'htnet[video]'"
