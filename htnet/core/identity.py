@@ -1,8 +1,8 @@
 """Who is who: the one place that decides whether two spellings name the same person, or the same data set.
 
 An evaluation is worth something only while no person is both trained and tested on, so people are compared by what
-their names say, not by how they are typed. Within one data set a person has one spelling: where two spellings reduce to one
-key, nothing is merged and nothing is kept apart by guess; it is refused.
+their names say, not by how they are typed. Within one data set a person has one spelling: where two spellings reduce
+to one key, nothing is merged and nothing is kept apart by guess; it is refused.
 """
 
 from __future__ import annotations
