@@ -3,6 +3,7 @@
 from typing import Any
 
 from htnet.core.deprecated import moved_name
+from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, LONGEST_MACRO_S, LONGEST_MICRO_S, Event
 from htnet.core.types import (
     BIT_DEPTHS,
     DEFAULT_WEIGHTS,
@@ -35,10 +36,14 @@ __all__ = [
     "BIT_DEPTHS",
     "DEFAULT_WEIGHTS",
     "EMOTIONS",
+    "EVENT_KINDS",
+    "EXPRESSION_KINDS",
     "FLOW_METHODS",
     "HEAD_MOTIONS",
     "LANDMARK_GROUPS",
     "LAYOUTS",
+    "LONGEST_MACRO_S",
+    "LONGEST_MICRO_S",
     "MOTIONLESS",
     "MOTION_REGIONS",
     "POINT_NAMES",
@@ -47,6 +52,7 @@ __all__ = [
     "RESIZES",
     "TEMPLATE_28",
     "TEMPLATE_SIZE",
+    "Event",
     "Flow",
     "Frame",
     "Landmarks",

@@ -1,0 +1,165 @@
+"""Events of a recording: what the face does, when, and how it is written to JSON and read back."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from htnet.core.errors import HtnetError, InputError, did_you_mean
+from htnet.core.facs import UnitPrediction
+
+#: The two kinds that are expressions; the spotting challenges (MEGC) score these.
+EXPRESSION_KINDS = ("micro", "macro")
+#: What an event can be: an expression, a blink, a movement of the head, or speech.
+EVENT_KINDS = (*EXPRESSION_KINDS, "blink", "head", "speech")
+#: Longest micro-expression and longest macro-expression, s, as MEGC 2020 defines them (He et al., arXiv 1912.11985).
+LONGEST_MICRO_S, LONGEST_MACRO_S = 0.5, 4.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event in a recording.
+
+    Attributes:
+        kind: one of `EVENT_KINDS`.
+        onset: number of its first frame, from 0 in a video.
+        apex: number of its strongest frame; None where none is known.
+        offset: number of its last frame, which belongs to the event.
+        start: time of the onset, s from the first frame of the recording; None where unknown.
+        peak: time of the apex, s; None where unknown.
+        end: time of the offset, s; None where unknown.
+        confidence: 0..1; None where nothing was measured, as in an annotation.
+        label: the emotion, the most probable one of ``probabilities`` or the annotated one; None where there is none.
+        probabilities: emotion to probability, in the model's class order; empty where no model was asked.
+        action_units: what the model says of every action unit it knows; empty where no model was asked.
+        track: number of the face among those of the recording; None where there is one face only.
+
+    Raises:
+        InputError: an unknown kind, a frame that is not a whole number, frames or times out of order, or a confidence
+            outside of 0..1.
+    """
+
+    kind: str
+    onset: int
+    apex: int | None
+    offset: int
+    start: float | None = None
+    peak: float | None = None
+    end: float | None = None
+    confidence: float | None = None
+    label: str | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    action_units: tuple[UnitPrediction, ...] = ()
+    track: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check kind, frames, times and confidence."""
+        if self.kind not in EVENT_KINDS:
+            raise InputError(f"An event is of the kind {self.kind!r}. {did_you_mean(str(self.kind), EVENT_KINDS)}")
+        for name in ("onset", "apex", "offset"):
+            value = getattr(self, name)
+            if value is not None or name != "apex":
+                object.__setattr__(self, name, _frame(name, value))
+        if self.offset < self.onset:
+            raise InputError(f"An event ends at frame {self.offset}, before its onset {self.onset}. Correct it.")
+        if self.apex is not None and not self.onset <= self.apex <= self.offset:
+            raise InputError(
+                f"The apex {self.apex} of an event lies outside of {self.onset} to {self.offset}. Correct it, or give "
+                "None."
+            )
+        times = [_number(name, getattr(self, name)) for name in ("start", "peak", "end")]
+        known = [time for time in times if time is not None]
+        if known != sorted(known):
+            raise InputError(f"The times of an event are {known} s, out of order. Give start, peak and end in s.")
+        sure = _number("confidence", self.confidence)
+        if sure is not None and not 0 <= sure <= 1:
+            raise InputError(f"The confidence of an event is {sure}; give a number from 0 to 1.")
+
+    @property
+    def frames(self) -> int:
+        """How many frames it covers, onset and offset included."""
+        return self.offset - self.onset + 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of the part "events" of a document."""
+        return {
+            "kind": self.kind,
+            "onset_frame": self.onset,
+            "apex_frame": self.apex,
+            "offset_frame": self.offset,
+            "onset_time_s": self.start,
+            "apex_time_s": self.peak,
+            "offset_time_s": self.end,
+            "confidence": self.confidence,
+            "prediction": self.label,
+            "probabilities": dict(self.probabilities),
+            "action_units": [unit.to_dict() for unit in self.action_units],
+            "track": self.track,
+        }
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any], where: str = "an event") -> Event:
+        """An event from an entry that `to_dict` wrote; fields that it lacks take their defaults.
+
+        Args:
+            entry: the entry, as read from JSON.
+            where: what messages call it.
+
+        Raises:
+            InputError: kind, onset or offset is missing, or a value is not as `to_dict` writes it.
+        """
+        if not isinstance(entry, Mapping):
+            raise InputError(f"{where} is {entry!r}; give an object with the fields of an event of htnet.")
+        lacking = [name for name in ("kind", "onset_frame", "offset_frame") if entry.get(name) is None]
+        if lacking:
+            raise InputError(f"{where} lacks {', '.join(lacking)}. Give a document of htnet with events.")
+        probabilities, units = entry.get("probabilities") or {}, entry.get("action_units") or []
+        if not isinstance(probabilities, Mapping) or not isinstance(units, list):
+            raise InputError(f"{where}: probabilities must be an object and action_units a list.")
+        label, track = entry.get("prediction"), entry.get("track")
+        try:
+            return cls(
+                entry["kind"],
+                entry["onset_frame"],
+                entry.get("apex_frame"),
+                entry["offset_frame"],
+                entry.get("onset_time_s"),
+                entry.get("apex_time_s"),
+                entry.get("offset_time_s"),
+                entry.get("confidence"),
+                None if label is None else str(label),
+                {str(name): float(_number(name, value) or 0.0) for name, value in probabilities.items()},
+                tuple(_unit(unit) for unit in units),
+                None if track is None else _frame("track", track),
+            )
+        except HtnetError as error:
+            raise InputError(f"{where}: {error}") from error
+
+
+def _unit(entry: Any) -> UnitPrediction:
+    if not isinstance(entry, Mapping) or not {"unit", "subject_left", "subject_right"} <= entry.keys():
+        raise InputError(f"An action unit is {entry!r}; give unit, subject_left and subject_right.")
+    sides = [_number(name, entry[name]) for name in ("subject_left", "subject_right")]
+    return UnitPrediction(_frame("unit", entry["unit"]), *(0.0 if side is None else side for side in sides))
+
+
+def _frame(name: str, value: Any) -> int:
+    try:
+        return operator.index(value) if not isinstance(value, bool) else _refused(name, value)
+    except TypeError:
+        return _refused(name, value)
+
+
+def _refused(name: str, value: Any) -> int:
+    raise InputError(f"The {name} of an event is {value!r}; give a whole number.")
+
+
+def _number(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise InputError(f"{name} of an event is {value!r}; give a finite number or None.")
+    return float(value)
