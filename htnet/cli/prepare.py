@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htnet.cli.landmarks import chosen_landmarks
-from htnet.core.command_line import AddCommand, add_bit_depth, add_face_option, add_overwrite
+from htnet.core.command_line import HEAD_MOTION_HELP, AddCommand, add_bit_depth, add_face_option, add_overwrite
 from htnet.core.files import refuse_same_folder
 from htnet.core.progress import progress_bar
 from htnet.core.types import FLOW_METHODS, HEAD_MOTIONS
@@ -97,7 +97,7 @@ def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
     add_face_option(kind)
     add_bit_depth(kind)
     kind.add_argument("--flow", choices=FLOW_METHODS, default="tvl1", help="flow method (default: %(default)s)")
-    kind.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose motion is subtracted")
+    kind.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help=HEAD_MOTION_HELP)
     kind.add_argument("--clahe", action="store_true", help="equalize the contrast of the faces before flow")
     kind.add_argument(
         "--clip-frames", type=int, default=0, metavar="N", help="also the motion of each clip at N moments, e.g. 16"

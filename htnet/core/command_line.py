@@ -18,6 +18,13 @@ AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse
 RECIPE_HELP = f"{', '.join(RECIPE_NAMES)}, or a .json file (default: %(default)s)"
 
 
+#: Of every command that makes flow images.
+HEAD_MOTION_HELP = (
+    "how the motion of the head is taken out: nose or eyes subtract the flow of that region, register registers the "
+    "apex to the onset first (default: %(default)s)"
+)
+
+
 def adder(commands: Any) -> AddCommand:
     """What adds commands to those of a parser.
 

@@ -240,7 +240,9 @@ RESIZES = ("linear", "area")
 RECIPE_NAMES = ("default", "finetune", "focal", "generated", "mixed", "reference")
 #: Bits of a camera's values that are stored in wider numbers.
 BIT_DEPTHS = (8, 10, 12, 14, 16)
-HEAD_MOTIONS = ("none", "nose", "eyes")
+#: Regions whose flow stands for that of the head, and every way to take the motion of the head out.
+HEAD_REGIONS = ("nose", "eyes")
+HEAD_MOTIONS = ("none", *HEAD_REGIONS, "register")
 #: Image side of the flow images that the landmarks template is given in.
 TEMPLATE_SIZE = 28
 
@@ -273,8 +275,10 @@ class PreprocessSpec:
         flow_parameters: (name, value) pairs that differ from the method's defaults.
         resize: "linear" (the reference: cv2.INTER_LINEAR) or "area".
         channels: channel order of the flow image; the published order is strain, v, u.
-        head_motion: "none", or the region whose median flow is subtracted from the flow of the aligned face,
-            "nose" or "eyes" (see `htnet.preprocess.remove_head_motion`).
+        head_motion: "none"; or the region whose median flow is subtracted from the flow of the aligned face,
+            "nose" or "eyes" (see `htnet.preprocess.remove_head_motion`); or "register": the apex's face is registered
+            to the onset's on its rigid parts before flow is computed, so that shifts, turns in the picture's plane and
+            nearing of the head are taken out.
         clahe: equalize the contrast of the aligned gray faces before flow (see `htnet.preprocess.clahe`).
         clip_frames: moments that a clip is interpolated to, for models that read motion (see
             `htnet.preprocess.motion_features`); 0 for a model that was trained without motion, so that it is shown

@@ -114,7 +114,12 @@ class SampleReader:
         return self._preprocessor.pair(onset, apex, landmarks, sample)
 
     def flow_picture(self, image: str | PathLike[str] | ByteArray, sample: str) -> ModelInput:
-        """Input from a flow image, see `htnet.preprocess.Preprocessor.flow_picture`."""
+        """Input from a flow image, see `htnet.preprocess.Preprocessor.flow_picture`.
+
+        Raises:
+            SpecError: the spec asks for a registered apex, and nothing says that the image was made so.
+        """
+        self._check_registered(image)
         return self._preprocessor.flow_picture(image, sample=sample)
 
     def _found(self) -> Preprocessor:
@@ -146,6 +151,7 @@ class SampleReader:
         """Refuse a flow image of a prepared folder that was made in another way than the spec says."""
         if flow.parent in self._checked:
             return
+        self._check_registered(flow)
         made = image_spec(flow)
         if made is not None and (differences := made.differences(self.spec, "image")):
             said = "; ".join(f"{name} is {own!r}, not {ours!r}" for name, (own, ours) in differences.items())
@@ -155,6 +161,18 @@ class SampleReader:
                 "htnet.prepare.resolve_spec(manifest, spec) takes over the settings of the folder."
             )
         self._checked.add(flow.parent)
+
+    def _check_registered(self, image: str | PathLike[str] | ByteArray) -> None:
+        """Refuse a flow image that may be of unregistered faces where the spec asks for registered ones."""
+        if self.spec.head_motion != "register":
+            return
+        known = image_spec(Path(image)) if isinstance(image, (str, PathLike)) else None
+        if known is None or known.head_motion != "register":
+            raise SpecError(
+                f"{image if isinstance(image, (str, PathLike)) else 'The flow image'} cannot be used: head_motion is "
+                "'register', and in a flow image the apex can no longer be registered to the onset. Give the frames, "
+                "or have htnet prepare make the flow images with --head-motion register."
+            )
 
     def _with_motion(self, sample: Sample, made: ModelInput) -> ModelInput:
         return replace(made, motion=self._motion(sample, made.landmarks)) if self.reads_motion else made

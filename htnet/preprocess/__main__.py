@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from htnet.core.command_line import HEAD_MOTION_HELP
 from htnet.core.deprecated import renamed_options
 from htnet.core.errors import HtnetError, InputError, cause
 from htnet.core.files import check_outputs, whole_file, write_bytes
@@ -54,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_bit_depth(parser)
     parser.add_argument("--face", metavar="largest|only|N", help="which face of several; N counts from the left")
     parser.add_argument("--flow", choices=FLOW_METHODS, default="tvl1")
-    parser.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help="region whose flow is subtracted")
+    parser.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help=HEAD_MOTION_HELP)
     parser.add_argument("--clahe", action="store_true", help="equalize the contrast of the faces before flow")
     parser.add_argument("--size", type=int, default=28, help="side of the image, px (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")

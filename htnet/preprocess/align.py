@@ -276,13 +276,22 @@ def _shape(size: int | tuple[int, int], width: float, height: float) -> tuple[in
 
 def _aligned(frames: Iterable[Frame], alignment: Alignment, first: Frame) -> Iterator[Frame]:
     for number, frame in enumerate(frames):
-        if frame.size != first.size:
-            (h, w), (oh, ow) = frame.size, first.size
-            raise FrameError(
-                f"Frame {number} ({frame.source}, counted from 0) is {w}x{h} px, but the first ({first.source}) is "
-                f"{ow}x{oh} px; give frames of one video, at the same size."
-            )
+        check_size(frame, number, first)
         yield alignment.warp(frame)
+
+
+def check_size(frame: Frame, number: int, first: Frame) -> None:
+    """Refuse a frame of another size than the first of its clip.
+
+    Raises:
+        FrameError: it has.
+    """
+    if frame.size != first.size:
+        (h, w), (oh, ow) = frame.size, first.size
+        raise FrameError(
+            f"Frame {number} ({frame.source}, counted from 0) is {w}x{h} px, but the first ({first.source}) is "
+            f"{ow}x{oh} px; give frames of one video, at the same size."
+        )
 
 
 def _warp(frame: Frame, matrix: Float64Array, size: tuple[int, int]) -> npt.NDArray[np.uint8]:

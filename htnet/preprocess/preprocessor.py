@@ -12,6 +12,7 @@ import torch
 
 from htnet.core.errors import FlowError, LandmarkError
 from htnet.core.types import (
+    HEAD_REGIONS,
     POINT_NAMES,
     ByteArray,
     Float64Array,
@@ -23,10 +24,11 @@ from htnet.core.types import (
     ModelInput,
     PreprocessSpec,
 )
-from htnet.preprocess.align import align_pair, fit_alignment, scale_points, transform_points
+from htnet.preprocess.align import Alignment, align_pair, fit_alignment, scale_points, transform_points
 from htnet.preprocess.contrast import gray_face
 from htnet.preprocess.flow.compute import compute_flow, flow_image, is_motionless, read_flow_image, refuse_no_flow
 from htnet.preprocess.flow.motion import remove_head_motion
+from htnet.preprocess.flow.registration import follow, register
 from htnet.preprocess.frames import FrameSource, read_frame, read_pair, to_gray
 from htnet.preprocess.landmarks import (
     Landmarker,
@@ -92,17 +94,21 @@ class Preprocessor:
             LandmarkError: there are no points and no landmarker, none were found, or they lie far outside
                 the frame or not like a face's.
             PoseError: the face lies on its side or upside down, or is a profile.
-            FlowError: the flow cannot be computed, or is longer than the face.
+            FlowError: the flow cannot be computed, or is longer than the face; or the apex is to be registered and
+                cannot be.
         """
         first, second = read_pair(onset, apex, self.bit_depth)
         measured = self._measured_68(first, landmarks, sample)
         points = self._landmarks(first, landmarks, sample) if measured is None else measured.five()
         points = verified(points, first)
         face, face_apex, matrix = align_pair(first, second, points, self.spec)
+        if self.spec.head_motion == "register":
+            alignment = Alignment(matrix, face.size)
+            face_apex = follow(alignment, register(face, second, alignment)).warp(second)
         before, after = gray_face(face, self.spec), gray_face(face_apex, self.spec)
         measured_flow = flow = compute_flow(before, after, self.spec.flow, dict(self.spec.flow_parameters))
         on_face = transform_points(matrix, points.points)
-        if self.spec.head_motion != "none":
+        if self.spec.head_motion in HEAD_REGIONS:
             flow = Flow(remove_head_motion(flow.uv, on_face, self.spec.head_motion), flow.method)
         picture = flow_image(flow, self.spec.size, self.spec.resize, PUBLISHED_CHANNELS)
         mapped = self._on_image(on_face)

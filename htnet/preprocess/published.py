@@ -46,7 +46,7 @@ def published_input(
     Raises:
         FrameError, LandmarkError, FlowError: the frames cannot be used.
         SpecError: a setting is unknown or impossible.
-        InputError: head motion is to be removed, but there are no landmarks to say where from.
+        InputError: head motion is to be taken out, but there are no landmarks to say where from.
     """
     refuse_unknown(settings, PreprocessSpec().part("image"), "setting of the published image", SpecError)
     spec = PreprocessSpec(layout="whole", **settings)

@@ -197,7 +197,7 @@ def test_official_clips_give_motion(run, tmp_path):
 
 def test_head_motion_is_kept_with_the_images(run, tmp_path):
     root = write_smic(tmp_path / "smic")
-    for name in ("none", "eyes"):
+    for name in ("none", "eyes", "register"):
         assert run("smic", "--root", root, "--out", tmp_path / name, "--head-motion", name, *QUICKLY)[0] == 0
         assert json.loads((tmp_path / name / "preprocess.json").read_text())["head_motion"] == name
     status, _, err = run("smic", "--root", root, "--out", tmp_path / "eyes", *QUICKLY)

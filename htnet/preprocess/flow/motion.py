@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from htnet.core.errors import FlowError, InputError, LandmarkError, did_you_mean
-from htnet.core.types import HEAD_MOTIONS, POINT_NAMES, TEMPLATE_28, TEMPLATE_SIZE, Float64Array, FloatArray
+from htnet.core.types import HEAD_REGIONS, POINT_NAMES, TEMPLATE_28, TEMPLATE_SIZE, Float64Array, FloatArray
 from htnet.preprocess.align import scale_points
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", FloatArray, torch.Tensor)
@@ -157,9 +157,8 @@ def head_boxes(points: npt.ArrayLike, region: str, height: int, width: int) -> t
         InputError: an unknown region.
         LandmarkError: not five finite points, or the region lies outside the image.
     """
-    known = [name for name in HEAD_MOTIONS if name != "none"]
-    if region not in known:
-        raise InputError(f"Unknown region: {region!r}. {did_you_mean(str(region), known)}")
+    if region not in HEAD_REGIONS:
+        raise InputError(f"Unknown region: {region!r}. {did_you_mean(str(region), HEAD_REGIONS)}")
     at = dict(zip(POINT_NAMES, _five(points), strict=True))
     reach = max(1.0, HEAD_REACH * float(np.hypot(*(at["right_eye"] - at["left_eye"]))))
     boxes = []

@@ -12,11 +12,12 @@ import numpy.typing as npt
 import torch
 
 from htnet.core.errors import InputError, SpecError, VideoError
-from htnet.core.types import TEMPLATE_SIZE, Float64Array, FloatArray, PreprocessSpec
+from htnet.core.types import HEAD_REGIONS, TEMPLATE_SIZE, Float64Array, FloatArray, PreprocessSpec
 from htnet.preprocess.align import align_frames, scale_points
 from htnet.preprocess.contrast import gray_face
 from htnet.preprocess.flow.compute import compute_flow
 from htnet.preprocess.flow.motion import face_regions, hoof, remove_head_motion
+from htnet.preprocess.flow.registration import registered_faces
 from htnet.preprocess.landmarks import Landmarker
 from htnet.preprocess.preprocessor import FrameSource, LandmarkSource
 from htnet.preprocess.video.clip_quality import noting_times, varying_times
@@ -75,6 +76,8 @@ def motion_features(
     points = find_points(first, landmarks, sample)
 
     aligned, alignment = align_frames(chain([first], frames), points, template=spec.template, size=spec.face_size)
+    if spec.head_motion == "register":
+        aligned = registered_faces(chain([first], frames), alignment)
     faces = np.stack([gray_face(face, spec) for face in aligned])
     if len(faces) < 2:
         raise VideoError(f"The clip has one frame ({first.source}); give two or more, from the onset on.", 1)
@@ -83,7 +86,7 @@ def motion_features(
     moments = np.rint(temporal_interpolation(faces, spec.clip_frames, times)).astype(np.uint8)
     parameters = dict(spec.flow_parameters)
     uv = np.stack([compute_flow(moments[0], face, spec.flow, parameters).uv for face in moments])
-    if spec.head_motion != "none":
+    if spec.head_motion in HEAD_REGIONS:
         uv = remove_head_motion(uv, on_face, spec.head_motion)
     template = scale_points(spec.template, spec.face_size / TEMPLATE_SIZE)
     regions_at = on_face if spec.region_points == "landmarks" else template

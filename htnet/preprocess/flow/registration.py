@@ -1,0 +1,289 @@
+"""Registration of an apex to its onset: the head's own motion between two frames, told by the rigid parts of the face.
+
+The motion of each of 28 x 28 cells is found by Lucas and Kanade's least squares on smoothed pixels, the light made even
+first; the similarity that most rigid cells share is the head's. Both are repeated from coarse to fine, the apex's
+face being warped anew from its frame each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.errors import FlowError
+from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, ByteArray, Float64Array, FloatArray, Frame
+from htnet.preprocess.align import Alignment, check_size
+from htnet.preprocess.frames import to_gray
+from htnet.preprocess.opencv import load_opencv
+
+#: Cells across the aligned face, as many as the flow image has pixels.
+GRID = 28
+#: The head may come nearer or go away by this factor, and move by this share of the face.
+MOST_GROWTH, MOST_SHIFT = 1.5, 0.5
+
+# Widths of the smoothing before derivatives are taken and of a cell's window, in px of the picture that is compared.
+_SMOOTH, _WINDOW = 1.0, 4.0
+# Width of the local mean by which light is made even, as a share of the face.
+_LIGHT = 0.11
+# The face is compared at 1/8 of its size first, so that a motion of a tenth of the face is found: (shrink, rounds).
+_LEVELS = ((8, 4), (4, 4), (2, 3), (1, 4))
+# A step below this, in px of the picture that is compared, ends a level.
+_NEAR = 0.01
+# A cell's motion counts as known no better than this, in px of the picture that is compared, so that brows and mouth do
+# not outweigh the skin.
+_FLOOR = 0.1
+# Rounds of reweighting; the residual, in medians, at which a cell's weight has fallen to a quarter; and the px of the
+# picture that is compared that the median counts for at least.
+_ROUNDS, _TURNING_POINT, _LEAST = 5, 2.0, 0.03
+# Noise that counts at least, gray levels: pixels are rounded.
+_LEAST_NOISE = 0.05
+_DERIVATIVE = np.array([[-0.5, 0.0, 0.5]], dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class CellMotion:
+    """Motion of each of 28 x 28 cells of an aligned face.
+
+    Attributes:
+        uv: (28, 28, 2) float64, px of the face: right and down. It is known only as well as ``information`` says.
+        information: (28, 28, 2, 2) float64, the inverse of the covariance that noise gives ``uv``, 1/px^2.
+        noise: standard deviation of the difference between the two smoothed faces that motion does not explain, gray
+            levels.
+    """
+
+    uv: Float64Array
+    information: Float64Array
+    noise: float
+
+
+def cell_motion(onset: ByteArray, apex: ByteArray, shrink: float = 1) -> CellMotion:
+    """Small motions between two aligned faces: up to about 2 px of the picture that is compared.
+
+    Lucas and Kanade, IJCAI 1981, with the gradient of the mean of both, which leaves no error of second order.
+
+    Args:
+        onset: (S, S) uint8, gray.
+        apex: (S, S) uint8, gray.
+        shrink: the faces are compared at this fraction of their size.
+    """
+    cv2 = load_opencv()
+    side = onset.shape[0]
+    small = max(16, round(side / shrink))
+    first, second = _prepared(onset, small), _prepared(apex, small)
+    second = second * _light_ratio(first, second)
+    mean, dt = 0.5 * (first + second), second - first
+    gx, gy = cv2.filter2D(mean, -1, _DERIVATIVE), cv2.filter2D(mean, -1, _DERIVATIVE.T)
+    window = max(_WINDOW, 0.6 * small / GRID)
+    weights = _windows(small, window)
+
+    def local(plane: FloatArray) -> Float64Array:
+        return np.asarray(weights @ plane @ weights.T, dtype=np.float64)
+
+    mx, my, mt = local(gx), local(gy), local(dt)
+    xx, xy, yy = local(gx * gx) - mx * mx, local(gx * gy) - mx * my, local(gy * gy) - my * my
+    bx, by, tt = mx * mt - local(gx * dt), my * mt - local(gy * dt), local(dt * dt) - mt * mt
+    ridge = 1e-3  # gray levels^2 / px^2: where there is no texture there is no motion
+    det = (xx + ridge) * (yy + ridge) - xy * xy
+    u, v = ((yy + ridge) * bx - xy * by) / det, ((xx + ridge) * by - xy * bx) / det
+    noise = float(np.sqrt(np.median(np.maximum(tt - u * bx - v * by, 0)[face_cells()])))
+    # Smoothed noise is alike over the smoothing's width, so that a window holds (window / smooth)^2 independent values.
+    variance = max(noise, _LEAST_NOISE) ** 2 * (_SMOOTH / window) ** 2
+    unit = side / small
+    information = np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2) / (variance * unit * unit)
+    return CellMotion(np.stack([u, v], -1) * unit, information, noise)
+
+
+def register(onset: Frame, apex: Frame, alignment: Alignment, start: Float64Array | None = None) -> Float64Array:
+    """The head's motion from the onset's aligned face to the apex's.
+
+    Args:
+        onset: the onset's face, aligned.
+        apex: the apex, as recorded.
+        alignment: of the onset.
+        start: (3, 3), where to begin; at no motion unless given.
+
+    Returns:
+        (3, 3) float64: the similarity from px of the onset's aligned face to px of the apex's, aligned alike. Without
+        texture on the face, the identity.
+
+    Raises:
+        FlowError: what was found is no motion of a head.
+    """
+    reference, side = to_gray(onset), alignment.size[0]
+    matrix = np.eye(3) if start is None else start
+    for shrink, rounds in _LEVELS:
+        if shrink > 1 and side < 14 * shrink:
+            continue
+        for _ in range(rounds):
+            found = cell_motion(reference, to_gray(follow(alignment, matrix).warp(apex)), shrink)
+            step = head_step(found, side, shrink)
+            matrix = matrix @ step
+            growth = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+            middle = np.array([side / 2, side / 2, 1.0])
+            shift = float(np.hypot(*(matrix @ middle - middle)[:2]))
+            if not (1 / MOST_GROWTH < growth < MOST_GROWTH and shift < MOST_SHIFT * side):
+                raise FlowError(
+                    f"The face of {apex.source} cannot be registered to that of {onset.source}: they differ by more "
+                    "than a motion of the head. Give two frames of one recording, of the same face."
+                )
+            if np.abs(_corners(step, side)).max() < _NEAR * shrink:
+                break
+    return matrix
+
+
+def follow(alignment: Alignment, matrix: Float64Array) -> Alignment:
+    """The alignment of an apex whose head has moved: one map from its frame to px of the onset's face."""
+    whole = np.vstack([alignment.matrix, [0.0, 0.0, 1.0]])
+    return Alignment((np.linalg.inv(matrix) @ whole)[:2], alignment.size)
+
+
+def registered_faces(frames: Iterable[Frame], alignment: Alignment) -> Iterator[Frame]:
+    """Aligned faces of a clip, each registered to the first; each frame is sampled once.
+
+    Args:
+        frames: of one clip; the first is the onset.
+        alignment: of the first frame.
+
+    Raises:
+        FrameError: a frame has another size than the first.
+        FlowError: a frame cannot be registered.
+    """
+    first: Frame | None = None
+    matrix: Float64Array | None = None
+    for number, frame in enumerate(frames):
+        if first is None:
+            start, first = frame, alignment.warp(frame)
+            yield first
+            continue
+        check_size(frame, number, start)
+        matrix = register(first, frame, alignment, matrix)
+        yield follow(alignment, matrix).warp(frame)
+
+
+def head_step(found: CellMotion, side: int, unit: float = 1.0) -> Float64Array:
+    """The similarity that most rigid cells share: least squares whose weights fall with the residual.
+
+    The weights are those of Geman and McClure (1987), so that what moves on its own has no part in it.
+
+    Args:
+        found: motion of the cells.
+        side: of the face, px.
+        unit: px of the face in one px of the picture that was compared.
+
+    Returns:
+        (3, 3) float64 in px of the face.
+    """
+    prior = rigid_cells()
+    place = (cell_centers(side) - (side - 1) / 2) / side
+    x, y = place[..., 0], place[..., 1]
+    one, none = np.ones_like(x), np.zeros_like(x)
+    columns = [(one, none), (none, one), (x, y), (-y, x)]
+    design = np.stack([np.stack(column, -1) for column in columns], -1)  # (28, 28, 2, P)
+    numbers = robust_fit(found, design, prior, unit)
+    linear = np.array([[numbers[2], -numbers[3]], [numbers[3], numbers[2]]])
+    matrix = np.eye(3)
+    matrix[:2, :2] += linear / side
+    matrix[:2, 2] = numbers[:2] - linear @ np.full(2, (side - 1) / 2) / side
+    return matrix
+
+
+def robust_fit(found: CellMotion, design: Float64Array, prior: Float64Array, unit: float = 1.0) -> Float64Array:
+    """Numbers of a linear model of the cells' motion: (P,) float64.
+
+    Args:
+        found: motion of the cells.
+        design: (28, 28, 2, P), the motion that each number adds, px.
+        prior: (28, 28), how much each cell counts.
+        unit: px of the face in one px of the picture that was compared.
+    """
+    wobble = (_FLOOR * unit) ** 2
+    capped = found.information @ np.linalg.inv(np.eye(2) + wobble * found.information)
+    told = prior * np.trace(capped, axis1=2, axis2=3)
+    weight, numbers = prior, np.zeros(design.shape[-1])
+    for _ in range(_ROUNDS):
+        weighted = design.swapaxes(-1, -2) @ (capped * weight[..., None, None])
+        normal = (weighted @ design).sum((0, 1))
+        right = (weighted @ found.uv[..., None]).sum((0, 1))[:, 0]
+        normal += (1e-6 * np.trace(normal) + 1e-9) * np.eye(len(normal))
+        numbers = np.linalg.solve(normal, right)
+        rest = found.uv - design @ numbers
+        # Length of that part of the rest which is known.
+        length = np.sqrt(np.einsum("hwi,hwij,hwj->hw", rest, capped, rest) * wobble)
+        scale = max(_LEAST * unit, _TURNING_POINT * _weighted_median(length, told))
+        weight = prior / (1 + (length / scale) ** 2) ** 2
+    return numbers
+
+
+def cell_centers(side: int) -> Float64Array:
+    """(28, 28, 2) float64, x and y of the cells' centers in px of a face."""
+    at = (np.arange(GRID) + 0.5) * side / GRID - 0.5
+    return np.stack(np.meshgrid(at, at), -1)
+
+
+def face_units() -> Float64Array:
+    """(28, 28, 2) float64: places of the cells from the point between the eyes, in distances between the eyes."""
+    left, right = np.array(TEMPLATE_28[0]), np.array(TEMPLATE_28[1])
+    return (cell_centers(TEMPLATE_SIZE) + 0.5 - (left + right) / 2) / float(np.hypot(*(right - left)))
+
+
+@lru_cache(maxsize=1)
+def face_cells() -> npt.NDArray[np.bool_]:
+    """(28, 28): which cells show the face of the template, not hair or background beside it."""
+    x, y = np.abs(face_units()[..., 0]), face_units()[..., 1]
+    # Towards the chin the face becomes narrow.
+    inside = (x < 1.02 - 0.45 * np.clip(y - 0.4, 0, None)) & (y > -0.62) & (y < 1.55)
+    inside[[0, -1]] = False
+    inside[:, [0, -1]] = False
+    return inside
+
+
+@lru_cache(maxsize=1)
+def rigid_cells() -> Float64Array:
+    """(28, 28) float64: how much each cell counts for the head: 1 where the face is rigid, less where muscles act."""
+    x, y = np.abs(face_units()[..., 0]), face_units()[..., 1]
+    weight = face_cells().astype(np.float64)
+    weight[(y > -0.55) & (y < -0.18) & (x < 0.95)] *= 0.5  # brows
+    weight[(y >= -0.18) & (y < 0.2) & (x > 0.2) & (x < 0.85)] *= 0.25  # eyes
+    weight[(y > 0.75) & (x < 0.65)] *= 0.3  # mouth and chin
+    return weight
+
+
+def _prepared(face: ByteArray, small: int) -> FloatArray:
+    cv2 = load_opencv()
+    plane = np.asarray(face, dtype=np.float32)
+    if small != plane.shape[0]:
+        plane = cv2.resize(plane, (small, small), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(plane, (0, 0), _SMOOTH, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
+
+
+@lru_cache(maxsize=32)
+def _windows(side: int, width: float) -> FloatArray:
+    """(28, side) float32: the Gaussian weights of each cell along one axis, which sum to 1."""
+    at = (np.arange(GRID) + 0.5) * side / GRID - 0.5
+    weights = np.exp(-0.5 * ((np.arange(side) - at[:, None]) / width) ** 2)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def _light_ratio(first: FloatArray, second: FloatArray) -> FloatArray:
+    """How much brighter the first is than the second in the wide surroundings of each pixel."""
+    cv2 = load_opencv()
+    side = first.shape[0]
+    weights = _windows(side, _LIGHT * side)
+    one, other = (weights @ plane @ weights.T + 1 for plane in (first, second))
+    return np.asarray(cv2.resize(one / other, (side, side), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
+
+
+def _corners(step: Float64Array, side: int) -> Float64Array:
+    """How far a step moves the corners of the face, px."""
+    at = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]], dtype=np.float64)
+    return np.asarray((at @ step.T - at)[:, :2])
+
+
+def _weighted_median(values: Float64Array, weights: Float64Array) -> float:
+    order = np.argsort(values, axis=None)
+    total = weights.ravel()[order].cumsum()
+    return float(values.ravel()[order][min(np.searchsorted(total, total[-1] / 2), total.size - 1)])
