@@ -1,5 +1,6 @@
-"""UF1, UAR, accuracy and what they are made of."""
+"""UF1, UAR, accuracy and what they are made of; scores of spotting in recordings."""
 
+from htnet.evaluation.matching import IOU, interval_iou, match_intervals
 from htnet.evaluation.metrics import (
     Scores,
     accuracy,
@@ -11,12 +12,34 @@ from htnet.evaluation.metrics import (
     uf1,
     uf1_of_each,
 )
+from htnet.evaluation.recognition import Recognition, recognize
+from htnet.evaluation.spotting import (
+    NEAR_MS,
+    ApexErrors,
+    KindScores,
+    RecordingScores,
+    SpottingCounts,
+    SpottingScores,
+    evaluate_spotting,
+)
 
 __all__ = [
+    "IOU",
+    "NEAR_MS",
+    "ApexErrors",
+    "KindScores",
+    "Recognition",
+    "RecordingScores",
     "Scores",
+    "SpottingCounts",
+    "SpottingScores",
     "accuracy",
     "class_indexes",
     "confusion_matrix",
+    "evaluate_spotting",
+    "interval_iou",
+    "match_intervals",
+    "recognize",
     "score",
     "uar",
     "uar_of_each",

@@ -4,6 +4,7 @@ import csv
 import io
 import tempfile
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,14 @@ from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from htnet.core.csv_files import SEPARATORS, open_table
 from htnet.core.errors import ManifestError
+from htnet.core.events import Event
 from htnet.core.identity import dataset_key, person, person_key
+from htnet.core.recordings import Recording
 from htnet.core.types import EMOTIONS, Flow
 from htnet.data import Manifest, Sample, read_manifest
+from htnet.evaluation.matching import IOU, interval_iou, match_intervals
 from htnet.evaluation.metrics import score
+from htnet.evaluation.spotting import evaluate_spotting
 from htnet.preprocess.flow.compute import flow_image, read_flow_image, write_flow_image
 
 settings.register_profile("htnet", max_examples=30, deadline=None, derandomize=True, database=None)
@@ -143,3 +148,76 @@ def test_a_table_reads_the_same_whatever_separates_its_columns(separator, encodi
     assert (table.separator, table.columns) == (separator, columns)
     written = [dict(zip(columns, row, strict=True)) for row in rows if any(cell.strip() for cell in row)]
     assert [row for _, row in table.rows] == written
+
+
+def total_iou(truth, predicted, pairs):
+    return sum((interval_iou(truth[i], predicted[j]) for i, j in pairs), Fraction(0))
+
+
+def counted(scores):
+    return scores.counts.tp, scores.counts.fp, scores.counts.fn
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 15)).map(lambda s: (s[0], s[0] + s[1])), max_size=8)
+
+
+@given(SPANS, SPANS, st.integers(-1000, 1000), st.randoms())
+def test_matching_does_not_depend_on_shift_or_order(truth, predicted, shift, random):
+    pairs = match_intervals(truth, predicted)
+    moved = [[(a + shift, b + shift) for a, b in spans] for spans in (truth, predicted)]
+    assert match_intervals(*moved) == pairs
+    mixed = [random.sample(spans, len(spans)) for spans in (truth, predicted)]
+    again = match_intervals(*mixed)
+    assert len(again) == len(pairs)
+    assert total_iou(*mixed, again) == total_iou(truth, predicted, pairs)
+    assert len(match_intervals(predicted, truth)) == len(pairs)
+
+
+@given(SPANS, SPANS)
+def test_matching_is_the_published_count_where_no_prediction_fits_two_truths(truth, predicted):
+    fits = [[interval_iou(t, p) >= IOU for t in truth] for p in predicted]
+    found = sum(map(any, zip(*fits, strict=True))) if fits else 0
+    pairs = match_intervals(truth, predicted)
+    assert len(pairs) <= min(found, len(predicted))
+    if all(sum(row) <= 1 for row in fits):
+        assert len(pairs) == found
+
+
+KINDS = st.sampled_from(["micro", "macro", "blink", "head"])
+EVENT_SPANS = st.lists(st.tuples(KINDS, st.integers(0, 60), st.integers(0, 20)), max_size=7)
+
+
+def made_events(spans, shift=0):
+    return [Event(kind, onset + shift, None, onset + shift + length) for kind, onset, length in spans]
+
+
+@given(st.lists(st.tuples(EVENT_SPANS, EVENT_SPANS), min_size=1, max_size=4), st.integers(0, 500), st.randoms())
+def test_spotting_scores_do_not_depend_on_shift_order_or_grouping(cases, shift, random):
+    def scored(shift, mix):
+        order = list(enumerate(cases))
+        mix(order)
+        truth, answers = [], {}
+        for k, (true, predicted) in order:
+            one, other = made_events(true, shift), made_events(predicted, shift)
+            mix(one)
+            mix(other)
+            truth.append(Recording(str(k), tuple(one)))
+            answers[str(k)] = other
+        found = evaluate_spotting(truth, answers, resamples=5)
+        return {kind: counted(scores) for kind, scores in found.kinds.items()}, counted(found.overall)
+
+    kinds, overall = scored(0, lambda items: None)
+    assert scored(shift, random.shuffle) == (kinds, overall)
+    assert overall == tuple(a + b for a, b in zip(kinds["micro"], kinds["macro"], strict=True))
+    # Pooled counts are those of one long recording in which the recordings follow each other.
+    joined = [Recording("all", tuple(e for k, (true, _) in enumerate(cases) for e in made_events(true, 1000 * k)))]
+    answers = {"all": [e for k, (_, predicted) in enumerate(cases) for e in made_events(predicted, 1000 * k)]}
+    again = evaluate_spotting(joined, answers, resamples=5)
+    assert {kind: counted(scores) for kind, scores in again.kinds.items()} == kinds
+
+
+@given(EVENT_SPANS)
+def test_true_events_find_themselves(spans):
+    events = made_events(spans)
+    found = evaluate_spotting([Recording("r", tuple(events))], {"r": events}, resamples=5)
+    assert all(scores.counts.fp == scores.counts.fn == 0 for scores in found.kinds.values())

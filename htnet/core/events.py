@@ -13,8 +13,9 @@ from htnet.core.facs import UnitPrediction
 
 #: The two kinds that are expressions; the spotting challenges (MEGC) score these.
 EXPRESSION_KINDS = ("micro", "macro")
-#: What an event can be: an expression, a blink, a movement of the head, or speech.
-EVENT_KINDS = (*EXPRESSION_KINDS, "blink", "head", "speech")
+#: What an event can be: an expression, a blink, a movement of the head, speech, or a shift of the gaze. The last one
+#: stands in annotations only: htnet shows the motion of the eyes as a curve.
+EVENT_KINDS = (*EXPRESSION_KINDS, "blink", "head", "speech", "gaze")
 #: Longest micro-expression and longest macro-expression, s, as MEGC 2020 defines them (He et al., arXiv 1912.11985).
 LONGEST_MICRO_S, LONGEST_MACRO_S = 0.5, 4.0
 
@@ -25,9 +26,9 @@ class Event:
 
     Attributes:
         kind: one of `EVENT_KINDS`.
-        onset: number of its first frame, from 0 in a video.
+        onset: number of the frame where it begins, from 0 in a video; the frame belongs to the event.
         apex: number of its strongest frame; None where none is known.
-        offset: number of its last frame, which belongs to the event.
+        offset: number of the frame where it ends, which belongs to the event, too.
         start: time of the onset, s from the first frame of the recording; None where unknown.
         peak: time of the apex, s; None where unknown.
         end: time of the offset, s; None where unknown.

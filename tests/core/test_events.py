@@ -66,4 +66,4 @@ def test_entries_that_are_no_events_are_named(entry, message):
 
 
 def test_kinds():
-    assert EVENT_KINDS == ("micro", "macro", "blink", "head", "speech")
+    assert EVENT_KINDS == ("micro", "macro", "blink", "head", "speech", "gaze")

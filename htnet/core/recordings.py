@@ -1,0 +1,160 @@
+"""Recordings and their events, and the table that holds them: one row an event."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from htnet.core.errors import InputError
+from htnet.core.events import Event
+from htnet.core.facs import SHOWN_UNITS, UnitPrediction
+from htnet.core.files import check_outputs, write_text
+
+#: Columns of a table of recordings. Only ``recording``, ``kind``, ``onset`` and ``offset`` must be there.
+TABLE_COLUMNS = (
+    *("recording", "path", "dataset", "subject", "fps", "frames", "kind", "onset", "apex", "offset"),
+    *("start", "peak", "end", "emotion", "action_units", "track"),
+)
+#: Columns that are written only where something fills them.
+_RARE = ("path", "dataset", "start", "peak", "end", "emotion", "action_units", "track")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording and what happens in it.
+
+    Attributes:
+        name: unique among the recordings at hand.
+        events: what happens, in any order; empty where nothing does.
+        path: the video file or the folder of frames; None where it is not at hand.
+        dataset: name of the data set; "" for none.
+        subject: the person, unique only together with ``dataset``; "" if unknown.
+        fps: frames a second; None if unknown.
+        frames: number of frames; None if unknown.
+        numbers: the number of each frame as the events count them, ascending; None where they count from 0. Annotations
+            of folders count as their files are numbered.
+
+    Raises:
+        InputError: no name, or a rate or number of frames that is not positive.
+    """
+
+    name: str
+    events: tuple[Event, ...] = ()
+    path: Path | None = None
+    dataset: str = ""
+    subject: str = ""
+    fps: float | None = None
+    frames: int | None = None
+    numbers: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        """Check name, rate and number of frames."""
+        if not self.name.strip():
+            raise InputError("A recording has no name. Fill the column 'recording'.")
+        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
+            raise InputError(f"The recording {self.name!r} has {self.fps} frames a second; give more than 0.")
+        if self.frames is not None and self.frames < 1:
+            raise InputError(f"The recording {self.name!r} has {self.frames} frames; give 1 or more.")
+
+    @property
+    def minutes(self) -> float | None:
+        """How long it is; None where ``fps`` or ``frames`` is unknown."""
+        return None if self.fps is None or self.frames is None else self.frames / self.fps / 60
+
+    def seconds(self, frame: int) -> float | None:
+        """Time of a frame, as the events count it, at a constant rate; None where the rate is unknown."""
+        if self.fps is None:
+            return None
+        return (frame - (self.numbers[0] if self.numbers else 0)) / self.fps
+
+
+def recording_key(name: str) -> str:
+    """What a name of a recording says, however it is written: without the ending of a file, capitals and separators.
+
+    ``s15/0401``, ``S15_0401`` and ``s15_0401.mp4`` are one recording.
+    """
+    text = re.sub(r"\.(avi|csv|json|mkv|mov|mp4|mpg|mpeg|webm|wmv|m4v|ts|mts|eaf)$", "", name.strip().casefold())
+    return re.sub(r"[\\/\s_]+", "_", text.removeprefix("./"))
+
+
+def write_recordings(path: str | PathLike[str], recordings: Iterable[Recording], *, overwrite: bool = False) -> None:
+    """Write the table that `htnet.data.read_recordings` reads: one row an event, one for a recording without any.
+
+    Paths are relative to the table's folder. Action units of an event are those with a probability of at least
+    `htnet.core.facs.SHOWN_UNITS`, as sheets write them: ``4+L12``, L and R being the subject's sides.
+
+    Args:
+        path: the CSV file; missing folders are made.
+        recordings: what to write; frames are counted from 0.
+        overwrite: replace a file that exists.
+
+    Raises:
+        OverwriteError: the file exists and ``overwrite`` is not given.
+        InputError: a name occurs twice, frames are not counted from 0, or the file cannot be written.
+    """
+    path = Path(path)
+    check_outputs(path, overwrite=overwrite)
+    rows: list[dict[str, str]] = []
+    names: set[str] = set()
+    for recording in recordings:
+        if recording.name in names:
+            raise InputError(f"The recording {recording.name!r} occurs twice; make names unique.")
+        if recording.numbers is not None and list(recording.numbers) != list(range(len(recording.numbers))):
+            raise InputError(
+                f"The events of {recording.name!r} are counted as its files are numbered. A table counts frames from 0."
+            )
+        names.add(recording.name)
+        own = {
+            "recording": recording.name,
+            "path": "" if recording.path is None else relative_path(recording.path, path.parent),
+            "dataset": recording.dataset,
+            "subject": recording.subject,
+            "fps": _text(recording.fps),
+            "frames": _text(recording.frames),
+        }
+        order = sorted(recording.events, key=lambda event: (event.onset, event.offset, event.kind))
+        rows += [{**own, **_event_cells(event)} for event in order] or [own]
+    columns = [name for name in TABLE_COLUMNS if name not in _RARE or any(row.get(name) for row in rows)]
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def relative_path(path: Path, folder: Path) -> str:
+    """A path as seen from a folder, with "/" between its parts; the absolute path where none leads there."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # another drive of Windows
+        return path.absolute().as_posix()
+
+
+def unit_text(units: Iterable[UnitPrediction]) -> str:
+    """Action units as annotation sheets write them; those of one side with L or R, the subject's own."""
+    found = []
+    for unit in units:
+        left, right = unit.subject_left >= SHOWN_UNITS, unit.subject_right >= SHOWN_UNITS
+        if left or right:
+            found.append(("" if left and right else "L" if left else "R") + str(unit.number))
+    return "+".join(found)
+
+
+def _event_cells(event: Event) -> dict[str, str]:
+    return {
+        "kind": event.kind,
+        "emotion": event.label or "",
+        "action_units": unit_text(event.action_units),
+        **{name: _text(getattr(event, name)) for name in ("onset", "apex", "offset", "start", "peak", "end", "track")},
+    }
+
+
+def _text(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)

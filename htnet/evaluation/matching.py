@@ -1,0 +1,161 @@
+"""Which predicted interval answers which true one, as the spotting challenges (MEGC) count.
+
+A predicted interval is right if its intersection over union with a true one is at least 0.5. Onset and offset belong to
+an interval, so that frames 10 to 19 are ten. Each true interval counts once. htnet takes the largest one-to-one
+matching: of m true and n predicted intervals a are true positives, n - a false positives, m - a false negatives.
+
+Sources: the code of the baseline of MEGC 2020 (He, Wang, Li and Yap, arXiv 1912.11985;
+HeyingGithub/Baseline-project-for-MEGC2020_spotting, ``result_helper.py``) counts the true intervals that have at least
+one right prediction; that of the spot-then-recognize score (genbing99/STRS-Metric, ``strs_metric.py``) gives each
+prediction in turn every right true interval that is still free. Both give the size of the largest matching wherever no
+prediction is right for two true intervals. Where one is (SAMM Long Videos has macro-expressions that overlap by 0.7),
+both may count more true positives than there are predictions, and the second depends on the order; the largest matching
+does neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from htnet.core.errors import InputError
+
+#: Onset and offset, whole frames or whole milliseconds, both included.
+Span = tuple[int, int]
+#: Least intersection over union of a true positive.
+IOU = Fraction(1, 2)
+
+
+def interval_iou(one: Span, other: Span) -> Fraction:
+    """Intersection over union of two intervals of whole frames or milliseconds, exactly.
+
+    Args:
+        one: onset and offset, both included.
+        other: the same.
+    """
+    shared = max(0, min(one[1], other[1]) - max(one[0], other[0]) + 1)
+    return Fraction(shared, (one[1] - one[0] + 1) + (other[1] - other[0] + 1) - shared)
+
+
+def exact_threshold(value: Fraction | float | str) -> Fraction:
+    """A threshold as the fraction that it is written as: 0.3 is 3/10, not the nearest binary number.
+
+    Raises:
+        InputError: not above 0, or above 1.
+    """
+    try:
+        found = value if isinstance(value, Fraction) else Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"The intersection over union is {value!r}; give a number such as 0.5.") from None
+    if not 0 < found <= 1:
+        raise InputError(f"The intersection over union is {value}; give more than 0 and at most 1.")
+    return found
+
+
+def match_intervals(
+    truth: Sequence[Span], predicted: Sequence[Span], iou: Fraction | float | str = IOU
+) -> tuple[tuple[int, int], ...]:
+    """Pair true and predicted intervals, each at most once, as many as can be.
+
+    Of all largest matchings one with the largest sum of intersections over unions is taken, whatever the order of the
+    intervals; among those that are equal in that, too, intervals that come first in time are paired with each other.
+
+    Args:
+        truth: onset and offset of each true interval, both included, in whole frames or milliseconds.
+        predicted: the same of each predicted one.
+        iou: least intersection over union of a pair.
+
+    Returns:
+        Pairs of indexes into ``truth`` and ``predicted``, by ``truth``.
+
+    Raises:
+        InputError: an interval ends before it begins, or ``iou`` is no share.
+    """
+    least = exact_threshold(iou)
+    for name, spans in (("true", truth), ("predicted", predicted)):
+        for onset, offset in spans:
+            if offset < onset:
+                raise InputError(f"A {name} interval ends at {offset}, before it begins at {onset}. Correct it.")
+    rows = sorted(range(len(truth)), key=lambda i: truth[i])
+    columns = sorted(range(len(predicted)), key=lambda j: predicted[j])
+    edges = _edges([truth[i] for i in rows], [predicted[j] for j in columns], least)
+    pairs = [pair for part in _components(edges) for pair in _largest(part)]
+    return tuple(sorted((rows[i], columns[j]) for i, j in pairs))
+
+
+Edges = dict[int, dict[int, Fraction]]
+
+
+def _edges(truth: Sequence[Span], predicted: Sequence[Span], least: Fraction) -> Edges:
+    """Row to column to intersection over union of every pair that reaches ``least``; both are sorted by onset."""
+    edges: Edges = {}
+    first = 0
+    latest = [0] * len(predicted)  # the latest offset so far, below which no earlier interval reaches
+    for j, (_, offset) in enumerate(predicted):
+        latest[j] = max(offset, latest[j - 1]) if j else offset
+    for i, span in enumerate(truth):
+        while first < len(predicted) and latest[first] < span[0]:
+            first += 1
+        for j in range(first, len(predicted)):
+            if predicted[j][0] > span[1]:
+                break
+            if (value := interval_iou(span, predicted[j])) >= least:
+                edges.setdefault(i, {})[j] = value
+    return edges
+
+
+def _components(edges: Edges) -> list[Edges]:
+    """Parts of the graph that share no interval; nearly all of them are a single pair."""
+    of_column: dict[int, list[int]] = {}
+    for i, row in edges.items():
+        for j in row:
+            of_column.setdefault(j, []).append(i)
+    parts, seen = [], set[int]()
+    for start in edges:
+        if start in seen:
+            continue
+        seen.add(start)
+        part, waiting = {start: edges[start]}, [start]
+        while waiting:
+            for j in edges[waiting.pop()]:
+                for i in of_column[j]:
+                    if i not in seen:
+                        seen.add(i)
+                        part[i] = edges[i]
+                        waiting.append(i)
+        parts.append(dict(sorted(part.items())))
+    return parts
+
+
+def _largest(edges: Edges) -> list[tuple[int, int]]:
+    """The largest matching with the largest sum: augmenting paths of least cost, one more pair by each.
+
+    Source: successive shortest paths, as in Ahuja, Magnanti and Orlin, "Network Flows", 1993.
+    """
+    of_row: dict[int, int] = {}
+    of_column: dict[int, int] = {}
+    while True:
+        # Bellman-Ford from all free rows: what each column costs, and the row before it.
+        cost: dict[int, Fraction] = {}
+        before: dict[int, int] = {}
+        rows = {i: Fraction(0) for i in edges if i not in of_row}
+        while rows:
+            reached: dict[int, Fraction] = {}
+            for i, so_far in rows.items():
+                for j, value in edges[i].items():
+                    if of_row.get(i) != j and (j not in cost or so_far - value < cost[j]):
+                        cost[j], before[j] = so_far - value, i
+                        if j in of_column:
+                            reached[of_column[j]] = cost[j] + edges[of_column[j]][j]
+            rows = reached
+        free = [j for j in cost if j not in of_column]
+        if not free:
+            return sorted(of_row.items())
+        j = min(free, key=lambda k: (cost[k], k))
+        while True:
+            i = before[j]
+            previous = of_row.get(i)
+            of_row[i], of_column[j] = j, i
+            if previous is None:
+                break
+            j = previous

@@ -1,0 +1,93 @@
+"""Recognition of the emotions of intervals that spotting has found, the second factor of the spot-then-recognize score.
+
+Source: Liong, See and Chan, "Spot-then-recognize", Signal Processing: Image Communication 110, 2023, and its code
+(genbing99/STRS-Metric): the intervals found whose annotated emotion is one of the classes are scored; precision and
+recall are averaged over all classes, one that does not occur counting 0, and F1 is their harmonic mean. The UAR that
+this code prints, and with it the table of MEGC 2025 (arXiv 2506.15298), is the mean precision; here it is the mean
+recall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from htnet.core.errors import InputError
+from htnet.evaluation.metrics import accuracy, confusion_matrix, uar, uf1
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """How well the emotions of the intervals found were named.
+
+    Attributes:
+        precision: mean precision over all classes, 0..1.
+        recall: mean recall over all classes, 0..1.
+        f1: harmonic mean of these two: what the spot-then-recognize score takes.
+        uf1: mean F1 of the classes that occur among the intervals found, as MEGC 2019 defines it; None where none was
+            found.
+        uar: mean recall of these classes; None where none was found.
+        accuracy: share of right answers; None where none was found.
+        classes: the emotions.
+        pairs: intervals found whose emotion is one of the classes.
+        left_out: intervals found whose emotion is not annotated, or is none of the classes.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    uf1: float | None
+    uar: float | None
+    accuracy: float | None
+    classes: tuple[str, ...]
+    pairs: int
+    left_out: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        names = ("precision", "recall", "f1", "uf1", "uar", "accuracy")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "classes": list(self.classes),
+            "pairs": self.pairs,
+            "left_out": self.left_out,
+        }
+
+
+def recognize(pairs: Iterable[tuple[str | None, str | None]], classes: Sequence[str]) -> Recognition:
+    """Score the emotions of intervals that were found.
+
+    Args:
+        pairs: the annotated and the predicted emotion of each; an answer that is none of the classes is wrong.
+        classes: the emotions that are scored.
+
+    Raises:
+        InputError: there are no classes, or one occurs twice.
+    """
+    if not classes or len(set(classes)) < len(classes):
+        raise InputError(f"classes is {list(classes)!r}; give each emotion that is scored once.")
+    index = {name: k for k, name in enumerate(classes)}
+    every = list(pairs)
+    # One more class, which is never true, for answers that are none of them.
+    scored = [(index[true], index.get(answer or "", len(classes))) for true, answer in every if true in index]
+    if not scored:
+        return Recognition(0.0, 0.0, 0.0, None, None, None, tuple(classes), 0, len(every))
+    counts = confusion_matrix([i for i, _ in scored], [j for _, j in scored], len(classes) + 1)
+    right, rows, columns = counts.diagonal()[:-1], counts.sum(1)[:-1], counts.sum(0)[:-1]
+    precision, recall = (
+        sum(int(hits) / int(total) for hits, total in zip(right, totals, strict=True) if total) / len(classes)
+        for totals in (columns, rows)
+    )
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return Recognition(
+        precision,
+        recall,
+        f1,
+        uf1(counts),
+        uar(counts),
+        accuracy(counts),
+        tuple(classes),
+        len(scored),
+        len(every) - len(scored),
+    )

@@ -1,0 +1,434 @@
+"""Scores of spotting in recordings, as the spotting challenges (MEGC 2020 to 2025) define them.
+
+Intervals are matched within each recording and each kind (see `htnet.evaluation.matching`). The counts of all
+recordings are summed, and those of micro- and macro-expressions once more for the overall score. Source: He, Wang, Li
+and Yap (MEGC 2020, arXiv 1912.11985) and the results published with its code: 21 of 57 micro- and 109 of 300
+macro-expressions found make 130 of 357 overall.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from htnet.core.errors import InputError, did_you_mean
+from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, Event
+from htnet.core.identity import is_named
+from htnet.core.recordings import Recording
+from htnet.core.schema import document
+from htnet.core.types import QualityWarning
+from htnet.evaluation.bootstrap import RESAMPLES, draw_groups, interval
+from htnet.evaluation.matching import IOU, Span, exact_threshold, match_intervals
+from htnet.evaluation.recognition import Recognition, recognize
+
+#: What intervals are compared in.
+UNITS = ("frames", "ms")
+#: Apexes are near if they are at most so far apart, ms: two frames at 25 a second.
+NEAR_MS = 80
+#: Stands in the confusion for an event that nothing was matched with.
+NOTHING = "none"
+
+
+@dataclass(frozen=True)
+class SpottingCounts:
+    """True and predicted intervals, counted.
+
+    Attributes:
+        tp: true intervals that were found, each counted once.
+        fp: predictions that found none.
+        fn: true intervals that were not found.
+    """
+
+    tp: int = 0
+    fp: int = 0
+    fn: int = 0
+
+    def __add__(self, other: SpottingCounts) -> SpottingCounts:
+        return SpottingCounts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
+
+    @property
+    def precision(self) -> float | None:
+        """TP / (TP + FP); 0 where nothing was predicted, None where nothing is true either."""
+        return self._share(self.tp + self.fp)
+
+    @property
+    def recall(self) -> float | None:
+        """TP / (TP + FN); 0 where nothing is true, None where nothing was predicted either."""
+        return self._share(self.tp + self.fn)
+
+    @property
+    def f1(self) -> float | None:
+        """2 TP / (2 TP + FP + FN); None where nothing is true and nothing was predicted."""
+        total = 2 * self.tp + self.fp + self.fn
+        return 2 * self.tp / total if total else None
+
+    def _share(self, of: int) -> float | None:
+        if not self.tp + self.fp + self.fn:
+            return None
+        return self.tp / of if of else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form: the counts and the scores."""
+        scores = {name: getattr(self, name) for name in ("precision", "recall", "f1")}
+        return {"true_positives": self.tp, "false_positives": self.fp, "false_negatives": self.fn, **scores}
+
+
+@dataclass(frozen=True)
+class ApexErrors:
+    """How far the apexes of the intervals that were found are from the true ones.
+
+    Attributes:
+        frames: distance of each pair whose two apexes are known, frames.
+        ms: the same in milliseconds, of pairs whose time is known as well.
+    """
+
+    frames: tuple[int, ...] = ()
+    ms: tuple[float, ...] = ()
+
+    @property
+    def near(self) -> float | None:
+        """Share of pairs that are at most `NEAR_MS` apart; None where no time is known."""
+        # Times are products of frames and rates: a millionth of a millisecond more is no more.
+        return sum(value <= NEAR_MS + 1e-6 for value in self.ms) / len(self.ms) if self.ms else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form: number of pairs, mean and median, and the share that is near."""
+        return {
+            "pairs": len(self.frames),
+            "mean_frames": _mean(self.frames),
+            "median_frames": _median(self.frames),
+            "mean_ms": _mean(self.ms),
+            "median_ms": _median(self.ms),
+            "within_80_ms": self.near,
+        }
+
+
+@dataclass(frozen=True)
+class KindScores:
+    """Scores of one kind of event, or of micro- and macro-expressions together.
+
+    Attributes:
+        counts: over all recordings.
+        f1_interval: 95 % interval of F1, by drawing people (or recordings) again; None where there are too few.
+        apex: of the intervals that were found.
+        false_per_minute: false positives a minute; None where the length of a recording is unknown.
+        recognition: of the emotions of the intervals that were found; None where none is annotated.
+    """
+
+    counts: SpottingCounts
+    f1_interval: tuple[float, float] | None = None
+    apex: ApexErrors = field(default_factory=ApexErrors)
+    false_per_minute: float | None = None
+    recognition: Recognition | None = None
+
+    @property
+    def strs(self) -> float | None:
+        """Spot-then-recognize score: F1 of spotting times F1 of recognition; None where no emotion is annotated.
+
+        Source: Liong, See and Chan, Signal Processing: Image Communication 110, 2023; the score of MEGC 2025.
+        """
+        if self.recognition is None or self.counts.f1 is None:
+            return None
+        return self.counts.f1 * self.recognition.f1
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            **self.counts.to_dict(),
+            "f1_interval": None if self.f1_interval is None else list(self.f1_interval),
+            "false_per_minute": self.false_per_minute,
+            "apex": self.apex.to_dict(),
+            "recognition": None if self.recognition is None else self.recognition.to_dict(),
+            "strs": self.strs,
+        }
+
+
+@dataclass(frozen=True)
+class RecordingScores:
+    """Counts of one recording.
+
+    Attributes:
+        recording: its name.
+        subject: the person; "" if unknown.
+        minutes: its length; None if unknown.
+        kinds: counts of each kind that is true or predicted in any recording.
+    """
+
+    recording: str
+    subject: str
+    minutes: float | None
+    kinds: Mapping[str, SpottingCounts]
+
+    @property
+    def overall(self) -> SpottingCounts:
+        """Micro- and macro-expressions together."""
+        return sum((self.kinds.get(kind, SpottingCounts()) for kind in EXPRESSION_KINDS), SpottingCounts())
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "recording": self.recording,
+            "subject": self.subject,
+            "minutes": self.minutes,
+            "overall": self.overall.to_dict(),
+            "kinds": {kind: counts.to_dict() for kind, counts in self.kinds.items()},
+        }
+
+
+@dataclass(frozen=True)
+class SpottingScores:
+    """Scores of spotting in a set of recordings.
+
+    Attributes:
+        overall: micro- and macro-expressions together; a kind that is taken for the other counts as wrong.
+        kinds: each kind that is true or predicted; micro- and macro-expressions always.
+        recordings: counts of each recording.
+        confusion: kind of the true event, or "none", to kind of the predicted one, or "none", to count. Events of one
+            kind are matched first, the rest across kinds.
+        iou: least intersection over union of a true positive.
+        unit: what intervals were compared in, one of `UNITS`.
+        groups: what was drawn again for intervals of F1: "subjects" or "recordings".
+        warnings: reasons to doubt the scores.
+    """
+
+    overall: KindScores
+    kinds: Mapping[str, KindScores]
+    recordings: tuple[RecordingScores, ...]
+    confusion: Mapping[str, Mapping[str, int]]
+    iou: Fraction = IOU
+    unit: str = "frames"
+    groups: str = "recordings"
+    warnings: tuple[QualityWarning, ...] = ()
+
+    @property
+    def micro(self) -> KindScores:
+        """Micro-expressions."""
+        return self.kinds["micro"]
+
+    @property
+    def macro(self) -> KindScores:
+        """Macro-expressions."""
+        return self.kinds["macro"]
+
+    @property
+    def minutes(self) -> float | None:
+        """Length of all recordings; None where one is unknown."""
+        return _total(recording.minutes for recording in self.recordings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document "htnet.spotting_scores", see docs/output.md."""
+        content = {
+            "iou": float(self.iou),
+            "unit": self.unit,
+            "recording_count": len(self.recordings),
+            "minutes": self.minutes,
+            "intervals_over": self.groups,
+            "overall": self.overall.to_dict(),
+            "kinds": {kind: scores.to_dict() for kind, scores in self.kinds.items()},
+            "confusion": {kind: dict(row) for kind, row in self.confusion.items()},
+            "recordings": [recording.to_dict() for recording in self.recordings],
+        }
+        return document("htnet.spotting_scores", content, self.warnings)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    truth: Event
+    predicted: Event
+    recording: Recording
+
+
+def evaluate_spotting(
+    truth: Iterable[Recording],
+    predicted: Mapping[str, Iterable[Event]],
+    *,
+    iou: Fraction | float | str = IOU,
+    unit: str = "frames",
+    classes: Sequence[str] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> SpottingScores:
+    """Score predicted events against the true ones.
+
+    Args:
+        truth: the recordings with their true events; those without any are scored, too.
+        predicted: name of a recording to its predicted events, counted as its true events are. A recording that is
+            missing has no predictions.
+        iou: least intersection over union of a true positive; the challenges take 0.5.
+        unit: "frames", or "ms" for recordings whose predictions were made at another rate.
+        classes: emotions that recognition is scored over; by default those that are annotated.
+        resamples: draws behind the intervals of F1.
+        seed: of the draws.
+
+    Raises:
+        InputError: no recordings, a name that occurs twice or is unknown, or times that are not known.
+    """
+    recordings = tuple(truth)
+    if unit not in UNITS:
+        raise InputError(f"unit is {unit!r}. {did_you_mean(str(unit), UNITS)}")
+    least = exact_threshold(iou)
+    _check_names(recordings, predicted)
+    answers = {recording.name: tuple(predicted.get(recording.name, ())) for recording in recordings}
+    seen = {event.kind for r in recordings for event in (*r.events, *answers[r.name])}
+    kinds = [kind for kind in EVENT_KINDS if kind in EXPRESSION_KINDS or kind in seen]
+    confusion = {one: dict.fromkeys([*kinds, NOTHING], 0) for one in [*kinds, NOTHING]}
+    pairs: dict[str, list[_Pair]] = {kind: [] for kind in kinds}
+    each = []
+    for recording in recordings:
+        counts, left_true, left_predicted = {}, list[Event](), list[Event]()
+        for kind in kinds:
+            ours = [event for event in recording.events if event.kind == kind]
+            theirs = [event for event in answers[recording.name] if event.kind == kind]
+            found, missed, wrong = _match(recording, ours, theirs, least, unit)
+            pairs[kind] += found
+            counts[kind] = SpottingCounts(len(found), len(wrong), len(missed))
+            confusion[kind][kind] += len(found)
+            left_true, left_predicted = left_true + missed, left_predicted + wrong
+        crossed, missed, wrong = _match(recording, left_true, left_predicted, least, unit)
+        for pair in crossed:
+            confusion[pair.truth.kind][pair.predicted.kind] += 1
+        for event in missed:
+            confusion[event.kind][NOTHING] += 1
+        for event in wrong:
+            confusion[NOTHING][event.kind] += 1
+        each.append(RecordingScores(recording.name, recording.subject, recording.minutes, MappingProxyType(counts)))
+    by_subject = all(is_named(recording.subject) for recording in recordings)
+    groups = [(r.dataset, r.subject) for r in recordings] if by_subject else list(range(len(recordings)))
+    minutes = _total(recording.minutes for recording in recordings)
+    emotions = tuple(classes) if classes is not None else _emotions(recordings)
+
+    def scores(kinds: Sequence[str]) -> KindScores:
+        counts = [sum((one.kinds[kind] for kind in kinds), SpottingCounts()) for one in each]
+        found = [pair for kind in kinds for pair in pairs[kind]]
+        total = sum(counts, SpottingCounts())
+        annotated = any(event.label for r in recordings for event in r.events if event.kind in kinds)
+        return KindScores(
+            total,
+            _f1_interval(counts, groups, resamples, seed),
+            _apexes(found),
+            total.fp / minutes if minutes else None,
+            recognize([(p.truth.label, p.predicted.label) for p in found], emotions) if annotated else None,
+        )
+
+    return SpottingScores(
+        scores(EXPRESSION_KINDS),
+        MappingProxyType({kind: scores([kind]) for kind in kinds}),
+        tuple(each),
+        MappingProxyType(confusion),
+        least,
+        unit,
+        "subjects" if by_subject else "recordings",
+        _warnings(recordings, predicted),
+    )
+
+
+def _warnings(recordings: Sequence[Recording], predicted: Mapping[str, Any]) -> tuple[QualityWarning, ...]:
+    without = [recording.name for recording in recordings if recording.name not in predicted]
+    if not without:
+        return ()
+    shown = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
+    message = (
+        f"{len(without)} of {len(recordings)} recordings have no predictions, which counts as none found: {shown}. "
+        "Check their names if something was predicted there."
+    )
+    return (QualityWarning("no_predictions", message),)
+
+
+def _check_names(recordings: Sequence[Recording], predicted: Mapping[str, Any]) -> None:
+    if not recordings:
+        raise InputError("There are no recordings to score. Give the true events of at least one.")
+    names = [recording.name for recording in recordings]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"The recording {twice!r} occurs twice among the true ones; make names unique.")
+    unknown = next((name for name in predicted if name not in set(names)), None)
+    if unknown is not None:
+        raise InputError(
+            f"There are predictions for {unknown!r}, which is none of the true recordings. "
+            f"{did_you_mean(unknown, names)} A recording without any event belongs among the true ones, too."
+        )
+
+
+def _match(
+    recording: Recording, truth: list[Event], predicted: list[Event], iou: Fraction, unit: str
+) -> tuple[list[_Pair], list[Event], list[Event]]:
+    """Matched pairs, the true events left over, and the predicted ones."""
+    spans = [[_span(recording, event, unit) for event in events] for events in (truth, predicted)]
+    matched = match_intervals(spans[0], spans[1], iou)
+    ours, theirs = {i for i, _ in matched}, {j for _, j in matched}
+    return (
+        [_Pair(truth[i], predicted[j], recording) for i, j in matched],
+        [event for i, event in enumerate(truth) if i not in ours],
+        [event for j, event in enumerate(predicted) if j not in theirs],
+    )
+
+
+def _span(recording: Recording, event: Event, unit: str) -> Span:
+    if unit == "frames":
+        return event.onset, event.offset
+    times = [_ms(recording, frame, time) for frame, time in ((event.onset, event.start), (event.offset, event.end))]
+    if None in times:
+        raise InputError(
+            f"An event of {recording.name!r} has no time and the recording no rate, so that it cannot be compared in "
+            "milliseconds. Give the frames a second, or compare in frames."
+        )
+    return math.floor(times[0] + 0.5), math.floor(times[1] + 0.5)  # type: ignore[operator]
+
+
+def _ms(recording: Recording, frame: int | None, time: float | None) -> float | None:
+    """Time of a frame, ms; by the rate where it is not told."""
+    if frame is None:
+        return None
+    found = recording.seconds(frame) if time is None else time
+    return None if found is None else found * 1000
+
+
+def _apexes(pairs: Iterable[_Pair]) -> ApexErrors:
+    frames, times = [], []
+    for pair in pairs:
+        one, other = pair.truth, pair.predicted
+        if one.apex is None or other.apex is None:
+            continue
+        frames.append(abs(one.apex - other.apex))
+        both = [_ms(pair.recording, event.apex, event.peak) for event in (one, other)]
+        if both[0] is not None and both[1] is not None:
+            times.append(abs(both[0] - both[1]))
+    return ApexErrors(tuple(frames), tuple(times))
+
+
+def _f1_interval(
+    counts: Sequence[SpottingCounts], groups: Sequence[Any], resamples: int, seed: int
+) -> tuple[float, float] | None:
+    """Interval of F1 over draws of groups; draws in which nothing is true or predicted have no F1."""
+    if len(set(groups)) < 2:
+        return None
+    members, times = draw_groups(groups, resamples, seed)
+    each = np.zeros((times.shape[1], 3), dtype=np.int64)
+    np.add.at(each, members, np.array([(one.tp, one.fp, one.fn) for one in counts]))
+    tp, fp, fn = (times @ each).T
+    total = 2 * tp + fp + fn
+    drawn = 2 * tp[total > 0] / total[total > 0]
+    return interval(drawn) if drawn.size else None
+
+
+def _emotions(recordings: Iterable[Recording]) -> tuple[str, ...]:
+    return tuple(sorted({event.label for recording in recordings for event in recording.events if event.label}))
+
+
+def _total(parts: Iterable[float | None]) -> float | None:
+    found = list(parts)
+    return None if None in found else math.fsum(part for part in found if part is not None)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return float(np.median(values)) if values else None
