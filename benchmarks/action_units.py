@@ -28,7 +28,7 @@ SAMPLE_UNIT, SAMPLE_PEAK = "AU12", 1.5
 CROP = (169, 71, 104)
 FACE_SIZE = 224
 
-#: Centre (x, y), direction (x, y) and radius, in units of the inter-ocular distance; y points downward.
+#: Center (x, y), direction (x, y) and radius, in units of the inter-ocular distance; y points downward.
 Bump = tuple[tuple[float, float], tuple[float, float], float]
 
 
@@ -106,8 +106,8 @@ def displacement(unit: str, points: npt.ArrayLike, shape: tuple[int, int], peak_
     grid = np.stack(np.meshgrid(np.arange(shape[1]), np.arange(shape[0])), axis=-1)
     face = (grid - pixels[0]) @ turn.T / distance
     field = np.zeros((*shape, 2))
-    for centre, direction, radius in UNITS[unit](face_points.astype(np.float32)):
-        weight = np.exp(-0.5 * ((face - centre) ** 2).sum(-1) / radius**2)
+    for center, direction, radius in UNITS[unit](face_points.astype(np.float32)):
+        weight = np.exp(-0.5 * ((face - center) ** 2).sum(-1) / radius**2)
         field += weight[..., None] * np.asarray(direction)
     field = field @ turn  # face to image
     field *= peak_px / np.hypot(field[..., 0], field[..., 1]).max()

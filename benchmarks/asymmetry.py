@@ -255,11 +255,11 @@ def main() -> None:
     )
     parser.add_argument("--graded", type=int, default=18, help="of each kind of palsy_faces (default: %(default)s)")
     parser.add_argument("--warps", type=int, default=3, help="of each kind and width (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="processes (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     rows: dict[str, list[dict[str, Any]]] = {"mouth": [], "brow": [], "even": []}
-    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(args.workers, mp_context=get_context("spawn")) as pool:
         more = pool.submit(others, args.graded, args.warps)
         work = [pool.submit(of_kind, kind, args.faces, args.brows, args.even) for kind in KINDS]
         for kind, done in zip(KINDS, work, strict=True):

@@ -61,7 +61,7 @@ class Classical:
         method: "logistic" regression, "svm" (radial kernel) or "ridge" (kernel ridge regression on the classes).
         features: averages over 4 px cells of strain, v, u, or what the head of an `htnet_small` sees that was trained
             on generated images alone.
-        image_standardised: each channel of each image is brought to mean 0 and deviation 1 by itself; for cells.
+        image_standardized: each channel of each image is brought to mean 0 and deviation 1 by itself; for cells.
         penalty: of the squared weights (logistic), of the function (ridge), or C (svm).
         width: factor of the kernel's exponent, in units of 1 / number of features.
         shifts: moves by one pixel besides the face in its place; every view is mirrored too.
@@ -73,7 +73,7 @@ class Classical:
     what: str
     method: Literal["logistic", "svm", "ridge"] = "logistic"
     features: Literal["cells", "frozen"] = "cells"
-    image_standardised: bool = True
+    image_standardized: bool = True
     penalty: float = 0.1
     width: float = 1.0
     shifts: tuple[tuple[int, int], ...] = ((1, 0), (-1, 0), (0, 1), (0, -1))
@@ -90,11 +90,11 @@ class Classical:
 
 _FEWER = ((1, 0), (0, 1))
 METHODS: dict[str, Classical] = {
-    "logistic": Classical("logistic regression on 7 x 7 cells, 10 views", image_standardised=False),
-    "logistic-std": Classical("`logistic`, images standardised one by one"),
-    "svm": Classical("radial SVM on 7 x 7 cells, 10 views", "svm", image_standardised=False, penalty=1.0),
-    "svm-std": Classical("`svm`, images standardised one by one", "svm", penalty=1.0),
-    "ridge-std": Classical("kernel ridge regression, standardised, 6 views", "ridge", penalty=3.0, shifts=_FEWER),
+    "logistic": Classical("logistic regression on 7 x 7 cells, 10 views", image_standardized=False),
+    "logistic-std": Classical("`logistic`, images standardized one by one"),
+    "svm": Classical("radial SVM on 7 x 7 cells, 10 views", "svm", image_standardized=False, penalty=1.0),
+    "svm-std": Classical("`svm`, images standardized one by one", "svm", penalty=1.0),
+    "ridge-std": Classical("kernel ridge regression, standardized, 6 views", "ridge", penalty=3.0, shifts=_FEWER),
     "probe": Classical(
         "logistic regression on what the head of a pretrained `htnet_small` sees", features="frozen", penalty=0.01
     ),
@@ -184,7 +184,7 @@ def features(trial: Classical, data: FlowSet, seed: int, runs: Path) -> Floats:
 
     def read(images: Tensor) -> Tensor:
         if network is None:
-            return cells(images, trial.image_standardised)
+            return cells(images, trial.image_standardized)
         with torch.no_grad():
             seen = network.forward_features(crop_regions(images, data.points, data.spec.layout))
             return network.forward_head(seen, pre_logits=True)
@@ -212,25 +212,25 @@ def _views(trial: Classical, data: FlowSet) -> Iterator[Tensor]:
             yield shift(images, torch.full((len(data),), dx), torch.full((len(data),), dy))
 
 
-def cells(images: Tensor, standardised: bool) -> Tensor:
-    """Averages over the cells of images (N, 3, S, S), if asked with each channel of each standardised first: (N, D)."""
-    if standardised:
+def cells(images: Tensor, standardized: bool) -> Tensor:
+    """Averages over the cells of images (N, 3, S, S), if asked with each channel of each standardized first: (N, D)."""
+    if standardized:
         flat = images.flatten(2)
         images = (images - flat.mean(-1)[..., None, None]) / flat.std(-1)[..., None, None]
     return F.avg_pool2d(images, _CELL).flatten(1)
 
 
 @functools.cache
-def _generated(count: int, standardised: bool) -> tuple[Floats, npt.NDArray[np.int64]]:
+def _generated(count: int, standardized: bool) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Cells and labels of generated images."""
     made = FlowGenerator()(count, _POOL_SEED)
-    return cells(made.images.float(), standardised).double().numpy(), made.labels.numpy()
+    return cells(made.images.float(), standardized).double().numpy(), made.labels.numpy()
 
 
 def _fit(trial: Classical, train: Floats, labels: npt.NDArray[np.int64], mean: Floats, std: Floats) -> Scorer:
     weights = np.ones(len(labels))
     if trial.generated:
-        more, their_labels = _generated(trial.generated, trial.image_standardised)
+        more, their_labels = _generated(trial.generated, trial.image_standardized)
         train, labels = np.concatenate([train, (more - mean) / std]), np.concatenate([labels, their_labels])
         weights = np.concatenate([weights, np.full(len(more), trial.generated_weight)])
     return {"logistic": _logistic, "svm": _svm, "ridge": _ridge}[trial.method](trial, train, labels, weights)
@@ -286,7 +286,7 @@ def _softmax(scores: Floats) -> Floats:
     return torch.from_numpy(scores).softmax(1).numpy()
 
 
-def summarise(
+def summarize(
     seeds: Mapping[int, npt.NDArray[np.float64]], truth: npt.NDArray[np.int64], sets: npt.NDArray[np.str_]
 ) -> dict[str, Any]:
     """Scores of one readout.
@@ -368,7 +368,7 @@ def run(names: Sequence[str], seeds: int, runs: Path, out: Path) -> None:
             halves[method.everyone] = read_half(method.everyone)
         half = halves[method.everyone]
         chances = run_classical(method, half, seeds, runs)
-        scores = summarise(chances, half.truth[half.tested], half.sets[half.tested])
+        scores = summarize(chances, half.truth[half.tested], half.sets[half.tested])
         kept = {"settings": method.settings(), "seeds": len(chances), "readouts": {"views": scores}}
         merge(name, {**kept, "seconds": round(time.perf_counter() - start), "machine": provenance()}, out)
         print(f"{name} ({len(chances)} seeds): UF1 {scores['mean']}", flush=True)

@@ -42,7 +42,7 @@ class Clip:
     """One generated clip.
 
     Attributes:
-        frames: (N, 256, 256) uint8, grey; the face of 224 px lies in the middle of the first.
+        frames: (N, 256, 256) uint8, gray; the face of 224 px lies in the middle of the first.
         points: (5, 2) float32, the five points in px of the first frame.
         onset: last frame before the face moves.
         apex: frame of the strongest expression.
@@ -69,15 +69,15 @@ class Clip:
 
     def rgb(self) -> Iterator[Frame]:
         """The frames in RGB, one at a time."""
-        for number, grey in enumerate(self.frames):
-            yield Frame(np.repeat(grey[..., None], 3, axis=2), f"clip frame {number}", number)
+        for number, gray in enumerate(self.frames):
+            yield Frame(np.repeat(gray[..., None], 3, axis=2), f"clip frame {number}", number)
 
 
 def random_clip(seed: int, *, still: bool = False) -> Clip:
     """A clip of 40 to 150 frames at 50 to 200 fps; the expression lasts 0.15 to 0.5 s.
 
     Drawn at random: the unit, its peak (1 to 3 px), the times and shapes of rise and fall (a rise takes 30 to 60%
-    of the expression), sensor noise (sd 1 to 3 grey levels), light (up to 3% over the clip), and slow head drift:
+    of the expression), sensor noise (sd 1 to 3 gray levels), light (up to 3% over the clip), and slow head drift:
     a straight and a swaying part in translation (each up to 4 px), turn (0.8 degrees) and size (0.8%).
 
     Args:
@@ -111,13 +111,13 @@ def _times(rng: np.random.Generator) -> tuple[int, int, int, int, float]:
         before = int(rng.integers(0, length))
         apex = before + round(duration * rng.uniform(0.3, 0.6))
         offset = before + round(duration)
-        # The apex needs neighbours to be one; a fall may be cut off, as clips of this field are.
+        # The apex needs neighbors to be one; a fall may be cut off, as clips of this field are.
         if apex - before >= 3 and offset - apex >= 3 and apex <= length - 8:
             return length, before, apex, offset, fps
 
 
 def _portrait() -> tuple[FloatArray, FloatArray]:
-    """The portrait with a margin, (SIDE, SIDE) float32, grey; and the five points in its px."""
+    """The portrait with a margin, (SIDE, SIDE) float32, gray; and the five points in its px."""
     import cv2
     from skimage.data import astronaut
 
@@ -125,8 +125,8 @@ def _portrait() -> tuple[FloatArray, FloatArray]:
     scale = FACE_SIZE / side
     shift = 0.5 * scale - 0.5 + MARGIN  # cv2.resize keeps the corners of the pixels in place
     matrix = np.array([[scale, 0, shift - left * scale], [0, scale, shift - top * scale]])
-    colour = cv2.warpAffine(astronaut(), matrix, (SIDE, SIDE), flags=cv2.INTER_CUBIC)
-    return cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY).astype(np.float32), face_crop()[1] + MARGIN
+    color = cv2.warpAffine(astronaut(), matrix, (SIDE, SIDE), flags=cv2.INTER_CUBIC)
+    return cv2.cvtColor(color, cv2.COLOR_RGB2GRAY).astype(np.float32), face_crop()[1] + MARGIN
 
 
 def _drift(rng: np.random.Generator, length: int) -> Floats:
@@ -146,14 +146,14 @@ def _render(base: FloatArray, field: FloatArray, course: Floats, drift: Floats, 
 
     image = torch.from_numpy(base)[None, None]
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
-    centre = (SIDE - 1) / 2
+    center = (SIDE - 1) / 2
     gain = 1 + rng.uniform(-0.03, 0.03) * np.arange(len(course)) / len(course)
     noise = rng.uniform(1, 3)
     frames = np.empty((len(course), SIDE, SIDE), np.uint8)
     for i, (share, (dx, dy, turn, growth)) in enumerate(zip(course.tolist(), drift.tolist(), strict=True)):
         cos, sin = math.cos(turn) / (1 + growth), math.sin(turn) / (1 + growth)
-        away_x, away_y = x - (centre + dx), y - (centre + dy)
-        to_x, to_y = cos * away_x + sin * away_y + centre, cos * away_y - sin * away_x + centre
+        away_x, away_y = x - (center + dx), y - (center + dy)
+        to_x, to_y = cos * away_x + sin * away_y + center, cos * away_y - sin * away_x + center
         from_x, from_y = to_x, to_y
         for _ in range(4 if share > 0 and field.any() else 0):  # x = to - share * field(x), by fixed point
             # The field is smooth, so that linear sampling will do.

@@ -40,7 +40,7 @@ class Picture:
         roll, yaw: degrees; a positive roll turns clockwise, a positive yaw turns the face to the image's right.
         light: slope of the light across the face, share a face's half width; its direction, degrees.
         blur: sigma, px.
-        noise: standard deviation, grey levels.
+        noise: standard deviation, gray levels.
         quality: of JPEG; 0 for none.
         gamma: exponent.
     """
@@ -154,8 +154,8 @@ def _render(face: DroopFace, drop: float, side: int, seen: Picture, rng: np.rand
     grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float64)
     angle = np.deg2rad(seen.roll)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    centre = np.array([(width - 1) / 2, 0.42 * height]) + shift
-    seen_at = ((grid - centre) / scale) @ turn.T  # mm, upright
+    center = np.array([(width - 1) / 2, 0.42 * height]) + shift
+    seen_at = ((grid - center) / scale) @ turn.T  # mm, upright
     plane = _turned_back(seen_at, np.deg2rad(seen.yaw))
     before = plane - pull(plane, face, drop, side)
     at = (before * ZOOM + ORIGIN).astype(np.float32)
@@ -268,8 +268,8 @@ def _shaded(person: np.random.Generator, words: list[str]) -> tuple[Array, Array
         cv2.polylines(plane, [pixels], False, 1.0, max(1, round(width * ZOOM)), cv2.LINE_AA, 4)
         return np.asarray(cv2.GaussianBlur(plane, (0, 0), max(0.4, soft * ZOOM)))
 
-    def lay(weight: Array, colour: Any) -> None:
-        canvas[:] += weight[..., None] * (np.asarray(colour, np.float32) - canvas)
+    def lay(weight: Array, color: Any) -> None:
+        canvas[:] += weight[..., None] * (np.asarray(color, np.float32) - canvas)
 
     def ellipse(x: float, y: float, a: float, b: float, power: float = 2.0) -> Array:
         t = np.linspace(0, 2 * np.pi, 60, endpoint=False)
@@ -404,7 +404,7 @@ def _photograph(name: str) -> tuple[Array, Array]:
 
 
 def _portrait(name: str, person: np.random.Generator) -> tuple[Array, Array]:
-    """A portrait with other proportions, the same on both sides, and other colours."""
+    """A portrait with other proportions, the same on both sides, and other colors."""
     import cv2
 
     photo, corners = _photograph(name)
@@ -420,8 +420,8 @@ def _portrait(name: str, person: np.random.Generator) -> tuple[Array, Array]:
     for _ in range(20):
         px = np.clip(np.rint(moved * ZOOM + ORIGIN).astype(int), 0, CANVAS - 1)
         moved = corners - np.stack([even[0][px[:, 1], px[:, 0]], even[1][px[:, 1], px[:, 0]]], -1) / ZOOM
-    grey = image.mean(-1, keepdims=True)
-    image = (grey + (image - grey) * person.uniform(0.3, 1.2)) * person.uniform(0.7, 1.15, 3)
+    gray = image.mean(-1, keepdims=True)
+    image = (gray + (image - gray) * person.uniform(0.3, 1.2)) * person.uniform(0.7, 1.15, 3)
     if person.random() < 0.5:  # the other way round
         image, moved = image[:, ::-1], moved[::-1] * (-1, 1)
     return np.clip(image, 0, 255), moved

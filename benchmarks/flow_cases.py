@@ -56,8 +56,8 @@ def piecewise_field(rng, length, side=SIDE) -> npt.NDArray[np.float32]:
     """Eyes and mouth each move one way, the rest stays; the edge is as steep as a frame without folds allows."""
     y, x = np.mgrid[:side, :side] / side
     field = np.zeros((2, side, side))
-    for centre_x, centre_y, half_x, half_y in PARTS:
-        inside = ((x - centre_x) / half_x) ** 2 + ((y - centre_y) / half_y) ** 2 < 1
+    for center_x, center_y, half_x, half_y in PARTS:
+        inside = ((x - center_x) / half_x) ** 2 + ((y - center_y) / half_y) ** 2 < 1
         angle = rng.uniform(0, 2 * np.pi)
         field[0, inside], field[1, inside] = np.cos(angle), np.sin(angle)
     softened = np.stack([gaussian_filter(plane, 1.5 * side / SIDE) for plane in field])

@@ -28,7 +28,7 @@ def interleave(sides: Mapping[str, Callable[[], object]], rounds: int, *, repeat
     """Milliseconds of one call of every side, one figure a round.
 
     Every round times every side, in turns forward and backward, so that a change of the machine's
-    pace meets all of them and none always follows the same neighbour.
+    pace meets all of them and none always follows the same neighbor.
 
     Args:
         sides: what to time.

@@ -1,8 +1,8 @@
 """Faces with a palsy of a known amount: drawn people, and renderings of one free portrait.
 
 No patient's face is needed, and the truth is known: one side of a face is pulled down by an amount that is the grade.
-Every identity is drawn from a seed of its own (proportions, colours, hair, skin), so that identities of other seeds
-were never seen. The portrait is scikit-image's astronaut, whose proportions and colours are changed from identity to
+Every identity is drawn from a seed of its own (proportions, colors, hair, skin), so that identities of other seeds
+were never seen. The portrait is scikit-image's astronaut, whose proportions and colors are changed from identity to
 identity by a warp that is the same on both sides.
 """
 
@@ -133,8 +133,8 @@ def _shape(person: np.random.Generator) -> Points:
         return [i for group in groups for i in LANDMARK_GROUPS[group]]
 
     def stretch(index: Sequence[int], x: float, y: float) -> None:
-        centre = mm[index].mean(0)
-        mm[index] = centre + (mm[index] - centre) * (x, y)
+        center = mm[index].mean(0)
+        mm[index] = center + (mm[index] - center) * (x, y)
 
     stretch(of("jaw"), person.uniform(0.9, 1.08), person.uniform(0.92, 1.04))
     open_, wide = person.uniform(0.75, 1.4), person.uniform(0.88, 1.1)
@@ -176,9 +176,9 @@ def _draw(points: Points, person: np.random.Generator) -> npt.NDArray[np.float64
     canvas = np.empty((zoom * SIDE, zoom * SIDE, 3))
     canvas[:] = background
 
-    def fill(shape: Points, colour: Any, closed: bool = True, thickness: float = 0) -> None:
+    def fill(shape: Points, color: Any, closed: bool = True, thickness: float = 0) -> None:
         pixels = np.rint((_smooth(shape, closed) * zoom + (zoom - 1) / 2) * 2**bits).astype(np.int32)
-        level = tuple(float(v) for v in np.clip(colour, 0, 255))
+        level = tuple(float(v) for v in np.clip(color, 0, 255))
         if thickness:
             cv2.polylines(canvas, [pixels], closed, level, max(1, round(thickness * zoom)), cv2.LINE_AA, bits)
         else:
@@ -202,12 +202,12 @@ def _draw(points: Points, person: np.random.Generator) -> npt.NDArray[np.float64
     lid, iris = skin * person.uniform(0.86, 0.97), person.uniform(30, 130, 3)
     for name in ("left_eye", "right_eye"):
         eye = part(name)
-        centre = eye.mean(0)
-        fill(centre + (eye - centre) * (1.35, 1.9), lid)
-        fill(centre + (eye - centre) * 1.12, (235, 232, 228))
+        center = eye.mean(0)
+        fill(center + (eye - center) * (1.35, 1.9), lid)
+        fill(center + (eye - center) * 1.12, (235, 232, 228))
         radius = 0.5 * np.ptp(eye[:, 1]) + 1.2
-        fill(centre + ring * radius, iris)
-        fill(centre + ring * radius * 0.45, (10, 10, 10))
+        fill(center + ring * radius, iris)
+        fill(center + ring * radius * 0.45, (10, 10, 10))
         fill(eye[[0, 1, 2, 3]], shade * 0.45, closed=False, thickness=1.8)
     nose = part("nose")
     fill(nose[:4], skin * 1.08, closed=False, thickness=4)
@@ -247,7 +247,7 @@ def _astronaut() -> ByteArray:
 
 
 def _portrait(person: np.random.Generator) -> npt.NDArray[np.float64]:
-    """The portrait with other proportions, the same on both sides, and other colours."""
+    """The portrait with other proportions, the same on both sides, and other colors."""
     import cv2
 
     field = np.stack([cv2.GaussianBlur(person.normal(0, 1, (SIDE, SIDE)), (0, 0), 26) for _ in range(2)])
@@ -256,26 +256,26 @@ def _portrait(person: np.random.Generator) -> npt.NDArray[np.float64]:
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     at = (x + even[0]).astype(np.float32), (y + even[1]).astype(np.float32)
     image = cv2.remap(_astronaut(), *at, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float64)
-    grey = image.mean(-1, keepdims=True)
+    gray = image.mean(-1, keepdims=True)
     tone = person.uniform(0.75, 1.2, 3)
-    return np.asarray((grey + (image - grey) * person.uniform(0.4, 1.2)) * tone)
+    return np.asarray((gray + (image - gray) * person.uniform(0.4, 1.2)) * tone)
 
 
 def _placing(picture: np.random.Generator) -> npt.NDArray[np.float64]:
     """(2, 3): the small error of an alignment: turn, size and shift."""
     angle, size = np.deg2rad(picture.normal(0, 0.8)), 1 + picture.normal(0, 0.01)
     cos, sin = size * np.cos(angle), size * np.sin(angle)
-    centre = np.array([MIDDLE, MIDDLE])
+    center = np.array([MIDDLE, MIDDLE])
     linear = np.array([[cos, -sin], [sin, cos]])
-    return np.hstack([linear, (centre - linear @ centre + picture.normal(0, 1.0, 2))[:, None]])
+    return np.hstack([linear, (center - linear @ center + picture.normal(0, 1.0, 2))[:, None]])
 
 
 def _pull(points: Points, side: int, drop: float) -> Points:
     """How far points of the pulled face lie from where they came from, px: (..., 2)."""
     out = np.zeros_like(points)
     for (x, y), (dx, dy), radius in _PULLS:
-        centre = np.array([MIDDLE + side * x * SCALE, EYES + y * SCALE])
-        weight = np.exp(-0.5 * ((points - centre) ** 2).sum(-1) / (radius * SCALE) ** 2)
+        center = np.array([MIDDLE + side * x * SCALE, EYES + y * SCALE])
+        weight = np.exp(-0.5 * ((points - center) ** 2).sum(-1) / (radius * SCALE) ** 2)
         out += drop * weight[..., None] * np.array([side * dx, dy])
     return out
 

@@ -1,7 +1,7 @@
 """The palsy HTNet in the reference's form: the baseline that speed and outputs are compared with.
 
 Written from the published description: maps are (B, C, H, W), linear maps are 1x1 convolutions, queries, keys and
-values of micro-attention are three of them, and its neighbourhood mask is filled by Python loops at every call.
+values of micro-attention are three of them, and its neighborhood mask is filled by Python loops at every call.
 Parameter names are the published ones, so `htnet.models.reference_state` fits it.
 """
 
@@ -81,7 +81,7 @@ class ReferenceRoi(nn.Module):
 
 
 class ReferencePalsyTransformer(ConvTransformer):
-    """Every second layer attends to neighbours only."""
+    """Every second layer attends to neighbors only."""
 
     def __init__(self, config, dim, side, depth, heads, head_dim):
         super().__init__(dim, side, depth, heads, head_dim, config.mlp_mult)

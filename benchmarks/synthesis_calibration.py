@@ -24,7 +24,7 @@ from htnet.training import load_flow_set
 RESULT = ROOT / "benchmarks" / "results" / "synthesis_calibration.json"
 PICTURES = ROOT / "docs" / "pictures" / "synthesis"
 CHANNELS = ("strain", "v", "u")
-#: Quantiles that distributions are told by, and edges of the strain's histogram, grey levels.
+#: Quantiles that distributions are told by, and edges of the strain's histogram, gray levels.
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 EDGES = (0, 4, 8, 16, 32, 64, 128, 192, 256)
 GENERATED, SEED = 2048, 12345
@@ -54,14 +54,14 @@ def statistics(images: npt.NDArray[np.uint8]) -> dict[str, Any]:
     }
 
 
-def _centred(planes: Floats) -> Floats:
+def _centered(planes: Floats) -> Floats:
     return np.asarray(planes - planes.mean((1, 2), keepdims=True))
 
 
 def radial_spectrum(planes: Floats) -> Floats:
     """Mean power of images of unit variance by whole spatial frequency (1 to S / 2 periods), under a Hann window."""
     size = planes.shape[-1]
-    still = _centred(planes)
+    still = _centered(planes)
     still /= still.std((1, 2), keepdims=True).clip(1e-9)
     window = np.hanning(size)
     power = (np.abs(np.fft.fft2(still * window[:, None] * window)) ** 2).mean(0)
@@ -76,13 +76,13 @@ def affine_share(planes: Floats) -> Floats:
     across = np.arange(size) - (size - 1) / 2
     basis = np.stack([np.tile(across, size), np.repeat(across, size)])
     basis /= np.linalg.norm(basis, axis=1, keepdims=True)
-    flat = _centred(planes).reshape(len(planes), -1)
+    flat = _centered(planes).reshape(len(planes), -1)
     return np.asarray(((flat @ basis.T) ** 2).sum(1) / (flat**2).sum(1).clip(1e-9))
 
 
 def kurtosis(planes: Floats) -> Floats:
     """Fourth moment over the square of the second, (N,): 3 for Gaussian values, more where little moves."""
-    still = _centred(planes)
+    still = _centered(planes)
     return np.asarray((still**4).mean((1, 2)) / ((still**2).mean((1, 2)) ** 2).clip(1e-9))
 
 
@@ -114,20 +114,20 @@ def curves(found: dict[str, Any]) -> Figure:
     """Spectra, strain histograms and head-motion shares of both."""
     figure = Figure(figsize=(9, 2.7), layout="constrained")
     axes = figure.subplots(1, 3)
-    for name, colour in zip(CHANNELS, ("#ff9f0a", "#0a84ff", "#30d158"), strict=True):
+    for name, color in zip(CHANNELS, ("#ff9f0a", "#0a84ff", "#30d158"), strict=True):
         for source, style in (("real", "-"), ("generated", "--")):
             spectrum = found[source]["radial_spectrum_log10"][name]
-            axes[0].plot(range(1, len(spectrum) + 1), spectrum, style, color=colour, label=f"{name}, {source}")
+            axes[0].plot(range(1, len(spectrum) + 1), spectrum, style, color=color, label=f"{name}, {source}")
             if name != "strain":
-                axes[2].plot(found[source]["head_motion_share"][name], QUANTILES, style, color=colour)
+                axes[2].plot(found[source]["head_motion_share"][name], QUANTILES, style, color=color)
     axes[0].set_title("radial spectrum (log10)", fontsize=9)
     axes[0].set_xlabel("periods an image", fontsize=8)
     axes[0].legend(fontsize=6)
     at = np.arange(len(EDGES) - 1)
-    for shift, source, colour in ((-0.2, "real", "#555555"), (0.2, "generated", "#ff9f0a")):
-        axes[1].bar(at + shift, found[source]["strain_histogram"], 0.4, color=colour, label=source)
+    for shift, source, color in ((-0.2, "real", "#555555"), (0.2, "generated", "#ff9f0a")):
+        axes[1].bar(at + shift, found[source]["strain_histogram"], 0.4, color=color, label=source)
     axes[1].set_xticks(at, [f"{low}" for low in EDGES[:-1]], fontsize=7)
-    axes[1].set_title("strain histogram, from grey level", fontsize=9)
+    axes[1].set_title("strain histogram, from gray level", fontsize=9)
     axes[1].legend(fontsize=7)
     axes[2].set_title("share of a plane in v and u, quantiles", fontsize=9)
     for axis in axes:

@@ -1,4 +1,4 @@
-"""Folds an hour of a LOSO: one after the other, in processes, and stacked in one."""
+"""Folds an hour of a LOSO: one after the other, in processes, and vmapped in one."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def run(quick: bool) -> dict[str, Any]:
     data = _random_set(40 if quick else SAMPLES)
     recipe = get_recipe("default", epochs=epochs)
     agreement = _verify(name, data, get_recipe("default", epochs=1, lr=1e-4))
-    ways = ("one_after_the_other", "reference_form", "processes", "stacked")
+    ways = ("one_after_the_other", "reference_form", "processes", "vmapped")
     times: dict[str, list[float]] = {way: [] for way in ways}
     for _ in range(rounds):
         times["reference_form"].append(_reference_loop(name, data, recipe, folds))
         times["one_after_the_other"].append(_one_by_one(name, data, recipe, folds))
         times["processes"].append(_in_processes(name, data, recipe, folds))
-        times["stacked"].append(_stacked(name, data, recipe, folds))
+        times["vmapped"].append(_vmapped(name, data, recipe, folds))
     compared = compare(times, "one_after_the_other")
     by_reference = compare(times, "reference_form")["times_as_fast"]["processes"]
     what = f"{name}, folds of a LOSO an hour beside the plain loop of"
@@ -84,10 +84,10 @@ def _random_set(samples: int) -> FlowSet:
 def _verify(name: str, data: FlowSet, recipe: Recipe) -> dict[str, float]:
     seeds = range(2)
     alone = torch.stack([predict_set(train_model(name, data, recipe, seed=s)[0], data) for s in seeds])
-    stacked = train_vmapped(name, [Training(data, s) for s in seeds], recipe)
+    vmapped = train_vmapped(name, [Training(data, s) for s in seeds], recipe)
     elsewhere = dict(run_tasks(_predict, (name, data, recipe), [(s,) for s in seeds], workers=2))
     found = {
-        "stacked": torch.stack([predict_set(model, data) for model, _ in stacked]),
+        "vmapped": torch.stack([predict_set(model, data) for model, _ in vmapped]),
         "processes": torch.stack([elsewhere[(s,)] for s in seeds]),
     }
     limit = TOLERANCE["probabilities"]
@@ -146,7 +146,7 @@ def _reference_loop(name: str, data: FlowSet, recipe: Recipe, folds: int) -> flo
     return (time.perf_counter() - start) * 1e3
 
 
-def _stacked(name: str, data: FlowSet, recipe: Recipe, folds: int) -> float:
+def _vmapped(name: str, data: FlowSet, recipe: Recipe, folds: int) -> float:
     start = time.perf_counter()
     train_vmapped(name, [Training(data, seed) for seed in range(folds)], recipe)
     return (time.perf_counter() - start) * 1e3

@@ -1,5 +1,8 @@
 """Every error that htnet raises; all derive from `HtnetError`."""
 
+from typing import Any
+
+from htnet.core.deprecated import moved_name
 from htnet.core.errors import (
     CheckpointError,
     CorruptWeightsError,
@@ -55,3 +58,7 @@ __all__ = [
     "WeightsError",
     "WeightsNotPublishedError",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return moved_name(__name__, name)

@@ -1,15 +1,12 @@
 """Predictions and spotting curves as JSON and CSV."""
 
-from htnet.pipeline.export import (
-    prediction_to_dict,
-    spotting_to_dict,
-    write_curve,
-    write_predictions,
-)
+from typing import Any
 
-__all__ = [
-    "prediction_to_dict",
-    "spotting_to_dict",
-    "write_curve",
-    "write_predictions",
-]
+from htnet.core.deprecated import moved_name
+from htnet.pipeline.export import write_curve, write_predictions
+
+__all__ = ["write_curve", "write_predictions"]
+
+
+def __getattr__(name: str) -> Any:
+    return moved_name(__name__, name)

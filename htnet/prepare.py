@@ -23,3 +23,6 @@ __all__ = [
     "read_report",
     "resolve_spec",
 ]
+
+#: Modules of this name are found where they moved to, see `htnet.core.deprecated`.
+__path__: list[str] = []

@@ -191,9 +191,9 @@ def test_small_models_of_the_zoo(section, monkeypatch):
 def test_ways_to_train_folds_agree_and_are_timed(tmp_path):
     assert main(["training", "--quick", "--out", str(tmp_path)]) == 0
     result = json.loads((tmp_path / "training_cpu.json").read_text("utf-8"))
-    assert set(result["largest_relative_difference"]) == {"processes", "stacked"}
+    assert set(result["largest_relative_difference"]) == {"processes", "vmapped"}
     assert max(result["largest_relative_difference"].values()) <= result["tolerance"]["probabilities"]
-    assert set(result["2_folds"]["times_as_fast"]) == {"reference_form", "processes", "stacked"}
+    assert set(result["2_folds"]["times_as_fast"]) == {"reference_form", "processes", "vmapped"}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
 from benchmarks import classical
-from benchmarks.classical import METHODS, Classical, Half, cells, features, main, merge, read, run_classical, summarise
+from benchmarks.classical import METHODS, Classical, Half, cells, features, main, merge, read, run_classical, summarize
 from htnet.data import Fold
 from htnet.training import generated_set
 from tests.support.paths import needs_shared
@@ -107,7 +107,7 @@ def test_scores_against_scikit_learn():
     truth = np.tile(np.arange(3), 20)
     sets = np.array(["smic", "samm"])[np.arange(60) // 30]
     seeds = {s: rng.dirichlet(np.ones(3), 60) for s in range(3)}
-    found = summarise(seeds, truth, sets)
+    found = summarize(seeds, truth, sets)
 
     def macro(chances, part=slice(None)):
         return f1_score(truth[part], chances[part].argmax(1), average="macro")
@@ -122,7 +122,7 @@ def test_scores_against_scikit_learn():
         powers = [chances ** (1 / temperature) for chances in seeds.values()]
         tried.append([-np.log((p / p.sum(1, keepdims=True))[np.arange(60), truth]).mean() for p in powers])
     assert found["log_loss"] == pytest.approx(np.min(tried, 0).mean(), abs=1e-3)
-    assert summarise({0: seeds[0]}, truth, sets)["standard_error"] is None
+    assert summarize({0: seeds[0]}, truth, sets)["standard_error"] is None
 
 
 def test_commands_refuse_what_they_cannot_do(capsys, monkeypatch):

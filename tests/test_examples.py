@@ -35,10 +35,10 @@ def run(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_recognise_pair_answers_for_the_bundled_pair(tmp_path):
+def test_recognize_pair_answers_for_the_bundled_pair(tmp_path):
     pytest.importorskip("matplotlib")
     done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "recognise_pair.py", "--out", "answer.png"],
+        [sys.executable, ROOT / "examples" / "recognize_pair.py", "--out", "answer.png"],
         cwd=tmp_path,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
         capture_output=True,
@@ -56,22 +56,22 @@ def test_recognise_pair_answers_for_the_bundled_pair(tmp_path):
     assert (tmp_path / "answer.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_recognise_pair_takes_two_files_and_does_without_matplotlib(run, tmp_path, monkeypatch):
+def test_recognize_pair_takes_two_files_and_does_without_matplotlib(run, tmp_path, monkeypatch):
     onset, apex = (save(tmp_path / f"{i}.png", frame) for i, frame in enumerate(face_pair()))
     for name in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    out = run("recognise_pair.py", onset, apex, "--landmarks", "template", cwd=tmp_path)
+    out = run("recognize_pair.py", onset, apex, "--landmarks", "template", cwd=tmp_path)
     assert out.startswith("emotion: ")
     assert "no picture: " in out
     assert "htnet[plots]" in out
 
 
-def test_recognise_pair_refuses_a_single_frame(run, tmp_path):
-    assert "give two frames" in run("recognise_pair.py", "onset.png", cwd=tmp_path, expect=2)
+def test_recognize_pair_refuses_a_single_frame(run, tmp_path):
+    assert "give two frames" in run("recognize_pair.py", "onset.png", cwd=tmp_path, expect=2)
 
 
-@pytest.mark.parametrize("script", ["recognise_pair.py", "finetune.py"])
+@pytest.mark.parametrize("script", ["recognize_pair.py", "finetune.py"])
 def test_a_result_that_exists_is_kept_and_the_message_is_plain(run, script, tmp_path):
     pytest.importorskip("matplotlib")
     there = tmp_path / "out" / ("model.safetensors" if script == "finetune.py" else "answer.png")

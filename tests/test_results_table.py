@@ -24,6 +24,10 @@ from htnet.training import RECIPES
 DATASETS = ("casme2", "samm", "smic")
 
 
+#: What the summary of `lodo` says besides.
+LODO = {"leave": "dataset"}
+
+
 def summary(model, protocols=("last", "best_on_test"), seeds=(0, 1), datasets=DATASETS, **more):
     """A real summary of made-up answers; those of seed 1 are all right, of the others all 'negative'."""
     names = [(d, c) for d in datasets for c in range(3)]
@@ -107,10 +111,10 @@ def test_databases_left_out_have_a_table_of_their_own(tmp_path):
     assert main(options) == 0
     alone = page.read_text("utf-8")
     assert LODO_HEADING not in alone
-    content = summary("htnet_small", seeds=(0, 1, 2), leave="dataset")
+    content = summary("htnet_small", seeds=(0, 1, 2), **LODO)
     for place, group in enumerate(("full", "smic", "casme2", "samm"), 1):
         content["protocols"]["last"]["mean"][group] = {"uf1": place / 10, "uar": place / 10 + 0.05}
-    write(folder, kind="lodo", x=content, y=summary("ststnet", protocols=("nested",), leave="dataset"))
+    write(folder, kind="lodo", x=content, y=summary("ststnet", protocols=("nested",), **LODO))
     assert main([*options, "--check"]) == 1
     assert main(options) == 0
     first, second = page.read_text("utf-8").split(LODO_HEADING)
@@ -128,7 +132,7 @@ def test_databases_left_out_have_a_table_of_their_own(tmp_path):
 
 
 def test_the_two_kinds_of_run_are_not_taken_for_each_other(tmp_path):
-    folder = write(tmp_path, x=summary("htnet_small", leave="dataset"))
+    folder = write(tmp_path, x=summary("htnet_small", **LODO))
     with pytest.raises(
         InputError, match=r"loso_x\.json is of a run that left one dataset out .* lodo_ for one dataset"
     ):

@@ -234,7 +234,7 @@ def test_palsy_tells_of_weights_without_record(graded, tmp_path, succeed):
 
 def test_palsy_inherits_the_people_of_its_start(graded, tmp_path, fail, succeed):
     succeed(
-        *("palsy", "train", "--data", graded / "other", "--from", graded / "weights", "--epochs", "1"),
+        *("palsy", "train", "--data", graded / "other", "--start", graded / "weights", "--epochs", "1"),
         *("--out", tmp_path / "w"),
     )
     found = htnet.load_pretrained(tmp_path / "w").trained_people

@@ -43,7 +43,7 @@ BUMPS = ((203, 140, -1.6, -1.2, 9), (244, 141, 1.6, -1.2, 9), (203, 88, 0, -1.3,
 HEAD = (0.5, 0.3)
 NAMES = ("frames", "flow", "image", "hoof", "head")
 #: Pictures without color, to keep the files small.
-GREY = ("frames",)
+GRAY = ("frames",)
 COLORS = ("#0a84ff", "#ff9f0a", "#30d158", "#ff2d55")
 
 
@@ -174,7 +174,7 @@ def main(out: Path) -> None:
         figure.savefig(path, dpi=80, bbox_inches="tight", pad_inches=0.05)
         with Image.open(path) as picture:
             opaque = picture.convert("RGB")
-        (opaque.convert("L") if name in GREY else opaque).save(path, optimize=True)
+        (opaque.convert("L") if name in GRAY else opaque).save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -298,12 +298,12 @@ class Convolution(nn.Module):
         """(B, C, H, W), channels last in memory, to (B, C', H, W), so too."""
         x = x.permute(0, 2, 3, 1)
         at_once = len(x) if torch.compiler.is_compiling() else max(1, LAID_OUT // (9 * max(1, x[:1].numel())))
-        parts = [self.product(_neighbours(part)) for part in x.split(at_once)] if len(x) > at_once else None
-        out = self.product(_neighbours(x)) if parts is None else torch.cat(parts)
+        parts = [self.product(_neighbors(part)) for part in x.split(at_once)] if len(x) > at_once else None
+        out = self.product(_neighbors(x)) if parts is None else torch.cat(parts)
         return out.permute(0, 3, 1, 2)
 
 
-def _neighbours(x: Tensor) -> Tensor:
+def _neighbors(x: Tensor) -> Tensor:
     """(B, H, W, C) to the 3x3 positions around each, (B, H, W, 9 x C); zeros outside."""
     around = F.pad(x, (0, 0, 1, 1, 1, 1)).unfold(1, 3, 1).unfold(2, 3, 1)
     return rearrange(around, "b h w c p q -> b h w (p q c)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from htnet.cli.landmarks import chosen_landmarks
@@ -16,7 +15,6 @@ from htnet.core.command_line import (
     moment,
     show_warnings,
 )
-from htnet.core.errors import InputError
 from htnet.core.files import check_outputs
 from htnet.core.schema import to_json
 
@@ -54,26 +52,22 @@ def add_video_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--to-time", type=moment, metavar="T", help=f"{last}: seconds or MM:SS")
     command.add_argument("--from-frame", type=int, metavar="N", help=f"{first}: number of a frame, from 0")
     command.add_argument("--to-frame", type=int, metavar="N", help=f"{last}: number of a frame, from 0")
-    command.add_argument("--stop", type=int, metavar="N", help="old name of --to-frame N-1; will go")
 
 
 #: Options of `add_video_options`, for commands that must refuse them elsewhere.
-VIDEO_OPTIONS = ("method", "fps", "from_time", "to_time", "from_frame", "to_frame", "stop")
+VIDEO_OPTIONS = ("method", "fps", "from_time", "to_time", "from_frame", "to_frame")
 
 
 def asked_video(source: str, args: argparse.Namespace) -> Video:
     """Open a video, or the part of it that the options name."""
     from htnet.preprocess import open_video
 
-    to_frame = args.to_frame
-    if args.stop is not None:
-        if to_frame is not None or args.to_time is not None:
-            raise InputError("--stop is given beside --to-frame or --to-time; give one of them.")
-        if args.stop < 1:
-            raise InputError(f"--stop is {args.stop}; give the number of the first frame not to read, 1 or more.")
-        to_frame = args.stop - 1
-        print(f"note: --stop goes away in the next release; give --to-frame {to_frame}", file=sys.stderr)
-    part = {"from_time": args.from_time, "to_time": args.to_time, "from_frame": args.from_frame, "to_frame": to_frame}
+    part = {
+        "from_time": args.from_time,
+        "to_time": args.to_time,
+        "from_frame": args.from_frame,
+        "to_frame": args.to_frame,
+    }
     return open_video(source, fps=args.fps, bit_depth=args.bit_depth, **part)
 
 

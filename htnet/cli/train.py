@@ -61,7 +61,10 @@ def _add_evaluation(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seeds", type=int, default=1, help="number of seeds (default: %(default)s)")
     command.add_argument("--workers", type=int, help="processes (default: one a core, at most 8)")
     command.add_argument(
-        "--stack", type=int, help="folds trained at once in a process (default: 1 on the CPU, as many as pay on CUDA)"
+        "--vmap-folds",
+        type=int,
+        metavar="N",
+        help="folds trained at once in each process (default: 1 on the CPU, as many as fit on CUDA)",
     )
     command.add_argument("--plot", help="save a reliability diagram of the first protocol")
     command.add_argument(
@@ -153,7 +156,7 @@ def _evaluate(args: argparse.Namespace, evaluate: Any) -> None:
         spec=spec,
         landmarker=landmarker,
         workers=args.workers,
-        stack=args.stack,
+        vmap_folds=args.vmap_folds,
         start=args.start[0] if args.start and len(args.start) == 1 else args.start,
         start_is_disjoint=args.start_is_disjoint,
         count_units=args.au_cooccurrence == "training",

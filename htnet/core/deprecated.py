@@ -5,10 +5,12 @@ This is the one place that knows them: what is listed here stands nowhere else i
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import importlib
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import MappingProxyType, ModuleType
@@ -27,8 +29,6 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "htnet.cli.palsy": "htnet.palsy.cli",
         "htnet.csv_files": "htnet.core.csv_files",
         "htnet.data.datasets.casme2": "htnet.data.datasets.casme",
-        "htnet.data.prepare.engine": "htnet.data.prepare.workers",
-        "htnet.data.prepare.spec": "htnet.data.prepared",
         "htnet.doors": "htnet.core.hints",
         "htnet.facs": "htnet.core.facs",
         "htnet.identity": "htnet.core.identity",
@@ -59,6 +59,12 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "htnet.network": "htnet.core.network",
         "htnet.optional": "htnet.core.optional",
         "htnet.overwrite": "htnet.core.files",
+        "htnet.prepare.engine": "htnet.data.prepare.workers",
+        "htnet.prepare.keys": "htnet.data.prepare.keys",
+        "htnet.prepare.report": "htnet.data.prepare.report",
+        "htnet.prepare.run": "htnet.data.prepare.run",
+        "htnet.prepare.spec": "htnet.data.prepared",
+        "htnet.prepare.store": "htnet.data.prepare.store",
         "htnet.preprocess.asymmetry": "htnet.palsy.asymmetry",
         "htnet.preprocess.clip": "htnet.preprocess.video.clip",
         "htnet.preprocess.clip_files": "htnet.preprocess.video.clip_files",
@@ -89,12 +95,45 @@ MODULES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-#: Names that moved to another module or changed: old full name and new full name.
+#: Names that moved to another module or changed: old full name and new full name; "()" where a value is a function now.
 NAMES: Mapping[str, str] = MappingProxyType(
     {
+        **{
+            f"htnet.errors.{name}": f"htnet.core.errors.{name}"
+            for name in ("about_sample", "cause", "did_you_mean", "refuse_unknown")
+        },
+        **{
+            f"htnet.export.{name}": f"htnet.pipeline.export.{name}"
+            for name in ("CODE_MARK", "TABLE_ENDINGS", "check_table_name", "csv_header", "warning_codes")
+        },
+        "htnet.export.prediction_to_dict": "htnet.types.Prediction.to_dict",
+        "htnet.export.spotting_to_dict": "htnet.types.Spotting.to_dict",
+        "htnet.plots.SHOWN_UNITS": "htnet.core.facs.SHOWN_UNITS",
+        "htnet.plots.draw_warnings": "htnet.pipeline.plots.draw_warnings",
+        **{
+            f"htnet.preprocess.flow.{name}": f"htnet.preprocess.{name}"
+            for name in (
+                "compute_flow",
+                "flow_image",
+                "is_motionless",
+                "optical_strain",
+                "read_flow_image",
+                "write_flow_image",
+            )
+        },
+        "htnet.preprocess.flow.check_flow": "htnet.preprocess.flow.compute.check_flow",
+        "htnet.preprocess.video.FRAME_ENDINGS": "htnet.preprocess.video.open.FRAME_ENDINGS",
+        "htnet.preprocess.video.Video": "htnet.preprocess.Video",
+        "htnet.preprocess.video.natural_key": "htnet.preprocess.video.open.natural_key",
+        "htnet.preprocess.video.open_video": "htnet.preprocess.open_video",
+        "htnet.kernels.NEIGHBOURS": "htnet.kernels.NEIGHBORS",
+        "htnet.kernels.neighbour_mask": "htnet.kernels.neighbor_mask",
         "htnet.preprocess.colour_wheel": "htnet.preprocess.color_wheel",
         "htnet.preprocess.colour_wheel_legend": "htnet.preprocess.color_wheel_legend",
+        "htnet.core.schema.VERSIONS": "htnet.core.schema.versions()",
         "htnet.types.WEIGHTS_NAMES": "htnet.core.registry.WEIGHTS",
+        "htnet.types.file_stem": "htnet.core.types.file_stem",
+        "htnet.types.model_part": "htnet.core.types.model_part",
         "htnet.models.HOUSE_BRACKMANN": "htnet.palsy.HOUSE_BRACKMANN",
         "htnet.models.HTNetEnhanced": "htnet.palsy.HTNetEnhanced",
         "htnet.models.HTNetEnhancedConfig": "htnet.palsy.HTNetEnhancedConfig",
@@ -117,17 +156,52 @@ NAMES: Mapping[str, str] = MappingProxyType(
 #: Options of commands that changed: by command, old option and new option.
 OPTIONS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "predict": {"--model": "--weights"},
+        "predict": {"--model": "--weights", "--stop": "--to-frame"},
+        "spot": {"--stop": "--to-frame"},
         "python -m htnet.preprocess": {"--colour": "--color"},
         "palsy prepare": {"--jobs": "--workers"},
         "palsy train": {"--from": "--start"},
         "palsy evaluate": {"--model": "--weights"},
         "palsy predict": {"--model": "--weights"},
         "palsy visualize": {"--model": "--weights"},
-        "loso": {"--jobs": "--workers"},
+        "loso": {"--jobs": "--workers", "--stack": "--vmap-folds"},
+        "lodo": {"--jobs": "--workers", "--stack": "--vmap-folds"},
         "prepare": {"--jobs": "--workers"},
     }
 )
+
+#: Keyword arguments that changed, by function or class: old name and new name.
+ARGUMENTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "htnet.data.prepare.run.prepare": {"jobs": "workers"},
+        "htnet.evaluation.runner.lodo": {"jobs": "workers", "stack": "vmap_folds"},
+        "htnet.evaluation.runner.loso": {"jobs": "workers", "stack": "vmap_folds"},
+        "htnet.hub.publish.push_to_hub": {"message": "commit_message"},
+        "htnet.palsy.predictor.GradePredictor": {"model": "weights"},
+        "htnet.palsy.prepare.prepare_faces": {"jobs": "workers"},
+        "htnet.palsy.train.train_palsy": {"source": "start"},
+        "htnet.pipeline.predictor.Predictor": {"model": "weights"},
+        "htnet.pipeline.predictor.predict": {"model": "weights"},
+        "htnet.pipeline.predictor.predict_video": {"model": "weights"},
+        "htnet.preprocess.contrast.clahe": {"grey": "gray"},
+        "htnet.preprocess.video.open.open_video": {"stop": "to_frame"},
+        "htnet.training.averaging.check_wise_ft": {"begun": "started"},
+    }
+)
+
+
+def frame_before(number: Any) -> Any:
+    """The last frame to read where the first one not to read was given; anything else unchanged, to be refused."""
+    if isinstance(number, str):
+        return str(frame_before(int(number))) if number.isdecimal() else number
+    return number - 1 if isinstance(number, int) and not isinstance(number, bool) else number
+
+
+#: Old arguments and options whose value changes too: how the new value is written, and what computes it.
+VALUES: Mapping[str, tuple[str, Callable[[Any], Any]]] = MappingProxyType({"stop": ("N-1", frame_before)})
+
+#: Values of arguments that are written differently: by argument, old value and new value.
+WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType({"mask": {"neighbours": "neighbors"}})
 
 #: Attributes that have another name, by class: old name and new name.
 ATTRIBUTES: Mapping[str, Mapping[str, str]] = MappingProxyType(
@@ -137,6 +211,7 @@ ATTRIBUTES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "FlowSet": {"cut_at": "regions_at", "cut_counts": "regions_at_counts"},
         "Predictor": {"flow": "flow_image"},
         "PretrainedSpec": {"licence": "license"},
+        "UnitPrediction": {"left": "subject_left", "right": "subject_right"},
     }
 )
 
@@ -156,6 +231,10 @@ def renamed_attributes(decorated: type[T]) -> type[T]:
             return getattr(self, new)
 
         setattr(decorated, old, property(get))
+    if dataclasses.is_dataclass(decorated):
+        fields = {field.name for field in dataclasses.fields(decorated)}
+        names = {old: new for old, new in ATTRIBUTES[decorated.__name__].items() if new in fields}
+        decorated.__init__ = _taking_old_names(decorated.__init__, names)  # type: ignore[method-assign]
     return decorated
 
 
@@ -195,29 +274,47 @@ def moved_name(module: str, name: str) -> Any:
     if new is None:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     warn_renamed(f"{module}.{name}", new)
-    where, _, what = new.rpartition(".")
-    return getattr(importlib.import_module(where), what)
+    return _named(new)
 
 
-def renamed_arguments(**names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Let a function take keyword arguments by their old names too: ``@renamed_arguments(old="new")``."""
+def _named(name: str) -> Any:
+    """What a full name of `NAMES` stands for: an attribute of a module or class, or what a function returns."""
+    called = name.endswith("()")
+    where, *path = re.split(r"\.(?=[A-Z_])|\.(?=[^.]*$)", name.removesuffix("()"))
+    value: Any = functools.reduce(getattr, path, importlib.import_module(where))
+    return value() if called else value
 
-    def decorate(function: Callable[P, T]) -> Callable[P, T]:
-        called = function.__qualname__.removesuffix(".__init__")
 
-        @wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            for old in names.keys() & kwargs.keys():
-                new = names[old]
-                if new in kwargs:
-                    raise TypeError(f"{called}() got both {old!r} (deprecated) and {new!r}: give {new!r}.")
-                warn_renamed(f"{called}({old}=...)", f"{new}=...")
-                kwargs[new] = kwargs.pop(old)
-            return function(*args, **kwargs)
+def renamed_arguments(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function of `ARGUMENTS` take keyword arguments by their old names too."""
+    name = f"{function.__module__}.{function.__qualname__}".removesuffix(".__init__")
+    return _taking_old_names(function, ARGUMENTS[name])
 
-        return call
 
-    return decorate
+def renamed_value(argument: str, value: str) -> str:
+    """The value of an argument of `WORDS`, an old one replaced."""
+    if (new := WORDS[argument].get(value)) is None:
+        return value
+    warn_renamed(f"{argument}={value!r}", f"{argument}={new!r}")
+    return new
+
+
+def _taking_old_names(function: Callable[P, T], names: Mapping[str, str]) -> Callable[P, T]:
+    called = function.__qualname__.removesuffix(".__init__")
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        for old in names.keys() & kwargs.keys():
+            new = names[old]
+            if new in kwargs:
+                raise TypeError(f"{called}() got both {old!r} (deprecated) and {new!r}: give {new!r}.")
+            written, convert = VALUES.get(old, ("...", None))
+            warn_renamed(f"{called}({old}=...)", f"{new}={written}")
+            value = kwargs.pop(old)
+            kwargs[new] = convert(value) if convert else value
+        return function(*args, **kwargs)
+
+    return call
 
 
 def renamed_options(words: Sequence[str], module: str | None = None) -> list[str]:
@@ -233,12 +330,18 @@ def renamed_options(words: Sequence[str], module: str | None = None) -> list[str
     if command is None:
         return list(words)
     said = command if module is not None else f"htnet {command}"
-    out = []
+    out: list[str] = []
+    convert: Callable[[Any], Any] | None = None
     for word in words:
         option, equals, value = word.partition("=")
         if (new := OPTIONS[command].get(option)) is not None:
-            print(f"{said}: {option} is deprecated and goes in the next release: use {new}.", file=sys.stderr)
-            word = new + equals + value
+            written, convert = VALUES.get(option.removeprefix("--"), ("", None))
+            use = f"{new} {written}".rstrip()
+            print(f"{said}: {option} is deprecated and goes in the next release: use {use}.", file=sys.stderr)
+            word = f"{new}={convert(value) if convert else value}" if equals else new
+            convert = None if equals else convert
+        elif convert is not None:
+            word, convert = convert(word), None
         out.append(word)
     return out
 
@@ -263,7 +366,7 @@ def moved_calls(function: Callable[P, T]) -> Callable[P, T]:
     """Let calls with an argument of `CALLS` go to the function that does this today."""
     argument, functions = CALLS[function.__name__]
 
-    @wraps(function)
+    @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         if argument not in kwargs:
             return function(*args, **kwargs)
@@ -272,8 +375,7 @@ def moved_calls(function: Callable[P, T]) -> Callable[P, T]:
             raise TypeError(f"{argument} is {value!r} (and deprecated): use {' or '.join(functions.values())}.")
         new = functions[str(value)]
         warn_renamed(f"{function.__name__}({argument}={value!r})", new)
-        where, _, what = new.rpartition(".")
-        result: T = getattr(importlib.import_module(where), what)(*args, **kwargs)
+        result: T = _named(new)(*args, **kwargs)
         return result
 
     return call
@@ -283,7 +385,7 @@ def gathered_arguments(into: str, make: Callable[..., Any], *names: str) -> Call
     """Let a function take keyword arguments that are fields of its argument ``into`` today, which ``make`` makes."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
-        @wraps(function)
+        @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
             if given := {name: kwargs.pop(name) for name in names if name in kwargs}:
                 old = ", ".join(f"{name}=..." for name in given)
@@ -311,7 +413,7 @@ def renamed_fields(fields: Mapping[str, tuple[str, Conversion]]) -> Callable[[ty
     def decorate(kind: type[T]) -> type[T]:
         init: Callable[..., None] = kind.__init__
 
-        @wraps(init)
+        @functools.wraps(init)
         def renaming(self: T, *args: Any, **kwargs: Any) -> None:
             for old in fields.keys() & kwargs.keys():
                 new, convert = fields[old]

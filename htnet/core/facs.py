@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from htnet.core.warn import warn_user
+from htnet.core.deprecated import renamed_attributes
 
 #: What FACS (Ekman, Friesen and Hager 2002) calls its action units; those that htnet's weights know.
 ACTION_UNIT_NAMES: Mapping[int, str] = MappingProxyType(
@@ -55,6 +55,7 @@ MOVEMENTS: Mapping[str, frozenset[int]] = MappingProxyType(
 SHOWN_UNITS = 0.5
 
 
+@renamed_attributes
 @dataclass(frozen=True)
 class UnitPrediction:
     """What a model says of one action unit.
@@ -68,21 +69,6 @@ class UnitPrediction:
     number: int
     subject_left: float
     subject_right: float
-
-    @property
-    def left(self) -> float:
-        """The old name of ``subject_left``; it goes with the next release."""
-        return self._renamed("left")
-
-    @property
-    def right(self) -> float:
-        """The old name of ``subject_right``; it goes with the next release."""
-        return self._renamed("right")
-
-    def _renamed(self, side: str) -> float:
-        message = f"UnitPrediction.{side} is now called subject_{side}; the old name goes with the next release."
-        warn_user(message, DeprecationWarning)
-        return float(getattr(self, f"subject_{side}"))
 
     @property
     def name(self) -> str:

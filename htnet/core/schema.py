@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from htnet._version import __version__
 from htnet.core.assets import ASSETS
+from htnet.core.deprecated import moved_name
 from htnet.core.wings import wing_files
 
 #: How the five points of `htnet.types.POINT_NAMES` are called in every JSON document, in that order.
@@ -111,3 +112,7 @@ def versions() -> Mapping[str, int]:
     parts = [part["properties"] for part in read_schema()["$defs"].values()]
     heads = [part for part in parts if "schema_version" in part]
     return MappingProxyType({head["schema"]["const"]: head["schema_version"]["const"] for head in heads})
+
+
+def __getattr__(name: str) -> Any:
+    return moved_name(__name__, name)

@@ -70,7 +70,7 @@ def reliability(truth: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 
     """
     if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
         raise InputError(f"bins is {bins!r}; give a whole number of 1 or more.")
-    chances, true = _labelled(truth, _probabilities(probabilities))
+    chances, true = _labeled(truth, _probabilities(probabilities))
     sure, right = chances.max(1), chances.argmax(1) == true
     place = np.minimum((sure * bins).astype(np.int64), bins - 1)
     count = np.bincount(place, minlength=bins)
@@ -100,7 +100,7 @@ def log_loss(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
         InputError: no samples, unequal lengths, a label that is not a class index, or numbers that are not
             probabilities.
     """
-    chances, true = _labelled(truth, _probabilities(probabilities))
+    chances, true = _labeled(truth, _probabilities(probabilities))
     return float(-_logs(chances)[np.arange(len(true)), true].mean())
 
 
@@ -126,7 +126,7 @@ def fit_temperature(truth: npt.ArrayLike, scores: npt.ArrayLike, *, logits: bool
             probabilities (or, with ``logits``, not finite).
     """
     values = _matrix(scores, "logits") if logits else _logs(_probabilities(scores))
-    values, true = _labelled(truth, values)
+    values, true = _labeled(truth, values)
     values = values - values.max(1, keepdims=True)
     if not values.any():
         return 1.0
@@ -178,7 +178,7 @@ def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, gr
     Raises:
         InputError: as `fit_temperature`; or fewer than two groups, or not one entry a sample.
     """
-    chances, true = _labelled(truth, _probabilities(probabilities))
+    chances, true = _labeled(truth, _probabilities(probabilities))
     if len(groups) != len(true):
         raise InputError(f"groups has {len(groups)} entries for {len(true)} samples; give one a sample.")
     names = sorted(set(groups))
@@ -218,7 +218,7 @@ def _probabilities(values: npt.ArrayLike) -> Float64Array:
     return chances
 
 
-def _labelled(truth: npt.ArrayLike, values: Float64Array) -> tuple[Float64Array, IntArray]:
+def _labeled(truth: npt.ArrayLike, values: Float64Array) -> tuple[Float64Array, IntArray]:
     true = class_indexes(truth, values.shape[1], "truth")
     if len(true) != len(values):
         raise InputError(f"truth has {len(true)} samples, the scores {len(values)} rows; give one row a sample.")

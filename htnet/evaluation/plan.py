@@ -45,9 +45,9 @@ class EvaluationPlan:
         settings: overrides of the model's config.
         workers: processes; None takes one a core on the CPU (at most 8). More than one needs the caller
             to be guarded by ``if __name__ == "__main__":``.
-        stack: folds trained at once in a process, see `htnet.training.train_vmapped`; None takes as many as pay: on the
-            CPU 1, as its cores are better used by one process each; on a CUDA device, where a step of one small model
-            is too little work, as many as fit into `VMAPPED_BYTES`, if the model can be vmapped at all.
+        vmap_folds: folds trained at once in each process, see `htnet.training.train_vmapped`. None means 1 on the CPU,
+            where one process a core is faster. On a CUDA device, which one small model does not keep busy, None means
+            as many as fit into `VMAPPED_BYTES` if the model can be vmapped, else 1.
         count_units: count the model's ``au_cooccurrence`` anew in each fold, over the annotated action units of its
             training subjects alone; see `htnet.data.training_cooccurrence`.
         start: weights that each fold's training starts from, for `htnet.load_pretrained`; or several, one for each
@@ -67,7 +67,7 @@ class EvaluationPlan:
     landmarker: Landmarker | None = None
     settings: dict[str, Any] | None = None
     workers: int | None = 1
-    stack: int | None = None
+    vmap_folds: int | None = None
     count_units: bool = False
     start: Weights | Sequence[Weights] | None = None
     start_is_disjoint: bool = False
@@ -89,15 +89,16 @@ class EvaluationPlan:
             raise InputError(
                 f"seeds is {self.seeds!r}; give a number of seeds of 1 or more, or distinct seeds of 0 or more."
             )
-        if self.stack is not None and (isinstance(self.stack, bool) or self.stack < 1):
-            raise InputError(f"stack is {self.stack!r}; give 1 or more.")
+        if self.vmap_folds is not None and (isinstance(self.vmap_folds, bool) or self.vmap_folds < 1):
+            raise InputError(f"vmap_folds is {self.vmap_folds!r}; give 1 or more.")
         if self.count_units and "au_cooccurrence" in (self.settings or {}):
             raise InputError(
                 "count_units counts au_cooccurrence, which is among the settings too. Leave one of them out."
             )
-        if self.count_units and self.stack not in (None, 1):
+        if self.count_units and self.vmap_folds not in (None, 1):
             raise InputError(
-                f"stack is {self.stack}, but models with tables of their own cannot be stacked. Give stack=1."
+                f"vmap_folds is {self.vmap_folds}, but models that have their own table of action units in each fold "
+                "cannot be vmapped. Use vmap_folds=1."
             )
         object.__setattr__(self, "protocols", tuple(name for name in PROTOCOLS if name in self.protocols))
 
@@ -115,10 +116,10 @@ class EvaluationPlan:
         Raises:
             InputError: more than 1 of a model that cannot be vmapped.
         """
-        if self.stack is not None:
-            if self.stack > 1:
+        if self.vmap_folds is not None:
+            if self.vmap_folds > 1:
                 refuse_not_vmappable(model)
-            return self.stack
+            return self.vmap_folds
         # `train_vmapped` draws no generated samples, and each model has the same table of action units there.
         if self.count_units or self.recipe.generated:
             return 1

@@ -41,8 +41,8 @@ from htnet.training import (
 COUNTED = "counted over the training subjects of each fold"
 
 
+@renamed_arguments
 @moved_calls
-@renamed_arguments(jobs="workers")
 def loso(
     data: Manifest | str | PathLike[str],
     model: str = "htnet_small",
@@ -59,7 +59,7 @@ def loso(
     byte (with the same number of workers on the same machine).
 
     Args:
-        data: labelled samples with subjects: a manifest, or a path for `htnet.data.open_data`.
+        data: labeled samples with subjects: a manifest, or a path for `htnet.data.open_data`.
         model: registered model name.
         recipe: how to train.
         out: run folder.
@@ -77,11 +77,12 @@ def loso(
             `htnet.data.reader.degenerate`), two people have one picture, or there are fewer than two to leave out;
             action units are to be counted and none are annotated.
         InputError: an unknown or impossible option; ``start`` was trained on data of this evaluation, or may have
-            been; action units are to be counted for a model that reads none, or whose folds are stacked.
+            been; action units are to be counted for a model that reads none, or whose folds are vmapped.
     """
     return _evaluate(data, "subject", leave_one_subject_out, _plan(model, recipe, options), Path(out), overwrite)
 
 
+@renamed_arguments
 def lodo(
     data: Manifest | str | PathLike[str],
     model: str = "htnet_small",

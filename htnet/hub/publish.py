@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from huggingface_hub import CommitInfo
 
 
-@renamed_arguments(message="commit_message")
+@renamed_arguments
 def push_to_hub(
     folder: str | PathLike[str],
     repo_id: str,

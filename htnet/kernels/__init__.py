@@ -1,18 +1,25 @@
 """Attention inside many short sequences."""
 
+from typing import Any
+
+from htnet.core.deprecated import moved_name
 from htnet.kernels.dispatch import block_attention, explain
-from htnet.kernels.masks import NEIGHBOURS, neighbour_mask
+from htnet.kernels.masks import NEIGHBORS, neighbor_mask
 from htnet.kernels.reference import reference_attention
 from htnet.kernels.routing import BACKENDS, AttentionCase, Choice, route
 
 __all__ = [
     "BACKENDS",
-    "NEIGHBOURS",
+    "NEIGHBORS",
     "AttentionCase",
     "Choice",
     "block_attention",
     "explain",
-    "neighbour_mask",
+    "neighbor_mask",
     "reference_attention",
     "route",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return moved_name(__name__, name)

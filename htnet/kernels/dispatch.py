@@ -8,8 +8,9 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
+from htnet.core.deprecated import renamed_value
 from htnet.core.errors import InputError
-from htnet.kernels.masks import NEIGHBOURS, additive, map_side, neighbour_mask
+from htnet.kernels.masks import NEIGHBORS, additive, map_side, neighbor_mask
 from htnet.kernels.reference import reference_attention
 from htnet.kernels.routing import DTYPES, AttentionCase, Choice, choose, route, triton_obstacle
 from htnet.kernels.sdpa import sdpa_attention
@@ -37,7 +38,7 @@ def block_attention(
         bias: floating point, added to the scores, broadcastable to (batch x blocks, heads, tokens, tokens); rows are
             the tokens that read. It receives a gradient where it requires one.
         mask: boolean, broadcastable like the bias: True where a token (row) may read a key (column). Or
-            ``"neighbours"``: each token reads the 3x3 neighbourhood of its place in a square block (tokens are its
+            ``"neighbors"``: each token reads the 3x3 neighborhood of its place in a square block (tokens are its
             places row by row), which the Triton kernels compute as they go and read from nowhere.
         scale: factor on the scores; head_dim ** -0.5 unless given.
         backend: "auto" (see `route`), "reference", "sdpa", "one_token" or "triton".
@@ -95,7 +96,7 @@ def _compute(
     """Attention by one backend that can do it."""
     side = map_side(q.shape[2]) if isinstance(mask, str) else 0
     if isinstance(mask, str):
-        mask = neighbour_mask(side, q.device) if name != "triton" else None
+        mask = neighbor_mask(side, q.device) if name != "triton" else None
     bias, mask = (None if x is None else x.reshape((1,) * (4 - x.ndim) + x.shape) for x in (bias, mask))
     if name == "triton":
         from htnet.kernels.triton_attention import triton_attention
@@ -133,10 +134,10 @@ def _case(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Tensor | s
         _check_extra("mask", mask, q)
         kind = "tensor"
     elif mask is not None:
-        if mask != NEIGHBOURS:
-            raise InputError(f"mask is {mask!r}; give a boolean tensor, {NEIGHBOURS!r} or None.")
+        if mask != NEIGHBORS and renamed_value("mask", mask) != NEIGHBORS:
+            raise InputError(f"mask is {mask!r}; give a boolean tensor, {NEIGHBORS!r} or None.")
         map_side(tokens)
-        kind = NEIGHBOURS
+        kind = NEIGHBORS
     return AttentionCase(tokens, head_dim, q.dtype, q.device.type, bias is not None, kind, triton_obstacle(q.device))
 
 

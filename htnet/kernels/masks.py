@@ -9,8 +9,8 @@ from torch import Tensor
 
 from htnet.core.errors import InputError
 
-#: The mask that limits each token to the 3x3 neighbourhood of its place in a square block.
-NEIGHBOURS = "neighbours"
+#: The mask that limits each token to the 3x3 neighborhood of its place in a square block.
+NEIGHBORS = "neighbors"
 
 
 def map_side(tokens: int) -> int:
@@ -22,14 +22,14 @@ def map_side(tokens: int) -> int:
     side = math.isqrt(tokens)
     if side * side != tokens:
         raise InputError(
-            f"mask={NEIGHBOURS!r} needs the tokens of a square block; {tokens} tokens make none. Give a boolean mask "
+            f"mask={NEIGHBORS!r} needs the tokens of a square block; {tokens} tokens make none. Give a boolean mask "
             "(tokens, tokens) in its place."
         )
     return side
 
 
-def neighbour_mask(side: int, device: torch.device | None = None) -> Tensor:
-    """The mask that ``mask="neighbours"`` stands for.
+def neighbor_mask(side: int, device: torch.device | None = None) -> Tensor:
+    """The mask that ``mask="neighbors"`` stands for.
 
     Args:
         side: tokens along one side of the block; they are counted row by row.

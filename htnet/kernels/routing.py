@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import torch
 
 from htnet.core.errors import InputError, MissingExtraError, did_you_mean
-from htnet.kernels.masks import NEIGHBOURS
+from htnet.kernels.masks import NEIGHBORS
 
 #: In the order in which ``backend="auto"`` tries them; it takes the first that has nothing against it.
 BACKENDS = ("one_token", "triton", "sdpa", "reference")
@@ -37,7 +37,7 @@ class AttentionCase:
         dtype: of queries, keys and values.
         device: "cpu", "cuda", ...
         has_bias: whether a bias is added to the scores.
-        mask: None, "neighbours", or "tensor" for a boolean one.
+        mask: None, "neighbors", or "tensor" for a boolean one.
         triton: why Triton cannot run on the device at all, empty if it can; see `triton_obstacle`.
     """
 
@@ -51,7 +51,7 @@ class AttentionCase:
 
     def __str__(self) -> str:
         extras = ["a bias"] * self.has_bias
-        extras += [f"mask={NEIGHBOURS!r}" if self.mask == NEIGHBOURS else "a mask"] * (self.mask is not None)
+        extras += [f"mask={NEIGHBORS!r}" if self.mask == NEIGHBORS else "a mask"] * (self.mask is not None)
         number = f"{self.tokens} token{'s' * (self.tokens != 1)}"
         with_extras = f", with {' and '.join(extras)}" if extras else ""
         return f"{number} of {self.head_dim}, {_name(self.dtype)} on {self.device}{with_extras}"
@@ -103,7 +103,7 @@ def obstacle(backend: str, case: AttentionCase) -> str:
     if backend == "one_token":
         if case.tokens != 1:
             return f"it takes one token a block, not {case.tokens}"
-        # A bias or mask may forbid even the one pair that there is; "neighbours" never does.
+        # A bias or mask may forbid even the one pair that there is; "neighbors" never does.
         return "it takes neither bias nor boolean mask" if case.has_bias or case.mask == "tensor" else ""
     if backend == "triton":
         if case.triton:

@@ -216,7 +216,7 @@ def triton_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale
         v: values, same shape.
         bias: added to the scores, four dimensions that can be broadcast to (N, heads, tokens, tokens), or None.
         scale: factor on the scores.
-        side: side of the square block in which each token reads its 3x3 neighbourhood; 0 for no such limit.
+        side: side of the square block in which each token reads its 3x3 neighborhood; 0 for no such limit.
 
     Returns:
         (N, heads, tokens, head_dim).

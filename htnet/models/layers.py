@@ -69,15 +69,15 @@ class BlockAttention(nn.Module):
     """Multi-head attention inside square blocks of the map.
 
     Queries and keys have a layer of their own: with one token per block they are never read, so
-    they cost nothing and, having no gradient, are left alone by the optimiser.
+    they cost nothing and, having no gradient, are left alone by the optimizer.
 
     Attributes:
-        stacked: the weights are those of many trainings (`htnet.training.train_vmapped`): attend by plain products,
+        vmapped: the weights are those of many trainings (`htnet.training.train_vmapped`): attend by plain products,
             which can be batched once more; PyTorch's own attention cannot.
         mask: which tokens a token may read, as `htnet.kernels.block_attention` takes it.
     """
 
-    stacked = False
+    vmapped = False
     mask: str | None = None
 
     def __init__(self, dim: int, heads: int, head_dim: int, blocks: int, dropout: float) -> None:
@@ -106,7 +106,7 @@ class BlockAttention(nn.Module):
         sizes = {"p": self.blocks, "q": self.blocks, "n": self.heads}
         q, k = (rearrange(t, split, **sizes) for t in self.qk(x).chunk(2, dim=-1))
         v = rearrange(self.v(x), split, **sizes)
-        backend = "reference" if self.stacked else "auto"
+        backend = "reference" if self.vmapped else "auto"
         out = block_attention(q, k, v, bias=self.bias(q, k), mask=self.mask, scale=self.scale, backend=backend)
         return rearrange(
             out,
@@ -162,11 +162,11 @@ class Downsample(nn.Module):
     """3x3 convolution to another width, LayerNorm, 3x3 max pooling of stride 2.
 
     Attributes:
-        stacked: the weights are those of many trainings (`htnet.training.train_vmapped`): convolve by one matrix
+        vmapped: the weights are those of many trainings (`htnet.training.train_vmapped`): convolve by one matrix
             product each. A convolution would be one of as many groups, which is slow.
     """
 
-    stacked = False
+    vmapped = False
 
     def __init__(self, dim: int, out: int) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ class Downsample(nn.Module):
         # position: the better way while positions are no more than C'. Compilers and exporters plan the
         # layout themselves, and there the batch size must stay free.
         few = not torch.compiler.is_compiling() and x.shape[:3].numel() <= self.conv.out_channels
-        if not self.stacked and (x.device.type != "cpu" or not few):
+        if not self.vmapped and (x.device.type != "cpu" or not few):
             return self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         patches = F.pad(x, (0, 0, 1, 1, 1, 1)).unfold(1, 3, 1).unfold(2, 3, 1)
         return linear(patches.flatten(3), self.conv.weight.flatten(1), self.conv.bias)

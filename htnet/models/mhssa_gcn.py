@@ -246,7 +246,7 @@ class MHSSAGCN(EmotionModel):
 
         Returns:
             Patches (B, 43, patch_size * patch_size * C), values in the order row, column, channel, and the px (x, y)
-            at their centres, (B, 43, 2) float.
+            at their centers, (B, 43, 2) float.
         """
         if points68 is None or points68.shape != (len(images), 68, 2):
             got = "no points68" if points68 is None else f"points68 of shape {tuple(points68.shape)}"

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from htnet.kernels import NEIGHBOURS
+from htnet.kernels import NEIGHBORS
 from htnet.models.layers import BlockAttention, Linear, Mlp
 
 #: How much louder a position of full asymmetry is.
@@ -50,7 +50,7 @@ class MicroAttention(BlockAttention):
     A block of one token has no halves to compare: its asymmetry is 0, and there are no layers for it.
     """
 
-    mask = NEIGHBOURS
+    mask = NEIGHBORS
 
     def __init__(self, dim: int, heads: int, head_dim: int, blocks: int, dropout: float, side: int) -> None:
         super().__init__(dim, heads, head_dim, blocks, dropout)

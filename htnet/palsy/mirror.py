@@ -32,7 +32,7 @@ SIDE, EYES_APART, EYES_DOWN = 224, 0.36, 0.36
 UNIT = EYES_APART * SIDE
 _MIDDLE, _EYE_ROW = (SIDE - 1) / 2, EYES_DOWN * SIDE
 # Local light and contrast are taken out over this neighborhood; the floors (gray levels; % of color) keep noise low.
-_NEIGHBOURHOOD, _GRAY_FLOOR, _COLOR_FLOOR = 0.3, 4.0, 1.2
+_NEIGHBORHOOD, _GRAY_FLOOR, _COLOR_FLOOR = 0.3, 4.0, 1.2
 _COARSE = 4
 # Weights of the horizontal against the vertical gradient, of the lips' color against gray, of darkness.
 _ACROSS, _COLOR, _DARK = 0.3, 0.5, 0.6
@@ -118,7 +118,7 @@ class Halves:
         gray = np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), dtype=np.float32)
         red = 100 * (rgb[..., 0] - rgb[..., 1]) / (rgb.sum(-1) + 30)
         self.gradients: list[tuple[Plane, int]] = []  # with the sign that mirroring gives them
-        #: Grey and color without light, weighted.
+        #: Gray and color without light, weighted.
         self.planes: list[Plane] = []
         for plane, floor, weight in ((gray, _GRAY_FLOOR, 1.0), (red, _COLOR_FLOOR, _COLOR)):
             even = cv2.GaussianBlur(_even_light(plane, floor), (0, 0), _SCALE)
@@ -128,7 +128,7 @@ class Halves:
             self.gradients += [(np.sqrt(weight) * down, 1), (np.sqrt(weight * _ACROSS) * across, -1)]
         wide = cv2.GaussianBlur(_even_light(gray, _GRAY_FLOOR), (0, 0), 0.03 * UNIT)
         self.lines: Plane = np.maximum(0, cv2.Sobel(wide, cv2.CV_32F, 0, 2, ksize=3))
-        self._even_grey = _even_light(gray, _GRAY_FLOOR)
+        self._even_gray = _even_light(gray, _GRAY_FLOOR)
 
     def eyes(self) -> PatchShift:
         """How the left eye lies against the right one."""
@@ -146,7 +146,7 @@ class Halves:
             mouth_row: where it saw the mouth: eyes whose distance does not go with its height are less likely.
         """
         cv2 = load_opencv()
-        blurred = cv2.GaussianBlur(self._even_grey, (0, 0), _IRIS * UNIT)
+        blurred = cv2.GaussianBlur(self._even_gray, (0, 0), _IRIS * UNIT)
         across = np.maximum(0, cv2.Sobel(blurred, cv2.CV_32F, 2, 0, ksize=3))
         down = np.maximum(0, cv2.Sobel(blurred, cv2.CV_32F, 0, 2, ksize=3))
         dark = np.sqrt(across * down)
@@ -460,7 +460,7 @@ def _even_light(plane: Plane, floor: float) -> Plane:
     def blurred(values: Plane) -> Plane:
         # So wide a blur is the same, and much faster, on a small image.
         shrunk = cv2.resize(values, small, interpolation=cv2.INTER_AREA)
-        shrunk = cv2.GaussianBlur(shrunk, (0, 0), _NEIGHBOURHOOD * UNIT / _COARSE)
+        shrunk = cv2.GaussianBlur(shrunk, (0, 0), _NEIGHBORHOOD * UNIT / _COARSE)
         return np.asarray(cv2.resize(shrunk, plane.shape[::-1], interpolation=cv2.INTER_LINEAR))
 
     centered = plane - blurred(plane)

@@ -120,7 +120,7 @@ class GradePredictor:
         ModelError: it reads no faces.
     """
 
-    @renamed_arguments(model="weights")
+    @renamed_arguments
     def __init__(
         self,
         weights: str | PathLike[str] | EmotionModel,

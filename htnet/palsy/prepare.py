@@ -90,7 +90,7 @@ def palsy_landmarker(text: str, spec: PreprocessSpec, *, face: str | int | None 
     return TemplateLandmarks(spec.template) if text == "template" else found
 
 
-@renamed_arguments(jobs="workers")
+@renamed_arguments
 def prepare_faces(
     manifest: Manifest,
     out: str | PathLike[str],

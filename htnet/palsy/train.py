@@ -21,7 +21,7 @@ from htnet.training.job import OnEpoch
 _job = partial(job_of, recipe="palsy", model="htnet_palsy_tiny")
 
 
-@renamed_arguments(source="start")
+@renamed_arguments
 @gathered_arguments("job", _job, "model", "recipe", "start", "seed", "device", "settings")
 def train_palsy(
     manifest: Manifest,

@@ -12,28 +12,11 @@ from htnet.core.errors import InputError
 from htnet.core.files import check_outputs, whole_file
 from htnet.core.schema import document, to_json_line
 from htnet.core.types import MOTION_REGIONS, Prediction, Spotting
-from htnet.core.warn import warn_user
 
 #: Stands between the codes in the column ``warnings``.
 CODE_MARK = "|"
 #: Endings of the files that `write_predictions` writes.
 TABLE_ENDINGS = (".csv", ".jsonl")
-
-
-def prediction_to_dict(prediction: Prediction) -> dict[str, Any]:
-    """The old name of `Prediction.to_dict`; it goes with the next release."""
-    return _renamed(prediction, "Prediction", "prediction_to_dict")
-
-
-def spotting_to_dict(spotting: Spotting) -> dict[str, Any]:
-    """The old name of `Spotting.to_dict`; it goes with the next release."""
-    return _renamed(spotting, "Spotting", "spotting_to_dict")
-
-
-def _renamed(answer: Prediction | Spotting, kind: str, old: str) -> dict[str, Any]:
-    message = f"htnet.pipeline.export.{old} goes with the next release; call {kind}.to_dict()."
-    warn_user(message, DeprecationWarning)
-    return answer.to_dict()
 
 
 def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: bool = False) -> None:

@@ -75,7 +75,7 @@ class _Question:
 class Predictor:
     """A model with the preprocessing it was trained with."""
 
-    @renamed_arguments(model="weights")
+    @renamed_arguments
     def __init__(
         self,
         weights: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
@@ -325,7 +325,7 @@ def _action_units(numbers: Sequence[int], sides: Sequence[Sequence[float]]) -> t
     )
 
 
-@renamed_arguments(model="weights")
+@renamed_arguments
 def predict(
     onset: FrameSource,
     apex: FrameSource | None = None,
@@ -361,7 +361,7 @@ def predict(
     return Predictor(weights, device=device, bit_depth=bit_depth).pair(onset, apex, landmarks)
 
 
-@renamed_arguments(model="weights")
+@renamed_arguments
 def predict_video(
     source: str | PathLike[str] | Video | Iterable[FrameSource],
     *,

@@ -13,7 +13,7 @@ from htnet.preprocess.opencv import load_opencv
 CLIP_LIMIT, TILES = 2.0, 8
 
 
-@renamed_arguments(grey="gray")
+@renamed_arguments
 def clahe(gray: ByteArray) -> ByteArray:
     """Contrast-limited adaptive histogram equalization: clip limit 2, 8x8 tiles (Zuiderveld 1994; OpenCV).
 

@@ -1,6 +1,6 @@
 """A mean face of 68 points, written for this package.
 
-The places are millimetres on an upright frontal face, neutral, mouth closed: origin midway between the eye
+The places are millimeters on an upright frontal face, neutral, mouth closed: origin midway between the eye
 centers, x to the image's right, y downward. Where they come from:
 
 - The five points that `TEMPLATE_28` fixes. With eye centers 61 mm apart, its nose tip lies 33 mm and its

@@ -87,7 +87,7 @@ class SynthesisConfig:
         one_sided: probability that an expression moves one side only.
         other_side: intensity of the other side then, relative: largest value, drawn from 0 up to it.
         side_spread: spread between the sides otherwise.
-        place_jitter: standard deviation of a bump's centre, units.
+        place_jitter: standard deviation of a bump's center, units.
         radius_spread: spread of a bump's size.
         size_spread: spread of the size of all bumps of a sample.
         turn: standard deviation of a bump's direction, radians.
@@ -117,7 +117,7 @@ class SynthesisConfig:
         rise: shortest and longest time from onset to apex, s.
         duration: shortest and longest time from onset to offset, s.
         rest: time before the onset and after the offset of a clip, s.
-        sensor_noise: standard deviation of a frame's noise, grey levels.
+        sensor_noise: standard deviation of a frame's noise, gray levels.
         light: largest change of the light over a clip, relative.
         shading: largest slope of that change from the middle to an edge, relative.
     """

@@ -33,13 +33,13 @@ class Bumps:
     """Moving patches of N faces, M each; lengths in px of a 224 px face.
 
     Attributes:
-        centre: (N, M, 2) x, y.
-        motion: (N, M, 2) displacement at the centre.
+        center: (N, M, 2) x, y.
+        motion: (N, M, 2) displacement at the center.
         radius: (N, M, 2).
         edge: (N, M) exponent of the profile.
     """
 
-    centre: Tensor
+    center: Tensor
     motion: Tensor
     radius: Tensor
     edge: Tensor
@@ -54,8 +54,8 @@ class Bumps:
         moves = self.motion.any(-1)
         order = moves.long().argsort(dim=1, descending=True, stable=True)[:, : max(1, int(moves.sum(1).max()))]
         pairs = order[..., None].expand(-1, -1, 2)
-        centre, motion, radius = (tensor.gather(1, pairs) for tensor in (self.centre, self.motion, self.radius))
-        return Bumps(centre, motion, radius, self.edge.gather(1, order))
+        center, motion, radius = (tensor.gather(1, pairs) for tensor in (self.center, self.motion, self.radius))
+        return Bumps(center, motion, radius, self.edge.gather(1, order))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Scene:
 
     Attributes:
         labels: (N,) int64, index into `htnet.types.EMOTIONS`.
-        units: (N, 15, 2) float32, displacement of each of `ACTION_UNITS` at its centre, px, image-left and
+        units: (N, 15, 2) float32, displacement of each of `ACTION_UNITS` at its center, px, image-left and
             image-right side.
         points: (N, 5, 2) float32, px of a 224 px face.
         skin: bumps of the units.
@@ -194,7 +194,7 @@ def _place(
     count, rows = amount.shape
     unit = reach[:, None, None]
     offset = table.offset + config.place_jitter * draws.normal(count, rows, 2)
-    centre = anchor_points(points)[:, table.anchor] + offset * unit
+    center = anchor_points(points)[:, table.anchor] + offset * unit
     angle = config.turn * draws.normal(count, rows)
     cos, sin = angle.cos(), angle.sin()
     x, y = table.motion[:, 0], table.motion[:, 1]
@@ -204,7 +204,7 @@ def _place(
     edge = low + (high - low) * draws.uniform(count, rows)
     # The face's size scales the motion with everything else.
     scale = unit / template_reach(config)
-    return Bumps(centre, motion * scale, radius, edge)
+    return Bumps(center, motion * scale, radius, edge)
 
 
 def template_reach(config: SynthesisConfig) -> float:

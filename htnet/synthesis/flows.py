@@ -57,7 +57,7 @@ class FlowGenerator:
 
     Sample i of a seed is always the same, to the byte on one machine's CPU, however many are asked for at a time.
     On a CUDA device the same faces are drawn (randomness always comes from the CPU), but sums are rounded in another
-    order, so that grey levels may differ by one here and there.
+    order, so that gray levels may differ by one here and there.
 
     Args:
         config: what is generated; the default is the calibrated one.
@@ -162,12 +162,12 @@ def bump_field(bumps: Bumps, places: Tensor, device: torch.device) -> Tensor:
     A bump is the product of a profile in x and one in y, so that all M bumps of a face are two products of small
     matrices.
     """
-    centre, radius, edge = bumps.centre.to(device), bumps.radius.to(device), bumps.edge.to(device)[..., None]
-    gx, gy = (torch.exp(-0.5 * ((places - centre[..., k, None]).abs() / radius[..., k, None]) ** edge) for k in (0, 1))
+    center, radius, edge = bumps.center.to(device), bumps.radius.to(device), bumps.edge.to(device)[..., None]
+    gx, gy = (torch.exp(-0.5 * ((places - center[..., k, None]).abs() / radius[..., k, None]) ** edge) for k in (0, 1))
     motion = bumps.motion.to(device)
     weighted = torch.cat([gy * motion[..., k, None] for k in (0, 1)], dim=2)  # (N, M, 2 S)
     field = weighted.transpose(1, 2) @ gx
-    return field.view(len(centre), 2, len(places), len(places))
+    return field.view(len(center), 2, len(places), len(places))
 
 
 def published_range(planes: Tensor) -> Tensor:

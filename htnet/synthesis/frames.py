@@ -226,11 +226,11 @@ def _steepness(flow: Tensor) -> float:
 def field_at(bumps: Bumps, places: Tensor) -> Tensor:
     """Displacement of one face at any places: (H, W, 2) for (H, W, 2) px of a 224 px face."""
     field = torch.zeros_like(places)
-    for centre, motion, radius, edge in zip(
-        bumps.centre[0], bumps.motion[0], bumps.radius[0], bumps.edge[0], strict=True
+    for center, motion, radius, edge in zip(
+        bumps.center[0], bumps.motion[0], bumps.radius[0], bumps.edge[0], strict=True
     ):
         if bool(motion.any()):
-            away = ((places - centre).abs() / radius) ** edge
+            away = ((places - center).abs() / radius) ** edge
             field += torch.exp(-0.5 * away.sum(-1, keepdim=True)) * motion
     return field
 

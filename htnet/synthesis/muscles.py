@@ -28,8 +28,8 @@ class Bump:
 
     Attributes:
         anchor: one of `ANCHORS`.
-        offset: its centre from the anchor: x outward (away from the face's midline), y downward.
-        motion: displacement at its centre for intensity 1: x outward, y downward.
+        offset: its center from the anchor: x outward (away from the face's midline), y downward.
+        motion: displacement at its center for intensity 1: x outward, y downward.
         radius: half its width and half its height (standard deviations of a Gaussian bump).
     """
 

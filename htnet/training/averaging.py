@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import RecipeError
 from htnet.training.recipe import Recipe
 
@@ -48,6 +49,7 @@ class ResultWeights:
             self.result[key].copy_(end.lerp(start, 1 - self._recipe.wise_ft_alpha) if end.is_floating_point() else end)
 
 
+@renamed_arguments
 def check_wise_ft(recipe: Recipe, started: bool) -> None:
     """Raise `RecipeError` if the recipe interpolates with a start that there is not."""
     if recipe.wise_ft_alpha < 1 and not started:

@@ -84,7 +84,7 @@ def train_vmapped(
     if recipe.generated:
         raise InputError(
             f"The recipe {recipe.name!r} adds generated images to each batch, which is done one model at a time only. "
-            "Use train_model (htnet loso --stack 1)."
+            "Use train_model (htnet loso --vmap-folds 1)."
         )
     members = [
         Member.begin(TrainingJob(name, recipe, t.seed, device, settings or {}, start), t.data, t.on_epoch)
@@ -114,7 +114,7 @@ class VmappedStepper:
         self._base = copy.deepcopy(members[0].model).train()
         for module in self._base.modules():
             if isinstance(module, (BlockAttention, Downsample)):
-                module.stacked = True
+                module.vmapped = True
         stacked, self._buffers = torch.func.stack_module_state([member.model for member in members])
         self.weights: Mapping[str, Tensor] = stacked
         self.parameters: Sequence[Tensor] = list(stacked.values())
@@ -168,7 +168,7 @@ def refuse_not_vmappable(model: EmotionModel) -> None:
     if not model.cuda_graph_safe:
         raise InputError(
             f"{model.name} cannot be trained many at once: it has dropout, keeps running statistics, or does other "
-            "operations for other values. Train them one by one (train_model; htnet loso --stack 1)."
+            "operations for other values. Train them one by one (train_model; htnet loso --vmap-folds 1)."
         )
 
 

@@ -132,11 +132,10 @@ def test_a_damaged_video(fail, succeed, folder, tmp_path):
         (["predict", "a.png"], "or one video or folder of frames"),
         (["predict", "a.png", "b.png", "--fps", "50"], "--fps goes with one video"),
         (["predict", "a.png", "b.png", "--method", "peak"], "--method goes with one video"),
-        (["predict", "--manifest", "m.csv", "--out", "p.csv", "--stop", "9"], "--stop goes with one video"),
+        (["predict", "--manifest", "m.csv", "--out", "p.csv", "--to-frame", "9"], "--to-frame goes with one video"),
         (["predict", "a.png", "b.png", "--from-time", "1:00"], "--from-time goes with one video"),
         (["predict", "a.png", "b.png", "--to-time", "3"], "--to-time goes with one video"),
         (["predict", "a.png", "b.png", "--from-frame", "3"], "--from-frame goes with one video"),
-        (["predict", "--manifest", "m.csv", "--out", "p.csv", "--to-frame", "3"], "--to-frame goes with one video"),
         (["predict", "v.mp4", "--out", "p.csv"], "go with --manifest"),
     ],
 )
@@ -161,7 +160,6 @@ def late(clip, folder):
         (("--from-time", "0:00.4", "--to-frame", "30"), 10, 21),
         (("--from-frame", "10", "--to-time", "00:00:00.8"), 10, 21),
         (("--from-frame", "10", "--to-frame", "30"), 10, 21),
-        (("--from-frame", "10", "--stop", "31"), 10, 21),
     ],
 )
 def test_parts_of_a_recording(run, folder, late, weights, command, part, first, count):
@@ -169,7 +167,6 @@ def test_parts_of_a_recording(run, folder, late, weights, command, part, first, 
     model = ("--weights", weights) if command == "predict" else ()
     status, out, err = run(command, late, "--landmarks", folder / "points.json", "--json", *model, *part)
     assert status == 0, err
-    assert ("--stop goes away in the next release; give --to-frame 30" in err) == ("--stop" in part)
     found = json.loads(out)
     found = found["spotting"] if command == "predict" else found
     assert (found["first_frame"], found["frame_count"]) == (first, count)
@@ -200,8 +197,6 @@ def test_curve_of_a_part_and_picture_of_its_frames(succeed, folder, late, weight
     ("part", "message"),
     [
         (("--from-time", "1", "--from-frame", "2"), "from_frame and from_time are both given"),
-        (("--to-time", "1", "--stop", "2"), "--stop is given beside"),
-        (("--stop", "0"), "--stop is 0"),
         (("--from-frame", "9", "--to-frame", "3"), "to_frame 3 comes before from_frame 9"),
         (("--from-time", "90"), "but"),
     ],

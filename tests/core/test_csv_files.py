@@ -290,6 +290,17 @@ def test_a_manifest_of_utf_16_is_prepared(separator, tmp_path, capsys):
     with (tmp_path / "manifest.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     path = write(tmp_path / "m16.csv", rows, separator, "utf-16", "\r\n")
-    words = ["prepare", "manifest", "--root", path, "--out", tmp_path / "out", "--landmarks", "template", "--jobs", "1"]
+    words = [
+        "prepare",
+        "manifest",
+        "--root",
+        path,
+        "--out",
+        tmp_path / "out",
+        "--landmarks",
+        "template",
+        "--workers",
+        "1",
+    ]
     assert main([str(word) for word in words]) == 0, capsys.readouterr().err
     assert len(read_manifest(tmp_path / "out" / "manifest.csv")) == 2

@@ -1,24 +1,34 @@
 """Old names keep working for one release, with a warning that names the new one."""
 
 import argparse
+import dataclasses
 import importlib
+import inspect
+import operator
+import re
 import subprocess
 import sys
 import warnings
 
 import numpy as np
 import pytest
+import torch
 
 import htnet
 from htnet import Predictor
 from htnet.cli import build_parser
 from htnet.core import deprecated
-from htnet.core.errors import HtnetError, WeightsError
+from htnet.core.errors import HtnetError, InputError, RecipeError, WeightsError
+from htnet.core.facs import UnitPrediction
 from htnet.evaluation import LosoResult, loso
+from htnet.hub import PretrainedSpec
+from htnet.models import EmotionModel
 from htnet.palsy import train_palsy
+from htnet.preprocess import open_video
 from htnet.preprocess.__main__ import build_parser as preprocess_parser
-from htnet.training import FlowSet, Recipe, job_of, train_on_generated, train_weights
+from htnet.training import FlowSet, Recipe, check_wise_ft, job_of, train_on_generated, train_weights
 from tests.support.flows import write_flow_set
+from tests.support.pairs import save
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(deprecated.MODULES.items()))
@@ -35,9 +45,12 @@ def test_modules_are_found_under_their_old_paths(old, new, monkeypatch):
 @pytest.mark.parametrize(("old", "new"), sorted(deprecated.NAMES.items()))
 def test_names_are_found_in_their_old_place(old, new):
     where, _, name = old.rpartition(".")
-    there, _, today = new.rpartition(".")
-    with pytest.warns(DeprecationWarning, match=new):
-        assert getattr(importlib.import_module(where), name) is getattr(importlib.import_module(there), today)
+    there, *path = re.split(r"\.(?=[A-Z])|\.(?=[^.]*$)", new.removesuffix("()"))
+    today = operator.attrgetter(".".join(path))(importlib.import_module(there))
+    with pytest.warns(
+        DeprecationWarning, match=re.escape(f"{old} is deprecated and goes in the next release: use {new}")
+    ):
+        assert getattr(importlib.import_module(where), name) is (today() if new.endswith("()") else today)
 
 
 def test_an_old_import_statement_warns_where_it_stands():
@@ -46,10 +59,13 @@ def test_an_old_import_statement_warns_where_it_stands():
     assert "DeprecationWarning: htnet.jobs is deprecated" in done.stderr
 
 
-def test_renamed_arguments():
-    @deprecated.renamed_arguments(average="ema_decay")
+def test_renamed_arguments(monkeypatch):
     def train(ema_decay=0.0):
         return ema_decay
+
+    name = f"{__name__}.{train.__qualname__}"
+    monkeypatch.setattr(deprecated, "ARGUMENTS", {name: {"average": "ema_decay"}})
+    train = deprecated.renamed_arguments(train)
 
     with pytest.warns(DeprecationWarning, match="ema_decay"):
         assert train(average=0.5) == 0.5
@@ -76,7 +92,8 @@ def test_old_options_work_with_a_note(command, old, new, capsys):
     words = [] if module else command.split()
     assert deprecated.renamed_options([*words, old, "a"], module) == [*words, new, "a"]
     said = command if module else f"htnet {command}"
-    assert f"{said}: {old} is deprecated and goes in the next release: use {new}." in capsys.readouterr().err
+    use = f"{new} N-1" if old == "--stop" else new
+    assert f"{said}: {old} is deprecated and goes in the next release: use {use}." in capsys.readouterr().err
     assert deprecated.renamed_options([*words, f"{old}=a", f"{old}-b"], module) == [*words, f"{new}=a", f"{old}-b"]
     assert deprecated.renamed_options(["another", old]) == ["another", old]
     parsers = [preprocess_parser()] if module else list(leaves(build_parser(), words))
@@ -106,9 +123,13 @@ def test_recipes_that_were_saved_before_are_read_without_a_word():
     assert Recipe.from_dict(recipe.to_dict()) == recipe
 
 
-@pytest.mark.parametrize("kind", [FlowSet, LosoResult, Predictor])
-def test_attributes_are_reached_by_their_old_names(kind):
-    for old, new in deprecated.ATTRIBUTES[kind.__name__].items():
+KINDS = {kind.__name__: kind for kind in (EmotionModel, FlowSet, LosoResult, Predictor, PretrainedSpec, UnitPrediction)}
+
+
+@pytest.mark.parametrize("name", sorted(deprecated.ATTRIBUTES))
+def test_attributes_are_reached_by_their_old_names(name):
+    kind = KINDS[name]
+    for old, new in deprecated.ATTRIBUTES[name].items():
         thing = object.__new__(type("Filled", (kind,), {new: "what it is"}))
         with pytest.warns(DeprecationWarning, match=f"{old} is deprecated .* use {kind.__name__}.{new}"):
             assert getattr(thing, old) == "what it is"
@@ -167,3 +188,70 @@ def test_gray_frames_may_still_be_given_by_their_old_name():
     face = np.arange(256, dtype=np.uint8).reshape(16, 16)
     with pytest.warns(DeprecationWarning, match="gray"):
         assert np.array_equal(htnet.preprocess.clahe(grey=face), htnet.preprocess.clahe(face))
+
+
+def test_fields_are_given_by_their_old_names():
+    with pytest.warns(DeprecationWarning, match=r"PretrainedSpec\(licence=\.\.\.\) is deprecated"):
+        spec = PretrainedSpec("a", "b", "c", "d", "e", licence="MIT")
+    assert spec.license == "MIT"
+    assert dataclasses.replace(spec, license="Apache-2.0").license == "Apache-2.0"
+    assert str(inspect.signature(PretrainedSpec)).startswith("(name: 'str', model: 'str'")
+
+
+@pytest.mark.parametrize(
+    ("given", "becomes"),
+    [("31", "30"), ("1", "0"), ("0", "-1"), ("x", "x"), (31, 30), (True, True), (2.5, 2.5)],
+)
+def test_the_frame_before(given, becomes):
+    assert deprecated.frame_before(given) == becomes
+    assert type(deprecated.frame_before(given)) is type(given)
+
+
+def test_the_last_frame_by_its_old_option(capsys):
+    assert deprecated.renamed_options(["spot", "v.mp4", "--stop", "31", "--json"]) == [
+        *("spot", "v.mp4", "--to-frame", "30", "--json")
+    ]
+    assert deprecated.renamed_options(["predict", "--stop=31", "9"]) == ["predict", "--to-frame=30", "9"]
+    assert capsys.readouterr().err.count("use --to-frame N-1.") == 2
+
+
+def test_the_last_frame_by_its_old_argument(tmp_path, rng):
+    for k in range(4):
+        save(tmp_path / f"{k}.png", rng.integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    with pytest.warns(DeprecationWarning, match=r"open_video\(stop=\.\.\.\) is deprecated .* use to_frame=N-1\."):
+        video = open_video(tmp_path, stop=3)
+    assert len(list(video)) == 3
+    with pytest.warns(DeprecationWarning, match="stop"), pytest.raises(InputError, match=r"to_frame is -1"):
+        open_video(tmp_path, stop=0)
+
+
+@pytest.mark.parametrize("leave", ["subject", "dataset"])
+def test_old_arguments_of_an_evaluation_go_together(tmp_path, leave):
+    with (
+        pytest.warns(DeprecationWarning, match=r"jobs=.* use workers="),
+        pytest.warns(DeprecationWarning, match=r"stack=.* use vmap_folds="),
+        pytest.warns(DeprecationWarning, match=r"leave=.* use htnet\.evaluation\.l"),
+        pytest.raises(InputError, match=r"vmap_folds is 0"),
+    ):
+        loso("nowhere", out=tmp_path, leave=leave, jobs=1, stack=0)
+
+
+def test_old_options_of_an_evaluation_go_together(capsys):
+    words = deprecated.renamed_options(["loso", "--leave", "dataset", "--stack", "2", "--jobs=3"])
+    assert words == ["lodo", "--vmap-folds", "2", "--workers=3"]
+    assert capsys.readouterr().err.count("is deprecated") == 3
+
+
+def test_whether_training_has_begun():
+    recipe = Recipe(wise_ft_alpha=0.5)
+    with pytest.warns(DeprecationWarning, match=r"use started="):
+        check_wise_ft(recipe, begun=True)
+    with pytest.warns(DeprecationWarning, match="begun"), pytest.raises(RecipeError):
+        check_wise_ft(recipe, begun=False)
+
+
+def test_a_mask_by_its_old_value():
+    q = torch.randn(1, 1, 9, 4)
+    with pytest.warns(DeprecationWarning, match="mask='neighbours' is deprecated .* use mask='neighbors'"):
+        old = htnet.kernels.block_attention(q, q, q, mask="neighbours")
+    assert torch.equal(old, htnet.kernels.block_attention(q, q, q, mask="neighbors"))

@@ -227,7 +227,7 @@ BY_NAME = {
         "clip": folder, "clip_first": "24", "clip_last": "3",
     },
 }  # fmt: skip
-GREY = np.full((64, 64, 3), 90, np.uint8)
+GRAY = np.full((64, 64, 3), 90, np.uint8)
 
 
 def copied(folder, ending):
@@ -257,7 +257,7 @@ BY_PICTURE = {
     "saved as JPEG": lambda folder: copied(folder, ".jpg"),
     "JPEG of a JPEG": lambda folder: recompressed(folder),
     "two of one gray": lambda folder: dict(
-        zip(("onset", "apex"), pair(folder, ("a.png", "b.png"), (GREY, GREY + 9)), strict=True)
+        zip(("onset", "apex"), pair(folder, ("a.png", "b.png"), (GRAY, GRAY + 9)), strict=True)
     ),
 }
 FLOWS = {

@@ -116,7 +116,7 @@ def test_scores_are_of_the_fold_that_tested_each_set(manifest, tmp_path):
     assert "leaks" not in last
 
 
-def test_a_run_by_subject_is_not_labelled_so(manifest, tmp_path):
+def test_a_run_by_subject_is_not_labeled_so(manifest, tmp_path):
     result = run(manifest, tmp_path / "run", evaluate=loso, recipe=dataclasses.replace(QUICK, epochs=1))
     assert result.summary["leave"] == "subject"
     assert "leave" not in result.summary["run"]
@@ -179,9 +179,9 @@ def test_an_interrupted_run_goes_on(manifest, tmp_path, monkeypatch):
     assert not list((tmp_path / "run" / "partial").glob("*.pt"))
 
 
-def test_a_stack_answers_the_same(manifest, tmp_path):
+def test_vmapped_folds_answer_the_same(manifest, tmp_path):
     alone = run(manifest, tmp_path / "alone", seeds=2)
-    together = run(manifest, tmp_path / "together", seeds=2, stack=6)
+    together = run(manifest, tmp_path / "together", seeds=2, vmap_folds=6)
     for one, other in zip(alone.samples, together.samples, strict=True):
         assert (one.sample, one.seed) == (other.sample, other.seed)
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=2e-3)

@@ -225,7 +225,7 @@ def test_samples_without_label_or_subject_are_refused(manifest, tmp_path):
 def test_folds_trained_at_once_answer_the_same(manifest, tmp_path):
     every = ["last", "nested", "best_on_test"]
     alone = run(manifest, tmp_path / "alone", protocols=every, seeds=2)
-    together = run(manifest, tmp_path / "together", protocols=every, seeds=2, stack=5)
+    together = run(manifest, tmp_path / "together", protocols=every, seeds=2, vmap_folds=5)
     assert len(alone.samples) == len(together.samples)
     same = []
     for one, other in zip(alone.samples, together.samples, strict=True):
@@ -236,8 +236,8 @@ def test_folds_trained_at_once_answer_the_same(manifest, tmp_path):
     assert not list((tmp_path / "together" / "partial").glob("*"))
 
 
-def test_interrupted_stack_goes_on(manifest, tmp_path, monkeypatch):
-    whole = run(manifest, tmp_path / "whole", stack=4)
+def test_interrupted_vmapped_folds_go_on(manifest, tmp_path, monkeypatch):
+    whole = run(manifest, tmp_path / "whole", vmap_folds=4)
 
     class StopError(Exception):
         pass
@@ -252,7 +252,7 @@ def test_interrupted_stack_goes_on(manifest, tmp_path, monkeypatch):
 
     recipe = dataclasses.replace(QUICK, epochs=4)
     monkeypatch.setattr(protocols, "predict_set", stop)
-    options = {"stack": 4, "protocols": ["best_on_test"], "checkpoint_every": 0, "recipe": recipe}
+    options = {"vmap_folds": 4, "protocols": ["best_on_test"], "checkpoint_every": 0, "recipe": recipe}
     with pytest.raises(StopError):
         run(manifest, tmp_path / "run", **options)
     (kept,) = (tmp_path / "run" / "partial").glob("*vmapped*")
@@ -280,11 +280,11 @@ def test_interrupted_stack_goes_on(manifest, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stack": 0}, "stack is 0; give 1 or more"),
-        ({"stack": 2, "model": "ststnet"}, "ststnet cannot be trained many at once"),
+        ({"vmap_folds": 0}, "vmap_folds is 0; give 1 or more"),
+        ({"vmap_folds": 2, "model": "ststnet"}, "ststnet cannot be trained many at once"),
     ],
 )
-def test_stacks_that_cannot_be(manifest, tmp_path, options, message):
+def test_folds_that_cannot_be_vmapped(manifest, tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         run(manifest, tmp_path / "run", **options)
 
@@ -297,10 +297,10 @@ def test_stacks_that_cannot_be(manifest, tmp_path, options, message):
         ("htnet_small", {"device": "cuda:0"}, 69, 10**6),  # a whole LOSO at once
         ("htnet_small", {"device": "cuda:0", "recipe": Recipe(generated=8)}, 1, 1),
         ("htnet_small", {"device": "cuda:0", "count_units": True}, 1, 1),
-        ("htnet_small", {"stack": 7}, 7, 7),
+        ("htnet_small", {"vmap_folds": 7}, 7, 7),
     ],
 )
-def test_folds_are_stacked_where_it_pays(model, options, least, most):
+def test_folds_are_vmapped_where_it_pays(model, options, least, most):
     plan = EvaluationPlan(**{"model": model, "recipe": QUICK} | options)
     assert least <= plan.folds_at_once(create_model(model)) <= most
 
@@ -367,18 +367,18 @@ def test_folds_start_from_weights_that_know_nobody(manifest, tmp_path, weights):
         np.testing.assert_allclose(sample.probabilities, expected[sample.sample], atol=1e-5)
     begun = json.loads((tmp_path / "run" / "summary.json").read_text())["run"]["started_from"]
     assert begun == {"name": "htnet_tiny", "trained_on": GENERATED, "sha256": StartFrom(folder).digest()[:64]}
-    stacked = run(manifest, tmp_path / "stacked", recipe=still, start=folder, stack=3)
-    for one, other in zip(result.samples, stacked.samples, strict=True):
+    vmapped = run(manifest, tmp_path / "vmapped", recipe=still, start=folder, vmap_folds=3)
+    for one, other in zip(result.samples, vmapped.samples, strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
     with pytest.raises(RunError, match="started_from"):
         run(manifest, tmp_path / "run", recipe=still)
 
 
-@pytest.mark.parametrize("stack", [1, 4])
-def test_each_seed_has_a_start_of_its_own(manifest, tmp_path, weights, stack):
+@pytest.mark.parametrize("vmap_folds", [1, 4])
+def test_each_seed_has_a_start_of_its_own(manifest, tmp_path, weights, vmap_folds):
     folders = [weights(GENERATED, f"weights-{seed}", seed) for seed in (21, 22)]
     still = dataclasses.replace(QUICK, epochs=1, lr=1e-12, ema_decay=0.0, standardize=False, weight_decay=0.0)
-    result = run(manifest, tmp_path / "run", recipe=still, start=folders, seeds=(4, 2), stack=stack)
+    result = run(manifest, tmp_path / "run", recipe=still, start=folders, seeds=(4, 2), vmap_folds=vmap_folds)
     data = load_flow_set(manifest, PreprocessSpec())
     for seed, folder in zip((4, 2), folders, strict=True):
         expected = dict(zip([s.sample for s in manifest], predict_set(load_pretrained(folder), data), strict=True))

@@ -125,8 +125,8 @@ def test_bad_annotations_are_refused_before_anything_is_trained(manifest, tmp_pa
         pytest.raises(ManifestError, match="No training sample has action units"),
     ):
         training_cooccurrence(wrong)
-    with pytest.raises(InputError, match="Give stack=1"):
-        run(manifest, tmp_path / "stacked", stack=2)
+    with pytest.raises(InputError, match="Use vmap_folds=1"):
+        run(manifest, tmp_path / "vmapped", vmap_folds=2)
     with pytest.raises(InputError, match="among the settings too"):
         run(manifest, tmp_path / "both", settings={"au_cooccurrence": np.eye(SIZE).tolist()})
     with pytest.raises(ModelError, match="mhssa_gcn"):

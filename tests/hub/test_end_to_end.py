@@ -165,7 +165,7 @@ def test_printed_commands_lead_from_the_data_to_the_name(spec):
 @pytest.mark.slow
 def test_commands_of_another_model_with_clips_train_on_motion(tmp_path, monkeypatch):
     rows = invented_casme3(2, 3)
-    root = write_casme3(tmp_path / "CASME3 colour", rows)
+    root = write_casme3(tmp_path / "CASME3 color", rows)
     for row in rows:  # as in the official tree, frames lie between onset and offset
         shutil.copy(root / row["imagename_onset"], root / row["imagename_apex_offset"])
     monkeypatch.chdir(tmp_path)
@@ -297,7 +297,7 @@ def test_the_real_annotation_goes_the_same_way(tmp_path):
     rows = [row for label in "012" for row in [r for r in rows if r["label_for_3"] == label][-4:]]
     assert len(rows) == 12
     assert len({row["Subject"] for row in rows}) >= 3
-    root = write_casme3(tmp_path / "CASME3 colour", rows)
+    root = write_casme3(tmp_path / "CASME3 color", rows)
     commands = [for_a_test(c, root)[1:] for c in htnet.hub.find_pretrained("casme3").commands]
     # One process for all, to save time: the commands themselves, then the user's call.
     code = """

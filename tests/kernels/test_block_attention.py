@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from htnet.core.errors import InputError
-from htnet.kernels import BACKENDS, block_attention, neighbour_mask
+from htnet.kernels import BACKENDS, block_attention, neighbor_mask
 from tests.kernels.attention import HEAD_DIMS, TOKENS, check, device_for, near_mask, needs_triton, random_inputs, truth
 
 PLAIN = ("auto", "reference", "sdpa")
@@ -63,15 +63,15 @@ def test_boolean_masks(backend, with_bias, shape):
 
 @pytest.mark.parametrize("side", [1, 2, 3, 4, 7, 9])
 @pytest.mark.parametrize("backend", EVERY)
-def test_neighbours(backend, side):
+def test_neighbors(backend, side):
     inputs = random_inputs((3, 1, side**2, 16), torch.float32)
-    check(inputs, backend, mask="neighbours")
-    check(inputs, backend, mask="neighbours", bias=torch.randn(side**2, side**2, requires_grad=True))
+    check(inputs, backend, mask="neighbors")
+    check(inputs, backend, mask="neighbors", bias=torch.randn(side**2, side**2, requires_grad=True))
 
 
-def test_the_neighbourhood_is_the_tokens_that_touch():
+def test_the_neighborhood_is_the_tokens_that_touch():
     for side in (1, 2, 3, 5):
-        assert torch.equal(neighbour_mask(side), near_mask(side))
+        assert torch.equal(neighbor_mask(side), near_mask(side))
 
 
 @pytest.mark.parametrize("backend", EVERY)
@@ -161,14 +161,14 @@ def test_autocast_casts_like_pytorch(backend):
 
 def test_shapes_alone():
     q = torch.empty(2, 2, 4, 16, device="meta")
-    assert block_attention(q, q, q, mask="neighbours").shape == q.shape
+    assert block_attention(q, q, q, mask="neighbors").shape == q.shape
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", EVERY)
 def test_torch_compile_takes_it_whole(backend):
     def step(q, k, v, bias):
-        return block_attention(q.sin(), k, v, bias=bias, mask="neighbours", backend=backend).cos()
+        return block_attention(q.sin(), k, v, bias=bias, mask="neighbors", backend=backend).cos()
 
     q, k, v = random_inputs((3, 2, 4, 16), torch.float32)
     bias = torch.randn(4, 4, requires_grad=True)
@@ -210,7 +210,7 @@ def test_bad_inputs_are_refused(arguments, message):
         ({"bias": torch.zeros(4, 4, device="meta")}, "bias is on meta"),
         ({"mask": torch.zeros(4, 4)}, "mask is torch.float32.*as bias"),
         ({"mask": torch.ones(5).bool()}, r"mask is \(5,\)"),
-        ({"mask": "neighbors"}, "'neighbors'; give a boolean tensor, 'neighbours'"),
+        ({"mask": "near"}, "'near'; give a boolean tensor, 'neighbors'"),
         ({"scale": float("nan")}, "scale is nan"),
         ({"backend": "sdp"}, "Did you mean 'sdpa'"),
     ],
@@ -221,7 +221,7 @@ def test_bad_extras_are_refused(extras, message):
 
 
 @pytest.mark.parametrize("backend", ["auto", *BACKENDS[1:]])
-def test_neighbours_need_a_square(backend):
+def test_neighbors_need_a_square(backend):
     q = torch.randn(2, 2, 6, 8)
     with pytest.raises(InputError, match="6 tokens make none"):
-        block_attention(q, q, q, mask="neighbours", backend=backend)
+        block_attention(q, q, q, mask="neighbors", backend=backend)

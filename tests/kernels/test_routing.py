@@ -23,7 +23,7 @@ def case(base, **changes):
     [
         (GPU, "triton"),
         (case(GPU, tokens=1), "one_token"),
-        (case(GPU, tokens=1, mask="neighbours"), "one_token"),
+        (case(GPU, tokens=1, mask="neighbors"), "one_token"),
         (case(GPU, tokens=1, has_bias=True), "triton"),
         (case(GPU, tokens=1, mask="tensor"), "triton"),
         (case(GPU, tokens=256, head_dim=256, dtype=torch.float16, has_bias=True, mask="tensor"), "triton"),
@@ -42,9 +42,9 @@ def case(base, **changes):
         (case(CPU, tokens=16, head_dim=32), "reference"),
         (case(CPU, tokens=17, head_dim=32), "sdpa"),
         (case(CPU, tokens=16, head_dim=31), "sdpa"),
-        (case(CPU, tokens=16, mask="neighbours", has_bias=True), "reference"),
+        (case(CPU, tokens=16, mask="neighbors", has_bias=True), "reference"),
         (case(CPU, tokens=64, head_dim=64), "reference"),
-        (case(CPU, tokens=64, head_dim=64, mask="neighbours"), "sdpa"),
+        (case(CPU, tokens=64, head_dim=64, mask="neighbors"), "sdpa"),
         (case(CPU, tokens=17, head_dim=64, has_bias=True), "sdpa"),
         (case(CPU, tokens=65, head_dim=64), "sdpa"),
         (case(CPU, device="mps", dtype=torch.bfloat16), "sdpa"),
@@ -60,9 +60,9 @@ def test_auto(given, expected):
 
 
 def test_the_choice_says_why():
-    text = str(route(case(GPU, tokens=300, has_bias=True, mask="neighbours")))
+    text = str(route(case(GPU, tokens=300, has_bias=True, mask="neighbors")))
     assert text.splitlines() == [
-        "sdpa: 300 tokens of 85, bfloat16 on cuda, with a bias and mask='neighbours'",
+        "sdpa: 300 tokens of 85, bfloat16 on cuda, with a bias and mask='neighbors'",
         "  not one_token: it takes one token a block, not 300",
         "  not triton: it takes up to 256 tokens, not 300",
         "  not reference: 'sdpa' comes first",
@@ -79,7 +79,7 @@ def test_explain_tells_what_is_taken(monkeypatch):
     taken = []
     monkeypatch.setattr("htnet.kernels.dispatch.sdpa_attention", lambda q, *a: taken.append("sdpa") or q)
     monkeypatch.setattr("htnet.kernels.dispatch.reference_attention", lambda q, *a: taken.append("reference") or q)
-    for extras in ({}, {"bias": torch.zeros(9, 9)}, {"mask": "neighbours"}, {"mask": torch.ones(9, 9).bool()}):
+    for extras in ({}, {"bias": torch.zeros(9, 9)}, {"mask": "neighbors"}, {"mask": torch.ones(9, 9).bool()}):
         for width, backend in ((8, "auto"), (32, "auto"), (8, "reference")):
             q = torch.randn(2, 2, 9, width)
             taken.clear()

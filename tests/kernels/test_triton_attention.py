@@ -54,10 +54,10 @@ def test_outputs_and_gradients_equal_float64(tokens, head_dim, poisoned):
 @pytest.mark.parametrize(
     ("tokens", "head_dim"), [(1, 16), (4, 85), (9, 16), (16, 32), (49, 85), slow(64, 16), slow(196, 85)]
 )
-def test_16_bit_types_with_bias_and_neighbours(tokens, head_dim, dtype, poisoned):
+def test_16_bit_types_with_bias_and_neighbors(tokens, head_dim, dtype, poisoned):
     inputs = random_inputs((blocks_for(tokens), 2, tokens, head_dim), dtype, DEVICE)
     bias = torch.randn(2, tokens, tokens, device=DEVICE, requires_grad=True)
-    check(inputs, "triton", bias=bias, mask="neighbours")
+    check(inputs, "triton", bias=bias, mask="neighbors")
     assert (blocks_for(tokens), 2, tokens, tokens) in poisoned
 
 

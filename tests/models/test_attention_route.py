@@ -54,7 +54,7 @@ def test_every_attention_layer_asks_the_kernels(name, calls):
     assert len(calls) == len(attention)
     assert attention or name in ("ststnet", "flow_mlp")
     assert all(arguments.get("backend", "auto") == "auto" for _, arguments in calls)
-    near = [arguments.get("mask") for _, arguments in calls].count("neighbours")
+    near = [arguments.get("mask") for _, arguments in calls].count("neighbors")
     assert near == sum(isinstance(module, MicroAttention) for module in attention)
     if isinstance(model, MHSSAGCN):
         assert all(bool((arguments["bias"] == -torch.inf).any()) for _, arguments in calls)

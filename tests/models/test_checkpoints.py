@@ -1,4 +1,4 @@
-"""Checkpoints as people save them: every prefix, wrapper and neighbour, for every architecture that is converted."""
+"""Checkpoints as people save them: every prefix, wrapper and neighbor, for every architecture that is converted."""
 
 import argparse
 import datetime
@@ -134,11 +134,11 @@ def beside():
 @pytest.mark.parametrize("name", [*beside(), "all"])
 def test_whatever_lies_beside_the_weights_is_passed_over(tmp_path, kind, name):
     state, heads = STATES[kind]
-    neighbours = beside() if name == "all" else {name: beside()[name]}
+    neighbors = beside() if name == "all" else {name: beside()[name]}
     path = tmp_path / "a.pth"
     if name == "all":  # one of them is a dictionary of a class of its own, one is rebuilt by its state: not both
-        del neighbours["options"]
-    torch.save(wrapped(state, ("model",), "module.", **neighbours), path)
+        del neighbors["options"]
+    torch.save(wrapped(state, ("model",), "module.", **neighbors), path)
     assert same(convert_checkpoint(path, heads=heads), state, heads)
 
 
@@ -190,9 +190,9 @@ def test_an_average_without_names_is_not_passed_over(tmp_path, kind):
 def test_containers_of_the_standard_library_lie_beside_other_settings(tmp_path):
     state, _ = STATES["STSTNet"]
     history = defaultdict(list, {"loss": [0.5, 0.4]})
-    neighbours = {"history": history, "count": Counter("aab"), "last": deque([1, 2]), "args": argparse.Namespace(lr=1)}
+    neighbors = {"history": history, "count": Counter("aab"), "last": deque([1, 2]), "args": argparse.Namespace(lr=1)}
     path = tmp_path / "a.pth"
-    torch.save({"model": state, **neighbours, "when": np.datetime64("2024-05-17")}, path)
+    torch.save({"model": state, **neighbors, "when": np.datetime64("2024-05-17")}, path)
     assert same(convert_checkpoint(path), state, None)
     found = read_checkpoint(path)
     assert (found["history"], found["count"], found["last"]) == (dict(history), {"a": 2, "b": 1}, [1, 2])

@@ -159,9 +159,9 @@ def test_maps_lie_as_the_image_does():
     model = make()
     with torch.no_grad():
         kernel = model.appearance.spatial_attn.conv.weight
-        centre = kernel[..., 3, 3].clone()
+        center = kernel[..., 3, 3].clone()
         kernel.zero_()
-        kernel[..., 3, 3] = centre
+        kernel[..., 3, 3] = center
     image, _ = inputs(model.config, batch=1)
     moved = image.clone()
     moved[:, :, 7:14, 21:28] += torch.rand(3, 7, 7, dtype=torch.float64)

@@ -42,10 +42,10 @@ def test_classical_scaling_equals_eigenvectors():
     """Coordinates from NumPy's eigenvectors, one sample after the other."""
     lengths = random_lengths(20)
     found = manifold.classical_scaling(lengths).numpy()
-    centring = np.eye(6) - 1 / 6
+    centering = np.eye(6) - 1 / 6
     compared = 0
     for ours, sample in zip(found, lengths.numpy(), strict=True):
-        values, vectors = np.linalg.eigh(-0.5 * centring @ sample**2 @ centring)
+        values, vectors = np.linalg.eigh(-0.5 * centering @ sample**2 @ centering)
         if values[-2] - values[-3] < 1e-6 * values[-1]:
             continue  # equal eigenvalues (many similarities at the floor): any plane among theirs is right
         compared += 1

@@ -32,7 +32,7 @@ def changed(images, **changes):
 
 
 def one_sided(count=64):
-    """Grey faces with a light square on the image's left."""
+    """Gray faces with a light square on the image's left."""
     images = torch.full((count, 3, SIZE, SIZE), 60.0)
     images[:, :, 12:20, 4:12] = 200.0
     return images
@@ -106,14 +106,14 @@ def test_noise_has_the_deviation_asked_for():
 
 
 def turned_by(images, made):
-    """Angle and size of the motion of bright dots, from their centres of mass."""
+    """Angle and size of the motion of bright dots, from their centers of mass."""
     y, x = torch.meshgrid(torch.arange(SIZE) - (SIZE - 1) / 2, torch.arange(SIZE) - (SIZE - 1) / 2, indexing="ij")
 
-    def centre(batch):
+    def center(batch):
         weight = batch[:, 0] / batch[:, 0].sum((1, 2), keepdim=True)
         return torch.stack([(weight * x).sum((1, 2)), (weight * y).sum((1, 2))], 1)
 
-    before, after = centre(images), centre(made)
+    before, after = center(images), center(made)
     angle = torch.atan2(after[:, 1], after[:, 0]) - torch.atan2(before[:, 1], before[:, 0])
     return torch.rad2deg(angle), after.norm(dim=1) / before.norm(dim=1)
 

@@ -8,9 +8,8 @@ import pytest
 
 import htnet
 from htnet.core.errors import InputError
-from htnet.core.facs import UnitPrediction
 from htnet.core.types import Flow, Landmarks, ModelInput, Prediction
-from htnet.pipeline.export import csv_header, prediction_to_dict, write_predictions
+from htnet.pipeline.export import csv_header, write_predictions
 
 LABELS = ("calm", "not, calm")
 POINTS = np.array([[10.123456, 20], [30, 20], [20, 30], [12, 40], [28, 40]], np.float32)
@@ -75,17 +74,6 @@ def test_json_form_without_frames():
     assert flagged.motionless
     assert flagged.to_dict()["motionless"] is True
     assert [warning["code"] for warning in flagged.to_dict()["warnings"]] == ["motionless"]
-
-
-def test_old_names_say_the_new_ones():
-    answer = prediction("x", 0.25)
-    with pytest.warns(DeprecationWarning, match=r"Prediction\.to_dict"):
-        assert prediction_to_dict(answer) == answer.to_dict()
-    unit = UnitPrediction(12, 0.75, 0.25)
-    with pytest.warns(DeprecationWarning, match="subject_left"):
-        assert unit.left == unit.subject_left
-    with pytest.warns(DeprecationWarning, match="subject_right"):
-        assert unit.right == unit.subject_right
 
 
 def test_csv(tmp_path):

@@ -12,7 +12,7 @@ from skimage.registration import optical_flow_tvl1
 
 from htnet.core.errors import FlowError, FrameError, InputError, MissingExtraError
 from htnet.preprocess.flow.tvl1 import TVL1Parameters, tvl1_flow
-from htnet.preprocess.flow.tvl1_solver import _iterate, _Scratch, blur, linearise, match_light, median3, relax
+from htnet.preprocess.flow.tvl1_solver import _iterate, _Scratch, blur, linearize, match_light, median3, relax
 from tests.preprocess.faces import SIDE, eight_bit, end_point_error, moved, pair, smooth_field
 
 
@@ -104,8 +104,8 @@ def test_input_kinds_agree():
         assert torch.allclose(tvl1_flow((onset / 255).astype(kind), (apex / 255).astype(kind)), flow, atol=2e-2)
     assert torch.equal(tvl1_flow(torch.from_numpy(onset), torch.from_numpy(apex)), flow)
     assert torch.equal(tvl1_flow(onset[None], apex[None])[0], flow)
-    learnt = torch.from_numpy(onset / 255).requires_grad_()
-    assert not tvl1_flow(learnt, torch.from_numpy(apex / 255)).requires_grad
+    learned = torch.from_numpy(onset / 255).requires_grad_()
+    assert not tvl1_flow(learned, torch.from_numpy(apex / 255)).requires_grad
 
 
 @pytest.mark.parametrize("levels", [(0, 0), (255, 255), (17, 200), (0.3, 0.7)])
@@ -161,7 +161,7 @@ def test_one_iteration_agrees_with_the_formulas_in_float64():
     dual[:, 0, :, :, -1] = 0
     dual[:, 1, :, -1] = 0
     p = TVL1Parameters(lambda_=0.4, theta=0.2, tau=0.2)
-    data = linearise(onset, apex, start)
+    data = linearize(onset, apex, start)
     g, inverse_at = data[0, :2].numpy(), data[0, 2:4].numpy()
     norm = (g**2).sum(0)
     assert np.allclose(inverse_at, g / norm)
@@ -234,7 +234,7 @@ def state(rng, pairs=3, shape=(23, 31)):
     frames = [torch.from_numpy(rng.uniform(0, 255, (pairs, 1, *shape)).astype(np.float32)) for _ in range(2)]
     for frame in frames:
         frame[0] /= 50
-    return flow, dual, linearise(*frames, flow)
+    return flow, dual, linearize(*frames, flow)
 
 
 @pytest.mark.slow
@@ -306,12 +306,12 @@ def test_fused_backend_is_refused_where_it_cannot_run(monkeypatch):
         tvl1_flow(frame, frame, backend="triton")
 
 
-def test_linearised_residual_matches_the_warped_difference():
+def test_linearized_residual_matches_the_warped_difference():
     image = 255 * texture(14)
     flow = torch.empty(1, 2, *image.shape, dtype=torch.float64)
     flow[:, 0], flow[:, 1] = 0.3, -0.6
     frame = torch.from_numpy(image)[None, None]
-    data = linearise(frame, frame, flow)
+    data = linearize(frame, frame, flow)
     residual = (data[:, 4] + (data[:, 2:4] * flow).sum(1)) * data[:, :2].square().sum(1)
     expected = moved(image, -flow[0].numpy()) - image  # apex(x + w) - onset(x)
     # Cubic against quintic interpolation; one wrong sign would differ by twice the motion.

@@ -82,8 +82,6 @@ def test_folder_in_natural_order(tmp_path, rng):
     assert [number_of(f.pixels) for f in frames] == list(range(COUNT))
     assert frames[10].source == str(tmp_path / "img10.png")
     assert open_video(tmp_path, fps=100).fps == 100
-    with pytest.warns(DeprecationWarning, match="to_frame=N-1"):
-        assert len(list(open_video(tmp_path, stop=4))) == 4
 
 
 def test_natural_order():

@@ -22,7 +22,7 @@ def hash_hex(raw: bytes) -> str:
 
 
 def xorb_chunks(body: bytes) -> list[bytes]:
-    """Unpack the chunks of a serialised xorb, footer or not."""
+    """Unpack the chunks of a serialized xorb, footer or not."""
     chunks, at = [], 0
     while at < len(body) and not body.startswith(b"XETBLOB", at):
         version, scheme = body[at], body[at + 4]

@@ -119,7 +119,7 @@ def test_a_unit_moves_its_place_its_way(unit):
 
 
 def test_a_smile_is_as_long_as_its_intensity_says():
-    """The unit's figure is the displacement of its first bump at its centre, px of the 224 px face."""
+    """The unit's figure is the displacement of its first bump at its center, px of the 224 px face."""
     made = FlowGenerator(plain(20, size=112, strength=3.0))(1, 0)
     corner, reach = made.points[0, 4], float((made.points[0, 1] - made.points[0, 0]).norm())
     x, y = round(float(corner[0])), round(float(corner[1]) + 0.02 * reach)
@@ -173,7 +173,7 @@ def test_the_field_is_the_sum_of_its_bumps():
     y, x = np.meshgrid(places.double(), places.double(), indexing="ij")
     exact = np.zeros((2, 56, 56))
     for k in range(rows):
-        (cx, cy), (rx, ry) = bumps.centre[0, k].tolist(), bumps.radius[0, k].tolist()
+        (cx, cy), (rx, ry) = bumps.center[0, k].tolist(), bumps.radius[0, k].tolist()
         edge = float(bumps.edge[0, k])
         weight = np.exp(-0.5 * np.abs((x - cx) / rx) ** edge - 0.5 * np.abs((y - cy) / ry) ** edge)
         exact += weight * bumps.motion[0, k].double().numpy()[:, None, None]

@@ -21,7 +21,7 @@ def a_seed():
     return int(next_rng().integers(2**31))
 
 
-def grey(rgb):
+def gray(rgb):
     return to_gray(Frame(rgb))
 
 
@@ -29,9 +29,9 @@ def test_the_apex_is_the_onset_moved_by_the_true_flow():
     (pair,) = synthesize_pairs(face(SIDE), POINTS, 1, a_seed(), SynthesisConfig(strength=2.0, **QUIET))
     np.testing.assert_array_equal(pair.onset, face(SIDE))
     y, x = np.mgrid[:SIDE, :SIDE]
-    there = map_coordinates(grey(pair.apex).astype(float), [y + pair.flow[1], x + pair.flow[0]], order=3)
-    miss = np.abs(there - grey(pair.onset))[10:-10, 10:-10].mean()
-    still = np.abs(grey(pair.apex).astype(float) - grey(pair.onset))[10:-10, 10:-10].mean()
+    there = map_coordinates(gray(pair.apex).astype(float), [y + pair.flow[1], x + pair.flow[0]], order=3)
+    miss = np.abs(there - gray(pair.onset))[10:-10, 10:-10].mean()
+    still = np.abs(gray(pair.apex).astype(float) - gray(pair.onset))[10:-10, 10:-10].mean()
     assert miss < 0.5 * still
     assert pair.emotion in EMOTIONS
 
@@ -40,7 +40,7 @@ def test_the_apex_is_the_onset_moved_by_the_true_flow():
 def test_tvl1_finds_the_true_flow(units):
     config = plain(*units, strength=3.0, sensor_noise=0.3, light=0.0, shading=0.0)
     (pair,) = synthesize_pairs(face(224), scale_points(TEMPLATE_28, 8), 1, a_seed(), config)
-    found = compute_flow(grey(pair.onset), grey(pair.apex)).uv
+    found = compute_flow(gray(pair.onset), gray(pair.apex)).uv
     moving = np.hypot(*pair.flow) > 0.5
     assert moving.mean() > 0.01
     error = np.hypot(*(found - pair.flow))
@@ -88,9 +88,9 @@ def test_the_flow_of_a_clip_is_that_of_its_frames():
     y, x = np.mgrid[:SIDE, :SIDE]
     for number in (clip.apex, len(clip) - 1):
         flow = clip.flow(number)
-        there = map_coordinates(grey(clip.frames[number]).astype(float), [y + flow[1], x + flow[0]], order=3)
-        miss = np.abs(there - grey(clip.frames[0]))[10:-10, 10:-10].mean()
-        still = np.abs(grey(clip.frames[number]).astype(float) - grey(clip.frames[0]))[10:-10, 10:-10].mean()
+        there = map_coordinates(gray(clip.frames[number]).astype(float), [y + flow[1], x + flow[0]], order=3)
+        miss = np.abs(there - gray(clip.frames[0]))[10:-10, 10:-10].mean()
+        still = np.abs(gray(clip.frames[number]).astype(float) - gray(clip.frames[0]))[10:-10, 10:-10].mean()
         assert miss < 0.5 * still
     np.testing.assert_array_equal(clip.flow(), clip.flow(clip.apex))
     np.testing.assert_allclose(clip.flow(), clip.parts.sum(0), atol=1e-5)

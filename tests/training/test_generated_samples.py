@@ -165,7 +165,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(InputError, match="samples are of surprise, positive, negative"):
         loso(turned, "flow_mlp", get_recipe("mixed"), out=tmp_path / "run")
     with pytest.raises(InputError, match="one model at a time"):
-        loso(manifest, "flow_mlp", MIXED, out=tmp_path / "run", stack=2, progress=False)
+        loso(manifest, "flow_mlp", MIXED, out=tmp_path / "run", vmap_folds=2, progress=False)
     for changes in ({"generated": -1}, {"generated": True}, {"generated_weight": -0.1}):
         with pytest.raises(RecipeError, match=next(iter(changes))):
             Recipe(**changes)

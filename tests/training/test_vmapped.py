@@ -122,7 +122,7 @@ def test_resumed_is_the_undisturbed_one(tmp_path):
     assert not checkpoint.path.exists()
 
 
-def test_what_cannot_be_stacked_is_refused():
+def test_what_cannot_be_vmapped_is_refused():
     one = [Training(random_set(10), 1)]
     with pytest.raises(InputError, match="ststnet cannot be trained many at once"):
         train_vmapped("ststnet", one, QUICK)

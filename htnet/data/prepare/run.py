@@ -39,7 +39,7 @@ from htnet.preprocess.opencv import load_opencv
 _OF_ONE_SAMPLE = (FrameError, FlowError, LandmarkError, ManifestError, VideoError)
 
 
-@renamed_arguments(jobs="workers")
+@renamed_arguments
 def prepare(
     manifest: Manifest,
     out: str | PathLike[str],

@@ -1,1 +1,9 @@
 """Optical flow: its methods, its images, and what is computed from it."""
+
+from typing import Any
+
+from htnet.core.deprecated import moved_name
+
+
+def __getattr__(name: str) -> Any:
+    return moved_name(__name__, name)

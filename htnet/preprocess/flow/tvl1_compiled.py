@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from htnet.preprocess.flow.tvl1_solver import Steps, linearise, median3
+from htnet.preprocess.flow.tvl1_solver import Steps, linearize, median3
 
 if TYPE_CHECKING:
     from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
@@ -27,7 +27,7 @@ def advance(
     Args:
         flow: (1, 2, H, W), px.
         dual: (1, 2, 2, H, W), theta times the dual variable; (direction of slope, flow component).
-        data: (1, 5, H, W), see `linearise`.
+        data: (1, 5, H, W), see `linearize`.
         limit: lambda theta.
         tau: step of the dual ascent.
         slope_scale: tau / theta.
@@ -55,4 +55,4 @@ def _relax(flow: Tensor, dual: Tensor, data: Tensor, p: TVL1Parameters) -> tuple
 
 
 #: For one pair at a time.
-STEPS = Steps(torch.compile(linearise, dynamic=True), torch.compile(median3, dynamic=True), _relax)
+STEPS = Steps(torch.compile(linearize, dynamic=True), torch.compile(median3, dynamic=True), _relax)

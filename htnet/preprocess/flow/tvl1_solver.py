@@ -125,7 +125,7 @@ def _upscale(flow: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(flow, size=size, mode="bilinear", align_corners=False) * factors.view(1, 2, 1, 1)
 
 
-def linearise(onset: Tensor, apex: Tensor, flow: Tensor, light: bool = False) -> Tensor:
+def linearize(onset: Tensor, apex: Tensor, flow: Tensor, light: bool = False) -> Tensor:
     """Data term around ``flow``: (B, 5, H, W) = gradient g, g / |g|^2, constant / |g|^2.
 
     The residual over |g|^2 of a flow w is then plane 4 + planes 2 and 3 times w. The gradient is
@@ -220,12 +220,12 @@ class Steps(NamedTuple):
     """What a backend may do in its own way.
 
     Attributes:
-        linearise: (onset, apex, flow, whether to match the light) to the data term, see `linearise`.
+        linearize: (onset, apex, flow, whether to match the light) to the data term, see `linearize`.
         median: see `median3`.
         relax: iterates one warp: (flow, dual, data, settings) to (flow, dual).
     """
 
-    linearise: Callable[[Tensor, Tensor, Tensor, bool], Tensor] = linearise
+    linearize: Callable[[Tensor, Tensor, Tensor, bool], Tensor] = linearize
     median: Callable[[Tensor], Tensor] = median3
     relax: Callable[[Tensor, Tensor, Tensor, TVL1Parameters], tuple[Tensor, Tensor]] = relax
 
@@ -252,6 +252,6 @@ def solve(onset: Tensor, apex: Tensor, p: TVL1Parameters, steps: Steps) -> Tenso
         for _ in range(p.warps):
             if p.median:
                 flow = steps.median(flow)
-            data = steps.linearise(first, second, flow, bool(p.illumination))
+            data = steps.linearize(first, second, flow, bool(p.illumination))
             flow, dual = steps.relax(flow, dual, data, p)
     return flow

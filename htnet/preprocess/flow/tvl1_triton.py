@@ -2,7 +2,7 @@
 
 One iteration in plain PyTorch reads and writes each plane several times. Here the first kernel does the
 whole primal step and the second the whole dual step, in place: the primal step of a pixel reads its own flow
-and its neighbours' dual values, the dual step the reverse. Pairs that are done are skipped on the device, so
+and its neighbors' dual values, the dual step the reverse. Pairs that are done are skipped on the device, so
 the host waits for it only once in `_LOOK` iterations.
 """
 

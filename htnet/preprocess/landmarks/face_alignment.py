@@ -94,7 +94,7 @@ class FaceAlignmentLandmarker:
         Args:
             frames: any number of frames; ``batch_size`` of them are held at a time.
             missing: "raise" or "none", for frames without a face; see `find_many`.
-            batch_size: neighbours of one size whose faces are detected together. It pays on a GPU and costs
+            batch_size: neighbors of one size whose faces are detected together. It pays on a GPU and costs
                 memory, an estimated 1 GB for each 1080p frame; the points themselves the package finds face by face.
 
         Returns:

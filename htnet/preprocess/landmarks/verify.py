@@ -24,7 +24,7 @@ CHECK = 3
 _SIDE, _REACH = 224, 4.0
 _STEP = 45  # degrees between two looks
 # On six free portraits turned by every 15 degrees, YuNet's points were wrong (by more than 0.25 eye distances on the
-# average) in 99 pictures. The square with the eyes levelled by those wrong points never scored 0.925; of right points
+# average) in 99 pictures. The square with the eyes leveled by those wrong points never scored 0.925; of right points
 # it did, but for tilts of 45 degrees and more. Another turn then scored better by 0.01 in 98 of the 99.
 _SURE, _SAME = 0.925, 0.15
 _BETTER, _FACE, _APART = 0.01, 0.88, 0.25

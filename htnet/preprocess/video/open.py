@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
+from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import FrameError, InputError, VideoError, cause
 from htnet.core.hints import hint
 from htnet.core.types import Frame, QualityWarning
@@ -218,6 +218,7 @@ class HeldVideo(Video):
         return super().take(wanted) if known is None else dict(zip(wanted, known, strict=True))
 
 
+@renamed_arguments
 def open_video(
     source: VideoSource,
     *,
@@ -226,7 +227,6 @@ def open_video(
     to_frame: int | None = None,
     from_time: float | None = None,
     to_time: float | None = None,
-    stop: int | None = None,
     reader: str | None = None,
     bit_depth: int | None = None,
 ) -> Video:
@@ -248,7 +248,6 @@ def open_video(
         to_frame: number of the last frame, e.g. the one before a damaged one.
         from_time: seconds after the first frame of the file.
         to_time: likewise.
-        stop: old name of ``to_frame`` + 1; goes away in the next release.
         reader: "pyav" or "opencv"; PyAV where the extra ``video`` is installed, unless given.
         bit_depth: bits of the values in a folder of 16-bit images, where they are fewer; see `read_frame`. Without it,
             the images of a folder are looked at together.
@@ -264,12 +263,6 @@ def open_video(
     """
     if fps is not None and not (isinstance(fps, (int, float)) and math.isfinite(fps) and fps > 0):
         raise InputError(f"fps is {fps!r}; give the frames a second, a positive number.")
-    if stop is not None:
-        whole = isinstance(stop, int) and not isinstance(stop, bool) and stop > 0
-        if not whole or to_frame is not None or to_time is not None:
-            raise InputError(f"stop is {stop!r}; give to_frame in its place: the number of the last frame to read.")
-        warnings.warn("open_video(stop=N) goes away; give to_frame=N-1", DeprecationWarning, stacklevel=2)
-        to_frame = stop - 1
     _check_part(from_frame, to_frame, from_time, to_time)
     path = Path(source)
     if path.is_dir():

@@ -1,7 +1,7 @@
 """Recognize the emotion and the action units between two frames: the bundled pair, or two files of your own.
 
-    python examples/recognise_pair.py
-    python examples/recognise_pair.py onset.png apex.png --out answer.png
+    python examples/recognize_pair.py
+    python examples/recognize_pair.py onset.png apex.png --out answer.png
 
 The onset is the neutral face, the apex the strongest expression. The bundled pair comes with its
 facial points; for your own frames YuNet, which ships with htnet, finds them, or give a file.
@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Recognize the emotion between two frames.")
     parser.add_argument("frames", nargs="*", type=Path, metavar="FRAME", help="onset and apex; none: the bundled pair")
     parser.add_argument("--landmarks", help="yunet, template, or a .json or .csv file of points")
-    parser.add_argument("--out", type=Path, default=Path("out/recognise_pair.png"), help="picture to save")
+    parser.add_argument("--out", type=Path, default=Path("out/recognize_pair.png"), help="picture to save")
     parser.add_argument("--overwrite", action="store_true", help="replace a picture that exists")
     args = parser.parse_args()
     if len(args.frames) not in (0, 2):
@@ -53,4 +53,4 @@ if __name__ == "__main__":
     try:
         main()
     except HtnetError as error:  # its message says what to do
-        sys.exit(f"recognise_pair.py: {error}")
+        sys.exit(f"recognize_pair.py: {error}")
