@@ -8,7 +8,7 @@ import json
 from os import PathLike
 from pathlib import Path
 
-from htnet.core.errors import HtnetError, ManifestError, cause
+from htnet.core.errors import HtnetError, ManifestError, SpecError, cause
 from htnet.core.types import PreprocessSpec
 from htnet.data.manifest import Manifest
 
@@ -68,11 +68,33 @@ def resolve_spec(data: str | PathLike[str] | Manifest, spec: PreprocessSpec) -> 
     Weights trained on the folder then say how their input was really made.
 
     Args:
-        data: a folder, its manifest file, or the manifest read from it; for any other data ``spec`` is right as it is.
+        data: a folder, its manifest file, or a manifest, also one made in memory or written elsewhere: what counts
+            is where its flow images lie. For any other data ``spec`` is right as it is.
         spec: what the model reads.
+
+    Raises:
+        SpecError: the samples' flow images were made in different ways.
     """
     if not isinstance(data, Manifest):
         made = prepared_spec(data)
     else:
         made = prepared_spec(data.source) if Path(data.source).exists() else None
+        made = made or _spec_of_images(data)
     return spec if made is None else dataclasses.replace(spec, **made.part("image"))
+
+
+def _spec_of_images(manifest: Manifest) -> PreprocessSpec | None:
+    """The spec of the prepared folders that the samples' flow images lie in; None where they lie in none."""
+    flows = {sample.flow.parent: sample.flow for sample in manifest if sample.flow is not None}
+    made = {folder.parent: spec for folder, flow in flows.items() if (spec := image_spec(flow)) is not None}
+    if not made:
+        return None
+    (folder, first), *others = made.items()
+    for other, spec in others:
+        if differences := first.differences(spec, "image"):
+            said = "; ".join(f"{name} is {one!r} and {two!r}" for name, (one, two) in differences.items())
+            raise SpecError(
+                f"{manifest.source}: the flow images in {folder} and in {other} were made in different ways: {said}. "
+                "Prepare all samples with the same settings."
+            )
+    return first

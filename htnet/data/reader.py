@@ -82,7 +82,6 @@ class SampleReader:
         self.replace_points = replace_points
         self.bit_depth = bit_depth
         self._preprocessor = Preprocessor(spec, points68="points68" in extras, bit_depth=bit_depth)
-        self._checked: set[Path] = set()
 
     def __call__(self, sample: Sample) -> ModelInput:
         """What the model is shown of a sample.
@@ -117,9 +116,13 @@ class SampleReader:
         """Input from a flow image, see `htnet.preprocess.Preprocessor.flow_picture`.
 
         Raises:
-            SpecError: the spec asks for a registered apex, and nothing says that the image was made so.
+            SpecError: it lies in a prepared folder, and was made in another way than the spec says; or the spec asks
+                for a registered apex, and nothing says that the image was made so.
         """
-        self._check_registered(image)
+        if isinstance(image, (str, PathLike)):
+            self._check_prepared(Path(image))
+        else:
+            self._check_registered(image)
         return self._preprocessor.flow_picture(image, sample=sample)
 
     def _found(self) -> Preprocessor:
@@ -137,7 +140,6 @@ class SampleReader:
                 raise ManifestError("it has neither onset and apex frames nor a flow image. Give one of the two.")
             return self.pair(sample.onset, sample.apex, own, sample.sample)
         self._check_prepared(sample.flow)
-        check_unchanged(sample.flow)
         points: Landmarks | Path | None = own
         if self.spec.region_points == "landmarks":
             if own is not None and sample.onset is not None:
@@ -148,9 +150,7 @@ class SampleReader:
         return self._preprocessor.flow_picture(sample.flow, points, sample.sample)
 
     def _check_prepared(self, flow: Path) -> None:
-        """Refuse a flow image of a prepared folder that was made in another way than the spec says."""
-        if flow.parent in self._checked:
-            return
+        """Refuse a flow image of a prepared folder that was made in another way than the spec says, or has changed."""
         self._check_registered(flow)
         made = image_spec(flow)
         if made is not None and (differences := made.differences(self.spec, "image")):
@@ -160,7 +160,7 @@ class SampleReader:
                 "again with these settings, or take weights that were trained on such images. For a training, "
                 "htnet.prepare.resolve_spec(manifest, spec) takes over the settings of the folder."
             )
-        self._checked.add(flow.parent)
+        check_unchanged(flow)
 
     def _check_registered(self, image: str | PathLike[str] | ByteArray) -> None:
         """Refuse a flow image that may be of unregistered faces where the spec asks for registered ones."""

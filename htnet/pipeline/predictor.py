@@ -150,6 +150,7 @@ class Predictor:
 
         Raises:
             FlowError: the image cannot be used.
+            SpecError: it is one of a prepared folder, and was made in another way than the model's training data.
         """
         files = SourceFiles(flow_image=frame_file(image))
         return self._answer([_Question(sample, self._reader.flow_picture(image, sample), files)])[0]

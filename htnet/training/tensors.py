@@ -244,7 +244,7 @@ def load_flow_set(
 
     Raises:
         InputError: an unknown name in ``extras``, or a clip that cannot be read.
-        SpecError: a flow image lies in another prepared folder than the manifest, and was made in another way.
+        SpecError: the samples' flow images were made in different ways.
         ManifestError: no samples, one without label, frames and flow image, motion is asked for and a sample has
             no clip, or samples show no expression (see `htnet.data.reader.degenerate`; all are named).
         FrameError, FlowError, LandmarkError: a sample that cannot be read; the message names it.

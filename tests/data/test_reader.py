@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from htnet import Predictor, cli
 from htnet.core.errors import ManifestError, SpecError
 from htnet.core.types import PreprocessSpec
-from htnet.data import Manifest, Sample, read_manifest
+from htnet.data import Manifest, MicroExpressionDataset, Sample, read_manifest
 from htnet.data.prepare import prepare
 from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub import save_pretrained
@@ -124,7 +125,7 @@ READERS = {
     ),
     "a subset": lambda manifest, spec: list(Predictor(tiny_model(spec)).manifest(manifest.subset([1]))),
     "samples alone": lambda manifest, spec: list(Predictor(tiny_model(spec)).manifest(list(manifest))),
-    "another manifest": lambda manifest, spec: load_flow_set(dataclasses.replace(manifest, source="mine.csv"), spec),
+    "one flow image": lambda manifest, spec: Predictor(tiny_model(spec)).flow_image(manifest.samples[0].flow),
     "the reader": lambda manifest, spec: [SampleReader(spec)(sample) for sample in manifest],
 }
 
@@ -133,6 +134,42 @@ def test_a_training_takes_over_how_the_folder_was_made(prepared):
     manifest, made = prepared
     asked = PreprocessSpec(layout="whole", clip_frames=2)
     assert load_flow_set(manifest, asked).spec == dataclasses.replace(made, layout="whole", clip_frames=2)
+
+
+@pytest.mark.parametrize("where", ["another file", "memory", "a folder of its own"])
+def test_a_training_on_its_images_from_elsewhere_takes_that_over_too(prepared, tmp_path, where):
+    manifest, made = prepared
+    if where == "memory":
+        manifest = Manifest(manifest.samples[:2])
+    elif where == "another file":
+        manifest = dataclasses.replace(manifest, source="mine.csv")
+    else:
+        (tmp_path / "own").mkdir()
+        manifest.write(tmp_path / "own" / "mine.csv")
+        manifest = read_manifest(tmp_path / "own" / "mine.csv")
+    assert load_flow_set(manifest, PreprocessSpec(layout="whole")).spec == dataclasses.replace(made, layout="whole")
+    assert MicroExpressionDataset(manifest)[0]["image"].shape == (3, 28, 28)
+
+
+def test_images_of_two_folders_made_in_two_ways_are_refused(prepared, tmp_path):
+    manifest, made = prepared
+    others = prepare(pair_manifest(tmp_path / "b", 3), tmp_path / "other", QUICK, TemplateLandmarks())
+    both = (manifest.samples[0], dataclasses.replace(others.samples[1], sample="other"))
+    with pytest.raises(SpecError, match=r"made and in .*other were made in different ways: clahe is True and False"):
+        load_flow_set(Manifest(both), PreprocessSpec())
+    same = prepare(pair_manifest(tmp_path / "c", 3), tmp_path / "same", made, TemplateLandmarks())
+    both = (manifest.samples[0], dataclasses.replace(same.samples[1], sample="same"))
+    assert load_flow_set(Manifest(both), PreprocessSpec()).spec.clahe
+
+
+def test_a_folder_that_is_prepared_anew_is_looked_at_again(prepared, tmp_path):
+    manifest, made = prepared
+    predictor = Predictor(tiny_model(made))
+    assert len(list(predictor.manifest(manifest))) == 3
+    shutil.rmtree(tmp_path / "made")
+    prepare(read_manifest(tmp_path / "frames" / "manifest.csv"), tmp_path / "made", QUICK, TemplateLandmarks())
+    with pytest.raises(SpecError, match="clahe is False, not True"):
+        list(predictor.manifest(manifest))
 
 
 @pytest.mark.parametrize("reader", READERS)
