@@ -171,7 +171,7 @@ def prefixed(prefix: str, error: ErrorT) -> ErrorT:
     return named
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The sentence that ends an "unknown name" error: nearest matches, or all names.
 
     Args:
@@ -182,13 +182,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         ``"Did you mean 'a' or 'b'?"`` when something is near, else ``"Known: a, b, c."``.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     if near:
         return "Did you mean " + " or ".join(repr(n) for n in near) + "?"
     return "Known: " + (", ".join(names) or "none") + "."
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], what: str, error: type[HtnetError] = InputError) -> None:
+def refuse_unknown(
+    given: Iterable[object], known: Iterable[str], what: str, error: type[HtnetError] = InputError
+) -> None:
     """Raise ``error`` if a name in ``given`` is not in ``known``.
 
     Args:

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from htnet.core.errors import InputError, RunError
+from htnet.core.errors import RunError
+from htnet.core.fields import optional, whole
 from htnet.core.hints import as_command, in_command
 
 Result = TypeVar("Result")
@@ -77,8 +78,7 @@ def choose_workers(workers: int | None, tasks: int, device: str = "cpu") -> int:
     Raises:
         InputError: fewer than one was asked for.
     """
-    if workers is not None and workers < 1:
-        raise InputError(f"workers is {workers}; give 1 or more.")
+    optional(whole()).check("workers", workers)
     wanted = workers if workers is not None else (min(cores(), 8) if device == "cpu" else 1)
     return max(1, min(wanted, tasks))
 

@@ -231,7 +231,7 @@ class Provenance:
 def _enum(kind: type[E], value: object) -> E:
     known = {member.value: member for member in kind}
     if not isinstance(value, str) or value not in known:
-        raise CorruptWeightsError(f"provenance names {value!r} as {kind.__name__}. {did_you_mean(str(value), known)}")
+        raise CorruptWeightsError(f"provenance names {value!r} as {kind.__name__}. {did_you_mean(value, known)}")
     return known[value]
 
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.errors import FlowError, InputError, LandmarkError, SpecError, did_you_mean, refuse_unknown
+from htnet.core.errors import FlowError, InputError, LandmarkError, SpecError, did_you_mean
 from htnet.core.facs import UnitPrediction
+from htnet.core.fields import Checked, Rule, checked, flag, one_of, whole
 from htnet.core.schema import document, named_points
 
 FloatArray = npt.NDArray[np.float32]
@@ -252,13 +253,18 @@ TEMPLATE_SIZE = 28
 SPEC_USES = ("image", "network", "motion")
 
 
-def _setting(default: Any, *uses: str) -> Any:
-    """A field of `PreprocessSpec` and what it decides, of `SPEC_USES`."""
-    return field(default=default, metadata={"uses": uses})
+#: Rule of `PreprocessSpec.template`.
+FIVE_POINTS = Rule(
+    lambda points: len(points) == len(POINT_NAMES) and all(len(point) == 2 for point in points),
+    "five (x, y) in 28 px units",
+)
+_SIDE = whole(4, even=True)
+_CHANNELS = Rule(lambda names: sorted(names) == ["strain", "u", "v"], "an order of strain, v, u")
+_MOMENTS = Rule(lambda count: whole(0).allows(count) and count != 1, "a whole number of 2 or more, or 0")
 
 
 @dataclass(frozen=True)
-class PreprocessSpec:
+class PreprocessSpec(Checked):
     """How two frames become a network input; saved with the weights.
 
     The metadata of each field say what it decides, see `SPEC_USES` and `part`.
@@ -285,47 +291,26 @@ class PreprocessSpec:
             none.
     """
 
-    layout: str = _setting("anatomical", "network")
-    region_points: str = _setting("template", "network", "motion")
-    size: int = _setting(28, "image")
-    face_size: int = _setting(224, "image", "motion")
-    template: tuple[tuple[float, float], ...] = _setting(TEMPLATE_28, "image", "motion")
-    flow: str = _setting("tvl1", "image", "motion")
-    flow_parameters: tuple[tuple[str, float], ...] = _setting((), "image", "motion")
-    resize: str = _setting("linear", "image")
-    channels: tuple[str, ...] = _setting(("strain", "v", "u"), "network")
-    head_motion: str = _setting("none", "image", "motion")
-    clahe: bool = _setting(False, "image", "motion")
-    clip_frames: int = _setting(16, "network", "motion")
+    layout: str = checked("anatomical", one_of(LAYOUTS), uses=("network",))
+    region_points: str = checked("template", one_of(REGION_POINTS), uses=("network", "motion"))
+    size: int = checked(28, _SIDE, uses=("image",))
+    face_size: int = checked(224, _SIDE, uses=("image", "motion"))
+    template: tuple[tuple[float, float], ...] = checked(TEMPLATE_28, FIVE_POINTS, uses=("image", "motion"))
+    flow: str = checked("tvl1", one_of(FLOW_METHODS), uses=("image", "motion"))
+    flow_parameters: tuple[tuple[str, float], ...] = field(default=(), metadata={"uses": ("image", "motion")})
+    resize: str = checked("linear", one_of(RESIZES), uses=("image",))
+    channels: tuple[str, ...] = checked(("strain", "v", "u"), _CHANNELS, uses=("network",))
+    head_motion: str = checked("none", one_of(HEAD_MOTIONS), uses=("image", "motion"))
+    clahe: bool = checked(False, flag(), uses=("image", "motion"))
+    clip_frames: int = checked(16, _MOMENTS, uses=("network", "motion"))
 
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for name, value, allowed in (
-            ("layout", self.layout, LAYOUTS),
-            ("region_points", self.region_points, REGION_POINTS),
-            ("flow", self.flow, FLOW_METHODS),
-            ("resize", self.resize, RESIZES),
-            ("head_motion", self.head_motion, HEAD_MOTIONS),
-        ):
-            if value not in allowed:
-                raise SpecError(f"PreprocessSpec.{name} is {value!r}. {did_you_mean(str(value), allowed)}")
-        for name, side in (("size", self.size), ("face_size", self.face_size)):
-            if not isinstance(side, int) or side < 4 or side % 2:
-                raise SpecError(f"PreprocessSpec.{name} is {side!r}; give an even whole number of px, 4 or more.")
-        if len(self.template) != 5 or any(len(p) != 2 for p in self.template):
-            raise SpecError(f"PreprocessSpec.template is {self.template!r}; give five (x, y) in 28 px units.")
-        if sorted(self.channels) != ["strain", "u", "v"]:
-            raise SpecError(f"PreprocessSpec.channels is {self.channels!r}; give an order of strain, v, u.")
-        if not isinstance(self.clahe, bool):
-            raise SpecError(f"PreprocessSpec.clahe is {self.clahe!r}; give True or False.")
-        frames = self.clip_frames
-        if isinstance(frames, bool) or not isinstance(frames, int) or (frames < 2 and frames != 0):
-            raise SpecError(f"PreprocessSpec.clip_frames is {frames!r}; give a whole number, 2 or more, or 0.")
+    _error = SpecError
+    _noun = "preprocessing field"
+    _prefix = "PreprocessSpec."
 
     def part(self, use: str) -> dict[str, Any]:
         """The fields that decide one of `SPEC_USES`, by name."""
-        if use not in SPEC_USES:
-            raise SpecError(f"use is {use!r}. {did_you_mean(use, SPEC_USES)}")
+        one_of(SPEC_USES).check("use", use, SpecError)
         fields = [f.name for f in dataclasses.fields(self) if use in f.metadata["uses"]]
         return {name: getattr(self, name) for name in fields}
 
@@ -345,15 +330,12 @@ class PreprocessSpec:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PreprocessSpec:
         """Rebuild a spec; unknown fields are refused, because they would change the input in silence."""
-        refuse_unknown(data, [f.name for f in dataclasses.fields(cls)], "preprocessing field", SpecError)
         values = dict(data)
         if "flow_parameters" in values:
             values["flow_parameters"] = tuple(sorted(dict(values["flow_parameters"]).items()))
         if "template" in values:
             values["template"] = tuple((float(x), float(y)) for x, y in values["template"])
-        if "channels" in values:
-            values["channels"] = tuple(values["channels"])
-        return cls(**values)
+        return super().from_dict(values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from htnet.core.errors import ManifestError, did_you_mean
+from htnet.core.errors import ManifestError
+from htnet.core.fields import one_of
 
 #: What a reader can do with degenerate pairs: refuse the whole, leave them out by name, or pass them on to be flagged.
 CHOICES = ("raise", "skip", "keep")
@@ -72,8 +73,7 @@ def replaced_note(replaced: Sequence[str]) -> tuple[str, ...]:
 
 def check_choice(name: str, value: str) -> None:
     """Refuse an unknown way to deal with degenerate pairs."""
-    if value not in CHOICES:
-        raise ManifestError(f"{name} is {value!r}. {did_you_mean(str(value), CHOICES)}")
+    one_of(CHOICES).check(name, value, ManifestError)
 
 
 def refuse_degenerate(faults: Sequence[str], source: str, cure: str) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from htnet.core.csv_files import read_rows
 from htnet.core.errors import ManifestError, did_you_mean, refuse_unknown
+from htnet.core.fields import one_of
 from htnet.core.hints import hint, missing
 from htnet.core.identity import is_named, person_key
 from htnet.core.types import EMOTIONS
@@ -203,8 +204,7 @@ def read_casme3(
         ("missing", missing, ("raise", "skip")),
         ("no_apex", no_apex, NO_APEX),
     ):
-        if value not in allowed:
-            raise ManifestError(f"{name} is {value!r}. {did_you_mean(value, allowed)}")
+        one_of(allowed).check(name, value, ManifestError)
     annotation = Path(annotation) if annotation is not None else find_casme3(root)
     if annotation is None:
         raise ManifestError(f"{root} holds no annotation of CAS(ME)^3 (*edited.csv). Give its path.")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import InputError
+from htnet.core.fields import whole
 from htnet.core.identity import check_groups
 from htnet.core.types import Float64Array
 
@@ -41,8 +42,7 @@ def draw_groups(groups: Sequence[Any], resamples: int = RESAMPLES, seed: int = 0
     """
     if not len(groups):
         raise InputError("groups is empty; drawing needs at least one sample.")
-    if resamples < 1:
-        raise InputError(f"resamples is {resamples!r}; give 1 or more.")
+    whole().check("resamples", resamples)
     check_groups(groups)
     numbers = {name: i for i, name in enumerate(sorted(set(groups)))}
     count = len(numbers)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import InputError
+from htnet.core.fields import whole
 from htnet.core.types import Float64Array
 from htnet.evaluation.metrics import class_indexes
 
@@ -68,8 +69,7 @@ def reliability(truth: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 
         InputError: no samples, unequal lengths, a label that is not a class index, numbers that are not probabilities,
             or fewer than 1 bin.
     """
-    if isinstance(bins, bool) or not isinstance(bins, int) or bins < 1:
-        raise InputError(f"bins is {bins!r}; give a whole number of 1 or more.")
+    whole().check("bins", bins)
     chances, true = _labeled(truth, _probabilities(probabilities))
     sure, right = chances.max(1), chances.argmax(1) == true
     place = np.minimum((sure * bins).astype(np.int64), bins - 1)

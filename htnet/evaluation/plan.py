@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from htnet.core.errors import InputError, did_you_mean
+from htnet.core.errors import InputError, refuse_unknown
+from htnet.core.fields import Checked, checked, optional, real, whole
 from htnet.core.types import PreprocessSpec
 from htnet.models import EmotionModel
 from htnet.preprocess import Landmarker
@@ -30,7 +31,7 @@ Weights = str | PathLike[str]
 
 
 @dataclass(frozen=True, eq=False)
-class EvaluationPlan:
+class EvaluationPlan(Checked):
     """What `htnet.evaluation.loso` and `htnet.evaluation.lodo` train and report.
 
     Attributes:
@@ -67,30 +68,25 @@ class EvaluationPlan:
     landmarker: Landmarker | None = None
     settings: dict[str, Any] | None = None
     workers: int | None = 1
-    vmap_folds: int | None = None
+    vmap_folds: int | None = checked(None, optional(whole()))
     count_units: bool = False
     start: Weights | Sequence[Weights] | None = None
     start_is_disjoint: bool = False
     device: str = "cpu"
-    held_out: float = 0.2
+    held_out: float = checked(0.2, real(gt=0, lt=1))
     checkpoint_every: float = 60.0
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for name in self.protocols:
-            if name not in PROTOCOLS:
-                raise InputError(f"Unknown protocol: {name!r}. {did_you_mean(name, PROTOCOLS)}")
+        super().__post_init__()
+        refuse_unknown(self.protocols, PROTOCOLS, "protocol")
         if not self.protocols:
             raise InputError(f"No protocol was given. Known: {', '.join(PROTOCOLS)}.")
-        if not 0 < self.held_out < 1:
-            raise InputError(f"held_out is {self.held_out}; give a share between 0 and 1.")
         seeds = self.seed_list
         if not seeds or len(set(seeds)) != len(seeds) or any(s < 0 for s in seeds):
             raise InputError(
                 f"seeds is {self.seeds!r}; give a number of seeds of 1 or more, or distinct seeds of 0 or more."
             )
-        if self.vmap_folds is not None and (isinstance(self.vmap_folds, bool) or self.vmap_folds < 1):
-            raise InputError(f"vmap_folds is {self.vmap_folds!r}; give 1 or more.")
         if self.count_units and "au_cooccurrence" in (self.settings or {}):
             raise InputError(
                 "count_units counts au_cooccurrence, which is among the settings too. Leave one of them out."

@@ -138,7 +138,7 @@ def choose(case: AttentionCase, backend: str = "auto") -> str:
     if backend == "auto":
         return next(name for name in BACKENDS if not (obstacle(name, case) or _reservation(name, case)))
     if backend not in BACKENDS:
-        raise InputError(f"Unknown attention backend: {backend!r}. {did_you_mean(str(backend), ('auto', *BACKENDS))}")
+        raise InputError(f"Unknown attention backend: {backend!r}. {did_you_mean(backend, ('auto', *BACKENDS))}")
     why = obstacle(backend, case)
     if why == NOT_INSTALLED:
         raise MissingExtraError(f"The attention backend 'triton': {why}. Install it with: pip install 'htnet[triton]'")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import ModelError, refuse_unknown
+from htnet.core.fields import Checked, Rule, checked, each, real, whole
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance
 from htnet.core.registry import HUB
@@ -28,8 +29,15 @@ _WHOLE = (torch.uint8, torch.int16, torch.int32, torch.int64)
 INPUT_KINDS = MappingProxyType({"flow": "strain, v, u", "face": "red, green, blue"})
 
 
+#: Rule of the field `action_units` of models that have a head for them.
+ACTION_UNITS = Rule(
+    lambda units: each(whole()).allows(units) and len(set(units)) == len(units),
+    "FACS numbers of 1 or more, each once",
+)
+
+
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Checked):
     """Settings that every model has.
 
     Attributes:
@@ -41,20 +49,17 @@ class ModelConfig:
         std: per-channel deviation that the model then divides by.
     """
 
-    image_size: int = 28
-    channels: int = 3
-    num_classes: int = 3
-    dropout: float = 0.0
+    image_size: int = checked(28, whole())
+    channels: int = checked(3, whole())
+    num_classes: int = checked(3, whole(0))
+    dropout: float = checked(0.0, real(ge=0, lt=1))
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
 
+    _error = ModelError
+
     def __post_init__(self) -> None:
-        for name in ("image_size", "channels"):
-            require_positive(name, getattr(self, name))
-        if self.num_classes != 0 or isinstance(self.num_classes, bool):
-            require_positive("num_classes", self.num_classes)
-        if isinstance(self.dropout, bool) or not 0.0 <= self.dropout < 1.0:
-            raise ModelError(f"dropout is {self.dropout!r}; give a number in [0, 1).")
+        super().__post_init__()
         for name in ("mean", "std"):
             # JSON has no tuples; normalizing here makes a reloaded config equal the saved one.
             values = tuple(float(x) for x in getattr(self, name))
@@ -64,28 +69,15 @@ class ModelConfig:
         if any(not s > 0 for s in self.std):
             raise ModelError(f"std is {self.std}; give positive numbers.")
 
+    def require_multiple(self, whole: str, part: str) -> None:
+        """Raise `ModelError` unless the field ``whole`` is a multiple of the field ``part``."""
+        size, by = getattr(self, whole), getattr(self, part)
+        if size % by:
+            raise ModelError(f"{whole} {size} is not a multiple of {part} {by}; give a multiple.")
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
-
-
-def require_positive(name: str, value: object) -> None:
-    """Raise `ModelError` unless ``value`` is a whole number of 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ModelError(f"{name} is {value!r}; give a whole number of 1 or more.")
-
-
-def check_action_units(units: Sequence[int]) -> tuple[int, ...]:
-    """FACS numbers as a tuple.
-
-    Raises:
-        ModelError: one is not a positive whole number, or given twice.
-    """
-    for unit in units:
-        require_positive("action_units", unit)
-    if len(set(units)) != len(units):
-        raise ModelError(f"action_units is {tuple(units)}; give each unit once.")
-    return tuple(units)
 
 
 class NoClassifier(nn.Identity):

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from htnet.core.errors import ModelError, did_you_mean
+from htnet.core.errors import ModelError
+from htnet.core.fields import checked, one_of, whole
 from htnet.kernels import block_attention
-from htnet.models.base import EmotionModel, ModelConfig, make_classifier, require_positive
+from htnet.models.base import EmotionModel, ModelConfig, make_classifier
 from htnet.models.registry import WHOLE_FACE, register_model
 
 #: Ways to join the two streams.
@@ -35,26 +36,18 @@ class DualStreamConfig(ModelConfig):
         fusion: "concat" as published, or "gated"; see `DualStreamHTNet`.
     """
 
-    patch_size: int = 7
-    dim: int = 128
-    heads: int = 4
-    motion_features: int = 64
-    motion_dim: int = 128
-    hidden: int = 64
-    fusion: str = "concat"
+    patch_size: int = checked(7, whole())
+    dim: int = checked(128, whole())
+    heads: int = checked(4, whole())
+    motion_features: int = checked(64, whole())
+    motion_dim: int = checked(128, whole())
+    hidden: int = checked(64, whole())
+    fusion: str = checked("concat", one_of(FUSIONS))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("patch_size", "dim", "heads", "motion_features", "motion_dim", "hidden"):
-            require_positive(name, getattr(self, name))
-        if self.image_size % self.patch_size:
-            raise ModelError(
-                f"image_size {self.image_size} does not split into whole {self.patch_size} px patches; give a multiple."
-            )
-        if self.dim % self.heads:
-            raise ModelError(f"dim {self.dim} does not split into {self.heads} heads; give a multiple of heads.")
-        if self.fusion not in FUSIONS:
-            raise ModelError(f"fusion is {self.fusion!r}. {did_you_mean(str(self.fusion), FUSIONS)}")
+        self.require_multiple("image_size", "patch_size")
+        self.require_multiple("dim", "heads")
 
     @property
     def side(self) -> int:

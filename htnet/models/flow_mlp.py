@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htnet.core.errors import ModelError
-from htnet.models.base import ModelConfig, UnitModel, check_action_units, make_classifier, require_positive
+from htnet.core.fields import checked, whole
+from htnet.models.base import ACTION_UNITS, ModelConfig, UnitModel, make_classifier
 from htnet.models.registry import WHOLE_FACE, register_model
 
 #: Added to a channel's variance, in squared gray levels: a channel without any structure stays 0.
@@ -28,25 +29,15 @@ class FlowMLPConfig(ModelConfig):
         action_units: FACS numbers of the action units that a second head predicts, as in `htnet.models.HTNetConfig`.
     """
 
-    grid: int = 7
-    hidden: int = 512
+    grid: int = checked(7, whole())
+    hidden: int = checked(512, whole())
     u_channel: int = 2
-    action_units: tuple[int, ...] = ()
+    action_units: tuple[int, ...] = checked((), ACTION_UNITS)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("grid", "hidden"):
-            require_positive(name, getattr(self, name))
-        if self.image_size % self.grid:
-            raise ModelError(
-                f"image_size {self.image_size} does not split into {self.grid} x {self.grid} equal cells; give a "
-                f"multiple of {self.grid}."
-            )
-        if isinstance(self.u_channel, bool) or self.u_channel not in range(self.channels):
-            raise ModelError(
-                f"u_channel is {self.u_channel!r}; give the index of one of the {self.channels} channels, from 0."
-            )
-        object.__setattr__(self, "action_units", check_action_units(self.action_units))
+        self.require_multiple("image_size", "grid")
+        whole(0, lt=self.channels).check("u_channel", self.u_channel, ModelError)
 
 
 @register_model("flow_mlp", spec=WHOLE_FACE, description="one hidden layer over 7 x 7 cells of the whole face, 77 k")

@@ -10,14 +10,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from htnet.core.errors import ModelError
-from htnet.models.base import (
-    EmotionModel,
-    ModelConfig,
-    UnitModel,
-    check_action_units,
-    make_classifier,
-    require_positive,
-)
+from htnet.core.fields import checked, each, whole
+from htnet.models.base import ACTION_UNITS, EmotionModel, ModelConfig, UnitModel, make_classifier
 from htnet.models.layers import Block, BlockSizes, Downsample
 from htnet.models.registry import register_model
 
@@ -36,27 +30,21 @@ class HTNetConfig(ModelConfig):
         action_units: FACS numbers of the action units that a second head predicts, see `HTNet.forward`; usually none.
     """
 
-    patch_size: int = 7
-    dim: int = 256
-    heads: int = 3
-    num_hierarchies: int = 3
-    block_repeats: tuple[int, ...] = (2, 2, 10)
-    mlp_mult: int = 4
-    action_units: tuple[int, ...] = ()
+    patch_size: int = checked(7, whole())
+    dim: int = checked(256, whole())
+    heads: int = checked(3, whole())
+    num_hierarchies: int = checked(3, whole())
+    block_repeats: tuple[int, ...] = checked((2, 2, 10), each(whole()))
+    mlp_mult: int = checked(4, whole())
+    action_units: tuple[int, ...] = checked((), ACTION_UNITS)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("patch_size", "dim", "heads", "num_hierarchies", "mlp_mult"):
-            require_positive(name, getattr(self, name))
-        object.__setattr__(self, "block_repeats", tuple(self.block_repeats))
         if len(self.block_repeats) != self.num_hierarchies:
             raise ModelError(
                 f"block_repeats is {self.block_repeats} for {self.num_hierarchies} hierarchies; give one "
                 "number of blocks for each."
             )
-        for repeat in self.block_repeats:
-            require_positive("block_repeats", repeat)
-        object.__setattr__(self, "action_units", check_action_units(self.action_units))
         if self.heads > self.dim:
             raise ModelError(f"heads is {self.heads} for dim {self.dim}; give at most {self.dim} heads.")
         blocks = 2 ** (self.num_hierarchies - 1)

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from htnet.core.errors import ModelError, did_you_mean
+from htnet.core.errors import ModelError
+from htnet.core.fields import checked, one_of, whole
 from htnet.core.types import LANDMARK_GROUPS
 from htnet.kernels import block_attention
 from htnet.models import manifold
-from htnet.models.base import EmotionModel, ModelConfig, make_classifier, require_positive
+from htnet.models.base import EmotionModel, ModelConfig, make_classifier
 from htnet.models.layers import Linear, Mlp
 from htnet.models.registry import WHOLE_FACE, register_model
 
@@ -55,33 +56,24 @@ class MHSSAGCNConfig(ModelConfig):
         au_cooccurrence: (6, 6), how often an action unit of region j is there where one of region i is.
     """
 
-    patch_size: int = 7
-    dim: int = 256
-    heads: int = 4
-    region_dim: int = 32
-    intra_depth: int = 3
-    gcn_layers: int = 3
-    mlp_mult: int = 4
-    spatial: str = "bounded"
-    scaling: str = "classical"
+    patch_size: int = checked(7, whole())
+    dim: int = checked(256, whole())
+    heads: int = checked(4, whole())
+    region_dim: int = checked(32, whole())
+    intra_depth: int = checked(3, whole())
+    gcn_layers: int = checked(3, whole())
+    mlp_mult: int = checked(4, whole())
+    spatial: str = checked("bounded", one_of(SPATIAL_TERMS))
+    scaling: str = checked("classical", one_of(SCALINGS))
     au_cooccurrence: tuple[tuple[float, ...], ...] = PROTOTYPE_COOCCURRENCE
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("patch_size", "dim", "heads", "region_dim", "intra_depth", "gcn_layers", "mlp_mult"):
-            require_positive(name, getattr(self, name))
         if self.patch_size % 2 == 0 or self.patch_size > self.image_size:
             raise ModelError(
                 f"patch_size is {self.patch_size} for images of {self.image_size} px; give an odd number up to that."
             )
-        if self.dim % self.heads:
-            raise ModelError(f"dim {self.dim} does not split into {self.heads} heads; give a multiple of heads.")
-        for name, value, allowed in (
-            ("spatial", self.spatial, SPATIAL_TERMS),
-            ("scaling", self.scaling, SCALINGS),
-        ):
-            if value not in allowed:
-                raise ModelError(f"{name} is {value!r}. {did_you_mean(str(value), allowed)}")
+        self.require_multiple("dim", "heads")
         self._check_cooccurrence()
 
     def _check_cooccurrence(self) -> None:

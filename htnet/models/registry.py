@@ -122,7 +122,7 @@ def get_entry(name: str) -> ModelEntry:
         UnknownModelError: no such name; the message gives the nearest ones.
     """
     if name not in MODELS:
-        raise UnknownModelError(f"Unknown model: {name!r}. {did_you_mean(str(name), MODELS)}{name_hint(str(name))}")
+        raise UnknownModelError(f"Unknown model: {name!r}. {did_you_mean(name, MODELS)}{name_hint(str(name))}")
     entry: ModelEntry = MODELS[name]
     return entry
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from htnet.core.errors import ModelError
-from htnet.models.base import EmotionModel, ModelConfig, make_classifier, require_positive
+from htnet.core.fields import checked, each, whole
+from htnet.models.base import EmotionModel, ModelConfig, make_classifier
 from htnet.models.registry import WHOLE_FACE, register_model
 
 
@@ -23,15 +23,7 @@ class STSTNetConfig(ModelConfig):
     """
 
     dropout: float = 0.5
-    filters: tuple[int, ...] = (3, 5, 8)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "filters", tuple(self.filters))
-        if len(self.filters) != 3:
-            raise ModelError(f"filters is {self.filters}; give three numbers, one a stream.")
-        for count in self.filters:
-            require_positive("filters", count)
+    filters: tuple[int, ...] = checked((3, 5, 8), each(whole(), 3))
 
 
 @register_model("ststnet", spec=WHOLE_FACE, description="three shallow streams over the whole face, 1.7 k")

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from htnet.models.base import ModelConfig, require_positive
+from htnet.core.fields import checked, whole
+from htnet.models.base import ModelConfig
 from htnet.models.htnet import HTNetConfig, Level
 from htnet.models.layers import BlockAttention, Linear
 from htnet.models.registry import register_model
@@ -41,11 +42,7 @@ class HTNetEnhancedConfig(HTNetConfig):
     heads: int = 4
     use_diagonal_attn: bool = True
     use_roi: bool = True
-    num_roi_regions: int = 5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_positive("num_roi_regions", self.num_roi_regions)
+    num_roi_regions: int = checked(5, whole())
 
 
 def diagonal_pairs(side: int) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from htnet.core.errors import RecipeError
+from htnet.core.fields import checked, real
 from htnet.training.recipe import AnyAugmentation
 
 #: Highest share of an image's area that one erased rectangle takes, and its longest over its shortest side.
@@ -39,29 +39,14 @@ class FaceAugmentation(AnyAugmentation):
     """
 
     of: ClassVar[str] = "face"
-    brightness: float = 0.1
-    contrast: float = 0.2
-    gamma: float = 0.2
-    noise: float = 0.02
-    rotation: float = 4.0
-    scale: float = 0.05
-    erase: float = 0.0
-    mixup: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, most in (
-            ("brightness", 1.0),
-            ("contrast", 1.0),
-            ("gamma", 2.0),
-            ("noise", 1.0),
-            ("rotation", 45.0),
-            ("scale", 0.5),
-            ("erase", 1.0),
-            ("mixup", 10.0),
-        ):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
-                raise RecipeError(f"{name} is {value!r}; give a number from 0 to {most:g}.")
+    brightness: float = checked(0.1, real(ge=0, le=1))
+    contrast: float = checked(0.2, real(ge=0, le=1))
+    gamma: float = checked(0.2, real(ge=0, le=2))
+    noise: float = checked(0.02, real(ge=0, le=1))
+    rotation: float = checked(4.0, real(ge=0, le=45))
+    scale: float = checked(0.05, real(ge=0, le=0.5))
+    erase: float = checked(0.0, real(ge=0, le=1))
+    mixup: float = checked(0.0, real(ge=0, le=10))
 
 
 def change_light(images: Tensor, brightness: Tensor, contrast: Tensor, gamma: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from typing import ClassVar, Literal, overload
 from torch import Tensor, nn
 
 from htnet.core.errors import ModelError
-from htnet.models.base import ModelConfig, require_positive
+from htnet.core.fields import checked, whole
+from htnet.models.base import ModelConfig
 from htnet.models.htnet import HierarchicalModel, HTNetConfig, Level, block_sizes
 from htnet.models.registry import register_model
 from htnet.palsy.micro_attention import Maps, MicroAttention, MicroBlock
@@ -35,11 +36,10 @@ class HTNetPalsyConfig(HTNetConfig):
     num_classes: int = 6
     use_micro_attention: bool = True
     use_roi_module: bool = True
-    num_roi_regions: int = 5
+    num_roi_regions: int = checked(5, whole())
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive("num_roi_regions", self.num_roi_regions)
         if self.use_roi_module and self.dim < 2:
             raise ModelError(f"dim is {self.dim}; the ROI module halves it: give 2 or more, or use_roi_module=False.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from htnet.core.errors import InputError, LandmarkError, did_you_mean
+from htnet.core.errors import InputError, LandmarkError, refuse_unknown
 from htnet.core.types import LAYOUTS, TEMPLATE_SIZE, PreprocessSpec
 from htnet.preprocess.align import scale_points
 
@@ -42,8 +42,7 @@ def crop_regions(images: torch.Tensor, points: torch.Tensor, layout: str) -> tor
         InputError: an unknown layout, or images or points of the wrong shape.
         LandmarkError: a point is NaN or infinite.
     """
-    if layout not in LAYOUTS:
-        raise InputError(f"Unknown layout: {layout!r}. {did_you_mean(str(layout), LAYOUTS)}")
+    refuse_unknown([layout], LAYOUTS, "layout")
     size = images.shape[-1]
     if images.ndim != 4 or images.shape[-2] != size or size < 4 or size % 2:
         raise InputError(f"Flow images have shape {tuple(images.shape)}; give (B, C, S, S), S even, 4 or more.")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from htnet.core.errors import InputError, refuse_unknown
-from htnet.core.types import EMOTIONS, TEMPLATE_28
+from htnet.core.errors import InputError
+from htnet.core.fields import Checked, Rule, checked, each, real, whole
+from htnet.core.types import EMOTIONS, FIVE_POINTS, TEMPLATE_28
 from htnet.synthesis.muscles import ACTION_UNITS
 
 #: Sides of flow images that can be made, px.
@@ -64,8 +63,26 @@ _EXPRESSIONS: tuple[Expression, ...] = (
 )
 
 
+_SIZE = Rule(lambda size: size in SIZES, f"one of {', '.join(map(str, SIZES))} px")
+_AMOUNT = real(ge=0)
+_SHARE = real(ge=0, le=1)
+_SHARES = Rule(
+    lambda shares: each(_AMOUNT, len(EMOTIONS)).allows(shares) and sum(shares) > 0,
+    f"a tuple of {len(EMOTIONS)} numbers of 0 or more, one of them above 0",
+)
+_RANGE = Rule(
+    lambda ends: each(_AMOUNT, 2).allows(ends) and ends[0] <= ends[1],
+    "a tuple of 2 numbers of 0 or more, the smaller number first",
+)
+_EDGE = Rule(lambda ends: _RANGE.allows(ends) and ends[0] >= 1, f"{_RANGE.wanted}, of 1 or more")
+_NOISE_SCALE = Rule(
+    lambda part: isinstance(part, tuple) and len(part) == 2 and whole(2).allows(part[0]) and _AMOUNT.allows(part[1]),
+    "(cells, weight), 2 cells or more",
+)
+
+
 @dataclass(frozen=True)
-class SynthesisConfig:
+class SynthesisConfig(Checked):
     """What is generated, and how strongly it varies.
 
     Displacements are in px of a face of 224 px whose eyes lie as in the template (98 px apart); "units" of place
@@ -122,85 +139,64 @@ class SynthesisConfig:
         shading: largest slope of that change from the middle to an edge, relative.
     """
 
-    size: int = 28
-    template: tuple[tuple[float, float], ...] = TEMPLATE_28
-    identity: tuple[float, float] = (0.5, 0.6)
-    identity_shift: tuple[float, float] = (0.3, 0.9)
-    shares: tuple[float, float, float] = (0.45, 0.32, 0.23)
+    size: int = checked(28, _SIZE)
+    template: tuple[tuple[float, float], ...] = checked(TEMPLATE_28, FIVE_POINTS)
+    identity: tuple[float, float] = checked((0.5, 0.6), each(_AMOUNT, 2))
+    identity_shift: tuple[float, float] = checked((0.3, 0.9), each(_AMOUNT, 2))
+    shares: tuple[float, float, float] = checked((0.45, 0.32, 0.23), _SHARES)
     expressions: tuple[Expression, ...] = _EXPRESSIONS
-    distractor: float = 0.06
-    distractor_strength: float = 0.4
-    strength: float = 1.2
-    strength_spread: float = 0.5
-    unit_spread: float = 0.3
-    one_sided: float = 0.2
-    other_side: float = 0.3
-    side_spread: float = 0.25
-    place_jitter: float = 0.06
-    radius_spread: float = 0.2
-    size_spread: float = 0.25
-    turn: float = 0.3
-    gain_spread: float = 0.4
-    edge: tuple[float, float] = (2.0, 5.0)
-    head_shift: float = 1.8
-    head_affine: float = 0.12
-    head_turn: float = 0.7
-    head_spread: float = 0.8
-    blink: float = 0.5
-    blink_strength: float = 1.5
-    gaze: float = 0.15
-    gaze_strength: float = 0.8
-    noise: float = 0.12
-    noise_spread: float = 0.5
-    noise_scales: tuple[tuple[int, float], ...] = ((3, 1.0), (5, 0.8), (9, 0.6), (14, 0.4), (28, 0.2))
-    blind: float = 0.6
-    cheeks: float = 0.5
-    fade: float = 0.5
-    stairs: float = 0.8
-    stair_height: float = 0.6
-    speckle: float = 0.25
-    ridges: float = 0.5
-    rise: tuple[float, float] = (0.1, 0.26)
-    duration: tuple[float, float] = (0.17, 0.5)
-    rest: float = 0.1
-    sensor_noise: float = 1.0
-    light: float = 0.02
-    shading: float = 0.02
+    distractor: float = checked(0.06, _SHARE)
+    distractor_strength: float = checked(0.4, _AMOUNT)
+    strength: float = checked(1.2, _AMOUNT)
+    strength_spread: float = checked(0.5, _AMOUNT)
+    unit_spread: float = checked(0.3, _AMOUNT)
+    one_sided: float = checked(0.2, _SHARE)
+    other_side: float = checked(0.3, _SHARE)
+    side_spread: float = checked(0.25, _AMOUNT)
+    place_jitter: float = checked(0.06, _AMOUNT)
+    radius_spread: float = checked(0.2, _AMOUNT)
+    size_spread: float = checked(0.25, _AMOUNT)
+    turn: float = checked(0.3, _AMOUNT)
+    gain_spread: float = checked(0.4, _AMOUNT)
+    edge: tuple[float, float] = checked((2.0, 5.0), _EDGE)
+    head_shift: float = checked(1.8, _AMOUNT)
+    head_affine: float = checked(0.12, _AMOUNT)
+    head_turn: float = checked(0.7, _AMOUNT)
+    head_spread: float = checked(0.8, _AMOUNT)
+    blink: float = checked(0.5, _SHARE)
+    blink_strength: float = checked(1.5, _AMOUNT)
+    gaze: float = checked(0.15, _SHARE)
+    gaze_strength: float = checked(0.8, _AMOUNT)
+    noise: float = checked(0.12, _AMOUNT)
+    noise_spread: float = checked(0.5, _AMOUNT)
+    noise_scales: tuple[tuple[int, float], ...] = checked(
+        ((3, 1.0), (5, 0.8), (9, 0.6), (14, 0.4), (28, 0.2)), each(_NOISE_SCALE)
+    )
+    blind: float = checked(0.6, _SHARE)
+    cheeks: float = checked(0.5, _SHARE)
+    fade: float = checked(0.5, _SHARE)
+    stairs: float = checked(0.8, _SHARE)
+    stair_height: float = checked(0.6, _AMOUNT)
+    speckle: float = checked(0.25, _AMOUNT)
+    ridges: float = checked(0.5, _AMOUNT)
+    rise: tuple[float, float] = checked((0.1, 0.26), _RANGE)
+    duration: tuple[float, float] = checked((0.17, 0.5), _RANGE)
+    rest: float = checked(0.1, _AMOUNT)
+    sensor_noise: float = checked(1.0, _AMOUNT)
+    light: float = checked(0.02, _AMOUNT)
+    shading: float = checked(0.02, _AMOUNT)
+
+    _noun = "field of the synthesis"
+    _prefix = "SynthesisConfig."
 
     def __post_init__(self) -> None:
-        """Check every field."""
-        if self.size not in SIZES:
-            raise InputError(f"SynthesisConfig.size is {self.size!r}; give one of {', '.join(map(str, SIZES))} px.")
-        _check_points(self.template)
-        self._check_numbers()
-        for name in _RANGES:
-            low, high = getattr(self, name)
-            if not low <= high or (name == "edge" and low < 1):
-                raise InputError(f"SynthesisConfig.{name} is {(low, high)!r}; give the smaller number first.")
+        super().__post_init__()
         if self.rise[1] + self.duration[0] / 2 > self.duration[1]:
             raise InputError(
                 f"SynthesisConfig.duration is {self.duration!r}, too short for a rise of {self.rise[1]!r} s; "
                 "lengthen it."
             )
-        if sum(self.shares) <= 0:
-            raise InputError(f"SynthesisConfig.shares is {self.shares!r}; give one of them more than 0.")
-        for cells, weight in self.noise_scales:
-            if not isinstance(cells, int) or cells < 2 or not weight >= 0:
-                raise InputError(
-                    f"SynthesisConfig.noise_scales holds {(cells, weight)!r}; give (cells, weight), 2 cells or more."
-                )
         self._check_expressions()
-
-    def _check_numbers(self) -> None:
-        for name in (f.name for f in dataclasses.fields(self) if f.name not in _OTHERS):
-            given, needed = getattr(self, name), _COUNTS.get(name, 1)
-            values = given if needed > 1 else (given,)
-            most = 1.0 if name in _PROBABILITIES else math.inf
-            valid = isinstance(values, tuple) and len(values) == needed and all(_number(v, most) for v in values)
-            if not valid:
-                what = "a number" if needed == 1 else f"a tuple of {needed} numbers"
-                where = "from 0 to 1" if name in _PROBABILITIES else "of 0 or more, finite"
-                raise InputError(f"SynthesisConfig.{name} is {given!r}; give {what} {where}.")
 
     def _check_expressions(self) -> None:
         for emotion, units, weight in self.expressions:
@@ -218,32 +214,3 @@ class SynthesisConfig:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, the inverse of `from_dict`."""
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> SynthesisConfig:
-        """Rebuild a config, from JSON too; unknown fields are refused."""
-        refuse_unknown(data, [f.name for f in dataclasses.fields(cls)], "field of the synthesis")
-        return cls(**{name: _tuples(value) for name, value in data.items()})
-
-
-_RANGES = ("edge", "rise", "duration")
-_PROBABILITIES = ("distractor", "one_sided", "other_side", "blink", "gaze", "blind", "cheeks", "fade", "stairs")
-#: Fields that hold several numbers.
-_COUNTS = {"identity": 2, "identity_shift": 2, "shares": len(EMOTIONS), **dict.fromkeys(_RANGES, 2)}
-#: Fields with checks of their own; all others hold numbers of 0 or more.
-_OTHERS = ("size", "template", "expressions", "noise_scales")
-
-
-def _number(value: Any, most: float) -> bool:
-    """Whether a value is a finite number from 0 to ``most``."""
-    return isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= most
-
-
-def _tuples(value: Any) -> Any:
-    """Lists as JSON has them, as tuples."""
-    return tuple(_tuples(part) for part in value) if isinstance(value, (list, tuple)) else value
-
-
-def _check_points(template: tuple[tuple[float, float], ...]) -> None:
-    if len(template) != 5 or any(len(point) != 2 for point in template):
-        raise InputError(f"SynthesisConfig.template is {template!r}; give five (x, y) in 28 px units.")

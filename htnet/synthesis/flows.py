@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from htnet.core.errors import InputError
+from htnet.core.fields import whole
 from htnet.preprocess import optical_strain
 from htnet.synthesis.config import FACE, SynthesisConfig
 from htnet.synthesis.draw import Bumps, Draws, Scene, draw_scenes
@@ -90,8 +90,7 @@ class FlowGenerator:
     ) -> Iterator[SyntheticFlows]:
         """The same a block of at most `BLOCK` samples at a time, for more than memory holds."""
         for name, value, least in (("count", count, 1), ("seed", seed, 0), ("first", first, 0)):
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value < _MOST_SEED:
-                raise InputError(f"{name} is {value!r}; give a whole number of {least} or more, below 2^31.")
+            whole(least, lt=_MOST_SEED).check(name, value)
         for block in range(first // BLOCK, (first + count - 1) // BLOCK + 1):
             start = max(0, first - block * BLOCK)
             yield self._block(seed, block, torch.device(device)).cut(start, first + count - block * BLOCK)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from htnet.core.errors import InputError, LandmarkError
+from htnet.core.fields import whole
 from htnet.core.types import EMOTIONS, ByteArray, FloatArray, Landmarks
 from htnet.preprocess import FrameSource, read_frame
 from htnet.preprocess.flow.warp import sample_cubic
@@ -109,8 +110,7 @@ def synthesize_pairs(
         InputError: a count or seed that cannot be.
     """
     config = config or SynthesisConfig()
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise InputError(f"count is {count!r}; give a whole number of 1 or more.")
+    whole().check("count", count)
     pixels, points = _checked(face, landmarks)
     pairs = []
     for number in range(count):
@@ -188,8 +188,7 @@ def _checked(face: FrameSource, landmarks: Landmarks | npt.ArrayLike) -> tuple[T
 
 
 def _draws(seed: int, number: int) -> Draws:
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < _MOST_SEED:
-        raise InputError(f"seed is {seed!r}; give a whole number of 0 or more, below 2^31.")
+    whole(0, lt=_MOST_SEED).check("seed", seed)
     return Draws(torch.Generator().manual_seed(seed * _MOST_SEED + number))
 
 

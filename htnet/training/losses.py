@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from htnet.core.errors import RecipeError
+from htnet.core.fields import real
 from htnet.training.recipe import Recipe
 
 
@@ -36,10 +37,8 @@ def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: f
 
 
 def _focal_losses(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -> Tensor:
-    if not alpha > 0:
-        raise RecipeError(f"alpha is {alpha!r}; give a positive number.")
-    if not gamma >= 0:
-        raise RecipeError(f"gamma is {gamma!r}; give 0 or more.")
+    real(gt=0).check("alpha", alpha, RecipeError)
+    real(ge=0).check("gamma", gamma, RecipeError)
     if targets.ndim == 1:
         targets = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
     logs = logits.log_softmax(dim=1)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from htnet.core.deprecated import RECIPE_FIELDS, new_fields, renamed_fields
 from htnet.core.errors import RecipeError, cause, did_you_mean, refuse_unknown
+from htnet.core.fields import Checked, checked, one_of, real, whole
 from htnet.core.registry import Registry
 
 OPTIMIZERS = ("adamw", "adam")
@@ -20,7 +21,7 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
-class AnyAugmentation:
+class AnyAugmentation(Checked):
     """Random changes of an image of some kind; its fields are their strengths.
 
     Attributes:
@@ -28,6 +29,8 @@ class AnyAugmentation:
     """
 
     of: ClassVar[str]
+    _error = RecipeError
+    _noun = "augmentation field"
 
 
 AUGMENTATIONS: Registry[str, type[AnyAugmentation]] = Registry("htnet.training.recipe")
@@ -51,21 +54,11 @@ class Augmentation(AnyAugmentation):
     """
 
     of: ClassVar[str] = "flow"
-    mirror: float = 0.5
-    shift: int = 2
-    gain: float = 0.2
-    offset: float = 0.2
-    noise: float = 0.1
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        if not 0 <= self.mirror <= 1:
-            raise RecipeError(f"mirror is {self.mirror!r}; give a probability in [0, 1].")
-        if not isinstance(self.shift, int) or self.shift < 0:
-            raise RecipeError(f"shift is {self.shift!r}; give a whole number of px, 0 or more.")
-        for name in ("gain", "offset", "noise"):
-            if getattr(self, name) < 0:
-                raise RecipeError(f"{name} is {getattr(self, name)!r}; give 0 or more.")
+    mirror: float = checked(0.5, real(ge=0, le=1))
+    shift: int = checked(2, whole(0))
+    gain: float = checked(0.2, real(ge=0))
+    offset: float = checked(0.2, real(ge=0))
+    noise: float = checked(0.1, real(ge=0))
 
 
 register_augmentation(Augmentation)
@@ -73,7 +66,7 @@ register_augmentation(Augmentation)
 
 @renamed_fields(RECIPE_FIELDS)
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Checked):
     """How a model is trained.
 
     Attributes:
@@ -104,57 +97,27 @@ class Recipe:
     """
 
     name: str = "default"
-    optimizer: str = "adamw"
-    lr: float = 5e-4
-    weight_decay: float = 0.05
-    schedule: str = "onecycle"
-    epochs: int = 30
-    batch_size: int = 64
+    optimizer: str = checked("adamw", one_of(OPTIMIZERS))
+    lr: float = checked(5e-4, real(gt=0))
+    weight_decay: float = checked(0.05, real(ge=0))
+    schedule: str = checked("onecycle", one_of(SCHEDULES))
+    epochs: int = checked(30, whole())
+    batch_size: int = checked(64, whole())
     shuffle: bool = True
-    ema_decay: float = 0.98
-    wise_ft_alpha: float = 1.0
+    ema_decay: float = checked(0.98, real(ge=0, lt=1))
+    wise_ft_alpha: float = checked(1.0, real(gt=0, le=1))
     standardize: bool = True
     augmentation: AnyAugmentation | None = dataclasses.field(default_factory=Augmentation)
-    loss: str = "cross_entropy"
-    focal_alpha: float = 0.25
-    focal_gamma: float = 2.0
-    generated: int = 0
-    generated_weight: float = 0.2
-    units_weight: float = 1.0
-    precision: str = "float32"
+    loss: str = checked("cross_entropy", one_of(LOSSES))
+    focal_alpha: float = checked(0.25, real(gt=0))
+    focal_gamma: float = checked(2.0, real(ge=0))
+    generated: int = checked(0, whole(0))
+    generated_weight: float = checked(0.2, real(ge=0))
+    units_weight: float = checked(1.0, real(ge=0))
+    precision: str = checked("float32", one_of(PRECISIONS))
 
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for name, value, allowed in (
-            ("optimizer", self.optimizer, OPTIMIZERS),
-            ("schedule", self.schedule, SCHEDULES),
-            ("loss", self.loss, LOSSES),
-            ("precision", self.precision, PRECISIONS),
-        ):
-            if value not in allowed:
-                raise RecipeError(f"{name} is {value!r}. {did_you_mean(str(value), allowed)}")
-        for name in ("epochs", "batch_size"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise RecipeError(f"{name} is {value!r}; give a whole number of 1 or more.")
-        if isinstance(self.generated, bool) or not isinstance(self.generated, int) or self.generated < 0:
-            raise RecipeError(f"generated is {self.generated!r}; give a whole number of images of 0 or more.")
-        if not self.generated_weight >= 0:
-            raise RecipeError(f"generated_weight is {self.generated_weight!r}; give 0 or more.")
-        if not self.lr > 0:
-            raise RecipeError(f"lr is {self.lr!r}; give a positive number.")
-        if not 0 <= self.ema_decay < 1:
-            raise RecipeError(f"ema_decay is {self.ema_decay!r}; give a decay in [0, 1).")
-        if not 0 < self.wise_ft_alpha <= 1:
-            raise RecipeError(f"wise_ft_alpha is {self.wise_ft_alpha!r}; give a share in (0, 1].")
-        if self.weight_decay < 0:
-            raise RecipeError(f"weight_decay is {self.weight_decay!r}; give 0 or more.")
-        if not self.units_weight >= 0:
-            raise RecipeError(f"units_weight is {self.units_weight!r}; give 0 or more.")
-        if not self.focal_alpha > 0:
-            raise RecipeError(f"focal_alpha is {self.focal_alpha!r}; give a positive number.")
-        if not self.focal_gamma >= 0:
-            raise RecipeError(f"focal_gamma is {self.focal_gamma!r}; give 0 or more.")
+    _error = RecipeError
+    _noun = "recipe field"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, the inverse of `from_dict`."""
@@ -167,11 +130,10 @@ class Recipe:
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
         """Rebuild a recipe; unknown fields are refused. An augmentation with ``"of": KIND`` is one of other images."""
         values = new_fields(data, RECIPE_FIELDS)
-        refuse_unknown(values, [f.name for f in dataclasses.fields(cls)], "recipe field", RecipeError)
         augmentation = values.get("augmentation")
         if isinstance(augmentation, Mapping):
             values["augmentation"] = _augmentation(augmentation)
-        return cls(**values)
+        return super().from_dict(values)
 
 
 def _augmentation(data: Mapping[str, Any]) -> AnyAugmentation:
@@ -179,9 +141,7 @@ def _augmentation(data: Mapping[str, Any]) -> AnyAugmentation:
     of = values.pop("of", Augmentation.of)
     if not isinstance(of, str) or of not in AUGMENTATIONS:
         raise RecipeError(f"The augmentation is of {of!r}; give {' or '.join(map(repr, AUGMENTATIONS))}.")
-    kind = AUGMENTATIONS[of]
-    refuse_unknown(values, [f.name for f in dataclasses.fields(kind)], "augmentation field", RecipeError)
-    return kind(**values)
+    return AUGMENTATIONS[of].from_dict(values)
 
 
 RECIPES: Registry[str, Recipe] = Registry("htnet.training.recipe")
@@ -251,7 +211,7 @@ def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
             raise RecipeError(f"{recipe} is not a JSON object of recipe fields: {cause(error)}") from error
     else:
         raise RecipeError(
-            f"Unknown recipe: {str(recipe)!r}. {did_you_mean(str(recipe), RECIPES)} A path to a .json file works too."
+            f"Unknown recipe: {str(recipe)!r}. {did_you_mean(recipe, RECIPES)} A path to a .json file works too."
         )
-    refuse_unknown(changes, [f.name for f in dataclasses.fields(Recipe)], "recipe field", RecipeError)
+    refuse_unknown(changes, Recipe.field_names(), "recipe field", RecipeError)
     return dataclasses.replace(chosen, **changes)

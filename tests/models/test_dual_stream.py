@@ -272,8 +272,8 @@ def test_checkpoints_that_do_not_fit():
     ("settings", "message"),
     [
         ({"fusion": "gate"}, r"fusion is 'gate'. Did you mean 'gated'"),
-        ({"dim": 130}, "dim 130 does not split into 4 heads"),
-        ({"image_size": 30}, "image_size 30 does not split into whole 7 px"),
+        ({"dim": 130}, "dim 130 is not a multiple of heads 4"),
+        ({"image_size": 30}, "image_size 30 is not a multiple of patch_size 7"),
         ({"motion_dim": 0}, "motion_dim is 0"),
         ({"hidden": 1.5}, "hidden is 1.5"),
     ],

@@ -86,7 +86,7 @@ def test_other_sizes_and_grids():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"grid": 8}, "image_size 28 does not split into 8 x 8"),
+        ({"grid": 8}, "image_size 28 is not a multiple of grid 8"),
         ({"grid": 0}, "grid is 0"),
         ({"hidden": 2.5}, "hidden is 2.5"),
         ({"u_channel": 3}, "u_channel is 3"),

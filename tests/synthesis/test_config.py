@@ -34,7 +34,7 @@ def test_configs_survive_json():
         ({"edge": (0.5, 2.0)}, "edge is"),
         ({"rise": (0.3, 0.2)}, "rise is"),
         ({"rise": (0.1, 0.6)}, "duration"),
-        ({"noise_scales": ((1, 0.5),)}, "noise_scales holds"),
+        ({"noise_scales": ((1, 0.5),)}, "noise_scales is"),
         ({"expressions": (("sad", (4,), 1.0),)}, "expressions holds"),
         ({"expressions": (("negative", (99,), 1.0),)}, "expressions holds"),
         ({"expressions": (("negative", (4,), 1.0),)}, "no positive expression"),

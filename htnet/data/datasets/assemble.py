@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from htnet.core.errors import ManifestError, did_you_mean
+from htnet.core.fields import Checked, checked, one_of
 from htnet.core.types import EMOTIONS
 from htnet.data.corrections import describe, find_correction
 from htnet.data.datasets.clips import Clip, Tree, read_clip
@@ -155,23 +156,14 @@ class Annotated:
 
 
 @dataclass(frozen=True)
-class Choices:
+class Choices(Checked):
     """What the caller of `read_dataset` chose; see there."""
 
-    classes: str = "3"
-    missing: str = "raise"
-    no_apex: str = "middle"
+    classes: str = checked("3", one_of(("3", "own")))
+    missing: str = checked("raise", one_of(("raise", "skip")))
+    no_apex: str = checked("middle", one_of(("middle", "exclude")))
 
-    def __post_init__(self) -> None:
-        """Check the values."""
-        for name, allowed in (
-            ("classes", ("3", "own")),
-            ("missing", ("raise", "skip")),
-            ("no_apex", ("middle", "exclude")),
-        ):
-            value = getattr(self, name)
-            if value not in allowed:
-                raise ManifestError(f"{name} is {value!r}. {did_you_mean(str(value), allowed)}")
+    _error = ManifestError
 
 
 def assemble(

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from htnet.core.errors import InputError
+from htnet.core.fields import whole
 from htnet.core.types import ByteArray, Float64Array, FloatArray, Flow
 
 #: Baker et al. give the wheel 55 steps: red to yellow 15, to green 6, to cyan 4, to blue 11, to magenta 13, to
@@ -60,8 +61,7 @@ def color_wheel_legend(size: int = 101) -> ByteArray:
     Raises:
         InputError: the size is impossible.
     """
-    if not isinstance(size, int) or size < 3:
-        raise InputError(f"size is {size!r}; give a whole number of px, 3 or more.")
+    whole(3).check("size", size)
     across = np.linspace(-1.0, 1.0, size)
     length = np.hypot(across[None], across[:, None])
     picture = _paint(np.arctan2(across[:, None], across[None]), length)

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from htnet.core.errors import FlowError, FrameError, InputError, cause, did_you_mean, refuse_unknown
+from htnet.core.errors import FlowError, FrameError, InputError, cause, refuse_unknown
+from htnet.core.fields import whole
 from htnet.core.files import check_outputs, write_bytes
-from htnet.core.types import FLOW_METHODS, RESIZES, ByteArray, FloatArray, Flow
+from htnet.core.types import RESIZES, ByteArray, FloatArray, Flow
 from htnet.preprocess.flow.tvl1 import MIN_SIDE, tvl1_flow
 from htnet.preprocess.frames import file_damage, quiet_opencv
 from htnet.preprocess.opencv import load_opencv
@@ -129,8 +130,7 @@ def compute_flow(
         FlowError: the frames differ in size, or the flow is not finite.
         InputError: the method or a parameter is unknown, or a value is impossible.
     """
-    if method not in _METHODS:
-        raise InputError(f"Unknown flow method: {method!r}. {did_you_mean(str(method), FLOW_METHODS)}")
+    refuse_unknown([method], _METHODS, "flow method")
     onset, apex = _check_gray(onset, "onset"), _check_gray(apex, "apex")
     if onset.shape != apex.shape:
         raise FlowError(f"Onset {onset.shape} and apex {apex.shape} differ in size; give two equal sizes.")
@@ -198,10 +198,8 @@ def flow_image(
     cv2 = load_opencv()
     if sorted(channels) != ["strain", "u", "v"]:
         raise InputError(f"channels is {channels!r}; give an order of 'strain', 'v', 'u'.")
-    if resize not in RESIZES:
-        raise InputError(f"Unknown resize: {resize!r}. {did_you_mean(str(resize), RESIZES)}")
-    if not isinstance(size, int) or size < 1:
-        raise InputError(f"size is {size!r}; give a whole number of px, 1 or more.")
+    refuse_unknown([resize], RESIZES, "resize")
+    whole().check("size", size)
     planes = {"strain": optical_strain(flow.uv), "u": flow.uv[0], "v": flow.uv[1]}
     interpolation = cv2.INTER_LINEAR if resize == "linear" else cv2.INTER_AREA
     image = np.zeros((size, size, 3), dtype=np.uint8)

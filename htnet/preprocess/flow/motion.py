@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from htnet.core.errors import FlowError, InputError, LandmarkError, did_you_mean
+from htnet.core.errors import FlowError, InputError, LandmarkError, refuse_unknown
+from htnet.core.fields import whole
 from htnet.core.types import HEAD_REGIONS, POINT_NAMES, TEMPLATE_28, TEMPLATE_SIZE, Float64Array, FloatArray
 from htnet.preprocess.align import scale_points
 
@@ -80,8 +81,7 @@ def face_regions(size: int, points: npt.ArrayLike | None = None) -> tuple[Box, .
         InputError: the size is impossible.
         LandmarkError: not five finite points.
     """
-    if not isinstance(size, int) or size < 4 or size % 2:
-        raise InputError(f"size is {size!r}; give an even whole number of px, 4 or more.")
+    whole(4, even=True).check("size", size)
     at = _five(scale_points(TEMPLATE_28, size / TEMPLATE_SIZE) if points is None else points)
     start = np.rint(at[[POINT_NAMES.index(name) for name in FACE_REGIONS]]) - size // 4
     corners = start.clip(0, size - size // 2).astype(int).tolist()
@@ -115,8 +115,7 @@ def hoof(uv: ArrayOrTensor, *, bins: int = 16, regions: Sequence[Box] | None = N
         InputError: ``bins`` or a region is impossible.
     """
     _check_finite(uv)
-    if not isinstance(bins, int) or bins < 2:
-        raise InputError(f"bins is {bins!r}; give a whole number, 2 or more.")
+    whole(2).check("bins", bins)
     height, width = uv.shape[-2:]
     if regions is None:
         if height != width or height < 4 or height % 2:
@@ -157,8 +156,7 @@ def head_boxes(points: npt.ArrayLike, region: str, height: int, width: int) -> t
         InputError: an unknown region.
         LandmarkError: not five finite points, or the region lies outside the image.
     """
-    if region not in HEAD_REGIONS:
-        raise InputError(f"Unknown region: {region!r}. {did_you_mean(str(region), HEAD_REGIONS)}")
+    refuse_unknown([region], HEAD_REGIONS, "region")
     at = dict(zip(POINT_NAMES, _five(points), strict=True))
     reach = max(1.0, HEAD_REACH * float(np.hypot(*(at["right_eye"] - at["left_eye"]))))
     boxes = []

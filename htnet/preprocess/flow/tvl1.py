@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from htnet.core.errors import FlowError, FrameError, InputError, did_you_mean
+from htnet.core.errors import FlowError, FrameError, InputError, refuse_unknown
 from htnet.core.optional import require
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.types import ByteArray, FloatArray
@@ -88,8 +88,7 @@ def _one_thread() -> Iterator[None]:
 
 def _choose_steps(backend: str, device: torch.device) -> Steps:
     """How the backend computes."""
-    if backend not in BACKENDS:
-        raise InputError(f"Unknown TV-L1 backend: {backend!r}. {did_you_mean(str(backend), BACKENDS)}")
+    refuse_unknown([backend], BACKENDS, "TV-L1 backend")
     if backend == "auto":
         backend = "triton" if device.type == "cuda" and find_spec("triton") is not None else "eager"
     if backend == "eager":

@@ -6,11 +6,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from htnet.core.errors import InputError, refuse_unknown
+from htnet.core.fields import Checked, checked, real, whole
 
 
 @dataclass(frozen=True)
-class TVL1Parameters:
+class TVL1Parameters(Checked):
     """Settings of TV-L1 under their published names, with the published defaults.
 
     Attributes:
@@ -30,43 +30,30 @@ class TVL1Parameters:
             (one gain and offset, and slow changes over the frame; our addition), 0 not to.
     """
 
-    tau: float = 0.25
-    lambda_: float = 0.15
-    theta: float = 0.3
-    nscales: int = 5
-    zfactor: float = 0.5
-    warps: int = 5
-    epsilon: float = 0.01
-    iterations: int = 300
-    median: int = 1
-    presmoothing: float = 0.8
-    illumination: int = 1
+    tau: float = checked(0.25, real(ge=1e-6, le=0.25))
+    lambda_: float = checked(0.15, real(ge=1e-6, le=1e3))
+    theta: float = checked(0.3, real(ge=1e-6, le=1e3))
+    nscales: int = checked(5, whole(1, 32))
+    zfactor: float = checked(0.5, real(ge=0.1, le=0.95))
+    warps: int = checked(5, whole(1, 1000))
+    epsilon: float = checked(0.01, real(ge=0, le=1e3))
+    iterations: int = checked(300, whole(1, 100_000))
+    median: int = checked(1, whole(0, 1))
+    presmoothing: float = checked(0.8, real(ge=0, le=20))
+    illumination: int = checked(1, whole(0, 1))
+
+    _noun = "TV-L1 parameter"
+    _prefix = "TV-L1 parameter "
 
     def __post_init__(self) -> None:
-        """Check every value."""
-        for name, low, high, whole in (
-            ("tau", 1e-6, 0.25, False),
-            ("lambda_", 1e-6, 1e3, False),
-            ("theta", 1e-6, 1e3, False),
-            ("nscales", 1, 32, True),
-            ("zfactor", 0.1, 0.95, False),
-            ("warps", 1, 1000, True),
-            ("epsilon", 0, 1e3, False),
-            ("iterations", 1, 100_000, True),
-            ("median", 0, 1, True),
-            ("presmoothing", 0, 20, False),
-            ("illumination", 0, 1, True),
-        ):
-            value = getattr(self, name)
-            valid = isinstance(value, (int, float)) and low <= value <= high
-            if not valid or (whole and value != int(value)):
-                kind = "a whole number" if whole else "a number"
-                raise InputError(f"TV-L1 parameter {name} is {value!r}; give {kind} from {low:g} to {high:g}.")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
             # Settings that went through JSON come back as 5.0.
-            object.__setattr__(self, name, int(value) if whole else float(value))
+            if isinstance(value, float) and isinstance(field.default, int) and value.is_integer():
+                object.__setattr__(self, field.name, int(value))
+        super().__post_init__()
 
     @classmethod
     def from_names(cls, **parameters: Any) -> TVL1Parameters:
         """Build from keywords; an unknown name raises `InputError` with the nearest known ones."""
-        refuse_unknown(parameters, [f.name for f in dataclasses.fields(cls)], "TV-L1 parameter", InputError)
-        return cls(**parameters)
+        return cls.from_dict(parameters)

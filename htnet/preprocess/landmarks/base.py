@@ -18,6 +18,7 @@ from htnet.core.errors import (
     did_you_mean,
     prefixed,
 )
+from htnet.core.fields import one_of
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.geometry import scale_points
 
@@ -125,8 +126,7 @@ def check_missing(missing: str) -> None:
     Raises:
         InputError: it is not.
     """
-    if missing not in MISSING:
-        raise InputError(f"missing is {missing!r}. {did_you_mean(str(missing), MISSING)}")
+    one_of(MISSING).check("missing", missing)
 
 
 def check_several(several: str | int) -> None:
@@ -138,7 +138,7 @@ def check_several(several: str | int) -> None:
     number = isinstance(several, int) and not isinstance(several, bool)
     if not (several >= 1 if isinstance(several, int) and number else several in SEVERAL):
         raise InputError(
-            f"several is {several!r}. {did_you_mean(str(several), SEVERAL)} Or give a number: N takes the N-th face "
+            f"several is {several!r}. {did_you_mean(several, SEVERAL)} Or give a number: N takes the N-th face "
             "from the image's left, counted from 1."
         )
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from htnet.core.errors import InputError, LandmarkError, WeightsError, cause
+from htnet.core.errors import LandmarkError, WeightsError, cause
+from htnet.core.fields import whole
 from htnet.core.network import limited, once
 from htnet.core.optional import require
 from htnet.core.types import Frame, Landmarks, Landmarks68
@@ -105,8 +106,7 @@ class FaceAlignmentLandmarker:
             LandmarkError: (while reading on) see `find_many`.
             WeightsError: (while reading on) the package cannot fetch or read its weights.
         """
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f"batch_size is {batch_size!r}; give a whole number, 1 or more.")
+        whole().check("batch_size", batch_size)
         if batch_size == 1:
             return find_many(self.points68, frames, missing=missing)
         return find_many(lambda item: self._choose(*item), self._by_batch(frames, batch_size), missing=missing)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from htnet.core.errors import InputError, SpecError, VideoError
+from htnet.core.fields import whole
 from htnet.core.types import HEAD_REGIONS, TEMPLATE_SIZE, Float64Array, FloatArray, PreprocessSpec
 from htnet.preprocess.align import align_frames, scale_points
 from htnet.preprocess.contrast import gray_face
@@ -122,8 +123,7 @@ def temporal_interpolation(
     Raises:
         InputError: ``count`` is no whole number of 1 or more, there are no frames, or the times do not fit them.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise InputError(f"count is {count!r}; give a whole number of frames, 1 or more.")
+    whole().check("count", count)
     if values.ndim < 1 or len(values) < 1:
         raise InputError(f"There are no frames to interpolate: the shape is {tuple(values.shape)}; give (T, ...).")
     at = np.linspace(0, len(values) - 1, count)

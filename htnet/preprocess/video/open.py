@@ -11,6 +11,7 @@ from pathlib import Path
 
 from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import FrameError, InputError, VideoError, cause
+from htnet.core.fields import optional, real, whole
 from htnet.core.hints import hint
 from htnet.core.types import Frame, QualityWarning
 from htnet.preprocess.frames import MIN_SIDE, clip_depths, read_frame
@@ -261,8 +262,7 @@ def open_video(
         InputError: a setting is impossible, or two contradict each other.
         MissingExtraError: PyAV is asked for and not installed.
     """
-    if fps is not None and not (isinstance(fps, (int, float)) and math.isfinite(fps) and fps > 0):
-        raise InputError(f"fps is {fps!r}; give the frames a second, a positive number.")
+    optional(real(gt=0)).check("fps", fps)
     _check_part(from_frame, to_frame, from_time, to_time)
     path = Path(source)
     if path.is_dir():
@@ -283,12 +283,10 @@ def open_video(
 
 def _check_part(from_frame: int | None, to_frame: int | None, from_time: float | None, to_time: float | None) -> None:
     """Refuse settings of a part that cannot be, or contradict each other."""
-    for name, number in (("from_frame", from_frame), ("to_frame", to_frame)):
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
-            raise InputError(f"{name} is {number!r}; give the number of a frame, 0 or more.")
+    for name, frame in (("from_frame", from_frame), ("to_frame", to_frame)):
+        optional(whole(0)).check(name, frame)
     for name, moment in (("from_time", from_time), ("to_time", to_time)):
-        if moment is not None and not (isinstance(moment, (int, float)) and math.isfinite(moment) and moment >= 0):
-            raise InputError(f"{name} is {moment!r}; give seconds after the first frame, 0 or more.")
+        optional(real(ge=0)).check(name, moment)
     for one, other in (("from_frame", "from_time"), ("to_frame", "to_time")):
         given = {"from_frame": from_frame, "from_time": from_time, "to_frame": to_frame, "to_time": to_time}
         if given[one] is not None and given[other] is not None:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from htnet.core.errors import InputError, VideoError, did_you_mean
+from htnet.core.errors import VideoError, refuse_unknown
 from htnet.core.hints import VIDEOS, hint
 from htnet.core.optional import require
 from htnet.core.types import ByteArray, QualityWarning
@@ -107,8 +107,7 @@ def make_reader(name: str | None = None) -> VideoReader:
     """
     if name is None:
         name = "pyav" if find_spec("av") is not None else "opencv"
-    if name not in VIDEO_READERS:
-        raise InputError(f"Unknown video reader: {name!r}. {did_you_mean(str(name), VIDEO_READERS)}")
+    refuse_unknown([name], VIDEO_READERS, "video reader")
     if name == "pyav":
         load_av()
         return PyAVReader()

@@ -11,7 +11,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.errors import FrameError, InputError, VideoError, did_you_mean
+from htnet.core.errors import FrameError, InputError, VideoError, refuse_unknown
 from htnet.core.types import Float64Array, FloatArray, Frame, Landmarks, QualityWarning, Spotting
 from htnet.preprocess.exposure import NO_CONTRAST, exposure_warnings, face_contrast
 from htnet.preprocess.frames import read_clip
@@ -106,8 +106,7 @@ def spot(
         LandmarkError: no points were found or they cannot be used, or the face is lost on the way.
         InputError: an unknown method, or ``fps`` is not positive.
     """
-    if method not in SPOTTING_METHODS:
-        raise InputError(f"Unknown spotting method: {method!r}. {did_you_mean(str(method), SPOTTING_METHODS)}")
+    refuse_unknown([method], SPOTTING_METHODS, "spotting method")
     if isinstance(source, (str, os.PathLike)):
         source = open_video(source, fps=fps, bit_depth=bit_depth)
     stated = _rate(source, fps)

@@ -1,0 +1,160 @@
+"""What values may be: one check of the fields of frozen dataclasses and of arguments.
+
+Bounds have the names that pydantic and annotated-types give them: ``ge``, ``gt``, ``le``, ``lt``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, ClassVar, TypeVar, cast
+
+from htnet.core.errors import HtnetError, InputError, did_you_mean, refuse_unknown
+
+Self = TypeVar("Self", bound="Checked")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value may be.
+
+    Attributes:
+        allows: whether a value is allowed.
+        wanted: what is allowed, for messages: "a number from 0 to 1".
+        names: the allowed names, where only these are.
+    """
+
+    allows: Callable[[Any], bool]
+    wanted: str
+    names: tuple[str, ...] = ()
+
+    def check(self, name: str, value: Any, error: type[HtnetError] = InputError) -> None:
+        """Raise ``error`` about ``name`` unless ``value`` is allowed."""
+        if not self.allows(value):
+            cure = f". {did_you_mean(value, self.names)}" if self.names else f"; give {self.wanted}."
+            raise error(f"{name} is {value!r}{cure}")
+
+
+def one_of(names: Iterable[str]) -> Rule:
+    """One of some names."""
+    known = tuple(names)
+    return Rule(lambda value: value in known, f"one of {', '.join(known)}", known)
+
+
+def real(*, ge: float | None = None, gt: float | None = None, le: float | None = None, lt: float | None = None) -> Rule:
+    """A finite number within bounds."""
+    return _bounded(lambda value: isinstance(value, Real) and math.isfinite(value), "number", ge, gt, le, lt)
+
+
+def whole(ge: int | None = 1, le: int | None = None, *, lt: int | None = None, even: bool = False) -> Rule:
+    """A whole number within bounds."""
+    return _bounded(
+        lambda value: isinstance(value, int) and not (even and value % 2),
+        "even whole number" if even else "whole number",
+        ge,
+        None,
+        le,
+        lt,
+    )
+
+
+def flag() -> Rule:
+    """True or False."""
+    return Rule(lambda value: isinstance(value, bool), "True or False")
+
+
+def optional(rule: Rule) -> Rule:
+    """What a rule allows, or None."""
+    return Rule(lambda value: value is None or rule.allows(value), f"{rule.wanted}, or None", rule.names)
+
+
+def each(rule: Rule, count: int | None = None) -> Rule:
+    """A tuple of values that a rule allows, of any number of them unless ``count`` says how many."""
+    return Rule(
+        lambda values: (
+            isinstance(values, tuple) and (count is None or len(values) == count) and all(map(rule.allows, values))
+        ),
+        f"a tuple{'' if count is None else f' of {count} values'}, each {rule.wanted}",
+    )
+
+
+def checked(default: Any, rule: Rule, **metadata: Any) -> Any:
+    """A field of a `Checked` dataclass: its default, and what it may be."""
+    return dataclasses.field(default=default, metadata={"rule": rule, **metadata})
+
+
+class Checked:
+    """Base of frozen dataclasses whose fields may say what they may be, see `checked`.
+
+    Lists become tuples, because JSON has no tuples: what was saved and read again equals what it was.
+    """
+
+    #: What is raised, what a field is called when there is none of a name, and what stands before the name of a field.
+    _error: ClassVar[type[HtnetError]] = InputError
+    _noun: ClassVar[str] = "field"
+    _prefix: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = tuples(getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+            if (rule := self._rule(field.name)) is not None:
+                rule.check(f"{self._prefix}{field.name}", value, self._error)
+
+    @classmethod
+    def _rule(cls, name: str) -> Rule | None:
+        """The rule of a field; of one that only has another default here, that of the class above."""
+        for base in cls.__mro__:
+            field = vars(base).get("__dataclass_fields__", {}).get(name)
+            if field is not None and "rule" in field.metadata:
+                return cast("Rule", field.metadata["rule"])
+        return None
+
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """The names of all fields, in order."""
+        return tuple(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+
+    @classmethod
+    def from_dict(cls: type[Self], data: Mapping[str, Any]) -> Self:
+        """Build one from fields by name, from JSON too; unknown fields are refused."""
+        refuse_unknown(data, cls.field_names(), cls._noun, cls._error)
+        return cls(**data)
+
+
+def tuples(value: Any) -> Any:
+    """Lists, and lists within them, as tuples."""
+    return tuple(tuples(part) for part in value) if isinstance(value, (list, tuple)) else value
+
+
+def _bounded(
+    is_kind: Callable[[Any], bool],
+    kind: str,
+    ge: float | None,
+    gt: float | None,
+    le: float | None,
+    lt: float | None,
+) -> Rule:
+    def allows(value: Any) -> bool:
+        return (
+            not isinstance(value, bool)
+            and is_kind(value)
+            and (ge is None or value >= ge)
+            and (gt is None or value > gt)
+            and (le is None or value <= le)
+            and (lt is None or value < lt)
+        )
+
+    low, high = (ge if gt is None else gt), (le if lt is None else lt)
+    article = "an" if kind.startswith("e") else "a"
+    if high is None:
+        where = "" if low is None else f" of {low:g} or more" if gt is None else f" above {low:g}"
+    elif gt is None and lt is None and low is not None:
+        where = f" from {low:g} to {high:g}"
+    else:
+        opening = "(-inf" if low is None else f"{'[' if gt is None else '('}{low:g}"
+        where = f" in {opening}, {high:g}{']' if lt is None else ')'}"
+    return Rule(allows, f"{article} {kind}{where}")

@@ -1,0 +1,73 @@
+"""Rules of fields and arguments."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from htnet.core.errors import InputError, ModelError, SpecError
+from htnet.core.fields import Checked, checked, each, flag, one_of, optional, real, whole
+from htnet.core.types import PreprocessSpec
+from htnet.models import ModelConfig, get_entry
+
+
+@pytest.mark.parametrize(
+    ("rule", "good", "bad", "wanted"),
+    [
+        (whole(), (1, 7), (0, -1, 1.0, True, "1", None, np.float32(1)), "a whole number of 1 or more"),
+        (whole(0, 2), (0, 2), (-1, 3), "a whole number from 0 to 2"),
+        (whole(0, lt=2), (0, 1), (2,), r"a whole number in \[0, 2\)"),
+        (whole(4, even=True), (4, 10), (2, 5), "an even whole number of 4 or more"),
+        (real(), (-1, 0.5, np.float32(2)), (math.nan, math.inf, "1", None, True), "a number"),
+        (real(ge=0), (0, 0.1), (-1e-9, math.nan), "a number of 0 or more"),
+        (real(gt=0), (1e-9,), (0, -1), "a number above 0"),
+        (real(ge=0, le=0.5), (0, 0.5), (0.51,), "a number from 0 to 0.5"),
+        (real(ge=0, lt=1), (0, 0.99), (1,), r"a number in \[0, 1\)"),
+        (real(gt=0, le=1), (1, 0.1), (0, 1.1), r"a number in \(0, 1\]"),
+        (real(lt=1), (-5,), (1,), r"a number in \(-inf, 1\)"),
+        (flag(), (True, False), (0, 1, None, "yes"), "True or False"),
+        (optional(whole()), (None, 1), (0,), "a whole number of 1 or more, or None"),
+        (each(whole()), ((), (1, 2)), ([1], (0,), 1), "a tuple, each a whole number of 1 or more"),
+        (each(real(ge=0), 2), ((0, 1.5),), ((1,), (1, 2, 3), (1, -1)), "a tuple of 2 values, each a number of 0"),
+    ],
+)
+def test_rules(rule, good, bad, wanted):
+    for value in good:
+        rule.check("it", value)
+    for value in bad:
+        with pytest.raises(InputError, match=f"it is .*; give {wanted}"):
+            rule.check("it", value)
+
+
+def test_names_are_suggested():
+    one_of(("linear", "area")).check("resize", "area")
+    for value in (None, 3, [1]):
+        with pytest.raises(ModelError, match="Known: area, linear"):
+            one_of(("linear", "area")).check("resize", value, ModelError)
+    with pytest.raises(SpecError, match=r"PreprocessSpec\.resize is 'lineer'\. Did you mean 'linear'"):
+        PreprocessSpec(resize="lineer")
+
+
+def test_another_default_keeps_the_rule_of_the_class_above():
+    @dataclass(frozen=True)
+    class Own(ModelConfig):
+        image_size: int = 56
+        depth: int = checked(2, whole())
+
+    assert Own().image_size == 56
+    for wrong in ({"image_size": 0}, {"depth": 1.5}, {"num_classes": -1}):
+        with pytest.raises(ModelError, match=next(iter(wrong))):
+            Own(**wrong)
+    with pytest.raises(ModelError, match="image_size is 0"):
+        get_entry("htnet_palsy_tiny").model_class.config_class(image_size=0)
+
+
+def test_lists_become_tuples_and_unknown_fields_are_refused():
+    @dataclass(frozen=True)
+    class Sizes(Checked):
+        sides: tuple[tuple[int, int], ...] = ((1, 2),)
+
+    assert Sizes.from_dict({"sides": [[3, 4]]}) == Sizes(((3, 4),))
+    with pytest.raises(InputError, match="Unknown field: 'side'. Did you mean 'sides'"):
+        Sizes.from_dict({"side": 1})
