@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypeVar, overload
 
@@ -15,12 +16,13 @@ from torch import Tensor, nn
 
 from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import ModelError, refuse_unknown
-from htnet.core.fields import Checked, Rule, checked, each, real, whole
+from htnet.core.fields import Checked, Rule, checked, each, one_of, real, whole
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance
 from htnet.core.registry import HUB
 from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.models.input_range import look_at_range
+from htnet.models.intermediates import Enough, stage_outputs
 
 #: Types of whole numbers that hold 0..255.
 _WHOLE = (torch.uint8, torch.int16, torch.int32, torch.int64)
@@ -167,6 +169,7 @@ class EmotionModel(nn.Module):
         self.trained_people = None
         self.temperature = 1.0
         self._range_seen = False
+        self._saved: set[tuple[int, Path]] = set()
         self.standardize = Standardize(config.mean, config.std)
 
     def forward_features(self, x: Tensor) -> Tensor:
@@ -268,15 +271,21 @@ class EmotionModel(nn.Module):
         x: Tensor,
         *extra: Tensor | None,
         indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = "NCHW",
         intermediates_only: bool = False,
         **inputs: Tensor | None,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """Features on the way through the network.
+        """Features on the way through the network; the keyword arguments are those of timm.
 
         Args:
             x: as for ``forward``.
             *extra: `extra_inputs`, as for ``forward``.
             indices: which of `stages`: a number for the last so many, or their indexes; all unless given.
+            norm: refused where True: the norm after the last stage does not fit the widths of the others.
+            stop_early: compute nothing after the last stage wanted; with ``intermediates_only``.
+            output_fmt: "NCHW", or "NLC" for maps as (B, H * W, C), row by row.
             intermediates_only: leave the last features out.
             **inputs: `extra_inputs` by name.
 
@@ -285,18 +294,27 @@ class EmotionModel(nn.Module):
             image, else (B, N, C).
 
         Raises:
-            ModelError: there is no such stage, or the input is not as for ``forward``.
+            ModelError: there is no such stage, an option cannot be obeyed, or the input is not as for ``forward``.
         """
+        one_of(("NCHW", "NLC")).check("output_fmt", output_fmt, ModelError)
+        if norm:
+            raise ModelError(f"{self.name} has no norm that fits the outputs of all stages. Leave norm=True out.")
+        if stop_early and not intermediates_only:
+            raise ModelError("stop_early=True leaves no last features. Give intermediates_only=True too.")
         count = len(self.stages)
         chosen = range(count) if indices is None else indices
         if isinstance(chosen, int):
             chosen = range(count - chosen, count) if 0 < chosen <= count else [chosen]
         if wrong := [i for i in chosen if not -count <= i < count]:
             raise ModelError(f"{self.name} has {count} stages, got index {wrong[0]}; give indexes below {count}.")
-        with _outputs(self.stages) as seen:
+        wanted = [i % count for i in chosen]
+        features = None
+        with stage_outputs(self.stages, wanted if stop_early else ()) as seen, suppress(Enough):
             features = self.forward_features(self.check_image(x), *extra, **inputs)
-        maps = [self.stage_map(seen[i % count]) for i in chosen]
-        return maps if intermediates_only else (features, maps)
+        maps = [self.stage_map(seen[i]) for i in wanted]
+        if output_fmt == "NLC":
+            maps = [m.flatten(2).mT if m.ndim == 4 else m for m in maps]
+        return maps if features is None or intermediates_only else (features, maps)
 
     def save_pretrained(
         self,
@@ -304,7 +322,7 @@ class EmotionModel(nn.Module):
         *,
         repo_id: str | None = None,
         push_to_hub: bool = False,
-        overwrite: bool = False,
+        overwrite: bool | None = None,
         recipe: Mapping[str, Any] | None = None,
         training: Mapping[str, Any] | None = None,
         people: Any = None,
@@ -313,11 +331,14 @@ class EmotionModel(nn.Module):
     ) -> str | None:
         """Write a weights folder, as `htnet.hub.save_pretrained` does, and publish it if asked for.
 
+        As with the mixin of huggingface-hub, a training may save into one folder again and again: what this model
+        itself saved there is replaced. Other weights are never replaced unless asked for, as the mixin would do.
+
         Args:
             save_directory: the folder.
             repo_id: ``owner/repo`` to publish to; the folder's name unless given.
             push_to_hub: publish it.
-            overwrite: replace weights that the folder holds.
+            overwrite: replace weights that the folder holds; unless given, those that this very model saved there.
             recipe: see `htnet.hub.save_pretrained`, like the next three.
             training: what the card says.
             people: who was trained on.
@@ -328,11 +349,13 @@ class EmotionModel(nn.Module):
             Address of the commit, or None.
 
         Raises:
-            OverwriteError: the folder holds weights and ``overwrite`` is not given.
+            OverwriteError: the folder holds other weights and ``overwrite`` is not given.
             WeightsError: the model has no preprocessing spec, or it cannot be published.
         """
         if push_to_hub_kwargs and not push_to_hub:
             raise ModelError(f"{', '.join(push_to_hub_kwargs)} was given without push_to_hub=True. Give both or none.")
+        # A copy is another model: its weights are not those that stand there.
+        saved = (id(self), Path(save_directory).resolve())
         folder = HUB["save_pretrained"](
             self,
             save_directory,
@@ -340,8 +363,9 @@ class EmotionModel(nn.Module):
             training=training,
             people=people,
             provenance=provenance,
-            overwrite=overwrite,
+            overwrite=saved in self._saved if overwrite is None else overwrite,
         )
+        self._saved.add(saved)
         if not push_to_hub:
             return None
         return str(HUB["publish"](folder, repo_id or folder.name, **push_to_hub_kwargs))
@@ -484,22 +508,6 @@ class EmotionModel(nn.Module):
         """The type that images are brought to."""
         last = self.classifier.weight if self.config.num_classes else next(self.parameters())
         return last.dtype
-
-
-@contextmanager
-def _outputs(modules: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
-    """What modules give while this is open, by their index."""
-    seen: dict[int, Tensor] = {}
-
-    def keep(index: int) -> Any:
-        return lambda _module, _args, output: seen.__setitem__(index, output)
-
-    handles = [module.register_forward_hook(keep(index)) for index, module in enumerate(modules)]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:

@@ -1,5 +1,6 @@
 """Every model saves, publishes and loads itself, as models with the mixin of the Hub's client do."""
 
+import copy
 import inspect
 
 import pytest
@@ -48,8 +49,15 @@ def test_branches_and_revisions(hub, tmp_path):
 def test_saving_publishes_if_asked(hub, tmp_path):
     model = tiny_model()
     assert model.save_pretrained(tmp_path / "mine") is None
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    model.save_pretrained(tmp_path / "mine")  # as a training does after each epoch
+    assert same(htnet.load_pretrained(tmp_path / "mine"), model)
+    for other in (tiny_model(), copy.deepcopy(model), HTNet.from_pretrained(tmp_path / "mine")):
+        with pytest.raises(OverwriteError):
+            other.save_pretrained(tmp_path / "mine")
     with pytest.raises(OverwriteError):
-        model.save_pretrained(tmp_path / "mine")
+        model.save_pretrained(tmp_path / "mine", overwrite=False)
     address = model.save_pretrained(tmp_path / "mine", overwrite=True, push_to_hub=True, repo_id="lab/saved")
     assert "lab/saved" in address
     assert same(htnet.load_pretrained("lab/saved", cache_dir=tmp_path / "cache"), model)

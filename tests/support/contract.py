@@ -208,6 +208,15 @@ class ModelContract:
         assert torch.equal(last, maps[-1])
         [first] = model.forward_intermediates(*inputs, indices=[0], intermediates_only=True)
         assert torch.equal(first, maps[0])
+        only = {"stop_early": True, "intermediates_only": True}
+        [flat] = model.forward_intermediates(*inputs, indices=[0], output_fmt="NLC", **only)
+        assert torch.equal(flat, first.flatten(2).mT if first.ndim == 4 else first)
+        assert flat.ndim == 3
+        both = model.forward_intermediates(*inputs, **only)
+        assert all(map(torch.equal, both, maps))
+        for refused in ({"norm": True}, {"stop_early": True}, {"output_fmt": "NHWC", "intermediates_only": True}):
+            with pytest.raises(ModelError, match=next(iter(refused))):
+                model.forward_intermediates(*inputs, **refused)
         with pytest.raises(ModelError, match=f"{len(maps)} stages, got index {len(maps)}"):
             model.forward_intermediates(*inputs, indices=[len(maps)])
         assert not any(module._forward_hooks for module in model.modules())
