@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import torch
 
 from htnet._version import __version__
 from htnet.core.deprecated import moved_calls, renamed_arguments
-from htnet.core.errors import InputError, refuse_unknown
+from htnet.core.errors import InputError
 from htnet.core.parallel import choose_workers, run_tasks
 from htnet.core.progress import progress_bar, ticker
+from htnet.core.types import PreprocessSpec
 from htnet.core.warn import warn_user
 from htnet.data import Fold, Manifest, leave_one_dataset_out, leave_one_subject_out, open_data
 from htnet.data.prepare import prepared_notes
 from htnet.data.published import with_differences
 from htnet.data.reader import refuse_shared_pictures
-from htnet.evaluation.plan import EvaluationPlan
+from htnet.evaluation.plan import EvaluationPlan, Weights
 from htnet.evaluation.protocols import FoldRun, run_fold, run_vmapped
 from htnet.evaluation.report import LosoResult, collect, summarize, write_results
 from htnet.evaluation.store import RunStore
 from htnet.models import create_model, get_entry
+from htnet.preprocess import Landmarker
 from htnet.training import (
     Recipe,
     StartFrom,
@@ -41,6 +43,9 @@ from htnet.training import (
 COUNTED = "counted over the training subjects of each fold"
 
 
+P = ParamSpec("P")
+
+
 @renamed_arguments
 @moved_calls
 def loso(
@@ -50,7 +55,20 @@ def loso(
     *,
     out: str | PathLike[str],
     overwrite: bool = False,
-    **options: Any,
+    protocols: Sequence[str] = ("last",),
+    seeds: int | Sequence[int] = 1,
+    spec: PreprocessSpec | None = None,
+    landmarker: Landmarker | None = None,
+    settings: dict[str, Any] | None = None,
+    workers: int | None = 1,
+    vmap_folds: int | None = None,
+    count_units: bool = False,
+    start: Weights | Sequence[Weights] | None = None,
+    start_is_disjoint: bool = False,
+    device: str = "cpu",
+    held_out: float = 0.2,
+    checkpoint_every: float = 60.0,
+    progress: bool = True,
 ) -> LosoResult:
     """Leave one subject out: train once for every subject on all others, test on that subject.
 
@@ -64,7 +82,7 @@ def loso(
         recipe: how to train.
         out: run folder.
         overwrite: replace results of more seeds, of the same run, by those of ``seeds``.
-        **options: ``protocols``, ``seeds``, ``workers``, ``start`` and the other fields of `EvaluationPlan`.
+        protocols: see `EvaluationPlan`; so are all others.
 
     Returns:
         The result; ``out`` then holds ``predictions.csv`` and ``summary.json``.
@@ -79,39 +97,41 @@ def loso(
         InputError: an unknown or impossible option; ``start`` was trained on data of this evaluation, or may have
             been; action units are to be counted for a model that reads none, or whose folds are vmapped.
     """
-    return _evaluate(data, "subject", leave_one_subject_out, _plan(model, recipe, options), Path(out), overwrite)
+    return _evaluate("subject", leave_one_subject_out, **locals())
+
+
+def _arguments_of(other: Callable[P, LosoResult]) -> Callable[[Callable[..., LosoResult]], Callable[P, LosoResult]]:
+    """Let a function show the arguments of another: to people, to editors and to type checkers."""
+
+    def decorate(function: Callable[..., LosoResult]) -> Callable[P, LosoResult]:
+        function.__signature__ = inspect.signature(other)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
 
 
 @renamed_arguments
-def lodo(
-    data: Manifest | str | PathLike[str],
-    model: str = "htnet_small",
-    recipe: str | Recipe = "default",
-    *,
-    out: str | PathLike[str],
-    overwrite: bool = False,
-    **options: Any,
-) -> LosoResult:
+@_arguments_of(loso)
+def lodo(*args: Any, **options: Any) -> LosoResult:
     """Leave one database out: train once for every data set on all others, test on that data set.
 
     Arguments, result and errors are those of `loso`.
     """
-    return _evaluate(data, "dataset", leave_one_dataset_out, _plan(model, recipe, options), Path(out), overwrite)
-
-
-def _plan(model: str, recipe: str | Recipe, options: dict[str, Any]) -> EvaluationPlan:
-    refuse_unknown(options, [f.name for f in dataclasses.fields(EvaluationPlan)[2:]], "option")
-    return EvaluationPlan(model, get_recipe(recipe), **options)
+    given = inspect.signature(loso).bind(*args, **options)
+    given.apply_defaults()
+    return _evaluate("dataset", leave_one_dataset_out, **given.arguments)
 
 
 def _evaluate(
-    data: Manifest | str | PathLike[str],
     leave: str,
     make_folds: Callable[[Manifest], Sequence[Fold]],
-    plan: EvaluationPlan,
-    out: Path,
+    data: Manifest | str | PathLike[str],
+    recipe: str | Recipe,
+    out: str | PathLike[str],
     overwrite: bool,
+    **fields: Any,
 ) -> LosoResult:
+    plan = EvaluationPlan(recipe=get_recipe(recipe), **fields)
     # A manifest of the caller's own may be a known set, too.
     manifest = with_differences(data) if isinstance(data, Manifest) else _open(data)
     folds, seeds, entry = make_folds(manifest), plan.seed_list, get_entry(plan.model)
@@ -150,7 +170,7 @@ def _evaluate(
         "samples": [s.sample for s in manifest],
         "data_sha256": flows.digest(),
     }
-    store = RunStore(out)
+    store = RunStore(Path(out))
     with store.locked():
         store.begin(described)
         store.check_seeds(seeds, overwrite)

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import inspect
 import json
 
 import numpy as np
@@ -12,7 +13,7 @@ from htnet.core.errors import ManifestError, RunError
 from htnet.core.provenance import DataKind, Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, leave_one_dataset_out, open_data
-from htnet.evaluation import lodo, loso, protocols
+from htnet.evaluation import EvaluationPlan, lodo, loso, protocols
 from htnet.hub import GENERATED, read_config, save_pretrained
 from htnet.models import create_model
 from htnet.training import Recipe, StartFrom, load_flow_set, predict_set, train_model
@@ -31,6 +32,17 @@ def manifest(tmp_path, rng):
     found = open_data(tmp_path / "set")
     order = rng.permutation(len(found))
     return found.subset([i for i in order if found.samples[i].sample not in ("c_0_0", "c_1_3", "a_0_2")])
+
+
+@pytest.mark.parametrize("evaluate", [loso, lodo])
+def test_arguments_are_the_fields_of_the_plan(evaluate):
+    known = dict(inspect.signature(evaluate).parameters)
+    assert [known.pop(name).kind.name for name in ("data", "out", "overwrite")][1:] == ["KEYWORD_ONLY"] * 2
+    fields = {field.name: field.default for field in dataclasses.fields(EvaluationPlan)}
+    assert list(known) == list(fields)
+    assert {n: p.default for n, p in known.items()} == {**fields, "model": "htnet_small", "recipe": "default"}
+    with pytest.raises(TypeError, match="seedz"):
+        evaluate("data", out="run", seedz=3)
 
 
 def run(manifest, out, evaluate=lodo, **options):

@@ -91,8 +91,8 @@ def test_other_sizes_and_grids():
         ({"hidden": 2.5}, "hidden is 2.5"),
         ({"u_channel": 3}, "u_channel is 3"),
         ({"u_channel": True}, "u_channel is True"),
-        ({"action_units": (1, 1)}, "each unit once"),
-        ({"action_units": (0,)}, "action_units is 0"),
+        ({"action_units": (1, 1)}, "each once"),
+        ({"action_units": (0,)}, "action_units is \\(0,\\)"),
     ],
 )
 def test_bad_settings(settings, says):

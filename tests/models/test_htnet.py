@@ -118,7 +118,7 @@ def test_dropout_acts_in_training_only():
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"std": (1, 0, 1)}, "positive"),
         ({"mean": (1, 2)}, "2 values for 3 channels"),
-        ({"block_repeats": (1, 0, 1)}, "block_repeats is 0"),
+        ({"block_repeats": (1, 0, 1)}, "block_repeats is \\(1, 0, 1\\)"),
     ],
 )
 def test_impossible_settings_are_refused(setting, message):
