@@ -19,6 +19,8 @@ KNOWING = {
 }
 #: Old names that are not looked for, and why.
 ORDINARY = {
+    "As": "an ordinary word",
+    "Through": "an ordinary word",
     "--model": "an option of train and loso today",
     "average": "an ordinary word and an argument of scikit-learn",
     "flow": "an ordinary word and an attribute of Prediction",

@@ -28,6 +28,7 @@ from htnet.acceleration.layers import (
     plain_norm,
     replace,
 )
+from htnet.core.deprecated import moved_name
 from htnet.core.errors import ModelError
 from htnet.core.registry import Registry
 from htnet.models import MHSSAGCN, DualStreamHTNet, EmotionModel, FlowMLP, HTNet, STSTNet
@@ -301,3 +302,7 @@ def _embedding(net: MHSSAGCN) -> tuple[Tensor, Tensor]:
     pixels, shift = algebra.standardized(pixels, torch.zeros_like(bias), c.mean, c.std)
     table[: len(net.indices)] += shift
     return pixels.transpose(1, 2).flatten(1), table
+
+
+def __getattr__(name: str) -> Any:
+    return moved_name(__name__, name)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from htnet.core.deprecated import moved_name
 from htnet.models.layers import BlockAttention, linear
 
 #: Up to this many rows int8 weights are multiplied as they are; with more they are turned into bfloat16 first.
@@ -388,3 +389,7 @@ class Precision:
     def convolution(self, weight: Tensor, bias: Tensor) -> Convolution:
         """3x3 convolution with weights (out, in, 3, 3) and bias (out,), both float64."""
         return Convolution(self.product(weight.permute(0, 2, 3, 1).flatten(1), bias))
+
+
+def __getattr__(name: str) -> Any:
+    return moved_name(__name__, name)

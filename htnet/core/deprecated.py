@@ -20,6 +20,8 @@ from htnet.core.warn import warn_user
 
 P = ParamSpec("P")
 T = TypeVar("T")
+#: Converts the value of a renamed field, there and back.
+Conversion = Callable[[Any], Any]
 
 #: Modules that moved: old path and new path.
 MODULES: Mapping[str, str] = MappingProxyType(
@@ -95,9 +97,27 @@ MODULES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+#: Parts of optimized models, which pickles name: by module, old name and new name.
+_FUSED = {
+    "layers": {
+        "As": "InDtype",
+        "FoldedBlock": "FusedBlock",
+        "FoldedDownsample": "FusedDownsample",
+        "FoldedLinear": "FusedLinear",
+        "FoldedMlp": "FusedMlp",
+        "Through": "RoundTrip",
+    },
+    "fusion": {"FoldedMHSSAGCN": "FusedMHSSAGCN", "FoldedSTSTNet": "FusedSTSTNet"},
+}
+
 #: Names that moved to another module or changed: old full name and new full name; "()" where a value is a function now.
 NAMES: Mapping[str, str] = MappingProxyType(
     {
+        **{
+            f"htnet.acceleration.{module}.{old}": f"htnet.acceleration.{module}.{new}"
+            for module, names in _FUSED.items()
+            for old, new in names.items()
+        },
         **{
             f"htnet.errors.{name}": f"htnet.core.errors.{name}"
             for name in ("about_sample", "cause", "did_you_mean", "refuse_unknown")
@@ -235,7 +255,17 @@ def renamed_attributes(decorated: type[T]) -> type[T]:
         fields = {field.name for field in dataclasses.fields(decorated)}
         names = {old: new for old, new in ATTRIBUTES[decorated.__name__].items() if new in fields}
         decorated.__init__ = _taking_old_names(decorated.__init__, names)  # type: ignore[method-assign]
+        _unpickled_by_old_names(decorated, {old: (new, lambda value: value) for old, new in names.items()})
     return decorated
+
+
+def _unpickled_by_old_names(kind: type, fields: Mapping[str, tuple[str, Conversion]]) -> None:
+    """Give objects of a dataclass that were pickled under old names of its fields the fields of today."""
+
+    def set_state(self: Any, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(new_fields(state, fields))
+
+    kind.__setstate__ = set_state  # type: ignore[attr-defined]
 
 
 #: Commands that another command with an option has become: the command, the option and its value, and the new one.
@@ -248,8 +278,6 @@ CALLS: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
     {"loso": ("leave", {"subject": "htnet.evaluation.loso", "dataset": "htnet.evaluation.lodo"})}
 )
 
-#: Converts the value of a renamed field, there and back.
-Conversion = Callable[[Any], Any]
 #: Fields of recipes that changed, in files too: old name, new name and what becomes of the value.
 RECIPE_FIELDS: Mapping[str, tuple[str, Conversion]] = MappingProxyType(
     {
@@ -400,6 +428,11 @@ def gathered_arguments(into: str, make: Callable[..., Any], *names: str) -> Call
     return decorate
 
 
+def new_keys(data: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
+    """The same values, old keys under their new names."""
+    return {keys.get(key, key): value for key, value in data.items()}
+
+
 def new_fields(data: Mapping[str, Any], fields: Mapping[str, tuple[str, Conversion]]) -> dict[str, Any]:
     """The content of a file with old fields under their new names; such files are valid as long as there are any."""
     known = {old: fields[old] for old in data if old in fields}
@@ -434,6 +467,7 @@ def renamed_fields(fields: Mapping[str, tuple[str, Conversion]]) -> Callable[[ty
 
         for name, value in {"__init__": renaming, **{old: reader(old) for old in fields}}.items():
             setattr(kind, name, value)
+        _unpickled_by_old_names(kind, fields)
         return kind
 
     return decorate

@@ -263,6 +263,15 @@ def translated(training: Mapping[str, Any]) -> Provenance:
     )
 
 
+def with_provenance(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of a pickled model; one from before the record has texts in its place."""
+    if "provenance" in state:
+        return dict(state)
+    rest = {name: value for name, value in state.items() if name not in ("trained_on", "licence")}
+    said = state.get("trained_on")
+    return {**rest, "provenance": translated({**state, "dataset": said}) if said else None}
+
+
 def _of_text(text: str, term: str) -> Provenance:
     license = License.UNKNOWN if term == _START_NOT_STATED else _BY_WORDS.get(term, License.OTHER)
     nameless = ("own manifest", "own faces", "unknown data", _NOT_STATED)

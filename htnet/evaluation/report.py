@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from htnet.core.deprecated import renamed_attributes
+from htnet.core.deprecated import RUN_KEYS, new_keys, renamed_attributes
 from htnet.core.errors import InputError, RunError
 from htnet.core.identity import is_named
 from htnet.core.schema import document, to_json
@@ -71,7 +71,7 @@ class LosoResult:
     @property
     def regions_at_counts(self) -> dict[str, int]:
         """Number of samples whose regions were cut at their "landmarks" and at the "template"."""
-        return dict(self.summary["run"]["regions_at"])
+        return dict(new_keys(self.summary["run"], RUN_KEYS)["regions_at"])
 
     def table(self) -> str:
         """UF1/UAR for each protocol, over all and for each data set, as Markdown."""

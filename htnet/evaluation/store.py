@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from htnet.core.deprecated import RECIPE_FIELDS, RUN_KEYS, new_fields
+from htnet.core.deprecated import RECIPE_FIELDS, RUN_KEYS, new_fields, new_keys
 from htnet.core.errors import OverwriteError, RunError, cause
 from htnet.core.files import check_folder, write_text
 from htnet.core.parallel import locked
@@ -80,7 +80,7 @@ class RunStore:
                 f"{path} is damaged ({cause(error)}). Delete {self.root} or choose another --out."
             ) from error
         wanted = json.loads(text)
-        kept = {RUN_KEYS.get(key, key): value for key, value in kept.items()} if isinstance(kept, dict) else {}
+        kept = new_keys(kept, RUN_KEYS) if isinstance(kept, dict) else {}
         if isinstance(kept.get("recipe"), dict):
             kept["recipe"] = new_fields(kept["recipe"], RECIPE_FIELDS)  # of a run of before
         differ = sorted(k for k in {*kept, *wanted} if kept.get(k) != wanted.get(k))

@@ -16,7 +16,7 @@ import torch
 
 from htnet._version import __version__
 from htnet.acceleration import OptimizedModel, optimized_like
-from htnet.core.deprecated import TRAINING_KEYS, warn_renamed
+from htnet.core.deprecated import TRAINING_KEYS, new_keys, warn_renamed
 from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, WeightsError, cause
 from htnet.core.files import check_folder, whole_file
 from htnet.core.hints import hint
@@ -151,7 +151,7 @@ def _known_of(
         provenance = dataclasses.replace(Provenance.of(samples) if samples else Provenance(), before=before)
     for old in TRAINING_KEYS.keys() & training.keys():
         warn_renamed(f"training={{{old!r}: ...}}", repr(TRAINING_KEYS[old]))
-    rest = {TRAINING_KEYS.get(key, key): value for key, value in training.items()}
+    rest = new_keys(training, TRAINING_KEYS)
     provenance = provenance.stated(rest.pop("dataset", None), rest.pop("license", None))
     return known, provenance, rest
 

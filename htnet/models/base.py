@@ -18,7 +18,7 @@ from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import ModelError, refuse_unknown
 from htnet.core.fields import Checked, Rule, checked, each, one_of, real, whole
 from htnet.core.identity import TrainedPeople
-from htnet.core.provenance import Provenance
+from htnet.core.provenance import Provenance, with_provenance
 from htnet.core.registry import HUB
 from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.models.input_range import look_at_range
@@ -171,6 +171,9 @@ class EmotionModel(nn.Module):
         self._range_seen = False
         self._saved: set[tuple[int, Path]] = set()
         self.standardize = Standardize(config.mean, config.std)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(with_provenance(state))
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Image (B, C, H, W), 0..255, to the features that the head reads."""

@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import inspect
 import operator
+import pickle
 import re
 import subprocess
 import sys
@@ -20,15 +21,17 @@ from htnet.cli import build_parser
 from htnet.core import deprecated
 from htnet.core.errors import HtnetError, InputError, RecipeError, WeightsError
 from htnet.core.facs import UnitPrediction
+from htnet.core.provenance import AS_THE_CODE, GENERATED, RESEARCH_ONLY
+from htnet.core.types import Frame, PreprocessSpec
 from htnet.evaluation import LosoResult, loso
-from htnet.hub import PretrainedSpec
+from htnet.hub import PretrainedSpec, save_pretrained
 from htnet.models import EmotionModel
 from htnet.palsy import train_palsy
-from htnet.preprocess import open_video
+from htnet.preprocess import PrecomputedLandmarks, open_video
 from htnet.preprocess.__main__ import build_parser as preprocess_parser
 from htnet.training import FlowSet, Recipe, check_wise_ft, job_of, train_on_generated, train_weights
 from tests.support.flows import write_flow_set
-from tests.support.pairs import save
+from tests.support.pairs import save, tiny_model
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(deprecated.MODULES.items()))
@@ -255,3 +258,56 @@ def test_a_mask_by_its_old_value():
     with pytest.warns(DeprecationWarning, match="mask='neighbours' is deprecated .* use mask='neighbors'"):
         old = htnet.kernels.block_attention(q, q, q, mask="neighbours")
     assert torch.equal(old, htnet.kernels.block_attention(q, q, q, mask="neighbors"))
+
+
+# Objects that were pickled before hold old names; unpickling calls `__setstate__` with them.
+
+
+def unpickled(kind, state):
+    thing = kind.__new__(kind)
+    thing.__setstate__(state)
+    return thing
+
+
+def test_recipes_that_were_pickled_before_say_what_they_said():
+    state = vars(Recipe())
+    state = {name: value for name, value in state.items() if name not in ("ema_decay", "wise_ft_alpha")}
+    recipe = unpickled(Recipe, {**state, "average": 0.9, "start_share": 0.3})
+    assert recipe == Recipe(ema_decay=0.9, wise_ft_alpha=0.7)
+    assert pickle.loads(pickle.dumps(recipe)) == recipe
+
+
+def test_sets_that_were_pickled_before_are_whole():
+    data = FlowSet(torch.zeros(2, 3, 4, 4), torch.zeros(2, 5, 2), torch.zeros(2), PreprocessSpec(), ("template",) * 2)
+    state = dict(vars(data))
+    old = unpickled(FlowSet, {"cut_at": state.pop("regions_at"), **state})
+    assert old.subset([1]).regions_at_counts() == {"template": 1}
+    assert pickle.loads(pickle.dumps(old)).regions_at == data.regions_at
+
+
+def test_a_result_that_was_pickled_before_tells_where_regions_were_cut():
+    assert LosoResult({"run": {"regions_cut_at": {"template": 3}}}, (), None).regions_at_counts == {"template": 3}
+
+
+@pytest.mark.parametrize(
+    ("texts", "only_generated", "license"),
+    [
+        ({"trained_on": GENERATED, "licence": AS_THE_CODE}, True, AS_THE_CODE),
+        ({"trained_on": "casme2, smic", "licence": RESEARCH_ONLY}, False, RESEARCH_ONLY),
+        ({"trained_on": "", "licence": ""}, None, ""),
+    ],
+)
+def test_models_that_were_pickled_before_keep_their_terms(texts, only_generated, license, tmp_path):
+    model = tiny_model()
+    state = {name: value for name, value in model.__getstate__().items() if name != "provenance"}
+    old = unpickled(type(model), {**state, **texts})
+    assert (old.trained_on, old.license) == (texts["trained_on"], license)
+    assert (old.provenance.only_generated if old.provenance is not None else None) is only_generated
+    assert torch.equal(old(torch.ones(1, 3, 28, 28)), model(torch.ones(1, 3, 28, 28)))
+    save_pretrained(old, tmp_path / "weights")
+
+
+def test_points_that_were_pickled_before_are_read_from_their_file(tmp_path):
+    (tmp_path / "points.json").write_text("[[1, 1], [9, 1], [5, 5], [2, 8], [8, 8]]")
+    points = unpickled(PrecomputedLandmarks, {"path": tmp_path / "points.json", "scale": 2.0, "_peer": None})
+    assert points(Frame(np.zeros((32, 32, 3), np.uint8))).points[1].tolist() == [18, 2]

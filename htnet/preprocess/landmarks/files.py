@@ -51,10 +51,16 @@ class PrecomputedLandmarks:
         """
         if not (math.isfinite(scale) and scale > 0):
             raise InputError(f"scale is {scale!r}; give a positive number.")
-        self.path = Path(path)
-        self.scale = scale
-        self._file: FreshFile[_Points] = FreshFile(self.path, partial(_read_points, scale=scale))
+        self.__setstate__({"path": Path(path), "scale": scale})
         self._file.get()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "scale": self.scale}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.path: Path = state["path"]
+        self.scale: float = state["scale"]
+        self._file: FreshFile[_Points] = FreshFile(self.path, partial(_read_points, scale=self.scale))
 
     def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
         """Points of ``sample``; the file is read again if it has changed.
