@@ -47,7 +47,7 @@ class Clip:
         onset: last frame before the face moves.
         apex: frame of the strongest expression.
         offset: first frame at rest again; the last frame where the clip ends earlier.
-        fps: frames a second.
+        fps: frames per second.
         unit: the action unit.
         peak_px: its longest displacement at the apex, px of the 224 px face; 0 where nothing moves.
         course: (N,) share of the expression, 0..1.

@@ -41,7 +41,7 @@ BENCHMARKS = {
         ),
         Benchmark("startup", startup.run, "import htnet beside import torch, in fresh processes"),
         Benchmark("synthesis", synthesis.run, "generated flow images a second at 28, 56 and 112 px, CPU"),
-        Benchmark("training", training.run, "folds an hour: one by one, in processes, vmapped; CPU"),
+        Benchmark("training", training.run, "folds per hour: one by one, in processes, vmapped; CPU"),
         Benchmark("training_gpu", training.run_gpu, "the published LOSO on a CUDA device: minutes and scores"),
         Benchmark("zoo", zoo.run, "models of the zoo against the references' forms: inference and training step, CPU"),
     )

@@ -222,7 +222,7 @@ def test_a_good_manifest_passes(batch, tmp_path):
         (("sample,onset,apex", "a,0.png,2.png"), ("m.csv", "line 2, apex", "2.png", "Correct the paths")),
         (("sample,flow", "a,none.png"), ("m.csv", "none.png", "Correct the paths")),
         (("sample,onset,apex", "a,0.png,"), ("m.csv, line 2", "'a'", "Give both frames")),
-        (("sample,flow", "a,flow.png", "b,flow.png", "a,flow.png"), ("line 4", "'a'", "on line 2", "name of its own")),
+        (("sample,flow", "a,flow.png", "b,flow.png", "a,flow.png"), ("line 4", "'a'", "on line 2", "its own name")),
         (("sample,flow,label", "a,flow.png,happyy", "b,flow.png,3"), ("m.csv, line 3", "'3'", "class names")),
         (("sample,flow", "a"), ("m.csv, line 2", "1 values for 2 columns")),
         (("sample,flow",), ("m.csv holds no samples",)),

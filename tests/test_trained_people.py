@@ -68,7 +68,7 @@ def test_the_record_holds_no_names_and_says_what_it_lacks():
     assert not people(("a", "b")).joined(old).complete
     [doubt] = trained_doubts(old, ("casme2", "samm", "smic"), [sample("SMIC-HS", "s1")])
     assert doubt.code == "trained_people_unknown"
-    assert "Samples of SMIC-HS are among these" in doubt.message
+    assert "Samples of SMIC-HS are in these data sets" in doubt.message
 
 
 def test_a_folder_from_before_the_record_loads_and_a_damaged_one_is_named(tmp_path):
@@ -79,7 +79,7 @@ def test_a_folder_from_before_the_record_loads_and_a_damaged_one_is_named(tmp_pa
     assert htnet.load_pretrained(tmp_path).trained_people == TrainedPeople(complete=False)
     for wrong in ([], {"keys": "x", "names": [], "complete": True}, {"keys": [1], "names": [], "complete": True}):
         path.write_text(json.dumps({**content, "trained_people": wrong}), "utf-8")
-        with pytest.raises(CorruptWeightsError, match="trained_people is no record of people"):
+        with pytest.raises(CorruptWeightsError, match="trained_people is not a record of people"):
             htnet.load_pretrained(tmp_path)
 
 

@@ -131,7 +131,7 @@ def fuse_hierarchical(
 
 
 def _take_position(level: Level) -> Tensor:
-    """The one number that a level of one token a block adds to everything, float64; the level adds it no more."""
+    """The one number that a level of one token per block adds to everything, float64; the level adds it no more."""
     if level.pos_emb is None:
         return torch.zeros((), dtype=torch.float64)
     position, level.pos_emb = level.pos_emb.detach().double(), None

@@ -259,7 +259,7 @@ class FusedMlp(nn.Module):
 class FusedBlock(nn.Module):
     """Transformer block whose norms have neither scale nor shift.
 
-    With one token a block, what the attention reads and its output projection are one product.
+    With one token per block, what the attention reads and its output projection are one product.
     """
 
     def __init__(self, norm: PlainNorm, attn: BlockAttention | None, proj: Product, mlp: FusedMlp) -> None:

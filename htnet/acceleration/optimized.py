@@ -177,7 +177,7 @@ def optimize(
 ) -> OptimizedModel:
     """A faster form of a model, for inference only; the model itself stays as it is.
 
-    Fused, all of it in float64 before anything is rounded: with one token a block, value and output projections into
+    Fused, all of it in float64 before anything is rounded: with one token per block, value and output projections into
     one matrix, while query and key weights and positions go; scale and shift of layer norms into the layers that
     follow; batch norms into convolutions; mean and deviation of the input into the patch embedding, which reads the
     image where it lies. Heads of odd width are filled up with zeros.

@@ -50,9 +50,9 @@ def add_commands(add: AddCommand) -> None:
         "onset", nargs="?", help="onset frame: the neutral face; or, alone, a video or folder of frames"
     )
     command.add_argument("apex", nargs="?", help="apex frame: the strongest expression")
-    command.add_argument("--manifest", help="CSV of samples, in place of a pair")
+    command.add_argument("--manifest", help="CSV of samples, instead of a pair")
     command.add_argument("--out", help="file to write, with --manifest: a table (.csv) or JSON lines (.jsonl)")
-    command.add_argument("--skip-errors", action="store_true", help="with --manifest: list bad samples and go on")
+    command.add_argument("--skip-errors", action="store_true", help="with --manifest: list bad samples and continue")
     _add_predict_options(command)
     add_video_options(command)
     add_overwrite(command)

@@ -85,7 +85,7 @@ def add_commands(add: AddCommand) -> None:
 
 
 def _add_apex(kind: argparse.ArgumentParser) -> None:
-    text = "for samples without annotated apex: take the middle frame, or leave them out (default: %(default)s)"
+    text = "for samples without annotated apex: use the middle frame, or leave them out (default: %(default)s)"
     kind.add_argument("--no-apex", choices=["middle", "exclude"], default="middle", help=text)
 
 
@@ -102,11 +102,11 @@ def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
     kind.add_argument(
         "--clip-frames", type=int, default=0, metavar="N", help="also the motion of each clip at N moments, e.g. 16"
     )
-    kind.add_argument("--workers", type=int, help="processes (default: one a core, at most 8)")
+    kind.add_argument("--workers", type=int, help="processes (default: one per core, at most 8)")
     kind.add_argument(
         "--skip-errors",
         action="store_true",
-        help="manifest: list missing and bad samples and go on; data sets always do",
+        help="manifest: list missing and bad samples and continue; data sets always do",
     )
     for option in _INSTEAD:
         if option not in fitting:

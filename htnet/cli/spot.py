@@ -45,7 +45,7 @@ def add_video_options(command: argparse.ArgumentParser) -> None:
     """Options of every command that reads a video."""
     command.add_argument("--method", choices=METHODS, help="how to search for the apex (default: peak)")
     command.add_argument(
-        "--fps", type=float, help="frames a second, at a constant rate (default: the time stamps of the file)"
+        "--fps", type=float, help="frames per second, at a constant rate (default: the time stamps of the file)"
     )
     first, last = "first part of the video to search", "last one, included"
     command.add_argument("--from-time", type=moment, metavar="T", help=f"{first}: seconds or MM:SS")

@@ -59,7 +59,7 @@ def _add_evaluation(command: argparse.ArgumentParser) -> None:
         help="last (default), nested, best_on_test (leaks; to compare with papers)",
     )
     command.add_argument("--seeds", type=int, default=1, help="number of seeds (default: %(default)s)")
-    command.add_argument("--workers", type=int, help="processes (default: one a core, at most 8)")
+    command.add_argument("--workers", type=int, help="processes (default: one per core, at most 8)")
     command.add_argument(
         "--vmap-folds",
         type=int,
@@ -71,12 +71,12 @@ def _add_evaluation(command: argparse.ArgumentParser) -> None:
         "--start",
         nargs="+",
         metavar="WEIGHTS",
-        help="weights each fold starts from, or one for each seed; not trained on people of this evaluation",
+        help="weights each fold starts from, or one for each seed; not trained on any evaluated subject",
     )
     command.add_argument(
         "--start-is-disjoint",
         action="store_true",
-        help="your word that they were not, where their card cannot tell",
+        help="assert that they were not, if their model card does not say",
     )
 
 

@@ -55,7 +55,7 @@ def _convert(args: argparse.Namespace) -> None:
     print(f"{type(model).__name__} {config}")
     print(told)
     if isinstance(model, HTNet) and model.attention_is_trivial:
-        print("one token a block: attention is trivial and the number of heads does not matter")
+        print("one token per block: attention is trivial and the number of heads does not matter")
     print(f"weights in {args.out}")
 
 

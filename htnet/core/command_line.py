@@ -20,7 +20,7 @@ RECIPE_HELP = f"{', '.join(RECIPE_NAMES)}, or a .json file (default: %(default)s
 
 #: Of every command that makes flow images.
 HEAD_MOTION_HELP = (
-    "how the motion of the head is taken out: nose or eyes subtract the flow of that region, register registers the "
+    "how head motion is removed: nose or eyes subtract the flow of that region, register registers the "
     "apex to the onset first (default: %(default)s)"
 )
 
@@ -52,7 +52,7 @@ def show_warnings(warnings: Iterable[Warned]) -> None:
 
 def add_overwrite(command: argparse.ArgumentParser) -> None:
     """The option of every command that writes files."""
-    command.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    command.add_argument("--overwrite", action="store_true", help="overwrite existing files")
 
 
 def add_bit_depth(command: argparse.ArgumentParser) -> None:
@@ -74,7 +74,7 @@ def moment(text: str) -> float:
         values = []
     whole = all(value == int(value) for value in values[:-1]) if all(map(math.isfinite, values)) else False
     if not values or len(values) > 3 or not whole or min(values) < 0 or max(values[1:], default=0) >= 60:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds (83.5), MM:SS (1:23.5) or H:MM:SS")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; give seconds (83.5), MM:SS (1:23.5) or H:MM:SS")
     seconds = 0.0
     for value in values:
         seconds = 60 * seconds + value

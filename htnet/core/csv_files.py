@@ -82,7 +82,7 @@ class CsvTable:
             return float(cell.replace(",", "."))
         except ValueError:
             raise self.error(
-                f"{self.path}, line {line}: {column} is {cell.strip()!r}, which is no number. Write digits and one "
+                f"{self.path}, line {line}: {column} is {cell.strip()!r}, which is not a number. Write digits and one "
                 "decimal mark."
             ) from None
 
@@ -111,7 +111,7 @@ def open_table(path: Path, required: Sequence[str] = (), error: type[HtnetError]
         if len(row) != len(columns):
             raise error(
                 f"{path}, line {at}: {len(row)} values for {len(columns)} columns separated by "
-                f"{SEPARATORS[separator]}. Quote values that hold {SEPARATORS[separator]}."
+                f"{SEPARATORS[separator]}. Quote values that contain {SEPARATORS[separator]}."
             )
     while columns and not columns[-1] and not any(row[len(columns) - 1].strip() for _, row in rows):
         columns.pop()
@@ -191,7 +191,7 @@ def read_csv_text(path: Path, error: type[HtnetError] = ManifestError) -> str:
     except UnicodeDecodeError as found:
         raise error(f"{path} is {cause(found)}. {cure}") from None
     if "\0" in text:
-        raise error(f"{path} is not text: it holds zero bytes. {cure}")
+        raise error(f"{path} is not text: it contains zero bytes. {cure}")
     return text
 
 
@@ -215,8 +215,8 @@ def separator_of(path: Path, text: str, error: type[HtnetError] = ManifestError)
     marks = [mark for mark in SEPARATORS if mark in first]
     if len(marks) > 1:
         raise error(
-            f"{path}, line 1: {_named(marks, 'and')} stand in it, so that what separates the columns cannot be told: "
-            f"{first.strip()[:100]!r}. Use one of them, and quote names that hold another."
+            f"{path}, line 1: {_named(marks, 'and')} stand in it, so the separator of the columns is ambiguous: "
+            f"{first.strip()[:100]!r}. Use one of them, and quote names that contain another."
         )
     return (marks or [","])[0], 0
 

@@ -131,7 +131,7 @@ def cause(error: BaseException) -> str:
         error: what was raised.
 
     Returns:
-        Such as "permission denied", "not UTF-8 at byte 3", "no JSON at line 2, column 5", or the error's type
+        Such as "permission denied", "not UTF-8 at byte 3", "invalid JSON at line 2, column 5", or the error's type
         and, of another library's, the library.
     """
     if isinstance(error, HtnetError):
@@ -140,7 +140,7 @@ def cause(error: BaseException) -> str:
         start = getattr(error, "start", None)
         return "not UTF-8" + (f" at byte {start}" if start is not None else "")
     if isinstance(error, json.JSONDecodeError):
-        return f"no JSON at line {error.lineno}, column {error.colno}"
+        return f"invalid JSON at line {error.lineno}, column {error.colno}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
     if isinstance(error, TimeoutError):
@@ -156,7 +156,7 @@ def cause(error: BaseException) -> str:
         "Proxy": "the proxy refused",
         "SSL": "no safe connection",
     }
-    return next((words for part, words in told.items() if part in kind), f"an error of {module}")
+    return next((words for part, words in told.items() if part in kind), f"an error in {module}")
 
 
 def about_sample(sample: str, error: HtnetError) -> HtnetError:

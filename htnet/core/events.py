@@ -59,7 +59,7 @@ class Event:
     def __post_init__(self) -> None:
         """Check kind, frames, times and confidence."""
         if self.kind not in EVENT_KINDS:
-            raise InputError(f"An event is of the kind {self.kind!r}. {did_you_mean(str(self.kind), EVENT_KINDS)}")
+            raise InputError(f"The kind of an event is {self.kind!r}. {did_you_mean(str(self.kind), EVENT_KINDS)}")
         for name in ("onset", "apex", "offset"):
             value = getattr(self, name)
             if value is not None or name != "apex":
@@ -68,7 +68,7 @@ class Event:
             raise InputError(f"An event ends at frame {self.offset}, before its onset {self.onset}. Correct it.")
         if self.apex is not None and not self.onset <= self.apex <= self.offset:
             raise InputError(
-                f"The apex {self.apex} of an event lies outside of {self.onset} to {self.offset}. Correct it, or give "
+                f"The apex {self.apex} of an event lies outside {self.onset} to {self.offset}. Correct it, or give "
                 "None."
             )
         times = [_number(name, getattr(self, name)) for name in ("start", "peak", "end")]

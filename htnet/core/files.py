@@ -45,15 +45,15 @@ def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Itera
             continue
         place = _real(file)
         if place in read:
-            raise InputError(f"{file} is read by this very call and would be written over. Choose another name.")
+            raise InputError(f"{file} is read by the same call and would be overwritten. Choose another name.")
         inside = next((path for folder, path in folders.items() if place.startswith(folder + os.sep)), None)
         if inside is not None and Path(place).suffix.lower() in PICTURES:
             raise InputError(
-                f"{file} lies in {inside}, whose pictures are read: the next call would take it for one of them. "
+                f"{file} lies in {inside}, whose images are read: the next call would read it as one of them. "
                 "Choose another folder."
             )
         if place in taken:
-            raise InputError(f"{taken[place]} and {file} are one file, given for two outputs. Choose two names.")
+            raise InputError(f"{taken[place]} and {file} are the same file, given for two outputs. Choose two names.")
         taken[place] = file
         if os.path.isdir(file):
             raise InputError(f"{file} is a folder. Give the name of a file to write.")
@@ -105,7 +105,7 @@ def refuse_same_folder(out: StrPath | None, *read: StrPath | None, below: bool =
         if place == folder or (below and place.startswith(folder + os.sep)):
             where = "the folder" if place == folder else "inside the folder"
             raise InputError(
-                f"{out} is {where} {path}, which is read and would be written over or mixed up. Choose another folder."
+                f"{out} is {where} {path}, which is read and would be overwritten or mixed up. Choose another folder."
             )
 
 
@@ -208,7 +208,7 @@ def _unwritable(path: StrPath, error: OSError) -> InputError:
 
 def _exists(what: str, more: str = "") -> str:
     return (
-        f"{what} exists already{more} and would be overwritten. Choose another name, or ask for it: --overwrite "
+        f"{what} already exists{more} and would be overwritten. Choose another name, or ask for it: --overwrite "
         "(in Python overwrite=True)."
     )
 

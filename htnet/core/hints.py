@@ -200,7 +200,7 @@ def _of_folder(path: Path) -> Door | None:
             "run",
             "a run of htnet loso, whose results are in summary.json and predictions.csv",
             f"htnet train --metrics {path / 'summary.json'} ... takes its scores",
-            "htnet.evaluation.loso(..., out=...) goes on with it",
+            "htnet.evaluation.loso(..., out=...) resumes it",
         )
     if (path / "manifest.csv").is_file():
         return _of_columns(path / "manifest.csv", path)
@@ -301,13 +301,13 @@ def _of_columns(table: Path, path: Path) -> Door | None:
             "predictions",
             "a table of predictions",
             "htnet predict --manifest SAMPLES.csv wrote it; --data takes what those samples were prepared into",
-            "htnet.data.open_data(...) takes what its samples were prepared into",
+            "htnet.data.open_data(...) reads the folder its samples were prepared into",
         )
     if columns >= {"x_0", "y_0"} or columns >= {"image_left_eye_x", "image_left_eye_y"}:
         return Door(
             "landmarks",
             "a table of facial points",
-            f"--landmarks {path} takes it, in htnet predict, htnet spot and htnet prepare",
+            f"--landmarks {path} works in htnet predict, htnet spot and htnet prepare",
             f"htnet.preprocess.make_landmarker({str(path)!r}), for landmarks=",
         )
     if {"imagename_onset", "imagename_apex"} <= columns:

@@ -205,7 +205,8 @@ class TrainedPeople:
         whole = found.get("complete")
         if not (_are_keys(keys) and _are_keys(names) and isinstance(whole, bool)):
             raise CorruptWeightsError(
-                "trained_people is no record of people: it needs lists of keys and names, and complete. Copy or train "
+                "trained_people is not a record of people: it needs lists of keys and names, and complete. Copy "
+                "or train "
                 "the weights again."
             )
         return cls(frozenset(keys), frozenset(names), whole)
@@ -272,12 +273,14 @@ def trained_doubts(
         found.append(QualityWarning("trained_on_subject", text))
     if not trained.complete:
         text = (
-            "The weights do not record everybody whom they were trained on, so people of these samples may be among "
+            "The weights do not record everyone they were trained on, so people of these samples may be among "
             f"them. Data sets that they record: {', '.join(datasets) or 'none'}."
         )
         known = {people_key(name) for name in datasets}
         if same := sorted({s.dataset for s in samples if s.dataset and people_key(s.dataset) in known}):
-            text += f" Samples of {', '.join(same)} are among these: take it that the weights know them."
+            text += (
+                f" Samples of {', '.join(same)} are in these data sets: assume that the weights were trained on them."
+            )
         found.append(QualityWarning("trained_people_unknown", text))
     return tuple(found)
 
@@ -331,7 +334,8 @@ def check_identities(samples: Sequence[Any], source: str, told_apart: bool = Fal
     for one, other in _may_be_one((s, s.dataset, s.subject) for s in reversed(first.values())):
         raise ManifestError(
             f"{source}: the subjects {one.subject!r} (sample {one.sample!r}) and {other.subject!r} (sample "
-            f"{other.sample!r}) may be one person. Write them alike if they are one; give two people names that differ "
+            f"{other.sample!r}) may be the same person. Write them alike if they are; give two people names "
+            "that differ "
             "in more than an order of words, an umlaut, or what a number follows (sub1, s1, 1), and people of two data "
             "sets the names of these in the column 'dataset'."
         )
@@ -365,10 +369,12 @@ def check_groups(groups: Iterable[Hashable]) -> None:
     for group in dict.fromkeys(groups):
         other = found.setdefault(_group_key(group), group)
         if other != group:
-            raise InputError(f"groups has {other!r} and {group!r}, which are one person by name. Write them alike.")
+            raise InputError(
+                f"groups has {other!r} and {group!r}, which have the same name up to spelling. Write them alike."
+            )
     named = [(group, *names) for group in found.values() if (names := _dataset_and_name(group)) is not None]
     for one, two in _may_be_one(named):
-        raise InputError(f"groups has {one!r} and {two!r}, which may be one person. Write them alike if they are.")
+        raise InputError(f"groups has {one!r} and {two!r}, which may be the same person. Write them alike if they are.")
 
 
 def _may_be_one(people: Iterable[tuple[Any, str, str]]) -> Iterator[tuple[Any, Any]]:
@@ -406,11 +412,11 @@ def _check_datasets(samples: Sequence[Any], source: str) -> None:
         if other.dataset != sample.dataset:
             named = [_in_words([s for s in samples if s.dataset == name]) for name in (other.dataset, sample.dataset)]
             same = dataset_key(other.dataset) == dataset_key(sample.dataset)
-            what = "are one data set by name" if same else "show the same people"
+            what = "have the same name up to spelling" if same else "show the same people"
             raise ManifestError(
                 f"{source}: the data sets {other.dataset!r} ({named[0]}) and {sample.dataset!r} ({named[1]}) {what}. "
-                "Write them alike in the column 'dataset'; two sets of different people need names that differ in more "
-                "than spelling."
+                "Write them alike in the column 'dataset'; two sets of different people need names that differ "
+                "in more than spelling."
             )
 
 
@@ -426,15 +432,16 @@ def _check_people(samples: Sequence[Any], source: str) -> None:
             pairs = [(other.dataset, other.subject), (sample.dataset, sample.subject)]
             named = [_in_words([s for s in samples if (s.dataset, s.subject) == pair]) for pair in pairs]
             raise ManifestError(
-                f"{source}: the subjects {other.subject!r} ({named[0]}) and {sample.subject!r} ({named[1]}) are "
-                "one person by name. Write them alike if they are one; give two people names that differ in more than "
+                f"{source}: the subjects {other.subject!r} ({named[0]}) and {sample.subject!r} ({named[1]}) "
+                "have the same name up to spelling. Write them alike if they are one person; give two people "
+                "names that differ in more than "
                 "capitals, blanks, punctuation and leading zeros."
             )
         other = loose.setdefault(key[1], sample)
         if (not other.dataset) != (not sample.dataset):
             raise ManifestError(
                 f"{source}: the samples {other.sample!r} (subject {_full(other)}) and {sample.sample!r} (subject "
-                f"{_full(sample)}) may show one person: one names a data set, the other none. Fill the column "
+                f"{_full(sample)}) may show the same person: one names a data set, the other does not. Fill the column "
                 "'dataset' everywhere, or nowhere."
             )
 

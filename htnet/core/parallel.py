@@ -73,7 +73,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def choose_workers(workers: int | None, tasks: int, device: str = "cpu") -> int:
-    """Number of worker processes: as asked, else one a core on the CPU (at most 8), one on a GPU.
+    """Number of worker processes: as asked, else one per core on the CPU (at most 8), one on a GPU.
 
     Raises:
         InputError: fewer than one was asked for.

@@ -399,7 +399,7 @@ class Spotting:
         regions: (N, 3) float32, the magnitude of each of `MOTION_REGIONS`, px, not smoothed.
         heads: (N, 2, 3) float64, the head's motion: the similarity from px of the first frame to px of frame n.
         landmarks: the five points in px of the first frame.
-        fps: frames a second, None where unknown; of a video of variable rate the usual one.
+        fps: frames per second, None where unknown; of a video of variable rate the usual one.
         method: how the apex was searched.
         warnings: what speaks against the frames found.
         source: the video file or the folder of frames; None for frames given otherwise.

@@ -50,7 +50,7 @@ def choose_apex(onset: int, apex: int | None, offset: int, frames: Collection[in
         return ApexChoice(apex)
     if offset <= onset:
         said = "no apex" if apex is None else f"the apex {apex}"
-        return ApexChoice(None, fault=f"onset {onset}, {said} and the offset {offset}: no later frame to take")
+        return ApexChoice(None, fault=f"onset {onset}, {said} and the offset {offset}: no later frame to use")
     inside = [number for number in frames if onset < number <= offset]
     middle = (onset + offset) / 2
     nearest = min(inside, key=lambda number: (abs(number - middle), number), default=max(int(middle), onset + 1))
@@ -66,8 +66,8 @@ def replaced_note(replaced: Sequence[str]) -> tuple[str, ...]:
     if not replaced:
         return ()
     return (
-        "An annotated apex that is not after the onset, or lies outside of the clip, cannot be used, and the middle "
-        f"frame was taken: {', '.join(replaced)}.",
+        "An annotated apex that is not after the onset, or lies outside the clip, cannot be used, and the "
+        "middle frame was used: {', '.join(replaced)}.",
     )
 
 

@@ -182,7 +182,9 @@ class _Reader:
     def all(self) -> list[tuple[Code, ...]]:
         """All terms, to the end."""
         if len(self.plain) > _LONGEST:
-            raise InputError(f"An annotation of {len(self.plain)} characters ({self.text[:40]!r}...) is none. {_HOW}")
+            raise InputError(
+                f"An annotation of {len(self.plain)} characters ({self.text[:40]!r}...) is not one. {_HOW}"
+            )
         found = self.terms()
         if self.place < len(self.plain):
             raise self.wrong()

@@ -118,7 +118,7 @@ def hold_out_subjects(
             exist, or no data set with two subjects.
     """
     if not 0 < fraction < 1:
-        raise InputError(f"fraction is {fraction}; give a share between 0 and 1.")
+        raise InputError(f"fraction is {fraction}; give a fraction between 0 and 1.")
     chosen = [operator.index(i) for i in indices]
     check_indices(chosen, manifest)
     of_dataset = defaultdict(list)

@@ -345,7 +345,7 @@ def _whole_number(text: str, where: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise ManifestError(f"{where}: {text!r} is no whole number. Correct it.") from None
+        raise ManifestError(f"{where}: {text!r} is not a whole number. Correct it.") from None
 
 
 def _by_number(text: str, classes: Sequence[str], where: str) -> str:
@@ -384,7 +384,8 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
     if found := hint(path):
         raise ManifestError(f"This takes a manifest or a prepared folder.{found}")
     raise ManifestError(
-        f"{path} is no data set in a known form. Accepted: a manifest (*.csv); a folder with {MANIFEST_FILE}; a folder "
+        f"{path} is not a data set in a known format. Accepted: a manifest (*.csv); a folder with "
+        f"{MANIFEST_FILE}; a folder "
         f"with {COMPOSITE_LIST} and {COMPOSITE_IMAGES}; a folder with the annotation (*edited.csv) and the frames of "
         "CAS(ME)^3."
     )

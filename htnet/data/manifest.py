@@ -145,7 +145,7 @@ class Manifest:
                 )
             if sample.label is not None and sample.label not in self.classes:
                 raise ManifestError(
-                    f"{self.source}: sample {sample.sample!r} has the label {sample.label!r}, which is no class. "
+                    f"{self.source}: sample {sample.sample!r} has the label {sample.label!r}, which is not a class. "
                     + did_you_mean(sample.label, self.classes)
                 )
         check_identities(self.samples, self.source, told_apart="composite" in self.compared_with)
@@ -186,7 +186,7 @@ class Manifest:
         what = "1 apex is" if len(replaced) == 1 else f"{len(replaced)} apexes are"
         return (
             *notes,
-            f"{what} not annotated or impossible, the middle frame of the clip was taken: {', '.join(replaced)}.",
+            f"{what} not annotated or impossible, the middle frame of the clip was used: {', '.join(replaced)}.",
         )
 
     def _single(self) -> list[str]:
@@ -351,7 +351,7 @@ def read_manifest(
         if sample.sample in lines:
             raise ManifestError(
                 f"{path}, line {line}: sample {sample.sample!r} was already on line {lines[sample.sample]}. "
-                "Give each sample a name of its own."
+                "Give each sample its own name."
             )
         if need_label and sample.label is None:
             raise ManifestError(f"{path}, line {line}: sample {sample.sample!r} has no label; fill the column 'label'.")
@@ -401,7 +401,7 @@ def _refuse_other(path: Path) -> None:
         raise ManifestError(f"{path} is a folder. Give the manifest in it: {path / MANIFEST_FILE}")
     door = door_of(path)
     if door is not None and door.kind not in ("manifest", "prepared", "faces"):
-        raise ManifestError(f"{path} is no manifest.{hint(path)}")
+        raise ManifestError(f"{path} is not a manifest.{hint(path)}")
     if path.is_dir():
         raise ManifestError(f"{path} is a folder without {MANIFEST_FILE}. Give a manifest file (.csv).")
 

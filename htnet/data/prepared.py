@@ -53,7 +53,7 @@ def check_unchanged(flow: Path) -> None:
     if noted is not None and found != noted:
         raise ManifestError(
             f"the flow image {flow} has changed since it was prepared: its hash is not that in {key}. Prepare the data "
-            "again, which makes this image anew; for images of your own give a manifest outside of the folder."
+            "again, which recomputes this image; for images of your own give a manifest outside the folder."
         )
 
 

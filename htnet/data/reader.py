@@ -156,8 +156,9 @@ class SampleReader:
         if made is not None and (differences := made.differences(self.spec, "image")):
             said = "; ".join(f"{name} is {own!r}, not {ours!r}" for name, (own, ours) in differences.items())
             raise SpecError(
-                f"The flow images in {flow.parent} were made in another way than asked for: {said}. Prepare the data "
-                "again with these settings, or take weights that were trained on such images. For a training, "
+                f"The flow images in {flow.parent} were made with other settings than requested: {said}. "
+                "Prepare the data "
+                "again with these settings, or use weights that were trained on such images. For a training, "
                 "htnet.prepare.resolve_spec(manifest, spec) takes over the settings of the folder."
             )
         check_unchanged(flow)
@@ -183,7 +184,7 @@ class SampleReader:
             return read_motion(sample.motion, self.spec)
         if sample.clip is None:
             raise ManifestError(
-                f"it names no clip, but motion is asked for (clip_frames {self.spec.clip_frames}). Name a video or a "
+                f"it names no clip, but motion is requested (clip_frames {self.spec.clip_frames}). Name a video or a "
                 "folder of frames in the column 'clip'; a pair of frames alone is answered without motion."
             )
         depth = self.bit_depth if sample.clip.is_dir() else None
@@ -206,14 +207,14 @@ def _points_of_onset(onset: Frame, points: Landmarks, frame: Frame, sample: str 
         (height, width), (own_height, own_width) = frame.size, onset.size
         raise FrameError(
             f"The clip's first frame {frame.source} is {width}x{height} px, the onset {onset.source} "
-            f"{own_width}x{own_height} px, so that its points do not fit. Give the clip that the onset was taken from, "
+            f"{own_width}x{own_height} px, so its points do not fit. Give the clip that the onset was taken from, "
             "beginning at that frame (columns 'clip_first' and 'clip_last')."
         )
     return points
 
 
 def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: PreprocessSpec) -> dict[str, torch.Tensor]:
-    """What a model reads besides the images, one row a sample; see `htnet.models.EXTRA_INPUTS`.
+    """What a model reads besides the images, one row per sample; see `htnet.models.EXTRA_INPUTS`.
 
     Args:
         inputs: made by a `SampleReader` or a `Preprocessor`, with ``points68`` if those are named.
@@ -236,7 +237,7 @@ def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: Prepr
     if "points68" in names:
         found = [made.points68 for made in inputs if made.points68 is not None]
         if len(found) < len(inputs):
-            raise InputError("An input has no 68 points; make it with Preprocessor(spec, points68=True).")
+            raise InputError("An input lacks the 68 points; make it with Preprocessor(spec, points68=True).")
         out["points68"] = torch.from_numpy(np.stack([points.points for points in found]))
     moves = [made.motion for made in inputs if made.motion is not None]
     if "motion" in names and moves:
@@ -266,7 +267,7 @@ def degenerate(sample: Sample, made: ModelInput | None = None) -> str:
     if "same_frame" in codes:
         return "its onset and its apex are the same picture"
     if made.motionless:
-        return "a channel of its flow image is constant, so that it shows no motion"
+        return "a channel of its flow image is constant, so it shows no motion"
     return "nothing moves in its clip: all its motion features are 0" if "still_clip" in codes else ""
 
 
@@ -308,7 +309,7 @@ def check_motion(manifest: Manifest, spec: PreprocessSpec) -> None:
     without = [s.sample for s in manifest if s.clip is None and s.motion is None]
     if without:
         raise ManifestError(
-            f"{manifest.source}: {listed(without)} without clip, but the preprocessing asks for motion (clip_frames "
+            f"{manifest.source}: {listed(without)} without clip, but the preprocessing requests motion (clip_frames "
             f"{spec.clip_frames}). Name the clips in the column 'clip' (a folder that htnet prepare made needs its "
             "--clip-frames), leave these samples out, or go without motion: --clip-frames 0."
         )

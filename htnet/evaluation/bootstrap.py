@@ -79,8 +79,8 @@ def resampled_confusions(
     true, predicted = np.asarray(truth), np.asarray(prediction)
     if not len(true) == len(predicted) == len(groups):
         raise InputError(
-            f"truth, prediction and groups have {len(true)}, {len(predicted)} and {len(groups)} entries; give one of "
-            "each a sample."
+            f"truth, prediction and groups have {len(true)}, {len(predicted)} and {len(groups)} entries; give "
+            "one of each per sample."
         )
     members, times = draw_groups(groups, resamples, seed)
     each = np.zeros((times.shape[1], num_classes, num_classes))

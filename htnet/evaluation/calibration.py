@@ -180,7 +180,7 @@ def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, gr
     """
     chances, true = _labeled(truth, _probabilities(probabilities))
     if len(groups) != len(true):
-        raise InputError(f"groups has {len(groups)} entries for {len(true)} samples; give one a sample.")
+        raise InputError(f"groups has {len(groups)} entries for {len(true)} samples; give one per sample.")
     names = sorted(set(groups))
     if len(names) < 2:
         raise InputError(f"All {len(true)} samples are of one group, {names[0]!r}; leaving one out needs two or more.")
@@ -196,8 +196,8 @@ def _matrix(values: npt.ArrayLike, name: str) -> Float64Array:
     matrix = np.asarray(values)
     if matrix.ndim != 2 or not matrix.size or matrix.dtype.kind not in "iuf":
         raise InputError(
-            f"{name} have shape {matrix.shape} and type {matrix.dtype}; give numbers, one row a sample and one column "
-            "a class."
+            f"{name} have shape {matrix.shape} and type {matrix.dtype}; give numbers, one row per sample and "
+            "one column per class."
         )
     matrix = matrix.astype(np.float64)
     if not np.isfinite(matrix).all():
@@ -212,8 +212,8 @@ def _probabilities(values: npt.ArrayLike) -> Float64Array:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise InputError(
-            f"probabilities of sample {row} are {chances[row].tolist()}, with the sum {chances[row].sum():.6g}; give "
-            "numbers of 0 or more with the sum 1: the softmax of a model's scores."
+            f"probabilities of sample {row} are {chances[row].tolist()}, with the sum {chances[row].sum():.6g}; "
+            "give numbers of 0 or more that sum to 1: the softmax of a model's scores."
         )
     return chances
 
@@ -221,7 +221,7 @@ def _probabilities(values: npt.ArrayLike) -> Float64Array:
 def _labeled(truth: npt.ArrayLike, values: Float64Array) -> tuple[Float64Array, IntArray]:
     true = class_indexes(truth, values.shape[1], "truth")
     if len(true) != len(values):
-        raise InputError(f"truth has {len(true)} samples, the scores {len(values)} rows; give one row a sample.")
+        raise InputError(f"truth has {len(true)} samples, the scores {len(values)} rows; give one row per sample.")
     return values, true
 
 

@@ -65,7 +65,7 @@ def confusion_matrix(truth: ArrayLike, prediction: ArrayLike, num_classes: int) 
     true = class_indexes(truth, num_classes, "truth")
     predicted = class_indexes(prediction, num_classes, "prediction")
     if len(true) != len(predicted):
-        raise InputError(f"truth has {len(true)} samples, prediction {len(predicted)}; give one prediction a sample.")
+        raise InputError(f"truth has {len(true)} samples, prediction {len(predicted)}; give one prediction per sample.")
     counts = np.bincount(true * num_classes + predicted, minlength=num_classes**2)
     return counts.reshape(num_classes, num_classes).astype(np.int64)
 
@@ -149,7 +149,7 @@ def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str
     """
     indexes = np.asarray(values)
     if indexes.ndim != 1:
-        raise InputError(f"{name} has shape {indexes.shape}; give one class index a sample, shape (N,).")
+        raise InputError(f"{name} has shape {indexes.shape}; give one class index per sample, shape (N,).")
     if not indexes.size:
         raise InputError(f"{name} is empty; scores need at least one sample.")
     if indexes.dtype.kind not in "iu":

@@ -44,7 +44,7 @@ class EvaluationPlan(Checked):
             folder's, see `htnet.training.load_flow_set`.
         landmarker: finds landmarks of samples without; see `htnet.training.load_flow_set`.
         settings: overrides of the model's config.
-        workers: processes; None takes one a core on the CPU (at most 8). More than one needs the caller
+        workers: processes; None takes one per core on the CPU (at most 8). More than one needs the caller
             to be guarded by ``if __name__ == "__main__":``.
         vmap_folds: folds trained at once in each process, see `htnet.training.train_vmapped`. None means 1 on the CPU,
             where one process a core is faster. On a CUDA device, which one small model does not keep busy, None means
@@ -53,7 +53,7 @@ class EvaluationPlan(Checked):
             training subjects alone; see `htnet.data.training_cooccurrence`.
         start: weights that each fold's training starts from, for `htnet.load_pretrained`; or several, one for each
             seed, so that the scores vary with them too. They must not have been trained on any evaluated subject.
-        start_is_disjoint: your word that they were not, where their card cannot tell; the summary says so.
+        start_is_disjoint: assert that they were not, if their model card does not say; the summary says so.
         device: where to train.
         held_out: share of the training subjects that "nested" holds out.
         checkpoint_every: least seconds between two writes of an unfinished training's state.

@@ -98,7 +98,7 @@ def run_fold(run: FoldRun, fold: Fold, seed: int) -> None:
 
 
 def run_vmapped(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> None:
-    """The same for many folds (with a seed each), those with as many steps an epoch and one start trained at once."""
+    """The same for many folds (with a seed each), those with as many steps per epoch and one start trained at once."""
     stages = [_stages(run, fold, seed) for fold, seed in tasks]
     results: list[dict[str, Any]] = [{} for _ in tasks]
     for number in range(len(stages[0])):

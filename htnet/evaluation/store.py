@@ -107,8 +107,8 @@ class RunStore:
             ) from error
         if lost := sorted(before - set(seeds)):
             raise OverwriteError(
-                f"{path} exists and holds results of the seeds {', '.join(map(str, lost))} too, which would go. "
-                "Ask for these seeds as well, or for the loss: --overwrite (in Python overwrite=True)."
+                f"{path} exists and holds results of the seeds {', '.join(map(str, lost))} too, which would be "
+                "lost. Request these seeds as well, or accept the loss: --overwrite (in Python overwrite=True)."
             )
 
     def fold_path(self, seed: int, fold: str) -> Path:

@@ -231,7 +231,7 @@ def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) 
 
 def _get_again(path: Path) -> str:
     """The cure for a damaged file. In the Hub's cache a file is a link: the file it leads to must go."""
-    return f"Delete {path.resolve()} and load again; if they are weights of your own, copy or train them again."
+    return f"Delete {path.resolve()} and load again; if they are your own weights, copy or train them again."
 
 
 def load_files(
@@ -298,7 +298,7 @@ def load_files(
         state = load_file(str(weights_path))
     except Exception as error:  # safetensors has errors of its own
         raise CorruptWeightsError(
-            f"{weights_path} is cut off, damaged or no safetensors file. {_get_again(weights_path)}"
+            f"{weights_path} is cut off, damaged, or not a safetensors file. {_get_again(weights_path)}"
         ) from error
     if problem := _misfit(model.state_dict(), state):
         raise CorruptWeightsError(f"{weights_path} does not fit {config_path}: {problem}. {_get_again(weights_path)}")

@@ -77,7 +77,7 @@ def publish(
     if not folder.is_dir() and (named := find_pretrained(str(folder))) is not None:
         use = how(f"htnet predict ONSET APEX --weights {named.name}", f"load_pretrained({named.name!r})")
         raise WeightsError(
-            f"{folder} names registered weights, not a folder of your own: {use} takes it. To publish, give a weights "
+            f"{folder} names registered weights, not your own folder: {use} takes it. To publish, give a weights "
             f"folder as htnet train writes it: htnet push FOLDER {repo_id}"
         )
     if not folder.is_dir():

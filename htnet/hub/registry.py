@@ -214,15 +214,15 @@ def unknown_weights(name: str) -> UnknownWeightsError:
     """The error for a name that is neither registered, nor a folder, nor a Hub repository."""
     if Path(name).name != name and not Path(name).exists():
         return UnknownWeightsError(
-            f"Unknown weights: {name!r}. {missing(name)} A folder made by htnet train, a name of htnet list or a Hub "
-            "repository (owner/repo) is meant."
+            f"Unknown weights: {name!r}. {missing(name)} Give a folder written by htnet train, a name from "
+            "htnet list, or a Hub repository (owner/repo)."
         )
     other = name_hint(name, frozenset(list_models()))
     if name in list_models():
         made = [spec.name for spec in list_pretrained(published_only=True) if spec.model == name]
         call = f"htnet.create_model({name!r}, pretrained={made[0]!r})" if made else ""
-        ready = f" Weights of it that load today: {', '.join(made)}{how('', f' ({call})')}." if made else ""
-        return UnknownWeightsError(f"{name!r} names no weights.{other}.{ready}")
+        ready = f" Its weights that can be loaded: {', '.join(made)}{how('', f' ({call})')}." if made else ""
+        return UnknownWeightsError(f"{name!r} is not the name of any weights.{other}.{ready}")
     return UnknownWeightsError(
         f"Unknown weights: {name!r}. {did_you_mean(name, WEIGHTS)} A folder made by htnet train "
         f"(./weights) or a Hub repository (owner/repo) works too.{other}"

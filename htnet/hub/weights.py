@@ -58,9 +58,9 @@ def load_pretrained(
     if (spec is None and name != "" and Path(name).is_dir()) or (spec is not None and spec.bundled):
         folder = spec.folder if spec is not None else Path(name)
         if revision is not None:
-            raise WeightsError(f"revision={revision!r} was given, but {name} lies on this machine. Leave it out.")
+            raise WeightsError(f"revision={revision!r} was given, but {name} is on this machine. Leave it out.")
         if force_download:
-            raise WeightsError(f"force_download was given, but {name} lies on this machine. Leave it out.")
+            raise WeightsError(f"force_download was given, but {name} is on this machine. Leave it out.")
         sha256 = spec.sha256 if spec is not None else None
         model = load_files(folder / CONFIG_FILE, folder / WEIGHTS_FILE, sha256=sha256, device=device, dtype=dtype)
     else:
@@ -136,7 +136,7 @@ def _not_published(spec: PretrainedSpec, reason: str) -> WeightsNotPublishedErro
     ready = ", ".join(repr(s.name) for s in list_pretrained(published_only=True))
     commands = "\n".join(f"  {command}" for command in spec.commands)
     return WeightsNotPublishedError(
-        f"The weights {spec.name!r} ({spec.description}) are not published yet. Weights that load today: {ready}.\n"
+        f"The weights {spec.name!r} ({spec.description}) are not published yet. Weights that can be loaded: {ready}.\n"
         f"To train and publish these (set HTNET_HUB_NAMESPACE to your Hub name):\n{commands}\n"
         f"The same call works as soon as {spec.repo_id} exists. What was tried: {reason}"
     )

@@ -102,7 +102,7 @@ def obstacle(backend: str, case: AttentionCase) -> str:
     """Why a backend cannot compute a case; empty if it can."""
     if backend == "one_token":
         if case.tokens != 1:
-            return f"it takes one token a block, not {case.tokens}"
+            return f"it takes one token per block, not {case.tokens}"
         # A bias or mask may forbid even the one pair that there is; "neighbors" never does.
         return "it takes neither bias nor boolean mask" if case.has_bias or case.mask == "tensor" else ""
     if backend == "triton":

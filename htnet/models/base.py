@@ -192,7 +192,7 @@ class EmotionModel(nn.Module):
         """
         config = dataclasses.replace(self.config, num_classes=num_classes)
         if labels is not None and len(labels) != num_classes:
-            raise ModelError(f"{len(labels)} labels for {num_classes} classes; give one name a class.")
+            raise ModelError(f"{len(labels)} labels for {num_classes} classes; give one name per class.")
         own = next(self.parameters())
         self._set_classifier(make_classifier(self.num_features, num_classes).to(own.device, own.dtype))
         self.temperature = 1.0

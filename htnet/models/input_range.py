@@ -27,5 +27,5 @@ def look_at_range(name: str, x: Tensor) -> None:
     if low < _LEAST or (0 < high <= 1 and fractions):
         said = "0..1, but reads 0..255. Multiply them by 255"
         if low < _LEAST:
-            said = f"{low:g}..{high:g}, but reads 0..255. It standardizes them itself: give them as they are"
+            said = f"{low:g}..{high:g}, but reads 0..255. It standardizes them itself: give the original values"
         warn_user(f"{name} got images with values {said}, or give them as uint8.")

@@ -222,7 +222,7 @@ def build_model(architecture: str, config: Mapping[str, Any], name: str | None =
     if architecture not in entries:
         raise UnknownModelError(
             f"Unknown architecture: {architecture!r}. {did_you_mean(architecture, entries)} "
-            "A class of your own must be registered first: htnet.models.register_model."
+            "Your own class must be registered first: htnet.models.register_model."
         )
     model_class = entries[architecture].model_class
     model = model_class(_build_config(ModelEntry(name or architecture, model_class), config))

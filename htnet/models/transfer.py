@@ -93,7 +93,7 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
             left_out[name] = f"it is {tuple(value.shape)}, the target's is {tuple(own[name].shape)}"
     if not new:
         raise ModelError(
-            f"Nothing of the source fits {target.name}: it has {', '.join(list(state)[:4]) or 'no tensors'}, the "
+            f"No tensor of the source fits {target.name}: it has {', '.join(list(state)[:4]) or 'no tensors'}, the "
             f"target {', '.join(list(own)[:4])}. Give a model of the same family and width, and convert checkpoints "
             "under published names first (htnet.models.convert_checkpoint)."
         )

@@ -200,7 +200,7 @@ class FaceAsymmetry:
         lines.append(
             "  patient's left is on the right of the picture, unless the picture is mirrored, as selfies may be"
         )
-        lines.append("  not a medical device; what this measures, and what not: docs/palsy.md")
+        lines.append("  not a medical device; what this measures and what it does not: docs/palsy.md")
         return "\n".join(lines)
 
 

@@ -52,10 +52,12 @@ def add_commands(add: AddCommand) -> None:
         "patient's (P07) and nothing says otherwise (default: %(default)s)",
     )
     _add_points(kind)
-    kind.add_argument("--test", type=float, default=0.2, help="share of the images to test on (default: %(default)s)")
-    kind.add_argument("--val", type=float, default=0.0, help="share to validate on (default: %(default)s)")
+    kind.add_argument(
+        "--test", type=float, default=0.2, help="fraction of the images to test on (default: %(default)s)"
+    )
+    kind.add_argument("--val", type=float, default=0.0, help="fraction to validate on (default: %(default)s)")
     kind.add_argument("--seed", type=int, default=0, help="of the splits (default: %(default)s)")
-    kind.add_argument("--workers", type=int, help="processes (default: one a core, at most 8)")
+    kind.add_argument("--workers", type=int, help="processes (default: one per core, at most 8)")
 
     kind = add_kind("train", _train, "train on the training split into a weights folder")
     kind.add_argument("--data", required=True, help="folder of htnet palsy prepare")
@@ -80,8 +82,8 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument(
         "--allow-trained",
         action="store_true",
-        help="score people that the weights were trained on, or others of the same names; the result says so "
-        "(--split train means it)",
+        help="score people the weights were trained on, or others with the same names; recorded in the result "
+        "(implied by --split train)",
     )
     add_overwrite(kind)
 

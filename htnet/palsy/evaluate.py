@@ -104,7 +104,7 @@ def _refuse_trained(model: EmotionModel, manifest: Manifest) -> None:
         doubt = "" if sure else " (by name; no data set is named that could tell them apart)"
         raise InputError(
             f"The weights were trained on {people_in_words(sure or by_name)}{doubt}, and {manifest.source} tests them: "
-            "the scores would say nothing about other people. Take weights that were trained without them, or test "
+            "the scores would say nothing about other people. Use weights that were trained without them, or test "
             "on other people. To score them all the same, such as those of the training split, or if they are others "
             "of the same name, give allow_trained=True (--allow-trained); the result says so."
         )

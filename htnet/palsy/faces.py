@@ -210,6 +210,6 @@ def load_split(
     """
     spec = dataclasses.replace(face_spec(folder), size=size)
     if expected is not None and (spec.template, spec.face_size) != (expected.template, expected.face_size):
-        raise InputError(f"{folder} holds faces aligned in another way than the model's. Prepare them again.")
+        raise InputError(f"{folder} contains faces aligned differently than the model's. Prepare them again.")
     manifest = read_manifest(Path(folder) / MANIFEST_FILE, need_label=True).split(split)
     return manifest, load_face_set(manifest, spec, progress)

@@ -143,7 +143,7 @@ def grade_scores(
     """
     counts = confusion_matrix(truth, prediction, len(classes))
     if len(patients) != counts.sum():
-        raise InputError(f"patients has {len(patients)} entries for {counts.sum()} samples; give one a sample.")
+        raise InputError(f"patients has {len(patients)} entries for {counts.sum()} samples; give one per sample.")
     drawn = resampled_confusions(truth, prediction, patients, len(classes), resamples, seed)
     true, predicted, hits = counts.sum(1), counts.sum(0), np.diag(counts)
     by_class = {

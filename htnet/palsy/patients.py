@@ -150,8 +150,9 @@ def check_patients(named: Iterable[tuple[str, str]], source: str) -> None:
             other = found.setdefault(key, (sample, name))
             if person_key(other[1]) != person_key(name):
                 raise ManifestError(
-                    f"{source}: the patients {other[1]!r} (sample {other[0]!r}) and {name!r} (sample {sample!r}) may "
-                    "be one. Write them alike if they are one, without side, time or task; give two patients names "
+                    f"{source}: the patients {other[1]!r} (sample {other[0]!r}) and {name!r} (sample "
+                    f"{sample!r}) may be the same person. Write them alike if they are, without side, time or "
+                    "task; give two patients names "
                     "that differ in more: a .csv file with the columns image_path, grade and patient says who is who."
                 )
 
@@ -222,7 +223,7 @@ def _refuse_guesses(images: Sequence[Found], source: str, cure: str) -> None:
         if not key:
             raise ManifestError(
                 f"{source}: the file name {image.stem!r} begins with {image.head!r}, which need not be a patient: only "
-                f"letters and a number, such as P07 or sub07, are taken for one. {cure}"
+                f"letters and a number, such as P07 or sub07, are read as a patient. {cure}"
             )
         # "P9a" and "P9b" may be two eyes, sides or visits of P9.
         other = heads.setdefault(key, image)

@@ -98,7 +98,7 @@ def plot_confusion(
     axis.set_xlabel("predicted grade")
     axis.set_ylabel("true grade")
     axis.set_title(title)
-    figure.colorbar(picture, ax=axis, label="share of the true grade", shrink=0.8)
+    figure.colorbar(picture, ax=axis, label="fraction of the true grade", shrink=0.8)
     return save_figure(figure, path, overwrite=overwrite)
 
 

@@ -118,10 +118,10 @@ def prepare_faces(
             made from) and ``report.json`` (see `htnet.data.prepare.Report`; its ``splits`` are those of `split_table`).
         landmarks: finds the five points: a landmarker, or a text for `palsy_landmarker`.
         spec: template and side of the aligned face.
-        test: share of the images to test on, see `split_patients`.
+        test: fraction of the images to test on, see `split_patients`.
         val: share of the images to validate on.
         seed: of the splits.
-        workers: processes; None takes one a core (at most 8). More than one needs the caller to be guarded by
+        workers: processes; None takes one per core (at most 8). More than one needs the caller to be guarded by
             ``if __name__ == "__main__":``.
         progress: wraps the iteration over samples, for a progress bar.
         overwrite: put these samples in place of others that ``out`` holds, or of other grades or splits.
@@ -163,7 +163,7 @@ def gaps(manifest: Manifest) -> list[str]:
     table = split_table(manifest)
     present = {s.label for s in manifest}
     lines = [
-        f"class {name}: no images at all; no model trained on this can be expected to answer it"
+        f"class {name}: no images at all; a model trained on these images cannot be expected to predict it"
         for name in manifest.classes
         if name not in present
     ]

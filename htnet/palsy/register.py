@@ -51,7 +51,7 @@ register_pretrained(
     PretrainedSpec(
         name="ckplus",
         model="htnet_enhanced",
-        description="the second palsy design on CK+, grades by a map of your own (CK+ has none)",
+        description="the second palsy design on CK+, grades by your own map (CK+ has none)",
         dataset="CK+: last frames of its sequences, graded by the map given with --grade-map",
         protocol=_BY_PALSY_RECIPE,
         commands=(

@@ -26,7 +26,7 @@ def split_patients(manifest: Manifest, *, test: float = 0.2, val: float = 0.0, s
 
     Args:
         manifest: labeled samples with subjects.
-        test: share of the images to test on, 0 to 1; 1 for a set of its own to test on.
+        test: fraction of the images to test on, 0 to 1; 1 for a set of its own to test on.
         val: share of the images to validate on; training does not use them.
         seed: another seed, other splits.
 
@@ -39,7 +39,7 @@ def split_patients(manifest: Manifest, *, test: float = 0.2, val: float = 0.0, s
     """
     train = round(1 - test - val, 9)
     if not (test >= 0 and val >= 0 and train >= 0):
-        raise InputError(f"test is {test!r} and val {val!r}; give shares of 0 or more, together at most 1.")
+        raise InputError(f"test is {test!r} and val {val!r}; give fractions of 0 or more, together at most 1.")
     refuse_unnamed(manifest, manifest.source)
     check_files(manifest, manifest.source)
     shares = {"train": train, "val": val, "test": test}

@@ -52,7 +52,7 @@ def write_predictions(
     *,
     overwrite: bool = False,
 ) -> int:
-    """Write predictions, one row a sample.
+    """Write predictions, one row per sample.
 
     The file appears when it is whole: where a sample fails, nothing is written, and the same call may be made again.
 
@@ -86,7 +86,9 @@ def check_table_name(path: str | PathLike[str]) -> None:
         InputError: it is not.
     """
     if Path(path).suffix.lower() not in TABLE_ENDINGS:
-        raise InputError(f"{path} ends in none of {', '.join(TABLE_ENDINGS)}: name a table .csv, JSON lines .jsonl.")
+        raise InputError(
+            f"{path} does not end in any of {', '.join(TABLE_ENDINGS)}: use .csv for a table, .jsonl for JSON lines."
+        )
 
 
 def warning_codes(codes: Iterable[str]) -> str:

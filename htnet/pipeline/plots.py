@@ -152,7 +152,7 @@ def plot_reliability(found: Mapping[str, Reliability], path: str | PathLike[str]
         below.set_xlabel("confidence")
     axes[0, 0].set_xlim(0, 1)
     axes[0, 0].set_ylim(0, 1)
-    axes[0, 0].set_ylabel("share of right answers")
+    axes[0, 0].set_ylabel("fraction of correct answers")
     axes[1, 0].set_ylabel("samples")
     return save_figure(figure, path, overwrite=overwrite)
 

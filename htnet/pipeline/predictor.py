@@ -52,7 +52,7 @@ from htnet.preprocess.pairs import order_warnings
 LOW_CONFIDENCE = 0.5
 #: Marks an answer on a pair whose apex a reader replaced; see `htnet.data.Sample`.
 MIDDLE_APEX = QualityWarning(
-    "middle_apex", "No usable apex is annotated: the frame in the middle between onset and offset was taken for it."
+    "middle_apex", "No usable apex is annotated: the frame midway between onset and offset was used instead."
 )
 #: Five points as an array, or where to get them: a landmarker, its name, or a file of points.
 LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
@@ -177,7 +177,7 @@ class Predictor:
                 given.
             sample: identifier.
             method: how to search for the apex, see `htnet.preprocess.spot`.
-            fps: frames a second; replaces that of a file.
+            fps: frames per second; replaces that of a file.
 
         Returns:
             The prediction; its ``spotting`` says which frames were used and how clearly they stood out.
@@ -380,7 +380,7 @@ def predict_video(
         weights: registered weights, a weights folder, a Hub repository or a loaded model.
         landmarks: as for `predict`; points are those of the first frame.
         method: "peak" or "divide_and_conquer", see `htnet.preprocess.spot`.
-        fps: frames a second; replaces that of a file.
+        fps: frames per second; replaces that of a file.
         device: where the model runs.
         bit_depth: as for `predict`.
 

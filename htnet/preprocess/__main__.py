@@ -58,7 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help=HEAD_MOTION_HELP)
     parser.add_argument("--clahe", action="store_true", help="equalize the contrast of the faces before flow")
     parser.add_argument("--size", type=int, default=28, help="side of the image, px (default: %(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument("--overwrite", action="store_true", help="overwrite existing files")
     parser.add_argument("--uv", metavar="FILE.npy", help="also write the flow itself: (2, H, W) float32, px")
     parser.add_argument("--color", metavar="FILE.png", help="also write a color wheel picture of the flow")
     return parser

@@ -137,7 +137,7 @@ def _frames(frames: Frames, name: str) -> Sequence[FrameSource]:
     """Frames one by one; those of a tensor as (H, W, 3) arrays."""
     if not isinstance(frames, Tensor):
         if isinstance(frames, (str, os.PathLike)):
-            raise InputError(f"{name} is {frames!r}; give a list of frames, one a pair.")
+            raise InputError(f"{name} is {frames!r}; give a list of frames, one per pair.")
         return frames
     if frames.ndim != 4 or frames.shape[1] != 3:
         raise InputError(f"{name} is a tensor of shape {tuple(frames.shape)}; give (B, 3, H, W), RGB.")

@@ -133,7 +133,8 @@ def refuse_black(frames: Sequence[RawFrame]) -> None:
     if len(shares) == len(frames) and 0 < max(shares) < BLACK:
         raise FrameError(
             f"{' and '.join(f.source for f in frames)} {'are' if len(frames) > 1 else 'is'} all but black: the largest "
-            f"value is {max(shares):.1%} of white. 12-bit values that were divided by 256 or by 65535 look so; convert "
+            f"value is {max(shares):.1%} of white. 12-bit values that were divided by 256 or by 65535 look like "
+            "this; convert "
             "the original values by their own bit depth."
         )
 
@@ -170,11 +171,11 @@ def _to_bytes(frame: RawFrame, bit_depth: int | None) -> ByteArray:
         return _from_floats(frame)
     if kind == np.uint8 and frame.white in (None, 255):
         if bit_depth not in (None, 8, 16):
-            raise FrameError(f"Frame {frame.source} has 8-bit values, so that bit_depth={bit_depth} does not fit.")
+            raise FrameError(f"Frame {frame.source} has 8-bit values, so bit_depth={bit_depth} does not fit.")
         return pixels
     if frame.white and bit_depth not in (None, 16) and frame.white != (1 << (bit_depth or 16)) - 1:
         raise FrameError(
-            f"Frame {frame.source} states that {frame.white} is white, so that bit_depth={bit_depth} does not fit; "
+            f"Frame {frame.source} states that {frame.white} is white, so bit_depth={bit_depth} does not fit; "
             "leave it out."
         )
     white = frame.white or (1 << (bit_depth or 16)) - 1

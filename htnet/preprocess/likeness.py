@@ -43,7 +43,8 @@ def likeness_warnings(onset: ByteArray, apex: ByteArray, sources: tuple[str, str
         else ("The apex hardly shows the face of the onset in its place")
     )
     message = (
-        f"{which} (correlation {alike:.2f}; {UNLIKE:g} or more is needed): what was measured is no expression. Check "
+        f"{which} (correlation {alike:.2f}; {UNLIKE:g} or more is needed): what was measured is not an "
+        "expression. Check "
         "that both are frames of one recording, turned alike, and that head and light did not move between them."
     )
     return (QualityWarning("unlike_frames", message),)

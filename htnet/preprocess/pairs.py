@@ -83,8 +83,8 @@ def _light_warnings(faces: tuple[ByteArray, ByteArray], names: tuple[str, str]) 
     said = f"The face in {names[1]} is {times:.1f} times {which} than in {names[0]}"
     if times >= IMPOSSIBLE:
         raise FrameError(
-            f"{said}, so that flow between them shows the change of light. Values of 12 bits in a 16-bit file beside "
-            "true 16-bit values look so, and so does a conversion of one of the two to another range. Convert both "
+            f"{said}, so flow between them shows the change of light. 12-bit values in a 16-bit file next to "
+            "true 16-bit values look like this, and so does converting one of the two to another range. Convert both "
             "from the original recording in one way."
         )
     text = f"{said}: flow sees a change of light as motion. Take two frames of one recording under the same light."
@@ -104,7 +104,7 @@ def _length_warnings(flow: Flow) -> tuple[QualityWarning, ...]:
     said = f"The flow is up to {length:.0f} px long on a face of {side} px"
     if length > BEYOND * side:
         raise FlowError(
-            f"{said}: it ends outside of the face, so nothing was measured. Check that onset and apex are two frames "
+            f"{said}: it ends outside the face, so nothing was measured. Check that onset and apex are two frames "
             "of one recording, of the same face under the same light."
         )
     text = (

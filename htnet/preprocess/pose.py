@@ -124,7 +124,7 @@ def pose_warnings(landmarks: Landmarks, source: str) -> tuple[QualityWarning, ..
         found.append(f"looks {'up' if shape.nose_height < _NOSE_HEIGHTS[0] else 'down'}")
     if not found:
         return ()
-    text = f"The face in {source} {' and '.join(found)}; htnet is made for faces from the front, so doubt this answer."
+    text = f"The face in {source} {' and '.join(found)}; htnet expects frontal faces, so this answer is doubtful."
     return (QualityWarning("pose", text),)
 
 

@@ -55,7 +55,7 @@ class SyntheticClip:
 
     Attributes:
         frames: (T, H, W, 3) uint8, RGB.
-        fps: frames a second.
+        fps: frames per second.
         onset: last frame before anything moves.
         apex: frame of the strongest expression.
         offset: first frame at which the expression is over. Head and eyes stay where they went by the apex.
@@ -138,7 +138,7 @@ def synthesize_clip(
         landmarks: five (x, y) in its px, order `htnet.types.POINT_NAMES`.
         seed: of everything random.
         config: what is generated, and how long it takes.
-        fps: frames a second, 20 to 2000.
+        fps: frames per second, 20 to 2000.
 
     Raises:
         FrameError, LandmarkError, InputError: as `synthesize_pairs`, or an impossible rate.

@@ -54,8 +54,8 @@ def check_wise_ft(recipe: Recipe, started: bool) -> None:
     """Raise `RecipeError` if the recipe interpolates with a start that there is not."""
     if recipe.wise_ft_alpha < 1 and not started:
         raise RecipeError(
-            f"The recipe {recipe.name!r} has wise_ft_alpha {recipe.wise_ft_alpha}: its result is interpolated with the "
-            "weights that training started from, and this training starts from fresh ones. Give it a start (such as "
+            f"The recipe {recipe.name!r} has wise_ft_alpha {recipe.wise_ft_alpha}: its result is interpolated "
+            "with the starting weights, but this training starts from scratch. Give it a start (such as "
             "--start synthetic), or wise_ft_alpha=1."
         )
 

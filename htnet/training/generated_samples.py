@@ -115,8 +115,8 @@ class GeneratedSamples:
             )
         if model.extra_inputs:
             raise InputError(
-                f"{model.name} reads {', '.join(model.extra_inputs)} besides the image, which generated images do not "
-                "have. Give a recipe with generated=0."
+                f"{model.name} reads {', '.join(model.extra_inputs)} in addition to the image, which generated "
+                "images lack. Give a recipe with generated=0."
             )
         check_classes(recipe, model.labels)
         if model.action_units not in ((), ACTION_UNITS):

@@ -102,21 +102,22 @@ class StartFrom:
             cure = "Start from weights that were trained without them, such as those of generated data ('synthetic')"
             if sure:
                 raise InputError(
-                    f"{self.name} was trained on {people_in_words(sure)}, whom the evaluation tests: the scores would "
-                    f"be worthless. {cure}."
+                    f"{self.name} was trained on {people_in_words(sure)}, who are in this evaluation: the "
+                    f"scores would be worthless. {cure}."
                 )
             raise InputError(
-                f"{self.name} was trained on people of the same name as {people_in_words(by_name)}, whom the "
-                f"evaluation tests; no data set on both sides distinguishes them. {cure}, or give start_is_disjoint "
-                "(--start-is-disjoint) if you know that they are others."
+                f"{self.name} was trained on people of the same name as {people_in_words(by_name)}, which are "
+                f"in this evaluation; no data set on both sides distinguishes them. {cure}, or give start_is_disjoint "
+                "(--start-is-disjoint) if you know that they are different people."
             )
         if disjoint or (self.source.provenance is not None and self.source.provenance.only_generated):
             return
-        sets = ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "a manifest of your own"
+        sets = ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "your own manifest"
         seen = self.source.trained_on or "unknown data"
         raise InputError(
-            f"{self.name} was trained on {seen}, the evaluation is of {sets}: test subjects may be among those it "
-            "learned from, and the scores would be worthless. Start from weights of generated data ('synthetic'), or "
+            f"{self.name} was trained on {seen}, the evaluation is of {sets}: test subjects may be among the "
+            "people it was trained on, and the scores would be worthless. Start from weights of generated data "
+            "('synthetic'), or "
             "give start_is_disjoint (--start-is-disjoint) if you know that they are not."
         )
 

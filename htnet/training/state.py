@@ -106,22 +106,22 @@ class TrainingState:
     def _load(self) -> None:
         if self.checkpoint is None or not self.checkpoint.path.is_file():
             return
-        path, anew = self.checkpoint.path, "Delete it to start this training anew."
+        path, anew = self.checkpoint.path, "Delete it to start this training from scratch."
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # PyTorch raises many types for a damaged file
             raise RunError(f"{path} is cut off or damaged. {anew}") from error
         if isinstance(state, dict) and {"what", "epoch"} <= set(state) and state.get("format") != FORMAT:
             raise RunError(
-                f"{path} is the state of an unfinished training of another version of htnet, which this version cannot "
-                f"go on with. {anew}"
+                f"{path} is the state of an unfinished training of another version of htnet, which this version "
+                f"cannot resume. {anew}"
             )
         if not isinstance(state, dict) or not {"what", "epoch", "records"} <= set(state):
             raise RunError(f"{path} is not the state of an unfinished training. {anew}")
         if state["what"] != self.description or not set(self.parts) <= set(state):
             raise RunError(
                 f"{path} holds an unfinished training of another model, recipe, seed, data set or version of PyTorch. "
-                "Delete it to start anew, or give what it was started with to go on."
+                "Delete it to start from scratch, or use the original settings to resume it."
             )
         self.epoch, self.records = state["epoch"], state["records"]
         for name, part in self.parts.items():

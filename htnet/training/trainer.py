@@ -232,8 +232,8 @@ def trains_units(model: EmotionModel, data: TrainingSet) -> bool:
         return False
     if known.shape[1] != len(scored):
         raise InputError(
-            f"The set knows {known.shape[1]} action units and the model scores {len(scored)}: {scored}. Build it with "
-            "action_units in the order of the set's."
+            f"The set knows {known.shape[1]} action units and the model scores {len(scored)}: {scored}. Build "
+            "it with action_units in the order of the set."
         )
     return True
 

@@ -28,5 +28,5 @@ def counted_units(model: str, samples: Iterable[Sample]) -> dict[str, Any]:
     """
     known = [field.name for field in dataclasses.fields(get_entry(model).model_class.config_class)]
     if "au_cooccurrence" not in known:
-        raise ModelError(f"{model} reads no table of action units, so none is to be counted. Choose mhssa_gcn.")
+        raise ModelError(f"{model} reads no table of action units, so there is nothing to count. Choose mhssa_gcn.")
     return {"au_cooccurrence": tuple(map(tuple, training_cooccurrence(samples).tolist()))}

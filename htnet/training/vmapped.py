@@ -58,7 +58,7 @@ def train_vmapped(
 
     Args:
         name: registered model.
-        trainings: what to train; all must have the same number of steps an epoch, see `num_batches`.
+        trainings: what to train; all must have the same number of steps per epoch, see `num_batches`.
         recipe: how to train.
         device: where to train.
         settings: overrides of the model's config, for all.
@@ -79,11 +79,12 @@ def train_vmapped(
     steps = {num_batches(len(t.data), recipe) for t in trainings}
     if len(steps) != 1:
         raise InputError(
-            f"{len(trainings)} trainings with {sorted(steps)} steps an epoch; give one or more that have the same."
+            f"{len(trainings)} trainings with {sorted(steps)} steps per epoch; give one or more that have the same."
         )
     if recipe.generated:
         raise InputError(
-            f"The recipe {recipe.name!r} adds generated images to each batch, which is done one model at a time only. "
+            f"The recipe {recipe.name!r} adds generated images to each batch, which works for one model at a "
+            "time only. "
             "Use train_model (htnet loso --vmap-folds 1)."
         )
     members = [
@@ -167,8 +168,8 @@ def refuse_not_vmappable(model: EmotionModel) -> None:
     """Raise `InputError` unless many models of this kind can be trained at once."""
     if not model.cuda_graph_safe:
         raise InputError(
-            f"{model.name} cannot be trained many at once: it has dropout, keeps running statistics, or does other "
-            "operations for other values. Train them one by one (train_model; htnet loso --vmap-folds 1)."
+            f"{model.name} cannot be vmapped: it has dropout, keeps running statistics, or its operations "
+            "depend on values. Train them one by one (train_model; htnet loso --vmap-folds 1)."
         )
 
 

@@ -154,7 +154,7 @@ def test_the_manifest_is_not_overwritten(fail, weights, tmp_path):
     path = tmp_path / "manifest.csv"
     before = path.read_bytes()
     err = fail("predict", "--manifest", path, "--out", tmp_path / "." / "manifest.csv", "--weights", weights)
-    assert "is read by this very call" in err
+    assert "is read by the same call" in err
     assert path.read_bytes() == before
 
 
@@ -366,7 +366,7 @@ def test_interruption(run, monkeypatch):
     monkeypatch.setattr(cli.weights, "_list", stop)
     status, _, err = run("list")
     assert status == 130
-    assert "goes on where it stopped" in err
+    assert "run the same command again to resume" in err
 
 
 @pytest.mark.slow

@@ -145,7 +145,7 @@ def test_refusals(fail, words, message):
 
 @pytest.fixture(scope="module")
 def late(clip, folder):
-    """The clip after 0.4 s of another scene (20 frames), at 25 frames a second for a while; and its points."""
+    """The clip after 0.4 s of another scene (20 frames), at 25 frames per second for a while; and its points."""
     frames = [np.full_like(next(iter(clip.rgb())).pixels, 40 + k) for k in range(10)]
     frames += [frame.pixels for frame in clip.rgb()]
     times = np.concatenate([np.arange(10) / 25, 0.4 + np.arange(len(clip)) / 50])
@@ -231,7 +231,7 @@ def test_a_short_clip_is_answered_with_its_limits(succeed, folder, clip, weights
         save(tmp_path / "short" / f"{k}.png", frames[k])
     words = (tmp_path / "short", "--landmarks", folder / "points.json")
     out = succeed("spot", *words)
-    assert "too few to tell noise from motion" in out
+    assert "too few to distinguish noise from motion" in out
     assert "confidence   unknown: too few frames" in out
     out = succeed("predict", *words, "--weights", weights, "--json")
     found = json.loads(out)

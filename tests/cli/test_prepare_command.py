@@ -101,7 +101,7 @@ def test_composite(run, tmp_path):
     assert lines[missing + 1].strip() == "sub02_EP01_11f"
     assert lines[missing + 2].endswith("reg_img51.jpg")
     assert lines[lines.index("  failed: 1 sample") + 1].startswith("    Sample '006_006_1_2': Frame ")
-    assert "  apex not annotated or impossible, middle frame taken: 2 samples" in lines
+    assert "  apex not annotated or impossible, middle frame used: 2 samples" in lines
     assert lines[-1] == f"  report: {out / 'report.json'}"
     assert labels(out) == {
         "sub01_EP02_01f": "positive",
@@ -316,7 +316,7 @@ def test_killed_at_random_moments(run, tmp_path):
         stopped.append(was_stopped)
         if was_stopped and number == signal.SIGINT:
             assert command.process.returncode == 130
-            assert "interrupted; the same command goes on where it stopped" in err
+            assert "interrupted; run the same command again to resume" in err
         now = times(out)
         assert kept.items() <= now.items(), "nothing lost, nothing made twice"
         kept = now

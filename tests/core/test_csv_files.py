@@ -226,7 +226,7 @@ def test_empty_columns_of_a_spreadsheet_are_passed_over(tmp_path):
         (b"a;b\n", "holds no samples"),
         (b"a;b\n1;2;3\n", "line 2: 3 values for 2 columns separated by semicolons"),
         (b"a;b\n1,2\n", "line 2: 1 values for 2 columns separated by semicolons"),
-        (b"a,b\n1,\0\n", "is not text: it holds zero bytes"),
+        (b"a,b\n1,\0\n", "is not text: it contains zero bytes"),
         (b"a,a\n1,2\n", "column 'a' occurs more than once"),
         (b"\xff\xfea", "is not UTF-8"),
         (b"PK\x03\x04\x14\0", "is a spreadsheet .* Save its table as CSV UTF-8"),

@@ -38,7 +38,7 @@ def test_numbers_of_numpy_become_whole_numbers():
         (("micro", True, 2, 3), "onset of an event is True"),
         (("micro", 1, 2, None), "offset of an event is None"),
         (("micro", 4, None, 3), "ends at frame 3, before its onset 4"),
-        (("micro", 1, 4, 3), "apex 4 of an event lies outside of 1 to 3"),
+        (("micro", 1, 4, 3), "apex 4 of an event lies outside 1 to 3"),
         (("micro", 1, 2, 3, 0.2, 0.1), "out of order"),
         (("micro", 1, 2, 3, float("nan")), "finite"),
         (("micro", 1, 2, 3, None, None, None, 1.5), "confidence of an event is 1.5"),

@@ -375,7 +375,7 @@ def test_a_manifest_is_never_prepared_onto_itself(inputs, tmp_path, capsys):
     before = (tmp_path / "manifest.csv").read_bytes()
     words = ["prepare", "manifest", "--root", str(tmp_path), "--out", str(tmp_path), "--overwrite"]
     assert cli.main([*words, "--landmarks", "template"]) == 2
-    assert "would be written over" in capsys.readouterr().err
+    assert "would be overwritten" in capsys.readouterr().err
     assert (tmp_path / "manifest.csv").read_bytes() == before
 
 
@@ -411,7 +411,7 @@ def test_loso_keeps_the_results_of_more_seeds(inputs, tmp_path):
 def test_inputs_folders_and_twice_named_outputs_are_refused_even_if_asked(tmp_path):
     file = tmp_path / "a.png"
     file.write_bytes(MINE)
-    with pytest.raises(InputError, match="is read by this very call"):
+    with pytest.raises(InputError, match="is read by the same call"):
         check_outputs(tmp_path / "." / "a.png", overwrite=True, inputs=[file])
     with pytest.raises(InputError, match="given for two outputs"):
         check_outputs(file, tmp_path / "." / "a.png", overwrite=True)

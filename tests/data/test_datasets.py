@@ -380,7 +380,7 @@ def test_bad_arguments(tmp_path, options, says):
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ((1, "EP02_01f", 46, 59, 86, "hapiness"), "row 2: 'hapiness' is no label of this data set. Did you mean"),
+        ((1, "EP02_01f", 46, 59, 86, "hapiness"), "row 2: 'hapiness' is not a label of this data set. Did you mean"),
         (("x", "EP02_01f", 46, 59, 86, "happiness"), "row 2: the subject is 'x'; give a number such as 01"),
     ],
 )

@@ -59,7 +59,7 @@ def test_casme_sq(tmp_path, naming):
         ("s16/0502", "s16", "macro", 340, 345, 344, "surprise", "4+7"),
     ]
     assert found.excluded == (("happy1_13", "offset 344 before the onset 440"),)
-    assert "the apex 345 of happy1_12 (s16/0502) lies outside of 340 to 344" in found.notes[0]
+    assert "the apex 345 of happy1_12 (s16/0502) lies outside 340 to 344" in found.notes[0]
     assert list(found.recordings) == ["s15/0101", "s15/0401", "s16/0502"]
 
 
@@ -107,7 +107,7 @@ def test_rows_that_are_none_of_casme_sq(tmp_path):
     row = "1,anger1_1,557,572,608,4+10,negative,macro-expression,anger\n"
     (tmp_path / "rawpic/s15/15_0401girlcrashing").mkdir(parents=True)
     for text, says in (
-        (row + row + "1,anger1_2,1,2,3,4,negative,,x\n", "row 3: it is no participant"),
+        (row + row + "1,anger1_2,1,2,3,4,negative,,x\n", "row 3: it is not a participant"),
         ("a,b\n", "has no rows of participant"),
         (row.replace("anger1_1", "joy9_1"), "no recording of participant 1 and 'joy9'"),
         (row.replace("1,anger", "99,anger"), "no recording of participant 99"),

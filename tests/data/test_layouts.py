@@ -60,7 +60,7 @@ def test_damaged_composites_are_refused(tmp_path):
         read_composite(root)
     with pytest.raises(ManifestError, match="line 2: label 3 is none of 0..2"):
         read_composite(composite(tmp_path / "b", [("samm", "006", "x", 3)]))
-    with pytest.raises(ManifestError, match="line 2: 'no' is no whole number"):
+    with pytest.raises(ManifestError, match="line 2: 'no' is not a whole number"):
         read_composite(composite(tmp_path / "c", [("samm", "006", "x", "no")]))
     with pytest.raises(ManifestError, match="does not exist"):
         read_composite(tmp_path)
@@ -109,7 +109,7 @@ def test_three_norm(tmp_path):
     [
         (["s/u_train/0/a.png", "s/u_test/1/a .png"], "sample 'a' is in u_train and in u_test"),
         (["s/u_train/0/a.png", "s/u_test/1/b.txt"], "u_test holds no images"),
-        (["s/u_train/0/a.png", "s/u_test/happy/b.png"], "'happy' is no whole number"),
+        (["s/u_train/0/a.png", "s/u_test/happy/b.png"], "'happy' is not a whole number"),
         (["s/u_train/0/a.png", "s/u_train/1/a.png", "s/u_test/0/b.png"], "sample 'a' occurs 2 times"),
     ],
 )
@@ -167,7 +167,7 @@ def test_casme3_missing_frames(tmp_path):
     [
         (("p", "c", 1, 2, "fear", 4, 0), {"label": "label_for_7"}, "label_for_7 4 is 'fear' here, 'disgust' above"),
         (("p", "c", 1, 2, "sad", 3, 3), {}, "line 5: label_for_3 is 3. Known"),
-        (("p", "c", 1, 2, "sad", "x", 0), {"label": "label_for_7"}, "label_for_7: 'x' is no whole number"),
+        (("p", "c", 1, 2, "sad", "x", 0), {"label": "label_for_7"}, "label_for_7: 'x' is not a whole number"),
         (FRAMES[0], {}, "sample 'spNO.1_b_175' occurs 2 times"),
         (("p", "c", 1, 2, "sad", 3, 0), {"label": "label_for_8"}, "Did you mean"),
         (("p", "c", 1, 2, "sad", 3, 0), {"missing": "ignore"}, "Known: raise, skip"),
@@ -225,7 +225,11 @@ def test_open_data_finds_the_layout(tmp_path):
 
 
 def test_open_data_refuses_what_it_does_not_know(tmp_path):
-    with pytest.raises(ManifestError, match=r"is no data set in a known form. Accepted: .*manifest.csv.*combined_3"):
+    with pytest.raises(
+        ManifestError,
+        match=r"is not a data set in a known format. Accepted: "
+        r".*manifest.csv.*combined_3",
+    ):
         open_data(tmp_path)
     with pytest.raises(ManifestError, match="does not exist"):
         open_data(tmp_path / "no")

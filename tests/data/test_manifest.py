@@ -236,7 +236,7 @@ def test_subsets_and_invariants():
             manifest.subset(indices)
     with pytest.raises(ManifestError, match="sample 'a' occurs 2 times"):
         Manifest((Sample("a"), Sample("a")))
-    with pytest.raises(ManifestError, match="label 'hapy', which is no class. Did you mean 'happy'"):
+    with pytest.raises(ManifestError, match="label 'hapy', which is not a class. Did you mean 'happy'"):
         Manifest((Sample("a", label="hapy"),), ("happy",))
 
 

@@ -344,7 +344,7 @@ def test_report(frames, tmp_path):
     assert "label in no class: fear 1, others 2" in text
     assert "files missing: 2 samples\n    m1\n    m2\n    a/1.jpg\n    a/2.jpg\n    b/2.jpg\n" in text
     assert f"failed: 1 sample\n    {message}" in text
-    assert "apex not annotated or impossible, middle frame taken: 1 sample" in text
+    assert "apex not annotated or impossible, middle frame used: 1 sample" in text
     many = dataclasses.replace(report, failed={f"s{i}": f"message {i}" for i in range(23)}).text()
     assert "message 19" in many
     assert "message 20" not in many
@@ -384,7 +384,7 @@ def test_what_hits_every_sample_ends_the_call(frames, tmp_path):
 
 def test_what_is_prepared_already_is_told_so(frames, tmp_path):
     prepared = run(frames, tmp_path / "out", QUICK, TEMPLATE)
-    with pytest.raises(ManifestError, match="prepared already. Use it: htnet.data.open_data"):
+    with pytest.raises(ManifestError, match="already prepared. Use it: htnet.data.open_data"):
         run(prepared, tmp_path / "again", QUICK)
     assert not (tmp_path / "again").exists()
 

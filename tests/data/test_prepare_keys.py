@@ -80,7 +80,7 @@ def test_notes_of_an_older_htnet_are_made_again_and_said(tmp_path):
     note = tmp_path / "out" / "keys" / "s1.json"
     note.write_text(json.dumps({**json.loads(note.read_text()), "made_from": "0" * 64}))
     assert any("not noted (1 sample)" in said for said in prepared_notes(tmp_path / "out"))
-    assert run() == {"made by an older htnet, which did not note the versions of libraries": ("s1",)}
+    assert run() == {"made by an older htnet, which did not record library versions": ("s1",)}
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", "{}", "nonsense", '{"made_from": {"libraries": 3}}'])
@@ -90,7 +90,7 @@ def test_a_damaged_note_is_made_again(tmp_path, text):
     (tmp_path / "out" / "keys" / "s1.json").write_text(text)
     assert any("not noted (1 sample)" in said for said in prepared_notes(tmp_path / "out"))
     (why,) = run()
-    assert why in ("file missing or damaged", "made by an older htnet, which did not note the versions of libraries")
+    assert why in ("file missing or damaged", "made by an older htnet, which did not record library versions")
     assert run() == {}
 
 

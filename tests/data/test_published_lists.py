@@ -454,9 +454,7 @@ def test_commands_tell_what_differs_and_which_apexes_were_replaced(deviating, tm
         said = "\n".join(capsys.readouterr())
         assert said.count("told by the reader") == 1
         assert said.count(f"{rows[1].sample} (negative there") == 1
-        assert (
-            f"1 apex is not annotated or impossible, the middle frame of the clip was taken: {rows[2].sample}" in said
-        )
+        assert f"1 apex is not annotated or impossible, the middle frame of the clip was used: {rows[2].sample}" in said
     assert "told by the reader" in said
     assert "stale" not in said
     assert f"{rows[1].sample} (negative there, surprise here)" in said

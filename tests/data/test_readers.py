@@ -303,7 +303,7 @@ def test_the_sheet_of_casme3_is_chosen_by_its_content(tmp_path):
     note = found.notes[0]
     assert "cas(me)3_part_A_zz.xlsx, 860 rows, chosen by its content" in note
     assert "ME_looks_so.xlsx lists macro-expressions" in note
-    assert "MaE_label.xlsx has not the columns of micro-expressions" in note
+    assert "MaE_label.xlsx does not have the columns of micro-expressions" in note
     assert "JpgIndex_v2.xlsx has 700 rows" in note
     (tmp_path / "cas(me)3_part_A_zz.xlsx").unlink()
     assert "JpgIndex_v2.xlsx, 700 rows" in read_dataset("casme3", tmp_path, missing="skip").notes[0]
@@ -432,7 +432,7 @@ def test_a_row_without_onset_is_listed_and_the_rest_is_read(tmp_path, name, writ
     lost = before.samples[0]
     assert [s.sample for s in found] == [s.sample for s in before if s is not lost]
     (reason,) = [reason for sample, reason in found.excluded if sample == lost.sample]
-    what = "is empty" if written is None else f"is {written!r}, no number of a frame"
+    what = "is empty" if written is None else f"is {written!r}, which is not a frame number"
     assert f"(no onset: cell {cells.cell('onset').coordinate} {what})" in reason
 
 

@@ -63,10 +63,10 @@ def test_the_sheet_with_the_header_counts(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("s.ods", b"", "no .xlsx, .xls or .csv file. Open it in a spreadsheet program and save it"),
+        ("s.ods", b"", "not an .xlsx, .xls or .csv file. Open it in a spreadsheet program and save it"),
         ("s.xls", b"", "cannot be read as a workbook of the old format"),
         ("s.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "cannot be read as a workbook of the old format"),
-        ("s.xlsx", b"no zip", "is no workbook, whatever its name says"),
+        ("s.xlsx", b"no zip", "is not a workbook, despite its name"),
         ("s.xlsx", b"PK\x03\x04", "cannot be read as a workbook: it is damaged"),
         ("s.csv", b"\xff\xff", "not UTF-8"),
         ("s.csv", b"Subject,Filename,Onset\n1,a,2\n", r"row 1: no column for apex \(called 'apexframe' or"),

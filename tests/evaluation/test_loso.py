@@ -397,7 +397,7 @@ def test_each_seed_has_a_start_of_its_own(manifest, tmp_path, weights, vmap_fold
 @pytest.mark.parametrize("dataset", ["casme2, samm, smic", "own manifest", ""])
 def test_weights_that_may_know_a_test_subject_are_refused(manifest, tmp_path, weights, dataset):
     folder = weights(dataset)
-    with pytest.raises(InputError, match="test subjects may be among those it learned from"):
+    with pytest.raises(InputError, match="test subjects may be among the people it was trained on"):
         run(manifest, tmp_path / "run", start=folder)
     result = run(manifest, tmp_path / "run", start=folder, start_is_disjoint=True)
     assert result.summary["run"]["started_from"]["disjoint_by_word_of_the_user"]

@@ -63,7 +63,7 @@ def test_the_choice_says_why():
     text = str(route(case(GPU, tokens=300, has_bias=True, mask="neighbors")))
     assert text.splitlines() == [
         "sdpa: 300 tokens of 85, bfloat16 on cuda, with a bias and mask='neighbors'",
-        "  not one_token: it takes one token a block, not 300",
+        "  not one_token: it takes one token per block, not 300",
         "  not triton: it takes up to 256 tokens, not 300",
         "  not reference: 'sdpa' comes first",
     ]
@@ -96,7 +96,7 @@ def test_explain_tells_what_is_taken(monkeypatch):
 @pytest.mark.parametrize(
     ("backend", "given", "message"),
     [
-        ("one_token", GPU, "one token a block, not 4.*Use backend='auto'"),
+        ("one_token", GPU, "one token per block, not 4.*Use backend='auto'"),
         ("one_token", case(GPU, tokens=1, has_bias=True), "neither bias nor boolean mask"),
         ("one_token", case(GPU, tokens=1, mask="tensor"), "neither bias nor boolean mask"),
         ("triton", case(GPU, tokens=257), "up to 256 tokens, not 257"),

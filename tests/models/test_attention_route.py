@@ -13,7 +13,7 @@ from htnet.palsy.micro_attention import MicroAttention
 from tests.support.contract import NAMES, build, example
 
 KINDS = (BlockAttention, RegionAttention, PatchAttention)
-#: Presets with one token a block attend to nothing; these are the same architectures with four.
+#: Presets with one token per block attend to nothing; these are the same architectures with four.
 SEVERAL = {"htnet_tiny": {"image_size": 56}, "htnet_small": {"image_size": 56}}
 
 

@@ -128,7 +128,11 @@ def test_the_report_reads_well():
 def test_what_cannot_be_used_is_refused_and_changes_nothing():
     target = create_model("htnet_palsy_tiny")
     before = copies(target)
-    with pytest.raises(ModelError, match=r"Nothing of the source fits htnet_palsy_tiny: it has conv1.weight.*convert"):
+    with pytest.raises(
+        ModelError,
+        match=r"No tensor of the source fits htnet_palsy_tiny: it has "
+        r"conv1.weight.*convert",
+    ):
         transfer_weights(target, create_model("ststnet"))
     with pytest.raises(ModelError, match="no tensors"):
         transfer_weights(target, {})

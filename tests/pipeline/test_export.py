@@ -127,5 +127,5 @@ def test_json_lines_hold_the_same_documents(tmp_path):
     assert lines[:2] == [answer.to_dict() for answer in answers]
     assert (lines[2]["schema"], lines[2]["sample"]) == ("htnet.prediction_error", "b")
     assert lines[2]["error"] == "b.png is empty"
-    with pytest.raises(InputError, match=r"\.csv, JSON lines \.jsonl"):
+    with pytest.raises(InputError, match=r"\.csv for a table, \.jsonl for JSON lines"):
         write_predictions(tmp_path / "p.txt", answers, LABELS)

@@ -257,7 +257,7 @@ def test_scale_moves_points_to_larger_frames(tmp_path):
         (f"{HEADER},image_nose_x\ns1,{ROW},1\n", "Unknown column of .*'image_nose_x'"),
         (f"{HEADER},image_left_eye_x\ns1,{ROW},1\n", "holds a point twice"),
         (f"{HEADER}\ns1,{ROW}\ns1,{ROW}\n", "line 3 repeats sample 's1'"),
-        (f"{HEADER}\ns1,{ROW.replace('15.0', 'x')}\n", "line 2: .* is 'x', which is no number"),
+        (f"{HEADER}\ns1,{ROW.replace('15.0', 'x')}\n", "line 2: .* is 'x', which is not a number"),
         (f"{HEADER}\ns1,{ROW.replace('15.0', '')}\n", r"line 2 \(sample 's1'\) has an empty cell"),
         (f"{HEADER}\ns1,1,2\n", "line 2: 3 values for 11 columns"),
         (f"{HEADER}\ns1,{ROW.replace('15.0', 'nan')}\n", "NaN"),

@@ -121,7 +121,7 @@ def test_images_of_a_folder_are_counted_as_openface_sorts_them(tmp_path):
         place = sorted(names).index(name) + 1
         np.testing.assert_allclose(PeerLandmarks(path)(frame).points[2], five(place), atol=0.1)
     (tmp_path / "frames" / "img3.png").unlink()
-    with pytest.raises(LandmarkError, match="12 rows, and nothing tells which"):
+    with pytest.raises(LandmarkError, match="12 rows, and nothing says which"):
         PeerLandmarks(path)(read_frame(tmp_path / "frames" / "img1.png"))
 
 
@@ -152,7 +152,7 @@ def test_pyfeat_names_the_image_of_a_row_on_every_way(tmp_path, way):
 def test_a_row_is_never_guessed_on_any_way(tmp_path, way):
     image = save(tmp_path / "frames" / "onset.png", IMAGE)
     path = openface(tmp_path / "o.csv", range(1, 20))
-    with pytest.raises(LandmarkError, match="nothing tells which is that of"):
+    with pytest.raises(LandmarkError, match="nothing says which row belongs to"):
         WAYS[way](path, image)
 
 

@@ -289,7 +289,7 @@ def test_which_of_several_faces_was_taken_is_said_and_can_be_chosen(two_faces):
     assert found.faces == 2
     (warning,) = found.warnings
     assert warning.code == "several_faces"
-    assert "2 faces were seen in two.png; the largest was taken, number 2 from the image's left" in warning.message
+    assert "2 faces were seen in two.png; the largest was used, number 2 from the image's left" in warning.message
     left, right = (make_landmarker("yunet", face=n)(two_faces) for n in (1, "2"))
     assert left.points[:, 0].max() < 220
     assert (right.points == found.points).all()

@@ -25,7 +25,7 @@ LARGE = {
     "htnet_enhanced": {"dim": 16, "heads": 4},
 }
 NAMES = sorted(set(list_models()) - LARGE.keys())
-#: With one token a block nothing is ever read from queries and keys: they have no gradient (docs/models.md).
+#: With one token per block nothing is ever read from queries and keys: they have no gradient (docs/models.md).
 NEVER_READ = ".attn.qk."
 
 

@@ -168,7 +168,7 @@ def test_resumed_training_is_the_undisturbed_one(manifest, data, source, tmp_pat
 
 
 def test_weights_that_do_not_fit_are_refused(manifest, data, source, tmp_path):
-    with pytest.raises(ModelError, match="Nothing of the source fits ststnet"):
+    with pytest.raises(ModelError, match="No tensor of the source fits ststnet"):
         train_weights(manifest, data, tmp_path / "w", TrainingJob("ststnet", STILL, start=source()))
     assert not (tmp_path / "w" / "config.json").exists()
 

@@ -124,7 +124,7 @@ def test_resumed_is_the_undisturbed_one(tmp_path):
 
 def test_what_cannot_be_vmapped_is_refused():
     one = [Training(random_set(10), 1)]
-    with pytest.raises(InputError, match="ststnet cannot be trained many at once"):
+    with pytest.raises(InputError, match="ststnet cannot be vmapped"):
         train_vmapped("ststnet", one, QUICK)
     with pytest.raises(InputError, match="dropout"):
         train_vmapped("htnet_tiny", one, QUICK, settings={"dropout": 0.1})

@@ -82,7 +82,7 @@ def test_an_interrupted_training_gives_the_same(tmp_path):
 
 
 def test_without_a_start_it_is_refused(tmp_path):
-    says = r"wise_ft_alpha 0.7.* starts from fresh ones"
+    says = r"wise_ft_alpha 0.7.* starts from scratch"
     with pytest.raises(RecipeError, match=says):
         train_model("flow_mlp", random_set(8), SHARE)
     with pytest.raises(RecipeError, match=says):

@@ -72,7 +72,7 @@ def read_dataset(
         missing: "raise" refuses missing files; "skip" leaves such samples out, named in
             ``Manifest.skipped``, and their files in ``Manifest.missing_files``.
         no_apex: what becomes of samples without annotated apex, or whose apex is not after the onset or
-            lies outside of the clip: "middle" takes the frame in the middle between onset and offset and
+            lies outside the clip: "middle" takes the frame in the middle between onset and offset and
             names them in ``Manifest.middle_apex``; "exclude" leaves them out, named in
             ``Manifest.excluded``. SMIC annotates no apex at all.
 

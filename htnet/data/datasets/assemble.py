@@ -47,7 +47,7 @@ class Labels:
         label = self.same.get(label, label)
         known = {*self.three, *self.own, *self.other}
         if label not in known:
-            raise ManifestError(f"{where}: {text!r} is no label of this data set. {did_you_mean(label, known)}")
+            raise ManifestError(f"{where}: {text!r} is not a label of this data set. {did_you_mean(label, known)}")
         if kind == "3":
             return self.three.get(label)
         return label if label in self.own else None

@@ -83,7 +83,7 @@ def _find(root: Path) -> tuple[Path, tuple[str, ...]]:
         try:
             micro, _ = _micro_rows(read_sheet(file, _NEEDED, _ALIASES))
         except ManifestError:
-            others[file] = "has not the columns of micro-expressions"
+            others[file] = "does not have the columns of micro-expressions"
             continue
         if not micro or _is_macro(micro):
             others[file] = "lists macro-expressions"

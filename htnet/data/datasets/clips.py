@@ -93,7 +93,7 @@ def find_clips(root: Path, key_of: KeyOf, what: str, prefer: str = "") -> Tree:
         ManifestError: there are no clips, or several trees of them.
     """
     if not root.is_dir():
-        raise ManifestError(f"{root} is no folder. Give the root of {what}.")
+        raise ManifestError(f"{root} is not a folder. Give the root of {what}.")
     trees: dict[Path, dict[str, Path]] = {}
     for key, tree, folder in _keyed(root, key_of, _DEPTH):
         trees.setdefault(tree, {}).setdefault(key, folder)
@@ -105,7 +105,7 @@ def find_clips(root: Path, key_of: KeyOf, what: str, prefer: str = "") -> Tree:
         names = ", ".join(str(tree) for tree in sorted(trees))
         raise ManifestError(
             f"{root} holds several copies of the clips of {what}: {names}. Give one of them as root, and annotation "
-            "if the sheet does not lie there or one folder above."
+            "if the sheet is not there or one folder above."
         )
     return Tree(*trees.popitem())
 
@@ -140,6 +140,6 @@ def check_root(root: Path, name: str) -> None:
         sheet = root.suffix.lower() in SHEETS
         raise ManifestError(
             f"{root} is a file; the root of {name} is its folder. "
-            + (f"Give the two apart: {way}" if sheet else "")
+            + (f"Give them separately: {way}" if sheet else "")
             + ("" if sheet else hint(root).strip())
         )

@@ -41,7 +41,7 @@ def read_dfme(root: Path, annotation: Path | None, choices: Choices) -> Manifest
         if seen.setdefault(name, folder) != folder:
             raise ManifestError(
                 f"{root} holds the clip {folder.name} twice: in {seen[name].parent} and in {folder.parent}. Give the "
-                "folder of one copy as root, and annotation if the sheet does not lie there or one folder above."
+                "folder of one copy as root, and annotation if the sheet is not there or one folder above."
             )
         return name, root  # training and test clips lie in folders beside each other
 

@@ -62,8 +62,7 @@ class _Found:
             return
         if apex is not None and not onset <= apex <= (offset or apex):
             self.notes.append(
-                f"{row.where}: the apex {apex} of {name} ({recording}) lies outside of {onset} to "
-                f"{offset or 'its end'}."
+                f"{row.where}: the apex {apex} of {name} ({recording}) lies outside {onset} to {offset or 'its end'}."
             )
         units, notes = row.action_units(name)
         self.notes += notes
@@ -129,7 +128,8 @@ def _samm(sheet: Path, found: _Found) -> None:
         parts = re.fullmatch(r"0*([0-9]+)_0*([0-9]+)_.+", row.text["filename"])
         if parts is None:
             raise ManifestError(
-                f"{row.where}: {row.text['filename']!r} is no expression of SAMM Long Videos, such as 006_1_2. Correct "
+                f"{row.where}: {row.text['filename']!r} is not an expression of SAMM Long Videos, such as "
+                "006_1_2. Correct "
                 "it."
             )
         subject = f"{int(parts[1]):03d}"
@@ -160,7 +160,8 @@ def square_rows(sheet: Path) -> list[tuple[SheetRow, str, str]]:
             # The first row may be a header.
             if lost[1:] or (lost and lost != [1]):
                 raise ManifestError(
-                    f"{table.label}, row {lost[-1]}: it is no participant, expression (anger1_1), onset, apex, offset, "
+                    f"{table.label}, row {lost[-1]}: it is not a participant, expression (anger1_1), onset, "
+                    "apex, offset, "
                     "action units, emotion and kind. Correct it, or delete the row."
                 )
             return rows

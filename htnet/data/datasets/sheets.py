@@ -96,8 +96,8 @@ class SheetRow:
             return ()
         place = f"{self.label}, {self.cells.get(column, self.where)}"
         return (
-            f"{place}: the {column} frame of sample {sample!r} is {text!r}, no number of a frame, and counts as not "
-            "annotated. Correct the cell if a number is meant.",
+            f"{place}: the {column} frame of sample {sample!r} is {text!r}, which is not a frame number, and "
+            "counts as not annotated. Correct the cell if it should be a number.",
         )
 
     def onset_fault(self, required: bool) -> str:
@@ -110,7 +110,7 @@ class SheetRow:
         if self.number("onset") is not None or (not required and text.casefold() in _LEFT_OPEN):
             return ""
         place = self.cells.get("onset", self.where)
-        return f"no onset: {place} is {text!r}, no number of a frame" if text else f"no onset: {place} is empty"
+        return f"no onset: {place} is {text!r}, which is not a frame number" if text else f"no onset: {place} is empty"
 
 
 def find_sheets(root: Path, patterns: Sequence[str]) -> list[Path]:
@@ -226,7 +226,7 @@ def read_tables(path: Path) -> list[Table]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ManifestError(
-            f"{path} is no .xlsx, .xls or .csv file. Open it in a spreadsheet program and save it as one."
+            f"{path} is not an .xlsx, .xls or .csv file. Open it in a spreadsheet program and save it as one."
         )
     try:
         with path.open("rb") as file:
@@ -239,7 +239,7 @@ def read_tables(path: Path) -> list[Table]:
     if content.startswith(b"\xd0\xcf\x11\xe0") or suffix == ".xls":
         return _old_workbook(path, content)
     if suffix == ".xlsx":
-        raise ManifestError(f"{path} is no workbook, whatever its name says. Save it as .xlsx again.")
+        raise ManifestError(f"{path} is not a workbook, despite its name. Save it as .xlsx again.")
     return csv_tables(path)
 
 

@@ -51,7 +51,7 @@ def _numbered(annotation: Path) -> dict[str, SheetRow]:
     for row in read_sheet(annotation, []):
         name = _name(row.text["filename"])
         if name is None:
-            raise ManifestError(f"{row.where}: {row.text['filename']!r} is no clip; give names such as s1_ne_01.")
+            raise ManifestError(f"{row.where}: {row.text['filename']!r} is not a clip; give names such as s1_ne_01.")
         if name in found:
             raise ManifestError(f"{row.where}: {name!r} was already in {found[name].where}. Delete a row.")
         found[name] = row

@@ -105,7 +105,7 @@ def changes(before: Any, now: Parts) -> list[str]:
         now: what they would be made from.
     """
     if not isinstance(before, dict) or not isinstance(before.get("libraries"), dict):
-        return ["made by an older htnet, which did not note the versions of libraries"]
+        return ["made by an older htnet, which did not record library versions"]
     old, new = before["libraries"], now["libraries"]
     found = [
         f"made with {TITLES.get(name, name)} {old.get(name, 'none')}, now {new.get(name, 'none')}"

@@ -151,11 +151,11 @@ class Report:
             (
                 "excluded",
                 sum(map(len, self.excluded.values())),
-                "left out: no class takes them, or they show no expression",
+                "left out: in no class, or without an expression",
             ),
             ("files_missing", len(self.missing), "left out: files are missing"),
             ("failed", len(self.failed), "left out: the frames could not be used"),
-            ("middle_apex", len(self.middle_apex), "kept, with the middle frame in place of an annotated apex"),
+            ("middle_apex", len(self.middle_apex), "kept, with the middle frame used as apex"),
         )
         summed = (
             QualityWarning(code, f"{counted(count, 'sample')} {text}; named in this report.")
@@ -165,7 +165,7 @@ class Report:
         return (*self.doubts, *summed)
 
     def spread(self) -> dict[str, float] | None:
-        """Least, median and largest number of samples a person; None without people."""
+        """Least, median and largest number of samples per person; None without people."""
         found = self.people.values()
         return {"min": min(found), "median": median(found), "max": max(found)} if found else None
 
@@ -184,7 +184,7 @@ class Report:
         for what, count, details in (
             ("files missing", len(self.missing), _first(self.missing) + _first(self.missing_files)),
             ("failed", len(self.failed), _first(list(self.failed.values()))),
-            ("apex not annotated or impossible, middle frame taken", len(self.middle_apex), _first(self.middle_apex)),
+            ("apex not annotated or impossible, middle frame used", len(self.middle_apex), _first(self.middle_apex)),
         ):
             if count:
                 lines.append(f"  {what}: {counted(count, 'sample')}")
@@ -202,11 +202,11 @@ class Report:
         if spread is not None:
             low, middle, high = (f"{spread[name]:g}" for name in ("min", "median", "max"))
             each = f"{low} to {high}, median {middle}"
-            lines.append(f"  people: {len(self.people)}, from {self.identities_from}; samples a person: {each}")
+            lines.append(f"  people: {len(self.people)}, from {self.identities_from}; samples per person: {each}")
         if self.without_subject:
             lines.append(
-                f"  without subject: {counted(self.without_subject, 'sample')} ({self.identities_from}); no split by "
-                "person can be made of them"
+                f"  without subject: {counted(self.without_subject, 'sample')} ({self.identities_from}); they "
+                "cannot be split by person"
             )
         return lines
 

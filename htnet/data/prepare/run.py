@@ -69,7 +69,7 @@ def prepare(
             `htnet.preprocess.make_landmarker`.
         motion: also compute `htnet.preprocess.motion_features` of the samples' clips, ``spec.clip_frames`` moments
             each; a sample without clip cannot be prepared then.
-        workers: processes of one core each; None takes one a core (at most 8), fewer for a few samples. More than
+        workers: processes of one core each; None takes one per core (at most 8), fewer for a few samples. More than
             one needs the caller to be guarded by ``if __name__ == "__main__":``.
         on_error: called with each sample that cannot be prepared, which is then left out; without it
             the first such sample ends the call.
@@ -91,10 +91,12 @@ def prepare(
     """
     spec = spec or PreprocessSpec()
     if motion and not spec.clip_frames:
-        raise SpecError("motion is asked for, but PreprocessSpec.clip_frames is 0. Give 2 or more, such as 16.")
+        raise SpecError("motion is requested, but PreprocessSpec.clip_frames is 0. Give 2 or more, such as 16.")
     if len(manifest) and all(s.flow is not None and s.onset is None and s.apex is None for s in manifest):
         use = how(f"htnet train --data {manifest.source}", f"htnet.data.open_data({manifest.source!r})")
-        raise ManifestError(f"{manifest.source} holds flow images and no frames: it is prepared already. Use it: {use}")
+        raise ManifestError(
+            f"{manifest.source} contains flow images and no frames: it is already prepared. Use it: {use}"
+        )
     kinds = {"flow": ".png", "landmarks": ".json", **({"motion": ".safetensors"} if motion else {})}
     folder = PreparedFolder(Path(out), kinds)
     reader = SampleReader(spec, landmarker, extras=("motion",) if motion else (), bit_depth=bit_depth)

@@ -79,7 +79,7 @@ class PreparedFolder:
         path = self.root / MANIFEST_FILE
         if os.path.realpath(path) == os.path.realpath(wanted.source):
             raise ManifestError(
-                f"{path} is the manifest to be prepared and would be written over. Choose another --out."
+                f"{path} is the manifest to be prepared and would be overwritten. Choose another --out."
             )
         if overwrite:
             return
@@ -186,10 +186,10 @@ def prepared_notes(data: str | PathLike[str]) -> tuple[str, ...]:
     for name, counts in PreparedFolder(folder, {}).versions().items():
         if set(counts) != {here.get(name)}:
             made = ", ".join(f"{number} ({counted(count, 'sample')})" for number, count in sorted(counts.items()))
-            mixed = " They are of several versions, which differ in bytes." if len(counts) > 1 else ""
+            mixed = " Its samples were made with several versions, which differ in bytes." if len(counts) > 1 else ""
             notes.append(
                 f"{folder} was prepared with {TITLES.get(name, name)} {made}, here is {here.get(name, 'none')}.{mixed} "
-                "Run htnet prepare again to make what differs anew."
+                "Run htnet prepare again to update what differs."
             )
     return tuple(notes)
 
@@ -229,8 +229,8 @@ def check_names(manifest: Manifest) -> None:
         other = names.setdefault(file_name(sample).casefold(), sample.sample)
         if other != sample.sample:
             raise ManifestError(
-                f"The samples {other!r} and {sample.sample!r} differ in special characters or capitals only, so that "
-                "their files would have one name; rename one."
+                f"The samples {other!r} and {sample.sample!r} differ in special characters or capitals only, so "
+                "their files would have the same name; rename one."
             )
 
 

@@ -71,8 +71,8 @@ def _labels_of(model: EmotionModel, content: Any, labels: Sequence[str] | None) 
         return found, f"labels {'of the checkpoint' if stored else 'assumed'}: {', '.join(found)}"
     if len(labels) != len(model.labels) or len(set(labels)) < len(labels) or not all(labels):
         raise CheckpointError(
-            f"The labels are {', '.join(map(repr, labels))}, but the model has {len(model.labels)} outputs. Give each "
-            "output a name of its own."
+            f"The labels are {', '.join(map(repr, labels))}, but the model has {len(model.labels)} outputs. "
+            "Give each output its own name."
         )
     return tuple(labels), f"labels given: {', '.join(labels)}"
 

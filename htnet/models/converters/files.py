@@ -118,7 +118,7 @@ def read_checkpoint(path: Path) -> Any:
             f"{path} holds NumPy arrays of Python objects, which are not read. {resave(path)}"
         ) from problem
     raise CheckpointError(
-        f"{path} cannot be read as a checkpoint: it is cut off, damaged or no file of PyTorch. Copy it again."
+        f"{path} cannot be read as a checkpoint: it is cut off, damaged, or not a PyTorch file. Copy it again."
     ) from problem
 
 
@@ -315,8 +315,8 @@ def _refuse_dangerous(path: Path, names: set[str]) -> None:
     for name in sorted(names):
         if name.partition(".")[0] in _DANGEROUS_MODULES or name in _DANGEROUS_NAMES:
             raise CheckpointError(
-                f"{path} names {name}, which a file of weights has no need of: loaded with pickle, it would run it. It "
-                "was not loaded. Do not trust this file; get the weights from their authors again."
+                f"{path} names {name}, which a weights file does not need: pickle would run it. It was "
+                "not loaded. Do not trust this file; get the weights from their authors again."
             )
 
 

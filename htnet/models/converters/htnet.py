@@ -73,7 +73,7 @@ def infer_htnet(state: Mapping[str, Tensor], heads: int | None, kind: str = KIND
     patch = math.isqrt(patch_inputs // channels)
     if patch * patch * channels != patch_inputs:
         raise CheckpointError(
-            f"{MARK} reads {patch_inputs} values a patch, which is not a square patch of "
+            f"{MARK} reads {patch_inputs} values per patch, which is not a square patch of "
             f"{channels} channels; only three-channel images can be converted."
         )
     repeats: dict[int, int] = {}

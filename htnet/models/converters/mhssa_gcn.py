@@ -90,7 +90,8 @@ def _infer(state: Mapping[str, Tensor], heads: int) -> MHSSAGCNConfig:
     patch = math.isqrt(values // channels)
     if patch * patch * channels != values or patch % 2 == 0:
         raise CheckpointError(
-            f"patch_embedding.weight reads {values} values a patch, which is not a square patch of {channels} channels "
+            f"patch_embedding.weight reads {values} values per patch, which is not a square patch of {channels} "
+            "channels "
             "around a point; only three-channel flow images can be converted."
         )
     if heads < 1 or dim % heads:

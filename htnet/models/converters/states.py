@@ -217,7 +217,7 @@ def _choose(found: Sequence[Candidate], key: str | None) -> Candidate:
     if all(_same(first.state, other.state) for other in found[1:]):
         return first
     raise CheckpointError(
-        f"This checkpoint holds {len(found)} state dicts: {', '.join(names)}. Say which one: key={names[-1]!r} (htnet "
+        f"This checkpoint holds {len(found)} state dicts: {', '.join(names)}. Choose one: key={names[-1]!r} (htnet "
         f"convert --key {names[-1]}). If one is an average over the training (ema), results are often those of it."
     )
 
@@ -237,8 +237,8 @@ def _refuse_nameless(content: Any, chosen: Candidate) -> None:
             continue
         place = chosen.name or "."
         raise CheckpointError(
-            f"Beside the model ({place}) this checkpoint holds other weights of it ({name}), perhaps an average over "
-            "the training, as a list without names. For the model alone: "
+            f"Beside the model ({place}) this checkpoint holds other weights of it ({name}), perhaps an average "
+            "over training, as an unnamed list. For the model alone: "
             f"key={place!r} (htnet convert --key {place}). For the others: load them into the model with the program "
             "that saved them, and save model.state_dict()."
         )
@@ -328,8 +328,8 @@ def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
         )
     if _is_deep(content):
         return (
-            f"What it holds lies deeper than {_DEPTH} dictionaries or lists within each other, which is not looked "
-            "into. Save the weights alone: model.state_dict()."
+            f"Its content is nested deeper than {_DEPTH} dictionaries or lists, which htnet does not search. "
+            "Save the weights alone: model.state_dict()."
         )
     kind = unread_kind(content) or type(content).__name__
     return f"It holds {kind}, not a state dict of tensors. Save model.state_dict()."

@@ -80,7 +80,7 @@ def _farneback(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float
         # OpenCV's names are the keywords; flags=0 asks for the box window.
         flow = cv2.calcOpticalFlowFarneback(first, second, None, **p, flags=0)
     except cv2.error as error:
-        raise InputError(f"Farneback refuses the parameters {p}. Give values nearer to the defaults.") from error
+        raise InputError(f"Farneback refuses the parameters {p}. Give values closer to the defaults.") from error
     return np.ascontiguousarray(flow.transpose(2, 0, 1))
 
 

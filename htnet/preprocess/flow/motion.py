@@ -165,8 +165,9 @@ def head_boxes(points: npt.ArrayLike, region: str, height: int, width: int) -> t
         high = (np.floor(at[name] + reach) + 1).clip(0, (width, height)).astype(int).tolist()
         if low[0] >= high[0] or low[1] >= high[1]:
             raise LandmarkError(
-                f"The point {name} at ({at[name][0]:g}, {at[name][1]:g}) lies outside the flow ({width}x{height} px), "
-                "so that the head's motion cannot be read there; give points in px of the flow, or another region."
+                f"The point {name} at ({at[name][0]:g}, {at[name][1]:g}) lies outside the flow "
+                f"({width}x{height} px), so the head's motion cannot be measured there; give points in px of "
+                "the flow, or another region."
             )
         boxes.append((low[0], low[1], high[0], high[1]))
     return tuple(boxes)

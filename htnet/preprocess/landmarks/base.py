@@ -179,7 +179,7 @@ def choose_face(boxes: npt.ArrayLike, several: str | int, frame: Frame) -> tuple
         return largest, ()
     number = from_left.index(largest) + 1
     text = (
-        f"{count} faces were seen in {frame.source}; the largest was taken, number {number} from the image's left. "
+        f"{count} faces were seen in {frame.source}; the largest was used, number {number} from the image's left. "
         f"Choose with --face 1 to {count} (in Python several=)."
     )
     return largest, (QualityWarning("several_faces", text),)
@@ -189,6 +189,6 @@ def no_face(frame: Frame) -> NoFaceError:
     """The error for a frame without a face."""
     height, width = frame.size
     return NoFaceError(
-        f"No face found in {frame.source} ({width}x{height} px); crop it nearer to the face or brighten it, "
+        f"No face found in {frame.source} ({width}x{height} px); crop it closer to the face or brighten it, "
         "give the five landmarks, or use the landmarks 'template' if the frame is already cropped to the face."
     )

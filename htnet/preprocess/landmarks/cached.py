@@ -64,8 +64,8 @@ class CachedLandmarker:
         if identity is None and own is None:
             raise InputError(
                 f"{type(inner).__name__} does not say what its points depend on, so they cannot be cached safely; "
-                "give identity={'landmarker': ..., settings, versions and the model file's hash}. Points from a file "
-                "or the template need no cache."
+                "give identity={'landmarker': ..., settings, versions and the model file's hash}. Points from a "
+                "file or the template do not need a cache."
             )
         self.inner = inner
         self.folder = Path(folder)

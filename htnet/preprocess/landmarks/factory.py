@@ -58,7 +58,7 @@ def make_landmarker(
     else:
         raise InputError(
             f"Unknown landmarks: {text!r}. {did_you_mean(text, LANDMARKERS)} A .csv or .json file of points, or "
-            f"yunet:MODEL.onnx, will do too.{hint(text)}"
+            f"yunet:MODEL.onnx, works too.{hint(text)}"
         )
     return detector if cache is None else CachedLandmarker(detector, cache)
 

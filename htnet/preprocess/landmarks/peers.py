@@ -61,7 +61,8 @@ class _Table:
             if named and len({row.frame for row in named}) == 1:
                 return named
             raise LandmarkError(
-                f"{self.path} has {len(self.rows)} rows, and nothing tells which is that of {frame.source}. Keep that "
+                f"{self.path} has {len(self.rows)} rows, and nothing says which row belongs to {frame.source}. "
+                "Keep that "
                 "row alone, name the frame as the file counts it with --sample frame:N, or give the video itself."
             )
         found = [row for row in self.rows if row.frame == number]
@@ -186,7 +187,9 @@ def _read(path: Path, scale: float) -> _Table:
             points = None
         at = more.get("frame")
         if at is not None and at != int(at):
-            raise LandmarkError(f"{table.path} line {line}: frame {at:g} is no whole number; give the file as written.")
+            raise LandmarkError(
+                f"{table.path} line {line}: frame {at:g} is not a whole number; give the file as written."
+            )
         score = more.get("confidence") if openface else more.get("FaceScore")
         frame = None if at is None else int(at)
         rows.append(_Row(line, frame, _name(cells.get("input", "")), more.get("success", 1.0) == 1, score, points))

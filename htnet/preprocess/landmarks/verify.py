@@ -144,10 +144,11 @@ def _at_edge(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
     said = f"The face in {frame.source} is cut off by the {edge} edge of the picture"
     if room < _CUT_OFF:
         raise PoseError(
-            f"{said}: an eye or a corner of the mouth is not wholly visible, so its place is guessed. Give a picture "
-            "of the whole face; of a face that was cropped as the training images are, take the landmarks 'template'."
+            f"{said}: an eye or a corner of the mouth is not wholly visible, so its position is a guess. Give a "
+            "picture "
+            "of the whole face; for a face cropped like the training images, use the landmarks 'template'."
         )
-    text = f"{said} or nearly so ({room:.2f} eye distances of room): what lies there is not seen. Give the whole face."
+    text = f"{said} or nearly so ({room:.2f} eye distances of room): what is there is not visible. Give the whole face."
     return (QualityWarning("face_cut_off", text),)
 
 
@@ -157,7 +158,7 @@ def _small(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
         return ()
     text = (
         f"The face in {frame.source} is small: {eyes:.0f} px from eye to eye, {SMALL_FACE} or more are needed to see "
-        "small motion. Record nearer to the face, or take the frames at their full size."
+        "small motion. Record closer to the face, or use the frames at full size."
     )
     return (QualityWarning("small_face", text),)
 

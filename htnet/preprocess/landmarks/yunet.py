@@ -84,7 +84,7 @@ class YuNetLandmarker:
                 raise no_face(frame)
             raise LowScoreError(
                 f"The best face in {frame.source} scores {_top_score(best):.2f}, below min_score "
-                f"{self.min_score:g}; crop the frame nearer to the face or brighten it, give its landmarks, or "
+                f"{self.min_score:g}; crop the frame closer to the face or brighten it, give its landmarks, or "
                 "lower min_score."
             )
         chosen, warnings = choose_face(accepted[:, :4], self.several, frame)

@@ -121,7 +121,7 @@ def temporal_interpolation(
         (count, ...) of the same kind: float32, or float64 for float64.
 
     Raises:
-        InputError: ``count`` is no whole number of 1 or more, there are no frames, or the times do not fit them.
+        InputError: ``count`` is not a whole number of 1 or more, there are no frames, or the times do not fit them.
     """
     whole().check("count", count)
     if values.ndim < 1 or len(values) < 1:

@@ -32,7 +32,7 @@ def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "", b
     video = open_video(source, bit_depth=bit_depth)
     begin, end = _number(video, first), _number(video, last)
     if end is not None and end < (begin or 0):
-        raise VideoError(f"{source}: the last frame {last!r} comes before the first, {first!r}. Correct the two.")
+        raise VideoError(f"{source}: the last frame {last!r} comes before the first, {first!r}. Correct them.")
     return video.between(begin or 0, end)
 
 
@@ -103,8 +103,8 @@ def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArra
         ) from error
     if differ := [f"{name} is {own!r}, not {ours!r}" for name, (own, ours) in made.differences(spec, "motion").items()]:
         raise SpecError(
-            f"The motion features {path} were made in another way: {'; '.join(differ)}. Prepare the data again, or ask "
-            f"for what is there (clip_frames {made.clip_frames})."
+            f"The motion features {path} were made with other settings: {'; '.join(differ)}. Prepare the data "
+            f"again, or request the stored settings (clip_frames {made.clip_frames})."
         )
     if motion.ndim != 2 or len(motion) != spec.clip_frames or not np.isfinite(motion).all():
         raise InputError(f"The motion features {path} are damaged: shape {motion.shape}; prepare again.")

@@ -44,7 +44,7 @@ def container_kind(path: Path) -> str:
 
 
 def rate_is_assumed(path: Path) -> bool:
-    """Whether a file states neither times nor a rate, so that FFmpeg assumes 25 frames a second.
+    """Whether a file states neither times nor a rate, so that FFmpeg assumes 25 frames per second.
 
     Bare streams are such: H.264, H.265 and MPEG-4 from start code to start code, JPEG after JPEG, AV1 without a
     container; and AVI files whose rate is 0.

@@ -34,7 +34,7 @@ class Video:
 
     Attributes:
         source: the file or folder.
-        fps: frames a second: those given, else what the header of the file says; None where unknown.
+        fps: frames per second: those given, else what the header of the file says; None where unknown.
         size: (height, width) in px, as shown (turned as the file says).
         count: number of frames of the part; None for files, whose headers are often wrong: it shows when they are read.
         from_frame: number of the first frame of the part.
@@ -242,7 +242,7 @@ def open_video(
 
     Args:
         source: a video file (AVI, MP4, MOV, MKV, WebM, ...), or a folder of images; see `read_frame` for the kinds.
-        fps: frames a second at which the recording was made, at a constant rate: all times are then number / fps, and
+        fps: frames per second at which the recording was made, at a constant rate: all times are then number / fps, and
             the time stamps of a file are not used. For folders, which have no times of their own, and for high-speed
             recordings that were saved to be played slowly.
         from_frame: number of the first frame, counted from 0.
@@ -268,7 +268,7 @@ def open_video(
     if path.is_dir():
         video = _open_folder(path, fps)
         if fps is None and (from_time is not None or to_time is not None):
-            raise InputError(f"The folder {path} has no times; give its frames a second too (fps, --fps).")
+            raise InputError(f"The folder {path} has no times; give its frames per second too (fps, --fps).")
     elif path.suffix.lower() in FRAME_ENDINGS and path.is_file():
         raise VideoError(f"{path} is one image, not a video or a folder of frames.{hint(path)}")
     elif path.is_file():
@@ -292,9 +292,9 @@ def _check_part(from_frame: int | None, to_frame: int | None, from_time: float |
         if given[one] is not None and given[other] is not None:
             raise InputError(f"{one} and {other} are both given; give one of them.")
     if from_frame is not None and to_frame is not None and to_frame < from_frame:
-        raise InputError(f"to_frame {to_frame} comes before from_frame {from_frame}; correct the two.")
+        raise InputError(f"to_frame {to_frame} comes before from_frame {from_frame}; correct them.")
     if from_time is not None and to_time is not None and to_time < from_time:
-        raise InputError(f"to_time {to_time:g} comes before from_time {from_time:g}; correct the two.")
+        raise InputError(f"to_time {to_time:g} comes before from_time {from_time:g}; correct them.")
 
 
 def _open_file(path: Path, fps: float | None, reader: str | None) -> Video:

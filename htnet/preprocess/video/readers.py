@@ -60,7 +60,7 @@ class Header:
     """What a file says about its video: hints, to be checked against the frames.
 
     Attributes:
-        fps: frames a second, None where not stated.
+        fps: frames per second, None where not stated.
         announced: number of frames, as stated or, in most containers, estimated; None where unknown.
         warnings: what in the kind of the video speaks against measuring motion on it.
     """
@@ -312,7 +312,7 @@ def _several_streams(path: Path, container: Any, chosen: Any) -> tuple[QualityWa
     codec = chosen.codec_context
     message = (
         f"{path} holds {len(others) + 1} videos: number {chosen.index} of {codec.width}x{codec.height} px is read, not "
-        f"{sizes}. To read another, save it as a file of its own: ffmpeg -i FILE -map 0:N -c copy OTHER."
+        f"{sizes}. To read another, save it as a separate file: ffmpeg -i FILE -map 0:N -c copy OTHER."
     )
     return (QualityWarning("several_streams", message),)
 
@@ -342,7 +342,8 @@ class OpenCVReader:
             seen = [pixels for found, pixels in (capture.read() for _ in range(_FIRST)) if found]
             if seen and all(map(_is_black, seen)):
                 raise VideoError(
-                    f"The first frames of {path} are black. OpenCV shows interlaced video so; {MORE_VIDEO}, or cut the "
+                    f"The first frames of {path} are black. This is how OpenCV shows interlaced video; "
+                    f"{MORE_VIDEO}, or cut the "
                     "black frames off.",
                     0,
                 )
@@ -391,7 +392,7 @@ def _pixel_aspect(path: Path, ratio: float) -> tuple[QualityWarning, ...]:
     if not math.isfinite(ratio) or ratio <= 0 or abs(ratio - 1) < 0.01:
         return ()
     message = (
-        f"The pixels of {path} are {ratio:.3g} times as wide as high, so that a player shows it stretched; htnet reads "
+        f"The pixels of {path} are {ratio:.3g} times as wide as high, so a player shows it stretched; htnet reads "
         "the pixels as they are. Convert it to square pixels."
     )
     return (QualityWarning("pixel_aspect", message),)
@@ -407,16 +408,16 @@ def _unverified(path: Path) -> QualityWarning:
 
 def _frozen(path: Path) -> QualityWarning:
     message = (
-        f"The first frames of {path} are the same to the last bit. OpenCV shows interlaced video so, with pixels that "
-        f"mean nothing, if the recording does not really stand still. {MORE_VIDEO}"
+        f"The first frames of {path} are the same to the last bit. This is how OpenCV shows interlaced video, "
+        f"with meaningless pixels, unless the recording really stands still. {MORE_VIDEO}"
     )
     return QualityWarning("frozen_video", message)
 
 
 def _assumed_rate(path: Path, fps: float | None) -> QualityWarning:
     message = (
-        f"{path} states neither times nor frames a second; {fps or 25:g} a second are assumed, so that every time told "
-        "may be wrong. Say how many it has: fps, --fps."
+        f"{path} states neither times nor frames per second; {fps or 25:g} a second are assumed, so all "
+        "reported times may be wrong. Say how many it has: fps, --fps."
     )
     return QualityWarning(ASSUMED_RATE, message)
 

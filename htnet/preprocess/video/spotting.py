@@ -93,7 +93,7 @@ def spot(
         landmarks: five points in px of the first frame or a file of them, or a landmarker or its name for
             `make_landmarker`; asked for the first frame only.
         method: one of `SPOTTING_METHODS`.
-        fps: frames a second, a constant rate; replaces that of a file, and its time stamps.
+        fps: frames per second, a constant rate; replaces that of a file, and its time stamps.
         sample: identifier, to look points up by.
         bit_depth: bits of the values in 16-bit frames, where they are fewer; see `read_frame`.
 
@@ -128,7 +128,8 @@ def spot(
     if contrast < NO_CONTRAST and np.ptp(motion.reference):
         raise FrameError(
             f"The face in {first.source} has a standard deviation of {contrast:.1f} gray levels; with less than "
-            f"{NO_CONTRAST:g}, no motion can be told from rounding and noise. Record with more light or without haze."
+            f"{NO_CONTRAST:g}, motion cannot be distinguished from rounding and noise. Record with more light "
+            "or without haze."
         )
     start = (first.number or 0) if isinstance(source, Video) else 0
     times = known_times([None] * count if fps is not None else clocks, stated, start)
@@ -201,7 +202,8 @@ def _few_warnings(distinct: int) -> tuple[QualityWarning, ...]:
     if distinct >= MIN_FRAMES:
         return ()
     message = (
-        f"The clip has {distinct} different frames: too few to tell noise from motion, so that there is no confidence, "
+        f"The clip has {distinct} different frames: too few to distinguish noise from motion, so there is no "
+        "confidence, "
         f"and the apex is the frame that differs most from the first. Give {MIN_FRAMES} or more, or onset and apex."
     )
     return (QualityWarning("few_frames", message),)
@@ -210,7 +212,7 @@ def _few_warnings(distinct: int) -> tuple[QualityWarning, ...]:
 def _rate(source: Video | Iterable[FrameSource], fps: float | None) -> float | None:
     """Frames a second, None where unknown."""
     if fps is not None and not (isinstance(fps, (int, float)) and math.isfinite(fps) and fps > 0):
-        raise InputError(f"fps is {fps!r}; give the frames a second, a positive number.")
+        raise InputError(f"fps is {fps!r}; give the frames per second, a positive number.")
     if fps is None:
         return source.fps if isinstance(source, Video) else None
     return float(fps)
