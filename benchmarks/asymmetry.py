@@ -86,7 +86,7 @@ def read(image: Any, landmarker: Landmarker) -> FaceAsymmetry | None:
         return None
 
 
-def towards(found: FaceAsymmetry | None, region: str, side: int) -> float:
+def toward(found: FaceAsymmetry | None, region: str, side: int) -> float:
     """A reading, positive if the drooping side is named: the image's right is the subject's left."""
     value = None if found is None else found.regions[region].value
     return math.nan if value is None else side * value
@@ -102,7 +102,7 @@ def mouth_row(face: DroopFace, landmarker: Landmarker, drops: Sequence[int] = DR
     """One face at every drop."""
     side = side_of(face.seed)
     found = [read(face.show(drop, side), landmarker) for drop in drops]
-    readings = [towards(report, "mouth", side) for report in found]
+    readings = [toward(report, "mouth", side) for report in found]
     doubted = [drop for drop, report in zip(drops, found, strict=True) if report is not None and report.warnings]
     return {
         "kind": face.kind,
@@ -120,7 +120,7 @@ def brow_row(face: DroopFace, landmarker: Landmarker) -> dict[str, Any]:
     """One face whose brow alone sinks: its mouth's corners are taken out of the pull."""
     side = side_of(face.seed)
     still = dataclasses.replace(face, palsy=Palsy(14, 0, 0, 0, 1.0), corners=face.corners + np.array([0.0, 1000.0]))
-    readings = [towards(read(still.show(drop, side), landmarker), "brow", side) for drop in BROW_DROPS]
+    readings = [toward(read(still.show(drop, side), landmarker), "brow", side) for drop in BROW_DROPS]
     return {"kind": face.kind, "seed": face.seed, "readings": [_rounded(r) for r in readings],
             **judge(BROW_DROPS, readings, BROW_FROM)}  # fmt: skip
 
@@ -129,7 +129,7 @@ def graded_row(identity: int, kind: str, landmarker: Landmarker) -> dict[str, An
     """A person of `benchmarks.palsy_faces` at every grade."""
     side = -side_of(identity)
     images = [palsy_face(identity, grade, 0, kind, side).image for grade in range(1, 7)]
-    readings = [towards(read(image, landmarker), "mouth", side) for image in images]
+    readings = [toward(read(image, landmarker), "mouth", side) for image in images]
     return {"kind": f"palsy_faces, {kind}", "seed": identity, "readings": [_rounded(r) for r in readings],
             **judge(GRADE_DROPS, readings, GRADE_DROPS[1])}  # fmt: skip
 

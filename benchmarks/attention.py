@@ -205,7 +205,7 @@ def _summary(
     """Times, the floor of memory beside them, and whether the bar is met."""
     summary = compare(times, "reference")
     best = min((name for name in times if name.startswith("sdpa")), key=lambda name: median(times[name]))
-    # Rounded first, so that the bar is judged by the figure that is written down.
+    # Rounded first, so the bar is judged by the figure that is written down.
     ratio = float(f"{median(times[best]) / median(times['htnet']):.4g}")
     wanted = BAR_FEW_TOKENS if setting.device == "cuda" and shape[2] <= FEW_TOKENS else BAR
     floor = moved / 1e6 / max(bandwidth.values())

@@ -56,7 +56,7 @@ def check_same_training(config: dict[str, Any], run: dict[str, Any]) -> None:
     }
     for what, (own, other) in pairs.items():
         if own != other:
-            raise InputError(f"The committed run has another {what} ({other}) than the weights ({own}). Run it anew.")
+            raise InputError(f"The committed run has another {what} ({other}) than the weights ({own}). Run it again.")
 
 
 def bundle(name: str, data: str, out: str | None = None, epochs: int | None = None) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (HtnetError, OSError) as error:
         print(f"benchmarks.bundle: {error}", file=sys.stderr)
         return 2
-    print(f"put into the entry {args.name!r} of htnet/hub/registry.py, in place of its commands:")
+    print(f"put into the entry {args.name!r} of htnet/hub/registry.py, instead of its commands:")
     for field, value in found.items():
         print(f"        {field}={json.dumps(value) if isinstance(value, (str, dict)) else value},")
     return 0

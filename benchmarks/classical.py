@@ -46,7 +46,7 @@ Scorer = Callable[[Floats], Floats]
 
 OUT = RESULTS / "recipe_trials.json"
 _CELL = 4
-#: What scores that are no logarithms are multiplied by before the softmax; the log loss is read after a temperature.
+#: What scores that are not logarithms are multiplied by before the softmax; the log loss is read after a temperature.
 _SVM_SCALE, _RIDGE_SCALE = 2.0, 5.0
 #: Seed of the generated images, and the number of those that the frozen network is trained on.
 _POOL_SEED, _PRETRAINED_ON = 991, 16000
@@ -101,7 +101,7 @@ METHODS: dict[str, Classical] = {
 }
 for _c, _width in ((1.0, 1.0), (1.0, 0.5), (3.0, 0.5)):
     _svm = Classical(
-        f"`svm-std`, 6 views in place of 10, C {_c:g}, width {_width:g}",
+        f"`svm-std`, 6 views instead of 10, C {_c:g}, width {_width:g}",
         "svm",
         penalty=_c,
         width=_width,
@@ -109,7 +109,7 @@ for _c, _width in ((1.0, 1.0), (1.0, 0.5), (3.0, 0.5)):
     )
     METHODS[f"svm-std-{_c:g}-{_width:g}"] = _svm
     METHODS[f"all-svm-{_c:g}-{_width:g}"] = dataclasses.replace(
-        _svm, what=f"`svm-std-{_c:g}-{_width:g}`, everybody else in training", everyone=True
+        _svm, what=f"`svm-std-{_c:g}-{_width:g}`, everyone else in training", everyone=True
     )
 for _weight in (0.05, 0.5):
     METHODS[f"svm-std-mix-{_weight}"] = dataclasses.replace(
@@ -318,12 +318,12 @@ def summarize(
 
 
 def read(path: Path = OUT) -> dict[str, Any]:
-    """What the file holds; nothing if there is none."""
+    """What the file contains; nothing if there is none."""
     return json.loads(path.read_text("utf-8")) if path.is_file() else {"what": "", "trials": {}}
 
 
 def merge(name: str, scored: Mapping[str, Any], path: Path = OUT) -> None:
-    """Put the scores of a method in place of earlier ones of that name."""
+    """Put the scores of a method instead of earlier ones of that name."""
     kept = read(path)
     write_atomic(path, to_json({**kept, "trials": dict(sorted({**kept["trials"], name: scored}.items()))}))
 

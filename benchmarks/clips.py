@@ -18,7 +18,7 @@ from benchmarks.action_units import CROP, FACE_SIZE, UNITS, displacement, face_c
 from htnet.core.types import ByteArray, FloatArray, Frame
 from htnet.preprocess.flow.warp import sample_cubic
 
-#: Pixels around the face of `FACE_SIZE`, so that a drifting head brings no border into it.
+#: Pixels around the face of `FACE_SIZE`, so a drifting head brings no border into it.
 MARGIN = 16
 SIDE = FACE_SIZE + 2 * MARGIN
 
@@ -156,7 +156,7 @@ def _render(base: FloatArray, field: FloatArray, course: Floats, drift: Floats, 
         to_x, to_y = cos * away_x + sin * away_y + center, cos * away_y - sin * away_x + center
         from_x, from_y = to_x, to_y
         for _ in range(4 if share > 0 and field.any() else 0):  # x = to - share * field(x), by fixed point
-            # The field is smooth, so that linear sampling will do.
+            # The field is smooth, so linear sampling will do.
             moved = [
                 cv2.remap(plane, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for plane in field
             ]

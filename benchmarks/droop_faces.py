@@ -109,7 +109,7 @@ def droop_face(seed: int, kind: str, *, even: bool = False) -> DroopFace:
     Args:
         seed: of all that is random.
         kind: one of `KINDS`.
-        even: mirror one half, so that the face without palsy is exactly even.
+        even: mirror one half, so the face without palsy is exactly even.
     """
     person = np.random.default_rng([seed, KINDS.index(kind), 7])
     words: list[str] = []
@@ -162,8 +162,8 @@ def _render(face: DroopFace, drop: float, side: int, seen: Picture, rng: np.rand
     blur = max(0.0, 0.5 * ZOOM / scale - 0.3)
     canvas = cv2.GaussianBlur(face.canvas, (0, 0), blur) if blur > 0.3 else face.canvas
     image = cv2.remap(canvas, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    slope, towards = seen.light[0], np.deg2rad(seen.light[1])
-    light = 1 + slope * np.tanh((np.cos(towards) * seen_at[..., 0] + np.sin(towards) * seen_at[..., 1]) / 55)
+    slope, toward = seen.light[0], np.deg2rad(seen.light[1])
+    light = 1 + slope * np.tanh((np.cos(toward) * seen_at[..., 0] + np.sin(toward) * seen_at[..., 1]) / 55)
     image = 255 * (np.clip(image * light[..., None], 0, 255) / 255) ** seen.gamma
     if seen.blur > 0.2:
         image = cv2.GaussianBlur(image, (0, 0), seen.blur)
@@ -391,7 +391,7 @@ def _photograph(name: str) -> tuple[Array, Array]:
         with get_sample_data("grace_hopper.jpg") as file:
             data = np.frombuffer(file.read(), np.uint8)
         photo, five = np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]), np.array(_HOPPER)
-    # The eyes' line is level; the middle is between the middle of the eyes and that of the mouth, so that a slight turn
+    # The eyes' line is level; the middle is between the middle of the eyes and that of the mouth, so a slight turn
     # of the head is shared.
     matrix = similarity(five[:2], np.array([(-APART / 2, 0.0), (APART / 2, 0.0)]))
     mm = transform_points(matrix, five)

@@ -109,7 +109,7 @@ def _measure(setting: Setting) -> dict[str, Any]:
     reference.load_state_dict(reference_state(model))
     optimized = {f"htnet_{name}": htnet.optimize(model, dtype) for name, dtype in DTYPES.items()}
     ways = _ways(setting, model, reference, optimized)
-    # A compiled network is compiled again for every batch, so that it is compared at all of them.
+    # A compiled network is compiled again for every batch, so it is compared at all of them.
     differences = [_verify(ways, reference, images[:count]) for count in setting.batches]
     speed = {f"batch_{count}": _time(setting, ways, images[:count]) for count in setting.batches}
     floor = _floor(setting, {"reference": reference, "htnet_plain": model, **optimized})
@@ -184,7 +184,7 @@ def _profile(way: Callable[[Tensor], Tensor], images: Tensor, device: str, calls
 
 
 def _floor(setting: Setting, nets: Mapping[str, nn.Module]) -> dict[str, Any]:
-    """Time that reading all that a network holds takes once: no way of computing one image is faster."""
+    """Time that reading all that a network contains takes once: no way of computing one image is faster."""
     sizes = {name: sum(value.nbytes for value in net.state_dict().values()) / 1e6 for name, net in nets.items()}
     bandwidth = memory_bandwidth(setting.megabytes, max(5, setting.rounds // 2), setting.device)
     fastest = max(bandwidth.values())

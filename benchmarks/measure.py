@@ -27,7 +27,7 @@ Times = dict[str, list[float]]
 def interleave(sides: Mapping[str, Callable[[], object]], rounds: int, *, repeats: int = 1, warmup: int = 1) -> Times:
     """Milliseconds of one call of every side, one figure a round.
 
-    Every round times every side, in turns forward and backward, so that a change of the machine's
+    Every round times every side, in turns forward and backward, so a change of the machine's
     pace meets all of them and none always follows the same neighbor.
 
     Args:

@@ -60,7 +60,7 @@ def _verify(ours: HTNet, reference: ReferenceHTNet, images: Tensor, labels: Tens
     outputs = agree(scores, truth, TOLERANCE["outputs"], "outputs")
     for score in (truth["all"], scores["all"]):
         F.cross_entropy(score, labels).backward()
-    # Gradients sit in a copy of the model, so that the map of parameter names serves for them too.
+    # Gradients sit in a copy of the model, so the map of parameter names serves for them too.
     holder = copy.deepcopy(ours)
     for slot, parameter in zip(holder.parameters(), ours.parameters(), strict=True):
         slot.data = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
@@ -73,7 +73,7 @@ def _verify(ours: HTNet, reference: ReferenceHTNet, images: Tensor, labels: Tens
 
 
 def _bfloat16_cosine(ours: HTNet, images: Tensor, labels: Tensor) -> float:
-    """1 minus the cosine between the gradient in bfloat16 and the one that ``ours`` holds; refuses much."""
+    """1 minus the cosine between the gradient in bfloat16 and the one that ``ours`` contains; refuses much."""
     rounded = copy.deepcopy(ours)
     rounded.zero_grad(set_to_none=True)
     with autocast(images.device, get_recipe("reference", precision="bfloat16")):

@@ -3,7 +3,7 @@
 Two parts, on faces whose palsy is known (`benchmarks.palsy_faces`):
 
 - flow: the commands prepare, train, evaluate, predict, visualize and asymmetry on 120 images, timed.
-- accuracy: the same commands on more images; tested on people whom the training never saw.
+- accuracy: the same commands on more images; tested on people who were never in training.
 
 Run ``python -m benchmarks.palsy_end_to_end --pictures out/palsy``; ``--part`` picks one part.
 """

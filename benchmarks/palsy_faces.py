@@ -1,7 +1,7 @@
 """Faces with a palsy of a known amount: drawn people, and renderings of one free portrait.
 
 No patient's face is needed, and the truth is known: one side of a face is pulled down by an amount that is the grade.
-Every identity is drawn from a seed of its own (proportions, colors, hair, skin), so that identities of other seeds
+Every identity is drawn from a seed of its own (proportions, colors, hair, skin), so identities of other seeds
 were never seen. The portrait is scikit-image's astronaut, whose proportions and colors are changed from identity to
 identity by a warp that is the same on both sides.
 """
@@ -29,7 +29,7 @@ SCALE, MIDDLE, EYES = 1.3, (SIDE - 1) / 2, 74.0
 STEP = 3.2
 KINDS = ("drawn", "portrait")
 #: Where one side is pulled, mm from the midpoint of the eyes on the image's right: (x, y), how far (x, y) as a share
-#: of the mouth's drop (x towards the healthy side is negative), and radius in mm.
+#: of the mouth's drop (x toward the healthy side is negative), and radius in mm.
 _PULLS = (
     ((30, -19), (0.0, 0.65), 15),  # brow
     ((30, 6), (0.0, 0.4), 8),  # lower lid
@@ -91,7 +91,7 @@ def write_fnp(
 ) -> list[dict[str, Any]]:
     """Write ``grade_N/PATIENT_k.png`` as FNP lies on a disk, and ``landmarks.csv`` with the five true points.
 
-    Grades go round, so that each patient is shown at several and each grade is as frequent.
+    Grades go round, so each patient is shown at several and each grade is as frequent.
 
     Args:
         folder: made if need be.

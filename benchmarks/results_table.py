@@ -75,7 +75,7 @@ def _read(path: Path, leave: str) -> dict[str, Any]:
         raise InputError(f"{path} is not a summary.json of htnet loso ({error!r}). Copy it again.") from error
     if groups != set(GROUPS):
         raise InputError(
-            f"{path} has scores for {', '.join(sorted(groups))}, not for {', '.join(GROUPS)}: it is no run on the "
+            f"{path} has scores for {', '.join(sorted(groups))}, not for {', '.join(GROUPS)}: it is not a run on the "
             f"composite set. Give it a name that does not begin with {KINDS[leave][0]}_."
         )
     if left_out != leave:
@@ -121,7 +121,7 @@ def _start(started: dict[str, Any] | list[dict[str, Any]]) -> str:
 def render(summaries: Sequence[dict[str, Any]]) -> str:
     """The Markdown table: our runs protocol by protocol, then the papers' numbers."""
     if not summaries:
-        return "No results yet: `benchmarks/results` holds no `loso_*.json`."
+        return "No results yet: `benchmarks/results` contains no `loso_*.json`."
     papers = [(selection, model, "not stated", *cells) for selection, model, cells in PAPERS]
     table = _table(GROUPS.values(), [*_rows(summaries, "subject"), *papers])
     return f"UF1 / UAR, mean over seeds; for Full ± the standard deviation over seeds.\n\n{table}"

@@ -64,7 +64,7 @@ def run(quick: bool) -> dict[str, Any]:
 def _figures(pairs: list[tuple[Clip, Spotting]]) -> dict[str, Any]:
     apexes = [spotting.apex - clip.apex for clip, spotting in pairs]
     weak = [error for error, (clip, _) in zip(apexes, pairs, strict=True) if clip.peak_px < 1.5]
-    # The end of a clip that was cut off during the fall is no offset.
+    # The end of a clip that was cut off during the fall is not an offset.
     whole = [(clip, spotting) for clip, spotting in pairs if clip.course[-1] == 0]
     return {
         "apex": _errors(apexes),

@@ -1,4 +1,4 @@
-"""The tables of docs/synthesis.md: ``python -m benchmarks.synthesis_page`` writes them anew."""
+"""The tables of docs/synthesis.md: ``python -m benchmarks.synthesis_page`` rewrites them."""
 
 from __future__ import annotations
 

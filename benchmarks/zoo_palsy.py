@@ -74,7 +74,7 @@ def _gradients_agree(name: str, images: Tensor, labels: Tensor) -> float:
     reference.load_state_dict(reference_state(ours))
     for net in (ours, reference):
         F.cross_entropy(net(images), labels).backward()
-    # Gradients take the place of the parameters, so that the map of parameter names serves for them too.
+    # Gradients take the place of the parameters, so the map of parameter names serves for them too.
     for parameter in ours.parameters():
         assert parameter.grad is not None
         parameter.data = parameter.grad

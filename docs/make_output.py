@@ -12,7 +12,7 @@ PAGE = Path(__file__).parent / "output.md"
 
 
 def fill(text: str, schema: dict[str, Any]) -> str:
-    """The page with every table between its marks made anew."""
+    """The page with every table between its marks regenerated."""
 
     def made(found: re.Match[str]) -> str:
         return f"{found[1]}\n\n{table(schema['$defs'][found[2]])}\n\n<!-- end -->"
@@ -34,7 +34,7 @@ def fields(part: dict[str, Any], before: str = "") -> list[tuple[str, dict[str, 
     for name, field in part["properties"].items():
         path = f"{before}{name}"
         inside = next((option for option in field.get("anyOf", [field]) if "properties" in option), None)
-        # The head is told once for all documents.
+        # The head is described once for all documents.
         if path in ("schema", "schema_version", "htnet_version", "warnings"):
             continue
         found.append((path, field))

@@ -5,7 +5,7 @@
 
 A manifest is a CSV file with the columns sample, subject, label, and flow (flow images made by `htnet
 prepare manifest`) or onset and apex (frames: name a landmarks file for each, or add --landmarks yunet).
-Training starts from the weights `synthetic`, which were trained on generated data alone, so that the result
+Training starts from the weights `synthetic`, which were trained on generated data alone, so the result
 has no other terms than your own data's. `htnet train --start synthetic` does without a script: it trains on
 all samples, by a recipe, and tests on none.
 `--synthetic` makes a small set of flow images that hold no people, to try the script. Nobody is both
@@ -107,8 +107,10 @@ def main() -> None:
     parser.add_argument("manifest", nargs="?", help="manifest CSV, or a folder in a published layout")
     parser.add_argument("--synthetic", action="store_true", help="train on generated flow images instead")
     parser.add_argument("--start", default=DEFAULT_WEIGHTS, help="trained weights, or a model's name for fresh ones")
-    parser.add_argument("--start-is-disjoint", action="store_true", help="your word that they know nobody of yours")
-    parser.add_argument("--landmarks", help="as for htnet train, in place of the samples' own files")
+    parser.add_argument(
+        "--start-is-disjoint", action="store_true", help="assert that they were not trained on any of your subjects"
+    )
+    parser.add_argument("--landmarks", help="as for htnet train, instead of the samples' own files")
     parser.add_argument("--out", default="out/finetuned", help="weights folder (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace weights that exist")
     parser.add_argument("--epochs", type=int, default=10)
@@ -124,7 +126,7 @@ def main() -> None:
         kept, held = map(list, hold_out_subjects(manifest, range(len(manifest)), fraction=0.3, seed=0))
         landmarker = make_landmarker(args.landmarks) if args.landmarks else None
         start = None if args.start in htnet.list_models() else StartFrom(args.start, manifest.classes)
-        if start is not None and not args.synthetic:  # who is tested on below must be nobody that it knows
+        if start is not None and not args.synthetic:  # people tested below must not be among those it was trained on
             start.refuse_known(manifest, args.start_is_disjoint)
         if start is None:
             model, data = fresh(args.start, manifest, kept, landmarker)
@@ -144,7 +146,7 @@ def main() -> None:
         "protocol": "last epoch; tested on held-out subjects",
         "metrics": {"held-out subjects, UF1": scores.uf1, "held-out subjects, UAR": scores.uar},
     }
-    # Hashed keys of the people go with the weights, so that nobody is tested on whom they know.
+    # Hashed keys of the people go with the weights, so nobody is tested on whom they know.
     people = [manifest.samples[i] for i in kept]
     provenance = Provenance.of(people)
     if start is not None:  # data and terms of the starting weights are those of the new ones too

@@ -1,7 +1,7 @@
 """htnet: facial micro-expression recognition.
 
 Models that match the published ones, the code that makes their input, trained weights, and honest
-evaluation. Names are loaded when first used, so that ``import htnet`` stays light.
+evaluation. Names are loaded when first used, so ``import htnet`` stays light.
 """
 
 from __future__ import annotations

@@ -136,12 +136,12 @@ def test_gray_16_bit_and_alpha_give_the_same_answer(model, command, tmp_path, ki
 def test_nan(model):
     onset, apex = (f.astype(np.float32) / 255 for f in face_pair())
     apex[3, 4] = np.nan
-    with pytest.raises(FrameError, match=r"array holds 3 NaN.*fill or drop"):
+    with pytest.raises(FrameError, match=r"array contains 3 NaN.*fill or drop"):
         predict(onset, apex, weights=model, landmarks="template")
     uv = np.zeros((2, 32, 32), np.float32)
     uv[0, 5, 5] = np.nan
     for use in (check_flow, lambda field: Flow(field, "mine")):
-        with pytest.raises(FlowError, match=r"holds 1 NaN or infinite values; recompute it or mask them"):
+        with pytest.raises(FlowError, match=r"contains 1 NaN or infinite values; recompute it or mask them"):
             use(uv)
     with pytest.raises(FlowError, match="float32; give a .* uint8 array"):
         Predictor(model).flow_image(np.full((28, 28, 3), np.nan, np.float32))
@@ -151,7 +151,7 @@ def test_nan_from_the_flow_method_stops_the_prediction(model, monkeypatch):
     from htnet.preprocess.flow import compute as flow
 
     monkeypatch.setitem(flow._METHODS, "dis", lambda onset, apex, _: np.full((2, *onset.shape), np.nan, np.float32))
-    with pytest.raises(FlowError, match=r"Flow \(dis\) holds 8192 NaN"):
+    with pytest.raises(FlowError, match=r"Flow \(dis\) contains 8192 NaN"):
         predict(*face_pair(), weights=model, landmarks="template")
 
 
@@ -174,7 +174,7 @@ def test_no_face(model, command, tmp_path, rng):
         ("[[1, 2], [3", "is not JSON"),
         ("[[1, 2], [3, 4], [5, 6], [7, 8]]", "give five [x, y]"),
         (json.dumps([["a", 1]] * 5), "are not numbers"),
-        ("[[NaN, 1], [3, 4], [5, 6], [7, 8], [9, 9]]", "hold NaN"),
+        ("[[NaN, 1], [3, 4], [5, 6], [7, 8], [9, 9]]", "contain NaN"),
         (json.dumps((POINTS * 28 / 64 / 28).tolist()), "span a face of"),
         (json.dumps((POINTS * 8).tolist()), "far outside"),
         (json.dumps(POINTS[:, ::-1].tolist()), "do not lie like those of a face"),
@@ -225,7 +225,7 @@ def test_a_good_manifest_passes(batch, tmp_path):
         (("sample,flow", "a,flow.png", "b,flow.png", "a,flow.png"), ("line 4", "'a'", "on line 2", "its own name")),
         (("sample,flow,label", "a,flow.png,happyy", "b,flow.png,3"), ("m.csv, line 3", "'3'", "class names")),
         (("sample,flow", "a"), ("m.csv, line 2", "1 values for 2 columns")),
-        (("sample,flow",), ("m.csv holds no samples",)),
+        (("sample,flow",), ("m.csv contains no samples",)),
         (("",), ("m.csv",)),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_table_reads_the_same_whatever_separates_its_columns(separator, encodi
         path = Path(folder) / "table.csv"
         path.write_bytes(text.getvalue().encode(encoding))
         if not any(cell.strip() for row in rows for cell in row):
-            with pytest.raises(ManifestError, match="holds no samples"):
+            with pytest.raises(ManifestError, match="contains no samples"):
                 open_table(path)
             return
         table = open_table(path)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from htnet.core.cuda_graphs import CapturedCall
 from htnet.core.errors import ModelError
 
-#: What ``compile`` of `htnet.optimize` can be besides True, which is "default", and False or None.
+#: What ``compile`` of `htnet.optimize` can be other than True, which is "default", and False or None.
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "cudagraphs")
 #: Larger batches keep a GPU busy without a graph.
 MOST_IMAGES = 64

@@ -185,7 +185,7 @@ class FusedSTSTNet(nn.Module):
     """STSTNet as one convolution, two poolings and one product.
 
     The batch norms stand after the ReLU: a factor's size goes through it into the convolution, its sign stays, and the
-    shift passes through both poolings into the last layer. The padding is 0 in standardized values, so that the
+    shift passes through both poolings into the last layer. The padding is 0 in standardized values, so the
     image's mean is subtracted here and only its deviation is in the convolution.
     """
 
@@ -292,7 +292,7 @@ def fuse_mhssa_gcn(source: MHSSAGCN, precision: Precision) -> nn.Module:
 def _embedding(net: MHSSAGCN) -> tuple[Tensor, Tensor]:
     """Product (dim, values) and table (T, dim) for patches that are not standardized; float64.
 
-    The padding of a region is 0 in standardized values, so that its tokens have no share of the mean.
+    The padding of a region is 0 in standardized values, so its tokens have no share of the mean.
     """
     c = net.config
     over_patch, over_region = net.combine.weight.detach().double().split([c.dim, c.region_dim], dim=1)

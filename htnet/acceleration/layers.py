@@ -72,7 +72,7 @@ class FusedLinear(Product):
 def can_pack(dtype: torch.dtype) -> bool:
     """Whether this PyTorch and this processor have products of packed weights of that type.
 
-    They are what PyTorch's own compiler uses on CPUs, and no public interface, so that they are looked for and not
+    They are what PyTorch's own compiler uses on CPUs, and no public interface, so they are looked for and not
     relied on: without them the results are the same up to rounding, and come more slowly. Other processors than x86
     have other libraries behind them, which were not tried.
     """
@@ -169,7 +169,7 @@ def _pointwise(x: Tensor, packed: Tensor, bias: Tensor, after: str) -> Tensor:
 def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Weights as int8 and one scale a row, symmetric: weight ≈ int8 x scale.
 
-    Scales are rounded to bfloat16 before the weights are divided by them, so that they add no error of their own when
+    Scales are rounded to bfloat16 before the weights are divided by them, so they add no error of their own when
     products multiply by them in bfloat16.
 
     Args:
@@ -313,7 +313,7 @@ def _neighbors(x: Tensor) -> Tensor:
 class FusedDownsample(nn.Module):
     """3x3 convolution to another width, layer norm, 3x3 max pooling of stride 2.
 
-    The pooling stands between the norm and the next product, so that the norm keeps its scale and shift.
+    The pooling stands between the norm and the next product, so the norm keeps its scale and shift.
     """
 
     def __init__(self, conv: Convolution, scale: Tensor, shift: Tensor, eps: float, dtype: torch.dtype) -> None:

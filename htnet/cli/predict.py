@@ -28,7 +28,7 @@ from htnet.core.progress import progress_bar
 from htnet.core.schema import to_json
 from htnet.core.types import DEFAULT_WEIGHTS
 
-#: How people are told the side of an action unit.
+#: How the side of an action unit is printed.
 SIDES = {"subject_left": "subject's left", "subject_right": "subject's right", "both": "both"}
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def _demo(args: argparse.Namespace) -> None:
     onset, apex = sample / "onset.png", sample / "apex.png"
     out = Path(args.out)
     result, picture = out / "prediction.json", out / "prediction.png"
-    # What an earlier demo wrote is made anew.
+    # The output of an earlier demo is replaced.
     check_outputs(result, picture, overwrite=args.overwrite or _is_of_demo(result))
     prediction = Predictor().pair(onset, apex, sample / "landmarks.json", sample=DEMO)
     write_text(result, to_json(prediction.to_dict()))

@@ -80,7 +80,7 @@ def add_commands(add: AddCommand) -> None:
     _add_common(kind, "--keep", "--no-apex", *(f"--{name}{end}" for name in PARTS for end in ("", "-annotation")))
 
     kind = add_kind("manifest", "your own frames, listed in a manifest")
-    kind.add_argument("--root", required=True, help="manifest CSV, or a folder that holds one")
+    kind.add_argument("--root", required=True, help="manifest CSV, or a folder that contains one")
     _add_common(kind, "--root")
 
 
@@ -142,7 +142,7 @@ def _prepare(args: argparse.Namespace) -> None:
         motion=bool(motion),
         workers=args.workers,
         bit_depth=args.bit_depth,
-        # The report holds what went wrong.
+        # The report contains what went wrong.
         on_error=None if args.kind == "manifest" and not args.skip_errors else lambda sample, error: None,
         progress=lambda samples: progress_bar(samples, "preparing", total=len(manifest)),
         overwrite=args.overwrite,

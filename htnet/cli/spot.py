@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from htnet.core.types import Spotting
     from htnet.preprocess import Video
 
-#: Not imported from htnet.preprocess, so that the command starts quickly.
+#: Not imported from htnet.preprocess, so the command starts quickly.
 METHODS = ("peak", "divide_and_conquer")
 
 

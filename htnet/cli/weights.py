@@ -23,7 +23,7 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument(
         "--labels", help="classes in the order of the outputs, with commas (default: what the checkpoint says)"
     )
-    command.add_argument("--key", help="which weights, if the file holds several, such as ema or state_dict.model")
+    command.add_argument("--key", help="which weights, if the file contains several, such as ema or state_dict.model")
 
     command = add("push", _push, "publish a weights folder on the Hub")
     command.add_argument("folder")
@@ -86,7 +86,7 @@ def _list(args: argparse.Namespace) -> None:
     if not models and not weights:
         raise InputError(
             f"No model and no weights are called {args.pattern!r}. htnet list without a pattern lists all; a pattern "
-            f"may hold * and ?.{hint(args.pattern)}"
+            f"may contain * and ?.{hint(args.pattern)}"
         )
     print("models")
     for name, text in models.items():

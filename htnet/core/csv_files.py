@@ -1,8 +1,8 @@
 """The one reader of CSV files that people made: by hand, by a script, or in a spreadsheet program of any country.
 
 Commas, semicolons or tabs separate the columns, and the first row says which; a row that has two of them outside quotes
-is refused. A file is UTF-8, with or without a byte order mark, or UTF-16 with one; other encodings cannot be told
-apart, and are refused. Numbers may have decimal commas if no number of the table has a decimal point.
+is refused. A file is UTF-8, with or without a byte order mark, or UTF-16 with one; other encodings cannot be
+distinguished, and are refused. Numbers may have decimal commas if no number of the table has a decimal point.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 #: Bytes of a file that are read to tell what it is.
 _BEGINNING = 1 << 16
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-#: How files begin that are given in place of CSV files, and what they are.
+#: How files begin that are given instead of CSV files, and what they are.
 _NO_TEXT = (
     (b"PK\x03\x04", "a spreadsheet (.xlsx) or another packed file"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a spreadsheet (.xls)"),
@@ -61,7 +61,7 @@ class CsvTable:
         """The numbers in some columns, row by row; None for an empty cell.
 
         Raises:
-            HtnetError: of the type ``error``: a cell is no number, or decimal commas and points are mixed.
+            HtnetError: of the type ``error``: a cell is not a number, or decimal commas and points are mixed.
         """
         marks: dict[str, str] = {}
         for line, row in self.rows:
@@ -105,7 +105,7 @@ def open_table(path: Path, required: Sequence[str] = (), error: type[HtnetError]
     separator, found = _read(path, error)
     header, rows = (found[0], found[1:]) if found else ((1, []), [])
     if not rows:
-        raise error(f"{path} holds no samples. It needs a header and one row for each sample.")
+        raise error(f"{path} contains no samples. It needs a header and one row for each sample.")
     line, columns = header[0], [name.strip() for name in header[1]]
     for at, row in rows:
         if len(row) != len(columns):
@@ -146,7 +146,8 @@ def read_rows(path: Path, error: type[HtnetError] = ManifestError) -> list[tuple
 def first_rows(path: Path) -> list[list[str]]:
     """The header of a CSV file and its first row that is not blank, to tell what kind of table it is.
 
-    Nothing is raised: what cannot be read, such as a byte that is not UTF-8, is told by the reader that takes the file.
+    Nothing is raised: what cannot be read, such as a byte that is not UTF-8, is reported by the reader that handles
+        the file.
     """
     try:
         with path.open("rb") as file:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 Key = TypeVar("Key", bound=Hashable)
 Out = TypeVar("Out")
-#: Runs before a graph is captured, as PyTorch asks for, so that libraries have made their choices.
+#: Runs before a graph is captured, as PyTorch asks for, so libraries have made their choices.
 WARM_UP = 3
 
 

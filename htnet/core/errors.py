@@ -42,7 +42,7 @@ class FlowError(InputError):
 
 
 class SpecError(InputError):
-    """A preprocessing spec holds an unknown field or an impossible value."""
+    """A preprocessing spec contains an unknown field or an impossible value."""
 
 
 class ManifestError(InputError):
@@ -50,7 +50,7 @@ class ManifestError(InputError):
 
 
 class RecipeError(InputError):
-    """A training recipe holds an unknown field or an impossible value."""
+    """A training recipe contains an unknown field or an impossible value."""
 
 
 class LandmarkError(HtnetError):
@@ -106,7 +106,7 @@ class CorruptWeightsError(WeightsError):
 
 
 class RunError(HtnetError):
-    """A run cannot go on: its folder is in use or holds another run, or one of its processes was killed."""
+    """A run cannot go on: its folder is in use or contains another run, or one of its processes was killed."""
 
 
 class OverwriteError(HtnetError, FileExistsError):

@@ -33,7 +33,7 @@ ACTION_UNIT_NAMES: Mapping[int, str] = MappingProxyType(
 #: Numbers of the action units of FACS. Which codes are units, which are descriptors and which are movements: Ekman,
 #: Friesen and Hager 2002. There is no unit 3 in adults, and 0 (a neutral face) is none.
 ACTION_UNITS = frozenset({1, 2, *range(4, 19), *range(20, 29), 31, 38, 39, *range(41, 47)})
-#: Codes of FACS that are no action units, by what they describe.
+#: FACS codes that are not action units, by what they describe.
 DESCRIPTORS: Mapping[str, frozenset[int]] = MappingProxyType(
     {
         "action": frozenset({19, 29, 30, *range(32, 38), 40, 50}),

@@ -1,6 +1,6 @@
-"""What somebody gave where something else is meant, and what to do with it instead.
+"""What a user gave in the wrong place, and what to do with it instead.
 
-Every reader that is given the wrong kind of file, folder or name ends its message with `hint`, so that the answer names
+Every reader that is given the wrong kind of file, folder or name ends its message with `hint`, so the answer names
 the command (or, in Python, the call) that takes it.
 """
 
@@ -74,7 +74,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class WingHints:
-    """What a wing takes: its module ``hints`` holds one as ``HINTS``.
+    """What a wing takes: its module ``hints`` contains one as ``HINTS``.
 
     Attributes:
         input_kind: images that its models read, see `htnet.models.EmotionModel.input_kind`.
@@ -102,13 +102,13 @@ def usage_of(kind: str) -> Usage:
 
 
 def in_command() -> bool:
-    """Whether messages name commands in place of Python calls."""
+    """Whether messages name commands instead of Python calls."""
     return _IN_COMMAND.get()
 
 
 @contextmanager
 def as_command(value: bool = True) -> Iterator[None]:
-    """While a command runs: messages name commands in place of Python calls."""
+    """While a command runs: messages name commands instead of Python calls."""
     token = _IN_COMMAND.set(value)
     try:
         yield
@@ -249,7 +249,7 @@ def _of_file(path: Path) -> Door | None:
 
 
 def official_set(path: Path) -> OfficialSet | None:
-    """The official data set that a folder holds, by its annotation or by the form of its folders."""
+    """The official data set that a folder contains, by its annotation or by the form of its folders."""
     for file in (*_files(path), *(_files(path.parent) if path.name else ())):
         if file.suffix.lower() in SHEETS and (found := _by_sheet(file.name)) is not None and file.parent == path:
             return found

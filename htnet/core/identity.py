@@ -43,7 +43,7 @@ COUNTED = (
     frozenset({"", "id", "no", "nr", "p", "pt", "pat", "patient", "participant", "person"}),
     frozenset({"", "s", "sub", "subj", "subject"}),
 )
-#: Letters that are no accented ones, and what stands for them where they cannot be typed.
+#: Letters that are not accented forms, and what replaces them where they cannot be typed.
 _LETTERS = str.maketrans(
     {"\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u00f0": "d", "\u00fe": "th", "\u00e6": "ae", "\u0153": "oe"}
     | {"\u0127": "h", "\u0167": "t"}
@@ -159,7 +159,7 @@ def person(dataset: str, subject: str) -> tuple[str, str]:
 def hashed_person(dataset: str, subject: str) -> str:
     """A person's key for weights: the first 16 hexadecimal digits of the SHA-256 of what `person` gives.
 
-    It holds no name, but whoever can guess the name can compute it.
+    It contains no name, but anyone who can guess the name can compute it.
     """
     return hashlib.sha256("\0".join(person(dataset, subject)).encode("utf-8")).hexdigest()[:_DIGITS]
 
@@ -171,7 +171,7 @@ class TrainedPeople:
     Attributes:
         keys: `hashed_person` of each person's data set and subject.
         names: `hashed_person` of the subject alone, of each person whose data set is named: to find them where none is.
-        complete: everybody is among them. Samples without subject, and weights without a record that training started
+        complete: everyone is among them. Samples without subject, and weights without a record that training started
             from, make it False.
     """
 
@@ -247,7 +247,7 @@ def _are_keys(values: Any) -> bool:
 def trained_doubts(
     trained: TrainedPeople | None, datasets: Sequence[str], samples: Iterable[Any]
 ) -> tuple[QualityWarning, ...]:
-    """What speaks against scores of weights on some samples, because of whom the weights were trained on.
+    """What speaks against scores of weights on some samples, because of the people the weights were trained on.
 
     Args:
         trained: who that was; None where nothing is known.
@@ -312,7 +312,7 @@ def refuse_unnamed(
 
 
 def check_identities(samples: Sequence[Any], source: str, told_apart: bool = False) -> None:
-    """Refuse samples of which it is not clear whom they show; every manifest is checked.
+    """Refuse samples whose subject is ambiguous; every manifest is checked.
 
     Args:
         samples: have ``sample``, ``dataset`` and ``subject``, as `htnet.data.Sample` has them.
@@ -509,7 +509,7 @@ def _size(path: str) -> int | None:
 
 
 def _digest_of(path: str, whole: bool) -> str | None:
-    """The hash of a file or of its beginning; None where it cannot be read, which is told by whoever needs it."""
+    """The hash of a file or of its beginning; None where it cannot be read, which the code that needs it reports."""
     try:
         found = os.stat(path)
         return _hash(path, whole, found.st_size, found.st_mtime_ns)

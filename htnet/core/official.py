@@ -1,6 +1,6 @@
-"""How official data sets are told from others: by the names of their annotation sheets and of their folders of frames.
+"""How official data sets are recognized: by the names of their annotation sheets and of their folders of frames.
 
-The readers look for their sheets by these patterns, and `htnet.core.hints` tells by them what a folder is.
+The readers look for their sheets by these patterns, and `htnet.core.hints` recognizes folders by them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class OfficialSet:
-    """How an official data set is told from others.
+    """How an official data set is recognized.
 
     Attributes:
         name: of ``htnet prepare``.

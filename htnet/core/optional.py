@@ -42,7 +42,7 @@ def _lacking(module: str, error: ImportError) -> str:
 
 
 def usable_device(device: str | torch.device) -> torch.device:
-    """The device, after a first touch, so that an absent one is refused before any work.
+    """The device, after a first touch, so an absent one is refused before any work.
 
     Raises:
         InputError: there is no such device here, or PyTorch was built without it.

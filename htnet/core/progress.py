@@ -21,7 +21,7 @@ def progress_bar(items: Iterable[T], text: str, total: int | None = None, *, sho
 def ticker(
     total: int, text: str, unit: str, *, done: int = 0, show: bool = True
 ) -> Iterator[Callable[[int, Any], None]]:
-    """A progress bar that is told how much is done.
+    """A progress bar that receives how much is done.
 
     Args:
         total: how much there is to do.

@@ -166,7 +166,7 @@ class Provenance:
         return RESEARCH_ONLY if self.license == License.RESEARCH_ONLY else _AS_THE_DATA
 
     def stated(self, dataset: object = None, license: object = None) -> Provenance:
-        """The same with what somebody says of this training.
+        """The same, with what the caller says about this training.
 
         Args:
             dataset: name of the data set; None for no change.

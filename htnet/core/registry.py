@@ -16,7 +16,7 @@ class Registry(Mapping[K, V]):
     """Entries in the order in which they were registered.
 
     Asking for a key that is not there yet, or for all, imports the modules that fill the registry, and the wings.
-    Adding imports nothing, so that these modules can add their entries while they are imported.
+    Adding imports nothing, so these modules can add their entries while they are imported.
     """
 
     def __init__(self, *homes: str) -> None:

@@ -59,12 +59,12 @@ def document(schema: str, content: Mapping[str, Any], warnings: Iterable[Warned]
 
 
 def warnings_to_list(warnings: Iterable[Warned]) -> list[dict[str, str]]:
-    """Warnings as every document holds them."""
+    """Warnings as every document contains them."""
     return [{"code": warning.code, "message": warning.message} for warning in warnings]
 
 
 def named_points(points: npt.NDArray[Any]) -> dict[str, list[float]]:
-    """Five points (5, 2) as every document holds them: name to [x, y], rounded to 0.01 px."""
+    """Five points (5, 2) as every document contains them: name to [x, y], rounded to 0.01 px."""
     return dict(zip(OUTPUT_POINTS, points.astype(np.float64).round(2).tolist(), strict=True))
 
 
@@ -94,7 +94,9 @@ def plain(value: Any) -> Any:
 
 
 def read_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of all documents, those of wings too; ``$defs`` holds one a document, by name."""
+    """The JSON Schema (draft 2020-12) of all documents, those of wings too; ``$defs`` contains one a document, by
+    name.
+    """
     found: dict[str, Any] = json.loads((ASSETS / "schema" / "htnet.schema.json").read_text("utf-8"))
     for path in wing_files("schema.json"):
         parts = json.loads(path.read_text("utf-8"))["$defs"]

@@ -21,7 +21,7 @@ FloatArray = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
 
-#: The weights that predict unless others are named. No licensed data were trained on, so that they may be used as the
+#: The weights that predict unless others are named. No licensed data were trained on, so they may be used as the
 #: code may.
 DEFAULT_WEIGHTS = "synthetic"
 
@@ -92,7 +92,7 @@ def _checked_points(points: npt.ArrayLike, count: int, source: str, wanted: str)
     if found.shape != (count, 2):
         raise LandmarkError(f"Landmarks from {source} have shape {found.shape}; give {wanted}.")
     if not np.isfinite(found).all():
-        raise LandmarkError(f"Landmarks from {source} hold NaN or infinity; give finite pixels.")
+        raise LandmarkError(f"Landmarks from {source} contain NaN or infinity; give finite pixels.")
     return found
 
 
@@ -213,7 +213,7 @@ class Flow:
         if not np.isfinite(uv).all():
             bad = int((~np.isfinite(uv)).sum())
             raise FlowError(
-                f"Flow ({self.method}) holds {bad} NaN or infinite values; recompute it or mask them first."
+                f"Flow ({self.method}) contains {bad} NaN or infinite values; recompute it or mask them first."
             )
         object.__setattr__(self, "uv", uv)
 
@@ -228,7 +228,7 @@ class Flow:
         }
 
 
-#: What a model can be given besides the image, by keyword, as float32:
+#: What a model can be given in addition to the image, by keyword, as float32:
 #: "points": (B, 5, 2) facial points (x, y) in px of the flow image, where its regions are cut: the face's own or
 #: the template's. "points68": (B, 68, 2) points of iBUG 300-W in the same px, measured or estimated from the five.
 #: "motion": (B, T, 64) features of the frames (`htnet.preprocess.hoof`); not given where there is no clip.
@@ -283,11 +283,11 @@ class PreprocessSpec(Checked):
         channels: channel order of the flow image; the published order is strain, v, u.
         head_motion: "none"; or the region whose median flow is subtracted from the flow of the aligned face,
             "nose" or "eyes" (see `htnet.preprocess.remove_head_motion`); or "register": the apex's face is registered
-            to the onset's on its rigid parts before flow is computed, so that shifts, turns in the picture's plane and
+            to the onset's on its rigid parts before flow is computed, so shifts, turns in the picture's plane and
             nearing of the head are taken out.
         clahe: equalize the contrast of the aligned gray faces before flow (see `htnet.preprocess.clahe`).
         clip_frames: moments that a clip is interpolated to, for models that read motion (see
-            `htnet.preprocess.motion_features`); 0 for a model that was trained without motion, so that it is shown
+            `htnet.preprocess.motion_features`); 0 for a model that was trained without motion, so it is shown
             none.
     """
 
@@ -373,7 +373,9 @@ class ModelInput:
         """An input without motion carries the warning, whichever way it was made."""
         still = self.motion is not None and not self.motion.any()
         said = {warning.code for warning in self.warnings}
-        more = [w for w, holds in ((MOTIONLESS, self.motionless), (STILL_CLIP, still)) if holds and w.code not in said]
+        more = [
+            w for w, contains in ((MOTIONLESS, self.motionless), (STILL_CLIP, still)) if contains and w.code not in said
+        ]
         object.__setattr__(self, "warnings", (*self.warnings, *more))
 
 
@@ -469,7 +471,7 @@ class SourceFiles:
         onset: the onset frame.
         apex: the apex frame.
         video: the video file or the folder of frames.
-        flow_image: a flow image given in place of frames.
+        flow_image: a flow image given instead of frames.
     """
 
     onset: str | None = None
@@ -532,7 +534,7 @@ class Prediction:
 
     @property
     def motionless(self) -> bool:
-        """Whether a channel shows no motion, so that the label is not to be trusted; see `ModelInput`."""
+        """Whether a channel shows no motion, so the label is not to be trusted; see `ModelInput`."""
         return self.input.motionless
 
     @property

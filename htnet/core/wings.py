@@ -1,6 +1,6 @@
 """Wings: packages of htnet that no room knows, and what they bring.
 
-A wing is a folder beside the rooms. htnet works without it, so that it can leave by deleting its folder. What it brings
+A wing is a folder beside the rooms. htnet works without it, so it can leave by deleting its folder. What it brings
 stands in modules of fixed names, each of which it may lack:
 
 - ``register``: adds models, converters, recipes and so on to the rooms' registries; imported by `load_wings`.

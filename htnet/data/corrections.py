@@ -53,7 +53,7 @@ def describe(sample: str, known: Correction) -> str:
     """A note on a corrected row."""
     names = ("onset", "apex", "offset")
     changed = [
-        f"{name} {meant} in place of {written}"
+        f"{name} {meant} instead of {written}"
         for name, written, meant in zip(names, known.written, known.meant, strict=True)
         if written != meant
     ]

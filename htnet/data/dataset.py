@@ -50,9 +50,10 @@ class MicroExpressionDataset(Dataset[dict[str, Any]]):
                 face.
             landmarks: finds the points of samples without: a landmarker, or a name or file for
                 `htnet.preprocess.make_landmarker`, which each worker builds for itself.
-            extras: what is read besides the image, of `htnet.models.EXTRA_INPUTS`: "points", "points68", "motion".
+            extras: what is read in addition to the image, of `htnet.models.EXTRA_INPUTS`: "points", "points68",
+                "motion".
             transform: changes each image, such as an augmentation; a function of a module where workers are spawned.
-            bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+            bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
         Raises:
             ManifestError: the data cannot be read, some samples have a label and others none, or motion is asked for

@@ -1,7 +1,7 @@
 """Pairs that cannot show an expression: one rule for every reader and every command.
 
 A pair is degenerate if its apex is its onset or lies before it, or if its clip ends before it begins. Readers of
-annotation sheets take the middle frame in place of an impossible apex (`choose_apex`); any other degenerate pair is
+annotation sheets take the middle frame instead of an impossible apex (`choose_apex`); any other degenerate pair is
 refused, or left out and named (`htnet.preprocess.pairs.pair_fault`). Pictures that turn out to be equal, and flow
 images without motion, are seen only once they are read: see `htnet.data.reader.degenerate`.
 """

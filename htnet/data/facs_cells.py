@@ -45,7 +45,7 @@ _SEPARATOR = re.compile(r"\s*(?:[+,;&\n]|AND\b)\s*")
 _OR = re.compile(r"\s*(?:OR(?=[\s(0-9LRATBM])|/)\s*")
 _OPEN = re.compile(rf"(?P<before>REF|{_LETTERS})?\s*\(\s*")
 _CLOSE = re.compile(rf"\s*\){_AFTER}")
-#: What is no code: remarks of SAMM's sheets, and 4DME's mark on its own.
+#: Not codes: remarks of SAMM's sheets, and 4DME's mark on its own.
 _REMARK = re.compile(r"SOFT FOCUS|GLARE|\(K\)")
 _DATE = re.compile(r"\d{4}-\d\d?-\d\d?(?:[ T].*)?|\d\d?:\d\d(?::\d\d)?")
 _HOW = (
@@ -76,7 +76,7 @@ class ActionUnit:
 
 @dataclass(frozen=True)
 class ActionDescriptor:
-    """A code of FACS that is no action unit: an action descriptor, or a movement of head or eyes, for example.
+    """A FACS code that is not an action unit: an action descriptor, or a movement of head or eyes, for example.
 
     Attributes:
         number: its number in FACS.
@@ -154,7 +154,7 @@ def parse_action_units(text: str) -> tuple[tuple[ActionUnit, ...], ...]:
 def keep_readable(text: str, where: str, sample: str, spoiled: str = "") -> tuple[str, tuple[str, ...]]:
     """An annotation as a sample keeps it, and what to tell the user of one that cannot be read.
 
-    Every reader of action units goes through this, so that one bad cell never ends a run and is never silent.
+    Every reader of action units goes through this, so one bad cell never ends a run and is never silent.
 
     Args:
         text: the cell.

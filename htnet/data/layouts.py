@@ -45,10 +45,10 @@ StrPath = str | PathLike[str]
 def read_composite(root: StrPath) -> Manifest:
     """Read the published composite (MEGC 2019) of CASME II, SAMM and SMIC.
 
-    ``root`` holds ``combined_3_class2_for_optical_flow.csv`` and the folder ``STSNet_whole_norm_u_v_os``
+    ``root`` contains ``combined_3_class2_for_optical_flow.csv`` and the folder ``STSNet_whole_norm_u_v_os``
     of flow images named ``{sub}_{filename_o} .png``; the blank may be missing. Complete, it has 442
     samples of 68 subjects. A sample is named ``{sub}_{filename_o}``, its data set is "casme2", "samm"
-    or "smic". If ``root`` also holds ``landmarks_yunet_224px.csv``, five points of each apex face in px of
+    or "smic". If ``root`` also contains ``landmarks_yunet_224px.csv``, five points of each apex face in px of
     224 px faces, that table is every sample's ``landmarks``.
 
     Raises:
@@ -80,12 +80,12 @@ def list_three_norm(root: StrPath) -> list[str]:
         root: folder of the folders ``{subject}/u_train`` and ``{subject}/u_test``.
 
     Raises:
-        ManifestError: it holds no such folder.
+        ManifestError: it contains no such folder.
     """
     root = Path(root)
     found = sorted(folder.parent.name for folder in root.glob("*/u_test") if folder.is_dir())
     if not found:
-        raise ManifestError(f"{root} holds no folders SUBJECT/u_train and SUBJECT/u_test. Check the path.")
+        raise ManifestError(f"{root} contains no folders SUBJECT/u_train and SUBJECT/u_test. Check the path.")
     return found
 
 
@@ -113,7 +113,7 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
         if not (root / "u_test").is_dir():
             known = list_three_norm(root)
             raise ManifestError(
-                f"{root} holds the folders of {len(known)} subjects; give subject, such as {known[0]!r}."
+                f"{root} contains the folders of {len(known)} subjects; give subject, such as {known[0]!r}."
             )
         folder = root.resolve()
     else:
@@ -140,7 +140,8 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
     for sample in train:
         if is_named(sample.subject) and person_key(sample.subject) == left_out:
             raise ManifestError(
-                f"{folder / 'u_train'} holds {sample.sample!r}, which by its name shows the subject {sample.subject!r} "
+                f"{folder / 'u_train'} contains {sample.sample!r}, which by its name shows the subject "
+                f"{sample.subject!r} "
                 f"that {folder} leaves out. Remove it, or correct its name."
             )
     both = sorted({s.sample for s in train} & {s.sample for s in test})
@@ -153,7 +154,7 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
 def _labeled_images(folder: Path, subject: str | None) -> Iterator[Sample]:
     images = sorted(folder.glob("*/*.png"))
     if not images:
-        raise ManifestError(f"{folder} holds no images LABEL/*.png. Check the folder.")
+        raise ManifestError(f"{folder} contains no images LABEL/*.png. Check the folder.")
     for image in images:
         name = image.stem.strip()
         person = name.partition("_")[0] if "_" in name else ""
@@ -207,10 +208,10 @@ def read_casme3(
         one_of(allowed).check(name, value, ManifestError)
     annotation = Path(annotation) if annotation is not None else find_casme3(root)
     if annotation is None:
-        raise ManifestError(f"{root} holds no annotation of CAS(ME)^3 (*edited.csv). Give its path.")
+        raise ManifestError(f"{root} contains no annotation of CAS(ME)^3 (*edited.csv). Give its path.")
     if annotation.suffix.lower() != ".csv":
         raise ManifestError(
-            f"{annotation} is no .csv file: {label} stands in the edited annotation (*edited.csv) only. Read an "
+            f"{annotation} is not a .csv file: only the edited annotation (*edited.csv) has {label}. Read an "
             "official sheet with read_dataset('casme3', classes='3' or 'own') (htnet prepare casme3 --classes)."
         )
     columns, rows = read_table(annotation, (*CASME3_COLUMNS, label))
@@ -295,7 +296,7 @@ class _EditedFrames:
 
 
 def _edited_frames(root: Path, row: Mapping[str, str], name: str) -> _EditedFrames:
-    # The package of readers imports this module, so that it cannot be imported before.
+    # The package of readers imports this module, so it cannot be imported before.
     from htnet.data.datasets.clips import read_clip
 
     onset, apex = root / row["imagename_onset"], root / row["imagename_apex"]
@@ -358,7 +359,7 @@ def _by_number(text: str, classes: Sequence[str], where: str) -> str:
 def open_data(path: StrPath, **options: Any) -> Manifest:
     """Open a data set in any accepted form.
 
-    In this order: a manifest file (``*.csv``); a folder that holds ``manifest.csv``; the composite
+    In this order: a manifest file (``*.csv``); a folder that contains ``manifest.csv``; the composite
     (`read_composite`); a folder with the annotation and the frames of CAS(ME)^3 (`read_casme3`). ``Manifest.notes``
     name what differs from what is published of a known data set, and hold what a prepared folder's report notes.
 
@@ -417,7 +418,7 @@ def find_casme3(root: Path) -> Path | None:
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
         raise ManifestError(
-            f"{root} holds {len(found)} annotations of CAS(ME)^3 ({names}). Say which: use read_casme3."
+            f"{root} contains {len(found)} annotations of CAS(ME)^3 ({names}). Say which: use read_casme3."
         )
     return found[0] if found else None
 
@@ -425,7 +426,7 @@ def find_casme3(root: Path) -> Path | None:
 def is_casme3(file: Path) -> bool:
     """Whether a CSV file is the edited annotation of CAS(ME)^3.
 
-    By name or columns, so that a renamed file is found and a damaged one gets a message of its own.
+    By name or columns, so a renamed file is found and a damaged one gets a message of its own.
     """
     if file.name.endswith("edited.csv"):
         return True

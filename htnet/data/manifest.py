@@ -60,7 +60,7 @@ class Sample:
         apex: frame file at its height.
         flow: precomputed flow image.
         landmarks: file with the five points: px of ``onset`` if there is one, else of ``flow``. A table of
-            many samples whose name ends in ``_224px.csv`` holds px of 224 px faces.
+            many samples whose name ends in ``_224px.csv`` contains px of 224 px faces.
         image: one face on its own, for models that read a face and no motion.
         split: the part of the data set it belongs to, one of `SPLITS`; "" where there are none.
         clip: a video file, or a folder of frames, that shows the expression from onset to offset; for models that
@@ -68,7 +68,7 @@ class Sample:
         clip_first: the onset frame in ``clip``: its number, counted from 0, or the name of its file in the folder;
             "" for the first one.
         clip_last: the offset frame, likewise; "" for the last one.
-        motion: motion features of the clip, as `htnet.data.prepare.prepare` stores them; used in place of ``clip``.
+        motion: motion features of the clip, as `htnet.data.prepare.prepare` stores them; used instead of ``clip``.
         action_units: annotated action units, for `parse_annotation`; "" where they are not annotated, "none" where a
             coder has seen none.
         apex_source: where the apex is from: "middle" for the frame in the middle between onset and offset, taken
@@ -114,7 +114,7 @@ class Manifest:
         differences: those of the notes that say how the samples differ from these lists.
 
     Raises:
-        ManifestError: a sample or class occurs twice, a label is no class, a split is none of `SPLITS`, a subject
+        ManifestError: a sample or class occurs twice, a label is not a class, a split is not in `SPLITS`, a subject
             is in two splits, or it is not clear whom samples show: see
             `htnet.core.identity.check_identities`.
     """
@@ -249,7 +249,7 @@ class Manifest:
         """Write a manifest file that `read_manifest` reads; paths in it are relative to its folder.
 
         Labels are written as class names. Where these alone would not give the same classes in the same
-        order again, the column ``classes`` holds them in each row. The file is complete or absent, never
+        order again, the column ``classes`` contains them in each row. The file is complete or absent, never
         half written.
 
         Args:
@@ -258,7 +258,7 @@ class Manifest:
 
         Raises:
             OverwriteError: the file exists and ``overwrite`` is not given.
-            ManifestError: the file cannot be written, or a class name holds "|".
+            ManifestError: the file cannot be written, or a class name contains "|".
         """
         path = Path(path)
         check_outputs(path, overwrite=overwrite)
@@ -307,7 +307,7 @@ def read_manifest(
     ``motion``, ``image``, ``split``, ``action_units``, ``apex_source``, ``classes``. Paths are relative to the file's
     folder. Each sample has ``onset`` and ``apex``, or ``flow``, or all three, or a single ``image``.
     Identifiers are text: "006" stays "006". Action units that cannot be read are left out and named in
-    ``Manifest.notes``. A label is a class name or a class index. ``classes`` holds all class
+    ``Manifest.notes``. A label is a class name or a class index. ``classes`` contains all class
     names in order with "|" between them, the same in every row.
 
     Args:
@@ -394,7 +394,7 @@ def sample_fault(sample: Sample) -> str:
 
 
 def _refuse_other(path: Path) -> None:
-    """Refuse what is no manifest, with what takes it."""
+    """Refuse a file that is not a manifest, with what takes it."""
     if not path.exists():
         raise ManifestError(missing_path(path))
     if (path / MANIFEST_FILE).is_file():

@@ -48,7 +48,7 @@ def check_unchanged(flow: Path) -> None:
     try:
         noted = json.loads(key.read_text("utf-8")).get(FLOW_FOLDER)
         found = hashlib.sha256(flow.read_bytes()).hexdigest()
-    except (OSError, ValueError, AttributeError):  # `htnet prepare` makes anew what has no key
+    except (OSError, ValueError, AttributeError):  # `htnet prepare` recomputes what has no key
         return
     if noted is not None and found != noted:
         raise ManifestError(

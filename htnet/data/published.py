@@ -141,7 +141,7 @@ def _known_name(dataset: str) -> str:
 
 
 def with_differences(manifest: Manifest, names: Sequence[str] = ()) -> Manifest:
-    """The manifest with a note on each of its `differences`, in place of those that it has.
+    """The manifest with a note on each of its `differences`, instead of those that it has.
 
     Args:
         manifest: what was read.
@@ -241,7 +241,7 @@ def _differ_in_size(samples: Sequence[Sample], reference: Reference, why: Mappin
         return [], 0
     published = counted(reference.count, "sample")
     published += f" of {people_counted(reference.subjects)}" if reference.subjects else ""
-    # Labels that no class takes are told elsewhere; these are the samples that should have been here.
+    # Labels in no class are reported elsewhere; these are the samples that should have been here.
     left_out = [f"{name} ({reason})" for name, reason in sorted(why.items()) if "missing" in reason or "(" in reason]
     named = f" Left out: {', '.join(left_out)}." if left_out else ""
     here = f"annotated here: {annotated}, of them read: {len(samples)}" if reference.whole else f"here: {len(samples)}"

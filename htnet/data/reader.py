@@ -64,12 +64,12 @@ class SampleReader:
         Args:
             spec: how frames become inputs.
             landmarks: finds the points of samples that come without: a landmarker, or a name or file for
-                `htnet.preprocess.make_landmarker`, built when first needed and in each process anew.
-            extras: what is read besides the image, of `htnet.models.EXTRA_INPUTS`. "motion" counts only where the spec
-                asks for it (``clip_frames``).
-            replace_points: ask the landmarker for all samples, in place of their own files of points: in px of the
+                `htnet.preprocess.make_landmarker`, built when first needed and separately in each process.
+            extras: what is read in addition to the image, of `htnet.models.EXTRA_INPUTS`. "motion" counts only where
+                the spec asks for it (``clip_frames``).
+            replace_points: ask the landmarker for all samples, instead of their own files of points: in px of the
                 onset, or of the flow image for a sample that has one.
-            bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+            bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
         Raises:
             InputError: an unknown name in ``extras``, or ``bit_depth`` is impossible.
@@ -96,7 +96,7 @@ class SampleReader:
             raise about_sample(sample.sample, error) from error
 
     def from_frames(self, sample: Sample) -> ModelInput:
-        """The same, made anew from frames and clip, whatever is on file.
+        """The same, recomputed from frames and clip, whatever is stored.
 
         Raises:
             HtnetError: it has no frames, or they cannot be read. The message does not name the sample.
@@ -214,7 +214,7 @@ def _points_of_onset(onset: Frame, points: Landmarks, frame: Frame, sample: str 
 
 
 def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: PreprocessSpec) -> dict[str, torch.Tensor]:
-    """What a model reads besides the images, one row per sample; see `htnet.models.EXTRA_INPUTS`.
+    """What a model reads in addition to the images, one row per sample; see `htnet.models.EXTRA_INPUTS`.
 
     Args:
         inputs: made by a `SampleReader` or a `Preprocessor`, with ``points68`` if those are named.
@@ -250,7 +250,7 @@ def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: Prepr
 
 
 def degenerate(sample: Sample, made: ModelInput | None = None) -> str:
-    """Why a sample cannot show an expression, so that it must not be trained or tested on; "" if it can.
+    """Why a sample cannot show an expression, so it must not be trained or tested on; "" if it can.
 
     The one rule of every path: its apex is its onset or lies before it, its clip ends before it begins (by the names
     of the files), its two frames are the same picture, a channel of its flow image is constant, or nothing moves in its

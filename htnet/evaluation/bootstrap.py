@@ -17,7 +17,7 @@ from htnet.core.identity import check_groups
 from htnet.core.types import Float64Array
 
 IntArray = npt.NDArray[np.int64]
-#: Draws behind an interval, unless told otherwise.
+#: Draws behind an interval, unless stated otherwise.
 RESAMPLES = 2000
 #: An interval's bounds: 95 % of the values lie between.
 BOUNDS = (0.025, 0.975)

@@ -1,4 +1,4 @@
-"""How far probabilities can be believed, and the temperature that mends them.
+"""How far probabilities can be believed, and temperature scaling.
 
 Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (arXiv 1706.04599): reliability diagrams, the
 expected calibration error (their equation 3), and temperature scaling, softmax(logits / T) with one T > 0 for all.
@@ -165,7 +165,7 @@ def apply_temperature(probabilities: npt.ArrayLike, temperature: npt.ArrayLike) 
 
 
 def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, groups: Sequence[Any]) -> Float64Array:
-    """For each sample the temperature of all samples of other groups, so that no group's own answers set it.
+    """For each sample the temperature of all samples of other groups, so no group's own answers set it.
 
     Args:
         truth: (N,) true class indexes.

@@ -26,7 +26,7 @@ from htnet.evaluation.metrics import uar_of_each, uf1_of_each
 _WHAT = (
     "Of the raw probabilities, and of those after the temperature that was fitted, for every {tested}, on the left-out "
     "predictions of the other {tested}s with the same seed; mean over the seeds. 'temperature' is fitted on all of "
-    "them: the one for weights trained on everybody by the same recipe."
+    "them: the one for weights trained on everyone by the same recipe."
 )
 
 

@@ -1,7 +1,7 @@
 """UF1, UAR and accuracy, as defined for MEGC 2019.
 
 Source: See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019. A class
-that does not occur in the truth of the samples at hand is left out of the mean, so that scores of one
+that does not occur in the truth of the samples at hand is left out of the mean, so scores of one
 data set of a composite are defined.
 """
 
@@ -153,11 +153,12 @@ def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str
     if not indexes.size:
         raise InputError(f"{name} is empty; scores need at least one sample.")
     if indexes.dtype.kind not in "iu":
-        raise InputError(f"{name} holds {indexes.dtype} values; give whole class indexes, 0..{num_classes - 1}.")
+        raise InputError(f"{name} contains {indexes.dtype} values; give whole class indexes, 0..{num_classes - 1}.")
     wrong = indexes[(indexes < 0) | (indexes >= num_classes)]
     if wrong.size:
         raise InputError(
-            f"{name} holds {int(wrong[0])}, which is not a class of 0..{num_classes - 1} ({wrong.size} such values). "
+            f"{name} contains {int(wrong[0])}, which is not a class of 0..{num_classes - 1} ({wrong.size} such "
+            "values). "
             "Correct it, or give the right num_classes."
         )
     return indexes.astype(np.int64)
@@ -170,7 +171,7 @@ def _counts(confusion: ArrayLike) -> IntArray:
             f"The confusion matrix has shape {counts.shape} and type {counts.dtype}; give (C, C) counts of 0 or more."
         )
     if not counts.any():
-        raise InputError("The confusion matrix holds no samples; scores need at least one.")
+        raise InputError("The confusion matrix contains no samples; scores need at least one.")
     return counts.astype(np.int64)
 
 

@@ -49,10 +49,10 @@ class EvaluationPlan(Checked):
         vmap_folds: folds trained at once in each process, see `htnet.training.train_vmapped`. None means 1 on the CPU,
             where one process a core is faster. On a CUDA device, which one small model does not keep busy, None means
             as many as fit into `VMAPPED_BYTES` if the model can be vmapped, else 1.
-        count_units: count the model's ``au_cooccurrence`` anew in each fold, over the annotated action units of its
+        count_units: count the model's ``au_cooccurrence`` again in each fold, over the annotated action units of its
             training subjects alone; see `htnet.data.training_cooccurrence`.
         start: weights that each fold's training starts from, for `htnet.load_pretrained`; or several, one for each
-            seed, so that the scores vary with them too. They must not have been trained on any evaluated subject.
+            seed, so the scores vary with them too. They must not have been trained on any evaluated subject.
         start_is_disjoint: assert that they were not, if their model card does not say; the summary says so.
         device: where to train.
         held_out: share of the training subjects that "nested" holds out.

@@ -24,7 +24,7 @@ from htnet.evaluation.store import RunStore, to_csv, write_atomic
 _METRICS = ("uf1", "uar", "accuracy")
 #: What a fold leaves out, in words.
 _TESTED = {"subject": "subject", "dataset": "data set"}
-#: Heads the table's first column, so that the two kinds of evaluation are not mistaken for each other.
+#: Heads the table's first column, so the two kinds of evaluation are not mistaken for each other.
 _HEADING = {"subject": "protocol", "dataset": "protocol, leave one database out"}
 
 
@@ -120,10 +120,11 @@ def collect(
                 chances = stored["protocols"][protocol]["probabilities"]
                 if set(chances) != {manifest.samples[i].sample for i in fold.test}:
                     path = store.fold_path(seed, fold.name)
-                    raise RunError(f"{path} does not hold the samples of its fold. Delete it and run again.")
+                    raise RunError(f"{path} does not contain the samples of its fold. Delete it and run again.")
                 if not np.isfinite(list(chances.values())).all():
                     raise RunError(
-                        f"{store.fold_path(seed, fold.name)} holds numbers that are not finite: its training diverged. "
+                        f"{store.fold_path(seed, fold.name)} contains numbers that are not finite: its training "
+                        "diverged. "
                         "Lower the recipe's lr, and choose another --out."
                     )
                 for i in fold.test:

@@ -85,11 +85,11 @@ def loso(
         protocols: see `EvaluationPlan`; so are all others.
 
     Returns:
-        The result; ``out`` then holds ``predictions.csv`` and ``summary.json``.
+        The result; ``out`` then contains ``predictions.csv`` and ``summary.json``.
 
     Raises:
-        OverwriteError: ``out`` holds results of something else, or of more seeds and ``overwrite`` is not given.
-        RunError: ``out`` holds another run, or is in use.
+        OverwriteError: ``out`` contains results of something else, or of more seeds and ``overwrite`` is not given.
+        RunError: ``out`` contains another run, or is in use.
         RecipeError: an unknown recipe, or one that interpolates with a start (WiSE-FT), without a start.
         ManifestError: samples lack a label, the subject to leave out, or an expression (see
             `htnet.data.reader.degenerate`), two people have one picture, or there are fewer than two to leave out;

@@ -64,8 +64,8 @@ class RunStore:
         """Start the run, or take up one with the same settings.
 
         Raises:
-            OverwriteError: the folder holds results of something else.
-            RunError: the folder holds a run with other settings, which must not be mixed.
+            OverwriteError: the folder contains results of something else.
+            RunError: the folder contains a run with other settings, which must not be mixed.
         """
         text = to_json(settings)
         path = self.root / "run.json"
@@ -86,7 +86,7 @@ class RunStore:
         differ = sorted(k for k in {*kept, *wanted} if kept.get(k) != wanted.get(k))
         if differ:
             raise RunError(
-                f"{self.root} holds a run with another {', '.join(differ)}; results of the two must not be mixed. "
+                f"{self.root} contains a run with another {', '.join(differ)}; results of the two must not be mixed. "
                 "Choose another --out, or delete that folder."
             )
 
@@ -107,7 +107,7 @@ class RunStore:
             ) from error
         if lost := sorted(before - set(seeds)):
             raise OverwriteError(
-                f"{path} exists and holds results of the seeds {', '.join(map(str, lost))} too, which would be "
+                f"{path} exists and contains results of the seeds {', '.join(map(str, lost))} too, which would be "
                 "lost. Request these seeds as well, or accept the loss: --overwrite (in Python overwrite=True)."
             )
 

@@ -10,12 +10,12 @@ from htnet.core.provenance import License, Provenance
 from htnet.core.registry import Registry
 
 _FLOW_LIMITS = (
-    "Trained on posed or induced expressions of few people in laboratories. The answer is a guess about facial "
-    "movement, not about what somebody feels, and not fit for decisions about people."
+    "Trained on posed or induced expressions of few people in laboratories. The answer is an estimate of facial "
+    "movement, not of what a person feels. Do not use it for decisions about people."
 )
 _GENERATED_LIMITS = (
-    "Trained on generated movement, not on people. The answer is a guess about facial movement, not about what "
-    "somebody feels, and not fit for decisions about people."
+    "Trained on generated movement, not on people. The answer is an estimate of facial movement, not of what a "
+    "person feels. Do not use it for decisions about people."
 )
 
 
@@ -91,7 +91,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         "",
         "## Input",
         "",
-        f"{text.input(config)} `config.json` holds the whole specification, and htnet applies it.",
+        f"{text.input(config)} `config.json` contains the whole specification, and htnet applies it.",
         "",
     ]
     if metrics := training.get("metrics"):

@@ -28,7 +28,7 @@ from htnet.hub.card import model_card
 from htnet.models import EmotionModel, build_model
 
 FORMAT = 1
-#: Of folders that hold an optimized model, so that versions that know none say so.
+#: Of folders that hold an optimized model, so versions that know none say so.
 OPTIMIZED_FORMAT = 2
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -68,7 +68,7 @@ def save_pretrained(
         training: what the card says of the training: any of ``samples``, ``subjects``, ``protocol``, ``metrics``,
             ``calibration``, ``source``, ``generated``; ``dataset`` and ``license`` go into the provenance.
         people: the samples it was trained on (with ``dataset`` and ``subject``, such as a `htnet.data.Manifest`) since
-            it was made or loaded, so that nobody is tested on whom it knows: hashed keys of the people are stored, no
+            it was made or loaded, so nobody is tested on whom it knows: hashed keys of the people are stored, no
             names. An empty list says that there was no training since. Unless given, the people of loaded weights are
             kept, and the record says that it may lack some.
         provenance: data and terms of use. Unless given, data sets are those of ``people``, and the provenance of
@@ -79,7 +79,7 @@ def save_pretrained(
         The folder.
 
     Raises:
-        OverwriteError: the folder holds one of `FILES` and ``overwrite`` is not given.
+        OverwriteError: the folder contains one of `FILES` and ``overwrite`` is not given.
         WeightsError: the model has no preprocessing spec, or a temperature that is not positive and finite.
     """
     from safetensors.torch import save
@@ -192,7 +192,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _about_checkpoints(folder: Path) -> str:
-    """What to do where a folder holds checkpoints of other code."""
+    """What to do where a folder contains checkpoints of other code."""
     first = min((p for ending in ("pth", "pt", "ckpt") for p in folder.glob(f"*.{ending}")), default=None)
     return "" if first is None else f" Convert the checkpoint in it: htnet convert {first} weights/{first.stem}"
 
@@ -247,7 +247,7 @@ def load_files(
     Args:
         config_path: its ``config.json``.
         weights_path: its ``model.safetensors``.
-        sha256: what the weights must hash to besides what the config says.
+        sha256: what the weights must hash to, in addition to what the config says.
         device: where the model goes.
         dtype: floating-point type it is turned into; float32 unless given.
 
@@ -267,7 +267,8 @@ def load_files(
     precision = config["optimized"] if config["format"] == OPTIMIZED_FORMAT else None
     if dtype is not None and precision is not None:
         raise InputError(
-            f"{config_path} holds an optimized model, as {precision}, whose type is fixed: leave dtype={dtype} out, or "
+            f"{config_path} contains an optimized model, as {precision}, whose type is fixed: leave "
+            f"dtype={dtype} out, or "
             "load the weights it came from."
         )
     if not weights_path.is_file():
@@ -293,7 +294,9 @@ def load_files(
     except HtnetError as error:
         raise type(error)(f"{config_path}: {error}") from error
     except Exception as error:  # whatever a config of another kind leads to
-        raise CorruptWeightsError(f"{config_path} holds values of another kind. {_get_again(config_path)}") from error
+        raise CorruptWeightsError(
+            f"{config_path} contains values of another kind. {_get_again(config_path)}"
+        ) from error
     try:
         state = load_file(str(weights_path))
     except Exception as error:  # safetensors has errors of its own

@@ -31,13 +31,13 @@ def push_to_hub(
     """Upload a weights folder to the Hub; the repository is made if needed.
 
     Args:
-        folder: written by `save_pretrained`; it is loaded first, so that nothing broken is published.
+        folder: written by `save_pretrained`; it is loaded first, so nothing broken is published.
         repo_id: ``owner/repo``, or a registered name, which resolves to its repository.
         private: make a new repository private.
         token: Hub token with the right to write.
         commit_message: message of the commit.
         branch: where to commit; made if needed.
-        create_pr: open a pull request in place of a commit.
+        create_pr: open a pull request instead of a commit.
 
     Returns:
         The commit's SHA.

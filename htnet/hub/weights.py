@@ -38,7 +38,7 @@ def load_pretrained(
         revision: branch, tag or commit of the Hub repository.
         cache_dir: cache of the Hub client; its own default unless given.
         local_files_only: use the cache only, never the network.
-        force_download: fetch the files even where the cache holds them.
+        force_download: fetch the files even where the cache contains them.
         token: Hub token for private repositories.
         device: where the model goes.
         dtype: floating-point type; float32 unless given.
@@ -229,7 +229,7 @@ def _download(
         return Path(watched(fetch, lambda: came[0]) if reports else fetch())
 
     try:
-        # By the revision's own name, so that the cache knows the name when there is no network.
+        # By the revision's own name, so the cache knows the name when there is no network.
         config = get(CONFIG_FILE, revision)
         return config, get(WEIGHTS_FILE, config.parent.name)
     except Exception as error:

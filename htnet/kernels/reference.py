@@ -29,7 +29,7 @@ def reference_attention(
         scores = scores.masked_fill(~mask, -torch.inf)
     if bias is None and mask is None:
         return torch.einsum("nhij,nhjd->nhid", scores.softmax(dim=-1), v)
-    # A softmax over nothing is 0 / 0. Such rows are opened for it and closed after it, so that no gradient is NaN.
+    # A softmax over nothing is 0 / 0. Such rows are opened for it and closed after it, so no gradient is NaN.
     closed = (scores == -torch.inf).all(dim=-1, keepdim=True)
     weights = scores.masked_fill(closed, 0).softmax(dim=-1).masked_fill(closed, 0)
     return torch.einsum("nhij,nhjd->nhid", weights, v)

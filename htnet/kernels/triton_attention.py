@@ -1,6 +1,6 @@
 """Block attention by Triton's kernels: tile sizes, launches, and the operators that PyTorch sees.
 
-Registered with ``torch.library``, so that torch.compile takes each operator as one step.
+Registered with ``torch.library``, so torch.compile takes each operator as one step.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ class _Eager(torch.autograd.Function):
 def triton_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float, side: int) -> Tensor:
     """As `htnet.kernels.reference.reference_attention`, by Triton.
 
-    Where several sequences share a tile, one that holds NaN or infinity does not touch the others.
+    Where several sequences share a tile, one that contains NaN or infinity does not touch the others.
 
     Args:
         q: (N, heads, tokens, head_dim) queries, up to 256 tokens of up to 256; float32, bfloat16 or float16.

@@ -2,11 +2,11 @@
 
 All work on tiles of rows. A row is one token of one sequence, a sequence being one (block, head) pair. Rows are
 counted through the sequences of a group: row r is token r % tokens of sequence r // tokens. A tile of 64 rows thus
-holds 16 sequences of 4 tokens, or 7 of 9, or one of 49, and needs no padding in memory: what is missing in the tile
+contains 16 sequences of 4 tokens, or 7 of 9, or one of 49, and needs no padding in memory: what is missing in the tile
 is masked. Scores between different sequences are computed too (these kernels wait for memory, not for the tensor
 cores) and thrown away.
 
-The width of a head is gone through in steps, so that no tile is as wide as a head: registers hold the scores and one
+The width of a head is gone through in steps, so no tile is as wide as a head: registers hold the scores and one
 step of queries and keys, whatever the width, and 85 is padded to 96, not to 128. All keys of a row are in its tile, so
 the softmax is made at once and the backward pass can make it again from queries and keys: nothing is kept for it.
 

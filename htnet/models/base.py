@@ -27,7 +27,7 @@ from htnet.models.intermediates import Enough, stage_outputs
 #: Types of whole numbers that hold 0..255.
 _WHOLE = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
-#: What the image of each `EmotionModel.input_kind` holds: channels in order.
+#: What the image of each `EmotionModel.input_kind` contains: channels in order.
 INPUT_KINDS = MappingProxyType({"flow": "strain, v, u", "face": "red, green, blue"})
 
 
@@ -104,7 +104,7 @@ def make_classifier(in_features: int, num_classes: int) -> nn.Linear:
 class Standardize(nn.Module):
     """Per-channel (x - mean) / std of the published 0..255 images, kept inside the model.
 
-    The statistics live in the model so that whoever loads it can feed published images as they are.
+    The statistics live in the model so published images can be fed as they are.
     """
 
     mean: Tensor
@@ -135,12 +135,12 @@ class EmotionModel(nn.Module):
         preprocess_spec: how the input is made; None until it is known (set by `htnet.hub`).
         provenance: data and terms of use of loaded weights; None for a fresh model.
         trained_people: who they were trained on, see `htnet.core.identity.TrainedPeople`; None for a fresh model.
-        temperature: what `probabilities` divides the scores by, so that they can be believed (see `htnet.calibration`);
+        temperature: what `probabilities` divides the scores by, so they can be believed (see `htnet.calibration`);
             1 changes nothing. ``forward`` and training know nothing of it.
         input_kind: what the image is, one of `INPUT_KINDS`: "flow", the published flow image, or "face", the RGB
             picture of an aligned face.
-        labels_by_number: class names by the number of classes, for models that are told none.
-        extra_inputs: what ``forward`` reads besides the image, as keyword arguments of these names; any of
+        labels_by_number: class names by the number of classes, for models that are given none.
+        extra_inputs: what ``forward`` reads in addition to the image, as keyword arguments of these names; any of
             `EXTRA_INPUTS`.
         same_operations: ``forward`` does the same operations whatever the values of its input, see `cuda_graph_safe`.
     """
@@ -187,7 +187,7 @@ class EmotionModel(nn.Module):
         """Replace the last layer by a fresh one for another number of classes; its temperature is 1.
 
         Args:
-            num_classes: new number of classes; 0 removes the layer, so that ``forward`` gives the pooled features.
+            num_classes: new number of classes; 0 removes the layer, so ``forward`` gives the pooled features.
             labels: their names; those of `default_labels` unless given.
         """
         config = dataclasses.replace(self.config, num_classes=num_classes)
@@ -392,7 +392,7 @@ class EmotionModel(nn.Module):
             private: make a new repository private.
             token: Hub token with the right to write.
             branch: where to commit.
-            create_pr: open a pull request in place of a commit.
+            create_pr: open a pull request instead of a commit.
             **about: ``recipe``, ``training``, ``people``, ``provenance``, see `save_pretrained`.
 
         Returns:
@@ -430,7 +430,7 @@ class EmotionModel(nn.Module):
 
         Args:
             pretrained_model_name_or_path: a registered name, a weights folder, or a Hub repository ``owner/repo``.
-            force_download: fetch the files even where the cache holds them.
+            force_download: fetch the files even where the cache contains them.
             token: Hub token for private repositories.
             cache_dir: cache of the Hub client.
             local_files_only: use the cache only.
@@ -454,7 +454,8 @@ class EmotionModel(nn.Module):
         )
         if not isinstance(model, cls):
             raise ModelError(
-                f"{pretrained_model_name_or_path} holds a {type(model).__name__}, not a {cls.__name__}. Load it with "
+                f"{pretrained_model_name_or_path} contains a {type(model).__name__}, not a {cls.__name__}. Load "
+                "it with "
                 f"htnet.load_pretrained({str(pretrained_model_name_or_path)!r})."
             )
         return with_settings(model, settings).eval()

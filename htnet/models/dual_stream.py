@@ -181,7 +181,7 @@ class DualStreamHTNet(EmotionModel):
 
     With ``fusion="gated"``, the re-weighting that the reference's description promises and its code lacks, one
     linear layer reads both streams' features and a softmax makes two weights of its output; each stream is
-    multiplied by twice its weight before they are joined. The layer starts at zero, so that training starts from
+    multiplied by twice its weight before they are joined. The layer starts at zero, so training starts from
     "concat". Where there is no motion there is nothing to weigh and the two fusions are the same.
 
     Numerically the same function as the reference, whose parameter names it has.

@@ -25,7 +25,7 @@ class FlowMLPConfig(ModelConfig):
     Attributes:
         grid: cells along one side that the image is averaged over.
         hidden: width of the hidden layer.
-        u_channel: index of the channel that holds the horizontal flow, whose sign a mirror turns.
+        u_channel: index of the channel that contains the horizontal flow, whose sign a mirror turns.
         action_units: FACS numbers of the action units that a second head predicts, as in `htnet.models.HTNetConfig`.
     """
 
@@ -45,9 +45,9 @@ class FlowMLP(UnitModel):
     """A two-layer perceptron that sees the whole face as 7 x 7 cells and cannot tell left from right.
 
     Each channel of an image is brought to mean 0 and deviation 1 *by itself*: the published images are min-max scaled
-    one by one, so that a single outlier moves the gray level of "no motion" and the scale of everything else. It is
+    one by one, so a single outlier moves the gray level of "no motion" and the scale of everything else. It is
     then averaged over a coarse grid. The hidden layer reads the face and its mirror image (u negated); the mean of the
-    two answers is what the head sees, so that an expression and its mirror image get the same scores.
+    two answers is what the head sees, so an expression and its mirror image get the same scores.
 
     Ours, not a published system: chosen by a recipe search on half of the composite subjects (see the docs,
     "Synthesis").

@@ -135,7 +135,7 @@ class HierarchicalModel(EmotionModel):
 
     @property
     def attention_is_trivial(self) -> bool:
-        """True when each block holds exactly one token, as in the published setting.
+        """True when each block contains exactly one token, as in the published setting.
 
         Softmax over one key is 1, so attention is then the value and output projections alone:
         queries, keys and the number of heads cannot matter, query and key weights never receive a

@@ -1,4 +1,4 @@
-"""Layers of HTNet, tokens-last: maps are (B, H, W, C), so that every 1x1 convolution of the paper is
+"""Layers of HTNet, tokens-last: maps are (B, H, W, C), so every 1x1 convolution of the paper is
 one matrix product and every channel norm one fused LayerNorm.
 """
 

@@ -28,7 +28,7 @@ def similarity_lengths(vectors: Tensor, floor: float = 0.1) -> Tensor:
     """Cosine similarities as lengths of the edges between regions, as published.
 
     A similarity read as a length puts regions that are alike far apart. The published adjacency uses the distances
-    as weights, so that regions that are alike end up strongly linked.
+    as weights, so regions that are alike end up strongly linked.
 
     Args:
         vectors: (B, N, C), one vector a region.
@@ -69,7 +69,7 @@ def _root(squares: Tensor) -> Tensor:
 class _PlanarGram(torch.autograd.Function):
     """The nearest Gram matrix of points in the plane: largest eigenvalues kept if positive, all others put to 0.
 
-    The result is a function f of the eigenvalues, so that its derivative is (f_i - f_j) / (l_i - l_j) in the
+    The result is a function f of the eigenvalues, so its derivative is (f_i - f_j) / (l_i - l_j) in the
     eigenvectors' frame (Daleckii and Krein). That is exactly 1 between kept eigenvalues and 0 between dropped ones,
     however near they are to each other, where the derivatives of the eigenvectors themselves, 1 / (l_i - l_j), are
     not finite. Only between a kept and a dropped one the quotient can grow: there the gap is widened to `GAP`. Where

@@ -125,7 +125,7 @@ class RegionBlock(nn.Module):
     def pooled(self, x: Tensor, term: Tensor, pooling: Tensor) -> Tensor:
         """Means of the tokens that `forward` gives: (B, T, C) and (R, T), rows summing to 1, to (B, R, C).
 
-        The MLP's last layer is linear, so that it may follow the mean: a third of the layer's work on fewer tokens.
+        The MLP's last layer is linear, so it may follow the mean: a third of the layer's work on fewer tokens.
         """
         x = x + self.attn(self.norm1(x), term)
         hidden = self.mlp.drop(F.gelu(self.mlp.fc1(self.norm2(x))))
@@ -156,7 +156,7 @@ class MHSSAGCN(EmotionModel):
 
     The published code pads all regions to 12 patches. With ``spatial="reference"`` this model computes what it does
     (padding included, by one token for all padding of a region): 1 / (distance + 1e-8) is added to the scores, which
-    for a patch and itself is 1e8, so that each patch reads itself alone, and padding takes part in the means.
+    for a patch and itself is 1e8, so each patch reads itself alone, and padding takes part in the means.
     "bounded" (the default) does what was meant: the term is 1 / max(distance, 1 px), 0 for a patch and itself, and
     there is no padding.
 

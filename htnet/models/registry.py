@@ -34,7 +34,7 @@ class ModelEntry:
         name: its name.
         model_class: the architecture.
         settings: fields of its config that differ from the architecture's defaults.
-        spec: the preprocessing it is trained with unless told otherwise.
+        spec: the preprocessing it is trained with unless stated otherwise.
         description: one line for lists.
     """
 
@@ -80,7 +80,7 @@ def register_model(
     Args:
         name: new name.
         model_class: an `EmotionModel`; its ``config_class`` says which settings it takes.
-        spec: preprocessing it is trained with unless told otherwise.
+        spec: preprocessing it is trained with unless stated otherwise.
         description: one line for lists.
         **settings: fields of the config that differ from its defaults.
 

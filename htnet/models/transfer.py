@@ -98,7 +98,7 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
             "under published names first (htnet.models.convert_checkpoint)."
         )
     if bad := [name for name, value in new.items() if not torch.isfinite(value).all()]:
-        raise ModelError(f"The source holds NaN or infinite values in {', '.join(bad[:4])}; give undamaged weights.")
+        raise ModelError(f"The source contains NaN or infinite values in {', '.join(bad[:4])}; give undamaged weights.")
     for name, value in new.items():
         own[name].copy_(value)
     people = source.trained_people if isinstance(source, EmotionModel) else None

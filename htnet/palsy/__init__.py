@@ -1,6 +1,6 @@
 """Tools for grading facial palsy: data, training, evaluation, prediction and pictures.
 
-A wing: the rest of htnet knows nothing of it, see `htnet.core.wings`. Names are loaded when first used, so that hints
+A wing: the rest of htnet knows nothing of it, see `htnet.core.wings`. Names are loaded when first used, so hints
 and help come without PyTorch.
 """
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from htnet.palsy.splits import split_patients, split_table
     from htnet.palsy.train import check_face_model, train_palsy
 
-#: Public names by the module that holds them.
+#: Public names by the module that contains them.
 _NAMES = {
     "asymmetry": "FaceAsymmetry RegionAsymmetry face_asymmetry",
     "enhanced": "HTNetEnhanced HTNetEnhancedConfig",

@@ -72,7 +72,7 @@ _NEEDS_68 = "needs 68 measured points of the lids (--landmarks face-alignment)"
 
 @dataclass(frozen=True)
 class RegionAsymmetry:
-    """One region; what its number says is told by `MEANINGS`.
+    """One region; `MEANINGS` explains its number.
 
     Attributes:
         value: from the picture itself, both halves compared, % of the distance between the eyes; None where this cannot
@@ -216,7 +216,7 @@ def face_asymmetry(
 
     The points only say where to look. The eyes are brought level by matching one with the mirrored other, so all is
     relative to them; where outline, hair line and nose say that one eye itself lies lower, the mouth is relative to a
-    line that is turned towards the head's level (warning ``uneven_eyes``). Then the pull of the mouth's corner is
+    line that is turned toward the head's level (warning ``uneven_eyes``). Then the pull of the mouth's corner is
     found and undone, and what is left is read along the mouth's line, see `htnet.palsy.mirror`. The number is
     about 0.8 times the drop of the mouth's corner. What hardly matches its other side,
     or cannot be seen (see `htnet.palsy.visibility`), is not measured.
@@ -227,7 +227,7 @@ def face_asymmetry(
             are reported too, and the opening of the lids.
         size: side of the aligned face that is returned, px; the numbers do not depend on it.
         sample: identifier, to look points up by.
-        bit_depth: bits of the image's values, where a 16-bit file holds fewer; see `read_frame`.
+        bit_depth: bits of the image's values, where a 16-bit file uses fewer; see `read_frame`.
 
     Returns:
         The numbers with their normal ranges, and the face that they come from.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from htnet.palsy import GradePrediction
     from htnet.preprocess import Landmarker
 
-#: Not imported from htnet.palsy, so that the command starts quickly.
+#: Not imported from htnet.palsy, so the command starts quickly.
 
 
 def add_commands(add: AddCommand) -> None:
@@ -128,7 +128,7 @@ def _add_weights(kind: argparse.ArgumentParser) -> None:
 
 
 def _check_weights(args: argparse.Namespace) -> None:
-    """Not checked by argparse, so that a wrong kind of file is told before a missing option."""
+    """Not checked by argparse, so a wrong kind of file is reported before a missing option."""
     if args.weights is None:
         raise InputError(
             "Give the weights: --weights FOLDER, from htnet palsy train; a registered name or owner/repo works too."

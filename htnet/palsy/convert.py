@@ -109,7 +109,7 @@ def _roi_state(state: Mapping[str, Tensor]) -> State:
         return value.float() if value.is_floating_point() else value
 
     prior = need(state, _ROI + "facial_prior", KIND)
-    # A checkpoint in half precision holds the fixed prior in it too.
+    # A checkpoint in half precision contains the fixed prior in it too.
     if not torch.allclose(prior.float().squeeze(), facial_prior().to(prior.dtype).float()):
         raise CheckpointError(
             f"{_ROI}facial_prior is not the published one, which is fixed; this checkpoint is of another model."

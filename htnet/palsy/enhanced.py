@@ -61,7 +61,7 @@ class DiagonalAttention(BlockAttention):
 
     Scores get 0.3 times the cosine similarity of query and key where both tokens lie on one diagonal of the block.
     What each position read is multiplied by 1 + gate(|left - mirrored right|): the map is compared with its mirror
-    image over its whole width, so that the halves of the face are compared on every level, not those of a block.
+    image over its whole width, so the halves of the face are compared on every level, not those of a block.
     """
 
     pairs: Tensor
@@ -118,8 +118,8 @@ class RoiAttention(nn.Module):
 
     The map is masked where no region is found, weighted by position (Woo et al., CBAM, ECCV 2018: convolution of the
     channels' mean and maximum) and by channel (Hu et al., squeeze-and-excitation, CVPR 2018), refined by a depth-wise
-    convolution and added to what came in. Norms are over channels, so that a batch of one and a map of one position
-    are no trouble.
+    convolution and added to what came in. Norms are over channels, so a batch of one and a map of one position
+    are handled.
     """
 
     def __init__(self, dim: int, regions: int) -> None:

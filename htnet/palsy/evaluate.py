@@ -47,15 +47,15 @@ def evaluate_palsy(
         out: folder; gets ``predictions.csv`` and ``summary.json``.
         resamples: draws for the intervals, see `grade_scores`.
         seed: of the draws.
-        described: what ``summary.json`` says besides.
-        overwrite: replace what ``out`` holds of these.
+        described: what else ``summary.json`` says.
+        overwrite: replace what ``out`` contains of these.
         allow_trained: score people that the model was trained on all the same, such as its training split, or others of
             the same names; ``summary.json`` then has the warning "trained_on_subject".
 
     Raises:
         InputError: the model was trained on people of the samples, or on people of their names, and ``allow_trained``
             is not given.
-        OverwriteError: ``out`` holds such files and ``overwrite`` is not given.
+        OverwriteError: ``out`` contains such files and ``overwrite`` is not given.
         ManifestError: manifest and data do not belong together, the classes are not the model's, or
             samples name no patient.
         ModelError: the model does not read these faces.

@@ -166,7 +166,7 @@ def load_face_set(manifest: Manifest, spec: PreprocessSpec, progress: Progress =
         if any(s.flow is not None or s.onset is not None for s in manifest):
             command = f"htnet train --data {manifest.source} --out OUT"
             raise ManifestError(
-                f"{what}It holds the motion between two frames, which models of emotions read: "
+                f"{what}It contains the motion between two frames, which models of emotions read: "
                 f"{how(command, 'htnet.training.train_weights')}"
             )
         command = "htnet palsy prepare SOURCE --out OUT"
@@ -183,7 +183,7 @@ def load_face_set(manifest: Manifest, spec: PreprocessSpec, progress: Progress =
         except HtnetError as error:
             raise about_sample(sample.sample, error) from error
     if not images:
-        raise ManifestError(f"{manifest.source} holds no samples.")
+        raise ManifestError(f"{manifest.source} contains no samples.")
     labels = torch.from_numpy(manifest.labels())
     return FaceSet(torch.stack(images), labels, len(manifest.classes), spec)
 
@@ -205,7 +205,7 @@ def load_split(
         progress: wraps the iteration, for a progress bar.
 
     Raises:
-        ManifestError: the folder holds no prepared faces, or none in this split.
+        ManifestError: the folder contains no prepared faces, or none in this split.
         InputError: they are aligned in another way than ``expected``.
     """
     spec = dataclasses.replace(face_spec(folder), size=size)

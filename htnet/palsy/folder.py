@@ -52,13 +52,13 @@ def predict_folder(
         folder: the images.
         out: another folder; gets ``predictions.csv`` and, with ``pictures``, a picture of each answer.
         pictures: draw pictures; needs the extra ``plots``.
-        overwrite: replace what ``out`` holds of these.
+        overwrite: replace what ``out`` contains of these.
         progress: wraps the iteration, for a progress bar.
 
     Raises:
-        OverwriteError: ``out`` holds such files and ``overwrite`` is not given.
+        OverwriteError: ``out`` contains such files and ``overwrite`` is not given.
         InputError: ``out`` is the folder of images, or lies in it.
-        FrameError: the folder holds no images.
+        FrameError: the folder contains no images.
     """
     folder, out = Path(folder), Path(out)
     refuse_same_folder(out, folder, below=True)

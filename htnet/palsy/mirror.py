@@ -1,7 +1,7 @@
 """Dense comparison of the two halves of an upright face: which side lies lower, to a fraction of a pixel.
 
 Detected points cannot carry such a number: the corners of the mouth that a detector finds scatter by some 5 % of the
-distance between the eyes and lean towards an even face. Here the halves themselves are compared. The eyes are brought
+distance between the eyes and lean toward an even face. Here the halves themselves are compared. The eyes are brought
 level by matching one with the mirrored other, unless the rest of the head says that one eye itself lies lower; the pull
 of the mouth's corner is found and undone (`htnet.palsy.droop`); the line of the mouth is then followed from the
 middle outwards on both sides at once, by dynamic programming over where it lies and how much lower it still lies on one

@@ -28,7 +28,7 @@ class HTNetPalsyConfig(HTNetConfig):
 
     Attributes:
         use_micro_attention: every second layer of a level looks at neighbors only and reads the asymmetry.
-        use_roi_module: regions and background are told apart before the first level.
+        use_roi_module: regions and background are separated before the first level.
         num_roi_regions: number of region maps.
     """
 

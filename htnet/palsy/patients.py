@@ -247,7 +247,7 @@ def _refuse_guesses(images: Sequence[Found], source: str, cure: str) -> None:
 
 
 def _readings(name: str) -> list[str]:
-    """What a name may say besides itself, one for each kind of people."""
+    """What a name may say in addition to itself, one for each kind of people."""
     text = before = name.casefold().strip()
     # "P07-1" and "P07-2" may be two pictures of P07; "12-034" is a site and a patient.
     counted = re.fullmatch(r"((?:patient|pat|pt|p|subject|subj|sub|s)[\W_]?\d+)[\W_]+\d{1,2}", text)

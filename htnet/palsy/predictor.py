@@ -113,7 +113,7 @@ class GradePredictor:
         weights: a weights folder or anything else for `htnet.load_pretrained`, or a loaded model.
         landmarks: finds the five points: a landmarker, or a text for `palsy_landmarker`.
         device: where the model runs.
-        bit_depth: bits of the images' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+        bit_depth: bits of the images' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
     Raises:
         WeightsError: the weights cannot be loaded, or does not say how its input is made.
@@ -161,10 +161,10 @@ class GradePredictor:
             The answer, or for an image that cannot be used its path and what is wrong.
 
         Raises:
-            FrameError: the folder holds no images.
+            FrameError: the folder contains no images.
         """
         if not (files := images_in(Path(folder))):
-            raise FrameError(f"{folder} holds no images ({', '.join(sorted(IMAGES))}). Check the path.")
+            raise FrameError(f"{folder} contains no images ({', '.join(sorted(IMAGES))}). Check the path.")
         return self._each(files)
 
     def maps(self, image: FrameSource, sample: str = "") -> FaceMaps:

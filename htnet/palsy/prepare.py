@@ -49,7 +49,7 @@ def _symmetric_template() -> tuple[tuple[float, float], ...]:
     return tuple((round(x, 4), round(y, 4)) for x, y in points)
 
 
-#: How faces are aligned unless told otherwise: a 224 px face, its template the same on both sides.
+#: How faces are aligned unless stated otherwise: a 224 px face, its template the same on both sides.
 PALSY_SPEC = PreprocessSpec(layout="whole", size=224, face_size=224, template=_symmetric_template())
 
 
@@ -66,7 +66,7 @@ def align_face(
             already: the template's points are then where the spec wants them, and the image is only resized.
         spec: template and ``face_size``.
         sample: identifier, to look points up by.
-        bit_depth: bits of the image's values, where a 16-bit file holds fewer; see `htnet.preprocess.read_frame`.
+        bit_depth: bits of the image's values, where a 16-bit file uses fewer; see `htnet.preprocess.read_frame`.
 
     Returns:
         The face, (face_size, face_size, 3), and the points found, px of the image.
@@ -83,7 +83,7 @@ def align_face(
 
 
 def palsy_landmarker(text: str, spec: PreprocessSpec, *, face: str | int | None = None) -> Landmarker:
-    """`htnet.preprocess.make_landmarker`; "template" stretches the spec's own template, so that a face stays put."""
+    """`htnet.preprocess.make_landmarker`; "template" stretches the spec's own template, so a face stays put."""
     from htnet.preprocess import TemplateLandmarks
 
     found = make_landmarker(text, face=face)
@@ -108,9 +108,9 @@ def prepare_faces(
     """Align all faces once and split them by patient.
 
     Images that cannot be read or show no face are left out and listed in the report; the rest is done. Splits that
-    the manifest names are kept; otherwise all patients are split before any image is looked at, so that repairing an
-    image moves nobody. As with `htnet.data.prepare.prepare`, the call can be interrupted and made again: faces that are
-    whole and were made from the same image, points, settings and version of htnet are kept.
+    the manifest names are kept; otherwise all patients are split before any image is looked at, so repairing an
+    image moves no patient to another split. As with `htnet.data.prepare.prepare`, the call can be interrupted and made
+    again: faces that are whole and were made from the same image, points, settings and version of htnet are kept.
 
     Args:
         manifest: samples with ``image``, label and subject, from `read_palsy`.
@@ -124,14 +124,14 @@ def prepare_faces(
         workers: processes; None takes one per core (at most 8). More than one needs the caller to be guarded by
             ``if __name__ == "__main__":``.
         progress: wraps the iteration over samples, for a progress bar.
-        overwrite: put these samples in place of others that ``out`` holds, or of other grades or splits.
-        bit_depth: bits of the images' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+        overwrite: put these samples instead of others that ``out`` contains, or of other grades or splits.
+        bit_depth: bits of the images' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
     Returns:
         The prepared samples, in the order of ``manifest``.
 
     Raises:
-        OverwriteError: ``out`` holds other samples, grades or splits, and ``overwrite`` is not given.
+        OverwriteError: ``out`` contains other samples, grades or splits, and ``overwrite`` is not given.
         ManifestError: no image could be prepared, some samples name a split and others none, two samples would share
             a file, or two patients have one picture.
         RunError: another process is preparing into ``out``.

@@ -51,7 +51,7 @@ def read_palsy(
         raise ManifestError(missing(source))
     door = door_of(source)
     if door is not None and door.kind not in ("grades", "frames"):
-        raise ManifestError(f"{source} holds no graded faces.{hint(source)}")
+        raise ManifestError(f"{source} contains no graded faces.{hint(source)}")
     ck_plus = source.name == CK_IMAGES or (source / CK_IMAGES).is_dir()
     if grade_map is not None and not ck_plus:
         raise ManifestError(f"{source} is not in the layout of CK+ ({CK_IMAGES}/), so it takes no grade map.")
@@ -64,13 +64,13 @@ def read_palsy(
     if source.suffix.lower() == ".csv":
         return read_grade_csv(source, scheme, patients)
     raise ManifestError(
-        f"{source} holds no graded faces: give a folder of grade_1 ... grade_6, a .csv file with image_path and "
+        f"{source} contains no graded faces: give a folder of grade_1 ... grade_6, a .csv file with image_path and "
         f"grade, or a folder with {CK_IMAGES}."
     )
 
 
 def read_grade_folders(root: StrPath, scheme: GradeScheme, patients: str = "auto") -> Manifest:
-    """Read folders ``grade_1`` to ``grade_6`` of images, as FNP lies on a disk; gaps are no error.
+    """Read folders ``grade_1`` to ``grade_6`` of images, as FNP lies on a disk; gaps are allowed.
 
     A patient is the file name up to the first "_": ``P07_smile_2.jpg`` shows P07. The same name in two folders is
     the same person, graded twice. Names that do not begin like a patient's, and folders or later parts of names that
@@ -87,7 +87,7 @@ def read_grade_folders(root: StrPath, scheme: GradeScheme, patients: str = "auto
         if folder.is_dir() and (found := _FOLDER.fullmatch(folder.name))
     ]
     if not folders:
-        raise ManifestError(f"{root} holds no folders grade_1 ... grade_6. Check the path, or give a .csv file.")
+        raise ManifestError(f"{root} contains no folders grade_1 ... grade_6. Check the path, or give a .csv file.")
     samples, images = [], []
     for folder, text in folders:
         label = scheme.class_of(text, str(folder))
@@ -96,7 +96,7 @@ def read_grade_folders(root: StrPath, scheme: GradeScheme, patients: str = "auto
             images.append(Found(name, image.relative_to(folder).parent.parts, image.stem))
             samples.append(Sample(name, label=label, image=image))
     if not samples:
-        raise ManifestError(f"The folders {', '.join(f.name for f, _ in folders)} in {root} hold no images.")
+        raise ManifestError(f"The folders {', '.join(f.name for f, _ in folders)} in {root} contain no images.")
     names, where = from_files(images, str(root), patients)
     named = tuple(replace(sample, subject=name) for sample, name in zip(samples, names, strict=True))
     return Manifest(named, scheme.names, str(root), identities_from=where)
@@ -191,7 +191,7 @@ def read_ck_plus(root: StrPath, grade_map: StrPath | None, scheme: GradeScheme) 
         )
     unused = sorted(given.grades.keys() - given.used)
     if given.column == "sequence" and unused:
-        raise ManifestError(f"{grade_map} names sequences that {root / CK_IMAGES} does not hold: {listed(unused)}.")
+        raise ManifestError(f"{grade_map} names sequences that {root / CK_IMAGES} does not contain: {listed(unused)}.")
     check_patients([(sample.sample, sample.subject) for sample in samples], str(root))
     where = f"the folders in {root / CK_IMAGES}"
     return Manifest(tuple(samples), scheme.names, str(root), excluded=tuple(excluded), identities_from=where)

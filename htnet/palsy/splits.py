@@ -18,9 +18,9 @@ Counts = npt.NDArray[np.float64]
 
 
 def split_patients(manifest: Manifest, *, test: float = 0.2, val: float = 0.0, seed: int = 0) -> Manifest:
-    """Put every patient, with all images, into one split, so that each split has its share of every class.
+    """Put every patient, with all images, into one split, so each split has its share of every class.
 
-    Greedy, after Sechidis, Tsoumakas and Vlahavas (ECML PKDD 2011), with people in place of samples: patients with
+    Greedy, after Sechidis, Tsoumakas and Vlahavas (ECML PKDD 2011), with people instead of samples: patients with
     rare classes come first, and each goes where it brings the numbers of images nearest to the wanted ones. Equal
     patients are ordered by ``seed``. The same patients, images and seed give the same splits in any order.
 

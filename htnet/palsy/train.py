@@ -49,11 +49,11 @@ def train_palsy(
         The model in eval mode, and what the transfer from the job's start took over and what not (None without one).
 
     Raises:
-        OverwriteError: ``out`` holds weights and ``overwrite`` is not given.
+        OverwriteError: ``out`` contains weights and ``overwrite`` is not given.
         ModelError: the model reads no faces, or ones of another size.
         ManifestError: manifest and data do not belong together, or hold a single image or class.
         WeightsError: the start cannot be loaded.
-        RunError: ``out`` holds the checkpoint of another training.
+        RunError: ``out`` contains the checkpoint of another training.
     """
     check_folder(out, FILES, overwrite=overwrite)
     if len(manifest) != len(data):

@@ -1,6 +1,6 @@
 """Whether eyes and mouth can be seen well enough for the two halves of a face to be compared.
 
-Two covered halves may mirror each other well, so that agreement alone says nothing. Looked at are the size of the face,
+Two covered halves may mirror each other well, so agreement alone says nothing. Looked at are the size of the face,
 areas without any structure (masks, bars, blocks), the sharpness, and light and structure of one half against the other.
 The limits lie between what 164 generated faces of benchmarks/droop_faces.py and benchmarks/palsy_faces.py show (eyes 28
 to 120 px apart, blurred, noisy, lit from a side) and what covered, blurred and shaded portraits do; docs/palsy.md has

@@ -91,7 +91,7 @@ class Predictor:
             landmarks: finds the points of frames given without: a landmarker, or a name or file for
                 `htnet.preprocess.make_landmarker`. Built only when a frame needs it.
             device: where the model runs.
-            bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+            bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
         Raises:
             WeightsError: the weights cannot be loaded, or do not say how its input is made.
@@ -346,7 +346,7 @@ def predict(
         landmarks: "yunet", "face-alignment", "template" (only for faces cropped as the training images
             are), a file of points, a landmarker, or five (x, y) points in onset px.
         device: where the model runs.
-        bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+        bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
     Returns:
         Label, probabilities, and the landmarks and flow they came from.

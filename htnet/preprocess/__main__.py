@@ -65,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_bit_depth(parser: argparse.ArgumentParser) -> None:
-    """Let a command be told how many bits the values in 16-bit frames are of."""
+    """Let a command take how many bits the values in 16-bit frames are of."""
     text = "bits of the values in 16-bit frames, if they are fewer; with 16 they may be dark"
     parser.add_argument("--bit-depth", type=int, choices=BIT_DEPTHS, help=text)
 

@@ -40,7 +40,7 @@ class FlowPreprocessor:
             spec: how frames become images; by default the published flow image of the whole face.
             landmarks: finds the points of pairs that come without: a landmarker, or a name or file for
                 `htnet.preprocess.make_landmarker`; None for none.
-            bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `read_frame`.
+            bit_depth: bits of the frames' values, where 16-bit files use fewer; see `read_frame`.
         """
         self.spec = spec or PreprocessSpec(layout="whole")
         self._landmarks = LazyLandmarker(landmarks)

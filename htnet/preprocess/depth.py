@@ -1,7 +1,7 @@
 """From the numbers that image files and arrays hold to 8-bit values: which of them is white.
 
 Cameras of 10, 12 or 14 bits are usually saved in 16-bit files, whose largest value none of their pixels comes near. A
-reader that takes 65535 for white then sees an almost black face, of 17 gray levels in place of 256. No rule can tell
+reader that takes 65535 for white then sees an almost black face, of 17 gray levels instead of 256. No rule can tell
 such a file from a dark 16-bit picture, so where neither file nor caller says which it is, the frame is refused.
 """
 
@@ -68,7 +68,7 @@ def stated_white(data: bytes) -> int | None:
 
     65535 states nothing: OpenCV and FFmpeg write it for any 16-bit values, those of a 12-bit camera too.
 
-    PNG's sBIT chunk is no such statement: by the PNG specification (third edition, 11.3.2.6) samples are scaled to
+    PNG's sBIT chunk does not count: by the PNG specification (third edition, 11.3.2.6) samples are scaled to
     the full range of the file whatever sBIT says.
     """
     if found := _PNM_HEADER.match(data[:4096]):
@@ -183,7 +183,8 @@ def _to_bytes(frame: RawFrame, bit_depth: int | None) -> ByteArray:
     if low < 0 or high > white:
         said = f"its file says that {white} is white" if frame.white else f"bit_depth={bit_depth or 16} ends at {white}"
         raise FrameError(
-            f"Frame {frame.source} holds values {low}..{high}, but {said}. Values that fill the upper bits are 16-bit "
+            f"Frame {frame.source} contains values {low}..{high}, but {said}. Values that fill the upper bits "
+            "are 16-bit "
             "values: bit_depth=16."
         )
     # Rounded to the nearest: 257 steps of 16 bits to one of 8.
@@ -194,7 +195,7 @@ def _from_floats(frame: RawFrame) -> ByteArray:
     pixels = frame.pixels
     bad = int((~np.isfinite(pixels)).sum())
     if bad:
-        raise FrameError(f"Frame {frame.source} holds {bad} NaN or infinite values; fill or drop them first.")
+        raise FrameError(f"Frame {frame.source} contains {bad} NaN or infinite values; fill or drop them first.")
     low, high = float(pixels.min()), float(pixels.max())
     if low < -_FLOAT_TOLERANCE or high > 1 + _FLOAT_TOLERANCE:
         raise FrameError(

@@ -47,16 +47,16 @@ def read_frame(source: FrameSource, bit_depth: int | None = None) -> Frame:
             channels, 16-bit values are divided by 257 and rounded, and alpha is dropped, not
             composited: what lies under transparent pixels stays visible. Files are turned as their
             EXIF orientation says.
-        bit_depth: bits of the values, one of `htnet.types.BIT_DEPTHS`, where a 16-bit file or a wider type holds fewer.
-            Files that name their largest value (PGM, PPM, some TIFF files) need none.
+        bit_depth: bits of the values, one of `htnet.types.BIT_DEPTHS`, where a 16-bit file or a wider type contains
+            fewer. Files that name their largest value (PGM, PPM, some TIFF files) need none.
 
     Returns:
         The frame, pixels (H, W, 3) uint8 RGB.
 
     Raises:
         FrameError: the file is missing, a folder, empty, cut off, damaged or not an image; the array
-            has another shape or type, or holds NaN; a side is under `MIN_SIDE` px; or 16-bit values are all below
-            16384, so that they may be 14-, 12- or 10-bit values, and ``bit_depth`` is not given.
+            has another shape or type, or contains NaN; a side is under `MIN_SIDE` px; or 16-bit values are all below
+            16384, so they may be 14-, 12- or 10-bit values, and ``bit_depth`` is not given.
     """
     return _frames([_read_raw(source)], [source], bit_depth)[0]
 
@@ -107,13 +107,13 @@ def read_clip(sources: Iterable[FrameSource], bit_depth: int | None = None) -> I
 
 
 def clip_depths(sources: Iterable[FrameSource]) -> Iterator[int | None]:
-    """The bit depth by which all frames of a clip must be read, as soon as a frame tells it; None for 8 bits.
+    """The bit depth by which all frames of a clip must be read, as soon as a frame determines it; None for 8 bits.
 
     Args:
-        sources: frames in order; read only until one of them tells.
+        sources: frames in order; read only until one of them determines it.
 
     Raises:
-        FrameError: a frame cannot be read, or none tells.
+        FrameError: a frame cannot be read, or none determines the bit depth.
     """
     waiting: list[RawFrame] = []
     for source in sources:
@@ -237,7 +237,7 @@ def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
         except cv2.error:
             pixels = None
     if pixels is None:
-        # An ending of images tells nothing here: the content has just been tried.
+        # The file extension says nothing here: the content has just been tried.
         other = "" if path.suffix.lower() in IMAGES else hint(path)
         raise FrameError(
             f"Frame {path} is not an image OpenCV can read, or is damaged; give a PNG or JPEG file.{other}"

@@ -48,7 +48,7 @@ def similarity(source_points: npt.ArrayLike, target_points: npt.ArrayLike) -> Fl
 
     Raises:
         LandmarkError: shapes differ, a value is not finite, or the points of one side coincide or are
-            mirrored, so that no similarity is best.
+            mirrored, so no similarity is best.
     """
     source = np.asarray(source_points, dtype=np.float64)
     target = np.asarray(target_points, dtype=np.float64)

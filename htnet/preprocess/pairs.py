@@ -1,7 +1,7 @@
 """What two frames say against each other as onset and apex: one place for every way in which a pair is read.
 
 A pair is read by `htnet.preprocess.Preprocessor.pair`, or by `htnet.preprocess.published_input` where whole frames are
-faces. Both call `pair_warnings`, so that `predict`, `prepare`, `train`, `loso` and the command of this room report the
+faces. Both call `pair_warnings`, so `predict`, `prepare`, `train`, `loso` and the command of this room report the
 same.
 """
 
@@ -21,11 +21,11 @@ from htnet.preprocess.resaved import saved_again
 
 #: Factor between the lights of two faces from which the answer is doubtful, and from which the two are not frames of
 #: one recording: 2 bits of the values, less what rounding takes. TV-L1 and DIS compare gray levels, and see motion of
-#: 47 px (TV-L1) between a face and itself divided by 4, 480 px divided by 16, in place of none.
+#: 47 px (TV-L1) between a face and itself divided by 4, 480 px divided by 16, instead of none.
 CHANGED, IMPOSSIBLE = 1.4, 3.8
-#: Largest length of the flow, as a share of the face's width: more than the first is no micro-expression and hardly a
-#: wide smile, more than the second (the diagonal) does not end on the face. The bundled pair has 0.007 (1.5 of 224 px),
-#: a wide smile moves the corners of the mouth by about 0.15 eye distances, 0.07.
+#: Largest length of the flow, as a share of the face's width: more than the first is not a micro-expression and hardly
+#: a wide smile, more than the second (the diagonal) does not end on the face. The bundled pair has 0.007 (1.5 of 224
+#: px), a wide smile moves the corners of the mouth by about 0.15 eye distances, 0.07.
 LARGE, BEYOND = 0.125, 1.42
 # Standard deviation that counts at least, gray levels: of a frame of one gray no factor can be told.
 _LEAST = 0.5

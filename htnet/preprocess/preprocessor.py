@@ -67,7 +67,7 @@ class Preprocessor:
             spec: how frames become inputs.
             landmarker: finds the points of frames that come without.
             points68: give 68 points too: the landmarker's where it finds 68, else `estimate_68`.
-            bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `read_frame`.
+            bit_depth: bits of the frames' values, where 16-bit files use fewer; see `read_frame`.
         """
         self.spec = spec
         self.landmarker = landmarker
@@ -139,7 +139,7 @@ class Preprocessor:
         Args:
             image: a file, or (size, size, 3) uint8 BGR = strain, v, u.
             landmarks: five points in px of the flow image, (5, 2), or a .csv or .json file of them (a file
-                whose name ends in ``_224px`` holds px of a 224 px image). Used
+                whose name ends in ``_224px`` contains px of a 224 px image). Used
                 only if the spec cuts regions at "landmarks"; without them the template's points serve, and
                 ``regions_at`` says so.
             sample: identifier, to look points up by.

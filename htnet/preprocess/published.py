@@ -37,7 +37,7 @@ def published_input(
         apex: the frame of strongest expression, of the same size.
         landmarks: to warp the face to the template: a name or file for `make_landmarker`, a landmarker, or five
             (x, y) in onset px. None takes the frames as they are, for faces already cropped.
-        bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `read_frame`.
+        bit_depth: bits of the frames' values, where 16-bit files use fewer; see `read_frame`.
         **settings: fields of `PreprocessSpec` that the image depends on, such as ``flow="farneback"``.
 
     Returns:

@@ -65,7 +65,7 @@ def _source_pixels(points: torch.Tensor, size: int, layout: str) -> torch.Tensor
     points = points.reshape(-1, 5, 2)[:, _CORNERS].double()
     # Exported and compiled code cannot branch on values.
     if not torch.compiler.is_compiling() and not bool(torch.isfinite(points).all()):
-        raise LandmarkError("Points for the regions hold NaN or infinity; give finite pixels.")
+        raise LandmarkError("Points for the regions contain NaN or infinity; give finite pixels.")
     if layout == "anatomical":
         points = points.round()
     start = points.clamp(half, size - side + half).long() - half  # clamp, then truncate: both are >= 0

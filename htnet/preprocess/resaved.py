@@ -1,6 +1,6 @@
 """Whether two image files are one frame, saved once more as JPEG.
 
-The difference between them tells nothing: a JPEG differs from its frame by 1 to 3 gray levels in the mean, a true
+The difference between them says nothing: a JPEG differs from its frame by 1 to 3 gray levels in the mean, a true
 micro-expression from its onset by 0.1 to 1. But saving one frame as the other was saved gives the other, to a few
 levels in every pixel, and a motion of 0.2 px is 10 levels and more off somewhere.
 """

@@ -202,7 +202,7 @@ class SynthesisConfig(Checked):
         for emotion, units, weight in self.expressions:
             if emotion not in EMOTIONS or not units or not weight >= 0 or not set(units) <= set(ACTION_UNITS):
                 raise InputError(
-                    f"SynthesisConfig.expressions holds {(emotion, units, weight)!r}; give (one of "
+                    f"SynthesisConfig.expressions contains {(emotion, units, weight)!r}; give (one of "
                     f"{', '.join(EMOTIONS)}, numbers of {', '.join(map(str, ACTION_UNITS))}, a weight of 0 or more)."
                 )
         for emotion, share in zip(EMOTIONS, self.shares, strict=True):

@@ -13,7 +13,7 @@ from htnet.preprocess import optical_strain
 from htnet.synthesis.config import FACE, SynthesisConfig
 from htnet.synthesis.draw import Bumps, Draws, Scene, draw_scenes
 
-#: Samples are drawn in blocks of this many, each from a seed of its own, so that sample i is the same whatever
+#: Samples are drawn in blocks of this many, each from a seed of its own, so sample i is the same whatever
 #: the batch that asks for it.
 BLOCK = 256
 _MOST_SEED = 2**31
@@ -57,7 +57,7 @@ class FlowGenerator:
 
     Sample i of a seed is always the same, to the byte on one machine's CPU, however many are asked for at a time.
     On a CUDA device the same faces are drawn (randomness always comes from the CPU), but sums are rounded in another
-    order, so that gray levels may differ by one here and there.
+    order, so gray levels may differ by one here and there.
 
     Args:
         config: what is generated; the default is the calibrated one.
@@ -158,7 +158,7 @@ def synthesize_flow(
 def bump_field(bumps: Bumps, places: Tensor, device: torch.device) -> Tensor:
     """Displacement at the pixels of a square grid, px: (N, 2, S, S).
 
-    A bump is the product of a profile in x and one in y, so that all M bumps of a face are two products of small
+    A bump is the product of a profile in x and one in y, so all M bumps of a face are two products of small
     matrices.
     """
     center, radius, edge = bumps.center.to(device), bumps.radius.to(device), bumps.edge.to(device)[..., None]
@@ -185,7 +185,7 @@ def published_range(planes: Tensor) -> Tensor:
 def _hat(cells: int, size: int) -> Tensor:
     """(size, cells): a field of few cells across the image, interpolated between their middles by smooth weights."""
     at = (torch.arange(size) + 0.5) / size * cells - 0.5
-    # Gaussian weights of unit power, so that the interpolated noise is as strong everywhere.
+    # Gaussian weights of unit power, so the interpolated noise is as strong everywhere.
     weights = torch.exp(-0.5 * ((at[:, None] - torch.arange(cells)) / 0.6) ** 2)
     return weights / weights.norm(dim=1, keepdim=True)
 

@@ -2,7 +2,7 @@
 
 Places and directions are drawn by hand from the muscles' courses as Ekman, Friesen and Hager describe them (Facial
 Action Coding System, 2002; Hjortsjo, Man's Face and Mimic Language, 1969), on the proportions of
-`htnet.preprocess.MEAN_SHAPE_28`. Sizes and shares are tuned by eye. They are measured on nobody's face.
+`htnet.preprocess.MEAN_SHAPE_28`. Sizes and shares are tuned by eye. They are not measured on any face.
 """
 
 from __future__ import annotations

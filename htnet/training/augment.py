@@ -30,7 +30,7 @@ def mirror(images: Tensor, points: Tensor, which: Tensor, u_channel: int) -> tup
         images: (B, C, S, S) float, 0..255.
         points: (B, 5, 2) (x, y), px of the image.
         which: (B,) bool, the samples to mirror.
-        u_channel: index of the channel that holds u.
+        u_channel: index of the channel that contains u.
 
     Returns:
         New images and points.
@@ -44,7 +44,7 @@ def mirror(images: Tensor, points: Tensor, which: Tensor, u_channel: int) -> tup
 
 
 def mirror_extras(extras: Mapping[str, Tensor], which: Tensor, size: int) -> dict[str, Tensor]:
-    """Mirror what a model reads besides the image.
+    """Mirror what a model reads in addition to the image.
 
     Points change places with their partners on the other side; so do the motion features of the regions, in which
     motion to the right becomes motion to the left. The sides of action units (the last axis of "units") change places.
@@ -110,9 +110,9 @@ def augment(
         settings: strengths.
         mean: (C,) per-channel mean of the training set.
         std: (C,) per-channel deviation of the training set.
-        u_channel: index of the channel that holds u.
-        extras: what the model reads besides the image. It is mirrored with the face, but not shifted with it (see
-            `shift`); gain, offset and noise are the image's alone.
+        u_channel: index of the channel that contains u.
+        extras: what the model reads in addition to the image. It is mirrored with the face, but not shifted with it
+            (see `shift`); gain, offset and noise are the image's alone.
 
     Returns:
         New images (no longer confined to 0..255), points and extras.

@@ -30,10 +30,10 @@ class ResultWeights:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Move EMA weights, and running statistics with them, towards the trained ones after step ``step`` (from 0)."""
+        """Move EMA weights, and running statistics with them, toward the trained ones after step ``step`` (from 0)."""
         if self.ema is self._trained:
             return
-        # Early averages forget faster, so that a short training is not held back by its fresh weights.
+        # Early averages forget faster, so a short training is not held back by its fresh weights.
         decay = min(self._recipe.ema_decay, (1 + step) / (10 + step))
         for key, value in self.ema.items():
             if value.is_floating_point():

@@ -65,7 +65,7 @@ class Member:
         started_from: what identifies the weights it started from; None for fresh ones.
         mean: (C,) per-channel mean of the set.
         std: (C,) per-channel deviation of the set.
-        extras: what the model reads besides the image, of all samples.
+        extras: what the model reads in addition to the image, of all samples.
         rng: its random numbers.
         on_epoch: called after each epoch.
     """

@@ -42,7 +42,7 @@ def _focal_losses(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -
     if targets.ndim == 1:
         targets = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
     logs = logits.log_softmax(dim=1)
-    # From the logarithm, so that 1 - p stays exact where p is almost 1. Not 0: powers below 1 have no gradient there.
+    # From the logarithm, so 1 - p stays exact where p is almost 1. Not 0: powers below 1 have no gradient there.
     wrong = (-logs.expm1()).clamp_min(torch.finfo(logs.dtype).tiny)
     return -alpha * (targets * wrong**gamma * logs).sum(dim=1)
 

@@ -42,7 +42,7 @@ def train_on_generated(
             `htnet_small` by the recipe "generated" unless given. Images come from its seed + 1.
         count: number of generated images.
         config: what is generated.
-        training: what the card says besides: ``metrics``, ``protocol``, ``calibration``, ...
+        training: what else the card says: ``metrics``, ``protocol``, ``calibration``, ...
         temperature: the model's, for its probabilities; see `htnet.calibration`.
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
         overwrite: replace weights that ``out`` holds.
@@ -51,7 +51,7 @@ def train_on_generated(
         The model in eval mode.
 
     Raises:
-        OverwriteError: ``out`` holds weights and ``overwrite`` is not given.
+        OverwriteError: ``out`` contains weights and ``overwrite`` is not given.
         InputError: the model has no head for action units.
     """
     job = job or job_of("generated")

@@ -18,7 +18,7 @@ def seeded_rng(seed: int, device: torch.device) -> Iterator[None]:
 
 
 class RngState:
-    """The state of the global generators in one training, so that each of many draws as if it ran alone."""
+    """The state of the global generators in one training, so each of many draws as if it ran alone."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
         """Begin at a seed, with the generators of the CPU and of ``device`` if it is a CUDA device."""

@@ -15,7 +15,7 @@ def spec_for(model: str, spec: PreprocessSpec | None = None, **changes: Any) -> 
 
     Args:
         model: registered model name.
-        spec: in place of the model's own.
+        spec: instead of the model's own.
         **changes: fields to change; None leaves one as it is.
 
     Raises:

@@ -138,7 +138,7 @@ def load_start(
 
 
 def _name_of(source: str | PathLike[str] | EmotionModel) -> str:
-    """Name for a card; of a folder its last part, since the rest says where somebody's files lie."""
+    """Name for a card; of a folder its last part, since the rest is a private path."""
     if isinstance(source, EmotionModel):
         return source.name
     return Path(source).name if Path(source).is_dir() else str(source)

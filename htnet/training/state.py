@@ -120,7 +120,8 @@ class TrainingState:
             raise RunError(f"{path} is not the state of an unfinished training. {anew}")
         if state["what"] != self.description or not set(self.parts) <= set(state):
             raise RunError(
-                f"{path} holds an unfinished training of another model, recipe, seed, data set or version of PyTorch. "
+                f"{path} contains an unfinished training of another model, recipe, seed, data set or version of "
+                "PyTorch. "
                 "Delete it to start from scratch, or use the original settings to resume it."
             )
         self.epoch, self.records = state["epoch"], state["records"]

@@ -65,7 +65,7 @@ class TrainingSet(Protocol):
         ...
 
     def extras(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """What models read besides the image, of all samples; refuses names that the set cannot have."""
+        """What models read in addition to the image, of all samples; refuses names that the set cannot have."""
         ...
 
     def batch(
@@ -147,7 +147,7 @@ class FlowSet:
             augmentation: random changes, or None.
             mean: (C,) per-channel mean of the set.
             std: (C,) per-channel deviation of the set.
-            extras: what the model reads besides, of all samples of the set, from `extras`.
+            extras: what the model reads in addition, of all samples of the set, from `extras`.
 
         Returns:
             (B, 3, S, S) float32 network input, (B,) labels, and the extras of these samples; with them their "units"
@@ -170,7 +170,7 @@ class FlowSet:
         return crop_regions(images, points, self.spec.layout), self.labels[index], more
 
     def extras(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """What models read besides the image, see `htnet.models.EXTRA_INPUTS`.
+        """What models read in addition to the image, see `htnet.models.EXTRA_INPUTS`.
 
         Args:
             names: ``extra_inputs`` of a model.
@@ -181,7 +181,7 @@ class FlowSet:
 
         Raises:
             InputError: an unknown name.
-            LandmarkError: five points do not lie like a face's, so that 68 cannot be estimated.
+            LandmarkError: five points do not lie like a face's, so 68 cannot be estimated.
         """
         refuse_unknown(names, EXTRA_INPUTS, "extra input")
         found = {"points": self.points, "points68": self.points68, "motion": self.motion}
@@ -198,7 +198,7 @@ class FlowSet:
 
     @property
     def u_channel(self) -> int:
-        """Index of the channel that holds the horizontal flow."""
+        """Index of the channel that contains the horizontal flow."""
         return self.spec.channels.index("u")
 
     def regions_at_counts(self) -> dict[str, int]:
@@ -231,7 +231,7 @@ def load_flow_set(
         manifest: labeled samples. A sample's ``flow`` image is used when there is one.
         spec: how flow is made and regions are cut. Of a prepared folder, what its images were made with takes the place
             of what is said here: train with, and record, the ``spec`` of the set.
-        landmarker: finds the five points, in place of the samples' own landmarks files: in px of the onset
+        landmarker: finds the five points, instead of the samples' own landmarks files: in px of the onset
             frame, or of the flow image for a sample with a cached one.
         progress: wraps the iteration, for a progress bar.
         extras: ``extra_inputs`` of the model that the set is for. With "points68" the landmarker's own 68 points
@@ -263,7 +263,7 @@ def load_flow_set(
         faults += [f"{sample.sample!r}: {fault}"] if fault else []
         inputs.append(dataclasses.replace(made, flow=None))  # of all samples together it would fill the memory
     if not inputs:
-        raise ManifestError(f"{manifest.source} holds no samples.")
+        raise ManifestError(f"{manifest.source} contains no samples.")
     cure = "Correct them or take them out of the manifest (htnet prepare lists them and leaves them out)."
     refuse_degenerate(faults, manifest.source, cure)
     order = [PUBLISHED_CHANNELS.index(name) for name in spec.channels]

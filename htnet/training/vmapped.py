@@ -52,7 +52,7 @@ def train_vmapped(
 ) -> list[tuple[EmotionModel, list[Any]]]:
     """Train many models at once; each comes out as `train_model` makes it alone, up to rounding.
 
-    Their weights are stacked along a new first dimension, so that every product of the network is one batched product
+    Their weights are stacked along a new first dimension, so every product of the network is one batched product
     for all. Each draws its random numbers as if it were alone. Where sets differ in size, the last batch of an epoch
     is filled up with samples that count nothing.
 

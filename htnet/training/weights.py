@@ -30,7 +30,7 @@ from htnet.training.trainer import run_job
 
 @dataclass(frozen=True)
 class WeightsRecord:
-    """What is written beside trained weights.
+    """What is stored with trained weights.
 
     Attributes:
         labels: names of the classes.
@@ -70,7 +70,7 @@ def train_weights(
         job: how to train; ``TrainingJob()`` unless given. If it starts from other weights, the card names their data
             and terms too.
         temperature: what the model's scores are to be divided by for its probabilities; see `htnet.calibration`.
-        training: what the card says besides: ``license``, ``metrics``, ``dataset``, ...
+        training: what else the card says: ``license``, ``metrics``, ``dataset``, ...
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
         overwrite: replace weights that ``out`` holds.
 
@@ -78,7 +78,7 @@ def train_weights(
         The model in eval mode.
 
     Raises:
-        OverwriteError: ``out`` holds weights and ``overwrite`` is not given.
+        OverwriteError: ``out`` contains weights and ``overwrite`` is not given.
         WeightsError: manifest and data do not belong together, or the temperature is not positive and finite.
     """
     if len(manifest) != len(data):
@@ -116,7 +116,7 @@ def train_into(
         out: weights folder.
         job: how to train.
         data: training set.
-        record: what is written beside the weights.
+        record: what is stored with the weights.
         on_epoch: called after each epoch with (epoch, model).
         overwrite: replace weights that ``out`` holds.
 
@@ -124,7 +124,7 @@ def train_into(
         The model in eval mode.
 
     Raises:
-        OverwriteError: ``out`` holds weights and ``overwrite`` is not given.
+        OverwriteError: ``out`` contains weights and ``overwrite`` is not given.
         WeightsError: the temperature is not positive and finite.
     """
     check_folder(out, FILES, overwrite=overwrite)  # before it costs any time, like the next

@@ -222,8 +222,8 @@ def test_empty_columns_of_a_spreadsheet_are_passed_over(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "holds no samples"),
-        (b"a;b\n", "holds no samples"),
+        (b"", "contains no samples"),
+        (b"a;b\n", "contains no samples"),
         (b"a;b\n1;2;3\n", "line 2: 3 values for 2 columns separated by semicolons"),
         (b"a;b\n1,2\n", "line 2: 1 values for 2 columns separated by semicolons"),
         (b"a,b\n1,\0\n", "is not text: it contains zero bytes"),

@@ -347,7 +347,7 @@ def test_the_demo_replaces_its_own_result_only(tmp_path, capsys):
         (lambda s: {"label": "surprise" if s.label != "surprise" else "negative"}, "the label"),
         (lambda s: {"subject": "somebody else"}, "the subject"),
         (lambda s: {"dataset": "other"}, "the dataset"),
-        (lambda s: {"sample": f"new-{s.sample}"}, "holds the sample"),
+        (lambda s: {"sample": f"new-{s.sample}"}, "contains the sample"),
     ],
 )
 def test_a_prepared_folder_keeps_its_samples_and_labels(change, said, tmp_path):

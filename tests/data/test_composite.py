@@ -123,7 +123,7 @@ def test_keep(tmp_path):
 
 def test_parts_must_be_what_they_are_given_as(tmp_path):
     parts = build(tmp_path, LIST)
-    with pytest.raises(ManifestError, match=r"is given as casme2, but holds samples of 'samm'. Give read_dataset"):
+    with pytest.raises(ManifestError, match=r"is given as casme2, but contains samples of 'samm'. Give read_dataset"):
         merge_composite(parts["samm"], parts["casme2"], parts["smic"])
     own = read_dataset("samm", tmp_path / "samm", classes="own")
     with pytest.raises(ManifestError, match=r"given as samm, but has the classes happiness, .*classes='3'"):

@@ -248,7 +248,7 @@ def test_dfme(tmp_path):
     assert [s.action_units for s in found] == ["AU4+AD38"] * 3
     assert found.excluded == (("sub0671_sub0671_01", "Others"),)
     shutil.copytree(tmp_path / "train_data", tmp_path / "train_cropped")
-    with pytest.raises(ManifestError, match="holds the clip sub0003_01 twice"):
+    with pytest.raises(ManifestError, match="contains the clip sub0003_01 twice"):
         read_dataset("dfme", tmp_path)
 
 
@@ -395,7 +395,7 @@ def test_bad_rows(tmp_path, row, says):
 def test_no_clips(tmp_path):
     official.casme2(tmp_path, CASME2)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ManifestError, match="empty holds no clips of CASME II"):
+    with pytest.raises(ManifestError, match="empty contains no clips of CASME II"):
         read_dataset("casme2", tmp_path / "empty")
 
 

@@ -188,7 +188,7 @@ def test_known_mistakes_of_sheets_are_corrected_with_a_note(tmp_path):
         found = read_dataset("casme3", root)
         (sample,) = found
         assert (sample.onset.name, sample.apex.name, sample.apex_source) == ("2647.jpg", "2668.jpg", "")
-        assert any("2647 in place of 3647" in note and sample.sample in note for note in found.notes)
+        assert any("2647 instead of 3647" in note and sample.sample in note for note in found.notes)
 
 
 def good(folder, count=4):
@@ -394,7 +394,7 @@ def test_published_layouts_and_prepared_folders_are_refused_with_a_flow_image_wi
 
 @pytest.mark.parametrize("fault", [*BY_NAME, *BY_PICTURE, *FLOWS])
 def test_predictions_are_given_with_a_warning(tmp_path, capsys, fault):
-    """Nothing is learned or scored by them, so that the answer is given and flagged."""
+    """Nothing is learned or scored by them, so the answer is given and flagged."""
     path, manifest = manifest_of(tmp_path, {**BY_NAME, **BY_PICTURE, **FLOWS}[fault], frames=False)
     weights = tmp_path / "weights"
     from htnet.hub import save_pretrained
@@ -475,4 +475,4 @@ def test_the_label_column_is_refused_for_a_sheet_without_it(tmp_path, capsys):
         tmp_path / "o",
     ]
     assert cli.main([str(word) for word in words]) == 2
-    assert "label_for_7 stands in the edited annotation" in capsys.readouterr().err
+    assert "only the edited annotation (*edited.csv) has label_for_7" in capsys.readouterr().err

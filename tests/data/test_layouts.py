@@ -100,7 +100,7 @@ def test_three_norm(tmp_path):
         read_three_norm(root, "s5")
     with pytest.raises(ManifestError, match="give subject, such as 's05'"):
         read_three_norm(root)
-    with pytest.raises(ManifestError, match="holds no folders"):
+    with pytest.raises(ManifestError, match="contains no folders"):
         list_three_norm(root / "s05")
 
 
@@ -108,7 +108,7 @@ def test_three_norm(tmp_path):
     ("files", "says"),
     [
         (["s/u_train/0/a.png", "s/u_test/1/a .png"], "sample 'a' is in u_train and in u_test"),
-        (["s/u_train/0/a.png", "s/u_test/1/b.txt"], "u_test holds no images"),
+        (["s/u_train/0/a.png", "s/u_test/1/b.txt"], "u_test contains no images"),
         (["s/u_train/0/a.png", "s/u_test/happy/b.png"], "'happy' is not a whole number"),
         (["s/u_train/0/a.png", "s/u_train/1/a.png", "s/u_test/0/b.png"], "sample 'a' occurs 2 times"),
     ],

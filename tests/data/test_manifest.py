@@ -62,8 +62,8 @@ def test_classes(tmp_path, labels, classes, names, expected):
 @pytest.mark.parametrize(
     ("text", "classes", "says"),
     [
-        ("", None, "holds no samples"),
-        ("sample,flow\n,\n", None, "holds no samples"),
+        ("", None, "contains no samples"),
+        ("sample,flow\n,\n", None, "contains no samples"),
         ("sampel,flow\na,x\n", None, "line 1: unknown column 'sampel'. Did you mean 'sample'"),
         ("sample;flow,label\na;x,0\n", None, "commas and semicolons stand in it"),
         ("subject,flow\na,x\n", None, "no column 'sample'"),
@@ -138,7 +138,7 @@ def test_written_manifest_reads_back_equal(tmp_path, place):
         return [Path(os.path.normpath(v)) if isinstance(v, Path) else v for v in vars(sample).values()]
 
     assert [resolved(s) for s in found] == [resolved(s) for s in manifest]
-    assert str(tmp_path) not in out.read_text("utf-8"), "paths must be relative, so that the folder can move"
+    assert str(tmp_path) not in out.read_text("utf-8"), "paths must be relative, so the folder can move"
     assert [p.name for p in out.parent.iterdir() if p.is_file()] == ["list.csv"], "no partial file may stay"
 
 

@@ -242,7 +242,7 @@ def test_interrupted_call_leaves_nothing_half(frames, tmp_path):
 
 def test_flow_of_another_kind_is_not_mixed_in(frames, tmp_path):
     run(frames, tmp_path / "out", QUICK, TEMPLATE)
-    with pytest.raises(ManifestError, match=r"out holds flow made with another spec.*--out"):
+    with pytest.raises(ManifestError, match=r"out contains flow made with another spec.*--out"):
         run(frames, tmp_path / "out", dataclasses.replace(QUICK, flow="farneback"), TEMPLATE)
 
 

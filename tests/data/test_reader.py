@@ -27,7 +27,7 @@ FILES = {"frames": ("onset", "apex"), "flow": ("flow",), "both": ("onset", "apex
 
 @pytest.fixture
 def sample(tmp_path):
-    """Frames and a flow image that is not theirs, so that it shows which of them was read; no landmarks of its own."""
+    """Frames and a flow image that is not theirs, so it shows which of them was read; no landmarks of its own."""
     rng = np.random.default_rng(0)
     onset, apex = (
         save(tmp_path / f"{name}.png", frame)

@@ -207,7 +207,7 @@ def test_whole_numbers_in_a_workbook_are_units(tmp_path, name):
     cell = put(next(tmp_path.glob("*.xlsx")), (20, "General"))
     found = read()
     assert found.samples[0].action_units == "20"
-    assert f"cell {cell} (20) hold action units as numbers" in about_units(found)[0]
+    assert f"cell {cell} (20) contain action units as numbers" in about_units(found)[0]
 
 
 @pytest.mark.parametrize("name", WORKBOOKS)
@@ -336,7 +336,7 @@ def test_depth_maps_of_casme3_are_refused(tmp_path, clips):
         found = read_dataset("casme3", root, annotation=sheet)
         assert {s.onset.parents[1].name for s in found} == {"frame"}
     with pytest.raises(
-        ManifestError, match=r"depth holds depth maps, which show no face\. Give the folder of the frames"
+        ManifestError, match=r"depth contains depth maps, which show no face\. Give the folder of the frames"
     ):
         read_dataset("casme3", root / "depth", annotation=sheet)
     shutil.rmtree(root / "frame", ignore_errors=not clips)
@@ -390,7 +390,7 @@ def test_the_list_without_header_is_kept(tmp_path, mark):
     with pytest.raises(ManifestError, match=r"'9_009_9_9'.*to keep are in none"):
         merge_composite(**parts, keep=keep)
     keep.write_text(f"samm{mark}6{mark}006_1_2{mark}0\nsamn{mark}6{mark}006_1_3{mark}0\n")
-    with pytest.raises(ManifestError, match="row 2: 'samn, 6, 006_1_3, 0' is no data set"):
+    with pytest.raises(ManifestError, match="row 2: 'samn, 6, 006_1_3, 0' is not a data set"):
         merge_composite(**parts, keep=keep)
 
 

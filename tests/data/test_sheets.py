@@ -71,7 +71,7 @@ def test_the_sheet_with_the_header_counts(tmp_path):
         ("s.csv", b"\xff\xff", "not UTF-8"),
         ("s.csv", b"Subject,Filename,Onset\n1,a,2\n", r"row 1: no column for apex \(called 'apexframe' or"),
         ("s.csv", b"Who,Clip,Begin\n1,a,2\n", "none of its first 40 rows names the columns filename, subject"),
-        ("s.csv", b"Subject,Filename,Onset,Apex\n", "holds no rows"),
+        ("s.csv", b"Subject,Filename,Onset,Apex\n", "contains no rows"),
         ("s.csv", b"Subject,Filename,Onset,Apex\n1,,2,3\n", "row 2 has no file name"),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_folder_given_as_sheet_is_called_a_folder(tmp_path):
 def test_sheet_is_found_in_the_root_or_above(tmp_path):
     root = tmp_path / "data" / "Cropped"
     root.mkdir(parents=True)
-    with pytest.raises(ManifestError, match=r"holds the annotation sheet of X \(code\*, .xlsx, .xls or .csv\)"):
+    with pytest.raises(ManifestError, match=r"contains the annotation sheet of X \(code\*, .xlsx, .xls or .csv\)"):
         find_sheet(root, ["code*"], "X")
     above, within = root.parent / "CODE-1.csv", root / "code-2.XLSX"
     for file in (above, root / "~$code-2.xlsx", root / "code.txt"):

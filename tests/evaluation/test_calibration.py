@@ -33,12 +33,12 @@ def drawn(rng, samples=300, classes=3, spread=2.0):
 
 
 def test_calibration_error_by_hand():
-    # Two bins of the top probability: [0, 0.5) holds none, [0.5, 1] all four, of which three are right.
+    # Two bins of the top probability: [0, 0.5) contains none, [0.5, 1] all four, of which three are right.
     truth = [0, 0, 1, 1]
     probabilities = [[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.2, 0.8]]
     expected = abs(3 / 4 - (0.9 + 0.6 + 0.8 + 0.8) / 4)
     assert expected_calibration_error(truth, probabilities, 2) == pytest.approx(expected)
-    # Four bins: [0.5, 0.75) holds 0.6, right; [0.75, 1] holds 0.9 and 0.8, right, and 0.8, wrong.
+    # Four bins: [0.5, 0.75) contains 0.6, right; [0.75, 1] contains 0.9 and 0.8, right, and 0.8, wrong.
     expected = 1 / 4 * (1 - 0.6) + 3 / 4 * abs(2.5 / 3 - 2 / 3)
     assert expected_calibration_error(truth, probabilities, 4) == pytest.approx(expected)
     found = reliability(truth, probabilities, 4)
@@ -160,7 +160,7 @@ def test_nobody_s_own_answers_set_their_temperature(rng):
 
 BAD = [
     ([0, 1], [[0.5, 0.5]], "truth has 2 samples, the scores 1 rows"),
-    ([2], [[0.5, 0.5]], "truth holds 2, which is not a class of 0..1"),
+    ([2], [[0.5, 0.5]], "truth contains 2, which is not a class of 0..1"),
     ([0], [[0.7, 0.7]], r"sample 0 are \[0.7, 0.7\], with the sum 1.4"),
     ([0, 0], [[0.5, 0.5], [1.2, -0.2]], "sample 1 .* numbers of 0 or more"),
     ([0], [[np.nan, 0.5]], "sample 0 are .nan, 0.5.; give finite"),

@@ -119,7 +119,7 @@ def test_a_diverged_training_is_named(data, result):
     stored["protocols"]["last"]["probabilities"][name] = [float("nan")] * 3
     path.write_text(json.dumps(stored))
     try:
-        with pytest.raises(RunError, match=f"{path.name} holds numbers that are not finite.*Lower the recipe's lr"):
+        with pytest.raises(RunError, match=f"{path.name} contains numbers that are not finite.*Lower the recipe's lr"):
             loso(data, "htnet_tiny", QUICK, out=result.root, seeds=2, progress=False)
     finally:
         path.write_text(before)

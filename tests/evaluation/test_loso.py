@@ -56,7 +56,7 @@ def test_every_sample_is_tested_by_a_model_that_never_saw_its_subject(manifest, 
         for data in trained_on[2 * i : 2 * i + 2]:
             assert not tested & {image.numpy().tobytes() for image in data.images}
         assert len(trained_on[2 * i]) == len(manifest) - len(fold.test)
-        assert len(trained_on[2 * i + 1]) < len(trained_on[2 * i])  # nested holds subjects out
+        assert len(trained_on[2 * i + 1]) < len(trained_on[2 * i])  # nested contains subjects out
 
 
 def test_predictions_are_those_of_the_fold_models(manifest, tmp_path):

@@ -60,9 +60,9 @@ def test_dictionary_is_json():
     [
         ([], [], 3, "truth is empty"),
         ([0, 1], [0], 3, "truth has 2 samples, prediction 1"),
-        ([0, 3], [0, 1], 3, "truth holds 3"),
-        ([0, 1], [0, -1], 3, "prediction holds -1"),
-        ([0.0, 1.0], [0, 1], 3, "truth holds float64"),
+        ([0, 3], [0, 1], 3, "truth contains 3"),
+        ([0, 1], [0, -1], 3, "prediction contains -1"),
+        ([0.0, 1.0], [0, 1], 3, "truth contains float64"),
         ([[0, 1]], [0, 1], 3, r"shape \(1, 2\)"),
         ([0], [0], 0, "num_classes is 0"),
     ],

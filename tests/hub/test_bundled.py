@@ -139,7 +139,7 @@ def test_scores_of_another_training_are_refused():
 
 
 def test_all_files_are_packed(spec):
-    """A wheel holds what lies in the package, unless git ignores it."""
+    """A wheel contains what lies in the package, unless git ignores it."""
     files = [spec.folder / name for name in FILES]
     assert all(file.is_file() for file in files)
     assert sorted(path.name for path in spec.folder.iterdir()) == sorted(FILES)

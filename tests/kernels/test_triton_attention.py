@@ -17,7 +17,7 @@ DEVICE = device_for("triton")
 
 @pytest.fixture
 def poisoned(monkeypatch):
-    """Memory for the kernels' results holds NaN beforehand; returns the shapes that were asked for."""
+    """Memory for the kernels' results contains NaN beforehand; returns the shapes that were asked for."""
     from htnet.kernels import triton_attention
 
     asked, original = [], triton_attention._empty

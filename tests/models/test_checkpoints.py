@@ -77,7 +77,7 @@ def wrapped(state, wrapper=(), prefix="", **beside):
 
 
 def same(model, state, heads):
-    """Whether a model holds a state, which is compared under our names."""
+    """Whether a model contains a state, which is compared under our names."""
     key = next((kind for kind, (known, _) in STATES.items() if known is state), None)
     if key not in PLAIN:
         PLAIN[key] = convert_state(state, heads=heads).state_dict()
@@ -237,7 +237,7 @@ def test_several_models_in_one_file_are_not_guessed(tmp_path, kind, content, nam
     assert "--key" in str(error.value)
     for name, expected in zip(names, (state, other), strict=True):
         assert same(convert_checkpoint(tmp_path / "a.pth", heads=heads, key=name), expected, heads)
-    with pytest.raises(CheckpointError, match="'teacher' is not a state dict of this checkpoint. It holds: "):
+    with pytest.raises(CheckpointError, match="'teacher' is not a state dict of this checkpoint. It contains: "):
         convert_checkpoint(tmp_path / "a.pth", heads=heads, key="teacher")
     torch.save(content(state, state), tmp_path / "same.pth")  # nothing to choose
     assert same(convert_checkpoint(tmp_path / "same.pth", heads=heads), state, heads)

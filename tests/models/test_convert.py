@@ -87,7 +87,7 @@ def test_wrong_files_are_refused(tmp_path, state):
     with pytest.raises(CheckpointError, match=r"save model.state_dict\(\)"):
         convert_checkpoint(tmp_path / "module.pth")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(CheckpointError, match="holds list"):
+    with pytest.raises(CheckpointError, match="contains list"):
         convert_checkpoint(tmp_path / "list.pth")
     torch.save(state, tmp_path / "cut.pth")
     content = (tmp_path / "cut.pth").read_bytes()

@@ -89,6 +89,6 @@ def test_lists():
 def test_from_pretrained_of_the_class():
     assert same(HTNet.from_pretrained("synthetic"), htnet.load_pretrained("synthetic"))
     assert not HTNet.from_pretrained("synthetic").training
-    with pytest.raises(ModelError, match=r"holds a STSTNet, not a HTNet.*load_pretrained\('composite-ststnet'\)"):
+    with pytest.raises(ModelError, match=r"contains a STSTNet, not a HTNet.*load_pretrained\('composite-ststnet'\)"):
         HTNet.from_pretrained("composite-ststnet")
     assert HTNet.from_pretrained("synthetic", num_classes=4).config.num_classes == 4

@@ -113,7 +113,7 @@ def test_gradient_of_the_square_is_the_known_one():
 
 
 def test_eigenvectors_alone_would_blow_up():
-    """What the custom gradient avoids, so that the tests above can fail."""
+    """What the custom gradient avoids, so the tests above can fail."""
     leaf = simplex(6).double().requires_grad_()
     values, vectors = torch.linalg.eigh(leaf.square())
     (vectors[..., -2:] * values[..., None, -2:].abs().sqrt() * torch.rand(1, 6, 2)).sum().backward()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.asymmetry import DROPS, FROM, GRADE_DROPS, judge, mouth_row, normal_ranges, side_of, towards
+from benchmarks.asymmetry import DROPS, FROM, GRADE_DROPS, judge, mouth_row, normal_ranges, side_of, toward
 from benchmarks.droop_faces import APART, KINDS, Palsy, Picture, droop_face, pull
 from htnet.core.errors import FrameError, LandmarkError, PoseError
 from htnet.core.types import Frame, Landmarks, Landmarks68
@@ -21,7 +21,7 @@ from tests.support.palsy_faces import SIDE, palsy_face
 RESULT = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / "asymmetry.json").read_text("utf-8"))
 #: Shares of the faces of benchmarks/palsy_faces.py.
 BAR = {"rises": 0.85, "side": 0.95}
-#: A clear view, so that few faces tell enough.
+#: A clear view, so few faces tell enough.
 VIEW = Picture(eye_distance=70.0, roll=3.0, yaw=-4.0, light=(0.25, 20.0), blur=0.4, noise=2.0, quality=85)
 
 
@@ -45,7 +45,7 @@ class Around:
 
 def readings(face, side, drops, seed=0):
     around = Around(face, VIEW, seed)
-    return [towards(face_asymmetry(face.show(drop, side, VIEW), around), "mouth", side) for drop in drops]
+    return [toward(face_asymmetry(face.show(drop, side, VIEW), around), "mouth", side) for drop in drops]
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_mouth_rises_where_the_eye_sinks_too(identity, side):
     # The true points of the even face: what is measured must not come from them.
     points = palsy_face(identity, 1, 0, "drawn", side).points.five()
     found = [face_asymmetry(palsy_face(identity, grade, 0, "drawn", side).image, points) for grade in (1, 2, 4, 6)]
-    values = [towards(report, "mouth", side) for report in found]
+    values = [toward(report, "mouth", side) for report in found]
     assert judge((0, 4, 12, 20), values, 4) == {"rises": True, "side": True}, values
     assert "uneven_eyes" in [warning.code for warning in found[-1].warnings]
     assert found[0].warnings == ()
@@ -202,7 +202,7 @@ def test_brow_rises_with_its_droop():
         face = droop_face(7120, kind)
         still = dataclasses.replace(face, palsy=Palsy(14, 0, 0, 0, 1.0), corners=face.corners + np.array([0.0, 1000.0]))
         around = Around(face, VIEW, 1)
-        values = [towards(face_asymmetry(still.show(d, 1, VIEW), around), "brow", 1) for d in (0, 4, 8, 12)]
+        values = [toward(face_asymmetry(still.show(d, 1, VIEW), around), "brow", 1) for d in (0, 4, 8, 12)]
         assert (np.diff(values) > 0).all(), values
         assert values[-1] > 3
 

@@ -250,7 +250,7 @@ def test_wrong_faces_are_named(tmp_path):
         load()
     with pytest.raises(FrameError, match="Sample 'a': .*none.png"):
         load(image=tmp_path / "none.png")
-    with pytest.raises(ManifestError, match="holds no samples"):
+    with pytest.raises(ManifestError, match="contains no samples"):
         load_face_set(Manifest((), ("I", "II")), spec)
 
 

@@ -196,7 +196,7 @@ def test_folder_goes_on_after_a_bad_image(graded, predictor, tmp_path):
     assert isinstance(found[0][1], FrameError)
     assert [p.source for p in found[1:]] == [str(tmp_path / "deep" / f"{i}.png") for i in range(3)]
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FrameError, match="empty holds no images"):
+    with pytest.raises(FrameError, match="empty contains no images"):
         predictor.folder(tmp_path / "empty")
 
 

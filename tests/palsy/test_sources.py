@@ -77,7 +77,7 @@ def test_files_without_patient_are_named(tmp_path):
 
 def test_empty_grade_folders_are_named(tmp_path):
     (tmp_path / "grade_1").mkdir()
-    with pytest.raises(ManifestError, match="grade_1 in .* hold no images"):
+    with pytest.raises(ManifestError, match="grade_1 in .* contain no images"):
         read_palsy(tmp_path)
 
 
@@ -158,7 +158,7 @@ def test_ck_plus_needs_a_grade_map(tmp_path):
     ("table", "message"),
     [
         ([{"sequence": "S999/001", "grade": 1}], "no sequence has a grade in"),
-        ([{"sequence": "S005/001", "grade": 1}, {"sequence": "S999/001", "grade": 1}], r"does not hold: .*S999_001"),
+        ([{"sequence": "S005/001", "grade": 1}, {"sequence": "S999/001", "grade": 1}], r"does not contain: .*S999_001"),
         ([{"sequence": "S005/001", "grade": 0}], "line 2: the grade is '0'"),
         ([{"sequence": "S005/001", "grade": 1}, {"sequence": "S005_001", "grade": 2}], "'S005_001' has two grades"),
         ([{"sequence": "S005/001", "emotion": 3, "grade": 1}], "needs one of the columns sequence and emotion"),
@@ -177,5 +177,5 @@ def test_other_sources_are_refused(tmp_path):
     with pytest.raises(ManifestError, match="nothing does not exist"):
         read_palsy(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ManifestError, match="holds no folders grade_1"):
+    with pytest.raises(ManifestError, match="contains no folders grade_1"):
         read_palsy(tmp_path / "empty")

@@ -209,7 +209,7 @@ def test_landmarks_of_a_manifest(model, tmp_path, rng):
     (tmp_path / "points.json").write_text(json.dumps(points.tolist()))
     sample = pair_manifest(tmp_path, 1, landmarks=tmp_path / "points.json").samples[0]
     assert "points.json" in (tmp_path / "manifest.csv").read_text()
-    # Their own points, so that no landmarker is needed: this one would fail.
+    # Their own points, so no landmarker is needed: this one would fail.
     predictor = Predictor(model, landmarks="yunet:/no/such/model.onnx")
     found = list(predictor.manifest(read_manifest(tmp_path / "manifest.csv")))
     assert close(found[0], predict(sample.onset, sample.apex, weights=model, landmarks=points))

@@ -1,4 +1,4 @@
-"""face-alignment's own code, with a stub in place of its two networks, whose weights must be fetched.
+"""face-alignment's own code, with a stub instead of its two networks, whose weights must be fetched.
 
 Detection is a list of boxes. The landmark network is a stub that *reads the frame*: pixel (x, y) of the test frame
 has the color (x, y, 200), so the stub can put each heatmap's peak where the crop shows the color of a wanted point.

@@ -236,7 +236,7 @@ def test_float_values_are_checked():
     pixels = np.full((20, 20, 3), 0.5, np.float32)
     pixels[3, 4, 1] = np.nan
     pixels[3, 5, 1] = np.inf
-    with pytest.raises(FrameError, match="holds 2 NaN or infinite"):
+    with pytest.raises(FrameError, match="contains 2 NaN or infinite"):
         read_frame(pixels)
     with pytest.raises(FrameError, match=r"values 0\.5\.\.127.*divide by 255"):
         read_frame(np.linspace(0.5, 127, 1200).reshape(20, 20, 3))

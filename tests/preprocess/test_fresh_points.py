@@ -15,7 +15,7 @@ from htnet.preprocess.landmarks.files import COLUMNS, flow_image_points
 from tests.support.pairs import POINTS as TEMPLATE
 from tests.support.pairs import QUICK, face_pair, tiny_model
 
-POINTS = TEMPLATE.round(1)  # two digits before the point, so that all files are of one size
+POINTS = TEMPLATE.round(1)  # two digits before the point, so all files are of one size
 
 
 def as_csv(points):

@@ -252,10 +252,10 @@ def test_scale_moves_points_to_larger_frames(tmp_path):
     [
         (f"{HEADER},mouth\ns1,{ROW},3\n", "Unknown column of .*'mouth'"),
         (f"{HEADER.replace(',nose_y', '')}\ns1,{ROW[: ROW.rindex(',')]}\n", "lacks the columns nose_y"),
-        ("", "holds no samples"),
+        ("", "contains no samples"),
         ("a\n1\n", "lacks the columns sample, left_eye_x"),
         (f"{HEADER},image_nose_x\ns1,{ROW},1\n", "Unknown column of .*'image_nose_x'"),
-        (f"{HEADER},image_left_eye_x\ns1,{ROW},1\n", "holds a point twice"),
+        (f"{HEADER},image_left_eye_x\ns1,{ROW},1\n", "contains a point twice"),
         (f"{HEADER}\ns1,{ROW}\ns1,{ROW}\n", "line 3 repeats sample 's1'"),
         (f"{HEADER}\ns1,{ROW.replace('15.0', 'x')}\n", "line 2: .* is 'x', which is not a number"),
         (f"{HEADER}\ns1,{ROW.replace('15.0', '')}\n", r"line 2 \(sample 's1'\) has an empty cell"),

@@ -30,7 +30,7 @@ def field(*lead, height=56, width=56):
     return next_rng().standard_normal((*lead, 2, height, width)).astype(np.float32)
 
 
-def towards(degrees, length=1.0, side=56):
+def toward(degrees, length=1.0, side=56):
     """The same motion everywhere; degrees clockwise from the right, as one sees it."""
     angle = np.deg2rad(degrees)
     uv = np.empty((2, side, side))
@@ -120,15 +120,15 @@ def test_random_directions_give_two_weighted_histograms(bins):
 
 @pytest.mark.parametrize(("degrees", "bin_"), [(0, 0), (90, 4), (180, 8), (270, 12), (45, 2)])
 def test_where_the_bins_lie(degrees, bin_):
-    found = hoof(towards(degrees)).reshape(4, 16)
+    found = hoof(toward(degrees)).reshape(4, 16)
     np.testing.assert_allclose(found, np.eye(16)[[bin_] * 4], atol=1e-9)
 
 
 def test_hoof_is_continuous_in_the_angle_and_blind_to_length(rng):
     for degrees in (0, 11.25, 180, 360 - 1e-3, rng.uniform(0, 360)):
-        step = np.abs(hoof(towards(degrees + 1e-3)) - hoof(towards(degrees))).max()
+        step = np.abs(hoof(toward(degrees + 1e-3)) - hoof(toward(degrees))).max()
         assert step < 1e-4
-    np.testing.assert_allclose(hoof(towards(11.25))[:2], 0.5, atol=1e-9)
+    np.testing.assert_allclose(hoof(toward(11.25))[:2], 0.5, atol=1e-9)
     uv = field()
     np.testing.assert_allclose(hoof(uv), hoof(100 * uv), atol=1e-6)
 
@@ -255,13 +255,13 @@ def test_head_motion_that_cannot_be_read():
     ],
 )
 def test_hues_by_hand(degrees, color):
-    picture = color_wheel(towards(degrees, 2.0, side=4))
+    picture = color_wheel(toward(degrees, 2.0, side=4))
     assert picture.dtype == np.uint8
     assert picture.shape == (4, 4, 3)
     assert np.abs(picture - np.array(color)).max() <= 0.5
-    half = color_wheel(towards(degrees, 1.0, side=4), max_px=2.0)
+    half = color_wheel(toward(degrees, 1.0, side=4), max_px=2.0)
     assert np.abs(half - (255 + np.array(color)) / 2).max() <= 0.5
-    beyond = color_wheel(towards(degrees, 3.0, side=4), max_px=2.0)
+    beyond = color_wheel(toward(degrees, 3.0, side=4), max_px=2.0)
     assert np.abs(beyond - 0.75 * np.array(color)).max() <= 0.5
 
 
@@ -273,7 +273,7 @@ def test_pictures_of_random_fields():
     assert np.abs(255 - picture.min(1) - 255 * length).max() <= 0.5 + 1e-4
     assert (picture.max(1) == 255).all()
     angles = np.arange(0, 360, 2)
-    hues = [colorsys.rgb_to_hsv(*(color_wheel(towards(d, side=4))[0, 0] / 255))[0] for d in angles]
+    hues = [colorsys.rgb_to_hsv(*(color_wheel(toward(d, side=4))[0, 0] / 255))[0] for d in angles]
     assert hues[0] == 0
     assert (np.diff(hues) > 0).all()
     assert hues[-1] > 0.98

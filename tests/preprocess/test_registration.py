@@ -42,7 +42,7 @@ def moved_head(shift=(0.0, 0.0), degrees=0.0, growth=0.0):
 
 
 def seen(face, matrix, rng=None, noise=1.0):
-    """(288, 288, 3): a face after a motion of the head; SciPy's splines, so that it owes nothing to htnet."""
+    """(288, 288, 3): a face after a motion of the head; SciPy's splines, so it owes nothing to htnet."""
     back = np.linalg.inv(matrix)
     swapped = back[:2, :2][::-1, ::-1]  # SciPy counts rows first
     gray = affine_transform(face.astype(float), swapped, back[:2, 2][::-1], order=3, mode="nearest")

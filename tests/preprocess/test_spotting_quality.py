@@ -85,7 +85,7 @@ def test_repeats_do_not_raise_the_confidence_of_a_still_clip(still, given, way, 
     copies, shown = copied(frames, pattern)
     found = spot(given(way, copies), points, fps=100 * len(copies) / len(frames))
     expected = spot(given(way, frames), points, fps=100)
-    # Bursts have a higher rate than the whole, so that their curve is smoothed over more frames: lower is right.
+    # Bursts have a higher rate than the whole, so their curve is smoothed over more frames: lower is right.
     assert found.confidence <= expected.confidence + 0.05
     repeats = len(copies) - len(frames)
     (warning,) = (w for w in found.warnings if w.code == "repeated_frames")

@@ -189,7 +189,7 @@ def test_what_is_no_video(tmp_path, rng, reader):
     for name, message in (
         ("text.mp4", "is not a video"),
         ("empty.avi", r"is empty \(0 bytes\)"),
-        ("nothing", "holds no frames"),
+        ("nothing", "contains no frames"),
         ("none.mp4", "does not exist"),
         ("cut.mp4", r"is cut off \(2000 of"),
         ("bad", "0.png is empty"),

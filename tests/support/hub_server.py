@@ -1,6 +1,6 @@
 """A local server that speaks the Hugging Face Hub's protocol, for tests with the real client.
 
-Model repositories only, one user, no pull requests. As on the real hub, git holds small files and a second
+Model repositories only, one user, no pull requests. As on the real hub, git contains small files and a second
 server (`storage_url`, another port, hence another origin) the large ones: `resolve` redirects there. Large
 files come in through the Xet protocol or, from a client without `hf_xet`, through Git LFS; they go out over
 plain HTTP, as no answer names a Xet hash. So no environment variable need keep the client from Xet.
@@ -69,7 +69,7 @@ class HubServer:
         self._storage.server.stop()
 
     def add_repo(self, repo: str, files: Mapping[str, bytes], *, private: bool = False) -> str:
-        """Set up a repository that holds `files` and return its commit sha."""
+        """Set up a repository that contains `files` and return its commit sha."""
         entries = {path: self._store.put(content, lfs=is_lfs(path)) for path, content in files.items()}
         return self._store.create(repo, private=private, files=entries, title="Add files").branches["main"]
 
@@ -146,7 +146,7 @@ class HubServer:
         self._require_token(request)
         wanted = request.json()
         if wanted.get("type", "model") != "model":
-            raise HubError(400, f"The test hub holds models only, not a {wanted['type']}")
+            raise HubError(400, f"The test hub contains models only, not a {wanted['type']}")
         repo_id = f"{wanted.get('organization') or self.user}/{wanted['name']}"
         answer = {"url": f"{self.url}/{repo_id}", "name": repo_id}
         if repo_id in self._store.repos:

@@ -1,4 +1,4 @@
-"""The test hub's second server, which holds the large files."""
+"""The test hub's second server, which contains the large files."""
 
 import uuid
 from collections.abc import Callable

@@ -91,7 +91,7 @@ class HubStore:
         return entry
 
     def create(self, repo_id: str, *, private: bool, files: Mapping[str, Entry], title: str) -> Repo:
-        """Start a repository whose first commit on `main` holds `files`."""
+        """Start a repository whose first commit on `main` contains `files`."""
         with self.lock:
             if repo_id in self.repos:
                 raise HubError(409, "You already created this model repo")

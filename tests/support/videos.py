@@ -15,7 +15,7 @@ _BITS, _BLOCK = 8, 16
 def numbered(number, rng):
     """(96, 128, 3) uint8 RGB: the number in black and white blocks over colored noise."""
     noise = cv2.GaussianBlur(rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8), (0, 0), 2)
-    noise[..., 0] = np.maximum(noise[..., 0], 128)  # reddish, so that swapped channels show
+    noise[..., 0] = np.maximum(noise[..., 0], 128)  # reddish, so swapped channels show
     noise[..., 2] //= 4
     for bit in range(_BITS):
         noise[:_BLOCK, bit * _BLOCK : (bit + 1) * _BLOCK] = 255 * (number >> bit & 1)

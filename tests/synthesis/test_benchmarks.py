@@ -102,7 +102,7 @@ def test_committed_statistics_are_of_the_committed_constants():
 
 
 def test_generated_statistics_are_near_the_real_ones():
-    """Bounds a little wider than what was reached, so that a change of the generator is noticed."""
+    """Bounds a little wider than what was reached, so a change of the generator is noticed."""
     kept = json.loads(synthesis_calibration.RESULT.read_text("utf-8"))
     real, generated = kept["real"], kept["generated"]
     for name, spectrum in real["radial_spectrum_log10"].items():

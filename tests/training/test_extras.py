@@ -1,4 +1,4 @@
-"""What models read besides the image: from manifests and frames, through training, prediction and files."""
+"""What models read in addition to the image: from manifests and frames, through training, prediction and files."""
 
 import dataclasses
 import json
@@ -244,7 +244,7 @@ def test_training_and_prediction_pass_them(probe, augmentation):
     still = dataclasses.replace(data, motion=None)
     probe.clear()
     predict_set(model, still)
-    assert probe[0]["motion"] is None  # not given, so that the model knows there is none
+    assert probe[0]["motion"] is None  # not given, so the model knows there is none
 
 
 def test_a_model_without_extras_is_given_none():

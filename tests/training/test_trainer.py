@@ -120,7 +120,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path, data):
         train_model("htnet_tiny", data, QUICK, on_epoch=two, checkpoint=checkpoint)
     for changed in ({"seed": 1}, {"recipe": Recipe(epochs=5, batch_size=8)}, {"data": data.subset(range(9))}):
         options = {"data": data, "recipe": QUICK, "seed": 0} | changed
-        with pytest.raises(RunError, match=r"state\.pt holds an unfinished training"):
+        with pytest.raises(RunError, match=r"state\.pt contains an unfinished training"):
             train_model("htnet_tiny", checkpoint=checkpoint, on_epoch=stop, **options)
 
 

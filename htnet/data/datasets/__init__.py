@@ -101,7 +101,7 @@ def read_dataset(
         if door is None or door.name == name:
             raise
         if door.kind not in ("set", "frames", "sheet"):  # no sheet will help
-            raise ManifestError(f"{root} holds no data set in its official layout.{hint(root)}") from error
+            raise ManifestError(f"{root} contains no data set in its official layout.{hint(root)}") from error
         raise ManifestError(f"{error}{hint(root)}") from error
     if found.identities_from != Manifest.identities_from:
         return found

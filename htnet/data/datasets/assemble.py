@@ -112,8 +112,8 @@ class Annotated:
             label: as annotated.
             clip: key of the folder.
             expected: path of that folder.
-            where: in place of that of ``row``.
-            needs_onset: a row without onset is no sample; otherwise the first frame of the clip is its onset.
+            where: instead of that of ``row``.
+            needs_onset: a row without onset is not a sample; otherwise the first frame of the clip is its onset.
         """
         units, notes = row.action_units(sample) if row else ("", ())
         if row:
@@ -142,7 +142,7 @@ class Annotated:
         Args:
             row: has filename, emotion, onset, apex and offset.
             subject: the person, as the manifest names it.
-            label: in place of the column emotion.
+            label: instead of the column emotion.
         """
         name = row.text["filename"]
         return cls.of(
@@ -294,7 +294,8 @@ def _doubt(cells: Sequence[str], source: str) -> tuple[str, ...]:
         return ()
     shown = ", ".join(cells[:10]) + (f" and {len(cells) - 10} more" if len(cells) > 10 else "")
     return (
-        f"{source}: {shown} hold action units as numbers, which are read as they stand. A spreadsheet also makes 20 of "
+        f"{source}: {shown} contain action units as numbers, which are read as they are. A spreadsheet also "
+        "makes 20 of "
         "2E+1; look at them if the sheet was edited.",
     )
 

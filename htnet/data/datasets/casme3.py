@@ -44,7 +44,7 @@ def read_casme3_part_a(root: Path, annotation: Path | None, choices: Choices) ->
     """Read CAS(ME)^3 part A; see `htnet.data.read_dataset`."""
     if root.absolute().name.casefold() == "depth":
         raise ManifestError(
-            f"{root} holds depth maps, which show no face. Give the folder of the frames (color or frame) as root."
+            f"{root} contains depth maps, which show no face. Give the folder of the frames (color or frame) as root."
         )
     sheet, chosen = (annotation, ()) if annotation is not None else _find(root)
     if sheet.suffix.lower() == ".csv" and is_casme3(sheet):
@@ -103,7 +103,8 @@ def _choose(wanted: Mapping[Path, Sequence[tuple[str, ...]]], others: dict[Path,
         names = ", ".join(f"{file.name}: {len(rows)} rows" for file, rows in wanted.items())
         folder = next(iter({**wanted, **others})).parent
         raise ManifestError(
-            f"{folder} holds {len(wanted)} annotation sheets of CAS(ME)^3 part A ({names or 'none that fits'}). Give "
+            f"{folder} contains {len(wanted)} annotation sheets of CAS(ME)^3 part A "
+            f"({names or 'none that fits'}). Give "
             "one as annotation."
         )
     chosen = candidates[0]
@@ -143,12 +144,12 @@ def _find_frames(root: Path, wanted: set[str]) -> Tree:
         f"Give the folder of the frames, such as {root.parent / 'frame' if root.name == 'depth' else root / 'frame'}."
     )
     if root.name.casefold() == "depth":
-        raise ManifestError(f"{root} holds depth maps, which show no face. {cure}")
+        raise ManifestError(f"{root} contains depth maps, which show no face. {cure}")
     try:
         tree = find_clips(root, key, "CAS(ME)^3 part A (spNO.1/a/color/175.jpg or spNO.1_a_166/175.jpg)")
     except ManifestError:
         if depth:
-            raise ManifestError(f"{depth[0].parent} holds depth maps, which show no face. {cure}") from None
+            raise ManifestError(f"{depth[0].parent} contains depth maps, which show no face. {cure}") from None
         raise
     first = next((file for folder in tree.clips.values() for file in sorted(folder.glob("*.png"))), None)
     if first is not None and is_depth_map(first):

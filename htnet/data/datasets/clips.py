@@ -67,7 +67,7 @@ def read_clip(folder: Path) -> Clip:
     for file in found:
         if file.suffix.lower() not in IMAGES or file.name.startswith(".") or not _split(file.stem)[1]:
             continue
-        if not os.path.isfile(file):  # a folder of that name, or a link that leads nowhere, is no frame
+        if not os.path.isfile(file):  # a folder of that name, or a broken link, is not a frame
             continue
         number = int(_split(file.stem)[1])
         if number in files:
@@ -85,7 +85,7 @@ def find_clips(root: Path, key_of: KeyOf, what: str, prefer: str = "") -> Tree:
 
     Args:
         root: where to look.
-        key_of: tells clips from other folders.
+        key_of: distinguishes clips from other folders.
         what: the data set and the form of its paths, for messages.
         prefer: name of the tree to take if there are several.
 
@@ -100,11 +100,11 @@ def find_clips(root: Path, key_of: KeyOf, what: str, prefer: str = "") -> Tree:
     if len(trees) > 1:
         trees = {tree: found for tree, found in trees.items() if tree.name == prefer} or trees
     if not trees:
-        raise ManifestError(f"{root} holds no clips of {what}. Check the path.")
+        raise ManifestError(f"{root} contains no clips of {what}. Check the path.")
     if len(trees) > 1:
         names = ", ".join(str(tree) for tree in sorted(trees))
         raise ManifestError(
-            f"{root} holds several copies of the clips of {what}: {names}. Give one of them as root, and annotation "
+            f"{root} contains several copies of the clips of {what}: {names}. Give one of them as root, and annotation "
             "if the sheet is not there or one folder above."
         )
     return Tree(*trees.popitem())

@@ -50,7 +50,7 @@ def merge_composite(
         if others or part.classes != EMOTIONS:
             raise ManifestError(
                 f"{part.source} is given as {name}, but "
-                + (f"holds samples of {others[0]!r}." if others else f"has the classes {', '.join(part.classes)}.")
+                + (f"contains samples of {others[0]!r}." if others else f"has the classes {', '.join(part.classes)}.")
                 + f" Give read_dataset({name!r}, ..., classes='3')."
             )
     samples = [sample for part in parts.values() for sample in part]

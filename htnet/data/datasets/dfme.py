@@ -40,7 +40,8 @@ def read_dfme(root: Path, annotation: Path | None, choices: Choices) -> Manifest
             return None
         if seen.setdefault(name, folder) != folder:
             raise ManifestError(
-                f"{root} holds the clip {folder.name} twice: in {seen[name].parent} and in {folder.parent}. Give the "
+                f"{root} contains the clip {folder.name} twice: in {seen[name].parent} and in {folder.parent}. "
+                "Give the "
                 "folder of one copy as root, and annotation if the sheet is not there or one folder above."
             )
         return name, root  # training and test clips lie in folders beside each other

@@ -65,7 +65,8 @@ def _of_list(table: Table, parts: Mapping[str, Manifest]) -> tuple[set[str], tup
             other = known.setdefault((dataset, _plain(name)), name)
             if other != name:
                 raise ManifestError(
-                    f"{part.source}: {other!r} and {name!r} cannot be told apart by a list without leading zeros. Give "
+                    f"{part.source}: {other!r} and {name!r} cannot be distinguished by a list without leading "
+                    "zeros. Give "
                     "keep a CSV file with the column 'sample'."
                 )
     wanted, differing = set(), []
@@ -76,7 +77,7 @@ def _of_list(table: Table, parts: Mapping[str, Manifest]) -> tuple[set[str], tup
         where = f"{table.label}, row {index + 1}"
         if len(row) < 3 or row[0].casefold() not in parts:
             raise ManifestError(
-                f"{where}: {', '.join(row)!r} is no data set ({', '.join(parts)}), subject, file name and label. "
+                f"{where}: {', '.join(row)!r} is not a data set ({', '.join(parts)}), subject, file name and label. "
                 "Correct it."
             )
         dataset, subject, file = row[0].casefold(), row[1], row[2]

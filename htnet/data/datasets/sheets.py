@@ -44,7 +44,7 @@ class Table:
         rows: the cells as text.
         spoiled: (row, column), counted from 0, of each cell that a spreadsheet has made something else of than text or
             a whole number, with what to tell the user.
-        numbers: (row, column) of each cell that holds a whole number, and no text.
+        numbers: (row, column) of each cell that contains a whole number, and no text.
     """
 
     label: str
@@ -80,13 +80,13 @@ class SheetRow:
 
     @property
     def doubtful_units(self) -> str:
-        """The cell of the action units if it holds ten, twenty, ...: a spreadsheet makes twenty of "2E+1" too."""
+        """The cell of the action units if it contains ten, twenty, ...: a spreadsheet makes twenty of "2E+1" too."""
         text = self.text["action_units"]
         tens = "action_units" in self.numbers and text.endswith("0") and "action_units" not in self.spoiled
         return f"{self.cells['action_units']} ({text})" if tens else ""
 
     def number(self, column: str) -> int | None:
-        """The whole number in a column, None if the cell holds none ("", "/", ...)."""
+        """The whole number in a column, None if the cell contains none ("", "/", ...)."""
         return int(self.text[column]) if re.fullmatch(r"[0-9]+", self.text[column]) else None
 
     def not_read(self, column: str, sample: str) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def find_sheet(root: Path, patterns: Sequence[str], what: str) -> Path:
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
         raise ManifestError(
-            f"{found[0].parent} holds {len(found)} annotation sheets of {what} ({names}). Give annotation."
+            f"{found[0].parent} contains {len(found)} annotation sheets of {what} ({names}). Give annotation."
         )
     if not found:
         raise no_sheet(root, patterns, what)
@@ -157,7 +157,7 @@ def find_sheet(root: Path, patterns: Sequence[str], what: str) -> Path:
 def no_sheet(root: Path, patterns: Sequence[str], what: str) -> ManifestError:
     """The error where `find_sheets` finds none."""
     return ManifestError(
-        f"Neither {root} nor the folder above holds the annotation sheet of {what} ({' or '.join(patterns)}, "
+        f"Neither {root} nor the folder above contains the annotation sheet of {what} ({' or '.join(patterns)}, "
         ".xlsx, .xls or .csv). Give its path as annotation."
     )
 
@@ -338,15 +338,15 @@ def _table(
 def _problem(value: Any, number_format: str, typed: Any) -> str:
     """What a spreadsheet has made of a cell that was to be text; "" if it is still that, or a whole number."""
     if isinstance(typed, str) and typed.startswith("="):
-        return f"It holds the formula {typed[:40]!r}. {AS_TEXT}."
+        return f"It contains the formula {typed[:40]!r}. {AS_TEXT}."
     if isinstance(value, bool):
-        return f"It holds the truth value {value}. {AS_TEXT}."
+        return f"It contains the truth value {value}. {AS_TEXT}."
     if isinstance(value, (date, time, timedelta)):
-        return f"It holds a date or time ({value}). {AS_TEXT}."
+        return f"It contains a date or time ({value}). {AS_TEXT}."
     if isinstance(value, (int, float)):
         scientific = "E+" in number_format.upper() or "E-" in number_format.upper()
         if scientific or not float(value).is_integer() or abs(value) > 99:
-            return f"It holds the number {value:g}, perhaps made of text such as 2E+1 or 4E+12. {AS_TEXT}."
+            return f"It contains the number {value:g}, perhaps made of text such as 2E+1 or 4E+12. {AS_TEXT}."
     return ""
 
 
@@ -410,7 +410,7 @@ def _rows(
         elif all(found.text[name] for name in needed if name != "filename"):
             raise ManifestError(f"{found.where} has no file name. Fill it in or delete the row.")
     if not rows:
-        raise ManifestError(f"{table.label} holds no rows below its header.")
+        raise ManifestError(f"{table.label} contains no rows below its header.")
     return rows
 
 

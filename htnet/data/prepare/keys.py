@@ -1,4 +1,4 @@
-"""What a prepared sample was made from, part by part, so that it can be told what has changed."""
+"""What a prepared sample was made from, part by part, so it can be told what has changed."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def source_key(
 
 
 def as_json(parts: Mapping[str, Any]) -> Parts:
-    """The parts as they come back from a file, so that they can be compared."""
+    """The parts as they come back from a file, so they can be compared."""
     found: Parts = json.loads(json.dumps(parts, sort_keys=True))
     return found
 
@@ -128,7 +128,7 @@ def _without_version(points: Any) -> Any:
 
 
 def _describe_clip(sample: Sample, clip: Path, spec: PreprocessSpec, bit_depth: int | None) -> Any:
-    """What motion features are made from, besides the points."""
+    """What motion features are made from, other than the points."""
     part = open_clip(clip, sample.clip_first, sample.clip_last, bit_depth if clip.is_dir() else None)
     return {
         "spec": motion_settings(spec),

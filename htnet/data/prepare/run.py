@@ -74,15 +74,15 @@ def prepare(
         on_error: called with each sample that cannot be prepared, which is then left out; without it
             the first such sample ends the call.
         progress: wraps the iteration over samples as they are done, for a progress bar.
-        overwrite: put these samples in place of others that ``out`` holds, or of other labels.
-        bit_depth: bits of the frames' values, where 16-bit files hold fewer; see `htnet.preprocess.read_frame`.
+        overwrite: put these samples instead of others that ``out`` contains, or of other labels.
+        bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
     Returns:
         The manifest of the prepared samples, in the order of ``manifest``.
 
     Raises:
-        OverwriteError: ``out`` holds other samples, or the same with other labels, and ``overwrite`` is not given.
-        ManifestError: ``out`` holds flow made in another way, a sample has no frames or shows no expression (see
+        OverwriteError: ``out`` contains other samples, or the same with other labels, and ``overwrite`` is not given.
+        ManifestError: ``out`` contains flow made in another way, a sample has no frames or shows no expression (see
             `htnet.data.reader.degenerate`), two samples would share a file, or no sample could be prepared.
         SpecError: ``motion`` is asked for and ``spec.clip_frames`` is 0.
         HtnetError: a sample cannot be read (the message names it), or nothing can be prepared in this way.

@@ -40,7 +40,7 @@ class PreparedFolder:
         Args:
             root: the folder.
             kinds: name of each kind of file to its ending, such as ``{"flow": ".png"}``.
-            what: what it holds, for messages.
+            what: what it contains, for messages.
         """
         self.root = root
         self.kinds = dict(kinds)
@@ -50,11 +50,13 @@ class PreparedFolder:
         """Make the folders and remove what a killed run left half written.
 
         Raises:
-            ManifestError: the folder holds files made in another way.
+            ManifestError: the folder contains files made in another way.
         """
         found = prepared_spec(self.root)
         if found is not None and found != spec:
-            raise ManifestError(f"{self.root} holds {self.what} with another spec ({SPEC_FILE}). Choose another --out.")
+            raise ManifestError(
+                f"{self.root} contains {self.what} with another spec ({SPEC_FILE}). Choose another --out."
+            )
         folders = [self.root / name for name in (*self.kinds, KEYS)]
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +66,7 @@ class PreparedFolder:
         write_bytes(self.root / SPEC_FILE, json.dumps(spec.to_dict(), indent=1).encode())
 
     def check_same(self, wanted: Manifest, overwrite: bool) -> None:
-        """Refuse to put another data set, or other labels or splits, in place of the ones that are there.
+        """Refuse to put another data set, or other labels or splits, instead of the ones that are there.
 
         Going on with the same samples, more of them, or some of them missing now, is what a second call is for.
 
@@ -197,18 +199,18 @@ def prepared_notes(data: str | PathLike[str]) -> tuple[str, ...]:
 def _difference(found: Manifest, wanted: Manifest) -> str | None:
     """What a manifest says that another one, of the same samples or more, would not say any more."""
     if found.classes != wanted.classes:
-        return f"has the classes {', '.join(found.classes)} in place of {', '.join(wanted.classes)}"
+        return f"has the classes {', '.join(found.classes)} instead of {', '.join(wanted.classes)}"
     now = {sample.sample: sample for sample in wanted}
     for old in found:
         new = now.get(old.sample)
         if new is None:
             if old.sample not in wanted.skipped:
-                return f"holds the sample {old.sample!r}, which {wanted.source} does not hold"
+                return f"contains the sample {old.sample!r}, which {wanted.source} does not contain"
             continue
         for name in ("dataset", "subject", "label", "split"):
             before, after = getattr(old, name), getattr(new, name)
             if before != after:
-                return f"gives the sample {old.sample!r} the {name} {before!r} in place of {after!r}"
+                return f"gives the sample {old.sample!r} the {name} {before!r} instead of {after!r}"
     return None
 
 

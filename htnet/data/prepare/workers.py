@@ -40,7 +40,7 @@ class Preparation:
         make: a function of a module: a sample's files by kind, or what is wrong with it.
         key: what a sample's files are made from, None if that cannot be read.
         prepared: the sample as it stands in the new manifest.
-        more: what to report besides, of the new manifest.
+        more: what else to report of the new manifest.
         noun: what a sample is called in messages.
     """
 

@@ -98,7 +98,7 @@ def convert_checkpoint(
         The model in eval mode.
 
     Raises:
-        CheckpointError: the file is missing, is not a checkpoint, or holds another architecture.
+        CheckpointError: the file is missing, is not a checkpoint, or contains another architecture.
     """
     return converted_checkpoint(path, heads, key, labels)[0]
 

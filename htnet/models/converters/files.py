@@ -35,7 +35,7 @@ _GIVE = "Give a .pth, .pt, .ckpt or .safetensors file."
 #: Callables that a file of weights has no need of; a file that names one is refused outright.
 _DANGEROUS_MODULES = frozenset({"os", "posix", "nt", "sys", "subprocess", "shutil", "socket", "importlib", "runpy"})
 _DANGEROUS_NAMES = frozenset(f"builtins.{name}" for name in ("eval", "exec", "compile", "open", "__import__"))
-#: Types of the NumPy arrays and numbers that are read; none that holds Python objects.
+#: Types of the NumPy arrays and numbers that are read; none that contains Python objects.
 _NUMPY_CODES = "?bBhHiIlLqQefdFDSUMm"
 #: Containers of Python's own library, which PyTorch's reader fills only as the plain kind that each is built on.
 _CONTAINERS: dict[str, type] = {"collections.defaultdict": dict, "collections.Counter": dict, "collections.deque": list}
@@ -81,15 +81,15 @@ def is_pickled_module(value: object) -> bool:
 
 
 def read_checkpoint(path: Path) -> Any:
-    """What a checkpoint file holds: tensors, containers and plain values.
+    """What a checkpoint file contains: tensors, containers and plain values.
 
     A ``.safetensors`` file, or what ``torch.save`` writes. PyTorch's own reader with ``weights_only=True`` is used;
-    objects of other classes than its own (`argparse.Namespace`, a path, a configuration of somebody's own) come out
+    objects of other classes than its own (`argparse.Namespace`, a path, a custom configuration) come out
     as `Unread`: their classes are neither imported nor called.
 
     Raises:
         CheckpointError: the file is missing, cut off, damaged or something else, names a callable that could do
-            harm, or holds objects in a way that cannot be read without running their code.
+            harm, or contains objects in a way that cannot be read without running their code.
     """
     head = _head(path)
     for sign, what in _OTHER_FILES:
@@ -111,11 +111,11 @@ def read_checkpoint(path: Path) -> Any:
     if unknown:
         shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise CheckpointError(
-            f"{path} holds objects ({shown}) that cannot be read without running their code. {resave(path)}"
+            f"{path} contains objects ({shown}) that cannot be read without running their code. {resave(path)}"
         ) from problem
     if any(name.endswith("multiarray._reconstruct") for name in names):
         raise CheckpointError(
-            f"{path} holds NumPy arrays of Python objects, which are not read. {resave(path)}"
+            f"{path} contains NumPy arrays of Python objects, which are not read. {resave(path)}"
         ) from problem
     raise CheckpointError(
         f"{path} cannot be read as a checkpoint: it is cut off, damaged, or not a PyTorch file. Copy it again."
@@ -210,7 +210,7 @@ def _names_in(path: Path, head: bytes) -> set[str]:
             for _ in range(4):  # the mark, a version, facts of the machine, and the content
                 protocol, names = _scan(file)
                 found |= names
-    except Exception as error:  # pickletools raises many types for what is no pickle
+    except Exception as error:  # pickletools raises many types for a file that is not a pickle
         raise CheckpointError(f"{path} is cut off or damaged. Copy or download it again.") from error
     _refuse_protocol(path, protocol)
     return found
@@ -223,7 +223,7 @@ def _is_old_pickle(path: Path, head: bytes) -> bool:
     try:
         with path.open("rb") as file:
             return len([code for code, _, _ in pickletools.genops(file)]) > 2
-    except Exception:  # pickletools raises many types for what is no pickle
+    except Exception:  # pickletools raises many types for a file that is not a pickle
         return False
 
 

@@ -37,7 +37,7 @@ def stored_labels(content: Any, default: Sequence[str]) -> tuple[str, ...] | Non
 
     Args:
         content: see `htnet.models.converters.files.read_checkpoint`.
-        default: names that the model has unless told others, one an output.
+        default: names that the model has unless given others, one per output.
 
     Returns:
         The names; None where the checkpoint says nothing of them.

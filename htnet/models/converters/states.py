@@ -1,4 +1,6 @@
-"""The state dicts in what a checkpoint holds: below wrappers, behind prefixes, beside losses, averages and settings."""
+"""The state dicts in what a checkpoint contains: below wrappers, behind prefixes, beside losses, averages and
+settings.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from htnet.models.converters.files import Unread, is_pickled_module, unread_kind
 #: Parts of a parameter's name that wrappers put in: DataParallel and DistributedDataParallel, torch.compile, FSDP,
 #: activation checkpointing.
 _WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-#: Names that training scripts give to losses and metrics, whose tensors are no part of a model.
+#: Names that training scripts give to losses and metrics, whose tensors are not part of a model.
 _LOSSES = re.compile(r"(.+_)?(criterion|loss|loss_fn|loss_func|loss_function|losses|metric|metrics|acc|accuracy|f1)")
 #: What tools leave in a state dict: the counter of an averaged model, the counts of thop.
 _COUNTERS = frozenset({"n_averaged", "total_ops", "total_params"})
@@ -27,7 +29,7 @@ _COUNTERS = frozenset({"n_averaged", "total_ops", "total_params"})
 _OWN_MARKS = ("patch_embed.weight", "levels.0.pos_emb", "standardize.mean")
 #: How deep dictionaries and lists are looked into.
 _DEPTH = 16
-#: Names of two tensors that PyTorch keeps in place of a weight, and of that weight: weight normalization, in its old
+#: Names of two tensors that PyTorch keeps instead of a weight, and of that weight: weight normalization, in its old
 #: and its new form, and pruning.
 _IN_TWO = (
     (re.compile(r"(.*(?:weight|bias)\w*)_g"), r"{}_v", "{}"),
@@ -66,7 +68,7 @@ def find_state(content: Any, marks: Mapping[str, Sequence[str]], key: str | None
         key: which one, if there are several: its place, such as "ema" or "state_dict.model".
 
     Raises:
-        CheckpointError: there is none, or there are several and ``key`` does not choose one; or it holds something
+        CheckpointError: there is none, or there are several and ``key`` does not choose one; or it contains something
             else than plain tensors of finite numbers.
     """
     found = [candidate for name, mapping in _mappings(content) for candidate in _candidates(name, mapping, marks)]
@@ -77,7 +79,8 @@ def find_state(content: Any, marks: Mapping[str, Sequence[str]], key: str | None
         place = chosen.name or "."
         shown = ", ".join(chosen.beside[:5]) + (", ..." if len(chosen.beside) > 5 else "")
         raise CheckpointError(
-            f"Beside the model ({place}) this checkpoint holds {len(chosen.beside)} other tensors ({shown}), which may "
+            f"Beside the model ({place}) this checkpoint contains {len(chosen.beside)} other tensors ({shown}), "
+            "which may "
             "be a part of what computes the answer. If they are not, take the model alone: "
             f"key={place!r} (htnet convert --key {place})."
         )
@@ -92,7 +95,7 @@ def find_state(content: Any, marks: Mapping[str, Sequence[str]], key: str | None
 
 
 def _mappings(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every mapping that holds tensors under names, with its place; not those of optimizers."""
+    """Every mapping that contains tensors under names, with its place; not those of optimizers."""
     if depth > _DEPTH:
         return
     items: list[tuple[Any, Any]] = []
@@ -113,7 +116,7 @@ def _mappings(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[st
 
 
 def _put_together(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The mapping with whole weights in place of the two tensors that weight normalization or pruning keeps of each."""
+    """The mapping with whole weights instead of the two tensors that weight normalization or pruning keeps of each."""
     whole = dict(mapping)
     for raw, first in mapping.items():
         for pattern, other, weight in _IN_TWO:
@@ -171,7 +174,7 @@ def _candidates(name: str, mapping: Mapping[str, Any], marks: Mapping[str, Seque
         plain = ".".join(part for part in raw.split(".") if part not in _WRAPPERS)
         if plain in clean:
             raise CheckpointError(
-                f"This checkpoint holds {clean[plain]} and {raw}, which are one parameter by their names. Save one "
+                f"This checkpoint contains {clean[plain]} and {raw}, which are one parameter by their names. Save one "
                 "state dict alone."
             )
         clean[plain] = raw
@@ -212,12 +215,12 @@ def _choose(found: Sequence[Candidate], key: str | None) -> Candidate:
         if len(fitting) == 1:
             return fitting[0]
         problem = "is not a state dict" if not fitting else "is not one state dict, but several,"
-        raise CheckpointError(f"key={key!r} {problem} of this checkpoint. It holds: {', '.join(names)}.")
+        raise CheckpointError(f"key={key!r} {problem} of this checkpoint. It contains: {', '.join(names)}.")
     first = found[0]
     if all(_same(first.state, other.state) for other in found[1:]):
         return first
     raise CheckpointError(
-        f"This checkpoint holds {len(found)} state dicts: {', '.join(names)}. Choose one: key={names[-1]!r} (htnet "
+        f"This checkpoint contains {len(found)} state dicts: {', '.join(names)}. Choose one: key={names[-1]!r} (htnet "
         f"convert --key {names[-1]}). If one is an average over the training (ema), results are often those of it."
     )
 
@@ -237,7 +240,7 @@ def _refuse_nameless(content: Any, chosen: Candidate) -> None:
             continue
         place = chosen.name or "."
         raise CheckpointError(
-            f"Beside the model ({place}) this checkpoint holds other weights of it ({name}), perhaps an average "
+            f"Beside the model ({place}) this checkpoint contains other weights of it ({name}), perhaps an average "
             "over training, as an unnamed list. For the model alone: "
             f"key={place!r} (htnet convert --key {place}). For the others: load them into the model with the program "
             "that saved them, and save model.state_dict()."
@@ -289,7 +292,7 @@ def _tensor(name: str, value: object) -> Tensor:
         problem = "has a shape, but no numbers (device 'meta'). Save the model after its weights were loaded"
     elif not bool(torch.isfinite(value.float()).all()):
         count = int((~torch.isfinite(value.float())).sum())
-        problem = f"holds {count} values that are NaN or infinite: the training diverged. Give an earlier checkpoint"
+        problem = f"contains {count} values that are NaN or infinite: the training diverged. Give an earlier checkpoint"
     if problem:
         raise CheckpointError(f"{name} in this checkpoint {problem}.")
     return value.detach()
@@ -302,7 +305,7 @@ def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
         place, kind = module
         what = f"content{place}" if place else "content"
         return (
-            f"It holds a whole pickled model ({kind}), which can be loaded only by running its code. In the "
+            f"It contains a whole pickled model ({kind}), which can be loaded only by running its code. In the "
             "environment it was trained in, for a file that you trust, save model.state_dict() instead:\n"
             "  import torch; content = torch.load(PATH, map_location='cpu', weights_only=False)\n"
             f"  torch.save({what}.state_dict(), 'weights.pth')"
@@ -313,17 +316,18 @@ def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
         names = {".".join(part for part in n.split(".") if part not in _WRAPPERS) for n in largest}
         if any(mark in names for mark in _OWN_MARKS):
             return (
-                "It holds weights in htnet's own form, which need no conversion: give the folder that htnet train or "
+                "It contains weights in htnet's own form, which need no conversion: give the folder that htnet "
+                "train or "
                 "htnet convert wrote to htnet.load_pretrained, or to htnet predict --weights."
             )
         _refuse_parts(sorted(names))
         return refusal(dict.fromkeys(sorted(names)), list(marks), all_kinds())
     if isinstance(content, Mapping) and ("param_groups" in content or _has_optimizer(content)):
-        return "It holds the state of an optimizer and no weights. Save model.state_dict()."
+        return "It contains the state of an optimizer and no weights. Save model.state_dict()."
     if (nameless := next(_lists(content), None)) is not None and len(nameless[1]) > 3:
         place = f" ({nameless[0]})" if nameless[0] else ""
         return (
-            f"It holds {len(nameless[1])} tensors as a list without names{place}, as averages are kept. Load "
+            f"It contains {len(nameless[1])} tensors as a list without names{place}, as averages are kept. Load "
             "them into the model with the program that saved them, and save model.state_dict()."
         )
     if _is_deep(content):
@@ -332,7 +336,7 @@ def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
             "Save the weights alone: model.state_dict()."
         )
     kind = unread_kind(content) or type(content).__name__
-    return f"It holds {kind}, not a state dict of tensors. Save model.state_dict()."
+    return f"It contains {kind}, not a state dict of tensors. Save model.state_dict()."
 
 
 def _first_module(content: Any, place: str = "", depth: int = 0) -> tuple[str, str] | None:

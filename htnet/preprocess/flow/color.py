@@ -12,7 +12,7 @@ from htnet.core.fields import whole
 from htnet.core.types import ByteArray, Float64Array, FloatArray, Flow
 
 #: Baker et al. give the wheel 55 steps: red to yellow 15, to green 6, to cyan 4, to blue 11, to magenta 13, to
-#: red 6. The eye tells these hues apart about equally well.
+#: red 6. The eye distinguishes these hues about equally well.
 _PLACES = (0, 15, 21, 25, 36, 49, 55)
 _HUES = ((255, 0, 0), (255, 255, 0), (0, 255, 0), (0, 255, 255), (0, 0, 255), (255, 0, 255), (255, 0, 0))
 #: How dark a flow beyond the largest length is drawn, and how far beyond is rounding only.

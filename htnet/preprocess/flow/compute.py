@@ -72,8 +72,9 @@ def _tvl1(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) ->
 def _farneback(onset: ByteArray, apex: ByteArray, parameters: Mapping[str, float]) -> FloatArray:
     cv2 = load_opencv()
     p = _settings(parameters, FARNEBACK_SETTINGS, "Farneback")
-    # OpenCV adds a constant to the determinant it divides by, so that its flow shrinks with the square of the contrast.
-    # One factor for both frames mends that; floats, because the products are not whole. The factor of 1 changes no bit.
+    # OpenCV adds a constant to the determinant it divides by, so its flow shrinks with the square of the contrast.
+    # One factor for both frames corrects this; floats, because the products are not whole. The factor of 1 changes no
+    # bit.
     gain = max(1.0, FARNEBACK_CONTRAST / max(float(onset.std()), 1e-6))
     first, second = (frame.astype(np.float32) * np.float32(gain) for frame in (onset, apex))
     try:
@@ -226,7 +227,7 @@ def write_flow_image(path: str | os.PathLike[str], image: ByteArray, *, overwrit
 
     Args:
         path: a file that ends in .png; missing folders are made.
-        image: (H, W, 3) uint8 in BGR order = (strain, v, u), so that the file's RGB is (u, v, strain).
+        image: (H, W, 3) uint8 in BGR order = (strain, v, u), so the file's RGB is (u, v, strain).
         overwrite: replace a file that exists.
 
     Returns:
@@ -267,7 +268,7 @@ def refuse_no_flow(image: ByteArray, source: str) -> None:
     """
     channels = image.reshape(-1, 3).T.astype(np.float64)
     if (channels.std(axis=1) < 1).any():
-        return  # without motion, which is dealt with by whoever reads it
+        return  # without motion, which its reader handles
     why = ""
     if np.corrcoef(channels).min() >= _CHANNELS_ALIKE:
         why = "its three channels are alike, as those of a photo"

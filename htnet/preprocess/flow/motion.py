@@ -92,7 +92,7 @@ def hoof(uv: ArrayOrTensor, *, bins: int = 16, regions: Sequence[Box] | None = N
     """Histogram of oriented optical flow (HOOF; Chaudhry et al., CVPR 2009), region by region.
 
     Each pixel adds its flow's length to the bins of its direction, and each region's histogram is divided by
-    its sum, so that it says where to, not how far. Bin k is centered at the angle ``2 pi k / bins`` of
+    its sum, so it says where to, not how far. Bin k is centered at the angle ``2 pi k / bins`` of
     `flow_orientation` (0 right, ``bins / 4`` down); a pixel is shared linearly between the two nearest centers,
     so that the result is continuous in the angle. The bins go round the full circle. The paper folds left onto
     right, to recognize actions that are seen from either side; in a face that would mix mouth corners drawn
@@ -227,7 +227,7 @@ def _check_finite(uv: ArrayOrTensor) -> None:
     finite = torch.isfinite(uv) if isinstance(uv, torch.Tensor) else np.isfinite(uv)
     if not bool(finite.all()):
         bad = int((~finite).sum())
-        raise FlowError(f"Flow holds {bad} NaN or infinite values; recompute it or mask them first.")
+        raise FlowError(f"Flow contains {bad} NaN or infinite values; recompute it or mask them first.")
 
 
 def _five(points: npt.ArrayLike) -> Float64Array:

@@ -1,8 +1,9 @@
-"""Registration of an apex to its onset: the head's own motion between two frames, told by the rigid parts of the face.
+"""Registration of an apex to its onset: the head's own motion between two frames, estimated from the rigid parts of
+the face.
 
 The motion of each of 28 x 28 cells is found by Lucas and Kanade's least squares on smoothed pixels, the light made even
 first; the similarity that most rigid cells share is the head's. Both are repeated from coarse to fine, the apex's
-face being warped anew from its frame each time.
+face being warped from the original frame each time.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ MOST_GROWTH, MOST_SHIFT = 1.5, 0.5
 _SMOOTH, _WINDOW = 1.0, 4.0
 # Width of the local mean by which light is made even, as a share of the face.
 _LIGHT = 0.11
-# The face is compared at 1/8 of its size first, so that a motion of a tenth of the face is found: (shrink, rounds).
+# The face is compared at 1/8 of its size first, so a motion of a tenth of the face is found: (shrink, rounds).
 _LEVELS = ((8, 4), (4, 4), (2, 3), (1, 4))
 # A step below this, in px of the picture that is compared, ends a level.
 _NEAR = 0.01
-# A cell's motion counts as known no better than this, in px of the picture that is compared, so that brows and mouth do
+# A cell's motion counts as known no better than this, in px of the picture that is compared, so brows and mouth do
 # not outweigh the skin.
 _FLOOR = 0.1
 # Rounds of reweighting; the residual, in medians, at which a cell's weight has fallen to a quarter; and the px of the
@@ -90,7 +91,7 @@ def cell_motion(onset: ByteArray, apex: ByteArray, shrink: float = 1) -> CellMot
     det = (xx + ridge) * (yy + ridge) - xy * xy
     u, v = ((yy + ridge) * bx - xy * by) / det, ((xx + ridge) * by - xy * bx) / det
     noise = float(np.sqrt(np.median(np.maximum(tt - u * bx - v * by, 0)[face_cells()])))
-    # Smoothed noise is alike over the smoothing's width, so that a window holds (window / smooth)^2 independent values.
+    # Smoothed noise is alike over the smoothing's width, so a window holds (window / smooth)^2 independent values.
     variance = max(noise, _LEAST_NOISE) ** 2 * (_SMOOTH / window) ** 2
     unit = side / small
     information = np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2) / (variance * unit * unit)
@@ -111,7 +112,7 @@ def register(onset: Frame, apex: Frame, alignment: Alignment, start: Float64Arra
         texture on the face, the identity.
 
     Raises:
-        FlowError: what was found is no motion of a head.
+        FlowError: the result is not a motion of a head.
     """
     reference, side = to_gray(onset), alignment.size[0]
     matrix = np.eye(3) if start is None else start

@@ -50,7 +50,7 @@ def _as_batch(frame: Tensor | ByteArray | FloatArray, name: str) -> Tensor:
         pixels = pixels.float()
     elif pixels.is_floating_point():
         if not bool(torch.isfinite(pixels).all()):
-            raise FrameError(f"The {name} holds NaN or infinite pixels; replace them first.")
+            raise FrameError(f"The {name} contains NaN or infinite pixels; replace them first.")
         low, high = float(pixels.min()), float(pixels.max())
         if low < 0 or high > 1:
             raise FrameError(
@@ -139,8 +139,8 @@ def tvl1_flow(
         (2, H, W) or (B, 2, H, W) float32 on the frames' device: u to the right and v downward, px.
 
     Raises:
-        FrameError: a frame has a wrong shape, type or range, holds NaN or is under 16 px; or float frames are all but
-            black, as of a wrong division.
+        FrameError: a frame has a wrong shape, type or range, contains NaN or is under 16 px; or float frames are all
+            but black, as of a wrong division.
         FlowError: onset and apex differ in shape or device.
         InputError: a parameter is unknown or impossible, or the backend cannot run on the frames' device.
         MissingExtraError: backend is "triton", which is not installed.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: No scale of the pyramid is smaller than this, px; nor may a frame be.
 MIN_SIDE = 16
-#: Below this squared gradient (gray levels per px, squared) a pixel tells nothing about motion.
+#: Below this squared gradient (gray levels per px, squared) a pixel says nothing about motion.
 _FLAT = 1e-6
 #: Blur before halving that the IPOL article fits to SIFT's scale space, px at zfactor 1/sqrt(2).
 _ZOOM_SIGMA = 0.6
@@ -25,7 +25,7 @@ _ZOOM_SIGMA = 0.6
 #: follow motion as well as light: 6 a side took the error of smooth motion from 0.076 to 0.080 px.
 _LIGHT_CELLS = 4
 _LIGHT_STEPS = 4
-#: Gains beyond these are no change of light.
+#: Gains beyond these are not a change of light.
 _GAINS = (0.5, 2.0)
 
 
@@ -72,9 +72,9 @@ def median3(field: Tensor) -> Tensor:
 
 
 def match_light(moving: Tensor, fixed: Tensor) -> Tensor:
-    """Give one image the light of another, so that a change of light is not read as motion.
+    """Give one image the light of another, so a change of light is not read as motion.
 
-    One gain and one offset for the frame, reweighted towards least absolute deviations so that what
+    One gain and one offset for the frame, reweighted toward least absolute deviations so that what
     moves counts little, then the median of what remains in each of `_LIGHT_CELLS` x `_LIGHT_CELLS` cells,
     interpolated.
 

@@ -66,7 +66,8 @@ def _checked_field(displacement: FloatArray, shape: tuple[int, ...]) -> Tensor:
         )
     if not np.isfinite(field).all():
         raise FlowError(
-            f"Displacement holds {int((~np.isfinite(field)).sum())} NaN or infinite values; replace them by finite px."
+            f"Displacement contains {int((~np.isfinite(field)).sum())} NaN or infinite values; replace them by "
+            "finite px."
         )
     return torch.from_numpy(field.astype(np.float64))[None]
 

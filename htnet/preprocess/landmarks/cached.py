@@ -1,4 +1,4 @@
-"""Points kept on disk, so that a frame is looked at once."""
+"""Points kept on disk, so a frame is looked at once."""
 
 from __future__ import annotations
 

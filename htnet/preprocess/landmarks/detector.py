@@ -30,12 +30,12 @@ YUNET_SHA256 = {
     "face_detection_yunet_2026may.onnx": "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0",
 }
 
-# Low, so that a rejected face's score can be told.
+# Low, so a rejected face's score can be told.
 _SCORE, _OVERLAP, _CANDIDATES = 0.3, 0.3, 5000
 # OpenCV 4 (seen in 4.8 to 4.14, not in 5.0) gives rows of meaningless numbers, scored 1.0, now and then for images that
 # it pads to a side of 32 px. Smaller images get a black border, as OpenCV's own padding is.
 _LEAST_SIDE = 64
-#: What the faces of an image depend on besides the model.
+#: What the faces of an image depend on other than the model.
 SETTINGS = (_SCORE, _OVERLAP, _CANDIDATES, _LEAST_SIDE)
 
 Faces = Float64Array
@@ -44,7 +44,7 @@ Faces = Float64Array
 class YuNet:
     """One model file, and as many of OpenCV's detectors as threads ask at the same time.
 
-    A detector of OpenCV holds the image it works on: two threads in one of them get errors or each other's faces. So
+    A detector of OpenCV contains the image it works on: two threads in one of them get errors or each other's faces. So
     each call takes one that is idle, or builds one, and lays it back.
     """
 

@@ -112,7 +112,7 @@ class FaceAlignmentLandmarker:
         return find_many(lambda item: self._choose(*item), self._by_batch(frames, batch_size), missing=missing)
 
     def identity(self) -> Mapping[str, Any]:
-        """All that the points of a frame depend on besides its pixels.
+        """All that the points of a frame depend on other than its pixels.
 
         The version of face-alignment stands for the weights' files, PyTorch runs them.
         """
@@ -144,7 +144,7 @@ class FaceAlignmentLandmarker:
                 self._network = once("the weights of face-alignment", built)
             except WeightsError as error:
                 raise WeightsError(
-                    f"face-alignment could not get its weights ({error}). Connect once, so that it can fetch them "
+                    f"face-alignment could not get its weights ({error}). Connect once, so it can fetch them "
                     "into hub/checkpoints under TORCH_HOME, copy that folder from a machine that has it, or use the "
                     "landmarks 'yunet', which need no network."
                 ) from error

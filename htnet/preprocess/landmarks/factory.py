@@ -64,7 +64,7 @@ def make_landmarker(
 
 
 class LazyLandmarker:
-    """A landmarker that is built when it is first needed; from a text, in each process anew."""
+    """A landmarker that is built when it is first needed; from a text, separately in each process."""
 
     def __init__(
         self,

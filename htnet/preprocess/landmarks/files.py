@@ -82,7 +82,7 @@ class PrecomputedLandmarks:
         return points[sample]
 
 
-#: What a file holds: points of many samples by name, points that serve for all, or a table of another program.
+#: What a file contains: points of many samples by name, points that serve for all, or a table of another program.
 _Points = dict[str, Landmarks] | Landmarks | PeerLandmarks
 
 
@@ -135,7 +135,7 @@ def read_points_json(path: str | os.PathLike[str]) -> Landmarks:
     """Read one face's points: a JSON list of five [x, y] in frame px, order `POINT_NAMES`.
 
     Raises:
-        LandmarkError: the file is missing or holds something else.
+        LandmarkError: the file is missing or contains something else.
     """
     return _landmarks(_read_json(Path(path)), str(path), 1.0)
 
@@ -177,7 +177,7 @@ def _is_point(value: Any) -> bool:
 
 
 def _named(points: Any) -> bool:
-    """Whether this is one face's points by name, as htnet's JSON holds them."""
+    """Whether this is one face's points by name, as htnet's JSON contains them."""
     return isinstance(points, dict) and (set(points) == set(OUTPUT_POINTS) or set(points) == set(POINT_NAMES))
 
 
@@ -203,7 +203,7 @@ def _read_csv(path: Path, scale: float) -> dict[str, Landmarks]:
     refuse_unknown(plain.values(), (*required, "score"), f"column of {path}", LandmarkError)
     written = {old: name for name, old in plain.items()}
     if len(written) < len(plain):
-        raise LandmarkError(f"{path} holds a point twice, with and without 'image_' in its name. Keep one.")
+        raise LandmarkError(f"{path} contains a point twice, with and without 'image_' in its name. Keep one.")
     numbers = table.numbers([written[name] for name in COLUMNS])
     scores = [score for [score] in table.numbers(["score"])] if "score" in written else [None] * len(numbers)
     found: dict[str, Landmarks] = {}

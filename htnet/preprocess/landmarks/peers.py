@@ -193,7 +193,7 @@ def _read(path: Path, scale: float) -> _Table:
         score = more.get("confidence") if openface else more.get("FaceScore")
         frame = None if at is None else int(at)
         rows.append(_Row(line, frame, _name(cells.get("input", "")), more.get("success", 1.0) == 1, score, points))
-    # A frame 0 tells that frames are counted from 0, whatever wrote the file.
+    # A frame 0 means that frames are counted from 0, whatever wrote the file.
     return _Table(path, rows, 1 if openface and all(row.frame != 0 for row in rows) else 0)
 
 

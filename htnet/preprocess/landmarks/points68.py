@@ -32,7 +32,7 @@ def estimate_68(landmarks: Landmarks) -> Landmarks68:
         LandmarkError: the points coincide or do not lie like a face's.
     """
     five = _mean_face().five().points
-    # Fitted towards the frame, so that the error in frame px is least.
+    # Fitted toward the frame, so the error in frame px is least.
     matrix = face_similarity(five, landmarks.points, landmarks.source)
     points = transform_points(matrix, MEAN_SHAPE_28).astype(np.float32)
     return Landmarks68(points, f"estimated from {landmarks.source}", landmarks.score, estimated=True)

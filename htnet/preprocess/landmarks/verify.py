@@ -20,7 +20,8 @@ from htnet.preprocess.pose import check_order, face_shape, pose_warnings
 CHECK = 3
 
 # Side of the square that is looked at, px, and its width on the face, in the longer of the distances from eye to eye
-# and from eyes to mouth. YuNet is surest there; larger and smaller squares told fewer wrong points from right ones.
+# and from eyes to mouth. YuNet is surest there; larger and smaller squares separated wrong from right points less
+# often.
 _SIDE, _REACH = 224, 4.0
 _STEP = 45  # degrees between two looks
 # On six free portraits turned by every 15 degrees, YuNet's points were wrong (by more than 0.25 eye distances on the
@@ -42,7 +43,7 @@ _CUT_OFF, _NEAR_EDGE = 0.16, 0.33
 OUTSIDE = 0.25
 #: Distance between the eyes, px, below which an expression moves the face by fractions of a px.
 SMALL_FACE = 20
-# A head more tilted than this is told of: YuNet's points are inexact then, by 0.1 to 0.25 eye distances.
+# A head tilted more than this gives a warning: YuNet's points are inexact then, by 0.1 to 0.25 eye distances.
 _TILT = 25
 # The face is level when it is seen so to these degrees; points whose tilt is wrong by more than the other are refused.
 _SETTLED, _WRONG_TILT = 5, 20
@@ -59,7 +60,7 @@ def verified(landmarks: Points, frame: Frame) -> Points:
     whether the bundled YuNet sees the face better when the frame is turned. The last costs one look at 224 x 224 px
     where all is well, and seven more where it is not. Points that passed once are not looked at again.
 
-    What cannot be told: whether the face is a person's. Dogs, cats and drawings may score as high as people do.
+    This cannot detect whether the face is a person's. Dogs, cats and drawings may score as high as people do.
 
     Args:
         landmarks: five or 68 points in px of the frame, from anywhere.
@@ -227,7 +228,7 @@ def _settled(
 ) -> tuple[float, Float64Array | None]:
     """The tilt at which the face seen there is level, and its points.
 
-    YuNet takes tilts for smaller than they are, so that a face which seems nearly level may not be: the tilt lies where
+    YuNet takes tilts for smaller than they are, so a face which seems nearly level may not be: the tilt lies where
     what is left of it changes its sign.
     """
     if seen is None or _turn_between(face_shape(seen).roll, roll) <= _SETTLED:

@@ -97,7 +97,7 @@ class YuNetLandmarker:
         return find_many(self, frames, missing=missing)
 
     def identity(self) -> Mapping[str, Any]:
-        """All that the points of a frame depend on besides its pixels: versions, settings, the model's SHA-256.
+        """All that the points of a frame depend on other than its pixels: versions, settings, the model's SHA-256.
 
         Raises:
             WeightsError: the model cannot be read.

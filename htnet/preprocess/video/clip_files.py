@@ -97,7 +97,7 @@ def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArra
         raise InputError(
             f"The motion features {path} cannot be used ({cause(error)}); prepare the data again."
         ) from error
-    except Exception as error:  # safetensors has an error of its own, besides those of damaged content
+    except Exception as error:  # safetensors has its own error, in addition to those of damaged content
         raise InputError(
             f"The motion features {path} cannot be read ({cause(error)}); prepare the data again."
         ) from error

@@ -13,7 +13,7 @@ from htnet.core.types import Float64Array, Frame, QualityWarning
 _GAP, _VARIES = 1.5, 0.1
 # Intervals within this factor of the usual one count for the rate: 2 and 3 frames of a pulldown, but no gap.
 _NEAR = 1.7
-# Containers round times to 1 ms, so that intervals differ by up to 2 ms at a constant rate.
+# Containers round times to 1 ms, so intervals differ by up to 2 ms at a constant rate.
 _ROUNDING = 0.0021
 # A frame that changes less than this share of what a fresh frame does, or less than this many gray levels, is a repeat.
 _REPEAT, _EQUAL = 0.3, 0.01
@@ -37,7 +37,7 @@ def frame_rate(times: Float64Array, stated: float | None) -> float | None:
 
 
 def usual_interval(times: Float64Array) -> float:
-    """Seconds from frame to frame: the mean of the intervals that are near the median, so that no gap counts."""
+    """Seconds from frame to frame: the mean of the intervals that are near the median, so no gap counts."""
     intervals = np.diff(times)
     middle = np.sort(intervals)[len(intervals) // 2]
     near = (intervals < _NEAR * middle) & (intervals > middle / _NEAR)
@@ -92,7 +92,7 @@ def time_warnings(times: Float64Array, first: int = 0) -> tuple[QualityWarning, 
 def fresh_frames(changes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """Which frames show something new, and do not repeat the one before.
 
-    Recompression leaves small differences between copies, so that a repeat is a frame whose change is far below that of
+    Recompression leaves small differences between copies, so a repeat is a frame whose change is far below that of
     the fresh ones: under 0.3 of their median. Fresh ones are those that change by at least 0.3 of the 90th percentile.
 
     Args:

@@ -1,6 +1,6 @@
 """Whether a video file is whole, by the sizes that its own container states.
 
-A header's count of frames is no sign of that: healthy files announce more frames than a player shows (trimmed clips,
+A header's frame count does not indicate that: healthy files announce more frames than a player shows (trimmed clips,
 dropped frames, longer sound). The sizes of the container's parts are: a file that lost its end is shorter than they
 say.
 Formats: ISO/IEC 14496-12 (MP4, MOV), Microsoft's AVI RIFF with OpenDML, RFC 9559 (Matroska, WebM).
@@ -44,7 +44,7 @@ def container_kind(path: Path) -> str:
 
 
 def rate_is_assumed(path: Path) -> bool:
-    """Whether a file states neither times nor a rate, so that FFmpeg assumes 25 frames per second.
+    """Whether a file states neither times nor a rate, so FFmpeg assumes 25 frames per second.
 
     Bare streams are such: H.264, H.265 and MPEG-4 from start code to start code, JPEG after JPEG, AV1 without a
     container; and AVI files whose rate is 0.
@@ -143,7 +143,7 @@ def _matroska_flaw(file: BinaryIO, size: int) -> str:
         if found is None:
             return _cut(size, end or at + 1)
         name, inner, after = found
-        if name == _CLUSTER:  # walked through, so that blocks are seen in clusters of unknown size too
+        if name == _CLUSTER:  # walked through, so blocks are seen in clusters of unknown size too
             if after is not None and after > size:
                 return _broken_block(file, inner, size) or _cut(size, after)
             at = inner
@@ -159,7 +159,7 @@ def _matroska_flaw(file: BinaryIO, size: int) -> str:
 
 
 def _broken_block(file: BinaryIO, at: int, size: int) -> str:
-    """The first place in a cluster that is no block, before the file ends."""
+    """The first place in a cluster that is not a block, before the end of the file."""
     while at < size:
         found = _element(file, at)
         if found is None or found[2] is None:

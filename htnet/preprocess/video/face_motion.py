@@ -29,7 +29,7 @@ from htnet.preprocess.frames import to_gray
 #: 1 px) at 2 ms a pair, and it does not see slow changes of light.
 FACE, CELL = 112, 8
 _GRID = FACE // CELL
-#: Magnitudes are told in px of a face of this side, as elsewhere in the package.
+#: Magnitudes are given in px of a face of this side, as elsewhere in the package.
 TOLD_FACE = 224
 
 # Rounds of reweighting, and the residual (in medians) at which a cell's weight has fallen to a quarter.
@@ -67,7 +67,7 @@ def follow_face(frames: Iterable[Frame], landmarks: Landmarks) -> FaceMotion:
     The first frame's points give one similarity to the template; every frame is warped by it after the head's
     motion so far. The Farneback flow from the first face is averaged over cells of 8 px, and the similarity
     that most cells share is the head's motion: a least-squares fit whose weights fall with the residual
-    (Geman and McClure 1987), so that brows and mouth, which move on their own, have no part in it. What is left
+    (Geman and McClure 1987), so brows and mouth, which move on their own, have no part in it. What is left
     is the face's own motion.
 
     Args:

@@ -27,7 +27,7 @@ HELD_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Video:
-    """A video, or a part of one, whose frames are read when it is iterated; every iteration begins anew.
+    """A video, or a part of one, whose frames are read when it is iterated; every iteration starts from the beginning.
 
     One frame is held at a time, so memory does not grow with the length. Frames keep the numbers and times that they
     have in the whole file: numbers count from 0, and the time of frame 0 is 0 s.
@@ -115,7 +115,7 @@ class Video:
         return replace(self, from_frame=first, to_frame=last, from_time=None, to_time=None, count=count)
 
     def held(self, limit: int = HELD_BYTES) -> HeldVideo:
-        """The same video, which keeps its frames as they are read, so that none is read a second time.
+        """The same video, which keeps its frames as they are read, so none is read a second time.
 
         Args:
             limit: bytes of frames that are kept; of a longer video none are, and frames are read where they are needed.
@@ -133,7 +133,7 @@ class Video:
         for number, path in enumerate(self.paths):
             time = None if self.fps is None else number / self.fps
             if number < self.from_frame or (self.from_time is not None and time is not None and time < self.from_time):
-                continue  # not read, so that it may be damaged
+                continue  # not read, so it may be damaged
             yield replace(_read_image(path, number, self.bit_depth), time=time)
 
     def _from_file(self) -> Iterator[Frame]:
@@ -234,7 +234,7 @@ def open_video(
     """Open a video file or a folder of frames, or a part of one; the first frame is read to check it.
 
     A folder's frames come in the natural order of their names: img9.png before img10.png. Files whose
-    name begins with a dot, or that are no images by their ending, are passed over.
+    name begins with a dot, or that are not images by their extension, are ignored.
 
     A part begins at ``from_frame`` or ``from_time`` and ends at ``to_frame`` or ``to_time``, the frames named included.
     It is found by reading from the beginning: seeking is wrong in files of variable rate. That the video is long enough
@@ -257,8 +257,8 @@ def open_video(
         The video. Iterate over it for its frames.
 
     Raises:
-        VideoError: there is no such file or folder, it is no video, holds no frames, its first frame is damaged or
-            under 16 px, or a folder is shorter than the part asked for.
+        VideoError: there is no such file or folder, it is not a video, contains no frames, its first frame is damaged
+            or under 16 px, or a folder is shorter than the part asked for.
         InputError: a setting is impossible, or two contradict each other.
         MissingExtraError: PyAV is asked for and not installed.
     """
@@ -327,7 +327,7 @@ def _open_folder(path: Path, fps: float | None) -> Video:
         raise VideoError(f"The folder {path} cannot be read ({cause(error)}); check its permissions.") from error
     if not names:
         raise VideoError(
-            f"The folder {path} holds no frames; give one with files that end in {', '.join(FRAME_ENDINGS)}."
+            f"The folder {path} contains no frames; give one with files that end in {', '.join(FRAME_ENDINGS)}."
             f"{hint(path)}"
         )
     # The name itself decides between img1 and img01.
@@ -354,7 +354,7 @@ def _checked_folder(video: Video) -> Video:
 
 
 def _depth_of(video: Video, inside: list[int]) -> int | None:
-    """The one bit depth by which all images of a folder are read; they are looked at in turn until one tells."""
+    """The one bit depth by which all images of a folder are read; they are checked in turn until one determines it."""
     if video.bit_depth is not None:
         return video.bit_depth
     try:

@@ -182,7 +182,7 @@ def _check_end(path: Path, header: Header, number: int, last: float | None, gaps
     if flaw.startswith("cut") and counted and number >= announced > 0:
         return  # what is missing is sound
     if flaw.startswith("damaged") and kind == "avi" and not gaps and number >= announced:
-        return  # what is damaged holds no frame
+        return  # what is damaged contains no frame
     if not flaw and not kind and announced - number > max(_WAITING, _ESTIMATE * announced) and not _lasts(header, last):
         flaw = f"cut off or damaged ({number} frames of about {announced})"
     if flaw:
@@ -311,7 +311,8 @@ def _several_streams(path: Path, container: Any, chosen: Any) -> tuple[QualityWa
     sizes = ", ".join(f"number {s.index} of {s.codec_context.width}x{s.codec_context.height} px" for s in others)
     codec = chosen.codec_context
     message = (
-        f"{path} holds {len(others) + 1} videos: number {chosen.index} of {codec.width}x{codec.height} px is read, not "
+        f"{path} contains {len(others) + 1} videos: number {chosen.index} of {codec.width}x{codec.height} px is "
+        "read, not "
         f"{sizes}. To read another, save it as a separate file: ffmpeg -i FILE -map 0:N -c copy OTHER."
     )
     return (QualityWarning("several_streams", message),)
@@ -363,7 +364,7 @@ class OpenCVReader:
                     if any(capture.grab() for _ in range(left)):
                         yield Shot("damaged")
                     return
-                # OpenCV tells 0 where it knows no time.
+                # OpenCV returns 0 if it does not know the time.
                 time = float(capture.get(_property("POS_MSEC"))) / 1000 or (0.0 if number == 0 else None)
                 flaw = next(damage)
                 pixels = None if flaw else capture.retrieve()[1]
@@ -429,7 +430,8 @@ def _refuse_shallow(path: Path, bits: int, shots: Iterator[Shot]) -> None:
     if 0 < top <= _SHALLOW:
         raise VideoError(
             f"The pixels of {path} have {bits} bits, but in the first frames none is over {top / 255:.1%} of white: "
-            "they hold values of fewer bits, or the frames are dark. Give a folder of them as 16-bit images, with the "
+            "they contain values of fewer bits, or the frames are dark. Give a folder of them as 16-bit images, "
+            "with the "
             "bit depth of the camera (bit_depth, --bit-depth), or cut the dark frames off.",
             0,
         )

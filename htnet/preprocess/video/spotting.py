@@ -31,7 +31,7 @@ from htnet.preprocess.video.open import Video, open_video
 
 #: Ways to search the curve for the apex.
 SPOTTING_METHODS = ("peak", "divide_and_conquer")
-#: Fewest frames of a clip, and fewest with which noise can be told from motion.
+#: Fewest frames of a clip, and fewest with which noise can be distinguished from motion.
 LEAST_FRAMES, MIN_FRAMES = 3, 8
 
 # Gaussian that smooths the curve: seconds, or frames where the rate is unknown; at least _LEAST_SIGMA frames.
