@@ -115,7 +115,7 @@ def _shape(
     q, k, v, grad = (make().to(dtype) for _ in range(4))
     ways = _ways(setting, (q, k, v), grad)
     exact = _results(ways["reference"], *(t.double() for t in (q, k, v, grad)))
-    # In the type that is measured, so that what is nothing but its rounding counts as 0.
+    # In the type that is measured, so what is nothing but its rounding counts as 0.
     truth = {name: value.to(dtype) for name, value in exact.items()}
     what = f"attention {shape} {dtype}"
     worst = {

@@ -26,7 +26,7 @@ VECTOR = 64
 #: and at 128.
 PACKED_FOR = 4
 _PACKING = threading.Lock()
-#: Convolutions of many positions are done some samples at a time, so that what is laid out for them stays near this
+#: Convolutions of many positions are done some samples at a time, so what is laid out for them stays near this
 #: many values.
 LAID_OUT = 2**25
 

@@ -1,4 +1,4 @@
-"""Recordings and their events, and the table that holds them: one row an event."""
+"""Recordings and their events, and the table that contains them: one row an event."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Recording:
         path: the video file or the folder of frames; None where it is not at hand.
         dataset: name of the data set; "" for none.
         subject: the person, unique only together with ``dataset``; "" if unknown.
-        fps: frames a second; None if unknown.
+        fps: frames per second; None if unknown.
         frames: number of frames; None if unknown.
         numbers: the number of each frame as the events count them, ascending; None where they count from 0. Annotations
             of folders count as their files are numbered.
@@ -59,7 +59,7 @@ class Recording:
         if not self.name.strip():
             raise InputError("A recording has no name. Fill the column 'recording'.")
         if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
-            raise InputError(f"The recording {self.name!r} has {self.fps} frames a second; give more than 0.")
+            raise InputError(f"The recording {self.name!r} has {self.fps} frames per second; give more than 0.")
         if self.frames is not None and self.frames < 1:
             raise InputError(f"The recording {self.name!r} has {self.frames} frames; give 1 or more.")
 

@@ -1,7 +1,7 @@
 """Which predicted interval answers which true one, as the spotting challenges (MEGC) count.
 
 A predicted interval is right if its intersection over union with a true one is at least 0.5. Onset and offset belong to
-an interval, so that frames 10 to 19 are ten. Each true interval counts once. htnet takes the largest one-to-one
+an interval, so frames 10 to 19 are ten. Each true interval counts once. htnet takes the largest one-to-one
 matching: of m true and n predicted intervals a are true positives, n - a false positives, m - a false negatives.
 
 Sources: the code of the baseline of MEGC 2020 (He, Wang, Li and Yap, arXiv 1912.11985;

@@ -28,7 +28,7 @@ class Recognition:
         uf1: mean F1 of the classes that occur among the intervals found, as MEGC 2019 defines it; None where none was
             found.
         uar: mean recall of these classes; None where none was found.
-        accuracy: share of right answers; None where none was found.
+        accuracy: fraction of correct answers; None where none was found.
         classes: the emotions.
         pairs: intervals found whose emotion is one of the classes.
         left_out: intervals found whose emotion is not annotated, or is none of the classes.

@@ -375,8 +375,8 @@ def _span(recording: Recording, event: Event, unit: str) -> Span:
     times = [_ms(recording, frame, time) for frame, time in ((event.onset, event.start), (event.offset, event.end))]
     if None in times:
         raise InputError(
-            f"An event of {recording.name!r} has no time and the recording no rate, so that it cannot be compared in "
-            "milliseconds. Give the frames a second, or compare in frames."
+            f"An event of {recording.name!r} has no time and the recording no rate, so it cannot be compared in "
+            "milliseconds. Give the frames per second, or compare in frames."
         )
     return math.floor(times[0] + 0.5), math.floor(times[1] + 0.5)  # type: ignore[operator]
 

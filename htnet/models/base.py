@@ -341,7 +341,7 @@ class EmotionModel(nn.Module):
             save_directory: the folder.
             repo_id: ``owner/repo`` to publish to; the folder's name unless given.
             push_to_hub: publish it.
-            overwrite: replace weights that the folder holds; unless given, those that this very model saved there.
+            overwrite: replace weights that the folder contains; unless given, those that this very model saved there.
             recipe: see `htnet.hub.save_pretrained`, like the next three.
             training: what the card says.
             people: who was trained on.
@@ -352,7 +352,7 @@ class EmotionModel(nn.Module):
             Address of the commit, or None.
 
         Raises:
-            OverwriteError: the folder holds other weights and ``overwrite`` is not given.
+            OverwriteError: the folder contains other weights and ``overwrite`` is not given.
             WeightsError: the model has no preprocessing spec, or it cannot be published.
         """
         if push_to_hub_kwargs and not push_to_hub:

@@ -281,7 +281,7 @@ def test_interrupted_vmapped_folds_go_on(manifest, tmp_path, monkeypatch):
     ("options", "message"),
     [
         ({"vmap_folds": 0}, "vmap_folds is 0; give a whole number of 1 or more"),
-        ({"vmap_folds": 2, "model": "ststnet"}, "ststnet cannot be trained many at once"),
+        ({"vmap_folds": 2, "model": "ststnet"}, "ststnet cannot be vmapped"),
     ],
 )
 def test_folds_that_cannot_be_vmapped(manifest, tmp_path, options, message):

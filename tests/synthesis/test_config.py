@@ -35,8 +35,8 @@ def test_configs_survive_json():
         ({"rise": (0.3, 0.2)}, "rise is"),
         ({"rise": (0.1, 0.6)}, "duration"),
         ({"noise_scales": ((1, 0.5),)}, "noise_scales is"),
-        ({"expressions": (("sad", (4,), 1.0),)}, "expressions holds"),
-        ({"expressions": (("negative", (99,), 1.0),)}, "expressions holds"),
+        ({"expressions": (("sad", (4,), 1.0),)}, "expressions contains"),
+        ({"expressions": (("negative", (99,), 1.0),)}, "expressions contains"),
         ({"expressions": (("negative", (4,), 1.0),)}, "no positive expression"),
     ],
 )

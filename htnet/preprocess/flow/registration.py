@@ -168,7 +168,7 @@ def registered_faces(frames: Iterable[Frame], alignment: Alignment) -> Iterator[
 def head_step(found: CellMotion, side: int, unit: float = 1.0) -> Float64Array:
     """The similarity that most rigid cells share: least squares whose weights fall with the residual.
 
-    The weights are those of Geman and McClure (1987), so that what moves on its own has no part in it.
+    The weights are those of Geman and McClure (1987), so what moves on its own has no part in it.
 
     Args:
         found: motion of the cells.
