@@ -4,6 +4,7 @@ from typing import Any
 
 from htnet.core.deprecated import moved_name
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, LONGEST_MACRO_S, LONGEST_MICRO_S, Event
+from htnet.core.recordings import Recording
 from htnet.core.types import (
     BIT_DEPTHS,
     DEFAULT_WEIGHTS,
@@ -61,6 +62,7 @@ __all__ = [
     "Prediction",
     "PreprocessSpec",
     "QualityWarning",
+    "Recording",
     "SourceFiles",
     "Spotting",
 ]

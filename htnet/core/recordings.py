@@ -16,12 +16,15 @@ from htnet.core.errors import InputError
 from htnet.core.events import Event
 from htnet.core.facs import SHOWN_UNITS, UnitPrediction
 from htnet.core.files import check_outputs, write_text
+from htnet.core.hints import VIDEOS
 
 #: Columns of a table of recordings. Only ``recording``, ``kind``, ``onset`` and ``offset`` must be there.
 TABLE_COLUMNS = (
     *("recording", "path", "dataset", "subject", "fps", "frames", "kind", "onset", "apex", "offset"),
     *("start", "peak", "end", "emotion", "action_units", "track"),
 )
+#: Endings of the files that a recording's name may stand for.
+_ENDINGS = VIDEOS | {".csv", ".json", ".jsonl", ".eaf"}
 #: Columns that are written only where something fills them.
 _RARE = ("path", "dataset", "start", "peak", "end", "emotion", "action_units", "track")
 
@@ -80,8 +83,9 @@ def recording_key(name: str) -> str:
 
     ``s15/0401``, ``S15_0401`` and ``s15_0401.mp4`` are one recording.
     """
-    text = re.sub(r"\.(avi|csv|json|mkv|mov|mp4|mpg|mpeg|webm|wmv|m4v|ts|mts|eaf)$", "", name.strip().casefold())
-    return re.sub(r"[\\/\s_]+", "_", text.removeprefix("./"))
+    text = name.strip().casefold().removeprefix("./")
+    ending = os.path.splitext(text)[1]
+    return re.sub(r"[\\/\s_]+", "_", text.removesuffix(ending if ending in _ENDINGS else ""))
 
 
 def write_recordings(path: str | PathLike[str], recordings: Iterable[Recording], *, overwrite: bool = False) -> None:

@@ -9,13 +9,22 @@ from htnet.data.action_units import (
     training_cooccurrence,
 )
 from htnet.data.dataset import MicroExpressionDataset
-from htnet.data.datasets import DATASETS, RECORDINGS, merge_composite, read_dataset, read_intervals
+from htnet.data.datasets import (
+    DATASETS,
+    RECORDINGS,
+    merge_composite,
+    read_annotated_recordings,
+    read_dataset,
+    read_intervals,
+)
 from htnet.data.facs_cells import ActionDescriptor, ActionUnit, Annotation, parse_action_units, parse_annotation
 from htnet.data.folds import Fold, hold_out_subjects, leave_one_dataset_out, leave_one_subject_out
 from htnet.data.intervals import Interval, Intervals
 from htnet.data.layouts import list_three_norm, open_data, read_casme3, read_composite, read_three_norm
 from htnet.data.manifest import Manifest, Sample, read_manifest
+from htnet.data.predicted_events import PredictedEvents, PredictedRecording, read_events
 from htnet.data.reader import SampleReader
+from htnet.data.recording_tables import RecordingSet, read_recordings
 
 __all__ = [
     "DATASETS",
@@ -30,6 +39,9 @@ __all__ = [
     "Intervals",
     "Manifest",
     "MicroExpressionDataset",
+    "PredictedEvents",
+    "PredictedRecording",
+    "RecordingSet",
     "Sample",
     "SampleReader",
     "active_regions",
@@ -43,11 +55,14 @@ __all__ = [
     "parse_action_units",
     "parse_annotation",
     "read_action_units",
+    "read_annotated_recordings",
     "read_casme3",
     "read_composite",
     "read_dataset",
+    "read_events",
     "read_intervals",
     "read_manifest",
+    "read_recordings",
     "read_three_norm",
     "training_cooccurrence",
 ]

@@ -65,7 +65,7 @@ def recognize(pairs: Iterable[tuple[str | None, str | None]], classes: Sequence[
     Raises:
         InputError: there are no classes, or one occurs twice.
     """
-    if not classes or len(set(classes)) < len(classes):
+    if not classes or not all(classes) or len(set(classes)) < len(classes):
         raise InputError(f"classes is {list(classes)!r}; give each emotion that is scored once.")
     index = {name: k for k, name in enumerate(classes)}
     every = list(pairs)

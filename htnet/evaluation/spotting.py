@@ -118,7 +118,8 @@ class KindScores:
         f1_interval: 95 % interval of F1, by drawing people (or recordings) again; None where there are too few.
         apex: of the intervals that were found.
         false_per_minute: false positives a minute; None where the length of a recording is unknown.
-        recognition: of the emotions of the intervals that were found; None where none is annotated.
+        recognition: of the emotions of the intervals that were found; None where none is annotated, or no prediction
+            names any.
     """
 
     counts: SpottingCounts
@@ -129,7 +130,7 @@ class KindScores:
 
     @property
     def strs(self) -> float | None:
-        """Spot-then-recognize score: F1 of spotting times F1 of recognition; None where no emotion is annotated.
+        """Spot-then-recognize score: F1 of spotting times F1 of recognition; None without emotions.
 
         Source: Liong, See and Chan, Signal Processing: Image Communication 110, 2023; the score of MEGC 2025.
         """
@@ -262,7 +263,7 @@ def evaluate_spotting(
             missing has no predictions.
         iou: least intersection over union of a true positive; the challenges take 0.5.
         unit: "frames", or "ms" for recordings whose predictions were made at another rate.
-        classes: emotions that recognition is scored over; by default those that are annotated.
+        classes: emotions that recognition is scored over; by default those that are annotated for a kind.
         resamples: draws behind the intervals of F1.
         seed: of the draws.
 
@@ -301,19 +302,22 @@ def evaluate_spotting(
     by_subject = all(is_named(recording.subject) for recording in recordings)
     groups = [(r.dataset, r.subject) for r in recordings] if by_subject else list(range(len(recordings)))
     minutes = _total(recording.minutes for recording in recordings)
-    emotions = tuple(classes) if classes is not None else _emotions(recordings)
+    answered = any(event.label for events in answers.values() for event in events)
 
     def scores(kinds: Sequence[str]) -> KindScores:
         counts = [sum((one.kinds[kind] for kind in kinds), SpottingCounts()) for one in each]
         found = [pair for kind in kinds for pair in pairs[kind]]
         total = sum(counts, SpottingCounts())
-        annotated = any(event.label for r in recordings for event in r.events if event.kind in kinds)
+        annotated = {e.label for r in recordings for e in r.events if e.label and e.kind in kinds}
+        emotions = classes if classes is not None else sorted(annotated)
         return KindScores(
             total,
             _f1_interval(counts, groups, resamples, seed),
             _apexes(found),
             total.fp / minutes if minutes else None,
-            recognize([(p.truth.label, p.predicted.label) for p in found], emotions) if annotated else None,
+            recognize([(p.truth.label, p.predicted.label) for p in found], emotions)
+            if annotated and answered
+            else None,
         )
 
     return SpottingScores(
@@ -415,10 +419,6 @@ def _f1_interval(
     total = 2 * tp + fp + fn
     drawn = 2 * tp[total > 0] / total[total > 0]
     return interval(drawn) if drawn.size else None
-
-
-def _emotions(recordings: Iterable[Recording]) -> tuple[str, ...]:
-    return tuple(sorted({event.label for recording in recordings for event in recording.events if event.label}))
 
 
 def _total(parts: Iterable[float | None]) -> float | None:

@@ -19,6 +19,9 @@ CASME3 = ["Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective cla
 MMEW = ["Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Action Units", "Estimated Emotion",
         "remarks"]  # fmt: skip
 FOURDME = ["sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs", "eye blink", "Positive", "Total"]
+PART_A = ["Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Expression type", "Objective class"]
+PART_A_MICRO = ["Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class", "emotion"]
+PART_A_MACRO = ["sub", "seq", "onset", "apex", "offset", "emotion"]
 
 
 @cache
@@ -194,3 +197,12 @@ def casme3c(root, rows, file="CAS(ME)3_part_C_ME.xlsx"):
         for kind in ("color", "depth"):
             frames(root / "part_C" / f"{subject:02d}" / "a" / kind, "{}.jpg", [1, 2])
     return sheet(root / file, PART_C, cells)
+
+
+def casme3a(root, rows, file="CAS(ME)3_part_A_v2.xls.csv", columns=PART_A):
+    """Rows: subject, recording, onset, apex, offset, action units, type, objective class."""
+    cells = [dict(zip(columns, row, strict=True)) for row in rows]
+    for subject, recording, *_ in rows:
+        for kind in ("color", "depth"):
+            frames(root / "part_A" / subject.replace("spNO", "spNo") / recording.lower() / kind, "{}.jpg", [1, 2])
+    return sheet(root / "annotation" / file, columns, cells)

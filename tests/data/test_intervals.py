@@ -5,7 +5,16 @@ import re
 import pytest
 
 from htnet.core.errors import ManifestError
-from htnet.data import RECORDINGS, Interval, parse_annotation, read_dataset, read_intervals
+from htnet.data import (
+    RECORDINGS,
+    Interval,
+    parse_annotation,
+    read_annotated_recordings,
+    read_dataset,
+    read_intervals,
+)
+from htnet.metrics import evaluate_spotting
+from htnet.types import Event
 from tests.data import official
 
 SAMM_LV = [("006_1_1", 566, 648, 743, "Macro", "4(B/C)+7B"), ("006_1_2", 3562, 3588, 3632, "Micro - 1/2", "4+7"),
@@ -17,7 +26,12 @@ SQUARE = [(1, "disgust1_1", 11, 14, 18, "negative"), (1, "anger1_1", 11, 24, 90,
           (2, "happy1_12", 340, 345, 344, "surprise", "macro"),
           (2, "happy1_13", 440, 445, 344, "surprise", "macro")]  # fmt: skip
 PART_C = [(1, 1, 373, 380, "4,7", "negative"), (1, 2, 500, 509, "12", "positive"), (31, 1, 5, 9, "?", "surprise")]
+PART_A = [("spNO.1", "a", 40, 46, 52, "4+7", "Micro-expression", 3),
+          ("spNO.1", "A", 100, 130, 190, "12", "Macro-expression", 1),
+          ("spNO.216", "d", 3647, 2668, 2694, "4", "Micro-expression", 2),
+          ("spNO.216", "e", 0, 5, 9, "4", "Micro-expression", 2)]  # fmt: skip
 BUILDERS = {
+    "casme3a": (official.casme3a, PART_A),
     "samm_lv": (official.samm_lv, SAMM_LV),
     "casme_sq": (official.casme_sq, SQUARE),
     "casme3c": (official.casme3c, PART_C),
@@ -74,6 +88,72 @@ def test_casme3_part_c(tmp_path):
     assert {folder.name for folder in found.recordings.values()} == {"color"}
     assert "does not name kinds: by the length of half of its rows they are micro-expressions" in found.notes[0]
     assert len(parse_annotation(found.intervals[0].action_units).units) == 2
+
+
+def test_casme3_part_a_of_one_sheet(tmp_path):
+    official.casme3a(tmp_path, PART_A)
+    found = read_intervals("casme3a", tmp_path)
+    assert spans(found) == [
+        ("spNO.1/a", "spNO.1", "micro", 40, 46, 52, "", "4+7"),
+        ("spNO.1/a", "spNO.1", "macro", 100, 130, 190, "", "12"),
+        ("spNO.216/d", "spNO.216", "micro", 2647, 2668, 2694, "", "4"),
+    ]
+    assert found.excluded == (("e", "onset 0, where frames begin at 1"),)
+    assert list(found.recordings) == ["spNO.1/a", "spNO.216/d", "spNO.216/e"]
+    assert {folder.name for folder in found.recordings.values()} == {"color"}
+    assert "onset 2647 in place of 3647" in found.notes[0]
+
+
+def test_casme3_part_a_of_a_sheet_for_each_kind(tmp_path):
+    micro = [("spNO.1", "a", 40 + k, 46, 52, "4+7", 3, "disgust") for k in range(2)]
+    macro = [("spNO.1", "b", 100 + k, 130, 190, "happy") for k in range(2)]
+    official.casme3a(tmp_path, micro, "cas(me)3_part_A_ME_label_JpgIndex_v2.csv", official.PART_A_MICRO)
+    official.casme3a(tmp_path, macro, "cas(me)3_part_A_MaE_label_JpgIndex_v2_emotion.csv", official.PART_A_MACRO)
+    found = read_intervals("casme3a", tmp_path)
+    assert [(i.recording, i.kind, i.onset, i.label) for i in found] == [
+        ("spNO.1/a", "micro", 40, "disgust"), ("spNO.1/a", "micro", 41, "disgust"),
+        ("spNO.1/b", "macro", 100, "happy"), ("spNO.1/b", "macro", 101, "happy"),
+    ]  # fmt: skip
+    # The sheet of both kinds comes first; emotions are taken from the others.
+    both = [(*row[:6], "Micro-expression", 3) for row in micro] + [("spNO.1", "c", 1, 2, 60, "", "Macro-expression", 1)]
+    official.casme3a(tmp_path, both)
+    found = read_intervals("casme3a", tmp_path)
+    assert [(i.recording, i.kind, i.label) for i in found] == [
+        ("spNO.1/a", "micro", "disgust"), ("spNO.1/a", "micro", "disgust"), ("spNO.1/c", "macro", ""),
+    ]  # fmt: skip
+    official.casme3a(tmp_path, both, "CAS(ME)3_part_A_v1.csv")
+    with pytest.raises(ManifestError, match=r"several sheets of macro-expressions .*Give one as annotation"):
+        read_intervals("casme3a", tmp_path)
+    assert len(read_intervals("casme3a", tmp_path, annotation=tmp_path / "annotation/CAS(ME)3_part_A_v1.csv")) == 3
+
+
+def test_recordings_to_score(tmp_path):
+    official.casme_sq(tmp_path, SQUARE)
+    found = read_annotated_recordings("casme_sq", tmp_path)
+    by_name = {recording.name: recording for recording in found.recordings}
+    third = by_name["s16/0502"]
+    assert [(e.kind, e.onset, e.apex, e.offset, e.label) for e in third.events] == [
+        ("macro", 70, None, 80, "others"), ("macro", 340, None, 344, "surprise"),
+    ]  # fmt: skip
+    assert [(u.number, u.subject_left, u.subject_right) for u in third.events[0].action_units] == [
+        (4, 1.0, 1.0), (7, 1.0, 1.0),
+    ]  # fmt: skip
+    assert (third.subject, third.fps, third.dataset) == ("s16", 30.0, "casme_sq")
+    assert third.numbers[:2] == (40, 42)
+    assert third.frames == len(third.numbers)
+    assert "happy1_3 (s16/0502) has no offset and is not scored." in found.notes
+    assert by_name.keys() == {"s15/0101", "s15/0401", "s16/0502"}
+
+
+def test_recordings_without_expressions_are_scored_too(tmp_path):
+    official.samm_lv(tmp_path, SAMM_LV)
+    official.frames(tmp_path / "SAMM_longvideos" / "099_2", "099_2_{:04d}.jpg", [1, 2, 3])
+    found = {r.name: r for r in read_annotated_recordings("samm_lv", tmp_path).recordings}
+    assert (found["099_2"].events, found["099_2"].subject, found["099_2"].fps) == ((), "099", 200.0)
+    assert found["099_2"].minutes == pytest.approx(3 / 200 / 60)
+    scores = evaluate_spotting(found.values(), {"099_2": [Event("micro", 1, 2, 3)]})
+    assert (scores.micro.counts.fp, scores.micro.counts.fn, scores.macro.counts.fn) == (1, 2, 3)
+    assert scores.micro.false_per_minute == pytest.approx(1 / scores.minutes)
 
 
 @pytest.mark.parametrize("name", RECORDINGS)

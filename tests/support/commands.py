@@ -3,6 +3,7 @@
 COMMANDS = (
     "predict",
     "spot",
+    "evaluate-spotting",
     "demo",
     "lodo",
     "loso",

@@ -18,12 +18,19 @@ from htnet.data.datasets.composite import merge_composite
 from htnet.data.datasets.dfme import read_dfme
 from htnet.data.datasets.fourdme import read_4dme
 from htnet.data.datasets.mmew import read_mmew
-from htnet.data.datasets.recordings import RECORDINGS, read_intervals
+from htnet.data.datasets.recordings import RECORDINGS, read_annotated_recordings, read_intervals
 from htnet.data.datasets.samm import read_samm
 from htnet.data.datasets.smic import read_smic
 from htnet.data.manifest import Manifest
 
-__all__ = ["DATASETS", "RECORDINGS", "merge_composite", "read_dataset", "read_intervals"]
+__all__ = [
+    "DATASETS",
+    "RECORDINGS",
+    "merge_composite",
+    "read_annotated_recordings",
+    "read_dataset",
+    "read_intervals",
+]
 
 _READERS: dict[str, Callable[[Path, Path | None, Choices], Manifest]] = {
     "casme2": read_casme2,

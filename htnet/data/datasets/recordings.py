@@ -1,27 +1,48 @@
-"""Long recordings whose expressions are annotated as intervals: SAMM Long Videos, CAS(ME)^2, CAS(ME)^3 part C."""
+"""Long recordings whose expressions are annotated as intervals: SAMM Long Videos, CAS(ME)^2, CAS(ME)^3 (parts A, C)."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
 from htnet.core.errors import ManifestError, did_you_mean
+from htnet.core.events import Event
 from htnet.core.official import official
-from htnet.data.datasets.clips import check_root, find_clips
-from htnet.data.datasets.sheets import ALIASES, SheetRow, Table, find_sheet, read_sheet, read_tables, sheet_row
+from htnet.core.recordings import Recording
+from htnet.data.corrections import describe, find_correction
+from htnet.data.datasets.clips import check_root, find_clips, read_clip
+from htnet.data.datasets.sheets import (
+    ALIASES,
+    SheetRow,
+    Table,
+    find_sheet,
+    find_sheets,
+    no_sheet,
+    read_sheet,
+    read_tables,
+    sheet_row,
+)
 from htnet.data.intervals import Interval, Intervals
+from htnet.data.recording_tables import RecordingSet, annotated_units
 
 #: Numbers of micro- and macro-expressions that the publications of the sets give: SAMM Long Videos, arXiv 1911.01519;
 #: CAS(ME)^2, the later edition (IEEE TAFFC 2018; that of 2016 had 53 and 250).
 PUBLISHED: Mapping[str, tuple[int, int]] = {"samm_lv": (159, 343), "casme_sq": (57, 300)}
-_TITLES = {"samm_lv": "SAMM Long Videos", "casme_sq": "CAS(ME)^2", "casme3c": "CAS(ME)^3 part C"}
+#: Frames a second, as the page of MEGC 2024 states them (https://megc2024.github.io/challenge.html).
+RATES: Mapping[str, float] = {"samm_lv": 200.0, "casme_sq": 30.0, "casme3a": 30.0, "casme3c": 30.0}
+_TITLES = {
+    **{"samm_lv": "SAMM Long Videos", "casme_sq": "CAS(ME)^2"},
+    **{"casme3a": "CAS(ME)^3 part A", "casme3c": "CAS(ME)^3 part C"},
+}
 _ALIASES = {**ALIASES, "type": ("type", "expressiontype")}
 #: CAS(ME)^3 part C numbers each person's expressions in a column "count".
 _PART_C = {**_ALIASES, "filename": ("count", "filename")}
+#: Part A calls a recording "Filename" in the sheets of micro-expressions and "seq" in that of macro-expressions.
+_PART_A = {**_ALIASES, "filename": ("filename", "seq")}
 #: A micro-expression of CAS(ME)^3 lasts at most so many frames, half a second.
 _LONGEST_MICRO = 15
 #: CAS(ME)^2: the folder of each participant, and the number of each stimulus, where the sheets "naming rule1" and
@@ -78,10 +99,10 @@ def read_intervals(name: str, root: str | PathLike[str], *, annotation: str | Pa
     shows each tree and sheet, and where they are known from.
 
     Args:
-        name: "samm_lv" (SAMM Long Videos), "casme_sq" (CAS(ME)^2) or "casme3c" (CAS(ME)^3 part C).
+        name: "samm_lv" (SAMM Long Videos), "casme_sq" (CAS(ME)^2), "casme3a" or "casme3c" (CAS(ME)^3, parts A and C).
         root: the data set's folder, or any folder on the way down to its recordings.
         annotation: the sheet, ``.xlsx``, ``.xls`` (extra "datasets") or ``.csv``. By default the one in ``root``, a
-            folder "annotation" in it, or the folder above.
+            folder "annotation" in it, or the folder above; of "casme3a" all that are there.
 
     Returns:
         The expressions in the sheet's order, and the recordings that are there.
@@ -95,9 +116,10 @@ def read_intervals(name: str, root: str | PathLike[str], *, annotation: str | Pa
     root = Path(root)
     check_root(root, name)
     reader = _READERS[name]
-    sheet = Path(annotation) if annotation is not None else find_sheet(root, reader.patterns, _TITLES[name])
+    sheets = [Path(annotation)] if annotation is not None else _sheets(root, name)
+    sheet = ", ".join(map(str, sheets))
     found = _Found(name)
-    reader.read(sheet, found)
+    reader.read(sheets, found)
     tree = find_clips(root, reader.key, f"{_TITLES[name]} ({reader.form})")
     counted = found.kinds["micro"], found.kinds["macro"]
     if counted != PUBLISHED.get(name, counted):
@@ -123,8 +145,69 @@ def read_intervals(name: str, root: str | PathLike[str], *, annotation: str | Pa
     )
 
 
-def _samm(sheet: Path, found: _Found) -> None:
-    for row in read_sheet(sheet, ["onset", "apex", "offset", "type"], _ALIASES):
+def _sheets(root: Path, name: str) -> list[Path]:
+    patterns = _READERS[name].patterns
+    if name != "casme3a":
+        return [find_sheet(root, patterns, _TITLES[name])]
+    found = find_sheets(root, patterns)
+    if not found:
+        raise no_sheet(root, patterns, _TITLES[name])
+    return found
+
+
+def read_annotated_recordings(
+    name: str, root: str | PathLike[str], *, annotation: str | PathLike[str] | None = None
+) -> RecordingSet:
+    """Read a data set of long recordings for `htnet.metrics.evaluate_spotting`.
+
+    Frames are numbered as the files are, and rates are those published. An expression whose offset is not annotated
+    cannot be scored; it is left out and named, as is what `read_intervals` leaves out.
+
+    Args:
+        name: see `read_intervals`.
+        root: see there.
+        annotation: see there.
+
+    Raises:
+        ManifestError: see there.
+        MissingExtraError: openpyxl or xlrd is needed and not installed.
+    """
+    found = read_intervals(name, root, annotation=annotation)
+    notes = list(found.notes)
+    events: dict[str, list[Event]] = {recording: [] for recording in (*found.recordings, *found.missing)}
+    people: dict[str, str] = {}
+    for one in found:
+        people[one.recording] = one.subject
+        if one.offset is None:
+            notes.append(f"{one.name} ({one.recording}) has no offset and is not scored.")
+            continue
+        inside = one.apex is not None and one.onset <= one.apex <= one.offset
+        units = annotated_units(one.action_units)
+        apex = one.apex if inside else None
+        events[one.recording].append(
+            Event(one.kind, one.onset, apex, one.offset, label=one.label or None, action_units=units)
+        )
+    recordings = []
+    for recording, all_of_it in events.items():
+        folder = found.recordings.get(recording)
+        numbers = None if folder is None else tuple(read_clip(folder).files)
+        recordings.append(
+            Recording(
+                recording,
+                tuple(all_of_it),
+                folder,
+                name,
+                people.get(recording) or recording.partition("/")[0].partition("_")[0],
+                RATES[name],
+                len(numbers) if numbers else None,
+                numbers,
+            )
+        )
+    return RecordingSet(tuple(recordings), found.source, tuple(notes))
+
+
+def _samm(sheets: Sequence[Path], found: _Found) -> None:
+    for row in read_sheet(sheets[0], ["onset", "apex", "offset", "type"], _ALIASES):
         parts = re.fullmatch(r"0*([0-9]+)_0*([0-9]+)_.+", row.text["filename"])
         if parts is None:
             raise ManifestError(
@@ -195,27 +278,69 @@ def _square_row(
     return row, f"{person}/{stimuli[video]}", person
 
 
-def _square(sheet: Path, found: _Found) -> None:
-    for row, recording, person in square_rows(sheet):
+def _square(sheets: Sequence[Path], found: _Found) -> None:
+    for row, recording, person in square_rows(sheets[0]):
         found.add(row, recording, person, _kind(row.text["type"], row.where), row.text["emotion"])
 
 
-def _part_c(sheet: Path, found: _Found) -> None:
-    rows = read_sheet(sheet, ["subject", "onset", "offset"], _PART_C)
-    spans = [(row.number("onset"), row.number("offset")) for row in rows]
-    lengths = sorted(offset - onset for onset, offset in spans if onset is not None and offset is not None)
-    usual = "macro" if lengths and lengths[len(lengths) // 2] > _LONGEST_MICRO else "micro"
-    kinds = [_kind(row.text["type"], row.where) if row.text["type"] else usual for row in rows]
-    if not any(row.text["type"] for row in rows):
-        found.notes.append(
-            f"{sheet} does not name kinds: by the length of half of its rows they are {usual}-expressions."
-        )
-    for row, kind in zip(rows, kinds, strict=True):
+def _part_c(sheets: Sequence[Path], found: _Found) -> None:
+    for row, kind in _with_kinds(sheets[0], read_sheet(sheets[0], ["subject", "onset", "offset"], _PART_C), found):
         subject = row.text["subject"]
         if not re.fullmatch("[0-9]+", subject):
             raise ManifestError(f"{row.where}: the subject is {subject!r}; give a number such as 1.")
         person = f"{int(subject):02d}"
         found.add(row, person, person, kind, row.text["emotion"])
+
+
+def _part_a(sheets: Sequence[Path], found: _Found) -> None:
+    """Rows of one sheet of both kinds, or of one for each kind; emotions from any of them."""
+    needed = ["subject", "onset", "apex", "offset"]
+    rows = {sheet: _with_kinds(sheet, read_sheet(sheet, needed, _PART_A), found) for sheet in sheets}
+    both = [sheet for sheet, found_rows in rows.items() if any(row.text["type"] for row, _ in found_rows)]
+    emotions = {_row_key(row): row.text["emotion"] for one in rows.values() for row, _ in one if row.text["emotion"]}
+    taken: dict[str, Path] = {}
+    for sheet in both or sheets:
+        for kind in sorted({kind for _, kind in rows[sheet]}):
+            if kind in taken:
+                raise ManifestError(
+                    f"{sheet.parent} holds several sheets of {kind}-expressions of CAS(ME)^3 part A "
+                    f"({taken[kind].name}, {sheet.name}). Give one as annotation."
+                )
+            taken[kind] = sheet
+        for row, kind in rows[sheet]:
+            parts = re.fullmatch(r"spno\.?\s*0*([0-9]+)", row.text["subject"].casefold())
+            if parts is None:
+                raise ManifestError(f"{row.where}: the subject is {row.text['subject']!r}; give spNO.1, for example.")
+            person = f"spNO.{parts[1]}"
+            emotion = row.text["emotion"] or emotions.get(_row_key(row), "")
+            found.add(_corrected(row, person, found), f"{person}/{row.text['filename'].lower()}", person, kind, emotion)
+
+
+def _row_key(row: SheetRow) -> tuple[str, ...]:
+    return tuple(row.text[name].casefold() for name in ("subject", "filename", "onset", "offset"))
+
+
+def _corrected(row: SheetRow, person: str, found: _Found) -> SheetRow:
+    """The row with a mistyped number set right, and a note of it."""
+    name = row.text["filename"]
+    known = find_correction("casme3", person, name, *(row.number(column) for column in ("onset", "apex", "offset")))
+    if known is None:
+        return row
+    found.notes.append(describe(f"{person} {name}", known))
+    meant = dict(zip(("onset", "apex", "offset"), map(str, known.meant), strict=True))
+    return replace(row, text={**row.text, **meant})
+
+
+def _with_kinds(sheet: Path, rows: Sequence[SheetRow], found: _Found) -> list[tuple[SheetRow, str]]:
+    """Rows and their kinds; where a sheet names none, the one that half of its rows are by their length."""
+    spans = [(row.number("onset"), row.number("offset")) for row in rows]
+    lengths = sorted(offset - onset for onset, offset in spans if onset is not None and offset is not None)
+    usual = "macro" if lengths and lengths[len(lengths) // 2] > _LONGEST_MICRO else "micro"
+    if not any(row.text["type"] for row in rows):
+        found.notes.append(
+            f"{sheet} does not name kinds: by the length of half of its rows they are {usual}-expressions."
+        )
+    return [(row, _kind(row.text["type"], row.where) if row.text["type"] else usual) for row in rows]
 
 
 def _kind(text: str, where: str) -> str:
@@ -244,10 +369,17 @@ def _part_c_key(folder: Path) -> tuple[str, Path] | None:
     return (f"{int(person):02d}", folder.parents[2]) if folder.name == "color" and person.isdecimal() else None
 
 
+def _part_a_key(folder: Path) -> tuple[str, Path] | None:
+    person = re.fullmatch(r"spno\.?0*([0-9]+)", folder.parents[1].name.casefold())
+    if folder.name.casefold() != "color" or person is None:
+        return None
+    return f"spNO.{person[1]}/{folder.parent.name.lower()}", folder.parents[2]
+
+
 @dataclass(frozen=True)
 class _Reader:
     patterns: Sequence[str]
-    read: Callable[[Path, _Found], None]
+    read: Callable[[Sequence[Path], _Found], None]
     key: Callable[[Path], tuple[str, Path] | None]
     form: str
 
@@ -260,6 +392,7 @@ _READERS: dict[str, _Reader] = {
         square_key,
         "rawpic/s15/15_0401girlcrashing/img557.jpg",
     ),
+    "casme3a": _Reader(official("casme3").sheets, _part_a, _part_a_key, "part_A/spNO.1/a/color/175.jpg"),
     "casme3c": _Reader(
         ("cas(me)3_part_c*", "cas(me)^3_part_c*", "casme3_part_c*"), _part_c, _part_c_key, "part_C/01/a/color/373.jpg"
     ),

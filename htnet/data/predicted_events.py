@@ -1,0 +1,170 @@
+"""Predicted events: documents of htnet, or tables of the spotting challenges."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from htnet.core.errors import InputError, ManifestError, cause, did_you_mean
+from htnet.core.events import Event
+from htnet.core.hints import missing
+from htnet.core.megc import FIRST_FRAME
+from htnet.core.recordings import Recording, recording_key
+from htnet.data.recording_tables import read_event_table, shifted
+
+_JSON = (".json", ".jsonl")
+
+
+@dataclass(frozen=True)
+class PredictedRecording:
+    """The predicted events of one recording.
+
+    Attributes:
+        name: as the file has it.
+        events: what was predicted.
+        file: where it was read from.
+        video: the video or folder that was looked at; None where that is not told.
+        from_zero: frames are counted from 0, as htnet does; else they are numbered as files are.
+    """
+
+    name: str
+    events: tuple[Event, ...]
+    file: Path
+    video: Path | None = None
+    from_zero: bool = True
+
+
+@dataclass(frozen=True)
+class PredictedEvents:
+    """Predicted events of several recordings.
+
+    Attributes:
+        found: one entry a recording.
+        source: where they were read from.
+    """
+
+    found: tuple[PredictedRecording, ...]
+    source: str = ""
+
+    def of(self, recordings: Iterable[Recording], first_frame: int = FIRST_FRAME) -> dict[str, tuple[Event, ...]]:
+        """The events by the names of recordings, with frames as the annotations of these count them.
+
+        A recording is found by its video, else by its name (see `htnet.core.recordings.recording_key`).
+
+        Args:
+            recordings: the true ones.
+            first_frame: number of a recording's first frame in tables of the challenges, where the annotation counts
+                from 0.
+
+        Raises:
+            InputError: a name is none of the recordings or fits several, or a frame is beyond a recording's last.
+        """
+        known = tuple(recordings)
+        by_name: dict[str, list[Recording]] = {}
+        for recording in known:
+            by_name.setdefault(recording_key(recording.name), []).append(recording)
+        by_place = {os.path.realpath(r.path): r for r in known if r.path is not None}
+        answers: dict[str, tuple[Event, ...]] = {}
+        for entry in self.found:
+            place = None if entry.video is None else by_place.get(os.path.realpath(entry.video))
+            fits = [place] if place is not None else by_name.get(recording_key(entry.name), [])
+            if not fits:
+                raise InputError(
+                    f"{entry.file} has events of {entry.name!r}, which is none of the true recordings. "
+                    f"{did_you_mean(entry.name, [r.name for r in known])} A recording without any event belongs among "
+                    "the true ones, too."
+                )
+            if len(fits) > 1 or fits[0].name in answers:
+                raise InputError(
+                    f"{entry.file}: the recording {entry.name!r} occurs twice, or fits several true ones. Give each a "
+                    "name of its own."
+                )
+            answers[fits[0].name] = tuple(_counted(event, entry, fits[0], first_frame) for event in entry.events)
+        return answers
+
+
+def read_events(path: str | PathLike[str]) -> PredictedEvents:
+    """Read predicted events.
+
+    Args:
+        path: a CSV file in a form of the challenges (see `htnet.core.megc`) or of htnet's own table; a JSON document
+            of htnet with events (``.json``), or several, one a line (``.jsonl``); or a folder of such files, at any
+            depth. In a folder with such documents, tables are passed over, since they say the same.
+
+    Raises:
+        ManifestError: nothing of that kind is there, or a file cannot be read.
+        InputError: an event is not as htnet writes it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ManifestError(missing(path))
+    files = [path]
+    if path.is_dir():
+        inside = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        files = [file for file in inside if file.suffix.lower() in _JSON and _has_events(file)]
+        files = files or [file for file in inside if file.suffix.lower() == ".csv"]
+        if not files:
+            raise ManifestError(f"{path} holds no document of htnet with events and no table of them. Check the path.")
+    return PredictedEvents(tuple(entry for file in files for entry in _read(file)), str(path))
+
+
+def _read(file: Path) -> Iterator[PredictedRecording]:
+    if file.suffix.lower() in _JSON:
+        yield from _documents(file)
+        return
+    events, from_zero = read_event_table(file)
+    for name, found in events.items():
+        yield PredictedRecording(name, found, file, None, from_zero)
+
+
+def _has_events(file: Path) -> bool:
+    """Whether a JSON file of a folder holds events; others, such as reports, are passed over."""
+    try:
+        found = _load(file)
+    except ManifestError:
+        return False
+    return bool(found) and all(isinstance(entry, dict) and isinstance(entry.get("events"), list) for entry in found)
+
+
+def _load(file: Path) -> list[Any]:
+    try:
+        text = file.read_text("utf-8")
+        lines = text.splitlines() if file.suffix.lower() == ".jsonl" else [text]
+        return [json.loads(line) for line in lines if line.strip()]
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{file} cannot be read: {cause(error)}.") from error
+
+
+def _documents(file: Path) -> Iterator[PredictedRecording]:
+    """The events of the documents in a JSON file. A recording is called as its sample, its video, or the file."""
+    for entry in _load(file):
+        if not isinstance(entry, dict) or not isinstance(entry.get("events"), list):
+            raise ManifestError(f"{file} holds no events. Give a document of htnet with the field 'events'.")
+        files = entry.get("files")
+        given = files.get("video") if isinstance(files, dict) else None
+        video = Path(given) if isinstance(given, str) else None
+        name = str(entry.get("sample") or (video.name if video is not None else file.stem))
+        where = f"{file}, event {{}} of {name!r}"
+        events = tuple(Event.from_dict(event, where.format(k)) for k, event in enumerate(entry["events"], 1))
+        yield PredictedRecording(name, events, file, video)
+
+
+def _counted(event: Event, entry: PredictedRecording, recording: Recording, first_frame: int) -> Event:
+    """An event whose frames are counted as those of the recording's annotation."""
+    numbers: Sequence[int] | None = recording.numbers
+    if numbers is None:
+        return event if entry.from_zero else shifted(event, -first_frame)
+    if not entry.from_zero:
+        return event
+    if not 0 <= event.onset <= event.offset < len(numbers):
+        raise InputError(
+            f"{entry.file}: an event of {entry.name!r} lasts from frame {event.onset} to {event.offset}, counted from "
+            f"0, but the recording has {len(numbers)} frames. Are these predictions of that recording?"
+        )
+    apex = None if event.apex is None else numbers[event.apex]
+    return replace(event, onset=numbers[event.onset], apex=apex, offset=numbers[event.offset])

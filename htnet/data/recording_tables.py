@@ -1,0 +1,263 @@
+"""Tables of recordings and their events: htnet's own, and those of the spotting challenges (MEGC)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+from htnet.core.csv_files import first_rows, open_table, read_rows
+from htnet.core.errors import HtnetError, InputError, ManifestError, did_you_mean
+from htnet.core.events import EVENT_KINDS, Event
+from htnet.core.facs import UnitPrediction
+from htnet.core.hints import hint, missing
+from htnet.core.megc import FIRST_FRAME, FORMS, TYPES
+from htnet.core.recordings import TABLE_COLUMNS, Recording
+from htnet.data.facs_cells import keep_readable, parse_action_units
+from htnet.data.tables import as_there
+
+#: What a table of recordings must have.
+_NEEDED = ("recording", "kind", "onset", "offset")
+#: Columns that say the same in all rows of a recording.
+_OWN = ("path", "dataset", "subject", "fps", "frames")
+
+
+@dataclass(frozen=True)
+class RecordingSet:
+    """Recordings with their true events.
+
+    Attributes:
+        recordings: in the order of the table.
+        source: where they were read from.
+        notes: what a user should know, one sentence each: cells and events that were left out.
+    """
+
+    recordings: tuple[Recording, ...]
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+    def with_rate(self, fps: float | None) -> RecordingSet:
+        """The same recordings at a rate; None changes nothing.
+
+        Raises:
+            InputError: a recording has another rate.
+        """
+        if fps is None:
+            return self
+        other = next((r for r in self.recordings if r.fps is not None and r.fps != fps), None)
+        if other is not None:
+            raise InputError(
+                f"{self.source}: the recording {other.name!r} has {other.fps:g} frames a second, not {fps:g}. Leave "
+                "the rate out, or correct the column 'fps'."
+            )
+        return replace(self, recordings=tuple(replace(r, fps=fps) for r in self.recordings))
+
+
+def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME) -> RecordingSet:
+    """Read a table of recordings and their true events.
+
+    htnet's own table (see the documentation's page on recordings) has a row for each event, and one with an empty kind
+    for a recording without any; frames are counted from 0. The tables of the challenges are read, too (see
+    `htnet.core.megc`); they know no recordings without events.
+
+    Args:
+        path: the CSV file.
+        first_frame: number of a recording's first frame in a table of the challenges; they begin at 1.
+
+    Returns:
+        The recordings, with frames counted from 0.
+
+    Raises:
+        ManifestError: the file cannot be read or has none of these forms, or a row is impossible: its offset lies
+            before its onset, its apex outside of them, or a cell is no frame. The message names each such line.
+    """
+    path = Path(path)
+    form = _form(path)
+    if form != "htnet":
+        numbered = _challenge_rows(path, form)
+        events = {name: tuple(shifted(event, -first_frame) for event in found) for name, found in numbered.items()}
+        return RecordingSet(tuple(Recording(name, found) for name, found in events.items()), str(path))
+    table = open_table(path, _NEEDED)
+    found: dict[str, Recording] = {}
+    notes: list[str] = []
+    faults: list[str] = []
+    for line, cells in table.rows:
+        row = {name: cells.get(name, "").strip() for name in TABLE_COLUMNS}
+        name, where = row["recording"], f"{path}, line {line}"
+        if not name:
+            faults.append(f"{where}: the recording has no name")
+            continue
+        try:
+            own = _recording(row, path.parent, where)
+            known = found.setdefault(name, own)
+            _refuse_other(known, own, where)
+            if row["kind"]:
+                found[name] = replace(known, events=(*known.events, _event(row, where, notes)))
+            else:
+                _refuse_frames(row, where)
+        except HtnetError as error:
+            faults.append(str(error))
+    _refuse(faults, path)
+    return RecordingSet(tuple(found.values()), str(path), tuple(notes))
+
+
+def read_event_table(path: Path) -> tuple[dict[str, tuple[Event, ...]], bool]:
+    """The events of a CSV file in any form that `read_recordings` takes, by recording; a header alone has none.
+
+    Returns:
+        The events, and whether their frames are counted from 0; in tables of the challenges they are numbered as the
+        files are.
+    """
+    form = _form(path)
+    if len(read_rows(path)) == 1:
+        return {}, form == "htnet"
+    if form != "htnet":
+        return _challenge_rows(path, form), False
+    return {recording.name: recording.events for recording in read_recordings(path).recordings}, True
+
+
+def shifted(event: Event, by: int) -> Event:
+    """The same event with other frame numbers."""
+    apex = None if event.apex is None else event.apex + by
+    return replace(event, onset=event.onset + by, apex=apex, offset=event.offset + by)
+
+
+def _form(path: Path) -> str:
+    """Which form a table has, by its header."""
+    if not path.exists():
+        raise ManifestError(missing(path))
+    rows = first_rows(path) if path.is_file() else []
+    columns = {cell.strip().casefold() for cell in rows[0]} if rows else set()
+    if set(_NEEDED) <= columns:
+        return "htnet"
+    for form, needed in FORMS.items():
+        if set(needed) <= columns:
+            return form
+    forms = "; ".join(",".join(needed) for needed in (_NEEDED, *FORMS.values()))
+    raise ManifestError(f"{path} is no table of recordings: its header has none of the forms {forms}.{hint(path)}")
+
+
+def _challenge_rows(path: Path, form: str) -> dict[str, tuple[Event, ...]]:
+    """The events of a table of the challenges."""
+    header = [cell.strip() for cell in first_rows(path)[0]]
+    names = {column.casefold(): column for column in header}
+    vid, onset, offset, last = (names[column] for column in FORMS[form][-4:])
+    table = open_table(path, (vid, onset, offset, last))
+    kinds = {short: kind for kind, short in TYPES.items()}
+    found: dict[str, list[Event]] = {}
+    faults = []
+    for line, row in table.rows:
+        where = f"{path}, line {line}"
+        name = row[vid].strip()
+        if form == "str":
+            name = f"{row[names['subject']].strip()}/{name}"
+        try:
+            said = row[last].strip()
+            kind = "micro" if form == "str" else kinds.get(said.casefold()) or _kind(said, where)
+            first, end = (_frame(row[column], column, where) for column in (onset, offset))
+            event = Event(kind, first, None, end, label=said.casefold() if form == "str" and said else None)
+        except HtnetError as error:
+            text = str(error)
+            faults.append(text if text.startswith(where) else f"{where}: {text}")
+            continue
+        found.setdefault(name, []).append(event)
+    _refuse(faults, path)
+    return {name: tuple(events) for name, events in found.items()}
+
+
+def _kind(text: str, where: str) -> str:
+    for kind in EVENT_KINDS:
+        if re.fullmatch(rf"{kind}([-_ ]?expression)?", text.casefold()):
+            return kind
+    raise ManifestError(f"{where}: the kind is {text!r}. {did_you_mean(text, (*EVENT_KINDS, *TYPES.values()))}")
+
+
+def _frame(text: str, column: str, where: str) -> int:
+    cell = text.strip()
+    if not re.fullmatch(r"[+-]?[0-9]+(\.0*)?", cell):
+        raise ManifestError(f"{where}: {column} is {cell!r}; give the whole number of a frame.")
+    return int(cell.partition(".")[0])
+
+
+def _number(row: Mapping[str, str], column: str, where: str) -> float | None:
+    if not row[column]:
+        return None
+    try:
+        return float(row[column].replace(",", "."))
+    except ValueError:
+        raise ManifestError(f"{where}: {column} is {row[column]!r}; give a number.") from None
+
+
+def _recording(row: Mapping[str, str], folder: Path, where: str) -> Recording:
+    given = row["path"] or row["recording"]
+    place = folder / as_there(folder, given)
+    fps = _number(row, "fps", where)
+    frames = _frame(row["frames"], "frames", where) if row["frames"] else None
+    known = place if row["path"] or place.exists() else None
+    return Recording(row["recording"], (), known, row["dataset"], row["subject"], fps, frames)
+
+
+def _refuse_other(known: Recording, own: Recording, where: str) -> None:
+    for name in _OWN:
+        one, other = getattr(known, name), getattr(own, name)
+        if one != other:
+            raise ManifestError(
+                f"{where}: {name} of the recording {own.name!r} is {other!s}, and {one!s} in an earlier row. Write "
+                "them alike."
+            )
+
+
+def _event(row: Mapping[str, str], where: str, notes: list[str]) -> Event:
+    frames = {
+        name: _frame(row[name], name, where) if row[name] or name != "apex" else None
+        for name in ("onset", "apex", "offset")
+    }
+    text, told = keep_readable(row["action_units"], where, row["recording"])
+    notes += told
+    try:
+        return Event(
+            _kind(row["kind"], where),
+            frames["onset"] or 0,
+            frames["apex"],
+            frames["offset"] or 0,
+            _number(row, "start", where),
+            _number(row, "peak", where),
+            _number(row, "end", where),
+            label=row["emotion"].casefold() or None,
+            action_units=annotated_units(text),
+            track=_frame(row["track"], "track", where) if row["track"] else None,
+        )
+    except InputError as error:
+        text = str(error)
+        raise ManifestError(text if text.startswith(where) else f"{where}: {text}") from error
+
+
+def _refuse_frames(row: Mapping[str, str], where: str) -> None:
+    said = [name for name in ("onset", "apex", "offset", "emotion", "action_units") if row[name]]
+    if said:
+        raise ManifestError(
+            f"{where}: {said[0]} is {row[said[0]]!r}, but there is no kind. Give one of {', '.join(EVENT_KINDS)}."
+        )
+
+
+def annotated_units(text: str) -> tuple[UnitPrediction, ...]:
+    """Annotated action units as certain ones: 1 on the sides that they are seen on. Of alternatives, each counts.
+
+    Raises:
+        InputError: the text cannot be read.
+    """
+    sides: dict[int, list[float]] = {}
+    for unit in (unit for term in parse_action_units(text) for unit in term):
+        both = sides.setdefault(unit.number, [0.0, 0.0])
+        for k, side in enumerate(("left", "right")):
+            both[k] = max(both[k], float(unit.side in (side, None)))
+    return tuple(UnitPrediction(number, *both) for number, both in sides.items())
+
+
+def _refuse(faults: Sequence[str], path: Path) -> None:
+    if faults:
+        what = "1 row is" if len(faults) == 1 else f"{len(faults)} rows are"
+        shown = "\n  ".join(faults[:10]) + ("\n  ..." if len(faults) > 10 else "")
+        raise ManifestError(f"{path}: {what} impossible. Correct or delete them.\n  {shown}")

@@ -1,0 +1,227 @@
+"""Tables of recordings, and predictions in all their forms."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from htnet.core.facs import UnitPrediction
+from htnet.core.recordings import Recording, recording_key, write_recordings
+from htnet.data import read_events, read_recordings
+from htnet.errors import InputError, ManifestError, OverwriteError
+from htnet.types import Event
+
+TABLE = """recording,path,subject,fps,frames,kind,onset,apex,offset,emotion,action_units
+anna_1,anna/1.mp4,anna,30,3600,micro,411,417,423,Surprise,1+2
+anna_1,anna/1.mp4,anna,30,3600,blink,900,,906,,
+ben_1,ben/1.mp4,ben,29.97,1800,macro,100,120,170,positive,L12
+cleo_1,cleo/1.mp4,cleo,30,1800,,,,,,
+"""
+
+
+def written(folder, text, name="table.csv"):
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_table_is_read(tmp_path):
+    found = read_recordings(written(tmp_path, TABLE))
+    anna, ben, cleo = found.recordings
+    assert (anna.name, anna.path, anna.subject, anna.fps, anna.frames) == (
+        "anna_1", tmp_path / "anna/1.mp4", "anna", 30.0, 3600
+    )  # fmt: skip
+    micro, blink = anna.events
+    assert (micro.kind, micro.onset, micro.apex, micro.offset, micro.label) == ("micro", 411, 417, 423, "surprise")
+    assert micro.action_units == (UnitPrediction(1, 1.0, 1.0), UnitPrediction(2, 1.0, 1.0))
+    assert (blink.apex, blink.label, blink.action_units) == (None, None, ())
+    assert ben.events[0].action_units == (UnitPrediction(12, 1.0, 0.0),)
+    assert (cleo.events, cleo.minutes) == ((), 1.0)
+    assert (found.notes, found.source) == ((), str(tmp_path / "table.csv"))
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    units = (UnitPrediction(4, 1.0, 1.0), UnitPrediction(12, 0.0, 1.0))
+    recordings = (
+        Recording("two", (Event("micro", 3, 5, 9, 0.1, 0.2, 0.3, label="surprise", action_units=units, track=1),
+                          Event("head", 3, None, 90, 0.1, None, 3.0, track=0)),
+                  tmp_path / "videos" / "2.mp4", "own", "anna", 29.97, 1000),
+        Recording("none", (), tmp_path / "videos" / "none", "own", "ben", 25.0, 250),
+    )  # fmt: skip
+    path = tmp_path / "tables" / "t.csv"
+    write_recordings(path, recordings)
+    found = read_recordings(path).recordings
+    assert [(r.name, r.dataset, r.subject, r.fps, r.frames, r.path.resolve()) for r in found] == [
+        (r.name, r.dataset, r.subject, r.fps, r.frames, r.path) for r in recordings
+    ]
+    assert {event.kind: event for event in found[0].events} == {event.kind: event for event in recordings[0].events}
+    assert "../videos/2.mp4" in path.read_text()
+    with pytest.raises(OverwriteError):
+        write_recordings(path, recordings)
+    least = tmp_path / "least.csv"
+    write_recordings(least, [Recording("r", (Event("blink", 1, None, 2),))])
+    assert least.read_text() == "recording,subject,fps,frames,kind,onset,apex,offset\nr,,,,blink,1,,2\n"
+
+
+def test_what_cannot_be_written(tmp_path):
+    path = tmp_path / "t.csv"
+    with pytest.raises(InputError, match="'r' occurs twice"):
+        write_recordings(path, [Recording("r"), Recording("r")])
+    with pytest.raises(InputError, match="counts frames from 0"):
+        write_recordings(path, [Recording("r", numbers=(1, 2, 3))])
+    for wrong, message in (
+        ({"name": " "}, "has no name"),
+        ({"fps": 0.0}, "0.0 frames a second"),
+        ({"fps": float("nan")}, "nan frames a second"),
+        ({"frames": 0}, "has 0 frames"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Recording(**{"name": "r", **wrong})
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("anna_1,anna/1.mp4,anna,30,3600,micro,500,,490,,", "line 6: An event ends at frame 490, before its onset 500"),
+        ("anna_1,anna/1.mp4,anna,30,3600,micro,500,600,510,,", "line 6: The apex 600 of an event lies outside of 500"),
+        ("anna_1,anna/1.mp4,anna,30,3600,micro,500,0,510,,", "line 6: The apex 0 of an event lies outside of 500"),
+        ("anna_1,anna/1.mp4,anna,30,3600,micro,5.5,,510,,", "line 6: onset is '5.5'; give the whole number"),
+        ("anna_1,anna/1.mp4,anna,30,3600,micro,500,,,,", "line 6: offset is ''; give the whole number"),
+        ("anna_1,anna/1.mp4,anna,30,3600,mico,500,,510,,", "line 6: the kind is 'mico'. Did you mean"),
+        ("anna_1,anna/1.mp4,anna,30,3600,,500,,510,,", "line 6: onset is '500', but there is no kind"),
+        ("anna_1,anna/1.mp4,anna,25,3600,micro,500,,510,,", "line 6: fps of the recording 'anna_1' is 25.0, and 30.0"),
+        ("anna_1,anna/2.mp4,anna,30,3600,micro,500,,510,,", "line 6: path of the recording 'anna_1' is"),
+        (",anna/2.mp4,anna,30,3600,micro,500,,510,,", "line 6: the recording has no name"),
+        ("dora_1,d.mp4,dora,x,3600,micro,500,,510,,", "line 6: fps is 'x'; give a number"),
+    ],
+)
+def test_impossible_rows_are_named(tmp_path, row, message):
+    path = written(tmp_path, f"{TABLE}{row}\n")
+    with pytest.raises(ManifestError, match=r"1 row is impossible") as error:
+        read_recordings(path)
+    assert message in str(error.value)
+    twice = written(tmp_path, f"{TABLE}{row}\n{row}\n")
+    with pytest.raises(ManifestError, match="2 rows are impossible"):
+        read_recordings(twice)
+
+
+def test_units_that_cannot_be_read_are_left_out_and_named(tmp_path):
+    found = read_recordings(written(tmp_path, TABLE.replace("L12", "Chewing")))
+    assert found.recordings[1].events[0].action_units == ()
+    assert "line 4" in found.notes[0]
+
+
+def test_tables_of_other_kinds_are_told(tmp_path):
+    with pytest.raises(ManifestError, match=r"is no table of recordings: .*vid,pred_onset,pred_offset,type"):
+        read_recordings(written(tmp_path, "sample,label\na,b\n"))
+    with pytest.raises(ManifestError, match="does not exist"):
+        read_recordings(tmp_path / "nowhere.csv")
+
+
+def test_truth_in_the_forms_of_the_challenges(tmp_path):
+    """The first rows of the public example of the spot-then-recognize score."""
+    text = "subject,video,onset,offset,emotion\n1,EP02_01f,45,85,happiness\n1,EP03_02,130,160,others\n"
+    found = read_recordings(written(tmp_path, text)).recordings
+    assert [(r.name, r.events[0].onset, r.events[0].offset, r.events[0].label) for r in found] == [
+        ("1/EP02_01f", 44, 84, "happiness"), ("1/EP03_02", 129, 159, "others")
+    ]  # fmt: skip
+    text = "Vid,Onset,Offset,Type\n004_3,2086,2163,me\n004_3,2177.0,2331,MaE\n004_3,9,20,micro-expression\n"
+    (found,) = read_recordings(written(tmp_path, text), first_frame=0).recordings
+    assert [(e.kind, e.onset) for e in found.events] == [("micro", 2086), ("macro", 2177), ("micro", 9)]
+    with pytest.raises(ManifestError, match="line 2: the kind is 'x'"):
+        read_recordings(written(tmp_path, "vid,onset,offset,type\na,1,2,x\n"))
+
+
+def test_names_of_one_recording():
+    same = ["s15/0401", "S15_0401", "s15_0401.mp4", "./s15/0401", "s15\\0401", " s15 0401.MOV "]
+    assert {recording_key(name) for name in same} == {"s15_0401"}
+    assert recording_key("spNO.1/a") == "spno.1_a"
+    assert recording_key("006_1") != recording_key("006_11")
+
+
+TRUTH = (
+    Recording("anna_1", path=Path("anna/1.mp4"), fps=30),
+    Recording("s15/0401", numbers=(1, 2, 3, 5, 6, 7)),
+)
+
+
+def document(name, *spans, video=None):
+    events = [Event("micro", a, None, b).to_dict() for a, b in spans]
+    return {"sample": name, "files": {"video": video}, "events": events}
+
+
+def test_predictions_are_brought_to_the_frames_of_the_truth(tmp_path):
+    table = written(tmp_path, "vid,pred_onset,pred_offset,type\nAnna_1.mp4,10,19,me\ns15_0401,3,6,mae\n")
+    found = read_events(table).of(TRUTH)
+    assert [(e.onset, e.offset) for e in found["anna_1"]] == [(9, 18)], "counted from 1 there, from 0 in the truth"
+    assert [(e.onset, e.offset) for e in found["s15/0401"]] == [(3, 6)], "both as the files are numbered"
+    assert read_events(table).of(TRUTH, first_frame=0)["anna_1"][0].onset == 10
+    file = written(tmp_path, json.dumps(document("s15_0401", (2, 4))), "a.json")
+    assert [(e.onset, e.offset) for e in read_events(file).of(TRUTH)["s15/0401"]] == [(3, 6)], "files 3 to 6"
+    far = written(tmp_path, json.dumps(document("s15_0401", (2, 6))), "b.json")
+    with pytest.raises(InputError, match="lasts from frame 2 to 6, counted from 0, but the recording has 6 frames"):
+        read_events(far).of(TRUTH)
+
+
+def test_a_recording_is_found_by_its_video(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, json.dumps(document("1", (2, 4), video="anna/1.mp4")), "a.json")
+    assert list(read_events("a.json").of(TRUTH)) == ["anna_1"]
+    written(tmp_path, json.dumps(document("1", (2, 4), video="ben/1.mp4")), "a.json")
+    with pytest.raises(InputError, match="events of '1', which is none of the true recordings"):
+        read_events("a.json").of(TRUTH)
+
+
+def test_folders_and_lines(tmp_path):
+    inside = tmp_path / "out" / "one"
+    inside.mkdir(parents=True)
+    written(inside, json.dumps(document("anna_1", (2, 4))), "events.json")
+    written(inside, json.dumps({"curves": []}), "curves.json")
+    written(inside, "not json", "broken.json")
+    written(inside, "vid,onset,offset,type\nanna_1,1,2,me\n", "events.csv")
+    found = read_events(tmp_path / "out")
+    assert [(entry.name, len(entry.events)) for entry in found.found] == [("anna_1", 1)]
+    lines = "\n".join(json.dumps(document(name)) for name in ("anna_1", "s15_0401"))
+    file = written(tmp_path, lines, "all.jsonl")
+    assert read_events(file).of(TRUTH) == {"anna_1": (), "s15/0401": ()}
+    written(inside, json.dumps(document("Anna_1.mp4")), "more.json")
+    with pytest.raises(InputError, match="occurs twice"):
+        read_events(tmp_path / "out").of(TRUTH)
+    for file in inside.glob("*.json"):
+        file.unlink()
+    assert read_events(tmp_path / "out").of(TRUTH)["anna_1"][0].onset == 0
+    (inside / "events.csv").unlink()
+    with pytest.raises(ManifestError, match="holds no document of htnet with events"):
+        read_events(tmp_path / "out")
+
+
+def test_a_header_alone_says_that_nothing_was_found(tmp_path):
+    assert read_events(written(tmp_path, "vid,onset,offset,type\n")).found == ()
+    own = written(tmp_path, TABLE, "own.csv")
+    first = read_events(own).found[0]
+    assert (first.name, first.from_zero) == ("anna_1", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "no JSON at line 1"),
+        ("[]", "holds no events"),
+        ('{"events": 3}', "holds no events"),
+        ('{"events": [{"kind": "micro"}]}', "event 1 of 'p' lacks onset_frame, offset_frame"),
+    ],
+)
+def test_files_that_are_no_predictions(tmp_path, text, message):
+    with pytest.raises((InputError, ManifestError), match=message):
+        read_events(written(tmp_path, text, "p.json"))
+    with pytest.raises(ManifestError, match="does not exist"):
+        read_events(tmp_path / "nowhere.json")
+
+
+def test_rates(tmp_path):
+    found = read_recordings(written(tmp_path, "recording,kind,onset,offset\na,micro,1,2\n"))
+    assert found.recordings[0].fps is None
+    assert found.with_rate(50).recordings[0].seconds(25) == 0.5
+    assert found.with_rate(None) is found
+    with pytest.raises(InputError, match=r"'anna_1' has 30 frames a second, not 25"):
+        read_recordings(written(tmp_path, TABLE)).with_rate(25)
