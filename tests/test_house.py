@@ -18,7 +18,7 @@ PACKAGE = Path(htnet.__file__).parent
 FLOORS = (
     ("core",),
     ("kernels", "preprocess"),
-    ("models", "data", "synthesis"),
+    ("models", "data", "synthesis", "recordings"),
     ("acceleration",),
     ("hub",),
     ("training",),

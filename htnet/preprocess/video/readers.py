@@ -94,8 +94,12 @@ class VideoReader(Protocol):
     def header(self, path: Path) -> Header:
         """What the file says; raises `VideoError` if it cannot be opened."""
 
-    def shots(self, path: Path) -> Iterator[Shot]:
-        """Every frame that a player shows, in its order; the last one is a text where a frame is damaged."""
+    def shots(self, path: Path, read_on: bool = False) -> Iterator[Shot]:
+        """Every frame that a player shows, in its order; the last one is a text where a frame is damaged.
+
+        With ``read_on`` there is a text for every frame that cannot be shown, and those after it follow: after damage
+        in a stream whose frames are predicted from each other, from the next key frame on.
+        """
 
 
 def make_reader(name: str | None = None) -> VideoReader:
@@ -134,34 +138,72 @@ def file_shots(path: Path, reader: VideoReader) -> Iterator[tuple[int, ByteArray
         VideoError: it is not; ``frame`` is the number of the first frame that is damaged or missing.
     """
     header = reader.header(path)
-    step = None if header.fps is None else 1 / header.fps
-    start: float | None = None
-    last: float | None = None
-    clock = 0.0  # the last time stamp that rose
-    gaps: list[int] = []
-    usual = math.inf
+    clock = _Clock(header.fps)
     number = 0
     for shot in reader.shots(path):
         if isinstance(shot.pixels, str):
             raise VideoError(_damaged(path, number, shot.pixels), number)
-        time = shot.time
-        if number == 0:
-            start = 0.0 if time is None else time
-        time = None if time is None or start is None else time - start
-        if number and last is not None and time is not None and time == clock:
-            time = last + _SAME_STAMP
-        elif number and (last is None or time is None or time <= last):
-            # Containers without time stamps, and the last frames of AVI files with B-frames.
-            time = None if last is None or step is None else last + step
-        else:
-            clock = time or 0.0
-        if number > 1 and time is not None and last is not None and time - last > GAP * usual:
-            gaps.append(number)
-        usual = math.inf if time is None or last is None else time - last
-        last = 0.0 if number == 0 else time
-        yield number, shot.pixels, last
+        yield number, shot.pixels, clock.read(number, shot.time)
         number += 1
-    _check_end(path, header, number, last, gaps, reader.name)
+    _check_end(path, header, number, clock.last, clock.gaps, reader.name)
+
+
+def surviving_shots(path: Path, reader: VideoReader) -> Iterator[tuple[int, Shot]]:
+    """Number of every frame of a file and the frame, with the times of `file_shots`; damage does not end the reading.
+
+    A frame that cannot be shown has a number too, and a text in place of its pixels. What is wrong with the end of the
+    file is told by a last one of them.
+    """
+    header = reader.header(path)
+    clock = _Clock(header.fps)
+    number = 0
+    for shot in reader.shots(path, read_on=True):
+        if isinstance(shot.pixels, str):
+            yield number, Shot(shot.pixels, clock.last)
+        else:
+            yield number, Shot(shot.pixels, clock.read(number, shot.time))
+        number += 1
+    try:
+        _check_end(path, header, number, clock.last, clock.gaps, reader.name)
+    except VideoError:
+        yield number, Shot(file_flaw(path) or "cut off or damaged", clock.last)
+
+
+class _Clock:
+    """The times of frames, from the time stamps of the file; the first is 0.
+
+    Attributes:
+        last: the time of the last frame, s.
+        gaps: numbers of frames before which time is missing.
+    """
+
+    def __init__(self, fps: float | None) -> None:
+        self.last: float | None = None
+        self.gaps: list[int] = []
+        self._step = None if fps is None else 1 / fps
+        self._start: float | None = None
+        self._stamp = 0.0  # the last time stamp that rose
+        self._usual = math.inf
+
+    def read(self, number: int, time: float | None) -> float | None:
+        """The time of a frame, from its time stamp."""
+        first = self._start is None
+        if self._start is None:
+            self._start = 0.0 if time is None else time
+        time = None if time is None else time - self._start
+        last = self.last
+        if not first and last is not None and time is not None and time == self._stamp:
+            time = last + _SAME_STAMP
+        elif not first and (last is None or time is None or time <= last):
+            # Containers without time stamps, and the last frames of AVI files with B-frames.
+            time = None if last is None or self._step is None else last + self._step
+        else:
+            self._stamp = time or 0.0
+        if number > 1 and time is not None and last is not None and time - last > GAP * self._usual:
+            self.gaps.append(number)
+        self._usual = math.inf if time is None or last is None else time - last
+        self.last = 0.0 if first else time
+        return self.last
 
 
 def _damaged(path: Path, number: int, flaw: str) -> str:
@@ -230,34 +272,59 @@ class PyAVReader:
                 _refuse_shallow(path, bits, self.shots(path))
             return Header(fps, stream.frames or None, warnings)
 
-    def shots(self, path: Path) -> Iterator[Shot]:
+    def shots(self, path: Path, read_on: bool = False) -> Iterator[Shot]:
         """See `VideoReader.shots`."""
         av = load_av()
         with _container(path) as (container, stream):
-            flaw, pts = "", None
             # Cameras that write JPEGs without end markers tell nothing by it.
             check: bool | None = None if stream.codec_context.name == "mjpeg" else False
+            waiting = False  # for the next key frame
             try:
                 for packet in container.demux(stream):
-                    flaw, pts = "cut off" if packet.is_corrupt else "", packet.pts
+                    flaw = "cut off" if packet.is_corrupt else ""
                     if check is not False and packet.size and not flaw:
                         jpeg = file_damage(bytes(packet))
                         check = not jpeg if check is None else check
                         flaw = jpeg if check else ""
                     if flaw:
-                        break
-                    for frame in packet.decode():
-                        if frame.is_corrupt:
-                            yield Shot("damaged (marked so by the decoder)")
-                            return
-                        yield Shot(_upright(frame), _time(frame, stream))
-                if flaw:
-                    for frame in stream.codec_context.decode(None):  # those that still wait for their turn
-                        if pts is not None and frame.pts is not None and frame.pts < pts:
-                            yield Shot(_upright(frame), _time(frame, stream))
-                    yield Shot(flaw)
+                        if not waiting:
+                            yield from _before(stream, packet.pts)
+                        yield Shot(flaw)
+                        waiting = True
+                    elif waiting and packet.size and not packet.is_keyframe:
+                        yield Shot("predicted from a damaged one")
+                    else:
+                        waiting = False
+                        for shot in _decoded(packet, stream, av.error.FFmpegError):
+                            waiting = waiting or isinstance(shot.pixels, str)
+                            yield shot
+                    if waiting and not read_on:
+                        return
+                    if waiting:
+                        stream.codec_context.flush_buffers()
             except av.error.FFmpegError:
                 yield Shot("damaged (the decoder refuses its data)")
+
+
+def _decoded(packet: Any, stream: Any, failure: type[Exception]) -> Iterator[Shot]:
+    """The frames that a packet completes, up to the first damaged one."""
+    try:
+        frames = packet.decode()
+    except failure:
+        yield Shot("damaged (the decoder refuses its data)")
+        return
+    for frame in frames:
+        if frame.is_corrupt:
+            yield Shot("damaged (marked so by the decoder)")
+            return
+        yield Shot(_upright(frame), _time(frame, stream))
+
+
+def _before(stream: Any, pts: int | None) -> Iterator[Shot]:
+    """The frames before a damaged packet that still wait for their turn."""
+    for frame in stream.codec_context.decode(None):
+        if pts is not None and frame.pts is not None and frame.pts < pts:
+            yield Shot(_upright(frame), _time(frame, stream))
 
 
 def _time(frame: Any, stream: Any) -> float | None:
@@ -352,7 +419,7 @@ class OpenCVReader:
                 warnings = (*warnings, _frozen(path))
             return Header(fps if math.isfinite(fps) and fps > 0 else None, _frame_count(capture), warnings)
 
-    def shots(self, path: Path) -> Iterator[Shot]:
+    def shots(self, path: Path, read_on: bool = False) -> Iterator[Shot]:
         """See `VideoReader.shots`."""
         cv2 = load_opencv()
         number = 0
@@ -361,18 +428,24 @@ class OpenCVReader:
                 if not capture.grab():
                     # After a packet that cannot be decoded, FFmpeg goes on with the next; at the end it does not.
                     left = max(0, (_frame_count(capture) or 0) - number) + _TRIES
-                    if any(capture.grab() for _ in range(left)):
+                    tries = next((n for n in range(1, left + 1) if capture.grab()), 0)
+                    for _ in range(tries if read_on else min(tries, 1)):
                         yield Shot("damaged")
-                    return
+                        number += 1
+                        next(damage)
+                    if not (tries and read_on):
+                        return
                 # OpenCV returns 0 if it does not know the time.
                 time = float(capture.get(_property("POS_MSEC"))) / 1000 or (0.0 if number == 0 else None)
                 flaw = next(damage)
                 pixels = None if flaw else capture.retrieve()[1]
-                if pixels is None:
-                    yield Shot(flaw or "damaged")
-                    return
-                yield Shot(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8), time)
                 number += 1
+                if pixels is not None:
+                    yield Shot(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8), time)
+                    continue
+                yield Shot(flaw or "damaged")
+                if not read_on:
+                    return
 
 
 def _unreadable(path: Path, reader: str) -> VideoError:

@@ -1,0 +1,117 @@
+"""A face followed from frame to frame by what moves in it, between two looks of the detector."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, ByteArray, Float64Array, FloatArray, Frame
+from htnet.preprocess.geometry import scale_points, similarity, transform_points
+from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.video.face_motion import FACE
+from htnet.recordings.faces import inverse, warp
+from htnet.recordings.regions import GRID, rigid_weights
+
+#: Sides of the pictures on which the head is followed, coarse to fine, and the steps on each; the coarse one against
+# the frame before, which is most alike, the fine one against the key face, so that errors do not add up.
+COARSE, FINE = (28, 3), (56, 2)
+#: Where the five points lie on the aligned face, px.
+PLACES = scale_points(TEMPLATE_28, FACE / TEMPLATE_SIZE)
+
+
+def align(points: npt.ArrayLike) -> Float64Array:
+    """The similarity from px of the frame to the aligned face, (2, 3), by five points.
+
+    Raises:
+        LandmarkError: the points coincide or are mirrored.
+    """
+    return similarity(points, PLACES)
+
+
+def gray_face(frame: Frame, matrix: Float64Array) -> ByteArray:
+    """The aligned face, (112, 112), gray."""
+    cv2 = load_opencv()
+    return np.asarray(cv2.cvtColor(warp(frame.pixels, matrix, (FACE, FACE)), cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def correlation(one: FloatArray, other: FloatArray) -> float:
+    """Of two pictures, -1..1; 0 where one of them is of one gray."""
+    a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / norm if norm > 1e-6 else 0.0
+
+
+def head_step(earlier: FloatArray, now: FloatArray, settings: tuple[int, int]) -> Float64Array:
+    """The similarity from the face ``now`` to the ``earlier`` one, (2, 3) in px of the aligned face.
+
+    Both are of even light; Gauss-Newton steps of least squares on the pixels that move with the skull, the picture made
+    small.
+    """
+    cv2 = load_opencv()
+    side, steps = settings
+    first, second = (cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA) for face in (earlier, now))
+    x, y, weights = _grid(side)
+    moved, total = second, np.eye(3)
+    for step in range(steps):
+        mean, change = 0.5 * (first + moved), moved - first
+        gx, gy = np.zeros_like(mean), np.zeros_like(mean)
+        np.subtract(mean[:, 2:], mean[:, :-2], out=gx[:, 1:-1])
+        np.subtract(mean[2:], mean[:-2], out=gy[1:-1])
+        gx, gy = 0.5 * gx, 0.5 * gy
+        # Columns: a shift, growth and a turn, about the middle.
+        columns = np.stack([gx, gy, gx * x + gy * y, gy * x - gx * y]).reshape(4, -1)
+        weighted = columns * weights
+        system = (weighted @ columns.T).astype(np.float64)
+        system[np.diag_indices(4)] += 1e-3 * np.trace(system) / 4 + 1e-9
+        dx, dy, grow, turn = np.linalg.solve(system, -(weighted @ change.ravel()).astype(np.float64))
+        middle = (side - 1) / 2
+        linear = np.array([[1 + grow, -turn], [turn, 1 + grow]])
+        shift = np.array([dx, dy]) + middle - linear @ np.full(2, middle)
+        total = total @ np.vstack([np.hstack([linear, shift[:, None]]), [0, 0, 1]])
+        if step + 1 < steps:
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            moved = cv2.warpAffine(second, total[:2], (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    # ``total`` takes earlier to now, in px of the small picture; px of the aligned face are about their centers.
+    ratio = FACE / side
+    linear, shift = total[:2, :2], total[:2, 2]
+    shift = ratio * (shift + 0.5 - linear @ np.full(2, 0.5)) - 0.5 + linear @ np.full(2, 0.5)
+    return inverse(np.hstack([linear, shift[:, None]]))
+
+
+def head_shift(earlier: FloatArray, now: FloatArray) -> Float64Array:
+    """How far a face went, px of the aligned face, by phase correlation: a fast head leaves the reach of small
+    steps.
+    """
+    cv2 = load_opencv()
+    side, window = FINE[0], _window()
+    first, second = (cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA) for face in (earlier, now))
+    shift, _ = cv2.phaseCorrelate(first, second, window)
+    return np.asarray(shift, dtype=np.float64) * FACE / side
+
+
+@cache
+def _window() -> FloatArray:
+    """The middle of the face counts for most."""
+    return np.asarray(load_opencv().createHanningWindow((FINE[0], FINE[0]), load_opencv().CV_32F), np.float32)
+
+
+@cache
+def _grid(side: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """x, y about the middle, and the weight of every pixel of a small face."""
+    at = np.arange(side, dtype=np.float32) - (side - 1) / 2
+    x, y = np.meshgrid(at, at)
+    weights = np.kron(rigid_weights().reshape(GRID, GRID), np.ones((side // GRID, side // GRID), np.float32))
+    return x, y, weights.ravel()
+
+
+def compose(outer: Float64Array, inner: Float64Array) -> Float64Array:
+    """The affine matrix (2, 3) that does ``inner`` first."""
+    linear = outer[:, :2] @ inner[:, :2]
+    return np.hstack([linear, (outer[:, :2] @ inner[:, 2] + outer[:, 2])[:, None]])
+
+
+def size_of(step: Float64Array) -> float:
+    """How far a matrix moves the points of the aligned face at most, px."""
+    return float(np.hypot(*(transform_points(step, PLACES) - PLACES).T).max())

@@ -1,0 +1,166 @@
+"""What is measured of every frame of a face: names, in the order of `FaceTrack.features`, and how they come about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.types import ByteArray, Float64Array, FloatArray
+from htnet.preprocess.geometry import similarity
+from htnet.preprocess.video.face_motion import FACE, TOLD_FACE
+from htnet.recordings.cell_flow import Motions
+from htnet.recordings.faces import inverse
+from htnet.recordings.follow import PLACES, compose
+from htnet.recordings.regions import REGIONS
+
+#: How far back the motion of a frame is taken, s. The first is one frame at 25 frames a second.
+DISTANCES = (0.04, 0.08, 0.2, 0.5)
+#: Measures of the picture of the aligned face: its mean gray level, its contrast (standard deviation), how much darker
+#: or brighter than the skin the eyes and the mouth are (see `picture_measures`).
+PICTURE = ("light", "contrast", "left_eye_aperture", "right_eye_aperture", "mouth_aperture")
+#: The head's place in the frame: px in which the face of the segment's first frame is 224 px wide, degrees, and the
+#: natural logarithm of its size in px of the frame.
+HEAD = ("head_x", "head_y", "head_roll", "head_log_size")
+
+# Half height and half width around an eye and around the mouth, px of the aligned face; and the rows at the top and the
+# bottom that show skin.
+_EYE, _MOUTH, _SKIN_ROWS = (8, 7), (12, 9), 3
+
+
+def _names() -> tuple[str, ...]:
+    names = [f"{region}_{axis}_{d:g}s" for d in DISTANCES for region in REGIONS for axis in "uv"]
+    names += [f"{region}_{axis}" for region in REGIONS for axis in "uv"]
+    names += [f"{region}_strain_{d:g}s" for d in DISTANCES[2:] for region in REGIONS]
+    names += [f"{what}_{d:g}s" for what in ("rest", "noise") for d in DISTANCES]
+    return (*names, "rest", "noise", *PICTURE, *HEAD, *(f"{name}_rate" for name in HEAD))
+
+
+#: Names of the features: "left_eye_v_0.2s" is the motion of the left eye's region downward within 0.2 s, px of a 224 px
+#: face; "left_eye_v" its place, which begins at 0 with each segment; "strain" is px per px; "rest" what the rigid parts
+#: of the face move beside the head's motion and "noise" what noise gives the motion of a cell, px; "rate" is per
+#: second.
+FEATURES = _names()
+COLUMN = {name: column for column, name in enumerate(FEATURES)}
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Frames of a face, one after the other, before their motions are solved.
+
+    Attributes:
+        times: (T,) s.
+        matrices: (T, 2, 3) float64, px of the frame to px of the aligned face.
+        sums: (T, D + 1, 6, cells), see `pair_sums`; the last pair is with the key face.
+        spans: (T, D) s between the frame and the earlier one; NaN where there is none.
+        keys: (T,) number of the key face.
+        picture: (T, 5), see `PICTURE`.
+    """
+
+    times: Float64Array
+    matrices: Float64Array
+    sums: FloatArray
+    spans: Float64Array
+    keys: npt.NDArray[np.int64]
+    picture: FloatArray
+
+
+class Places:
+    """Regions' places and the head's, carried from one key face to the next, so that they have no steps."""
+
+    def __init__(self) -> None:
+        self._key = -1
+        self._offset = np.zeros((len(REGIONS), 2), np.float32)
+        self._drift = np.hstack([np.eye(2), np.zeros((2, 1))])
+        self._last = self._offset, self._drift
+        self._size = 0.0
+
+    def read(
+        self, key: int, correction: Float64Array, regions: FloatArray, head: FloatArray, matrix: Float64Array
+    ) -> tuple[FloatArray, Float64Array]:
+        """Places of one frame.
+
+        Args:
+            key: number of its key face.
+            correction: (2, 3), by which the alignment was mended when the key face was taken.
+            regions: (regions, 2) motion from the key face.
+            head: (6,) the head's, see `Motions`.
+            matrix: (2, 3) alignment of the frame.
+
+        Returns:
+            (regions, 2) px of a 224 px face, and (4,) `HEAD`.
+        """
+        if key != self._key:
+            if self._key >= 0:
+                self._offset, self._drift = self._last[0], compose(correction, self._last[1])
+            self._key = key
+        step = _similar(head)
+        drift = compose(step, self._drift)
+        self._last = self._offset + regions, drift
+        there = compose(inverse(matrix), drift)
+        middle = there[:, :2] @ PLACES.mean(axis=0) + there[:, 2]
+        size = float(np.hypot(there[0, 0], there[1, 0])) * FACE
+        self._size = self._size or size / TOLD_FACE
+        roll = float(np.degrees(np.arctan2(there[1, 0], there[0, 0])))
+        return self._last[0], np.array([middle[0] / self._size, middle[1] / self._size, roll, np.log(size)])
+
+
+def _similar(head: FloatArray) -> Float64Array:
+    """The similarity that is nearest to an affine motion of the head, (2, 3) in px of the aligned face."""
+    x, y = (2 * (PLACES + 0.5) / FACE - 1).T
+    a, b, c, d, e, f = (np.asarray(head, dtype=np.float64) * FACE / TOLD_FACE).tolist()
+    return similarity(PLACES, PLACES + np.stack([a + b * x + c * y, d + e * x + f * y], axis=1))
+
+
+def picture_measures(face: ByteArray, eyes: npt.ArrayLike, mouth: npt.ArrayLike) -> FloatArray:
+    """`PICTURE` of an aligned gray face.
+
+    The aperture of an eye or the mouth is the sum of absolute differences from the skin over the mean gray level, in px
+    of the aligned face; the skin's level runs from that above to that below. Lids that close show skin, and lips that
+    part show what is darker.
+
+    Args:
+        face: (112, 112) uint8.
+        eyes: (2, 2) the eyes, px of the aligned face.
+        mouth: (2,) the middle of the mouth.
+    """
+    middle = face[FACE // 8 : -FACE // 8, FACE // 8 : -FACE // 8]
+    level = float(middle.mean())
+    left, right = np.asarray(eyes, dtype=np.float64)
+    apertures = [_aperture(face, left, _EYE), _aperture(face, right, _EYE), _aperture(face, mouth, _MOUTH)]
+    return np.array([level, middle.std(), *(value / (level + 1) for value in apertures)], np.float32)
+
+
+def _aperture(face: ByteArray, at: npt.ArrayLike, half: tuple[int, int]) -> float:
+    x, y = np.rint(np.asarray(at, dtype=np.float64)).astype(int)
+    y, x = np.clip(y, half[0], FACE - 1 - half[0]), np.clip(x, half[1], FACE - 1 - half[1])
+    patch = face[y - half[0] : y + half[0] + 1, x - half[1] : x + half[1] + 1].astype(np.float32)
+    above, below = patch[:_SKIN_ROWS].mean(), patch[-_SKIN_ROWS:].mean()
+    skin = np.linspace(above, below, len(patch), dtype=np.float32)[:, None]
+    return float(np.abs(patch - skin).sum() / (2 * half[1] + 1))
+
+
+def feature_rows(rows: Rows, motions: Motions, corrections: dict[int, Float64Array], places: Places) -> FloatArray:
+    """(T, features) `FEATURES` of frames, but for the rates, which are NaN.
+
+    Motions are brought to exactly the distance in time that their names tell: the earlier frame is the nearest there
+    is.
+    """
+    count, pairs = len(rows.times), len(DISTANCES) + 1
+    regions = motions.regions.reshape(count, pairs, len(REGIONS), 2)
+    scale = (np.array(DISTANCES) / rows.spans).astype(np.float32)  # NaN where there is no earlier frame
+    back = (regions[:, :-1] * scale[..., None, None]).reshape(count, -1)
+    strain = motions.strain.reshape(count, pairs, -1)[:, 2:-1] * scale[:, 2:, None]
+    level = np.stack([motions.rest, motions.noise]).reshape(2, count, pairs)
+    of_pairs = np.where(np.isnan(scale), np.nan, level[:, :, :-1])
+    place, head = np.empty((count, 2 * len(REGIONS)), np.float32), np.empty((count, len(HEAD)), np.float64)
+    affine = motions.head.reshape(count, pairs, 6)[:, -1]
+    for row in range(count):
+        key = int(rows.keys[row])
+        found = places.read(key, corrections[key], regions[row, -1], affine[row], rows.matrices[row])
+        place[row], head[row] = found[0].ravel(), found[1]
+    parts = [back, place, strain.reshape(count, -1), *of_pairs, level[:, :, -1].T, rows.picture, head]
+    return np.hstack(
+        [*(np.asarray(part, np.float32) for part in parts), np.full((count, len(HEAD)), np.nan, np.float32)]
+    )

@@ -1,0 +1,288 @@
+"""A face of a recording as it is followed: its rows, solved in parts so that no picture is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.types import Float64Array, FloatArray
+from htnet.preprocess.geometry import transform_points
+from htnet.preprocess.pose import TURNED
+from htnet.recordings.cell_flow import solve_motions
+from htnet.recordings.faces import SeenFace, inverse, upright
+from htnet.recordings.measure import COLUMN, DISTANCES, FEATURES, HEAD, Places, Rows, feature_rows
+from htnet.recordings.track import GAPS, FaceTrack
+
+# Rows that are solved at a time.
+_PART = 64
+# Half the width in time of the straight line that is fitted to the detector's points, s, and the time over which the
+# head's speed is taken.
+_SMOOTH, _SPEED = 1.0, 0.1
+# Room between the points and the edge of the frame, in distances between the eyes, below which a part of the face is
+# not seen (see `htnet.preprocess.landmarks.verify`).
+_EDGE = 0.16
+_TINY = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What the detector saw of the face: in px of the aligned face, so that the head's motion has no part in it."""
+
+    row: int
+    time: float
+    points: Float64Array
+    corners: Float64Array
+    pose: Float64Array
+    score: float
+
+
+class Recorder:
+    """The rows of one face."""
+
+    def __init__(self, number: int, first: int) -> None:
+        """Begin.
+
+        Args:
+            number: of the face among those of the recording.
+            first: number of its first frame.
+        """
+        self.number = number
+        self.first = first
+        self.count = 0
+        self.frames: list[int] = []
+        self.times: list[float] = []
+        self.gaps: list[int] = []
+        self.matrices: list[Float64Array] = []
+        self.quality: list[float] = []
+        self.looks: list[_Look] = []
+        self.starts: list[int] = []  # first rows of segments
+        self.corrections: dict[int, Float64Array] = {}
+        self._solved: list[FloatArray] = []
+        self._open: list[tuple[int, FloatArray, Float64Array, int, FloatArray]] = []
+        self._places = Places()
+
+    def start(self) -> None:
+        """The next row begins a segment."""
+        self._solve()
+        self._places = Places()
+        self.starts.append(self.count)
+
+    def add_gap(self, frame: int, time: float, reason: str) -> None:
+        """A frame in which the face cannot be measured."""
+        self._add(frame, time, np.full((2, 3), np.nan), np.nan, reason)
+        self._fill()
+
+    def add(
+        self,
+        frame: int,
+        time: float,
+        matrix: Float64Array,
+        quality: float,
+        sums: FloatArray,
+        spans: Float64Array,
+        key: int,
+        picture: FloatArray,
+    ) -> None:
+        """A frame, see `htnet.recordings.measure.Rows`."""
+        self._add(frame, time, matrix, quality, "")
+        self._open.append((self.count - 1, sums, spans, key, picture))
+        if len(self._open) >= _PART:
+            self._solve()
+
+    def repeat(self, frame: int, time: float) -> None:
+        """A frame that shows the same as the one before."""
+        self._solve()
+        self._add(frame, time, self.matrices[-1], self.quality[-1], GAPS[self.gaps[-1]])
+        self._fill(self._solved[-1][-1:])
+
+    def look(self, row: int, time: float, face: SeenFace, matrix: Float64Array) -> None:
+        """What the detector saw in a row."""
+        x, y, width, height = face.box
+        corners = [[x, y], [x + width, y], [x, y + height], [x + width, y + height]]
+        seen = (transform_points(matrix, face.points), transform_points(matrix, corners))
+        self.looks.append(_Look(row, time, *seen, face.pose, face.score))
+
+    def close_from(self, row: int, reason: str) -> None:
+        """The face cannot be measured from a row on, as is known only now."""
+        code = GAPS.index(reason)
+        for later in range(max(row, 0), self.count):
+            self.gaps[later] = self.gaps[later] or code
+
+    def turned_from(self, pose: Float64Array) -> int:
+        """The row at which a face turned away that was seen from the front at the last look, and has ``pose`` now."""
+        last = self.looks[-1]
+        before, now = abs(float(last.pose[0])), abs(float(pose[0]))
+        share = (TURNED - before) / (now - before) if now > TURNED > before else 0.5
+        return last.row + 1 + int(max(0.0, share) * (self.count - 1 - last.row))
+
+    def trim(self) -> None:
+        """Forget the rows at the end in which the face was not seen."""
+        self._solve()
+        while self.count and self.gaps[-1]:
+            self.count -= 1
+            for column in (self.frames, self.times, self.gaps, self.matrices, self.quality):
+                column.pop()
+        over = sum(map(len, self._solved)) - self.count
+        while over > 0:
+            part = self._solved.pop()
+            if len(part) > over:
+                self._solved.append(part[: len(part) - over])
+            over -= len(part)
+
+    def followed(self) -> float:
+        """Seconds for which the face was measured."""
+        seen = [time for time, gap in zip(self.times, self.gaps, strict=True) if not gap]
+        return seen[-1] - seen[0] if seen else 0.0
+
+    def finish(self, sizes: tuple[int, int]) -> FaceTrack:
+        """The track, in a frame of (height, width) px."""
+        self.trim()
+        features = np.empty((self.count, len(FEATURES)), np.float32)
+        at = 0
+        self._solved.reverse()
+        while self._solved:  # part by part, so that they are not held twice
+            part = self._solved.pop()
+            features[at : at + len(part)] = part
+            at += len(part)
+        times = np.asarray(self.times)
+        matrices = np.asarray(self.matrices).reshape(-1, 2, 3)
+        points, boxes, poses = self._seen(times, matrices)
+        gaps = np.asarray(self.gaps, np.uint8)
+        gaps[(gaps == 0) & _at_edge(points, sizes)] = GAPS.index("edge")
+        points[gaps > 0] = boxes[gaps > 0] = poses[gaps > 0] = np.nan
+        breaks = np.zeros(self.count, np.int64)
+        breaks[[row for row in self.starts if row < self.count]] = 1
+        segments = np.cumsum(breaks) + np.cumsum(np.diff(gaps > 0, prepend=False))
+        _rates(features, times, segments)
+        _cut(features, times, gaps, segments)
+        return FaceTrack(
+            number=self.number,
+            frames=np.asarray(self.frames, np.int64),
+            times=times,
+            points=points,
+            boxes=boxes,
+            poses=poses,
+            quality=np.asarray(self.quality, np.float32),
+            gaps=gaps,
+            segments=_spans(segments, gaps),
+            features=features,
+        )
+
+    def _add(self, frame: int, time: float, matrix: Float64Array, quality: float, reason: str) -> None:
+        self.frames.append(frame)
+        self.times.append(time)
+        self.gaps.append(GAPS.index(reason))
+        self.matrices.append(matrix)
+        self.quality.append(quality)
+        self.count += 1
+
+    def _fill(self, row: FloatArray | None = None) -> None:
+        self._solve()
+        self._solved.append(np.full((1, len(FEATURES)), np.nan, np.float32) if row is None else row.copy())
+
+    def _solve(self) -> None:
+        if not self._open:
+            return
+        numbers, sums, spans, keys, picture = zip(*self._open, strict=True)
+        part = slice(numbers[0], numbers[-1] + 1)
+        rows = Rows(
+            np.asarray(self.times[part]),
+            np.asarray(self.matrices[part]),
+            np.stack(sums),
+            np.stack(spans),
+            np.asarray(keys),
+            np.stack(picture),
+        )
+        motions = solve_motions(rows.sums.reshape(-1, *rows.sums.shape[2:]))
+        self._solved.append(feature_rows(rows, motions, self.corrections, self._places))
+        self._open = []
+
+    def _seen(self, times: Float64Array, matrices: Float64Array) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Points, boxes and poses of all rows: smoothed on the aligned face, and moved with the head from there."""
+        count = len(times)
+        points, boxes = np.full((count, 5, 2), np.nan, np.float32), np.full((count, 4), np.nan, np.float32)
+        poses = np.full((count, 3), np.nan, np.float32)
+        for first, end in zip(self.starts, [*self.starts[1:], count], strict=True):
+            looks = [look for look in self.looks if first <= look.row < end]
+            if not looks or first >= count:
+                continue
+            at = np.array([look.time for look in looks])
+            seen = [np.concatenate([look.points, look.corners]).ravel() for look in looks]
+            smooth = smooth_looks(at, np.hstack([np.stack(seen), np.stack([look.pose for look in looks])]))
+            rows = slice(first, end)
+            between = np.stack([np.interp(times[rows], at, column) for column in smooth.T], axis=1)
+            for row, values in zip(range(first, end), between, strict=True):
+                if np.isnan(matrices[row]).any():
+                    continue
+                there = transform_points(inverse(matrices[row]), values[:18].reshape(9, 2))
+                points[row], boxes[row], poses[row] = there[:5], upright(there[5:]), values[18:]
+        return points, boxes, poses
+
+
+def smooth_looks(times: Float64Array, values: Float64Array, half: float = _SMOOTH) -> Float64Array:
+    """Values smoothed by a straight line through those within ``half`` a second, at each time.
+
+    A line has no lag, and at the ends it goes on as it came: nothing is bent there, as a mean would.
+
+    Args:
+        times: (N,) s, rising.
+        values: (N, K).
+        half: s.
+    """
+    found = np.empty_like(values)
+    for row, time in enumerate(times):
+        low, high = np.searchsorted(times, [time - half - _TINY, time + half + _TINY])
+        at = times[low:high] - time
+        near = values[low:high]
+        middle = at.mean()
+        spread = float(((at - middle) ** 2).sum())
+        slope = ((at - middle) @ (near - near.mean(axis=0))) / spread if high - low > 2 else np.zeros(values.shape[1])
+        found[row] = near.mean(axis=0) - slope * middle
+    return found
+
+
+def _at_edge(points: FloatArray, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """In which rows an eye or a corner of the mouth lies at the edge of the frame."""
+    seen = points[:, [0, 1, 3, 4]]
+    eyes = np.hypot(*(points[:, 1] - points[:, 0]).T)
+    room = np.minimum(seen + 0.5, np.array([size[1], size[0]]) - 0.5 - seen).min(axis=(1, 2))
+    return np.asarray(room < _EDGE * eyes)  # NaN is not
+
+
+def _rates(features: FloatArray, times: Float64Array, segments: npt.NDArray[np.int64]) -> None:
+    """Fill in the head's speed: the change from up to 50 ms before to up to 50 ms after, within a segment."""
+    half = _SPEED / 2 + _TINY
+    before, after = np.searchsorted(times, times - half), np.searchsorted(times, times + half, "right") - 1
+    start, end = np.searchsorted(segments, segments), np.searchsorted(segments, segments, "right") - 1
+    # At a low rate there may be no other frame so near: then the neighbors.
+    rows = np.arange(len(times))
+    before = np.maximum(np.minimum(before, rows - 1), start)
+    after = np.minimum(np.maximum(after, rows + 1), end)
+    passed = np.where(after > before, times[after] - times[before], np.nan)[:, None]
+    columns = [COLUMN[name] for name in HEAD]
+    change = (features[after][:, columns].astype(np.float64) - features[before][:, columns]) / passed
+    features[:, [COLUMN[f"{name}_rate"] for name in HEAD]] = change
+
+
+def _cut(
+    features: FloatArray, times: Float64Array, gaps: npt.NDArray[np.uint8], segments: npt.NDArray[np.int64]
+) -> None:
+    """Remove what reaches over a gap, and all that was measured in one."""
+    features[gaps > 0] = np.nan
+    start = np.searchsorted(segments, segments)
+    for distance in DISTANCES:
+        over = times - times[start] < 0.6 * distance
+        columns = [column for name, column in COLUMN.items() if name.endswith(f"_{distance:g}s")]
+        features[np.flatnonzero(over)[:, None], columns] = np.nan
+
+
+def _spans(segments: npt.NDArray[np.int64], gaps: npt.NDArray[np.uint8]) -> tuple[tuple[int, int], ...]:
+    """First and last row of each stretch without a gap."""
+    edges = np.flatnonzero(np.diff(segments)) + 1
+    bounds: Sequence[int] = [0, *edges.tolist(), len(segments)]
+    spans = [(first, end - 1) for first, end in pairwise(bounds) if end > first]
+    return tuple(span for span in spans if not gaps[span[0]])

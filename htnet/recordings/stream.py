@@ -1,0 +1,292 @@
+"""Frames of a recording, as a stream that ends neither at damage nor with the memory of the machine."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from htnet.core.errors import InputError, VideoError
+from htnet.core.types import ByteArray, Frame, QualityWarning
+from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.video.open import Video, open_video
+from htnet.preprocess.video.readers import GAP, make_reader, surviving_shots
+
+#: Why frames of a recording are missing: they cannot be decoded, the recording device dropped them, or it was paused.
+MISSING_REASONS = ("damaged", "dropped", "paused")
+#: Time without a frame from which on a recording counts as paused, s.
+PAUSE = 0.25
+
+# Frames that wait between the thread that decodes and the one that computes.
+_AHEAD = 8
+# Frames after which a camera that gives none counts as gone.
+_CAMERA_TRIES = 30
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A stretch of a recording without frames.
+
+    Attributes:
+        reason: one of `MISSING_REASONS`.
+        before: number of the first frame after it.
+        start: time of the last frame before it, s.
+        end: time of the first frame after it, s; the same as ``start`` at the end of the recording.
+        frames: number of frames that cannot be decoded; 0 for other reasons.
+        detail: what was found, e.g. "cut off (900 of at least 1800 bytes)".
+    """
+
+    reason: str
+    before: int
+    start: float
+    end: float
+    frames: int = 0
+    detail: str = ""
+
+
+class FrameStream:
+    """Frames of a video, a folder of frames or a camera, each with its number and its time in seconds.
+
+    It is read once, from the beginning to the end; nothing is sought and only the frame that is asked for is held.
+    Damage does not end it: what is missing is told in ``missing``, which grows while the stream is read.
+
+    Attributes:
+        source: the file, the folder or the camera.
+        fps: frames a second as stated, None where unknown.
+        warnings: what in the kind of the video speaks against measuring motion on it.
+        missing: what was missing so far.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        frames: Iterable[Frame | tuple[int, str]],
+        fps: float | None = None,
+        warnings: tuple[QualityWarning, ...] = (),
+    ) -> None:
+        """Keep the source.
+
+        Args:
+            source: its name, for messages.
+            frames: frames with number and time, and in place of those that cannot be decoded their number and why.
+            fps: frames a second, None where unknown.
+            warnings: see `FrameStream`.
+        """
+        self.source = source
+        self.fps = fps
+        self.warnings = warnings
+        self.missing: list[Missing] = []
+        self._frames = frames
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames.
+
+        Raises:
+            VideoError: the recording has not a single frame that can be decoded.
+            InputError: its frames have no times.
+        """
+        last: float | None = None
+        usual: deque[float] = deque(maxlen=31)
+        damage: list[str] = []
+        number = -1
+        for item in self._frames:
+            if not isinstance(item, Frame):
+                number = item[0]
+                damage.append(item[1])
+                continue
+            number = item.number or 0
+            if item.time is None:
+                raise InputError(
+                    f"The frames of {self.source} have no times; give its frames a second too (fps, --fps)."
+                )
+            if damage:
+                self._note("damaged", number, item.time if last is None else last, item.time, damage)
+                damage = []
+            elif last is not None:
+                step = item.time - last
+                if step > PAUSE:
+                    self._note("paused", number, last, item.time)
+                elif len(usual) == usual.maxlen and step > GAP * float(np.median(usual)):
+                    self._note("dropped", number, last, item.time)
+                usual.append(step)
+            last = item.time
+            yield item
+        if last is None:
+            raise VideoError(f"{self.source} has no frame that can be decoded; copy or record it again.", 0)
+        if damage:
+            self._note("damaged", number + 1, last, last, damage)
+
+    def _note(self, reason: str, before: int, start: float, end: float, damage: Iterable[str] = ()) -> None:
+        said = list(dict.fromkeys(damage))
+        self.missing.append(Missing(reason, before, start, end, len(list(damage)), "; ".join(said)))
+
+
+def recording_stream(source: str | os.PathLike[str] | Video, *, fps: float | None = None) -> FrameStream:
+    """The frames of a video file or a folder of frames, see `FrameStream`.
+
+    Numbers and times are those that `htnet.preprocess.open_video` gives them. After damage in a video whose frames are
+    predicted from each other, frames follow from the next key frame on.
+
+    Args:
+        source: the file, the folder or a `Video`, of which only the part is read.
+        fps: frames a second at which the recording was made; see `open_video`.
+
+    Raises:
+        VideoError: it cannot be opened.
+        InputError: ``fps`` is impossible.
+    """
+    video = source if isinstance(source, Video) else open_video(source, fps=fps)
+    frames = _folder_frames(video) if video.paths else _file_frames(video)
+    return FrameStream(video.source, _part(frames, video), video.fps, video.warnings)
+
+
+def camera_stream(
+    number: int,
+    *,
+    seconds: float | None = None,
+    open_camera: Callable[[int], Any] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> FrameStream:
+    """The frames of a camera, each with the time at which it arrived; see `FrameStream`.
+
+    Args:
+        number: of the camera, from 0, as OpenCV counts them.
+        seconds: how long it is watched; None until it gives no more frames.
+        open_camera: what opens it, in place of `cv2.VideoCapture`.
+        clock: seconds by a clock that does not jump.
+
+    Raises:
+        VideoError: there is no such camera.
+        InputError: ``number`` or ``seconds`` is impossible.
+    """
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise InputError(f"The camera is {number!r}; give its number, 0 or more.")
+    if seconds is not None and not seconds > 0:
+        raise InputError(f"seconds is {seconds!r}; give a positive number.")
+    capture = (open_camera or load_opencv().VideoCapture)(number)
+    if not capture.isOpened():
+        capture.release()
+        raise VideoError(
+            f"Camera {number} cannot be opened; check that it is connected and that no other program uses it.", None
+        )
+    return FrameStream(f"camera {number}", _camera_frames(capture, number, seconds, clock))
+
+
+def _camera_frames(capture: Any, number: int, seconds: float | None, clock: Callable[[], float]) -> Iterator[Frame]:
+    cv2 = load_opencv()
+    start: float | None = None
+    count = tries = 0
+    try:
+        while tries < _CAMERA_TRIES:
+            found, pixels = capture.read()
+            now = clock()
+            if not found:
+                tries += 1
+                continue
+            tries = 0
+            start = now if start is None else start
+            if seconds is not None and now - start > seconds:
+                return
+            rgb = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+            yield Frame(rgb, f"camera {number} frame {count}", count, now - start)
+            count += 1
+    finally:
+        capture.release()
+
+
+def _file_frames(video: Video) -> Iterator[Frame | tuple[int, str]]:
+    for number, shot in surviving_shots(Path(video.source), make_reader(video.reader)):
+        if isinstance(shot.pixels, str):
+            yield number, shot.pixels
+            continue
+        moment = shot.time
+        if not video.timed:
+            moment = None if video.fps is None else number / video.fps
+        yield Frame(shot.pixels, f"{video.source} frame {number}", number, moment)
+
+
+def _folder_frames(video: Video) -> Iterator[Frame | tuple[int, str]]:
+    end = len(video.paths) - 1 if video.to_frame is None else min(video.to_frame, len(video.paths) - 1)
+    for number in range(video.from_frame, end + 1):
+        try:
+            yield next(iter(video.between(number, number)))
+        except VideoError:
+            yield number, "an image that cannot be read"
+
+
+def _part(frames: Iterable[Frame | tuple[int, str]], video: Video) -> Iterator[Frame | tuple[int, str]]:
+    """The frames of the part that a video stands for."""
+    inside = video.from_time is None
+    for item in frames:
+        number = item.number or 0 if isinstance(item, Frame) else item[0]
+        moment = item.time if isinstance(item, Frame) else None
+        if video.to_frame is not None and number > video.to_frame:
+            return
+        if video.to_time is not None and moment is not None and moment > video.to_time:
+            return
+        if video.from_time is not None and moment is not None:
+            inside = moment >= video.from_time
+        if inside and number >= video.from_frame:
+            yield item
+
+
+def read_ahead(items: Iterable[Item], ahead: int = _AHEAD) -> Iterator[Item]:
+    """The same items, made in a thread of its own while those before them are worked on.
+
+    An error in the thread is raised here, after the items before it. The thread ends with the iteration, also where
+    that is given up.
+
+    Args:
+        items: what the thread iterates over.
+        ahead: most items that wait.
+    """
+    waiting: queue.Queue[tuple[str, Any]] = queue.Queue(max(1, ahead))
+    given_up = threading.Event()
+
+    def hand_over(kind: str, value: Any) -> bool:
+        while not given_up.is_set():
+            try:
+                waiting.put((kind, value), timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def make() -> None:
+        try:
+            for item in items:
+                if not hand_over("item", item):
+                    return
+            hand_over("end", None)
+        except BaseException as error:  # handed to the thread that asks
+            hand_over("error", error)
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while True:
+            kind, value = waiting.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+    finally:
+        given_up.set()
+        thread.join()
+
+
+def thumbnail(pixels: ByteArray) -> ByteArray:
+    """Every n-th green pixel of a frame, some 64 by 36 of them, for comparing whole pictures."""
+    height, width = pixels.shape[:2]
+    return pixels[:: max(1, height // 36), :: max(1, width // 64), 1]

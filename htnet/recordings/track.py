@@ -1,0 +1,183 @@
+"""A face of a recording: where it is in every frame, and how it moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.errors import InputError, did_you_mean
+from htnet.core.types import MOTION_REGIONS, Float64Array, FloatArray, QualityWarning
+from htnet.recordings.measure import COLUMN, FEATURES
+from htnet.recordings.stream import Missing
+
+#: Why a face is not measured in a frame, by the numbers in `FaceTrack.gaps`: it is (""), it was not found, looks aside,
+#: up or down, or is cut off by the edge of the frame.
+GAPS = ("", "lost", "turned", "edge")
+#: Names of `FaceTrack.curves`.
+CURVES = (
+    *("left_brow", "right_brow", "left_eye_opening", "right_eye_opening", "mouth_opening"),
+    *("left_mouth_corner_out", "left_mouth_corner_up", "right_mouth_corner_out", "right_mouth_corner_up"),
+    *("mouth_oscillation", "head_x", "head_y", "head_roll", "head_size", "head_speed", "light"),
+)
+
+# The open eye: aperture at this quantile of all rows.
+_OPEN = 0.9
+# Speech opens and closes the mouth two to eight times a second: half the width of the window of its strength, s, and of
+# the slower motion that is taken out.
+_WINDOW, _SLOW = 0.5, 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTrack:
+    """One face of a recording, from the first frame that shows it to the last; N frames.
+
+    Attributes:
+        number: of the face, from 0, in the order in which they appear.
+        frames: (N,) int64, numbers of the frames in the recording.
+        times: (N,) float64, s.
+        points: (N, 5, 2) float32, the five points in px of the frame, moved with the head; NaN in gaps.
+        boxes: (N, 4) float32, left, top, width and height, px of the frame; NaN in gaps.
+        poses: (N, 3) float32: turn, height of the nose and roll, see `htnet.preprocess.pose.FaceShape`; NaN in gaps.
+        quality: (N,) float32, how much the aligned face is like it was in the last seconds: a correlation, at most 1.
+        gaps: (N,) uint8, index in `GAPS` of the reason why the face is not measured, 0 where it is.
+        segments: first and last row of each stretch without a gap; nothing is measured across their borders.
+        features: (N, len(FEATURES)) float32, see `htnet.recordings.FEATURES`; NaN in gaps and where a motion would
+        reach
+            back to before the segment.
+    """
+
+    number: int
+    frames: npt.NDArray[np.int64]
+    times: Float64Array
+    points: FloatArray
+    boxes: FloatArray
+    poses: FloatArray
+    quality: FloatArray
+    gaps: npt.NDArray[np.uint8]
+    segments: tuple[tuple[int, int], ...]
+    features: FloatArray
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.frames)
+
+    def feature(self, name: str) -> FloatArray:
+        """One column of ``features``, (N,).
+
+        Raises:
+            InputError: there is no such feature.
+        """
+        if name not in COLUMN:
+            raise InputError(f"Unknown feature: {name!r}. {did_you_mean(name, FEATURES)}")
+        return self.features[:, COLUMN[name]]
+
+    def gap(self, row: int) -> str:
+        """Why the face is not measured in a row, one of `GAPS`; "" where it is."""
+        return GAPS[self.gaps[row]]
+
+    @property
+    def curves(self) -> dict[str, FloatArray]:
+        """Curves by name, (N,) float32 each, NaN in gaps; places are px of a 224 px face and 0 as each segment begins.
+
+        - left_brow, right_brow: upward.
+        - left_eye_opening, right_eye_opening: 1 as wide as the eye usually is, less as it closes; of the eye's picture,
+          so that the brow's motion has no part in it.
+        - mouth_opening: how much the lips have parted.
+        - left_mouth_corner_out and so on: outward and upward.
+        - mouth_oscillation: root mean square of what the mouth's opening swings within a second, as in speech.
+        - head_x, head_y, head_roll (degrees), head_size (1 as it begins), head_speed (px a second).
+        - light: mean gray level of the face.
+        """
+        found: dict[str, npt.NDArray[np.floating]] = {}
+        for side in ("left", "right"):
+            brow = self.feature(f"{side}_inner_brow_v") + self.feature(f"{side}_outer_brow_v")
+            found[f"{side}_brow"] = -brow / 2
+            aperture = self.feature(f"{side}_eye_aperture")
+            usual = np.nanquantile(aperture, _OPEN) if np.isfinite(aperture).any() else np.nan
+            found[f"{side}_eye_opening"] = aperture / max(float(usual), 1e-6)
+            out = self.feature(f"{side}_mouth_corner_u")
+            found[f"{side}_mouth_corner_out"] = -out if side == "left" else out
+            found[f"{side}_mouth_corner_up"] = -self.feature(f"{side}_mouth_corner_v")
+        found["mouth_opening"] = self.feature("lower_lip_v") - self.feature("upper_lip_v")
+        found["mouth_oscillation"] = np.full(len(self), np.nan, np.float32)
+        found["head_size"] = np.full(len(self), np.nan, np.float32)
+        for name in ("head_x", "head_y", "head_roll"):
+            found[name] = self.feature(name).copy()
+        for first, last in self.segments:
+            rows = slice(first, last + 1)
+            found["mouth_oscillation"][rows] = oscillation(
+                found["mouth_opening"][rows].astype(np.float32), self.times[rows]
+            )
+            for name in ("head_x", "head_y", "head_roll"):
+                found[name][rows] -= found[name][first]
+            size = self.feature("head_log_size")[rows]
+            found["head_size"][rows] = np.exp(size - size[0])
+        found["head_speed"] = np.hypot(self.feature("head_x_rate"), self.feature("head_y_rate"))
+        found["light"] = self.feature("light")
+        return {name: found[name].astype(np.float32) for name in CURVES}
+
+    def regions(self, distance: str = "0.2s") -> FloatArray:
+        """(N, 3) length of the motion of each of `htnet.types.MOTION_REGIONS` within a time, as `spot` tells it, px.
+
+        Args:
+            distance: one of the distances in the features' names, e.g. "0.2s".
+        """
+        parts = {
+            "brows": ("left_outer_brow", "left_inner_brow", "right_inner_brow", "right_outer_brow"),
+            "eyes": ("left_eye", "right_eye"),
+            "mouth": ("left_mouth_corner", "right_mouth_corner", "upper_lip", "lower_lip"),
+        }
+        found = []
+        for name in MOTION_REGIONS:
+            of = [[self.feature(f"{region}_{axis}_{distance}") for axis in "uv"] for region in parts[name]]
+            found.append(np.mean([np.hypot(u, v) for u, v in of], axis=0))
+        return np.stack(found, axis=1).astype(np.float32)
+
+
+def oscillation(values: FloatArray, times: Float64Array) -> FloatArray:
+    """Strength of the swings of a curve: of what is left of it beside its mean over half a second, the root mean square
+    over a second. Windows are cut at the ends, and symmetric there, so that a slope is not taken for a swing.
+
+    Args:
+        values: (N,) of one segment.
+        times: (N,) s.
+    """
+    swing = values - _window_mean(values.astype(np.float64), times, _SLOW)
+    return np.sqrt(np.maximum(_window_mean(swing**2, times, _WINDOW), 0)).astype(np.float32)
+
+
+def _window_mean(values: Float64Array, times: Float64Array, half: float) -> Float64Array:
+    """Mean over a window of ``half`` s to either side, and less where one side has less."""
+    reach = np.minimum(half, np.minimum(times - times[0], times[-1] - times)) + 1e-6
+    low, high = np.searchsorted(times, times - reach), np.searchsorted(times, times + reach, "right")
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    return np.asarray((total[high] - total[low]) / (high - low))
+
+
+@dataclass(frozen=True, eq=False)
+class RecordingCurves:
+    """What was seen of the faces of a recording.
+
+    Attributes:
+        source: the file, the folder or the camera.
+        fps: frames a second, None where unknown.
+        size: (height, width) of a frame, px.
+        frames: number of frames that were read.
+        duration: time of the last of them, s.
+        tracks: the faces, in the order in which they appear.
+        missing: stretches without frames.
+        cuts: numbers of frames that begin another shot.
+        warnings: what speaks against measuring motion on the recording.
+    """
+
+    source: str
+    fps: float | None
+    size: tuple[int, int]
+    frames: int
+    duration: float
+    tracks: tuple[FaceTrack, ...]
+    missing: tuple[Missing, ...] = ()
+    cuts: tuple[int, ...] = ()
+    warnings: tuple[QualityWarning, ...] = ()

@@ -1,0 +1,429 @@
+"""Faces of a recording found, followed, lost and found again, one frame at a time."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from htnet.core.errors import LandmarkError
+from htnet.core.types import ByteArray, Float64Array, Frame
+from htnet.preprocess.geometry import transform_points
+from htnet.recordings.cell_flow import Texture, even_light, make_texture, pair_sums
+from htnet.recordings.faces import FaceFinder, SeenFace, inverse, overlap, upright
+from htnet.recordings.follow import (
+    COARSE,
+    FINE,
+    PLACES,
+    align,
+    compose,
+    correlation,
+    gray_face,
+    head_shift,
+    head_step,
+    size_of,
+)
+from htnet.recordings.measure import DISTANCES, picture_measures
+from htnet.recordings.recorder import Recorder
+from htnet.recordings.stream import PAUSE, thumbnail
+from htnet.recordings.track import FaceTrack
+
+#: Time between two looks of the detector at a face that is followed, and at the whole frame where one is followed and
+#: where none is, s.
+LOOK, SCAN, SEARCH = 0.2, 1.0, 0.1
+#: Longest time after which a face that comes back at its place is taken for the same, s.
+FORGET = 3.0
+#: Faces that are measured for less are none, s.
+SHORTEST = 0.3
+
+# A face is doubted at once below the first correlation with the frame before or the second with the key face; and lost
+# after this many looks in vain.
+_LIKE_LAST, _LIKE_KEY, _MISSES = 0.5, 0.2, 2
+# The same face: its box overlaps by so much; its points lie where they are expected, in distances between the eyes, and
+# their size is the same within a factor.
+_SAME_BOX, _SAME_PLACE, _SAME_SIZE = 0.3, 0.35, 1.4
+# Two faces that are followed are one if their boxes overlap by more.
+_ONE = 0.5
+# A face that comes back: its middle at most so many widths away, its size within a factor; and the time over which its
+# speed is taken, s.
+_BACK, _BACK_SIZE, _WAY = 1.5, 1.6, 0.5
+# A new key face is taken after the first time, s, if the face is calm, and after the second in any case; or below this
+# correlation with it. The alignment is mended by at most so many px of the aligned face then.
+_KEY, _OLD_KEY, _UNLIKE, _MEND = 4.0, 8.0, 0.5, 0.5
+# Calm: the picture changes by at most so many times the usual.
+_CALM = 1.1
+# The picture is warped anew if it is off by more than this, px of the aligned face.
+_OFF = 0.25
+# A face whose correlation with the frame before is lower may have gone far.
+_FAST = 0.9
+# Earlier faces count for a distance in time if they lie within this share of it, and half a frame.
+_NEAR = 0.3
+# Another shot: the whole pictures correlate by less, and differ by more gray levels.
+_CUT_ALIKE, _CUT_DIFFERENT = 0.5, 12.0
+_TINY = 1e-6
+
+
+class Follower:
+    """One face that is followed."""
+
+    def __init__(self, number: int, frame: Frame, face: SeenFace, finder: FaceFinder) -> None:
+        """Begin at a frame in which the face is seen from the front."""
+        self.recorder = Recorder(number, frame.number or 0)
+        self.box = face.box
+        self.lost_at: float | None = None
+        self._way: deque[tuple[float, Float64Array]] = deque()
+        self._finder = finder
+        self._turned = False
+        self.start(frame, face)
+
+    def start(self, frame: Frame, face: SeenFace) -> None:
+        """Begin a segment."""
+        time = frame.time or 0.0
+        self.recorder.start()
+        self.lost_at, self._turned, self._misses, self._next_look = None, False, 0, time + LOOK
+        self._matrix = self._before = align(face.points)
+        self._points: deque[Float64Array] = deque([transform_points(self._matrix, face.points)], maxlen=40)
+        self._ring: deque[tuple[float, Texture]] = deque()
+        self._changes: deque[float] = deque(maxlen=31)
+        self._last_time = time - 1 / 30
+        gray = gray_face(frame, self._matrix)
+        self._last = make_texture(even_light(gray))
+        self._take_key(time, self._last, np.hstack([np.eye(2), np.zeros((2, 1))]))
+        self.recorder.look(self.recorder.count, time, face, self._matrix)
+        self._row(frame, gray, self._last, 1.0)
+        self._carry_box(face)
+
+    def follow(self, frame: Frame, *, repeated: bool = False) -> None:
+        """The next frame; afterwards ``lost_at`` says since when the face is lost."""
+        time = frame.time or 0.0
+        if repeated and not self._turned:
+            self.recorder.repeat(frame.number or 0, time)
+        elif time - self._last_time > PAUSE:
+            self._resume(frame)
+        elif self._turned:
+            self._wait(frame)
+        else:
+            self._step(frame)
+        self._last_time = time
+
+    def lose(self, time: float, row: int) -> None:
+        """The face was not seen from a row on."""
+        self.recorder.close_from(row, "lost")
+        self.lost_at = time
+        seen = self.recorder.times[row - 1] if row else time
+        while len(self._way) > 1 and self._way[-1][0] > seen + _TINY:
+            self._way.pop()
+
+    def idle(self, frame: Frame) -> None:
+        """A frame in which a lost face was not found."""
+        self.recorder.add_gap(frame.number or 0, frame.time or 0.0, "lost")
+
+    def comes_back(self, face: SeenFace, time: float) -> bool:
+        """Whether a face may be this one, which was lost."""
+        return self.away(face, time) <= _BACK and 1 / _BACK_SIZE < float(face.box[2] / self.box[2]) < _BACK_SIZE
+
+    def away(self, face: SeenFace, time: float) -> float:
+        """How far a face is from where this one was lost, or from where it would be had it gone on; in its widths."""
+        (last, there), (first, before) = self._way[-1], self._way[0]
+        speed = (there - before) / max(last - first, _TINY)
+        middle = face.box[:2] + face.box[2:] / 2
+        ways = (there, there + speed * (time - last))
+        return min(float(np.hypot(*(middle - place))) for place in ways) / float(self.box[2])
+
+    @property
+    def likeness(self) -> float:
+        """Correlation of the face with its key face."""
+        return correlation(self._key.image, self._last.image)
+
+    def _step(self, frame: Frame) -> None:
+        time = frame.time or 0.0
+        # The head goes on as it went.
+        drift = compose(compose(self._matrix, inverse(self._before)), self._matrix)
+        shift = transform_points(drift, transform_points(inverse(self._matrix), [PLACES.mean(axis=0)]))
+        matrix = self._matrix.copy()
+        matrix[:, 2] += (shift - PLACES.mean(axis=0))[0]
+        gray = gray_face(frame, matrix)
+        image = even_light(gray)
+        if correlation(self._last.image, image) < _FAST:
+            moved = matrix.copy()
+            moved[:, 2] -= head_shift(self._last.image, image)
+            there = gray_face(frame, moved)
+            found = even_light(there)
+            if correlation(self._last.image, found) > correlation(self._last.image, image):
+                matrix, gray, image = moved, there, found
+        for key, settings in ((self._last.image, COARSE), (self._key.image, FINE)):
+            step = head_step(key, image, settings)
+            if size_of(step) > _OFF:  # what is left is seen against the key face
+                matrix = compose(step, matrix)
+                gray = gray_face(frame, matrix)
+                image = even_light(gray)
+        like_last, like_key = correlation(self._last.image, image), correlation(self._key.image, image)
+        doubted = like_last < _LIKE_LAST or like_key < _LIKE_KEY
+        if (doubted or time + _TINY >= self._next_look) and not self._look(frame, matrix, doubted):
+            return
+        self._before, self._matrix = self._matrix, matrix
+        texture = make_texture(image)
+        self._changes.append(float(np.abs(image - self._last.image).mean()))
+        self._row(frame, gray, texture, like_key)
+        calm = self._changes[-1] <= _CALM * float(np.median(self._changes))
+        age = time - self._key_time
+        if age > _OLD_KEY or (age > _KEY and calm) or (like_key < _UNLIKE and age > LOOK):
+            mended = self._mending()
+            self._before, self._matrix = compose(mended, self._before), compose(mended, self._matrix)
+            if size_of(mended) > _TINY:
+                texture = make_texture(even_light(gray_face(frame, self._matrix)))
+            self._take_key(time, texture, mended)
+        self._last = texture
+        self._carry_box()
+
+    def _row(self, frame: Frame, gray: ByteArray, texture: Texture, quality: float) -> None:
+        time = frame.time or 0.0
+        while self._ring and self._ring[0][0] < time - DISTANCES[-1] * (1 + _NEAR) - 0.1:
+            self._ring.popleft()
+        earlier, spans = self._earlier(time)
+        sums = pair_sums([*earlier, self._key], texture)
+        picture = picture_measures(gray, self._eyes, self._mouth)
+        number = frame.number or 0
+        self.recorder.add(number, time, self._matrix, quality, sums, spans, self._key_number, picture)
+        self._ring.append((time, texture))
+
+    def _earlier(self, time: float) -> tuple[list[Texture], Float64Array]:
+        """The face at each of `DISTANCES` before a time, and the true distances; the key face and NaN where there is
+        none.
+        """
+        faces, spans = [], np.full(len(DISTANCES), np.nan)
+        times = np.array([at for at, _ in self._ring])
+        for column, distance in enumerate(DISTANCES):
+            face = self._key
+            if len(times):
+                nearest = int(np.abs(time - distance - times).argmin())
+                span = time - float(times[nearest])
+                half = 0.55 * (time - float(times[-1]))
+                if abs(span - distance) <= max(_NEAR * distance, half):
+                    face, spans[column] = self._ring[nearest][1], span
+            faces.append(face)
+        return faces, spans
+
+    def _look(self, frame: Frame, matrix: Float64Array, doubted: bool) -> bool:
+        """Ask the detector; False if the face is not followed any more in this frame."""
+        time = frame.time or 0.0
+        face = self._expected(self._finder.near(frame, matrix), matrix)
+        if face is None:
+            self._misses += 1
+            self._next_look = time
+            if self._misses < _MISSES and not doubted:
+                return True
+            self.lose(time, self.recorder.looks[-1].row + 1)
+            self.idle(frame)
+            return False
+        self._misses, self._next_look = 0, time + LOOK
+        if not face.frontal():
+            self.recorder.close_from(self.recorder.turned_from(face.pose), "turned")
+            self._turned = True
+            self._matrix = self._before = _aligned(face, matrix)
+            self.recorder.add_gap(frame.number or 0, time, "turned")
+            self._carry_box(face)
+            return False
+        self.recorder.look(self.recorder.count, time, face, matrix)
+        self._points.append(transform_points(matrix, face.points))
+        return True
+
+    def _expected(self, faces: Iterable[SeenFace], matrix: Float64Array) -> SeenFace | None:
+        """The one of several faces that lies where the followed one must."""
+        eyes = float(np.hypot(*(PLACES[1] - PLACES[0])))
+        best, nearest = None, _SAME_PLACE * eyes
+        for face in faces:
+            points = transform_points(matrix, face.points)
+            away = float(np.hypot(*(points.mean(axis=0) - np.mean(self._points, axis=0).mean(axis=0))))
+            size = float(np.hypot(*np.ptp(points, axis=0)) / np.hypot(*np.ptp(np.mean(self._points, axis=0), axis=0)))
+            if away <= nearest and 1 / _SAME_SIZE < size < _SAME_SIZE:
+                best, nearest = face, away
+        return best
+
+    def _wait(self, frame: Frame) -> None:
+        """A frame of a face that looks aside."""
+        time = frame.time or 0.0
+        if time + _TINY >= self._next_look:
+            self._next_look = time + SEARCH
+            faces = [f for f in self._finder.near(frame, self._matrix) if overlap(f.box, self.box) > _SAME_BOX]
+            if not faces:
+                self.lose(time, self.recorder.count)
+                self.idle(frame)
+                return
+            face = max(faces, key=lambda f: overlap(f.box, self.box))
+            if face.frontal():
+                self.start(frame, face)
+                return
+            self._matrix = self._before = _aligned(face, self._matrix)
+            self._carry_box(face)
+        self.recorder.add_gap(frame.number or 0, time, "turned")
+
+    def _resume(self, frame: Frame) -> None:
+        """The first frame after a pause, in which nothing is followed."""
+        faces = [f for f in self._finder.near(frame, self._matrix) if overlap(f.box, self.box) > _SAME_BOX]
+        face = max(faces, key=lambda f: overlap(f.box, self.box), default=None)
+        if face is not None and face.frontal():
+            self.start(frame, face)
+            return
+        self.lose(frame.time or 0.0, self.recorder.count)
+        self.idle(frame)
+
+    def _take_key(self, time: float, texture: Texture, mended: Float64Array) -> None:
+        self._key, self._key_time = texture, time
+        self._key_number = len(self.recorder.corrections)
+        self.recorder.corrections[self._key_number] = mended
+        points = np.mean(self._points, axis=0)
+        self._eyes, self._mouth = points[:2], points[3:].mean(axis=0)
+
+    def _mending(self) -> Float64Array:
+        """What brings the detector's points, by and large, nearer to where they belong."""
+        whole = align(np.mean(self._points, axis=0))
+        share = min(1.0, _MEND / max(size_of(whole), _TINY))
+        still = np.hstack([np.eye(2), np.zeros((2, 1))])
+        mended = still + share * (whole - still)
+        self._points = deque([transform_points(mended, points) for points in self._points], maxlen=self._points.maxlen)
+        return np.asarray(mended)
+
+    def _carry_box(self, face: SeenFace | None = None) -> None:
+        """The box of this frame: that of a face, or the last one moved with the head."""
+        if face is not None:
+            x, y, width, height = face.box
+            self._corners = transform_points(
+                self._matrix, [[x, y], [x + width, y], [x, y + height], [x + width, y + height]]
+            )
+            self.box = face.box
+        else:
+            self.box = upright(transform_points(inverse(self._matrix), self._corners))
+        time = self.recorder.times[-1]
+        self._way.append((time, self.box[:2] + self.box[2:] / 2))
+        while self._way[0][0] < time - _WAY - LOOK:
+            self._way.popleft()
+
+
+def _aligned(face: SeenFace, otherwise: Float64Array) -> Float64Array:
+    """The alignment of a face that looks aside; the one before where its points allow none."""
+    try:
+        return align(face.points)
+    except LandmarkError:
+        return otherwise
+
+
+class Tracker:
+    """All faces of a recording.
+
+    Attributes:
+        cuts: numbers of the frames that begin another shot.
+        frames: number of frames so far.
+        size: (height, width) of the last frame, px.
+        time: of the last frame, s.
+    """
+
+    def __init__(self, finder: FaceFinder) -> None:
+        """Begin.
+
+        Args:
+            finder: what finds faces in a frame.
+        """
+        self.cuts: list[int] = []
+        self.frames = 0
+        self.size = (0, 0)
+        self.time = 0.0
+        self._finder = finder
+        self._active: list[Follower] = []
+        self._lost: list[Follower] = []
+        self._done: list[FaceTrack] = []
+        self._thumb: ByteArray | None = None
+        self._pixels: ByteArray | None = None
+        self._next_scan = -math.inf
+        self._count = 0
+
+    def step(self, frame: Frame) -> None:
+        """The next frame, with its number and time."""
+        thumb = thumbnail(frame.pixels)
+        repeated = False
+        if self._thumb is not None and self._pixels is not None:
+            if is_cut(self._thumb, thumb):
+                self._end(frame)
+            repeated = np.array_equal(self._thumb, thumb) and np.array_equal(self._pixels, frame.pixels)
+        self._thumb, self._pixels = thumb, frame.pixels
+        self.frames, self.size, self.time = self.frames + 1, frame.size, frame.time or 0.0
+        for face in self._active:
+            face.follow(frame, repeated=repeated)
+        self._part(frame)
+        for face in self._active:
+            if face.lost_at is not None:
+                self._next_scan = self.time
+        idle = self._lost
+        self._lost = [*idle, *(face for face in self._active if face.lost_at is not None)]
+        self._active = [face for face in self._active if face.lost_at is None]
+        back: list[Follower] = []
+        if self.time + _TINY >= self._next_scan:
+            back = self._scan(frame)
+            self._next_scan = self.time + (SCAN if self._active and not self._lost else SEARCH)
+        for face in idle:
+            if face in back:
+                continue
+            face.idle(frame)
+            if self.time - (face.lost_at or 0.0) > FORGET:
+                self._finish(face)
+        self._lost = [face for face in self._lost if face.lost_at is not None and face not in back]
+        self._lost = [face for face in self._lost if self.time - (face.lost_at or 0.0) <= FORGET]
+
+    def finish(self) -> tuple[FaceTrack, ...]:
+        """The faces of the whole recording."""
+        for face in (*self._active, *self._lost):
+            self._finish(face)
+        self._active, self._lost = [], []
+        kept = sorted(self._done, key=lambda track: (int(track.frames[0]), track.number))
+        return tuple(replace(track, number=number) for number, track in enumerate(kept))
+
+    def _end(self, frame: Frame) -> None:
+        """Another shot: faces of the one before end."""
+        self.cuts.append(frame.number or 0)
+        for face in (*self._active, *self._lost):
+            self._finish(face)
+        self._active, self._lost, self._next_scan = [], [], -math.inf
+
+    def _finish(self, face: Follower) -> None:
+        if face.recorder.followed() >= SHORTEST:
+            self._done.append(face.recorder.finish(self.size))
+
+    def _part(self, frame: Frame) -> None:
+        """Of two faces that run into one, the one that is less like itself is hidden by the other."""
+        seen = [face for face in self._active if face.lost_at is None]
+        for at, one in enumerate(seen):
+            for other in seen[at + 1 :]:
+                if one.lost_at is None and other.lost_at is None and overlap(one.box, other.box) > _ONE:
+                    hidden = min(one, other, key=lambda face: face.likeness)
+                    hidden.lose(self.time, hidden.recorder.looks[-1].row + 1)
+
+    def _scan(self, frame: Frame) -> list[Follower]:
+        """Look at the whole frame; the lost faces that came back."""
+        back = []
+        for face in sorted(self._finder.everywhere(frame), key=lambda face: -float(face.box[2])):
+            if any(overlap(face.box, known.box) > _SAME_BOX for known in self._active) or not face.frontal():
+                continue
+            known = [lost for lost in self._lost if lost not in back and lost.comes_back(face, self.time)]
+            if known:
+                nearest = min(known, key=lambda lost: lost.away(face, self.time))
+                if nearest.recorder.frames[-1] == frame.number:
+                    continue  # lost in this very frame: the next one will tell
+                nearest.start(frame, face)
+                back.append(nearest)
+                self._active.append(nearest)
+            else:
+                self._active.append(Follower(self._count, frame, face, self._finder))
+                self._count += 1
+        return back
+
+
+def is_cut(before: ByteArray, now: ByteArray) -> bool:
+    """Whether a frame shows another shot than the one before, by their `thumbnail`."""
+    if before.shape != now.shape:
+        return True
+    one, other = before.astype(np.float32), now.astype(np.float32)
+    different = float(np.abs(one - other).mean())
+    return different > _CUT_DIFFERENT and correlation(one, other) < _CUT_ALIKE

@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+
+from htnet.recordings import FrameStream, recording_curves
+from htnet.recordings.faces import YuNetFaces, overlap
+from htnet.recordings.track import GAPS
+from tests.recordings.scenes import Face, Scene, background
+
+
+def curves_of(scene, finder=None):
+    return recording_curves(FrameStream("scene", scene), finder or scene.finder())
+
+
+def reasons(track):
+    return {GAPS[code] for code in np.unique(track.gaps)} - {""}
+
+
+def test_a_cut_ends_a_track(rng):
+    one, other = background(rng), background(rng)[::-1].copy()
+
+    def faces(time):
+        return [Face(220, 180)] if time < 0.99 else [Face(420, 170, 0.8, mirrored=True)]
+
+    found = curves_of(Scene(faces, np.arange(60) / 30, rng, behind=lambda time: one if time < 0.99 else other))
+    assert found.cuts == (30,)
+    assert [(int(t.frames[0]), int(t.frames[-1])) for t in found.tracks] == [(0, 29), (30, 59)]
+    assert [t.segments for t in found.tracks] == [((0, 29),), ((0, 29),)]
+    second = found.tracks[1]
+    assert np.isnan(second.feature("left_inner_brow_u_0.5s")[:9]).all(), "no motion over the cut"
+
+
+@pytest.mark.parametrize("detector", ["known", "yunet"])
+def test_two_faces_keep_their_numbers(rng, detector):
+    def faces(time):
+        return [Face(160 + 20 * time, 180), Face(460 - 15 * time, 180, mirrored=True)]
+
+    scene = Scene(faces, np.arange(40) / 30, rng)
+    found = curves_of(scene, YuNetFaces() if detector == "yunet" else None)
+    assert [len(t) for t in found.tracks] == [40, 40]
+    lefts = sorted(found.tracks, key=lambda t: t.boxes[0, 0])
+    for track, number in zip(lefts, (0, 1), strict=True):
+        for row in (0, 20, 39):
+            true = faces(track.times[row])[number].points()
+            assert np.hypot(*(track.points[row] - true).T).mean() < 5
+        assert not track.gaps.any()
+
+
+def test_a_face_that_passes_behind_another_is_lost_and_keeps_its_number(rng):
+    def faces(time):
+        return [Face(110 + 240 * time, 180, 0.45, mirrored=True), Face(330, 180, 0.5)]
+
+    found = curves_of(Scene(faces, np.arange(60) / 30, rng))
+    assert len(found.tracks) == 2
+    passing, still = sorted(found.tracks, key=lambda t: t.boxes[0, 0])
+    assert not still.gaps.any()
+    assert np.abs(still.boxes[-1, 0] - still.boxes[0, 0]) < 8
+    assert reasons(passing) == {"lost"}
+    assert np.hypot(*(passing.points[-1] - faces(passing.times[-1])[0].points()).T).mean() < 6
+
+
+@pytest.mark.parametrize("away", [0.6, 5.0])
+def test_a_face_that_is_gone_for_some_time(rng, away):
+    def faces(time):
+        return [] if 1 <= time < 1 + away else [Face(300, 180)]
+
+    found = curves_of(Scene(faces, np.arange(int((2 + away) * 15)) / 15, rng))
+    if away < 3:
+        (track,) = found.tracks
+        assert reasons(track) == {"lost"}
+        rows = np.flatnonzero(track.gaps)
+        assert track.times[rows[0]] == pytest.approx(1, abs=0.21)
+        assert track.times[rows[-1]] == pytest.approx(1 + away, abs=0.15)
+        assert np.isnan(track.features[rows]).all()
+        assert np.isnan(track.points[rows]).all()
+        assert len(track.segments) == 2
+        again = track.segments[1][0]
+        assert np.isnan(track.feature("left_cheek_u_0.5s")[again : again + 4]).all(), "no motion over the gap"
+        assert track.curves["left_brow"][again] == pytest.approx(0, abs=0.05)
+    else:
+        assert [reasons(track) for track in found.tracks] == [set(), set()]
+        assert found.tracks[0].times[-1] == pytest.approx(1, abs=0.21)
+
+
+def test_a_head_that_turns_aside_is_a_gap(rng):
+    def faces(time):
+        return [Face(300, 180, turned=float(np.clip(0.6 * (time - 0.8), 0, 0.35)) if time < 2 else 0.0)]
+
+    scene = Scene(faces, np.arange(90) / 30, rng)
+    finder = scene.finder()
+    finder.jitter = 0.3
+    (track,) = curves_of(scene, finder).tracks
+    assert reasons(track) == {"turned"}
+    rows = np.flatnonzero(track.gaps)
+    assert track.times[rows[0]] == pytest.approx(0.8 + 0.2 / 0.6, abs=0.12)
+    assert track.times[rows[-1]] == pytest.approx(2.0, abs=0.12)
+    assert len(track.segments) == 2
+
+
+def test_a_face_that_leaves_the_frame_is_cut_off_before_it_is_lost(rng):
+    def faces(time):
+        return [Face(300 + 250 * time, 180)]
+
+    (track,) = curves_of(Scene(faces, np.arange(45) / 30, rng), None).tracks
+    assert track.times[-1] < 1.4
+    assert np.nanmax(track.points[..., 0]) < 640
+
+
+def test_a_pause_ends_a_segment(rng):
+    times = np.concatenate([np.arange(20) / 30, 5 + np.arange(20) / 30])
+    found = curves_of(Scene(lambda time: [Face(300, 180)], times, rng))
+    (track,) = found.tracks
+    assert track.segments == ((0, 19), (20, 39))
+    assert [gap.reason for gap in found.missing] == ["paused"]
+    assert found.missing[0].end - found.missing[0].start == pytest.approx(5 - 19 / 30)
+    assert np.isnan(track.feature("left_cheek_u_0.5s")[20:28]).all()
+
+
+def test_a_dropped_frame_ends_nothing(rng):
+    times = np.delete(np.arange(60) / 30, 45)
+    found = curves_of(Scene(lambda time: [Face(300 + 10 * time, 180)], times, rng))
+    assert [(gap.reason, gap.before) for gap in found.missing] == [("dropped", 45)]
+    assert found.tracks[0].segments == ((0, 58),)
+
+
+def test_a_recording_without_faces_has_no_tracks(rng):
+    found = curves_of(Scene(lambda time: [], np.arange(10) / 30, rng), YuNetFaces())
+    assert (found.tracks, found.frames, found.size) == ((), 10, (360, 640))
+    assert found.duration == pytest.approx(0.3)
+
+
+def test_boxes_overlap():
+    assert overlap((0, 0, 2, 2), (1, 1, 2, 2)) == pytest.approx(1 / 7)
+    assert overlap((0, 0, 2, 2), (3, 0, 2, 2)) == 0
+    assert overlap((0, 0, 2, 2), (0, 0, 2, 2)) == 1
