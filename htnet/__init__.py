@@ -49,6 +49,7 @@ _MODULES = (
     "plots",
     "prepare",
     "preprocess",
+    "recordings",
     "synthesis",
     "training",
     "types",

@@ -181,7 +181,15 @@ def test_texts_of_other_libraries_are_seen(body, wrong):
 HEAVY = ("cv2", "matplotlib", "triton", "ray", "face_alignment", "huggingface_hub", "safetensors")
 
 
-LIGHT = ("htnet", "htnet.models", "htnet.preprocess", "htnet.kernels", "htnet.data", "htnet.synthesis")
+LIGHT = (
+    "htnet",
+    "htnet.models",
+    "htnet.preprocess",
+    "htnet.kernels",
+    "htnet.data",
+    "htnet.synthesis",
+    "htnet.recordings",
+)
 
 
 #: Imports each module in a process of its own, all forked from one that has imported PyTorch.

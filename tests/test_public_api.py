@@ -24,7 +24,7 @@ MODULES = (
     "htnet",
     *("htnet.acceleration", "htnet.calibration", "htnet.data", "htnet.errors", "htnet.evaluation", "htnet.export"),
     *("htnet.hub", "htnet.kernels", "htnet.metrics", "htnet.models", "htnet.palsy", "htnet.pipeline", "htnet.plots"),
-    *("htnet.prepare", "htnet.preprocess", "htnet.synthesis", "htnet.training", "htnet.types"),
+    *("htnet.prepare", "htnet.preprocess", "htnet.recordings", "htnet.synthesis", "htnet.training", "htnet.types"),
 )
 #: Methods that every model has.
 METHODS = ("EmotionModel", "Predictor")

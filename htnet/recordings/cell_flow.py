@@ -105,8 +105,8 @@ class Motions:
     Attributes:
         regions: (N, regions, 2) float32, of each region, the head's motion taken out.
         strain: (N, regions) float32, mean optical strain of each region's cells, px per px.
-        head: (N, 6) float32, the head's affine motion: u = a + b x + c y, v = d + e x + f y, where x and y go from -1 to
-            1 across the face.
+        head: (N, 6) float32, the head's affine motion: u = a + b x + c y, v = d + e x + f y, where x and y go from -1
+            to 1 across the face.
         rest: (N,) float32, root mean square of what the rigid cells move beside the head's motion.
         noise: (N,) float32, standard deviation that the noise of these very pictures gives the motion of a cell.
     """

@@ -32,6 +32,7 @@ def true_motion(face, unit, point):
     return 2 * align(face.points())[:, :2] @ face.matrix()[:, :2] @ field(unit, 1.0)[:, y, x]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peak", [1.0, 4.0])
 def test_a_smile_moves_the_corners_of_the_mouth_by_the_true_px(rng, peak):
     def faces(time):
@@ -66,6 +67,7 @@ def test_a_blink_shows_in_the_eyes_and_not_in_the_brows(rng):
     assert np.abs(track.curves["left_mouth_corner_up"]).max() < 0.2
 
 
+@pytest.mark.slow
 def test_brows_move_without_closing_the_eyes(rng):
     def faces(time):
         return [Face(300, 180, unit="AU1+2+25", peak=float(3 * bump(time, 1.2, 0.8)))]
@@ -96,6 +98,7 @@ def test_features_do_not_depend_on_the_frame_rate(rng):
     assert np.abs(slow.curves["head_speed"] - fast.curves["head_speed"][rows])[3:-3].max() < 8
 
 
+@pytest.mark.slow
 def test_speech_swings_the_mouth(rng):
     def faces(time):
         return [Face(300, 180, mouth=float(2 * np.sin(2 * np.pi * 4 * time)) if 1 < time < 2.5 else 0.0)]
@@ -107,6 +110,7 @@ def test_speech_swings_the_mouth(rng):
     assert strength[times > 3.1].max() < 0.2
 
 
+@pytest.mark.slow
 def test_the_heads_motion_is_told_in_px_degrees_and_size(rng):
     def faces(time):
         return [Face(280 + 40 * time, 180 + 10 * time, 0.7 * (1 + 0.05 * time), degrees=4 * time)]
@@ -153,6 +157,7 @@ def test_repeated_frames_say_the_same_as_the_one_before(rng):
     assert (same | np.isnan(track.features[1::2, :20])).all()
 
 
+@pytest.mark.slow
 def test_yunet_finds_the_same_curves(rng):
     def faces(time):
         return [Face(300, 180, degrees=10, peak=float(4 * bump(time, 0.8, 0.6)))]

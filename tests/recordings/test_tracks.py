@@ -29,6 +29,7 @@ def test_a_cut_ends_a_track(rng):
     assert np.isnan(second.feature("left_inner_brow_u_0.5s")[:9]).all(), "no motion over the cut"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("detector", ["known", "yunet"])
 def test_two_faces_keep_their_numbers(rng, detector):
     def faces(time):
@@ -45,6 +46,7 @@ def test_two_faces_keep_their_numbers(rng, detector):
         assert not track.gaps.any()
 
 
+@pytest.mark.slow
 def test_a_face_that_passes_behind_another_is_lost_and_keeps_its_number(rng):
     def faces(time):
         return [Face(110 + 240 * time, 180, 0.45, mirrored=True), Face(330, 180, 0.5)]
@@ -58,6 +60,7 @@ def test_a_face_that_passes_behind_another_is_lost_and_keeps_its_number(rng):
     assert np.hypot(*(passing.points[-1] - faces(passing.times[-1])[0].points()).T).mean() < 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("away", [0.6, 5.0])
 def test_a_face_that_is_gone_for_some_time(rng, away):
     def faces(time):
@@ -81,6 +84,7 @@ def test_a_face_that_is_gone_for_some_time(rng, away):
         assert found.tracks[0].times[-1] == pytest.approx(1, abs=0.21)
 
 
+@pytest.mark.slow
 def test_a_head_that_turns_aside_is_a_gap(rng):
     def faces(time):
         return [Face(300, 180, turned=float(np.clip(0.6 * (time - 0.8), 0, 0.35)) if time < 2 else 0.0)]
@@ -115,6 +119,7 @@ def test_a_pause_ends_a_segment(rng):
     assert np.isnan(track.feature("left_cheek_u_0.5s")[20:28]).all()
 
 
+@pytest.mark.slow
 def test_a_dropped_frame_ends_nothing(rng):
     times = np.delete(np.arange(60) / 30, 45)
     found = curves_of(Scene(lambda time: [Face(300 + 10 * time, 180)], times, rng))
