@@ -52,6 +52,12 @@ def load_pretrained(
         CorruptWeightsError: a file is not what its hash says.
         WeightsError: the weights cannot be fetched or read.
     """
+    if not isinstance(name, (str, PathLike)):
+        loaded = " It is a model already: use it as it is." if isinstance(name, EmotionModel) else ""
+        raise WeightsError(
+            f"Weights are given by a name of htnet.list_pretrained(), a folder or owner/repo, not by an object of type "
+            f"{type(name).__name__}.{loaded}"
+        )
     spec = find_pretrained(name) if isinstance(name, str) else None
     if spec is None:
         refuse_file(name)

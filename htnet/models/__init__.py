@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from htnet.core.deprecated import moved_name
 from htnet.core.types import EXTRA_INPUTS
-from htnet.models.base import EmotionModel, ModelConfig
+from htnet.models.base import EmotionModel, ModelConfig, make_classifier
 from htnet.models.converters import (
     Converter,
     convert_checkpoint,
@@ -53,6 +53,7 @@ __all__ = [
     "get_entry",
     "is_model",
     "list_models",
+    "make_classifier",
     "reference_state",
     "register_converter",
     "register_model",

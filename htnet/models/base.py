@@ -262,8 +262,15 @@ class EmotionModel(nn.Module):
 
     @property
     def stages(self) -> tuple[nn.Module, ...]:
-        """The modules whose outputs `forward_intermediates` gives, in order."""
-        raise NotImplementedError
+        """The modules whose outputs `forward_intermediates` gives, in order.
+
+        Raises:
+            ModelError: the class names none.
+        """
+        raise ModelError(
+            f"{type(self).__name__} names no stages, whose outputs forward_intermediates gives: give it a property "
+            "stages, a tuple of its modules."
+        )
 
     def stage_map(self, output: Tensor) -> Tensor:
         """A stage's output as a map (B, C, H, W) where it has places in the image."""
@@ -527,15 +534,18 @@ def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:
     refuse_unknown(settings, [f.name for f in dataclasses.fields(model.config)], f"setting of {model.name}", ModelError)
     classes = settings.get("num_classes", model.config.num_classes)
     rest = {name: value for name, value in settings.items() if name != "num_classes"}
+    misfit = ModelError(
+        f"The weights of {model.name} do not fit {', '.join(f'{k}={v!r}' for k, v in rest.items())}. Leave it out, or "
+        "build a fresh model without pretrained weights."
+    )
+    if rest.get("channels", model.config.channels) != model.config.channels:
+        raise misfit
     config = dataclasses.replace(model.config, **rest)
     if config != model.config:
         other = type(model)(config)
         shapes, own = ({k: v.shape for k, v in m.state_dict().items()} for m in (other, model))
         if shapes != own:
-            raise ModelError(
-                f"The weights of {model.name} do not fit {', '.join(f'{k}={v!r}' for k, v in rest.items())}. Leave it "
-                "out, or build a fresh model without pretrained weights."
-            )
+            raise misfit
         other.load_state_dict(model.state_dict())
         for name in ("name", "labels", "preprocess_spec", "provenance", "trained_people", "temperature"):
             setattr(other, name, getattr(model, name))

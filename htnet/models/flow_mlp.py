@@ -25,19 +25,23 @@ class FlowMLPConfig(ModelConfig):
     Attributes:
         grid: cells along one side that the image is averaged over.
         hidden: width of the hidden layer.
-        u_channel: index of the channel that contains the horizontal flow, whose sign a mirror turns.
+        u_channel: index of the channel that contains the horizontal flow, whose sign a mirror turns; None if none does.
         action_units: FACS numbers of the action units that a second head predicts, as in `htnet.models.HTNetConfig`.
     """
 
     grid: int = checked(7, whole())
     hidden: int = checked(512, whole())
-    u_channel: int = 2
+    u_channel: int | None = 2
     action_units: tuple[int, ...] = checked((), ACTION_UNITS)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_multiple("image_size", "grid")
-        whole(0, lt=self.channels).check("u_channel", self.u_channel, ModelError)
+        if self.u_channel is not None and not whole(0, lt=self.channels).allows(self.u_channel):
+            raise ModelError(
+                f"u_channel, the channel of the horizontal flow, is {self.u_channel!r}; the image has {self.channels}. "
+                "Say which one it is (u_channel=0 is the first), or u_channel=None if it is none of them."
+            )
 
 
 @register_model("flow_mlp", spec=WHOLE_FACE, description="one hidden layer over 7 x 7 cells of the whole face, 77 k")

@@ -240,10 +240,11 @@ class MHSSAGCN(EmotionModel):
             Patches (B, 43, patch_size * patch_size * C), values in the order row, column, channel, and the px (x, y)
             at their centers, (B, 43, 2) float.
         """
-        if points68 is None or points68.shape != (len(images), 68, 2):
+        count = images.shape[0]  # not len(), which torch.export takes for a constant
+        if points68 is None or points68.ndim != 3 or points68.shape[0] != count or points68.shape[1:] != (68, 2):
             got = "no points68" if points68 is None else f"points68 of shape {tuple(points68.shape)}"
             raise ModelError(
-                f"{self.name} got {got} for {len(images)} images; give (batch, 68, 2) facial points (x, y) in px of "
+                f"{self.name} got {got} for {count} images; give (batch, 68, 2) facial points (x, y) in px of "
                 "the image (htnet.preprocess.estimate_68 makes them of five)."
             )
         if not torch.compiler.is_compiling() and not bool(torch.isfinite(points68).all()):
@@ -251,7 +252,7 @@ class MHSSAGCN(EmotionModel):
         half = self.config.patch_size // 2
         at = points68[:, self.indices].floor().long().clamp(half, self.config.image_size - 1 - half)
         windows = images.unfold(2, self.config.patch_size, 1).unfold(3, self.config.patch_size, 1)
-        batch = torch.arange(len(images), device=images.device)[:, None]
+        batch = torch.arange(count, device=images.device)[:, None]
         found = windows.permute(0, 2, 3, 4, 5, 1)[batch, at[..., 1] - half, at[..., 0] - half]
         return found.flatten(2), at.to(images.dtype)
 

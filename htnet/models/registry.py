@@ -16,6 +16,7 @@ from htnet.core.errors import (
     did_you_mean,
     refuse_unknown,
 )
+from htnet.core.fields import whole
 from htnet.core.hints import name_hint
 from htnet.core.registry import MODELS, WEIGHTS
 from htnet.core.types import PreprocessSpec
@@ -88,7 +89,8 @@ def register_model(
         The new entry, or the decorator.
 
     Raises:
-        DuplicateModelError: the name is taken.
+        DuplicateModelError: the name is taken, or the name of the class is that of another model's. A class that is
+            defined again, as in a notebook, takes the place of itself.
         ModelError: a setting is unknown or impossible.
     """
     if not isinstance(name, str):
@@ -102,17 +104,35 @@ def register_model(
             return decorated
 
         return decorate
-    # A model of a user must not take a name that a wing will register.
-    if MODELS.has(name) or (not getattr(model_class, "__module__", "").startswith("htnet.") and name in MODELS):
-        raise DuplicateModelError(
-            f"A model named {name!r} is registered already ({MODELS[name].model_class.__name__}). Choose another name."
-        )
     if not (isinstance(model_class, type) and issubclass(model_class, EmotionModel)):
         raise ModelError(f"{model_class!r} is not a model class; derive it from htnet.models.EmotionModel.")
+    if not model_class.__module__.startswith("htnet."):
+        _refuse_taken(name, model_class)
+    elif MODELS.has(name):
+        raise DuplicateModelError(f"A model named {name!r} is registered already. Choose another name.")
     entry = ModelEntry(name, model_class, dict(settings), spec or PreprocessSpec(), description)
     _build_config(entry, {})
     MODELS.add(name, entry)
     return entry
+
+
+def _refuse_taken(name: str, model_class: type[EmotionModel]) -> None:
+    """Refuse a name, or the name of a class, that another class has; a class that is defined anew replaces itself.
+
+    Asks for all models, because a model of a user must not take a name that a wing will register.
+    """
+    for entry in MODELS.values():
+        other = entry.model_class
+        same = (other.__module__, other.__qualname__) == (model_class.__module__, model_class.__qualname__)
+        if entry.name == name and (other is model_class or not same):
+            raise DuplicateModelError(
+                f"A model named {name!r} is registered already ({other.__name__}). Choose another name."
+            )
+        if other.__name__ == model_class.__name__ and not same:
+            raise DuplicateModelError(
+                f"{other.__name__} is the class of {entry.name!r} already, and saved weights name their class. Give "
+                "yours another name."
+            )
 
 
 def get_entry(name: str) -> ModelEntry:
@@ -121,7 +141,7 @@ def get_entry(name: str) -> ModelEntry:
     Raises:
         UnknownModelError: no such name; the message gives the nearest ones.
     """
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         raise UnknownModelError(f"Unknown model: {name!r}. {did_you_mean(name, MODELS)}{name_hint(str(name))}")
     entry: ModelEntry = MODELS[name]
     return entry
@@ -129,7 +149,7 @@ def get_entry(name: str) -> ModelEntry:
 
 def is_model(name: str) -> bool:
     """Whether a model is registered under that name."""
-    return name in MODELS
+    return isinstance(name, str) and name in MODELS
 
 
 def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
@@ -149,6 +169,7 @@ def _build_config(entry: ModelEntry, overrides: Mapping[str, Any]) -> Any:
     given = {**entry.settings, **overrides}
     refuse_unknown(given, known, f"setting of {entry.name}", ModelError)
     channels = given.get("channels", config_class.channels)
+    whole().check("channels", channels, ModelError)
     for name in ("mean", "std"):
         # A default that is the same for all channels is that of any number of channels.
         default = getattr(config_class, name)
@@ -158,14 +179,14 @@ def _build_config(entry: ModelEntry, overrides: Mapping[str, Any]) -> Any:
 
 
 def create_model(
-    name: str, pretrained: bool | str = False, *, in_chans: int | None = None, **overrides: Any
+    name: str, pretrained: bool | str | None = False, *, in_chans: int | None = None, **overrides: Any
 ) -> EmotionModel:
     """Build a model.
 
     Args:
         name: a registered name, see `list_models`.
         pretrained: give it trained weights: their name, see `htnet.list_pretrained`, or True for the first that are
-            registered for the model. With another ``num_classes`` the classifier is fresh.
+            registered for the model; None is False. With another ``num_classes`` the classifier is fresh.
         in_chans: channels of the input, the config's ``channels``.
         **overrides: fields of the model's config (``num_classes=5``, ``dim=96``, ...).
 
@@ -180,7 +201,12 @@ def create_model(
     entry = get_entry(name)
     if in_chans is not None and overrides.setdefault("channels", in_chans) != in_chans:
         raise ModelError(f"in_chans={in_chans} and channels={overrides['channels']} differ. Give one of them.")
-    if pretrained is not False:
+    if pretrained is not None and not isinstance(pretrained, (bool, str)):
+        raise ModelError(
+            f"pretrained is {pretrained!r}; give True, False or the name of weights. Weights in a folder are loaded by "
+            "htnet.load_pretrained(folder)."
+        )
+    if pretrained or pretrained == "":
         return with_settings(_weights_of(name, pretrained).load(), overrides).train()
     model = entry.model_class(_build_config(entry, overrides))
     model.name = name
@@ -222,7 +248,7 @@ def build_model(architecture: str, config: Mapping[str, Any], name: str | None =
     if architecture not in entries:
         raise UnknownModelError(
             f"Unknown architecture: {architecture!r}. {did_you_mean(architecture, entries)} "
-            "Your own class must be registered first: htnet.models.register_model."
+            "If it is your own class, first import the module that registers it with @htnet.register_model."
         )
     model_class = entries[architecture].model_class
     model = model_class(_build_config(ModelEntry(name or architecture, model_class), config))

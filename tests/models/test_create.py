@@ -1,10 +1,12 @@
 """`create_model` as people know it from timm: trained weights, channels, names of the wrong kind."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 import htnet
-from htnet.core.errors import ModelError, UnknownModelError, UnknownWeightsError
+from htnet.core.errors import ModelError, UnknownModelError, UnknownWeightsError, WeightsError
 from htnet.models import HTNet, create_model, is_model, list_models
 
 
@@ -69,6 +71,14 @@ def test_settings_of_trained_weights():
         (lambda: create_model("htnet_small", pretrained="syntetic"), UnknownWeightsError, "Did you mean 'synthetic'"),
         (lambda: create_model("htnet_small", "lab/repo"), UnknownWeightsError, r"load_pretrained\('lab/repo'\)"),
         (lambda: create_model("htnet_tiny", in_chans=2, channels=3), ModelError, "in_chans=2 and channels=3 differ"),
+        (lambda: create_model("htnet_tiny", pretrained=Path("weights/mine")), ModelError, r"load_pretrained\(folder\)"),
+        (lambda: create_model("htnet_tiny", pretrained=0), ModelError, "pretrained is 0; give True, False"),
+        (lambda: create_model("htnet_small", pretrained=True, in_chans=1), ModelError, "do not fit channels=1"),
+        (lambda: create_model("htnet_tiny", in_chans="3"), ModelError, "channels is '3'"),
+        (lambda: create_model(["htnet_tiny"]), UnknownModelError, "Unknown model"),
+        (lambda: create_model("flow_mlp", in_chans=1), ModelError, "u_channel=None if it is none"),
+        (lambda: htnet.load_pretrained(None), WeightsError, "not by an object of type NoneType"),
+        (lambda: htnet.load_pretrained(create_model("htnet_tiny")), WeightsError, "It is a model already"),
         (lambda: create_model("htnet_tiny", num_classes=-1), ModelError, "num_classes is -1"),
         (lambda: create_model("htnet_tiny", num_classes=False), ModelError, "num_classes is False"),
     ],
@@ -78,11 +88,22 @@ def test_wrong_calls_print_the_right_one(call, error, message):
         call()
 
 
+def test_none_is_no_weights():
+    assert create_model("htnet_small", pretrained=None).provenance is None
+
+
+def test_flow_without_its_horizontal_part_has_no_sign_to_turn():
+    model = create_model("flow_mlp", in_chans=1, u_channel=None).eval()
+    image = torch.rand(2, 1, 28, 28) * 255
+    torch.testing.assert_close(model(image), model(image.flip(-1)))
+
+
 def test_lists():
     assert list_models(pretrained=True) == ["flow_mlp", "htnet_dual_stream", "htnet_small", "mhssa_gcn", "ststnet"]
     assert list_models("htnet_*", pretrained=True) == ["htnet_dual_stream", "htnet_small"]
     assert is_model("htnet_base")
     assert not is_model("composite")
+    assert not is_model(["htnet_base"])
     assert htnet.is_model("htnet_base")
 
 

@@ -198,3 +198,13 @@ def test_points_must_be_given():
     points[0, 20, 1] = float("nan")
     with pytest.raises(ModelError, match="NaN"):
         model(images, points)
+
+
+@pytest.mark.slow
+def test_exported_batches_have_any_size(rng):
+    model = create_model("mhssa_gcn_small").eval()
+    images = torch.from_numpy(rng.uniform(0, 255, (5, 3, 28, 28)).astype(np.float32))
+    points = torch.from_numpy(rng.uniform(2, 26, (5, 68, 2)).astype(np.float32))
+    size = {0: torch.export.Dim("batch", min=1, max=64)}
+    program = torch.export.export(model, (images[:2], points[:2]), dynamic_shapes=(size, size))
+    torch.testing.assert_close(program.module()(images, points), model(images, points))

@@ -4,7 +4,7 @@ import torch
 import htnet
 from htnet.core import registry
 from htnet.core.errors import DuplicateModelError, ModelError, UnknownModelError
-from htnet.models import HTNet, build_model, create_model, is_model, list_models, register_model
+from htnet.models import EmotionModel, HTNet, build_model, create_model, is_model, list_models, register_model
 
 
 @pytest.fixture
@@ -68,3 +68,35 @@ def test_register_model_decorates_a_class(clean_registry):
     assert not is_model("theirs")
     with pytest.raises(ModelError, match=r"@register_model\('my_model'\)"):
         register_model(Mine)
+
+
+def test_a_class_that_is_defined_again_takes_its_own_place(clean_registry):
+    def define(width):
+        @register_model("mine", dim=width, heads=4, block_repeats=(1, 1, 1))
+        class Mine(HTNet):
+            """As a cell of a notebook defines it."""
+
+        return Mine
+
+    define(32)
+    again = define(48)
+    assert type(create_model("mine")) is again
+    assert create_model("mine").config.dim == 48
+    with pytest.raises(DuplicateModelError, match="'mine'"):
+        register_model("mine", again, dim=64)
+
+
+def test_saved_weights_name_their_class_so_that_no_two_have_one_name(clean_registry):
+    other = type("HTNet", (HTNet,), {"__module__": "mine"})
+    with pytest.raises(DuplicateModelError, match="HTNet is the class of 'htnet_.* another name"):
+        register_model("mine", other)
+    assert type(htnet.load_pretrained("composite-htnet")) is HTNet
+
+
+def test_without_stages_there_is_a_message(clean_registry):
+    class Mine(HTNet):
+        stages = EmotionModel.stages
+
+    register_model("mine", Mine, dim=32, heads=4, block_repeats=(1, 1, 1))
+    with pytest.raises(ModelError, match="property stages"):
+        create_model("mine").forward_intermediates(torch.zeros(1, 3, 28, 28))
