@@ -342,7 +342,8 @@ def test_unknown_options_are_refused(capsys, command):
     needed = {"lodo": ["--data", "d"], "loso": ["--data", "d"], "train": ["--data", "d", "--out", "o"],
               "prepare": ["casme3", "--root", "r",
               "--out", "o"], "convert": ["a", "b"], "push": ["a", "b"], "spot": ["v"],
-              "pretrain": ["--out", "o"], "palsy": ["asymmetry", "f"],
+              "pretrain": ["--out", "o"],
+              "synthesize": ["recordings", "--out", "o", "--count", "1"], "palsy": ["asymmetry", "f"],
               "evaluate-spotting": ["--truth", "t", "--predictions", "p"]}.get(command, [])  # fmt: skip
     cli.build_parser().parse_args([command, *needed])
     with pytest.raises(SystemExit) as caught:

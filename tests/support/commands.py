@@ -9,6 +9,7 @@ COMMANDS = (
     "loso",
     "train",
     "pretrain",
+    "synthesize",
     "prepare",
     "palsy",
     "convert",
