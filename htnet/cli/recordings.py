@@ -37,7 +37,7 @@ def add_commands(add: AddCommand) -> None:
     )
     command.add_argument("--dataset", choices=SETS, help="data set of long recordings that --truth holds")
     command.add_argument("--annotation", metavar="SHEET", help="its annotation sheet (default: looked for in --truth)")
-    command.add_argument("--fps", type=float, help="frames a second, for recordings whose table names none")
+    command.add_argument("--fps", type=float, help="frames per second, for recordings whose table names none")
     command.add_argument("--iou", default="0.5", help="least intersection over union (default: %(default)s)")
     command.add_argument(
         "--unit", choices=UNITS, default="frames", help="what intervals are compared in (default: %(default)s)"

@@ -1,8 +1,8 @@
 """Events as tiers for ELAN (https://archive.mpi.nl/tla/elan), in its Annotation Format, version 3.0 (``.eaf``).
 
-A tier a kind of event, one for each action unit and side, times in whole milliseconds. ELAN keeps annotations of one
-tier apart, so events of one kind that overlap go to a second tier. Every annotation has two time slots of its own, as
-ELAN writes them: two annotations that share a slot would move together when one is edited. Slots are sorted by time.
+One tier per kind of event, one for each action unit and side, times in whole milliseconds. ELAN keeps annotations of
+one tier apart, so events of one kind that overlap go to a second tier. Every annotation has two time slots of its own,
+as ELAN writes them: two annotations that share a slot would move together when one is edited. Slots are sorted by time.
 
 Sources: elements and attributes as in files of version 3.0 that ELAN wrote, and in parts of the schema of version 2.3
 that public code quotes; the schema of version 3.0 itself could not be looked up. Written with Python's own XML library,
@@ -28,8 +28,6 @@ from htnet.core.facs import SHOWN_UNITS
 from htnet.core.files import check_outputs, whole_file
 from htnet.core.recordings import relative_path
 
-#: Tiers that every file has, filled or not.
-KIND_TIERS = EVENT_KINDS[:5]
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 _TYPE = "event"
@@ -71,7 +69,7 @@ def write_elan(
         path: the file; missing folders are made.
         events: what to write.
         media: the video, which the file links to, absolutely and relative to its own folder.
-        fps: frames a second, for events without times.
+        fps: frames per second, for events without times.
         overwrite: replace a file that exists.
 
     Raises:
@@ -119,7 +117,7 @@ def _tiers(events: Iterable[Event], fps: float | None) -> list[_Tier]:
     tracks = sorted({event.track or 0 for event in found}) if several else []
     marks: dict[tuple[int, int, str], list[_Mark]] = {}
     for face in tracks or [0]:
-        for k, kind in enumerate(KIND_TIERS):
+        for k, kind in enumerate(EVENT_KINDS):
             marks[face, k, kind] = []
     for event in found:
         start, end = _times(event, fps)
@@ -158,7 +156,7 @@ def _times(event: Event, fps: float | None) -> tuple[int, int]:
         seconds = frame / fps if time is None and fps else time
         if seconds is None or not math.isfinite(seconds):
             raise InputError(
-                f"The event at frame {event.onset} has no time, which ELAN needs. Give the frames a second (fps)."
+                f"The event at frame {event.onset} has no time, which ELAN needs. Give the frames per second (fps)."
             )
         if seconds < 0:
             raise InputError(f"The event at frame {event.onset} begins at {seconds:g} s, before the recording does.")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from htnet.core.errors import HtnetError, InputError, did_you_mean
+from htnet.core.errors import HtnetError, InputError
 from htnet.core.facs import UnitPrediction
+from htnet.core.fields import one_of, optional, real
 
 #: The two kinds that are expressions; the spotting challenges (MEGC) score these.
 EXPRESSION_KINDS = ("micro", "macro")
-#: What an event can be: an expression, a blink, a movement of the head, speech, or a shift of the gaze. The last one
-#: stands in annotations only: htnet shows the motion of the eyes as a curve.
-EVENT_KINDS = (*EXPRESSION_KINDS, "blink", "head", "speech", "gaze")
+#: What an event can be: an expression, a blink, a movement of the head, or speech.
+EVENT_KINDS = (*EXPRESSION_KINDS, "blink", "head", "speech")
 #: Longest micro-expression and longest macro-expression, s, as MEGC 2020 defines them (He et al., arXiv 1912.11985).
 LONGEST_MICRO_S, LONGEST_MACRO_S = 0.5, 4.0
 
@@ -58,8 +57,7 @@ class Event:
 
     def __post_init__(self) -> None:
         """Check kind, frames, times and confidence."""
-        if self.kind not in EVENT_KINDS:
-            raise InputError(f"The kind of an event is {self.kind!r}. {did_you_mean(str(self.kind), EVENT_KINDS)}")
+        one_of(EVENT_KINDS).check("The kind of an event", self.kind)
         for name in ("onset", "apex", "offset"):
             value = getattr(self, name)
             if value is not None or name != "apex":
@@ -71,13 +69,12 @@ class Event:
                 f"The apex {self.apex} of an event lies outside {self.onset} to {self.offset}. Correct it, or give "
                 "None."
             )
-        times = [_number(name, getattr(self, name)) for name in ("start", "peak", "end")]
-        known = [time for time in times if time is not None]
+        for name in ("start", "peak", "end"):
+            optional(real()).check(f"{name} of an event", getattr(self, name))
+        known = [time for time in (self.start, self.peak, self.end) if time is not None]
         if known != sorted(known):
             raise InputError(f"The times of an event are {known} s, out of order. Give start, peak and end in s.")
-        sure = _number("confidence", self.confidence)
-        if sure is not None and not 0 <= sure <= 1:
-            raise InputError(f"The confidence of an event is {sure}; give a number from 0 to 1.")
+        optional(real(ge=0, le=1)).check("The confidence of an event", self.confidence)
 
     @property
     def frames(self) -> int:
@@ -132,7 +129,7 @@ class Event:
                 entry.get("offset_time_s"),
                 entry.get("confidence"),
                 None if label is None else str(label),
-                {str(name): float(_number(name, value) or 0.0) for name, value in probabilities.items()},
+                {str(name): _share(f"The probability of {name}", value) for name, value in probabilities.items()},
                 tuple(_unit(unit) for unit in units),
                 None if track is None else _frame("track", track),
             )
@@ -143,8 +140,14 @@ class Event:
 def _unit(entry: Any) -> UnitPrediction:
     if not isinstance(entry, Mapping) or not {"unit", "subject_left", "subject_right"} <= entry.keys():
         raise InputError(f"An action unit is {entry!r}; give unit, subject_left and subject_right.")
-    sides = [_number(name, entry[name]) for name in ("subject_left", "subject_right")]
-    return UnitPrediction(_frame("unit", entry["unit"]), *(0.0 if side is None else side for side in sides))
+    return UnitPrediction(
+        _frame("unit", entry["unit"]), *(_share(side, entry[side]) for side in ("subject_left", "subject_right"))
+    )
+
+
+def _share(name: str, value: Any) -> float:
+    real(ge=0, le=1).check(name, value)
+    return float(value)
 
 
 def _frame(name: str, value: Any) -> int:
@@ -156,11 +159,3 @@ def _frame(name: str, value: Any) -> int:
 
 def _refused(name: str, value: Any) -> int:
     raise InputError(f"The {name} of an event is {value!r}; give a whole number.")
-
-
-def _number(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InputError(f"{name} of an event is {value!r}; give a finite number or None.")
-    return float(value)

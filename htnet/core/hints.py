@@ -18,6 +18,7 @@ from os import PathLike
 from pathlib import Path
 
 from htnet.core.csv_files import first_rows
+from htnet.core.megc import FORMS
 from htnet.core.official import OFFICIAL, OfficialSet, official
 from htnet.core.registry import MODELS, WEIGHTS, input_kind
 from htnet.core.wings import wing_modules
@@ -42,8 +43,8 @@ class Door:
     """What something is, and the way in that takes it.
 
     Attributes:
-        kind: "set", "manifest", "prepared", "video", "frames", "image", "weights", "run", "checkpoint" or "sheet";
-            wings have kinds of their own.
+        kind: "set", "manifest", "prepared", "recordings", "events", "video", "frames", "image", "weights", "run",
+            "checkpoint" or "sheet"; wings have kinds of their own.
         what: the same in words.
         command: the command that takes it.
         call: the same in Python.
@@ -287,6 +288,21 @@ def _of_columns(table: Path, path: Path) -> Door | None:
     for wing in wing_hints():
         if (own := wing.of_columns(columns, path)) is not None:
             return own
+    header = {name.strip().casefold() for name in (first_rows(table) or [[]])[0]}
+    if {"recording", "kind", "onset", "offset"} <= header:
+        return Door(
+            "recordings",
+            "a table of recordings and their events",
+            f"htnet evaluate-spotting --truth {path} --predictions TABLE",
+            f"htnet.data.read_recordings({str(path)!r})",
+        )
+    if any(set(form) <= header for form in FORMS.values()):
+        return Door(
+            "events",
+            "a table of events as the spotting challenges (MEGC) take it",
+            f"htnet evaluate-spotting --truth TABLE --predictions {path}",
+            f"htnet.data.read_events({str(path)!r})",
+        )
     if "sample" in columns and columns & {"flow", "onset", "clip"}:
         if "onset" in columns and "flow" not in columns:
             return _manifest(path)

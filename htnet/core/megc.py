@@ -16,8 +16,9 @@ from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
-from htnet.core.errors import InputError, did_you_mean
+from htnet.core.errors import InputError
 from htnet.core.events import EXPRESSION_KINDS, Event
+from htnet.core.fields import one_of
 from htnet.core.files import check_outputs, write_text
 
 #: Columns of each form.
@@ -60,8 +61,7 @@ def write_megc(
         InputError: an unknown form, a micro-expression without emotion or a name without subject for "str", or the
             file cannot be written.
     """
-    if form not in FORMS:
-        raise InputError(f"form is {form!r}. {did_you_mean(str(form), FORMS)}")
+    one_of(FORMS).check("form", form)
     path = Path(path)
     check_outputs(path, overwrite=overwrite)
     kinds = ("micro",) if form == "str" else EXPRESSION_KINDS

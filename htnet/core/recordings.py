@@ -1,10 +1,9 @@
-"""Recordings and their events, and the table that contains them: one row an event."""
+"""Recordings and their events, and the table that contains them: one row per event."""
 
 from __future__ import annotations
 
 import csv
 import io
-import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from htnet.core.errors import InputError
 from htnet.core.events import Event
 from htnet.core.facs import SHOWN_UNITS, UnitPrediction
+from htnet.core.fields import optional, real, whole
 from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import VIDEOS
 
@@ -61,10 +61,8 @@ class Recording:
         """Check name, rate and number of frames."""
         if not self.name.strip():
             raise InputError("A recording has no name. Fill the column 'recording'.")
-        if self.fps is not None and not (math.isfinite(self.fps) and self.fps > 0):
-            raise InputError(f"The recording {self.name!r} has {self.fps} frames per second; give more than 0.")
-        if self.frames is not None and self.frames < 1:
-            raise InputError(f"The recording {self.name!r} has {self.frames} frames; give 1 or more.")
+        optional(real(gt=0)).check(f"fps of the recording {self.name!r}", self.fps)
+        optional(whole()).check(f"frames of the recording {self.name!r}", self.frames)
 
     @property
     def minutes(self) -> float | None:
@@ -89,7 +87,7 @@ def recording_key(name: str) -> str:
 
 
 def write_recordings(path: str | PathLike[str], recordings: Iterable[Recording], *, overwrite: bool = False) -> None:
-    """Write the table that `htnet.data.read_recordings` reads: one row an event, one for a recording without any.
+    """Write the table that `htnet.data.read_recordings` reads: one row per event, one for a recording without any.
 
     Paths are relative to the table's folder. Action units of an event are those with a probability of at least
     `htnet.core.facs.SHOWN_UNITS`, as sheets write them: ``4+L12``, L and R being the subject's sides.

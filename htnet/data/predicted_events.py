@@ -44,7 +44,7 @@ class PredictedEvents:
     """Predicted events of several recordings.
 
     Attributes:
-        found: one entry a recording.
+        found: one entry per recording.
         source: where they were read from.
     """
 
@@ -93,7 +93,7 @@ def read_events(path: str | PathLike[str]) -> PredictedEvents:
 
     Args:
         path: a CSV file in a form of the challenges (see `htnet.core.megc`) or of htnet's own table; a JSON document
-            of htnet with events (``.json``), or several, one a line (``.jsonl``); or a folder of such files, at any
+            of htnet with events (``.json``), or several, one per line (``.jsonl``); or a folder of such files, at any
             depth. In a folder with such documents, tables are passed over, since they say the same.
 
     Raises:

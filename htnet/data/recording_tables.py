@@ -12,7 +12,7 @@ from htnet.core.csv_files import first_rows, open_table, read_rows
 from htnet.core.errors import HtnetError, InputError, ManifestError, did_you_mean
 from htnet.core.events import EVENT_KINDS, Event
 from htnet.core.facs import UnitPrediction
-from htnet.core.hints import hint, missing
+from htnet.core.hints import hint, how, missing
 from htnet.core.megc import FIRST_FRAME, FORMS, TYPES
 from htnet.core.recordings import TABLE_COLUMNS, Recording
 from htnet.data.facs_cells import keep_readable, parse_action_units
@@ -49,7 +49,7 @@ class RecordingSet:
         other = next((r for r in self.recordings if r.fps is not None and r.fps != fps), None)
         if other is not None:
             raise InputError(
-                f"{self.source}: the recording {other.name!r} has {other.fps:g} frames a second, not {fps:g}. Leave "
+                f"{self.source}: the recording {other.name!r} has {other.fps:g} frames per second, not {fps:g}. Leave "
                 "the rate out, or correct the column 'fps'."
             )
         return replace(self, recordings=tuple(replace(r, fps=fps) for r in self.recordings))
@@ -128,7 +128,12 @@ def _form(path: Path) -> str:
     """Which form a table has, by its header."""
     if not path.exists():
         raise ManifestError(missing(path))
-    rows = first_rows(path) if path.is_file() else []
+    if path.is_dir():
+        data_set = how("--dataset", "htnet.data.read_annotated_recordings")
+        raise ManifestError(
+            f"{path} is a folder. Give the table of recordings in it, or name its data set with {data_set}.{hint(path)}"
+        )
+    rows = first_rows(path)
     columns = {cell.strip().casefold() for cell in rows[0]} if rows else set()
     if set(_NEEDED) <= columns:
         return "htnet"

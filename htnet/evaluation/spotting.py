@@ -19,6 +19,7 @@ import numpy as np
 
 from htnet.core.errors import InputError, did_you_mean
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, Event
+from htnet.core.fields import one_of
 from htnet.core.identity import is_named
 from htnet.core.recordings import Recording
 from htnet.core.schema import document
@@ -29,7 +30,7 @@ from htnet.evaluation.recognition import Recognition, recognize
 
 #: What intervals are compared in.
 UNITS = ("frames", "ms")
-#: Apexes are near if they are at most so far apart, ms: two frames at 25 a second.
+#: Apexes are near if they are at most so far apart, ms: two frames at 25 per second.
 NEAR_MS = 80
 #: Stands in the confusion for an event that nothing was matched with.
 NOTHING = "none"
@@ -117,7 +118,7 @@ class KindScores:
         counts: over all recordings.
         f1_interval: 95 % interval of F1, by drawing people (or recordings) again; None where there are too few.
         apex: of the intervals that were found.
-        false_per_minute: false positives a minute; None where the length of a recording is unknown.
+        false_per_minute: false positives per minute; None where the length of a recording is unknown.
         recognition: of the emotions of the intervals that were found; None where none is annotated, or no prediction
             names any.
     """
@@ -144,7 +145,7 @@ class KindScores:
             **self.counts.to_dict(),
             "f1_interval": None if self.f1_interval is None else list(self.f1_interval),
             "false_per_minute": self.false_per_minute,
-            "apex": self.apex.to_dict(),
+            "apex_error": self.apex.to_dict(),
             "recognition": None if self.recognition is None else self.recognition.to_dict(),
             "strs": self.strs,
         }
@@ -271,8 +272,7 @@ def evaluate_spotting(
         InputError: no recordings, a name that occurs twice or is unknown, or times that are not known.
     """
     recordings = tuple(truth)
-    if unit not in UNITS:
-        raise InputError(f"unit is {unit!r}. {did_you_mean(str(unit), UNITS)}")
+    one_of(UNITS).check("unit", unit)
     least = exact_threshold(iou)
     _check_names(recordings, predicted)
     answers = {recording.name: tuple(predicted.get(recording.name, ())) for recording in recordings}

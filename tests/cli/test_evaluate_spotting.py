@@ -76,7 +76,7 @@ def test_a_data_set_is_scored(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--fps=25"], "has 30 frames a second, not 25"),
+        (["--fps=25"], "has 30 frames per second, not 25"),
         (["--iou=0"], "give more than 0 and at most 1"),
         (["--classes="], "each emotion that is scored once"),
     ],

@@ -16,9 +16,11 @@ import pytest
 from htnet import cli
 from htnet.core.schema import OUTPUT_POINTS, document, plain, read_schema, to_json, versions
 from htnet.core.types import QualityWarning
+from htnet.export import write_recordings
 from htnet.hub import save_pretrained
 from htnet.models import create_model
 from htnet.palsy import PALSY_SPEC
+from htnet.types import Event, Recording
 from tests.support.flows import write_flow_set
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save, tiny_model
 from tests.support.palsy_faces import palsy_face, save_face, write_small_fnp
@@ -88,6 +90,9 @@ def written(tmp_path_factory):
     run("predict manifest", *lines, root / "p.csv", files=[root / "p.csv"])
     spot = ("spot", root / "clip", *points, "--json", "--csv", root / "curve.csv")
     run("spot", *spot, stdout=True, files=[root / "curve.csv"])
+    write_recordings(root / "recordings.csv", [Recording("r", (Event("micro", 3, 5, 9, label="surprise"),), fps=25)])
+    words = ("--truth", root / "recordings.csv", "--predictions", root / "recordings.csv", "--json")
+    run("evaluate-spotting", "evaluate-spotting", *words, stdout=True)
     run("list", "list", "--json", stdout=True)
     out = root / "prepared"
     words = ("prepare", "manifest", "--root", root / "pairs", "--out", out, *template, "--flow", "dis")
@@ -114,6 +119,7 @@ DOCUMENTS = {
     "predict manifest": "htnet.prediction",
     "demo": "htnet.prediction",
     "spot": "htnet.spotting",
+    "evaluate-spotting": "htnet.spotting_scores",
     "list": "htnet.list",
     "prepare": "htnet.prepare_report",
     "loso": "htnet.evaluation",

@@ -49,6 +49,8 @@ def made(tmp_path_factory):
     (tmp_path / "predictions.csv").write_text("sample,prediction,probability_negative,error\na,negative,0.9,\n")
     columns = [f"{axis}_{i}" for axis in "xy" for i in range(68)]
     (tmp_path / "openface.csv").write_text(f"frame, {', '.join(columns)}\n1, {', '.join(['9'] * 136)}\n")
+    (tmp_path / "recordings.csv").write_text("recording,kind,onset,offset\na,micro,1,9\n")
+    (tmp_path / "events.csv").write_text("vid,pred_onset,pred_offset,type\na,1,9,me\n")
     (tmp_path / "weights.pth").write_bytes(b"x")
     (tmp_path / "empty").mkdir()
     save(tmp_path / "flow.png", np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8))
@@ -75,6 +77,14 @@ WRONG = [
     ("train --data frames --out o", "htnet spot frames"),
     ("train --data own --model composite --out o", "names trained weights"),
     ("train --data own --landmarks template --start htnet_small --out o", "is a model without weights"),
+    ("train --data recordings.csv --out o", "htnet evaluate-spotting --truth recordings.csv"),
+    ("loso --data events.csv --out o", "--predictions events.csv"),
+    ("evaluate-spotting --truth own/manifest.csv --predictions events.csv", "htnet prepare manifest --root own"),
+    ("evaluate-spotting --truth recordings.csv --predictions video.avi", "video.avi is a video"),
+    ("evaluate-spotting --truth recordings.csv --predictions frames", "no document of htnet with events"),
+    ("evaluate-spotting --truth empty --predictions events.csv", "name its data set with --dataset"),
+    ("evaluate-spotting --truth nowhere --predictions events.csv", "nowhere does not exist"),
+    ("evaluate-spotting --truth recordings.csv --predictions nowhere", "nowhere does not exist"),
     ("prepare samm --root nowhere --out o", "nowhere does not exist"),
     ("prepare samm --root sheet.csv --out o", "--root FOLDER --annotation sheet.csv"),
     ("prepare casme2 --root SAMM --out o", "htnet prepare samm --root SAMM"),

@@ -40,7 +40,7 @@ def test_numbers_of_numpy_become_whole_numbers():
         (("micro", 4, None, 3), "ends at frame 3, before its onset 4"),
         (("micro", 1, 4, 3), "apex 4 of an event lies outside 1 to 3"),
         (("micro", 1, 2, 3, 0.2, 0.1), "out of order"),
-        (("micro", 1, 2, 3, float("nan")), "finite"),
+        (("micro", 1, 2, 3, float("nan")), "start of an event is nan; give a number"),
         (("micro", 1, 2, 3, None, None, None, 1.5), "confidence of an event is 1.5"),
     ],
 )
@@ -66,4 +66,4 @@ def test_entries_that_are_no_events_are_named(entry, message):
 
 
 def test_kinds():
-    assert EVENT_KINDS == ("micro", "macro", "blink", "head", "speech", "gaze")
+    assert EVENT_KINDS == ("micro", "macro", "blink", "head", "speech")

@@ -14,8 +14,11 @@ import pytest
 
 from htnet import cli
 from htnet.cli import build_parser
+from htnet.core.elan import write_elan
 from htnet.core.errors import HtnetError, InputError, OverwriteError
 from htnet.core.files import check_folder, check_outputs, whole_file, write_text
+from htnet.core.megc import write_megc
+from htnet.core.recordings import write_recordings
 from htnet.data import Manifest, Sample
 from htnet.data.prepare import prepare
 from htnet.evaluation import loso
@@ -253,7 +256,7 @@ def leaves(parser, name=""):
 def test_every_command_that_writes_takes_overwrite():
     """A new command is met here: it takes --overwrite, or writes nothing."""
     without = {name for name, parser in leaves(build_parser()) if "--overwrite" not in parser.format_help()}
-    assert without == {"push", "list"}
+    assert without == {"push", "list", "evaluate-spotting"}
 
 
 def function_calls(inputs, out):
@@ -274,7 +277,10 @@ def function_calls(inputs, out):
             lambda **k: write_predictions(out / "p.csv", [], ["a"], **k),
             lambda **k: write_curve(out / "p.csv", None, **k),
             lambda **k: pairs.write(out / "p.csv", **k),
+            lambda **k: write_recordings(out / "p.csv", [], **k),
+            lambda **k: write_megc(out / "p.csv", {}, **k),
         ],
+        "p.eaf": [lambda **k: write_elan(out / "p.eaf", [], **k)],
         "p.png": [
             lambda **k: write_flow_image(out / "p.png", np.zeros((28, 28, 3), np.uint8), **k),
             lambda **k: plots.save_figure(None, out / "p.png", **k),
@@ -304,7 +310,7 @@ def test_no_function_overwrites(inputs, tmp_path):
             assert (tmp_path / name).read_bytes() == MINE
             seen += 1
         (tmp_path / name).unlink()
-    assert seen == 21
+    assert seen == 24
     assert issubclass(OverwriteError, FileExistsError)
     assert issubclass(OverwriteError, HtnetError)
 

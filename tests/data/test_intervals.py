@@ -101,7 +101,7 @@ def test_casme3_part_a_of_one_sheet(tmp_path):
     assert found.excluded == (("e", "onset 0, where frames begin at 1"),)
     assert list(found.recordings) == ["spNO.1/a", "spNO.216/d", "spNO.216/e"]
     assert {folder.name for folder in found.recordings.values()} == {"color"}
-    assert "onset 2647 in place of 3647" in found.notes[0]
+    assert "onset 2647 instead of 3647" in found.notes[0]
 
 
 def test_casme3_part_a_of_a_sheet_for_each_kind(tmp_path):

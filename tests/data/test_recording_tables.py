@@ -71,9 +71,9 @@ def test_what_cannot_be_written(tmp_path):
         write_recordings(path, [Recording("r", numbers=(1, 2, 3))])
     for wrong, message in (
         ({"name": " "}, "has no name"),
-        ({"fps": 0.0}, "0.0 frames a second"),
-        ({"fps": float("nan")}, "nan frames a second"),
-        ({"frames": 0}, "has 0 frames"),
+        ({"fps": 0.0}, "fps of the recording .* is 0.0; give"),
+        ({"fps": float("nan")}, "is nan; give a number"),
+        ({"frames": 0}, "frames of the recording 'r' is 0; give"),
     ):
         with pytest.raises(InputError, match=message):
             Recording(**{"name": "r", **wrong})
@@ -83,8 +83,8 @@ def test_what_cannot_be_written(tmp_path):
     ("row", "message"),
     [
         ("anna_1,anna/1.mp4,anna,30,3600,micro,500,,490,,", "line 6: An event ends at frame 490, before its onset 500"),
-        ("anna_1,anna/1.mp4,anna,30,3600,micro,500,600,510,,", "line 6: The apex 600 of an event lies outside of 500"),
-        ("anna_1,anna/1.mp4,anna,30,3600,micro,500,0,510,,", "line 6: The apex 0 of an event lies outside of 500"),
+        ("anna_1,anna/1.mp4,anna,30,3600,micro,500,600,510,,", "line 6: The apex 600 of an event lies outside 500"),
+        ("anna_1,anna/1.mp4,anna,30,3600,micro,500,0,510,,", "line 6: The apex 0 of an event lies outside 500"),
         ("anna_1,anna/1.mp4,anna,30,3600,micro,5.5,,510,,", "line 6: onset is '5.5'; give the whole number"),
         ("anna_1,anna/1.mp4,anna,30,3600,micro,500,,,,", "line 6: offset is ''; give the whole number"),
         ("anna_1,anna/1.mp4,anna,30,3600,mico,500,,510,,", "line 6: the kind is 'mico'. Did you mean"),
@@ -205,7 +205,7 @@ def test_a_header_alone_says_that_nothing_was_found(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "no JSON at line 1"),
+        ("{", "JSON at line 1"),
         ("[]", "holds no events"),
         ('{"events": 3}', "holds no events"),
         ('{"events": [{"kind": "micro"}]}', "event 1 of 'p' lacks onset_frame, offset_frame"),
@@ -223,5 +223,5 @@ def test_rates(tmp_path):
     assert found.recordings[0].fps is None
     assert found.with_rate(50).recordings[0].seconds(25) == 0.5
     assert found.with_rate(None) is found
-    with pytest.raises(InputError, match=r"'anna_1' has 30 frames a second, not 25"):
+    with pytest.raises(InputError, match=r"'anna_1' has 30 frames per second, not 25"):
         read_recordings(written(tmp_path, TABLE)).with_rate(25)
