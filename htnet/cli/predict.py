@@ -26,7 +26,7 @@ from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import hint
 from htnet.core.progress import progress_bar
 from htnet.core.schema import to_json
-from htnet.core.types import DEFAULT_WEIGHTS
+from htnet.core.types import DEFAULT_WEIGHTS, EXPRESSION_THRESHOLD, NO_EXPRESSION
 
 #: How the side of an action unit is printed.
 SIDES = {"subject_left": "subject's left", "subject_right": "subject's right", "both": "both"}
@@ -74,6 +74,9 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
     add_bit_depth(command)
     add_face_option(command)
     add_sample_option(command)
+    command.add_argument(
+        "--always", action="store_true", help="answer a class also where the frames do not differ by an expression"
+    )
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--plot", help="save a picture")
     command.add_argument("--device", default="cpu")
@@ -119,7 +122,9 @@ def _predictor(args: argparse.Namespace, manifest: Manifest | None = None) -> Pr
     from htnet.pipeline.predictor import Predictor
 
     landmarks = chosen_landmarks(args, manifest)
-    return Predictor(args.weights, landmarks=landmarks, device=args.device, bit_depth=args.bit_depth)
+    return Predictor(
+        args.weights, landmarks=landmarks, device=args.device, bit_depth=args.bit_depth, always=args.always
+    )
 
 
 def _of_pair(args: argparse.Namespace) -> tuple[Prediction, Pair]:
@@ -152,6 +157,9 @@ def _refuse_video_options(args: argparse.Namespace) -> None:
 def _show(prediction: Prediction) -> None:
     show_warnings(prediction.warnings)
     print(f"{prediction.label}  ({prediction.model})")
+    if prediction.expression is not None:
+        below = f"  (below {EXPRESSION_THRESHOLD}: {NO_EXPRESSION})"
+        print(f"  expression   {prediction.expression:.3f}{below}")
     for name, value in prediction.probabilities.items():
         print(f"  {name:<12} {value:.3f}  {'#' * round(40 * value)}")
     seen = [u for u in prediction.action_units if u.probability >= SHOWN_UNITS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -97,3 +97,11 @@ class UnitPrediction:
             "subject_left": self.subject_left,
             "subject_right": self.subject_right,
         }
+
+
+def units_by_side(numbers: Sequence[int], sides: Sequence[Sequence[float]]) -> tuple[UnitPrediction, ...]:
+    """Units of probabilities on the image's left and right side, which are the subject's right and left."""
+    return tuple(
+        UnitPrediction(number, subject_left=image_right, subject_right=image_left)
+        for number, (image_left, image_right) in zip(numbers, sides, strict=True)
+    )

@@ -28,6 +28,10 @@ DEFAULT_WEIGHTS = "synthetic"
 #: The three classes of MEGC 2019, in the order of the published labels 0, 1, 2.
 EMOTIONS = ("negative", "positive", "surprise")
 
+#: The answer where two frames differ by no expression, and the `Prediction.expression` below which it is given.
+#: Its rates of false alarms and misses stand in docs/input.md.
+NO_EXPRESSION, EXPRESSION_THRESHOLD = "no expression", 0.5
+
 #: The five points, in this order everywhere; left and right are those of the image, and JSON says so: see
 #: `htnet.core.schema.OUTPUT_POINTS`.
 POINT_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
@@ -356,6 +360,8 @@ class ModelInput:
             were measured or come from the five points or from the template. None where they were not asked for.
         motion: (T, 64) float32 features of the clip's frames, None without a clip.
         warnings: what speaks against the frames or the flow; those of the points stand with the points.
+        expression: probability that the two frames differ by an expression, see
+            `htnet.preprocess.evidence.expression_probability`; None where it was not asked for or cannot be told.
     """
 
     image: FloatArray
@@ -368,6 +374,7 @@ class ModelInput:
     points68: Landmarks68 | None = None
     motion: FloatArray | None = None
     warnings: tuple[QualityWarning, ...] = ()
+    expression: float | None = None
 
     def __post_init__(self) -> None:
         """An input without motion carries the warning, whichever way it was made."""
@@ -497,7 +504,8 @@ class Prediction:
     """The answer for one sample.
 
     Attributes:
-        label: name of the most probable class; documents and CSV files call it "prediction".
+        label: name of the most probable class, or `NO_EXPRESSION` where ``expression`` is below
+            `EXPRESSION_THRESHOLD` and no class was asked for always; documents and CSV files call it "prediction".
         probabilities: class name to probability, in the model's class order.
         model: name of the weights that answered.
         input: what the network was shown, with landmarks and flow.
@@ -533,6 +541,15 @@ class Prediction:
         return self.input.flow
 
     @property
+    def expression(self) -> float | None:
+        """Probability that the two frames differ by an expression at all, if half of all pairs do.
+
+        From the motion in px, before the network's input is scaled; it says nothing about which expression. None for
+        a flow image, which does not tell how far anything moved, and where the faces cannot be registered.
+        """
+        return self.input.expression
+
+    @property
     def motionless(self) -> bool:
         """Whether a channel shows no motion, so the label is not to be trusted; see `ModelInput`."""
         return self.input.motionless
@@ -553,6 +570,7 @@ class Prediction:
             "sample": self.sample or self.files.stem,
             "files": dataclasses.asdict(self.files),
             "prediction": self.label,
+            "expression": self.expression,
             "truth": self.truth,
             "probabilities": dict(self.probabilities),
             "classes": list(self.probabilities),

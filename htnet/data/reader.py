@@ -57,6 +57,7 @@ class SampleReader:
         *,
         extras: Sequence[str] = (),
         replace_points: bool = False,
+        evidence: bool = False,
         bit_depth: int | None = None,
     ) -> None:
         """Keep the settings; nothing is read or built yet.
@@ -69,6 +70,7 @@ class SampleReader:
                 the spec asks for it (``clip_frames``).
             replace_points: ask the landmarker for all samples, instead of their own files of points: in px of the
                 onset, or of the flow image for a sample that has one.
+            evidence: of frames, tell the probability that they differ by an expression, too.
             bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
         Raises:
@@ -81,7 +83,7 @@ class SampleReader:
         self.reads_motion = reads_motion(extras, spec)
         self.replace_points = replace_points
         self.bit_depth = bit_depth
-        self._preprocessor = Preprocessor(spec, points68="points68" in extras, bit_depth=bit_depth)
+        self._preprocessor = Preprocessor(spec, points68="points68" in extras, evidence=evidence, bit_depth=bit_depth)
 
     def __call__(self, sample: Sample) -> ModelInput:
         """What the model is shown of a sample.

@@ -41,7 +41,17 @@ def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: boo
 def csv_header(labels: Sequence[str]) -> list[str]:
     """Columns of a predictions CSV."""
     probabilities = (f"probability_{name}" for name in labels)
-    return ["sample", "prediction", *probabilities, "truth", "regions_at", "motionless", "warnings", "error"]
+    return [
+        "sample",
+        "prediction",
+        "expression",
+        *probabilities,
+        "truth",
+        "regions_at",
+        "motionless",
+        "warnings",
+        "error",
+    ]
 
 
 def write_predictions(
@@ -105,10 +115,13 @@ def _write_rows(
         values = [f"{p.probabilities[name]:.6f}" for name in labels]
         motionless = "true" if p.motionless else "false"
         codes = warning_codes(warning.code for warning in p.warnings)
-        writer.writerow([p.sample, p.label, *values, p.truth or "", p.input.regions_at, motionless, codes, ""])
+        expression = "" if p.expression is None else f"{p.expression:.6f}"
+        writer.writerow(
+            [p.sample, p.label, expression, *values, p.truth or "", p.input.regions_at, motionless, codes, ""]
+        )
         count += 1
     for sample, message in errors:
-        writer.writerow([sample, "", *("" for _ in labels), "", "", "", "", message])
+        writer.writerow([sample, "", "", *("" for _ in labels), "", "", "", "", message])
     return count
 
 

@@ -69,7 +69,9 @@ def plot_prediction(
     colors = [_SURE if n == prediction.label else _UNSURE for n in names]
     axes[4].barh(names[::-1], values[::-1], color=colors[::-1])
     axes[4].set_xlim(0, 1)
-    axes[4].set_title(f"{prediction.label} ({prediction.probabilities[prediction.label]:.2f})")
+    # "no expression" is no class of the model; the number beside it is the evidence for one.
+    sure = prediction.probabilities.get(prediction.label, prediction.expression)
+    axes[4].set_title(f"{prediction.label} ({sure:.2f})")
     for axis in axes[:4]:
         axis.set_axis_off()
     if prediction.action_units:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from os import PathLike
@@ -14,7 +14,7 @@ import torch
 
 from htnet.core.deprecated import renamed_arguments, renamed_attributes
 from htnet.core.errors import HtnetError, InputError, ModelError, SpecError, WeightsError
-from htnet.core.facs import UnitPrediction
+from htnet.core.facs import UnitPrediction, units_by_side
 from htnet.core.hints import hint, how, usage_of
 from htnet.core.identity import trained_doubts
 from htnet.core.optional import usable_device
@@ -44,6 +44,7 @@ from htnet.preprocess import (
     read_clip,
     spot,
 )
+from htnet.preprocess.evidence import answered
 from htnet.preprocess.frames import frame_file
 from htnet.preprocess.pairs import order_warnings
 
@@ -83,6 +84,7 @@ class Predictor:
         landmarks: str | PathLike[str] | Landmarker = "yunet",
         device: str | torch.device = "cpu",
         bit_depth: int | None = None,
+        always: bool = False,
     ) -> None:
         """Load the model.
 
@@ -92,6 +94,8 @@ class Predictor:
                 `htnet.preprocess.make_landmarker`. Built only when a frame needs it.
             device: where the model runs.
             bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
+            always: answer a class of the model also where two frames do not differ by an expression, instead of
+                "no expression".
 
         Raises:
             WeightsError: the weights cannot be loaded, or do not say how its input is made.
@@ -114,8 +118,9 @@ class Predictor:
                 "it was trained with."
             )
         self.bit_depth = bit_depth
+        self.always = always
         self._reader = SampleReader(
-            self.model.preprocess_spec, landmarks, extras=self.model.extra_inputs, bit_depth=bit_depth
+            self.model.preprocess_spec, landmarks, extras=self.model.extra_inputs, evidence=True, bit_depth=bit_depth
         )
 
     def pair(
@@ -274,13 +279,13 @@ class Predictor:
         units: list[tuple[UnitPrediction, ...]] = [()] * len(batch)
         if known:
             scores, sides = self.model(images, return_units=True, **more)
-            units = [_action_units(known, found) for found in sides.float().sigmoid().tolist()]
+            units = [units_by_side(known, found) for found in sides.float().sigmoid().tolist()]
         else:
             scores = self.model(images, **more)
         labels = self.model.labels
         return [
             Prediction(
-                label=labels[best],
+                label=answered(labels[best], asked.made.expression, self.always),
                 probabilities=dict(zip(labels, p, strict=True)),
                 model=self.name,
                 input=asked.made,
@@ -318,14 +323,6 @@ def _flagged(made: ModelInput, fault: str) -> ModelInput:
     return replace(made, warnings=(*made.warnings, *order_warnings(fault)))
 
 
-def _action_units(numbers: Sequence[int], sides: Sequence[Sequence[float]]) -> tuple[UnitPrediction, ...]:
-    """Of probabilities on the image's left and right side, which are the subject's right and left."""
-    return tuple(
-        UnitPrediction(number, subject_left=image_right, subject_right=image_left)
-        for number, (image_left, image_right) in zip(numbers, sides, strict=True)
-    )
-
-
 @renamed_arguments
 def predict(
     onset: FrameSource,
@@ -335,6 +332,7 @@ def predict(
     landmarks: LandmarkChoice = "yunet",
     device: str | torch.device = "cpu",
     bit_depth: int | None = None,
+    always: bool = False,
 ) -> Prediction:
     """Recognize the emotion between two frames.
 
@@ -347,9 +345,10 @@ def predict(
             are), a file of points, a landmarker, or five (x, y) points in onset px.
         device: where the model runs.
         bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
+        always: answer a class also where the frames do not differ by an expression.
 
     Returns:
-        Label, probabilities, and the landmarks and flow they came from.
+        Label ("no expression" where ``expression`` is below 0.5), probabilities, and what they came from.
 
     Raises:
         HtnetError: the frames, the points or the weights cannot be used; the message says what to do.
@@ -358,8 +357,10 @@ def predict(
         other = hint(onset) if isinstance(onset, (str, PathLike)) else ""
         raise InputError(f"htnet.predict takes two frames of a face: htnet.predict(onset, apex).{other}")
     if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
-        return Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth).pair(onset, apex)
-    return Predictor(weights, device=device, bit_depth=bit_depth).pair(onset, apex, landmarks)
+        return Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always).pair(
+            onset, apex
+        )
+    return Predictor(weights, device=device, bit_depth=bit_depth, always=always).pair(onset, apex, landmarks)
 
 
 @renamed_arguments
@@ -372,6 +373,7 @@ def predict_video(
     fps: float | None = None,
     device: str | torch.device = "cpu",
     bit_depth: int | None = None,
+    always: bool = False,
 ) -> Prediction:
     """Recognize the emotion in a clip of one expression: spot onset and apex, then predict.
 
@@ -383,6 +385,7 @@ def predict_video(
         fps: frames per second; replaces that of a file.
         device: where the model runs.
         bit_depth: as for `predict`.
+        always: as for `predict`.
 
     Returns:
         Label, probabilities, and in ``spotting`` the frames that were used and the confidence in them.
@@ -391,6 +394,8 @@ def predict_video(
         HtnetError: the video, the points or the weights cannot be used; the message says what to do.
     """
     if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
-        predictor = Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth)
+        predictor = Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always)
         return predictor.video(source, method=method, fps=fps)
-    return Predictor(weights, device=device, bit_depth=bit_depth).video(source, landmarks, method=method, fps=fps)
+    return Predictor(weights, device=device, bit_depth=bit_depth, always=always).video(
+        source, landmarks, method=method, fps=fps
+    )

@@ -23,9 +23,11 @@ from htnet.core.types import (
     Landmarks68,
     ModelInput,
     PreprocessSpec,
+    QualityWarning,
 )
 from htnet.preprocess.align import Alignment, align_pair, fit_alignment, scale_points, transform_points
 from htnet.preprocess.contrast import gray_face
+from htnet.preprocess.evidence import expression_probability
 from htnet.preprocess.flow.compute import compute_flow, flow_image, is_motionless, read_flow_image, refuse_no_flow
 from htnet.preprocess.flow.motion import remove_head_motion
 from htnet.preprocess.flow.registration import follow, register
@@ -59,6 +61,7 @@ class Preprocessor:
         landmarker: Landmarker | None = None,
         *,
         points68: bool = False,
+        evidence: bool = False,
         bit_depth: int | None = None,
     ) -> None:
         """Keep the settings.
@@ -67,11 +70,13 @@ class Preprocessor:
             spec: how frames become inputs.
             landmarker: finds the points of frames that come without.
             points68: give 68 points too: the landmarker's where it finds 68, else `estimate_68`.
+            evidence: of two frames, tell the probability that they differ by an expression, too.
             bit_depth: bits of the frames' values, where 16-bit files use fewer; see `read_frame`.
         """
         self.spec = spec
         self.landmarker = landmarker
         self.points68 = points68
+        self.evidence = evidence
         self.bit_depth = bit_depth
 
     def pair(
@@ -116,6 +121,8 @@ class Preprocessor:
         if measured is not None:
             moved = self._on_image(transform_points(matrix, measured.points))
             measured = replace(measured, points=moved.astype(np.float32))
+        motionless = is_motionless(picture)
+        expression, doubts = self._expression(first, second, points, motionless)
         made = ModelInput(
             image,
             picture,
@@ -123,8 +130,10 @@ class Preprocessor:
             points,
             mapped.astype(np.float32),
             flow,
-            is_motionless(picture),
-            warnings=pair_warnings((onset, apex), (first, second), (to_gray(face), to_gray(face_apex)), measured_flow),
+            motionless,
+            expression=expression,
+            warnings=pair_warnings((onset, apex), (first, second), (to_gray(face), to_gray(face_apex)), measured_flow)
+            + doubts,
         )
         return self._with_68(made, measured)
 
@@ -192,6 +201,20 @@ class Preprocessor:
         alignment = fit_alignment(points, template=self.spec.template, size=self.spec.face_size, frame=frame.source)
         mapped = self._on_image(transform_points(alignment.matrix, points.points))
         return replace(points, points=mapped.astype(np.float32))
+
+    def _expression(
+        self, onset: Frame, apex: Frame, points: Landmarks, motionless: bool
+    ) -> tuple[float | None, tuple[QualityWarning, ...]]:
+        """Whether the frames differ by an expression, if that is asked for, and what speaks against telling."""
+        if not self.evidence:
+            return None, ()
+        if motionless:
+            return 0.0, ()
+        try:
+            return expression_probability(onset, apex, points), ()
+        except FlowError as error:
+            text = f"Whether there is an expression cannot be told, so a class is answered: {error}"
+            return None, (QualityWarning("unregistered", text),)
 
     def _on_image(self, points: npt.ArrayLike) -> Float64Array:
         """Points of the aligned face in px of the flow image."""

@@ -40,6 +40,7 @@ def test_json_form():
         "sample": "x",
         "files": {"onset": None, "apex": None, "video": None, "flow_image": None},
         "prediction": "not, calm",
+        "expression": None,
         "truth": None,
         "probabilities": {"calm": 0.25, "not, calm": 0.75},
         "classes": ["calm", "not, calm"],

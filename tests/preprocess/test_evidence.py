@@ -1,0 +1,125 @@
+"""Whether two frames differ by an expression: told from the motion, not from the network's scaled input."""
+
+import numpy as np
+import pytest
+
+from benchmarks.action_units import UNITS, displacement
+from htnet.core.types import NO_EXPRESSION, Frame, Landmarks, PreprocessSpec
+from htnet.preprocess import Preprocessor, displace
+from htnet.preprocess.evidence import answered, expression_probability, expression_strength
+from htnet.preprocess.flow.registration import CellMotion, face_units
+from tests.preprocess.faces import gray_face
+from tests.preprocess.test_registration import POINTS, SIDE, moved_head, seen
+
+TRUTH = Landmarks(POINTS, "truth")
+
+
+@pytest.fixture(scope="module")
+def portrait():
+    return np.pad(gray_face(0), 32, mode="reflect")
+
+
+def expressive(portrait, unit, peak):
+    field = displacement(unit, POINTS, (SIDE, SIDE), peak)
+    return displace(np.rint(portrait).clip(0, 255).astype(np.uint8), field).astype(float)
+
+
+@pytest.mark.parametrize(
+    ("head", "noise", "light"),
+    [
+        ({}, 0.5, 1.0),
+        ({}, 3.0, 1.0),
+        ({}, 1.0, 1.03),
+        ({"shift": (5.0, 0.0)}, 1.0, 1.0),
+        ({"degrees": 2.0}, 1.0, 1.0),
+        ({"shift": (-3.0, 4.0), "degrees": -2.0, "growth": 0.01}, 2.0, 0.97),
+    ],
+)
+def test_noise_light_and_the_head_are_no_expression(portrait, head, noise, light, rng):
+    onset, apex = seen(portrait, np.eye(3), rng, noise), seen(portrait * light, moved_head(**head), rng, noise)
+    assert expression_probability(onset, apex, TRUTH) < 0.5
+
+
+@pytest.mark.parametrize("unit", sorted(UNITS))
+@pytest.mark.parametrize("head", [{}, {"shift": (3.0, -4.0), "degrees": 1.0}])
+def test_an_expression_of_one_pixel_is_seen(portrait, unit, head, rng):
+    onset, apex = seen(portrait, np.eye(3), rng), seen(expressive(portrait, unit, 1.0), moved_head(**head), rng)
+    assert expression_probability(onset, apex, TRUTH) > 0.5
+
+
+def test_the_more_moves_the_surer(portrait, rng):
+    onset = seen(portrait, np.eye(3), rng)
+    found = [
+        expression_probability(onset, seen(expressive(portrait, "AU12", peak), np.eye(3), rng), TRUTH)
+        for peak in (0.1, 0.4, 1.5)
+    ]
+    assert found == sorted(found)
+    assert found[0] < 0.5 < found[2]
+
+
+def cells(u, v):
+    return CellMotion(np.stack([u, v], -1), np.broadcast_to(100.0 * np.eye(2), (28, 28, 2, 2)).copy(), 1.0)
+
+
+def test_strength_of_known_motions():
+    """Hand-made cells with a standard error of 0.1 px, sqrt(0.1^2 + 0.08^2) = 0.128 px with the floor."""
+    x, y = np.moveaxis(face_units(), -1, 0)
+    none = np.zeros_like(x)
+    assert expression_strength(cells(none, none)) == pytest.approx(0, abs=1e-9)
+    head = cells(0.3 + 0.1 * x - 0.2 * y + 0.1 * x * x, -0.4 + 0.15 * x)
+    assert expression_strength(head) < 0.05, "a shift, a turn, a nearing head and a turn aside are taken out"
+    mouth = (np.abs(x) < 0.3) & (np.abs(y - 0.95) < 0.15)
+    assert mouth.sum() > 8
+    strong = expression_strength(cells(none, np.where(mouth, 0.64, 0.0)))
+    assert strong == pytest.approx(0.64 / 0.128 / 3.0, rel=0.1)
+
+
+def test_lids_that_close_are_no_expression_and_a_rising_fold_is_one():
+    x, y = np.moveaxis(face_units(), -1, 0)
+    eyes = np.exp(-0.5 * (((np.abs(x) - 0.5) / 0.17) ** 2 + ((y + 0.02) / 0.1) ** 2))
+    none = np.zeros_like(x)
+    fold = np.exp(-0.5 * (((np.abs(x) - 0.5) / 0.2) ** 2 + ((y + 0.2) / 0.07) ** 2))
+    assert expression_strength(cells(none, 1.5 * eyes + 0.4 * fold)) < 1
+    assert expression_strength(cells(none, -1.5 * eyes - 0.4 * fold)) > 1
+
+
+def test_a_face_beside_its_equal_and_a_frame_of_one_gray(portrait, rng):
+    onset = seen(portrait, np.eye(3), rng)
+    flat = Frame(np.full((SIDE, SIDE, 3), 90, np.uint8))
+    make = Preprocessor(PreprocessSpec(flow="dis"), evidence=True)
+    for apex in (onset, flat):
+        made = make.pair(onset, apex, POINTS)
+        assert made.motionless
+        assert made.expression == 0
+    assert Preprocessor(PreprocessSpec(flow="dis")).pair(onset, onset, POINTS).expression is None
+
+
+def test_what_cannot_be_registered_is_not_told(portrait, rng, monkeypatch):
+    from htnet.core.errors import FlowError
+
+    def refuse(*_):
+        raise FlowError("The face of b cannot be registered to that of a.")
+
+    monkeypatch.setattr("htnet.preprocess.evidence.register", refuse)
+    frames = seen(portrait, np.eye(3), rng), seen(portrait, moved_head((1.0, 0.0)), rng)
+    made = Preprocessor(PreprocessSpec(flow="dis"), evidence=True).pair(*frames, POINTS)
+    assert made.expression is None
+    (warning,) = [w for w in made.warnings if w.code == "unregistered"]
+    assert "so a class is answered: The face of b cannot be registered" in warning.message
+
+
+def test_evidence_does_not_change_the_input(portrait, rng):
+    frames = seen(portrait, np.eye(3), rng), seen(expressive(portrait, "AU4", 1.0), moved_head((2.0, 0.0)), rng)
+    with_it, without = (
+        Preprocessor(PreprocessSpec(flow="dis"), evidence=e).pair(*frames, POINTS) for e in (True, False)
+    )
+    np.testing.assert_array_equal(with_it.image, without.image)
+    np.testing.assert_array_equal(with_it.flow.uv, without.flow.uv)
+
+
+@pytest.mark.parametrize(
+    ("expression", "always", "answer"),
+    [(0.49, False, NO_EXPRESSION), (0.5, False, "positive"), (None, False, "positive"), (0.0, True, "positive")],
+)
+def test_the_answer(expression, always, answer):
+    assert answered("positive", expression, always) == answer
