@@ -90,7 +90,8 @@ def test_csv(tmp_path):
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == csv_header(LABELS)
-    assert csv_header(LABELS)[:4] == ["sample", "prediction", "probability_calm", "probability_not, calm"]
+    expected = ["sample", "prediction", "expression", "probability_calm", "probability_not, calm"]
+    assert csv_header(LABELS)[:5] == expected
     by_id = {row["sample"]: row for row in rows}
     assert list(by_id) == ["006", "ü, 1", "b"]
     assert by_id["006"] == {
