@@ -97,6 +97,7 @@ def test_csv(tmp_path):
     assert by_id["006"] == {
         "sample": "006",
         "prediction": "not, calm",
+        "expression": "",
         "probability_calm": "0.123457",
         "probability_not, calm": "0.876543",
         "truth": "calm",
