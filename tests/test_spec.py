@@ -48,3 +48,12 @@ def test_a_prepared_manifest_says_how_its_images_were_made(tmp_path):
     for data in (prepared, prepared.subset([1]), tmp_path / "made", tmp_path / "made" / "manifest.csv"):
         assert resolve_spec(data, wanted) == expected
     assert resolve_spec(Manifest(()), wanted) == wanted, "a manifest that was never a file"
+
+
+def test_the_order_of_flow_parameters_means_nothing(tmp_path):
+    one = PreprocessSpec(flow_parameters=(("warps", 2), ("nscales", 3)))
+    assert one == PreprocessSpec(flow_parameters={"nscales": 3, "warps": 2}) == PreprocessSpec.from_dict(one.to_dict())
+    assert not one.differences(PreprocessSpec.from_dict(one.to_dict()), "image")
+    for wrong in (5, ("warps", 2), [(1, 2)], (("warps", 2), ("warps", 3))):
+        with pytest.raises(SpecError, match=r"flow_parameters is .* each name once"):
+            PreprocessSpec(flow_parameters=wrong)

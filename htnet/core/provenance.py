@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
-from htnet.core.errors import CorruptWeightsError, did_you_mean
+from htnet.core.errors import CorruptWeightsError, WeightsError, did_you_mean
 from htnet.core.identity import TrainedPeople, dataset_key
 
 #: Data sets whose license allows research only, by `dataset_key`; weights trained on them inherit it.
@@ -69,6 +69,7 @@ class Selection(str, Enum):
 
 
 E = TypeVar("E", bound=Enum)
+_TEXTS = ("license_text", "started_from", "started_from_sha256", "people_sha256")
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,32 @@ class Provenance:
     started_from_sha256: str = ""
     before: Provenance | None = None
     people_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        wrong = [name for name in _TEXTS if not isinstance(getattr(self, name), str)]
+        for name in ("data", "datasets"):
+            value = getattr(self, name)
+            if not isinstance(value, (tuple, list)) or not all(isinstance(one, str) for one in value):
+                wrong.append(name)
+        if not isinstance(self.before, (Provenance, type(None))):
+            wrong.append("before")
+        if wrong:
+            raise WeightsError(f"provenance has another type in {', '.join(wrong)}.")
+        if not self.data:
+            raise WeightsError("provenance names no kind of data. Give at least one, such as 'unknown'.")
+        values = {
+            "data": tuple(dict.fromkeys(_enum(DataKind, kind) for kind in self.data)),
+            "datasets": tuple(self.datasets),
+            "license": _enum(License, self.license),
+            "selection": _enum(Selection, self.selection),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        if (self.license == License.OTHER) != bool(self.license_text.strip()):
+            raise WeightsError(
+                f"provenance has the license {self.license.value!r} and license_text {self.license_text!r}. Terms in "
+                "words belong to the license 'other', which has no meaning without them."
+            )
 
     @classmethod
     def of(cls, samples: Iterable[Any], *, generated: bool = False) -> Provenance:
@@ -169,16 +196,21 @@ class Provenance:
         """The same, with what the caller says about this training.
 
         Args:
-            dataset: name of the data set; None for no change.
+            dataset: name of the data set, or names of several; None for no change.
             license: a `License`, its value or its words here, or other terms in words; None for no change.
+
+        Raises:
+            WeightsError: one of them is nothing of that.
         """
         changes: dict[str, Any] = {}
         if dataset is not None:
-            changes["datasets"] = (str(dataset),)
+            changes["datasets"] = (dataset,) if isinstance(dataset, str) else dataset
         if license is not None:
-            known = {kind.value: kind for kind in License if kind != License.OTHER} | _BY_WORDS
-            kind = known.get(license.value if isinstance(license, License) else str(license), License.OTHER)
-            changes |= {"license": kind, "license_text": str(license) if kind == License.OTHER else ""}
+            if not isinstance(license, str):
+                raise WeightsError(f"license is {license!r}; give a License, or the terms in words.")
+            word = license.value if isinstance(license, License) else license
+            kind = ({one.value: one for one in License} | _BY_WORDS).get(word, License.OTHER)
+            changes |= {"license": kind, "license_text": "" if kind != License.OTHER or word == "other" else word}
         return dataclasses.replace(self, **changes)
 
     def with_people(self, people: TrainedPeople | None) -> Provenance:
@@ -211,27 +243,19 @@ class Provenance:
             raise CorruptWeightsError(
                 f"provenance must be an object with {', '.join(sorted(fields))}. Copy or train the weights again."
             )
-        texts = ("license_text", "started_from", "started_from_sha256", "people_sha256")
-        lists = {name: given.get(name, []) for name in ("data", "datasets")}
-        wrong = [name for name in texts if not isinstance(given.get(name, ""), str)]
-        wrong += [n for n, v in lists.items() if not (isinstance(v, list) and all(isinstance(x, str) for x in v))]
-        if wrong:
-            raise CorruptWeightsError(f"provenance has another type in {', '.join(wrong)}. Train the weights again.")
         before = given.get("before")
-        return cls(
-            tuple(_enum(DataKind, kind) for kind in lists["data"]),
-            tuple(lists["datasets"]),
-            _enum(License, given.get("license", "unknown")),
-            selection=_enum(Selection, given.get("selection", "unknown")),
-            before=None if before is None else cls.from_dict(before),
-            **{name: given.get(name, "") for name in texts},
-        )
+        try:
+            return cls(**{**given, "before": None if before is None else cls.from_dict(before)})
+        except CorruptWeightsError:
+            raise
+        except WeightsError as error:
+            raise CorruptWeightsError(f"{error} Copy or train the weights again.") from error
 
 
 def _enum(kind: type[E], value: object) -> E:
     known = {member.value: member for member in kind}
     if not isinstance(value, str) or value not in known:
-        raise CorruptWeightsError(f"provenance names {value!r} as {kind.__name__}. {did_you_mean(value, known)}")
+        raise WeightsError(f"provenance names {value!r} as {kind.__name__}. {did_you_mean(value, known)}")
     return known[value]
 
 
@@ -273,6 +297,7 @@ def with_provenance(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_text(text: str, term: str) -> Provenance:
+    term = term if term.strip() else _NOT_STATED
     license = License.UNKNOWN if term == _START_NOT_STATED else _BY_WORDS.get(term, License.OTHER)
     nameless = ("own manifest", "own faces", "unknown data", _NOT_STATED)
     names = () if text in nameless or text == GENERATED else tuple(text.split(", "))

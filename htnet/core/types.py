@@ -312,6 +312,18 @@ class PreprocessSpec(Checked):
     _noun = "preprocessing field"
     _prefix = "PreprocessSpec."
 
+    def __post_init__(self) -> None:
+        given: Any = self.flow_parameters
+        try:
+            pairs = [(name, value) for name, value in (given.items() if isinstance(given, Mapping) else given)]
+        except (TypeError, ValueError):
+            pairs = [(None, None)]
+        if not all(isinstance(name, str) for name, _ in pairs) or len(dict(pairs)) < len(pairs):
+            raise SpecError(f"PreprocessSpec.flow_parameters is {given!r}; give (name, value) pairs, each name once.")
+        # Their order means nothing: specs of equal settings are equal, whether they were read from a file or not.
+        object.__setattr__(self, "flow_parameters", tuple(sorted(pairs)))
+        super().__post_init__()
+
     def part(self, use: str) -> dict[str, Any]:
         """The fields that decide one of `SPEC_USES`, by name."""
         one_of(SPEC_USES).check("use", use, SpecError)
@@ -335,8 +347,6 @@ class PreprocessSpec(Checked):
     def from_dict(cls, data: Mapping[str, Any]) -> PreprocessSpec:
         """Rebuild a spec; unknown fields are refused, because they would change the input in silence."""
         values = dict(data)
-        if "flow_parameters" in values:
-            values["flow_parameters"] = tuple(sorted(dict(values["flow_parameters"]).items()))
         if "template" in values:
             values["template"] = tuple((float(x), float(y)) for x, y in values["template"])
         return super().from_dict(values)

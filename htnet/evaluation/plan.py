@@ -27,7 +27,7 @@ LEAKING = frozenset({"best_on_test"})
 #: On a CUDA device folds are vmapped until their weights, gradients, averages and optimizer states take so many bytes.
 VMAPPED_BYTES = 8 * 2**30
 
-Weights = str | PathLike[str]
+Weights = str | PathLike[str] | EmotionModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +51,9 @@ class EvaluationPlan(Checked):
             as many as fit into `VMAPPED_BYTES` if the model can be vmapped, else 1.
         count_units: count the model's ``au_cooccurrence`` again in each fold, over the annotated action units of its
             training subjects alone; see `htnet.data.training_cooccurrence`.
-        start: weights that each fold's training starts from, for `htnet.load_pretrained`; or several, one for each
-            seed, so the scores vary with them too. They must not have been trained on any evaluated subject.
+        start: weights that each fold's training starts from, for `htnet.load_pretrained`, or a loaded model; or a list
+            of them, one for each seed, so the scores vary with them too. They must not have been trained on any
+            evaluated subject.
         start_is_disjoint: assert that they were not, if their model card does not say; the summary says so.
         device: where to train.
         held_out: share of the training subjects that "nested" holds out.

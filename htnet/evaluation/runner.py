@@ -25,7 +25,7 @@ from htnet.evaluation.plan import EvaluationPlan, Weights
 from htnet.evaluation.protocols import FoldRun, run_fold, run_vmapped
 from htnet.evaluation.report import LosoResult, collect, summarize, write_results
 from htnet.evaluation.store import RunStore
-from htnet.models import create_model, get_entry
+from htnet.models import EmotionModel, create_model, get_entry
 from htnet.preprocess import Landmarker
 from htnet.training import (
     Recipe,
@@ -213,8 +213,8 @@ def _starts_from(plan: EvaluationPlan, manifest: Manifest) -> dict[int, StartFro
     """The weights that each seed starts from; refuses those that may have seen a test subject."""
     if plan.start is None:
         return {}
-    single = isinstance(plan.start, (str, PathLike))
-    sources = [plan.start] if isinstance(plan.start, (str, PathLike)) else list(plan.start)
+    single = isinstance(plan.start, (str, PathLike, EmotionModel))
+    sources = [plan.start] if isinstance(plan.start, (str, PathLike, EmotionModel)) else list(plan.start)
     if not single and len(sources) != len(plan.seed_list):
         raise InputError(
             f"start names {len(sources)} weights for {len(plan.seed_list)} seed(s). Give one for all, or one for each "

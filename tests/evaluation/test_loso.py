@@ -370,6 +370,8 @@ def test_folds_start_from_weights_that_know_nobody(manifest, tmp_path, weights):
     vmapped = run(manifest, tmp_path / "vmapped", recipe=still, start=folder, vmap_folds=3)
     for one, other in zip(result.samples, vmapped.samples, strict=True):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+    loaded = run(manifest, tmp_path / "run", recipe=still, start=load_pretrained(folder))
+    assert loaded.samples == result.samples, "a loaded model is the same start"
     with pytest.raises(RunError, match="started_from"):
         run(manifest, tmp_path / "run", recipe=still)
 

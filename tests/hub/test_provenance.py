@@ -6,7 +6,7 @@ import json
 import pytest
 
 import htnet
-from htnet.core.errors import CorruptWeightsError, InputError
+from htnet.core.errors import CorruptWeightsError, InputError, WeightsError
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import AS_THE_CODE, GENERATED, RESEARCH_ONLY, translated
 from htnet.hub import DataKind, License, Provenance, Selection, read_config, save_pretrained
@@ -95,6 +95,9 @@ def test_loaded_weights_keep_theirs_as_what_came_before(tmp_path):
         ({"selection": "best"}, "'best' as Selection"),
         ({"started_from": 7}, "another type in started_from"),
         ({"before": {"data": ["licenced"]}}, "'licenced' as DataKind"),
+        ({"license": "other"}, "belong to the license 'other'"),
+        ({"license": "research-only", "license_text": "MIT"}, "belong to the license 'other'"),
+        ({"data": []}, "no kind of data"),
     ],
 )
 def test_other_records_are_refused(wrong, message, tmp_path):
@@ -102,6 +105,35 @@ def test_other_records_are_refused(wrong, message, tmp_path):
     edit(folder, provenance=wrong)
     with pytest.raises(CorruptWeightsError, match=message):
         htnet.load_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Provenance(license="MIT"), "'MIT' as License"),
+        (lambda: Provenance(("scraped",)), "'scraped' as DataKind"),
+        (lambda: Provenance(DataKind.GENERATED), "another type in data"),
+        (lambda: Provenance(()), "no kind of data"),
+        (lambda: Provenance(selection="best"), "'best' as Selection"),
+        (lambda: Provenance(license=License.OTHER), "no meaning without them"),
+        (lambda: Provenance(before={}), "another type in before"),
+        (lambda: Provenance().stated(license=" "), "no meaning without them"),
+        (lambda: Provenance().stated(license="other"), "no meaning without them"),
+        (lambda: Provenance().stated(license=5), "license is 5"),
+        (lambda: Provenance().stated(dataset=5), "another type in datasets"),
+    ],
+)
+def test_what_is_made_by_hand_is_checked_as_what_is_read(make, message):
+    with pytest.raises(WeightsError, match=message):
+        make()
+
+
+def test_values_and_lists_stand_for_the_enumerated_ones():
+    made = Provenance(["generated", "generated"], license="apache-2.0", selection="none")
+    assert made == Provenance((DataKind.GENERATED,), license=License.APACHE_2_0, selection=Selection.NONE)
+    assert made.only_generated
+    assert Provenance().stated(dataset=["a", "b"]).datasets == ("a", "b")
+    assert Provenance.from_dict(made.to_dict()) == made
 
 
 def test_people_of_other_weights_are_refused(tmp_path):
@@ -143,12 +175,13 @@ MADE = Provenance((DataKind.GENERATED,), license=License.APACHE_2_0)
             {"dataset": "own manifest", "licence": "that of the training data"},
             Provenance((DataKind.OWN,), license=License.AS_THE_DATA),
         ),
+        ({"licence": ""}, Provenance()),
         ({"licence": "ask me"}, Provenance(license=License.OTHER, license_text="ask me")),
     ],
 )
 def test_folders_from_before_the_record(training, expected, tmp_path):
     assert translated(training) == expected
-    assert expected.license_in_words == training.get("licence", "not stated")
+    assert expected.license_in_words == (training.get("licence") or "not stated")
     folder = save_pretrained(tiny_model(), tmp_path)
     edit(folder, provenance=None, training={**training, "samples": 7})
     model = htnet.load_pretrained(folder)
