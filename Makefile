@@ -7,7 +7,7 @@ WORKERS ?= 2
 STAMP := $(VENV)/.installed
 TESTED := $(VENV)/.tested
 
-.PHONY: demo test test-fast lint types docs ci clean
+.PHONY: demo test test-fast coverage lint types docs ci clean
 
 demo: $(STAMP)
 	$(BIN)/htnet demo --out out/demo
@@ -18,6 +18,14 @@ test: $(STAMP) $(TESTED)
 # What does not take long; covers almost all lines that `make test` covers.
 test-fast: $(STAMP) $(TESTED)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
+
+# Lines of htnet/ that test-fast covers, and that all tests cover, in percent.
+coverage: $(STAMP) $(TESTED)
+	COVERAGE_FILE=.coverage.fast $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow" --cov --cov-report=
+	COVERAGE_FILE=.coverage.slow $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow --cov --cov-report=
+	$(BIN)/coverage combine --quiet --keep --data-file=.coverage.all .coverage.fast .coverage.slow
+	@echo "test-fast: $$($(BIN)/coverage report --data-file=.coverage.fast --format=total --precision=1) %"
+	@echo "test:      $$($(BIN)/coverage report --data-file=.coverage.all --format=total --precision=1) %"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from benchmarks.zoo_mhssa import run_mhssa
-from benchmarks.zoo_palsy import run_palsy
 from benchmarks.zoo_small import run_dual_stream, run_ststnet
+from htnet.core.wings import installed_wings
 
 #: One section a model: takes ``quick``, checks that outputs agree, returns JSON-ready figures. Add yours here.
 SECTIONS: dict[str, Callable[[bool], dict[str, Any]]] = {
     "mhssa_gcn": run_mhssa,
-    "htnet_palsy": run_palsy,
     "htnet_dual_stream": run_dual_stream,
     "ststnet": run_ststnet,
 }
+# The section of a wing, which may have left.
+for _wing in installed_wings():
+    SECTIONS.update(import_module(f"benchmarks.zoo_{_wing}").SECTIONS)
 
 
 def run(quick: bool) -> dict[str, Any]:

@@ -110,3 +110,6 @@ def _step(net: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labe
         optimizer.step()
 
     return step
+
+
+SECTIONS = {"htnet_palsy": run_palsy}

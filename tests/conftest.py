@@ -1,6 +1,10 @@
+import gc
 import os
 import random
+import threading
 import zlib
+from functools import cache
+from hashlib import blake2b
 
 import cv2
 import numpy as np
@@ -9,6 +13,8 @@ import torch
 
 from htnet import cli
 from htnet.core import network
+from htnet.preprocess.landmarks import detector
+from htnet.preprocess.landmarks.detector import YuNet
 
 pytest_plugins = ["pytester"]
 
@@ -29,6 +35,43 @@ def _own_caches(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_parser():
+    """Commands share a parser: building one takes longer than many a test does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "build_parser", cache(cli.build_parser))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_picture_is_searched_once():
+    """Keep what YuNet finds: tests share pictures, and the search is the longest part of many a test.
+
+    Other threads search for themselves, and so does everybody where a test replaces OpenCV's detector.
+    """
+    search, build, known = YuNet.faces, detector.build_detector, {}
+
+    def faces(self, pixels):
+        known_model = self.model in (None, detector.BUNDLED_MODEL) and detector.MODEL_VARIABLE not in os.environ
+        main = threading.current_thread() is threading.main_thread()
+        if not (known_model and main and detector.build_detector is build):
+            return search(self, pixels)
+        key = pixels.shape, blake2b(np.ascontiguousarray(pixels)).digest()
+        if key not in known:
+            known[key] = search(self, pixels)
+        return known[key].copy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(YuNet, "faces", faces)
+        yield
+
+
+def pytest_collection_finish():
+    """What was collected stays until the end: Python's garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=0, help="another number draws other random values in every test")
 
@@ -39,7 +82,10 @@ def _seed_of(config, name):
 
 
 def _sow(seed):
-    torch.manual_seed(seed)
+    # torch.manual_seed does the same, but loads TorchDynamo first.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
     random.seed(seed)
 
 

@@ -14,7 +14,6 @@ from htnet import Predictor
 from htnet.core.errors import LandmarkError
 from htnet.core.types import Frame
 from htnet.data import Manifest, Sample
-from htnet.palsy import GradePredictor
 from htnet.preprocess import CachedLandmarker, TemplateLandmarks, YuNetLandmarker, verified
 from htnet.preprocess.frames import quiet_opencv
 from tests.preprocess.test_landmarks import stub_face_alignment
@@ -112,20 +111,6 @@ def test_a_predictor_gives_every_thread_the_same_bytes(ask, tmp_path):
     for number, found in at_once(lambda item: ask(shared, item), items):
         assert found.probabilities == alone[number].probabilities
         assert found.input.flow_image.tobytes() == alone[number].input.flow_image.tobytes()
-
-
-def test_a_grade_predictor_gives_every_thread_the_same_bytes():
-    from htnet.models import create_model
-    from tests.palsy.test_flow import SETTINGS, SMALL
-
-    model = create_model("htnet_palsy_tiny", num_classes=3, **SETTINGS).eval()
-    model.preprocess_spec = SMALL
-    images = [onset for onset, _ in portraits()]
-    alone = [GradePredictor(model).image(image) for image in images]
-    shared = GradePredictor(model)
-    for number, found in at_once(shared.image, images):
-        assert found.probabilities == alone[number].probabilities
-        assert found.landmarks.points.tobytes() == alone[number].landmarks.points.tobytes()
 
 
 def test_opencvs_log_is_as_before_after_many_threads():

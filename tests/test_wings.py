@@ -1,5 +1,6 @@
 """Wings bring what they have to the rooms' registries, and the rooms know nothing of them."""
 
+import ast
 import os
 import re
 import shutil
@@ -130,13 +131,38 @@ def test_no_room_names_a_wing():
     assert not said, "\n".join(said)
 
 
+def imported(path):
+    """Names that a file imports, or that stand in its strings: code for another process, names to be looked up."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_no_test_of_the_rooms_imports_a_wing():
+    """What tests of the rooms say of a wing comes from its folder, by `tests.support.wings`."""
+    of_wing = re.compile(rf"\b(htnet|tests)\.({'|'.join(wings.WINGS)})\b")
+    tests = Path(__file__).parent
+    said = {
+        str(path.relative_to(tests)): name
+        for path in sorted(tests.rglob("*.py"))
+        if path.relative_to(tests).parts[0] not in wings.WINGS
+        for name in imported(path)
+        if of_wing.search(name)
+    }
+    assert said == {}
+
+
 WITHOUT = """
 import sys
 import htnet
 from htnet.acceleration import optimize
 from htnet.core.hints import hint
 from htnet.core.schema import versions
-from htnet.core.wings import installed_wings
+from htnet.core.wings import WINGS, installed_wings
 from htnet.data import open_data
 from htnet.evaluation import loso
 from htnet.hub import load_pretrained
@@ -155,7 +181,7 @@ assert optimize(load_pretrained("synthetic-mlp")).architecture == "FlowMLP"
 recipe = Recipe(name="quick", epochs=1, batch_size=8)
 result = loso(open_data(sys.argv[1]), out=sys.argv[2], recipe=recipe, model="htnet_tiny", progress=False)
 assert len(result.samples) == 9, len(result.samples)
-assert not any(name.startswith("htnet.palsy") for name in sys.modules)
+assert not {f"htnet.{wing}" for wing in WINGS} & set(sys.modules)
 """
 
 

@@ -1,7 +1,6 @@
 """What `htnet.optimize` gives computes what the model computes."""
 
 import copy
-import inspect
 
 import numpy as np
 import pytest
@@ -16,12 +15,12 @@ from htnet.core.types import PreprocessSpec
 from htnet.data import read_composite
 from htnet.hub import list_pretrained
 from htnet.models import HTNet, HTNetConfig, create_model
-from htnet.palsy import GradePredictor
 from htnet.pipeline.predictor import Predictor
 from htnet.training import load_flow_set, predict_set
 from tests.acceleration.support import lively, relative
 from tests.support.contract import NAMES, example
 from tests.support.paths import COMPOSITE, needs_shared
+from tests.support.wings import with_wings
 
 #: Every small preset, and settings of theirs that take another way: several tokens a block or one, padding of regions,
 #: heads of odd width, no regions, motion, two levels.
@@ -32,14 +31,10 @@ CASES = [(name, {}) for name in NAMES] + [
         "htnet_tiny",
         {"num_hierarchies": 2, "block_repeats": (1, 1), "channels": 2, "mean": (9.0, 3.0), "std": (2.0, 5.0)},
     ),
-    ("htnet_palsy_tiny", {"image_size": 28}),
-    ("htnet_palsy_tiny", {"image_size": 28, "use_roi_module": False}),
-    ("htnet_palsy_tiny", {"image_size": 84, "dim": 20, "heads": 4}),
-    ("htnet_enhanced_tiny", {"image_size": 28}),
-    ("htnet_enhanced_tiny", {"image_size": 28, "use_roi": False}),
     ("htnet_dual_stream", {"fusion": "gated"}),
     ("mhssa_gcn_small", {"spatial": "reference", "scaling": "smacof"}),
     ("ststnet", {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}),
+    *with_wings("models", "FUSED", ()),
 ]
 IDS = [f"{name} {settings or ''}" for name, settings in CASES]
 
@@ -85,6 +80,7 @@ def test_fewer_bits_come_near(model, dtype):
     assert relative(found, truth) > 1e-5
 
 
+@pytest.mark.slow
 def test_the_model_stays_as_it_is(model):
     before = {key: (id(value), value.clone()) for key, value in model.state_dict(keep_vars=True).items()}
     parts = [type(part) for part in model.modules()]
@@ -173,7 +169,7 @@ def test_it_says_what_the_model_says(model, dtype):
 
 
 def test_maps_are_the_model_s():
-    for name in ("htnet_palsy_tiny", "htnet_enhanced_tiny", "htnet_dual_stream"):
+    for name in with_wings("models", "WITH_MAPS", ("htnet_dual_stream",)):
         model = lively(name)
         images, extras = example(model, 2)
         with torch.no_grad():
@@ -218,15 +214,6 @@ def test_predictor_takes_it(dtype, rng):
     assert found.model == truth.model == model.name
     for label, value in truth.probabilities.items():
         assert found.probabilities[label] == pytest.approx(value, abs=1e-4 if dtype is None else 0.1)
-
-
-def test_grade_predictor_finds_the_maps(rng):
-    model = lively("htnet_palsy_tiny")
-    model.preprocess_spec = PreprocessSpec(size=112)
-    predictor = GradePredictor(htnet.optimize(model), landmarks="template")
-    assert "return_maps" in inspect.signature(predictor.model.forward).parameters
-    face = rng.integers(0, 256, (224, 224, 3), dtype=np.uint8)
-    assert predictor.maps(face).prediction.label in model.labels
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from htnet.models import create_model
 from tests.acceleration.support import lively
 from tests.support.contract import NAMES, example
 
-SMALL = [name for name in NAMES if name not in ("mhssa_gcn", "htnet_palsy_small", "htnet_small")]
+SMALL = [name for name in NAMES if name != "mhssa_gcn" and not name.endswith("_small")]
 
 
 def optimized(name, dtype):

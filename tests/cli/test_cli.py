@@ -14,6 +14,7 @@ import torch
 
 import htnet
 from htnet import cli
+from htnet.cli import build_parser
 from htnet.data import open_data
 from htnet.hub import DEFAULT_WEIGHTS, read_config, save_pretrained
 from htnet.models import HTNet, HTNetConfig, create_model, reference_state
@@ -29,6 +30,7 @@ from tests.support.pairs import (
     tiny_model,
     write_casme3,
 )
+from tests.support.wings import with_wings
 
 
 @pytest.fixture(scope="module")
@@ -343,8 +345,9 @@ def test_unknown_options_are_refused(capsys, command):
               "prepare": ["casme3", "--root", "r",
               "--out", "o"], "convert": ["a", "b"], "push": ["a", "b"], "spot": ["v"],
               "pretrain": ["--out", "o"],
-              "synthesize": ["recordings", "--out", "o", "--count", "1"], "palsy": ["asymmetry", "f"],
-              "evaluate-spotting": ["--truth", "t", "--predictions", "p"]}.get(command, [])  # fmt: skip
+              "synthesize": ["recordings", "--out", "o", "--count", "1"],
+              "evaluate-spotting": ["--truth", "t", "--predictions", "p"]}  # fmt: skip
+    needed = with_wings("commands", "NEEDED", needed).get(command, [])
     cli.build_parser().parse_args([command, *needed])
     with pytest.raises(SystemExit) as caught:
         cli.main([command, *needed, "--no-such-option"])
@@ -365,6 +368,7 @@ def test_interruption(run, monkeypatch):
     def stop(args):
         raise KeyboardInterrupt
 
+    monkeypatch.setattr(cli, "build_parser", build_parser)  # a new one
     monkeypatch.setattr(cli.weights, "_list", stop)
     status, _, err = run("list")
     assert status == 130

@@ -70,6 +70,7 @@ def test_spot_prints_and_saves_everything(succeed, folder, clip, tmp_path):
     assert abs(found["apex_frame"] - clip.apex) <= 10, "the encoder smears the motion over several frames"
 
 
+@pytest.mark.slow
 def test_spot_in_a_folder_of_frames(succeed, folder, clip, tmp_path):
     words = ("spot", folder / "frames", "--landmarks", folder / "points.json")
     found = json.loads(succeed(*words, "--json", "--csv", tmp_path / "c.csv", "--plot", tmp_path / "c.png"))
@@ -82,6 +83,7 @@ def test_spot_in_a_folder_of_frames(succeed, folder, clip, tmp_path):
     assert short["frame_count"] == 12
 
 
+@pytest.mark.slow
 def test_predict_a_video(succeed, folder, clip, weights, tmp_path):
     words = ("predict", folder / "clip.mp4", "--weights", weights, "--landmarks", folder / "points.json")
     out = succeed(*words, "--plot", tmp_path / "p.png")
@@ -98,6 +100,7 @@ def test_predict_a_video(succeed, folder, clip, weights, tmp_path):
     assert again.probabilities == pytest.approx(expected.probabilities, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_predicting_a_video_is_predicting_its_onset_and_apex(folder, clip, weights):
     predictor = Predictor(weights)
     found = predictor.video(folder / "frames", clip.points, "s", fps=clip.fps)
@@ -175,6 +178,7 @@ def test_parts_of_a_recording(run, folder, late, weights, command, part, first, 
         assert found[f"{name}_time_s"] == pytest.approx(0.4 + (found[f"{name}_frame"] - first) / 50, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_curve_of_a_part_and_picture_of_its_frames(succeed, folder, late, weights, tmp_path, monkeypatch):
     words = (late, "--landmarks", folder / "points.json", "--from-frame", 10)
     out = succeed("spot", *words, "--csv", tmp_path / "c.csv", "--plot", tmp_path / "c.png")

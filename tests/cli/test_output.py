@@ -1,7 +1,6 @@
 """One schema for everything that htnet writes: every JSON document and table of every command is looked at."""
 
 import csv
-import dataclasses
 import importlib.util
 import io
 import json
@@ -18,13 +17,11 @@ from htnet.core.schema import OUTPUT_POINTS, document, plain, read_schema, to_js
 from htnet.core.types import QualityWarning
 from htnet.export import write_recordings
 from htnet.hub import save_pretrained
-from htnet.models import create_model
-from htnet.palsy import PALSY_SPEC
 from htnet.types import Event, Recording
 from tests.support.flows import write_flow_set
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save, tiny_model
-from tests.support.palsy_faces import palsy_face, save_face, write_small_fnp
 from tests.support.paths import ROOT
+from tests.support.wings import of_wings, with_wings
 
 #: A side, but not "left out".
 SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])(?!_out)")
@@ -43,11 +40,8 @@ def command(*words):
 def written(tmp_path_factory):
     """What every command writes: (name of the command, text of the document); and the tables' paths."""
     root = tmp_path_factory.mktemp("output")
-    weights, palsy = root / "weights", root / "palsy"
+    weights = root / "weights"
     save_pretrained(tiny_model(QUICK), weights)
-    grader = create_model("htnet_palsy_tiny")
-    grader.preprocess_spec = dataclasses.replace(PALSY_SPEC, size=grader.config.image_size)
-    save_pretrained(grader, palsy)
     onset, apex = (save(root / "pair" / name, rgb) for name, rgb in zip(("a.png", "b.png"), face_pair(), strict=True))
     (root / "points.json").write_text(json.dumps(POINTS.tolist()))
     first = cv2.imread(str(onset))
@@ -58,10 +52,6 @@ def written(tmp_path_factory):
     manifest = pair_manifest(root / "pairs", 3)
     manifest.samples[1].apex.write_bytes(b"")
     write_flow_set(root / "flow", subjects=2, per_subject=2)
-    face = save_face(root / "face.png", 1, 1, side=112)
-    (root / "face.json").write_text(json.dumps(palsy_face(1, 1, side=-1).points.five().points.tolist()))
-    cv2.imwrite(str(root / "face.png"), palsy_face(1, 1, side=-1).image[..., ::-1])
-    write_small_fnp(root / "fnp", {f"P{i}": [i % 6 + 1] for i in range(12)})
     model, points = ("--weights", weights), ("--landmarks", root / "points.json")
     template = ("--landmarks", "template")
 
@@ -100,15 +90,8 @@ def written(tmp_path_factory):
     words = ("loso", "--data", root / "flow", "--model", "htnet_tiny", "--epochs", "1", "--workers", "1")
     words += ("--protocol", "last", "best_on_test", "--out", root / "loso")
     run("loso", *words, files=[root / "loso" / "summary.json", root / "loso" / "predictions.csv"])
-    run("palsy predict", "palsy", "predict", face, "--weights", palsy, *template, "--json", stdout=True)
-    words = ("palsy", "asymmetry", face, "--landmarks", root / "face.json", "--json")
-    run("palsy asymmetry", *words, stdout=True)
-    words = ("palsy", "predict", root / "fnp", "--weights", palsy, *template, "--out", root / "graded")
-    run("palsy predict folder", *words, files=[root / "graded" / "predictions.csv"])
-    words = ("palsy", "prepare", root / "fnp", "--out", root / "faces", *template)
-    run("palsy prepare", *words, files=[root / "faces" / "report.json"])
-    words = ("palsy", "evaluate", "--data", root / "faces", "--weights", palsy, "--out", root / "scores")
-    run("palsy evaluate", *words, files=[root / "scores" / name for name in ("summary.json", "predictions.csv")])
+    for more in of_wings("output", "run_commands"):
+        more(run, root)
     return run
 
 
@@ -123,12 +106,9 @@ DOCUMENTS = {
     "list": "htnet.list",
     "prepare": "htnet.prepare_report",
     "loso": "htnet.evaluation",
-    "palsy predict": "htnet.palsy_prediction",
-    "palsy asymmetry": "htnet.palsy_asymmetry",
-    "palsy prepare": "htnet.prepare_report",
-    "palsy evaluate": "htnet.palsy_scores",
 }
-TABLES = ("predict manifest", "spot", "loso", "palsy predict folder", "palsy evaluate")
+DOCUMENTS = with_wings("output", "DOCUMENTS", DOCUMENTS)
+TABLES = with_wings("output", "TABLES", ("predict manifest", "spot", "loso"))
 
 
 def finite(text):
@@ -199,21 +179,23 @@ def test_tables_mean_one_thing(name, written):
         header, *rows = list(csv.reader(file))
     assert rows
     assert not [column for column in header if unqualified(column) or column in ("label", "onset", "apex", "left")]
-    if name.startswith(("predict", "palsy predict")):
+    if "predict" in name:
         assert header[-2:] == ["warnings", "error"]
 
 
 def test_files_and_samples_are_named(written):
     found = written.documents
-    pair, video, face = (finite(found[name][0]) for name in ("predict pair", "predict video", "palsy predict"))
+    pair, video = (finite(found[name][0]) for name in ("predict pair", "predict video"))
     assert pair["sample"] == "a"
     assert [Path(pair["files"][name]).name for name in ("onset", "apex")] == ["a.png", "b.png"]
     assert video["sample"] == "clip"
     assert Path(video["files"]["video"]).name == "clip"
     numbers = [video["spotting"][f"{name}_frame"] for name in ("onset", "apex")]
     assert [Path(video["files"][name]).name for name in ("onset", "apex")] == [f"img{n}.png" for n in numbers]
-    assert (face["sample"], Path(face["files"]["image"]).name) == ("face", "face.png")
     assert pair["model"]["architecture"] == "htnet_tiny"
+    for name, value in found.items():
+        if "files" in (document := finite(value[0])) and "image" in document["files"]:
+            assert Path(document["files"]["image"]).stem == document["sample"], name
 
 
 def test_lines_of_a_manifest(written):

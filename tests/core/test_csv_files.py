@@ -16,11 +16,10 @@ from htnet.core.types import POINT_NAMES, Frame
 from htnet.data import Manifest, Sample, merge_composite, read_action_units, read_casme3, read_composite, read_manifest
 from htnet.data.datasets.sheets import read_sheet
 from htnet.data.layouts import COMPOSITE_IMAGES, COMPOSITE_LIST, is_casme3
-from htnet.palsy import read_palsy
 from htnet.preprocess import PrecomputedLandmarks
 from htnet.preprocess.landmarks.files import read_points_json
 from tests.support.pairs import invented_casme3, pair_manifest
-from tests.support.palsy_faces import write_ck_plus
+from tests.support.wings import with_wings
 
 FRAME = Frame(np.zeros((64, 64, 3), np.uint8))
 POINTS = [[20.25, 20.5], [44.0, 20.5], [32.0, 32.75], [24.0, 44.0], [40.0, 44.125]]
@@ -69,16 +68,6 @@ def casme3_rows():
         yield list(row.values())
 
 
-def palsy_table(path):
-    for name in ("P1_0.png", "P2_0.png"):
-        (path.parent / name).touch()
-    return read_palsy(path, classes=6)
-
-
-def grade_map(path):
-    return read_palsy(path.parent, classes=6, grade_map=path)
-
-
 def composite(path):
     for name in ("sub01_a", "s02_b"):
         (path.parent / COMPOSITE_IMAGES).mkdir(exist_ok=True)
@@ -104,13 +93,6 @@ READERS = {
         lambda: [["sub", "filename_o", "Action Units"], ["sub01", "EP1", "4+7"], ["sub02", "EP1", "L12"]],
         read_action_units, ManifestError, "au.csv",
     ),
-    "palsy table": (
-        lambda: [["image_path", "grade", "patient"], ["P1_0.png", "I", "P1"], ["P2_0.png", "VI", "P2"]],
-        palsy_table, ManifestError, "faces.csv",
-    ),
-    "grade map": (
-        lambda: [["sequence", "grade"], ["S001/001", "I"], ["S002/001", "IV"]], grade_map, ManifestError, "g.csv",
-    ),
     "composite list": (
         lambda: [["dataset", "sub", "filename_o", "label"], ["casme2", "sub01", "a", "0"], ["samm", "s02", "b", "2"]],
         composite, ManifestError, COMPOSITE_LIST,
@@ -120,6 +102,7 @@ READERS = {
         sheet, ManifestError, "sheet.csv",
     ),
 }  # fmt: skip
+READERS = with_wings("csv_files", "READERS", READERS)
 
 #: name: (separator, encoding, line end, line above the header)
 WRITINGS = {
@@ -141,8 +124,6 @@ def write(path, rows, separator=",", encoding="utf-8", end="\n", above=""):
 
 def prepared(name, folder):
     """The file to write, after whatever else the reader needs lies beside it."""
-    if name == "grade map":
-        write_ck_plus(folder, {"S001/001": (2, None), "S002/001": (2, None)})
     return folder / READERS[name][3]
 
 
@@ -301,6 +282,8 @@ def test_a_manifest_of_utf_16_is_prepared(separator, tmp_path, capsys):
         "template",
         "--workers",
         "1",
+        "--flow",
+        "dis",
     ]
     assert main([str(word) for word in words]) == 0, capsys.readouterr().err
     assert len(read_manifest(tmp_path / "out" / "manifest.csv")) == 2

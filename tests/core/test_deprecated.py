@@ -26,12 +26,12 @@ from htnet.core.types import Frame, PreprocessSpec
 from htnet.evaluation import LosoResult, loso
 from htnet.hub import PretrainedSpec, save_pretrained
 from htnet.models import EmotionModel
-from htnet.palsy import train_palsy
 from htnet.preprocess import PrecomputedLandmarks, open_video
 from htnet.preprocess.__main__ import build_parser as preprocess_parser
 from htnet.training import FlowSet, Recipe, check_wise_ft, job_of, train_on_generated, train_weights
 from tests.support.flows import write_flow_set
 from tests.support.pairs import save, tiny_model
+from tests.support.wings import with_wings
 
 
 @pytest.mark.parametrize(("old", "new"), sorted(deprecated.MODULES.items()))
@@ -156,6 +156,10 @@ def test_leaving_out_data_sets_is_a_command_today(words, capsys):
     )
 
 
+#: Functions that take a job, and for now what it says as well.
+TRAINERS = with_wings("deprecated", "TRAINERS", [train_weights, train_on_generated])
+
+
 def test_leaving_out_data_sets_is_a_function_today(tmp_path):
     with (
         pytest.warns(DeprecationWarning, match=r"htnet\.evaluation\.lodo"),
@@ -166,7 +170,7 @@ def test_leaving_out_data_sets_is_a_function_today(tmp_path):
         loso(tmp_path / "data", out=tmp_path / "run", leave="people")
 
 
-@pytest.mark.parametrize("function", [train_weights, train_on_generated, train_palsy])
+@pytest.mark.parametrize("function", TRAINERS)
 def test_what_a_job_says_may_stand_alone(function):
     given = {"recipe": "focal", "seed": 7}
     taken = {}

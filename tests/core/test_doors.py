@@ -17,6 +17,7 @@ from htnet.data import open_data
 from htnet.models import create_model
 from htnet.training import RECIPES
 from tests.support.pairs import face, face_pair, pair_manifest, save, tiny_model
+from tests.support.wings import with_wings
 
 #: A folder of frames in each official tree, and the set it belongs to.
 TREES = {
@@ -72,7 +73,6 @@ WRONG = [
     ("loso --data own --out o", "htnet prepare manifest --root"),
     ("train --data nowhere --out o", "nowhere does not exist"),
     ("train --data video.avi --out o", "htnet predict video.avi"),
-    ("train --data grades.csv --out o", "htnet palsy prepare grades.csv"),
     ("train --data sheet.csv --out o", "htnet prepare SET --root"),
     ("train --data frames --out o", "htnet spot frames"),
     ("train --data own --model composite --out o", "names trained weights"),
@@ -100,21 +100,9 @@ WRONG = [
     ("spot own/manifest.csv", "htnet predict --manifest own/manifest.csv"),
     ("predict SMIC", "htnet prepare smic --root SMIC"),
     ("spot SMIC", "htnet prepare smic --root SMIC"),
-    ("palsy train --data own --out o", "htnet prepare manifest --root own"),
-    ("palsy train --data nowhere --out o", "nowhere does not exist"),
-    ("palsy prepare SAMM --out o", "htnet prepare samm"),
-    ("palsy prepare own/manifest.csv --out o", "htnet prepare manifest"),
-    ("palsy asymmetry video.avi", "is a video"),
-    ("palsy predict video.avi", "is a video"),
-    ("palsy predict video.avi --weights fnp", "is a video"),
-    ("palsy visualize video.avi --weights nowhere --out p.png", "is a video"),
-    ("palsy predict image.png", "--weights FOLDER"),
-    ("palsy evaluate --data own --out o", "--weights FOLDER"),
     ("predict composite", "composite is the name of trained weights: htnet predict ONSET APEX --weights composite"),
     ("predict image.png composite", "composite is the name of trained weights"),
-    ("spot fnp", "htnet palsy predict FACE --weights fnp"),
     ("predict htnet_small", "htnet_small is a model without weights: train it, htnet train"),
-    ("palsy asymmetry htnet_palsy", "htnet palsy train --data DATA --model htnet_palsy"),
     ("predict samm", "samm is the name of a data set, whose folder is meant: htnet prepare samm --root"),
     ("train --data SMIC2 --out o", "SMIC2 does not exist"),
     ("train --data CASME-II --out o", "htnet prepare casme2 --root"),
@@ -124,7 +112,6 @@ WRONG = [
     ("predict image.png", "is one image: htnet predict ONSET APEX takes two frames"),
     ("predict image.png flow.png", "flow.png is a flow image"),
     ("predict flow.png flow.png --landmarks template", "flow.png is a flow image"),
-    ("palsy asymmetry flow.png", "flow.png is a flow image"),
     ("predict image.png image.png --landmarks own/manifest.csv", "is a manifest of frames"),
     ("predict image.png image.png --landmarks video.avi", "video.avi is a video"),
     ("predict image.png image.png --weights own", "is a manifest of frames"),
@@ -172,6 +159,7 @@ WRONG = [
     ("push nowhere a/b", "nowhere does not exist"),
     ("push frames a/b", "htnet predict frames"),
 ]
+WRONG = with_wings("commands", "WRONG", WRONG)
 
 
 @pytest.mark.parametrize(("words", "expected"), WRONG, ids=[f"{words}: {said[:20]}" for words, said in WRONG])
@@ -227,7 +215,7 @@ def test_names_told_to_lower_parts_are_those_that_exist():
 
 
 def test_every_recipe_option_lists_the_recipes_that_fit():
-    found = 0
+    found, of_wings = 0, with_wings("commands", "RECIPES", {})
     todo = [build_parser()]
     while todo:
         parser = todo.pop()
@@ -236,9 +224,8 @@ def test_every_recipe_option_lists_the_recipes_that_fit():
                 todo += action.choices.values()
             elif "--recipe" in action.option_strings:
                 found += 1
-                fit = ("palsy", "reference") if parser.prog == "htnet palsy train" else RECIPE_NAMES
-                assert all(name in action.help for name in fit)
-    assert found == 5
+                assert all(name in action.help for name in of_wings.get(parser.prog, RECIPE_NAMES))
+    assert found == 4 + len(of_wings)
 
 
 @pytest.mark.parametrize("thing", ["nowhere", "text.txt"])

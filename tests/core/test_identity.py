@@ -1,9 +1,9 @@
 """A person is never on both sides: not through spelling, not through where a name was looked for."""
 
 import csv
-import dataclasses
 import json
 import os
+from functools import partial
 
 import cv2
 import numpy as np
@@ -25,12 +25,9 @@ from htnet.data import (
 from htnet.data.reader import refuse_shared_pictures
 from htnet.evaluation.bootstrap import draw_groups
 from htnet.evaluation.confidence import LeftOut, intervals_of
-from htnet.hub import save_pretrained
-from htnet.models import create_model
-from htnet.palsy import PALSY_SPEC, read_palsy, split_patients
 from tests.support.flows import write_flow_set
-from tests.support.palsy_faces import save_face
 from tests.support.paths import COMPOSITE, needs_shared
+from tests.support.wings import with_wings
 
 #: Spellings of one person.
 ALIKE = [
@@ -114,23 +111,6 @@ def save(path):
     cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
 
 
-def palsy_table(tmp_path, one, two, capsys):
-    lines = ["image_path,grade,patient"]
-    for i, who in enumerate((one, "x", two)):
-        save(tmp_path / f"{i}.png")
-        lines.append(f'{i}.png,{i + 1},"{who}"')
-    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n", "utf-8")
-    return refusal(lambda: read_palsy(tmp_path / "t.csv"))
-
-
-def palsy_folders(tmp_path, one, two, capsys):
-    if "_" in one + two:
-        pytest.skip("'_' ends the name in these file names")
-    for i, who in enumerate((one, "x", two)):
-        save(tmp_path / f"grade_{i + 1}" / f"{who}_0.png")
-    return refusal(lambda: read_palsy(tmp_path))
-
-
 def composite(tmp_path, one, two, capsys):
     images = tmp_path / "STSNet_whole_norm_u_v_os"
     lines = ["dataset,sub,filename_o,label"]
@@ -150,14 +130,15 @@ DOORS = {
     "bootstrap": lambda tmp_path, one, two, capsys: refusal(lambda: draw_groups([("d", one), ("d", "x"), ("d", two)])),
     "bootstrap of names": lambda tmp_path, one, two, capsys: refusal(lambda: draw_groups([one, "x", two])),
     "read_composite": composite,
-    "palsy table": palsy_table,
-    "palsy folders": palsy_folders,
     "htnet loso": of_command("loso", "--data", "MANIFEST", "--out", "OUT"),
     "htnet lodo": of_command("lodo", "--data", "MANIFEST", "--out", "OUT"),
     "htnet train": of_command("train", "--data", "MANIFEST", "--out", "OUT"),
     "htnet prepare manifest": of_command("prepare", "manifest", "--root", "MANIFEST", "--out", "OUT"),
     "htnet predict --manifest": of_command("predict", "--manifest", "MANIFEST", "--out", "TABLE"),
 }
+DOORS = with_wings("identity", "DOORS", DOORS)
+#: Functions of the wings that split a manifest.
+SPLITS = with_wings("identity", "SPLITS", ())
 
 
 @pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
@@ -217,7 +198,7 @@ def test_samples_without_subject_are_never_people(nobody):
     for split in (
         leave_one_subject_out,
         lambda m: hold_out_subjects(m, range(4), 0.5, 0),
-        split_patients,
+        *SPLITS,
         lambda m: Manifest(
             tuple(Sample(s.sample, s.dataset, s.subject, split=x) for s, x in zip(m, TWO, strict=True))
         ).split("test"),
@@ -266,7 +247,7 @@ def test_one_file_of_two_people_is_refused_by_every_split(field, tmp_path):
     for split in (
         lambda: leave_one_subject_out(one),
         lambda: hold_out_subjects(one, range(4), 0.5, 0),
-        lambda: split_patients(one),
+        *(partial(split, one) for split in SPLITS),
         lambda: one.split("test"),
         lambda: leave_one_dataset_out(two),
     ):
@@ -293,7 +274,7 @@ def test_a_copy_of_a_file_is_the_file_to_every_split(field, tmp_path):
     splits = (
         lambda files: leave_one_subject_out(manifest(files)),
         lambda files: hold_out_subjects(manifest(files), range(4), 0.5, 0),
-        lambda files: split_patients(manifest(files)),
+        *(lambda files, split=split: split(manifest(files)) for split in SPLITS),
         lambda files: manifest(files).split("test"),
         lambda files: leave_one_dataset_out(manifest(files, ["d", "e", "e", "d"])),
     )
@@ -320,85 +301,11 @@ def test_one_picture_under_two_people_is_refused_by_every_evaluation(command, st
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("ending", ["png", "bmp"])
-def test_one_face_under_two_patients_is_refused_by_every_palsy_command(ending, tmp_path, capsys):
-    for i in range(6):
-        save_face(tmp_path / "in" / f"grade_{1 + i % 2}" / f"P{i}_0.png", i, 1 + i % 2, side=60)
-    first = tmp_path / "in" / "grade_1" / "P0_0.png"
-    cv2.imwrite(str(tmp_path / "in" / "grade_2" / f"P9_0.{ending}"), cv2.imread(str(first)))
-    words = ["palsy", "prepare", tmp_path / "in", "--out", tmp_path / "p", "--landmarks", "template"]
-    assert cli.main(list(map(str, words))) == (2 if ending == "png" else 0)
-    said = capsys.readouterr()
-    if ending == "png":
-        assert "'grade_1/P0_0' (subject 'P0') and 'grade_2/P9_0' (subject 'P9') both have one picture" in said.err
-        return
-    for command in (["train"], ["evaluate", "--weights", tmp_path / "w"]):
-        if command[0] == "evaluate":
-            model = create_model("htnet_palsy_tiny").eval()
-            model.preprocess_spec = dataclasses.replace(PALSY_SPEC, size=model.config.image_size)
-            save_pretrained(model, tmp_path / "w")
-        words = ["palsy", *command, "--data", tmp_path / "p", "--out", tmp_path / command[0]]
-        assert cli.main(list(map(str, words))) == 2
-        said = capsys.readouterr().err
-        assert "'grade_1/P0_0' (subject 'P0') and 'grade_2/P9_0' (subject 'P9') both have one picture" in said
-
-
 @needs_shared
 def test_no_published_picture_is_of_two_people():
     manifest = open_data(COMPOSITE)
     leave_one_subject_out(manifest)
     refuse_shared_pictures(manifest, [cv2.imread(str(sample.flow)) for sample in manifest])
-
-
-@pytest.mark.parametrize(
-    ("files", "said"),
-    [
-        (["1/P07/smile_1", "2/P08/smile_1"], "the names of files and of the folders they lie in disagree"),
-        (["1/P07/P07_1", "2/other/P07_2"], "the names of files and of the folders they lie in disagree"),
-        (["1/patient_01_smile", "2/control_02"], "'patient', which is not a name"),
-        (["1/IMG_001", "2/P07_1"], "'IMG', which is not a name"),
-        (["1/P07-smile_1", "2/P07-rest_1"], "'P07-smile' and 'P07-rest', or one patient twice"),
-        (["1/P07/1", "2/P08/1"], "--patients folder"),
-    ],
-)
-@pytest.mark.parametrize("kind", ["folders", "table"])
-def test_where_a_patients_name_was_looked_for(kind, files, said, tmp_path):
-    for file in files:
-        save(tmp_path / f"grade_{file}.png")
-    source = tmp_path
-    if kind == "table":
-        source = tmp_path / "t.csv"
-        source.write_text("image_path,grade\n" + "".join(f"grade_{f}.png,{f[0]}\n" for f in files))
-    assert said in refusal(lambda: read_palsy(source))
-    if "/P07/" in files[0]:
-        found = read_palsy(source, patients="folder")
-        assert found.subjects[0] == ("", "P07")
-        assert "folders" in found.identities_from
-
-
-def test_patients_in_folders_that_say_the_same_are_taken(tmp_path):
-    for file in ("1/P07/p7_1", "2/P07/P07_2".replace("P07_2", "p7_2"), "2/P08/p8_1"):
-        save(tmp_path / f"grade_{file}.png")
-    assert read_palsy(tmp_path).subjects == [("", "p7"), ("", "p8")]
-
-
-@pytest.mark.parametrize("column", ["Patient", "patient_id", "Subject ID", "subject", "participant-no"])
-def test_a_table_names_its_patients_in_any_such_column(column, tmp_path):
-    for i in range(2):
-        save(tmp_path / f"x{i}_1.png")
-    (tmp_path / "t.csv").write_text(f"image_path,grade,{column}\nx0_1.png,1,anna\nx1_1.png,2,anna\n")
-    found = read_palsy(tmp_path / "t.csv")
-    assert found.subjects == [("", "anna")]
-    assert found.identities_from.startswith(f"the column {column!r}")
-    with pytest.raises(ManifestError, match="Leave patients"):
-        read_palsy(tmp_path / "t.csv", patients="file")
-
-
-def test_two_columns_of_people_must_agree(tmp_path):
-    for i in range(2):
-        save(tmp_path / f"x{i}_1.png")
-    (tmp_path / "t.csv").write_text("image_path,grade,patient,subject\nx0_1.png,1,a,1\nx1_1.png,2,a,2\n")
-    assert "both name people and disagree" in refusal(lambda: read_palsy(tmp_path / "t.csv"))
 
 
 def test_three_norm_knows_its_subject_in_any_spelling(tmp_path):
@@ -441,11 +348,3 @@ def test_reports_say_where_identities_are_from(tmp_path, capsys):
     assert found["people"] == len(found["table"])
     assert sum(row["samples"] for row in found["table"]) + found["samples_without_subject"] == 4
     assert set(found["samples_a_person"]) == {"min", "median", "max"}
-
-    for i, grade in enumerate((1, 1, 4, 4)):
-        save_face(tmp_path / "faces" / f"grade_{grade}" / f"P{i // 2}_{i}.png", i, grade, side=60)
-    words = ["palsy", "prepare", tmp_path / "faces", "--out", tmp_path / "p", "--landmarks", "template"]
-    assert cli.main([str(w) for w in words]) == 0
-    assert "people: 2, from the file names in" in capsys.readouterr().out
-    found = json.loads((tmp_path / "p" / "report.json").read_text())["identities"]
-    assert found["samples_a_person"] == {"min": 2, "median": 2, "max": 2}

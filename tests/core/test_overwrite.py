@@ -24,8 +24,6 @@ from htnet.data.prepare import prepare
 from htnet.evaluation import loso
 from htnet.evaluation.calibration import reliability
 from htnet.hub import save_pretrained
-from htnet.palsy import evaluate_palsy, prepare_faces, read_palsy, train_palsy
-from htnet.palsy import plots as palsy_plots
 from htnet.pipeline import plots
 from htnet.pipeline.export import write_curve, write_predictions
 from htnet.preprocess import write_flow_image
@@ -33,8 +31,9 @@ from htnet.preprocess.__main__ import main as preprocess_main
 from htnet.training import train_on_generated, train_weights
 from tests.support.flows import write_flow_set
 from tests.support.pairs import face_pair, pair_manifest, tiny_model
-from tests.support.palsy_faces import save_face
 from tests.support.paths import ROOT
+from tests.support.slow import slow_if
+from tests.support.wings import of_wings, with_wings
 
 MINE = b"what a user keeps"
 #: Command lines with OUT for the place of the output, and the file there that must not be lost. The inputs need not
@@ -53,20 +52,13 @@ COMMANDS = {
     "train, a config": ("train --data d --out OUT", "config.json"),
     "pretrain": ("pretrain --model htnet_tiny --count 8 --epochs 1 --out OUT", "model.safetensors"),
     "loso --plot": ("loso --data d --out OUT/run --plot OUT/r.png", "r.png"),
-    "palsy train": ("palsy train --data d --out OUT", "model.safetensors"),
-    "palsy evaluate": ("palsy evaluate --data d --model w --out OUT", "summary.json"),
-    "palsy evaluate, picture": ("palsy evaluate --data d --model w --out OUT", "confusion.png"),
-    "palsy predict --plot": ("palsy predict a.png --model w --plot OUT/p.png", "p.png"),
-    "palsy predict folder": ("palsy predict IN --model w --out OUT", "predictions.csv"),
-    "palsy visualize": ("palsy visualize a.png --model w --out OUT/v.png", "v.png"),
-    "palsy asymmetry": ("palsy asymmetry a.png --plot OUT/a.png", "a.png"),
     "prepare manifest": ("prepare manifest --root PAIRS --landmarks template --out OUT", "manifest.csv"),
-    "palsy prepare": ("palsy prepare FACES --landmarks template --out OUT", "manifest.csv"),
     "loso, results": ("loso --data FLOW --model htnet_tiny --epochs 1 --out OUT", "summary.json"),
     "preprocess --out": ("python a.png b.png --out OUT/f.png", "f.png"),
     "preprocess --uv": ("python a.png b.png --out OUT/f.png --uv OUT/f.npy", "f.npy"),
     "preprocess --color": ("python a.png b.png --out OUT/f.png --color OUT/c.png", "c.png"),
 }
+COMMANDS = with_wings("overwrite", "COMMANDS", COMMANDS)
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +67,13 @@ def inputs(tmp_path_factory):
     (root / "in").mkdir()
     write_flow_set(root / "flow", subjects=2, per_subject=2)
     pair_manifest(root / "pairs", 2)
-    for i, grade in enumerate((1, 1, 4, 4)):
-        save_face(root / "faces" / f"grade_{grade}" / f"P{i}_0.png", i, grade, side=60)
+    for write in of_wings("overwrite", "write_inputs"):
+        write(root)
     return root
 
 
 def words_of(line, inputs, out):
-    places = {"IN": "in", "PAIRS": "pairs", "FACES": "faces", "FLOW": "flow"}
+    places = {word: word.lower() for word in ("IN", "PAIRS", "FLOW", "FACES") if (inputs / word.lower()).exists()}
     return [str(inputs / places[word]) if word in places else word.replace("OUT", str(out)) for word in line.split()]
 
 
@@ -89,8 +81,9 @@ def call(words):
     return preprocess_main(words[1:]) if words[0] == "python" else cli.main(words)
 
 
-@pytest.mark.parametrize(("line", "name"), COMMANDS.values(), ids=COMMANDS)
-def test_no_command_overwrites(line, name, inputs, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("case", slow_if(lambda case: case.startswith("demo"), COMMANDS))
+def test_no_command_overwrites(case, inputs, tmp_path, monkeypatch, capsys):
+    line, name = COMMANDS[case]
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "out"
     out.mkdir()
@@ -122,16 +115,8 @@ INTO_INPUT = (
     "train --data IN --out IN",
     "loso --data IN --out IN",
     "convert IN/model.safetensors IN",
-    "palsy prepare IN --out IN",
-    "palsy train --data IN --out IN",
-    "palsy evaluate --data IN --model w --out IN",
-    "palsy evaluate --data d --model IN --out IN",
-    "palsy predict IN --model w --out IN",
-    "palsy predict IN --model w --out IN/below",
-    "palsy predict a.png --model w --plot a.png",
-    "palsy visualize a.png --model w --out a.png",
-    "palsy asymmetry a.png --plot a.png",
 )
+INTO_INPUT = with_wings("overwrite", "INTO_INPUT", INTO_INPUT)
 
 
 @pytest.mark.parametrize("line", INTO_INPUT)
@@ -147,6 +132,7 @@ def test_no_command_writes_into_what_it_reads(line, tmp_path, monkeypatch, capsy
     assert all(p.read_bytes() == MINE for p in tmp_path.rglob("*") if p.is_file())
 
 
+@pytest.mark.slow
 def test_a_manifest_that_fails_midway_leaves_no_file(inputs, tmp_path, capsys):
     pair_manifest(tmp_path / "m", 3)
     bad = sorted((tmp_path / "m").rglob("*apex*.png"))[-1]
@@ -216,19 +202,23 @@ def test_no_ending_is_added_to_a_name_that_was_looked_at(tmp_path):
     assert (tmp_path / "p.png").read_bytes() == MINE
 
 
+#: How the names of functions end that may write a file.
+WRITERS = (
+    *("open", ".write_text", ".write_bytes", "savefig", "imwrite", "save_file", "np.save", "torch.save", "os.replace"),
+    *("os.rename", "shutil.move", "shutil.copy", "shutil.copyfile"),
+)
+
+
 def bare_writes(path):
     """Calls in a source file that write a file elsewhere than in a block of `whole_file`."""
 
     def visit(node, inside):
         if isinstance(node, ast.With):
             inside = inside or any("whole_file(" in ast.unparse(item.context_expr) for item in node.items)
-        if isinstance(node, ast.Call) and not inside and "whole_file(" not in ast.unparse(node.func):
+        name = ast.unparse(node.func) if isinstance(node, ast.Call) and not inside else "whole_file("
+        if "whole_file(" not in name and name.endswith(WRITERS):
             text = ast.unparse(node)
-            name = ast.unparse(node.func)
-            opened = name.endswith("open") and re.search(r"""\(.*["'][wax]b?\+?["']""", text)
-            wrote = re.search(r"(\.write_text|\.write_bytes|savefig|imwrite|save_file|np\.save|torch\.save)$", name)
-            moved = name in ("os.replace", "os.rename", "shutil.move", "shutil.copy", "shutil.copyfile")
-            if opened or wrote or moved:
+            if not name.endswith("open") or re.search(r"""\(.*["'][wax]b?\+?["']""", text):
                 yield text
         for child in ast.iter_child_nodes(node):
             yield from visit(child, inside)
@@ -260,65 +250,49 @@ def test_every_command_that_writes_takes_overwrite():
 
 
 def function_calls(inputs, out):
-    """Every public function that writes, called for a file that is there."""
+    """Every public function that writes, with the file that is there when it is called."""
     model = tiny_model()
     bins = {"a": reliability(np.array([0, 1]), np.eye(2))}
     pairs = Manifest((Sample("x", "", "s", "negative", out / "o.png", out / "a.png"),))
-    return {
-        "model.safetensors": [
-            lambda **k: save_pretrained(model, out, **k),
-            lambda **k: train_weights(Manifest(()), [], out, **k),
-            lambda **k: train_on_generated(out, **k),
-            lambda **k: train_palsy(Manifest(()), [], out, **k),
-        ],
-        "README.md": [lambda **k: save_pretrained(model, out, **k)],
-        "predictions.csv": [lambda **k: evaluate_palsy(model, Manifest(()), [], out, **k)],
-        "p.csv": [
-            lambda **k: write_predictions(out / "p.csv", [], ["a"], **k),
-            lambda **k: write_curve(out / "p.csv", None, **k),
-            lambda **k: pairs.write(out / "p.csv", **k),
-            lambda **k: write_recordings(out / "p.csv", [], **k),
-            lambda **k: write_megc(out / "p.csv", {}, **k),
-        ],
-        "p.eaf": [lambda **k: write_elan(out / "p.eaf", [], **k)],
-        "p.png": [
-            lambda **k: write_flow_image(out / "p.png", np.zeros((28, 28, 3), np.uint8), **k),
-            lambda **k: plots.save_figure(None, out / "p.png", **k),
-            lambda **k: plots.plot_prediction(None, None, None, out / "p.png", **k),
-            lambda **k: plots.plot_spotting(None, out / "p.png", **k),
-            lambda **k: plots.plot_reliability(bins, out / "p.png", **k),
-            lambda **k: palsy_plots.plot_grade(None, None, out / "p.png", **k),
-            lambda **k: palsy_plots.plot_confusion([[1, 0], [0, 1]], ("a", "b"), out / "p.png", **k),
-            lambda **k: palsy_plots.plot_maps(None, out / "p.png", **k),
-            lambda **k: palsy_plots.plot_asymmetry(None, out / "p.png", **k),
-        ],
-        "manifest.csv": [
-            lambda **k: prepare(pairs, out, landmarker="template", **k),
-            lambda **k: prepare_faces(read_palsy(inputs / "faces"), out, "template", **k),
-        ],
-        "summary.json": [lambda **k: loso(inputs / "flow", "htnet_tiny", out=out, progress=False, **k)],
-    }
+    return [
+        ("model.safetensors", lambda **k: save_pretrained(model, out, **k)),
+        ("model.safetensors", lambda **k: train_weights(Manifest(()), [], out, **k)),
+        ("model.safetensors", lambda **k: train_on_generated(out, **k)),
+        ("README.md", lambda **k: save_pretrained(model, out, **k)),
+        ("p.csv", lambda **k: write_predictions(out / "p.csv", [], ["a"], **k)),
+        ("p.csv", lambda **k: write_curve(out / "p.csv", None, **k)),
+        ("p.csv", lambda **k: pairs.write(out / "p.csv", **k)),
+        ("p.csv", lambda **k: write_recordings(out / "p.csv", [], **k)),
+        ("p.csv", lambda **k: write_megc(out / "p.csv", {}, **k)),
+        ("p.eaf", lambda **k: write_elan(out / "p.eaf", [], **k)),
+        ("p.png", lambda **k: write_flow_image(out / "p.png", np.zeros((28, 28, 3), np.uint8), **k)),
+        ("p.png", lambda **k: plots.save_figure(None, out / "p.png", **k)),
+        ("p.png", lambda **k: plots.plot_prediction(None, None, None, out / "p.png", **k)),
+        ("p.png", lambda **k: plots.plot_spotting(None, out / "p.png", **k)),
+        ("p.png", lambda **k: plots.plot_reliability(bins, out / "p.png", **k)),
+        ("manifest.csv", lambda **k: prepare(pairs, out, landmarker="template", **k)),
+        ("summary.json", lambda **k: loso(inputs / "flow", "htnet_tiny", out=out, progress=False, **k)),
+    ]
 
 
 def test_no_function_overwrites(inputs, tmp_path):
-    seen = 0
-    for name, calls in function_calls(inputs, tmp_path).items():
-        for function in calls:
-            (tmp_path / name).write_bytes(MINE)
-            with pytest.raises(OverwriteError, match="overwrite=True|of something else"):
-                function()
-            assert (tmp_path / name).read_bytes() == MINE
-            seen += 1
+    calls = function_calls(inputs, tmp_path)
+    assert len(calls) == 17
+    for of_wing in of_wings("overwrite", "function_calls"):
+        calls += of_wing(tiny_model(), inputs, tmp_path)
+    for name, function in calls:
+        (tmp_path / name).write_bytes(MINE)
+        with pytest.raises(OverwriteError, match="overwrite=True|of something else"):
+            function()
+        assert (tmp_path / name).read_bytes() == MINE
         (tmp_path / name).unlink()
-    assert seen == 24
     assert issubclass(OverwriteError, FileExistsError)
     assert issubclass(OverwriteError, HtnetError)
 
 
 def test_every_function_that_writes_takes_overwrite():
-    writers = [
-        f for module in (plots, palsy_plots) for n, f in vars(module).items() if n.startswith(("plot_", "save_"))
-    ]
+    modules = with_wings("overwrite", "PLOTS", (plots,))
+    writers = [f for module in modules for n, f in vars(module).items() if n.startswith(("plot_", "save_"))]
     for function in writers:
         assert inspect.signature(function).parameters["overwrite"].default is False, function
 
@@ -383,19 +357,6 @@ def test_a_manifest_is_never_prepared_onto_itself(inputs, tmp_path, capsys):
     assert cli.main([*words, "--landmarks", "template"]) == 2
     assert "would be overwritten" in capsys.readouterr().err
     assert (tmp_path / "manifest.csv").read_bytes() == before
-
-
-def test_palsy_prepare_does_not_relabel_or_resplit(inputs, tmp_path, capsys):
-    words = ["palsy", "prepare", str(inputs / "faces"), "--landmarks", "template", "--out", str(tmp_path / "d")]
-    assert cli.main(words) == 0
-    before = (tmp_path / "d" / "manifest.csv").read_bytes()
-    for more in (["--classes", "3"], ["--test", "1"]):
-        assert cli.main([*words, *more]) == 2
-        assert "--overwrite" in capsys.readouterr().err
-        assert (tmp_path / "d" / "manifest.csv").read_bytes() == before
-    assert cli.main(words) == 0
-    assert cli.main([*words, "--test", "1", "--overwrite"]) == 0
-    assert (tmp_path / "d" / "manifest.csv").read_bytes() != before
 
 
 def test_loso_keeps_the_results_of_more_seeds(inputs, tmp_path):

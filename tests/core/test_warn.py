@@ -13,10 +13,10 @@ def test_a_warning_points_at_the_callers_line():
 
 
 def test_however_deep_inside_the_library():
-    @deprecated.renamed_arguments(old="new")
-    def inner(new=0):
+    def new_only(new=0):
         return new
 
+    inner = deprecated._taking_old_names(new_only, {"old": "new"})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert inner(old=1) == 1

@@ -58,6 +58,7 @@ def identity(manifest):
     return sorted((s.dataset, s.subject, s.sample, s.label) for s in manifest)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_the_published_list_comes_out_exactly(tmp_path):
     with (COMPOSITE / "combined_3_class2_for_optical_flow.csv").open(newline="") as file:

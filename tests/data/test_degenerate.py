@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -191,11 +192,16 @@ def test_known_mistakes_of_sheets_are_corrected_with_a_note(tmp_path):
         assert any("2647 instead of 3647" in note and sample.sample in note for note in found.notes)
 
 
+@cache
+def moving_face(label, seed):
+    return face_pair(label, rng=np.random.default_rng(seed))
+
+
 def good(folder, count=4):
     """Pairs that show something, of two people."""
     samples = []
     for i in range(count):
-        onset, apex = face_pair(i % 3, rng=np.random.default_rng(i))
+        onset, apex = moving_face(i % 3, i)
         files = (save(folder / f"g{i}" / "1.png", onset), save(folder / f"g{i}" / "2.png", apex))
         samples.append(Sample(f"good{i}", "own", f"p{i % 2}", ("negative", "positive", "surprise")[i % 3], *files))
     return samples
@@ -203,7 +209,7 @@ def good(folder, count=4):
 
 def pair(folder, names, pixels=None):
     """Two files of one folder, with the given pictures: by default a face and the face when it moves."""
-    pixels = face_pair(1, rng=np.random.default_rng(9)) if pixels is None else pixels
+    pixels = moving_face(1, 9) if pixels is None else pixels
     return tuple(save(folder / name, picture) for name, picture in zip(names, pixels, strict=True))
 
 

@@ -180,6 +180,7 @@ def test_bad_casme3_is_refused(tmp_path, row, options, says):
         read_casme3(annotation, tmp_path, **options)
 
 
+@pytest.mark.slow
 @needs_shared
 def test_published_casme3_annotation(tmp_path):
     with CASME3.open(encoding="utf-8-sig", newline="") as file:

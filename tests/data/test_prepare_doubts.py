@@ -10,6 +10,7 @@ import pytest
 import htnet
 from htnet.cli import main
 from htnet.data.prepare import read_report
+from tests.support.wings import with_wings
 
 SAMPLE = Path(htnet.__file__).parent / "assets" / "sample"
 TWO = "2 faces were seen in"
@@ -26,7 +27,6 @@ def write_frames(folder):
 
 def pairs(folder):
     """Manifest of frames, and what is told of which sample."""
-    write_frames(folder)
     (folder / "m.csv").write_text(
         "sample,subject,dataset,label,onset,apex\n"
         "good,p1,d,negative,onset.png,apex.png\n"
@@ -36,14 +36,13 @@ def pairs(folder):
     return ["prepare", "manifest", "--root", str(folder / "m.csv")], {"several_faces": "two", "unlike_frames": "turned"}
 
 
-def faces(folder):
-    write_frames(folder)
-    (folder / "m.csv").write_text("image_path,grade,patient\nonset.png,1,a\napex.png,2,b\nonset_two.png,3,c\n")
-    return ["palsy", "prepare", str(folder / "m.csv")], {"several_faces": "onset_two"}
+#: Every command that prepares.
+MADE = with_wings("prepare_doubts", "MADE", {"prepare": pairs})
 
 
-@pytest.mark.parametrize("made", [pairs, faces], ids=["prepare", "palsy prepare"])
+@pytest.mark.parametrize("made", MADE.values(), ids=MADE)
 def test_warnings_of_samples_stand_in_the_report(tmp_path, capsys, made):
+    write_frames(tmp_path / "data")
     command, told = made(tmp_path / "data")
     out = tmp_path / "out"
     for _ in range(2):  # the second call makes nothing again, and tells the same

@@ -7,18 +7,17 @@ import pytest
 from htnet import cli
 from htnet.core.types import PreprocessSpec
 from htnet.data.prepare import keys, prepare, prepared_notes, read_report, store
-from htnet.palsy import prepare as palsy_prepare
 from htnet.preprocess import TemplateLandmarks
 from tests.support.pairs import pair_manifest
-from tests.support.palsy_faces import save_face
+from tests.support.wings import with_wings
 
 
 def set_versions(monkeypatch, **versions):
     real = keys.libraries
     monkeypatch.setattr(keys, "libraries", lambda *names: {**real(*names), **versions})
     # Modules, not their names: one that is first imported here would keep the false versions.
-    monkeypatch.setattr(store, "libraries", keys.libraries)
-    monkeypatch.setattr(palsy_prepare, "libraries", keys.libraries)
+    for module in with_wings("prepare_keys", "MODULES", (store,)):
+        monkeypatch.setattr(module, "libraries", keys.libraries)
 
 
 def pairs(tmp_path, flow):
@@ -31,24 +30,12 @@ def pairs(tmp_path, flow):
     return run
 
 
-def palsy(tmp_path, flow):
-    for i, grade in enumerate((1, 1, 4)):
-        save_face(tmp_path / "faces" / f"grade_{grade}" / f"P{i}_0.png", i, grade, side=60)
-
-    def run():
-        words = ["palsy", "prepare", tmp_path / "faces", "--landmarks", "template", "--out", tmp_path / "out"]
-        assert cli.main([str(word) for word in words]) == 0
-        return read_report(tmp_path / "out").made_again
-
-    return run
-
-
 #: Every command that prepares, with what its bytes depend on.
 PREPARED = {
     "prepare, TV-L1": (pairs, "tvl1", ("htnet", "opencv", "torch")),
     "prepare, Farneback": (pairs, "farneback", ("htnet", "opencv")),
-    "palsy prepare": (palsy, "", ("htnet", "opencv")),
 }
+PREPARED = with_wings("prepare_keys", "PREPARED", PREPARED)
 
 
 @pytest.mark.slow

@@ -201,6 +201,7 @@ def test_the_published_list_goes_without_a_word(tmp_path, reader):
     assert about(read(tmp_path / "x", listed(name))) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 def test_every_sample_gained_lost_or_relabeled_is_named(tmp_path, reader):
     """One is taken out, one has another label, one is new: each is named, by every reader."""
@@ -232,6 +233,7 @@ def test_every_sample_gained_lost_or_relabeled_is_named(tmp_path, reader):
     assert not any(row.sample in note for note in told for row in kept if row.sample not in OMITTED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edition", ["20140508", "20190701"])
 @pytest.mark.parametrize("subject", [str, int], ids=["006", "6"])
 @pytest.mark.parametrize("sheet_of_smic", ["none", "without apexes"])

@@ -15,8 +15,6 @@ from htnet.core.errors import ManifestError
 from htnet.data import DATASETS, Sample, merge_composite, open_data, read_casme3, read_dataset, read_manifest
 from htnet.data.datasets.assemble import Annotated
 from htnet.data.prepare import prepare, read_report
-from htnet.palsy.grades import grade_scheme
-from htnet.palsy.sources import read_grade_csv
 from htnet.preprocess import TemplateLandmarks
 from tests.data import official, test_layouts
 from tests.data.test_datasets import BUILDERS
@@ -253,7 +251,7 @@ def test_one_clip_that_cannot_be_read_is_listed_and_the_rest_is_read(tmp_path, n
     assert second.apex not in {file for s in found for file in (s.onset, s.apex)}
 
 
-@pytest.mark.parametrize("kind", ["manifest", "casme3 edited", "palsy"])
+@pytest.mark.parametrize("kind", ["manifest", "casme3 edited"])
 def test_paths_of_windows_are_turned_or_named(tmp_path, kind):
     frames = tmp_path / "a" / "b"
     official.frames(frames, "{}.jpg", [1, 2])
@@ -264,21 +262,15 @@ def test_paths_of_windows_are_turned_or_named(tmp_path, kind):
         if kind == "manifest":
             sheet.write_text(f"sample,onset,apex,clip\ns,{onset},{two},a\\b\n")
             return read_manifest(sheet)
-        if kind == "palsy":
-            sheet.write_text(f"image_path,grade,patient\n{onset},1,p\n")
-            return read_grade_csv(sheet, grade_scheme(6))
         sheet.write_text(f"{test_layouts.HEADER}\nspNO.1,b,1,2,disgust,4,0,{two},{onset}\n")
         return read_casme3(sheet, tmp_path)
 
     (sample,) = read(one)
-    assert (sample.image if kind == "palsy" else sample.onset) == frames / "1.jpg"
+    assert sample.onset == frames / "1.jpg"
     if kind == "manifest":
         assert sample.clip == frames
-    if kind == "palsy":
-        assert read("D:\\a\\9.jpg").missing_files
-    else:
-        with pytest.raises(ManifestError, match="do not exist.*Paths with backslashes .* write / in their place"):
-            read("D:\\a\\9.jpg")
+    with pytest.raises(ManifestError, match="do not exist.*Paths with backslashes .* write / in their place"):
+        read("D:\\a\\9.jpg")
 
 
 def casme3_sheets(folder):

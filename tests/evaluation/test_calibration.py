@@ -196,6 +196,7 @@ def test_other_bad_input():
         left_out_temperatures([0, 1], chances, ["a"])
 
 
+@pytest.mark.slow
 def test_picture_of_the_bins(tmp_path, rng):
     truth, logits = drawn(rng)
     raw, mended = reliability(truth, softmax(3 * logits)), reliability(truth, softmax(logits))

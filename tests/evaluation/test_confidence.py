@@ -171,6 +171,7 @@ def test_summaries_from_before_serve_the_card(data, result, recipe_file, tmp_pat
     assert "LOSO last, full, uf1" in read_config(tmp_path / "w" / "config.json")["training"]["metrics"]
 
 
+@pytest.mark.slow
 def test_command_draws_the_picture(data, tmp_path, capsys):
     picture = tmp_path / "reliability.png"
     words = [

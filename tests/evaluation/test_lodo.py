@@ -68,6 +68,7 @@ def count_trainings(monkeypatch, seen):
     monkeypatch.setattr(protocols, "run_job", spy)
 
 
+@pytest.mark.slow
 def test_no_sample_of_the_tested_data_set_is_trained_on(manifest, tmp_path, monkeypatch):
     trainings = []
     count_trainings(monkeypatch, trainings)
@@ -137,6 +138,7 @@ def test_a_run_by_subject_is_not_labeled_so(manifest, tmp_path):
     assert len(list((tmp_path / "run" / "folds" / "seed-0").glob("*.json"))) == 6
 
 
+@pytest.mark.slow
 def test_the_two_kinds_are_not_mixed(manifest, tmp_path):
     quick = dataclasses.replace(QUICK, epochs=1)
     for first, second in ((loso, lodo), (lodo, loso)):
@@ -161,6 +163,7 @@ def test_nested_does_not_look_at_the_tested_set(manifest, tmp_path):
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(manifest, tmp_path, monkeypatch):
     options = {"protocols": EVERY, "checkpoint_every": 0}
     run(manifest, tmp_path / "calm", **options)
@@ -191,6 +194,7 @@ def test_an_interrupted_run_goes_on(manifest, tmp_path, monkeypatch):
     assert not list((tmp_path / "run" / "partial").glob("*.pt"))
 
 
+@pytest.mark.slow
 def test_vmapped_folds_answer_the_same(manifest, tmp_path):
     alone = run(manifest, tmp_path / "alone", seeds=2)
     together = run(manifest, tmp_path / "together", seeds=2, vmap_folds=6)
@@ -199,6 +203,7 @@ def test_vmapped_folds_answer_the_same(manifest, tmp_path):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_folds_start_from_generated_weights(manifest, tmp_path):
     model = create_model("htnet_tiny")
     model.preprocess_spec = PreprocessSpec()

@@ -74,6 +74,7 @@ def test_runs_are_merged(run, tmp_path):
     assert list(json.loads(out.read_text())["runs"]) == ["other", "`flow_mlp`, `finetune`, from generated data"]
 
 
+@pytest.mark.slow
 def test_an_ensemble_is_the_mean_of_all_probabilities(run, tmp_path):
     folder, rows = run
     out = tmp_path / "out.json"

@@ -67,6 +67,7 @@ def run(manifest, out, **options):
     return loso(manifest, out=out, **options)
 
 
+@pytest.mark.slow
 def test_each_fold_counts_its_training_subjects_alone(manifest, tmp_path, trained):
     result = run(manifest, tmp_path / "run", protocols=["last", "nested"])
     folds = leave_one_subject_out(manifest)
@@ -83,6 +84,7 @@ def test_each_fold_counts_its_training_subjects_alone(manifest, tmp_path, traine
     assert "action_units" not in result.summary["run"]
 
 
+@pytest.mark.slow
 def test_what_the_left_out_subject_shows_changes_nothing(manifest, tmp_path, trained):
     run(manifest, tmp_path / "a")
     first = leave_one_subject_out(manifest)[0]

@@ -101,6 +101,7 @@ def test_synthetic_weights_know_nobody(name):
     assert config["training"]["metrics"] == spec.metrics
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.parametrize("name", ["synthetic", "synthetic-mlp"])
 def test_synthetic_weights_score_what_is_said(name):

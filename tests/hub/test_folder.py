@@ -12,6 +12,7 @@ from htnet.core.errors import CorruptWeightsError, InputError, ModelError, SpecE
 from htnet.core.types import PreprocessSpec
 from htnet.hub import read_config, save_pretrained
 from htnet.models import create_model, list_models
+from tests.support import contract
 from tests.support.pairs import tiny_model
 
 SPEC = PreprocessSpec(
@@ -34,7 +35,7 @@ def edit(folder, **changes):
 
 
 #: Their small presets are the same classes.
-LARGE = ("htnet_base", "htnet_palsy", "htnet_enhanced", "mhssa_gcn")
+LARGE = (*contract.LARGE, "mhssa_gcn")
 
 
 @pytest.mark.parametrize("name", [n for n in list_models() if n not in LARGE])

@@ -1,6 +1,5 @@
 """The temperature goes with the weights, and changes probabilities alone."""
 
-import dataclasses
 import json
 
 import numpy as np
@@ -12,11 +11,9 @@ from htnet import Predictor
 from htnet.core.errors import WeightsError
 from htnet.core.types import PreprocessSpec
 from htnet.hub import read_config, save_pretrained
-from htnet.models import create_model
-from htnet.palsy import PALSY_SPEC, GradePredictor
 from htnet.training import load_flow_set, predict_set
 from tests.support.flows import write_flow_set
-from tests.support.pairs import face, face_pair, tiny_model
+from tests.support.pairs import face_pair, tiny_model
 
 
 def calibrated(temperature, **settings):
@@ -119,16 +116,3 @@ def test_probabilities_of_a_set_are_those_of_the_predictor(tmp_path):
     np.testing.assert_allclose(found, answers, atol=1e-6)
     with torch.no_grad():
         assert torch.equal(found, model.probabilities(model(data.inputs())))
-
-
-def test_grades_use_it_too():
-    model = create_model("htnet_palsy_tiny", image_size=28, dim=16, block_repeats=(1, 1, 2)).eval()
-    model.preprocess_spec = dataclasses.replace(PALSY_SPEC, size=28, face_size=48)
-    predictor = GradePredictor(model, landmarks="template")
-    raw = predictor.image(face())
-    model.temperature = 2.5
-    found = predictor.image(face())
-    powers = np.array(list(raw.probabilities.values())) ** (1 / 2.5)
-    np.testing.assert_allclose(list(found.probabilities.values()), powers / powers.sum(), atol=1e-5)
-    assert found.probabilities != raw.probabilities
-    assert found.label == raw.label

@@ -9,6 +9,8 @@ from tests.kernels.attention import HEAD_DIMS, TOKENS, check, device_for, near_m
 
 PLAIN = ("auto", "reference", "sdpa")
 EVERY = [*PLAIN, pytest.param("triton", marks=needs_triton)]
+#: With Triton's interpreter, which takes a second for each case.
+MOSTLY = [*PLAIN, pytest.param("triton", marks=[needs_triton, pytest.mark.slow])]
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +45,7 @@ def test_gradcheck(backend, masked):
 
 
 @pytest.mark.parametrize("shape", [(5, 2, 4, 4), (2, 4, 4), (1, 4, 4), (4, 1), (5, 1, 1, 4), ()])
-@pytest.mark.parametrize("backend", EVERY)
+@pytest.mark.parametrize("backend", MOSTLY)
 def test_bias_of_any_shape_that_fits_has_a_gradient(backend, shape):
     check(random_inputs((5, 2, 4, 12), torch.float32), backend, bias=torch.randn(shape, requires_grad=True))
 
@@ -55,7 +57,7 @@ def test_bias_of_another_type(backend):
 
 @pytest.mark.parametrize("shape", [(3, 2, 9, 9), (9, 9), (3, 1, 1, 9), (9, 1)])
 @pytest.mark.parametrize("with_bias", [False, True])
-@pytest.mark.parametrize("backend", EVERY)
+@pytest.mark.parametrize("backend", MOSTLY)
 def test_boolean_masks(backend, with_bias, shape):
     bias = torch.randn(3, 1, 9, 9, requires_grad=True) if with_bias else None
     check(random_inputs((3, 2, 9, 16), torch.float32), backend, bias=bias, mask=torch.rand(shape) > 0.4)

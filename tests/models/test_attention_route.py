@@ -9,10 +9,12 @@ from htnet.models import MHSSAGCN, create_model, dual_stream, get_entry, layers,
 from htnet.models.dual_stream import DualStreamHTNet, PatchAttention
 from htnet.models.layers import BlockAttention
 from htnet.models.mhssa_gcn import RegionAttention
-from htnet.palsy.micro_attention import MicroAttention
 from tests.support.contract import NAMES, build, example
+from tests.support.wings import with_wings
 
 KINDS = (BlockAttention, RegionAttention, PatchAttention)
+#: Those that read neighbors only.
+NEAR = with_wings("models", "NEAR", ())
 #: Presets with one token per block attend to nothing; these are the same architectures with four.
 SEVERAL = {"htnet_tiny": {"image_size": 56}, "htnet_small": {"image_size": 56}}
 
@@ -55,7 +57,7 @@ def test_every_attention_layer_asks_the_kernels(name, calls):
     assert attention or name in ("ststnet", "flow_mlp")
     assert all(arguments.get("backend", "auto") == "auto" for _, arguments in calls)
     near = [arguments.get("mask") for _, arguments in calls].count("neighbors")
-    assert near == sum(isinstance(module, MicroAttention) for module in attention)
+    assert near == sum(isinstance(module, NEAR) for module in attention)
     if isinstance(model, MHSSAGCN):
         assert all(bool((arguments["bias"] == -torch.inf).any()) for _, arguments in calls)
 

@@ -17,7 +17,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 import htnet
-import htnet.palsy
 from benchmarks.mhssa_reference import ReferenceMHSSAGCN
 from htnet.cli import main
 from htnet.core.errors import CheckpointError, HtnetError, RunError
@@ -37,8 +36,8 @@ from htnet.models import (
 from htnet.models.converters.convert import marks
 from htnet.models.converters.files import read_checkpoint
 from htnet.models.converters.states import find_state
-from htnet.palsy import HTNetPalsy, HTNetPalsyConfig
 from htnet.training.state import Checkpoint, TrainingState
+from tests.support.wings import with_wings
 
 PREFIXES = (
     *("", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "net.", "backbone."),
@@ -56,17 +55,13 @@ def _states():
     mhssa = MHSSAGCNConfig(dim=16, region_dim=4, intra_depth=1, gcn_layers=1, spatial="reference", scaling="smacof")
     return {
         "HTNet": (reference_state(HTNet(HTNetConfig(dim=8, heads=2, block_repeats=(1, 1, 1)))), 2),
-        "HTNetPalsy": (
-            reference_state(HTNetPalsy(HTNetPalsyConfig(image_size=56, dim=8, heads=2, block_repeats=(2, 1, 1)))),
-            2,
-        ),
         "STSTNet": (create_model("ststnet").state_dict(), None),
         "DualStreamHTNet": (DualStreamHTNet(dual).state_dict(), None),
         "MHSSAGCN": (ReferenceMHSSAGCN(mhssa).state_dict(), None),
     }
 
 
-STATES = _states()
+STATES = with_wings("models", "STATES", _states())
 
 
 def wrapped(state, wrapper=(), prefix="", **beside):
@@ -404,8 +399,8 @@ LOADERS = {
     "Predictor": lambda p: htnet.Predictor(p),
     "push": lambda p: htnet.hub.push_to_hub(p, "a/b"),
     "start": lambda p: htnet.training.StartFrom(p),
-    "GradePredictor": lambda p: htnet.palsy.GradePredictor(p),
 }
+LOADERS = with_wings("models", "LOADERS", LOADERS)
 
 
 @pytest.mark.parametrize("loader", LOADERS)

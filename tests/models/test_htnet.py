@@ -68,6 +68,7 @@ def test_gradients_equal_the_reference_form(setting):
         )
 
 
+@pytest.mark.slow
 def test_published_size():
     model = create_model("htnet_base")
     assert sum(p.numel() for p in model.parameters()) == 139_582_982

@@ -9,13 +9,11 @@ import htnet
 from htnet.core.errors import ModelError
 from htnet.hub import list_pretrained
 from htnet.models import create_model, list_models
+from tests.support.wings import with_wings
 
 #: The same classes with less to compute.
-SMALLER = {
-    "htnet_base": {"dim": 24, "heads": 3, "block_repeats": (1, 1, 1)},
-    "htnet_palsy": {"image_size": 112, "dim": 32, "block_repeats": (1, 1, 2)},
-    "htnet_enhanced": {"image_size": 112, "dim": 32, "block_repeats": (1, 1, 2)},
-}
+SMALLER = {"htnet_base": {"dim": 24, "heads": 3, "block_repeats": (1, 1, 1)}}
+SMALLER = with_wings("models", "SMALLER", SMALLER)
 BUNDLED = [spec.name for spec in list_pretrained() if spec.bundled]
 TYPES = (torch.uint8, torch.int16, torch.int32, torch.int64, torch.float64)
 
@@ -50,7 +48,7 @@ def test_every_model_takes_every_type(name):
                 model(images.to(dtype), **extra)
 
 
-@pytest.mark.parametrize("name", [*BUNDLED, "htnet_tiny", "ststnet", "htnet_palsy_tiny"])
+@pytest.mark.parametrize("name", [*BUNDLED, "htnet_tiny", "ststnet", *with_wings("models", "WITH_MAPS", ())[:1]])
 def test_every_optimized_model_takes_every_type(name):
     model = htnet.optimize(build(name))
     images, extra = images_for(model)

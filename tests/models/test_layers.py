@@ -91,7 +91,12 @@ def test_few_rows_of_large_float32_weights_take_the_bands(monkeypatch, rows, dty
 
 @pytest.mark.parametrize(
     ("rows", "out", "training", "convolves"),
-    [(2048, 1020, False, True), (2048, 1020, True, False), (8192, 1020, True, True), (8192, 100, True, False)],
+    [
+        (2048, 1020, False, True),
+        (2048, 1020, True, False),
+        pytest.param(8192, 1020, True, True, marks=pytest.mark.slow),
+        (8192, 100, True, False),
+    ],
 )
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
 def test_very_many_rows_are_a_convolution(monkeypatch, rows, out, training, convolves):

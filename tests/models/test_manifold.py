@@ -120,6 +120,7 @@ def test_eigenvectors_alone_would_blow_up():
     assert not torch.isfinite(leaf.grad).all() or leaf.grad.abs().max() > 1e6
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_smacof_agrees_with_scikit_learn():
     sklearn_manifold = pytest.importorskip("sklearn.manifold")

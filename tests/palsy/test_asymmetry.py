@@ -16,7 +16,7 @@ from htnet.palsy.asymmetry import MEANINGS, NORMAL, REGIONS, TURNS, face_asymmet
 from htnet.palsy.droop import Pull, PullSearch
 from htnet.palsy.mirror import EYE_TILT, UNIT, Halves, MouthLine, exact_eyes, level_head, measure_mouth, upright
 from htnet.preprocess import MEAN_SHAPE_28, TemplateLandmarks, estimate_68
-from tests.support.palsy_faces import SIDE, palsy_face
+from tests.palsy.faces import SIDE, palsy_face
 
 RESULT = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / "asymmetry.json").read_text("utf-8"))
 #: Shares of the faces of benchmarks/palsy_faces.py.
@@ -182,6 +182,7 @@ def test_normal_ranges_are_those_of_the_full_run():
         assert normal_ranges(rows)["mouth"] == RESULT["normal"][group]["mouth"]
 
 
+@pytest.mark.slow
 def test_mirrored_face_gives_the_negative_answer():
     face = droop_face(7110, "shaded")
     image = face.show(10, 1, VIEW)
@@ -359,6 +360,7 @@ def test_report_is_json_with_unit_and_meaning():
         assert top < bottom
 
 
+@pytest.mark.slow
 def test_size_changes_the_picture_only():
     face = palsy_face(6, 4)
     one, other = (face_asymmetry(face.image, face.points.five(), size=size) for size in (224, 112))

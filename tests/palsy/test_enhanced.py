@@ -14,6 +14,7 @@ def image_for(model, batch=2):
     return torch.randn(batch, 3, side, side, dtype=next(model.parameters()).dtype)
 
 
+@pytest.mark.slow
 def test_documented_setting():
     with torch.device("meta"):
         model = create_model("htnet_enhanced")

@@ -12,8 +12,8 @@ from htnet.data import Manifest, Sample
 from htnet.palsy import PALSY_SPEC, FaceAugmentation, augment_faces, load_face_set
 from htnet.palsy.face_augment import change_light, erase, mix, turn_and_scale
 from htnet.training import RECIPES, Augmentation, Recipe, get_recipe, load_flow_set, train_model
+from tests.palsy.faces import save_face
 from tests.support.flows import write_flow_set
-from tests.support.palsy_faces import save_face
 
 NOTHING = dict.fromkeys(("brightness", "contrast", "gamma", "noise", "rotation", "scale", "erase", "mixup"), 0)
 SIZE = 32

@@ -36,8 +36,8 @@ from htnet.palsy import (
 )
 from htnet.palsy.plots import plot_asymmetry, plot_confusion, plot_grade, plot_maps
 from htnet.training import TrainingJob, get_recipe
+from tests.palsy.faces import palsy_face, read_json, save_face
 from tests.support.pairs import tiny_model
-from tests.support.palsy_faces import palsy_face, read_json, save_face
 
 SMALL = dataclasses.replace(PALSY_SPEC, size=28, face_size=48)
 CLASSES = ("I-II", "III-IV", "V-VI")

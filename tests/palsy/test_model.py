@@ -189,6 +189,7 @@ def test_small_inputs_run(size):
         assert all(not m.any() for m in found.asymmetry)
 
 
+@pytest.mark.slow
 def test_published_size():
     with torch.device("meta"):
         model = create_model("htnet_palsy")

@@ -11,8 +11,8 @@ import pytest
 from benchmarks.droop_faces import APART, Picture, droop_face
 from htnet import cli
 from htnet.hub import save_pretrained
+from tests.palsy.faces import palsy_face, read_json, save_face, write_ck_plus, write_csv, write_small_fnp
 from tests.support.pairs import tiny_model
-from tests.support.palsy_faces import palsy_face, read_json, save_face, write_ck_plus, write_csv, write_small_fnp
 
 
 @pytest.fixture
@@ -59,6 +59,7 @@ def test_prepare_tells_splits_gaps_and_bad_images(work, succeed, tmp_path):
     assert report["splits"] == read_json(work / "data" / "report.json")["splits"]
 
 
+@pytest.mark.slow
 def test_prepare_in_three_classes_and_from_tables(succeed, fail, tmp_path):
     for i in range(4):
         save_face(tmp_path / f"P{i}_0.png", i)
@@ -117,6 +118,7 @@ def test_predict_one_image(work, succeed, fail, tmp_path):
     assert "none.png" in fail("predict", tmp_path / "none.png", *words[2:])
 
 
+@pytest.mark.slow
 def test_predict_a_folder(work, succeed, fail, tmp_path):
     for i in range(2):
         save_face(tmp_path / "in" / f"{i}.png", i)

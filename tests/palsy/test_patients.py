@@ -1,9 +1,17 @@
 """One patient under two names is refused in every layout of graded faces."""
 
+import dataclasses
+import json
+
+import cv2
 import pytest
 
-from htnet.core.errors import ManifestError
-from htnet.palsy import read_palsy
+from htnet import cli
+from htnet.core.errors import InputError, ManifestError
+from htnet.hub import save_pretrained
+from htnet.models import create_model
+from htnet.palsy import PALSY_SPEC, read_palsy
+from tests.palsy.faces import save_black, save_face
 
 #: Two names that are one, or may be: typed otherwise, counted otherwise, seen from another side or at another time.
 MAY_BE_ONE = [
@@ -169,3 +177,90 @@ def test_a_column_that_may_name_patients_is_not_passed_over(tmp_path):
         read_palsy(table)
     table.write_text(table.read_text().replace(',"7"\n', ',"6"\n', 1))  # a number of each row
     assert len(read_palsy(table).subjects) == 3
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["1/P07/smile_1", "2/P08/smile_1"], "the names of files and of the folders they lie in disagree"),
+        (["1/P07/P07_1", "2/other/P07_2"], "the names of files and of the folders they lie in disagree"),
+        (["1/patient_01_smile", "2/control_02"], "'patient', which is not a name"),
+        (["1/IMG_001", "2/P07_1"], "'IMG', which is not a name"),
+        (["1/P07-smile_1", "2/P07-rest_1"], "'P07-smile' and 'P07-rest', or one patient twice"),
+        (["1/P07/1", "2/P08/1"], "--patients folder"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["folders", "table"])
+def test_where_a_patients_name_was_looked_for(kind, files, said, tmp_path):
+    for file in files:
+        save_black(tmp_path / f"grade_{file}.png")
+    source = tmp_path
+    if kind == "table":
+        source = tmp_path / "t.csv"
+        source.write_text("image_path,grade\n" + "".join(f"grade_{f}.png,{f[0]}\n" for f in files))
+    with pytest.raises((ManifestError, InputError)) as refused:
+        read_palsy(source)
+    assert said in str(refused.value)
+    if "/P07/" in files[0]:
+        found = read_palsy(source, patients="folder")
+        assert found.subjects[0] == ("", "P07")
+        assert "folders" in found.identities_from
+
+
+def test_patients_in_folders_that_say_the_same_are_taken(tmp_path):
+    for file in ("1/P07/p7_1", "2/P07/P07_2".replace("P07_2", "p7_2"), "2/P08/p8_1"):
+        save_black(tmp_path / f"grade_{file}.png")
+    assert read_palsy(tmp_path).subjects == [("", "p7"), ("", "p8")]
+
+
+@pytest.mark.parametrize("column", ["Patient", "patient_id", "Subject ID", "subject", "participant-no"])
+def test_a_table_names_its_patients_in_any_such_column(column, tmp_path):
+    for i in range(2):
+        save_black(tmp_path / f"x{i}_1.png")
+    (tmp_path / "t.csv").write_text(f"image_path,grade,{column}\nx0_1.png,1,anna\nx1_1.png,2,anna\n")
+    found = read_palsy(tmp_path / "t.csv")
+    assert found.subjects == [("", "anna")]
+    assert found.identities_from.startswith(f"the column {column!r}")
+    with pytest.raises(ManifestError, match="Leave patients"):
+        read_palsy(tmp_path / "t.csv", patients="file")
+
+
+def test_two_columns_of_people_must_agree(tmp_path):
+    for i in range(2):
+        save_black(tmp_path / f"x{i}_1.png")
+    (tmp_path / "t.csv").write_text("image_path,grade,patient,subject\nx0_1.png,1,a,1\nx1_1.png,2,a,2\n")
+    with pytest.raises((ManifestError, InputError), match="both name people and disagree"):
+        read_palsy(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp"])
+def test_one_face_under_two_patients_is_refused_by_every_palsy_command(ending, tmp_path, capsys):
+    for i in range(6):
+        save_face(tmp_path / "in" / f"grade_{1 + i % 2}" / f"P{i}_0.png", i, 1 + i % 2, side=60)
+    first = tmp_path / "in" / "grade_1" / "P0_0.png"
+    cv2.imwrite(str(tmp_path / "in" / "grade_2" / f"P9_0.{ending}"), cv2.imread(str(first)))
+    words = ["palsy", "prepare", tmp_path / "in", "--out", tmp_path / "p", "--landmarks", "template"]
+    assert cli.main(list(map(str, words))) == (2 if ending == "png" else 0)
+    said = capsys.readouterr()
+    if ending == "png":
+        assert "'grade_1/P0_0' (subject 'P0') and 'grade_2/P9_0' (subject 'P9') both have one picture" in said.err
+        return
+    for command in (["train"], ["evaluate", "--weights", tmp_path / "w"]):
+        if command[0] == "evaluate":
+            model = create_model("htnet_palsy_tiny").eval()
+            model.preprocess_spec = dataclasses.replace(PALSY_SPEC, size=model.config.image_size)
+            save_pretrained(model, tmp_path / "w")
+        words = ["palsy", *command, "--data", tmp_path / "p", "--out", tmp_path / command[0]]
+        assert cli.main(list(map(str, words))) == 2
+        said = capsys.readouterr().err
+        assert "'grade_1/P0_0' (subject 'P0') and 'grade_2/P9_0' (subject 'P9') both have one picture" in said
+
+
+def test_the_report_says_where_patients_are_from(tmp_path, capsys):
+    for i, grade in enumerate((1, 1, 4, 4)):
+        save_face(tmp_path / "faces" / f"grade_{grade}" / f"P{i // 2}_{i}.png", i, grade, side=60)
+    words = ["palsy", "prepare", tmp_path / "faces", "--out", tmp_path / "p", "--landmarks", "template"]
+    assert cli.main([str(w) for w in words]) == 0
+    assert "people: 2, from the file names in" in capsys.readouterr().out
+    found = json.loads((tmp_path / "p" / "report.json").read_text())["identities"]
+    assert found["samples_a_person"] == {"min": 2, "median": 2, "max": 2}

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from htnet import cli
 from htnet.core.errors import LandmarkError, ManifestError, RunError
 from htnet.core.parallel import locked
 from htnet.core.types import Landmarks
@@ -14,7 +15,7 @@ from htnet.data import read_manifest
 from htnet.data.prepare import read_report
 from htnet.palsy import PALSY_SPEC, align_face, face_spec, palsy_landmarker, prepare_faces, read_palsy
 from htnet.preprocess import PrecomputedLandmarks, TemplateLandmarks, transform_points
-from tests.support.palsy_faces import SIDE, palsy_face, read_json, save_face, write_csv, write_fnp, write_small_fnp
+from tests.palsy.faces import SIDE, palsy_face, read_json, save_face, write_csv, write_fnp, write_small_fnp
 
 SMALL = dataclasses.replace(PALSY_SPEC, size=32, face_size=32)
 
@@ -121,7 +122,10 @@ def test_unreadable_images_are_listed_and_the_rest_is_done(tmp_path):
 
 
 def test_repairing_an_image_moves_nobody(tmp_path):
-    source = write_small_fnp(tmp_path / "fnp", {f"P{i}": [i % 3 + 1] * 2 for i in range(9)})
+    source = tmp_path / "fnp"
+    for i in range(9):
+        for k in range(2):
+            save_face(source / f"grade_{i % 3 + 1}" / f"P{i}_{k}.png", 2 * i + k, i % 3 + 1, side=112)
     broken = source / "grade_1" / "P0_0.png"
     whole = broken.read_bytes()
     broken.write_bytes(b"")
@@ -211,3 +215,18 @@ def test_no_face_is_of_one_image(tmp_path):
     assert json.loads((tmp_path / "out" / "report.json").read_text())["failed"]["samples"] == {
         "grade_2/P2_0": "Sample 'grade_2/P2_0': no face here"
     }
+
+
+def test_palsy_prepare_does_not_relabel_or_resplit(tmp_path, capsys):
+    for i, grade in enumerate((1, 1, 4, 4)):
+        save_face(tmp_path / "faces" / f"grade_{grade}" / f"P{i}_0.png", i, grade, side=60)
+    words = ["palsy", "prepare", str(tmp_path / "faces"), "--landmarks", "template", "--out", str(tmp_path / "d")]
+    assert cli.main(words) == 0
+    before = (tmp_path / "d" / "manifest.csv").read_bytes()
+    for more in (["--classes", "3"], ["--test", "1"]):
+        assert cli.main([*words, *more]) == 2
+        assert "--overwrite" in capsys.readouterr().err
+        assert (tmp_path / "d" / "manifest.csv").read_bytes() == before
+    assert cli.main(words) == 0
+    assert cli.main([*words, "--test", "1", "--overwrite"]) == 0
+    assert (tmp_path / "d" / "manifest.csv").read_bytes() != before

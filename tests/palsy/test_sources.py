@@ -4,7 +4,7 @@ import pytest
 
 from htnet.core.errors import ManifestError
 from htnet.palsy import GRADES, SCHEMES, describe_class, grade_scheme, read_palsy
-from tests.support.palsy_faces import save_face, write_ck_plus, write_csv, write_small_fnp
+from tests.palsy.faces import save_face, write_ck_plus, write_csv, write_small_fnp
 
 SEQUENCES = {"S005/001": (3, 3), "S005/002": (12, 7), "S010/001": (2, None), "S011/006": (1, 1)}
 
@@ -179,3 +179,13 @@ def test_other_sources_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ManifestError, match="contains no folders grade_1"):
         read_palsy(tmp_path / "empty")
+
+
+def test_paths_of_windows_are_turned_or_counted_as_missing(tmp_path):
+    save_face(tmp_path / "a" / "b" / "1.jpg")
+    sheet = tmp_path / "grades.csv"
+    sheet.write_text("image_path,grade,patient\na\\b\\1.jpg,1,p\n")
+    (sample,) = read_palsy(sheet)
+    assert sample.image == tmp_path / "a" / "b" / "1.jpg"
+    sheet.write_text("image_path,grade,patient\nD:\\a\\9.jpg,1,p\n")
+    assert read_palsy(sheet).missing_files

@@ -11,6 +11,7 @@ from htnet.palsy import face_asymmetry
 from htnet.palsy.asymmetry import _doubts
 from htnet.palsy.visibility import hidden
 from htnet.preprocess import YuNetLandmarker
+from tests.support.slow import slow_if
 
 FACE = np.ascontiguousarray(astronaut()[:320, 80:360])
 POINTS = YuNetLandmarker()(Frame(FACE)).points
@@ -80,14 +81,14 @@ FACES = {
 }
 
 
-@pytest.mark.parametrize("name", MOUTHS)
+@pytest.mark.parametrize("name", slow_if(lambda name: not name.startswith("whole"), MOUTHS))
 def test_a_mouth_that_is_covered_is_not_measured(name):
     mouth = face_asymmetry(MOUTHS[name], YuNetLandmarker()).regions["mouth"]
     assert (mouth.value, mouth.verdict) == (None, "not_measured")
     assert mouth.reason
 
 
-@pytest.mark.parametrize("name", FACES)
+@pytest.mark.parametrize("name", slow_if(lambda name: name not in ("one eye", "shadow", "blur 6", "11 px"), FACES))
 def test_a_face_that_cannot_be_seen_well_is_not_measured(name):
     report = face_asymmetry(FACES[name], YuNetLandmarker())
     assert [report.regions[region].verdict for region in ("mouth", "brow")] == ["not_measured"] * 2
@@ -102,7 +103,7 @@ def test_what_can_be_seen_is_measured():
         assert "not_visible" not in [warning.code for warning in report.warnings]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", slow_if(lambda kind: kind != "drawn", KINDS))
 def test_generated_faces_are_in_good_view(kind):
     for seed in (904, 909, 910):  # among them the smallest and the most blurred of 12
         image = droop_face(seed, kind).show(16, 1)

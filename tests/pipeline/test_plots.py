@@ -37,6 +37,7 @@ def test_picture_shows_the_pair(predictor, pair, tmp_path):
     assert not differs[len(differs) // 2 :].any(), "flow and answer are those of the prediction"
 
 
+@pytest.mark.slow
 def test_picture_shows_action_units(predictor, pair, tmp_path):
     prediction = predictor.pair(*pair)
     plain = cv2.imread(str(plot_prediction(prediction, *pair, tmp_path / "plain.png")))
@@ -53,6 +54,7 @@ def test_picture_shows_action_units(predictor, pair, tmp_path):
     assert where.mean() > (differs.min() + differs.max()) / 2, "the subject's left is at the right, as one looks at it"
 
 
+@pytest.mark.slow
 def test_picture_without_frames_known_to_the_prediction(predictor, pair, tmp_path):
     from_flow = predictor.flow_image(predictor.pair(*pair).input.flow_image)
     assert plot_prediction(from_flow, *pair, tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")

@@ -95,7 +95,9 @@ def by_hand(frames, points, spec):
     return np.stack(rows)
 
 
-@pytest.mark.parametrize(("frames", "count"), [(5, 16), (16, 16), (9, 5)])
+@pytest.mark.parametrize(
+    ("frames", "count"), [(5, 16), *(pytest.param(*sizes, marks=pytest.mark.slow) for sizes in ((16, 16), (9, 5)))]
+)
 def test_features_equal_the_definition(frames, count, rng):
     course = rng.uniform(0.5, 2) * np.linspace(0, 1, frames)
     clip = smile(course)

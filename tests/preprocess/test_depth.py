@@ -16,8 +16,6 @@ from htnet.core.types import BIT_DEPTHS, EMOTIONS, Frame, PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.prepare import prepare
 from htnet.hub import save_pretrained
-from htnet.models import create_model
-from htnet.palsy import PALSY_SPEC, GradePredictor, align_face, face_asymmetry, prepare_faces
 from htnet.preprocess import (
     Preprocessor,
     TemplateLandmarks,
@@ -33,6 +31,8 @@ from htnet.preprocess import (
 from htnet.preprocess.__main__ import main as module_main
 from htnet.preprocess.flow.warp import displace
 from tests.support.pairs import POINTS, QUICK, face_pair, save, tiny_model
+from tests.support.slow import slow_if
+from tests.support.wings import with_wings
 
 SIDE = 64
 #: Depths that 16-bit numbers may hide.
@@ -54,13 +54,6 @@ def pair():
 @pytest.fixture(scope="module")
 def flow_weights(tmp_path_factory):
     return save_pretrained(tiny_model(), tmp_path_factory.mktemp("flow"))
-
-
-@pytest.fixture(scope="module")
-def face_weights(tmp_path_factory):
-    model = create_model("htnet_palsy_tiny")
-    model.preprocess_spec = PreprocessSpec(**{**PALSY_SPEC.to_dict(), "size": 112})
-    return save_pretrained(model, tmp_path_factory.mktemp("face"))
 
 
 def _files(folder, pair):
@@ -173,62 +166,24 @@ def test_pairs_of_hidden_depth_are_read_by_the_depth_told_and_refused_without(tm
         read(tmp_path / "wrong", full, 12, flow_weights)
 
 
-def _grade(folder, face, depth, weights):
-    path = save(folder / "face.png", face)
-    return GradePredictor(weights, landmarks="template", bit_depth=depth).image(path).face.pixels
-
-
-def _grade_folder(folder, face, depth, weights):
-    save(folder / "faces" / "face.png", face)
-    found = next(iter(GradePredictor(weights, landmarks="template", bit_depth=depth).folder(folder / "faces")))
-    if isinstance(found, tuple):
-        raise found[1]
-    return found.face.pixels
-
-
-def _prepare_palsy(folder, face, depth, weights):
-    path = save(folder / "face.png", face)
-    manifest = Manifest((Sample("a", subject="p", label="I", image=path, split="train"),), ("I",))
-    prepared = prepare_faces(manifest, folder / "out", "template", bit_depth=depth)
-    return cv2.imread(str(next(iter(prepared)).image))[..., ::-1]
-
-
-def _palsy_command(folder, face, depth, weights, kind):
-    path = save(folder / "face.png", face)
-    words = ["palsy", kind, path, "--landmarks", "template", *option(depth)]
-    if kind != "asymmetry":
-        words += ["--weights", weights]
-    if kind == "visualize":
-        words += ["--out", folder / "maps.png"]
-    _command(folder, *words)
-    return None
-
-
-#: Every way in for a single image.
+#: Every way in for a single image: (folder, array, depth) to pixels, or None.
 IMAGE_READERS = {
-    "read_frame": lambda f, i, d, w: read_frame(save(f / "face.png", i), d).pixels,
-    "read_frame of an array": lambda f, i, d, w: read_frame(i, d).pixels,
-    "read_frame of a Frame": lambda f, i, d, w: read_frame(Frame(i, "camera"), d).pixels,
-    "align_face": lambda f, i, d, w: align_face(i, TemplateLandmarks(PALSY_SPEC.template), PALSY_SPEC, "", d)[0].pixels,
-    "face_asymmetry": lambda f, i, d, w: face_asymmetry(i, TemplateLandmarks(), bit_depth=d).face.pixels,
-    "GradePredictor.image": _grade,
-    "GradePredictor.folder": _grade_folder,
-    "prepare_faces": _prepare_palsy,
-    "htnet palsy predict": lambda f, i, d, w: _palsy_command(f, i, d, w, "predict"),
-    "htnet palsy visualize": lambda f, i, d, w: _palsy_command(f, i, d, w, "visualize"),
-    "htnet palsy asymmetry": lambda f, i, d, w: _palsy_command(f, i, d, w, "asymmetry"),
+    "read_frame": lambda f, i, d: read_frame(save(f / "face.png", i), d).pixels,
+    "read_frame of an array": lambda f, i, d: read_frame(i, d).pixels,
+    "read_frame of a Frame": lambda f, i, d: read_frame(Frame(i, "camera"), d).pixels,
 }
+IMAGE_READERS = with_wings("depth", "IMAGE_READERS", IMAGE_READERS)
 
 
-@pytest.mark.parametrize("reader", IMAGE_READERS)
-def test_images_of_hidden_depth_are_read_by_the_depth_told_and_refused_without(tmp_path, pair, face_weights, reader):
+@pytest.mark.parametrize("reader", slow_if(lambda reader: reader.endswith("visualize"), IMAGE_READERS))
+def test_images_of_hidden_depth_are_read_by_the_depth_told_and_refused_without(tmp_path, pair, reader):
     read, face = IMAGE_READERS[reader], pair[0]
-    expected = read(tmp_path / "8", face, None, face_weights)
-    found = read(tmp_path / "told", deeper(face, 12), 12, face_weights)
+    expected = read(tmp_path / "8", face, None)
+    found = read(tmp_path / "told", deeper(face, 12), 12)
     if expected is not None:
         assert np.abs(found.astype(int) - expected).max() <= 1
     with pytest.raises(HtnetError):
-        read(tmp_path / "not told", deeper(face, 12), None, face_weights)
+        read(tmp_path / "not told", deeper(face, 12), None)
 
 
 def _folder(folder, frames):

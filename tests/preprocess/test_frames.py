@@ -199,9 +199,9 @@ NO_PICTURES = {
 def takers():
     """Everything that takes pictures as arrays: name, picture that is taken, call."""
     from htnet.core.types import PreprocessSpec
-    from htnet.palsy import face_asymmetry
     from htnet.preprocess import Preprocessor, compute_flow, motion_features, spot
     from tests.support.pairs import POINTS, face
+    from tests.support.wings import with_wings
 
     rgb, spec = face(), PreprocessSpec(flow="dis", face_size=64, clip_frames=4)
     maker = Preprocessor(spec)
@@ -214,7 +214,7 @@ def takers():
         "spot": (rgb, lambda a: spot([a] * 5, POINTS)),
         "spot, later": (rgb, lambda a: spot([rgb, rgb, a], POINTS)),
         "motion features": (rgb, lambda a: motion_features([rgb, a], POINTS, spec)),
-        "asymmetry": (rgb, lambda a: face_asymmetry(a, POINTS)),
+        **with_wings("frames", "TAKERS", {}),
     }
 
 

@@ -68,6 +68,7 @@ def test_a_flow_image_is_taken():
     Preprocessor(PreprocessSpec(layout="whole")).flow_picture(flow())
 
 
+@pytest.mark.slow
 @needs_shared
 def test_no_published_image_is_refused():
     images = sorted(COMPOSITE.rglob("*.png"))
@@ -76,7 +77,9 @@ def test_no_published_image_is_refused():
         read_flow_image(path)
 
 
-@pytest.mark.parametrize("command", ["train --data", "loso --data", "predict --manifest"])
+@pytest.mark.parametrize(
+    "command", ["train --data", pytest.param("loso --data", marks=pytest.mark.slow), "predict --manifest"]
+)
 def test_a_flow_image_that_changed_after_it_was_prepared_is_refused(command, tmp_path, capsys):
     pair_manifest(tmp_path / "own", 3)
     prepared = tmp_path / "prepared"

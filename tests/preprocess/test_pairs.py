@@ -16,6 +16,7 @@ from htnet.preprocess.__main__ import main as module_main
 from htnet.preprocess.pairs import BEYOND, LARGE, pair_warnings
 from htnet.training import load_flow_set
 from tests.support.pairs import QUICK, face, face_pair, save, tiny_model
+from tests.support.wings import of_wings
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +132,9 @@ def test_commands_take_a_depth_of_8(tmp_path, capsys, pair):
     _command(module_main, capsys, *words, "--bit-depth", 8)
     expected = published_input(*pair, None, flow="dis").flow_image
     assert np.array_equal(cv2.imread(str(tmp_path / "flow.png")), expected)
-    with pytest.raises(InputError, match="--bit-depth 8"):
-        _command(main, capsys, "palsy", "asymmetry", files[0], "--landmarks", "template")
+    for words in of_wings("commands", "OF_ONE_IMAGE"):
+        with pytest.raises(InputError, match="--bit-depth 8"):
+            _command(main, capsys, *words, files[0], "--landmarks", "template")
 
 
 def test_tvl1_refuses_values_that_were_cut_down(pair):

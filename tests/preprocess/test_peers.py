@@ -173,6 +173,7 @@ def test_two_faces_of_one_frame_and_frames_beyond_the_file_are_refused(tmp_path,
         spot(open_video(clip), str(short))
 
 
+@pytest.mark.slow
 def test_commands_name_the_frame_or_the_sample(tmp_path, succeed, fail):
     image = save(tmp_path / "frames" / "onset.png", IMAGE)
     path = openface(tmp_path / "o.csv", range(1, 20), shift=0.1)

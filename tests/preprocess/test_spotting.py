@@ -78,6 +78,7 @@ def test_confidence_is_low_where_only_the_head_moves():
         assert spotting.curve.max() < 0.2
 
 
+@pytest.mark.slow
 def test_nothing_moves_at_all():
     clip = random_clip(5, still=True)
     frames = [Frame(np.repeat(clip.frames[0][..., None], 3, axis=2))] * 12
@@ -97,6 +98,7 @@ def test_the_region_that_moves_stands_out(clips, found):
         assert strongest == ("brows" if clip.unit == "AU4" else "mouth")
 
 
+@pytest.mark.slow
 def test_head_motion_is_told_and_taken_out(rng):
     """Frames moved by a known similarity, half a px off the grid; nothing else moves."""
     clip = random_clip(1, still=True)
@@ -198,6 +200,7 @@ def test_confidence_by_hand():
     assert confidence(np.ones(30), np.ones(30), 3, 4, 5) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", SPOTTING_METHODS)
 def test_video_file_folder_and_arrays_agree(tmp_path, method):
     clip = short_clip()

@@ -76,6 +76,7 @@ def given(tmp_path):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "pattern"),
     [*(("arrays", pattern) for pattern in PATTERNS.values()), *((way, "10100") for way in ("folder", *VIDEO_READERS))],
@@ -95,6 +96,7 @@ def test_repeats_do_not_raise_the_confidence_of_a_still_clip(still, given, way, 
     assert "repeated_frames" not in codes(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS)
 def test_repeats_leave_the_apex_where_it_is(moving, pattern):
     frames, clip, expected = moving
@@ -105,6 +107,7 @@ def test_repeats_leave_the_apex_where_it_is(moving, pattern):
     assert "repeated_frames" in codes(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["10", "10100"])
 @pytest.mark.parametrize("codec", ["mjpeg", "mpeg4"])
 def test_copies_that_were_compressed_again_are_recognized(still, tmp_path, codec, pattern):
@@ -140,6 +143,7 @@ def compressed(folder, frames, kind):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["1", "10", "11110"])
 @pytest.mark.parametrize("kind", LOSSY)
 def test_compression_makes_no_expression_of_a_still_face(still, tmp_path, kind, pattern):
@@ -152,6 +156,7 @@ def test_compression_makes_no_expression_of_a_still_face(still, tmp_path, kind, 
     assert spot(path, points, fps=100 * len(copies) / len(frames)).confidence < limit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "least"), [("h264 18", 0.9), ("h264 28", 0.8), ("mpeg4", 0.9), ("mjpeg", 0.8)])
 def test_an_expression_is_as_sure_after_compression(moving, tmp_path, kind, least):
     frames, clip, expected = moving
@@ -193,6 +198,7 @@ def test_what_counts_as_a_repeat():
     assert fresh_frames([]).tolist() == []
 
 
+@pytest.mark.slow
 def test_times_come_from_the_file(moving, tmp_path):
     """The rate of the camera falls by half in the middle; header and count would say otherwise."""
     frames, clip, _ = moving
@@ -215,6 +221,7 @@ def test_times_come_from_the_file(moving, tmp_path):
     assert "0.080 s after frame 4 (0.080 s)" in gap.message
 
 
+@pytest.mark.slow
 def test_a_part_keeps_the_numbers_and_times_of_the_whole(moving, tmp_path):
     frames, clip, expected = moving
     lead = [frames[0]] * 3 + [frames[0] + np.uint8(1)] * 9
@@ -287,6 +294,7 @@ def test_farneback_of_ordinary_faces_is_opencvs():
     np.testing.assert_array_equal(compute_flow(before, after, "farneback").uv, plain)
 
 
+@pytest.mark.slow
 def test_the_apex_is_found_in_haze(moving):
     frames, clip, expected = moving
     found = spot([dim(f, 8) for f in frames], clip.points, fps=clip.fps)

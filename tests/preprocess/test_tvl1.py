@@ -62,6 +62,7 @@ def test_swapping_negates():
     assert np.hypot(*(there + back)).mean() < 0.1 * np.hypot(*there).mean()
 
 
+@pytest.mark.slow
 def test_mirroring_negates_u_and_transposing_swaps():
     field = smooth_field(np.random.default_rng(9), 0.4)
     onset, apex = pair(0, field)
@@ -73,6 +74,7 @@ def test_mirroring_negates_u_and_transposing_swaps():
     assert np.abs(turned - flow).max() < 1e-2
 
 
+@pytest.mark.slow
 def test_each_pair_is_independent_of_its_batch():
     """The pairs stop at different iterations, so this fails where one waits for, or hurries, another."""
     frames = [255 * texture(seed) for seed in range(4)]
@@ -95,6 +97,7 @@ def test_same_answer_twice_and_inputs_untouched():
     assert torch.equal(apex, before[1])
 
 
+@pytest.mark.slow
 def test_input_kinds_agree():
     onset, apex = eight_bit(255 * texture(4)), eight_bit(255 * texture(5))
     flow = tvl1_flow(onset, apex)
@@ -213,6 +216,7 @@ def test_light_is_taken_over_and_motion_is_not(shape, rng):
     assert (match_light(changed, onset) - changed).abs().max() < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("square", [0, 1, 2])
 def test_a_change_of_light_is_not_motion(square):
     field = smooth_field(np.random.default_rng(20 + square), 0.6)
@@ -257,6 +261,7 @@ def test_fused_iterations_agree_with_plain_ones(settings, rng):
     assert not torch.allclose(fused_flow, before, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_functional_step_agrees_with_the_one_in_place(rng):
     """The step that "compile" compiles."""
     from htnet.preprocess.flow.tvl1_compiled import advance

@@ -12,10 +12,7 @@ from htnet import Predictor
 from htnet.core.errors import InputError, LandmarkError, MultipleFacesError, PoseError
 from htnet.core.types import Frame, Landmarks, Landmarks68, PreprocessSpec
 from htnet.data import Manifest, Sample
-from htnet.data.prepare import read_report
 from htnet.hub import save_pretrained
-from htnet.palsy import PALSY_SPEC, face_asymmetry
-from htnet.palsy.prepare import align_face
 from htnet.preprocess import (
     CachedLandmarker,
     PrecomputedLandmarks,
@@ -32,6 +29,7 @@ from htnet.preprocess.__main__ import main as make_image
 from htnet.preprocess.pose import check_order, face_shape, pose_warnings
 from tests.support.pairs import QUICK, save, tiny_model
 from tests.support.paths import COMPOSITE, needs_shared
+from tests.support.wings import of_wings, with_wings
 
 PORTRAIT = astronaut()[:300, 80:380]
 TRUE = np.array([[123, 101], [166, 103], [143, 126], [123, 140], [164, 141]], np.float32)
@@ -50,9 +48,8 @@ WAYS = {
     "manifest": lambda rgb, points: _manifest(rgb, points),
     "spot": lambda rgb, points: spot([rgb] * 8, points(rgb)).landmarks,
     "motion": lambda rgb, points: motion_features([rgb] * 2, points(rgb), PreprocessSpec(flow="dis", face_size=64)),
-    "palsy": lambda rgb, points: align_face(rgb, lambda frame, sample="": points(rgb), PALSY_SPEC)[1],
-    "asymmetry": lambda rgb, points: face_asymmetry(rgb, points(rgb), size=64),
 }
+WAYS = with_wings("verified", "WAYS", WAYS)
 
 
 def _manifest(rgb, points):
@@ -199,14 +196,6 @@ def test_a_cut_off_face_is_refused_on_every_way(way):
         WAYS[way](np.ascontiguousarray(CUTS["left"](-6)), detected)
 
 
-def test_asymmetry_of_a_face_at_the_edge_is_refused():
-    points = YuNetLandmarker()(Frame(PORTRAIT)).points
-    cut = int(points[:, 0].min()) - 10
-    near = Landmarks(points - np.array([cut, 0], np.float32), "mine")
-    with pytest.raises(PoseError, match="asymmetry cannot be measured"):
-        face_asymmetry(np.ascontiguousarray(PORTRAIT[:, cut:]), near)
-
-
 def test_a_small_face_is_told():
     for side, told in ((100, True), (200, False)):
         rgb = cv2.resize(PORTRAIT, (side, side), interpolation=cv2.INTER_AREA)
@@ -220,8 +209,6 @@ def test_profiles_are_refused_and_half_profiles_flagged():
     (warning,) = pose_warnings(Landmarks(half, "mine"), "half.png")
     assert warning.code == "pose"
     assert "image's right" in warning.message
-    with pytest.raises(PoseError, match="asymmetry cannot be measured"):
-        face_asymmetry(PORTRAIT, Landmarks(half, "mine"), size=64)
 
 
 @pytest.mark.parametrize("degrees", [-45, -40, -35, -30, -25, -15, 0, 15, 25, 30, 35, 40, 45])
@@ -318,7 +305,7 @@ def test_a_choice_that_cannot_be_obeyed_is_refused(tmp_path):
     "words",
     [
         ["predict", "{two}", "{two}", "--json"],
-        ["palsy", "asymmetry", "{two}", "--json"],
+        *([*words, "{two}", "--json"] for words in of_wings("commands", "OF_ONE_IMAGE")),
     ],
 )
 def test_commands_take_the_face_that_was_chosen(words, two_faces, tmp_path, succeed, fail):
@@ -382,19 +369,3 @@ def test_a_face_is_not_chosen_where_every_sample_has_its_own_points(command, two
     if command == "predict":
         (tmp_path / "some.csv").write_text(head + row.format("a", "points.json") + row.format("b", ""))
         succeed(*words, str(tmp_path / "some.csv"), "--face", "1")
-
-
-@pytest.mark.parametrize("degrees", [-40, 90, 180])
-def test_palsy_commands_refuse_turned_faces(degrees, tmp_path, fail, succeed):
-    matrix = cv2.getRotationMatrix2D((145.0, 120.0), degrees, 1.0)
-    turned = cv2.warpAffine(PORTRAIT, matrix, (300, 300)) if degrees % 90 else np.rot90(PORTRAIT, degrees // 90)
-    path = save(tmp_path / "turned.png", turned)
-    save(tmp_path / "good.png", PORTRAIT)
-    assert "it seems turned by about" in fail("palsy", "asymmetry", str(path))
-    with pytest.raises(PoseError, match="it seems turned by about"):  # as palsy predict and visualize do it
-        align_face(Frame(turned, "turned.png"), make_landmarker("yunet"), PALSY_SPEC)
-    (tmp_path / "m.csv").write_text("image_path,grade,patient\nturned.png,2,a\ngood.png,2,b\n")
-    succeed("palsy", "prepare", str(tmp_path / "m.csv"), "--out", str(tmp_path / "out"), "--workers", "1")
-    report = read_report(tmp_path / "out")
-    assert (report.prepared, report.left_out) == (1, 1)
-    assert "it seems turned by about" in report.failed["turned"]

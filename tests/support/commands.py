@@ -1,5 +1,7 @@
 """What the command line offers."""
 
+from tests.support.wings import with_wings
+
 COMMANDS = (
     "predict",
     "spot",
@@ -11,8 +13,8 @@ COMMANDS = (
     "pretrain",
     "synthesize",
     "prepare",
-    "palsy",
     "convert",
     "push",
     "list",
 )
+COMMANDS = with_wings("commands", "COMMANDS", COMMANDS)

@@ -16,14 +16,14 @@ from htnet.core.errors import ModelError
 from htnet.core.types import PreprocessSpec
 from htnet.models import create_model, list_models
 from htnet.preprocess import MEAN_SHAPE_28
+from tests.support.wings import with_wings
 
 #: Presets of hundreds of MB: for gradients they are built narrower, with every layer and input size as it is; for all
 #: else, a smaller preset of the same architecture stands for them.
 LARGE = {
     "htnet_base": {"dim": 12, "heads": 3},
-    "htnet_palsy": {"dim": 12, "heads": 3},
-    "htnet_enhanced": {"dim": 16, "heads": 4},
 }
+LARGE = with_wings("models", "LARGE", LARGE)
 NAMES = sorted(set(list_models()) - LARGE.keys())
 #: With one token per block nothing is ever read from queries and keys: they have no gradient (docs/models.md).
 NEVER_READ = ".attn.qk."
@@ -152,6 +152,7 @@ class ModelContract:
             assert (low.float() - expected).abs().max() < 0.25 * expected.abs().max() + 0.1
         assert copy.deepcopy(model).half()(*inputs).dtype == torch.float16
 
+    @pytest.mark.slow
     @torch.no_grad()
     def test_export(self, model, inputs, expected):
         program = torch.export.export(_Scores(model), inputs)

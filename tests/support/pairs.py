@@ -1,6 +1,7 @@
 """Small faces that move in a known way, data sets of them, and models with random weights."""
 
 import csv
+from functools import cache
 
 import cv2
 import numpy as np
@@ -26,9 +27,14 @@ _CASME3_COLUMNS = (
 _EMOTION = (("disgust", 4), ("happy", 1), ("surprise", 2))
 
 
+@cache
+def _portrait():
+    return astronaut()[71:175, 169:273].copy()
+
+
 def face(side=SIDE):
     """The astronaut's face, cropped as the training images are: (side, side, 3) uint8 RGB."""
-    return cv2.resize(astronaut()[71:175, 169:273], (side, side), interpolation=cv2.INTER_AREA)
+    return cv2.resize(_portrait(), (side, side), interpolation=cv2.INTER_AREA)
 
 
 def face_pair(label=1, side=SIDE, rng=None):

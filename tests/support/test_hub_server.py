@@ -145,6 +145,7 @@ def test_same_content_to_two_servers(folder, tmp_path):
             assert sha256(got) == sha256(folder / "model.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("disable_xet", ["0", "1"])
 def test_endpoint_from_the_environment(server, folder, tmp_path, disable_xet):
     script = (

@@ -23,7 +23,7 @@ def a_seed():
     return int(torch.randint(2**31, ()))
 
 
-@pytest.mark.parametrize("size", [28, 56, 112])
+@pytest.mark.parametrize("size", [28, 56, pytest.param(112, marks=pytest.mark.slow)])
 def test_shapes_types_and_ranges(size):
     made = FlowGenerator(SynthesisConfig(size=size))(9, a_seed())
     assert len(made) == 9
@@ -118,6 +118,7 @@ def test_a_unit_moves_its_place_its_way(unit):
             assert sign_y * v > 0.2 * longest
 
 
+@pytest.mark.slow
 def test_a_smile_is_as_long_as_its_intensity_says():
     """The unit's figure is the displacement of its first bump at its center, px of the 224 px face."""
     made = FlowGenerator(plain(20, size=112, strength=3.0))(1, 0)
@@ -182,6 +183,7 @@ def test_the_field_is_the_sum_of_its_bumps():
     np.testing.assert_allclose(field_at(bumps, grid).permute(2, 0, 1), exact, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_left_and_right_are_alike_in_distribution():
     made = FlowGenerator(SynthesisConfig(head_shift=0.0, head_affine=0.0, head_turn=0.0))(4096, a_seed())
     mirrored = made.flow.flip(-1) * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1)
@@ -195,6 +197,7 @@ def test_left_and_right_are_alike_in_distribution():
     assert (left != right).any()
 
 
+@pytest.mark.slow
 def test_shares_and_combinations_are_those_of_the_config():
     made = FlowGenerator(plain(12, shares=(0.5, 0.3, 0.2)))(4096, a_seed())
     share = torch.bincount(made.labels, minlength=3) / 4096
@@ -207,6 +210,7 @@ def test_shares_and_combinations_are_those_of_the_config():
         assert (label, active) in allowed
 
 
+@pytest.mark.slow
 def test_distractors_are_weaker_and_as_frequent_as_told():
     made = FlowGenerator(plain(12, distractor=0.25, distractor_strength=0.4))(2048, a_seed())
     others = made.units[:, [i for i, u in enumerate(ACTION_UNITS) if u != 12]].amax(2)

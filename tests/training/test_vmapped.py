@@ -1,11 +1,11 @@
 import dataclasses
+from typing import ClassVar
 
 import pytest
 import torch
 
 from htnet.core.errors import InputError, RunError
 from htnet.models import create_model
-from htnet.palsy import FaceAugmentation
 from htnet.training import Checkpoint, Recipe, Training, predict_set, train_model, train_vmapped
 from htnet.training.rng import seeded_rng
 from tests.training.test_trainer import random_set
@@ -15,6 +15,13 @@ CLOSE = {"rtol": 1e-4, "atol": 2e-5}
 #: A constant over all channels before a norm: it has no effect, and so no gradient but rounding, of which Adam makes
 #: steps of full length.
 IDLE = "levels.{}.pos_emb"
+
+
+@dataclasses.dataclass(frozen=True)
+class OfFaces:
+    """Augmentation of other images than flow."""
+
+    of: ClassVar[str] = "face"
 
 
 def sets_and_seeds():
@@ -133,4 +140,4 @@ def test_what_cannot_be_vmapped_is_refused():
     with pytest.raises(InputError, match=r"0 trainings"):
         train_vmapped("htnet_tiny", [], QUICK)
     with pytest.raises(Exception, match="one of face images"):
-        train_vmapped("htnet_tiny", one, dataclasses.replace(QUICK, augmentation=FaceAugmentation()))
+        train_vmapped("htnet_tiny", one, dataclasses.replace(QUICK, augmentation=OfFaces()))

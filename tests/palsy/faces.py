@@ -3,6 +3,7 @@
 import csv
 import json
 import zlib
+from functools import cache
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ __all__ = [
     "STEP",
     "PalsyFace",
     "palsy_face",
+    "save_black",
     "save_face",
     "write_ck_plus",
     "write_csv",
@@ -27,8 +29,20 @@ __all__ = [
 def save_face(path, identity=0, grade=1, side=48):
     """A small face of a person; returns the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_encoded(path.suffix, identity, grade, side))
+    return path
+
+
+@cache
+def _encoded(suffix, identity, grade, side):
     image = cv2.resize(palsy_face(identity, grade).image, (side, side), interpolation=cv2.INTER_AREA)
-    assert cv2.imwrite(str(path), image[..., ::-1])
+    return cv2.imencode(suffix, image[..., ::-1])[1].tobytes()
+
+
+def save_black(path):
+    """A black picture of 8 px; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
     return path
 
 
