@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,10 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     truth = _truth(args).with_rate(args.fps)
     classes = None if args.classes is None else tuple(name.strip().casefold() for name in args.classes.split(","))
-    answers = read_events(args.predictions).of(truth.recordings, args.first_frame)
+    found = read_events(args.predictions)
+    if any(os.path.samefile(entry.file, args.truth) for entry in found.found):
+        raise InputError(f"{args.truth} contains the true events and is among the predictions. Give the predictions.")
+    answers = found.of(truth.recordings, args.first_frame)
     scores = evaluate_spotting(truth.recordings, answers, iou=args.iou, unit=args.unit, classes=classes)
     if args.json:
         print(to_json(scores.to_dict()), end="")

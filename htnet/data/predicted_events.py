@@ -123,12 +123,20 @@ def _read(file: Path) -> Iterator[PredictedRecording]:
 
 
 def _has_events(file: Path) -> bool:
-    """Whether a JSON file of a folder holds events; others, such as reports, are passed over."""
+    """Whether a JSON file of a folder is a document of htnet with events; others, such as reports, are passed over.
+
+    What `htnet.synthesis` writes of a generated recording has no schema: it is the truth, not an answer.
+    """
     try:
         found = _load(file)
     except ManifestError:
         return False
-    return bool(found) and all(isinstance(entry, dict) and isinstance(entry.get("events"), list) for entry in found)
+    return bool(found) and all(
+        isinstance(entry, dict)
+        and isinstance(entry.get("events"), list)
+        and str(entry.get("schema")).startswith("htnet.")
+        for entry in found
+    )
 
 
 def _load(file: Path) -> list[Any]:

@@ -88,6 +88,13 @@ def test_options_that_cannot_be_obeyed(files, tmp_path, capsys, options, message
     assert message in capsys.readouterr().err
 
 
+def test_the_truth_is_no_prediction(files, tmp_path, capsys):
+    """A folder of generated recordings has the truth beside the videos; it would score 1."""
+    (tmp_path / "pred.csv").unlink()
+    assert main(["evaluate-spotting", files[0], f"--predictions={tmp_path}"]) == 2
+    assert "is among the predictions" in capsys.readouterr().err
+
+
 def test_choices_are_those_of_the_library():
     assert SETS == RECORDINGS
     assert UNITS == ALL_UNITS

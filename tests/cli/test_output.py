@@ -81,7 +81,8 @@ def written(tmp_path_factory):
     spot = ("spot", root / "clip", *points, "--json", "--csv", root / "curve.csv")
     run("spot", *spot, stdout=True, files=[root / "curve.csv"])
     write_recordings(root / "recordings.csv", [Recording("r", (Event("micro", 3, 5, 9, label="surprise"),), fps=25)])
-    words = ("--truth", root / "recordings.csv", "--predictions", root / "recordings.csv", "--json")
+    (root / "events.csv").write_text("vid,onset,offset,type\nr,4,9,me\n")
+    words = ("--truth", root / "recordings.csv", "--predictions", root / "events.csv", "--json")
     run("evaluate-spotting", "evaluate-spotting", *words, stdout=True)
     run("list", "list", "--json", stdout=True)
     out = root / "prepared"

@@ -147,7 +147,7 @@ TRUTH = (
 
 def document(name, *spans, video=None):
     events = [Event("micro", a, None, b).to_dict() for a, b in spans]
-    return {"sample": name, "files": {"video": video}, "events": events}
+    return {"schema": "htnet.analysis", "sample": name, "files": {"video": video}, "events": events}
 
 
 def test_predictions_are_brought_to_the_frames_of_the_truth(tmp_path):
@@ -178,6 +178,7 @@ def test_folders_and_lines(tmp_path):
     written(inside, json.dumps(document("anna_1", (2, 4))), "events.json")
     written(inside, json.dumps({"curves": []}), "curves.json")
     written(inside, "not json", "broken.json")
+    written(inside, json.dumps({"seed": 1, "events": [{"kind": "micro", "onset": 3}]}), "truth.json")
     written(inside, "vid,onset,offset,type\nanna_1,1,2,me\n", "events.csv")
     found = read_events(tmp_path / "out")
     assert [(entry.name, len(entry.events)) for entry in found.found] == [("anna_1", 1)]
