@@ -153,7 +153,7 @@ NAMES: Mapping[str, str] = MappingProxyType(
         "htnet.core.schema.VERSIONS": "htnet.core.schema.versions()",
         "htnet.types.WEIGHTS_NAMES": "htnet.core.registry.WEIGHTS",
         "htnet.types.file_stem": "htnet.core.types.file_stem",
-        "htnet.types.model_part": "htnet.core.types.model_part",
+        "htnet.types.model_part": "htnet.core.schema.model_part",
         "htnet.models.HOUSE_BRACKMANN": "htnet.palsy.HOUSE_BRACKMANN",
         "htnet.models.HTNetEnhanced": "htnet.palsy.HTNetEnhanced",
         "htnet.models.HTNetEnhancedConfig": "htnet.palsy.HTNetEnhancedConfig",

@@ -68,6 +68,18 @@ def named_points(points: npt.NDArray[Any]) -> dict[str, list[float]]:
     return dict(zip(OUTPUT_POINTS, points.astype(np.float64).round(2).tolist(), strict=True))
 
 
+def model_part(weights: str | None, architecture: str, temperature: float) -> dict[str, Any]:
+    """The part "model" of a document: which weights answered, None for a model that was never saved, and how its scores
+    became probabilities.
+    """
+    return {
+        "weights": weights,
+        "architecture": architecture,
+        "temperature": temperature,
+        "temperature_applied": temperature != 1.0,
+    }
+
+
 def to_json(content: Any) -> str:
     """JSON text with a line end, in which every number is finite."""
     return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

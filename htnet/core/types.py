@@ -15,7 +15,7 @@ import numpy.typing as npt
 from htnet.core.errors import FlowError, InputError, LandmarkError, SpecError, did_you_mean
 from htnet.core.facs import UnitPrediction
 from htnet.core.fields import Checked, Rule, checked, flag, one_of, whole
-from htnet.core.schema import document, named_points
+from htnet.core.schema import document, model_part, named_points
 
 FloatArray = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
@@ -594,15 +594,3 @@ class Prediction:
             "spotting": None if self.spotting is None else self.spotting.part(),
         }
         return document("htnet.prediction", content, self.warnings)
-
-
-def model_part(weights: str | None, architecture: str, temperature: float) -> dict[str, Any]:
-    """The part "model" of a document: which weights answered, None for a model that was never saved, and how its scores
-    became probabilities.
-    """
-    return {
-        "weights": weights,
-        "architecture": architecture,
-        "temperature": temperature,
-        "temperature_applied": temperature != 1.0,
-    }

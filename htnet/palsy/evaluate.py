@@ -11,8 +11,7 @@ import numpy as np
 from htnet.core.errors import InputError, ManifestError
 from htnet.core.files import check_folder
 from htnet.core.identity import TrainedPeople, people_in_words, refuse_unnamed, trained_doubts
-from htnet.core.schema import document, to_json
-from htnet.core.types import model_part
+from htnet.core.schema import document, model_part, to_json
 from htnet.data import Manifest
 from htnet.evaluation.bootstrap import RESAMPLES
 from htnet.evaluation.store import to_csv, write_atomic

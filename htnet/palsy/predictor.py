@@ -20,8 +20,8 @@ from htnet.core.errors import FrameError, HtnetError, LandmarkError, ModelError,
 from htnet.core.hints import IMAGES
 from htnet.core.optional import usable_device
 from htnet.core.parallel import refuse_after_fork
-from htnet.core.schema import document
-from htnet.core.types import Frame, Landmarks, PreprocessSpec, QualityWarning, file_stem, model_part
+from htnet.core.schema import document, model_part
+from htnet.core.types import Frame, Landmarks, PreprocessSpec, QualityWarning, file_stem
 from htnet.hub import load_pretrained
 from htnet.models import EmotionModel
 from htnet.palsy.faces import FaceSet, resize_face
