@@ -2,8 +2,7 @@
 
 The model of the entry is trained on all samples by its recipe, in the precision of the committed leave-one-subject-out
 run of the same model and recipe, ``benchmarks/results/loso_MODEL_RECIPE.json``, whose scores its card gets. All but
-"composite" are trained by the default recipe. What is printed at the end goes into the entry in
-``htnet/hub/registry.py``; `tests/hub/test_bundled.py` then ties them together.
+"composite" are trained by the default recipe. The registry reads the folder's ``config.json``.
 """
 
 from __future__ import annotations
@@ -38,12 +37,6 @@ def recipe_of(spec: PretrainedSpec) -> str:
     return RECIPE_OF.get(spec.name, "default")
 
 
-def registered_metrics(run: dict[str, Any]) -> dict[str, float]:
-    """What the registry says of a run's scores: protocol "last", all samples."""
-    mean = run["protocols"]["last"]["mean"]["full"]
-    return {f"LOSO last, Full {name.upper()}": round(mean[name], 4) for name in ("uf1", "uar")}
-
-
 def check_same_training(config: dict[str, Any], run: dict[str, Any]) -> None:
     """Refuse scores of another model, recipe or preprocessing than those of the weights.
 
@@ -60,7 +53,7 @@ def check_same_training(config: dict[str, Any], run: dict[str, Any]) -> None:
 
 
 def bundle(name: str, data: str, out: str | None = None, epochs: int | None = None) -> dict[str, Any]:
-    """Train an entry's weights and return the fields of its registry entry.
+    """Train an entry's weights and return their ``config.json``, which the registry reads.
 
     Args:
         name: a registered name.
@@ -89,12 +82,7 @@ def bundle(name: str, data: str, out: str | None = None, epochs: int | None = No
     config = read_config(folder / "config.json")
     if epochs is None:
         check_same_training(config, run)
-    return {
-        "published": True,
-        "bundled": True,
-        "sha256": config["weights"]["sha256"],
-        "metrics": registered_metrics(run),
-    }
+    return config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,9 +98,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (HtnetError, OSError) as error:
         print(f"benchmarks.bundle: {error}", file=sys.stderr)
         return 2
-    print(f"put into the entry {args.name!r} of htnet/hub/registry.py, instead of its commands:")
-    for field, value in found.items():
-        print(f"        {field}={json.dumps(value) if isinstance(value, (str, dict)) else value},")
+    print(f"{args.name}: sha256 {found['weights']['sha256']}")
+    for name, value in found["training"]["metrics"].items():
+        print(f"  {name}: {value:.4f}")
     return 0
 
 

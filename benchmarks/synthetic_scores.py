@@ -25,7 +25,7 @@ from htnet.evaluation.bootstrap import draw_groups, interval, resampled_confusio
 from htnet.evaluation.calibration import apply_temperature, expected_calibration_error, fit_temperature, log_loss
 from htnet.evaluation.metrics import score, uf1_of_each
 from htnet.evaluation.store import to_json, write_atomic
-from htnet.hub import find_pretrained, load_pretrained, read_config
+from htnet.hub import find_pretrained, load_pretrained
 from htnet.models import EmotionModel
 from htnet.synthesis import ACTION_UNITS
 from htnet.training import FlowSet, job_of, load_flow_set, predict_set, train_on_generated
@@ -233,11 +233,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             training=training,
             temperature=temperature,
             overwrite=True,
-        )
-        digest = read_config(folder / "config.json")["weights"]["sha256"]
-        print(
-            f"put into the entry {spec.name!r} of htnet/hub/registry.py: sha256={digest!r}, "
-            f"metrics={training['metrics']}"
         )
 
 

@@ -1,8 +1,6 @@
 """Every error that htnet raises; all derive from `HtnetError`."""
 
-from typing import Any
-
-from htnet.core.deprecated import moved_name
+from htnet.core.deprecated import serve_old_names
 from htnet.core.errors import (
     CheckpointError,
     CorruptWeightsError,
@@ -59,6 +57,4 @@ __all__ = [
     "WeightsNotPublishedError",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    return moved_name(__name__, name)
+serve_old_names(__name__)

@@ -1,8 +1,6 @@
 """Pictures of predictions, spotting curves and reliability diagrams; needs ``htnet[plots]``."""
 
-from typing import Any
-
-from htnet.core.deprecated import moved_name
+from htnet.core.deprecated import serve_old_names
 from htnet.pipeline.plots import (
     plot_prediction,
     plot_reliability,
@@ -17,6 +15,4 @@ __all__ = [
     "save_figure",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    return moved_name(__name__, name)
+serve_old_names(__name__)

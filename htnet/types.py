@@ -1,8 +1,6 @@
 """Frozen dataclasses that carry data through htnet, and the names they use."""
 
-from typing import Any
-
-from htnet.core.deprecated import moved_name
+from htnet.core.deprecated import serve_old_names
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, LONGEST_MACRO_S, LONGEST_MICRO_S, Event
 from htnet.core.recordings import Recording
 from htnet.core.types import (
@@ -67,6 +65,4 @@ __all__ = [
     "Spotting",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    return moved_name(__name__, name)
+serve_old_names(__name__)

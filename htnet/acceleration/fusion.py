@@ -28,7 +28,7 @@ from htnet.acceleration.layers import (
     plain_norm,
     replace,
 )
-from htnet.core.deprecated import moved_name
+from htnet.core.deprecated import serve_old_names
 from htnet.core.errors import ModelError
 from htnet.core.registry import Registry
 from htnet.models import MHSSAGCN, DualStreamHTNet, EmotionModel, FlowMLP, HTNet, STSTNet
@@ -304,5 +304,4 @@ def _embedding(net: MHSSAGCN) -> tuple[Tensor, Tensor]:
     return pixels.transpose(1, 2).flatten(1), table
 
 
-def __getattr__(name: str) -> Any:
-    return moved_name(__name__, name)
+serve_old_names(__name__)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from htnet.core.deprecated import moved_name
+from htnet.core.deprecated import serve_old_names
 from htnet.models.layers import BlockAttention, linear
 
 #: Up to this many rows int8 weights are multiplied as they are; with more they are turned into bfloat16 first.
@@ -391,5 +391,4 @@ class Precision:
         return Convolution(self.product(weight.permute(0, 2, 3, 1).flatten(1), bias))
 
 
-def __getattr__(name: str) -> Any:
-    return moved_name(__name__, name)
+serve_old_names(__name__)

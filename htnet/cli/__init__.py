@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from htnet._version import __version__
 from htnet.cli import predict, prepare, recordings, spot, synthesize, train, weights
-from htnet.core.command_line import adder
+from htnet.core.command_line import adder, show_error
 from htnet.core.deprecated import renamed_options
-from htnet.core.errors import HtnetError, cause
+from htnet.core.errors import HtnetError
 from htnet.core.hints import as_command
 from htnet.core.wings import wing_modules
 
@@ -32,8 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except (HtnetError, OSError) as error:
-        said = str(error) if isinstance(error, HtnetError) else f"{error.filename or 'a file'}: {cause(error)}"
-        print(f"htnet {args.command}: {said}", file=sys.stderr)
+        show_error(f"htnet {args.command}", error)
         return 2
     except KeyboardInterrupt:
         print("interrupted; run the same command again to resume", file=sys.stderr)

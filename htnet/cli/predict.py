@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +17,8 @@ from htnet.core.command_line import (
     add_face_option,
     add_overwrite,
     add_sample_option,
+    can_draw,
+    show_probabilities,
     show_warnings,
 )
 from htnet.core.errors import HtnetError, InputError
@@ -160,8 +161,7 @@ def _show(prediction: Prediction) -> None:
     if prediction.expression is not None:
         below = f"  (below {EXPRESSION_THRESHOLD}: {NO_EXPRESSION})"
         print(f"  expression   {prediction.expression:.3f}{below}")
-    for name, value in prediction.probabilities.items():
-        print(f"  {name:<12} {value:.3f}  {'#' * round(40 * value)}")
+    show_probabilities(prediction.probabilities, 12)
     seen = [u for u in prediction.action_units if u.probability >= SHOWN_UNITS]
     for unit in sorted(seen, key=lambda u: -u.probability):
         print(f"  AU{unit.number:<3} {unit.name:<22} {unit.probability:.2f}  {SIDES[unit.side]}")
@@ -175,8 +175,8 @@ def _show(prediction: Prediction) -> None:
 
 def _predict_manifest(args: argparse.Namespace) -> None:
     from htnet.core.identity import trained_doubts
+    from htnet.core.words import listed
     from htnet.data import read_manifest
-    from htnet.data.tables import listed
     from htnet.pipeline.export import check_table_name, write_predictions
 
     check_table_name(args.out)
@@ -222,8 +222,7 @@ def _demo(args: argparse.Namespace) -> None:
     write_text(result, to_json(prediction.to_dict()))
     _show(prediction)
     print(f"  result: {result}")
-    if find_spec("matplotlib") is None:
-        print("  no picture: that needs matplotlib (pip install 'htnet[plots]')")
+    if not can_draw():
         return
     from htnet.pipeline.plots import plot_prediction
 

@@ -10,24 +10,16 @@ from typing import TYPE_CHECKING, Any
 from htnet.cli.landmarks import chosen_landmarks
 from htnet.core.command_line import HEAD_MOTION_HELP, AddCommand, add_bit_depth, add_face_option, add_overwrite
 from htnet.core.files import refuse_same_folder
+from htnet.core.official import OFFICIAL
 from htnet.core.progress import progress_bar
 from htnet.core.types import FLOW_METHODS, HEAD_MOTIONS
+from htnet.core.words import counted
 
 if TYPE_CHECKING:
     from htnet.data import Manifest
 
 #: Sets with an official layout, `htnet.data.DATASETS`, by their full names.
-TITLES = {
-    "casme2": "CASME II",
-    "samm": "SAMM",
-    "smic": "SMIC",
-    "casme3": "CAS(ME)^3 part A",
-    "mmew": "MMEW",
-    "4dme": "4DME",
-    "dfme": "DFME",
-    "casme": "CASME",
-    "casme_sq": "the micro-expressions of CAS(ME)^2",
-}
+TITLES = {known.name: known.title for known in OFFICIAL}
 #: The sets that the composite is made of.
 PARTS = ("casme2", "samm", "smic")
 #: What to do instead of giving an option that does not fit.
@@ -148,8 +140,7 @@ def _prepare(args: argparse.Namespace) -> None:
         overwrite=args.overwrite,
     )
     report = read_report(args.out)
-    samples = f"{report.prepared} sample{'s' if report.prepared != 1 else ''}"
-    print(f"{samples} prepared in {args.out}, {report.left_out} left out")
+    print(f"{counted(report.prepared, 'sample')} prepared in {args.out}, {report.left_out} left out")
     counts = ", ".join(f"{name} {count}" for name, count in report.classes.items())
     print(f"  {counts}; {report.subjects} subjects")
     if notes := report.text():

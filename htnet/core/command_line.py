@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
+from htnet.core.errors import HtnetError, cause
 from htnet.core.schema import Warned
 from htnet.core.types import BIT_DEPTHS, RECIPE_NAMES
 
@@ -48,6 +51,26 @@ def show_warnings(warnings: Iterable[Warned]) -> None:
     """Print reasons to doubt an answer. Call it before the answer is printed."""
     for warning in warnings:
         print(f"warning: {warning.code}: {warning.message}")
+
+
+def show_error(command: str, error: HtnetError | OSError) -> None:
+    """Print why a command ends."""
+    said = str(error) if isinstance(error, HtnetError) else f"{error.filename or 'a file'}: {cause(error)}"
+    print(f"{command}: {said}", file=sys.stderr)
+
+
+def show_probabilities(probabilities: Mapping[str, float], width: int) -> None:
+    """Print one line a class, its name filled up to a width, and a bar."""
+    for name, value in probabilities.items():
+        print(f"  {name:<{width}} {value:.3f}  {'#' * round(40 * value)}")
+
+
+def can_draw() -> bool:
+    """Whether pictures can be drawn; says so if not, because the numbers come without."""
+    if find_spec("matplotlib") is not None:
+        return True
+    print("no pictures: they need matplotlib (pip install 'htnet[plots]')")
+    return False
 
 
 def add_overwrite(command: argparse.ArgumentParser) -> None:

@@ -293,7 +293,7 @@ def warn_renamed(old: str, new: str) -> None:
 
 
 def moved_name(module: str, name: str) -> Any:
-    """What ``name`` of ``module`` means today; for the ``__getattr__`` of a module.
+    """What ``name`` of ``module`` means today.
 
     Raises:
         AttributeError: the module never had such a name.
@@ -303,6 +303,11 @@ def moved_name(module: str, name: str) -> Any:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     warn_renamed(f"{module}.{name}", new)
     return _named(new)
+
+
+def serve_old_names(module: str) -> None:
+    """Let a module, which calls this with its own name, be asked for its old names in `NAMES` too."""
+    vars(sys.modules[module])["__getattr__"] = functools.partial(moved_name, module)
 
 
 def _named(name: str) -> Any:

@@ -21,7 +21,7 @@ from htnet.core.errors import InputError, OverwriteError, cause
 T = TypeVar("T")
 StrPath = str | PathLike[str]
 #: Endings of files that would be read as frames or faces if they lay among them.
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 
 
 def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Iterable[StrPath | None] = ()) -> None:
@@ -47,7 +47,7 @@ def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Itera
         if place in read:
             raise InputError(f"{file} is read by the same call and would be overwritten. Choose another name.")
         inside = next((path for folder, path in folders.items() if place.startswith(folder + os.sep)), None)
-        if inside is not None and Path(place).suffix.lower() in PICTURES:
+        if inside is not None and Path(place).suffix.lower() in IMAGES:
             raise InputError(
                 f"{file} lies in {inside}, whose images are read: the next call would read it as one of them. "
                 "Choose another folder."

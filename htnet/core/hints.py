@@ -18,12 +18,12 @@ from os import PathLike
 from pathlib import Path
 
 from htnet.core.csv_files import first_rows
+from htnet.core.files import IMAGES as IMAGES
 from htnet.core.megc import FORMS
 from htnet.core.official import OFFICIAL, OfficialSet, official
 from htnet.core.registry import MODELS, WEIGHTS, input_kind
 from htnet.core.wings import wing_modules
 
-IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 VIDEOS = frozenset(
     {".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v", ".wmv", ".asf", ".mpg", ".mpeg", ".flv"}
     | {".ts", ".mts", ".m2ts", ".ogv", ".3gp", ".dv", ".gif"}

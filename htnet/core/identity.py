@@ -21,6 +21,7 @@ from typing import Any
 
 from htnet.core.errors import CorruptWeightsError, InputError, ManifestError
 from htnet.core.types import QualityWarning
+from htnet.core.words import listed
 
 #: What people write where they do not know who it is, by `person_key`; such a sample has no subject. So has one whose
 #: subject is punctuation alone.
@@ -308,7 +309,7 @@ def refuse_unnamed(
     """
     without = [s.sample for s in samples if not is_named(s.subject)]
     if without:
-        raise ManifestError(f"{source}: {_listed(without)} without subject. Fill the column 'subject': {why}.")
+        raise ManifestError(f"{source}: {listed(without)} without subject. Fill the column 'subject': {why}.")
 
 
 def check_identities(samples: Sequence[Any], source: str, told_apart: bool = False) -> None:
@@ -587,9 +588,4 @@ def _full(sample: Any) -> str:
 
 
 def _in_words(samples: Sequence[Any]) -> str:
-    return _listed([s.sample for s in samples])
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(n) for n in names[:3]) + (", ..." if len(names) > 3 else "")
-    return f"{len(names)} sample{'s' if len(names) > 1 else ''} ({shown})"
+    return listed([s.sample for s in samples])

@@ -32,7 +32,7 @@ OFFICIAL = (
     OfficialSet("mmew", "MMEW", ("mmew_micro_exp*",), r"/s\d+-\d+-\d+$"),
     OfficialSet(
         "casme3",
-        "CAS(ME)^3",
+        "CAS(ME)^3 part A",
         ("cas(me)3_part_a*", "cas(me)^3_part_a*", "casme3_part_a*"),
         r"/spno\.\d+(/[a-z]+/color|_[a-z]+_\d+)$",
     ),

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from htnet._version import __version__
 from htnet.core.assets import ASSETS
-from htnet.core.deprecated import moved_name
+from htnet.core.deprecated import serve_old_names
 from htnet.core.wings import wing_files
 
 #: How the five points of `htnet.types.POINT_NAMES` are called in every JSON document, in that order.
@@ -128,5 +128,4 @@ def versions() -> Mapping[str, int]:
     return MappingProxyType({head["schema"]["const"]: head["schema_version"]["const"] for head in heads})
 
 
-def __getattr__(name: str) -> Any:
-    return moved_name(__name__, name)
+serve_old_names(__name__)

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from htnet.core.errors import InputError, ManifestError
 from htnet.core.identity import check_files, refuse_unnamed
+from htnet.core.words import listed
 from htnet.data.manifest import Manifest, check_indices
-from htnet.data.tables import listed
 
 Key = tuple[str, str]
 #: Longest fold name in characters; file systems take 255 bytes, and users of the name add to it.

@@ -23,9 +23,10 @@ from htnet.core.hints import door_of, hint
 from htnet.core.hints import missing as missing_path
 from htnet.core.identity import check_files, check_identities, is_named, refuse_unnamed
 from htnet.core.types import EMOTIONS
+from htnet.core.words import listed
 from htnet.data.degenerate import check_choice, refuse_degenerate
 from htnet.data.facs_cells import keep_readable
-from htnet.data.tables import as_there, cell_of, listed, read_table, refuse_missing
+from htnet.data.tables import as_there, cell_of, read_table, refuse_missing
 from htnet.preprocess.pairs import pair_fault
 
 MANIFEST_FILE = "manifest.csv"

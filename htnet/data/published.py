@@ -14,8 +14,8 @@ from functools import cache
 from htnet.core.assets import ASSETS
 from htnet.core.identity import dataset_key, person_key
 from htnet.core.types import EMOTIONS
+from htnet.core.words import counted, people_counted
 from htnet.data.manifest import Manifest, Sample
-from htnet.data.tables import counted, people_counted
 
 LISTS = ASSETS / "lists"
 #: The sets that the composite is made of, in the order of its published list.

@@ -24,9 +24,9 @@ from htnet.core.errors import (
 )
 from htnet.core.identity import differ, shared
 from htnet.core.types import EXTRA_INPUTS, ByteArray, FloatArray, Frame, Landmarks, ModelInput, PreprocessSpec
+from htnet.core.words import listed
 from htnet.data.manifest import Manifest, Sample, sample_fault
 from htnet.data.prepared import check_unchanged, image_spec
-from htnet.data.tables import listed
 from htnet.preprocess import (
     FrameSource,
     Landmarker,

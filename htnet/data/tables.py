@@ -8,9 +8,7 @@ from pathlib import Path
 
 from htnet.core.csv_files import read_table as read_table
 from htnet.core.errors import ManifestError
-
-#: How many offenders a message lists before it only counts them.
-_LISTED = 5
+from htnet.core.words import LISTED
 
 
 def cell_of(line: int, column: int) -> str:
@@ -19,22 +17,6 @@ def cell_of(line: int, column: int) -> str:
     while column >= 0:
         letters, column = chr(ord("A") + column % 26) + letters, column // 26 - 1
     return f"cell {letters}{line}"
-
-
-def counted(count: int, what: str) -> str:
-    """Text such as "1 sample" and "3 samples"."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def people_counted(count: int) -> str:
-    """Text such as "1 person" and "3 people"."""
-    return f"{count} {'person' if count == 1 else 'people'}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Text such as "3 samples ('a', 'b', 'c')", shortened when there are many."""
-    shown = ", ".join(repr(n) for n in names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
-    return f"{counted(len(names), 'sample')} ({shown})"
 
 
 def as_there(folder: Path, text: str) -> str:
@@ -51,7 +33,7 @@ def as_there(folder: Path, text: str) -> str:
 def refuse_missing(missing: Sequence[str], source: str, cure: str) -> None:
     """Raise an error that counts missing files and lists the first few."""
     if missing:
-        shown = "\n  ".join(missing[:_LISTED]) + ("\n  ..." if len(missing) > _LISTED else "")
+        shown = "\n  ".join(missing[:LISTED]) + ("\n  ..." if len(missing) > LISTED else "")
         if os.sep == "/" and any("\\" in name for name in missing):
             cure += " Paths with backslashes are those of Windows: write / in their place, and no drive letter."
         raise ManifestError(f"{source}: {len(missing)} file(s) do not exist. {cure}\n  {shown}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from htnet.core.assets import ASSETS
 from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import UnknownWeightsError, WeightsError, did_you_mean
 from htnet.core.hints import how, missing, name_hint
-from htnet.core.provenance import AS_THE_CODE, GENERATED, RESEARCH_ONLY
+from htnet.core.provenance import GENERATED, RESEARCH_ONLY, Provenance
 from htnet.core.registry import HUB, WEIGHTS
 from htnet.models import EmotionModel
 from htnet.models.registry import list_models
@@ -19,6 +20,7 @@ from htnet.models.registry import list_models
 #: Environment variable that replaces the namespace of registered Hub repositories.
 NAMESPACE_VARIABLE = "HTNET_HUB_NAMESPACE"
 DEFAULT_NAMESPACE = "htnet"
+_WEIGHTS = ASSETS / "weights"
 
 
 @renamed_attributes
@@ -70,7 +72,28 @@ class PretrainedSpec:
     @property
     def folder(self) -> Path:
         """Folder of bundled weights."""
-        return ASSETS / "weights" / self.name
+        return _WEIGHTS / self.name
+
+
+def _bundled(name: str, description: str, protocol: str) -> PretrainedSpec:
+    """The entry of a shipped folder: all but two texts is what its ``config.json`` says."""
+    config = json.loads((_WEIGHTS / name / "config.json").read_text("utf-8"))
+    provenance, scores = Provenance.from_dict(config["provenance"]), config["training"]["metrics"]
+    if any(key.startswith("LOSO") for key in scores):
+        scores = {
+            f"LOSO last, Full {key.upper()}": round(scores[f"LOSO last, full, {key}"], 4) for key in ("uf1", "uar")
+        }
+    return PretrainedSpec(
+        name,
+        config["model"],
+        description,
+        GENERATED if provenance.only_generated else _COMPOSITE,
+        protocol,
+        license=provenance.license_in_words,
+        bundled=True,
+        sha256=config["weights"]["sha256"],
+        metrics=scores,
+    )
 
 
 _COMPOSITE = "MEGC 2019 composite set: CASME II, SAMM, SMIC; 442 samples, 68 subjects"
@@ -79,91 +102,44 @@ _MIXED = (
     "trained on all samples, with generated images in every batch, by the recipe mixed; metrics by "
     "leave-one-subject-out, last epoch"
 )
+_ZERO_SHOT = "trained on 16,000 generated images; metrics on the composite set, none of which was trained on"
 
-#: Entries with ``bundled`` are made by ``python -m benchmarks.bundle NAME --data COMPOSITE_DIR``, which prints their
-#: ``sha256`` and ``metrics``.
+#: Bundled folders are made by ``python -m benchmarks.bundle NAME --data COMPOSITE_DIR``.
 _SPECS = (
-    PretrainedSpec(
-        name="synthetic",
-        model="htnet_small",
-        description="HTNet, 64 wide, with action units, trained on generated flow images alone; ships with htnet",
-        dataset=GENERATED,
-        protocol="trained on 16,000 generated images; metrics on the composite set, none of which was trained on",
-        license=AS_THE_CODE,
-        bundled=True,
-        sha256="202ddf76419c81101022e4dfb75c83b10e58aadacdc87de455a2417294b4857b",
-        metrics={
-            "zero-shot, Full UF1, mean of 3 seeds": 0.7077,
-            "zero-shot, untouched half, UF1, mean of 3 seeds": 0.6714,
-            "this seed, zero-shot, Full UF1": 0.6961,
-            "this seed, action units, macro F1": 0.4246,
-        },
+    _bundled(
+        "synthetic",
+        "HTNet, 64 wide, with action units, trained on generated flow images alone; ships with htnet",
+        _ZERO_SHOT,
     ),
-    PretrainedSpec(
-        name="synthetic-mlp",
-        model="flow_mlp",
-        description="FlowMLP with action units, trained on generated flow images alone; ships with htnet",
-        dataset=GENERATED,
-        protocol="trained on 16,000 generated images; metrics on the composite set, none of which was trained on",
-        license=AS_THE_CODE,
-        bundled=True,
-        sha256="29164078e604e663a3c1479bf6b3b72a7f1ec3ba58954ec1a60e259eb47a3e6f",
-        metrics={
-            "zero-shot, Full UF1, mean of 3 seeds": 0.6831,
-            "zero-shot, untouched half, UF1, mean of 3 seeds": 0.6285,
-            "this seed, zero-shot, Full UF1": 0.6844,
-            "this seed, action units, macro F1": 0.4222,
-        },
+    _bundled(
+        "synthetic-mlp",
+        "FlowMLP with action units, trained on generated flow images alone; ships with htnet",
+        _ZERO_SHOT,
     ),
-    PretrainedSpec(
-        name="composite",
-        model="flow_mlp",
-        description="FlowMLP with action units, on the MEGC 2019 composite set and generated images; ships with htnet",
-        dataset=_COMPOSITE,
-        protocol=_MIXED,
-        bundled=True,
-        sha256="34a2423f24d467a886d2c8a89454ebe6b852d8fcb8860e528186d5ef101413f0",
-        metrics={"LOSO last, Full UF1": 0.7427, "LOSO last, Full UAR": 0.7418},
+    _bundled(
+        "composite",
+        "FlowMLP with action units, on the MEGC 2019 composite set and generated images; ships with htnet",
+        _MIXED,
     ),
-    PretrainedSpec(
-        name="composite-htnet",
-        model="htnet_small",
-        description="HTNet, 64 wide, on the MEGC 2019 composite set; ships with htnet",
-        dataset=_COMPOSITE,
-        protocol=_MEASURED,
-        bundled=True,
-        sha256="4750bf77bd25d4543cc4d50e26f69edefb55b118d1b7b9d3abac80d1edcb15f8",
-        metrics={"LOSO last, Full UF1": 0.7323, "LOSO last, Full UAR": 0.7312},
+    _bundled(
+        "composite-htnet",
+        "HTNet, 64 wide, on the MEGC 2019 composite set; ships with htnet",
+        _MEASURED,
     ),
-    PretrainedSpec(
-        name="composite-dual-stream",
-        model="htnet_dual_stream",
-        description="dual-stream HTNet on the composite set, which has no clips: appearance only; ships with htnet",
-        dataset=_COMPOSITE,
-        protocol=_MEASURED,
-        bundled=True,
-        sha256="59b7346fe8f54a1b8e6b8e78c6a1bddc23b3767303b293b82d19b5c01163f757",
-        metrics={"LOSO last, Full UF1": 0.5799, "LOSO last, Full UAR": 0.5681},
+    _bundled(
+        "composite-dual-stream",
+        "dual-stream HTNet on the composite set, which has no clips: appearance only; ships with htnet",
+        _MEASURED,
     ),
-    PretrainedSpec(
-        name="composite-ststnet",
-        model="ststnet",
-        description="STSTNet on the composite set; ships with htnet",
-        dataset=_COMPOSITE,
-        protocol=_MEASURED,
-        bundled=True,
-        sha256="cce9e07ba3fd0d781aed4d91cf42fad8d636604f86f9a19d05b1f8dffe820463",
-        metrics={"LOSO last, Full UF1": 0.6984, "LOSO last, Full UAR": 0.6824},
+    _bundled(
+        "composite-ststnet",
+        "STSTNet on the composite set; ships with htnet",
+        _MEASURED,
     ),
-    PretrainedSpec(
-        name="composite-mhssa",
-        model="mhssa_gcn",
-        description="MHSSA transformer + GCN on the composite set, its 68 points estimated from five; ships with htnet",
-        dataset=_COMPOSITE,
-        protocol=_MEASURED,
-        bundled=True,
-        sha256="3e92733960e49d1736c513b1bc4f097f0a038bb1f56c87366bf523b4d5cdb1cd",
-        metrics={"LOSO last, Full UF1": 0.6805, "LOSO last, Full UAR": 0.6775},
+    _bundled(
+        "composite-mhssa",
+        "MHSSA transformer + GCN on the composite set, its 68 points estimated from five; ships with htnet",
+        _MEASURED,
     ),
     PretrainedSpec(
         name="casme3",

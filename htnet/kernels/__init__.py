@@ -1,8 +1,6 @@
 """Attention inside many short sequences."""
 
-from typing import Any
-
-from htnet.core.deprecated import moved_name
+from htnet.core.deprecated import serve_old_names
 from htnet.kernels.dispatch import block_attention, explain
 from htnet.kernels.masks import NEIGHBORS, neighbor_mask
 from htnet.kernels.reference import reference_attention
@@ -20,6 +18,4 @@ __all__ = [
     "route",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    return moved_name(__name__, name)
+serve_old_names(__name__)

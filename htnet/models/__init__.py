@@ -1,8 +1,6 @@
 """Architectures: build them by name, convert published checkpoints into them."""
 
-from typing import TYPE_CHECKING, Any
-
-from htnet.core.deprecated import moved_name
+from htnet.core.deprecated import serve_old_names
 from htnet.core.types import EXTRA_INPUTS
 from htnet.models.base import EmotionModel, ModelConfig, make_classifier
 from htnet.models.converters import (
@@ -60,7 +58,4 @@ __all__ = [
     "transfer_weights",
 ]
 
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        return moved_name(__name__, name)
+serve_old_names(__name__)

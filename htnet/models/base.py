@@ -142,6 +142,7 @@ class EmotionModel(nn.Module):
         labels_by_number: class names by the number of classes, for models that are given none.
         extra_inputs: what ``forward`` reads in addition to the image, as keyword arguments of these names; any of
             `EXTRA_INPUTS`.
+        classifier_name: name of the last layer among the model's modules.
         same_operations: ``forward`` does the same operations whatever the values of its input, see `cuda_graph_safe`.
     """
 
@@ -149,6 +150,7 @@ class EmotionModel(nn.Module):
     input_kind: ClassVar[str] = "flow"
     labels_by_number: ClassVar[Mapping[int, tuple[str, ...]]] = MappingProxyType({len(EMOTIONS): EMOTIONS})
     extra_inputs: ClassVar[tuple[str, ...]] = ()
+    classifier_name: ClassVar[str] = "head"
     same_operations: ClassVar[bool] = False
 
     config: ModelConfig
@@ -173,7 +175,7 @@ class EmotionModel(nn.Module):
         self.standardize = Standardize(config.mean, config.std)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(with_provenance(state))
+        super().__setstate__({"_saved": set(), **with_provenance(state)})
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Image (B, C, H, W), 0..255, to the features that the head reads."""
@@ -258,7 +260,8 @@ class EmotionModel(nn.Module):
     @property
     def classifier(self) -> nn.Linear:
         """The last layer; `NoClassifier` in a model without classes."""
-        raise NotImplementedError
+        layer: nn.Linear = self.get_submodule(self.classifier_name)  # type: ignore[assignment]
+        return layer
 
     @property
     def stages(self) -> tuple[nn.Module, ...]:
@@ -468,7 +471,8 @@ class EmotionModel(nn.Module):
         return with_settings(model, settings).eval()
 
     def _set_classifier(self, layer: nn.Linear) -> None:
-        raise NotImplementedError
+        parent, _, name = self.classifier_name.rpartition(".")
+        setattr(self.get_submodule(parent), name, layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores.

@@ -188,6 +188,7 @@ class DualStreamHTNet(EmotionModel):
     """
 
     config_class: ClassVar[type[ModelConfig]] = DualStreamConfig
+    classifier_name: ClassVar[str] = "fc.2"
     extra_inputs: ClassVar[tuple[str, ...]] = ("motion",)
     config: DualStreamConfig
 
@@ -237,7 +238,7 @@ class DualStreamHTNet(EmotionModel):
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
         """Joined streams to class scores (B, num_classes), or to the layer before them (B, hidden)."""
         hidden = self.fc[:2](self.drop(features))
-        return hidden if pre_logits else self.classifier(hidden)
+        return hidden if pre_logits else self.fc[2](hidden)
 
     def _streams(
         self, x: Tensor, motion: Tensor | None, need_maps: bool
@@ -265,15 +266,6 @@ class DualStreamHTNet(EmotionModel):
                 f"{self.name} got motion of shape {tuple(motion.shape)} for {batch} images; give ({batch}, frames, "
                 f"{wanted}), see htnet.preprocess.motion_features, or None where there is no clip."
             )
-
-    @property
-    def classifier(self) -> nn.Linear:
-        """The last layer."""
-        layer: nn.Linear = self.fc[-1]  # type: ignore[assignment]
-        return layer
-
-    def _set_classifier(self, layer: nn.Linear) -> None:
-        self.fc[-1] = layer
 
     @property
     def stages(self) -> tuple[nn.Module, ...]:

@@ -95,14 +95,6 @@ class FlowMLP(UnitModel):
         return pooled if pre_logits else self.head(pooled)
 
     @property
-    def classifier(self) -> nn.Linear:
-        """The last layer."""
-        return self.head
-
-    def _set_classifier(self, layer: nn.Linear) -> None:
-        self.head = layer
-
-    @property
     def stages(self) -> tuple[nn.Module, ...]:
         """The hidden layer, before its GELU: face and mirror image, (B, 2, hidden)."""
         return (self.hidden,)

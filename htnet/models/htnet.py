@@ -158,14 +158,6 @@ class HierarchicalModel(EmotionModel):
         return pooled if pre_logits else self.head(pooled)
 
     @property
-    def classifier(self) -> nn.Linear:
-        """The last layer."""
-        return self.head
-
-    def _set_classifier(self, layer: nn.Linear) -> None:
-        self.head = layer
-
-    @property
     def stages(self) -> tuple[nn.Module, ...]:
         """The levels."""
         return tuple(self.levels)

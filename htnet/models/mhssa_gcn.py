@@ -313,14 +313,6 @@ class MHSSAGCN(EmotionModel):
         return vectors
 
     @property
-    def classifier(self) -> nn.Linear:
-        """The last layer."""
-        return self.head
-
-    def _set_classifier(self, layer: nn.Linear) -> None:
-        self.head = layer
-
-    @property
     def stages(self) -> tuple[nn.Module, ...]:
         """The layers inside the regions but the last, (B, T, dim), the regions' vectors, and the graph, (B, 6, dim)."""
         return *self.layers[:-1], self.region_proj, *self.gcn

@@ -35,6 +35,7 @@ class STSTNet(EmotionModel):
     """
 
     config_class: ClassVar[type[ModelConfig]] = STSTNetConfig
+    classifier_name: ClassVar[str] = "fc"
     config: STSTNetConfig
 
     def __init__(self, config: STSTNetConfig) -> None:
@@ -61,14 +62,6 @@ class STSTNet(EmotionModel):
         """Pooled streams to class scores (B, num_classes), or to the flat vector (B, 400)."""
         flat = features.flatten(1)
         return flat if pre_logits else self.fc(flat)
-
-    @property
-    def classifier(self) -> nn.Linear:
-        """The last layer."""
-        return self.fc
-
-    def _set_classifier(self, layer: nn.Linear) -> None:
-        self.fc = layer
 
     @property
     def stages(self) -> tuple[nn.Module, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ from htnet.core.command_line import (
     add_face_option,
     add_overwrite,
     adder,
+    can_draw,
+    show_probabilities,
     show_warnings,
 )
 from htnet.core.errors import InputError
@@ -230,7 +231,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     print(score_table(scores))
     out = Path(args.out)
     files = [out / "summary.json", out / "predictions.csv"]
-    if _can_draw():
+    if can_draw():
         from htnet.palsy.plots import plot_confusion
 
         title = f"{args.split}: {scores.num_samples} images of {scores.num_patients} patients"
@@ -261,7 +262,7 @@ def _predict(args: argparse.Namespace) -> None:
             predictor,
             args.image,
             args.out,
-            pictures=_can_draw(),
+            pictures=can_draw(),
             overwrite=args.overwrite,
             progress=_bar("grading"),
         )
@@ -287,8 +288,7 @@ def _predict(args: argparse.Namespace) -> None:
 def _show(prediction: GradePrediction) -> None:
     show_warnings(prediction.warnings)
     print(prediction.grade)
-    for name, value in prediction.probabilities.items():
-        print(f"  {name:<8} {value:.3f}  {'#' * round(40 * value)}")
+    show_probabilities(prediction.probabilities, 8)
 
 
 def _visualize(args: argparse.Namespace) -> None:
@@ -326,11 +326,3 @@ def _asymmetry(args: argparse.Namespace) -> None:
 
 def _bar(text: str, total: int | None = None) -> Callable[[Iterable[Any]], Iterable[Any]]:
     return lambda items: progress_bar(items, text, total)
-
-
-def _can_draw() -> bool:
-    """Whether pictures can be drawn; says so if not, because the numbers come without."""
-    if find_spec("matplotlib") is not None:
-        return True
-    print("no pictures: they need matplotlib (pip install 'htnet[plots]')")
-    return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -17,22 +16,22 @@ from torch import Tensor
 from htnet.core.errors import HtnetError, InputError, ManifestError, RecipeError, about_sample, refuse_unknown
 from htnet.core.hints import how
 from htnet.core.types import ByteArray, PreprocessSpec
+from htnet.core.words import listed
 from htnet.data import Manifest, read_manifest
 from htnet.data.prepare import MANIFEST_FILE
-from htnet.data.tables import listed
 from htnet.palsy.face_augment import FaceAugmentation, augment_faces
 from htnet.palsy.prepare import face_spec
 from htnet.preprocess import read_frame
 from htnet.preprocess.opencv import load_opencv
 from htnet.training.recipe import AnyAugmentation
-from htnet.training.tensors import Progress
+from htnet.training.tensors import Progress, TensorSet
 
 #: Images whose float form is in memory at a time, for statistics.
 _CHUNK = 64
 
 
 @dataclass(frozen=True, eq=False)
-class FaceSet:
+class FaceSet(TensorSet):
     """Aligned face images of many samples; a `htnet.training.TrainingSet`.
 
     Attributes:
@@ -46,18 +45,6 @@ class FaceSet:
     labels: Tensor
     num_classes: int
     spec: PreprocessSpec
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def subset(self, indices: Sequence[int]) -> FaceSet:
-        """The samples at ``indices``, in that order."""
-        index = torch.as_tensor(indices, dtype=torch.long, device=self.images.device)
-        return dataclasses.replace(self, images=self.images[index], labels=self.labels[index])
-
-    def to(self, device: str | torch.device) -> FaceSet:
-        """The same set on another device."""
-        return dataclasses.replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def inputs(self) -> Tensor:
         """(N, 3, S, S) float32 network input, 0..255."""
@@ -76,13 +63,6 @@ class FaceSet:
         variance = (second - count * mean**2).clamp_min(0) / max(count - 1, 1)
         device = self.images.device
         return mean.float().to(device), variance.sqrt().clamp_min(1e-6).float().to(device)
-
-    def digest(self) -> str:
-        """SHA-256 over images and labels: two equal sets have equal digests."""
-        found = hashlib.sha256()
-        for tensor in (self.images, self.labels):
-            found.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
-        return found.hexdigest()
 
     @property
     def units(self) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from htnet.core.errors import ManifestError, did_you_mean
 from htnet.core.identity import COUNTED, check_identities, is_named, person_key
+from htnet.core.words import listed
 from htnet.data import Sample
-from htnet.data.tables import listed
 
 #: What may say where the patient's name stands, for files without a table; a regular expression with a group may, too.
 PLACES = ("auto", "file", "folder")

@@ -16,11 +16,10 @@ from htnet.core.optional import require
 from htnet.core.types import ByteArray
 from htnet.palsy.asymmetry import REGIONS, FaceAsymmetry, region_boxes
 from htnet.palsy.predictor import FaceMaps, GradePrediction
-from htnet.pipeline.plots import draw_warnings, save_figure
+from htnet.pipeline.plots import draw_probabilities, draw_warnings, new_figure, save_figure
 from htnet.preprocess import FrameSource, read_frame
 
-_PURPOSE = "Drawing"
-_BLUE, _GRAY, _RED = "#0a84ff", "#c7c7cc", "#ff2d55"
+_BLUE, _RED = "#0a84ff", "#ff2d55"
 #: Maps in one row of a picture.
 _PER_ROW = 5
 
@@ -42,7 +41,7 @@ def plot_grade(
         InputError: the file's ending names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
-    figure = _figure(10, 3.6)
+    figure = new_figure(10, 3.6)
     axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.3])
     axes[0].imshow(read_frame(image).pixels)
     if prediction.landmarks.source != "template":
@@ -50,10 +49,7 @@ def plot_grade(
     axes[0].set_title(Path(prediction.source).name)
     axes[1].imshow(prediction.face.pixels)
     axes[1].set_title("aligned face")
-    names, values = list(prediction.probabilities), list(prediction.probabilities.values())
-    colors = [_BLUE if name == prediction.label else _GRAY for name in names]
-    axes[2].barh(names[::-1], values[::-1], color=colors[::-1])
-    axes[2].set_xlim(0, 1)
+    draw_probabilities(axes[2], prediction.probabilities, prediction.label)
     axes[2].set_xlabel("probability")
     draw_warnings(figure, prediction.warnings, f"{prediction.grade}, {prediction.probabilities[prediction.label]:.2f}")
     for axis in axes[:2]:
@@ -87,7 +83,7 @@ def plot_confusion(
     counts = np.asarray(confusion)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 2.2 + 0.6 * len(classes)
-    figure = _figure(side + 0.8, side)
+    figure = new_figure(side + 0.8, side)
     axis = figure.subplots()
     picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
@@ -126,7 +122,7 @@ def plot_maps(maps: FaceMaps, path: str | PathLike[str], *, overwrite: bool = Fa
     shown += [(f"asymmetry {i + 1}", plane) for i, plane in enumerate(maps.asymmetry)]
     face = maps.prediction.face.pixels
     rows = math.ceil((len(shown) + 1) / _PER_ROW)
-    figure = _figure(2.5 * _PER_ROW + 1, 2.8 * rows)
+    figure = new_figure(2.5 * _PER_ROW + 1, 2.8 * rows)
     axes = figure.subplots(rows, _PER_ROW, squeeze=False).ravel()
     axes[0].imshow(face)
     axes[0].set_title(maps.prediction.label)
@@ -159,8 +155,8 @@ def plot_asymmetry(report: FaceAsymmetry, path: str | PathLike[str], *, overwrit
         InputError: the file's ending names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
-    patches = require("matplotlib.patches", "plots", _PURPOSE)
-    figure = _figure(11.5, 4.2)
+    patches = require("matplotlib.patches", "plots", "Drawing")
+    figure = new_figure(11.5, 4.2)
     axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.2])
     side = report.face.pixels.shape[1]
     axes[0].imshow(report.face.pixels)
@@ -194,10 +190,6 @@ def plot_asymmetry(report: FaceAsymmetry, path: str | PathLike[str], *, overwrit
     axes[2].set_title("\u2190 patient's right lower  |  patient's left lower \u2192", fontsize=9)
     draw_warnings(figure, report.warnings)
     return save_figure(figure, path, overwrite=overwrite)
-
-
-def _figure(width: float, height: float) -> Any:
-    return require("matplotlib.figure", "plots", _PURPOSE).Figure(figsize=(width, height), layout="constrained")
 
 
 def _gray(face: ByteArray) -> npt.NDArray[Any]:

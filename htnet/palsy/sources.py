@@ -11,9 +11,10 @@ from pathlib import Path
 from htnet.core.errors import ManifestError, did_you_mean
 from htnet.core.hints import IMAGES, door_of, hint, missing
 from htnet.core.identity import refuse_unnamed
+from htnet.core.words import listed
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import SPLITS
-from htnet.data.tables import as_there, listed, read_table
+from htnet.data.tables import as_there, read_table
 from htnet.palsy.grades import GradeScheme, grade_scheme
 from htnet.palsy.patients import Found, below, check_patients, from_files, from_table
 

@@ -18,7 +18,6 @@ from htnet.core.types import MOTION_REGIONS, Prediction, Spotting
 from htnet.evaluation.calibration import Reliability
 from htnet.preprocess import FrameSource, read_pair
 
-_PURPOSE = "Drawing"
 _WARNED = "#d70015"
 _SURE, _UNSURE = "#0a84ff", "#c7c7cc"
 _REGION_COLORS = ("#0a84ff", "#34c759", "#ff9500")
@@ -51,9 +50,8 @@ def plot_prediction(
     """
     read = [frame for frame in (onset, apex) if isinstance(frame, (str, PathLike))]
     check_outputs(path, overwrite=overwrite, inputs=read)
-    figure_class = require("matplotlib.figure", "plots", _PURPOSE).Figure
     widths = [1, 1, 1, 1, 0.9, 1.2] if prediction.action_units else [1, 1, 1, 1, 1.3]
-    figure = figure_class(figsize=(2.83 * sum(widths), 3.4), layout="constrained")
+    figure = new_figure(2.83 * sum(widths), 3.4)
     axes = figure.subplots(1, len(widths), width_ratios=widths)
     for axis, frame, title in zip(axes, read_pair(onset, apex), ("onset", "apex"), strict=False):
         axis.imshow(frame.pixels)
@@ -64,11 +62,7 @@ def plot_prediction(
     # BGR = strain, v, u; shown as the published RGB = u, v, strain.
     axes[3].imshow(prediction.input.flow_image[..., ::-1], interpolation="nearest")
     axes[3].set_title("flow image (u, v, strain)")
-    names = list(prediction.probabilities)
-    values = [prediction.probabilities[n] for n in names]
-    colors = [_SURE if n == prediction.label else _UNSURE for n in names]
-    axes[4].barh(names[::-1], values[::-1], color=colors[::-1])
-    axes[4].set_xlim(0, 1)
+    draw_probabilities(axes[4], prediction.probabilities, prediction.label)
     # "no expression" is no class of the model; the number beside it is the evidence for one.
     sure = prediction.probabilities.get(prediction.label, prediction.expression)
     axes[4].set_title(f"{prediction.label} ({sure:.2f})")
@@ -97,7 +91,7 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str], *, overwrite: b
         InputError: the file's ending names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
-    figure = require("matplotlib.figure", "plots", _PURPOSE).Figure(figsize=(9, 4), layout="constrained")
+    figure = new_figure(9, 4)
     axis = figure.subplots()
     at = spotting.first + np.arange(len(spotting.curve)) if spotting.times is None else spotting.times
     for name, magnitudes, color in zip(MOTION_REGIONS, spotting.regions.T, _REGION_COLORS, strict=True):
@@ -141,8 +135,7 @@ def plot_reliability(found: Mapping[str, Reliability], path: str | PathLike[str]
     check_outputs(path, overwrite=overwrite)
     if not found:
         raise InputError("There are no bins to draw; give those of htnet.evaluation.calibration.reliability by title.")
-    figure_class = require("matplotlib.figure", "plots", _PURPOSE).Figure
-    figure = figure_class(figsize=(4.2 * len(found), 5), layout="constrained")
+    figure = new_figure(4.2 * len(found), 5)
     axes = figure.subplots(2, len(found), height_ratios=[3, 1], sharex=True, sharey="row", squeeze=False)
     for (title, bins), axis, below in zip(found.items(), *axes, strict=True):
         left, widths = bins.edges[:-1], np.diff(bins.edges)
@@ -157,6 +150,23 @@ def plot_reliability(found: Mapping[str, Reliability], path: str | PathLike[str]
     axes[0, 0].set_ylabel("fraction of correct answers")
     axes[1, 0].set_ylabel("samples")
     return save_figure(figure, path, overwrite=overwrite)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of matplotlib; sizes in inches.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    return require("matplotlib.figure", "plots", "Drawing").Figure(figsize=(width, height), layout="constrained")
+
+
+def draw_probabilities(axis: Any, probabilities: Mapping[str, float], label: str) -> None:
+    """A bar for each class, the first at the top, that of ``label`` in another color."""
+    names = list(probabilities)[::-1]
+    colors = [_SURE if name == label else _UNSURE for name in names]
+    axis.barh(names, [probabilities[name] for name in names], color=colors)
+    axis.set_xlim(0, 1)
 
 
 def save_figure(figure: Any, path: str | PathLike[str], *, overwrite: bool = False) -> Path:

@@ -1,8 +1,6 @@
 """From video frames to network inputs: reading, landmarks, alignment, flow, regions."""
 
-from typing import TYPE_CHECKING, Any
-
-from htnet.core.deprecated import moved_name
+from htnet.core.deprecated import serve_old_names
 from htnet.preprocess.align import Alignment, align_frames, align_pair, fit_alignment
 from htnet.preprocess.batches import FlowPreprocessor, RegionCropper
 from htnet.preprocess.contrast import clahe
@@ -128,7 +126,4 @@ __all__ = [
     "write_flow_image",
 ]
 
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        return moved_name(__name__, name)
+serve_old_names(__name__)

@@ -9,12 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from htnet.core.command_line import HEAD_MOTION_HELP
+from htnet.core.command_line import (
+    HEAD_MOTION_HELP,
+    add_bit_depth,
+    add_face_option,
+    add_overwrite,
+    show_error,
+    show_warnings,
+)
 from htnet.core.deprecated import renamed_options
-from htnet.core.errors import HtnetError, InputError, cause
+from htnet.core.errors import HtnetError, InputError
 from htnet.core.files import check_outputs, whole_file, write_bytes
 from htnet.core.hints import as_command
-from htnet.core.types import BIT_DEPTHS, FLOW_METHODS, HEAD_MOTIONS, ByteArray
+from htnet.core.types import FLOW_METHODS, HEAD_MOTIONS, ByteArray
 from htnet.preprocess.flow.color import color_wheel
 from htnet.preprocess.flow.compute import write_flow_image
 from htnet.preprocess.landmarks import make_landmarker
@@ -30,8 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with as_command():
             _run(args)
     except (HtnetError, OSError) as error:
-        said = str(error) if isinstance(error, HtnetError) else f"{error.filename or 'a file'}: {cause(error)}"
-        print(f"htnet.preprocess: {said}", file=sys.stderr)
+        show_error("htnet.preprocess", error)
         return 2
     return 0
 
@@ -53,21 +59,15 @@ def build_parser() -> argparse.ArgumentParser:
         "cropped faces as they are (default: %(default)s)",
     )
     add_bit_depth(parser)
-    parser.add_argument("--face", metavar="largest|only|N", help="which face of several; N counts from the left")
+    add_face_option(parser)
     parser.add_argument("--flow", choices=FLOW_METHODS, default="tvl1")
     parser.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help=HEAD_MOTION_HELP)
     parser.add_argument("--clahe", action="store_true", help="equalize the contrast of the faces before flow")
     parser.add_argument("--size", type=int, default=28, help="side of the image, px (default: %(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="overwrite existing files")
+    add_overwrite(parser)
     parser.add_argument("--uv", metavar="FILE.npy", help="also write the flow itself: (2, H, W) float32, px")
     parser.add_argument("--color", metavar="FILE.png", help="also write a color wheel picture of the flow")
     return parser
-
-
-def add_bit_depth(parser: argparse.ArgumentParser) -> None:
-    """Let a command take how many bits the values in 16-bit frames are of."""
-    text = "bits of the values in 16-bit frames, if they are fewer; with 16 they may be dark"
-    parser.add_argument("--bit-depth", type=int, choices=BIT_DEPTHS, help=text)
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -86,8 +86,7 @@ def _run(args: argparse.Namespace) -> None:
     write_flow_image(args.out, made.flow_image, overwrite=args.overwrite)
     length = np.hypot(*made.flow.uv)
     height, width = length.shape
-    for warning in (*(made.landmarks.warnings if made.landmarks is not None else ()), *made.warnings):
-        print(f"warning: {warning.code}: {warning.message}")
+    show_warnings((*(made.landmarks.warnings if made.landmarks is not None else ()), *made.warnings))
     print(f"{args.out}: {args.size}x{args.size} px, RGB = (u, v, strain)")
     print(f"  flow of {width}x{height} px: mean {length.mean():.2f} px, largest {length.max():.2f} px")
     if args.uv is not None:

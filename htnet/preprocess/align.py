@@ -12,7 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import FrameError, InputError, LandmarkError
-from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Float64Array, Frame, Landmarks, Landmarks68, PreprocessSpec
+from htnet.core.types import (
+    TEMPLATE_28,
+    TEMPLATE_SIZE,
+    ByteArray,
+    Float64Array,
+    Frame,
+    Landmarks,
+    Landmarks68,
+    PreprocessSpec,
+)
 from htnet.preprocess.geometry import (
     agreement,
     scale_of,
@@ -294,16 +303,24 @@ def check_size(frame: Frame, number: int, first: Frame) -> None:
         )
 
 
+def shrunk(pixels: ByteArray, scale: float) -> ByteArray:
+    """An image (H, W, 3) at ``scale`` times its size, averaged; as it is for 1 or more."""
+    if scale >= 1:
+        return pixels
+    cv2 = load_opencv()
+    height, width = pixels.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
 def _warp(frame: Frame, matrix: Float64Array, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     cv2 = load_opencv()
     pixels = frame.pixels
     scale = scale_of(matrix)
     if scale < 0.5:
         # Bilinear sampling reads 2x2 pixels: a stronger shrink would skip pixels and alias.
-        height, width = frame.size
-        small = (max(1, round(width * scale)), max(1, round(height * scale)))
-        pixels = np.asarray(cv2.resize(pixels, small, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        grow = np.array([width / small[0], height / small[1]])
+        pixels = shrunk(pixels, scale)
+        grow = np.array(frame.pixels.shape[1::-1]) / pixels.shape[1::-1]
         linear = matrix[:, :2] * grow
         matrix = np.hstack([linear, (matrix[:, 2] + matrix[:, :2] @ (0.5 * grow - 0.5))[:, None]])
     warped = cv2.warpAffine(pixels, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

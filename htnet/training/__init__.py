@@ -1,8 +1,6 @@
 """Training on a manifest."""
 
-from typing import TYPE_CHECKING, Any
-
-from htnet.core.deprecated import moved_name
+from htnet.core.deprecated import serve_old_names
 from htnet.training.averaging import check_wise_ft
 from htnet.training.generated_samples import check_classes, generated_set, with_units
 from htnet.training.job import TrainingJob, job_of
@@ -61,7 +59,4 @@ __all__ = [
     "with_units",
 ]
 
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        return moved_name(__name__, name)
+serve_old_names(__name__)

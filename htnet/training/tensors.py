@@ -18,17 +18,18 @@ from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import ManifestError, RecipeError, refuse_unknown
 from htnet.core.hints import hint, how, prepare_manifest
 from htnet.core.types import EXTRA_INPUTS, Landmarks, ModelInput, PreprocessSpec
+from htnet.core.words import listed
 from htnet.data import Manifest, Sample
 from htnet.data.degenerate import refuse_degenerate
 from htnet.data.prepared import resolve_spec
 from htnet.data.reader import SampleReader, check_motion, degenerate, extra_inputs, reads_motion
-from htnet.data.tables import listed
 from htnet.preprocess import PUBLISHED_CHANNELS, Landmarker, crop_regions, estimate_68
 from htnet.training.augment import augment
 from htnet.training.recipe import AnyAugmentation, Augmentation
 
 Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
 Set = TypeVar("Set", bound="TrainingSet")
+Own = TypeVar("Own", bound="TensorSet")
 
 
 class TrainingSet(Protocol):
@@ -75,9 +76,51 @@ class TrainingSet(Protocol):
         ...
 
 
+class TensorSet:
+    """Images and labels of many samples; every other tensor of a set has the samples first, too.
+
+    Attributes:
+        images: (N, 3, S, S) uint8.
+        labels: (N,) int64.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.labels)
+
+    def subset(self: Own, indices: Sequence[int]) -> Own:
+        """The samples at ``indices``, in that order."""
+        index = torch.as_tensor(indices, dtype=torch.long, device=self.images.device)
+        return self._map(lambda tensor: tensor[index])
+
+    def to(self: Own, device: str | torch.device) -> Own:
+        """The same set on another device."""
+        return self._map(lambda tensor: tensor.to(device))
+
+    def _map(self: Own, change: Callable[[Tensor], Tensor]) -> Own:
+        """The same set with every tensor changed."""
+        changed: dict[str, Any] = {k: change(v) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return dataclasses.replace(self, **changed)  # type: ignore[type-var] # sets are dataclasses
+
+    def _shown(self) -> list[Tensor | None]:
+        """All that a model is shown, and labels."""
+        return [self.images, self.labels]
+
+    def digest(self) -> str:
+        """SHA-256 over all that a model is shown, and labels: two equal sets have equal digests."""
+        found = hashlib.sha256()
+        for tensor in self._shown():
+            if tensor is not None:
+                found.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+        return found.hexdigest()
+
+
 @renamed_attributes
 @dataclass(frozen=True, eq=False)
-class FlowSet:
+class FlowSet(TensorSet):
     """Whole-face flow images of many samples.
 
     Attributes:
@@ -104,29 +147,14 @@ class FlowSet:
     motion: Tensor | None = None
     units: Tensor | None = None
 
-    def __len__(self) -> int:
-        """Number of samples."""
-        return len(self.labels)
-
     def subset(self, indices: Sequence[int]) -> FlowSet:
         """The samples at ``indices``, in that order."""
-        index = torch.as_tensor(indices, dtype=torch.long, device=self.images.device)
-        chosen = index.tolist()
+        chosen = torch.as_tensor(indices, dtype=torch.long).tolist()
         return dataclasses.replace(
-            self._map(lambda tensor: tensor[index]),
+            super().subset(chosen),
             regions_at=tuple(self.regions_at[i] for i in chosen),
             points68_from=tuple(self.points68_from[i] for i in chosen if self.points68_from),
         )
-
-    def to(self, device: str | torch.device) -> FlowSet:
-        """The same set on another device."""
-        return self._map(lambda tensor: tensor.to(device))
-
-    def _map(self, change: Callable[[Tensor], Tensor]) -> FlowSet:
-        """The same set with every tensor changed."""
-        found: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        changed: dict[str, Any] = {k: change(v) for k, v in found.items() if isinstance(v, Tensor)}
-        return dataclasses.replace(self, **changed)
 
     def inputs(self) -> Tensor:
         """(N, 3, S, S) float32 network input, 0..255, without augmentation."""
@@ -209,13 +237,8 @@ class FlowSet:
         """Number of samples by what their 68 points come from; empty where they were not asked for."""
         return dict(sorted(Counter(self.points68_from).items()))
 
-    def digest(self) -> str:
-        """SHA-256 over all that a model is shown, and labels: two equal sets have equal digests."""
-        found = hashlib.sha256()
-        extras = [tensor for tensor in (self.points68, self.motion, self.units) if tensor is not None]
-        for tensor in (self.images, self.points, self.labels, *extras):
-            found.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
-        return found.hexdigest()
+    def _shown(self) -> list[Tensor | None]:
+        return [self.images, self.points, self.labels, self.points68, self.motion, self.units]
 
 
 def load_flow_set(

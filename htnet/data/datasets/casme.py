@@ -41,5 +41,5 @@ def _key(folder: Path) -> tuple[str, Path] | None:
     return f"sub{int(subject[1]):02d}/{name}", folder.parents[1]
 
 
-read_casme2 = Layout("casme2", "CASME II", "sub01/EP02_01f/reg_img46.jpg", CASME2_LABELS, _row, _key)
-read_casme = Layout("casme", "CASME", "sub01/EP01_5/EP01_5-100.jpg", CASME_LABELS, _row, _key)
+read_casme2 = Layout("casme2", "sub01/EP02_01f/reg_img46.jpg", CASME2_LABELS, _row, _key)
+read_casme = Layout("casme", "sub01/EP01_5/EP01_5-100.jpg", CASME_LABELS, _row, _key)

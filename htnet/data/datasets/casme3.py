@@ -53,7 +53,7 @@ def read_casme3_part_a(root: Path, annotation: Path | None, choices: Choices) ->
         found = read_casme3(sheet, root, label=label, missing=choices.missing, no_apex=choices.no_apex)
         return replace(found, classes=LABELS.classes(choices.classes))
     micro, passed = _micro_rows(read_sheet(sheet, _NEEDED, _ALIASES))
-    if not micro or (passed == 0 and len(micro) >= _ENOUGH and _is_macro(micro)):
+    if not micro or (passed == 0 and len(micro) >= _ENOUGH and is_macro(micro)):
         raise ManifestError(f"{sheet} lists macro-expressions. Give the sheet of the micro-expressions as annotation.")
     rows = [_row(row) for row in micro]
     whole = [replace(row, clip=row.expected.casefold()) for row in rows]
@@ -85,7 +85,7 @@ def _find(root: Path) -> tuple[Path, tuple[str, ...]]:
         except ManifestError:
             others[file] = "does not have the columns of micro-expressions"
             continue
-        if not micro or _is_macro(micro):
+        if not micro or is_macro(micro):
             others[file] = "lists macro-expressions"
             continue
         wanted[file] = [tuple(row.text[name] for name in ("subject", "filename", *_NEEDED[1:4])) for row in micro]
@@ -118,7 +118,7 @@ def _micro_rows(rows: Sequence[SheetRow]) -> tuple[list[SheetRow], int]:
     return micro, len(rows) - len(micro)
 
 
-def _is_macro(rows: Sequence[SheetRow]) -> bool:
+def is_macro(rows: Sequence[SheetRow]) -> bool:
     """Whether half of the rows last longer than a micro-expression."""
     spans = [(row.number("onset"), row.number("offset")) for row in rows]
     lengths = sorted(offset - onset for onset, offset in spans if onset is not None and offset is not None)

@@ -7,10 +7,10 @@ from os import PathLike
 
 from htnet.core.errors import ManifestError
 from htnet.core.types import EMOTIONS
+from htnet.core.words import listed
 from htnet.data.datasets.keep import names_to_keep
 from htnet.data.manifest import Manifest, Sample
 from htnet.data.published import COMPOSITE, OMITTED, RELABELED_2019, composite_list, with_differences
-from htnet.data.tables import listed
 
 
 def merge_composite(

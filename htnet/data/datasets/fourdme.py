@@ -28,4 +28,4 @@ def _key(folder: Path) -> tuple[str, Path] | None:
     return f"{folder.parent.name}/{folder.name}".casefold(), folder.parents[1]
 
 
-read_4dme = Layout("4dme", "4DME", "gray_micro/SUBJECT/CLIP/*.jpg", LABELS, _row, _key, listed=True)
+read_4dme = Layout("4dme", "gray_micro/SUBJECT/CLIP/*.jpg", LABELS, _row, _key, listed=True)

@@ -24,7 +24,6 @@ class Layout:
 
     Attributes:
         name: one of `htnet.data.DATASETS`.
-        title: its full name.
         example: where a frame lies.
         labels: its labels.
         row: what a row of the sheet says.
@@ -33,7 +32,6 @@ class Layout:
     """
 
     name: str
-    title: str
     example: str
     labels: Labels
     row: Callable[[SheetRow], Annotated]
@@ -41,7 +39,8 @@ class Layout:
     listed: bool = False
 
     def __call__(self, root: Path, annotation: Path | None, choices: Choices) -> Manifest:
-        sheet = annotation or find_sheet(root, official(self.name).sheets, self.title)
+        known = official(self.name)
+        sheet = annotation or find_sheet(root, known.sheets, known.title)
         rows = [self.row(row) for row in read_sheet(sheet, COLUMNS)]
         wanted = {row.clip for row in rows}
 
@@ -49,7 +48,7 @@ class Layout:
             found = self.key(folder)
             return found if found is not None and (found[0] in wanted or not self.listed) else None
 
-        tree = find_clips(root, key, f"{self.title} ({self.example})")
+        tree = find_clips(root, key, f"{known.title} ({self.example})")
         return assemble(self.name, rows, tree, self.labels, choices, str(sheet))
 
 

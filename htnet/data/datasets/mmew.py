@@ -37,4 +37,4 @@ def _key(folder: Path) -> tuple[str, Path] | None:
     return (name, folder.parents[1]) if re.fullmatch(r"s[0-9]+(-[0-9]+)+", name) else None
 
 
-read_mmew = Layout("mmew", "MMEW", "Micro_Expression/happiness/S01-01-001/1.jpg", LABELS, _row, _key)
+read_mmew = Layout("mmew", "Micro_Expression/happiness/S01-01-001/1.jpg", LABELS, _row, _key)

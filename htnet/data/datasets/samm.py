@@ -40,4 +40,4 @@ def _named(text: str) -> str:
     return f"{int(found[1]):03d}{found[2]}" if found else text
 
 
-read_samm = Layout("samm", "SAMM", "006/006_1_2/006_05562.jpg", LABELS, _row, _key)
+read_samm = Layout("samm", "006/006_1_2/006_05562.jpg", LABELS, _row, _key)

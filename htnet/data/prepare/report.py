@@ -15,10 +15,10 @@ from htnet.core.errors import ManifestError, cause
 from htnet.core.identity import counts as counts_of_people
 from htnet.core.schema import document
 from htnet.core.types import QualityWarning
+from htnet.core.words import counted
 from htnet.data import Manifest
 from htnet.data.layouts import REPORT_FILE
 from htnet.data.published import with_differences
-from htnet.data.tables import counted
 
 #: Why a sample is made that was never made before.
 NEW = "new"

@@ -13,13 +13,13 @@ from typing import Any
 
 from htnet.core.errors import ManifestError, OverwriteError, cause
 from htnet.core.files import check_folder, write_bytes
-from htnet.core.schema import to_json
+from htnet.core.schema import to_json, warnings_to_list
 from htnet.core.types import PreprocessSpec, QualityWarning
+from htnet.core.words import counted
 from htnet.data import Manifest, Sample, read_manifest
 from htnet.data.prepare.keys import TITLES, Parts, changes, libraries, sha256
 from htnet.data.prepare.report import NEW, REPORT_FILE, Report
 from htnet.data.prepared import KEYS, SPEC_FILE, prepared_spec
-from htnet.data.tables import counted
 
 MANIFEST_FILE = "manifest.csv"
 #: Beside a sample's files: the reasons to doubt them, as JSON; kept in the sample's note.
@@ -167,8 +167,7 @@ class PreparedFolder:
 
 def doubts_as_json(doubts: Sequence[QualityWarning]) -> dict[str, bytes]:
     """Reasons to doubt a sample, to be written with its files; nothing if there are none."""
-    content = [{"code": doubt.code, "message": doubt.message} for doubt in doubts]
-    return {WARNINGS: json.dumps(content).encode()} if content else {}
+    return {WARNINGS: json.dumps(warnings_to_list(doubts)).encode()} if doubts else {}
 
 
 def prepared_notes(data: str | PathLike[str]) -> tuple[str, ...]:

@@ -15,11 +15,11 @@ from htnet.core.errors import HtnetError, InputError, ManifestError, cause
 from htnet.core.identity import differ
 from htnet.core.parallel import choose_workers, locked, run_tasks
 from htnet.core.types import PreprocessSpec, QualityWarning
+from htnet.core.words import listed
 from htnet.data import Manifest, Sample
 from htnet.data.prepare.keys import Parts
 from htnet.data.prepare.report import NEW, REPORT_FILE, Report
 from htnet.data.prepare.store import MANIFEST_FILE, PreparedFolder, check_names
-from htnet.data.tables import listed
 from htnet.preprocess import LazyLandmarker
 
 #: Fewer samples a process than this are done sooner than the process has started.

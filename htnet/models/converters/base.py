@@ -17,6 +17,8 @@ from htnet.models.registry import WHOLE_FACE
 State = dict[str, Tensor]
 Convert = Callable[[Mapping[str, Tensor], int | None], EmotionModel]
 C = TypeVar("C", bound=Convert)
+#: Heads in the published code of the dual-stream HTNet and of MHSSA + GCN.
+PUBLISHED_HEADS = 4
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,21 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, object], kind
     unexpected = sorted(set(state) - set(expected))
     if missing or unexpected:
         raise CheckpointError(refusal(state, missing, kind, unexpected))
+
+
+def fitting_heads(heads: int | None, dim: int, kind: str) -> int:
+    """Attention heads, which tensor shapes do not show; `PUBLISHED_HEADS` unless given.
+
+    Raises:
+        CheckpointError: the width ``dim`` is no multiple of them.
+    """
+    heads = PUBLISHED_HEADS if heads is None else heads
+    if heads < 1 or dim % heads:
+        raise CheckpointError(
+            f"heads={heads} does not fit this checkpoint: its width {dim} must be a multiple. The published "
+            f"{kind} has {PUBLISHED_HEADS}."
+        )
+    return heads
 
 
 def load_into(model: EmotionModel, state: Mapping[str, Tensor]) -> None:

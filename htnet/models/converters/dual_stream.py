@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.converters.base import check_keys, load_into, need, register_converter
+from htnet.models.converters.base import check_keys, fitting_heads, load_into, need, register_converter
 from htnet.models.dual_stream import DualStreamConfig, DualStreamHTNet
 
 KIND = "dual-stream HTNet"
 #: A key that only checkpoints of this architecture have.
 MARK = "appearance.proj.weight"
-#: Heads of the published code, where they are written into it.
-PUBLISHED_HEADS = 4
 #: A constant added to all scores of a softmax, see `htnet.models.dual_stream.TemporalPooling`.
 _WITHOUT_EFFECT = "motion.attn.fc.bias"
 
@@ -32,14 +30,14 @@ def convert_dual_stream(state: Mapping[str, Tensor], heads: int | None = None) -
         CheckpointError: keys are missing or unexpected, or shapes do not fit.
     """
     kept = {key: value.float() for key, value in state.items() if key != _WITHOUT_EFFECT}
-    config = _infer(kept, PUBLISHED_HEADS if heads is None else heads)
+    config = _infer(kept, heads)
     model = DualStreamHTNet(config)
     check_keys(kept, model.state_dict(), KIND)
     load_into(model, kept)
     return model
 
 
-def _infer(state: Mapping[str, Tensor], heads: int) -> DualStreamConfig:
+def _infer(state: Mapping[str, Tensor], heads: int | None) -> DualStreamConfig:
     embed, positions = need(state, MARK, KIND), need(state, "appearance.pos_embed", KIND)
     hidden, classes = need(state, "fc.0.weight", KIND), need(state, "fc.2.weight", KIND)
     lstm = need(state, "motion.lstm.weight_ih_l0", KIND)
@@ -54,11 +52,6 @@ def _infer(state: Mapping[str, Tensor], heads: int) -> DualStreamConfig:
     side = math.isqrt(tokens)
     if not tokens or side * side != tokens:
         raise CheckpointError(f"appearance.pos_embed is {tuple(positions.shape)}, which is not a square of patches.")
-    if heads < 1 or dim % heads:
-        raise CheckpointError(
-            f"heads={heads} does not fit this checkpoint: its width {dim} must be a multiple. The published "
-            f"{KIND} has {PUBLISHED_HEADS}."
-        )
     return DualStreamConfig(
         image_size=side * patch,
         channels=channels,
@@ -68,7 +61,7 @@ def _infer(state: Mapping[str, Tensor], heads: int) -> DualStreamConfig:
         std=(1.0,) * channels,
         patch_size=patch,
         dim=dim,
-        heads=heads,
+        heads=fitting_heads(heads, dim, KIND),
         motion_features=lstm.shape[1],
         motion_dim=lstm.shape[0] // 4,  # an LSTM's four gates
         hidden=hidden.shape[0],

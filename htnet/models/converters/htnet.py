@@ -18,7 +18,8 @@ KIND = "HTNet"
 #: A key that every checkpoint of the family has.
 MARK = "to_patch_embedding.1.weight"
 
-_IN_BLOCK = {
+#: Parameters of a transformer block: published name and ours.
+IN_BLOCK = {
     "0.norm.g": "norm1.weight",
     "0.norm.b": "norm1.bias",
     "0.fn.to_qkv.weight": "attn.qkv",
@@ -48,7 +49,7 @@ def _names(config: HTNetConfig) -> dict[str, str]:
     for level, repeats in enumerate(config.block_repeats):
         names[f"layers.{level}.0.pos_emb"] = f"levels.{level}.pos_emb"
         for depth in range(repeats):
-            for theirs, ours in _IN_BLOCK.items():
+            for theirs, ours in IN_BLOCK.items():
                 names[f"layers.{level}.0.layers.{depth}.{theirs}"] = f"levels.{level}.layers.{depth}.{ours}"
         if level < config.num_hierarchies - 1:
             for theirs, ours in _DOWN.items():

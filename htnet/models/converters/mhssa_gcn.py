@@ -9,28 +9,13 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from htnet.core.errors import CheckpointError
-from htnet.models.converters.base import State, check_keys, load_into, need, register_converter
+from htnet.models.converters.base import State, check_keys, fitting_heads, load_into, need, register_converter
+from htnet.models.converters.htnet import IN_BLOCK
 from htnet.models.mhssa_gcn import AT_LANDMARKS, MHSSAGCN, REGIONS, MHSSAGCNConfig
 
 KIND = "MHSSA + GCN"
 #: A key that only checkpoints of this architecture have.
 MARK = "region_embeddings.weight"
-#: Heads of the published code, which tensor shapes do not show.
-PUBLISHED_HEADS = 4
-
-_IN_LAYER = {
-    "0.norm.g": "norm1.weight",
-    "0.norm.b": "norm1.bias",
-    "0.fn.to_qkv.weight": "attn.qkv.weight",
-    "0.fn.to_out.0.weight": "attn.proj.weight",
-    "0.fn.to_out.0.bias": "attn.proj.bias",
-    "1.norm.g": "norm2.weight",
-    "1.norm.b": "norm2.bias",
-    "1.fn.net.0.weight": "mlp.fc1.weight",
-    "1.fn.net.0.bias": "mlp.fc1.bias",
-    "1.fn.net.3.weight": "mlp.fc2.weight",
-    "1.fn.net.3.bias": "mlp.fc2.bias",
-}
 _MODULES = {
     "patch_embedding": "patch_embed",
     "combine_embeddings": "combine",
@@ -47,8 +32,9 @@ def published_names(intra_depth: int, gcn_layers: int) -> dict[str, str]:
     modules = {**_MODULES, **{f"gcn.layers.{i}.linear": f"gcn.{i}" for i in range(gcn_layers)}}
     for theirs, ours in modules.items():
         names |= {f"{theirs}.{kind}": f"{ours}.{kind}" for kind in ("weight", "bias")}
+    in_layer = {**IN_BLOCK, "0.fn.to_qkv.weight": "attn.qkv.weight"}
     for depth in range(intra_depth):
-        names |= {f"intra_transformer.layers.{depth}.{a}": f"layers.{depth}.{b}" for a, b in _IN_LAYER.items()}
+        names |= {f"intra_transformer.layers.{depth}.{a}": f"layers.{depth}.{b}" for a, b in in_layer.items()}
     return names
 
 
@@ -63,7 +49,7 @@ def convert_mhssa_gcn(state: Mapping[str, Tensor], heads: int | None = None) -> 
     Raises:
         CheckpointError: keys are missing or unexpected, or shapes do not fit.
     """
-    config = _infer(state, PUBLISHED_HEADS if heads is None else heads)
+    config = _infer(state, heads)
     names = published_names(config.intra_depth, config.gcn_layers)
     check_keys(state, names, KIND)
     model = MHSSAGCN(config)
@@ -76,7 +62,7 @@ def convert_mhssa_gcn(state: Mapping[str, Tensor], heads: int | None = None) -> 
     return model
 
 
-def _infer(state: Mapping[str, Tensor], heads: int) -> MHSSAGCNConfig:
+def _infer(state: Mapping[str, Tensor], heads: int | None) -> MHSSAGCNConfig:
     embed, regions, cooccurrence = (need(state, key, KIND) for key in ("patch_embedding.weight", MARK, "AU_adj"))
     inner = need(state, "intra_transformer.layers.0.1.fn.net.0.weight", KIND)
     classes = need(state, "mlp_head.1.weight", KIND)
@@ -94,16 +80,11 @@ def _infer(state: Mapping[str, Tensor], heads: int) -> MHSSAGCNConfig:
             "channels "
             "around a point; only three-channel flow images can be converted."
         )
-    if heads < 1 or dim % heads:
-        raise CheckpointError(
-            f"heads={heads} does not fit this checkpoint: its width {dim} must be a multiple. The published "
-            f"{KIND} has {PUBLISHED_HEADS}."
-        )
     return MHSSAGCNConfig(
         num_classes=classes.shape[0],
         patch_size=patch,
         dim=dim,
-        heads=heads,
+        heads=fitting_heads(heads, dim, KIND),
         region_dim=regions.shape[1],
         intra_depth=_count(state, r"intra_transformer\.layers\.(\d+)\."),
         gcn_layers=_count(state, r"gcn\.layers\.(\d+)\."),

@@ -1,9 +1,5 @@
 """Optical flow: its methods, its images, and what is computed from it."""
 
-from typing import Any
+from htnet.core.deprecated import serve_old_names
 
-from htnet.core.deprecated import moved_name
-
-
-def __getattr__(name: str) -> Any:
-    return moved_name(__name__, name)
+serve_old_names(__name__)

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import LandmarkError, PoseError
-from htnet.core.types import POINT_NAMES, ByteArray, Float64Array, Frame, Landmarks, Landmarks68, QualityWarning
+from htnet.core.types import POINT_NAMES, Float64Array, Frame, Landmarks, Landmarks68, QualityWarning
+from htnet.preprocess.align import shrunk
 from htnet.preprocess.geometry import transform_points
 from htnet.preprocess.landmarks.detector import YuNet, bundled
 from htnet.preprocess.opencv import load_opencv
@@ -99,7 +100,7 @@ def seen_turned(frame: Frame) -> float | None:
     for quarter in (1, 2, 3):
         height, width = frame.size
         scale = min(1.0, 640 / max(height, width))
-        pixels = _shrunk(np.ascontiguousarray(np.rot90(frame.pixels, quarter)), scale)
+        pixels = shrunk(np.ascontiguousarray(np.rot90(frame.pixels, quarter)), scale)
         faces = bundled().faces(pixels)
         if len(faces) and faces[:, 14].max() >= best:
             face = faces[faces[:, 14].argmax()]
@@ -282,7 +283,7 @@ def _faces(detector: YuNet, frame: Frame, points: npt.ArrayLike, degrees: float)
     z = np.asarray(points, dtype=np.float64) @ [1, 1j]
     reach = _REACH * max(abs(z[1] - z[0]), abs((z[3] + z[4] - z[0] - z[1]) / 2))
     scale, center = _SIDE / reach, z.mean()
-    pixels = _shrunk(frame.pixels, scale if scale < 0.5 else 1.0)  # bilinear sampling alone would skip pixels
+    pixels = shrunk(frame.pixels, scale if scale < 0.5 else 1.0)  # bilinear sampling alone would skip pixels
     grow = np.array([pixels.shape[1] / frame.size[1], pixels.shape[0] / frame.size[0]])
     a = scale * np.exp(-1j * np.radians(degrees))
     linear = np.array([[a.real, -a.imag], [a.imag, a.real]])
@@ -295,12 +296,3 @@ def _faces(detector: YuNet, frame: Frame, points: npt.ArrayLike, degrees: float)
     to_frame = np.hstack([back, (-back @ shift)[:, None]])
     found = detector.faces(square)
     return [(float(face[14]), transform_points(to_frame, face[4:14].reshape(5, 2))) for face in found]
-
-
-def _shrunk(pixels: ByteArray, scale: float) -> ByteArray:
-    if scale >= 1:
-        return pixels
-    cv2 = load_opencv()
-    height, width = pixels.shape[:2]
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from htnet.core.errors import InputError, LowScoreError
+from htnet.core.errors import LowScoreError
+from htnet.core.fields import real
 from htnet.core.types import Frame, Landmarks
 from htnet.preprocess.landmarks.base import check_several, choose_face, find_many, no_face
 from htnet.preprocess.landmarks.detector import SETTINGS, Faces, YuNet
@@ -49,8 +50,7 @@ class YuNetLandmarker:
             InputError: ``min_score`` or ``several`` is not as described.
         """
         check_several(several)
-        if not 0 <= min_score <= 1:
-            raise InputError(f"min_score is {min_score!r}; give a number from 0 to 1.")
+        real(ge=0, le=1).check("min_score", min_score)
         self.min_score = min_score
         self.several = several
         self._yunet = YuNet(model)

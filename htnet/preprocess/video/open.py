@@ -12,13 +12,14 @@ from pathlib import Path
 from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import FrameError, InputError, VideoError, cause
 from htnet.core.fields import optional, real, whole
+from htnet.core.files import IMAGES
 from htnet.core.hints import hint
 from htnet.core.types import Frame, QualityWarning
 from htnet.preprocess.frames import MIN_SIDE, clip_depths, read_frame
 from htnet.preprocess.video.readers import ASSUMED_RATE, MORE_VIDEO, file_shots, make_reader
 
 #: Endings of the files that a folder of frames is made of.
-FRAME_ENDINGS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+FRAME_ENDINGS = tuple(sorted(IMAGES))
 
 VideoSource = str | os.PathLike[str]
 #: Bytes of frames that `Video.held` keeps: some 1,000 frames of 640x480 px.

@@ -1,0 +1,24 @@
+"""Numbers and names in messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+#: How many offenders a message lists before it only counts them.
+LISTED = 5
+
+
+def counted(count: int, what: str) -> str:
+    """Text such as "1 sample" and "3 samples"."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def people_counted(count: int) -> str:
+    """Text such as "1 person" and "3 people"."""
+    return f"{count} {'person' if count == 1 else 'people'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Text such as "3 samples ('a', 'b', 'c')", shortened when there are many."""
+    shown = ", ".join(repr(n) for n in names[:LISTED]) + (", ..." if len(names) > LISTED else "")
+    return f"{counted(len(names), 'sample')} ({shown})"
