@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, TypeVar, overload
+from typing import Any, ClassVar, Literal, TypeVar, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -260,8 +260,7 @@ class EmotionModel(nn.Module):
     @property
     def classifier(self) -> nn.Linear:
         """The last layer; `NoClassifier` in a model without classes."""
-        layer: nn.Linear = self.get_submodule(self.classifier_name)  # type: ignore[assignment]
-        return layer
+        return cast("nn.Linear", self.get_submodule(self.classifier_name))
 
     @property
     def stages(self) -> tuple[nn.Module, ...]:
