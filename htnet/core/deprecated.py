@@ -301,7 +301,9 @@ def moved_name(module: str, name: str) -> Any:
     new = NAMES.get(f"{module}.{name}")
     if new is None:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
-    warn_renamed(f"{module}.{name}", new)
+    # `from package import name` asks twice, first to see whether the name is there.
+    if sys._getframe(2).f_code.co_name != "_handle_fromlist":
+        warn_renamed(f"{module}.{name}", new)
     return _named(new)
 
 

@@ -56,6 +56,14 @@ def test_names_are_found_in_their_old_place(old, new):
         assert getattr(importlib.import_module(where), name) is (today() if new.endswith("()") else today)
 
 
+@pytest.mark.parametrize("statement", ["from htnet.models import HTNetPalsy", "import htnet.models as m\nm.HTNetPalsy"])
+def test_an_old_name_warns_once_where_it_is_used(statement):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        exec(compile(statement, "script.py", "exec"), {"__name__": "script"})
+    assert [(w.category, w.filename) for w in caught] == [(DeprecationWarning, "script.py")]
+
+
 def test_an_old_import_statement_warns_where_it_stands():
     code = "import warnings; warnings.simplefilter('error', DeprecationWarning)\nfrom htnet.jobs import cores"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
