@@ -144,7 +144,7 @@ def test_flicker_beats_against_the_frame_rate(fps, mains):
     count = int(8 * fps)
     # A row of the background above the head: nothing but the light changes there.
     level = np.array([recording.camera.gain(k)[0] for k in range(count)])
-    seen = np.array([recording.frame(k)[0].astype(float).mean() for k in range(0, int(2 * fps))])
+    seen = np.array([recording.frame(k)[0].astype(float).mean() for k in range(int(fps))])
     spectrum = np.abs(np.fft.rfft(level - level.mean()))
     found = np.fft.rfftfreq(count, 1 / fps)[spectrum.argmax()]
     alias = abs(2 * mains - fps * round(2 * mains / fps))
