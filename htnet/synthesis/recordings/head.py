@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -53,12 +55,12 @@ class Pose:
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         return np.asarray(points @ turn.T * self.scale + (self.x, self.y))
 
-    def from_frame(self, points: FloatArray) -> FloatArray:
-        """The inverse of `to_frame`."""
-        angle = np.deg2rad(self.roll)
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]], dtype=points.dtype)
-        at = np.array([self.x, self.y], dtype=points.dtype)
-        return np.asarray((points - at) @ (turn / points.dtype.type(self.scale)))
+    def from_frame(self, x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The inverse of `to_frame` at columns x and rows y of the frame: px of the upright head, (rows, columns)."""
+        angle = math.radians(self.roll)
+        cos, sin = np.float32(math.cos(angle) / self.scale), np.float32(math.sin(angle) / self.scale)
+        x, y = (x - np.float32(self.x))[None], (y - np.float32(self.y))[:, None]
+        return x * cos + y * sin, y * cos - x * sin
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ class HeadShape:
     """A head in px of a 224 px face; x to the image's right, y downward, from the middle between the eyes.
 
     Attributes:
-        rows: (R,) heights, ascending.
+        rows: (R,) heights, ascending in equal steps.
         width: (R,) half of the width there.
         depth: (R,) half of the depth there.
         relief: (H, W) float32, how far nose, brows and lips stand out, px.
@@ -98,8 +100,7 @@ class HeadShape:
         row = y
         extra = np.zeros_like(x)
         for last in (False, True):
-            a = np.interp(row, self.rows, self.width).astype(x.dtype)
-            b = np.interp(row, self.rows, self.depth).astype(x.dtype)
+            a, b, slope = self._profile(row)
             half = np.sqrt((a * cos) ** 2 + (b * sin) ** 2) + np.float32(1e-3)
             across = np.clip(x / half, -0.9999, 0.9999)
             angle = np.arcsin(across) - np.arctan2(b * sin, a * cos)
@@ -108,7 +109,6 @@ class HeadShape:
             row = (y - _AXIS - (near + extra) * np.sin(nod)) / np.cos(nod) + _AXIS
             if not last:
                 extra = self._relief(front, row)
-        slope = np.interp(row, self.rows, np.gradient(self.width, self.rows)).astype(x.dtype)
         size = np.abs(angle)
         u = np.where(size < _FRONT, front, np.sign(angle) * a * (_SIN + _COS * (size - _FRONT)))
         u = u - extra * steep
@@ -144,6 +144,23 @@ class HeadShape:
                 return at
             at = at + 0.8 * np.cos(np.deg2rad(yaw)) * miss
         return np.where(np.abs(miss).max(axis=1, keepdims=True) < _HIDDEN, at, start)
+
+    def _profile(self, row: Values) -> tuple[Values, Values, Values]:
+        """Half width, half depth and the width's slope at rows."""
+        last = len(self.rows) - 1
+        at = (row - row.dtype.type(self.rows[0])) * row.dtype.type(last / (self.rows[-1] - self.rows[0]))
+        at = np.clip(at, 0, last)
+        low = np.minimum(at.astype(np.intp), last - 1)
+        share = at - low.astype(row.dtype)
+        a, b, slope = (
+            (table := values.astype(row.dtype))[low] * (1 - share) + table[low + 1] * share
+            for values in (self.width, self.depth, self._slope)
+        )
+        return a, b, slope
+
+    @cached_property
+    def _slope(self) -> Float64Array:
+        return np.asarray(np.gradient(self.width, self.rows))
 
     def _relief(self, x: Values, y: Values) -> Values:
         left, top, step = self.relief_at

@@ -176,14 +176,13 @@ class FaceRenderer:
         # Places of the sparse grid: centers of blocks of block x block px, one more on every side.
         x = left + (np.arange(-1, width // block + 1, dtype=np.float32) + 0.5) * block - 0.5
         y = top + (np.arange(-1, height // block + 1, dtype=np.float32) + 0.5) * block - 0.5
-        places = np.stack(np.broadcast_arrays(x[None], y[:, None]), axis=-1)
-        local = pose.from_frame(places)
-        u, v, out, across = self.person.shape.seen(local[..., 0], local[..., 1], pose.yaw, pose.pitch)
+        u, v, out, across = self.person.shape.seen(*pose.from_frame(x, y), pose.yaw, pose.pitch)
         coarse = self._larger(np.stack([u, v], axis=-1), _SPARSE)
         density = np.float32(texture.density)
         at = (coarse - np.array([texture.left, texture.top], np.float32)) * density
         skin_at = at - self.sample(field, coarse[..., 0], coarse[..., 1]) * density
-        gain = (1 - 0.22 * across**4 + np.float32(self.light) * across).astype(np.float32)
+        square = across * across
+        gain = 1 - np.float32(0.22) * square * square + np.float32(self.light) * across
         cv2 = self.cv2
         maps = self._fine(skin_at, step)
         face = cv2.remap(self.pixels, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -194,7 +193,9 @@ class FaceRenderer:
             cover = np.ascontiguousarray(glass[..., 3])
             face = cv2.blendLinear(np.ascontiguousarray(glass[..., :3]), face, cover, 1 - cover)
         face = cv2.multiply(face, self._fine(cv2.cvtColor(gain, cv2.COLOR_GRAY2RGB), block), dst=face)
-        alpha = self._fine(out.astype(np.float32), block) * np.float32(pose.scale / (1 + 0.6 * pose.scale)) + 0.5
+        alpha = self._fine(out.astype(np.float32), block) * np.float32(
+            pose.scale / (1 + 0.6 * pose.scale)
+        ) + np.float32(0.5)
         alpha = np.clip(alpha, 0, 1, out=alpha)
         if self.mask is not None:
             alpha *= cv2.remap(self.mask, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
