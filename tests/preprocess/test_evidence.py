@@ -123,3 +123,19 @@ def test_evidence_does_not_change_the_input(portrait, rng):
 )
 def test_the_answer(expression, always, answer):
     assert answered("positive", expression, always) == answer
+
+
+@pytest.mark.slow
+def test_pairs_of_the_benchmark_move_as_they_say():
+    from benchmarks.expression_pairs import Change, make_pair
+
+    onset, apex, points = make_pair(3, "shaded", Change(noise=0.0))
+    assert np.abs(onset.astype(int) - apex).max() <= 1  # places are computed in float32
+    assert points.shape == (5, 2)
+    again = make_pair(3, "shaded", Change(noise=0.0))
+    np.testing.assert_array_equal(onset, again[0])
+    _, moved, _ = make_pair(3, "shaded", Change(units=(12,), peak=1.0, noise=0.0))
+    changed = np.abs(moved.astype(int) - onset).max(axis=2)
+    left, right = points[3:].round().astype(int)
+    assert max(changed[y - 20 : y + 20, x - 20 : x + 20].max() for x, y in (left, right)) > 5
+    assert changed[: int(points[:2, 1].min()) - 30].max() <= 2, "a smile leaves the forehead"
