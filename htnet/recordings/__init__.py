@@ -5,6 +5,7 @@ from htnet.recordings.faces import FaceFinder, SeenFace, YuNetFaces
 from htnet.recordings.measure import DISTANCES, FEATURES
 from htnet.recordings.regions import REGIONS
 from htnet.recordings.stream import FrameStream, Missing, camera_stream, recording_stream
+from htnet.recordings.table import TABLE_COLUMNS, read_curves, write_table
 from htnet.recordings.track import CURVES, GAPS, FaceTrack, RecordingCurves
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "FEATURES",
     "GAPS",
     "REGIONS",
+    "TABLE_COLUMNS",
     "FaceFinder",
     "FaceTrack",
     "FrameStream",
@@ -21,6 +23,8 @@ __all__ = [
     "SeenFace",
     "YuNetFaces",
     "camera_stream",
+    "read_curves",
     "recording_curves",
     "recording_stream",
+    "write_table",
 ]

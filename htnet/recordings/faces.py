@@ -121,9 +121,9 @@ def upright(corners: npt.ArrayLike) -> Float64Array:
 
 def inverse(matrix: npt.ArrayLike) -> Float64Array:
     """The inverse of a (2, 3) affine matrix."""
-    matrix = np.asarray(matrix, dtype=np.float64)
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.hstack([linear, -linear @ matrix[:, 2:]])
+    (a, b, c), (d, e, f) = np.asarray(matrix, dtype=np.float64).tolist()
+    k = 1 / (a * e - b * d)
+    return np.array([[e * k, -b * k, (b * f - c * e) * k], [-d * k, a * k, (c * d - a * f) * k]])
 
 
 def overlap(one: npt.ArrayLike, other: npt.ArrayLike) -> float:

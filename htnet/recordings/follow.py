@@ -108,8 +108,10 @@ def _grid(side: int) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 def compose(outer: Float64Array, inner: Float64Array) -> Float64Array:
     """The affine matrix (2, 3) that does ``inner`` first."""
-    linear = outer[:, :2] @ inner[:, :2]
-    return np.hstack([linear, (outer[:, :2] @ inner[:, 2] + outer[:, 2])[:, None]])
+    linear, shift = outer[:, :2], outer[:, 2]
+    found = linear @ inner
+    found[:, 2] += shift
+    return np.asarray(found)
 
 
 def size_of(step: Float64Array) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -134,11 +135,17 @@ def picture_measures(face: ByteArray, eyes: npt.ArrayLike, mouth: npt.ArrayLike)
 
 def _aperture(face: ByteArray, at: npt.ArrayLike, half: tuple[int, int]) -> float:
     x, y = np.rint(np.asarray(at, dtype=np.float64)).astype(int)
-    y, x = np.clip(y, half[0], FACE - 1 - half[0]), np.clip(x, half[1], FACE - 1 - half[1])
+    y, x = (min(max(int(place), reach), FACE - 1 - reach) for place, reach in zip((y, x), half, strict=True))
     patch = face[y - half[0] : y + half[0] + 1, x - half[1] : x + half[1] + 1].astype(np.float32)
     above, below = patch[:_SKIN_ROWS].mean(), patch[-_SKIN_ROWS:].mean()
-    skin = np.linspace(above, below, len(patch), dtype=np.float32)[:, None]
+    skin = above + (below - above) * _down(len(patch))
     return float(np.abs(patch - skin).sum() / (2 * half[1] + 1))
+
+
+@cache
+def _down(rows: int) -> FloatArray:
+    """(rows, 1) from 0 at the top to 1 at the bottom."""
+    return np.linspace(0, 1, rows, dtype=np.float32)[:, None]
 
 
 def feature_rows(rows: Rows, motions: Motions, corrections: dict[int, Float64Array], places: Places) -> FloatArray:

@@ -1,0 +1,119 @@
+"""Curves of a recording as files: a table to look at, and an archive that is read back."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htnet.core.errors import InputError, cause
+from htnet.core.files import check_outputs, whole_file
+from htnet.core.types import POINT_NAMES, QualityWarning
+from htnet.recordings.measure import FEATURES
+from htnet.recordings.stream import Missing
+from htnet.recordings.track import CURVES, FaceTrack, RecordingCurves
+
+#: Columns of the table before the curves.
+TABLE_COLUMNS = (
+    *("face", "frame", "time_s", "gap", "quality", "turn", "nose_height", "roll"),
+    *("box_left", "box_top", "box_width", "box_height"),
+    *(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy"),
+)
+# Changes with what the archive holds.
+_VERSION = 1
+_ARRAYS = tuple(field.name for field in dataclasses.fields(FaceTrack) if field.name not in ("number", "segments"))
+
+
+def write_table(found: RecordingCurves, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write what was measured of a recording.
+
+    Args:
+        found: the curves.
+        path: a file that ends in .csv: one row for every face and frame, `TABLE_COLUMNS` and `CURVES`, empty in gaps;
+            or in .npz, an archive with all features, which `read_curves` reads back.
+        overwrite: replace a file that exists.
+
+    Returns:
+        The path.
+
+    Raises:
+        OverwriteError: the file exists and ``overwrite`` is not given.
+        InputError: the name has another ending, or the file cannot be written.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if ending not in (".csv", ".npz"):
+        raise InputError(f"Curves cannot be written as {path.name!r}; give a name that ends in .csv or .npz.")
+    check_outputs(path, overwrite=overwrite)
+    with whole_file(path) as place:
+        if ending == ".csv":
+            _write_csv(found, place)
+        else:
+            _write_archive(found, place)
+    return path
+
+
+def read_curves(path: str | os.PathLike[str]) -> RecordingCurves:
+    """Read an archive that `write_table` wrote.
+
+    Raises:
+        InputError: it is not such an archive, or one of another version.
+    """
+    cure = "Give a .npz file that htnet.recordings.write_table wrote, or measure the recording again."
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            head = json.loads(str(archive["recording"]))
+            if head.pop("version") != _VERSION or head.pop("features") != list(FEATURES):
+                raise InputError(f"{path} is an archive of another version of htnet. {cure}")
+            tracks = tuple(
+                FaceTrack(
+                    number=number,
+                    segments=tuple((int(first), int(last)) for first, last in segments),
+                    **{name: archive[f"{name}_{number}"] for name in _ARRAYS},
+                )
+                for number, segments in enumerate(head.pop("segments"))
+            )
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read as curves of a recording ({cause(error)}). {cure}") from error
+    missing = tuple(Missing(**part) for part in head.pop("missing"))
+    warnings = tuple(QualityWarning(**part) for part in head.pop("warnings"))
+    size, cuts = tuple(head.pop("size")), tuple(head.pop("cuts"))
+    return RecordingCurves(**head, size=size, cuts=cuts, tracks=tracks, missing=missing, warnings=warnings)
+
+
+def _write_csv(found: RecordingCurves, path: Path) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*TABLE_COLUMNS, *CURVES))
+        for track in found.tracks:
+            curves = np.stack([track.curves[name] for name in CURVES], axis=1)
+            for row in range(len(track)):
+                values = (
+                    track.quality[row : row + 1],
+                    track.poses[row],
+                    track.boxes[row],
+                    track.points[row].ravel(),
+                    curves[row],
+                )
+                cells = ["" if np.isnan(value) else f"{value:.6g}" for value in np.concatenate(values)]
+                writer.writerow((track.number, track.frames[row], f"{track.times[row]:.6f}", track.gap(row), *cells))
+
+
+def _write_archive(found: RecordingCurves, path: Path) -> None:
+    head: dict[str, Any] = {
+        name: getattr(found, name) for name in ("source", "fps", "size", "frames", "duration", "cuts")
+    }
+    head["missing"] = [dataclasses.asdict(part) for part in found.missing]
+    head["warnings"] = [dataclasses.asdict(part) for part in found.warnings]
+    head |= {"segments": [track.segments for track in found.tracks], "features": FEATURES, "version": _VERSION}
+    arrays = {f"{name}_{track.number}": getattr(track, name) for track in found.tracks for name in _ARRAYS}
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, recording=np.array(json.dumps(head)), **arrays)
