@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +19,15 @@ from htnet.recordings.regions import REGIONS
 
 #: How far back the motion of a frame is taken, s. The first is one frame at 25 frames a second.
 DISTANCES = (0.04, 0.08, 0.2, 0.5)
-#: Measures of the picture of the aligned face: its mean gray level, its contrast (standard deviation), how much darker
-#: or brighter than the skin the eyes and the mouth are (see `picture_measures`).
+#: Measures of the picture of the aligned face: its mean gray level, its contrast (standard deviation), and how open the
+#: eyes and the mouth look (see `picture_measures`).
 PICTURE = ("light", "contrast", "left_eye_aperture", "right_eye_aperture", "mouth_aperture")
 #: The head's place in the frame: px in which the face of the segment's first frame is 224 px wide, degrees, and the
 #: natural logarithm of its size in px of the frame.
 HEAD = ("head_x", "head_y", "head_roll", "head_log_size")
 
 # Half height and half width around an eye and around the mouth, px of the aligned face; and the rows at the top and the
-# bottom that show skin.
+# bottom of the mouth's that show skin.
 _EYE, _MOUTH, _SKIN_ROWS = (8, 7), (12, 9), 3
 
 
@@ -114,32 +115,37 @@ def _similar(head: FloatArray) -> Float64Array:
     return similarity(PLACES, PLACES + np.stack([a + b * x + c * y, d + e * x + f * y], axis=1))
 
 
-def picture_measures(face: ByteArray, eyes: npt.ArrayLike, mouth: npt.ArrayLike) -> FloatArray:
+def picture_measures(face: ByteArray, across: FloatArray, eyes: npt.ArrayLike, mouth: npt.ArrayLike) -> FloatArray:
     """`PICTURE` of an aligned gray face.
 
-    The aperture of an eye or the mouth is the sum of absolute differences from the skin over the mean gray level, in px
-    of the aligned face; the skin's level runs from that above to that below. Lids that close show skin, and lips that
-    part show what is darker.
+    The aperture of an eye is the mean change of its picture from left to right: iris and white differ across, while
+    lids that close, lashes and brows change downward. That of the mouth is the sum of absolute differences from the
+    skin, whose level runs from that above to that below, over the mean gray level of the face.
 
     Args:
         face: (112, 112) uint8.
+        across: (112, 112) float32, its derivative to the right, of even light.
         eyes: (2, 2) the eyes, px of the aligned face.
         mouth: (2,) the middle of the mouth.
     """
     middle = face[FACE // 8 : -FACE // 8, FACE // 8 : -FACE // 8]
     level = float(middle.mean())
-    left, right = np.asarray(eyes, dtype=np.float64)
-    apertures = [_aperture(face, left, _EYE), _aperture(face, right, _EYE), _aperture(face, mouth, _MOUTH)]
-    return np.array([level, middle.std(), *(value / (level + 1) for value in apertures)], np.float32)
+    left, right = (float(np.abs(_patch(across, eye, _EYE)).mean()) for eye in np.asarray(eyes, dtype=np.float64))
+    return np.array([level, middle.std(), left, right, _difference(face, mouth) / (level + 1)], np.float32)
 
 
-def _aperture(face: ByteArray, at: npt.ArrayLike, half: tuple[int, int]) -> float:
+def _patch(picture: npt.NDArray[Any], at: npt.ArrayLike, half: tuple[int, int]) -> npt.NDArray[Any]:
+    """The part of a picture around a point; ``half`` of its height and width."""
     x, y = np.rint(np.asarray(at, dtype=np.float64)).astype(int)
     y, x = (min(max(int(place), reach), FACE - 1 - reach) for place, reach in zip((y, x), half, strict=True))
-    patch = face[y - half[0] : y + half[0] + 1, x - half[1] : x + half[1] + 1].astype(np.float32)
+    return picture[y - half[0] : y + half[0] + 1, x - half[1] : x + half[1] + 1]
+
+
+def _difference(face: ByteArray, at: npt.ArrayLike) -> float:
+    patch = _patch(face, at, _MOUTH).astype(np.float32)
     above, below = patch[:_SKIN_ROWS].mean(), patch[-_SKIN_ROWS:].mean()
     skin = above + (below - above) * _down(len(patch))
-    return float(np.abs(patch - skin).sum() / (2 * half[1] + 1))
+    return float(np.abs(patch - skin).sum() / patch.shape[1])
 
 
 @cache

@@ -57,8 +57,9 @@ _KEY, _OLD_KEY, _UNLIKE, _MEND = 4.0, 8.0, 0.5, 0.5
 _CALM = 1.1
 # The picture is warped anew if it is off by more than this, px of the aligned face.
 _OFF = 0.25
-# A face whose correlation with the frame before is lower may have gone far.
-_FAST = 0.9
+# A face whose correlation with the frame before is below the first may have gone far, above the second it stays within
+# reach of the fine steps.
+_FAST, _SLOW = 0.9, 0.98
 # Earlier faces count for a distance in time if they lie within this share of it, and half a frame.
 _NEAR = 0.3
 # Another shot: the whole pictures correlate by less, and differ by more gray levels.
@@ -147,14 +148,17 @@ class Follower:
         matrix[:, 2] += (shift - PLACES.mean(axis=0))[0]
         gray = gray_face(frame, matrix)
         image = even_light(gray)
-        if correlation(self._last.image, image) < _FAST:
+        alike = correlation(self._last.image, image)
+        if alike < _FAST:
             moved = matrix.copy()
             moved[:, 2] -= head_shift(self._last.image, image)
             there = gray_face(frame, moved)
             found = even_light(there)
-            if correlation(self._last.image, found) > correlation(self._last.image, image):
+            if correlation(self._last.image, found) > alike:
                 matrix, gray, image = moved, there, found
         for key, settings in ((self._last.image, COARSE), (self._key.image, FINE)):
+            if settings is COARSE and alike > _SLOW:
+                continue
             step = head_step(key, image, settings)
             if size_of(step) > _OFF:  # what is left is seen against the key face
                 matrix = compose(step, matrix)
@@ -185,7 +189,7 @@ class Follower:
             self._ring.popleft()
         earlier, spans = self._earlier(time)
         sums = pair_sums([*earlier, self._key], texture)
-        picture = picture_measures(gray, self._eyes, self._mouth)
+        picture = picture_measures(gray, texture.gradient[0], self._eyes, self._mouth)
         number = frame.number or 0
         self.recorder.add(number, time, self._matrix, quality, sums, spans, self._key_number, picture)
         self._ring.append((time, texture))
@@ -210,7 +214,11 @@ class Follower:
     def _look(self, frame: Frame, matrix: Float64Array, doubted: bool) -> bool:
         """Ask the detector; False if the face is not followed any more in this frame."""
         time = frame.time or 0.0
-        face = self._expected(self._finder.near(frame, matrix), matrix)
+        faces = self._finder.near(frame, matrix)
+        face = self._expected(faces, matrix)
+        if face is None:  # the points of a profile lie elsewhere
+            aside = (other for other in faces if overlap(other.box, self.box) > _SAME_BOX and not other.frontal())
+            face = next(aside, None)
         if face is None:
             self._misses += 1
             self._next_look = time
