@@ -29,7 +29,7 @@ HEAD_DIMS = (16, 32, 64, 85, 128)
 VALUES = {"cpu": 2**21, "cuda": 2**26}
 #: Largest difference that is accepted, relative to the largest value of each tensor.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 4e-2}
-#: PyTorch's own backends on a GPU; which of them take a shape is found by trying.
+#: PyTorch's own backends on a GPU; which of them support a shape is determined by trying.
 SDPA = {
     "sdpa_flash": SDPBackend.FLASH_ATTENTION,
     "sdpa_efficient": SDPBackend.EFFICIENT_ATTENTION,
@@ -115,7 +115,7 @@ def _shape(
     q, k, v, grad = (make().to(dtype) for _ in range(4))
     ways = _ways(setting, (q, k, v), grad)
     exact = _results(ways["reference"], *(t.double() for t in (q, k, v, grad)))
-    # In the type that is measured, so what is nothing but its rounding counts as 0.
+    # In the type that is measured, so that what is nothing but its rounding counts as 0.
     truth = {name: value.to(dtype) for name, value in exact.items()}
     what = f"attention {shape} {dtype}"
     worst = {

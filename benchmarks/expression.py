@@ -125,11 +125,11 @@ def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few pairs, nothing is written: shows that it runs")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     found: dict[str, Any] = {"benchmark": "expression", **provenance(), "device": "cpu"}
-    with ProcessPoolExecutor(args.jobs) as pool:
+    with ProcessPoolExecutor(args.workers) as pool:
         waiting = {face: pool.submit(rates, face, args.quick) for face in FACES}
         recognized = pool.submit(recognition, args.quick)
         by_face = {face: one.result() for face, one in waiting.items()}

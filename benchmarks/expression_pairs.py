@@ -166,8 +166,8 @@ def _unmoved(seen: Array, change: Change, template: Array, rng: np.random.Genera
             lid = np.exp(-0.5 * ((x / 0.17) ** 2 + ((y - 0.01) / 0.08) ** 2))
             at = at - np.stack([np.zeros_like(lid), change.blink * lid], -1)
     if change.gaze:
-        towards = rng.uniform(0, 2 * np.pi)
-        look = change.gaze * np.array([np.cos(towards), 0.5 * np.sin(towards)])
+        toward = rng.uniform(0, 2 * np.pi)
+        look = change.gaze * np.array([np.cos(toward), 0.5 * np.sin(toward)])
         for eye in template[:2]:
             x, y = (at[..., 0] - eye[0]) / _UNIT, (at[..., 1] - eye[1]) / _UNIT
             at = at - np.exp(-0.5 * ((x / 0.11) ** 2 + (y / 0.05) ** 2))[..., None] * look

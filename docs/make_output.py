@@ -49,7 +49,7 @@ def fields(part: dict[str, Any], before: str = "") -> list[tuple[str, dict[str, 
 
 
 def kind(field: dict[str, Any]) -> str:
-    """The type in words; a part with a table of its own is linked."""
+    """The type in words; a part that has its own table is linked."""
     if "anyOf" in field:
         return " or ".join(kind(option) for option in field["anyOf"])
     if "$ref" in field:

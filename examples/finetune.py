@@ -1,4 +1,4 @@
-"""Fine-tune on your own manifest, with a training loop of your own.
+"""Fine-tune on your own manifest, with your own training loop.
 
     python examples/finetune.py manifest.csv
     python examples/finetune.py --synthetic

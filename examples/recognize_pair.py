@@ -1,4 +1,4 @@
-"""Recognize the emotion and the action units between two frames: the bundled pair, or two files of your own.
+"""Recognize the emotion and the action units between two frames: the bundled pair, or two of your own files.
 
     python examples/recognize_pair.py
     python examples/recognize_pair.py onset.png apex.png --out answer.png

@@ -26,7 +26,7 @@ VECTOR = 64
 #: and at 128.
 PACKED_FOR = 4
 _PACKING = threading.Lock()
-#: Convolutions of many positions are done some samples at a time, so what is laid out for them stays near this
+#: Convolutions of many positions are done some samples at a time, so that what is laid out for them stays near this
 #: many values.
 LAID_OUT = 2**25
 
@@ -169,7 +169,7 @@ def _pointwise(x: Tensor, packed: Tensor, bias: Tensor, after: str) -> Tensor:
 def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Weights as int8 and one scale a row, symmetric: weight ≈ int8 x scale.
 
-    Scales are rounded to bfloat16 before the weights are divided by them, so they add no error of their own when
+    Scales are rounded to bfloat16 before the weights are divided by them, so they add no error when
     products multiply by them in bfloat16.
 
     Args:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from htnet.data import RecordingSet
     from htnet.evaluation.spotting import KindScores, SpottingCounts, SpottingScores
 
-#: Not imported from htnet.data, so that the command starts quickly.
+#: Not imported from htnet.data, so the command starts quickly.
 SETS = ("samm_lv", "casme_sq", "casme3a", "casme3c")
 UNITS = ("frames", "ms")
 
@@ -36,7 +36,7 @@ def add_commands(add: AddCommand) -> None:
         metavar="TABLE|DIR",
         help="CSV file in the form of the challenges or of --truth, JSON of htnet, or a folder of such files",
     )
-    command.add_argument("--dataset", choices=SETS, help="data set of long recordings that --truth holds")
+    command.add_argument("--dataset", choices=SETS, help="data set of long recordings that --truth contains")
     command.add_argument("--annotation", metavar="SHEET", help="its annotation sheet (default: looked for in --truth)")
     command.add_argument("--fps", type=float, help="frames per second, for recordings whose table names none")
     command.add_argument("--iou", default="0.5", help="least intersection over union (default: %(default)s)")

@@ -90,7 +90,7 @@ class CsvTable:
 def open_table(path: Path, required: Sequence[str] = (), error: type[HtnetError] = ManifestError) -> CsvTable:
     """Read a CSV file with a header.
 
-    Columns at the end that have no name and no values, as spreadsheet programs write them, are passed over.
+    Columns at the end that have no name and no values, as spreadsheet programs write them, are ignored.
 
     Args:
         path: the file.
@@ -146,8 +146,8 @@ def read_rows(path: Path, error: type[HtnetError] = ManifestError) -> list[tuple
 def first_rows(path: Path) -> list[list[str]]:
     """The header of a CSV file and its first row that is not blank, to tell what kind of table it is.
 
-    Nothing is raised: what cannot be read, such as a byte that is not UTF-8, is reported by the reader that handles
-        the file.
+    Nothing is raised: a file that cannot be read, such as a byte that is not UTF-8, is reported by the reader that
+        handles the file.
     """
     try:
         with path.open("rb") as file:

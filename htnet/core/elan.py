@@ -139,7 +139,7 @@ def _tiers(events: Iterable[Event], fps: float | None) -> list[_Tier]:
 
 
 def _apart(marks: Sequence[_Mark]) -> list[list[_Mark]]:
-    """Annotations in as few rows as there are at one time, so that none overlap in a row."""
+    """Annotations in as few rows as there are at one time, so none overlap in a row."""
     rows: list[list[_Mark]] = [[]]
     for mark in sorted(marks, key=lambda mark: (mark.start, mark.end)):
         row = next((row for row in rows if not row or row[-1].end <= mark.start), None)
@@ -176,7 +176,7 @@ def _media(media: Path, path: Path) -> dict[str, str]:
         relative = f"./{relative}"
     whole = media.absolute().as_posix()
     if _NO_XML.search(whole) or _NO_XML.search(relative):
-        raise InputError(f"The name of the video {whole!r} holds signs that a file of ELAN cannot. Rename it.")
+        raise InputError(f"The name of the video {whole!r} contains signs that a file of ELAN cannot. Rename it.")
     return {
         "MEDIA_URL": f"file://{'' if whole.startswith('/') else '/'}{whole}",
         "MIME_TYPE": mimetypes.guess_type(media.name)[0] or "video/*",

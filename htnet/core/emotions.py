@@ -70,6 +70,6 @@ def meant(name: str, labels: Iterable[str]) -> str:
 
 
 def _by_letter(one: str, other: str) -> bool:
-    """Whether two names differ in nothing but a letter of its own at the end."""
+    """Whether two names differ in nothing but an additional letter at the end."""
     ends = [re.fullmatch(r"(.*[\W_])\w", name) for name in (one, other)]
     return all(ends) and ends[0][1] == ends[1][1]  # type: ignore[index]

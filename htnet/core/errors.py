@@ -106,7 +106,7 @@ class CorruptWeightsError(WeightsError):
 
 
 class RunError(HtnetError):
-    """A run cannot go on: its folder is in use or contains another run, or one of its processes was killed."""
+    """A run cannot continue: its folder is in use or contains another run, or one of its processes was killed."""
 
 
 class OverwriteError(HtnetError, FileExistsError):
@@ -148,7 +148,7 @@ def cause(error: BaseException) -> str:
     kind, module = type(error).__name__, type(error).__module__.split(".")[0]
     if module in ("builtins", __name__.split(".")[0]):
         return kind
-    # The clients of the network have types of their own for each version.
+    # Network clients have different error types in each version.
     told = {
         "Offline": "the network is switched off (HF_HUB_OFFLINE)",
         "Timeout": "no answer in time",

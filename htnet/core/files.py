@@ -1,4 +1,4 @@
-"""Nothing that exists is overwritten unless the user asks for it, and no file is left half written.
+"""Existing files are never overwritten unless the user asks for it, and no file is left half written.
 
 The one place that checks the first, and the one writer of files; what is read more than once is read by `FreshFile`.
 """
@@ -29,8 +29,8 @@ def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Itera
 
     Args:
         files: where files are to be written; None is skipped.
-        overwrite: the user asked for what is there to be replaced.
-        inputs: files that are read. These are never written over, whatever ``overwrite`` says.
+        overwrite: whether the user asked to overwrite existing files.
+        inputs: files that are read. These are never overwritten, whatever ``overwrite`` says.
 
     Raises:
         OverwriteError: a file is there already and ``overwrite`` is False; the message names it.
@@ -67,7 +67,7 @@ def check_folder(folder: StrPath, files: Iterable[str], *, overwrite: bool = Fal
     Args:
         folder: where the files are to be written; it need not exist.
         files: their names.
-        overwrite: the user asked for what is there to be replaced.
+        overwrite: whether the user asked to overwrite existing files.
 
     Raises:
         OverwriteError: one of the files is there already and ``overwrite`` is False; the message names it.
@@ -88,7 +88,7 @@ def refuse_same_folder(out: StrPath | None, *read: StrPath | None, below: bool =
     """Refuse to write many files into a folder that is read, whatever the user asked for.
 
     Args:
-        out: where files are to be written; None is passed over.
+        out: where files are to be written; None is ignored.
         read: folders that are read, or files.
         below: refuse its subfolders too, since the files in them are read.
 

@@ -44,7 +44,7 @@ class Door:
 
     Attributes:
         kind: "set", "manifest", "prepared", "recordings", "events", "video", "frames", "image", "weights", "run",
-            "checkpoint" or "sheet"; wings have kinds of their own.
+            "checkpoint" or "sheet"; wings add other kinds.
         what: the same in words.
         command: the command that takes it.
         call: the same in Python.

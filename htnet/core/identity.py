@@ -111,7 +111,7 @@ def person_key(name: str) -> str:
 def dataset_key(name: str) -> str:
     """What the name of a data set says: as `person_key`, and "II" is 2, brackets and "^" count for nothing.
 
-    "CASME II", "casme2" and "CASME-2" are one set, "CAS(ME)^3" and "casme3" another. "CAS(ME)^2" is a set of its own.
+    "CASME II", "casme2" and "CASME-2" are one set, "CAS(ME)^3" and "casme3" another. "CAS(ME)^2" is a different set.
     """
     text = _plain(name.replace("²", "^2").replace("³", "^3"))
     squared = re.sub(r"[\s_.-]", "", text)

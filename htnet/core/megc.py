@@ -48,7 +48,7 @@ def write_megc(
     Args:
         path: the CSV file; missing folders are made.
         events: name of the recording to its events; for "str" the name is ``subject/video``.
-        form: one of `FORMS`. "str" holds micro-expressions whose emotion is known.
+        form: one of `FORMS`. "str" contains micro-expressions whose emotion is known.
         first_frame: number of a recording's first frame in the table. The challenges count as the files of their sets
             are numbered, which begins at 1; `Event` counts from 0.
         overwrite: replace a file that exists.

@@ -98,7 +98,7 @@ def watched(fetch: Callable[[], Found], moved: Callable[[], object]) -> Found:
 
 @contextlib.contextmanager
 def limited() -> Iterator[None]:
-    """Give connections that are opened inside, and set no limit of their own, `TIME_LIMIT` seconds for each answer.
+    """Give connections that are opened inside, and set no limit themselves, `TIME_LIMIT` seconds for each answer.
 
     Python has one such limit for all threads, so only one thread is inside at a time, and others that open a connection
     meanwhile get it too.

@@ -87,7 +87,7 @@ def _start_worker(shared: Any, threads: int, parent: int, stop: Event, command: 
     global _SHARED, _COMMAND
     _SHARED, _COMMAND = shared, command
     torch.set_num_threads(threads)
-    # Ctrl-C reaches the workers too; were they to die of it, the parent could take that for an accident.
+    # Ctrl-C reaches the workers too; were they to die of it, the parent could mistake that for a crash.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(parent, stop), daemon=True).start()
 

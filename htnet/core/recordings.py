@@ -34,9 +34,9 @@ class Recording:
     """A recording and what happens in it.
 
     Attributes:
-        name: unique among the recordings at hand.
+        name: unique among the recordings.
         events: what happens, in any order; empty where nothing does.
-        path: the video file or the folder of frames; None where it is not at hand.
+        path: the video file or the folder of frames; None if it is not available.
         dataset: name of the data set; "" for none.
         subject: the person, unique only together with ``dataset``; "" if unknown.
         fps: frames per second; None if unknown.

@@ -64,7 +64,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class QualityWarning:
-    """A reason to doubt an answer that was given all the same.
+    """A reason to doubt an answer.
 
     Attributes:
         code: short and stable, for programs: "motionless", "several_faces", ...
@@ -345,7 +345,7 @@ class PreprocessSpec(Checked):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PreprocessSpec:
-        """Rebuild a spec; unknown fields are refused, because they would change the input in silence."""
+        """Rebuild a spec; unknown fields are refused, because they would silently change the input."""
         values = dict(data)
         if "template" in values:
             values["template"] = tuple((float(x), float(y)) for x, y in values["template"])

@@ -111,7 +111,7 @@ def read_action_units(path: str | PathLike[str], column: str = "Action Units") -
     """Annotations of a sheet by sample, ``{sub}_{filename_o}``, as `htnet.data.read_composite` names them.
 
     A sample that is not annotated has "" (see `htnet.data.parse_annotation`). So has one whose cell cannot be read;
-    a warning names the cell and the cure.
+    a warning names the cell and the fix.
 
     Args:
         path: CSV file with the columns ``sub``, ``filename_o`` and ``column``.

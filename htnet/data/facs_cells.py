@@ -160,7 +160,7 @@ def keep_readable(text: str, where: str, sample: str, spoiled: str = "") -> tupl
         text: the cell.
         where: the cell's place, for the note.
         sample: the sample that it speaks of.
-        spoiled: what a spreadsheet has made of the cell, with the cure; "" if nothing.
+        spoiled: how a spreadsheet has changed the cell, with the fix; "" if nothing.
 
     Returns:
         The annotation, "" where there is none or it cannot be read; and the notes, none or one.
@@ -293,7 +293,7 @@ def _refuse_numbers(text: str, plain: str) -> None:
     "2E+1" (unit 2 at intensity E, and unit 1) looks like twenty to a spreadsheet, "4.7" like a number with a fraction.
 
     Raises:
-        InputError: it is such a text; the message names the cure.
+        InputError: it is such a text; the message names the fix.
     """
     number = re.fullmatch(r"([0-9]+)(\.[0-9]+)?(?:E([+-]?)([0-9]+))?", plain)
     if number is not None:

@@ -60,7 +60,7 @@ def leave_one_dataset_out(manifest: Manifest) -> tuple[Fold, ...]:
     """One fold for each data set, ordered and named by it: train on the others, test on it.
 
     Also called leave-one-database-out. Subjects are known by data set and name together, so a name that occurs in
-    two data sets is taken for two people. Subjects need not be known.
+    two data sets counts as two people. Subjects need not be known.
 
     Raises:
         ManifestError: samples without data set, one file under two subjects or data sets, or fewer than two data sets.

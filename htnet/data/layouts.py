@@ -426,7 +426,7 @@ def find_casme3(root: Path) -> Path | None:
 def is_casme3(file: Path) -> bool:
     """Whether a CSV file is the edited annotation of CAS(ME)^3.
 
-    By name or columns, so a renamed file is found and a damaged one gets a message of its own.
+    By name or columns, so a renamed file is recognized and a damaged one gets a specific message.
     """
     if file.name.endswith("edited.csv"):
         return True

@@ -44,7 +44,7 @@ SPLITS = ("train", "val", "test")
 APEX_SOURCES = ("", "middle")
 #: Stands between the names in the column ``classes``.
 CLASS_MARK = "|"
-#: Labels that are taken for indexes of `EMOTIONS` where no classes are given.
+#: Labels that are read as indexes of `EMOTIONS` where no classes are given.
 _NUMBERS = ("0", "1", "2")
 
 

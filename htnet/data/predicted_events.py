@@ -54,7 +54,7 @@ class PredictedEvents:
     def of(self, recordings: Iterable[Recording], first_frame: int = FIRST_FRAME) -> dict[str, tuple[Event, ...]]:
         """The events by the names of recordings, with frames as the annotations of these count them.
 
-        A recording is found by its video, else by its name (see `htnet.core.recordings.recording_key`).
+        A recording is identified by its video, else by its name (see `htnet.core.recordings.recording_key`).
 
         Args:
             recordings: the true ones.
@@ -109,7 +109,9 @@ def read_events(path: str | PathLike[str]) -> PredictedEvents:
         files = [file for file in inside if file.suffix.lower() in _JSON and _has_events(file)]
         files = files or [file for file in inside if file.suffix.lower() == ".csv"]
         if not files:
-            raise ManifestError(f"{path} holds no document of htnet with events and no table of them. Check the path.")
+            raise ManifestError(
+                f"{path} contains no document of htnet with events and no table of them. Check the path."
+            )
     return PredictedEvents(tuple(entry for file in files for entry in _read(file)), str(path))
 
 
@@ -152,7 +154,7 @@ def _documents(file: Path) -> Iterator[PredictedRecording]:
     """The events of the documents in a JSON file. A recording is called as its sample, its video, or the file."""
     for entry in _load(file):
         if not isinstance(entry, dict) or not isinstance(entry.get("events"), list):
-            raise ManifestError(f"{file} holds no events. Give a document of htnet with the field 'events'.")
+            raise ManifestError(f"{file} contains no events. Give a document of htnet with the field 'events'.")
         files = entry.get("files")
         given = files.get("video") if isinstance(files, dict) else None
         video = Path(given) if isinstance(given, str) else None

@@ -53,7 +53,7 @@ def check_unchanged(flow: Path) -> None:
     if noted is not None and found != noted:
         raise ManifestError(
             f"the flow image {flow} has changed since it was prepared: its hash is not that in {key}. Prepare the data "
-            "again, which recomputes this image; for images of your own give a manifest outside the folder."
+            "again, which recomputes this image; for your own images give a manifest outside the folder."
         )
 
 

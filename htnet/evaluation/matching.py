@@ -55,7 +55,7 @@ def exact_threshold(value: Fraction | float | str) -> Fraction:
 def match_intervals(
     truth: Sequence[Span], predicted: Sequence[Span], iou: Fraction | float | str = IOU
 ) -> tuple[tuple[int, int], ...]:
-    """Pair true and predicted intervals, each at most once, as many as can be.
+    """Pair true and predicted intervals, each at most once, as many as possible.
 
     Of all largest matchings one with the largest sum of intersections over unions is taken, whatever the order of the
     intervals; among those that are equal in that, too, intervals that come first in time are paired with each other.

@@ -1,7 +1,7 @@
 """UF1, UAR and accuracy, as defined for MEGC 2019.
 
 Source: See et al., "MEGC 2019 - The Second Facial Micro-Expressions Grand Challenge", FG 2019. A class
-that does not occur in the truth of the samples at hand is left out of the mean, so scores of one
+that does not occur in the truth of the samples is left out of the mean, so scores of one
 data set of a composite are defined.
 """
 

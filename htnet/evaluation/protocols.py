@@ -69,7 +69,7 @@ class FoldRun:
 
 
 def fold_seed(seed: int, fold: str) -> int:
-    """A seed of its own for each fold, whatever order folds run in."""
+    """A different seed for each fold, whatever the order of folds."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{fold}".encode()).digest()[:4], "big")
 
 

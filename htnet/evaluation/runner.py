@@ -39,7 +39,7 @@ from htnet.training import (
     with_units,
 )
 
-#: Stands in a run's config for the table of action units where each fold has one of its own.
+#: Stands in a run's config for the table of action units where each fold has its own.
 COUNTED = "counted over the training subjects of each fold"
 
 
@@ -73,8 +73,8 @@ def loso(
     """Leave one subject out: train once for every subject on all others, test on that subject.
 
     A run can be interrupted at any moment and started again with the same call: finished folds are
-    kept, an unfinished one goes on from its last checkpoint, and the final files are the same to the
-    byte (with the same number of workers on the same machine).
+    kept, an unfinished one resumes from its last checkpoint, and the final files are byte-identical (with the same
+    number of workers on the same machine).
 
     Args:
         data: labeled samples with subjects: a manifest, or a path for `htnet.data.open_data`.

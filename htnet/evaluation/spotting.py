@@ -188,7 +188,7 @@ class SpottingScores:
     """Scores of spotting in a set of recordings.
 
     Attributes:
-        overall: micro- and macro-expressions together; a kind that is taken for the other counts as wrong.
+        overall: micro- and macro-expressions together; a kind predicted as the other counts as wrong.
         kinds: each kind that is true or predicted; micro- and macro-expressions always.
         recordings: counts of each recording.
         confusion: kind of the true event, or "none", to kind of the predicted one, or "none", to count. Events of one

@@ -299,7 +299,7 @@ def load_files(
         ) from error
     try:
         state = load_file(str(weights_path))
-    except Exception as error:  # safetensors has errors of its own
+    except Exception as error:  # safetensors has its own errors
         raise CorruptWeightsError(
             f"{weights_path} is cut off, damaged, or not a safetensors file. {_get_again(weights_path)}"
         ) from error

@@ -45,7 +45,7 @@ def _rows(start, left, tokens: tl.constexpr, group: tl.constexpr, size: tl.const
 def _first(heads, tokens: tl.constexpr, group: tl.constexpr, rows: tl.constexpr):  # type: ignore[no-untyped-def]
     """First sequence of this program's group, its block and head, and this program's first row in the group.
 
-    Programs of one group are neighbors, so what they share is still in the cache.
+    Programs of one group are neighbors, so that what they share is still in the cache.
     """
     tiles: tl.constexpr = (group * tokens + rows - 1) // rows
     program = tl.program_id(0)

@@ -68,7 +68,7 @@ class Linear(nn.Linear):
 class BlockAttention(nn.Module):
     """Multi-head attention inside square blocks of the map.
 
-    Queries and keys have a layer of their own: with one token per block they are never read, so
+    Queries and keys have their own layer: with one token per block they are never read, so
     they cost nothing and, having no gradient, are left alone by the optimizer.
 
     Attributes:

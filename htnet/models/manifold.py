@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 PLANE = 2
 #: Gaps between kept and dropped eigenvalues under this share of the largest one count as this wide in gradients.
 GAP = 1e-2
-#: scikit-learn's SMACOF: most steps, and the least gain in stress a step, as a share of the squared distances.
+#: scikit-learn's SMACOF: most steps, and the least gain in stress a step, as a fraction of the squared distances.
 SMACOF_STEPS, SMACOF_GAIN = 300, 1e-6
 #: What a distance of 0 counts as in a SMACOF step, as in scikit-learn.
 _COINCIDENT = 1e-5

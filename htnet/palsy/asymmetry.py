@@ -114,7 +114,7 @@ class FaceAsymmetry:
 
     Attributes:
         regions: one for each of `REGIONS`.
-        measured: what points the face was found by: "68", "five", or "none" (the template).
+        measured: what points the face was located by: "68", "five", or "none" (the template).
         source: the image.
         face: the face, upright, its eyes level and as far from the left edge as from the right one.
         eye_distance: px of the image.
@@ -217,7 +217,7 @@ def face_asymmetry(
     The points only say where to look. The eyes are brought level by matching one with the mirrored other, so all is
     relative to them; where outline, hair line and nose say that one eye itself lies lower, the mouth is relative to a
     line that is turned toward the head's level (warning ``uneven_eyes``). Then the pull of the mouth's corner is
-    found and undone, and what is left is read along the mouth's line, see `htnet.palsy.mirror`. The number is
+    estimated and undone, and the rest is measured along the mouth's line, see `htnet.palsy.mirror`. The number is
     about 0.8 times the drop of the mouth's corner. What hardly matches its other side,
     or cannot be seen (see `htnet.palsy.visibility`), is not measured.
 

@@ -48,7 +48,7 @@ def evaluate_palsy(
         seed: of the draws.
         described: what else ``summary.json`` says.
         overwrite: replace what ``out`` contains of these.
-        allow_trained: score people that the model was trained on all the same, such as its training split, or others of
+        allow_trained: also score people that the model was trained on, such as its training split, or others of
             the same names; ``summary.json`` then has the warning "trained_on_subject".
 
     Raises:
@@ -104,7 +104,7 @@ def _refuse_trained(model: EmotionModel, manifest: Manifest) -> None:
         raise InputError(
             f"The weights were trained on {people_in_words(sure or by_name)}{doubt}, and {manifest.source} tests them: "
             "the scores would say nothing about other people. Use weights that were trained without them, or test "
-            "on other people. To score them all the same, such as those of the training split, or if they are others "
+            "on other people. To score them anyway, such as those of the training split, or if they are others "
             "of the same name, give allow_trained=True (--allow-trained); the result says so."
         )
 

@@ -30,7 +30,7 @@ class FaceAugmentation(AnyAugmentation):
         brightness: ± this share of 255 is added.
         contrast: gray levels are multiplied by 1 ± contrast about the image's mean.
         gamma: levels are raised to the power exp(± gamma) on the scale 0..1.
-        noise: standard deviation of Gaussian noise, as a share of 255; drawn from 0 to noise for each image.
+        noise: standard deviation of Gaussian noise, as a fraction of 255; drawn from 0 to noise for each image.
         rotation: ± degrees about the center.
         scale: size times 1 ± scale about the center.
         erase: probability that a rectangle of up to 15 % of the image becomes the image's mean color.
@@ -54,7 +54,7 @@ def change_light(images: Tensor, brightness: Tensor, contrast: Tensor, gamma: Te
 
     Args:
         images: (B, C, S, S) float, 0..255.
-        brightness: (B,) levels to add, as a share of 255.
+        brightness: (B,) levels to add, as a fraction of 255.
         contrast: (B,) factors about each image's mean.
         gamma: (B,) exponents on the scale 0..1.
     """

@@ -1,6 +1,7 @@
 """Scores for ordered classes, and how far they can be trusted.
 
-Kappa weighs a mistake by the square of its distance (Cohen 1968): V taken for VI counts little, I taken for VI much.
+Kappa weighs a mistake by the square of its distance (Cohen 1968): predicting V for VI counts little, predicting I for
+VI counts much.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class ClassScores:
 
     Attributes:
         precision: share of its predictions that are right.
-        recall: share of its images that are found.
+        recall: fraction of its images that are recognized.
         f1: harmonic mean of the two.
         support: number of its images.
     """

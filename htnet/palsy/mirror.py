@@ -390,7 +390,7 @@ def exact_eyes(frame: Frame, eyes: npt.ArrayLike, mouth: npt.ArrayLike | None = 
 
 
 def measure_mouth(face: ByteArray, row: float | None = None) -> MouthLine:
-    """How much lower the mouth lies on one side: its pull is undone, and what is left is read along its line.
+    """How much lower the mouth lies on one side: its pull is undone, and the rest is measured along its line.
 
     Args:
         face: an upright face, its eyes level.

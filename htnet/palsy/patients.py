@@ -109,9 +109,7 @@ def from_files(images: Sequence[Found], source: str, place: str) -> tuple[list[s
         "rename them."
     )
     if place == "folder":
-        _refuse_nameless(
-            [i.name for i in images if not i.folders], source, "no folder of their own below the grade", cure
-        )
+        _refuse_nameless([i.name for i in images if not i.folders], source, "no separate folder below the grade", cure)
         for image in images:
             _refuse_no_name(image, image.folders[0], f"the folder {image.folders[0]!r}", source, cure)
         check_patients([(i.name, i.folders[0]) for i in images], source)
@@ -142,7 +140,7 @@ def check_patients(named: Iterable[tuple[str, str]], source: str) -> None:
         source: where they were read from.
 
     Raises:
-        ManifestError: there are such; the message names both, a sample of each and the cure.
+        ManifestError: there are such; the message names both, a sample of each and the fix.
     """
     found: dict[tuple[int, str], tuple[str, str]] = {}
     for sample, name in named:

@@ -35,7 +35,7 @@ from htnet.preprocess.opencv import load_opencv
 from htnet.training.augment import MIRRORED_POINTS
 
 FACES = "faces"
-#: Shown on each side of the template's square, as a share of it: brows and chin, which the square cuts.
+#: Shown on each side of the template's square, as a fraction of it: brows and chin, which the square cuts.
 MARGIN = 0.12
 
 

@@ -26,7 +26,7 @@ def split_patients(manifest: Manifest, *, test: float = 0.2, val: float = 0.0, s
 
     Args:
         manifest: labeled samples with subjects.
-        test: fraction of the images to test on, 0 to 1; 1 for a set of its own to test on.
+        test: fraction of the images to test on, 0 to 1; 1 for a pure test set.
         val: share of the images to validate on; training does not use them.
         seed: another seed, other splits.
 

@@ -32,7 +32,7 @@ def train_palsy(
     on_epoch: OnEpoch | None = None,
     overwrite: bool = False,
 ) -> tuple[EmotionModel, TransferReport | None]:
-    """Train on faces and write a weights folder; an interrupted training goes on.
+    """Train on faces and write a weights folder; an interrupted training is resumed.
 
     Nothing is selected on held-out images: the last epoch is the result.
 
@@ -81,7 +81,7 @@ def check_face_model(model: EmotionModel, size: int | None = None) -> None:
 
     Args:
         model: the model.
-        size: side of the faces at hand, px; None for any.
+        size: side of the faces, px; None for any.
 
     Raises:
         ModelError: it does.

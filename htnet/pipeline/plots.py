@@ -179,7 +179,7 @@ def save_figure(figure: Any, path: str | PathLike[str], *, overwrite: bool = Fal
     path = Path(path)
     check_outputs(path, overwrite=overwrite)
     kind = path.suffix.lower().removeprefix(".")
-    # matplotlib would add an ending of its own, to a name that was not looked at.
+    # matplotlib would append an extension, to a name that was not checked.
     if kind not in figure.canvas.get_supported_filetypes():
         raise InputError(f"No picture of this kind can be saved as {path}. Give a name that ends in .png.")
     with whole_file(path) as place:

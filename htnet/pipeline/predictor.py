@@ -135,7 +135,7 @@ class Predictor:
         Args:
             onset: the neutral frame: a file or an RGB array.
             apex: the frame of strongest expression, of the same size.
-            landmarks: five (x, y) in onset px, or a file of them; found by the landmarker unless given.
+            landmarks: five (x, y) in onset px, or a file of them; detected by the landmarker unless given.
             sample: identifier.
 
         Raises:
@@ -178,8 +178,7 @@ class Predictor:
             source: a video file, a folder of frames, a `Video`, or frames in order. They are read once and held; of a
                 video of more than 1 GiB of frames one is held at a time, and it is read again for the two frames and
                 for motion. Give ``open_video(path).held()`` to use its frames afterwards.
-            landmarks: five (x, y) in px of the first frame, or a file of them; found by the landmarker unless
-                given.
+            landmarks: five (x, y) in px of the first frame, or a file of them; detected by the landmarker unless given.
             sample: identifier.
             method: how to search for the apex, see `htnet.preprocess.spot`.
             fps: frames per second; replaces that of a file.

@@ -112,7 +112,7 @@ def fit_alignment(
             and `MEAN_SHAPE_28` with 68. A (5, 2) template with 68 landmarks uses their five.
         size: side of the aligned face in px, or (height, width). A whole number is the longer side; (height,
             width) must have the shape of the crop, to half a px, because a similarity stretches both axes alike.
-        margin: added on each side of the crop, as a share of its width and height: 0.25 shows a quarter more on
+        margin: added on each side of the crop, as a fraction of its width and height: 0.25 shows a quarter more on
             the left, right, top and bottom; negative values cut.
         box: the crop (x, y, width, height) in canonical coordinates, before the margin; None for
             (0, 0, 28, 28).
@@ -152,7 +152,7 @@ def align_frames(
 ) -> tuple[Iterator[Frame], Alignment]:
     """Warp any number of frames by the one similarity that takes the first frame's points to a template.
 
-    No other frame is aligned by points of its own: their error would appear as motion, and true motion of the
+    No other frame is aligned by its own points: their error would appear as motion, and true motion of the
     head or of the points would be erased.
 
     Args:
@@ -160,7 +160,7 @@ def align_frames(
         landmarks: five or 68 points in px of the first frame (the onset).
         template: see `fit_alignment`; so are the arguments that follow.
         size: side of the aligned face in px, or (height, width).
-        margin: added on each side of the crop, as a share of it.
+        margin: added on each side of the crop, as a fraction of it.
         box: the crop (x, y, width, height) in 28 px units.
 
     Returns:

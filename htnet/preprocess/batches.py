@@ -54,7 +54,7 @@ class FlowPreprocessor:
         Args:
             onsets: B neutral frames: files, (H, W, 3) RGB arrays, or a tensor (B, 3, H, W), uint8 or float in 0..1.
             apexes: B frames of strongest expression, likewise, each of the size of its onset.
-            landmarks: B times five (x, y) in px of the onset, or a tensor (B, 5, 2); found by the landmarker unless
+            landmarks: B times five (x, y) in px of the onset, or a tensor (B, 5, 2); detected by the landmarker unless
                 given.
 
         Returns:

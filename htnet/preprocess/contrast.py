@@ -17,7 +17,7 @@ CLIP_LIMIT, TILES = 2.0, 8
 def clahe(gray: ByteArray) -> ByteArray:
     """Contrast-limited adaptive histogram equalization: clip limit 2, 8x8 tiles (Zuiderveld 1994; OpenCV).
 
-    Each frame is equalized by itself, so what it does to the light of a face may differ a little from frame to
+    Each frame is equalized by itself, so that what it does to the light of a face may differ a little from frame to
     frame; see the documentation of the input.
 
     Args:

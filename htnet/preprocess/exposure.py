@@ -11,7 +11,7 @@ from htnet.core.types import ByteArray, QualityWarning
 LOW_CONTRAST, NO_CONTRAST = 10.0, 2.0
 #: Share of the inner face at the darkest or the brightest values from which a face counts as wrongly exposed.
 CLIPPED = 0.15
-# Values a sensor gives for "as dark (bright) as can be".
+# Sensor values for the darkest (brightest) level.
 _DARKEST, _BRIGHTEST = 2, 253
 
 

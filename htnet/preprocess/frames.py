@@ -193,7 +193,7 @@ _QUIET = _Quiet()
 def quiet_opencv() -> Iterator[None]:
     """Keep OpenCV's own log off stderr while our typed error, or a known warning, replaces it."""
     cv2 = load_opencv()
-    # OpenCV 4 has the two functions at its top, OpenCV 5 in a module of their own.
+    # OpenCV 4 has the two functions at its top, OpenCV 5 in a separate module.
     log = getattr(cv2.utils, "logging", cv2)
     with _QUIET.lock:
         if _QUIET.users == 0:

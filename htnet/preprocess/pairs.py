@@ -23,9 +23,9 @@ from htnet.preprocess.resaved import saved_again
 #: one recording: 2 bits of the values, less what rounding takes. TV-L1 and DIS compare gray levels, and see motion of
 #: 47 px (TV-L1) between a face and itself divided by 4, 480 px divided by 16, instead of none.
 CHANGED, IMPOSSIBLE = 1.4, 3.8
-#: Largest length of the flow, as a share of the face's width: more than the first is not a micro-expression and hardly
-#: a wide smile, more than the second (the diagonal) does not end on the face. The bundled pair has 0.007 (1.5 of 224
-#: px), a wide smile moves the corners of the mouth by about 0.15 eye distances, 0.07.
+#: Largest length of the flow, as a fraction of the face's width: more than the first is not a micro-expression and
+#: hardly a wide smile, more than the second (the diagonal) does not end on the face. The bundled pair has 0.007 (1.5
+#: of 224 px), a wide smile moves the corners of the mouth by about 0.15 eye distances, 0.07.
 LARGE, BEYOND = 0.125, 1.42
 # Standard deviation that counts at least, gray levels: of a frame of one gray no factor can be told.
 _LEAST = 0.5

@@ -72,7 +72,7 @@ def check_order(points: npt.ArrayLike, source: str, *, nose: bool = True) -> Non
     """Refuse five points that cannot be those of one face in the order `htnet.types.POINT_NAMES`.
 
     Looked at along the line through the eyes: the mouth lies below them, its left corner left of its right one, and the
-    nose between eyes and mouth. So exchanged eyes, exchanged corners of the mouth and mirrored points are found.
+    nose between eyes and mouth. So exchanged eyes, exchanged corners of the mouth and mirrored points are detected.
 
     Args:
         points: (5, 2), px.

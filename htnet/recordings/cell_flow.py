@@ -1,7 +1,7 @@
 """Small motions of an aligned face against several earlier ones, cell by cell and region by region.
 
 Lucas and Kanade (IJCAI 1981), with the gradient of the mean of both pictures, which leaves no error of second order.
-What is kept of a pair of faces are the sums of each cell, so that one cell, a region or the affine motion of the whole
+What is kept of a pair of faces are the sums of each cell, so one cell, a region or the affine motion of the whole
 head is a small linear system.
 """
 
@@ -29,7 +29,7 @@ _FLOOR = 1.0
 _ROUNDS, _TURNING_POINT, _LEAST = 4, 1.5, 0.02
 # Share of the trace that is added to the diagonal; and the weight of the cells whose residuals tell the scale.
 _RIDGE, _COUNTED = 0.02, 0.4
-# Stretch and shear, which a turn of the head brings, are held back by this share of the system's trace, so that cheeks
+# Stretch and shear, which a turn of the head brings, are held back by this share of the system's trace, so cheeks
 # which rise in a smile are not taken for one; as directions in the six numbers of the affine motion.
 _STIFF = 0.01
 _SHAPE = np.array(
@@ -60,7 +60,7 @@ class Texture:
 
 
 def even_light(face: ByteArray) -> FloatArray:
-    """A gray face over its local mean, in percent and smoothed, so that light and exposure have no part in it."""
+    """A gray face over its local mean, in percent and smoothed, so light and exposure have no part in it."""
     cv2 = load_opencv()
     pixels = face.astype(np.float32)
     mean = cv2.blur(pixels, (_LIGHT, _LIGHT), borderType=cv2.BORDER_REFLECT)

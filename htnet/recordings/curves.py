@@ -34,7 +34,7 @@ def recording_curves(
     Args:
         source: a video file, a folder of frames, a `Video`, or a stream, of a camera for example.
         finder: what finds faces; YuNet unless given.
-        fps: frames a second at which the recording was made, see `htnet.preprocess.open_video`.
+        fps: frames per second at which the recording was made, see `htnet.preprocess.open_video`.
         progress: called with every frame that is done.
 
     Raises:

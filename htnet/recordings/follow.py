@@ -15,7 +15,7 @@ from htnet.recordings.faces import inverse, warp
 from htnet.recordings.regions import GRID, rigid_weights
 
 #: Sides of the pictures on which the head is followed, coarse to fine, and the steps on each; the coarse one against
-#: the frame before, which is most alike, the fine one against the key face, so that errors do not add up.
+#: the frame before, which is most alike, the fine one against the key face, so errors do not add up.
 COARSE, FINE = (28, 3), (56, 2)
 #: Where the five points lie on the aligned face, px.
 PLACES = scale_points(TEMPLATE_28, FACE / TEMPLATE_SIZE)

@@ -17,7 +17,7 @@ from htnet.recordings.faces import inverse
 from htnet.recordings.follow import PLACES, compose
 from htnet.recordings.regions import REGIONS
 
-#: How far back the motion of a frame is taken, s. The first is one frame at 25 frames a second.
+#: How far back the motion of a frame is taken, s. The first is one frame at 25 frames per second.
 DISTANCES = (0.04, 0.08, 0.2, 0.5)
 #: Measures of the picture of the aligned face: its mean gray level, its contrast (standard deviation), and how open the
 #: eyes and the mouth look (see `picture_measures`).
@@ -69,7 +69,7 @@ class Rows:
 
 
 class Places:
-    """Regions' places and the head's, carried from one key face to the next, so that they have no steps."""
+    """Regions' places and the head's, carried from one key face to the next, so they have no steps."""
 
     def __init__(self) -> None:
         self._key = -1

@@ -30,7 +30,7 @@ _TINY = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """What the detector saw of the face: in px of the aligned face, so that the head's motion has no part in it."""
+    """What the detector saw of the face: in px of the aligned face, so the head's motion has no part in it."""
 
     row: int
     time: float
@@ -144,7 +144,7 @@ class Recorder:
         features = np.empty((self.count, len(FEATURES)), np.float32)
         at = 0
         self._solved.reverse()
-        while self._solved:  # part by part, so that they are not held twice
+        while self._solved:  # part by part, so they are not held twice
             part = self._solved.pop()
             features[at : at + len(part)] = part
             at += len(part)

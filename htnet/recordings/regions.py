@@ -16,7 +16,7 @@ GRID = FACE // CELL
 
 #: Rows and columns of cells (first, last) of each region, on the aligned face; left and right are those of the image.
 #: The template has the eyes on the line between rows 3 and 4, around columns 3 and 9, and the mouth's corners in row
-#: 10, columns 4 and 9. A cell is 0.16 distances between the eyes wide. Brows end a cell above the eyes, so that lids
+#: 10, columns 4 and 9. A cell is 0.16 distances between the eyes wide. Brows end a cell above the eyes, so lids
 #: that close are not seen in them.
 REGION_CELLS: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = MappingProxyType(
     {

@@ -62,7 +62,7 @@ class FrameStream:
 
     Attributes:
         source: the file, the folder or the camera.
-        fps: frames a second as stated, None where unknown.
+        fps: frames per second as stated, None where unknown.
         warnings: what in the kind of the video speaks against measuring motion on it.
         missing: what was missing so far.
     """
@@ -78,8 +78,8 @@ class FrameStream:
 
         Args:
             source: its name, for messages.
-            frames: frames with number and time, and in place of those that cannot be decoded their number and why.
-            fps: frames a second, None where unknown.
+            frames: frames with number and time, and instead of those that cannot be decoded their number and why.
+            fps: frames per second, None where unknown.
             warnings: see `FrameStream`.
         """
         self.source = source
@@ -107,7 +107,7 @@ class FrameStream:
             number = item.number or 0
             if item.time is None:
                 raise InputError(
-                    f"The frames of {self.source} have no times; give its frames a second too (fps, --fps)."
+                    f"The frames of {self.source} have no times; give its frames per second too (fps, --fps)."
                 )
             if damage:
                 self._note("damaged", number, item.time if last is None else last, item.time, damage)
@@ -139,7 +139,7 @@ def recording_stream(source: str | os.PathLike[str] | Video, *, fps: float | Non
 
     Args:
         source: the file, the folder or a `Video`, of which only the part is read.
-        fps: frames a second at which the recording was made; see `open_video`.
+        fps: frames per second at which the recording was made; see `open_video`.
 
     Raises:
         VideoError: it cannot be opened.
@@ -162,7 +162,7 @@ def camera_stream(
     Args:
         number: of the camera, from 0, as OpenCV counts them.
         seconds: how long it is watched; None until it gives no more frames.
-        open_camera: what opens it, in place of `cv2.VideoCapture`.
+        open_camera: what opens it, instead of `cv2.VideoCapture`.
         clock: seconds by a clock that does not jump.
 
     Raises:

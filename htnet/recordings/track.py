@@ -138,7 +138,7 @@ class FaceTrack:
 
 def oscillation(values: FloatArray, times: Float64Array) -> FloatArray:
     """Strength of the swings of a curve: of what is left of it beside its mean over half a second, the root mean square
-    over a second. Windows are cut at the ends, and symmetric there, so that a slope is not taken for a swing.
+    over a second. Windows are cut at the ends, and symmetric there, so a slope is not taken for a swing.
 
     Args:
         values: (N,) of one segment.
@@ -162,7 +162,7 @@ class RecordingCurves:
 
     Attributes:
         source: the file, the folder or the camera.
-        fps: frames a second, None where unknown.
+        fps: frames per second, None where unknown.
         size: (height, width) of a frame, px.
         frames: number of frames that were read.
         duration: time of the last of them, s.

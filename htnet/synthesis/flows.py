@@ -13,7 +13,7 @@ from htnet.preprocess import optical_strain
 from htnet.synthesis.config import FACE, SynthesisConfig
 from htnet.synthesis.draw import Bumps, Draws, Scene, draw_scenes
 
-#: Samples are drawn in blocks of this many, each from a seed of its own, so sample i is the same whatever
+#: Samples are drawn in blocks of this many, each from its own seed, so sample i is the same whatever
 #: the batch that asks for it.
 BLOCK = 256
 _MOST_SEED = 2**31

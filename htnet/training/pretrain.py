@@ -34,7 +34,7 @@ def train_on_generated(
     on_epoch: OnEpoch | None = None,
     overwrite: bool = False,
 ) -> EmotionModel:
-    """Train an HTNet on generated flow images and write a weights folder; an interrupted training goes on.
+    """Train an HTNet on generated flow images and write a weights folder; an interrupted training is resumed.
 
     Args:
         out: weights folder.

@@ -32,7 +32,7 @@ class Checkpoint:
 
 
 class Stateful(Protocol):
-    """Something whose state a training goes on from."""
+    """Something whose state is needed to resume a training."""
 
     def state_dict(self) -> Any:
         """The state, of tensors and plain values."""
@@ -61,7 +61,7 @@ class NamedTensors:
 
 
 class TrainingState:
-    """Everything a training needs to go on where it stopped.
+    """Everything needed to resume a training.
 
     Attributes:
         epoch: epochs that have ended.

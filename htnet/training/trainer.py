@@ -176,7 +176,7 @@ class PlainStepper:
         return {"images": images, "targets": targets, **extras}
 
     def loss(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Of the emotions, and of action units where they are trained; generated samples have a weight of their own."""
+        """Of the emotions, and of action units where they are trained; generated samples have their own weight."""
         recipe, extras = self._recipe, {key: value for key, value in inputs.items() if key not in BATCH}
         with autocast(self._device, recipe):
             if self._has_units:

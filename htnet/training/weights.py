@@ -61,7 +61,7 @@ def train_weights(
     on_epoch: OnEpoch | None = None,
     overwrite: bool = False,
 ) -> EmotionModel:
-    """Train on all samples and write a weights folder; an interrupted training goes on.
+    """Train on all samples and write a weights folder; an interrupted training is resumed.
 
     Args:
         manifest: the samples.
@@ -110,7 +110,7 @@ def train_into(
     *,
     overwrite: bool = False,
 ) -> EmotionModel:
-    """Train a model and write its weights folder, where an interrupted training goes on.
+    """Train a model and write its weights folder, where an interrupted training is resumed.
 
     Args:
         out: weights folder.

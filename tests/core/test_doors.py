@@ -119,7 +119,7 @@ WRONG = [
         (words, said)
         for table, said in (
             ("predictions.csv", "predictions.csv is a table of predictions: htnet predict --manifest"),
-            ("openface.csv", "openface.csv is a table of facial points: --landmarks openface.csv takes it"),
+            ("openface.csv", "openface.csv is a table of facial points: --landmarks openface.csv works"),
         )
         for words in (
             f"train --data {table} --out o",

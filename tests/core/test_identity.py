@@ -170,7 +170,7 @@ def test_who_is_one_and_who_is_two():
 def test_names_that_may_be_one_are_two_keys_but_refused_within_a_set(one, two):
     assert person_key(one) != person_key(two)
     Manifest(samples(one, two, datasets=["a", "b"]))
-    with pytest.raises(ManifestError, match="may be one person"):
+    with pytest.raises(ManifestError, match="may be the same person"):
         Manifest(samples(one, "x", two))
 
 

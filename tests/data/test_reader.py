@@ -179,7 +179,7 @@ def test_images_made_in_another_way_are_refused(prepared, reader):
     with pytest.raises(SpecError, match="clahe is True, not False") as caught:
         READERS[reader](manifest, QUICK)
     assert "resolve_spec" in str(caught.value)
-    assert "made in another way" in str(caught.value)
+    assert "made with other settings" in str(caught.value)
     with pytest.raises(SpecError, match=r"flow is 'dis', not 'tvl1'; clahe is True"):
         READERS[reader](manifest, PreprocessSpec(face_size=64))
 

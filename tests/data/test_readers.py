@@ -315,7 +315,7 @@ def test_casme3_with_both_types_in_one_sheet(tmp_path):
     (tmp_path / "CAS(ME)3_part_A_v2.xls").write_bytes(old_workbook(table))
     found = read_dataset("casme3", tmp_path)
     assert [s.sample for s in found] == ["spNO.1_b_175", "spNO.1_j_105"]
-    assert "1 macro-expressions are passed over" in found.notes[0]
+    assert "1 macro-expressions are ignored" in found.notes[0]
 
 
 @pytest.mark.parametrize("clips", [True, False])

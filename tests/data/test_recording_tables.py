@@ -192,7 +192,7 @@ def test_folders_and_lines(tmp_path):
         file.unlink()
     assert read_events(tmp_path / "out").of(TRUTH)["anna_1"][0].onset == 0
     (inside / "events.csv").unlink()
-    with pytest.raises(ManifestError, match="holds no document of htnet with events"):
+    with pytest.raises(ManifestError, match="contains no document of htnet with events"):
         read_events(tmp_path / "out")
 
 
@@ -207,8 +207,8 @@ def test_a_header_alone_says_that_nothing_was_found(tmp_path):
     ("text", "message"),
     [
         ("{", "JSON at line 1"),
-        ("[]", "holds no events"),
-        ('{"events": 3}', "holds no events"),
+        ("[]", "contains no events"),
+        ('{"events": 3}', "contains no events"),
         ('{"events": [{"kind": "micro"}]}', "event 1 of 'p' lacks onset_frame, offset_frame"),
     ],
 )

@@ -131,7 +131,7 @@ def test_before_the_push_the_error_says_what_to_do(proof):
     message = proof.before["message"]
     assert "'casme3'" in message
     assert "not published yet" in message
-    assert "load today: 'composite'" in message
+    assert "that can be loaded: 'composite'" in message
     assert REPO in message
     commands = printed_commands(message)
     assert [shlex.split(c)[1] for c in commands] == ["prepare", "train", "push"]

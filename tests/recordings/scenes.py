@@ -189,7 +189,7 @@ class Scene:
 
 
 class TrueFaces:
-    """A finder that knows the faces of a scene, so that tests need no detector; its points are off by some px."""
+    """A finder that knows the faces of a scene, so tests need no detector; its points are off by some px."""
 
     def __init__(self, faces_at, jitter=1.0, seed=0):
         self.faces_at, self.jitter, self.rng = faces_at, jitter, np.random.default_rng(seed)

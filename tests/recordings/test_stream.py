@@ -106,7 +106,7 @@ def test_a_part_of_a_file_and_of_a_folder(tmp_path, rng):
     stream = recording_stream(folder, fps=50)
     assert [(f.number, f.time) for f in stream] == [(n, n / 50) for n in (0, 1, 2, 4, 5)]
     assert [(gap.reason, gap.before) for gap in stream.missing] == [("damaged", 4)]
-    with pytest.raises(InputError, match="have no times; give its frames a second"):
+    with pytest.raises(InputError, match="have no times; give its frames per second"):
         list(recording_stream(folder))
 
 

@@ -187,7 +187,7 @@ def test_the_field_is_the_sum_of_its_bumps():
 def test_left_and_right_are_alike_in_distribution():
     made = FlowGenerator(SynthesisConfig(head_shift=0.0, head_affine=0.0, head_turn=0.0))(4096, a_seed())
     mirrored = made.flow.flip(-1) * torch.tensor([-1.0, 1.0]).view(1, 2, 1, 1)
-    # The template is not quite symmetric, so what is compared is far from pixel exact; the difference of a
+    # The template is not quite symmetric, so that what is compared is far from pixel exact; the difference of a
     # face and its mirror image averages out but for that.
     difference = (made.flow - mirrored).mean(0).abs().max()
     assert difference < 0.25 * made.flow.mean(0).abs().max()

@@ -80,7 +80,7 @@ def test_eyes_close():
         points = recording.landmarks68(frame)
         heights.append(np.hypot(*(points[[37, 38, 43, 44]] - points[[41, 40, 47, 46]]).T))
     assert (heights[1] < 0.2 * heights[0]).all()
-    # Lid in place of the dark iris: the middle of the eye becomes brighter or as bright as the lid above it.
+    # Lid instead of the dark iris: the middle of the eye becomes brighter or as bright as the lid above it.
     x, y = recording.landmarks(event.onset)[0]
     around = np.s_[int(y) - 3 : int(y) + 4, int(x) - 3 : int(x) + 4]
     opened, closed = (recording.frame(k)[around].astype(float) for k in (event.onset, event.apex))

@@ -61,7 +61,7 @@ def read_casme3_part_a(root: Path, annotation: Path | None, choices: Choices) ->
     if not any(row.clip in tree.clips for row in rows):
         rows = whole
     found = assemble("casme3", rows, tree, LABELS, choices, str(sheet))
-    of_types = (f"{sheet}: {passed} macro-expressions are passed over.",) if passed else ()
+    of_types = (f"{sheet}: {passed} macro-expressions are ignored.",) if passed else ()
     return replace(found, notes=(*chosen, *of_types, *found.notes))
 
 

@@ -303,7 +303,7 @@ def _part_a(sheets: Sequence[Path], found: _Found) -> None:
         for kind in sorted({kind for _, kind in rows[sheet]}):
             if kind in taken:
                 raise ManifestError(
-                    f"{sheet.parent} holds several sheets of {kind}-expressions of CAS(ME)^3 part A "
+                    f"{sheet.parent} contains several sheets of {kind}-expressions of CAS(ME)^3 part A "
                     f"({taken[kind].name}, {sheet.name}). Give one as annotation."
                 )
             taken[kind] = sheet

@@ -166,9 +166,9 @@ def read_sheet(path: Path, required: Sequence[str], aliases: Mapping[str, Sequen
     """Read an annotation sheet.
 
     The header is the first row that names all ``required`` columns, in any order, spelling of capitals,
-    blanks and underscores; text above it and columns of other names are passed over. In a workbook the
+    blanks and underscores; text above it and columns of other names are ignored. In a workbook the
     first sheet with such a row counts. Whole numbers kept as floats ("6.0") come out whole. Rows without
-    file name are passed over if the other required cells are empty too.
+    file name are ignored if the other required cells are empty too.
 
     Args:
         path: ``.xlsx`` or ``.xls`` (need the extra "datasets") or ``.csv`` in UTF-8, separated by commas,

@@ -86,7 +86,7 @@ def convert_checkpoint(
     """Read a published ``.pth`` file into one of our models.
 
     No code that a file names is run: it is read with ``weights_only=True``, and objects beside the weights, such as
-    settings, are passed over without loading their classes.
+    settings, are ignored without loading their classes.
 
     Args:
         path: file saved with ``torch.save``, a Lightning ``.ckpt``, or a ``.safetensors`` file.

@@ -20,7 +20,7 @@ import torch
 from htnet.core.errors import CheckpointError, cause
 from htnet.core.hints import CHECKPOINTS, hint
 
-#: How files begin that are often taken for checkpoints, and what each of them is.
+#: First bytes of files that are often mistaken for checkpoints, and what each of them is.
 _OTHER_FILES = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras saves weights; htnet converts PyTorch checkpoints"),
     (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves. Get them with: git lfs pull"),
@@ -217,7 +217,7 @@ def _names_in(path: Path, head: bytes) -> set[str]:
 
 
 def _is_old_pickle(path: Path, head: bytes) -> bool:
-    """Whether a file is a pickle of protocol 0 or 1, which have no mark of their own."""
+    """Whether a file is a pickle of protocol 0 or 1, which have no signature."""
     if not head.startswith((b"(", b"}", b"]", b"c")):
         return False
     try:

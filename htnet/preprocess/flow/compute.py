@@ -21,7 +21,7 @@ from htnet.preprocess.opencv import load_opencv
 ArrayOrTensor = TypeVar("ArrayOrTensor", FloatArray, torch.Tensor)
 
 #: Settings of the two OpenCV methods under OpenCV's names: (default, least, most). The limits are ours:
-#: beyond them OpenCV answers zero, NaN or another preset in silence.
+#: beyond them OpenCV silently returns zero, NaN or another preset.
 FARNEBACK_SETTINGS: Mapping[str, tuple[float, float, float]] = {
     "pyr_scale": (0.5, 0.1, 0.95),
     "levels": (3, 1, 20),

@@ -22,7 +22,7 @@ Box = tuple[int, int, int, int]
 
 #: The four regions of HTNet, in the order of the features.
 FACE_REGIONS = ("left_eye", "right_eye", "left_mouth", "right_mouth")
-#: Half the side of a square of `head_boxes`, as a share of the distance between the eyes.
+#: Half the side of a square of `head_boxes`, as a fraction of the distance between the eyes.
 HEAD_REACH = 0.25
 #: Mean length under which a region is still, px: rounding, not motion.
 _STILL = 1e-6
@@ -176,7 +176,7 @@ def head_boxes(points: npt.ArrayLike, region: str, height: int, width: int) -> t
 def remove_head_motion(uv: ArrayOrTensor, points: npt.ArrayLike, region: str = "nose") -> ArrayOrTensor:
     """Subtract the head's shift: the median flow of the nose, or of the eyes.
 
-    The nose hardly takes part in expressions, so its flow is taken for that of the head, as is usual in this
+    The nose hardly takes part in expressions, so its flow is used as that of the head, as is usual in this
     field. The median of u and of v, not the mean: a blink or a wrinkled nose moves a part of the region only.
     A turn or a nearing of the head is not a shift and stays.
 

@@ -28,9 +28,9 @@ MOST_GROWTH, MOST_SHIFT = 1.5, 0.5
 
 # Widths of the smoothing before derivatives are taken and of a cell's window, in px of the picture that is compared.
 _SMOOTH, _WINDOW = 1.0, 4.0
-# Width of the local mean by which light is made even, as a share of the face.
+# Width of the local mean by which light is made even, as a fraction of the face.
 _LIGHT = 0.11
-# The face is compared at 1/8 of its size first, so a motion of a tenth of the face is found: (shrink, rounds).
+# The face is compared at 1/8 of its size first, so a motion of a tenth of the face is detected: (shrink, rounds).
 _LEVELS = ((8, 4), (4, 4), (2, 3), (1, 4))
 # A step below this, in px of the picture that is compared, ends a level.
 _NEAR = 0.01
@@ -168,7 +168,7 @@ def registered_faces(frames: Iterable[Frame], alignment: Alignment) -> Iterator[
 def head_step(found: CellMotion, side: int, unit: float = 1.0) -> Float64Array:
     """The similarity that most rigid cells share: least squares whose weights fall with the residual.
 
-    The weights are those of Geman and McClure (1987), so what moves on its own has no part in it.
+    The weights are those of Geman and McClure (1987), so that what moves on its own has no part in it.
 
     Args:
         found: motion of the cells.

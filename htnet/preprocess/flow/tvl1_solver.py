@@ -74,7 +74,7 @@ def median3(field: Tensor) -> Tensor:
 def match_light(moving: Tensor, fixed: Tensor) -> Tensor:
     """Give one image the light of another, so a change of light is not read as motion.
 
-    One gain and one offset for the frame, reweighted toward least absolute deviations so what
+    One gain and one offset for the frame, reweighted toward least absolute deviations so that what
     moves counts little, then the median of what remains in each of `_LIGHT_CELLS` x `_LIGHT_CELLS` cells,
     interpolated.
 

@@ -38,11 +38,11 @@ class CachedLandmarker:
     """A landmarker that asks another one only for frames it has not seen.
 
     An entry's key is the SHA-256 of the frame's pixels and shape and of the landmarker's identity: its kind,
-    settings, version and model file. So an entry is found again whatever the frame's file is called, and never
+    settings, version and model file. So an entry is reused whatever the frame's file is called, and never
     serves another landmarker or other settings. Nothing is tracked from frame to frame.
 
     Each entry is one small JSON file, written beside its place and moved there in one step: several processes may
-    share the folder. An entry that is damaged (cut off, edited, not the one asked for) is found again and replaced.
+    share the folder. An entry that is damaged (cut off, edited, not the one asked for) is recomputed.
     Frames without an acceptable face are remembered too.
     """
 

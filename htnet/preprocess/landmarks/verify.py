@@ -40,7 +40,7 @@ _CONFIDENT = 0.9
 # half of the mouth is cut off, or YuNet has moved a point inside that lies outside (it puts an eye 0.15 beyond the edge
 # at 0.01 to 0.15 inside); with less than the second, a part of the face is. The 442 faces have 0.37 and more.
 _CUT_OFF, _NEAR_EDGE = 0.16, 0.33
-#: How far outside the frame a point may lie at all, as a share of its sides: further out it is of another picture.
+#: How far outside the frame a point may lie at all, as a fraction of its sides: further out it is of another picture.
 OUTSIDE = 0.25
 #: Distance between the eyes, px, below which an expression moves the face by fractions of a px.
 SMALL_FACE = 20

@@ -38,7 +38,7 @@ class YuNetLandmarker:
         min_score: float = 0.6,
         several: str | int = "largest",
     ) -> None:
-        """Keep the settings; the model is found, checked and loaded at the first frame.
+        """Keep the settings; the model is located, checked and loaded at the first frame.
 
         Args:
             model: the .onnx file; None for the one that HTNET_YUNET_MODEL names or, without that, the one that

@@ -151,7 +151,7 @@ def file_shots(path: Path, reader: VideoReader) -> Iterator[tuple[int, ByteArray
 def surviving_shots(path: Path, reader: VideoReader) -> Iterator[tuple[int, Shot]]:
     """Number of every frame of a file and the frame, with the times of `file_shots`; damage does not end the reading.
 
-    A frame that cannot be shown has a number too, and a text in place of its pixels. What is wrong with the end of the
+    A frame that cannot be shown has a number too, and a text instead of its pixels. What is wrong with the end of the
     file is told by a last one of them.
     """
     header = reader.header(path)
@@ -232,7 +232,7 @@ def _check_end(path: Path, header: Header, number: int, last: float | None, gaps
         late = [gap for gap in gaps if gap > number - _REORDERED] if flaw.startswith("cut") else gaps
         first = late[0] if late else number
         if flaw.startswith(CUT_INSIDE) and reader == "opencv" and not late:
-            first = max(0, number - 1)  # decoded from what is left of its packet, in silence
+            first = max(0, number - 1)  # silently decoded from the rest of its packet
         where = f", the first gap in time being before frame {first}" if first != number else ""
         cure = f", or read only up to frame {first - 1} (to_frame={first - 1}, --to-frame {first - 1})" if first else ""
         raise VideoError(f"{path} is {flaw}: {number} frames can be read{where}. Copy or record it again{cure}.", first)
@@ -426,7 +426,7 @@ class OpenCVReader:
         with _capture(path) as capture, _jpeg_packets(path) as damage:
             while True:
                 if not capture.grab():
-                    # After a packet that cannot be decoded, FFmpeg goes on with the next; at the end it does not.
+                    # After a packet that cannot be decoded, FFmpeg continues with the next; at the end it does not.
                     left = max(0, (_frame_count(capture) or 0) - number) + _TRIES
                     tries = next((n for n in range(1, left + 1) if capture.grab()), 0)
                     for _ in range(tries if read_on else min(tries, 1)):
@@ -557,7 +557,7 @@ def _quiet_ffmpeg() -> Iterator[None]:
 def _jpeg_packets(path: Path) -> Iterator[Iterator[str]]:
     """What is wrong with each frame of a motion JPEG file; empty where nothing is, or nothing can be told.
 
-    FFmpeg fills what a JPEG lacks with gray and OpenCV passes that on in silence; the packets show it.
+    FFmpeg fills what a JPEG lacks with gray and OpenCV silently passes that on; the packets show it.
     """
     cv2 = load_opencv()
     with _capture(path, cv2.CAP_PROP_FORMAT, -1) as packets:

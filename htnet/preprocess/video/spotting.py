@@ -38,7 +38,7 @@ LEAST_FRAMES, MIN_FRAMES = 3, 8
 _SIGMA_SECONDS, _SIGMA_FRAMES, _LEAST_SIGMA = 0.015, 2.0, 0.5
 # How far the divide-and-conquer search climbs at a time: seconds, or frames.
 _CLIMB_SECONDS, _CLIMB_FRAMES = 0.05, 5
-# Confidence is 0.5 at this ratio of peak to noise; the noise is never taken for less than this, px.
+# Confidence is 0.5 at this ratio of peak to noise; the noise is never assumed to be less than this, px.
 _EVEN_RATIO, _LEAST_NOISE = 5.0, 0.006
 # Noise, in heights of the peak, where the rest of the face rises as much as the strongest cells of the regions do: it
 # grows with the square of the share. Of clips of a still face that were compressed the share was 0.2 to 0.7, of

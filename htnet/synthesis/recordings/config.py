@@ -47,7 +47,7 @@ _RANGE, _DURATION, _LEAN = _range(), _range(ge=4, le=7200), _range(ge=1)
 _FACE_SIZE, _MACRO = _range(ge=48), _range(gt=0.5)
 _FACE_CONFIG = Rule(lambda value: isinstance(value, SynthesisConfig), "a SynthesisConfig")
 _RATE, _SIDE, _QUALITY = real(ge=10, le=500), whole(96, 4096, even=True), whole(0, 51)
-_RATES = _weighted(lambda row: len(row) == 1 and _RATE.allows(row[0]), "a rate of 10 to 500 frames a second")
+_RATES = _weighted(lambda row: len(row) == 1 and _RATE.allows(row[0]), "a rate of 10 to 500 frames per second")
 _SIZES = _weighted(
     lambda row: len(row) == 2 and all(map(_SIDE.allows, row)), "an even width and height of 96 to 4096 px"
 )
@@ -69,7 +69,7 @@ class RecordingConfig(Checked):
     Attributes:
         face: what an expression is made of, and the times of micro-expressions (``rise``, ``duration``).
         duration: length, s.
-        rates: frames a second.
+        rates: frames per second.
         sizes: width and height, px.
         face_size: side of the face that would be 224 px wide when aligned, px; drawn by its logarithm.
         layouts: one of `LAYOUTS`.
@@ -115,7 +115,7 @@ class RecordingConfig(Checked):
         away_time: how long the face is turned away or out of the picture, s.
         dropped: share of recordings that drop frames.
         dropped_rate: share of the frames that are dropped.
-        repeated: share of recordings that show a frame twice in place of the next.
+        repeated: share of recordings that show a frame twice instead of the next.
         repeated_rate: share of the frames that are.
         pause: share of recordings that pause.
         pause_time: s without a frame.
@@ -258,8 +258,8 @@ RECORDING_SOURCES: Mapping[str, str] = MappingProxyType(
         "sizes": "cameras: VGA to 720p; weights chosen",
         "face_size": "chosen; no larger than 0.56 of the frame's height",
         "layouts": "weights chosen",
-        "no_expression": "chosen, so that false alarms can be counted",
-        "micro_rate": "chosen: more than in life, so that few minutes hold many",
+        "no_expression": "chosen, so false alarms can be counted",
+        "micro_rate": "chosen: more than in life, so few minutes hold many",
         "micro_weak": "chosen: half of the micro-expressions are hard",
         "micro_weak_px": "chosen",
         "micro_strong_px": "chosen",

@@ -133,7 +133,7 @@ class HeadShape:
     def place(self, points: Float64Array, yaw: float, pitch: float) -> Float64Array:
         """Where (N, 2) points of the skin are seen when the head is turned: the inverse of `seen`.
 
-        Points that the turned head hides are told as if it had no relief.
+        Points that the turned head hides are reported as if it had no relief.
         """
         start = self.outline(points, yaw, pitch)
         at, miss = start, np.zeros_like(start)

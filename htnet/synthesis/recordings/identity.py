@@ -132,7 +132,7 @@ def _proportions(rng: np.random.Generator) -> Float64Array:
     normal = lambda size: float(np.clip(rng.normal(0, size), -2 * size, 2 * size))  # noqa: E731
     jaw, brows, nose, mouth = slice(0, 17), slice(17, 27), slice(27, 36), slice(48, 68)
     points[jaw] *= (1 + normal(0.045), 1 + normal(0.045))
-    # A jaw that is wide or narrow below, more so towards the chin.
+    # A jaw that is wide or narrow below, more so toward the chin.
     lower = np.clip((points[jaw, 1] - 60) / 100, 0, 1)
     points[jaw, 0] *= 1 + normal(0.07) * lower
     points[brows] += (0, normal(3.0))

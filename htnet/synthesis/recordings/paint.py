@@ -238,7 +238,7 @@ class Painter:
     def _brows(self) -> None:
         face, rng = self.face, self.rng
         for brow in (face.points[17:22], face.points[22:27][::-1]):
-            sign = 1 if brow[0, 0] < 0 else -1  # towards the inner end
+            sign = 1 if brow[0, 0] < 0 else -1  # toward the inner end
             lines = []
             spread = 2.6 + 2.8 * face.brows
             for share in np.linspace(0, 1, 90):

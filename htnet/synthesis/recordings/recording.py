@@ -405,7 +405,7 @@ def generate_recording(
     Args:
         seed: of everything random.
         config: what it may show.
-        portrait: a face to show in place of the first drawn one.
+        portrait: a face to show instead of the first drawn one.
 
     Raises:
         InputError: a seed that cannot be.

@@ -139,7 +139,7 @@ class Body:
         mask = np.zeros(cover.shape, np.uint8)
         self.cv2.fillPoly(mask, [at], 255, self.cv2.LINE_AA, 4)
         share = mask.astype(np.float32) / 255
-        # The color goes on beyond the rim, so that the blurred rim has no dark edge.
+        # The color goes on beyond the rim, so the blurred rim has no dark edge.
         color += (share[..., None] if cover.any() else np.float32(1)) * (np.asarray(paint, np.float32) - color)
         np.maximum(cover, share, out=cover)
 

@@ -38,7 +38,7 @@ class BenchmarkSet:
 
     Attributes:
         seeds: one a recording.
-        portrait_every: every so many recordings show a given portrait in place of their first drawn face; 0 for none.
+        portrait_every: every so many recordings show a given portrait instead of their first drawn face; 0 for none.
         still_every: every so many recordings have no expression, only blinks, gaze, speech and head movements.
     """
 

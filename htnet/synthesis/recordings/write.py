@@ -103,7 +103,7 @@ def synthesize_recordings(
         count: how many.
         seed: of the first; the others follow.
         config: what they may show.
-        portrait: a face to show in place of the first drawn one of each.
+        portrait: a face to show instead of the first drawn one of each.
         overwrite: replace files of other recordings that lie there.
         on_recording: called with the number of recordings that are done, and the name of the last one.
 
