@@ -67,7 +67,7 @@ def replaced_note(replaced: Sequence[str]) -> tuple[str, ...]:
         return ()
     return (
         "An annotated apex that is not after the onset, or lies outside the clip, cannot be used, and the "
-        "middle frame was used: {', '.join(replaced)}.",
+        f"middle frame was used: {', '.join(replaced)}.",
     )
 
 

@@ -155,7 +155,7 @@ def test_smic_trees_and_bad_sheets(tmp_path):
     for text, says in (
         ("s1_ne_01,1\ns01_ne_1,1\n", "'s01_ne_01' was already in"),
         ("s9_ne_01,1\n", r"1 file\(s\) do not exist(.|\n)*s09/micro/negative/s09_ne_01"),
-        ("EP01,1\n", "'EP01' is no clip"),
+        ("EP01,1\n", "'EP01' is not a clip"),
     ):
         (tmp_path / "a.csv").write_text("Filename,Apex\n" + text)
         with pytest.raises(ManifestError, match=says):

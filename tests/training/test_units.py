@@ -100,9 +100,9 @@ def test_what_does_not_fit_is_refused():
     data, recipe = set_with_units(16), Recipe(epochs=1, batch_size=8)
     with pytest.raises(ModelError, match="has no head for action units"):
         create_model("htnet_tiny")(torch.rand(1, 3, 28, 28), return_units=True)
-    with pytest.raises(ModelError, match="give each unit once"):
+    with pytest.raises(ModelError, match="each once"):
         create_model("htnet_tiny", action_units=(4, 4))
-    with pytest.raises(ModelError, match="action_units is 0"):
+    with pytest.raises(ModelError, match=r"action_units is \(0,\)"):
         create_model("htnet_tiny", action_units=(0,))
     with pytest.raises(InputError, match=r"knows 2 action units and the model scores 1: \(4,\)"):
         train_model("htnet_tiny", data, recipe, settings={"action_units": (4,)})

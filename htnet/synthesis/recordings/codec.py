@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.core.errors import InputError
+from htnet.core.files import whole_file
 from htnet.core.optional import require
 from htnet.core.types import ByteArray
 from htnet.synthesis.recordings.config import CODECS
@@ -68,7 +69,7 @@ def write_video(
     """Write frames into an MP4 file with their times."""
     av = require("av", "video", "Compressing recordings")
     _context(av, codec, "w")  # a codec that is missing is told before anything is written
-    with av.open(str(path), "w", format="mp4") as container:
+    with whole_file(path) as place, av.open(str(place), "w", format="mp4") as container:
         stream: Any = None
         for pixels, time in zip(frames, times, strict=True):
             if stream is None:

@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 
 from htnet.core.errors import InputError, OverwriteError
-from htnet.core.files import check_outputs, whole_file, write_text
+from htnet.core.files import check_outputs, write_text
 from htnet.core.recordings import Recording, write_recordings
 from htnet.synthesis.recordings.codec import check_codec, write_video
 from htnet.synthesis.recordings.config import RecordingConfig
@@ -67,8 +67,7 @@ def write_recording(
             if on_frame is not None:
                 on_frame(number + 1)
 
-    with whole_file(path) as place:
-        write_video(recording.frames(compress=False), told(), place, codec, quality, recording.fps)
+    write_video(recording.frames(compress=False), told(), Path(path), codec, quality, recording.fps)
 
 
 def write_truth(recording: GeneratedRecording, path: str | PathLike[str], *, overwrite: bool = False) -> None:
