@@ -244,9 +244,9 @@ def test_points_as_the_json_of_htnet_holds_them(tmp_path):
 TABLES = {
     "manifest": (["sample", "subject", "label", "onset", "apex"], ["a", "1", "0", "o.png", "a.png"]),
     "prepared": (["sample", "subject", "label", "flow"], ["a", "1", "0", "f.png"]),
-    "grades": (["image_path", "grade"], ["a.png", "1"]),
     "sheet": (["Subject", "Filename", "Onset Frame", "Apex Frame"], ["1", "a", "1", "2"]),
 }
+TABLES = with_wings("csv_files", "TABLES", TABLES)
 
 
 @pytest.mark.parametrize("writing", [*WRITINGS, "commas, UTF-16", "semicolons, UTF-16 big-endian"])

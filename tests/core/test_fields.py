@@ -60,7 +60,7 @@ def test_another_default_keeps_the_rule_of_the_class_above():
         with pytest.raises(ModelError, match=next(iter(wrong))):
             Own(**wrong)
     with pytest.raises(ModelError, match="image_size is 0"):
-        get_entry("htnet_palsy_tiny").model_class.config_class(image_size=0)
+        get_entry("htnet_tiny").model_class.config_class(image_size=0)
 
 
 def test_lists_become_tuples_and_unknown_fields_are_refused():

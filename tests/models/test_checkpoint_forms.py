@@ -130,9 +130,9 @@ def test_averages_are_taken_or_told(state, right, tmp_path):
         convert_state(both, heads=2)
     check(both, right, key="state_dict_ema")
     shadow = {"decay": 0.99, "num_updates": 7, "shadow_params": list(state.values()), "collected_params": None}
-    with pytest.raises(CheckpointError, match="list without names"):
+    with pytest.raises(CheckpointError, match="unnamed list"):
         convert_state({"model": other, "ema": shadow}, heads=2)
-    with pytest.raises(CheckpointError, match="list without names"):
+    with pytest.raises(CheckpointError, match="unnamed list"):
         convert_state(shadow, heads=2)
     save_file({f"module.{name}": value.contiguous() for name, value in state.items()}, tmp_path / "w.safetensors")
     found = convert_checkpoint(tmp_path / "w.safetensors", heads=2).state_dict()

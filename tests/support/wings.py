@@ -7,7 +7,7 @@ A wing keeps its own in `tests/WING/added/TOPIC.py`, where TOPIC stands for one 
 from importlib import import_module
 from importlib.util import find_spec
 
-from htnet.core.wings import installed_wings
+from htnet.core.wings import WINGS, installed_wings
 
 
 def of_wings(topic, name):
@@ -22,3 +22,9 @@ def with_wings(topic, name, own):
     for more in of_wings(topic, name):
         own = own | more if isinstance(own, dict) else own + more
     return own
+
+
+def names_a_missing_wing(text):
+    """Whether a path or a command is one of a wing that has left."""
+    words = set(text.replace(".", " ").split())
+    return not words.isdisjoint(set(WINGS) - set(installed_wings()))

@@ -26,3 +26,5 @@ READERS = {
         lambda: [["sequence", "grade"], ["S001/001", "I"], ["S002/001", "IV"]], grade_map, ManifestError, "g.csv",
     ),
 }  # fmt: skip
+#: Header and row of a table that a door must know, and its kind.
+TABLES = {"grades": (["image_path", "grade"], ["a.png", "1"])}
