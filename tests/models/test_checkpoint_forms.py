@@ -132,7 +132,7 @@ def test_averages_are_taken_or_told(state, right, tmp_path):
     shadow = {"decay": 0.99, "num_updates": 7, "shadow_params": list(state.values()), "collected_params": None}
     with pytest.raises(CheckpointError, match="unnamed list"):
         convert_state({"model": other, "ema": shadow}, heads=2)
-    with pytest.raises(CheckpointError, match="unnamed list"):
+    with pytest.raises(CheckpointError, match="list without names"):
         convert_state(shadow, heads=2)
     save_file({f"module.{name}": value.contiguous() for name, value in state.items()}, tmp_path / "w.safetensors")
     found = convert_checkpoint(tmp_path / "w.safetensors", heads=2).state_dict()
