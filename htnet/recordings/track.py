@@ -84,7 +84,8 @@ class FaceTrack:
         - left_brow, right_brow: upward.
         - left_eye_opening, right_eye_opening: 1 as wide as the eye usually is, less as it closes; of the eye's picture,
           so that the brow's motion has no part in it.
-        - mouth_opening: how much the lips have parted.
+        - mouth_opening: how far the chin has gone from the upper lip; lips that part show what was not there before, so
+          that their own motion cannot be followed.
         - left_mouth_corner_out and so on: outward and upward.
         - mouth_oscillation: root mean square of what the mouth's opening swings within a second, as in speech.
         - head_x, head_y, head_roll (degrees), head_size (1 as it begins), head_speed (px a second).
@@ -100,7 +101,7 @@ class FaceTrack:
             out = self.feature(f"{side}_mouth_corner_u")
             found[f"{side}_mouth_corner_out"] = -out if side == "left" else out
             found[f"{side}_mouth_corner_up"] = -self.feature(f"{side}_mouth_corner_v")
-        found["mouth_opening"] = self.feature("lower_lip_v") - self.feature("upper_lip_v")
+        found["mouth_opening"] = self.feature("chin_v") - self.feature("upper_lip_v")
         found["mouth_oscillation"] = np.full(len(self), np.nan, np.float32)
         found["head_size"] = np.full(len(self), np.nan, np.float32)
         for name in ("head_x", "head_y", "head_roll"):
