@@ -154,9 +154,8 @@ class OptimizedModel(EmotionModel):
         for dtype in {t.dtype for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()}:
             if (other := fn(torch.zeros(0, dtype=dtype)).dtype) != dtype:
                 raise ModelError(
-                    f"{self.name} is optimized and contains {dtype} where it must; it cannot be turned into "
-                    f"{other}. Give "
-                    "dtype= to htnet.optimize instead."
+                    f"{self.name} is optimized, and its weights are packed as {dtype}; it cannot be converted to "
+                    f"{other}. Give dtype= to htnet.optimize instead."
                 )
         self._runner = None  # it is bound to where the weights were
         super()._apply(fn, recurse)

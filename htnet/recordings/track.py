@@ -43,9 +43,8 @@ class FaceTrack:
         quality: (N,) float32, how much the aligned face is like it was in the last seconds: a correlation, at most 1.
         gaps: (N,) uint8, index in `GAPS` of the reason why the face is not measured, 0 where it is.
         segments: first and last row of each stretch without a gap; nothing is measured across their borders.
-        features: (N, len(FEATURES)) float32, see `htnet.recordings.FEATURES`; NaN in gaps and where a motion would
-        reach
-            back to before the segment.
+        features: (N, len(FEATURES)) float32, see `htnet.recordings.FEATURES`; NaN in gaps and where a
+            motion would start before the segment.
     """
 
     number: int

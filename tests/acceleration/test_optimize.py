@@ -318,6 +318,6 @@ def test_its_types_are_fixed(dtype):
     images, _ = example(optimized, 2)
     before = optimized(images)
     for act in (lambda: optimized.half(), lambda: optimized.to(torch.float64), lambda: optimized.double()):
-        with pytest.raises(ModelError, match="cannot be turned into torch.float"):
+        with pytest.raises(ModelError, match="cannot be converted to torch.float"):
             act()
     assert torch.equal(optimized.to("cpu")(images), before)
