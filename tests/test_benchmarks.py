@@ -35,6 +35,7 @@ def test_unknown_names_are_refused(capsys):
         main([])
 
 
+@pytest.mark.slow
 def test_quick_run_writes_the_figures_and_where_they_come_from(tmp_path, capsys):
     assert main(["models", "--quick", "--out", str(tmp_path)]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["models_cpu.json"]
@@ -161,6 +162,7 @@ def test_figures_of_a_gpu_are_refused_without_one():
             get_benchmark(name).run(True)
 
 
+@pytest.mark.slow
 def test_flow_cases_move_the_face_by_their_truth():
     """Each pixel of the onset lies at x + flow in the apex; without noise and light only rounding differs."""
     for pair in pairs(112, int(torch.randint(1000, ()))):
@@ -174,6 +176,7 @@ def test_flow_cases_move_the_face_by_their_truth():
             assert 1.5 < miss < 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", [zoo_small.run_ststnet, zoo_small.run_dual_stream])
 def test_small_models_of_the_zoo(section, monkeypatch):
     found = section(True)

@@ -54,6 +54,7 @@ def test_only_those_who_are_left_out_are_answered_for(tmp_path):
     assert np.array_equal(run_classical(trial, half, 1, tmp_path)[0], every[half.tested])
 
 
+@pytest.mark.slow
 @needs_shared
 def test_the_untouched_half_is_trained_on_at_most():
     both, development = classical.read_half(True), classical.read_half()

@@ -100,6 +100,7 @@ def test_weights_answer_a_manifest_with_its_motion(manifest, prepared, tmp_path)
     assert all(p.input.motion is None for p in Predictor(model, landmarks="template").manifest(manifest))
 
 
+@pytest.mark.slow
 def test_predict_manifest_command_reads_clips(source, manifest, tmp_path, succeed, fail):
     model = create_model("htnet_dual_stream").eval()
     model.preprocess_spec = SPEC
@@ -120,6 +121,7 @@ def test_predict_manifest_command_reads_clips(source, manifest, tmp_path, succee
     assert "2 samples with errors" in out
 
 
+@pytest.mark.slow
 def test_the_digest_of_a_run_changes_with_the_motion(prepared, tmp_path):
     data = load_flow_set(prepared, SPEC, extras=EXTRAS)
     other = data.motion.clone()
@@ -189,6 +191,7 @@ def test_damaged_motion_is_refused(prepared, tmp_path):
         read_motion(tmp_path / "absent", SPEC)
 
 
+@pytest.mark.slow
 def test_a_cached_flow_image_with_a_clip_needs_points_of_the_clip(manifest, prepared):
     samples = [dataclasses.replace(a, clip=b.clip, clip_first=b.clip_first, clip_last=b.clip_last, motion=None)
                for a, b in zip(prepared, manifest, strict=True)]  # fmt: skip
@@ -206,6 +209,7 @@ def test_a_clip_of_another_size_is_refused(manifest, tmp_path):
         load_flow_set(dataclasses.replace(manifest, samples=(sample,)), SPEC, TEMPLATE, extras=EXTRAS)
 
 
+@pytest.mark.slow
 def test_prepare_makes_again_what_a_changed_clip_needs(tmp_path):
     manifest = read_manifest(write_moving_set(tmp_path / "frames", subjects=2, per_class=1))
     out = tmp_path / "out"

@@ -75,6 +75,7 @@ def test_predict_flags_frames_without_motion(succeed, pair, weights, tmp_path):
     assert found == {"still": "true", "moved": "false"}
 
 
+@pytest.mark.slow
 def test_predict_with_points_and_picture(succeed, pair, weights, tmp_path):
     (tmp_path / "points.json").write_text(json.dumps(POINTS.tolist()))
     picture = tmp_path / "new" / "out.png"

@@ -300,6 +300,7 @@ def casme3(root, count):
     return [f"{subject}_{film}_6" for subject, film in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "build", "count"), [("mmew", mmew, 234), ("casme3", casme3, 699)])
 def test_a_set_whose_size_alone_is_published(tmp_path, name, build, count):
     build(tmp_path, count)

@@ -90,6 +90,7 @@ def test_no_sample_of_the_tested_data_set_is_trained_on(manifest, tmp_path, monk
     assert all((s.dataset, s.subject) == people[s.sample] for s in result.samples)
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_a_model_trained_on_the_other_sets(manifest, tmp_path):
     result = run(manifest, tmp_path / "run", seeds=[5])
     data = load_flow_set(manifest, PreprocessSpec())

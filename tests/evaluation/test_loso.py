@@ -60,6 +60,7 @@ def test_every_sample_is_tested_by_a_model_that_never_saw_its_subject(manifest, 
         assert len(trained_on[2 * i + 1]) < len(trained_on[2 * i])  # nested contains subjects out
 
 
+@pytest.mark.slow
 def test_predictions_are_those_of_the_fold_models(manifest, tmp_path):
     """One fold again by hand, joined by identifier."""
     result = run(manifest, tmp_path / "run", seeds=[3])
@@ -363,6 +364,7 @@ def weights(tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_folds_start_from_weights_that_know_nobody(manifest, tmp_path, weights):
     folder = weights(GENERATED)
     still = dataclasses.replace(QUICK, epochs=1, lr=1e-12, ema_decay=0.0, standardize=False, weight_decay=0.0)

@@ -173,6 +173,7 @@ def test_it_knows_its_training_set_in_the_published_channel_order_only(real):
     assert wrong < right - 0.1
 
 
+@pytest.mark.slow
 @needs_shared
 def test_bundle_command(tmp_path, capsys):
     words = ["composite-ststnet", "--data", str(COMPOSITE), "--out", str(tmp_path / "w"), "--epochs", "1"]

@@ -114,6 +114,7 @@ def test_large_scores_do_not_overflow(backend):
     assert all(bool(torch.isfinite(g).all()) for g in torch.autograd.grad(out.sum(), [q, k, v]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", EVERY)
 def test_views_are_read_as_they_lie(backend):
     """Transposed, sliced, at an odd offset, broadcast, and with columns that are not next to each other."""

@@ -40,6 +40,7 @@ def slow(*values):
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("head_dim", HEAD_DIMS)
 @pytest.mark.parametrize("tokens", [slow(t) if t >= 49 else t for t in TOKENS])
@@ -67,12 +68,14 @@ def test_tokens_that_fill_no_tile(tokens, poisoned):
     check(random_inputs((3, 1, tokens, 7), torch.float32, DEVICE), "triton")
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize(("tokens", "head_dim"), [slow(256, 256), (64, 256)])
 def test_largest_sizes(tokens, head_dim, poisoned):
     check(random_inputs((1, 1, tokens, head_dim), torch.float16, DEVICE), "triton")
 
 
+@pytest.mark.slow
 @needs_triton
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_one_broken_sequence_spoils_no_other(bad):

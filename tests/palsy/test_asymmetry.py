@@ -154,6 +154,7 @@ def test_a_corner_that_sinks_alone_is_followed(kind, seed):
     assert values[-1] > 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [-1, 1])
 def test_a_known_pull_is_found_and_undone(side):
     face = droop_face(7172, "portrait-even").show(0, 1, VIEW)
@@ -208,6 +209,7 @@ def test_brow_rises_with_its_droop():
         assert values[-1] > 3
 
 
+@pytest.mark.slow
 def test_eyes_are_found_to_a_pixel_where_points_are_not():
     face = droop_face(7130, "drawn", even=True)
     image = face.show(0, 1, VIEW)

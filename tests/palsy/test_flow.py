@@ -212,6 +212,7 @@ def test_maps_belong_to_the_answer(graded, predictor, tmp_path):
     assert picture.shape[1] > picture.shape[0] > 300
 
 
+@pytest.mark.slow
 def test_second_design_offers_maps_too(tmp_path):
     model = create_model("htnet_enhanced_tiny", image_size=56, dim=16, num_classes=6)
     model.preprocess_spec = dataclasses.replace(PALSY_SPEC, size=56)

@@ -121,6 +121,7 @@ def test_unreadable_images_are_listed_and_the_rest_is_done(tmp_path):
     assert "P1_0.png" in report.failed["grade_2/P1_0"]
 
 
+@pytest.mark.slow
 def test_repairing_an_image_moves_nobody(tmp_path):
     source = tmp_path / "fnp"
     for i in range(9):

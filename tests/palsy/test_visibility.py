@@ -96,6 +96,7 @@ def test_a_face_that_cannot_be_seen_well_is_not_measured(name):
     assert "not measured: " in report.text()
 
 
+@pytest.mark.slow
 def test_what_can_be_seen_is_measured():
     for image in (FACE, smaller(34), shadow(0.8)):
         report = face_asymmetry(image, YuNetLandmarker())

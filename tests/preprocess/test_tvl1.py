@@ -55,6 +55,7 @@ def test_translation_gives_constant_flow_of_the_right_sign(u, v):
     assert np.abs(flow.mean((1, 2)) - [u, v]).max() < 0.03
 
 
+@pytest.mark.slow
 def test_swapping_negates():
     field = smooth_field(np.random.default_rng(8), 0.4)
     onset, apex = pair(1, field)
@@ -89,6 +90,7 @@ def test_each_pair_is_independent_of_its_batch():
     assert torch.allclose(tvl1_flow(onset[order], apex[order]), together[order], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_same_answer_twice_and_inputs_untouched():
     onset, apex = (torch.from_numpy(texture(s)) for s in (1, 2))
     before = onset.clone(), apex.clone()

@@ -115,6 +115,7 @@ def test_the_page_shows_the_constants():
     assert written(text) == text
 
 
+@pytest.mark.slow
 def test_quick_figures_of_the_benchmark(monkeypatch):
     found = synthesis.run(True)["sizes"]["28"]["images_per_second"]
     assert 0 < found["slowest"] <= found["median"]

@@ -65,6 +65,7 @@ def test_a_turned_face_moves_along_its_own_axes():
     assert np.hypot(*b.flow).max() == pytest.approx(scale * np.hypot(*a.flow).max(), rel=0.05)
 
 
+@pytest.mark.slow
 def test_clips_keep_the_times_of_micro_expressions():
     fps = 100.0
     for seed in range(3):
@@ -96,6 +97,7 @@ def test_the_flow_of_a_clip_is_that_of_its_frames():
     np.testing.assert_allclose(clip.flow(), clip.parts.sum(0), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_spotter_finds_the_apex():
     config = plain(12, strength=4.0, sensor_noise=0.5)
     clip = synthesize_clip(face(224), scale_points(TEMPLATE_28, 8), a_seed(), config, fps=60)
