@@ -49,12 +49,13 @@ def _each_picture_is_searched_once():
 
     Other threads search for themselves, and so does everybody where a test replaces OpenCV's detector.
     """
-    search, build, known = YuNet.faces, detector.build_detector, {}
+    search, build, bundled, known = YuNet.faces, detector.build_detector, detector.BUNDLED_MODEL, {}
 
     def faces(self, pixels):
-        known_model = self.model in (None, detector.BUNDLED_MODEL) and detector.MODEL_VARIABLE not in os.environ
+        known_model = self.model in (None, bundled) and detector.MODEL_VARIABLE not in os.environ
         main = threading.current_thread() is threading.main_thread()
-        if not (known_model and main and detector.build_detector is build):
+        as_built = detector.build_detector is build and detector.BUNDLED_MODEL is bundled
+        if not (known_model and main and as_built):
             return search(self, pixels)
         key = pixels.shape, blake2b(np.ascontiguousarray(pixels)).digest()
         if key not in known:

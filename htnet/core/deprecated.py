@@ -302,7 +302,8 @@ def moved_name(module: str, name: str) -> Any:
     if new is None:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
     # `from package import name` asks twice, first to see whether the name is there.
-    if sys._getframe(2).f_code.co_name != "_handle_fromlist":
+    # A module's own __getattr__ may stand between.
+    if "_handle_fromlist" not in {sys._getframe(depth).f_code.co_name for depth in (1, 2)}:
         warn_renamed(f"{module}.{name}", new)
     return _named(new)
 

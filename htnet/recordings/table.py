@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import json
 import os
 import zipfile
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from htnet.core.errors import InputError, cause
-from htnet.core.files import check_outputs, whole_file
+from htnet.core.files import check_outputs, write_bytes, write_text
 from htnet.core.types import POINT_NAMES, QualityWarning
 from htnet.recordings.measure import FEATURES
 from htnet.recordings.stream import Missing
@@ -51,11 +52,10 @@ def write_table(found: RecordingCurves, path: str | os.PathLike[str], *, overwri
     if ending not in (".csv", ".npz"):
         raise InputError(f"Curves cannot be written as {path.name!r}; give a name that ends in .csv or .npz.")
     check_outputs(path, overwrite=overwrite)
-    with whole_file(path) as place:
-        if ending == ".csv":
-            _write_csv(found, place)
-        else:
-            _write_archive(found, place)
+    if ending == ".csv":
+        write_text(path, _as_csv(found))
+    else:
+        write_bytes(path, _as_archive(found))
     return path
 
 
@@ -89,25 +89,26 @@ def read_curves(path: str | os.PathLike[str]) -> RecordingCurves:
     return RecordingCurves(**head, size=size, cuts=cuts, tracks=tracks, missing=missing, warnings=warnings)
 
 
-def _write_csv(found: RecordingCurves, path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*TABLE_COLUMNS, *CURVES))
-        for track in found.tracks:
-            curves = np.stack([track.curves[name] for name in CURVES], axis=1)
-            for row in range(len(track)):
-                values = (
-                    track.quality[row : row + 1],
-                    track.poses[row],
-                    track.boxes[row],
-                    track.points[row].ravel(),
-                    curves[row],
-                )
-                cells = ["" if np.isnan(value) else f"{value:.6g}" for value in np.concatenate(values)]
-                writer.writerow((track.number, track.frames[row], f"{track.times[row]:.6f}", track.gap(row), *cells))
+def _as_csv(found: RecordingCurves) -> str:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow((*TABLE_COLUMNS, *CURVES))
+    for track in found.tracks:
+        curves = np.stack([track.curves[name] for name in CURVES], axis=1)
+        for row in range(len(track)):
+            values = (
+                track.quality[row : row + 1],
+                track.poses[row],
+                track.boxes[row],
+                track.points[row].ravel(),
+                curves[row],
+            )
+            cells = ["" if np.isnan(value) else f"{value:.6g}" for value in np.concatenate(values)]
+            writer.writerow((track.number, track.frames[row], f"{track.times[row]:.6f}", track.gap(row), *cells))
+    return file.getvalue()
 
 
-def _write_archive(found: RecordingCurves, path: Path) -> None:
+def _as_archive(found: RecordingCurves) -> bytes:
     head: dict[str, Any] = {
         name: getattr(found, name) for name in ("source", "fps", "size", "frames", "duration", "cuts")
     }
@@ -115,5 +116,6 @@ def _write_archive(found: RecordingCurves, path: Path) -> None:
     head["warnings"] = [dataclasses.asdict(part) for part in found.warnings]
     head |= {"segments": [track.segments for track in found.tracks], "features": FEATURES, "version": _VERSION}
     arrays = {f"{name}_{track.number}": getattr(track, name) for track in found.tracks for name in _ARRAYS}
-    with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, recording=np.array(json.dumps(head)), **arrays)
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, recording=np.array(json.dumps(head)), **arrays)
+    return file.getvalue()

@@ -63,12 +63,19 @@ def test_bad_input_is_refused():
         displacement("AU12", UPRIGHT[[1, 0, 2, 4, 3]], (224, 224), 1)
 
 
+def _assert_same_but_for_rounding(image, other):
+    difference = np.abs(image.astype(int) - other)
+    assert difference.max() <= 1
+    assert np.count_nonzero(difference) <= 10
+
+
 def test_bundled_sample_is_as_documented():
     onset, apex = (cv2.imread(str(SAMPLE / name))[..., ::-1] for name in ("onset.png", "apex.png"))
     face, points = face_crop()
-    assert np.array_equal(onset, face)
+    # OpenCV 5.0 rounds a few values of a cubic resize otherwise on AMD EPYC than on Intel Xeon.
+    _assert_same_but_for_rounding(onset, face)
     assert np.abs(points / 8 - TEMPLATE_28).max() < 2
     field = displacement(SAMPLE_UNIT, points, (224, 224), SAMPLE_PEAK)
-    assert np.array_equal(displace(onset, field), apex)
+    _assert_same_but_for_rounding(displace(onset, field), apex)
     gray = [cv2.cvtColor(np.ascontiguousarray(f), cv2.COLOR_RGB2GRAY) for f in (onset, apex)]
     assert end_point_error(compute_flow(*gray).uv, field) < 0.05

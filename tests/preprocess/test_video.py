@@ -202,7 +202,7 @@ def test_what_is_no_video(tmp_path, rng, reader):
 @pytest.mark.parametrize(
     "settings",
     [
-        *({"fps": 0}, {"fps": -1}, {"fps": float("nan")}, {"stop": 0}, {"stop": 2.5}, {"to_frame": -1}),
+        *({"fps": 0}, {"fps": -1}, {"fps": float("nan")}, {"to_frame": 2.5}, {"to_frame": -1}),
         *({"from_frame": True}, {"from_time": -0.1}, {"to_time": float("nan")}, {"from_time": "1"}),
     ],
 )
