@@ -119,7 +119,7 @@ class Proof:
 
 @pytest.fixture(scope="module")
 def proof(tmp_path_factory):
-    """Used by the tests below in their order; the last takes the Hub off line."""
+    """Shared by the tests below, in any order: each leaves the Hub as it was."""
     made = Proof(tmp_path_factory.mktemp("proof"))
     yield made
     made.close()
@@ -268,16 +268,24 @@ def test_damaged_config_is_refused(proof):
     assert "Delete " in refused["message"]
 
 
+@pytest.fixture
+def own_proof(tmp_path):
+    """For a test that takes the Hub off line."""
+    made = Proof(tmp_path)
+    yield made
+    made.close()
+
+
 @pytest.mark.slow
-def test_without_the_hub_the_warm_cache_serves(proof):
-    proof.check(proof.load())
-    proof.server.stop()
-    proof.check(proof.load())
-    proof.check(proof.load(revision="main"))
-    refused = proof.load(cache_dir=str(proof.tmp / "empty"))
+def test_without_the_hub_the_warm_cache_serves(own_proof):
+    own_proof.check(own_proof.load())
+    own_proof.server.stop()
+    own_proof.check(own_proof.load())
+    own_proof.check(own_proof.load(revision="main"))
+    refused = own_proof.load(cache_dir=str(own_proof.tmp / "empty"))
     assert refused["error"] == "WeightsNotPublishedError"
     assert "the Hub cannot be reached" in refused["message"]
-    refused = proof.load(REPO, cache_dir=str(proof.tmp / "empty"))
+    refused = own_proof.load(REPO, cache_dir=str(own_proof.tmp / "empty"))
     assert refused["error"] == "WeightsError"
     assert "not in the local cache" in refused["message"]
 
