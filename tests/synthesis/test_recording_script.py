@@ -21,8 +21,7 @@ from tests.support.paths import ROOT
 from tests.support.seeds import next_rng
 from tests.synthesis.support import STILL, first_of, still_recording
 
-#: SHA-256 of what is true of seed 7: a change of it is a change of every recording.
-#: Kind, onset, apex, offset and time of the apex of what happens in the recording of seed 7.
+#: Kind, onset, apex, offset and time of the apex for seed 7. A change of it is a change of every recording.
 TRUTH = [
     ("speech", 79, 142, 178, 2.840278),
     ("blink", 127, 129, 134, 2.580092),
