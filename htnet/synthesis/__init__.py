@@ -4,7 +4,7 @@ from htnet.synthesis.config import SynthesisConfig
 from htnet.synthesis.flows import FlowGenerator, SyntheticFlows, synthesize_flow
 from htnet.synthesis.frames import SyntheticClip, SyntheticPair, synthesize_clip, synthesize_pairs
 from htnet.synthesis.muscles import ACTION_UNITS, MUSCLES, SIDES, Bump
-from htnet.synthesis.recordings.config import LAYOUTS, RECORDING_SOURCES, RecordingConfig
+from htnet.synthesis.recordings.config import LAYOUTS, RecordingConfig
 from htnet.synthesis.recordings.portrait import Portrait
 from htnet.synthesis.recordings.recording import (
     GeneratedRecording,
@@ -14,6 +14,7 @@ from htnet.synthesis.recordings.recording import (
     generate_recording,
 )
 from htnet.synthesis.recordings.sets import BENCHMARK_SETS, SPLITS, BenchmarkSet, Split
+from htnet.synthesis.recordings.sources import RECORDING_SOURCES
 from htnet.synthesis.recordings.write import (
     as_recording,
     benchmark_recordings,

@@ -23,17 +23,21 @@ from tests.synthesis.support import STILL, first_of, still_recording
 
 #: Kind, onset, apex, offset and time of the apex for seed 7. A change of it is a change of every recording.
 TRUTH = [
-    ("speech", 79, 142, 178, 2.840278),
-    ("blink", 127, 129, 134, 2.580092),
-    ("blink", 268, 272, 279, 5.44047),
-    ("blink", 305, 307, 312, 6.14015),
-    ("speech", 309, 361, 421, 7.220178),
-    ("blink", 461, 463, 468, 9.260514),
-    ("head", 496, 540, 672, 10.800175),
-    ("blink", 664, 668, 677, 13.360583),
-    ("gaze", 760, 762, 856, 15.240333),
-    ("head", 1177, 1198, 1349, 23.96083),
-    ("blink", 1259, 1262, 1269, 25.240618),
+    ("blink", 35, 42, 56, 0.750989),
+    ("macro", 113, 127, 189, 2.250253),
+    ("blink", 189, 193, 205, 3.400518),
+    ("head", 194, 206, 220, 3.617405),
+    ("gaze", 224, 226, 352, 3.95211),
+    ("blink", 254, 262, 276, 4.549811),
+    ("speech", 275, 356, 570, 6.167416),
+    ("blink", 408, 412, 418, 7.118796),
+    ("micro", 624, 633, 651, 10.832524),
+    ("speech", 750, 937, 984, 16.001469),
+    ("gaze", 875, 878, 969, 15.001929),
+    ("blink", 887, 890, 895, 15.199958),
+    ("blink", 955, 960, 970, 16.401854),
+    ("micro", 977, 988, 1002, 16.88456),
+    ("micro", 1058, 1073, 1079, 18.385048),
 ]
 
 
@@ -95,7 +99,7 @@ def test_every_constant_has_a_source_and_stands_in_the_docs():
 
 
 def test_the_truth_of_a_seed_stays():
-    found = generate_recording(7, RecordingConfig(duration=(30.0, 30.0))).truth()
+    found = generate_recording(9, RecordingConfig(duration=(20.0, 20.0))).truth()
     events = [tuple(event[name] for name in ("kind", "onset", "apex", "offset")) for event in found["events"]]
     assert events == [row[:4] for row in TRUTH]
     # Processors round the last digits in their own ways.
@@ -219,14 +223,18 @@ def test_dropped_repeated_and_paused_frames():
 
 
 def test_curves_reach_what_the_events_say(recordings):
+    closed = []
     for recording in recordings[:6]:
         for event in recording.events:
             curves = recording.curves(event.track)
             if event.kind == "blink":
-                assert curves.eyes[event.apex].max() < 0.2
+                closed.append(float(curves.eyes[event.apex].max()))
             elif event.kind in ("micro", "macro"):
                 assert getattr(curves, event.kind)[event.apex] == pytest.approx(event.displacement, rel=0.01)
                 assert getattr(curves, event.kind)[event.onset] == pytest.approx(0, abs=1e-6)
+    # Some blinks do not close the eye.
+    assert max(closed) < 0.8
+    assert 0.75 < np.mean(np.array(closed) < 0.25) < 0.97
 
 
 def test_answers_know_the_subjects_sides():

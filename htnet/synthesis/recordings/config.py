@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from htnet.core.fields import Checked, Rule, checked, each, real, whole
@@ -15,9 +14,6 @@ from htnet.synthesis.config import SynthesisConfig
 LAYOUTS = ("single", "two_faces", "cut_face", "cut_shot", "leave", "away")
 #: Codecs that a recording can go through; "none" leaves the frames as the sensor gave them.
 CODECS = ("none", "h264", "mpeg4", "mjpeg")
-
-_TUNED = "tuned: set by eye"
-_BLINKS = "Stern, Walrath and Goldstein, Psychophysiology 21, 1984: an endogenous blink takes 0.1 to 0.4 s"
 
 Range = tuple[float, float]
 _FACE = SynthesisConfig()
@@ -90,6 +86,8 @@ class RecordingConfig(Checked):
         blink_duration: s.
         blink_closing: time from onset to closed, share of the duration.
         blink_depth: share of the opening that is closed.
+        blink_partial: share of blinks that do not close the eye.
+        blink_partial_depth: share of the opening that those close.
         blink_skin: how far the skin above the lid follows, px.
         gaze_rate: shifts of the gaze a minute.
         gaze_angle: degrees.
@@ -143,7 +141,7 @@ class RecordingConfig(Checked):
     face: SynthesisConfig = checked(_FACE, _FACE_CONFIG)  # noqa: RUF009
     duration: tuple[float, float] = checked((60.0, 180.0), _DURATION)
     rates: tuple[tuple[float, float], ...] = checked(
-        ((25.0, 3), (30.0, 4), (50.0, 1), (60.0, 1.5), (100.0, 1), (200.0, 1)), _RATES
+        ((25.0, 4), (30.0, 5), (50.0, 1), (60.0, 1), (100.0, 0.5), (200.0, 0.5)), _RATES
     )
     sizes: tuple[tuple[int, int, float], ...] = checked(
         ((640, 480, 6), (800, 600, 1), (960, 540, 1), (1280, 720, 2)), _SIZES
@@ -176,6 +174,8 @@ class RecordingConfig(Checked):
     blink_duration: tuple[float, float] = checked((0.12, 0.4), _RANGE)
     blink_closing: tuple[float, float] = checked((0.28, 0.42), _RANGE)
     blink_depth: tuple[float, float] = checked((0.88, 1.0), _RANGE)
+    blink_partial: float = checked(0.15, _SHARE)
+    blink_partial_depth: tuple[float, float] = checked((0.35, 0.8), _RANGE)
     blink_skin: tuple[float, float] = checked((0.3, 1.2), _RANGE)
     gaze_rate: tuple[float, float] = checked((4.0, 14.0), _RANGE)
     gaze_angle: tuple[float, float] = checked((4.0, 18.0), _RANGE)
@@ -244,83 +244,3 @@ class RecordingConfig(Checked):
         face = data.get("face")
         nested = {"face": SynthesisConfig.from_dict(face)} if isinstance(face, Mapping) else {}
         return super().from_dict({**data, **nested})
-
-
-#: Field of `RecordingConfig` to the origin of its default. "tuned" is set by eye, on drawn faces alone.
-RECORDING_SOURCES: Mapping[str, str] = MappingProxyType(
-    {
-        "face": "see its own table",
-        "duration": "chosen: 1 to 3 minutes",
-        "rates": (
-            "cameras: webcams give 25 or 30; SMIC has 100, CASME II and SAMM 200, CAS(ME)^2 and CAS(ME)^3 30; "
-            "weights chosen"
-        ),
-        "sizes": "cameras: VGA to 720p; weights chosen",
-        "face_size": "chosen; no larger than 0.56 of the frame's height",
-        "layouts": "weights chosen",
-        "no_expression": "chosen, so false alarms can be counted",
-        "micro_rate": "chosen: more than in life, so few minutes hold many",
-        "micro_weak": "chosen: half of the micro-expressions are hard",
-        "micro_weak_px": "chosen",
-        "micro_strong_px": "chosen",
-        "macro_rate": "chosen, as micro_rate",
-        "macro_px": _TUNED,
-        "macro_duration": "MEGC: 0.5 to 4 s; Ekman and Friesen, J. Nonverbal Behavior 6, 1982",
-        "macro_rise": "rise shorter than fall: Schmidt, Ambadar, Cohn and Reed, J. Nonverbal Behavior 30, 2006; tuned",
-        "overlap": "chosen; in CAS(ME)^3, 16 of 60 micro-expressions overlap a blink alone",
-        "steepest": "at 1 the skin would fold over; tuned",
-        "tonic": _TUNED,
-        "blink_rate": "Bentivoglio et al., Movement Disorders 12, 1997: 17 a minute at rest, 26 in conversation",
-        "blink_duration": _BLINKS,
-        "blink_closing": "lids close faster than they open: Evinger, Manning and Sibony, IOVS 32, 1991; tuned",
-        "blink_depth": _TUNED,
-        "blink_skin": _TUNED,
-        "gaze_rate": _TUNED,
-        "gaze_angle": "most saccades are below 15 degrees: Bahill, Adler and Stark, IOVS 14, 1975",
-        "gaze_hold": _TUNED,
-        "speech": "chosen",
-        "speech_rate": "chosen",
-        "speech_length": "chosen",
-        "syllables": "mouths open at 2 to 7 Hz: Chandrasekaran et al., PLoS Computational Biology 5, 2009",
-        "mouth_opening": _TUNED,
-        "sway_shift": _TUNED,
-        "sway_turn": _TUNED,
-        "sway_frequency": "posture drifts below 1 Hz; tuned",
-        "pulse": "Balakrishnan, Durand and Guttag, CVPR 2013: heads move with the pulse; tuned",
-        "head_rate": "chosen",
-        "nod": _TUNED,
-        "nod_frequency": _TUNED,
-        "turn": _TUNED,
-        "tilt": _TUNED,
-        "lean": _TUNED,
-        "shift": _TUNED,
-        "head_hold": _TUNED,
-        "away_turn": "chosen: beyond what landmark detectors call frontal",
-        "away_time": "chosen",
-        "dropped": "chosen",
-        "dropped_rate": "chosen",
-        "repeated": "chosen",
-        "repeated_rate": "chosen",
-        "pause": "chosen",
-        "pause_time": "chosen",
-        "jitter": _TUNED,
-        "noise": "from a good webcam to a dim room; tuned",
-        "noise_grain": _TUNED,
-        "exposure": "chosen",
-        "flicker": "chosen",
-        "flicker_depth": "lamps on mains flicker at twice its frequency, in part; depth tuned",
-        "readout": "rolling shutters read most of a frame's time; tuned",
-        "exposure_steps": "chosen",
-        "exposure_step": _TUNED,
-        "exposure_time": _TUNED,
-        "exposure_drift": _TUNED,
-        "low_contrast": "chosen",
-        "contrast": "chosen",
-        "focus": _TUNED,
-        "focus_hunt": "chosen",
-        "codecs": "x264's default is 23; the others span good to poor; weights chosen",
-        "glasses": "chosen",
-        "beard": "chosen",
-        "light_slope": _TUNED,
-    }
-)

@@ -315,8 +315,9 @@ class ScriptWriter:
             first = int(at * fps)
             last = first + max(closing + 1, self._frames(whole))
             if self._inside(first, last, 0.0):
+                partial = rng.random() < config.blink_partial
                 amount = (
-                    between(rng, config.blink_depth),
+                    between(rng, config.blink_partial_depth if partial else config.blink_depth),
                     between(rng, config.blink_skin),
                     float(rng.uniform(-0.04, 0.04)),
                 )
