@@ -22,8 +22,10 @@ import numpy as np
 
 from htnet.core.types import Frame
 from htnet.preprocess import YuNetLandmarker
-from htnet.recordings import RecordingCurves, recording_curves
+from htnet.preprocess.geometry import transform_points
+from htnet.recordings import DISTANCES, RecordingCurves, recorder, recording_curves
 from htnet.recordings.faces import overlap
+from htnet.recordings.follow import PLACES
 from htnet.recordings.stream import FrameStream
 from htnet.synthesis import Portrait, RecordingConfig, benchmark_recordings, generate_recording, generator_hash
 from htnet.synthesis.recordings.recording import GeneratedRecording
@@ -41,15 +43,57 @@ TRAINING = RecordingConfig(
 )
 
 
+#: Distance in time of the cells' motion that is kept, s: as long as a micro-expression rises.
+CELLS_AFTER = 0.2
+
+
 @dataclass(frozen=True)
 class TrackFeatures:
-    """What `recording_curves` measured of one face, and which true face it is (None: none of them)."""
+    """What `recording_curves` measured of one face, and which true face it is (None: none of them).
+
+    ``cells`` is (N, 3, 14, 14): motion within `CELLS_AFTER` and its strain, which the published methods read.
+    """
 
     truth: int | None
     frames: np.ndarray
     times: np.ndarray
     segments: np.ndarray
     features: np.ndarray
+    cells: np.ndarray
+
+
+class Cells:
+    """The motion of all cells, caught where the curves are computed, which themselves keep regions only."""
+
+    def __init__(self) -> None:
+        self.rows: dict[float, list[tuple[np.ndarray, np.ndarray]]] = {}
+        self._inner = recorder.feature_rows
+        self._pair = DISTANCES.index(CELLS_AFTER)
+
+    def __enter__(self) -> Cells:
+        recorder.feature_rows = self._catch
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        recorder.feature_rows = self._inner
+
+    def _catch(self, rows, motions, *others):
+        cells = motions.cells.reshape(len(rows.times), len(DISTANCES) + 1, 3, 14, 14)[:, self._pair]
+        scale = (CELLS_AFTER / rows.spans[:, self._pair]).astype(np.float32)
+        for time_, matrix, values in zip(rows.times, rows.matrices, cells * scale[:, None, None, None], strict=True):
+            self.rows.setdefault(float(time_), []).append((matrix, values.astype(np.float16)))
+        return self._inner(rows, motions, *others)
+
+    def of(self, track) -> np.ndarray:
+        """(N, 3, 14, 14) of a track; NaN where it was not measured. Of several faces the one in place counts."""
+        found = np.full((len(track), 3, 14, 14), np.nan, np.float16)
+        for row, (time_, gap) in enumerate(zip(track.times, track.gaps, strict=True)):
+            entries = self.rows.get(float(time_), [])
+            if gap or not entries:
+                continue
+            away = [np.abs(transform_points(matrix, track.points[row]) - PLACES).mean() for matrix, _ in entries]
+            found[row] = entries[int(np.argmin(away))][1]
+        return found
 
 
 def portrait() -> Portrait:
@@ -82,7 +126,9 @@ def true_track(recording: GeneratedRecording, track) -> int | None:
     return int(votes.argmax()) if votes.max() > 0 else None
 
 
-def save(path: Path, recording: GeneratedRecording, curves: RecordingCurves, seconds: dict[str, float]) -> None:
+def save(
+    path: Path, recording: GeneratedRecording, curves: RecordingCurves, cells: Cells, seconds: dict[str, float]
+) -> None:
     """Keep features and truth in one file."""
     arrays: dict[str, np.ndarray] = {}
     for number, track in enumerate(curves.tracks):
@@ -91,6 +137,7 @@ def save(path: Path, recording: GeneratedRecording, curves: RecordingCurves, sec
             f"times{number}": track.times,
             f"segments{number}": np.array(track.segments, np.int64).reshape(-1, 2),
             f"features{number}": track.features,
+            f"cells{number}": cells.of(track),
         }
     levels = {}
     for number in range(len(recording.tracks)):
@@ -126,6 +173,7 @@ def load(path: Path) -> tuple[dict, list[TrackFeatures], dict[str, np.ndarray]]:
                 kept[f"times{number}"],
                 kept[f"segments{number}"],
                 kept[f"features{number}"],
+                kept[f"cells{number}"],
             )
             for number, truth in enumerate(about["tracks"])
         ]
@@ -160,9 +208,10 @@ def main() -> None:
         if path.exists():
             continue
         before, begun = time.process_time(), time.perf_counter()
-        curves = recording_curves(stream_of(recording))
+        with Cells() as cells:
+            curves = recording_curves(stream_of(recording))
         seconds = {"cpu": time.process_time() - before, "wall": time.perf_counter() - begun}
-        save(path, recording, curves, seconds)
+        save(path, recording, curves, cells, seconds)
         print(
             f"{name}: {len(recording)} frames, {len(recording) / seconds['wall']:.0f} a second, "
             f"{len(curves.tracks)} faces followed of {len(recording.tracks)}",

@@ -1,6 +1,7 @@
 """From a recording to its faces: where they are in every frame, and how they move."""
 
 from htnet.recordings.curves import recording_curves
+from htnet.recordings.detector import DetectorConfig, EventDetector, load_detector, save_detector
 from htnet.recordings.faces import FaceFinder, SeenFace, YuNetFaces
 from htnet.recordings.measure import DISTANCES, FEATURES
 from htnet.recordings.regions import REGIONS
@@ -15,6 +16,8 @@ __all__ = [
     "GAPS",
     "REGIONS",
     "TABLE_COLUMNS",
+    "DetectorConfig",
+    "EventDetector",
     "FaceFinder",
     "FaceTrack",
     "FrameStream",
@@ -23,8 +26,10 @@ __all__ = [
     "SeenFace",
     "YuNetFaces",
     "camera_stream",
+    "load_detector",
     "read_curves",
     "recording_curves",
     "recording_stream",
+    "save_detector",
     "write_table",
 ]

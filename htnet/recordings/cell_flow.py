@@ -109,6 +109,8 @@ class Motions:
             to 1 across the face.
         rest: (N,) float32, root mean square of what the rigid cells move beside the head's motion.
         noise: (N,) float32, standard deviation that the noise of these very pictures gives the motion of a cell.
+        cells: (N, 3, cells) float32, motion to the right, motion downward and optical strain of each cell, the head's
+            motion taken out.
     """
 
     regions: FloatArray
@@ -116,6 +118,7 @@ class Motions:
     head: FloatArray
     rest: FloatArray
     noise: FloatArray
+    cells: FloatArray
 
 
 def solve_motions(sums: FloatArray) -> Motions:
@@ -142,6 +145,7 @@ def solve_motions(sums: FloatArray) -> Motions:
         head * told,
         np.sqrt(_mean((own**2).sum(axis=1), weight * rigid)) * told,
         _mean(noise, rigid) / np.float32(np.sqrt(_INDEPENDENT)) * told,
+        np.concatenate([own * told, strain[:, None]], axis=1),
     )
 
 

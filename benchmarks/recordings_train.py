@@ -1,0 +1,210 @@
+"""Train the event detector on generated recordings alone.
+
+    python -m benchmarks.recordings_train --data /tmp/recordings --out /tmp/detector.safetensors
+
+Needs what `benchmarks.recordings_data train` and `... development` wrote. Nothing but development recordings is looked
+at for any choice; the test is scored by `benchmarks.recordings`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from benchmarks.recordings_data import load
+from htnet.core.events import EVENT_KINDS
+from htnet.recordings.grid import INPUTS, RATE, make_grid, mirrored
+from htnet.recordings.network import EventNetwork, RowScores
+
+#: Rows of a window that is trained on.
+WINDOW = 640
+#: The apex is a place to be found for these kinds; of the others it is the middle.
+WITH_APEX = ("micro", "macro", "blink")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One stretch of a face, with what the network is to say of each row."""
+
+    inputs: torch.Tensor  # (T, INPUTS)
+    peak: torch.Tensor  # (K, T) 0..1
+    inside: torch.Tensor  # (K, T)
+    reach: torch.Tensor  # (K, 2, T) log rows
+    near: torch.Tensor  # (K, T) weight of reach
+    level: torch.Tensor  # (2, T) log px
+
+
+def targets(times: np.ndarray, events: list[dict]) -> dict[str, np.ndarray]:
+    """What is true of the rows at these times."""
+    count, kinds = len(times), len(EVENT_KINDS)
+    at = np.arange(count)
+    found = {
+        "peak": np.zeros((kinds, count), np.float32),
+        "inside": np.zeros((kinds, count), np.float32),
+        "reach": np.zeros((kinds, 2, count), np.float32),
+        "near": np.zeros((kinds, count), np.float32),
+    }
+    for event in events:
+        if event["kind"] not in EVENT_KINDS:
+            continue
+        kind = EVENT_KINDS.index(event["kind"])
+        onset, apex, offset = ((event[name] - times[0]) * RATE for name in ("start", "peak", "end"))
+        if offset < -2 or onset > count + 2:
+            continue
+        middle = apex if event["kind"] in WITH_APEX else (onset + offset) / 2
+        sigma = max(1.0, 0.12 * (offset - onset))
+        bump = np.exp(-0.5 * ((at - middle) / sigma) ** 2)
+        top = int(np.clip(round(middle), 0, count - 1))
+        if abs(top - middle) < 2:
+            bump[top] = 1.0
+        inside = (at >= onset) & (at <= offset)
+        bump = np.where(inside, bump, 0)
+        better = bump > found["near"][kind]
+        found["near"][kind][better] = bump[better]
+        found["peak"][kind] = np.maximum(found["peak"][kind], bump)
+        found["inside"][kind][inside] = 1
+        found["reach"][kind, 0][better] = np.log(np.maximum(at - onset, 0.5))[better]
+        found["reach"][kind, 1][better] = np.log(np.maximum(offset - at, 0.5))[better]
+    return found
+
+
+def stretches(path: Path) -> list[Stretch]:
+    """All stretches of one recording."""
+    about, tracks, truth = load(path)
+    found = []
+    for track in tracks:
+        if track.truth is None:
+            continue
+        events = [event for event in about["truth"]["events"] if event["track"] == track.truth]
+        for first, last in track.segments:
+            if last - first < 4:
+                continue
+            rows = slice(first, last + 1)
+            grid = make_grid(track.times[rows], track.features[rows])
+            nearest = np.searchsorted(track.times[rows], grid.times - 1e-6).clip(0, last - first)
+            level = truth[f"levels{track.truth}"][track.frames[rows][nearest]].T
+            said = targets(grid.times, events)
+            found.append(
+                Stretch(
+                    torch.from_numpy(grid.inputs),
+                    *(torch.from_numpy(said[name]) for name in ("peak", "inside", "reach", "near")),
+                    torch.from_numpy(np.log(np.nan_to_num(level, nan=0.0) + 0.05).astype(np.float32)),
+                )
+            )
+    return found
+
+
+def window(item: Stretch, start: int, flip: bool, order: torch.Tensor, sign: torch.Tensor) -> dict[str, torch.Tensor]:
+    """A window of a stretch, padded to its length."""
+    count = len(item.inputs)
+    rows = slice(start, min(start + WINDOW, count))
+    pad = WINDOW - (rows.stop - start)
+    inputs = item.inputs[rows]
+    if flip:
+        inputs = inputs[:, order] * sign
+    mask = functional.pad(torch.ones(len(inputs)), (0, pad))
+    inputs = functional.pad(inputs, (0, 0, 0, pad))
+    others = {
+        name: functional.pad(getattr(item, name)[..., rows], (0, pad))
+        for name in ("peak", "inside", "reach", "near", "level")
+    }
+    return {"inputs": inputs, "mask": mask, **others}
+
+
+def loss_of(scores: RowScores, batch: dict[str, torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
+    """Penalty-reduced focal loss of the peaks (CenterNet), cross-entropy of inside, IoU and L1 of the reach."""
+    mask = batch["mask"][:, None]
+    probability = scores.peak.sigmoid()
+    target = batch["peak"]
+    hit = (target >= 0.999).float()
+    positive = -((1 - probability) ** 2) * functional.logsigmoid(scores.peak) * hit
+    negative = -((1 - target) ** 4) * probability**2 * functional.logsigmoid(-scores.peak) * (1 - hit)
+    counts = hit.sum((0, 2)).clamp(min=1)
+    peak = (((positive + negative) * mask).sum((0, 2)) / counts * weights).sum() / weights.sum()
+    inside = functional.binary_cross_entropy_with_logits(scores.inside, batch["inside"], reduction="none")
+    inside = (inside * mask).sum() / mask.sum() / len(EVENT_KINDS)
+    near = batch["near"] * mask
+    far = functional.smooth_l1_loss(scores.reach, batch["reach"], reduction="none", beta=0.1).mean(2)
+    said, true = scores.reach.exp(), batch["reach"].exp()
+    shared = torch.minimum(said, true).sum(2)
+    union = torch.maximum(said, true).sum(2)
+    overlap = 1 - shared / union
+    reach = ((far + overlap) * near).sum((0, 2)) / near.sum((0, 2)).clamp(min=1)
+    reach = (reach * weights).sum() / weights.sum()
+    level = (functional.smooth_l1_loss(scores.level, batch["level"], reduction="none", beta=0.3) * mask).sum()
+    level = level / mask.sum() / 2
+    return peak + inside + reach + 0.3 * level
+
+
+def train(
+    items: list[Stretch], *, width: int, dropout: float, epochs: int, rate: float, seed: int, note=print
+) -> EventNetwork:
+    """Train one network."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    network = EventNetwork(width, dropout)
+    every = torch.cat([item.inputs for item in items])
+    network.mean.copy_(every.mean(0))
+    network.scale.copy_(every.std(0).clamp(min=1e-3))
+    order, sign = (torch.from_numpy(part) for part in mirrored())
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02)
+    lengths = np.array([len(item.inputs) for item in items])
+    steps = max(1, int(lengths.sum() / WINDOW / 8))
+    plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * steps, pct_start=0.1)
+    weights = torch.tensor([2.0 if kind == "micro" else 1.0 for kind in EVENT_KINDS])
+    average = torch.optim.swa_utils.AveragedModel(
+        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
+    )
+    chance = lengths / lengths.sum()
+    for epoch in range(epochs):
+        begun, total = time.perf_counter(), 0.0
+        network.train()
+        for _ in range(steps):
+            windows = []
+            for k in rng.choice(len(items), 8, p=chance):
+                start = int(rng.integers(0, max(1, lengths[k] - WINDOW + 1)))
+                windows.append(window(items[k], start, bool(rng.random() < 0.5), order, sign))
+            batch = {name: torch.stack([w[name] for w in windows]) for name in windows[0]}
+            inputs = batch["inputs"]
+            # Every third window with more noise, and a few with whole columns of the input missing.
+            noisy = (torch.rand(len(inputs), 1, 1) < 0.33).float()
+            inputs = inputs + noisy * 0.1 * network.scale * torch.randn_like(inputs)
+            inputs = torch.where(torch.rand(len(inputs), 1, INPUTS) < 0.05, network.mean, inputs)
+            loss = loss_of(network(inputs, batch["mask"]), batch, weights)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            plan.step()
+            average.update_parameters(network)
+            total += float(loss.detach())
+        note(f"epoch {epoch}: loss {total / steps:.3f}, {time.perf_counter() - begun:.0f} s", flush=True)
+    return average.module.eval()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    items = [item for path in sorted(args.data.glob("train-*.npz")) for item in stretches(path)]
+    print(f"{len(items)} stretches, {sum(len(item.inputs) for item in items) / RATE / 60:.0f} minutes", flush=True)
+    network = train(items, width=args.width, dropout=args.dropout, epochs=args.epochs, rate=args.rate, seed=args.seed)
+    torch.save({"width": args.width, "state": network.state_dict()}, args.out)
+    print(json.dumps({"parameters": sum(p.numel() for p in network.parameters())}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Features of a followed face on an even grid of times, as the event detector reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.types import Float64Array, FloatArray
+from htnet.recordings.measure import COLUMN, DISTANCES, FEATURES, HEAD, PICTURE
+from htnet.recordings.regions import REGIONS
+
+#: Rows per second of the grid, whatever the rate of the recording.
+RATE = 30.0
+#: Motion, px of a 224 px face, at which the scale of the input turns from linear to logarithmic.
+_SOFT = 0.1
+#: Windows, s, of the means that are taken out of places, eye openings, light and the head's place.
+_SHORT, _LONG = 1.0, 8.0
+#: Scale of each head measure and of its rate: px, px, degrees, log size.
+_HEAD_SCALES = (4.0, 4.0, 2.0, 0.02)
+_HEAD_RATES = (20.0, 20.0, 10.0, 0.1)
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """One stretch of a face without a gap, on an even grid; T rows.
+
+    Attributes:
+        times: (T,) s, from the first frame of the stretch.
+        inputs: (T, `INPUTS`) float32, what the network reads.
+    """
+
+    times: Float64Array
+    inputs: FloatArray
+
+
+def _of(*names: str) -> npt.NDArray[np.int64]:
+    return np.array([COLUMN[name] for name in names], np.int64)
+
+
+@cache
+def _columns() -> dict[str, npt.NDArray[np.int64]]:
+    """Columns of the features by how they are scaled."""
+    return {
+        "motion": _of(*(f"{region}_{axis}_{d:g}s" for d in DISTANCES for region in REGIONS for axis in "uv")),
+        "place": _of(*(f"{region}_{axis}" for region in REGIONS for axis in "uv")),
+        "strain": _of(*(f"{region}_strain_{d:g}s" for d in DISTANCES[2:] for region in REGIONS)),
+        "level": _of(*(f"{what}_{d:g}s" for what in ("rest", "noise") for d in DISTANCES), "rest", "noise"),
+        "picture": _of(*PICTURE),
+        "head": _of(*HEAD),
+        "rate": _of(*(f"{name}_rate" for name in HEAD)),
+    }
+
+
+@cache
+def input_names() -> tuple[str, ...]:
+    """Names of the columns of `Grid.inputs`."""
+    columns = {kind: [FEATURES[k] for k in rows] for kind, rows in _columns().items()}
+    return (
+        *columns["motion"],
+        *(f"{name} within {_SHORT:g} s" for name in columns["place"]),
+        *(f"{name} within {_LONG:g} s" for name in columns["place"]),
+        *columns["strain"],
+        *columns["level"],
+        *(f"{name} within {_SHORT:g} s" for name in columns["picture"]),
+        *(f"{name} within {_LONG:g} s" for name in columns["picture"]),
+        *(f"{name} within {_LONG:g} s" for name in columns["head"]),
+        *columns["rate"],
+    )
+
+
+#: Number of columns of `Grid.inputs`.
+INPUTS = len(input_names())
+
+
+def make_grid(times: Float64Array, features: FloatArray) -> Grid:
+    """Bring one stretch without a gap to the grid.
+
+    Frames that come faster than the grid are averaged over the time of a row, so their noise falls; between slower
+    ones values are interpolated.
+
+    Args:
+        times: (N,) s of the frames, rising.
+        features: (N, len(FEATURES)) of these frames, see `FEATURES`.
+    """
+    count = max(1, int(np.floor((times[-1] - times[0]) * RATE + 1e-6)) + 1)
+    at = times[0] + np.arange(count) / RATE
+    even = _resample(times, np.nan_to_num(features, nan=0.0), at)
+    columns = _columns()
+
+    def part(kind: str) -> FloatArray:
+        return even[:, columns[kind]]
+
+    place, picture = part("place"), _relative(part("picture"))
+    return Grid(
+        at,
+        np.concatenate(
+            [
+                np.arcsinh(part("motion") / _SOFT),
+                np.arcsinh((place - moving_mean(place, _SHORT)) / _SOFT),
+                np.arcsinh((place - moving_mean(place, _LONG)) / _SOFT),
+                np.arcsinh(part("strain") / 0.005),
+                np.log1p(part("level") / 0.02),
+                10 * (picture - moving_mean(picture, _SHORT)),
+                5 * (picture - moving_mean(picture, _LONG)),
+                (part("head") - moving_mean(part("head"), _LONG)) / np.array(_HEAD_SCALES, np.float32),
+                np.arcsinh(part("rate") / np.array(_HEAD_RATES, np.float32)),
+            ],
+            axis=1,
+        ).astype(np.float32),
+    )
+
+
+def _relative(picture: FloatArray) -> FloatArray:
+    """Picture measures as shares of their usual value in the stretch."""
+    usual = np.quantile(picture, 0.75, axis=0)
+    return np.asarray(picture / np.maximum(usual, 1e-3), np.float32)
+
+
+def _resample(times: Float64Array, values: FloatArray, at: Float64Array) -> FloatArray:
+    if len(times) == 1:
+        return np.repeat(values, len(at), axis=0)
+    step = float(np.median(np.diff(times)))
+    if step < 0.75 / RATE:
+        low = np.searchsorted(times, at - 0.5 / RATE)
+        high = np.maximum(np.searchsorted(times, at + 0.5 / RATE), low + 1)
+        low, high = np.minimum(low, len(times) - 1), np.minimum(high, len(times))
+        total = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
+        return ((total[high] - total[low]) / (high - low)[:, None]).astype(np.float32)
+    left = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 2)
+    share = ((at - times[left]) / (times[left + 1] - times[left])).clip(0, 1).astype(np.float32)[:, None]
+    return np.asarray(values[left] * (1 - share) + values[left + 1] * share)
+
+
+def moving_mean(values: FloatArray, window: float) -> FloatArray:
+    """Mean over ``window`` s around each row; at the ends over what there is of it."""
+    half = int(window * RATE / 2)
+    rows = np.arange(len(values))
+    low, high = np.maximum(rows - half, 0), np.minimum(rows + half + 1, len(values))
+    total = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
+    return ((total[high] - total[low]) / (high - low)[:, None]).astype(np.float32)
+
+
+@cache
+def mirrored() -> tuple[npt.NDArray[np.int64], FloatArray]:
+    """Which column each column of a mirrored face has, and its sign."""
+    names = input_names()
+    position = {name: k for k, name in enumerate(names)}
+    order, sign = [], []
+    for name in names:
+        other = name
+        if name.startswith("left_"):
+            other = "right_" + name[5:]
+        elif name.startswith("right_"):
+            other = "left_" + name[6:]
+        order.append(position[other])
+        # Motion to the side, the head's place to the side and its roll change their signs.
+        sideways = "_u" in name or name.startswith(("head_x", "head_roll"))
+        sign.append(-1.0 if sideways else 1.0)
+    return np.array(order, np.int64), np.array(sign, np.float32)
