@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from htnet.core.errors import InputError
 from htnet.core.events import EVENT_KINDS, LONGEST_MICRO_S, Event
@@ -231,6 +229,8 @@ def save_detector(detector: EventDetector, path: str | os.PathLike[str], *, over
     Raises:
         OverwriteError: it exists and ``overwrite`` is not given.
     """
+    from safetensors.torch import save
+
     network = detector._network
     about = {
         "form": _FORM,
@@ -264,6 +264,8 @@ def _shipped() -> EventDetector:
 
 
 def _read(path: Path) -> EventDetector:
+    from safetensors import SafetensorError, safe_open
+
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the file of an event detector, or none for the shipped one.")
     try:
