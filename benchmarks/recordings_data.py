@@ -43,6 +43,11 @@ TRAINING = RecordingConfig(
 )
 
 
+#: Minutes are drawn in minutes: the recordings to choose on are as short as the shortest ones of the test.
+LENGTHS = {
+    "development": RecordingConfig(duration=(60.0, 75.0)),
+    "test": RecordingConfig(duration=(60.0, 100.0)),
+}
 #: Distance in time of the cells' motion that is kept, s: as long as a micro-expression rises.
 CELLS_AFTER = 0.2
 
@@ -189,7 +194,7 @@ def recordings_of(split: str, count: int, shard: int, shards: int) -> Iterator[t
                 yield f"train-{seed:04d}", generate_recording(seed, TRAINING)
         return
     shown = portrait() if split == "test" else None
-    for place, (name, recording) in enumerate(benchmark_recordings(split, shown)):
+    for place, (name, recording) in enumerate(benchmark_recordings(split, shown, LENGTHS[split])):
         if place % shards == shard:
             yield name, recording
 

@@ -29,6 +29,10 @@ WINDOW = 640
 WITH_APEX = ("micro", "macro", "blink")
 
 
+#: Of the moving average of weights that is kept.
+EMA_DECAY = 0.995
+
+
 @dataclass(frozen=True)
 class Stretch:
     """One stretch of a face, with what the network is to say of each row."""
@@ -143,6 +147,12 @@ def loss_of(scores: RowScores, batch: dict[str, torch.Tensor], weights: torch.Te
     return peak + inside + reach + 0.3 * level
 
 
+def _ema(average: torch.Tensor, current: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """Exponential moving average that forgets its beginning."""
+    decay = min(EMA_DECAY, (1 + float(steps)) / (10 + float(steps)))
+    return average + (1 - decay) * (current - average) if average.is_floating_point() else current
+
+
 def train(
     items: list[Stretch], *, width: int, dropout: float, epochs: int, rate: float, seed: int, note=print
 ) -> EventNetwork:
@@ -159,9 +169,7 @@ def train(
     steps = max(1, int(lengths.sum() / WINDOW / 8))
     plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * steps, pct_start=0.1)
     weights = torch.tensor([2.0 if kind == "micro" else 1.0 for kind in EVENT_KINDS])
-    average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
-    )
+    average = torch.optim.swa_utils.AveragedModel(network, avg_fn=_ema, use_buffers=True)
     chance = lengths / lengths.sum()
     for epoch in range(epochs):
         begun, total = time.perf_counter(), 0.0

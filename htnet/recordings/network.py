@@ -12,6 +12,8 @@ from htnet.recordings.grid import INPUTS
 
 #: Dilations of the layers, one stack after the other: at 30 rows per second each row sees about 9 s to either side.
 _DILATIONS = (1, 2, 4, 8, 16, 32, 64, 1, 2, 4, 8, 16, 32, 64)
+#: Logit of the peaks before training.
+_RARE = -4.6
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class EventNetwork(nn.Module):
         self.layers = nn.ModuleList(_Layer(width, dilation, dropout) for dilation in _DILATIONS)
         self.norm = nn.LayerNorm(width)
         self.heads = nn.Sequential(nn.Conv1d(width, width, 3, padding=1), nn.GELU(), nn.Conv1d(width, 4 * kinds + 2, 1))
+        with torch.no_grad():  # apexes are rare
+            self.heads[-1].bias[:kinds] = _RARE
         self._sizes = (kinds, kinds, 2 * kinds, 2)
 
     def forward(self, rows: Tensor, mask: Tensor | None = None) -> RowScores:
