@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from benchmarks.recordings_augment import Adder, draw_patterns
 from benchmarks.recordings_data import load
 from htnet.core.events import EVENT_KINDS
-from htnet.recordings.grid import INPUTS, RATE, make_grid, mirrored
+from htnet.recordings.grid import INPUTS, RATE, even_rows, mirrored, network_inputs
 from htnet.recordings.network import EventNetwork, RowScores
 
 #: Rows of a window that is trained on.
@@ -33,21 +34,28 @@ WITH_APEX = ("micro", "macro", "blink")
 EMA_DECAY = 0.995
 
 
+#: Expressions that are added to a window, on average.
+ADDED = 3.0
+#: Expressions whose patterns are drawn.
+PATTERNS = 3000
+
+
+#: An event: kind, onset, apex and offset in s from the first row of its stretch.
+Moments = tuple[str, float, float, float]
+
+
 @dataclass(frozen=True)
 class Stretch:
-    """One stretch of a face, with what the network is to say of each row."""
+    """One stretch of a face on the grid, with what happens in it and how far expressions move the skin."""
 
-    inputs: torch.Tensor  # (T, INPUTS)
-    peak: torch.Tensor  # (K, T) 0..1
-    inside: torch.Tensor  # (K, T)
-    reach: torch.Tensor  # (K, 2, T) log rows
-    near: torch.Tensor  # (K, T) weight of reach
-    level: torch.Tensor  # (2, T) log px
+    even: np.ndarray  # (T, features)
+    events: list[Moments]
+    level: np.ndarray  # (2, T) px
 
 
-def targets(times: np.ndarray, events: list[dict]) -> dict[str, np.ndarray]:
-    """What is true of the rows at these times."""
-    count, kinds = len(times), len(EVENT_KINDS)
+def targets(count: int, events: list[Moments]) -> dict[str, np.ndarray]:
+    """What is true of ``count`` rows."""
+    kinds = len(EVENT_KINDS)
     at = np.arange(count)
     found = {
         "peak": np.zeros((kinds, count), np.float32),
@@ -55,19 +63,16 @@ def targets(times: np.ndarray, events: list[dict]) -> dict[str, np.ndarray]:
         "reach": np.zeros((kinds, 2, count), np.float32),
         "near": np.zeros((kinds, count), np.float32),
     }
-    for event in events:
-        if event["kind"] not in EVENT_KINDS:
+    for name, *moments in events:
+        onset, apex, offset = (moment * RATE for moment in moments)
+        if name not in EVENT_KINDS or offset < 0 or onset > count - 1:
             continue
-        kind = EVENT_KINDS.index(event["kind"])
-        onset, apex, offset = ((event[name] - times[0]) * RATE for name in ("start", "peak", "end"))
-        if offset < -2 or onset > count + 2:
-            continue
-        middle = apex if event["kind"] in WITH_APEX else (onset + offset) / 2
+        kind = EVENT_KINDS.index(name)
+        middle = apex if name in WITH_APEX else (onset + offset) / 2
         sigma = max(1.0, 0.12 * (offset - onset))
         bump = np.exp(-0.5 * ((at - middle) / sigma) ** 2)
-        top = int(np.clip(round(middle), 0, count - 1))
-        if abs(top - middle) < 2:
-            bump[top] = 1.0
+        if 0 <= round(middle) < count:
+            bump[round(middle)] = 1.0
         inside = (at >= onset) & (at <= offset)
         bump = np.where(inside, bump, 0)
         better = bump > found["near"][kind]
@@ -91,35 +96,35 @@ def stretches(path: Path) -> list[Stretch]:
             if last - first < 4:
                 continue
             rows = slice(first, last + 1)
-            grid = make_grid(track.times[rows], track.features[rows])
-            nearest = np.searchsorted(track.times[rows], grid.times - 1e-6).clip(0, last - first)
+            at, even = even_rows(track.times[rows], track.features[rows])
+            nearest = np.searchsorted(track.times[rows], at - 1e-6).clip(0, last - first)
             level = truth[f"levels{track.truth}"][track.frames[rows][nearest]].T
-            said = targets(grid.times, events)
-            found.append(
-                Stretch(
-                    torch.from_numpy(grid.inputs),
-                    *(torch.from_numpy(said[name]) for name in ("peak", "inside", "reach", "near")),
-                    torch.from_numpy(np.log(np.nan_to_num(level, nan=0.0) + 0.05).astype(np.float32)),
-                )
-            )
+            moments = [(e["kind"], *(e[name] - at[0] for name in ("start", "peak", "end"))) for e in events]
+            found.append(Stretch(even, moments, np.nan_to_num(level, nan=0.0)))
     return found
 
 
-def window(item: Stretch, start: int, flip: bool, order: torch.Tensor, sign: torch.Tensor) -> dict[str, torch.Tensor]:
-    """A window of a stretch, padded to its length."""
-    count = len(item.inputs)
-    rows = slice(start, min(start + WINDOW, count))
-    pad = WINDOW - (rows.stop - start)
-    inputs = item.inputs[rows]
-    if flip:
+def window(item: Stretch, adder: Adder | None, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+    """A random window of a stretch with more expressions in it, padded to its length."""
+    start = int(rng.integers(0, max(1, len(item.even) - WINDOW + 1)))
+    rows = slice(start, min(start + WINDOW, len(item.even)))
+    even, level = item.even[rows], item.level[:, rows]
+    count, begun = len(even), start / RATE
+    events = [(name, *(moment - begun for moment in moments)) for name, *moments in item.events]
+    if adder is not None:
+        wanted = int(rng.poisson(ADDED * count / WINDOW))
+        even, events, added = adder.add(even, events, rng, wanted)
+        level = np.maximum(level, added)
+    inputs = network_inputs(even)
+    if rng.random() < 0.5:
+        order, sign = mirrored()
         inputs = inputs[:, order] * sign
-    mask = functional.pad(torch.ones(len(inputs)), (0, pad))
-    inputs = functional.pad(inputs, (0, 0, 0, pad))
-    others = {
-        name: functional.pad(getattr(item, name)[..., rows], (0, pad))
-        for name in ("peak", "inside", "reach", "near", "level")
-    }
-    return {"inputs": inputs, "mask": mask, **others}
+    pad = WINDOW - count
+    found = {name: torch.from_numpy(value) for name, value in targets(count, events).items()}
+    found["level"] = torch.from_numpy(np.log(level + 0.05).astype(np.float32))
+    found["mask"] = torch.ones(count)
+    found = {name: functional.pad(value, (0, pad)) for name, value in found.items()}
+    return found | {"inputs": functional.pad(torch.from_numpy(inputs), (0, 0, 0, pad))}
 
 
 def loss_of(scores: RowScores, batch: dict[str, torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
@@ -160,12 +165,12 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = EventNetwork(width, dropout)
-    every = torch.cat([item.inputs for item in items])
+    every = torch.cat([torch.from_numpy(network_inputs(item.even)) for item in items])
     network.mean.copy_(every.mean(0))
     network.scale.copy_(every.std(0).clamp(min=1e-3))
-    order, sign = (torch.from_numpy(part) for part in mirrored())
+    adder = Adder(draw_patterns(PATTERNS, seed))
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02)
-    lengths = np.array([len(item.inputs) for item in items])
+    lengths = np.array([len(item.even) for item in items])
     steps = max(1, int(lengths.sum() / WINDOW / 8))
     plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * steps, pct_start=0.1)
     weights = torch.tensor([2.0 if kind == "micro" else 1.0 for kind in EVENT_KINDS])
@@ -175,10 +180,7 @@ def train(
         begun, total = time.perf_counter(), 0.0
         network.train()
         for _ in range(steps):
-            windows = []
-            for k in rng.choice(len(items), 8, p=chance):
-                start = int(rng.integers(0, max(1, lengths[k] - WINDOW + 1)))
-                windows.append(window(items[k], start, bool(rng.random() < 0.5), order, sign))
+            windows = [window(items[k], adder, rng) for k in rng.choice(len(items), 8, p=chance)]
             batch = {name: torch.stack([w[name] for w in windows]) for name in windows[0]}
             inputs = batch["inputs"]
             # Every third window with more noise, and a few with whole columns of the input missing.
@@ -208,7 +210,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     items = [item for path in sorted(args.data.glob("train-*.npz")) for item in stretches(path)]
-    print(f"{len(items)} stretches, {sum(len(item.inputs) for item in items) / RATE / 60:.0f} minutes", flush=True)
+    print(f"{len(items)} stretches, {sum(len(item.even) for item in items) / RATE / 60:.0f} minutes", flush=True)
     network = train(items, width=args.width, dropout=args.dropout, epochs=args.epochs, rate=args.rate, seed=args.seed)
     torch.save({"width": args.width, "state": network.state_dict()}, args.out)
     print(json.dumps({"parameters": sum(p.numel() for p in network.parameters())}))

@@ -78,39 +78,50 @@ INPUTS = len(input_names())
 def make_grid(times: Float64Array, features: FloatArray) -> Grid:
     """Bring one stretch without a gap to the grid.
 
-    Frames that come faster than the grid are averaged over the time of a row, so their noise falls; between slower
-    ones values are interpolated.
-
     Args:
         times: (N,) s of the frames, rising.
         features: (N, len(FEATURES)) of these frames, see `FEATURES`.
     """
+    at, even = even_rows(times, features)
+    return Grid(at, network_inputs(even))
+
+
+def even_rows(times: Float64Array, features: FloatArray) -> tuple[Float64Array, FloatArray]:
+    """The times (T,) of the grid and the features there, (T, len(FEATURES)), 0 where they are unknown.
+
+    Frames that come faster than the grid are averaged over the time of a row, so their noise falls; between slower
+    ones values are interpolated. Picture measures are shares of their usual value in the stretch.
+    """
     count = max(1, int(np.floor((times[-1] - times[0]) * RATE + 1e-6)) + 1)
     at = times[0] + np.arange(count) / RATE
     even = _resample(times, np.nan_to_num(features, nan=0.0), at)
+    columns = _columns()["picture"]
+    even[:, columns] = _relative(even[:, columns])
+    return at, even
+
+
+def network_inputs(even: FloatArray) -> FloatArray:
+    """What the network reads, (T, `INPUTS`) float32, of features on the grid, see `even_rows`."""
     columns = _columns()
 
     def part(kind: str) -> FloatArray:
         return even[:, columns[kind]]
 
-    place, picture = part("place"), _relative(part("picture"))
-    return Grid(
-        at,
-        np.concatenate(
-            [
-                np.arcsinh(part("motion") / _SOFT),
-                np.arcsinh((place - moving_mean(place, _SHORT)) / _SOFT),
-                np.arcsinh((place - moving_mean(place, _LONG)) / _SOFT),
-                np.arcsinh(part("strain") / 0.005),
-                np.log1p(part("level") / 0.02),
-                10 * (picture - moving_mean(picture, _SHORT)),
-                5 * (picture - moving_mean(picture, _LONG)),
-                (part("head") - moving_mean(part("head"), _LONG)) / np.array(_HEAD_SCALES, np.float32),
-                np.arcsinh(part("rate") / np.array(_HEAD_RATES, np.float32)),
-            ],
-            axis=1,
-        ).astype(np.float32),
-    )
+    place, picture = part("place"), part("picture")
+    return np.concatenate(
+        [
+            np.arcsinh(part("motion") / _SOFT),
+            np.arcsinh((place - moving_mean(place, _SHORT)) / _SOFT),
+            np.arcsinh((place - moving_mean(place, _LONG)) / _SOFT),
+            np.arcsinh(part("strain") / 0.005),
+            np.log1p(np.maximum(part("level"), 0) / 0.02),
+            10 * (picture - moving_mean(picture, _SHORT)),
+            5 * (picture - moving_mean(picture, _LONG)),
+            (part("head") - moving_mean(part("head"), _LONG)) / np.array(_HEAD_SCALES, np.float32),
+            np.arcsinh(part("rate") / np.array(_HEAD_RATES, np.float32)),
+        ],
+        axis=1,
+    ).astype(np.float32)
 
 
 def _relative(picture: FloatArray) -> FloatArray:

@@ -67,14 +67,14 @@ class EventNetwork(nn.Module):
         kinds = len(EVENT_KINDS)
         self.register_buffer("mean", torch.zeros(INPUTS))
         self.register_buffer("scale", torch.ones(INPUTS))
-        self.enter = nn.Sequential(
-            nn.Conv1d(INPUTS, width, 1), nn.GELU(), nn.Dropout(dropout), nn.Conv1d(width, width, 3, padding=1)
-        )
+        self.enter = nn.Sequential(nn.Conv1d(INPUTS, width, 1), nn.GELU(), nn.Dropout(dropout))
+        self.spread = nn.Conv1d(width, width, 3, padding=1)
         self.layers = nn.ModuleList(_Layer(width, dilation, dropout) for dilation in _DILATIONS)
         self.norm = nn.LayerNorm(width)
-        self.heads = nn.Sequential(nn.Conv1d(width, width, 3, padding=1), nn.GELU(), nn.Conv1d(width, 4 * kinds + 2, 1))
-        with torch.no_grad():  # apexes are rare
-            self.heads[-1].bias[:kinds] = _RARE
+        last = nn.Conv1d(width, 4 * kinds + 2, 1)
+        if last.bias is not None:
+            nn.init.constant_(last.bias[:kinds], _RARE)  # apexes are rare
+        self.heads = nn.Sequential(nn.Conv1d(width, width, 3, padding=1), nn.GELU(), last)
         self._sizes = (kinds, kinds, 2 * kinds, 2)
 
     def forward(self, rows: Tensor, mask: Tensor | None = None) -> RowScores:
@@ -87,7 +87,7 @@ class EventNetwork(nn.Module):
         keep = torch.ones(rows.shape[:2], dtype=rows.dtype, device=rows.device) if mask is None else mask.to(rows)
         keep = keep[:, None]
         x = (((rows - self.mean) / self.scale).clamp(-8, 8)).transpose(1, 2) * keep
-        x = self.enter(x) * keep
+        x = self.spread(self.enter(x) * keep) * keep
         for layer in self.layers:
             x = layer(x, keep)
         x = self.norm(x.transpose(1, 2)).transpose(1, 2)

@@ -1,0 +1,158 @@
+"""More expressions for training: the motion of drawn ones, added to what was measured where nothing is expressed.
+
+Features of motion add up while it is small, so an expression is its pattern over the regions times its course in time.
+Patterns, strengths and courses are those of the generator of recordings; the noise, the light, the head and the codec
+are those of the recording it is added to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from htnet.core.events import EXPRESSION_KINDS, LONGEST_MICRO_S
+from htnet.preprocess.flow.compute import optical_strain
+from htnet.preprocess.video.face_motion import CELL, FACE, TOLD_FACE
+from htnet.recordings import DISTANCES, REGIONS
+from htnet.recordings.follow import PLACES
+from htnet.recordings.grid import RATE
+from htnet.recordings.measure import COLUMN
+from htnet.recordings.regions import REGION_CELLS
+from htnet.synthesis import RecordingConfig
+from htnet.synthesis.draw import Draws
+from htnet.synthesis.recordings.skin import GRID_X, GRID_Y, draw_expression, rise_and_fall, template_points
+
+#: The part of the face below which speech moves it, by regions.
+_MOUTH = [k for k, name in enumerate(REGIONS) if "lip" in name or "mouth" in name or name == "chin"]
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Drawn expressions at a peak of 1 px.
+
+    ``motion`` is (P, regions, 2), ``strain`` (P, regions), ``most`` (P,) the strongest peak the skin allows, px, and
+    ``upper`` (P,) whether the mouth stays still.
+    """
+
+    motion: np.ndarray
+    strain: np.ndarray
+    most: np.ndarray
+    upper: np.ndarray
+
+
+def draw_patterns(count: int, seed: int) -> Patterns:
+    """Patterns over the regions of this many expressions of the generator, on the template's face."""
+    config = RecordingConfig()
+    smooth = replace(config.face, edge=(2.0, 2.0))
+    draws = Draws(torch.Generator().manual_seed(seed))
+    points = template_points()
+    # Rows and columns of the skin's grid that each region covers; a cell is CELL px of the aligned face.
+    scale = TOLD_FACE / FACE
+    middle = (PLACES[:2].mean(axis=0) + 0.5) * scale
+    parts = []
+    for (top, bottom), (left, right) in REGION_CELLS.values():
+        x = (np.array([left, right + 1]) * CELL * scale) - middle[0]
+        y = (np.array([top, bottom + 1]) * CELL * scale) - middle[1]
+        parts.append(
+            (np.flatnonzero((y[0] <= GRID_Y) & (y[1] > GRID_Y)), np.flatnonzero((x[0] <= GRID_X) & (x[1] > GRID_X)))
+        )
+    motion, strain, most = [], [], []
+    for _ in range(count):
+        _, _, skin = draw_expression(smooth, points, draws)
+        field = skin.on_grid()
+        peak = float(np.hypot(*field).max())
+        field = field / peak
+        steep = max(float(np.abs(np.diff(field, axis=k)).max()) for k in (1, 2)) / 2
+        # Strain as it is measured, cell by cell.
+        cells = field[:, : field.shape[1] // 8 * 8, : field.shape[2] // 8 * 8]
+        cells = cells.reshape(2, cells.shape[1] // 8, 8, cells.shape[2] // 8, 8).mean((2, 4))
+        fine = np.kron(optical_strain(np.float32(cells[None] / (CELL * scale)))[0], np.ones((8, 8), np.float32))
+        motion.append([field[:, rows[:, None], columns].mean((1, 2)) for rows, columns in parts])
+        strain.append(
+            [
+                fine[np.minimum(rows, len(fine) - 1)[:, None], np.minimum(columns, fine.shape[1] - 1)].mean()
+                for rows, columns in parts
+            ]
+        )
+        most.append(config.steepest / steep)
+    found = np.array(motion, np.float32)
+    size = np.hypot(found[..., 0], found[..., 1])
+    upper = size[:, _MOUTH].max(1) < 0.1 * size.max(1)
+    return Patterns(found, np.array(strain, np.float32), np.array(most, np.float32), upper)
+
+
+def times_of(kind: str, rng: np.random.Generator, config: RecordingConfig) -> tuple[float, float, float, float]:
+    """Rise and whole duration in s, hold and relaxation, as the generator draws them."""
+    if kind == "micro":
+        rise = rng.uniform(*config.face.rise)
+        low, high = config.face.duration
+        whole = min(rng.uniform(max(low, rise + low / 2), high), LONGEST_MICRO_S - 1 / RATE)
+        return min(rise, whole - 1 / RATE), whole, rng.uniform(0, 0.4), rng.uniform(0, 0.15)
+    low, high = config.macro_duration
+    whole = low * (high / low) ** rng.random()
+    return whole * rng.uniform(*config.macro_rise), whole, rng.uniform(0.1, 0.6), rng.uniform(0.02, 0.3)
+
+
+class Adder:
+    """Adds drawn expressions to features on the grid."""
+
+    def __init__(self, patterns: Patterns) -> None:
+        self.patterns, self.config = patterns, RecordingConfig()
+        regions = range(len(REGIONS))
+        self.back = np.array([[[COLUMN[f"{REGIONS[r]}_{a}_{d:g}s"] for a in "uv"] for r in regions] for d in DISTANCES])
+        self.place = np.array([[COLUMN[f"{REGIONS[r]}_{a}"] for a in "uv"] for r in regions])
+        self.strain = np.array([[COLUMN[f"{REGIONS[r]}_strain_{d:g}s"] for r in regions] for d in DISTANCES[2:]])
+
+    def add(
+        self, even: np.ndarray, events: list[tuple[str, float, float, float]], rng: np.random.Generator, wanted: int
+    ) -> tuple[np.ndarray, list[tuple[str, float, float, float]], np.ndarray]:
+        """Features with more expressions, and all their events (kind, onset, apex, offset in s from the first row).
+
+        Also (2, T) by how far they move the skin, px, micro and macro.
+        """
+        even, events, count = even.copy(), list(events), len(even)
+        at = np.arange(count) / RATE
+        level = np.zeros((2, count), np.float32)
+        for _ in range(wanted):
+            kind = "micro" if rng.random() < 0.75 else "macro"
+            rise, whole, hold, relax = times_of(kind, rng, self.config)
+            if whole + 0.7 > at[-1]:
+                continue
+            for _ in range(8):
+                start = rng.uniform(0.3, at[-1] - whole - 0.3)
+                near = [e for e in events if e[1] - 0.4 < start + whole and e[3] + 0.4 > start]
+                if any(e[0] in EXPRESSION_KINDS for e in near):
+                    continue
+                if any(e[0] in ("head", "speech") for e in near) and rng.random() > self.config.overlap:
+                    continue
+                speech = any(e[0] == "speech" for e in near)
+                one = int(rng.integers(len(self.patterns.most)))
+                if speech and not self.patterns.upper[one]:
+                    continue
+                if kind == "micro":
+                    weak = rng.random() < self.config.micro_weak
+                    peak = rng.uniform(*(self.config.micro_weak_px if weak else self.config.micro_strong_px))
+                else:
+                    peak = rng.uniform(*self.config.macro_px)
+                peak = min(peak, float(self.patterns.most[one]))
+                if peak < (self.config.micro_weak_px if kind == "micro" else self.config.macro_px)[0]:
+                    continue
+                moments = (start, start + rise, start + whole)
+                course = rise_and_fall(at, *moments, hold, relax)
+                self._put(even, one, peak, course, at, moments, (hold, relax))
+                level[EXPRESSION_KINDS.index(kind)] = np.maximum(level[EXPRESSION_KINDS.index(kind)], peak * course)
+                events.append((kind, *moments))
+                break
+        return even, events, level
+
+    def _put(self, even, one, peak, course, at, moments, shape) -> None:
+        motion, strain = self.patterns.motion[one] * peak, self.patterns.strain[one] * peak
+        even[:, self.place] += (course[:, None, None] * motion).astype(np.float32)
+        for k, distance in enumerate(DISTANCES):
+            change = course - rise_and_fall(at - distance, *moments, *shape)
+            even[:, self.back[k]] += (change[:, None, None] * motion).astype(np.float32)
+            if k >= 2:
+                moved = np.abs(change)[:, None] * strain
+                even[:, self.strain[k - 2]] = np.hypot(even[:, self.strain[k - 2]], moved)

@@ -1,0 +1,184 @@
+"""The event detector: its grid, its network, from scores to events, and its file."""
+
+import dataclasses
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from htnet.core.errors import InputError, OverwriteError
+from htnet.core.events import EVENT_KINDS, LONGEST_MICRO_S
+from htnet.recordings import FEATURES, DetectorConfig, EventDetector, load_detector, save_detector
+from htnet.recordings import detector as under_test
+from htnet.recordings.grid import INPUTS, RATE, even_rows, input_names, make_grid, mirrored
+from htnet.recordings.measure import COLUMN
+from htnet.recordings.network import EventNetwork
+
+
+def some_features(rng, count=120, fps=30.0):
+    times = np.arange(count) / fps
+    return times, rng.normal(0, 0.5, (count, len(FEATURES))).astype(np.float32)
+
+
+def a_network(seed=3, width=8):
+    torch.manual_seed(seed)
+    return EventNetwork(width).eval()
+
+
+class TestGrid:
+    @pytest.mark.parametrize("fps", [15.0, 25.0, 30.0, 50.0, 200.0])
+    def test_a_slow_motion_is_the_same_at_every_rate(self, fps):
+        times = np.arange(int(4 * fps)) / fps
+        features = np.zeros((len(times), len(FEATURES)), np.float32)
+        features[:, COLUMN["left_eye_v_0.2s"]] = np.sin(2 * np.pi * 0.5 * times)
+        at, even = even_rows(times, features)
+        assert np.diff(at) == pytest.approx(1 / RATE)
+        assert at[-1] <= times[-1] + 1e-9
+        assert at[-1] > times[-1] - 1 / RATE - 1e-9
+        wanted = np.sin(2 * np.pi * 0.5 * at)
+        assert even[1:-1, COLUMN["left_eye_v_0.2s"]] == pytest.approx(wanted[1:-1], abs=0.03)
+
+    def test_noise_of_a_fast_camera_is_averaged(self, rng):
+        features = rng.normal(0, 1, (800, len(FEATURES))).astype(np.float32)
+        _, even = even_rows(np.arange(800) / 200.0, features)
+        column = even[:, COLUMN["nose_u_0.04s"]]
+        assert column.std() < 0.55
+
+    def test_unknown_features_are_zero_and_inputs_are_finite(self, rng):
+        times, features = some_features(rng)
+        features[:15] = np.nan
+        inputs = make_grid(times, features).inputs
+        assert inputs.shape == (len(inputs), INPUTS)
+        assert inputs.dtype == np.float32
+        assert np.isfinite(inputs).all()
+
+    def test_one_frame(self, rng):
+        times, features = some_features(rng, 1)
+        assert make_grid(times, features).inputs.shape == (1, INPUTS)
+
+    def test_a_pause_within_the_grid_keeps_times(self):
+        times = np.concatenate([np.arange(30) / 30, 1.2 + np.arange(30) / 30])
+        features = np.zeros((60, len(FEATURES)), np.float32)
+        features[:, COLUMN["head_x_rate"]] = times
+        at, even = even_rows(times, features)
+        assert even[:, COLUMN["head_x_rate"]] == pytest.approx(at, abs=1e-4)
+
+    def test_a_mirrored_face_has_its_sides_exchanged(self):
+        order, sign = mirrored()
+        names = input_names()
+        assert (order[order] == np.arange(INPUTS)).all()
+        at = names.index("left_mouth_corner_u_0.2s")
+        assert names[order[at]] == "right_mouth_corner_u_0.2s"
+        assert sign[at] == -1
+        at = names.index("left_eye_v_0.5s")
+        assert names[order[at]] == "right_eye_v_0.5s"
+        assert sign[at] == 1
+
+
+class TestNetwork:
+    def test_padding_changes_nothing(self, rng):
+        network, rows = a_network(), torch.from_numpy(rng.normal(0, 1, (1, 90, INPUTS)).astype(np.float32))
+        mask = torch.zeros(1, 150)
+        mask[:, :90] = 1
+        alone = network(rows)
+        padded = network(torch.nn.functional.pad(rows, (0, 0, 0, 60)), mask)
+        for name in ("peak", "inside", "reach", "level"):
+            torch.testing.assert_close(getattr(padded, name)[..., :90], getattr(alone, name), atol=1e-5, rtol=1e-4)
+
+    def test_a_long_recording_is_scored_in_parts_with_the_same_result(self, rng, monkeypatch):
+        detector = EventDetector(a_network())
+        inputs = rng.normal(0, 1, (1700, INPUTS)).astype(np.float32)
+        whole = detector._scores(inputs)
+        monkeypatch.setattr(under_test, "_PART", 500)
+        for one, other in zip(detector._scores(inputs), whole, strict=True):
+            assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
+
+    def test_threads_get_the_same_answers(self, rng):
+        detector = EventDetector(a_network())
+        times, features = some_features(rng, 300)
+        wanted = detector.candidates_of(times, features, 0.0)
+        with ThreadPoolExecutor(4) as pool:
+            assert all(
+                found == wanted for found in pool.map(lambda _: detector.candidates_of(times, features, 0.0), range(8))
+            )
+
+
+def peaks(kind, peak, reach, least=0.3):
+    times = 10 + np.arange(len(peak)) / RATE
+    return under_test._peaks(kind, times, np.float32(peak), np.float32(reach), least, (times[0], times[-1]))
+
+
+class TestPeaks:
+    def test_a_peak_becomes_an_interval(self):
+        peak = np.zeros(60)
+        peak[29:32] = 0.5, 0.9, 0.6
+        (found,) = peaks("macro", peak, np.full((2, 60), 12.0))
+        assert found.score == pytest.approx(0.9)
+        assert found.start == pytest.approx(10 + (30 - 12) / RATE, abs=0.5 / RATE)
+        assert found.end == pytest.approx(10 + (30 + 12) / RATE, abs=0.5 / RATE)
+        assert 10 + 30 / RATE < found.peak < 10 + 30.5 / RATE  # nearer to the higher neighbor
+
+    def test_of_two_that_overlap_the_better_one_stays(self):
+        peak = np.zeros(60)
+        peak[25], peak[31], peak[50] = 0.6, 0.8, 0.5
+        found = peaks("macro", peak, np.full((2, 60), 8.0))
+        assert [one.score for one in found] == pytest.approx([0.8, 0.5])
+
+    def test_a_micro_expression_is_not_longer_than_one_may_be(self):
+        peak = np.zeros(60)
+        peak[30] = 0.9
+        (found,) = peaks("micro", peak, np.full((2, 60), 20.0))
+        assert found.end - found.start == pytest.approx(LONGEST_MICRO_S)
+        (found,) = peaks("macro", peak, np.full((2, 60), 20.0))
+        assert found.end - found.start == pytest.approx(40 / RATE)
+
+    def test_intervals_stay_within_their_stretch(self):
+        peak = np.zeros(20)
+        peak[0], peak[19] = 0.9, 0.8
+        for found in peaks("head", peak, np.full((2, 20), 50.0)):
+            assert 10 <= found.start <= found.peak <= found.end <= 10 + 19 / RATE
+
+    def test_nothing_below_the_least_score(self):
+        assert peaks("blink", np.full(30, 0.2), np.full((2, 30), 3.0)) == []
+
+
+class TestFile:
+    def test_a_detector_survives(self, tmp_path, rng):
+        config = DetectorConfig((0.2, 0.3, 0.4, 0.5, 0.6), (1.0, 2.0, 3.0, 4.0, 5.0), (0.0, -1.0, 1.0, 0.5, 0.2))
+        kept = EventDetector(a_network(), config, {"seed": 3})
+        save_detector(kept, tmp_path / "d.safetensors")
+        found = load_detector(tmp_path / "d.safetensors")
+        assert found.config == config
+        assert found.about == {"seed": 3}
+        times, features = some_features(rng)
+        assert found.candidates_of(times, features, 0.0) == kept.candidates_of(times, features, 0.0)
+        with pytest.raises(OverwriteError):
+            save_detector(kept, tmp_path / "d.safetensors")
+
+    def test_files_that_are_none_are_refused(self, tmp_path):
+        from safetensors.torch import load_file, save_file
+
+        with pytest.raises(InputError, match="does not exist"):
+            load_detector(tmp_path / "none.safetensors")
+        (tmp_path / "text").write_text("text", "utf-8")
+        with pytest.raises(InputError, match="cannot be read as a safetensors file"):
+            load_detector(tmp_path / "text")
+        save_file({"a": torch.zeros(2)}, tmp_path / "other")
+        with pytest.raises(InputError, match="not an event detector of this version"):
+            load_detector(tmp_path / "other")
+        save_detector(EventDetector(a_network()), tmp_path / "d")
+        tensors = load_file(tmp_path / "d")
+        tensors.pop("mean")
+        about = {"form": "htnet.event_detector/1", "inputs": json.dumps(list(input_names())), "width": "8"}
+        about |= {"config": json.dumps(dataclasses.asdict(DetectorConfig())), "about": "{}"}
+        save_file(tensors, tmp_path / "less", about)
+        with pytest.raises(InputError, match="lacks tensors"):
+            load_detector(tmp_path / "less")
+
+    def test_thresholds_that_cannot_be_are_refused(self):
+        with pytest.raises(InputError, match="thresholds"):
+            DetectorConfig(thresholds=(0.5,) * (len(EVENT_KINDS) - 1))
+        with pytest.raises(InputError, match="thresholds"):
+            DetectorConfig(thresholds=(1.5,) * len(EVENT_KINDS))
