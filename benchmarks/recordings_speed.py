@@ -1,0 +1,133 @@
+"""How fast recordings are analyzed, and how much memory that takes, beside `htnet spot` of an earlier commit.
+
+    git worktree add /tmp/earlier 570cf1a
+    python -m benchmarks.recordings_speed --earlier /tmp/earlier --json benchmarks/results/recordings_speed.json
+
+Every figure is of a whole process in its own interpreter, imports included and told apart; the sides take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from benchmarks.measure import ROOT, bar, provenance
+
+#: Run in each process: does the work and prints frames, seconds without imports and peak memory.
+NEW = """
+import json, resource, sys, time
+from htnet.recordings import load_detector, recording_curves
+detector = load_detector()
+import cv2, av
+begun, used = time.perf_counter(), time.process_time()
+curves = recording_curves(sys.argv[1])
+events = detector(curves)
+print(json.dumps({"frames": curves.frames, "seconds": time.perf_counter() - begun,
+    "cpu": time.process_time() - used, "events": len(events), "faces": len(curves.tracks),
+    "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+"""
+OLD = """
+import json, resource, sys, time
+from htnet import cli
+import cv2
+begun, used = time.perf_counter(), time.process_time()
+status = cli.main(["spot", sys.argv[1], "--json"])
+sys.stdout.flush()
+import htnet.preprocess
+print()
+print(json.dumps({"frames": int(sys.argv[2]), "seconds": time.perf_counter() - begun, "cpu": time.process_time() - used,
+    "status": status, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+"""
+FPS = 30.0
+
+
+def make_video(path: Path, seconds: float, size: tuple[int, int], face: float) -> int:
+    """A generated recording as H.264; the number of its frames. It is played forward and back to the length."""
+    from htnet.synthesis import RecordingConfig, generate_recording
+    from htnet.synthesis.recordings.codec import write_video
+
+    config = RecordingConfig(
+        duration=(20.0, 20.0),
+        rates=((FPS, 1),),
+        sizes=((*size, 1),),
+        face_size=(face, face),
+        layouts=(("single", 1),),
+        dropped=0.0,
+        repeated=0.0,
+        pause=0.0,
+        codecs=(("none", 0, 1),),
+    )
+    recording = generate_recording(2_050_000, config)
+    frames = list(recording.frames())
+    count = int(seconds * FPS)
+    turn = 2 * len(frames) - 2
+
+    def played():
+        for number in range(count):
+            place = number % turn
+            yield frames[place if place < len(frames) else turn - place]
+
+    write_video(played(), (number / FPS for number in range(count)), path, "h264", 23, FPS)
+    return count
+
+
+def run(code: str, folder: Path, *arguments: str) -> dict[str, float]:
+    """What a process printed last."""
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--earlier", type=Path, help="a checkout of the commit to compare with")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=30, help="length of the long recording, 1080p")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    told: dict[str, object] = {"provenance": provenance()}
+    with tempfile.TemporaryDirectory() as name:
+        video = Path(name) / "720p.mp4"
+        frames = make_video(video, 20, (1280, 720), 300)
+        sides = {"analyze": [], "spot, earlier": []}
+        for _ in range(args.rounds):
+            sides["analyze"].append(run(NEW, ROOT, str(video)))
+            if args.earlier is not None:
+                sides["spot, earlier"].append(run(OLD, args.earlier, str(video), str(frames)))
+        rates = {side: [row["frames"] / row["seconds"] for row in rows] for side, rows in sides.items() if rows}
+        middle = {side: median(values) for side, values in rates.items()}
+        told["720p"] = {"frames_per_second": rates, "median": middle, "runs": sides}
+        bars = [bar("720p, times real time at 30 frames a second", 4, middle["analyze"] / FPS)]
+        if args.earlier is not None:
+            ratio = middle["analyze"] / middle["spot, earlier"]
+            bars.append(bar("times as many frames a second as spot of the earlier commit", 3, ratio))
+        memory = {}
+        for minutes in (1.0, args.minutes):
+            video = Path(name) / "1080p.mp4"
+            video.unlink(missing_ok=True)
+            make_video(video, 60 * minutes, (1920, 1080), 420)
+            memory[f"{minutes:g} minutes"] = run(NEW, ROOT, str(video))
+        first, last = (row["mb"] for row in memory.values())
+        told["1080p"] = memory
+        bars.append(bar(f"peak memory of {args.minutes:g} minutes over that of one", 1.2, last / first, at_most=True))
+    told["bars"] = bars
+    print(json.dumps(told, indent=1))
+    if args.json is not None:
+        args.json.write_text(json.dumps(told, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
