@@ -25,17 +25,17 @@ from htnet.recordings.grid import INPUTS, RATE, even_rows, mirrored, network_inp
 from htnet.recordings.network import EventNetwork, RowScores
 
 #: Rows of a window that is trained on.
-WINDOW = 640
-#: The apex is a place to be found for these kinds; of the others it is the middle.
-WITH_APEX = ("micro", "macro", "blink")
-
-
+WINDOW = 480
+#: Rows at most this share of an event's length from its middle are its core; up to the second they are not scored.
+CORE, EDGE = 0.2, 0.35
 #: Of the moving average of weights that is kept.
 EMA_DECAY = 0.995
 
 
+#: Windows of a step.
+BATCH = 12
 #: Expressions that are added to a window, on average.
-ADDED = 3.0
+ADDED = 2.5
 #: Expressions whose patterns are drawn.
 PATTERNS = 3000
 
@@ -58,29 +58,30 @@ def targets(count: int, events: list[Moments]) -> dict[str, np.ndarray]:
     kinds = len(EVENT_KINDS)
     at = np.arange(count)
     found = {
-        "peak": np.zeros((kinds, count), np.float32),
+        "core": np.zeros((kinds, count), np.float32),
+        "share": np.zeros((kinds, count), np.float32),
+        "told": np.ones((kinds, count), np.float32),
         "inside": np.zeros((kinds, count), np.float32),
         "reach": np.zeros((kinds, 2, count), np.float32),
-        "near": np.zeros((kinds, count), np.float32),
+        "apex": np.zeros((kinds, count), np.float32),
     }
     for name, *moments in events:
         onset, apex, offset = (moment * RATE for moment in moments)
         if name not in EVENT_KINDS or offset < 0 or onset > count - 1:
             continue
         kind = EVENT_KINDS.index(name)
-        middle = apex if name in WITH_APEX else (onset + offset) / 2
-        sigma = max(1.0, 0.12 * (offset - onset))
-        bump = np.exp(-0.5 * ((at - middle) / sigma) ** 2)
-        if 0 <= round(middle) < count:
-            bump[round(middle)] = 1.0
+        middle, length = (onset + offset) / 2, offset - onset
+        away = np.abs(at - middle)
+        core = away <= max(0.75, CORE * length)
         inside = (at >= onset) & (at <= offset)
-        bump = np.where(inside, bump, 0)
-        better = bump > found["near"][kind]
-        found["near"][kind][better] = bump[better]
-        found["peak"][kind] = np.maximum(found["peak"][kind], bump)
-        found["inside"][kind][inside] = 1
-        found["reach"][kind, 0][better] = np.log(np.maximum(at - onset, 0.5))[better]
-        found["reach"][kind, 1][better] = np.log(np.maximum(offset - at, 0.5))[better]
+        found["told"][kind, (away <= EDGE * length) & ~core] = 0
+        found["core"][kind, core] = 1
+        found["share"][kind, core] = 1 / max(core.sum(), 1)
+        found["inside"][kind, inside] = 1
+        found["reach"][kind, 0, core] = np.log(np.maximum(at - onset, 0.5))[core]
+        found["reach"][kind, 1, core] = np.log(np.maximum(offset - at, 0.5))[core]
+        found["apex"][kind, core] = (apex - at)[core]
+    found["told"] = np.maximum(found["told"], found["core"])
     return found
 
 
@@ -128,28 +129,26 @@ def window(item: Stretch, adder: Adder | None, rng: np.random.Generator) -> dict
 
 
 def loss_of(scores: RowScores, batch: dict[str, torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
-    """Penalty-reduced focal loss of the peaks (CenterNet), cross-entropy of inside, IoU and L1 of the reach."""
+    """Focal loss of the cores (Lin et al., ICCV 2017), cross-entropy of inside, IoU and L1 of onset and offset."""
     mask = batch["mask"][:, None]
-    probability = scores.peak.sigmoid()
-    target = batch["peak"]
-    hit = (target >= 0.999).float()
-    positive = -((1 - probability) ** 2) * functional.logsigmoid(scores.peak) * hit
-    negative = -((1 - target) ** 4) * probability**2 * functional.logsigmoid(-scores.peak) * (1 - hit)
-    counts = hit.sum((0, 2)).clamp(min=1)
-    peak = (((positive + negative) * mask).sum((0, 2)) / counts * weights).sum() / weights.sum()
+    events = batch["share"].sum((0, 2)).clamp(min=1)
+    probability = scores.core.sigmoid()
+    positive = -((1 - probability) ** 2) * functional.logsigmoid(scores.core) * batch["share"]
+    # A false event is a few rows long, so rows count for less where nothing is.
+    negative = -(probability**2) * functional.logsigmoid(-scores.core) * (1 - batch["core"]) * batch["told"] * mask / 4
+    core = ((positive + negative).sum((0, 2)) / events * weights).sum() / weights.sum()
     inside = functional.binary_cross_entropy_with_logits(scores.inside, batch["inside"], reduction="none")
     inside = (inside * mask).sum() / mask.sum() / len(EVENT_KINDS)
-    near = batch["near"] * mask
     far = functional.smooth_l1_loss(scores.reach, batch["reach"], reduction="none", beta=0.1).mean(2)
     said, true = scores.reach.exp(), batch["reach"].exp()
-    shared = torch.minimum(said, true).sum(2)
-    union = torch.maximum(said, true).sum(2)
-    overlap = 1 - shared / union
-    reach = ((far + overlap) * near).sum((0, 2)) / near.sum((0, 2)).clamp(min=1)
-    reach = (reach * weights).sum() / weights.sum()
+    overlap = 1 - torch.minimum(said, true).sum(2) / torch.maximum(said, true).sum(2)
+    length = true.sum(2).clamp(min=1)
+    apex = functional.smooth_l1_loss(scores.apex / length, batch["apex"] / length, reduction="none", beta=0.05)
+    where = ((far + overlap + 2 * apex) * batch["share"]).sum((0, 2)) / events
+    where = (where * weights).sum() / weights.sum()
     level = (functional.smooth_l1_loss(scores.level, batch["level"], reduction="none", beta=0.3) * mask).sum()
     level = level / mask.sum() / 2
-    return peak + inside + reach + 0.3 * level
+    return 2 * core + inside + where + 0.3 * level
 
 
 def _ema(average: torch.Tensor, current: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
@@ -171,7 +170,7 @@ def train(
     adder = Adder(draw_patterns(PATTERNS, seed))
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02)
     lengths = np.array([len(item.even) for item in items])
-    steps = max(1, int(lengths.sum() / WINDOW / 8))
+    steps = max(1, int(lengths.sum() / WINDOW / BATCH))
     plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * steps, pct_start=0.1)
     weights = torch.tensor([2.0 if kind == "micro" else 1.0 for kind in EVENT_KINDS])
     average = torch.optim.swa_utils.AveragedModel(network, avg_fn=_ema, use_buffers=True)
@@ -180,7 +179,7 @@ def train(
         begun, total = time.perf_counter(), 0.0
         network.train()
         for _ in range(steps):
-            windows = [window(items[k], adder, rng) for k in rng.choice(len(items), 8, p=chance)]
+            windows = [window(items[k], adder, rng) for k in rng.choice(len(items), BATCH, p=chance)]
             batch = {name: torch.stack([w[name] for w in windows]) for name in windows[0]}
             inputs = batch["inputs"]
             # Every third window with more noise, and a few with whole columns of the input missing.

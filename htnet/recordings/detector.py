@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from htnet.core.errors import InputError
@@ -19,7 +20,7 @@ from htnet.core.events import EVENT_KINDS, LONGEST_MICRO_S, Event
 from htnet.core.fields import Checked, checked, each, real
 from htnet.core.files import check_outputs, write_bytes
 from htnet.core.types import Float64Array, FloatArray
-from htnet.recordings.grid import RATE, input_names, make_grid
+from htnet.recordings.grid import RATE, Grid, input_names, make_grid
 from htnet.recordings.network import EventNetwork
 from htnet.recordings.track import FaceTrack, RecordingCurves
 
@@ -31,6 +32,8 @@ _FORM = "htnet.event_detector/1"
 _PART, _MARGIN = 9000, 600
 #: Stretches with fewer rows are not scored.
 _SHORTEST = 5
+#: Rows whose score is at least this share of the peak's have a say in where onset, apex and offset are.
+_NEARLY = 0.8
 #: Events of a kind that overlap by more than this share of the shorter one are one event.
 _SAME = 0.5
 _KINDS = len(EVENT_KINDS)
@@ -133,23 +136,27 @@ class EventDetector:
         grid = make_grid(times, features)
         if len(grid.times) < _SHORTEST:
             return []
-        peak, reach = self._scores(grid.inputs)
+        scores, moments = self._scores(grid)
+        bounds = float(times[0]), float(times[-1])
         found = []
         for kind in range(_KINDS):
-            found += _peaks(EVENT_KINDS[kind], grid.times, peak[kind], reach[kind], least, (times[0], times[-1]))
+            found += _intervals(EVENT_KINDS[kind], scores[kind], moments[kind], least, bounds)
         return found
 
-    def _scores(self, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Scores (K, T) and rows to onset and offset (K, 2, T), part by part."""
-        peaks, reaches = [], []
+    def _scores(self, grid: Grid) -> tuple[FloatArray, Float64Array]:
+        """Score of each row (K, T) and what it says are onset, apex and offset (K, 3, T) s, part by part."""
+        scores, moments = [], []
+        count = len(grid.times)
         with torch.inference_mode():
-            for start in range(0, len(inputs), _PART):
-                low, high = max(0, start - _MARGIN), min(len(inputs), start + _PART + _MARGIN)
-                scores = self._network(torch.from_numpy(inputs[low:high])[None])
-                inner = slice(start - low, min(start + _PART, len(inputs)) - low)
-                peaks.append(scores.peak[0, :, inner].sigmoid().numpy())
-                reaches.append(scores.reach[0, :, :, inner].exp().numpy())
-        return np.concatenate(peaks, axis=-1), np.concatenate(reaches, axis=-1)
+            for start in range(0, count, _PART):
+                low, high = max(0, start - _MARGIN), min(count, start + _PART + _MARGIN)
+                rows = self._network(torch.from_numpy(grid.inputs[low:high])[None])
+                inner = slice(start - low, min(start + _PART, count) - low)
+                scores.append(rows.core[0, :, inner].sigmoid().numpy())
+                before, after = rows.reach[0, :, :, inner].exp().double().numpy().transpose(1, 0, 2)
+                away = np.stack([-before, rows.apex[0, :, inner].double().numpy(), after], axis=1)
+                moments.append(grid.times[start : start + _PART] + away / RATE)
+        return np.concatenate(scores, axis=-1), np.concatenate(moments, axis=-1)
 
     def _events(self, track: FaceTrack, several: bool) -> list[Event]:
         config = self.config
@@ -180,42 +187,49 @@ class EventDetector:
         return found
 
 
-def _peaks(
-    kind: str, times: Float64Array, peak: FloatArray, reach: FloatArray, least: float, bounds: tuple[float, float]
+def _intervals(
+    kind: str, score: FloatArray, moments: Float64Array, least: float, bounds: tuple[float, float]
 ) -> list[Candidate]:
-    """Peaks of a score with their intervals; of those that overlap the best."""
-    padded = np.pad(peak, 1, constant_values=-1)
-    tops = np.flatnonzero((peak >= least) & (peak >= padded[:-2]) & (peak > padded[2:]))
+    """Events of one kind: what the rows around each peak of the score agree on; of those that overlap the best.
+
+    Args:
+        kind: of the events.
+        score: (T,).
+        moments: (3, T) what each row says are onset, apex and offset, s.
+        least: score below which no peak is looked at.
+        bounds: of the stretch, s.
+    """
+    padded = np.pad(score, 1, constant_values=-1)
+    tops = np.flatnonzero((score >= least) & (score >= padded[:-2]) & (score > padded[2:]))
     kept: list[Candidate] = []
-    for top in tops[np.argsort(-peak[tops], kind="stable")]:
-        near = np.arange(max(0, top - 1), min(len(peak), top + 2))
-        weight = peak[near] / peak[near].sum()
-        start = float(weight @ (times[near] - reach[0, near] / RATE))
-        end = float(weight @ (times[near] + reach[1, near] / RATE))
+    for top in tops[np.argsort(-score[tops], kind="stable")]:
+        near = _around(score, int(top))
+        start, apex, end = (float(v) for v in moments[:, near] @ (score[near] / score[near].sum()).astype(np.float64))
         if kind == "micro" and end - start > LONGEST_MICRO_S:
             spare = (end - start - LONGEST_MICRO_S) / 2
             start, end = start + spare, end - spare
-        at = float(times[top]) + _between(peak, int(top)) / RATE
         start, end = max(start, bounds[0]), min(end, bounds[1])
-        at = min(max(at, start), end)
-        if all(_shared(start, end, other) < _SAME for other in kept):
-            kept.append(Candidate(kind, start, at, end, float(peak[top])))
+        if end <= start or any(_shared(start, end, other) >= _SAME for other in kept):
+            continue
+        kept.append(Candidate(kind, start, min(max(apex, start), end), end, float(score[top])))
     return kept
+
+
+def _around(score: FloatArray, top: int) -> npt.NDArray[np.int64]:
+    """The rows next to a peak that score nearly as high."""
+    least = _NEARLY * score[top]
+    low = high = top
+    while low > 0 and score[low - 1] >= least:
+        low -= 1
+    while high < len(score) - 1 and score[high + 1] >= least:
+        high += 1
+    return np.arange(low, high + 1)
 
 
 def _shared(start: float, end: float, other: Candidate) -> float:
     """Share of the shorter of two intervals that both cover."""
     shared = min(end, other.end) - max(start, other.start)
     return shared / max(min(end - start, other.end - other.start), 1e-6)
-
-
-def _between(values: FloatArray, top: int) -> float:
-    """Place of a peak between rows, by a parabola through three."""
-    if not 0 < top < len(values) - 1:
-        return 0.0
-    before, here, after = (float(v) for v in values[top - 1 : top + 2])
-    bend = before - 2 * here + after
-    return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0
 
 
 def save_detector(detector: EventDetector, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

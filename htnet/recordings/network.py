@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from htnet.core.events import EVENT_KINDS
 from htnet.recordings.grid import INPUTS
 
-#: Dilations of the layers, one stack after the other: at 30 rows per second each row sees about 9 s to either side.
-_DILATIONS = (1, 2, 4, 8, 16, 32, 64, 1, 2, 4, 8, 16, 32, 64)
-#: Logit of the peaks before training.
+#: Dilations of the layers, one stack after the other: at 30 rows per second each row sees about 4 s to either side.
+_DILATIONS = (1, 2, 4, 8, 16, 32, 1, 2, 4, 8, 16, 32)
+#: Logit of the cores before training.
 _RARE = -4.6
 
 
@@ -21,15 +21,17 @@ class RowScores:
     """What the network says of each row; K kinds in the order of `htnet.core.events.EVENT_KINDS`.
 
     Attributes:
-        peak: (..., K, T) logits that the row is the apex of an event.
+        core: (..., K, T) logits that the row lies in the middle part of an event.
         inside: (..., K, T) logits that the row lies within an event.
         reach: (..., K, 2, T) natural logarithm of the rows from the onset to the row and from the row to the offset.
+        apex: (..., K, T) rows from the row to the apex.
         level: (..., 2, T) natural logarithm of the skin's displacement by micro- and macro-expressions, px.
     """
 
-    peak: Tensor
+    core: Tensor
     inside: Tensor
     reach: Tensor
+    apex: Tensor
     level: Tensor
 
 
@@ -51,8 +53,8 @@ class _Layer(nn.Module):
 
 class EventNetwork(nn.Module):
     """A residual network of dilated convolutions over time (Lea et al., CVPR 2017; WaveNet, 2016) with heads as in
-    anchor-free detection of actions (ActionFormer, Zhang, Wu and Li, ECCV 2022): each row says whether it is the apex
-    of an event, and how far it is to onset and offset.
+    anchor-free detection of actions (ActionFormer, Zhang, Wu and Li, ECCV 2022): each row says whether it lies in the
+    middle of an event, and how far it is to onset, apex and offset.
 
     Args:
         width: channels.
@@ -71,11 +73,11 @@ class EventNetwork(nn.Module):
         self.spread = nn.Conv1d(width, width, 3, padding=1)
         self.layers = nn.ModuleList(_Layer(width, dilation, dropout) for dilation in _DILATIONS)
         self.norm = nn.LayerNorm(width)
-        last = nn.Conv1d(width, 4 * kinds + 2, 1)
+        last = nn.Conv1d(width, 5 * kinds + 2, 1)
         if last.bias is not None:
-            nn.init.constant_(last.bias[:kinds], _RARE)  # apexes are rare
+            nn.init.constant_(last.bias[:kinds], _RARE)  # events are rare
         self.heads = nn.Sequential(nn.Conv1d(width, width, 3, padding=1), nn.GELU(), last)
-        self._sizes = (kinds, kinds, 2 * kinds, 2)
+        self._sizes = (kinds, kinds, 2 * kinds, kinds, 2)
 
     def forward(self, rows: Tensor, mask: Tensor | None = None) -> RowScores:
         """Score every row.
@@ -91,5 +93,5 @@ class EventNetwork(nn.Module):
         for layer in self.layers:
             x = layer(x, keep)
         x = self.norm(x.transpose(1, 2)).transpose(1, 2)
-        peak, inside, reach, level = self.heads(x * keep).split(self._sizes, dim=1)
-        return RowScores(peak, inside, reach.unflatten(1, (-1, 2)), level)
+        core, inside, reach, apex, level = self.heads(x * keep).split(self._sizes, dim=1)
+        return RowScores(core, inside, reach.unflatten(1, (-1, 2)), 10 * apex, level)

@@ -12,7 +12,7 @@ from htnet.core.errors import InputError, OverwriteError
 from htnet.core.events import EVENT_KINDS, LONGEST_MICRO_S
 from htnet.recordings import FEATURES, DetectorConfig, EventDetector, load_detector, save_detector
 from htnet.recordings import detector as under_test
-from htnet.recordings.grid import INPUTS, RATE, even_rows, input_names, make_grid, mirrored
+from htnet.recordings.grid import INPUTS, RATE, Grid, even_rows, input_names, make_grid, mirrored
 from htnet.recordings.measure import COLUMN
 from htnet.recordings.network import EventNetwork
 
@@ -84,15 +84,15 @@ class TestNetwork:
         mask[:, :90] = 1
         alone = network(rows)
         padded = network(torch.nn.functional.pad(rows, (0, 0, 0, 60)), mask)
-        for name in ("peak", "inside", "reach", "level"):
+        for name in ("core", "inside", "reach", "apex", "level"):
             torch.testing.assert_close(getattr(padded, name)[..., :90], getattr(alone, name), atol=1e-5, rtol=1e-4)
 
     def test_a_long_recording_is_scored_in_parts_with_the_same_result(self, rng, monkeypatch):
         detector = EventDetector(a_network())
-        inputs = rng.normal(0, 1, (1700, INPUTS)).astype(np.float32)
-        whole = detector._scores(inputs)
+        grid = Grid(np.arange(1700) / RATE, rng.normal(0, 1, (1700, INPUTS)).astype(np.float32))
+        whole = detector._scores(grid)
         monkeypatch.setattr(under_test, "_PART", 500)
-        for one, other in zip(detector._scores(inputs), whole, strict=True):
+        for one, other in zip(detector._scores(grid), whole, strict=True):
             assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
 
     def test_threads_get_the_same_answers(self, rng):
@@ -105,43 +105,52 @@ class TestNetwork:
             )
 
 
-def peaks(kind, peak, reach, least=0.3):
-    times = 10 + np.arange(len(peak)) / RATE
-    return under_test._peaks(kind, times, np.float32(peak), np.float32(reach), least, (times[0], times[-1]))
+def intervals(kind, score, before, apex, after, least=0.3):
+    """Events where every row says that onset, apex and offset are so many rows away."""
+    times = 10 + np.arange(len(score)) / RATE
+    moments = times + np.array([[-before], [apex], [after]]) / RATE
+    return under_test._intervals(kind, np.float32(score), moments, least, (times[0], times[-1]))
 
 
-class TestPeaks:
+class TestIntervals:
     def test_a_peak_becomes_an_interval(self):
-        peak = np.zeros(60)
-        peak[29:32] = 0.5, 0.9, 0.6
-        (found,) = peaks("macro", peak, np.full((2, 60), 12.0))
-        assert found.score == pytest.approx(0.9)
-        assert found.start == pytest.approx(10 + (30 - 12) / RATE, abs=0.5 / RATE)
-        assert found.end == pytest.approx(10 + (30 + 12) / RATE, abs=0.5 / RATE)
-        assert 10 + 30 / RATE < found.peak < 10 + 30.5 / RATE  # nearer to the higher neighbor
+        score = np.zeros(60)
+        score[30] = 0.9
+        (found,) = intervals("macro", score, 12, 3, 15)
+        assert (found.kind, found.score) == ("macro", pytest.approx(0.9))
+        moments = [found.start, found.peak, found.end]
+        assert moments == pytest.approx([10 + 18 / RATE, 10 + 33 / RATE, 10 + 45 / RATE])
+
+    def test_rows_that_score_nearly_as_high_have_a_say(self):
+        score = np.zeros(60)
+        score[28:34] = 0.4, 0.9, 0.9, 0.91, 0.9, 0.3
+        (found,) = intervals("macro", score, 12, 0, 12)
+        assert found.peak == pytest.approx(10 + 30.5 / RATE, abs=0.01 / RATE)
 
     def test_of_two_that_overlap_the_better_one_stays(self):
-        peak = np.zeros(60)
-        peak[25], peak[31], peak[50] = 0.6, 0.8, 0.5
-        found = peaks("macro", peak, np.full((2, 60), 8.0))
+        score = np.zeros(60)
+        score[25], score[31], score[50] = 0.6, 0.8, 0.5
+        found = intervals("macro", score, 8, 0, 8)
         assert [one.score for one in found] == pytest.approx([0.8, 0.5])
 
     def test_a_micro_expression_is_not_longer_than_one_may_be(self):
-        peak = np.zeros(60)
-        peak[30] = 0.9
-        (found,) = peaks("micro", peak, np.full((2, 60), 20.0))
+        score = np.zeros(60)
+        score[30] = 0.9
+        (found,) = intervals("micro", score, 20, 0, 20)
         assert found.end - found.start == pytest.approx(LONGEST_MICRO_S)
-        (found,) = peaks("macro", peak, np.full((2, 60), 20.0))
+        (found,) = intervals("macro", score, 20, 0, 20)
         assert found.end - found.start == pytest.approx(40 / RATE)
 
     def test_intervals_stay_within_their_stretch(self):
-        peak = np.zeros(20)
-        peak[0], peak[19] = 0.9, 0.8
-        for found in peaks("head", peak, np.full((2, 20), 50.0)):
-            assert 10 <= found.start <= found.peak <= found.end <= 10 + 19 / RATE
+        score = np.zeros(20)
+        score[0], score[19] = 0.9, 0.8
+        found = intervals("head", score, 50, 30, 50)
+        assert found
+        for one in found:
+            assert 10 <= one.start <= one.peak <= one.end <= 10 + 19 / RATE
 
     def test_nothing_below_the_least_score(self):
-        assert peaks("blink", np.full(30, 0.2), np.full((2, 30), 3.0)) == []
+        assert intervals("blink", np.full(30, 0.2), 3, 0, 3) == []
 
 
 class TestFile:
