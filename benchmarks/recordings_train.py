@@ -21,7 +21,7 @@ from torch.nn import functional
 from benchmarks.recordings_augment import Adder, draw_patterns
 from benchmarks.recordings_data import load
 from htnet.core.events import EVENT_KINDS
-from htnet.recordings.grid import INPUTS, RATE, even_rows, mirrored, network_inputs
+from htnet.recordings.grid import INPUTS, RATE, even_rows, mirrored, network_inputs, whitening
 from htnet.recordings.network import EventNetwork, RowScores
 
 #: Rows of a window that is trained on.
@@ -49,6 +49,7 @@ class Stretch:
     """One stretch of a face on the grid, with what happens in it and how far expressions move the skin."""
 
     even: np.ndarray  # (T, features)
+    white: np.ndarray  # see `whitening`
     events: list[Moments]
     level: np.ndarray  # (2, T) px
 
@@ -101,7 +102,7 @@ def stretches(path: Path) -> list[Stretch]:
             nearest = np.searchsorted(track.times[rows], at - 1e-6).clip(0, last - first)
             level = truth[f"levels{track.truth}"][track.frames[rows][nearest]].T
             moments = [(e["kind"], *(e[name] - at[0] for name in ("start", "peak", "end"))) for e in events]
-            found.append(Stretch(even, moments, np.nan_to_num(level, nan=0.0)))
+            found.append(Stretch(even, whitening(even), moments, np.nan_to_num(level, nan=0.0)))
     return found
 
 
@@ -116,7 +117,7 @@ def window(item: Stretch, adder: Adder | None, rng: np.random.Generator) -> dict
         wanted = int(rng.poisson(ADDED * count / WINDOW))
         even, events, added = adder.add(even, events, rng, wanted)
         level = np.maximum(level, added)
-    inputs = network_inputs(even)
+    inputs = network_inputs(even, item.white)
     if rng.random() < 0.5:
         order, sign = mirrored()
         inputs = inputs[:, order] * sign
@@ -164,7 +165,7 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = EventNetwork(width, dropout)
-    every = torch.cat([torch.from_numpy(network_inputs(item.even)) for item in items])
+    every = torch.cat([torch.from_numpy(network_inputs(item.even, item.white)) for item in items])
     network.mean.copy_(every.mean(0))
     network.scale.copy_(every.std(0).clamp(min=1e-3))
     adder = Adder(draw_patterns(PATTERNS, seed))

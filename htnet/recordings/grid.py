@@ -18,6 +18,9 @@ RATE = 30.0
 _SOFT = 0.1
 #: Windows, s, of the means that are taken out of places, eye openings, light and the head's place.
 _SHORT, _LONG = 1.0, 8.0
+#: The covariance of a stretch: rows this many times as long as the usual one count half, and it is drawn toward even
+#: noise by a share that grows as rows are few; no motion has less noise than the last, px.
+_OUTLYING, _SHRINK, _ROWS, _LEAST_NOISE = 2.0, 0.05, 60.0, 0.01
 #: Scale of each head measure and of its rate: px, px, degrees, log size.
 _HEAD_SCALES = (4.0, 4.0, 2.0, 0.02)
 _HEAD_RATES = (20.0, 20.0, 10.0, 0.1)
@@ -68,6 +71,8 @@ def input_names() -> tuple[str, ...]:
         *(f"{name} within {_LONG:g} s" for name in columns["picture"]),
         *(f"{name} within {_LONG:g} s" for name in columns["head"]),
         *columns["rate"],
+        *(f"{name} white" for name in columns["motion"]),
+        *(f"{name} within {_SHORT:g} s white" for name in columns["place"]),
     )
 
 
@@ -83,7 +88,7 @@ def make_grid(times: Float64Array, features: FloatArray) -> Grid:
         features: (N, len(FEATURES)) of these frames, see `FEATURES`.
     """
     at, even = even_rows(times, features)
-    return Grid(at, network_inputs(even))
+    return Grid(at, network_inputs(even, whitening(even)))
 
 
 def even_rows(times: Float64Array, features: FloatArray) -> tuple[Float64Array, FloatArray]:
@@ -100,8 +105,38 @@ def even_rows(times: Float64Array, features: FloatArray) -> tuple[Float64Array, 
     return at, even
 
 
-def network_inputs(even: FloatArray) -> FloatArray:
-    """What the network reads, (T, `INPUTS`) float32, of features on the grid, see `even_rows`."""
+def whitening(even: FloatArray) -> FloatArray:
+    """What makes motions of a stretch comparable with those of any other: (5, M, M) for the M motions at each of
+    `DISTANCES` and for the places.
+
+    The inverse square root of the covariance that these very motions have while nothing happens, so what the noise of
+    this camera, this codec and this head gives has unit variance in every direction. Rows that move most count little.
+    """
+    found = []
+    for motion in _motions(even):
+        size = np.sqrt((motion**2).sum(axis=1))
+        usual = max(float(np.median(size)), 1e-3)
+        weight = 1 / (1 + (size / (_OUTLYING * usual)) ** 4)
+        covariance = (motion * weight[:, None]).T @ motion / weight.sum()
+        share = min(_SHRINK + _ROWS / len(motion), 1.0)
+        count = motion.shape[1]
+        even_noise = max(float(np.trace(covariance)) / count, _LEAST_NOISE**2)
+        covariance = (1 - share) * covariance + share * even_noise * np.eye(count)
+        values, vectors = np.linalg.eigh(covariance.astype(np.float64))
+        found.append((vectors / np.sqrt(np.maximum(values, _LEAST_NOISE**2))) @ vectors.T)
+    return np.stack(found).astype(np.float32)
+
+
+def _motions(even: FloatArray) -> list[FloatArray]:
+    """Motions at each distance, and places beside their mean over a second: (T, M) each."""
+    columns = _columns()
+    parts = np.split(even[:, columns["motion"]], len(DISTANCES), axis=1)
+    place = even[:, columns["place"]]
+    return [*parts, place - moving_mean(place, _SHORT)]
+
+
+def network_inputs(even: FloatArray, whiteners: FloatArray) -> FloatArray:
+    """What the network reads, (T, `INPUTS`) float32, of features on the grid, see `even_rows` and `whitening`."""
     columns = _columns()
 
     def part(kind: str) -> FloatArray:
@@ -119,6 +154,7 @@ def network_inputs(even: FloatArray) -> FloatArray:
             5 * (picture - moving_mean(picture, _LONG)),
             (part("head") - moving_mean(part("head"), _LONG)) / np.array(_HEAD_SCALES, np.float32),
             np.arcsinh(part("rate") / np.array(_HEAD_RATES, np.float32)),
+            *(np.arcsinh(0.5 * motion @ white) for motion, white in zip(_motions(even), whiteners, strict=True)),
         ],
         axis=1,
     ).astype(np.float32)
