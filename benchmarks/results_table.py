@@ -34,15 +34,15 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 #: Groups of a summary of the composite set, and their columns.
 GROUPS = {"full": "Full", "smic": "SMIC", "casme2": "CASME II", "samm": "SAMM"}
 SELECTION = {
-    "last": "`last`: nothing selected",
+    "last": "`last`: no selection",
     "nested": "`nested`: epoch chosen on other training subjects",
     "best_on_test": "`best_on_test`: **leaks**, epoch chosen on the test {tested}",
 }
 #: Beginning of the file names of each kind of run, and what a fold of it tests.
 KINDS = {"subject": ("loso", "subject"), "dataset": ("lodo", "data set")}
 LODO_HEADING = (
-    "**Leave one database out**, another question than the table above: every fold trains on two of the data sets and "
-    "tests on the third. A data set's column is the fold that tested it, Full pools the three."
+    "**Leave-one-database-out (LODO)**, not comparable with the table above: every fold trains on two of the data "
+    "sets and tests on the third. A data set's column is the fold that tested it; Full pools the three."
 )
 #: UF1 / UAR as printed in the HTNet paper's table (arXiv 2307.14637), in the order of `GROUPS`.
 PAPERS = (
@@ -115,7 +115,7 @@ def _start(started: dict[str, Any] | list[dict[str, Any]]) -> str:
     if isinstance(started, dict):
         return f"`{started['name']}`"
     names = sorted({f"`{one['name']}`" for one in started})
-    return f"{len(started)} {' and '.join(names)}, one for each seed"
+    return f"{len(started)} {' and '.join(names)}, one per seed"
 
 
 def render(summaries: Sequence[dict[str, Any]]) -> str:
@@ -131,7 +131,7 @@ def render_short(folder: Path) -> str:
     """The table of `SHORT`, and the papers' numbers."""
     rows = [row for protocol, names in SHORT.items() for name in names for row in _short_rows(folder, name, protocol)]
     papers = [(selection, model, *cells) for selection, model, cells in PAPERS]
-    table = _table(GROUPS.values(), [*rows, *papers], ("choice of the epoch", "model"))
+    table = _table(GROUPS.values(), [*rows, *papers], ("epoch selection", "model"))
     return f"UF1 / UAR, mean over seeds; for Full ± the standard deviation over seeds.\n\n{table}"
 
 
@@ -167,7 +167,7 @@ def _rows(summaries: Sequence[dict[str, Any]], leave: str) -> list[tuple[str, ..
 def _table(
     columns: Iterable[str],
     rows: Sequence[tuple[str, ...]],
-    first: Sequence[str] = ("choice of the epoch", "model", "seeds"),
+    first: Sequence[str] = ("epoch selection", "model", "seeds"),
 ) -> str:
     header = (*first, *columns)
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, ("---",) * len(header), *rows])

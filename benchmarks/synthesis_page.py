@@ -83,9 +83,9 @@ def zero_shot() -> str:
     rows += [f"| **mean** | {' | '.join(means)} |", ""]
     rows += [
         f"UF1 of all: 95 % interval over subjects {low:.2f} to {high:.2f} (bootstrap, mean over seeds). Expected "
-        f"calibration error {error:.2f}: the models are surer than they should be. A temperature fitted on the "
-        f"development half, which is stored with the weights, takes it from {raw[0]:.2f} to {cooled[0]:.2f} on the "
-        f"untouched half, and the log loss from {raw[1]:.2f} to {cooled[1]:.2f}.",
+        f"calibration error {error:.2f}: the models are overconfident. A temperature fitted on the development half, "
+        f"which is stored with the weights, reduces it from {raw[0]:.2f} to {cooled[0]:.2f} on the untouched half, and "
+        f"the log loss from {raw[1]:.2f} to {cooled[1]:.2f}.",
         "",
         "| F1 of action units | ours | always | by frequency |",
         "| --- | --- | --- | --- |",
