@@ -180,7 +180,7 @@ class FaceAsymmetry:
             "unknown": "range not known",
         }
         lines = [
-            f"which side lies lower, in % of the distance between the eyes ({self.eye_distance:.0f} px)",
+            f"lower side of the face, in % of the distance between the eyes ({self.eye_distance:.0f} px)",
             f"  {'region':<7} {'lower side':<16} {'by':>5}   normal",
         ]
         for name, region in self.regions.items():
@@ -195,12 +195,12 @@ class FaceAsymmetry:
                 lines.append(f"  {'':<7} by the 68 points: {also} {abs(region.points):.1f}")
         turned = "" if self.turn is None else f", turn {self.turn:+.2f}"
         lines.append(
-            f"  pose: tilt {self.roll:+.1f} degrees (taken out){turned}; normal: 95 % of even faces in such a pose"
+            f"  pose: tilt {self.roll:+.1f} degrees (corrected){turned}; normal: 95 % of symmetric faces in this pose"
         )
         lines.append(
-            "  patient's left is on the right of the picture, unless the picture is mirrored, as selfies may be"
+            "  patient's left is on the right of the picture, unless the picture is mirrored, as selfies often are"
         )
-        lines.append("  not a medical device; what this measures and what it does not: docs/palsy.md")
+        lines.append("  not a medical device; docs/palsy.md explains what is measured and what is not")
         return "\n".join(lines)
 
 
