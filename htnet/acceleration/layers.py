@@ -313,7 +313,7 @@ def _neighbors(x: Tensor) -> Tensor:
 class FusedDownsample(nn.Module):
     """3x3 convolution to another width, layer norm, 3x3 max pooling of stride 2.
 
-    The pooling stands between the norm and the next product, so the norm keeps its scale and shift.
+    The pooling lies between the norm and the next product, so the norm keeps its scale and shift.
     """
 
     def __init__(self, conv: Convolution, scale: Tensor, shift: Tensor, eps: float, dtype: torch.dtype) -> None:

@@ -11,6 +11,7 @@ from htnet.core.errors import InputError
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder
 from htnet.core.progress import progress_bar, ticker
 from htnet.core.types import LAYOUTS, REGION_POINTS
+from htnet.core.words import abridged
 
 if TYPE_CHECKING:
     from htnet.core.types import PreprocessSpec
@@ -120,7 +121,7 @@ def _load(args: argparse.Namespace) -> tuple[Manifest, Recipe, PreprocessSpec, L
     spec = spec_for(args.model, layout=args.layout, region_points=args.region_points, clip_frames=args.clip_frames)
     manifest = open_data(args.data)
     for note in (*prepared_notes(args.data), *manifest.remarks):
-        print(f"note: {note}")
+        print(f"note: {abridged(note)}")
     if args.landmarks is None:
         return manifest, recipe, spec, None
     if args.landmarks_size is not None:

@@ -20,7 +20,7 @@ from htnet.core.errors import HtnetError, ManifestError, cause, did_you_mean
 
 #: What may stand between columns, and its name in messages.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-#: Bytes of a file that are read to tell what it is.
+#: Bytes of a file that are read to detect its kind.
 _BEGINNING = 1 << 16
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 #: How files begin that are given instead of CSV files, and what they are.
@@ -47,7 +47,7 @@ class CsvTable:
         path: the file.
         columns: names in the header, without blanks around them.
         rows: the line number of each row that is not blank, and its cells by column.
-        separator: what stands between columns, one of `SEPARATORS`.
+        separator: column separator, one of `SEPARATORS`.
         error: what is raised where a cell cannot be used.
     """
 
@@ -99,7 +99,7 @@ def open_table(path: Path, required: Sequence[str] = (), error: type[HtnetError]
 
     Raises:
         HtnetError: of the type ``error``: the file cannot be read, is not UTF-8, has no rows, lacks a column, or has
-            a ragged row, or its separator cannot be told.
+            a ragged row, or its separator cannot be determined.
     """
     path = Path(path)
     separator, found = _read(path, error)
@@ -138,13 +138,13 @@ def read_rows(path: Path, error: type[HtnetError] = ManifestError) -> list[tuple
     """The rows of a CSV file that may have no header: line number and cells of each that is not blank.
 
     Raises:
-        HtnetError: of the type ``error``: the file cannot be read, is not UTF-8, or its separator cannot be told.
+        HtnetError: of the type ``error``: the file cannot be read, is not UTF-8, or its separator cannot be determined.
     """
     return _read(Path(path), error)[1]
 
 
 def first_rows(path: Path) -> list[list[str]]:
-    """The header of a CSV file and its first row that is not blank, to tell what kind of table it is.
+    """The header of a CSV file and its first row that is not blank, to detect the kind of table.
 
     Nothing is raised: a file that cannot be read, such as a byte that is not UTF-8, is reported by the reader that
         handles the file.
@@ -223,7 +223,7 @@ def separator_of(path: Path, text: str, error: type[HtnetError] = ManifestError)
 
 
 def told_separator(path: Path, text: str, error: type[HtnetError] = ManifestError) -> str | None:
-    """What a first line such as "sep=;" says; None if there is no such line.
+    """The separator in a first line such as "sep=;"; None if there is no such line.
 
     Raises:
         HtnetError: of the type ``error``: it is none of `SEPARATORS`.

@@ -50,7 +50,7 @@ def meant(name: str, labels: Iterable[str]) -> str:
     """Which known emotion, or which of some labels, a label may be with a typing error; "" where none is near.
 
     One edit is near from four letters on, two are from six on: "suprise" and "surprise", not "sad" and "bad". Two forms
-    of one name, such as "happy" and "happiness", are near if both are labels. Labels that are told apart by a number or
+    of one name, such as "happy" and "happiness", are near if both are labels. Labels that differ by a number or
     by one letter at the end ("grade_1", "class_a") are not near.
     """
     own = name.strip().casefold()

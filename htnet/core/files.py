@@ -214,7 +214,7 @@ def _exists(what: str, more: str = "") -> str:
 
 
 def _is_stream(file: StrPath) -> bool:
-    """Whether it is /dev/stdout or the like, where nothing is lost."""
+    """Whether it is a stream such as /dev/stdout, where nothing can be overwritten."""
     return str(file).startswith("/dev/")
 
 

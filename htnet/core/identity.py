@@ -123,7 +123,7 @@ def dataset_key(name: str) -> str:
 
 
 def is_named(subject: str) -> bool:
-    """Whether a subject says who it is; "", "nan", "unknown", "N.A.", "anonymous", "?" and the like do not."""
+    """Whether a subject identifies a person; "", "nan", "unknown", "N.A.", "anonymous", "?" and the like do not."""
     key = person_key(subject)
     return bool(key) and key not in _UNKNOWN
 

@@ -235,7 +235,7 @@ class Flow:
 #: What a model can be given in addition to the image, by keyword, as float32:
 #: "points": (B, 5, 2) facial points (x, y) in px of the flow image, where its regions are cut: the face's own or
 #: the template's. "points68": (B, 68, 2) points of iBUG 300-W in the same px, measured or estimated from the five.
-#: "motion": (B, T, 64) features of the frames (`htnet.preprocess.hoof`); not given where there is no clip.
+#: "motion": (B, T, 64) features of the frames (`htnet.preprocess.hoof`); omitted if there is no clip.
 EXTRA_INPUTS = ("points", "points68", "motion")
 FLOW_METHODS = ("tvl1", "farneback", "dis")
 LAYOUTS = ("anatomical", "reference", "whole")
@@ -245,7 +245,7 @@ RESIZES = ("linear", "area")
 RECIPE_NAMES = ("default", "finetune", "focal", "generated", "mixed", "reference")
 #: Bits of a camera's values that are stored in wider numbers.
 BIT_DEPTHS = (8, 10, 12, 14, 16)
-#: Regions whose flow stands for that of the head, and every way to take the motion of the head out.
+#: Regions whose flow is used as that of the head, and all methods of removing head motion.
 HEAD_REGIONS = ("nose", "eyes")
 HEAD_MOTIONS = ("none", *HEAD_REGIONS, "register")
 #: Image side of the flow images that the landmarks template is given in.
@@ -354,7 +354,7 @@ class PreprocessSpec(Checked):
 
 @dataclass(frozen=True, eq=False)
 class ModelInput:
-    """What the preprocessor made of one sample.
+    """The model input that the preprocessor computed from one sample.
 
     Attributes:
         image: (3, size, size) float32, 0..255, ready for the network.
@@ -371,7 +371,7 @@ class ModelInput:
         motion: (T, 64) float32 features of the clip's frames, None without a clip.
         warnings: what speaks against the frames or the flow; those of the points stand with the points.
         expression: probability that the two frames differ by an expression, see
-            `htnet.preprocess.evidence.expression_probability`; None where it was not asked for or cannot be told.
+            `htnet.preprocess.evidence.expression_probability`; None if it was not requested or cannot be determined.
     """
 
     image: FloatArray
@@ -412,7 +412,7 @@ class Spotting:
         apex: frame of the strongest expression.
         offset: first frame at rest again, or the clip's last one.
         confidence: 0..1, see `htnet.preprocess.spot`; 0.5 where the peak is five times the noise; None where there are
-            too few frames to tell noise from motion.
+            too few frames to distinguish noise from motion.
         curve: (N,) float32, the smoothed magnitude of the motion of each frame against the first one, px of a
             224 px face: the mean of the regions. The apex is its peak.
         regions: (N, 3) float32, the magnitude of each of `MOTION_REGIONS`, px, not smoothed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 #: How many offenders a message lists before it only counts them.
@@ -22,3 +23,13 @@ def listed(names: Sequence[str]) -> str:
     """Text such as "3 samples ('a', 'b', 'c')", shortened when there are many."""
     shown = ", ".join(repr(n) for n in names[:LISTED]) + (", ..." if len(names) > LISTED else "")
     return f"{counted(len(names), 'sample')} ({shown})"
+
+
+def abridged(note: str) -> str:
+    """A note for the screen: of a list of names after its last colon, the first `LISTED` and the number of all."""
+    head, colon, names = note.rpartition(": ")
+    # A name may be followed by a reason in brackets, which may contain a comma.
+    each = re.split(r", (?![^(]*\))", names.removesuffix("."))
+    if not colon or len(each) <= LISTED or ". " in names:
+        return note
+    return f"{head}: {', '.join(each[:LISTED])}, ... ({len(each)} in all)."

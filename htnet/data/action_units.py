@@ -69,7 +69,7 @@ def active_regions(text: str) -> npt.NDArray[np.bool_]:
 def au_cooccurrence(annotations: Iterable[str]) -> Float64Array:
     """How often region j moves where region i does: ``count(i and j) / count(i)``.
 
-    Give the annotations of training subjects only: those of the subject left out tell its expression.
+    Give the annotations of training subjects only: those of the left-out subject would leak its expressions.
 
     Args:
         annotations: texts for `parse_action_units`, one a sample.

@@ -58,7 +58,7 @@ def choose_apex(onset: int, apex: int | None, offset: int, frames: Collection[in
 
 
 def replaced_note(replaced: Sequence[str]) -> tuple[str, ...]:
-    """What to tell the user of annotated apexes that cannot be used, none or one sentence.
+    """Note for the user on annotated apexes that cannot be used: none or one sentence.
 
     Args:
         replaced: a text each: the sample and its annotated frames.

@@ -62,8 +62,8 @@ class ActionUnit:
 
     Attributes:
         number: its number in FACS.
-        side: "left" or "right" side of the subject's face; None for both, or where it is not told.
-        intensity: "A" (trace) to "E" (maximum), several where the coder was not sure ("AB"); "" where not told.
+        side: "left" or "right" side of the subject's face; None for both, or if not stated.
+        intensity: "A" (trace) to "E" (maximum), several if the coder was not sure ("AB"); "" if not stated.
         mark: what the sheet notes after it: "?" (SAMM: its end is not clear) or "k" (4DME; its meaning is not
             published); "" mostly.
     """
@@ -152,7 +152,7 @@ def parse_action_units(text: str) -> tuple[tuple[ActionUnit, ...], ...]:
 
 
 def keep_readable(text: str, where: str, sample: str, spoiled: str = "") -> tuple[str, tuple[str, ...]]:
-    """An annotation as a sample keeps it, and what to tell the user of one that cannot be read.
+    """An annotation as stored in a sample, and a note for the user if it cannot be read.
 
     Every reader of action units goes through this, so one bad cell never ends a run and is never silent.
 
@@ -174,7 +174,7 @@ def keep_readable(text: str, where: str, sample: str, spoiled: str = "") -> tupl
 
 
 class _Reader:
-    """A reader of one annotation: ``place`` is where it stands in ``plain``."""
+    """Parser of one annotation: ``place`` is the position in ``plain``."""
 
     def __init__(self, text: str, plain: str) -> None:
         self.text, self.plain, self.place, self.depth = text, plain.upper(), 0, 0
@@ -272,7 +272,7 @@ class _Reader:
 
 
 def _side(letters: str) -> str | None:
-    """The side that letters before a number tell, if all of them tell the same."""
+    """The side stated by the letters before a number, if they agree."""
     sides = {_SIDES.get(letter) for letter in re.findall("[A-Z]", letters)}
     return sides.pop() if len(sides) == 1 else None
 

@@ -163,7 +163,7 @@ def _digest(*parts: str) -> str:
 
 
 def _fold_names(keys: Sequence[Key]) -> list[str]:
-    """Names like ``casme2-sub01``; a digest is added where letters' case alone would tell two apart."""
+    """Names like ``casme2-sub01``; a digest is added if two names differ only in case."""
     plain = [_plain_name(*key) for key in keys]
     alike = Counter(name.casefold() for name in plain)
     return [

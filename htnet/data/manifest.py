@@ -179,7 +179,7 @@ class Manifest:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a report has to say of these samples: ``notes``, classes of one sample, apexes that are replaced."""
+        """Notes for a report on these samples: ``notes``, classes with one sample, replaced apexes."""
         notes = (*self.notes, *self._single())
         replaced = [s.sample for s in self.samples if s.apex_source == "middle"]
         if not replaced:
@@ -280,7 +280,7 @@ class Manifest:
             raise ManifestError(f"{path} cannot be written: {why}. Choose another place.") from error
 
     def _classes_to_write(self) -> dict[str, str]:
-        """The column ``classes`` and what to write into it; empty where the labels alone tell the same."""
+        """The column ``classes`` and its content; empty if the labels give the same classes."""
         labels = {s.label for s in self.samples if s.label is not None}
         plain = EMOTIONS if labels <= set(EMOTIONS) else tuple(sorted(labels))
         ambiguous = any(map(str.isdecimal, labels)) or len({label.casefold() for label in labels}) < len(labels)
@@ -319,7 +319,7 @@ def read_manifest(
         check_files: look whether all files exist.
         need_label: refuse samples without label.
         degenerate: what becomes of a pair whose apex is its onset or lies before it, or whose clip ends before it
-            begins, as far as the names of the files tell (see `htnet.data.degenerate`): "raise" refuses the manifest
+            begins, as far as the file names show (see `htnet.data.degenerate`): "raise" refuses the manifest
             and names all of them; "skip" leaves them out, named in ``Manifest.excluded``; "keep" keeps them, for
             predictions that flag them.
 
@@ -390,7 +390,7 @@ def read_manifest(
 
 
 def sample_fault(sample: Sample) -> str:
-    """What makes a sample's pair degenerate, as far as the names of its files tell; "" if nothing does."""
+    """Why a sample's pair is degenerate, as far as its file names show; "" if it is not."""
     return pair_fault(sample.onset, sample.apex, sample.clip_first, sample.clip_last)
 
 

@@ -28,7 +28,7 @@ class PredictedRecording:
         name: as the file has it.
         events: what was predicted.
         file: where it was read from.
-        video: the video or folder that was looked at; None where that is not told.
+        video: the analyzed video or folder; None if it is not stated.
         from_zero: frames are counted from 0, as htnet does; else they are numbered as files are.
     """
 

@@ -149,7 +149,7 @@ def with_differences(manifest: Manifest, names: Sequence[str] = ()) -> Manifest:
             folder's report keeps. Its samples alone do not tell two editions of one set apart.
     """
     if not names and (names := _remembered(manifest)) and any(r.whole for n in names for r in _references(n, manifest)):
-        return manifest  # the annotation is no longer there to be counted: what was told stands
+        return manifest  # the annotation is no longer there to be counted: the earlier notes remain
     told = differences(manifest, names)
     others = tuple(note for note in manifest.notes if note not in manifest.differences)
     return replace(manifest, notes=(*others, *told), differences=told, compared_with=tuple(names))

@@ -70,7 +70,7 @@ class SampleReader:
                 the spec asks for it (``clip_frames``).
             replace_points: ask the landmarker for all samples, instead of their own files of points: in px of the
                 onset, or of the flow image for a sample that has one.
-            evidence: of frames, tell the probability that they differ by an expression, too.
+            evidence: for frames, also compute the probability that they differ by an expression.
             bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
         Raises:
@@ -197,8 +197,8 @@ class SampleReader:
         points = points or self.landmarks.get()
         if points is None:
             raise LandmarkError(
-                f"there are no points of the first frame of its clip {sample.clip}. Have them found (landmarks "
-                "'yunet'), or give onset, apex and landmarks too."
+                f"there are no points of the first frame of its clip {sample.clip}. Detect them (landmarks 'yunet'), "
+                f"or give onset, apex and landmarks too."
             )
         return motion_features(clip, points, self.spec, sample=sample.sample)
 
@@ -260,7 +260,7 @@ def degenerate(sample: Sample, made: ModelInput | None = None) -> str:
 
     Args:
         sample: the sample.
-        made: what the preprocessor made of it; None where its files are not read yet.
+        made: the preprocessor's result; None if its files are not read yet.
     """
     fault = sample_fault(sample)
     if fault or made is None:

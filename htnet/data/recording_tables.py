@@ -141,7 +141,7 @@ def _form(path: Path) -> str:
         if set(needed) <= columns:
             return form
     forms = "; ".join(",".join(needed) for needed in (_NEEDED, *FORMS.values()))
-    raise ManifestError(f"{path} is no table of recordings: its header has none of the forms {forms}.{hint(path)}")
+    raise ManifestError(f"{path} is not a table of recordings: its header has none of the forms {forms}.{hint(path)}")
 
 
 def _challenge_rows(path: Path, form: str) -> dict[str, tuple[Event, ...]]:

@@ -1,4 +1,4 @@
-"""Evaluation on subjects, or data sets, that were not trained on."""
+"""Evaluation on subjects or data sets that were held out of training."""
 
 from htnet.evaluation.plan import LEAKING, PROTOCOLS, EvaluationPlan
 from htnet.evaluation.report import LosoResult, SampleResult

@@ -1,4 +1,4 @@
-"""Intervals of scores by drawing people again, not samples: one person's samples are right or wrong together.
+"""Bootstrap intervals of scores over people, not samples: errors within one person are correlated.
 
 Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, percentile intervals.
 """
@@ -17,28 +17,28 @@ from htnet.core.identity import check_groups
 from htnet.core.types import Float64Array
 
 IntArray = npt.NDArray[np.int64]
-#: Draws behind an interval, unless stated otherwise.
+#: Default number of draws for an interval.
 RESAMPLES = 2000
 #: An interval's bounds: 95 % of the values lie between.
 BOUNDS = (0.025, 0.975)
 
 
 def draw_groups(groups: Sequence[Any], resamples: int = RESAMPLES, seed: int = 0) -> tuple[IntArray, IntArray]:
-    """Draw as many groups as there are, with replacement, again and again.
+    """Draw groups with replacement, as many as there are, for each of several resamples.
 
-    The draws depend on nothing but the number of groups and the seed, so scores of the same people can be compared
+    The draws depend only on the number of groups and the seed, so scores of the same people can be compared
     draw by draw.
 
     Args:
-        groups: (N,) whose each sample is; of a kind that can be sorted.
+        groups: (N,) group of each sample; of a sortable type.
         resamples: number of draws, R.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Returns:
         The number of each sample's group, (N,) in 0..G - 1, and how often each group was drawn, (R, G).
 
     Raises:
-        InputError: no samples, ``resamples`` below 1, or two people whose names differ in spelling only.
+        InputError: no samples, ``resamples`` below 1, or two people whose names differ only in spelling.
     """
     if not len(groups):
         raise InputError("groups is empty; drawing needs at least one sample.")
@@ -65,10 +65,10 @@ def resampled_confusions(
     Args:
         truth: (N,) true class indexes.
         prediction: (N,) predicted class indexes.
-        groups: (N,) whose each sample is.
+        groups: (N,) group of each sample.
         num_classes: number of classes, C.
         resamples: number of draws, R.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Returns:
         (R, C, C) counts, rows are true classes.
@@ -89,6 +89,6 @@ def resampled_confusions(
 
 
 def interval(values: npt.ArrayLike) -> tuple[float, float]:
-    """Where 95 % of the values lie: their quantiles at `BOUNDS`."""
+    """The 95 % interval of the values: their quantiles at `BOUNDS`."""
     low, high = np.quantile(np.asarray(values, dtype=np.float64), BOUNDS)
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""How far probabilities can be believed, and temperature scaling.
+"""Calibration of probabilities, and temperature scaling.
 
 Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (arXiv 1706.04599): reliability diagrams, the
 expected calibration error (their equation 3), and temperature scaling, softmax(logits / T) with one T > 0 for all.
@@ -21,27 +21,27 @@ from htnet.evaluation.metrics import class_indexes
 IntArray = npt.NDArray[np.int64]
 #: Bins of the top probability, as in the paper.
 BINS = 15
-#: Temperatures that are searched; one at an end says that the data alone do not hold it.
+#: Range of the search for the temperature; a result at an end means that the data do not determine it.
 TEMPERATURES = (0.05, 20.0)
-#: What a probability of 0 counts as: float32 cannot hold a smaller one (as a normal number).
+#: Value used for a probability of 0: the smallest normal float32.
 SMALLEST = float(np.finfo(np.float32).tiny)
-#: How far the probabilities of a sample may be from a sum of 1: those of a bfloat16 model are by so much.
+#: Tolerance for the sum of a sample's probabilities, as large as for a bfloat16 model.
 _SUM_ERROR = 0.01
-#: Halvings of the searched range of log T; 60 leave nothing of it in float64.
+#: Halvings of the searched range of log T; 60 reach the resolution of float64.
 _HALVINGS = 60
 
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """How sure a model was, and how often it was right: what a reliability diagram shows.
+    """Confidence and accuracy per bin: the data of a reliability diagram.
 
-    A bin reaches from its lower edge (inside) to its upper one (outside; the last includes 1).
+    A bin includes its lower edge and excludes its upper edge; the last bin includes 1.
 
     Attributes:
         edges: (B + 1,) edges of the bins of the top probability, 0..1, equally wide.
-        confidence: (B,) mean top probability of the bin's samples; NaN where it has none.
-        accuracy: (B,) share of the bin's samples that are right; NaN where it has none.
-        count: (B,) its samples.
+        confidence: (B,) mean top probability of the bin's samples; NaN for an empty bin.
+        accuracy: (B,) fraction of the bin's samples predicted correctly; NaN for an empty bin.
+        count: (B,) number of samples in the bin.
     """
 
     edges: Float64Array
@@ -62,7 +62,7 @@ def reliability(truth: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 
 
     Args:
         truth: (N,) true class indexes.
-        probabilities: (N, C), each row with the sum 1.
+        probabilities: (N, C), each row sums to 1.
         bins: number of bins.
 
     Raises:
@@ -74,7 +74,7 @@ def reliability(truth: npt.ArrayLike, probabilities: npt.ArrayLike, bins: int = 
     sure, right = chances.max(1), chances.argmax(1) == true
     place = np.minimum((sure * bins).astype(np.int64), bins - 1)
     count = np.bincount(place, minlength=bins)
-    with np.errstate(invalid="ignore"):  # 0 / 0 where a bin is empty
+    with np.errstate(invalid="ignore"):  # 0 / 0 for an empty bin
         confidence = np.bincount(place, sure, bins) / count
         accuracy = np.bincount(place, right, bins) / count
     return Reliability(np.linspace(0, 1, bins + 1), confidence, accuracy, count)
@@ -90,7 +90,7 @@ def expected_calibration_error(truth: npt.ArrayLike, probabilities: npt.ArrayLik
 
 
 def log_loss(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
-    """Mean of -log of the true class's probability, which counts as `SMALLEST` where it is less.
+    """Mean of -log of the true class's probability, which is raised to at least `SMALLEST`.
 
     Args:
         truth: (N,) true class indexes.
@@ -105,20 +105,20 @@ def log_loss(truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
 
 
 def fit_temperature(truth: npt.ArrayLike, scores: npt.ArrayLike, *, logits: bool = False) -> float:
-    """The one temperature with the least log loss.
+    """Fit the temperature with the smallest log loss.
 
-    The loss is convex in 1 / T, so the sign of its slope says on which side of any T the best one lies; the range of
-    log T is halved by it. Probabilities serve as well as logits, because their logarithms differ from the logits by the
-    same number for all classes of a sample, which no softmax sees.
+    The loss is convex in 1 / T, so the sign of its slope shows on which side of any T the minimum lies; the range of
+    log T is bisected. Probabilities can be used instead of logits, because their logarithms differ from the logits by
+    a constant per sample, to which the softmax is invariant.
 
     Args:
         truth: (N,) true class indexes.
-        scores: (N, C) probabilities, each row with the sum 1.
-        logits: ``scores`` are those before the softmax instead.
+        scores: (N, C) probabilities, each row sums to 1.
+        logits: ``scores`` are logits instead of probabilities.
 
     Returns:
-        T, within `TEMPERATURES`: above 1 if the probabilities were too sure. An end of the range if the loss falls all
-        the way to it (all answers right, or no better than chance), and 1 if all scores of each sample are equal, which
+        T, within `TEMPERATURES`: above 1 for overconfident probabilities. An end of the range if the loss decreases up
+        to it (all predictions correct, or no better than chance), and 1 if all scores of each sample are equal, which
         no temperature changes.
 
     Raises:
@@ -143,7 +143,7 @@ def fit_temperature(truth: npt.ArrayLike, scores: npt.ArrayLike, *, logits: bool
 
 
 def apply_temperature(probabilities: npt.ArrayLike, temperature: npt.ArrayLike) -> Float64Array:
-    """What the probabilities would be had their logits been divided by the temperature; the top class stays.
+    """Rescale probabilities as if their logits had been divided by the temperature; the top class is unchanged.
 
     Args:
         probabilities: (N, C), each row with the sum 1.
@@ -165,18 +165,18 @@ def apply_temperature(probabilities: npt.ArrayLike, temperature: npt.ArrayLike) 
 
 
 def left_out_temperatures(truth: npt.ArrayLike, probabilities: npt.ArrayLike, groups: Sequence[Any]) -> Float64Array:
-    """For each sample the temperature of all samples of other groups, so no group's own answers set it.
+    """For each sample, the temperature fitted on all samples of the other groups.
 
     Args:
         truth: (N,) true class indexes.
         probabilities: (N, C), each row with the sum 1.
-        groups: (N,) whose each sample is.
+        groups: (N,) group of each sample.
 
     Returns:
         (N,), the same number for all samples of a group.
 
     Raises:
-        InputError: as `fit_temperature`; or fewer than two groups, or not one entry a sample.
+        InputError: as `fit_temperature`; or fewer than two groups, or not one entry per sample.
     """
     chances, true = _labeled(truth, _probabilities(probabilities))
     if len(groups) != len(true):

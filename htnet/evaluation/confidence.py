@@ -1,4 +1,4 @@
-"""What a summary says of the left-out predictions' certainty: calibration, and intervals over people."""
+"""Blocks of the summary on the left-out predictions: calibration, and bootstrap intervals over people."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class LeftOut:
 
     Attributes:
         truth: (N,) true class indexes.
-        probabilities: (N, C), as the models gave them.
-        folds: (N,) what was left out with each sample: a subject, or a data set.
-        people: (N,) who each sample shows; None where that is not known.
+        probabilities: (N, C), output of the models.
+        folds: (N,) fold of each sample: the subject or data set left out.
+        people: (N,) person of each sample; None if unknown.
     """
 
     truth: npt.NDArray[np.int64]
@@ -47,7 +47,7 @@ class LeftOut:
     people: Sequence[Any]
 
     def calibrated(self) -> Float64Array:
-        """The probabilities after temperatures that no sample's own fold has set."""
+        """The probabilities after temperatures fitted on the other folds."""
         return apply_temperature(self.probabilities, left_out_temperatures(self.truth, self.probabilities, self.folds))
 
 
@@ -56,7 +56,7 @@ def calibration_of(seeds: Sequence[LeftOut], tested: str) -> dict[str, Any]:
 
     Args:
         seeds: the predictions of each seed.
-        tested: what a fold leaves out, in words.
+        tested: text for what a fold leaves out.
     """
     return {
         "what": _WHAT.format(tested=tested),
@@ -72,12 +72,13 @@ def calibration_of(seeds: Sequence[LeftOut], tested: str) -> dict[str, Any]:
 def intervals_of(seeds: Sequence[LeftOut], num_classes: int) -> dict[str, Any]:
     """The summary's block of 95 % intervals of UF1 and UAR over all samples, JSON-ready.
 
-    A draw of people is the same for all seeds, and its score is the mean over them, as the score that is
-    reported. There are none where samples have no subject.
+    Each draw uses the same people for all seeds, and its score is the mean over the seeds, like the reported
+    score. There are no intervals if samples have no subject.
     """
     if unknown := sum(who is None for who in seeds[0].people):
         return {
-            "what": f"none: {unknown} of {len(seeds[0].people)} samples have no subject, so people cannot be drawn. "
+            "what": f"none: {unknown} of {len(seeds[0].people)} samples have no subject, so a bootstrap over people "
+            f"is impossible. "
             "Fill the column 'subject'.",
         }
     drawn = [resampled_confusions(seed.truth, seed.probabilities.argmax(1), seed.people, num_classes) for seed in seeds]
@@ -92,7 +93,7 @@ def intervals_of(seeds: Sequence[LeftOut], num_classes: int) -> dict[str, Any]:
 
 
 def reliability_of(seeds: Sequence[LeftOut]) -> dict[str, Reliability]:
-    """Bins of the raw and of the calibrated probabilities, all seeds together; for `htnet.plots.plot_reliability`."""
+    """Bins of the raw and the calibrated probabilities over all seeds, for `htnet.plots.plot_reliability`."""
     truth = np.concatenate([seed.truth for seed in seeds])
     ways = {
         "raw": [seed.probabilities for seed in seeds],

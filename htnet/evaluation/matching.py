@@ -1,15 +1,16 @@
-"""Which predicted interval answers which true one, as the spotting challenges (MEGC) count.
+"""Matching of predicted and true intervals, as in the spotting challenges (MEGC).
 
-A predicted interval is right if its intersection over union with a true one is at least 0.5. Onset and offset belong to
-an interval, so frames 10 to 19 are ten. Each true interval counts once. htnet takes the largest one-to-one
-matching: of m true and n predicted intervals a are true positives, n - a false positives, m - a false negatives.
+A predicted interval matches a true one if their intersection over union is at least 0.5. Onset and offset belong to
+an interval, so frames 10 to 19 are ten. Each true interval counts once. htnet uses the maximum one-to-one matching:
+with m true and n predicted intervals and a pairs, there are a true positives, n - a false positives and m - a false
+negatives.
 
 Sources: the code of the baseline of MEGC 2020 (He, Wang, Li and Yap, arXiv 1912.11985;
 HeyingGithub/Baseline-project-for-MEGC2020_spotting, ``result_helper.py``) counts the true intervals that have at least
-one right prediction; that of the spot-then-recognize score (genbing99/STRS-Metric, ``strs_metric.py``) gives each
-prediction in turn every right true interval that is still free. Both give the size of the largest matching wherever no
-prediction is right for two true intervals. Where one is (SAMM Long Videos has macro-expressions that overlap by 0.7),
-both may count more true positives than there are predictions, and the second depends on the order; the largest matching
+one matching prediction; that of the spot-then-recognize score (genbing99/STRS-Metric, ``strs_metric.py``) gives each
+prediction in turn every matching true interval that is still free. Both give the size of the maximum matching if no
+prediction matches two true intervals. If one does (SAMM Long Videos has macro-expressions that overlap by 0.7),
+both may count more true positives than there are predictions, and the second depends on the order; the maximum matching
 does neither.
 """
 
@@ -22,7 +23,7 @@ from htnet.core.errors import InputError
 
 #: Onset and offset, whole frames or whole milliseconds, both included.
 Span = tuple[int, int]
-#: Least intersection over union of a true positive.
+#: Minimum intersection over union of a true positive.
 IOU = Fraction(1, 2)
 
 
@@ -38,7 +39,7 @@ def interval_iou(one: Span, other: Span) -> Fraction:
 
 
 def exact_threshold(value: Fraction | float | str) -> Fraction:
-    """A threshold as the fraction that it is written as: 0.3 is 3/10, not the nearest binary number.
+    """A threshold as the exact decimal fraction: 0.3 is 3/10, not the nearest binary number.
 
     Raises:
         InputError: not above 0, or above 1.
@@ -57,19 +58,19 @@ def match_intervals(
 ) -> tuple[tuple[int, int], ...]:
     """Pair true and predicted intervals, each at most once, as many as possible.
 
-    Of all largest matchings one with the largest sum of intersections over unions is taken, whatever the order of the
-    intervals; among those that are equal in that, too, intervals that come first in time are paired with each other.
+    Among all maximum matchings, one with the largest sum of intersections over unions is used, independent of the order
+    of the intervals; among those with equal sums, intervals that come first in time are paired.
 
     Args:
         truth: onset and offset of each true interval, both included, in whole frames or milliseconds.
         predicted: the same of each predicted one.
-        iou: least intersection over union of a pair.
+        iou: minimum intersection over union of a pair.
 
     Returns:
         Pairs of indexes into ``truth`` and ``predicted``, by ``truth``.
 
     Raises:
-        InputError: an interval ends before it begins, or ``iou`` is no share.
+        InputError: an interval ends before it begins, or ``iou`` is not in (0, 1].
     """
     least = exact_threshold(iou)
     for name, spans in (("true", truth), ("predicted", predicted)):
@@ -128,7 +129,7 @@ def _components(edges: Edges) -> list[Edges]:
 
 
 def _largest(edges: Edges) -> list[tuple[int, int]]:
-    """The largest matching with the largest sum: augmenting paths of least cost, one more pair by each.
+    """The maximum matching with the largest sum: shortest augmenting paths, each of which adds one pair.
 
     Source: successive shortest paths, as in Ahuja, Magnanti and Orlin, "Network Flows", 1993.
     """

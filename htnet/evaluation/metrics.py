@@ -19,18 +19,18 @@ from htnet.core.errors import InputError
 from htnet.core.types import Float64Array
 
 IntArray = npt.NDArray[np.int64]
-#: Anything NumPy turns into whole numbers: a list, an array, a tensor on the CPU.
+#: Anything NumPy converts to integers: a list, an array, a tensor on the CPU.
 ArrayLike = npt.ArrayLike
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Quality of predictions.
+    """Scores of predictions.
 
     Attributes:
         uf1: unweighted mean of the classes' F1, 0..1.
         uar: unweighted mean of the classes' recall, 0..1.
-        accuracy: share of right predictions, 0..1.
+        accuracy: fraction of correct predictions, 0..1.
         confusion: counts, rows are true classes, columns predicted ones.
         num_samples: number of predictions.
     """
@@ -108,7 +108,7 @@ def uar_of_each(confusions: ArrayLike) -> Float64Array:
 
 
 def accuracy(confusion: ArrayLike) -> float:
-    """Share of right predictions.
+    """Fraction of correct predictions.
 
     Args:
         confusion: (C, C) counts, rows are true classes.
@@ -145,7 +145,7 @@ def class_indexes(values: ArrayLike | Sequence[int], num_classes: int, name: str
         name: what messages call them.
 
     Raises:
-        InputError: no samples, another shape, no whole numbers, or a number that is not a class index.
+        InputError: no samples, another shape, not integers, or a number that is not a class index.
     """
     indexes = np.asarray(values)
     if indexes.ndim != 1:

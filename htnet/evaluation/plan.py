@@ -1,4 +1,4 @@
-"""What an evaluation trains and reports."""
+"""Settings of an evaluation."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from htnet.training import Recipe, refuse_not_vmappable
 
 #: Protocol names and what each reports.
 PROTOCOLS = {
-    "last": "the last epoch; nothing is selected",
+    "last": "the last epoch; no selection",
     "nested": "the epoch with the best UF1 on subjects held out of the training part",
     "best_on_test": "LEAKS: the epoch with the best accuracy on the tested samples, as the published code does",
 }
 #: Protocols whose epoch is chosen on the tested samples.
 LEAKING = frozenset({"best_on_test"})
-#: On a CUDA device folds are vmapped until their weights, gradients, averages and optimizer states take so many bytes.
+#: On a CUDA device, folds are vmapped up to this many bytes of weights, gradients, averages and optimizer states.
 VMAPPED_BYTES = 8 * 2**30
 
 Weights = str | PathLike[str] | EmotionModel
@@ -32,32 +32,32 @@ Weights = str | PathLike[str] | EmotionModel
 
 @dataclass(frozen=True, eq=False)
 class EvaluationPlan(Checked):
-    """What `htnet.evaluation.loso` and `htnet.evaluation.lodo` train and report.
+    """Settings of `htnet.evaluation.loso` and `htnet.evaluation.lodo`.
 
     Attributes:
         model: registered model name.
         recipe: how to train.
         protocols: any of "last" (no selection), "nested" (epoch chosen on subjects held out of the
-            training part), "best_on_test" (leaks; to compare with papers only).
-        seeds: number of seeds, counted from 0, or the seeds themselves.
-        spec: preprocessing; the model's own unless given. What the images of a prepared folder were made with is the
-            folder's, see `htnet.training.load_flow_set`.
-        landmarker: finds landmarks of samples without; see `htnet.training.load_flow_set`.
+            training part), "best_on_test" (leaks; only for comparison with papers).
+        seeds: number of seeds, counted from 0, or a list of seeds.
+        spec: preprocessing; by default the model's own. Fields that are fixed in the images of a prepared folder come
+            from the folder, see `htnet.training.load_flow_set`.
+        landmarker: detects landmarks of samples without; see `htnet.training.load_flow_set`.
         settings: overrides of the model's config.
-        workers: processes; None takes one per core on the CPU (at most 8). More than one needs the caller
+        workers: processes; None means one per core on the CPU (at most 8). More than one requires the caller
             to be guarded by ``if __name__ == "__main__":``.
         vmap_folds: folds trained at once in each process, see `htnet.training.train_vmapped`. None means 1 on the CPU,
-            where one process a core is faster. On a CUDA device, which one small model does not keep busy, None means
-            as many as fit into `VMAPPED_BYTES` if the model can be vmapped, else 1.
-        count_units: count the model's ``au_cooccurrence`` again in each fold, over the annotated action units of its
-            training subjects alone; see `htnet.data.training_cooccurrence`.
-        start: weights that each fold's training starts from, for `htnet.load_pretrained`, or a loaded model; or a list
-            of them, one for each seed, so the scores vary with them too. They must not have been trained on any
+            where one process per core is faster. On a CUDA device, which one small model does not keep busy, None means
+            as many as fit into `VMAPPED_BYTES` if the model can be vmapped, otherwise 1.
+        count_units: count the model's ``au_cooccurrence`` in each fold over the annotated action units of its
+            training subjects only; see `htnet.data.training_cooccurrence`.
+        start: weights from which each fold's training starts, for `htnet.load_pretrained`, or a loaded model; or a list
+            of them, one per seed, so that the scores vary with them too. They must not have been trained on any
             evaluated subject.
-        start_is_disjoint: assert that they were not, if their model card does not say; the summary says so.
-        device: where to train.
-        held_out: share of the training subjects that "nested" holds out.
-        checkpoint_every: least seconds between two writes of an unfinished training's state.
+        start_is_disjoint: assert this if their record does not show it; the summary states the assertion.
+        device: device for training.
+        held_out: fraction of the training subjects that "nested" holds out.
+        checkpoint_every: minimum seconds between two writes of an unfinished training's state.
         progress: show progress bars.
     """
 
@@ -108,7 +108,7 @@ class EvaluationPlan(Checked):
         """Number of folds that are trained at once.
 
         Args:
-            model: one like those to be trained.
+            model: a model like those to be trained.
 
         Raises:
             InputError: more than 1 of a model that cannot be vmapped.
@@ -117,7 +117,7 @@ class EvaluationPlan(Checked):
             if self.vmap_folds > 1:
                 refuse_not_vmappable(model)
             return self.vmap_folds
-        # `train_vmapped` draws no generated samples, and each model has the same table of action units there.
+        # `train_vmapped` draws no generated samples and uses one table of action units for all models.
         if self.count_units or self.recipe.generated:
             return 1
         if torch.device(self.device).type != "cuda" or not model.cuda_graph_safe:

@@ -1,4 +1,4 @@
-"""What is trained and reported for one left-out subject or data set, under each protocol."""
+"""Training and testing of one fold under each protocol."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from htnet.training import (
 
 @dataclass(frozen=True, eq=False)
 class FoldRun:
-    """Everything that all folds of a run share.
+    """State shared by all folds of a run.
 
     Attributes:
-        plan: what is trained and reported.
+        plan: settings of the evaluation.
         manifest: the samples.
         data: the same samples as tensors.
         settings: overrides of the model's config, for these samples.
         store: the run folder.
-        starts: weights that trainings start from, by seed; seeds without start from fresh ones.
+        starts: starting weights by seed; other seeds start from fresh weights.
     """
 
     plan: EvaluationPlan
@@ -64,7 +64,7 @@ class FoldRun:
         )
 
     def checkpoint(self, seed: int, name: str, stage: str) -> Checkpoint:
-        """Where the state of an unfinished training is kept."""
+        """File of the state of an unfinished training."""
         return Checkpoint(self.store.partial_path(seed, name, stage), self.plan.checkpoint_every)
 
 
@@ -75,7 +75,7 @@ def fold_seed(seed: int, fold: str) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Stage:
-    """One training of a fold: on which samples, what is noted after each epoch, and what is made of the notes."""
+    """One training of a fold: its samples, the values recorded after each epoch, and their evaluation."""
 
     name: str
     indices: Sequence[int]
@@ -84,7 +84,7 @@ class _Stage:
 
 
 def run_fold(run: FoldRun, fold: Fold, seed: int) -> None:
-    """Train and test one fold under every protocol asked for, and store the result."""
+    """Train and test one fold under every requested protocol, and store the result."""
     result: dict[str, Any] = {"fold": fold.name, "seed": seed, "protocols": {}}
     for stage in _stages(run, fold, seed):
         _, records = run_job(
@@ -147,7 +147,7 @@ def _entry(run: FoldRun, fold: Fold, epoch: int, probabilities: torch.Tensor) ->
 
 
 def _all_epochs(run: FoldRun, fold: Fold, test: FlowSet) -> _Stage:
-    """One training serves both "last" and "best_on_test": watching the test set changes nothing in it."""
+    """One training gives both "last" and "best_on_test": recording test scores does not affect it."""
     leaking = "best_on_test" in run.plan.protocols
 
     def watch(epoch: int, model: EmotionModel) -> list[list[float]] | None:
@@ -179,7 +179,7 @@ def _nested(run: FoldRun, fold: Fold, seed: int, test: FlowSet) -> _Stage:
         seen = predict_set(model, validation)
         quality = score(truth, seen.argmax(1).numpy(), classes).uf1
         loss = -float(np.log(np.maximum(seen.numpy()[np.arange(len(truth)), truth], 1e-12)).mean())
-        # The test subject's answers are stored, not looked at: the epoch is chosen on the two numbers.
+        # The test subject's predictions are stored, not used: the epoch is chosen by the two numbers.
         return [quality, -loss, predict_set(model, test).tolist()]
 
     def finish(records: list[Any]) -> dict[str, Any]:

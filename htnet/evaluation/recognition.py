@@ -1,8 +1,8 @@
-"""Recognition of the emotions of intervals that spotting has found, the second factor of the spot-then-recognize score.
+"""Recognition of emotions in detected intervals, the second factor of the spot-then-recognize score.
 
 Source: Liong, See and Chan, "Spot-then-recognize", Signal Processing: Image Communication 110, 2023, and its code
-(genbing99/STRS-Metric): the intervals found whose annotated emotion is one of the classes are scored; precision and
-recall are averaged over all classes, one that does not occur counting 0, and F1 is their harmonic mean. The UAR that
+(genbing99/STRS-Metric): the true positives whose annotated emotion is one of the classes are scored; precision and
+recall are averaged over all classes (a class that does not occur counts 0), and F1 is their harmonic mean. The UAR that
 this code prints, and with it the table of MEGC 2025 (arXiv 2506.15298), is the mean precision; here it is the mean
 recall.
 """
@@ -19,19 +19,18 @@ from htnet.evaluation.metrics import accuracy, confusion_matrix, uar, uf1
 
 @dataclass(frozen=True)
 class Recognition:
-    """How well the emotions of the intervals found were named.
+    """Scores of emotion recognition in the true positives of spotting.
 
     Attributes:
         precision: mean precision over all classes, 0..1.
         recall: mean recall over all classes, 0..1.
-        f1: harmonic mean of these two: what the spot-then-recognize score takes.
-        uf1: mean F1 of the classes that occur among the intervals found, as MEGC 2019 defines it; None where none was
-            found.
-        uar: mean recall of these classes; None where none was found.
-        accuracy: fraction of correct answers; None where none was found.
+        f1: harmonic mean of these two, used in the spot-then-recognize score.
+        uf1: mean F1 of the classes that occur in the true positives, as defined by MEGC 2019; None without any.
+        uar: mean recall of these classes; None without any.
+        accuracy: fraction of correct predictions; None without any.
         classes: the emotions.
-        pairs: intervals found whose emotion is one of the classes.
-        left_out: intervals found whose emotion is not annotated, or is none of the classes.
+        pairs: number of true positives whose emotion is one of the classes.
+        left_out: number of true positives whose emotion is not annotated, or not one of the classes.
     """
 
     precision: float
@@ -56,10 +55,10 @@ class Recognition:
 
 
 def recognize(pairs: Iterable[tuple[str | None, str | None]], classes: Sequence[str]) -> Recognition:
-    """Score the emotions of intervals that were found.
+    """Score the emotions of the true positives of spotting.
 
     Args:
-        pairs: the annotated and the predicted emotion of each; an answer that is none of the classes is wrong.
+        pairs: annotated and predicted emotion of each; a prediction outside the classes is wrong.
         classes: the emotions that are scored.
 
     Raises:
@@ -69,7 +68,7 @@ def recognize(pairs: Iterable[tuple[str | None, str | None]], classes: Sequence[
         raise InputError(f"classes is {list(classes)!r}; give each emotion that is scored once.")
     index = {name: k for k, name in enumerate(classes)}
     every = list(pairs)
-    # One more class, which is never true, for answers that are none of them.
+    # One more class, which is never true, for predictions outside the classes.
     scored = [(index[true], index.get(answer or "", len(classes))) for true, answer in every if true in index]
     if not scored:
         return Recognition(0.0, 0.0, 0.0, None, None, None, tuple(classes), 0, len(every))

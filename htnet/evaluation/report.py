@@ -1,4 +1,4 @@
-"""From stored folds to per-sample predictions and a summary."""
+"""Collection of stored folds into per-sample predictions and a summary."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from htnet.evaluation.plan import LEAKING, PROTOCOLS
 from htnet.evaluation.store import RunStore, to_csv, write_atomic
 
 _METRICS = ("uf1", "uar", "accuracy")
-#: What a fold leaves out, in words.
+#: Text for what a fold leaves out.
 _TESTED = {"subject": "subject", "dataset": "data set"}
 #: Heads the table's first column, so the two kinds of evaluation are not mistaken for each other.
 _HEADING = {"subject": "protocol", "dataset": "protocol, leave one database out"}
@@ -40,7 +40,7 @@ class SampleResult:
         protocol: protocol of the prediction.
         truth: index of the true class.
         prediction: index of the predicted class.
-        probabilities: one a class.
+        probabilities: one per class.
     """
 
     sample: str
@@ -59,8 +59,8 @@ class LosoResult:
     """Result of an evaluation that leaves out one subject, or one data set, at a time.
 
     Attributes:
-        summary: what ``summary.json`` holds.
-        samples: what ``predictions.csv`` holds.
+        summary: content of ``summary.json``.
+        samples: content of ``predictions.csv``.
         root: the run folder.
     """
 
@@ -84,7 +84,7 @@ class LosoResult:
         return "\n".join(lines)
 
     def reliability(self, protocol: str = "last") -> dict[str, Reliability]:
-        """How far the left-out predictions can be believed, for `htnet.plots.plot_reliability`.
+        """Reliability of the left-out predictions, for `htnet.plots.plot_reliability`.
 
         Args:
             protocol: one of the run's.
@@ -107,7 +107,7 @@ def collect(
     """Every stored prediction, joined with its sample by identifier.
 
     Raises:
-        RunError: a fold is missing, does not hold exactly its samples, or diverged.
+        RunError: a fold is missing, does not contain exactly its samples, or diverged.
     """
     truth = manifest.labels().tolist()
     out = []
@@ -161,7 +161,7 @@ def _left_out(samples: Sequence[SampleResult], seeds: Sequence[int], leave: str)
     seeds_left_out = []
     for seed in seeds:
         of_seed = [s for s in samples if s.seed == seed]
-        # Who is not named may be anybody; `intervals_of` then gives none, rather than take samples for people.
+        # Unnamed subjects may be any person; `intervals_of` then returns none instead of treating samples as people.
         people = [(s.dataset, s.subject) if is_named(s.subject) else None for s in of_seed]
         seeds_left_out.append(
             LeftOut(
@@ -179,7 +179,7 @@ def summarize(
 ) -> dict[str, Any]:
     """Scores for each protocol and seed, with mean, standard deviation and intervals, and the calibration.
 
-    What the manifest's reader noted, and which samples have the middle frame for their apex, is passed on.
+    The reader's notes and the list of samples whose apex is the middle frame are included.
     """
     protocols: dict[str, Any] = {}
     replaced = [s.sample for s in manifest if s.apex_source == "middle"]

@@ -1,4 +1,4 @@
-"""Evaluation that leaves out one subject, or one data set, at a time."""
+"""Leave-one-subject-out (LOSO) and leave-one-database-out (LODO) evaluation."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from htnet.core.parallel import choose_workers, run_tasks
 from htnet.core.progress import progress_bar, ticker
 from htnet.core.types import PreprocessSpec
 from htnet.core.warn import warn_user
+from htnet.core.words import abridged
 from htnet.data import Fold, Manifest, leave_one_dataset_out, leave_one_subject_out, open_data
 from htnet.data.prepare import prepared_notes
 from htnet.data.published import with_differences
@@ -39,7 +40,7 @@ from htnet.training import (
     with_units,
 )
 
-#: Stands in a run's config for the table of action units where each fold has its own.
+#: Value in a run's config for the table of action units if each fold has its own.
 COUNTED = "counted over the training subjects of each fold"
 
 
@@ -70,38 +71,38 @@ def loso(
     checkpoint_every: float = 60.0,
     progress: bool = True,
 ) -> LosoResult:
-    """Leave one subject out: train once for every subject on all others, test on that subject.
+    """Leave-one-subject-out (LOSO) evaluation: for every subject, train on all others and test on that subject.
 
-    A run can be interrupted at any moment and started again with the same call: finished folds are
+    A run can be interrupted at any moment and resumed with the same call: finished folds are
     kept, an unfinished one resumes from its last checkpoint, and the final files are byte-identical (with the same
     number of workers on the same machine).
 
     Args:
         data: labeled samples with subjects: a manifest, or a path for `htnet.data.open_data`.
         model: registered model name.
-        recipe: how to train.
+        recipe: training recipe.
         out: run folder.
-        overwrite: replace results of more seeds, of the same run, by those of ``seeds``.
-        protocols: see `EvaluationPlan`; so are all others.
+        overwrite: replace results of the same run with more seeds by those of ``seeds``.
+        protocols: see `EvaluationPlan`, also for all other arguments.
 
     Returns:
         The result; ``out`` then contains ``predictions.csv`` and ``summary.json``.
 
     Raises:
-        OverwriteError: ``out`` contains results of something else, or of more seeds and ``overwrite`` is not given.
+        OverwriteError: ``out`` contains results of another kind, or of more seeds and ``overwrite`` is not given.
         RunError: ``out`` contains another run, or is in use.
-        RecipeError: an unknown recipe, or one that interpolates with a start (WiSE-FT), without a start.
+        RecipeError: the recipe is unknown, or interpolates with a start (WiSE-FT) and there is none.
         ManifestError: samples lack a label, the subject to leave out, or an expression (see
-            `htnet.data.reader.degenerate`), two people have one picture, or there are fewer than two to leave out;
-            action units are to be counted and none are annotated.
-        InputError: an unknown or impossible option; ``start`` was trained on data of this evaluation, or may have
-            been; action units are to be counted for a model that reads none, or whose folds are vmapped.
+            `htnet.data.reader.degenerate`), two people share a picture, or there are fewer than two folds;
+            ``count_units`` is given and no action units are annotated.
+        InputError: an option is unknown or impossible; ``start`` was or may have been trained on data of this
+            evaluation; ``count_units`` is given for a model that reads none, or whose folds are vmapped.
     """
     return _evaluate("subject", leave_one_subject_out, **locals())
 
 
 def _arguments_of(other: Callable[P, LosoResult]) -> Callable[[Callable[..., LosoResult]], Callable[P, LosoResult]]:
-    """Let a function show the arguments of another: to people, to editors and to type checkers."""
+    """Decorator that gives a function the signature of another, for help texts, editors and type checkers."""
 
     def decorate(function: Callable[..., LosoResult]) -> Callable[P, LosoResult]:
         function.__signature__ = inspect.signature(other)  # type: ignore[attr-defined]
@@ -113,7 +114,7 @@ def _arguments_of(other: Callable[P, LosoResult]) -> Callable[[Callable[..., Los
 @renamed_arguments
 @_arguments_of(loso)
 def lodo(*args: Any, **options: Any) -> LosoResult:
-    """Leave one database out: train once for every data set on all others, test on that data set.
+    """Leave-one-database-out (LODO) evaluation: for every data set, train on all others and test on that data set.
 
     Arguments, result and errors are those of `loso`.
     """
@@ -132,7 +133,7 @@ def _evaluate(
     **fields: Any,
 ) -> LosoResult:
     plan = EvaluationPlan(recipe=get_recipe(recipe), **fields)
-    # A manifest of the caller's own may be a known set, too.
+    # The caller's own manifest may be a known set, too.
     manifest = with_differences(data) if isinstance(data, Manifest) else _open(data)
     folds, seeds, entry = make_folds(manifest), plan.seed_list, get_entry(plan.model)
     check_wise_ft(plan.recipe, plan.start is not None)
@@ -159,7 +160,7 @@ def _evaluate(
         "model": plan.model,
         "config": fresh.config.to_dict() | ({"au_cooccurrence": COUNTED} if plan.count_units else {}),
         "recipe": plan.recipe.to_dict(),
-        "preprocess": flows.spec.to_dict(),  # of a prepared folder: how its images were made
+        "preprocess": flows.spec.to_dict(),  # for a prepared folder: how its images were made
         "protocols": list(plan.protocols),
         "held_out": plan.held_out if "nested" in plan.protocols else None,
         "classes": list(manifest.classes),
@@ -195,10 +196,10 @@ def _evaluate(
 
 
 def _open(data: str | PathLike[str]) -> Manifest:
-    """The data set, with a warning for each of its notes, which are not seen otherwise."""
+    """Open the data set and warn about each of its notes; the summary contains the full lists of names."""
     manifest = open_data(data)
     for note in manifest.notes:
-        warn_user(note)
+        warn_user(abridged(note))
     return manifest
 
 
@@ -210,15 +211,14 @@ def _run_group(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> None:
 
 
 def _starts_from(plan: EvaluationPlan, manifest: Manifest) -> dict[int, StartFrom]:
-    """The weights that each seed starts from; refuses those that may have seen a test subject."""
+    """The starting weights of each seed; weights that may have been trained on a test subject are refused."""
     if plan.start is None:
         return {}
     single = isinstance(plan.start, (str, PathLike, EmotionModel))
     sources = [plan.start] if isinstance(plan.start, (str, PathLike, EmotionModel)) else list(plan.start)
     if not single and len(sources) != len(plan.seed_list):
         raise InputError(
-            f"start names {len(sources)} weights for {len(plan.seed_list)} seed(s). Give one for all, or one for each "
-            "seed."
+            f"start names {len(sources)} weights for {len(plan.seed_list)} seed(s). Give one for all, or one per seed."
         )
     starts = [StartFrom(source, manifest.classes) for source in sources]
     for start in starts:
@@ -227,7 +227,7 @@ def _starts_from(plan: EvaluationPlan, manifest: Manifest) -> dict[int, StartFro
 
 
 def _describe_starts(starts: dict[int, StartFrom], disjoint: bool) -> dict[str, Any] | list[dict[str, Any]]:
-    """One description where all seeds start alike, else one for each seed, in their order."""
+    """One description if all seeds start from the same weights, otherwise one per seed, in order."""
     word = {"disjoint_by_word_of_the_user": True} if disjoint else {}
     each = [
         {"name": start.source.name, "trained_on": start.source.trained_on, "sha256": start.digest(), **word}

@@ -3,7 +3,7 @@
 Intervals are matched within each recording and each kind (see `htnet.evaluation.matching`). The counts of all
 recordings are summed, and those of micro- and macro-expressions once more for the overall score. Source: He, Wang, Li
 and Yap (MEGC 2020, arXiv 1912.11985) and the results published with its code: 21 of 57 micro- and 109 of 300
-macro-expressions found make 130 of 357 overall.
+detected macro-expressions give 130 of 357 overall.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ from htnet.evaluation.bootstrap import RESAMPLES, draw_groups, interval
 from htnet.evaluation.matching import IOU, Span, exact_threshold, match_intervals
 from htnet.evaluation.recognition import Recognition, recognize
 
-#: What intervals are compared in.
+#: Units in which intervals are compared.
 UNITS = ("frames", "ms")
-#: Apexes are near if they are at most so far apart, ms: two frames at 25 per second.
+#: Maximum distance of apexes that count as near, ms: two frames at 25 per second.
 NEAR_MS = 80
-#: Stands in the confusion for an event that nothing was matched with.
+#: Name in the confusion for unmatched events.
 NOTHING = "none"
 
 
 @dataclass(frozen=True)
 class SpottingCounts:
-    """True and predicted intervals, counted.
+    """Counts of true and predicted intervals.
 
     Attributes:
-        tp: true intervals that were found, each counted once.
-        fp: predictions that found none.
-        fn: true intervals that were not found.
+        tp: detected true intervals, each counted once.
+        fp: predictions that match no true interval.
+        fn: true intervals that were not detected.
     """
 
     tp: int = 0
@@ -55,17 +55,17 @@ class SpottingCounts:
 
     @property
     def precision(self) -> float | None:
-        """TP / (TP + FP); 0 where nothing was predicted, None where nothing is true either."""
+        """TP / (TP + FP); 0 without predictions, None without true intervals as well."""
         return self._share(self.tp + self.fp)
 
     @property
     def recall(self) -> float | None:
-        """TP / (TP + FN); 0 where nothing is true, None where nothing was predicted either."""
+        """TP / (TP + FN); 0 without true intervals, None without predictions as well."""
         return self._share(self.tp + self.fn)
 
     @property
     def f1(self) -> float | None:
-        """2 TP / (2 TP + FP + FN); None where nothing is true and nothing was predicted."""
+        """2 TP / (2 TP + FP + FN); None without true intervals and predictions."""
         total = 2 * self.tp + self.fp + self.fn
         return 2 * self.tp / total if total else None
 
@@ -82,11 +82,11 @@ class SpottingCounts:
 
 @dataclass(frozen=True)
 class ApexErrors:
-    """How far the apexes of the intervals that were found are from the true ones.
+    """Apex errors of the true positives.
 
     Attributes:
-        frames: distance of each pair whose two apexes are known, frames.
-        ms: the same in milliseconds, of pairs whose time is known as well.
+        frames: distance in frames for each pair with both apexes known.
+        ms: distance in milliseconds, for pairs with known times.
     """
 
     frames: tuple[int, ...] = ()
@@ -94,7 +94,7 @@ class ApexErrors:
 
     @property
     def near(self) -> float | None:
-        """Share of pairs that are at most `NEAR_MS` apart; None where no time is known."""
+        """Fraction of pairs that are at most `NEAR_MS` apart; None if no times are known."""
         # Times are products of frames and rates: a millionth of a millisecond more is no more.
         return sum(value <= NEAR_MS + 1e-6 for value in self.ms) / len(self.ms) if self.ms else None
 
@@ -116,11 +116,11 @@ class KindScores:
 
     Attributes:
         counts: over all recordings.
-        f1_interval: 95 % interval of F1, by drawing people (or recordings) again; None where there are too few.
-        apex: of the intervals that were found.
-        false_per_minute: false positives per minute; None where the length of a recording is unknown.
-        recognition: of the emotions of the intervals that were found; None where none is annotated, or no prediction
-            names any.
+        f1_interval: 95 % interval of F1 by bootstrap over people (or recordings); None with too few.
+        apex: apex errors of the true positives.
+        false_per_minute: false positives per minute; None if the length of a recording is unknown.
+        recognition: scores of emotion recognition in the true positives; None if no emotion is annotated or none is
+            predicted.
     """
 
     counts: SpottingCounts
@@ -159,7 +159,7 @@ class RecordingScores:
         recording: its name.
         subject: the person; "" if unknown.
         minutes: its length; None if unknown.
-        kinds: counts of each kind that is true or predicted in any recording.
+        kinds: counts of each kind that occurs in any recording, true or predicted.
     """
 
     recording: str
@@ -188,14 +188,14 @@ class SpottingScores:
     """Scores of spotting in a set of recordings.
 
     Attributes:
-        overall: micro- and macro-expressions together; a kind predicted as the other counts as wrong.
-        kinds: each kind that is true or predicted; micro- and macro-expressions always.
+        overall: micro- and macro-expressions together; one predicted as the other is an error.
+        kinds: each kind that occurs, true or predicted; micro- and macro-expressions always.
         recordings: counts of each recording.
-        confusion: kind of the true event, or "none", to kind of the predicted one, or "none", to count. Events of one
-            kind are matched first, the rest across kinds.
-        iou: least intersection over union of a true positive.
-        unit: what intervals were compared in, one of `UNITS`.
-        groups: what was drawn again for intervals of F1: "subjects" or "recordings".
+        confusion: counts by kind of the true event, or "none", and kind of the predicted event, or "none". Events of
+            the same kind are matched first, the remaining ones across kinds.
+        iou: minimum intersection over union of a true positive.
+        unit: unit in which intervals were compared, one of `UNITS`.
+        groups: bootstrap unit of the intervals of F1: "subjects" or "recordings".
         warnings: reasons to doubt the scores.
     """
 
@@ -220,7 +220,7 @@ class SpottingScores:
 
     @property
     def minutes(self) -> float | None:
-        """Length of all recordings; None where one is unknown."""
+        """Total length of the recordings; None if one is unknown."""
         return _total(recording.minutes for recording in self.recordings)
 
     def to_dict(self) -> dict[str, Any]:
@@ -259,14 +259,14 @@ def evaluate_spotting(
     """Score predicted events against the true ones.
 
     Args:
-        truth: the recordings with their true events; those without any are scored, too.
-        predicted: name of a recording to its predicted events, counted as its true events are. A recording that is
-            missing has no predictions.
-        iou: least intersection over union of a true positive; the challenges take 0.5.
+        truth: the recordings with their true events, including recordings without events.
+        predicted: predicted events by name of the recording, with frames counted as in its true events. A missing
+            recording has no predictions.
+        iou: minimum intersection over union of a true positive; the challenges use 0.5.
         unit: "frames", or "ms" for recordings whose predictions were made at another rate.
-        classes: emotions that recognition is scored over; by default those that are annotated for a kind.
-        resamples: draws behind the intervals of F1.
-        seed: of the draws.
+        classes: emotions that recognition is scored over; by default those annotated for a kind.
+        resamples: number of bootstrap draws for the intervals of F1.
+        seed: seed of the draws.
 
     Raises:
         InputError: no recordings, a name that occurs twice or is unknown, or times that are not known.
@@ -338,7 +338,8 @@ def _warnings(recordings: Sequence[Recording], predicted: Mapping[str, Any]) -> 
         return ()
     shown = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
     message = (
-        f"{len(without)} of {len(recordings)} recordings have no predictions, which counts as none found: {shown}. "
+        f"{len(without)} of {len(recordings)} recordings have no predictions, which counts as nothing detected: "
+        f"{shown}. "
         "Check their names if something was predicted there."
     )
     return (QualityWarning("no_predictions", message),)
@@ -354,8 +355,8 @@ def _check_names(recordings: Sequence[Recording], predicted: Mapping[str, Any]) 
     unknown = next((name for name in predicted if name not in set(names)), None)
     if unknown is not None:
         raise InputError(
-            f"There are predictions for {unknown!r}, which is none of the true recordings. "
-            f"{did_you_mean(unknown, names)} A recording without any event belongs among the true ones, too."
+            f"There are predictions for {unknown!r}, which is not one of the annotated recordings. "
+            f"{did_you_mean(unknown, names)} Recordings without events must be listed, too."
         )
 
 
@@ -386,7 +387,7 @@ def _span(recording: Recording, event: Event, unit: str) -> Span:
 
 
 def _ms(recording: Recording, frame: int | None, time: float | None) -> float | None:
-    """Time of a frame, ms; by the rate where it is not told."""
+    """Time of a frame, ms; computed from the rate if it is not given."""
     if frame is None:
         return None
     found = recording.seconds(frame) if time is None else time
@@ -409,7 +410,7 @@ def _apexes(pairs: Iterable[_Pair]) -> ApexErrors:
 def _f1_interval(
     counts: Sequence[SpottingCounts], groups: Sequence[Any], resamples: int, seed: int
 ) -> tuple[float, float] | None:
-    """Interval of F1 over draws of groups; draws in which nothing is true or predicted have no F1."""
+    """Interval of F1 over draws of groups; draws without true intervals and predictions have no F1."""
     if len(set(groups)) < 2:
         return None
     members, times = draw_groups(groups, resamples, seed)

@@ -1,4 +1,4 @@
-"""A run folder that survives interruption: one atomic file a finished fold."""
+"""A run folder that survives interruption: one atomic file per finished fold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from htnet.core.errors import OverwriteError, RunError, cause
 from htnet.core.files import check_folder, write_text
 from htnet.core.parallel import locked
 
-#: What a finished run is written to.
+#: Files of a finished run.
 RESULTS = ("summary.json", "predictions.csv")
 
 
@@ -41,7 +41,7 @@ def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 class RunStore:
     """The folder of one evaluation run.
 
-    Layout: ``run.json`` (what is run), ``folds/seed-S/FOLD.json`` (one a finished fold),
+    Layout: ``run.json`` (description of the run), ``folds/seed-S/FOLD.json`` (one per finished fold),
     ``partial/`` (state of unfinished folds), and at the end ``predictions.csv`` and
     ``summary.json``.
     """
@@ -52,25 +52,25 @@ class RunStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes out of the folder.
+        """Lock the folder for this process.
 
         Raises:
-            RunError: another process works in it.
+            RunError: another process uses it.
         """
         with locked(self.root):
             yield
 
     def begin(self, settings: Mapping[str, Any]) -> None:
-        """Start the run, or take up one with the same settings.
+        """Start the run, or resume one with the same settings.
 
         Raises:
-            OverwriteError: the folder contains results of something else.
-            RunError: the folder contains a run with other settings, which must not be mixed.
+            OverwriteError: the folder contains results of another kind.
+            RunError: the folder contains a run with other settings.
         """
         text = to_json(settings)
         path = self.root / "run.json"
         if not path.is_file():
-            check_folder(self.root, (*RESULTS, "folds"))  # of something else than a run
+            check_folder(self.root, (*RESULTS, "folds"))  # not of a run
             write_atomic(path, text)
             return
         try:
@@ -120,7 +120,7 @@ class RunStore:
         return self.root / "partial" / f"seed-{seed}-{fold}-{stage}.pt"
 
     def read_fold(self, seed: int, fold: str) -> dict[str, Any] | None:
-        """Result of a fold, None if it is not finished."""
+        """Result of a fold; None if it is not finished."""
         path = self.fold_path(seed, fold)
         if not path.is_file():
             return None

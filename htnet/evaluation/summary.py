@@ -1,4 +1,4 @@
-"""Reading ``summary.json`` of an evaluation: what it gives to the card of weights that are trained in the same way."""
+"""Reader of an evaluation's ``summary.json``: scores and temperature for weights trained in the same way."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest
 from htnet.training import Recipe, StartFrom, TrainingJob
 
-#: What each kind of evaluation is called on a card.
+#: Name of each kind of evaluation on a card.
 _KINDS = {"subject": "LOSO", "dataset": "LODO"}
 
 
 @dataclass(frozen=True)
 class CardScores:
-    """What an evaluation says of weights.
+    """Scores and temperature of an evaluation for weights.
 
     Attributes:
         metrics: UF1 and UAR of its protocols that do not leak, by name.
-        temperature: what the weights' scores are to be divided by for their probabilities.
-        note: why it is this temperature.
+        temperature: divisor of the weights' scores before the softmax.
+        note: reason for this temperature.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
@@ -35,11 +35,11 @@ class CardScores:
 
 @dataclass(frozen=True)
 class Summary:
-    """What ``summary.json`` holds.
+    """Content of a ``summary.json``.
 
     Attributes:
-        path: of the file.
-        content: what is in it.
+        path: path of the file.
+        content: the parsed JSON.
         metrics: UF1 and UAR of its protocols that do not leak, by name.
     """
 
@@ -48,22 +48,22 @@ class Summary:
     metrics: dict[str, float]
 
     def for_weights(self, job: TrainingJob, spec: PreprocessSpec, manifest: Manifest) -> CardScores:
-        """What it says of weights that are trained on all samples; no temperature if they are trained otherwise.
+        """Scores and temperature for weights trained on all samples; no temperature if they are trained differently.
 
         Args:
-            job: how the weights are trained.
-            spec: how their input is made.
-            manifest: what they are trained on.
+            job: the training of the weights.
+            spec: their preprocessing.
+            manifest: their training samples.
 
         Raises:
-            InputError: the evaluation started from weights that know people of the manifest.
+            InputError: the evaluation started from weights that were trained on people of the manifest.
         """
         start = job.start.digest() if isinstance(job.start, StartFrom) else None
         if isinstance(job.start, StartFrom) and self._start(start) == start:
             job.start.refuse_known(manifest, disjoint=True)  # the run may be older than the record of people
         calibration, run = self.content["protocols"].get("last", {}).get("calibration"), self.content["run"]
         if calibration is None:
-            note = f"no temperature is stored: {self.path} has none for the protocol last"
+            note = f"no temperature is stored: {self.path} contains none for the protocol last"
             return CardScores(self.metrics, note=note)
         evaluated = {
             "model": run["model"],
@@ -82,7 +82,7 @@ class Summary:
         return CardScores(self.metrics, temperature, note)
 
     def _start(self, own: str | None) -> str | None:
-        """The digest of what the run started from; of several, one for each seed, ``own`` if it is among them."""
+        """Digest of the weights that the run started from; with one per seed, ``own`` if it is among them."""
         started = self.content["run"].get("started_from") or []
         digests = [one["sha256"] for one in (started if isinstance(started, list) else [started])]
         if not digests:

@@ -1,4 +1,4 @@
-"""The card that goes with trained weights."""
+"""The model card of trained weights."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _GENERATED_LIMITS = (
 
 @dataclass(frozen=True)
 class CardText:
-    """What a card says of models that read images of one kind.
+    """Texts of the card for models with one kind of input.
 
     Attributes:
-        purpose: what they are for.
+        purpose: purpose of the models.
         tags: the Hub's tags.
-        input: content of ``config.json`` to how the input is made.
-        limits: the same to what the answers are not good for.
+        input: text on the input, from the content of ``config.json``.
+        limits: text on the limitations, from the same content.
     """
 
     purpose: str
@@ -41,7 +41,7 @@ CARD_TEXTS: Registry[str, CardText] = Registry("htnet.hub.card")
 
 
 def register_card_text(input_kind: str, text: CardText) -> None:
-    """Say what the cards of models of another input kind hold."""
+    """Register the card texts for models of another input kind."""
     CARD_TEXTS.add(input_kind, text)
 
 
@@ -108,7 +108,7 @@ def model_card(config: Mapping[str, Any]) -> str:
 
 
 def _license_lines(licenses: frozenset[License]) -> list[str]:
-    """What the Hub's header says of the terms of use."""
+    """Lines of the Hub's header about the terms of use."""
     if licenses == {License.APACHE_2_0}:
         return ["license: apache-2.0"]
     return ["license: other", f"license_name: {'research-only' if License.RESEARCH_ONLY in licenses else 'see-card'}"]
@@ -128,7 +128,7 @@ def _flow_input(config: Mapping[str, Any]) -> str:
         text += (
             f" It also reads the motion of the clip at {frames} moments from onset to offset."
             if frames
-            else " Trained without clips: its motion stream has learned nothing and is shown nothing."
+            else "  Trained without clips: its motion stream is untrained and not used."
         )
     return text
 

@@ -28,7 +28,7 @@ from htnet.hub.card import model_card
 from htnet.models import EmotionModel, build_model
 
 FORMAT = 1
-#: Of folders that hold an optimized model, so versions that know none say so.
+#: Format of folders with an optimized model, which older versions refuse.
 OPTIMIZED_FORMAT = 2
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -59,21 +59,21 @@ def save_pretrained(
 ) -> Path:
     """Write a weights folder.
 
-    An optimized model is saved as it is, folded; `load_pretrained` gives it back optimized, not compiled.
+    An optimized model is saved in its folded form; `load_pretrained` returns it optimized, but not compiled.
 
     Args:
-        model: a model whose ``preprocess_spec`` and ``labels`` say how it is to be used.
-        folder: where; made if needed.
+        model: a model with ``preprocess_spec`` and ``labels``.
+        folder: the folder; created if needed.
         recipe: how it was trained.
-        training: what the card says of the training: any of ``samples``, ``subjects``, ``protocol``, ``metrics``,
+        training: content of the card: any of ``samples``, ``subjects``, ``protocol``, ``metrics``,
             ``calibration``, ``source``, ``generated``; ``dataset`` and ``license`` go into the provenance.
-        people: the samples it was trained on (with ``dataset`` and ``subject``, such as a `htnet.data.Manifest`) since
-            it was made or loaded, so nobody is tested on whom it knows: hashed keys of the people are stored, no
-            names. An empty list says that there was no training since. Unless given, the people of loaded weights are
-            kept, and the record says that it may lack some.
-        provenance: data and terms of use. Unless given, data sets are those of ``people``, and the provenance of
-            loaded weights is kept as that of what came before.
-        overwrite: replace weights that the folder holds.
+        people: the samples used for training since the model was created or loaded (with ``dataset`` and ``subject``,
+            such as a `htnet.data.Manifest`), so that no training subject is used for testing later. Hashed keys of the
+            people are stored, not their names. An empty list means no training since then. By default, the people of
+            loaded weights are kept, and the record states that it may be incomplete.
+        provenance: data and terms of use. By default, the data sets are those of ``people``, and the provenance of
+            loaded weights is kept as that of the starting weights.
+        overwrite: replace weights in the folder.
 
     Returns:
         The folder.
@@ -86,7 +86,7 @@ def save_pretrained(
 
     if model.preprocess_spec is None:
         raise WeightsError(
-            "This model does not say how its input is made. Set model.preprocess_spec to the PreprocessSpec it "
+            "This model has no preprocessing specification. Set model.preprocess_spec to the PreprocessSpec it "
             "was trained with, then save."
         )
     temperature = checked_temperature(model.temperature, "The model")
@@ -121,7 +121,7 @@ def save_pretrained(
         CONFIG_FILE: (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode(),
         CARD_FILE: model_card(config).encode(),
     }
-    # All are on the disk before one of them takes its name: weights never stand beside the config of others.
+    # All files are on disk before the first is renamed, so weights are never paired with another config.
     with ExitStack() as stack:
         for name, data in files.items():
             stack.enter_context(whole_file(folder / name)).write_bytes(data)
@@ -134,10 +134,10 @@ def _known_of(
     provenance: Provenance | None,
     training: Mapping[str, Any],
 ) -> tuple[TrainedPeople | None, Provenance, dict[str, Any]]:
-    """Who a model was trained on (None if nothing is known of it), from what, and what else its card says."""
+    """The training subjects of a model (None if unknown), its provenance, and further content of its card."""
     known, before = model.trained_people, model.provenance
     samples = None if people is None or isinstance(people, TrainedPeople) else list(people)
-    # An optimized model cannot be trained, any other may have been.
+    # An optimized model cannot be trained; any other may have been.
     untrained = isinstance(model, OptimizedModel) if people is None else samples == []
     if people is not None:
         own = TrainedPeople.of(samples) if samples is not None else people
@@ -160,7 +160,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """Read and check the ``config.json`` of a weights folder.
 
     Raises:
-        WeightsError: missing, no JSON, of a newer format, or without a needed field.
+        WeightsError: it is missing, not JSON, of a newer format, or lacks a required field.
     """
     try:
         config = json.loads(path.read_text("utf-8"))
@@ -180,7 +180,8 @@ def read_config(path: Path) -> dict[str, Any]:
     needed = _NEEDED if config["format"] == FORMAT else {**_NEEDED, "optimized": str}
     if wrong := [key for key, kind in needed.items() if not isinstance(config.get(key), kind)]:
         raise WeightsError(
-            f"{path} lacks {', '.join(wrong)}, or has another type there: it does not say how the weights are to be "
+            f"{path} lacks {', '.join(wrong)}, or has another type there, so it does not state how the weights are "
+            f"to be "
             "used. Give a folder written by htnet train or htnet convert."
         )
     if "provenance" not in config:
@@ -192,17 +193,17 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _about_checkpoints(folder: Path) -> str:
-    """What to do where a folder contains checkpoints of other code."""
+    """Advice for a folder that contains checkpoints of other code."""
     first = min((p for ending in ("pth", "pt", "ckpt") for p in folder.glob(f"*.{ending}")), default=None)
     return "" if first is None else f" Convert the checkpoint in it: htnet convert {first} weights/{first.stem}"
 
 
 def checked_temperature(value: object, whose: str) -> float:
-    """A temperature as it goes into a weights folder.
+    """Check a temperature for a weights folder.
 
     Args:
-        value: what it is.
-        whose: what messages say has it.
+        value: the temperature.
+        whose: its owner, for messages.
 
     Raises:
         WeightsError: it is not positive and finite.
@@ -210,13 +211,13 @@ def checked_temperature(value: object, whose: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise WeightsError(
             f"{whose} has the temperature {value!r}; scores are divided by it, so it must be positive and finite. Fit "
-            "one with htnet.evaluation.calibration.fit_temperature, or take 1.0, which changes nothing."
+            "one with htnet.evaluation.calibration.fit_temperature, or use 1.0, which changes nothing."
         )
     return float(value)
 
 
 def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:
-    """What of a model's tensors is missing, unexpected or of another shape in a file; "" if nothing."""
+    """Text on tensors of a model that are missing, unexpected or of another shape in a file; "" if there are none."""
     wrong = {
         "missing": [name for name in own if name not in found],
         "unexpected": [name for name in found if name not in own],
@@ -230,7 +231,7 @@ def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) 
 
 
 def _get_again(path: Path) -> str:
-    """The cure for a damaged file. In the Hub's cache a file is a link: the file it leads to must go."""
+    """Advice for a damaged file. In the Hub's cache a file is a link: its target must be deleted."""
     return f"Delete {path.resolve()} and load again; if they are your own weights, copy or train them again."
 
 
@@ -247,16 +248,16 @@ def load_files(
     Args:
         config_path: its ``config.json``.
         weights_path: its ``model.safetensors``.
-        sha256: what the weights must hash to, in addition to what the config says.
-        device: where the model goes.
-        dtype: floating-point type it is turned into; float32 unless given.
+        sha256: expected SHA-256 of the weights, in addition to that in the config.
+        device: device of the model.
+        dtype: floating-point type of the model; float32 by default.
 
     Returns:
         The model in eval mode, with ``labels``, ``preprocess_spec`` and ``temperature``.
 
     Raises:
-        CorruptWeightsError: the weights are not those that the config or the registry names.
-        WeightsError: the folder is not as documented.
+        CorruptWeightsError: the weights differ from those that the config or the registry names.
+        WeightsError: the folder is invalid.
         InputError: the device cannot be used, or ``dtype`` is not floating-point, or given for an optimized model.
     """
     from safetensors.torch import load_file
@@ -267,7 +268,7 @@ def load_files(
     precision = config["optimized"] if config["format"] == OPTIMIZED_FORMAT else None
     if dtype is not None and precision is not None:
         raise InputError(
-            f"{config_path} contains an optimized model, as {precision}, whose type is fixed: leave "
+            f"{config_path} contains an optimized model in {precision}, whose type is fixed: leave "
             f"dtype={dtype} out, or "
             "load the weights it came from."
         )
@@ -285,7 +286,7 @@ def load_files(
         if precision is not None:
             model = optimized_like(model, precision)
         model.preprocess_spec = PreprocessSpec.from_dict(config["preprocess"])
-        # Folders from before the record say nothing.
+        # Older folders have no record.
         model.trained_people = TrainedPeople.from_dict(config.get("trained_people"))
         model.provenance = Provenance.from_dict(config["provenance"])
         # The record of the people may be deleted, but not replaced.
@@ -293,7 +294,7 @@ def load_files(
             model.provenance.check_people(model.trained_people)
     except HtnetError as error:
         raise type(error)(f"{config_path}: {error}") from error
-    except Exception as error:  # whatever a config of another kind leads to
+    except Exception as error:  # any error that a config of another kind causes
         raise CorruptWeightsError(
             f"{config_path} contains values of another kind. {_get_again(config_path)}"
         ) from error
@@ -301,7 +302,7 @@ def load_files(
         state = load_file(str(weights_path))
     except Exception as error:  # safetensors has its own errors
         raise CorruptWeightsError(
-            f"{weights_path} is cut off, damaged, or not a safetensors file. {_get_again(weights_path)}"
+            f"{weights_path} is truncated, damaged, or not a safetensors file. {_get_again(weights_path)}"
         ) from error
     if problem := _misfit(model.state_dict(), state):
         raise CorruptWeightsError(f"{weights_path} does not fit {config_path}: {problem}. {_get_again(weights_path)}")
@@ -311,6 +312,6 @@ def load_files(
             f"{config_path} names {len(config['labels'])} labels for {model.config.num_classes} classes."
         )
     model.labels = tuple(config["labels"])
-    # Folders from before the field was added meant the plain softmax.
+    # Folders written before the field was added use the plain softmax.
     model.temperature = checked_temperature(config.get("temperature", 1.0), str(config_path))
     return model.to(device=usable_device(device), dtype=dtype).eval()

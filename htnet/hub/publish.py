@@ -28,23 +28,23 @@ def push_to_hub(
     branch: str | None = None,
     create_pr: bool | None = None,
 ) -> str:
-    """Upload a weights folder to the Hub; the repository is made if needed.
+    """Upload a weights folder to the Hub; the repository is created if needed.
 
     Args:
-        folder: written by `save_pretrained`; it is loaded first, so nothing broken is published.
+        folder: written by `save_pretrained`; it is loaded first, so damaged weights are never published.
         repo_id: ``owner/repo``, or a registered name, which resolves to its repository.
         private: make a new repository private.
         token: Hub token with the right to write.
         commit_message: message of the commit.
-        branch: where to commit; made if needed.
+        branch: where to commit; created if needed.
         create_pr: open a pull request instead of a commit.
 
     Returns:
         The commit's SHA.
 
     Raises:
-        UnknownWeightsError: ``repo_id`` is neither of the two.
-        WeightsError: the folder is not complete, or the Hub refused or cannot be reached.
+        UnknownWeightsError: ``repo_id`` is neither a repository nor a registered name.
+        WeightsError: the folder is incomplete, or the Hub refused or cannot be reached.
     """
     commit = publish(
         folder,

@@ -1,4 +1,4 @@
-"""Pretrained weights that htnet knows by name."""
+"""Registry of pretrained weights."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _WEIGHTS = ASSETS / "weights"
 @renamed_attributes
 @dataclass(frozen=True)
 class PretrainedSpec:
-    """Trained weights under a name.
+    """Registered trained weights.
 
     Attributes:
-        name: what `htnet.load_pretrained` takes.
+        name: name for `htnet.load_pretrained`.
         model: registered model.
         description: one line for lists.
-        dataset: what they were trained on.
-        protocol: how they were trained and how the metrics were obtained.
+        dataset: training data.
+        protocol: how they were trained and how the metrics were measured.
         license: terms of use of the weights.
         bundled: whether they ship inside the package; otherwise they live on the Hub.
         revision: Hub revision.
@@ -56,7 +56,7 @@ class PretrainedSpec:
 
     @property
     def published(self) -> bool:
-        """Whether they can be loaded today."""
+        """Whether they can be loaded."""
         return self.sha256 is not None
 
     @property
@@ -65,7 +65,7 @@ class PretrainedSpec:
         return f"{os.environ.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE}/{self.name}"
 
     def load(self) -> EmotionModel:
-        """The model, as `htnet.load_pretrained` gives it."""
+        """Load the model, as `htnet.load_pretrained` does."""
         model: EmotionModel = HUB["load_pretrained"](self.name)
         return model
 
@@ -76,7 +76,7 @@ class PretrainedSpec:
 
 
 def _bundled(name: str, description: str, protocol: str) -> PretrainedSpec:
-    """The entry of a shipped folder: all but two texts is what its ``config.json`` says."""
+    """Create the entry of a bundled folder: all but two texts come from its ``config.json``."""
     config = json.loads((_WEIGHTS / name / "config.json").read_text("utf-8"))
     provenance, scores = Provenance.from_dict(config["provenance"]), config["training"]["metrics"]
     if any(key.startswith("LOSO") for key in scores):
@@ -157,7 +157,7 @@ _SPECS = (
 
 
 def register_pretrained(spec: PretrainedSpec) -> PretrainedSpec:
-    """Add weights to those that `htnet.load_pretrained` knows by name.
+    """Register weights for `htnet.load_pretrained`.
 
     Raises:
         WeightsError: the name is taken.
@@ -173,16 +173,16 @@ for _spec in _SPECS:
 
 
 def list_pretrained(published_only: bool = False) -> list[PretrainedSpec]:
-    """All registered weights, in the order of their names.
+    """All registered weights, sorted by name.
 
     Args:
-        published_only: leave out those that are not published yet.
+        published_only: exclude weights that are not published yet.
     """
     return [s for _, s in sorted(WEIGHTS.items()) if s.published or not published_only]
 
 
 def find_pretrained(name: str) -> PretrainedSpec | None:
-    """The entry of a registered name, None for any other."""
+    """The entry of a registered name, or None."""
     return WEIGHTS.get(name)
 
 

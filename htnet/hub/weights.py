@@ -36,21 +36,21 @@ def load_pretrained(
             ``owner/repo``; looked up in this order. Write ``./composite`` for a folder whose name is
             registered.
         revision: branch, tag or commit of the Hub repository.
-        cache_dir: cache of the Hub client; its own default unless given.
+        cache_dir: cache of the Hub client; by default its own.
         local_files_only: use the cache only, never the network.
-        force_download: fetch the files even where the cache contains them.
+        force_download: download the files even if they are in the cache.
         token: Hub token for private repositories.
-        device: where the model goes.
-        dtype: floating-point type; float32 unless given.
+        device: device of the model.
+        dtype: floating-point type; float32 by default.
 
     Returns:
         The model in eval mode, with ``labels`` and ``preprocess_spec``.
 
     Raises:
-        UnknownWeightsError: the name is nothing of the three.
-        WeightsNotPublishedError: registered, but not published.
-        CorruptWeightsError: a file is not what its hash says.
-        WeightsError: the weights cannot be fetched or read.
+        UnknownWeightsError: the name is none of the three.
+        WeightsNotPublishedError: the weights are registered, but not published.
+        CorruptWeightsError: a file does not match its hash.
+        WeightsError: the weights cannot be downloaded or read.
     """
     if not isinstance(name, (str, PathLike)):
         loaded = " It is a model already: use it as it is." if isinstance(name, EmotionModel) else ""
@@ -86,27 +86,30 @@ def load_pretrained(
     return model
 
 
-#: How checkpoint files are called.
+#: Extensions of checkpoint files.
 CHECKPOINT_ENDINGS = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors")
 
 
 def refuse_file(name: str | PathLike[str]) -> None:
-    """Raise `WeightsError` if weights are named by a file: they are folders here, which `htnet convert` makes.
+    """Raise `WeightsError` if a file was given as weights: weights are folders here, written by `htnet convert`.
 
     Args:
-        name: what was given as weights.
+        name: the given weights.
     """
     path = Path(name)
     ending = path.suffix.lower()
     if path.is_dir() or (ending not in CHECKPOINT_ENDINGS and not path.is_file()):
         return
     if not path.is_file():
-        raise WeightsError(f"There is no file {path}. Check the path; weights are a folder, a name or owner/repo.")
+        raise WeightsError(
+            f"The file {path} does not exist. Check the path; weights are a folder, a name or owner/repo."
+        )
     if (path.parent / CONFIG_FILE).is_file():
         raise WeightsError(f"{path} is a file of a weights folder. Give the folder: {path.parent}")
     if ending in CHECKPOINT_ENDINGS:
         raise WeightsError(
-            f"{path} is a checkpoint file; weights are a folder, which says how the input is made. Turn it into one: "
+            f"{path} is a checkpoint file; weights are a folder, which contains the preprocessing specification. "
+            f"Convert it into one: "
             f"htnet convert {path} {path.with_suffix('')}, then give {path.with_suffix('')}."
         )
     raise WeightsError(
@@ -128,14 +131,14 @@ def is_repo_id(name: str) -> bool:
 
 
 def refused(error: Exception) -> str:
-    """The status with which the Hub refused something."""
+    """Text on the status of a refusal by the Hub."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     known = {401: "the token is not valid", 403: "you may not do that", 404: "not found", 429: "too many requests"}
     return f"status {status}" + (f", {known[status]}" if status in known else "") if status else cause(error)
 
 
 class _NoFilesError(WeightsError):
-    """Neither the Hub nor the cache has the files, as far as this machine and this user can tell."""
+    """Neither the Hub nor the cache has the files, or the user may not read them."""
 
 
 def _not_published(spec: PretrainedSpec, reason: str) -> WeightsNotPublishedError:
@@ -149,10 +152,10 @@ def _not_published(spec: PretrainedSpec, reason: str) -> WeightsNotPublishedErro
 
 
 def _ask(question: Callable[[], object]) -> None:
-    """Ask the Hub something, unless it was out of reach a short while ago; a refusal is an answer.
+    """Send a request to the Hub, unless it was unreachable a short time before.
 
     Raises:
-        WeightsError: it is out of reach.
+        WeightsError: it is unreachable.
         HfHubHTTPError: it refused.
     """
     from huggingface_hub import constants
@@ -177,10 +180,10 @@ def _download(
     force_download: bool,
     token: str | bool | None,
 ) -> tuple[Path, Path]:
-    """Config and weights of a Hub repository, both of one commit, through the real client.
+    """Download config and weights of a Hub repository, both from one commit, with the Hub's client.
 
-    The Hub is asked for the repository first, because a download from a Hub out of reach would try again for a
-    long time before it turns to the cache.
+    The repository is requested first, because downloads from an unreachable Hub are retried for a
+    long time before the cache is used.
     """
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
@@ -208,13 +211,13 @@ def _download(
     came = [0]
 
     class Counter(tqdm):
-        """Notes that more of a file has come."""
+        """Progress bar that records that more of a file has arrived."""
 
         def update(self, n: float | None = 1) -> bool | None:
             came[0] += 1
             return super().update(n)
 
-    # Older clients report nothing while they fetch; theirs are the retries.
+    # Older clients report no progress and retry by themselves.
     reports = "tqdm_class" in signature(hf_hub_download).parameters
     more: dict[str, Any] = {"tqdm_class": Counter} if reports else {}
 
@@ -235,7 +238,7 @@ def _download(
         return Path(watched(fetch, lambda: came[0]) if reports else fetch())
 
     try:
-        # By the revision's own name, so the cache knows the name when there is no network.
+        # With the revision's own name, so that the cache can resolve it without a network.
         config = get(CONFIG_FILE, revision)
         return config, get(WEIGHTS_FILE, config.parent.name)
     except Exception as error:

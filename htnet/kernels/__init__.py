@@ -1,4 +1,4 @@
-"""Attention inside many short sequences."""
+"""Attention within many short sequences."""
 
 from htnet.core.deprecated import serve_old_names
 from htnet.kernels.dispatch import block_attention, explain

@@ -1,4 +1,4 @@
-"""Attention inside many small blocks, by the backend that suits the input."""
+"""Block attention: dispatch to the backend that fits the input."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def block_attention(
 ) -> Tensor:
     """Scaled dot-product attention inside each of many short sequences: softmax(q kᵀ · scale + bias) v.
 
-    A token that may read nothing, be it by the mask or by a bias of -inf throughout, gets 0 and passes no gradient on.
-    Under autocast queries, keys and values are cast to its type, as PyTorch's own attention does.
+    A token that may attend to nothing, because of the mask or a bias of -inf everywhere, gets 0 and passes no gradient.
+    Under autocast, queries, keys and values are cast to its type, as in PyTorch's own attention.
 
     Args:
         q: (batch x blocks, heads, tokens, head_dim) queries; float32, bfloat16, float16 or float64.
         k: keys, same shape, type and device.
         v: values, same shape, type and device.
         bias: floating point, added to the scores, broadcastable to (batch x blocks, heads, tokens, tokens); rows are
-            the tokens that read. It receives a gradient where it requires one.
-        mask: boolean, broadcastable like the bias: True where a token (row) may read a key (column). Or
-            ``"neighbors"``: each token reads the 3x3 neighborhood of its place in a square block (tokens are its
-            places row by row), which the Triton kernels compute as they go and read from nowhere.
-        scale: factor on the scores; head_dim ** -0.5 unless given.
+            the queries. It receives a gradient if it requires one.
+        mask: boolean, broadcastable like the bias: True if a token (row) may attend to a key (column). Or
+            ``"neighbors"``: each token attends to the 3x3 neighborhood of its position in a square block (tokens in
+            row order), which the Triton kernels compute without reading a mask.
+        scale: factor on the scores; by default head_dim ** -0.5.
         backend: "auto" (see `route`), "reference", "sdpa", "one_token" or "triton".
 
     Returns:
         (batch x blocks, heads, tokens, head_dim) in the inputs' type. With one token it may be ``v`` itself.
 
     Raises:
-        InputError: shapes, types or devices do not fit, the backend is unknown, or it cannot do what was asked.
+        InputError: shapes, types or devices do not match, the backend is unknown, or it cannot compute this case.
         MissingExtraError: backend is "triton", which is not installed.
     """
     case = _case(q, k, v, bias, mask)
@@ -64,7 +64,7 @@ def block_attention(
         q, k, v = (t.to(torch.get_autocast_dtype(kind)) for t in (q, k, v))
     dtype = q.dtype
     if backend == "auto" and name == "reference" and dtype in (torch.bfloat16, torch.float16):
-        # Asked for by name it computes in the type of its inputs; chosen for speed it must not be less exact for it.
+        # Requested by name, it computes in the type of its inputs; chosen for speed, it must not be less exact.
         q, k, v = q.float(), k.float(), v.float()
     with torch.autocast(kind, enabled=False) if cast else nullcontext():
         return _compute(name, q, k, v, bias, mask, scale).to(dtype)
@@ -79,9 +79,9 @@ def explain(
     mask: Tensor | str | None = None,
     backend: str = "auto",
 ) -> Choice:
-    """Which backend `block_attention` takes for these arguments, and why each other was refused.
+    """Report which backend `block_attention` uses for these arguments, and why each other was refused.
 
-    Print the answer to read it. Without tensors, ask `route` about an `AttentionCase`.
+    Print the result to read it. Without tensors, call `route` with an `AttentionCase`.
 
     Raises:
         InputError: as `block_attention`.
@@ -107,7 +107,7 @@ def _compute(
 
 
 def _case(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Tensor | str | None) -> AttentionCase:
-    """What the backend depends on, after a check of everything but the backend."""
+    """The case that determines the backend, after a check of all other arguments."""
     if q.ndim != 4 or q.shape != k.shape or q.shape != v.shape:
         raise InputError(
             f"block_attention got q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}; "
@@ -130,7 +130,7 @@ def _case(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Tensor | s
     kind = None
     if isinstance(mask, Tensor):
         if mask.dtype != torch.bool:
-            raise InputError(f"mask is {mask.dtype}; give a boolean tensor, or what is added to the scores as bias.")
+            raise InputError(f"mask is {mask.dtype}; give a boolean tensor, or give an additive term as bias.")
         _check_extra("mask", mask, q)
         kind = "tensor"
     elif mask is not None:

@@ -1,4 +1,4 @@
-"""Which keys a token may read: the masks of block attention in plain PyTorch."""
+"""Masks of block attention in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from htnet.core.errors import InputError
 
-#: The mask that limits each token to the 3x3 neighborhood of its place in a square block.
+#: Name of the mask that limits each token to the 3x3 neighborhood of its position in a square block.
 NEIGHBORS = "neighbors"
 
 
@@ -17,26 +17,27 @@ def map_side(tokens: int) -> int:
     """Tokens along one side of a square block.
 
     Raises:
-        InputError: the tokens make no square.
+        InputError: the tokens do not form a square.
     """
     side = math.isqrt(tokens)
     if side * side != tokens:
         raise InputError(
-            f"mask={NEIGHBORS!r} needs the tokens of a square block; {tokens} tokens make none. Give a boolean mask "
+            f"mask={NEIGHBORS!r} needs the tokens of a square block; {tokens} tokens do not form one. Give a boolean "
+            f"mask "
             "(tokens, tokens) in its place."
         )
     return side
 
 
 def neighbor_mask(side: int, device: torch.device | None = None) -> Tensor:
-    """The mask that ``mask="neighbors"`` stands for.
+    """The boolean mask of ``mask="neighbors"``.
 
     Args:
-        side: tokens along one side of the block; they are counted row by row.
-        device: where the mask is made.
+        side: tokens along one side of the block, in row order.
+        device: device of the mask.
 
     Returns:
-        (side², side²) bool: True for tokens that touch, also at a corner, or are the same.
+        (side², side²) bool: True for a token itself and its up to eight neighbors.
     """
     place = torch.arange(side, device=device)
     near = (place[:, None] - place).abs() <= 1
@@ -44,14 +45,14 @@ def neighbor_mask(side: int, device: torch.device | None = None) -> Tensor:
 
 
 def combined(bias: Tensor | None, mask: Tensor | None) -> Tensor | None:
-    """One term for the scores: the bias with -inf where the mask forbids, the boolean mask alone, or None."""
+    """Combine bias and mask: the bias with -inf at masked pairs, the boolean mask alone, or None."""
     if bias is None or mask is None:
         return mask if bias is None else bias
     return bias.masked_fill(~mask, -torch.inf)
 
 
 def additive(bias: Tensor | None, mask: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """The same, always to be added: a boolean mask becomes 0 and -inf of the type given."""
+    """Combine bias and mask into an additive term: a boolean mask becomes 0 and -inf of the given type."""
     term = combined(bias, mask)
     if term is None or term.dtype != torch.bool:
         return term
@@ -59,7 +60,7 @@ def additive(bias: Tensor | None, mask: Tensor | None, dtype: torch.dtype) -> Te
 
 
 def closed_rows(term: Tensor) -> Tensor:
-    """Tokens that may read nothing, (..., tokens, 1) bool, of a boolean mask or an additive term."""
+    """Tokens that may attend to nothing, (..., tokens, 1) bool, of a boolean mask or an additive term."""
     if term.dtype == torch.bool:
         return ~term.any(dim=-1, keepdim=True)
     return term.detach().amax(dim=-1, keepdim=True) == -torch.inf

@@ -1,4 +1,4 @@
-"""Which backend computes block attention, and why not another."""
+"""Choice of the backend of block attention, with reasons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from htnet.core.errors import InputError, MissingExtraError, did_you_mean
 from htnet.kernels.masks import NEIGHBORS
 
-#: In the order in which ``backend="auto"`` tries them; it takes the first that has nothing against it.
+#: In the order in which ``backend="auto"`` tries them; it uses the first without an obstacle.
 BACKENDS = ("one_token", "triton", "sdpa", "reference")
 #: Longest sequence and widest head of the Triton kernels.
 TRITON_TOKENS = 256
@@ -29,7 +29,7 @@ NOT_INSTALLED = "Triton is not installed"
 
 @dataclass(frozen=True)
 class AttentionCase:
-    """All that the choice of a backend depends on.
+    """The properties of the input that determine the backend.
 
     Attributes:
         tokens: tokens of a sequence.
@@ -38,7 +38,7 @@ class AttentionCase:
         device: "cpu", "cuda", ...
         has_bias: whether a bias is added to the scores.
         mask: None, "neighbors", or "tensor" for a boolean one.
-        triton: why Triton cannot run on the device at all, empty if it can; see `triton_obstacle`.
+        triton: why Triton cannot run on the device; empty if it can; see `triton_obstacle`.
     """
 
     tokens: int
@@ -59,12 +59,12 @@ class AttentionCase:
 
 @dataclass(frozen=True)
 class Choice:
-    """The backend for a case; as text it says why.
+    """The backend for a case; its text states the reasons.
 
     Attributes:
         backend: a name of `BACKENDS`.
-        case: what it was chosen for.
-        refused: every other backend, with the reason why it was not taken.
+        case: the case.
+        refused: every other backend, with the reason why it was not used.
     """
 
     backend: str
@@ -86,7 +86,7 @@ def triton_obstacle(device: torch.device) -> str:
     if device.type != "cuda":
         return "" if interpreted() and device.type == "cpu" else f"it runs on CUDA devices, not on {device.type}"
     if torch.version.hip is not None:
-        return "its kernels were never tried on ROCm"
+        return "its kernels have not been tested on ROCm"
     properties = torch.cuda.get_device_properties(device)
     if (properties.major, properties.minor) < TRITON_CAPABILITY:
         return f"it needs compute capability {'.'.join(map(str, TRITON_CAPABILITY))}; {properties.name} has less"
@@ -118,7 +118,7 @@ def obstacle(backend: str, case: AttentionCase) -> str:
 
 
 def _reservation(backend: str, case: AttentionCase) -> str:
-    """Why "auto" does not take a backend that could compute the case; empty if it would."""
+    """Why "auto" does not use a backend that could compute the case; empty if it does."""
     if backend == "triton" and case.device != "cuda":
         return "its interpreter is for tests"
     if backend == "sdpa" and case.device == "cpu" and case.dtype != torch.float64:
@@ -153,17 +153,17 @@ def choose(case: AttentionCase, backend: str = "auto") -> str:
 def route(case: AttentionCase, backend: str = "auto") -> Choice:
     """The backend for a case, with the reasons; a pure function of its arguments.
 
-    ``backend="auto"`` takes the first of these that fits:
+    ``backend="auto"`` uses the first of these that fits:
 
     | backend | case |
     | --- | --- |
     | ``one_token`` | one token, neither bias nor boolean mask |
     | ``triton`` | a CUDA device of compute capability 8.0 or more and Triton; float32, bfloat16 or float16; up to 256 tokens of up to 256 |
-    | ``sdpa`` | all else, but for the CPU with up to 16 tokens of 32 or more, or up to 64 of 64 or more without bias and mask |
-    | ``reference`` | these, where plain products are faster; 16-bit types are then computed in float32 |
+    | ``sdpa`` | all else, except on the CPU up to 16 tokens of 32 or more, or up to 64 of 64 or more without bias and mask |
+    | ``reference`` | these exceptions, where plain products are faster; 16-bit types are then computed in float32 |
 
     Args:
-        case: what is to be computed.
+        case: the case.
         backend: "auto", or a name of `BACKENDS`.
 
     Raises:

@@ -12,7 +12,7 @@ from htnet.kernels.masks import closed_rows, combined
 def sdpa_attention(
     q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float, mask: Tensor | None = None
 ) -> Tensor:
-    """As `htnet.kernels.reference.reference_attention`, by PyTorch.
+    """Same as `htnet.kernels.reference.reference_attention`, computed by PyTorch.
 
     On the CPU, bfloat16 and float16 are computed in float32: on an AMD EPYC with bfloat16 instructions PyTorch's own
     16-bit kernels took about as long forward and 1.5 to 5 times as long backward.
@@ -25,7 +25,7 @@ def sdpa_attention(
         return F.scaled_dot_product_attention(q, k, v, scale=scale).to(dtype)
     if term.dtype != torch.bool:
         term = term.to(q.dtype)
-    # What PyTorch makes of a row without keys depends on its version and device: 0, or NaN in the gradients too.
+    # PyTorch's result for a row without keys depends on version and device: 0, or NaN in the gradients too.
     closed = closed_rows(term)
     out = F.scaled_dot_product_attention(q, k, v, attn_mask=term.masked_fill(closed, 1), scale=scale)
     return out.masked_fill(closed, 0).to(dtype)

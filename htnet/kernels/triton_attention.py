@@ -1,6 +1,6 @@
 """Block attention by Triton's kernels: tile sizes, launches, and the operators that PyTorch sees.
 
-Registered with ``torch.library``, so torch.compile takes each operator as one step.
+Registered with ``torch.library``, so torch.compile treats each operator as one step.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch.autograd.function import once_differentiable
 
 from htnet.kernels import triton_kernels as kernels
 
-#: Sequences of up to so many tokens are held by one program whole, several to a program where they are short.
+#: Up to this many tokens, one program processes whole sequences, and several of them if they are short.
 WHOLE_TOKENS = 64
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How sequences are shared out to programs.
+    """Distribution of sequences over programs.
 
     Attributes:
         group: sequences a program handles.
@@ -65,7 +65,7 @@ def tiling(tokens: int, head_dim: int, itemsize: int, backward: bool = False) ->
 
 
 def _empty(*shape: int, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """Memory for a kernel to write; every element of it must be."""
+    """Uninitialized memory for a kernel, which must write every element."""
     return torch.empty(shape, dtype=dtype or like.dtype, device=like.device)
 
 
@@ -86,7 +86,7 @@ def _settings(q: Tensor, bias: Tensor | None, side: int, backward: bool) -> tupl
     """Tile sizes, and what all kernels are compiled for."""
     tokens, head_dim = q.shape[2], q.shape[3]
     sizes = tiling(tokens, head_dim, q.element_size(), backward)
-    # Full precision for float32; the 16-bit types know no other.
+    # Full precision for float32; the 16-bit types have no other.
     meta = {"tokens": tokens, "dim": head_dim, "chunk": sizes.chunk, "rows": sizes.rows, "precision": "ieee"}
     return sizes, {**meta, "has_bias": bias is not None, "side": side, "num_warps": sizes.warps, "num_stages": 1}
 
@@ -128,7 +128,7 @@ def _(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float, side: 
 def _backward(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float, side: int, bias_grad: bool
 ) -> tuple[Tensor, ...]:
-    """Gradients of q, k, v and of the bias before it was broadcast (empty unless asked for)."""
+    """Gradients of q, k, v and of the bias before it was broadcast (empty unless requested)."""
     N, heads, tokens, _ = q.shape
     grads = [_empty(*q.shape, like=q) for _ in range(3)]
     shape = (N, heads, tokens, tokens) if bias_grad else (0,)
@@ -192,7 +192,7 @@ _operator.register_autograd(_gradients, setup_context=_keep)
 
 
 class _Eager(torch.autograd.Function):
-    """The operator without its bookkeeping, which takes as long as a small kernel."""
+    """The operator without PyTorch's dispatch, which takes as long as a small kernel."""
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
@@ -206,9 +206,9 @@ class _Eager(torch.autograd.Function):
 
 
 def triton_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float, side: int) -> Tensor:
-    """As `htnet.kernels.reference.reference_attention`, by Triton.
+    """Same as `htnet.kernels.reference.reference_attention`, computed by Triton.
 
-    Where several sequences share a tile, one that contains NaN or infinity does not touch the others.
+    If several sequences share a tile, one that contains NaN or infinity does not affect the others.
 
     Args:
         q: (N, heads, tokens, head_dim) queries, up to 256 tokens of up to 256; float32, bfloat16 or float16.
@@ -216,7 +216,7 @@ def triton_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale
         v: values, same shape.
         bias: added to the scores, four dimensions that can be broadcast to (N, heads, tokens, tokens), or None.
         scale: factor on the scores.
-        side: side of the square block in which each token reads its 3x3 neighborhood; 0 for no such limit.
+        side: side of the square block in which each token attends to its 3x3 neighborhood; 0 for no such limit.
 
     Returns:
         (N, heads, tokens, head_dim).

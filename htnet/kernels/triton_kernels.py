@@ -2,15 +2,15 @@
 
 All work on tiles of rows. A row is one token of one sequence, a sequence being one (block, head) pair. Rows are
 counted through the sequences of a group: row r is token r % tokens of sequence r // tokens. A tile of 64 rows thus
-contains 16 sequences of 4 tokens, or 7 of 9, or one of 49, and needs no padding in memory: what is missing in the tile
-is masked. Scores between different sequences are computed too (these kernels wait for memory, not for the tensor
-cores) and thrown away.
+contains 16 sequences of 4 tokens, or 7 of 9, or one of 49, and needs no padding in memory: missing rows of the tile
+are masked. Scores between different sequences are computed too (these kernels are limited by memory, not by the tensor
+cores) and discarded.
 
-The width of a head is gone through in steps, so no tile is as wide as a head: registers hold the scores and one
+The width of a head is processed in steps, so no tile is as wide as a head: registers hold the scores and one
 step of queries and keys, whatever the width, and 85 is padded to 96, not to 128. All keys of a row are in its tile, so
-the softmax is made at once and the backward pass can make it again from queries and keys: nothing is kept for it.
+the softmax is computed at once, and the backward pass recomputes it from queries and keys: nothing is stored for it.
 
-Scores are in units of log2, because exp2 is what the hardware computes. Sums are in float32. A row that may read
+Scores are in units of log2, because the hardware computes exp2. Sums are in float32. A row that may attend to
 nothing has weights and gradients of 0.
 """
 
@@ -22,7 +22,7 @@ import triton
 import triton.language as tl
 
 LOG2E = tl.constexpr(1.4426950408889634)
-#: Triton's interpreter takes the bits of bfloat16 for whole numbers in products.
+#: Triton's interpreter treats the bits of bfloat16 as integers in products.
 INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
 
 
@@ -134,7 +134,7 @@ def _product(weights, tile, same, group: tl.constexpr, precision: tl.constexpr):
     weights = weights.to(tile.dtype)
     if group == 1:
         return _dot(weights, tile, precision)
-    # 0 x NaN is NaN: what is not finite in one sequence must not spoil those that share its tile.
+    # 0 x NaN is NaN: non-finite values of one sequence must not affect those that share its tile.
     finite = tl.abs(tile.to(tl.float32)) < float("inf")
     read = _dot(weights, tl.where(finite, tile, 0.0).to(tile.dtype), precision)
     spoilt = tl.dot(same.to(tl.float16), 1 - finite.to(tl.float16))

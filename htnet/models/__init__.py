@@ -1,4 +1,4 @@
-"""Architectures: build them by name, convert published checkpoints into them."""
+"""Model architectures: create them by name and convert published checkpoints."""
 
 from htnet.core.deprecated import serve_old_names
 from htnet.core.types import EXTRA_INPUTS

@@ -1,4 +1,4 @@
-"""What every model of the zoo has in common."""
+"""Base classes of all models."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ ACTION_UNITS = Rule(
 
 @dataclass(frozen=True)
 class ModelConfig(Checked):
-    """Settings that every model has.
+    """Settings common to all models.
 
     Attributes:
         image_size: side of the square input, px.
         channels: channels of the input.
-        num_classes: number of classes; 0 for a model without classifier, which gives the pooled features.
+        num_classes: number of classes; 0 for a model without a classifier, whose output is the pooled features.
         dropout: probability of dropout.
         mean: per-channel mean that the model subtracts from its 0..255 input.
-        std: per-channel deviation that the model then divides by.
+        std: per-channel standard deviation that the model then divides by.
     """
 
     image_size: int = checked(28, whole())
@@ -67,7 +67,7 @@ class ModelConfig(Checked):
             values = tuple(float(x) for x in getattr(self, name))
             object.__setattr__(self, name, values)
             if len(values) != self.channels:
-                raise ModelError(f"{name} has {len(values)} values for {self.channels} channels; give one each.")
+                raise ModelError(f"{name} has {len(values)} values for {self.channels} channels; give one per channel.")
         if any(not s > 0 for s in self.std):
             raise ModelError(f"std is {self.std}; give positive numbers.")
 
@@ -83,7 +83,7 @@ class ModelConfig(Checked):
 
 
 class NoClassifier(nn.Identity):
-    """Stands for the last layer in a model without classes.
+    """Identity layer in place of the classifier of a model without classes.
 
     Attributes:
         in_features: width of the pooled features.
@@ -95,16 +95,16 @@ class NoClassifier(nn.Identity):
 
 
 def make_classifier(in_features: int, num_classes: int) -> nn.Linear:
-    """The last layer of a model; one that changes nothing for 0 classes."""
+    """The classifier layer of a model; an identity for 0 classes."""
     if num_classes:
         return nn.Linear(in_features, num_classes)
     return NoClassifier(in_features)  # type: ignore[return-value] # it has all that models ask of their last layer
 
 
 class Standardize(nn.Module):
-    """Per-channel (x - mean) / std of the published 0..255 images, kept inside the model.
+    """Per-channel (x - mean) / std of the published 0..255 images.
 
-    The statistics live in the model so published images can be fed as they are.
+    The statistics are stored in the model, so published images are its input without further scaling.
     """
 
     mean: Tensor
@@ -126,24 +126,26 @@ Self = TypeVar("Self", bound="EmotionModel")
 
 @renamed_attributes
 class EmotionModel(nn.Module):
-    """Base class: an image in (of the flow between two frames, or of a face), class scores out.
+    """Base class of models: class scores from an image, either a flow image or a face.
 
     Attributes:
         config: the settings the model was built with.
         name: name in the registry it was built from.
         labels: class names in output order.
-        preprocess_spec: how the input is made; None until it is known (set by `htnet.hub`).
+        preprocess_spec: how the input is made; None if unknown (set by `htnet.hub`).
         provenance: data and terms of use of loaded weights; None for a fresh model.
-        trained_people: who they were trained on, see `htnet.core.identity.TrainedPeople`; None for a fresh model.
-        temperature: what `probabilities` divides the scores by, so they can be believed (see `htnet.calibration`);
-            1 changes nothing. ``forward`` and training know nothing of it.
-        input_kind: what the image is, one of `INPUT_KINDS`: "flow", the published flow image, or "face", the RGB
+        trained_people: record of the training subjects, see `htnet.core.identity.TrainedPeople`; None for a fresh
+            model.
+        temperature: divisor of the scores in `probabilities` (temperature scaling, see `htnet.calibration`);
+            1 changes nothing. ``forward`` and training do not use it.
+        input_kind: kind of the input image, one of `INPUT_KINDS`: "flow", the published flow image, or "face", the RGB
             picture of an aligned face.
-        labels_by_number: class names by the number of classes, for models that are given none.
-        extra_inputs: what ``forward`` reads in addition to the image, as keyword arguments of these names; any of
+        labels_by_number: default class names by the number of classes.
+        extra_inputs: names of the keyword arguments that ``forward`` reads in addition to the image; any of
             `EXTRA_INPUTS`.
         classifier_name: name of the last layer among the model's modules.
-        same_operations: ``forward`` does the same operations whatever the values of its input, see `cuda_graph_safe`.
+        same_operations: whether the operations of ``forward`` are independent of the input's values, see
+            `cuda_graph_safe`.
     """
 
     config_class: ClassVar[type[ModelConfig]] = ModelConfig
@@ -178,19 +180,19 @@ class EmotionModel(nn.Module):
         super().__setstate__({"_saved": set(), **with_provenance(state)})
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Image (B, C, H, W), 0..255, to the features that the head reads."""
+        """Compute the features that the head reads from an image (B, C, H, W), 0..255."""
         raise NotImplementedError
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Features to class scores (B, num_classes), or to the pooled vector before them."""
+        """Compute class scores (B, num_classes), or the pooled vector before them, from features."""
         raise NotImplementedError
 
     def reset_classifier(self, num_classes: int, labels: tuple[str, ...] | None = None) -> None:
-        """Replace the last layer by a fresh one for another number of classes; its temperature is 1.
+        """Replace the last layer by a fresh one for another number of classes, and set the temperature to 1.
 
         Args:
-            num_classes: new number of classes; 0 removes the layer, so ``forward`` gives the pooled features.
-            labels: their names; those of `default_labels` unless given.
+            num_classes: new number of classes; 0 removes the layer, so ``forward`` returns the pooled features.
+            labels: class names; `default_labels` by default.
         """
         config = dataclasses.replace(self.config, num_classes=num_classes)
         if labels is not None and len(labels) != num_classes:
@@ -202,7 +204,7 @@ class EmotionModel(nn.Module):
         self.labels = tuple(labels) if labels is not None else self.default_labels(num_classes)
 
     def probabilities(self, scores: Tensor) -> Tensor:
-        """Class probabilities of scores that ``forward`` gave: softmax(scores / temperature), float32.
+        """Class probabilities from the scores of ``forward``: softmax(scores / temperature), float32.
 
         Args:
             scores: (B, num_classes).
@@ -216,41 +218,41 @@ class EmotionModel(nn.Module):
 
     @property
     def trained_on(self) -> str:
-        """The data that the weights were trained on, in words; "" for a fresh model."""
+        """Description of the training data of the weights; "" for a fresh model."""
         return self.provenance.data_in_words if self.provenance is not None else ""
 
     @property
     def trained_datasets(self) -> tuple[str, ...]:
-        """The data sets among them."""
+        """Names of the data sets that the weights were trained on."""
         return self.provenance.all_datasets if self.provenance is not None else ()
 
     @property
     def license(self) -> str:
-        """Terms of use of the weights, in words; "" for a fresh model."""
+        """Text of the terms of use of the weights; "" for a fresh model."""
         return self.provenance.license_in_words if self.provenance is not None else ""
 
     @property
     def action_units(self) -> tuple[int, ...]:
-        """FACS numbers of the units that ``forward(..., return_units=True)`` scores; none in most models."""
+        """FACS numbers of the units scored by ``forward(..., return_units=True)``; empty for most models."""
         return getattr(self.config, "action_units", ())
 
     @property
     def cuda_graph_safe(self) -> bool:
-        """True if training may capture ``forward`` as a graph, or run it for many sets of weights at once.
+        """Whether ``forward`` may be captured as a CUDA graph or run with vmap for many sets of weights.
 
-        Then it does the same operations whatever its input, draws no random numbers and keeps no running statistics.
+        This requires operations that do not depend on the input values, no random numbers and no running statistics.
         """
         running = any(isinstance(m, nn.modules.batchnorm._NormBase) and m.track_running_stats for m in self.modules())
         return self.same_operations and not self.config.dropout and not running
 
     @classmethod
     def default_labels(cls, num_classes: int) -> tuple[str, ...]:
-        """The class names that `labels_by_number` has for that many classes, else class_0, class_1, ..."""
+        """Default class names: those of `labels_by_number`, otherwise class_0, class_1, ..."""
         return cls.labels_by_number.get(num_classes, tuple(f"class_{i}" for i in range(num_classes)))
 
     @property
     def num_features(self) -> int:
-        """Width of the pooled features, which ``forward_head(..., pre_logits=True)`` gives."""
+        """Width of the pooled features returned by ``forward_head(..., pre_logits=True)``."""
         return self.classifier.in_features
 
     def get_classifier(self) -> nn.Module:
@@ -264,18 +266,18 @@ class EmotionModel(nn.Module):
 
     @property
     def stages(self) -> tuple[nn.Module, ...]:
-        """The modules whose outputs `forward_intermediates` gives, in order.
+        """The modules whose outputs `forward_intermediates` returns, in order.
 
         Raises:
-            ModelError: the class names none.
+            ModelError: the class defines no stages.
         """
         raise ModelError(
-            f"{type(self).__name__} names no stages, whose outputs forward_intermediates gives: give it a property "
+            f"{type(self).__name__} defines no stages, whose outputs forward_intermediates returns: give it a property "
             "stages, a tuple of its modules."
         )
 
     def stage_map(self, output: Tensor) -> Tensor:
-        """A stage's output as a map (B, C, H, W) where it has places in the image."""
+        """Return a stage's output as a map (B, C, H, W) if it has positions in the image."""
         return output
 
     def forward_intermediates(
@@ -289,24 +291,24 @@ class EmotionModel(nn.Module):
         intermediates_only: bool = False,
         **inputs: Tensor | None,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """Features on the way through the network; the keyword arguments are those of timm.
+        """Return intermediate features of the network; the keyword arguments are those of timm.
 
         Args:
             x: as for ``forward``.
             *extra: `extra_inputs`, as for ``forward``.
-            indices: which of `stages`: a number for the last so many, or their indexes; all unless given.
-            norm: refused where True: the norm after the last stage does not fit the widths of the others.
-            stop_early: compute nothing after the last stage wanted; with ``intermediates_only``.
+            indices: which of `stages`: an integer n for the last n stages, or a list of indexes; all by default.
+            norm: True is refused: the norm after the last stage does not fit the widths of the others.
+            stop_early: compute nothing after the last requested stage; requires ``intermediates_only``.
             output_fmt: "NCHW", or "NLC" for maps as (B, H * W, C), row by row.
-            intermediates_only: leave the last features out.
+            intermediates_only: do not return the last features.
             **inputs: `extra_inputs` by name.
 
         Returns:
-            What `forward_features` gives, and the stages' outputs: maps (B, C, H, W) where they have places in the
-            image, else (B, N, C).
+            The output of `forward_features`, and the stages' outputs: maps (B, C, H, W) if they have positions in the
+            image, otherwise (B, N, C).
 
         Raises:
-            ModelError: there is no such stage, an option cannot be obeyed, or the input is not as for ``forward``.
+            ModelError: a stage does not exist, an option is not supported, or the input is invalid for ``forward``.
         """
         one_of(("NCHW", "NLC")).check("output_fmt", output_fmt, ModelError)
         if norm:
@@ -341,21 +343,21 @@ class EmotionModel(nn.Module):
         provenance: Provenance | None = None,
         **push_to_hub_kwargs: Any,
     ) -> str | None:
-        """Write a weights folder, as `htnet.hub.save_pretrained` does, and publish it if asked for.
+        """Write a weights folder with `htnet.hub.save_pretrained`, and publish it if requested.
 
-        As with the mixin of huggingface-hub, a training may save into one folder again and again: what this model
-        itself saved there is replaced. Other weights are never replaced unless asked for, as the mixin would do.
+        As with the mixin of huggingface-hub, a training loop may save into one folder repeatedly: weights that this
+        model saved there are replaced. Unlike the mixin, other weights are replaced only with ``overwrite``.
 
         Args:
             save_directory: the folder.
-            repo_id: ``owner/repo`` to publish to; the folder's name unless given.
+            repo_id: ``owner/repo`` to publish to; by default the folder's name.
             push_to_hub: publish it.
-            overwrite: replace weights that the folder contains; unless given, those that this very model saved there.
-            recipe: see `htnet.hub.save_pretrained`, like the next three.
-            training: what the card says.
-            people: who was trained on.
+            overwrite: replace any weights in the folder; by default only those that this model saved there.
+            recipe: how it was trained; for this and the next three see `htnet.hub.save_pretrained`.
+            training: content of the card.
+            people: the training subjects.
             provenance: data and terms of use.
-            **push_to_hub_kwargs: of `push_to_hub`.
+            **push_to_hub_kwargs: arguments of `push_to_hub`.
 
         Returns:
             Address of the commit, or None.
@@ -365,8 +367,10 @@ class EmotionModel(nn.Module):
             WeightsError: the model has no preprocessing spec, or it cannot be published.
         """
         if push_to_hub_kwargs and not push_to_hub:
-            raise ModelError(f"{', '.join(push_to_hub_kwargs)} was given without push_to_hub=True. Give both or none.")
-        # A copy is another model: its weights are not those that stand there.
+            raise ModelError(
+                f"{', '.join(push_to_hub_kwargs)} was given without push_to_hub=True. Give both or neither."
+            )
+        # A copy is another model: the weights in the folder are not its own.
         saved = (id(self), Path(save_directory).resolve())
         folder = HUB["save_pretrained"](
             self,
@@ -396,7 +400,7 @@ class EmotionModel(nn.Module):
         """Publish the model on the Hub.
 
         Args:
-            repo_id: ``owner/repo``, or a registered name; the repository is made if needed.
+            repo_id: ``owner/repo``, or a registered name; the repository is created if needed.
             commit_message: message of the commit.
             private: make a new repository private.
             token: Hub token with the right to write.
@@ -439,19 +443,19 @@ class EmotionModel(nn.Module):
 
         Args:
             pretrained_model_name_or_path: a registered name, a weights folder, or a Hub repository ``owner/repo``.
-            force_download: fetch the files even where the cache contains them.
+            force_download: download the files even if they are in the cache.
             token: Hub token for private repositories.
             cache_dir: cache of the Hub client.
             local_files_only: use the cache only.
             revision: branch, tag or commit of the Hub repository.
-            **settings: fields of the config that are to differ, such as ``num_classes=5``.
+            **settings: fields of the config to change, such as ``num_classes=5``.
 
         Returns:
             The model in eval mode.
 
         Raises:
             WeightsError: the weights cannot be loaded.
-            ModelError: they are of another class, or do not fit the settings.
+            ModelError: the weights belong to another class, or do not fit the settings.
         """
         model = HUB["load_pretrained"](
             pretrained_model_name_or_path,
@@ -489,14 +493,14 @@ class EmotionModel(nn.Module):
         return self.forward_head(self.forward_features(self.check_image(x)))
 
     def check_image(self, x: Tensor) -> Tensor:
-        """The batch of images in the type that the model computes in.
+        """Check a batch of images and convert it to the type that the model computes in.
 
-        Whole numbers (uint8, int16, int32, int64) and floating-point numbers of every width are taken alike, as values
-        0..255. Of the first batch in evaluation the values are looked at: NaN and infinity are refused, and negative
-        numbers and a batch within 0..1 are warned of: it was standardized, or divided by 255.
+        Integers (uint8, int16, int32, int64) and floating-point numbers of any precision are accepted as values 0..255.
+        The values of the first batch in evaluation mode are checked: NaN and infinity are refused; negative values and
+        a batch within 0..1 cause a warning, because it was standardized or divided by 255.
 
         Raises:
-            ModelError: ``x`` has another shape or type, or values that no image has.
+            ModelError: ``x`` has a wrong shape or type, or impossible values.
         """
         c = self.config
         if not isinstance(x, Tensor):
@@ -525,7 +529,7 @@ class EmotionModel(nn.Module):
 
 
 def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:
-    """A model with other settings and the same weights; the model itself where no setting differs.
+    """Return a model with other settings and the same weights; the model itself if no setting differs.
 
     Args:
         model: the model. ``num_classes`` gives it a fresh classifier.
@@ -538,8 +542,8 @@ def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:
     classes = settings.get("num_classes", model.config.num_classes)
     rest = {name: value for name, value in settings.items() if name != "num_classes"}
     misfit = ModelError(
-        f"The weights of {model.name} do not fit {', '.join(f'{k}={v!r}' for k, v in rest.items())}. Leave it out, or "
-        "build a fresh model without pretrained weights."
+        f"The weights of {model.name} do not fit {', '.join(f'{k}={v!r}' for k, v in rest.items())}. Leave them out, "
+        f"or build a fresh model without pretrained weights."
     )
     if rest.get("channels", model.config.channels) != model.config.channels:
         raise misfit
@@ -559,12 +563,14 @@ def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:
 
 
 class UnitModel(EmotionModel):
-    """A model that has, with ``action_units`` in its config, a second head for them."""
+    """Base class of models with an optional second head for action units (``action_units`` in the config)."""
 
     unit_head: nn.Linear | None
 
     def unit_scores(self, features: Tensor) -> Tensor:
-        """What `forward_features` gave to the scores of the units, (B, units, 2); only where there is a `unit_head`."""
+        """Compute the scores of the units, (B, units, 2), from the output of `forward_features`; requires a
+        `unit_head`.
+        """
         raise NotImplementedError
 
     @overload

@@ -16,9 +16,9 @@ from htnet.kernels import block_attention
 from htnet.models.base import EmotionModel, ModelConfig, make_classifier
 from htnet.models.registry import WHOLE_FACE, register_model
 
-#: Ways to join the two streams.
+#: Ways to combine the two streams.
 FUSIONS = ("concat", "gated")
-#: Side of the convolution that makes the spatial gate, patches.
+#: Kernel size of the convolution that computes the spatial gate, in patches.
 GATE_SIDE = 7
 
 
@@ -32,7 +32,7 @@ class DualStreamConfig(ModelConfig):
         heads: attention heads of the appearance stream.
         motion_features: motion features of one frame.
         motion_dim: width of the motion stream.
-        hidden: width of the layer between the joined streams and the classes.
+        hidden: width of the layer between the concatenated streams and the classes.
         fusion: "concat" as published, or "gated"; see `DualStreamHTNet`.
     """
 
@@ -57,15 +57,15 @@ class DualStreamConfig(ModelConfig):
 
 @dataclass(frozen=True, eq=False)
 class DualStreamMaps:
-    """What `DualStreamHTNet` attended to; B samples, S patches a side, N = S * S patches row by row, T frames.
+    """Attention maps of `DualStreamHTNet`: B samples, S patches per side, N = S * S patches row by row, T frames.
 
     Attributes:
         logits: (B, num_classes), the class scores.
-        spatial_gate: (B, S, S), what each patch was multiplied with, 0..1.
-        patch_attention: (B, heads, N, N), how much each patch (row) read from each (column); rows sum to 1.
+        spatial_gate: (B, S, S), factor of each patch, 0..1.
+        patch_attention: (B, heads, N, N), attention of each patch (row) to each patch (column); rows sum to 1.
         temporal_attention: (B, T), weight of each frame, sums to 1; None without motion.
         stream_weights: (B, 2), weights of appearance and motion, sum to 1; None unless the fusion is gated and there
-            is motion. Equal for samples without.
+            is motion. Both are equal for samples without motion.
     """
 
     logits: Tensor
@@ -82,7 +82,7 @@ class DualStreamMaps:
 
 
 class SpatialGate(nn.Module):
-    """One factor for each patch, made from the patches around it."""
+    """Spatial gate: one factor per patch, computed from the patches around it."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -97,14 +97,14 @@ class PatchAttention(nn.MultiheadAttention):
     """Multi-head attention with the parameters of PyTorch's, computed by `htnet.kernels.block_attention`."""
 
     def read(self, x: Tensor) -> Tensor:
-        """What each token reads: (B, N, C) to the same shape."""
+        """Attention output: (B, N, C) to the same shape."""
         q, k, v = rearrange(
             F.linear(x, self.in_proj_weight, self.in_proj_bias), "b n (t h d) -> t b h n d", t=3, h=self.num_heads
         )
         return self.out_proj(rearrange(block_attention(q, k, v), "b h n d -> b n (h d)"))
 
     def read_with_weights(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The same with the weights (B, heads, N, N), which `read` never holds."""
+        """As `read`, and the attention weights (B, heads, N, N), which `read` does not compute explicitly."""
         read, weights = self(x, x, x, average_attn_weights=False)
         return read, weights
 
@@ -124,7 +124,7 @@ class AppearanceStream(nn.Module):
         self.fc = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, need_maps: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
-        """(B, channels, H, W) to features (B, dim), gate (B, S, S) and, if asked for, attention (B, heads, N, N)."""
+        """(B, channels, H, W) to features (B, dim), gate (B, S, S) and, if requested, attention (B, heads, N, N)."""
         x = self.proj(x)
         gate = self.spatial_attn(x)
         x = rearrange(x * gate, "b c h w -> b (h w) c") + self.pos_embed
@@ -137,8 +137,8 @@ class AppearanceStream(nn.Module):
 class TemporalPooling(nn.Module):
     """Weighted mean over time.
 
-    The published layer has a bias; it is left out, because the softmax takes away what all frames share: it never
-    receives a gradient and never changes an answer.
+    The bias of the published layer is omitted: the softmax is invariant to it, so it never receives a gradient and
+    never affects the output.
     """
 
     def __init__(self, dim: int) -> None:
@@ -167,24 +167,24 @@ class MotionStream(nn.Module):
 
 @register_model(
     "htnet_dual_stream",
-    # The published composite has no clips: what is trained on it has learned nothing from motion, and must be shown
-    # none. Whoever has clips asks for motion: clip_frames=16.
+    # The published composite has no clips, so models trained on it must not read motion. Data with clips set
+    # clip_frames=16.
     spec=replace(WHOLE_FACE, clip_frames=0),
     description="appearance and motion streams, 0.26 M; motion from clips",
 )
 class DualStreamHTNet(EmotionModel):
-    """Appearance and motion in two streams: HTNet "modified with enhanced attention".
+    """Dual-stream HTNet (appearance and motion): HTNet "modified with enhanced attention".
 
-    The appearance stream sees the flow image, the motion stream `htnet.preprocess.motion_features` of the clip.
-    Without motion, 128 zeros stand for the motion stream's features, as in the reference. Samples with and without
-    can share a batch: motion that is 0 throughout, as no clip's is, counts as none.
+    The appearance stream reads the flow image, the motion stream `htnet.preprocess.motion_features` of the clip.
+    Without motion, 128 zeros replace the motion stream's features, as in the reference. Samples with and without
+    motion can share a batch: motion that is 0 throughout counts as missing.
 
-    With ``fusion="gated"``, the re-weighting that the reference's description promises and its code lacks, one
-    linear layer reads both streams' features and a softmax makes two weights of its output; each stream is
-    multiplied by twice its weight before they are joined. The layer starts at zero, so training starts from
-    "concat". Where there is no motion there is nothing to weigh and the two fusions are the same.
+    ``fusion="gated"`` is the re-weighting that the reference describes but does not implement: one linear layer reads
+    both streams' features and a softmax turns its output into two weights; each stream is multiplied by twice its
+    weight before concatenation. The layer is initialized with zeros, so training starts from "concat". Without motion
+    the two fusions are the same.
 
-    Numerically the same function as the reference, whose parameter names it has.
+    Numerically the same function as the reference, with the same parameter names.
     """
 
     config_class: ClassVar[type[ModelConfig]] = DualStreamConfig
@@ -218,32 +218,32 @@ class DualStreamHTNet(EmotionModel):
             x: (B, channels, image_size, image_size) of a whole-number or floating-point type, in the order and range of
                 the published flow images: strain, v, u; 0..255.
             motion: (B, T, motion_features) float, see `htnet.preprocess.motion_features`; None, or zeros for some
-                samples, where there is only a pair of frames or a flow image.
-            return_maps: return `DualStreamMaps`, which hold the scores too.
+                samples, if there is only a pair of frames or a flow image.
+            return_maps: return `DualStreamMaps`, which also contain the scores.
 
         Returns:
             (B, num_classes) scores before the softmax, or the maps.
 
         Raises:
-            ModelError: a shape is another.
+            ModelError: a shape is wrong.
         """
         features, gate, attention, frames, weights = self._streams(self.check_image(x), motion, return_maps)
         logits = self.forward_head(features)
         return logits if attention is None else DualStreamMaps(logits, gate, attention, frames, weights)
 
     def forward_features(self, x: Tensor, motion: Tensor | None = None) -> Tensor:
-        """Image (B, channels, H, W), 0..255, and motion to the joined streams (B, dim + motion_dim)."""
+        """Image (B, channels, H, W), 0..255, and motion to the concatenated streams (B, dim + motion_dim)."""
         return self._streams(x, motion, False)[0]
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Joined streams to class scores (B, num_classes), or to the layer before them (B, hidden)."""
+        """Concatenated streams to class scores (B, num_classes), or to the layer before them (B, hidden)."""
         hidden = self.fc[:2](self.drop(features))
         return hidden if pre_logits else self.fc[2](hidden)
 
     def _streams(
         self, x: Tensor, motion: Tensor | None, need_maps: bool
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor | None]:
-        """Joined streams, spatial gate, and attention of patches, frames and streams where there is one."""
+        """Concatenated streams, spatial gate, and attention over patches, frames and streams if there is one."""
         appearance, gate, attention = self.appearance(self.standardize(x), need_maps)
         if motion is None:
             absent = appearance.new_zeros(len(appearance), self.config.motion_dim)
@@ -264,7 +264,7 @@ class DualStreamHTNet(EmotionModel):
         if motion.ndim != 3 or motion.shape[0] != batch or motion.shape[1] < 1 or motion.shape[2] != wanted:
             raise ModelError(
                 f"{self.name} got motion of shape {tuple(motion.shape)} for {batch} images; give ({batch}, frames, "
-                f"{wanted}), see htnet.preprocess.motion_features, or None where there is no clip."
+                f"{wanted}), see htnet.preprocess.motion_features, or None if there is no clip."
             )
 
     @property

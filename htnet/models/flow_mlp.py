@@ -1,4 +1,4 @@
-"""FlowMLP: one wide hidden layer over the coarse flow of the whole face."""
+"""FlowMLP: a perceptron with one wide hidden layer over the coarse flow of the whole face."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class FlowMLPConfig(ModelConfig):
     """Settings of FlowMLP.
 
     Attributes:
-        grid: cells along one side that the image is averaged over.
+        grid: number of averaging cells per side.
         hidden: width of the hidden layer.
-        u_channel: index of the channel that contains the horizontal flow, whose sign a mirror turns; None if none does.
+        u_channel: index of the channel of the horizontal flow, whose sign changes in a mirror image, or None.
         action_units: FACS numbers of the action units that a second head predicts, as in `htnet.models.HTNetConfig`.
     """
 
@@ -46,14 +46,14 @@ class FlowMLPConfig(ModelConfig):
 
 @register_model("flow_mlp", spec=WHOLE_FACE, description="one hidden layer over 7 x 7 cells of the whole face, 77 k")
 class FlowMLP(UnitModel):
-    """A two-layer perceptron that sees the whole face as 7 x 7 cells and cannot tell left from right.
+    """Two-layer perceptron over 7 x 7 cells of the whole face, invariant to mirroring.
 
-    Each channel of an image is brought to mean 0 and deviation 1 *by itself*: the published images are min-max scaled
-    one by one, so a single outlier moves the gray level of "no motion" and the scale of everything else. It is
-    then averaged over a coarse grid. The hidden layer reads the face and its mirror image (u negated); the mean of the
-    two answers is what the head sees, so an expression and its mirror image get the same scores.
+    Each channel of each image is standardized to mean 0 and standard deviation 1 *separately*: the published images are
+    min-max scaled one by one, so one outlier shifts the gray level of "no motion" and the scale of the whole channel.
+    The channel is then averaged over a coarse grid. The hidden layer reads the face and its mirror image (u negated);
+    the head reads the mean of the two outputs, so an expression and its mirror image get the same scores.
 
-    Ours, not a published system: chosen by a recipe search on half of the composite subjects (see the docs,
+    Our own model, not a published one: chosen by a recipe search on half of the composite subjects (see the docs,
     "Synthesis").
     """
 
@@ -72,7 +72,8 @@ class FlowMLP(UnitModel):
         self.unit_head = nn.Linear(config.hidden, 2 * units) if units else None
         sign = [-1.0 if channel == config.u_channel else 1.0 for channel in range(config.channels)]
         self.register_buffer("mirrored", torch.tensor(sign).view(1, -1, 1, 1), persistent=False)
-        # Inputs are of deviation 1 and correlated; so are the hidden layer's answers, spread over GELU's bend.
+        # Inputs have standard deviation 1 and are correlated, so the hidden activations cover the nonlinear part of
+        # GELU.
         nn.init.normal_(self.hidden.weight, std=inputs**-0.5)
         nn.init.normal_(self.hidden.bias, std=0.5)
 
@@ -84,13 +85,13 @@ class FlowMLP(UnitModel):
         return F.avg_pool2d(centered * scale, self.config.image_size // self.config.grid)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Image (B, channels, H, W), 0..255, to the answers to face and mirror image (B, 2, hidden)."""
+        """Image (B, channels, H, W), 0..255, to the hidden activations of face and mirror image (B, 2, hidden)."""
         cells = self.cells(x)
         both = torch.stack([cells, cells.flip(-1) * self.mirrored], dim=1).flatten(2)
         return self.drop(F.gelu(self.hidden(both)))
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Answers (B, 2, hidden) to class scores (B, num_classes), or to their mean (B, hidden)."""
+        """Activations (B, 2, hidden) to class scores (B, num_classes), or to their mean (B, hidden)."""
         pooled = features.mean(dim=1)
         return pooled if pre_logits else self.head(pooled)
 
@@ -100,7 +101,9 @@ class FlowMLP(UnitModel):
         return (self.hidden,)
 
     def unit_scores(self, features: Tensor) -> Tensor:
-        """Answers (B, 2, hidden) to the scores of the units, (B, units, 2); those to the mirror image change sides."""
+        """Activations (B, 2, hidden) to the scores of the units, (B, units, 2); those of the mirror image swap
+        sides.
+        """
         assert self.unit_head is not None  # `forward` has looked
         face, mirror = self.unit_head(features).unflatten(2, (-1, 2)).unbind(1)
         scores: Tensor = (face + mirror.flip(-1)) / 2

@@ -24,10 +24,10 @@ class HTNetConfig(ModelConfig):
         patch_size: side of a patch, px.
         dim: width of the first level; it doubles from level to level.
         heads: attention heads of the first level; they double too.
-        num_hierarchies: number of levels; level l has 2^(num_hierarchies - 1 - l) blocks a side.
+        num_hierarchies: number of levels; level l has 2^(num_hierarchies - 1 - l) blocks per side.
         block_repeats: transformer blocks in each level.
-        mlp_mult: inner width of the MLP over its outer width.
-        action_units: FACS numbers of the action units that a second head predicts, see `HTNet.forward`; usually none.
+        mlp_mult: ratio of the MLP's inner to its outer width.
+        action_units: FACS numbers of the action units that a second head predicts, see `HTNet.forward`; usually empty.
     """
 
     patch_size: int = checked(7, whole())
@@ -42,8 +42,8 @@ class HTNetConfig(ModelConfig):
         super().__post_init__()
         if len(self.block_repeats) != self.num_hierarchies:
             raise ModelError(
-                f"block_repeats is {self.block_repeats} for {self.num_hierarchies} hierarchies; give one "
-                "number of blocks for each."
+                f"block_repeats is {self.block_repeats} for {self.num_hierarchies} hierarchies; give one number of "
+                f"blocks per level."
             )
         if self.heads > self.dim:
             raise ModelError(f"heads is {self.heads} for dim {self.dim}; give at most {self.dim} heads.")
@@ -74,7 +74,7 @@ class PatchEmbed(nn.Linear):
 
 
 class Level(nn.Module):
-    """One hierarchy: positions, transformer blocks, and the way down to the next level."""
+    """One hierarchy level: position embeddings, transformer blocks, and downsampling to the next level."""
 
     pos_emb: nn.Parameter | None
 
@@ -96,7 +96,7 @@ class Level(nn.Module):
         """(B, H, W, C) to the same shape."""
         if self.pos_emb is None:
             return x
-        # One scalar a position in the block, shared by all blocks and channels.
+        # One scalar per position in the block, shared by all blocks and channels.
         positions = self.pos_emb.view(self.side, self.side).repeat(self.blocks, self.blocks)
         return x + positions[:, :, None]
 
@@ -106,7 +106,7 @@ class Level(nn.Module):
 
 
 def block_sizes(config: HTNetConfig, index: int) -> BlockSizes:
-    """What a transformer block of level ``index`` is built with."""
+    """Sizes of a transformer block of level ``index``."""
     return {
         "dim": config.dim * 2**index,
         "heads": config.heads * 2**index,
@@ -118,7 +118,7 @@ def block_sizes(config: HTNetConfig, index: int) -> BlockSizes:
 
 
 class HierarchicalModel(EmotionModel):
-    """Patches, levels of transformer blocks, head: what HTNet and the models made from it have in common."""
+    """Base class of HTNet and its variants: patches, levels of transformer blocks, head."""
 
     config_class: ClassVar[type[ModelConfig]] = HTNetConfig
     level_class: ClassVar[type[Level]] = Level
@@ -135,11 +135,11 @@ class HierarchicalModel(EmotionModel):
 
     @property
     def attention_is_trivial(self) -> bool:
-        """True when each block contains exactly one token, as in the published setting.
+        """Whether each block contains exactly one token, as in the published setting.
 
-        Softmax over one key is 1, so attention is then the value and output projections alone:
-        queries, keys and the number of heads cannot matter, query and key weights never receive a
-        gradient, and attention maps carry no information. It is False once
+        A softmax over one key is 1, so attention reduces to the value and output projections:
+        queries, keys and the number of heads have no effect, query and key weights never receive a
+        gradient, and attention maps carry no information. It is False if
         image_size / patch_size > 2^(num_hierarchies - 1).
         """
         return self.config.block_side == 1
@@ -167,16 +167,16 @@ class HierarchicalModel(EmotionModel):
         return output.permute(0, 3, 1, 2)
 
 
-@register_model("htnet_base", description="the published setting: 256 wide, (2, 2, 10), 139.6 M parameters")
-@register_model("htnet_small", dim=64, heads=4, block_repeats=(1, 1, 2), description="64 wide, (1, 1, 2), 2.2 M")
-@register_model("htnet_tiny", dim=32, heads=2, block_repeats=(1, 1, 1), description="32 wide, (1, 1, 1), for tests")
+@register_model("htnet_base", description="the published setting: width 256, (2, 2, 10), 139.6 M parameters")
+@register_model("htnet_small", dim=64, heads=4, block_repeats=(1, 1, 2), description="width 64, (1, 1, 2), 2.2 M")
+@register_model("htnet_tiny", dim=32, heads=2, block_repeats=(1, 1, 1), description="width 32, (1, 1, 1), for tests")
 class HTNet(UnitModel, HierarchicalModel):
     """Hierarchical transformer over the mosaic of four facial regions.
 
     Source: Wang et al., "HTNet for micro-expression recognition", arXiv 2307.14637, Neurocomputing
     602 (2024). Numerically the same function as the published implementation.
 
-    With the published setting every block holds one token; see `attention_is_trivial`.
+    With the published setting every block contains one token; see `attention_is_trivial`.
 
     With ``action_units`` in its config it has a second head beside the published one: a score for each unit on each
     side of the face.

@@ -1,4 +1,4 @@
-"""Whether the values of a batch are those of images."""
+"""Checks of the value range of image batches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEAST = -0.5
 
 
 def look_at_range(name: str, x: Tensor) -> None:
-    """Refuse NaN, and warn of images that were divided by 255 or standardized."""
+    """Refuse NaN, and warn about images that were divided by 255 or standardized."""
     if not (x.is_floating_point() and x.numel()):
         return
     try:

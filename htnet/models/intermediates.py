@@ -1,4 +1,4 @@
-"""What the stages of a network give on the way through it."""
+"""Outputs of the stages of a network, recorded during a forward pass."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 
 class Enough(Exception):  # noqa: N818
-    """Ends a forward pass whose rest nobody wants."""
+    """Raised to stop a forward pass whose remaining outputs are not needed."""
 
 
 @contextmanager
 def stage_outputs(modules: Sequence[nn.Module], enough: Collection[int]) -> Iterator[dict[int, Tensor]]:
-    """What modules give while this is open, by their index; `Enough` is raised once there is all of ``enough``."""
+    """Record the outputs of modules by index inside the context; raise `Enough` after the last one in ``enough``."""
     seen: dict[int, Tensor] = {}
 
     def keep(index: int) -> Any:

@@ -1,4 +1,4 @@
-"""Layers of HTNet, tokens-last: maps are (B, H, W, C), so every 1x1 convolution of the paper is
+"""Layers of HTNet, channels-last: maps are (B, H, W, C), so every 1x1 convolution of the paper is
 one matrix product and every channel norm one fused LayerNorm.
 """
 
@@ -24,7 +24,7 @@ MANY_WEIGHTS = 2**17
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``F.linear``; on the CPU with few rows, or very many, by ways that are faster there.
+    """``F.linear``, with faster implementations on the CPU for few and for very many rows.
 
     The library behind ``F.linear`` reads large weights with one thread when there is one row, and
     packs them first when there are a few: at one row of (4096, 1024) float32 it reached 16 GB/s where
@@ -68,8 +68,8 @@ class Linear(nn.Linear):
 class BlockAttention(nn.Module):
     """Multi-head attention inside square blocks of the map.
 
-    Queries and keys have their own layer: with one token per block they are never read, so
-    they cost nothing and, having no gradient, are left alone by the optimizer.
+    Queries and keys have their own layer: with one token per block they are never computed, so
+    they cost nothing and, without a gradient, are not changed by the optimizer.
 
     Attributes:
         vmapped: the weights are those of many trainings (`htnet.training.train_vmapped`): attend by plain products,
@@ -94,13 +94,13 @@ class BlockAttention(nn.Module):
         return self.drop(self.proj(self.attend(x)))
 
     def bias(self, q: Tensor, k: Tensor) -> Tensor | None:
-        """What is added to the scores of queries and keys (B x blocks, heads, tokens, head_dim)."""
+        """Bias added to the scores of queries and keys (B x blocks, heads, tokens, head_dim)."""
         return None
 
     def attend(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) to what each position read, (B, H, W, heads x head_dim)."""
+        """Attention output per position: (B, H, W, C) to (B, H, W, heads x head_dim)."""
         if x.shape[1] == self.blocks and x.shape[2] == self.blocks:
-            # One token a block: softmax over one key is exactly 1, so queries and keys are not even made.
+            # One token per block: softmax over one key is exactly 1, so queries and keys are not computed.
             return self.v(x)
         split = "b (p h) (q w) (n d) -> (b p q) n (h w) d"
         sizes = {"p": self.blocks, "q": self.blocks, "n": self.heads}

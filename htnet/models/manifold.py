@@ -1,7 +1,7 @@
 """Multidimensional scaling of small distance matrices, batched and differentiable.
 
-What the published MHSSA + GCN does sample by sample through scikit-learn: shortest paths between the regions, points
-in the plane whose distances come near to them, and those distances divided by the largest of each row.
+The published MHSSA + GCN does this sample by sample with scikit-learn: shortest paths between the regions, points
+in the plane whose distances approximate them, and those distances divided by the largest of each row.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _COINCIDENT = 1e-5
 def similarity_lengths(vectors: Tensor, floor: float = 0.1) -> Tensor:
     """Cosine similarities as lengths of the edges between regions, as published.
 
-    A similarity read as a length puts regions that are alike far apart. The published adjacency uses the distances
-    as weights, so regions that are alike end up strongly linked.
+    Similarity used as a length places similar regions far apart. The published adjacency uses the distances
+    as weights, so similar regions are strongly linked.
 
     Args:
-        vectors: (B, N, C), one vector a region.
+        vectors: (B, N, C), one vector per region.
         floor: smaller similarities count as this.
 
     Returns:
@@ -101,8 +101,8 @@ class _PlanarGram(torch.autograd.Function):
 def classical_scaling(distances: Tensor) -> Tensor:
     """Distances after classical multidimensional scaling to the plane (Torgerson 1952).
 
-    The points are those of the two largest eigenvalues of the doubly centered squares. They are given by their
-    distances, because a rotation or mirroring of them is as good.
+    The points belong to the two largest eigenvalues of the doubly centered squares. Their distances are returned,
+    because the points are defined only up to rotation and mirroring.
 
     Args:
         distances: (B, N, N), symmetric, 0 on the diagonal.
@@ -121,16 +121,16 @@ def classical_scaling(distances: Tensor) -> Tensor:
 
 
 def smacof(distances: Tensor, start: Tensor, steps: int = SMACOF_STEPS, gain: float = SMACOF_GAIN) -> Tensor:
-    """Points whose distances have least stress, by majorisation (de Leeuw 1977), as scikit-learn does it.
+    """Points with minimum stress by majorization (SMACOF, de Leeuw 1977), as in scikit-learn.
 
-    Each sample stops by itself, where a step gains less than ``gain`` of its squared distances. Gradients go through
+    Each sample stops separately, when a step gains less than ``gain`` of its squared distances. Gradients pass through
     all steps.
 
     Args:
         distances: (B, N, N), symmetric, 0 on the diagonal.
-        start: (N, D) or (B, N, D), where the points begin.
-        steps: most steps.
-        gain: least gain of a step.
+        start: (N, D) or (B, N, D), initial points.
+        steps: maximum number of steps.
+        gain: minimum gain of a step.
 
     Returns:
         (B, N, D).
@@ -159,7 +159,7 @@ def stress(points: Tensor, distances: Tensor) -> Tensor:
 
 
 def published_start(count: int) -> Tensor:
-    """Where scikit-learn begins with ``random_state=42``, which the published code fixes: (count, 2) float64."""
+    """Initial points of scikit-learn for ``random_state=42``, which the published code sets: (count, 2) float64."""
     return torch.from_numpy(np.random.RandomState(42).uniform(size=(count, PLANE)))
 
 

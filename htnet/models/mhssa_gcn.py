@@ -24,7 +24,7 @@ REGIONS = ("left_brow", "right_brow", "left_eye", "right_eye", "nose", "outer_li
 SPATIAL_TERMS = ("bounded", "reference")
 SCALINGS = ("classical", "smacof")
 #: Co-occurrence of action units between the regions in the emotion prototypes of FACS (Ekman and Friesen's EMFACS):
-#: `htnet.data.au_cooccurrence` of `htnet.data.EMOTION_PROTOTYPES`. No sample of any data set takes part in it.
+#: `htnet.data.au_cooccurrence` of `htnet.data.EMOTION_PROTOTYPES`. No data set is used.
 PROTOTYPE_COOCCURRENCE = (
     (1.0, 1.0, 0.75, 0.75, 0.0, 0.5),
     (1.0, 1.0, 0.75, 0.75, 0.0, 0.5),
@@ -35,7 +35,7 @@ PROTOTYPE_COOCCURRENCE = (
 )
 
 
-#: Preprocessing of models that read points of the face itself.
+#: Preprocessing of models that read facial points.
 AT_LANDMARKS = replace(WHOLE_FACE, region_points="landmarks")
 
 
@@ -50,10 +50,10 @@ class MHSSAGCNConfig(ModelConfig):
         region_dim: width of the region's embedding.
         intra_depth: transformer layers inside each region.
         gcn_layers: graph convolutions between the regions.
-        mlp_mult: inner width of the MLP over its outer width.
-        spatial: what is added to the attention scores: "bounded" or, as published, "reference"; see `MHSSAGCN`.
+        mlp_mult: ratio of the MLP's inner to its outer width.
+        spatial: term added to the attention scores: "bounded" or, as published, "reference"; see `MHSSAGCN`.
         scaling: multidimensional scaling of the distances between regions: "classical" or, as published, "smacof".
-        au_cooccurrence: (6, 6), how often an action unit of region j is there where one of region i is.
+        au_cooccurrence: (6, 6), how often an action unit of region j occurs together with one of region i.
     """
 
     patch_size: int = checked(7, whole())
@@ -84,8 +84,8 @@ class MHSSAGCNConfig(ModelConfig):
         size = len(REGIONS)
         if len(rows) != size or any(len(row) != size or any(not 0 <= x <= 1 for x in row) for row in rows):
             raise ModelError(
-                f"au_cooccurrence is {self.au_cooccurrence!r}; give {size} rows of {size} numbers from 0 to 1, one for "
-                f"each of {', '.join(REGIONS)}."
+                f"au_cooccurrence is {self.au_cooccurrence!r}; give {size} rows of {size} numbers from 0 to 1, one "
+                f"per region: {', '.join(REGIONS)}."
             )
         object.__setattr__(self, "au_cooccurrence", rows)
 
@@ -123,9 +123,9 @@ class RegionBlock(nn.Module):
         return x + self.mlp(self.norm2(x))
 
     def pooled(self, x: Tensor, term: Tensor, pooling: Tensor) -> Tensor:
-        """Means of the tokens that `forward` gives: (B, T, C) and (R, T), rows summing to 1, to (B, R, C).
+        """Means of the tokens of `forward`: (B, T, C) and (R, T), rows summing to 1, to (B, R, C).
 
-        The MLP's last layer is linear, so it may follow the mean: a third of the layer's work on fewer tokens.
+        The MLP's last layer is linear, so it can be applied after the mean: a third of the work on fewer tokens.
         """
         x = x + self.attn(self.norm1(x), term)
         hidden = self.mlp.drop(F.gelu(self.mlp.fc1(self.norm2(x))))
@@ -144,20 +144,20 @@ class RegionBlock(nn.Module):
     region_dim=16,
     intra_depth=1,
     gcn_layers=2,
-    description="the same, 64 wide, 1 + 2 layers",
+    description="the same, width 64, 1 + 2 layers",
 )
 class MHSSAGCN(EmotionModel):
     """Attention between the patches of a facial region, and a graph between the regions.
 
-    A patch is cut around each point of brows, eyes, nose and outer lip. Transformer layers work inside each region;
-    its patches' mean becomes the region's vector. Graph convolutions ReLU(A X W) join the regions, where
-    A = alpha M + (1 - alpha) C: M is made of the distances between the regions' vectors by multidimensional scaling to
-    the plane, C is the co-occurrence of action units, alpha is learned.
+    A patch is cut around each point of brows, eyes, nose and outer lip. Transformer layers operate inside each region;
+    the mean of its patches is the region's vector. Graph convolutions ReLU(A X W) combine the regions, where
+    A = alpha M + (1 - alpha) C: M is computed from the distances between the regions' vectors by multidimensional
+    scaling to the plane, C is the co-occurrence of action units, alpha is learned.
 
     The published code pads all regions to 12 patches. With ``spatial="reference"`` this model computes what it does
     (padding included, by one token for all padding of a region): 1 / (distance + 1e-8) is added to the scores, which
-    for a patch and itself is 1e8, so each patch reads itself alone, and padding takes part in the means.
-    "bounded" (the default) does what was meant: the term is 1 / max(distance, 1 px), 0 for a patch and itself, and
+    for a patch and itself is 1e8, so each patch attends only to itself, and padding enters the means.
+    "bounded" (the default) is the intended form: the term is 1 / max(distance, 1 px), 0 for a patch and itself, and
     there is no padding.
 
     M: with ``scaling="smacof"`` as published (scikit-learn's SMACOF with its start for ``random_state=42``), with
@@ -178,7 +178,7 @@ class MHSSAGCN(EmotionModel):
         super().__init__(config)
         groups = [LANDMARK_GROUPS[name] for name in REGIONS]
         longest = max(map(len, groups))
-        # One token stands for all padding of a region; there is none for the region that is full.
+        # One token represents all padding of a region; the full region has none.
         missing = [longest - len(group) if config.spatial == "reference" else 0 for group in groups]
         regions = [r for r, group in enumerate(groups) for _ in group] + [r for r, n in enumerate(missing) if n]
         copies = torch.tensor([1.0 for group in groups for _ in group] + [float(n) for n in missing if n])
@@ -211,7 +211,7 @@ class MHSSAGCN(EmotionModel):
             (B, num_classes) scores before the softmax.
 
         Raises:
-            ModelError: a shape is another, or there are no points.
+            ModelError: a shape is wrong, or there are no points.
         """
         return self.forward_head(self.forward_features(self.check_image(x), points68))
 
@@ -234,7 +234,8 @@ class MHSSAGCN(EmotionModel):
 
         Args:
             images: (B, C, S, S).
-            points68: (B, 68, 2) (x, y) in px; each counts as the px it lies in, moved so that its patch is inside.
+            points68: (B, 68, 2) (x, y) in px; each is rounded to the px it lies in and moved so that its patch is
+                inside the image.
 
         Returns:
             Patches (B, 43, patch_size * patch_size * C), values in the order row, column, channel, and the px (x, y)
@@ -245,7 +246,7 @@ class MHSSAGCN(EmotionModel):
             got = "no points68" if points68 is None else f"points68 of shape {tuple(points68.shape)}"
             raise ModelError(
                 f"{self.name} got {got} for {count} images; give (batch, 68, 2) facial points (x, y) in px of "
-                "the image (htnet.preprocess.estimate_68 makes them of five)."
+                "the image (htnet.preprocess.estimate_68 estimates them from five)."
             )
         if not torch.compiler.is_compiling() and not bool(torch.isfinite(points68).all()):
             raise ModelError(f"{self.name} got points68 with NaN or infinity; give finite px.")
@@ -257,9 +258,9 @@ class MHSSAGCN(EmotionModel):
         return found.flatten(2), at.to(images.dtype)
 
     def encode(self, patches: Tensor, at: Tensor) -> Tensor:
-        """Patches (B, 43, values) at (B, 43, 2) px to one vector a region, (B, 6, dim)."""
+        """Patches (B, 43, values) at (B, 43, 2) px to one vector per region, (B, 6, dim)."""
         x = self.drop(self.embed(patches))
-        # Of published distances, 1e8 is more than float16 can hold; half of what it can leaves room for scores.
+        # The published 1e8 exceeds float16; half of its maximum leaves room for the scores.
         term = self.spatial_term(at)
         if x.dtype == torch.float16:
             term = term.clamp(max=torch.finfo(x.dtype).max / 2)
@@ -277,13 +278,13 @@ class MHSSAGCN(EmotionModel):
         return F.linear(patches, weight) + offset[self.regions]
 
     def embedding(self) -> tuple[Tensor, Tensor]:
-        """Both layers of the embedding are linear: one product of the patches (dim, values), one vector a region."""
+        """Both layers of the embedding are linear: one product of the patches (dim, values), one vector per region."""
         over_patch, over_region = self.combine.weight.split([self.config.dim, self.config.region_dim], dim=1)
         offset = self.combine.bias + over_patch @ self.patch_embed.bias + self.region_embed.weight @ over_region.T
         return over_patch @ self.patch_embed.weight, offset
 
     def spatial_term(self, at: Tensor) -> Tensor:
-        """What is added to the attention scores of patches at (B, 43, 2) px: (B, 1, T, T), -inf between regions."""
+        """Term added to the attention scores of patches at (B, 43, 2) px: (B, 1, T, T), -inf between regions."""
         distance = manifold.pairwise(at.float())
         if self.config.spatial == "reference":
             # Padding adds nothing to its scores, but counts as often as there is padding.

@@ -1,4 +1,4 @@
-"""Names of models and how to build them."""
+"""Registry of models by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from htnet.core.types import PreprocessSpec
 from htnet.models.base import EmotionModel, with_settings
 
 M = TypeVar("M", bound=type[EmotionModel])
-#: Preprocessing of models that see the whole face.
+#: Preprocessing of models that read the whole face.
 WHOLE_FACE = PreprocessSpec(layout="whole")
 
 
@@ -76,11 +76,11 @@ def register_model(
     description: str = "",
     **settings: Any,
 ) -> ModelEntry | Callable[[M], M]:
-    """Add a model to the registry; without ``model_class``, a decorator of the class.
+    """Add a model to the registry; without ``model_class``, a class decorator.
 
     Args:
         name: new name.
-        model_class: an `EmotionModel`; its ``config_class`` says which settings it takes.
+        model_class: an `EmotionModel`; its ``config_class`` defines its settings.
         spec: preprocessing it is trained with unless stated otherwise.
         description: one line for lists.
         **settings: fields of the config that differ from its defaults.
@@ -89,8 +89,8 @@ def register_model(
         The new entry, or the decorator.
 
     Raises:
-        DuplicateModelError: the name is taken, or the name of the class is that of another model's. A class that is
-            defined again, as in a notebook, takes the place of itself.
+        DuplicateModelError: the name, or the name of the class, is already registered. A class that is
+            defined again, as in a notebook, replaces itself.
         ModelError: a setting is unknown or impossible.
     """
     if not isinstance(name, str):
@@ -117,9 +117,9 @@ def register_model(
 
 
 def _refuse_taken(name: str, model_class: type[EmotionModel]) -> None:
-    """Refuse a name, or the name of a class, that another class has; a class that is defined anew replaces itself.
+    """Refuse a name, or the name of a class, that another class has; a class that is defined again replaces itself.
 
-    Asks for all models, because a model of a user must not take a name that a wing will register.
+    All models are loaded for this, because a user's model must not take a name that a wing registers later.
     """
     for entry in MODELS.values():
         other = entry.model_class
@@ -156,8 +156,8 @@ def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
     """Names of registered models, sorted.
 
     Args:
-        pattern: shell-style pattern that they match.
-        pretrained: only those with weights that `create_model` can give them.
+        pattern: shell-style pattern of the names.
+        pretrained: only models with weights that `create_model` can load.
     """
     ready = {spec.model for spec in WEIGHTS.values() if spec.published} if pretrained else MODELS
     return sorted(name for name in fnmatch.filter(MODELS, pattern) if name in ready)
@@ -171,7 +171,7 @@ def _build_config(entry: ModelEntry, overrides: Mapping[str, Any]) -> Any:
     channels = given.get("channels", config_class.channels)
     whole().check("channels", channels, ModelError)
     for name in ("mean", "std"):
-        # A default that is the same for all channels is that of any number of channels.
+        # A default that is the same for all channels applies to any number of channels.
         default = getattr(config_class, name)
         if name not in given and channels != len(default) and len(set(default)) == 1:
             given[name] = default[:1] * channels
@@ -185,7 +185,7 @@ def create_model(
 
     Args:
         name: a registered name, see `list_models`.
-        pretrained: give it trained weights: their name, see `htnet.list_pretrained`, or True for the first that are
+        pretrained: load trained weights: their name, see `htnet.list_pretrained`, or True for the first
             registered for the model; None is False. With another ``num_classes`` the classifier is fresh.
         in_chans: channels of the input, the config's ``channels``.
         **overrides: fields of the model's config (``num_classes=5``, ``dim=96``, ...).
@@ -196,7 +196,7 @@ def create_model(
     Raises:
         UnknownModelError: no such name.
         UnknownWeightsError: there are no such weights of the model.
-        ModelError: an unknown or impossible setting, or one that the trained weights do not fit.
+        ModelError: a setting is unknown or impossible, or does not fit the trained weights.
     """
     entry = get_entry(name)
     if in_chans is not None and overrides.setdefault("channels", in_chans) != in_chans:
@@ -233,12 +233,12 @@ def _weights_of(name: str, tag: bool | str) -> Any:
 
 
 def build_model(architecture: str, config: Mapping[str, Any], name: str | None = None) -> EmotionModel:
-    """Rebuild a model from what was saved with its weights.
+    """Rebuild a model from the data saved with its weights.
 
     Args:
         architecture: class name, as ``type(model).__name__``.
         config: every field of its config.
-        name: what the model calls itself.
+        name: name of the model.
 
     Raises:
         UnknownModelError: no registered model has that class.

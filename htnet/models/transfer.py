@@ -1,4 +1,4 @@
-"""Weights from one model into another that differs in input size, classes or modules."""
+"""Transfer of weights between models that differ in input size, classes or modules."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from torch import Tensor
 from htnet.core.errors import ModelError
 from htnet.models.base import EmotionModel
 
-#: Names that a report prints of each kind before it counts the rest.
+#: Number of names of each kind that a report prints before it counts the rest.
 _SHOWN = 8
 
 
 @dataclass(frozen=True)
 class TransferReport:
-    """What a transfer did with every tensor of both models.
+    """Report of a transfer: the outcome for every tensor of both models.
 
     Attributes:
         loaded: tensors of the target that were copied.
-        interpolated: tensors of the target that were made from ones of another size, with what happened.
+        interpolated: tensors of the target that were interpolated from another size, with the sizes.
         left_out: tensors of the source that were not used, with the reason.
-        missing: tensors of the target that got nothing and keep the values they had.
+        missing: tensors of the target that were not given and keep their values.
     """
 
     loaded: tuple[str, ...]
@@ -39,7 +39,7 @@ class TransferReport:
         lines = [f"Transferred {given} of {total} tensors."]
         lines += _section("Interpolated", [f"{name}: {how}" for name, how in self.interpolated.items()])
         lines += _section("Left out of the source", [f"{name}: {why}" for name, why in self.left_out.items()])
-        lines += _section("Not given, kept as they were", self.missing)
+        lines += _section("Not given, unchanged", self.missing)
         return "\n".join(lines)
 
 
@@ -53,19 +53,19 @@ def _section(title: str, entries: Sequence[str]) -> list[str]:
 
 @torch.no_grad()
 def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, Tensor]) -> TransferReport:
-    """Give a model whatever fits of another one's weights.
+    """Copy the weights of another model that match by name and shape.
 
-    Tensors are matched by name and shape. Positional embeddings of blocks of another size are interpolated on the
-    block's grid (bilinear, corners not aligned). The classifier is taken only between models of the same labels:
-    class 0 of one is not class 0 of another. What the source was trained on is noted of the target too.
+    Positional embeddings of blocks of another size are interpolated on the block's grid (bilinear, corners not
+    aligned). The classifier is copied only between models with the same labels, because class 0 of one need not be
+    class 0 of another. The record of the source's training data is copied to the target too.
 
     Args:
         target: the model that is changed.
-        source: a model, or its state under htnet's names; a bare state says nothing about its classes, so its
-            classifier is left out. Checkpoints under published names are converted first, see `convert_checkpoint`.
+        source: a model, or its state under htnet's names; a bare state does not contain its classes, so its
+            classifier is left out. Checkpoints under published names must be converted first, see `convert_checkpoint`.
 
     Returns:
-        What was loaded and what was not.
+        Report of what was loaded and what was not.
 
     Raises:
         ModelError: nothing fits, or a tensor that fits is not finite.
@@ -82,7 +82,7 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
         if name not in own:
             left_out[name] = "the target has no such tensor"
         elif name in head and not same_classes:
-            left_out[name] = "the classes are others" if isinstance(source, EmotionModel) else "its classes are unknown"
+            left_out[name] = "its classes differ" if isinstance(source, EmotionModel) else "its classes are unknown"
         elif value.shape == own[name].shape:
             loaded.append(name)
             new[name] = value

@@ -303,8 +303,8 @@ def _find(frame: Frame, landmarks: Landmarker | Landmarks | Landmarks68, sample:
         landmarks = landmarks_68(landmarks, frame, sample) if finds_68(landmarks) else landmarks(frame, sample)
     if isinstance(landmarks, Landmarks68) and landmarks.estimated:
         raise LandmarkError(
-            f"The 68 points of {frame.source} are {landmarks.source}: a symmetric mean face, which says nothing about "
-            "asymmetry. Give the five points themselves, or 68 measured ones ('face-alignment')."
+            f"The 68 points of {frame.source} are {landmarks.source}: a symmetric mean face, which contains no "
+            f"asymmetry. Give the five points themselves, or 68 measured ones ('face-alignment')."
         )
     landmarks = verified(landmarks, frame)
     five = landmarks.five() if isinstance(landmarks, Landmarks68) else landmarks

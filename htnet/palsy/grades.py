@@ -1,4 +1,4 @@
-"""House-Brackmann grades, and the classes a model is to tell apart.
+"""House-Brackmann grades, and the classes of a model.
 
 House and Brackmann, "Facial nerve grading system", Otolaryngology - Head and Neck Surgery 93(2), 1985.
 """

@@ -36,7 +36,7 @@ def read_palsy(
             folder in the layout of CK+ (`read_ck_plus`).
         classes: 6 or 3, see `htnet.palsy.SCHEMES`.
         grade_map: for CK+ only: the table that says what is which grade.
-        patients: where a patient's name stands: "file" for the file name up to its first "_", "folder" for the folder
+        patients: source of a patient's name: "file" for the file name up to its first "_", "folder" for the folder
             of the image, a regular expression whose first group is the patient, or "auto" for the file name if it
             begins with letters and a number, as "P07", and nothing says otherwise; not for tables that name patients.
 
@@ -78,7 +78,8 @@ def read_grade_folders(root: StrPath, scheme: GradeScheme, patients: str = "auto
     say otherwise, are refused unless ``patients`` says which; see `read_palsy`.
 
     Raises:
-        ManifestError: there are no such folders, a folder's grade is none, files without "_", or it is not clear which
+        ManifestError: there are no such folders, a folder's name is not a grade, a file has no "_", or it is not clear
+            which
             patient a file shows.
     """
     root = Path(root)

@@ -1,4 +1,4 @@
-"""From frames, pairs and recordings to predictions, files and pictures."""
+"""Prediction from frames, pairs and clips, with exports and plots."""
 
 from htnet.pipeline.predictor import Predictor, predict, predict_video
 

@@ -1,4 +1,4 @@
-"""Predictions and spotted expressions as JSON lines and CSV."""
+"""Export of predictions and spotted expressions as JSON lines and CSV."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from htnet.core.files import check_outputs, whole_file
 from htnet.core.schema import document, to_json_line
 from htnet.core.types import MOTION_REGIONS, Prediction, Spotting
 
-#: Stands between the codes in the column ``warnings``.
+#: Separator of the codes in the column ``warnings``.
 CODE_MARK = "|"
-#: Endings of the files that `write_predictions` writes.
+#: Extensions of the files that `write_predictions` writes.
 TABLE_ENDINGS = (".csv", ".jsonl")
 
 
@@ -64,20 +64,20 @@ def write_predictions(
 ) -> int:
     """Write predictions, one row per sample.
 
-    The file appears when it is whole: where a sample fails, nothing is written, and the same call may be made again.
+    The file is written atomically: if a sample fails, nothing is written, and the call can be repeated.
 
     Args:
         path: the file: a table (.csv), or one document in each line (.jsonl), see docs/output.md.
-        predictions: what to write.
+        predictions: the predictions.
         labels: class names in the model's order.
         errors: (sample, message) of samples that could not be read; read after ``predictions`` ended.
-        overwrite: replace a file that exists.
+        overwrite: replace an existing file.
 
     Returns:
         Number of predictions written.
 
     Raises:
-        InputError: the file's name ends in something else.
+        InputError: the file has another extension.
         OverwriteError: the file exists and ``overwrite`` is not given.
     """
     path = Path(path)
@@ -90,10 +90,10 @@ def write_predictions(
 
 
 def check_table_name(path: str | PathLike[str]) -> None:
-    """Refuse a file whose ending is none of `TABLE_ENDINGS`.
+    """Refuse a file whose extension is not one of `TABLE_ENDINGS`.
 
     Raises:
-        InputError: it is not.
+        InputError: the extension is another.
     """
     if Path(path).suffix.lower() not in TABLE_ENDINGS:
         raise InputError(
@@ -102,7 +102,7 @@ def check_table_name(path: str | PathLike[str]) -> None:
 
 
 def warning_codes(codes: Iterable[str]) -> str:
-    """The cell of the column ``warnings``: each code once, "|" between them."""
+    """The cell of the column ``warnings``: each code once, separated by "|"."""
     return CODE_MARK.join(dict.fromkeys(codes))
 
 

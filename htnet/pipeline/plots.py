@@ -1,4 +1,4 @@
-"""Pictures of a prediction, of a spotted expression and of calibration (needs the extra ``plots``)."""
+"""Plots of a prediction, of a spotted expression and of calibration (requires the extra ``plots``)."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def plot_prediction(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Save a picture: both frames, the landmarks, the flow, the network's input, the probabilities, the action units.
+    """Save a plot of a prediction: frames, landmarks, flow, the network's input, probabilities, action units.
 
     Args:
-        prediction: the answer for this pair.
+        prediction: the prediction for this pair.
         onset: its onset frame.
         apex: its apex frame.
         path: picture file (.png, .pdf, ...).
@@ -63,7 +63,7 @@ def plot_prediction(
     axes[3].imshow(prediction.input.flow_image[..., ::-1], interpolation="nearest")
     axes[3].set_title("flow image (u, v, strain)")
     draw_probabilities(axes[4], prediction.probabilities, prediction.label)
-    # "no expression" is no class of the model; the number beside it is the evidence for one.
+    # "no expression" is not a class of the model; the number beside it is the probability of an expression.
     sure = prediction.probabilities.get(prediction.label, prediction.expression)
     axes[4].set_title(f"{prediction.label} ({sure:.2f})")
     for axis in axes[:4]:
@@ -75,10 +75,10 @@ def plot_prediction(
 
 
 def plot_spotting(spotting: Spotting, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-    """Save a picture of the curve that onset, apex and offset were found on, and of the regions' motion.
+    """Save a plot of the curve on which onset, apex and offset were detected, and of the regions' motion.
 
     Args:
-        spotting: what `htnet.preprocess.spot` found.
+        spotting: result of `htnet.preprocess.spot`.
         path: picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
 
@@ -115,9 +115,9 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str], *, overwrite: b
 
 
 def plot_reliability(found: Mapping[str, Reliability], path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-    """Save reliability diagrams side by side: accuracy over confidence in each bin, and below it the bin's samples.
+    """Save reliability diagrams side by side: accuracy over confidence per bin, and below it the samples per bin.
 
-    A model that is as often right as it is sure lies on the diagonal; below it, it is too sure.
+    A calibrated model lies on the diagonal; below the diagonal it is overconfident.
 
     Args:
         found: bins of `htnet.evaluation.calibration.reliability` by title.
@@ -170,18 +170,18 @@ def draw_probabilities(axis: Any, probabilities: Mapping[str, float], label: str
 
 
 def save_figure(figure: Any, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-    """Save a matplotlib figure as the file's ending says; missing folders are made.
+    """Save a matplotlib figure in the format of the file's extension; missing folders are created.
 
     Raises:
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the ending names no kind of picture.
+        InputError: the extension is not a picture format.
     """
     path = Path(path)
     check_outputs(path, overwrite=overwrite)
     kind = path.suffix.lower().removeprefix(".")
     # matplotlib would append an extension, to a name that was not checked.
     if kind not in figure.canvas.get_supported_filetypes():
-        raise InputError(f"No picture of this kind can be saved as {path}. Give a name that ends in .png.")
+        raise InputError(f"The extension of {path} is not a picture format. Give a name that ends in .png.")
     with whole_file(path) as place:
         figure.savefig(place, dpi=110, format=kind)
     return path
@@ -196,7 +196,7 @@ def draw_warnings(figure: Any, warnings: Iterable[Warned], title: str = "") -> N
 
 
 def _draw_units(axis: Any, units: Sequence[UnitPrediction]) -> None:
-    """Bars to both sides, as one looks at the face: the subject's right side is at the left."""
+    """Bars to both sides, as seen in the image: the subject's right side is on the left."""
     rows = range(len(units), 0, -1)
     for sign, side in ((-1, "subject_right"), (1, "subject_left")):
         values = [getattr(unit, side) for unit in units]

@@ -1,4 +1,4 @@
-"""From frames to a prediction: the whole way in one call."""
+"""The complete pipeline from frames to a prediction."""
 
 from __future__ import annotations
 
@@ -48,23 +48,23 @@ from htnet.preprocess.evidence import answered
 from htnet.preprocess.frames import frame_file
 from htnet.preprocess.pairs import order_warnings
 
-#: Confidence of spotting below which an answer on a clip is doubted. The 200 clips of
+#: Confidence of spotting below which a prediction for a clip has a warning. The 200 clips of
 #: benchmarks/results/spotting_cpu.json have 0.86 or more; clips in which only the head moves 0.06 to 0.11.
 LOW_CONFIDENCE = 0.5
-#: Marks an answer on a pair whose apex a reader replaced; see `htnet.data.Sample`.
+#: Warning for a pair whose apex was replaced by the reader; see `htnet.data.Sample`.
 MIDDLE_APEX = QualityWarning(
     "middle_apex", "No usable apex is annotated: the frame midway between onset and offset was used instead."
 )
-#: Five points as an array, or where to get them: a landmarker, its name, or a file of points.
+#: Five points as an array, or their source: a landmarker, its name, or a file of points.
 LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
 
-#: Called with a sample and what went wrong with it.
+#: Called with a sample and its error.
 OnError = Callable[[Sample, HtnetError], None]
 
 
 @dataclass(frozen=True)
 class _Question:
-    """One sample on its way to the model."""
+    """The model input of one sample."""
 
     sample: str
     made: ModelInput
@@ -90,15 +90,15 @@ class Predictor:
 
         Args:
             weights: registered weights, a weights folder, a Hub repository, or a loaded model.
-            landmarks: finds the points of frames given without: a landmarker, or a name or file for
-                `htnet.preprocess.make_landmarker`. Built only when a frame needs it.
-            device: where the model runs.
-            bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
-            always: answer a class of the model also where two frames do not differ by an expression, instead of
+            landmarks: source of the points of frames given without points: a landmarker, or a name or file for
+                `htnet.preprocess.make_landmarker`. Created only if a frame needs it.
+            device: device of the model.
+            bit_depth: bits of the frames' values if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
+            always: predict a class of the model even if the two frames do not differ by an expression, instead of
                 "no expression".
 
         Raises:
-            WeightsError: the weights cannot be loaded, or do not say how its input is made.
+            WeightsError: the weights cannot be loaded, or have no preprocessing specification.
             InputError: the device cannot be used, or ``bit_depth`` is impossible.
             ModelError: the model reads faces, not flow images.
         """
@@ -114,7 +114,7 @@ class Predictor:
         self.model = self.model.to(usable_device(device)).eval()
         if self.model.preprocess_spec is None:
             raise WeightsError(
-                f"{self.name} does not say how its input is made. Set model.preprocess_spec to the PreprocessSpec "
+                f"{self.name} has no preprocessing specification. Set model.preprocess_spec to the PreprocessSpec "
                 "it was trained with."
             )
         self.bit_depth = bit_depth
@@ -135,7 +135,7 @@ class Predictor:
         Args:
             onset: the neutral frame: a file or an RGB array.
             apex: the frame of strongest expression, of the same size.
-            landmarks: five (x, y) in onset px, or a file of them; detected by the landmarker unless given.
+            landmarks: five (x, y) in onset px, or a file of them; detected by the landmarker by default.
             sample: identifier.
 
         Raises:
@@ -147,7 +147,7 @@ class Predictor:
         return self._answer([_Question(sample, made, files)])[0]
 
     def flow_image(self, image: str | PathLike[str] | ByteArray, sample: str = "") -> Prediction:
-        """Predict from a flow image in the published convention, used as it is.
+        """Predict from a flow image in the published convention, without further preprocessing.
 
         Args:
             image: a file, or (size, size, 3) uint8 BGR = strain, v, u of the whole face.
@@ -155,7 +155,7 @@ class Predictor:
 
         Raises:
             FlowError: the image cannot be used.
-            SpecError: it is one of a prepared folder, and was made in another way than the model's training data.
+            SpecError: it belongs to a prepared folder and was made with another specification than the training data.
         """
         files = SourceFiles(flow_image=frame_file(image))
         return self._answer([_Question(sample, self._reader.flow_picture(image, sample), files)])[0]
@@ -169,22 +169,22 @@ class Predictor:
         method: str = "peak",
         fps: float | None = None,
     ) -> Prediction:
-        """Find onset and apex in a clip of one expression, and predict from the two frames.
+        """Spot onset and apex in a clip of one expression, and predict from the two frames.
 
-        The face's points are found on the first frame and moved with the head to the onset. A model that was
-        trained with motion is also given `htnet.preprocess.motion_features` of the frames from onset to offset.
+        The face's points are detected on the first frame and moved with the head to the onset. A model that was
+        trained with motion also reads `htnet.preprocess.motion_features` of the frames from onset to offset.
 
         Args:
-            source: a video file, a folder of frames, a `Video`, or frames in order. They are read once and held; of a
-                video of more than 1 GiB of frames one is held at a time, and it is read again for the two frames and
-                for motion. Give ``open_video(path).held()`` to use its frames afterwards.
+            source: a video file, a folder of frames, a `Video`, or frames in order. They are read once and kept in
+                memory; a video with more than 1 GiB of frames is read frame by frame, and again for the two frames and
+                for motion. Pass ``open_video(path).held()`` to use its frames afterwards.
             landmarks: five (x, y) in px of the first frame, or a file of them; detected by the landmarker unless given.
             sample: identifier.
             method: how to search for the apex, see `htnet.preprocess.spot`.
             fps: frames per second; replaces that of a file.
 
         Returns:
-            The prediction; its ``spotting`` says which frames were used and how clearly they stood out.
+            The prediction; its ``spotting`` contains the frames that were used and the confidence in them.
 
         Raises:
             VideoError, FrameError, LandmarkError, FlowError: the video cannot be used.
@@ -222,18 +222,18 @@ class Predictor:
 
         Args:
             manifest: the samples; labels are optional and become ``truth``.
-                An answer to a labeled sample of a person that the weights were trained on has the warning
+                The prediction for a labeled sample of a person that the weights were trained on has the warning
                 "trained_on_subject".
-            batch_size: samples that go through the model together.
+            batch_size: number of samples per forward pass.
             on_error: called with each sample that cannot be read, which is then left out; without it
                 the first error ends the iteration.
 
         Yields:
-            One prediction a sample.
+            One prediction per sample.
 
         Raises:
-            SpecError: the samples are those of a prepared folder, whose flow images were made in another way than the
-                model's training data.
+            SpecError: the samples belong to a prepared folder, whose flow images were made with another specification
+                than the model's training data.
             HtnetError: a sample cannot be read; the message names it.
         """
         inputs = self._inputs(iter(manifest), on_error)
@@ -258,10 +258,10 @@ class Predictor:
             )
 
     def _doubted(self, sample: Sample, made: ModelInput) -> ModelInput:
-        """The input of a sample with what its row of the manifest says against it."""
+        """The input of a sample with the warnings that follow from its row of the manifest."""
         made = _flagged(made, sample_fault(sample))
         doubts = [MIDDLE_APEX] if sample.apex_source == "middle" else []
-        if sample.label is not None:  # an answer with its truth is a test
+        if sample.label is not None:  # a labeled sample is a test
             known = trained_doubts(self.model.trained_people, (), [sample])
             doubts += [doubt for doubt in known if doubt.code == "trained_on_subject"]
         return replace(made, warnings=(*made.warnings, *doubts))
@@ -303,7 +303,7 @@ class Predictor:
 
 
 def _clearness(spotting: Spotting) -> tuple[QualityWarning, ...]:
-    """A warning where the expression hardly stands out from the noise of its clip."""
+    """A warning if the expression hardly exceeds the noise of its clip."""
     sure = spotting.confidence
     if sure is None or sure >= LOW_CONFIDENCE:
         return ()
@@ -316,7 +316,7 @@ def _clearness(spotting: Spotting) -> tuple[QualityWarning, ...]:
 
 
 def _flagged(made: ModelInput, fault: str) -> ModelInput:
-    """The input with a warning on what the row of a manifest says, unless its files say so already."""
+    """The input with a warning from the row of a manifest, unless its files cause it already."""
     if {warning.code for warning in made.warnings} & {"same_frame", "frame_order"}:
         return made
     return replace(made, warnings=(*made.warnings, *order_warnings(fault)))
@@ -337,7 +337,7 @@ def predict(
 
     Args:
         onset: the neutral frame: a file or an (H, W, 3) RGB array.
-        apex: the frame of strongest expression, of the same size. It must be given; a video alone goes to
+        apex: the frame of strongest expression, of the same size. Required; for a video use
             `predict_video`.
         weights: registered weights, a weights folder, a Hub repository or a loaded model.
         landmarks: "yunet", "face-alignment", "template" (only for faces cropped as the training images
@@ -347,10 +347,10 @@ def predict(
         always: answer a class also where the frames do not differ by an expression.
 
     Returns:
-        Label ("no expression" where ``expression`` is below 0.5), probabilities, and what they came from.
+        Label ("no expression" if ``expression`` is below 0.5), probabilities, and their sources.
 
     Raises:
-        HtnetError: the frames, the points or the weights cannot be used; the message says what to do.
+        HtnetError: the frames, the points or the weights cannot be used; the message explains how to fix it.
     """
     if apex is None:
         other = hint(onset) if isinstance(onset, (str, PathLike)) else ""

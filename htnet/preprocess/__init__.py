@@ -1,4 +1,4 @@
-"""From video frames to network inputs: reading, landmarks, alignment, flow, regions."""
+"""Preprocessing from frames to network inputs: reading, landmarks, alignment, flow, regions."""
 
 from htnet.core.deprecated import serve_old_names
 from htnet.preprocess.align import Alignment, align_frames, align_pair, fit_alignment

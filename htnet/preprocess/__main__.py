@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m htnet.preprocess",
-        description="Make the published 28x28 image (u, v, strain) of two frames.",
+        description="Compute the published 28x28 image (u, v, strain) of two frames.",
         allow_abbrev=False,
     )
     parser.add_argument("onset", help="onset frame: the neutral face")
@@ -78,7 +78,7 @@ def _run(args: argparse.Namespace) -> None:
     landmarks = None if args.landmarks == "none" else args.landmarks
     if args.face is not None:
         if landmarks is None:
-            raise InputError(f"--face {args.face} chooses among faces, but --landmarks none looks for none.")
+            raise InputError(f"--face {args.face} chooses among faces, but --landmarks none detects no face.")
         landmarks = make_landmarker(args.landmarks, face=args.face)
     settings = {name: getattr(args, name) for name in ("flow", "head_motion", "clahe", "size")}
     made = published_input(args.onset, args.apex, landmarks, bit_depth=args.bit_depth, **settings)

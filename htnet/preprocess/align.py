@@ -1,4 +1,4 @@
-"""Alignment: one similarity takes every frame of a sample to the same upright face."""
+"""Alignment: one similarity transform maps every frame of a sample to the same upright face."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ AnyLandmarks = TypeVar("AnyLandmarks", Landmarks, Landmarks68)
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """The similarity from frame px to px of the aligned face, the same for every frame of a sample.
+    """Similarity transform from frame px to px of the aligned face, the same for every frame of a sample.
 
     Attributes:
         matrix: (2, 3) float64, aligned = matrix @ [x, y, 1].
@@ -75,20 +75,20 @@ class Alignment:
         return scale_of(self.matrix)
 
     def warp(self, frame: Frame) -> Frame:
-        """The aligned face, (height, width, 3); places outside the frame repeat its edge."""
+        """Warp a frame to the aligned face, (height, width, 3); pixels outside the frame repeat its edge."""
         return Frame(_warp(frame, self.matrix, self.size), frame.source)
 
     def map(self, points: npt.ArrayLike) -> Float64Array:
-        """(N, 2) points in frame px, in px of the aligned face: (N, 2) float64."""
+        """Map (N, 2) points from frame px to px of the aligned face: (N, 2) float64."""
         return transform_points(self.matrix, points)
 
     def unmap(self, points: npt.ArrayLike) -> Float64Array:
-        """(N, 2) points in px of the aligned face, in frame px: (N, 2) float64."""
+        """Map (N, 2) points from px of the aligned face to frame px: (N, 2) float64."""
         linear = np.linalg.inv(self.matrix[:, :2])
         return (np.asarray(points, dtype=np.float64) - self.matrix[:, 2]) @ linear.T
 
     def map_landmarks(self, landmarks: AnyLandmarks) -> AnyLandmarks:
-        """Landmarks in frame px, in px of the aligned face; all else about them is kept."""
+        """Map landmarks from frame px to px of the aligned face; their other fields are kept."""
         return replace(landmarks, points=self.map(landmarks.points).astype(np.float32))
 
 
@@ -101,19 +101,19 @@ def fit_alignment(
     box: Sequence[float] | None = None,
     frame: str = "the frame",
 ) -> Alignment:
-    """The similarity that brings landmarks nearest to a template, and the crop around it.
+    """Fit the least-squares similarity from landmarks to a template, with the crop around it.
 
     Canonical coordinates are 28 px units: the template's face fills the square from (0, 0) to (28, 28), and the
     default crop is that square.
 
     Args:
         landmarks: five or 68 points in px of the sample's onset frame.
-        template: where the points go, (5, 2) or (68, 2) in 28 px units. None for `TEMPLATE_28` with five points
+        template: target points, (5, 2) or (68, 2) in 28 px units. None for `TEMPLATE_28` with five points
             and `MEAN_SHAPE_28` with 68. A (5, 2) template with 68 landmarks uses their five.
-        size: side of the aligned face in px, or (height, width). A whole number is the longer side; (height,
-            width) must have the shape of the crop, to half a px, because a similarity stretches both axes alike.
-        margin: added on each side of the crop, as a fraction of its width and height: 0.25 shows a quarter more on
-            the left, right, top and bottom; negative values cut.
+        size: side of the aligned face in px, or (height, width). An integer is the longer side; (height,
+            width) must have the aspect ratio of the crop, to half a px, because a similarity scales both axes equally.
+        margin: added on each side of the crop, as a fraction of its width and height: 0.25 adds a quarter on
+            the left, right, top and bottom; negative values shrink the crop.
         box: the crop (x, y, width, height) in canonical coordinates, before the margin; None for
             (0, 0, 28, 28).
         frame: name of the frame, for messages.
@@ -150,10 +150,10 @@ def align_frames(
     margin: float = 0.0,
     box: Sequence[float] | None = None,
 ) -> tuple[Iterator[Frame], Alignment]:
-    """Warp any number of frames by the one similarity that takes the first frame's points to a template.
+    """Warp frames by the similarity from the first frame's points to a template.
 
     No other frame is aligned by its own points: their error would appear as motion, and true motion of the
-    head or of the points would be erased.
+    head or of the points would be removed.
 
     Args:
         frames: frames of one sample, all of one size; read one at a time, so a long video need not fit in memory.
@@ -164,10 +164,10 @@ def align_frames(
         box: the crop (x, y, width, height) in 28 px units.
 
     Returns:
-        The aligned frames, made one by one as they are asked for, and the alignment.
+        An iterator over the aligned frames, and the alignment.
 
     Raises:
-        FrameError: there are no frames, or (while reading on) one has another size than the first.
+        FrameError: there are no frames, or (during the iteration) one has another size than the first.
         LandmarkError: see `fit_alignment`.
         InputError: see `fit_alignment`.
     """
@@ -182,7 +182,7 @@ def align_frames(
 def align_pair(
     onset: Frame, apex: Frame, landmarks: Landmarks, spec: PreprocessSpec
 ) -> tuple[Frame, Frame, Float64Array]:
-    """Warp both frames by the one similarity that takes the onset's points to the template.
+    """Warp both frames by the similarity from the onset's points to the template.
 
     Args:
         onset: the neutral frame.
@@ -202,7 +202,7 @@ def align_pair(
 
 
 def face_similarity(points: npt.ArrayLike, target: npt.ArrayLike, source: str) -> Float64Array:
-    """The least-squares similarity between two faces' points, which must lie alike.
+    """Least-squares similarity between two faces' points, whose arrangement must agree.
 
     Args:
         points: (5, 2) or (68, 2).
@@ -290,10 +290,10 @@ def _aligned(frames: Iterable[Frame], alignment: Alignment, first: Frame) -> Ite
 
 
 def check_size(frame: Frame, number: int, first: Frame) -> None:
-    """Refuse a frame of another size than the first of its clip.
+    """Refuse a frame whose size differs from the first of its clip.
 
     Raises:
-        FrameError: it has.
+        FrameError: the sizes differ.
     """
     if frame.size != first.size:
         (h, w), (oh, ow) = frame.size, first.size

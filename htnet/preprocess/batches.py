@@ -1,4 +1,4 @@
-"""Preprocessing for models of one's own: batches of frames to flow images, and flow images to regions."""
+"""Batch preprocessing for other models: frames to flow images, and flow images to regions."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from htnet.preprocess.landmarks import Landmarker, LazyLandmarker
 from htnet.preprocess.preprocessor import LandmarkSource, Preprocessor
 from htnet.preprocess.regions import crop_regions, template_points
 
-#: Frames of a batch: files or arrays, one a pair, or one tensor of all.
+#: Frames of a batch: a list of files or arrays, one per pair, or one tensor.
 Frames = Sequence[FrameSource] | Tensor
 #: Five points of each pair.
 Points = Sequence[LandmarkSource] | Tensor
 
 
 class FlowPreprocessor:
-    """Makes flow images of batches of frame pairs; it can be sent to the workers of a data loader.
+    """Computes flow images of batches of frame pairs; picklable for the workers of a data loader.
 
-    What it gives is what a network of its spec reads: the whole flow image unless the spec cuts regions.
+    The output is the input of a network with the same spec: the whole flow image unless the spec cuts regions.
     """
 
     def __init__(
@@ -34,13 +34,13 @@ class FlowPreprocessor:
         *,
         bit_depth: int | None = None,
     ) -> None:
-        """Keep the settings; the landmarker is built when first needed.
+        """Store the settings; the landmarker is created when first needed.
 
         Args:
             spec: how frames become images; by default the published flow image of the whole face.
-            landmarks: finds the points of pairs that come without: a landmarker, or a name or file for
-                `htnet.preprocess.make_landmarker`; None for none.
-            bit_depth: bits of the frames' values, where 16-bit files use fewer; see `read_frame`.
+            landmarks: source of the points of pairs given without: a landmarker, or a name or file for
+                `htnet.preprocess.make_landmarker`; None for no source.
+            bit_depth: bits of the frames' values if 16-bit files use fewer; see `read_frame`.
         """
         self.spec = spec or PreprocessSpec(layout="whole")
         self._landmarks = LazyLandmarker(landmarks)
@@ -49,13 +49,13 @@ class FlowPreprocessor:
     def __call__(
         self, onsets: Frames, apexes: Frames, landmarks: Sequence[LandmarkSource] | Tensor | None = None
     ) -> Tensor:
-        """Flow images of a batch.
+        """Compute the flow images of a batch.
 
         Args:
             onsets: B neutral frames: files, (H, W, 3) RGB arrays, or a tensor (B, 3, H, W), uint8 or float in 0..1.
-            apexes: B frames of strongest expression, likewise, each of the size of its onset.
-            landmarks: B times five (x, y) in px of the onset, or a tensor (B, 5, 2); detected by the landmarker unless
-                given.
+            apexes: B frames of strongest expression, in the same form, each of the size of its onset.
+            landmarks: B times five (x, y) in px of the onset, or a tensor (B, 5, 2); detected by the landmarker by
+                default.
 
         Returns:
             (B, 3, size, size) float32, 0..255, channels as the spec orders them: strain, v, u.
@@ -69,7 +69,7 @@ class FlowPreprocessor:
         return torch.stack(made) if made else torch.zeros(0, 3, side, side)
 
     def inputs(self, onsets: Frames, apexes: Frames, landmarks: Points | None = None) -> Iterator[ModelInput]:
-        """The same one by one, with points, flow and warnings; see `htnet.types.ModelInput`."""
+        """As a call, but one by one, with points, flow and warnings; see `htnet.types.ModelInput`."""
         first, second = _frames(onsets, "onsets"), _frames(apexes, "apexes")
         points = [None] * len(first) if landmarks is None else _points(landmarks)
         if not len(first) == len(second) == len(points):
@@ -90,7 +90,7 @@ class FlowPreprocessor:
 class RegionCropper(nn.Module):
     """Cuts flow images into the mosaic of face regions that a network reads; see `crop_regions`.
 
-    A module without parameters: it moves to a device, is exported and pickled with the network that it stands before.
+    A module without parameters, so that it is moved, exported and pickled together with the network.
     """
 
     points: Tensor
@@ -98,11 +98,11 @@ class RegionCropper(nn.Module):
     def __init__(
         self, layout: str = "anatomical", points: Sequence[Sequence[float]] | Tensor | None = None, size: int = 28
     ) -> None:
-        """Keep where regions are cut.
+        """Store the layout and the default points.
 
         Args:
             layout: one of `htnet.types.LAYOUTS`.
-            points: five (x, y) in px of the flow image, where regions are cut unless a call gives others; by default
+            points: five (x, y) in px of the flow image at which regions are cut by default; by default
                 the template's.
             size: side of the flow images, px, for the template's points.
 
@@ -121,7 +121,7 @@ class RegionCropper(nn.Module):
 
         Args:
             images: (B, C, S, S) flow images.
-            points: (B, 5, 2), or (5, 2) for all images; those of the module unless given.
+            points: (B, 5, 2), or (5, 2) for all images; by default those of the module.
 
         Returns:
             (B, C, S, S), same type and device.

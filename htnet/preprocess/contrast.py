@@ -17,8 +17,8 @@ CLIP_LIMIT, TILES = 2.0, 8
 def clahe(gray: ByteArray) -> ByteArray:
     """Contrast-limited adaptive histogram equalization: clip limit 2, 8x8 tiles (Zuiderveld 1994; OpenCV).
 
-    Each frame is equalized by itself, so that what it does to the light of a face may differ a little from frame to
-    frame; see the documentation of the input.
+    Each frame is equalized separately, so its effect on the brightness of a face may differ slightly between
+    frames; see the documentation of the input.
 
     Args:
         gray: (H, W) uint8.
@@ -31,6 +31,6 @@ def clahe(gray: ByteArray) -> ByteArray:
 
 
 def gray_face(face: Frame, spec: PreprocessSpec) -> ByteArray:
-    """An aligned face as the flow methods take it: (H, W) uint8 gray, equalized where the spec says so."""
+    """Convert an aligned face for the flow methods: (H, W) uint8 gray, equalized if the spec requires it."""
     gray = to_gray(face)
     return clahe(gray) if spec.clahe else gray

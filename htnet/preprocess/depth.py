@@ -1,8 +1,8 @@
-"""From the numbers that image files and arrays hold to 8-bit values: which of them is white.
+"""Conversion of image values to 8 bits: which value is white.
 
-Cameras of 10, 12 or 14 bits are usually saved in 16-bit files, whose largest value none of their pixels comes near. A
-reader that takes 65535 for white then sees an almost black face, of 17 gray levels instead of 256. No rule can tell
-such a file from a dark 16-bit picture, so where neither file nor caller says which it is, the frame is refused.
+Images of cameras with 10, 12 or 14 bits are usually saved in 16-bit files, whose largest value no pixel approaches. A
+reader that treats 65535 as white then gets an almost black face, of 17 gray levels instead of 256. No rule can
+distinguish such a file from a dark 16-bit picture, so the frame is refused if neither file nor caller states the depth.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RawFrame:
     Attributes:
         pixels: (H, W, 3), integers or floats.
         source: file or description, for messages.
-        white: the value that the file says is the largest possible one, None if it says nothing.
+        white: the largest possible value according to the file, None if not stated.
         done: whether the pixels are those of a `Frame`, which are 8-bit already.
     """
 
@@ -47,7 +47,7 @@ class RawFrame:
 
     @property
     def wide(self) -> bool:
-        """Whether the numbers alone do not say which of them is white."""
+        """Whether the values alone do not determine which of them is white."""
         kind = self.pixels.dtype
         return not self.done and self.white is None and kind != np.uint8 and np.issubdtype(kind, np.integer)
 
@@ -105,7 +105,7 @@ def together(frames: Sequence[RawFrame], bit_depth: int | None = None) -> list[B
 
     Raises:
         FrameError: 16-bit values of unknown depth, values beyond the stated depth, or a type or range of numbers that
-            is no picture's.
+            no picture has.
         InputError: an impossible ``bit_depth``.
     """
     check_bit_depth(bit_depth)

@@ -1,12 +1,12 @@
-"""Whether two frames differ by an expression at all, from the motion in px before it is scaled.
+"""Evidence that two frames differ by an expression, from the motion in px before it is scaled.
 
 Both faces are aligned at 224 px, the apex is registered to the onset, and the motion of 28 x 28 cells is measured
-(`htnet.preprocess.flow.registration`). What a head that turns aside adds is fitted and taken out. The rest is compared
-with what it may be without an expression: the noise of these very frames, what registration leaves, and, near the
-eyes, what blinks and gaze do to their surroundings. Three measures remain: the strongest motion of the skin, the rise
-of the fold above the eyes, and the rise of the skin below them. An expression raises those two, a blink lowers them.
+(`htnet.preprocess.flow.registration`). The motion of out-of-plane head rotation is fitted and subtracted. The rest is
+compared with the motion expected without an expression: the noise of these two frames, the error of registration and,
+near the eyes, the effect of blinks and gaze. There are three measures: the strongest motion of the skin, the rise
+of the fold above the eyes, and the rise of the skin below them. An expression raises the last two, a blink lowers them.
 
-Thresholds, guards and slope were set on drawn faces and one portrait (seeds 41000 to 42009 of
+Thresholds, noise terms and slope were set on drawn faces and one portrait (seeds 41000 to 42009 of
 `benchmarks.droop_faces`, kinds drawn, shaded, hopper); `benchmarks/expression.py` scores others.
 """
 
@@ -32,7 +32,7 @@ from htnet.preprocess.flow.registration import (
 )
 from htnet.preprocess.frames import to_gray
 
-#: Side of the face that evidence is measured on, px, whatever the model's own.
+#: Side of the face on which evidence is measured, px, independent of the model's.
 FACE = 224
 #: Operating points of the three measures, in their standard errors. On people and a portrait that nothing was chosen
 #: on (benchmarks/results/expression.json) there are false alarms in 4 of 585 pairs with noise, light, shifts, turns in
@@ -55,16 +55,17 @@ _SHARED = 4.0
 
 
 def expression_probability(onset: Frame, apex: Frame, landmarks: Landmarks, start: Float64Array | None = None) -> float:
-    """Probability that the two frames differ by an expression, if half of all pairs do; 0.5 is the operating point.
+    """Probability that the two frames differ by an expression, assuming that half of all pairs do; 0.5 is the operating
+    point.
 
     Args:
         onset: as recorded.
         apex: as recorded.
         landmarks: five points in px of the onset.
-        start: (3, 3), the head's motion on the aligned face, where it is known already; see `register`.
+        start: (3, 3), the head's motion on the aligned face if already known; see `register`.
 
     Returns:
-        0 to 1; 0 where nothing moves.
+        0 to 1; 0 without motion.
 
     Raises:
         FlowError: the apex cannot be registered to the onset.
@@ -76,12 +77,12 @@ def expression_probability(onset: Frame, apex: Frame, landmarks: Landmarks, star
 
 
 def answered(label: str, expression: float | None, always: bool = False) -> str:
-    """The answer to give: a model's most probable class, or `NO_EXPRESSION` where the evidence says so.
+    """The predicted label: a model's most probable class, or `NO_EXPRESSION` if the probability is below 0.5.
 
     Args:
         label: the class.
-        expression: probability of an expression; None where it cannot be told.
-        always: answer the class in any case.
+        expression: probability of an expression; None if it cannot be determined.
+        always: return the class in any case.
     """
     return label if always or expression is None or expression >= EXPRESSION_THRESHOLD else NO_EXPRESSION
 
@@ -94,11 +95,11 @@ def _registered_motion(onset: Frame, apex: Frame, alignment: Alignment, start: F
 
 
 def expression_strength(found: CellMotion, enlarged: float = 1.0) -> float:
-    """How far the face's own motion is above what there is without an expression: 1 at the operating point.
+    """Ratio of the face's own motion to that expected without an expression: 1 at the operating point.
 
     Args:
         found: motion between registered faces of 224 px.
-        enlarged: how many px of the face are one px of the frame, 1 or more.
+        enlarged: px of the face per px of the frame, 1 or more.
     """
     design = _turn_modes()
     uv = found.uv - design @ robust_fit(found, design, rigid_cells())

@@ -1,4 +1,4 @@
-"""Whether a face shows enough light and dark for motion to be measured on it."""
+"""Checks of a face's contrast and exposure for motion measurement."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def face_light(gray: ByteArray) -> float:
 
 
 def exposure_warnings(gray: ByteArray, source: str) -> tuple[QualityWarning, ...]:
-    """What the light of a face says against the motion measured on it.
+    """Warnings if contrast or exposure of a face make its motion unreliable.
 
     Args:
         gray: (H, W) uint8, the aligned face.

@@ -48,7 +48,7 @@ def _lacking(error: Exception) -> str:
 
 
 def load_opencv(*needed: str) -> Any:
-    """The module ``cv2``, or an error that says how to mend it.
+    """Import ``cv2``, or raise an error that explains how to repair the installation.
 
     Args:
         needed: attributes it must have, e.g. "FaceDetectorYN".

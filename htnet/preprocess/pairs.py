@@ -123,7 +123,7 @@ def _same_frame(onset: Frame, apex: Frame) -> QualityWarning:
 
 
 def pair_fault(onset: Path | None, apex: Path | None, first: str = "", last: str = "") -> str:
-    """What makes a pair of files degenerate; "" if nothing does, as far as names tell.
+    """Why a pair of files is degenerate, as far as names show; "" if it is not.
 
     Args:
         onset: the onset frame.

@@ -70,7 +70,7 @@ class Preprocessor:
             spec: how frames become inputs.
             landmarker: finds the points of frames that come without.
             points68: give 68 points too: the landmarker's where it finds 68, else `estimate_68`.
-            evidence: of two frames, tell the probability that they differ by an expression, too.
+            evidence: for two frames, also compute the probability that they differ by an expression.
             bit_depth: bits of the frames' values, where 16-bit files use fewer; see `read_frame`.
         """
         self.spec = spec
@@ -213,7 +213,7 @@ class Preprocessor:
         try:
             return expression_probability(onset, apex, points), ()
         except FlowError as error:
-            text = f"Whether there is an expression cannot be told, so a class is answered: {error}"
+            text = f"Whether there is an expression cannot be determined, so a class is predicted: {error}"
             return None, (QualityWarning("unregistered", text),)
 
     def _on_image(self, points: npt.ArrayLike) -> Float64Array:

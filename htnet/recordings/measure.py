@@ -85,7 +85,7 @@ class Places:
 
         Args:
             key: number of its key face.
-            correction: (2, 3), by which the alignment was mended when the key face was taken.
+            correction: (2, 3), correction of the alignment when the key face was taken.
             regions: (regions, 2) motion from the key face.
             head: (6,) the head's, see `Motions`.
             matrix: (2, 3) alignment of the frame.
@@ -157,7 +157,7 @@ def _down(rows: int) -> FloatArray:
 def feature_rows(rows: Rows, motions: Motions, corrections: dict[int, Float64Array], places: Places) -> FloatArray:
     """(T, features) `FEATURES` of frames, but for the rates, which are NaN.
 
-    Motions are brought to exactly the distance in time that their names tell: the earlier frame is the nearest there
+    Motions are scaled to exactly the time distance in their names: the earlier frame is the nearest there
     is.
     """
     count, pairs = len(rows.times), len(DISTANCES) + 1

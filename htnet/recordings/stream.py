@@ -58,7 +58,7 @@ class FrameStream:
     """Frames of a video, a folder of frames or a camera, each with its number and its time in seconds.
 
     It is read once, from the beginning to the end; nothing is sought and only the frame that is asked for is held.
-    Damage does not end it: what is missing is told in ``missing``, which grows while the stream is read.
+    Damaged frames do not end it: ``missing`` lists the gaps and grows while the stream is read.
 
     Attributes:
         source: the file, the folder or the camera.

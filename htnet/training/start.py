@@ -90,7 +90,7 @@ class StartFrom:
 
         Args:
             manifest: the set.
-            disjoint: the user's word that they have not, where their card cannot tell.
+            disjoint: the user's assertion that they were not, if the record does not show it.
 
         Raises:
             InputError: their record has people of the set, whatever the user's word (people who only have a name in

@@ -90,7 +90,7 @@ def test_folder_says_what_it_holds(tmp_path):
 
 def test_dtype_of_an_optimized_folder_is_fixed(tmp_path):
     save_pretrained(optimized("htnet_tiny", "bfloat16"), tmp_path)
-    with pytest.raises(InputError, match=r"contains an optimized model, as bfloat16.*leave dtype=torch.float16"):
+    with pytest.raises(InputError, match=r"contains an optimized model in bfloat16.*leave dtype=torch.float16"):
         htnet.load_pretrained(tmp_path, dtype=torch.float16)
 
 

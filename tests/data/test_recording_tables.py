@@ -112,7 +112,7 @@ def test_units_that_cannot_be_read_are_left_out_and_named(tmp_path):
 
 
 def test_tables_of_other_kinds_are_told(tmp_path):
-    with pytest.raises(ManifestError, match=r"is no table of recordings: .*vid,pred_onset,pred_offset,type"):
+    with pytest.raises(ManifestError, match=r"is not a table of recordings: .*vid,pred_onset,pred_offset,type"):
         read_recordings(written(tmp_path, "sample,label\na,b\n"))
     with pytest.raises(ManifestError, match="does not exist"):
         read_recordings(tmp_path / "nowhere.csv")

@@ -166,7 +166,7 @@ def test_summaries_from_before_serve_the_card(data, result, recipe_file, tmp_pat
     del summary["protocols"]["last"]["calibration"], summary["protocols"]["last"]["interval"], summary["leave"]
     (tmp_path / "old.json").write_text(json.dumps(summary))
     train(data, tmp_path / "w", tmp_path / "old.json", recipe_file)
-    assert "old.json has none for the protocol last" in capsys.readouterr().out
+    assert "old.json contains none for the protocol last" in capsys.readouterr().out
     assert load_pretrained(tmp_path / "w").temperature == 1.0
     assert "LOSO last, full, uf1" in read_config(tmp_path / "w" / "config.json")["training"]["metrics"]
 

@@ -185,7 +185,7 @@ def test_apexes_within_two_frames_of_25_a_second_are_near():
 def test_names_of_recordings():
     with pytest.raises(InputError, match="occurs twice"):
         evaluate_spotting([Recording("r"), Recording("r")], {})
-    with pytest.raises(InputError, match="predictions for 'rr', which is none of the true recordings"):
+    with pytest.raises(InputError, match="predictions for 'rr', which is not one of the annotated recordings"):
         evaluate_spotting([Recording("r")], {"rr": []})
     with pytest.raises(InputError, match="no recordings to score"):
         evaluate_spotting([], {})

@@ -319,10 +319,10 @@ WRONG = {
     "web page": (lambda p: _write(p, b"<!DOCTYPE html><html>"), "web page"),
     "lfs": (lambda p: _write(p, b"version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
     "keras": (lambda p: _write(p, b"\x89HDF\r\n\x1a\n" + bytes(90)), "HDF5"),
-    "cut": (_cut, "cut off or damaged"),
-    "old and cut": (lambda p: _cut(p, **_OLD), "cut off"),
+    "cut": (_cut, "truncated or damaged"),
+    "old and cut": (lambda p: _cut(p, **_OLD), "truncated"),
     "damaged": (_damaged, "checksum"),
-    "safetensors cut": (lambda p: _write(p, (90).to_bytes(8, "little") + b'{"a": '), "safetensors file, but is cut"),
+    "safetensors cut": (lambda p: _write(p, (90).to_bytes(8, "little") + b'{"a": '), "safetensors file, but is truncated"),
     "npz": (lambda p: _zip(p, a_dot_npy=b"x"), "NumPy arrays (.npz)"),
     "zip": (lambda p: _zip(p, a_dot_txt=b"x"), "archive of other files"),
     "torchscript": (

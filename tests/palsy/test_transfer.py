@@ -25,7 +25,7 @@ def test_from_micro_expressions_to_palsy():
     assert set(report.interpolated) == {"levels.0.pos_emb", "levels.1.pos_emb"}
     assert report.interpolated["levels.0.pos_emb"] == "2 x 2 to 4 x 4 positions"
     assert set(report.left_out) == {"levels.2.pos_emb", "head.weight", "head.bias"}
-    assert report.left_out["head.weight"] == "the classes are others"
+    assert report.left_out["head.weight"] == "its classes differ"
     assert report.left_out["levels.2.pos_emb"] == "the target has no such tensor"
     assert "levels.1.layers.1.norm1.weight" in report.missing
     assert any(name.startswith("roi.") for name in report.missing)
@@ -55,8 +55,8 @@ def test_the_report_reads_well():
     total = len(report.loaded) + len(report.interpolated) + len(report.missing)
     assert text.startswith(f"Transferred {total - len(report.missing)} of {total} tensors.")
     assert "Interpolated (2):\n  levels.0.pos_emb: 1 x 1 to 4 x 4 positions" in text
-    assert "head.weight: the classes are others" in text
-    assert f"Not given, kept as they were ({len(report.missing)}):" in text
+    assert "head.weight: its classes differ" in text
+    assert f"Not given, unchanged ({len(report.missing)}):" in text
     assert f"and {len(report.missing) - 8} more" in text
     with pytest.raises(dataclasses.FrozenInstanceError):
         report.loaded = ()

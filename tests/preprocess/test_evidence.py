@@ -105,7 +105,7 @@ def test_what_cannot_be_registered_is_not_told(portrait, rng, monkeypatch):
     made = Preprocessor(PreprocessSpec(flow="dis"), evidence=True).pair(*frames, POINTS)
     assert made.expression is None
     (warning,) = [w for w in made.warnings if w.code == "unregistered"]
-    assert "so a class is answered: The face of b cannot be registered" in warning.message
+    assert "so a class is predicted: The face of b cannot be registered" in warning.message
 
 
 def test_evidence_does_not_change_the_input(portrait, rng):

@@ -289,7 +289,7 @@ def assemble(
 
 
 def _doubt(cells: Sequence[str], source: str) -> tuple[str, ...]:
-    """What to tell the user of action units that are round numbers, none or one sentence."""
+    """Note for the user on action units that are round numbers: none or one sentence."""
     if not cells:
         return ()
     shown = ", ".join(cells[:10]) + (f" and {len(cells) - 10} more" if len(cells) > 10 else "")

@@ -126,7 +126,7 @@ def _keyed(folder: Path, key_of: KeyOf, depth: int) -> Iterator[tuple[str, Path,
 
 
 def _split(stem: str) -> tuple[str, str]:
-    """What stands before the last number of a file name, and the number's digits ("" if there is none)."""
+    """The part of a file name before its last number, and the number's digits ("" if there is none)."""
     found = re.fullmatch(r"(.*?)([0-9]+)[^0-9]*", stem)
     return (found[1], found[2]) if found else (stem, "")
 

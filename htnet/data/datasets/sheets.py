@@ -1,4 +1,4 @@
-"""Annotation sheets (``.xlsx``, ``.xls`` or ``.csv``) as rows of text, whatever stands above their header."""
+"""Annotation sheets (``.xlsx``, ``.xls`` or ``.csv``) as rows of text, with any lines above the header skipped."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "emotion": ("estimatedemotion", "emotion"),
     "action_units": ("actionunits", "aus", "au", "actionunit", "aulabel", "aulabels", "facs"),
 }
-#: What stands in a cell, in small letters, where no frame is annotated.
+#: Content of a cell, in lowercase, if no frame is annotated.
 _LEFT_OPEN = frozenset({"", "/", "\\", "-", "\u2013", "\u2014", "?", "none", "null", "nan", "n/a", "na", "-1"})
 SUFFIXES = (".xlsx", ".xls", ".csv")
 #: A header further down than this is not looked for.
@@ -74,7 +74,7 @@ class SheetRow:
     numbers: frozenset[str] = frozenset()
 
     def action_units(self, sample: str) -> tuple[str, tuple[str, ...]]:
-        """The annotated action units of this row and what to tell the user of them; see `keep_readable`."""
+        """The annotated action units of this row and notes on them for the user; see `keep_readable`."""
         place = f"{self.label}, {self.cells.get('action_units', self.where)}"
         return keep_readable(self.text["action_units"], place, sample, self.spoiled.get("action_units", ""))
 
@@ -90,7 +90,7 @@ class SheetRow:
         return int(self.text[column]) if re.fullmatch(r"[0-9]+", self.text[column]) else None
 
     def not_read(self, column: str, sample: str) -> tuple[str, ...]:
-        """What to tell the user of a frame number that is neither a number nor left open, none or one sentence."""
+        """Note for the user on a frame cell that is neither a number nor left open: none or one sentence."""
         text = self.text[column]
         if text.casefold() in _LEFT_OPEN or self.number(column) is not None:
             return ()
@@ -104,7 +104,7 @@ class SheetRow:
         """What is wrong with the onset frame, without which there is no sample; "" if nothing is.
 
         Args:
-            required: it must be there; otherwise a cell that is left open stands for the first frame of the clip.
+            required: it must be there; otherwise a cell that is left open means the first frame of the clip.
         """
         text = self.text["onset"]
         if self.number("onset") is not None or (not required and text.casefold() in _LEFT_OPEN):
@@ -336,7 +336,7 @@ def _table(
 
 
 def _problem(value: Any, number_format: str, typed: Any) -> str:
-    """What a spreadsheet has made of a cell that was to be text; "" if it is still that, or a whole number."""
+    """Text on a conversion of a text cell by the spreadsheet; "" if it is still text or a whole number."""
     if isinstance(typed, str) and typed.startswith("="):
         return f"It contains the formula {typed[:40]!r}. {AS_TEXT}."
     if isinstance(value, bool):

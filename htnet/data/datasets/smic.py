@@ -13,7 +13,7 @@ from htnet.data.datasets.sheets import SheetRow, read_sheet
 from htnet.data.manifest import Manifest
 
 LABELS = Labels(three={name: name for name in EMOTIONS}, own=EMOTIONS)
-#: What stands for the label in the name of a clip.
+#: Abbreviation of the label in the name of a clip.
 CODES = {"ne": "negative", "po": "positive", "sur": "surprise"}
 
 

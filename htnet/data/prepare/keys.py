@@ -1,4 +1,4 @@
-"""What a prepared sample was made from, part by part, so it can be told what has changed."""
+"""Keys of prepared samples: the inputs of each, part by part, so that changes can be reported."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def source_key(
         spec: how flow is made.
         landmarker: what `describe` says of that which finds the points of samples without landmarks file.
         motion: whether motion features are made too.
-        bit_depth: bits of the frames' values, None where the files tell.
+        bit_depth: bits of the frames' values, None if the files state it.
     """
     names = ["torch"] if spec.flow == "tvl1" else []
     try:

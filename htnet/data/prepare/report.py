@@ -15,7 +15,7 @@ from htnet.core.errors import ManifestError, cause
 from htnet.core.identity import counts as counts_of_people
 from htnet.core.schema import document
 from htnet.core.types import QualityWarning
-from htnet.core.words import counted
+from htnet.core.words import abridged, counted
 from htnet.data import Manifest
 from htnet.data.layouts import REPORT_FILE
 from htnet.data.published import with_differences
@@ -189,7 +189,7 @@ class Report:
             if count:
                 lines.append(f"  {what}: {counted(count, 'sample')}")
                 lines += [f"    {detail}" for detail in details]
-        lines += [f"  note: {note}" for note in self.notes]
+        lines += [f"  note: {abridged(note)}" for note in self.notes]
         return "\n".join(lines)
 
     def _redone(self) -> list[str]:

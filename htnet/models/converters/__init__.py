@@ -1,4 +1,4 @@
-"""Published checkpoints into our models; each architecture's converter registers itself."""
+"""Conversion of published checkpoints; each architecture's converter registers itself."""
 
 from htnet.models.converters import dual_stream, htnet, mhssa_gcn, ststnet
 from htnet.models.converters.base import Converter, register_converter

@@ -1,4 +1,4 @@
-"""What the converters of published checkpoints share: finding keys, naming what is wrong, loading."""
+"""Common parts of the converters of published checkpoints: key checks, error messages, loading."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ PUBLISHED_HEADS = 4
 
 @dataclass(frozen=True)
 class Converter:
-    """How checkpoints of one published architecture become our model.
+    """Converter of the checkpoints of one published architecture.
 
     Attributes:
         kind: name of the architecture, for messages.
         mark: a parameter that every such checkpoint has.
-        convert: published state dict, and attention heads or None, to our model.
-        beside: further parameters that it has; behind a prefix ``mark`` alone would not do.
-        applies: whether a state dict that has the mark is of this architecture; those without come last.
-        spec: how the input of the published model is made, but for its size.
+        convert: builds our model from a published state dict and the number of attention heads or None.
+        beside: further parameters that it has; with a prefix, ``mark`` alone is not sufficient.
+        applies: whether a state dict with the mark is of this architecture; converters without it are tried last.
+        spec: preprocessing of the published model, except its size.
         model_class: our model.
-        publish: our model to the published state dict, where that can be done.
+        publish: builds the published state dict from our model, if possible.
     """
 
     kind: str
@@ -60,12 +60,12 @@ def register_converter(
     spec: PreprocessSpec = WHOLE_FACE,
     publish: Callable[[Any], State] | None = None,
 ) -> Callable[[C], C]:
-    """A decorator that adds a function to those which `htnet.models.convert_state` tries.
+    """Decorator that registers a converter for `htnet.models.convert_state`.
 
     Args: see `Converter`.
 
     Raises:
-        CheckpointError: there is a converter of that kind.
+        CheckpointError: a converter of that kind exists already.
     """
 
     def decorate(convert: C) -> C:
@@ -78,20 +78,20 @@ def register_converter(
 
 
 def all_kinds() -> str:
-    """What can be converted, in words."""
+    """Text that lists the architectures that can be converted."""
     *most, last = CONVERTERS
     return f"{', '.join(most)} or {last}" if most else last
 
 
 def need(state: Mapping[str, Tensor], key: str, kind: str) -> Tensor:
-    """A tensor of a published ``kind``, or the error that it is missing."""
+    """Return a tensor of a checkpoint of a published ``kind``; raise an error if it is missing."""
     if key not in state:
         raise CheckpointError(refusal(state, [key], kind))
     return state[key]
 
 
 def refusal(state: Mapping[str, object], missing: list[str], kind: str, unexpected: list[str] | None = None) -> str:
-    """The message that a checkpoint is none of ``kind``; all keys count as unexpected unless some are given."""
+    """The error message that a checkpoint is not a published ``kind``; all keys count as unexpected by default."""
 
     def some(keys: list[str]) -> str:
         shown = ", ".join(keys[:12])
@@ -105,7 +105,7 @@ def refusal(state: Mapping[str, object], missing: list[str], kind: str, unexpect
 
 
 def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, object], kind: str) -> None:
-    """Raise `CheckpointError` unless the keys are those expected of a published ``kind``."""
+    """Raise `CheckpointError` unless the keys are those of a published ``kind``."""
     missing = sorted(set(expected) - set(state))
     unexpected = sorted(set(state) - set(expected))
     if missing or unexpected:
@@ -113,10 +113,10 @@ def check_keys(state: Mapping[str, Tensor], expected: Mapping[str, object], kind
 
 
 def fitting_heads(heads: int | None, dim: int, kind: str) -> int:
-    """Attention heads, which tensor shapes do not show; `PUBLISHED_HEADS` unless given.
+    """Number of attention heads, which cannot be inferred from shapes; `PUBLISHED_HEADS` by default.
 
     Raises:
-        CheckpointError: the width ``dim`` is no multiple of them.
+        CheckpointError: the width ``dim`` is not a multiple of it.
     """
     heads = PUBLISHED_HEADS if heads is None else heads
     if heads < 1 or dim % heads:

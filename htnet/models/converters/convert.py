@@ -1,4 +1,4 @@
-"""Published checkpoints into ours, with the configuration read off the tensor shapes."""
+"""Conversion of published checkpoints, with the configuration inferred from the tensor shapes."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def convert_state(
     key: str | None = None,
     labels: Sequence[str] | None = None,
 ) -> EmotionModel:
-    """A published state dict into one of our models.
+    """Convert a published state dict into one of our models.
 
     Args:
-        state: parameters of a published model that has a converter, under their published names; also behind a prefix
-            (``module.``, ``_orig_mod.``, ``model.``, ...) or inside what a training script saves (``state_dict``,
-            ``model``, ``ema``, ...).
-        heads: attention heads, where the tensor shapes do not show them, as of an HTNet; a dual-stream HTNet and an
-            MHSSA + GCN have 4 unless given.
-        key: which state dict, where there are several, such as the model's and its average's: its place, "ema" or
+        state: parameters of a published model that has a converter, under their published names; also with a prefix
+            (``module.``, ``_orig_mod.``, ``model.``, ...) or inside the dictionary of a training script
+            (``state_dict``, ``model``, ``ema``, ...).
+        heads: number of attention heads, if it cannot be inferred from shapes, as for HTNet; 4 by default for the
+            dual-stream HTNet and MHSSA + GCN.
+        key: path of the state dict, if there are several, such as the model's and its average's: "ema" or
             "state_dict.model".
-        labels: class names in output order. Unless given, they are those that the checkpoint says (``classes``,
-            ``class_to_idx``, ``id2label``, ...), and where it says none, the model's: negative, positive, surprise.
+        labels: class names in output order. By default those stored in the checkpoint (``classes``,
+            ``class_to_idx``, ``id2label``, ...), and without any, the model's: negative, positive, surprise.
 
     Returns:
         The model in eval mode, float32.
@@ -53,7 +53,7 @@ def convert_state(
 def _converted(
     content: Any, heads: int | None, key: str | None, labels: Sequence[str] | None
 ) -> tuple[EmotionModel, str]:
-    """The model, and where the names of its classes come from, in words."""
+    """The model, and a text that states the source of its class names."""
     clean = find_state(content, marks(), key)
     for converter in sorted(CONVERTERS.values(), key=lambda c: c.applies is None):
         if converter.mark in clean and (converter.applies is None or converter.applies(clean)):
@@ -83,9 +83,9 @@ def convert_checkpoint(
     key: str | None = None,
     labels: Sequence[str] | None = None,
 ) -> EmotionModel:
-    """Read a published ``.pth`` file into one of our models.
+    """Convert a published ``.pth`` file into one of our models.
 
-    No code that a file names is run: it is read with ``weights_only=True``, and objects beside the weights, such as
+    No code named in the file is run: it is read with ``weights_only=True``, and objects beside the weights, such as
     settings, are ignored without loading their classes.
 
     Args:
@@ -106,7 +106,7 @@ def convert_checkpoint(
 def converted_checkpoint(
     path: str | PathLike[str], heads: int | None, key: str | None, labels: Sequence[str] | None
 ) -> tuple[EmotionModel, str]:
-    """The model of `convert_checkpoint`, and where the names of its classes come from, in words."""
+    """As `convert_checkpoint`, with a text that states the source of the class names."""
     path = Path(path)
     content = read_checkpoint(path)
     try:
@@ -116,22 +116,22 @@ def converted_checkpoint(
 
 
 def reference_state(model: EmotionModel) -> State:
-    """The parameters of a model under the published names and shapes, the inverse of `convert_state`.
+    """Return a model's parameters under the published names and shapes: the inverse of `convert_state`.
 
     Args:
-        model: an HTNet, or another model whose converter can do it, whose standardization is the identity (the
+        model: an HTNet, or another model whose converter supports it, whose standardization is the identity (the
             published models have none).
 
     Returns:
         A state dict for the published implementation.
 
     Raises:
-        CheckpointError: the published implementation cannot hold the model.
+        CheckpointError: the published implementation cannot represent the model.
     """
     for converter in CONVERTERS.values():
         if converter.publish is not None and type(model) is converter.model_class:
             return converter.publish(model)
     known = sorted(c.model_class.__name__ for c in CONVERTERS.values() if c.publish is not None)
     raise CheckpointError(
-        f"{type(model).__name__} cannot be written under published names; this can be done with {', '.join(known)}."
+        f"{type(model).__name__} cannot be written under published names; supported are {', '.join(known)}."
     )

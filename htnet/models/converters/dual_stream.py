@@ -1,4 +1,4 @@
-"""Checkpoints of the published dual-stream HTNet into ours."""
+"""Converter of the published dual-stream HTNet."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _WITHOUT_EFFECT = "motion.attn.fc.bias"
 
 @register_converter(KIND, MARK, DualStreamHTNet)
 def convert_dual_stream(state: Mapping[str, Tensor], heads: int | None = None) -> DualStreamHTNet:
-    """A published state dict into our model, in eval mode, float32.
+    """Convert a published state dict into our model, in eval mode, float32.
 
     Args:
         state: parameters under their published names.
-        heads: attention heads, which tensor shapes do not show; 4, as in the published code, unless given.
+        heads: number of attention heads, which cannot be inferred from shapes; by default 4, as in the published code.
 
     Raises:
         CheckpointError: keys are missing or unexpected, or shapes do not fit.

@@ -1,4 +1,4 @@
-"""Checkpoint files as people save them, read without running any code that a pickle names."""
+"""Reader of checkpoint files that runs no code named in a pickle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import torch
 from htnet.core.errors import CheckpointError, cause
 from htnet.core.hints import CHECKPOINTS, hint
 
-#: First bytes of files that are often mistaken for checkpoints, and what each of them is.
+#: First bytes of files that are often mistaken for checkpoints, and the description of each.
 _OTHER_FILES = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras saves weights; htnet converts PyTorch checkpoints"),
     (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves. Get them with: git lfs pull"),
@@ -29,33 +29,33 @@ _OTHER_FILES = (
     (b"7z\xbc\xaf", "a 7z archive. Unpack it first"),
     (b"Rar!", "a RAR archive. Unpack it first"),
     (b"\x93NUMPY", "a NumPy array; htnet converts PyTorch checkpoints"),
-    (b"<", "a web page, not a checkpoint: the download did not give the file. Download it again"),
+    (b"<", "a web page, not a checkpoint: the download did not return the file. Download it again"),
 )
 _GIVE = "Give a .pth, .pt, .ckpt or .safetensors file."
-#: Callables that a file of weights has no need of; a file that names one is refused outright.
+#: Callables that a weights file never needs; a file that names one is refused.
 _DANGEROUS_MODULES = frozenset({"os", "posix", "nt", "sys", "subprocess", "shutil", "socket", "importlib", "runpy"})
 _DANGEROUS_NAMES = frozenset(f"builtins.{name}" for name in ("eval", "exec", "compile", "open", "__import__"))
 #: Types of the NumPy arrays and numbers that are read; none that contains Python objects.
 _NUMPY_CODES = "?bBhHiIlLqQefdFDSUMm"
-#: Containers of Python's own library, which PyTorch's reader fills only as the plain kind that each is built on.
+#: Containers of the standard library, which PyTorch's reader fills only as their plain base type.
 _CONTAINERS: dict[str, type] = {"collections.defaultdict": dict, "collections.Counter": dict, "collections.deque": list}
-#: In the first bytes of what torch.save wrote before PyTorch 1.6.
+#: Mark in the first bytes of files of torch.save before PyTorch 1.6.
 _OLD_MARK = b"l\xfc\x9cF\xf9 j\xa8P\x19"
 #: The same mark in pickle protocol 0, which is text.
 _TEXT_MARK = b"L119547037146038801333356L\n"
 _PLAIN_CURE = "In the environment it was made in, load it with pickle.load and save its state dict with torch.save."
-#: Names that are never to blame where a file cannot be read.
+#: Names that are never the reason why a file cannot be read.
 _HARMLESS = ("torch.", "collections.", "numpy.", "_codecs.", "builtins.list", "builtins.dict", "builtins.int")
 #: The list of allowed names is PyTorch's own and shared by all threads.
 _LOCK = threading.Lock()
 
 
 class Unread:
-    """Stands for an object of a class that is not loaded; nothing of that class is imported or run.
+    """Placeholder for an object of a class that is not loaded; nothing of that class is imported or run.
 
     Attributes:
-        kind: the class that the file names, ``module.Class``.
-        state: what the file says is in the object.
+        kind: the class named in the file, ``module.Class``.
+        state: content of the object according to the file.
     """
 
     kind = "object"
@@ -68,7 +68,7 @@ class Unread:
 
 
 def unread_kind(value: object) -> str | None:
-    """``module.Class`` of an object that was not loaded, None for everything else."""
+    """Return ``module.Class`` of an object that was not loaded, None for everything else."""
     if isinstance(value, Unread):
         return value.kind
     return getattr(value, _MARK, None) if isinstance(value, OrderedDict) else None
@@ -81,15 +81,16 @@ def is_pickled_module(value: object) -> bool:
 
 
 def read_checkpoint(path: Path) -> Any:
-    """What a checkpoint file contains: tensors, containers and plain values.
+    """Read a checkpoint file: tensors, containers and plain values.
 
-    A ``.safetensors`` file, or what ``torch.save`` writes. PyTorch's own reader with ``weights_only=True`` is used;
-    objects of other classes than its own (`argparse.Namespace`, a path, a custom configuration) come out
+    The file is a ``.safetensors`` file or a file of ``torch.save``. PyTorch's reader with ``weights_only=True`` is
+    used;
+    objects of other classes (`argparse.Namespace`, a path, a custom configuration) are returned
     as `Unread`: their classes are neither imported nor called.
 
     Raises:
-        CheckpointError: the file is missing, cut off, damaged or something else, names a callable that could do
-            harm, or contains objects in a way that cannot be read without running their code.
+        CheckpointError: the file is missing, truncated, damaged or not a checkpoint, names a callable that could do
+            harm, or contains objects that cannot be read without running their code.
     """
     head = _head(path)
     for sign, what in _OTHER_FILES:
@@ -118,18 +119,18 @@ def read_checkpoint(path: Path) -> Any:
             f"{path} contains NumPy arrays of Python objects, which are not read. {resave(path)}"
         ) from problem
     raise CheckpointError(
-        f"{path} cannot be read as a checkpoint: it is cut off, damaged, or not a PyTorch file. Copy it again."
+        f"{path} cannot be read as a checkpoint: it is truncated, damaged, or not a PyTorch file. Copy it again."
     ) from problem
 
 
 def resave(path: Path, what: str = 'content["state_dict"]') -> str:
-    """How to save the weights of a checkpoint alone, as two lines of Python.
+    """Text with two lines of Python that save only the weights of a checkpoint.
 
     Args:
         path: the file.
-        what: where its weights are, in terms of ``content``.
+        what: Python expression for its weights, in terms of ``content``.
     """
-    named = "" if what != 'content["state_dict"]' else "; list(content) shows what the weights are called, if not so"
+    named = "" if what != 'content["state_dict"]' else "; if they have another name, list(content) shows it"
     return (
         "Save its weights alone, in the environment it was trained in (the first line runs code that the file names: "
         f"only for a file that you trust{named}):\n"
@@ -161,12 +162,12 @@ def _head(path: Path) -> bytes:
 
 
 def _is_safetensors(head: bytes) -> bool:
-    """Whether a file begins as safetensors do: the length of a JSON header, and the header."""
+    """Whether a file begins like a safetensors file: the length of a JSON header, and the header."""
     return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
-    """The tensors, and what the file's header says beside them."""
+    """Read the tensors, and the metadata in the file's header."""
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
@@ -176,15 +177,15 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         return {**said, **load_file(str(path))}
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"{path} begins as a safetensors file, but is cut off or damaged. Copy or download it again."
+            f"{path} begins like a safetensors file, but is truncated or damaged. Copy or download it again."
         ) from error
 
 
 def _names_in(path: Path, head: bytes) -> set[str]:
-    """All classes and functions that the pickle in a file names, as ``module.name``.
+    """All classes and functions named by the pickle in a file, as ``module.name``.
 
     Raises:
-        CheckpointError: it is not such a file, or not complete.
+        CheckpointError: it is not such a file, or it is incomplete.
     """
     if head.startswith(b"PK"):
         return _names_in_archive(path)
@@ -211,7 +212,7 @@ def _names_in(path: Path, head: bytes) -> set[str]:
                 protocol, names = _scan(file)
                 found |= names
     except Exception as error:  # pickletools raises many types for a file that is not a pickle
-        raise CheckpointError(f"{path} is cut off or damaged. Copy or download it again.") from error
+        raise CheckpointError(f"{path} is truncated or damaged. Copy or download it again.") from error
     _refuse_protocol(path, protocol)
     return found
 
@@ -228,7 +229,7 @@ def _is_old_pickle(path: Path, head: bytes) -> bool:
 
 
 def _names_in_archive(path: Path) -> set[str]:
-    broken = f"{path} is cut off or damaged: it begins as a file of torch.save, but is not whole. Copy it again."
+    broken = f"{path} is truncated or damaged: it begins like a file of torch.save, but is incomplete. Copy it again."
     if not zipfile.is_zipfile(path):
         raise CheckpointError(broken)
     try:

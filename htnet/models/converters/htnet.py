@@ -1,4 +1,4 @@
-"""Checkpoints of the published HTNet into ours and back."""
+"""Converter of the published HTNet, in both directions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _DOWN = {"0.weight": "conv.weight", "0.bias": "conv.bias", "1.g": "norm.weight",
 
 
 def _names(config: HTNetConfig) -> dict[str, str]:
-    """Every published key of an HTNet and our key for it."""
+    """Our parameter name for every published key of an HTNet."""
     names = dict(_OUTSIDE)
     for level, repeats in enumerate(config.block_repeats):
         names[f"layers.{level}.0.pos_emb"] = f"levels.{level}.pos_emb"
@@ -58,11 +58,11 @@ def _names(config: HTNetConfig) -> dict[str, str]:
 
 
 def infer_htnet(state: Mapping[str, Tensor], heads: int | None, kind: str = KIND) -> HTNetConfig:
-    """The configuration, read off the tensor shapes.
+    """Infer the configuration from the tensor shapes.
 
     Args:
         state: parameters under their published names.
-        heads: attention heads, which the shapes rarely show.
+        heads: number of attention heads, which can rarely be inferred from shapes.
         kind: name of the architecture, for messages.
 
     Raises:
@@ -94,7 +94,7 @@ def infer_htnet(state: Mapping[str, Tensor], heads: int | None, kind: str = KIND
     if heads is None:
         if len(fits) != 1:
             raise CheckpointError(
-                f"The number of heads cannot be read off the tensor shapes: {_listed(fits)} all give "
+                f"The number of heads cannot be inferred from the tensor shapes: {_listed(fits)} all give "
                 f"this inner width ({inner} for dim {dim}). Give it: htnet convert IN.pth OUT_DIR --heads N, "
                 f"or convert_checkpoint(path, heads=N). The published {kind} has 3."
             )
@@ -121,7 +121,7 @@ def _listed(values: list[int]) -> str:
 
 
 def translate(state: Mapping[str, Tensor], config: HTNetConfig, kind: str = KIND) -> State:
-    """Published names and shapes into ours.
+    """Convert published names and shapes into ours.
 
     Raises:
         CheckpointError: keys are missing or unexpected.
@@ -147,7 +147,7 @@ def translate(state: Mapping[str, Tensor], config: HTNetConfig, kind: str = KIND
 
 
 def published_htnet(model: HTNet) -> State:
-    """The parameters under the published names and shapes.
+    """Return the parameters under the published names and shapes.
 
     Raises:
         CheckpointError: the model standardizes its input.
@@ -160,7 +160,7 @@ def published_htnet(model: HTNet) -> State:
     KIND, MARK, HTNet, spec=PreprocessSpec(layout="reference", region_points="landmarks"), publish=published_htnet
 )
 def convert_htnet(state: Mapping[str, Tensor], heads: int | None) -> HTNet:
-    """A published state dict into our model, in eval mode, float32.
+    """Convert a published state dict into our model, in eval mode, float32.
 
     Raises:
         CheckpointError: keys are missing or unexpected, shapes do not fit, or heads must be given.
@@ -173,7 +173,7 @@ def convert_htnet(state: Mapping[str, Tensor], heads: int | None) -> HTNet:
 
 
 def published(own: Mapping[str, Tensor], config: HTNetConfig) -> State:
-    """Our names and shapes into the published ones, the inverse of `translate`."""
+    """Convert our names and shapes into the published ones: the inverse of `translate`."""
     out: State = {}
     for theirs, name in _names(config).items():
         if name.endswith("attn.qkv"):
@@ -190,7 +190,7 @@ def published(own: Mapping[str, Tensor], config: HTNetConfig) -> State:
 
 
 def refuse_standardizing(model: HierarchicalModel) -> None:
-    """Raise `CheckpointError` if the published implementation, which has no standardization, cannot hold the model."""
+    """Raise `CheckpointError` if the model standardizes its input, which the published implementation does not do."""
     if not model.standardize.identity:
         raise CheckpointError(
             "This model standardizes its input, which the published implementation does not do; "

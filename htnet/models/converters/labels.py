@@ -1,4 +1,4 @@
-"""The order of the classes that a checkpoint says: names beside the weights."""
+"""Order of the classes stored in a checkpoint beside the weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from htnet.core.emotions import KNOWN_EMOTIONS, emotion_name
 from htnet.core.errors import CheckpointError
 from htnet.models.converters.files import Unread
 
-#: What training scripts call the classes, in small letters without signs.
+#: Names of the class list in training scripts, in lowercase without punctuation.
 _KEYS = frozenset(
     {
         *("classes", "classnames", "classlabels", "classlist", "classorder", "classmap", "classmapping"),
@@ -33,17 +33,17 @@ _CURE = (
 
 
 def stored_labels(content: Any, default: Sequence[str]) -> tuple[str, ...] | None:
-    """The class names in output order, where a checkpoint says them.
+    """Return the class names in output order, if a checkpoint contains them.
 
     Args:
         content: see `htnet.models.converters.files.read_checkpoint`.
-        default: names that the model has unless given others, one per output.
+        default: default names of the model, one per output.
 
     Returns:
-        The names; None where the checkpoint says nothing of them.
+        The names; None if the checkpoint contains none.
 
     Raises:
-        CheckpointError: it says something that cannot be read as one order of known names, or two orders.
+        CheckpointError: the class list cannot be read as one order of known names, or there are two orders.
     """
     found: dict[str, tuple[str, ...]] = {}
     for place, value in _places(content):
@@ -87,7 +87,7 @@ def _places(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str,
 
 
 def _order(value: Any, count: int) -> list[str] | None:
-    """Names by output; None where a value says nothing of their order, such as a number of classes.
+    """Names by output; None if a value does not define their order, such as a number of classes.
 
     Raises:
         CheckpointError: it says something of the order that cannot be read.

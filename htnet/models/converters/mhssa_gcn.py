@@ -1,4 +1,4 @@
-"""Checkpoints of the published MHSSA + GCN into ours."""
+"""Converter of the published MHSSA + GCN."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MODULES = {
 
 
 def published_names(intra_depth: int, gcn_layers: int) -> dict[str, str]:
-    """Every published key and ours for it."""
+    """Our parameter name for every published key."""
     names = {"alpha": "alpha", "AU_adj": "AU_adj", MARK: "region_embed.weight"}
     modules = {**_MODULES, **{f"gcn.layers.{i}.linear": f"gcn.{i}" for i in range(gcn_layers)}}
     for theirs, ours in modules.items():
@@ -40,11 +40,12 @@ def published_names(intra_depth: int, gcn_layers: int) -> dict[str, str]:
 
 @register_converter(KIND, MARK, MHSSAGCN, spec=AT_LANDMARKS)
 def convert_mhssa_gcn(state: Mapping[str, Tensor], heads: int | None = None) -> MHSSAGCN:
-    """A published state dict into our model, in eval mode, float32, with the published spatial term and scaling.
+    """Convert a published state dict into our model, in eval mode, float32, with the published spatial term and
+    scaling.
 
     Args:
         state: parameters under their published names.
-        heads: attention heads, which tensor shapes do not show; 4, as in the published code, unless given.
+        heads: number of attention heads, which cannot be inferred from shapes; by default 4, as in the published code.
 
     Raises:
         CheckpointError: keys are missing or unexpected, or shapes do not fit.

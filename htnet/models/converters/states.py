@@ -1,6 +1,4 @@
-"""The state dicts in what a checkpoint contains: below wrappers, behind prefixes, beside losses, averages and
-settings.
-"""
+"""Search for the state dict in a checkpoint: inside wrappers, with prefixes, beside losses, averages and settings."""
 
 from __future__ import annotations
 
@@ -18,16 +16,16 @@ from htnet.core.errors import CheckpointError
 from htnet.models.converters.base import State, all_kinds, refusal
 from htnet.models.converters.files import Unread, is_pickled_module, unread_kind
 
-#: Parts of a parameter's name that wrappers put in: DataParallel and DistributedDataParallel, torch.compile, FSDP,
+#: Parts of a parameter's name added by wrappers: DataParallel and DistributedDataParallel, torch.compile, FSDP,
 #: activation checkpointing.
 _WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 #: Names that training scripts give to losses and metrics, whose tensors are not part of a model.
 _LOSSES = re.compile(r"(.+_)?(criterion|loss|loss_fn|loss_func|loss_function|losses|metric|metrics|acc|accuracy|f1)")
-#: What tools leave in a state dict: the counter of an averaged model, the counts of thop.
+#: Entries of tools in a state dict: the counter of an averaged model, the counts of thop.
 _COUNTERS = frozenset({"n_averaged", "total_ops", "total_params"})
 #: A parameter of htnet's own models, which need no conversion.
 _OWN_MARKS = ("patch_embed.weight", "levels.0.pos_emb", "standardize.mean")
-#: How deep dictionaries and lists are looked into.
+#: Depth to which dictionaries and lists are searched.
 _DEPTH = 16
 #: Names of two tensors that PyTorch keeps instead of a weight, and of that weight: weight normalization, in its old
 #: and its new form, and pruning.
@@ -45,7 +43,7 @@ class Candidate:
     """A state dict in a checkpoint.
 
     Attributes:
-        name: where it is: keys and prefix with dots between them; "" for the whole file.
+        name: its path: keys and prefix joined by dots; "" for the whole file.
         state: its tensors by name, without prefix.
         beside: names in the same mapping that belong to no candidate.
     """
@@ -56,20 +54,20 @@ class Candidate:
 
 
 def find_state(content: Any, marks: Mapping[str, Sequence[str]], key: str | None = None) -> State:
-    """The one state dict of a known architecture in what a checkpoint holds.
+    """Return the one state dict of a known architecture in a checkpoint.
 
-    It may lie in dictionaries and lists of any names (``state_dict``, ``model``, ``ema``), and its names may have any
-    prefix (``module.``, ``_orig_mod.``, ``model.``): what decides is that the parameters of a known architecture are
-    there. Numbers, settings, optimizers, losses and metrics beside it are left alone.
+    It may be nested in dictionaries and lists of any names (``state_dict``, ``model``, ``ema``), and its names may have
+    any prefix (``module.``, ``_orig_mod.``, ``model.``): it is recognized by the parameters of a known architecture.
+    Numbers, settings, optimizers, losses and metrics beside it are ignored.
 
     Args:
         content: see `htnet.models.converters.files.read_checkpoint`.
-        marks: for each known parameter that marks an architecture the ones that must be beside it.
-        key: which one, if there are several: its place, such as "ema" or "state_dict.model".
+        marks: for each parameter that identifies an architecture, the parameters that must accompany it.
+        key: the path of one of several, such as "ema" or "state_dict.model".
 
     Raises:
-        CheckpointError: there is none, or there are several and ``key`` does not choose one; or it contains something
-            else than plain tensors of finite numbers.
+        CheckpointError: there is none; there are several and ``key`` does not choose one; or it contains anything
+            other than plain tensors of finite numbers.
     """
     found = [candidate for name, mapping in _mappings(content) for candidate in _candidates(name, mapping, marks)]
     if not found:
@@ -80,8 +78,7 @@ def find_state(content: Any, marks: Mapping[str, Sequence[str]], key: str | None
         shown = ", ".join(chosen.beside[:5]) + (", ..." if len(chosen.beside) > 5 else "")
         raise CheckpointError(
             f"Beside the model ({place}) this checkpoint contains {len(chosen.beside)} other tensors ({shown}), "
-            "which may "
-            "be a part of what computes the answer. If they are not, take the model alone: "
+            "which may be part of the computation. If they are not, take the model alone: "
             f"key={place!r} (htnet convert --key {place})."
         )
     if key is None:
@@ -266,7 +263,7 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _plain(value: object) -> bool:
-    """Whether a value beside tensors says nothing of a model's parameters: an epoch, a name, nothing."""
+    """Whether a value beside tensors is unrelated to a model's parameters: an epoch, a name, None."""
     return value is None or isinstance(value, (bool, int, float, complex, str, bytes, np.generic))
 
 

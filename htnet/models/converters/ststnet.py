@@ -1,4 +1,4 @@
-"""Checkpoints of the published STSTNet into ours."""
+"""Converter of the published STSTNet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KIND = "STSTNet"
 # Other models have a conv1 too.
 @register_converter(KIND, "conv1.weight", STSTNet, beside=("conv2.weight", "conv3.weight", "fc.weight"))
 def convert_ststnet(state: Mapping[str, Tensor], heads: int | None) -> STSTNet:
-    """A published state dict into our model, in eval mode.
+    """Convert a published state dict into our model, in eval mode.
 
     Raises:
         CheckpointError: keys are missing or unexpected, shapes do not fit, or heads are given.

@@ -37,7 +37,7 @@ def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "", b
 
 
 def _number(video: Video, name: str) -> int | None:
-    """Number of the frame that ``name`` stands for."""
+    """Number of the frame that ``name`` denotes."""
     if not name:
         return None
     if name.isascii() and name.isdecimal():

@@ -152,7 +152,7 @@ def surviving_shots(path: Path, reader: VideoReader) -> Iterator[tuple[int, Shot
     """Number of every frame of a file and the frame, with the times of `file_shots`; damage does not end the reading.
 
     A frame that cannot be shown has a number too, and a text instead of its pixels. What is wrong with the end of the
-    file is told by a last one of them.
+    file is detected by its last one.
     """
     header = reader.header(path)
     clock = _Clock(header.fps)

@@ -285,7 +285,7 @@ def _crossing(hill: Float64Array, level: float) -> float:
 
 
 def confidence(curve: Float64Array, raw: Float64Array, onset: int, apex: int, offset: int, share: float = 0.0) -> float:
-    """How clearly the peak stands out, 0..1; see `spot`.
+    """How clearly the peak exceeds the noise, 0..1; see `spot`.
 
     Args:
         curve: (N,) smoothed.
