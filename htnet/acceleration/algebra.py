@@ -16,7 +16,7 @@ Affine = tuple[Tensor, Tensor]
 
 
 def affine(layer: nn.Linear | nn.Conv2d) -> Affine:
-    """Weights and bias of a layer; the bias is 0 where there is none."""
+    """Weights and bias of a layer; the bias is 0 if there is none."""
     weight = layer.weight.detach().double()
     bias = weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach().double()
     return weight, bias
@@ -62,8 +62,8 @@ def standardized(weight: Tensor, bias: Tensor, mean: tuple[float, ...], std: tup
     Args:
         weight: (out, channels, ...).
         bias: (out,).
-        mean: one number a channel.
-        std: one number a channel.
+        mean: one number per channel.
+        std: one number per channel.
     """
     shape = (1, -1, *(1 for _ in weight.shape[2:]))
     weight = weight / torch.tensor(std, dtype=torch.float64, device=weight.device).view(shape)

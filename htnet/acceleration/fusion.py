@@ -1,6 +1,6 @@
 """Fusion: which model becomes which network, with everything computed once that can be.
 
-A model of one's own is fused by a function with `register_fusion`.
+A model of your own is fused by a function with `register_fusion`.
 """
 
 from __future__ import annotations

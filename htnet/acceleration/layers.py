@@ -90,7 +90,7 @@ class PackedLinear(FusedLinear):
 
     Weights as they lie are reordered at every product. At one row that halves the speed at which bfloat16 is read; at
     128 rows packed float32 is faster by a fifth. The plain weights are given up for the packed ones, and made again
-    whenever they are asked for: to save, to copy, to move.
+    whenever they are requested: to save, to copy, to move.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
@@ -117,7 +117,7 @@ class PackedLinear(FusedLinear):
         return out
 
     def _pack(self, x: Tensor) -> Tensor | None:
-        """The packed weights, made at the first product on the CPU; None where products take plain ones."""
+        """The packed weights, made at the first product on the CPU; None if products take plain ones."""
         if self._packed is not None:
             return self._packed
         if not self._packing or x.device.type != "cpu" or not can_pack(self.bias.dtype):

@@ -60,7 +60,7 @@ def show_error(command: str, error: HtnetError | OSError) -> None:
 
 
 def show_probabilities(probabilities: Mapping[str, float], width: int) -> None:
-    """Print one line a class, its name filled up to a width, and a bar."""
+    """Print one line per class, its name filled up to a width, and a bar."""
     for name, value in probabilities.items():
         print(f"  {name:<{width}} {value:.3f}  {'#' * round(40 * value)}")
 

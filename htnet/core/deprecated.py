@@ -243,7 +243,7 @@ RUN_KEYS: Mapping[str, str] = MappingProxyType({"regions_cut_at": "regions_at"})
 
 
 def renamed_attributes(decorated: type[T]) -> type[T]:
-    """Let objects of a class in `ATTRIBUTES` be asked for attributes by their old names too."""
+    """Let objects of a class in `ATTRIBUTES` answer to their old attribute names too."""
     for old, new in ATTRIBUTES[decorated.__name__].items():
 
         def get(self: Any, old: str = old, new: str = new) -> Any:
@@ -309,7 +309,7 @@ def moved_name(module: str, name: str) -> Any:
 
 
 def serve_old_names(module: str) -> None:
-    """Let a module, which calls this with its own name, be asked for its old names in `NAMES` too."""
+    """Let a module, which calls this with its own name, answer to its old names in `NAMES` too."""
     vars(sys.modules[module])["__getattr__"] = functools.partial(moved_name, module)
 
 

@@ -66,7 +66,7 @@ def write_elan(
     tiers such as "AU12 subject_left"; the text is the probability. Events of several faces are in tiers of their own.
 
     Args:
-        path: the file; missing folders are made.
+        path: the file; missing folders are created.
         events: what to write.
         media: the video, which the file links to, absolutely and relative to its own folder.
         fps: frames per second, for events without times.

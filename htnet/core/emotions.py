@@ -15,7 +15,7 @@ KNOWN_EMOTIONS = frozenset(
         *("fear", "contempt", "tense", "tension", "neutral", "surprised", "disgusted", "amusement", "confusion"),
     }
 )
-#: Short names of the three classes, in small letters.
+#: Short names of the three classes, in lowercase.
 _SHORT = {"neg": "negative", "pos": "positive", "sur": "surprise", "surp": "surprise"}
 #: Forms of one emotion's name.
 _FORMS = {"happy": "happiness", "sad": "sadness", "angry": "anger", "other": "others", "surprised": "surprise"} | {
@@ -25,13 +25,13 @@ _FORMS = {"happy": "happiness", "sad": "sadness", "angry": "anger", "other": "ot
 
 
 def emotion_name(text: str) -> str:
-    """A name in small letters without blanks around it; short names of the three classes in full."""
+    """A name in lowercase without blanks around it; short names of the three classes in full."""
     name = text.strip().casefold()
     return _SHORT.get(name, name)
 
 
 def edits(one: str, other: str, most: int = 2) -> int:
-    """Letters that were put in, left out, replaced or exchanged with their neighbor; ``most`` + 1 where it is more."""
+    """Letters that were put in, left out, replaced or exchanged with their neighbor; ``most`` + 1 if it is more."""
     if abs(len(one) - len(other)) > most:
         return most + 1
     before: list[int] = []
@@ -47,7 +47,7 @@ def edits(one: str, other: str, most: int = 2) -> int:
 
 
 def meant(name: str, labels: Iterable[str]) -> str:
-    """Which known emotion, or which of some labels, a label may be with a typing error; "" where none is near.
+    """Which known emotion, or which of some labels, a label may be with a typing error; "" if none is near.
 
     One edit is near from four letters on, two are from six on: "suprise" and "surprise", not "sad" and "bad". Two forms
     of one name, such as "happy" and "happiness", are near if both are labels. Labels that differ by a number or

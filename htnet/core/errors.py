@@ -62,7 +62,7 @@ class NoFaceError(LandmarkError):
 
 
 class MultipleFacesError(LandmarkError):
-    """Several faces were found and the caller asked for exactly one."""
+    """Several faces were found and the caller requested exactly one."""
 
 
 class LowScoreError(LandmarkError):

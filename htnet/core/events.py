@@ -26,19 +26,19 @@ class Event:
     Attributes:
         kind: one of `EVENT_KINDS`.
         onset: number of the frame where it begins, from 0 in a video; the frame belongs to the event.
-        apex: number of its strongest frame; None where none is known.
+        apex: number of its strongest frame; None if none is known.
         offset: number of the frame where it ends, which belongs to the event, too.
-        start: time of the onset, s from the first frame of the recording; None where unknown.
-        peak: time of the apex, s; None where unknown.
-        end: time of the offset, s; None where unknown.
-        confidence: 0..1; None where nothing was measured, as in an annotation.
-        label: the emotion, the most probable one of ``probabilities`` or the annotated one; None where there is none.
-        probabilities: emotion to probability, in the model's class order; empty where no model was asked.
-        action_units: what the model says of every action unit it knows; empty where no model was asked.
-        track: number of the face among those of the recording; None where there is one face only.
+        start: time of the onset, s from the first frame of the recording; None if unknown.
+        peak: time of the apex, s; None if unknown.
+        end: time of the offset, s; None if unknown.
+        confidence: 0..1; None if nothing was measured, as in an annotation.
+        label: the emotion, the most probable one of ``probabilities`` or the annotated one; None if there is none.
+        probabilities: emotion to probability, in the model's class order; empty if no model was asked.
+        action_units: what the model says of every action unit it knows; empty if no model was asked.
+        track: number of the face among those of the recording; None if there is one face only.
 
     Raises:
-        InputError: an unknown kind, a frame that is not a whole number, frames or times out of order, or a confidence
+        InputError: an unknown kind, a frame that is not an integer, frames or times out of order, or a confidence
             outside of 0..1.
     """
 

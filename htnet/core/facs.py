@@ -77,7 +77,7 @@ class UnitPrediction:
 
     @property
     def probability(self) -> float:
-        """Probability that it is active at all: that of the surer side."""
+        """Probability that it is active at all: that of the more probable side."""
         return max(self.subject_left, self.subject_right)
 
     @property

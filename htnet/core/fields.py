@@ -50,7 +50,7 @@ def real(*, ge: float | None = None, gt: float | None = None, le: float | None =
 
 
 def whole(ge: int | None = 1, le: int | None = None, *, lt: int | None = None, even: bool = False) -> Rule:
-    """A whole number within bounds."""
+    """An integer within bounds."""
     return _bounded(
         lambda value: isinstance(value, int) and not (even and value % 2),
         "even whole number" if even else "whole number",

@@ -85,7 +85,7 @@ def check_folder(folder: StrPath, files: Iterable[str], *, overwrite: bool = Fal
 
 
 def refuse_same_folder(out: StrPath | None, *read: StrPath | None, below: bool = False) -> None:
-    """Refuse to write many files into a folder that is read, whatever the user asked for.
+    """Refuse to write many files into a folder that is read, whatever the user requested.
 
     Args:
         out: where files are to be written; None is ignored.
@@ -117,7 +117,7 @@ def whole_file(path: StrPath, *, durable: bool = False) -> Iterator[Path]:
     never a part. A link is followed, and the file it leads to is replaced.
 
     Args:
-        path: the file; missing folders are made. Streams such as /dev/stdout are written as they are.
+        path: the file; missing folders are created. Streams such as /dev/stdout are written as they are.
         durable: wait until the file is on the disk.
 
     Yields:
@@ -192,7 +192,7 @@ class FreshFile(Generic[T]):
         return known[1]
 
     def _state(self) -> tuple[object, ...] | None:
-        """What differs where the content does; None where the file cannot be read."""
+        """What differs where the content does; None if the file cannot be read."""
         try:
             found = os.stat(self.path)
             recent = time.time() - found.st_mtime < self.RECENT

@@ -30,7 +30,7 @@ VIDEOS = frozenset(
 )
 CHECKPOINTS = frozenset({".pth", ".pt", ".ckpt"})
 SHEETS = frozenset({".xlsx", ".xls", ".csv"})
-#: Columns of annotation sheets, in small letters without blanks and signs.
+#: Columns of annotation sheets, in lowercase without blanks and signs.
 _SHEET_COLUMNS = ({"filename", "foldname", "sample"}, {"onset", "onsetframe", "onsetf"}, {"apex", "apexframe", "apexf"})
 #: How deep official trees are looked into, and how many folders of each level.
 _DEPTH, _WIDTH = 5, 4
@@ -45,7 +45,7 @@ class Door:
     Attributes:
         kind: "set", "manifest", "prepared", "recordings", "events", "video", "frames", "image", "weights", "run",
             "checkpoint" or "sheet"; wings add other kinds.
-        what: the same in words.
+        what: the same as text.
         command: the command that takes it.
         call: the same in Python.
         name: of a set, its name.
@@ -80,8 +80,8 @@ class WingHints:
     Attributes:
         input_kind: images that its models read, see `htnet.models.EmotionModel.input_kind`.
         usage: of its models.
-        of_folder: what a folder is, None where the wing does not know it.
-        of_columns: the same of a table or the folder that it stands in, by its columns in small letters.
+        of_folder: what a folder is, None if the wing does not know it.
+        of_columns: the same of a table or the folder that it stands in, by its columns in lowercase.
         of_image: what takes one image: the command and the call.
     """
 
@@ -150,7 +150,7 @@ def name_hint(name: str, models: frozenset[str] | None = None) -> str:
 
     Args:
         name: what was given.
-        models: names of models where weights are meant; None where a model is meant.
+        models: names of models where weights are meant; None if a model is meant.
     """
     if models is not None:
         return _model(name) if name in models else _set(name)
@@ -333,7 +333,7 @@ def _of_columns(table: Path, path: Path) -> Door | None:
 
 
 def _columns(table: Path) -> frozenset[str]:
-    """Columns of a CSV file that its first row fills, in small letters; all, if it has no row."""
+    """Columns of a CSV file that its first row fills, in lowercase; all, if it has no row."""
     names, *rows = first_rows(table) or [[]]
     values = rows[0] if rows else names
     return frozenset(name.strip().casefold() for name, value in zip(names, values, strict=False) if value.strip())

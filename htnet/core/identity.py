@@ -93,7 +93,7 @@ def person_key(name: str) -> str:
         name: as it is written.
 
     Returns:
-        The key; empty where nothing is left.
+        The key; empty if nothing is left.
     """
     text = _plain(name)
     text = re.sub(r"(?<=\d)[.,]0+$", "", text.strip())
@@ -222,7 +222,7 @@ class TrainedPeople:
         return TrainedPeople(self.keys | other.keys, self.names | other.names, self.complete and other.complete)
 
     def among(self, samples: Iterable[Any]) -> tuple[list[str], list[str]]:
-        """Which people of some samples these are, in words.
+        """Which people of some samples these are, as text.
 
         Returns:
             Those of the same data set and name; and those of the same name where a data set is not named in the
@@ -251,7 +251,7 @@ def trained_doubts(
     """What speaks against scores of weights on some samples, because of the people the weights were trained on.
 
     Args:
-        trained: who that was; None where nothing is known.
+        trained: who that was; None if nothing is known.
         datasets: the data sets that the weights were trained on, as far as they record it.
         samples: have ``dataset`` and ``subject``, as `htnet.data.Sample` has them.
 
@@ -485,7 +485,7 @@ def check_files(samples: Iterable[Any], source: str) -> None:
 
 
 def _apart(members: Sequence[_Has]) -> tuple[_Has, _Has] | None:
-    """Two samples that may land on two sides of a split, each with its file; None where there are none."""
+    """Two samples that may land on two sides of a split, each with its file; None if there are none."""
     people: dict[tuple[str, str], _Has] = {}
     for member in members:
         people.setdefault(person(member[0].dataset, member[0].subject), member)
@@ -510,7 +510,7 @@ def _size(path: str) -> int | None:
 
 
 def _digest_of(path: str, whole: bool) -> str | None:
-    """The hash of a file or of its beginning; None where it cannot be read, which the code that needs it reports."""
+    """The hash of a file or of its beginning; None if it cannot be read, which the code that needs it reports."""
     try:
         found = os.stat(path)
         return _hash(path, whole, found.st_size, found.st_mtime_ns)

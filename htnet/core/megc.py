@@ -46,7 +46,7 @@ def write_megc(
     """Write micro- and macro-expressions as the challenges take them; other events are left out.
 
     Args:
-        path: the CSV file; missing folders are made.
+        path: the CSV file; missing folders are created.
         events: name of the recording to its events; for "str" the name is ``subject/video``.
         form: one of `FORMS`. "str" contains micro-expressions whose emotion is known.
         first_frame: number of a recording's first frame in the table. The challenges count as the files of their sets

@@ -15,8 +15,8 @@ class OfficialSet:
     Attributes:
         name: of ``htnet prepare``.
         title: its full name.
-        sheets: patterns of its annotation's file name, in small letters; empty for a set without one.
-        clip: pattern of the path of a folder of frames: its last parts, in small letters.
+        sheets: patterns of its annotation's file name, in lowercase; empty for a set without one.
+        clip: pattern of the path of a folder of frames: its last parts, in lowercase.
     """
 
     name: str

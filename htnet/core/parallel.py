@@ -76,7 +76,7 @@ def choose_workers(workers: int | None, tasks: int, device: str = "cpu") -> int:
     """Number of worker processes: as asked, else one per core on the CPU (at most 8), one on a GPU.
 
     Raises:
-        InputError: fewer than one was asked for.
+        InputError: fewer than one was requested.
     """
     optional(whole()).check("workers", workers)
     wanted = workers if workers is not None else (min(cores(), 8) if device == "cpu" else 1)

@@ -80,7 +80,7 @@ class Provenance:
         data: kinds of the training data.
         datasets: their data sets.
         license: terms of use of what this training made.
-        license_text: those terms in words, where ``license`` is `License.OTHER`.
+        license_text: those terms as text, where ``license`` is `License.OTHER`.
         selection: what was selected by.
         started_from: name of the weights that training started from; "" for fresh ones.
         started_from_sha256: `htnet.training.StartFrom.digest` of them.
@@ -197,7 +197,7 @@ class Provenance:
 
         Args:
             dataset: name of the data set, or names of several; None for no change.
-            license: a `License`, its value or its words here, or other terms in words; None for no change.
+            license: a `License`, its value or its words here, or other terms as text; None for no change.
 
         Raises:
             WeightsError: one of them is nothing of that.

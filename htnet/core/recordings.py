@@ -35,13 +35,13 @@ class Recording:
 
     Attributes:
         name: unique among the recordings.
-        events: what happens, in any order; empty where nothing does.
+        events: what happens, in any order; empty if nothing does.
         path: the video file or the folder of frames; None if it is not available.
         dataset: name of the data set; "" for none.
         subject: the person, unique only together with ``dataset``; "" if unknown.
         fps: frames per second; None if unknown.
         frames: number of frames; None if unknown.
-        numbers: the number of each frame as the events count them, ascending; None where they count from 0. Annotations
+        numbers: the number of each frame as the events count them, ascending; None if they count from 0. Annotations
             of folders count as their files are numbered.
 
     Raises:
@@ -66,11 +66,11 @@ class Recording:
 
     @property
     def minutes(self) -> float | None:
-        """How long it is; None where ``fps`` or ``frames`` is unknown."""
+        """How long it is; None if ``fps`` or ``frames`` is unknown."""
         return None if self.fps is None or self.frames is None else self.frames / self.fps / 60
 
     def seconds(self, frame: int) -> float | None:
-        """Time of a frame, as the events count it, at a constant rate; None where the rate is unknown."""
+        """Time of a frame, as the events count it, at a constant rate; None if the rate is unknown."""
         if self.fps is None:
             return None
         return (frame - (self.numbers[0] if self.numbers else 0)) / self.fps
@@ -93,7 +93,7 @@ def write_recordings(path: str | PathLike[str], recordings: Iterable[Recording],
     `htnet.core.facs.SHOWN_UNITS`, as sheets write them: ``4+L12``, L and R being the subject's sides.
 
     Args:
-        path: the CSV file; missing folders are made.
+        path: the CSV file; missing folders are created.
         recordings: what to write; frames are counted from 0.
         overwrite: replace a file that exists.
 

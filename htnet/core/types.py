@@ -48,7 +48,7 @@ class Frame:
         pixels: (H, W, 3) uint8, RGB.
         source: the file it came from, or a description; used in messages.
         number: its place in its video, from 0; None for a frame on its own.
-        time: seconds after the first frame of its video; None where unknown.
+        time: seconds after the first frame of its video; None if unknown.
     """
 
     pixels: ByteArray
@@ -107,9 +107,9 @@ class Landmarks:
     Attributes:
         points: (5, 2) float32, (x, y), order `POINT_NAMES`.
         source: what found them ("yunet", "template", a file name, ...).
-        score: detector confidence 0..1, or None where there is none.
+        score: detector confidence 0..1, or None if there is none.
         warnings: what speaks against these points, or against the face that they were taken from.
-        faces: how many faces the detector accepted in the frame, None where nothing counted them.
+        faces: how many faces the detector accepted in the frame, None if nothing counted them.
         verified: `htnet.preprocess.verified` let them pass.
     """
 
@@ -160,10 +160,10 @@ class Landmarks68:
     Attributes:
         points: (68, 2) float32, (x, y), order of iBUG 300-W, see `LANDMARK_GROUPS`.
         source: what found them ("face-alignment", "estimated from yunet", ...).
-        score: detector confidence 0..1, or None where there is none.
+        score: detector confidence 0..1, or None if there is none.
         estimated: the points are a mean face fitted to fewer points: their places are plausible, not measured.
         warnings: what speaks against these points, or against the face that they were taken from.
-        faces: how many faces the detector accepted in the frame, None where nothing counted them.
+        faces: how many faces the detector accepted in the frame, None if nothing counted them.
         verified: `htnet.preprocess.verified` let them pass.
     """
 
@@ -287,7 +287,7 @@ class PreprocessSpec(Checked):
         channels: channel order of the flow image; the published order is strain, v, u.
         head_motion: "none"; or the region whose median flow is subtracted from the flow of the aligned face,
             "nose" or "eyes" (see `htnet.preprocess.remove_head_motion`); or "register": the apex's face is registered
-            to the onset's on its rigid parts before flow is computed, so shifts, turns in the picture's plane and
+            to the onset's on its rigid parts before flow is computed, so shifts, turns in the image plane and
             nearing of the head are taken out.
         clahe: equalize the contrast of the aligned gray faces before flow (see `htnet.preprocess.clahe`).
         clip_frames: moments that a clip is interpolated to, for models that read motion (see
@@ -367,7 +367,7 @@ class ModelInput:
         motionless: a channel of the flow image is constant, as in no published image: the frames are equal, one
             of them is of one gray, or the whole face moves as one.
         points68: 68 points in px of the flow image, for models that read them; ``estimated`` says whether they
-            were measured or come from the five points or from the template. None where they were not asked for.
+            were measured or come from the five points or from the template. None if they were not requested.
         motion: (T, 64) float32 features of the clip's frames, None without a clip.
         warnings: what speaks against the frames or the flow; those of the points stand with the points.
         expression: probability that the two frames differ by an expression, see
@@ -411,20 +411,20 @@ class Spotting:
         onset: last frame before the face moves.
         apex: frame of the strongest expression.
         offset: first frame at rest again, or the clip's last one.
-        confidence: 0..1, see `htnet.preprocess.spot`; 0.5 where the peak is five times the noise; None where there are
+        confidence: 0..1, see `htnet.preprocess.spot`; 0.5 where the peak is five times the noise; None if there are
             too few frames to distinguish noise from motion.
         curve: (N,) float32, the smoothed magnitude of the motion of each frame against the first one, px of a
             224 px face: the mean of the regions. The apex is its peak.
         regions: (N, 3) float32, the magnitude of each of `MOTION_REGIONS`, px, not smoothed.
         heads: (N, 2, 3) float64, the head's motion: the similarity from px of the first frame to px of frame n.
         landmarks: the five points in px of the first frame.
-        fps: frames per second, None where unknown; of a video of variable rate the usual one.
+        fps: frames per second, None if unknown; of a video of variable rate the usual one.
         method: how the apex was searched.
         warnings: what speaks against the frames found.
         source: the video file or the folder of frames; None for frames given otherwise.
-        sample: identifier; "" where none was given.
+        sample: identifier; "" if none was given.
         times: (N,) float64, s, the time of each frame in the whole video: time stamps of the file where it has them;
-            None where unknown.
+            None if unknown.
         first: number of the first frame that was searched.
     """
 
@@ -445,7 +445,7 @@ class Spotting:
     first: int = 0
 
     def time(self, number: int) -> float | None:
-        """Seconds from the first frame of the video to frame ``number``; None where unknown."""
+        """Seconds from the first frame of the video to frame ``number``; None if unknown."""
         return None if self.times is None else float(self.times[self._row(number)])
 
     def landmarks_at(self, number: int) -> Landmarks:
@@ -498,7 +498,7 @@ class SourceFiles:
 
     @property
     def stem(self) -> str:
-        """The name of the first of them without its ending; "" where there are none."""
+        """The name of the first of them without its ending; "" if there are none."""
         return file_stem(self.video or self.onset or self.apex or self.flow_image)
 
 
@@ -515,7 +515,7 @@ class Prediction:
 
     Attributes:
         label: name of the most probable class, or `NO_EXPRESSION` where ``expression`` is below
-            `EXPRESSION_THRESHOLD` and no class was asked for always; documents and CSV files call it "prediction".
+            `EXPRESSION_THRESHOLD` and no class was requested in every case; documents and CSV files call it "prediction".
         probabilities: class name to probability, in the model's class order.
         model: name of the weights that answered.
         input: what the network was shown, with landmarks and flow.

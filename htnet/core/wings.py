@@ -47,7 +47,7 @@ def load_wings() -> None:
     with _LOCK:
         if _STARTED:
             return
-        # Set before the import, during which the registries are asked for names too.
+        # Set before the import, during which the registries are queried for names too.
         _STARTED.extend(installed_wings())
         try:
             wing_modules("register")

@@ -72,7 +72,7 @@ def au_cooccurrence(annotations: Iterable[str]) -> Float64Array:
     Give the annotations of training subjects only: those of the left-out subject would leak its expressions.
 
     Args:
-        annotations: texts for `parse_action_units`, one a sample.
+        annotations: texts for `parse_action_units`, one per sample.
 
     Returns:
         (6, 6), regions in the order of `REGION_UNITS`. The row of a region that never moves is 0.

@@ -20,11 +20,11 @@ from htnet.preprocess import Landmarker
 
 
 class MicroExpressionDataset(Dataset[dict[str, Any]]):
-    """Flow images of a manifest, for ``torch.utils.data.DataLoader``; each is read when it is asked for.
+    """Flow images of a manifest, for ``torch.utils.data.DataLoader``; each is read when it is requested.
 
     An item is a dictionary that the loader's own collation takes: "image", (3, size, size) float32 in 0..255; "label",
     the index of the class, where the samples have labels; "sample", "dataset" and "subject", text; and the extra inputs
-    asked for. Where flow has to be computed, prepare the data once (`htnet.prepare`).
+    requested. Where flow has to be computed, prepare the data once (`htnet.prepare`).
 
     Attributes:
         manifest: the samples.
@@ -56,7 +56,7 @@ class MicroExpressionDataset(Dataset[dict[str, Any]]):
             bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
         Raises:
-            ManifestError: the data cannot be read, some samples have a label and others none, or motion is asked for
+            ManifestError: the data cannot be read, some samples have a label and others none, or motion is requested
                 and a sample has no clip.
             InputError: an unknown name in ``extras``.
         """

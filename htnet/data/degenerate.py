@@ -23,7 +23,7 @@ class ApexChoice:
     """The apex frame of an annotated clip.
 
     Attributes:
-        number: its number; None where no rule gives one.
+        number: its number; None if no rule gives one.
         middle: whether it is only the middle between onset and offset.
         fault: why the annotated apex cannot be used and no frame can take its place; "" otherwise.
     """
@@ -80,7 +80,7 @@ def refuse_degenerate(faults: Sequence[str], source: str, cure: str) -> None:
     """Raise an error that names every degenerate sample.
 
     Args:
-        faults: one text a sample: its name and what is wrong.
+        faults: one text per sample: its name and what is wrong.
         source: where they are from.
         cure: what to do.
     """

@@ -118,7 +118,7 @@ def parse_annotation(text: str) -> Annotation:
     Terms are joined by "+", ",", ";", "&", "and", a line break or blanks, alternatives by "or" or "/" (which bind
     tighter). L and R before or after a number are the subject's sides; before it stand also A (asymmetric), T and B
     (top and bottom lip), which tell no side. A to E after it are intensities. SAMM's "ref(...)" is taken for
-    what stands in it. Of alternatives made of several units, as "(8+25) or 50", all are. Capitals do not matter.
+    what stands in it. Of alternatives made of several units, as "(8+25) or 50", all are. Case is ignored.
 
     Which numbers are units, descriptors and movements is in `htnet.core.facs`. AD before a number makes it a
     descriptor, M a movement.
@@ -163,7 +163,7 @@ def keep_readable(text: str, where: str, sample: str, spoiled: str = "") -> tupl
         spoiled: how a spreadsheet has changed the cell, with the fix; "" if nothing.
 
     Returns:
-        The annotation, "" where there is none or it cannot be read; and the notes, none or one.
+        The annotation, "" if there is none or it cannot be read; and the notes, none or one.
     """
     try:
         if spoiled:

@@ -26,7 +26,7 @@ class Fold:
     Attributes:
         name: unique in its manifest and fit for a file name.
         dataset: data set of the subject, or the one left out.
-        subject: the subject left out; empty where a whole data set is.
+        subject: the subject left out; empty if a whole data set is.
         train: indices of all other samples, ascending.
         test: indices of the samples left out, ascending.
     """
@@ -99,7 +99,7 @@ def hold_out_subjects(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Split samples into two parts that share no subject.
 
-    From every data set with two or more subjects, the nearest whole number to ``fraction`` of its
+    From every data set with two or more subjects, the nearest integer to ``fraction`` of its
     subjects is held out, but at least one and never all. Which ones depends on ``seed`` and the
     subjects' names only, not on the order of the samples.
 

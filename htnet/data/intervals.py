@@ -21,10 +21,10 @@ class Interval:
         subject: the person, unique only together with ``dataset``.
         kind: one of `KINDS`.
         onset: number of its first frame, as the files of the recording are numbered.
-        apex: number of the apex frame; None where none is annotated. None is ever made up.
-        offset: number of its last frame; None where none is annotated.
-        action_units: as annotated, for `htnet.data.parse_annotation`; "" where there are none.
-        label: the emotion as annotated, in small letters; "" where there is none.
+        apex: number of the apex frame; None if none is annotated. None is ever made up.
+        offset: number of its last frame; None if none is annotated.
+        action_units: as annotated, for `htnet.data.parse_annotation`; "" if there are none.
+        label: the emotion as annotated, in lowercase; "" if there is none.
         dataset: name of the data set.
         name: what the annotation calls it; not unique.
 

@@ -407,7 +407,7 @@ def _with_notes(manifest: Manifest, path: Path) -> Manifest:
 
 
 def _field(content: Any, name: str, kind: type[Any]) -> Any:
-    """A field of a report, empty where it is missing or of another kind."""
+    """A field of a report, empty if it is missing or of another kind."""
     found = content.get(name) if isinstance(content, dict) else None
     return found if isinstance(found, kind) else kind()
 

@@ -63,14 +63,14 @@ class Sample:
         landmarks: file with the five points: px of ``onset`` if there is one, else of ``flow``. A table of
             many samples whose name ends in ``_224px.csv`` contains px of 224 px faces.
         image: one face on its own, for models that read a face and no motion.
-        split: the part of the data set it belongs to, one of `SPLITS`; "" where there are none.
+        split: the part of the data set it belongs to, one of `SPLITS`; "" if there are none.
         clip: a video file, or a folder of frames, that shows the expression from onset to offset; for models that
             read motion.
         clip_first: the onset frame in ``clip``: its number, counted from 0, or the name of its file in the folder;
             "" for the first one.
         clip_last: the offset frame, likewise; "" for the last one.
         motion: motion features of the clip, as `htnet.data.prepare.prepare` stores them; used instead of ``clip``.
-        action_units: annotated action units, for `parse_annotation`; "" where they are not annotated, "none" where a
+        action_units: annotated action units, for `parse_annotation`; "" if they are not annotated, "none" where a
             coder has seen none.
         apex_source: where the apex is from: "middle" for the frame in the middle between onset and offset, taken
             because none is annotated or the annotated one is impossible; "" otherwise.
@@ -111,7 +111,7 @@ class Manifest:
             from the published list of a known set, cells that could not be read.
         identities_from: where the subjects were read from, such as "the column 'subject' of samples.csv".
         compared_with: the published lists that the samples were compared with, by the names that
-            `htnet.data.published.differences` takes; empty where the column ``dataset`` says which.
+            `htnet.data.published.differences` takes; empty if the column ``dataset`` says which.
         differences: those of the notes that say how the samples differ from these lists.
 
     Raises:
@@ -254,7 +254,7 @@ class Manifest:
         half written.
 
         Args:
-            path: the file; missing folders are made.
+            path: the file; missing folders are created.
             overwrite: replace a file that exists.
 
         Raises:

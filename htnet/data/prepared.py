@@ -84,7 +84,7 @@ def resolve_spec(data: str | PathLike[str] | Manifest, spec: PreprocessSpec) -> 
 
 
 def _spec_of_images(manifest: Manifest) -> PreprocessSpec | None:
-    """The spec of the prepared folders that the samples' flow images lie in; None where they lie in none."""
+    """The spec of the prepared folders that the samples' flow images lie in; None if they lie in none."""
     flows = {sample.flow.parent: sample.flow for sample in manifest if sample.flow is not None}
     made = {folder.parent: spec for folder, flow in flows.items() if (spec := image_spec(flow)) is not None}
     if not made:

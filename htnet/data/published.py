@@ -52,7 +52,7 @@ class Reference:
         title: what it is called in notes.
         count: number of samples that have a class.
         subjects: number of people in them; None if that is not published.
-        samples: the list by identifier in small letters; empty where only the size is published.
+        samples: the list by identifier in lowercase; empty if only the size is published.
         whole: the count is of all annotated samples, those with a label of no class and those left out too, so that
             it can be compared only where the annotation itself was read.
     """

@@ -104,7 +104,7 @@ _MIXED = (
 )
 _ZERO_SHOT = "trained on 16,000 generated images; metrics on the composite set, none of which was trained on"
 
-#: Bundled folders are made by ``python -m benchmarks.bundle NAME --data COMPOSITE_DIR``.
+#: Bundled folders are created by ``python -m benchmarks.bundle NAME --data COMPOSITE_DIR``.
 _SPECS = (
     _bundled(
         "synthetic",

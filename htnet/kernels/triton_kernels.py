@@ -143,7 +143,7 @@ def _product(weights, tile, same, group: tl.constexpr, precision: tl.constexpr):
 
 @triton.jit
 def _softmax(s):  # type: ignore[no-untyped-def]
-    """Weights of each row, and log2 of the sum of exp2 of its scores; 0 and 0 where all scores are -inf."""
+    """Weights of each row, and log2 of the sum of exp2 of its scores; 0 and 0 if all scores are -inf."""
     best = tl.max(s, 1)
     best = tl.where(best == float("-inf"), 0.0, best)
     p = tl.exp2(s - best[:, None])

@@ -24,7 +24,7 @@ from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.models.input_range import look_at_range
 from htnet.models.intermediates import Enough, stage_outputs
 
-#: Types of whole numbers that hold 0..255.
+#: Types of integers that hold 0..255.
 _WHOLE = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
 #: What the image of each `EmotionModel.input_kind` contains: channels in order.

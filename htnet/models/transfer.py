@@ -116,7 +116,7 @@ def _classifier_names(model: EmotionModel) -> set[str]:
 
 
 def _side(positions: Tensor) -> int | None:
-    """Side of the square that flat positions lie on, or None where they lie on none."""
+    """Side of the square that flat positions lie on, or None if they lie on none."""
     side = math.isqrt(positions.numel())
     return side if positions.ndim == 1 and side and side**2 == positions.numel() else None
 
@@ -127,7 +127,7 @@ def _grid(positions: Tensor) -> str:
 
 
 def _resize_positions(positions: Tensor, like: Tensor) -> Tensor | None:
-    """Positions of one square block on the grid of another; None where one of the two is not a square."""
+    """Positions of one square block on the grid of another; None if one of the two is not a square."""
     old, new = _side(positions), _side(like)
     if old is None or new is None:
         return None

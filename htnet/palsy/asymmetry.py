@@ -75,12 +75,12 @@ class RegionAsymmetry:
     """One region; `MEANINGS` explains its number.
 
     Attributes:
-        value: from the picture itself, both halves compared, % of the distance between the eyes; None where this cannot
+        value: from the picture itself, both halves compared, % of the distance between the eyes; None if this cannot
             be measured.
         normal: 95 % of even faces in such a pose read at most this, in either direction; None if not known.
         points: the same from 68 measured points; None without them. Its normal range is not known: it depends on what
             found the points.
-        reason: why ``value`` is None, "" where there is a number of the picture or, for the lids, of the points.
+        reason: why ``value`` is None, "" if there is a number of the picture or, for the lids, of the points.
     """
 
     value: float | None
@@ -95,7 +95,7 @@ class RegionAsymmetry:
 
     @property
     def side(self) -> str:
-        """The lower (of the eye: the narrower) side, "subject_left" or "subject_right"; "" where none is measured."""
+        """The lower (of the eye: the narrower) side, "subject_left" or "subject_right"; "" if none is measured."""
         return "" if not self.read else "subject_left" if self.read > 0 else "subject_right"
 
     @property

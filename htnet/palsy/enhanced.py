@@ -48,7 +48,7 @@ class HTNetEnhancedConfig(HTNetConfig):
 def diagonal_pairs(side: int) -> Tensor:
     """Which tokens of a square block lie on one diagonal, (side², side²) float32 of 0 and 1.
 
-    1 where both tokens lie on the main diagonal of the block, or both on its anti-diagonal.
+    1 if both tokens lie on the main diagonal of the block, or both on its anti-diagonal.
     """
     row = torch.arange(side).repeat_interleave(side)
     column = torch.arange(side).repeat(side)
@@ -102,7 +102,7 @@ class EnhancedLevel(MapsLevel):
 
 
 def through_threshold(total: Tensor) -> Tensor:
-    """1 where ``total`` exceeds the threshold, else 0; its gradient is that of sigmoid(total - threshold).
+    """1 if ``total`` exceeds the threshold, else 0; its gradient is that of sigmoid(total - threshold).
 
     A step has no gradient, and would keep the detector from learning where to look. The straight-through estimator
     (Bengio et al., arXiv 1308.3432) takes the step forward and the gradient of a smooth step backward.

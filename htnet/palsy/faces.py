@@ -181,7 +181,7 @@ def load_split(
         folder: from `htnet.palsy.prepare_faces`.
         split: "train", "val" or "test".
         size: side of the faces, px; a model's ``image_size``.
-        expected: how a model's faces were aligned; None where any alignment will do.
+        expected: how a model's faces were aligned; None if any alignment will do.
         progress: wraps the iteration, for a progress bar.
 
     Raises:

@@ -45,7 +45,7 @@ def predict_folder(
     overwrite: bool = False,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = lambda found: found,
 ) -> FolderGrades:
-    """Grade every image in a folder and its folders, and write a table with one row an image.
+    """Grade every image in a folder and its folders, and write a table with one row per image.
 
     Args:
         predictor: what grades them.

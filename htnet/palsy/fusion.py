@@ -51,7 +51,7 @@ def _fuse_block(block: nn.Module, one_token: bool, precision: Precision) -> nn.M
     attn, mlp = cast(BlockAttention, block.attn), fuse_mlp(block, precision)
     _fuse_comparison(attn, block.norm1, precision)
     if one_token:
-        # The gate stands between values and projection, but is one number a position: it passes through the matrix.
+        # The gate stands between values and projection, but is one number per position: it passes through the matrix.
         weight, bias = algebra.chained(algebra.after_norm(attn.v, block.norm1), algebra.affine(attn.proj))
         own = attn.proj.bias.detach().double()
         replace(attn, "qk", None)

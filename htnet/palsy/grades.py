@@ -85,7 +85,7 @@ def grade_scheme(classes: int) -> GradeScheme:
 
 
 def describe_class(name: str) -> str:
-    """A class in words: "House-Brackmann III (moderate dysfunction)"; any other name as it is.
+    """A class as text: "House-Brackmann III (moderate dysfunction)"; any other name as it is.
 
     Args:
         name: a class name of `SCHEMES`.

@@ -42,9 +42,9 @@ class GradeScores:
     """Quality of predicted grades.
 
     Attributes:
-        accuracy: share of right predictions.
+        accuracy: fraction of correct predictions.
         macro_f1: mean of the classes' F1; a class without images is left out.
-        kappa: quadratic-weighted kappa, -1 to 1; None where it is not defined (all of one class, in truth and
+        kappa: quadratic-weighted kappa, -1 to 1; None if it is not defined (all of one class, in truth and
             prediction).
         mean_absolute_error: mean distance between true and predicted class, in classes.
         classes: by class name.
@@ -81,7 +81,7 @@ def quadratic_kappa(confusion: npt.ArrayLike) -> Float64Array:
         confusion: (..., C, C) counts, rows are true classes.
 
     Returns:
-        (...) values; NaN where chance alone cannot disagree.
+        (...) values; NaN if chance alone cannot disagree.
     """
     counts = np.asarray(confusion, dtype=np.float64)
     weights = _distances(counts.shape[-1]) ** 2

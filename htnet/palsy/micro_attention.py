@@ -12,12 +12,12 @@ from htnet.models.layers import BlockAttention, Linear, Mlp
 #: How much louder a position of full asymmetry is.
 ASYMMETRY_GAIN = 0.5
 
-#: Collects one map a layer.
+#: Collects one map per layer.
 Maps = list[Tensor]
 
 
 class Asymmetry(nn.Module):
-    """How much the left half of each block differs from the mirrored right half: one number a position, 0..1.
+    """How much the left half of each block differs from the mirrored right half: one number per position, 0..1.
 
     A block of odd width has a middle column that belongs to neither half; its number is interpolated, as are all:
     the halves' map is stretched over the whole width (bilinear, corners not aligned). Left and right positions of a

@@ -418,7 +418,7 @@ def level_head(frame: Frame, eyes: Matrix, mouth_row: float | None = None, seen:
         frame: the image.
         eyes: (2, 2) px, as `exact_eyes` finds them.
         mouth_row: as of `Halves.mouth`.
-        seen: the share of the turn that is made, less than 1 where the head's level is hardly seen.
+        seen: the share of the turn that is made, less than 1 if the head's level is hardly seen.
 
     Returns:
         (2, 2) px, as far apart and about the same middle; and the angle they were turned by, degrees, positive

@@ -83,13 +83,13 @@ class Found:
 
     @property
     def head(self) -> str:
-        """The file name up to the first "_"; "" where there is none."""
+        """The file name up to the first "_"; "" if there is none."""
         head, mark, _ = self.stem.partition("_")
         return head if mark else ""
 
 
 def from_files(images: Sequence[Found], source: str, place: str) -> tuple[list[str], str]:
-    """The patient of each image by the names of files or folders, and in words where they were read.
+    """The patient of each image by the names of files or folders, and as text where they were read.
 
     Args:
         images: the images.

@@ -70,7 +70,7 @@ class GradePrediction:
 
     @property
     def grade(self) -> str:
-        """The class in words."""
+        """The class as text."""
         return describe_class(self.label)
 
     def to_dict(self) -> dict[str, Any]:

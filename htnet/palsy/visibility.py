@@ -16,7 +16,7 @@ from htnet.core.types import ByteArray, Frame
 from htnet.palsy.mirror import EYES_DOWN, SIDE, UNIT, upright
 from htnet.preprocess.opencv import load_opencv
 
-#: Least distance between the eyes, px: what the method was measured on; see docs/palsy.md.
+#: Minimum distance between the eyes, px: what the method was measured on; see docs/palsy.md.
 LEAST_EYES = 26
 #: Share of a half of the mouth, and of an eye, in which no pixel differs from its neighbors.
 FLAT_MOUTH, FLAT_EYE = 0.45, 0.30

@@ -20,7 +20,7 @@ TABLE_ENDINGS = (".csv", ".jsonl")
 
 
 def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: bool = False) -> None:
-    """Write the curve as CSV: frame, time_s (empty where unknown), magnitude (smoothed) and the regions, px.
+    """Write the curve as CSV: frame, time_s (empty if unknown), magnitude (smoothed) and the regions, px.
 
     Raises:
         OverwriteError: the file exists and ``overwrite`` is not given.

@@ -46,10 +46,10 @@ __all__ = [
     "transform_points",
 ]
 
-#: Least agreement of points with the template; faces, profiles too, lie far above, swapped or mirrored points far
+#: Minimum agreement of points with the template; faces, profiles too, lie far above, swapped or mirrored points far
 #: below.
 MIN_AGREEMENT = 0.5
-#: Least width in onset px of the template's square (28 by 28 units) around the face.
+#: Minimum width in onset px of the template's square (28 by 28 units) around the face.
 MIN_FACE = 12.0
 #: Side of the aligned face, px, where none is given.
 DEFAULT_SIZE = 224

@@ -29,7 +29,7 @@ MIN_SIDE = 16
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # In JPEG data 0xFF is followed by 0x00 (a stuffed byte) or D0..D7 (a restart) unless a marker starts.
-#: Least correlation of two color channels in a picture of 28x28 px that may show a face: the bundled face has 0.95 at
+#: Minimum correlation of two color channels in a picture of 28x28 px that may show a face: the bundled face has 0.95 at
 #: that size, the 1768 published flow images (four of each sample of the composite) 0.61 or less.
 _COLORS_ALIKE = 0.7
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
@@ -54,7 +54,7 @@ def read_frame(source: FrameSource, bit_depth: int | None = None) -> Frame:
         The frame, pixels (H, W, 3) uint8 RGB.
 
     Raises:
-        FrameError: the file is missing, a folder, empty, cut off, damaged or not an image; the array
+        FrameError: the file is missing, a folder, empty, truncated, damaged or not an image; the array
             has another shape or type, or contains NaN; a side is under `MIN_SIDE` px; or 16-bit values are all below
             16384, so they may be 14-, 12- or 10-bit values, and ``bit_depth`` is not given.
     """
@@ -224,7 +224,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
-    """Decode to RGB, refusing files that OpenCV would decode in part without a word."""
+    """Decode to RGB, refusing files that OpenCV would decode in part silently."""
     cv2 = load_opencv()
     damage = file_damage(data)
     if damage:

@@ -147,7 +147,7 @@ def pair_fault(onset: Path | None, apex: Path | None, first: str = "", last: str
 
 
 def _numbers(first: str, second: str) -> tuple[int, int] | None:
-    """The frame numbers of two names that differ in nothing else; None where they do."""
+    """The frame numbers of two names that differ in nothing else; None if they do."""
     parts = [re.fullmatch(r"(.*?)([0-9]+)([^0-9]*)", re.sub(r"\.\w+$", "", name).strip()) for name in (first, second)]
     if parts[0] is None or parts[1] is None:
         return None

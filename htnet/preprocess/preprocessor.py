@@ -205,7 +205,7 @@ class Preprocessor:
     def _expression(
         self, onset: Frame, apex: Frame, points: Landmarks, motionless: bool
     ) -> tuple[float | None, tuple[QualityWarning, ...]]:
-        """Whether the frames differ by an expression, if that is asked for, and what speaks against telling."""
+        """Whether the frames differ by an expression, if that is requested, and what speaks against telling."""
         if not self.evidence:
             return None, ()
         if motionless:
@@ -221,14 +221,14 @@ class Preprocessor:
         return scale_points(points, self.spec.size / self.spec.face_size)
 
     def _measured_68(self, frame: Frame, landmarks: LandmarkSource | None, sample: str) -> Landmarks68 | None:
-        """68 points of the frame from a landmarker that finds so many, if they are asked for."""
+        """68 points of the frame from a landmarker that finds so many, if they are requested."""
         finder = self.landmarker
         if landmarks is not None or not self.points68 or finder is None or not finds_68(finder):
             return None
         return landmarks_68(finder, frame, sample)
 
     def _with_68(self, made: ModelInput, measured: Landmarks68 | None) -> ModelInput:
-        """The input with 68 points, if they are asked for."""
+        """The input with 68 points, if they are requested."""
         if not self.points68:
             return made
         if measured is None or self.spec.region_points == "template":

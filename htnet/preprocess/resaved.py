@@ -77,7 +77,7 @@ def _how_saved(file: Any) -> _Saved | None:
 
 
 def _parse(head: bytes) -> _Saved | None:
-    """The table of brightness and the sampling in the header of a JPEG; None where there is none."""
+    """The table of brightness and the sampling in the header of a JPEG; None if there is none."""
     if not head.startswith(b"\xff\xd8"):
         return None
     at, table, sampling = 2, b"", None

@@ -18,7 +18,7 @@ from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.video.face_motion import CELL, FACE, TOLD_FACE
 from htnet.recordings.regions import GRID, cell_centers, region_weights, rigid_weights
 
-# Side of the local mean by which light is made even, and the gray levels below which dark skin is not brightened.
+# Side of the local mean by which light is normalized, and the gray levels below which dark skin is not brightened.
 _LIGHT, _DARK = 21, 16.0
 # Gaussian before derivatives are taken, px.
 _SMOOTH = 0.8
@@ -48,7 +48,7 @@ _INDEPENDENT = CELL * CELL / 8.0
 
 @dataclass(frozen=True, eq=False)
 class Texture:
-    """A face made comparable: light made even, noise smoothed.
+    """A face made comparable: light normalized, noise smoothed.
 
     Attributes:
         image: (S, S) float32.
@@ -68,7 +68,7 @@ def even_light(face: ByteArray) -> FloatArray:
 
 
 def make_texture(image: FloatArray) -> Texture:
-    """The texture of a face whose light was made even."""
+    """The texture of a face whose light was normalized."""
     gradient = np.zeros((2, *image.shape), np.float32)
     np.subtract(image[:, 2:], image[:, :-2], out=gradient[0, :, 1:-1])
     np.subtract(image[2:], image[:-2], out=gradient[1, 1:-1])
@@ -150,7 +150,7 @@ def solve_motions(sums: FloatArray) -> Motions:
 
 
 def _mean(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Weighted mean over the cells; 0 where nothing has weight."""
+    """Weighted mean over the cells; 0 if nothing has weight."""
     return np.asarray((values * weights).sum(axis=-1) / (weights.sum(axis=-1) + 1e-9), np.float32)
 
 
@@ -165,7 +165,7 @@ def _after(sums: FloatArray, u: FloatArray, v: FloatArray) -> FloatArray:
 
 
 def _solve(sums: FloatArray) -> FloatArray:
-    """Least-squares motions of (N, 6, K) sums: (N, 2, K); near 0 where there is no texture."""
+    """Least-squares motions of (N, 6, K) sums: (N, 2, K); near 0 if there is no texture."""
     xx, xy, yy, xt, yt = (sums[:, k] for k in range(5))
     # A share of the trace keeps motion along an edge, which cannot be seen, from being made up.
     least = _RIDGE * (xx + yy) + 1e-9

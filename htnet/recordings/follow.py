@@ -37,7 +37,7 @@ def gray_face(frame: Frame, matrix: Float64Array) -> ByteArray:
 
 
 def correlation(one: FloatArray, other: FloatArray) -> float:
-    """Of two pictures, -1..1; 0 where one of them is of one gray."""
+    """Of two pictures, -1..1; 0 if one of them is of one gray."""
     a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / norm if norm > 1e-6 else 0.0

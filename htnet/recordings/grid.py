@@ -92,7 +92,7 @@ def make_grid(times: Float64Array, features: FloatArray) -> Grid:
 
 
 def even_rows(times: Float64Array, features: FloatArray) -> tuple[Float64Array, FloatArray]:
-    """The times (T,) of the grid and the features there, (T, len(FEATURES)), 0 where they are unknown.
+    """The times (T,) of the grid and the features there, (T, len(FEATURES)), 0 if unknown.
 
     Frames that come faster than the grid are averaged over the time of a row, so their noise falls; between slower
     ones values are interpolated. Picture measures are shares of their usual value in the stretch.

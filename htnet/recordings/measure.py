@@ -55,7 +55,7 @@ class Rows:
         times: (T,) s.
         matrices: (T, 2, 3) float64, px of the frame to px of the aligned face.
         sums: (T, D + 1, 6, cells), see `pair_sums`; the last pair is with the key face.
-        spans: (T, D) s between the frame and the earlier one; NaN where there is none.
+        spans: (T, D) s between the frame and the earlier one; NaN if there is none.
         keys: (T,) number of the key face.
         picture: (T, 5), see `PICTURE`.
     """

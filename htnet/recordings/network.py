@@ -84,7 +84,7 @@ class EventNetwork(nn.Module):
 
         Args:
             rows: (B, T, `INPUTS`).
-            mask: (B, T), 1 where there is a row, 0 in padding; None for no padding.
+            mask: (B, T), 1 if there is a row, 0 in padding; None for no padding.
         """
         keep = torch.ones(rows.shape[:2], dtype=rows.dtype, device=rows.device) if mask is None else mask.to(rows)
         keep = keep[:, None]

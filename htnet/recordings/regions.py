@@ -46,7 +46,7 @@ _RIGID, _SKIN, _MOVING = 1.0, 0.1, 0.03
 
 @cache
 def region_weights() -> FloatArray:
-    """(regions, cells) 1 where a cell belongs to a region, else 0."""
+    """(regions, cells) 1 if a cell belongs to a region, else 0."""
     weights = np.zeros((len(REGIONS), GRID, GRID), np.float32)
     for row, ((top, bottom), (left, right)) in enumerate(REGION_CELLS.values()):
         weights[row, top : bottom + 1, left : right + 1] = 1

@@ -57,12 +57,12 @@ class Missing:
 class FrameStream:
     """Frames of a video, a folder of frames or a camera, each with its number and its time in seconds.
 
-    It is read once, from the beginning to the end; nothing is sought and only the frame that is asked for is held.
+    It is read once, from the beginning to the end; nothing is sought and only the frame that is requested is held.
     Damaged frames do not end it: ``missing`` lists the gaps and grows while the stream is read.
 
     Attributes:
         source: the file, the folder or the camera.
-        fps: frames per second as stated, None where unknown.
+        fps: frames per second as stated, None if unknown.
         warnings: what in the kind of the video speaks against measuring motion on it.
         missing: what was missing so far.
     """
@@ -79,7 +79,7 @@ class FrameStream:
         Args:
             source: its name, for messages.
             frames: frames with number and time, and instead of those that cannot be decoded their number and why.
-            fps: frames per second, None where unknown.
+            fps: frames per second, None if unknown.
             warnings: see `FrameStream`.
         """
         self.source = source

@@ -41,7 +41,7 @@ class FaceTrack:
         boxes: (N, 4) float32, left, top, width and height, px of the frame; NaN in gaps.
         poses: (N, 3) float32: turn, height of the nose and roll, see `htnet.preprocess.pose.FaceShape`; NaN in gaps.
         quality: (N,) float32, how much the aligned face is like it was in the last seconds: a correlation, at most 1.
-        gaps: (N,) uint8, index in `GAPS` of the reason why the face is not measured, 0 where it is.
+        gaps: (N,) uint8, index in `GAPS` of the reason why the face is not measured, 0 if it is.
         segments: first and last row of each stretch without a gap; nothing is measured across their borders.
         features: (N, len(FEATURES)) float32, see `htnet.recordings.FEATURES`; NaN in gaps and where a
             motion would start before the segment.
@@ -73,7 +73,7 @@ class FaceTrack:
         return self.features[:, COLUMN[name]]
 
     def gap(self, row: int) -> str:
-        """Why the face is not measured in a row, one of `GAPS`; "" where it is."""
+        """Why the face is not measured in a row, one of `GAPS`; "" if it is."""
         return GAPS[self.gaps[row]]
 
     @property
@@ -162,7 +162,7 @@ class RecordingCurves:
 
     Attributes:
         source: the file, the folder or the camera.
-        fps: frames per second, None where unknown.
+        fps: frames per second, None if unknown.
         size: (height, width) of a frame, px.
         frames: number of frames that were read.
         duration: time of the last of them, s.

@@ -195,7 +195,7 @@ class Follower:
         self._ring.append((time, texture))
 
     def _earlier(self, time: float) -> tuple[list[Texture], Float64Array]:
-        """The face at each of `DISTANCES` before a time, and the true distances; the key face and NaN where there is
+        """The face at each of `DISTANCES` before a time, and the true distances; the key face and NaN if there is
         none.
         """
         faces, spans = [], np.full(len(DISTANCES), np.nan)

@@ -73,6 +73,6 @@ def unit_losses(recipe: Recipe, logits: Tensor, active: Tensor) -> Tensor:
     Args:
         recipe: its ``units_weight``.
         logits: (B, U, 2) scores before the sigmoid.
-        active: (B, U, 2) float, 1 where a unit is active on a side.
+        active: (B, U, 2) float, 1 if a unit is active on a side.
     """
     return recipe.units_weight * F.binary_cross_entropy_with_logits(logits, active, reduction="none").mean((1, 2))

@@ -76,7 +76,7 @@ class Recipe(Checked):
         weight_decay: weight decay (decoupled for "adamw").
         schedule: "constant", or "onecycle" (PyTorch's OneCycleLR over all steps).
         epochs: passes over the training set.
-        batch_size: samples a step; the last batch of an epoch may be smaller.
+        batch_size: samples per step; the last batch of an epoch may be smaller.
         shuffle: new order every epoch.
         ema_decay: decay of the exponential moving average (EMA) of the weights, one update a step (step t uses at
             most (1 + t) / (10 + t)); the EMA weights are the result. 0 for the plain weights.

@@ -42,7 +42,7 @@ class TrainingSet(Protocol):
 
     @property
     def units(self) -> Tensor | None:
-        """(N, U, 2) active action units; None where they are not known."""
+        """(N, U, 2) active action units; None if unknown."""
         ...
 
     def __len__(self) -> int:
@@ -130,11 +130,11 @@ class FlowSet(TensorSet):
         spec: how the images were made and how regions are cut.
         regions_at: "landmarks" or "template" for each sample: where its regions are cut. A sample without
             landmarks is cut at the template's points.
-        points68: (N, 68, 2) float32, px of the image, for models that read them; None where not asked for.
+        points68: (N, 68, 2) float32, px of the image, for models that read them; None if not requested.
         points68_from: what found the 68 points of each sample, or "estimated from landmarks" or "... template".
         motion: (N, T, 64) float32, features of the clips' frames; None without clips.
-        units: (N, U, 2) float32, 1 where an action unit is active on the image's left and right side, for training a
-            head of action units; None where not known.
+        units: (N, U, 2) float32, 1 if an action unit is active on the image's left and right side, for training a
+            head of action units; None if unknown.
     """
 
     images: Tensor
@@ -234,7 +234,7 @@ class FlowSet(TensorSet):
         return dict(sorted(Counter(self.regions_at).items()))
 
     def points68_counts(self) -> dict[str, int]:
-        """Number of samples by what their 68 points come from; empty where they were not asked for."""
+        """Number of samples by what their 68 points come from; empty if they were not requested."""
         return dict(sorted(Counter(self.points68_from).items()))
 
     def _shown(self) -> list[Tensor | None]:
@@ -268,7 +268,7 @@ def load_flow_set(
     Raises:
         InputError: an unknown name in ``extras``, or a clip that cannot be read.
         SpecError: the samples' flow images were made in different ways.
-        ManifestError: no samples, one without label, frames and flow image, motion is asked for and a sample has
+        ManifestError: no samples, one without label, frames and flow image, motion is requested and a sample has
             no clip, or samples show no expression (see `htnet.data.reader.degenerate`; all are named).
         FrameError, FlowError, LandmarkError: a sample that cannot be read; the message names it.
     """

@@ -322,7 +322,7 @@ WRONG = {
     "cut": (_cut, "truncated or damaged"),
     "old and cut": (lambda p: _cut(p, **_OLD), "truncated"),
     "damaged": (_damaged, "checksum"),
-    "safetensors cut": (lambda p: _write(p, (90).to_bytes(8, "little") + b'{"a": '), "safetensors file, but is truncated"),
+    "safetensors cut": (lambda p: _write(p, (90).to_bytes(8, "little") + b'{"a": '), "but is truncated"),
     "npz": (lambda p: _zip(p, a_dot_npy=b"x"), "NumPy arrays (.npz)"),
     "zip": (lambda p: _zip(p, a_dot_txt=b"x"), "archive of other files"),
     "torchscript": (

@@ -87,7 +87,7 @@ def read_dataset(
         The samples in the sheet's order (SMIC: by name).
 
     Raises:
-        ManifestError: an unknown name or choice; tree or sheet are not as documented or cannot be told from
+        ManifestError: an unknown name or choice; tree or sheet are not as documented or cannot be determined from
             another copy; an unknown label; missing files.
         MissingExtraError: openpyxl or xlrd is needed and not installed.
     """

@@ -106,7 +106,7 @@ class Annotated:
         """What a row of a sheet says; every reader makes its samples with this.
 
         Args:
-            row: has onset, apex, offset and action units, as far as the sheet has them; None where there is no sheet.
+            row: has onset, apex, offset and action units, as far as the sheet has them; None if there is no sheet.
             sample: see the class; so are the others.
             subject: the person, as the manifest names it.
             label: as annotated.

@@ -57,7 +57,7 @@ def numbered_subject(row: SheetRow, pattern: str, form: str, example: str) -> st
 
     Args:
         row: of a sheet.
-        pattern: of the cell, with the number as group 1; capitals do not matter.
+        pattern: of the cell, with the number as group 1; case is ignored.
         form: how the subject is written, such as "sub{:02d}".
         example: of a cell, for the message.
 

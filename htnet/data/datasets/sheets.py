@@ -43,8 +43,8 @@ class Table:
         label: the file, and in a workbook the sheet, for messages.
         rows: the cells as text.
         spoiled: (row, column), counted from 0, of each cell that a spreadsheet has made something else of than text or
-            a whole number, with what to tell the user.
-        numbers: (row, column) of each cell that contains a whole number, and no text.
+            an integer, with what to tell the user.
+        numbers: (row, column) of each cell that contains an integer, and no text.
     """
 
     label: str
@@ -59,11 +59,11 @@ class SheetRow:
 
     Attributes:
         where: file and row, for messages.
-        text: the cells by the names of `ALIASES`; "" where there is none.
+        text: the cells by the names of `ALIASES`; "" if there is none.
         label: the file, and in a workbook the sheet.
         cells: what spreadsheet programs call each cell ("cell H12").
         spoiled: see `Table`; by name.
-        numbers: the names of the cells that hold whole numbers and no text.
+        numbers: the names of the cells that hold integers and no text.
     """
 
     where: str
@@ -86,7 +86,7 @@ class SheetRow:
         return f"{self.cells['action_units']} ({text})" if tens else ""
 
     def number(self, column: str) -> int | None:
-        """The whole number in a column, None if the cell contains none ("", "/", ...)."""
+        """The integer in a column, None if the cell contains none ("", "/", ...)."""
         return int(self.text[column]) if re.fullmatch(r"[0-9]+", self.text[column]) else None
 
     def not_read(self, column: str, sample: str) -> tuple[str, ...]:
@@ -167,7 +167,7 @@ def read_sheet(path: Path, required: Sequence[str], aliases: Mapping[str, Sequen
 
     The header is the first row that names all ``required`` columns, in any order, spelling of capitals,
     blanks and underscores; text above it and columns of other names are ignored. In a workbook the
-    first sheet with such a row counts. Whole numbers kept as floats ("6.0") come out whole. Rows without
+    first sheet with such a row counts. Integers kept as floats ("6.0") come out whole. Rows without
     file name are ignored if the other required cells are empty too.
 
     Args:
@@ -336,7 +336,7 @@ def _table(
 
 
 def _problem(value: Any, number_format: str, typed: Any) -> str:
-    """Text on a conversion of a text cell by the spreadsheet; "" if it is still text or a whole number."""
+    """Text on a conversion of a text cell by the spreadsheet; "" if it is still text or an integer."""
     if isinstance(typed, str) and typed.startswith("="):
         return f"It contains the formula {typed[:40]!r}. {AS_TEXT}."
     if isinstance(value, bool):

@@ -170,7 +170,7 @@ class Report:
         return {"min": min(found), "median": median(found), "max": max(found)} if found else None
 
     def text(self) -> str:
-        """What to know about the set, one line a fact and one a name: who is in it, who was left out and why,
+        """What to know about the set, one line per fact and one per name: who is in it, who was left out and why,
         which apexes were replaced.
         """
         labels = ", ".join(f"{label} {len(names)}" for label, names in self.excluded.items() if "(" not in label)
@@ -193,7 +193,7 @@ class Report:
         return "\n".join(lines)
 
     def _redone(self) -> list[str]:
-        """Why samples that were there have been made again, one line a reason."""
+        """Why samples that were there have been made again, one line per reason."""
         return [f"  made again, {why}: {counted(len(names), 'sample')}" for why, names in self.made_again.items()]
 
     def _identities(self) -> list[str]:

@@ -84,7 +84,7 @@ def prepare(
         OverwriteError: ``out`` contains other samples, or the same with other labels, and ``overwrite`` is not given.
         ManifestError: ``out`` contains flow made in another way, a sample has no frames or shows no expression (see
             `htnet.data.reader.degenerate`), two samples would share a file, or no sample could be prepared.
-        SpecError: ``motion`` is asked for and ``spec.clip_frames`` is 0.
+        SpecError: ``motion`` is requested and ``spec.clip_frames`` is 0.
         HtnetError: a sample cannot be read (the message names it), or nothing can be prepared in this way.
         RunError: another process is preparing into ``out``, or a process was killed.
         InputError: the landmarker cannot be sent to other processes.

@@ -72,7 +72,7 @@ class PreparedFolder:
 
         Args:
             wanted: the samples to be prepared, as they will stand in the manifest.
-            overwrite: the user asked for the earlier manifest to be replaced.
+            overwrite: replace the earlier manifest, as the user requested.
 
         Raises:
             OverwriteError: the folder's manifest says something else and ``overwrite`` is not given.

@@ -51,7 +51,7 @@ def _check_gray(frame: ByteArray, name: str) -> ByteArray:
 
 
 def _settings(given: Mapping[str, float], known: Mapping[str, tuple[float, float, float]], what: str) -> dict[str, Any]:
-    """Defaults overruled by ``given``; whole numbers where the default is one."""
+    """Defaults overruled by ``given``; integers where the default is one."""
     refuse_unknown(given, known, f"{what} parameter", InputError)
     settings: dict[str, Any] = {name: default for name, (default, _, _) in known.items()}
     for name, value in given.items():
@@ -226,7 +226,7 @@ def write_flow_image(path: str | os.PathLike[str], image: ByteArray, *, overwrit
     """Write a flow image as `read_flow_image` and OpenCV read it back, byte for byte.
 
     Args:
-        path: a file that ends in .png; missing folders are made.
+        path: a file that ends in .png; missing folders are created.
         image: (H, W, 3) uint8 in BGR order = (strain, v, u), so the file's RGB is (u, v, strain).
         overwrite: replace a file that exists.
 
@@ -250,7 +250,7 @@ def write_flow_image(path: str | os.PathLike[str], image: ByteArray, *, overwrit
     return path
 
 
-#: Least correlation between two channels that no flow image has: the 1768 published ones reach 0.61.
+#: Minimum correlation between two channels that no flow image has: the 1768 published ones reach 0.61.
 _CHANNELS_ALIKE = 0.95
 #: Correlation of the strain channel with the strain of the two others: 0.34 to 0.95 in the published ones.
 _INVERTED = -0.3
@@ -295,7 +295,7 @@ def read_flow_image(path: str | os.PathLike[str], size: int = 28) -> ByteArray:
         (size, size, 3) uint8 in BGR order = (strain, v, u).
 
     Raises:
-        FlowError: the file is missing, empty, cut off, damaged, not an image, of another size or kind, or cannot be a
+        FlowError: the file is missing, empty, truncated, damaged, not an image, of another size or kind, or cannot be a
             flow image.
     """
     cv2 = load_opencv()

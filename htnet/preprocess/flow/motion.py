@@ -54,7 +54,7 @@ def flow_orientation(uv: ArrayOrTensor) -> ArrayOrTensor:
         uv: (..., 2, H, W) float array or tensor, px.
 
     Returns:
-        (..., H, W) of the same kind, radians from -pi to pi; 0 where nothing moves.
+        (..., H, W) of the same kind, radians from -pi to pi; 0 if nothing moves.
 
     Raises:
         FlowError: another shape, or not float.
@@ -98,7 +98,7 @@ def hoof(uv: ArrayOrTensor, *, bins: int = 16, regions: Sequence[Box] | None = N
     right, to recognize actions that are seen from either side; in a face that would mix mouth corners drawn
     apart with corners pressed together.
 
-    By default 4 regions of 16 bins: the 64 motion features a frame that the dual-stream model takes.
+    By default 4 regions of 16 bins: the 64 motion features per frame that the dual-stream model takes.
 
     Args:
         uv: (..., 2, H, W) float array or tensor, px.
@@ -108,7 +108,7 @@ def hoof(uv: ArrayOrTensor, *, bins: int = 16, regions: Sequence[Box] | None = N
 
     Returns:
         (..., number of regions * bins) of the same kind, region after region; each region sums to 1, or is all
-        0 where nothing moves (mean length under 1e-6 px).
+        0 if nothing moves (mean length under 1e-6 px).
 
     Raises:
         FlowError: another shape, not float, NaN or infinite, or not square where no regions are given.

@@ -28,7 +28,7 @@ MOST_GROWTH, MOST_SHIFT = 1.5, 0.5
 
 # Widths of the smoothing before derivatives are taken and of a cell's window, in px of the picture that is compared.
 _SMOOTH, _WINDOW = 1.0, 4.0
-# Width of the local mean by which light is made even, as a fraction of the face.
+# Width of the local mean by which light is normalized, as a fraction of the face.
 _LIGHT = 0.11
 # The face is compared at 1/8 of its size first, so a motion of a tenth of the face is detected: (shrink, rounds).
 _LEVELS = ((8, 4), (4, 4), (2, 3), (1, 4))
@@ -244,7 +244,7 @@ def face_cells() -> npt.NDArray[np.bool_]:
 
 @lru_cache(maxsize=1)
 def rigid_cells() -> Float64Array:
-    """(28, 28) float64: how much each cell counts for the head: 1 where the face is rigid, less where muscles act."""
+    """(28, 28) float64: how much each cell counts for the head: 1 if the face is rigid, less where muscles act."""
     x, y = np.abs(face_units()[..., 0]), face_units()[..., 1]
     weight = face_cells().astype(np.float64)
     weight[(y > -0.55) & (y < -0.18) & (x < 0.95)] *= 0.5  # brows

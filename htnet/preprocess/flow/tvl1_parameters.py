@@ -17,12 +17,12 @@ class TVL1Parameters(Checked):
         tau: step of the dual ascent; it converges up to 0.25.
         lambda_: weight of the data term, for gray levels 0..255; smaller is smoother.
         theta: tightness of the link between data term and smoothness.
-        nscales: most scales of the pyramid; fewer where one would be under `MIN_SIDE`.
+        nscales: maximum number of scales of the pyramid; fewer where one would be under `MIN_SIDE`.
         zfactor: size of a scale relative to the next finer one.
         warps: warps of the apex per scale.
         epsilon: a warp's iterations stop once the root mean square change of the flow is below
             this, px; 0 always runs all of them.
-        iterations: most iterations per warp; few warps need as many.
+        iterations: maximum number of iterations per warp; few warps need as many.
         median: 1 to pass the flow through a 3x3 median before each warp (Wedel et al. 2009), 0 not
             to. On 8-bit faces it took the error from 0.100 to 0.097 px.
         presmoothing: Gaussian blur of both frames, px (IPOL: 0.8); 0 for none.

@@ -23,7 +23,7 @@ from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, Landm
 from htnet.preprocess.geometry import scale_points
 
 #: Which face to take when a frame shows several: the largest, with a warning; none ("raise" and "only" are the same: an
-#: error). A whole number N takes the N-th from the image's left, counted from 1.
+#: error). An integer N takes the N-th from the image's left, counted from 1.
 SEVERAL = ("largest", "raise", "only")
 #: What to do with a frame of a sequence that shows no acceptable face: stop with an error, or give None for it.
 MISSING = ("raise", "none")
@@ -92,7 +92,7 @@ def find_many(
             that is turned away.
 
     Returns:
-        One result a frame, in order, made as it is asked for.
+        One result per frame, in order, computed lazily.
 
     Raises:
         InputError: ``missing`` is neither.

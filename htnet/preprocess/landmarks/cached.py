@@ -42,7 +42,7 @@ class CachedLandmarker:
     serves another landmarker or other settings. Nothing is tracked from frame to frame.
 
     Each entry is one small JSON file, written beside its place and moved there in one step: several processes may
-    share the folder. An entry that is damaged (cut off, edited, not the one asked for) is recomputed.
+    share the folder. An entry that is damaged (cut off, edited, not the one requested) is recomputed.
     Frames without an acceptable face are remembered too.
     """
 
@@ -159,7 +159,7 @@ def _digest(entry: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path, key: str) -> dict[str, Any] | None:
-    """The entry, or None where there is none or it is damaged."""
+    """The entry, or None if there is none or it is damaged."""
     try:
         content = json.loads(path.read_bytes())
         entry = content["entry"]

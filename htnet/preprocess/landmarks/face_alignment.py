@@ -39,7 +39,7 @@ class FaceAlignmentLandmarker:
 
         Raises:
             MissingExtraError: face-alignment is not installed.
-            OpenCVError: OpenCV cannot be imported. Two builds of it side by side are warned of.
+            OpenCVError: OpenCV cannot be imported. Two builds of it side by side cause a warning.
             InputError: ``several`` is neither.
         """
         check_several(several)
@@ -99,7 +99,7 @@ class FaceAlignmentLandmarker:
                 memory, an estimated 1 GB for each 1080p frame; the points themselves the package finds face by face.
 
         Returns:
-            One result a frame, in order, made as it is asked for.
+            One result per frame, in order, computed lazily.
 
         Raises:
             InputError: a bad ``missing`` or ``batch_size``.

@@ -38,7 +38,7 @@ def make_landmarker(
         InputError: the text is none of these, or ``face`` is given for the template or a file, which have one face.
         LandmarkError: the file cannot be used.
         MissingExtraError: face-alignment is not installed.
-        OpenCVError: face-alignment is asked for and OpenCV cannot be imported.
+        OpenCVError: face-alignment is requested and OpenCV cannot be imported.
     """
     several = parse_face(face)
     detector: Landmarker

@@ -1,4 +1,4 @@
-"""Tables of 68 points that OpenFace and py-feat write: one row a face and frame.
+"""Tables of 68 points that OpenFace and py-feat write: one row per face and frame.
 
 OpenFace 2 (wiki "Output Format", and the source of its recorder and capture): ``frame`` counts from 1, ``success`` is 1
 or 0, blanks stand before the names of columns; FaceLandmarkImg writes ``face`` and no ``frame``. Of a folder of images,
@@ -93,7 +93,7 @@ class _Table:
             )
 
     def _number(self, frame: Frame, sample: str) -> int | None:
-        """The frame's number as the file counts, None where it cannot be told."""
+        """The frame's number as the file counts, None if it cannot be determined."""
         if named := re.fullmatch(r"frame:(\d+)", sample):
             return int(named[1])
         image = Path(frame.source)

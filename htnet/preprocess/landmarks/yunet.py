@@ -66,7 +66,7 @@ class YuNetLandmarker:
         Raises:
             NoFaceError: nothing that looks like a face.
             LowScoreError: the best face scores below ``min_score``.
-            MultipleFacesError: several faces and ``several`` is "raise", or fewer than the number asked for.
+            MultipleFacesError: several faces and ``several`` is "raise", or fewer than the number requested.
             PoseError: the face lies on its side or upside down, or is a profile.
             WeightsError: the model cannot be read.
             CorruptWeightsError: the model file is not a known one.

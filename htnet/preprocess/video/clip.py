@@ -57,7 +57,7 @@ def motion_features(
         bit_depth: bits of the values in 16-bit frames, where they are fewer; see `read_frame`.
 
     Returns:
-        (clip_frames, 64) float32; each region's 16 numbers sum to 1, or are 0 where nothing moves.
+        (clip_frames, 64) float32; each region's 16 numbers sum to 1, or are 0 if nothing moves.
 
     Raises:
         VideoError: a frame is damaged, or there are fewer than two.
@@ -121,7 +121,7 @@ def temporal_interpolation(
         (count, ...) of the same kind: float32, or float64 for float64.
 
     Raises:
-        InputError: ``count`` is not a whole number of 1 or more, there are no frames, or the times do not fit them.
+        InputError: ``count`` is not an integer of 1 or more, there are no frames, or the times do not fit them.
     """
     whole().check("count", count)
     if values.ndim < 1 or len(values) < 1:

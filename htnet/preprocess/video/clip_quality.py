@@ -45,7 +45,7 @@ def usual_interval(times: Float64Array) -> float:
 
 
 def varying_times(times: Sequence[float | None]) -> Float64Array | None:
-    """(N,) times of frames, s, where their rate is not constant; None where it is, or is not known."""
+    """(N,) times of frames, s, where their rate is not constant; None if it is, or is not known."""
     known = known_times(times, None, 0)
     if known is None or len(known) < 3 or np.ptp(np.diff(known)) <= _ROUNDING:
         return None
@@ -127,7 +127,7 @@ def repeat_warnings(fresh: npt.NDArray[np.bool_]) -> tuple[QualityWarning, ...]:
 
 
 def known_times(times: Sequence[float | None], fps: float | None, first: int) -> Float64Array | None:
-    """(N,) times of frames, s: their own where all have one, else number / fps; None where there is no rate either."""
+    """(N,) times of frames, s: their own where all have one, else number / fps; None if there is no rate either."""
     if all(time is not None for time in times):
         return np.asarray(times, dtype=np.float64)
     return None if fps is None else (first + np.arange(len(times))) / fps

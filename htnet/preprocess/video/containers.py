@@ -62,7 +62,7 @@ def rate_is_assumed(path: Path) -> bool:
 
 
 def file_flaw(path: Path) -> str:
-    """What is wrong with the structure of a video file, e.g. "cut off (900 of 1800 bytes)"; "" where nothing is.
+    """What is wrong with the structure of a video file, e.g. "cut off (900 of 1800 bytes)"; "" if nothing is.
 
     Only the parts that hold frames count: a lost index at the end costs no frame. Unknown containers give "".
     """
@@ -171,7 +171,7 @@ def _broken_block(file: BinaryIO, at: int, size: int) -> str:
 
 
 def _element(file: BinaryIO, at: int) -> tuple[int, int, int | None] | None:
-    """Name, start of the content and end (None where not stated) of the EBML element at a place; None past the end."""
+    """Name, start of the content and end (None if not stated) of the EBML element at a place; None past the end."""
     file.seek(at, os.SEEK_SET)
     head = file.read(12)
     if not head:

@@ -35,7 +35,7 @@ class Video:
 
     Attributes:
         source: the file or folder.
-        fps: frames per second: those given, else what the header of the file says; None where unknown.
+        fps: frames per second: those given, else what the header of the file says; None if unknown.
         size: (height, width) in px, as shown (turned as the file says).
         count: number of frames of the part; None for files, whose headers are often wrong: it shows when they are read.
         from_frame: number of the first frame of the part.
@@ -46,7 +46,7 @@ class Video:
         reader: what reads the file, one of `VIDEO_READERS`; "" for folders.
         paths: the image files of a folder, all of them in order; empty for a video file.
         warnings: what in the kind of the video speaks against measuring motion on it.
-        bit_depth: bits of the values in a folder of 16-bit images; None where the images are of 8 bits.
+        bit_depth: bits of the values in a folder of 16-bit images; None if the images are of 8 bits.
     """
 
     source: str
@@ -68,7 +68,7 @@ class Video:
 
         Raises:
             VideoError: a frame is damaged or missing (``frame`` is its number, and the frames before it were
-                delivered), or the video is shorter than the part asked for.
+                delivered), or the video is shorter than the part requested.
         """
         seen, given = 0, 0
         last: float | None = None
@@ -161,7 +161,7 @@ class Video:
             raise VideoError(f"{self.source} has no frame between {first} and {end}; give a longer part.", None)
 
     def _check_reached(self, seen: int, last: float | None, interval: float | None) -> None:
-        """Whether the video, which has been read to its end, is as long as the part asked for."""
+        """Whether the video, which has been read to its end, is as long as the part requested."""
         end = None if last is None else last + (interval or 0.0)
         length = f"{self.source} has {seen} frames, 0 to {seen - 1}"
         length += "" if end is None or last is None else f", the last one from {last:.3f} to {end:.3f} s"
@@ -259,9 +259,9 @@ def open_video(
 
     Raises:
         VideoError: there is no such file or folder, it is not a video, contains no frames, its first frame is damaged
-            or under 16 px, or a folder is shorter than the part asked for.
+            or under 16 px, or a folder is shorter than the part requested.
         InputError: a setting is impossible, or two contradict each other.
-        MissingExtraError: PyAV is asked for and not installed.
+        MissingExtraError: PyAV is requested and not installed.
     """
     optional(real(gt=0)).check("fps", fps)
     _check_part(from_frame, to_frame, from_time, to_time)
@@ -338,7 +338,7 @@ def _open_folder(path: Path, fps: float | None) -> Video:
 
 
 def _checked_folder(video: Video) -> Video:
-    """The same with the number of its frames, if the folder is as long as the part asked for."""
+    """The same with the number of its frames, if the folder is as long as the part requested."""
     total, rate = len(video.paths), video.fps
     last = None if rate is None else (total - 1) / rate
     video._check_reached(total, last, None if rate is None else 1 / rate)

@@ -60,8 +60,8 @@ class Header:
     """What a file says about its video: hints, to be checked against the frames.
 
     Attributes:
-        fps: frames per second, None where not stated.
-        announced: number of frames, as stated or, in most containers, estimated; None where unknown.
+        fps: frames per second, None if not stated.
+        announced: number of frames, as stated or, in most containers, estimated; None if unknown.
         warnings: what in the kind of the video speaks against measuring motion on it.
     """
 
@@ -76,7 +76,7 @@ class Shot:
 
     Attributes:
         pixels: (H, W, 3) uint8 RGB, turned as the file says; or a text that says why there are none.
-        time: seconds by the file's clock, None where it has none.
+        time: seconds by the file's clock, None if it has none.
     """
 
     pixels: ByteArray | str
@@ -107,7 +107,7 @@ def make_reader(name: str | None = None) -> VideoReader:
 
     Raises:
         InputError: an unknown name.
-        MissingExtraError: PyAV is asked for and not installed, or installed and broken.
+        MissingExtraError: PyAV is requested and not installed, or installed and broken.
     """
     if name is None:
         name = "pyav" if find_spec("av") is not None else "opencv"
@@ -542,7 +542,7 @@ def _capture(path: Path, *settings: int) -> Iterator[Any]:
 
 @contextmanager
 def _quiet_ffmpeg() -> Iterator[None]:
-    """Keep FFmpeg's own words about damaged files off stderr, unless the user asked for them."""
+    """Keep FFmpeg's own words about damaged files off stderr, unless the user requested them."""
     if _LOG_VARIABLE in os.environ:
         yield
         return
@@ -555,7 +555,7 @@ def _quiet_ffmpeg() -> Iterator[None]:
 
 @contextmanager
 def _jpeg_packets(path: Path) -> Iterator[Iterator[str]]:
-    """What is wrong with each frame of a motion JPEG file; empty where nothing is, or nothing can be told.
+    """What is wrong with each frame of a motion JPEG file; empty if nothing is, or nothing can be told.
 
     FFmpeg fills what a JPEG lacks with gray and OpenCV silently passes that on; the packets show it.
     """

@@ -91,7 +91,7 @@ def spot(
         source: a video file, a folder of frames, a `Video`, or frames in order (arrays are RGB). Read once, one
             frame at a time.
         landmarks: five points in px of the first frame or a file of them, or a landmarker or its name for
-            `make_landmarker`; asked for the first frame only.
+            `make_landmarker`; called for the first frame only.
         method: one of `SPOTTING_METHODS`.
         fps: frames per second, a constant rate; replaces that of a file, and its time stamps.
         sample: identifier, to look points up by.
@@ -210,7 +210,7 @@ def _few_warnings(distinct: int) -> tuple[QualityWarning, ...]:
 
 
 def _rate(source: Video | Iterable[FrameSource], fps: float | None) -> float | None:
-    """Frames a second, None where unknown."""
+    """Frames per second, None if unknown."""
     if fps is not None and not (isinstance(fps, (int, float)) and math.isfinite(fps) and fps > 0):
         raise InputError(f"fps is {fps!r}; give the frames per second, a positive number.")
     if fps is None:
@@ -315,7 +315,7 @@ def everywhere(cells: FloatArray, curve: Float64Array, apex: int, sigma: float) 
         sigma: by which it was smoothed, frames.
 
     Returns:
-        0 or more; 1 where the face moves as much all over.
+        0 or more; 1 if the face moves as much all over.
     """
     regions, rest = face_cells()
     feet = _feet(curve, apex)
