@@ -1,1 +1,1 @@
-"""What every room uses: types, errors, names of action units, identity, files, parallel work."""
+"""Shared foundation: types, errors, action units, identity, files, parallel work."""

@@ -1,4 +1,4 @@
-"""What the commands share, those of the wings too."""
+"""Common parts of the commands, including those of wings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEAD_MOTION_HELP = (
 
 
 def adder(commands: Any) -> AddCommand:
-    """What adds commands to those of a parser.
+    """Function that adds commands to a parser.
 
     Args:
         commands: from `argparse.ArgumentParser.add_subparsers`.
@@ -48,13 +48,13 @@ def adder(commands: Any) -> AddCommand:
 
 
 def show_warnings(warnings: Iterable[Warned]) -> None:
-    """Print reasons to doubt an answer. Call it before the answer is printed."""
+    """Print the warnings of a result. Call it before the result is printed."""
     for warning in warnings:
         print(f"warning: {warning.code}: {warning.message}")
 
 
 def show_error(command: str, error: HtnetError | OSError) -> None:
-    """Print why a command ends."""
+    """Print the error that ends a command."""
     said = str(error) if isinstance(error, HtnetError) else f"{error.filename or 'a file'}: {cause(error)}"
     print(f"{command}: {said}", file=sys.stderr)
 
@@ -66,7 +66,7 @@ def show_probabilities(probabilities: Mapping[str, float], width: int) -> None:
 
 
 def can_draw() -> bool:
-    """Whether pictures can be drawn; says so if not, because the numbers come without."""
+    """Whether pictures can be drawn; prints a note if not."""
     if find_spec("matplotlib") is not None:
         return True
     print("no pictures: they need matplotlib (pip install 'htnet[plots]')")

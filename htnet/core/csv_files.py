@@ -1,6 +1,6 @@
-"""The one reader of CSV files that people made: by hand, by a script, or in a spreadsheet program of any country.
+"""Reader of users' CSV files, written by hand, by a script, or by a spreadsheet program in any locale.
 
-Commas, semicolons or tabs separate the columns, and the first row says which; a row that has two of them outside quotes
+Commas, semicolons or tabs separate the columns, as detected in the first row; a row with two of them outside quotes
 is refused. A file is UTF-8, with or without a byte order mark, or UTF-16 with one; other encodings cannot be
 distinguished, and are refused. Numbers may have decimal commas if no number of the table has a decimal point.
 """
@@ -48,7 +48,7 @@ class CsvTable:
         columns: names in the header, without blanks around them.
         rows: the line number of each row that is not blank, and its cells by column.
         separator: column separator, one of `SEPARATORS`.
-        error: what is raised where a cell cannot be used.
+        error: type of the error for a cell that cannot be used.
     """
 
     path: Path
@@ -95,7 +95,7 @@ def open_table(path: Path, required: Sequence[str] = (), error: type[HtnetError]
     Args:
         path: the file.
         required: columns that must be there.
-        error: the type of what is raised.
+        error: type of the error.
 
     Raises:
         HtnetError: of the type ``error``: the file cannot be read, is not UTF-8, has no rows, lacks a column, or has
@@ -146,8 +146,8 @@ def read_rows(path: Path, error: type[HtnetError] = ManifestError) -> list[tuple
 def first_rows(path: Path) -> list[list[str]]:
     """The header of a CSV file and its first row that is not blank, to detect the kind of table.
 
-    Nothing is raised: a file that cannot be read, such as a byte that is not UTF-8, is reported by the reader that
-        handles the file.
+    Nothing is raised: a file that cannot be read, for example because it is not UTF-8, is reported by the reader that
+        handles it.
     """
     try:
         with path.open("rb") as file:
@@ -197,7 +197,7 @@ def read_csv_text(path: Path, error: type[HtnetError] = ManifestError) -> str:
 
 
 def separator_of(path: Path, text: str, error: type[HtnetError] = ManifestError) -> tuple[str, int]:
-    """What separates the columns of a CSV file, and how many of its first lines say only that.
+    """The column separator of a CSV file, and the number of its first lines that only state it.
 
     Args:
         path: the file, for messages.

@@ -34,7 +34,7 @@ class CapturedCall(Generic[Key, Out]):
             self._output = call(self._inputs)
 
     def __call__(self, inputs: Mapping[Key, Tensor]) -> Out:
-        """What the call gives for these inputs; the next replay writes over it."""
+        """The result of the call for these inputs; the next replay overwrites it."""
         for key, tensor in inputs.items():
             self._inputs[key].copy_(tensor, non_blocking=True)
         self._graph.replay()

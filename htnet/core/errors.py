@@ -1,4 +1,4 @@
-"""Errors raised by htnet: each names the bad value and says what to do instead."""
+"""Errors raised by htnet: each names the invalid value and how to fix it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class InputError(HtnetError, ValueError):
 
 
 class FrameError(InputError):
-    """A frame (image file or array) is missing, broken or of the wrong size."""
+    """A frame (image file or array) is missing, damaged or has the wrong size."""
 
 
 class VideoError(InputError):
     """A video or a folder of frames cannot be opened, is damaged or ends early.
 
     Attributes:
-        frame: number of the first frame that cannot be read, counted from 0; None when none could be read.
+        frame: number of the first frame that cannot be read, counted from 0; None if none could be read.
             The frames before it were delivered.
     """
 
@@ -46,7 +46,7 @@ class SpecError(InputError):
 
 
 class ManifestError(InputError):
-    """A manifest, or a data set in a published layout, is not as documented."""
+    """A manifest, or a data set in a published layout, is invalid."""
 
 
 class RecipeError(InputError):
@@ -54,23 +54,23 @@ class RecipeError(InputError):
 
 
 class LandmarkError(HtnetError):
-    """Landmarks could not be found or read."""
+    """Landmarks could not be detected or read."""
 
 
 class NoFaceError(LandmarkError):
-    """No face was found where one is needed."""
+    """No face was detected where one is needed."""
 
 
 class MultipleFacesError(LandmarkError):
-    """Several faces were found and the caller requested exactly one."""
+    """Several faces were detected and the caller requested exactly one."""
 
 
 class LowScoreError(LandmarkError):
-    """A face was found, but with a score below the accepted one."""
+    """A face was detected, but with a score below the threshold."""
 
 
 class PoseError(LandmarkError):
-    """A face was found, but it lies on its side or upside down in the frame, or is seen from the side."""
+    """A face was detected, but it is rotated in the frame, or seen from the side."""
 
 
 class ModelError(InputError):
@@ -86,7 +86,7 @@ class DuplicateModelError(ModelError):
 
 
 class CheckpointError(HtnetError):
-    """A checkpoint does not hold the parameters of a known architecture."""
+    """A checkpoint does not contain the parameters of a known architecture."""
 
 
 class WeightsError(HtnetError):
@@ -110,7 +110,7 @@ class RunError(HtnetError):
 
 
 class OverwriteError(HtnetError, FileExistsError):
-    """A file is there already and would be overwritten without being asked to."""
+    """A file exists already and overwriting was not requested."""
 
 
 class MissingExtraError(HtnetError, ImportError):
@@ -118,21 +118,21 @@ class MissingExtraError(HtnetError, ImportError):
 
 
 class OpenCVError(HtnetError, ImportError):
-    """OpenCV cannot be imported or is incomplete, as after two of its builds were installed over each other."""
+    """OpenCV cannot be imported or is incomplete, for example after two builds were installed over each other."""
 
 
 def cause(error: BaseException) -> str:
-    """What went wrong when a file or a connection was used, in a few words of our own or the system's.
+    """Short text on the cause of an error with a file or a connection.
 
-    The one way by which an error of Python or of another library comes into a message of htnet: its own text may hold
-    terminal codes, be cut off, or speak of what the user never used.
+    Errors of Python or of other libraries enter htnet's messages only through this function: their own text may contain
+    terminal codes, be truncated, or refer to things that the user never used.
 
     Args:
         error: what was raised.
 
     Returns:
-        Such as "permission denied", "not UTF-8 at byte 3", "invalid JSON at line 2, column 5", or the error's type
-        and, of another library's, the library.
+        Text such as "permission denied", "not UTF-8 at byte 3", "invalid JSON at line 2, column 5", or the error's type
+        and, for another library's error, the library.
     """
     if isinstance(error, HtnetError):
         return str(error)
@@ -165,7 +165,7 @@ def about_sample(sample: str, error: HtnetError) -> HtnetError:
 
 
 def prefixed(prefix: str, error: ErrorT) -> ErrorT:
-    """The same error, with all that it carries, and a text in front of its message."""
+    """The same error with all its attributes, and a text in front of its message."""
     named = type(error)(f"{prefix}: {error}")
     vars(named).update(vars(error))
     return named
@@ -179,7 +179,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
         known: the accepted names.
 
     Returns:
-        ``"Did you mean 'a' or 'b'?"`` when something is near, else ``"Known: a, b, c."``.
+        ``"Did you mean 'a' or 'b'?"`` if there are near matches, otherwise ``"Known: a, b, c."``.
     """
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)

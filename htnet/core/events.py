@@ -1,4 +1,4 @@
-"""Events of a recording: what the face does, when, and how it is written to JSON and read back."""
+"""Events of a recording, and their JSON form."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Event:
 
     Attributes:
         kind: one of `EVENT_KINDS`.
-        onset: number of the frame where it begins, from 0 in a video; the frame belongs to the event.
+        onset: number of its first frame, from 0 in a video; the frame belongs to the event.
         apex: number of its strongest frame; None if none is known.
-        offset: number of the frame where it ends, which belongs to the event, too.
+        offset: number of its last frame, which belongs to the event, too.
         start: time of the onset, s from the first frame of the recording; None if unknown.
         peak: time of the apex, s; None if unknown.
         end: time of the offset, s; None if unknown.
         confidence: 0..1; None if nothing was measured, as in an annotation.
         label: the emotion, the most probable one of ``probabilities`` or the annotated one; None if there is none.
-        probabilities: emotion to probability, in the model's class order; empty if no model was asked.
-        action_units: what the model says of every action unit it knows; empty if no model was asked.
-        track: number of the face among those of the recording; None if there is one face only.
+        probabilities: emotion to probability, in the model's class order; empty if no model was applied.
+        action_units: predictions of all action units of the model; empty if no model was applied.
+        track: number of the face in the recording; None if there is only one face.
 
     Raises:
         InputError: an unknown kind, a frame that is not an integer, frames or times out of order, or a confidence
@@ -78,11 +78,11 @@ class Event:
 
     @property
     def frames(self) -> int:
-        """How many frames it covers, onset and offset included."""
+        """Number of frames, including onset and offset."""
         return self.offset - self.onset + 1
 
     def to_dict(self) -> dict[str, Any]:
-        """One entry of the part "events" of a document."""
+        """One entry of the field "events" of a document."""
         return {
             "kind": self.kind,
             "onset_frame": self.onset,

@@ -58,7 +58,7 @@ SHOWN_UNITS = 0.5
 @renamed_attributes
 @dataclass(frozen=True)
 class UnitPrediction:
-    """What a model says of one action unit.
+    """Prediction of one action unit.
 
     Attributes:
         number: its number in FACS.
@@ -72,23 +72,25 @@ class UnitPrediction:
 
     @property
     def name(self) -> str:
-        """What FACS calls it; "action unit N" for one that `ACTION_UNIT_NAMES` lacks."""
+        """Its name in FACS; "action unit N" if it is not in `ACTION_UNIT_NAMES`."""
         return ACTION_UNIT_NAMES.get(self.number, f"action unit {self.number}")
 
     @property
     def probability(self) -> float:
-        """Probability that it is active at all: that of the more probable side."""
+        """Probability that it is active on any side: the larger of the two sides."""
         return max(self.subject_left, self.subject_right)
 
     @property
     def side(self) -> str:
-        """The side that is more than twice as sure as the other, "subject_left" or "subject_right"; else "both"."""
+        """The side with more than twice the probability of the other, "subject_left" or "subject_right"; otherwise
+        "both".
+        """
         if self.probability <= 2 * min(self.subject_left, self.subject_right):
             return "both"
         return "subject_left" if self.subject_left > self.subject_right else "subject_right"
 
     def to_dict(self) -> dict[str, Any]:
-        """One entry of the part "action_units" of a document."""
+        """One entry of the field "action_units" of a document."""
         return {
             "unit": self.number,
             "name": self.name,

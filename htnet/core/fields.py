@@ -1,4 +1,4 @@
-"""What values may be: one check of the fields of frozen dataclasses and of arguments.
+"""Validation of the fields of frozen dataclasses and of arguments.
 
 Bounds have the names that pydantic and annotated-types give them: ``ge``, ``gt``, ``le``, ``lt``.
 """
@@ -19,12 +19,12 @@ Self = TypeVar("Self", bound="Checked")
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value may be.
+    """Rule for the values of a field.
 
     Attributes:
         allows: whether a value is allowed.
         wanted: what is allowed, for messages: "a number from 0 to 1".
-        names: the allowed names, where only these are.
+        names: the allowed names, if the values are limited to names.
     """
 
     allows: Callable[[Any], bool]
@@ -82,14 +82,14 @@ def each(rule: Rule, count: int | None = None) -> Rule:
 
 
 def checked(default: Any, rule: Rule, **metadata: Any) -> Any:
-    """A field of a `Checked` dataclass: its default, and what it may be."""
+    """A field of a `Checked` dataclass with its default and rule."""
     return dataclasses.field(default=default, metadata={"rule": rule, **metadata})
 
 
 class Checked:
-    """Base of frozen dataclasses whose fields may say what they may be, see `checked`.
+    """Base of frozen dataclasses with validated fields, see `checked`.
 
-    Lists become tuples, because JSON has no tuples: what was saved and read again equals what it was.
+    Lists become tuples, because JSON has no tuples: a saved and reloaded object equals the original.
     """
 
     #: What is raised, what a field is called when there is none of a name, and what stands before the name of a field.

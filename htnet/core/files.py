@@ -1,6 +1,6 @@
-"""Existing files are never overwritten unless the user asks for it, and no file is left half written.
+"""File output: existing files are overwritten only on request, and files are written atomically.
 
-The one place that checks the first, and the one writer of files; what is read more than once is read by `FreshFile`.
+All overwrite checks and file writes go through this module; files that are read repeatedly are read by `FreshFile`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", "
 
 
 def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Iterable[StrPath | None] = ()) -> None:
-    """Refuse to write files over others; call it before any work is done.
+    """Refuse to overwrite existing files; call it before any work is done.
 
     Args:
-        files: where files are to be written; None is skipped.
+        files: output files; None is skipped.
         overwrite: whether the user asked to overwrite existing files.
-        inputs: files that are read. These are never overwritten, whatever ``overwrite`` says.
+        inputs: input files. They are never overwritten, even with ``overwrite``.
 
     Raises:
-        OverwriteError: a file is there already and ``overwrite`` is False; the message names it.
-        InputError: a place is a folder, is read as well, is given for two outputs, or is a picture in a folder whose
+        OverwriteError: a file exists already and ``overwrite`` is False; the message names it.
+        InputError: an output is a folder, is also an input, is given twice, or is a picture in a folder whose
             pictures are read.
     """
     read = {_real(path): path for path in inputs if path is not None}
@@ -62,15 +62,15 @@ def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Itera
 
 
 def check_folder(folder: StrPath, files: Iterable[str], *, overwrite: bool = False) -> None:
-    """Refuse to write files of these names into a folder that has one of them; what else lies there is left alone.
+    """Refuse to write files of these names into a folder that contains one of them; other files are ignored.
 
     Args:
-        folder: where the files are to be written; it need not exist.
+        folder: output folder; it need not exist.
         files: their names.
         overwrite: whether the user asked to overwrite existing files.
 
     Raises:
-        OverwriteError: one of the files is there already and ``overwrite`` is False; the message names it.
+        OverwriteError: one of the files exists already and ``overwrite`` is False; the message names it.
         InputError: the folder is a file.
     """
     folder = Path(folder)
@@ -111,17 +111,17 @@ def refuse_same_folder(out: StrPath | None, *read: StrPath | None, below: bool =
 
 @contextmanager
 def whole_file(path: StrPath, *, durable: bool = False) -> Iterator[Path]:
-    """A place to write a file; the file takes its own name when the block ends.
+    """Context for writing a file atomically: it is renamed to its final name when the block ends.
 
-    If the block fails, no file is left and what was there before stays. A reader sees the old file or the new one,
-    never a part. A link is followed, and the file it leads to is replaced.
+    If the block fails, no file is left and an existing file is unchanged. Readers see the old file or the new one,
+    never a part. A link is followed, and its target is replaced.
 
     Args:
         path: the file; missing folders are created. Streams such as /dev/stdout are written as they are.
         durable: wait until the file is on the disk.
 
     Yields:
-        Where to write: a name in the same folder that ends in .tmp.
+        The temporary path: a name in the same folder that ends in .tmp.
 
     Raises:
         InputError: the file cannot be written; the message says why.
@@ -155,7 +155,7 @@ def whole_file(path: StrPath, *, durable: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: StrPath, text: str, *, durable: bool = False) -> None:
-    """Write a UTF-8 text file, whole or not at all; lines end as they do in ``text``.
+    """Write a UTF-8 text file atomically; line ends are those of ``text``.
 
     Raises:
         InputError: the file cannot be written.
@@ -164,7 +164,7 @@ def write_text(path: StrPath, text: str, *, durable: bool = False) -> None:
 
 
 def write_bytes(path: StrPath, content: bytes, *, durable: bool = False) -> None:
-    """Write a file, whole or not at all.
+    """Write a file atomically.
 
     Raises:
         InputError: the file cannot be written.
@@ -174,7 +174,7 @@ def write_bytes(path: StrPath, content: bytes, *, durable: bool = False) -> None
 
 
 class FreshFile(Generic[T]):
-    """What a file says: read once, and again whenever the file has changed."""
+    """Cached content of a file, read again whenever the file has changed."""
 
     #: Seconds within which a second write can leave a file's times as they are, on coarse file systems.
     RECENT = 2.5

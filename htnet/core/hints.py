@@ -1,7 +1,7 @@
-"""What a user gave in the wrong place, and what to do with it instead.
+"""Hints for inputs of the wrong kind.
 
-Every reader that is given the wrong kind of file, folder or name ends its message with `hint`, so the answer names
-the command (or, in Python, the call) that takes it.
+Every reader that is given the wrong kind of file, folder or name ends its message with `hint`, which names
+the command (or, in Python, the call) that accepts it.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ _IN_COMMAND: ContextVar[bool] = ContextVar("in_command", default=False)
 
 @dataclass(frozen=True)
 class Door:
-    """What something is, and the way in that takes it.
+    """The kind of an input, and the command and call that accept it.
 
     Attributes:
         kind: "set", "manifest", "prepared", "recordings", "events", "video", "frames", "image", "weights", "run",
             "checkpoint" or "sheet"; wings add other kinds.
         what: the same as text.
-        command: the command that takes it.
-        call: the same in Python.
-        name: of a set, its name.
+        command: the command that accepts it.
+        call: the Python call that accepts it.
+        name: name of a set.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Door:
 
 @dataclass(frozen=True)
 class Usage:
-    """How models that read images of one kind are used.
+    """Commands and call for models that read images of one kind.
 
     Attributes:
         train: the command that trains them.
@@ -123,7 +123,7 @@ def how(command: str, call: str) -> str:
 
 
 def hint(path: str | PathLike[str]) -> str:
-    """A sentence, after a blank, that says what ``path`` is and what takes it; "" if that is not known."""
+    """A sentence, with a leading blank, on the kind of ``path`` and what accepts it; "" if unknown."""
     door = door_of(path)
     if door is None:
         return "" if os.path.exists(path) else named(str(path))
@@ -131,7 +131,7 @@ def hint(path: str | PathLike[str]) -> str:
 
 
 def missing(path: str | PathLike[str]) -> str:
-    """A sentence that a file or folder does not exist, and which part of its path does."""
+    """A sentence that a file or folder does not exist, with the part of its path that does."""
     path = Path(path)
     there = next((p for p in path.absolute().parents if p.is_dir()), Path(path.anchor or "."))
     return f"{path} does not exist; the last folder on the way that does is {there}. Check the path.{named(str(path))}"
@@ -185,7 +185,7 @@ def _set(name: str) -> str:
 
 
 def door_of(path: str | PathLike[str]) -> Door | None:
-    """What a file or folder is, by its content and name; None if it is nothing known or does not exist."""
+    """The kind of a file or folder by its content and name; None if it is unknown or does not exist."""
     path = Path(path)
     try:
         return _of_folder(path) if path.is_dir() else _of_file(path) if path.is_file() else None

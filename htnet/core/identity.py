@@ -1,8 +1,8 @@
-"""Who is who: the one place that decides whether two spellings name the same person, or the same data set.
+"""Identity of people and data sets: whether two spellings name the same person, or the same data set.
 
-An evaluation is worth something only while no person is both trained and tested on, so people are compared by what
-their names say, not by how they are typed. Within one data set a person has one spelling: where two spellings reduce
-to one key, nothing is merged and nothing is kept apart by guess; it is refused.
+An evaluation is valid only if no person is both trained and tested on, so people are compared by normalized names, not
+by spelling. Within one data set a person must have one spelling: two spellings with the same key are refused instead of
+being merged or kept apart by a guess.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ _Has = tuple[Any, str]
 
 @lru_cache(maxsize=65536)
 def person_key(name: str) -> str:
-    """What a person's name says, the same for all its spellings.
+    """Key of a person's name, the same for all its spellings.
 
     Compatible characters of Unicode are one (NFKC), so are capitals and small letters, letters with and without accent,
     and letters of two alphabets that look alike. Blanks of any kind, characters without width, punctuation and signs
@@ -109,7 +109,7 @@ def person_key(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def dataset_key(name: str) -> str:
-    """What the name of a data set says: as `person_key`, and "II" is 2, brackets and "^" count for nothing.
+    """Key of a data set's name: as `person_key`, with "II" as 2, and brackets and "^" ignored.
 
     "CASME II", "casme2" and "CASME-2" are one set, "CAS(ME)^3" and "casme3" another. "CAS(ME)^2" is a different set.
     """
@@ -130,9 +130,9 @@ def is_named(subject: str) -> bool:
 
 @lru_cache(maxsize=65536)
 def readings(name: str) -> frozenset[tuple[str, str]]:
-    """What a name may say: two names that share a reading may be one person's.
+    """Possible readings of a name: two names that share a reading may belong to one person.
 
-    "sub1", "s1" and "1" are one count of people, "P1", "patient 1" and "1" another; "Smith, Anna" is "Anna Smith",
+    "sub1", "s1" and "1" are one numbering of people, "P1", "patient 1" and "1" another; "Smith, Anna" is "Anna Smith",
     and "M\u00fcller" is "Mueller".
     """
     key = person_key(name)
@@ -153,7 +153,7 @@ def people_key(dataset: str) -> str:
 
 
 def person(dataset: str, subject: str) -> tuple[str, str]:
-    """Who a subject of a data set is; subjects of the same name in two data sets are two people."""
+    """Key of a subject of a data set; subjects of the same name in two data sets are two people."""
     return people_key(dataset), person_key(subject)
 
 
@@ -167,13 +167,14 @@ def hashed_person(dataset: str, subject: str) -> str:
 
 @dataclass(frozen=True)
 class TrainedPeople:
-    """Who weights were trained on, without names; it travels with them in ``config.json``.
+    """Record of the people that weights were trained on, without names, stored in their ``config.json``.
 
     Attributes:
         keys: `hashed_person` of each person's data set and subject.
-        names: `hashed_person` of the subject alone, of each person whose data set is named: to find them where none is.
-        complete: everyone is among them. Samples without subject, and weights without a record that training started
-            from, make it False.
+        names: `hashed_person` of the subject alone, for each person with a named data set, for comparison with samples
+            without one.
+        complete: whether everyone is included. Training samples without subject, and starting weights without a
+            record, make it False.
     """
 
     keys: frozenset[str] = frozenset()
@@ -193,10 +194,10 @@ class TrainedPeople:
 
     @classmethod
     def from_dict(cls, content: object) -> TrainedPeople:
-        """What `to_dict` gave; None is a config from before the record, of which nothing is known.
+        """Inverse of `to_dict`; None is an older config without a record.
 
         Raises:
-            CorruptWeightsError: it is something else.
+            CorruptWeightsError: it is not such a record.
         """
         if content is None:
             return cls(complete=False)
@@ -217,7 +218,7 @@ class TrainedPeople:
         return {"keys": sorted(self.keys), "names": sorted(self.names), "complete": self.complete}
 
     def joined(self, other: TrainedPeople | None) -> TrainedPeople:
-        """These people and others; None are people of whom nothing is known."""
+        """Union with another record; None means an unknown record."""
         other = other or TrainedPeople(complete=False)
         return TrainedPeople(self.keys | other.keys, self.names | other.names, self.complete and other.complete)
 
@@ -248,15 +249,15 @@ def _are_keys(values: Any) -> bool:
 def trained_doubts(
     trained: TrainedPeople | None, datasets: Sequence[str], samples: Iterable[Any]
 ) -> tuple[QualityWarning, ...]:
-    """What speaks against scores of weights on some samples, because of the people the weights were trained on.
+    """Warnings about scores of weights on some samples because of the people that the weights were trained on.
 
     Args:
-        trained: who that was; None if nothing is known.
+        trained: record of those people; None if unknown.
         datasets: the data sets that the weights were trained on, as far as they record it.
         samples: have ``dataset`` and ``subject``, as `htnet.data.Sample` has them.
 
     Returns:
-        "trained_on_subject" where some people were trained on; "trained_people_unknown" where the record is missing or
+        "trained_on_subject" if some people were trained on; "trained_people_unknown" if the record is missing or
         incomplete.
     """
     samples, trained = list(samples), trained or TrainedPeople(complete=False)
@@ -297,12 +298,12 @@ def people_in_words(people: Sequence[str]) -> str:
 def refuse_unnamed(
     samples: Iterable[Any], source: str, why: str = "people must not be on both sides of a split"
 ) -> None:
-    """Refuse samples without subject, which may show anybody.
+    """Refuse samples without subject, whose person is unknown.
 
     Args:
         samples: have ``sample`` and ``subject``.
         source: where they were read from.
-        why: what cannot be done without.
+        why: what requires the subjects.
 
     Raises:
         ManifestError: there are such; the message names them.
@@ -448,7 +449,7 @@ def _check_people(samples: Sequence[Any], source: str) -> None:
 
 
 def check_files(samples: Iterable[Any], source: str) -> None:
-    """Refuse one file, or two files of equal bytes, under two people or two data sets; every split is checked.
+    """Refuse one file, or two files with equal bytes, under two people or two data sets; every split is checked.
 
     Args:
         samples: have ``sample``, ``dataset``, ``subject`` and files, as `htnet.data.Sample` has them.

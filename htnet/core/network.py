@@ -1,7 +1,4 @@
-"""Getting files over the network: within a stated time, and once.
-
-The one owner of time limits and of what is remembered of failures.
-"""
+"""Downloads with time limits and a memory of failures."""
 
 from __future__ import annotations
 
@@ -29,14 +26,14 @@ _LIMITED = threading.Lock()
 
 
 def once(what: str, fetch: Callable[[], Found]) -> Found:
-    """Fetch something, unless the same failed a short while ago.
+    """Download something, unless the same download failed a short time before.
 
     Args:
         what: the address; its failure is remembered for `REMEMBERED` seconds in this process.
-        fetch: gets it, within `TIME_LIMIT` seconds from one answer to the next.
+        fetch: downloads it, with at most `TIME_LIMIT` seconds between two answers.
 
     Raises:
-        WeightsError: it failed, now or earlier; the message says why, in a few words.
+        WeightsError: it failed, now or earlier; the message states the reason.
     """
     with _LOCK:
         failed = _FAILED.get(what)
@@ -55,7 +52,7 @@ def once(what: str, fetch: Callable[[], Found]) -> Found:
 
 
 def forget_failures() -> None:
-    """Try everything again, as after a network came back."""
+    """Forget all failures, for example after the network came back."""
     with _LOCK:
         _FAILED.clear()
 

@@ -1,4 +1,4 @@
-"""What a machine may lack: optional dependencies and devices."""
+"""Optional dependencies and devices."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def _lacking(module: str, error: ImportError) -> str:
 
 
 def usable_device(device: str | torch.device) -> torch.device:
-    """The device, after a first touch, so an absent one is refused before any work.
+    """Return the device after a test allocation, so that a missing device is refused before any work.
 
     Raises:
-        InputError: there is no such device here, or PyTorch was built without it.
+        InputError: the device does not exist, or PyTorch was built without it.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Long work: many independent tasks in this process or in several, alone in a folder."""
+"""Parallel work: independent tasks in one or several processes, and folder locks."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _WORKS_IN: int | None = None
 
 
 def refuse_after_fork() -> None:
-    """Refuse to compute in a process that was forked from one that had computed already.
+    """Refuse to compute in a process that was forked after its parent had computed.
 
-    PyTorch's threads do not live on in a forked process, and it would wait for them forever. With one thread there are
+    PyTorch's threads do not survive a fork, and the process would wait for them forever. With one thread there are
     none to wait for.
 
     Raises:
@@ -55,10 +55,10 @@ def cores() -> int:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder, which is made if need be.
+    """Lock a folder for this process; it is created if needed.
 
     Raises:
-        RunError: another process works in it.
+        RunError: another process uses it.
     """
     # The lock is the operating system's: a killed process leaves none behind.
     from filelock import Timeout
@@ -73,7 +73,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def choose_workers(workers: int | None, tasks: int, device: str = "cpu") -> int:
-    """Number of worker processes: as asked, else one per core on the CPU (at most 8), one on a GPU.
+    """Number of worker processes: as requested, otherwise one per core on the CPU (at most 8), one on a GPU.
 
     Raises:
         InputError: fewer than one was requested.

@@ -1,6 +1,6 @@
-"""What weights come from: data, terms of use, and the weights that their training started from.
+"""Provenance of weights: data, terms of use, and the weights that their training started from.
 
-`Provenance` is written into ``config.json``. Code decides by its enumerated fields; texts are made of it for people.
+`Provenance` is written into ``config.json``. Code uses its enumerated fields; texts for people are rendered from it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BESIDES = "; besides, "
 
 
 class DataKind(str, Enum):
-    """Where training data come from."""
+    """Kind of training data."""
 
     GENERATED = "generated"
     LICENSED = "licensed"
@@ -60,7 +60,7 @@ _BY_WORDS = {
 
 
 class Selection(str, Enum):
-    """What the weights, or constants that they depend on, were selected by."""
+    """Basis on which the weights, or constants that they depend on, were selected."""
 
     NONE = "none"
     DEVELOPMENT_SUBJECTS = "development-subjects"

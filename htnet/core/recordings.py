@@ -31,11 +31,11 @@ _RARE = ("path", "dataset", "start", "peak", "end", "emotion", "action_units", "
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording and what happens in it.
+    """A recording and its events.
 
     Attributes:
         name: unique among the recordings.
-        events: what happens, in any order; empty if nothing does.
+        events: the events, in any order.
         path: the video file or the folder of frames; None if it is not available.
         dataset: name of the data set; "" for none.
         subject: the person, unique only together with ``dataset``; "" if unknown.
@@ -66,7 +66,7 @@ class Recording:
 
     @property
     def minutes(self) -> float | None:
-        """How long it is; None if ``fps`` or ``frames`` is unknown."""
+        """Length in minutes; None if ``fps`` or ``frames`` is unknown."""
         return None if self.fps is None or self.frames is None else self.frames / self.fps / 60
 
     def seconds(self, frame: int) -> float | None:

@@ -47,7 +47,7 @@ class Frame:
     Attributes:
         pixels: (H, W, 3) uint8, RGB.
         source: the file it came from, or a description; used in messages.
-        number: its place in its video, from 0; None for a frame on its own.
+        number: its number in the video, from 0; None for a single frame.
         time: seconds after the first frame of its video; None if unknown.
     """
 
@@ -64,11 +64,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class QualityWarning:
-    """A reason to doubt an answer.
+    """A reason to doubt a result.
 
     Attributes:
         code: short and stable, for programs: "motionless", "several_faces", ...
-        message: one or two sentences for people: what was seen, and what to do.
+        message: one or two sentences for people: what was detected, and what to do.
     """
 
     code: str
@@ -106,11 +106,11 @@ class Landmarks:
 
     Attributes:
         points: (5, 2) float32, (x, y), order `POINT_NAMES`.
-        source: what found them ("yunet", "template", a file name, ...).
+        source: their source ("yunet", "template", a file name, ...).
         score: detector confidence 0..1, or None if there is none.
-        warnings: what speaks against these points, or against the face that they were taken from.
-        faces: how many faces the detector accepted in the frame, None if nothing counted them.
-        verified: `htnet.preprocess.verified` let them pass.
+        warnings: reasons to doubt these points, or the face that they belong to.
+        faces: number of faces that the detector accepted in the frame, None if unknown.
+        verified: whether they passed `htnet.preprocess.verified`.
     """
 
     points: FloatArray
@@ -128,7 +128,9 @@ class Landmarks:
         object.__setattr__(self, "points", points)
 
     def to_dict(self, coordinates: str) -> dict[str, Any]:
-        """The part "landmarks" of a document; ``coordinates`` says whose pixels: "px of the onset frame"."""
+        """The field "landmarks" of a document; ``coordinates`` names the image of the pixels: "px of the onset
+        frame".
+        """
         points = named_points(self.points)
         return {"source": self.source, "score": self.score, "coordinates": coordinates, "points": points}
 
@@ -159,12 +161,12 @@ class Landmarks68:
 
     Attributes:
         points: (68, 2) float32, (x, y), order of iBUG 300-W, see `LANDMARK_GROUPS`.
-        source: what found them ("face-alignment", "estimated from yunet", ...).
+        source: their source ("face-alignment", "estimated from yunet", ...).
         score: detector confidence 0..1, or None if there is none.
-        estimated: the points are a mean face fitted to fewer points: their places are plausible, not measured.
-        warnings: what speaks against these points, or against the face that they were taken from.
-        faces: how many faces the detector accepted in the frame, None if nothing counted them.
-        verified: `htnet.preprocess.verified` let them pass.
+        estimated: whether the points are a mean face fitted to fewer points instead of measured.
+        warnings: reasons to doubt these points, or the face that they belong to.
+        faces: number of faces that the detector accepted in the frame, None if unknown.
+        verified: whether they passed `htnet.preprocess.verified`.
     """
 
     points: FloatArray
@@ -222,7 +224,7 @@ class Flow:
         object.__setattr__(self, "uv", uv)
 
     def to_dict(self) -> dict[str, Any]:
-        """The part "flow" of a document: how long the vectors are."""
+        """The field "flow" of a document: lengths of the vectors."""
         length = np.hypot(*self.uv)
         return {
             "method": self.method,
@@ -271,16 +273,16 @@ _MOMENTS = Rule(lambda count: whole(0).allows(count) and count != 1, "a whole nu
 class PreprocessSpec(Checked):
     """How two frames become a network input; saved with the weights.
 
-    The metadata of each field say what it decides, see `SPEC_USES` and `part`.
+    The metadata of each field state its use, see `SPEC_USES` and `part`.
 
     Attributes:
-        layout: regions of the flow image that the network sees: "anatomical" (both eyes over both
-            mouth corners), "reference" (the published crop, transposition included) or "whole".
-        region_points: where the regions are cut: at the "template" points, or at the face's own
+        layout: regions of the flow image that the network reads: "anatomical" (both eyes over both
+            mouth corners), "reference" (the published crop, including its transposition) or "whole".
+        region_points: points at which regions are cut: the "template" points, or the face's own
             "landmarks".
         size: side of the flow image, px.
         face_size: side of the aligned face on which flow is computed, px.
-        template: five (x, y) in 28 px units to which the face is warped by one similarity.
+        template: five (x, y) in 28 px units to which the face is warped by a similarity.
         flow: "tvl1", "farneback" or "dis".
         flow_parameters: (name, value) pairs that differ from the method's defaults.
         resize: "linear" (the reference: cv2.INTER_LINEAR) or "area".
@@ -288,10 +290,10 @@ class PreprocessSpec(Checked):
         head_motion: "none"; or the region whose median flow is subtracted from the flow of the aligned face,
             "nose" or "eyes" (see `htnet.preprocess.remove_head_motion`); or "register": the apex's face is registered
             to the onset's on its rigid parts before flow is computed, so shifts, turns in the image plane and
-            nearing of the head are taken out.
+            approach of the head are removed.
         clahe: equalize the contrast of the aligned gray faces before flow (see `htnet.preprocess.clahe`).
-        clip_frames: moments that a clip is interpolated to, for models that read motion (see
-            `htnet.preprocess.motion_features`); 0 for a model that was trained without motion, so it is shown
+        clip_frames: number of time points to which a clip is interpolated, for models that read motion (see
+            `htnet.preprocess.motion_features`); 0 for a model that was trained without motion, which then gets
             none.
     """
 
@@ -325,13 +327,13 @@ class PreprocessSpec(Checked):
         super().__post_init__()
 
     def part(self, use: str) -> dict[str, Any]:
-        """The fields that decide one of `SPEC_USES`, by name."""
+        """The fields with one of `SPEC_USES`, by name."""
         one_of(SPEC_USES).check("use", use, SpecError)
         fields = [f.name for f in dataclasses.fields(self) if use in f.metadata["uses"]]
         return {name: getattr(self, name) for name in fields}
 
     def differences(self, other: PreprocessSpec, use: str) -> dict[str, tuple[Any, Any]]:
-        """The fields that decide ``use`` in which two specs differ: own value and the other's, by name."""
+        """The fields with this ``use`` in which two specs differ: own value and the other's, by name."""
         theirs = other.part(use)
         return {name: (own, theirs[name]) for name, own in self.part(use).items() if own != theirs[name]}
 
@@ -360,16 +362,16 @@ class ModelInput:
         image: (3, size, size) float32, 0..255, ready for the network.
         flow_image: (size, size, 3) uint8, the whole face in the published convention (BGR =
             strain, v, u).
-        regions_at: "template" or "landmarks": where the regions were cut.
-        landmarks: the five points in onset pixels, None when only a flow image was given.
-        points: the same five points in px of the flow image, (5, 2), None when they are not known.
-        flow: flow on the aligned face, None when only a flow image was given.
-        motionless: a channel of the flow image is constant, as in no published image: the frames are equal, one
-            of them is of one gray, or the whole face moves as one.
-        points68: 68 points in px of the flow image, for models that read them; ``estimated`` says whether they
+        regions_at: "template" or "landmarks": the points at which regions were cut.
+        landmarks: the five points in onset pixels, None if only a flow image was given.
+        points: the same five points in px of the flow image, (5, 2), None if unknown.
+        flow: flow on the aligned face, None if only a flow image was given.
+        motionless: a channel of the flow image is constant, which no published image has: the frames are equal, one
+            of them is uniformly gray, or the whole face moves rigidly.
+        points68: 68 points in px of the flow image, for models that read them; ``estimated`` states whether they
             were measured or come from the five points or from the template. None if they were not requested.
         motion: (T, 64) float32 features of the clip's frames, None without a clip.
-        warnings: what speaks against the frames or the flow; those of the points stand with the points.
+        warnings: reasons to doubt the frames or the flow; those about the points are stored with the points.
         expression: probability that the two frames differ by an expression, see
             `htnet.preprocess.evidence.expression_probability`; None if it was not requested or cannot be determined.
     """
@@ -402,16 +404,16 @@ MOTION_REGIONS = ("brows", "eyes", "mouth")
 
 @dataclass(frozen=True, eq=False)
 class Spotting:
-    """Where the expression of a clip begins, is strongest and ends.
+    """Onset, apex and offset of the expression in a clip.
 
-    Frame numbers are those of the whole video, from 0, also where only a part of it was searched: row k of ``curve``,
+    Frame numbers are those of the whole video, from 0, even if only a part of it was searched: row k of ``curve``,
     ``regions``, ``heads`` and ``times`` belongs to frame ``first`` + k.
 
     Attributes:
         onset: last frame before the face moves.
         apex: frame of the strongest expression.
-        offset: first frame at rest again, or the clip's last one.
-        confidence: 0..1, see `htnet.preprocess.spot`; 0.5 where the peak is five times the noise; None if there are
+        offset: first frame at rest after the expression, or the clip's last frame.
+        confidence: 0..1, see `htnet.preprocess.spot`; 0.5 for a peak of five times the noise; None if there are
             too few frames to distinguish noise from motion.
         curve: (N,) float32, the smoothed magnitude of the motion of each frame against the first one, px of a
             224 px face: the mean of the regions. The apex is its peak.
@@ -419,11 +421,11 @@ class Spotting:
         heads: (N, 2, 3) float64, the head's motion: the similarity from px of the first frame to px of frame n.
         landmarks: the five points in px of the first frame.
         fps: frames per second, None if unknown; of a video of variable rate the usual one.
-        method: how the apex was searched.
-        warnings: what speaks against the frames found.
-        source: the video file or the folder of frames; None for frames given otherwise.
+        method: search method for the apex.
+        warnings: reasons to doubt the spotted frames.
+        source: the video file or the folder of frames; None for frames given as arrays.
         sample: identifier; "" if none was given.
-        times: (N,) float64, s, the time of each frame in the whole video: time stamps of the file where it has them;
+        times: (N,) float64, s, the time of each frame in the whole video: time stamps of the file if it has them;
             None if unknown.
         first: number of the first frame that was searched.
     """
@@ -466,7 +468,7 @@ class Spotting:
         return document("htnet.spotting", {**names, **self.part()}, (*self.landmarks.warnings, *self.warnings))
 
     def part(self) -> dict[str, Any]:
-        """The part "spotting" of a prediction's document: numbers and times of the frames, and the confidence."""
+        """The field "spotting" of a prediction's document: numbers and times of the frames, and the confidence."""
         numbers = {name: getattr(self, name) for name in ("onset", "apex", "offset")}
         return {
             **{f"{name}_frame": number for name, number in numbers.items()},
@@ -482,7 +484,7 @@ class Spotting:
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """Files that an answer comes from; None for what was no file.
+    """Input files of a result; None for inputs that are not files.
 
     Attributes:
         onset: the onset frame.
@@ -511,21 +513,22 @@ def file_stem(path: str | None) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """The answer for one sample.
+    """Prediction for one sample.
 
     Attributes:
-        label: name of the most probable class, or `NO_EXPRESSION` where ``expression`` is below
-            `EXPRESSION_THRESHOLD` and no class was requested in every case; documents and CSV files call it "prediction".
+        label: name of the most probable class, or `NO_EXPRESSION` if ``expression`` is below
+            `EXPRESSION_THRESHOLD` and a class was not requested in every case; documents and CSV files call it
+            "prediction".
         probabilities: class name to probability, in the model's class order.
-        model: name of the weights that answered.
-        input: what the network was shown, with landmarks and flow.
-        sample: identifier of the sample; the name of its first file without ending where none was given.
-        truth: the class that the sample is annotated with, None if unknown.
-        spotting: where onset and apex were found, for a video.
-        action_units: what the model says of every action unit it knows; empty for a model that knows none.
-        files: the files that the answer comes from.
+        model: name of the weights.
+        input: the model input, with landmarks and flow.
+        sample: identifier of the sample; by default the name of its first file without extension.
+        truth: the annotated class of the sample, None if unknown.
+        spotting: the spotted onset, apex and offset, for a video.
+        action_units: predictions of all action units of the model; empty for a model without action units.
+        files: the input files.
         architecture: name of the model's architecture in the registry.
-        temperature: what the scores were divided by before the softmax; 1 changes nothing.
+        temperature: divisor of the scores before the softmax; 1 changes nothing.
     """
 
     label: str
@@ -552,21 +555,21 @@ class Prediction:
 
     @property
     def expression(self) -> float | None:
-        """Probability that the two frames differ by an expression at all, if half of all pairs do.
+        """Probability that the two frames differ by an expression, assuming that half of all pairs do.
 
-        From the motion in px, before the network's input is scaled; it says nothing about which expression. None for
-        a flow image, which does not tell how far anything moved, and where the faces cannot be registered.
+        Computed from the motion in px, before the network's input is scaled; independent of the kind of expression.
+        None for a flow image, which does not contain the length of motion, and if the faces cannot be registered.
         """
         return self.input.expression
 
     @property
     def motionless(self) -> bool:
-        """Whether a channel shows no motion, so the label is not to be trusted; see `ModelInput`."""
+        """Whether a channel shows no motion, so that the label is unreliable; see `ModelInput`."""
         return self.input.motionless
 
     @property
     def warnings(self) -> tuple[QualityWarning, ...]:
-        """All reasons to doubt this answer: of the points, of the frames and their flow, of the spotting; each once."""
+        """All warnings about this prediction: points, frames, flow and spotting; each once."""
         found = [*(self.landmarks.warnings if self.landmarks is not None else ()), *self.input.warnings]
         told = {warning.code for warning in found}
         # The onset's face is usually as dark or hazy as that of the first frame.

@@ -1,7 +1,7 @@
-"""Wings: packages of htnet that no room knows, and what they bring.
+"""Wings: optional packages of htnet that the other packages do not depend on.
 
-A wing is a folder beside the rooms. htnet works without it, so it can leave by deleting its folder. What it brings
-stands in modules of fixed names, each of which it may lack:
+A wing is a folder beside the other packages. htnet works without it, so a wing is removed by deleting its folder. Its
+parts are in modules of fixed names, all of them optional:
 
 - ``register``: adds models, converters, recipes and so on to the rooms' registries; imported by `load_wings`.
 - ``hints``: ``HINTS``, a `htnet.core.hints.WingHints`; imports nothing but `htnet.core`.

@@ -1,4 +1,4 @@
-"""Random changes of whole-face flow images, batched."""
+"""Augmentation of whole-face flow images, batched."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def mirror(images: Tensor, points: Tensor, which: Tensor, u_channel: int) -> tup
 def mirror_extras(extras: Mapping[str, Tensor], which: Tensor, size: int) -> dict[str, Tensor]:
     """Mirror what a model reads in addition to the image.
 
-    Points change places with their partners on the other side; so do the motion features of the regions, in which
-    motion to the right becomes motion to the left. The sides of action units (the last axis of "units") change places.
+    Points are swapped with their partners on the other side, and so are the motion features of the regions, in which
+    motion to the right becomes motion to the left. The sides of action units (the last axis of "units") are swapped.
 
     Args:
         extras: by name, see `htnet.models.EXTRA_INPUTS`, or "units".
@@ -73,10 +73,9 @@ def mirror_extras(extras: Mapping[str, Tensor], which: Tensor, size: int) -> dic
 def shift(images: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
     """Move each face by whole pixels; what comes in from outside repeats the border.
 
-    The points stay where they are: a crop that moved along would show the same pixels as before, and
-    nothing would have changed. So the regions of a shifted face are off by (dx, dy), as they are where
-    alignment or landmarks err. The same goes for points that a model reads: they are off the face by (dx, dy),
-    all alike, while their distances from each other stay what they are.
+    The points are not shifted: a crop that moved along would show the same pixels as before. The regions of a shifted
+    face are therefore off by (dx, dy), as with errors of alignment or landmarks. Points that a model reads are off by
+    (dx, dy) too, all alike, while their distances from each other are unchanged.
 
     Args:
         images: (B, C, S, S).
@@ -102,7 +101,7 @@ def augment(
     u_channel: int,
     extras: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """All changes of a recipe, drawn from PyTorch's global generator.
+    """All augmentations of a recipe, drawn from PyTorch's global generator.
 
     Args:
         images: (B, C, S, S) float, 0..255.

@@ -1,4 +1,4 @@
-"""What a recipe makes of the weights after each step and at the end: EMA, and WiSE-FT with the start."""
+"""Averaging of weights: EMA after each step, and WiSE-FT interpolation with the start at the end."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from htnet.training.recipe import Recipe
 
 
 class ResultWeights:
-    """The weights that a training gives.
+    """The resulting weights of a training.
 
     Attributes:
-        ema: the EMA weights; the trained ones themselves in a recipe without.
-        result: mean of the start and the EMA weights, see `Recipe.wise_ft_alpha`; the EMA weights themselves where
-            alpha is 1.
+        ema: the EMA weights; the trained weights themselves in a recipe without EMA.
+        result: interpolation of the start and the EMA weights, see `Recipe.wise_ft_alpha`; the EMA weights themselves
+            if alpha is 1.
     """
 
     def __init__(self, recipe: Recipe, trained: Mapping[str, Tensor]) -> None:

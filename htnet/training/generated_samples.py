@@ -1,4 +1,4 @@
-"""Generated flow images: as a separate set, and in the batches of a training on real ones."""
+"""Generated flow images as a training set, and in the batches of a training on real ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training is: everything but its samples."""
+"""Description of a training: all settings except the samples."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ OnEpoch = Callable[[int, EmotionModel], Any]
 
 @dataclass(frozen=True, eq=False)
 class TrainingJob:
-    """How one model is trained.
+    """Settings of one training.
 
     Attributes:
         model: registered model name.
-        recipe: how to train.
-        seed: of weights, order, augmentation and dropout.
-        device: where to train.
+        recipe: the training recipe.
+        seed: seed of weights, order, augmentation and dropout.
+        device: device for training.
         settings: overrides of the model's config.
-        start: weights to start from, for `htnet.load_pretrained`, or a loaded model: what fits of them is taken over
-            (see `htnet.training.StartFrom`); or a function that gives the fresh model other weights.
+        start: weights to start from, for `htnet.load_pretrained`, or a loaded model: matching tensors are copied
+            (see `htnet.training.StartFrom`); or a function that sets the weights of the fresh model.
     """
 
     model: str = "htnet_small"
@@ -55,10 +55,10 @@ def job_of(recipe: str | Recipe = "default", **fields: Any) -> TrainingJob:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A training under way.
+    """State of a running training.
 
     Attributes:
-        job: what it is.
+        job: its settings.
         data: its samples, on the device.
         model: on the device, with the weights that training begins from.
         settings: overrides of the model's config, with the statistics of the set.

@@ -14,8 +14,9 @@ from htnet.training.recipe import Recipe
 def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
     """Focal loss: ``-alpha (1 - p)^gamma log p`` of the true class's probability p, mean over the batch.
 
-    Samples that the model already gets right count less. ``alpha`` is one factor for all classes, as in the published
-    dual-stream code: it scales the loss, and with it the step of a plain gradient descent, but balances no classes.
+    Samples that the model already classifies correctly count less. ``alpha`` is one factor for all classes, as in the
+    published dual-stream code: it scales the loss, and with it the step of plain gradient descent, but does not balance
+    the classes.
     ``focal_loss(..., alpha=1, gamma=0)`` is cross-entropy.
 
     Source: Lin et al., "Focal loss for dense object detection", ICCV 2017, over the softmax of several classes.
@@ -48,7 +49,7 @@ def _focal_losses(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -
 
 
 def recipe_losses(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
-    """The loss that a recipe names, of each sample: (B,).
+    """The recipe's loss of each sample: (B,).
 
     Args:
         recipe: its ``loss``, and ``focal_alpha`` and ``focal_gamma`` for "focal".

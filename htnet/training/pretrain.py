@@ -1,4 +1,4 @@
-"""Training on generated flow images: weights that no licensed data have touched."""
+"""Training on generated flow images: weights without licensed data."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def train_on_generated(
 
     Args:
         out: weights folder.
-        job: how to train an HTNet or FlowMLP, which gets a head for the units of `htnet.synthesis.ACTION_UNITS`;
-            `htnet_small` by the recipe "generated" unless given. Images come from its seed + 1.
+        job: training of an HTNet or FlowMLP, which gets a head for the units of `htnet.synthesis.ACTION_UNITS`;
+            by default `htnet_small` with the recipe "generated". Images come from its seed + 1.
         count: number of generated images.
-        config: what is generated.
-        training: what else the card says: ``metrics``, ``protocol``, ``calibration``, ...
+        config: settings of the generator.
+        training: further content of the card: ``metrics``, ``protocol``, ``calibration``, ...
         temperature: the model's, for its probabilities; see `htnet.calibration`.
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
         overwrite: replace weights that ``out`` holds.

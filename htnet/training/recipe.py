@@ -67,10 +67,10 @@ register_augmentation(Augmentation)
 @renamed_fields(RECIPE_FIELDS)
 @dataclass(frozen=True)
 class Recipe(Checked):
-    """How a model is trained.
+    """A training recipe.
 
     Attributes:
-        name: for reports.
+        name: name for reports.
         optimizer: "adamw" or "adam".
         lr: learning rate; the peak for "onecycle".
         weight_decay: weight decay (decoupled for "adamw").
@@ -78,7 +78,7 @@ class Recipe(Checked):
         epochs: passes over the training set.
         batch_size: samples per step; the last batch of an epoch may be smaller.
         shuffle: new order every epoch.
-        ema_decay: decay of the exponential moving average (EMA) of the weights, one update a step (step t uses at
+        ema_decay: decay of the exponential moving average (EMA) of the weights, one update per step (step t uses at
             most (1 + t) / (10 + t)); the EMA weights are the result. 0 for the plain weights.
         wise_ft_alpha: the result is alpha x fine-tuned + (1 - alpha) x start weights (WiSE-FT; Wortsman et al., "Robust
             fine-tuning of zero-shot models", CVPR 2022). 1 is the fine-tuned model alone.
@@ -86,8 +86,8 @@ class Recipe(Checked):
         augmentation: random changes: `Augmentation` of flow images, another of other images, or None.
         loss: "cross_entropy" or "focal", see `htnet.training.focal_loss`.
         focal_alpha: factor of the focal loss.
-        focal_gamma: how little the focal loss counts samples that the model gets right already.
-        generated: generated flow images (`htnet.synthesis`) that join every batch; 0 for none. Models with a head
+        focal_gamma: exponent by which the focal loss reduces the weight of correctly classified samples.
+        generated: number of generated flow images (`htnet.synthesis`) in every batch; 0 for none. Models with a head
             of action units learn them from these. For sets of flow images with the emotions of `htnet.types.EMOTIONS`.
         generated_weight: weight of their loss beside the real samples'.
         units_weight: weight of the action units' loss (binary cross-entropy, mean over units and sides) beside the
@@ -185,7 +185,7 @@ for _recipe in (
 
 
 def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
-    """A recipe by name, from a JSON file, or as it is.
+    """Return a recipe by name, from a JSON file, or unchanged.
 
     Args:
         recipe: a name in `RECIPES` ("default", "finetune", "focal", "mixed", "generated", "reference", ...), a path to

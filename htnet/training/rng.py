@@ -1,4 +1,4 @@
-"""Random numbers: PyTorch's global generators, seeded for a training and put back afterwards."""
+"""RNG state: PyTorch's global generators, seeded for a training and restored afterwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 @contextmanager
 def seeded_rng(seed: int, device: torch.device) -> Iterator[None]:
-    """Run with PyTorch's global generators seeded, and put them back afterwards."""
+    """Run with PyTorch's global generators seeded, and restore them afterwards."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
@@ -42,7 +42,7 @@ class RngState:
         return dict(self._state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take up the state of a checkpoint."""
+        """Restore the state of a checkpoint."""
         self._state = dict(state)
 
     def _read(self) -> dict[str, Any]:

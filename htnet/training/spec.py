@@ -1,4 +1,4 @@
-"""How the input of a model to be trained is made."""
+"""Preprocessing specification of a model to be trained."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def spec_for(model: str, spec: PreprocessSpec | None = None, **changes: Any) -> 
         **changes: fields to change; None leaves one as it is.
 
     Raises:
-        InputError: clips are to be shown to a model that reads no motion.
+        InputError: clips are requested for a model that does not read motion.
     """
     spec = dataclasses.replace(
         spec or get_entry(model).spec, **{name: value for name, value in changes.items() if value is not None}

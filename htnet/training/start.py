@@ -20,12 +20,12 @@ Start = Callable[[EmotionModel], str]
 
 
 class StartFrom:
-    """Gives a fresh model what fits of other weights; for ``start`` of `train_model`.
+    """Copies matching tensors of other weights into a fresh model; for ``start`` of `train_model`.
 
     Attributes:
-        name: what the weights are called: their registered name, Hub repository or folder.
+        name: name of the weights: their registered name, Hub repository or folder.
         source: the weights.
-        report: what the last transfer took over and what not.
+        report: report of the last transfer.
     """
 
     def __init__(self, source: str | PathLike[str] | EmotionModel, labels: tuple[str, ...] | None = None) -> None:
