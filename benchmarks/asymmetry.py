@@ -1,4 +1,4 @@
-"""What `htnet palsy asymmetry` reads on faces whose droop is known, and the normal range of even faces.
+"""Readings of `htnet palsy asymmetry` on faces with a known droop, and the normal range of symmetric faces.
 
 ``python -m benchmarks.asymmetry`` runs YuNet and `htnet.palsy.face_asymmetry` on every picture, as the command
 does, and writes benchmarks/results/asymmetry.json:
@@ -247,7 +247,7 @@ def main() -> None:
     """Run all and write the result."""
     import cv2
 
-    parser = argparse.ArgumentParser(description="Readings of `htnet palsy asymmetry` on faces of a known droop.")
+    parser = argparse.ArgumentParser(description="Readings of `htnet palsy asymmetry` on faces with a known droop.")
     parser.add_argument("--faces", type=int, default=17, help="of each kind, for mouth (default: %(default)s)")
     parser.add_argument("--brows", type=int, default=5, help="of each kind, for brow (default: %(default)s)")
     parser.add_argument(

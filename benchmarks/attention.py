@@ -1,4 +1,4 @@
-"""Block attention against PyTorch's: the same shapes by every way there is, after they agree."""
+"""Block attention against PyTorch's: the same shapes with every backend, after a check that results agree."""
 
 from __future__ import annotations
 

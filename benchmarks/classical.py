@@ -1,4 +1,4 @@
-"""Linear and kernel methods among the development subjects: what a network must beat to be worth its training.
+"""Linear and kernel methods on the development subjects: the baselines for networks.
 
 ``python -m benchmarks.classical svm-std-1-1`` leaves out one subject after the other; the scores replace those of that
 name in ``benchmarks/results/recipe_trials.json``. The other trials in that file are of networks; the search is

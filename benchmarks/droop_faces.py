@@ -1,4 +1,4 @@
-"""Faces whose mouth droops on one side by a known share of the distance between the eyes.
+"""Faces with one mouth corner lowered by a known fraction of the distance between the eyes.
 
 No patient's face is needed, and the truth is known. Four kinds: two ways of drawing, and two free portraits (NASA's of
 Eileen Collins in scikit-image, the US Navy's of Grace Hopper in matplotlib), each portrait as it is and made even by

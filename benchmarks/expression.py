@@ -1,4 +1,4 @@
-"""How often an expression is seen where there is one, and where there is none.
+"""Hit rate and false-alarm rate of the detection of expressions in pairs.
 
 Pairs of `benchmarks.expression_pairs` on faces and seeds that nothing was chosen on: people drawn in two ways, and
 NASA's portrait in scikit-image, a texture that was never looked at. Everything about the evidence was chosen on other
@@ -124,7 +124,7 @@ def summary(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few pairs, nothing is written: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="few pairs, nothing is written; to test that it runs")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Pairs of frames of generated faces with and without an expression, and with what else changes between two frames.
+"""Pairs of frames of generated faces with and without an expression, and with other changes between two frames.
 
 Faces are those of `benchmarks.droop_faces`: two ways of drawing and two free portraits. Motions of the skin are the
 action units of `htnet.synthesis`; every frame is sampled once from a large picture of the face.

@@ -1,4 +1,4 @@
-"""Optical flow: error on faces with known motion and pairs a second, beside OpenCV's and scikit-image's."""
+"""Optical flow: error on faces with known motion and pairs per second, compared with OpenCV and scikit-image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of 8-bit faces whose true flow is known, made with SciPy so that they owe nothing to htnet's own code.
+"""Pairs of 8-bit faces whose true flow is known, made with SciPy, independent of htnet's own code.
 
 The face is NASA's portrait of Eileen Collins in scikit-image (public domain), in three crops.
 """

@@ -1,4 +1,4 @@
-"""DualTVL1 of opencv-contrib, in an environment of its own: it cannot live beside opencv-python-headless.
+"""DualTVL1 of opencv-contrib, in a separate environment: it cannot be installed beside opencv-python-headless.
 
 `Contrib` is the side of the benchmark. Run by the other interpreter, this file is the side that answers: one JSON
 line in, one out; arrays travel in .npy files. That side has NumPy and OpenCV only.

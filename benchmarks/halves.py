@@ -1,4 +1,4 @@
-"""The development half of the composite subjects: the only real data that choices about synthesis may see."""
+"""The development half of the composite subjects: the only real data used for choices about synthesis."""
 
 from __future__ import annotations
 

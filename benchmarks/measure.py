@@ -1,4 +1,4 @@
-"""Times of several ways to do one thing, taken side by side, and the machine they were taken on."""
+"""Times of several implementations, measured in alternation, and a description of the machine."""
 
 from __future__ import annotations
 

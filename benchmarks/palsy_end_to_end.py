@@ -1,4 +1,4 @@
-"""``htnet palsy`` from a folder of graded images to a scored model, and how well unseen people are graded.
+"""``htnet palsy`` from a folder of graded images to a scored model, with scores on unseen people.
 
 Two parts, on faces whose palsy is known (`benchmarks.palsy_faces`):
 

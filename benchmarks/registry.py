@@ -32,18 +32,18 @@ BENCHMARKS = {
         Benchmark("attention", attention.run, "block attention against PyTorch's at every listed shape, CPU"),
         Benchmark("attention_gpu", attention.run_gpu, "the same on a CUDA device"),
         Benchmark("flow", flow.run, "TV-L1 against OpenCV's and scikit-image's: error and speed, CPU"),
-        Benchmark("flow_gpu", flow.run_gpu, "TV-L1 on a CUDA device: pairs a second"),
+        Benchmark("flow_gpu", flow.run_gpu, "TV-L1 on a CUDA device: pairs per second"),
         Benchmark("inference", inference.run, "htnet.optimize against the reference's form, batches 1, 8 and 128, CPU"),
         Benchmark("inference_gpu", inference.run_gpu, "the same and CUDA graphs on a CUDA device, to batch 1024"),
         Benchmark("models", models.run, "HTNet against the reference's form: inference and training step, CPU"),
         Benchmark(
             "spotting", spotting.run, "onset, apex and offset of 200 generated clips against the known ones, CPU"
         ),
-        Benchmark("startup", startup.run, "import htnet beside import torch, in fresh processes"),
-        Benchmark("synthesis", synthesis.run, "generated flow images a second at 28, 56 and 112 px, CPU"),
+        Benchmark("startup", startup.run, "import htnet compared with import torch, in fresh processes"),
+        Benchmark("synthesis", synthesis.run, "generated flow images per second at 28, 56 and 112 px, CPU"),
         Benchmark("training", training.run, "folds per hour: one by one, in processes, vmapped; CPU"),
         Benchmark("training_gpu", training.run_gpu, "the published LOSO on a CUDA device: minutes and scores"),
-        Benchmark("zoo", zoo.run, "models of the zoo against the references' forms: inference and training step, CPU"),
+        Benchmark("zoo", zoo.run, "the other models against the references' forms: inference and training step, CPU"),
     )
 }
 

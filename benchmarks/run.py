@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to run; see --list")
     parser.add_argument("--all", choices=("cpu", "gpu"), help="run all benchmarks of the CPU, or of a CUDA device")
     parser.add_argument("--list", action="store_true", help="show the benchmarks")
-    parser.add_argument("--quick", action="store_true", help="small model, few rounds: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="small model, few rounds; to test that it runs")
     parser.add_argument("--out", type=Path, help=f"folder for the results; {RESULTS} unless --quick")
     args = parser.parse_args(arguments)
     if args.list:

@@ -1,4 +1,4 @@
-"""How near spotting comes to the known onset, apex and offset of generated clips.
+"""Errors of spotting against the known onset, apex and offset of generated clips.
 
 The method was chosen and set on clips of other seeds (10000 to 10059, 11000 to 11011 and, still, 20000 to 20005).
 """

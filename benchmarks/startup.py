@@ -1,4 +1,4 @@
-"""What ``import htnet`` costs a fresh Python, beside ``import torch``."""
+"""Time of ``import htnet`` in a fresh Python, compared with ``import torch``."""
 
 from __future__ import annotations
 

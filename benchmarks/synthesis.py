@@ -1,4 +1,4 @@
-"""Flow images a second of the generator."""
+"""Flow images per second of the generator."""
 
 from __future__ import annotations
 

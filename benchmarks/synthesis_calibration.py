@@ -1,4 +1,4 @@
-"""Statistics of generated flow images beside those of the real ones of the development half.
+"""Statistics of generated flow images compared with the real ones of the development half.
 
 ``python -m benchmarks.synthesis_calibration`` writes ``benchmarks/results/synthesis_calibration.json`` and the pictures
 of docs/synthesis.md. Of real images only averages over all samples of the half are kept.

@@ -1,4 +1,4 @@
-"""Weights of generated data alone, on real micro-expressions: emotions and action units, without any training on them.
+"""Scores of weights trained on generated data alone on real micro-expressions: emotions and action units.
 
 ``python -m benchmarks.synthetic_scores`` trains one model a seed (resumable, in ``runs/synthetic``) and writes
 ``benchmarks/results/synthetic_zero_shot.json``. The generator's constants were chosen on the development half of the

@@ -1,4 +1,4 @@
-"""Folds an hour of a LOSO: one after the other, in processes, and vmapped in one."""
+"""Folds per hour of a LOSO: sequential, in several processes, and vmapped in one process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agreement of what is compared: no time is taken before the outputs are the same."""
+"""Checks that compared implementations agree; times are measured only if the outputs are the same."""
 
 from __future__ import annotations
 

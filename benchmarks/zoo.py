@@ -1,4 +1,4 @@
-"""Models of the zoo against plain baselines of the reference's form, on the CPU."""
+"""The other models against plain baselines in the reference form, on the CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The small models of the zoo, STSTNet and the dual-stream HTNet, against the references' forms, on the CPU.
+"""The small models, STSTNet and the dual-stream HTNet, against the reference forms, on the CPU.
 
 The baselines are written from the published descriptions, out of PyTorch's own layers, under the published parameter
 names. Our models do the same work, so they can hardly be faster; the figures show that they are not slower.

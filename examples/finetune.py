@@ -103,7 +103,7 @@ def train(model: EmotionModel, data: FlowSet, epochs: int, lr: float) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Fine-tune a model on an own manifest.")
+    parser = argparse.ArgumentParser(description="Fine-tune a model on your own manifest.")
     parser.add_argument("manifest", nargs="?", help="manifest CSV, or a folder in a published layout")
     parser.add_argument("--synthetic", action="store_true", help="train on generated flow images instead")
     parser.add_argument("--start", default=DEFAULT_WEIGHTS, help="trained weights, or a model's name for fresh ones")

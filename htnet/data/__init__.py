@@ -1,4 +1,4 @@
-"""Data sets as manifests: read them, write them, split them by subject or data set."""
+"""Data sets as manifests: read, write, and split them by subject or data set."""
 
 from htnet.data.action_units import (
     EMOTION_PROTOTYPES,

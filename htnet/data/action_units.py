@@ -1,4 +1,4 @@
-"""How often facial action units come together in regions of the face."""
+"""Co-occurrence of facial action units in regions of the face."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ EMOTION_PROTOTYPES: Mapping[str, str] = MappingProxyType(
 
 
 def active_regions(text: str) -> npt.NDArray[np.bool_]:
-    """Which of `REGION_UNITS` an annotation moves, (6,).
+    """Which of `REGION_UNITS` are active in an annotation, (6,).
 
-    A unit of one side moves brow and eye of that side only: the subject's left is the image's right. Of
-    alternatives, each counts as there.
+    A unit of one side activates brow and eye of that side only: the subject's left is the image's right. Each of
+    several alternatives counts as active.
 
     Raises:
         InputError: the text cannot be read.
@@ -88,15 +88,15 @@ def au_cooccurrence(annotations: Iterable[str]) -> Float64Array:
 
 
 def training_cooccurrence(samples: Iterable[Sample]) -> Float64Array:
-    """`au_cooccurrence` over the samples whose action units are annotated; the others say nothing.
+    """`au_cooccurrence` over the samples with annotated action units; the others are ignored.
 
     An annotation that cannot be read is left out with a warning that names the sample.
 
     Args:
-        samples: those to train on, never those to test on.
+        samples: the training samples, never the test samples.
 
     Raises:
-        ManifestError: none is annotated.
+        ManifestError: no sample is annotated.
     """
     annotated = [kept for s in samples if (kept := _kept(s.action_units, "the manifest", s.sample))]
     if not annotated:

@@ -1,4 +1,4 @@
-"""Values of official annotation sheets that are known to be mistyped, and what is meant."""
+"""Known typing errors in official annotation sheets, and their corrections."""
 
 from __future__ import annotations
 

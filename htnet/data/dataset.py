@@ -1,4 +1,4 @@
-"""The samples of a manifest as a data set of PyTorch."""
+"""PyTorch data set over the samples of a manifest."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ class MicroExpressionDataset(Dataset[dict[str, Any]]):
         transform: Callable[[Tensor], Tensor] | None = None,
         bit_depth: int | None = None,
     ) -> None:
-        """Keep the settings; no picture is read yet.
+        """Store the settings; no picture is read yet.
 
         Args:
             data: a manifest, its file, or a folder in a published layout (see `htnet.data.open_data`).
             spec: how frames become images, and which regions are cut; by default the published flow image of the whole
                 face.
-            landmarks: finds the points of samples without: a landmarker, or a name or file for
-                `htnet.preprocess.make_landmarker`, which each worker builds for itself.
-            extras: what is read in addition to the image, of `htnet.models.EXTRA_INPUTS`: "points", "points68",
+            landmarks: source of the points of samples without: a landmarker, or a name or file for
+                `htnet.preprocess.make_landmarker`, which each worker creates for itself.
+            extras: inputs read in addition to the image, of `htnet.models.EXTRA_INPUTS`: "points", "points68",
                 "motion".
-            transform: changes each image, such as an augmentation; a function of a module where workers are spawned.
-            bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
+            transform: function applied to each image, such as an augmentation; importable if workers are spawned.
+            bit_depth: bits of the frames' values if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
         Raises:
             ManifestError: the data cannot be read, some samples have a label and others none, or motion is requested

@@ -1,4 +1,4 @@
-"""Pairs that cannot show an expression: one rule for every reader and every command.
+"""Degenerate pairs, which cannot show an expression: the rule of all readers and commands.
 
 A pair is degenerate if its apex is its onset or lies before it, or if its clip ends before it begins. Readers of
 annotation sheets take the middle frame instead of an impossible apex (`choose_apex`); any other degenerate pair is
@@ -34,7 +34,7 @@ class ApexChoice:
 
 
 def choose_apex(onset: int, apex: int | None, offset: int, frames: Collection[int]) -> ApexChoice:
-    """The apex that a clip is read with.
+    """Choose the apex with which a clip is read.
 
     An apex that is not after the onset counts as not annotated, and so does one after the offset, unless its frame is
     there: then it is the offset that is mistyped. The frame nearest to the middle between onset and offset takes its

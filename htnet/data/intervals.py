@@ -1,4 +1,4 @@
-"""Expressions in long recordings, as intervals of frames: what spotting is to find."""
+"""Annotated expressions in long recordings as intervals of frames: the ground truth of spotting."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Interval:
         subject: the person, unique only together with ``dataset``.
         kind: one of `KINDS`.
         onset: number of its first frame, as the files of the recording are numbered.
-        apex: number of the apex frame; None if none is annotated. None is ever made up.
+        apex: number of the apex frame; None if none is annotated.
         offset: number of its last frame; None if none is annotated.
         action_units: as annotated, for `htnet.data.parse_annotation`; "" if there are none.
         label: the emotion as annotated, in lowercase; "" if there is none.
         dataset: name of the data set.
-        name: what the annotation calls it; not unique.
+        name: its name in the annotation; not unique.
 
     Raises:
         ManifestError: an unknown kind, or an offset before the onset.
@@ -60,11 +60,11 @@ class Intervals:
 
     Attributes:
         intervals: the expressions, in the order of the annotation.
-        recordings: folder of the frames of each recording that is there, those without any expression too.
+        recordings: folder of the frames of each available recording, including those without any expression.
         source: where they were read from.
         excluded: (name, reason) of annotated expressions that are left out.
-        missing: recordings that the annotation speaks of and whose frames are not there.
-        notes: what a user should know, one sentence each.
+        missing: recordings in the annotation whose frames are missing.
+        notes: notes for the user, one sentence each.
     """
 
     intervals: tuple[Interval, ...]

@@ -52,7 +52,7 @@ def read_composite(root: StrPath) -> Manifest:
     224 px faces, that table is every sample's ``landmarks``.
 
     Raises:
-        ManifestError: the folder is not as described, or images are missing.
+        ManifestError: the folder does not have this layout, or images are missing.
     """
     root = Path(root)
     table = root / COMPOSITE_LIST
@@ -92,7 +92,7 @@ def list_three_norm(root: StrPath) -> list[str]:
 def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest, Manifest]:
     """Read one of the published leave-one-subject-out folders ``{subject}/u_train|u_test/{label}/{image}``.
 
-    The layout does not say which data set an image is from, so ``dataset`` is "" everywhere. A sample is
+    The layout does not contain the data set of an image, so ``dataset`` is "" everywhere. A sample is
     named after its file, without ".png" and the blank before it. A test image's subject is the folder's
     name. A training image's subject is its file name up to the first "_", as all published names begin
     with the subject; it is "" where there is no "_".
@@ -191,13 +191,13 @@ def read_casme3(
         classes: other names for the classes, in the same order.
         missing: "raise" refuses missing frames; "skip" leaves such samples out and names them in
             ``Manifest.skipped``.
-        no_apex: what becomes of the samples whose apex is not after their onset (28 of the 687): "middle" takes the
-            frame in the middle between onset and offset and names them in ``Manifest.middle_apex``; "exclude" leaves
-            them out, named in ``Manifest.excluded``. Where the offset is not after the onset either, a sample is left
-            out and named in any case.
+        no_apex: handling of samples whose apex is not after their onset (28 of the 687): "middle" uses the
+            frame midway between onset and offset and lists them in ``Manifest.middle_apex``; "exclude" leaves
+            them out, listed in ``Manifest.excluded``. If the offset is not after the onset either, a sample is left
+            out and listed in any case.
 
     Raises:
-        ManifestError: the annotation is not as described, or frames are missing.
+        ManifestError: the annotation is invalid, or frames are missing.
     """
     root = Path(root)
     for name, value, allowed in (
@@ -361,14 +361,14 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
 
     In this order: a manifest file (``*.csv``); a folder that contains ``manifest.csv``; the composite
     (`read_composite`); a folder with the annotation and the frames of CAS(ME)^3 (`read_casme3`). ``Manifest.notes``
-    name what differs from what is published of a known data set, and hold what a prepared folder's report notes.
+    contains the differences from the published list of a known data set, and the notes of a prepared folder's report.
 
     Args:
         path: file or folder.
         **options: passed on to the reader: `read_manifest` or `read_casme3`.
 
     Raises:
-        ManifestError: it is none of these, the data is not as documented, or the reader has no such option.
+        ManifestError: it is none of these, the data are invalid, or the reader has no such option.
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() == ".csv":

@@ -1,4 +1,4 @@
-"""The manifest: the one interface to any data set."""
+"""The manifest: the common interface to all data sets."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _NUMBERS = ("0", "1", "2")
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample: where its files are and what is known about it.
+    """One sample: its files and annotations.
 
     Attributes:
         sample: identifier, unique in its manifest.
@@ -58,11 +58,11 @@ class Sample:
         subject: identifier of the person, unique only together with ``dataset``.
         label: class name, None if unknown.
         onset: frame file at the start of the expression.
-        apex: frame file at its height.
+        apex: frame file of the strongest expression.
         flow: precomputed flow image.
-        landmarks: file with the five points: px of ``onset`` if there is one, else of ``flow``. A table of
+        landmarks: file with the five points: px of ``onset`` if there is one, otherwise of ``flow``. A table of
             many samples whose name ends in ``_224px.csv`` contains px of 224 px faces.
-        image: one face on its own, for models that read a face and no motion.
+        image: a single face, for models that read a face and no motion.
         split: the part of the data set it belongs to, one of `SPLITS`; "" if there are none.
         clip: a video file, or a folder of frames, that shows the expression from onset to offset; for models that
             read motion.
@@ -72,8 +72,8 @@ class Sample:
         motion: motion features of the clip, as `htnet.data.prepare.prepare` stores them; used instead of ``clip``.
         action_units: annotated action units, for `parse_annotation`; "" if they are not annotated, "none" where a
             coder has seen none.
-        apex_source: where the apex is from: "middle" for the frame in the middle between onset and offset, taken
-            because none is annotated or the annotated one is impossible; "" otherwise.
+        apex_source: source of the apex: "middle" for the frame midway between onset and offset, used
+            if no apex is annotated or the annotated one is impossible; "" otherwise.
     """
 
     sample: str
@@ -100,23 +100,23 @@ class Manifest:
 
     Attributes:
         samples: the samples.
-        classes: class names; a label's index is its place here.
-        source: where it was read from; used in messages.
+        classes: class names; a label's index is its position here.
+        source: where the manifest was read from; used in messages.
         skipped: identifiers of samples left out because their files are missing.
         missing_files: the files they lack.
-        excluded: (identifier, label as annotated) of samples left out because no class takes their label;
-            another reason stands in brackets after the label.
-        middle_apex: identifiers of samples whose apex is not annotated or impossible: the middle frame is taken.
-        notes: what the reader did or saw that a user should know, one sentence each: corrected values, differences
+        excluded: (identifier, label as annotated) of samples left out because their label belongs to no class;
+            another reason is given in brackets after the label.
+        middle_apex: identifiers of samples with a missing or impossible apex, for which the middle frame is used.
+        notes: notes of the reader for the user, one sentence each: corrected values, differences
             from the published list of a known set, cells that could not be read.
         identities_from: where the subjects were read from, such as "the column 'subject' of samples.csv".
         compared_with: the published lists that the samples were compared with, by the names that
             `htnet.data.published.differences` takes; empty if the column ``dataset`` says which.
-        differences: those of the notes that say how the samples differ from these lists.
+        differences: the notes on differences from these lists.
 
     Raises:
         ManifestError: a sample or class occurs twice, a label is not a class, a split is not in `SPLITS`, a subject
-            is in two splits, or it is not clear whom samples show: see
+            is in two splits, or the subjects are ambiguous: see
             `htnet.core.identity.check_identities`.
     """
 
@@ -249,9 +249,8 @@ class Manifest:
     def write(self, path: str | PathLike[str], *, overwrite: bool = False) -> None:
         """Write a manifest file that `read_manifest` reads; paths in it are relative to its folder.
 
-        Labels are written as class names. Where these alone would not give the same classes in the same
-        order again, the column ``classes`` contains them in each row. The file is complete or absent, never
-        half written.
+        Labels are written as class names. If these would not give the same classes in the same
+        order again, the column ``classes`` contains the classes in each row. The file is written atomically.
 
         Args:
             path: the file; missing folders are created.
@@ -316,9 +315,9 @@ def read_manifest(
         classes: class names in order. By default those of the column ``classes``; without it
             `htnet.types.EMOTIONS` if every label is one of those or their index, otherwise the sorted
             distinct labels.
-        check_files: look whether all files exist.
+        check_files: check whether all files exist.
         need_label: refuse samples without label.
-        degenerate: what becomes of a pair whose apex is its onset or lies before it, or whose clip ends before it
+        degenerate: handling of a pair whose apex is its onset or lies before it, or whose clip ends before it
             begins, as far as the file names show (see `htnet.data.degenerate`): "raise" refuses the manifest
             and names all of them; "skip" leaves them out, named in ``Manifest.excluded``; "keep" keeps them, for
             predictions that flag them.

@@ -25,9 +25,9 @@ class PredictedRecording:
     """The predicted events of one recording.
 
     Attributes:
-        name: as the file has it.
-        events: what was predicted.
-        file: where it was read from.
+        name: its name in the file.
+        events: the predicted events.
+        file: the file that it was read from.
         video: the analyzed video or folder; None if it is not stated.
         from_zero: frames are counted from 0, as htnet does; else they are numbered as files are.
     """
@@ -75,9 +75,9 @@ class PredictedEvents:
             fits = [place] if place is not None else by_name.get(recording_key(entry.name), [])
             if not fits:
                 raise InputError(
-                    f"{entry.file} has events of {entry.name!r}, which is none of the true recordings. "
-                    f"{did_you_mean(entry.name, [r.name for r in known])} A recording without any event belongs among "
-                    "the true ones, too."
+                    f"{entry.file} has events of {entry.name!r}, which is not one of the annotated recordings. "
+                    f"{did_you_mean(entry.name, [r.name for r in known])} Recordings without events must be listed, "
+                    f"too."
                 )
             if len(fits) > 1 or fits[0].name in answers:
                 raise InputError(

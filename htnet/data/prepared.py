@@ -63,9 +63,9 @@ def image_spec(flow: Path) -> PreprocessSpec | None:
 
 
 def resolve_spec(data: str | PathLike[str] | Manifest, spec: PreprocessSpec) -> PreprocessSpec:
-    """``spec`` with what is baked into a prepared folder's flow images taken from that folder.
+    """Return ``spec`` with the fields that are fixed in a prepared folder's flow images taken from that folder.
 
-    Weights trained on the folder then say how their input was really made.
+    Weights trained on the folder then record how their input was made.
 
     Args:
         data: a folder, its manifest file, or a manifest, also one made in memory or written elsewhere: what counts

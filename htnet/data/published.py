@@ -1,7 +1,7 @@
-"""What is published of known data sets, and how a set that was read differs from it.
+"""Published lists and sizes of known data sets, and the differences of a set from them.
 
-Identifiers, people and labels stand in ``htnet/assets/lists``; of sets whose size alone is published, the size stands
-here. The documentation's page on data sets says where each is from.
+Identifiers, people and labels are in ``htnet/assets/lists``; for sets with only a published size, the size is in this
+module. The documentation's page on data sets lists the sources.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Known:
 
 @dataclass(frozen=True)
 class Reference:
-    """What is published of a set.
+    """The published data on a set.
 
     Attributes:
-        title: what it is called in notes.
+        title: name of the set in notes.
         count: number of samples that have a class.
         subjects: number of people in them; None if that is not published.
         samples: the list by identifier in lowercase; empty if only the size is published.
@@ -108,13 +108,13 @@ def composite_list() -> dict[str, Known]:
 
 
 def differences(manifest: Manifest, names: Sequence[str] = ()) -> tuple[str, ...]:
-    """How a manifest differs from what is published of its set, one sentence a kind; empty if it does not.
+    """Differences of a manifest from the published list of its set, one sentence per kind; empty if there are none.
 
     Every sample that is not in the published list, is missing, has another label there or another person is named.
 
     Args:
-        manifest: what was read.
-        names: what to compare with: "composite", or a data set; the nearest counts. By default what the column
+        manifest: the manifest.
+        names: the lists to compare with: "composite", or a data set; the nearest counts. By default what the column
             ``dataset`` names, however it is spelled, provided that some of its identifiers are published ones.
     """
     if names:
@@ -141,12 +141,12 @@ def _known_name(dataset: str) -> str:
 
 
 def with_differences(manifest: Manifest, names: Sequence[str] = ()) -> Manifest:
-    """The manifest with a note on each of its `differences`, instead of those that it has.
+    """Return the manifest with its `differences` as notes, replacing earlier ones.
 
     Args:
-        manifest: what was read.
-        names: what to compare with, see `differences`; by default what it was compared with before, which a prepared
-            folder's report keeps. Its samples alone do not tell two editions of one set apart.
+        manifest: the manifest.
+        names: the lists to compare with, see `differences`; by default those of the earlier comparison, stored in a
+            prepared folder's report, because samples alone cannot distinguish two editions of one set.
     """
     if not names and (names := _remembered(manifest)) and any(r.whole for n in names for r in _references(n, manifest)):
         return manifest  # the annotation is no longer there to be counted: the earlier notes remain

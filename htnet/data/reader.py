@@ -1,4 +1,4 @@
-"""What samples of a manifest show: read by one rule in training, prediction and preparation."""
+"""Reader of a manifest's samples, shared by training, prediction and preparation."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ from htnet.preprocess.depth import check_bit_depth
 
 
 class SampleReader:
-    """Reads samples of a manifest by one rule: what is made already wins.
+    """Reads samples of a manifest; precomputed files take precedence.
 
-    A sample's flow image is read where it has one, its frames otherwise; its motion features where they are on file,
-    its clip otherwise. Flow images of a prepared folder must have been made as the spec says.
+    A sample's flow image is read if it has one, otherwise its frames; its motion features if they are on file,
+    otherwise its clip. Flow images of a prepared folder must match the spec.
     """
 
     def __init__(
@@ -60,15 +60,15 @@ class SampleReader:
         evidence: bool = False,
         bit_depth: int | None = None,
     ) -> None:
-        """Keep the settings; nothing is read or built yet.
+        """Store the settings; nothing is read or created yet.
 
         Args:
             spec: how frames become inputs.
-            landmarks: finds the points of samples that come without: a landmarker, or a name or file for
-                `htnet.preprocess.make_landmarker`, built when first needed and separately in each process.
-            extras: what is read in addition to the image, of `htnet.models.EXTRA_INPUTS`. "motion" counts only where
-                the spec asks for it (``clip_frames``).
-            replace_points: ask the landmarker for all samples, instead of their own files of points: in px of the
+            landmarks: source of the points of samples without: a landmarker, or a name or file for
+                `htnet.preprocess.make_landmarker`, created when first needed and separately in each process.
+            extras: inputs read in addition to the image, of `htnet.models.EXTRA_INPUTS`. "motion" is read only if
+                the spec requires it (``clip_frames``).
+            replace_points: use the landmarker for all samples, instead of their own files of points: in px of the
                 onset, or of the flow image for a sample that has one.
             evidence: for frames, also compute the probability that they differ by an expression.
             bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
@@ -86,10 +86,10 @@ class SampleReader:
         self._preprocessor = Preprocessor(spec, points68="points68" in extras, evidence=evidence, bit_depth=bit_depth)
 
     def __call__(self, sample: Sample) -> ModelInput:
-        """What the model is shown of a sample.
+        """Read the model input of a sample.
 
         Raises:
-            SpecError: its flow image lies in a prepared folder, and was made in another way.
+            SpecError: its flow image lies in a prepared folder, and was made with another spec.
             HtnetError: it cannot be read; the message names it.
         """
         try:
@@ -98,7 +98,7 @@ class SampleReader:
             raise about_sample(sample.sample, error) from error
 
     def from_frames(self, sample: Sample) -> ModelInput:
-        """The same, recomputed from frames and clip, whatever is stored.
+        """Compute the model input from frames and clip, ignoring stored files.
 
         Raises:
             HtnetError: it has no frames, or they cannot be read. The message does not name the sample.
@@ -118,8 +118,8 @@ class SampleReader:
         """Input from a flow image, see `htnet.preprocess.Preprocessor.flow_picture`.
 
         Raises:
-            SpecError: it lies in a prepared folder, and was made in another way than the spec says; or the spec asks
-                for a registered apex, and nothing says that the image was made so.
+            SpecError: it lies in a prepared folder, and was made with another spec; or the spec requires
+                a registered apex, and it is unknown whether the image was made so.
         """
         if isinstance(image, (str, PathLike)):
             self._check_prepared(Path(image))
@@ -216,12 +216,12 @@ def _points_of_onset(onset: Frame, points: Landmarks, frame: Frame, sample: str 
 
 
 def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: PreprocessSpec) -> dict[str, torch.Tensor]:
-    """What a model reads in addition to the images, one row per sample; see `htnet.models.EXTRA_INPUTS`.
+    """The additional inputs of a model, one row per sample; see `htnet.models.EXTRA_INPUTS`.
 
     Args:
         inputs: made by a `SampleReader` or a `Preprocessor`, with ``points68`` if those are named.
         names: ``extra_inputs`` of the model.
-        spec: what they were made by.
+        spec: the spec that they were made with.
 
     Returns:
         float32 tensors on the CPU. "motion" is left out if no sample has it; samples without it then count as
@@ -252,11 +252,11 @@ def extra_inputs(inputs: Sequence[ModelInput], names: Sequence[str], spec: Prepr
 
 
 def degenerate(sample: Sample, made: ModelInput | None = None) -> str:
-    """Why a sample cannot show an expression, so it must not be trained or tested on; "" if it can.
+    """Why a sample cannot show an expression, so that it must not be used for training or testing; "" if it can.
 
-    The one rule of every path: its apex is its onset or lies before it, its clip ends before it begins (by the names
-    of the files), its two frames are the same picture, a channel of its flow image is constant, or nothing moves in its
-    clip. A reader that took the middle frame for an impossible apex has answered the first.
+    The rule is the same everywhere: its apex is its onset or lies before it, its clip ends before it begins (by file
+    names), its two frames are the same picture, a channel of its flow image is constant, or nothing moves in its clip.
+    The first case does not occur if a reader replaced the impossible apex by the middle frame.
 
     Args:
         sample: the sample.
@@ -274,9 +274,9 @@ def degenerate(sample: Sample, made: ModelInput | None = None) -> str:
 
 
 def refuse_shared_pictures(manifest: Manifest, images: Iterable[ByteArray]) -> None:
-    """Refuse one flow image under two people, or two data sets, however it is stored.
+    """Refuse the same flow image under two people or two data sets.
 
-    `htnet.core.identity.check_files` sees files of equal bytes; this sees equal pictures in files that differ.
+    `htnet.core.identity.check_files` detects files with equal bytes; this detects equal pictures in different files.
 
     Args:
         manifest: the samples.
@@ -295,15 +295,15 @@ def refuse_shared_pictures(manifest: Manifest, images: Iterable[ByteArray]) -> N
 
 
 def reads_motion(extras: Sequence[str], spec: PreprocessSpec) -> bool:
-    """Whether a model with these ``extra_inputs`` is shown motion: it can read it, and its spec asks for it."""
+    """Whether a model with these ``extra_inputs`` reads motion: it has the input, and its spec requires it."""
     return "motion" in extras and spec.clip_frames > 0
 
 
 def check_motion(manifest: Manifest, spec: PreprocessSpec) -> None:
-    """Refuse a manifest in which some samples show no motion.
+    """Refuse a manifest in which some samples have no motion.
 
-    A model that learned from both kinds at once could tell data sets apart by whether they come with clips, so there
-    is no filling in.
+    A model trained on both kinds could distinguish data sets by whether they have clips, so missing motion is not
+    filled in.
 
     Raises:
         ManifestError: there are such samples; the message names them.

@@ -31,7 +31,7 @@ class RecordingSet:
     Attributes:
         recordings: in the order of the table.
         source: where they were read from.
-        notes: what a user should know, one sentence each: cells and events that were left out.
+        notes: notes for the user, one sentence each: cells and events that were left out.
     """
 
     recordings: tuple[Recording, ...]
@@ -39,7 +39,7 @@ class RecordingSet:
     notes: tuple[str, ...] = ()
 
     def with_rate(self, fps: float | None) -> RecordingSet:
-        """The same recordings at a rate; None changes nothing.
+        """Return the same recordings with a frame rate; None changes nothing.
 
         Raises:
             InputError: a recording has another rate.
@@ -60,7 +60,7 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
 
     htnet's own table (see the documentation's page on recordings) has a row for each event, and one with an empty kind
     for a recording without any; frames are counted from 0. The tables of the challenges are read, too (see
-    `htnet.core.megc`); they know no recordings without events.
+    `htnet.core.megc`); they cannot contain recordings without events.
 
     Args:
         path: the CSV file.

@@ -168,7 +168,7 @@ def test_a_recording_is_found_by_its_video(tmp_path, monkeypatch):
     written(tmp_path, json.dumps(document("1", (2, 4), video="anna/1.mp4")), "a.json")
     assert list(read_events("a.json").of(TRUTH)) == ["anna_1"]
     written(tmp_path, json.dumps(document("1", (2, 4), video="ben/1.mp4")), "a.json")
-    with pytest.raises(InputError, match="events of '1', which is none of the true recordings"):
+    with pytest.raises(InputError, match="events of '1', which is not one of the annotated recordings"):
         read_events("a.json").of(TRUTH)
 
 

@@ -63,13 +63,13 @@ def read_dataset(
 ) -> Manifest:
     """Read a data set from its official folder tree and annotation sheet.
 
-    A sample is named ``{subject}_{filename}``, as the published composite has it ("sub01_EP02_01f",
+    A sample is named ``{subject}_{filename}``, as in the published composite ("sub01_EP02_01f",
     "006_006_1_2", "s01_s01_ne_01"). The documentation's page on data sets shows each tree, its sheet, both
-    class maps, and where all this is known from.
+    class maps, and the sources.
 
     Args:
         name: one of `DATASETS`.
-        root: the data set's folder, or any folder on the way down to its clips.
+        root: the data set's folder, or any folder between it and the clips.
         annotation: the sheet, ``.xlsx`` or ``.xls`` (need the extra "datasets") or ``.csv``. By default the one in
             ``root`` or the folder above. SMIC needs none; a sheet with the columns ``Filename`` and
             ``ApexFrame`` gives it apexes.
@@ -78,17 +78,17 @@ def read_dataset(
             ``Manifest.excluded``.
         missing: "raise" refuses missing files; "skip" leaves such samples out, named in
             ``Manifest.skipped``, and their files in ``Manifest.missing_files``.
-        no_apex: what becomes of samples without annotated apex, or whose apex is not after the onset or
-            lies outside the clip: "middle" takes the frame in the middle between onset and offset and
-            names them in ``Manifest.middle_apex``; "exclude" leaves them out, named in
-            ``Manifest.excluded``. SMIC annotates no apex at all.
+        no_apex: handling of samples without annotated apex, or whose apex is not after the onset or
+            lies outside the clip: "middle" uses the frame midway between onset and offset and
+            lists them in ``Manifest.middle_apex``; "exclude" leaves them out, listed in
+            ``Manifest.excluded``. SMIC annotates no apex.
 
     Returns:
         The samples in the sheet's order (SMIC: by name).
 
     Raises:
-        ManifestError: an unknown name or choice; tree or sheet are not as documented or cannot be determined from
-            another copy; an unknown label; missing files.
+        ManifestError: an unknown name or choice; tree or sheet are invalid or ambiguous between several
+            copies; an unknown label; missing files.
         MissingExtraError: openpyxl or xlrd is needed and not installed.
     """
     if name not in _READERS and name in RECORDINGS:

@@ -1,4 +1,4 @@
-"""From annotated samples and the folders of their frames to a manifest."""
+"""Assembly of a manifest from annotated samples and the folders of their frames."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from htnet.data.tables import refuse_missing
 
 @dataclass(frozen=True)
 class Labels:
-    """The labels of a data set and what its two class maps make of them.
+    """The labels of a data set and its two class maps.
 
     Attributes:
         three: label to one of `htnet.types.EMOTIONS`; other labels are left out.
@@ -55,7 +55,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Annotated:
-    """What is annotated of one sample.
+    """The annotation of one sample.
 
     Attributes:
         sample: its name.
@@ -157,7 +157,7 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Choices(Checked):
-    """What the caller of `read_dataset` chose; see there."""
+    """The options of `read_dataset`."""
 
     classes: str = checked("3", one_of(("3", "own")))
     missing: str = checked("raise", one_of(("raise", "skip")))
@@ -174,7 +174,7 @@ def assemble(
     choices: Choices,
     source: str,
 ) -> Manifest:
-    """The manifest of all samples that a class takes and whose frames are there.
+    """Build the manifest of all samples whose label belongs to a class and whose frames exist.
 
     Raises:
         ManifestError: an unknown label, one sample annotated with two labels, or missing files where that

@@ -1,4 +1,4 @@
-"""Clips: the folder of frames that a row of an annotation sheet speaks of."""
+"""Clips: the folders of frames of the rows of an annotation sheet."""
 
 from __future__ import annotations
 
@@ -81,10 +81,10 @@ KeyOf = Callable[[Path], tuple[str, Path] | None]
 
 
 def find_clips(root: Path, key_of: KeyOf, what: str, prefer: str = "") -> Tree:
-    """The one tree of clips that ``root`` is in or holds.
+    """Find the tree of clips that contains ``root`` or lies in it.
 
     Args:
-        root: where to look.
+        root: start of the search.
         key_of: distinguishes clips from other folders.
         what: the data set and the form of its paths, for messages.
         prefer: name of the tree to take if there are several.

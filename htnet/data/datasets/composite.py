@@ -1,4 +1,4 @@
-"""The composite of MEGC 2019, put together from CASME II, SAMM and SMIC."""
+"""The composite of MEGC 2019, assembled from CASME II, SAMM and SMIC."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def merge_composite(
     *,
     keep: str | PathLike[str] | Iterable[str] | None = None,
 ) -> Manifest:
-    """The composite set of MEGC 2019: the 442 samples of 68 subjects of its published list, if all files are there.
+    """Merge the composite set of MEGC 2019: the 442 samples of 68 subjects of its published list, if all files exist.
 
-    The sheet of CASME II may be the edition of 2014 or that of 2019. What else has one of the three classes is left
-    out and named in ``excluded``, and ``notes`` say why: in both editions sub04_EP12_01f and sub05_EP09_05f; in that of
-    2019 three samples of sub24 that were sadness in 2014. ``notes`` also name each sample of the list that is missing,
-    or that a sheet labels otherwise.
+    The sheet of CASME II may be the edition of 2014 or that of 2019. Other samples with one of the three classes are
+    left out and listed in ``excluded``, and ``notes`` state why: in both editions sub04_EP12_01f and sub05_EP09_05f; in
+    that of 2019 three samples of sub24 that were sadness in 2014. ``notes`` also name each sample of the list that is
+    missing, or that has another label in the sheet.
 
     Args:
         casme2: CASME II, as `read_dataset` reads it with ``classes="3"``.
-        samm: SAMM, likewise.
-        smic: SMIC (HS), likewise.
-        keep: take exactly these samples instead: their names, or a CSV file with the column ``sample`` or
+        samm: SAMM, read in the same way.
+        smic: SMIC (HS), read in the same way.
+        keep: use exactly these samples instead: their names, or a CSV file with the column ``sample`` or
             with ``sub`` and ``filename_o``, as the published list has them; or the list of MEGC 2019 that has
             no header (``combined_3class_gt.csv``: data set, subject, file name, label).
 
     Returns:
-        The samples in the order of the published list: CASME II, SMIC, SAMM. What was left out of the parts
-        is named here too.
+        The samples in the order of the published list: CASME II, SMIC, SAMM. Samples left out of the parts
+        are listed here too.
 
     Raises:
         ManifestError: a part is another data set or has other classes, a name to keep is in none of them, or

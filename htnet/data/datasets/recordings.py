@@ -95,8 +95,8 @@ class _Found:
 def read_intervals(name: str, root: str | PathLike[str], *, annotation: str | PathLike[str] | None = None) -> Intervals:
     """Read the expressions of a data set of long recordings.
 
-    Nothing is made up: where no apex or no offset is annotated, it is None. The documentation's page on data sets
-    shows each tree and sheet, and where they are known from.
+    No frame is invented: an apex or offset that is not annotated is None. The documentation's page on data sets
+    shows each tree and sheet, and the sources.
 
     Args:
         name: "samm_lv" (SAMM Long Videos), "casme_sq" (CAS(ME)^2), "casme3a" or "casme3c" (CAS(ME)^3, parts A and C).
@@ -108,7 +108,7 @@ def read_intervals(name: str, root: str | PathLike[str], *, annotation: str | Pa
         The expressions in the sheet's order, and the recordings that are there.
 
     Raises:
-        ManifestError: an unknown name; tree or sheet are not as documented.
+        ManifestError: an unknown name; an invalid tree or sheet.
         MissingExtraError: openpyxl or xlrd is needed and not installed.
     """
     if name not in _READERS:
@@ -160,8 +160,8 @@ def read_annotated_recordings(
 ) -> RecordingSet:
     """Read a data set of long recordings for `htnet.metrics.evaluate_spotting`.
 
-    Frames are numbered as the files are, and rates are those published. An expression whose offset is not annotated
-    cannot be scored; it is left out and named, as is what `read_intervals` leaves out.
+    Frames are numbered as the files are, and the frame rates are the published ones. An expression without an annotated
+    offset cannot be scored; it is left out and named, like those that `read_intervals` leaves out.
 
     Args:
         name: see `read_intervals`.

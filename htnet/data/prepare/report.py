@@ -1,4 +1,4 @@
-"""What became of the samples of a data set: prepared, or left out and why."""
+"""Report of a preparation: which samples were prepared, and which were left out and why."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ _COUNTED = ("excluded", "files_missing", "failed", "middle_apex")
 
 @dataclass(frozen=True)
 class Report:
-    """What became of the samples of a data set.
+    """Outcome of a preparation for the samples of a data set.
 
     Attributes:
         source: where the samples were read from.
         prepared: number of prepared samples.
         classes: class name to number of prepared samples.
         subjects: number of people in them.
-        excluded: original label to the samples left out because no class takes it.
+        excluded: original label to the samples left out because it belongs to no class.
         missing: samples left out because their files are missing.
         missing_files: those files, as far as the reader named them.
         failed: sample to message, for samples that could not be prepared (no face, a damaged file, ...).
-        middle_apex: samples, not left out, whose apex is not annotated or impossible: the middle of the clip was taken.
-        notes: what the reader of the data set did or saw that a user should know; see `htnet.data.Manifest`.
+        middle_apex: prepared samples with a missing or impossible apex, for which the middle frame was used.
+        notes: notes of the data set's reader; see `htnet.data.Manifest`.
         compared_with: the published lists that the samples were compared with; later commands compare with the same.
-        differences: those of the notes that say how the samples differ from these.
+        differences: the notes on differences from these lists.
         identities_from: where the subjects were read from.
         people: number of prepared samples of each person, by (data set, subject).
         without_subject: number of prepared samples that name no subject.
-        made_again: samples that were there and were made again in this call, by the reason.
-        doubts: reasons to doubt prepared samples, each with the samples that it was seen on.
+        made_again: existing samples that were recomputed in this call, by reason.
+        doubts: reasons to doubt prepared samples, each with the samples concerned.
     """
 
     source: str
@@ -146,7 +146,7 @@ class Report:
 
     @property
     def warnings(self) -> tuple[QualityWarning, ...]:
-        """What to know before the set is used: samples left out, by reason, apexes that were replaced, and doubts."""
+        """Warnings about the set: samples left out, by reason, replaced apexes, and doubts."""
         reasons = (
             (
                 "excluded",
@@ -170,9 +170,7 @@ class Report:
         return {"min": min(found), "median": median(found), "max": max(found)} if found else None
 
     def text(self) -> str:
-        """What to know about the set, one line per fact and one per name: who is in it, who was left out and why,
-        which apexes were replaced.
-        """
+        """Text on the set, one line per fact and one per name: people, samples left out and why, replaced apexes."""
         labels = ", ".join(f"{label} {len(names)}" for label, names in self.excluded.items() if "(" not in label)
         lines = [f"  warning: {doubt.code}: {doubt.message}" for doubt in self.doubts]
         lines += self._identities() + self._redone() + ([f"  label in no class: {labels}"] if labels else [])

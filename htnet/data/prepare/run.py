@@ -1,4 +1,4 @@
-"""Preparing a data set, in one process or in several."""
+"""Preparation of a data set in one or several processes."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ def prepare(
     overwrite: bool = False,
     bit_depth: int | None = None,
 ) -> Manifest:
-    """Compute flow images and landmarks of all samples, and if wanted the motion in their clips, once.
+    """Compute flow images and landmarks of all samples once, and optionally the motion of their clips.
 
-    The call can be interrupted at any moment and made again. Samples whose files are whole and were made from
-    the same frames, points, settings and version of htnet are kept, all others are made again, those that failed too;
-    the files are the same to the byte as without interruption, whatever the number of workers.
+    The call can be interrupted at any moment and repeated. Samples whose files are complete and were made from
+    the same frames, points, settings and version of htnet are kept; all others, including failed ones, are recomputed.
+    The files are byte-identical to those of an uninterrupted call, independent of the number of workers.
 
     Args:
         manifest: samples with onset and apex frames.
         out: folder; gets ``manifest.csv``, ``preprocess.json``, ``flow/*.png``, ``landmarks/*.json``
             (five points in px of the flow image), ``motion/*.safetensors`` (with motion), ``keys/*.json`` (what each
             was made from) and ``report.json`` (see `Report`).
-        spec: how flow is made.
-        landmarker: finds the points of samples without a landmarks file; or a text for
+        spec: preprocessing specification.
+        landmarker: source of the points of samples without a landmarks file; or a text for
             `htnet.preprocess.make_landmarker`.
         motion: also compute `htnet.preprocess.motion_features` of the samples' clips, ``spec.clip_frames`` moments
             each; a sample without clip cannot be prepared then.
@@ -74,18 +74,18 @@ def prepare(
         on_error: called with each sample that cannot be prepared, which is then left out; without it
             the first such sample ends the call.
         progress: wraps the iteration over samples as they are done, for a progress bar.
-        overwrite: put these samples instead of others that ``out`` contains, or of other labels.
-        bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
+        overwrite: replace other samples, or other labels, in ``out``.
+        bit_depth: bits of the frames' values if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
     Returns:
         The manifest of the prepared samples, in the order of ``manifest``.
 
     Raises:
         OverwriteError: ``out`` contains other samples, or the same with other labels, and ``overwrite`` is not given.
-        ManifestError: ``out`` contains flow made in another way, a sample has no frames or shows no expression (see
+        ManifestError: ``out`` contains flow made with another spec, a sample has no frames or shows no expression (see
             `htnet.data.reader.degenerate`), two samples would share a file, or no sample could be prepared.
         SpecError: ``motion`` is requested and ``spec.clip_frames`` is 0.
-        HtnetError: a sample cannot be read (the message names it), or nothing can be prepared in this way.
+        HtnetError: a sample cannot be read (the message names it), or the settings are impossible.
         RunError: another process is preparing into ``out``, or a process was killed.
         InputError: the landmarker cannot be sent to other processes.
     """

@@ -1,4 +1,4 @@
-"""A prepared folder on the disk: whole files only, and for each sample a note of what it was made from."""
+"""A prepared folder on disk: atomically written files, and for each sample a key of its inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making the files of many samples: resumable, in one process or in several, with a report."""
+"""Computation of the files of many samples: resumable, in one or several processes, with a report."""
 
 from __future__ import annotations
 
