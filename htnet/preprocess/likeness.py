@@ -1,4 +1,4 @@
-"""Whether an apex shows the same face as its onset, in the same place: motion is measured between nothing else."""
+"""Check that an apex shows the same face as its onset, in the same place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNLIKE = 0.6
 
 
 def likeness(onset: ByteArray, apex: ByteArray) -> float:
-    """Correlation of two aligned faces, -1 to 1; NaN if one of them is all one value.
+    """Correlation of two aligned faces, -1 to 1; NaN if one of them is constant.
 
     Args:
         onset: (H, W) uint8.

@@ -1,4 +1,4 @@
-"""What five points say of a face: whether they are one's at all, and where it looks."""
+"""Order and pose of five facial points."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class FaceShape:
     Attributes:
         turn: how far the nose's tip lies from the line between the middle of the eyes and the middle of the mouth,
             positive to the image's right: about 0.45 times the tangent of the head's angle to the side.
-        nose_aside: how far it lies from the middle of the eyes alone, likewise.
-        nose_height: of the tip, between the eyes (0) and the mouth (1).
-        mouth_width: from the left corner to the right one.
-        mouth_drop: how far the mouth's middle lies below the eyes.
+        nose_aside: horizontal distance of the tip from the middle of the eyes alone, positive to the image's right.
+        nose_height: height of the tip between the eyes (0) and the mouth (1).
+        mouth_width: distance between the mouth corners.
+        mouth_drop: distance of the middle of the mouth below the eyes.
         roll: angle of the line through the eyes in the image, degrees, -180..180; 0 is level, positive clockwise.
     """
 
@@ -71,16 +71,16 @@ def face_shape(points: npt.ArrayLike) -> FaceShape:
 def check_order(points: npt.ArrayLike, source: str, *, nose: bool = True) -> None:
     """Refuse five points that cannot be those of one face in the order `htnet.types.POINT_NAMES`.
 
-    Looked at along the line through the eyes: the mouth lies below them, its left corner left of its right one, and the
+    Relative to the line through the eyes: the mouth lies below them, its left corner left of its right one, and the
     nose between eyes and mouth. So exchanged eyes, exchanged corners of the mouth and mirrored points are detected.
 
     Args:
         points: (5, 2), px.
         source: where they came from, for the message.
-        nose: look at the nose too; not at points of a flow image, where published ones are clipped and whole px.
+        nose: check the nose too; not for points of a flow image, where the published ones are clipped and rounded.
 
     Raises:
-        LandmarkError: they are not.
+        LandmarkError: they cannot.
     """
     try:
         shape = face_shape(points)
@@ -101,7 +101,7 @@ def check_order(points: npt.ArrayLike, source: str, *, nose: bool = True) -> Non
 
 
 def pose_warnings(landmarks: Landmarks, source: str) -> tuple[QualityWarning, ...]:
-    """What the points say against the pose of a face.
+    """Warnings about the pose of a face.
 
     Args:
         landmarks: in the right order, see `check_order`.
@@ -129,7 +129,7 @@ def pose_warnings(landmarks: Landmarks, source: str) -> tuple[QualityWarning, ..
 
 
 def check_frontal(landmarks: Landmarks, source: str, purpose: str) -> None:
-    """Refuse a face that is not seen from the front, for a purpose that such a view would spoil.
+    """Refuse a face that is not seen from the front, for a purpose that requires a frontal view.
 
     Args:
         landmarks: in the right order.

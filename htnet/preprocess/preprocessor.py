@@ -1,4 +1,4 @@
-"""From two frames, or a published flow image, to the network's input."""
+"""Preprocessor: computes the network's input from two frames, or from a published flow image."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ PUBLISHED_CHANNELS = ("strain", "v", "u")
 
 
 class Preprocessor:
-    """Makes network inputs as one `PreprocessSpec` says."""
+    """Computes network inputs according to a `PreprocessSpec`."""
 
     def __init__(
         self,
@@ -68,10 +68,10 @@ class Preprocessor:
 
         Args:
             spec: how frames become inputs.
-            landmarker: finds the points of frames that come without.
-            points68: give 68 points too: the landmarker's where it finds 68, else `estimate_68`.
+            landmarker: source of the points of frames given without.
+            points68: return 68 points too: the landmarker's if it detects 68, otherwise `estimate_68`.
             evidence: for two frames, also compute the probability that they differ by an expression.
-            bit_depth: bits of the frames' values, where 16-bit files use fewer; see `read_frame`.
+            bit_depth: bits of the frames' values if 16-bit files use fewer; see `read_frame`.
         """
         self.spec = spec
         self.landmarker = landmarker
@@ -87,8 +87,8 @@ class Preprocessor:
         Args:
             onset: the neutral frame; see `read_frame`.
             apex: the frame of strongest expression, of the same size.
-            landmarks: five points in onset px, (5, 2), or a .csv or .json file of them; None to ask the
-                landmarker.
+            landmarks: five points in onset px, (5, 2), or a .csv or .json file of them; None for the
+                landmarker's.
             sample: identifier, to look points up by.
 
         Returns:
@@ -96,11 +96,10 @@ class Preprocessor:
 
         Raises:
             FrameError: a frame cannot be used, the sizes differ, or one is much darker than the other.
-            LandmarkError: there are no points and no landmarker, none were found, or they lie far outside
-                the frame or not like a face's.
-            PoseError: the face lies on its side or upside down, or is a profile.
-            FlowError: the flow cannot be computed, or is longer than the face; or the apex is to be registered and
-                cannot be.
+            LandmarkError: there are no points and no landmarker, none were detected, or they lie far outside
+                the frame or are not arranged like a face's.
+            PoseError: the face is rotated in the frame, or is a profile.
+            FlowError: the flow cannot be computed, or is longer than the face; or the apex cannot be registered.
         """
         first, second = read_pair(onset, apex, self.bit_depth)
         measured = self._measured_68(first, landmarks, sample)
@@ -143,14 +142,14 @@ class Preprocessor:
         landmarks: LandmarkSource | None = None,
         sample: str = "",
     ) -> ModelInput:
-        """Input from a flow image in the published convention, used as it is.
+        """Input from a flow image in the published convention, without further processing.
 
         Args:
             image: a file, or (size, size, 3) uint8 BGR = strain, v, u.
             landmarks: five points in px of the flow image, (5, 2), or a .csv or .json file of them (a file
                 whose name ends in ``_224px`` contains px of a 224 px image). Used
-                only if the spec cuts regions at "landmarks"; without them the template's points serve, and
-                ``regions_at`` says so.
+                only if the spec cuts regions at "landmarks"; without them the template's points are used, and
+                ``regions_at`` states this.
             sample: identifier, to look points up by.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Two frames to the published flow image in one call."""
+"""The published flow image of two frames in one call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def published_input(
     bit_depth: int | None = None,
     **settings: Any,
 ) -> ModelInput:
-    """The published 28x28 image (u, v, strain) of two frames, with what it was made from.
+    """Compute the published 28x28 image (u, v, strain) of two frames, with its inputs.
 
     ``flow_image`` of the result is (28, 28, 3) uint8 in OpenCV's order, BGR = (strain, v, u), each channel scaled
     from its own minimum and maximum to 0..255; `write_flow_image` makes the published PNG of it, whose RGB is
@@ -46,7 +46,7 @@ def published_input(
     Raises:
         FrameError, LandmarkError, FlowError: the frames cannot be used.
         SpecError: a setting is unknown or impossible.
-        InputError: head motion is to be taken out, but there are no landmarks to say where from.
+        InputError: head motion is to be removed, but there are no landmarks.
     """
     refuse_unknown(settings, PreprocessSpec().part("image"), "setting of the published image", SpecError)
     spec = PreprocessSpec(layout="whole", **settings)

@@ -1,4 +1,4 @@
-"""Regions: the mosaic of face parts that the network sees, cut from flow images in torch."""
+"""Regions: the mosaic of face parts that the network reads, cut from flow images in torch."""
 
 from __future__ import annotations
 

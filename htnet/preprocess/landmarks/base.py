@@ -1,4 +1,4 @@
-"""What a landmarker is, what detectors share, and the template."""
+"""Landmarker interface, common parts of the detectors, and the template."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Found = TypeVar("Found")
 
 
 class Landmarker(Protocol):
-    """Anything that gives the five points of a frame."""
+    """Callable that returns the five points of a frame."""
 
     def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
         """Points of the face in ``frame``; ``sample`` is its identifier, for landmarkers that look it up."""
@@ -42,7 +42,7 @@ class Landmarker(Protocol):
 
 @runtime_checkable
 class Landmarker68(Protocol):
-    """A landmarker that finds 68 points by itself."""
+    """Landmarker that detects 68 points."""
 
     def points68(self, frame: Frame, sample: str = "") -> Landmarks68:
         """68 points of the face in ``frame``."""
@@ -52,7 +52,7 @@ class Landmarker68(Protocol):
 class TemplateLandmarks:
     """The mean face, stretched over the frame: only for frames already cropped to the face.
 
-    Never chosen by itself, because points that are not the face's own go wrong without a sign.
+    Used only on request, because points that are not the face's own cause undetected errors.
     """
 
     def __init__(self, template: Sequence[Sequence[float]] = TEMPLATE_28) -> None:
@@ -83,12 +83,12 @@ def find_many(
 ) -> Iterator[Found | None]:
     """Points of every frame of a sequence, one frame in memory at a time.
 
-    Each frame is looked at by itself: nothing is tracked, and no frame takes the points of another.
+    Each frame is processed separately: nothing is tracked, and no frame takes the points of another.
 
     Args:
         find: a landmarker, or its ``points68``.
         frames: any number of frames, or whatever ``find`` takes.
-        missing: one of `MISSING`. "none" gives None for frames without a face, with a low score only, or with a face
+        missing: one of `MISSING`. "none" yields None for frames without a face, with only a low score, or with a face
             that is turned away.
 
     Returns:
@@ -116,7 +116,7 @@ def _find_each(find: Callable[[Item], Found], frames: Iterable[Item], missing: s
 
 
 def about_frame(number: int, error: LandmarkError) -> LandmarkError:
-    """The same error with the frame's number in front."""
+    """Return the same error with the frame's number in front."""
     return prefixed(f"Frame {number} (counted from 0)", error)
 
 
@@ -144,7 +144,7 @@ def check_several(several: str | int) -> None:
 
 
 def choose_face(boxes: npt.ArrayLike, several: str | int, frame: Frame) -> tuple[int, tuple[QualityWarning, ...]]:
-    """The face to take, and a warning where others might have been meant.
+    """Choose the face, with a warning if another might have been meant.
 
     Args:
         boxes: (N, 4), x, y, width and height of each face.

@@ -1,4 +1,4 @@
-"""Points kept on disk, so a frame is looked at once."""
+"""Disk cache of points, so that a landmarker runs once per frame."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ Points = TypeVar("Points", Landmarks, Landmarks68)
 
 
 class CachedLandmarker:
-    """A landmarker that asks another one only for frames it has not seen.
+    """Landmarker that calls another one only for frames that are not in its cache.
 
     An entry's key is the SHA-256 of the frame's pixels and shape and of the landmarker's identity: its kind,
-    settings, version and model file. So an entry is reused whatever the frame's file is called, and never
-    serves another landmarker or other settings. Nothing is tracked from frame to frame.
+    settings, version and model file. So an entry does not depend on the file name, and is never
+    used for another landmarker or other settings. Nothing is tracked from frame to frame.
 
-    Each entry is one small JSON file, written beside its place and moved there in one step: several processes may
-    share the folder. An entry that is damaged (cut off, edited, not the one requested) is recomputed.
-    Frames without an acceptable face are remembered too.
+    Each entry is one small JSON file, written atomically: several processes may
+    share the folder. An entry that is damaged (truncated, edited, not the one requested) is recomputed.
+    Frames without an acceptable face are cached too.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class CachedLandmarker:
         """Keep the settings; the folder is made with the first entry.
 
         Args:
-            inner: finds the points; it must depend on the pixels alone, not on the sample's name.
-            folder: where the entries lie; it may hold those of other landmarkers.
-            identity: what else the points depend on, as JSON values: settings, versions, the model file's hash.
-                Needed for landmarkers without a method ``identity`` (ours have one), added to it for others.
+            inner: the landmarker; it must depend on the pixels alone, not on the sample's name.
+            folder: folder of the entries; landmarkers may share it.
+            identity: everything else the points depend on, as JSON values: settings, versions, the model file's hash.
+                Required for landmarkers without a method ``identity`` (ours have one), added to it for others.
 
         Raises:
             InputError: there is no identity, or it is not JSON.

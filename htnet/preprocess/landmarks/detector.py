@@ -1,4 +1,4 @@
-"""YuNet itself: faces of an image, with detectors that any number of threads may ask at once."""
+"""YuNet face detector, usable by any number of threads at once."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ Faces = Float64Array
 
 
 class YuNet:
-    """One model file, and as many of OpenCV's detectors as threads ask at the same time.
+    """One model file, with one OpenCV detector per concurrent thread.
 
-    A detector of OpenCV contains the image it works on: two threads in one of them get errors or each other's faces. So
-    each call takes one that is idle, or builds one, and lays it back.
+    A detector of OpenCV stores the image it works on: two threads that share one get errors or each other's faces. So
+    each call takes an idle detector, or builds one, and returns it afterwards.
     """
 
     def __init__(self, model: str | os.PathLike[str] | None = None) -> None:
@@ -129,7 +129,7 @@ class YuNet:
 
 @cache
 def bundled() -> YuNet:
-    """The detector that checks points of any origin: the model that ships with htnet."""
+    """The detector used to verify points of any origin: the model that ships with htnet."""
     return YuNet(BUNDLED_MODEL)
 
 

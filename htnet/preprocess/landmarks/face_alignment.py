@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 
 
 class FaceAlignmentLandmarker:
-    """FAN (Bulat and Tzimiropoulos, ICCV 2017) through ``face_alignment``; fetches its weights at first use.
+    """FAN (Bulat and Tzimiropoulos, ICCV 2017) through ``face_alignment``; downloads its weights at first use.
 
     The package rounds its points to whole px of the frame.
     """
@@ -95,8 +95,8 @@ class FaceAlignmentLandmarker:
         Args:
             frames: any number of frames; ``batch_size`` of them are held at a time.
             missing: "raise" or "none", for frames without a face; see `find_many`.
-            batch_size: neighbors of one size whose faces are detected together. It pays on a GPU and costs
-                memory, an estimated 1 GB for each 1080p frame; the points themselves the package finds face by face.
+            batch_size: consecutive frames of one size whose faces are detected together. Faster on a GPU; needs
+                memory, an estimated 1 GB for each 1080p frame; the package detects the points face by face.
 
         Returns:
             One result per frame, in order, computed lazily.
@@ -121,7 +121,7 @@ class FaceAlignmentLandmarker:
         return {**of, "several": self.several, "check": CHECK}
 
     def ready(self) -> None:
-        """Fetch the weights and build the network now, before work is given to other processes.
+        """Download the weights and build the network now, before other processes start.
 
         Raises:
             WeightsError: the package cannot fetch or read its weights.

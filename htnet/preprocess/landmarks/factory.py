@@ -1,4 +1,4 @@
-"""A landmarker from the text a user writes."""
+"""Creation of landmarkers from text."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def make_landmarker(
     Args:
         text: "yunet", "yunet:MODEL.onnx", "template", "face-alignment", or a .csv or .json file of points
             (see `PrecomputedLandmarks`).
-        cache: folder in which a detector's points are kept, see `CachedLandmarker`. The template and files of
-            points have nothing to keep and are given as they are.
-        face: which face a detector takes of several: one of `SEVERAL`, or N for the N-th from the image's left; the
-            largest unless given.
+        cache: folder of the cache of a detector's points, see `CachedLandmarker`. The template and files of
+            points are not cached.
+        face: which of several faces a detector takes: one of `SEVERAL`, or N for the N-th from the image's left; by
+            default the largest.
 
     Raises:
         InputError: the text is none of these, or ``face`` is given for the template or a file, which have one face.
@@ -64,7 +64,7 @@ def make_landmarker(
 
 
 class LazyLandmarker:
-    """A landmarker that is built when it is first needed; from a text, separately in each process."""
+    """Landmarker that is created when first needed; from a text, separately in each process."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ def parse_face(face: str | int | None) -> str | int:
 
 
 def refuse_face(face: str | int | None, landmarks: object) -> None:
-    """Refuse the choice of a face where no detector looks for faces.
+    """Refuse the choice of a face if there is no detector.
 
     Args:
         face: what the user chose, None for nothing.

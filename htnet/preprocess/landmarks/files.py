@@ -1,4 +1,4 @@
-"""Points found earlier: CSV and JSON files."""
+"""Precomputed points from CSV and JSON files."""
 
 from __future__ import annotations
 

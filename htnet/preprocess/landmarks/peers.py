@@ -107,9 +107,9 @@ class _Table:
 
 
 class PeerLandmarks:
-    """68 points from a CSV file of OpenFace or py-feat; the row of a frame is found, never guessed.
+    """68 points from a CSV file of OpenFace or py-feat; the row of a frame is identified, never guessed.
 
-    One row serves any frame that it does not speak against (``input`` of another name, another ``frame``). Of several,
+    One row serves any frame that it does not contradict (``input`` of another name, another ``frame``). Of several,
     the row of a frame of a video is that of its number in the whole file; of an image, the one whose ``input`` it is
     (py-feat), or that of its place in its folder (OpenFace), if the folder has as many images as the file has frames.
     The sample "frame:N" names the frame as the file counts it. Points of a confidence below `REFUSED` are refused.
@@ -137,7 +137,7 @@ class PeerLandmarks:
         """68 points of a frame.
 
         Raises:
-            LandmarkError: the file does not tell the frame's row, has none for it or several faces, or the tracker
+            LandmarkError: the frame's row cannot be identified, does not exist or has several faces, or the tracker
                 failed there.
         """
         rows = self._file.get().rows_of(frame, sample)

@@ -1,4 +1,4 @@
-"""68 points: found by a landmarker, or estimated from five."""
+"""68 points: detected by a landmarker, or estimated from five."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from htnet.preprocess.mean_shape import MEAN_SHAPE_28
 
 
 def estimate_68(landmarks: Landmarks) -> Landmarks68:
-    """A mean face of 68 points, moved over five points by the least-squares similarity.
+    """Estimate 68 points: a mean face, fitted to five points by the least-squares similarity.
 
-    Places, size and tilt come from the five points, all else from `MEAN_SHAPE_28`: brows do not rise, lips do
-    not part, the head does not turn. Good for cutting regions; useless for measuring an expression. A
-    similarity, not an affine map: with six unknowns for ten numbers an affine map follows the error of single
-    points, and a smile, which spreads the mouth's corners, would widen the whole face.
+    Position, size and tilt come from the five points, everything else from `MEAN_SHAPE_28`: brows do not rise, lips do
+    not part, the head does not turn. Suitable for cutting regions, not for measuring an expression. A
+    similarity, not an affine transform: with six unknowns for ten numbers, an affine transform follows the error of
+    single points, and a smile, which spreads the mouth corners, would widen the whole face.
 
     Args:
         landmarks: five points in frame px.
@@ -39,7 +39,7 @@ def estimate_68(landmarks: Landmarks) -> Landmarks68:
 
 
 def finds_68(landmarker: Landmarker) -> bool:
-    """Whether a landmarker finds 68 points; one with a cache finds what the one behind it finds."""
+    """Whether a landmarker detects 68 points; a cache does if its inner landmarker does."""
     if isinstance(landmarker, CachedLandmarker):
         return finds_68(landmarker.inner)
     return isinstance(landmarker, Landmarker68)
@@ -52,10 +52,10 @@ def landmarks_68(landmarker: Landmarker, frame: Frame, sample: str = "", *, esti
         landmarker: one with ``points68``, or, with ``estimate``, any.
         frame: the frame.
         sample: its identifier, for landmarkers that look it up.
-        estimate: accept `estimate_68` of the five points where the landmarker does not find 68.
+        estimate: use `estimate_68` of the five points if the landmarker does not detect 68.
 
     Raises:
-        LandmarkError: the landmarker gives five points and ``estimate`` is false, or it finds no face.
+        LandmarkError: the landmarker returns five points and ``estimate`` is false, or it detects no face.
     """
     if isinstance(landmarker, Landmarker68):
         return landmarker.points68(frame, sample)

@@ -1,4 +1,4 @@
-"""One check for all points, wherever they come from: whether they are those of a face seen from the front."""
+"""Verification of points of any origin: whether they belong to a face seen from the front."""
 
 from __future__ import annotations
 
@@ -55,26 +55,26 @@ Points = TypeVar("Points", bound=Landmarks | Landmarks68)
 
 
 def verified(landmarks: Points, frame: Frame) -> Points:
-    """Points that passed every check, with what speaks against them.
+    """Verify points: return them with warnings, or raise an error.
 
-    The order of the points along the line through the eyes; the pose, from the nose's place between eyes and mouth; and
-    whether the bundled YuNet sees the face better when the frame is turned. The last costs one look at 224 x 224 px
-    where all is well, and seven more where it is not. Points that passed once are not looked at again.
+    Checked are the order of the points along the line through the eyes; the pose, from the position of the nose between
+    eyes and mouth; and whether the bundled YuNet scores the face higher when the frame is rotated. The last check needs
+    one detection at 224 x 224 px for a good face, and seven more otherwise. Verified points are not checked again.
 
-    This cannot detect whether the face is a person's. Dogs, cats and drawings may score as high as people do.
+    This cannot detect whether the face belongs to a person. Dogs, cats and drawings may score as high as people do.
 
     Args:
-        landmarks: five or 68 points in px of the frame, from anywhere.
+        landmarks: five or 68 points in px of the frame, of any origin.
         frame: the frame.
 
     Returns:
         The same points, ``verified``, with ``warnings``: "pose" (turned to the side, up or down), "turned_face" (tilted
-        so far that the points are inexact), "points_disagree" (given points that lie elsewhere than those of the face
-        that YuNet sees there), "face_cut_off" (at the edge of the frame), "small_face" (few px from eye to eye).
+        so far that the points are inexact), "points_disagree" (given points that differ from those of the face
+        that YuNet detects there), "face_cut_off" (at the edge of the frame), "small_face" (few px from eye to eye).
 
     Raises:
-        LandmarkError: the points do not lie like those of a face, or are far from those of the face that is seen there.
-        PoseError: the face is a profile, lies otherwise in the frame than the points say, or is cut off by its edge.
+        LandmarkError: the points are not arranged like a face's, or are far from those of the detected face.
+        PoseError: the face is a profile, is rotated in another way than the points, or is cut off by the frame's edge.
     """
     if landmarks.verified:
         return landmarks
@@ -95,7 +95,7 @@ def check_inside(landmarks: Landmarks, size: tuple[int, int], source: str) -> No
 
 
 def seen_turned(frame: Frame) -> float | None:
-    """By how many degrees a face lies turned in a frame in which none was found upright; None if there is none."""
+    """Rotation in degrees of a face in a frame in which none was detected upright; None if there is none."""
     best, found = _FACE, None
     for quarter in (1, 2, 3):
         height, width = frame.size
@@ -109,7 +109,7 @@ def seen_turned(frame: Frame) -> float | None:
 
 
 def turned_error(frame: Frame, degrees: float) -> PoseError:
-    """The error for a face that lies turned in a frame, by so many degrees clockwise."""
+    """The error for a face that is rotated in the frame by so many degrees clockwise."""
     quarter = round(degrees / 90) * 90
     turn = (quarter if abs(degrees - quarter) <= _STEP / 2 else round(degrees / 10) * 10) % 360
     way = f"{turn} degrees clockwise" if turn <= 180 else f"{360 - turn} degrees counterclockwise"

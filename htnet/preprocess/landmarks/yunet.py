@@ -47,7 +47,7 @@ class YuNetLandmarker:
             several: which face to take of several accepted ones, see `htnet.preprocess.SEVERAL`.
 
         Raises:
-            InputError: ``min_score`` or ``several`` is not as described.
+            InputError: ``min_score`` or ``several`` is invalid.
         """
         check_several(several)
         real(ge=0, le=1).check("min_score", min_score)
@@ -64,7 +64,7 @@ class YuNetLandmarker:
         """Find the five points of the face in ``frame``.
 
         Raises:
-            NoFaceError: nothing that looks like a face.
+            NoFaceError: no face was detected.
             LowScoreError: the best face scores below ``min_score``.
             MultipleFacesError: several faces and ``several`` is "raise", or fewer than the number requested.
             PoseError: the face lies on its side or upside down, or is a profile.

@@ -1,4 +1,4 @@
-"""Motion features of a clip: what a motion stream reads beside the flow image of onset and apex."""
+"""Motion features of a clip, the input of a motion stream beside the flow image of onset and apex."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ def motion_features(
     sample: str = "",
     bit_depth: int | None = None,
 ) -> FloatArray:
-    """64 numbers for each of 16 moments of a clip: directions of the motion in four regions of the face.
+    """Compute 64 features for each of 16 time points of a clip: directions of the motion in four regions of the face.
 
-    All frames are aligned by the one similarity of the first; the aligned gray faces are interpolated to
-    ``spec.clip_frames`` moments, evenly spaced in time from the first frame to the last (`temporal_interpolation`;
-    by the file's time stamps where its frame rate varies, else by the frames' numbers); and the flow from the first
-    face to each of them is summed up by `hoof`, 16 directions in each of `htnet.preprocess.FACE_REGIONS`.
+    All frames are aligned by the similarity of the first; the aligned gray faces are interpolated to
+    ``spec.clip_frames`` time points, evenly spaced from the first frame to the last (`temporal_interpolation`;
+    by the file's time stamps if its frame rate varies, otherwise by the frame numbers); and the flow from the first
+    face to each of them is summarized by `hoof`, 16 directions in each of `htnet.preprocess.FACE_REGIONS`.
 
-    Flow is taken from the first frame, not from frame to frame. A micro-expression moves a pixel or two within tens
-    of frames; from one frame to the next that is less than the rounding of 8-bit pixels lets one see, and a histogram
-    of directions divided by its sum would show that noise at full size. Nor does motion since the onset depend on the
-    frame rate. At the first moment nothing has moved yet: its features are zeros.
+    Flow is computed from the first frame, not from frame to frame. A micro-expression moves a pixel or two within tens
+    of frames; between consecutive frames this is below the rounding of 8-bit pixels, and a normalized histogram
+    of directions would show that noise at full size. Motion since the onset is also independent of the
+    frame rate. At the first time point nothing has moved yet: its features are zeros.
 
     Args:
         source: the expression, from its onset frame on: a video file, a folder of frames, a `Video`, or frames in
-            order. Read once, one frame at a time; the aligned gray faces are held.
+            order. Read once, one frame at a time; the aligned gray faces are kept in memory.
         landmarks: five points in px of the first frame or a file of them, or a landmarker or its name for
             `make_landmarker`.
-        spec: template, size of the face, flow, head motion, CLAHE, number of moments, and where regions are cut; the
-            default one unless given. The features of a model's input need the model's own.
+        spec: template, size of the face, flow, head motion, CLAHE, number of time points, points of the regions; the
+            default spec by default. The features of a model's input require the model's own.
         sample: identifier, to look points up by.
         bit_depth: bits of the values in 16-bit frames, where they are fewer; see `read_frame`.
 
@@ -64,7 +64,7 @@ def motion_features(
         FrameError: a frame cannot be used, or has another size than the first.
         LandmarkError: no points were found, or they cannot be used.
         FlowError: the flow cannot be computed.
-        SpecError: the spec is one of a model without motion, ``clip_frames`` is 0.
+        SpecError: the spec belongs to a model without motion: ``clip_frames`` is 0.
     """
     spec = spec or PreprocessSpec()
     if not spec.clip_frames:
@@ -109,8 +109,8 @@ def temporal_interpolation(
 ) -> npt.NDArray[Any] | torch.Tensor:
     """Values at ``count`` evenly spaced times, each the weighted mean of the two frames around it.
 
-    The first and the last stay what they are. Faster or slower clips become equally long; where a clip is shortened,
-    frames between the chosen times have no part in the result.
+    The first and the last value are unchanged. Clips of different speed become equally long; if a clip is shortened,
+    frames between the chosen times are not used.
 
     Args:
         values: (T, ...) frames or features, one after the other in time; array or tensor, any number type.

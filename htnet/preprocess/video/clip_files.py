@@ -1,4 +1,4 @@
-"""Clips on the disk, from their onset frame to their offset frame, and files of motion features."""
+"""Clips on disk, from onset to offset frame, and files of motion features."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from htnet.preprocess.video.open import Video, open_video
 
 
 def open_clip(source: str | os.PathLike[str], first: str = "", last: str = "", bit_depth: int | None = None) -> Video:
-    """Open a clip as a manifest names it.
+    """Open a clip from the fields of a manifest.
 
     Args:
         source: a video file or a folder of frames, see `open_video`.
@@ -59,7 +59,7 @@ def motion_settings(spec: PreprocessSpec) -> dict[str, Any]:
 
 
 def encode_motion(motion: FloatArray, spec: PreprocessSpec) -> bytes:
-    """A file of motion features that knows how they were made.
+    """Encode motion features with their settings as a file.
 
     Args:
         motion: (clip_frames, 64) float32, see `htnet.preprocess.motion_features`.

@@ -1,4 +1,4 @@
-"""What the frames of a clip themselves say against measuring motion on them: gaps in time, repeats, few frames."""
+"""Quality checks of a clip for motion measurement: gaps in time, repeated frames, few frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _REPEAT, _EQUAL = 0.3, 0.01
 
 
 def frame_rate(times: Float64Array, stated: float | None) -> float | None:
-    """Frames a second: the stated rate if the times bear it out, else their own, the usual one where it varies.
+    """Frames per second: the stated rate if the times agree with it, otherwise the rate of the times, the usual one if
+    it varies.
 
     Args:
         times: (N,) s.
@@ -90,7 +91,7 @@ def time_warnings(times: Float64Array, first: int = 0) -> tuple[QualityWarning, 
 
 
 def fresh_frames(changes: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Which frames show something new, and do not repeat the one before.
+    """Which frames are new instead of repeating the one before.
 
     Recompression leaves small differences between copies, so a repeat is a frame whose change is far below that of
     the fresh ones: under 0.3 of their median. Fresh ones are those that change by at least 0.3 of the 90th percentile.

@@ -1,4 +1,4 @@
-"""Whether a video file is whole, by the sizes that its own container states.
+"""Check whether a video file is complete, by the sizes stated in its container.
 
 A header's frame count does not indicate that: healthy files announce more frames than a player shows (trimmed clips,
 dropped frames, longer sound). The sizes of the container's parts are: a file that lost its end is shorter than they

@@ -1,4 +1,4 @@
-"""How much brows, eyes and mouth move in each frame of a clip, the head's own motion taken out."""
+"""Motion of brows, eyes and mouth in each frame of a clip, with the head's motion removed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Complexes = npt.NDArray[np.complex128]
 
 @dataclass(frozen=True, eq=False)
 class FaceMotion:
-    """What `follow_face` saw.
+    """Result of `follow_face`.
 
     Attributes:
         regions: (N, 3) float32, mean length of the flow in each of `MOTION_REGIONS`, px of a 224 px face.

@@ -28,10 +28,10 @@ HELD_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Video:
-    """A video, or a part of one, whose frames are read when it is iterated; every iteration starts from the beginning.
+    """A video, or a part of one, whose frames are read during iteration; every iteration starts from the beginning.
 
-    One frame is held at a time, so memory does not grow with the length. Frames keep the numbers and times that they
-    have in the whole file: numbers count from 0, and the time of frame 0 is 0 s.
+    One frame is in memory at a time, so memory does not grow with the length. Frames keep their numbers and times
+    in the whole file: numbers count from 0, and the time of frame 0 is 0 s.
 
     Attributes:
         source: the file or folder.
@@ -45,7 +45,7 @@ class Video:
         timed: whether the frames carry the file's own time stamps; else times are number / fps.
         reader: what reads the file, one of `VIDEO_READERS`; "" for folders.
         paths: the image files of a folder, all of them in order; empty for a video file.
-        warnings: what in the kind of the video speaks against measuring motion on it.
+        warnings: properties of the video that impair the measurement of motion.
         bit_depth: bits of the values in a folder of 16-bit images; None if the images are of 8 bits.
     """
 
@@ -93,7 +93,7 @@ class Video:
         self._check_given(given)
 
     def take(self, numbers: Iterable[int]) -> dict[int, Frame]:
-        """Some of the frames, by number; the others are read past and not kept.
+        """Some of the frames, by number; the others are skipped.
 
         Raises:
             VideoError: there is no such frame, or one up to the last of them is damaged.
@@ -116,7 +116,7 @@ class Video:
         return replace(self, from_frame=first, to_frame=last, from_time=None, to_time=None, count=count)
 
     def held(self, limit: int = HELD_BYTES) -> HeldVideo:
-        """The same video, which keeps its frames as they are read, so none is read a second time.
+        """The same video, which keeps its frames in memory after reading, so that none is read twice.
 
         Args:
             limit: bytes of frames that are kept; of a longer video none are, and frames are read where they are needed.
@@ -237,9 +237,9 @@ def open_video(
     A folder's frames come in the natural order of their names: img9.png before img10.png. Files whose
     name begins with a dot, or that are not images by their extension, are ignored.
 
-    A part begins at ``from_frame`` or ``from_time`` and ends at ``to_frame`` or ``to_time``, the frames named included.
-    It is found by reading from the beginning: seeking is wrong in files of variable rate. That the video is long enough
-    shows when the frames are read.
+    A part begins at ``from_frame`` or ``from_time`` and ends at ``to_frame`` or ``to_time``, both included.
+    It is located by reading from the beginning, because seeking is unreliable in files with a variable rate. Whether
+    the video is long enough is only known when the frames are read.
 
     Args:
         source: a video file (AVI, MP4, MOV, MKV, WebM, ...), or a folder of images; see `read_frame` for the kinds.
@@ -250,9 +250,9 @@ def open_video(
         to_frame: number of the last frame, e.g. the one before a damaged one.
         from_time: seconds after the first frame of the file.
         to_time: likewise.
-        reader: "pyav" or "opencv"; PyAV where the extra ``video`` is installed, unless given.
-        bit_depth: bits of the values in a folder of 16-bit images, where they are fewer; see `read_frame`. Without it,
-            the images of a folder are looked at together.
+        reader: "pyav" or "opencv"; by default PyAV if the extra ``video`` is installed.
+        bit_depth: bits of the values in a folder of 16-bit images, if they are fewer; see `read_frame`. Without it,
+            the bit depth is determined from all images of the folder together.
 
     Returns:
         The video. Iterate over it for its frames.

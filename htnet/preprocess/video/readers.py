@@ -1,6 +1,6 @@
-"""The two readers of video files: PyAV, where the extra ``video`` is installed, and OpenCV.
+"""The two readers of video files: PyAV, if the extra ``video`` is installed, and OpenCV.
 
-Both stand on FFmpeg and give the same pixels for 8-bit video. PyAV also gives what OpenCV hides: the decoder's mark on
+Both use FFmpeg and return the same pixels for 8-bit video. PyAV also provides what OpenCV hides: the decoder's flag for
 damaged frames, interlaced and AV1 video. docs/video.md has the measured table.
 """
 
@@ -57,7 +57,7 @@ MORE_VIDEO = "PyAV reads more: pip install 'htnet[video]'"
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says about its video: hints, to be checked against the frames.
+    """Header of a video file: hints, to be checked against the frames.
 
     Attributes:
         fps: frames per second, None if not stated.
@@ -246,7 +246,7 @@ def _lasts(header: Header, last: float | None) -> bool:
 
 
 class PyAVReader:
-    """Reads by PyAV, in one thread: with several, the frames before a damaged one get lost."""
+    """Reads with PyAV in one thread: with several threads, the frames before a damaged one are lost."""
 
     name = "pyav"
 
@@ -386,7 +386,7 @@ def _several_streams(path: Path, container: Any, chosen: Any) -> tuple[QualityWa
 
 
 class OpenCVReader:
-    """Reads by OpenCV's FFmpeg, with every sign of damage that it leaves."""
+    """Reads with OpenCV's FFmpeg, and checks every sign of damage that it provides."""
 
     name = "opencv"
 

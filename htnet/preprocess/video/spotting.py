@@ -1,4 +1,4 @@
-"""Spotting: where in a clip the expression begins, is strongest and ends."""
+"""Spotting of onset, apex and offset of the expression in a clip."""
 
 from __future__ import annotations
 
@@ -60,18 +60,18 @@ def spot(
     sample: str = "",
     bit_depth: int | None = None,
 ) -> Spotting:
-    """Find onset, apex and offset of the one expression in a clip that begins with a neutral face.
+    """Spot onset, apex and offset of the one expression in a clip that begins with a neutral face.
 
-    Each frame's flow from the first one is taken on the aligned face, without the head's motion (see
+    Each frame's flow from the first one is computed on the aligned face, without the head's motion (see
     `htnet.preprocess.video.face_motion.follow_face`); its mean length in brows, eyes and mouth is the curve, smoothed
-    by a Gaussian of 15 ms (2 frames where the rate is unknown).
+    by a Gaussian of 15 ms (2 frames if the rate is unknown).
 
     - "peak": the apex is the highest point of the curve.
     - "divide_and_conquer": after Liong, See, Wong and Le Ngo, "Automatic apex frame spotting in
-      micro-expression database" (ACPR 2015). The clip is halved again and again, and the half with the larger
-      sum of magnitudes above rest is kept, until one frame is left. Two things are ours: all frames are summed,
-      not the local peaks alone, and from that frame the search climbs to the top of the hill it stands on, by 50 ms
-      (5 frames) at a time, because a hill's sides need not be alike.
+      micro-expression database" (ACPR 2015). The clip is halved repeatedly, and the half with the larger
+      sum of magnitudes above rest is kept, until one frame is left. Two details are our own: all frames are summed,
+      not only the local peaks, and from that frame the search climbs to the local maximum, by 50 ms
+      (5 frames) at a time, because peaks may be asymmetric.
 
     Onset and offset: where the curve crosses 25% and 75% of the apex above the lowest point on that side, the
     distance of the two crossings is taken once more outward from the 25% one.
@@ -81,9 +81,9 @@ def spot(
     8 or more frames outside onset..offset, their spread, each as 1.4826 times the median of absolute
     deviations; at least 0.006 px; and at least 4 s^2 times the height, where s is how much the rest of the face rises
     with the peak, in rises of the regions' strongest cells: what compression does to a still face is seen everywhere.
-    It says how clearly something moved, not that it was a micro-expression.
+    It states how clearly something moved, not whether it was a micro-expression.
 
-    Frames that repeat the one before, as in copies of a lower or varying rate, say nothing new: they are left out of
+    Frames that repeat the one before, as in copies of a lower or varying rate, are left out of
     the search and counted in a warning (see `clip_quality.fresh_frames`). With 3 to 7 different frames
     the apex is the one that differs most from the first, and there is no confidence.
 
