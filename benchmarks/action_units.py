@@ -150,7 +150,7 @@ README = """\
   ships with scikit-image (`skimage.data.astronaut`). Square of {side} px at ({left}, {top}), enlarged to
   {size} x {size} px by cubic interpolation.
 - `apex.png`: `onset.png` moved by a smooth displacement in the form of {unit} (lip corners outward
-  and up), longest {peak} px. It is synthetic: nobody smiled.
+  and up), longest {peak} px. It is synthetic, not a real smile.
 - `landmarks.json`: five [x, y] in px of the onset, found by YuNet: left eye, right eye, nose, left mouth
   corner, right mouth corner; left and right as in the image.
 

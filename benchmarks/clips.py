@@ -1,6 +1,6 @@
 """Generated clips of a face that shows one micro-expression, whose onset, apex and offset are known.
 
-The face is scikit-image's public-domain portrait; nobody moved it but the displacement fields of
+The face is scikit-image's public-domain portrait, moved only by the displacement fields of
 `benchmarks.action_units`. What varies from clip to clip is drawn from one seed.
 """
 

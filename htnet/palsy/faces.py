@@ -66,7 +66,7 @@ class FaceSet(TensorSet):
 
     @property
     def units(self) -> None:
-        """Nobody knows the action units of a picture alone."""
+        """The action units of a single picture are unknown."""
 
     def extras(self, names: Sequence[str]) -> dict[str, Tensor]:
         """Nothing: a face comes alone.
