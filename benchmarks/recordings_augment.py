@@ -147,6 +147,52 @@ class Adder:
                 break
         return even, events, level
 
+    def disturb(self, even: np.ndarray, nuisance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The same with more noise of the measurement, and with the head turning more than it did.
+
+        Args:
+            even: (T, features).
+            nuisance: (N, regions, 2) directions in which regions move where nothing is expressed, of unit length.
+            rng: where randomness comes from.
+        """
+        count, regions = len(even), len(REGIONS)
+        longest = round(DISTANCES[-1] * RATE) + 1
+        total = count + longest
+        path = np.zeros((total, regions, 2))
+        if rng.random() < 0.7:
+            noise = rng.normal(0, 1, (total, regions, 2)) * np.exp(rng.normal(0, 0.5, (regions, 1)))
+            keep = rng.uniform(0, 0.7)
+            for row in range(1, total):
+                noise[row] = keep * noise[row - 1] + np.sqrt(1 - keep**2) * noise[row]
+            path += noise * np.exp(rng.uniform(np.log(0.01), np.log(0.15)))
+        if rng.random() < 0.7:
+            at = np.arange(total) / RATE
+            for _ in range(3):
+                direction = nuisance[int(rng.integers(len(nuisance)))]
+                waves = sum(
+                    rng.normal() * np.sin(2 * np.pi * f * at + rng.uniform(0, 2 * np.pi)) / np.sqrt(f + 0.1)
+                    for f in np.exp(rng.uniform(np.log(0.05), np.log(1.5), 4))
+                )
+                path += rng.uniform(0, 0.4) * waves[:, None, None] * direction
+        even = even.copy()
+        even[:, self.place] += path[longest:].astype(np.float32)
+        rows = np.arange(longest, total)
+        for k, distance in enumerate(DISTANCES):
+            back = rows - distance * RATE
+            low = np.floor(back).astype(int)
+            share = (back - low)[:, None, None]
+            before = path[low] * (1 - share) + path[low + 1] * share
+            even[:, self.back[k]] += (path[rows] - before).astype(np.float32)
+        return even
+
+    def directions(self, evens: list[np.ndarray], count: int = 8) -> np.ndarray:
+        """The directions in which the regions of these stretches move most within 0.2 s, (count, regions, 2)."""
+        motion = np.concatenate([even[:, self.back[2]].reshape(len(even), -1) for even in evens])
+        size = np.linalg.norm(motion, axis=1, keepdims=True)
+        motion = motion / np.maximum(size, np.median(size))
+        _, vectors = np.linalg.eigh(motion.T @ motion)
+        return vectors[:, ::-1][:, :count].T.reshape(count, len(REGIONS), 2)
+
     def _put(self, even, one, peak, course, at, moments, shape) -> None:
         motion, strain = self.patterns.motion[one] * peak, self.patterns.strain[one] * peak
         even[:, self.place] += (course[:, None, None] * motion).astype(np.float32)

@@ -36,6 +36,8 @@ EMA_DECAY = 0.995
 BATCH = 12
 #: Expressions that are added to a window, on average.
 ADDED = 2.5
+#: Share of the windows with more noise and turning of the head than was measured.
+DISTURBED = 0.6
 #: Expressions whose patterns are drawn.
 PATTERNS = 3000
 
@@ -49,7 +51,7 @@ class Stretch:
     """One stretch of a face on the grid, with what happens in it and how far expressions move the skin."""
 
     even: np.ndarray  # (T, features)
-    white: np.ndarray  # see `whitening`
+    white: np.ndarray  # (5, M, M), see `whitening`
     events: list[Moments]
     level: np.ndarray  # (2, T) px
 
@@ -106,18 +108,20 @@ def stretches(path: Path) -> list[Stretch]:
     return found
 
 
-def window(item: Stretch, adder: Adder | None, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+def window(item: Stretch, adder: Adder, nuisance: np.ndarray, rng: np.random.Generator) -> dict[str, torch.Tensor]:
     """A random window of a stretch with more expressions in it, padded to its length."""
     start = int(rng.integers(0, max(1, len(item.even) - WINDOW + 1)))
     rows = slice(start, min(start + WINDOW, len(item.even)))
     even, level = item.even[rows], item.level[:, rows]
     count, begun = len(even), start / RATE
     events = [(name, *(moment - begun for moment in moments)) for name, *moments in item.events]
-    if adder is not None:
-        wanted = int(rng.poisson(ADDED * count / WINDOW))
-        even, events, added = adder.add(even, events, rng, wanted)
-        level = np.maximum(level, added)
-    inputs = network_inputs(even, item.white)
+    wanted = int(rng.poisson(ADDED * count / WINDOW))
+    even, events, added = adder.add(even, events, rng, wanted)
+    level, white = np.maximum(level, added), item.white
+    if rng.random() < DISTURBED:
+        even = adder.disturb(even, nuisance, rng)
+        white = whitening(even)
+    inputs = network_inputs(even, white)
     if rng.random() < 0.5:
         order, sign = mirrored()
         inputs = inputs[:, order] * sign
@@ -169,6 +173,7 @@ def train(
     network.mean.copy_(every.mean(0))
     network.scale.copy_(every.std(0).clamp(min=1e-3))
     adder = Adder(draw_patterns(PATTERNS, seed))
+    nuisance = adder.directions([item.even for item in items])
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02)
     lengths = np.array([len(item.even) for item in items])
     steps = max(1, int(lengths.sum() / WINDOW / BATCH))
@@ -180,7 +185,7 @@ def train(
         begun, total = time.perf_counter(), 0.0
         network.train()
         for _ in range(steps):
-            windows = [window(items[k], adder, rng) for k in rng.choice(len(items), BATCH, p=chance)]
+            windows = [window(items[k], adder, nuisance, rng) for k in rng.choice(len(items), BATCH, p=chance)]
             batch = {name: torch.stack([w[name] for w in windows]) for name in windows[0]}
             inputs = batch["inputs"]
             # Every third window with more noise, and a few with whole columns of the input missing.
