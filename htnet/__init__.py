@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from htnet.acceleration import optimize
     from htnet.hub import list_pretrained, load_pretrained, push_to_hub, save_pretrained
     from htnet.models import create_model, is_model, list_models, register_model
-    from htnet.pipeline import Predictor, predict, predict_video
+    from htnet.pipeline import Predictor, analyze, predict, predict_video
 
 _WHERE = {
     "create_model": "htnet.models",
@@ -29,6 +29,7 @@ _WHERE = {
     "save_pretrained": "htnet.hub",
     "push_to_hub": "htnet.hub",
     "optimize": "htnet.acceleration",
+    "analyze": "htnet.pipeline",
     "predict": "htnet.pipeline",
     "predict_video": "htnet.pipeline",
     "Predictor": "htnet.pipeline",
@@ -58,6 +59,7 @@ _MODULES = (
 __all__ = [
     "Predictor",
     "__version__",
+    "analyze",
     "create_model",
     "is_model",
     "list_models",

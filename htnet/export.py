@@ -1,11 +1,21 @@
-"""Predictions, spotting curves and events of recordings as JSON, CSV and files of ELAN."""
+"""Predictions, spotting curves, events and analyses of recordings as JSON, CSV, HTML and files of ELAN."""
 
 from htnet.core.deprecated import serve_old_names
 from htnet.core.elan import write_elan
 from htnet.core.megc import write_megc
 from htnet.core.recordings import write_recordings
+from htnet.pipeline.analysis_files import write_analysis
 from htnet.pipeline.export import write_curve, write_predictions
+from htnet.pipeline.report import write_report
 
-__all__ = ["write_curve", "write_elan", "write_megc", "write_predictions", "write_recordings"]
+__all__ = [
+    "write_analysis",
+    "write_curve",
+    "write_elan",
+    "write_megc",
+    "write_predictions",
+    "write_recordings",
+    "write_report",
+]
 
 serve_old_names(__name__)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from htnet._version import __version__
-from htnet.cli import predict, prepare, recordings, spot, synthesize, train, weights
+from htnet.cli import analyze, predict, prepare, recordings, spot, synthesize, train, weights
 from htnet.core.command_line import adder, show_error
 from htnet.core.deprecated import renamed_options
 from htnet.core.errors import HtnetError
@@ -16,7 +16,7 @@ from htnet.core.hints import as_command
 from htnet.core.wings import wing_modules
 
 #: One module a group of commands; each adds its own. Those of the wings follow.
-GROUPS = (predict, spot, recordings, train, prepare, weights, synthesize)
+GROUPS = (predict, spot, analyze, recordings, train, prepare, weights, synthesize)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from htnet.core.errors import HtnetError, InputError
 from htnet.core.facs import UnitPrediction
 from htnet.core.fields import one_of, optional, real
+from htnet.core.types import NO_EXPRESSION
 
 #: The two kinds that are expressions; the spotting challenges (MEGC) score these.
 EXPRESSION_KINDS = ("micro", "macro")
@@ -32,10 +33,13 @@ class Event:
         peak: time of the apex, s; None if unknown.
         end: time of the offset, s; None if unknown.
         confidence: 0..1; None if nothing was measured, as in an annotation.
-        label: the emotion, the most probable one of ``probabilities`` or the annotated one; None if there is none.
+        label: the emotion, the most probable one of ``probabilities`` or the annotated one; "no expression" if onset
+            and apex do not differ by an expression; None if no model was applied and nothing is annotated.
         probabilities: emotion to probability, in the model's class order; empty if no model was applied.
         action_units: predictions of all action units of the model; empty if no model was applied.
         track: number of the face in the recording; None if there is only one face.
+        expression: probability that onset and apex differ by an expression, see `htnet.types.Prediction`; None if no
+            model was applied.
 
     Raises:
         InputError: an unknown kind, a frame that is not an integer, frames or times out of order, or a confidence
@@ -54,6 +58,7 @@ class Event:
     probabilities: Mapping[str, float] = field(default_factory=dict)
     action_units: tuple[UnitPrediction, ...] = ()
     track: int | None = None
+    expression: float | None = None
 
     def __post_init__(self) -> None:
         """Check kind, frames, times and confidence."""
@@ -75,11 +80,19 @@ class Event:
         if known != sorted(known):
             raise InputError(f"The times of an event are {known} s, out of order. Give start, peak and end in s.")
         optional(real(ge=0, le=1)).check("The confidence of an event", self.confidence)
+        optional(real(ge=0, le=1)).check("expression of an event", self.expression)
 
     @property
     def frames(self) -> int:
         """Number of frames, including onset and offset."""
         return self.offset - self.onset + 1
+
+    @property
+    def emotion(self) -> str | None:
+        """The emotion, of several classes the most probable one also where ``label`` says that there is none."""
+        if self.label == NO_EXPRESSION and self.probabilities:
+            return max(self.probabilities, key=lambda name: self.probabilities[name])
+        return self.label
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of the field "events" of a document."""
@@ -92,6 +105,7 @@ class Event:
             "apex_time_s": self.peak,
             "offset_time_s": self.end,
             "confidence": self.confidence,
+            "expression": self.expression,
             "prediction": self.label,
             "probabilities": dict(self.probabilities),
             "action_units": [unit.to_dict() for unit in self.action_units],
@@ -132,6 +146,7 @@ class Event:
                 {str(name): _share(f"The probability of {name}", value) for name, value in probabilities.items()},
                 tuple(_unit(unit) for unit in units),
                 None if track is None else _frame("track", track),
+                entry.get("expression"),
             )
         except HtnetError as error:
             raise InputError(f"{where}: {error}") from error

@@ -84,6 +84,6 @@ def _row(name: str, event: Event, form: str, first: int) -> tuple[str | int, ...
     subject, _, video = name.partition("/")
     if not video:
         raise InputError(f"The recording {name!r} names no subject. The form 'str' takes names such as s15/0401.")
-    if not event.label:
+    if not event.emotion:
         raise InputError(f"The micro-expression at frame {event.onset} of {name!r} has no emotion, as 'str' needs it.")
-    return subject, video, *span, event.label
+    return subject, video, *span, event.emotion

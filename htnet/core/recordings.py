@@ -21,12 +21,17 @@ from htnet.core.hints import VIDEOS
 #: Columns of a table of recordings. Only ``recording``, ``kind``, ``onset`` and ``offset`` must be there.
 TABLE_COLUMNS = (
     *("recording", "path", "dataset", "subject", "fps", "frames", "kind", "onset", "apex", "offset"),
-    *("start", "peak", "end", "emotion", "action_units", "track"),
+    *("start", "peak", "end", "confidence", "expression", "emotion", "action_units", "track"),
 )
 #: Endings of the files that a recording's name may stand for.
 _ENDINGS = VIDEOS | {".csv", ".json", ".jsonl", ".eaf"}
 #: Columns that are written only where something fills them.
-_RARE = ("path", "dataset", "start", "peak", "end", "emotion", "action_units", "track")
+_RARE = ("path", "dataset", *TABLE_COLUMNS[TABLE_COLUMNS.index("offset") + 1 :])
+#: Columns that are attributes of an event.
+_EVENT_NUMBERS = (
+    *("onset", "apex", "offset", "start", "peak", "end"),
+    *("confidence", "expression", "track"),
+)
 
 
 @dataclass(frozen=True)
@@ -154,7 +159,7 @@ def _event_cells(event: Event) -> dict[str, str]:
         "kind": event.kind,
         "emotion": event.label or "",
         "action_units": unit_text(event.action_units),
-        **{name: _text(getattr(event, name)) for name in ("onset", "apex", "offset", "start", "peak", "end", "track")},
+        **{name: _text(getattr(event, name)) for name in _EVENT_NUMBERS},
     }
 
 

@@ -230,9 +230,11 @@ def _event(row: Mapping[str, str], where: str, notes: list[str]) -> Event:
             _number(row, "start", where),
             _number(row, "peak", where),
             _number(row, "end", where),
+            _number(row, "confidence", where),
             label=row["emotion"].casefold() or None,
             action_units=annotated_units(text),
             track=_frame(row["track"], "track", where) if row["track"] else None,
+            expression=_number(row, "expression", where),
         )
     except InputError as error:
         text = str(error)

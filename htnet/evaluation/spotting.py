@@ -302,7 +302,7 @@ def evaluate_spotting(
     by_subject = all(is_named(recording.subject) for recording in recordings)
     groups = [(r.dataset, r.subject) for r in recordings] if by_subject else list(range(len(recordings)))
     minutes = _total(recording.minutes for recording in recordings)
-    answered = any(event.label for events in answers.values() for event in events)
+    answered = any(event.emotion for events in answers.values() for event in events)
 
     def scores(kinds: Sequence[str]) -> KindScores:
         counts = [sum((one.kinds[kind] for kind in kinds), SpottingCounts()) for one in each]
@@ -315,7 +315,7 @@ def evaluate_spotting(
             _f1_interval(counts, groups, resamples, seed),
             _apexes(found),
             total.fp / minutes if minutes else None,
-            recognize([(p.truth.label, p.predicted.label) for p in found], emotions)
+            recognize([(p.truth.label, p.predicted.emotion) for p in found], emotions)
             if annotated and answered
             else None,
         )

@@ -48,6 +48,16 @@ def recording_curves(
         tracker.step(frame)
         if progress is not None:
             progress(frame)
+    return finished_curves(stream, tracker)
+
+
+def finished_curves(stream: FrameStream, tracker: Tracker) -> RecordingCurves:
+    """What was seen in a stream that has been read to its end.
+
+    Args:
+        stream: that was read.
+        tracker: that was given its frames.
+    """
     tracks = tracker.finish()
     return RecordingCurves(
         source=stream.source,

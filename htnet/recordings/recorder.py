@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -137,6 +138,28 @@ class Recorder:
         """Seconds for which the face was measured."""
         seen = [time for time, gap in zip(self.times, self.gaps, strict=True) if not gap]
         return seen[-1] - seen[0] if seen else 0.0
+
+    def recent(self, since: float, sizes: tuple[int, int]) -> FaceTrack | None:
+        """The rows from a time on, as `finish` would tell them now; None where the face was not measured since.
+
+        Args:
+            since: s.
+            sizes: (height, width) of a frame, px.
+        """
+        self._solve()
+        first = bisect_left(self.times, since)
+        recent = Recorder(self.number, self.first)
+        for column in ("frames", "times", "gaps", "matrices", "quality"):
+            setattr(recent, column, getattr(self, column)[first:])
+        recent.count = self.count - first
+        recent.looks = [replace(look, row=look.row - first) for look in self.looks if look.row >= first]
+        recent.starts = [0, *(row - first for row in self.starts if row > first)]
+        left = recent.count
+        for part in reversed(self._solved):
+            if left > 0:
+                recent._solved.insert(0, part[-left:])
+                left -= len(part)
+        return recent.finish(sizes) if recent.followed() else None
 
     def finish(self, sizes: tuple[int, int]) -> FaceTrack:
         """The track, in a frame of (height, width) px."""

@@ -150,6 +150,14 @@ def recording_stream(source: str | os.PathLike[str] | Video, *, fps: float | Non
     return FrameStream(video.source, _part(frames, video), video.fps, video.warnings)
 
 
+def announced_length(video: Video) -> float | None:
+    """How long a recording says it is, s: a hint for progress bars; None where it does not say."""
+    if video.fps is None:
+        return None
+    count = len(video.paths) if video.paths else make_reader(video.reader).header(Path(video.source)).announced
+    return None if count is None else count / video.fps
+
+
 def camera_stream(
     number: int,
     *,

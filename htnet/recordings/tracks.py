@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -327,6 +327,7 @@ class Tracker:
         frames: number of frames so far.
         size: (height, width) of the last frame, px.
         time: of the last frame, s.
+        numbers: of the faces that `finish` gave, in their order, those by which they went before.
     """
 
     def __init__(self, finder: FaceFinder) -> None:
@@ -339,6 +340,7 @@ class Tracker:
         self.frames = 0
         self.size = (0, 0)
         self.time = 0.0
+        self.numbers: tuple[int, ...] = ()
         self._finder = finder
         self._active: list[Follower] = []
         self._lost: list[Follower] = []
@@ -386,7 +388,24 @@ class Tracker:
             self._finish(face)
         self._active, self._lost = [], []
         kept = sorted(self._done, key=lambda track: (int(track.frames[0]), track.number))
+        self.numbers = tuple(track.number for track in kept)
         return tuple(replace(track, number=number) for number, track in enumerate(kept))
+
+    def followed(self) -> Iterator[tuple[int, Float64Array]]:
+        """Number and box of each face that is measured in the last frame."""
+        for face in self._active:
+            if not face.recorder.gaps[-1]:
+                yield face.recorder.number, face.box
+
+    def recent(self, since: float) -> tuple[FaceTrack, ...]:
+        """The faces from a time on, as far as they are known; numbers are not those that `finish` gives them.
+
+        Args:
+            since: s. Faces that ended before are left out.
+        """
+        found = [face.recorder.recent(since, self.size) for face in (*self._active, *self._lost)]
+        ended = [track for track in self._done if track.times[-1] >= since]
+        return tuple(sorted((*ended, *(track for track in found if track is not None)), key=lambda t: t.number))
 
     def _end(self, frame: Frame) -> None:
         """Another shot: faces of the one before end."""

@@ -5,6 +5,7 @@ from tests.support.wings import with_wings
 COMMANDS = (
     "predict",
     "spot",
+    "analyze",
     "evaluate-spotting",
     "demo",
     "lodo",

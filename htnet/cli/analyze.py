@@ -1,0 +1,177 @@
+"""``htnet analyze``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from htnet.core.command_line import AddCommand, add_overwrite, show_warnings
+from htnet.core.errors import HtnetError, InputError, RunError
+from htnet.core.facs import SHOWN_UNITS
+from htnet.core.progress import ticker
+from htnet.core.types import DEFAULT_WEIGHTS
+from htnet.core.words import counted
+
+if TYPE_CHECKING:
+    from htnet.core.events import Event
+    from htnet.pipeline.analysis import Analysis
+    from htnet.pipeline.analysis_files import AnalysisJob, Done
+
+# Expressions that are printed of a recording.
+_PRINTED = 12
+
+
+def add_commands(add: AddCommand) -> None:
+    """Add this group's commands."""
+    command = add("analyze", _analyze, "find micro- and macro-expressions, blinks, speech in recordings of any length")
+    command.add_argument("videos", nargs="*", metavar="VIDEO", help="video files, or folders of frames")
+    command.add_argument("--camera", type=int, metavar="N", help="watch a camera instead, until Ctrl-C")
+    command.add_argument("--seconds", type=float, metavar="S", help="with --camera: how long it is watched")
+    command.add_argument("--out", required=True, metavar="DIR", help="folder for the files of each recording")
+    command.add_argument(
+        "--weights", default=DEFAULT_WEIGHTS, help="trained weights: name, folder or owner/repo (default: %(default)s)"
+    )
+    command.add_argument("--no-emotions", action="store_true", help="the events alone, no emotions and action units")
+    command.add_argument(
+        "--always", action="store_true", help="answer a class also where the frames do not differ by an expression"
+    )
+    command.add_argument("--no-faces", action="store_true", help="leave pictures of faces out of the reports")
+    command.add_argument(
+        "--fps", type=float, help="frames per second, at a constant rate (default: the time stamps of the files)"
+    )
+    command.add_argument("--detector", metavar="FILE", help="event detector (default: the one that htnet ships)")
+    command.add_argument("--device", default="cpu", help="where the model runs (default: %(default)s)")
+    command.add_argument("--workers", type=int, default=1, help="processes, one recording each (default: %(default)s)")
+    add_overwrite(command)
+
+
+def _analyze(args: argparse.Namespace) -> None:
+    from htnet.core.parallel import choose_workers
+    from htnet.pipeline.analysis_files import AnalysisJob, analyze_files
+
+    if args.no_emotions and args.always:
+        raise InputError("--always asks for a class, and --no-emotions for none. Give one of them.")
+    job = AnalysisJob(
+        Path(args.out),
+        args.weights,
+        emotions=not args.no_emotions,
+        always=args.always,
+        faces=not args.no_faces,
+        fps=args.fps,
+        device=args.device,
+        detector=args.detector,
+        overwrite=args.overwrite,
+    )
+    if (args.camera is None) != bool(args.videos):
+        raise InputError("Give videos or folders of frames, or --camera N.")
+    if args.camera is not None:
+        _watch(args, job)
+        return
+    if args.seconds is not None:
+        raise InputError("--seconds goes with --camera; recordings are analyzed to their end.")
+    workers = choose_workers(args.workers, len(args.videos), args.device)
+    failed: list[str] = []
+    with _bar(args, workers) as (told, ended):
+        for done in analyze_files(args.videos, job, workers=workers, progress=told):
+            ended(done)
+            if done.found is None:
+                failed.append(done.source)
+                print(f"{done.source}: not analyzed: {done.fault}")
+            else:
+                _show(done.source, done.found, kept=done.kept)
+    if failed:
+        raise RunError(
+            f"{len(failed)} of {counted(len(args.videos), 'recording')} could not be analyzed: {', '.join(failed)}. "
+            "The others are finished; run the same command again for these."
+        )
+    print(f"reports, tables and documents are in {args.out}")
+
+
+def _watch(args: argparse.Namespace, job: AnalysisJob) -> None:
+    """Analyze what a camera shows."""
+    from htnet.pipeline.analysis_files import analyze_camera
+
+    if args.fps is not None:
+        raise InputError("--fps is for recordings; a camera's frames have the times at which they arrive.")
+    print(f"watching camera {args.camera}; Ctrl-C ends it", flush=True)
+    found = analyze_camera(
+        args.camera, job, seconds=args.seconds, on_event=lambda event: print(f"  {describe(event)}", flush=True)
+    )
+    _show(found.source, found, kept=False)
+    print(f"report, tables and document are in {args.out}")
+
+
+@contextmanager
+def _bar(
+    args: argparse.Namespace, workers: int
+) -> Iterator[tuple[Callable[[str, str, float], None] | None, Callable[[Done], None]]]:
+    """A progress bar: seconds of all recordings, or with several processes recordings."""
+    lengths = {source: _length(source, args.fps) for source in args.videos} if workers == 1 else {}
+    past = 0.0
+    count = 0
+    if workers > 1 or None in lengths.values():
+        with ticker(len(args.videos), "analyzing", "recording") as tick:
+
+            def ended(done: Done) -> None:
+                nonlocal count
+                count += 1
+                tick(count, Path(done.source).name)
+
+            yield None, ended
+        return
+    with ticker(round(sum(length or 0.0 for length in lengths.values())), "analyzing", "s") as tick:
+        last = 0
+
+        def told(source: str, stage: str, time: float) -> None:
+            nonlocal last
+            # The second pass reads what was read: it is told, and not counted.
+            now = round(past + min(time, lengths[source] or 0.0)) if stage == "measuring" else last
+            if now != last or stage != "measuring":
+                last = now
+                tick(now, f"{Path(source).name}, {stage}")
+
+        def over(done: Done) -> None:
+            nonlocal past, last
+            past += lengths[done.source] or 0.0
+            last = round(past)
+            tick(last, Path(done.source).name)
+
+        yield told, over
+
+
+def _length(source: str, fps: float | None) -> float | None:
+    """Seconds that a file says it has; 0 for one that cannot be opened, which the analysis will tell."""
+    from htnet.preprocess import open_video
+    from htnet.recordings.stream import announced_length
+
+    try:
+        return announced_length(open_video(source, fps=fps))
+    except HtnetError:
+        return 0.0
+
+
+def _show(source: str, found: Analysis, *, kept: bool) -> None:
+    show_warnings(found.warnings)
+    counts = ", ".join(f"{count} {kind}" for kind, count in found.counts().items()) or "no events"
+    before = " (finished before)" if kept else ""
+    print(f"{source}: {found.duration:.1f} s, {counted(len(found.faces), 'face')}; {counts}{before}")
+    strongest = sorted(found.expressions, key=lambda event: -(event.confidence or 0.0))[:_PRINTED]
+    for event in sorted(strongest, key=lambda event: event.onset):
+        print(f"  {describe(event)}")
+    if len(found.expressions) > _PRINTED:
+        print(f"  and {len(found.expressions) - _PRINTED} more, of less confidence")
+
+
+def describe(event: Event) -> str:
+    """One line on an expression: kind, frames, times, confidence, emotion and action units."""
+    frames = f"frames {event.onset} to {event.offset}, apex {event.apex}"
+    times = "" if event.start is None or event.end is None else f" ({event.start:.2f} to {event.end:.2f} s)"
+    parts: list[Any] = [f"{event.kind:<5} {frames}{times}"]
+    parts += [] if event.confidence is None else [f"confidence {event.confidence:.2f}"]
+    parts += [event.label] if event.label else []
+    parts += [f"AU{unit.number}" for unit in event.action_units if unit.probability >= SHOWN_UNITS]
+    parts += [] if event.track is None else [f"face {event.track}"]
+    return ", ".join(parts)

@@ -1,0 +1,290 @@
+"""What happens in a recording, as data: events, followed faces, gaps, and the document of all that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from htnet.core.errors import InputError, cause
+from htnet.core.events import EXPRESSION_KINDS, Event
+from htnet.core.hints import missing as missing_file
+from htnet.core.schema import document, versions
+from htnet.core.types import QualityWarning, file_stem
+from htnet.recordings import GAPS, FaceTrack, Missing, RecordingCurves
+
+#: The document.
+SCHEMA = "htnet.analysis"
+
+
+@dataclass(frozen=True)
+class FaceGap:
+    """A stretch in which a face is not measured.
+
+    Attributes:
+        reason: one of `htnet.recordings.GAPS`.
+        first_frame: number of its first frame.
+        last_frame: number of its last frame.
+        start: time of the first, s.
+        end: time of the last, s.
+    """
+
+    reason: str
+    first_frame: int
+    last_frame: int
+    start: float
+    end: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of the part "gaps" of a document."""
+        return {"reason": self.reason, **_span(self)}
+
+
+@dataclass(frozen=True)
+class FollowedFace:
+    """Where a face was followed.
+
+    Attributes:
+        track: its number among the faces of the recording.
+        first_frame: number of the first frame that shows it.
+        last_frame: number of the last one.
+        start: time of the first, s.
+        end: time of the last, s.
+        measured: time for which it was measured, s.
+        gaps: where it was not, and why.
+    """
+
+    track: int
+    first_frame: int
+    last_frame: int
+    start: float
+    end: float
+    measured: float
+    gaps: tuple[FaceGap, ...] = ()
+
+    @classmethod
+    def of(cls, track: FaceTrack) -> FollowedFace:
+        """What the curves of a face say."""
+        gaps, row = [], 0
+        while row < len(track):
+            first = row
+            while row < len(track) and track.gaps[row] == track.gaps[first]:
+                row += 1
+            if track.gaps[first]:
+                gaps.append(FaceGap(track.gap(first), *_frames(track, first, row - 1)))
+        measured = sum(float(track.times[last] - track.times[first]) for first, last in track.segments)
+        return cls(track.number, *_frames(track, 0, len(track) - 1), measured, tuple(gaps))
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of the part "faces" of a document."""
+        gaps = [gap.to_dict() for gap in self.gaps]
+        return {"track": self.track, **_span(self), "measured_s": self.measured, "gaps": gaps}
+
+
+@dataclass(frozen=True)
+class EventPictures:
+    """Pictures of an event, as JPEG files: the face at onset and apex, cut out alike, and the flow between the two.
+
+    Attributes:
+        onset: JPEG.
+        apex: likewise.
+        flow: JPEG of the aligned face's flow: its length by color, its direction by arrows; empty where no flow was
+            measured.
+        longest: length of the longest vector, px of the aligned face.
+    """
+
+    onset: bytes
+    apex: bytes
+    flow: bytes
+    longest: float
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What happens in a recording.
+
+    Attributes:
+        source: the file, the folder or the camera.
+        events: what happens, by onset; for micro- and macro-expressions with probabilities and action units, if a model
+            was asked. ``track`` of an event is None where one face was followed.
+        faces: where each face was followed, and the gaps with their reasons.
+        frames: number of frames that were read.
+        duration: time of the last of them, s.
+        size: (height, width) of a frame, px.
+        fps: frames per second as stated, None where unknown.
+        missing: stretches without frames.
+        cuts: numbers of frames that begin another shot.
+        warnings: what speaks against the answer.
+        model: the part "model" of the document, None where no model was asked.
+        classes: the model's classes, in its order.
+        video: the file or folder; None for a camera.
+        curves: the measures of every frame; None for an analysis that was read from its document.
+        pictures: place of an event in ``events`` to its pictures, where they were asked for.
+        made_from: file and options that the command made it from, None in Python.
+    """
+
+    source: str
+    events: tuple[Event, ...]
+    faces: tuple[FollowedFace, ...]
+    frames: int
+    duration: float
+    size: tuple[int, int]
+    fps: float | None = None
+    missing: tuple[Missing, ...] = ()
+    cuts: tuple[int, ...] = ()
+    warnings: tuple[QualityWarning, ...] = ()
+    model: Mapping[str, Any] | None = None
+    classes: tuple[str, ...] = ()
+    video: str | None = None
+    curves: RecordingCurves | None = field(default=None, repr=False)
+    pictures: Mapping[int, EventPictures] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    made_from: Mapping[str, Any] | None = None
+
+    @property
+    def sample(self) -> str:
+        """Name of the recording: that of its file without the ending, or of the camera."""
+        return file_stem(self.video) or self.source
+
+    @property
+    def expressions(self) -> tuple[Event, ...]:
+        """The micro- and macro-expressions alone."""
+        return tuple(event for event in self.events if event.kind in EXPRESSION_KINDS)
+
+    def counts(self) -> dict[str, int]:
+        """How many events there are of each kind that occurs."""
+        found: dict[str, int] = {}
+        for event in self.events:
+            found[event.kind] = found.get(event.kind, 0) + 1
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document "htnet.analysis", see docs/output.md: ready for `json.dumps`."""
+        content = {
+            "sample": self.sample,
+            "files": {"video": self.video},
+            "source": self.source,
+            "fps": self.fps,
+            "frame_count": self.frames,
+            "duration_s": self.duration,
+            "width_px": self.size[1],
+            "height_px": self.size[0],
+            "model": self.model,
+            "classes": self.classes,
+            "events": [event.to_dict() for event in self.events],
+            "faces": [face.to_dict() for face in self.faces],
+            "missing": [_missing_entry(part) for part in self.missing],
+            "cut_frames": self.cuts,
+            "made_from": self.made_from,
+        }
+        return document(SCHEMA, content, self.warnings)
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any], where: str = "the document") -> Analysis:
+        """An analysis from a document that `to_dict` made; curves and pictures are not in it.
+
+        Args:
+            found: the document, as read from JSON.
+            where: what messages call it.
+
+        Raises:
+            InputError: it is another document, or one that htnet did not write.
+        """
+        known = versions()[SCHEMA]
+        if not isinstance(found, Mapping) or found.get("schema") != SCHEMA or found.get("schema_version") != known:
+            raise InputError(
+                f"{where} is not the document {SCHEMA!r} of version {known}. Give a JSON file that htnet analyze wrote."
+            )
+        try:
+            return cls(
+                source=found["source"],
+                events=tuple(
+                    Event.from_dict(entry, f"{where}, event {k}") for k, entry in enumerate(found["events"], 1)
+                ),
+                faces=tuple(_face(entry) for entry in found["faces"]),
+                frames=found["frame_count"],
+                duration=found["duration_s"],
+                size=(found["height_px"], found["width_px"]),
+                fps=found["fps"],
+                missing=tuple(_missing_of(entry) for entry in found["missing"]),
+                cuts=tuple(found["cut_frames"]),
+                warnings=tuple(QualityWarning(entry["code"], entry["message"]) for entry in found["warnings"]),
+                model=found["model"],
+                classes=tuple(found["classes"]),
+                video=found["files"]["video"],
+                made_from=found["made_from"],
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                f"{where} lacks a field, or one has another form ({cause(error)}). Give a JSON file as htnet analyze "
+                "wrote it."
+            ) from error
+
+
+def read_analysis(path: str | PathLike[str]) -> Analysis:
+    """Read the document of an analysis; curves and pictures are not in it.
+
+    Raises:
+        InputError: there is no such file, or it is not one that `htnet analyze` wrote.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(missing_file(path))
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {cause(error)}.") from error
+    return Analysis.from_dict(found, str(path))
+
+
+def _span(part: FaceGap | FollowedFace) -> dict[str, Any]:
+    return {
+        "first_frame": part.first_frame,
+        "last_frame": part.last_frame,
+        "start_time_s": part.start,
+        "end_time_s": part.end,
+    }
+
+
+def _frames(track: FaceTrack, first: int, last: int) -> tuple[int, int, float, float]:
+    """Numbers and times of two rows."""
+    numbers: Sequence[int] = track.frames[[first, last]].tolist()
+    times: Sequence[float] = track.times[[first, last]].tolist()
+    return (*numbers, *times)  # type: ignore[return-value]
+
+
+def _face(entry: Mapping[str, Any]) -> FollowedFace:
+    def span(part: Mapping[str, Any]) -> tuple[int, int, float, float]:
+        return part["first_frame"], part["last_frame"], part["start_time_s"], part["end_time_s"]
+
+    gaps = []
+    for gap in entry["gaps"]:
+        if gap["reason"] not in GAPS[1:]:
+            raise InputError(f"The reason of a gap is {gap['reason']!r}; known are {', '.join(GAPS[1:])}.")
+        gaps.append(FaceGap(gap["reason"], *span(gap)))
+    return FollowedFace(entry["track"], *span(entry), entry["measured_s"], tuple(gaps))
+
+
+def _missing_entry(part: Missing) -> dict[str, Any]:
+    return {
+        "reason": part.reason,
+        "before_frame": part.before,
+        "start_time_s": part.start,
+        "end_time_s": part.end,
+        "frame_count": part.frames,
+        "detail": part.detail,
+    }
+
+
+def _missing_of(entry: Mapping[str, Any]) -> Missing:
+    return Missing(
+        entry["reason"],
+        entry["before_frame"],
+        entry["start_time_s"],
+        entry["end_time_s"],
+        entry["frame_count"],
+        entry["detail"],
+    )

@@ -1,0 +1,281 @@
+"""From a recording to what happens in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from os import PathLike
+from typing import Any
+
+import torch
+
+from htnet.core.errors import InputError
+from htnet.core.events import Event
+from htnet.core.schema import model_part
+from htnet.core.types import DEFAULT_WEIGHTS, Frame, QualityWarning
+from htnet.models import EmotionModel
+from htnet.pipeline.analysis import Analysis, FollowedFace
+from htnet.pipeline.event_pairs import EventPair, PairReader, SeenPair, collect_pairs, doubts, plan_pairs
+from htnet.pipeline.live import watch
+from htnet.pipeline.predictor import Predictor
+from htnet.preprocess import Video, open_video
+from htnet.recordings import (
+    FaceFinder,
+    FrameStream,
+    RecordingCurves,
+    load_detector,
+    recording_curves,
+    recording_stream,
+)
+
+#: What finds events in the curves of a recording.
+Detector = Callable[[RecordingCurves], Iterable[Event]]
+#: Called with what is done at the moment, of `STAGES`, and up to which time of the recording, s.
+Progress = Callable[[str, float], None]
+#: A recording is read twice: all of it to measure the faces, then up to the last event for its two frames.
+STAGES = ("measuring", "recognizing")
+
+# Times of events that a warning names.
+_NAMED = 5
+
+
+class Analyzer:
+    """What `analyze` does, with detector and model loaded once for several recordings."""
+
+    def __init__(
+        self,
+        detector: Detector | None = None,
+        *,
+        weights: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
+        emotions: bool = True,
+        pictures: bool = True,
+        device: str | torch.device = "cpu",
+        always: bool = False,
+        finder: FaceFinder | None = None,
+    ) -> None:
+        """Load the model.
+
+        Args:
+            detector: see `analyze`; likewise all others.
+            weights: see `analyze`.
+            emotions: see `analyze`.
+            pictures: see `analyze`.
+            device: see `analyze`.
+            always: see `analyze`.
+            finder: see `analyze`.
+
+        Raises:
+            WeightsError, ModelError: the weights cannot be used; see `Predictor`.
+            InputError: the device cannot be used.
+        """
+        self.detector = load_detector() if detector is None else detector
+        self.predictor = Predictor(weights, device=device, always=always) if emotions else None
+        self.pictures = pictures
+        self.finder = finder
+
+    def __call__(
+        self,
+        source: str | PathLike[str] | Video | FrameStream,
+        *,
+        fps: float | None = None,
+        progress: Progress | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> Analysis:
+        """What happens in a recording, see `analyze`."""
+        if isinstance(source, FrameStream):
+            if fps is not None:
+                raise InputError("fps is for files and folders; the frames of a stream have their own times.")
+            return self._watch(source, progress, on_event)
+        video = source if isinstance(source, Video) else open_video(source, fps=fps)
+        curves = recording_curves(recording_stream(video), self.finder, progress=_told(progress, STAGES[0]))
+        events = checked_events(self.detector(curves), curves)
+        seen = list(self._seen(video, curves, events, progress))
+        found = assemble(curves, events, seen, self.predictor, video=video.source)
+        if on_event is not None:
+            for event in found.events:
+                on_event(event)
+        return found
+
+    def _watch(
+        self, stream: FrameStream, progress: Progress | None, on_event: Callable[[Event], None] | None
+    ) -> Analysis:
+        """What happens in a stream that is read once."""
+        reader = self._reader()
+        tell = _told(progress, STAGES[0])
+        found = watch(stream, self.detector, reader, self.finder, progress=tell, on_event=on_event)
+        events = checked_events(found.events, found.curves)
+        return assemble(found.curves, events, found.seen, self.predictor, video=None)
+
+    def _reader(self) -> PairReader | None:
+        if self.predictor is None and not self.pictures:
+            return None
+        return PairReader(self.predictor, pictures=self.pictures)
+
+    def _seen(
+        self, video: Video, curves: RecordingCurves, events: Sequence[Event], progress: Progress | None
+    ) -> Iterator[SeenPair]:
+        """What is seen at onset and apex of each event."""
+        read = self._reader()
+        if read is None:
+            return
+        planned = list(plan_pairs(curves, events))
+        yield from (found for found in planned if isinstance(found, SeenPair))
+        pairs = {found.place: found for found in planned if isinstance(found, EventPair)}
+        tell = _told(progress, STAGES[1])
+        for pair, onset, apex in collect_pairs(_telling(recording_stream(video), tell), pairs.values()):
+            del pairs[pair.place]
+            yield read(pair, onset, apex)
+        for pair in pairs.values():
+            yield SeenPair(pair.place, pair.event, fault="its frames could not be read a second time")
+
+
+def analyze(
+    source: str | PathLike[str] | Video | FrameStream,
+    *,
+    detector: Detector | None = None,
+    weights: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
+    emotions: bool = True,
+    pictures: bool = True,
+    fps: float | None = None,
+    device: str | torch.device = "cpu",
+    always: bool = False,
+    finder: FaceFinder | None = None,
+    progress: Progress | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Analysis:
+    """Find what happens in a recording of any length: micro- and macro-expressions, blinks, head movements, speech.
+
+    Faces are found, followed and measured in every frame (`htnet.recordings.recording_curves`), events are detected in
+    the curves, and the model is asked about onset and apex of each micro- and macro-expression: of the face that the
+    event is of, also where there are several. An event whose two frames do not differ by an expression keeps its kind;
+    its label is "no expression". The recording is read twice from its beginning, and nothing is sought. One frame is
+    held at a time, and of events that have begun the face at the onset.
+
+    A stream, such as a camera's (`htnet.recordings.camera_stream`), is read once: events are found while it runs, some
+    seconds after they end, and the faces of the last ten seconds are held, at most 256 MiB. Ctrl-C ends it.
+
+    Args:
+        source: a video file, a folder of frames, a `Video`, or a stream.
+        detector: finds events in the curves: given `htnet.recordings.RecordingCurves`, it returns `htnet.types.Event`,
+            of several faces with the number of their track. The one that htnet ships unless given.
+        weights: registered weights, a weights folder, a Hub repository or a loaded model.
+        emotions: ask the model for emotions and action units; False for the events alone.
+        pictures: keep small pictures of onset, apex and flow of each micro- and macro-expression, some 30 kB an event.
+        fps: frames per second at which the recording was made, see `htnet.preprocess.open_video`.
+        device: where the model runs.
+        always: answer a class also where the frames do not differ by an expression.
+        finder: what finds faces; YuNet unless given.
+        progress: called with what is done and up to which time.
+        on_event: called with each event: of a stream as soon as it is known.
+
+    Returns:
+        The events, the faces with the gaps in which nothing can be told of them, and the curves.
+
+    Raises:
+        VideoError: the recording cannot be opened, or has not a single frame that can be decoded.
+        InputError: its frames have no times, or a setting is impossible.
+        WeightsError, ModelError: the weights cannot be used.
+    """
+    analyzer = Analyzer(
+        detector,
+        weights=weights,
+        emotions=emotions,
+        pictures=pictures,
+        device=device,
+        always=always,
+        finder=finder,
+    )
+    return analyzer(source, fps=fps, progress=progress, on_event=on_event)
+
+
+def checked_events(found: Iterable[Event], curves: RecordingCurves) -> tuple[Event, ...]:
+    """The events of a detector in their order.
+
+    Raises:
+        InputError: it gave something else, or an event of a face or of frames that the recording does not have.
+    """
+    tracks = {track.number: track for track in curves.tracks}
+    events = list(found)
+    for event in events:
+        if not isinstance(event, Event):
+            raise InputError(f"The detector found {event!r}; it must return events (htnet.types.Event).")
+        if event.track is None and len(tracks) > 1:
+            raise InputError(
+                f"The detector's event at frame {event.onset} names no face (track), and {len(tracks)} were followed."
+            )
+        track = tracks.get(event.track or 0)
+        if track is None or not track.frames[0] <= event.onset <= event.offset <= track.frames[-1]:
+            raise InputError(
+                f"The detector found an event of face {event.track or 0} from frame {event.onset} to {event.offset}, "
+                "where that face was not followed."
+            )
+    return tuple(sorted(events, key=lambda event: (event.onset, event.offset, event.track or 0)))
+
+
+def assemble(
+    curves: RecordingCurves,
+    events: Sequence[Event],
+    seen: Iterable[SeenPair],
+    predictor: Predictor | None,
+    *,
+    video: str | None,
+) -> Analysis:
+    """The analysis of what was found.
+
+    Args:
+        curves: of the recording.
+        events: of the detector.
+        seen: what is seen at onset and apex of some of them.
+        predictor: the model that was asked.
+        video: the file or folder; None for a camera.
+    """
+    by_place = {one.place: one for one in seen}
+    told = [by_place[place].event if place in by_place else event for place, event in enumerate(events)]
+    if len(curves.tracks) == 1:
+        told = [replace(event, track=None) for event in told]
+    return Analysis(
+        source=curves.source,
+        events=tuple(told),
+        faces=tuple(FollowedFace.of(track) for track in curves.tracks),
+        frames=curves.frames,
+        duration=curves.duration,
+        size=curves.size,
+        fps=curves.fps,
+        missing=curves.missing,
+        cuts=curves.cuts,
+        warnings=(*curves.warnings, *_warnings(curves, by_place.values())),
+        model=_model(predictor),
+        classes=() if predictor is None else tuple(predictor.model.labels),
+        video=video,
+        curves=curves,
+        pictures={place: one.pictures for place, one in by_place.items() if one.pictures is not None},
+    )
+
+
+def _model(predictor: Predictor | None) -> dict[str, Any] | None:
+    if predictor is None:
+        return None
+    return model_part(predictor.name, predictor.model.name, predictor.model.temperature)
+
+
+def _warnings(curves: RecordingCurves, seen: Iterable[SeenPair]) -> Iterator[QualityWarning]:
+    if not curves.tracks:
+        text = "No face was found, or none that looks into the camera, so there are no events to tell."
+        yield QualityWarning("no_face", text)
+    for code, (message, times) in doubts(seen).items():
+        moments = sorted(times)
+        named = ", ".join(f"{time:.2f}" for time in moments[:_NAMED]) + (", ..." if len(moments) > _NAMED else "")
+        yield QualityWarning(code, f"Event{'s' if len(moments) > 1 else ''} at {named} s: {message}")
+
+
+def _told(progress: Progress | None, stage: str) -> Callable[[Frame], None] | None:
+    if progress is None:
+        return None
+    return lambda frame: progress(stage, frame.time or 0.0)
+
+
+def _telling(frames: Iterable[Frame], tell: Callable[[Frame], None] | None) -> Iterator[Frame]:
+    for frame in frames:
+        if tell is not None:
+            tell(frame)
+        yield frame

@@ -1,0 +1,248 @@
+"""A stream that is read once, such as a camera's: events are found while it runs, from what is still held."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from htnet.core.events import EXPRESSION_KINDS, LONGEST_MACRO_S, Event
+from htnet.core.types import Float64Array, Frame
+from htnet.pipeline.event_pairs import EventPair, FaceCrop, PairReader, SeenPair, face_part, plan_pairs
+from htnet.preprocess.opencv import load_opencv
+from htnet.recordings import FaceFinder, FrameStream, RecordingCurves, YuNetFaces
+from htnet.recordings.curves import finished_curves
+from htnet.recordings.stream import read_ahead
+from htnet.recordings.tracks import Tracker
+
+#: The curves of the last so many seconds are looked at every so many seconds, and events are believed that end at least
+#: so many seconds before the last frame: what follows an event tells where it ends.
+WINDOW, HOP, GUARD = 40.0, 2.0, 3.0
+# Faces are held for as long as an event may be waited for, s, and at most so many bytes of them.
+_HELD, _BYTES = HOP + GUARD + LONGEST_MACRO_S + 1.0, 256 << 20
+# A face that is wider than this, px, is held in half the resolution, or less.
+_WIDEST = 260
+# Events found again in the next look: of one kind and face, and together for at least this share of both.
+_SAME = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """What was found in a stream.
+
+    Attributes:
+        curves: of the whole stream.
+        events: in their order.
+        seen: what was seen at onset and apex of micro- and macro-expressions.
+    """
+
+    curves: RecordingCurves
+    events: tuple[Event, ...]
+    seen: tuple[SeenPair, ...]
+
+
+def watch(
+    stream: FrameStream,
+    detector: Callable[[RecordingCurves], Iterable[Event]],
+    reader: PairReader | None,
+    finder: FaceFinder | None = None,
+    *,
+    progress: Callable[[Frame], None] | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Watched:
+    """Find events in a stream while it runs, until it ends or is interrupted (Ctrl-C).
+
+    Args:
+        stream: read once.
+        detector: finds events in the curves of the last seconds.
+        reader: asks the model; None to ask none.
+        finder: what finds faces; YuNet unless given.
+        progress: called with every frame that is done.
+        on_event: called with each event as soon as it is known, some seconds after its end.
+    """
+    tracker = Tracker(YuNetFaces() if finder is None else finder)
+    ring = _Ring()
+    found = _Found(detector, reader, ring, on_event)
+    due = HOP
+    try:
+        for frame in read_ahead(stream):
+            tracker.step(frame)
+            if reader is not None:
+                for number, box in tracker.followed():
+                    ring.add(number, frame, box)
+            if tracker.time >= due:
+                due = tracker.time + HOP
+                found.look(_recent(stream, tracker), tracker.time - GUARD)
+            if progress is not None:
+                progress(frame)
+    except KeyboardInterrupt:
+        if not tracker.frames:
+            raise
+    found.look(_recent(stream, tracker), tracker.time)
+    curves = finished_curves(stream, tracker)
+    return found.renumbered(curves, tracker.numbers)
+
+
+def _recent(stream: FrameStream, tracker: Tracker) -> RecordingCurves:
+    """The curves of the last seconds."""
+    return RecordingCurves(
+        source=stream.source,
+        fps=stream.fps,
+        size=tracker.size,
+        frames=tracker.frames,
+        duration=tracker.time,
+        tracks=tracker.recent(tracker.time - WINDOW),
+    )
+
+
+class _Found:
+    """Events that were found so far."""
+
+    def __init__(
+        self,
+        detector: Callable[[RecordingCurves], Iterable[Event]],
+        reader: PairReader | None,
+        ring: _Ring,
+        on_event: Callable[[Event], None] | None,
+    ) -> None:
+        self.events: list[Event] = []
+        self.seen: list[SeenPair] = []
+        self._detector, self._reader, self._ring, self._on_event = detector, reader, ring, on_event
+        self._until = 0.0
+
+    def look(self, curves: RecordingCurves, until: float) -> None:
+        """Look for events that end before a time, and are not known."""
+        fresh = []
+        for event in self._detector(curves):
+            number = curves.tracks[0].number if event.track is None else event.track
+            event = replace(event, track=number)
+            end = event.end if event.end is not None else until
+            if self._until - HOP < end <= until and not any(_same(event, other) for other in self.events):
+                fresh.append(event)
+        self._until = max(until, 0.0)
+        for event in sorted(fresh, key=lambda event: event.onset):
+            self.events.append(event)
+            told = self._read(curves, event)
+            if self._on_event is not None:
+                self._on_event(told)
+
+    def renumbered(self, curves: RecordingCurves, numbers: tuple[int, ...]) -> Watched:
+        """All of it, by the numbers that faces have in the end.
+
+        Args:
+            curves: of the whole stream.
+            numbers: of its tracks while it ran, in their order.
+        """
+        last = {number: int(track.frames[-1]) for number, track in zip(numbers, curves.tracks, strict=True)}
+        kept = [
+            place
+            for place, event in enumerate(self.events)
+            if event.track in last and event.offset <= last[event.track]
+        ]
+        kept.sort(key=lambda place: (self.events[place].onset, self.events[place].offset, self.events[place].track))
+
+        def own(event: Event) -> Event:
+            return replace(event, track=numbers.index(event.track)) if event.track is not None else event
+
+        at = {place: k for k, place in enumerate(kept)}
+        seen = [replace(one, place=at[one.place], event=own(one.event)) for one in self.seen if one.place in at]
+        return Watched(curves, tuple(own(self.events[place]) for place in kept), tuple(seen))
+
+    def _read(self, curves: RecordingCurves, event: Event) -> Event:
+        if self._reader is None or event.kind not in EXPRESSION_KINDS:
+            return event
+        place = len(self.events) - 1
+        (planned,) = plan_pairs(curves, [event])
+        seen: SeenPair
+        if isinstance(planned, SeenPair):
+            seen = replace(planned, place=place)
+        else:
+            crops = [self._ring.get(event.track or 0, number) for number in (planned.onset, planned.apex)]
+            if crops[0] is None or crops[1] is None:
+                seen = SeenPair(place, event, fault="its frames were not held any more")
+            else:
+                seen = self._reader(_at(planned, place), *on_one_canvas(crops[0], crops[1]))
+        self.seen.append(seen)
+        return seen.event
+
+
+def _at(pair: EventPair, place: int) -> EventPair:
+    return replace(pair, place=place)
+
+
+def _same(one: Event, other: Event) -> bool:
+    if (one.kind, one.track) != (other.kind, other.track):
+        return False
+    shared = min(one.offset, other.offset) - max(one.onset, other.onset) + 1
+    return shared >= _SAME * max(one.frames, other.frames)
+
+
+class _Ring:
+    """Faces of the last seconds, by number of the face and of the frame."""
+
+    def __init__(self) -> None:
+        self._held: deque[tuple[int, int, float]] = deque()
+        self._crops: dict[tuple[int, int], FaceCrop] = {}
+        self._bytes = 0
+
+    def add(self, face: int, frame: Frame, box: Float64Array) -> None:
+        """Hold a face of a frame."""
+        number, time = frame.number or 0, frame.time or 0.0
+        crop = cut_out(frame, box)
+        self._crops[face, number] = crop
+        self._held.append((face, number, time))
+        self._bytes += crop.pixels.nbytes
+        while self._held and (self._held[0][2] < time - _HELD or self._bytes > _BYTES):
+            old, last, _ = self._held.popleft()
+            self._bytes -= self._crops.pop((old, last)).pixels.nbytes
+
+    def get(self, face: int, number: int) -> FaceCrop | None:
+        """A face of a frame, if it is held."""
+        return self._crops.get((face, number))
+
+
+def cut_out(frame: Frame, box: Float64Array) -> FaceCrop:
+    """The part of a frame around a face; of a large face in half the resolution, or less."""
+    cv2 = load_opencv()
+    shrink = 1
+    while box[2] / shrink > _WIDEST:
+        shrink *= 2
+    left, top, right, bottom = face_part([box], frame.size)
+    # Whole squares of px, at places that are the same in every frame.
+    left, top = left - left % shrink, top - top % shrink
+    right, bottom = right - (right - left) % shrink, bottom - (bottom - top) % shrink
+    pixels = frame.pixels[top : max(bottom, top + shrink), left : max(right, left + shrink)]
+    if shrink > 1:
+        size = max(pixels.shape[1] // shrink, 1), max(pixels.shape[0] // shrink, 1)
+        return FaceCrop(np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8), left, top, shrink)
+    return FaceCrop(pixels.copy(), left, top)
+
+
+def on_one_canvas(onset: FaceCrop, apex: FaceCrop) -> tuple[FaceCrop, FaceCrop]:
+    """Two parts of frames as parts of the same place and size; where one has nothing, its edge is repeated."""
+    cv2 = load_opencv()
+    shrink = max(onset.shrink, apex.shrink)
+    both = []
+    for crop in (onset, apex):
+        ratio = shrink // crop.shrink
+        if ratio > 1:  # at places that fit the coarser one
+            off = [(-at // crop.shrink) % ratio for at in (crop.left, crop.top)]
+            pixels = crop.pixels[off[1] :, off[0] :]
+            size = max(pixels.shape[1] // ratio, 1), max(pixels.shape[0] // ratio, 1)
+            pixels = np.asarray(
+                cv2.resize(pixels[: size[1] * ratio, : size[0] * ratio], size, interpolation=cv2.INTER_AREA), np.uint8
+            )
+            crop = FaceCrop(pixels, crop.left + off[0] * crop.shrink, crop.top + off[1] * crop.shrink, shrink)
+        both.append(crop)
+    left, top = min(crop.left for crop in both), min(crop.top for crop in both)
+    right = max(crop.left // shrink + crop.pixels.shape[1] for crop in both)
+    bottom = max(crop.top // shrink + crop.pixels.shape[0] for crop in both)
+    found = []
+    for crop in both:
+        before = (crop.left - left) // shrink, (crop.top - top) // shrink
+        after = right - crop.left // shrink - crop.pixels.shape[1], bottom - crop.top // shrink - crop.pixels.shape[0]
+        pixels = cv2.copyMakeBorder(crop.pixels, before[1], after[1], before[0], after[0], cv2.BORDER_REPLICATE)
+        found.append(FaceCrop(np.asarray(pixels, np.uint8), left, top, shrink))
+    return found[0], found[1]

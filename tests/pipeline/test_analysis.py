@@ -1,0 +1,222 @@
+"""From a recording to its events, with what a model says of each, and back from the document."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from htnet.core.errors import InputError, VideoError
+from htnet.core.schema import read_schema, to_json
+from htnet.core.types import NO_EXPRESSION
+from htnet.pipeline import Analysis, Analyzer, FollowedFace, analyze, read_analysis
+from htnet.pipeline.analyzing import STAGES, checked_events
+from htnet.pipeline.event_pairs import EventPair, SeenPair, collect_pairs, face_part, plan_pairs
+from htnet.recordings import FrameStream, RecordingCurves, recording_curves
+from htnet.types import Event, Frame
+from tests.recordings.scenes import Face, Scene
+from tests.support.pairs import QUICK, tiny_model
+from tests.support.recordings import TrueEvents
+
+
+def test_every_expression_has_an_answer_of_its_own_face(two, analyzed):
+    _, recording = two
+    found, _ = analyzed
+    assert len(found.faces) == 2
+    assert found.counts() == {
+        kind: sum(event.kind == kind for event in recording.events) for kind in ("blink", "micro", "macro")
+    }
+    assert [event.onset for event in found.events] == sorted(event.onset for event in found.events)
+    for event in found.events:
+        if event.kind == "blink":
+            assert (event.label, event.probabilities, event.expression) == (None, {}, None)
+            continue
+        assert set(event.probabilities) == set(found.classes)
+        assert event.label == (NO_EXPRESSION if event.expression < 0.5 else event.emotion)
+        assert event.emotion == max(event.probabilities, key=event.probabilities.get)
+    assert sorted({event.track for event in found.expressions}) == [0, 1]
+
+
+def test_the_model_is_shown_the_face_of_the_event(two, analyzed):
+    _, recording = two
+    events = TrueEvents(recording, ("micro", "macro"))(analyzed[0].curves)
+    true = {(event.kind, event.onset): event.track for event in recording.events}
+    pairs = list(plan_pairs(analyzed[0].curves, events))
+    assert len(pairs) == len(events) == 4
+    for pair in pairs:
+        points = recording.landmarks(pair.onset, true[pair.event.kind, pair.event.onset])
+        eyes = np.hypot(*(points[1] - points[0]))
+        assert np.hypot(*(pair.points - points).T).max() < 0.2 * eyes
+        left, top, right, bottom = pair.part
+        assert (points > [left, top]).all()
+        assert (points < [right, bottom]).all()
+    stream = FrameStream("two", (Frame(np.full((270, 480, 3), n, np.uint8), "", n, n / 25) for n in range(161)))
+    for pair, onset, apex in collect_pairs(stream, pairs):
+        assert (onset.pixels == pair.onset).all()
+        assert (apex.pixels == pair.apex).all()
+        assert onset.pixels.shape == apex.pixels.shape
+
+
+def test_pictures_show_onset_apex_and_flow(analyzed):
+    found, _ = analyzed
+    places = [place for place, event in enumerate(found.events) if event.kind in ("micro", "macro")]
+    assert sorted(found.pictures) == places
+    for pictures in found.pictures.values():
+        shown = [cv2.imdecode(np.frombuffer(part, np.uint8), 1) for part in (pictures.onset, pictures.apex)]
+        assert shown[0].shape == shown[1].shape
+        assert max(shown[0].shape) <= 200
+        flow = cv2.imdecode(np.frombuffer(pictures.flow, np.uint8), 1)
+        assert flow.shape == (200, 200, 3)
+        assert pictures.longest > 0.3
+
+
+def test_progress_tells_stage_and_time(two, analyzed):
+    _, recording = two
+    _, told = analyzed
+    stages = [stage for stage, _ in told]
+    assert stages == sorted(stages, key=STAGES.index)
+    measured = [time for stage, time in told if stage == "measuring"]
+    assert len(measured) == len(recording)
+    assert measured[-1] == pytest.approx(recording.duration, abs=0.01)
+    read = [time for stage, time in told if stage == "recognizing"]
+    last = max(event.apex for event in recording.events if event.kind in ("micro", "macro"))
+    assert len(read) == last + 1, "nothing is read beyond the last frame that is needed"
+
+
+def test_the_document_comes_back(analyzed, tmp_path):
+    found, _ = analyzed
+    document = found.to_dict()
+    (tmp_path / "a.json").write_text(to_json(document), "utf-8")
+    again = read_analysis(tmp_path / "a.json")
+    assert again.to_dict() == json.loads(to_json(document))
+    assert (again.events, again.faces, again.curves) == (found.events, found.faces, None)
+    jsonschema = pytest.importorskip("jsonschema", reason="part of the extra dev")
+    part = {"$ref": "#/$defs/analysis", "$defs": read_schema()["$defs"]}
+    jsonschema.Draft202012Validator(part).validate(json.loads(to_json(document)))
+
+
+def test_what_is_no_document_is_refused(analyzed, tmp_path):
+    with pytest.raises(InputError, match=r"none\.json does not exist"):
+        read_analysis(tmp_path / "none.json")
+    (tmp_path / "a.json").write_text("{", "utf-8")
+    with pytest.raises(InputError, match=r"a\.json cannot be read: invalid JSON"):
+        read_analysis(tmp_path / "a.json")
+    with pytest.raises(InputError, match="is not the document 'htnet.analysis'"):
+        Analysis.from_dict({"schema": "htnet.spotting", "schema_version": 1})
+    document = analyzed[0].to_dict()
+    with pytest.raises(InputError, match="lacks a field"):
+        Analysis.from_dict({name: value for name, value in document.items() if name != "faces"})
+    with pytest.raises(InputError, match="event 1: The kind of an event is 'frown'"):
+        Analysis.from_dict({**document, "events": [{**document["events"][0], "kind": "frown"}]})
+
+
+@pytest.fixture
+def measured(monkeypatch, analyzed):
+    """The recording need not be measured again."""
+    monkeypatch.setattr("htnet.pipeline.analyzing.recording_curves", lambda *given, **options: analyzed[0].curves)
+
+
+def test_events_alone(two, measured):
+    folder, recording = two
+    found = analyze(folder / "two.mp4", detector=TrueEvents(recording, ("blink",)), emotions=False, pictures=False)
+    assert set(found.counts()) == {"blink"}
+    assert (found.model, found.classes, dict(found.pictures)) == (None, (), {})
+
+
+def test_a_recording_without_a_face_or_an_event(tmp_path, rng):
+    blank = [np.full((120, 160, 3), 90 + k % 2, np.uint8) for k in range(12)]
+    for number, pixels in enumerate(blank):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), pixels)
+    found = Analyzer(lambda curves: (), emotions=False)(tmp_path, fps=25)
+    assert (found.events, found.faces, found.frames) == ((), (), 12)
+    assert [warning.code for warning in found.warnings] == ["no_face"]
+    with pytest.raises(InputError, match="have no times"):
+        Analyzer(lambda curves: (), emotions=False)(tmp_path)
+    with pytest.raises(VideoError, match="does not exist"):
+        Analyzer(lambda curves: (), emotions=False)(tmp_path / "none.mp4")
+
+
+def curves_of(scene):
+    return recording_curves(FrameStream("scene", scene, 20.0), scene.finder())
+
+
+@pytest.fixture(scope="module")
+def one_face():
+    """A face that is hidden from 1.0 to 1.5 s."""
+    scene = Scene(
+        lambda time: [] if 1.0 <= time < 1.5 else [Face(300, 180)], np.arange(50) / 20, np.random.default_rng(0)
+    )
+    return curves_of(scene)
+
+
+def test_gaps_are_told_with_their_reason(one_face):
+    (track,) = one_face.tracks
+    face = FollowedFace.of(track)
+    (gap,) = face.gaps
+    assert gap.reason == "lost"
+    assert gap.end == pytest.approx(1.45, abs=0.1)
+    assert (gap.first_frame, gap.last_frame) == (round(gap.start * 20), round(gap.end * 20))
+    assert face.measured == pytest.approx(2.45 - (gap.end - gap.start) - 0.1, abs=0.11)
+
+
+def test_of_an_event_in_a_gap_frames_that_are_measured_are_taken(one_face):
+    (gap,) = FollowedFace.of(one_face.tracks[0]).gaps
+    events = [
+        Event("macro", gap.first_frame - 3, gap.last_frame, gap.last_frame + 4),
+        Event("micro", gap.first_frame, gap.first_frame + 1, gap.last_frame),
+    ]
+    pair, lost = plan_pairs(one_face, events)
+    assert isinstance(pair, EventPair)
+    assert (pair.onset, pair.apex) == (gap.first_frame - 3, gap.last_frame + 1)
+    assert isinstance(lost, SeenPair)
+    assert "not measured" in lost.fault
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ("micro", "must return events"),
+        (Event("micro", 3, 4, 900), "where that face was not followed"),
+        (Event("micro", 3, 4, 9, track=2), "an event of face 2"),
+    ],
+)
+def test_events_that_cannot_be_are_refused(one_face, event, message):
+    with pytest.raises(InputError, match=message):
+        checked_events([event], one_face)
+
+
+def test_of_several_faces_events_must_name_one(analyzed):
+    curves = analyzed[0].curves
+    assert isinstance(curves, RecordingCurves)
+    with pytest.raises(InputError, match="names no face"):
+        checked_events([Event("micro", 3, 4, 9)], curves)
+
+
+def test_a_part_holds_the_face_and_stays_in_the_frame():
+    part = face_part([[10, 20, 100, 120], [60, 20, 100, 120]], (270, 200))
+    assert part == (0, 0, 200, 185)
+    assert face_part([[-90, -90, 50, 50]], (270, 480)) == (0, 0, 1, 1)
+
+
+def test_pairs_that_no_frame_comes_for_are_told(two, measured, monkeypatch):
+    folder, recording = two
+    analyzer = Analyzer(TrueEvents(recording, ("micro",)), weights=tiny_model(QUICK))
+    monkeypatch.setattr("htnet.pipeline.analyzing.collect_pairs", lambda frames, pairs: iter(()))
+    found = analyzer(folder / "two.mp4")
+    assert {event.label for event in found.events} == {None}
+    (warning,) = found.warnings
+    assert warning.code == "unrecognized"
+    assert "could not be read a second time" in warning.message
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_an_event_whose_frames_show_no_expression_keeps_its_kind(two, measured, monkeypatch, always):
+    folder, recording = two
+    monkeypatch.setattr("htnet.preprocess.preprocessor.expression_probability", lambda *frames: 0.2)
+    analyzer = Analyzer(TrueEvents(recording, ("micro",)), weights=tiny_model(QUICK), always=always, pictures=False)
+    found = analyzer(folder / "two.mp4")
+    assert len(found.events) == 2
+    for event in found.events:
+        assert (event.kind, event.expression) == ("micro", 0.2)
+        assert event.label == (event.emotion if always else NO_EXPRESSION)
+        assert event.emotion in found.classes

@@ -1,0 +1,263 @@
+"""What an analysis is written as, and recordings that are analyzed into a folder."""
+
+import base64
+import csv
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from htnet.core.errors import InputError, OverwriteError
+from htnet.data import read_events, read_recordings
+from htnet.export import write_analysis, write_report
+from htnet.hub import save_pretrained
+from htnet.pipeline import Analyzer, analysis_files, read_analysis
+from htnet.pipeline.analysis_files import ENDINGS, output_files
+from htnet.pipeline.report import report_text
+from htnet.types import Event, QualityWarning
+from tests.support.pairs import QUICK, tiny_model
+from tests.support.recordings import TrueEvents
+
+#: Attributes that load something.
+LOADING = {"src", "href", "srcset", "data", "poster", "action"}
+
+
+class Page(HTMLParser):
+    """What a report holds."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.sources, self.tags, self.cards, self.data, self._in_data = [], [], [], "", False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        given = dict(attributes)
+        self.sources += [value for name, value in given.items() if name in LOADING]
+        self._in_data = given.get("id") == "data"
+        if given.get("class") == "card":
+            self.cards.append(given["id"])
+
+    def handle_endtag(self, tag):
+        self._in_data = False
+
+    def handle_data(self, text):
+        if self._in_data:
+            self.data += text
+
+
+@pytest.fixture(scope="module")
+def files(analyzed, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    assert write_analysis(analyzed[0], folder) == list(output_files(folder, "two"))
+    return folder
+
+
+def test_the_files_say_the_same(analyzed, files):
+    found, _ = analyzed
+    assert read_analysis(files / "two.json").events == found.events
+    (again,) = read_recordings(files / "two.csv").recordings
+    assert (again.frames, len(again.events)) == (found.frames, len(found.events))
+    first, other = found.expressions[0], next(event for event in again.events if event.kind in ("micro", "macro"))
+    assert (other.kind, other.onset, other.apex, other.offset) == (first.kind, first.onset, first.apex, first.offset)
+    assert other.confidence == pytest.approx(first.confidence)
+    assert other.expression == pytest.approx(first.expression)
+    with (files / "two.megc.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(int(row["pred_onset"]) - 1, row["type"]) for row in rows] == [
+        (event.onset, {"micro": "me", "macro": "mae"}[event.kind]) for event in found.expressions
+    ]
+    with (files / "two.frames.csv").open(newline="") as file:
+        assert sum(1 for _ in csv.DictReader(file)) == sum(map(len, found.curves.tracks))
+    assert (files / "two.eaf").read_text("utf-8").count("<ALIGNABLE_ANNOTATION") >= len(found.events)
+
+
+def test_predictions_of_a_folder_are_read_once(analyzed, files):
+    found = read_events(files).found
+    assert [entry.name for entry in found] == ["two"]
+    assert found[0].events == analyzed[0].events
+
+
+def test_a_report_needs_nothing_else(analyzed, files):
+    text = (files / "two.html").read_text("utf-8")
+    page = Page(text)
+    assert page.sources
+    assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
+    assert not {"link", "iframe", "object", "embed"} & set(page.tags)
+    assert not re.search(r"@import|url\((?!#)|https?://(?!www\.w3\.org/2000/svg)", text)
+    found, _ = analyzed
+    assert len(page.cards) == len(found.expressions) == len(page.sources) / 3
+    data = json.loads(page.data)
+    assert len(data["events"]) == len(found.events)
+    assert [face["track"] for face in data["faces"]] == [0, 1]
+    for face in data["faces"]:
+        assert {len(line["values"]) for curve in face["curves"] for line in curve["lines"]} == {len(face["times"])}
+
+
+def test_without_faces_the_flow_alone_is_shown(analyzed, tmp_path):
+    found, _ = analyzed
+    text = write_report(found, tmp_path / "a.html", faces=False).read_text("utf-8")
+    page = Page(text)
+    assert len(page.sources) == len(found.expressions)
+    assert "Pictures of faces were left out" in text
+    assert page.sources == [analysis_source(pictures.flow) for _, pictures in sorted(found.pictures.items())]
+
+
+def analysis_source(content):
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode()
+
+
+def test_texts_of_a_report_are_escaped(analyzed):
+    evil = "</script><img src=x onerror=alert(1)>&"
+    found = analyzed[0]
+    events = (replace(found.events[0], label=evil), *found.events[1:])
+    changed = replace(
+        found,
+        source=evil,
+        video=f"/tmp/{evil}.mp4",
+        events=events,
+        warnings=(QualityWarning("a", evil),),
+        model={**found.model, "weights": evil},
+    )
+    text = report_text(changed)
+    assert evil not in text
+    assert "<img src=x" not in text
+    assert json.loads(Page(text).data)["events"][0]["text"].startswith(found.events[0].kind)
+
+
+def test_curves_of_a_long_recording_are_thinned_and_gaps_stay(analyzed, monkeypatch):
+    monkeypatch.setattr("htnet.pipeline.report._MOST_ROWS", 50)
+    found = analyzed[0]
+    curves = found.curves
+    track = curves.tracks[0]
+    features = track.features.copy()
+    features[40:60] = float("nan")
+    gone = replace(found, curves=replace(curves, tracks=(replace(track, features=features), *curves.tracks[1:])))
+    face = json.loads(Page(report_text(gone)).data)["faces"][0]
+    assert len(face["times"]) <= 50
+    assert face["times"] == sorted(face["times"])
+    for curve in face["curves"]:
+        for line in curve["lines"]:
+            inside = [v for t, v in zip(face["times"], line["values"], strict=True) if 1.7 < t < 2.3]
+            assert inside
+            assert set(inside) == {None}
+
+
+def test_a_report_without_curves_or_a_face(analyzed, tmp_path):
+    again = read_analysis(write_document(analyzed[0], tmp_path))
+    assert json.loads(Page(report_text(again)).data)["faces"][0]["curves"] == []
+    empty = replace(again, events=(), faces=(), warnings=(), model=None)
+    assert "no model asked" in report_text(empty)
+    with pytest.raises(InputError, match=r"ends in \.html"):
+        write_report(again, tmp_path / "a.txt")
+    write_report(again, tmp_path / "a.html")
+    with pytest.raises(OverwriteError):
+        write_report(again, tmp_path / "a.html")
+
+
+def write_document(found, folder):
+    write_analysis(replace(found, curves=None), folder)
+    assert not (folder / f"two{ENDINGS[4]}").exists(), "without curves there is no table of frames"
+    return folder / "two.json"
+
+
+@pytest.fixture
+def folder(two, analyzed, tmp_path, monkeypatch):
+    """Two recordings, whose analysis takes no time; ``made`` counts how many were analyzed."""
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(two[0] / "two.mp4", tmp_path / name)
+    made = []
+
+    def recording_curves(stream, *given, **options):
+        made.append(stream.source)
+        return replace(analyzed[0].curves, source=stream.source)
+
+    analysis_files._analyzer.cache_clear()
+    monkeypatch.setattr("htnet.pipeline.analyzing.recording_curves", recording_curves)
+    for module in ("analyzing", "analysis_files"):
+        detector = TrueEvents(two[1], ("micro",))
+        monkeypatch.setattr(f"htnet.pipeline.{module}.load_detector", lambda path=None, found=detector: found)
+    yield tmp_path, made, save_pretrained(tiny_model(QUICK), tmp_path / "weights")
+    analysis_files._analyzer.cache_clear()
+
+
+def test_recordings_are_analyzed_into_a_folder_and_kept(folder, succeed, fail):
+    place, made, weights = folder
+    words = ("analyze", place / "a.mp4", place / "b.mp4", "--out", place / "out", "--weights", weights)
+    out = succeed(*words)
+    assert made == [str(place / "a.mp4"), str(place / "b.mp4")]
+    assert "a.mp4: 6.4 s, 2 faces; 2 micro" in out
+    assert re.search(r"micro frames \d+ to \d+, apex \d+ \(.* s\), confidence 0\.90, .*face [01]", out)
+    files = sorted(path.name for path in (place / "out").iterdir())
+    assert files == sorted(f"{name}{ending}" for name in "ab" for ending in ENDINGS)
+    out = succeed(*words)
+    assert len(made) == 2, "nothing is done twice"
+    assert out.count("(finished before)") == 2
+    (place / "out" / "b.html").unlink()
+    succeed(*words)
+    assert made[2:] == [str(place / "b.mp4")], "what an interruption left is finished"
+    assert (place / "out" / "b.html").is_file()
+    err = fail(*words, "--no-emotions")
+    assert "with other options" in err
+    assert "--overwrite" in err
+    out = succeed(*words, "--no-emotions", "--overwrite")
+    assert len(made) == 5
+    assert read_analysis(place / "out" / "a.json").model is None
+
+
+def test_a_recording_that_has_changed_is_not_taken_for_the_finished_one(folder, succeed, fail):
+    place, made, weights = folder
+    words = ("analyze", place / "a.mp4", "--out", place / "out", "--weights", weights)
+    succeed(*words)
+    content = (place / "a.mp4").read_bytes()
+    (place / "a.mp4").write_bytes(content + b"\0\0\0\x08free")
+    assert "was made from another file" in fail(*words)
+    succeed(*words, "--overwrite")
+    assert len(made) == 2
+
+
+def test_files_of_others_are_not_overwritten(folder, fail):
+    place, made, weights = folder
+    (place / "out").mkdir()
+    (place / "out" / "a.csv").write_text("mine")
+    assert "a.csv already exists" in fail("analyze", place / "a.mp4", "--out", place / "out", "--weights", weights)
+    (place / "out" / "a.csv").unlink()
+    (place / "out" / "a.json").write_text('{"mine": 1}')
+    assert "a.json already exists" in fail("analyze", place / "a.mp4", "--out", place / "out", "--weights", weights)
+    assert made == []
+
+
+def test_a_broken_recording_does_not_stop_the_others(folder, run):
+    place, made, weights = folder
+    (place / "broken.mp4").write_bytes(b"no video")
+    words = ("analyze", place / "broken.mp4", place / "none.mp4", place / "a.mp4", "--out", place / "out")
+    status, out, err = run(*words, "--weights", weights, "--no-faces")
+    assert status == 2
+    assert made == [str(place / "a.mp4")]
+    assert "broken.mp4: not analyzed: " in out
+    assert "none.mp4 does not exist" in out
+    assert "2 of 3 recordings could not be analyzed" in err
+    assert "Pictures of faces were left out" in (place / "out" / "a.html").read_text("utf-8")
+
+
+def test_what_cannot_be_is_refused_before_any_work(folder, fail):
+    place, made, _ = folder
+    (place / "other").mkdir()
+    shutil.copy(place / "a.mp4", place / "other" / "A.mp4")
+    err = fail("analyze", place / "a.mp4", place / "other" / "A.mp4", "--out", place / "out")
+    assert "would both be written as" in err
+    assert "Give one of them" in fail("analyze", "a.mp4", "--out", "out", "--no-emotions", "--always")
+    assert made == []
+
+
+def test_an_event_without_times_is_reported_by_frames(analyzed):
+    found = replace(analyzed[0], events=(Event("micro", 3, 5, 9, track=0),), pictures={})
+    assert "frame 5" in report_text(found)
+
+
+def test_the_analyzer_takes_the_shipped_detector_unless_given_one(folder):
+    analyzer = Analyzer(emotions=False)
+    assert isinstance(analyzer.detector, TrueEvents)
