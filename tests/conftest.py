@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from htnet import cli
-from htnet.core import network
+from htnet.core import network, parallel
 from htnet.preprocess.landmarks import detector
 from htnet.preprocess.landmarks.detector import YuNet
+from tests.support.warm import WarmPool
 
 pytest_plugins = ["pytester"]
 
@@ -40,6 +41,15 @@ def _one_parser():
     """Commands share a parser: building one takes longer than many a test does."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cli, "build_parser", cache(cli.build_parser))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_workers():
+    """Workers need not import PyTorch anew for every test, and are started only where a test says how many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "cores", lambda: 1)
+        patch.setattr(parallel, "ProcessPoolExecutor", WarmPool)
         yield
 
 

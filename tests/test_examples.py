@@ -71,10 +71,13 @@ def test_recognize_pair_refuses_a_single_frame(run, tmp_path):
     assert "give two frames" in run("recognize_pair.py", "onset.png", cwd=tmp_path, expect=2)
 
 
-@pytest.mark.parametrize("script", ["recognize_pair.py", "finetune.py"])
-def test_a_result_that_exists_is_kept_and_the_message_is_plain(run, script, tmp_path):
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [("recognize_pair.py", "answer.png"), ("finetune.py", "model.safetensors"), ("finetune.py", "config.json")],
+)
+def test_a_result_that_exists_is_kept_and_the_message_is_plain(run, script, name, tmp_path):
     pytest.importorskip("matplotlib")
-    there = tmp_path / "out" / ("model.safetensors" if script == "finetune.py" else "answer.png")
+    there = tmp_path / "out" / name
     there.parent.mkdir()
     there.write_text("mine", "utf-8")
     words = ("--synthetic", "--out", "out") if script == "finetune.py" else ("--out", "out/answer.png")

@@ -5,8 +5,6 @@ import ast
 import inspect
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -387,16 +385,6 @@ def test_inputs_folders_and_twice_named_outputs_are_refused_even_if_asked(tmp_pa
     with pytest.raises(InputError, match="is a file"):
         check_folder(file, ["x"], overwrite=True)
     check_outputs(None, "/dev/stdout", tmp_path / "new.png")
-
-
-@pytest.mark.slow
-def test_the_example_keeps_weights(tmp_path):
-    (tmp_path / "config.json").write_bytes(MINE)
-    words = [sys.executable, str(ROOT / "examples" / "finetune.py"), "--synthetic", "--out", str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(ROOT), check=False)
-    assert done.returncode != 0
-    assert "--overwrite" in done.stderr
-    assert (tmp_path / "config.json").read_bytes() == MINE
 
 
 def test_a_pair_of_frames_is_made_anew_when_asked(tmp_path):

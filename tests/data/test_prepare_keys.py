@@ -24,7 +24,7 @@ def pairs(tmp_path, flow):
     manifest = pair_manifest(tmp_path / "in", 3)
 
     def run():
-        prepare(manifest, tmp_path / "out", PreprocessSpec(flow=flow), TemplateLandmarks())
+        prepare(manifest, tmp_path / "out", PreprocessSpec(flow=flow, face_size=64), TemplateLandmarks())
         return read_report(tmp_path / "out").made_again
 
     return run

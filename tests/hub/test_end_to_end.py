@@ -43,6 +43,20 @@ for line in sys.stdin:
 """
 
 
+#: The commands that are given, in one process for all: each would spend more time on its imports than on its work.
+COMMANDS = """
+import json, sys
+from htnet.cli import main
+for command in json.loads(sys.argv[1]):
+    assert main(command) == 0, command
+"""
+
+
+def in_one_process(code, commands, env, folder):
+    words = [sys.executable, "-c", code, json.dumps(commands)]
+    return subprocess.run(words, env=env, cwd=folder, capture_output=True, text=True)
+
+
 def environment(server, home, **more):
     own = {"HF_ENDPOINT": server.url, "HF_TOKEN": server.token, "HF_HOME": str(home), "HTNET_HUB_NAMESPACE": "tester"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HTNET_"))}
@@ -76,7 +90,8 @@ def printed_commands(message):
 def for_a_test(command, root):
     """A printed command, for the data in ``root`` and at a size that a test can afford."""
     words = shlex.split(command.replace("CASME3_DIR", shlex.quote(str(root))).replace("htnet_small", "htnet_tiny"))
-    return words + {"prepare": ["--landmarks", "template"], "train": ["--epochs", "2"]}.get(words[1], [])
+    more = {"prepare": ["--landmarks", "template", "--workers", "1"], "train": ["--epochs", "2"]}
+    return words + more.get(words[1], [])
 
 
 class Proof:
@@ -91,12 +106,9 @@ class Proof:
         try:
             self.before = self.load()
             root = write_casme3(tmp / "casme3", invented_casme3())
-            for command in printed_commands(self.before["message"]):
-                _, *arguments = for_a_test(command, root)
-                done = subprocess.run(
-                    [sys.executable, "-m", "htnet", *arguments], env=self.env, cwd=tmp, capture_output=True, text=True
-                )
-                assert done.returncode == 0, done.stderr
+            commands = [for_a_test(command, root)[1:] for command in printed_commands(self.before["message"])]
+            done = in_one_process(COMMANDS, commands, self.env, tmp)
+            assert done.returncode == 0, done.stderr
             self.saved = htnet.load_pretrained(tmp / "weights" / "casme3")
         except BaseException:
             self.close()
@@ -179,7 +191,7 @@ def test_commands_of_another_model_with_clips_train_on_motion(tmp_path, monkeypa
         commands = [command.replace(old, new) for command in commands]
     prepare, train, _ = (for_a_test(command, root)[1:] for command in commands)
     prepare, train = ([*words, "--clip-frames", "16"] for words in (prepare, train))
-    for words in ([*prepare, "--flow", "dis", "--workers", "1"], train):
+    for words in ([*prepare, "--flow", "dis"], train):
         assert main(words) == 0
     motion = torch.stack([torch.from_numpy(read_motion(s.motion, prepared_spec("casme3-motion")))
                           for s in htnet.data.open_data("casme3-motion")])  # fmt: skip
@@ -307,12 +319,8 @@ def test_the_real_annotation_goes_the_same_way(tmp_path):
     assert len({row["Subject"] for row in rows}) >= 3
     root = write_casme3(tmp_path / "CASME3 color", rows)
     commands = [for_a_test(c, root)[1:] for c in htnet.hub.find_pretrained("casme3").commands]
-    # One process for all, to save time: the commands themselves, then the user's call.
-    code = """
-import json, sys, htnet
-from htnet.cli import main
-for command in json.loads(sys.argv[1]):
-    assert main(command) == 0
+    code = f"""{COMMANDS}
+import htnet
 model = htnet.load_pretrained("casme3")
 assert model.labels == ("negative", "positive", "surprise")
 saved = htnet.load_pretrained("weights/casme3")
@@ -320,13 +328,7 @@ assert model.preprocess_spec == saved.preprocess_spec
 assert all((a == b).all() for a, b in zip(model.state_dict().values(), saved.state_dict().values(), strict=True))
 """
     with HubServer(tmp_path / "hub") as server:
-        done = subprocess.run(
-            [sys.executable, "-c", code, json.dumps(commands)],
-            env=environment(server, tmp_path / "home"),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
+        done = in_one_process(code, commands, environment(server, tmp_path / "home"), tmp_path)
     assert done.returncode == 0, done.stderr
     assert "12 samples prepared" in done.stdout
     prepared = htnet.data.open_data(tmp_path / "casme3-flow")

@@ -1,6 +1,7 @@
 """What all registered models have in common."""
 
 import re
+from shutil import which
 
 import pytest
 import torch
@@ -48,6 +49,17 @@ class TestEveryModel(ModelContract):
 )
 class TestVariants(ModelContract):
     """Settings that change what is computed."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(which("g++") is None, reason="needs a C++ compiler")
+@torch.no_grad()
+def test_a_model_is_compiled_to_machine_code():
+    """The contract compiles all of them as far as that."""
+    model = build("ststnet").eval()
+    images, _ = example(model, 3)
+    torch._dynamo.reset()
+    torch.testing.assert_close(torch.compile(model)(images), model(images), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", list_models())

@@ -176,13 +176,13 @@ def test_regions_at_landmarks(tmp_path):
 
 
 def test_batch_equals_one_by_one_in_any_order(model, tmp_path):
-    manifest = pair_manifest(tmp_path, 7)
+    manifest = pair_manifest(tmp_path, 5)
     predictor = Predictor(model, landmarks="template")
     single = {s.sample: predictor.pair(s.onset, s.apex) for s in manifest}
-    assert len({tuple(chances(p)) for p in single.values()}) == 7, "samples that cannot be told apart prove nothing"
+    assert len({tuple(chances(p)) for p in single.values()}) == 5, "samples that cannot be told apart prove nothing"
     order = list(manifest)
     random.shuffle(order)
-    for batch_size in (1, 3, 64):
+    for batch_size in (2, 64):
         found = list(predictor.manifest(dataclasses.replace(manifest, samples=tuple(order)), batch_size=batch_size))
         assert [p.sample for p in found] == [s.sample for s in order]
         for sample, p in zip(order, found, strict=True):

@@ -5,8 +5,11 @@ has the color (x, y, 200), so the stub can put each heatmap's peak where the cro
 The package's cropping, decoding and mapping back must all be right for the points to come out.
 """
 
+import os
 import urllib.error
 import warnings
+from importlib.metadata import version
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -16,12 +19,16 @@ from htnet.core.errors import MultipleFacesError, NoFaceError, WeightsError
 from htnet.core.types import TEMPLATE_28, Frame, Landmarks
 from htnet.preprocess import CachedLandmarker, FaceAlignmentLandmarker, estimate_68, landmarks_68
 
-pytest.importorskip("numba", reason="face-alignment needs numba; see the Makefile for how to install both")
-package = pytest.importorskip("face_alignment", reason="pip install --no-deps face-alignment; see the Makefile")
-if tuple(map(int, package.__version__.split(".")[:2])) < (1, 5):
-    pytest.skip(f"the stubs fit face-alignment 1.5, not {package.__version__}", allow_module_level=True)
+# Looked for, not imported: that takes seconds, also of those who leave slow tests out.
+for name in ("numba", "face_alignment"):
+    if find_spec(name) is None:
+        pytest.skip(f"needs {name}; see the Makefile for how to install it", allow_module_level=True)
+VERSION = version("face-alignment")
+if tuple(map(int, VERSION.split(".")[:2])) < (1, 5):
+    pytest.skip(f"the stubs fit face-alignment 1.5, not {VERSION}", allow_module_level=True)
 
-#: What numba compiles for them takes longer than they do.
+# Read when numba is first imported: what it would compile takes longer than the tests do.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 pytestmark = pytest.mark.slow
 
 SIDE, INSIDE = 250, 200
@@ -74,16 +81,17 @@ class Network(torch.nn.Module):
 @pytest.fixture
 def stubbed(monkeypatch):
     """The package with both networks replaced, and what was built."""
-    import face_alignment.detection.sfd
+    import face_alignment.detection.sfd as sfd
+    from face_alignment import FaceAlignment
 
     built = []
-    monkeypatch.setattr(face_alignment.detection.sfd, "FaceDetector", Detector)
+    monkeypatch.setattr(sfd, "FaceDetector", Detector)
 
     def load(self, name, *settings):
         built.append(name)
         return Network()
 
-    monkeypatch.setattr(package.FaceAlignment, "_load_native", load)
+    monkeypatch.setattr(FaceAlignment, "_load_native", load)
     return built
 
 
@@ -189,7 +197,7 @@ def test_the_cache_keeps_68_points_and_five(stubbed, tmp_path, rng):
     landmarker._network = None  # any use would now build it anew
     np.testing.assert_array_equal(cached.points68(coordinate_frame()).points, first.points)
     assert stubbed == ["2DFAN-4"]
-    assert landmarker.identity()["face_alignment"] == package.__version__
+    assert landmarker.identity()["face_alignment"] == VERSION
 
 
 def test_weights_that_cannot_be_fetched_are_a_typed_error(monkeypatch):

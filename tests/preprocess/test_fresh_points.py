@@ -56,9 +56,10 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("times", ["kept", "new"])
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    ("reader", "kind", "times"),
+    [*((reader, kind, "kept") for reader in READERS for kind in KINDS), ("PrecomputedLandmarks", "csv", "new")],
+)
 def test_changed_points_are_read(tmp_path, reader, kind, times):
     """Also where size and time of the file stay what they were, as after two writes within a tick of its clock."""
     ending, text = KINDS[kind]

@@ -74,10 +74,11 @@ def _files(folder, onset, apex, names=("a.png", "b.png")):
 def test_an_apex_of_another_scale_is_refused_and_a_doubtful_one_told(tmp_path, capsys, pair, way):
     read, (onset, apex) = WAYS[way], pair
     assert "exposure_change" not in read(tmp_path / "same", _files(tmp_path / "same", onset, apex), capsys)
-    for darker in (2, 3):
+    each = way == "Preprocessor"
+    for darker in (2, 3) if each else (2,):
         files = _files(tmp_path / f"{darker}", onset, apex // darker)
         assert "exposure_change" in read(tmp_path / f"{darker}", files, capsys)
-    for darker in (4, 8, 16):
+    for darker in (4, 8, 16) if each else (4,):
         for name, files in (("apex", (onset, apex // darker)), ("onset", (onset // darker, apex))):
             folder = tmp_path / f"{name}{darker}"
             with pytest.raises(HtnetError, match="darker|brighter"):

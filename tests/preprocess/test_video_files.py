@@ -29,6 +29,21 @@ def frames():
     return [numbered(i, rng) for i in range(N)]
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """`write_timed` that encodes a file once, for both readers and whatever is done to it."""
+    folder, made = tmp_path_factory.mktemp("files"), {}
+
+    def write(path, frames, times, codec="libx264", **settings):
+        key = path.name, tuple(times), codec, repr(settings)
+        if key not in made:
+            made[key] = write_timed(folder / path.name, frames, times, codec, **settings).read_bytes()
+        path.write_bytes(made[key])
+        return path
+
+    return write
+
+
 @pytest.fixture(params=VIDEO_READERS)
 def reader(request):
     return request.param
@@ -57,8 +72,8 @@ def healthy():
 
 
 @pytest.mark.parametrize(("name", "times", "codec", "settings"), list(healthy()))
-def test_healthy_files_are_read_whole_with_their_times(tmp_path, frames, name, times, codec, settings, reader):
-    path = write_timed(tmp_path / name, frames, times, codec, **settings)
+def test_healthy_files_are_read_whole_with_their_times(tmp_path, frames, written, name, times, codec, settings, reader):
+    path = written(tmp_path / name, frames, times, codec, **settings)
     found = list(open_video(path, reader=reader))
     assert [number_of(f.pixels) for f in found] == [f.number for f in found] == list(range(N))
     np.testing.assert_allclose([f.time for f in found], times - times[0], atol=0.0021)
@@ -68,9 +83,9 @@ def test_healthy_files_are_read_whole_with_their_times(tmp_path, frames, name, t
 
 
 @pytest.fixture
-def trimmed(tmp_path, frames):
+def trimmed(tmp_path, frames, written):
     """A phone's trimmed clip: its list of edits shows 0.4 s from 0.2 s on; the header still counts all frames."""
-    path = write_timed(tmp_path / "trimmed.mp4", frames, EVEN, options={"bf": "0"})
+    path = written(tmp_path / "trimmed.mp4", frames, EVEN, options={"bf": "0"})
     data = path.read_bytes()
     scale = struct.unpack(">I", data[data.index(b"mvhd") + 16 :][:4])[0]
     media_scale = struct.unpack(">I", data[data.index(b"mdhd") + 16 :][:4])[0]
@@ -85,8 +100,8 @@ def test_a_trimmed_clip_shows_what_a_player_shows(trimmed, reader):
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
-def test_frames_are_turned_as_the_file_says(tmp_path, frames, reader, turn):
-    path = write_timed(tmp_path / "clip.mp4", frames, EVEN)
+def test_frames_are_turned_as_the_file_says(tmp_path, frames, written, reader, turn):
+    path = written(tmp_path / "clip.mp4", frames, EVEN)
     plain = next(iter(open_video(path, reader=reader))).pixels
     cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[turn]
     at = path.read_bytes().index(b"tkhd") + 4 + 4 + 20 + 16
@@ -111,9 +126,9 @@ def test_frames_are_turned_as_the_file_says(tmp_path, frames, reader, turn):
         ("pieces.mp4", "libx264", {"flags": PIECES, "options": {"g": "6"}}),
     ],
 )
-def test_a_file_that_was_cut_off_is_reported(tmp_path, frames, reader, name, codec, settings, share):
+def test_a_file_that_was_cut_off_is_reported(tmp_path, frames, written, reader, name, codec, settings, share):
     """The frames before the cut are delivered, rightly, and the error has the number of the first that is missing."""
-    path = write_timed(tmp_path / name, frames, EVEN, codec, **settings)
+    path = written(tmp_path / name, frames, EVEN, codec, **settings)
     data = path.read_bytes()
     end = len(data)
     if name.endswith("avi"):  # the cut lies in the frames, not in the index behind them
@@ -129,9 +144,9 @@ def test_a_file_that_was_cut_off_is_reported(tmp_path, frames, reader, name, cod
         assert [f.number for f in open_video(path, to_frame=last - 1, reader=reader)] == list(range(last))
 
 
-def test_a_lost_index_costs_no_frame(tmp_path, frames, reader):
+def test_a_lost_index_costs_no_frame(tmp_path, frames, written, reader):
     for name, codec, part in (("clip.avi", "mpeg4", b"idx1"), ("clip.mkv", "libx264", b"\x1c\x53\xbb\x6b")):
-        path = write_timed(tmp_path / name, frames, EVEN, codec)
+        path = written(tmp_path / name, frames, EVEN, codec)
         data = path.read_bytes()
         path.write_bytes(data[: data.rindex(part) + 12])
         assert len(list(open_video(path, reader=reader))) == N
@@ -140,8 +155,8 @@ def test_a_lost_index_costs_no_frame(tmp_path, frames, reader):
 @pytest.mark.parametrize(
     ("name", "codec"), [("clip.mkv", "libx264"), ("clip.webm", "libvpx"), ("clip.mp4", "mpeg4"), ("clip.avi", "mjpeg")]
 )
-def test_damage_in_the_middle_is_reported(tmp_path, frames, reader, name, codec):
-    path = write_timed(tmp_path / name, frames, EVEN, codec, pixels="yuvj420p" if codec == "mjpeg" else "yuv420p")
+def test_damage_in_the_middle_is_reported(tmp_path, frames, written, reader, name, codec):
+    path = written(tmp_path / name, frames, EVEN, codec, pixels="yuvj420p" if codec == "mjpeg" else "yuv420p")
     size = path.stat().st_size
     overwrite(path, size // 2, bytes(size // 12))
     with pytest.raises(VideoError, match=r"damaged|cut off") as caught:
@@ -149,9 +164,9 @@ def test_damage_in_the_middle_is_reported(tmp_path, frames, reader, name, codec)
     assert 0 < caught.value.frame < N
 
 
-def test_pyav_sees_a_few_damaged_bytes_inside_a_frame(tmp_path, frames):
+def test_pyav_sees_a_few_damaged_bytes_inside_a_frame(tmp_path, frames, written):
     """OpenCV passes such frames on in silence; docs/video.md says so."""
-    path = write_timed(tmp_path / "clip.mkv", frames, EVEN, options={"bf": "0", "x264-params": "slices=1"})
+    path = written(tmp_path / "clip.mkv", frames, EVEN, options={"bf": "0", "x264-params": "slices=1"})
     clean = [f.pixels for f in open_video(path)]
     size = path.stat().st_size
     overwrite(path, size // 2, np.random.default_rng(3).bytes(60))
@@ -162,8 +177,8 @@ def test_pyav_sees_a_few_damaged_bytes_inside_a_frame(tmp_path, frames):
         np.testing.assert_array_equal(kept, whole)
 
 
-def test_interlaced_video_is_never_black_in_silence(tmp_path, frames):
-    path = write_timed(tmp_path / "clip.mp4", frames, EVEN, options={"x264-params": "interlaced=1"})
+def test_interlaced_video_is_never_black_in_silence(tmp_path, frames, written):
+    path = written(tmp_path / "clip.mp4", frames, EVEN, options={"x264-params": "interlaced=1"})
     assert [number_of(f.pixels) for f in open_video(path, reader="pyav")] == list(range(N))
     told = ""
     try:
@@ -175,15 +190,15 @@ def test_interlaced_video_is_never_black_in_silence(tmp_path, frames):
     assert found == list(range(N)) or ("OpenCV shows interlaced video" in told and "htnet[video]" in told)
 
 
-def test_both_readers_give_the_same_pixels(tmp_path, frames):
+def test_both_readers_give_the_same_pixels(tmp_path, frames, written):
     for name, codec in (("clip.mp4", "libx264"), ("clip.webm", "libvpx-vp9"), ("clip.avi", "mpeg4")):
-        path = write_timed(tmp_path / name, frames, EVEN, codec)
+        path = written(tmp_path / name, frames, EVEN, codec)
         one, other = (open_video(path, reader=reader) for reader in VIDEO_READERS)
         for a, b in zip(one, other, strict=True):
             np.testing.assert_array_equal(a.pixels, b.pixels)
 
 
-def test_wide_pixels_and_kinds_that_opencv_cannot_check_are_told(tmp_path, frames, reader):
+def test_wide_pixels_and_kinds_that_opencv_cannot_check_are_told(tmp_path, frames, written, reader):
     path = tmp_path / "clip.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=30)
@@ -194,20 +209,20 @@ def test_wide_pixels_and_kinds_that_opencv_cannot_check_are_told(tmp_path, frame
         container.mux(stream.encode())
     (warning,) = open_video(path, reader=reader).warnings
     assert (warning.code, "1.33 times" in warning.message) == ("pixel_aspect", True)
-    stream_file = write_timed(tmp_path / "clip.ts", frames, EVEN)
+    stream_file = written(tmp_path / "clip.ts", frames, EVEN)
     assert container_kind(stream_file) == ""
     codes = [w.code for w in open_video(stream_file, reader=reader).warnings]
     assert codes == (["unverified_video"] if reader == "opencv" else [])
 
 
 @pytest.fixture(params=["file", "folder", "file with a rate"])
-def part_of(request, tmp_path, frames, reader):
+def part_of(request, tmp_path, frames, written, reader):
     """Opens parts of a recording whose rate falls from 30 to 15, or of one of constant rate."""
     if request.param == "folder":
         for k, rgb in enumerate(frames):
             save(tmp_path / "frames" / f"{k}.png", rgb)
         return (lambda **part: open_video(tmp_path / "frames", fps=30, **part)), EVEN
-    path = write_timed(tmp_path / "clip.mkv", frames, FALLING)
+    path = written(tmp_path / "clip.mkv", frames, FALLING)
     if request.param == "file":
         return (lambda **part: open_video(path, reader=reader, **part)), FALLING
     return (lambda **part: open_video(path, fps=100, reader=reader, **part)), np.arange(N) / 100
@@ -276,8 +291,8 @@ def test_a_folder_without_rate_has_no_times(tmp_path, frames):
         open_video(tmp_path, from_time=0)
 
 
-def test_clips_of_manifests_read_the_frames_they_name(tmp_path, frames):
-    path = write_timed(tmp_path / "clip.webm", frames, FALLING, "libvpx-vp9")
+def test_clips_of_manifests_read_the_frames_they_name(tmp_path, frames, written):
+    path = written(tmp_path / "clip.webm", frames, FALLING, "libvpx-vp9")
     assert [number_of(f.pixels) for f in open_clip(path, "13", "20")] == list(range(13, 21))
     with pytest.raises(VideoError, match=f"to_frame is {N}, but .* has {N} frames"):
         list(open_clip(path, "13", str(N)))
@@ -295,8 +310,8 @@ def test_frame_rate_is_that_of_the_times():
     assert "0.067 s after frame 109 (0.300 s)" in gap.message
 
 
-def test_readers_by_name(tmp_path, frames, monkeypatch):
-    path = write_timed(tmp_path / "clip.mp4", frames, EVEN)
+def test_readers_by_name(tmp_path, frames, written, monkeypatch):
+    path = written(tmp_path / "clip.mp4", frames, EVEN)
     assert open_video(path).reader == "pyav", "the better one, where it is installed"
     with pytest.raises(InputError, match="Did you mean 'opencv'"):
         open_video(path, reader="open-cv")
@@ -332,9 +347,9 @@ def no_rate(path):
         ("a.ivf", "libvpx", False),
     ],
 )
-def test_times_that_rest_on_an_assumed_rate_are_told(tmp_path, frames, name, codec, assumed, reader):
+def test_times_that_rest_on_an_assumed_rate_are_told(tmp_path, frames, written, name, codec, assumed, reader):
     pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-    path = write_timed(tmp_path / name, frames[:6], EVEN[:6], codec, pixels=pixels)
+    path = written(tmp_path / name, frames[:6], EVEN[:6], codec, pixels=pixels)
     path = no_rate(path) if name == "none.avi" else path
     video = open_video(path, reader=reader)
     told = [w for w in video.warnings if w.code == "assumed_rate"]

@@ -161,8 +161,10 @@ class ModelContract:
     @pytest.mark.slow
     @torch.no_grad()
     def test_compile(self, model, inputs, expected):
+        """All that torch.compile does before it makes machine code, which takes half a minute for a model."""
         torch._dynamo.reset()
-        torch.testing.assert_close(torch.compile(model)(*inputs), expected, rtol=1e-3, atol=1e-3)
+        compiled = torch.compile(model, backend="aot_eager")
+        torch.testing.assert_close(compiled(*inputs), expected, rtol=1e-4, atol=1e-4)
 
     @torch.no_grad()
     def test_features_and_classifier(self, model, inputs, expected):

@@ -6,10 +6,13 @@ import select
 import signal
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import forkserver, get_context
 
 #: Reads the words of a command a line, runs it in a fork, writes the fork's number and then its status.
 SERVER = """
 import json, os, sys
+import torch._dynamo  # by the first optimizer
 import htnet.evaluation, htnet.data.prepare, htnet.training
 from htnet import cli
 for line in sys.stdin:
@@ -54,3 +57,19 @@ class WarmCommands:
 
     def _number(self) -> int:
         return int(self._server.stdout.readline())
+
+
+class WarmPool(ProcessPoolExecutor):
+    """Workers that cost no imports: each is forked from a process that has made them.
+
+    They get their work as spawned ones do. Those are tested where a test starts the program itself.
+    """
+
+    def __init__(self, workers, context, initializer, initargs):
+        shared, threads, _, stop, command = initargs
+        context = get_context("forkserver")
+        context.set_forkserver_preload(["torch._dynamo", "htnet.data.prepare", "htnet.evaluation"])
+        forkserver.ensure_running()
+        # A worker ends when the process dies that started it, which is the server here.
+        parent = forkserver._forkserver._forkserver_pid
+        super().__init__(workers, context, initializer, (shared, threads, parent, stop, command))

@@ -222,7 +222,7 @@ def test_the_face_detector_finds_drawn_faces():
         pytest.skip("the shared YuNet model is not here")
     yunet, config = YuNet(model), RecordingConfig(duration=(8.0, 8.0), layouts=(("single", 1),), away_turn=(0.0, 0.0))
     found = total = 0
-    for seed in range(1_050_000, 1_050_025):
+    for seed in range(1_050_000, 1_050_012):
         recording = generate_recording(seed, config)
         curves = recording.curves()
         frontal = np.flatnonzero(curves.visible & (np.abs(curves.pose[:, :2]) < 20).all(1))
@@ -234,23 +234,22 @@ def test_the_face_detector_finds_drawn_faces():
                 if row[14] >= 0.6 and miss.mean() < 0.3:
                     found += 1
                     break
-    assert total > 80
+    assert total > 40
     assert found >= 0.99 * total
 
 
 @pytest.mark.slow
-def test_memory_stays_the_same_over_two_minutes():
-    config = RecordingConfig(
-        duration=(120.0, 120.0), rates=((25.0, 1),), sizes=((160, 120, 1),), face_size=(60.0, 60.0)
-    )
+def test_memory_stays_the_same_over_the_length():
+    config = RecordingConfig(duration=(40.0, 40.0), rates=((25.0, 1),), sizes=((160, 120, 1),), face_size=(60.0, 60.0))
     recording = generate_recording(1, config)
     frames = recording.frames(compress=False)
     tracemalloc.start()
-    for _ in range(200):
+    for _ in range(100):
         next(frames)
     early = tracemalloc.get_traced_memory()[1]
     for _ in frames:
         pass
     late = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert late < early + 8e6
+    # A frame has 58 kB; one held of thirty would be 1.7 MB.
+    assert late < early + 1.5e6
