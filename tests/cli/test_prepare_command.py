@@ -1,7 +1,6 @@
 """`htnet prepare` as a user types it: every kind of data set, what it refuses, and kills at random moments."""
 
 import csv
-import dataclasses
 import json
 import os
 import random
@@ -14,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import htnet.data.prepare
 from htnet import cli
 from htnet.cli.prepare import TITLES
 from htnet.core.types import PreprocessSpec
@@ -132,16 +130,7 @@ def test_composite(run, tmp_path):
 
 @pytest.mark.slow
 @needs_shared
-def test_the_published_composite_comes_out_exactly(run, tmp_path, monkeypatch):
-    real = htnet.data.prepare.prepare
-    # What is counted does not depend on the size of the faces, the time does.
-    monkeypatch.setattr(
-        htnet.data.prepare,
-        "prepare",
-        lambda manifest, out, spec, *more, **options: real(
-            manifest, out, dataclasses.replace(spec, face_size=64), *more, **options
-        ),
-    )
+def test_the_published_composite_comes_out_exactly(run, tmp_path):
     published = read_composite(COMPOSITE)
     index = {name: str(i) for i, name in enumerate(published.classes)}
     build(tmp_path, [(s.dataset, s.subject, s.sample.removeprefix(f"{s.subject}_"), index[s.label]) for s in published])
