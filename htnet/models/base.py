@@ -134,8 +134,7 @@ class EmotionModel(nn.Module):
         labels: class names in output order.
         preprocess_spec: how the input is made; None if unknown (set by `htnet.hub`).
         provenance: data and terms of use of loaded weights; None for a fresh model.
-        trained_people: record of the training subjects, see `htnet.core.identity.TrainedPeople`; None for a fresh
-            model.
+        trained_people: record of the training subjects (`htnet.core.identity.TrainedPeople`); None for a fresh model.
         temperature: divisor of the scores in `probabilities` (temperature scaling, see `htnet.calibration`);
             1 changes nothing. ``forward`` and training do not use it.
         input_kind: kind of the input image, one of `INPUT_KINDS`: "flow", the published flow image, or "face", the RGB
@@ -144,8 +143,7 @@ class EmotionModel(nn.Module):
         extra_inputs: names of the keyword arguments that ``forward`` reads in addition to the image; any of
             `EXTRA_INPUTS`.
         classifier_name: name of the last layer among the model's modules.
-        same_operations: whether the operations of ``forward`` are independent of the input's values, see
-            `cuda_graph_safe`.
+        same_operations: whether the operations of ``forward`` do not depend on input values, see `cuda_graph_safe`.
     """
 
     config_class: ClassVar[type[ModelConfig]] = ModelConfig
@@ -240,7 +238,7 @@ class EmotionModel(nn.Module):
     def cuda_graph_safe(self) -> bool:
         """Whether ``forward`` may be captured as a CUDA graph or run with vmap for many sets of weights.
 
-        This requires operations that do not depend on the input values, no random numbers and no running statistics.
+        Its operations must not depend on input values, draw random numbers or keep running statistics.
         """
         running = any(isinstance(m, nn.modules.batchnorm._NormBase) and m.track_running_stats for m in self.modules())
         return self.same_operations and not self.config.dropout and not running
@@ -467,9 +465,8 @@ class EmotionModel(nn.Module):
         )
         if not isinstance(model, cls):
             raise ModelError(
-                f"{pretrained_model_name_or_path} contains a {type(model).__name__}, not a {cls.__name__}. Load "
-                "it with "
-                f"htnet.load_pretrained({str(pretrained_model_name_or_path)!r})."
+                f"{pretrained_model_name_or_path} contains a {type(model).__name__}, not a {cls.__name__}. Load it "
+                f"with htnet.load_pretrained({str(pretrained_model_name_or_path)!r})."
             )
         return with_settings(model, settings).eval()
 
@@ -507,8 +504,7 @@ class EmotionModel(nn.Module):
             raise ModelError(f"{self.name} got {type(x).__name__}; give a tensor: torch.from_numpy(array).")
         if not x.is_floating_point() and x.dtype not in _WHOLE:
             raise ModelError(
-                f"{self.name} got an image of {x.dtype}; give uint8, another whole-number type or a floating-point "
-                "one, range 0..255."
+                f"{self.name} got an image of {x.dtype}; give uint8, another integer type or a float, 0..255."
             )
         if x.ndim != 4 or tuple(x.shape[1:]) != (c.channels, c.image_size, c.image_size):
             order = INPUT_KINDS[self.input_kind]
@@ -568,9 +564,7 @@ class UnitModel(EmotionModel):
     unit_head: nn.Linear | None
 
     def unit_scores(self, features: Tensor) -> Tensor:
-        """Compute the scores of the units, (B, units, 2), from the output of `forward_features`; requires a
-        `unit_head`.
-        """
+        """Scores of the units, (B, units, 2), from the output of `forward_features`; needs a `unit_head`."""
         raise NotImplementedError
 
     @overload
