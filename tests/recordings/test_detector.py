@@ -10,11 +10,22 @@ import torch
 
 from htnet.core.errors import InputError, OverwriteError
 from htnet.core.events import EVENT_KINDS, LONGEST_MICRO_S
-from htnet.recordings import FEATURES, DetectorConfig, EventDetector, load_detector, save_detector
+from htnet.core.types import Frame
+from htnet.evaluation.matching import match_intervals
+from htnet.recordings import (
+    FEATURES,
+    DetectorConfig,
+    EventDetector,
+    FrameStream,
+    load_detector,
+    recording_curves,
+    save_detector,
+)
 from htnet.recordings import detector as under_test
 from htnet.recordings.grid import INPUTS, RATE, Grid, even_rows, input_names, make_grid, mirrored
 from htnet.recordings.measure import COLUMN
 from htnet.recordings.network import EventNetwork
+from htnet.synthesis import RecordingConfig, generate_recording, generator_hash
 
 
 def some_features(rng, count=120, fps=30.0):
@@ -191,3 +202,58 @@ class TestFile:
             DetectorConfig(thresholds=(0.5,) * (len(EVENT_KINDS) - 1))
         with pytest.raises(InputError, match="thresholds"):
             DetectorConfig(thresholds=(1.5,) * len(EVENT_KINDS))
+
+
+@pytest.fixture(scope="module")
+def recording():
+    """A person of no split."""
+    config = RecordingConfig(
+        duration=(14.0, 14.0),
+        rates=((25.0, 1),),
+        sizes=((480, 360, 1),),
+        face_size=(190.0, 200.0),
+        layouts=(("single", 1),),
+        codecs=(("none", 0, 1),),
+        noise=(0.5, 0.6),
+        low_contrast=0.0,
+        no_expression=0.0,
+        macro_rate=(12.0, 12.0),
+        micro_rate=(1.0, 1.0),
+        blink_rate=(20.0, 20.0),
+        blink_partial=0.0,
+        speech=0.0,
+        head_rate=(0.0, 0.0),
+        dropped=0.0,
+        repeated=0.0,
+        pause=0.0,
+    )
+    return generate_recording(5_000_001, config)
+
+
+@pytest.fixture(scope="module")
+def curves(recording):
+    frames = (Frame(f, f"frame {k}", k, float(recording.times[k])) for k, f in enumerate(recording.frames()))
+    return recording_curves(FrameStream("generated", frames, recording.fps))
+
+
+class TestShipped:
+    """The shipped weights on a recording of a person of no split."""
+
+    def test_blinks_and_expressions_are_found(self, recording, curves):
+        events = load_detector()(curves)
+        assert list(events) == sorted(events, key=lambda event: event.onset)
+        for kind in ("blink", "macro"):
+            true = [(e.onset, e.offset) for e in recording.events if e.kind == kind]
+            said = [(e.onset, e.offset) for e in events if e.kind == kind]
+            matched = len(match_intervals(true, said))
+            assert matched >= 0.5 * len(true) > 0
+            assert len(said) - matched <= 1
+        for event in events:
+            assert 0 <= event.onset <= event.apex <= event.offset < len(recording)
+            assert event.start == pytest.approx(recording.times[event.onset])
+            assert event.end == pytest.approx(recording.times[event.offset])
+            assert 0 < event.confidence < 1
+            assert event.track is None
+
+    def test_the_weights_were_made_by_this_generator(self):
+        assert load_detector().about["generator"] == generator_hash()
