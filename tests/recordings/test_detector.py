@@ -252,7 +252,7 @@ class TestShipped:
             assert 0 <= event.onset <= event.apex <= event.offset < len(recording)
             assert event.start == pytest.approx(recording.times[event.onset])
             assert event.end == pytest.approx(recording.times[event.offset])
-            assert 0 < event.confidence < 1
+            assert 0 < event.confidence <= 1
             assert event.track is None
 
     def test_the_weights_were_made_by_this_generator(self):
