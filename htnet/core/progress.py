@@ -37,10 +37,17 @@ def ticker(
     from huggingface_hub.utils import tqdm
 
     with tqdm(total=total, initial=done, desc=text, unit=unit, disable=not show) as bar:
+        shown: tuple[int, str | None] = (done, None)
 
         def tick(now: int, beside: Any = None) -> None:
-            if isinstance(beside, str):
-                bar.set_postfix_str(beside, refresh=False)
+            nonlocal shown
+            text = beside if isinstance(beside, str) else shown[1]
+            # A bar that is drawn for every frame fills the log of a service.
+            if (now, text) == shown:
+                return
+            if text != shown[1]:
+                bar.set_postfix_str(text, refresh=False)
+            shown = now, text
             bar.n = now
             bar.refresh()
 

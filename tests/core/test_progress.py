@@ -1,0 +1,16 @@
+"""Progress bars."""
+
+from htnet.core.progress import ticker
+
+
+def test_a_bar_is_drawn_anew_only_where_something_changed(capfd):
+    with ticker(10, "working", "s") as tick:
+        for _ in range(50):
+            tick(3, "one.mp4")
+        once = capfd.readouterr().err.count("one.mp4")
+        tick(4, "one.mp4")
+        tick(4, "two.mp4")
+    after = capfd.readouterr().err
+    assert once == 1
+    assert "4/10" in after
+    assert "two.mp4" in after
