@@ -345,7 +345,7 @@ def test_unknown_options_are_refused(capsys, command):
     needed = {"lodo": ["--data", "d"], "loso": ["--data", "d"], "train": ["--data", "d", "--out", "o"],
               "prepare": ["casme3", "--root", "r",
               "--out", "o"], "convert": ["a", "b"], "push": ["a", "b"], "spot": ["v"],
-              "pretrain": ["--out", "o"],
+              "pretrain": ["--out", "o"], "analyze": ["v", "--out", "o"],
               "synthesize": ["recordings", "--out", "o", "--count", "1"],
               "evaluate-spotting": ["--truth", "t", "--predictions", "p"]}  # fmt: skip
     needed = with_wings("commands", "NEEDED", needed).get(command, [])
