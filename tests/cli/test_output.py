@@ -80,6 +80,8 @@ def written(tmp_path_factory):
     run("predict manifest", *lines, root / "p.csv", files=[root / "p.csv"])
     spot = ("spot", root / "clip", *points, "--json", "--csv", root / "curve.csv")
     run("spot", *spot, stdout=True, files=[root / "curve.csv"])
+    words = ("analyze", root / "clip", "--fps", "25", "--no-emotions", "--out", root / "analyzed")
+    run("analyze", *words, files=[root / "analyzed" / "clip.json"])
     write_recordings(root / "recordings.csv", [Recording("r", (Event("micro", 3, 5, 9, label="surprise"),), fps=25)])
     (root / "events.csv").write_text("vid,onset,offset,type\nr,4,9,me\n")
     words = ("--truth", root / "recordings.csv", "--predictions", root / "events.csv", "--json")
@@ -103,6 +105,7 @@ DOCUMENTS = {
     "predict manifest": "htnet.prediction",
     "demo": "htnet.prediction",
     "spot": "htnet.spotting",
+    "analyze": "htnet.analysis",
     "evaluate-spotting": "htnet.spotting_scores",
     "list": "htnet.list",
     "prepare": "htnet.prepare_report",
