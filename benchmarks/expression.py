@@ -1,8 +1,9 @@
 """Hit rate and false-alarm rate of the detection of expressions in pairs.
 
-Pairs of `benchmarks.expression_pairs` on faces and seeds that nothing was chosen on: people drawn in two ways, and
-NASA's portrait in scikit-image, a texture that was never looked at. Everything about the evidence was chosen on other
-people (seeds 41000 to 42009) and on another portrait. ``python -m benchmarks.expression`` prints and writes the rates.
+Pairs of `benchmarks.expression_pairs` and, of heads that turn in space, of `benchmarks.turned_heads`, on faces and
+seeds that nothing was chosen on: people drawn in three ways, and NASA's portrait in scikit-image. Everything about the
+evidence was chosen on other people (seeds 41000 to 42009, people 100000 to 100015) and on another portrait.
+``python -m benchmarks.expression`` prints and writes the rates.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from typing import Any
 
 from benchmarks.expression_pairs import UNITS, Camera, Change, make_pair
 from benchmarks.measure import ROOT, provenance
+from benchmarks.turned_heads import SOLID, Turn, make_turned_pair
 from htnet.core.types import EXPRESSION_THRESHOLD, Frame, Landmarks
 from htnet.evaluation.store import to_json, write_atomic
 from htnet.preprocess.evidence import expression_probability
 
 RESULT = ROOT / "benchmarks" / "results" / "expression.json"
 #: Kinds of faces, and the first seed of their people.
-FACES, FIRST_SEED = ("portrait", "drawn", "shaded"), 91_000
+FACES, FIRST_SEED = ("portrait", "drawn", "shaded"), 93_000
+#: First of the solid people, of the generator's test split.
+FIRST_PERSON = 200_000
 #: Pairs without an expression; 2 degrees and 5 px are the most that is asked for.
 WITHOUT: dict[str, Change] = {
     **{f"noise {n:g}": Change(noise=n) for n in (0.5, 1.0, 2.0, 3.0)},
@@ -46,6 +50,16 @@ CAMERAS: dict[str, Camera] = {
     "blurred": Camera(blur=1.0),
     "dark": Camera(gamma=1.6, slope=0.3),
     "glasses": Camera(glasses=True),
+}
+#: Turns in space: degrees to the side, downward and in the plane.
+TURNS: dict[str, Turn] = {
+    "still": (0.0, 0.0, 0.0),
+    "yaw 1 degree": (1.0, 0.0, 0.0),
+    "yaw 2 degrees": (2.0, 0.0, 0.0),
+    "pitch 1 degree": (0.0, 1.0, 0.0),
+    "pitch 2 degrees": (0.0, 2.0, 0.0),
+    "roll 2 degrees": (0.0, 0.0, 2.0),
+    "yaw, pitch and roll 2 degrees": (2.0, 2.0, 2.0),
 }
 #: Units whose effect on recognition is measured, with their class.
 EMOTIONS: dict[str, tuple[int, ...]] = {"positive": (12,), "negative": (4,), "surprise": (1, 2)}
@@ -81,6 +95,33 @@ def rates(face: str, quick: bool) -> dict[str, dict[str, Any]]:
     for own in units:
         for peak in (0.5, 1.0):
             row("with", f"AU{'+'.join(map(str, own))} {peak:g} px", [(Change(own, peak), None)])
+    return found
+
+
+def turned_rates(face: str, quick: bool) -> dict[str, dict[str, Any]]:
+    """Share of pairs of solid heads in which an expression is seen, a row a kind of turn."""
+    found: dict[str, dict[str, Any]] = {"without": {}, "with": {}}
+    first = FIRST_PERSON if face == SOLID else FIRST_SEED
+
+    def row(part: str, name: str, pairs: list[dict[str, Any]]) -> None:
+        own = zlib.crc32(f"{face} turned {name}".encode()) % 1_000_000
+        told = []
+        for k, pair in enumerate(pairs):
+            onset, apex, points = make_turned_pair(first + k % 5, face, draw=own + k, **pair)
+            told.append(expression_probability(Frame(onset), Frame(apex), Landmarks(points, "truth")))
+        seen = sum(p >= EXPRESSION_THRESHOLD for p in told)
+        found[part][name] = {"pairs": len(told), "seen": seen}
+        print(f"turned {part:8} {name:32} {face:9} {seen:3} of {len(told)}", flush=True)
+
+    for name, turn in TURNS.items():
+        row("without", name, [{"turn": turn}] * (1 if quick else 10))
+    row("without", "shift 5 px", [{"turn": (0.0, 0.0, 0.0), "shift": 5.0}] * (1 if quick else 10))
+    for peak in (0.5, 1.0):
+        for degrees in (0.0, 1.0, 2.0):
+            # Every third pair turns to the side, every third nods, every third tilts.
+            turns = [tuple(degrees * (k % 3 == axis) for axis in range(3)) for k in range(len(UNITS))]
+            pairs = [{"turn": t, "units": u, "peak": peak} for t, u in zip(turns, UNITS, strict=True)]
+            row("with", f"{peak:g} px, turn {degrees:g} degrees", pairs[:1] if quick else pairs[::4])
     return found
 
 
@@ -131,9 +172,11 @@ def main() -> None:
     found: dict[str, Any] = {"benchmark": "expression", **provenance(), "device": "cpu"}
     with ProcessPoolExecutor(args.workers) as pool:
         waiting = {face: pool.submit(rates, face, args.quick) for face in FACES}
+        turning = {face: pool.submit(turned_rates, face, args.quick) for face in (*FACES, SOLID)}
         recognized = pool.submit(recognition, args.quick)
         by_face = {face: one.result() for face, one in waiting.items()}
         found |= {"threshold": EXPRESSION_THRESHOLD, "faces": by_face, "summary": summary(by_face)}
+        found["turned"] = {face: one.result() for face, one in turning.items()}
         found["recognition"] = recognized.result()
     print(to_json(found["summary"]), end="")
     if not args.quick:

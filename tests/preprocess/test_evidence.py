@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.action_units import UNITS, displacement
+from benchmarks.turned_heads import SOLID, make_turned_pair
 from htnet.core.types import NO_EXPRESSION, Frame, Landmarks, PreprocessSpec
 from htnet.preprocess import Preprocessor, displace
 from htnet.preprocess.evidence import answered, expression_probability, expression_strength
@@ -74,6 +75,25 @@ def test_strength_of_known_motions():
     assert strong == pytest.approx(0.64 / 0.128 / 3.0, rel=0.1)
 
 
+def test_a_nose_of_another_shape_is_no_expression_in_a_head_that_turns():
+    x, y = np.moveaxis(face_units(), -1, 0)
+    none = np.zeros_like(x)
+    nose = np.exp(-0.5 * ((x / 0.12) ** 2 + ((y - 0.45) / 0.2) ** 2))
+    turned = cells(3.4 * (0.3 * nose - 0.4 * x * x), none)  # 2 degrees
+    assert expression_strength(turned) < 1
+    cheek = np.exp(-0.5 * (((x - 0.6) / 0.2) ** 2 + ((y - 0.5) / 0.2) ** 2))
+    assert expression_strength(cells(turned.uv[..., 0], -1.5 * cheek)) > 1
+
+
+def test_a_background_that_stays_is_no_expression_where_the_head_has_moved():
+    below = np.where(face_units()[..., 1] > 1.25, -5.0, 0.0)
+    behind = cells(below, np.zeros_like(below))
+    moved = np.eye(3)
+    moved[0, 2] = 5.0
+    assert expression_strength(behind, matrix=moved) < 1
+    assert expression_strength(behind, matrix=np.eye(3)) > 1, "a chin that moves on a still head"
+
+
 def test_lids_that_close_are_no_expression_and_a_rising_fold_is_one():
     x, y = np.moveaxis(face_units(), -1, 0)
     eyes = np.exp(-0.5 * (((np.abs(x) - 0.5) / 0.17) ** 2 + ((y + 0.02) / 0.1) ** 2))
@@ -123,6 +143,21 @@ def test_evidence_does_not_change_the_input(portrait, rng):
 )
 def test_the_answer(expression, always, answer):
     assert answered("positive", expression, always) == answer
+
+
+@pytest.mark.parametrize("turn", [(2.0, 0.0, 0.0), (0.0, 2.0, 0.0), (0.0, 0.0, 2.0)])
+def test_a_solid_head_that_turns_is_no_expression(turn):
+    """Two people with noses and depths of their own; most such pairs were called an expression before."""
+    for person in (100001, 100002):
+        onset, apex, points = make_turned_pair(person, SOLID, turn)
+        assert expression_probability(Frame(onset), Frame(apex), Landmarks(points, "truth")) < 0.5
+
+
+def test_an_expression_on_a_solid_head_is_seen_though_the_background_stays():
+    onset, apex, points = make_turned_pair(100001, SOLID, (0.0, 0.0, 0.0), shift=5.0)
+    assert expression_probability(Frame(onset), Frame(apex), Landmarks(points, "truth")) < 0.5
+    onset, apex, points = make_turned_pair(100001, SOLID, (0.0, 0.0, 0.0), (12,), 1.0, shift=5.0)
+    assert expression_probability(Frame(onset), Frame(apex), Landmarks(points, "truth")) > 0.5
 
 
 @pytest.mark.slow
