@@ -175,19 +175,18 @@ def analyze_files(
         Each recording when it is done.
 
     Raises:
-        InputError: two recordings have one name, or the folder is one that is read.
+        InputError: two recordings would be written into one file, or the folder is one that is read.
         OverwriteError: a recording was analyzed from another file or with other options, and ``overwrite`` is not set.
         WeightsError, ModelError: the model cannot be used.
     """
-    names: dict[str, str] = {}
+    taken: dict[str, str] = {}
     for source in sources:
-        name = recording_name(source)
-        if name.casefold() in names:
-            raise InputError(
-                f"{names[name.casefold()]} and {source} would both be written as {name}.json. Rename one, or analyze "
-                "them into two folders."
-            )
-        names[name.casefold()] = source
+        for file in output_files(job.out, recording_name(source)):
+            if (other := taken.setdefault(file.name.casefold(), source)) != source or sources.count(source) > 1:
+                raise InputError(
+                    f"{other} and {source} would both be written as {file.name}. Rename one, or analyze them into two "
+                    "folders."
+                )
     refuse_same_folder(job.out, *sources)
     todo = []
     for source in sources:

@@ -248,7 +248,10 @@ def test_what_cannot_be_is_refused_before_any_work(folder, fail):
     (place / "other").mkdir()
     shutil.copy(place / "a.mp4", place / "other" / "A.mp4")
     err = fail("analyze", place / "a.mp4", place / "other" / "A.mp4", "--out", place / "out")
-    assert "would both be written as" in err
+    assert "would both be written as A.json" in err
+    shutil.copy(place / "a.mp4", place / "a.megc.mp4")
+    err = fail("analyze", place / "a.mp4", place / "a.megc.mp4", "--out", place / "out")
+    assert "would both be written as a.megc.csv" in err
     assert "Give one of them" in fail("analyze", "a.mp4", "--out", "out", "--no-emotions", "--always")
     assert made == []
 

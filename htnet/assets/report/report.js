@@ -177,9 +177,9 @@
   view.addEventListener("pointerup", () => { if (grip && !grip.moved && grip.mark !== undefined) choose(Number(grip.mark), true); grip = null; view.classList.remove("drag"); });
   view.addEventListener("pointercancel", () => { grip = null; view.classList.remove("drag"); });
   view.addEventListener("dblclick", (event) => zoom(0.4, from + timeAt(event, view) * (to - from)));
-  const centre = (event) => { const at = timeAt(event, map) * end, half = (to - from) / 2; show(at - half, at + half); };
-  map.addEventListener("pointerdown", (event) => { map.setPointerCapture(event.pointerId); centre(event); });
-  map.addEventListener("pointermove", (event) => { if (event.buttons) centre(event); });
+  const center = (event) => { const at = timeAt(event, map) * end, half = (to - from) / 2; show(at - half, at + half); };
+  map.addEventListener("pointerdown", (event) => { map.setPointerCapture(event.pointerId); center(event); });
+  map.addEventListener("pointermove", (event) => { if (event.buttons) center(event); });
 
   const keys = {
     ArrowLeft: () => show(from - 0.2 * (to - from), to - 0.2 * (to - from)),
