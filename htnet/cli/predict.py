@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from htnet.cli.landmarks import chosen_landmarks
-from htnet.cli.spot import METHODS, VIDEO_OPTIONS, add_video_options, asked_video, show_spotting
+from htnet.cli.spot import METHODS, VIDEO_OPTIONS, add_video_options, asked_part, asked_video, show_spotting
 from htnet.core.assets import ASSETS
 from htnet.core.command_line import (
     AddCommand,
@@ -138,8 +139,16 @@ def _of_pair(args: argparse.Namespace) -> tuple[Prediction, Pair]:
 
 
 def _of_video(args: argparse.Namespace) -> tuple[Prediction, Pair]:
-    video = asked_video(args.onset, args).held()
-    prediction = _predictor(args).video(video, sample=args.sample, method=args.method or METHODS[0])
+    from htnet.pipeline.chosen import spot_part
+
+    video = asked_video(args.onset, args)
+    part = asked_part(video, args)
+    video = (video if part is None else part.video).held()
+    spotting = None if part is None else spot_part(part, video, METHODS[0], args.sample)
+    method = args.method or METHODS[0]
+    prediction = _predictor(args).video(video, sample=args.sample, method=method, spotting=spotting)
+    if part is not None and part.event is None and not args.always:
+        prediction = replace(prediction, label=NO_EXPRESSION, input=replace(prediction.input, expression=None))
 
     def frames() -> tuple[Frame, Frame]:
         spotting = cast("Spotting", prediction.spotting)

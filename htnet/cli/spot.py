@@ -15,11 +15,13 @@ from htnet.core.command_line import (
     moment,
     show_warnings,
 )
+from htnet.core.errors import InputError
 from htnet.core.files import check_outputs
 from htnet.core.schema import to_json
 
 if TYPE_CHECKING:
     from htnet.core.types import Spotting
+    from htnet.pipeline.chosen import ChosenPart
     from htnet.preprocess import Video
 
 #: Not imported from htnet.preprocess, so the command starts quickly.
@@ -28,7 +30,7 @@ METHODS = ("peak", "divide_and_conquer")
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("spot", _spot, "find onset, apex and offset of the expression in a video")
+    command = add("spot", _spot, "find onset, apex and offset of the (most confident) expression in a video")
     command.add_argument("video", help="video file, or folder of frames")
     command.add_argument("--landmarks", default="yunet", help="see predict --landmarks (default: %(default)s)")
     add_bit_depth(command)
@@ -71,13 +73,34 @@ def asked_video(source: str, args: argparse.Namespace) -> Video:
     return open_video(source, fps=args.fps, bit_depth=args.bit_depth, **part)
 
 
+def asked_part(video: Video, args: argparse.Namespace) -> ChosenPart | None:
+    """The part of a recording with its most confident expression.
+
+    None for a clip, for a part that the options name, and if they say how to search or give the face's points.
+    """
+    from htnet.pipeline.chosen import choose_part, is_recording
+
+    asked = [getattr(args, name) for name in VIDEO_OPTIONS if name != "fps"]
+    own_points = args.landmarks not in (None, "yunet") or args.face is not None
+    if any(value is not None for value in asked) or own_points or not is_recording(video):
+        return None
+    return choose_part(video)
+
+
 def _spot(args: argparse.Namespace) -> None:
+    from htnet.pipeline.chosen import spot_part
     from htnet.pipeline.export import write_curve
     from htnet.preprocess import spot
 
     check_outputs(args.csv, args.plot, overwrite=args.overwrite, inputs=(args.video, args.landmarks))
     video, method = asked_video(args.video, args), args.method or METHODS[0]
-    spotting = spot(video, chosen_landmarks(args), method=method, sample=args.sample)
+    part = asked_part(video, args)
+    if part is not None and part.event is None:
+        raise InputError(f"{part.warnings[0].message} To search a part of it, give --from-time and --to-time.")
+    if part is None:
+        spotting = spot(video, chosen_landmarks(args), method=method, sample=args.sample)
+    else:
+        spotting = spot_part(part, part.video, method, args.sample)
     if args.csv:
         write_curve(args.csv, spotting, overwrite=args.overwrite)
     if args.plot:
@@ -88,9 +111,9 @@ def _spot(args: argparse.Namespace) -> None:
         print(to_json(spotting.to_dict()), end="")
         return
     show_warnings((*spotting.landmarks.warnings, *spotting.warnings))
-    part = f", from frame {spotting.first}" if spotting.first else ""
+    begin = f", from frame {spotting.first}" if spotting.first else ""
     rate = f", {spotting.fps:g} a second" if spotting.fps else ""
-    print(f"{args.video}: {len(spotting.curve)} frames{part}{rate}")
+    print(f"{args.video}: {len(spotting.curve)} frames{begin}{rate}")
     show_spotting(spotting)
     for name, path in (("curve", args.csv), ("picture", args.plot)):
         if path:

@@ -168,6 +168,7 @@ class Predictor:
         *,
         method: str = "peak",
         fps: float | None = None,
+        spotting: Spotting | None = None,
     ) -> Prediction:
         """Spot onset and apex in a clip of one expression, and predict from the two frames.
 
@@ -182,6 +183,7 @@ class Predictor:
             sample: identifier.
             method: how to search for the apex, see `htnet.preprocess.spot`.
             fps: frames per second; replaces that of a file.
+            spotting: onset, apex and offset in these frames, instead of searching them.
 
         Returns:
             The prediction; its ``spotting`` contains the frames that were used and the confidence in them.
@@ -194,7 +196,8 @@ class Predictor:
             source = open_video(source, fps=fps, bit_depth=self.bit_depth)
         frames = source.held() if isinstance(source, Video) else list(read_clip(source, self.bit_depth))
         points = cast(Landmarker, self._reader.landmarks.get()) if landmarks is None else landmarks
-        spotting = spot(frames, points, method=method, fps=fps, sample=sample)
+        if spotting is None:
+            spotting = spot(frames, points, method=method, fps=fps, sample=sample)
         used = (spotting.onset, spotting.apex)
         taken = frames.take(used) if isinstance(frames, Video) else {number: frames[number] for number in used}
         made = self._reader.pair(taken[used[0]], taken[used[1]], spotting.landmarks_at(spotting.onset), sample)
