@@ -269,16 +269,17 @@ def softnet_curves(network: baselines.ThreeStreams) -> Callable[..., dict[str, l
     return curves
 
 
-def run_baselines(train: Sequence[Item], tune: Sequence[Item], test: Sequence[Item]) -> dict[str, Any]:
-    """Both, tuned on one set and scored on another."""
+def run_baselines(train: Sequence[Item], sets: Mapping[str, Sequence[Item]]) -> dict[str, Any]:
+    """Both, tuned on the development recordings and scored on every set."""
     found: dict[str, Any] = {}
+    tune = sets["development"]
     lengths = baselines.MDMD_CHOICES["lengths"]
 
     def mdmd_choices(kind: str) -> Iterable[tuple[Any, ...]]:
         return product(baselines.MDMD_CHOICES["p"], baselines.MDMD_CHOICES["grow"], [lengths[kind]])
 
     chosen = choose(tune, mdmd_curves, baselines.MDMD_CHOICES["steps"], baselines.mdmd_intervals, mdmd_choices)
-    found["mdmd"] = outcome(tune, test, chosen, mdmd_curves, baselines.mdmd_intervals)
+    found["mdmd"] = outcome(sets, chosen, mdmd_curves, baselines.mdmd_intervals)
     cuts = []
     for item in train:
         for track in item.tracks:
@@ -291,16 +292,16 @@ def run_baselines(train: Sequence[Item], tune: Sequence[Item], test: Sequence[It
 
     smooth = {"micro": (1, 3, 6), "macro": (3, 9, 18)}
     chosen = choose(tune, curves, smooth, baselines.softnet_intervals, softnet_choices)
-    found["softnet"] = outcome(tune, test, chosen, curves, baselines.softnet_intervals)
+    found["softnet"] = outcome(sets, chosen, curves, baselines.softnet_intervals)
     return found
 
 
 def outcome(
-    tune: Sequence[Item], test: Sequence[Item], chosen: dict[str, tuple[Any, ...]], curves: Any, intervals: Intervals
+    sets: Mapping[str, Sequence[Item]], chosen: dict[str, tuple[Any, ...]], curves: Any, intervals: Intervals
 ) -> dict[str, Any]:
     """Scores of a baseline with the constants that were chosen."""
     told: dict[str, Any] = {"chosen": {kind: list(map(str, choice)) for kind, choice in chosen.items()}}
-    for name, items in (("development", tune), ("test", test)):
+    for name, items in sets.items():
         parts = [
             baseline_events(items, curves(items, kind, made), kind, intervals, *choice)
             for kind, (made, choice) in chosen.items()
@@ -392,6 +393,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, help="of benchmarks.recordings_train, to tune")
     parser.add_argument("--out", type=Path, help="where the tuned detector is written")
+    parser.add_argument("--development", action="store_true", help="score the development recordings only")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.what == "tune":
@@ -410,18 +412,19 @@ def main() -> None:
         return
     detector = load_detector()
     thresholds = dict(zip(EVENT_KINDS, detector.config.thresholds, strict=True))
-    test, tune = read(args.data, "test"), read(args.data, "development")
+    tune = read(args.data, "development")
+    sets = {"development": tune} if args.development else {"development": tune, "test": read(args.data, "test")}
     told: dict[str, Any] = {
         "machine": provenance(),
         "generator": generator_hash(),
         "detector": {"about": detector.about},
     }
-    for name, items in (("development", tune), ("test", test)):
+    for name, items in sets.items():
         told["detector"][name] = report(items, events_above(candidates(detector, items), items, thresholds))
         shown(name, told["detector"][name])
-    told["baselines"] = run_baselines(read(args.data, "train"), tune, test)
+    told["baselines"] = run_baselines(read(args.data, "train"), sets)
     for name, scores in told["baselines"].items():
-        print(name, {k: round(v["f1"] or 0, 3) for k, v in scores["test"].items()})
+        print(name, {where: {k: round(v["f1"] or 0, 3) for k, v in scores[where].items()} for where in sets})
     if args.json is not None:
         args.json.write_text(json.dumps(told, indent=1) + "\n")
 

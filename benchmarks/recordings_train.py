@@ -50,6 +50,7 @@ Moments = tuple[str, float, float, float]
 class Stretch:
     """One stretch of a face on the grid, with what happens in it and how far expressions move the skin."""
 
+    name: str  # of the recording
     even: np.ndarray  # (T, features)
     white: np.ndarray  # (5, M, M), see `whitening`
     events: list[Moments]
@@ -104,7 +105,7 @@ def stretches(path: Path) -> list[Stretch]:
             nearest = np.searchsorted(track.times[rows], at - 1e-6).clip(0, last - first)
             level = truth[f"levels{track.truth}"][track.frames[rows][nearest]].T
             moments = [(e["kind"], *(e[name] - at[0] for name in ("start", "peak", "end"))) for e in events]
-            found.append(Stretch(even, whitening(even), moments, np.nan_to_num(level, nan=0.0)))
+            found.append(Stretch(path.stem, even, whitening(even), moments, np.nan_to_num(level, nan=0.0)))
     return found
 
 
@@ -217,7 +218,12 @@ def main() -> None:
     items = [item for path in sorted(args.data.glob("train-*.npz")) for item in stretches(path)]
     print(f"{len(items)} stretches, {sum(len(item.even) for item in items) / RATE / 60:.0f} minutes", flush=True)
     network = train(items, width=args.width, dropout=args.dropout, epochs=args.epochs, rate=args.rate, seed=args.seed)
-    torch.save({"width": args.width, "state": network.state_dict()}, args.out)
+    about = {
+        "recordings": len({item.name for item in items}),
+        "face_minutes": round(sum(len(item.even) for item in items) / RATE / 60),
+        **{name: getattr(args, name) for name in ("epochs", "rate", "dropout", "seed")},
+    }
+    torch.save({"width": args.width, "state": network.state_dict(), "about": about}, args.out)
     print(json.dumps({"parameters": sum(p.numel() for p in network.parameters())}))
 
 
