@@ -67,6 +67,8 @@ def mdmd_curve(cut: Cut, steps: int) -> np.ndarray:
     """(T,) relative difference of each row, for a half length of ``steps`` times `CELLS_AFTER`."""
     flow = cut.cells[:, :2]
     count, reach = len(flow), steps * STEP
+    if count <= 2 * reach:
+        return np.zeros(count)  # shorter than what is compared
     total = np.zeros_like(flow)
     for k in range(steps):
         total[k * STEP :] += flow[: count - k * STEP]

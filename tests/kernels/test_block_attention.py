@@ -232,5 +232,5 @@ def test_bad_extras_are_refused(extras, message):
 @pytest.mark.parametrize("backend", ["auto", *BACKENDS[1:]])
 def test_neighbors_need_a_square(backend):
     q = torch.randn(2, 2, 6, 8)
-    with pytest.raises(InputError, match="6 tokens make none"):
+    with pytest.raises(InputError, match="6 tokens do not form one"):
         block_attention(q, q, q, mask="neighbors", backend=backend)
