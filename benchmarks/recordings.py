@@ -318,7 +318,7 @@ def outcome(
 def strengths(items: Sequence[Item], predicted: dict[str, list[Event]]) -> dict[str, dict[str, float]]:
     """Recall of micro-expressions by how far the skin moves, px of a 224 px face."""
     bounds = (0.3, 0.5, 1.0, 2.0, 3.01)
-    found = {f"{low:g} to {high:.3g} px": [0, 0] for low, high in pairwise(bounds)}
+    found = {f"{low:g} to {min(high, 3):g} px": [0, 0] for low, high in pairwise(bounds)}
     for item in items:
         truth = [e for e in item.about["truth"]["events"] if e["kind"] == "micro"]
         said = [(e.onset, e.offset) for e in predicted[item.name] if e.kind == "micro"]
