@@ -19,6 +19,10 @@ from htnet.models import EmotionModel
 _CURE = "Change the model it came from, and optimize that one again."
 
 
+class _FusedError(ModelError, AttributeError):
+    """An attribute that is fused away: for `hasattr` and `inspect.getmembers` one that is not there."""
+
+
 class OptimizedModel(EmotionModel):
     """A fused model, for inference only: same input, same scores, same labels.
 
@@ -41,6 +45,7 @@ class OptimizedModel(EmotionModel):
         self.name, self.labels, self.preprocess_spec = source.name, source.labels, source.preprocess_spec
         self.provenance, self.trained_people = source.provenance, source.trained_people
         self.temperature = source.temperature
+        self._num_features = source.num_features
         self.architecture = type(source).__name__
         self.offers_maps = "return_maps" in inspect.signature(source.forward).parameters
         self.precision = str(precision.weights).removeprefix("torch.")
@@ -142,13 +147,33 @@ class OptimizedModel(EmotionModel):
         self._refuse("give its features")
 
     @property
+    def num_features(self) -> int:
+        """Width of the pooled features of the model it came from."""
+        return self._num_features
+
+    @property
     def classifier(self) -> nn.Linear:
         """Refused: the last layer is fused.
 
         Raises:
-            ModelError: always.
+            ModelError: always; it is an AttributeError too.
         """
-        self._refuse("show its classifier")
+        raise _FusedError(self._refusal("show its classifier"))
+
+    @property
+    def stages(self) -> tuple[nn.Module, ...]:
+        """Refused: the stages are fused.
+
+        Raises:
+            ModelError: always; it is an AttributeError too.
+        """
+        raise _FusedError(self._refusal("show its stages"))
+
+    def __getattr__(self, name: str) -> Any:
+        """Modules and parameters by name. Python asks here again after a property that raised an AttributeError."""
+        if name in ("classifier", "stages"):
+            raise _FusedError(self._refusal(f"show its {name}"))
+        return super().__getattr__(name)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> OptimizedModel:
         for dtype in {t.dtype for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()}:
@@ -165,7 +190,10 @@ class OptimizedModel(EmotionModel):
         return {**self.__dict__, "_runner": None}
 
     def _refuse(self, what: str) -> NoReturn:
-        raise ModelError(f"{self.name} is optimized and cannot {what}: its layers are fused for inference. {_CURE}")
+        raise ModelError(self._refusal(what))
+
+    def _refusal(self, what: str) -> str:
+        return f"{self.name} is optimized and cannot {what}: its layers are fused for inference. {_CURE}"
 
 
 #: What ``dtype`` of `optimize` can be, by name too.

@@ -68,7 +68,8 @@ def write_elan(
     Args:
         path: the file; missing folders are created.
         events: what to write.
-        media: the video, which the file links to, absolutely and relative to its own folder.
+        media: the video, which the file links to, absolutely and relative to its own folder. A folder of frames gets
+            no link: ELAN plays files.
         fps: frames per second, for events without times.
         overwrite: replace a file that exists.
 
@@ -92,7 +93,7 @@ def write_elan(
     )
     count = sum(len(marks) for _, _, marks in tiers)
     header = ElementTree.SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
-    if media is not None:
+    if media is not None and not Path(media).is_dir():
         ElementTree.SubElement(header, "MEDIA_DESCRIPTOR", _media(Path(media), path))
     ElementTree.SubElement(header, "PROPERTY", NAME="lastUsedAnnotationId").text = str(count)
     _add_tiers(root, tiers)
@@ -170,7 +171,11 @@ def _text(event: Event) -> str:
 
 
 def _media(media: Path, path: Path) -> dict[str, str]:
-    """How a file of ELAN links to a video; blanks and other letters stand as they are."""
+    """How a file of ELAN links to a video.
+
+    Blanks and other letters stand as they are: ELAN writes them so (``FileUtility.pathToURLString``), and looks for the
+    file by what follows ``file:`` without decoding it (``fileExists``), so it would not find ``%20``.
+    """
     relative = relative_path(media, path.parent)
     if not Path(relative).is_absolute() and not relative.startswith(".."):
         relative = f"./{relative}"

@@ -42,8 +42,8 @@ class Event:
             model was applied.
 
     Raises:
-        InputError: an unknown kind, a frame that is not an integer, frames or times out of order, or a confidence
-            outside of 0..1.
+        InputError: an unknown kind, a frame that is not an integer or below 0, frames or times out of order, or a
+            confidence outside of 0..1.
     """
 
     kind: str
@@ -167,10 +167,9 @@ def _share(name: str, value: Any) -> float:
 
 def _frame(name: str, value: Any) -> int:
     try:
-        return operator.index(value) if not isinstance(value, bool) else _refused(name, value)
+        found = operator.index(value)
     except TypeError:
-        return _refused(name, value)
-
-
-def _refused(name: str, value: Any) -> int:
-    raise InputError(f"The {name} of an event is {value!r}; give a whole number.")
+        found = -1
+    if isinstance(value, bool) or found < 0:
+        raise InputError(f"The {name} of an event is {value!r}; give a whole number, 0 or more.")
+    return found

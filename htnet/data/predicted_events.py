@@ -12,7 +12,7 @@ from typing import Any
 
 from htnet.core.errors import InputError, ManifestError, cause, did_you_mean
 from htnet.core.events import Event
-from htnet.core.hints import missing
+from htnet.core.hints import how, missing
 from htnet.core.megc import FIRST_FRAME
 from htnet.core.recordings import Recording, recording_key
 from htnet.data.recording_tables import read_event_table, shifted
@@ -168,13 +168,30 @@ def _counted(event: Event, entry: PredictedRecording, recording: Recording, firs
     """An event whose frames are counted as those of the recording's annotation."""
     numbers: Sequence[int] | None = recording.numbers
     if numbers is None:
-        return event if entry.from_zero else shifted(event, -first_frame)
+        return _inside(event if entry.from_zero else _from_zero(event, entry, first_frame), entry, recording.frames)
     if not entry.from_zero:
         return event
-    if not 0 <= event.onset <= event.offset < len(numbers):
-        raise InputError(
-            f"{entry.file}: an event of {entry.name!r} lasts from frame {event.onset} to {event.offset}, counted from "
-            f"0, but the recording has {len(numbers)} frames. Are these predictions of that recording?"
-        )
+    _inside(event, entry, len(numbers))
     apex = None if event.apex is None else numbers[event.apex]
     return replace(event, onset=numbers[event.onset], apex=apex, offset=numbers[event.offset])
+
+
+def _from_zero(event: Event, entry: PredictedRecording, first_frame: int) -> Event:
+    """An event of a table of the challenges, with frames counted from 0."""
+    if event.onset < first_frame:
+        raise InputError(
+            f"{entry.file}: an event of {entry.name!r} begins at frame {event.onset}, but the first frame has the number "
+            f"{first_frame}. Correct it, or give the number of the first frame with "
+            f"{how('--first-frame', 'first_frame')}."
+        )
+    return shifted(event, -first_frame)
+
+
+def _inside(event: Event, entry: PredictedRecording, frames: int | None) -> Event:
+    """The event itself; refused if it lasts beyond the last of so many frames."""
+    if frames is not None and event.offset >= frames:
+        raise InputError(
+            f"{entry.file}: an event of {entry.name!r} lasts from frame {event.onset} to {event.offset}, counted from "
+            f"0, but the recording has {frames} frames. Are these predictions of that recording?"
+        )
+    return event

@@ -71,12 +71,13 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
 
     Raises:
         ManifestError: the file cannot be read or has none of these forms, or a row is impossible: its offset lies
-            before its onset, its apex outside of them, or a cell is no frame. The message names each such line.
+            before its onset or beyond the recording's last frame, its apex outside of them, or a cell is no frame. The
+            message names each such line.
     """
     path = Path(path)
     form = _form(path)
     if form != "htnet":
-        numbered = _challenge_rows(path, form)
+        numbered = _challenge_rows(path, form, first_frame)
         events = {name: tuple(shifted(event, -first_frame) for event in found) for name, found in numbered.items()}
         return RecordingSet(tuple(Recording(name, found) for name, found in events.items()), str(path))
     table = open_table(path, _NEEDED)
@@ -94,7 +95,9 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
             known = found.setdefault(name, own)
             _refuse_other(known, own, where)
             if row["kind"]:
-                found[name] = replace(known, events=(*known.events, _event(row, where, notes)))
+                event = _event(row, where, notes)
+                _refuse_beyond(event, own, where)
+                found[name] = replace(known, events=(*known.events, event))
             else:
                 _refuse_frames(row, where)
         except HtnetError as error:
@@ -144,8 +147,8 @@ def _form(path: Path) -> str:
     raise ManifestError(f"{path} is not a table of recordings: its header has none of the forms {forms}.{hint(path)}")
 
 
-def _challenge_rows(path: Path, form: str) -> dict[str, tuple[Event, ...]]:
-    """The events of a table of the challenges."""
+def _challenge_rows(path: Path, form: str, first: int = 0) -> dict[str, tuple[Event, ...]]:
+    """The events of a table of the challenges, whose first frame has the number ``first``."""
     header = [cell.strip() for cell in first_rows(path)[0]]
     names = {column.casefold(): column for column in header}
     vid, onset, offset, last = (names[column] for column in FORMS[form][-4:])
@@ -161,8 +164,13 @@ def _challenge_rows(path: Path, form: str) -> dict[str, tuple[Event, ...]]:
         try:
             said = row[last].strip()
             kind = "micro" if form == "str" else kinds.get(said.casefold()) or _kind(said, where)
-            first, end = (_frame(row[column], column, where) for column in (onset, offset))
-            event = Event(kind, first, None, end, label=said.casefold() if form == "str" and said else None)
+            start, end = (_frame(row[column], column, where) for column in (onset, offset))
+            if start < first:
+                raise ManifestError(
+                    f"{where}: {onset} is {start}, but the first frame has the number {first}. Correct it, or give the "
+                    f"number of the first frame with {how('--first-frame', 'first_frame')}."
+                )
+            event = Event(kind, start, None, end, label=said.casefold() if form == "str" and said else None)
         except HtnetError as error:
             text = str(error)
             faults.append(text if text.startswith(where) else f"{where}: {text}")
@@ -239,6 +247,16 @@ def _event(row: Mapping[str, str], where: str, notes: list[str]) -> Event:
     except InputError as error:
         text = str(error)
         raise ManifestError(text if text.startswith(where) else f"{where}: {text}") from error
+
+
+def _refuse_beyond(event: Event, recording: Recording, where: str) -> None:
+    """Refuse an event that lasts beyond the last frame of its recording."""
+    if recording.frames is not None and event.offset >= recording.frames:
+        raise ManifestError(
+            f"{where}: an event lasts from frame {event.onset} to {event.offset}, but the recording "
+            f"{recording.name!r} has {recording.frames} frames, counted from 0. Correct the event or the column "
+            "'frames'."
+        )
 
 
 def _refuse_frames(row: Mapping[str, str], where: str) -> None:

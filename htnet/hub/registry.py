@@ -183,7 +183,7 @@ def list_pretrained(published_only: bool = False) -> list[PretrainedSpec]:
 
 def find_pretrained(name: str) -> PretrainedSpec | None:
     """The entry of a registered name, or None."""
-    return WEIGHTS.get(name)
+    return WEIGHTS.get(name) if isinstance(name, str) else None
 
 
 def unknown_weights(name: str) -> UnknownWeightsError:

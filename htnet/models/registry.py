@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 
 from htnet.core.errors import (
     DuplicateModelError,
+    InputError,
     ModelError,
     UnknownModelError,
     UnknownWeightsError,
@@ -158,7 +159,12 @@ def list_models(pattern: str = "*", *, pretrained: bool = False) -> list[str]:
     Args:
         pattern: shell-style pattern of the names.
         pretrained: only models with weights that `create_model` can load.
+
+    Raises:
+        InputError: the pattern is not a text.
     """
+    if not isinstance(pattern, str):
+        raise InputError(f"The pattern is {pattern!r}; give a text such as 'htnet_*', or leave it out for all models.")
     ready = {spec.model for spec in WEIGHTS.values() if spec.published} if pretrained else MODELS
     return sorted(name for name in fnmatch.filter(MODELS, pattern) if name in ready)
 

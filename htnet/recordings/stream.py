@@ -16,6 +16,7 @@ import numpy as np
 
 from htnet.core.errors import InputError, VideoError
 from htnet.core.types import ByteArray, Frame, QualityWarning
+from htnet.preprocess.frames import quiet_opencv
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.video.open import Video, open_video
 from htnet.preprocess.video.readers import GAP, make_reader, surviving_shots
@@ -181,8 +182,10 @@ def camera_stream(
         raise InputError(f"The camera is {number!r}; give its number, 0 or more.")
     if seconds is not None and not seconds > 0:
         raise InputError(f"seconds is {seconds!r}; give a positive number.")
-    capture = (open_camera or load_opencv().VideoCapture)(number)
-    if not capture.isOpened():
+    with quiet_opencv():
+        capture = (open_camera or load_opencv().VideoCapture)(number)
+        opened = capture.isOpened()
+    if not opened:
         capture.release()
         raise VideoError(
             f"Camera {number} cannot be opened; check that it is connected and that no other program uses it.", None

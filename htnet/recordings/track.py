@@ -80,6 +80,8 @@ class FaceTrack:
     def curves(self) -> dict[str, FloatArray]:
         """Curves by name, (N,) float32 each, NaN in gaps; places are px of a 224 px face and 0 as each segment begins.
 
+        Left and right are the sides of the image; those of action units are the subject's own.
+
         - left_brow, right_brow: upward.
         - left_eye_opening, right_eye_opening: 1 as wide as the eye usually is, less as it closes; of the eye's picture,
           so that the brow's motion has no part in it.

@@ -1,6 +1,7 @@
 """What `htnet.optimize` gives computes what the model computes."""
 
 import copy
+import inspect
 from functools import cache
 
 import numpy as np
@@ -301,6 +302,19 @@ def test_it_refuses_what_a_folded_model_cannot(act):
         act(optimized)
     assert optimized.eval() is optimized
     assert not optimized.training
+
+
+@pytest.mark.parametrize("name", ["ststnet", "htnet_tiny"])
+def test_what_only_describes_it_can_be_told(name):
+    model = create_model(name)
+    optimized = htnet.optimize(model)
+    assert optimized.num_features == model.num_features
+    assert optimized.config.num_classes == model.config.num_classes
+    assert not hasattr(optimized, "classifier")
+    assert getattr(optimized, "stages", None) is None
+    found = dict(inspect.getmembers(optimized))
+    assert found["num_features"] == model.num_features
+    assert "classifier" not in found
 
 
 @pytest.mark.parametrize("shape", [(3, 28, 28), (1, 3, 27, 28), (1, 2, 28, 28)])

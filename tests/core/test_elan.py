@@ -46,6 +46,12 @@ def test_another_library_reads_what_was_written(tmp_path):
     assert media["MIME_TYPE"] == "video/mp4"
 
 
+def test_a_folder_of_frames_gets_no_link(tmp_path):
+    (tmp_path / "frames").mkdir()
+    write_elan(tmp_path / "a.eaf", EVENTS, tmp_path / "frames")
+    assert ElementTree.parse(tmp_path / "a.eaf").find("HEADER/MEDIA_DESCRIPTOR") is None
+
+
 def test_slots_are_sorted_and_no_two_annotations_share_one(tmp_path):
     path = tmp_path / "a.eaf"
     write_elan(path, [*EVENTS, *(Event("head", 40 * k, None, 40 * k + 30) for k in range(9))], fps=25)
@@ -111,7 +117,7 @@ def test_times_must_be_known_and_nothing_is_overwritten(tmp_path):
     with pytest.raises(InputError, match=r"event at frame 3 has no time, .*fps"):
         write_elan(path, [Event("micro", 3, None, 5)])
     with pytest.raises(InputError, match="begins at -0.3 s, before the recording"):
-        write_elan(path, [Event("micro", -3, None, 5)], fps=10)
+        write_elan(path, [Event("micro", 3, None, 5, -0.3, None, 0.2)])
     assert not path.exists()
     write_elan(path, [])
     assert opened(path)[1] == {name: [] for name in ("micro", "macro", "blink", "head", "speech")}

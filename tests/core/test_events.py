@@ -37,6 +37,8 @@ def test_numbers_of_numpy_become_whole_numbers():
         (("micro", 1.0, 2, 3), "onset of an event is 1.0"),
         (("micro", True, 2, 3), "onset of an event is True"),
         (("micro", 1, 2, None), "offset of an event is None"),
+        (("micro", -1, None, 3), "onset of an event is -1; give a whole number, 0 or more"),
+        (("micro", -5, -3, -1), "onset of an event is -5"),
         (("micro", 4, None, 3), "ends at frame 3, before its onset 4"),
         (("micro", 1, 4, 3), "apex 4 of an event lies outside 1 to 3"),
         (("micro", 1, 2, 3, 0.2, 0.1), "out of order"),

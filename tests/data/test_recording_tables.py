@@ -87,6 +87,11 @@ def test_what_cannot_be_written(tmp_path):
         ("anna_1,anna/1.mp4,anna,30,3600,micro,500,0,510,,", "line 6: The apex 0 of an event lies outside 500"),
         ("anna_1,anna/1.mp4,anna,30,3600,micro,5.5,,510,,", "line 6: onset is '5.5'; give the whole number"),
         ("anna_1,anna/1.mp4,anna,30,3600,micro,500,,,,", "line 6: offset is ''; give the whole number"),
+        ("anna_1,anna/1.mp4,anna,30,3600,micro,-5,,510,,", "line 6: The onset of an event is -5; give a whole number, 0"),
+        (
+            "anna_1,anna/1.mp4,anna,30,3600,micro,3590,,3600,,",
+            "line 6: an event lasts from frame 3590 to 3600, but the recording 'anna_1' has 3600 frames",
+        ),
         ("anna_1,anna/1.mp4,anna,30,3600,mico,500,,510,,", "line 6: the kind is 'mico'. Did you mean"),
         ("anna_1,anna/1.mp4,anna,30,3600,,500,,510,,", "line 6: onset is '500', but there is no kind"),
         ("anna_1,anna/1.mp4,anna,25,3600,micro,500,,510,,", "line 6: fps of the recording 'anna_1' is 25.0, and 30.0"),
@@ -130,6 +135,10 @@ def test_truth_in_the_forms_of_the_challenges(tmp_path):
     assert [(e.kind, e.onset) for e in found.events] == [("micro", 2086), ("macro", 2177), ("micro", 9)]
     with pytest.raises(ManifestError, match="line 2: the kind is 'x'"):
         read_recordings(written(tmp_path, "vid,onset,offset,type\na,1,2,x\n"))
+    early = written(tmp_path, "vid,onset,offset,type\na,0,2,me\n")
+    with pytest.raises(ManifestError, match="line 2: onset is 0, but the first frame has the number 1.*first_frame"):
+        read_recordings(early)
+    assert read_recordings(early, first_frame=0).recordings[0].events[0].onset == 0
 
 
 def test_names_of_one_recording():
@@ -161,6 +170,13 @@ def test_predictions_are_brought_to_the_frames_of_the_truth(tmp_path):
     far = written(tmp_path, json.dumps(document("s15_0401", (2, 6))), "b.json")
     with pytest.raises(InputError, match="lasts from frame 2 to 6, counted from 0, but the recording has 6 frames"):
         read_events(far).of(TRUTH)
+    known = (Recording("s15/0401", frames=6),)
+    with pytest.raises(InputError, match="lasts from frame 2 to 6, counted from 0, but the recording has 6 frames"):
+        read_events(far).of(known)
+    early = written(tmp_path, "vid,pred_onset,pred_offset,type\ns15_0401,0,6,mae\n")
+    with pytest.raises(InputError, match="begins at frame 0, but the first frame has the number 1.*first_frame"):
+        read_events(early).of(known)
+    assert read_events(early).of((Recording("s15/0401", frames=7),), first_frame=0)["s15/0401"][0].offset == 6
 
 
 def test_a_recording_is_found_by_its_video(tmp_path, monkeypatch):

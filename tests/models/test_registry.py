@@ -3,7 +3,8 @@ import torch
 
 import htnet
 from htnet.core import registry
-from htnet.core.errors import DuplicateModelError, ModelError, UnknownModelError
+from htnet.core.errors import DuplicateModelError, InputError, ModelError, UnknownModelError
+from htnet.hub import find_pretrained
 from htnet.models import EmotionModel, HTNet, build_model, create_model, is_model, list_models, register_model
 
 
@@ -25,6 +26,20 @@ def test_unknown_name_gives_nearest():
         create_model("htnet_smal")
     with pytest.raises(UnknownModelError, match="Known: .*ststnet"):
         create_model("zzz")
+
+
+@pytest.mark.parametrize("pattern", [None, 5, b"htnet_*", ["htnet_tiny"]])
+def test_a_pattern_that_is_no_text_is_refused(pattern):
+    with pytest.raises(InputError, match="The pattern is .*give a text such as 'htnet_"):
+        list_models(pattern)
+
+
+@pytest.mark.parametrize("name", [None, 5, ["htnet_tiny"]])
+def test_a_name_that_is_no_text_is_no_model(name):
+    assert not is_model(name)
+    assert find_pretrained(name) is None
+    with pytest.raises(UnknownModelError, match="Unknown model"):
+        create_model(name)
 
 
 def test_unknown_setting_is_refused():

@@ -163,6 +163,20 @@ def test_no_camera_is_told():
             camera_stream(number, seconds=seconds, open_camera=lambda number: Camera(1))
 
 
+def test_a_camera_is_opened_without_the_log_of_opencv():
+    log = getattr(cv2.utils, "logging", cv2)
+    before, levels = log.getLogLevel(), []
+
+    def opening(number):
+        levels.append(log.getLogLevel())
+        return Camera(0, opened=False)
+
+    with pytest.raises(VideoError):
+        camera_stream(7, open_camera=opening)
+    assert levels == [0] != [before]
+    assert log.getLogLevel() == before
+
+
 def test_reading_ahead_keeps_order_hands_errors_on_and_ends_with_the_reader():
     assert list(read_ahead(range(50), ahead=3)) == list(range(50))
 
