@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,21 +74,32 @@ def _analyze(args: argparse.Namespace) -> None:
     if args.seconds is not None:
         raise InputError("--seconds goes with --camera; recordings are analyzed to their end.")
     workers = choose_workers(args.workers, len(args.videos), args.device)
-    failed: list[str] = []
+    failed: list[Done] = []
     with _bar(args, workers) as (told, ended):
         for done in analyze_files(args.videos, job, workers=workers, progress=told):
             ended(done)
             if done.found is None:
-                failed.append(done.source)
-                print(f"{done.source}: not analyzed: {done.fault}")
+                failed.append(done)
+                print(f"{done.source}: not analyzed: {done.fault}", file=sys.stderr)
             else:
                 _show(done.source, done.found, kept=done.kept)
     if failed:
-        raise RunError(
-            f"{len(failed)} of {counted(len(args.videos), 'recording')} could not be analyzed: {', '.join(failed)}. "
-            "The others are finished; run the same command again for these."
-        )
+        raise RunError(_closing(failed, len(args.videos)))
     print(f"reports, tables and documents are in {args.out}")
+
+
+def _closing(failed: Sequence[Done], total: int) -> str:
+    """What is said at the end if recordings failed."""
+    named = ", ".join(done.source for done in failed)
+    said = [
+        f"{named} could not be analyzed." if total == 1 else f"{len(failed)} of {total} recordings failed: {named}."
+    ]
+    if len(failed) < total:
+        said.append("The others are finished.")
+    if again := [done.source for done in failed if done.again]:
+        which = "" if len(again) == len(failed) else f" for {', '.join(again)}"
+        said.append(f"When the folder can be written, run the same command again{which}.")
+    return " ".join(said)
 
 
 def _watch(args: argparse.Namespace, job: AnalysisJob) -> None:

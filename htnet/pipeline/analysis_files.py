@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from os import PathLike
@@ -13,7 +13,7 @@ from typing import Any
 
 from htnet._version import __version__
 from htnet.core.elan import write_elan
-from htnet.core.errors import HtnetError, InputError, OverwriteError
+from htnet.core.errors import HtnetError, InputError, OverwriteError, cause
 from htnet.core.events import Event
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder, write_text
 from htnet.core.megc import write_megc
@@ -21,6 +21,7 @@ from htnet.core.parallel import run_tasks
 from htnet.core.recordings import Recording, write_recordings
 from htnet.core.schema import plain, to_json
 from htnet.core.types import DEFAULT_WEIGHTS
+from htnet.hub import find_pretrained
 from htnet.pipeline.analysis import Analysis
 from htnet.pipeline.analyzing import Analyzer, Progress
 from htnet.pipeline.report import write_report
@@ -58,20 +59,29 @@ def write_analysis(
         OverwriteError: one exists and ``overwrite`` is not given.
         InputError: one cannot be written.
     """
-    folder = Path(folder)
-    files = output_files(folder, name or found.sample)
-    document, events, megc, elan, frames, report = files
+    files = output_files(Path(folder), name or found.sample)
     check_outputs(*files, overwrite=overwrite, inputs=(found.video,))
-    write_text(document, to_json(found.to_dict()))
+    return _write(found, files, faces=faces)
+
+
+def _write(found: Analysis, files: Sequence[Path], *, faces: bool, only: Collection[Path] | None = None) -> list[Path]:
+    """Write the files of `output_files`, or of them those in ``only``; returns what was written."""
+    document, events, megc, elan, frames, report = files
     video = None if found.video is None else Path(found.video)
     recording = Recording(found.sample, found.events, video, fps=found.fps, frames=found.frames)
-    write_recordings(events, [recording], overwrite=True)
-    write_megc(megc, {found.sample: found.events}, overwrite=True)
-    write_elan(elan, found.events, video, fps=found.fps, overwrite=True)
-    if found.curves is not None:
-        write_table(found.curves, frames, overwrite=True)
-    write_report(found, report, faces=faces, overwrite=True)
-    return [file for file in files if found.curves is not None or file != frames]
+    writers: dict[Path, Callable[[], object]] = {
+        document: lambda: write_text(document, to_json(found.to_dict())),
+        events: lambda: write_recordings(events, [recording], overwrite=True),
+        megc: lambda: write_megc(megc, {found.sample: found.events}, overwrite=True),
+        elan: lambda: write_elan(elan, found.events, video, fps=found.fps, overwrite=True),
+        report: lambda: write_report(found, report, faces=faces, overwrite=True),
+    }
+    if (curves := found.curves) is not None:
+        writers[frames] = lambda: write_table(curves, frames, overwrite=True)
+    written = [file for file in files if file in writers and (only is None or file in only)]
+    for file in written:
+        writers[file]()
+    return written
 
 
 def output_files(folder: Path, name: str) -> tuple[Path, ...]:
@@ -92,7 +102,7 @@ class AnalysisJob:
         fps: frames per second, of all recordings; None for what the files say.
         device: where the model runs.
         detector: file of the event detector; None for the shipped one.
-        overwrite: analyze anew what was analyzed with other options or has changed, and replace files.
+        overwrite: analyze anew also what is finished, and replace files.
     """
 
     out: Path
@@ -112,17 +122,36 @@ class AnalysisJob:
         return {"emotions": self.emotions, **asked, **shared}
 
     def made_from(self, video: Video) -> dict[str, Any]:
-        """The part "made_from" of the document: size and time of the file, or of a folder's frames, and the options."""
-        stats = [os.stat(path) for path in (video.paths or (Path(video.source),))]
-        return {
-            "size_bytes": sum(stat.st_size for stat in stats),
-            "modified_ns": max(stat.st_mtime_ns for stat in stats),
-            "options": self.options(),
-        }
+        """The part "made_from" of the document: size and time of what was read from files, and the options.
+
+        Registered weights belong to the version of htnet, and those of the Hub are known by their name alone.
+        """
+        weights = None
+        if self.emotions and find_pretrained(self.weights) is None and Path(self.weights).is_dir():
+            weights = _state_of(sorted(file for file in Path(self.weights).iterdir() if file.is_file()))
+        detector = None if self.detector is None else _state_of([Path(self.detector)])
+        read = _state_of(video.paths or (Path(video.source),))
+        return {**read, "options": self.options(), "weights": weights, "detector": detector}
 
     def analyzer(self) -> Analyzer:
         """Detector and model, loaded."""
         return _analyzer(replace(self, out=Path(), overwrite=False, fps=None))
+
+
+def _state_of(files: Sequence[Path]) -> dict[str, int]:
+    """Size of some files, and when one of them was last changed.
+
+    Raises:
+        InputError: one of them is not there.
+    """
+    try:
+        stats = [os.stat(path) for path in files]
+    except OSError as error:
+        raise InputError(f"{error.filename}: {cause(error)}. Check the path.") from error
+    return {
+        "size_bytes": sum(stat.st_size for stat in stats),
+        "modified_ns": max((stat.st_mtime_ns for stat in stats), default=0),
+    }
 
 
 @lru_cache(maxsize=1)
@@ -145,12 +174,14 @@ class Done:
         found: the analysis without curves and pictures; None if it failed.
         kept: it was finished before, with these options, and is unchanged.
         fault: why it failed, "" if it did not.
+        again: its files could not be written, so the same call may succeed.
     """
 
     source: str
     found: Analysis | None = None
     kept: bool = False
     fault: str = ""
+    again: bool = False
 
 
 def analyze_files(
@@ -162,8 +193,9 @@ def analyze_files(
 ) -> Iterator[Done]:
     """Analyze recordings into a folder, each into files of its name. One that cannot be read does not stop the others.
 
-    What is finished, was made with the same options and has not changed since is kept, so an interrupted call is
-    resumed by the same call.
+    What is finished, was made with the same options, weights and detector and has not changed since is kept, so an
+    interrupted call is resumed by the same call; of its files only those are written that are missing. With
+    ``overwrite`` all are analyzed anew.
 
     Args:
         sources: video files or folders of frames.
@@ -175,31 +207,21 @@ def analyze_files(
         Each recording when it is done.
 
     Raises:
-        InputError: two recordings would be written into one file, or the folder is one that is read.
-        OverwriteError: a recording was analyzed from another file or with other options, and ``overwrite`` is not set.
+        InputError: two recordings would be written into one file, one is given twice, or the folder is one that is
+            read.
+        OverwriteError: the files of a recording were made from something else, and ``overwrite`` is not set.
         WeightsError, ModelError: the model cannot be used.
     """
-    taken: dict[str, str] = {}
-    for source in sources:
-        for file in output_files(job.out, recording_name(source)):
-            if (other := taken.setdefault(file.name.casefold(), source)) != source or sources.count(source) > 1:
-                raise InputError(
-                    f"{other} and {source} would both be written as {file.name}. Rename one, or analyze them into two "
-                    "folders."
-                )
+    _refuse_same_files(sources, job.out)
     refuse_same_folder(job.out, *sources)
-    todo = []
-    for source in sources:
-        state = _state(source, job)
-        if isinstance(state, Done):
-            yield state
-        else:
-            todo.append((source,))
+    states = {source: _state(source, job) for source in sources}
+    todo = [(source, state) for source, state in states.items() if not isinstance(state, Done)]
     if todo:
         job.analyzer()  # what is wrong with the options is told once, before any work
+    yield from (state for state in states.values() if isinstance(state, Done))
     if workers == 1:
-        for (source,) in todo:
-            yield _analyze(job, source, None if progress is None else _named(progress, source))
+        for source, wanted in todo:
+            yield _analyze(job, source, wanted, None if progress is None else _named(progress, source))
         return
     yield from (done for _, done in run_tasks(_analyze, job, todo, workers))
 
@@ -238,31 +260,79 @@ def recording_name(source: str) -> str:
     return path.resolve().name if path.is_dir() else path.stem
 
 
-def _state(source: str, job: AnalysisJob) -> Done | None:
-    """A recording that is finished or cannot be opened; None for one that is to be analyzed.
+def _refuse_same_files(sources: Sequence[str], out: Path) -> None:
+    """Refuse recordings that would be written into one file."""
+    real: dict[str, str] = {}
+    taken: dict[str, str] = {}
+    for source in sources:
+        if (other := real.setdefault(os.path.realpath(source), source)) != source or sources.count(source) > 1:
+            same = f"{source} is given twice" if other == source else f"{other} and {source} are the same recording"
+            raise InputError(f"{same}. Give it once.")
+        for file in output_files(out, recording_name(source)):
+            if (other := taken.setdefault(file.name.casefold(), source)) != source:
+                raise InputError(
+                    f"{other} and {source} would both be written as {file.name}. Rename one, or analyze them into two "
+                    "folders."
+                )
+
+
+def _state(source: str, job: AnalysisJob) -> Done | tuple[Path, ...]:
+    """A recording that is finished or cannot be opened, or the files to be written of one that is to be analyzed.
 
     Raises:
         OverwriteError: its files are those of something else.
+        InputError: the file of the detector is not there.
     """
     try:
-        made = job.made_from(open_video(source, fps=job.fps))
+        video = open_video(source, fps=job.fps)
     except HtnetError as error:
         return Done(source, fault=str(error))
-    name = recording_name(source)
-    files = output_files(job.out, name)
-    known = _document(files[0])
+    made = plain(job.made_from(video))
+    files = output_files(job.out, recording_name(source))
+    known = None if job.overwrite else _document(files[0])
     if known is None:
         check_folder(job.out, [file.name for file in files], overwrite=job.overwrite)
-        return None
-    same = known.get("made_from") == plain(made) and known.get("htnet_version") == __version__
-    if same and all(file.is_file() for file in files):
-        return Done(source, Analysis.from_dict(known, str(files[0])), kept=True)
-    if not same and not job.overwrite:
+        return files
+    if other := _differences(known, made):
         raise OverwriteError(
-            f"{files[0]} was made from another file, with other options or by another version. Choose another --out, "
-            "or analyze anew with --overwrite (in Python overwrite=True)."
+            f"{files[0]} is finished, but {' and '.join(other)} {'differs' if len(other) == 1 else 'differ'}. Choose "
+            "another --out, or analyze anew with --overwrite (in Python overwrite=True)."
         )
-    return None
+    lacking = tuple(file for file in files if not os.path.lexists(file))
+    if {files[4], files[5]} & set(lacking):  # they show curves and pictures, which the document does not have
+        return lacking
+    found = Analysis.from_dict(known, str(files[0]))
+    try:
+        _write(found, files, faces=job.faces, only=lacking)
+    except HtnetError as error:
+        return Done(source, fault=str(error), again=True)
+    return Done(source, found, kept=True)
+
+
+def _differences(known: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
+    """What a finished document was made from that differs now, in words; nothing if all is the same.
+
+    Args:
+        known: the document.
+        made: what its part "made_from" would be now.
+    """
+    before = known.get("made_from")
+    if not isinstance(before, Mapping) or not isinstance(before.get("options"), Mapping):
+        return ["what it was made from"]
+    old, new = before["options"], made["options"]
+    named = [name for name in new if name not in ("weights", "detector") and name in old and old[name] != new[name]]
+    told = {
+        "the recording": any(before.get(name) != made[name] for name in ("size_bytes", "modified_ns")),
+        f"an option ({', '.join(f'{name} was {old[name]}, is {new[name]}' for name in named)})": bool(named),
+        "the weights": "weights" in old
+        and "weights" in new
+        and (old["weights"], before.get("weights")) != (new["weights"], made["weights"]),
+        "the detector": (old.get("detector"), before.get("detector")) != (new["detector"], made["detector"]),
+        f"the version of htnet (was {known.get('htnet_version')}, is {__version__})": known.get("htnet_version")
+        != __version__,
+    }
+    found = [name for name, differs in told.items() if differs]
+    return found if found or before == made else ["what it was made from"]
 
 
 def _document(path: Path) -> Mapping[str, Any] | None:
@@ -274,14 +344,23 @@ def _document(path: Path) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) and found.get("schema") == "htnet.analysis" else None
 
 
-def _analyze(job: AnalysisJob, source: str, progress: Progress | None = None) -> Done:
+def _analyze(job: AnalysisJob, source: str, wanted: Collection[Path], progress: Progress | None = None) -> Done:
     try:
         video = open_video(source, fps=job.fps)
         made = job.made_from(video)
         found = replace(job.analyzer()(video, progress=progress), made_from=made)
-        write_analysis(found, job.out, recording_name(source), faces=job.faces, overwrite=True)
     except HtnetError as error:
         return Done(source, fault=str(error))
+    files = output_files(job.out, recording_name(source))
+    try:
+        check_outputs(*wanted, overwrite=job.overwrite, inputs=(source,))
+        if job.overwrite:
+            # Were the writing interrupted, old files beside the new document would pass for finished.
+            for file in files:
+                file.unlink(missing_ok=True)
+        _write(found, files, faces=job.faces, only=wanted)
+    except (HtnetError, OSError) as error:
+        return Done(source, fault=str(error) if isinstance(error, HtnetError) else cause(error), again=True)
     return Done(source, replace(found, curves=None, pictures={}))
 
 

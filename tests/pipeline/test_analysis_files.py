@@ -201,11 +201,81 @@ def test_recordings_are_analyzed_into_a_folder_and_kept(folder, succeed, fail):
     assert made[2:] == [str(place / "b.mp4")], "what an interruption left is finished"
     assert (place / "out" / "b.html").is_file()
     err = fail(*words, "--no-emotions")
-    assert "with other options" in err
+    assert "an option (emotions was True, is False) differs" in err
     assert "--overwrite" in err
     out = succeed(*words, "--no-emotions", "--overwrite")
     assert len(made) == 5
     assert read_analysis(place / "out" / "a.json").model is None
+    out = succeed(*words, "--no-emotions", "--overwrite")
+    assert len(made) == 7, "--overwrite analyzes anew what is unchanged, too"
+    assert "(finished before)" not in out
+
+
+@pytest.mark.parametrize(("lost", "times"), [((1, 3), 1), ((2, 4, 5), 2)])
+def test_of_the_files_only_those_that_are_missing_are_written(folder, succeed, lost, times):
+    place, made, weights = folder
+    words = ("analyze", place / "a.mp4", "--out", place / "out", "--weights", weights)
+    succeed(*words)
+    files = output_files(place / "out", "a")
+    before = [file.read_bytes() for file in files]
+    for number, file in enumerate(files):
+        if number in lost:
+            file.unlink()
+        elif number:
+            file.write_text("edited by hand")
+    succeed(*words)
+    assert len(made) == times
+    for number, file in enumerate(files):
+        assert file.read_bytes() == (before[number] if number in lost or not number else b"edited by hand")
+
+
+def test_a_lost_document_does_not_cost_the_other_files(folder, fail, succeed):
+    place, made, weights = folder
+    words = ("analyze", place / "a.mp4", "--out", place / "out", "--weights", weights)
+    succeed(*words)
+    (place / "out" / "a.json").unlink()
+    assert "a.csv already exists" in fail(*words)
+    assert len(made) == 1
+
+
+def test_changed_weights_and_detectors_are_named(folder, fail, succeed):
+    place, made, weights = folder
+    detector = place / "a.detector"
+    detector.write_bytes(b"1")
+    words = ("analyze", place / "a.mp4", "--out", place / "out", "--weights", weights, "--detector", detector)
+    succeed(*words)
+    assert "(finished before)" in succeed(*words)
+    detector.write_bytes(b"12")
+    assert "a.json is finished, but the detector differs" in fail(*words)
+    (weights / "note").write_text("new")
+    assert "the weights and the detector differ" in fail(*words)
+    (place / "out" / "a.json").write_text(
+        (place / "out" / "a.json").read_text("utf-8").replace('"htnet_version": "', '"htnet_version": "9.'), "utf-8"
+    )
+    assert "the version of htnet (was 9." in fail(*words)
+    assert len(made) == 1
+    succeed(*words, "--overwrite")
+    assert "(finished before)" in succeed(*words)
+    detector.unlink()
+    assert "a.detector" in fail(*words)
+
+
+def test_what_could_not_be_written_is_finished_by_the_same_command(folder, run, monkeypatch):
+    place, made, weights = folder
+
+    def full(*given, **options):
+        raise InputError("the disk is full")
+
+    words = ("analyze", place / "a.mp4", "--out", place / "out", "--weights", weights)
+    with monkeypatch.context() as patch:
+        patch.setattr("htnet.pipeline.analysis_files.write_elan", full)
+        status, out, err = run(*words)
+    assert (status, "not analyzed" in out) == (2, False)
+    assert "a.mp4: not analyzed: the disk is full" in err
+    assert "a.mp4 could not be analyzed. When the folder can be written, run the same command again." in err
+    assert "others" not in err
+    status, _, _ = run(*words)
+    assert (status, len(made)) == (0, 2)
 
 
 def test_a_recording_that_has_changed_is_not_taken_for_the_finished_one(folder, succeed, fail):
@@ -214,7 +284,7 @@ def test_a_recording_that_has_changed_is_not_taken_for_the_finished_one(folder, 
     succeed(*words)
     content = (place / "a.mp4").read_bytes()
     (place / "a.mp4").write_bytes(content + b"\0\0\0\x08free")
-    assert "was made from another file" in fail(*words)
+    assert "a.json is finished, but the recording differs" in fail(*words)
     succeed(*words, "--overwrite")
     assert len(made) == 2
 
@@ -237,9 +307,15 @@ def test_a_broken_recording_does_not_stop_the_others(folder, run):
     status, out, err = run(*words, "--weights", weights, "--no-faces")
     assert status == 2
     assert made == [str(place / "a.mp4")]
-    assert "broken.mp4: not analyzed: " in out
-    assert "none.mp4 does not exist" in out
-    assert "2 of 3 recordings could not be analyzed" in err
+    assert "not analyzed" not in out
+    assert "broken.mp4: not analyzed: " in err
+    assert "none.mp4 does not exist" in err
+    assert "2 of 3 recordings failed" in err
+    assert "The others are finished." in err
+    assert "run the same command again" not in err
+    _, _, err = run("analyze", place / "none.mp4", "--out", place / "out")
+    assert "none.mp4 could not be analyzed." in err
+    assert "others" not in err
     assert "Pictures of faces were left out" in (place / "out" / "a.html").read_text("utf-8")
 
 
@@ -252,6 +328,9 @@ def test_what_cannot_be_is_refused_before_any_work(folder, fail):
     shutil.copy(place / "a.mp4", place / "a.megc.mp4")
     err = fail("analyze", place / "a.mp4", place / "a.megc.mp4", "--out", place / "out")
     assert "would both be written as a.megc.csv" in err
+    err = fail("analyze", place / "a.mp4", place / "other" / ".." / "a.mp4", "--out", place / "out")
+    assert "are the same recording. Give it once." in err
+    assert "a.mp4 is given twice" in fail("analyze", place / "a.mp4", place / "a.mp4", "--out", place / "out")
     assert "Give one of them" in fail("analyze", "a.mp4", "--out", "out", "--no-emotions", "--always")
     assert made == []
 
