@@ -180,8 +180,8 @@ def _from_zero(event: Event, entry: PredictedRecording, first_frame: int) -> Eve
     """An event of a table of the challenges, with frames counted from 0."""
     if event.onset < first_frame:
         raise InputError(
-            f"{entry.file}: an event of {entry.name!r} begins at frame {event.onset}, but the first frame has the number "
-            f"{first_frame}. Correct it, or give the number of the first frame with "
+            f"{entry.file}: an event of {entry.name!r} begins at frame {event.onset}, but the first frame has the "
+            f"number {first_frame}. Correct it, or give the number of the first frame with "
             f"{how('--first-frame', 'first_frame')}."
         )
     return shifted(event, -first_frame)

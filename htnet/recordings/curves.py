@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from htnet.core.types import Frame
+from htnet.core.types import Frame, QualityWarning
+from htnet.core.words import counted
 from htnet.preprocess.video.open import Video
 from htnet.recordings.faces import FaceFinder, YuNetFaces
 from htnet.recordings.stream import FrameStream, read_ahead, recording_stream
 from htnet.recordings.track import RecordingCurves
-from htnet.recordings.tracks import Tracker
+from htnet.recordings.tracks import SHORTEST, Tracker
 
 
 def recording_curves(
@@ -68,5 +69,19 @@ def finished_curves(stream: FrameStream, tracker: Tracker) -> RecordingCurves:
         tracks=tracks,
         missing=tuple(stream.missing),
         cuts=tuple(tracker.cuts),
-        warnings=stream.warnings,
+        warnings=(*stream.warnings, *_too_short(tracker.short, bool(tracks))),
     )
+
+
+def _too_short(faces: Sequence[tuple[float, int]], others: bool) -> Iterator[QualityWarning]:
+    """A warning about faces that were not followed for long enough, by their seconds and frames."""
+    if faces:
+        seconds, frames = max(faces)
+        which = "A face was" if len(faces) == 1 else f"{len(faces)} faces were"
+        longest = "" if len(faces) == 1 else " at most"
+        cure = "" if others else " Give a longer recording, or correct its frames per second (fps)."
+        yield QualityWarning(
+            "too_short",
+            f"{which} followed for{longest} {counted(frames, 'frame')} ({seconds:.2f} s) and left out: a face is "
+            f"measured from {SHORTEST:g} s on.{cure}",
+        )

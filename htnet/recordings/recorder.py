@@ -136,8 +136,16 @@ class Recorder:
 
     def followed(self) -> float:
         """Seconds for which the face was measured."""
-        seen = [time for time, gap in zip(self.times, self.gaps, strict=True) if not gap]
+        seen = self._measured()
         return seen[-1] - seen[0] if seen else 0.0
+
+    @property
+    def measured(self) -> int:
+        """Number of frames in which the face was measured."""
+        return len(self._measured())
+
+    def _measured(self) -> list[float]:
+        return [time for time, gap in zip(self.times, self.gaps, strict=True) if not gap]
 
     def recent(self, since: float, sizes: tuple[int, int]) -> FaceTrack | None:
         """The rows from a time on, as `finish` would tell them now; None where the face was not measured since.

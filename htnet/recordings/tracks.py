@@ -328,6 +328,7 @@ class Tracker:
         size: (height, width) of the last frame, px.
         time: of the last frame, s.
         numbers: of the faces that `finish` gave, in their order, those by which they went before.
+        short: seconds and frames of each face that was measured for less than `SHORTEST` and left out.
     """
 
     def __init__(self, finder: FaceFinder) -> None:
@@ -341,6 +342,7 @@ class Tracker:
         self.size = (0, 0)
         self.time = 0.0
         self.numbers: tuple[int, ...] = ()
+        self.short: list[tuple[float, int]] = []
         self._finder = finder
         self._active: list[Follower] = []
         self._lost: list[Follower] = []
@@ -415,8 +417,11 @@ class Tracker:
         self._active, self._lost, self._next_scan = [], [], -math.inf
 
     def _finish(self, face: Follower) -> None:
-        if face.recorder.followed() >= SHORTEST:
+        seconds = face.recorder.followed()
+        if seconds >= SHORTEST:
             self._done.append(face.recorder.finish(self.size))
+        else:
+            self.short.append((seconds, face.recorder.measured))
 
     def _part(self, frame: Frame) -> None:
         """Of two faces that run into one, the one that is less like itself is hidden by the other."""

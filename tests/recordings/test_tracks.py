@@ -4,6 +4,7 @@ import pytest
 from htnet.recordings import FrameStream, recording_curves
 from htnet.recordings.faces import YuNetFaces, overlap
 from htnet.recordings.track import GAPS
+from htnet.recordings.tracks import SHORTEST
 from tests.recordings.scenes import Face, Scene, background
 
 
@@ -131,6 +132,16 @@ def test_a_recording_without_faces_has_no_tracks(rng):
     found = curves_of(Scene(lambda time: [], np.arange(10) / 30, rng), YuNetFaces())
     assert (found.tracks, found.frames, found.size) == ((), 10, (360, 640))
     assert found.duration == pytest.approx(0.3)
+
+
+def test_a_face_that_is_seen_too_briefly_is_told(rng):
+    found = curves_of(Scene(lambda time: [Face(300, 180)], np.arange(6) / 30, rng))
+    assert found.tracks == ()
+    (warning,) = found.warnings
+    assert warning.code == "too_short"
+    assert "A face was followed for 6 frames (0.17 s)" in warning.message
+    assert f"from {SHORTEST:g} s on" in warning.message
+    assert curves_of(Scene(lambda time: [Face(300, 180)], np.arange(12) / 30, rng)).warnings == ()
 
 
 def test_boxes_overlap():
