@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ from htnet.recordings.track import FaceTrack, RecordingCurves
 _SHIPPED = Path(__file__).parent / "weights" / "detector.safetensors"
 #: Version of the inputs and of the network that a file of weights was made for.
 _FORM = "htnet.event_detector/1"
+#: Name of the SHA-256 in a file.
+_SUM = "sha256"
 #: Rows that are scored at a time, and rows to either side that belong to the next part: more than any row sees.
 _PART, _MARGIN = 9000, 600
 #: Stretches with fewer rows are not scored.
@@ -97,7 +100,15 @@ class EventDetector:
             network: trained.
             config: thresholds.
             about: what is stored with the weights.
+
+        Raises:
+            InputError: ``network`` is none.
         """
+        if not isinstance(network, EventNetwork):
+            raise InputError(
+                f"EventDetector takes the network that training gave, not {_kind_of(network)}. "
+                "htnet.recordings.load_detector() gives the shipped detector, load_detector(path) one of a file."
+            )
         self._network = network.eval().requires_grad_(False)
         self.config = DetectorConfig() if config is None else config
         self.about = dict(about or {})
@@ -107,7 +118,15 @@ class EventDetector:
 
         Args:
             curves: of `htnet.recordings.recording_curves`.
+
+        Raises:
+            InputError: something else is given.
         """
+        if not isinstance(curves, RecordingCurves):
+            raise InputError(
+                f"A detector takes the curves of a recording, not {_kind_of(curves)}: "
+                "detector(htnet.recordings.recording_curves(path))."
+            )
         several = len(curves.tracks) > 1
         found = [event for track in curves.tracks for event in self._events(track, several)]
         return tuple(sorted(found, key=lambda event: (event.onset, event.track or 0, event.kind, event.offset)))
@@ -233,7 +252,7 @@ def _shared(start: float, end: float, other: Candidate) -> float:
 
 
 def save_detector(detector: EventDetector, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Write a detector into one safetensors file, with its thresholds and what is known of it.
+    """Write a detector into one safetensors file, with its thresholds, what is known of it and a SHA-256 of it all.
 
     Args:
         detector: to write.
@@ -242,9 +261,14 @@ def save_detector(detector: EventDetector, path: str | os.PathLike[str], *, over
 
     Raises:
         OverwriteError: it exists and ``overwrite`` is not given.
+        InputError: ``detector`` is none, a parameter is not finite, or the file cannot be written.
     """
     from safetensors.torch import save
 
+    if not isinstance(detector, EventDetector):
+        raise InputError(f"save_detector takes an EventDetector first, not {_kind_of(detector)}.")
+    if not _is_path(path):
+        raise InputError(f"The path is {path!r}; give the name of the file to write, such as 'detector.safetensors'.")
     network = detector._network
     about = {
         "form": _FORM,
@@ -254,8 +278,9 @@ def save_detector(detector: EventDetector, path: str | os.PathLike[str], *, over
         "about": json.dumps(detector.about),
     }
     tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    _check_finite(tensors, "The detector", "was its training stable? Train it again with a smaller learning rate")
     check_outputs(path, overwrite=overwrite)
-    write_bytes(path, save(tensors, about))
+    write_bytes(path, save(tensors, {**about, _SUM: _digest(tensors, about)}))
 
 
 def load_detector(path: str | os.PathLike[str] | None = None) -> EventDetector:
@@ -269,7 +294,36 @@ def load_detector(path: str | os.PathLike[str] | None = None) -> EventDetector:
     """
     if path is None:
         return _shipped()
+    if not _is_path(path):
+        raise InputError(f"The path is {path!r}; give the file of an event detector, or none for the shipped one.")
     return _read(Path(path))
+
+
+def _is_path(path: object) -> bool:
+    return isinstance(path, (str, os.PathLike)) and bool(os.fspath(path)) and isinstance(os.fspath(path), str)
+
+
+def _kind_of(value: object) -> str:
+    """How messages call what was given instead."""
+    return "None" if value is None else f"{value!r}" if _is_path(value) else f"an object of type {type(value).__name__}"
+
+
+def _digest(tensors: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> str:
+    """SHA-256 of the tensors and of what a file says of them, in the order of their names."""
+    found = hashlib.sha256()
+    for name, text in sorted(about.items()):
+        if name != _SUM:
+            found.update(json.dumps([name, text]).encode())
+    for name, value in sorted(tensors.items()):
+        found.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
+        found.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def _check_finite(tensors: Mapping[str, torch.Tensor], what: str, cure: str) -> None:
+    wrong = next((name for name, value in tensors.items() if not torch.isfinite(value).all()), None)
+    if wrong is not None:
+        raise InputError(f"{what} has parameters that are not finite ({wrong}); {cure}.")
 
 
 @cache
@@ -290,9 +344,12 @@ def _read(path: Path) -> EventDetector:
         raise InputError(f"{path} cannot be read as a safetensors file; copy or train it again.") from error
     if about.get("form") != _FORM or json.loads(about.get("inputs", "[]")) != list(input_names()):
         raise InputError(f"{path} is not an event detector of this version of htnet ({_FORM}); train it again.")
+    if about.get(_SUM) != _digest(state, about):
+        raise InputError(f"{path} is damaged: its content does not have the SHA-256 that it states; copy it again.")
     network = EventNetwork(int(about["width"]))
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     if {name: tuple(value.shape) for name, value in state.items()} != wanted:
         raise InputError(f"{path} lacks tensors of an event detector, or they have other sizes; train it again.")
+    _check_finite(state, str(path), "train it again")
     network.load_state_dict(state)
     return EventDetector(network, DetectorConfig.from_dict(json.loads(about["config"])), json.loads(about["about"]))

@@ -193,9 +193,51 @@ class TestFile:
         tensors.pop("mean")
         about = {"form": "htnet.event_detector/1", "inputs": json.dumps(list(input_names())), "width": "8"}
         about |= {"config": json.dumps(dataclasses.asdict(DetectorConfig())), "about": "{}"}
-        save_file(tensors, tmp_path / "less", about)
+        save_file(tensors, tmp_path / "less", about | {"sha256": under_test._digest(tensors, about)})
         with pytest.raises(InputError, match="lacks tensors"):
             load_detector(tmp_path / "less")
+
+    def test_a_flipped_byte_is_refused(self, tmp_path):
+        save_detector(EventDetector(a_network()), tmp_path / "d")
+        content = bytearray((tmp_path / "d").read_bytes())
+        head = 8 + int.from_bytes(content[:8], "little")
+        thresholds = content.index(b"0.3")
+        assert thresholds < head
+        for place in (head, (head + len(content)) // 2, len(content) - 1, thresholds + 2):
+            damaged = bytearray(content)
+            damaged[place] ^= 1
+            (tmp_path / "damaged").write_bytes(damaged)
+            with pytest.raises(InputError, match="is damaged: its content does not have the SHA-256"):
+                load_detector(tmp_path / "damaged")
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_parameters_that_are_not_finite_are_refused(self, tmp_path, value, monkeypatch):
+        detector = EventDetector(a_network())
+        detector._network.enter[0].weight[0, 0, 0] = value
+        with pytest.raises(InputError, match=r"not finite \(enter.0.weight\).* Train it again"):
+            save_detector(detector, tmp_path / "d")
+        assert not (tmp_path / "d").exists()
+        with monkeypatch.context() as patch:
+            patch.setattr(under_test, "_check_finite", lambda *args: None)
+            save_detector(detector, tmp_path / "d")
+        with pytest.raises(InputError, match=r"not finite \(enter.0.weight\); train it again"):
+            load_detector(tmp_path / "d")
+
+    def test_what_is_no_path_and_no_detector_is_refused(self, tmp_path):
+        detector = EventDetector(a_network())
+        for path in (5, "", ["a"], b"d"):
+            with pytest.raises(InputError, match="The path is .*give the file of an event detector"):
+                load_detector(path)
+        for path in (None, "", 5):
+            with pytest.raises(InputError, match="The path is .*give the name of the file to write"):
+                save_detector(detector, path)
+        with pytest.raises(InputError, match="takes an EventDetector first, not None"):
+            save_detector(None, tmp_path / "d")
+        with pytest.raises(InputError, match="takes the network that training gave, not None"):
+            EventDetector(None)
+        for curves, said in ((None, "None"), ("a.mp4", "'a.mp4'"), (tmp_path, "Path"), ([], "type list")):
+            with pytest.raises(InputError, match=rf"not .*{said}.*recording_curves\(path\)"):
+                detector(curves)
 
     def test_thresholds_that_cannot_be_are_refused(self):
         with pytest.raises(InputError, match="thresholds"):
