@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from htnet.core.command_line import AddCommand, add_overwrite, show_warnings
 from htnet.core.errors import HtnetError, InputError, RunError
 from htnet.core.facs import SHOWN_UNITS
+from htnet.core.fields import optional, real, whole
 from htnet.core.progress import ticker
 from htnet.core.types import DEFAULT_WEIGHTS
 from htnet.core.words import counted
@@ -45,7 +46,7 @@ def add_commands(add: AddCommand) -> None:
     )
     command.add_argument("--detector", metavar="FILE", help="event detector (default: the one that htnet ships)")
     command.add_argument("--device", default="cpu", help="where the model runs (default: %(default)s)")
-    command.add_argument("--workers", type=int, default=1, help="processes, one recording each (default: %(default)s)")
+    command.add_argument("--workers", type=int, help="processes, one recording each (default: 1)")
     add_overwrite(command)
 
 
@@ -66,14 +67,18 @@ def _analyze(args: argparse.Namespace) -> None:
         detector=args.detector,
         overwrite=args.overwrite,
     )
-    if (args.camera is None) != bool(args.videos):
+    if args.camera is None and not args.videos:
         raise InputError("Give videos or folders of frames, or --camera N.")
+    if args.camera is not None and args.videos:
+        raise InputError("Give videos or --camera N, not both.")
+    optional(real(gt=0)).check("--fps", args.fps)
+    optional(whole()).check("--workers", args.workers)
     if args.camera is not None:
         _watch(args, job)
         return
     if args.seconds is not None:
         raise InputError("--seconds goes with --camera; recordings are analyzed to their end.")
-    workers = choose_workers(args.workers, len(args.videos), args.device)
+    workers = choose_workers(args.workers or 1, len(args.videos), args.device)
     failed: list[Done] = []
     with _bar(args, workers) as (told, ended):
         for done in analyze_files(args.videos, job, workers=workers, progress=told):
@@ -108,9 +113,16 @@ def _watch(args: argparse.Namespace, job: AnalysisJob) -> None:
 
     if args.fps is not None:
         raise InputError("--fps is for recordings; a camera's frames have the times at which they arrive.")
-    print(f"watching camera {args.camera}; Ctrl-C ends it", flush=True)
+    if args.workers is not None:
+        raise InputError("--workers is for recordings; a camera is analyzed by one process. Leave it out.")
+    whole(ge=0).check("--camera", args.camera)
+    optional(real(gt=0)).check("--seconds", args.seconds)
     found = analyze_camera(
-        args.camera, job, seconds=args.seconds, on_event=lambda event: print(f"  {describe(event)}", flush=True)
+        args.camera,
+        job,
+        seconds=args.seconds,
+        on_start=lambda: print(f"watching camera {args.camera}; Ctrl-C ends it", flush=True),
+        on_event=lambda event: print(f"  {describe(event)}", flush=True),
     )
     _show(found.source, found, kept=False)
     print(f"report, tables and document are in {args.out}")

@@ -71,11 +71,14 @@ def check_folder(folder: StrPath, files: Iterable[str], *, overwrite: bool = Fal
 
     Raises:
         OverwriteError: one of the files exists already and ``overwrite`` is False; the message names it.
-        InputError: the folder is a file.
+        InputError: the folder is a file, or lies below one.
     """
     folder = Path(folder)
     if folder.is_file():
         raise InputError(f"{folder} is a file. Give a folder to write into.")
+    above = next((path for path in folder.parents if path.exists()), None)
+    if above is not None and not above.is_dir():
+        raise InputError(f"{folder} cannot be made, because {above} is a file. Give a folder to write into.")
     if overwrite:
         return
     found = [name for name in files if os.path.lexists(folder / name)]

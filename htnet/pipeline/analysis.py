@@ -230,6 +230,8 @@ def read_analysis(path: str | PathLike[str]) -> Analysis:
     Raises:
         InputError: there is no such file, or it is not one that `htnet analyze` wrote.
     """
+    if not isinstance(path, str | PathLike):
+        raise InputError(f"The file of an analysis is {path!r}; give the path of a JSON file that htnet analyze wrote.")
     path = Path(path)
     if not path.exists():
         raise InputError(missing_file(path))

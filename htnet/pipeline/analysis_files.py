@@ -21,6 +21,7 @@ from htnet.core.parallel import run_tasks
 from htnet.core.recordings import Recording, write_recordings
 from htnet.core.schema import plain, to_json
 from htnet.core.types import DEFAULT_WEIGHTS
+from htnet.core.warn import warn_user
 from htnet.hub import find_pretrained
 from htnet.pipeline.analysis import Analysis
 from htnet.pipeline.analyzing import Analyzer, Progress
@@ -57,10 +58,22 @@ def write_analysis(
 
     Raises:
         OverwriteError: one exists and ``overwrite`` is not given.
-        InputError: one cannot be written.
+        InputError: one cannot be written, or ``found`` is no analysis.
+
+    Warns:
+        UserWarning: the analysis has no curves: the table of frames is left out, and the report has none.
     """
+    if not isinstance(found, Analysis):
+        raise InputError(f"The analysis is {found!r:.80}; give what htnet.analyze or read_analysis returned.")
+    if not isinstance(folder, str | PathLike):
+        raise InputError(f"The folder is {folder!r:.80}; give the path of a folder to write into.")
     files = output_files(Path(folder), name or found.sample)
     check_outputs(*files, overwrite=overwrite, inputs=(found.video,))
+    if found.curves is None:
+        warn_user(
+            f"The analysis has no curves, as one that was read from its document: {files[4].name} was left out, and "
+            "the report shows no curves. Write what htnet.analyze returned to have them."
+        )
     return _write(found, files, faces=faces)
 
 
@@ -212,6 +225,7 @@ def analyze_files(
         OverwriteError: the files of a recording were made from something else, and ``overwrite`` is not set.
         WeightsError, ModelError: the model cannot be used.
     """
+    check_folder(job.out, ())
     _refuse_same_files(sources, job.out)
     refuse_same_folder(job.out, *sources)
     states = {source: _state(source, job) for source in sources}
@@ -231,6 +245,7 @@ def analyze_camera(
     job: AnalysisJob,
     *,
     seconds: float | None = None,
+    on_start: Callable[[], None] | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Analysis:
     """Analyze what a camera shows into files called ``camera_N``, until it ends or Ctrl-C.
@@ -239,6 +254,7 @@ def analyze_camera(
         number: of the camera, see `htnet.recordings.camera_stream`.
         job: where to and how.
         seconds: how long it is watched.
+        on_start: called when the camera is open.
         on_event: called with each event as soon as it is known.
 
     Raises:
@@ -249,7 +265,10 @@ def analyze_camera(
     name = f"camera_{number}"
     check_folder(job.out, [file.name for file in output_files(job.out, name)], overwrite=job.overwrite)
     analyzer = job.analyzer()
-    found = analyzer(camera_stream(number, seconds=seconds), on_event=on_event)
+    stream = camera_stream(number, seconds=seconds)
+    if on_start is not None:
+        on_start()
+    found = analyzer(stream, on_event=on_event)
     write_analysis(found, job.out, name, faces=job.faces, overwrite=job.overwrite)
     return found
 

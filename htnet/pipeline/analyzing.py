@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any
 
+import numpy as np
 import torch
 
 from htnet.core.errors import InputError
 from htnet.core.events import Event
+from htnet.core.fields import optional, real
 from htnet.core.schema import model_part
 from htnet.core.types import DEFAULT_WEIGHTS, Frame, QualityWarning
 from htnet.models import EmotionModel
@@ -21,6 +24,7 @@ from htnet.pipeline.predictor import Predictor
 from htnet.preprocess import Video, open_video
 from htnet.recordings import (
     FaceFinder,
+    FaceTrack,
     FrameStream,
     RecordingCurves,
     load_detector,
@@ -37,6 +41,10 @@ STAGES = ("measuring", "recognizing")
 
 # Times of events that a warning names.
 _NAMED = 5
+# Times of an event may be rounded to ms.
+_ROUNDING = 1e-3
+# Characters of a value in a message.
+_LONGEST = 80
 
 
 class Analyzer:
@@ -66,8 +74,9 @@ class Analyzer:
 
         Raises:
             WeightsError, ModelError: the weights cannot be used; see `Predictor`.
-            InputError: the device cannot be used.
+            InputError: the device cannot be used, or ``detector`` is not callable.
         """
+        _check_detector(detector)
         self.detector = load_detector() if detector is None else detector
         self.predictor = Predictor(weights, device=device, always=always) if emotions else None
         self.pictures = pictures
@@ -82,9 +91,8 @@ class Analyzer:
         on_event: Callable[[Event], None] | None = None,
     ) -> Analysis:
         """What happens in a recording, see `analyze`."""
+        _check_call(source, fps, progress, on_event)
         if isinstance(source, FrameStream):
-            if fps is not None:
-                raise InputError("fps is for files and folders; the frames of a stream have their own times.")
             return self._watch(source, progress, on_event)
         video = source if isinstance(source, Video) else open_video(source, fps=fps)
         curves = recording_curves(recording_stream(video), self.finder, progress=_told(progress, STAGES[0]))
@@ -102,7 +110,11 @@ class Analyzer:
         """What happens in a stream that is read once."""
         reader = self._reader()
         tell = _told(progress, STAGES[0])
-        found = watch(stream, self.detector, reader, self.finder, progress=tell, on_event=on_event)
+
+        def detector(curves: RecordingCurves) -> tuple[Event, ...]:
+            return checked_events(self.detector(curves), curves)
+
+        found = watch(stream, detector, reader, self.finder, progress=tell, on_event=on_event)
         events = checked_events(found.events, found.curves)
         return assemble(found.curves, events, found.seen, self.predictor, video=None)
 
@@ -157,7 +169,8 @@ def analyze(
     Args:
         source: a video file, a folder of frames, a `Video`, or a stream.
         detector: finds events in the curves: given `htnet.recordings.RecordingCurves`, it returns `htnet.types.Event`,
-            of several faces with the number of their track. The one that htnet ships unless given.
+            of several faces with the number of their track. Times that an event lacks are those of its frames. The
+            one that htnet ships unless given.
         weights: registered weights, a weights folder, a Hub repository or a loaded model.
         emotions: ask the model for emotions and action units; False for the events alone.
         pictures: keep small pictures of onset, apex and flow of each micro- and macro-expression, some 30 kB an event.
@@ -173,9 +186,11 @@ def analyze(
 
     Raises:
         VideoError: the recording cannot be opened, or has not a single frame that can be decoded.
-        InputError: its frames have no times, or a setting is impossible.
+        InputError: its frames have no times, a setting is impossible, or the detector returns something else than
+            events of the recording.
         WeightsError, ModelError: the weights cannot be used.
     """
+    _check_call(source, fps, progress, on_event)
     analyzer = Analyzer(
         detector,
         weights=weights,
@@ -189,27 +204,100 @@ def analyze(
 
 
 def checked_events(found: Iterable[Event], curves: RecordingCurves) -> tuple[Event, ...]:
-    """The events of a detector in their order.
+    """The events of a detector in their order, with the times of their frames where they have none.
 
     Raises:
-        InputError: it gave something else, or an event of a face or of frames that the recording does not have.
+        InputError: it gave something else, or an event of a face or of frames that the recording does not have, or
+            whose times are not those of its frames.
     """
     tracks = {track.number: track for track in curves.tracks}
-    events = list(found)
-    for event in events:
+    if not isinstance(found, Iterable) or isinstance(found, str | bytes | Mapping):
+        raise InputError(
+            f"The detector returned {_short(found)}; it must return a list of events (htnet.types.Event), an empty one "
+            "if there are none."
+        )
+    events = []
+    for event in found:
         if not isinstance(event, Event):
-            raise InputError(f"The detector found {event!r}; it must return events (htnet.types.Event).")
+            raise InputError(f"The detector found {_short(event)}; it must return events (htnet.types.Event).")
         if event.track is None and len(tracks) > 1:
             raise InputError(
                 f"The detector's event at frame {event.onset} names no face (track), and {len(tracks)} were followed."
             )
-        track = tracks.get(event.track or 0)
+        number = next(iter(tracks), 0) if event.track is None else event.track
+        track = tracks.get(number)
         if track is None or not track.frames[0] <= event.onset <= event.offset <= track.frames[-1]:
             raise InputError(
-                f"The detector found an event of face {event.track or 0} from frame {event.onset} to {event.offset}, "
+                f"The detector found an event of face {number} from frame {event.onset} to {event.offset}, "
                 "where that face was not followed."
             )
+        events.append(_timed(event, track))
     return tuple(sorted(events, key=lambda event: (event.onset, event.offset, event.track or 0)))
+
+
+def _timed(event: Event, track: FaceTrack) -> Event:
+    """An event with all times.
+
+    Raises:
+        InputError: a time of it is more than a frame away from that of its frame.
+    """
+    usual = float(np.median(np.diff(track.times))) if len(track) > 1 else 0.0
+    of: dict[str, float] = {}
+    for name, frame, given in (
+        ("start", event.onset, event.start),
+        ("peak", event.apex, event.peak),
+        ("end", event.offset, event.end),
+    ):
+        if frame is None:
+            continue
+        before, of[name], after = np.interp([frame - 1, frame, frame + 1], track.frames, track.times).tolist()
+        least, most = min(before, of[name] - usual), max(after, of[name] + usual)
+        if given is not None and not least - _ROUNDING <= given <= most + _ROUNDING:
+            raise InputError(
+                f"The detector's {event.kind} event from frame {event.onset} to {event.offset}: {name} is {given:g} s, "
+                f"but frame {frame} is at {of[name]:.3f} s. Give the time of the frame, or None."
+            )
+    # What was given may lie up to a frame beside its frame, and the times stay in order.
+    start = min([of["start"], *(time for time in (event.peak, event.end) if time is not None)])
+    start = start if event.start is None else event.start
+    end = max(of["end"], start, start if event.peak is None else event.peak) if event.end is None else event.end
+    peak = min(max(of["peak"], start), end) if event.peak is None and "peak" in of else event.peak
+    return replace(event, start=start, peak=peak, end=end)
+
+
+def _check_call(source: object, fps: object, progress: object, on_event: object) -> None:
+    """Refuse arguments of another kind, before any work."""
+    if not isinstance(source, str | PathLike | Video | FrameStream):
+        cure = "a video file, a folder of frames, a Video of htnet.preprocess.open_video or a stream"
+        if isinstance(source, list | tuple):
+            cure += "; of several recordings analyze one at a time with htnet.pipeline.Analyzer"
+        elif isinstance(source, int):
+            cure += f"; for a camera htnet.recordings.camera_stream({source})"
+        raise InputError(f"The recording is {_short(source)}; give {cure}.")
+    if isinstance(source, FrameStream | Video) and fps is not None:
+        kind = "stream" if isinstance(source, FrameStream) else "Video"
+        raise InputError(
+            f"fps is for files and folders; the frames of a {kind} have their own times. Give fps when it is opened."
+        )
+    optional(real(gt=0)).check("fps", fps)
+    for name, value in (("progress", progress), ("on_event", on_event)):
+        if value is not None and not callable(value):
+            raise InputError(f"{name} is {_short(value)}; give a function, or None.")
+
+
+def _check_detector(detector: object) -> None:
+    if detector is None or callable(detector):
+        return
+    cure = "a function of RecordingCurves that returns events, or None for the detector that htnet ships"
+    if isinstance(detector, str | PathLike):
+        cure = f"a loaded detector: htnet.recordings.load_detector({os.fspath(detector)!r})"
+    raise InputError(f"detector is {_short(detector)}; give {cure}.")
+
+
+def _short(value: object) -> str:
+    """A value for a message; of one that is long only its kind."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST and "\n" not in text else f"an object of type {type(value).__name__}"
 
 
 def assemble(

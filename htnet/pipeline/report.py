@@ -77,7 +77,7 @@ def report_text(found: Analysis, *, faces: bool = True) -> str:
         css=parts["css"],
         js=parts["js"],
         facts=escape(_facts(found)),
-        notes="" if faces else "<p>Pictures of faces were left out; the flow pictures show motion alone.</p>",
+        notes=_notes(found, faces),
         warnings=_warnings(found),
         tiles="\n".join(_tiles(found)),
         rows="\n".join(_row(k, event) for k, event in enumerate(found.events)),
@@ -88,6 +88,14 @@ def report_text(found: Analysis, *, faces: bool = True) -> str:
         # Nothing in it can end the element that it stands in.
         data=text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
     )
+
+
+def _notes(found: Analysis, faces: bool) -> str:
+    """What the report leaves out."""
+    left = [] if faces else ["Pictures of faces were left out; the flow pictures show motion alone."]
+    if found.curves is None:
+        left.append("There are no curves: the analysis was read from its document, which has none.")
+    return "".join(f"<p>{text}</p>" for text in left)
 
 
 def _facts(found: Analysis) -> str:

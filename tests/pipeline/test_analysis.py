@@ -185,6 +185,55 @@ def test_events_that_cannot_be_are_refused(one_face, event, message):
         checked_events([event], one_face)
 
 
+@pytest.mark.parametrize("found", [None, 3, "micro", {"micro": 3}])
+def test_a_detector_that_returns_no_list_is_refused(one_face, found):
+    with pytest.raises(InputError, match="The detector returned .*; it must return a list of events"):
+        checked_events(found, one_face)
+
+
+def test_times_are_those_of_the_frames(one_face):
+    (event,) = checked_events([Event("micro", 3, 5, 9)], one_face)
+    assert (event.start, event.peak, event.end) == pytest.approx((0.15, 0.25, 0.45))
+    (event,) = checked_events([Event("blink", 3, None, 9, end=0.47)], one_face)
+    assert (event.start, event.peak, event.end) == (pytest.approx(0.15), None, 0.47)
+    (event,) = checked_events([Event("micro", 3, 3, 9, start=0.18)], one_face)
+    assert (event.start, event.peak, event.end) == (0.18, 0.18, pytest.approx(0.45))
+    (event,) = checked_events([Event("micro", 3, 5, 5, peak=0.27)], one_face)
+    assert (event.start, event.peak, event.end) == (pytest.approx(0.15), 0.27, 0.27)
+
+
+@pytest.mark.parametrize(
+    ("times", "name"), [((0.21, 0.25, 0.45), "start"), ((0.15, 0.35, 0.45), "peak"), ((None, None, 12.0), "end")]
+)
+def test_times_that_are_not_those_of_the_frames_are_refused(one_face, times, name):
+    with pytest.raises(InputError, match=rf"micro event from frame 3 to 9: {name} is .* s, but frame \d is at 0\."):
+        checked_events([Event("micro", 3, 5, 9, *times)], one_face)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"source": None}, "The recording is None; give a video file"),
+        ({"source": 0}, r"htnet\.recordings\.camera_stream\(0\)"),
+        ({"source": ["a.mp4"]}, "of several recordings analyze one at a time"),
+        ({"source": np.zeros((9, 9, 9))}, "The recording is an object of type ndarray"),
+        ({"fps": 0}, "fps is 0; give a number"),
+        ({"progress": 3}, "progress is 3; give a function"),
+        ({"on_event": "print"}, "on_event is 'print'; give a function"),
+        ({"detector": "a.bin"}, r"load_detector\('a\.bin'\)"),
+        ({"detector": 3}, "detector is 3; give a function"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused_before_any_work(given, message, monkeypatch):
+    def work(*given, **options):
+        raise AssertionError("work was begun")
+
+    for name in ("Predictor", "open_video", "recording_curves"):
+        monkeypatch.setattr(f"htnet.pipeline.analyzing.{name}", work)
+    with pytest.raises(InputError, match=message):
+        analyze(**{"source": "none.mp4", **given})
+
+
 def test_of_several_faces_events_must_name_one(analyzed):
     curves = analyzed[0].curves
     assert isinstance(curves, RecordingCurves)

@@ -149,6 +149,8 @@ def test_curves_of_a_long_recording_are_thinned_and_gaps_stay(analyzed, monkeypa
 def test_a_report_without_curves_or_a_face(analyzed, tmp_path):
     again = read_analysis(write_document(analyzed[0], tmp_path))
     assert json.loads(Page(report_text(again)).data)["faces"][0]["curves"] == []
+    assert "There are no curves" in (tmp_path / "two.html").read_text("utf-8")
+    assert "There are no curves" not in report_text(analyzed[0])
     empty = replace(again, events=(), faces=(), warnings=(), model=None)
     assert "no model asked" in report_text(empty)
     with pytest.raises(InputError, match=r"ends in \.html"):
@@ -159,7 +161,8 @@ def test_a_report_without_curves_or_a_face(analyzed, tmp_path):
 
 
 def write_document(found, folder):
-    write_analysis(replace(found, curves=None), folder)
+    with pytest.warns(UserWarning, match=r"has no curves.*two\.frames\.csv was left out"):
+        write_analysis(replace(found, curves=None), folder)
     assert not (folder / f"two{ENDINGS[4]}").exists(), "without curves there is no table of frames"
     return folder / "two.json"
 
@@ -331,8 +334,22 @@ def test_what_cannot_be_is_refused_before_any_work(folder, fail):
     err = fail("analyze", place / "a.mp4", place / "other" / ".." / "a.mp4", "--out", place / "out")
     assert "are the same recording. Give it once." in err
     assert "a.mp4 is given twice" in fail("analyze", place / "a.mp4", place / "a.mp4", "--out", place / "out")
+    (place / "afile").write_text("")
+    err = fail("analyze", place / "none.mp4", "--out", place / "afile" / "sub")
+    assert "because " in err
+    assert "afile is a file. Give a folder" in err
     assert "Give one of them" in fail("analyze", "a.mp4", "--out", "out", "--no-emotions", "--always")
     assert made == []
+
+
+@pytest.mark.parametrize("value", [None, 3])
+def test_what_is_no_analysis_is_refused(value, analyzed, tmp_path):
+    with pytest.raises(InputError, match="give what htnet.analyze"):
+        write_analysis(value, tmp_path)
+    with pytest.raises(InputError, match="give the path of a folder"):
+        write_analysis(analyzed[0], value)
+    with pytest.raises(InputError, match="give the path of a JSON file"):
+        read_analysis(value)
 
 
 def test_an_event_without_times_is_reported_by_frames(analyzed):
