@@ -106,6 +106,7 @@ class Replayed:
     def __init__(self, curves, finder):
         self.curves, self.cuts, self.frames, self.size, self.time = curves, [], 0, (0, 0), 0.0
         self.numbers = tuple(track.number for track in curves.tracks)
+        self.short = []
 
     def step(self, frame):
         self.frames, self.size, self.time = self.frames + 1, frame.size, frame.time
