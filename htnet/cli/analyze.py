@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +80,11 @@ def _analyze(args: argparse.Namespace) -> None:
         raise InputError("--seconds goes with --camera; recordings are analyzed to their end.")
     workers = choose_workers(args.workers or 1, len(args.videos), args.device)
     failed: list[Done] = []
-    with _bar(args, workers) as (told, ended):
-        for done in analyze_files(args.videos, job, workers=workers, progress=told):
-            ended(done)
+    bar = _Bar(args.videos, args.fps, workers)
+    work = analyze_files(args.videos, job, workers=workers, progress=bar.told)  # what cannot be is refused here
+    with bar:
+        for done in work:
+            bar.ended(done)
             if done.found is None:
                 failed.append(done)
                 print(f"{done.source}: not analyzed: {done.fault}", file=sys.stderr)
@@ -128,42 +130,55 @@ def _watch(args: argparse.Namespace, job: AnalysisJob) -> None:
     print(f"report, tables and document are in {args.out}")
 
 
-@contextmanager
-def _bar(
-    args: argparse.Namespace, workers: int
-) -> Iterator[tuple[Callable[[str, str, float], None] | None, Callable[[Done], None]]]:
-    """A progress bar: seconds of all recordings, or with several processes recordings."""
-    lengths = {source: _length(source, args.fps) for source in args.videos} if workers == 1 else {}
-    past = 0.0
-    count = 0
-    if workers > 1 or None in lengths.values():
-        with ticker(len(args.videos), "analyzing", "recording") as tick:
+class _Bar:
+    """Progress on standard error: a bar on a terminal, elsewhere a line for each recording that is done.
 
-            def ended(done: Done) -> None:
-                nonlocal count
-                count += 1
-                tick(count, Path(done.source).name)
+    The bar counts seconds, those of each recording twice because it is read twice; or recordings, with several
+    processes and where a recording does not say how long it is.
+    """
 
-            yield None, ended
-        return
-    with ticker(round(sum(length or 0.0 for length in lengths.values())), "analyzing", "s") as tick:
-        last = 0
+    def __init__(self, sources: Sequence[str], fps: float | None, workers: int) -> None:
+        self._sources, self._fps, self._workers = sources, fps, workers
+        self._stack = ExitStack()
+        self._tick: Callable[[int, Any], None] | None = None
+        self._lengths: dict[str, float] = {}
+        self._past = 0.0
+        self._count = 0
 
-        def told(source: str, stage: str, time: float) -> None:
-            nonlocal last
-            # The second pass reads what was read: it is told, and not counted.
-            now = round(past + min(time, lengths[source] or 0.0)) if stage == "measuring" else last
-            if now != last or stage != "measuring":
-                last = now
-                tick(now, f"{Path(source).name}, {stage}")
+    def __enter__(self) -> None:
+        if not sys.stderr.isatty():
+            return
+        found = {source: _length(source, self._fps) for source in self._sources} if self._workers == 1 else {}
+        self._lengths = {source: length for source, length in found.items() if length is not None}
+        if len(self._lengths) == len(self._sources):
+            bar = ticker(round(2 * sum(self._lengths.values())), "analyzing in two passes", "s")
+        else:
+            self._lengths = {}
+            bar = ticker(len(self._sources), "analyzing", "recording")
+        self._tick = self._stack.enter_context(bar)
 
-        def over(done: Done) -> None:
-            nonlocal past, last
-            past += lengths[done.source] or 0.0
-            last = round(past)
-            tick(last, Path(done.source).name)
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
 
-        yield told, over
+    def told(self, source: str, stage: str, time: float) -> None:
+        """A recording is read up to a time."""
+        if self._tick is None:
+            return
+        now: float = self._count
+        if self._lengths:
+            length = self._lengths[source]
+            now = self._past + min(time, length) + (0.0 if stage == "measuring" else length)
+        self._tick(round(now), f"{Path(source).name}, {stage}")
+
+    def ended(self, done: Done) -> None:
+        """A recording is done."""
+        self._count += 1
+        name = Path(done.source).name
+        if self._tick is None:
+            print(f"{self._count} of {counted(len(self._sources), 'recording')} done: {name}", file=sys.stderr)
+            return
+        self._past += 2 * self._lengths.get(done.source, 0.0)
+        self._tick(round(self._past) if self._lengths else self._count, name)
 
 
 def _length(source: str, fps: float | None) -> float | None:

@@ -216,8 +216,8 @@ def analyze_files(
         workers: processes.
         progress: called with the recording, what is done and up to which time; with one process only.
 
-    Yields:
-        Each recording when it is done.
+    Returns:
+        Each recording when it is done. What cannot be is refused before the first one.
 
     Raises:
         InputError: two recordings would be written into one file, one is given twice, or the folder is one that is
@@ -229,9 +229,18 @@ def analyze_files(
     _refuse_same_files(sources, job.out)
     refuse_same_folder(job.out, *sources)
     states = {source: _state(source, job) for source in sources}
-    todo = [(source, state) for source, state in states.items() if not isinstance(state, Done)]
-    if todo:
+    if not all(isinstance(state, Done) for state in states.values()):
         job.analyzer()  # what is wrong with the options is told once, before any work
+    return _work(states, job, workers, progress)
+
+
+def _work(
+    states: Mapping[str, Done | tuple[Path, ...]],
+    job: AnalysisJob,
+    workers: int,
+    progress: Callable[[str, str, float], None] | None,
+) -> Iterator[Done]:
+    todo = [(source, state) for source, state in states.items() if not isinstance(state, Done)]
     yield from (state for state in states.values() if isinstance(state, Done))
     if workers == 1:
         for source, wanted in todo:

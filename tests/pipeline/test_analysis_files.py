@@ -5,6 +5,8 @@ import csv
 import json
 import re
 import shutil
+import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -320,6 +322,47 @@ def test_a_broken_recording_does_not_stop_the_others(folder, run):
     assert "none.mp4 could not be analyzed." in err
     assert "others" not in err
     assert "Pictures of faces were left out" in (place / "out" / "a.html").read_text("utf-8")
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """The bars that are drawn: total, and how much was done."""
+    drawn = []
+
+    @contextmanager
+    def ticker(total, text, unit):
+        told = []
+        drawn.append((total, unit, told))
+        yield lambda now, beside=None: told.append((now, beside))
+
+    monkeypatch.setattr("htnet.cli.analyze.ticker", ticker)
+    return drawn
+
+
+def test_on_a_terminal_a_bar_counts_both_passes(folder, run, bars, monkeypatch):
+    place, _, weights = folder
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    words = ("analyze", place / "a.mp4", place / "b.mp4", "--out", place / "out", "--weights", weights)
+    status, _, err = run(*words)
+    assert (status, err) == (0, "")
+    ((total, unit, told),) = bars
+    assert (total, unit) == (round(4 * 6.4), "s")
+    counts = [now for now, _ in told]
+    assert counts == sorted(counts)
+    assert counts[-1] == total
+    read = [now for now, beside in told if beside == "a.mp4, recognizing"]
+    assert read[0] == round(6.4)
+    assert read[-1] > read[0], "the second pass counts"
+    assert run(*words, "--no-emotions")[0] == 2
+    assert len(bars) == 1, "no bar is drawn before a refusal"
+
+
+def test_elsewhere_each_recording_is_a_line(folder, run, bars):
+    place, _, weights = folder
+    words = ("analyze", place / "a.mp4", place / "b.mp4", "--out", place / "out", "--weights", weights)
+    status, _, err = run(*words)
+    assert (status, bars) == (0, [])
+    assert err == "1 of 2 recordings done: a.mp4\n2 of 2 recordings done: b.mp4\n"
 
 
 def test_what_cannot_be_is_refused_before_any_work(folder, fail):
