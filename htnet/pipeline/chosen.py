@@ -115,6 +115,9 @@ def _around(track: FaceTrack, event: Event) -> tuple[int, int] | None:
 def _without(video: Video, curves: RecordingCurves) -> ChosenPart:
     stretches = [(track, *segment) for track in curves.tracks for segment in track.segments]
     if not stretches:
+        brief = next((warning.message for warning in curves.warnings if warning.code == "too_short"), None)
+        if brief is not None:
+            raise NoFaceError(f"{video.source}: {brief}")
         raise NoFaceError(
             f"No face that looks into the camera was found in {video.source}. Give a recording that shows one."
         )

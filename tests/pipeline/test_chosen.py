@@ -8,6 +8,7 @@ import pytest
 
 import htnet.pipeline.chosen as chosen
 from htnet.core.errors import NoFaceError
+from htnet.core.types import QualityWarning
 from htnet.hub import save_pretrained
 from htnet.pipeline.chosen import choose_part, is_recording
 from htnet.preprocess import open_video
@@ -99,4 +100,10 @@ def test_a_recording_without_a_face(recording, analyzed, monkeypatch):
     detect(("blink",))
     monkeypatch.setattr(chosen, "recording_curves", lambda stream: replace(analyzed[0].curves, tracks=()))
     with pytest.raises(NoFaceError, match="No face that looks into the camera"):
+        choose_part(open_video(path), lambda curves: ())
+    brief = replace(
+        analyzed[0].curves, tracks=(), warnings=(QualityWarning("too_short", "A face was followed briefly."),)
+    )
+    monkeypatch.setattr(chosen, "recording_curves", lambda stream: brief)
+    with pytest.raises(NoFaceError, match="A face was followed briefly"):
         choose_part(open_video(path), lambda curves: ())
