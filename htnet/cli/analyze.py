@@ -172,11 +172,14 @@ class _Bar:
 
     def ended(self, done: Done) -> None:
         """A recording is done."""
-        self._count += 1
         name = Path(done.source).name
         if self._tick is None:
+            if done.found is None:
+                return
+            self._count += 1
             print(f"{self._count} of {counted(len(self._sources), 'recording')} done: {name}", file=sys.stderr)
             return
+        self._count += 1
         self._past += 2 * self._lengths.get(done.source, 0.0)
         self._tick(round(self._past) if self._lengths else self._count, name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from os import PathLike
@@ -16,6 +16,7 @@ from htnet.core.elan import write_elan
 from htnet.core.errors import HtnetError, InputError, OverwriteError, cause
 from htnet.core.events import Event
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder, write_text
+from htnet.core.hints import missing as missing_file
 from htnet.core.megc import write_megc
 from htnet.core.parallel import run_tasks
 from htnet.core.recordings import Recording, write_recordings
@@ -135,20 +136,26 @@ class AnalysisJob:
         return {"emotions": self.emotions, **asked, **shared}
 
     def made_from(self, video: Video) -> dict[str, Any]:
-        """The part "made_from" of the document: size and time of what was read from files, and the options.
+        """The part "made_from" of the document: size and time of what is read from files, and the options."""
+        return {**_state_of(video.paths or (Path(video.source),)), "options": self.options(), **self.loaded_files()}
+
+    def loaded_files(self) -> dict[str, dict[str, int] | None]:
+        """Size and time of the files of weights and detector.
 
         Registered weights belong to the version of htnet, and those of the Hub are known by their name alone.
+
+        Raises:
+            InputError: the file of the detector is not there.
         """
         weights = None
         if self.emotions and find_pretrained(self.weights) is None and Path(self.weights).is_dir():
             weights = _state_of(sorted(file for file in Path(self.weights).iterdir() if file.is_file()))
-        detector = None if self.detector is None else _state_of([Path(self.detector)])
-        read = _state_of(video.paths or (Path(video.source),))
-        return {**read, "options": self.options(), "weights": weights, "detector": detector}
+        return {"weights": weights, "detector": None if self.detector is None else _state_of([Path(self.detector)])}
 
     def analyzer(self) -> Analyzer:
-        """Detector and model, loaded."""
-        return _analyzer(replace(self, out=Path(), overwrite=False, fps=None))
+        """Detector and model, loaded; anew where their files have changed."""
+        state = tuple(tuple(found.values()) if found else None for found in self.loaded_files().values())
+        return _analyzer(replace(self, out=Path(), overwrite=False, fps=None), state)
 
 
 def _state_of(files: Sequence[Path]) -> dict[str, int]:
@@ -157,6 +164,8 @@ def _state_of(files: Sequence[Path]) -> dict[str, int]:
     Raises:
         InputError: one of them is not there.
     """
+    if absent := [path for path in files if not path.exists()]:
+        raise InputError(missing_file(absent[0]))
     try:
         stats = [os.stat(path) for path in files]
     except OSError as error:
@@ -168,7 +177,8 @@ def _state_of(files: Sequence[Path]) -> dict[str, int]:
 
 
 @lru_cache(maxsize=1)
-def _analyzer(job: AnalysisJob) -> Analyzer:
+def _analyzer(job: AnalysisJob, state: Hashable) -> Analyzer:
+    """What `AnalysisJob.analyzer` loads; ``state`` is that of the files it is loaded from."""
     return Analyzer(
         load_detector(job.detector),
         weights=job.weights,

@@ -262,7 +262,17 @@ def test_changed_weights_and_detectors_are_named(folder, fail, succeed):
     succeed(*words, "--overwrite")
     assert "(finished before)" in succeed(*words)
     detector.unlink()
-    assert "a.detector" in fail(*words)
+    assert "a.detector does not exist" in fail(*words)
+
+
+def test_a_changed_detector_is_loaded_anew(folder):
+    place, _, _ = folder
+    (place / "a.detector").write_bytes(b"1")
+    job = analysis_files.AnalysisJob(place, emotions=False, detector=str(place / "a.detector"))
+    first = job.analyzer()
+    assert job.analyzer() is first
+    (place / "a.detector").write_bytes(b"12")
+    assert job.analyzer() is not first
 
 
 def test_what_could_not_be_written_is_finished_by_the_same_command(folder, run, monkeypatch):
@@ -313,6 +323,8 @@ def test_a_broken_recording_does_not_stop_the_others(folder, run):
     assert status == 2
     assert made == [str(place / "a.mp4")]
     assert "not analyzed" not in out
+    assert "1 of 3 recordings done: a.mp4" in err
+    assert "done: none.mp4" not in err
     assert "broken.mp4: not analyzed: " in err
     assert "none.mp4 does not exist" in err
     assert "2 of 3 recordings failed" in err
