@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from htnet.core.command_line import AddCommand, add_overwrite, show_warnings
 from htnet.core.errors import HtnetError, InputError, RunError
-from htnet.core.facs import SHOWN_UNITS
 from htnet.core.fields import optional, real, whole
 from htnet.core.progress import ticker
 from htnet.core.types import DEFAULT_WEIGHTS
@@ -214,6 +213,6 @@ def describe(event: Event) -> str:
     parts: list[Any] = [f"{event.kind:<5} {frames}{times}"]
     parts += [] if event.confidence is None else [f"confidence {event.confidence:.2f}"]
     parts += [event.label] if event.label else []
-    parts += [f"AU{unit.number}" for unit in event.action_units if unit.probability >= SHOWN_UNITS]
+    parts += [f"AU{unit.number}" for unit in event.shown_units]
     parts += [] if event.track is None else [f"face {event.track}"]
     return ", ".join(parts)

@@ -124,7 +124,7 @@ def _tiers(events: Iterable[Event], fps: float | None) -> list[_Tier]:
         start, end = _times(event, fps)
         face = event.track or 0
         marks.setdefault((face, EVENT_KINDS.index(event.kind), event.kind), []).append(_Mark(start, end, _text(event)))
-        for unit in event.action_units:
+        for unit in event.shown_units:
             for side in ("subject_left", "subject_right"):
                 value = getattr(unit, side)
                 if value >= SHOWN_UNITS:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from htnet.core.errors import HtnetError, InputError
-from htnet.core.facs import UnitPrediction
+from htnet.core.facs import SHOWN_UNITS, UnitPrediction
 from htnet.core.fields import one_of, optional, real
 from htnet.core.types import NO_EXPRESSION
 
@@ -93,6 +93,15 @@ class Event:
         if self.label == NO_EXPRESSION and self.probabilities:
             return max(self.probabilities, key=lambda name: self.probabilities[name])
         return self.label
+
+    @property
+    def shown_units(self) -> tuple[UnitPrediction, ...]:
+        """The action units that are named beside it: of those with a probability of at least `SHOWN_UNITS`; none if
+        ``label`` is "no expression".
+        """
+        if self.label == NO_EXPRESSION:
+            return ()
+        return tuple(unit for unit in self.action_units if unit.probability >= SHOWN_UNITS)
 
     def to_dict(self) -> dict[str, Any]:
         """One entry of the field "events" of a document."""

@@ -158,7 +158,7 @@ def _event_cells(event: Event) -> dict[str, str]:
     return {
         "kind": event.kind,
         "emotion": event.label or "",
-        "action_units": unit_text(event.action_units),
+        "action_units": unit_text(event.shown_units),
         **{name: _text(getattr(event, name)) for name in _EVENT_NUMBERS},
     }
 

@@ -82,7 +82,9 @@ def _write(found: Analysis, files: Sequence[Path], *, faces: bool, only: Collect
     """Write the files of `output_files`, or of them those in ``only``; returns what was written."""
     document, events, megc, elan, frames, report = files
     video = None if found.video is None else Path(found.video)
-    recording = Recording(found.sample, found.events, video, fps=found.fps, frames=found.frames)
+    # Numbers of frames go on over damaged ones, which are not read.
+    last = max([found.frames - 1, *(event.offset for event in found.events)])
+    recording = Recording(found.sample, found.events, video, fps=found.fps, frames=last + 1)
     writers: dict[Path, Callable[[], object]] = {
         document: lambda: write_text(document, to_json(found.to_dict())),
         events: lambda: write_recordings(events, [recording], overwrite=True),

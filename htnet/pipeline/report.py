@@ -17,7 +17,6 @@ from htnet._version import __version__
 from htnet.core.assets import ASSETS
 from htnet.core.errors import InputError
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, Event
-from htnet.core.facs import SHOWN_UNITS
 from htnet.core.files import check_outputs, write_text
 from htnet.core.recordings import unit_text
 from htnet.core.schema import plain
@@ -135,7 +134,7 @@ def _row(k: int, event: Event) -> str:
         (_duration(event), "number"),
         (_share(event.confidence), "number"),
         (escape(event.label or ""), ""),
-        (escape(unit_text(event.action_units).replace("+", " + ")), ""),
+        (escape(unit_text(event.shown_units).replace("+", " + ")), ""),
     ]
     inside = "".join(f'<td class="{name}">{cell}</td>' if name else f"<td>{cell}</td>" for cell, name in cells)
     return f'<tr data-event="{k}" tabindex="0">{inside}</tr>'
@@ -199,10 +198,9 @@ def _bars(event: Event) -> str:
 
 def _units(event: Event) -> str:
     sides = {"subject_left": " (subject's left)", "subject_right": " (subject's right)", "both": ""}
-    seen = [unit for unit in event.action_units if unit.probability >= SHOWN_UNITS]
     return "<br>".join(
         f"AU{unit.number} {escape(unit.name)} {unit.probability:.2f}{escape(sides[unit.side])}"
-        for unit in sorted(seen, key=lambda unit: -unit.probability)
+        for unit in sorted(event.shown_units, key=lambda unit: -unit.probability)
     )
 
 

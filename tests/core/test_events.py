@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,3 +70,10 @@ def test_entries_that_are_no_events_are_named(entry, message):
 
 def test_kinds():
     assert EVENT_KINDS == ("micro", "macro", "blink", "head", "speech")
+
+
+def test_units_are_named_where_an_expression_is():
+    unsure = UnitPrediction(4, 0.3, 0.1)
+    event = replace(FULL, action_units=(*FULL.action_units, unsure))
+    assert event.shown_units == FULL.action_units
+    assert replace(event, label="no expression").shown_units == ()

@@ -415,3 +415,11 @@ def test_an_event_without_times_is_reported_by_frames(analyzed):
 def test_the_analyzer_takes_the_shipped_detector_unless_given_one(folder):
     analyzer = Analyzer(emotions=False)
     assert isinstance(analyzer.detector, TrueEvents)
+
+
+def test_a_table_is_read_again_after_damaged_frames(analyzed, tmp_path):
+    # Numbers count damaged frames, which are not among those that were read.
+    later = replace(analyzed[0], frames=5, events=(Event("blink", 12, 13, 14, track=0),))
+    write_analysis(later, tmp_path)
+    (recording,) = read_recordings(tmp_path / "two.csv").recordings
+    assert recording.events[0].offset == 14
