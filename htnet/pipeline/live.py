@@ -13,7 +13,7 @@ from htnet.core.types import Float64Array, Frame
 from htnet.pipeline.event_pairs import EventPair, FaceCrop, PairReader, SeenPair, face_part, plan_pairs
 from htnet.preprocess.opencv import load_opencv
 from htnet.recordings import FaceFinder, FrameStream, RecordingCurves, YuNetFaces
-from htnet.recordings.curves import finished_curves
+from htnet.recordings.curves import finished_curves, recent_curves
 from htnet.recordings.stream import read_ahead
 from htnet.recordings.tracks import Tracker
 
@@ -74,27 +74,15 @@ def watch(
                     ring.add(number, frame, box)
             if tracker.time >= due:
                 due = tracker.time + HOP
-                found.look(_recent(stream, tracker), tracker.time - GUARD)
+                found.look(recent_curves(stream, tracker, tracker.time - WINDOW), tracker.time - GUARD)
             if progress is not None:
                 progress(frame)
     except KeyboardInterrupt:
         if not tracker.frames:
             raise
-    found.look(_recent(stream, tracker), tracker.time)
+    found.look(recent_curves(stream, tracker, tracker.time - WINDOW), tracker.time)
     curves = finished_curves(stream, tracker)
     return found.renumbered(curves, tracker.numbers)
-
-
-def _recent(stream: FrameStream, tracker: Tracker) -> RecordingCurves:
-    """The curves of the last seconds."""
-    return RecordingCurves(
-        source=stream.source,
-        fps=stream.fps,
-        size=tracker.size,
-        frames=tracker.frames,
-        duration=tracker.time,
-        tracks=tracker.recent(tracker.time - WINDOW),
-    )
 
 
 class _Found:

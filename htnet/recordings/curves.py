@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from htnet.core.types import Frame, QualityWarning
 from htnet.core.words import counted
 from htnet.preprocess.video.open import Video
 from htnet.recordings.faces import FaceFinder, YuNetFaces
 from htnet.recordings.stream import FrameStream, read_ahead, recording_stream
-from htnet.recordings.track import RecordingCurves
+from htnet.recordings.track import FaceTrack, RecordingCurves
 from htnet.recordings.tracks import SHORTEST, Tracker
 
 
@@ -60,6 +61,26 @@ def finished_curves(stream: FrameStream, tracker: Tracker) -> RecordingCurves:
         tracker: that was given its frames.
     """
     tracks = tracker.finish()
+    return replace(
+        _so_far(stream, tracker, tracks),
+        missing=tuple(stream.missing),
+        cuts=tuple(tracker.cuts),
+        warnings=(*stream.warnings, *_too_short(tracker.short, bool(tracks))),
+    )
+
+
+def recent_curves(stream: FrameStream, tracker: Tracker, since: float) -> RecordingCurves:
+    """The faces of a stream that is still being read, from a time on; what its end will tell is left out.
+
+    Args:
+        stream: that is read.
+        tracker: that is given its frames.
+        since: s.
+    """
+    return _so_far(stream, tracker, tracker.recent(since))
+
+
+def _so_far(stream: FrameStream, tracker: Tracker, tracks: tuple[FaceTrack, ...]) -> RecordingCurves:
     return RecordingCurves(
         source=stream.source,
         fps=stream.fps,
@@ -67,9 +88,6 @@ def finished_curves(stream: FrameStream, tracker: Tracker) -> RecordingCurves:
         frames=tracker.frames,
         duration=tracker.time,
         tracks=tracks,
-        missing=tuple(stream.missing),
-        cuts=tuple(tracker.cuts),
-        warnings=(*stream.warnings, *_too_short(tracker.short, bool(tracks))),
     )
 
 
