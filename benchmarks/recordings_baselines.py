@@ -8,7 +8,8 @@ which is more than the published programs have: those align the face by landmark
   intervals; those that are too short or too long are left out.
 - SOFTNet: Liong, See and Wong, ICIP 2021: a shallow network with three streams (motion to the right, motion downward,
   strain) that scores the interval around a frame; the score is smoothed, peaks above mean + p (max - mean) become
-  intervals of the mean length. Here the streams read 14 x 14 cells in place of 42 x 42 px, the eyes masked as there.
+  intervals of the mean length. Here the streams read 14 x 14 cells in place of 42 x 42 px, the eyes masked as there,
+  and one network scores both kinds where the published one is trained for each.
 
 Their constants are chosen on development recordings, each kind at its best F1, like the detector's own.
 """
