@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from htnet.cli.landmarks import chosen_landmarks
-from htnet.cli.spot import METHODS, VIDEO_OPTIONS, add_video_options, asked_part, asked_video, show_spotting
+from htnet.cli.spot import VIDEO_OPTIONS, add_video_options, asked_method, asked_video, show_spotting
 from htnet.core.assets import ASSETS
 from htnet.core.command_line import (
     AddCommand,
@@ -34,7 +33,7 @@ from htnet.core.types import DEFAULT_WEIGHTS, EXPRESSION_THRESHOLD, NO_EXPRESSIO
 SIDES = {"subject_left": "subject's left", "subject_right": "subject's right", "both": "both"}
 
 if TYPE_CHECKING:
-    from htnet.core.types import Frame, Prediction, Spotting
+    from htnet.core.types import Frame, Prediction
     from htnet.data import Manifest
     from htnet.pipeline.predictor import Predictor
 
@@ -139,23 +138,18 @@ def _of_pair(args: argparse.Namespace) -> tuple[Prediction, Pair]:
 
 
 def _of_video(args: argparse.Namespace) -> tuple[Prediction, Pair]:
-    from htnet.pipeline.chosen import spot_part
+    from htnet.pipeline.chosen import spot_video
 
+    predictor = _predictor(args)
     video = asked_video(args.onset, args)
-    part = asked_part(video, args)
-    video = (video if part is None else part.video).held()
-    spotting = None if part is None else spot_part(part, video, METHODS[0], args.sample)
-    method = args.method or METHODS[0]
-    prediction = _predictor(args).video(video, sample=args.sample, method=method, spotting=spotting)
-    if part is not None and part.event is None and not args.always:
-        prediction = replace(prediction, label=NO_EXPRESSION, input=replace(prediction.input, expression=None))
+    found = spot_video(video, chosen_landmarks(args), method=asked_method(args), sample=args.sample)
 
     def frames() -> tuple[Frame, Frame]:
-        spotting = cast("Spotting", prediction.spotting)
-        taken = video.take((spotting.onset, spotting.apex))
-        return taken[spotting.onset], taken[spotting.apex]
+        used = found.spotting.onset, found.spotting.apex
+        taken = found.take(*used)
+        return taken[used[0]], taken[used[1]]
 
-    return prediction, frames
+    return predictor.spotted(found, args.sample), frames
 
 
 def _refuse_video_options(args: argparse.Namespace) -> None:

@@ -21,11 +21,12 @@ from htnet.core.schema import to_json
 
 if TYPE_CHECKING:
     from htnet.core.types import Spotting
-    from htnet.pipeline.chosen import ChosenPart
     from htnet.preprocess import Video
 
 #: Not imported from htnet.preprocess, so the command starts quickly.
 METHODS = ("peak", "divide_and_conquer")
+#: Warning for a recording in which no expression was found.
+NO_EVENT = "no_event"
 
 
 def add_commands(add: AddCommand) -> None:
@@ -73,34 +74,26 @@ def asked_video(source: str, args: argparse.Namespace) -> Video:
     return open_video(source, fps=args.fps, bit_depth=args.bit_depth, **part)
 
 
-def asked_part(video: Video, args: argparse.Namespace) -> ChosenPart | None:
-    """The part of a recording with its most confident expression.
+def asked_method(args: argparse.Namespace) -> str | None:
+    """How a clip is searched.
 
-    None for a clip, for a part that the options name, and if they say how to search or give the face's points.
+    None lets a long video be a recording: neither a way to search nor a part of the video is asked for.
     """
-    from htnet.pipeline.chosen import choose_part, is_recording
-
-    asked = [getattr(args, name) for name in VIDEO_OPTIONS if name != "fps"]
-    own_points = args.landmarks not in (None, "yunet") or args.face is not None
-    if any(value is not None for value in asked) or own_points or not is_recording(video):
-        return None
-    return choose_part(video)
+    part = any(getattr(args, name) is not None for name in VIDEO_OPTIONS if name not in ("fps", "method"))
+    return args.method or (METHODS[0] if part else None)
 
 
 def _spot(args: argparse.Namespace) -> None:
-    from htnet.pipeline.chosen import spot_part
+    from htnet.pipeline.chosen import spot_video
     from htnet.pipeline.export import write_curve
-    from htnet.preprocess import spot
 
     check_outputs(args.csv, args.plot, overwrite=args.overwrite, inputs=(args.video, args.landmarks))
-    video, method = asked_video(args.video, args), args.method or METHODS[0]
-    part = asked_part(video, args)
-    if part is not None and part.event is None:
-        raise InputError(f"{part.warnings[0].message} To search a part of it, give --from-time and --to-time.")
-    if part is None:
-        spotting = spot(video, chosen_landmarks(args), method=method, sample=args.sample)
-    else:
-        spotting = spot_part(part, part.video, method, args.sample)
+    video = asked_video(args.video, args)
+    found = spot_video(video, chosen_landmarks(args), method=asked_method(args), sample=args.sample)
+    spotting = found.spotting
+    if not found.found:
+        said = next(warning.message for warning in spotting.warnings if warning.code == NO_EVENT)
+        raise InputError(f"{said} To search a part of it, give --from-time and --to-time.")
     if args.csv:
         write_curve(args.csv, spotting, overwrite=args.overwrite)
     if args.plot:

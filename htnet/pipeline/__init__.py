@@ -2,6 +2,7 @@
 
 from htnet.pipeline.analysis import Analysis, EventPictures, FaceGap, FollowedFace, read_analysis
 from htnet.pipeline.analyzing import Analyzer, analyze
+from htnet.pipeline.chosen import SpottedVideo, spot_video
 from htnet.pipeline.predictor import Predictor, predict, predict_video
 
 __all__ = [
@@ -11,8 +12,10 @@ __all__ = [
     "FaceGap",
     "FollowedFace",
     "Predictor",
+    "SpottedVideo",
     "analyze",
     "predict",
     "predict_video",
     "read_analysis",
+    "spot_video",
 ]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-import numpy as np
 import torch
 
 from htnet.core.errors import InputError
@@ -18,13 +17,13 @@ from htnet.core.schema import model_part
 from htnet.core.types import DEFAULT_WEIGHTS, Frame, QualityWarning
 from htnet.models import EmotionModel
 from htnet.pipeline.analysis import Analysis, FollowedFace
+from htnet.pipeline.detected import Detector, checked_events, short
 from htnet.pipeline.event_pairs import EventPair, PairReader, SeenPair, collect_pairs, doubts, plan_pairs
 from htnet.pipeline.live import watch
 from htnet.pipeline.predictor import Predictor
 from htnet.preprocess import Video, open_video
 from htnet.recordings import (
     FaceFinder,
-    FaceTrack,
     FrameStream,
     RecordingCurves,
     load_detector,
@@ -32,8 +31,6 @@ from htnet.recordings import (
     recording_stream,
 )
 
-#: What finds events in the curves of a recording.
-Detector = Callable[[RecordingCurves], Iterable[Event]]
 #: Called with what is done at the moment, of `STAGES`, and up to which time of the recording, s.
 Progress = Callable[[str, float], None]
 #: A recording is read twice: all of it to measure the faces, then up to the last event for its two frames.
@@ -41,10 +38,6 @@ STAGES = ("measuring", "recognizing")
 
 # Times of events that a warning names.
 _NAMED = 5
-# Times of an event may be rounded to ms.
-_ROUNDING = 1e-3
-# Characters of a value in a message.
-_LONGEST = 80
 
 
 class Analyzer:
@@ -203,68 +196,6 @@ def analyze(
     return analyzer(source, fps=fps, progress=progress, on_event=on_event)
 
 
-def checked_events(found: Iterable[Event], curves: RecordingCurves) -> tuple[Event, ...]:
-    """The events of a detector in their order, with the times of their frames where they have none.
-
-    Raises:
-        InputError: it gave something else, or an event of a face or of frames that the recording does not have, or
-            whose times are not those of its frames.
-    """
-    tracks = {track.number: track for track in curves.tracks}
-    if not isinstance(found, Iterable) or isinstance(found, str | bytes | Mapping):
-        raise InputError(
-            f"The detector returned {_short(found)}; it must return a list of events (htnet.types.Event), an empty one "
-            "if there are none."
-        )
-    events = []
-    for event in found:
-        if not isinstance(event, Event):
-            raise InputError(f"The detector found {_short(event)}; it must return events (htnet.types.Event).")
-        if event.track is None and len(tracks) > 1:
-            raise InputError(
-                f"The detector's event at frame {event.onset} names no face (track), and {len(tracks)} were followed."
-            )
-        number = next(iter(tracks), 0) if event.track is None else event.track
-        track = tracks.get(number)
-        if track is None or not track.frames[0] <= event.onset <= event.offset <= track.frames[-1]:
-            raise InputError(
-                f"The detector found an event of face {number} from frame {event.onset} to {event.offset}, "
-                "where that face was not followed."
-            )
-        events.append(_timed(event, track))
-    return tuple(sorted(events, key=lambda event: (event.onset, event.offset, event.track or 0)))
-
-
-def _timed(event: Event, track: FaceTrack) -> Event:
-    """An event with all times.
-
-    Raises:
-        InputError: a time of it is more than a frame away from that of its frame.
-    """
-    usual = float(np.median(np.diff(track.times))) if len(track) > 1 else 0.0
-    of: dict[str, float] = {}
-    for name, frame, given in (
-        ("start", event.onset, event.start),
-        ("peak", event.apex, event.peak),
-        ("end", event.offset, event.end),
-    ):
-        if frame is None:
-            continue
-        before, of[name], after = np.interp([frame - 1, frame, frame + 1], track.frames, track.times).tolist()
-        least, most = min(before, of[name] - usual), max(after, of[name] + usual)
-        if given is not None and not least - _ROUNDING <= given <= most + _ROUNDING:
-            raise InputError(
-                f"The detector's {event.kind} event from frame {event.onset} to {event.offset}: {name} is {given:g} s, "
-                f"but frame {frame} is at {of[name]:.3f} s. Give the time of the frame, or None."
-            )
-    # What was given may lie up to a frame beside its frame, and the times stay in order.
-    start = min([of["start"], *(time for time in (event.peak, event.end) if time is not None)])
-    start = start if event.start is None else event.start
-    end = max(of["end"], start, start if event.peak is None else event.peak) if event.end is None else event.end
-    peak = min(max(of["peak"], start), end) if event.peak is None and "peak" in of else event.peak
-    return replace(event, start=start, peak=peak, end=end)
-
-
 def _check_call(source: object, fps: object, progress: object, on_event: object) -> None:
     """Refuse arguments of another kind, before any work."""
     if not isinstance(source, str | PathLike | Video | FrameStream):
@@ -273,7 +204,7 @@ def _check_call(source: object, fps: object, progress: object, on_event: object)
             cure += "; of several recordings analyze one at a time with htnet.pipeline.Analyzer"
         elif isinstance(source, int):
             cure += f"; for a camera htnet.recordings.camera_stream({source})"
-        raise InputError(f"The recording is {_short(source)}; give {cure}.")
+        raise InputError(f"The recording is {short(source)}; give {cure}.")
     if isinstance(source, FrameStream | Video) and fps is not None:
         kind = "stream" if isinstance(source, FrameStream) else "Video"
         raise InputError(
@@ -282,7 +213,7 @@ def _check_call(source: object, fps: object, progress: object, on_event: object)
     optional(real(gt=0)).check("fps", fps)
     for name, value in (("progress", progress), ("on_event", on_event)):
         if value is not None and not callable(value):
-            raise InputError(f"{name} is {_short(value)}; give a function, or None.")
+            raise InputError(f"{name} is {short(value)}; give a function, or None.")
 
 
 def _check_detector(detector: object) -> None:
@@ -291,13 +222,7 @@ def _check_detector(detector: object) -> None:
     cure = "a function of RecordingCurves that returns events, or None for the detector that htnet ships"
     if isinstance(detector, str | PathLike):
         cure = f"a loaded detector: htnet.recordings.load_detector({os.fspath(detector)!r})"
-    raise InputError(f"detector is {_short(detector)}; give {cure}.")
-
-
-def _short(value: object) -> str:
-    """A value for a message; of one that is long only its kind."""
-    text = repr(value)
-    return text if len(text) <= _LONGEST and "\n" not in text else f"an object of type {type(value).__name__}"
+    raise InputError(f"detector is {short(detector)}; give {cure}.")
 
 
 def assemble(

@@ -1,7 +1,8 @@
-"""The part of a recording in which its most confident expression lies, for commands that answer one expression."""
+"""The one expression of a clip or of a recording: which of the two a video is, and where its expression lies."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -9,9 +10,10 @@ import numpy as np
 
 from htnet.core.errors import NoFaceError
 from htnet.core.events import EXPRESSION_KINDS, Event
-from htnet.core.types import Landmarks, QualityWarning, Spotting
-from htnet.pipeline.analyzing import Detector, checked_events
-from htnet.preprocess import Video, spot
+from htnet.core.fields import real
+from htnet.core.types import Frame, Landmarks, QualityWarning, Spotting
+from htnet.pipeline.detected import Detector, checked_events
+from htnet.preprocess import FrameSource, Landmarker, LandmarkSource, Video, open_video, read_clip, spot
 from htnet.recordings import FaceTrack, RecordingCurves, load_detector, recording_curves, recording_stream
 from htnet.recordings.stream import announced_length
 
@@ -19,10 +21,125 @@ from htnet.recordings.stream import announced_length
 LONGEST_CLIP_S = 10.0
 #: What `Spotting.method` says of frames that the event detector found.
 DETECTOR_METHOD = "detector"
+#: How the apex of a clip is searched unless told; see `htnet.preprocess.spot`.
+DEFAULT_METHOD = "peak"
 # Time before the onset and after the offset that belongs to the part, s, and length of a part without an expression.
 _AROUND, _NOTHING = 0.5, 1.0
 # Other expressions that a warning names.
 _NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class SpottedVideo:
+    """Where the expression of a video lies, and the frames that show it.
+
+    Attributes:
+        spotting: onset, apex and offset, the confidence in them, and the curve.
+        frames: the clip; of a recording the part that shows the expression. Numbers are those of the whole video.
+        found: False for a recording in which no expression was found; the spotting is then that of its first face.
+    """
+
+    spotting: Spotting
+    frames: Video | list[Frame]
+    found: bool = True
+
+    def take(self, *numbers: int) -> dict[int, Frame]:
+        """Some of the frames, by number."""
+        if isinstance(self.frames, Video):
+            return self.frames.take(numbers)
+        return {number: self.frames[number] for number in numbers}
+
+    def between(self, first: int, last: int) -> Video | list[Frame]:
+        """The frames from ``first`` to ``last``, both included."""
+        if isinstance(self.frames, Video):
+            return self.frames.between(first, last)
+        return self.frames[first : last + 1]
+
+
+def spot_video(
+    source: str | os.PathLike[str] | Video | Iterable[FrameSource],
+    landmarks: LandmarkSource | Landmarker = "yunet",
+    *,
+    method: str | None = None,
+    fps: float | None = None,
+    sample: str = "",
+    bit_depth: int | None = None,
+) -> SpottedVideo:
+    """Find the one expression of a clip, or the most confident one of a recording.
+
+    A video that says that it is longer than 10 s is a recording: its events are found as `htnet.analyze` does, and the
+    frames around the most confident micro- or macro-expression are taken. All others are clips, searched by
+    `htnet.preprocess.spot`; so are frames in order, parts of a video, and every video whose ``method`` or ``landmarks``
+    are given.
+
+    Args:
+        source: a video file, a folder of frames, a `Video`, or frames in order.
+        landmarks: five (x, y) in px of the first frame, a file of them, or a landmarker or its name.
+        method: how to search for the apex of a clip, see `htnet.preprocess.spot`; "peak" unless given.
+        fps: frames per second, a constant rate; replaces that of a file.
+        sample: identifier.
+        bit_depth: bits of the values in 16-bit frames, see `htnet.preprocess.read_frame`.
+
+    Returns:
+        Onset, apex and offset, and the frames. The warning `several_expressions` names the other expressions of a
+        recording; `no_event` tells that it has none.
+
+    Raises:
+        VideoError, FrameError, LandmarkError: the video cannot be used.
+        NoFaceError: a recording shows no face.
+        InputError: a setting is impossible.
+    """
+    frames = opened(source, fps, bit_depth)
+    return find_expression(frames, landmarks, given=not is_default(landmarks), method=method, fps=fps, sample=sample)
+
+
+def find_expression(
+    frames: Video | list[Frame],
+    landmarks: LandmarkSource | Landmarker,
+    *,
+    given: bool,
+    method: str | None,
+    fps: float | None,
+    sample: str,
+) -> SpottedVideo:
+    """What `spot_video` does, in frames that are opened.
+
+    Args:
+        frames: see `opened`.
+        landmarks: used in a clip.
+        given: the user chose the landmarks, so the frames are a clip however long they are.
+        method: see `spot_video`; likewise all others.
+        fps: see `spot_video`.
+        sample: see `spot_video`.
+    """
+    if isinstance(frames, Video) and method is None and not given and is_recording(timed(frames, fps)):
+        part = choose_part(timed(frames, fps))
+        held = part.video.held()
+        return SpottedVideo(spot_part(part, held, DEFAULT_METHOD, sample), held, part.event is not None)
+    found = spot(frames, landmarks, method=method or DEFAULT_METHOD, fps=fps, sample=sample)
+    return SpottedVideo(found, frames)
+
+
+def is_default(landmarks: object) -> bool:
+    """Whether landmarks are those that are used unless others are given."""
+    return isinstance(landmarks, str) and landmarks == "yunet"
+
+
+def opened(
+    source: str | os.PathLike[str] | Video | Iterable[FrameSource], fps: float | None, bit_depth: int | None
+) -> Video | list[Frame]:
+    """The frames of a clip or a recording, read once where memory allows."""
+    if isinstance(source, str | os.PathLike):
+        source = open_video(source, fps=fps, bit_depth=bit_depth)
+    return source.held() if isinstance(source, Video) else list(read_clip(source, bit_depth))
+
+
+def timed(video: Video, fps: float | None) -> Video:
+    """A video whose frames have a constant rate, where one is given."""
+    if fps is None:
+        return video
+    real(gt=0).check("fps", fps)
+    return replace(video, fps=float(fps), timed=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +160,9 @@ class ChosenPart:
 
 
 def is_recording(video: Video) -> bool:
-    """Whether a video says that it is longer than `LONGEST_CLIP_S`."""
+    """Whether a video, not a part of one, says that it is longer than `LONGEST_CLIP_S`."""
+    if video.from_frame or (video.to_frame, video.from_time, video.to_time) != (None, None, None):
+        return False
     length = announced_length(video)
     return length is not None and length > LONGEST_CLIP_S
 

@@ -21,8 +21,8 @@ from htnet.core.optional import usable_device
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.types import (
     DEFAULT_WEIGHTS,
+    NO_EXPRESSION,
     ByteArray,
-    Frame,
     Landmarks,
     ModelInput,
     Prediction,
@@ -35,14 +35,12 @@ from htnet.data.manifest import sample_fault
 from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub import load_pretrained
 from htnet.models import EmotionModel
+from htnet.pipeline.chosen import SpottedVideo, find_expression, is_default, opened
 from htnet.preprocess import (
     FrameSource,
     Landmarker,
     Video,
     motion_features,
-    open_video,
-    read_clip,
-    spot,
 )
 from htnet.preprocess.evidence import answered
 from htnet.preprocess.frames import frame_file
@@ -166,14 +164,15 @@ class Predictor:
         landmarks: npt.ArrayLike | Landmarks | PathLike[str] | None = None,
         sample: str = "",
         *,
-        method: str = "peak",
+        method: str | None = None,
         fps: float | None = None,
         spotting: Spotting | None = None,
     ) -> Prediction:
-        """Spot onset and apex in a clip of one expression, and predict from the two frames.
+        """Spot onset and apex of the expression of a clip, or of the most confident one of a recording, and predict.
 
-        The face's points are detected on the first frame and moved with the head to the onset. A model that was
-        trained with motion also reads `htnet.preprocess.motion_features` of the frames from onset to offset.
+        Which of the two a video is, `htnet.pipeline.spot_video` tells. In a clip the face's points are detected on the
+        first frame and moved with the head to the onset. A model that was trained with motion also reads
+        `htnet.preprocess.motion_features` of the frames from onset to offset.
 
         Args:
             source: a video file, a folder of frames, a `Video`, or frames in order. They are read once and kept in
@@ -181,7 +180,7 @@ class Predictor:
                 for motion. Pass ``open_video(path).held()`` to use its frames afterwards.
             landmarks: five (x, y) in px of the first frame, or a file of them; detected by the landmarker unless given.
             sample: identifier.
-            method: how to search for the apex, see `htnet.preprocess.spot`.
+            method: how to search for the apex of a clip, see `htnet.preprocess.spot`; "peak" unless given.
             fps: frames per second; replaces that of a file.
             spotting: onset, apex and offset in these frames, instead of searching them.
 
@@ -192,27 +191,43 @@ class Predictor:
             VideoError, FrameError, LandmarkError, FlowError: the video cannot be used.
         """
         refuse_after_fork()
-        if isinstance(source, (str, PathLike)):
-            source = open_video(source, fps=fps, bit_depth=self.bit_depth)
-        frames = source.held() if isinstance(source, Video) else list(read_clip(source, self.bit_depth))
+        frames = opened(source, fps, self.bit_depth)
+        if spotting is not None:
+            return self.spotted(SpottedVideo(spotting, frames), sample)
+        given = landmarks is not None or not is_default(self._reader.landmarks.given)
         points = cast(Landmarker, self._reader.landmarks.get()) if landmarks is None else landmarks
-        if spotting is None:
-            spotting = spot(frames, points, method=method, fps=fps, sample=sample)
+        found = find_expression(frames, points, given=given, method=method, fps=fps, sample=sample)
+        return self.spotted(found, sample)
+
+    def spotted(self, found: SpottedVideo, sample: str = "") -> Prediction:
+        """Predict from the onset and apex that `htnet.pipeline.spot_video` found in a video.
+
+        Args:
+            found: where the expression lies, and the frames.
+            sample: identifier.
+
+        Returns:
+            See `video`; of a recording without an expression "no expression", unless ``always`` asks for a class.
+
+        Raises:
+            VideoError, FrameError, LandmarkError, FlowError: the frames cannot be used.
+        """
+        refuse_after_fork()
+        spotting = found.spotting
         used = (spotting.onset, spotting.apex)
-        taken = frames.take(used) if isinstance(frames, Video) else {number: frames[number] for number in used}
-        made = self._reader.pair(taken[used[0]], taken[used[1]], spotting.landmarks_at(spotting.onset), sample)
+        taken = found.take(*used)
+        at_onset = spotting.landmarks_at(spotting.onset)
+        made = self._reader.pair(taken[used[0]], taken[used[1]], at_onset, sample)
         if self._reader.reads_motion and spotting.offset > spotting.onset:
-            clip: Video | list[Frame] = (
-                frames.between(spotting.onset, spotting.offset)
-                if isinstance(frames, Video)
-                else frames[spotting.onset : spotting.offset + 1]
-            )
-            at_onset = spotting.landmarks_at(spotting.onset)
+            clip = found.between(spotting.onset, spotting.offset)
             made = replace(made, motion=motion_features(clip, at_onset, self._reader.spec))
         made = replace(made, warnings=(*made.warnings, *_clearness(spotting)))
         onset, apex = (frame_file(taken[number]) for number in used)
-        files = SourceFiles(onset, apex, video=frames.source if isinstance(frames, Video) else None)
-        return replace(self._answer([_Question(sample, made, files)])[0], spotting=spotting)
+        files = SourceFiles(onset, apex, video=found.frames.source if isinstance(found.frames, Video) else None)
+        prediction = replace(self._answer([_Question(sample, made, files)])[0], spotting=spotting)
+        if found.found or self.always:
+            return prediction
+        return replace(prediction, label=NO_EXPRESSION, input=replace(prediction.input, expression=None))
 
     def manifest(
         self, manifest: Manifest | Iterable[Sample], *, batch_size: int = 64, on_error: OnError | None = None
@@ -371,26 +386,32 @@ def predict_video(
     *,
     weights: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
     landmarks: LandmarkChoice = "yunet",
-    method: str = "peak",
+    method: str | None = None,
     fps: float | None = None,
     device: str | torch.device = "cpu",
     bit_depth: int | None = None,
     always: bool = False,
 ) -> Prediction:
-    """Recognize the emotion in a clip of one expression: spot onset and apex, then predict.
+    """Recognize the emotion in a video: spot onset and apex of its expression, then predict.
+
+    In a recording, a video of more than 10 s, this is the most confident micro- or macro-expression of those that
+    `htnet.analyze` finds, and "no expression" where it finds none; see `htnet.pipeline.spot_video`.
 
     Args:
         source: a video file, a folder of frames, an opened `htnet.preprocess.Video`, or frames in order.
         weights: registered weights, a weights folder, a Hub repository or a loaded model.
-        landmarks: as for `predict`; points are those of the first frame.
-        method: "peak" or "divide_and_conquer", see `htnet.preprocess.spot`.
+        landmarks: as for `predict`; points are those of the first frame. With others than "yunet" the video is
+            searched as a clip.
+        method: "peak" or "divide_and_conquer", see `htnet.preprocess.spot`: searches the video as a clip. None for
+            "peak" in a clip.
         fps: frames per second; replaces that of a file.
         device: where the model runs.
         bit_depth: as for `predict`.
         always: as for `predict`.
 
     Returns:
-        Label, probabilities, and in ``spotting`` the frames that were used and the confidence in them.
+        Label, probabilities, and in ``spotting`` the frames that were used and the confidence in them. Warnings name
+        the other expressions of a recording (`several_expressions`), or tell that it has none (`no_event`).
 
     Raises:
         HtnetError: the video, the points or the weights cannot be used; the message says what to do.

@@ -1,4 +1,4 @@
-"""``htnet spot`` and ``htnet predict`` on a recording: the most confident expression, and the others by name."""
+"""`predict_video`, ``htnet spot`` and ``htnet predict`` on a recording: the most confident one."""
 
 import json
 from dataclasses import replace
@@ -6,11 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import htnet
 import htnet.pipeline.chosen as chosen
+from htnet.cli import main
 from htnet.core.errors import NoFaceError
+from htnet.core.schema import to_json
 from htnet.core.types import QualityWarning
 from htnet.hub import save_pretrained
-from htnet.pipeline.chosen import choose_part, is_recording
+from htnet.pipeline.chosen import choose_part, is_recording, spot_video
 from htnet.preprocess import open_video
 from tests.support.recordings import TrueEvents
 
@@ -75,24 +78,70 @@ def test_nothing_found_is_no_expression(recording, succeed):
     assert always["prediction"] == max(always["probabilities"], key=always["probabilities"].get)
 
 
-def test_clips_and_parts_are_searched_as_before(recording, monkeypatch):
-    from htnet.cli import build_parser
-    from htnet.cli.spot import asked_part
+@pytest.fixture
+def ways(recording, model, monkeypatch):
+    """How the library and the commands search the recording, or a part of it: "event" or "clip"."""
+    path, weights, _ = recording
 
-    path, _, _ = recording
-    monkeypatch.setattr(chosen, "choose_part", lambda video: "part")
-    video = open_video(path)
-    assert is_recording(video)
+    def found(what, fallback):
+        def search(*given, **options):
+            raise NoFaceError(what)
 
-    def asked(*words):
-        return asked_part(video, build_parser().parse_args(["spot", str(path), *words]))
+        monkeypatch.setattr(chosen, fallback, search)
 
-    assert asked() == asked("--fps", "25") == "part"
-    for words in (["--method", "peak"], ["--from-time", "1"], ["--to-frame", "90"], ["--landmarks", "template"]):
-        assert asked(*words) is None
-    assert asked("--face", "largest") is None
+    found("event", "choose_part")
+    found("clip", "spot")
+
+    def said(call, *given, **options):
+        with pytest.raises(NoFaceError) as caught:
+            call(*given, **options)
+        return str(caught.value)
+
+    def of_command(name, *words):
+        monkeypatch.setattr("htnet.cli.show_error", lambda command, error: told.append(str(error)))
+        told = []
+        more = ["--weights", str(weights)] if name == "predict" else []
+        assert main([name, str(path), *more, *words]) == 2
+        return told[-1]
+
+    return path, lambda source, **options: said(htnet.predict_video, source, weights=model, **options), of_command
+
+
+def test_library_and_commands_agree_which_videos_are_recordings(ways, monkeypatch):
+    path, library, command = ways
+    assert is_recording(open_video(path))
+    assert library(path) == library(str(path), fps=25) == library(open_video(path)) == "event"
+    assert command("predict") == command("spot") == command("spot", "--fps", "25") == "event"
+    assert library(path, landmarks="yunet") == command("spot", "--landmarks", "yunet") == "event"
+    points = [[1, 1], [2, 1], [1.5, 2], [1, 3], [2, 3]]
+    for options in ({"method": "peak"}, {"landmarks": "template"}, {"landmarks": points}, {"fps": 80}):
+        assert library(path, **options) == "clip", "two seconds at 80 a second are a clip"
+    assert library(list(open_video(path, to_frame=3))) == "clip"
+    for part in ({"from_time": 1}, {"to_frame": 90}, {"from_frame": 1, "to_frame": 150}):
+        video = open_video(path, **part)
+        assert not is_recording(video)
+        assert library(video) == "clip"
+        words = [word for name, value in part.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+        assert command("predict", *words) == command("spot", *words) == "clip"
+    for words in (["--method", "peak"], ["--landmarks", "template"], ["--face", "largest"], ["--from-frame", "0"]):
+        assert command("predict", *words) == command("spot", *words) == "clip"
     monkeypatch.setattr(chosen, "LONGEST_CLIP_S", 10.0)
-    assert asked() is None
+    assert library(path) == command("spot") == "clip"
+
+
+def test_the_library_answers_as_the_command_does(recording, model, succeed):
+    path, weights, detect = recording
+    detect(("micro", "macro"), 3)
+    said = json.loads(succeed("predict", path, "--weights", weights, "--json"))
+    found = htnet.predict_video(path, weights=weights)
+    assert json.loads(to_json(found.to_dict())) == said
+    spotted = spot_video(path)
+    assert (spotted.spotting.onset, spotted.found) == (said["spotting"]["onset_frame"], True)
+    assert htnet.Predictor(weights).spotted(spotted).probabilities == found.probabilities
+    detect(("blink",))
+    assert htnet.predict_video(path, weights=model).label == "no expression"
+    assert htnet.predict_video(path, weights=model, always=True).label in model.labels
+    assert not spot_video(path).found
 
 
 def test_a_recording_without_a_face(recording, analyzed, monkeypatch):
