@@ -88,23 +88,31 @@ def _analyze(args: argparse.Namespace) -> None:
                 failed.append(done)
                 print(f"{done.source}: not analyzed: {done.fault}", file=sys.stderr)
             else:
-                _show(done.source, done.found, kept=done.kept)
+                show(done.source, done.found, kept=done.kept)
     if failed:
         raise RunError(_closing(failed, len(args.videos)))
     print(f"reports, tables and documents are in {args.out}")
 
 
+#: What helps recordings that failed, by `htnet.pipeline.analysis_files.CURES`; "{}" are their names.
+_CURES = {
+    "read": "Check {} (the reason is above), or leave {it} out.",
+    "overwrite": "For {}, choose another --out, or give {it} alone with --overwrite.",
+    "write": "For {}, run the same command again when the folder can be written.",
+}
+
+
 def _closing(failed: Sequence[Done], total: int) -> str:
-    """What is said at the end if recordings failed."""
+    """What is said at the end if recordings failed: their names, and what helps."""
     named = ", ".join(done.source for done in failed)
     said = [
         f"{named} could not be analyzed." if total == 1 else f"{len(failed)} of {total} recordings failed: {named}."
     ]
     if len(failed) < total:
         said.append("The others are finished.")
-    if again := [done.source for done in failed if done.again]:
-        which = "" if len(again) == len(failed) else f" for {', '.join(again)}"
-        said.append(f"When the folder can be written, run the same command again{which}.")
+    for cure, text in _CURES.items():
+        if names := [done.source for done in failed if done.cure == cure]:
+            said.append(text.format(", ".join(names), it="it" if len(names) == 1 else "them"))
     return " ".join(said)
 
 
@@ -125,7 +133,7 @@ def _watch(args: argparse.Namespace, job: AnalysisJob) -> None:
         on_start=lambda: print(f"watching camera {args.camera}; Ctrl-C ends it", flush=True),
         on_event=lambda event: print(f"  {describe(event)}", flush=True),
     )
-    _show(found.source, found, kept=False)
+    show(found.source, found, kept=False)
     print(f"report, tables and document are in {args.out}")
 
 
@@ -194,7 +202,8 @@ def _length(source: str, fps: float | None) -> float | None:
         return 0.0
 
 
-def _show(source: str, found: Analysis, *, kept: bool) -> None:
+def show(source: str, found: Analysis, *, kept: bool) -> None:
+    """Print what happens in a recording: its length, what there is of each kind, and the strongest expressions."""
     show_warnings(found.warnings)
     counts = ", ".join(f"{count} {kind}" for kind, count in found.counts().items()) or "no events"
     before = " (finished before)" if kept else ""

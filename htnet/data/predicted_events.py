@@ -128,11 +128,11 @@ def _has_events(file: Path) -> bool:
     """Whether a JSON file of a folder is a document of htnet with events; others, such as reports, are passed over.
 
     What `htnet.synthesis` writes of a generated recording has no schema: it is the truth, not an answer.
+
+    Raises:
+        ManifestError: it cannot be read, so it may be the answer for a recording, which would then count as empty.
     """
-    try:
-        found = _load(file)
-    except ManifestError:
-        return False
+    found = _load(file)
     return bool(found) and all(
         isinstance(entry, dict)
         and isinstance(entry.get("events"), list)
@@ -147,7 +147,9 @@ def _load(file: Path) -> list[Any]:
         lines = text.splitlines() if file.suffix.lower() == ".jsonl" else [text]
         return [json.loads(line) for line in lines if line.strip()]
     except (OSError, ValueError) as error:
-        raise ManifestError(f"{file} cannot be read: {cause(error)}.") from error
+        raise ManifestError(
+            f"{file} cannot be read: {cause(error)}. Write it again, or take it out of the folder."
+        ) from error
 
 
 def _documents(file: Path) -> Iterator[PredictedRecording]:

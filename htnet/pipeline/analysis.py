@@ -12,6 +12,7 @@ from typing import Any
 
 from htnet.core.errors import InputError, cause
 from htnet.core.events import EXPRESSION_KINDS, Event
+from htnet.core.fields import Rule, each, optional, real, whole
 from htnet.core.hints import missing as missing_file
 from htnet.core.schema import document, versions
 from htnet.core.types import QualityWarning, file_stem
@@ -19,6 +20,27 @@ from htnet.recordings import GAPS, FaceTrack, Missing, RecordingCurves
 
 #: The document.
 SCHEMA = "htnet.analysis"
+_TEXT = Rule(lambda value: isinstance(value, str), "a text")
+_TEXT_OR_NONE = optional(_TEXT)
+_PART = Rule(lambda value: value is None or isinstance(value, Mapping), "an object, or null")
+_SPAN = {
+    **dict.fromkeys(("first_frame", "last_frame"), whole(0)),
+    **dict.fromkeys(("start_time_s", "end_time_s"), real()),
+}
+#: What the fields of a document must be, of those that are numbers, texts or objects.
+_FIELDS = {
+    "source": _TEXT,
+    "fps": optional(real(gt=0)),
+    "duration_s": real(ge=0),
+    **dict.fromkeys(("frame_count", "width_px", "height_px"), whole(0)),
+    **dict.fromkeys(("model", "made_from"), _PART),
+}
+_FACE = {"track": whole(0), "measured_s": real(ge=0), **_SPAN}
+_MISSING = {
+    **dict.fromkeys(("before_frame", "frame_count"), whole(0)),
+    **dict.fromkeys(("start_time_s", "end_time_s"), real()),
+    **dict.fromkeys(("reason", "detail"), _TEXT),
+}
 
 
 @dataclass(frozen=True)
@@ -199,6 +221,10 @@ class Analysis:
                 f"{where} is not the document {SCHEMA!r} of version {known}. Give a JSON file that htnet analyze wrote."
             )
         try:
+            _check(found, _FIELDS)
+            _TEXT_OR_NONE.check("video", found["files"]["video"])
+            for name, rule in (("classes", _TEXT), ("cut_frames", whole(0))):
+                each(rule).check(name, tuple(found[name]))
             return cls(
                 source=found["source"],
                 events=tuple(
@@ -211,12 +237,14 @@ class Analysis:
                 fps=found["fps"],
                 missing=tuple(_missing_of(entry) for entry in found["missing"]),
                 cuts=tuple(found["cut_frames"]),
-                warnings=tuple(QualityWarning(entry["code"], entry["message"]) for entry in found["warnings"]),
+                warnings=tuple(_warning(entry) for entry in found["warnings"]),
                 model=found["model"],
                 classes=tuple(found["classes"]),
                 video=found["files"]["video"],
                 made_from=found["made_from"],
             )
+        except InputError as error:
+            raise InputError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
         except (KeyError, TypeError) as error:
             raise InputError(
                 f"{where} lacks a field, or one has another form ({cause(error)}). Give a JSON file as htnet analyze "
@@ -242,6 +270,17 @@ def read_analysis(path: str | PathLike[str]) -> Analysis:
     return Analysis.from_dict(found, str(path))
 
 
+def _check(entry: Mapping[str, Any], rules: Mapping[str, Rule]) -> None:
+    """Refuse an entry whose fields are not what they must be."""
+    for name, rule in rules.items():
+        rule.check(name, entry[name])
+
+
+def _warning(entry: Mapping[str, Any]) -> QualityWarning:
+    _check(entry, {"code": _TEXT, "message": _TEXT})
+    return QualityWarning(entry["code"], entry["message"])
+
+
 def _span(part: FaceGap | FollowedFace) -> dict[str, Any]:
     return {
         "first_frame": part.first_frame,
@@ -262,8 +301,10 @@ def _face(entry: Mapping[str, Any]) -> FollowedFace:
     def span(part: Mapping[str, Any]) -> tuple[int, int, float, float]:
         return part["first_frame"], part["last_frame"], part["start_time_s"], part["end_time_s"]
 
+    _check(entry, _FACE)
     gaps = []
     for gap in entry["gaps"]:
+        _check(gap, _SPAN)
         if gap["reason"] not in GAPS[1:]:
             raise InputError(f"The reason of a gap is {gap['reason']!r}; known are {', '.join(GAPS[1:])}.")
         gaps.append(FaceGap(gap["reason"], *span(gap)))
@@ -282,6 +323,7 @@ def _missing_entry(part: Missing) -> dict[str, Any]:
 
 
 def _missing_of(entry: Mapping[str, Any]) -> Missing:
+    _check(entry, _MISSING)
     return Missing(
         entry["reason"],
         entry["before_frame"],

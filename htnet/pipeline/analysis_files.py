@@ -190,6 +190,11 @@ def _analyzer(job: AnalysisJob, state: Hashable) -> Analyzer:
     )
 
 
+#: What helps a recording that failed: it cannot be read; its files are of something else, or were edited; its files
+#: could not be written.
+CURES = ("read", "overwrite", "write")
+
+
 @dataclass(frozen=True)
 class Done:
     """One recording that was worked on.
@@ -199,14 +204,14 @@ class Done:
         found: the analysis without curves and pictures; None if it failed.
         kept: it was finished before, with these options, and is unchanged.
         fault: why it failed, "" if it did not.
-        again: its files could not be written, so the same call may succeed.
+        cure: what helps, one of `CURES`; "" where nothing failed.
     """
 
     source: str
     found: Analysis | None = None
     kept: bool = False
     fault: str = ""
-    again: bool = False
+    cure: str = ""
 
 
 def analyze_files(
@@ -216,7 +221,10 @@ def analyze_files(
     workers: int = 1,
     progress: Callable[[str, str, float], None] | None = None,
 ) -> Iterator[Done]:
-    """Analyze recordings into a folder, each into files of its name. One that cannot be read does not stop the others.
+    """Analyze recordings into a folder, each into files of its name.
+
+    One that cannot be read, or whose files are there already and were made from something else, fails and does not stop
+    the others.
 
     What is finished, was made with the same options, weights and detector and has not changed since is kept, so an
     interrupted call is resumed by the same call; of its files only those are written that are missing. With
@@ -229,17 +237,17 @@ def analyze_files(
         progress: called with the recording, what is done and up to which time; with one process only.
 
     Returns:
-        Each recording when it is done. What cannot be is refused before the first one.
+        Each recording when it is done or has failed. What cannot be for any of them is refused before the first one.
 
     Raises:
-        InputError: two recordings would be written into one file, one is given twice, or the folder is one that is
-            read.
-        OverwriteError: the files of a recording were made from something else, and ``overwrite`` is not set.
+        InputError: two recordings would be written into one file, one is given twice, the folder is one that is read,
+            or the file of the detector is not there.
         WeightsError, ModelError: the model cannot be used.
     """
     check_folder(job.out, ())
     _refuse_same_files(sources, job.out)
     refuse_same_folder(job.out, *sources)
+    job.loaded_files()
     states = {source: _state(source, job) for source in sources}
     if not all(isinstance(state, Done) for state in states.values()):
         job.analyzer()  # what is wrong with the options is told once, before any work
@@ -317,36 +325,49 @@ def _refuse_same_files(sources: Sequence[str], out: Path) -> None:
 
 
 def _state(source: str, job: AnalysisJob) -> Done | tuple[Path, ...]:
-    """A recording that is finished or cannot be opened, or the files to be written of one that is to be analyzed.
+    """A recording that is finished or has failed, or the files to be written of one that is to be analyzed."""
+    try:
+        made = plain(job.made_from(open_video(source, fps=job.fps)))
+    except HtnetError as error:
+        return Done(source, fault=str(error), cure="read")
+    files = output_files(job.out, recording_name(source))
+    try:
+        found = _finished(files, made, job)
+    except HtnetError as error:
+        return Done(source, fault=str(error), cure="overwrite")
+    lacking = tuple(file for file in files if not os.path.lexists(file))
+    # The document has no curves and pictures, which two of the files show.
+    if found is None or {files[4], files[5]} & set(lacking):
+        return files if found is None else lacking
+    try:
+        _write(found, files, faces=job.faces, only=lacking)
+    except HtnetError as error:
+        return Done(source, fault=str(error), cure="write")
+    return Done(source, found, kept=True)
+
+
+def _finished(files: Sequence[Path], made: Mapping[str, Any], job: AnalysisJob) -> Analysis | None:
+    """The analysis that is there already; None where there is none, or it is to be made anew.
+
+    Args:
+        files: of the recording.
+        made: what the part "made_from" of its document would be now.
+        job: how it is analyzed.
 
     Raises:
-        OverwriteError: its files are those of something else.
-        InputError: the file of the detector is not there.
+        OverwriteError: the files are those of something else.
+        InputError: the document was edited, and cannot be read any more.
     """
-    try:
-        video = open_video(source, fps=job.fps)
-    except HtnetError as error:
-        return Done(source, fault=str(error))
-    made = plain(job.made_from(video))
-    files = output_files(job.out, recording_name(source))
     known = None if job.overwrite else _document(files[0])
     if known is None:
         check_folder(job.out, [file.name for file in files], overwrite=job.overwrite)
-        return files
+        return None
     if other := _differences(known, made):
         raise OverwriteError(
             f"{files[0]} is finished, but {' and '.join(other)} {'differs' if len(other) == 1 else 'differ'}. Choose "
             "another --out, or analyze anew with --overwrite (in Python overwrite=True)."
         )
-    lacking = tuple(file for file in files if not os.path.lexists(file))
-    if {files[4], files[5]} & set(lacking):  # they show curves and pictures, which the document does not have
-        return lacking
-    found = Analysis.from_dict(known, str(files[0]))
-    try:
-        _write(found, files, faces=job.faces, only=lacking)
-    except HtnetError as error:
-        return Done(source, fault=str(error), again=True)
-    return Done(source, found, kept=True)
+    return Analysis.from_dict(known, str(files[0]))
 
 
 def _differences(known: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]:
@@ -389,8 +410,8 @@ def _analyze(job: AnalysisJob, source: str, wanted: Collection[Path], progress: 
         video = open_video(source, fps=job.fps)
         made = job.made_from(video)
         found = replace(job.analyzer()(video, progress=progress), made_from=made)
-    except HtnetError as error:
-        return Done(source, fault=str(error))
+    except (HtnetError, OSError) as error:
+        return Done(source, fault=cause(error), cure="read")
     files = output_files(job.out, recording_name(source))
     try:
         check_outputs(*wanted, overwrite=job.overwrite, inputs=(source,))
@@ -400,7 +421,7 @@ def _analyze(job: AnalysisJob, source: str, wanted: Collection[Path], progress: 
                 file.unlink(missing_ok=True)
         _write(found, files, faces=job.faces, only=wanted)
     except (HtnetError, OSError) as error:
-        return Done(source, fault=str(error) if isinstance(error, HtnetError) else cause(error), again=True)
+        return Done(source, fault=cause(error), cure="write")
     return Done(source, replace(found, curves=None, pictures={}))
 
 

@@ -193,7 +193,10 @@ def test_folders_and_lines(tmp_path):
     inside.mkdir(parents=True)
     written(inside, json.dumps(document("anna_1", (2, 4))), "events.json")
     written(inside, json.dumps({"curves": []}), "curves.json")
-    written(inside, "not json", "broken.json")
+    broken = written(inside, json.dumps(document("s15_0401"))[:-9], "broken.json")
+    with pytest.raises(ManifestError, match=r"broken\.json cannot be read: invalid JSON .*take it out of the folder"):
+        read_events(tmp_path / "out")
+    broken.unlink()
     written(inside, json.dumps({"seed": 1, "events": [{"kind": "micro", "onset": 3}]}), "truth.json")
     written(inside, "vid,onset,offset,type\nanna_1,1,2,me\n", "events.csv")
     found = read_events(tmp_path / "out")

@@ -6,17 +6,19 @@ import json
 import re
 import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from htnet.cli.analyze import show
 from htnet.core.errors import InputError, OverwriteError
+from htnet.core.schema import to_json
 from htnet.data import read_events, read_recordings
 from htnet.export import write_analysis, write_report
 from htnet.hub import save_pretrained
-from htnet.pipeline import Analyzer, analysis_files, read_analysis
+from htnet.pipeline import Analysis, Analyzer, analysis_files, read_analysis
 from htnet.pipeline.analysis_files import ENDINGS, output_files
 from htnet.pipeline.report import report_text
 from htnet.types import Event, QualityWarning
@@ -216,13 +218,18 @@ def test_recordings_are_analyzed_into_a_folder_and_kept(folder, succeed, fail):
     assert "(finished before)" not in out
 
 
+def undated(file):
+    """The content of a file, without the date of writing that a file of ELAN bears."""
+    return re.sub(rb' DATE="[^"]*"', b"", file.read_bytes())
+
+
 @pytest.mark.parametrize(("lost", "times"), [((1, 3), 1), ((2, 4, 5), 2)])
 def test_of_the_files_only_those_that_are_missing_are_written(folder, succeed, lost, times):
     place, made, weights = folder
     words = ("analyze", place / "a.mp4", "--out", place / "out", "--weights", weights)
     succeed(*words)
     files = output_files(place / "out", "a")
-    before = [file.read_bytes() for file in files]
+    before = [undated(file) for file in files]
     for number, file in enumerate(files):
         if number in lost:
             file.unlink()
@@ -231,7 +238,7 @@ def test_of_the_files_only_those_that_are_missing_are_written(folder, succeed, l
     succeed(*words)
     assert len(made) == times
     for number, file in enumerate(files):
-        assert file.read_bytes() == (before[number] if number in lost or not number else b"edited by hand")
+        assert undated(file) == (before[number] if number in lost or not number else b"edited by hand")
 
 
 def test_a_lost_document_does_not_cost_the_other_files(folder, fail, succeed):
@@ -287,7 +294,8 @@ def test_what_could_not_be_written_is_finished_by_the_same_command(folder, run, 
         status, out, err = run(*words)
     assert (status, "not analyzed" in out) == (2, False)
     assert "a.mp4: not analyzed: the disk is full" in err
-    assert "a.mp4 could not be analyzed. When the folder can be written, run the same command again." in err
+    assert "a.mp4 could not be analyzed. For " in err
+    assert "run the same command again when the folder can be written." in err
     assert "others" not in err
     status, _, _ = run(*words)
     assert (status, len(made)) == (0, 2)
@@ -336,6 +344,66 @@ def test_a_broken_recording_does_not_stop_the_others(folder, run):
     assert "Pictures of faces were left out" in (place / "out" / "a.html").read_text("utf-8")
 
 
+def test_stale_and_edited_files_do_not_stop_the_others(folder, run):
+    place, made, _ = folder
+    out, options = place / "out", ("--out", place / "out", "--no-emotions")
+    (place / "broken.mp4").write_bytes(b"no video")
+    assert run("analyze", place / "a.mp4", *options)[0] == 0
+    recordings = [place / f"{name}.mp4" for name in "abcd"]
+    for name in "bcd":  # finished, too
+        shutil.copy2(place / "a.mp4", place / f"{name}.mp4")
+        for ending in ENDINGS:
+            shutil.copy(out / f"a{ending}", out / f"{name}{ending}")
+    document = json.loads((out / "a.json").read_text("utf-8"))
+    document["made_from"]["options"]["faces"] = False
+    (out / "a.json").write_text(json.dumps(document), "utf-8")
+    document = json.loads((out / "b.json").read_text("utf-8"))
+    document["events"][0]["kind"] = "wink"
+    (out / "b.json").write_text(json.dumps(document), "utf-8")
+    (out / "c.json").write_text("{", "utf-8")
+    (out / "d.html").unlink()
+    kept = {path: path.read_bytes() for path in out.iterdir()}
+    status, said, err = run("analyze", place / "broken.mp4", *recordings, *options)
+    assert status == 2
+    assert made[1:] == [str(place / "d.mp4")]
+    assert "d.mp4: 6.4 s" in said
+    assert (out / "d.html").is_file()
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert "a.mp4: not analyzed: " in err
+    assert "a.json is finished, but an option (faces was False, is True) differs" in err
+    assert "b.json, event 1: " in err
+    assert "c.json already exists" in err
+    broken, *stale = (str(place / f"{name}.mp4") for name in ("broken", "a", "b", "c"))
+    closing = err.splitlines()[-1]
+    assert f"4 of 5 recordings failed: {', '.join([broken, *stale])}. The others are finished." in closing
+    assert f"Check {broken} (the reason is above), or leave it out." in closing
+    assert f"For {', '.join(stale)}, choose another --out, or give them alone with --overwrite." in closing
+
+
+def test_a_document_edited_anyhow_is_refused_by_name_alone(analyzed, tmp_path):
+    document = json.loads(to_json(analyzed[0].to_dict()))
+    places = [(key,) for key in document] + [
+        (part, 0, key) for part in ("events", "faces") for key in document[part][0]
+    ]
+    places += [("files", "video"), ("made_from",), ("warnings", 0), ("faces", 0, "gaps", 0)]
+    for *above, key in places:
+        for value in (None, 3, -1, "x", [], [3], {}, {"a": 1}):
+            edited = json.loads(json.dumps(document))
+            part = edited
+            for step in above:
+                part = part[step]
+            if isinstance(part, list):
+                part.append(value)
+            else:
+                part[key] = value
+            with suppress(InputError):
+                again = Analysis.from_dict(edited, str(tmp_path / "two.json"))
+                # What is accepted can be shown and written.
+                show("two.mp4", again, kept=True)
+                output = output_files(tmp_path, "two")
+                analysis_files._write(again, output, faces=True, only=output[:4])
+
+
 @pytest.fixture
 def bars(monkeypatch):
     """The bars that are drawn: total, and how much was done."""
@@ -365,7 +433,7 @@ def test_on_a_terminal_a_bar_counts_both_passes(folder, run, bars, monkeypatch):
     read = [now for now, beside in told if beside == "a.mp4, recognizing"]
     assert read[0] == round(6.4)
     assert read[-1] > read[0], "the second pass counts"
-    assert run(*words, "--no-emotions")[0] == 2
+    assert run(*words, "--detector", place / "none")[0] == 2
     assert len(bars) == 1, "no bar is drawn before a refusal"
 
 
