@@ -35,8 +35,8 @@ from htnet.synthesis.recordings.recording import GeneratedRecording
 TRAINING = RecordingConfig(
     duration=(45.0, 75.0),
     rates=((25.0, 4), (30.0, 5), (50.0, 1), (60.0, 1), (100.0, 0.25), (200.0, 0.1)),
-    sizes=((400, 300, 4), (480, 360, 4), (640, 480, 1)),
-    face_size=(100.0, 268.0),
+    sizes=((400, 300, 3), (480, 360, 3), (640, 480, 2)),
+    face_size=(125.0, 268.0),
     micro_rate=(6.0, 14.0),
     macro_rate=(3.0, 8.0),
     no_expression=0.15,
@@ -46,7 +46,7 @@ TRAINING = RecordingConfig(
 #: Minutes are drawn in minutes: the recordings to choose on are as short as the shortest ones of the test.
 LENGTHS = {
     "development": RecordingConfig(duration=(60.0, 75.0)),
-    "test": RecordingConfig(duration=(60.0, 100.0)),
+    "test": RecordingConfig(duration=(60.0, 75.0)),
 }
 #: Distance in time of the cells' motion that is kept, s: as long as a micro-expression rises.
 CELLS_AFTER = 0.2

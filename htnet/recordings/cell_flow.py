@@ -59,7 +59,7 @@ class Texture:
     gradient: FloatArray
 
 
-def even_light(face: ByteArray) -> FloatArray:
+def even_light(face: ByteArray | FloatArray) -> FloatArray:
     """A gray face over its local mean, in percent and smoothed, so light and exposure have no part in it."""
     cv2 = load_opencv()
     pixels = face.astype(np.float32)

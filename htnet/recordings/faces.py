@@ -135,6 +135,34 @@ def overlap(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
     return shared / max(float(np.prod(a[2:]) + np.prod(b[2:])) - shared, 1e-9)
 
 
+def part_of(
+    pixels: ByteArray, matrix: Float64Array, size: tuple[int, int], margin: int = 1
+) -> tuple[ByteArray, Float64Array]:
+    """The part of a frame that ``matrix`` takes to a picture of ``size`` (height, width), and its own matrix.
+
+    Args:
+        pixels: of the frame.
+        matrix: (2, 3), px of the frame to px of the picture.
+        size: of the picture.
+        margin: px of the frame around it.
+    """
+    height, width = size
+    corners = transform_points(inverse(matrix), [[-1, -1], [width, -1], [-1, height], [width, height]])
+    low = np.clip(np.floor(corners.min(axis=0)).astype(int) - margin, 0, np.array(pixels.shape[1::-1]) - 1)
+    high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1 + margin, low + 1, pixels.shape[1::-1])
+    inner = np.hstack([matrix[:, :2], (matrix[:, 2] + matrix[:, :2] @ low)[:, None]])
+    return pixels[low[1] : high[1], low[0] : high[0]], inner
+
+
+def shrunk(picture: ByteArray, matrix: Float64Array, size: tuple[int, int]) -> tuple[ByteArray, Float64Array]:
+    """A picture made smaller by averaging, to (height, width), and its own matrix."""
+    small = (size[1], size[0])
+    grow = np.array([picture.shape[1] / small[0], picture.shape[0] / small[1]])
+    part = load_opencv().resize(picture, small, interpolation=load_opencv().INTER_AREA)
+    inner = np.hstack([matrix[:, :2] * grow, (matrix[:, 2] + matrix[:, :2] @ (0.5 * grow - 0.5))[:, None]])
+    return np.asarray(part, np.uint8), inner
+
+
 def warp(pixels: ByteArray, matrix: Float64Array, size: tuple[int, int]) -> ByteArray:
     """The part of a frame that ``matrix`` takes to a picture of ``size`` (height, width).
 
@@ -142,17 +170,10 @@ def warp(pixels: ByteArray, matrix: Float64Array, size: tuple[int, int]) -> Byte
     frame repeat its edge.
     """
     cv2 = load_opencv()
-    height, width = size
-    corners = transform_points(inverse(matrix), [[-1, -1], [width, -1], [-1, height], [width, height]])
-    low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 1, 0, np.array(pixels.shape[1::-1]) - 1)
-    high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 2, low + 1, pixels.shape[1::-1])
-    part = pixels[low[1] : high[1], low[0] : high[0]]
-    matrix = np.hstack([matrix[:, :2], (matrix[:, 2] + matrix[:, :2] @ low)[:, None]])
-    shrink = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    part, inner = part_of(pixels, matrix, size)
+    shrink = float(np.sqrt(abs(np.linalg.det(inner[:, :2]))))
     if shrink < 0.5:
-        small = (max(1, round(part.shape[1] * shrink)), max(1, round(part.shape[0] * shrink)))
-        grow = np.array([part.shape[1] / small[0], part.shape[0] / small[1]])
-        part = cv2.resize(part, small, interpolation=cv2.INTER_AREA)
-        matrix = np.hstack([matrix[:, :2] * grow, (matrix[:, 2] + matrix[:, :2] @ (0.5 * grow - 0.5))[:, None]])
+        small = (max(1, round(part.shape[0] * shrink)), max(1, round(part.shape[1] * shrink)))
+        part, inner = shrunk(part, inner, small)
     flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
-    return np.asarray(cv2.warpAffine(part, matrix, (width, height), flags=flags, borderMode=border), np.uint8)
+    return np.asarray(cv2.warpAffine(part, inner, size[::-1], flags=flags, borderMode=border), np.uint8)

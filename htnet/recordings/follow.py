@@ -7,11 +7,11 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, ByteArray, Float64Array, FloatArray, Frame
+from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Float64Array, FloatArray, Frame
 from htnet.preprocess.geometry import scale_points, similarity, transform_points
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.video.face_motion import FACE
-from htnet.recordings.faces import inverse, warp
+from htnet.recordings.faces import inverse, part_of, shrunk
 from htnet.recordings.regions import GRID, rigid_weights
 
 #: Sides of the pictures on which the head is followed, coarse to fine, and the steps on each; the coarse one against
@@ -19,6 +19,9 @@ from htnet.recordings.regions import GRID, rigid_weights
 COARSE, FINE = (28, 3), (56, 2)
 #: Where the five points lie on the aligned face, px.
 PLACES = scale_points(TEMPLATE_28, FACE / TEMPLATE_SIZE)
+
+# Gaussian before the face is sampled, px of the aligned face, and the shrinking below which it is made smaller before.
+_BEFORE, _FAR = 0.5, 0.25
 
 
 def align(points: npt.ArrayLike) -> Float64Array:
@@ -30,10 +33,22 @@ def align(points: npt.ArrayLike) -> Float64Array:
     return similarity(points, PLACES)
 
 
-def gray_face(frame: Frame, matrix: Float64Array) -> ByteArray:
-    """The aligned face, (112, 112), gray."""
+def gray_face(frame: Frame, matrix: Float64Array) -> FloatArray:
+    """The aligned face, (112, 112) float32, gray levels.
+
+    What is finer than its pixels is smoothed away before it is sampled: it would else appear as motion whenever the
+    head shifts by a fraction of a pixel. Nothing is rounded to whole gray levels.
+    """
     cv2 = load_opencv()
-    return np.asarray(cv2.cvtColor(warp(frame.pixels, matrix, (FACE, FACE)), cv2.COLOR_RGB2GRAY), np.uint8)
+    part, inner = part_of(frame.pixels, matrix, (FACE, FACE), margin=3)
+    gray = np.asarray(cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY), np.uint8)
+    shrink = float(np.sqrt(abs(np.linalg.det(inner[:, :2]))))
+    if shrink < _FAR:  # a large face is brought to twice the size first, or smoothing it costs more than all else
+        gray, inner = shrunk(gray, inner, (round(len(gray) * 2 * shrink), round(gray.shape[1] * 2 * shrink)))
+        shrink = 0.5
+    smooth = cv2.GaussianBlur(gray.astype(np.float32), (0, 0), _BEFORE / min(shrink, 1.0))
+    flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
+    return np.asarray(cv2.warpAffine(smooth, inner, (FACE, FACE), flags=flags, borderMode=border), np.float32)
 
 
 def correlation(one: FloatArray, other: FloatArray) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.types import ByteArray, Float64Array, FloatArray
+from htnet.core.types import Float64Array, FloatArray
 from htnet.preprocess.geometry import similarity
 from htnet.preprocess.video.face_motion import FACE, TOLD_FACE
 from htnet.recordings.cell_flow import Motions
@@ -115,7 +115,7 @@ def _similar(head: FloatArray) -> Float64Array:
     return similarity(PLACES, PLACES + np.stack([a + b * x + c * y, d + e * x + f * y], axis=1))
 
 
-def picture_measures(face: ByteArray, across: FloatArray, eyes: npt.ArrayLike, mouth: npt.ArrayLike) -> FloatArray:
+def picture_measures(face: FloatArray, across: FloatArray, eyes: npt.ArrayLike, mouth: npt.ArrayLike) -> FloatArray:
     """`PICTURE` of an aligned gray face.
 
     The aperture of an eye is the mean change of its picture from left to right: iris and white differ across, while
@@ -123,7 +123,7 @@ def picture_measures(face: ByteArray, across: FloatArray, eyes: npt.ArrayLike, m
     skin, whose level runs from that above to that below, over the mean gray level of the face.
 
     Args:
-        face: (112, 112) uint8.
+        face: (112, 112) float32, gray levels.
         across: (112, 112) float32, its derivative to the right, of even light.
         eyes: (2, 2) the eyes, px of the aligned face.
         mouth: (2,) the middle of the mouth.
@@ -141,8 +141,8 @@ def _patch(picture: npt.NDArray[Any], at: npt.ArrayLike, half: tuple[int, int]) 
     return picture[y - half[0] : y + half[0] + 1, x - half[1] : x + half[1] + 1]
 
 
-def _difference(face: ByteArray, at: npt.ArrayLike) -> float:
-    patch = _patch(face, at, _MOUTH).astype(np.float32)
+def _difference(face: FloatArray, at: npt.ArrayLike) -> float:
+    patch = _patch(face, at, _MOUTH)
     above, below = patch[:_SKIN_ROWS].mean(), patch[-_SKIN_ROWS:].mean()
     skin = above + (below - above) * _down(len(patch))
     return float(np.abs(patch - skin).sum() / patch.shape[1])

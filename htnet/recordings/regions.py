@@ -41,7 +41,7 @@ REGIONS = tuple(REGION_CELLS)
 
 # How much a cell counts for the head's motion before its own motion is known: the bridge of the nose and the skin
 # beside the eyes move with the skull, lids and lips on their own.
-_RIGID, _SKIN, _MOVING = 1.0, 0.1, 0.03
+_RIGID, _SKIN, _MOVING = 1.0, 0.4, 0.15
 
 
 @cache

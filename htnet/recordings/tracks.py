@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from htnet.core.errors import LandmarkError
-from htnet.core.types import ByteArray, Float64Array, Frame
+from htnet.core.types import ByteArray, Float64Array, FloatArray, Frame
 from htnet.preprocess.geometry import transform_points
 from htnet.recordings.cell_flow import Texture, even_light, make_texture, pair_sums
 from htnet.recordings.faces import FaceFinder, SeenFace, inverse, overlap, upright
@@ -183,7 +183,7 @@ class Follower:
         self._last = texture
         self._carry_box()
 
-    def _row(self, frame: Frame, gray: ByteArray, texture: Texture, quality: float) -> None:
+    def _row(self, frame: Frame, gray: FloatArray, texture: Texture, quality: float) -> None:
         time = frame.time or 0.0
         while self._ring and self._ring[0][0] < time - DISTANCES[-1] * (1 + _NEAR) - 0.1:
             self._ring.popleft()

@@ -146,7 +146,7 @@ class RecordingConfig(Checked):
     sizes: tuple[tuple[int, int, float], ...] = checked(
         ((640, 480, 6), (800, 600, 1), (960, 540, 1), (1280, 720, 2)), _SIZES
     )
-    face_size: tuple[float, float] = checked((100.0, 400.0), _FACE_SIZE)
+    face_size: tuple[float, float] = checked((140.0, 400.0), _FACE_SIZE)
     layouts: tuple[tuple[str, float], ...] = checked(
         (
             ("single", 6),
