@@ -127,9 +127,9 @@ class Analyzer:
         yield from (found for found in planned if isinstance(found, SeenPair))
         pairs = {found.place: found for found in planned if isinstance(found, EventPair)}
         tell = _told(progress, STAGES[1])
-        for pair, onset, apex in collect_pairs(_telling(recording_stream(video), tell), pairs.values()):
-            del pairs[pair.place]
-            yield read(pair, onset, apex)
+        for seen in collect_pairs(_telling(recording_stream(video), tell), pairs.values(), read.spec):
+            del pairs[seen.pair.place]
+            yield read(seen)
         for pair in pairs.values():
             yield SeenPair(pair.place, pair.event, fault="its frames could not be read a second time")
 

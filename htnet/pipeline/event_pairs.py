@@ -1,4 +1,4 @@
-"""Onset and apex of the events of a recording: what of two frames is kept, and what a model says of it."""
+"""Onset, apex and motion of the events of a recording: what of the frames is kept, and what a model says of it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ import numpy.typing as npt
 
 from htnet.core.errors import HtnetError
 from htnet.core.events import EXPRESSION_KINDS, Event
-from htnet.core.types import ByteArray, Float64Array, Flow, Frame, Landmarks, Prediction
+from htnet.core.types import (
+    ByteArray,
+    Float64Array,
+    FloatArray,
+    Flow,
+    Frame,
+    Landmarks,
+    Prediction,
+    PreprocessSpec,
+)
 from htnet.pipeline.analysis import EventPictures
 from htnet.pipeline.predictor import Predictor
 from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.video.clip import ClipMotion
 from htnet.recordings import FaceTrack, RecordingCurves
 
 # Room around the face's box on each side, in its widths: the aligned face reaches beyond it.
@@ -50,6 +60,7 @@ class EventPair:
         event: the event.
         onset: number of its frame that stands for the onset: the first one in which the face is measured.
         apex: that of the apex: the last one up to it in which the face is measured.
+        last: that of the last frame of the event in which the face is measured.
         time: of the onset, s.
         points: (5, 2) of the face in the onset, px of the frame.
         part: left, top, right and bottom of the part of both frames that is kept, px.
@@ -59,9 +70,29 @@ class EventPair:
     event: Event
     onset: int
     apex: int
+    last: int
     time: float
     points: Float64Array
     part: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class PairFrames:
+    """What is kept of the frames of an event.
+
+    Attributes:
+        pair: what was asked for.
+        onset: the part of the onset with the face.
+        apex: likewise.
+        motion: `htnet.preprocess.motion_features` from the onset on, where the model reads them.
+        fault: why there are none, though the model reads them.
+    """
+
+    pair: EventPair
+    onset: FaceCrop
+    apex: FaceCrop
+    motion: FloatArray | None = None
+    fault: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,21 +132,23 @@ def plan_pairs(curves: RecordingCurves, events: Iterable[Event]) -> Iterator[Eve
                 yield _pair(place, event, track, *rows, curves.size)
 
 
-def _rows(track: FaceTrack, event: Event) -> tuple[int, int] | None:
-    """Rows that stand for onset and apex."""
+def _rows(track: FaceTrack, event: Event) -> tuple[int, int, int] | None:
+    """Rows that stand for onset and apex, and the last one that is measured."""
     middle = event.offset if event.apex is None else event.apex
     first, apex, last = np.searchsorted(track.frames, [event.onset, middle, event.offset + 1])
     seen = np.flatnonzero(track.gaps[first:last] == 0) + first
     if len(seen) < 2:
         return None
     onset, rest = int(seen[0]), seen[1:]
-    return onset, int(rest[np.abs(rest - apex).argmin()])
+    return onset, int(rest[np.abs(rest - apex).argmin()]), int(seen[-1])
 
 
-def _pair(place: int, event: Event, track: FaceTrack, onset: int, apex: int, size: tuple[int, int]) -> EventPair:
+def _pair(
+    place: int, event: Event, track: FaceTrack, onset: int, apex: int, last: int, size: tuple[int, int]
+) -> EventPair:
     boxes = track.boxes[[onset, apex]].astype(np.float64)
     part = face_part(boxes, size)
-    frames = int(track.frames[onset]), int(track.frames[apex])
+    frames = int(track.frames[onset]), int(track.frames[apex]), int(track.frames[last])
     return EventPair(place, event, *frames, float(track.times[onset]), track.points[onset].astype(np.float64), part)
 
 
@@ -136,33 +169,81 @@ def face_part(boxes: npt.ArrayLike, size: tuple[int, int]) -> tuple[int, int, in
 
 
 def collect_pairs(
-    frames: Iterable[Frame], pairs: Iterable[EventPair]
-) -> Iterator[tuple[EventPair, FaceCrop, FaceCrop]]:
-    """The parts of onset and apex of each pair, as soon as both were read; nothing is read beyond the last one.
+    frames: Iterable[Frame], pairs: Iterable[EventPair], spec: PreprocessSpec | None = None
+) -> Iterator[PairFrames]:
+    """What is kept of the frames of each pair, as soon as all were read; nothing is read beyond the last one.
 
-    Only what is still waited for is held: of each event that has begun one part of a frame.
+    Only what is still waited for is held: of each event that has begun one part of a frame, and the small gray faces
+    of which motion is computed.
 
     Args:
         frames: of the recording, in order.
         pairs: what is wanted.
+        spec: of the model, where it reads motion; None for onset and apex alone.
     """
-    wanted: dict[int, list[EventPair]] = {}
-    for pair in pairs:
-        for number in (pair.onset, pair.apex):
-            wanted.setdefault(number, []).append(pair)
-    held: dict[int, FaceCrop] = {}
-    if not wanted:
+    waiting = sorted(pairs, key=lambda pair: pair.onset)
+    begun: list[_Collected] = []
+    waiting.reverse()
+    if not waiting:
         return
     for frame in frames:
-        for pair in wanted.pop(frame.number or 0, ()):
-            left, top, right, bottom = pair.part
-            crop = FaceCrop(frame.pixels[top:bottom, left:right].copy(), left, top)
-            if pair.place in held:
-                yield pair, held.pop(pair.place), crop
-            else:
-                held[pair.place] = crop
-        if not wanted:
+        number = frame.number or 0
+        while waiting and waiting[-1].onset <= number:
+            begun.append(_Collected(waiting.pop(), spec))
+        for one in begun:
+            one.see(frame, number)
+        for one in begun:
+            if number >= one.end and (found := one.found()) is not None:
+                yield found
+        begun = [one for one in begun if number < one.end]
+        if not waiting and not begun:
             return
+
+
+class _Collected:
+    """What of an event that has begun was read so far."""
+
+    def __init__(self, pair: EventPair, spec: PreprocessSpec | None) -> None:
+        self.pair = pair
+        self.end = pair.apex if spec is None else max(pair.apex, pair.last)
+        self._spec = spec
+        self._crops: dict[int, FaceCrop] = {}
+        self._motion: ClipMotion | None = None
+        self._fault = ""
+
+    def see(self, frame: Frame, number: int) -> None:
+        """The next frame."""
+        if number in (self.pair.onset, self.pair.apex):
+            left, top, right, bottom = self.pair.part
+            self._crops[number] = FaceCrop(frame.pixels[top:bottom, left:right].copy(), left, top)
+        if self._spec is None or self._fault or number > self.pair.last:
+            return
+        try:
+            if self._motion is None:
+                points = Landmarks(self.pair.points.astype(np.float32), "followed face")
+                self._motion = ClipMotion(frame, points, self._spec)
+            else:
+                self._motion.add(frame)
+        except HtnetError as error:
+            self._motion, self._fault = None, str(error)
+
+    def found(self) -> PairFrames | None:
+        """All of it; None where one of the two frames was not read."""
+        crops = [self._crops.get(number) for number in (self.pair.onset, self.pair.apex)]
+        if crops[0] is None or crops[1] is None:
+            return None
+        motion, fault = features_of(self._motion)
+        return PairFrames(self.pair, crops[0], crops[1], motion, self._fault or fault)
+
+
+def features_of(motion: ClipMotion | None) -> tuple[FloatArray | None, str]:
+    """Motion features, and why there are none."""
+    if motion is None:
+        return None, ""
+    try:
+        return motion.features(), ""
+    except HtnetError as error:
+        return None, str(error)
 
 
 class PairReader:
@@ -178,18 +259,22 @@ class PairReader:
         self.predictor = predictor
         self.pictures = pictures
 
-    def __call__(self, pair: EventPair, onset: FaceCrop, apex: FaceCrop) -> SeenPair:
-        """What is seen in the two; both parts must be of the same place."""
-        event, prediction, fault = pair.event, None, ""
-        if self.predictor is not None:
-            points = (pair.points + 0.5 - [onset.left, onset.top]) / onset.shrink - 0.5
+    @property
+    def spec(self) -> PreprocessSpec | None:
+        """The spec of a model that reads motion; None for another one, or none."""
+        return self.predictor.spec if self.predictor is not None and self.predictor.reads_motion else None
+
+    def __call__(self, found: PairFrames) -> SeenPair:
+        """What is seen in the frames of an event; both parts must be of the same place."""
+        pair, onset, apex = found.pair, found.onset, found.apex
+        event, prediction, fault = pair.event, None, found.fault
+        if self.predictor is not None and not fault:
             first, second = (
                 Frame(crop.pixels, f"frame {number}", number)
                 for crop, number in ((onset, pair.onset), (apex, pair.apex))
             )
-            given = Landmarks(points.astype(np.float32), "followed face")
             try:
-                prediction = self.predictor.pair(first, second, given)
+                prediction = self.predictor.pair(first, second, points_on(onset, pair.points), motion=found.motion)
             except HtnetError as error:
                 fault = str(error)
             else:
@@ -210,6 +295,12 @@ class PairReader:
                 0.0 if flow is None else float(np.hypot(*flow.uv).max()),
             )
         return SeenPair(pair.place, event, prediction, shown, fault)
+
+
+def points_on(crop: FaceCrop, points: Float64Array) -> Landmarks:
+    """Points of a frame in px of a part of it."""
+    moved = (points + 0.5 - [crop.left, crop.top]) / crop.shrink - 0.5
+    return Landmarks(moved.astype(np.float32), "followed face")
 
 
 def flow_picture(flow: Flow, side: int = _SHOWN) -> bytes:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from htnet.core.errors import HtnetError
 from htnet.core.events import EXPRESSION_KINDS, LONGEST_MACRO_S, Event
-from htnet.core.types import Float64Array, Frame
-from htnet.pipeline.event_pairs import EventPair, FaceCrop, PairReader, SeenPair, face_part, plan_pairs
+from htnet.core.types import Float64Array, Frame, PreprocessSpec
+from htnet.pipeline.event_pairs import (
+    EventPair,
+    FaceCrop,
+    PairFrames,
+    PairReader,
+    SeenPair,
+    face_part,
+    features_of,
+    plan_pairs,
+    points_on,
+)
 from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.video.clip import ClipMotion
 from htnet.recordings import FaceFinder, FrameStream, RecordingCurves, YuNetFaces
 from htnet.recordings.curves import finished_curves, recent_curves
 from htnet.recordings.stream import read_ahead
@@ -147,17 +159,42 @@ class _Found:
         if isinstance(planned, SeenPair):
             seen = replace(planned, place=place)
         else:
-            crops = [self._ring.get(event.track or 0, number) for number in (planned.onset, planned.apex)]
-            if crops[0] is None or crops[1] is None:
+            found = self._frames(curves, replace(planned, place=place), self._reader.spec)
+            if found is None:
                 seen = SeenPair(place, event, fault="its frames were not held any more")
             else:
-                seen = self._reader(_at(planned, place), *on_one_canvas(crops[0], crops[1]))
+                seen = self._reader(found)
         self.seen.append(seen)
         return seen.event
 
+    def _frames(self, curves: RecordingCurves, pair: EventPair, spec: PreprocessSpec | None) -> PairFrames | None:
+        """What is held of the frames of an event; None where one of them is not held any more."""
+        number = pair.event.track or 0
+        track = next(track for track in curves.tracks if track.number == number)
+        wanted = [pair.onset, pair.apex]
+        times = dict(zip(track.frames.tolist(), track.times.tolist(), strict=True))
+        if spec is not None:  # frames in which the face is not measured are not held
+            measured = track.frames[track.gaps == 0].tolist()
+            wanted += [frame for frame in measured if pair.onset < frame <= pair.last]
+        held = [self._ring.get(number, frame) for frame in wanted]
+        crops = [crop for crop in held if crop is not None]
+        if len(crops) < len(wanted):
+            return None
+        parts = on_one_canvas(*crops)
+        onset, apex = next(parts), next(parts)
+        if spec is None:
+            return PairFrames(pair, onset, apex)
+        try:
+            motion = ClipMotion(_frame(onset, pair.onset, times), points_on(onset, pair.points), spec)
+            for part, frame in zip(parts, wanted[2:], strict=True):
+                motion.add(_frame(part, frame, times))
+        except HtnetError as error:
+            return PairFrames(pair, onset, apex, fault=str(error))
+        return PairFrames(pair, onset, apex, *features_of(motion))
 
-def _at(pair: EventPair, place: int) -> EventPair:
-    return replace(pair, place=place)
+
+def _frame(crop: FaceCrop, number: int, times: Mapping[int, float]) -> Frame:
+    return Frame(crop.pixels, f"frame {number}", number, times[number])
 
 
 def _same(one: Event, other: Event) -> bool:
@@ -208,29 +245,30 @@ def cut_out(frame: Frame, box: Float64Array) -> FaceCrop:
     return FaceCrop(pixels.copy(), left, top)
 
 
-def on_one_canvas(onset: FaceCrop, apex: FaceCrop) -> tuple[FaceCrop, FaceCrop]:
-    """Two parts of frames as parts of the same place and size; where one has nothing, its edge is repeated."""
+def on_one_canvas(*crops: FaceCrop) -> Iterator[FaceCrop]:
+    """Parts of frames as parts of the same place and size; where one has nothing, its edge is repeated."""
     cv2 = load_opencv()
-    shrink = max(onset.shrink, apex.shrink)
-    both = []
-    for crop in (onset, apex):
-        ratio = shrink // crop.shrink
-        if ratio > 1:  # at places that fit the coarser one
-            off = [(-at // crop.shrink) % ratio for at in (crop.left, crop.top)]
-            pixels = crop.pixels[off[1] :, off[0] :]
-            size = max(pixels.shape[1] // ratio, 1), max(pixels.shape[0] // ratio, 1)
-            pixels = np.asarray(
-                cv2.resize(pixels[: size[1] * ratio, : size[0] * ratio], size, interpolation=cv2.INTER_AREA), np.uint8
-            )
-            crop = FaceCrop(pixels, crop.left + off[0] * crop.shrink, crop.top + off[1] * crop.shrink, shrink)
-        both.append(crop)
-    left, top = min(crop.left for crop in both), min(crop.top for crop in both)
-    right = max(crop.left // shrink + crop.pixels.shape[1] for crop in both)
-    bottom = max(crop.top // shrink + crop.pixels.shape[0] for crop in both)
-    found = []
-    for crop in both:
+    shrink = max(crop.shrink for crop in crops)
+    alike = [_in_resolution(crop, shrink) for crop in crops]
+    left, top = min(crop.left for crop in alike), min(crop.top for crop in alike)
+    right = max(crop.left // shrink + crop.pixels.shape[1] for crop in alike)
+    bottom = max(crop.top // shrink + crop.pixels.shape[0] for crop in alike)
+    for crop in alike:
         before = (crop.left - left) // shrink, (crop.top - top) // shrink
         after = right - crop.left // shrink - crop.pixels.shape[1], bottom - crop.top // shrink - crop.pixels.shape[0]
         pixels = cv2.copyMakeBorder(crop.pixels, before[1], after[1], before[0], after[0], cv2.BORDER_REPLICATE)
-        found.append(FaceCrop(np.asarray(pixels, np.uint8), left, top, shrink))
-    return found[0], found[1]
+        yield FaceCrop(np.asarray(pixels, np.uint8), left, top, shrink)
+
+
+def _in_resolution(crop: FaceCrop, shrink: int) -> FaceCrop:
+    """A part in the resolution of the coarsest one, at a place that fits it."""
+    cv2 = load_opencv()
+    ratio = shrink // crop.shrink
+    if ratio == 1:
+        return crop
+    off = [(-at // crop.shrink) % ratio for at in (crop.left, crop.top)]
+    pixels = crop.pixels[off[1] :, off[0] :]
+    size = max(pixels.shape[1] // ratio, 1), max(pixels.shape[0] // ratio, 1)
+    small = cv2.resize(pixels[: size[1] * ratio, : size[0] * ratio], size, interpolation=cv2.INTER_AREA)
+    left, top = crop.left + off[0] * crop.shrink, crop.top + off[1] * crop.shrink
+    return FaceCrop(np.asarray(small, np.uint8), left, top, shrink)

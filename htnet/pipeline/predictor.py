@@ -23,9 +23,11 @@ from htnet.core.types import (
     DEFAULT_WEIGHTS,
     NO_EXPRESSION,
     ByteArray,
+    FloatArray,
     Landmarks,
     ModelInput,
     Prediction,
+    PreprocessSpec,
     QualityWarning,
     SourceFiles,
     Spotting,
@@ -121,12 +123,24 @@ class Predictor:
             self.model.preprocess_spec, landmarks, extras=self.model.extra_inputs, evidence=True, bit_depth=bit_depth
         )
 
+    @property
+    def reads_motion(self) -> bool:
+        """Whether the model reads the motion of a clip beside the flow between two frames."""
+        return self._reader.reads_motion
+
+    @property
+    def spec(self) -> PreprocessSpec:
+        """The preprocessing that the model was trained with."""
+        return self._reader.spec
+
     def pair(
         self,
         onset: FrameSource,
         apex: FrameSource,
         landmarks: npt.ArrayLike | Landmarks | PathLike[str] | None = None,
         sample: str = "",
+        *,
+        motion: FloatArray | None = None,
     ) -> Prediction:
         """Predict from two frames.
 
@@ -135,14 +149,29 @@ class Predictor:
             apex: the frame of strongest expression, of the same size.
             landmarks: five (x, y) in onset px, or a file of them; detected by the landmarker by default.
             sample: identifier.
+            motion: `htnet.preprocess.motion_features` of the clip from the onset on, made with the model's spec, for a
+                model that reads motion (`reads_motion`). Without it such a model answers from the two frames alone.
 
         Raises:
             FrameError, LandmarkError, FlowError: the frames cannot be used.
+            InputError: ``motion`` is given to a model that reads none, or has another shape than its spec says.
         """
         refuse_after_fork()
         files = SourceFiles(onset=frame_file(onset), apex=frame_file(apex))
-        made = self._reader.pair(onset, apex, landmarks, sample)
+        self._check_motion(motion)
+        made = replace(self._reader.pair(onset, apex, landmarks, sample), motion=motion)
         return self._answer([_Question(sample, made, files)])[0]
+
+    def _check_motion(self, motion: FloatArray | None) -> None:
+        if motion is None:
+            return
+        if not self.reads_motion:
+            raise InputError(f"{self.name} reads no motion of a clip; leave motion out.")
+        if np.ndim(motion) != 2 or len(motion) != self.spec.clip_frames or not np.isfinite(motion).all():
+            raise InputError(
+                f"The motion has the shape {np.shape(motion)}, and {self.name} reads {self.spec.clip_frames} moments "
+                "of finite features. Compute it with its spec: motion_features(clip, landmarks, predictor.spec)."
+            )
 
     def flow_image(self, image: str | PathLike[str] | ByteArray, sample: str = "") -> Prediction:
         """Predict from a flow image in the published convention, without further preprocessing.
@@ -218,9 +247,9 @@ class Predictor:
         taken = found.take(*used)
         at_onset = spotting.landmarks_at(spotting.onset)
         made = self._reader.pair(taken[used[0]], taken[used[1]], at_onset, sample)
-        if self._reader.reads_motion and spotting.offset > spotting.onset:
+        if self.reads_motion and spotting.offset > spotting.onset:
             clip = found.between(spotting.onset, spotting.offset)
-            made = replace(made, motion=motion_features(clip, at_onset, self._reader.spec))
+            made = replace(made, motion=motion_features(clip, at_onset, self.spec))
         made = replace(made, warnings=(*made.warnings, *_clearness(spotting)))
         onset, apex = (frame_file(taken[number]) for number in used)
         files = SourceFiles(onset, apex, video=found.frames.source if isinstance(found.frames, Video) else None)

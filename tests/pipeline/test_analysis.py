@@ -1,21 +1,27 @@
 """From a recording to its events, with what a model says of each, and back from the document."""
 
+import copy
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from htnet.core.errors import InputError, VideoError
+from htnet.core.errors import FlowError, InputError, VideoError
 from htnet.core.schema import read_schema, to_json
 from htnet.core.types import NO_EXPRESSION
-from htnet.pipeline import Analysis, Analyzer, FollowedFace, analyze, read_analysis
+from htnet.models import create_model
+from htnet.pipeline import Analysis, Analyzer, FollowedFace, Predictor, analyze, read_analysis
 from htnet.pipeline.analyzing import STAGES, checked_events
 from htnet.pipeline.event_pairs import EventPair, SeenPair, collect_pairs, face_part, plan_pairs
+from htnet.preprocess import motion_features, open_video
+from htnet.preprocess.video.clip import ClipMotion
 from htnet.recordings import FrameStream, RecordingCurves, recording_curves
 from htnet.types import Event, Frame
 from tests.recordings.scenes import Face, Scene
-from tests.support.pairs import QUICK, tiny_model
+from tests.support.pairs import POINTS, QUICK, tiny_model
 from tests.support.recordings import TrueEvents
 
 
@@ -51,10 +57,79 @@ def test_the_model_is_shown_the_face_of_the_event(two, analyzed):
         assert (points > [left, top]).all()
         assert (points < [right, bottom]).all()
     stream = FrameStream("two", (Frame(np.full((270, 480, 3), n, np.uint8), "", n, n / 25) for n in range(161)))
-    for pair, onset, apex in collect_pairs(stream, pairs):
-        assert (onset.pixels == pair.onset).all()
-        assert (apex.pixels == pair.apex).all()
-        assert onset.pixels.shape == apex.pixels.shape
+    seen = list(collect_pairs(stream, pairs))
+    assert sorted(found.pair.place for found in seen) == sorted(pair.place for pair in pairs)
+    for found in seen:
+        assert (found.onset.pixels == found.pair.onset).all()
+        assert (found.apex.pixels == found.pair.apex).all()
+        assert found.onset.pixels.shape == found.apex.pixels.shape
+        assert (found.motion, found.fault) == (None, "")
+
+
+@pytest.fixture(scope="module")
+def moving():
+    """A model that reads the motion of clips."""
+    return motion_model(registered=False)
+
+
+def motion_model(registered):
+    spec = replace(QUICK, layout="whole", clip_frames=4, head_motion="register" if registered else "none")
+    model = create_model("htnet_dual_stream", mean=(100.0,) * 3, std=(60.0,) * 3).eval()
+    with torch.no_grad():
+        model.fc[0].weight[:, model.config.dim :].mul_(20)
+    model.preprocess_spec = spec
+    return model
+
+
+@pytest.mark.parametrize("registered", [False, True])
+def test_a_model_that_reads_motion_is_given_the_whole_event(two, measured, analyzed, registered):
+    folder, recording = two
+    model = motion_model(registered)
+    detector = TrueEvents(recording, ("micro",))
+    found = Analyzer(detector, weights=model)(folder / "two.mp4")
+    video, predictor = open_video(folder / "two.mp4"), Predictor(model)
+    alone = Analyzer(detector, weights=replaced_spec(model))(folder / "two.mp4")
+    pairs = {pair.event.onset: pair for pair in plan_pairs(analyzed[0].curves, detector(analyzed[0].curves))}
+    assert not [warning for warning in found.warnings if warning.code == "unrecognized"]
+    for event, other in zip(found.expressions, alone.expressions, strict=True):
+        pair = pairs[event.onset]
+        assert pair.onset < pair.apex < pair.last <= event.offset
+        points = pair.points.astype(np.float32)
+        motion = motion_features(video.between(pair.onset, pair.last), points, predictor.spec)
+        assert motion.any()
+        taken = video.take((pair.onset, pair.apex))
+        expected = predictor.pair(taken[pair.onset], taken[pair.apex], points, motion=motion)
+        assert event.probabilities == pytest.approx(expected.probabilities, abs=1e-3)
+        far = [abs(event.probabilities[name] - other.probabilities[name]) for name in event.probabilities]
+        assert max(far) > 1e-3, "motion has a say"
+
+
+def replaced_spec(model):
+    """The same model, which is shown no motion."""
+    other = copy.deepcopy(model)
+    other.preprocess_spec = replace(model.preprocess_spec, clip_frames=0)
+    return other
+
+
+def test_an_event_whose_motion_cannot_be_measured_is_not_answered_without(two, measured, moving, monkeypatch):
+    def lost(motion, frame):
+        raise FlowError("the head left the frame")
+
+    folder, recording = two
+    monkeypatch.setattr(ClipMotion, "add", lost)
+    found = Analyzer(TrueEvents(recording, ("micro",)), weights=moving)(folder / "two.mp4")
+    assert [event.label for event in found.events] == [None, None]
+    (warning,) = [warning for warning in found.warnings if warning.code == "unrecognized"]
+    assert "the head left the frame" in warning.message
+
+
+def test_motion_is_given_to_models_that_read_it(moving, model):
+    frames, still = np.zeros((2, 64, 64, 3), np.uint8), np.zeros((4, 64), np.float32)
+    with pytest.raises(InputError, match="reads no motion of a clip"):
+        Predictor(model).pair(*frames, POINTS, motion=still)
+    for wrong in (still[:2], still[0], np.full_like(still, np.nan)):
+        with pytest.raises(InputError, match="reads 4 moments of finite features"):
+            Predictor(moving).pair(*frames, POINTS, motion=wrong)
 
 
 def test_pictures_show_onset_apex_and_flow(analyzed):
@@ -250,7 +325,7 @@ def test_a_part_holds_the_face_and_stays_in_the_frame():
 def test_pairs_that_no_frame_comes_for_are_told(two, measured, monkeypatch):
     folder, recording = two
     analyzer = Analyzer(TrueEvents(recording, ("micro",)), weights=tiny_model(QUICK))
-    monkeypatch.setattr("htnet.pipeline.analyzing.collect_pairs", lambda frames, pairs: iter(()))
+    monkeypatch.setattr("htnet.pipeline.analyzing.collect_pairs", lambda *given: iter(()))
     found = analyzer(folder / "two.mp4")
     assert {event.label for event in found.events} == {None}
     (warning,) = found.warnings

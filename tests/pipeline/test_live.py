@@ -13,6 +13,7 @@ from htnet.pipeline.event_pairs import FaceCrop
 from htnet.pipeline.live import cut_out, on_one_canvas
 from htnet.recordings import FEATURES, FrameStream, camera_stream, recording_stream
 from htnet.types import Event, Frame
+from tests.pipeline.test_analysis import motion_model
 from tests.recordings.scenes import Face, Scene
 from tests.support.pairs import QUICK, tiny_model
 from tests.support.recordings import TrueEvents
@@ -98,6 +99,18 @@ def test_faces_that_are_not_held_any_more_are_told(two, analyzed, monkeypatch):
     (warning,) = found.warnings
     assert (warning.code, len(found.events)) == ("unrecognized", 2)
     assert "not held any more" in warning.message
+
+
+def test_a_model_that_reads_motion_is_given_it_of_a_stream(two, analyzed, monkeypatch):
+    folder, recording = two
+    monkeypatch.setattr(live, "Tracker", functools.partial(Replayed, analyzed[0].curves))
+    monkeypatch.setattr("htnet.pipeline.analyzing.recording_curves", lambda *given, **options: analyzed[0].curves)
+    analyzer = Analyzer(Windowed(TrueEvents(recording, ("micro",))), weights=motion_model(registered=False))
+    of_file = analyzer(folder / "two.mp4")
+    of_stream = analyzer(FrameStream("camera", recording_stream(folder / "two.mp4")))
+    assert len(of_stream.events) == 2
+    for event, other in zip(of_stream.events, of_file.events, strict=True):
+        assert event.probabilities == pytest.approx(other.probabilities, abs=0.02)
 
 
 class Replayed:

@@ -26,8 +26,9 @@ from htnet.preprocess import (
     published_input,
     to_gray,
 )
-from htnet.preprocess.flow.registration import cell_centers, cell_motion, face_cells, follow, register, registered_faces
+from htnet.preprocess.flow.registration import cell_centers, cell_motion, face_cells, follow, register
 from htnet.preprocess.frames import read_frame
+from htnet.preprocess.video.clip import ClipMotion
 from tests.preprocess.faces import gray_face
 
 SIDE, MIDDLE = 288, 143.5
@@ -166,15 +167,19 @@ def test_the_bundled_pair_is_aligned_and_measured_as_before(flow):
 def test_a_clip_is_registered_frame_by_frame(portrait, rng):
     frames = [seen(portrait, moved_head((1.5 * k, -0.8 * k), 0.5 * k), rng) for k in range(5)]
     alignment = fit_alignment(Landmarks(POINTS, "truth"))
-    faces = [to_gray(face).astype(float)[20:-20, 20:-20] for face in registered_faces(frames, alignment)]
+    spec = PreprocessSpec(flow="dis", head_motion="register", clip_frames=3)
+    clip = ClipMotion(frames[0], Landmarks(POINTS, "truth"), spec)
+    for frame in frames[1:]:
+        clip.add(frame)
+    faces = [face.astype(float)[20:-20, 20:-20] for face in clip.faces]
     assert len(faces) == 5
     assert max(np.abs(face - faces[0]).mean() for face in faces) < 3
     assert np.abs(to_gray(alignment.warp(frames[4])).astype(float)[20:-20, 20:-20] - faces[0]).mean() > 8
     small = Frame(frames[0].pixels[:-10])
     with pytest.raises(FrameError, match="Frame 1"):
-        list(registered_faces([frames[0], small], alignment))
-    spec = PreprocessSpec(flow="dis", head_motion="register", clip_frames=3)
-    assert motion_features(frames, POINTS, spec).shape == (3, 64)
+        ClipMotion(frames[0], Landmarks(POINTS, "truth"), spec).add(small)
+    np.testing.assert_array_equal(motion_features(frames, POINTS, spec), clip.features())
+    assert clip.features().shape == (3, 64)
 
 
 def test_a_flow_image_is_refused_unless_its_apex_was_registered(tmp_path, portrait):

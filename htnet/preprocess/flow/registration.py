@@ -8,7 +8,6 @@ face being warped from the original frame each time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from htnet.core.errors import FlowError
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, ByteArray, Float64Array, FloatArray, Frame
-from htnet.preprocess.align import Alignment, check_size
+from htnet.preprocess.align import Alignment
 from htnet.preprocess.frames import to_gray
 from htnet.preprocess.opencv import load_opencv
 
@@ -140,29 +139,6 @@ def follow(alignment: Alignment, matrix: Float64Array) -> Alignment:
     """The alignment of an apex whose head has moved: one map from its frame to px of the onset's face."""
     whole = np.vstack([alignment.matrix, [0.0, 0.0, 1.0]])
     return Alignment((np.linalg.inv(matrix) @ whole)[:2], alignment.size)
-
-
-def registered_faces(frames: Iterable[Frame], alignment: Alignment) -> Iterator[Frame]:
-    """Aligned faces of a clip, each registered to the first; each frame is sampled once.
-
-    Args:
-        frames: of one clip; the first is the onset.
-        alignment: of the first frame.
-
-    Raises:
-        FrameError: a frame has another size than the first.
-        FlowError: a frame cannot be registered.
-    """
-    first: Frame | None = None
-    matrix: Float64Array | None = None
-    for number, frame in enumerate(frames):
-        if first is None:
-            start, first = frame, alignment.warp(frame)
-            yield first
-            continue
-        check_size(frame, number, start)
-        matrix = register(first, frame, alignment, matrix)
-        yield follow(alignment, matrix).warp(frame)
 
 
 def head_step(found: CellMotion, side: int, unit: float = 1.0) -> Float64Array:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from itertools import chain
 from typing import Any, overload
 
 import numpy as np
@@ -13,15 +12,15 @@ import torch
 
 from htnet.core.errors import InputError, SpecError, VideoError
 from htnet.core.fields import whole
-from htnet.core.types import HEAD_REGIONS, TEMPLATE_SIZE, Float64Array, FloatArray, PreprocessSpec
-from htnet.preprocess.align import align_frames, scale_points
+from htnet.core.types import HEAD_REGIONS, TEMPLATE_SIZE, Float64Array, FloatArray, Frame, Landmarks, PreprocessSpec
+from htnet.preprocess.align import check_size, fit_alignment, scale_points
 from htnet.preprocess.contrast import gray_face
 from htnet.preprocess.flow.compute import compute_flow
 from htnet.preprocess.flow.motion import face_regions, hoof, remove_head_motion
-from htnet.preprocess.flow.registration import registered_faces
+from htnet.preprocess.flow.registration import follow, register
 from htnet.preprocess.landmarks import Landmarker
 from htnet.preprocess.preprocessor import FrameSource, LandmarkSource
-from htnet.preprocess.video.clip_quality import noting_times, varying_times
+from htnet.preprocess.video.clip_quality import varying_times
 from htnet.preprocess.video.open import Video
 from htnet.preprocess.video.spotting import find_points, read_frames
 
@@ -69,29 +68,79 @@ def motion_features(
     spec = spec or PreprocessSpec()
     if not spec.clip_frames:
         raise SpecError("PreprocessSpec.clip_frames is 0: its model is shown no motion. Give 2 or more for features.")
-    clocks: list[float | None] = []
-    frames = noting_times(read_frames(source, bit_depth), clocks)
+    frames = iter(read_frames(source, bit_depth))
     first = next(frames, None)
     if first is None:
         raise VideoError("There are no frames; give a clip from its onset on.")
-    points = find_points(first, landmarks, sample)
+    clip = ClipMotion(first, find_points(first, landmarks, sample), spec)
+    for frame in frames:
+        clip.add(frame)
+    return clip.features()
 
-    aligned, alignment = align_frames(chain([first], frames), points, template=spec.template, size=spec.face_size)
-    if spec.head_motion == "register":
-        aligned = registered_faces(chain([first], frames), alignment)
-    faces = np.stack([gray_face(face, spec) for face in aligned])
-    if len(faces) < 2:
-        raise VideoError(f"The clip has one frame ({first.source}); give two or more, from the onset on.", 1)
-    on_face = alignment.map(points.points)
-    times = varying_times(clocks)
-    moments = np.rint(temporal_interpolation(faces, spec.clip_frames, times)).astype(np.uint8)
-    parameters = dict(spec.flow_parameters)
-    uv = np.stack([compute_flow(moments[0], face, spec.flow, parameters).uv for face in moments])
-    if spec.head_motion in HEAD_REGIONS:
-        uv = remove_head_motion(uv, on_face, spec.head_motion)
-    template = scale_points(spec.template, spec.face_size / TEMPLATE_SIZE)
-    regions_at = on_face if spec.region_points == "landmarks" else template
-    return hoof(uv, regions=face_regions(spec.face_size, regions_at))
+
+class ClipMotion:
+    """`motion_features` of a clip whose frames are given one at a time; of each only the small gray face is kept.
+
+    Attributes:
+        spec: how they are computed.
+        faces: (face_size, face_size) uint8 of each frame, aligned as the first one.
+    """
+
+    def __init__(self, first: Frame, points: Landmarks, spec: PreprocessSpec) -> None:
+        """Begin.
+
+        Args:
+            first: the onset.
+            points: five points in its px.
+            spec: see `motion_features`.
+
+        Raises:
+            LandmarkError: the points cannot be used.
+        """
+        self.spec = spec
+        self._first = first
+        self._alignment = fit_alignment(points, template=spec.template, size=spec.face_size, frame=first.source)
+        self._points = points
+        self._onset = self._alignment.warp(first)
+        self._head: Float64Array | None = None
+        self.faces = [gray_face(self._onset, spec)]
+        self._clocks = [first.time]
+
+    def add(self, frame: Frame) -> None:
+        """The next frame.
+
+        Raises:
+            FrameError: it has another size than the first.
+            FlowError: it cannot be registered to the first, where the spec asks for that.
+        """
+        check_size(frame, len(self.faces), self._first)
+        alignment = self._alignment
+        if self.spec.head_motion == "register":
+            self._head = register(self._onset, frame, alignment, self._head)
+            alignment = follow(alignment, self._head)
+        self.faces.append(gray_face(alignment.warp(frame), self.spec))
+        self._clocks.append(frame.time)
+
+    def features(self) -> FloatArray:
+        """The features of the frames so far, see `motion_features`.
+
+        Raises:
+            VideoError: there is only one.
+            FlowError: the flow cannot be computed.
+        """
+        spec = self.spec
+        if len(self.faces) < 2:
+            raise VideoError(f"The clip has one frame ({self._first.source}); give two or more, from the onset on.", 1)
+        on_face = self._alignment.map(self._points.points)
+        faces, times = np.stack(self.faces), varying_times(self._clocks)
+        moments = np.rint(temporal_interpolation(faces, spec.clip_frames, times)).astype(np.uint8)
+        parameters = dict(spec.flow_parameters)
+        uv = np.stack([compute_flow(moments[0], face, spec.flow, parameters).uv for face in moments])
+        if spec.head_motion in HEAD_REGIONS:
+            uv = remove_head_motion(uv, on_face, spec.head_motion)
+        template = scale_points(spec.template, spec.face_size / TEMPLATE_SIZE)
+        regions_at = on_face if spec.region_points == "landmarks" else template
+        return hoof(uv, regions=face_regions(spec.face_size, regions_at))
 
 
 @overload
