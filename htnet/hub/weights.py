@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from inspect import signature
 from os import PathLike
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from htnet.core.errors import WeightsError, WeightsNotPublishedError, cause
 from htnet.core.hints import hint
 from htnet.core.network import TIME_LIMIT, once, watched
-from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files
+from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files, sha256_of
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained, unknown_weights
 from htnet.models import EmotionModel
 
@@ -52,6 +53,67 @@ def load_pretrained(
         CorruptWeightsError: a file does not match its hash.
         WeightsError: the weights cannot be downloaded or read.
     """
+    files = find_files(
+        name,
+        revision=revision,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        force_download=force_download,
+        token=token,
+    )
+    return load_files(files.config, files.weights, sha256=files.expected, device=device, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class WeightsFiles:
+    """The files of trained weights, on this machine.
+
+    Attributes:
+        config: ``config.json``.
+        weights: ``model.safetensors``.
+        expected: SHA-256 that the registry states for the weights; None if it states none.
+        revision: commit of the Hub repository; None for weights of this machine.
+    """
+
+    config: Path
+    weights: Path
+    expected: str | None = None
+    revision: str | None = None
+
+    def digests(self) -> tuple[str, str]:
+        """SHA-256 of the weights and of the config.
+
+        Raises:
+            WeightsError: one of the two is missing.
+        """
+        for path in (self.config, self.weights):
+            if not path.is_file():
+                raise WeightsError(f"No weights at {path}. Get or train them again.")
+        return sha256_of(self.weights), sha256_of(self.config)
+
+
+def find_files(
+    name: str | PathLike[str],
+    *,
+    revision: str | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+    token: str | bool | None = None,
+) -> WeightsFiles:
+    """The files of trained weights; those of the Hub are downloaded if need be.
+
+    Args:
+        name: see `load_pretrained`; likewise all others.
+        revision: see `load_pretrained`.
+        cache_dir: see `load_pretrained`.
+        local_files_only: see `load_pretrained`.
+        force_download: see `load_pretrained`.
+        token: see `load_pretrained`.
+
+    Raises:
+        UnknownWeightsError, WeightsNotPublishedError, WeightsError: see `load_pretrained`.
+    """
     if not isinstance(name, (str, PathLike)):
         loaded = " It is a model already: use it as it is." if isinstance(name, EmotionModel) else ""
         raise WeightsError(
@@ -61,29 +123,25 @@ def load_pretrained(
     spec = find_pretrained(name) if isinstance(name, str) else None
     if spec is None:
         refuse_file(name)
+    expected = spec.sha256 if spec is not None else None
     if (spec is None and name != "" and Path(name).is_dir()) or (spec is not None and spec.bundled):
         folder = spec.folder if spec is not None else Path(name)
         if revision is not None:
             raise WeightsError(f"revision={revision!r} was given, but {name} is on this machine. Leave it out.")
         if force_download:
             raise WeightsError(f"force_download was given, but {name} is on this machine. Leave it out.")
-        sha256 = spec.sha256 if spec is not None else None
-        model = load_files(folder / CONFIG_FILE, folder / WEIGHTS_FILE, sha256=sha256, device=device, dtype=dtype)
-    else:
-        if spec is None and not is_repo_id(str(name)):
-            raise unknown_weights(str(name))
-        repo_id = spec.repo_id if spec is not None else str(name)
-        revision = revision or (spec.revision if spec is not None else None)
-        try:
-            config, weights = _download(repo_id, revision, cache_dir, local_files_only, force_download, token)
-        except _NoFilesError as error:
-            if spec is not None and not spec.published:
-                raise _not_published(spec, str(error)) from error
-            raise WeightsError(str(error)) from error
-        model = load_files(
-            config, weights, sha256=spec.sha256 if spec is not None else None, device=device, dtype=dtype
-        )
-    return model
+        return WeightsFiles(folder / CONFIG_FILE, folder / WEIGHTS_FILE, expected)
+    if spec is None and not is_repo_id(str(name)):
+        raise unknown_weights(str(name))
+    repo_id = spec.repo_id if spec is not None else str(name)
+    revision = revision or (spec.revision if spec is not None else None)
+    try:
+        config, weights = _download(repo_id, revision, cache_dir, local_files_only, force_download, token)
+    except _NoFilesError as error:
+        if spec is not None and not spec.published:
+            raise _not_published(spec, str(error)) from error
+        raise WeightsError(str(error)) from error
+    return WeightsFiles(config, weights, expected, config.parent.name)
 
 
 #: Extensions of checkpoint files.

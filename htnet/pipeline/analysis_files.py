@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from htnet import recordings
 from htnet._version import __version__
 from htnet.core.elan import write_elan
 from htnet.core.errors import HtnetError, InputError, OverwriteError, cause
@@ -23,13 +24,16 @@ from htnet.core.recordings import Recording, write_recordings
 from htnet.core.schema import plain, to_json
 from htnet.core.types import DEFAULT_WEIGHTS
 from htnet.core.warn import warn_user
-from htnet.hub import find_pretrained
+from htnet.hub.folder import sha256_of
+from htnet.hub.weights import find_files
 from htnet.pipeline.analysis import Analysis
 from htnet.pipeline.analyzing import Analyzer, Progress
 from htnet.pipeline.report import write_report
 from htnet.preprocess import Video, open_video
 from htnet.recordings import camera_stream, load_detector, write_table
 
+# The event detector that `load_detector` gives without a path.
+_SHIPPED = Path(recordings.__file__).parent / "weights" / "detector.safetensors"
 #: What the name of each file ends in: document, events, events in the form of MEGC 2022, ELAN, a row for every frame
 #: and face, report.
 ENDINGS = (".json", ".csv", ".megc.csv", ".eaf", ".frames.csv", ".html")
@@ -138,26 +142,75 @@ class AnalysisJob:
         return {"emotions": self.emotions, **asked, **shared}
 
     def made_from(self, video: Video) -> dict[str, Any]:
-        """The part "made_from" of the document: size and time of what is read from files, and the options."""
-        return {**_state_of(video.paths or (Path(video.source),)), "options": self.options(), **self.loaded_files()}
+        """The part "made_from" of the document: size and time of the recording, the options, and what was loaded."""
+        read = _state_of(video.paths or (Path(video.source),))
+        return {**read, "options": self.options(), **self.known().loaded.to_dict()}
 
-    def loaded_files(self) -> dict[str, dict[str, int] | None]:
-        """Size and time of the files of weights and detector.
-
-        Registered weights belong to the version of htnet, and those of the Hub are known by their name alone.
+    def known(self) -> KnownJob:
+        """The same with the identity of weights and detector.
 
         Raises:
+            WeightsError: the weights cannot be found.
             InputError: the file of the detector is not there.
         """
-        weights = None
-        if self.emotions and find_pretrained(self.weights) is None and Path(self.weights).is_dir():
-            weights = _state_of(sorted(file for file in Path(self.weights).iterdir() if file.is_file()))
-        return {"weights": weights, "detector": None if self.detector is None else _state_of([Path(self.detector)])}
+        named = {field.name: getattr(self, field.name) for field in fields(AnalysisJob)}
+        return KnownJob(**named, loaded=Loaded.of(self))
 
     def analyzer(self) -> Analyzer:
         """Detector and model, loaded; anew where their files have changed."""
-        state = tuple(tuple(found.values()) if found else None for found in self.loaded_files().values())
-        return _analyzer(replace(self, out=Path(), overwrite=False, fps=None), state)
+        return _analyzer(replace(self.known(), out=Path(), overwrite=False, fps=None))
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What an analysis is made by, by its content.
+
+    Attributes:
+        detector: SHA-256 of the file of the event detector.
+        weights: SHA-256 of the file of the weights; None where no model is asked.
+        config: likewise of their ``config.json``.
+        revision: commit of the Hub repository; None for weights of this machine.
+    """
+
+    detector: str
+    weights: str | None = None
+    config: str | None = None
+    revision: str | None = None
+
+    @classmethod
+    def of(cls, job: AnalysisJob) -> Loaded:
+        """What a job says to load; see `AnalysisJob.known`."""
+        path = _SHIPPED if job.detector is None else Path(job.detector)
+        if not path.exists():
+            raise InputError(missing_file(path))
+        try:
+            detector = sha256_of(path)
+        except OSError as error:
+            raise InputError(f"{path}: {cause(error)}. Check the path.") from error
+        if not job.emotions:
+            return cls(detector)
+        files = find_files(job.weights)
+        return cls(detector, *files.digests(), files.revision)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entries "weights" and "detector" of the part "made_from"."""
+        weights = {"sha256": self.weights, "config_sha256": self.config, "revision": self.revision}
+        return {"weights": None if self.weights is None else weights, "detector": {"sha256": self.detector}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownJob(AnalysisJob):
+    """A job whose weights and detector are looked up once, for all recordings and processes.
+
+    Attributes:
+        loaded: what is loaded.
+    """
+
+    loaded: Loaded
+
+    def known(self) -> KnownJob:
+        """The job itself."""
+        return self
 
 
 def _state_of(files: Sequence[Path]) -> dict[str, int]:
@@ -166,8 +219,6 @@ def _state_of(files: Sequence[Path]) -> dict[str, int]:
     Raises:
         InputError: one of them is not there.
     """
-    if absent := [path for path in files if not path.exists()]:
-        raise InputError(missing_file(absent[0]))
     try:
         stats = [os.stat(path) for path in files]
     except OSError as error:
@@ -179,14 +230,15 @@ def _state_of(files: Sequence[Path]) -> dict[str, int]:
 
 
 @lru_cache(maxsize=1)
-def _analyzer(job: AnalysisJob, state: Hashable) -> Analyzer:
-    """What `AnalysisJob.analyzer` loads; ``state`` is that of the files it is loaded from."""
+def _analyzer(job: KnownJob) -> Analyzer:
+    """What `AnalysisJob.analyzer` loads."""
     return Analyzer(
         load_detector(job.detector),
         weights=job.weights,
         emotions=job.emotions,
         always=job.always,
         device=job.device,
+        revision=job.loaded.revision,
     )
 
 
@@ -247,7 +299,7 @@ def analyze_files(
     check_folder(job.out, ())
     _refuse_same_files(sources, job.out)
     refuse_same_folder(job.out, *sources)
-    job.loaded_files()
+    job = job.known()
     states = {source: _state(source, job) for source in sources}
     if not all(isinstance(state, Done) for state in states.values()):
         job.analyzer()  # what is wrong with the options is told once, before any work
@@ -363,9 +415,10 @@ def _finished(files: Sequence[Path], made: Mapping[str, Any], job: AnalysisJob) 
         check_folder(job.out, [file.name for file in files], overwrite=job.overwrite)
         return None
     if other := _differences(known, made):
+        verb = "differ" if len(other) > 1 or other[0].endswith("s") else "differs"
         raise OverwriteError(
-            f"{files[0]} is finished, but {' and '.join(other)} {'differs' if len(other) == 1 else 'differ'}. Choose "
-            "another --out, or analyze anew with --overwrite (in Python overwrite=True)."
+            f"{files[0]} is finished, but {' and '.join(other)} {verb}. Choose another --out, or analyze anew with "
+            "--overwrite (in Python overwrite=True)."
         )
     return Analysis.from_dict(known, str(files[0]))
 
@@ -382,18 +435,25 @@ def _differences(known: Mapping[str, Any], made: Mapping[str, Any]) -> list[str]
         return ["what it was made from"]
     old, new = before["options"], made["options"]
     named = [name for name in new if name not in ("weights", "detector") and name in old and old[name] != new[name]]
+    others = old.keys() ^ new.keys() if old.get("emotions") == new["emotions"] else ()
     told = {
         "the recording": any(before.get(name) != made[name] for name in ("size_bytes", "modified_ns")),
+        "the options": bool(others),
         f"an option ({', '.join(f'{name} was {old[name]}, is {new[name]}' for name in named)})": bool(named),
         "the weights": "weights" in old
         and "weights" in new
-        and (old["weights"], before.get("weights")) != (new["weights"], made["weights"]),
-        "the detector": (old.get("detector"), before.get("detector")) != (new["detector"], made["detector"]),
+        and _content(before, "weights") != _content(made, "weights"),
+        "the detector": _content(before, "detector") != _content(made, "detector"),
         f"the version of htnet (was {known.get('htnet_version')}, is {__version__})": known.get("htnet_version")
         != __version__,
     }
-    found = [name for name, differs in told.items() if differs]
-    return found if found or before == made else ["what it was made from"]
+    return [name for name, differs in told.items() if differs]
+
+
+def _content(made: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The SHA-256 of weights or detector in a part "made_from"; a commit of the same content is no other one."""
+    said = made.get(name)
+    return {key: value for key, value in said.items() if key != "revision"} if isinstance(said, Mapping) else {}
 
 
 def _document(path: Path) -> Mapping[str, Any] | None:

@@ -53,6 +53,7 @@ class Analyzer:
         device: str | torch.device = "cpu",
         always: bool = False,
         finder: FaceFinder | None = None,
+        revision: str | None = None,
     ) -> None:
         """Load the model.
 
@@ -64,6 +65,7 @@ class Analyzer:
             device: see `analyze`.
             always: see `analyze`.
             finder: see `analyze`.
+            revision: branch, tag or commit of the Hub repository that ``weights`` names.
 
         Raises:
             WeightsError, ModelError: the weights cannot be used; see `Predictor`.
@@ -71,7 +73,7 @@ class Analyzer:
         """
         _check_detector(detector)
         self.detector = load_detector() if detector is None else detector
-        self.predictor = Predictor(weights, device=device, always=always) if emotions else None
+        self.predictor = Predictor(weights, device=device, always=always, revision=revision) if emotions else None
         self.pictures = pictures
         self.finder = finder
 

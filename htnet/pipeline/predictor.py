@@ -85,6 +85,7 @@ class Predictor:
         device: str | torch.device = "cpu",
         bit_depth: int | None = None,
         always: bool = False,
+        revision: str | None = None,
     ) -> None:
         """Load the model.
 
@@ -96,6 +97,7 @@ class Predictor:
             bit_depth: bits of the frames' values if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
             always: predict a class of the model even if the two frames do not differ by an expression, instead of
                 "no expression".
+            revision: branch, tag or commit of the Hub repository that ``weights`` names.
 
         Raises:
             WeightsError: the weights cannot be loaded, or have no preprocessing specification.
@@ -104,7 +106,9 @@ class Predictor:
         """
         refuse_after_fork()
         self.name = str(weights) if not isinstance(weights, EmotionModel) else weights.name
-        self.model = weights if isinstance(weights, EmotionModel) else load_pretrained(weights)
+        if isinstance(weights, EmotionModel) and revision is not None:
+            raise WeightsError(f"revision={revision!r} is for weights of the Hub, and a model was given. Leave it out.")
+        self.model = weights if isinstance(weights, EmotionModel) else load_pretrained(weights, revision=revision)
         if self.model.input_kind != "flow":
             usage = usage_of(self.model.input_kind)
             raise ModelError(

@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import os
 import re
 import shutil
 import sys
@@ -17,7 +18,8 @@ from htnet.core.errors import InputError, OverwriteError
 from htnet.core.schema import to_json
 from htnet.data import read_events, read_recordings
 from htnet.export import write_analysis, write_report
-from htnet.hub import save_pretrained
+from htnet.hub import load_pretrained, save_pretrained
+from htnet.hub.weights import WeightsFiles
 from htnet.pipeline import Analysis, Analyzer, analysis_files, read_analysis
 from htnet.pipeline.analysis_files import ENDINGS, output_files
 from htnet.pipeline.report import report_text
@@ -257,9 +259,17 @@ def test_changed_weights_and_detectors_are_named(folder, fail, succeed):
     words = ("analyze", place / "a.mp4", "--out", place / "out", "--weights", weights, "--detector", detector)
     succeed(*words)
     assert "(finished before)" in succeed(*words)
-    detector.write_bytes(b"12")
+    # By content: not by name, place or time.
+    shutil.copytree(weights, place / "again")
+    (place / "again" / "note").write_text("new")
+    shutil.copy(detector, place / "b.detector")
+    same = (*words[:4], "--weights", place / "again", "--detector", place / "b.detector")
+    assert "(finished before)" in succeed(*same)
+    before = detector.stat()
+    detector.write_bytes(b"2")
+    os.utime(detector, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert "a.json is finished, but the detector differs" in fail(*words)
-    (weights / "note").write_text("new")
+    save_pretrained(tiny_model(QUICK), weights, overwrite=True)
     assert "the weights and the detector differ" in fail(*words)
     (place / "out" / "a.json").write_text(
         (place / "out" / "a.json").read_text("utf-8").replace('"htnet_version": "', '"htnet_version": "9.'), "utf-8"
@@ -270,6 +280,46 @@ def test_changed_weights_and_detectors_are_named(folder, fail, succeed):
     assert "(finished before)" in succeed(*words)
     detector.unlink()
     assert "a.detector does not exist" in fail(*words)
+
+
+def test_another_shipped_detector_is_another_one(folder, fail, succeed, monkeypatch):
+    place, _, weights = folder
+    words = ("analyze", place / "a.mp4", "--out", place / "out", "--weights", weights)
+    succeed(*words)
+    (place / "new.safetensors").write_bytes(b"trained again")
+    monkeypatch.setattr(analysis_files, "_SHIPPED", place / "new.safetensors")
+    assert "a.json is finished, but the detector differs" in fail(*words)
+
+
+def test_weights_of_the_hub_are_known_by_their_content(folder, fail, succeed, monkeypatch):
+    place, made, weights = folder
+    asked = []
+
+    def find(name, revision=None):
+        asked.append(name)
+        return WeightsFiles(weights / "config.json", weights / "model.safetensors", None, commit)
+
+    def load(name, revision=None):
+        assert (name, revision) == ("someone/weights", commit), "the very commit that is told"
+        return load_pretrained(weights)
+
+    monkeypatch.setattr(analysis_files, "find_files", find)
+    monkeypatch.setattr("htnet.pipeline.predictor.load_pretrained", load)
+    commit = "1" * 40
+    words = ("analyze", place / "a.mp4", place / "b.mp4", "--out", place / "out", "--weights", "someone/weights")
+    succeed(*words)
+    assert asked == ["someone/weights"], "once for all recordings"
+    document = read_analysis(place / "out" / "a.json")
+    assert document.model["weights"] == "someone/weights"
+    files = WeightsFiles(weights / "config.json", weights / "model.safetensors").digests()
+    assert document.made_from["weights"] == {"sha256": files[0], "config_sha256": files[1], "revision": commit}
+    commit = "2" * 40
+    assert succeed(*words).count("(finished before)") == 2, "another commit of the same files"
+    save_pretrained(tiny_model(QUICK), weights, overwrite=True)
+    err = fail(*words)
+    assert "a.json is finished, but the weights differ." in err
+    assert "b.json is finished, but the weights differ." in err
+    assert len(made) == 2
 
 
 def test_a_changed_detector_is_loaded_anew(folder):
