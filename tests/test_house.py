@@ -119,6 +119,19 @@ def test_opencv_is_loaded_by_its_own_function():
     assert not bare
 
 
+def test_csv_files_are_written_by_their_own_writer():
+    """Only `CsvWriter` keeps names from being run as formulas by spreadsheet programs."""
+    bare = [
+        f"{module}:{node.lineno}"
+        for module, path in MODULES.items()
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("csv.writer", "csv.DictWriter")
+        and module != "htnet.core.csv_files"
+    ]
+    assert not bare
+
+
 #: Attributes of errors that hold text; that of the system (`OSError.strerror`) may be told.
 TEXTS = {"args", "msg", "message", "reason", "strerror", "doc", "object"}
 

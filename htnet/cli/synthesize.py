@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from htnet.core.command_line import AddCommand, add_overwrite, adder
+from htnet.core.fields import whole
 from htnet.core.progress import ticker
+
+# Sides of a picture that `RecordingConfig.sizes` takes.
+_SIDE = whole(96, 4096, even=True)
 
 
 def add_commands(add: AddCommand) -> None:
@@ -23,8 +28,28 @@ def add_commands(add: AddCommand) -> None:
         metavar=("MIN", "MAX"),
         help="shortest and longest recording (default: 60 180)",
     )
+    kind.add_argument(
+        "--size",
+        type=_size,
+        metavar="WxH",
+        help="width and height of the picture, px, both even, 96 to 4096, such as 640x480 (default: VGA to 720p, drawn "
+        "for each)",
+    )
     kind.add_argument("--no-expression", action="store_true", help="only blinks, gaze, speech and head movements")
     add_overwrite(kind)
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Width and height that are written as 640x480; for argparse."""
+    found = re.fullmatch(r"(\d{1,9})x(\d{1,9})", text.strip().lower())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; give width and height in px, such as 640x480")
+    size = int(found[1]), int(found[2])
+    if not all(map(_SIDE.allows, size)):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be the size of a picture; give width and height, each {_SIDE.wanted}"
+        )
+    return size
 
 
 def _recordings(args: argparse.Namespace) -> None:
@@ -33,6 +58,8 @@ def _recordings(args: argparse.Namespace) -> None:
     changes: dict[str, object] = {}
     if args.seconds is not None:
         changes["duration"] = tuple(args.seconds)
+    if args.size is not None:
+        changes["sizes"] = ((*args.size, 1.0),)
     if args.no_expression:
         changes["no_expression"] = 1.0
     config = RecordingConfig(**changes)  # type: ignore[arg-type]

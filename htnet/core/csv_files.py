@@ -1,8 +1,12 @@
-"""Reader of users' CSV files, written by hand, by a script, or by a spreadsheet program in any locale.
+"""Reader of users' CSV files, written by hand, by a script, or by a spreadsheet program in any locale; and the writer.
 
 Commas, semicolons or tabs separate the columns, as detected in the first row; a row with two of them outside quotes
 is refused. A file is UTF-8, with or without a byte order mark, or UTF-16 with one; other encodings cannot be
 distinguished, and are refused. Numbers may have decimal commas if no number of the table has a decimal point.
+
+Spreadsheet programs run a cell as a formula that begins with one of ``= + - @`` or a tab, and names of files and
+samples may come from anybody. So the writer puts an apostrophe in front of such a text (OWASP ASVS 5.0, 1.2.10) unless
+it is a number, and the reader takes it off again: what was written comes back as it was.
 """
 
 from __future__ import annotations
@@ -11,10 +15,12 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
+from typing import TextIO
 
 from htnet.core.errors import HtnetError, ManifestError, cause, did_you_mean
 
@@ -35,6 +41,9 @@ _NO_TEXT = (
 )
 #: What Excel writes and reads as a first line that names the separator.
 _SEP_LINE = re.compile(r"\A\"?sep=(.)\"?\r?\n", re.IGNORECASE)
+
+#: How a text begins that a spreadsheet program would run, or that was already written in front of such a text.
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20]")
 
 Row = tuple[int, dict[str, str]]
 
@@ -85,6 +94,57 @@ class CsvTable:
                 f"{self.path}, line {line}: {column} is {cell.strip()!r}, which is not a number. Write digits and one "
                 "decimal mark."
             ) from None
+
+
+class CsvWriter:
+    """`csv.writer` whose texts no spreadsheet program runs as formulas; used for every CSV file."""
+
+    def __init__(self, file: TextIO, lineterminator: str = "\n") -> None:
+        """Write into a file that was opened with ``newline=""``.
+
+        Args:
+            file: the file.
+            lineterminator: what ends a row.
+        """
+        self._writer = csv.writer(file, lineterminator=lineterminator)
+
+    def writerow(self, cells: Iterable[object]) -> None:
+        """Write one row."""
+        self._writer.writerow([guarded(cell) for cell in cells])
+
+    def writerows(self, rows: Iterable[Iterable[object]]) -> None:
+        """Write several rows."""
+        for row in rows:
+            self.writerow(row)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """The text of a CSV file.
+
+    Args:
+        columns: names of the columns.
+        rows: cells by column; cells of other columns are left out, and those that a row lacks are empty.
+    """
+    text = io.StringIO(newline="")
+    writer = CsvWriter(text)
+    writer.writerow(columns)
+    writer.writerows([row.get(name, "") for name in columns] for row in rows)
+    return text.getvalue()
+
+
+def guarded(cell: object) -> object:
+    """A cell as it is written: a text that a spreadsheet program would run gets an apostrophe in front."""
+    if cell is None or isinstance(cell, Real) or _FORMULA.match(text := str(cell)) is None:
+        return cell
+    with suppress(ValueError):
+        float(text)
+        return cell
+    return f"'{text}"
+
+
+def _bare(cell: str) -> str:
+    """What a cell that `guarded` wrote stands for; any other cell as it is."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) is not None else cell
 
 
 def open_table(path: Path, required: Sequence[str] = (), error: type[HtnetError] = ManifestError) -> CsvTable:
@@ -241,7 +301,7 @@ def _read(path: Path, error: type[HtnetError]) -> tuple[str, list[tuple[int, lis
     separator, passed = separator_of(path, text, error)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        rows = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+        rows = [(reader.line_num, list(map(_bare, row))) for row in reader if any(map(str.strip, row))]
     except csv.Error:
         raise error(
             f"{path} cannot be read as a CSV file: in the row that ends in line {reader.line_num} a quote is not "

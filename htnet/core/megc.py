@@ -9,13 +9,13 @@ and 2025) ``subject``, ``video``, ``onset``, ``offset`` and ``emotion``, of micr
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
+from htnet.core.csv_files import CsvWriter
 from htnet.core.errors import InputError
 from htnet.core.events import EXPRESSION_KINDS, Event
 from htnet.core.fields import one_of
@@ -72,7 +72,7 @@ def write_megc(
         if event.kind in kinds
     ]
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([FORMS[form], *rows])
+    CsvWriter(text).writerows([FORMS[form], *rows])
     write_text(path, text.getvalue())
     return len(rows)
 

@@ -26,7 +26,7 @@ def ticker(
     Args:
         total: how much there is to do.
         text: what is done.
-        unit: of what.
+        unit: of what. "s", for seconds of a recording, is shown without a rate.
         done: how much was done before.
         show: draw it at all.
 
@@ -36,7 +36,9 @@ def ticker(
     """
     from huggingface_hub.utils import tqdm
 
-    with tqdm(total=total, initial=done, desc=text, unit=unit, disable=not show) as bar:
+    # A rate in seconds a second tells nobody anything.
+    form = "{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}{postfix}]" if unit == "s" else None
+    with tqdm(total=total, initial=done, desc=text, unit=unit, disable=not show, bar_format=form) as bar:
         shown: tuple[int, str | None] = (done, None)
 
         def tick(now: int, beside: Any = None) -> None:

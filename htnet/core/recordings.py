@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -11,6 +9,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
+from htnet.core.csv_files import csv_text
 from htnet.core.errors import InputError
 from htnet.core.events import Event
 from htnet.core.facs import SHOWN_UNITS, UnitPrediction
@@ -129,11 +128,7 @@ def write_recordings(path: str | PathLike[str], recordings: Iterable[Recording],
         order = sorted(recording.events, key=lambda event: (event.onset, event.offset, event.kind))
         rows += [{**own, **_event_cells(event)} for event in order] or [own]
     columns = [name for name in TABLE_COLUMNS if name not in _RARE or any(row.get(name) for row in rows)]
-    text = io.StringIO(newline="")
-    table = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(columns, rows))
 
 
 def relative_path(path: Path, folder: Path) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import operator
 import os
 from collections import Counter
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.csv_files import csv_text
 from htnet.core.emotions import meant
 from htnet.core.errors import InputError, ManifestError, cause, did_you_mean
 from htnet.core.files import check_outputs, write_text
@@ -265,15 +264,13 @@ class Manifest:
         classes = self._classes_to_write()
         filled = {name for name in _RARE[:-1] if any(getattr(s, name) for s in self.samples)}
         columns = [name for name in COLUMNS if name not in _RARE or name in filled | classes.keys()]
-        text = io.StringIO(newline="")
-        rows = csv.DictWriter(text, columns, lineterminator="\n")
-        rows.writeheader()
+        rows: list[dict[str, object]] = []
         for s in self.samples:
             row = {name: getattr(s, name) or "" for name in columns if name != "classes"}
             paths = {name: _relative(getattr(s, name), path.parent) for name in PATH_COLUMNS if name in columns}
-            rows.writerow({**row, **paths, **classes})
+            rows.append({**row, **paths, **classes})
         try:
-            write_text(path, text.getvalue())
+            write_text(path, csv_text(columns, rows))
         except InputError as error:
             why = error.__cause__.strerror if isinstance(error.__cause__, OSError) else cause(error)
             raise ManifestError(f"{path} cannot be written: {why}. Choose another place.") from error

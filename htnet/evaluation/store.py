@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from htnet.core.csv_files import CsvWriter
 from htnet.core.deprecated import RECIPE_FIELDS, RUN_KEYS, new_fields, new_keys
 from htnet.core.errors import OverwriteError, RunError, cause
 from htnet.core.files import check_folder, write_text
@@ -32,7 +32,7 @@ def to_json(content: Any) -> str:
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """CSV text with a header line."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = CsvWriter(out)
     writer.writerow(header)
     writer.writerows(rows)
     return out.getvalue()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from htnet.core.csv_files import CsvWriter
 from htnet.core.errors import InputError
 from htnet.core.files import check_outputs, whole_file
 from htnet.core.schema import document, to_json_line
@@ -28,7 +28,7 @@ def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: boo
     path = Path(path)
     check_outputs(path, overwrite=overwrite)
     with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
+        writer = CsvWriter(file, "\r\n")
         writer.writerow(["frame", "time_s", "magnitude", *MOTION_REGIONS])
         for number, (magnitude, regions) in enumerate(
             zip(spotting.curve.tolist(), spotting.regions.tolist(), strict=True), spotting.first
@@ -86,7 +86,7 @@ def write_predictions(
     with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
         if path.suffix.lower() == ".jsonl":
             return _write_lines(file, predictions, errors)
-        return _write_rows(csv.writer(file), predictions, labels, errors)
+        return _write_rows(CsvWriter(file, "\r\n"), predictions, labels, errors)
 
 
 def check_table_name(path: str | PathLike[str]) -> None:
@@ -107,7 +107,7 @@ def warning_codes(codes: Iterable[str]) -> str:
 
 
 def _write_rows(
-    writer: Any, predictions: Iterable[Prediction], labels: Sequence[str], errors: Iterable[tuple[str, str]]
+    writer: CsvWriter, predictions: Iterable[Prediction], labels: Sequence[str], errors: Iterable[tuple[str, str]]
 ) -> int:
     writer.writerow(csv_header(labels))
     count = 0

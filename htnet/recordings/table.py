@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import io
 import json
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from htnet.core.csv_files import CsvWriter
 from htnet.core.errors import InputError, cause
 from htnet.core.files import check_outputs, write_bytes, write_text
 from htnet.core.types import POINT_NAMES, QualityWarning
@@ -91,7 +91,7 @@ def read_curves(path: str | os.PathLike[str]) -> RecordingCurves:
 
 def _as_csv(found: RecordingCurves) -> str:
     file = io.StringIO(newline="")
-    writer = csv.writer(file, lineterminator="\n")
+    writer = CsvWriter(file)
     writer.writerow((*TABLE_COLUMNS, *CURVES))
     for track in found.tracks:
         curves = np.stack([track.curves[name] for name in CURVES], axis=1)

@@ -3,22 +3,39 @@
 import csv
 import io
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from htnet.cli import main
-from htnet.core.csv_files import open_table, read_rows, separator_of
+from htnet.core.csv_files import csv_text, open_table, read_rows, read_table, separator_of
 from htnet.core.errors import LandmarkError, ManifestError
 from htnet.core.hints import door_of
 from htnet.core.schema import OUTPUT_POINTS
 from htnet.core.types import POINT_NAMES, Frame
-from htnet.data import Manifest, Sample, merge_composite, read_action_units, read_casme3, read_composite, read_manifest
+from htnet.data import (
+    Manifest,
+    Sample,
+    merge_composite,
+    read_action_units,
+    read_casme3,
+    read_composite,
+    read_events,
+    read_manifest,
+    read_recordings,
+)
 from htnet.data.datasets.sheets import read_sheet
 from htnet.data.layouts import COMPOSITE_IMAGES, COMPOSITE_LIST, is_casme3
+from htnet.evaluation.store import to_csv
+from htnet.export import write_megc, write_predictions, write_recordings
 from htnet.preprocess import PrecomputedLandmarks
 from htnet.preprocess.landmarks.files import read_points_json
-from tests.support.pairs import invented_casme3, pair_manifest
+from htnet.types import Event, Recording
+from tests.support.pairs import invented_casme3, pair_manifest, save
 from tests.support.wings import with_wings
 
 FRAME = Frame(np.zeros((64, 64, 3), np.uint8))
@@ -287,3 +304,70 @@ def test_a_manifest_of_utf_16_is_prepared(separator, tmp_path, capsys):
     ]
     assert main([str(word) for word in words]) == 0, capsys.readouterr().err
     assert len(read_manifest(tmp_path / "out" / "manifest.csv")) == 2
+
+
+#: Texts that a spreadsheet program would run, and how they are written.
+FORMULAS = {
+    "=1+1": "'=1+1",
+    '=HYPERLINK("http://example.org";"a,b")': "'=HYPERLINK",
+    "+anna": "'+anna",
+    "-anna.mp4": "'-anna.mp4",
+    "@SUM(A1)": "'@SUM(A1)",
+    "\t=1": "'\t=1",
+    "\uff1d1": "'\uff1d1",
+    "'=1": "''=1",
+    "''-a": "'''-a",
+}
+#: Texts that are written as they are.
+HARMLESS = ("anna", "a=b", "4+L12", "'quoted'", "O'Neil", "-1.5", "+3", "-1e-3", "", " =1")
+
+
+def test_texts_that_spreadsheets_would_run_come_back_as_they_were(tmp_path):
+    names = [*FORMULAS, *HARMLESS]
+    path = tmp_path / "a.csv"
+    table = csv_text(["name", "=column"], [{"name": name, "=column": "x"} for name in names])
+    path.write_text(table, "utf-8", newline="")
+    _, rows = read_table(path)
+    assert [row["name"] for _, row in rows] == names
+    assert list(rows[0][1]) == ["name", "=column"]
+    with path.open(encoding="utf-8", newline="") as file:
+        cells = [row[0] for row in csv.reader(file)][1:]
+    for name, cell in zip(names, cells, strict=True):
+        assert cell.startswith(FORMULAS.get(name, name))
+        assert name in HARMLESS or not cell.startswith(tuple("=+-@\t\uff1d"))
+
+
+@given(st.lists(st.text("'=+-@\t a1,;\"\n", max_size=6), min_size=1, max_size=4))
+def test_any_text_comes_back(names):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.csv"
+        path.write_text(csv_text(["n", "name"], [{"n": "x", "name": name} for name in names]), "utf-8", newline="")
+        assert [row["name"] for _, row in read_table(path)[1]] == names
+
+
+def test_numbers_are_written_as_they_are():
+    cells = [-1, -1.5, np.int64(-3), None, Path("-a")]
+    found = csv_text(["n", "a"], [{"n": 0, "a": cell} for cell in cells]).splitlines()[1:]
+    assert found == ["0,-1", "0,-1.5", "0,-3", "0,", "0,'-a"]
+
+
+def test_every_table_that_htnet_writes_is_guarded(tmp_path):
+    evil = "=cmd|' /C calc'!A0"
+    events = (Event("micro", 3, 4, 9, label="@home"),)
+    write_recordings(tmp_path / "r.csv", [Recording(evil, events, Path("-r.mp4"), subject="+s", fps=30, frames=20)])
+    (again,) = read_recordings(tmp_path / "r.csv").recordings
+    assert (again.name, again.path.name, again.subject, again.events[0].label) == (evil, "-r.mp4", "+s", "@home")
+    write_megc(tmp_path / "m.csv", {evil: events})
+    assert [one.name for one in read_events(tmp_path / "m.csv").found] == [evil]
+    image = save(tmp_path / "-f.png", np.zeros((28, 28, 3), np.uint8))
+    Manifest((Sample(evil, "own", "@s", flow=image),)).write(tmp_path / "s.csv")
+    (sample,) = read_manifest(tmp_path / "s.csv", degenerate="keep")
+    assert (sample.sample, sample.subject, sample.flow.name) == (evil, "@s", "-f.png")
+    write_predictions(tmp_path / "p.csv", [], ["positive"], [(evil, "-broken")])
+    assert read_table(tmp_path / "p.csv")[1][0][1]["sample"] == evil
+    (tmp_path / "l.csv").write_text(to_csv(["sample"], [[evil]]), "utf-8", newline="")
+    for path in tmp_path.glob("*.csv"):
+        with path.open(encoding="utf-8", newline="") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert any("=cmd" in cell for cell in cells), path.name
+        assert not [cell for cell in cells if cell[:1] in tuple("=+-@")], path.name

@@ -95,7 +95,7 @@ WRONG = [
     ("predict image.png image.png --weights weights.pth", "htnet convert weights.pth"),
     ("predict --manifest frames --out p.csv", "htnet predict frames"),
     ("predict --manifest own --out p.csv", "own/manifest.csv"),
-    ("spot image.png", "is one image"),
+    ("spot image.png", "is neither a video nor a folder of frames. image.png is one image: htnet predict ONSET APEX"),
     ("predict own/manifest.csv", "htnet predict --manifest own/manifest.csv"),
     ("spot own/manifest.csv", "htnet predict --manifest own/manifest.csv"),
     ("predict SMIC", "htnet prepare smic --root SMIC"),

@@ -14,3 +14,13 @@ def test_a_bar_is_drawn_anew_only_where_something_changed(capfd):
     assert once == 1
     assert "4/10" in after
     assert "two.mp4" in after
+
+
+def test_seconds_have_no_rate(capfd):
+    for unit, rate in (("s", False), ("recording", True)):
+        with ticker(10, "working", unit) as tick:
+            tick(10, "one.mp4")
+        said = capfd.readouterr().err
+        assert ("10/10 s [" in said) != rate
+        assert ("/s," in said or "/s]" in said) == rate
+        assert "one.mp4" in said

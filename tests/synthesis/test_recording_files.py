@@ -1,9 +1,11 @@
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
 
+from htnet.cli import main
 from htnet.core.errors import InputError, OverwriteError
 from htnet.preprocess import open_video
 from htnet.synthesis import (
@@ -124,3 +126,36 @@ def test_the_command(tmp_path, succeed, fail):
     assert (tmp_path / "recording-0000005.mp4").is_file()
     assert "micro" not in (tmp_path / "recordings.csv").read_text("utf-8")
     assert "duration" in fail("synthesize", "recordings", "--out", tmp_path, "--count", 1, "--seconds", 1, 2)
+
+
+def test_the_command_takes_the_size_of_the_picture(tmp_path, succeed, fail, monkeypatch):
+    told = []
+
+    def synthesize(out, count, seed, config, **options):
+        told.append(config)
+        return tmp_path / "recordings.csv"
+
+    monkeypatch.setattr("htnet.synthesis.synthesize_recordings", synthesize)
+    words = ("synthesize", "recordings", "--out", tmp_path, "--count", 1)
+    succeed(*words, "--size", "320x240")
+    succeed(*words)
+    assert told[0].sizes == ((320, 240, 1.0),)
+    assert told[1] == RecordingConfig()
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ("320", "'320' is not a size; give width and height in px, such as 640x480"),
+        ("320x240x3", "is not a size"),
+        ("-320x240", "is not a size|expected one argument"),
+        ("321x240", "'321x240' cannot be the size of a picture; give width and height, each an even whole number"),
+        ("320x94", "from 96 to 4096"),
+        ("5000x240", "from 96 to 4096"),
+    ],
+)
+def test_sizes_that_cannot_be(tmp_path, capsys, size, message):
+    with pytest.raises(SystemExit):
+        main(["synthesize", "recordings", "--out", str(tmp_path / "out"), "--count", "1", "--size", size])
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out").exists()

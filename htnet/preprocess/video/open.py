@@ -271,7 +271,7 @@ def open_video(
         if fps is None and (from_time is not None or to_time is not None):
             raise InputError(f"The folder {path} has no times; give its frames per second too (fps, --fps).")
     elif path.suffix.lower() in FRAME_ENDINGS and path.is_file():
-        raise VideoError(f"{path} is one image, not a video or a folder of frames.{hint(path)}")
+        raise VideoError(f"{path} is neither a video nor a folder of frames.{hint(path)}")
     elif path.is_file():
         if bit_depth is not None:
             raise InputError(f"bit_depth={bit_depth} is for folders of images; the video {path} says how deep it is.")
