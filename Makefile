@@ -51,7 +51,7 @@ $(STAMP): pyproject.toml
 # and the dev extra does not bring is named here.
 $(TESTED): $(STAMP)
 	$(BIN)/python -m pip install --quiet --editable ".[triton]"
-	$(BIN)/python -m pip install --quiet "numba>=0.59" "tqdm>=4"
+	$(BIN)/python -m pip install --quiet "tqdm>=4"
 	$(BIN)/python -m pip install --quiet --no-deps "face-alignment>=1.5,<1.6"
 	touch $(TESTED)
 

@@ -197,7 +197,7 @@ def test_texts_of_other_libraries_are_seen(body, wrong):
     assert bool(list(foreign_texts(tree, {"WeightsError"}))) == wrong
 
 
-HEAVY = ("cv2", "matplotlib", "triton", "ray", "face_alignment", "huggingface_hub", "safetensors")
+HEAVY = ("cv2", "matplotlib", "triton", "ray", "face_alignment", "huggingface_hub", "safetensors", "numba", "llvmlite")
 
 
 LIGHT = (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,22 @@ from htnet.core.hints import as_command, in_command
 Result = TypeVar("Result")
 _SHARED: Any = None
 _COMMAND = False
+
+
+#: Threads that `run_tasks` allows this worker.
+_ALLOWED: int | None = None
+
+
+def usable_threads() -> int:
+    """Threads that one call may use here.
+
+    PyTorch's number; 1 in a process that multiprocessing started, because it has siblings, unless `run_tasks` gave it
+    more.
+    """
+    threads = torch.get_num_threads()
+    if parent_process() is None:
+        return threads
+    return min(threads, _ALLOWED or 1)
 
 
 #: The process in which PyTorch was set to work for htnet, None before.
@@ -84,8 +100,8 @@ def choose_workers(workers: int | None, tasks: int, device: str = "cpu") -> int:
 
 
 def _start_worker(shared: Any, threads: int, parent: int, stop: Event, command: bool) -> None:
-    global _SHARED, _COMMAND
-    _SHARED, _COMMAND = shared, command
+    global _SHARED, _COMMAND, _ALLOWED
+    _SHARED, _COMMAND, _ALLOWED = shared, command, threads
     torch.set_num_threads(threads)
     # Ctrl-C reaches the workers too; were they to die of it, the parent could mistake that for a crash.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

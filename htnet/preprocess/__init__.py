@@ -23,6 +23,7 @@ from htnet.preprocess.flow.motion import (
     remove_head_motion,
 )
 from htnet.preprocess.flow.tvl1 import tvl1_flow
+from htnet.preprocess.flow.tvl1_routing import explain_tvl1
 from htnet.preprocess.flow.warp import displace
 from htnet.preprocess.frames import FrameSource, check_pair, read_clip, read_frame, read_pair, to_gray
 from htnet.preprocess.geometry import scale_points, similarity, transform_points
@@ -90,6 +91,7 @@ __all__ = [
     "displace",
     "encode_motion",
     "estimate_68",
+    "explain_tvl1",
     "face_regions",
     "find_many",
     "fit_alignment",

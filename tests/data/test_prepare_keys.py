@@ -1,6 +1,7 @@
 """What decides a byte is in the key, and a second call says what it makes again and why."""
 
 import json
+from importlib.util import find_spec
 
 import pytest
 
@@ -8,6 +9,7 @@ from htnet import cli
 from htnet.core.types import PreprocessSpec
 from htnet.data.prepare import keys, prepare, prepared_notes, read_report, store
 from htnet.preprocess import TemplateLandmarks
+from htnet.preprocess.flow.tvl1_routing import choose_tvl1
 from tests.support.pairs import pair_manifest
 from tests.support.wings import with_wings
 
@@ -32,7 +34,7 @@ def pairs(tmp_path, flow):
 
 #: Every command that prepares, with what its bytes depend on.
 PREPARED = {
-    "prepare, TV-L1": (pairs, "tvl1", ("htnet", "opencv", "torch")),
+    "prepare, TV-L1": (pairs, "tvl1", ("htnet", "opencv", "numba" if choose_tvl1("cpu") == "numba" else "torch")),
     "prepare, Farneback": (pairs, "farneback", ("htnet", "opencv")),
 }
 PREPARED = with_wings("prepare_keys", "PREPARED", PREPARED)
@@ -59,6 +61,17 @@ def test_another_version_makes_all_again_and_says_so(kind, flow, names, tmp_path
         assert any("99.1 (3 samples)" in said for said in prepared_notes(tmp_path / "out"))
         assert len(run()) == 1
     assert prepared_notes(tmp_path / "out") == ()
+
+
+def test_flow_by_numba_and_by_pytorch_have_different_keys(tmp_path, monkeypatch):
+    run = pairs(tmp_path, "tvl1")
+    note = tmp_path / "out" / "keys" / "s1.json"
+    names = {"numba": "numba", "eager": "torch"}
+    for backend, name in names.items():
+        monkeypatch.setattr(keys, "choose_tvl1", lambda device, backend=backend: backend)
+        run()
+        made_with = json.loads(note.read_text())["made_from"]["libraries"]
+        assert set(made_with) & set(names.values()) == {name} - ({"numba"} if find_spec("numba") is None else set())
 
 
 def test_notes_of_an_older_htnet_are_made_again_and_said(tmp_path):

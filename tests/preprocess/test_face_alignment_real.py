@@ -5,7 +5,6 @@ has the color (x, y, 200), so the stub can put each heatmap's peak where the cro
 The package's cropping, decoding and mapping back must all be right for the points to come out.
 """
 
-import os
 import urllib.error
 import warnings
 from importlib.metadata import version
@@ -27,11 +26,23 @@ VERSION = version("face-alignment")
 if tuple(map(int, VERSION.split(".")[:2])) < (1, 5):
     pytest.skip(f"the stubs fit face-alignment 1.5, not {VERSION}", allow_module_level=True)
 
-# Read when numba is first imported: what it would compile takes longer than the tests do.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 pytestmark = pytest.mark.slow
 
 SIDE, INSIDE = 250, 200
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_is_compiled():
+    """What numba would compile for face-alignment takes longer than the tests do."""
+    from numba.core import config
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_DISABLE_JIT", "1")
+        config.reload_config()
+        yield
+    config.reload_config()
+
+
 RAMP = np.arange(SIDE, dtype=np.uint8)
 BLANK = Frame(np.full((SIDE, SIDE, 3), 255, np.uint8), "blank.png")
 

@@ -18,6 +18,7 @@ from htnet.core.errors import VideoError
 from htnet.core.types import PreprocessSpec
 from htnet.data import Sample
 from htnet.preprocess import open_clip
+from htnet.preprocess.flow.tvl1_routing import choose_tvl1
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.video.clip_files import motion_settings
 from htnet.preprocess.video.readers import make_reader
@@ -30,9 +31,11 @@ def sha256(content: bytes) -> str:
 
 Parts = dict[str, Any]
 #: Libraries that decide bytes of prepared files, by the names that users know. OpenCV decodes, warps and resizes (4.10
-#: and 4.13 alike, 5.0 otherwise), PyTorch computes TV-L1 flow, PyAV decodes video where it is installed. NumPy does not
-#: decide: 1.26 and 2.4 gave the same bytes (measured with every flow method).
-TITLES = {"htnet": "htnet", "opencv": "OpenCV", "torch": "PyTorch", "av": "PyAV"}
+#: and 4.13 alike, 5.0 otherwise), numba or PyTorch computes TV-L1 flow, PyAV decodes video where it is installed. NumPy
+#: does not decide: 1.26 and 2.4 gave the same bytes (measured with every flow method).
+TITLES = {"htnet": "htnet", "opencv": "OpenCV", "torch": "PyTorch", "numba": "numba", "av": "PyAV"}
+#: What computes TV-L1 flow on the CPU, by its backend.
+_TVL1 = {"numba": "numba"}
 #: What changed, by part of the key; libraries are named with both versions.
 _CHANGED = {
     "spec": "made with other settings",
@@ -72,7 +75,7 @@ def source_key(
         motion: whether motion features are made too.
         bit_depth: bits of the frames' values, None if the files state it.
     """
-    names = ["torch"] if spec.flow == "tvl1" else []
+    names = [_TVL1.get(choose_tvl1("cpu"), "torch")] if spec.flow == "tvl1" else []
     try:
         made_from: Parts = {
             "spec": spec.part("image"),

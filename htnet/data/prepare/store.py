@@ -182,7 +182,7 @@ def prepared_notes(data: str | PathLike[str]) -> tuple[str, ...]:
     folder = Path(data) if Path(data).is_dir() else Path(data).parent
     if not (folder / SPEC_FILE).is_file() or not (folder / KEYS).is_dir() or not (folder / MANIFEST_FILE).is_file():
         return ()
-    here = libraries("torch", "av")
+    here = libraries("torch", "numba", "av")
     notes = []
     for name, counts in PreparedFolder(folder, {}).versions().items():
         if set(counts) != {here.get(name)}:

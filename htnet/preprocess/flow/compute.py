@@ -14,7 +14,8 @@ from htnet.core.errors import FlowError, FrameError, InputError, cause, refuse_u
 from htnet.core.fields import whole
 from htnet.core.files import check_outputs, write_bytes
 from htnet.core.types import RESIZES, ByteArray, FloatArray, Flow
-from htnet.preprocess.flow.tvl1 import MIN_SIDE, tvl1_flow
+from htnet.preprocess.flow.tvl1 import tvl1_flow
+from htnet.preprocess.flow.tvl1_parameters import MIN_SIDE
 from htnet.preprocess.frames import file_damage, quiet_opencv
 from htnet.preprocess.opencv import load_opencv
 

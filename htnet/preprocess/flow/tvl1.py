@@ -1,4 +1,4 @@
-"""TV-L1 optical flow in batched PyTorch.
+"""TV-L1 optical flow: the checks of its input, and the way to the backend.
 
 Zach, Pock and Bischof, "A duality based approach for realtime TV-L1 optical flow", DAGM 2007;
 Sanchez, Meinhardt-Llopis and Facciolo, "TV-L1 optical flow estimation", IPOL 2013, article 26.
@@ -6,31 +6,28 @@ Sanchez, Meinhardt-Llopis and Facciolo, "TV-L1 optical flow estimation", IPOL 20
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from importlib.util import find_spec
-from shutil import which
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from htnet.core.errors import FlowError, FrameError, InputError, refuse_unknown
+from htnet.core.errors import FlowError, FrameError
 from htnet.core.optional import require
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.types import ByteArray, FloatArray
 from htnet.preprocess.depth import BLACK
-from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
-from htnet.preprocess.flow.tvl1_solver import MIN_SIDE, Steps, solve
+from htnet.preprocess.flow.tvl1_parameters import MIN_SIDE, TVL1Parameters
+from htnet.preprocess.flow.tvl1_routing import choose_tvl1
+from htnet.preprocess.flow.tvl1_solver import Steps, solve
 
 #: Pixels that go through the iterations together on the CPU: more fall out of its cache.
 CACHED_PIXELS = 60_000
 #: Up to so many pixels a frame one thread is faster than several: each step takes microseconds, and threads that
 #: share a core or have to wait for one cost more than they bring.
 ONE_THREAD_PIXELS = 300_000
-BACKENDS = ("auto", "eager", "compile", "triton")
 
 
 def _as_batch(frame: Tensor | ByteArray | FloatArray, name: str) -> Tensor:
@@ -46,7 +43,10 @@ def _as_batch(frame: Tensor | ByteArray | FloatArray, name: str) -> Tensor:
     if min(shape[-2:]) < MIN_SIDE or 0 in shape:
         hint = " It looks like a color frame: convert it to gray first." if shape[-1] in (3, 4) else ""
         raise FrameError(f"The {name} has shape {shape}; give frames of {MIN_SIDE}x{MIN_SIDE} px or more.{hint}")
-    if pixels.dtype == torch.uint8:
+    if pixels.dtype == torch.uint8 and pixels.device.type == "cpu":
+        # By NumPy: PyTorch would wake its threads for it.
+        pixels = torch.from_numpy(pixels.numpy().astype(np.float32))
+    elif pixels.dtype == torch.uint8:
         pixels = pixels.float()
     elif pixels.is_floating_point():
         if not bool(torch.isfinite(pixels).all()):
@@ -86,30 +86,35 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _choose_steps(backend: str, device: torch.device) -> Steps:
-    """How the backend computes."""
-    refuse_unknown([backend], BACKENDS, "TV-L1 backend")
-    if backend == "auto":
-        backend = "triton" if device.type == "cuda" and find_spec("triton") is not None else "eager"
-    if backend == "eager":
-        return Steps()
-    if backend == "compile":
-        compilers = (os.environ.get("CXX"), "g++", "clang++", "cl")
-        if device.type != "cpu" or not any(which(name) for name in compilers if name):
-            raise InputError(
-                f"The TV-L1 backend 'compile' needs frames on the CPU (these are on {device}) and a C++ compiler (g++, "
-                "clang++, or the one that CXX names). Use 'auto'."
-            )
+def _solver(backend: str, device: torch.device) -> Callable[[Tensor, Tensor, TVL1Parameters], Tensor]:
+    """What computes flow by that backend; a backend's module is imported on first use."""
+    backend = choose_tvl1(device.type, backend)
+    if backend == "numba":
+        from htnet.preprocess.flow import tvl1_numba
+
+        return tvl1_numba.solve
+    if backend == "triton":
+        require("triton", "triton", "The TV-L1 backend 'triton'")
+        from htnet.preprocess.flow import tvl1_triton
+
+        steps = Steps(relax=tvl1_triton.relax)
+    elif backend == "compile":
         from htnet.preprocess.flow import tvl1_compiled
 
-        return tvl1_compiled.STEPS
-    # Triton's interpreter runs the kernels on the CPU, slowly: for tests.
-    if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
-        raise InputError(f"The TV-L1 backend 'triton' needs frames on a CUDA device, not {device}. Use 'auto'.")
-    require("triton", "triton", "The TV-L1 backend 'triton'")
-    from htnet.preprocess.flow import tvl1_triton
+        steps = tvl1_compiled.STEPS
+    else:
+        steps = Steps()
 
-    return Steps(relax=tvl1_triton.relax)
+    def flows(start: Tensor, end: Tensor, p: TVL1Parameters) -> Tensor:
+        together = max(1, CACHED_PIXELS // start[0].numel()) if device.type == "cpu" else len(start)
+        if backend == "compile":
+            together = 1
+        parts = zip(start.split(together), end.split(together), strict=True)
+        small = device.type == "cpu" and start[0].numel() <= ONE_THREAD_PIXELS
+        with _one_thread() if small else nullcontext():
+            return torch.cat([solve(first, second, p, steps) for first, second in parts])
+
+    return flows
 
 
 @torch.no_grad()
@@ -130,9 +135,10 @@ def tvl1_flow(
     Args:
         onset: (H, W) or (B, H, W) gray frames, uint8 0..255 or float 0..1, NumPy or PyTorch.
         apex: frames of the same shape on the same device.
-        backend: "eager" (plain PyTorch), "triton" (iterations as fused kernels, CUDA), "compile" (torch.compile on
-            the CPU, nearly twice as fast; the first call takes half a minute and needs a C++ compiler) or "auto"
-            (Triton on a GPU where it is installed, else eager).
+        backend: "auto" (see `htnet.preprocess.explain_tvl1`), "numba" (machine code, on the CPU; compiled once on a
+            machine, which takes ten seconds or more), "triton" (iterations as fused kernels, CUDA), "compile"
+            (torch.compile on the CPU; the first call takes half a minute and needs a C++ compiler) or "eager" (plain
+            PyTorch, the reference of the others).
         **parameters: fields of `TVL1Parameters`.
 
     Returns:
@@ -143,8 +149,9 @@ def tvl1_flow(
             but black, as of a wrong division.
         FlowError: onset and apex differ in shape or device.
         InputError: a parameter is unknown or impossible, or the backend cannot run on the frames' device.
-        MissingExtraError: backend is "triton", which is not installed.
-        RunError: this process was forked from one that had computed, see `htnet.core.parallel.refuse_after_fork`.
+        MissingExtraError: the backend is not installed.
+        RunError: numba cannot compile the loops here; or this process was forked from one that had computed, see
+            `htnet.core.parallel.refuse_after_fork`.
     """
     refuse_after_fork()
     p = TVL1Parameters.from_names(**parameters)
@@ -156,12 +163,5 @@ def tvl1_flow(
         )
     if not all(frame.dtype in (np.uint8, torch.uint8) for frame in (onset, apex)):
         _refuse_black(start, end)
-    steps = _choose_steps(backend, start.device)
-    on_cpu = start.device.type == "cpu"
-    together = max(1, CACHED_PIXELS // start[0].numel()) if on_cpu else len(start)
-    if backend == "compile":
-        together = 1
-    parts = zip(start.split(together), end.split(together), strict=True)
-    with _one_thread() if on_cpu and start[0].numel() <= ONE_THREAD_PIXELS else nullcontext():
-        flow = torch.cat([solve(first, second, p, steps) for first, second in parts])
+    flow = _solver(backend, start.device)(start, end, p)
     return flow[0] if onset.ndim == 2 else flow

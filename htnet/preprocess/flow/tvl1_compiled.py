@@ -7,16 +7,13 @@ The first call takes half a minute, so this is a choice and never made by itself
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
 from htnet.preprocess.flow.tvl1_solver import Steps, linearize, median3
-
-if TYPE_CHECKING:
-    from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
 
 
 def advance(

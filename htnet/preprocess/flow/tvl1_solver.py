@@ -1,32 +1,17 @@
-"""The steps of TV-L1 in plain PyTorch: pyramid, warps, median, light, iterations."""
+"""The steps of TV-L1 in plain PyTorch: pyramid, warps, median, light, iterations. The other backends do the same."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from htnet.preprocess.flow.tvl1_parameters import FLAT, GAINS, LIGHT_CELLS, LIGHT_STEPS, TVL1Parameters, blur_weights
 from htnet.preprocess.flow.warp import sample_cubic
-
-if TYPE_CHECKING:
-    from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
-
-#: No scale of the pyramid is smaller than this, px; nor may a frame be.
-MIN_SIDE = 16
-#: Below this squared gradient (gray levels per px, squared) a pixel says nothing about motion.
-_FLAT = 1e-6
-#: Blur before halving that the IPOL article fits to SIFT's scale space, px at zfactor 1/sqrt(2).
-_ZOOM_SIGMA = 0.6
-#: Cells a side for slow changes of light, and reweighting steps for the frame's gain and offset. More cells
-#: follow motion as well as light: 6 a side took the error of smooth motion from 0.076 to 0.080 px.
-_LIGHT_CELLS = 4
-_LIGHT_STEPS = 4
-#: Gains beyond these are not a change of light.
-_GAINS = (0.5, 2.0)
 
 
 def blur(images: Tensor, sigma: float) -> Tensor:
@@ -34,16 +19,16 @@ def blur(images: Tensor, sigma: float) -> Tensor:
 
     Shifted sums rather than a convolution: on CUDA that would be rounded to TF32 by default.
     """
-    radius = max(1, math.ceil(3 * sigma))
-    weights = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(-radius, radius + 1)]
-    total = sum(weights)
+    half = blur_weights(sigma)
+    radius = len(half) - 1
+    weights = [*half[:0:-1], *half]
     for dim in (-1, -2):
         n = images.shape[dim]
         padding = (radius, radius, 0, 0) if dim == -1 else (0, 0, radius, radius)
         padded = F.pad(images, padding, mode="replicate")
         images = torch.zeros_like(images)
         for k, weight in enumerate(weights):
-            images.add_(padded.narrow(dim, k, n), alpha=weight / total)
+            images.add_(padded.narrow(dim, k, n), alpha=weight)
     return images
 
 
@@ -75,7 +60,7 @@ def match_light(moving: Tensor, fixed: Tensor) -> Tensor:
     """Give one image the light of another, so a change of light is not read as motion.
 
     One gain and one offset for the frame, reweighted toward least absolute deviations so that what
-    moves counts little, then the median of what remains in each of `_LIGHT_CELLS` x `_LIGHT_CELLS` cells,
+    moves counts little, then the median of what remains in each of `LIGHT_CELLS` x `LIGHT_CELLS` cells,
     interpolated.
 
     Args:
@@ -85,22 +70,22 @@ def match_light(moving: Tensor, fixed: Tensor) -> Tensor:
     Returns:
         (B, 1, H, W).
     """
-    halved = min(moving.shape[-2:]) >= 16 * _LIGHT_CELLS
+    halved = min(moving.shape[-2:]) >= 16 * LIGHT_CELLS
     a, b = (F.avg_pool2d(image, 2) if halved else image for image in (moving, fixed))
     gain, offset = torch.ones_like(a[:, :, :1, :1]), torch.zeros_like(a[:, :, :1, :1])
-    for _ in range(_LIGHT_STEPS):
+    for _ in range(LIGHT_STEPS):
         weight = (a * gain + offset - b).abs_().add_(1).reciprocal_()
         total = weight.sum((2, 3), keepdim=True)
         mean_a, mean_b = ((weight * image).sum((2, 3), keepdim=True) / total for image in (a, b))
         about = a - mean_a
         spread = (weight * about * about).sum((2, 3), keepdim=True)
-        slope = (weight * about * (b - mean_b)).sum((2, 3), keepdim=True) / spread.clamp(min=_FLAT)
-        gain = torch.where(spread > _FLAT, slope.clamp(*_GAINS), 1.0)
+        slope = (weight * about * (b - mean_b)).sum((2, 3), keepdim=True) / spread.clamp(min=FLAT)
+        gain = torch.where(spread > FLAT, slope.clamp(*GAINS), 1.0)
         offset = mean_b - gain * mean_a
     rest = a * gain + offset - b
-    side = [length // _LIGHT_CELLS for length in rest.shape[-2:]]
-    cells = rest[..., : side[0] * _LIGHT_CELLS, : side[1] * _LIGHT_CELLS]
-    cells = cells.unflatten(-1, (_LIGHT_CELLS, side[1])).unflatten(-3, (_LIGHT_CELLS, side[0]))
+    side = [length // LIGHT_CELLS for length in rest.shape[-2:]]
+    cells = rest[..., : side[0] * LIGHT_CELLS, : side[1] * LIGHT_CELLS]
+    cells = cells.unflatten(-1, (LIGHT_CELLS, side[1])).unflatten(-3, (LIGHT_CELLS, side[0]))
     medians = cells.transpose(-3, -2).flatten(-2).median(-1).values
     drift = F.interpolate(medians, size=moving.shape[-2:], mode="bilinear", align_corners=False)
     return moving * gain + offset - drift
@@ -109,13 +94,9 @@ def match_light(moving: Tensor, fixed: Tensor) -> Tensor:
 def _pyramid(frames: Tensor, p: TVL1Parameters) -> list[Tensor]:
     """Frames from the finest to the coarsest scale."""
     scales = [blur(frames, p.presmoothing) if p.presmoothing else frames]
-    sigma = _ZOOM_SIGMA * math.sqrt(p.zfactor**-2 - 1)
-    while len(scales) < p.nscales:
-        H, W = (round(side * p.zfactor) for side in scales[-1].shape[-2:])
-        if min(H, W) < MIN_SIDE:
-            break
-        smaller = F.interpolate(blur(scales[-1], sigma), size=(H, W), mode="bilinear", align_corners=False)
-        scales.append(smaller)
+    for size in p.sizes(*frames.shape[-2:])[1:]:
+        smooth = blur(scales[-1], p.zoom_sigma)
+        scales.append(F.interpolate(smooth, size=size, mode="bilinear", align_corners=False))
     return scales
 
 
@@ -143,7 +124,7 @@ def linearize(onset: Tensor, apex: Tensor, flow: Tensor, light: bool = False) ->
     down = padded[:, :, 2:, 1:-1] - padded[:, :, :-2, 1:-1]
     gradient = torch.cat([across, down], dim=1).mul(0.5)
     squared = gradient.square().sum(1, keepdim=True)
-    inverse = torch.where(squared > _FLAT, squared.clamp(min=_FLAT).reciprocal(), 0.0)
+    inverse = torch.where(squared > FLAT, squared.clamp(min=FLAT).reciprocal(), 0.0)
     constant = warped - onset - (gradient * flow).sum(1, keepdim=True)
     return torch.cat([gradient, gradient * inverse, constant * inverse], dim=1)
 

@@ -9,15 +9,14 @@ the host waits for it only once in `_LOOK` iterations.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
+from htnet.preprocess.flow.tvl1_parameters import TVL1Parameters
 
 #: Pixels a program handles.
 _BLOCK = 1024

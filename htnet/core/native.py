@@ -1,0 +1,261 @@
+"""Machine code of loops that numba compiles once; it is kept on disk and loaded without numba.
+
+numba's own cache (``cache=True``) is not used. In numba 0.68.1 it does not read from a folder that it cannot write,
+raises where no folder can be written or the disk is full, and can hand out the code of another processor where two
+processes write at once; and importing numba and preparing its types takes a second or more in every process. llvmlite
+alone, which numba is built on, loads the code in a fifth of that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from htnet.core.errors import InputError, RunError
+from htnet.core.files import write_bytes
+from htnet.core.optional import require
+
+#: Versions of numba from which this was run, and up to which.
+NUMBA = ("0.68", "0.69")
+#: Seconds that a process waits for another one to compile the same.
+_PATIENCE = 300.0
+#: Length of the hash before the code.
+_DIGEST = 32
+
+_lock = threading.RLock()
+#: What was loaded: the functions, and the engines that own their code.
+_functions: dict[str, Any] = {}
+_engines: list[Any] = []
+
+
+def _forked() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    # A process forked while another thread compiles would wait for that thread forever.
+    os.register_at_fork(before=lambda: _lock.acquire(), after_in_parent=lambda: _lock.release(), after_in_child=_forked)
+
+
+@cache
+def _installed() -> str:
+    """The version of numba that is installed, empty without one."""
+    try:
+        return version("numba") if find_spec("numba") is not None else ""
+    except PackageNotFoundError:
+        return ""
+
+
+def numba_obstacle() -> str:
+    """Why loops cannot be compiled here; empty if they can."""
+    found = _installed()
+    if not found:
+        return "numba is not installed"
+    if not _release(NUMBA[0]) <= _release(found) < _release(NUMBA[1]):
+        return f"numba {found} is installed; it was made for {NUMBA[0]} or newer, before {NUMBA[1]}"
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        return "NUMBA_DISABLE_JIT is set"
+    return ""
+
+
+def native_function(module: str, function: str, parts: Sequence[str], arguments: int) -> Callable[..., int]:
+    """Machine code of a function that numba compiles, loaded once in a process.
+
+    The first process that asks compiles, which takes ten seconds or more; others that ask at the same time wait for it.
+    The code is kept in the first of `folders` that can be written, and read from any of them. Where none can be, every
+    process compiles.
+
+    Args:
+        module: the module that holds the function; imported, and numba with it, only to compile.
+        function: its name there, a ``numba.cfunc`` of pointers that returns an int64.
+        parts: other modules that decide the code.
+        arguments: number of its arguments.
+
+    Returns:
+        The function of addresses. It runs without the interpreter's lock.
+
+    Raises:
+        MissingExtraError: numba is needed and cannot be imported.
+        RunError: numba cannot compile the loops here.
+    """
+    if module not in _functions:
+        with _lock:
+            if module not in _functions:
+                _functions[module] = _load(_code(module, function, parts), arguments)
+    found: Callable[..., int] = _functions[module]
+    return found
+
+
+def folders() -> list[Path]:
+    """Where code is looked for and kept, in this order.
+
+    ``NUMBA_CACHE_DIR`` if it is set, the folder of htnet's own compiled Python files, and ``htnet`` in the user's cache
+    folder (``XDG_CACHE_HOME``, ``~/.cache``; ``LOCALAPPDATA`` on Windows). A home that is not known is left out.
+    """
+    found = [Path(os.environ["NUMBA_CACHE_DIR"]) / "htnet"] if os.environ.get("NUMBA_CACHE_DIR") else []
+    found.append(Path(__file__).resolve().parents[1] / "__pycache__")
+    name = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
+    if os.path.isabs(os.environ.get(name, "")):
+        return [*found, Path(os.environ[name]) / "htnet"]
+    home = os.path.expanduser("~")
+    return [*found, Path(home) / ".cache" / "htnet"] if os.path.isabs(home) else found
+
+
+def _release(text: str) -> tuple[int, ...]:
+    numbers = []
+    for part in text.split(".")[:2]:
+        numbers.append(int("".join(c for c in part if c.isdigit()) or 0))
+    return tuple(numbers)
+
+
+def _llvm() -> Any:
+    """The binding of llvmlite, ready for this processor."""
+    llvm = require("llvmlite.binding", "fast", "Compiled optical flow")
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    return llvm
+
+
+def _machine(llvm: Any) -> Any:
+    """LLVM's description of this processor, as numba makes it (numba/core/codegen.py, `JITCPUCodegen`)."""
+    target = llvm.Target.from_default_triple()
+    model = "static" if target.name.startswith("x86") else "default"
+    features = llvm.get_host_cpu_features().flatten()
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features, opt=3, reloc=model, codemodel="jitdefault", jit=True
+    )
+
+
+def _source(module: str) -> bytes:
+    """A module's own file, also from an archive."""
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        return b""
+    read = getattr(spec.loader, "get_data", None)
+    return bytes(read(spec.origin)) if read else b""
+
+
+def _name(module: str, parts: Sequence[str]) -> str:
+    """Name of the file of code: it differs with the sources, the versions and the processor."""
+    llvm = _llvm()
+    decides = hashlib.sha256()
+    for part in (__name__, module, *parts):
+        decides.update(_source(part))
+    machine = (platform.machine(), sys.platform, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
+    for text in (version("numba"), version("llvmlite"), *machine):
+        decides.update(text.encode() + b"\0")
+    return f"{module.rpartition('.')[2]}-{decides.hexdigest()[:32]}.o"
+
+
+def _read(name: str) -> bytes | None:
+    """The code in that file, None if there is none or it is damaged."""
+    for folder in folders():
+        with suppress(OSError):
+            content = (folder / name).read_bytes()
+            if hashlib.sha256(content[_DIGEST:]).digest() == content[:_DIGEST]:
+                return content[_DIGEST:]
+    return None
+
+
+def _writable() -> Path | None:
+    """The first folder that can be written; made if needed."""
+    for folder in folders():
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            trial = folder / f".{os.getpid()}-{threading.get_ident()}"
+            trial.touch()
+            trial.unlink()
+            return folder
+    return None
+
+
+@contextmanager
+def _alone(folder: Path, name: str) -> Iterator[None]:
+    """Hold the lock of that name in the folder; without one where the disk has no locks, or after some minutes."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / f"{name}.lock", timeout=_PATIENCE)
+    held = False
+    with suppress(OSError, NotImplementedError, Timeout):
+        lock.acquire()
+        held = True
+    try:
+        yield
+    finally:
+        if held:
+            with suppress(OSError):
+                lock.release()
+
+
+def _code(module: str, function: str, parts: Sequence[str]) -> bytes:
+    name = _name(module, parts)
+    code = _read(name)
+    if code is not None:
+        return code
+    folder = _writable()
+    if folder is None:
+        return _compile(module, function)
+    with _alone(folder, name):
+        code = _read(name)  # another process may have made it meanwhile
+        if code is None:
+            code = _compile(module, function)
+            with suppress(InputError):  # a full disk: the next process compiles again
+                write_bytes(folder / name, hashlib.sha256(code).digest() + code)
+    return code
+
+
+def _compile(module: str, function: str) -> bytes:
+    """Machine code of numba's function, under the name ``htnet_entry``."""
+    require("numba", "fast", "Compiled optical flow")
+    llvm = _llvm()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compiled = getattr(__import__(module, fromlist=[function]), function)
+        whole = llvm.parse_assembly(compiled.inspect_llvm())
+        entry = whole.get_function(compiled.native_name)
+        # What only Python would call goes, and with it all that asks for the interpreter.
+        for other in whole.functions:
+            if not other.is_declaration and other.name != entry.name:
+                other.linkage = "internal"
+        entry.name = "htnet_entry"
+        machine = _machine(llvm)
+        passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+        passes.getModulePassManager().run(whole, passes)
+        needs = [f.name for f in whole.functions if f.is_declaration and not f.name.startswith("llvm.")]
+        code = b"" if needs else bytes(machine.emit_object(whole))
+    except Exception as error:
+        raise RunError(_failed()) from error
+    if needs:
+        raise RunError(_failed())
+    return code
+
+
+def _failed() -> str:
+    return (
+        f"numba {_installed()} could not compile the loops of the flow here. Repair it with: pip install "
+        "--force-reinstall 'htnet[fast]'. Without numba (pip uninstall numba) the flow is computed by PyTorch."
+    )
+
+
+def _load(code: bytes, arguments: int) -> Callable[..., int]:
+    llvm = _llvm()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine(llvm))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    _engines.append(engine)
+    kind = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * arguments)
+    return kind(engine.get_function_address("htnet_entry"))

@@ -1,0 +1,127 @@
+"""TV-L1 as machine code: the loops of `tvl1_loops`, each pair of a batch on one thread.
+
+The threads are Python's, made for one call: no pool outlives it, so nothing hangs after a fork, and none of numba's own
+thread pools, which are not made for calls from several threads, is started.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from htnet.core.native import native_function
+from htnet.core.parallel import usable_threads
+from htnet.core.types import FloatArray
+from htnet.preprocess.flow.tvl1_parameters import LIGHT_CELLS, TVL1Parameters, blur_weights
+
+_PACKAGE = __name__.rpartition(".")[0]
+#: Places before and after a row, beyond the widest blur; the loops know it too.
+_MARGIN = 16
+#: Threads of this process that compute flow, over all calls.
+_busy = 0
+_busy_lock = threading.Lock()
+
+
+def _forked() -> None:
+    global _busy, _busy_lock
+    _busy, _busy_lock = 0, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+class _Plan:
+    """What all pairs of one size share: how long the memory must be, and the settings as the loops take them."""
+
+    def __init__(self, height: int, width: int, p: TVL1Parameters) -> None:
+        sizes = p.sizes(height, width)
+        smooth = blur_weights(p.presmoothing) if p.presmoothing else [1.0]
+        zoom = blur_weights(p.zoom_sigma)
+        numbers = [p.lambda_ * p.theta, p.tau, p.tau / p.theta, p.epsilon, *smooth, *zoom]
+        taken = [len(sizes), p.warps, p.iterations, p.median, p.illumination, len(smooth) - 1, len(zoom) - 1]
+        self.sizes = np.array(sizes, dtype=np.int64)
+        self.numbers = np.array(numbers, dtype=np.float32)
+        self.counts = np.array(taken + [0] * len(sizes) * p.warps, dtype=np.int64)
+        self.fixed_counts = len(taken)
+        row = width + 2 * (max(len(smooth), len(zoom), LIGHT_CELLS + 1) - 1 + _MARGIN)
+        pyramid = sum(2 * h * w + (h + 3) * (w + 3) for h, w in sizes)
+        # Rows; flow twice, data, dual variable, warped apex and three images of the light; the pyramid.
+        self.length = (7 + LIGHT_CELLS) * row + (4 + 4 + 4 + 1 + 3) * height * width + 2 * height + pyramid
+        self.row = width + 1
+
+
+def solve(onset: Tensor, apex: Tensor, p: TVL1Parameters) -> Tensor:
+    """Flow of a batch. No bit depends on the batch or on the number of threads.
+
+    Args:
+        onset: (B, 1, H, W) float, 0..255, on the CPU.
+        apex: the same.
+        p: settings.
+
+    Returns:
+        (B, 2, H, W), px.
+    """
+    return torch.from_numpy(solve_counted(onset.numpy(), apex.numpy(), p)[0])
+
+
+def solve_counted(onset: FloatArray, apex: FloatArray, p: TVL1Parameters) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+    """As `solve`, for arrays.
+
+    Returns:
+        The flow, and the iterations of each warp: (B, scales, warps), from the coarsest scale.
+    """
+    parts = (f"{_PACKAGE}.tvl1_parameters",)
+    function = native_function(f"{_PACKAGE}.tvl1_loops", "solve", parts, arguments=8)
+    pairs, _, height, width = onset.shape
+    plan = _Plan(height, width, p)
+    first, second = (np.ascontiguousarray(frames, dtype=np.float32) for frames in (onset, apex))
+    flow = np.empty((pairs, 2, height, width), dtype=np.float32)
+    iterations = np.empty((pairs, len(plan.sizes), p.warps), dtype=np.int64)
+    numbers, errors = count(), list[BaseException]()
+
+    def work() -> None:
+        try:
+            scratch, places = np.empty(plan.length, dtype=np.float32), np.empty(plan.row, dtype=np.int64)
+            counts = plan.counts.copy()
+            shared: list[npt.NDArray[Any]] = [scratch, places, plan.sizes, plan.numbers, counts]
+            memory = [array.ctypes.data for array in shared]
+            while (number := next(numbers)) < pairs and not errors:
+                function(first[number].ctypes.data, second[number].ctypes.data, flow[number].ctypes.data, *memory)
+                iterations[number] = counts[plan.fixed_counts :].reshape(iterations.shape[1:])
+        except BaseException as error:  # told by the thread that called
+            errors.append(error)
+
+    with _helpers(pairs - 1) as free:
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(free)]
+        for thread in threads:
+            thread.start()
+        work()
+        for thread in threads:
+            thread.join()
+    if errors:
+        raise errors[0]
+    return flow, iterations
+
+
+@contextmanager
+def _helpers(wanted: int) -> Iterator[int]:
+    """Threads that this call may start: so many that all calls together keep to `usable_threads`."""
+    global _busy
+    with _busy_lock:
+        free = max(0, min(wanted, usable_threads() - _busy - 1))
+        _busy += free + 1
+    try:
+        yield free
+    finally:
+        with _busy_lock:
+            _busy -= free + 1
