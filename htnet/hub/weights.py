@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
@@ -142,6 +143,23 @@ def find_files(
             raise _not_published(spec, str(error)) from error
         raise WeightsError(str(error)) from error
     return WeightsFiles(config, weights, expected, config.parent.name)
+
+
+def local_state(name: str | PathLike[str]) -> tuple[object, ...] | None:
+    """What differs where weights that are on this machine were replaced; None for those of the Hub.
+
+    Args:
+        name: registered weights, a folder or a Hub repository.
+    """
+    spec = find_pretrained(name) if isinstance(name, str) else None
+    if spec is not None and not spec.bundled:
+        return None
+    folder = spec.folder if spec is not None else Path(name)
+    try:
+        states = [os.stat(folder / file) for file in (CONFIG_FILE, WEIGHTS_FILE)]
+    except (OSError, ValueError):
+        return None
+    return (str(folder.absolute()), *((s.st_mtime_ns, s.st_ctime_ns, s.st_size, s.st_ino) for s in states))
 
 
 #: Extensions of checkpoint files.

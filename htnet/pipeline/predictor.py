@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -36,6 +38,7 @@ from htnet.data import Manifest, Sample
 from htnet.data.manifest import sample_fault
 from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub import load_pretrained
+from htnet.hub.weights import local_state
 from htnet.models import EmotionModel
 from htnet.pipeline.chosen import SpottedVideo, find_expression, is_default, opened
 from htnet.preprocess import (
@@ -46,6 +49,8 @@ from htnet.preprocess import (
 )
 from htnet.preprocess.evidence import answered
 from htnet.preprocess.frames import frame_file
+from htnet.preprocess.landmarks.detector import MODEL_VARIABLE
+from htnet.preprocess.landmarks.factory import LANDMARKERS
 from htnet.preprocess.pairs import order_warnings
 
 #: Confidence of spotting below which a prediction for a clip has a warning. The 200 clips of
@@ -57,6 +62,11 @@ MIDDLE_APEX = QualityWarning(
 )
 #: Five points as an array, or their source: a landmarker, its name, or a file of points.
 LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
+
+#: Predictors that `predict` and `predict_video` keep for the next call.
+_KEPT = 2
+_predictors: dict[tuple[object, ...], Predictor] = {}
+_predictors_lock = threading.Lock()
 
 #: Called with a sample and its error.
 OnError = Callable[[Sample, HtnetError], None]
@@ -407,10 +417,8 @@ def predict(
         other = hint(onset) if isinstance(onset, (str, PathLike)) else ""
         raise InputError(f"htnet.predict takes two frames of a face: htnet.predict(onset, apex).{other}")
     if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
-        return Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always).pair(
-            onset, apex
-        )
-    return Predictor(weights, device=device, bit_depth=bit_depth, always=always).pair(onset, apex, landmarks)
+        return _warm(weights, landmarks, device, bit_depth, always).pair(onset, apex)
+    return _warm(weights, "yunet", device, bit_depth, always).pair(onset, apex, landmarks)
 
 
 @renamed_arguments
@@ -450,8 +458,27 @@ def predict_video(
         HtnetError: the video, the points or the weights cannot be used; the message says what to do.
     """
     if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
-        predictor = Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always)
-        return predictor.video(source, method=method, fps=fps)
-    return Predictor(weights, device=device, bit_depth=bit_depth, always=always).video(
-        source, landmarks, method=method, fps=fps
-    )
+        return _warm(weights, landmarks, device, bit_depth, always).video(source, method=method, fps=fps)
+    return _warm(weights, "yunet", device, bit_depth, always).video(source, landmarks, method=method, fps=fps)
+
+
+def _warm(
+    weights: str | PathLike[str] | EmotionModel,
+    landmarks: str | PathLike[str] | Landmarker,
+    device: str | torch.device,
+    bit_depth: int | None,
+    always: bool,
+) -> Predictor:
+    """A predictor, the one of an earlier call with the same weights and landmarker if nothing has changed since."""
+    state = None if isinstance(weights, EmotionModel) else local_state(weights)
+    if state is None or not (isinstance(landmarks, str) and landmarks in LANDMARKERS):
+        return Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always)
+    key = (str(weights), state, landmarks, os.environ.get(MODEL_VARIABLE), str(device), repr(bit_depth), always)
+    found = _predictors.get(key)
+    if found is None:
+        found = Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always)
+        with _predictors_lock:
+            while len(_predictors) >= _KEPT:
+                del _predictors[next(iter(_predictors))]
+            _predictors[key] = found
+    return found

@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import re
 import warnings
+from functools import cache
 from typing import Any
 
 from htnet.core.errors import OpenCVError
@@ -94,6 +95,7 @@ def warn_of_collision(purpose: str) -> None:
         )
 
 
+@cache
 def _is_old(version: str) -> bool:
     """Whether a version of ``cv2`` comes before `OLDEST`; one that cannot be read does not."""
     found = re.match(r"(\d+)\.(\d+)", version)

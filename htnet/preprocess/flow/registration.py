@@ -70,10 +70,20 @@ def cell_motion(onset: ByteArray, apex: ByteArray, shrink: float = 1) -> CellMot
         apex: (S, S) uint8, gray.
         shrink: the faces are compared at this fraction of their size.
     """
-    cv2 = load_opencv()
     side = onset.shape[0]
-    small = max(16, round(side / shrink))
-    first, second = _prepared(onset, small), _prepared(apex, small)
+    small = _small(side, shrink)
+    return _cell_motion(_prepared(onset, small), _prepared(apex, small), side)
+
+
+def _small(side: int, shrink: float) -> int:
+    """Side of the picture that is compared."""
+    return max(16, round(side / shrink))
+
+
+def _cell_motion(first: FloatArray, second: FloatArray, side: int) -> CellMotion:
+    """As `cell_motion`, of prepared pictures of a face of that side."""
+    cv2 = load_opencv()
+    small = first.shape[0]
     second = second * _light_ratio(first, second)
     mean, dt = 0.5 * (first + second), second - first
     gx, gy = cv2.filter2D(mean, -1, _DERIVATIVE), cv2.filter2D(mean, -1, _DERIVATIVE.T)
@@ -118,8 +128,11 @@ def register(onset: Frame, apex: Frame, alignment: Alignment, start: Float64Arra
     for shrink, rounds in _LEVELS:
         if shrink > 1 and side < 14 * shrink:
             continue
+        small = _small(side, shrink)
+        first = _prepared(reference, small)
         for _ in range(rounds):
-            found = cell_motion(reference, to_gray(follow(alignment, matrix).warp(apex)), shrink)
+            moved = to_gray(follow(alignment, matrix).warp(apex))
+            found = _cell_motion(first, _prepared(moved, small), side)
             step = head_step(found, side, shrink)
             matrix = matrix @ step
             growth = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
@@ -178,18 +191,32 @@ def robust_fit(found: CellMotion, design: Float64Array, prior: Float64Array, uni
         unit: px of the face in one px of the picture that was compared.
     """
     wobble = (_FLOOR * unit) ** 2
-    capped = found.information @ np.linalg.inv(np.eye(2) + wobble * found.information)
-    told = prior * np.trace(capped, axis1=2, axis2=3)
-    weight, numbers = prior, np.zeros(design.shape[-1])
+    # Products of matrices of 2x2 are written out: NumPy takes the longer the more there are. xx, xy and yy are
+    # information, capped: I (1 + wobble I)^-1.
+    xx, xy, yy = found.information[..., 0, 0], found.information[..., 0, 1], found.information[..., 1, 1]
+    both = wobble * (xx * yy - xy * xy)
+    det = 1 + wobble * (xx + yy + both)
+    xx, xy, yy = (xx + both) / det, xy / det, (yy + both) / det
+    u, v = found.uv[..., 0], found.uv[..., 1]
+    told = prior * (xx + yy)
+    # What each cell adds to the normal equations, before its weight.
+    count = design.shape[-1]
+    along, down = design[..., 0, :], design[..., 1, :]
+    told_along = xx[..., None] * along + xy[..., None] * down
+    told_down = xy[..., None] * along + yy[..., None] * down
+    normals = told_along[..., :, None] * along[..., None, :] + told_down[..., :, None] * down[..., None, :]
+    normals = normals.reshape(-1, count * count)
+    rights = (u[..., None] * told_along + v[..., None] * told_down).reshape(-1, count)
+    weight: Float64Array = prior
+    numbers: Float64Array = np.zeros(count)
     for _ in range(_ROUNDS):
-        weighted = design.swapaxes(-1, -2) @ (capped * weight[..., None, None])
-        normal = (weighted @ design).sum((0, 1))
-        right = (weighted @ found.uv[..., None]).sum((0, 1))[:, 0]
-        normal += (1e-6 * np.trace(normal) + 1e-9) * np.eye(len(normal))
-        numbers = np.linalg.solve(normal, right)
-        rest = found.uv - design @ numbers
+        normal = (weight.ravel() @ normals).reshape(count, count)
+        normal += (1e-6 * np.trace(normal) + 1e-9) * np.eye(count)
+        numbers = np.asarray(np.linalg.solve(normal, weight.ravel() @ rights), dtype=np.float64)
+        left_u, left_v = u - along @ numbers, v - down @ numbers
         # Length of that part of the rest which is known.
-        length = np.sqrt(np.einsum("hwi,hwij,hwj->hw", rest, capped, rest) * wobble)
+        squares = xx * left_u * left_u + 2 * xy * left_u * left_v + yy * left_v * left_v
+        length = np.sqrt(np.maximum(squares, 0) * wobble)
         scale = max(_LEAST * unit, _TURNING_POINT * _weighted_median(length, told))
         weight = prior / (1 + (length / scale) ** 2) ** 2
     return numbers

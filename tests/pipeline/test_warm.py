@@ -1,0 +1,79 @@
+"""`predict` keeps what it has loaded, and notices what has changed."""
+
+import pytest
+
+import htnet
+from htnet.core.errors import HtnetError, InputError, WeightsError
+from htnet.hub import save_pretrained
+from htnet.pipeline import predictor
+from htnet.preprocess import TemplateLandmarks
+from tests.support.pairs import face_pair, tiny_model
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """The settings of the predictors that were built; none is kept from before."""
+    built = []
+
+    class Counted(predictor.Predictor):
+        def __init__(self, *arguments, **settings):
+            built.append(settings)
+            super().__init__(*arguments, **settings)
+
+    monkeypatch.setattr(predictor, "_predictors", {})
+    monkeypatch.setattr(predictor, "Predictor", Counted)
+    return built
+
+
+@pytest.fixture
+def ask(rng, tmp_path):
+    """Asks about one pair; the weights are a folder."""
+    save_pretrained(tiny_model(), tmp_path / "w")
+    pair = face_pair(side=64, rng=rng)
+
+    def ask(**settings):
+        settings = {"weights": tmp_path / "w", "landmarks": "template", "always": True, **settings}
+        return htnet.predict(*pair, **settings)
+
+    return ask
+
+
+def test_the_same_question_loads_once(built, ask):
+    assert ask().probabilities == ask().probabilities
+    assert len(built) == 1
+
+
+def test_replaced_weights_and_other_settings_are_loaded_anew(built, ask, tmp_path):
+    before = ask()
+    save_pretrained(tiny_model(num_classes=5), tmp_path / "w", overwrite=True)
+    after = ask()
+    assert (len(before.probabilities), len(after.probabilities)) == (3, 5)
+    ask(bit_depth=8)
+    assert len(built) == 3
+    assert len(predictor._predictors) == predictor._KEPT
+
+
+def test_damaged_and_missing_weights_are_noticed(built, ask, tmp_path):
+    ask()
+    (tmp_path / "w" / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(WeightsError):
+        ask()
+    (tmp_path / "w" / "model.safetensors").unlink()
+    with pytest.raises(WeightsError):
+        ask()
+
+
+def test_what_may_change_unseen_is_not_kept(built, ask):
+    for settings in ({"weights": tiny_model()}, {"landmarks": TemplateLandmarks()}):
+        ask(**settings)
+        ask(**settings)
+    assert len(built) == 4
+    assert predictor._predictors == {}
+
+
+@pytest.mark.parametrize(("settings", "error"), [({"bit_depth": [8]}, InputError), ({"landmarks": "yunt"}, HtnetError)])
+def test_impossible_settings_are_refused_each_time(built, ask, settings, error):
+    for _ in range(2):
+        with pytest.raises(error):
+            ask(**settings)
+    assert predictor._predictors == {}
