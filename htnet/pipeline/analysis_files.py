@@ -30,7 +30,7 @@ from htnet.pipeline.analysis import Analysis
 from htnet.pipeline.analyzing import Analyzer, Progress
 from htnet.pipeline.report import write_report
 from htnet.preprocess import Video, open_video
-from htnet.recordings import camera_stream, load_detector, write_table
+from htnet.recordings import KeptProgress, camera_stream, load_detector, write_table
 
 # The event detector that `load_detector` gives without a path.
 _SHIPPED = Path(recordings.__file__).parent / "weights" / "detector.safetensors"
@@ -395,6 +395,7 @@ def _state(source: str, job: AnalysisJob) -> Done | tuple[Path, ...]:
         _write(found, files, faces=job.faces, only=lacking)
     except HtnetError as error:
         return Done(source, fault=str(error), cure="write")
+    _kept(job, source).remove()
     return Done(source, found, kept=True)
 
 
@@ -466,10 +467,13 @@ def _document(path: Path) -> Mapping[str, Any] | None:
 
 
 def _analyze(job: AnalysisJob, source: str, wanted: Collection[Path], progress: Progress | None = None) -> Done:
+    kept = _kept(job, source)
+    if job.overwrite:  # all is asked for anew
+        kept.remove()
     try:
         video = open_video(source, fps=job.fps)
         made = job.made_from(video)
-        found = replace(job.analyzer()(video, progress=progress), made_from=made)
+        found = replace(job.analyzer()(video, progress=progress, kept=kept), made_from=made)
     except (HtnetError, OSError) as error:
         return Done(source, fault=cause(error), cure="read")
     files = output_files(job.out, recording_name(source))
@@ -482,7 +486,13 @@ def _analyze(job: AnalysisJob, source: str, wanted: Collection[Path], progress: 
         _write(found, files, faces=job.faces, only=wanted)
     except (HtnetError, OSError) as error:
         return Done(source, fault=cause(error), cure="write")
+    kept.remove()
     return Done(source, replace(found, curves=None, pictures={}))
+
+
+def _kept(job: AnalysisJob, source: str) -> KeptProgress:
+    """The file that keeps how far a recording is measured, until it is finished."""
+    return KeptProgress(job.out / f".{recording_name(source)}.part")
 
 
 def _named(progress: Callable[[str, str, float], None], source: str) -> Progress:

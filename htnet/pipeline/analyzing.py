@@ -25,6 +25,7 @@ from htnet.preprocess import Video, open_video
 from htnet.recordings import (
     FaceFinder,
     FrameStream,
+    KeptProgress,
     RecordingCurves,
     load_detector,
     recording_curves,
@@ -84,13 +85,24 @@ class Analyzer:
         fps: float | None = None,
         progress: Progress | None = None,
         on_event: Callable[[Event], None] | None = None,
+        kept: KeptProgress | None = None,
     ) -> Analysis:
-        """What happens in a recording, see `analyze`."""
+        """What happens in a recording, see `analyze`.
+
+        Args:
+            source: see `analyze`.
+            fps: see `analyze`.
+            progress: see `analyze`.
+            on_event: see `analyze`.
+            kept: keeps how far a recording is measured, see `htnet.recordings.recording_curves`.
+        """
         _check_call(source, fps, progress, on_event)
         if isinstance(source, FrameStream):
+            if kept is not None:
+                raise InputError("The progress of a stream is not kept, because it is read once; leave kept out.")
             return self._watch(source, progress, on_event)
         video = source if isinstance(source, Video) else open_video(source, fps=fps)
-        curves = recording_curves(recording_stream(video), self.finder, progress=_told(progress, STAGES[0]))
+        curves = recording_curves(video, self.finder, progress=_told(progress, STAGES[0]), kept=kept)
         events = checked_events(self.detector(curves), curves)
         seen = list(self._seen(video, curves, events, progress))
         found = assemble(curves, events, seen, self.predictor, video=video.source)

@@ -3,6 +3,7 @@
 from htnet.recordings.curves import recording_curves
 from htnet.recordings.detector import DetectorConfig, EventDetector, load_detector, save_detector
 from htnet.recordings.faces import FaceFinder, SeenFace, YuNetFaces
+from htnet.recordings.kept import KeptProgress
 from htnet.recordings.measure import DISTANCES, FEATURES
 from htnet.recordings.regions import REGIONS
 from htnet.recordings.stream import FrameStream, Missing, camera_stream, recording_stream
@@ -21,6 +22,7 @@ __all__ = [
     "FaceFinder",
     "FaceTrack",
     "FrameStream",
+    "KeptProgress",
     "Missing",
     "RecordingCurves",
     "SeenFace",

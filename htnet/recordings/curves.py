@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from htnet.core.errors import InputError
 from htnet.core.types import Frame, QualityWarning
 from htnet.core.words import counted
-from htnet.preprocess.video.open import Video
+from htnet.preprocess.video.open import Video, open_video
 from htnet.recordings.faces import FaceFinder, YuNetFaces
+from htnet.recordings.kept import KeptProgress
 from htnet.recordings.stream import FrameStream, read_ahead, recording_stream
 from htnet.recordings.track import FaceTrack, RecordingCurves
 from htnet.recordings.tracks import SHORTEST, Tracker
@@ -21,6 +23,7 @@ def recording_curves(
     *,
     fps: float | None = None,
     progress: Callable[[Frame], None] | None = None,
+    kept: KeptProgress | None = None,
 ) -> RecordingCurves:
     """Find the faces of a recording, follow them and measure how they move in every frame.
 
@@ -38,19 +41,37 @@ def recording_curves(
         finder: what finds faces; YuNet unless given.
         fps: frames per second at which the recording was made, see `htnet.preprocess.open_video`.
         progress: called with every frame that is done.
+        kept: keeps how far it is in a file: after an interruption what was measured is not measured again, only read
+            over, and the result is the same. Not for streams. A finder of your own must then answer by the frame alone.
 
     Raises:
         VideoError: the recording cannot be opened, or has not a single frame that can be decoded.
-        InputError: its frames have no times, or ``fps`` is impossible.
+        InputError: its frames have no times, ``fps`` is impossible, or ``kept`` is given with a stream.
     """
+    finder = YuNetFaces() if finder is None else finder
+    tracker = Tracker(finder)
+    if kept is not None:
+        if isinstance(source, FrameStream):
+            raise InputError("A stream cannot be read a second time, so its progress is not kept; leave kept out.")
+        source = source if isinstance(source, Video) else open_video(source, fps=fps)
+        known = kept.begin(source, finder)
+        if isinstance(known, RecordingCurves):
+            return known
+        tracker = tracker if known is None else known
     stream = source if isinstance(source, FrameStream) else recording_stream(source, fps=fps)
-    tracker = Tracker(YuNetFaces() if finder is None else finder)
+    before = tracker.frames
     frames: Iterable[Frame] = read_ahead(stream)
-    for frame in frames:
-        tracker.step(frame)
+    for count, frame in enumerate(frames):
+        if count >= before:
+            tracker.step(frame)
+            if kept is not None:
+                kept.note(tracker, finder)
         if progress is not None:
             progress(frame)
-    return finished_curves(stream, tracker)
+    curves = finished_curves(stream, tracker)
+    if kept is not None:
+        kept.end(curves, finder)
+    return curves
 
 
 def finished_curves(stream: FrameStream, tracker: Tracker) -> RecordingCurves:

@@ -1,0 +1,267 @@
+"""How far a recording has been measured, kept in a file: after an interruption the rest is measured, with the same
+result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import platform
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from htnet._version import __version__
+from htnet.core.errors import HtnetError, InputError, cause
+from htnet.core.files import whole_file
+from htnet.core.warn import warn_user
+from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.video.open import Video
+from htnet.recordings.faces import FaceFinder
+from htnet.recordings.track import RecordingCurves
+from htnet.recordings.tracks import Tracker
+
+#: Work between two writings, s; they take at most a fiftieth of the time.
+EVERY = 20.0
+_SHARE = 50
+# Changes with what the file holds.
+_VERSION = 1
+# Bytes at the beginning, in the middle and at the end of a recording whose SHA-256 it is known by.
+_PIECE = 1 << 20
+# What a file may name: classes of this package and those of NumPy's arrays. Nothing else is looked up, let alone run.
+_OWN = "htnet.recordings."
+_FOREIGN = {("collections", "deque"), ("htnet.core.types", "QualityWarning")}
+_ARRAYS = {"ndarray", "dtype", "scalar", "_reconstruct", "_frombuffer"}
+_DIGEST = hashlib.sha256().digest_size
+
+
+class KeptProgress:
+    """The progress of `recording_curves` in a file.
+
+    It holds the measured rows, the faces that are followed and what is known of them, some 10 MB and 1 kB a face and
+    frame. It is used for the very same recording (its size, time of change and the SHA-256 of its beginning, middle and
+    end), by the same code, libraries, frame rate and kind of finder; else it is ignored, with a warning.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Nothing is read or written yet.
+
+        Args:
+            path: the file; written while a recording is measured, and left to the caller to `remove`.
+        """
+        self.path = Path(path)
+        self._key: dict[str, Any] = {}
+        self._due = 0.0
+        self._writes = True
+
+    def begin(self, video: Video, finder: FaceFinder) -> Tracker | RecordingCurves | None:
+        """What was kept of a recording: its curves if it was measured to its end, else how far it was.
+
+        Args:
+            video: the recording.
+            finder: what finds faces; the faces that were followed go on with it.
+
+        Returns:
+            None where nothing was kept.
+
+        Warns:
+            UserWarning: the file is of something else, or damaged: the recording is measured from its beginning.
+        """
+        self._key = recording_key(video, finder)
+        self._due = time.monotonic() + EVERY
+        if not self.path.is_file():
+            return None
+        try:
+            return self._read(finder)
+        except InputError as error:
+            warn_user(f"{error} The recording is measured from its beginning.")
+            return None
+
+    def note(self, tracker: Tracker, finder: FaceFinder) -> None:
+        """Write how far it is, if it is time."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._write(tracker, finder)
+        done = time.monotonic()
+        self._due = done + max(EVERY, _SHARE * (done - now))
+
+    def end(self, curves: RecordingCurves, finder: FaceFinder) -> None:
+        """Write what was measured in the end."""
+        self._write(curves, finder)
+
+    def remove(self) -> None:
+        """Take the file away, once it is not needed any more."""
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+
+    def _write(self, state: Tracker | RecordingCurves, finder: FaceFinder) -> None:
+        if not self._writes:
+            return
+        try:
+            with whole_file(self.path) as place, place.open("wb") as file:
+                file.write(json.dumps({"version": _VERSION, "key": self._key}).encode() + b"\n")
+                hashed = _Hashed(file)
+                _Pickler(hashed, finder).dump(state)
+                file.write(hashed.digest)
+        except (HtnetError, OSError) as error:
+            self._writes = False  # told once
+            warn_user(f"How far the recording is measured cannot be kept ({cause(error)}).")
+
+    def _read(self, finder: FaceFinder) -> Tracker | RecordingCurves:
+        with self.path.open("rb") as file:
+            try:
+                head = json.loads(file.readline())
+                version, key = head["version"], head["key"]
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise InputError(f"{self.path} is not what was kept of a recording ({cause(error)}).") from error
+            known = key if version == _VERSION and isinstance(key, dict) else {}
+            if other := [name for name in self._key if known.get(name) != self._key[name]]:
+                raise InputError(f"{self.path} was kept of something else: {', '.join(other)} differ.")
+            start = file.tell()
+            if not _is_whole(file, start):
+                raise InputError(f"{self.path} is damaged.")
+            file.seek(start)
+            try:
+                state = _Unpickler(file, finder).load()
+            except Exception as error:
+                raise InputError(f"{self.path} cannot be read ({cause(error)}).") from error
+        if not isinstance(state, Tracker | RecordingCurves):
+            raise InputError(f"{self.path} holds no recording.")
+        return state
+
+
+def recording_key(video: Video, finder: FaceFinder) -> dict[str, Any]:
+    """What the curves of a recording depend on.
+
+    Args:
+        video: the recording.
+        finder: what finds faces.
+
+    Raises:
+        InputError: the recording cannot be read.
+    """
+    files = video.paths or (Path(video.source),)
+    part = (video.from_frame, video.to_frame, video.from_time, video.to_time)
+    try:
+        stats = [os.stat(path) for path in files]
+        content = _content(files)
+    except OSError as error:
+        raise InputError(f"{error.filename}: {cause(error)}. Check the path.") from error
+    return {
+        "size": sum(stat.st_size for stat in stats),
+        "modified": max(stat.st_mtime_ns for stat in stats),
+        "content": content,
+        "part": list(part),
+        "fps": video.fps,
+        "timed": video.timed,
+        "reader": video.reader,
+        "bit_depth": video.bit_depth,
+        "finder": f"{type(finder).__module__}.{type(finder).__qualname__}",
+        "code": _code(),
+        "libraries": _libraries(video),
+    }
+
+
+def _content(files: Sequence[Path]) -> str:
+    """SHA-256 of the names of files and of the beginning, the middle and the end of the first, middle and last one."""
+    found = hashlib.sha256(json.dumps([path.name for path in files]).encode())
+    for path in dict.fromkeys((files[0], files[len(files) // 2], files[-1])):
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            for at in (0, max(size // 2 - _PIECE // 2, 0), max(size - _PIECE, 0)):
+                file.seek(at)
+                found.update(file.read(_PIECE))
+    return found.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """SHA-256 of the source that measures."""
+    found = hashlib.sha256(__version__.encode())
+    package = Path(__file__).parents[1]
+    for path in sorted([*(package / "recordings").rglob("*.py"), *(package / "preprocess").rglob("*.py")]):
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _libraries(video: Video) -> dict[str, str]:
+    found = {"numpy": np.__version__, "opencv": load_opencv().__version__, "machine": platform.machine()}
+    if video.reader == "pyav":
+        import av
+
+        found["av"] = av.__version__
+    return found
+
+
+class _Hashed:
+    """A file that hashes what is written into it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._sum = file, hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self._sum.update(content)
+        return self._file.write(content)
+
+    @property
+    def digest(self) -> bytes:
+        return self._sum.digest()
+
+
+def _is_whole(file: IO[bytes], start: int) -> bool:
+    """Whether the rest of a file ends in its own SHA-256."""
+    left = file.seek(0, os.SEEK_END) - start - _DIGEST
+    file.seek(start)
+    found = hashlib.sha256()
+    while left > 0:
+        content = file.read(min(left, _PIECE))
+        if not content:
+            return False
+        found.update(content)
+        left -= len(content)
+    return file.read() == found.digest()
+
+
+class _Pickler(pickle.Pickler):
+    """Writes all but the finder, which may hold a network."""
+
+    def __init__(self, file: Any, finder: FaceFinder) -> None:
+        super().__init__(file, 5)
+        self._finder = finder
+
+    def persistent_id(self, thing: Any) -> str | None:
+        """The finder by a name."""
+        return "finder" if thing is self._finder else None
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads that again; names of anything else than plain data of this package are refused."""
+
+    def __init__(self, file: Any, finder: FaceFinder) -> None:
+        super().__init__(file)
+        self._finder = finder
+
+    def persistent_load(self, name: Any) -> FaceFinder:
+        """The finder."""
+        return self._finder
+
+    def find_class(self, module: str, name: str) -> Any:
+        """A class that may be there."""
+        array = module.split(".")[0] == "numpy" and name in _ARRAYS
+        if not (array or (module, name) in _FOREIGN or (module.startswith(_OWN) and name.isidentifier())):
+            raise pickle.UnpicklingError(f"{module}.{name}")
+        found = super().find_class(module, name)
+        if module.startswith(_OWN) and not (isinstance(found, type) and found.__module__ == module):
+            raise pickle.UnpicklingError(f"{module}.{name}")
+        return found
