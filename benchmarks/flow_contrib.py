@@ -21,7 +21,7 @@ class Contrib:
     """The other process; waits while the benchmark works."""
 
     def __init__(self):
-        python = os.environ.get("HTNET_OPENCV_CONTRIB_PYTHON") or _environment()
+        python = contrib_python()
         self._folder = tempfile.TemporaryDirectory()
         command = [str(python), "-I", str(Path(__file__).resolve()), self._folder.name]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -51,6 +51,11 @@ class Contrib:
         self._process.stdin.write(word + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
+
+
+def contrib_python():
+    """The interpreter that has opencv-contrib: ``HTNET_OPENCV_CONTRIB_PYTHON``, or one made for the benchmarks."""
+    return os.environ.get("HTNET_OPENCV_CONTRIB_PYTHON") or _environment()
 
 
 def _environment():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import attention, flow, inference, models, spotting, startup, synthesis, training, zoo
+from benchmarks import attention, flow, flow_bars, inference, models, spotting, startup, synthesis, training, zoo
 from htnet.core.errors import InputError, did_you_mean
 
 
@@ -32,6 +32,7 @@ BENCHMARKS = {
         Benchmark("attention", attention.run, "block attention against PyTorch's at every listed shape, CPU"),
         Benchmark("attention_gpu", attention.run_gpu, "the same on a CUDA device"),
         Benchmark("flow", flow.run, "TV-L1 against OpenCV's and scikit-image's: error and speed, CPU"),
+        Benchmark("flow_bars", flow_bars.run, "flow, prediction and preparation beside OpenCV and commit 570cf1a, CPU"),
         Benchmark("flow_gpu", flow.run_gpu, "TV-L1 on a CUDA device: pairs per second"),
         Benchmark("inference", inference.run, "htnet.optimize against the reference's form, batches 1, 8 and 128, CPU"),
         Benchmark("inference_gpu", inference.run_gpu, "the same and CUDA graphs on a CUDA device, to batch 1024"),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from os import PathLike
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -63,10 +63,12 @@ MIDDLE_APEX = QualityWarning(
 #: Five points as an array, or their source: a landmarker, its name, or a file of points.
 LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
 
-#: Predictors that `predict` and `predict_video` keep for the next call.
+T = TypeVar("T")
+#: How many models and predictors `predict` and `predict_video` keep for the next call.
 _KEPT = 2
+_models: dict[tuple[object, ...], EmotionModel] = {}
 _predictors: dict[tuple[object, ...], Predictor] = {}
-_predictors_lock = threading.Lock()
+_kept_lock = threading.Lock()
 
 #: Called with a sample and its error.
 OnError = Callable[[Sample, HtnetError], None]
@@ -469,16 +471,30 @@ def _warm(
     bit_depth: int | None,
     always: bool,
 ) -> Predictor:
-    """A predictor, the one of an earlier call with the same weights and landmarker if nothing has changed since."""
+    """A predictor that shares with earlier calls what has not changed since: the model, and a named landmarker."""
     state = None if isinstance(weights, EmotionModel) else local_state(weights)
-    if state is None or not (isinstance(landmarks, str) and landmarks in LANDMARKERS):
+    if state is None:
         return Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always)
-    key = (str(weights), state, landmarks, os.environ.get(MODEL_VARIABLE), str(device), repr(bit_depth), always)
-    found = _predictors.get(key)
-    if found is None:
-        found = Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always)
-        with _predictors_lock:
-            while len(_predictors) >= _KEPT:
-                del _predictors[next(iter(_predictors))]
-            _predictors[key] = found
-    return found
+    loaded = (str(weights), state, str(device))
+    # What a file of points or a given landmarker says may change unseen.
+    named = landmarks if isinstance(landmarks, str) and landmarks in LANDMARKERS else None
+    settings = (*loaded, named, os.environ.get(MODEL_VARIABLE), repr(bit_depth), always)
+    if named is not None and (found := _predictors.get(settings)) is not None:
+        return found
+    model = _models.get(loaded)
+    made = Predictor(
+        weights if model is None else model, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always
+    )
+    made.name = str(weights)
+    _keep(_models, loaded, made.model)
+    if named is not None:
+        _keep(_predictors, settings, made)
+    return made
+
+
+def _keep(kept: dict[tuple[object, ...], T], key: tuple[object, ...], value: T) -> None:
+    """Keep a value, and of the others the newest."""
+    with _kept_lock:
+        kept[key] = kept.pop(key, value)
+        while len(kept) > _KEPT:
+            del kept[next(iter(kept))]

@@ -12,14 +12,15 @@ from tests.support.pairs import face_pair, tiny_model
 
 @pytest.fixture
 def built(monkeypatch):
-    """The settings of the predictors that were built; none is kept from before."""
+    """What each predictor was built of; nothing is kept from before."""
     built = []
 
     class Counted(predictor.Predictor):
-        def __init__(self, *arguments, **settings):
-            built.append(settings)
-            super().__init__(*arguments, **settings)
+        def __init__(self, weights, **settings):
+            built.append(weights)
+            super().__init__(weights, **settings)
 
+    monkeypatch.setattr(predictor, "_models", {})
     monkeypatch.setattr(predictor, "_predictors", {})
     monkeypatch.setattr(predictor, "Predictor", Counted)
     return built
@@ -50,7 +51,8 @@ def test_replaced_weights_and_other_settings_are_loaded_anew(built, ask, tmp_pat
     assert (len(before.probabilities), len(after.probabilities)) == (3, 5)
     ask(bit_depth=8)
     assert len(built) == 3
-    assert len(predictor._predictors) == predictor._KEPT
+    assert built[1] == tmp_path / "w"
+    assert len(predictor._models) == len(predictor._predictors) == predictor._KEPT
 
 
 def test_damaged_and_missing_weights_are_noticed(built, ask, tmp_path):
@@ -63,12 +65,17 @@ def test_damaged_and_missing_weights_are_noticed(built, ask, tmp_path):
         ask()
 
 
-def test_what_may_change_unseen_is_not_kept(built, ask):
-    for settings in ({"weights": tiny_model()}, {"landmarks": TemplateLandmarks()}):
-        ask(**settings)
-        ask(**settings)
-    assert len(built) == 4
+def test_a_landmarker_that_was_given_is_asked_anew_and_the_model_is_not_loaded_again(built, ask, tmp_path):
+    first, second = (ask(landmarks=TemplateLandmarks()) for _ in range(2))
+    assert built[0] == tmp_path / "w"
+    assert built[1] is predictor._models[next(iter(predictor._models))]
+    assert first.probabilities == second.probabilities
     assert predictor._predictors == {}
+
+
+def test_a_model_that_was_given_is_not_kept(built, ask):
+    ask(weights=tiny_model())
+    assert predictor._models == predictor._predictors == {}
 
 
 @pytest.mark.parametrize(("settings", "error"), [({"bit_depth": [8]}, InputError), ({"landmarks": "yunt"}, HtnetError)])

@@ -168,17 +168,23 @@ def head_step(found: CellMotion, side: int, unit: float = 1.0) -> Float64Array:
         (3, 3) float64 in px of the face.
     """
     prior = rigid_cells()
-    place = (cell_centers(side) - (side - 1) / 2) / side
-    x, y = place[..., 0], place[..., 1]
-    one, none = np.ones_like(x), np.zeros_like(x)
-    columns = [(one, none), (none, one), (x, y), (-y, x)]
-    design = np.stack([np.stack(column, -1) for column in columns], -1)  # (28, 28, 2, P)
+    design = _similarities(side)
     numbers = robust_fit(found, design, prior, unit)
     linear = np.array([[numbers[2], -numbers[3]], [numbers[3], numbers[2]]])
     matrix = np.eye(3)
     matrix[:2, :2] += linear / side
     matrix[:2, 2] = numbers[:2] - linear @ np.full(2, (side - 1) / 2) / side
     return matrix
+
+
+@lru_cache(maxsize=8)
+def _similarities(side: int) -> Float64Array:
+    """(28, 28, 2, 4): motions of the cells of a face: right, down, larger, turned."""
+    place = (cell_centers(side) - (side - 1) / 2) / side
+    x, y = place[..., 0], place[..., 1]
+    one, none = np.ones_like(x), np.zeros_like(x)
+    columns = [(one, none), (none, one), (x, y), (-y, x)]
+    return np.stack([np.stack(column, -1) for column in columns], -1)
 
 
 def robust_fit(found: CellMotion, design: Float64Array, prior: Float64Array, unit: float = 1.0) -> Float64Array:
@@ -222,12 +228,14 @@ def robust_fit(found: CellMotion, design: Float64Array, prior: Float64Array, uni
     return numbers
 
 
+@lru_cache(maxsize=8)
 def cell_centers(side: int) -> Float64Array:
     """(28, 28, 2) float64, x and y of the cells' centers in px of a face."""
     at = (np.arange(GRID) + 0.5) * side / GRID - 0.5
     return np.stack(np.meshgrid(at, at), -1)
 
 
+@lru_cache(maxsize=1)
 def face_units() -> Float64Array:
     """(28, 28, 2) float64: places of the cells from the point between the eyes, in distances between the eyes."""
     left, right = np.array(TEMPLATE_28[0]), np.array(TEMPLATE_28[1])
