@@ -113,7 +113,7 @@ def refuse_same_folder(out: StrPath | None, *read: StrPath | None, below: bool =
 
 
 @contextmanager
-def whole_file(path: StrPath, *, durable: bool = False) -> Iterator[Path]:
+def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666) -> Iterator[Path]:
     """Context for writing a file atomically: it is renamed to its final name when the block ends.
 
     If the block fails, no file is left and an existing file is unchanged. Readers see the old file or the new one,
@@ -122,6 +122,7 @@ def whole_file(path: StrPath, *, durable: bool = False) -> Iterator[Path]:
     Args:
         path: the file; missing folders are created. Streams such as /dev/stdout are written as they are.
         durable: wait until the file is on the disk.
+        mode: of a new file, less the umask.
 
     Yields:
         The temporary path: a name in the same folder that ends in .tmp.
@@ -136,7 +137,7 @@ def whole_file(path: StrPath, *, durable: bool = False) -> Iterator[Path]:
     partial = real.with_name(f".{uuid.uuid4().hex[:12]}.tmp")
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch(exist_ok=False)
+        partial.touch(mode, exist_ok=False)
         if real.exists():
             partial.chmod(stat.S_IMODE(real.stat().st_mode))
     except OSError as error:

@@ -4,6 +4,8 @@ numba's own cache (``cache=True``) is not used. In numba 0.68.1 it does not read
 raises where no folder can be written or the disk is full, and can hand out the code of another processor where two
 processes write at once; and importing numba and preparing its types takes a second or more in every process. llvmlite
 alone, which numba is built on, loads the code in a fifth of that.
+
+Code that another user could have put there is never run: see `_trusted`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import stat
 import sys
 import threading
 import warnings
@@ -24,11 +27,13 @@ from pathlib import Path
 from typing import Any
 
 from htnet.core.errors import InputError, RunError
-from htnet.core.files import write_bytes
+from htnet.core.files import whole_file
 from htnet.core.optional import require
 
 #: Versions of numba from which this was run, and up to which.
 NUMBA = ("0.68", "0.69")
+#: Why nothing is compiled where numba is told not to.
+JIT_OFF = "NUMBA_DISABLE_JIT is set"
 #: Seconds that a process waits for another one to compile the same.
 _PATIENCE = 300.0
 #: Length of the hash before the code.
@@ -67,7 +72,7 @@ def numba_obstacle() -> str:
     if not _release(NUMBA[0]) <= _release(found) < _release(NUMBA[1]):
         return f"numba {found} is installed; it was made for {NUMBA[0]} or newer, before {NUMBA[1]}"
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        return "NUMBA_DISABLE_JIT is set"
+        return JIT_OFF
     return ""
 
 
@@ -75,8 +80,8 @@ def native_function(module: str, function: str, parts: Sequence[str], arguments:
     """Machine code of a function that numba compiles, loaded once in a process.
 
     The first process that asks compiles, which takes ten seconds or more; others that ask at the same time wait for it.
-    The code is kept in the first of `folders` that can be written, and read from any of them. Where none can be, every
-    process compiles.
+    The code is kept in the first of `folders` that can be written, and read from any of them. Folders and files that
+    another user can write are left alone, see `_trusted`. Where no folder is left, every process compiles.
 
     Args:
         module: the module that holds the function; imported, and numba with it, only to compile.
@@ -160,26 +165,73 @@ def _name(module: str, parts: Sequence[str]) -> str:
     return f"{module.rpartition('.')[2]}-{decides.hexdigest()[:32]}.o"
 
 
+def _owners() -> set[int]:
+    """Users whose files this process runs: its own and root."""
+    return {0, os.geteuid()}
+
+
+def _only_ours(found: os.stat_result) -> bool:
+    """Whether nobody but this user and root can write it."""
+    return found.st_uid in _owners() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _trusted(folder: Path) -> bool:
+    """Whether nobody but this user and root can put code into an existing folder.
+
+    It must belong to one of them, and no group and no other user may write there. Nor may everybody be able to rename
+    it: a folder above that all may write must be sticky, as /tmp is. An access list shows in the group's mode.
+    Windows has no such modes; there only a folder that was given by ``NUMBA_CACHE_DIR`` can be open to others, and it
+    is taken as it is.
+    """
+    if os.name != "posix":
+        return folder.is_dir()
+    real = Path(os.path.realpath(folder))
+    above = (place.stat().st_mode for place in real.parents)
+    return _only_ours(real.stat()) and not any(mode & stat.S_IWOTH and not mode & stat.S_ISVTX for mode in above)
+
+
+def _bytes(file: Path) -> bytes:
+    """The content of a file that only this user and root can write, and a link only to one; empty otherwise."""
+    real = Path(os.path.realpath(file))
+    if not (_trusted(file.parent) and _trusted(real.parent) and real.is_file()):
+        return b""
+    with real.open("rb") as opened:
+        # Of what was opened: the name could mean another file by now.
+        safe = os.name != "posix" or _only_ours(os.fstat(opened.fileno()))
+        return opened.read() if safe else b""
+
+
 def _read(name: str) -> bytes | None:
-    """The code in that file, None if there is none or it is damaged."""
+    """The code in that file, None if there is none, it is damaged, or another user can write it."""
     for folder in folders():
         with suppress(OSError):
-            content = (folder / name).read_bytes()
+            content = _bytes(folder / name)
             if hashlib.sha256(content[_DIGEST:]).digest() == content[:_DIGEST]:
                 return content[_DIGEST:]
     return None
 
 
 def _writable() -> Path | None:
-    """The first folder that can be written; made if needed."""
+    """The first folder that can be written, and only by this user or root; made if needed."""
     for folder in folders():
         with suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o755, exist_ok=True)  # not for the group, whatever the umask
+            if not _trusted(folder):
+                continue
             trial = folder / f".{os.getpid()}-{threading.get_ident()}"
             trial.touch()
             trial.unlink()
             return folder
     return None
+
+
+def _keep(file: Path, code: bytes) -> None:
+    """Write code with its hash; not even for a moment may the group write there, whatever the umask."""
+    with suppress(OSError, InputError):  # a full disk: the next process compiles again
+        file.unlink(missing_ok=True)  # an old one could be a link, or open to others
+        with whole_file(file, mode=0o644) as place:
+            place.write_bytes(hashlib.sha256(code).digest() + code)
 
 
 @contextmanager
@@ -212,8 +264,7 @@ def _code(module: str, function: str, parts: Sequence[str]) -> bytes:
         code = _read(name)  # another process may have made it meanwhile
         if code is None:
             code = _compile(module, function)
-            with suppress(InputError):  # a full disk: the next process compiles again
-                write_bytes(folder / name, hashlib.sha256(code).digest() + code)
+            _keep(folder / name, code)
     return code
 
 

@@ -103,10 +103,10 @@ def test_where_nothing_can_be_kept_every_process_compiles(place, monkeypatch, wh
     folder, calls = place
     if what == "the disk is full":
 
-        def full(path, content):
+        def full(path, mode):
             raise native.InputError("full")
 
-        monkeypatch.setattr(native, "write_bytes", full)
+        monkeypatch.setattr(native, "whole_file", full)
     else:
         refuse_writing(monkeypatch, folder)
     assert ask() == ask() == b"code"
@@ -121,6 +121,102 @@ def test_no_lock_no_harm(place, monkeypatch):
 
     monkeypatch.setattr(filelock.FileLock, "acquire", none)
     assert ask() == b"code"
+
+
+@pytest.fixture
+def loose_umask():
+    """As where each user has a group of the same name: new files can be written by the group."""
+    before = os.umask(0o002)
+    yield
+    os.umask(before)
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no modes of files")
+
+
+def listed(folder):
+    return sorted((path.name, path.read_bytes()) for path in folder.iterdir() if path.suffix != ".lock")
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775, 0o757])
+def test_a_folder_that_others_can_write_is_neither_read_nor_written(place, mode):
+    folder, calls = place
+    ask()
+    folder.chmod(mode)
+    before = listed(folder)
+    assert ask() == ask() == b"code"
+    assert calls.read_text() == "xxx"
+    assert listed(folder) == before
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o666, 0o664, 0o602])
+def test_a_file_that_others_can_write_is_not_run_and_replaced(place, mode):
+    folder, calls = place
+    ask()
+    (kept,) = folder.glob("*.o")
+    kept.write_bytes(hashlib.sha256(b"evil").digest() + b"evil")
+    assert ask() == b"evil"  # what a file of ours holds is run: the hash is against damage only
+    kept.chmod(mode)
+    assert ask() == ask() == b"code"
+    assert calls.read_text() == "xx"
+
+
+@posix
+def test_files_of_another_user_are_not_run(place, monkeypatch):
+    folder, calls = place
+    ask()
+    before = listed(folder)
+    monkeypatch.setattr(native, "_owners", lambda: {os.geteuid() + 1})
+    assert ask() == b"code"
+    assert calls.read_text() == "xx"
+    assert listed(folder) == before
+    assert native._writable() is None
+
+
+@posix
+def test_a_folder_that_everybody_can_rename_is_not_used(place, tmp_path):
+    _, calls = place
+    ask()
+    tmp_path.chmod(0o777)
+    ask()
+    assert calls.read_text() == "xx"
+    tmp_path.chmod(0o1777)  # as /tmp
+    ask()
+    assert calls.read_text() == "xx"
+
+
+@posix
+@pytest.mark.parametrize("linked", ["file", "folder"])
+def test_links_are_followed_before_the_check(place, tmp_path, linked):
+    folder, calls = place
+    ask()
+    other = tmp_path / "open"
+    if linked == "folder":
+        folder.rename(other)
+        folder.symlink_to(other)
+    else:
+        other.mkdir()
+        (kept,) = folder.glob("*.o")
+        kept.rename(other / kept.name)
+        kept.symlink_to(other / kept.name)
+    assert ask() == b"code"
+    assert calls.read_text() == "x"
+    other.chmod(0o777)
+    before = listed(other)
+    assert ask() == b"code"
+    assert calls.read_text() == "xx"
+    assert listed(other) == before
+
+
+@posix
+def test_what_is_kept_is_read_again_whatever_the_umask(place, loose_umask):
+    folder, calls = place
+    assert ask() == ask() == b"code"
+    assert calls.read_text() == "x"
+    (kept,) = folder.glob("*.o")
+    assert not (folder.stat().st_mode | kept.stat().st_mode) & 0o022
 
 
 def test_the_name_differs_with_source_and_processor(monkeypatch):

@@ -164,6 +164,105 @@ def test_errors_of_helpers_are_raised_and_their_places_freed(monkeypatch):
     assert tvl1_numba._busy == 0
 
 
+@needs_numba
+def test_without_more_threads_of_the_system_the_flow_is_the_same(monkeypatch):
+    """As in a container with a limit of processes."""
+    onset, apex = pairs(4, (20, 24))
+    expected = tvl1_flow(onset, apex, backend="numba")
+    started = []
+
+    class Limited(threading.Thread):
+        def start(self):
+            started.append(self)
+            if len(started) > 1:
+                raise RuntimeError("can't start new thread")
+            super().start()
+
+    monkeypatch.setattr(tvl1_numba.threading, "Thread", Limited)
+    monkeypatch.setattr(tvl1_numba, "usable_threads", lambda: 4)
+    assert torch.equal(tvl1_flow(onset, apex, backend="numba"), expected)
+    assert len(started) == 3
+    assert tvl1_numba._busy == 0
+
+
+@needs_numba
+def test_helpers_stop_when_the_call_is_interrupted(monkeypatch):
+    """Ctrl-C while the second helper starts: the first one must not go on with the whole batch."""
+    calls, helpers = [], []
+
+    class Interrupted(threading.Thread):
+        def start(self):
+            helpers.append(self)
+            if len(helpers) > 1:
+                raise KeyboardInterrupt
+            super().start()
+
+    def slow(*arguments):
+        calls.append(1)
+        threading.Event().wait(0.02)
+        return 0
+
+    monkeypatch.setattr(tvl1_numba.threading, "Thread", Interrupted)
+    monkeypatch.setattr(tvl1_numba, "native_function", lambda *a, **k: slow)
+    monkeypatch.setattr(tvl1_numba, "usable_threads", lambda: 4)
+    frames = np.zeros((60, 16, 16), np.uint8)
+    with pytest.raises(KeyboardInterrupt):
+        tvl1_flow(frames, frames, backend="numba")
+    helpers[0].join()
+    assert len(calls) < 60
+    assert tvl1_numba._busy == 0
+
+
+def test_an_interrupt_while_places_are_taken_leaves_none_taken(monkeypatch):
+    class Interrupting:
+        exits = 0
+
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *error):
+            self.exits += 1
+            if self.exits == 1:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(tvl1_numba, "_busy_lock", Interrupting())
+    with pytest.raises(KeyboardInterrupt), tvl1_numba._helpers(2):
+        pass
+    assert tvl1_numba._busy == 0
+
+
+@needs_numba
+def test_no_gradient_is_kept():
+    face = torch.rand(20, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    for backend in ("numba", "eager"):
+        assert not tvl1_flow(face, face, backend=backend).requires_grad
+
+
+@needs_numba
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (2, 3), (15, 16), (16, 17), (65, 127)])
+@pytest.mark.parametrize("settings", [*SETTINGS, {"presmoothing": 20, "zfactor": 0.95, "nscales": 32, "warps": 1}])
+def test_nothing_is_written_beside_the_memory_nor_read_before_it_was_written(shape, settings):
+    """Also at sizes that `tvl1_flow` refuses."""
+    package = tvl1_numba._PACKAGE
+    solve = tvl1_numba.native_function(f"{package}.tvl1_loops", "solve", (f"{package}.tvl1_parameters",), 8)
+    plan = tvl1_numba._Plan(*shape, TVL1Parameters(**{"iterations": 20, **settings}))
+    onset, apex = np.random.default_rng(0).uniform(0, 255, (2, *shape)).astype(np.float32)
+    flows = []
+    for before in (np.nan, 1e30):
+        scratch, flow = np.full(plan.length, before, np.float32), np.zeros((2, *shape), np.float32)
+        places = np.full(plan.row, 2**60)
+        buffers = [onset, apex, flow, scratch, places, plan.sizes, plan.numbers, plan.counts.copy()]
+        guarded = [np.full(buffer.nbytes + 1024, 0xA5, np.uint8) for buffer in buffers]
+        for memory, buffer in zip(guarded, buffers, strict=True):
+            memory[512:-512] = np.frombuffer(buffer.tobytes(), np.uint8)
+        solve(*[memory.ctypes.data + 512 for memory in guarded])
+        assert all((memory[:512] == 0xA5).all() and (memory[-512:] == 0xA5).all() for memory in guarded)
+        assert all((guarded[i][512:-512].tobytes() == buffers[i].tobytes()) for i in (0, 1, 5, 6))
+        flows.append(guarded[2].tobytes())
+    if min(shape) >= 16:  # smaller frames have cells without a pixel, whose median is none
+        assert flows[0] == flows[1]
+
+
 def flow_and_threads(seed):
     """In another process: the flow's bytes, and how many threads a batch may use there."""
     from htnet.core.parallel import usable_threads
@@ -238,6 +337,9 @@ def test_the_choice_and_its_reasons(monkeypatch):
     monkeypatch.setattr(tvl1_routing, "numba_obstacle", lambda: "numba is not installed")
     assert explain_tvl1().backend == "eager"
     with pytest.raises(MissingExtraError, match=r"numba is not installed.*pip install 'htnet\[fast\]'"):
+        explain_tvl1("cpu", "numba")
+    monkeypatch.setattr(tvl1_routing, "numba_obstacle", lambda: "NUMBA_DISABLE_JIT is set")
+    with pytest.raises(InputError, match=r"NUMBA_DISABLE_JIT is set\. Unset it, or use 'auto'"):
         explain_tvl1("cpu", "numba")
     with pytest.raises(InputError, match="frames on the CPU, not cuda"):
         explain_tvl1("cuda", "numba")

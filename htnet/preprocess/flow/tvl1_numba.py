@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -102,12 +102,19 @@ def solve_counted(onset: FloatArray, apex: FloatArray, p: TVL1Parameters) -> tup
             errors.append(error)
 
     with _helpers(pairs - 1) as free:
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(free)]
-        for thread in threads:
-            thread.start()
-        work()
-        for thread in threads:
-            thread.join()
+        threads = list[threading.Thread]()
+        try:
+            for _ in range(free):
+                thread = threading.Thread(target=work, daemon=True)
+                with suppress(RuntimeError):  # the system gives no more threads: those that there are do all
+                    thread.start()
+                    threads.append(thread)
+            work()
+            for thread in threads:
+                thread.join()
+        except BaseException as error:  # interrupted: helpers stop after the pair that they are at
+            errors.append(error)
+            raise
     if errors:
         raise errors[0]
     return flow, iterations
@@ -117,11 +124,14 @@ def solve_counted(onset: FloatArray, apex: FloatArray, p: TVL1Parameters) -> tup
 def _helpers(wanted: int) -> Iterator[int]:
     """Threads that this call may start: so many that all calls together keep to `usable_threads`."""
     global _busy
-    with _busy_lock:
-        free = max(0, min(wanted, usable_threads() - _busy - 1))
-        _busy += free + 1
+    taken = 0
     try:
+        with _busy_lock:
+            free = max(0, min(wanted, usable_threads() - _busy - 1))
+            # Nothing is called between the two: an interrupt comes before or after both.
+            taken = free + 1
+            _busy += taken
         yield free
     finally:
         with _busy_lock:
-            _busy -= free + 1
+            _busy -= taken

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from shutil import which
 
 from htnet.core.errors import InputError, MissingExtraError, refuse_unknown
-from htnet.core.native import numba_obstacle
+from htnet.core.native import JIT_OFF, numba_obstacle
 
 #: In the order in which ``backend="auto"`` tries them; it uses the first without an obstacle.
 BACKENDS = ("triton", "numba", "compile", "eager")
@@ -52,6 +52,8 @@ def choose_tvl1(device: str, backend: str = "auto") -> str:
     if backend == "auto":
         return next(name for name in BACKENDS if not (_obstacle(name, device) or _reservation(name)))
     why = _obstacle(backend, device)
+    if why == JIT_OFF:
+        raise InputError(f"The TV-L1 backend {backend!r} cannot be used: {why}. Unset it, or use 'auto'.")
     if why and (why == NO_TRITON or (backend == "numba" and device == "cpu")):
         raise MissingExtraError(
             f"The TV-L1 backend {backend!r} cannot be used: {why}. Install what it needs with: pip install "
