@@ -17,7 +17,7 @@ from htnet.preprocess.flow.compute import optical_strain
 from htnet.preprocess.video.face_motion import CELL, FACE, TOLD_FACE
 from htnet.recordings import DISTANCES, REGIONS
 from htnet.recordings.follow import PLACES
-from htnet.recordings.grid import RATE
+from htnet.recordings.grid import PATTERNS, RATE, TOLD_PATTERNS
 from htnet.recordings.measure import COLUMN
 from htnet.recordings.regions import REGION_CELLS
 from htnet.synthesis import RecordingConfig
@@ -81,6 +81,31 @@ def draw_patterns(count: int, seed: int) -> Patterns:
     size = np.hypot(found[..., 0], found[..., 1])
     upper = size[:, _MOUTH].max(1) < 0.1 * size.max(1)
     return Patterns(found, np.array(strain, np.float32), np.array(most, np.float32), upper)
+
+
+def typical_patterns(motion: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Patterns that stand for many, at a peak of 1 px, with their mirror images: (2 `PATTERNS`, 2 regions).
+
+    The first `TOLD_PATTERNS` are coarse, the others fine: centers of k-means on directions.
+
+    Args:
+        motion: (P, regions, 2) of drawn expressions.
+        seed: of the centers' first places.
+    """
+    from sklearn.cluster import KMeans
+
+    flat = motion.reshape(len(motion), -1)
+    length = np.linalg.norm(flat, axis=1)
+    found = []
+    for count in (TOLD_PATTERNS, PATTERNS - TOLD_PATTERNS):
+        groups = KMeans(count, n_init=4, random_state=seed).fit_predict(flat / length[:, None])
+        for group in range(count):
+            center = (flat / length[:, None])[groups == group].mean(axis=0)
+            found.append(center / np.linalg.norm(center) * np.median(length[groups == group]))
+    rows = np.stack(found).reshape(PATTERNS, len(REGIONS), 2)
+    sides = [name.replace("left", "?").replace("right", "left").replace("?", "right") for name in REGIONS]
+    mirror = rows[:, [REGIONS.index(name) for name in sides]] * np.array([-1, 1])
+    return np.concatenate([rows, mirror]).reshape(2 * PATTERNS, -1).astype(np.float32)
 
 
 def times_of(kind: str, rng: np.random.Generator, config: RecordingConfig) -> tuple[float, float, float, float]:

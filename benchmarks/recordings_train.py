@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks.recordings_augment import Adder, draw_patterns
+from benchmarks.recordings_augment import Adder, draw_patterns, typical_patterns
 from benchmarks.recordings_data import load
 from htnet.core.events import EVENT_KINDS
 from htnet.recordings.grid import INPUTS, RATE, even_rows, mirrored, network_inputs, whitening
@@ -31,6 +31,9 @@ CORE, EDGE = 0.2, 0.35
 #: Of the moving average of weights that is kept.
 EMA_DECAY = 0.995
 
+
+#: Rows around the apex that look like it (standard deviation).
+TOP = 1.2
 
 #: Windows of a step.
 BATCH = 12
@@ -68,6 +71,8 @@ def targets(count: int, events: list[Moments]) -> dict[str, np.ndarray]:
         "inside": np.zeros((kinds, count), np.float32),
         "reach": np.zeros((kinds, 2, count), np.float32),
         "apex": np.zeros((kinds, count), np.float32),
+        "top": np.zeros((kinds, count), np.float32),
+        "near": np.zeros((kinds, count), np.float32),
     }
     for name, *moments in events:
         onset, apex, offset = (moment * RATE for moment in moments)
@@ -85,6 +90,9 @@ def targets(count: int, events: list[Moments]) -> dict[str, np.ndarray]:
         found["reach"][kind, 0, core] = np.log(np.maximum(at - onset, 0.5))[core]
         found["reach"][kind, 1, core] = np.log(np.maximum(offset - at, 0.5))[core]
         found["apex"][kind, core] = (apex - at)[core]
+        near = (at >= onset - 0.15 * length - 1) & (at <= offset + 0.15 * length + 1)
+        found["near"][kind, near] = 1 / max(near.sum(), 1)
+        found["top"][kind, near] = np.exp(-0.5 * ((at - apex) / TOP) ** 2)[near]
     found["told"] = np.maximum(found["told"], found["core"])
     return found
 
@@ -109,7 +117,9 @@ def stretches(path: Path) -> list[Stretch]:
     return found
 
 
-def window(item: Stretch, adder: Adder, nuisance: np.ndarray, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+def window(
+    item: Stretch, adder: Adder, nuisance: np.ndarray, patterns: np.ndarray, rng: np.random.Generator
+) -> dict[str, torch.Tensor]:
     """A random window of a stretch with more expressions in it, padded to its length."""
     start = int(rng.integers(0, max(1, len(item.even) - WINDOW + 1)))
     rows = slice(start, min(start + WINDOW, len(item.even)))
@@ -122,7 +132,7 @@ def window(item: Stretch, adder: Adder, nuisance: np.ndarray, rng: np.random.Gen
     if rng.random() < DISTURBED:
         even = adder.disturb(even, nuisance, rng)
         white = whitening(even)
-    inputs = network_inputs(even, white)
+    inputs = network_inputs(even, white, patterns)
     if rng.random() < 0.5:
         order, sign = mirrored()
         inputs = inputs[:, order] * sign
@@ -152,9 +162,11 @@ def loss_of(scores: RowScores, batch: dict[str, torch.Tensor], weights: torch.Te
     apex = functional.smooth_l1_loss(scores.apex / length, batch["apex"] / length, reduction="none", beta=0.05)
     where = ((far + overlap + 2 * apex) * batch["share"]).sum((0, 2)) / events
     where = (where * weights).sum() / weights.sum()
+    top = functional.binary_cross_entropy_with_logits(scores.top, batch["top"], reduction="none") * batch["near"]
+    top = (top.sum((0, 2)) / events * weights).sum() / weights.sum()
     level = (functional.smooth_l1_loss(scores.level, batch["level"], reduction="none", beta=0.3) * mask).sum()
     level = level / mask.sum() / 2
-    return 2 * core + inside + where + 0.3 * level
+    return 2 * core + inside + where + top + 0.3 * level
 
 
 def _ema(average: torch.Tensor, current: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
@@ -170,10 +182,13 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = EventNetwork(width, dropout)
-    every = torch.cat([torch.from_numpy(network_inputs(item.even, item.white)) for item in items])
+    drawn = draw_patterns(PATTERNS, seed)
+    patterns = typical_patterns(drawn.motion)
+    network.patterns.copy_(torch.from_numpy(patterns))
+    every = torch.cat([torch.from_numpy(network_inputs(item.even, item.white, patterns)) for item in items])
     network.mean.copy_(every.mean(0))
     network.scale.copy_(every.std(0).clamp(min=1e-3))
-    adder = Adder(draw_patterns(PATTERNS, seed))
+    adder = Adder(drawn)
     nuisance = adder.directions([item.even for item in items])
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02)
     lengths = np.array([len(item.even) for item in items])
@@ -186,7 +201,9 @@ def train(
         begun, total = time.perf_counter(), 0.0
         network.train()
         for _ in range(steps):
-            windows = [window(items[k], adder, nuisance, rng) for k in rng.choice(len(items), BATCH, p=chance)]
+            windows = [
+                window(items[k], adder, nuisance, patterns, rng) for k in rng.choice(len(items), BATCH, p=chance)
+            ]
             batch = {name: torch.stack([w[name] for w in windows]) for name in windows[0]}
             inputs = batch["inputs"]
             # Every third window with more noise, and a few with whole columns of the input missing.

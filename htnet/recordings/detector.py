@@ -28,7 +28,7 @@ from htnet.recordings.track import FaceTrack, RecordingCurves
 #: The weights that are shipped.
 _SHIPPED = Path(__file__).parent / "weights" / "detector.safetensors"
 #: Version of the inputs and of the network that a file of weights was made for.
-_FORM = "htnet.event_detector/1"
+_FORM = "htnet.event_detector/2"
 #: Name of the SHA-256 in a file.
 _SUM = "sha256"
 #: Rows that are scored at a time, and rows to either side that belong to the next part: more than any row sees.
@@ -37,6 +37,9 @@ _PART, _MARGIN = 9000, 600
 _SHORTEST = 5
 #: Rows whose score is at least this share of the peak's have a say in where onset, apex and offset are.
 _NEARLY = 0.8
+#: How far the apex may lie from where the middle of the event says it is (standard deviation, share of the length); and
+#: the share of the best row's look from which its neighbors count.
+_APEX_SPREAD, _APEX_NEARLY = 0.2, 0.5
 #: Events of a kind that overlap by more than this share of the shorter one are one event.
 _SAME = 0.5
 _KINDS = len(EVENT_KINDS)
@@ -152,19 +155,21 @@ class EventDetector:
             features: (N, len(FEATURES)).
             least: score.
         """
-        grid = make_grid(times, features)
+        grid = make_grid(times, features, self._network.patterns.numpy())
         if len(grid.times) < _SHORTEST:
             return []
-        scores, moments = self._scores(grid)
+        scores, moments, tops = self._scores(grid)
         bounds = float(times[0]), float(times[-1])
         found = []
         for kind in range(_KINDS):
-            found += _intervals(EVENT_KINDS[kind], scores[kind], moments[kind], least, bounds)
+            found += _intervals(EVENT_KINDS[kind], scores[kind], moments[kind], tops[kind], least, bounds)
         return found
 
-    def _scores(self, grid: Grid) -> tuple[FloatArray, Float64Array]:
-        """Score of each row (K, T) and what it says are onset, apex and offset (K, 3, T) s, part by part."""
-        scores, moments = [], []
+    def _scores(self, grid: Grid) -> tuple[FloatArray, Float64Array, FloatArray]:
+        """Score of each row (K, T), what it says are onset, apex and offset (K, 3, T) s, and how much it looks like an
+        apex itself (K, T), part by part.
+        """
+        scores, moments, tops = [], [], []
         count = len(grid.times)
         with torch.inference_mode():
             for start in range(0, count, _PART):
@@ -172,10 +177,11 @@ class EventDetector:
                 rows = self._network(torch.from_numpy(grid.inputs[low:high])[None])
                 inner = slice(start - low, min(start + _PART, count) - low)
                 scores.append(rows.core[0, :, inner].sigmoid().numpy())
+                tops.append(rows.top[0, :, inner].sigmoid().numpy())
                 before, after = rows.reach[0, :, :, inner].exp().double().numpy().transpose(1, 0, 2)
                 away = np.stack([-before, rows.apex[0, :, inner].double().numpy(), after], axis=1)
                 moments.append(grid.times[start : start + _PART] + away / RATE)
-        return np.concatenate(scores, axis=-1), np.concatenate(moments, axis=-1)
+        return tuple(np.concatenate(parts, axis=-1) for parts in (scores, moments, tops))  # type: ignore[return-value]
 
     def _events(self, track: FaceTrack, several: bool) -> list[Event]:
         config = self.config
@@ -207,7 +213,12 @@ class EventDetector:
 
 
 def _intervals(
-    kind: str, score: FloatArray, moments: Float64Array, least: float, bounds: tuple[float, float]
+    kind: str,
+    score: FloatArray,
+    moments: Float64Array,
+    looks: FloatArray,
+    least: float,
+    bounds: tuple[float, float],
 ) -> list[Candidate]:
     """Events of one kind: what the rows around each peak of the score agree on; of those that overlap the best.
 
@@ -215,6 +226,7 @@ def _intervals(
         kind: of the events.
         score: (T,).
         moments: (3, T) what each row says are onset, apex and offset, s.
+        looks: (T,) how much each row looks like an apex, 0..1.
         least: score below which no peak is looked at.
         bounds: of the stretch, s.
     """
@@ -230,13 +242,33 @@ def _intervals(
         start, end = max(start, bounds[0]), min(end, bounds[1])
         if end <= start or any(_shared(start, end, other) >= _SAME for other in kept):
             continue
-        kept.append(Candidate(kind, start, min(max(apex, start), end), end, float(score[top])))
+        apex = min(max(_apex(looks, apex, start, end, bounds[0]), start), end)
+        kept.append(Candidate(kind, start, apex, end, float(score[top])))
     return kept
 
 
-def _around(score: FloatArray, top: int) -> npt.NDArray[np.int64]:
+def _apex(looks: FloatArray, said: float, start: float, end: float, begin: float) -> float:
+    """The apex of an event, s: the row within it that looks most like one, not far from where its middle said it is.
+
+    Args:
+        looks: (T,) how much each row looks like an apex.
+        said: by the rows in the event's middle, s.
+        start: of the event, s.
+        end: of the event, s.
+        begin: time of the first row, s.
+    """
+    rows = np.arange(max(int(np.ceil((start - begin) * RATE)), 0), min(int((end - begin) * RATE), len(looks) - 1) + 1)
+    if not len(rows):
+        return said
+    away = (begin + rows / RATE - said) / (_APEX_SPREAD * (end - start) + 1 / RATE)
+    score = looks[rows] * np.exp(-0.5 * away**2)
+    near = _around(score, int(score.argmax()), _APEX_NEARLY)
+    return float(begin + rows[near] @ (score[near] / max(score[near].sum(), 1e-12)) / RATE)
+
+
+def _around(score: FloatArray, top: int, nearly: float = _NEARLY) -> npt.NDArray[np.int64]:
     """The rows next to a peak that score nearly as high."""
-    least = _NEARLY * score[top]
+    least = nearly * score[top]
     low = high = top
     while low > 0 and score[low - 1] >= least:
         low -= 1

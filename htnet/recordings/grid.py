@@ -20,7 +20,12 @@ _SOFT = 0.1
 _SHORT, _LONG = 1.0, 8.0
 #: The covariance of a stretch: rows this many times as long as the usual one count half, and it is drawn toward even
 #: noise by a share that grows as rows are few; no motion has less noise than the last, px.
-_OUTLYING, _SHRINK, _ROWS, _LEAST_NOISE = 2.0, 0.05, 60.0, 0.01
+_OUTLYING, _SHRINK, _ROWS, _LEAST_NOISE = 2.0, 0.1, 60.0, 0.01
+#: Distances in time, s, at which the motion of a stretch is compared with patterns of expressions; "place" is the place
+#: beside its mean over a second.
+_COMPARED = ("0.08s", "0.2s", "place")
+#: Patterns of expressions, each with its mirror image: those whose response is told, and all whose best is.
+TOLD_PATTERNS, PATTERNS = 20, 100
 #: Scale of each head measure and of its rate: px, px, degrees, log size.
 _HEAD_SCALES = (4.0, 4.0, 2.0, 0.02)
 _HEAD_RATES = (20.0, 20.0, 10.0, 0.1)
@@ -73,6 +78,14 @@ def input_names() -> tuple[str, ...]:
         *columns["rate"],
         *(f"{name} white" for name in columns["motion"]),
         *(f"{name} within {_SHORT:g} s white" for name in columns["place"]),
+        *(
+            name
+            for distance in _COMPARED
+            for name in (
+                *(f"{side}pattern {k} {distance}" for side in ("", "mirrored ") for k in range(TOLD_PATTERNS)),
+                *(f"{what} {distance}" for what in ("best response", "energy", "fit", "displacement")),
+            )
+        ),
     )
 
 
@@ -80,15 +93,16 @@ def input_names() -> tuple[str, ...]:
 INPUTS = len(input_names())
 
 
-def make_grid(times: Float64Array, features: FloatArray) -> Grid:
+def make_grid(times: Float64Array, features: FloatArray, patterns: FloatArray) -> Grid:
     """Bring one stretch without a gap to the grid.
 
     Args:
         times: (N,) s of the frames, rising.
         features: (N, len(FEATURES)) of these frames, see `FEATURES`.
+        patterns: of expressions, see `network_inputs`.
     """
     at, even = even_rows(times, features)
-    return Grid(at, network_inputs(even, whitening(even)))
+    return Grid(at, network_inputs(even, whitening(even), patterns))
 
 
 def even_rows(times: Float64Array, features: FloatArray) -> tuple[Float64Array, FloatArray]:
@@ -135,9 +149,17 @@ def _motions(even: FloatArray) -> list[FloatArray]:
     return [*parts, place - moving_mean(place, _SHORT)]
 
 
-def network_inputs(even: FloatArray, whiteners: FloatArray) -> FloatArray:
-    """What the network reads, (T, `INPUTS`) float32, of features on the grid, see `even_rows` and `whitening`."""
+def network_inputs(even: FloatArray, whiteners: FloatArray, patterns: FloatArray) -> FloatArray:
+    """What the network reads, (T, `INPUTS`) float32.
+
+    Args:
+        even: (T, len(FEATURES)) features on the grid, see `even_rows`.
+        whiteners: of the stretch, see `whitening`.
+        patterns: (2 `PATTERNS`, 2 regions) motion of the regions in expressions at a peak of 1 px; the second half are
+            the mirror images of the first.
+    """
     columns = _columns()
+    motions = _motions(even)
 
     def part(kind: str) -> FloatArray:
         return even[:, columns[kind]]
@@ -154,9 +176,49 @@ def network_inputs(even: FloatArray, whiteners: FloatArray) -> FloatArray:
             5 * (picture - moving_mean(picture, _LONG)),
             (part("head") - moving_mean(part("head"), _LONG)) / np.array(_HEAD_SCALES, np.float32),
             np.arcsinh(part("rate") / np.array(_HEAD_RATES, np.float32)),
-            *(np.arcsinh(0.5 * motion @ white) for motion, white in zip(_motions(even), whiteners, strict=True)),
+            *(np.arcsinh(0.5 * motion @ white) for motion, white in zip(motions, whiteners, strict=True)),
+            *(_compared(motions[k], whiteners[k], patterns) for k in _compared_at()),
         ],
         axis=1,
+    ).astype(np.float32)
+
+
+@cache
+def _compared_at() -> tuple[int, ...]:
+    """Places of `_COMPARED` among what `_motions` gives."""
+    names = [*(f"{d:g}s" for d in DISTANCES), "place"]
+    return tuple(names.index(name) for name in _COMPARED)
+
+
+def _compared(motion: FloatArray, white: FloatArray, patterns: FloatArray) -> FloatArray:
+    """How a stretch moves beside how expressions would move it, seen through its own noise (a matched filter).
+
+    The response to a pattern is in standard deviations of what it would be if nothing but noise moved the face, so it
+    means the same in every recording. Told are the responses to some patterns; the best response to any, the energy of
+    the motion, the share of it that the best pattern explains, and how far that pattern moves the skin, px.
+
+    Args:
+        motion: (T, M).
+        white: (M, M), see `whitening`.
+        patterns: see `network_inputs`.
+    """
+    seen = patterns @ white
+    strength = np.maximum(np.linalg.norm(seen, axis=1), 1e-6)
+    whitened = motion @ white
+    responses = whitened @ (seen / strength[:, None]).T
+    told = [*range(TOLD_PATTERNS), *range(PATTERNS, PATTERNS + TOLD_PATTERNS)]
+    size = np.abs(responses)
+    best = size.argmax(axis=1)
+    most = size[np.arange(len(size)), best]
+    energy = (whitened**2).sum(axis=1)
+    return np.column_stack(
+        [
+            np.arcsinh(0.5 * responses[:, told]),
+            np.log1p(most),
+            np.log1p(energy),
+            most**2 / (energy + motion.shape[1] / 2),
+            np.log(most / strength[best] + 0.05),
+        ]
     ).astype(np.float32)
 
 
@@ -198,7 +260,11 @@ def mirrored() -> tuple[npt.NDArray[np.int64], FloatArray]:
     order, sign = [], []
     for name in names:
         other = name
-        if name.startswith("left_"):
+        if name.startswith("pattern "):
+            other = f"mirrored {name}"
+        elif name.startswith("mirrored "):
+            other = name.removeprefix("mirrored ")
+        elif name.startswith("left_"):
             other = "right_" + name[5:]
         elif name.startswith("right_"):
             other = "left_" + name[6:]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from htnet.core.events import EVENT_KINDS
-from htnet.recordings.grid import INPUTS
+from htnet.recordings.grid import INPUTS, PATTERNS
+from htnet.recordings.regions import REGIONS
 
 #: Dilations of the layers, one stack after the other: at 30 rows per second each row sees about 4 s to either side.
 _DILATIONS = (1, 2, 4, 8, 16, 32, 1, 2, 4, 8, 16, 32)
@@ -25,6 +26,7 @@ class RowScores:
         inside: (..., K, T) logits that the row lies within an event.
         reach: (..., K, 2, T) natural logarithm of the rows from the onset to the row and from the row to the offset.
         apex: (..., K, T) rows from the row to the apex.
+        top: (..., K, T) logits that the row is the apex, of rows within an event.
         level: (..., 2, T) natural logarithm of the skin's displacement by micro- and macro-expressions, px.
     """
 
@@ -32,6 +34,7 @@ class RowScores:
     inside: Tensor
     reach: Tensor
     apex: Tensor
+    top: Tensor
     level: Tensor
 
 
@@ -59,25 +62,32 @@ class EventNetwork(nn.Module):
     Args:
         width: channels.
         dropout: share of the channels that training leaves out.
+
+    Attributes:
+        mean: (`INPUTS`,) of the columns that were trained on.
+        scale: (`INPUTS`,) their standard deviations.
+        patterns: of expressions, see `htnet.recordings.grid.network_inputs`.
     """
 
     mean: Tensor
     scale: Tensor
+    patterns: Tensor
 
     def __init__(self, width: int = 64, dropout: float = 0.1) -> None:
         super().__init__()
         kinds = len(EVENT_KINDS)
         self.register_buffer("mean", torch.zeros(INPUTS))
         self.register_buffer("scale", torch.ones(INPUTS))
+        self.register_buffer("patterns", torch.zeros(2 * PATTERNS, 2 * len(REGIONS)))
         self.enter = nn.Sequential(nn.Conv1d(INPUTS, width, 1), nn.GELU(), nn.Dropout(dropout))
         self.spread = nn.Conv1d(width, width, 3, padding=1)
         self.layers = nn.ModuleList(_Layer(width, dilation, dropout) for dilation in _DILATIONS)
         self.norm = nn.LayerNorm(width)
-        last = nn.Conv1d(width, 5 * kinds + 2, 1)
+        last = nn.Conv1d(width, 6 * kinds + 2, 1)
         if last.bias is not None:
             nn.init.constant_(last.bias[:kinds], _RARE)  # events are rare
         self.heads = nn.Sequential(nn.Conv1d(width, width, 3, padding=1), nn.GELU(), last)
-        self._sizes = (kinds, kinds, 2 * kinds, kinds, 2)
+        self._sizes = (kinds, kinds, 2 * kinds, kinds, kinds, 2)
 
     def forward(self, rows: Tensor, mask: Tensor | None = None) -> RowScores:
         """Score every row.
@@ -93,5 +103,5 @@ class EventNetwork(nn.Module):
         for layer in self.layers:
             x = layer(x, keep)
         x = self.norm(x.transpose(1, 2)).transpose(1, 2)
-        core, inside, reach, apex, level = self.heads(x * keep).split(self._sizes, dim=1)
-        return RowScores(core, inside, reach.unflatten(1, (-1, 2)), 10 * apex, level)
+        core, inside, reach, apex, top, level = self.heads(x * keep).split(self._sizes, dim=1)
+        return RowScores(core, inside, reach.unflatten(1, (-1, 2)), 10 * apex, top, level)

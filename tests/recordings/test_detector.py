@@ -22,9 +22,21 @@ from htnet.recordings import (
     save_detector,
 )
 from htnet.recordings import detector as under_test
-from htnet.recordings.grid import INPUTS, RATE, Grid, even_rows, input_names, make_grid, mirrored
+from htnet.recordings.grid import (
+    INPUTS,
+    PATTERNS,
+    RATE,
+    Grid,
+    even_rows,
+    input_names,
+    make_grid,
+    mirrored,
+    network_inputs,
+    whitening,
+)
 from htnet.recordings.measure import COLUMN
 from htnet.recordings.network import EventNetwork
+from htnet.recordings.regions import REGIONS
 from htnet.synthesis import RecordingConfig, generate_recording, generator_hash
 
 
@@ -33,9 +45,19 @@ def some_features(rng, count=120, fps=30.0):
     return times, rng.normal(0, 0.5, (count, len(FEATURES))).astype(np.float32)
 
 
+def some_patterns(rng):
+    rows = rng.normal(0, 1, (PATTERNS, len(REGIONS), 2)).astype(np.float32)
+    exchanged = (name.replace("left", "?").replace("right", "left").replace("?", "right") for name in REGIONS)
+    sides = [REGIONS.index(name) for name in exchanged]
+    mirror = rows[:, sides] * np.float32([-1, 1])
+    return np.concatenate([rows, mirror]).reshape(2 * PATTERNS, -1)
+
+
 def a_network(seed=3, width=8):
     torch.manual_seed(seed)
-    return EventNetwork(width).eval()
+    network = EventNetwork(width).eval()
+    network.patterns.copy_(torch.from_numpy(some_patterns(np.random.default_rng(seed))))
+    return network
 
 
 class TestGrid:
@@ -60,14 +82,14 @@ class TestGrid:
     def test_unknown_features_are_zero_and_inputs_are_finite(self, rng):
         times, features = some_features(rng)
         features[:15] = np.nan
-        inputs = make_grid(times, features).inputs
+        inputs = make_grid(times, features, some_patterns(rng)).inputs
         assert inputs.shape == (len(inputs), INPUTS)
         assert inputs.dtype == np.float32
         assert np.isfinite(inputs).all()
 
     def test_one_frame(self, rng):
         times, features = some_features(rng, 1)
-        assert make_grid(times, features).inputs.shape == (1, INPUTS)
+        assert make_grid(times, features, some_patterns(rng)).inputs.shape == (1, INPUTS)
 
     def test_a_pause_within_the_grid_keeps_times(self):
         times = np.concatenate([np.arange(30) / 30, 1.2 + np.arange(30) / 30])
@@ -87,6 +109,33 @@ class TestGrid:
         assert names[order[at]] == "right_eye_v_0.5s"
         assert sign[at] == 1
 
+    def test_a_response_does_not_depend_on_the_noise_of_the_other_regions(self, rng):
+        """The same motion over a noise of unit variance gives the same response, however that noise is mixed."""
+        patterns = some_patterns(rng)
+        at = np.array([COLUMN[f"{region}_{axis}_0.2s"] for region in REGIONS for axis in "uv"])
+        even = np.zeros((2000, len(FEATURES)), np.float32)
+        turned, _ = np.linalg.qr(rng.normal(0, 1, (len(at), len(at))))
+        mix = turned * np.geomspace(0.5, 1.5, len(at))
+        even[:, at] = rng.normal(0, 1, (2000, len(at))) @ mix.T
+        even[1000, at] = 0.5 * patterns[7]
+        told = network_inputs(even, whitening(even), patterns)[1000]
+        names = list(input_names())
+        wanted = 0.5 * np.sqrt(patterns[7] @ np.linalg.solve(mix @ mix.T, patterns[7]))
+        assert 2 * np.sinh(told[names.index("pattern 7 0.2s")]) == pytest.approx(wanted, rel=0.1)
+        assert np.exp(told[names.index("displacement 0.2s")]) - 0.05 == pytest.approx(0.5, rel=0.1)
+
+    def test_a_mirrored_face_gives_mirrored_inputs(self, rng):
+        patterns, (_, features) = some_patterns(rng), some_features(rng)
+        swapped = features.copy()
+        for name, column in COLUMN.items():
+            other = name.replace("left", "?").replace("right", "left").replace("?", "right")
+            sign = -1 if "_u" in name or name.startswith(("head_x", "head_roll")) else 1
+            swapped[:, COLUMN[other]] = sign * features[:, column]
+        order, sign = mirrored()
+        wanted = network_inputs(features, whitening(features), patterns)[:, order] * sign
+        found = network_inputs(swapped, whitening(swapped), patterns)
+        assert np.abs(found - wanted).max() < 2e-3
+
 
 class TestNetwork:
     def test_padding_changes_nothing(self, rng):
@@ -95,7 +144,7 @@ class TestNetwork:
         mask[:, :90] = 1
         alone = network(rows)
         padded = network(torch.nn.functional.pad(rows, (0, 0, 0, 60)), mask)
-        for name in ("core", "inside", "reach", "apex", "level"):
+        for name in ("core", "inside", "reach", "apex", "top", "level"):
             torch.testing.assert_close(getattr(padded, name)[..., :90], getattr(alone, name), atol=1e-5, rtol=1e-4)
 
     def test_a_long_recording_is_scored_in_parts_with_the_same_result(self, rng, monkeypatch):
@@ -116,11 +165,12 @@ class TestNetwork:
             )
 
 
-def intervals(kind, score, before, apex, after, least=0.3):
+def intervals(kind, score, before, apex, after, least=0.3, looks=None):
     """Events where every row says that onset, apex and offset are so many rows away."""
     times = 10 + np.arange(len(score)) / RATE
     moments = times + np.array([[-before], [apex], [after]]) / RATE
-    return under_test._intervals(kind, np.float32(score), moments, least, (times[0], times[-1]))
+    looks = np.full(len(score), 0.1) if looks is None else looks
+    return under_test._intervals(kind, np.float32(score), moments, looks, least, (times[0], times[-1]))
 
 
 class TestIntervals:
@@ -129,14 +179,21 @@ class TestIntervals:
         score[30] = 0.9
         (found,) = intervals("macro", score, 12, 3, 15)
         assert (found.kind, found.score) == ("macro", pytest.approx(0.9))
-        moments = [found.start, found.peak, found.end]
-        assert moments == pytest.approx([10 + 18 / RATE, 10 + 33 / RATE, 10 + 45 / RATE])
+        assert [found.start, found.end] == pytest.approx([10 + 18 / RATE, 10 + 45 / RATE])
+        assert found.peak == pytest.approx(10 + 33 / RATE, abs=0.7 / RATE)
+
+    def test_the_apex_is_the_row_within_the_event_that_looks_most_like_one(self):
+        score, looks = np.zeros(60), np.full(60, 0.01)
+        score[30] = 0.9
+        looks[[5, 26, 27, 28]] = 0.9, 0.3, 0.6, 0.3
+        (found,) = intervals("macro", score, 12, 0, 12, looks=looks)
+        assert found.peak == pytest.approx(10 + 27 / RATE, abs=0.5 / RATE)
 
     def test_rows_that_score_nearly_as_high_have_a_say(self):
         score = np.zeros(60)
         score[28:34] = 0.4, 0.9, 0.9, 0.91, 0.9, 0.3
         (found,) = intervals("macro", score, 12, 0, 12)
-        assert found.peak == pytest.approx(10 + 30.5 / RATE, abs=0.01 / RATE)
+        assert [found.start, found.end] == pytest.approx([10 + 18.5 / RATE, 10 + 42.5 / RATE], abs=0.01 / RATE)
 
     def test_of_two_that_overlap_the_better_one_stays(self):
         score = np.zeros(60)
@@ -191,7 +248,7 @@ class TestFile:
         save_detector(EventDetector(a_network()), tmp_path / "d")
         tensors = load_file(tmp_path / "d")
         tensors.pop("mean")
-        about = {"form": "htnet.event_detector/1", "inputs": json.dumps(list(input_names())), "width": "8"}
+        about = {"form": under_test._FORM, "inputs": json.dumps(list(input_names())), "width": "8"}
         about |= {"config": json.dumps(dataclasses.asdict(DetectorConfig())), "about": "{}"}
         save_file(tensors, tmp_path / "less", about | {"sha256": under_test._digest(tensors, about)})
         with pytest.raises(InputError, match="lacks tensors"):
