@@ -21,7 +21,7 @@ from htnet.core.events import EVENT_KINDS, LONGEST_MICRO_S, Event
 from htnet.core.fields import Checked, checked, each, real
 from htnet.core.files import check_outputs, write_bytes
 from htnet.core.types import Float64Array, FloatArray
-from htnet.recordings.grid import RATE, Grid, input_names, make_grid
+from htnet.recordings.grid import RATE, Grid, input_names, make_grid, mirrored
 from htnet.recordings.network import EventNetwork
 from htnet.recordings.track import FaceTrack, RecordingCurves
 
@@ -171,17 +171,23 @@ class EventDetector:
         """
         scores, moments, tops = [], [], []
         count = len(grid.times)
+        order, sign = mirrored()
         with torch.inference_mode():
             for start in range(0, count, _PART):
                 low, high = max(0, start - _MARGIN), min(count, start + _PART + _MARGIN)
-                rows = self._network(torch.from_numpy(grid.inputs[low:high])[None])
+                seen = grid.inputs[low:high]
+                # The mean of the face and its mirror image: neither side of a face is special.
+                rows = self._network(torch.from_numpy(np.stack([seen, seen[:, order] * sign])))
                 inner = slice(start - low, min(start + _PART, count) - low)
-                scores.append(rows.core[0, :, inner].sigmoid().numpy())
-                tops.append(rows.top[0, :, inner].sigmoid().numpy())
-                before, after = rows.reach[0, :, :, inner].exp().double().numpy().transpose(1, 0, 2)
-                away = np.stack([-before, rows.apex[0, :, inner].double().numpy(), after], axis=1)
+                core, apex, top, reach = (
+                    part.mean(dim=0)[..., inner] for part in (rows.core, rows.apex, rows.top, rows.reach)
+                )
+                scores.append(core.sigmoid().numpy())
+                tops.append(top.sigmoid().numpy())
+                before, after = reach.exp().double().numpy().transpose(1, 0, 2)
+                away = np.stack([-before, apex.double().numpy(), after], axis=1)
                 moments.append(grid.times[start : start + _PART] + away / RATE)
-        return tuple(np.concatenate(parts, axis=-1) for parts in (scores, moments, tops))  # type: ignore[return-value]
+        return np.concatenate(scores, axis=-1), np.concatenate(moments, axis=-1), np.concatenate(tops, axis=-1)
 
     def _events(self, track: FaceTrack, several: bool) -> list[Event]:
         config = self.config

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -142,6 +144,14 @@ def test_a_face_that_is_seen_too_briefly_is_told(rng):
     assert "A face was followed for 6 frames (0.17 s)" in warning.message
     assert f"from {SHORTEST:g} s on" in warning.message
     assert curves_of(Scene(lambda time: [Face(300, 180)], np.arange(12) / 30, rng)).warnings == ()
+
+
+def test_a_small_face_is_told(rng):
+    found = curves_of(Scene(lambda time: [Face(300, 180, scale=0.45)], np.arange(12) / 30, rng))
+    (warning,) = found.warnings
+    assert warning.code == "small_face"
+    assert re.search(r"Face 0 is (9|10)\d? px wide", warning.message)
+    assert "Film the face closer" in warning.message
 
 
 def test_boxes_overlap():
