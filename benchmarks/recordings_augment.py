@@ -17,7 +17,7 @@ from htnet.preprocess.flow.compute import optical_strain
 from htnet.preprocess.video.face_motion import CELL, FACE, TOLD_FACE
 from htnet.recordings import DISTANCES, REGIONS
 from htnet.recordings.follow import PLACES
-from htnet.recordings.grid import PATTERNS, RATE, TOLD_PATTERNS
+from htnet.recordings.grid import PATTERNS, RATE, TOLD_PATTERNS, moving_mean
 from htnet.recordings.measure import COLUMN
 from htnet.recordings.regions import REGION_CELLS
 from htnet.synthesis import RecordingConfig
@@ -208,6 +208,30 @@ class Adder:
             share = (back - low)[:, None, None]
             before = path[low] * (1 - share) + path[low + 1] * share
             even[:, self.back[k]] += (path[rows] - before).astype(np.float32)
+        return even
+
+    def mix(self, even: np.ndarray, other: np.ndarray, busy: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The same with the motion of another recording added, weaker and as it is without expressions.
+
+        Small motions add up, so the sum is noise, head and blinks as a third recording might have them; no pair of
+        recordings is met twice in the same places, so a network cannot learn the noise of its recordings by heart.
+
+        Args:
+            even: (T, features).
+            other: (T, features) of another recording.
+            busy: (T,) rows of the other one in which something is expressed.
+            rng: where randomness comes from.
+        """
+        even = even.copy()
+        share = float(np.exp(rng.uniform(np.log(0.15), np.log(1.0))))
+        calm = moving_mean(1 - moving_mean(busy[:, None].astype(np.float32), 1.0).clip(max=1 / 3) * 3, 0.3)
+        sign = 1.0 if rng.random() < 0.5 else -1.0
+        for columns in (*self.back, self.place):
+            flat = columns.ravel()
+            motion = other[:, flat]
+            if columns is self.place:
+                motion = motion - moving_mean(motion, 1.0)
+            even[:, flat] += (share * calm * motion * sign).astype(np.float32)
         return even
 
     def directions(self, evens: list[np.ndarray], count: int = 8) -> np.ndarray:

@@ -9,8 +9,10 @@ at for any choice; the test is scored by `benchmarks.recordings`.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +20,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from benchmarks.recordings import read, tuned
 from benchmarks.recordings_augment import Adder, draw_patterns, typical_patterns
 from benchmarks.recordings_data import load
-from htnet.core.events import EVENT_KINDS
+from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS
+from htnet.recordings.detector import EventDetector
 from htnet.recordings.grid import INPUTS, RATE, even_rows, mirrored, network_inputs, whitening
 from htnet.recordings.network import EventNetwork, RowScores
 
@@ -35,12 +39,16 @@ EMA_DECAY = 0.995
 #: Rows around the apex that look like it (standard deviation).
 TOP = 1.2
 
+#: Epochs between two looks at the development recordings.
+WATCHED = 6
 #: Windows of a step.
 BATCH = 12
 #: Expressions that are added to a window, on average.
 ADDED = 2.5
 #: Share of the windows with more noise and turning of the head than was measured.
 DISTURBED = 0.6
+#: Share of the windows with the motion of another recording added.
+MIXED = 0.6
 #: Expressions whose patterns are drawn.
 PATTERNS = 3000
 
@@ -118,7 +126,12 @@ def stretches(path: Path) -> list[Stretch]:
 
 
 def window(
-    item: Stretch, adder: Adder, nuisance: np.ndarray, patterns: np.ndarray, rng: np.random.Generator
+    item: Stretch,
+    others: list[Stretch],
+    adder: Adder,
+    nuisance: np.ndarray,
+    patterns: np.ndarray,
+    rng: np.random.Generator,
 ) -> dict[str, torch.Tensor]:
     """A random window of a stretch with more expressions in it, padded to its length."""
     start = int(rng.integers(0, max(1, len(item.even) - WINDOW + 1)))
@@ -129,8 +142,12 @@ def window(
     wanted = int(rng.poisson(ADDED * count / WINDOW))
     even, events, added = adder.add(even, events, rng, wanted)
     level, white = np.maximum(level, added), item.white
-    if rng.random() < DISTURBED:
+    mixed, disturbed = rng.random() < MIXED, rng.random() < DISTURBED
+    if mixed:
+        even = adder.mix(even, *_part_of(others[int(rng.integers(len(others)))], count, rng), rng)
+    if disturbed:
         even = adder.disturb(even, nuisance, rng)
+    if mixed or disturbed:
         white = whitening(even)
     inputs = network_inputs(even, white, patterns)
     if rng.random() < 0.5:
@@ -142,6 +159,17 @@ def window(
     found["mask"] = torch.ones(count)
     found = {name: functional.pad(value, (0, pad)) for name, value in found.items()}
     return found | {"inputs": functional.pad(torch.from_numpy(inputs), (0, 0, 0, pad))}
+
+
+def _part_of(item: Stretch, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """``count`` rows of a stretch, from a random one on and from its beginning again, and which show expressions."""
+    rows = (int(rng.integers(len(item.even))) + np.arange(count)) % len(item.even)
+    busy = np.zeros(len(item.even), bool)
+    for name, onset, _, offset in item.events:
+        if name in EXPRESSION_KINDS:
+            busy[max(int(onset * RATE), 0) : max(int(offset * RATE) + 2, 0)] = True
+    busy |= np.arange(len(busy)) < 15  # where the end meets the beginning
+    return item.even[rows], busy[rows]
 
 
 def loss_of(scores: RowScores, batch: dict[str, torch.Tensor], weights: torch.Tensor) -> torch.Tensor:
@@ -176,9 +204,18 @@ def _ema(average: torch.Tensor, current: torch.Tensor, steps: torch.Tensor) -> t
 
 
 def train(
-    items: list[Stretch], *, width: int, dropout: float, epochs: int, rate: float, seed: int, note=print
-) -> EventNetwork:
-    """Train one network."""
+    items: list[Stretch],
+    *,
+    width: int,
+    dropout: float,
+    decay: float,
+    epochs: int,
+    rate: float,
+    seed: int,
+    watch: Callable[[EventNetwork], float] | None = None,
+    note=print,
+) -> tuple[EventNetwork, int]:
+    """Train one network; the epoch that did best on what ``watch`` scores, or the last one."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = EventNetwork(width, dropout)
@@ -190,13 +227,14 @@ def train(
     network.scale.copy_(every.std(0).clamp(min=1e-3))
     adder = Adder(drawn)
     nuisance = adder.directions([item.even for item in items])
-    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=0.02)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=decay)
     lengths = np.array([len(item.even) for item in items])
     steps = max(1, int(lengths.sum() / WINDOW / BATCH))
     plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=epochs * steps, pct_start=0.1)
     weights = torch.tensor([2.0 if kind == "micro" else 1.0 for kind in EVENT_KINDS])
     average = torch.optim.swa_utils.AveragedModel(network, avg_fn=_ema, use_buffers=True)
     chance = lengths / lengths.sum()
+    best: tuple[float, EventNetwork, int] | None = None
     for epoch in range(epochs):
         begun, total = time.perf_counter(), 0.0
         network.train()
@@ -219,7 +257,26 @@ def train(
             average.update_parameters(network)
             total += float(loss.detach())
         note(f"epoch {epoch}: loss {total / steps:.3f}, {time.perf_counter() - begun:.0f} s", flush=True)
-    return average.module.eval()
+        if watch is not None and epoch % WATCHED == WATCHED - 1:
+            seen = copy.deepcopy(average.module).eval()
+            score = watch(seen)
+            if best is None or score > best[0]:
+                best = score, seen, epoch + 1
+    return (average.module.eval(), epochs) if best is None else best[1:]
+
+
+def watched(data: Path) -> Callable[[EventNetwork], float]:
+    """Scores a network on the development recordings: mean of the best F1 of micro- and macro-expressions."""
+    items = read(data, "development")
+
+    def score(network: EventNetwork) -> float:
+        config, best = tuned(EventDetector(network), items)
+        print(
+            f"  development: { ({kind: round(f1, 3) for kind, f1 in best.items()}) } at {config.thresholds}", flush=True
+        )
+        return (2 * best["micro"] + best["macro"]) / 3
+
+    return score
 
 
 def main() -> None:
@@ -228,17 +285,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--decay", type=float, default=0.05)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     items = [item for path in sorted(args.data.glob("train-*.npz")) for item in stretches(path)]
     print(f"{len(items)} stretches, {sum(len(item.even) for item in items) / RATE / 60:.0f} minutes", flush=True)
-    network = train(items, width=args.width, dropout=args.dropout, epochs=args.epochs, rate=args.rate, seed=args.seed)
+    chosen = {name: getattr(args, name) for name in ("width", "dropout", "decay", "epochs", "rate", "seed")}
+    network, epoch = train(items, **chosen, watch=watched(args.data))
     about = {
         "recordings": len({item.name for item in items}),
         "face_minutes": round(sum(len(item.even) for item in items) / RATE / 60),
-        **{name: getattr(args, name) for name in ("epochs", "rate", "dropout", "seed")},
+        **chosen,
+        "epoch": epoch,
     }
     torch.save({"width": args.width, "state": network.state_dict(), "about": about}, args.out)
     print(json.dumps({"parameters": sum(p.numel() for p in network.parameters())}))
