@@ -240,7 +240,7 @@ def train(
         network.train()
         for _ in range(steps):
             windows = [
-                window(items[k], adder, nuisance, patterns, rng) for k in rng.choice(len(items), BATCH, p=chance)
+                window(items[k], items, adder, nuisance, patterns, rng) for k in rng.choice(len(items), BATCH, p=chance)
             ]
             batch = {name: torch.stack([w[name] for w in windows]) for name in windows[0]}
             inputs = batch["inputs"]
