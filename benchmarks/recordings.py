@@ -34,11 +34,14 @@ from htnet.evaluation.matching import match_intervals
 from htnet.metrics import evaluate_spotting
 from htnet.recordings import EventDetector, load_detector, save_detector
 from htnet.recordings.detector import Candidate, DetectorConfig
+from htnet.recordings.measure import COLUMN
 from htnet.recordings.network import EventNetwork
 from htnet.synthesis import generator_hash
 
 #: False micro-expressions a minute that recordings without expressions may have, see the bars of the benchmark.
 FALSE_MICRO = 0.3
+#: Side of a face that is called large, px: those of CASME II have about 280 x 340 px.
+LARGE = 200
 #: Scores that thresholds are chosen from.
 THRESHOLDS = np.round(np.arange(0.1, 0.9, 0.02), 2)
 
@@ -56,6 +59,12 @@ class Item:
     def still(self) -> bool:
         """Whether it has no expression."""
         return not any(event.kind in ("micro", "macro") for event in self.truth.events)
+
+    @property
+    def face(self) -> float:
+        """Side of the aligned face in the frame, px: the median of the smallest face that was followed."""
+        column = COLUMN["head_log_size"]
+        return min((float(np.exp(np.nanmedian(t.features[:, column]))) for t in self.tracks), default=0.0)
 
     @property
     def portrait(self) -> bool:
@@ -342,6 +351,8 @@ def report(items: Sequence[Item], predicted: dict[str, list[Event]]) -> dict[str
         "up to 30 frames a second": [i for i in items if i.about["truth"]["fps"] <= 30],
         "more": [i for i in items if i.about["truth"]["fps"] > 30],
         "one face, no cut": [i for i in items if i.about["truth"]["layout"] in ("single", "away", "leave")],
+        f"face from {LARGE} px": [i for i in items if i.face >= LARGE],
+        "smaller face": [i for i in items if i.face < LARGE],
         "two faces or a cut": [i for i in items if i.about["truth"]["layout"] not in ("single", "away", "leave")],
     }
     for codec in ("none", "h264", "mpeg4", "mjpeg"):
