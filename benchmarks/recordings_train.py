@@ -1,6 +1,6 @@
 """Train the event detector on generated recordings alone.
 
-    python -m benchmarks.recordings_train --data /tmp/recordings --out /tmp/detector.safetensors
+    python -m benchmarks.recordings_train --data /tmp/recordings --out /tmp/detector.pt
 
 Needs what `benchmarks.recordings_data train` and `... development` wrote. Nothing but development recordings is looked
 at for any choice; the test is scored by `benchmarks.recordings`.
@@ -47,8 +47,6 @@ BATCH = 12
 ADDED = 2.5
 #: Share of the windows with more noise and turning of the head than was measured.
 DISTURBED = 0.6
-#: Share of the windows with the motion of another recording added.
-MIXED = 0.6
 #: Expressions whose patterns are drawn.
 PATTERNS = 3000
 
@@ -131,6 +129,7 @@ def window(
     adder: Adder,
     nuisance: np.ndarray,
     patterns: np.ndarray,
+    share: float,
     rng: np.random.Generator,
 ) -> dict[str, torch.Tensor]:
     """A random window of a stretch with more expressions in it, padded to its length."""
@@ -142,7 +141,7 @@ def window(
     wanted = int(rng.poisson(ADDED * count / WINDOW))
     even, events, added = adder.add(even, events, rng, wanted)
     level, white = np.maximum(level, added), item.white
-    mixed, disturbed = rng.random() < MIXED, rng.random() < DISTURBED
+    mixed, disturbed = share > 0 and rng.random() < share, rng.random() < DISTURBED
     if mixed:
         even = adder.mix(even, *_part_of(others[int(rng.integers(len(others)))], count, rng), rng)
     if disturbed:
@@ -212,6 +211,7 @@ def train(
     epochs: int,
     rate: float,
     seed: int,
+    mixed: float,
     watch: Callable[[EventNetwork], float] | None = None,
     note=print,
 ) -> tuple[EventNetwork, int]:
@@ -240,7 +240,8 @@ def train(
         network.train()
         for _ in range(steps):
             windows = [
-                window(items[k], items, adder, nuisance, patterns, rng) for k in rng.choice(len(items), BATCH, p=chance)
+                window(items[k], items, adder, nuisance, patterns, mixed, rng)
+                for k in rng.choice(len(items), BATCH, p=chance)
             ]
             batch = {name: torch.stack([w[name] for w in windows]) for name in windows[0]}
             inputs = batch["inputs"]
@@ -284,16 +285,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--decay", type=float, default=0.05)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--dropout", type=float, default=0.15)
+    parser.add_argument("--decay", type=float, default=0.02)
+    parser.add_argument("--epochs", type=int, default=110)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--mixed", type=float, default=0.0, help="share of windows with another recording's motion added"
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="keep the epoch that is best on the development recordings"
+    )
     args = parser.parse_args()
     items = [item for path in sorted(args.data.glob("train-*.npz")) for item in stretches(path)]
     print(f"{len(items)} stretches, {sum(len(item.even) for item in items) / RATE / 60:.0f} minutes", flush=True)
-    chosen = {name: getattr(args, name) for name in ("width", "dropout", "decay", "epochs", "rate", "seed")}
-    network, epoch = train(items, **chosen, watch=watched(args.data))
+    chosen = {name: getattr(args, name) for name in ("width", "dropout", "decay", "epochs", "rate", "seed", "mixed")}
+    network, epoch = train(items, **chosen, watch=watched(args.data) if args.watch else None)
     about = {
         "recordings": len({item.name for item in items}),
         "face_minutes": round(sum(len(item.even) for item in items) / RATE / 60),
