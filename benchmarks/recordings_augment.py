@@ -8,19 +8,18 @@ are those of the recording it is added to.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import torch
 
 from htnet.core.events import EXPRESSION_KINDS, LONGEST_MICRO_S
+from htnet.preprocess.flow.compute import optical_strain
 from htnet.preprocess.video.face_motion import CELL, FACE, TOLD_FACE
 from htnet.recordings import DISTANCES, REGIONS
-from htnet.recordings.cell_flow import solve_motions
 from htnet.recordings.follow import PLACES
 from htnet.recordings.grid import PATTERNS, RATE, TOLD_PATTERNS, moving_mean
 from htnet.recordings.measure import COLUMN
-from htnet.recordings.regions import GRID, region_weights
+from htnet.recordings.regions import REGION_CELLS
 from htnet.synthesis import RecordingConfig
 from htnet.synthesis.draw import Draws
 from htnet.synthesis.recordings.skin import GRID_X, GRID_Y, draw_expression, rise_and_fall, template_points
@@ -29,13 +28,9 @@ from htnet.synthesis.recordings.skin import GRID_X, GRID_Y, draw_expression, ris
 _MOUTH = [k for k, name in enumerate(REGIONS) if "lip" in name or "mouth" in name or name == "chin"]
 
 
-#: Mean squared gradient of a face's pixels, of even light in percent.
-_TEXTURE = 20.0
-
-
 @dataclass(frozen=True)
 class Patterns:
-    """Drawn expressions at a peak of 1 px, as they are measured.
+    """Drawn expressions at a peak of 1 px.
 
     ``motion`` is (P, regions, 2), ``strain`` (P, regions), ``most`` (P,) the strongest peak the skin allows, px, and
     ``upper`` (P,) whether the mouth stays still.
@@ -53,47 +48,39 @@ def draw_patterns(count: int, seed: int) -> Patterns:
     smooth = replace(config.face, edge=(2.0, 2.0))
     draws = Draws(torch.Generator().manual_seed(seed))
     points = template_points()
-    # Rows and columns of the skin's grid that each cell covers; a cell is CELL px of the aligned face.
+    # Rows and columns of the skin's grid that each region covers; a cell is CELL px of the aligned face.
     scale = TOLD_FACE / FACE
     middle = (PLACES[:2].mean(axis=0) + 0.5) * scale
-    edges = np.arange(GRID + 1) * CELL * scale
-    rows = [np.flatnonzero((a <= GRID_Y) & (b > GRID_Y)) for a, b in pairwise(edges - middle[1])]
-    columns = [np.flatnonzero((a <= GRID_X) & (b > GRID_X)) for a, b in pairwise(edges - middle[0])]
-    cells, most = np.zeros((count, 2, GRID, GRID), np.float32), []
-    for number in range(count):
+    parts = []
+    for (top, bottom), (left, right) in REGION_CELLS.values():
+        x = (np.array([left, right + 1]) * CELL * scale) - middle[0]
+        y = (np.array([top, bottom + 1]) * CELL * scale) - middle[1]
+        parts.append(
+            (np.flatnonzero((y[0] <= GRID_Y) & (y[1] > GRID_Y)), np.flatnonzero((x[0] <= GRID_X) & (x[1] > GRID_X)))
+        )
+    motion, strain, most = [], [], []
+    for _ in range(count):
         _, _, skin = draw_expression(smooth, points, draws)
         field = skin.on_grid()
-        field = field / float(np.hypot(*field).max())
+        peak = float(np.hypot(*field).max())
+        field = field / peak
         steep = max(float(np.abs(np.diff(field, axis=k)).max()) for k in (1, 2)) / 2
-        for y, inside in enumerate(rows):
-            for x, across in enumerate(columns):
-                if len(inside) and len(across):
-                    cells[number, :, y, x] = field[:, inside[:, None], across].mean((1, 2))
+        # Strain as it is measured, cell by cell.
+        cells = field[:, : field.shape[1] // 8 * 8, : field.shape[2] // 8 * 8]
+        cells = cells.reshape(2, cells.shape[1] // 8, 8, cells.shape[2] // 8, 8).mean((2, 4))
+        fine = np.kron(optical_strain(np.float32(cells[None] / (CELL * scale)))[0], np.ones((8, 8), np.float32))
+        motion.append([field[:, rows[:, None], columns].mean((1, 2)) for rows, columns in parts])
+        strain.append(
+            [
+                fine[np.minimum(rows, len(fine) - 1)[:, None], np.minimum(columns, fine.shape[1] - 1)].mean()
+                for rows, columns in parts
+            ]
+        )
         most.append(config.steepest / steep)
-    motion, strain = as_measured(cells)
-    mouth = np.logical_or.reduce([region_weights()[k].reshape(GRID, GRID) > 0 for k in _MOUTH])
-    size = np.hypot(cells[:, 0], cells[:, 1])
-    upper = size[:, mouth].max(1) < 0.1 * size.max((1, 2))
-    return Patterns(motion, strain, np.array(most, np.float32), upper)
-
-
-def as_measured(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What is measured of motions of the skin, on a face of even texture without noise.
-
-    The head's motion is fitted to all of the face, so it takes a part of each expression with it: what is left in the
-    regions is weaker than what was drawn, and points elsewhere.
-
-    Args:
-        cells: (N, 2, rows, columns) px of a 224 px face.
-
-    Returns:
-        (N, regions, 2) motion of the regions, px, and (N, regions) strain.
-    """
-    u, v = (cells * (FACE / TOLD_FACE)).reshape(len(cells), 2, -1).transpose(1, 0, 2)
-    even = np.full_like(u, _TEXTURE)
-    sums = np.stack([even, 0 * even, even, -even * u, -even * v, even * (u * u + v * v)], axis=1)
-    found = solve_motions(sums)
-    return found.regions, found.strain
+    found = np.array(motion, np.float32)
+    size = np.hypot(found[..., 0], found[..., 1])
+    upper = size[:, _MOUTH].max(1) < 0.1 * size.max(1)
+    return Patterns(found, np.array(strain, np.float32), np.array(most, np.float32), upper)
 
 
 def typical_patterns(motion: np.ndarray, seed: int = 0) -> np.ndarray:
