@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -66,7 +67,7 @@ LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
 T = TypeVar("T")
 #: How many models and predictors `predict` and `predict_video` keep for the next call.
 _KEPT = 2
-_models: dict[tuple[object, ...], EmotionModel] = {}
+_models: dict[tuple[object, ...], Predictor] = {}
 _predictors: dict[tuple[object, ...], Predictor] = {}
 _kept_lock = threading.Lock()
 
@@ -133,11 +134,14 @@ class Predictor:
                 f"{self.name} has no preprocessing specification. Set model.preprocess_spec to the PreprocessSpec "
                 "it was trained with."
             )
+        self._set(landmarks, bit_depth, always)
+
+    def _set(self, landmarks: str | PathLike[str] | Landmarker, bit_depth: int | None, always: bool) -> None:
+        """Set what does not concern the model."""
         self.bit_depth = bit_depth
         self.always = always
-        self._reader = SampleReader(
-            self.model.preprocess_spec, landmarks, extras=self.model.extra_inputs, evidence=True, bit_depth=bit_depth
-        )
+        spec = cast(PreprocessSpec, self.model.preprocess_spec)
+        self._reader = SampleReader(spec, landmarks, extras=self.model.extra_inputs, evidence=True, bit_depth=bit_depth)
 
     @property
     def reads_motion(self) -> bool:
@@ -481,12 +485,12 @@ def _warm(
     settings = (*loaded, named, os.environ.get(MODEL_VARIABLE), repr(bit_depth), always)
     if named is not None and (found := _predictors.get(settings)) is not None:
         return found
-    model = _models.get(loaded)
-    made = Predictor(
-        weights if model is None else model, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always
-    )
-    made.name = str(weights)
-    _keep(_models, loaded, made.model)
+    if (known := _models.get(loaded)) is None:
+        made = Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always)
+    else:
+        made = copy.copy(known)
+        made._set(landmarks, bit_depth, always)
+    _keep(_models, loaded, made)
     if named is not None:
         _keep(_predictors, settings, made)
     return made

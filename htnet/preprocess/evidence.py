@@ -34,6 +34,7 @@ from htnet.core.types import (
 from htnet.preprocess.align import fit_alignment
 from htnet.preprocess.flow.registration import (
     CellMotion,
+    bounded,
     cell_centers,
     cell_motion,
     face_cells,
@@ -74,7 +75,13 @@ _SIDE, _CHIN, _BAND = 0.75, 1.1, 0.15
 _SHARED = 4.0
 
 
-def expression_probability(onset: Frame, apex: Frame, landmarks: Landmarks, start: Float64Array | None = None) -> float:
+def expression_probability(
+    onset: Frame,
+    apex: Frame,
+    landmarks: Landmarks,
+    start: Float64Array | None = None,
+    face: Frame | None = None,
+) -> float:
     """Probability that the two frames differ by an expression, assuming that half of all pairs do; 0.5 is the operating
     point.
 
@@ -83,6 +90,7 @@ def expression_probability(onset: Frame, apex: Frame, landmarks: Landmarks, star
         apex: as recorded.
         landmarks: five points in px of the onset.
         start: (3, 3), the head's motion on the aligned face if already known; see `register`.
+        face: the onset, if it is already aligned to the template at `FACE` px.
 
     Returns:
         0 to 1; 0 without motion.
@@ -92,7 +100,7 @@ def expression_probability(onset: Frame, apex: Frame, landmarks: Landmarks, star
         LandmarkError: see `htnet.preprocess.fit_alignment`.
     """
     alignment = fit_alignment(landmarks, size=FACE, frame=onset.source)
-    face, enlarged = alignment.warp(onset), max(1.0, alignment.scale)
+    face, enlarged = alignment.warp(onset) if face is None else face, max(1.0, alignment.scale)
     matrix = register(face, apex, alignment, start)
     first, second = to_gray(face), to_gray(follow(alignment, matrix).warp(apex))
     # A small face is compared at its own resolution: enlarged noise is no texture.
@@ -139,7 +147,7 @@ def expression_strength(
     about = left + (turned * (_TURN_SKIN + _TURN_EYES * _about_eyes())) ** 2 + _outline_motion(matrix) ** 2
     errors = _errors(uv, found.information, floor + reach**2 + about)
     skin = np.sort(errors[face_cells()])[-_STRONGEST:].mean()
-    known = _bounded(found.information, floor + (_SHARE * eye) ** 2 + left + (_TURN_LIDS * turned) ** 2)
+    known = bounded(found.information, floor + (_SHARE * eye) ** 2 + left + (_TURN_LIDS * turned) ** 2)
     fold, below = (max(_rise(uv, known, part) for part in _sides(mask)) for mask in _lid_cells())
     return float(max(skin / SKIN, fold / FOLD, below / BELOW))
 
@@ -161,11 +169,17 @@ def _turned_back(face: ByteArray, turn: Float64Array) -> ByteArray:
 
 def _parallax(turn: Float64Array) -> Float64Array:
     """(28, 28): how far a turn moves each cell against the plane that moves most like the face, px."""
-    shapes = _turn_modes()[..., 0, : len(turn) // 2]
+    rest = _beside_plane()
+    return np.asarray(np.hypot(rest @ turn[3:5], rest @ turn[8:10]))
+
+
+@lru_cache(maxsize=1)
+def _beside_plane() -> Float64Array:
+    """(28, 28, 2): what the two shapes that are no plane move against the planes that move most like them."""
+    shapes = _turn_modes()[..., 0, : _turn_modes().shape[-1] // 2]
     flat, deep = shapes[..., :3], shapes[..., 3:]
     plane = np.linalg.lstsq(flat[face_cells()], deep[face_cells()], rcond=None)[0]
-    rest = deep - flat @ plane
-    return np.asarray(np.hypot(rest @ turn[3:5], rest @ turn[8:10]))
+    return np.asarray(deep - flat @ plane)
 
 
 def _outline_motion(matrix: Float64Array | None) -> Float64Array:
@@ -180,29 +194,26 @@ def _outline_motion(matrix: Float64Array | None) -> Float64Array:
     return np.asarray(np.clip(near, 0, 1) * np.hypot(moved[..., 0], moved[..., 1]))
 
 
-def _bounded(information: Float64Array, variance: Float64Array) -> Float64Array:
-    """Information that is left when a variance, px^2, is added to the noise of each cell."""
-    more = variance[..., None, None] * information
-    return np.asarray(information @ np.linalg.inv(np.eye(2) + more))
-
-
 def _errors(uv: Float64Array, information: Float64Array, variance: Float64Array) -> Float64Array:
     """Length of each cell's motion in standard errors."""
-    squares = np.einsum("hwi,hwij,hwj->hw", uv, _bounded(information, variance), uv)
-    return np.asarray(np.sqrt(np.maximum(squares, 0)))
+    xx, xy, yy = bounded(information, variance)
+    u, v = uv[..., 0], uv[..., 1]
+    return np.asarray(np.sqrt(np.maximum(xx * u * u + 2 * xy * u * v + yy * v * v, 0)))
 
 
 def _eye_motion(found: CellMotion, uv: Float64Array) -> float:
     """How far lids and pupils move, px: the mean of the strongest cells, cells without texture counted as still."""
-    likely = found.information @ np.linalg.inv(np.eye(2) + found.information) @ uv[..., None]
-    length = np.hypot(likely[..., 0, 0], likely[..., 1, 0])
-    return float(np.sort(length[_eye_cells()])[-_OF_EYE:].mean())
+    xx, xy, yy = bounded(found.information[_eye_cells()], 1.0)
+    u, v = uv[_eye_cells()].T
+    return float(np.sort(np.hypot(xx * u + xy * v, xy * u + yy * v))[-_OF_EYE:].mean())
 
 
-def _rise(uv: Float64Array, known: Float64Array, cells: npt.NDArray[np.bool_]) -> float:
+def _rise(uv: Float64Array, known: tuple[Float64Array, ...], cells: npt.NDArray[np.bool_]) -> float:
     """How far a patch moves up, in standard errors; negative for down."""
-    total = known[cells].sum(0)
-    moved = np.linalg.solve(total + 1e-6 * np.eye(2), (known @ uv[..., None])[cells].sum(0))[:, 0]
+    xx, xy, yy = (part[cells] for part in known)
+    u, v = uv[cells].T
+    total = np.array([[xx.sum(), xy.sum()], [xy.sum(), yy.sum()]])
+    moved = np.linalg.solve(total + 1e-6 * np.eye(2), [(xx * u + xy * v).sum(), (xy * u + yy * v).sum()])
     precision = total[1, 1] - total[0, 1] ** 2 / (total[0, 0] + 1e-9)
     return float(-moved[1] * math.sqrt(max(precision, 0.0) / _SHARED))
 

@@ -14,6 +14,7 @@ from htnet.core.errors import FlowError, LandmarkError
 from htnet.core.types import (
     HEAD_REGIONS,
     POINT_NAMES,
+    TEMPLATE_28,
     ByteArray,
     Float64Array,
     FloatArray,
@@ -27,7 +28,7 @@ from htnet.core.types import (
 )
 from htnet.preprocess.align import Alignment, align_pair, fit_alignment, scale_points, transform_points
 from htnet.preprocess.contrast import gray_face
-from htnet.preprocess.evidence import expression_probability
+from htnet.preprocess.evidence import FACE, expression_probability
 from htnet.preprocess.flow.compute import compute_flow, flow_image, is_motionless, read_flow_image, refuse_no_flow
 from htnet.preprocess.flow.motion import remove_head_motion
 from htnet.preprocess.flow.registration import follow, register
@@ -121,7 +122,7 @@ class Preprocessor:
             moved = self._on_image(transform_points(matrix, measured.points))
             measured = replace(measured, points=moved.astype(np.float32))
         motionless = is_motionless(picture)
-        expression, doubts = self._expression(first, second, points, motionless)
+        expression, doubts = self._expression(first, second, points, face, motionless)
         made = ModelInput(
             image,
             picture,
@@ -202,7 +203,7 @@ class Preprocessor:
         return replace(points, points=mapped.astype(np.float32))
 
     def _expression(
-        self, onset: Frame, apex: Frame, points: Landmarks, motionless: bool
+        self, onset: Frame, apex: Frame, points: Landmarks, face: Frame, motionless: bool
     ) -> tuple[float | None, tuple[QualityWarning, ...]]:
         """Whether the frames differ by an expression, if that is requested, and what speaks against telling."""
         if not self.evidence:
@@ -210,7 +211,8 @@ class Preprocessor:
         if motionless:
             return 0.0, ()
         try:
-            return expression_probability(onset, apex, points), ()
+            alike = self.spec.face_size == FACE and self.spec.template == TEMPLATE_28
+            return expression_probability(onset, apex, points, None, face if alike else None), ()
         except FlowError as error:
             text = f"Whether there is an expression cannot be determined, so a class is predicted: {error}"
             return None, (QualityWarning("unregistered", text),)

@@ -26,7 +26,16 @@ from htnet.preprocess import (
     published_input,
     to_gray,
 )
-from htnet.preprocess.flow.registration import cell_centers, cell_motion, face_cells, follow, register
+from htnet.preprocess.flow.registration import (
+    CellMotion,
+    bounded,
+    cell_centers,
+    cell_motion,
+    face_cells,
+    follow,
+    register,
+    robust_fit,
+)
 from htnet.preprocess.frames import read_frame
 from htnet.preprocess.video.clip import ClipMotion
 from tests.preprocess.faces import gray_face
@@ -93,6 +102,24 @@ def test_equal_frames_and_frames_without_texture_are_not_moved(portrait):
     np.testing.assert_array_equal(register(alignment.warp(onset), onset, alignment), np.eye(3))
     np.testing.assert_array_equal(register(alignment.warp(flat), flat, alignment), np.eye(3))
     np.testing.assert_array_equal(cell_motion(*2 * (to_gray(alignment.warp(flat)),)).uv, np.zeros((28, 28, 2)))
+
+
+def test_bounded_information_is_that_of_the_matrices(rng):
+    root = rng.normal(size=(28, 28, 2, 2)) * 10 ** rng.uniform(-2, 2, (28, 28, 1, 1))
+    information, variance = root @ np.swapaxes(root, 2, 3), rng.uniform(0, 2, (28, 28))
+    want = information @ np.linalg.inv(np.eye(2) + variance[..., None, None] * information)
+    xx, xy, yy = bounded(information, variance)
+    np.testing.assert_allclose(np.stack([xx, xy, xy, yy], -1).reshape(want.shape), want, rtol=1e-6, atol=1e-9)
+
+
+def test_cells_without_a_share_do_not_change_the_fit(rng):
+    design, told = rng.normal(size=(28, 28, 2, 4)), np.tile(50.0 * np.eye(2), (28, 28, 1, 1))
+    truth, prior = rng.normal(size=4), (rng.random((28, 28)) < 0.5).astype(float)
+    uv = design @ truth
+    elsewhere = np.where(prior[..., None] > 0, uv, 100.0)
+    fits = [robust_fit(CellMotion(motion, told, 1.0), design, prior) for motion in (uv, elsewhere)]
+    np.testing.assert_allclose(fits[0], truth, rtol=1e-4)
+    np.testing.assert_array_equal(fits[0], fits[1])
 
 
 def test_cells_measure_a_shift_of_a_part_of_a_pixel(portrait):

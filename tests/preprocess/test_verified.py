@@ -26,6 +26,7 @@ from htnet.preprocess import (
     verified,
 )
 from htnet.preprocess.__main__ import main as make_image
+from htnet.preprocess.landmarks.detector import YuNet
 from htnet.preprocess.pose import check_order, face_shape, pose_warnings
 from tests.support.pairs import QUICK, save, tiny_model
 from tests.support.paths import COMPOSITE, needs_shared
@@ -128,6 +129,13 @@ def test_given_points_that_know_how_the_face_lies_pass():
     found = verified(Landmarks(points, "mine"), Frame(turned(PORTRAIT, 1)))
     assert found.verified
     assert found.warnings == ()
+
+
+def test_given_points_of_a_level_face_need_one_look(monkeypatch):
+    faces, looks = YuNet.faces, []
+    monkeypatch.setattr(YuNet, "faces", lambda self, pixels: looks.append(pixels.shape) or faces(self, pixels))
+    assert verified(Landmarks(TRUE, "mine"), Frame(PORTRAIT)).warnings == ()
+    assert looks == [(224, 224, 3)]
 
 
 def test_points_upside_down_on_an_upright_face_are_refused():

@@ -197,35 +197,51 @@ def robust_fit(found: CellMotion, design: Float64Array, prior: Float64Array, uni
         unit: px of the face in one px of the picture that was compared.
     """
     wobble = (_FLOOR * unit) ** 2
-    # Products of matrices of 2x2 are written out: NumPy takes the longer the more there are. xx, xy and yy are
-    # information, capped: I (1 + wobble I)^-1.
-    xx, xy, yy = found.information[..., 0, 0], found.information[..., 0, 1], found.information[..., 1, 1]
-    both = wobble * (xx * yy - xy * xy)
-    det = 1 + wobble * (xx + yy + both)
-    xx, xy, yy = (xx + both) / det, xy / det, (yy + both) / det
-    u, v = found.uv[..., 0], found.uv[..., 1]
-    told = prior * (xx + yy)
-    # What each cell adds to the normal equations, before its weight.
     count = design.shape[-1]
-    along, down = design[..., 0, :], design[..., 1, :]
-    told_along = xx[..., None] * along + xy[..., None] * down
-    told_down = xy[..., None] * along + yy[..., None] * down
-    normals = told_along[..., :, None] * along[..., None, :] + told_down[..., :, None] * down[..., None, :]
-    normals = normals.reshape(-1, count * count)
-    rights = (u[..., None] * told_along + v[..., None] * told_down).reshape(-1, count)
+    # Cells that count nothing are left out. For each of the others the part to the right, then each downward part.
+    counted = np.flatnonzero(prior)
+    prior = prior.ravel()[counted]
+    xx, xy, yy = bounded(found.information.reshape(-1, 2, 2)[counted], wobble)
+    uv = found.uv.reshape(-1, 2)[counted].T.ravel()
+    parts = design.reshape(-1, 2, count)[counted]
+    along, down = parts[:, 0], parts[:, 1]
+    sides = np.concatenate([along, down])
+    known = np.concatenate(
+        [xx[:, None] * along + xy[:, None] * down, xy[:, None] * along + yy[:, None] * down],
+    )
+    both = np.column_stack([sides, uv])
+    told, one = prior * (xx + yy), np.eye(count)
     weight: Float64Array = prior
     numbers: Float64Array = np.zeros(count)
     for _ in range(_ROUNDS):
-        normal = (weight.ravel() @ normals).reshape(count, count)
-        normal += (1e-6 * np.trace(normal) + 1e-9) * np.eye(count)
-        numbers = np.asarray(np.linalg.solve(normal, weight.ravel() @ rights), dtype=np.float64)
-        left_u, left_v = u - along @ numbers, v - down @ numbers
+        sums = (known * np.concatenate([weight, weight])[:, None]).T @ both
+        normal = sums[:, :count]
+        normal += (1e-6 * np.trace(normal) + 1e-9) * one
+        numbers = np.asarray(np.linalg.solve(normal, sums[:, count]), dtype=np.float64)
+        left_u, left_v = (uv - sides @ numbers).reshape(2, -1)
         # Length of that part of the rest which is known.
         squares = xx * left_u * left_u + 2 * xy * left_u * left_v + yy * left_v * left_v
         length = np.sqrt(np.maximum(squares, 0) * wobble)
         scale = max(_LEAST * unit, _TURNING_POINT * _weighted_median(length, told))
         weight = prior / (1 + (length / scale) ** 2) ** 2
     return numbers
+
+
+def bounded(
+    information: Float64Array, variance: Float64Array | float
+) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Information that is left when a variance, px^2, is added to the noise of each cell: its xx, xy and yy.
+
+    Products of matrices of 2x2 are written out: NumPy takes the longer the more there are.
+
+    Args:
+        information: (..., 2, 2), see `CellMotion`.
+        variance: (...), or one for all.
+    """
+    xx, xy, yy = information[..., 0, 0], information[..., 0, 1], information[..., 1, 1]
+    more = variance * (xx * yy - xy * xy)
+    det = 1 + variance * (xx + yy + more)
+    return (xx + more) / det, xy / det, (yy + more) / det
 
 
 @lru_cache(maxsize=8)

@@ -172,7 +172,8 @@ def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
     roll = face_shape(five.points).roll
     if not math.isfinite(roll) or eyes < 2 or not _overlaps(five.points, frame):
         return ()
-    level, seen = _look(bundled(), frame, five.points, roll)
+    first, looked = _faces(bundled(), frame, five.points, roll), roll
+    level, seen = _best(first)
     apart = _apart(seen, five.points, eyes)
     if level < _SURE or apart > _SAME or seen is None or _turn_between(face_shape(seen).roll, roll) > _SETTLED:
         looks = [_look(bundled(), frame, five.points, roll + turn) for turn in range(_STEP, 360, _STEP)]
@@ -185,7 +186,7 @@ def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
         raise turned_error(frame, tilt)
     roll = tilt
     if not detected and five.source != "template":
-        return _disagreement(five, frame, roll)
+        return _disagreement(five, frame, first if roll == looked else _faces(bundled(), frame, five.points, roll))
     if detected and abs(roll) >= _TILT:
         return (
             QualityWarning(
@@ -197,9 +198,9 @@ def _turn(five: Landmarks, frame: Frame) -> tuple[QualityWarning, ...]:
     return ()
 
 
-def _disagreement(five: Landmarks, frame: Frame, roll: float) -> tuple[QualityWarning, ...]:
+def _disagreement(five: Landmarks, frame: Frame, found: list[tuple[float, Float64Array]]) -> tuple[QualityWarning, ...]:
     """Compare given points with those of the nearest face that is seen where they are, the eyes level."""
-    faces = [(score, points) for score, points in _faces(bundled(), frame, five.points, roll) if score >= _FACE]
+    faces = [(score, points) for score, points in found if score >= _FACE]
     if not faces:
         return ()
     given = np.asarray(five.points, dtype=np.float64)
@@ -273,8 +274,12 @@ def _apart(seen: Float64Array | None, points: npt.ArrayLike, eyes: float) -> flo
 
 def _look(detector: YuNet, frame: Frame, points: npt.ArrayLike, degrees: float) -> tuple[float, Float64Array | None]:
     """The best of `_faces`; 0 and None if there is none."""
+    return _best(_faces(detector, frame, points, degrees))
+
+
+def _best(faces: list[tuple[float, Float64Array]]) -> tuple[float, Float64Array | None]:
     best: tuple[float, Float64Array | None] = (0.0, None)
-    return max(_faces(detector, frame, points, degrees), key=lambda face: face[0], default=best)
+    return max(faces, key=lambda face: face[0], default=best)
 
 
 def _faces(detector: YuNet, frame: Frame, points: npt.ArrayLike, degrees: float) -> list[tuple[float, Float64Array]]:
