@@ -208,3 +208,22 @@ def test_a_thumbnail_is_small_and_of_the_whole_frame(rng):
     small = thumbnail(pixels)
     assert small.shape == (36, 64)
     assert small[-1, -1] == pixels[700, 1260, 1]
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixels", "told"),
+    [
+        ("libx264", "yuv420p", "H.264"),
+        ("mpeg4", "yuv420p", "MPEG-4"),
+        ("libvpx-vp9", "yuv420p", "VP9"),
+        ("mjpeg", "yuvj420p", ""),
+        ("ffv1", "yuv420p", ""),
+    ],
+)
+def test_codecs_that_erase_weak_motion_are_told(tmp_path, rng, codec, pixels, told, reader):
+    frames = [numbered(n, rng) for n in range(4)]
+    path = write_timed(tmp_path / "a.mkv", frames, np.arange(4) / 30, codec, pixels=pixels)
+    stream = recording_stream(open_video(path, reader=reader))
+    found = [warning.message for warning in stream.warnings if warning.code == "lossy_video"]
+    assert len(found) == bool(told)
+    assert all(f"compressed with {told}," in message for message in found)

@@ -47,6 +47,7 @@ class Video:
         paths: the image files of a folder, all of them in order; empty for a video file.
         warnings: properties of the video that impair the measurement of motion.
         bit_depth: bits of the values in a folder of 16-bit images; None if the images are of 8 bits.
+        codec: of a video file whose codec loses detail and predicts frames from each other, such as "H.264"; else "".
     """
 
     source: str
@@ -62,6 +63,7 @@ class Video:
     paths: tuple[Path, ...] = ()
     warnings: tuple[QualityWarning, ...] = ()
     bit_depth: int | None = None
+    codec: str = ""
 
     def __iter__(self) -> Iterator[Frame]:
         """Frames as RGB, with their numbers and times.
@@ -312,7 +314,8 @@ def _open_file(path: Path, fps: float | None, reader: str | None) -> Video:
         raise VideoError(f"The video {path} is {width}x{height} px; give one of {MIN_SIDE} px or more on each side.")
     rate = header.fps if fps is None else float(fps)
     said = tuple(w for w in header.warnings if fps is None or w.code != ASSUMED_RATE)
-    return Video(str(path), rate, (height, width), None, timed=fps is None, reader=chosen.name, warnings=said)
+    video = Video(str(path), rate, (height, width), None, timed=fps is None, reader=chosen.name, warnings=said)
+    return replace(video, codec=header.codec)
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:

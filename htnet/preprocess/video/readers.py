@@ -23,6 +23,7 @@ from htnet.core.optional import require
 from htnet.core.types import ByteArray, QualityWarning
 from htnet.preprocess.frames import file_damage, quiet_opencv
 from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.video.codecs import codec_by_code, codec_by_decoder
 from htnet.preprocess.video.containers import CUT_INSIDE, container_kind, file_flaw, rate_is_assumed
 
 #: Names of the readers, the better one first.
@@ -63,11 +64,13 @@ class Header:
         fps: frames per second, None if not stated.
         announced: number of frames, as stated or, in most containers, estimated; None if unknown.
         warnings: what in the kind of the video speaks against measuring motion on it.
+        codec: its name where the codec loses detail and predicts frames from each other, such as "H.264"; else "".
     """
 
     fps: float | None
     announced: int | None
     warnings: tuple[QualityWarning, ...] = ()
+    codec: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +273,7 @@ class PyAVReader:
             bits = max((part.bits for part in pixels.components), default=8) if pixels else 8
             if bits > 8 and (len(pixels.components) == 1 or pixels.is_rgb):
                 _refuse_shallow(path, bits, self.shots(path))
-            return Header(fps, stream.frames or None, warnings)
+            return Header(fps, stream.frames or None, warnings, codec_by_decoder(stream.codec_context.name))
 
     def shots(self, path: Path, read_on: bool = False) -> Iterator[Shot]:
         """See `VideoReader.shots`."""
@@ -417,7 +420,8 @@ class OpenCVReader:
                 )
             if len(seen) > 1 and all(np.array_equal(pixels, seen[0]) for pixels in seen):
                 warnings = (*warnings, _frozen(path))
-            return Header(fps if math.isfinite(fps) and fps > 0 else None, _frame_count(capture), warnings)
+            codec = codec_by_code(int(capture.get(_property("FOURCC"))))
+            return Header(fps if math.isfinite(fps) and fps > 0 else None, _frame_count(capture), warnings, codec)
 
     def shots(self, path: Path, read_on: bool = False) -> Iterator[Shot]:
         """See `VideoReader.shots`."""
