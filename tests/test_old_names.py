@@ -35,8 +35,9 @@ ORDINARY = {
 ARGUMENTS_ALONE = {"begun", "leave", "stack"}
 #: A file whose name begins as an old module's.
 LONGER = ("htnet.schema.json",)
-#: Old names in what was written before and is still read.
+#: Old names in what was written before and is still read, and in formats of others.
 STORED = {
+    "jobs": (".github/workflows/ci.yml", ".github/workflows/release.yml", "tests/test_release.py"),  # GitHub's word
     "licence": ("htnet/core/provenance.py", "tests/hub/test_provenance.py"),
     "start_share": ("tests/evaluation/test_loso.py",),
     "regions_cut_at": ("tests/evaluation/test_loso.py",),
