@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from htnet.acceleration import optimize
     from htnet.hub import list_pretrained, load_pretrained, push_to_hub, save_pretrained
     from htnet.models import create_model, is_model, list_models, register_model
-    from htnet.pipeline import Predictor, analyze, predict, predict_video
+    from htnet.pipeline import Predictor, analyze, embed, evaluate, predict, predict_video
 
 _WHERE = {
     "create_model": "htnet.models",
@@ -30,6 +30,8 @@ _WHERE = {
     "push_to_hub": "htnet.hub",
     "optimize": "htnet.acceleration",
     "analyze": "htnet.pipeline",
+    "embed": "htnet.pipeline",
+    "evaluate": "htnet.pipeline",
     "predict": "htnet.pipeline",
     "predict_video": "htnet.pipeline",
     "Predictor": "htnet.pipeline",
@@ -51,6 +53,7 @@ _MODULES = (
     "prepare",
     "preprocess",
     "recordings",
+    "sklearn",
     "synthesis",
     "training",
     "types",
@@ -61,6 +64,8 @@ __all__ = [
     "__version__",
     "analyze",
     "create_model",
+    "embed",
+    "evaluate",
     "is_model",
     "list_models",
     "list_pretrained",

@@ -11,6 +11,7 @@ import pytest
 import htnet
 from htnet.core.types import EMOTIONS
 from htnet.hub import DEFAULT_WEIGHTS, GENERATED
+from tests.support.flows import write_flow_set
 from tests.support.pairs import face_pair, save
 from tests.support.paths import ROOT
 
@@ -116,3 +117,12 @@ def test_finetune_learns_the_synthetic_set_and_saves_weights(run, start, tmp_pat
 def test_finetune_needs_one_source_of_data(run, tmp_path):
     assert "--synthetic" in run("finetune.py", cwd=tmp_path, expect=2)
     assert "--synthetic" in run("finetune.py", "m.csv", "--synthetic", cwd=tmp_path, expect=2)
+
+
+def test_a_support_vector_machine_learns_from_features(run, tmp_path):
+    write_flow_set(tmp_path / "set", 5, 6)
+    out = run("svm_on_features.py", "set", cwd=tmp_path)
+    assert "30 samples of 5 people, " in out
+    # Three classes by chance: 0.33.
+    assert float(re.search(r"UF1 (\d\.\d+)", out)[1]) > 0.6
+    assert "nowhere does not exist" in run("svm_on_features.py", "nowhere", cwd=tmp_path, expect=1)

@@ -30,7 +30,7 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: Public paths that hand on names of a room: for users, so no room imports them.
-FACES = ("calibration", "errors", "export", "metrics", "plots", "prepare", "types")
+FACES = ("calibration", "errors", "export", "metrics", "plots", "prepare", "sklearn", "types")
 #: Lines that a file may have.
 LONGEST = 600
 

@@ -25,7 +25,15 @@ MODULES = (
     "htnet",
     *("htnet.acceleration", "htnet.calibration", "htnet.data", "htnet.errors", "htnet.evaluation", "htnet.export"),
     *("htnet.hub", "htnet.kernels", "htnet.metrics", "htnet.models", "htnet.pipeline", "htnet.plots"),
-    *("htnet.prepare", "htnet.preprocess", "htnet.recordings", "htnet.synthesis", "htnet.training", "htnet.types"),
+    *(
+        "htnet.prepare",
+        "htnet.preprocess",
+        "htnet.recordings",
+        "htnet.sklearn",
+        "htnet.synthesis",
+        "htnet.training",
+        "htnet.types",
+    ),
 )
 MODULES = sorted((*MODULES, *(f"htnet.{wing}" for wing in installed_wings())))
 #: Methods that every model has.

@@ -6,26 +6,35 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 
 from htnet._version import __version__
-from htnet.cli import analyze, predict, prepare, recordings, spot, synthesize, train, weights
-from htnet.core.command_line import adder, show_error
+from htnet.cli import analyze, doctor, evaluate, predict, prepare, recordings, spot, synthesize, train, weights
+from htnet.core.command_line import add_json, adder, answer_done, described, show_error
 from htnet.core.deprecated import renamed_options
 from htnet.core.errors import HtnetError
 from htnet.core.hints import as_command
 from htnet.core.wings import wing_modules
 
 #: One module a group of commands; each adds its own. Those of the wings follow.
-GROUPS = (predict, spot, analyze, recordings, train, prepare, weights, synthesize)
+GROUPS = (predict, spot, analyze, recordings, evaluate, train, prepare, weights, synthesize, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
+    """Run the command.
+
+    Returns:
+        The exit status: 0 if there is a result, 2 if the input was refused, 130 after Ctrl-C, 141 if the reader of the
+        output closed it. argparse itself ends the process with 0 for ``--help`` and 2 for unknown options.
+    """
     parser = build_parser()
     args = parser.parse_args(renamed_options(sys.argv[1:] if argv is None else argv))
+    args.stdout, args.parser = sys.stdout, parser
     try:
-        with as_command():
+        with as_command(), redirect_stdout(sys.stderr) if args.json else nullcontext():
             args.run(args)
+        if args.json and not args.answered:
+            answer_done(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read the output has had enough, as head has. Python would complain once more at its end.
@@ -42,9 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = argparse.ArgumentParser(prog="htnet", description="Facial micro-expression recognition.")
+    parser = argparse.ArgumentParser(
+        prog="htnet", **described("Facial micro-expression recognition.", "htnet predict onset.png apex.png")
+    )
     parser.add_argument("--version", action="version", version=f"htnet {__version__}")
     add = adder(parser.add_subparsers(dest="command", required=True, metavar="COMMAND"))
     for group in (*GROUPS, *wing_modules("cli")):
         group.add_commands(add)
+    add_json(parser)
     return parser

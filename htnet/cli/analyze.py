@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.core.command_line import AddCommand, add_overwrite, show_warnings
+from htnet.core.command_line import AddCommand, add_device, add_overwrite, answer, show_warnings
 from htnet.core.errors import HtnetError, InputError, RunError
 from htnet.core.fields import optional, real, whole
 from htnet.core.progress import ticker
@@ -27,8 +27,15 @@ _PRINTED = 12
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("analyze", _analyze, "find micro- and macro-expressions, blinks, speech in recordings of any length")
-    command.add_argument("videos", nargs="*", metavar="VIDEO", help="video files, or folders of frames")
+    command = add(
+        "analyze",
+        _analyze,
+        "find micro- and macro-expressions, blinks, speech in recordings of any length",
+        "htnet analyze video.mp4 --out out",
+    )
+    command.add_argument(
+        "videos", nargs="*", metavar="VIDEO", help="video files, folders of frames, or folders of either"
+    )
     command.add_argument("--camera", type=int, metavar="N", help="watch a camera instead, until Ctrl-C")
     command.add_argument("--seconds", type=float, metavar="S", help="with --camera: how long it is watched")
     command.add_argument("--out", required=True, metavar="DIR", help="folder for the files of each recording")
@@ -44,7 +51,7 @@ def add_commands(add: AddCommand) -> None:
         "--fps", type=float, help="frames per second, at a constant rate (default: the time stamps of the files)"
     )
     command.add_argument("--detector", metavar="FILE", help="event detector (default: the one that htnet ships)")
-    command.add_argument("--device", default="cpu", help="where the model runs (default: %(default)s)")
+    add_device(command)
     command.add_argument("--workers", type=int, help="processes, one recording each (default: 1)")
     add_overwrite(command)
 
@@ -52,6 +59,7 @@ def add_commands(add: AddCommand) -> None:
 def _analyze(args: argparse.Namespace) -> None:
     from htnet.core.parallel import choose_workers
     from htnet.pipeline.analysis_files import AnalysisJob, analyze_files
+    from htnet.preprocess import list_videos
 
     if args.no_emotions and args.always:
         raise InputError("--always asks for a class, and --no-emotions for none. Give one of them.")
@@ -75,22 +83,25 @@ def _analyze(args: argparse.Namespace) -> None:
     if args.camera is not None:
         _watch(args, job)
         return
+    videos = list_videos(args.videos)
     if args.seconds is not None:
         raise InputError("--seconds goes with --camera; recordings are analyzed to their end.")
-    workers = choose_workers(args.workers or 1, len(args.videos), args.device)
+    workers = choose_workers(args.workers or 1, len(videos), args.device)
     failed: list[Done] = []
-    bar = _Bar(args.videos, args.fps, workers)
-    work = analyze_files(args.videos, job, workers=workers, progress=bar.told)  # what cannot be is refused here
+    bar = _Bar(videos, args.fps, workers)
+    work = analyze_files(videos, job, workers=workers, progress=bar.told)  # what cannot be is refused here
     with bar:
         for done in work:
             bar.ended(done)
             if done.found is None:
                 failed.append(done)
                 print(f"{done.source}: not analyzed: {done.fault}", file=sys.stderr)
+            elif args.json:
+                answer(args, done.found.to_dict(), line=True)
             else:
                 show(done.source, done.found, kept=done.kept)
     if failed:
-        raise RunError(_closing(failed, len(args.videos)))
+        raise RunError(_closing(failed, len(videos)))
     print(f"reports, tables and documents are in {args.out}")
 
 
@@ -133,6 +144,9 @@ def _watch(args: argparse.Namespace, job: AnalysisJob) -> None:
         on_start=lambda: print(f"watching camera {args.camera}; Ctrl-C ends it", flush=True),
         on_event=lambda event: print(f"  {describe(event)}", flush=True),
     )
+    if args.json:
+        answer(args, found.to_dict(), line=True)
+        return
     show(found.source, found, kept=False)
     print(f"report, tables and document are in {args.out}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,13 @@ from htnet.core.assets import ASSETS
 from htnet.core.command_line import (
     AddCommand,
     add_bit_depth,
+    add_device,
+    add_dtype,
     add_face_option,
     add_overwrite,
     add_sample_option,
+    answer,
+    answer_done,
     can_draw,
     show_probabilities,
     show_warnings,
@@ -46,19 +50,33 @@ DEMO = "demo"
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("predict", _predict, "recognize the emotion of a pair of frames, of a video, or of a whole manifest")
+    command = add(
+        "predict",
+        _predict,
+        "recognize the emotion of a pair of frames, of a video, or of a whole manifest",
+        "htnet predict onset.png apex.png --plot answer.png",
+    )
     command.add_argument(
         "onset", nargs="?", help="onset frame: the neutral face; or, alone, a video or folder of frames"
     )
     command.add_argument("apex", nargs="?", help="apex frame: the strongest expression")
     command.add_argument("--manifest", help="CSV of samples, instead of a pair")
-    command.add_argument("--out", help="file to write, with --manifest: a table (.csv) or JSON lines (.jsonl)")
-    command.add_argument("--skip-errors", action="store_true", help="with --manifest: list bad samples and continue")
+    command.add_argument(
+        "--videos", nargs="+", metavar="VIDEO", help="video files, folders of frames, or folders of either"
+    )
+    command.add_argument(
+        "--out", help="file to write, with --manifest or --videos: a table (.csv) or JSON lines (.jsonl)"
+    )
+    command.add_argument(
+        "--skip-errors", action="store_true", help="with --manifest or --videos: list what cannot be read and continue"
+    )
     _add_predict_options(command)
     add_video_options(command)
     add_overwrite(command)
 
-    command = add("demo", _demo, "recognize the bundled sample pair by the default weights")
+    command = add(
+        "demo", _demo, "recognize the bundled sample pair by the default weights", "htnet demo --out out/demo"
+    )
     command.add_argument("--out", default="out/demo", help="folder for the result (default: %(default)s)")
     add_overwrite(command)
 
@@ -78,23 +96,16 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--always", action="store_true", help="answer a class also where the frames do not differ by an expression"
     )
-    command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--plot", help="save a picture")
-    command.add_argument("--device", default="cpu")
+    add_device(command)
+    add_dtype(command)
 
 
 def _predict(args: argparse.Namespace) -> None:
     from htnet.preprocess.video.open import FRAME_ENDINGS
 
-    if args.manifest is not None:
-        if args.onset is not None or args.out is None:
-            raise InputError("Give either two frames, or --manifest M.csv with --out P.csv.")
-        if args.plot or args.json:
-            raise InputError("--plot and --json go with two frames; --manifest writes --out P.csv or P.jsonl.")
-        if args.sample:
-            raise InputError("--sample names one pair or video; the samples of --manifest have their own names.")
-        _refuse_video_options(args)
-        _predict_manifest(args)
+    if args.manifest is not None or args.videos is not None:
+        _predict_many(args)
         return
     alone = args.onset is not None and args.apex is None
     image = alone and Path(args.onset).suffix.lower() in FRAME_ENDINGS and not Path(args.onset).is_dir()
@@ -104,7 +115,9 @@ def _predict(args: argparse.Namespace) -> None:
             + (hint(args.onset) if image else "")
         )
     if args.out is not None or args.skip_errors:
-        raise InputError("--out and --skip-errors go with --manifest; for two frames use --json and --plot.")
+        raise InputError(
+            "--out and --skip-errors go with --manifest or --videos; for two frames use --json and --plot."
+        )
     check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.onset, args.apex, args.landmarks))
     prediction, frames = _of_video(args) if alone else _of_pair(args)
     if args.plot:
@@ -112,7 +125,7 @@ def _predict(args: argparse.Namespace) -> None:
 
         plot_prediction(prediction, *frames(), args.plot, overwrite=args.overwrite)
     if args.json:
-        print(to_json(prediction.to_dict()), end="")
+        answer(args, prediction.to_dict())
         return
     _show(prediction)
     if args.plot:
@@ -124,7 +137,12 @@ def _predictor(args: argparse.Namespace, manifest: Manifest | None = None) -> Pr
 
     landmarks = chosen_landmarks(args, manifest)
     return Predictor(
-        args.weights, landmarks=landmarks, device=args.device, bit_depth=args.bit_depth, always=args.always
+        args.weights,
+        landmarks=landmarks,
+        device=args.device,
+        bit_depth=args.bit_depth,
+        always=args.always,
+        dtype=args.dtype,
     )
 
 
@@ -152,9 +170,9 @@ def _of_video(args: argparse.Namespace) -> tuple[Prediction, Pair]:
     return predictor.spotted(found, args.sample), frames
 
 
-def _refuse_video_options(args: argparse.Namespace) -> None:
+def _refuse_video_options(args: argparse.Namespace, taken: Sequence[str] = ()) -> None:
     for name in VIDEO_OPTIONS:
-        if getattr(args, name) is not None:
+        if getattr(args, name) is not None and name not in taken:
             raise InputError(f"--{name.replace('_', '-')} goes with one video or folder of frames.")
 
 
@@ -176,14 +194,47 @@ def _show(prediction: Prediction) -> None:
         show_spotting(prediction.spotting)
 
 
+def _predict_many(args: argparse.Namespace) -> None:
+    """What ``--manifest`` and ``--videos`` name."""
+    from htnet.pipeline.export import check_table_name
+
+    option = "--manifest" if args.videos is None else "--videos"
+    if args.manifest is not None and args.videos is not None:
+        raise InputError("Give either --manifest or --videos.")
+    if args.onset is not None or (args.out is None and not args.json):
+        example = "--manifest M.csv" if args.videos is None else "--videos VIDEO VIDEO"
+        raise InputError(f"Give either two frames, or {example} with --out P.csv, or with --json.")
+    if args.plot:
+        raise InputError(f"--plot goes with two frames; {option} writes --out P.csv or P.jsonl.")
+    if args.sample:
+        raise InputError(f"--sample names one pair or video; those of {option} have their own names.")
+    _refuse_video_options(args, () if args.videos is None else ("method", "fps"))
+    if args.out is not None:
+        check_table_name(args.out)
+    check_outputs(args.out, overwrite=args.overwrite, inputs=(args.manifest, *(args.videos or ()), args.landmarks))
+    if args.videos is None:
+        _predict_manifest(args)
+    else:
+        _predict_videos(args)
+
+
+def _predict_videos(args: argparse.Namespace) -> None:
+    from htnet.preprocess import list_videos
+
+    errors: list[tuple[str, str]] = []
+
+    def note(source: str, error: HtnetError) -> None:
+        errors.append((source, str(error)))
+
+    found, predictor = list_videos(args.videos), _predictor(args)
+    predictions = predictor.videos(found, method=args.method, fps=args.fps, on_error=note if args.skip_errors else None)
+    _give(args, predictor, predictions, len(found), errors)
+
+
 def _predict_manifest(args: argparse.Namespace) -> None:
     from htnet.core.identity import trained_doubts
-    from htnet.core.words import listed
     from htnet.data import read_manifest
-    from htnet.pipeline.export import check_table_name, write_predictions
 
-    check_table_name(args.out)
-    check_outputs(args.out, overwrite=args.overwrite, inputs=(args.manifest, args.landmarks))
     # Degenerate pairs are answered with a warning, as a single pair is.
     manifest = read_manifest(args.manifest, check_files=not args.skip_errors, degenerate="keep")
     predictor = _predictor(args, manifest)
@@ -191,6 +242,27 @@ def _predict_manifest(args: argparse.Namespace) -> None:
 
     def note(sample: Any, error: HtnetError) -> None:
         errors.append((sample.sample, str(error)))
+
+    model = predictor.model
+    predictions = predictor.manifest(manifest, on_error=note if args.skip_errors else None)
+    tested = [sample for sample in manifest if sample.label is not None]
+    doubts = trained_doubts(model.trained_people, model.trained_datasets, tested) if tested else ()
+    # Of the set; what is known of a sample stands with it.
+    unknown = [f"{doubt.code}: {doubt.message}" for doubt in doubts if doubt.code == "trained_people_unknown"]
+    _give(args, predictor, predictions, len(manifest), errors, unknown)
+
+
+def _give(
+    args: argparse.Namespace,
+    predictor: Predictor,
+    predictions: Iterable[Prediction],
+    total: int,
+    errors: list[tuple[str, str]],
+    doubts: Sequence[str] = (),
+) -> None:
+    """Write many predictions, or with ``--json`` and no file print each in a line."""
+    from htnet.core.words import listed
+    from htnet.pipeline.export import error_document, write_predictions
 
     doubted: dict[str, list[str]] = {}
 
@@ -200,16 +272,22 @@ def _predict_manifest(args: argparse.Namespace) -> None:
                 doubted.setdefault(code, []).append(prediction.sample)
             yield prediction
 
-    predictions = seen(predictor.manifest(manifest, on_error=note if args.skip_errors else None))
-    bar = progress_bar(predictions, "predicting", len(manifest))
-    count = write_predictions(args.out, bar, predictor.model.labels, errors, overwrite=args.overwrite)
+    bar, model = progress_bar(seen(predictions), "predicting", total), predictor.model
+    if args.out is None:
+        for prediction in bar:
+            answer(args, prediction.to_dict(), line=True)
+        for sample, message in errors:
+            answer(args, error_document(sample, message), line=True)
+        args.answered = True  # also without any
+        return
+    count = write_predictions(args.out, bar, model.labels, errors, units=model.action_units, overwrite=args.overwrite)
     for code, samples in sorted(doubted.items()):
         print(f"warning: {code}: {listed(samples)}; see the warnings in {args.out}")
-    tested, model = [sample for sample in manifest if sample.label is not None], predictor.model
-    for doubt in trained_doubts(model.trained_people, model.trained_datasets, tested) if tested else ():
-        if doubt.code == "trained_people_unknown":  # of the set; what is known of a sample stands with it
-            print(f"warning: {doubt.code}: {doubt.message}")
+    for doubt in doubts:
+        print(f"warning: {doubt}")
     print(f"{count} predictions in {args.out}" + (f", {len(errors)} samples with errors" if errors else ""))
+    if args.json:
+        answer_done(args, args.out, predictions=count, errors=len(errors))
 
 
 def _demo(args: argparse.Namespace) -> None:
@@ -225,11 +303,12 @@ def _demo(args: argparse.Namespace) -> None:
     write_text(result, to_json(prediction.to_dict()))
     _show(prediction)
     print(f"  result: {result}")
-    if not can_draw():
-        return
-    from htnet.pipeline.plots import plot_prediction
+    if can_draw():
+        from htnet.pipeline.plots import plot_prediction
 
-    print(f"  picture: {plot_prediction(prediction, onset, apex, picture, overwrite=True)}")
+        print(f"  picture: {plot_prediction(prediction, onset, apex, picture, overwrite=True)}")
+    if args.json:
+        answer(args, prediction.to_dict())
 
 
 def _is_of_demo(result: Path) -> bool:

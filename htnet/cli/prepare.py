@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htnet.cli.landmarks import chosen_landmarks
-from htnet.core.command_line import HEAD_MOTION_HELP, AddCommand, add_bit_depth, add_face_option, add_overwrite
+from htnet.core.command_line import (
+    HEAD_MOTION_HELP,
+    AddCommand,
+    add_bit_depth,
+    add_face_option,
+    add_overwrite,
+    answer,
+    described,
+)
 from htnet.core.files import refuse_same_folder
 from htnet.core.official import OFFICIAL
 from htnet.core.progress import progress_bar
@@ -37,14 +45,20 @@ _INSTEAD = {
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("prepare", _prepare, "compute the flow images of a data set once")
+    example = "htnet prepare {} --root {} --out {}-flow"
+    command = add(
+        "prepare",
+        _prepare,
+        "compute the flow images of a data set once",
+        example.format("manifest", "samples.csv", "samples"),
+    )
     kinds = command.add_subparsers(dest="kind", required=True, metavar="SET")
 
-    def add_kind(name: str, text: str) -> argparse.ArgumentParser:
-        return kinds.add_parser(name, help=text, description=f"Compute flow images: {text}.", allow_abbrev=False)
+    def add_kind(name: str, text: str, shown: str) -> argparse.ArgumentParser:
+        return kinds.add_parser(name, help=text, **described(f"Compute flow images: {text}.", shown))
 
     for name, title in TITLES.items():
-        kind = add_kind(name, f"{title} in its official layout")
+        kind = add_kind(name, f"{title} in its official layout", example.format(name, name.upper(), name))
         kind.add_argument("--root", required=True, help="folder of the data set")
         kind.add_argument("--annotation", help="annotation sheet, .xlsx, .xls or .csv (default: the one found in ROOT)")
         labels = kind.add_mutually_exclusive_group()
@@ -58,7 +72,11 @@ def add_commands(add: AddCommand) -> None:
             kind, "--root", "--annotation", "--classes", "--no-apex", *(["--label"] if name == "casme3" else [])
         )
 
-    kind = add_kind("composite", "CASME II, SAMM and SMIC as one set, 3 classes (MEGC 2019)")
+    kind = add_kind(
+        "composite",
+        "CASME II, SAMM and SMIC as one set, 3 classes (MEGC 2019)",
+        "htnet prepare composite --casme2 CASME2 --samm SAMM --smic SMIC --out composite-flow",
+    )
     for name in PARTS:
         kind.add_argument(f"--{name}", required=True, metavar="DIR", help=f"folder of {TITLES[name]}")
     for name in PARTS:
@@ -71,7 +89,9 @@ def add_commands(add: AddCommand) -> None:
     _add_apex(kind)
     _add_common(kind, "--keep", "--no-apex", *(f"--{name}{end}" for name in PARTS for end in ("", "-annotation")))
 
-    kind = add_kind("manifest", "your own frames, listed in a manifest")
+    kind = add_kind(
+        "manifest", "your own frames, listed in a manifest", example.format("manifest", "samples.csv", "samples")
+    )
     kind.add_argument("--root", required=True, help="manifest CSV, or a folder that contains one")
     _add_common(kind, "--root")
 
@@ -146,6 +166,8 @@ def _prepare(args: argparse.Namespace) -> None:
     if notes := report.text():
         print(notes)
     print(f"  report: {Path(args.out) / REPORT_FILE}")
+    if args.json:
+        answer(args, report.to_dict())
 
 
 def _read(args: argparse.Namespace) -> Manifest:

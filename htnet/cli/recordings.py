@@ -7,10 +7,9 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from htnet.core.command_line import AddCommand, show_warnings
+from htnet.core.command_line import AddCommand, answer, show_warnings
 from htnet.core.errors import InputError
 from htnet.core.megc import FIRST_FRAME
-from htnet.core.schema import to_json
 
 if TYPE_CHECKING:
     from htnet.data import RecordingSet
@@ -23,7 +22,12 @@ UNITS = ("frames", "ms")
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("evaluate-spotting", _evaluate, "score predicted events of recordings as the MEGC challenges do")
+    command = add(
+        "evaluate-spotting",
+        _evaluate,
+        "score predicted events of recordings as the MEGC challenges do",
+        "htnet evaluate-spotting --truth recordings.csv --predictions predicted.csv",
+    )
     command.add_argument(
         "--truth",
         required=True,
@@ -53,7 +57,6 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument(
         "--classes", help="emotions that recognition is scored over, with commas (default: those that are annotated)"
     )
-    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -68,7 +71,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     answers = found.of(truth.recordings, args.first_frame)
     scores = evaluate_spotting(truth.recordings, answers, iou=args.iou, unit=args.unit, classes=classes)
     if args.json:
-        print(to_json(scores.to_dict()), end="")
+        answer(args, scores.to_dict())
         return
     show_warnings(scores.warnings)
     for note in truth.notes:

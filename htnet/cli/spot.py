@@ -12,12 +12,12 @@ from htnet.core.command_line import (
     add_face_option,
     add_overwrite,
     add_sample_option,
+    answer,
     moment,
     show_warnings,
 )
 from htnet.core.errors import InputError
 from htnet.core.files import check_outputs
-from htnet.core.schema import to_json
 
 if TYPE_CHECKING:
     from htnet.core.types import Spotting
@@ -31,7 +31,12 @@ NO_EVENT = "no_event"
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("spot", _spot, "find onset, apex and offset of the (most confident) expression in a video")
+    command = add(
+        "spot",
+        _spot,
+        "find onset, apex and offset of the (most confident) expression in a video",
+        "htnet spot clip.mp4 --plot curve.png",
+    )
     command.add_argument("video", help="video file, or folder of frames")
     command.add_argument("--landmarks", default="yunet", help="see predict --landmarks (default: %(default)s)")
     add_bit_depth(command)
@@ -40,7 +45,6 @@ def add_commands(add: AddCommand) -> None:
     add_video_options(command)
     command.add_argument("--plot", help="save a picture of the curve")
     command.add_argument("--csv", help="save the curve: frame, time_s, magnitude and each region")
-    command.add_argument("--json", action="store_true", help="print JSON")
     add_overwrite(command)
 
 
@@ -101,7 +105,7 @@ def _spot(args: argparse.Namespace) -> None:
 
         plot_spotting(spotting, args.plot, overwrite=args.overwrite)
     if args.json:
-        print(to_json(spotting.to_dict()), end="")
+        answer(args, spotting.to_dict())
         return
     show_warnings((*spotting.landmarks.warnings, *spotting.warnings))
     begin = f", from frame {spotting.first}" if spotting.first else ""

@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import re
 
-from htnet.core.command_line import AddCommand, add_overwrite, adder
+from htnet.core.command_line import AddCommand, add_overwrite, adder, answer_done
 from htnet.core.fields import whole
 from htnet.core.progress import ticker
 
 # Sides of a picture that `RecordingConfig.sizes` takes.
+_EXAMPLE = "htnet synthesize recordings --out drawn --count 3 --seconds 10 20"
 _SIDE = whole(96, 4096, even=True)
 
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("synthesize", _recordings, "generate recordings whose truth is known")
+    command = add("synthesize", _recordings, "generate recordings whose truth is known", _EXAMPLE)
     add_kind = adder(command.add_subparsers(dest="kind", required=True, metavar="WHAT"))
-    kind = add_kind("recordings", _recordings, "videos of drawn faces, with the truth of every event")
+    kind = add_kind("recordings", _recordings, "videos of drawn faces, with the truth of every event", _EXAMPLE)
     kind.add_argument("--out", required=True, help="folder for videos, truth (.json) and the table recordings.csv")
     kind.add_argument("--count", type=int, required=True, help="how many recordings")
     kind.add_argument("--seed", type=int, default=0, help="seed of the first one (default: %(default)s)")
@@ -68,3 +69,5 @@ def _recordings(args: argparse.Namespace) -> None:
             args.out, args.count, args.seed, config, overwrite=args.overwrite, on_recording=tick
         )
     print(f"{args.count} recordings in {args.out}; their events are in {table}")
+    if args.json:
+        answer_done(args, table, recordings=args.count)

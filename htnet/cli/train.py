@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from htnet.cli.landmarks import refuse_detector
-from htnet.core.command_line import RECIPE_HELP, AddCommand, add_overwrite
+from htnet.core.command_line import RECIPE_HELP, AddCommand, add_device, add_overwrite, answer, answer_done
 from htnet.core.errors import InputError
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder
-from htnet.core.progress import progress_bar, ticker
+from htnet.core.progress import ShownLoss, progress_bar, ticker
 from htnet.core.types import LAYOUTS, REGION_POINTS
 from htnet.core.words import abridged
 
@@ -19,13 +21,28 @@ if TYPE_CHECKING:
     from htnet.preprocess import Landmarker
     from htnet.training import Recipe
 
+_EXAMPLE = "htnet {} --data samples-flow --model htnet_small --seeds 3"
+
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    _add_evaluation(add("loso", _loso, "leave-one-subject-out evaluation"))
-    _add_evaluation(add("lodo", _lodo, "leave-one-database-out evaluation"))
+    _add_evaluation(add("loso", _loso, "leave-one-subject-out evaluation", _EXAMPLE.format("loso")))
+    command = add(
+        "kfold", _kfold, "cross-validation over folds of several subjects", f"{_EXAMPLE.format('kfold')} --folds 5"
+    )
+    _add_evaluation(command)
+    command.add_argument("--folds", type=int, default=5, metavar="K", help="number of folds (default: %(default)s)")
+    command.add_argument("--fold-seed", type=int, default=0, help="another seed, other folds (default: %(default)s)")
+    text = "train on the samples of the split train, test on those of the split test"
+    _add_evaluation(add("holdout", _holdout, text, _EXAMPLE.format("holdout")))
+    _add_evaluation(add("lodo", _lodo, "leave-one-database-out evaluation", _EXAMPLE.format("lodo")))
 
-    command = add("train", _train, "train on a whole manifest into a weights folder")
+    command = add(
+        "train",
+        _train,
+        "train on a whole manifest into a weights folder",
+        "htnet train --data samples-flow --out weights/mine --start synthetic",
+    )
     _add_data_options(command)
     command.add_argument("--out", required=True, help="weights folder")
     add_overwrite(command)
@@ -36,7 +53,12 @@ def add_commands(add: AddCommand) -> None:
         help="summary.json of an htnet loso run with the same recipe: scores for the card, and the temperature",
     )
 
-    command = add("pretrain", _pretrain, "train on generated flow images alone, into a weights folder")
+    command = add(
+        "pretrain",
+        _pretrain,
+        "train on generated flow images alone, into a weights folder",
+        "htnet pretrain --out weights/generated --count 4000 --epochs 5",
+    )
     command.add_argument("--out", required=True, help="weights folder")
     add_overwrite(command)
     command.add_argument("--model", default="htnet_small", help="an HTNet or flow_mlp (default: %(default)s)")
@@ -45,7 +67,7 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument("--epochs", type=int, help="overrides the recipe's")
     command.add_argument("--size", type=int, default=28, help="side of the flow image, px: 28, 56 or 112")
     command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
-    command.add_argument("--device", default="cpu")
+    add_device(command)
 
 
 def _add_evaluation(command: argparse.ArgumentParser) -> None:
@@ -102,7 +124,7 @@ def _add_data_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--landmarks-size", type=float, help="side of the images a file's points are in, px, if not the flow image's"
     )
-    command.add_argument("--device", default="cpu")
+    add_device(command)
 
 
 def _load(args: argparse.Namespace) -> tuple[Manifest, Recipe, PreprocessSpec, Landmarker | None]:
@@ -136,6 +158,18 @@ def _loso(args: argparse.Namespace) -> None:
     _evaluate(args, loso)
 
 
+def _kfold(args: argparse.Namespace) -> None:
+    from htnet.evaluation import kfold
+
+    _evaluate(args, partial(kfold, folds=args.folds, fold_seed=args.fold_seed))
+
+
+def _holdout(args: argparse.Namespace) -> None:
+    from htnet.evaluation import holdout
+
+    _evaluate(args, holdout)
+
+
 def _lodo(args: argparse.Namespace) -> None:
     from htnet.evaluation import lodo
 
@@ -162,17 +196,35 @@ def _evaluate(args: argparse.Namespace, evaluate: Any) -> None:
         start_is_disjoint=args.start_is_disjoint,
         count_units=args.au_cooccurrence == "training",
         device=args.device,
+        on_fold=_Estimate(),
     )
-    print(f"UF1 / UAR, mean of {args.seeds} seed(s), {len(manifest)} samples, {len(manifest.subjects)} subjects")
+    summary = result.summary
+    print(f"UF1 / UAR, mean of {args.seeds} seed(s), {summary['samples']} samples, {summary['subjects']} subjects")
     print(result.table())
     _say_regions(result.regions_at_counts, spec)
     files = [result.root / "summary.json", result.root / "predictions.csv"]
     if args.plot:
         from htnet.pipeline.plots import plot_reliability
 
-        bins = result.reliability(next(iter(result.summary["protocols"])))
+        bins = result.reliability(next(iter(summary["protocols"])))
         files.append(plot_reliability(bins, args.plot, overwrite=args.overwrite))
     print(f"files: {', '.join(map(str, files))}")
+    if args.json:
+        answer(args, summary)
+
+
+class _Estimate:
+    """Tells once, after the first fold, how long the others will take; on a terminal the bar does."""
+
+    def __init__(self) -> None:
+        self._told = sys.stderr.isatty()
+
+    def __call__(self, done: int, total: int, left: float) -> None:
+        if self._told or done == total:
+            return
+        self._told = True
+        minutes = f"{left / 60:.0f} min" if left >= 90 else f"{left:.0f} s"
+        print(f"{done} of {total} folds done, about {minutes} left", file=sys.stderr, flush=True)
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -199,15 +251,16 @@ def _train(args: argparse.Namespace) -> None:
             job,
             temperature=scores.temperature,
             training={"metrics": scores.metrics} if scores.metrics else {},
-            on_epoch=tick,
+            callbacks=[shown := ShownLoss(tick)],
             overwrite=args.overwrite,
         )
     if start is not None:
         print(start.report)
+    print(shown.text())
     if scores.note:
         print(scores.note)
     _say_regions(data.regions_at_counts(), spec)
-    _say_weights(args.out)
+    _say_weights(args)
 
 
 def _pretrain(args: argparse.Namespace) -> None:
@@ -223,14 +276,17 @@ def _pretrain(args: argparse.Namespace) -> None:
             TrainingJob(args.model, recipe, args.seed, args.device),
             count=args.count,
             config=SynthesisConfig(size=args.size),
-            on_epoch=tick,
+            callbacks=[shown := ShownLoss(tick)],
             overwrite=args.overwrite,
         )
-    _say_weights(args.out)
+    print(shown.text())
+    _say_weights(args)
 
 
-def _say_weights(out: str) -> None:
-    print(f"weights in {out}; use them with: htnet predict onset.png apex.png --weights {out}")
+def _say_weights(args: argparse.Namespace) -> None:
+    print(f"weights in {args.out}; use them with: htnet predict onset.png apex.png --weights {args.out}")
+    if args.json:
+        answer_done(args, args.out, architecture=args.model, seed=args.seed)
 
 
 def _say_regions(counts: dict[str, int], spec: PreprocessSpec) -> None:

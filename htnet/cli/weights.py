@@ -6,16 +6,21 @@ import argparse
 import fnmatch
 from pathlib import Path
 
-from htnet.core.command_line import AddCommand, add_overwrite
+from htnet.core.command_line import AddCommand, add_overwrite, answer, answer_done
 from htnet.core.errors import InputError
 from htnet.core.files import check_folder, check_outputs
 from htnet.core.hints import hint
-from htnet.core.schema import document, to_json
+from htnet.core.schema import document
 
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("convert", _convert, "turn a published checkpoint into a weights folder")
+    command = add(
+        "convert",
+        _convert,
+        "turn a published checkpoint into a weights folder",
+        "htnet convert checkpoint.pth weights/converted",
+    )
     command.add_argument("checkpoint", help=".pth, .pt, .ckpt or .safetensors file")
     command.add_argument("out", help="weights folder")
     command.add_argument("--heads", type=int, help="attention heads, which tensor shapes do not show")
@@ -25,14 +30,13 @@ def add_commands(add: AddCommand) -> None:
     )
     command.add_argument("--key", help="which weights, if the file contains several, such as ema or state_dict.model")
 
-    command = add("push", _push, "publish a weights folder on the Hub")
+    command = add("push", _push, "publish a weights folder on the Hub", "htnet push weights/mine owner/name --private")
     command.add_argument("folder")
     command.add_argument("repository", help="owner/name, or a registered name such as casme3")
     command.add_argument("--private", action="store_true")
 
-    command = add("list", _list, "list models and pretrained weights")
+    command = add("list", _list, "list models and pretrained weights", "htnet list 'synthetic*'")
     command.add_argument("pattern", nargs="?", default="*")
-    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _convert(args: argparse.Namespace) -> None:
@@ -57,6 +61,8 @@ def _convert(args: argparse.Namespace) -> None:
     if isinstance(model, HTNet) and model.attention_is_trivial:
         print("one token per block: attention is trivial and the number of heads does not matter")
     print(f"weights in {args.out}")
+    if args.json:
+        answer_done(args, args.out, architecture=model.name, config=config, checkpoint=told)
 
 
 def _push(args: argparse.Namespace) -> None:
@@ -64,6 +70,8 @@ def _push(args: argparse.Namespace) -> None:
 
     commit = push_to_hub(args.folder, args.repository, private=args.private)
     print(f"published as {args.repository}, commit {commit}")
+    if args.json:
+        answer_done(args, repository=args.repository, commit=commit)
 
 
 def _list(args: argparse.Namespace) -> None:
@@ -81,7 +89,7 @@ def _list(args: argparse.Namespace) -> None:
             "models": [{"architecture": name, "description": text} for name, text in models.items()],
             "weights": [{"weights": s.name, "description": s.description, "state": states[s.name]} for s in weights],
         }
-        print(to_json(document("htnet.list", content)), end="")
+        answer(args, document("htnet.list", content))
         return
     if not models and not weights:
         raise InputError(

@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Protocol
 
 from htnet.core.errors import HtnetError, cause
-from htnet.core.schema import Warned
+from htnet.core.schema import Warned, document, to_json, to_json_line
 from htnet.core.types import BIT_DEPTHS, RECIPE_NAMES
 
-#: Adds a command: its name, what runs it, one line of help.
-AddCommand = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
+
+class AddCommand(Protocol):
+    """Adds a command: its name, what runs it, one line of help, and the example that ends its help."""
+
+    def __call__(
+        self, name: str, run: Callable[[argparse.Namespace], None], text: str, example: str = ""
+    ) -> argparse.ArgumentParser:
+        """Add it and return its parser."""
 
 
 #: Of every command that trains.
@@ -35,16 +41,70 @@ def adder(commands: Any) -> AddCommand:
         commands: from `argparse.ArgumentParser.add_subparsers`.
     """
 
-    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
-        description = text[0].upper() + text[1:] + "."
-        # Abbreviated options would change their meaning whenever an option is added.
+    def add(
+        name: str, run: Callable[[argparse.Namespace], None], text: str, example: str = ""
+    ) -> argparse.ArgumentParser:
         command: argparse.ArgumentParser = commands.add_parser(
-            name, help=text, description=description, allow_abbrev=False
+            name, help=text, **described(text[0].upper() + text[1:] + ".", example)
         )
         command.set_defaults(run=run)
         return command
 
     return add
+
+
+def described(text: str, example: str) -> dict[str, Any]:
+    """Settings of every parser: what it does, and an example at the end of its help."""
+    return {
+        "description": text,
+        "epilog": f"example:\n  {example}" if example else None,
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+        # Abbreviated options would change their meaning whenever an option is added.
+        "allow_abbrev": False,
+    }
+
+
+def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """The parsers of all commands; of a command with kinds, such as ``prepare``, those of the kinds."""
+    kinds = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not kinds:
+        yield parser
+    for action in kinds:
+        for inner in dict.fromkeys(action.choices.values()):
+            yield from leaves(inner)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """The option of every command, whose answer is given by `answer` or `answer_done`."""
+    parser.set_defaults(answered=False)
+    for command in leaves(parser):
+        command.add_argument("--json", action="store_true", help="print JSON, and nothing else on standard output")
+
+
+def answer(args: argparse.Namespace, content: Mapping[str, Any], *, line: bool = False) -> None:
+    """Print the document that ``--json`` asks for.
+
+    Args:
+        args: of the command; ``args.stdout`` is where documents go. All else that the command prints goes to standard
+            error meanwhile.
+        content: the document.
+        line: in one line, by commands that answer with several documents.
+    """
+    args.answered = True
+    print(to_json_line(content) if line else to_json(content), end="", file=args.stdout, flush=True)
+
+
+def answer_done(args: argparse.Namespace, *files: object, **values: Any) -> None:
+    """`answer` of a command whose result is what it wrote.
+
+    Args:
+        args: of the command.
+        files: what it wrote: files, or the folder of them.
+        values: what else there is to say.
+    """
+    name = " ".join([args.command, *([args.kind] if getattr(args, "kind", None) else [])])
+    content = {"command": name, "files": [str(file) for file in files], "values": values}
+    answer(args, document("htnet.command", content))
 
 
 def show_warnings(warnings: Iterable[Warned]) -> None:
@@ -76,6 +136,18 @@ def can_draw() -> bool:
 def add_overwrite(command: argparse.ArgumentParser) -> None:
     """The option of every command that writes files."""
     command.add_argument("--overwrite", action="store_true", help="overwrite existing files")
+
+
+def add_device(command: argparse.ArgumentParser) -> None:
+    """The option of every command that runs a model."""
+    command.add_argument(
+        "--device", default="cpu", help="where the model runs: cpu, cuda, cuda:1, or auto: cuda if there is one"
+    )
+
+
+def add_dtype(command: argparse.ArgumentParser) -> None:
+    """The option of every command that asks trained weights."""
+    command.add_argument("--dtype", help="what the model computes in: float32 (default), bfloat16 or float16")
 
 
 def add_bit_depth(command: argparse.ArgumentParser) -> None:

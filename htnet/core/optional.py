@@ -41,8 +41,37 @@ def _lacking(module: str, error: ImportError) -> str:
     return f" whole (it lacks {name})" if name and name != module.split(".")[0] else ""
 
 
+def named_device(device: str | torch.device) -> str | torch.device:
+    """The device that "auto" stands for: "cuda" where PyTorch can use one, otherwise "cpu"; others as they are."""
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def named_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    """A floating-point type that may be given by its name, such as "bfloat16"; None stays None.
+
+    Raises:
+        InputError: it is no floating-point type of PyTorch, or one that models do not compute in.
+    """
+    if dtype is None:
+        return None
+    import torch
+
+    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+    found = kinds.get(dtype.removeprefix("torch.")) if isinstance(dtype, str) else dtype
+    if found not in kinds.values():
+        raise InputError(f"dtype is {dtype}; give a floating-point type: {', '.join(kinds)}, or leave it out.")
+    return found
+
+
 def usable_device(device: str | torch.device) -> torch.device:
     """Return the device after a test allocation, so that a missing device is refused before any work.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1", ...; see `named_device` for "auto".
 
     Raises:
         InputError: the device does not exist, or PyTorch was built without it.
@@ -50,7 +79,7 @@ def usable_device(device: str | torch.device) -> torch.device:
     import torch
 
     try:
-        found = torch.device(device)
+        found = torch.device(named_device(device))
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(

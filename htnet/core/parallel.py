@@ -19,6 +19,7 @@ import torch
 from htnet.core.errors import RunError
 from htnet.core.fields import optional, whole
 from htnet.core.hints import as_command, in_command
+from htnet.core.optional import named_device
 
 Result = TypeVar("Result")
 _SHARED: Any = None
@@ -95,7 +96,7 @@ def choose_workers(workers: int | None, tasks: int, device: str = "cpu") -> int:
         InputError: fewer than one was requested.
     """
     optional(whole()).check("workers", workers)
-    wanted = workers if workers is not None else (min(cores(), 8) if device == "cpu" else 1)
+    wanted = workers if workers is not None else (min(cores(), 8) if named_device(device) == "cpu" else 1)
     return max(1, min(wanted, tasks))
 
 

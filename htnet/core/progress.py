@@ -1,4 +1,4 @@
-"""Progress bars."""
+"""Progress bars, on terminals only."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 def progress_bar(items: Iterable[T], text: str, total: int | None = None, *, show: bool = True) -> Iterable[T]:
-    """``items``, counted on a progress bar."""
+    """``items``, counted on a progress bar where standard error is a terminal."""
     from huggingface_hub.utils import tqdm
 
-    bar: Iterable[T] = tqdm(items, desc=text, unit="sample", total=total, disable=not show)
+    bar: Iterable[T] = tqdm(items, desc=text, unit="sample", total=total, disable=_disabled(show))
     return bar
 
 
@@ -21,7 +21,7 @@ def progress_bar(items: Iterable[T], text: str, total: int | None = None, *, sho
 def ticker(
     total: int, text: str, unit: str, *, done: int = 0, show: bool = True
 ) -> Iterator[Callable[[int, Any], None]]:
-    """A progress bar that receives how much is done.
+    """A progress bar that receives how much is done; drawn where standard error is a terminal.
 
     Args:
         total: how much there is to do.
@@ -38,7 +38,7 @@ def ticker(
 
     # A rate in seconds a second tells nobody anything.
     form = "{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}{postfix}]" if unit == "s" else None
-    with tqdm(total=total, initial=done, desc=text, unit=unit, disable=not show, bar_format=form) as bar:
+    with tqdm(total=total, initial=done, desc=text, unit=unit, disable=_disabled(show), bar_format=form) as bar:
         shown: tuple[int, str | None] = (done, None)
 
         def tick(now: int, beside: Any = None) -> None:
@@ -54,3 +54,28 @@ def ticker(
             bar.refresh()
 
         yield tick
+
+
+def _disabled(show: bool) -> bool | None:
+    """What tqdm calls ``disable``: with None it draws on terminals only, so that logs stay free of bars."""
+    return None if show else True
+
+
+class ShownLoss:
+    """Callback of a training that shows the loss beside the bar, and tells it at the end."""
+
+    def __init__(self, tick: Callable[[int, Any], None]) -> None:
+        self._tick = tick
+        self._report: Any = None
+
+    def __call__(self, report: Any, model: object) -> None:
+        """Show how the training goes: an `htnet.training.EpochReport`."""
+        self._report = report
+        self._tick(report.epoch, f"loss {report.loss:.4f}")
+
+    def text(self) -> str:
+        """The first and the last loss."""
+        if self._report is None:
+            return "nothing was left to train"
+        first, last = self._report.curve[0][0], self._report.loss
+        return f"loss {first:.4f} in the first epoch, {last:.4f} in the last; curve: training.csv"

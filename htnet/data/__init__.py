@@ -18,7 +18,14 @@ from htnet.data.datasets import (
     read_intervals,
 )
 from htnet.data.facs_cells import ActionDescriptor, ActionUnit, Annotation, parse_action_units, parse_annotation
-from htnet.data.folds import Fold, hold_out_subjects, leave_one_dataset_out, leave_one_subject_out
+from htnet.data.folds import (
+    Fold,
+    fixed_split,
+    hold_out_subjects,
+    k_folds,
+    leave_one_dataset_out,
+    leave_one_subject_out,
+)
 from htnet.data.intervals import Interval, Intervals
 from htnet.data.layouts import list_three_norm, open_data, read_casme3, read_composite, read_three_norm
 from htnet.data.manifest import Manifest, Sample, read_manifest
@@ -46,7 +53,9 @@ __all__ = [
     "SampleReader",
     "active_regions",
     "au_cooccurrence",
+    "fixed_split",
     "hold_out_subjects",
+    "k_folds",
     "leave_one_dataset_out",
     "leave_one_subject_out",
     "list_three_norm",

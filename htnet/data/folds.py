@@ -9,7 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+import numpy as np
+
 from htnet.core.errors import InputError, ManifestError
+from htnet.core.fields import whole
 from htnet.core.identity import check_files, refuse_unnamed
 from htnet.core.words import listed
 from htnet.data.manifest import Manifest, check_indices
@@ -21,12 +24,12 @@ _LONGEST = 120
 
 @dataclass(frozen=True)
 class Fold:
-    """One subject left out, or one data set.
+    """What is left out of one training: a subject, a data set, or a part of the subjects.
 
     Attributes:
         name: unique in its manifest and fit for a file name.
-        dataset: data set of the subject, or the one left out.
-        subject: the subject left out; empty if a whole data set is.
+        dataset: data set of the subject, or the one left out; empty if several subjects are.
+        subject: the subject left out; empty if a whole data set or several subjects are.
         train: indices of all other samples, ascending.
         test: indices of the samples left out, ascending.
     """
@@ -86,6 +89,65 @@ def leave_one_dataset_out(manifest: Manifest) -> tuple[Fold, ...]:
         Fold(name, dataset, "", *_sides(manifest, members[dataset]))
         for dataset, name in zip(datasets, names, strict=True)
     )
+
+
+def k_folds(manifest: Manifest, folds: int = 5, seed: int = 0) -> tuple[Fold, ...]:
+    """Folds of several subjects each: every subject is left out once, with all its samples.
+
+    Subjects are placed one after the other, those with the most samples first, each into the fold in which the classes
+    are then most alike in number. Which come first among equals depends on ``seed`` and the subjects' names only, not
+    on the order of the samples.
+
+    Args:
+        manifest: labeled samples with subjects.
+        folds: number of folds, 2 or more.
+        seed: another seed, other folds.
+
+    Returns:
+        The folds, called fold-1, fold-2, ...
+
+    Raises:
+        InputError: ``folds`` is below 2.
+        ManifestError: fewer subjects than folds, samples without subject or label, or one file under two subjects.
+    """
+    whole(ge=2).check("folds", folds)
+    members = _by_subject(manifest, range(len(manifest)))
+    if len(members) < folds:
+        raise ManifestError(
+            f"{manifest.source} has {len(members)} subject(s), too few for {folds} folds. Ask for fewer folds, or "
+            "leave one subject out at a time."
+        )
+    labels, classes = manifest.labels(), len(manifest.classes)
+    counts = {key: np.bincount(labels[at], minlength=classes) for key, at in members.items()}
+    order = sorted(members, key=lambda key: (-len(members[key]), _digest(str(seed), *key)))
+    filled = np.zeros((folds, classes), dtype=np.int64)
+    placed: list[list[int]] = [[] for _ in range(folds)]
+    for number, key in enumerate(order):
+        # Every fold gets a subject; the spread of counts over folds grows least where the sum of squares does.
+        grown = ((filled + counts[key]) ** 2).sum(1) - (filled**2).sum(1)
+        empty = [k for k in range(folds) if not placed[k]]
+        least = empty if len(empty) >= len(order) - number else range(folds)
+        best = min(least, key=lambda k: (grown[k], filled[k].sum(), k))
+        filled[best] += counts[key]
+        placed[best] += members[key]
+    return tuple(Fold(f"fold-{k}", "", "", *_sides(manifest, at)) for k, at in enumerate(placed, 1))
+
+
+def fixed_split(manifest: Manifest) -> tuple[Fold, ...]:
+    """The split that the manifest states: train on samples whose column ``split`` says train, test on those with test.
+
+    Samples with another split, or none, are left out.
+
+    Returns:
+        One fold, called "test".
+
+    Raises:
+        ManifestError: no sample has one of the two splits, a sample of either names no subject, or one file is in both.
+    """
+    train, test = (manifest.split(name) for name in ("train", "test"))
+    number = {sample.sample: i for i, sample in enumerate(manifest)}
+    sides = [tuple(sorted(number[sample.sample] for sample in part)) for part in (train, test)]
+    return (Fold("test", "", "", *sides),)
 
 
 def _sides(manifest: Manifest, left_out: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -2,7 +2,7 @@
 
 from htnet.evaluation.plan import LEAKING, PROTOCOLS, EvaluationPlan
 from htnet.evaluation.report import LosoResult, SampleResult
-from htnet.evaluation.runner import lodo, loso
+from htnet.evaluation.runner import holdout, kfold, lodo, loso
 from htnet.evaluation.summary import CardScores, Summary, read_summary
 
 __all__ = [
@@ -13,6 +13,8 @@ __all__ = [
     "LosoResult",
     "SampleResult",
     "Summary",
+    "holdout",
+    "kfold",
     "lodo",
     "loso",
     "read_summary",

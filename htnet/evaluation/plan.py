@@ -11,6 +11,7 @@ import torch
 
 from htnet.core.errors import InputError, refuse_unknown
 from htnet.core.fields import Checked, checked, optional, real, whole
+from htnet.core.optional import named_device
 from htnet.core.types import PreprocessSpec
 from htnet.models import EmotionModel
 from htnet.preprocess import Landmarker
@@ -55,7 +56,7 @@ class EvaluationPlan(Checked):
             of them, one per seed, so that the scores vary with them too. They must not have been trained on any
             evaluated subject.
         start_is_disjoint: assert this if their record does not show it; the summary states the assertion.
-        device: device for training.
+        device: device for training; "auto" for a CUDA device where there is one.
         held_out: fraction of the training subjects that "nested" holds out.
         checkpoint_every: minimum seconds between two writes of an unfinished training's state.
         progress: show progress bars.
@@ -80,6 +81,7 @@ class EvaluationPlan(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "device", named_device(self.device))
         refuse_unknown(self.protocols, PROTOCOLS, "protocol")
         if not self.protocols:
             raise InputError(f"No protocol was given. Known: {', '.join(PROTOCOLS)}.")

@@ -23,9 +23,14 @@ from htnet.evaluation.store import RunStore, to_csv, write_atomic
 
 _METRICS = ("uf1", "uar", "accuracy")
 #: Text for what a fold leaves out.
-_TESTED = {"subject": "subject", "dataset": "data set"}
+_TESTED = {"subject": "subject", "dataset": "data set", "fold": "subject", "split": "subject"}
 #: Heads the table's first column, so the two kinds of evaluation are not mistaken for each other.
-_HEADING = {"subject": "protocol", "dataset": "protocol, leave one database out"}
+_HEADING = {
+    "subject": "protocol",
+    "dataset": "protocol, leave one database out",
+    "fold": "protocol, folds of several subjects",
+    "split": "protocol, the split of the manifest",
+}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -18,7 +20,15 @@ from htnet.core.progress import progress_bar, ticker
 from htnet.core.types import PreprocessSpec
 from htnet.core.warn import warn_user
 from htnet.core.words import abridged
-from htnet.data import Fold, Manifest, leave_one_dataset_out, leave_one_subject_out, open_data
+from htnet.data import (
+    Fold,
+    Manifest,
+    fixed_split,
+    k_folds,
+    leave_one_dataset_out,
+    leave_one_subject_out,
+    open_data,
+)
 from htnet.data.prepare import prepared_notes
 from htnet.data.published import with_differences
 from htnet.data.reader import refuse_shared_pictures
@@ -42,6 +52,8 @@ from htnet.training import (
 
 #: Value in a run's config for the table of action units if each fold has its own.
 COUNTED = "counted over the training subjects of each fold"
+#: Called with the number of folds that are done, that of all, and an estimate of the seconds left.
+OnFold = Callable[[int, int, float], None]
 
 
 P = ParamSpec("P")
@@ -70,6 +82,7 @@ def loso(
     held_out: float = 0.2,
     checkpoint_every: float = 60.0,
     progress: bool = True,
+    on_fold: OnFold | None = None,
 ) -> LosoResult:
     """Leave-one-subject-out (LOSO) evaluation: for every subject, train on all others and test on that subject.
 
@@ -83,6 +96,8 @@ def loso(
         recipe: training recipe.
         out: run folder.
         overwrite: replace results of the same run with more seeds by those of ``seeds``.
+        on_fold: called after each fold, or group of vmapped folds, with the number of folds that are done, that of all,
+            and an estimate of the seconds left.
         protocols: see `EvaluationPlan`, also for all other arguments.
 
     Returns:
@@ -123,6 +138,42 @@ def lodo(*args: Any, **options: Any) -> LosoResult:
     return _evaluate("dataset", leave_one_dataset_out, **given.arguments)
 
 
+def kfold(*args: Any, folds: int = 5, fold_seed: int = 0, **options: Any) -> LosoResult:
+    """Cross-validation over folds of several subjects: train on all other folds, test on the one.
+
+    It takes ``folds`` trainings a seed, where `loso` takes one for each subject, and each of them has fewer people to
+    train on.
+
+    Args:
+        *args: as for `loso`.
+        folds: number of folds, see `htnet.data.k_folds`.
+        fold_seed: another seed, other folds. ``seeds`` are those of the trainings; all have the same folds.
+        **options: as for `loso`.
+
+    Returns:
+        As of `loso`; errors are alike.
+    """
+    given = inspect.signature(loso).bind(*args, **options)
+    given.apply_defaults()
+    described = {"folds": folds, "fold_seed": fold_seed}
+    return _evaluate("fold", partial(k_folds, folds=folds, seed=fold_seed), **given.arguments, described=described)
+
+
+def holdout(*args: Any, **options: Any) -> LosoResult:
+    """One training on the split "train" of a manifest and one test on its split "test"; see `htnet.data.fixed_split`.
+
+    Args:
+        *args: as for `loso`.
+        **options: as for `loso`.
+
+    Returns:
+        As of `loso`, over the samples of the split "test"; errors are alike.
+    """
+    given = inspect.signature(loso).bind(*args, **options)
+    given.apply_defaults()
+    return _evaluate("split", fixed_split, **given.arguments)
+
+
 def _evaluate(
     leave: str,
     make_folds: Callable[[Manifest], Sequence[Fold]],
@@ -130,6 +181,8 @@ def _evaluate(
     recipe: str | Recipe,
     out: str | PathLike[str],
     overwrite: bool,
+    on_fold: OnFold | None,
+    described: Mapping[str, Any] | None = None,
     **fields: Any,
 ) -> LosoResult:
     plan = EvaluationPlan(recipe=get_recipe(recipe), **fields)
@@ -154,6 +207,7 @@ def _evaluate(
     )
     refuse_shared_pictures(manifest, flows.images.numpy())
     described = {
+        **(described or {}),
         "htnet": __version__,
         "torch": torch.__version__,
         **({"leave": leave} if leave != "subject" else {}),  # left out where it was the only kind there was
@@ -179,18 +233,22 @@ def _evaluate(
         tasks = [(f, s) for s in seeds for f in folds if store.read_fold(s, f.name) is None]
         groups = [(tasks[i : i + size],) for i in range(0, len(tasks), size)]
         workers = choose_workers(plan.workers, len(groups), plan.device)
-        total = len(folds) * len(seeds)
+        total, begun = len(folds) * len(seeds), time.monotonic()
         done = total - len(tasks)
         with ticker(total, "folds", "fold", done=done, show=plan.progress) as tick:
             for (group,), _ in run_tasks(_run_group, run, groups, workers):
                 fold, seed = group[-1]
                 done += len(group)
                 tick(done, f"{fold.name}, seed {seed}")
+                if on_fold is not None:
+                    here = done - (total - len(tasks))
+                    on_fold(done, total, (time.monotonic() - begun) / here * (total - done))
         samples = collect(store, manifest, folds, seeds, plan.protocols)
         notes = prepared_notes(manifest.source)
         shown = {k: v for k, v in described.items() if k not in ("samples", "action_units")} | {"seeds": list(seeds)}
         shown |= {"data_notes": list(notes)} if notes else {}
-        summary = summarize(samples, manifest, seeds, shown)
+        tested = manifest.subset(sorted({i for fold in folds for i in fold.test}))
+        summary = summarize(samples, tested, seeds, shown)
         write_results(store, manifest, samples, summary)
     return LosoResult(summary, samples, store.root)
 

@@ -15,7 +15,7 @@ from htnet.data import Manifest
 from htnet.training import Recipe, StartFrom, TrainingJob
 
 #: Name of each kind of evaluation on a card.
-_KINDS = {"subject": "LOSO", "dataset": "LODO"}
+_KINDS = {"subject": "LOSO", "dataset": "LODO", "fold": "k-fold", "split": "fixed split"}
 
 
 @dataclass(frozen=True)

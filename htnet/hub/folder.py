@@ -21,7 +21,7 @@ from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, Weigh
 from htnet.core.files import check_folder, whole_file
 from htnet.core.hints import hint
 from htnet.core.identity import TrainedPeople
-from htnet.core.optional import usable_device
+from htnet.core.optional import named_dtype, usable_device
 from htnet.core.provenance import Provenance, translated
 from htnet.core.types import PreprocessSpec
 from htnet.hub.card import model_card
@@ -241,7 +241,7 @@ def load_files(
     *,
     sha256: str | None = None,
     device: str | torch.device = "cpu",
-    dtype: torch.dtype | None = None,
+    dtype: str | torch.dtype | None = None,
 ) -> EmotionModel:
     """Build the model of a weights folder.
 
@@ -250,7 +250,7 @@ def load_files(
         weights_path: its ``model.safetensors``.
         sha256: expected SHA-256 of the weights, in addition to that in the config.
         device: device of the model.
-        dtype: floating-point type of the model; float32 by default.
+        dtype: floating-point type of the model, or its name; float32 by default.
 
     Returns:
         The model in eval mode, with ``labels``, ``preprocess_spec`` and ``temperature``.
@@ -262,8 +262,7 @@ def load_files(
     """
     from safetensors.torch import load_file
 
-    if dtype is not None and not dtype.is_floating_point:
-        raise InputError(f"dtype is {dtype}; give a floating-point type such as torch.float16, or leave it out.")
+    dtype = named_dtype(dtype)
     config = read_config(config_path)
     precision = config["optimized"] if config["format"] == OPTIMIZED_FORMAT else None
     if dtype is not None and precision is not None:

@@ -18,6 +18,7 @@ from htnet.core.network import TIME_LIMIT, once, watched
 from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files, sha256_of
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained, unknown_weights
 from htnet.models import EmotionModel
+from htnet.models.base import with_settings
 
 
 def load_pretrained(
@@ -29,7 +30,8 @@ def load_pretrained(
     force_download: bool = False,
     token: str | bool | None = None,
     device: str | torch.device = "cpu",
-    dtype: torch.dtype | None = None,
+    dtype: str | torch.dtype | None = None,
+    **settings: Any,
 ) -> EmotionModel:
     """Load a trained model.
 
@@ -42,8 +44,10 @@ def load_pretrained(
         local_files_only: use the cache only, never the network.
         force_download: download the files even if they are in the cache.
         token: Hub token for private repositories.
-        device: device of the model.
-        dtype: floating-point type; float32 by default.
+        device: device of the model; "auto" for a CUDA device where there is one.
+        dtype: floating-point type or its name, such as "bfloat16"; float32 by default.
+        **settings: fields of the config to change. ``num_classes=5`` gives the model a fresh classifier, whose classes
+            are called class_0, class_1, ... until ``labels`` is set.
 
     Returns:
         The model in eval mode, with ``labels`` and ``preprocess_spec``.
@@ -53,6 +57,8 @@ def load_pretrained(
         WeightsNotPublishedError: the weights are registered, but not published.
         CorruptWeightsError: a file does not match its hash.
         WeightsError: the weights cannot be downloaded or read.
+        ModelError: a setting is unknown, or the weights do not fit it.
+        InputError: the device cannot be used, or ``dtype`` is no floating-point type.
     """
     files = find_files(
         name,
@@ -62,7 +68,8 @@ def load_pretrained(
         force_download=force_download,
         token=token,
     )
-    return load_files(files.config, files.weights, sha256=files.expected, device=device, dtype=dtype)
+    model = load_files(files.config, files.weights, sha256=files.expected, device=device, dtype=dtype)
+    return with_settings(model, settings).eval() if settings else model
 
 
 @dataclass(frozen=True)

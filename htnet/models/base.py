@@ -545,7 +545,7 @@ def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:
         raise misfit
     config = dataclasses.replace(model.config, **rest)
     if config != model.config:
-        other = type(model)(config)
+        other = type(model)(config).to(next(model.parameters()))
         shapes, own = ({k: v.shape for k, v in m.state_dict().items()} for m in (other, model))
         if shapes != own:
             raise misfit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 from htnet.core.command_line import (
     AddCommand,
     add_bit_depth,
+    add_device,
     add_face_option,
     add_overwrite,
     adder,
+    answer,
+    answer_done,
     can_draw,
     show_probabilities,
     show_warnings,
 )
 from htnet.core.errors import InputError
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder
-from htnet.core.progress import progress_bar, ticker
-from htnet.core.schema import to_json
+from htnet.core.progress import ShownLoss, progress_bar, ticker
 
 if TYPE_CHECKING:
     from htnet.palsy import GradePrediction
@@ -31,10 +34,15 @@ if TYPE_CHECKING:
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    command = add("palsy", _prepare, "grade facial palsy from single images")
+    command = add("palsy", _prepare, "grade facial palsy from single images", "htnet palsy asymmetry face.png")
     add_kind = adder(command.add_subparsers(dest="kind", required=True, metavar="TASK"))
 
-    kind = add_kind("prepare", _prepare, "align the faces of a data set and split it by patient")
+    kind = add_kind(
+        "prepare",
+        _prepare,
+        "align the faces of a data set and split it by patient",
+        "htnet palsy prepare FNP --out palsy-faces",
+    )
     kind.add_argument(
         "source", help="folder of grade_1 ... grade_6, .csv of image_path and grade, or folder in the CK+ layout"
     )
@@ -60,7 +68,12 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument("--seed", type=int, default=0, help="of the splits (default: %(default)s)")
     kind.add_argument("--workers", type=int, help="processes (default: one per core, at most 8)")
 
-    kind = add_kind("train", _train, "train on the training split into a weights folder")
+    kind = add_kind(
+        "train",
+        _train,
+        "train on the training split into a weights folder",
+        "htnet palsy train --data palsy-faces --out weights/palsy",
+    )
     kind.add_argument("--data", required=True, help="folder of htnet palsy prepare")
     kind.add_argument("--out", required=True, help="weights folder")
     add_overwrite(kind)
@@ -73,9 +86,14 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument("--epochs", type=int, help="overrides the recipe's")
     kind.add_argument("--start", metavar="WEIGHTS", help="weights to start from, such as composite-htnet")
     kind.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
-    kind.add_argument("--device", default="cpu")
+    add_device(kind)
 
-    kind = add_kind("evaluate", _evaluate, "score a model on a split")
+    kind = add_kind(
+        "evaluate",
+        _evaluate,
+        "score a model on a split",
+        "htnet palsy evaluate --data palsy-faces --weights weights/palsy --out runs/palsy",
+    )
     kind.add_argument("--data", required=True, help="folder of htnet palsy prepare")
     _add_weights(kind)
     kind.add_argument("--split", default="test", help="train, val or test (default: %(default)s)")
@@ -88,26 +106,39 @@ def add_commands(add: AddCommand) -> None:
     )
     add_overwrite(kind)
 
-    kind = add_kind("predict", _predict, "grade an image, or every image in a folder")
+    kind = add_kind(
+        "predict",
+        _predict,
+        "grade an image, or every image in a folder",
+        "htnet palsy predict face.png --weights weights/palsy",
+    )
     kind.add_argument("image", help="image or folder")
     _add_weights(kind)
     _add_points(kind)
-    kind.add_argument("--json", action="store_true", help="print JSON; one image only")
     kind.add_argument("--plot", help="save a picture; one image only")
     kind.add_argument("--out", help="with a folder: folder for predictions.csv and pictures")
     add_overwrite(kind)
 
-    kind = add_kind("visualize", _visualize, "draw the region and asymmetry maps of a model over a face")
+    kind = add_kind(
+        "visualize",
+        _visualize,
+        "draw the region and asymmetry maps of a model over a face",
+        "htnet palsy visualize face.png --weights weights/palsy --out maps.png",
+    )
     kind.add_argument("image")
     _add_weights(kind)
     _add_points(kind)
     kind.add_argument("--out", required=True, help="picture to save")
     add_overwrite(kind)
 
-    kind = add_kind("asymmetry", _asymmetry, "measure how much the sides of a face differ, without any model")
+    kind = add_kind(
+        "asymmetry",
+        _asymmetry,
+        "measure how much the sides of a face differ, without any model",
+        "htnet palsy asymmetry face.png --plot asymmetry.png",
+    )
     kind.add_argument("image")
     _add_points(kind)
-    kind.add_argument("--json", action="store_true", help="print JSON")
     kind.add_argument("--plot", help="save a picture")
     add_overwrite(kind)
 
@@ -125,7 +156,7 @@ def _add_points(kind: argparse.ArgumentParser) -> None:
 
 def _add_weights(kind: argparse.ArgumentParser) -> None:
     kind.add_argument("--weights", help="trained weights: folder, name or owner/repo (required)")
-    kind.add_argument("--device", default="cpu")
+    add_device(kind)
 
 
 def _check_weights(args: argparse.Namespace) -> None:
@@ -179,6 +210,8 @@ def _prepare(args: argparse.Namespace) -> None:
     if notes := report.text():
         print(notes)
     print(f"  report: {Path(args.out) / REPORT_FILE}")
+    if args.json:
+        answer(args, report.to_dict())
 
 
 def _train(args: argparse.Namespace) -> None:
@@ -197,10 +230,14 @@ def _train(args: argparse.Namespace) -> None:
     manifest, data = load_split(args.data, "train", fresh.config.image_size, progress=_bar("reading"))
     job = TrainingJob(args.model, recipe, args.seed, args.device, start=args.start)
     with ticker(recipe.epochs, "training", "epoch") as tick:
-        _, report = train_palsy(manifest, data, args.out, job, on_epoch=tick, overwrite=args.overwrite)
+        shown = ShownLoss(tick)
+        _, report = train_palsy(manifest, data, args.out, job, callbacks=[shown], overwrite=args.overwrite)
     if report is not None:
         print(report)
+    print(shown.text())
     print(f"weights in {args.out}; use them with: htnet palsy predict face.png --weights {args.out}")
+    if args.json:
+        answer_done(args, args.out, architecture=args.model, seed=args.seed)
 
 
 def _evaluate(args: argparse.Namespace) -> None:
@@ -238,6 +275,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         picture = out / "confusion.png"
         files.append(plot_confusion(scores.confusion, manifest.classes, picture, title, overwrite=args.overwrite))
     print(f"files: {', '.join(map(str, files))}")
+    if args.json:
+        answer(args, json.loads((out / "summary.json").read_text("utf-8")))
 
 
 def _predict(args: argparse.Namespace) -> None:
@@ -245,8 +284,8 @@ def _predict(args: argparse.Namespace) -> None:
     from htnet.palsy.folder import PICTURES, TABLE
 
     folder = Path(args.image).is_dir()
-    if folder and (args.out is None or args.json or args.plot):
-        raise InputError(f"{args.image} is a folder: give --out FOLDER; --json and --plot go with one image.")
+    if folder and (args.out is None or args.plot):
+        raise InputError(f"{args.image} is a folder: give --out FOLDER; --plot goes with one image.")
     if not folder and args.out is not None:
         raise InputError("--out goes with a folder of images; for one image use --json and --plot.")
     if folder:
@@ -270,6 +309,8 @@ def _predict(args: argparse.Namespace) -> None:
             print(f"warning: {done.doubted} of {done.images} images have warnings; see the column 'warnings'")
         errors = f", {done.errors} with errors" if done.errors else ""
         print(f"{done.images - done.errors} predictions in {done.table}{errors}")
+        if args.json:
+            answer_done(args, done.table, images=done.images, errors=done.errors, doubted=done.doubted)
         return
     prediction = predictor.image(args.image)
     if args.plot:
@@ -278,7 +319,7 @@ def _predict(args: argparse.Namespace) -> None:
 
         plot_grade(prediction, read_frame(args.image, args.bit_depth), args.plot, overwrite=args.overwrite)
     if args.json:
-        print(to_json(prediction.to_dict()), end="")
+        answer(args, prediction.to_dict())
         return
     _show(prediction)
     if args.plot:
@@ -303,6 +344,8 @@ def _visualize(args: argparse.Namespace) -> None:
     show_warnings(maps.prediction.warnings)
     print(maps.prediction.grade)
     print(f"  picture: {plot_maps(maps, args.out, overwrite=args.overwrite)}")
+    if args.json:
+        answer_done(args, args.out, prediction=maps.prediction.to_dict())
 
 
 def _asymmetry(args: argparse.Namespace) -> None:
@@ -316,7 +359,7 @@ def _asymmetry(args: argparse.Namespace) -> None:
 
         plot_asymmetry(report, args.plot, overwrite=args.overwrite)
     if args.json:
-        print(to_json(report.to_dict()), end="")
+        answer(args, report.to_dict())
         return
     show_warnings(report.warnings)
     print(report.text())

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from htnet.core.errors import InputError, ManifestError
+from htnet.core.errors import ManifestError
 from htnet.core.files import check_folder
-from htnet.core.identity import TrainedPeople, people_in_words, refuse_unnamed, trained_doubts
+from htnet.core.identity import refuse_unnamed, trained_doubts
 from htnet.core.schema import document, model_part, to_json
 from htnet.data import Manifest
 from htnet.evaluation.bootstrap import RESAMPLES
 from htnet.evaluation.store import to_csv, write_atomic
+from htnet.evaluation.trained import refuse_trained
 from htnet.models import EmotionModel
 from htnet.palsy.faces import FaceSet
 from htnet.palsy.metrics import GradeScores, grade_scores
@@ -69,7 +70,7 @@ def evaluate_palsy(
             f"{', '.join(model.labels)}. Prepare the data with the model's classes (--classes)."
         )
     if not allow_trained:
-        _refuse_trained(model, manifest)
+        refuse_trained(model, manifest)
     probabilities = predict_faces(model, data).numpy()
     truth, answers = manifest.labels(), probabilities.argmax(1)
     refuse_unnamed(manifest, manifest.source, "the intervals are over patients")
@@ -95,18 +96,6 @@ def evaluate_palsy(
     warnings = trained_doubts(model.trained_people, model.trained_datasets, manifest)
     write_atomic(out / "summary.json", to_json(document("htnet.palsy_scores", content, warnings)))
     return scores
-
-
-def _refuse_trained(model: EmotionModel, manifest: Manifest) -> None:
-    sure, by_name = (model.trained_people or TrainedPeople()).among(manifest)
-    if sure or by_name:
-        doubt = "" if sure else " (by name; no data set is named that could tell them apart)"
-        raise InputError(
-            f"The weights were trained on {people_in_words(sure or by_name)}{doubt}, and {manifest.source} tests them: "
-            "the scores would say nothing about other people. Use weights that were trained without them, or test "
-            "on other people. To score them anyway, such as those of the training split, or if they are others "
-            "of the same name, give allow_trained=True (--allow-trained); the result says so."
-        )
 
 
 def score_table(scores: GradeScores) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 from os import PathLike
 
@@ -16,7 +17,7 @@ from htnet.hub.folder import FILES
 from htnet.models import EmotionModel, TransferReport, create_model, get_entry, list_models
 from htnet.palsy.faces import FaceSet
 from htnet.training import StartFrom, TrainingJob, WeightsRecord, job_of, train_into
-from htnet.training.job import OnEpoch
+from htnet.training.job import Callback, OnEpoch
 
 _job = partial(job_of, recipe="palsy", model="htnet_palsy_tiny")
 
@@ -30,6 +31,7 @@ def train_palsy(
     job: TrainingJob | None = None,
     *,
     on_epoch: OnEpoch | None = None,
+    callbacks: Sequence[Callback] = (),
     overwrite: bool = False,
 ) -> tuple[EmotionModel, TransferReport | None]:
     """Train on faces and write a weights folder; an interrupted training is resumed.
@@ -43,6 +45,7 @@ def train_palsy(
         job: how to train a model that reads faces, by a recipe whose augmentation is one of faces;
             `htnet_palsy_tiny` by the recipe "palsy" unless given.
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
+        callbacks: called after each epoch with an `EpochReport` and the model.
         overwrite: replace weights that ``out`` holds.
 
     Returns:
@@ -72,7 +75,7 @@ def train_palsy(
     }
     people = TrainedPeople.of(manifest)
     record = WeightsRecord(manifest.classes, data.spec, card, people, Provenance.of(manifest))
-    trained = train_into(out, job, data, record, on_epoch, overwrite=overwrite)
+    trained = train_into(out, job, data, record, on_epoch, callbacks=callbacks, overwrite=overwrite)
     return trained, job.start.report if isinstance(job.start, StartFrom) else None
 
 

@@ -38,14 +38,19 @@ def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: boo
             writer.writerow([number, "" if time is None else f"{time:.6f}", *values])
 
 
-def csv_header(labels: Sequence[str]) -> list[str]:
-    """Columns of a predictions CSV."""
-    probabilities = (f"probability_{name}" for name in labels)
+def csv_header(labels: Sequence[str], units: Sequence[int] = ()) -> list[str]:
+    """Columns of a predictions CSV.
+
+    Args:
+        labels: class names in the model's order.
+        units: FACS numbers of the action units that the model scores, in its order.
+    """
     return [
         "sample",
         "prediction",
         "expression",
-        *probabilities,
+        *(f"probability_{name}" for name in labels),
+        *(column for unit in units for column in (f"AU{unit}", f"AU{unit}_side")),
         "truth",
         "regions_at",
         "motionless",
@@ -60,6 +65,7 @@ def write_predictions(
     labels: Sequence[str],
     errors: Iterable[tuple[str, str]] = (),
     *,
+    units: Sequence[int] = (),
     overwrite: bool = False,
 ) -> int:
     """Write predictions, one row per sample.
@@ -71,6 +77,8 @@ def write_predictions(
         predictions: the predictions.
         labels: class names in the model's order.
         errors: (sample, message) of samples that could not be read; read after ``predictions`` ended.
+        units: FACS numbers of the model's action units (`EmotionModel.action_units`), which get two columns each in a
+            table: the probability, and the side of the face. JSON lines always have them.
         overwrite: replace an existing file.
 
     Returns:
@@ -86,7 +94,7 @@ def write_predictions(
     with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
         if path.suffix.lower() == ".jsonl":
             return _write_lines(file, predictions, errors)
-        return _write_rows(CsvWriter(file, "\r\n"), predictions, labels, errors)
+        return _write_rows(CsvWriter(file, "\r\n"), predictions, labels, errors, units)
 
 
 def check_table_name(path: str | PathLike[str]) -> None:
@@ -107,12 +115,20 @@ def warning_codes(codes: Iterable[str]) -> str:
 
 
 def _write_rows(
-    writer: CsvWriter, predictions: Iterable[Prediction], labels: Sequence[str], errors: Iterable[tuple[str, str]]
+    writer: CsvWriter,
+    predictions: Iterable[Prediction],
+    labels: Sequence[str],
+    errors: Iterable[tuple[str, str]],
+    units: Sequence[int],
 ) -> int:
-    writer.writerow(csv_header(labels))
+    header = csv_header(labels, units)
+    writer.writerow(header)
     count = 0
     for p in predictions:
         values = [f"{p.probabilities[name]:.6f}" for name in labels]
+        found = {unit.number: (f"{unit.probability:.6f}", unit.side) for unit in p.action_units}
+        for number in units:
+            values += found.get(number, ("", ""))
         motionless = "true" if p.motionless else "false"
         codes = warning_codes(warning.code for warning in p.warnings)
         expression = "" if p.expression is None else f"{p.expression:.6f}"
@@ -121,8 +137,13 @@ def _write_rows(
         )
         count += 1
     for sample, message in errors:
-        writer.writerow([sample, "", "", *("" for _ in labels), "", "", "", "", message])
+        writer.writerow([sample, *("" for _ in header[2:]), message])
     return count
+
+
+def error_document(sample: str, message: str) -> dict[str, Any]:
+    """The document of a sample that could not be read."""
+    return document("htnet.prediction_error", {"sample": sample, "error": message})
 
 
 def _write_lines(file: Any, predictions: Iterable[Prediction], errors: Iterable[tuple[str, str]]) -> int:
@@ -131,5 +152,5 @@ def _write_lines(file: Any, predictions: Iterable[Prediction], errors: Iterable[
         file.write(to_json_line(prediction.to_dict()))
         count += 1
     for sample, message in errors:
-        file.write(to_json_line(document("htnet.prediction_error", {"sample": sample, "error": message})))
+        file.write(to_json_line(error_document(sample, message)))
     return count

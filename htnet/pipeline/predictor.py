@@ -1,24 +1,24 @@
-"""The complete pipeline from frames to a prediction."""
+"""The complete pipeline from frames to a prediction: a model that is loaded once."""
 
 from __future__ import annotations
 
-import copy
-import os
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from os import PathLike
-from typing import TypeVar, cast
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from htnet.core.deprecated import renamed_arguments, renamed_attributes
-from htnet.core.errors import HtnetError, InputError, ModelError, SpecError, WeightsError
+from htnet.core.errors import HtnetError, InputError, ModelError, SpecError, WeightsError, prefixed
 from htnet.core.facs import UnitPrediction, units_by_side
-from htnet.core.hints import hint, how, usage_of
+from htnet.core.fields import whole
+from htnet.core.hints import how, usage_of
 from htnet.core.identity import trained_doubts
 from htnet.core.optional import usable_device
 from htnet.core.parallel import refuse_after_fork
@@ -34,24 +34,23 @@ from htnet.core.types import (
     QualityWarning,
     SourceFiles,
     Spotting,
+    file_stem,
 )
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import sample_fault
 from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub import load_pretrained
-from htnet.hub.weights import local_state
 from htnet.models import EmotionModel
 from htnet.pipeline.chosen import SpottedVideo, find_expression, is_default, opened
 from htnet.preprocess import (
     FrameSource,
     Landmarker,
     Video,
+    list_videos,
     motion_features,
 )
 from htnet.preprocess.evidence import answered
 from htnet.preprocess.frames import frame_file
-from htnet.preprocess.landmarks.detector import MODEL_VARIABLE
-from htnet.preprocess.landmarks.factory import LANDMARKERS
 from htnet.preprocess.pairs import order_warnings
 
 #: Confidence of spotting below which a prediction for a clip has a warning. The 200 clips of
@@ -61,16 +60,6 @@ LOW_CONFIDENCE = 0.5
 MIDDLE_APEX = QualityWarning(
     "middle_apex", "No usable apex is annotated: the frame midway between onset and offset was used instead."
 )
-#: Five points as an array, or their source: a landmarker, its name, or a file of points.
-LandmarkChoice = str | PathLike[str] | Landmarker | Landmarks | npt.ArrayLike
-
-T = TypeVar("T")
-#: How many models and predictors `predict` and `predict_video` keep for the next call.
-_KEPT = 2
-_models: dict[tuple[object, ...], Predictor] = {}
-_predictors: dict[tuple[object, ...], Predictor] = {}
-_kept_lock = threading.Lock()
-
 #: Called with a sample and its error.
 OnError = Callable[[Sample, HtnetError], None]
 
@@ -99,29 +88,40 @@ class Predictor:
         bit_depth: int | None = None,
         always: bool = False,
         revision: str | None = None,
+        dtype: str | torch.dtype | None = None,
     ) -> None:
         """Load the model.
 
         Args:
-            weights: registered weights, a weights folder, a Hub repository, or a loaded model.
+            weights: registered weights, a weights folder, a Hub repository, or a loaded model, also one that was given
+                to `torch.compile`.
             landmarks: source of the points of frames given without points: a landmarker, or a name or file for
                 `htnet.preprocess.make_landmarker`. Created only if a frame needs it.
-            device: device of the model.
+            device: device of the model; "auto" for a CUDA device where there is one, otherwise the CPU.
             bit_depth: bits of the frames' values if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
             always: predict a class of the model even if the two frames do not differ by an expression, instead of
                 "no expression".
             revision: branch, tag or commit of the Hub repository that ``weights`` names.
+            dtype: floating-point type that the model computes in, or its name, such as "bfloat16"; float32 unless
+                given. Flow is always computed in float32.
 
         Raises:
             WeightsError: the weights cannot be loaded, or have no preprocessing specification.
-            InputError: the device cannot be used, or ``bit_depth`` is impossible.
+            InputError: the device cannot be used, or ``bit_depth`` or ``dtype`` is impossible.
             ModelError: the model reads faces, not flow images.
         """
         refuse_after_fork()
-        self.name = str(weights) if not isinstance(weights, EmotionModel) else weights.name
-        if isinstance(weights, EmotionModel) and revision is not None:
+        loaded = loaded_model(weights)
+        if loaded is not None and revision is not None:
             raise WeightsError(f"revision={revision!r} is for weights of the Hub, and a model was given. Leave it out.")
-        self.model = weights if isinstance(weights, EmotionModel) else load_pretrained(weights, revision=revision)
+        if loaded is not None and dtype is not None:
+            raise InputError(f"dtype={dtype} is for weights that are loaded, and a model was given: model.to({dtype}).")
+        if loaded is None:
+            loaded = load_pretrained(weights, revision=revision, dtype=dtype)  # type: ignore[arg-type]
+            self.name = str(weights)
+        else:
+            self.name = loaded.name
+        self.model = loaded
         if self.model.input_kind != "flow":
             usage = usage_of(self.model.input_kind)
             raise ModelError(
@@ -134,6 +134,8 @@ class Predictor:
                 f"{self.name} has no preprocessing specification. Set model.preprocess_spec to the PreprocessSpec "
                 "it was trained with."
             )
+        # What was compiled is called; all else is asked of the model in it.
+        self._call = weights if callable(weights) and weights is not loaded else self.model
         self._set(landmarks, bit_depth, always)
 
     def _set(self, landmarks: str | PathLike[str] | Landmarker, bit_depth: int | None, always: bool) -> None:
@@ -165,7 +167,7 @@ class Predictor:
         """Predict from two frames.
 
         Args:
-            onset: the neutral frame: a file or an RGB array.
+            onset: the neutral frame: a file, its bytes, an open file, an RGB array, a tensor or a picture of Pillow.
             apex: the frame of strongest expression, of the same size.
             landmarks: five (x, y) in onset px, or a file of them; detected by the landmarker by default.
             sample: identifier.
@@ -181,6 +183,50 @@ class Predictor:
         self._check_motion(motion)
         made = replace(self._reader.pair(onset, apex, landmarks, sample), motion=motion)
         return self._answer([_Question(sample, made, files)])[0]
+
+    def pairs(
+        self,
+        pairs: Iterable[tuple[FrameSource, FrameSource]],
+        landmarks: Sequence[npt.ArrayLike | Landmarks | PathLike[str] | None] | None = None,
+        samples: Sequence[str] | None = None,
+        *,
+        batch_size: int = 64,
+        on_error: Callable[[int, HtnetError], None] | None = None,
+    ) -> list[Prediction]:
+        """Predict from many pairs of frames; the model reads them in batches.
+
+        Args:
+            pairs: onset and apex of each, see `pair`.
+            landmarks: five points of each, or None where they are detected.
+            samples: identifier of each.
+            batch_size: number of pairs per forward pass.
+            on_error: called with the number of a pair, from 0, that cannot be used, and its error; the pair is then
+                left out. Without it the first error ends the call.
+
+        Returns:
+            One prediction per pair, in their order.
+
+        Raises:
+            InputError: what is given is no list of pairs, or ``landmarks`` or ``samples`` have another length.
+            FrameError, LandmarkError, FlowError: the frames of a pair cannot be used; the message gives its number.
+        """
+        refuse_after_fork()
+        whole().check("batch_size", batch_size)
+        given = _checked_pairs(pairs, landmarks, samples)
+        asked: list[_Question] = []
+        answers: list[Prediction] = []
+        for number, (onset, apex, points, sample) in enumerate(given):
+            files = SourceFiles(onset=frame_file(onset), apex=frame_file(apex))
+            try:
+                asked.append(_Question(sample, self._reader.pair(onset, apex, points, sample), files))
+            except HtnetError as error:
+                if on_error is None:
+                    raise prefixed(f"pair {number}", error) from error
+                on_error(number, error)
+            if len(asked) == batch_size:
+                answers += self._answer(asked)
+                asked = []
+        return answers + (self._answer(asked) if asked else [])
 
     def _check_motion(self, motion: FloatArray | None) -> None:
         if motion is None:
@@ -278,6 +324,42 @@ class Predictor:
             return prediction
         return replace(prediction, label=NO_EXPRESSION, input=replace(prediction.input, expression=None))
 
+    def videos(
+        self,
+        sources: Iterable[str | PathLike[str]],
+        *,
+        method: str | None = None,
+        fps: float | None = None,
+        on_error: Callable[[str, HtnetError], None] | None = None,
+    ) -> Iterator[Prediction]:
+        """Predict from many videos, one after the other; see `video`.
+
+        Args:
+            sources: video files, folders of frames, and folders of either (`htnet.preprocess.list_videos`).
+            method: how to search for the apex of a clip.
+            fps: frames per second of all of them; replaces that of a file.
+            on_error: called with the path of a video that cannot be used, and its error; the video is then left out.
+                Without it the first error ends the iteration.
+
+        Yields:
+            One prediction per video. It is named after the file or folder, and by the whole path where several have
+            one name.
+
+        Raises:
+            InputError: one video is given twice.
+            VideoError, FrameError, LandmarkError, FlowError: a video cannot be used.
+        """
+        found = list_videos(sources)
+        names = Counter(file_stem(source) for source in found)
+        for source in found:
+            name = file_stem(source)
+            try:
+                yield self.video(source, sample=name if names[name] == 1 else source, method=method, fps=fps)
+            except HtnetError as error:
+                if on_error is None:
+                    raise
+                on_error(source, error)
+
     def manifest(
         self, manifest: Manifest | Iterable[Sample], *, batch_size: int = 64, on_error: OnError | None = None
     ) -> Iterator[Prediction]:
@@ -333,21 +415,66 @@ class Predictor:
             doubts += [doubt for doubt in known if doubt.code == "trained_on_subject"]
         return replace(made, warnings=(*made.warnings, *doubts))
 
+    def embed(
+        self, manifest: Manifest | Iterable[Sample], *, batch_size: int = 64, on_error: OnError | None = None
+    ) -> Iterator[tuple[Sample, FloatArray]]:
+        """What the model makes of samples before its last layer, for classifiers of one's own.
+
+        Args:
+            manifest: the samples, read as in `manifest`; labels are not used.
+            batch_size: number of samples per forward pass.
+            on_error: as for `manifest`.
+
+        Yields:
+            Each sample with its features, (num_features,) float32.
+
+        Raises:
+            SpecError, HtnetError: as for `manifest`.
+        """
+        whole().check("batch_size", batch_size)
+        read: list[Sample] = []
+
+        def noted(samples: Iterable[Sample]) -> Iterator[Sample]:
+            for sample in samples:
+                read.append(sample)
+                yield sample
+
+        def left_out(sample: Sample, error: HtnetError) -> None:
+            read.pop()
+            cast(OnError, on_error)(sample, error)
+
+        inputs = self._inputs(noted(iter(manifest)), None if on_error is None else left_out)
+        while batch := list(islice(inputs, batch_size)):
+            features = self._features(batch)
+            of = [read.pop(0) for _ in batch]
+            yield from zip(of, features, strict=True)
+
     @torch.no_grad()
-    def _answer(self, batch: list[_Question]) -> list[Prediction]:
-        refuse_after_fork()
+    def _features(self, batch: list[_Question]) -> FloatArray:
+        images, more = self._tensors(batch)
+        features = self.model.forward_features(self.model.check_image(images), **more)
+        found = self.model.forward_head(features, pre_logits=True)
+        return np.asarray(found.float().cpu().numpy(), dtype=np.float32)
+
+    def _tensors(self, batch: list[_Question]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Images and extra inputs of a batch, where the model is."""
         parameter = next(self.model.parameters())
         stacked = torch.from_numpy(np.stack([asked.made.image for asked in batch]))
         extras = extra_inputs([asked.made for asked in batch], self.model.extra_inputs, self._reader.spec)
         images = stacked.to(device=parameter.device, dtype=parameter.dtype)
-        more = {name: values.to(parameter.device) for name, values in extras.items()}
+        return images, {name: values.to(parameter.device) for name, values in extras.items()}
+
+    @torch.no_grad()
+    def _answer(self, batch: list[_Question]) -> list[Prediction]:
+        refuse_after_fork()
+        images, more = self._tensors(batch)
         known = self.model.action_units
         units: list[tuple[UnitPrediction, ...]] = [()] * len(batch)
         if known:
-            scores, sides = self.model(images, return_units=True, **more)
+            scores, sides = self._call(images, return_units=True, **more)
             units = [units_by_side(known, found) for found in sides.float().sigmoid().tolist()]
         else:
-            scores = self.model(images, **more)
+            scores = self._call(images, **more)
         labels = self.model.labels
         return [
             Prediction(
@@ -369,6 +496,34 @@ class Predictor:
         ]
 
 
+def loaded_model(weights: object) -> EmotionModel | None:
+    """The model that was given in place of weights, also inside what `torch.compile` made of it; None for a name."""
+    inside = getattr(weights, "_orig_mod", weights)
+    return inside if isinstance(inside, EmotionModel) else None
+
+
+def _checked_pairs(
+    pairs: Iterable[tuple[FrameSource, FrameSource]],
+    landmarks: Sequence[npt.ArrayLike | Landmarks | PathLike[str] | None] | None,
+    samples: Sequence[str] | None,
+) -> list[tuple[FrameSource, FrameSource, npt.ArrayLike | Landmarks | PathLike[str] | None, str]]:
+    """Onset, apex, points and name of each pair."""
+    if isinstance(pairs, (str, PathLike, np.ndarray)) or not isinstance(pairs, Iterable):
+        raise InputError("pairs is a list of (onset, apex), such as [(onset, apex)]; one pair goes to Predictor.pair.")
+    given = list(pairs)
+    for number, one in enumerate(given):
+        if not isinstance(one, (tuple, list)) or len(one) != 2:
+            raise InputError(
+                f"pair {number} is not (onset, apex) but of type {type(one).__name__}. Give two frames each."
+            )
+    for name, values in (("landmarks", landmarks), ("samples", samples)):
+        if values is not None and len(values) != len(given):
+            raise InputError(f"{name} has {len(values)} entries for {len(given)} pairs. Give one for each, or none.")
+    points = [None] * len(given) if landmarks is None else list(landmarks)
+    names = [""] * len(given) if samples is None else list(samples)
+    return [(*frames, at, name) for frames, at, name in zip(given, points, names, strict=True)]
+
+
 def _clearness(spotting: Spotting) -> tuple[QualityWarning, ...]:
     """A warning if the expression hardly exceeds the noise of its clip."""
     sure = spotting.confidence
@@ -387,118 +542,3 @@ def _flagged(made: ModelInput, fault: str) -> ModelInput:
     if {warning.code for warning in made.warnings} & {"same_frame", "frame_order"}:
         return made
     return replace(made, warnings=(*made.warnings, *order_warnings(fault)))
-
-
-@renamed_arguments
-def predict(
-    onset: FrameSource,
-    apex: FrameSource | None = None,
-    *,
-    weights: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
-    landmarks: LandmarkChoice = "yunet",
-    device: str | torch.device = "cpu",
-    bit_depth: int | None = None,
-    always: bool = False,
-) -> Prediction:
-    """Recognize the emotion between two frames.
-
-    Args:
-        onset: the neutral frame: a file or an (H, W, 3) RGB array.
-        apex: the frame of strongest expression, of the same size. Required; for a video use
-            `predict_video`.
-        weights: registered weights, a weights folder, a Hub repository or a loaded model.
-        landmarks: "yunet", "face-alignment", "template" (only for faces cropped as the training images
-            are), a file of points, a landmarker, or five (x, y) points in onset px.
-        device: where the model runs.
-        bit_depth: bits of the frames' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
-        always: answer a class also where the frames do not differ by an expression.
-
-    Returns:
-        Label ("no expression" if ``expression`` is below 0.5), probabilities, and their sources.
-
-    Raises:
-        HtnetError: the frames, the points or the weights cannot be used; the message explains how to fix it.
-    """
-    if apex is None:
-        other = hint(onset) if isinstance(onset, (str, PathLike)) else ""
-        raise InputError(f"htnet.predict takes two frames of a face: htnet.predict(onset, apex).{other}")
-    if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
-        return _warm(weights, landmarks, device, bit_depth, always).pair(onset, apex)
-    return _warm(weights, "yunet", device, bit_depth, always).pair(onset, apex, landmarks)
-
-
-@renamed_arguments
-def predict_video(
-    source: str | PathLike[str] | Video | Iterable[FrameSource],
-    *,
-    weights: str | PathLike[str] | EmotionModel = DEFAULT_WEIGHTS,
-    landmarks: LandmarkChoice = "yunet",
-    method: str | None = None,
-    fps: float | None = None,
-    device: str | torch.device = "cpu",
-    bit_depth: int | None = None,
-    always: bool = False,
-) -> Prediction:
-    """Recognize the emotion in a video: spot onset and apex of its expression, then predict.
-
-    In a recording, a video of more than 10 s, this is the most confident micro- or macro-expression of those that
-    `htnet.analyze` finds, and "no expression" where it finds none; see `htnet.pipeline.spot_video`.
-
-    Args:
-        source: a video file, a folder of frames, an opened `htnet.preprocess.Video`, or frames in order.
-        weights: registered weights, a weights folder, a Hub repository or a loaded model.
-        landmarks: as for `predict`; points are those of the first frame. With others than "yunet" the video is
-            searched as a clip.
-        method: "peak" or "divide_and_conquer", see `htnet.preprocess.spot`: searches the video as a clip. None for
-            "peak" in a clip.
-        fps: frames per second; replaces that of a file.
-        device: where the model runs.
-        bit_depth: as for `predict`.
-        always: as for `predict`.
-
-    Returns:
-        Label, probabilities, and in ``spotting`` the frames that were used and the confidence in them. Warnings name
-        the other expressions of a recording (`several_expressions`), or tell that it has none (`no_event`).
-
-    Raises:
-        HtnetError: the video, the points or the weights cannot be used; the message says what to do.
-    """
-    if isinstance(landmarks, (str, PathLike)) or (callable(landmarks) and not isinstance(landmarks, np.ndarray)):
-        return _warm(weights, landmarks, device, bit_depth, always).video(source, method=method, fps=fps)
-    return _warm(weights, "yunet", device, bit_depth, always).video(source, landmarks, method=method, fps=fps)
-
-
-def _warm(
-    weights: str | PathLike[str] | EmotionModel,
-    landmarks: str | PathLike[str] | Landmarker,
-    device: str | torch.device,
-    bit_depth: int | None,
-    always: bool,
-) -> Predictor:
-    """A predictor that shares with earlier calls what has not changed since: the model, and a named landmarker."""
-    state = None if isinstance(weights, EmotionModel) else local_state(weights)
-    if state is None:
-        return Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always)
-    loaded = (str(weights), state, str(device))
-    # What a file of points or a given landmarker says may change unseen.
-    named = landmarks if isinstance(landmarks, str) and landmarks in LANDMARKERS else None
-    settings = (*loaded, named, os.environ.get(MODEL_VARIABLE), repr(bit_depth), always)
-    if named is not None and (found := _predictors.get(settings)) is not None:
-        return found
-    if (known := _models.get(loaded)) is None:
-        made = Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always)
-    else:
-        made = copy.copy(known)
-        made._set(landmarks, bit_depth, always)
-    _keep(_models, loaded, made)
-    if named is not None:
-        _keep(_predictors, settings, made)
-    return made
-
-
-def _keep(kept: dict[tuple[object, ...], T], key: tuple[object, ...], value: T) -> None:
-    """Keep a value, and of the others the newest."""
-    with _kept_lock:
-        kept[key] = kept.pop(key, value)
-        while len(kept) > _KEPT:
-            del kept[next(iter(kept))]

@@ -52,6 +52,7 @@ from htnet.preprocess.published import published_input
 from htnet.preprocess.regions import crop_regions, template_points
 from htnet.preprocess.video.clip import motion_features, temporal_interpolation
 from htnet.preprocess.video.clip_files import encode_motion, open_clip, read_motion
+from htnet.preprocess.video.listing import list_videos
 from htnet.preprocess.video.open import Video, open_video
 from htnet.preprocess.video.readers import VIDEO_READERS
 from htnet.preprocess.video.spotting import SPOTTING_METHODS, spot
@@ -103,6 +104,7 @@ __all__ = [
     "image_side",
     "is_motionless",
     "landmarks_68",
+    "list_videos",
     "make_landmarker",
     "motion_features",
     "open_clip",

@@ -134,15 +134,14 @@ class RegionCropper(nn.Module):
 
 
 def _frames(frames: Frames, name: str) -> Sequence[FrameSource]:
-    """Frames one by one; those of a tensor as (H, W, 3) arrays."""
+    """Frames one by one; those of a tensor as (3, H, W) tensors."""
     if not isinstance(frames, Tensor):
         if isinstance(frames, (str, os.PathLike)):
             raise InputError(f"{name} is {frames!r}; give a list of frames, one per pair.")
         return frames
     if frames.ndim != 4 or frames.shape[1] != 3:
         raise InputError(f"{name} is a tensor of shape {tuple(frames.shape)}; give (B, 3, H, W), RGB.")
-    kept = frames.detach().cpu()
-    return list((kept.float() if kept.is_floating_point() else kept).permute(0, 2, 3, 1).contiguous().numpy())
+    return list(frames)
 
 
 def _points(landmarks: Points) -> Sequence[LandmarkSource | None]:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -19,10 +19,16 @@ from htnet.core.errors import FrameError, cause
 from htnet.core.hints import IMAGES, hint, how
 from htnet.core.types import TEMPLATE_SIZE, ByteArray, Frame
 from htnet.preprocess.depth import RawFrame, check_bit_depth, refuse_black, stated_white, together
+from htnet.preprocess.in_memory import encoded_picture, picture_array
 from htnet.preprocess.opencv import load_opencv
 
-#: An image file, an RGB array or a frame that was read.
-FrameSource = str | os.PathLike[str] | np.ndarray[Any, Any] | Frame
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+#: An image file as a path, its bytes or opened as binary; an RGB array or tensor; a picture of Pillow; or a frame that
+#: was read. See `read_frame`.
+FrameSource: TypeAlias = "str | os.PathLike[str] | np.ndarray[Any, Any] | Frame | Image | Tensor | bytes | IO[bytes]"
 
 #: Shortest side of a frame that can hold a usable face, px.
 MIN_SIDE = 16
@@ -42,11 +48,12 @@ def read_frame(source: FrameSource, bit_depth: int | None = None) -> Frame:
     Frames that are compared with each other are read together: `read_pair`, `read_clip`.
 
     Args:
-        source: an image file, an array in RGB order, or a `Frame`. Arrays: (H, W), (H, W, 1),
-            (H, W, 3) or (H, W, 4); uint8, uint16 or float in 0..1. Gray is repeated in three
+        source: an image file as a path, as bytes or opened as binary; an array or tensor in RGB order; a picture of
+            Pillow; or a `Frame`. Arrays: (H, W), (H, W, 1),
+            (H, W, 3) or (H, W, 4); uint8, uint16 or float in 0..1; tensors also (3, H, W). Gray is repeated in three
             channels, 16-bit values are divided by 257 and rounded, and alpha is dropped, not
-            composited: what lies under transparent pixels stays visible. Files are turned as their
-            EXIF orientation says.
+            composited: what lies under transparent pixels stays visible. Files and pictures of Pillow are turned as
+            their EXIF orientation says.
         bit_depth: bits of the values, one of `htnet.types.BIT_DEPTHS`, where a 16-bit file or a wider type contains
             fewer. Files that name their largest value (PGM, PPM, some TIFF files) need none.
 
@@ -139,7 +146,15 @@ def _read_raw(source: FrameSource) -> RawFrame:
         path = Path(source)
         data = _read_bytes(path)
         return _checked(_decode(data, path), str(path), stated_white(data))
-    raise FrameError(f"A frame cannot be read from {type(source).__name__}; give an image file or a numpy array (RGB).")
+    if (array := picture_array(source)) is not None:
+        return _checked(*array)
+    if (encoded := encoded_picture(source)) is not None:
+        data, name = encoded
+        return _checked(_decode(data, Path(name)), name, stated_white(data))
+    raise FrameError(
+        f"A frame cannot be read from {type(source).__name__}; give an image file, its bytes, an RGB array or tensor, "
+        "or a picture of Pillow."
+    )
 
 
 def _frames(raw: Sequence[RawFrame], sources: Sequence[FrameSource], bit_depth: int | None) -> list[Frame]:
@@ -165,7 +180,7 @@ def check_pair(onset: Frame, apex: Frame) -> None:
 
 
 def frame_file(source: FrameSource | None) -> str | None:
-    """The file that a frame was read from, or is to be; None for an array, or a frame of a video file."""
+    """The file that a frame was read from, or is to be; None for what is in memory, or a frame of a video file."""
     if isinstance(source, Frame):
         return source.source if os.path.isfile(source.source) else None
     return str(source) if isinstance(source, (str, os.PathLike)) else None
@@ -238,7 +253,7 @@ def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
             pixels = None
     if pixels is None:
         # The file extension says nothing here: the content has just been tried.
-        other = "" if path.suffix.lower() in IMAGES else hint(path)
+        other = "" if path.suffix.lower() in IMAGES or not path.exists() else hint(path)
         raise FrameError(
             f"Frame {path} is not an image OpenCV can read, or is damaged; give a PNG or JPEG file.{other}"
         )

@@ -62,14 +62,16 @@ def load_opencv(*needed: str) -> Any:
         module = importlib.import_module("cv2")
     except (ImportError, AttributeError) as error:
         raise OpenCVError(
-            f"OpenCV (cv2) cannot be imported{_lacking(error) or ' here'}. {_state()} {_cure()}"
+            f"OpenCV (cv2) cannot be imported{_lacking(error) or ' here'}. {_state()} {opencv_cure()}"
         ) from error
     version = getattr(module, "__version__", "unknown")
     lacking = [name for name in needed if not hasattr(module, name)]
     if lacking:
-        raise OpenCVError(f"OpenCV (cv2, version {version}) lacks {', '.join(lacking)}. {_state()} {_cure()}")
+        raise OpenCVError(f"OpenCV (cv2, version {version}) lacks {', '.join(lacking)}. {_state()} {opencv_cure()}")
     if _is_old(version):
-        raise OpenCVError(f"OpenCV (cv2) is version {version}; htnet needs {OLDEST} or newer. {_state()} {_cure()}")
+        raise OpenCVError(
+            f"OpenCV (cv2) is version {version}; htnet needs {OLDEST} or newer. {_state()} {opencv_cure()}"
+        )
     return module
 
 
@@ -89,7 +91,7 @@ def warn_of_collision(purpose: str) -> None:
     if len(installed_opencv()) > 1:
         warnings.warn(
             f"{purpose}: two builds of OpenCV share the folder cv2; it works as long as neither is upgraded or "
-            f"removed. {_state()} {_cure()}",
+            f"removed. {_state()} {opencv_cure()}",
             UserWarning,
             stacklevel=3,
         )
@@ -109,7 +111,7 @@ def _state() -> str:
     return f"Installed: {names or 'no OpenCV distribution'}."
 
 
-def _cure() -> str:
+def opencv_cure() -> str:
     """Exact commands: removing one build takes files of the other, so all go, then the right one comes back."""
     found = installed_opencv()
     remove = f"pip uninstall --yes {' '.join(found)}, then " if found else ""

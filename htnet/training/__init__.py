@@ -3,7 +3,7 @@
 from htnet.core.deprecated import serve_old_names
 from htnet.training.averaging import check_wise_ft
 from htnet.training.generated_samples import check_classes, generated_set, with_units
-from htnet.training.job import TrainingJob, job_of
+from htnet.training.job import Callback, EpochReport, TrainingJob, job_of
 from htnet.training.losses import focal_loss, recipe_loss
 from htnet.training.pretrain import train_on_generated
 from htnet.training.recipe import (
@@ -28,7 +28,9 @@ __all__ = [
     "RECIPES",
     "AnyAugmentation",
     "Augmentation",
+    "Callback",
     "Checkpoint",
+    "EpochReport",
     "FlowSet",
     "Recipe",
     "StartFrom",

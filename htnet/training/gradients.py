@@ -9,6 +9,9 @@ from torch import Tensor
 
 from htnet.core.cuda_graphs import CapturedCall
 
+#: Loss and gradients.
+Computed = tuple[Tensor, list[Tensor | None]]
+
 
 class Gradients:
     """Fills ``.grad`` of parameters from one batch after the other.
@@ -20,21 +23,27 @@ class Gradients:
     def __init__(self, loss: Callable[[Mapping[str, Tensor]], Tensor], over: Sequence[Tensor], capture: bool) -> None:
         """Use the scalar ``loss`` of named input tensors, and the parameters ``over``."""
         self.loss, self.over, self.capture = loss, list(over), capture
-        self._captured: dict[tuple[tuple[str, torch.Size], ...], CapturedCall[str, list[Tensor | None]]] = {}
+        self._captured: dict[tuple[tuple[str, torch.Size], ...], CapturedCall[str, Computed]] = {}
 
-    def __call__(self, inputs: Mapping[str, Tensor]) -> None:
-        """Replace the gradients by those of this batch; parameters that the loss does not reach get None."""
+    def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Replace the gradients by those of this batch; parameters that the loss does not reach get None.
+
+        Returns:
+            The loss, without its history; of a captured graph the next call overwrites it.
+        """
         if not self.capture:
-            self._compute(inputs)
-            return
+            return self._compute(inputs)[0]
         key = tuple((name, tensor.shape) for name, tensor in inputs.items())
         if key not in self._captured:
             self._captured[key] = CapturedCall(self._compute, inputs)
-        for parameter, gradient in zip(self.over, self._captured[key](inputs), strict=True):
+        loss, gradients = self._captured[key](inputs)
+        for parameter, gradient in zip(self.over, gradients, strict=True):
             parameter.grad = gradient
+        return loss
 
-    def _compute(self, inputs: Mapping[str, Tensor]) -> list[Tensor | None]:
+    def _compute(self, inputs: Mapping[str, Tensor]) -> Computed:
         for parameter in self.over:
             parameter.grad = None
-        self.loss(inputs).backward()
-        return [parameter.grad for parameter in self.over]
+        loss = self.loss(inputs)
+        loss.backward()
+        return loss.detach(), [parameter.grad for parameter in self.over]

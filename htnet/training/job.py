@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from htnet.core.optional import named_device
 from htnet.models import EmotionModel, create_model
 from htnet.training.recipe import Recipe, get_recipe
 from htnet.training.rng import RngState
@@ -22,6 +23,36 @@ from htnet.training.tensors import TrainingSet
 OnEpoch = Callable[[int, EmotionModel], Any]
 
 
+@dataclass(frozen=True)
+class EpochReport:
+    """How a training goes, after an epoch.
+
+    Attributes:
+        epoch: the epoch that has ended, counted from 1.
+        epochs: how many there will be.
+        curve: for each epoch so far, also of a training that was resumed, its loss (mean over the steps, of the weights
+            while they changed, with augmentation) and the learning rate at its end.
+    """
+
+    epoch: int
+    epochs: int
+    curve: tuple[tuple[float, float], ...]
+
+    @property
+    def loss(self) -> float:
+        """Loss of the epoch."""
+        return self.curve[-1][0]
+
+    @property
+    def lr(self) -> float:
+        """Learning rate at its end."""
+        return self.curve[-1][1]
+
+
+#: Called after each epoch with how the training goes and the model, in eval mode.
+Callback = Callable[[EpochReport, EmotionModel], Any]
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingJob:
     """Settings of one training.
@@ -30,7 +61,7 @@ class TrainingJob:
         model: registered model name.
         recipe: the training recipe.
         seed: seed of weights, order, augmentation and dropout.
-        device: device for training.
+        device: device for training; "auto" for a CUDA device where there is one.
         settings: overrides of the model's config.
         start: weights to start from, for `htnet.load_pretrained`, or a loaded model: matching tensors are copied
             (see `htnet.training.StartFrom`); or a function that sets the weights of the fresh model.
@@ -42,6 +73,9 @@ class TrainingJob:
     device: str | torch.device = "cpu"
     settings: Mapping[str, Any] = field(default_factory=dict)
     start: Start | str | PathLike[str] | EmotionModel | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "device", named_device(self.device))
 
     def loaded(self, labels: tuple[str, ...] | None = None) -> TrainingJob:
         """The job with its start loaded, for models of these classes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from os import PathLike
 from typing import Any
@@ -18,7 +18,7 @@ from htnet.hub.folder import FILES
 from htnet.models import EmotionModel, get_entry, list_models
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig
 from htnet.training.generated_samples import generated_set, has_unit_head
-from htnet.training.job import OnEpoch, TrainingJob, job_of
+from htnet.training.job import Callback, OnEpoch, TrainingJob, job_of
 from htnet.training.weights import WeightsRecord, train_into
 
 
@@ -32,6 +32,7 @@ def train_on_generated(
     training: Mapping[str, Any] | None = None,
     temperature: float = 1.0,
     on_epoch: OnEpoch | None = None,
+    callbacks: Sequence[Callback] = (),
     overwrite: bool = False,
 ) -> EmotionModel:
     """Train an HTNet on generated flow images and write a weights folder; an interrupted training is resumed.
@@ -45,6 +46,7 @@ def train_on_generated(
         training: further content of the card: ``metrics``, ``protocol``, ``calibration``, ...
         temperature: the model's, for its probabilities; see `htnet.calibration`.
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
+        callbacks: called after each epoch with an `EpochReport` and the model.
         overwrite: replace weights that ``out`` holds.
 
     Returns:
@@ -74,4 +76,5 @@ def train_on_generated(
     provenance = Provenance((DataKind.GENERATED,), license=License.APACHE_2_0, selection=Selection.DEVELOPMENT_SUBJECTS)
     settings = {**job.settings, "image_size": config.size, "action_units": ACTION_UNITS}
     record = WeightsRecord(EMOTIONS, data.spec, card, TrainedPeople(), provenance, temperature)
-    return train_into(out, dataclasses.replace(job, settings=settings), data, record, on_epoch, overwrite=overwrite)
+    job = dataclasses.replace(job, settings=settings)
+    return train_into(out, job, data, record, on_epoch, callbacks=callbacks, overwrite=overwrite)

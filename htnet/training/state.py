@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ class TrainingState:
 
     Attributes:
         epoch: epochs that have ended.
-        records: what the callbacks returned so far; one list for each training.
+        records: what ``on_epoch`` returned so far; one list for each training.
+        curve: loss and learning rate of each epoch so far.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class TrainingState:
         self.checkpoint, self.description, self.parts = checkpoint, description, parts
         self.epoch = 0
         self.records: list[list[Any]] = [[] for _ in range(trainings)]
+        self.curve: list[tuple[float, float]] = []
         self._load()
         self._written = time.monotonic()
 
@@ -93,6 +96,7 @@ class TrainingState:
         if self.checkpoint is None or time.monotonic() - self._written < self.checkpoint.every:
             return
         state = {"format": FORMAT, "what": self.description, "epoch": self.epoch, "records": self.records}
+        state["curve"] = [list(point) for point in self.curve]
         state |= {name: part.state_dict() for name, part in self.parts.items()}
         with whole_file(self.checkpoint.path) as place:
             torch.save(state, place)
@@ -125,5 +129,7 @@ class TrainingState:
                 "Delete it to start from scratch, or use the original settings to resume it."
             )
         self.epoch, self.records = state["epoch"], state["records"]
+        unknown = [[math.nan, math.nan]] * self.epoch  # in a state that was written before there were curves
+        self.curve = [(loss, lr) for loss, lr in state.get("curve", unknown)]
         for name, part in self.parts.items():
             part.load_state_dict(state[name])

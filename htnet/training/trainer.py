@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from htnet.models import EmotionModel
 from htnet.training.averaging import ResultWeights, check_wise_ft, show
 from htnet.training.generated_samples import GeneratedSamples
 from htnet.training.gradients import Gradients
-from htnet.training.job import Member, OnEpoch, TrainingJob, describe
+from htnet.training.job import Callback, EpochReport, Member, OnEpoch, TrainingJob, describe
 from htnet.training.losses import recipe_loss, unit_losses
 from htnet.training.recipe import Recipe
 from htnet.training.start import Start
@@ -74,6 +75,7 @@ def train_model(
     start: Start | None = None,
     on_epoch: OnEpoch | None = None,
     checkpoint: Checkpoint | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> tuple[EmotionModel, list[Any]]:
     """Build a model and train it.
 
@@ -90,6 +92,8 @@ def train_model(
         start: gives the fresh model other weights, as `StartFrom` does.
         on_epoch: called after each epoch with the model in eval mode; its results are returned.
         checkpoint: where to keep the state, to resume from if it exists already.
+        callbacks: called after each epoch with an `EpochReport`, which tells loss and learning rate of every epoch so
+            far, and the model in eval mode, which they must not change.
 
     Returns:
         The model in eval mode, and what ``on_epoch`` returned for each epoch.
@@ -99,21 +103,31 @@ def train_model(
         RecipeError: the recipe interpolates with a start (WiSE-FT), and there is none.
         InputError: the recipe adds generated images, and model or data are of another kind.
     """
-    return run_job(TrainingJob(name, recipe, seed, device, settings or {}, start), data, on_epoch, checkpoint)
+    job = TrainingJob(name, recipe, seed, device, settings or {}, start)
+    return run_job(job, data, on_epoch, checkpoint, callbacks)
 
 
 def run_job(
-    job: TrainingJob, data: TrainingSet, on_epoch: OnEpoch | None = None, checkpoint: Checkpoint | None = None
+    job: TrainingJob,
+    data: TrainingSet,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Checkpoint | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> tuple[EmotionModel, list[Any]]:
     """`train_model` for a job."""
     refuse_after_fork()
     check_wise_ft(job.recipe, job.start is not None)
-    (trained,) = run(PlainStepper(Member.begin(job.loaded(), data, on_epoch)), checkpoint)
+    (trained,) = run(PlainStepper(Member.begin(job.loaded(), data, on_epoch)), checkpoint, callbacks)
     return trained
 
 
-def run(stepper: Stepper, checkpoint: Checkpoint | None) -> list[tuple[EmotionModel, list[Any]]]:
-    """Train; for each member its model in eval mode, and what its ``on_epoch`` returned for each epoch."""
+def run(
+    stepper: Stepper, checkpoint: Checkpoint | None, callbacks: Sequence[Callback] = ()
+) -> list[tuple[EmotionModel, list[Any]]]:
+    """Train; for each member its model in eval mode, and what its ``on_epoch`` returned for each epoch.
+
+    Callbacks are told the loss, which is that of all members together, and the first model.
+    """
     members, recipe = stepper.members, stepper.members[0].job.recipe
     steps = num_batches(len(members[0].data), recipe)
     optimizer, scheduler = make_optimizer(stepper.parameters, recipe, steps=recipe.epochs * steps)
@@ -126,9 +140,10 @@ def run(stepper: Stepper, checkpoint: Checkpoint | None) -> list[tuple[EmotionMo
     state = TrainingState(checkpoint, describe(members) if checkpoint else "", parts, len(members))
     step = state.epoch * steps
     while state.epoch < recipe.epochs:
+        loss: Tensor | float = 0.0
         with stepper.drawing():
             for batch in stepper.batches():
-                gradients(stepper.inputs(batch))
+                loss = loss + gradients(stepper.inputs(batch))
                 optimizer.step()
                 if scheduler is not None:
                     scheduler.step()
@@ -136,9 +151,14 @@ def run(stepper: Stepper, checkpoint: Checkpoint | None) -> list[tuple[EmotionMo
                 step += 1
         state.epoch += 1
         weights.interpolate()
+        # Reading the loss waits for the device.
+        state.curve.append((float(loss) / steps if callbacks else math.nan, float(optimizer.param_groups[0]["lr"])))
         for member, model, records in zip(members, models, state.records, strict=True):
             if member.on_epoch is not None:
                 records.append(member.on_epoch(state.epoch, model.eval()))
+        report = EpochReport(state.epoch, recipe.epochs, tuple(state.curve))
+        for callback in callbacks:
+            callback(report, models[0].eval())
         state.save_now_and_then()
     weights.interpolate()
     state.done()

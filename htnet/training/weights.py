@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from htnet.core.csv_files import CsvWriter
 from htnet.core.deprecated import gathered_arguments
 from htnet.core.errors import WeightsError
-from htnet.core.files import check_folder
+from htnet.core.files import check_folder, whole_file
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance
 from htnet.core.types import PreprocessSpec
@@ -21,11 +23,14 @@ from htnet.hub import save_pretrained
 from htnet.hub.folder import FILES, checked_temperature
 from htnet.models import EmotionModel
 from htnet.training.generated_samples import check_classes, with_units
-from htnet.training.job import OnEpoch, TrainingJob, job_of
+from htnet.training.job import Callback, EpochReport, OnEpoch, TrainingJob, job_of
 from htnet.training.start import StartFrom
 from htnet.training.state import Checkpoint
 from htnet.training.tensors import FlowSet, TrainingSet
 from htnet.training.trainer import run_job
+
+#: The learning curve in a weights folder.
+CURVE_FILE = "training.csv"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ def train_weights(
     temperature: float = 1.0,
     training: Mapping[str, Any] | None = None,
     on_epoch: OnEpoch | None = None,
+    callbacks: Sequence[Callback] = (),
     overwrite: bool = False,
 ) -> EmotionModel:
     """Train on all samples and write a weights folder; an interrupted training is resumed.
@@ -72,10 +78,11 @@ def train_weights(
         temperature: what the model's scores are to be divided by for its probabilities; see `htnet.calibration`.
         training: what else the card says: ``license``, ``metrics``, ``dataset``, ...
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
+        callbacks: called after each epoch with an `EpochReport` and the model.
         overwrite: replace weights that ``out`` holds.
 
     Returns:
-        The model in eval mode.
+        The model in eval mode. ``out`` also contains ``training.csv``, the loss of each epoch; see `train_into`.
 
     Raises:
         OverwriteError: ``out`` contains weights and ``overwrite`` is not given.
@@ -98,7 +105,8 @@ def train_weights(
     }
     provenance = Provenance.of(manifest, generated=bool(job.recipe.generated))
     record = WeightsRecord(manifest.classes, data.spec, card, TrainedPeople.of(manifest), provenance, temperature)
-    return train_into(out, dataclasses.replace(job, settings=settings), data, record, on_epoch, overwrite=overwrite)
+    job = dataclasses.replace(job, settings=settings)
+    return train_into(out, job, data, record, on_epoch, callbacks=callbacks, overwrite=overwrite)
 
 
 def train_into(
@@ -108,9 +116,13 @@ def train_into(
     record: WeightsRecord,
     on_epoch: OnEpoch | None = None,
     *,
+    callbacks: Sequence[Callback] = (),
     overwrite: bool = False,
 ) -> EmotionModel:
     """Train a model and write its weights folder, where an interrupted training is resumed.
+
+    After each epoch the learning curve is written to ``training.csv`` in the folder: epoch, loss (mean over its steps)
+    and learning rate at its end.
 
     Args:
         out: weights folder.
@@ -118,6 +130,7 @@ def train_into(
         data: training set.
         record: what is stored with the weights.
         on_epoch: called after each epoch with (epoch, model).
+        callbacks: called after each epoch with an `EpochReport` and the model.
         overwrite: replace weights that ``out`` holds.
 
     Returns:
@@ -130,7 +143,8 @@ def train_into(
     check_folder(out, FILES, overwrite=overwrite)  # before it costs any time, like the next
     temperature = checked_temperature(record.temperature, "The training")
     job, people, provenance = job.loaded(record.labels), record.people, record.provenance
-    trained, _ = run_job(job, data, on_epoch, Checkpoint(Path(out) / ".training.pt"))
+    kept = Checkpoint(Path(out) / ".training.pt")
+    trained, _ = run_job(job, data, on_epoch, kept, (partial(_write_curve, Path(out) / CURVE_FILE), *callbacks))
     if isinstance(job.start, StartFrom):
         people, provenance = job.start.people(people), job.start.provenance(provenance)
     trained.labels, trained.preprocess_spec, trained.temperature = record.labels, record.spec, temperature
@@ -145,3 +159,11 @@ def train_into(
         overwrite=overwrite,
     )
     return trained
+
+
+def _write_curve(path: Path, report: EpochReport, model: EmotionModel) -> None:
+    with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
+        writer = CsvWriter(file)
+        writer.writerow(["epoch", "loss", "lr"])
+        # Nine digits bring a float32 back as it was.
+        writer.writerows([k, f"{loss:.9g}", f"{lr:.9g}"] for k, (loss, lr) in enumerate(report.curve, 1))

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 import htnet
 from htnet import cli
 from htnet.cli import build_parser
+from htnet.core.progress import progress_bar, ticker
 from htnet.data import open_data
 from htnet.hub import DEFAULT_WEIGHTS, read_config, save_pretrained
 from htnet.models import HTNet, HTNetConfig, create_model, reference_state
@@ -144,8 +146,7 @@ def test_skip_errors_lists_them_and_goes_on(succeed, fail, weights, tmp_path):
         (["a.png", "b.png", "--skip-errors"], "go with --manifest"),
         (["--manifest", "m.csv"], "--manifest M.csv with --out P.csv"),
         (["a.png", "b.png", "--manifest", "m.csv", "--out", "p.csv"], "either two frames, or --manifest"),
-        (["--manifest", "m.csv", "--out", "p.csv", "--json"], "go with two frames"),
-        (["--manifest", "m.csv", "--out", "p.csv", "--plot", "p.png"], "go with two frames"),
+        (["--manifest", "m.csv", "--out", "p.csv", "--plot", "p.png"], "goes with two frames"),
     ],
 )
 def test_predict_options_that_do_not_go_together(fail, words, message):
@@ -175,6 +176,9 @@ def test_train_and_loso(succeed, tmp_path):
     metrics = ("--metrics", tmp_path / "run" / "summary.json")
     out = succeed("train", *data, "--out", tmp_path / "w", *metrics, "--seed", "3", "--layout", "whole")
     assert f"--weights {tmp_path / 'w'}" in out
+    with (tmp_path / "w" / "training.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert f"loss {float(row['loss']):.4f} in the first epoch" in out
     config = read_config(tmp_path / "w" / "config.json")
     assert config["recipe"]["name"] == "default"
     assert config["recipe"]["epochs"] == 1
@@ -342,12 +346,15 @@ def test_demo(succeed, tmp_path):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_unknown_options_are_refused(capsys, command):
-    needed = {"lodo": ["--data", "d"], "loso": ["--data", "d"], "train": ["--data", "d", "--out", "o"],
+    needed = {"lodo": ["--data", "d"], "loso": ["--data", "d"],
+              "kfold": ["--data", "d"], "holdout": ["--data", "d"], "train": ["--data", "d", "--out", "o"],
               "prepare": ["casme3", "--root", "r",
               "--out", "o"], "convert": ["a", "b"], "push": ["a", "b"], "spot": ["v"],
               "pretrain": ["--out", "o"], "analyze": ["v", "--out", "o"],
               "synthesize": ["recordings", "--out", "o", "--count", "1"],
-              "evaluate-spotting": ["--truth", "t", "--predictions", "p"]}  # fmt: skip
+              "evaluate-spotting": ["--truth", "t", "--predictions", "p"],
+              "evaluate": ["--data", "d"], "embed": ["--data", "d", "--out", "o"],
+              "completion": ["bash"]}  # fmt: skip
     needed = with_wings("commands", "NEEDED", needed).get(command, [])
     cli.build_parser().parse_args([command, *needed])
     with pytest.raises(SystemExit) as caught:
@@ -363,6 +370,35 @@ def test_abbreviated_options_and_unknown_commands_are_refused(capsys):
         assert caught.value.code == 2
     assert "COMMAND" in capsys.readouterr().err
     assert set(cli.build_parser()._subparsers._group_actions[0].choices) == set(COMMANDS)
+
+
+def parsers(parser):
+    """A parser, and those of its commands and of their kinds."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            for inner in action.choices.values():
+                yield from parsers(inner)
+
+
+def test_every_help_ends_in_an_example_of_the_command():
+    top = build_parser()
+    for parser in parsers(top):
+        last = parser.format_help().rstrip().splitlines()[-1]
+        words = shlex.split(last)
+        assert last == f"  {shlex.join(words)}"
+        assert words[: len(parser.prog.split())] == parser.prog.split(), parser.prog
+        top.parse_args(words[1:])
+
+
+def test_bars_are_drawn_on_terminals_only(succeed, capsys, monkeypatch, tmp_path):
+    for terminal in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda terminal=terminal: terminal)
+        with ticker(3, "training", "epoch") as tick:
+            tick(2, "now")
+        list(progress_bar(range(3), "reading"))
+        said = capsys.readouterr().err
+        assert ("training" in said, "reading" in said) == (terminal, terminal)
 
 
 def test_interruption(run, monkeypatch):

@@ -5,18 +5,26 @@ import importlib.util
 import io
 import json
 import re
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from htnet import cli
+from htnet import cli, evaluation, hub, synthesis, training
+from htnet.cli import build_parser
+from htnet.core.command_line import leaves
 from htnet.core.schema import OUTPUT_POINTS, document, plain, read_schema, to_json, versions
 from htnet.core.types import QualityWarning
+from htnet.evaluation import LosoResult
 from htnet.export import write_recordings
 from htnet.hub import save_pretrained
+from htnet.models import create_model
+from htnet.pipeline import doctor
 from htnet.types import Event, Recording
 from tests.support.flows import write_flow_set
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save, tiny_model
@@ -56,10 +64,12 @@ def written(tmp_path_factory):
     template = ("--landmarks", "template")
 
     class Commands:
-        documents, tables = {}, {}
+        documents, tables, answers = {}, {}, []
 
         def __call__(self, name, *words, stdout=False, files=()):
-            out = command(*words)
+            words = [str(word) for word in words if word != "--json"]
+            out = command(*words, "--json")
+            self.answers.append((cli.build_parser().parse_args(words), out))
             if stdout:
                 self.documents[name] = [out]
             for file in files:
@@ -87,12 +97,37 @@ def written(tmp_path_factory):
     words = ("--truth", root / "recordings.csv", "--predictions", root / "events.csv", "--json")
     run("evaluate-spotting", "evaluate-spotting", *words, stdout=True)
     run("list", "list", "--json", stdout=True)
+    words = ("train", "--data", root / "flow", "--model", "htnet_tiny", "--epochs", "1", "--out", root / "trained")
+    run("train", *words, stdout=True)
+    torch.save(create_model("ststnet").state_dict(), root / "s.pth")
+    run("convert", "convert", root / "s.pth", root / "converted", stdout=True)
+    write_flow_set(root / "two", subjects=2, per_subject=1, datasets=("a", "b"))
+    words = ("--data", root / "two", "--weights", root / "trained", "--allow-trained", "--out", root / "scored")
+    run("evaluate", "evaluate", *words, "--against", root / "trained", stdout=True)
+    run("embed", "embed", "--data", root / "two", "--weights", root / "trained", "--out", root / "f.csv", stdout=True)
+    # What the others do is tested elsewhere; here it counts what is printed.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "train_on_generated", lambda *of, **how: None)
+        run("pretrain", "pretrain", "--epochs", "1", "--out", root / "generated")
+        patch.setattr(doctor, "diagnose", lambda: doctor.Diagnosis((doctor.Finding("GPU", "cuda", "ok", "none"),)))
+        run("doctor", "doctor", stdout=True)
+        patch.setitem(sys.modules, "shtab", SimpleNamespace(FILE={}, complete=lambda parser, shell: f"# of {shell}"))
+        run("completion", "completion", "bash", stdout=True)
+        patch.setattr(synthesis, "synthesize_recordings", lambda out, *of, **how: Path(out) / "recordings.csv")
+        run("synthesize", "synthesize", "recordings", "--out", root / "drawn", "--count", "1", stdout=True)
+        patch.setattr(hub, "push_to_hub", lambda *of, **how: print("sent") or "c0ffee")
+        run("push", "push", root / "trained", "owner/name", stdout=True)
     out = root / "prepared"
     words = ("prepare", "manifest", "--root", root / "pairs", "--out", out, *template, "--flow", "dis")
     run("prepare", *words, "--skip-errors", files=[out / "report.json"])
     words = ("loso", "--data", root / "flow", "--model", "htnet_tiny", "--epochs", "1", "--workers", "1")
     words += ("--protocol", "last", "best_on_test", "--out", root / "loso")
     run("loso", *words, files=[root / "loso" / "summary.json", root / "loso" / "predictions.csv"])
+    result = LosoResult(finite(run.documents["loso"][0]), (), root / "loso")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("lodo", "kfold", "holdout"):
+            patch.setattr(evaluation, name, lambda *of, **how: print("told") or result)
+            run(name, name, "--data", root / "two", "--out", root / name)
     for more in of_wings("output", "run_commands"):
         more(run, root)
     return run
@@ -108,6 +143,14 @@ DOCUMENTS = {
     "analyze": "htnet.analysis",
     "evaluate-spotting": "htnet.spotting_scores",
     "list": "htnet.list",
+    "evaluate": "htnet.weights_scores",
+    "embed": "htnet.command",
+    "doctor": "htnet.doctor",
+    "completion": "htnet.command",
+    "train": "htnet.command",
+    "convert": "htnet.command",
+    "synthesize": "htnet.command",
+    "push": "htnet.command",
     "prepare": "htnet.prepare_report",
     "loso": "htnet.evaluation",
 }
@@ -122,6 +165,27 @@ def finite(text):
         raise AssertionError(f"{constant} in {text}")
 
     return json.loads(text, parse_constant=refuse)
+
+
+def test_with_json_every_command_prints_that_alone(written):
+    """Whatever else is said, by libraries too, goes to standard error."""
+    known = {" ".join(leaf.prog.split()[1:]) for leaf in leaves(cli.build_parser())}
+    # The kinds of prepare are one command with another reader.
+    known = {"prepare" if name.startswith("prepare ") else name for name in known}
+    ran = {f"{args.command} {args.kind}" if hasattr(args, "kind") else args.command for args, _ in written.answers}
+    assert {"prepare" if name.startswith("prepare ") else name for name in ran} == known
+    for args, out in written.answers:
+        assert out, args.command
+        for text in out.splitlines() if args.command == "analyze" else [out]:
+            assert finite(text)["schema"] in versions(), args.command
+
+
+def test_a_command_that_says_nothing_of_itself_answers_with_its_name(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "build_parser", build_parser)  # a new one
+    monkeypatch.setattr(cli.weights, "_list", lambda args: print("done"))
+    assert cli.main(["list", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert (finite(out)["command"], err) == ("list", "done\n")
 
 
 def walk(value, path=""):

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import re
 import subprocess
@@ -11,7 +12,9 @@ from htnet.core.errors import HtnetError, InputError, ManifestError
 from htnet.data import (
     Manifest,
     Sample,
+    fixed_split,
     hold_out_subjects,
+    k_folds,
     leave_one_dataset_out,
     leave_one_subject_out,
     read_composite,
@@ -214,3 +217,63 @@ def test_impossible_splits_are_refused(keys, indices, fraction, error, says):
     assert issubclass(error, HtnetError)
     with pytest.raises(error, match=says):
         hold_out_subjects(manifest_of(keys), indices, fraction, 0)
+
+
+def labeled(seed):
+    """Samples of three classes by several subjects, in any order."""
+    manifest, rng = random_manifest(seed)
+    classes = ("a", "b", "c")
+    samples = tuple(dataclasses.replace(s, label=classes[rng.integers(3)]) for s in manifest)
+    return Manifest(samples, classes), rng
+
+
+def test_k_folds_leave_every_subject_out_once():
+    for seed in seeds(40):
+        manifest, rng = labeled(seed)
+        count = int(rng.integers(2, len(manifest.subjects) + 1))
+        folds = k_folds(manifest, count, seed)
+        assert [fold.name for fold in folds] == [f"fold-{k + 1}" for k in range(count)], seed
+        assert sorted(i for fold in folds for i in fold.test) == list(range(len(manifest))), seed
+        for fold in folds:
+            assert fold.test, seed
+            assert sorted(fold.train + fold.test) == list(range(len(manifest))), seed
+            assert not keys_at(manifest, fold.train) & keys_at(manifest, fold.test), seed
+        order = rng.permutation(len(manifest))
+        again = k_folds(manifest.subset(order), count, seed)
+        assert [{order[i] for i in fold.test} for fold in again] == [set(fold.test) for fold in folds], seed
+
+
+def test_k_folds_are_as_balanced_as_those_of_scikit_learn():
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    def spread(parts, labels):
+        counts = np.array([np.bincount(labels[list(part)], minlength=3) for part in parts])
+        return float(counts.std(0).mean())
+
+    ours, theirs = [], []
+    for seed in seeds(20):
+        manifest, _ = labeled(seed)
+        labels, groups = manifest.labels(), [f"{s.dataset}/{s.subject}" for s in manifest]
+        ours.append(spread([fold.test for fold in k_folds(manifest, 3, seed)], labels))
+        splits = StratifiedGroupKFold(3, shuffle=True, random_state=0).split(labels, labels, groups)
+        theirs.append(spread([test for _, test in splits], labels))
+    assert np.mean(ours) < 1.2 * np.mean(theirs)
+
+
+def test_folds_that_cannot_be():
+    manifest, _ = labeled(1)
+    with pytest.raises(ManifestError, match="too few for 99 folds"):
+        k_folds(manifest, 99)
+    with pytest.raises(InputError, match="folds is 1"):
+        k_folds(manifest, 1)
+    with pytest.raises(ManifestError, match="no sample has the split 'train'"):
+        fixed_split(manifest)
+
+
+def test_the_split_of_the_manifest():
+    manifest, _ = labeled(2)
+    parts = dict(zip(manifest.subjects, ("train", "test", "val", ""), strict=False))
+    samples = tuple(dataclasses.replace(s, split=parts.get((s.dataset, s.subject), "train")) for s in manifest)
+    (fold,) = fixed_split(Manifest(samples, manifest.classes))
+    for name, found in (("train", fold.train), ("test", fold.test)):
+        assert list(found) == [i for i, s in enumerate(samples) if s.split == name]

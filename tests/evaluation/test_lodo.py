@@ -37,7 +37,7 @@ def manifest(tmp_path, rng):
 @pytest.mark.parametrize("evaluate", [loso, lodo])
 def test_arguments_are_the_fields_of_the_plan(evaluate):
     known = dict(inspect.signature(evaluate).parameters)
-    assert [known.pop(name).kind.name for name in ("data", "out", "overwrite")][1:] == ["KEYWORD_ONLY"] * 2
+    assert [known.pop(name).kind.name for name in ("data", "out", "overwrite", "on_fold")][1:] == ["KEYWORD_ONLY"] * 3
     fields = {field.name: field.default for field in dataclasses.fields(EvaluationPlan)}
     assert list(known) == list(fields)
     assert {n: p.default for n, p in known.items()} == {**fields, "model": "htnet_small", "recipe": "default"}

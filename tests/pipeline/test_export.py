@@ -1,6 +1,7 @@
 """Predictions as JSON and CSV."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import htnet
 from htnet.core.errors import InputError
+from htnet.core.facs import UnitPrediction
 from htnet.core.types import Flow, Landmarks, ModelInput, Prediction
 from htnet.pipeline.export import csv_header, write_predictions
 
@@ -110,6 +112,22 @@ def test_csv(tmp_path):
     assert by_id["b"]["error"] == errors[0][1]
     assert (by_id["ü, 1"]["motionless"], by_id["ü, 1"]["warnings"]) == ("true", "motionless")
     assert (by_id["b"]["prediction"], by_id["b"]["motionless"]) == ("", "")
+
+
+def test_action_units_in_a_table(tmp_path):
+    units = (UnitPrediction(12, 0.25, 0.75), UnitPrediction(4, 0.5, 0.5))
+    seen = dataclasses.replace(prediction("a", 0.5), action_units=units)
+    path = tmp_path / "p.csv"
+    write_predictions(path, [seen, prediction("none", 0.5)], LABELS, [("b", "empty")], units=(12, 4))
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = ("AU12", "AU12_side", "AU4", "AU4_side")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        ("0.750000", "subject_right", "0.500000", "both"),
+        ("", "", "", ""),
+        ("", "", "", ""),
+    ]
+    assert [row["error"] for row in rows] == ["", "", "empty"]
 
 
 def test_an_interrupted_call_leaves_no_file(tmp_path):

@@ -12,13 +12,16 @@ import torch
 
 import htnet
 from htnet import Predictor, predict
-from htnet.core.errors import InputError, LandmarkError, ManifestError, WeightsError
+from htnet.core.errors import FrameError, InputError, LandmarkError, ManifestError, ModelError, WeightsError
+from htnet.core.optional import named_device, usable_device
 from htnet.core.types import EMOTIONS, Landmarks, PreprocessSpec
 from htnet.data import Manifest, Sample, read_manifest
+from htnet.evaluation import EvaluationPlan
 from htnet.hub import save_pretrained
 from htnet.models import create_model
 from htnet.pipeline.predictor import _clearness
 from htnet.preprocess import TemplateLandmarks
+from htnet.training import TrainingJob, get_recipe
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save, tiny_model
 
 AT_LANDMARKS = dataclasses.replace(QUICK, region_points="landmarks")
@@ -126,6 +129,81 @@ def test_own_labels(pair):
 def test_model_that_does_not_know_its_input():
     with pytest.raises(WeightsError, match="Set model.preprocess_spec"):
         Predictor(create_model("htnet_tiny"))
+
+
+def test_many_pairs_in_memory(model, pair, tmp_path):
+    onset, apex = pair
+    predictor = Predictor(model, landmarks="template")
+    file = save(tmp_path / "apex.png", apex)
+    given = [pair, (torch.from_numpy(onset), file.read_bytes()), (onset, onset)]
+    found = predictor.pairs(given, [POINTS, None, None], ["a", "b", "c"], batch_size=2)
+    assert [one.sample for one in found] == ["a", "b", "c"]
+    for one, (frames, points) in zip(found, zip(given, [POINTS, None, None], strict=True), strict=True):
+        assert close(one, predictor.pair(*frames, points))
+    assert predictor.pairs([]) == []
+    broken = [pair, (onset, b"no picture"), pair]
+    with pytest.raises(FrameError, match=r"^pair 1: .*is not an image"):
+        predictor.pairs(broken)
+    errors = []
+    kept = predictor.pairs(broken, on_error=lambda number, error: errors.append((number, type(error))))
+    assert (len(kept), errors) == (2, [(1, FrameError)])
+    for wrong, message in (
+        ("a.png", "list of"),
+        (pair, "pair 0 is not"),
+        (onset, "list of"),
+        ([(onset,)], "pair 0 is not"),
+        (7, "list of"),
+    ):
+        with pytest.raises(InputError, match=message):
+            predictor.pairs(wrong)
+    with pytest.raises(InputError, match="samples has 1 entries for 2 pairs"):
+        predictor.pairs([pair, pair], samples=["a"])
+
+
+def test_a_compiled_model_is_called_and_asked(model, pair):
+    compiled = torch.compile(model, backend="eager", dynamic=False)
+    called = []
+    compiled.forward = lambda *of, **how: called.append(of) or model(*of, **how)
+    found = predict(*pair, weights=compiled, landmarks="template")
+    assert close(found, predict(*pair, weights=model, landmarks="template"))
+    assert (len(called), found.model) == (1, "htnet_tiny")
+
+
+def test_device_and_type_by_name(model, pair, tmp_path):
+    folder = save_pretrained(model, tmp_path / "w")
+    expected = predict(*pair, weights=model, landmarks="template")
+    found = predict(*pair, weights=folder, landmarks="template", device="auto", dtype="bfloat16")
+    assert chances(found) == pytest.approx(chances(expected), abs=0.05)
+    assert not close(found, expected)
+    predictor = Predictor(folder, device="auto", dtype=torch.bfloat16)
+    assert next(predictor.model.parameters()).dtype == torch.bfloat16
+    assert predictor.model.input_dtype == torch.bfloat16
+    for dtype in ("float8", torch.uint8, 8):
+        with pytest.raises(InputError, match=r"dtype is .*float32, bfloat16"):
+            Predictor(folder, dtype=dtype)
+    with pytest.raises(InputError, match="a model was given"):
+        Predictor(model, dtype="bfloat16")
+
+
+def test_auto_is_cuda_where_there_is_one(monkeypatch):
+    assert usable_device("auto") == torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for there, name in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
+        assert named_device("auto") == TrainingJob(device="auto").device == name
+        assert EvaluationPlan("htnet_tiny", get_recipe("default"), device="auto").device == name
+
+
+def test_weights_with_other_settings(model, pair, tmp_path):
+    folder = save_pretrained(model, tmp_path / "w")
+    found = htnet.load_pretrained(folder, num_classes=5, dtype="bfloat16")
+    assert (found.labels, found.classifier.weight.dtype) == (tuple(f"class_{i}" for i in range(5)), torch.bfloat16)
+    kept = [name for name, value in model.state_dict().items() if not name.startswith("head")]
+    assert all(torch.equal(found.state_dict()[n], model.state_dict()[n].bfloat16()) for n in kept)
+    assert not found.training
+    with pytest.raises(ModelError, match="do not fit dim=1024"):
+        htnet.load_pretrained(folder, dim=1024)
+    with pytest.raises(ModelError, match="no_such"):
+        htnet.load_pretrained(folder, no_such=1)
 
 
 def test_absent_device(model):

@@ -5,7 +5,7 @@ import pytest
 import htnet
 from htnet.core.errors import HtnetError, InputError, WeightsError
 from htnet.hub import save_pretrained
-from htnet.pipeline import predictor
+from htnet.pipeline import calls
 from htnet.preprocess import TemplateLandmarks
 from tests.support.pairs import face_pair, tiny_model
 
@@ -15,14 +15,14 @@ def built(monkeypatch):
     """What each predictor was built of; nothing is kept from before."""
     built = []
 
-    class Counted(predictor.Predictor):
+    class Counted(calls.Predictor):
         def __init__(self, weights, **settings):
             built.append(weights)
             super().__init__(weights, **settings)
 
-    monkeypatch.setattr(predictor, "_models", {})
-    monkeypatch.setattr(predictor, "_predictors", {})
-    monkeypatch.setattr(predictor, "Predictor", Counted)
+    monkeypatch.setattr(calls, "_models", {})
+    monkeypatch.setattr(calls, "_predictors", {})
+    monkeypatch.setattr(calls, "Predictor", Counted)
     return built
 
 
@@ -51,8 +51,8 @@ def test_replaced_weights_and_other_settings_are_loaded_anew(built, ask, tmp_pat
     assert (len(before.probabilities), len(after.probabilities)) == (3, 5)
     ask(bit_depth=8)
     assert built == [tmp_path / "w"] * 2
-    assert len(predictor._models) == len(predictor._predictors) == predictor._KEPT
-    assert [kept.bit_depth for kept in predictor._predictors.values()] == [None, 8]
+    assert len(calls._models) == len(calls._predictors) == calls._KEPT
+    assert [kept.bit_depth for kept in calls._predictors.values()] == [None, 8]
 
 
 def test_damaged_and_missing_weights_are_noticed(built, ask, tmp_path):
@@ -69,12 +69,12 @@ def test_a_landmarker_that_was_given_is_asked_anew_and_the_model_is_not_loaded_a
     first, second = (ask(landmarks=TemplateLandmarks()) for _ in range(2))
     assert built == [tmp_path / "w"]
     assert first.probabilities == second.probabilities
-    assert predictor._predictors == {}
+    assert calls._predictors == {}
 
 
 def test_a_model_that_was_given_is_not_kept(built, ask):
     ask(weights=tiny_model())
-    assert predictor._models == predictor._predictors == {}
+    assert calls._models == calls._predictors == {}
 
 
 @pytest.mark.parametrize(("settings", "error"), [({"bit_depth": [8]}, InputError), ({"landmarks": "yunt"}, HtnetError)])
@@ -82,4 +82,4 @@ def test_impossible_settings_are_refused_each_time(built, ask, settings, error):
     for _ in range(2):
         with pytest.raises(error):
             ask(**settings)
-    assert predictor._predictors == {}
+    assert calls._predictors == {}

@@ -1,11 +1,13 @@
 """Reading and checking frames."""
 
+import io
 import struct
 import zlib
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from htnet.core.errors import FrameError, VideoError
 from htnet.core.types import Frame
@@ -88,6 +90,70 @@ def test_arrays(rng, shape, dtype):
     assert out.shape == (20, 30, 3)
     expected = np.rint(np.atleast_3d(array).astype(np.float64) / top * 255)[..., :3]
     np.testing.assert_array_equal(out, np.broadcast_to(expected, (20, 30, 3)))
+
+
+def test_bytes_and_open_files_are_read_as_the_file_is(tmp_path, rng):
+    path = encode(tmp_path / "a.png", smooth_rgb(rng)[..., ::-1])
+    expected, data = read_frame(path), path.read_bytes()
+    for source in (data, bytearray(data), memoryview(data), io.BytesIO(data)):
+        np.testing.assert_array_equal(read_frame(source).pixels, expected.pixels)
+    with path.open("rb") as file:
+        found = read_frame(file)
+        np.testing.assert_array_equal(found.pixels, expected.pixels)
+        assert found.source == str(path)
+        with pytest.raises(FrameError, match=r"a\.png is empty .*file\.seek\(0\)"):
+            read_frame(file)
+    with pytest.raises(FrameError, match=r"a\.png cannot be read"):
+        read_frame(file)  # closed
+    with path.open("r", encoding="latin-1") as file, pytest.raises(FrameError, match=r"open as text.*'rb'"):
+        read_frame(file)
+    with pytest.raises(FrameError, match="cut off PNG"):
+        read_frame(data[:-20])
+    with pytest.raises(FrameError, match="is not an image"):
+        read_frame(b"no picture")
+    with pytest.raises(FrameError, match="0 bytes"):
+        read_frame(b"")
+
+
+def test_pictures_of_pillow(tmp_path, rng):
+    image = pytest.importorskip("PIL.Image", reason="comes with matplotlib")
+    rgb, gray = smooth_rgb(rng), rng.integers(0, 256, (20, 30), dtype=np.uint8)
+    rgba = rng.integers(0, 256, (20, 30, 4), dtype=np.uint8)
+    deep = rng.integers(0, 65536, (20, 30), dtype=np.uint16)
+    for made, expected in (
+        (image.fromarray(rgb), rgb),
+        (image.fromarray(gray), gray),
+        (image.fromarray(rgba), rgba[..., :3]),
+        (image.fromarray(rgba).convert("LA"), None),
+        (image.fromarray(gray > 99), 255 * (gray > 99).astype(np.uint8)),
+        (image.fromarray(deep), deep),
+        (image.fromarray(deep).convert("I"), deep),
+        (image.fromarray(gray / np.float32(255)), gray),
+        (image.fromarray(rgb).quantize(16), image.fromarray(rgb).quantize(16).convert("RGB")),
+    ):
+        expected = made.convert("L") if expected is None else expected
+        np.testing.assert_array_equal(read_frame(made).pixels, read_frame(np.asarray(expected)).pixels, made.mode)
+    path = encode(tmp_path / "a.jpg", rgb[..., ::-1], cv2.IMWRITE_JPEG_QUALITY, 100)
+    turned = image.open(path)
+    turned.getexif()[0x0112] = 6  # rotate by 90 degrees clockwise to view
+    assert np.abs(read_frame(turned).pixels.astype(int) - np.rot90(rgb, -1)).mean() < 2
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(FrameError, match=r"a\.jpg cannot be read by Pillow"):
+        read_frame(image.open(path))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.float64, torch.float16, torch.bfloat16])
+def test_tensors(rng, dtype):
+    values = torch.from_numpy(rng.integers(0, 2, (20, 30, 3), dtype=np.uint8))
+    expected = 255 * values.numpy()
+    values = (values * (255 if dtype == torch.uint8 else 1)).to(dtype)
+    for tensor in (values, values.permute(2, 0, 1), values.requires_grad_(dtype.is_floating_point)):
+        np.testing.assert_array_equal(read_frame(tensor).pixels, expected)
+    gray = read_frame(values[..., 0]).pixels
+    np.testing.assert_array_equal(gray, np.repeat(expected[..., :1], 3, 2))
+    np.testing.assert_array_equal(read_frame(values[..., :1].permute(2, 0, 1)).pixels, gray)
+    with pytest.raises(FrameError, match=r"shape \(1, 20, 30, 3\).*batch\[0\]"):
+        read_frame(values[None])
 
 
 def test_a_frame_keeps_its_source():

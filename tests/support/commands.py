@@ -7,9 +7,13 @@ COMMANDS = (
     "spot",
     "analyze",
     "evaluate-spotting",
+    "evaluate",
+    "embed",
     "demo",
     "lodo",
     "loso",
+    "kfold",
+    "holdout",
     "train",
     "pretrain",
     "synthesize",
@@ -17,5 +21,7 @@ COMMANDS = (
     "convert",
     "push",
     "list",
+    "doctor",
+    "completion",
 )
 COMMANDS = with_wings("commands", "COMMANDS", COMMANDS)

@@ -72,6 +72,41 @@ def test_global_generator_is_left_alone(data):
     assert torch.equal(torch.rand(1), expected)
 
 
+def test_callbacks_are_told_the_loss(data):
+    """With one step an epoch and almost no learning, the loss is the cross-entropy of the fresh model."""
+    recipe = Recipe(epochs=2, batch_size=64, lr=1e-12, schedule="constant", ema_decay=0.0, augmentation=None)
+    reports = []
+    model, _ = train_model(
+        "htnet_tiny", data, recipe, settings={"dropout": 0.0}, callbacks=[lambda report, model: reports.append(report)]
+    )
+    with torch.no_grad():
+        expected = torch.nn.functional.cross_entropy(model(data.inputs().float()), data.labels)
+    assert [(report.epoch, report.epochs, len(report.curve)) for report in reports] == [(1, 2, 1), (2, 2, 2)]
+    assert [report.loss for report in reports] == pytest.approx([float(expected)] * 2, abs=1e-5)
+    assert reports[-1].lr == pytest.approx(1e-12)
+
+
+def test_callbacks_change_nothing_and_the_curve_goes_on_where_it_was(tmp_path, data):
+    curves = []
+
+    def keep(report, model):
+        curves.append(report.curve)
+
+    def stop(report, model):
+        if report.epoch == 3:
+            raise StopError
+
+    watched, _ = train_model("htnet_tiny", data, QUICK, callbacks=[keep])
+    assert same_state(watched, train_model("htnet_tiny", data, QUICK)[0])
+    checkpoint = Checkpoint(tmp_path / "state.pt", every=0.0)
+    with pytest.raises(StopError):
+        train_model("htnet_tiny", data, QUICK, callbacks=[stop], checkpoint=checkpoint)
+    again, _ = train_model("htnet_tiny", data, QUICK, callbacks=[keep], checkpoint=checkpoint)
+    assert same_state(watched, again)
+    assert curves[-1] == curves[3], "also of the epochs before"
+    assert len(curves) == 4 + 2
+
+
 class StopError(Exception):
     pass
 

@@ -4,10 +4,11 @@ import dataclasses
 import json
 
 import cv2
+import pytest
 
 from htnet.hub import save_pretrained
 from htnet.models import create_model
-from htnet.palsy import PALSY_SPEC
+from htnet.palsy import PALSY_SPEC, plots
 from tests.palsy.faces import palsy_face, save_face
 
 
@@ -28,6 +29,12 @@ def run_commands(run, root):
     run("palsy predict folder", *words, files=[root / "graded" / "predictions.csv"])
     words = ("palsy", "prepare", root / "fnp", "--out", root / "faces", *template)
     run("palsy prepare", *words, files=[root / "faces" / "report.json"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "plot_maps", lambda maps, out, **how: out)
+        run("palsy visualize", "palsy", "visualize", face, "--weights", palsy, *template, "--out", root / "maps.png")
+        patch.setattr("htnet.palsy.train_palsy", lambda *of, **how: (None, None))
+        words = ("palsy", "train", "--data", root / "faces", "--epochs", "1", "--out", root / "palsy-trained")
+        run("palsy train", *words, stdout=True)
     words = ("palsy", "evaluate", "--data", root / "faces", "--weights", palsy, "--out", root / "scores")
     run("palsy evaluate", *words, files=[root / "scores" / name for name in ("summary.json", "predictions.csv")])
 
@@ -36,6 +43,7 @@ DOCUMENTS = {
     "palsy predict": "htnet.palsy_prediction",
     "palsy asymmetry": "htnet.palsy_asymmetry",
     "palsy prepare": "htnet.prepare_report",
+    "palsy train": "htnet.command",
     "palsy evaluate": "htnet.palsy_scores",
 }
 TABLES = ("palsy predict folder", "palsy evaluate")

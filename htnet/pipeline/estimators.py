@@ -1,0 +1,255 @@
+"""Estimators for scikit-learn: flow images of pairs, features of trained weights, and a classifier that trains."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from htnet.core.errors import InputError
+from htnet.core.optional import require
+from htnet.core.types import DEFAULT_WEIGHTS, TEMPLATE_SIZE, ByteArray, FloatArray, PreprocessSpec
+from htnet.models import EmotionModel
+from htnet.pipeline.predictor import loaded_model
+from htnet.preprocess import FlowPreprocessor, FrameSource
+from htnet.preprocess.preprocessor import PUBLISHED_CHANNELS
+from htnet.preprocess.regions import template_points
+from htnet.training import FlowSet, TrainingJob, get_recipe, predict_set, run_job, spec_for
+
+require("sklearn", "sklearn", "Using htnet as an estimator")
+
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin  # noqa: E402
+from sklearn.utils import check_random_state, column_or_1d  # noqa: E402
+from sklearn.utils.validation import check_is_fitted  # noqa: E402
+
+#: Numbers of a flow image: strain, v and u of each px.
+VALUES = TEMPLATE_SIZE * TEMPLATE_SIZE * 3
+
+
+class FlowImages(TransformerMixin, BaseEstimator):
+    """Pairs of frames to flow images, one row of numbers each; nothing is fitted.
+
+    Rows are flow images in the published convention, (28, 28, 3) of strain, v and u, 0 to 255, flattened: what
+    `HTNetClassifier` and `HTNetFeatures` read, and any other estimator.
+    """
+
+    def __init__(
+        self, landmarks: Any = "yunet", spec: PreprocessSpec | None = None, bit_depth: int | None = None
+    ) -> None:
+        """Store the settings.
+
+        Args:
+            landmarks: source of the points, see `htnet.preprocess.FlowPreprocessor`.
+            spec: how frames become images; by default the published flow image.
+            bit_depth: bits of the frames' values, see `htnet.preprocess.read_frame`.
+        """
+        self.landmarks = landmarks
+        self.spec = spec
+        self.bit_depth = bit_depth
+
+    def fit(self, X: Sequence[tuple[FrameSource, FrameSource]], y: object = None) -> FlowImages:  # noqa: N803
+        """Check the settings; nothing is learned from the pairs.
+
+        Raises:
+            InputError: the spec makes images of another size or order of channels.
+        """
+        self._preprocessor()
+        return self
+
+    def transform(self, X: Sequence[tuple[FrameSource, FrameSource]]) -> FloatArray:  # noqa: N803
+        """Compute the flow images.
+
+        Args:
+            X: N pairs (onset, apex), see `htnet.preprocess.read_frame`.
+
+        Returns:
+            (N, 2352) float32, whole numbers 0 to 255.
+
+        Raises:
+            FrameError, LandmarkError, FlowError: a pair cannot be used; the message gives its number.
+        """
+        pairs = list(X)
+        if any(not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2 for pair in pairs):
+            raise InputError("X is a list of pairs (onset, apex); one of them has not two frames.")
+        if not pairs:
+            raise InputError("X has no pairs; give at least one (onset, apex).")
+        images = self._preprocessor()([onset for onset, _ in pairs], [apex for _, apex in pairs])
+        return np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy().reshape(len(pairs), -1), dtype=np.float32)
+
+    def _preprocessor(self) -> FlowPreprocessor:
+        spec = dataclasses.replace(self.spec or PreprocessSpec(), layout="whole")
+        if spec.size != TEMPLATE_SIZE or spec.channels != PUBLISHED_CHANNELS:
+            raise InputError(
+                f"The spec makes images of {spec.size} px with the channels {', '.join(spec.channels)}; estimators "
+                f"read {TEMPLATE_SIZE} px with {', '.join(PUBLISHED_CHANNELS)}. Change them, or leave spec out."
+            )
+        return FlowPreprocessor(spec, self.landmarks, bit_depth=self.bit_depth)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+class HTNetFeatures(TransformerMixin, BaseEstimator):
+    """Flow images to what trained weights compute before their last layer; nothing is fitted but loaded."""
+
+    def __init__(self, weights: Any = DEFAULT_WEIGHTS, device: str = "cpu", batch_size: int = 256) -> None:
+        """Store the settings.
+
+        Args:
+            weights: registered weights, a weights folder, a Hub repository or a loaded model.
+            device: where the model runs.
+            batch_size: images per forward pass.
+        """
+        self.weights = weights
+        self.device = device
+        self.batch_size = batch_size
+
+    def fit(self, X: npt.ArrayLike, y: object = None) -> HTNetFeatures:  # noqa: N803
+        """Load the weights.
+
+        Raises:
+            WeightsError: they cannot be loaded.
+            InputError: the images have another shape.
+        """
+        from htnet.hub import load_pretrained
+
+        images = flow_rows(X)
+        given = loaded_model(self.weights)
+        self.model_ = load_pretrained(self.weights, device=self.device) if given is None else given.eval()
+        self.n_features_in_ = images[0].size
+        return self
+
+    @torch.no_grad()
+    def transform(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
+        """Compute the features, (N, num_features) float32.
+
+        Args:
+            X: (N, 2352) or (N, 28, 28, 3) flow images, see `FlowImages`.
+        """
+        check_is_fitted(self, "model_")
+        data = _flow_set(flow_rows(X), None, self.model_)
+        place = next(self.model_.parameters()).device
+        parts = []
+        for chunk in torch.arange(len(data)).split(self.batch_size):
+            part = data.subset(chunk.tolist()).to(place)
+            extras = part.extras(self.model_.extra_inputs)
+            features = self.model_.forward_features(self.model_.check_image(part.inputs()), **extras)
+            parts.append(self.model_.forward_head(features, pre_logits=True).float().cpu().numpy())
+        return np.concatenate(parts)
+
+
+class HTNetClassifier(ClassifierMixin, BaseEstimator):
+    """A model of htnet that is trained on flow images as `htnet train` does."""
+
+    def __init__(
+        self,
+        model: str = "htnet_small",
+        recipe: Any = "default",
+        epochs: int | None = None,
+        start: Any = None,
+        device: str = "cpu",
+        random_state: Any = 0,
+    ) -> None:
+        """Store the settings.
+
+        Args:
+            model: registered model that reads flow images.
+            recipe: name of a recipe, or a `htnet.training.Recipe`.
+            epochs: number of epochs instead of the recipe's.
+            start: weights to start from, see `htnet.training.TrainingJob`.
+            device: where to train.
+            random_state: seed of weights, order and augmentation; None draws one, so two fits differ.
+        """
+        self.model = model
+        self.recipe = recipe
+        self.epochs = epochs
+        self.start = start
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> HTNetClassifier:  # noqa: N803
+        """Train.
+
+        Args:
+            X: (N, 2352) or (N, 28, 28, 3) flow images, see `FlowImages`. Regions are cut at the template's points.
+            y: (N,) classes, numbers or texts.
+
+        Raises:
+            InputError: the images have another shape, ``y`` has another length, or fewer than two classes.
+            UnknownModelError, RecipeError: model or recipe do not exist.
+        """
+        images = flow_rows(X)
+        labels = column_or_1d(y, warn=True)
+        if len(labels) != len(images):
+            raise InputError(f"X has {len(images)} images and y {len(labels)} classes. Give one class for each image.")
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise InputError(f"y has the one class {self.classes_[0]!r}; training needs two or more.")
+        changes = {} if self.epochs is None else {"epochs": self.epochs}
+        recipe = get_recipe(self.recipe, **changes)
+        seed = int(self.random_state) if isinstance(self.random_state, (int, np.integer)) else _drawn(self.random_state)
+        job = TrainingJob(self.model, recipe, seed, self.device, {"num_classes": len(self.classes_)}, self.start)
+        data = _flow_set(images, codes, None, self.model)
+        self.model_, _ = run_job(job, data)
+        self.model_.labels = tuple(map(str, self.classes_))
+        self.model_.preprocess_spec = data.spec
+        self.n_features_in_ = images[0].size
+        return self
+
+    def predict_proba(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
+        """Probabilities (N, classes), in the order of ``classes_``."""
+        check_is_fitted(self, "model_")
+        return np.asarray(predict_set(self.model_, _flow_set(flow_rows(X), None, self.model_)).numpy())
+
+    def predict(self, X: npt.ArrayLike) -> np.ndarray[Any, Any]:  # noqa: N803
+        """The most probable class of each image, (N,)."""
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
+
+
+def flow_rows(images: npt.ArrayLike) -> ByteArray:
+    """Flow images (N, 28, 28, 3) uint8, from rows of numbers or as they are.
+
+    Raises:
+        InputError: another shape, no images, or numbers beyond 0 to 255.
+    """
+    found = np.asarray(images)
+    if found.ndim == 2 and found.shape[1] == VALUES:
+        found = found.reshape(-1, TEMPLATE_SIZE, TEMPLATE_SIZE, 3)
+    if found.shape[1:] != (TEMPLATE_SIZE, TEMPLATE_SIZE, 3) or not len(found):
+        raise InputError(
+            f"X has the shape {found.shape}; give flow images as (N, {VALUES}) or (N, {TEMPLATE_SIZE}, "
+            f"{TEMPLATE_SIZE}, 3), such as FlowImages makes of pairs of frames."
+        )
+    if found.dtype == np.uint8:
+        return found
+    if found.dtype.kind not in "iuf" or not np.isfinite(found).all() or found.min() < 0 or found.max() > 255:
+        raise InputError(
+            "X has numbers beyond 0 to 255, or none; give flow images as FlowImages makes them, not scaled: models "
+            "standardize by themselves."
+        )
+    return np.rint(found).astype(np.uint8)
+
+
+def _drawn(random_state: Any) -> int:
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def _flow_set(
+    images: ByteArray, codes: npt.NDArray[np.int64] | None, model: EmotionModel | None, name: str = ""
+) -> FlowSet:
+    """Images as a set that a model reads; regions are cut at the template's points."""
+    spec = (None if model is None else model.preprocess_spec) or spec_for(name if model is None else model.name)
+    if spec.size != TEMPLATE_SIZE:
+        raise InputError(
+            f"The model reads images of {spec.size} px, estimators have {TEMPLATE_SIZE} px. Use another model."
+        )
+    count = len(images)
+    order = [PUBLISHED_CHANNELS.index(channel) for channel in spec.channels]
+    stacked = torch.from_numpy(np.ascontiguousarray(images[..., order])).permute(0, 3, 1, 2).contiguous()
+    points = template_points(spec)[None].repeat(count, 1, 1)
+    labels = torch.zeros(count, dtype=torch.long) if codes is None else torch.from_numpy(np.asarray(codes, np.int64))
+    return FlowSet(stacked, points, labels, spec, ("template",) * count)

@@ -1,0 +1,98 @@
+"""Pictures that are in memory already: those of Pillow and PyTorch, the bytes of image files, and open files.
+
+Neither library is imported here: whoever holds one of its pictures has done so.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from htnet.core.errors import FrameError, cause
+
+# Pillow's modes whose numbers are gray levels or RGB as they are; others are palettes, colors of another kind, or have
+# an alpha channel, which is dropped.
+_PLAIN_MODES = ("L", "RGB", "I", "I;16", "I;16L", "I;16B", "I;16N", "F")
+_GRAY_MODES = ("1", "LA", "La")
+_CHANNELS = (1, 3, 4)
+
+
+def encoded_picture(source: Any) -> tuple[bytes, str] | None:
+    """The bytes of an image file that were given, or read from an open file, and how messages call them.
+
+    Args:
+        source: bytes, or an object with a method ``read``; anything else gives None.
+
+    Raises:
+        FrameError: there is nothing to read, or the file is open as text.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        data, name = bytes(source), f"of {len(source)} bytes"
+    elif callable(getattr(source, "read", None)):
+        name = str(getattr(source, "name", "") or "of an open file")
+        try:
+            read = source.read()
+        except (OSError, ValueError) as error:
+            raise FrameError(f"Frame {name} cannot be read ({cause(error)}); open the file again.") from error
+        if not isinstance(read, bytes):
+            raise FrameError(f"Frame {name} is open as text; open it as binary: open(path, 'rb').")
+        data = read
+    else:
+        return None
+    if not data:
+        raise FrameError(
+            f"Frame {name} is empty (0 bytes). A file that was read before is at its end: file.seek(0) goes back."
+        )
+    return data, name
+
+
+def picture_array(source: Any) -> tuple[np.ndarray[Any, Any], str] | None:
+    """The numbers of a picture of Pillow or PyTorch, and how messages call it; None for anything else.
+
+    Args:
+        source: a picture of Pillow, turned as its EXIF orientation says; or a tensor on any device, (3, H, W) as
+            torchvision has it, (H, W, 3) or (H, W), with 1 or 4 in place of 3 too.
+
+    Raises:
+        FrameError: the picture cannot be read, or the tensor has another shape.
+    """
+    pillow, torch = sys.modules.get("PIL.Image"), sys.modules.get("torch")
+    if pillow is not None and isinstance(source, pillow.Image):
+        name = str(getattr(source, "filename", "") or f"of Pillow ({source.mode})")
+        return _of_pillow(source, name), name
+    if torch is not None and isinstance(source, torch.Tensor):
+        return _of_tensor(source, torch), "tensor"
+    return None
+
+
+def _of_pillow(picture: Any, name: str) -> np.ndarray[Any, Any]:
+    from PIL import ImageOps
+
+    try:
+        picture = ImageOps.exif_transpose(picture)
+        if picture.mode not in _PLAIN_MODES:
+            picture = picture.convert("L" if picture.mode in _GRAY_MODES else "RGB")
+        pixels = np.asarray(picture)
+    except (OSError, ValueError, SyntaxError) as error:
+        # Pillow reads a file only when its pixels are asked for.
+        raise FrameError(
+            f"Frame {name} cannot be read by Pillow ({cause(error)}); extract or copy it again."
+        ) from error
+    if picture.mode == "I" and pixels.size and pixels.min() >= 0 and pixels.max() <= np.iinfo(np.uint16).max:
+        return pixels.astype(np.uint16)  # older versions of Pillow read 16-bit files so
+    return pixels
+
+
+def _of_tensor(picture: Any, torch: Any) -> np.ndarray[Any, Any]:
+    shape = tuple(picture.shape)
+    first = len(shape) == 3 and shape[0] in _CHANNELS
+    if not (len(shape) == 2 or first or (len(shape) == 3 and shape[2] in _CHANNELS)):
+        batch = " One picture of a batch is batch[0]." if len(shape) == 4 else ""
+        raise FrameError(f"Frame tensor has shape {shape}; give (3, H, W), (H, W, 3) or (H, W).{batch}")
+    picture = picture.detach().cpu()
+    if picture.dtype == torch.bfloat16:  # unknown to NumPy
+        picture = picture.float()
+    array: np.ndarray[Any, Any] = (picture.permute(1, 2, 0) if first else picture).contiguous().numpy()
+    return array

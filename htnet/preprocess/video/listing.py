@@ -1,0 +1,57 @@
+"""Videos that are meant by paths, where a folder may contain several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from htnet.core.errors import InputError, VideoError, cause
+from htnet.core.hints import VIDEOS
+from htnet.preprocess.video.open import FRAME_ENDINGS, natural_key
+
+
+def list_videos(sources: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """The videos that are meant by paths, for a loop over them.
+
+    Args:
+        sources: video files, folders of frames, and folders of either. Of a folder without frames, the video files and
+            the folders of frames in it are taken, in the natural order of their names; it is not searched any deeper.
+
+    Returns:
+        Video files and folders of frames, as `htnet.preprocess.open_video` takes them. Whatever is neither is left as
+        it is, for `open_video` to refuse.
+
+    Raises:
+        InputError: one video is meant twice.
+        VideoError: a folder cannot be read.
+    """
+    if isinstance(sources, (str, os.PathLike)):
+        raise InputError(f"sources is {os.fspath(sources)!r}; give a list of paths: [{os.fspath(sources)!r}].")
+    found = [str(path) for source in sources for path in _in(Path(source))]
+    places: dict[str, str] = {}
+    for path in found:
+        place = os.path.realpath(path)
+        if place in places:
+            raise InputError(f"{places[place]} and {path} are the same video. Give it once.")
+        places[place] = path
+    return found
+
+
+def _in(path: Path) -> list[Path]:
+    if not path.is_dir() or _has_frames(path):
+        return [path]
+    inside = [p for p in _listed(path) if p.suffix.lower() in VIDEOS or (p.is_dir() and _has_frames(p))]
+    return sorted(inside, key=lambda p: (natural_key(p.name), p.name)) or [path]
+
+
+def _has_frames(folder: Path) -> bool:
+    return any(path.suffix.lower() in FRAME_ENDINGS for path in _listed(folder))
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What is in a folder, apart from hidden files."""
+    try:
+        return [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise VideoError(f"The folder {folder} cannot be read ({cause(error)}); check its permissions.") from error

@@ -1,0 +1,131 @@
+"""Estimators for scikit-learn."""
+
+import pickle
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+from sklearn.utils import estimator_checks
+
+import htnet
+from htnet.core.errors import FrameError, InputError, MissingExtraError
+from htnet.data import Manifest
+from htnet.pipeline import embed
+from htnet.preprocess import FlowPreprocessor
+from htnet.sklearn import FlowImages, HTNetClassifier, HTNetFeatures
+from htnet.training import get_recipe, load_flow_set, predict_set, spec_for, train_model
+from tests.support.flows import write_flow_set
+from tests.support.pairs import face_pair
+
+ESTIMATORS = [FlowImages(), HTNetFeatures(), HTNetClassifier()]
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_flow_set(tmp_path / "set", 6, 4)
+
+
+def images_of(data):
+    """As the files have them: (28, 28, 3), strain, v, u."""
+    import cv2
+
+    return np.stack([cv2.imread(str(s.flow)) for s in data])
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
+@pytest.mark.parametrize(
+    "check",
+    [
+        "check_estimator_cloneable",
+        "check_estimator_repr",
+        "check_no_attributes_set_in_init",
+        "check_parameters_default_constructible",
+        "check_get_params_invariance",
+        "check_set_params",
+    ],
+)
+def test_checks_of_scikit_learn_that_fit_no_table(estimator, check):
+    getattr(estimator_checks, check)(type(estimator).__name__, estimator)
+
+
+def test_the_classifier_trains_as_the_library_does(data):
+    labels = np.array([s.label for s in data])
+    found = HTNetClassifier("htnet_tiny", epochs=2, random_state=3).fit(images_of(data).reshape(24, -1), labels)
+    assert found.classes_.tolist() == sorted(set(labels))
+    ordered = Manifest(data.samples, tuple(found.classes_), data.source)
+    flows = load_flow_set(ordered, spec_for("htnet_tiny"))
+    model, _ = train_model("htnet_tiny", flows, get_recipe("default", epochs=2), seed=3)
+    expected = predict_set(model, flows).numpy()
+    np.testing.assert_allclose(found.predict_proba(images_of(data)), expected, atol=1e-6)
+    assert found.predict(images_of(data)).tolist() == found.classes_[expected.argmax(1)].tolist()
+    again = pickle.loads(pickle.dumps(found))
+    np.testing.assert_array_equal(again.predict_proba(images_of(data)), found.predict_proba(images_of(data)))
+    assert not hasattr(clone(found), "model_")
+    numbers = HTNetClassifier("htnet_tiny", epochs=1, random_state=None).fit(images_of(data), np.arange(24) % 2 * 7)
+    assert set(numbers.predict(images_of(data))) <= {0, 7}
+
+
+def test_features_are_those_of_embed(data):
+    found = HTNetFeatures("synthetic").fit_transform(images_of(data).astype(float))
+    np.testing.assert_allclose(found, embed(data, "synthetic").features, atol=1e-5)
+
+
+def test_a_pipeline_from_frames_to_a_support_vector_machine():
+    pairs = [face_pair(label=k % 3, side=64) for k in range(6)]
+    images = FlowImages(landmarks="template").fit_transform(pairs)
+    with torch.no_grad():
+        expected = FlowPreprocessor(landmarks="template")([a for a, _ in pairs], [b for _, b in pairs])
+    np.testing.assert_array_equal(images.reshape(6, 28, 28, 3), expected.permute(0, 2, 3, 1).numpy())
+    labels, groups = [k % 3 for k in range(6)], [k // 3 for k in range(6)]
+    pipeline = make_pipeline(FlowImages(landmarks="template"), HTNetFeatures("synthetic-mlp"), SVC())
+    scores = cross_val_score(pipeline, np.array(pairs), labels, groups=groups, cv=GroupKFold(2), error_score="raise")
+    assert scores.shape == (2,)
+    with pytest.raises(FrameError):
+        pipeline.fit([(b"no picture", pairs[0][1])], [0])
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((4, 10)), "shape"),
+        (np.zeros((0, 2352)), "shape"),
+        (np.full((4, 2352), 256), "beyond 0 to 255"),
+        (np.full((4, 2352), -1.0), "beyond 0 to 255"),
+        (np.full((4, 2352), np.nan), "beyond 0 to 255"),
+    ],
+)
+def test_what_is_no_flow_image(images, message):
+    for estimator in (HTNetClassifier("htnet_tiny"), HTNetFeatures()):
+        with pytest.raises(InputError, match=message):
+            estimator.fit(images, np.arange(len(images)))
+
+
+def test_other_refusals():
+    images = np.zeros((4, 2352), np.uint8)
+    with pytest.raises(InputError, match="y 3 classes"):
+        HTNetClassifier("htnet_tiny").fit(images, [0, 1, 1])
+    with pytest.raises(InputError, match="the one class"):
+        HTNetClassifier("htnet_tiny").fit(images, ["a"] * 4)
+    with pytest.raises(htnet.errors.UnknownModelError, match="htnet_tiny"):
+        HTNetClassifier("htnet_tinny").fit(images, [0, 1, 1, 0])
+    for estimator in (HTNetClassifier(), HTNetFeatures()):
+        with pytest.raises(NotFittedError):
+            (getattr(estimator, "predict", None) or estimator.transform)(images)
+    with pytest.raises(InputError, match="two frames"):
+        FlowImages().transform([("a.png",)])
+    with pytest.raises(InputError, match="estimators read 28 px"):
+        FlowImages(spec=htnet.types.PreprocessSpec(size=56)).fit([])
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.delitem(sys.modules, "htnet.pipeline.estimators")
+    monkeypatch.delitem(sys.modules, "htnet.sklearn")
+    with pytest.raises(MissingExtraError, match=r"pip install 'htnet\[sklearn\]'"):
+        __import__("htnet.sklearn")
