@@ -62,7 +62,8 @@ def calibration_of(seeds: Sequence[LeftOut], tested: str) -> dict[str, Any]:
         "what": _WHAT.format(tested=tested),
         "bins": BINS,
         "raw": _errors(seeds, [seed.probabilities for seed in seeds]),
-        "after_temperature": _errors(seeds, [seed.calibrated() for seed in seeds]),
+        # A single subject, as a fixed split may test, leaves nobody to fit on.
+        "after_temperature": _errors(seeds, [seed.calibrated() for seed in seeds]) if _several(seeds) else None,
         "temperature": fit_temperature(
             np.concatenate([seed.truth for seed in seeds]), np.concatenate([seed.probabilities for seed in seeds])
         ),
@@ -95,11 +96,14 @@ def intervals_of(seeds: Sequence[LeftOut], num_classes: int) -> dict[str, Any]:
 def reliability_of(seeds: Sequence[LeftOut]) -> dict[str, Reliability]:
     """Bins of the raw and the calibrated probabilities over all seeds, for `htnet.plots.plot_reliability`."""
     truth = np.concatenate([seed.truth for seed in seeds])
-    ways = {
-        "raw": [seed.probabilities for seed in seeds],
-        "after temperature": [seed.calibrated() for seed in seeds],
-    }
+    ways = {"raw": [seed.probabilities for seed in seeds]}
+    if _several(seeds):
+        ways["after temperature"] = [seed.calibrated() for seed in seeds]
     return {name: reliability(truth, np.concatenate(chances)) for name, chances in ways.items()}
+
+
+def _several(seeds: Sequence[LeftOut]) -> bool:
+    return all(len(set(seed.folds)) > 1 for seed in seeds)
 
 
 def _errors(seeds: Sequence[LeftOut], probabilities: Sequence[Float64Array]) -> dict[str, float]:

@@ -225,7 +225,7 @@ def test_every_recipe_option_lists_the_recipes_that_fit():
             elif "--recipe" in action.option_strings:
                 found += 1
                 assert all(name in action.help for name in of_wings.get(parser.prog, RECIPE_NAMES))
-    assert found == 4 + len(of_wings)
+    assert found == 6 + len(of_wings)
 
 
 @pytest.mark.parametrize("thing", ["nowhere", "text.txt"])
