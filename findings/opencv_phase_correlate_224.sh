@@ -2,8 +2,8 @@
 # OpenCV's phaseCorrelate (5.0.0.93, 4.12.0.88 and 4.10.0.84), used to measure how far a head moved between two frames,
 # says that two identical faces of 224 x 224 px differ by (0.5, 0.5) px, and adds that half pixel to every shift. It pads
 # pictures to a size that suits its Fourier transform; where that size is odd (224 px become 225) it counts from a center
-# that lies between two pixels. At 192 px, and at other sizes that pad to an even one, the answer is 0. Half a pixel is
-# as large as a micro-expression, and 224 px is the usual size of a face.
+# that lies between two pixels: 73 to 75, 81, 121 to 125, 129 to 135, 217 to 225, 241 to 243 px. At other sizes, 192 px
+# for one, the answer is 0. Half a pixel is as large as a micro-expression, and 224 px is the usual size of a face.
 # Exits 0 if it is so, 1 if it has changed. The face is NASA's portrait in scikit-image.
 set -euo pipefail
 work=$(mktemp -d)
