@@ -172,6 +172,7 @@ def _program(code: str, path: Path, **environment: str) -> dict[str, float]:
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         given = {**os.environ, "PYTHONPATH": str(path), **environment}
+        given.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process compiles every file of htnet again
         subprocess.run([sys.executable, "-c", code], check=True, env=given, cwd=folder, stdout=subprocess.DEVNULL)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

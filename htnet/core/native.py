@@ -32,6 +32,8 @@ from htnet.core.optional import require
 
 #: Versions of numba from which this was run, and up to which.
 NUMBA = ("0.68", "0.69")
+#: Where compiled loops have been run: system and processor.
+TRIED = (("linux", "x86_64"),)
 #: Why nothing is compiled where numba is told not to.
 JIT_OFF = "NUMBA_DISABLE_JIT is set"
 #: Seconds that a process waits for another one to compile the same.
@@ -64,16 +66,34 @@ def _installed() -> str:
         return ""
 
 
-def numba_obstacle() -> str:
-    """Why loops cannot be compiled here; empty if they can."""
-    found = _installed()
+@cache
+def _unfit(found: str) -> str:
+    """Why a version of numba is not used; empty if it is."""
     if not found:
         return "numba is not installed"
     if not _release(NUMBA[0]) <= _release(found) < _release(NUMBA[1]):
         return f"numba {found} is installed; it was made for {NUMBA[0]} or newer, before {NUMBA[1]}"
+    return ""
+
+
+def numba_obstacle() -> str:
+    """Why loops cannot be compiled here; empty if they can."""
+    if why := _unfit(_installed()):
+        return why
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return JIT_OFF
     return ""
+
+
+def untried() -> str:
+    """Why compiled loops are used here only if they are asked for; empty if they are used."""
+    here = (sys.platform, platform.machine())
+    return "" if here in TRIED else f"it has not been tried on {here[0]} with {here[1]}"
+
+
+def native_loops() -> bool:
+    """Whether what has a compiled and a plain form uses the compiled one: numba is there, and was tried here."""
+    return not (numba_obstacle() or untried())
 
 
 def native_function(module: str, function: str, parts: Sequence[str], arguments: int) -> Callable[..., int]:
@@ -298,7 +318,7 @@ def _compile(module: str, function: str) -> bytes:
 def _failed() -> str:
     return (
         f"numba {_installed()} could not compile the loops of the flow here. Repair it with: pip install "
-        "--force-reinstall 'htnet[fast]'. Without numba (pip uninstall numba) the flow is computed by PyTorch."
+        "--force-reinstall 'htnet[fast]'. Without numba (pip uninstall numba) PyTorch and NumPy compute it."
     )
 
 

@@ -31,6 +31,10 @@ class Registry(Mapping[K, V]):
         """Whether an entry was added, as far as the modules that fill the registry are imported."""
         return key in self._entries
 
+    def added(self) -> dict[K, V]:
+        """The entries so far, without importing anything."""
+        return dict(self._entries)
+
     def _read(self) -> dict[K, V]:
         for module in self._homes:
             importlib.import_module(module)

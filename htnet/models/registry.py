@@ -238,6 +238,10 @@ def _weights_of(name: str, tag: bool | str) -> Any:
     return next(iter(ready.values()))
 
 
+def _by_class(models: Mapping[str, ModelEntry]) -> dict[str, ModelEntry]:
+    return {entry.model_class.__name__: entry for entry in models.values()}
+
+
 def build_model(architecture: str, config: Mapping[str, Any], name: str | None = None) -> EmotionModel:
     """Rebuild a model from the data saved with its weights.
 
@@ -250,7 +254,9 @@ def build_model(architecture: str, config: Mapping[str, Any], name: str | None =
         UnknownModelError: no registered model has that class.
         ModelError: a field is unknown or impossible.
     """
-    entries = {entry.model_class.__name__: entry for entry in MODELS.values()}
+    entries = _by_class(MODELS.added())
+    if architecture not in entries:  # perhaps a wing has it, whose import takes a while
+        entries = _by_class(MODELS)
     if architecture not in entries:
         raise UnknownModelError(
             f"Unknown architecture: {architecture!r}. {did_you_mean(architecture, entries)} "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from os import PathLike
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,6 @@ from htnet.data.manifest import sample_fault
 from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub import load_pretrained
 from htnet.models import EmotionModel
-from htnet.pipeline.chosen import SpottedVideo, find_expression, is_default, opened
 from htnet.preprocess import (
     FrameSource,
     Landmarker,
@@ -52,6 +51,9 @@ from htnet.preprocess import (
 from htnet.preprocess.evidence import answered
 from htnet.preprocess.frames import frame_file
 from htnet.preprocess.pairs import order_warnings
+
+if TYPE_CHECKING:
+    from htnet.pipeline.chosen import SpottedVideo
 
 #: Confidence of spotting below which a prediction for a clip has a warning. The 200 clips of
 #: benchmarks/results/spotting_cpu.json have 0.86 or more; clips in which only the head moves 0.06 to 0.11.
@@ -285,6 +287,9 @@ class Predictor:
         Raises:
             VideoError, FrameError, LandmarkError, FlowError: the video cannot be used.
         """
+        # The answer for two frames does not wait for what reads recordings.
+        from htnet.pipeline.chosen import SpottedVideo, find_expression, is_default, opened
+
         refuse_after_fork()
         frames = opened(source, fps, self.bit_depth)
         if spotting is not None:

@@ -74,6 +74,16 @@ def test_flow_by_numba_and_by_pytorch_have_different_keys(tmp_path, monkeypatch)
         assert set(made_with) & set(names.values()) == {name} - ({"numba"} if find_spec("numba") is None else set())
 
 
+def test_heads_registered_by_numba_and_by_numpy_have_different_keys(tmp_path, monkeypatch):
+    sample = next(iter(pair_manifest(tmp_path / "in", 1)))
+    made = []
+    for here in (True, False):
+        monkeypatch.setattr(keys, "native_loops", lambda here=here: here)
+        specs = [PreprocessSpec(flow="dis", head_motion=head) for head in ("register", None)]
+        made.append([set(keys.source_key(sample, spec, {})["libraries"]) - {"htnet", "opencv"} for spec in specs])
+    assert made == [[{"numba"} if find_spec("numba") else set(), set()], [set(), set()]]
+
+
 def test_notes_of_an_older_htnet_are_made_again_and_said(tmp_path):
     run = pairs(tmp_path, "dis")
     run()

@@ -71,6 +71,12 @@ def test_rebuild_from_saved_config():
         build_model("HTNet2", {})
 
 
+def test_a_model_of_the_library_is_rebuilt_without_the_wings(monkeypatch):
+    config = create_model("htnet_tiny").config.to_dict()
+    monkeypatch.setattr(registry, "load_wings", lambda: pytest.fail("the wings were imported"))
+    assert isinstance(build_model("HTNet", config), HTNet)
+
+
 def test_register_model_decorates_a_class(clean_registry):
     @register_model("mine_small", dim=48, heads=4, block_repeats=(1, 1, 1), description="smaller")
     @register_model("mine")

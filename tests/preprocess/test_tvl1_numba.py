@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from htnet.core import native
 from htnet.core.errors import FrameError, InputError, MissingExtraError
 from htnet.core.native import numba_obstacle
 from htnet.preprocess.flow import tvl1_numba, tvl1_routing, tvl1_solver
@@ -100,7 +101,7 @@ def counted_threads(monkeypatch):
     from htnet.core.native import native_function
 
     at_once, most, lock = [0], [0], threading.Lock()
-    real = native_function("htnet.preprocess.flow.tvl1_loops", "solve", (), 8)
+    real = native_function(*tvl1_numba._LOOPS)
 
     def counted(*arguments):
         with lock:
@@ -243,8 +244,7 @@ def test_no_gradient_is_kept():
 @pytest.mark.parametrize("settings", [*SETTINGS, {"presmoothing": 20, "zfactor": 0.95, "nscales": 32, "warps": 1}])
 def test_nothing_is_written_beside_the_memory_nor_read_before_it_was_written(shape, settings):
     """Also at sizes that `tvl1_flow` refuses."""
-    package = tvl1_numba._PACKAGE
-    solve = tvl1_numba.native_function(f"{package}.tvl1_loops", "solve", (f"{package}.tvl1_parameters",), 8)
+    solve = tvl1_numba.native_function(*tvl1_numba._LOOPS)
     plan = tvl1_numba._Plan(*shape, TVL1Parameters(**{"iterations": 20, **settings}))
     onset, apex = np.random.default_rng(0).uniform(0, 255, (2, *shape)).astype(np.float32)
     flows = []
@@ -315,7 +315,7 @@ def test_a_fork_while_others_compute_starts_with_free_places():
 
 def test_the_choice_and_its_reasons(monkeypatch):
     monkeypatch.setattr(tvl1_routing, "numba_obstacle", lambda: "")
-    monkeypatch.setattr(tvl1_routing, "TRIED", ((sys.platform, tvl1_routing.platform.machine()),))
+    monkeypatch.setattr(native, "TRIED", ((sys.platform, native.platform.machine()),))
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.setattr(tvl1_routing, "_TRITON", True)
     monkeypatch.setattr(tvl1_routing, "which", lambda name: None)
@@ -330,7 +330,7 @@ def test_the_choice_and_its_reasons(monkeypatch):
     assert explain_tvl1("cuda:1").backend == "triton"
     assert dict(explain_tvl1("cpu", "eager").refused)["numba"] == "'eager' was asked for"
     assert dict(explain_tvl1("cuda").refused)["numba"] == "it runs on frames on the CPU, not cuda"
-    monkeypatch.setattr(tvl1_routing, "TRIED", ())
+    monkeypatch.setattr(native, "TRIED", ())
     assert explain_tvl1().backend == "eager"
     assert "has not been tried on" in dict(explain_tvl1().refused)["numba"]
     assert explain_tvl1("cpu", "numba").backend == "numba"

@@ -15,6 +15,7 @@ import numpy as np
 
 from htnet._version import __version__
 from htnet.core.errors import VideoError
+from htnet.core.native import native_loops
 from htnet.core.types import PreprocessSpec
 from htnet.data import Sample
 from htnet.preprocess import open_clip
@@ -31,8 +32,9 @@ def sha256(content: bytes) -> str:
 
 Parts = dict[str, Any]
 #: Libraries that decide bytes of prepared files, by the names that users know. OpenCV decodes, warps and resizes (4.10
-#: and 4.13 alike, 5.0 otherwise), numba or PyTorch computes TV-L1 flow, PyAV decodes video where it is installed. NumPy
-#: does not decide: 1.26 and 2.4 gave the same bytes (measured with every flow method).
+#: and 4.13 alike, 5.0 otherwise), numba or PyTorch computes TV-L1 flow, numba or NumPy registers heads, PyAV decodes
+#: video where it is installed. The version of NumPy does not decide: 1.26 and 2.4 gave the same bytes (measured with
+#: every flow method).
 TITLES = {"htnet": "htnet", "opencv": "OpenCV", "torch": "PyTorch", "numba": "numba", "av": "PyAV"}
 #: What computes TV-L1 flow on the CPU, by its backend.
 _TVL1 = {"numba": "numba"}
@@ -76,6 +78,7 @@ def source_key(
         bit_depth: bits of the frames' values, None if the files state it.
     """
     names = [_TVL1.get(choose_tvl1("cpu"), "torch")] if spec.flow == "tvl1" else []
+    names += ["numba"] if spec.head_motion == "register" and native_loops() else []
     try:
         made_from: Parts = {
             "spec": spec.part("image"),

@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import FlowError
+from htnet.core.native import native_loops
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, ByteArray, Float64Array, FloatArray, Frame
 from htnet.preprocess.align import Alignment
+from htnet.preprocess.flow import cell_numba
 from htnet.preprocess.frames import to_gray
 from htnet.preprocess.opencv import load_opencv
 
@@ -82,12 +84,26 @@ def _small(side: int, shrink: float) -> int:
 
 def _cell_motion(first: FloatArray, second: FloatArray, side: int) -> CellMotion:
     """As `cell_motion`, of prepared pictures of a face of that side."""
+    small = first.shape[0]
+    window = max(_WINDOW, 0.6 * small / GRID)
+    if native_loops():
+        uv, texture, rest = cell_numba.cell_motion(first, second, _native_windows(small, window))
+    else:
+        uv, texture, rest = _textures(first, second, window)
+    noise = float(np.sqrt(np.median(rest[face_cells()])))
+    # Smoothed noise is alike over the smoothing's width, so a window holds (window / smooth)^2 independent values.
+    variance = max(noise, _LEAST_NOISE) ** 2 * (_SMOOTH / window) ** 2
+    unit = side / small
+    return CellMotion(uv * unit, texture / (variance * unit * unit), noise)
+
+
+def _textures(first: FloatArray, second: FloatArray, window: float) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """The plain form of `cell_numba.cell_motion`."""
     cv2 = load_opencv()
     small = first.shape[0]
     second = second * _light_ratio(first, second)
     mean, dt = 0.5 * (first + second), second - first
     gx, gy = cv2.filter2D(mean, -1, _DERIVATIVE), cv2.filter2D(mean, -1, _DERIVATIVE.T)
-    window = max(_WINDOW, 0.6 * small / GRID)
     weights = _windows(small, window)
 
     def local(plane: FloatArray) -> Float64Array:
@@ -99,12 +115,8 @@ def _cell_motion(first: FloatArray, second: FloatArray, side: int) -> CellMotion
     ridge = 1e-3  # gray levels^2 / px^2: where there is no texture there is no motion
     det = (xx + ridge) * (yy + ridge) - xy * xy
     u, v = ((yy + ridge) * bx - xy * by) / det, ((xx + ridge) * by - xy * bx) / det
-    noise = float(np.sqrt(np.median(np.maximum(tt - u * bx - v * by, 0)[face_cells()])))
-    # Smoothed noise is alike over the smoothing's width, so a window holds (window / smooth)^2 independent values.
-    variance = max(noise, _LEAST_NOISE) ** 2 * (_SMOOTH / window) ** 2
-    unit = side / small
-    information = np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2) / (variance * unit * unit)
-    return CellMotion(np.stack([u, v], -1) * unit, information, noise)
+    texture = np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2)
+    return np.stack([u, v], -1), texture, np.maximum(tt - u * bx - v * by, 0)
 
 
 def register(onset: Frame, apex: Frame, alignment: Alignment, start: Float64Array | None = None) -> Float64Array:
@@ -196,7 +208,17 @@ def robust_fit(found: CellMotion, design: Float64Array, prior: Float64Array, uni
         prior: (28, 28), how much each cell counts.
         unit: px of the face in one px of the picture that was compared.
     """
-    wobble = (_FLOOR * unit) ** 2
+    settings = ((_FLOOR * unit) ** 2, _LEAST * unit, _TURNING_POINT)
+    if native_loops():
+        return cell_numba.robust_fit(found.uv, found.information, design, prior, _ROUNDS, settings)
+    return _fitted(found, design, prior, settings)
+
+
+def _fitted(
+    found: CellMotion, design: Float64Array, prior: Float64Array, settings: tuple[float, float, float]
+) -> Float64Array:
+    """The plain form of `cell_numba.robust_fit`."""
+    wobble, least, turning = settings
     count = design.shape[-1]
     # Cells that count nothing are left out. For each of the others the part to the right, then each downward part.
     counted = np.flatnonzero(prior)
@@ -222,7 +244,7 @@ def robust_fit(found: CellMotion, design: Float64Array, prior: Float64Array, uni
         # Length of that part of the rest which is known.
         squares = xx * left_u * left_u + 2 * xy * left_u * left_v + yy * left_v * left_v
         length = np.sqrt(np.maximum(squares, 0) * wobble)
-        scale = max(_LEAST * unit, _TURNING_POINT * _weighted_median(length, told))
+        scale = max(least, turning * _weighted_median(length, told))
         weight = prior / (1 + (length / scale) ** 2) ** 2
     return numbers
 
@@ -294,6 +316,14 @@ def _windows(side: int, width: float) -> FloatArray:
     at = (np.arange(GRID) + 0.5) * side / GRID - 0.5
     weights = np.exp(-0.5 * ((np.arange(side) - at[:, None]) / width) ** 2)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+@lru_cache(maxsize=32)
+def _native_windows(side: int, width: float) -> cell_numba.Windows:
+    """What the compiled loops know about pictures of one size."""
+    cv2 = load_opencv()
+    enlarge = cv2.resize(np.eye(GRID, dtype=np.float32), (GRID, side), interpolation=cv2.INTER_CUBIC)
+    return cell_numba.Windows(_windows(side, width), _windows(side, _LIGHT * side), enlarge)
 
 
 def _light_ratio(first: FloatArray, second: FloatArray) -> FloatArray:

@@ -8,18 +8,18 @@ rows that it reads, and computes 8 or 16 pixels at once.
 # ruff: noqa: N803  (H and W are sizes)
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, njit, types
+from numba import cfunc, types
 from numba.extending import intrinsic
 
+from htnet.preprocess.flow.loops import FLOATS as _FLOATS
+from htnet.preprocess.flow.loops import INTS as _INTS
+from htnet.preprocess.flow.loops import OPTIONS as _OPTIONS
+from htnet.preprocess.flow.loops import at as _at
+from htnet.preprocess.flow.loops import jit as _jit
 from htnet.preprocess.flow.tvl1_parameters import FLAT, GAINS, LIGHT_CELLS, LIGHT_STEPS
 
-# Sums may be reordered, so that they are computed in lanes. NaN and infinity keep their meaning.
-_OPTIONS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy", "_nrt": False}
-_FLOATS, _INTS = types.CPointer(types.float32), types.CPointer(types.int64)
 _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 _FLAT, _LEAST_GAIN, _MOST_GAIN = np.float32(FLAT), np.float32(GAINS[0]), np.float32(GAINS[1])
 _CELLS = LIGHT_CELLS
@@ -31,16 +31,6 @@ _NARROW = np.float32(1e-6)
 # Weights of the samples at -1, 0, 1, 2 as polynomials of the place between them, from the third power down; see
 # `warp.sample_cubic`.
 _WEIGHTS = ((-0.5, 1.5, -1.5, 0.5), (1.0, -2.5, 2.0, -0.5), (-0.5, 0.0, 0.5, 0.0), (0.0, 1.0, 0.0, 0.0))
-
-
-@intrinsic
-def _at(typingctx, pointer, places):  # type: ignore[no-untyped-def]
-    """The pointer, moved by some places."""
-
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.gep(arguments[0], [arguments[1]])
-
-    return pointer(pointer, types.intp), codegen
 
 
 @intrinsic
@@ -79,10 +69,6 @@ def _cubic(typingctx, first, second, third, fourth, t, s):  # type: ignore[no-un
         return builder.fadd(builder.fadd(parts[0], parts[2]), builder.fadd(parts[1], parts[3]))
 
     return types.float32(first, second, third, fourth, t, s), codegen
-
-
-def _jit(function: Any) -> Any:
-    return njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 @_jit

@@ -24,6 +24,8 @@ from htnet.core.types import FloatArray
 from htnet.preprocess.flow.tvl1_parameters import LIGHT_CELLS, TVL1Parameters, blur_weights
 
 _PACKAGE = __name__.rpartition(".")[0]
+# The compiled function: its module and name, the other modules that decide its code, how many arguments it takes.
+_LOOPS = (f"{_PACKAGE}.tvl1_loops", "solve", (f"{_PACKAGE}.tvl1_parameters", f"{_PACKAGE}.loops"), 8)
 #: Places before and after a row, beyond the widest blur; the loops know it too.
 _MARGIN = 16
 #: Threads of this process that compute flow, over all calls.
@@ -80,8 +82,7 @@ def solve_counted(onset: FloatArray, apex: FloatArray, p: TVL1Parameters) -> tup
     Returns:
         The flow, and the iterations of each warp: (B, scales, warps), from the coarsest scale.
     """
-    parts = (f"{_PACKAGE}.tvl1_parameters",)
-    function = native_function(f"{_PACKAGE}.tvl1_loops", "solve", parts, arguments=8)
+    function = native_function(*_LOOPS)
     pairs, _, height, width = onset.shape
     plan = _Plan(height, width, p)
     first, second = (np.ascontiguousarray(frames, dtype=np.float32) for frames in (onset, apex))

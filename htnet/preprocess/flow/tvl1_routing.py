@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import platform
-import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from shutil import which
 
 from htnet.core.errors import InputError, MissingExtraError, refuse_unknown
-from htnet.core.native import JIT_OFF, numba_obstacle
+from htnet.core.native import JIT_OFF, numba_obstacle, untried
 
 #: In the order in which ``backend="auto"`` tries them; it uses the first without an obstacle.
 BACKENDS = ("triton", "numba", "compile", "eager")
-#: Where the compiled loops have been run: system and processor.
-TRIED = (("linux", "x86_64"),)
 NO_TRITON = "Triton is not installed"
 _TRITON = find_spec("triton") is not None
 #: Backend to the extra that installs what it needs.
@@ -113,6 +109,4 @@ def _reservation(backend: str) -> str:
         return "its interpreter is for tests"
     if backend == "compile":
         return "its first call in a process takes half a minute"
-    if backend == "numba" and (sys.platform, platform.machine()) not in TRIED:
-        return f"it has not been tried on {sys.platform} with {platform.machine()}"
-    return ""
+    return untried() if backend == "numba" else ""

@@ -1,0 +1,27 @@
+"""What the loops that numba compiles have in common. Only they import this file, where they are compiled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit, types
+from numba.extending import intrinsic
+
+#: Sums may be reordered, so that they are computed in lanes. NaN and infinity keep their meaning.
+OPTIONS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy", "_nrt": False}
+FLOATS, DOUBLES, INTS = (types.CPointer(kind) for kind in (types.float32, types.float64, types.int64))
+
+
+@intrinsic
+def at(typingctx, pointer, places):  # type: ignore[no-untyped-def]
+    """The pointer, moved by some places."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, types.intp), codegen
+
+
+def jit(function: Any) -> Any:
+    """A loop that other loops call."""
+    return njit(**OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
