@@ -79,7 +79,7 @@ def test_heads_registered_by_numba_and_by_numpy_have_different_keys(tmp_path, mo
     made = []
     for here in (True, False):
         monkeypatch.setattr(keys, "native_loops", lambda here=here: here)
-        specs = [PreprocessSpec(flow="dis", head_motion=head) for head in ("register", None)]
+        specs = [PreprocessSpec(flow="dis", head_motion=head) for head in ("register", "none")]
         made.append([set(keys.source_key(sample, spec, {})["libraries"]) - {"htnet", "opencv"} for spec in specs])
     assert made == [[{"numba"} if find_spec("numba") else set(), set()], [set(), set()]]
 
