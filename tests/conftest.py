@@ -15,7 +15,7 @@ from htnet import cli
 from htnet.core import network, parallel
 from htnet.preprocess.landmarks import detector
 from htnet.preprocess.landmarks.detector import YuNet
-from tests.support.warm import WarmPool
+from tests.support.warm import WarmPool, WarmPython
 
 pytest_plugins = ["pytester"]
 
@@ -51,6 +51,13 @@ def _warm_workers():
         patch.setattr(parallel, "cores", lambda: 1)
         patch.setattr(parallel, "ProcessPoolExecutor", WarmPool)
         yield
+
+
+@pytest.fixture(scope="session")
+def warm_python():
+    """Runs programs that need a process of their own, but no imports of their own."""
+    with WarmPython() as python:
+        yield python
 
 
 @pytest.fixture(scope="session", autouse=True)

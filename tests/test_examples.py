@@ -3,7 +3,6 @@
 import os
 import re
 import runpy
-import subprocess
 import sys
 
 import pytest
@@ -36,17 +35,11 @@ def run(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_recognize_pair_answers_for_the_bundled_pair(tmp_path):
+def test_recognize_pair_answers_for_the_bundled_pair(tmp_path, warm_python):
     pytest.importorskip("matplotlib")
-    done = subprocess.run(
-        [sys.executable, ROOT / "examples" / "recognize_pair.py", "--out", "answer.png"],
-        cwd=tmp_path,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    code = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    words = (ROOT / "examples" / "recognize_pair.py", "--out", "answer.png")
+    done = warm_python.run(code, *words, cwd=tmp_path, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     assert done.returncode == 0, done.stderr
     out = done.stdout
     assert re.search(rf"^emotion: ({'|'.join(EMOTIONS)})$", out, re.MULTILINE)

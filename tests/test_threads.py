@@ -1,8 +1,6 @@
 """One landmarker or predictor for many threads; a process forked after use."""
 
 import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -144,7 +142,7 @@ def test_an_error_of_opencv_is_typed(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_process_forked_after_use_is_refused_unless_it_has_one_thread(threads):
+def test_a_process_forked_after_use_is_refused_unless_it_has_one_thread(threads, warm_python):
     code = """
 import os, numpy as np, torch
 from htnet import Predictor
@@ -162,7 +160,7 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 """.replace("THREADS", str(threads))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = warm_python.run(code, limit=120)
     assert done.returncode == 0, done.stderr
     assert ("answered" if threads == 1 else "torch.set_num_threads(1) first in each worker") in done.stdout
 
@@ -170,7 +168,7 @@ os.wait()
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.parametrize("use", ["compute_flow(a, b)", "train_model('htnet_tiny', None, None)"])
-def test_flow_and_training_in_a_process_forked_after_use_are_refused(use):
+def test_flow_and_training_in_a_process_forked_after_use_are_refused(use, warm_python):
     """They hang otherwise (20 s were waited for)."""
     code = """
 import os, numpy as np, torch
@@ -190,5 +188,5 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 """.replace("USE", use)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = warm_python.run(code, limit=120)
     assert "torch.set_num_threads(1) first in each worker" in done.stdout, done.stderr

@@ -5,8 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from tests.data import official
 from tests.data.test_composite import build
 from tests.support.pairs import face_pair, pair_manifest, save
 from tests.support.paths import COMPOSITE, needs_shared
+from tests.support.warm import COMMAND
 
 QUICKLY = ("--landmarks", "template", "--flow", "dis", "--workers", "1")
 _CLASS = {"negative": 0, "positive": 1, "surprise": 2}
@@ -256,9 +255,9 @@ def test_impossible_workers(run, tmp_path):
 
 
 class Command:
-    """The real process; it can be stopped once it has begun to write samples."""
+    """The command in a process of its own, its workers started anew; it can be stopped once it has written a sample."""
 
-    def __init__(self, root, out, workers):
+    def __init__(self, python, root, out, workers):
         words = (
             "manifest",
             "--root",
@@ -271,27 +270,23 @@ class Command:
             workers,
             "--skip-errors",
         )
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.keys = out / "keys"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "htnet", "prepare", *map(str, words)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, text=True, start_new_session=True,
-        )  # fmt: skip
+        self.process = python.start(COMMAND, "prepare", *words, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
     def stop(self, number):
-        """Send a signal to all its processes shortly after its first new sample, or let it end before."""
+        """Send a signal shortly after its first new sample, or let it end before: whether it was stopped, its end."""
         before = len(list(self.keys.glob("*.json")))
-        while self.process.poll() is None and len(list(self.keys.glob("*.json"))) == before:
+        while not self.process.has_ended() and len(list(self.keys.glob("*.json"))) == before:
             time.sleep(0.005)
         time.sleep(random.uniform(0, 0.1))
-        stopped = self.process.poll() is None
+        stopped = not self.process.has_ended()
         if stopped and number == signal.SIGINT:
             os.killpg(self.process.pid, number)  # as the terminal does
         elif stopped:
-            self.process.send_signal(number)
-        err = self.process.communicate(timeout=60)[1]
+            self.process.kill()
+        done = self.process.end()
         # The signal may come when all is done and the process about to end.
-        return stopped and self.process.returncode != 0, err
+        return stopped and done.returncode != 0, done
 
 
 def files(folder):
@@ -303,7 +298,7 @@ def times(folder):
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments(run, tmp_path):
+def test_killed_at_random_moments(run, tmp_path, warm_python):
     pair_manifest(tmp_path / "frames", 20).samples[16].apex.write_bytes(b"no image")
     calm, out = tmp_path / "calm", tmp_path / "killed"
     here = ("--landmarks", "template", "--workers", 1, "--skip-errors")
@@ -311,12 +306,11 @@ def test_killed_at_random_moments(run, tmp_path):
     assert (status, "Traceback" in err) == (0, False)
     kept, stopped = {}, []
     for workers, number in ((1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGINT)):
-        command = Command(tmp_path / "frames", out, workers)
-        was_stopped, err = command.stop(number)
+        was_stopped, done = Command(warm_python, tmp_path / "frames", out, workers).stop(number)
         stopped.append(was_stopped)
         if was_stopped and number == signal.SIGINT:
-            assert command.process.returncode == 130
-            assert "interrupted; run the same command again to resume" in err
+            assert done.returncode == 130
+            assert "interrupted; run the same command again to resume" in done.stderr
         now = times(out)
         assert kept.items() <= now.items(), "nothing lost, nothing made twice"
         kept = now

@@ -2,15 +2,17 @@
 
 import hashlib
 import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from htnet.core import native
 from htnet.core.errors import MissingExtraError, RunError
+from htnet.preprocess import tvl1_flow
+from tests.support.paths import ROOT
 
 pytest.importorskip("llvmlite")
 MODULE = "htnet.preprocess.flow.tvl1_loops"
@@ -284,25 +286,34 @@ def test_a_numba_that_cannot_be_imported_is_told_with_the_cure(monkeypatch):
 
 
 @pytest.mark.slow
-def test_one_process_compiles_and_the_next_loads_without_numba_and_without_a_word(tmp_path):
+def test_one_process_compiles_and_the_next_loads_without_numba_and_without_a_word(tmp_path, warm_python):
     """The real thing: an empty folder, no home, then nothing but the code that was kept."""
     code = """
 import sys, numpy as np
 from htnet.core import native
+sys.path.insert(0, sys.argv[1])
 native.folders = lambda folders=native.folders: folders()[:1]
-from htnet.preprocess import tvl1_flow
-a = np.random.default_rng(0).integers(0, 256, (40, 48), dtype=np.uint8)
-flow = tvl1_flow(a, np.roll(a, 1, 1), backend="numba")
-sys.stdout.write(f"{'numba' in sys.modules} {flow.double().sum():.12f}")
+sums = native.native_function("tests.core.native_loops", "running_sums", (), 2)
+values, count = np.arange(1, 8, dtype=np.float32), np.array([7])
+sys.stdout.write(f"{sums(values.ctypes.data, count.ctypes.data)} {values[-1]} {'numba' in sys.modules}")
 """
     environment = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
     environment["NUMBA_CACHE_DIR"] = str(tmp_path)
-    said = []
-    for _ in range(2):
-        words = [sys.executable, "-c", code]
-        done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
-        said.append(done.stdout.split())
-    assert [imported for imported, _ in said] == ["True", "False"]
-    assert said[0][1] == said[1][1]
-    assert len(list((tmp_path / "htnet").glob("tvl1_loops-*.o"))) == 1
+    for compiles in (True, False):
+        done = warm_python.run(code, ROOT, env=environment)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"7 28.0 {compiles}", "")
+    assert len(list((tmp_path / "htnet").glob("native_loops-*.o"))) == 1
+
+
+@pytest.mark.slow
+def test_kept_code_of_tvl1_is_loaded_without_numba_and_without_a_word(warm_python):
+    code = """
+import sys, numpy as np
+from htnet.preprocess import tvl1_flow
+a = np.random.default_rng(0).integers(0, 256, (40, 48), dtype=np.uint8)
+sys.stdout.write(f"{tvl1_flow(a, np.roll(a, 1, 1), backend='numba').double().sum():.12f} {'numba' in sys.modules}")
+"""
+    frame = np.random.default_rng(0).integers(0, 256, (40, 48), dtype=np.uint8)
+    flow = tvl1_flow(frame, np.roll(frame, 1, 1), backend="numba")  # compiled and kept, if it was not
+    done = warm_python.run(code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{flow.double().sum():.12f} False", "")

@@ -1,19 +1,21 @@
 """A run killed at random moments ends in the files of an undisturbed run."""
 
+import math
 import random
+import signal
 import time
 
 import pytest
 
 from tests.support.flows import write_flow_set
-from tests.support.warm import WarmCommands
+from tests.support.warm import FORKING
 
 #: Processes of the command, and how often it is killed; more processes take long to start.
 KILLS = {1: 4, 2: 1}
 
 
 def command(folder, out, workers):
-    words = f"loso --data {folder} --model htnet_tiny --epochs 6 --seeds 2 --protocol last nested --workers {workers}"
+    words = f"loso --data {folder} --model htnet_tiny --epochs 3 --seeds 2 --protocol last nested --workers {workers}"
     return [*words.split(), "--out", str(out)]
 
 
@@ -26,32 +28,33 @@ def fold_times(out):
 
 
 @pytest.mark.slow
-def test_killed_five_times(tmp_path):
+def test_killed_five_times(tmp_path, warm_python):
     write_flow_set(tmp_path / "set", 3, 4, datasets=("a", "b"))
-    with WarmCommands() as warm:
-        durations = {}
-        for workers in KILLS:
-            start = time.monotonic()
-            assert warm.run(*command(tmp_path / "set", tmp_path / f"calm-{workers}", workers)) == 0
-            durations[workers] = time.monotonic() - start
-        calm = files(tmp_path / "calm-1")
-        assert files(tmp_path / "calm-2") == calm
-        for workers, wanted in KILLS.items():
-            kills = rounds = 0
-            while (
-                kills < wanted
-            ):  # a run may end before it is killed: then its files are compared, and a new one begins
-                out, kept, status = tmp_path / f"killed-{workers}-{rounds}", {}, None
-                rounds += 1
-                while status is None:
-                    limit = random.uniform(0.1, 0.7) * durations[workers] if kills < wanted else None
-                    status = warm.run(*command(tmp_path / "set", out, workers), limit=limit)
-                    assert status in (None, 0)
-                    kills += status is None
-                    now = fold_times(out)
-                    assert kept.items() <= now.items()  # nothing lost, nothing run twice
-                    kept = now
-                assert files(out) == calm
-                assert not list(out.glob("partial/*.pt"))
-                assert not list(out.rglob("*.tmp"))
-            assert kills == wanted
+
+    def run(*words, **options):
+        return warm_python.run(FORKING, *words, **options).returncode
+
+    durations = {}
+    for workers in KILLS:
+        start = time.monotonic()
+        assert run(*command(tmp_path / "set", tmp_path / f"calm-{workers}", workers)) == 0
+        durations[workers] = time.monotonic() - start
+    calm = files(tmp_path / "calm-1")
+    assert files(tmp_path / "calm-2") == calm
+    for workers, wanted in KILLS.items():
+        kills = rounds = 0
+        while kills < wanted:  # a run may end before it is killed: then its files are compared, and a new one begins
+            out, kept, status = tmp_path / f"killed-{workers}-{rounds}", {}, -signal.SIGKILL
+            rounds += 1
+            while status == -signal.SIGKILL:
+                limit = random.uniform(0.1, 0.7) * durations[workers] if kills < wanted else math.inf
+                status = run(*command(tmp_path / "set", out, workers), limit=limit)
+                assert status in (-signal.SIGKILL, 0)
+                kills += status != 0
+                now = fold_times(out)
+                assert kept.items() <= now.items()  # nothing lost, nothing run twice
+                kept = now
+            assert files(out) == calm
+            assert not list(out.glob("partial/*.pt"))
+            assert not list(out.rglob("*.tmp"))
+        assert kills == wanted

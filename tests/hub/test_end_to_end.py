@@ -5,8 +5,6 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -52,11 +50,6 @@ for command in json.loads(sys.argv[1]):
 """
 
 
-def in_one_process(code, commands, env, folder):
-    words = [sys.executable, "-c", code, json.dumps(commands)]
-    return subprocess.run(words, env=env, cwd=folder, capture_output=True, text=True)
-
-
 def environment(server, home, **more):
     own = {"HF_ENDPOINT": server.url, "HF_TOKEN": server.token, "HF_HOME": str(home), "HTNET_HUB_NAMESPACE": "tester"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HTNET_"))}
@@ -67,10 +60,8 @@ def environment(server, home, **more):
 class Loader:
     """A Python process of its own that loads weights on demand."""
 
-    def __init__(self, env):
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", LOADER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True
-        )
+    def __init__(self, python, env):
+        self.process = python.start(LOADER, env=env)
 
     def __call__(self, name="casme3", **options):
         self.process.stdin.write(json.dumps({"name": name, **options}) + "\n")
@@ -78,8 +69,7 @@ class Loader:
         return json.loads(self.process.stdout.readline())
 
     def close(self):
-        self.process.stdin.close()
-        self.process.wait(10)
+        self.process.end()
 
 
 def printed_commands(message):
@@ -97,17 +87,17 @@ def for_a_test(command, root):
 class Proof:
     """A Hub on which ``casme3`` has just been published by the commands that the error printed."""
 
-    def __init__(self, tmp):
+    def __init__(self, tmp, python):
         self.tmp = tmp
         self.server = HubServer(tmp / "hub")
         self.server.__enter__()
         self.env = environment(self.server, tmp / "home")
-        self.load = Loader(self.env)
+        self.load = Loader(python, self.env)
         try:
             self.before = self.load()
             root = write_casme3(tmp / "casme3", invented_casme3())
             commands = [for_a_test(command, root)[1:] for command in printed_commands(self.before["message"])]
-            done = in_one_process(COMMANDS, commands, self.env, tmp)
+            done = python.run(COMMANDS, json.dumps(commands), env=self.env, cwd=tmp)
             assert done.returncode == 0, done.stderr
             self.saved = htnet.load_pretrained(tmp / "weights" / "casme3")
         except BaseException:
@@ -130,9 +120,9 @@ class Proof:
 
 
 @pytest.fixture(scope="module")
-def proof(tmp_path_factory):
+def proof(tmp_path_factory, warm_python):
     """Shared by the tests below, in any order: each leaves the Hub as it was."""
-    made = Proof(tmp_path_factory.mktemp("proof"))
+    made = Proof(tmp_path_factory.mktemp("proof"), warm_python)
     yield made
     made.close()
 
@@ -280,31 +270,27 @@ def test_damaged_config_is_refused(proof):
     assert "Delete " in refused["message"]
 
 
-@pytest.fixture
-def own_proof(tmp_path):
-    """For a test that takes the Hub off line."""
-    made = Proof(tmp_path)
-    yield made
-    made.close()
-
-
 @pytest.mark.slow
-def test_without_the_hub_the_warm_cache_serves(own_proof):
-    own_proof.check(own_proof.load())
-    own_proof.server.stop()
-    own_proof.check(own_proof.load())
-    own_proof.check(own_proof.load(revision="main"))
-    refused = own_proof.load(cache_dir=str(own_proof.tmp / "empty"))
+def test_without_the_hub_the_warm_cache_serves(proof, tmp_path, warm_python):
+    published = {path.name: path.read_bytes() for path in (proof.tmp / "weights" / "casme3").iterdir()}
+    with HubServer(tmp_path / "hub") as server:  # another one of the same, because it goes off line
+        server.add_repo(REPO, published)
+        load = Loader(warm_python, environment(server, tmp_path / "home"))
+        proof.check(load())
+    proof.check(load())
+    proof.check(load(revision="main"))
+    refused = load(cache_dir=str(tmp_path / "empty"))
     assert refused["error"] == "WeightsNotPublishedError"
     assert "the Hub cannot be reached" in refused["message"]
-    refused = own_proof.load(REPO, cache_dir=str(own_proof.tmp / "empty"))
+    refused = load(REPO, cache_dir=str(tmp_path / "empty"))
+    load.close()
     assert refused["error"] == "WeightsError"
     assert "not in the local cache" in refused["message"]
 
 
 @pytest.mark.slow
 @needs_shared
-def test_the_real_annotation_goes_the_same_way(tmp_path):
+def test_the_real_annotation_goes_the_same_way(tmp_path, warm_python):
     with ANNOTATION.open(encoding="utf-8-sig", newline="") as file:
         # The others show no expression and are left out by name.
         table = [row for row in csv.DictReader(file) if int(row["Onset"]) < int(row["Apex"])]
@@ -328,7 +314,8 @@ assert model.preprocess_spec == saved.preprocess_spec
 assert all((a == b).all() for a, b in zip(model.state_dict().values(), saved.state_dict().values(), strict=True))
 """
     with HubServer(tmp_path / "hub") as server:
-        done = in_one_process(code, commands, environment(server, tmp_path / "home"), tmp_path)
+        env = environment(server, tmp_path / "home")
+        done = warm_python.run(code, json.dumps(commands), env=env, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "12 samples prepared" in done.stdout
     prepared = htnet.data.open_data(tmp_path / "casme3-flow")

@@ -1,8 +1,6 @@
 """An analysis that is killed at any moment is finished by the same call, with the same files."""
 
 import signal
-import subprocess
-import sys
 
 import pytest
 
@@ -26,20 +24,17 @@ for done in analysis_files.analyze_files([sys.argv[1]], job, progress=lambda *to
 
 
 @pytest.mark.slow
-def test_a_killed_analysis_comes_to_the_same_files(two, tmp_path):
-    video = two[0] / "two.mp4"
-
+def test_a_killed_analysis_comes_to_the_same_files(two, tmp_path, warm_python):
     def run(out, killed_at=None):
-        words = [sys.executable, "-c", CHILD, str(video), str(out)]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        analysis = warm_python.start(CHILD, two[0] / "two.mp4", out)
         lines = []
-        for line in process.stdout:
+        for line in analysis.stdout:
             lines.append(line.split())
             if killed_at is not None and [stage for stage, _ in lines].count(killed_at[0]) > killed_at[1]:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                return lines
-        assert process.wait() == 0
+                analysis.kill()
+                break
+        done = analysis.end()
+        assert done.returncode == (0 if killed_at is None else -signal.SIGKILL), done.stderr
         return lines
 
     run(tmp_path / "whole")

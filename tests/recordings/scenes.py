@@ -1,7 +1,7 @@
 """Small recordings of a portrait whose head and skin move as told, and a finder that knows where it is."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import cv2
 import numpy as np
@@ -94,21 +94,26 @@ class Face:
 
     def picture(self):
         """The portrait with what it shows, (SIDE, SIDE, 3) float32."""
-        picture = portrait()[0]
-        motion = np.zeros((2, SIDE, SIDE), np.float32)
-        if self.peak:
-            motion += self.peak * field(self.unit, 1.0)
-        if self.mouth:
-            motion += self.mouth * lower_lip()
-        if motion.any():
-            rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
-            x, y = columns, rows
-            for _ in range(6):
-                u, v = (cv2.remap(part, x, y, cv2.INTER_LINEAR) for part in motion)
-                x, y = columns - u, rows - v
-            picture = cv2.remap(picture, x, y, cv2.INTER_CUBIC)
-        mask, closed = lids()
-        return picture + self.closed * mask * (closed - picture)
+        return shown(self.unit, self.peak, self.closed, self.mouth)
+
+
+@lru_cache(maxsize=4)  # in most frames it shows what it showed in the last
+def shown(unit, peak, closed, mouth):
+    picture = portrait()[0]
+    motion = np.zeros((2, SIDE, SIDE), np.float32)
+    if peak:
+        motion += peak * field(unit, 1.0)
+    if mouth:
+        motion += mouth * lower_lip()
+    if motion.any():
+        rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+        x, y = columns, rows
+        for _ in range(6):
+            u, v = (cv2.remap(part, x, y, cv2.INTER_LINEAR) for part in motion)
+            x, y = columns - u, rows - v
+        picture = cv2.remap(picture, x, y, cv2.INTER_CUBIC)
+    mask, lashes = lids()
+    return picture + closed * mask * (lashes - picture)
 
 
 @cache
@@ -149,17 +154,20 @@ def background(rng):
     return cv2.resize(noise, SIZE[::-1], interpolation=cv2.INTER_CUBIC).astype(np.float32)
 
 
-def paint(faces, behind, rng, noise=1.0, gain=1.0):
-    """(H, W, 3) uint8: the faces, the later ones in front, on a background."""
+def paint(faces, behind):
+    """(H, W, 3) float32: the faces, the later ones in front, on a background."""
     picture = behind.copy()
     for face in faces:
-        shown = face.picture()[:, ::-1] if face.mirrored else face.picture()
         matrix = face.matrix()
         if face.mirrored:
             matrix = np.hstack([matrix[:, :2] * [-1, 1], (matrix[:, 2] + matrix[:, 0] * (SIDE - 1))[:, None]])
-            shown = face.picture()
         inside = cv2.warpAffine(head(), matrix, SIZE[::-1])[..., None]
-        picture += inside * (cv2.warpAffine(shown, matrix, SIZE[::-1], flags=cv2.INTER_CUBIC) - picture)
+        picture += inside * (cv2.warpAffine(face.picture(), matrix, SIZE[::-1], flags=cv2.INTER_CUBIC) - picture)
+    return picture
+
+
+def film(picture, rng, noise=1.0, gain=1.0):
+    """(H, W, 3) uint8 of a picture, with noise."""
     grain = noises()[int(rng.integers(4))]
     grain = np.roll(grain, tuple(rng.integers(0, 200, 2)), axis=(0, 1))
     return np.clip(np.rint(picture * gain + noise * grain), 0, 255).astype(np.uint8)
@@ -180,9 +188,13 @@ class Scene:
         self.behind = behind or (lambda time: still)
 
     def __iter__(self):
+        before = None, None
         for number, time in enumerate(self.times):
-            picture = paint(self.faces_at(time), self.behind(time), self.rng, self.noise, self.gain(time))
-            yield Frame(picture, f"scene frame {number}", number, float(time))
+            seen = self.faces_at(time), self.behind(time)
+            if seen[0] != before[0] or seen[1] is not before[1]:
+                picture, before = paint(*seen), seen
+            filmed = film(picture, self.rng, self.noise, self.gain(time))
+            yield Frame(filmed, f"scene frame {number}", number, float(time))
 
     def finder(self):
         return TrueFaces(self.faces_at)
