@@ -49,6 +49,7 @@ def _warm_workers():
     """Workers need not import PyTorch anew for every test, and are started only where a test says how many."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parallel, "cores", lambda: 1)
+        patch.setattr(parallel, "_can_fork", lambda: False)  # from here; where the command does, its own process can
         patch.setattr(parallel, "ProcessPoolExecutor", WarmPool)
         yield
 

@@ -144,18 +144,21 @@ def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666) -> It
         with suppress(OSError):
             partial.unlink()
         raise _unwritable(path, error) from error
+    replaced = False
     try:
         yield partial
         if durable:
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
         os.replace(partial, real)
+        replaced = True
     except OSError as error:
         if error.filename is None or str(error.filename) == str(partial):
             raise _unwritable(path, error) from error
         raise
     finally:
-        partial.unlink(missing_ok=True)
+        if not replaced:
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: StrPath, text: str, *, durable: bool = False) -> None:

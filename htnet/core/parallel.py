@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -121,8 +124,46 @@ def _call(function: Callable[..., Result], args: tuple[Any, ...]) -> Result:
         return function(_SHARED, *args)
 
 
+def _can_fork() -> bool:
+    """Whether processes that compute on one thread each can be forked here.
+
+    PyTorch's threads, OpenBLAS's and OpenCV's do not survive a fork, and one thread needs none of them. But a lock that
+    another thread holds stays held, and CUDA does not work in a fork. Only on Linux are forks what libraries expect.
+    """
+    alone = threading.active_count() == 1 and not torch.cuda.is_initialized()
+    # Before 3.11 the pool may start processes after its own threads.
+    return sys.platform == "linux" and sys.version_info >= (3, 11) and alone
+
+
+def _start_fork(shared: bytes, *rest: Any) -> None:
+    """Begin as a process that was started anew does: with what was sent."""
+    _start_worker(pickle.loads(shared), *rest)
+
+
+@contextmanager
+def _forking() -> Iterator[None]:
+    """Fork without threads of OpenCV: a fork that sets their number crashes where its parent had several (5.0.0)."""
+    cv2 = sys.modules.get("cv2")
+    before = 1 if cv2 is None else cv2.getNumThreads()
+    try:
+        if cv2 is not None and before != 1:
+            cv2.setNumThreads(1)
+        with warnings.catch_warnings():
+            # Python 3.12 warns of the threads that are no harm here.
+            warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+            yield
+    finally:
+        if cv2 is not None and before != 1:
+            cv2.setNumThreads(before)
+
+
 def run_tasks(
-    function: Callable[..., Result], shared: Any, tasks: Sequence[tuple[Any, ...]], workers: int
+    function: Callable[..., Result],
+    shared: Any,
+    tasks: Sequence[tuple[Any, ...]],
+    workers: int,
+    *,
+    forks: bool = False,
 ) -> Iterator[tuple[tuple[Any, ...], Result]]:
     """Call ``function(shared, *task)`` for each task and yield the answers as they come.
 
@@ -131,6 +172,8 @@ def run_tasks(
         shared: its first argument, sent to each process once.
         tasks: the other arguments.
         workers: number of processes; 1 runs everything here.
+        forks: the function computes on one thread, with htnet's own code: where that is safe, the processes are forked,
+            which saves the seconds that each needs to import PyTorch.
 
     Yields:
         Each task, when it has ended, and what the function returned.
@@ -143,15 +186,17 @@ def run_tasks(
         for task in tasks:
             yield task, function(shared, *task)
         return
-    # spawn, not fork: a forked child inherits the state of PyTorch's thread pools and can hang.
-    context = get_context("spawn")
+    # spawn as a rule: a forked child inherits the state of PyTorch's thread pools and can hang.
+    forks = forks and _can_fork()
+    context = get_context("fork" if forks else "spawn")
     stop = context.Event()
-    pool = ProcessPoolExecutor(
-        workers, context, initializer=_start_worker, initargs=(shared, threads, os.getpid(), stop, in_command())
-    )
+    start, sent = (_start_fork, pickle.dumps(shared)) if forks else (_start_worker, shared)
+    initargs = (sent, 1 if forks else threads, os.getpid(), stop, in_command())
+    pool = ProcessPoolExecutor(workers, context, initializer=start, initargs=initargs)
     with pool:
         try:
-            running: dict[Future[Result], tuple[Any, ...]] = {pool.submit(_call, function, t): t for t in tasks}
+            with _forking() if forks else nullcontext():
+                running: dict[Future[Result], tuple[Any, ...]] = {pool.submit(_call, function, t): t for t in tasks}
             while running:
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:

@@ -254,10 +254,14 @@ def test_impossible_workers(run, tmp_path):
     assert "workers is -2" in err
 
 
-class Command:
-    """The command in a process of its own, its workers started anew; it can be stopped once it has written a sample."""
+#: The command where no worker can be forked.
+ANEW = f"from htnet.core import parallel; parallel._can_fork = lambda: False; {COMMAND}"
 
-    def __init__(self, python, root, out, workers):
+
+class Command:
+    """The command in a process of its own; it can be stopped once it has written a sample."""
+
+    def __init__(self, python, root, out, workers, code):
         words = (
             "manifest",
             "--root",
@@ -271,7 +275,7 @@ class Command:
             "--skip-errors",
         )
         self.keys = out / "keys"
-        self.process = python.start(COMMAND, "prepare", *words, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        self.process = python.start(code, "prepare", *words, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
     def stop(self, number):
         """Send a signal shortly after its first new sample, or let it end before: whether it was stopped, its end."""
@@ -299,14 +303,15 @@ def times(folder):
 
 @pytest.mark.slow
 def test_killed_at_random_moments(run, tmp_path, warm_python):
-    pair_manifest(tmp_path / "frames", 20).samples[16].apex.write_bytes(b"no image")
+    pair_manifest(tmp_path / "frames", 28).samples[16].apex.write_bytes(b"no image")
     calm, out = tmp_path / "calm", tmp_path / "killed"
     here = ("--landmarks", "template", "--workers", 1, "--skip-errors")
     status, _, err = run("manifest", "--root", tmp_path / "frames", "--out", calm, *here)
     assert (status, "Traceback" in err) == (0, False)
     kept, stopped = {}, []
-    for workers, number in ((1, signal.SIGKILL), (2, signal.SIGKILL), (2, signal.SIGINT)):
-        was_stopped, done = Command(warm_python, tmp_path / "frames", out, workers).stop(number)
+    kinds = ((1, signal.SIGKILL, COMMAND), (2, signal.SIGKILL, COMMAND), (2, signal.SIGINT, COMMAND))
+    for workers, number, code in (*kinds, (2, signal.SIGKILL, ANEW)):
+        was_stopped, done = Command(warm_python, tmp_path / "frames", out, workers, code).stop(number)
         stopped.append(was_stopped)
         if was_stopped and number == signal.SIGINT:
             assert done.returncode == 130
@@ -319,5 +324,5 @@ def test_killed_at_random_moments(run, tmp_path, warm_python):
     assert kept.items() <= times(out).items()
     found, expected = files(out), files(calm)
     for content in (found, expected):
-        assert json.loads(content[Path("report.json")])["prepared"] == 19
+        assert json.loads(content[Path("report.json")])["prepared"] == 27
     assert found == expected

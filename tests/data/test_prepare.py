@@ -18,7 +18,7 @@ from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, open_data
 from htnet.data.prepare import Report, prepared_spec, read_report, resolve_spec
 from htnet.data.prepare import prepare as run
-from htnet.preprocess import PrecomputedLandmarks, TemplateLandmarks, YuNetLandmarker, read_frame
+from htnet.preprocess import CachedLandmarker, PrecomputedLandmarks, TemplateLandmarks, YuNetLandmarker, read_frame
 from htnet.training import load_flow_set
 from tests.support.pairs import POINTS, QUICK, pair_manifest, tiny_model
 
@@ -453,6 +453,28 @@ class TestJobs:
         with pytest.raises(InputError, match=r"cannot be sent to other processes.*workers=1"):
             run(frames, tmp_path / "out", QUICK, local, workers=2)
         assert len(run(frames, tmp_path / "out", QUICK, local)) == 4
+
+    @pytest.mark.parametrize(
+        ("landmarker", "forks"),
+        [
+            ("template", True),
+            ("yunet", True),
+            (CachedLandmarker(YuNetLandmarker(), "cache"), True),
+            (TEMPLATE, True),
+            (Dying(), False),
+        ],
+    )
+    def test_with_code_of_others_no_worker_is_forked(self, frames, tmp_path, monkeypatch, landmarker, forks):
+        told = []
+
+        def run_tasks(make, shared, tasks, workers, **options):
+            told.append(options)
+            return iter(())
+
+        monkeypatch.setattr("htnet.data.prepare.workers.run_tasks", run_tasks)
+        with pytest.raises(ManifestError, match="no sample could be prepared"):
+            run(frames, tmp_path / "out", QUICK, landmarker, workers=2)
+        assert told == [{"forks": forks}]
 
     @pytest.mark.slow
     def test_a_detector_in_use_can_travel(self, tmp_path):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,16 @@ _CHANGED = {
 def libraries(*names: str) -> dict[str, str]:
     """Version of htnet, of OpenCV and of the other libraries named; those that are not installed are left out."""
     found = {"htnet": __version__, "opencv": str(load_opencv().__version__)}
-    for name in names:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    return found | {name: text for name in names if (text := _version(name))}
+
+
+@cache
+def _version(name: str) -> str:
+    """Of an installed package, "" without it; asked for every sample, and a millisecond to look up."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 def source_key(

@@ -70,7 +70,8 @@ def prepare(
         motion: also compute `htnet.preprocess.motion_features` of the samples' clips, ``spec.clip_frames`` moments
             each; a sample without clip cannot be prepared then.
         workers: processes of one core each; None takes one per core (at most 8), fewer for a few samples. More than
-            one needs the caller to be guarded by ``if __name__ == "__main__":``.
+            one needs the caller to be guarded by ``if __name__ == "__main__":``, because they are forked on Linux only,
+            and there not always.
         on_error: called with each sample that cannot be prepared, which is then left out; without it
             the first such sample ends the call.
         progress: wraps the iteration over samples as they are done, for a progress bar.

@@ -20,10 +20,13 @@ from htnet.data import Manifest, Sample
 from htnet.data.prepare.keys import Parts
 from htnet.data.prepare.report import NEW, REPORT_FILE, Report
 from htnet.data.prepare.store import MANIFEST_FILE, PreparedFolder, check_names
-from htnet.preprocess import LazyLandmarker
+from htnet.preprocess import LazyLandmarker, PrecomputedLandmarks, TemplateLandmarks, YuNetLandmarker
+from htnet.preprocess.landmarks.peers import PeerLandmarks
 
 #: Fewer samples a process than this are done sooner than the process has started.
 _WORTH_A_PROCESS = 16
+#: What finds points as well in a process that was forked; others may hold threads, locks or a GPU.
+_FORKABLE = (YuNetLandmarker, TemplateLandmarks, PrecomputedLandmarks, PeerLandmarks)
 
 Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
 
@@ -116,12 +119,16 @@ class Preparation:
                     made_anew.setdefault(why, []).append(sample.sample)
         worth = len(todo) if workers is not None else math.ceil(len(todo) / _WORTH_A_PROCESS)
         workers = choose_workers(workers, worth)
+        finder = None
         if workers > 1:
             _check_sendable(self.landmarks)
             # What cannot be fetched fails here, once, and not in every process.
             if any(sample.landmarks is None for (sample,) in todo):
-                getattr(self.landmarks.get(), "ready", lambda: None)()
-        for (sample,), made in run_tasks(self.make, self.shared, todo, workers):
+                finder = self.landmarks.get()
+                getattr(finder, "ready", lambda: None)()
+        # All else that is asked for here computes on one thread, by OpenCV, PyTorch and compiled loops.
+        forks = finder is None or isinstance(getattr(finder, "inner", finder), _FORKABLE)
+        for (sample,), made in run_tasks(self.make, self.shared, todo, workers, forks=forks):
             if isinstance(made, HtnetError):
                 fail(sample, made)
             else:

@@ -1,0 +1,85 @@
+"""Workers that are forked: where that is safe, and that they compute as their parent does, whatever it did before."""
+
+import sys
+import threading
+
+import pytest
+
+from htnet.core import parallel
+from htnet.core.parallel import _can_fork
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no worker is forked")
+
+#: OpenCV and PyTorch have used four threads when the workers start.
+PROGRAM = """
+import hashlib, os
+import cv2, numpy as np, torch
+from htnet.core import parallel
+from htnet.preprocess import tvl1_flow
+
+
+def work(shared, number):
+    frames = np.random.default_rng(number).integers(0, 256, (2, 40, 48), dtype=np.uint8)
+    blurred = cv2.GaussianBlur(np.kron(frames[0], np.ones((40, 40), np.uint8)), (0, 0), 9)
+    product = torch.from_numpy(np.float32(frames[0])) @ torch.from_numpy(np.float32(frames[1].T))
+    found = blurred.tobytes(), product.numpy().tobytes(), tvl1_flow(*frames).numpy().tobytes()
+    return hashlib.sha256(b"".join(found)).hexdigest(), os.getppid(), torch.get_num_threads(), cv2.getNumThreads()
+
+
+cv2.setNumThreads(4)
+torch.set_num_threads(4)
+cv2.GaussianBlur(np.ones((2000, 2000), np.uint8), (0, 0), 9)
+torch.ones(1000, 1000) @ torch.ones(1000, 1000)
+torch.ones(4000, 1000).sin().sum()
+tasks = [(number,) for number in range(6)]
+found = dict(parallel.run_tasks(work, None, tasks, 2, forks=True))
+assert len({process for process, *_ in found.values()}) == 6
+assert {rest[0] for _, *rest in found.values()} == {os.getpid()}, "they were forked from here"
+assert {tuple(rest[1:]) for _, *rest in found.values()} == {(1, 1)}
+assert (cv2.getNumThreads(), torch.get_num_threads()) == (4, 4), "as before"
+torch.set_num_threads(1)
+for task, (answer, *_) in found.items():
+    assert answer == work(None, *task)[0]
+"""
+
+
+@pytest.mark.slow
+def test_forked_workers_compute_the_same_after_any_use_of_threads(warm_python):
+    done = warm_python.run(PROGRAM, limit=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def started(monkeypatch, forks):
+    """How the workers of a call are started."""
+
+    class StoppedError(Exception):
+        pass
+
+    def stop(method):
+        raise StoppedError(method)
+
+    monkeypatch.setattr(parallel, "get_context", stop)
+    with pytest.raises(StoppedError) as caught:
+        next(parallel.run_tasks(print, None, [(1,), (2,)], 2, forks=forks))
+    return str(caught.value)
+
+
+def test_workers_are_forked_only_where_it_is_asked_for_and_safe(monkeypatch):
+    monkeypatch.setattr(parallel, "_can_fork", lambda: True)
+    assert started(monkeypatch, True) == "fork"
+    assert started(monkeypatch, False) == "spawn"
+    monkeypatch.setattr(parallel, "_can_fork", lambda: False)
+    assert started(monkeypatch, True) == "spawn"
+
+
+def test_where_it_is_safe(monkeypatch):
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    assert _can_fork() == (sys.version_info >= (3, 11))
+    with monkeypatch.context() as patch:
+        patch.setattr(parallel.torch.cuda, "is_initialized", lambda: True)
+        assert not _can_fork()
+    with monkeypatch.context() as patch:
+        patch.setattr(parallel.sys, "platform", "darwin")
+        assert not _can_fork()
+    monkeypatch.setattr(threading, "active_count", lambda: 2)
+    assert not _can_fork()
