@@ -6,6 +6,7 @@ from htnet.core.megc import write_megc
 from htnet.core.recordings import write_recordings
 from htnet.pipeline.analysis_files import write_analysis
 from htnet.pipeline.export import write_curve, write_predictions
+from htnet.pipeline.prediction_report import write_prediction_report
 from htnet.pipeline.report import write_report
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "write_curve",
     "write_elan",
     "write_megc",
+    "write_prediction_report",
     "write_predictions",
     "write_recordings",
     "write_report",

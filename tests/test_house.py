@@ -25,7 +25,7 @@ FLOORS = (
     ("training",),
     ("evaluation",),
     ("pipeline",),
-    ("palsy",),
+    ("palsy", "web"),
     ("cli",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -197,7 +197,19 @@ def test_texts_of_other_libraries_are_seen(body, wrong):
     assert bool(list(foreign_texts(tree, {"WeightsError"}))) == wrong
 
 
-HEAVY = ("cv2", "matplotlib", "triton", "ray", "face_alignment", "huggingface_hub", "safetensors", "numba", "llvmlite")
+HEAVY = (
+    "cv2",
+    "fastapi",
+    "matplotlib",
+    "triton",
+    "ray",
+    "face_alignment",
+    "huggingface_hub",
+    "safetensors",
+    "numba",
+    "llvmlite",
+    "uvicorn",
+)
 
 
 LIGHT = (

@@ -97,6 +97,7 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
         "--always", action="store_true", help="answer a class also where the frames do not differ by an expression"
     )
     command.add_argument("--plot", help="save a picture")
+    command.add_argument("--report", metavar="FILE", help="write an HTML page that needs no other file")
     add_device(command)
     add_dtype(command)
 
@@ -118,18 +119,32 @@ def _predict(args: argparse.Namespace) -> None:
         raise InputError(
             "--out and --skip-errors go with --manifest or --videos; for two frames use --json and --plot."
         )
-    check_outputs(args.plot, overwrite=args.overwrite, inputs=(args.onset, args.apex, args.landmarks))
-    prediction, frames = _of_video(args) if alone else _of_pair(args)
+    inputs = (args.onset, args.apex, args.landmarks)
+    check_outputs(args.plot, args.report, overwrite=args.overwrite, inputs=inputs)
+    if args.report:
+        from htnet.pipeline.report import check_name
+
+        check_name(args.report)
+    if not alone:
+        _refuse_video_options(args)
+    predictor = _predictor(args)
+    prediction, frames = (_of_video if alone else _of_pair)(args, predictor)
     if args.plot:
         from htnet.pipeline.plots import plot_prediction
 
         plot_prediction(prediction, *frames(), args.plot, overwrite=args.overwrite)
+    if args.report:
+        from htnet.pipeline.prediction_report import write_prediction_report
+
+        write_prediction_report(prediction, *frames(), args.report, spec=predictor.spec, overwrite=args.overwrite)
     if args.json:
         answer(args, prediction.to_dict())
         return
     _show(prediction)
     if args.plot:
         print(f"  picture: {args.plot}")
+    if args.report:
+        print(f"  report: {args.report}")
 
 
 def _predictor(args: argparse.Namespace, manifest: Manifest | None = None) -> Predictor:
@@ -146,19 +161,16 @@ def _predictor(args: argparse.Namespace, manifest: Manifest | None = None) -> Pr
     )
 
 
-def _of_pair(args: argparse.Namespace) -> tuple[Prediction, Pair]:
+def _of_pair(args: argparse.Namespace, predictor: Predictor) -> tuple[Prediction, Pair]:
     from htnet.preprocess import read_pair
 
-    _refuse_video_options(args)
-    predictor = _predictor(args)
     frames = read_pair(args.onset, args.apex, args.bit_depth)
     return predictor.pair(*frames, sample=args.sample), lambda: frames
 
 
-def _of_video(args: argparse.Namespace) -> tuple[Prediction, Pair]:
+def _of_video(args: argparse.Namespace, predictor: Predictor) -> tuple[Prediction, Pair]:
     from htnet.pipeline.chosen import spot_video
 
-    predictor = _predictor(args)
     video = asked_video(args.onset, args)
     found = spot_video(video, chosen_landmarks(args), method=asked_method(args), sample=args.sample)
 
@@ -204,8 +216,9 @@ def _predict_many(args: argparse.Namespace) -> None:
     if args.onset is not None or (args.out is None and not args.json):
         example = "--manifest M.csv" if args.videos is None else "--videos VIDEO VIDEO"
         raise InputError(f"Give either two frames, or {example} with --out P.csv, or with --json.")
-    if args.plot:
-        raise InputError(f"--plot goes with two frames; {option} writes --out P.csv or P.jsonl.")
+    if args.plot or args.report:
+        name = "--plot" if args.plot else "--report"
+        raise InputError(f"{name} goes with two frames; {option} writes --out P.csv or P.jsonl.")
     if args.sample:
         raise InputError(f"--sample names one pair or video; those of {option} have their own names.")
     _refuse_video_options(args, () if args.videos is None else ("method", "fps"))

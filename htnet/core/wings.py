@@ -18,7 +18,7 @@ from threading import RLock
 from types import ModuleType
 
 #: Names of the wings that may be installed.
-WINGS = ("palsy",)
+WINGS = ("palsy", "web")
 
 _PACKAGE, _ROOT = "htnet.", Path(__file__).parents[1]
 _LOCK = RLock()

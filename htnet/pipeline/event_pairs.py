@@ -289,8 +289,8 @@ class PairReader:
         if self.pictures:
             flow = None if prediction is None else prediction.flow
             shown = EventPictures(
-                _jpeg(onset.pixels),
-                _jpeg(apex.pixels),
+                jpeg(onset.pixels),
+                jpeg(apex.pixels),
                 b"" if flow is None else flow_picture(flow),
                 0.0 if flow is None else float(np.hypot(*flow.uv).max()),
             )
@@ -320,21 +320,22 @@ def flow_picture(flow: Flow, side: int = _SHOWN) -> bytes:
                 tip = np.array([x, y]) + 1.2 * step / longest * np.array([u[row, column], v[row, column]])
                 ends = [tuple(int(16 * value) for value in end) for end in ((x, y), tip)]
                 cv2.arrowedLine(picture, *ends, (255, 255, 255), 1, cv2.LINE_AA, 4, 0.35)
-    return _encoded(picture)
+    return encoded(picture)
 
 
-def _jpeg(pixels: ByteArray) -> bytes:
-    """The part as a small JPEG."""
+def jpeg(pixels: ByteArray, longest: int = _SHOWN) -> bytes:
+    """RGB pixels as a small JPEG whose longest side is not above a number of px."""
     cv2 = load_opencv()
-    scale = min(1.0, _SHOWN / max(pixels.shape[:2]))
+    scale = min(1.0, longest / max(pixels.shape[:2]))
     size = [max(1, round(scale * side)) for side in pixels.shape[1::-1]]
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return _encoded(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+    return encoded(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
 
 
-def _encoded(picture: ByteArray) -> bytes:
+def encoded(picture: ByteArray, ending: str = ".jpg") -> bytes:
+    """BGR pixels as a JPEG, or as a PNG without loss."""
     cv2 = load_opencv()
-    _, found = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    _, found = cv2.imencode(ending, picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY] if ending == ".jpg" else [])
     return bytes(found.tobytes())
 
 

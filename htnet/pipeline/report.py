@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -19,7 +19,7 @@ from htnet.core.errors import InputError
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, Event
 from htnet.core.files import check_outputs, write_text
 from htnet.core.recordings import unit_text
-from htnet.core.schema import plain
+from htnet.core.schema import Warned, plain
 from htnet.core.types import EXPRESSION_THRESHOLD, FloatArray
 from htnet.core.words import counted
 from htnet.pipeline.analysis import Analysis, FollowedFace
@@ -57,27 +57,37 @@ def write_report(found: Analysis, path: str | PathLike[str], *, faces: bool = Tr
         OverwriteError: the file exists and ``overwrite`` is not given.
         InputError: the name has another ending, or the file cannot be written.
     """
+    path = check_name(path)
+    check_outputs(path, overwrite=overwrite)
+    write_text(path, report_text(found, faces=faces))
+    return path
+
+
+def check_name(path: str | PathLike[str]) -> Path:
+    """The path of a report.
+
+    Raises:
+        InputError: it does not end in .html.
+    """
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"A report cannot be written as {path.name!r}; give a name that ends in .html.")
-    check_outputs(path, overwrite=overwrite)
-    write_text(path, report_text(found, faces=faces))
     return path
 
 
 def report_text(found: Analysis, *, faces: bool = True) -> str:
     """The report as HTML, see `write_report`."""
     folder = ASSETS / "report"
-    parts = {name: (folder / f"report.{name}").read_text("utf-8") for name in ("html", "css", "js")}
+    parts = {name: (folder / f"report.{name}").read_text("utf-8") for name in ("html", "js")}
     text = json.dumps(_data(found), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return Template(parts["html"]).substitute(
         version=__version__,
         title=escape(found.sample),
-        css=parts["css"],
-        js=parts["js"],
+        css=report_css(),
+        js=parts["js"] + (folder / "frame.js").read_text("utf-8"),
         facts=escape(_facts(found)),
         notes=_notes(found, faces),
-        warnings=_warnings(found),
+        warnings=warning_list(found.warnings),
         tiles="\n".join(_tiles(found)),
         rows="\n".join(_row(k, event) for k, event in enumerate(found.events)),
         faces="\n".join(_face_row(face) for face in found.faces),
@@ -91,10 +101,20 @@ def report_text(found: Analysis, *, faces: bool = True) -> str:
 
 def _notes(found: Analysis, faces: bool) -> str:
     """What the report leaves out."""
-    left = [] if faces else ["Pictures of faces were left out; the flow pictures show motion alone."]
+    said = notes_of_faces(faces)
     if found.curves is None:
-        left.append("There are no curves: the analysis was read from its document, which has none.")
-    return "".join(f"<p>{text}</p>" for text in left)
+        said += "<p>There are no curves: the analysis was read from its document, which has none.</p>"
+    return said
+
+
+def notes_of_faces(faces: bool) -> str:
+    """What a report without pictures of faces says of them."""
+    return "" if faces else "<p>Pictures of faces were left out; the flow pictures show motion alone.</p>"
+
+
+def report_css() -> str:
+    """How reports look."""
+    return (ASSETS / "report" / "report.css").read_text("utf-8")
 
 
 def _facts(found: Analysis) -> str:
@@ -109,11 +129,12 @@ def _facts(found: Analysis) -> str:
     )
 
 
-def _warnings(found: Analysis) -> str:
-    if not found.warnings:
+def warning_list(warnings: Sequence[Warned]) -> str:
+    """The warnings of a result; nothing where there are none."""
+    if not warnings:
         return ""
-    items = "".join(f"<li><b>{escape(w.code)}</b>: {escape(w.message)}</li>" for w in found.warnings)
-    title = counted(len(found.warnings), "warning")
+    items = "".join(f"<li><b>{escape(w.code)}</b>: {escape(w.message)}</li>" for w in warnings)
+    title = counted(len(warnings), "warning")
     return f'<details class="warnings" open><summary>{title}</summary><ul>{items}</ul></details>'
 
 
@@ -163,7 +184,7 @@ def _card(found: Analysis, k: int, faces: bool) -> str:
             ("emotion", escape(event.label or "")),
             ("action units", _units(event) or "none"),
         ]
-        said = _bars(event)
+        said = class_bars(event.probabilities)
     table = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in numbers if value)
     return (
         f'<article class="card" id="event-{k}"><h3><i class="dot {event.kind}"></i>{event.kind} at '
@@ -187,11 +208,12 @@ def _pictures(found: Analysis, k: int, faces: bool) -> str:
     return f'<div class="pictures">{"".join(figures)}</div>' if figures else ""
 
 
-def _bars(event: Event) -> str:
+def class_bars(probabilities: Mapping[str, float]) -> str:
+    """A bar for each class."""
     rows = [
         f'<span>{escape(name)}</span><div class="track"><i style="width:{100 * value:.0f}%"></i></div>'
         f"<span>{value:.2f}</span>"
-        for name, value in event.probabilities.items()
+        for name, value in probabilities.items()
     ]
     return f'<div class="bars">{"".join(rows)}</div>'
 

@@ -251,7 +251,12 @@ def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
     with quiet_opencv():
         try:
             pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
-        except cv2.error:
+        except cv2.error as error:
+            if error.func == "validateInputImageSize":
+                raise FrameError(
+                    f"Frame {path} has more pixels than OpenCV may read here (environment variables "
+                    "OPENCV_IO_MAX_IMAGE_PIXELS, _WIDTH and _HEIGHT); give a smaller picture."
+                ) from error
             pixels = None
     if pixels is None:
         # The file extension says nothing here: the content has just been tried.

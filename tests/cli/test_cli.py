@@ -63,6 +63,15 @@ def test_predict_pair(succeed, pair, weights):
     assert found["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
 
 
+def test_predict_writes_a_report(succeed, fail, pair, weights, tmp_path):
+    report = tmp_path / "answer.html"
+    words = ("predict", *pair, "--weights", weights, "--landmarks", "template")
+    assert f"  report: {report}" in succeed(*words, "--report", report)
+    expected = htnet.predict(*pair, weights=weights, landmarks="template")
+    assert f'<p class="label">{expected.label}</p>' in report.read_text("utf-8")
+    assert "ends in .html" in fail(*words, "--report", tmp_path / "answer.pdf")
+
+
 def test_predict_flags_frames_without_motion(succeed, pair, weights, tmp_path):
     words = ("--weights", weights, "--landmarks", "template")
     said = succeed("predict", pair[0], pair[0], *words)

@@ -38,6 +38,7 @@ MINE = b"what a user keeps"
 #: exist: what would be lost is looked at before anything is read.
 COMMANDS = {
     "predict --plot": ("predict a.png b.png --plot OUT/p.png", "p.png"),
+    "predict --report": ("predict a.png b.png --report OUT/r.html", "r.html"),
     "predict video --plot": ("predict a.mp4 --plot OUT/p.png", "p.png"),
     "predict --manifest": ("predict --manifest m.csv --out OUT/p.csv", "p.csv"),
     "demo, its picture": ("demo --out OUT", "prediction.png"),

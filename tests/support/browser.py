@@ -1,5 +1,6 @@
 """A page in headless Chromium, driven over its debugging pipe, so that no driver and no package is needed."""
 
+import base64
 import fcntl
 import json
 import os
@@ -21,18 +22,19 @@ def program():
 
 
 class Browser:
-    """One page, without a network.
+    """One page, without a network unless it is asked for.
 
     Attributes:
         faults: uncaught errors, and errors in the console.
         requests: what the page has asked for.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, offline=True):
         """Start it.
 
         Args:
             folder: for its profile.
+            offline: reach nothing, not even a server of this machine.
         """
         self.faults, self.requests, self._past, self._count, self._rest = [], [], [], 0, b""
         theirs, self._out = (_high(fd) for fd in os.pipe())
@@ -61,7 +63,7 @@ class Browser:
         self._session = self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for part in ("Page", "Runtime", "Log", "Network"):
             self(f"{part}.enable")
-        self("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+        self("Network.emulateNetworkConditions", offline=offline, latency=0, downloadThroughput=-1, uploadThroughput=-1)
 
     def __enter__(self):
         return self
@@ -86,12 +88,12 @@ class Browser:
                 assert "error" not in answer, (method, answer["error"])
                 return answer["result"]
 
-    def open(self, path, width=1280, height=900):
-        """Show a file in a window of some size; faults and requests begin anew."""
+    def open(self, page, width=1280, height=900):
+        """Show a file or an address in a window of some size; faults and requests begin anew."""
         self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self("Page.navigate", url="about:blank")
         self.faults, self.requests, self._past = [], [], []
-        self("Page.navigate", url=path.resolve().as_uri())
+        self("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while "Page.loadEventFired" not in self._past:
             self._next()
         self.settle()
@@ -111,6 +113,34 @@ class Browser:
         self("Input.dispatchKeyEvent", type="keyDown", key=key, text=key)
         self("Input.dispatchKeyEvent", type="keyUp", key=key)
         self.settle()
+
+    def strike(self, key, *, shift=False):
+        """Press a key that has a name, such as Tab or Enter."""
+        codes = {"Tab": 9, "Enter": 13, " ": 32, "ArrowDown": 40, "ArrowRight": 39}
+        text = {"Enter": "\r", " ": " "}.get(key)
+        more = {"key": key, "windowsVirtualKeyCode": codes[key], "modifiers": 8 if shift else 0}
+        down = {"type": "keyDown", "text": text} if text else {"type": "rawKeyDown"}
+        self("Input.dispatchKeyEvent", **down, **more)
+        self("Input.dispatchKeyEvent", type="keyUp", **more)
+        self.settle()
+
+    def choose_files(self, selector, *files):
+        """Give files to an input, as a person does in the dialog."""
+        root = self("DOM.getDocument")["root"]["nodeId"]
+        node = self("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+        self.settle()
+
+    def until(self, script, patience=_PATIENCE):
+        """Wait until an expression of JavaScript is true."""
+        end = time.monotonic() + patience
+        while not self.value(script):
+            assert time.monotonic() < end, f"never true: {script}"
+            time.sleep(0.05)
+
+    def screenshot(self, path):
+        """Save what the window shows, as PNG."""
+        path.write_bytes(base64.b64decode(self("Page.captureScreenshot", format="png")["data"]))
 
     def click(self, selector):
         """Click at the middle of an element."""

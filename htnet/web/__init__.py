@@ -1,0 +1,31 @@
+"""The web page: two pictures or a video in, what htnet says of them out.
+
+A wing: the rest of htnet knows nothing of it, see `htnet.core.wings`. It needs ``htnet[web]``, and asks the public
+`htnet.Predictor` and `htnet.pipeline.Analyzer` in processes of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from htnet.web.app import create_app
+    from htnet.web.server import serve
+    from htnet.web.settings import ServeSettings
+
+#: Public names by the module that contains them.
+_NAMES = {"app": "create_app", "server": "serve", "settings": "ServeSettings"}
+
+__all__ = ["ServeSettings", "create_app", "serve"]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _NAMES.items():
+        if name in names.split():
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

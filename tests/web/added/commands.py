@@ -1,0 +1,5 @@
+"""Commands of the wing."""
+
+COMMANDS = ("serve",)
+#: The least that a command is called with.
+NEEDED = {"serve": []}
