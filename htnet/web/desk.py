@@ -212,7 +212,7 @@ class Desk:
             self._jobs.pop(job.name, None)
 
     async def _serve(self, worker: Asked) -> None:
-        """Hand jobs to a worker, one after the other."""
+        """Hand requests to a worker, one after the other."""
         await self._load(worker)
         while True:
             async with self._some:

@@ -209,14 +209,14 @@ def test_an_error_of_the_server_tells_nothing_inside(serving):
 def test_beyond_the_queue_is_refused_before_it_is_read(serving):
     client, (worker,) = serving(queue=1)
     worker.go.clear()
-    jobs = [client.post("/api/answers", files=pair(), headers=ASYNC).json() for _ in range(2)]
-    until(client, jobs[0]["name"], "working")
+    taken = [client.post("/api/answers", files=pair(), headers=ASYNC).json() for _ in range(2)]
+    until(client, taken[0]["name"], "working")
     response = client.post("/api/answers", files=pair(), headers=ASYNC)
     assert "2 places" in error_of(response, 503, "BusyError")
     assert response.headers["retry-after"] == "5"
     assert read_of(client, b"x" * 1000)[:2] == (503, 0)
     # A waiting request that is cancelled gives its place away.
-    assert client.delete(f"/api/answers/{jobs[1]['name']}").status_code == 204
+    assert client.delete(f"/api/answers/{taken[1]['name']}").status_code == 204
     last = client.post("/api/answers", files=pair(), headers=ASYNC).json()
     worker.go.set()
     until(client, last["name"], "done")
@@ -227,8 +227,8 @@ def test_requests_are_worked_on_at_a_time(serving):
     client, workers = serving(workers=2, queue=0)
     for worker in workers:
         worker.go.clear()
-    jobs = [client.post("/api/answers", files=pair(), headers=ASYNC).json() for _ in range(2)]
-    for job in jobs:
+    taken = [client.post("/api/answers", files=pair(), headers=ASYNC).json() for _ in range(2)]
+    for job in taken:
         until(client, job["name"], "working")
     error_of(client.post("/api/answers", files=pair(), headers=ASYNC), 503, "BusyError")
     assert [len(worker.asked) for worker in workers] == [1, 1]
