@@ -21,6 +21,7 @@ from htnet.core.types import TEMPLATE_SIZE, ByteArray, Frame
 from htnet.preprocess.depth import RawFrame, check_bit_depth, refuse_black, stated_white, together
 from htnet.preprocess.in_memory import encoded_picture, picture_array
 from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.pictures import picture_count
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -246,6 +247,11 @@ def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
     damage = file_damage(data)
     if damage:
         raise FrameError(f"Frame {path} is {damage}; extract or copy it again.")
+    if (count := picture_count(data)) > 1:
+        raise FrameError(
+            f"Frame {path} holds {count} pictures, a frame is one; save each as a file of its own, or choose one: "
+            f"picture = PIL.Image.open({path.name!r}), picture.seek(0 to {count - 1}), and give the picture."
+        )
     # Not IMREAD_UNCHANGED: that ignores the EXIF orientation and returns palettes in other shapes.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     with quiet_opencv():
