@@ -207,7 +207,8 @@ class HTNetClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: npt.ArrayLike) -> np.ndarray[Any, Any]:  # noqa: N803
         """The most probable class of each image, (N,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(1)])
+        chances = self.predict_proba(X)  # first, for it refuses an estimator that is not fitted
+        return np.asarray(self.classes_[chances.argmax(1)])
 
 
 def flow_rows(images: npt.ArrayLike) -> ByteArray:

@@ -52,12 +52,13 @@ def test_files_bring_the_numbers_back(data, tmp_path, succeed):
 def test_samples_that_cannot_be_read(data, tmp_path, succeed):
     cv2.imwrite(str(data.samples[2].flow), np.zeros((5, 5, 3), np.uint8))
     data = read_manifest(tmp_path / "set" / "manifest.csv")
+    model = tiny_model()
     with pytest.raises(FlowError, match="a_0_2"):
-        embed(data, tiny_model())
-    found = embed(data, tiny_model(), skip_errors=True)
+        embed(data, model)
+    found = embed(data, model, skip_errors=True)
     assert [name for name, _ in found.errors] == ["a_0_2"]
     kept = [s for s in data if s.sample != "a_0_2"]
     assert [s.sample for s in found.samples] == [s.sample for s in kept]
-    alone = embed(data.subset([3]), tiny_model())
+    alone = embed(data.subset([3]), model)
     np.testing.assert_allclose(found.features[2], alone.features[0], atol=1e-5)
     assert alone.samples == (kept[2],)

@@ -69,8 +69,9 @@ def test_the_difference_draws_the_same_people_for_both(data, compared):
     members = [[i for i, who in enumerate(people) if who == name] for name in names]
 
     def uf1(predicted, at):
-        _, _, f1, samples = precision_recall_fscore_support(truth[at], np.array(predicted)[at], zero_division=0)
-        return f1[samples > 0].mean()
+        true, said = truth[at], np.array(predicted)[at]
+        of_class = [2 * ((true == k) & (said == k)).sum() / ((true == k).sum() + (said == k).sum()) for k in set(true)]
+        return np.mean(of_class)
 
     drawn = []
     for _ in range(300):
