@@ -2,6 +2,7 @@
 
 from htnet.core.deprecated import serve_old_names
 from htnet.pipeline.plots import (
+    plot_confusion,
     plot_prediction,
     plot_reliability,
     plot_spotting,
@@ -9,6 +10,7 @@ from htnet.pipeline.plots import (
 )
 
 __all__ = [
+    "plot_confusion",
     "plot_prediction",
     "plot_reliability",
     "plot_spotting",

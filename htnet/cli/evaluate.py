@@ -18,7 +18,7 @@ from htnet.core.command_line import (
 )
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder
 from htnet.core.types import DEFAULT_WEIGHTS
-from htnet.core.words import abridged
+from htnet.core.words import abridged, counted
 
 
 def add_commands(add: AddCommand) -> None:
@@ -35,6 +35,7 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument(
         "--allow-trained", action="store_true", help="also score people that the weights were trained on"
     )
+    command.add_argument("--plot", metavar="PICTURE", help="save a picture of the confusion matrix")
     add_overwrite(command)
 
     command = add(
@@ -68,6 +69,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     refuse_same_folder(args.out, args.data, args.weights, args.against)
     if args.out is not None:
         check_folder(args.out, SCORE_FILES, overwrite=args.overwrite)
+    check_outputs(args.plot, overwrite=args.overwrite)
     manifest = open_data(args.data)
     found = evaluate(
         manifest,
@@ -80,6 +82,11 @@ def _evaluate(args: argparse.Namespace) -> None:
         allow_trained=args.allow_trained,
     )
     files = () if args.out is None else found.write(args.out, overwrite=args.overwrite)
+    if args.plot:
+        from htnet.pipeline.plots import plot_confusion
+
+        counts, title = found.scores()["full"].confusion, f"{found.answers.weights}, {counted(len(manifest), 'sample')}"
+        files = (*files, plot_confusion(counts, found.classes, args.plot, title, overwrite=args.overwrite))
     if args.json:
         answer(args, found.to_dict())
         return

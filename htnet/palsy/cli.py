@@ -269,11 +269,12 @@ def _evaluate(args: argparse.Namespace) -> None:
     out = Path(args.out)
     files = [out / "summary.json", out / "predictions.csv"]
     if can_draw():
-        from htnet.palsy.plots import plot_confusion
+        from htnet.pipeline.plots import plot_confusion
 
         title = f"{args.split}: {scores.num_samples} images of {scores.num_patients} patients"
         picture = out / "confusion.png"
-        files.append(plot_confusion(scores.confusion, manifest.classes, picture, title, overwrite=args.overwrite))
+        options = {"what": "grade", "overwrite": args.overwrite}
+        files.append(plot_confusion(scores.confusion, manifest.classes, picture, title, **options))
     print(f"files: {', '.join(map(str, files))}")
     if args.json:
         answer(args, json.loads((out / "summary.json").read_text("utf-8")))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from htnet.core.types import ByteArray
 from htnet.palsy.asymmetry import REGIONS, FaceAsymmetry, region_boxes
 from htnet.palsy.predictor import FaceMaps, GradePrediction
 from htnet.pipeline.plots import draw_probabilities, draw_warnings, new_figure, save_figure
+from htnet.pipeline.plots import plot_confusion as plot_confusion  # by this name before
 from htnet.preprocess import FrameSource, read_frame
 
 _BLUE, _RED = "#0a84ff", "#ff2d55"
@@ -54,47 +54,6 @@ def plot_grade(
     draw_warnings(figure, prediction.warnings, f"{prediction.grade}, {prediction.probabilities[prediction.label]:.2f}")
     for axis in axes[:2]:
         axis.set_axis_off()
-    return save_figure(figure, path, overwrite=overwrite)
-
-
-def plot_confusion(
-    confusion: Sequence[Sequence[int]],
-    classes: Sequence[str],
-    path: str | PathLike[str],
-    title: str = "",
-    *,
-    overwrite: bool = False,
-) -> Path:
-    """Save a picture of a confusion matrix: counts, colored by the share of the true class.
-
-    Args:
-        confusion: (C, C) counts, rows are true classes.
-        classes: names in order.
-        path: picture file (.png, .pdf, ...).
-        overwrite: replace a picture that exists.
-        title: a line above.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-        OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file's ending names no kind of picture.
-    """
-    check_outputs(path, overwrite=overwrite)
-    counts = np.asarray(confusion)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    side = 2.2 + 0.6 * len(classes)
-    figure = new_figure(side + 0.8, side)
-    axis = figure.subplots()
-    picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(counts):
-        color = "white" if shares[row, column] > 0.5 else "black"
-        axis.text(column, row, str(count), ha="center", va="center", color=color)
-    axis.set_xticks(range(len(classes)), classes)
-    axis.set_yticks(range(len(classes)), classes)
-    axis.set_xlabel("predicted grade")
-    axis.set_ylabel("true grade")
-    axis.set_title(title)
-    figure.colorbar(picture, ax=axis, label="fraction of the true grade", shrink=0.8)
     return save_figure(figure, path, overwrite=overwrite)
 
 

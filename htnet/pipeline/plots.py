@@ -169,6 +169,49 @@ def draw_probabilities(axis: Any, probabilities: Mapping[str, float], label: str
     axis.set_xlim(0, 1)
 
 
+def plot_confusion(
+    confusion: Sequence[Sequence[int]],
+    classes: Sequence[str],
+    path: str | PathLike[str],
+    title: str = "",
+    *,
+    what: str = "class",
+    overwrite: bool = False,
+) -> Path:
+    """Save a picture of a confusion matrix: counts, colored by the share of the true class.
+
+    Args:
+        confusion: (C, C) counts, rows are true classes.
+        classes: names in order.
+        path: picture file (.png, .pdf, ...).
+        title: a line above.
+        what: what the classes are called.
+        overwrite: replace a picture that exists.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
+        InputError: the file's ending names no kind of picture.
+    """
+    check_outputs(path, overwrite=overwrite)
+    counts = np.asarray(confusion)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 2.2 + 0.6 * len(classes)
+    figure = new_figure(side + 0.8, side)
+    axis = figure.subplots()
+    picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        axis.text(column, row, str(count), ha="center", va="center", color=color)
+    axis.set_xticks(range(len(classes)), classes)
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set_xlabel(f"predicted {what}")
+    axis.set_ylabel(f"true {what}")
+    axis.set_title(title)
+    figure.colorbar(picture, ax=axis, label=f"fraction of the true {what}", shrink=0.8)
+    return save_figure(figure, path, overwrite=overwrite)
+
+
 def save_figure(figure: Any, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Save a matplotlib figure in the format of the file's extension; missing folders are created.
 

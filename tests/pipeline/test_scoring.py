@@ -130,7 +130,8 @@ def test_what_cannot_be_scored(data):
 def test_the_command_prints_what_the_library_returns(succeed, fail, data, compared, tmp_path):
     one, two = (save_pretrained(fresh(k), tmp_path / str(k), people=TrainedPeople()) for k in (1, 2))
     words = ("evaluate", "--data", data.source, "--weights", one, "--against", two)
-    out = succeed(*words, "--out", tmp_path / "out")
+    out = succeed(*words, "--out", tmp_path / "out", "--plot", tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
     full = compared.scores()["full"]
     assert f"full         {full.uf1:.4f} / {full.uar:.4f} / {full.accuracy:.4f}  40 samples" in out
     assert f"UF1 differs by {compared.difference()['uf1']['value']:+.4f}, 95 % " in out
