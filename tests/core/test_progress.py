@@ -1,6 +1,14 @@
 """Progress bars."""
 
+import pytest
+
+from htnet.core import progress
 from htnet.core.progress import ticker
+
+
+@pytest.fixture(autouse=True)
+def _as_on_a_terminal(monkeypatch):
+    monkeypatch.setattr(progress, "_disabled", lambda show: not show)
 
 
 def test_a_bar_is_drawn_anew_only_where_something_changed(capfd):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import htnet
-from htnet.core.errors import HtnetError, UnknownWeightsError, WeightsError, WeightsNotPublishedError
+from htnet.core.errors import HtnetError, ModelError, UnknownWeightsError, WeightsError, WeightsNotPublishedError
 from htnet.hub import find_pretrained, list_pretrained, push_to_hub, read_config, save_pretrained
 from tests.support.pairs import tiny_model
 
@@ -102,7 +102,7 @@ def test_revision_of_a_folder_is_refused(folder):
 
 
 def test_unknown_arguments_are_refused(folder):
-    with pytest.raises(TypeError, match="revison"):
+    with pytest.raises(ModelError, match="revison"):  # the name of no setting either
         htnet.load_pretrained(folder, revison="main")
 
 

@@ -299,7 +299,7 @@ def test_weights_of_the_hub_are_known_by_their_content(folder, fail, succeed, mo
         asked.append(name)
         return WeightsFiles(weights / "config.json", weights / "model.safetensors", None, commit)
 
-    def load(name, revision=None):
+    def load(name, revision=None, dtype=None):
         assert (name, revision) == ("someone/weights", commit), "the very commit that is told"
         return load_pretrained(weights)
 

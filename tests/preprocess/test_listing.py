@@ -32,8 +32,10 @@ def test_folders_of_videos_and_of_frames(tree):
     assert list_videos([tree / "v"]) == below("v/b9.mp4", "v/b10.mp4", "v/clip")
     assert list_videos([tree / "w", str(tree / "v" / "b9.mp4")]) == below("w", "v/b9.mp4")
     assert list_videos([tree / "v" / "other", "gone.mp4"]) == [*below("v/other"), "gone.mp4"]
-    with pytest.raises(InputError, match="the same video"):
+    with pytest.raises(InputError, match=r"b9\.mp4 is given twice"):
         list_videos([tree / "v", tree / "v" / "b9.mp4"])
+    with pytest.raises(InputError, match="are the same recording"):
+        list_videos([tree / "v", tree / "w" / ".." / "v" / "b9.mp4"])
     with pytest.raises(InputError, match="give a list"):
         list_videos(str(tree))
 

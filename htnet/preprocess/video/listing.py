@@ -33,7 +33,8 @@ def list_videos(sources: Iterable[str | os.PathLike[str]]) -> list[str]:
     for path in found:
         place = os.path.realpath(path)
         if place in places:
-            raise InputError(f"{places[place]} and {path} are the same video. Give it once.")
+            alike = f"{places[place]} and {path} are the same recording"
+            raise InputError(f"{path} is given twice." if places[place] == path else f"{alike}. Give it once.")
         places[place] = path
     return found
 
