@@ -6,7 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import attention, flow, flow_bars, inference, models, spotting, startup, synthesis, training, zoo
+from benchmarks import (
+    attention,
+    engines,
+    flow,
+    flow_bars,
+    inference,
+    models,
+    spotting,
+    startup,
+    synthesis,
+    training,
+    zoo,
+)
 from htnet.core.errors import InputError, did_you_mean
 
 
@@ -31,6 +43,7 @@ BENCHMARKS = {
     for benchmark in (
         Benchmark("attention", attention.run, "block attention against PyTorch's at every listed shape, CPU"),
         Benchmark("attention_gpu", attention.run_gpu, "the same on a CUDA device"),
+        Benchmark("engines", engines.run, "htnet_base in PyTorch, onnxruntime and OpenVINO, unfolded and folded, CPU"),
         Benchmark("flow", flow.run, "TV-L1 against OpenCV's and scikit-image's: error and speed, CPU"),
         Benchmark("flow_bars", flow_bars.run, "flow, prediction and preparation beside OpenCV and commit 570cf1a, CPU"),
         Benchmark("flow_gpu", flow.run_gpu, "TV-L1 on a CUDA device: pairs per second"),

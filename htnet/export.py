@@ -1,15 +1,20 @@
-"""Predictions, spotting curves, events and analyses of recordings as JSON, CSV, HTML and files of ELAN."""
+"""Files for other programs: models; predictions, spotting curves, events and analyses of recordings.
+
+These are JSON, CSV, HTML and files of ELAN.
+"""
 
 from htnet.core.deprecated import serve_old_names
 from htnet.core.elan import write_elan
 from htnet.core.megc import write_megc
 from htnet.core.recordings import write_recordings
+from htnet.hub.exporting import export_model
 from htnet.pipeline.analysis_files import write_analysis
 from htnet.pipeline.export import write_curve, write_predictions
 from htnet.pipeline.prediction_report import write_prediction_report
 from htnet.pipeline.report import write_report
 
 __all__ = [
+    "export_model",
     "write_analysis",
     "write_curve",
     "write_elan",

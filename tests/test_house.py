@@ -209,6 +209,10 @@ HEAVY = (
     "numba",
     "llvmlite",
     "uvicorn",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "openvino",
 )
 
 

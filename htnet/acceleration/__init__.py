@@ -1,7 +1,8 @@
 """Models for use alone: fused, narrower, compiled."""
 
 from htnet.acceleration.compiled import COMPILE_MODES
+from htnet.acceleration.engines import BACKENDS
 from htnet.acceleration.fusion import register_fusion
 from htnet.acceleration.optimized import DTYPES, OptimizedModel, optimize, optimized_like
 
-__all__ = ["COMPILE_MODES", "DTYPES", "OptimizedModel", "optimize", "optimized_like", "register_fusion"]
+__all__ = ["BACKENDS", "COMPILE_MODES", "DTYPES", "OptimizedModel", "optimize", "optimized_like", "register_fusion"]

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import copy
-import platform
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -22,10 +17,6 @@ from htnet.models.layers import BlockAttention, linear
 FEW_ROWS = 8
 #: The product of int8 weights reads whole vectors of the input: with another width it reads past its end.
 VECTOR = 64
-#: Rows that weights are packed for; all numbers of rows take them. Of 1, 4, 16, 32 and 128 this was the fastest at 1
-#: and at 128.
-PACKED_FOR = 4
-_PACKING = threading.Lock()
 #: Convolutions of many positions are done some samples at a time, so that what is laid out for them stays near this
 #: many values.
 LAID_OUT = 2**25
@@ -53,117 +44,24 @@ class Product(nn.Module):
 
 
 class FusedLinear(Product):
-    """A product in one floating-point type."""
+    """A product in one floating-point type.
+
+    Attributes:
+        large: `htnet.acceleration.packing.pack` gives it packed weights.
+    """
 
     weight: nn.Parameter | None
 
-    def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype, *, large: bool = False) -> None:
         super().__init__()
         self.weight = frozen(weight, dtype)
         self.bias = frozen(bias, dtype)
+        self.large = large
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
-        assert self.weight is not None  # only `PackedLinear` gives its plain weights up
+        assert self.weight is not None  # only packed ones give their plain weights up
         return linear(x, self.weight, self.bias)
-
-
-@cache
-def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch and this processor have products of packed weights of that type.
-
-    They are what PyTorch's own compiler uses on CPUs, and no public interface, so they are looked for and not
-    relied on: without them the results are the same up to rounding, and come more slowly. Other processors than x86
-    have other libraries behind them, which were not tried.
-    """
-    ops = torch.ops.mkldnn
-    names = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
-    if platform.machine().lower() not in ("x86_64", "amd64") or not torch.backends.mkldnn.is_available():
-        return False
-    return all(hasattr(ops, name) for name in names) and (
-        dtype == torch.float32 or bool(ops._is_mkldnn_bf16_supported())
-    )
-
-
-class PackedLinear(FusedLinear):
-    """float32 or bfloat16 weights, on the CPU in oneDNN's own order.
-
-    Weights as they lie are reordered at every product. At one row that halves the speed at which bfloat16 is read; at
-    128 rows packed float32 is faster by a fifth. The plain weights are given up for the packed ones, and made again
-    whenever they are requested: to save, to copy, to move.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
-        super().__init__(weight, bias, dtype)
-        self._packed: Tensor | None = None
-        self._packing = True
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., in) to (..., out)."""
-        packed = self._pack(x)
-        return super().forward(x) if packed is None else _pointwise(x, packed, self.bias, "none")
-
-    def gelu(self, x: Tensor) -> Tensor:
-        """The product and a GELU, (..., in) to (..., out)."""
-        packed = self._pack(x)
-        return super().gelu(x) if packed is None else _pointwise(x, packed, self.bias, "gelu")
-
-    def added(self, x: Tensor, to: Tensor) -> Tensor:
-        """The product added to ``to``; x (..., in), ``to`` (..., out)."""
-        packed = self._pack(x)
-        if packed is None:
-            return super().added(x, to)
-        out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, to, packed, self.bias, "add")
-        return out
-
-    def _pack(self, x: Tensor) -> Tensor | None:
-        """The packed weights, made at the first product on the CPU; None if products take plain ones."""
-        if self._packed is not None:
-            return self._packed
-        if not self._packing or x.device.type != "cpu" or not can_pack(self.bias.dtype):
-            return None
-        with _PACKING:
-            if self._packed is None and self.weight is not None:
-                packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), PACKED_FOR)
-                self._packed, self.weight = packed, None
-        return self._packed
-
-    def set_packing(self, on: bool) -> None:
-        """Whether weights are packed; compilers want to see the plain ones."""
-        self._packing = on
-        if not on:
-            self.unpack()
-
-    def unpack(self) -> None:
-        """Have plain weights again."""
-        with _PACKING:
-            if self._packed is not None:
-                self.weight = nn.Parameter(self._packed.to_dense(), requires_grad=False)
-                self._packed = None
-
-    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
-        if self._packed is not None:
-            destination[prefix + "weight"] = self._packed.to_dense()
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self.unpack()
-        super()._load_from_state_dict(*args, **kwargs)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> PackedLinear:
-        self.unpack()
-        super()._apply(fn, recurse)
-        return self
-
-    def __getstate__(self) -> dict[str, Any]:
-        self.unpack()
-        return self.__dict__.copy()
-
-
-def _pointwise(x: Tensor, packed: Tensor, bias: Tensor, after: str) -> Tensor:
-    # "none" is the exact GELU, not its tanh form.
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, bias, after, [], "none" if after == "gelu" else "")
-    return out
 
 
 def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -304,6 +202,17 @@ class Convolution(nn.Module):
         return out.permute(0, 3, 1, 2)
 
 
+class PlainConvolution(nn.Conv2d):
+    """The same as a convolution of its own, which engines outside PyTorch know better than its parts."""
+
+    def __init__(self, product: FusedLinear) -> None:
+        assert product.weight is not None
+        out, width = product.weight.shape
+        super().__init__(width // 9, out, 3, padding=1, device="meta")
+        weight = product.weight.unflatten(1, (3, 3, -1)).permute(0, 3, 1, 2)
+        self.weight, self.bias = frozen(weight.contiguous(), weight.dtype), product.bias
+
+
 def _neighbors(x: Tensor) -> Tensor:
     """(B, H, W, C) to the 3x3 positions around each, (B, H, W, 9 x C); zeros outside."""
     around = F.pad(x, (0, 0, 1, 1, 1, 1)).unfold(1, 3, 1).unfold(2, 3, 1)
@@ -379,8 +288,7 @@ class Precision:
         """The product with weights (out, in) and bias (out,), both float64."""
         if self.weights == torch.int8:
             return Int8Linear(weight, bias)
-        packable = self.weights in (torch.float32, torch.bfloat16)
-        return (PackedLinear if packable else FusedLinear)(weight, bias, self.weights)
+        return FusedLinear(weight, bias, self.weights, large=True)
 
     def exact(self, weight: Tensor, bias: Tensor) -> FusedLinear:
         """The same in `high`, for small layers whose rounding would show."""

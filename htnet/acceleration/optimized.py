@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -11,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from htnet.acceleration.compiled import COMPILE_MODES, make_runner
+from htnet.acceleration.engines import EngineRunner, check_backend, fastest, make_engine
 from htnet.acceleration.fusion import fuse
-from htnet.acceleration.layers import PackedLinear, Precision
+from htnet.acceleration.layers import Precision
+from htnet.acceleration.packing import pack, plain, unpack
 from htnet.core.errors import ModelError, did_you_mean
 from htnet.models import EmotionModel
 
@@ -33,6 +36,8 @@ class OptimizedModel(EmotionModel):
         architecture: class of the model it came from.
         precision: name of the type its large matrices have: "float32", "bfloat16", "int8", ...
         compiled: how it is compiled, one of `COMPILE_MODES`; None if it is not.
+        backend: what runs it, one of `htnet.acceleration.BACKENDS` but "auto". Maps are always computed by PyTorch.
+        backend_ms: milliseconds of one image by backend, where it was chosen by measurement; else empty.
         network: the fused network.
     """
 
@@ -50,9 +55,13 @@ class OptimizedModel(EmotionModel):
         self.offers_maps = "return_maps" in inspect.signature(source.forward).parameters
         self.precision = str(precision.weights).removeprefix("torch.")
         self.compiled: str | None = None
+        self.backend = "torch"
+        self.backend_ms: dict[str, float] = {}
         self.network = network
         self._high = precision.high
         self._runner: Callable[..., Tensor] | None = None
+        self._engine: EngineRunner | None = None
+        self._building = threading.Lock()
         super().train(False)
 
     @torch.no_grad()
@@ -80,9 +89,13 @@ class OptimizedModel(EmotionModel):
             ModelError: shape or type do not fit, or there are no maps.
         """
         x = self.check_image(x)
+        if return_units and not self.action_units:
+            raise ModelError(f"{self.name} has no head for action units. Leave return_units out.")
+        # Engines end on an empty batch, some with the whole process.
+        if self.backend != "torch" and not return_maps and x.shape[0]:
+            found = self._in_engine()(x, {**dict(zip(self.extra_inputs, extra, strict=False)), **inputs})
+            return (found["scores"], found["units"]) if return_units else found["scores"]
         if return_units:
-            if not self.action_units:
-                raise ModelError(f"{self.name} has no head for action units. Leave return_units out.")
             return self.network(x, *extra, return_units=True, **inputs)
         if not return_maps:
             return (self.network if self.compiled is None else self._run())(x, *extra, **inputs)
@@ -102,9 +115,47 @@ class OptimizedModel(EmotionModel):
             mode: one of `COMPILE_MODES`.
         """
         self.compiled, self._runner = mode, None
-        for module in self.modules():
-            if isinstance(module, PackedLinear):
-                module.set_packing(mode is None)
+        # Compilers want to see the plain weights.
+        (unpack if mode is not None else pack)(self.network)
+
+    def run_in(self, backend: str) -> None:
+        """Run in another engine from the next call on.
+
+        Args:
+            backend: one of `htnet.acceleration.BACKENDS`.
+
+        Raises:
+            ModelError: no backend has that name, or it does not take this model.
+            MissingExtraError: it is not installed.
+        """
+        check_backend(backend)
+        self.backend, self.backend_ms, self._engine = "torch", {}, None
+        if backend == "torch":
+            return
+        if (device := next(self.parameters()).device).type != "cpu":
+            raise ModelError(f"backend={backend!r} runs on the CPU, {self.name} is on {device}. Move it first.")
+        if backend == "auto":
+            self._engine, self.backend_ms = fastest(self, self.network)
+        else:
+            self._engine = make_engine(self, backend)
+        self.backend = "torch" if self._engine is None else self._engine.backend
+
+    def _in_engine(self) -> EngineRunner:
+        """The engine; it is made again for a copy, and for weights that were loaded after it was made."""
+        with self._building:
+            if self._engine is None:
+                self._engine = make_engine(self, self.backend)
+            return self._engine
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As of any module."""
+        found = super().load_state_dict(*args, **kwargs)
+        self._engine = None
+        return found
+
+    def exportable(self) -> nn.Module:
+        """A copy of the fused network in plain modules, on the CPU."""
+        return plain(self.network).cpu()
 
     def _run(self) -> Callable[..., Tensor]:
         if self._runner is None:
@@ -182,12 +233,20 @@ class OptimizedModel(EmotionModel):
                     f"{self.name} is optimized, and its weights are packed as {dtype}; it cannot be converted to "
                     f"{other}. Give dtype= to htnet.optimize instead."
                 )
+        if self.backend != "torch" and (device := fn(torch.zeros(0)).device).type != "cpu":
+            raise ModelError(
+                f"{self.name} runs in {self.backend}, on the CPU, and cannot be moved to {device}. Optimize it without "
+                "backend."
+            )
         self._runner = None  # it is bound to where the weights were
         super()._apply(fn, recurse)
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_runner": None}
+        return {**self.__dict__, "_runner": None, "_engine": None, "_building": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({"backend": "torch", "backend_ms": {}, **state, "_building": threading.Lock()})
 
     def _refuse(self, what: str) -> NoReturn:
         raise ModelError(self._refusal(what))
@@ -201,7 +260,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.in
 
 
 def optimize(
-    model: EmotionModel, dtype: torch.dtype | str | None = None, compile: bool | str | None = None
+    model: EmotionModel,
+    dtype: torch.dtype | str | None = None,
+    compile: bool | str | None = None,
+    backend: str = "torch",
 ) -> OptimizedModel:
     """A faster form of a model, for inference only; the model itself stays as it is.
 
@@ -212,12 +274,15 @@ def optimize(
 
     Args:
         model: any model of `htnet.list_models`, on the CPU or a CUDA device. An optimized one is taken with ``compile``
-            alone, and copied.
+            or ``backend`` alone, and copied.
         dtype: of the large matrices. None keeps the model's own; torch.float32; torch.bfloat16, with norms, softmax
             and head in float32; torch.int8 for weights of 8 bits and one scale a row, products in bfloat16. Their
             names do as well.
         compile: None or False for plain calls; True or a mode of `COMPILE_MODES` for torch.compile; "cudagraphs" for
             CUDA graphs of the plain calls at up to 64 images.
+        backend: what runs it on the CPU, in float32: "torch"; "onnxruntime" (extra ``onnx``) or "openvino" (extra
+            ``openvino``), to which the fused network is exported; or "auto", the fastest of those installed in a short
+            measurement with one image (`OptimizedModel.backend_ms`). The number of threads is PyTorch's at this call.
 
     Returns:
         The optimized model, on the same device. In float32 its scores are within 1e-4 of the model's, relative to the
@@ -226,15 +291,19 @@ def optimize(
     Raises:
         ModelError: the model is of a class that htnet does not know, is optimized already, or the type or mode is
             unknown or impossible for it.
+        MissingExtraError: the backend is not installed.
     """
     mode = _mode(compile)
+    check_backend(backend)
+    if mode is not None and backend != "torch":
+        raise ModelError(f"compile={compile!r} is PyTorch's, and backend={backend!r} another engine. Give one of them.")
     if not isinstance(model, EmotionModel):
         raise ModelError(f"optimize takes a model of htnet, got {type(model).__name__}.")
     if isinstance(model, OptimizedModel):
         if dtype is not None:
             raise ModelError(
                 f"{model.name} is optimized already, as {model.precision}; give dtype with the model it came from, or "
-                "compile alone."
+                "compile or backend alone."
             )
         optimized = copy.deepcopy(model)
     else:
@@ -243,6 +312,7 @@ def optimize(
     if mode == "cudagraphs":
         _check_graphs(optimized)
     optimized.compile_as(mode)
+    optimized.run_in(backend)
     return optimized
 
 

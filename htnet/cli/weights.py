@@ -1,4 +1,4 @@
-"""``htnet convert``, ``htnet push`` and ``htnet list``."""
+"""``htnet convert``, ``htnet export``, ``htnet push`` and ``htnet list``."""
 
 from __future__ import annotations
 
@@ -29,6 +29,20 @@ def add_commands(add: AddCommand) -> None:
         "--labels", help="classes in the order of the outputs, with commas (default: what the checkpoint says)"
     )
     command.add_argument("--key", help="which weights, if the file contains several, such as ema or state_dict.model")
+
+    command = add(
+        "export", _export, "write trained weights as a file for other programs", "htnet export synthetic --out onnx"
+    )
+    command.add_argument("weights", help="a name of htnet list, a weights folder, or owner/repo")
+    command.add_argument(
+        "--format", choices=("onnx", "torch", "openvino"), default="onnx", help="(default: %(default)s)"
+    )
+    command.add_argument("--out", required=True, help="folder")
+    command.add_argument("--maps", action="store_true", help="output the maps of the model too")
+    command.add_argument(
+        "--optimize", action="store_true", help="write the folded form, smaller and faster, scores within 1e-4"
+    )
+    add_overwrite(command)
 
     command = add("push", _push, "publish a weights folder on the Hub", "htnet push weights/mine owner/name --private")
     command.add_argument("folder")
@@ -63,6 +77,23 @@ def _convert(args: argparse.Namespace) -> None:
     print(f"weights in {args.out}")
     if args.json:
         answer_done(args, args.out, architecture=model.name, config=config, checkpoint=told)
+
+
+def _export(args: argparse.Namespace) -> None:
+    from htnet.acceleration import OptimizedModel, optimize
+    from htnet.hub import export_model, load_pretrained
+    from htnet.hub.exporting import FORMATS, METADATA_FILE
+
+    check_folder(args.out, (*FORMATS[args.format], METADATA_FILE), overwrite=args.overwrite)
+    model = load_pretrained(args.weights)
+    if args.optimize and not isinstance(model, OptimizedModel):
+        model = optimize(model)
+    path = export_model(model, args.out, args.format, maps=args.maps, overwrite=args.overwrite)
+    print(f"{model.name} in {path}")
+    if model.license:
+        print(f"terms: {model.license}")
+    if args.json:
+        answer_done(args, path, model=model.name, format=args.format)
 
 
 def _push(args: argparse.Namespace) -> None:

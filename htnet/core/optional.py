@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,11 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
             f"{purpose} needs {module.split('.')[0]}, which is not installed{_lacking(module, error)}. Install it "
             f"with: pip install 'htnet[{extra}]'"
         ) from error
+
+
+def installed(module: str) -> bool:
+    """Whether a package can be imported; it is not."""
+    return importlib.util.find_spec(module) is not None
 
 
 def _lacking(module: str, error: ImportError) -> str:

@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 from htnet.core.provenance import AS_THE_CODE, GENERATED, RESEARCH_ONLY, DataKind, License, Provenance, Selection
 from htnet.core.registry import HUB
 from htnet.core.types import DEFAULT_WEIGHTS
+from htnet.hub.exporting import export_model
 from htnet.hub.folder import read_config, save_pretrained
 from htnet.hub.publish import publish, push_to_hub
 from htnet.hub.registry import (
@@ -25,6 +26,7 @@ __all__ = [
     "PretrainedSpec",
     "Provenance",
     "Selection",
+    "export_model",
     "find_pretrained",
     "list_pretrained",
     "load_pretrained",

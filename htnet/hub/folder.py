@@ -84,12 +84,7 @@ def save_pretrained(
     """
     from safetensors.torch import save
 
-    if model.preprocess_spec is None:
-        raise WeightsError(
-            "This model has no preprocessing specification. Set model.preprocess_spec to the PreprocessSpec it "
-            "was trained with, then save."
-        )
-    temperature = checked_temperature(model.temperature, "The model")
+    described = describe_model(model)
     known, provenance, training = _known_of(model, people, provenance, training or {})
     folder = Path(folder)
     check_folder(folder, FILES, overwrite=overwrite)
@@ -98,15 +93,7 @@ def save_pretrained(
     optimized = model.precision if isinstance(model, OptimizedModel) else None
     config = {
         "format": FORMAT if optimized is None else OPTIMIZED_FORMAT,
-        "htnet": __version__,
-        "architecture": model.architecture if isinstance(model, OptimizedModel) else type(model).__name__,
-        "model": model.name,
-        "input_kind": model.input_kind,
-        "extra_inputs": list(model.extra_inputs),
-        "config": model.config.to_dict(),
-        "labels": list(model.labels),
-        "temperature": temperature,
-        "preprocess": model.preprocess_spec.to_dict(),
+        **described,
         "recipe": dict(recipe) if recipe else None,
         "training": training,
         "provenance": provenance.with_people(known).to_dict(),
@@ -126,6 +113,30 @@ def save_pretrained(
         for name, data in files.items():
             stack.enter_context(whole_file(folder / name)).write_bytes(data)
     return folder
+
+
+def describe_model(model: EmotionModel) -> dict[str, Any]:
+    """What a user of weights must know, without the weights: architecture, input, labels, temperature; JSON-ready.
+
+    Raises:
+        WeightsError: the model has no preprocessing spec, or a temperature that is not positive and finite.
+    """
+    if model.preprocess_spec is None:
+        raise WeightsError(
+            "This model has no preprocessing specification. Set model.preprocess_spec to the PreprocessSpec it "
+            "was trained with, then save."
+        )
+    return {
+        "htnet": __version__,
+        "architecture": model.architecture if isinstance(model, OptimizedModel) else type(model).__name__,
+        "model": model.name,
+        "input_kind": model.input_kind,
+        "extra_inputs": list(model.extra_inputs),
+        "config": model.config.to_dict(),
+        "labels": list(model.labels),
+        "temperature": checked_temperature(model.temperature, "The model"),
+        "preprocess": model.preprocess_spec.to_dict(),
+    }
 
 
 def _known_of(

@@ -246,9 +246,9 @@ class DualStreamHTNet(EmotionModel):
         """Concatenated streams, spatial gate, and attention over patches, frames and streams if there is one."""
         appearance, gate, attention = self.appearance(self.standardize(x), need_maps)
         if motion is None:
-            absent = appearance.new_zeros(len(appearance), self.config.motion_dim)
+            absent = appearance.new_zeros(appearance.shape[0], self.config.motion_dim)
             return torch.cat([appearance, absent], dim=1), gate, attention, None, None
-        self._check_motion(motion, len(x))
+        self._check_motion(motion, x.shape[0])  # len() would fix the batch size of an exported model
         present = motion.flatten(1).any(dim=1, keepdim=True)
         moved, frames = self.motion(motion.to(x.dtype))
         moved = moved * present

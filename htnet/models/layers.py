@@ -41,7 +41,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     Returns:
         (..., out), equal up to rounding.
     """
-    if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dtype != torch.float32:
+    # Weights of another class, such as quantized ones, know F.linear and little else.
+    own = type(weight) in (Tensor, nn.Parameter)
+    if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dtype != torch.float32 or not own:
         return F.linear(x, weight, bias)
     rows = x.shape[:-1].numel()
     many = x.ndim == 4 and rows >= (MANY_ROWS if torch.is_grad_enabled() else MANY_ROWS // 4)

@@ -162,7 +162,13 @@ class MHSSAGCN(EmotionModel):
 
     M: with ``scaling="smacof"`` as published (scikit-learn's SMACOF with its start for ``random_state=42``), with
     "classical" (the default) by eigenvectors, the same for every order of the regions.
+
+    Attributes:
+        by_squaring: find the plane without eigenvectors, which exporters do not have; see
+            `htnet.models.manifold.planar_gram_by_squaring`.
     """
+
+    by_squaring = False
 
     config_class: ClassVar[type[ModelConfig]] = MHSSAGCNConfig
     extra_inputs: ClassVar[tuple[str, ...]] = ("points68",)
@@ -301,7 +307,7 @@ class MHSSAGCN(EmotionModel):
         with torch.autocast(vectors.device.type, enabled=False):
             lengths = manifold.shortest_paths(manifold.similarity_lengths(vectors.float()))
             if self.config.scaling == "classical":
-                distances = manifold.classical_scaling(lengths)
+                distances = manifold.classical_scaling(lengths, by_squaring=self.by_squaring)
             else:
                 distances = manifold.pairwise(manifold.smacof(lengths, manifold.published_start(len(REGIONS))))
         return manifold.row_normalized(distances).to(vectors.dtype)

@@ -11,11 +11,10 @@ from htnet.acceleration.layers import (
     Convolution,
     FusedLinear,
     Int8Linear,
-    PackedLinear,
     PatchEmbed,
-    can_pack,
     quantize,
 )
+from htnet.acceleration.packing import PackedLinear, can_pack
 from tests.acceleration.support import relative
 
 #: Rounding of bfloat16: 8 bits.
@@ -33,7 +32,9 @@ def test_products(kind, width, out, rows):
         weight = values.double() * scale.double()[:, None]
     else:
         dtype = getattr(torch, kind)
-        layer = (FusedLinear if kind == "float64" else PackedLinear)(weight, bias, dtype)
+        layer = FusedLinear(weight, bias, dtype)
+        if kind != "float64":
+            layer = PackedLinear(layer)
         tolerance = {"float64": 1e-14, "float32": 1e-6, "bfloat16": 2 * BFLOAT}[kind]
     x, to = torch.randn(*rows, width).to(dtype), torch.randn(*rows, out).to(dtype)
     plain = F.linear(x.double(), weight.to(dtype).double(), bias.to(dtype).double())
@@ -54,7 +55,7 @@ def test_weights_are_packed_and_plain_again(dtype):
     if not can_pack(dtype):
         pytest.skip("this PyTorch has no packed products")
     weight, bias = torch.randn(16, 24), torch.randn(16)
-    layer = PackedLinear(weight, bias, dtype)
+    layer = PackedLinear(FusedLinear(weight, bias, dtype))
     assert torch.equal(layer.weight, weight.to(dtype))
     x = torch.randn(2, 24).to(dtype)
     first = layer(x)
@@ -64,16 +65,18 @@ def test_weights_are_packed_and_plain_again(dtype):
     layer.unpack()
     assert torch.equal(layer.weight, weight.to(dtype))
     assert not layer.weight.requires_grad
-    layer.set_packing(False)
-    assert torch.allclose(layer(x).float(), first.float(), rtol=0.05, atol=0.05)
-    assert layer.weight is not None
+    layer(x)
+    again = layer.unpacked()
+    assert type(again) is FusedLinear
+    assert torch.equal(again.weight, weight.to(dtype))
+    assert torch.allclose(again(x).float(), first.float(), rtol=0.05, atol=0.05)
 
 
 def test_without_packed_products_the_plain_ones_serve(monkeypatch):
     weight, bias, x = torch.randn(16, 24), torch.randn(16), torch.randn(2, 24)
-    truth = PackedLinear(weight, bias, torch.float32)(x)
-    monkeypatch.setattr("htnet.acceleration.layers.can_pack", lambda dtype: False)
-    layer = PackedLinear(weight, bias, torch.float32)
+    truth = PackedLinear(FusedLinear(weight, bias, torch.float32))(x)
+    monkeypatch.setattr("htnet.acceleration.packing.can_pack", lambda dtype: False)
+    layer = PackedLinear(FusedLinear(weight, bias, torch.float32))
     assert torch.allclose(layer(x), truth, atol=1e-5)
     assert torch.allclose(layer.gelu(x), F.gelu(truth), atol=1e-5)
     assert torch.allclose(layer.added(x, truth), 2 * truth, atol=1e-5)

@@ -11,7 +11,8 @@ from torch import nn
 
 import htnet
 from htnet.acceleration import DTYPES, OptimizedModel
-from htnet.acceleration.layers import Int8Linear, PackedLinear
+from htnet.acceleration.layers import Int8Linear
+from htnet.acceleration.packing import PackedLinear
 from htnet.core.errors import ModelError
 from htnet.core.types import PreprocessSpec
 from htnet.data import read_composite

@@ -359,6 +359,7 @@ def test_unknown_options_are_refused(capsys, command):
               "kfold": ["--data", "d"], "holdout": ["--data", "d"], "train": ["--data", "d", "--out", "o"],
               "prepare": ["casme3", "--root", "r",
               "--out", "o"], "convert": ["a", "b"], "push": ["a", "b"], "spot": ["v"],
+              "export": ["a", "--out", "o"],
               "pretrain": ["--out", "o"], "analyze": ["v", "--out", "o"],
               "synthesize": ["recordings", "--out", "o", "--count", "1"],
               "evaluate-spotting": ["--truth", "t", "--predictions", "p"],

@@ -47,6 +47,8 @@ COMMANDS = {
     "spot --plot": ("spot a.mp4 --plot OUT/c.png", "c.png"),
     "convert": ("convert a.pth OUT", "model.safetensors"),
     "convert, a README": ("convert a.pth OUT", "README.md"),
+    "export": ("export composite --out OUT", "model.onnx"),
+    "export, what it says": ("export composite --format torch --out OUT", "htnet.json"),
     "train": ("train --data d --out OUT", "model.safetensors"),
     "train, a config": ("train --data d --out OUT", "config.json"),
     "pretrain": ("pretrain --model htnet_tiny --count 8 --epochs 1 --out OUT", "model.safetensors"),

@@ -116,3 +116,22 @@ def test_very_many_rows_are_a_convolution(monkeypatch, rows, out, training, conv
         expected = torch.autograd.grad((truth * weights).sum(), (x, weight, bias))
         for a, b in zip(own, expected, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-2)
+
+
+def test_weights_of_another_class_meet_linear_only():
+    """As quantized weights are, which are tensors of a class of their own."""
+
+    class Quantized(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, function, types, args=(), kwargs=None):
+            if function is torch.nn.functional.linear:
+                x, weight, bias = (a.as_subclass(torch.Tensor) for a in args)
+                return torch.nn.functional.linear(x, weight, bias)
+            pytest.fail(f"{function} of quantized weights")
+
+    weight, bias = torch.randn(layers.MANY_WEIGHTS // 64, 64), torch.randn(layers.MANY_WEIGHTS // 64)
+    for shape in ((1, 64), (2, layers.MANY_ROWS // 4, 1, 64)):
+        x = torch.randn(shape)
+        with torch.no_grad():
+            found = layers.linear(x, weight.as_subclass(Quantized), bias)
+        torch.testing.assert_close(found, torch.nn.functional.linear(x, weight, bias))

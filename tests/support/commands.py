@@ -19,6 +19,7 @@ COMMANDS = (
     "synthesize",
     "prepare",
     "convert",
+    "export",
     "push",
     "list",
     "doctor",

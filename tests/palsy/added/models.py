@@ -12,6 +12,9 @@ SMALLER = {
     "htnet_enhanced": {"image_size": 112, "dim": 32, "block_repeats": (1, 1, 2)},
 }
 WITH_MAPS = ("htnet_palsy_tiny", "htnet_enhanced_tiny")
+#: For the tests of export: the cheapest of each class.
+_ONE_LEVEL = {"image_size": 28, "num_hierarchies": 1, "block_repeats": (2,)}
+EXPORTED = {"htnet_palsy_tiny": _ONE_LEVEL, "htnet_enhanced_tiny": _ONE_LEVEL}
 #: Presets and settings that are fused in another way each.
 FUSED = (
     ("htnet_palsy_tiny", {"image_size": 28}),

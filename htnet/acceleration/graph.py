@@ -1,0 +1,252 @@
+"""The computation of a model as one graph of tensors, for exporters and other engines."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from htnet.core.errors import ModelError, cause
+from htnet.core.optional import require
+from htnet.models import MHSSAGCN, EmotionModel
+
+#: The dimension that stays free.
+BATCH = "batch"
+#: Images in the examples that a graph is made with: neither 0 nor 1, which exporters take for constants.
+EXAMPLES = 2
+#: Frames of motion where no preprocessing spec tells. PyTorch exports an LSTM step by step, so their number is fixed.
+CLIP_FRAMES = 16
+#: Images that an exported program takes at once: PyTorch's exporter asks for a bound.
+MOST_IMAGES = 2**20
+#: ONNX operator set that is written; onnxruntime 1.17 and newer read it.
+OPSET = 20
+
+Shape = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a graph, float32.
+
+    Attributes:
+        name: its name.
+        shape: sizes; the first is `BATCH`.
+    """
+
+    name: str
+    shape: Shape
+
+    def sizes(self, batch: int) -> tuple[int, ...]:
+        """The shape for a number of images."""
+        return tuple(batch if isinstance(n, str) else n for n in self.shape)
+
+
+class Graph(nn.Module):
+    """A model by places alone: the image and extra inputs to the scores, and what else it gives.
+
+    Attributes:
+        inputs: in order.
+        outputs: names in order: "scores", then "units" or the maps.
+    """
+
+    def __init__(self, model: EmotionModel, *, maps: bool = False) -> None:
+        """Copy a model.
+
+        Args:
+            model: a model in float32; an optimized one in its folded form, in plain modules.
+            maps: output the model's maps too.
+
+        Raises:
+            ModelError: the model has no classifier, is not in float32, offers no maps, or computes what has no fixed
+                number of steps.
+        """
+        super().__init__()
+        offers = getattr(model, "offers_maps", "return_maps" in inspect.signature(model.forward).parameters)
+        if maps and not offers:
+            raise ModelError(f"{model.name} offers no maps. Leave maps out.")
+        self.inputs = _inputs_of(model)
+        self.units = bool(model.action_units)
+        self.maps = maps
+        self.model_name = model.name
+        # An optimized model gives its network in plain modules; others are plain.
+        plain = getattr(model, "exportable", None)
+        net = copy.deepcopy(model) if plain is None else plain()
+        self.net = net.eval().requires_grad_(False).cpu()
+        _check_types(self.net, model.name)
+        for part in self.net.modules():
+            if isinstance(part, MHSSAGCN):
+                part.by_squaring = True
+            # PyTorch 2.13 cannot save a buffer that is an empty view of another tensor.
+            part._buffers.update({key: None if b is None else b.clone() for key, b in part._buffers.items()})
+        with torch.no_grad():
+            self.outputs = tuple(name for name, _ in self._named(*self.examples()))
+
+    def examples(self, batch: int = EXAMPLES) -> tuple[Tensor, ...]:
+        """Inputs that every model takes, drawn at random."""
+        return draw(self.inputs, batch)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """The `inputs` to the `outputs`."""
+        return tuple(value for _, value in self._named(*inputs))
+
+    def _named(self, image: Tensor, *extras: Tensor) -> Iterator[tuple[str, Tensor]]:
+        named = {info.name: value for info, value in zip(self.inputs[1:], extras, strict=True)}
+        if self.maps:
+            found = self.net(image, **named, return_maps=True)
+            yield "scores", found.logits
+            for field in dataclasses.fields(found):
+                value = getattr(found, field.name)
+                if isinstance(value, tuple):
+                    yield from ((f"{field.name}_{i}", part) for i, part in enumerate(value))
+                elif field.name != "logits" and value is not None:
+                    yield field.name, value
+        elif self.units:
+            scores, units = self.net(image, **named, return_units=True)
+            yield from (("scores", scores), ("units", units))
+        else:
+            yield "scores", self.net(image, **named)
+
+
+def draw(inputs: Sequence[TensorInfo], batch: int) -> tuple[Tensor, ...]:
+    """Random values for the inputs of a graph, the same at every call."""
+    generator = torch.Generator().manual_seed(0)
+    image, *extras = (torch.rand(info.sizes(batch), generator=generator) for info in inputs)
+    # Points lie in the image, of 28 px and more; motion is of a few px.
+    return (image * 255, *(values * 20 + 4 for values in extras))
+
+
+def _inputs_of(model: EmotionModel) -> tuple[TensorInfo, ...]:
+    c = model.config
+    if not c.num_classes:
+        raise ModelError(f"{model.name} has no classifier. Give it one: model.reset_classifier(number of classes).")
+    if getattr(c, "scaling", None) == "smacof":
+        raise ModelError(
+            f"{model.name} scales distances by SMACOF, whose number of steps depends on the values; a graph has no "
+            "such loop. Build it with scaling='classical'."
+        )
+    spec = model.preprocess_spec
+    frames = CLIP_FRAMES if spec is None else spec.clip_frames
+    shapes: dict[str, Shape] = {
+        "points": (BATCH, 5, 2),
+        "points68": (BATCH, 68, 2),
+        "motion": (BATCH, frames, getattr(c, "motion_features", 0)),
+    }
+    # Weights trained without clips never learned from motion.
+    extras = [name for name in model.extra_inputs if name != "motion" or frames]
+    image = TensorInfo("image", (BATCH, c.channels, c.image_size, c.image_size))
+    return (image, *(TensorInfo(name, shapes[name]) for name in extras))
+
+
+def _check_types(net: nn.Module, name: str) -> None:
+    numbers = {t.dtype for t in (*net.parameters(), *net.buffers()) if t.is_floating_point() or t.dtype == torch.int8}
+    # "int8" before the bfloat16 around it.
+    if others := sorted((str(dtype).removeprefix("torch.") for dtype in numbers - {torch.float32}), reverse=True):
+        raise ModelError(
+            f"{name} is in {others[0]}, and graphs are written in float32: engines have their own ways of using fewer "
+            "bits. Give the float32 model, model.float(), or htnet.optimize(model, 'float32')."
+        )
+
+
+def export_program(graph: Graph) -> torch.export.ExportedProgram:
+    """The graph as PyTorch exports it, with free dimensions.
+
+    Raises:
+        ModelError: the model cannot be exported, or not with a free batch size.
+    """
+    free = {0: torch.export.Dim(BATCH, min=1, max=MOST_IMAGES)}
+    try:
+        with torch.no_grad(), _quiet():
+            return torch.export.export(graph, graph.examples(), dynamic_shapes=((free,) * len(graph.inputs),))
+    except Exception as error:
+        raise ModelError(
+            f"{graph.model_name} cannot be exported by torch.export with a free batch size ({cause(error)}). A model "
+            "of your own must not branch on values, nor use len() of a batch (x.shape[0] instead)."
+        ) from error
+
+
+def export_onnx(graph: Graph, program: torch.export.ExportedProgram) -> Any:
+    """The graph as an ``onnx.ModelProto``; its free dimensions are checked.
+
+    Raises:
+        MissingExtraError: the extra "onnx" is not installed.
+        ModelError: a dimension that must stay free was written as a constant.
+    """
+    for module in ("onnx", "onnxscript"):
+        require(module, "onnx", "Writing ONNX")
+    with _quiet():
+        written = torch.onnx.export(
+            program,
+            input_names=[info.name for info in graph.inputs],
+            output_names=list(graph.outputs),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert written is not None
+    proto = written.model_proto
+    _name_dimensions(proto)
+    check_free(shapes_of_onnx(proto), graph)
+    return proto
+
+
+def shapes_of_onnx(proto: Any) -> dict[str, list[str | int]]:
+    """Sizes of all inputs and outputs of an ONNX model, by name; free ones are names."""
+    return {
+        value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+        for value in (*proto.graph.input, *proto.graph.output)
+    }
+
+
+def check_free(shapes: dict[str, list[str | int]], graph: Graph) -> None:
+    """Check the dimensions of what was written.
+
+    Args:
+        shapes: sizes by name of input or output; a free one is a text.
+        graph: what was to be written.
+
+    Raises:
+        ModelError: an input or output is missing, or a dimension that must stay free is a constant.
+    """
+    for info in graph.inputs:
+        if list(map(type, shapes.get(info.name, ()))) != list(map(type, info.shape)):
+            raise ModelError(
+                f"The exporter wrote the input {info.name} of {graph.model_name} as {shapes.get(info.name)} in place "
+                f"of {list(info.shape)}: the file would take one batch size only. A model of your own must not use "
+                "len() of a batch (x.shape[0] instead)."
+            )
+    fixed = [name for name in graph.outputs if not isinstance(shapes.get(name, [0])[0], str)]
+    if fixed:
+        raise ModelError(
+            f"The exporter wrote the output {fixed[0]} of {graph.model_name} with a fixed batch size: "
+            f"{shapes.get(fixed[0])}."
+        )
+
+
+def _name_dimensions(proto: Any) -> None:
+    """Call the free dimension by its own name instead of the exporter's symbol, in inputs and outputs."""
+    for value in (*proto.graph.input, *proto.graph.output):
+        if value.type.tensor_type.shape.dim and value.type.tensor_type.shape.dim[0].dim_param:
+            value.type.tensor_type.shape.dim[0].dim_param = BATCH
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what exporters print about packages that are not needed."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

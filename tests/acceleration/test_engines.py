@@ -1,0 +1,166 @@
+"""Optimized models in other engines."""
+
+import copy
+import pickle
+import sys
+from functools import cache
+
+import pytest
+import torch
+
+import htnet
+from htnet.acceleration import BACKENDS, engines
+from htnet.acceleration.graph import export_program
+from htnet.core.errors import MissingExtraError, ModelError
+from tests.acceleration.support import lively, relative
+from tests.support.contract import example
+
+ENGINES = tuple(engines.EXTRAS)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return lively("htnet_tiny", action_units=(1, 12))
+
+
+@pytest.fixture(scope="module")
+def made(model):
+    """The model in an engine, made once; the engines share one export, which takes seconds."""
+
+    @cache
+    def make(name):
+        pytest.importorskip(name)
+        return htnet.optimize(model, backend=name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        export, proto = engines.export_onnx, []
+        patch.setattr(engines, "export_program", lambda graph: None if proto else export_program(graph))
+        patch.setattr(
+            engines, "export_onnx", lambda *args: proto[0] if proto else proto.append(export(*args)) or proto[0]
+        )
+        yield make
+
+
+@pytest.fixture(params=ENGINES)
+def fast(request, made):
+    return made(request.param)
+
+
+def test_scores_and_units(model, fast):
+    for count in (1, 2, 5):
+        images, _ = example(model, count)
+        with torch.no_grad():
+            truth = model(images, return_units=True)
+        assert relative(fast(images), truth[0]) < 1e-4
+        for found, value in zip(fast(images, return_units=True), truth, strict=True):
+            assert relative(found, value) < 1e-4
+    assert fast.backend in ENGINES
+
+
+def test_the_engine_runs_it(model, fast, monkeypatch):
+    """Not PyTorch beside it."""
+    monkeypatch.setattr(fast.network, "forward", lambda *args, **kwargs: pytest.fail("PyTorch ran"))
+    assert fast(example(model, 1)[0]).shape == (1, 3)
+
+
+def test_an_empty_batch_never_reaches_the_engine(fast, monkeypatch):
+    """onnxruntime ends the process for some models."""
+    monkeypatch.setattr(fast._engine._engine, "run", lambda inputs: pytest.fail("reached"))
+    assert fast(torch.zeros(0, 3, 28, 28)).shape == (0, 3)
+
+
+def test_copies_and_new_weights_get_an_engine_of_their_own(model, made, monkeypatch):
+    """To make one takes seconds, so a stub stands for it."""
+    fast, seen = made("onnxruntime"), []
+
+    class Stub:
+        def __init__(self, optimized, backend):
+            seen.append((optimized, backend))
+
+        def __call__(self, x, extras):
+            return {"scores": x.flatten(1)[:, :3]}
+
+    monkeypatch.setattr("htnet.acceleration.optimized.make_engine", Stub)
+    images, _ = example(model, 2)
+    for again in (pickle.loads(pickle.dumps(fast)), copy.deepcopy(fast)):
+        seen.clear()
+        for _ in range(2):
+            assert torch.equal(again(images), images.flatten(1)[:, :3])
+        assert seen == [(again, "onnxruntime")]
+        again.load_state_dict(fast.state_dict())
+        again(images)
+        assert len(seen) == 2
+
+
+def test_extra_inputs(monkeypatch):
+    seen = {}
+
+    class Recorder:
+        def __init__(self, proto, threads):
+            assert threads == torch.get_num_threads()
+
+        def run(self, inputs):
+            seen.update(inputs)
+            return {"scores": inputs["image"][:, 0, 0, :3]}
+
+    monkeypatch.setitem(engines.ENGINES, "onnxruntime", Recorder)
+    monkeypatch.setattr(engines, "check_backend", lambda backend: None)
+    monkeypatch.setattr(engines, "export_onnx", lambda graph, program: None)
+    monkeypatch.setattr(engines, "export_program", lambda graph: None)
+    model = lively("htnet_dual_stream")
+    optimized = htnet.optimize(model)
+    runner = engines.make_engine(optimized, "onnxruntime")
+    images, motion = example(model, 2)[0], torch.randn(2, 16, 64)
+    for given, expected in ((motion, motion), (None, torch.zeros(2, 16, 64))):
+        assert set(runner(images, {"motion": given})) == {"scores"}
+        assert torch.equal(torch.from_numpy(seen["motion"]), expected)
+        assert torch.equal(torch.from_numpy(seen["image"]), images)
+    for wrong in (motion[:, :5], motion / 0):
+        with pytest.raises(ModelError, match=r"htnet_dual_stream got motion .* give \(2, 16, 64\), finite"):
+            runner(images, {"motion": wrong})
+
+
+def test_auto_takes_the_fastest(model, monkeypatch):
+    """By the clock, so the clock is set."""
+    now = [0.0]
+    cost = {"torch": 2.0, "onnxruntime": 1.0, "openvino": 3.0}
+
+    class Fake:
+        def __init__(self, graph, proto, backend):
+            self.backend, self.inputs = backend, graph.inputs
+
+        def __call__(self, x, extras):
+            now[0] += cost[self.backend]
+
+    monkeypatch.setattr(engines, "EngineRunner", Fake)
+    monkeypatch.setattr(engines, "export_onnx", lambda graph, program: None)
+    monkeypatch.setattr(engines, "export_program", lambda graph: None)
+    monkeypatch.setattr(engines, "installed", lambda name: True)
+    monkeypatch.setattr(engines.time, "perf_counter", lambda: now[0])
+    optimized = htnet.optimize(model)
+
+    def plain(x):
+        now[0] += cost["torch"]
+
+    found, ms = engines.fastest(optimized, plain)
+    assert (found.backend, ms) == ("onnxruntime", {name: 1e3 * value for name, value in cost.items()})
+    cost["torch"] = 0.5
+    assert engines.fastest(optimized, plain)[0] is None
+    monkeypatch.setattr(engines, "installed", lambda name: name == "torch")
+    assert htnet.optimize(model, backend="auto").backend == "torch"
+
+
+def test_refusals(model, monkeypatch):
+    assert ("torch", *ENGINES, "auto") == BACKENDS
+    with pytest.raises(ModelError, match="backend is 'onnx'.*Did you mean 'onnxruntime'"):
+        htnet.optimize(model, backend="onnx")
+    with pytest.raises(ModelError, match="compile=True is PyTorch's"):
+        htnet.optimize(model, compile=True, backend="openvino")
+    for name, extra in engines.EXTRAS.items():
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, name, None)
+            with pytest.raises(MissingExtraError, match=rf"pip install 'htnet\[{extra}\]'"):
+                htnet.optimize(model, backend=name)
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(ModelError, match="htnet_tiny is in int8"):
+        htnet.optimize(model, "int8", backend="onnxruntime")
