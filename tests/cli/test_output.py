@@ -115,6 +115,8 @@ def written(tmp_path_factory):
         run("completion", "completion", "bash", stdout=True)
         patch.setattr(synthesis, "synthesize_recordings", lambda out, *of, **how: Path(out) / "recordings.csv")
         run("synthesize", "synthesize", "recordings", "--out", root / "drawn", "--count", "1", stdout=True)
+        patch.setattr(hub, "export_model", lambda model, out, *of, **how: print("written") or Path(out) / "model.onnx")
+        run("export", "export", root / "trained", "--out", root / "exported", stdout=True)
         patch.setattr(hub, "push_to_hub", lambda *of, **how: print("sent") or "c0ffee")
         run("push", "push", root / "trained", "owner/name", stdout=True)
     out = root / "prepared"
@@ -151,6 +153,7 @@ DOCUMENTS = {
     "convert": "htnet.command",
     "synthesize": "htnet.command",
     "push": "htnet.command",
+    "export": "htnet.command",
     "prepare": "htnet.prepare_report",
     "loso": "htnet.evaluation",
 }
