@@ -14,6 +14,7 @@ from htnet._version import __version__
 from htnet.core.assets import ASSETS
 from htnet.core.errors import HtnetError
 from htnet.core.fields import one_of, optional, real
+from htnet.core.files import whole_file
 from htnet.core.optional import require
 from htnet.core.types import BIT_DEPTHS
 from htnet.web.desk import Asked, Desk, Job
@@ -292,8 +293,7 @@ def _save(form: Any, question: Question, folder: Path) -> Question:
         if (upload := form.get(field)) is None:
             continue
         place = PurePosixPath(field, safe_name(upload.filename))
-        (folder / field).mkdir()
-        with (folder / place).open("xb") as file:
+        with whole_file(folder / place) as partial, partial.open("wb") as file:
             shutil.copyfileobj(upload.file, file, 1 << 20)
         kept.append(str(place))
     return Question(**{**vars(question), "files": tuple(kept)})

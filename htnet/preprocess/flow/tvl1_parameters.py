@@ -6,7 +6,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from htnet.core.fields import Checked, checked, real, whole
 
@@ -80,7 +80,7 @@ class TVL1Parameters(Checked):
     def from_names(cls, **parameters: Any) -> TVL1Parameters:
         """Build from keywords; an unknown name raises `InputError` with the nearest known ones."""
         try:
-            return _from_names(cls, **parameters)
+            return _from_names(cast(Any, cls), **parameters)  # mypy takes a class for unhashable where its objects are
         except TypeError:  # values that cannot be looked up are refused in words
             return cls.from_dict(parameters)
 
