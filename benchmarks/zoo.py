@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from benchmarks.zoo_mhssa import run_mhssa
@@ -16,9 +17,10 @@ SECTIONS: dict[str, Callable[[bool], dict[str, Any]]] = {
     "htnet_dual_stream": run_dual_stream,
     "ststnet": run_ststnet,
 }
-# The section of a wing, which may have left.
+# The section of a wing, which may have left, or have no model.
 for _wing in installed_wings():
-    SECTIONS.update(import_module(f"benchmarks.zoo_{_wing}").SECTIONS)
+    if find_spec(f"benchmarks.zoo_{_wing}") is not None:
+        SECTIONS.update(import_module(f"benchmarks.zoo_{_wing}").SECTIONS)
 
 
 def run(quick: bool) -> dict[str, Any]:

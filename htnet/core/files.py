@@ -161,6 +161,16 @@ def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666) -> It
             partial.unlink(missing_ok=True)
 
 
+def remove_partial(folder: Path) -> None:
+    """Remove what `whole_file` had begun in a folder and below it when its process was killed.
+
+    Args:
+        folder: that no other process writes into.
+    """
+    for partial in folder.rglob(f".{'[0-9a-f]' * 12}.tmp"):
+        partial.unlink(missing_ok=True)
+
+
 def write_text(path: StrPath, text: str, *, durable: bool = False) -> None:
     """Write a UTF-8 text file atomically; line ends are those of ``text``.
 

@@ -12,7 +12,7 @@ from typing import Any
 from htnet.core.csv_files import CsvWriter
 from htnet.core.deprecated import RECIPE_FIELDS, RUN_KEYS, new_fields, new_keys
 from htnet.core.errors import OverwriteError, RunError, cause
-from htnet.core.files import check_folder, write_text
+from htnet.core.files import check_folder, remove_partial, write_text
 from htnet.core.parallel import locked
 
 #: Files of a finished run.
@@ -52,12 +52,13 @@ class RunStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder for this process.
+        """Lock the folder for this process, and remove what a killed one left half written.
 
         Raises:
             RunError: another process uses it.
         """
         with locked(self.root):
+            remove_partial(self.root)
             yield
 
     def begin(self, settings: Mapping[str, Any]) -> None:

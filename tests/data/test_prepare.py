@@ -235,7 +235,7 @@ def test_interrupted_call_leaves_nothing_half(frames, tmp_path):
         run(frames, out, QUICK, TEMPLATE, progress=stop)
     assert sorted(p.name for p in (out / "flow").iterdir()) == ["s0.png", "s1.png"]
     assert not (out / "manifest.csv").exists()
-    (out / "flow" / ".s2.png.tmp").write_bytes(b"of a killed run")
+    (out / "flow" / ".0123456789ab.tmp").write_bytes(b"of a killed run")
     assert len(run(frames, out, QUICK, TEMPLATE)) == 4
     assert not list(out.rglob("*.tmp"))
 

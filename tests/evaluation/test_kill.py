@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from htnet.evaluation.store import RunStore
 from tests.support.flows import write_flow_set
 from tests.support.warm import FORKING
 
@@ -58,3 +59,16 @@ def test_killed_five_times(tmp_path, warm_python):
             assert not list(out.glob("partial/*.pt"))
             assert not list(out.rglob("*.tmp"))
         assert kills == wanted
+
+
+def test_what_a_killed_run_was_writing_is_removed(tmp_path):
+    store = RunStore(tmp_path / "run")
+    for name in (".0123456789ab.tmp", "folds/seed-0/.0123456789ab.tmp"):
+        (store.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (store.root / name).write_bytes(b"half")
+    kept = store.root / "folds" / "seed-0" / "a.json"
+    kept.write_text("{}", "utf-8")
+    notes = store.root / ".mine.tmp"
+    notes.write_text("of the user", "utf-8")
+    with store.locked():
+        assert {path for path in store.root.rglob("*") if path.is_file() and path.name != ".lock"} == {kept, notes}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.core.errors import ManifestError, OverwriteError, cause
-from htnet.core.files import check_folder, write_bytes
+from htnet.core.files import check_folder, remove_partial, write_bytes
 from htnet.core.schema import to_json, warnings_to_list
 from htnet.core.types import PreprocessSpec, QualityWarning
 from htnet.core.words import counted
@@ -60,9 +60,7 @@ class PreparedFolder:
         folders = [self.root / name for name in (*self.kinds, KEYS)]
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
-        for folder in (self.root, *folders):
-            for partial in folder.glob(".*.tmp"):
-                partial.unlink(missing_ok=True)
+        remove_partial(self.root)
         write_bytes(self.root / SPEC_FILE, json.dumps(spec.to_dict(), indent=1).encode())
 
     def check_same(self, wanted: Manifest, overwrite: bool) -> None:
