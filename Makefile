@@ -4,12 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Processes that run tests at once, about 1.5 GB each.
 WORKERS ?= 2
+TORCH := $(VENV)/.torch
+DEMO := $(VENV)/.demo
 STAMP := $(VENV)/.installed
 TESTED := $(VENV)/.tested
 
 .PHONY: demo test test-fast coverage lint types docs ci clean
 
-demo: $(STAMP)
+demo: $(DEMO)
 	$(BIN)/htnet demo --out out/demo
 
 test: $(STAMP) $(TESTED)
@@ -41,9 +43,17 @@ ci: lint types test docs
 
 # A CPU build carries the local version +cpu. Where pip can give one it is taken, so that the
 # gigabytes of a CUDA build are not fetched; elsewhere pip's own choice is as good as any.
-$(STAMP): pyproject.toml
+$(TORCH):
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "torch==2.13.0+cpu" || $(BIN)/python -m pip install --quiet "torch>=2.4"
+	touch $(TORCH)
+
+# What the demo uses, without the tools of developers, which take longer to install than the demo runs.
+$(DEMO): pyproject.toml | $(TORCH)
+	$(BIN)/python -m pip install --quiet --editable ".[fast,plots]"
+	touch $(DEMO)
+
+$(STAMP): pyproject.toml | $(TORCH)
 	$(BIN)/python -m pip install --quiet --editable ".[dev,docs]"
 	touch $(STAMP)
 
