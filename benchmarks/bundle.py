@@ -1,4 +1,4 @@
-"""``python -m benchmarks.bundle NAME --data COMPOSITE_DIR``: train registered weights into the package.
+"""``python -m benchmarks.bundle NAME --data COMPOSITE_DIR``: train registered weights into the repository.
 
 The model of the entry is trained on all samples by its recipe, in the precision of the committed leave-one-subject-out
 run of the same model and recipe, ``benchmarks/results/loso_MODEL_RECIPE.json``, whose scores its card gets. All but
@@ -23,6 +23,9 @@ from htnet.training import Recipe
 
 #: Recipes of entries that are not trained by the default one.
 RECIPE_OF = {"composite": "mixed"}
+ROOT = Path(__file__).resolve().parents[1]
+#: Entries whose weights are in this repository.
+KEPT = tuple(spec for spec in list_pretrained() if spec.bundled or spec.source_folder)
 #: What the committed runs were evaluated on.
 ON = next(spec.dataset for spec in list_pretrained() if spec.name == "composite")
 
@@ -30,6 +33,11 @@ ON = next(spec.dataset for spec in list_pretrained() if spec.name == "composite"
 def committed_run(spec: PretrainedSpec) -> Path:
     """The leave-one-subject-out run whose scores the entry's weights have."""
     return RESULTS / f"loso_{spec.model}_{recipe_of(spec)}.json"
+
+
+def folder_of(spec: PretrainedSpec) -> Path:
+    """The weights folder of an entry in this repository: in the package or beside it."""
+    return ROOT / spec.source_folder if spec.source_folder else spec.folder
 
 
 def recipe_of(spec: PretrainedSpec) -> str:
@@ -58,7 +66,7 @@ def bundle(name: str, data: str, out: str | None = None, epochs: int | None = No
     Args:
         name: a registered name.
         data: the composite set.
-        out: weights folder; the package's own unless given.
+        out: weights folder; the entry's own unless given.
         epochs: overrides the recipe's, for tests; scores are then not checked.
     """
     spec = find_pretrained(name)
@@ -71,10 +79,10 @@ def bundle(name: str, data: str, out: str | None = None, epochs: int | None = No
     source = committed_run(spec)
     if not source.is_file():
         raise InputError(f"{source} does not exist: commit the summary.json of htnet loso --model {spec.model} first.")
-    run, folder = json.loads(source.read_text("utf-8")), Path(out or spec.folder)
+    run, folder = json.loads(source.read_text("utf-8")), Path(out or folder_of(spec))
     words = ["train", "--data", data, "--model", spec.model, "--recipe", recipe_of(spec), "--out", folder]
     words += ["--metrics", source]
-    words += ["--overwrite"] if out is None else []  # Git keeps the package's former weights
+    words += ["--overwrite"] if out is None else []  # Git keeps the former weights
     words += ["--precision", Recipe.from_dict(run["run"]["recipe"]).precision]
     words += [] if epochs is None else ["--epochs", epochs]
     if cli.main([str(word) for word in words]):
@@ -90,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bundle", description=__doc__, allow_abbrev=False)
     parser.add_argument("name", help="registered name, such as composite-ststnet")
     parser.add_argument("--data", required=True, help="folder of the composite set")
-    parser.add_argument("--out", help="weights folder (default: the entry's own in the package)")
+    parser.add_argument("--out", help="weights folder (default: the entry's own)")
     parser.add_argument("--epochs", type=int, help="fewer epochs, for a trial; scores are then not checked")
     args = parser.parse_args(argv)
     try:

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 import htnet
+from benchmarks.bundle import KEPT, folder_of
 from benchmarks.measure import COMPOSITE, bar, compare, interleave, memory_bandwidth
 from benchmarks.reference_htnet import ConvAttention, ReferenceHTNet
 from benchmarks.verify import agree
 from htnet.acceleration import DTYPES, OptimizedModel
 from htnet.core.errors import InputError
 from htnet.data import read_composite
-from htnet.hub import list_pretrained
 from htnet.models import HTNet, create_model, reference_state
 from htnet.training import load_flow_set, predict_set
 
@@ -209,19 +209,18 @@ def _bars(setting: Setting, speed: Mapping[str, Any], floor: Mapping[str, Any]) 
 
 
 def _agreement(device: str) -> dict[str, Any] | None:
-    """Share of the composite set's samples whose prediction fewer bits keep, by bundled weights; None without it."""
+    """Share of the composite set's samples whose prediction fewer bits keep, by weights; None without the set."""
     if not COMPOSITE.is_dir():
         return None
     found: dict[str, Any] = {"wanted": AGREEMENT}
     manifest = read_composite(COMPOSITE)
-    for spec in list_pretrained():
-        if spec.bundled:
-            model = htnet.load_pretrained(spec.name, device=device)
-            assert model.preprocess_spec is not None
-            data = load_flow_set(manifest, model.preprocess_spec)
-            truth = predict_set(model, data).argmax(1)
-            found[spec.name] = {"samples": len(truth)}
-            for name, dtype in DTYPES.items():
-                same = predict_set(htnet.optimize(model, dtype), data).argmax(1) == truth
-                found[spec.name][name] = round(float(same.double().mean()), 5)
+    for spec in KEPT:
+        model = htnet.load_pretrained(folder_of(spec), device=device)
+        assert model.preprocess_spec is not None
+        data = load_flow_set(manifest, model.preprocess_spec)
+        truth = predict_set(model, data).argmax(1)
+        found[spec.name] = {"samples": len(truth)}
+        for name, dtype in DTYPES.items():
+            same = predict_set(htnet.optimize(model, dtype), data).argmax(1) == truth
+            found[spec.name][name] = round(float(same.double().mean()), 5)
     return found

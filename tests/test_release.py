@@ -23,7 +23,7 @@ def test_the_terms_of_all_that_ships_are_in_the_metadata():
 def test_the_text_names_all_weights_that_are_for_research_only():
     text = (WEIGHTS / "LICENSE-research-only").read_text("utf-8")
     named = set(re.findall(r"^    (\S+)$", text, re.M))
-    assert named == {spec.name for spec in list_pretrained() if spec.bundled and spec.license == RESEARCH_ONLY}
+    assert named == {spec.name for spec in list_pretrained() if spec.sha256 and spec.license == RESEARCH_ONLY}
 
 
 def test_the_citation_has_the_version():

@@ -8,13 +8,14 @@ import re
 import pytest
 
 import htnet
+from benchmarks.bundle import KEPT, folder_of
 from htnet import cli
 from htnet.core.errors import CorruptWeightsError, InputError
 from htnet.core.identity import TrainedPeople, hashed_person, trained_doubts
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample, read_composite, read_manifest
 from htnet.evaluation import loso
-from htnet.hub import GENERATED, list_pretrained, read_config, save_pretrained
+from htnet.hub import GENERATED, read_config, save_pretrained
 from htnet.models import transfer_weights
 from htnet.training import Recipe, StartFrom, TrainingJob, load_flow_set, train_weights
 from tests.support.flows import write_flow_set
@@ -97,9 +98,9 @@ def test_saving_keeps_the_people(tmp_path):
     assert "trained_people" not in read_config(save_pretrained(tiny_model(), tmp_path / "6") / "config.json")
 
 
-@pytest.mark.parametrize("spec", [s for s in list_pretrained() if s.bundled], ids=lambda s: s.name)
+@pytest.mark.parametrize("spec", KEPT, ids=lambda s: s.name)
 def test_bundled_weights_say_who(spec):
-    found = TrainedPeople.from_dict(read_config(spec.folder / "config.json")["trained_people"])
+    found = TrainedPeople.from_dict(read_config(folder_of(spec) / "config.json")["trained_people"])
     assert found.complete
     assert len(found.keys) == (0 if spec.dataset == GENERATED else 68)
 

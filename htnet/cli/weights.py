@@ -111,14 +111,10 @@ def _list(args: argparse.Namespace) -> None:
 
     models = {name: get_entry(name).description for name in list_models(args.pattern)}
     weights = [spec for spec in list_pretrained() if fnmatch.fnmatch(spec.name, args.pattern)]
-    states = {
-        spec.name: "bundled" if spec.bundled else "on the Hub" if spec.published else "not published yet"
-        for spec in weights
-    }
     if args.json:
         content = {
             "models": [{"architecture": name, "description": text} for name, text in models.items()],
-            "weights": [{"weights": s.name, "description": s.description, "state": states[s.name]} for s in weights],
+            "weights": [{"weights": s.name, "description": s.description, "state": s.state} for s in weights],
         }
         answer(args, document("htnet.list", content))
         return
@@ -132,4 +128,4 @@ def _list(args: argparse.Namespace) -> None:
         print(f"  {name:<22} {text}")
     print("weights")
     for spec in weights:
-        print(f"  {spec.name:<22} {spec.description} [{states[spec.name]}]")
+        print(f"  {spec.name:<22} {spec.description} [{spec.state}]")

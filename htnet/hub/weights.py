@@ -227,6 +227,15 @@ class _NoFilesError(WeightsError):
 def _not_published(spec: PretrainedSpec, reason: str) -> WeightsNotPublishedError:
     ready = ", ".join(repr(s.name) for s in list_pretrained(published_only=True))
     commands = "\n".join(f"  {command}" for command in spec.commands)
+    if spec.source_folder:
+        return WeightsNotPublishedError(
+            f"The weights {spec.name!r} ({spec.description}) are not in the package and not on the Hub yet. They are "
+            f"in the folder {spec.source_folder} of htnet's source repository and source distribution, "
+            f"{spec.license}. Give that folder instead of the name, or publish it (set HTNET_HUB_NAMESPACE to your Hub "
+            f"name):\n{commands}\n"
+            f"The same call works as soon as {spec.repo_id} exists. Weights that can be loaded by name: {ready}. What "
+            f"was tried: {reason}"
+        )
     return WeightsNotPublishedError(
         f"The weights {spec.name!r} ({spec.description}) are not published yet. Weights that can be loaded: {ready}.\n"
         f"To train and publish these (set HTNET_HUB_NAMESPACE to your Hub name):\n{commands}\n"

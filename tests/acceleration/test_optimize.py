@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 import htnet
+from benchmarks.bundle import KEPT, folder_of
 from htnet.acceleration import DTYPES, OptimizedModel
 from htnet.acceleration.layers import Int8Linear
 from htnet.acceleration.packing import PackedLinear
 from htnet.core.errors import ModelError
 from htnet.core.types import PreprocessSpec
 from htnet.data import read_composite
-from htnet.hub import list_pretrained
 from htnet.models import HTNet, HTNetConfig, create_model
 from htnet.pipeline.predictor import Predictor
 from htnet.training import load_flow_set, predict_set
@@ -232,9 +232,9 @@ def composite(spec):
 
 @pytest.mark.slow
 @needs_shared
-@pytest.mark.parametrize("name", [spec.name for spec in list_pretrained() if spec.bundled])
-def test_predictions_on_the_composite_set_agree(name):
-    model = htnet.load_pretrained(name)
+@pytest.mark.parametrize("spec", KEPT, ids=lambda spec: spec.name)
+def test_predictions_on_the_composite_set_agree(spec):
+    model = htnet.load_pretrained(folder_of(spec))
     data = composite(model.preprocess_spec)
     truth = predict_set(model, data).argmax(1)
     assert len(truth) == 442

@@ -1,4 +1,4 @@
-"""The weights that ship with htnet are what the registry and their cards say."""
+"""The weights that ship with htnet, and those in its repository, are what the registry and their cards say."""
 
 import dataclasses
 import json
@@ -10,7 +10,9 @@ import pytest
 
 import htnet
 from benchmarks import bundle, synthetic_scores
-from htnet.core.errors import InputError
+from benchmarks.bundle import KEPT, folder_of
+from htnet.core.errors import CorruptWeightsError, InputError, WeightsNotPublishedError
+from htnet.core.network import forget_failures
 from htnet.core.types import PreprocessSpec
 from htnet.data import read_composite
 from htnet.hub import AS_THE_CODE, GENERATED, RESEARCH_ONLY, Provenance, find_pretrained, list_pretrained, read_config
@@ -20,13 +22,12 @@ from htnet.synthesis import ACTION_UNITS, SynthesisConfig
 from htnet.training import load_flow_set, predict_set
 from tests.support.paths import COMPOSITE, ROOT, needs_shared
 
-BUNDLED = [spec for spec in list_pretrained() if spec.bundled]
-REAL = [spec for spec in BUNDLED if spec.dataset != GENERATED]
+REAL = [spec for spec in KEPT if spec.dataset != GENERATED]
 #: Largest part of a wheel that one entry may take, bytes.
 LARGEST = 15e6
 
 
-@pytest.fixture(params=BUNDLED, ids=lambda spec: spec.name)
+@pytest.fixture(params=KEPT, ids=lambda spec: spec.name)
 def spec(request):
     return request.param
 
@@ -42,19 +43,23 @@ def committed(spec):
 
 
 def test_the_usual_ones_are_there():
-    assert {spec.name for spec in BUNDLED} >= {
-        *("composite", "composite-htnet", "composite-dual-stream", "composite-ststnet", "composite-mhssa"),
+    bundled = {spec.name for spec in list_pretrained() if spec.bundled}
+    assert bundled >= {
+        *("composite", "composite-htnet", "composite-dual-stream", "composite-ststnet"),
         *("synthetic", "synthetic-mlp"),
     }
-    folders = {folder.name for folder in BUNDLED[0].folder.parent.iterdir() if folder.is_dir()}
-    assert folders == {spec.name for spec in BUNDLED}, "nothing is shipped that no name loads"
+    shipped = find_pretrained("synthetic").folder.parent
+    assert {folder.name for folder in shipped.iterdir() if folder.is_dir()} == bundled, "all are loaded by a name"
+    beside = {spec.name for spec in KEPT} - bundled
+    assert beside == {"composite-mhssa"} == {folder.name for folder in (ROOT / "pretrained").iterdir()}
 
 
 def test_file_registry_and_card_agree(spec):
-    model = htnet.load_pretrained(spec.name)
-    config = read_config(spec.folder / "config.json")
-    weights = spec.folder / "model.safetensors"
-    assert spec.published
+    folder = folder_of(spec)
+    model = htnet.load_pretrained(folder)
+    config = read_config(folder / "config.json")
+    weights = folder / "model.safetensors"
+    assert spec.published == spec.bundled
     assert spec.sha256 == config["weights"]["sha256"] == sha256_of(weights)
     assert weights.stat().st_size <= LARGEST
     assert config["model"] == spec.model == model.name
@@ -62,16 +67,16 @@ def test_file_registry_and_card_agree(spec):
     assert model.preprocess_spec == get_entry(spec.model).spec
     assert not model.training
     assert spec.license == model.license
-    card = (spec.folder / "README.md").read_text("utf-8")
+    card = (folder / "README.md").read_text("utf-8")
     assert spec.license in card
     assert "best_on_test" not in card  # a leaking score is no property of the weights
     assert ("Trained without clips" in card) == ("motion" in model.extra_inputs)
 
 
 def test_cards_of_real_data(real):
-    config = read_config(real.folder / "config.json")
+    config = read_config(folder_of(real) / "config.json")
     assert (config["training"]["samples"], config["training"]["subjects"]) == (442, 68)
-    card = (real.folder / "README.md").read_text("utf-8")
+    card = (folder_of(real) / "README.md").read_text("utf-8")
     assert real.license == RESEARCH_ONLY
     assert "LOSO last" in card
     assert "license: other" in card
@@ -115,14 +120,14 @@ def test_synthetic_weights_score_what_is_said(name):
 
 def test_metrics_are_those_of_the_committed_run(real):
     spec = real
-    run, config = committed(spec), read_config(spec.folder / "config.json")
+    run, config = committed(spec), read_config(folder_of(spec) / "config.json")
     full = run["protocols"]["last"]["mean"]["full"]
     assert spec.metrics == {f"LOSO last, Full {name.upper()}": round(full[name], 4) for name in ("uf1", "uar")}
     bundle.check_same_training(config, run)
     mean = run["protocols"]["last"]["mean"]
     expected = {f"LOSO last, {group}, {name}": mean[group][name] for group in mean for name in ("uf1", "uar")}
     assert config["training"]["metrics"] == expected
-    card = (spec.folder / "README.md").read_text("utf-8")
+    card = (folder_of(spec) / "README.md").read_text("utf-8")
     assert dict(re.findall(r"^\| (LOSO .*) \| (\d\.\d{4}) \|$", card, re.MULTILINE)) == {
         name: f"{value:.4f}" for name, value in expected.items()
     }
@@ -141,14 +146,18 @@ def test_scores_of_another_training_are_refused():
 
 
 def test_all_files_are_packed(spec):
-    """A wheel contains what lies in the package, unless git ignores it."""
-    files = [spec.folder / name for name in FILES]
+    """A wheel contains what lies in the package, a source distribution the rest too, unless git ignores it."""
+    folder = folder_of(spec)
+    files = [folder / name for name in FILES]
     assert all(file.is_file() for file in files)
-    assert sorted(path.name for path in spec.folder.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
     text = (ROOT / "pyproject.toml").read_text("utf-8")
     wheel = text[text.index("[tool.hatch.build.targets.wheel]") :].split("\n[")[0]
     assert 'packages = ["htnet"]' in wheel
-    assert "exclude" not in wheel
+    assert "exclude" not in text
+    source = text[text.index("[tool.hatch.build.targets.sdist]") :].split("\n[")[0]
+    assert f'"{folder.relative_to(ROOT).parts[0]}"' in source
+    assert wheel.splitlines()[-1].startswith("packages")
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("no git repository here")
     done = subprocess.run(["git", "check-ignore", *map(str, files)], cwd=ROOT, capture_output=True, text=True)
@@ -160,7 +169,7 @@ def test_all_files_are_packed(spec):
 def test_it_knows_its_training_set_in_the_published_channel_order_only(real):
     """The seen samples are read right; swapping u and strain, as reading RGB for BGR would, breaks it."""
     spec = real
-    model = htnet.load_pretrained(spec.name)
+    model = htnet.load_pretrained(folder_of(spec))
     data = load_flow_set(read_composite(COMPOSITE), model.preprocess_spec, extras=model.extra_inputs)
     right = (predict_set(model, data).argmax(1) == data.labels).float().mean()
     unseen = committed(spec)["protocols"]["last"]["mean"]["full"]["accuracy"]
@@ -183,6 +192,42 @@ def test_bundle_command(tmp_path, capsys):
     assert f"composite-ststnet: sha256 {config['weights']['sha256']}" in out
     assert "LOSO last, full, uf1: 0.6984" in out
     assert config["training"]["metrics"]["LOSO last, full, uf1"] == pytest.approx(0.6984, abs=1e-4)
+
+
+@pytest.mark.parametrize("hub_state", ["empty", "off line"])
+def test_weights_of_the_repository_say_where_they_are(hub, hub_state, tmp_path, monkeypatch):
+    """By name they come from the Hub alone; until they are there, the error names the folder."""
+    monkeypatch.setenv("HTNET_HUB_NAMESPACE", "lab")
+    forget_failures()
+    if hub_state == "off line":
+        hub.stop()
+    spec = find_pretrained("composite-mhssa")
+    for call in (
+        lambda: htnet.load_pretrained(spec.name, cache_dir=tmp_path),
+        lambda: htnet.load_pretrained(spec.name, cache_dir=tmp_path, local_files_only=True),
+        lambda: htnet.create_model("mhssa_gcn", pretrained=spec.name),
+    ):
+        with pytest.raises(WeightsNotPublishedError, match="folder pretrained/composite-mhssa of htnet's") as told:
+            call()
+        assert spec.license in str(told.value)
+        assert "htnet push pretrained/composite-mhssa composite-mhssa" in str(told.value)
+    forget_failures()
+
+
+def test_weights_of_the_repository_load_by_name_from_the_hub(hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("HTNET_HUB_NAMESPACE", "lab")
+    spec = find_pretrained("composite-mhssa")
+    hub.add_repo("lab/composite-mhssa", {path.name: path.read_bytes() for path in folder_of(spec).iterdir()})
+    model = htnet.load_pretrained(spec.name, cache_dir=tmp_path)
+    assert model.license == spec.license
+    config = json.loads((folder_of(spec) / "config.json").read_text("utf-8"))
+    hub.add_repo("other/composite-mhssa", {
+        "config.json": json.dumps({**config, "weights": {"file": "model.safetensors"}}).encode(),
+        "model.safetensors": (folder_of(spec) / "model.safetensors").read_bytes()[:-4] + b"1234",
+    })  # fmt: skip
+    monkeypatch.setenv("HTNET_HUB_NAMESPACE", "other")
+    with pytest.raises(CorruptWeightsError, match=spec.sha256):
+        htnet.load_pretrained(spec.name, cache_dir=tmp_path)
 
 
 def test_bundle_command_refuses(capsys, monkeypatch, tmp_path):

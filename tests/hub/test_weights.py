@@ -30,7 +30,7 @@ def test_registry(monkeypatch):
     assert list(specs) == sorted(specs)
     assert {"composite", "casme3"} <= set(specs)
     ready = list_pretrained(published_only=True)
-    composite = ["composite", *(f"composite-{name}" for name in ("dual-stream", "htnet", "mhssa", "ststnet"))]
+    composite = ["composite", *(f"composite-{name}" for name in ("dual-stream", "htnet", "ststnet"))]
     assert [s.name for s in ready] == [*composite, "synthetic", "synthetic-mlp"]
     assert all(s.bundled for s in ready)
     default = specs["casme3"].repo_id

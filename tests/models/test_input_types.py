@@ -6,21 +6,21 @@ import pytest
 import torch
 
 import htnet
+from benchmarks.bundle import KEPT, folder_of
 from htnet.core.errors import ModelError
-from htnet.hub import list_pretrained
 from htnet.models import create_model, list_models
 from tests.support.wings import with_wings
 
 #: The same classes with less to compute.
 SMALLER = {"htnet_base": {"dim": 24, "heads": 3, "block_repeats": (1, 1, 1)}}
 SMALLER = with_wings("models", "SMALLER", SMALLER)
-BUNDLED = [spec.name for spec in list_pretrained() if spec.bundled]
+BUNDLED = {spec.name: folder_of(spec) for spec in KEPT}
 TYPES = (torch.uint8, torch.int16, torch.int32, torch.int64, torch.float64)
 
 
 def build(name):
     if name in BUNDLED:
-        return htnet.load_pretrained(name)
+        return htnet.load_pretrained(BUNDLED[name])
     return create_model(name, **SMALLER.get(name, {})).eval()
 
 
