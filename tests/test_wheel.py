@@ -1,0 +1,139 @@
+"""What is released: the wheel as built, installed without the clone and tried from an empty folder."""
+
+import email
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from htnet import __version__
+from htnet.hub import list_pretrained
+from htnet.hub.folder import FILES
+from tests.support.paths import ROOT
+
+#: Bytes that the wheel may have.
+LARGEST = 25_000_000
+BUNDLED = [spec.name for spec in list_pretrained() if spec.bundled]
+BUILT = "building needs the dev extra: pip install -e '.[dev]'"
+
+#: What a service does with the installed package; prints one JSON document.
+SERVICE = """
+import contextlib, io, json, sys
+import htnet
+from htnet.cli import main
+from htnet.core.assets import ASSETS
+
+found = {"file": htnet.__file__, "path": sys.path, "clone": [], "loaded": {}}
+for name in ("tests", "benchmarks"):
+    with contextlib.suppress(ModuleNotFoundError):
+        found["clone"].append(__import__(name).__file__)
+for spec in htnet.list_pretrained():
+    if spec.bundled:
+        found["loaded"][spec.name] = htnet.load_pretrained(spec.name).license == spec.license
+sample = ASSETS / "sample"
+frames = (sample / "onset.png", sample / "apex.png")
+found["label"] = htnet.predict(*frames, landmarks=sample / "landmarks.json", weights="composite").label
+try:
+    htnet.load_pretrained("composite-mhssa", local_files_only=True)
+except htnet.core.errors.WeightsNotPublishedError as error:
+    found["elsewhere"] = str(error)
+with contextlib.redirect_stdout(io.StringIO()):
+    found["export"] = main(["export", "synthetic-mlp", "--format", "torch", "--out", "exported"])
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built by the backend that pyproject.toml names, from this checkout."""
+    pytest.importorskip("hatchling", reason=BUILT)
+    out = tmp_path_factory.mktemp("dist")
+    words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (path,) = out.iterdir()
+    return path
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment that has the wheel, and an empty folder to work in."""
+
+    bin: Path
+    folder: Path
+
+    def run(self, program, *words):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "HTNET_", "VIRTUAL_ENV"))}
+        # As without the extra "fast", whose code would be compiled anew for this environment.
+        env = {**kept, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "NUMBA_DISABLE_JIT": "1"}
+        done = subprocess.run(
+            [str(self.bin / program), *map(str, words)],
+            cwd=self.folder, env=env, capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """A new environment. What htnet requires is that of these tests: it would be gigabytes to install again."""
+    pytest.importorskip("pip", reason="the wheel is installed by pip")
+    place, folder = tmp_path_factory.mktemp("venv"), tmp_path_factory.mktemp("empty")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True, timeout=120)
+    programs = place / ("Scripts" if os.name == "nt" else "bin")
+    words = ["--python", programs / "python", "install", "--quiet", "--no-deps", "--no-index", "--no-compile", wheel]
+    subprocess.run([sys.executable, "-m", "pip", *map(str, words)], check=True, cwd=folder, timeout=120)
+    (package,) = place.glob("**/site-packages/htnet")
+    # A folder that a .pth file names has its packages read, not its own .pth files, which lead to the clone.
+    others = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    (package.parent / "others.pth").write_text("".join(f"{path}\n" for path in sorted(others)), "utf-8")
+    return Installed(programs, folder)
+
+
+def test_the_wheel_has_what_belongs_in_it_and_is_small(wheel):
+    assert wheel.stat().st_size < LARGEST
+    with zipfile.ZipFile(wheel) as file:
+        names = set(file.namelist())
+        metadata = email.message_from_bytes(file.read(f"htnet-{__version__}.dist-info/METADATA"))
+        licenses = [name for name in names if "/licenses/" in name]
+    for name in BUNDLED:
+        assert {f"htnet/assets/weights/{name}/{part}" for part in FILES} <= names
+    for needed in ("htnet/py.typed", "htnet/assets/models/face_detection_yunet_2026may.onnx"):
+        assert needed in names
+    assert {name.split("/")[0] for name in names} == {"htnet", f"htnet-{__version__}.dist-info"}
+    assert not [name for name in names if "composite-mhssa" in name or "test" in Path(name).name]
+    source = {str(path.relative_to(ROOT)) for path in (ROOT / "htnet").rglob("*.py")}
+    assert {name for name in names if name.endswith(".py")} == source
+    expression = "Apache-2.0 AND MIT AND LicenseRef-htnet-research-only-weights"
+    assert (metadata["License-Expression"], metadata["Version"]) == (expression, __version__)
+    assert len(licenses) == 3
+
+
+def test_the_source_distribution_has_the_weights_that_the_wheel_has_not():
+    sdist = pytest.importorskip("hatchling.builders.sdist", reason=BUILT)
+    names = {file.distribution_path for file in sdist.SdistBuilder(str(ROOT)).recurse_included_files()}
+    assert {f"pretrained/composite-mhssa/{part}" for part in FILES} <= names
+    assert "tests/test_wheel.py" in names
+    assert not [name for name in names if name.startswith(("shared", "out/", "findings"))]
+
+
+@pytest.mark.slow
+def test_the_installed_wheel_answers_from_an_empty_folder(installed):
+    installed.run("htnet", "demo", "--out", "out")
+    answer = json.loads((installed.folder / "out" / "prediction.json").read_text("utf-8"))
+    assert answer["prediction"] == "positive"
+    found = json.loads(installed.run("python", "-c", SERVICE))
+    assert installed.bin.parent in Path(found["file"]).parents
+    assert str(ROOT) not in {os.path.realpath(path) for path in found["path"] if path}
+    assert found["clone"] == []
+    assert found["loaded"] == dict.fromkeys(BUNDLED, True)
+    assert found["label"] == "positive"
+    assert "pretrained/composite-mhssa" in found["elsewhere"]
+    assert found["export"] == 0
+    assert (installed.folder / "exported" / "model.pt2").is_file()
