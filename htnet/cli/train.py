@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htnet.cli.landmarks import refuse_detector
@@ -46,6 +47,7 @@ def add_commands(add: AddCommand) -> None:
     _add_data_options(command)
     command.add_argument("--out", required=True, help="weights folder")
     add_overwrite(command)
+    _add_tensorboard(command, "weights folder")
     command.add_argument("--start", metavar="WEIGHTS", help="weights to start from, such as synthetic")
     command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
     command.add_argument(
@@ -61,6 +63,7 @@ def add_commands(add: AddCommand) -> None:
     )
     command.add_argument("--out", required=True, help="weights folder")
     add_overwrite(command)
+    _add_tensorboard(command, "weights folder")
     command.add_argument("--model", default="htnet_small", help="an HTNet or flow_mlp (default: %(default)s)")
     command.add_argument("--count", type=int, default=16000, help="generated images (default: %(default)s)")
     command.add_argument("--recipe", default="generated", help=RECIPE_HELP)
@@ -90,6 +93,7 @@ def _add_evaluation(command: argparse.ArgumentParser) -> None:
         help="folds trained at once in each process (default: 1 on the CPU, as many as fit on CUDA)",
     )
     command.add_argument("--plot", help="save a reliability diagram of the first protocol")
+    _add_tensorboard(command, "run folder")
     command.add_argument(
         "--start",
         nargs="+",
@@ -101,6 +105,24 @@ def _add_evaluation(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="assert that they were not, if their model card does not say",
     )
+
+
+def _add_tensorboard(command: argparse.ArgumentParser, where: str) -> None:
+    command.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help=f"also write the learning curve for TensorBoard, into the folder tensorboard of the {where}",
+    )
+
+
+def _tensorboard(args: argparse.Namespace) -> list[Any]:
+    """The callback of a training that writes for TensorBoard, if it is wanted."""
+    if not args.tensorboard:
+        return []
+    from htnet.training.curves import TENSORBOARD_FOLDER, TensorBoard
+
+    # The folder belongs to these weights, whose own files were looked at.
+    return [TensorBoard(Path(args.out) / TENSORBOARD_FOLDER, overwrite=True)]
 
 
 def _add_data_options(command: argparse.ArgumentParser) -> None:
@@ -177,6 +199,8 @@ def _lodo(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace, evaluate: Any) -> None:
+    from htnet.evaluation.store import RESULTS
+
     refuse_same_folder(args.out, args.data, *(args.start or ()))
     check_outputs(args.plot, overwrite=args.overwrite)
     manifest, recipe, spec, landmarker = _load(args)
@@ -196,13 +220,14 @@ def _evaluate(args: argparse.Namespace, evaluate: Any) -> None:
         start_is_disjoint=args.start_is_disjoint,
         count_units=args.au_cooccurrence == "training",
         device=args.device,
+        tensorboard=args.tensorboard,
         on_fold=_Estimate(),
     )
     summary = result.summary
     print(f"UF1 / UAR, mean of {args.seeds} seed(s), {summary['samples']} samples, {summary['subjects']} subjects")
     print(result.table())
     _say_regions(result.regions_at_counts, spec)
-    files = [result.root / "summary.json", result.root / "predictions.csv"]
+    files = [result.root / name for name in RESULTS]
     if args.plot:
         from htnet.pipeline.plots import plot_reliability
 
@@ -235,6 +260,7 @@ def _train(args: argparse.Namespace) -> None:
 
     refuse_same_folder(args.out, args.data)
     check_folder(args.out, FILES, overwrite=args.overwrite)
+    boards = _tensorboard(args)
     manifest, recipe, spec, landmarker = _load(args)
     start = StartFrom(args.start, manifest.classes) if args.start is not None else None
     settings = counted_units(args.model, manifest) if args.au_cooccurrence == "training" else {}
@@ -251,7 +277,7 @@ def _train(args: argparse.Namespace) -> None:
             job,
             temperature=scores.temperature,
             training={"metrics": scores.metrics} if scores.metrics else {},
-            callbacks=[shown := ShownLoss(tick)],
+            callbacks=[shown := ShownLoss(tick), *boards],
             overwrite=args.overwrite,
         )
     if start is not None:
@@ -269,6 +295,7 @@ def _pretrain(args: argparse.Namespace) -> None:
     from htnet.training import TrainingJob, get_recipe, train_on_generated
 
     usable_device(args.device)
+    boards = _tensorboard(args)
     recipe = get_recipe(args.recipe, **({"epochs": args.epochs} if args.epochs is not None else {}))
     with ticker(recipe.epochs, "training", "epoch") as tick:
         train_on_generated(
@@ -276,7 +303,7 @@ def _pretrain(args: argparse.Namespace) -> None:
             TrainingJob(args.model, recipe, args.seed, args.device),
             count=args.count,
             config=SynthesisConfig(size=args.size),
-            callbacks=[shown := ShownLoss(tick)],
+            callbacks=[shown := ShownLoss(tick), *boards],
             overwrite=args.overwrite,
         )
     print(shown.text())

@@ -60,6 +60,8 @@ class EvaluationPlan(Checked):
         held_out: fraction of the training subjects that "nested" holds out.
         checkpoint_every: minimum seconds between two writes of an unfinished training's state.
         progress: show progress bars.
+        tensorboard: also write the learning curve of every fold for TensorBoard, into the folder ``tensorboard`` of
+            the run.
     """
 
     model: str
@@ -78,6 +80,7 @@ class EvaluationPlan(Checked):
     held_out: float = checked(0.2, real(gt=0, lt=1))
     checkpoint_every: float = 60.0
     progress: bool = True
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

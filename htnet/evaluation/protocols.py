@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from htnet.core.schema import plain
 from htnet.data import Fold, Manifest, hold_out_subjects
 from htnet.evaluation.metrics import score
 from htnet.evaluation.plan import EvaluationPlan
@@ -75,32 +76,56 @@ def fold_seed(seed: int, fold: str) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Stage:
-    """One training of a fold: its samples, the values recorded after each epoch, and their evaluation."""
+    """One training of a fold: its samples, the values recorded after each epoch, and their evaluation.
+
+    Attributes:
+        name: of the stage.
+        indices: samples that are trained on.
+        watch: called after each epoch; what it returns is recorded.
+        finish: from the records to the result of each protocol.
+        measured: what the records tell of each epoch without a look at tested samples, for the learning curve.
+        curve: loss and learning rate of each epoch, once the training has ended.
+    """
 
     name: str
     indices: Sequence[int]
     watch: Callable[[int, EmotionModel], Any]
     finish: Callable[[list[Any]], dict[str, Any]]
+    measured: Callable[[list[Any]], dict[str, list[float]]] = lambda records: {}
+    curve: list[tuple[float, float]] = field(default_factory=list)
+
+    def keep(self, result: dict[str, Any], records: list[Any]) -> None:
+        """Add this stage to the result of its fold."""
+        result["protocols"] |= self.finish(records)
+        loss, lr = ([point[k] for point in self.curve] for k in (0, 1))
+        # Nine digits bring a float32 back as it was; None where the loss was not finite.
+        numbers = {"loss": loss, "lr": lr, **self.measured(records)}
+        result["curves"][self.name] = plain({n: [float(f"{v:.9g}") for v in values] for n, values in numbers.items()})
+
+
+def _empty(fold: Fold, seed: int) -> dict[str, Any]:
+    return {"fold": fold.name, "seed": seed, "protocols": {}, "curves": {}}
 
 
 def run_fold(run: FoldRun, fold: Fold, seed: int) -> None:
     """Train and test one fold under every requested protocol, and store the result."""
-    result: dict[str, Any] = {"fold": fold.name, "seed": seed, "protocols": {}}
+    result = _empty(fold, seed)
     for stage in _stages(run, fold, seed):
         _, records = run_job(
             run.job(fold, seed, stage.indices),
             run.data.subset(stage.indices),
             stage.watch,
             run.checkpoint(seed, fold.name, stage.name),
+            on_curve=stage.curve.extend,
         )
-        result["protocols"] |= stage.finish(records)
+        stage.keep(result, records)
     run.store.write_fold(seed, fold.name, result)
 
 
 def run_vmapped(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> None:
     """The same for many folds (with a seed each), those with as many steps per epoch and one start trained at once."""
     stages = [_stages(run, fold, seed) for fold, seed in tasks]
-    results: list[dict[str, Any]] = [{} for _ in tasks]
+    results = [_empty(fold, seed) for fold, seed in tasks]
     for number in range(len(stages[0])):
         chosen = [each[number] for each in stages]
         kinds = [
@@ -115,7 +140,10 @@ def run_vmapped(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> None:
                 run.plan.model,
                 [
                     Training(
-                        run.data.subset(chosen[i].indices), fold_seed(tasks[i][1], tasks[i][0].name), chosen[i].watch
+                        run.data.subset(chosen[i].indices),
+                        fold_seed(tasks[i][1], tasks[i][0].name),
+                        chosen[i].watch,
+                        chosen[i].curve.extend,
                     )
                     for i in members
                 ],
@@ -126,9 +154,9 @@ def run_vmapped(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> None:
                 checkpoint=run.checkpoint(tasks[members[0]][1], name, chosen[0].name),
             )
             for i, (_, records) in zip(members, trained, strict=True):
-                results[i] |= chosen[i].finish(records)
-    for (fold, seed), protocols in zip(tasks, results, strict=True):
-        run.store.write_fold(seed, fold.name, {"fold": fold.name, "seed": seed, "protocols": protocols})
+                chosen[i].keep(results[i], records)
+    for (fold, seed), result in zip(tasks, results, strict=True):
+        run.store.write_fold(seed, fold.name, result)
 
 
 def _stages(run: FoldRun, fold: Fold, seed: int) -> list[_Stage]:
@@ -186,4 +214,7 @@ def _nested(run: FoldRun, fold: Fold, seed: int, test: FlowSet) -> _Stage:
         epoch = max(range(len(records)), key=lambda i: (records[i][0], records[i][1], i))
         return {"nested": _entry(run, fold, epoch + 1, torch.tensor(records[epoch][2]))}
 
-    return _Stage("nested", train, watch, finish)
+    def measured(records: list[Any]) -> dict[str, list[float]]:
+        return {"held_out_uf1": [record[0] for record in records], "held_out_loss": [-record[1] for record in records]}
+
+    return _Stage("nested", train, watch, finish, measured)

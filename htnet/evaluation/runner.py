@@ -32,6 +32,7 @@ from htnet.data import (
 from htnet.data.prepare import prepared_notes
 from htnet.data.published import with_differences
 from htnet.data.reader import refuse_shared_pictures
+from htnet.evaluation.curves import fold_to_tensorboard, write_curves
 from htnet.evaluation.plan import EvaluationPlan, Weights
 from htnet.evaluation.protocols import FoldRun, run_fold, run_vmapped
 from htnet.evaluation.report import LosoResult, collect, summarize, write_results
@@ -49,6 +50,7 @@ from htnet.training import (
     spec_for,
     with_units,
 )
+from htnet.training.curves import check_tensorboard
 
 #: Value in a run's config for the table of action units if each fold has its own.
 COUNTED = "counted over the training subjects of each fold"
@@ -82,6 +84,7 @@ def loso(
     held_out: float = 0.2,
     checkpoint_every: float = 60.0,
     progress: bool = True,
+    tensorboard: bool = False,
     on_fold: OnFold | None = None,
 ) -> LosoResult:
     """Leave-one-subject-out (LOSO) evaluation: for every subject, train on all others and test on that subject.
@@ -101,7 +104,8 @@ def loso(
         protocols: see `EvaluationPlan`, also for all other arguments.
 
     Returns:
-        The result; ``out`` then contains ``predictions.csv`` and ``summary.json``.
+        The result; ``out`` then contains ``predictions.csv``, ``summary.json`` and the learning curves,
+        ``training.csv``.
 
     Raises:
         OverwriteError: ``out`` contains results of another kind, or of more seeds and ``overwrite`` is not given.
@@ -110,6 +114,7 @@ def loso(
         ManifestError: samples lack a label, the subject to leave out, or an expression (see
             `htnet.data.reader.degenerate`), two people share a picture, or there are fewer than two folds;
             ``count_units`` is given and no action units are annotated.
+        MissingExtraError: ``tensorboard`` is given and the package is not installed.
         InputError: an option is unknown or impossible; ``start`` was or may have been trained on data of this
             evaluation; ``count_units`` is given for a model that reads none, or whose folds are vmapped.
     """
@@ -186,6 +191,7 @@ def _evaluate(
     **fields: Any,
 ) -> LosoResult:
     plan = EvaluationPlan(recipe=get_recipe(recipe), **fields)
+    check_tensorboard(plan.tensorboard)
     # The caller's own manifest may be a known set, too.
     manifest = with_differences(data) if isinstance(data, Manifest) else _open(data)
     folds, seeds, entry = make_folds(manifest), plan.seed_list, get_entry(plan.model)
@@ -235,10 +241,15 @@ def _evaluate(
         workers = choose_workers(plan.workers, len(groups), plan.device)
         total, begun = len(folds) * len(seeds), time.monotonic()
         done = total - len(tasks)
+        if plan.tensorboard:  # those of before, too
+            for seed, fold in ((s, f) for s in seeds for f in folds if (f, s) not in tasks):
+                fold_to_tensorboard(store, seed, fold.name)
         with ticker(total, "folds", "fold", done=done, show=plan.progress) as tick:
             for (group,), _ in run_tasks(_run_group, run, groups, workers):
                 fold, seed = group[-1]
                 done += len(group)
+                for of_group, own in group if plan.tensorboard else ():
+                    fold_to_tensorboard(store, own, of_group.name)
                 tick(done, f"{fold.name}, seed {seed}")
                 if on_fold is not None:
                     here = done - (total - len(tasks))
@@ -249,6 +260,7 @@ def _evaluate(
         shown |= {"data_notes": list(notes)} if notes else {}
         tested = manifest.subset(sorted({i for fold in folds for i in fold.test}))
         summary = summarize(samples, tested, seeds, shown)
+        write_curves(store, [fold.name for fold in folds], seeds)
         write_results(store, manifest, samples, summary)
     return LosoResult(summary, samples, store.root)
 

@@ -16,7 +16,7 @@ from htnet.core.files import check_folder, remove_partial, write_text
 from htnet.core.parallel import locked
 
 #: Files of a finished run.
-RESULTS = ("summary.json", "predictions.csv")
+RESULTS = ("summary.json", "predictions.csv", "training.csv")
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -42,7 +42,7 @@ class RunStore:
     """The folder of one evaluation run.
 
     Layout: ``run.json`` (description of the run), ``folds/seed-S/FOLD.json`` (one per finished fold),
-    ``partial/`` (state of unfinished folds), and at the end ``predictions.csv`` and
+    ``partial/`` (state of unfinished folds), and at the end ``training.csv``, ``predictions.csv`` and
     ``summary.json``.
     """
 

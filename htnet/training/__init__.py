@@ -2,6 +2,7 @@
 
 from htnet.core.deprecated import serve_old_names
 from htnet.training.averaging import check_wise_ft
+from htnet.training.curves import TensorBoard
 from htnet.training.generated_samples import check_classes, generated_set, with_units
 from htnet.training.job import Callback, EpochReport, TrainingJob, job_of
 from htnet.training.losses import focal_loss, recipe_loss
@@ -34,6 +35,7 @@ __all__ = [
     "FlowSet",
     "Recipe",
     "StartFrom",
+    "TensorBoard",
     "Training",
     "TrainingJob",
     "WeightsRecord",

@@ -21,7 +21,7 @@ class Gradients:
     """
 
     def __init__(self, loss: Callable[[Mapping[str, Tensor]], Tensor], over: Sequence[Tensor], capture: bool) -> None:
-        """Use the scalar ``loss`` of named input tensors, and the parameters ``over``."""
+        """Use the ``loss`` of named input tensors, a scalar or several that are summed, and the parameters ``over``."""
         self.loss, self.over, self.capture = loss, list(over), capture
         self._captured: dict[tuple[tuple[str, torch.Size], ...], CapturedCall[str, Computed]] = {}
 
@@ -45,5 +45,5 @@ class Gradients:
         for parameter in self.over:
             parameter.grad = None
         loss = self.loss(inputs)
-        loss.backward()
+        loss.sum().backward()
         return loss.detach(), [parameter.grad for parameter in self.over]

@@ -21,6 +21,10 @@ from htnet.training.tensors import TrainingSet
 
 #: Called after each epoch with (epoch counted from 1, model); what it returns is kept.
 OnEpoch = Callable[[int, EmotionModel], Any]
+#: Loss (mean over the steps) and learning rate at the end of each epoch.
+Curve = Sequence[tuple[float, float]]
+#: Called when a training ends with its learning curve.
+OnCurve = Callable[[Curve], Any]
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,7 @@ class Member:
         extras: what the model reads in addition to the image, of all samples.
         rng: its random numbers.
         on_epoch: called after each epoch.
+        on_curve: called when the training ends.
     """
 
     job: TrainingJob
@@ -114,9 +119,12 @@ class Member:
     extras: dict[str, Tensor]
     rng: RngState
     on_epoch: OnEpoch | None
+    on_curve: OnCurve | None = None
 
     @classmethod
-    def begin(cls, job: TrainingJob, data: TrainingSet, on_epoch: OnEpoch | None) -> Member:
+    def begin(
+        cls, job: TrainingJob, data: TrainingSet, on_epoch: OnEpoch | None, on_curve: OnCurve | None = None
+    ) -> Member:
         """Build the model, and move it and its samples to the device."""
         device = torch.device(job.device)
         data, rng, settings = data.to(device), RngState(job.seed, device), dict(job.settings)
@@ -128,7 +136,7 @@ class Member:
             started_from = start(model) if (start := load_start(job.start)) is not None else None
         model = model.to(device)
         extras = data.extras(model.extra_inputs)
-        return cls(job, data, model, settings, started_from, mean, std, extras, rng, on_epoch)
+        return cls(job, data, model, settings, started_from, mean, std, extras, rng, on_epoch, on_curve)
 
 
 def describe(members: Sequence[Member]) -> str:

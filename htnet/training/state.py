@@ -14,6 +14,7 @@ from torch import Tensor
 
 from htnet.core.errors import RunError
 from htnet.core.files import whole_file
+from htnet.training.curves import LearningCurves
 
 #: Of the file's layout; goes up whenever older files cannot be gone on with.
 FORMAT = 2
@@ -67,7 +68,7 @@ class TrainingState:
     Attributes:
         epoch: epochs that have ended.
         records: what ``on_epoch`` returned so far; one list for each training.
-        curve: loss and learning rate of each epoch so far.
+        curves: loss and learning rate of each epoch so far, of each training.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class TrainingState:
         self.checkpoint, self.description, self.parts = checkpoint, description, parts
         self.epoch = 0
         self.records: list[list[Any]] = [[] for _ in range(trainings)]
-        self.curve: list[tuple[float, float]] = []
+        self.curves = LearningCurves([[] for _ in range(trainings)])
         self._load()
         self._written = time.monotonic()
 
@@ -96,7 +97,7 @@ class TrainingState:
         if self.checkpoint is None or time.monotonic() - self._written < self.checkpoint.every:
             return
         state = {"format": FORMAT, "what": self.description, "epoch": self.epoch, "records": self.records}
-        state["curve"] = [list(point) for point in self.curve]
+        state["curves"] = [[list(point) for point in curve] for curve in self.curves.read()]
         state |= {name: part.state_dict() for name, part in self.parts.items()}
         with whole_file(self.checkpoint.path) as place:
             torch.save(state, place)
@@ -129,7 +130,8 @@ class TrainingState:
                 "Delete it to start from scratch, or use the original settings to resume it."
             )
         self.epoch, self.records = state["epoch"], state["records"]
-        unknown = [[math.nan, math.nan]] * self.epoch  # in a state that was written before there were curves
-        self.curve = [(loss, lr) for loss, lr in state.get("curve", unknown)]
+        # A state that was written before there were curves of each training knows none.
+        unknown = [[[math.nan, math.nan]] * self.epoch] * len(self.records)
+        self.curves = LearningCurves(state.get("curves", unknown))
         for name, part in self.parts.items():
             part.load_state_dict(state[name])

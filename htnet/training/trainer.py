@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -17,7 +16,7 @@ from htnet.models import EmotionModel
 from htnet.training.averaging import ResultWeights, check_wise_ft, show
 from htnet.training.generated_samples import GeneratedSamples
 from htnet.training.gradients import Gradients
-from htnet.training.job import Callback, EpochReport, Member, OnEpoch, TrainingJob, describe
+from htnet.training.job import Callback, EpochReport, Member, OnCurve, OnEpoch, TrainingJob, describe
 from htnet.training.losses import recipe_loss, unit_losses
 from htnet.training.recipe import Recipe
 from htnet.training.start import Start
@@ -56,7 +55,7 @@ class Stepper(Protocol):
         ...
 
     def loss(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """A scalar."""
+        """That of each training: (trainings,), or a scalar of the only one."""
         ...
 
     def models(self, result: Mapping[str, Tensor]) -> list[EmotionModel]:
@@ -113,11 +112,13 @@ def run_job(
     on_epoch: OnEpoch | None = None,
     checkpoint: Checkpoint | None = None,
     callbacks: Sequence[Callback] = (),
+    *,
+    on_curve: OnCurve | None = None,
 ) -> tuple[EmotionModel, list[Any]]:
-    """`train_model` for a job."""
+    """`train_model` for a job; ``on_curve`` is called at the end with loss and learning rate of each epoch."""
     refuse_after_fork()
     check_wise_ft(job.recipe, job.start is not None)
-    (trained,) = run(PlainStepper(Member.begin(job.loaded(), data, on_epoch)), checkpoint, callbacks)
+    (trained,) = run(PlainStepper(Member.begin(job.loaded(), data, on_epoch, on_curve)), checkpoint, callbacks)
     return trained
 
 
@@ -126,7 +127,7 @@ def run(
 ) -> list[tuple[EmotionModel, list[Any]]]:
     """Train; for each member its model in eval mode, and what its ``on_epoch`` returned for each epoch.
 
-    Callbacks are told the loss, which is that of all members together, and the first model.
+    Callbacks are told the curve of the first member, and its model.
     """
     members, recipe = stepper.members, stepper.members[0].job.recipe
     steps = num_batches(len(members[0].data), recipe)
@@ -151,16 +152,19 @@ def run(
                 step += 1
         state.epoch += 1
         weights.interpolate()
-        # Reading the loss waits for the device.
-        state.curve.append((float(loss) / steps if callbacks else math.nan, float(optimizer.param_groups[0]["lr"])))
+        state.curves.add(torch.as_tensor(loss), steps, float(optimizer.param_groups[0]["lr"]))
         for member, model, records in zip(members, models, state.records, strict=True):
             if member.on_epoch is not None:
                 records.append(member.on_epoch(state.epoch, model.eval()))
-        report = EpochReport(state.epoch, recipe.epochs, tuple(state.curve))
-        for callback in callbacks:
-            callback(report, models[0].eval())
+        if callbacks:
+            report = EpochReport(state.epoch, recipe.epochs, tuple(state.curves.read()[0]))
+            for callback in callbacks:
+                callback(report, models[0].eval())
         state.save_now_and_then()
     weights.interpolate()
+    for member, curve in zip(members, state.curves.read(), strict=True):
+        if member.on_curve is not None:
+            member.on_curve(curve)
     state.done()
     return [(model.eval(), records) for model, records in zip(models, state.records, strict=True)]
 

@@ -16,7 +16,7 @@ from htnet.core.parallel import refuse_after_fork
 from htnet.models import EmotionModel
 from htnet.models.layers import BlockAttention, Downsample
 from htnet.training.averaging import check_wise_ft, show
-from htnet.training.job import Member, OnEpoch, TrainingJob
+from htnet.training.job import Member, OnCurve, OnEpoch, TrainingJob
 from htnet.training.losses import recipe_losses
 from htnet.training.recipe import Recipe
 from htnet.training.start import Start
@@ -33,11 +33,13 @@ class Training:
         data: training set.
         seed: of weights, order and augmentation.
         on_epoch: called after each epoch with (epoch, model in eval mode); its results are returned.
+        on_curve: called at the end with loss and learning rate of each epoch.
     """
 
     data: TrainingSet
     seed: int = 0
     on_epoch: OnEpoch | None = None
+    on_curve: OnCurve | None = None
 
 
 def train_vmapped(
@@ -88,7 +90,7 @@ def train_vmapped(
             "Use train_model (htnet loso --vmap-folds 1)."
         )
     members = [
-        Member.begin(TrainingJob(name, recipe, t.seed, device, settings or {}, start), t.data, t.on_epoch)
+        Member.begin(TrainingJob(name, recipe, t.seed, device, settings or {}, start), t.data, t.on_epoch, t.on_curve)
         for t in trainings
     ]
     trained = run(VmappedStepper(members), checkpoint)
@@ -147,12 +149,12 @@ class VmappedStepper:
         return {key: _stack([own[key] for own in made]) for key in made[0]}
 
     def loss(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The sum of all trainings' losses, whose gradients are those of each."""
+        """The loss of each training: (trainings,). The gradients of their sum are those of each."""
         extras = {key: value for key, value in inputs.items() if key not in BATCH}
         with autocast(self._device, self._recipe):
             scores = torch.vmap(self._one)(self.weights, self._buffers, inputs["images"], extras)
         losses = recipe_losses(self._recipe, scores.flatten(0, 1).float(), inputs["targets"].flatten(0, 1))
-        return losses @ inputs["weights"].flatten()
+        return (losses.view_as(inputs["weights"]) * inputs["weights"]).sum(1)
 
     def _one(self, weights: Any, buffers: Any, images: Tensor, extras: dict[str, Tensor]) -> Tensor:
         return torch.func.functional_call(self._base, (weights, buffers), (images,), extras)

@@ -10,10 +10,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from htnet.core.csv_files import CsvWriter
 from htnet.core.deprecated import gathered_arguments
 from htnet.core.errors import WeightsError
-from htnet.core.files import check_folder, whole_file
+from htnet.core.files import check_folder
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance
 from htnet.core.types import PreprocessSpec
@@ -22,15 +21,13 @@ from htnet.data.published import with_differences
 from htnet.hub import save_pretrained
 from htnet.hub.folder import FILES, checked_temperature
 from htnet.models import EmotionModel
+from htnet.training.curves import CURVE_FILE, write_curve
 from htnet.training.generated_samples import check_classes, with_units
-from htnet.training.job import Callback, EpochReport, OnEpoch, TrainingJob, job_of
+from htnet.training.job import Callback, OnEpoch, TrainingJob, job_of
 from htnet.training.start import StartFrom
 from htnet.training.state import Checkpoint
 from htnet.training.tensors import FlowSet, TrainingSet
 from htnet.training.trainer import run_job
-
-#: The learning curve in a weights folder.
-CURVE_FILE = "training.csv"
 
 
 @dataclass(frozen=True)
@@ -144,7 +141,7 @@ def train_into(
     temperature = checked_temperature(record.temperature, "The training")
     job, people, provenance = job.loaded(record.labels), record.people, record.provenance
     kept = Checkpoint(Path(out) / ".training.pt")
-    trained, _ = run_job(job, data, on_epoch, kept, (partial(_write_curve, Path(out) / CURVE_FILE), *callbacks))
+    trained, _ = run_job(job, data, on_epoch, kept, (partial(write_curve, Path(out) / CURVE_FILE), *callbacks))
     if isinstance(job.start, StartFrom):
         people, provenance = job.start.people(people), job.start.provenance(provenance)
     trained.labels, trained.preprocess_spec, trained.temperature = record.labels, record.spec, temperature
@@ -159,11 +156,3 @@ def train_into(
         overwrite=overwrite,
     )
     return trained
-
-
-def _write_curve(path: Path, report: EpochReport, model: EmotionModel) -> None:
-    with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
-        writer = CsvWriter(file)
-        writer.writerow(["epoch", "loss", "lr"])
-        # Nine digits bring a float32 back as it was.
-        writer.writerows([k, f"{loss:.9g}", f"{lr:.9g}"] for k, (loss, lr) in enumerate(report.curve, 1))

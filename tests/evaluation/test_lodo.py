@@ -61,9 +61,9 @@ def pictures(data):
 def count_trainings(monkeypatch, seen):
     real = protocols.run_job
 
-    def spy(job, data, *arguments):
+    def spy(job, data, *arguments, **more):
         seen.append(data)
-        return real(job, data, *arguments)
+        return real(job, data, *arguments, **more)
 
     monkeypatch.setattr(protocols, "run_job", spy)
 

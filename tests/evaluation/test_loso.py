@@ -42,9 +42,9 @@ def test_every_sample_is_tested_by_a_model_that_never_saw_its_subject(manifest, 
     trained_on = []
     real = protocols.run_job
 
-    def spy(job, data, *arguments):
+    def spy(job, data, *arguments, **more):
         trained_on.append(data)
-        return real(job, data, *arguments)
+        return real(job, data, *arguments, **more)
 
     monkeypatch.setattr(protocols, "run_job", spy)
     result = run(manifest, tmp_path / "run", protocols=["last", "nested"])

@@ -54,9 +54,9 @@ def trained(monkeypatch):
     found = []
     real = protocols.run_job
 
-    def spy(job, data, *arguments):
+    def spy(job, data, *arguments, **more):
         found.append((np.array(job.settings["au_cooccurrence"]), len(data)))
-        return real(job, data, *arguments)
+        return real(job, data, *arguments, **more)
 
     monkeypatch.setattr(protocols, "run_job", spy)
     return found

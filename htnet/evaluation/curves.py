@@ -1,0 +1,42 @@
+"""Learning curves of the folds of a run: one table, and files for TensorBoard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from htnet.evaluation.store import RunStore
+from htnet.training.curves import CURVE_FILE, TENSORBOARD_FOLDER, as_text, write_curve_rows, write_tensorboard
+
+#: Numbers of an epoch. Those of subjects who were held out of the training part exist for the protocol "nested".
+MEASURES = ("loss", "lr", "held_out_uf1", "held_out_loss")
+#: Columns of a run's `training.csv`. The stage "all" trains on the whole training part of a fold, "nested" on what is
+#: left of it when subjects are held out.
+COLUMNS = ("seed", "fold", "stage", "epoch", *MEASURES)
+
+
+def write_curves(store: RunStore, folds: Sequence[str], seeds: Sequence[int]) -> None:
+    """Write the learning curves of all folds as ``training.csv``; folds of older versions have none."""
+    rows = (
+        [seed, fold, stage, epoch, *as_text(row[name] for name in MEASURES)]
+        for seed in seeds
+        for fold in folds
+        for stage, curve in _stages(store, seed, fold)
+        for epoch, row in enumerate(curve, 1)
+    )
+    write_curve_rows(store.root / CURVE_FILE, COLUMNS, rows)
+
+
+def fold_to_tensorboard(store: RunStore, seed: int, fold: str) -> None:
+    """Write the learning curves of a finished fold for TensorBoard; files that were written before are replaced."""
+    for stage, curve in _stages(store, seed, fold):
+        write_tensorboard(store.root / TENSORBOARD_FOLDER / f"seed-{seed}" / fold / stage, curve)
+
+
+def _stages(store: RunStore, seed: int, fold: str) -> Iterator[tuple[str, Iterable[dict[str, float | None]]]]:
+    """Each training of a fold with its numbers, epoch by epoch."""
+    stored: dict[str, Any] = (store.read_fold(seed, fold) or {}).get("curves", {})
+    for stage, numbers in stored.items():
+        none = [None] * len(numbers["loss"])
+        columns = [numbers.get(name, none) for name in MEASURES]
+        yield stage, [dict(zip(MEASURES, row, strict=True)) for row in zip(*columns, strict=True)]
