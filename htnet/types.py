@@ -2,6 +2,7 @@
 
 from htnet.core.deprecated import serve_old_names
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, LONGEST_MACRO_S, LONGEST_MICRO_S, Event
+from htnet.core.recipe_names import RECIPE_NAMES
 from htnet.core.recordings import Recording
 from htnet.core.types import (
     BIT_DEPTHS,
@@ -14,7 +15,6 @@ from htnet.core.types import (
     MOTION_REGIONS,
     MOTIONLESS,
     POINT_NAMES,
-    RECIPE_NAMES,
     REGION_POINTS,
     RESIZES,
     TEMPLATE_28,

@@ -1,5 +1,6 @@
 """Models for use alone: fused, narrower, compiled."""
 
+from htnet.acceleration import convolutional  # noqa: F401  # registers its fusions
 from htnet.acceleration.compiled import COMPILE_MODES
 from htnet.acceleration.engines import BACKENDS
 from htnet.acceleration.fusion import register_fusion

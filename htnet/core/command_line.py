@@ -10,8 +10,9 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 from htnet.core.errors import HtnetError, cause
+from htnet.core.recipe_names import RECIPE_NAMES
 from htnet.core.schema import Warned, document, to_json, to_json_line
-from htnet.core.types import BIT_DEPTHS, RECIPE_NAMES
+from htnet.core.types import BIT_DEPTHS
 
 
 class AddCommand(Protocol):

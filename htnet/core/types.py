@@ -244,8 +244,6 @@ FLOW_METHODS = ("tvl1", "farneback", "dis")
 LAYOUTS = ("anatomical", "reference", "whole")
 REGION_POINTS = ("template", "landmarks")
 RESIZES = ("linear", "area")
-#: Names of `htnet.training.RECIPES` for flow images, for the help of commands.
-RECIPE_NAMES = ("default", "finetune", "focal", "generated", "mixed", "reference")
 #: Bits of a camera's values that are stored in wider numbers.
 BIT_DEPTHS = (8, 10, 12, 14, 16)
 #: Regions whose flow is used as that of the head, and all methods of removing head motion.

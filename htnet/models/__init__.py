@@ -10,10 +10,12 @@ from htnet.models.converters import (
     reference_state,
     register_converter,
 )
+from htnet.models.dual_inception import DualInception, DualInceptionConfig
 from htnet.models.dual_stream import DualStreamConfig, DualStreamHTNet, DualStreamMaps
 from htnet.models.flow_mlp import FlowMLP, FlowMLPConfig
 from htnet.models.htnet import HTNet, HTNetConfig
 from htnet.models.mhssa_gcn import MHSSAGCN, MHSSAGCNConfig
+from htnet.models.off_apexnet import OFFApexNet, OFFApexNetConfig
 from htnet.models.registry import (
     ModelEntry,
     build_model,
@@ -30,6 +32,8 @@ __all__ = [
     "EXTRA_INPUTS",
     "MHSSAGCN",
     "Converter",
+    "DualInception",
+    "DualInceptionConfig",
     "DualStreamConfig",
     "DualStreamHTNet",
     "DualStreamMaps",
@@ -41,6 +45,8 @@ __all__ = [
     "MHSSAGCNConfig",
     "ModelConfig",
     "ModelEntry",
+    "OFFApexNet",
+    "OFFApexNetConfig",
     "STSTNet",
     "STSTNetConfig",
     "TransferReport",

@@ -1,6 +1,7 @@
 """Training on a manifest."""
 
 from htnet.core.deprecated import serve_old_names
+from htnet.training import published  # noqa: F401  # registers its recipes
 from htnet.training.averaging import check_wise_ft
 from htnet.training.curves import TensorBoard
 from htnet.training.generated_samples import check_classes, generated_set, with_units

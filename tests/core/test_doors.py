@@ -12,7 +12,7 @@ from htnet.cli.prepare import TITLES
 from htnet.core.errors import HtnetError
 from htnet.core.hints import door_of
 from htnet.core.official import OFFICIAL
-from htnet.core.types import RECIPE_NAMES
+from htnet.core.recipe_names import RECIPE_NAMES
 from htnet.data import open_data
 from htnet.models import create_model
 from htnet.training import RECIPES

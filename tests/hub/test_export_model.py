@@ -27,6 +27,8 @@ CASES = {
     "htnet_tiny": {"action_units": (1, 12), "num_hierarchies": 2, "block_repeats": (1, 1)},
     "flow_mlp": {"action_units": (4,)},
     "ststnet": {},
+    "off_apexnet": {},
+    "dual_inception": {},
     "htnet_dual_stream": {"fusion": "gated"},
     "mhssa_gcn_small": {},
 }

@@ -1,0 +1,128 @@
+"""The networks of the field beside their descriptions, written with arrays alone, and their published sizes."""
+
+import numpy as np
+import pytest
+import torch
+
+from htnet.core.errors import ModelError
+from htnet.models import create_model
+
+#: Parameters: ours, published (None if no number was at hand), and half a unit of its last digit.
+SIZES = {
+    "off_apexnet": (2_664_475, 2.66e6, 0.005e6),
+    "dual_inception": (6_449_867, 6.45e6, 0.005e6),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_number_of_parameters_beside_the_published_one(name):
+    ours, published, rounding = SIZES[name]
+    assert sum(p.numel() for p in create_model(name).parameters()) == ours
+    if published is not None:
+        assert abs(ours - published) <= rounding
+
+
+def weights(model):
+    return {key: value.detach().numpy() for key, value in model.state_dict().items()}
+
+
+def conv(x, w, name, padding=0, stride=1):
+    """(B, C, H, W) by one product of windows and weights."""
+    kernel, bias = w[f"{name}.weight"], w.get(f"{name}.bias", 0.0)
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, kernel.shape[2:], axis=(2, 3))[:, :, ::stride, ::stride]
+    out = np.einsum("bchwij,ocij->bohw", windows, kernel)
+    return out + np.reshape(bias, (-1, 1, 1)) if np.ndim(bias) else out
+
+
+def relu(x):
+    return np.maximum(x, 0)
+
+
+def pool(x, size=2, stride=2, padding=0):
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), constant_values=-np.inf)
+    return np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(2, 3))[:, :, ::stride, ::stride].max((4, 5))
+
+
+def linear(x, w, name):
+    return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+
+def by_hand_off_apexnet(w, image):
+    parts = []
+    for stream, channel in enumerate((2, 1)):
+        x = image[:, channel : channel + 1]
+        for layer in ("conv1", "conv2"):
+            x = pool(relu(conv(x, w, f"flow.streams.{stream}.{layer}", 2)))
+        parts.append(x.reshape(len(x), -1))
+    x = np.concatenate(parts, 1)
+    return linear(relu(linear(relu(linear(x, w, "fc1")), w, "fc2")), w, "head")
+
+
+def inception(x, w, name):
+    branches = [
+        conv(x, w, f"{name}.point"),
+        conv(relu(conv(x, w, f"{name}.reduce3")), w, f"{name}.conv3", 1),
+        conv(relu(conv(x, w, f"{name}.reduce5")), w, f"{name}.conv5", 2),
+        conv(pool(x, 3, 1, 1), w, f"{name}.pool"),
+    ]
+    return relu(np.concatenate(branches, 1))
+
+
+def inception_streams(w, image):
+    parts = []
+    for stream, channel in enumerate((2, 1)):
+        x = image[:, channel : channel + 1]
+        for block in ("block1", "block2"):
+            x = pool(inception(x, w, f"flow.streams.{stream}.{block}"))
+        parts.append(x.reshape(len(x), -1))
+    return np.concatenate(parts, 1)
+
+
+def by_hand_dual_inception(w, image):
+    return linear(relu(linear(inception_streams(w, image), w, "fc")), w, "head")
+
+
+BY_HAND = {"off_apexnet": by_hand_off_apexnet, "dual_inception": by_hand_dual_inception}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+@torch.no_grad()
+def test_equals_the_description(name):
+    model = create_model(name, mean=(100.0, 110.0, 120.0), std=(50.0, 60.0, 70.0)).double().eval()
+    image = torch.rand(2, 3, 28, 28, dtype=torch.float64) * 255
+    standard = (image.numpy() - np.array([100.0, 110, 120]).reshape(-1, 1, 1)) / np.array([50.0, 60, 70]).reshape(
+        -1, 1, 1
+    )
+    expected = BY_HAND[name](weights(model), standard)
+    np.testing.assert_allclose(model(image).numpy(), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["off_apexnet", "dual_inception"])
+@torch.no_grad()
+def test_streams_read_u_and_v_alone(name):
+    model, image = create_model(name).eval(), torch.rand(1, 3, 28, 28) * 255
+    expected = model(image)
+    for channel, reads in enumerate((False, True, True)):
+        other = image.clone()
+        other[:, channel] = 90
+        assert torch.equal(model(other), expected) is not reads
+    swapped = create_model(name, flow_channels=(0, 1)).eval()
+    swapped.load_state_dict(model.state_dict())
+    assert torch.equal(swapped(image[:, [2, 1, 0]]), expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"flow_channels": (0, 3)}, "the image has 3"),
+        ({"flow_channels": (0,)}, "a tuple of 2"),
+        ({"channels": 1, "mean": (0.0,), "std": (1.0,)}, "the image has 1"),
+        ({"image_size": 3}, "image_size is 3"),
+        ({"hidden": 0}, "hidden is 0"),
+    ],
+)
+def test_bad_settings(settings, says):
+    for name in ("off_apexnet", "dual_inception"):
+        with pytest.raises(ModelError, match=says):
+            create_model(name, **settings)
