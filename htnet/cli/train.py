@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from htnet.cli.landmarks import refuse_detector
 from htnet.core.command_line import RECIPE_HELP, AddCommand, add_device, add_overwrite, answer, answer_done
 from htnet.core.errors import InputError
-from htnet.core.files import check_folder, check_outputs, refuse_same_folder
+from htnet.core.files import check_outputs, refuse_same_folder
 from htnet.core.progress import ShownLoss, progress_bar, ticker
 from htnet.core.types import LAYOUTS, REGION_POINTS
 from htnet.core.words import abridged
@@ -254,12 +254,12 @@ class _Estimate:
 
 def _train(args: argparse.Namespace) -> None:
     from htnet.evaluation import CardScores, read_summary
-    from htnet.hub.folder import FILES
+    from htnet.hub.folder import check_weights_folder
     from htnet.models import get_entry
     from htnet.training import StartFrom, TrainingJob, counted_units, load_flow_set, train_weights
 
     refuse_same_folder(args.out, args.data)
-    check_folder(args.out, FILES, overwrite=args.overwrite)
+    check_weights_folder(args.out, overwrite=args.overwrite)
     boards = _tensorboard(args)
     manifest, recipe, spec, landmarker = _load(args)
     start = StartFrom(args.start, manifest.classes) if args.start is not None else None

@@ -55,11 +55,11 @@ def add_commands(add: AddCommand) -> None:
 
 def _convert(args: argparse.Namespace) -> None:
     from htnet.hub import save_pretrained
-    from htnet.hub.folder import FILES
+    from htnet.hub.folder import FILES, check_weights_folder
     from htnet.models import HTNet
     from htnet.models.converters.convert import converted_checkpoint
 
-    check_folder(args.out, FILES, overwrite=args.overwrite)
+    check_weights_folder(args.out, overwrite=args.overwrite)
     check_outputs(*(Path(args.out) / name for name in FILES), overwrite=True, inputs=(args.checkpoint,))
     labels = None if args.labels is None else [name.strip() for name in args.labels.split(",")]
     model, told = converted_checkpoint(args.checkpoint, args.heads, args.key, labels)

@@ -5,6 +5,7 @@ All overwrite checks and file writes go through this module; files that are read
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -18,8 +19,20 @@ from typing import Generic, TypeVar
 
 from htnet.core.errors import InputError, OverwriteError, cause
 
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
+
 T = TypeVar("T")
 StrPath = str | PathLike[str]
+_FULL = "Free some space there, then run the same again; what was finished before is whole."
+#: What helps where a file cannot be written, other than another place, by number of the error.
+_CURES = {
+    errno.ENOSPC: _FULL,
+    getattr(errno, "EDQUOT", errno.ENOSPC): _FULL,
+    errno.EMFILE: "This process has too many files open: close some, or raise the limit (ulimit -n).",
+}
 #: Endings of files that would be read as frames or faces if they lay among them.
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 
@@ -132,18 +145,28 @@ def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666) -> It
     """
     real = Path(os.path.realpath(path) if os.path.islink(path) else path)
     if _is_stream(path) or (real.exists() and not real.is_file()):
-        yield Path(path)
+        try:
+            yield Path(path)
+        except BrokenPipeError:  # nobody reads any more
+            raise
+        except OSError as error:
+            if error.filename is None or str(error.filename) == str(path):
+                raise unwritable(path, error) from error
+            raise
         return
     partial = real.with_name(f".{uuid.uuid4().hex[:12]}.tmp")
+    held: int | None = None
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch(mode, exist_ok=False)
+        held = _create(partial, mode)
         if real.exists():
             partial.chmod(stat.S_IMODE(real.stat().st_mode))
     except OSError as error:
         with suppress(OSError):
             partial.unlink()
-        raise _unwritable(path, error) from error
+        if held is not None:
+            os.close(held)
+        raise unwritable(path, error) from error
     replaced = False
     try:
         yield partial
@@ -154,21 +177,51 @@ def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666) -> It
         replaced = True
     except OSError as error:
         if error.filename is None or str(error.filename) == str(partial):
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
         raise
     finally:
         if not replaced:
             partial.unlink(missing_ok=True)
+        if held is not None:
+            os.close(held)
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove what `whole_file` had begun in a folder and below it when its process was killed.
+def remove_partial(folder: Path, *, below: bool = True) -> None:
+    """Remove what `whole_file` had begun in a folder when its process was killed.
+
+    What another process is writing stays, because it is locked. Where the file system has no locks, everything stays;
+    on Windows the caller makes sure that nobody else writes into the folder.
 
     Args:
-        folder: that no other process writes into.
+        folder: the folder; it need not exist.
+        below: also in its subfolders.
     """
-    for partial in folder.rglob(f".{'[0-9a-f]' * 12}.tmp"):
-        partial.unlink(missing_ok=True)
+    pattern = f".{'[0-9a-f]' * 12}.tmp"
+    for partial in folder.rglob(pattern) if below else folder.glob(pattern):
+        with suppress(OSError):
+            if fcntl is None:
+                partial.unlink()
+                continue
+            held = os.open(partial, os.O_RDWR)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                partial.unlink()
+            finally:
+                os.close(held)
+
+
+def _create(partial: Path, mode: int) -> int | None:
+    """Create a file and lock it; returns what keeps it locked until it is closed, None on Windows."""
+    while True:
+        held = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+        if fcntl is None:
+            os.close(held)  # an open file could not be renamed
+            return None
+        with suppress(OSError):
+            fcntl.flock(held, fcntl.LOCK_EX)
+        if os.fstat(held).st_nlink:
+            return held
+        os.close(held)  # removed by `remove_partial` before it was locked
 
 
 def write_text(path: StrPath, text: str, *, durable: bool = False) -> None:
@@ -219,8 +272,10 @@ class FreshFile(Generic[T]):
         return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, digest
 
 
-def _unwritable(path: StrPath, error: OSError) -> InputError:
-    return InputError(f"{path} cannot be written ({cause(error)}). Choose another place, or check the permissions.")
+def unwritable(path: StrPath, error: OSError) -> InputError:
+    """The error for a file or folder that cannot be written."""
+    cure = _CURES.get(error.errno or 0, "Choose another place, or check the permissions.")
+    return InputError(f"{path} cannot be written ({cause(error)}). {cure}")
 
 
 def _exists(what: str, more: str = "") -> str:

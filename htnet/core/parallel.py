@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from multiprocessing import get_context, parent_process
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -21,10 +21,13 @@ import torch
 
 from htnet.core.errors import RunError
 from htnet.core.fields import optional, whole
+from htnet.core.files import remove_partial, unwritable
 from htnet.core.hints import as_command, in_command
 from htnet.core.optional import named_device
 
 Result = TypeVar("Result")
+#: Name of the file by which a process locks a folder.
+LOCK_FILE = ".lock"
 _SHARED: Any = None
 _COMMAND = False
 
@@ -74,22 +77,31 @@ def cores() -> int:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Lock a folder for this process; it is created if needed.
+def locked(folder: Path, *, below: bool = True) -> Iterator[None]:
+    """Lock a folder for this process, and remove what a killed one left half written; it is created if needed.
+
+    Args:
+        folder: the folder.
+        below: the process writes into its subfolders too.
 
     Raises:
         RunError: another process uses it.
+        InputError: it cannot be written.
     """
     # The lock is the operating system's: a killed process leaves none behind.
     from filelock import Timeout
     from huggingface_hub.utils import WeakFileLock
 
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with WeakFileLock(folder / ".lock", timeout=2.0):
-            yield
-    except Timeout as error:
-        raise RunError(f"Another process is running in {folder}. Wait for it, or choose another --out.") from error
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(WeakFileLock(folder / LOCK_FILE, timeout=2.0))
+        except Timeout as error:
+            raise RunError(f"Another process is running in {folder}. Wait for it, or choose another --out.") from error
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        remove_partial(folder, below=below)
+        yield
 
 
 def choose_workers(workers: int | None, tasks: int, device: str = "cpu") -> int:

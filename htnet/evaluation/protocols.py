@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,8 +65,8 @@ class FoldRun:
         )
 
     def checkpoint(self, seed: int, name: str, stage: str) -> Checkpoint:
-        """File of the state of an unfinished training."""
-        return Checkpoint(self.store.partial_path(seed, name, stage), self.plan.checkpoint_every)
+        """File of the state of an unfinished training, to be removed once its results are stored."""
+        return Checkpoint(self.store.partial_path(seed, name, stage), self.plan.checkpoint_every, remove=False)
 
 
 def fold_seed(seed: int, fold: str) -> int:
@@ -110,22 +110,26 @@ def _empty(fold: Fold, seed: int) -> dict[str, Any]:
 def run_fold(run: FoldRun, fold: Fold, seed: int) -> None:
     """Train and test one fold under every requested protocol, and store the result."""
     result = _empty(fold, seed)
+    kept = []
     for stage in _stages(run, fold, seed):
+        kept.append(run.checkpoint(seed, fold.name, stage.name))
         _, records = run_job(
             run.job(fold, seed, stage.indices),
             run.data.subset(stage.indices),
             stage.watch,
-            run.checkpoint(seed, fold.name, stage.name),
+            kept[-1],
             on_curve=stage.curve.extend,
         )
         stage.keep(result, records)
     run.store.write_fold(seed, fold.name, result)
+    _remove(kept)
 
 
 def run_vmapped(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> None:
     """The same for many folds (with a seed each), those with as many steps per epoch and one start trained at once."""
     stages = [_stages(run, fold, seed) for fold, seed in tasks]
     results = [_empty(fold, seed) for fold, seed in tasks]
+    kept = []
     for number in range(len(stages[0])):
         chosen = [each[number] for each in stages]
         kinds = [
@@ -136,6 +140,7 @@ def run_vmapped(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> None:
             members = [i for i, own in enumerate(kinds) if own == kind]
             names = " ".join(f"{tasks[i][1]}/{tasks[i][0].name}" for i in members)
             name = f"vmapped-{hashlib.sha256(names.encode()).hexdigest()[:16]}"
+            kept.append(run.checkpoint(tasks[members[0]][1], name, chosen[0].name))
             trained = train_vmapped(
                 run.plan.model,
                 [
@@ -151,12 +156,18 @@ def run_vmapped(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> None:
                 device=run.plan.device,
                 settings=run.settings,
                 start=kind[1],
-                checkpoint=run.checkpoint(tasks[members[0]][1], name, chosen[0].name),
+                checkpoint=kept[-1],
             )
             for i, (_, records) in zip(members, trained, strict=True):
                 chosen[i].keep(results[i], records)
     for (fold, seed), result in zip(tasks, results, strict=True):
         run.store.write_fold(seed, fold.name, result)
+    _remove(kept)
+
+
+def _remove(kept: Iterable[Checkpoint]) -> None:
+    for checkpoint in kept:
+        checkpoint.path.unlink(missing_ok=True)
 
 
 def _stages(run: FoldRun, fold: Fold, seed: int) -> list[_Stage]:

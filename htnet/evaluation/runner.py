@@ -254,6 +254,7 @@ def _evaluate(
                 if on_fold is not None:
                     here = done - (total - len(tasks))
                     on_fold(done, total, (time.monotonic() - begun) / here * (total - done))
+        store.remove_unfinished()
         samples = collect(store, manifest, folds, seeds, plan.protocols)
         notes = prepared_notes(manifest.source)
         shown = {k: v for k, v in described.items() if k not in ("samples", "action_units")} | {"seeds": list(seeds)}

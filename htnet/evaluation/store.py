@@ -12,7 +12,7 @@ from typing import Any
 from htnet.core.csv_files import CsvWriter
 from htnet.core.deprecated import RECIPE_FIELDS, RUN_KEYS, new_fields, new_keys
 from htnet.core.errors import OverwriteError, RunError, cause
-from htnet.core.files import check_folder, remove_partial, write_text
+from htnet.core.files import check_folder, write_text
 from htnet.core.parallel import locked
 
 #: Files of a finished run.
@@ -58,7 +58,6 @@ class RunStore:
             RunError: another process uses it.
         """
         with locked(self.root):
-            remove_partial(self.root)
             yield
 
     def begin(self, settings: Mapping[str, Any]) -> None:
@@ -119,6 +118,11 @@ class RunStore:
     def partial_path(self, seed: int, fold: str, stage: str) -> Path:
         """File of the state of an unfinished training."""
         return self.root / "partial" / f"seed-{seed}-{fold}-{stage}.pt"
+
+    def remove_unfinished(self) -> None:
+        """Remove states of trainings whose folds were stored just before the process was killed."""
+        for path in (self.root / "partial").glob("*.pt"):
+            path.unlink(missing_ok=True)
 
     def read_fold(self, seed: int, fold: str) -> dict[str, Any] | None:
         """Result of a fold; None if it is not finished."""

@@ -18,7 +18,7 @@ from htnet._version import __version__
 from htnet.acceleration import OptimizedModel, optimized_like
 from htnet.core.deprecated import TRAINING_KEYS, new_keys, warn_renamed
 from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, WeightsError, cause
-from htnet.core.files import check_folder, whole_file
+from htnet.core.files import check_folder, remove_partial, whole_file, write_bytes
 from htnet.core.hints import hint
 from htnet.core.identity import TrainedPeople
 from htnet.core.optional import named_dtype, usable_device
@@ -34,6 +34,8 @@ WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
 FILES = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)
+#: There while the files are put in their places. If a process is killed then, they may be of two models.
+_SAVING_FILE = ".saving"
 #: Fields that a config must have, and their JSON types.
 _NEEDED = {"architecture": str, "config": dict, "labels": list, "preprocess": dict, "weights": dict}
 
@@ -87,7 +89,8 @@ def save_pretrained(
     described = describe_model(model)
     known, provenance, training = _known_of(model, people, provenance, training or {})
     folder = Path(folder)
-    check_folder(folder, FILES, overwrite=overwrite)
+    check_weights_folder(folder, overwrite=overwrite)
+    remove_partial(folder, below=False)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     content = save(state, metadata={"format": "pt"})
     optimized = model.precision if isinstance(model, OptimizedModel) else None
@@ -108,11 +111,39 @@ def save_pretrained(
         CONFIG_FILE: (json.dumps(config, indent=1, ensure_ascii=False) + "\n").encode(),
         CARD_FILE: model_card(config).encode(),
     }
-    # All files are on disk before the first is renamed, so weights are never paired with another config.
+    # All files are on disk before the first is renamed, so weights are never paired with another config, unless the
+    # process is killed between two renames: that is noted.
     with ExitStack() as stack:
         for name, data in files.items():
             stack.enter_context(whole_file(folder / name)).write_bytes(data)
+        write_bytes(folder / _SAVING_FILE, b"")
+    (folder / _SAVING_FILE).unlink(missing_ok=True)
     return folder
+
+
+def check_weights_folder(folder: str | PathLike[str], *, overwrite: bool = False) -> None:
+    """Refuse to replace the weights in a folder; what a killed process left of some is no weights.
+
+    Args:
+        folder: the folder; it need not exist.
+        overwrite: whether the user asked to overwrite existing files.
+
+    Raises:
+        OverwriteError: it contains one of `FILES` and ``overwrite`` is not given.
+        InputError: it is a file, or lies below one.
+    """
+    check_folder(folder, () if _is_half_saved(Path(folder)) else FILES, overwrite=overwrite)
+
+
+def _is_half_saved(folder: Path) -> bool:
+    """Whether a process was killed while it put the files in their places, and they do not belong together."""
+    if not (folder / _SAVING_FILE).is_file():
+        return False
+    try:
+        stated = json.loads((folder / CONFIG_FILE).read_text("utf-8"))["weights"]["sha256"]
+        return bool(stated != sha256_of(folder / WEIGHTS_FILE))
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 def describe_model(model: EmotionModel) -> dict[str, Any]:
@@ -243,6 +274,8 @@ def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) 
 
 def _get_again(path: Path) -> str:
     """Advice for a damaged file. In the Hub's cache a file is a link: its target must be deleted."""
+    if _is_half_saved(path.parent):
+        return "The process that saved these weights was killed: run the same training again, or save them again."
     return f"Delete {path.resolve()} and load again; if they are your own weights, copy or train them again."
 
 
@@ -283,7 +316,8 @@ def load_files(
             "load the weights it came from."
         )
     if not weights_path.is_file():
-        raise WeightsError(f"No weights at {weights_path}. Get or train them again.")
+        again = _get_again(weights_path) if _is_half_saved(weights_path.parent) else "Get or train them again."
+        raise WeightsError(f"No weights at {weights_path}. {again}")
     found = sha256_of(weights_path)
     for expected in (config["weights"].get("sha256"), sha256):
         if expected is not None and found != expected:

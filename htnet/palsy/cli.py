@@ -216,13 +216,13 @@ def _prepare(args: argparse.Namespace) -> None:
 
 def _train(args: argparse.Namespace) -> None:
     from htnet.core.optional import usable_device
-    from htnet.hub.folder import FILES
+    from htnet.hub.folder import check_weights_folder
     from htnet.models import create_model
     from htnet.palsy import check_face_model, load_split, train_palsy
     from htnet.training import TrainingJob, get_recipe
 
     refuse_same_folder(args.out, args.data)
-    check_folder(args.out, FILES, overwrite=args.overwrite)
+    check_weights_folder(args.out, overwrite=args.overwrite)
     usable_device(args.device)
     recipe = get_recipe(args.recipe, **({"epochs": args.epochs} if args.epochs is not None else {}))
     fresh = create_model(args.model)

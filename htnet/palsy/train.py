@@ -9,11 +9,10 @@ from os import PathLike
 
 from htnet.core.deprecated import gathered_arguments, renamed_arguments
 from htnet.core.errors import ManifestError, ModelError
-from htnet.core.files import check_folder
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance
 from htnet.data import Manifest
-from htnet.hub.folder import FILES
+from htnet.hub.folder import check_weights_folder
 from htnet.models import EmotionModel, TransferReport, create_model, get_entry, list_models
 from htnet.palsy.faces import FaceSet
 from htnet.training import StartFrom, TrainingJob, WeightsRecord, job_of, train_into
@@ -58,7 +57,7 @@ def train_palsy(
         WeightsError: the start cannot be loaded.
         RunError: ``out`` contains the checkpoint of another training.
     """
-    check_folder(out, FILES, overwrite=overwrite)
+    check_weights_folder(out, overwrite=overwrite)
     if len(manifest) != len(data):
         raise ManifestError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
     if len({s.label for s in manifest}) < 2:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from os import PathLike
@@ -19,7 +20,7 @@ from htnet.core.events import Event
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder, write_text
 from htnet.core.hints import missing as missing_file
 from htnet.core.megc import write_megc
-from htnet.core.parallel import run_tasks
+from htnet.core.parallel import locked, run_tasks
 from htnet.core.recordings import Recording, write_recordings
 from htnet.core.schema import plain, to_json
 from htnet.core.types import DEFAULT_WEIGHTS
@@ -276,7 +277,7 @@ def analyze_files(
     """Analyze recordings into a folder, each into files of its name.
 
     One that cannot be read, or whose files are there already and were made from something else, fails and does not stop
-    the others.
+    the others. The folder is locked until all are done.
 
     What is finished, was made with the same options, weights and detector and has not changed since is kept, so an
     interrupted call is resumed by the same call; of its files only those are written that are missing. With
@@ -292,18 +293,21 @@ def analyze_files(
         Each recording when it is done or has failed. What cannot be for any of them is refused before the first one.
 
     Raises:
-        InputError: two recordings would be written into one file, one is given twice, the folder is one that is read,
-            or the file of the detector is not there.
+        InputError: two recordings would be written into one file, one is given twice, the folder is one that is read
+            or cannot be written, or the file of the detector is not there.
         WeightsError, ModelError: the model cannot be used.
+        RunError: another process analyzes into the folder.
     """
     check_folder(job.out, ())
     _refuse_same_files(sources, job.out)
     refuse_same_folder(job.out, *sources)
     job = job.known()
-    states = {source: _state(source, job) for source in sources}
-    if not all(isinstance(state, Done) for state in states.values()):
-        job.analyzer()  # what is wrong with the options is told once, before any work
-    return _work(states, job, workers, progress)
+    with closing(ExitStack()) as stack:
+        stack.enter_context(locked(job.out, below=False))
+        states = {source: _state(source, job) for source in sources}
+        if not all(isinstance(state, Done) for state in states.values()):
+            job.analyzer()  # what is wrong with the options is told once, before any work
+        return _work(states, job, workers, progress, stack.pop_all())
 
 
 def _work(
@@ -311,14 +315,16 @@ def _work(
     job: AnalysisJob,
     workers: int,
     progress: Callable[[str, str, float], None] | None,
+    lock: ExitStack,
 ) -> Iterator[Done]:
     todo = [(source, state) for source, state in states.items() if not isinstance(state, Done)]
-    yield from (state for state in states.values() if isinstance(state, Done))
-    if workers == 1:
-        for source, wanted in todo:
-            yield _analyze(job, source, wanted, None if progress is None else _named(progress, source))
-        return
-    yield from (done for _, done in run_tasks(_analyze, job, todo, workers))
+    with lock:
+        yield from (state for state in states.values() if isinstance(state, Done))
+        if workers == 1:
+            for source, wanted in todo:
+                yield _analyze(job, source, wanted, None if progress is None else _named(progress, source))
+            return
+        yield from (done for _, done in run_tasks(_analyze, job, todo, workers))
 
 
 def analyze_camera(

@@ -10,11 +10,10 @@ from typing import Any
 
 from htnet.core.deprecated import gathered_arguments
 from htnet.core.errors import InputError
-from htnet.core.files import check_folder
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import DataKind, License, Provenance, Selection
 from htnet.core.types import EMOTIONS
-from htnet.hub.folder import FILES
+from htnet.hub.folder import check_weights_folder
 from htnet.models import EmotionModel, get_entry, list_models
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig
 from htnet.training.generated_samples import generated_set, has_unit_head
@@ -60,7 +59,7 @@ def train_on_generated(
     if not has_unit_head(job.model):
         able = ", ".join(name for name in list_models() if has_unit_head(name))
         raise InputError(f"{job.model} has no head for action units. Choose one that has: {able}.")
-    check_folder(out, FILES, overwrite=overwrite)  # before images are generated
+    check_weights_folder(out, overwrite=overwrite)  # before images are generated
     config = config or SynthesisConfig()
     spec = dataclasses.replace(get_entry(job.model).spec, size=config.size)
     data = generated_set(count, job.seed + 1, config, spec)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -25,12 +25,15 @@ class Checkpoint:
     """Where the state of an unfinished training is kept.
 
     Attributes:
-        path: file; removed when training ends.
+        path: file.
         every: least number of seconds between two writes.
+        remove: remove the file when training ends; a caller that stores the result first removes it afterwards, so
+            that a process killed in between loses nothing.
     """
 
     path: Path
     every: float = 60.0
+    remove: bool = True
 
 
 class Stateful(Protocol):
@@ -99,13 +102,17 @@ class TrainingState:
         state = {"format": FORMAT, "what": self.description, "epoch": self.epoch, "records": self.records}
         state["curves"] = [[list(point) for point in curve] for curve in self.curves.read()]
         state |= {name: part.state_dict() for name, part in self.parts.items()}
-        with whole_file(self.checkpoint.path) as place:
-            torch.save(state, place)
+        with whole_file(self.checkpoint.path) as place, place.open("wb") as file:
+            noted = _Noted(file)
+            try:
+                torch.save(state, cast(IO[bytes], noted))
+            except Exception as error:
+                raise noted.error or error from error
         self._written = time.monotonic()
 
     def done(self) -> None:
-        """Remove the file: training has ended."""
-        if self.checkpoint is not None:
+        """Remove the file, unless the caller will: training has ended."""
+        if self.checkpoint is not None and self.checkpoint.remove:
             self.checkpoint.path.unlink(missing_ok=True)
 
     def _load(self) -> None:
@@ -135,3 +142,21 @@ class TrainingState:
         self.curves = LearningCurves(state.get("curves", unknown))
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
+
+
+class _Noted:
+    """A file that notes why it could not be written, as PyTorch's writer hides it behind a RuntimeError."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        try:
+            return self._file.write(content)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()

@@ -12,14 +12,14 @@ from typing import Any
 
 from htnet.core.deprecated import gathered_arguments
 from htnet.core.errors import WeightsError
-from htnet.core.files import check_folder
 from htnet.core.identity import TrainedPeople
+from htnet.core.parallel import locked
 from htnet.core.provenance import Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest
 from htnet.data.published import with_differences
 from htnet.hub import save_pretrained
-from htnet.hub.folder import FILES, checked_temperature
+from htnet.hub.folder import check_weights_folder, checked_temperature
 from htnet.models import EmotionModel
 from htnet.training.curves import CURVE_FILE, write_curve
 from htnet.training.generated_samples import check_classes, with_units
@@ -88,7 +88,7 @@ def train_weights(
     if len(manifest) != len(data):
         raise WeightsError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
     job = job or TrainingJob()
-    check_folder(out, FILES, overwrite=overwrite)
+    check_weights_folder(out, overwrite=overwrite)
     check_classes(job.recipe, manifest.classes)
     settings = with_units(job.model, job.recipe, {**job.settings, "num_classes": len(manifest.classes)})
     card = {
@@ -118,6 +118,8 @@ def train_into(
 ) -> EmotionModel:
     """Train a model and write its weights folder, where an interrupted training is resumed.
 
+    The folder is locked meanwhile.
+
     After each epoch the learning curve is written to ``training.csv`` in the folder: epoch, loss (mean over its steps)
     and learning rate at its end.
 
@@ -136,23 +138,28 @@ def train_into(
     Raises:
         OverwriteError: ``out`` contains weights and ``overwrite`` is not given.
         WeightsError: the temperature is not positive and finite.
+        RunError: another process trains into ``out``, or it contains the checkpoint of another training.
+        InputError: ``out`` cannot be written.
     """
-    check_folder(out, FILES, overwrite=overwrite)  # before it costs any time, like the next
+    check_weights_folder(out, overwrite=overwrite)  # before it costs any time, like the next
     temperature = checked_temperature(record.temperature, "The training")
     job, people, provenance = job.loaded(record.labels), record.people, record.provenance
-    kept = Checkpoint(Path(out) / ".training.pt")
-    trained, _ = run_job(job, data, on_epoch, kept, (partial(write_curve, Path(out) / CURVE_FILE), *callbacks))
-    if isinstance(job.start, StartFrom):
-        people, provenance = job.start.people(people), job.start.provenance(provenance)
-    trained.labels, trained.preprocess_spec, trained.temperature = record.labels, record.spec, temperature
-    trained.trained_people = people
-    save_pretrained(
-        trained,
-        out,
-        recipe=job.recipe.to_dict(),
-        training={"samples": len(data), "seed": job.seed, **record.card},
-        people=people,
-        provenance=provenance,
-        overwrite=overwrite,
-    )
+    kept = Checkpoint(Path(out) / ".training.pt", remove=False)
+    with locked(Path(out), below=False):
+        check_weights_folder(out, overwrite=overwrite)  # another process may have trained meanwhile
+        trained, _ = run_job(job, data, on_epoch, kept, (partial(write_curve, Path(out) / CURVE_FILE), *callbacks))
+        if isinstance(job.start, StartFrom):
+            people, provenance = job.start.people(people), job.start.provenance(provenance)
+        trained.labels, trained.preprocess_spec, trained.temperature = record.labels, record.spec, temperature
+        trained.trained_people = people
+        save_pretrained(
+            trained,
+            out,
+            recipe=job.recipe.to_dict(),
+            training={"samples": len(data), "seed": job.seed, **record.card},
+            people=people,
+            provenance=provenance,
+            overwrite=overwrite,
+        )
+        kept.path.unlink(missing_ok=True)
     return trained

@@ -2,9 +2,11 @@
 
 import argparse
 import ast
+import errno
 import inspect
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from htnet import cli
 from htnet.cli import build_parser
 from htnet.core.elan import write_elan
 from htnet.core.errors import HtnetError, InputError, OverwriteError
-from htnet.core.files import check_folder, check_outputs, whole_file, write_text
+from htnet.core.files import check_folder, check_outputs, remove_partial, whole_file, write_text
 from htnet.core.megc import write_megc
 from htnet.core.recordings import write_recordings
 from htnet.data import Manifest, Sample
@@ -169,6 +171,28 @@ def test_a_file_is_whole_or_not_there(tmp_path):
     with pytest.raises(InputError, match="cannot be written .*another place"):
         write_text(file / "below", "x")
     write_text("/dev/null", "x")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_only_what_nobody_writes_any_more_is_removed(tmp_path):
+    dead = tmp_path / ".0123456789ab.tmp"
+    dead.write_bytes(b"half")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / dead.name).write_bytes(b"half")
+    with whole_file(tmp_path / "f.txt") as place:
+        place.write_bytes(b"new")
+        remove_partial(tmp_path, below=False)
+        assert set(tmp_path.iterdir()) == {place, tmp_path / "below"}
+        remove_partial(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["f.txt"]
+    assert (tmp_path / "f.txt").read_bytes() == b"new"
+    remove_partial(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("number", "cure"), [(errno.ENOSPC, "Free some space there"), (errno.EMFILE, "ulimit -n")])
+def test_the_cure_is_that_of_the_error(tmp_path, number, cure):
+    with pytest.raises(InputError, match=f"f.txt cannot be written .*{cure}"), whole_file(tmp_path / "f.txt"):
+        raise OSError(number, "told by the system")
 
 
 def test_weights_never_stand_beside_the_config_of_others(tmp_path, monkeypatch):

@@ -7,7 +7,9 @@ import time
 
 import pytest
 
+from htnet.evaluation import loso
 from htnet.evaluation.store import RunStore
+from htnet.training import Recipe
 from tests.support.flows import write_flow_set
 from tests.support.warm import FORKING
 
@@ -72,3 +74,17 @@ def test_what_a_killed_run_was_writing_is_removed(tmp_path):
     notes.write_text("of the user", "utf-8")
     with store.locked():
         assert {path for path in store.root.rglob("*") if path.is_file() and path.name != ".lock"} == {kept, notes}
+
+
+def test_a_training_is_kept_until_its_fold_is_stored(tmp_path, monkeypatch):
+    data = write_flow_set(tmp_path / "set", 2, 3)
+    options = {"recipe": Recipe(epochs=1), "out": tmp_path / "run", "checkpoint_every": 0.0, "workers": 1}
+    monkeypatch.setattr(RunStore, "write_fold", lambda *told: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        loso(data, "htnet_tiny", **options)
+    assert len(list((tmp_path / "run" / "partial").iterdir())) == 1
+    monkeypatch.undo()
+    left = tmp_path / "run" / "partial" / "seed-0-of-a-stored-fold-all.pt"
+    left.write_bytes(b"the process was killed when the fold was stored")
+    loso(data, "htnet_tiny", **options)
+    assert not list((tmp_path / "run" / "partial").iterdir())

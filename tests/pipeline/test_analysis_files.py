@@ -15,6 +15,7 @@ import pytest
 
 from htnet.cli.analyze import show
 from htnet.core.errors import InputError, OverwriteError
+from htnet.core.parallel import LOCK_FILE, locked
 from htnet.core.schema import to_json
 from htnet.data import read_events, read_recordings
 from htnet.export import write_analysis, write_report
@@ -200,7 +201,7 @@ def test_recordings_are_analyzed_into_a_folder_and_kept(folder, succeed, fail):
     assert made == [str(place / "a.mp4"), str(place / "b.mp4")]
     assert "a.mp4: 6.4 s, 2 faces; 2 micro" in out
     assert re.search(r"micro frames \d+ to \d+, apex \d+ \(.* s\), confidence 0\.90, .*face [01]", out)
-    files = sorted(path.name for path in (place / "out").iterdir())
+    files = sorted(path.name for path in (place / "out").iterdir() if path.name != LOCK_FILE)
     assert files == sorted(f"{name}{ending}" for name in "ab" for ending in ENDINGS)
     out = succeed(*words)
     assert len(made) == 2, "nothing is done twice"
@@ -250,6 +251,19 @@ def test_a_lost_document_does_not_cost_the_other_files(folder, fail, succeed):
     (place / "out" / "a.json").unlink()
     assert "a.csv already exists" in fail(*words)
     assert len(made) == 1
+
+
+def test_two_processes_do_not_analyze_into_one_folder(folder, fail, succeed):
+    place, _, weights = folder
+    words = ("analyze", place / "a.mp4", "--out", place / "out", "--weights", weights)
+    with locked(place / "out"):
+        assert f"Another process is running in {place / 'out'}" in fail(*words)
+    below = place / "out" / "mine" / ".0123456789ab.tmp"
+    below.parent.mkdir()
+    for half in (below, place / "out" / below.name):
+        half.write_bytes(b"half")
+    succeed(*words)
+    assert list((place / "out").rglob("*.tmp")) == [below], "of a killed process; the folders below are not this one's"
 
 
 def test_changed_weights_and_detectors_are_named(folder, fail, succeed):

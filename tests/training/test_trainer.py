@@ -1,9 +1,10 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
 
-from htnet.core.errors import RunError
+from htnet.core.errors import InputError, RunError
 from htnet.core.types import PreprocessSpec
 from htnet.models import create_model
 from htnet.preprocess import template_points
@@ -208,3 +209,10 @@ def test_prediction_does_not_depend_on_the_batch():
     torch.testing.assert_close(predict_set(model, data, batch_size=4), predict_set(model, data))
     torch.testing.assert_close(predict_set(model, data.subset([7]))[0], predict_set(model, data)[7])
     assert not model.training
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_told(data):
+    """PyTorch's writer tells a RuntimeError of its own."""
+    with pytest.raises(InputError, match="/dev/full cannot be written .no space left on device.* Free some space"):
+        train_model("htnet_tiny", data, QUICK, checkpoint=Checkpoint(Path("/dev/full"), every=0.0))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.core.errors import ManifestError, OverwriteError, cause
-from htnet.core.files import check_folder, remove_partial, write_bytes
+from htnet.core.files import check_folder, unwritable, write_bytes
 from htnet.core.schema import to_json, warnings_to_list
 from htnet.core.types import PreprocessSpec, QualityWarning
 from htnet.core.words import counted
@@ -47,10 +47,11 @@ class PreparedFolder:
         self.what = what
 
     def begin(self, spec: PreprocessSpec) -> None:
-        """Make the folders and remove what a killed run left half written.
+        """Make the folders.
 
         Raises:
             ManifestError: the folder contains files made in another way.
+            InputError: they cannot be made.
         """
         found = prepared_spec(self.root)
         if found is not None and found != spec:
@@ -59,8 +60,10 @@ class PreparedFolder:
             )
         folders = [self.root / name for name in (*self.kinds, KEYS)]
         for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-        remove_partial(self.root)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise unwritable(folder, error) from error
         write_bytes(self.root / SPEC_FILE, json.dumps(spec.to_dict(), indent=1).encode())
 
     def check_same(self, wanted: Manifest, overwrite: bool) -> None:
