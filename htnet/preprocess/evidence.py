@@ -80,7 +80,6 @@ def expression_probability(
     apex: Frame,
     landmarks: Landmarks,
     start: Float64Array | None = None,
-    face: Frame | None = None,
 ) -> float:
     """Probability that the two frames differ by an expression, assuming that half of all pairs do; 0.5 is the operating
     point.
@@ -90,7 +89,6 @@ def expression_probability(
         apex: as recorded.
         landmarks: five points in px of the onset.
         start: (3, 3), the head's motion on the aligned face if already known; see `register`.
-        face: the onset, if it is already aligned to the template at `FACE` px.
 
     Returns:
         0 to 1; 0 without motion.
@@ -100,7 +98,7 @@ def expression_probability(
         LandmarkError: see `htnet.preprocess.fit_alignment`.
     """
     alignment = fit_alignment(landmarks, size=FACE, frame=onset.source)
-    face, enlarged = alignment.warp(onset) if face is None else face, max(1.0, alignment.scale)
+    face, enlarged = alignment.warp(onset), max(1.0, alignment.scale)
     matrix = register(face, apex, alignment, start)
     first, second = to_gray(face), to_gray(follow(alignment, matrix).warp(apex))
     # A small face is compared at its own resolution: enlarged noise is no texture.

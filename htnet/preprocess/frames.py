@@ -10,6 +10,7 @@ import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from htnet.core.errors import FrameError, cause
 from htnet.core.hints import IMAGES, hint, how
+from htnet.core.threads import beside
 from htnet.core.types import TEMPLATE_SIZE, ByteArray, Frame
 from htnet.preprocess.depth import RawFrame, check_bit_depth, refuse_black, stated_white, together
 from htnet.preprocess.in_memory import encoded_picture, picture_array
@@ -82,7 +84,11 @@ def read_pair(onset: FrameSource, apex: FrameSource, bit_depth: int | None = Non
     Raises:
         FrameError: one cannot be read, their sizes differ, or both are all but black.
     """
-    raw = [_read_raw(onset), _read_raw(apex)]
+    if isinstance(apex, (str, os.PathLike, bytes)):
+        with beside(partial(_read_raw, apex)) as other:
+            raw = [_read_raw(onset), other()]
+    else:
+        raw = [_read_raw(onset), _read_raw(apex)]  # both may be read from one open file
     refuse_black(raw)
     first, second = _frames(raw, [onset, apex], bit_depth)
     check_pair(first, second)

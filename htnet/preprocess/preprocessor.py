@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +14,10 @@ import numpy.typing as npt
 import torch
 
 from htnet.core.errors import FlowError, LandmarkError
+from htnet.core.threads import beside
 from htnet.core.types import (
     HEAD_REGIONS,
     POINT_NAMES,
-    TEMPLATE_28,
     ByteArray,
     Float64Array,
     FloatArray,
@@ -28,7 +31,7 @@ from htnet.core.types import (
 )
 from htnet.preprocess.align import Alignment, align_pair, fit_alignment, scale_points, transform_points
 from htnet.preprocess.contrast import gray_face
-from htnet.preprocess.evidence import FACE, expression_probability
+from htnet.preprocess.evidence import expression_probability
 from htnet.preprocess.flow.compute import compute_flow, flow_image, is_motionless, read_flow_image, refuse_no_flow
 from htnet.preprocess.flow.motion import remove_head_motion
 from htnet.preprocess.flow.registration import follow, register
@@ -48,6 +51,8 @@ from htnet.preprocess.pose import check_order
 from htnet.preprocess.regions import crop_regions, template_points
 
 LandmarkSource = npt.ArrayLike | Landmarks | os.PathLike[str]
+#: Probability of an expression, and warnings.
+Told = tuple[float | None, tuple[QualityWarning, ...]]
 
 #: Channel order of the flow images that `flow_image` makes and `flow_picture` takes (B, G, R of the files).
 PUBLISHED_CHANNELS = ("strain", "v", "u")
@@ -105,24 +110,28 @@ class Preprocessor:
         first, second = read_pair(onset, apex, self.bit_depth)
         measured = self._measured_68(first, landmarks, sample)
         points = self._landmarks(first, landmarks, sample) if measured is None else measured.five()
-        points = verified(points, first)
-        face, face_apex, matrix = align_pair(first, second, points, self.spec)
-        if self.spec.head_motion == "register":
-            alignment = Alignment(matrix, face.size)
-            face_apex = follow(alignment, register(face, second, alignment)).warp(second)
-        before, after = gray_face(face, self.spec), gray_face(face_apex, self.spec)
-        measured_flow = flow = compute_flow(before, after, self.spec.flow, dict(self.spec.flow_parameters))
-        on_face = transform_points(matrix, points.points)
-        if self.spec.head_motion in HEAD_REGIONS:
-            flow = Flow(remove_head_motion(flow.uv, on_face, self.spec.head_motion), flow.method)
-        picture = flow_image(flow, self.spec.size, self.spec.resize, PUBLISHED_CHANNELS)
-        mapped = self._on_image(on_face)
-        image, regions_at = self._network_image(picture, mapped)
-        if measured is not None:
-            moved = self._on_image(transform_points(matrix, measured.points))
-            measured = replace(measured, points=moved.astype(np.float32))
-        motionless = is_motionless(picture)
-        expression, doubts = self._expression(first, second, points, face, motionless)
+        check_inside(points, first.size, first.source)
+        # Takes as long as all below, of which it needs nothing.
+        with self._expression(first, second, points) as expression:
+            points = verified(points, first)
+            face, face_apex, matrix = align_pair(first, second, points, self.spec)
+            if self.spec.head_motion == "register":
+                alignment = Alignment(matrix, face.size)
+                face_apex = follow(alignment, register(face, second, alignment)).warp(second)
+            before, after = gray_face(face, self.spec), gray_face(face_apex, self.spec)
+            measured_flow = flow = compute_flow(before, after, self.spec.flow, dict(self.spec.flow_parameters))
+            on_face = transform_points(matrix, points.points)
+            if self.spec.head_motion in HEAD_REGIONS:
+                flow = Flow(remove_head_motion(flow.uv, on_face, self.spec.head_motion), flow.method)
+            picture = flow_image(flow, self.spec.size, self.spec.resize, PUBLISHED_CHANNELS)
+            mapped = self._on_image(on_face)
+            image, regions_at = self._network_image(picture, mapped)
+            if measured is not None:
+                moved = self._on_image(transform_points(matrix, measured.points))
+                measured = replace(measured, points=moved.astype(np.float32))
+            motionless = is_motionless(picture)
+            warnings = pair_warnings((onset, apex), (first, second), (to_gray(face), to_gray(face_apex)), measured_flow)
+            told, doubts = expression(motionless)
         made = ModelInput(
             image,
             picture,
@@ -131,9 +140,8 @@ class Preprocessor:
             mapped.astype(np.float32),
             flow,
             motionless,
-            expression=expression,
-            warnings=pair_warnings((onset, apex), (first, second), (to_gray(face), to_gray(face_apex)), measured_flow)
-            + doubts,
+            expression=told,
+            warnings=warnings + doubts,
         )
         return self._with_68(made, measured)
 
@@ -202,20 +210,16 @@ class Preprocessor:
         mapped = self._on_image(transform_points(alignment.matrix, points.points))
         return replace(points, points=mapped.astype(np.float32))
 
-    def _expression(
-        self, onset: Frame, apex: Frame, points: Landmarks, face: Frame, motionless: bool
-    ) -> tuple[float | None, tuple[QualityWarning, ...]]:
-        """Whether the frames differ by an expression, if that is requested, and what speaks against telling."""
+    @contextmanager
+    def _expression(self, onset: Frame, apex: Frame, points: Landmarks) -> Iterator[Callable[[bool], Told]]:
+        """What tells whether the frames differ by an expression, if that is requested; asked whether they are
+        motionless.
+        """
         if not self.evidence:
-            return None, ()
-        if motionless:
-            return 0.0, ()
-        try:
-            alike = self.spec.face_size == FACE and self.spec.template == TEMPLATE_28
-            return expression_probability(onset, apex, points, None, face if alike else None), ()
-        except FlowError as error:
-            text = f"Whether there is an expression cannot be determined, so a class is predicted: {error}"
-            return None, (QualityWarning("unregistered", text),)
+            yield lambda motionless: (None, ())
+            return
+        with beside(partial(_probability, onset, apex, points)) as told:
+            yield lambda motionless: (0.0, ()) if motionless else told()
 
     def _on_image(self, points: npt.ArrayLike) -> Float64Array:
         """Points of the aligned face in px of the flow image."""
@@ -257,6 +261,15 @@ class Preprocessor:
         else:
             points, regions_at = template_points(self.spec), "template"
         return crop_regions(channels[None], points, self.spec.layout)[0].numpy(), regions_at
+
+
+def _probability(onset: Frame, apex: Frame, points: Landmarks) -> Told:
+    """The probability of an expression, or what speaks against telling."""
+    try:
+        return expression_probability(onset, apex, points), ()
+    except FlowError as error:
+        text = f"Whether there is an expression cannot be determined, so a class is predicted: {error}"
+        return None, (QualityWarning("unregistered", text),)
 
 
 def read_landmarks(landmarks: LandmarkSource, frame: Frame, sample: str) -> Landmarks:

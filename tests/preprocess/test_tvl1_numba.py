@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from htnet.core import native
+from htnet.core import threads as call_threads
 from htnet.core.errors import FrameError, InputError, MissingExtraError
 from htnet.core.native import numba_obstacle
 from htnet.preprocess.flow import tvl1_numba, tvl1_routing, tvl1_solver
@@ -135,7 +136,7 @@ def test_no_bit_depends_on_threads_or_batch(threads, counted_threads):
 @needs_numba
 def test_batches_of_a_thread_pool_share_the_threads(counted_threads, monkeypatch):
     """As in a web service: 4 requests that come together, and 3 threads for all."""
-    monkeypatch.setattr(tvl1_numba, "usable_threads", lambda: 3)
+    monkeypatch.setattr(call_threads, "usable_threads", lambda: 3)
     onset, apex = pairs(5, (20, 24))
     expected = tvl1_flow(onset, apex, backend="numba")
     counted_threads[0] = 0
@@ -149,7 +150,7 @@ def test_batches_of_a_thread_pool_share_the_threads(counted_threads, monkeypatch
         assert all(torch.equal(flow, expected) for flow in pool.map(request, range(4)))
     # Each caller computes itself; helpers are only started while threads are free.
     assert counted_threads[0] <= 6
-    assert tvl1_numba._busy == 0
+    assert call_threads._busy == 0
 
 
 @needs_numba
@@ -158,10 +159,10 @@ def test_errors_of_helpers_are_raised_and_their_places_freed(monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(tvl1_numba, "native_function", lambda *a, **k: broken)
-    monkeypatch.setattr(tvl1_numba, "usable_threads", lambda: 3)
+    monkeypatch.setattr(call_threads, "usable_threads", lambda: 3)
     with pytest.raises(MemoryError):
         tvl1_flow(*pairs(4, (20, 20)), backend="numba")
-    assert tvl1_numba._busy == 0
+    assert call_threads._busy == 0
 
 
 @needs_numba
@@ -179,10 +180,10 @@ def test_without_more_threads_of_the_system_the_flow_is_the_same(monkeypatch):
             super().start()
 
     monkeypatch.setattr(tvl1_numba.threading, "Thread", Limited)
-    monkeypatch.setattr(tvl1_numba, "usable_threads", lambda: 4)
+    monkeypatch.setattr(call_threads, "usable_threads", lambda: 4)
     assert torch.equal(tvl1_flow(onset, apex, backend="numba"), expected)
     assert len(started) == 3
-    assert tvl1_numba._busy == 0
+    assert call_threads._busy == 0
 
 
 @needs_numba
@@ -204,13 +205,13 @@ def test_helpers_stop_when_the_call_is_interrupted(monkeypatch):
 
     monkeypatch.setattr(tvl1_numba.threading, "Thread", Interrupted)
     monkeypatch.setattr(tvl1_numba, "native_function", lambda *a, **k: slow)
-    monkeypatch.setattr(tvl1_numba, "usable_threads", lambda: 4)
+    monkeypatch.setattr(call_threads, "usable_threads", lambda: 4)
     frames = np.zeros((60, 16, 16), np.uint8)
     with pytest.raises(KeyboardInterrupt):
         tvl1_flow(frames, frames, backend="numba")
     helpers[0].join()
     assert len(calls) < 60
-    assert tvl1_numba._busy == 0
+    assert call_threads._busy == 0
 
 
 def test_an_interrupt_while_places_are_taken_leaves_none_taken(monkeypatch):
@@ -225,10 +226,10 @@ def test_an_interrupt_while_places_are_taken_leaves_none_taken(monkeypatch):
             if self.exits == 1:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(tvl1_numba, "_busy_lock", Interrupting())
-    with pytest.raises(KeyboardInterrupt), tvl1_numba._helpers(2):
+    monkeypatch.setattr(call_threads, "_busy_lock", Interrupting())
+    with pytest.raises(KeyboardInterrupt), call_threads.spare_threads(2):
         pass
-    assert tvl1_numba._busy == 0
+    assert call_threads._busy == 0
 
 
 @needs_numba
@@ -305,10 +306,10 @@ def test_workers_of_htnet_use_the_threads_that_they_were_given(monkeypatch):
 def test_a_fork_while_others_compute_starts_with_free_places():
     if not hasattr(os, "fork"):
         pytest.skip("this system cannot fork")
-    with tvl1_numba._helpers(0):
+    with call_threads.spare_threads(0):
         child = os.fork()
         if child == 0:
-            os._exit(tvl1_numba._busy)
+            os._exit(call_threads._busy)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

@@ -6,10 +6,8 @@ thread pools, which are not made for calls from several threads, is started.
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -19,7 +17,7 @@ import torch
 from torch import Tensor
 
 from htnet.core.native import native_function
-from htnet.core.parallel import usable_threads
+from htnet.core.threads import spare_threads
 from htnet.core.types import FloatArray
 from htnet.preprocess.flow.tvl1_parameters import LIGHT_CELLS, TVL1Parameters, blur_weights
 
@@ -28,18 +26,6 @@ _PACKAGE = __name__.rpartition(".")[0]
 _LOOPS = (f"{_PACKAGE}.tvl1_loops", "solve", (f"{_PACKAGE}.tvl1_parameters", f"{_PACKAGE}.loops"), 8)
 #: Places before and after a row, beyond the widest blur; the loops know it too.
 _MARGIN = 16
-#: Threads of this process that compute flow, over all calls.
-_busy = 0
-_busy_lock = threading.Lock()
-
-
-def _forked() -> None:
-    global _busy, _busy_lock
-    _busy, _busy_lock = 0, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
 
 
 class _Plan:
@@ -102,7 +88,7 @@ def solve_counted(onset: FloatArray, apex: FloatArray, p: TVL1Parameters) -> tup
         except BaseException as error:  # told by the thread that called
             errors.append(error)
 
-    with _helpers(pairs - 1) as free:
+    with spare_threads(pairs - 1) as free:
         threads = list[threading.Thread]()
         try:
             for _ in range(free):
@@ -119,20 +105,3 @@ def solve_counted(onset: FloatArray, apex: FloatArray, p: TVL1Parameters) -> tup
     if errors:
         raise errors[0]
     return flow, iterations
-
-
-@contextmanager
-def _helpers(wanted: int) -> Iterator[int]:
-    """Threads that this call may start: so many that all calls together keep to `usable_threads`."""
-    global _busy
-    taken = 0
-    try:
-        with _busy_lock:
-            free = max(0, min(wanted, usable_threads() - _busy - 1))
-            # Nothing is called between the two: an interrupt comes before or after both.
-            taken = free + 1
-            _busy += taken
-        yield free
-    finally:
-        with _busy_lock:
-            _busy -= taken
