@@ -130,6 +130,25 @@ def _measure(setting: Setting) -> dict[str, Any]:
     }
 
 
+def one_batch(setting: Setting) -> dict[str, Any]:
+    """Agreement and times with the first of the setting's batches; nothing is compiled."""
+    torch.manual_seed(0)
+    model = create_model(setting.model).eval().to(setting.device)
+    assert isinstance(model, HTNet)
+    side, batch = model.config.image_size, setting.batches[0]
+    images = torch.rand(batch, model.config.channels, side, side).mul(255).to(setting.device)
+    reference = ReferenceHTNet(model.config).eval().to(setting.device)
+    reference.load_state_dict(reference_state(model))
+    ways = _ways(setting, model, reference, {f"htnet_{name}": htnet.optimize(model, t) for name, t in DTYPES.items()})
+    del ways["reference_compiled"]
+    return {
+        "model": setting.model,
+        "batch": batch,
+        "largest_relative_difference": _verify(ways, reference, images),
+        **_time(setting, ways, images),
+    }
+
+
 def _ways(
     setting: Setting, model: HTNet, reference: ReferenceHTNet, optimized: Mapping[str, OptimizedModel]
 ) -> dict[str, Callable[[Tensor], Tensor]]:

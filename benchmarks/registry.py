@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks import (
     attention,
+    attention_models,
     engines,
     flow,
     flow_bars,
@@ -43,6 +44,8 @@ BENCHMARKS = {
     for benchmark in (
         Benchmark("attention", attention.run, "block attention against PyTorch's at every listed shape, CPU"),
         Benchmark("attention_gpu", attention.run_gpu, "the same on a CUDA device"),
+        Benchmark("attention_models", attention_models.run, "Triton kernels at the models' shapes: errors, CPU"),
+        Benchmark("attention_models_gpu", attention_models.run_gpu, "the same on a CUDA device: errors and times"),
         Benchmark("engines", engines.run, "htnet_base in PyTorch, onnxruntime and OpenVINO, unfolded and folded, CPU"),
         Benchmark("flow", flow.run, "TV-L1 against OpenCV's and scikit-image's: error and speed, CPU"),
         Benchmark("flow_bars", flow_bars.run, "flow, prediction and preparation beside OpenCV and commit 570cf1a, CPU"),

@@ -43,7 +43,7 @@ def run(quick: bool) -> dict[str, Any]:
     """Check that all ways train the same models, then time them."""
     name, epochs, rounds = ("htnet_tiny", 1, 2) if quick else ("htnet_small", 6, 5)
     folds = 2 if quick else FOLDS
-    data = _random_set(40 if quick else SAMPLES)
+    data = random_set(40 if quick else SAMPLES)
     recipe = get_recipe("default", epochs=epochs)
     agreement = _verify(name, data, get_recipe("default", epochs=1, lr=1e-4))
     ways = ("one_after_the_other", "reference_form", "processes", "vmapped")
@@ -74,7 +74,8 @@ def run(quick: bool) -> dict[str, Any]:
     }
 
 
-def _random_set(samples: int) -> FlowSet:
+def random_set(samples: int) -> FlowSet:
+    """Samples without structure, for times."""
     spec = PreprocessSpec()
     images = torch.randint(0, 256, (samples, 3, spec.size, spec.size), dtype=torch.uint8)
     points = template_points(spec)[None].repeat(samples, 1, 1)

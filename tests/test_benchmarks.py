@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from benchmarks import attention, inference, models, zoo_mhssa, zoo_small
+from benchmarks import attention, attention_models, gpu, inference, models, zoo_mhssa, zoo_small
 from benchmarks.flow_cases import pairs
 from benchmarks.measure import compare, interleave, memory_bandwidth
 from benchmarks.registry import BENCHMARKS, Benchmark, get_benchmark
@@ -282,3 +282,41 @@ def test_the_bar_of_attention_is_higher_for_few_tokens_on_a_gpu():
     assert found["times_the_floor"]["htnet"] == 4
     assert attention._summary(times, 1, (8, 3, 49, 16), setting, {"copy": 2.0})["met"]
     assert attention._summary({**times, "htnet": [1.5] * 3}, 1, shape, setting, {"copy": 2.0})["met"]
+
+
+def test_shapes_of_the_models_attention_come_from_the_models():
+    shapes = attention_models.model_shapes()
+    assert {(s.heads, s.tokens, s.head_dim) for s in shapes if "htnet_palsy" in s.models} == {
+        (3, 64, 85), (6, 64, 85), (12, 64, 85)
+    }  # fmt: skip
+    assert {s.tokens for s in shapes if "mhssa_gcn" in s.models} == {43}
+    assert all(s.tokens > 1 for s in shapes)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_figures_of_the_gpu_session_are_not_taken_elsewhere(tmp_path, capsys):
+    assert gpu.main(["--out", str(tmp_path)]) == 2
+    assert "needs a CUDA device" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_step_of_the_gpu_session_knew_stays_when_it_fails(tmp_path, monkeypatch):
+    def step(device, quick):
+        yield {"batch": 1}
+        raise MemoryError
+
+    monkeypatch.setitem(gpu.STEPS, "base", gpu.Step(step, 1))
+    with pytest.raises(MemoryError):
+        gpu.main(["--out", str(tmp_path), "--step", "base"])
+    (line,) = (tmp_path / "base.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(line)["batch"] == 1
+
+
+def test_steps_of_the_gpu_session_are_told_how_they_ended(tmp_path, monkeypatch, capsys):
+    """The first is stopped at its limit, for the next no time is left, and the session says so."""
+    monkeypatch.setattr(gpu, "STEPS", {"base": gpu.Step(gpu._base, 600), "flow": gpu.Step(gpu._flow, 600)})
+    assert gpu.main(["--quick", "--out", str(tmp_path), "--minutes", str(5.2 / 60)]) == 1
+    steps = json.loads((tmp_path / "steps.json").read_text("utf-8"))["steps"]
+    assert steps["base"].startswith("stopped after 5 s") or steps["base"] == "done"
+    assert steps["flow"] == "not started: no time left"
+    assert "flow not started" in capsys.readouterr().out
