@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from htnet.acceleration import algebra
 from htnet.acceleration.fusion import register_fusion
 from htnet.acceleration.layers import Precision, RoundTrip, frozen, replace
-from htnet.models import DualInception, OFFApexNet
+from htnet.models import RCN, DualInception, OFFApexNet
+from htnet.models.rcn import RecurrentLayer, dilated
 
 
 class FixedConvolution(nn.Module):
@@ -37,6 +38,11 @@ def fix_convolutions(net: nn.Module, precision: Precision) -> None:
                 replace(module, name, FixedConvolution(*algebra.affine(part), part, precision.values))
 
 
+def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d, precision: Precision) -> FixedConvolution:
+    """A convolution and the batch norm that follows it."""
+    return FixedConvolution(*algebra.batch_normed(conv, norm), conv, precision.values)
+
+
 def packed(layer: nn.Linear, precision: Precision) -> RoundTrip:
     """A large fully connected layer."""
     return RoundTrip(precision.product(*algebra.affine(layer)), precision.values)
@@ -57,5 +63,37 @@ def fuse_dual_inception(net: DualInception, precision: Precision) -> nn.Module:
     """Fuse a model in place, as OFF-ApexNet."""
     fix_convolutions(net.flow, precision)
     replace(net, "fc", packed(net.fc, precision))
+    replace(net, "head", precision.exact(*algebra.affine(net.head)))
+    return net
+
+
+class FixedRecurrentLayer(nn.Module):
+    """A recurrent layer whose norms are in its convolutions."""
+
+    def __init__(self, source: RecurrentLayer, precision: Precision) -> None:
+        super().__init__()
+        self.shortcut, self.dilations = source.shortcut, source.dilations
+        self.read = folded(source.conv, source.norm, precision)
+        lines = [algebra.batch_normed(source.recurrent, cast(nn.BatchNorm2d, norm)) for norm in source.norms]
+        self.weights = nn.ParameterList(frozen(weight, precision.values) for weight, _ in lines)
+        self.biases = nn.ParameterList(frozen(bias, precision.values) for _, bias in lines)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, filters, H, W) to the same shape."""
+        read = self.read(x)
+        state = F.relu(read)
+        if self.shortcut:
+            read = read + x
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            state = F.relu(read + dilated(state.to(weight.dtype), weight, bias, self.dilations).to(x.dtype))
+        return state
+
+
+@register_fusion(RCN)
+def fuse_rcn(net: RCN, precision: Precision) -> nn.Module:
+    """Fuse a model in place: the batch norms are in the convolutions."""
+    replace(net, "conv", folded(net.conv, net.norm, precision))
+    replace(net, "norm", nn.Identity())
+    replace(net, "layer", FixedRecurrentLayer(net.layer, precision))
     replace(net, "head", precision.exact(*algebra.affine(net.head)))
     return net

@@ -9,4 +9,5 @@ RECIPE_NAMES = (
     "reference",
     "off_apexnet",
     "dual_inception",
+    "rcn",
 )

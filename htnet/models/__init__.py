@@ -16,6 +16,7 @@ from htnet.models.flow_mlp import FlowMLP, FlowMLPConfig
 from htnet.models.htnet import HTNet, HTNetConfig
 from htnet.models.mhssa_gcn import MHSSAGCN, MHSSAGCNConfig
 from htnet.models.off_apexnet import OFFApexNet, OFFApexNetConfig
+from htnet.models.rcn import RCN, RCNConfig
 from htnet.models.registry import (
     ModelEntry,
     build_model,
@@ -31,6 +32,7 @@ from htnet.models.transfer import TransferReport, transfer_weights
 __all__ = [
     "EXTRA_INPUTS",
     "MHSSAGCN",
+    "RCN",
     "Converter",
     "DualInception",
     "DualInceptionConfig",
@@ -47,6 +49,7 @@ __all__ = [
     "ModelEntry",
     "OFFApexNet",
     "OFFApexNetConfig",
+    "RCNConfig",
     "STSTNet",
     "STSTNetConfig",
     "TransferReport",

@@ -25,3 +25,6 @@ _UNTOLD = Recipe(
 
 for _name in ("off_apexnet", "dual_inception"):
     register_recipe(dataclasses.replace(_UNTOLD, name=_name))
+
+# The command line in the README of the authors' repository, there for SMIC.
+register_recipe(dataclasses.replace(_UNTOLD, name="rcn", lr=5e-4, epochs=20, batch_size=64))

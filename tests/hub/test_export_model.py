@@ -29,6 +29,7 @@ CASES = {
     "ststnet": {},
     "off_apexnet": {},
     "dual_inception": {},
+    "rcn_f": {},
     "htnet_dual_stream": {"fusion": "gated"},
     "mhssa_gcn_small": {},
 }

@@ -15,6 +15,8 @@ from tests.support.wings import with_wings
 KINDS = (BlockAttention, RegionAttention, PatchAttention)
 #: Those that read neighbors only.
 NEAR = with_wings("models", "NEAR", ())
+#: Those without attention between tokens.
+WITHOUT = ("ststnet", "flow_mlp", "off_apexnet", "dual_inception", "rcn_a", "rcn_f", "rcn_s", "rcn_w")
 #: Presets with one token per block attend to nothing; these are the same architectures with four.
 SEVERAL = {"htnet_tiny": {"image_size": 56}, "htnet_small": {"image_size": 56}}
 
@@ -54,7 +56,7 @@ def test_every_attention_layer_asks_the_kernels(name, calls):
     model(images, **extras)
     attention = [module for module in model.modules() if isinstance(module, KINDS)]
     assert len(calls) == len(attention)
-    assert attention or name in ("ststnet", "flow_mlp")
+    assert attention or name in WITHOUT
     assert all(arguments.get("backend", "auto") == "auto" for _, arguments in calls)
     near = [arguments.get("mask") for _, arguments in calls].count("neighbors")
     assert near == sum(isinstance(module, NEAR) for module in attention)

@@ -11,6 +11,7 @@ from htnet.models import create_model
 SIZES = {
     "off_apexnet": (2_664_475, 2.66e6, 0.005e6),
     "dual_inception": (6_449_867, 6.45e6, 0.005e6),
+    **{f"rcn_{kind}": (22_019, None, 0) for kind in "aswf"},
 }
 
 
@@ -83,7 +84,42 @@ def by_hand_dual_inception(w, image):
     return linear(relu(linear(inception_streams(w, image), w, "fc")), w, "head")
 
 
-BY_HAND = {"off_apexnet": by_hand_off_apexnet, "dual_inception": by_hand_dual_inception}
+def norm(x, w, name):
+    line = (w[f"{name}.{key}"].reshape(-1, 1, 1) for key in ("running_mean", "running_var", "weight", "bias"))
+    mean, var, scale, shift = line
+    return (x - mean) / np.sqrt(var + 1e-5) * scale + shift
+
+
+def by_hand_rcn(attention=False, shortcut=False, wide=False):
+    def network(w, image):
+        x = relu(norm(conv(image, w, "conv", 1), w, "norm"))
+        read = norm(conv(x, w, "layer.conv", 1), w, "layer.norm")
+        state = relu(read)
+        for step in range(3):
+            own = conv(state, w, "layer.recurrent", 1)
+            if wide:  # every second value of the windows of 5 x 5
+                spread = np.zeros((*w["layer.recurrent.weight"].shape[:2], 5, 5))
+                spread[:, :, ::2, ::2] = w["layer.recurrent.weight"]
+                own = (own + conv(state, {"spread.weight": spread}, "spread", 2)) / 2
+            state = relu(read + norm(own, w, f"layer.norms.{step}") + (x if shortcut else 0))
+        if attention:
+            mean = state.mean(1, keepdims=True)
+            standard = (mean - mean.mean((2, 3), keepdims=True)) / (mean.std((2, 3), keepdims=True) + 1e-3)
+            state = state / (1 + np.exp(-standard))
+        cells = state[:, :, :25, :25].reshape(len(state), -1, 5, 5, 5, 5).mean((3, 5))
+        return linear(cells.reshape(len(cells), -1), w, "head")
+
+    return network
+
+
+BY_HAND = {
+    "off_apexnet": by_hand_off_apexnet,
+    "dual_inception": by_hand_dual_inception,
+    "rcn_a": by_hand_rcn(attention=True),
+    "rcn_s": by_hand_rcn(shortcut=True),
+    "rcn_w": by_hand_rcn(wide=True),
+    "rcn_f": by_hand_rcn(attention=True, shortcut=True, wide=True),
+}
 
 
 @pytest.mark.parametrize("name", BY_HAND)
@@ -126,3 +162,9 @@ def test_bad_settings(settings, says):
     for name in ("off_apexnet", "dual_inception"):
         with pytest.raises(ModelError, match=says):
             create_model(name, **settings)
+
+
+@pytest.mark.parametrize(("settings", "says"), [({"pool": 29}, "pool is 29"), ({"wide": 1}, "wide is 1")])
+def test_bad_settings_of_rcn(settings, says):
+    with pytest.raises(ModelError, match=says):
+        create_model("rcn_a", **settings)

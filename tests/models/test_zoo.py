@@ -46,6 +46,7 @@ class TestEveryModel(ModelContract):
 @cases(
     four_tokens={"name": "htnet_tiny", "image_size": 56},
     gated={"name": "htnet_dual_stream", "fusion": "gated"},
+    rcn_searched={"name": "rcn_f"},
 )
 class TestVariants(ModelContract):
     """Settings that change what is computed."""
