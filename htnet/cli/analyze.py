@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.core.command_line import AddCommand, add_device, add_overwrite, answer, show_warnings
+from htnet.core.command_line import AddCommand, add_device, add_overwrite, answer, show_terms, show_warnings
 from htnet.core.errors import HtnetError, InputError, RunError
 from htnet.core.fields import optional, real, whole
 from htnet.core.progress import ticker
@@ -88,6 +88,7 @@ def _analyze(args: argparse.Namespace) -> None:
         raise InputError("--seconds goes with --camera; recordings are analyzed to their end.")
     workers = choose_workers(args.workers or 1, len(videos), args.device)
     failed: list[Done] = []
+    terms: dict[str | None, str] = {}
     bar = _Bar(videos, args.fps, workers)
     work = analyze_files(videos, job, workers=workers, progress=bar.told)  # what cannot be is refused here
     with bar:
@@ -100,6 +101,10 @@ def _analyze(args: argparse.Namespace) -> None:
                 answer(args, done.found.to_dict(), line=True)
             else:
                 show(done.source, done.found, kept=done.kept)
+                if done.found.model is not None:  # older documents do not name the terms
+                    terms[done.found.model["weights"]] = done.found.model.get("license", "")
+    for weights, expression in terms.items():
+        show_terms(weights, expression)
     if failed:
         raise RunError(_closing(failed, len(videos)))
     print(f"reports, tables and documents are in {args.out}")

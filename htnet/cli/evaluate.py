@@ -14,6 +14,7 @@ from htnet.core.command_line import (
     add_overwrite,
     answer,
     answer_done,
+    show_terms,
     show_warnings,
 )
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder
@@ -94,6 +95,8 @@ def _evaluate(args: argparse.Namespace) -> None:
     for note in manifest.remarks:
         print(f"note: {abridged(note)}")
     print("\n".join(score_table(found)))
+    for answers in (found.answers, *([found.against] if found.against else [])):
+        show_terms(answers.weights, answers.model["license"])
     if files:
         print(f"files: {', '.join(map(str, files))}")
 

@@ -23,6 +23,7 @@ from htnet.core.command_line import (
     answer_done,
     can_draw,
     show_probabilities,
+    show_terms,
     show_warnings,
 )
 from htnet.core.errors import HtnetError, InputError
@@ -141,6 +142,7 @@ def _predict(args: argparse.Namespace) -> None:
         answer(args, prediction.to_dict())
         return
     _show(prediction)
+    show_terms(prediction.model, prediction.license_expression)
     if args.plot:
         print(f"  picture: {args.plot}")
     if args.report:
@@ -298,6 +300,7 @@ def _give(
         print(f"warning: {code}: {listed(samples)}; see the warnings in {args.out}")
     for doubt in doubts:
         print(f"warning: {doubt}")
+    show_terms(predictor.name, model.license_expression)
     print(f"{count} predictions in {args.out}" + (f", {len(errors)} samples with errors" if errors else ""))
     if args.json:
         answer_done(args, args.out, predictions=count, errors=len(errors))

@@ -11,6 +11,7 @@ from htnet.core.errors import InputError
 from htnet.core.files import check_folder, check_outputs
 from htnet.core.hints import hint
 from htnet.core.schema import document
+from htnet.core.words import in_bytes
 
 
 def add_commands(add: AddCommand) -> None:
@@ -114,7 +115,19 @@ def _list(args: argparse.Namespace) -> None:
     if args.json:
         content = {
             "models": [{"architecture": name, "description": text} for name, text in models.items()],
-            "weights": [{"weights": s.name, "description": s.description, "state": s.state} for s in weights],
+            "weights": [
+                {
+                    "weights": spec.name,
+                    "description": spec.description,
+                    "state": spec.state,
+                    "architecture": spec.model,
+                    "bytes": spec.size,
+                    "metrics": dict(spec.metrics),
+                    "license": spec.license_expression,
+                    "terms": spec.license,
+                }
+                for spec in weights
+            ],
         }
         answer(args, document("htnet.list", content))
         return
@@ -129,3 +142,6 @@ def _list(args: argparse.Namespace) -> None:
     print("weights")
     for spec in weights:
         print(f"  {spec.name:<22} {spec.description} [{spec.state}]")
+        size = [] if spec.size is None else [in_bytes(spec.size)]
+        score = [f"{what} {value:.3f}" for what, value in list(spec.metrics.items())[:1]]
+        print(" " * 25 + "; ".join((*size, *score, spec.license)))

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 from htnet.core.errors import HtnetError, cause
+from htnet.core.provenance import restriction
 from htnet.core.recipe_names import RECIPE_NAMES
 from htnet.core.schema import Warned, document, to_json, to_json_line
 from htnet.core.types import BIT_DEPTHS
@@ -112,6 +113,17 @@ def show_warnings(warnings: Iterable[Warned]) -> None:
     """Print the warnings of a result. Call it before the result is printed."""
     for warning in warnings:
         print(f"warning: {warning.code}: {warning.message}")
+
+
+def show_terms(weights: str | None, expression: str) -> None:
+    """Print the terms of weights if they are for research only; other terms are in ``htnet list`` and on the card.
+
+    Args:
+        weights: their name.
+        expression: SPDX license expression of their terms.
+    """
+    if words := restriction(expression):
+        print(f"terms of {weights}: {words}")
 
 
 def show_error(command: str, error: HtnetError | OSError) -> None:

@@ -68,15 +68,21 @@ def named_points(points: npt.NDArray[Any]) -> dict[str, list[float]]:
     return dict(zip(OUTPUT_POINTS, points.astype(np.float64).round(2).tolist(), strict=True))
 
 
-def model_part(weights: str | None, architecture: str, temperature: float) -> dict[str, Any]:
-    """The part "model" of a document: which weights answered, None for a model that was never saved, and how its scores
-    became probabilities.
+def model_part(weights: str | None, architecture: str, temperature: float, license: str) -> dict[str, Any]:
+    """The part "model" of a document.
+
+    Args:
+        weights: which weights answered, None for a model that was never saved.
+        architecture: its architecture in the registry.
+        temperature: by which its scores became probabilities.
+        license: SPDX expression of the weights' terms; "" for a fresh model.
     """
     return {
         "weights": weights,
         "architecture": architecture,
         "temperature": temperature,
         "temperature_applied": temperature != 1.0,
+        "license": license,
     }
 
 

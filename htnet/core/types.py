@@ -528,6 +528,7 @@ class Prediction:
         files: the input files.
         architecture: name of the model's architecture in the registry.
         temperature: divisor of the scores before the softmax; 1 changes nothing.
+        license_expression: terms of use of the weights as an SPDX license expression; "" for a fresh model.
     """
 
     label: str
@@ -541,6 +542,7 @@ class Prediction:
     files: SourceFiles = field(default_factory=SourceFiles)
     architecture: str = ""
     temperature: float = 1.0
+    license_expression: str = ""
 
     @property
     def landmarks(self) -> Landmarks | None:
@@ -586,7 +588,7 @@ class Prediction:
             "truth": self.truth,
             "probabilities": dict(self.probabilities),
             "classes": list(self.probabilities),
-            "model": model_part(self.model, self.architecture, self.temperature),
+            "model": model_part(self.model, self.architecture, self.temperature, self.license_expression),
             "motionless": self.motionless,
             "action_units": [unit.to_dict() for unit in self.action_units],
             "regions_at": self.input.regions_at,

@@ -25,6 +25,11 @@ def listed(names: Sequence[str]) -> str:
     return f"{counted(len(names), 'sample')} ({shown})"
 
 
+def in_bytes(size: int) -> str:
+    """Text such as "9 kB" and "8.9 MB" (decimal units)."""
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.0f} kB"
+
+
 def abridged(note: str) -> str:
     """A note for the screen: of a list of names after its last colon, the first `LISTED` and the number of all."""
     head, colon, names = note.rpartition(": ")

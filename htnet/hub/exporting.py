@@ -108,6 +108,7 @@ def _interface(model: EmotionModel, graph: Graph) -> dict[str, Any]:
         "range": [0, 255],
         "action_units": list(model.action_units),
         "license": model.license,
+        "license_expression": model.license_expression,
     }
 
 

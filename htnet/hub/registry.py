@@ -12,7 +12,7 @@ from htnet.core.assets import ASSETS
 from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import UnknownWeightsError, WeightsError, did_you_mean
 from htnet.core.hints import how, missing, name_hint
-from htnet.core.provenance import GENERATED, RESEARCH_ONLY, Provenance
+from htnet.core.provenance import GENERATED, RESEARCH_ONLY, Provenance, expression_of
 from htnet.core.registry import HUB, WEIGHTS
 from htnet.models import EmotionModel
 from htnet.models.registry import list_models
@@ -42,6 +42,7 @@ class PretrainedSpec:
         commands: shell commands that train and publish them.
         source_folder: for weights that are neither in the package nor on the Hub, their folder in the source
             repository and in the source distribution; "" for all others.
+        size: bytes of ``model.safetensors``, None for weights that are not trained yet.
     """
 
     name: str
@@ -56,6 +57,12 @@ class PretrainedSpec:
     metrics: Mapping[str, float] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
     source_folder: str = ""
+    size: int | None = None
+
+    @property
+    def license_expression(self) -> str:
+        """Terms of use as an SPDX license expression."""
+        return expression_of(self.license)
 
     @property
     def published(self) -> bool:
@@ -103,6 +110,7 @@ def _bundled(name: str, description: str, protocol: str) -> PretrainedSpec:
         bundled=True,
         sha256=config["weights"]["sha256"],
         metrics=scores,
+        size=(_WEIGHTS / name / config["weights"]["file"]).stat().st_size,
     )
 
 
@@ -118,32 +126,32 @@ _ZERO_SHOT = "trained on 16,000 generated images; metrics on the composite set, 
 _SPECS = (
     _bundled(
         "synthetic",
-        "HTNet, 64 wide, with action units, trained on generated flow images alone; ships with htnet",
+        "HTNet, 64 wide, with action units, trained on generated flow images alone",
         _ZERO_SHOT,
     ),
     _bundled(
         "synthetic-mlp",
-        "FlowMLP with action units, trained on generated flow images alone; ships with htnet",
+        "FlowMLP with action units, trained on generated flow images alone",
         _ZERO_SHOT,
     ),
     _bundled(
         "composite",
-        "FlowMLP with action units, on the MEGC 2019 composite set and generated images; ships with htnet",
+        "FlowMLP with action units, on the MEGC 2019 composite set and generated images",
         _MIXED,
     ),
     _bundled(
         "composite-htnet",
-        "HTNet, 64 wide, on the MEGC 2019 composite set; ships with htnet",
+        "HTNet, 64 wide, on the MEGC 2019 composite set",
         _MEASURED,
     ),
     _bundled(
         "composite-dual-stream",
-        "dual-stream HTNet on the composite set, which has no clips: appearance only; ships with htnet",
+        "dual-stream HTNet on the composite set, which has no clips: appearance only",
         _MEASURED,
     ),
     _bundled(
         "composite-ststnet",
-        "STSTNet on the composite set; ships with htnet",
+        "STSTNet on the composite set",
         _MEASURED,
     ),
     # 11 MB, too large for the package.
@@ -157,6 +165,7 @@ _SPECS = (
         metrics={"LOSO last, Full UF1": 0.6805, "LOSO last, Full UAR": 0.6775},
         commands=("htnet push pretrained/composite-mhssa composite-mhssa",),
         source_folder="pretrained/composite-mhssa",
+        size=10_980_816,
     ),
     PretrainedSpec(
         name="casme3",

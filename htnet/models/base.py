@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from os import PathLike
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypeVar, cast, overload
 
@@ -19,10 +17,10 @@ from htnet.core.errors import ModelError, refuse_unknown
 from htnet.core.fields import Checked, Rule, checked, each, one_of, real, whole
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance, with_provenance
-from htnet.core.registry import HUB
 from htnet.core.types import EMOTIONS, PreprocessSpec
 from htnet.models.input_range import look_at_range
 from htnet.models.intermediates import Enough, stage_outputs
+from htnet.models.sharing import SharedModel
 
 #: Types of integers that hold 0..255.
 _WHOLE = (torch.uint8, torch.int16, torch.int32, torch.int64)
@@ -125,7 +123,7 @@ Self = TypeVar("Self", bound="EmotionModel")
 
 
 @renamed_attributes
-class EmotionModel(nn.Module):
+class EmotionModel(SharedModel, nn.Module):
     """Base class of models: class scores from an image, either a flow image or a face.
 
     Attributes:
@@ -171,7 +169,7 @@ class EmotionModel(nn.Module):
         self.trained_people = None
         self.temperature = 1.0
         self._range_seen = False
-        self._saved: set[tuple[int, Path]] = set()
+        self._saved = set()
         self.standardize = Standardize(config.mean, config.std)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -228,6 +226,11 @@ class EmotionModel(nn.Module):
     def license(self) -> str:
         """Text of the terms of use of the weights; "" for a fresh model."""
         return self.provenance.license_in_words if self.provenance is not None else ""
+
+    @property
+    def license_expression(self) -> str:
+        """The terms of use of the weights as an SPDX license expression; "" for a fresh model."""
+        return self.provenance.license_expression if self.provenance is not None else ""
 
     @property
     def action_units(self) -> tuple[int, ...]:
@@ -327,148 +330,6 @@ class EmotionModel(nn.Module):
         if output_fmt == "NLC":
             maps = [m.flatten(2).mT if m.ndim == 4 else m for m in maps]
         return maps if features is None or intermediates_only else (features, maps)
-
-    def save_pretrained(
-        self,
-        save_directory: str | PathLike[str],
-        *,
-        repo_id: str | None = None,
-        push_to_hub: bool = False,
-        overwrite: bool | None = None,
-        recipe: Mapping[str, Any] | None = None,
-        training: Mapping[str, Any] | None = None,
-        people: Any = None,
-        provenance: Provenance | None = None,
-        **push_to_hub_kwargs: Any,
-    ) -> str | None:
-        """Write a weights folder with `htnet.hub.save_pretrained`, and publish it if requested.
-
-        As with the mixin of huggingface-hub, a training loop may save into one folder repeatedly: weights that this
-        model saved there are replaced. Unlike the mixin, other weights are replaced only with ``overwrite``.
-
-        Args:
-            save_directory: the folder.
-            repo_id: ``owner/repo`` to publish to; by default the folder's name.
-            push_to_hub: publish it.
-            overwrite: replace any weights in the folder; by default only those that this model saved there.
-            recipe: how it was trained; for this and the next three see `htnet.hub.save_pretrained`.
-            training: content of the card.
-            people: the training subjects.
-            provenance: data and terms of use.
-            **push_to_hub_kwargs: arguments of `push_to_hub`.
-
-        Returns:
-            Address of the commit, or None.
-
-        Raises:
-            OverwriteError: the folder contains other weights and ``overwrite`` is not given.
-            WeightsError: the model has no preprocessing spec, or it cannot be published.
-        """
-        if push_to_hub_kwargs and not push_to_hub:
-            raise ModelError(
-                f"{', '.join(push_to_hub_kwargs)} was given without push_to_hub=True. Give both or neither."
-            )
-        # A copy is another model: the weights in the folder are not its own.
-        saved = (id(self), Path(save_directory).resolve())
-        folder = HUB["save_pretrained"](
-            self,
-            save_directory,
-            recipe=recipe,
-            training=training,
-            people=people,
-            provenance=provenance,
-            overwrite=saved in self._saved if overwrite is None else overwrite,
-        )
-        self._saved.add(saved)
-        if not push_to_hub:
-            return None
-        return str(HUB["publish"](folder, repo_id or folder.name, **push_to_hub_kwargs))
-
-    def push_to_hub(
-        self,
-        repo_id: str,
-        *,
-        commit_message: str = "Upload htnet weights",
-        private: bool | None = None,
-        token: str | bool | None = None,
-        branch: str | None = None,
-        create_pr: bool | None = None,
-        **about: Any,
-    ) -> str:
-        """Publish the model on the Hub.
-
-        Args:
-            repo_id: ``owner/repo``, or a registered name; the repository is created if needed.
-            commit_message: message of the commit.
-            private: make a new repository private.
-            token: Hub token with the right to write.
-            branch: where to commit.
-            create_pr: open a pull request instead of a commit.
-            **about: ``recipe``, ``training``, ``people``, ``provenance``, see `save_pretrained`.
-
-        Returns:
-            Address of the commit.
-
-        Raises:
-            WeightsError: the model has no preprocessing spec, or the Hub refused or cannot be reached.
-        """
-        with HUB["temporary_folder"]() as folder:
-            self.save_pretrained(folder, **about)
-            commit = HUB["publish"](
-                folder,
-                repo_id,
-                commit_message=commit_message,
-                private=private,
-                token=token,
-                branch=branch,
-                create_pr=create_pr,
-            )
-        return str(commit)
-
-    @classmethod
-    def from_pretrained(
-        cls: type[Self],
-        pretrained_model_name_or_path: str | PathLike[str],
-        *,
-        force_download: bool = False,
-        token: str | bool | None = None,
-        cache_dir: str | PathLike[str] | None = None,
-        local_files_only: bool = False,
-        revision: str | None = None,
-        **settings: Any,
-    ) -> Self:
-        """Load trained weights into a model of this class, see `htnet.load_pretrained`.
-
-        Args:
-            pretrained_model_name_or_path: a registered name, a weights folder, or a Hub repository ``owner/repo``.
-            force_download: download the files even if they are in the cache.
-            token: Hub token for private repositories.
-            cache_dir: cache of the Hub client.
-            local_files_only: use the cache only.
-            revision: branch, tag or commit of the Hub repository.
-            **settings: fields of the config to change, such as ``num_classes=5``.
-
-        Returns:
-            The model in eval mode.
-
-        Raises:
-            WeightsError: the weights cannot be loaded.
-            ModelError: the weights belong to another class, or do not fit the settings.
-        """
-        model = HUB["load_pretrained"](
-            pretrained_model_name_or_path,
-            force_download=force_download,
-            token=token,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            revision=revision,
-        )
-        if not isinstance(model, cls):
-            raise ModelError(
-                f"{pretrained_model_name_or_path} contains a {type(model).__name__}, not a {cls.__name__}. Load it "
-                f"with htnet.load_pretrained({str(pretrained_model_name_or_path)!r})."
-            )
-        return with_settings(model, settings).eval()
 
     def _set_classifier(self, layer: nn.Linear) -> None:
         parent, _, name = self.classifier_name.rpartition(".")

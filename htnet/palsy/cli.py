@@ -19,6 +19,7 @@ from htnet.core.command_line import (
     answer_done,
     can_draw,
     show_probabilities,
+    show_terms,
     show_warnings,
 )
 from htnet.core.errors import InputError
@@ -309,6 +310,7 @@ def _predict(args: argparse.Namespace) -> None:
         if done.doubted:
             print(f"warning: {done.doubted} of {done.images} images have warnings; see the column 'warnings'")
         errors = f", {done.errors} with errors" if done.errors else ""
+        show_terms(predictor.name, predictor.model.license_expression)
         print(f"{done.images - done.errors} predictions in {done.table}{errors}")
         if args.json:
             answer_done(args, done.table, images=done.images, errors=done.errors, doubted=done.doubted)
@@ -331,6 +333,7 @@ def _show(prediction: GradePrediction) -> None:
     show_warnings(prediction.warnings)
     print(prediction.grade)
     show_probabilities(prediction.probabilities, 8)
+    show_terms(prediction.model, prediction.license_expression)
 
 
 def _visualize(args: argparse.Namespace) -> None:

@@ -85,7 +85,7 @@ def evaluate_palsy(
     write_atomic(out / "predictions.csv", to_csv([*header, *(f"probability_{c}" for c in manifest.classes)], rows))
     more = dict(described or {})
     content = {
-        "model": model_part(more.pop("weights", None), model.name, model.temperature),
+        "model": model_part(more.pop("weights", None), model.name, model.temperature, model.license_expression),
         "classes": list(manifest.classes),
         "data": manifest.source,
         "data_sha256": data.digest(),

@@ -51,6 +51,7 @@ class GradePrediction:
         model: name of the weights that answered.
         architecture: name of the model's architecture in the registry.
         temperature: what the scores were divided by before the softmax; 1 changes nothing.
+        license_expression: terms of use of the weights as an SPDX license expression; "" for a fresh model.
     """
 
     label: str
@@ -62,6 +63,7 @@ class GradePrediction:
     model: str = ""
     architecture: str = ""
     temperature: float = 1.0
+    license_expression: str = ""
 
     @property
     def warnings(self) -> tuple[QualityWarning, ...]:
@@ -83,7 +85,7 @@ class GradePrediction:
             "grade": self.grade,
             "probabilities": dict(self.probabilities),
             "classes": list(self.probabilities),
-            "model": model_part(self.model, self.architecture, self.temperature),
+            "model": model_part(self.model, self.architecture, self.temperature, self.license_expression),
             "landmarks": self.landmarks.to_dict("px of the image"),
         }
         return document("htnet.palsy_prediction", content, self.warnings)
@@ -224,6 +226,7 @@ class GradePredictor:
             model=self.name,
             architecture=self.model.name,
             temperature=self.model.temperature,
+            license_expression=self.model.license_expression,
         )
 
 

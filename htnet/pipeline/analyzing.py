@@ -282,7 +282,8 @@ def assemble(
 def _model(predictor: Predictor | None) -> dict[str, Any] | None:
     if predictor is None:
         return None
-    return model_part(predictor.name, predictor.model.name, predictor.model.temperature)
+    model = predictor.model
+    return model_part(predictor.name, model.name, model.temperature, model.license_expression)
 
 
 def _warnings(curves: RecordingCurves, seen: Iterable[SeenPair]) -> Iterator[QualityWarning]:

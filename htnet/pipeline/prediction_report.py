@@ -16,6 +16,7 @@ from htnet._version import __version__
 from htnet.core.assets import ASSETS
 from htnet.core.facs import SHOWN_UNITS, UnitPrediction
 from htnet.core.files import check_outputs, write_text
+from htnet.core.provenance import restriction
 from htnet.core.types import EXPRESSION_THRESHOLD, NO_EXPRESSION, Frame, Prediction, PreprocessSpec, Spotting
 from htnet.core.words import counted
 from htnet.pipeline.event_pairs import encoded, flow_picture, jpeg
@@ -234,6 +235,8 @@ def _curve(spotting: Spotting) -> str:
 def _numbers(prediction: Prediction) -> Iterator[tuple[str, str]]:
     made = prediction.input
     yield "model", f"{prediction.model} ({prediction.architecture}), temperature {prediction.temperature:g}"
+    if prediction.license_expression:
+        yield "terms of the model", restriction(prediction.license_expression) or prediction.license_expression
     if made.landmarks is not None:
         score = "" if made.landmarks.score is None else f", score {made.landmarks.score:.2f}"
         yield "points", f"{made.landmarks.source}{score}"

@@ -493,6 +493,7 @@ class Predictor:
                 files=asked.files,
                 architecture=self.model.name,
                 temperature=self.model.temperature,
+                license_expression=self.model.license_expression,
             )
             # The best score, not the best probability: a high temperature may round two of those to the same.
             for asked, best, p, active in zip(

@@ -18,6 +18,7 @@ from htnet.core.assets import ASSETS
 from htnet.core.errors import InputError
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, Event
 from htnet.core.files import check_outputs, write_text
+from htnet.core.provenance import restriction
 from htnet.core.recordings import unit_text
 from htnet.core.schema import Warned, plain
 from htnet.core.types import EXPRESSION_THRESHOLD, FloatArray
@@ -123,6 +124,9 @@ def _facts(found: Analysis) -> str:
     model = (
         "no model asked" if found.model is None else f"model {found.model['weights'] or found.model['architecture']}"
     )
+    # Older documents do not name the terms.
+    if found.model is not None and (terms := restriction(found.model.get("license", ""))):
+        model += f", {terms}"
     return (
         f"{found.video or found.source} · {_clock(found.duration)}, {counted(found.frames, 'frame')}{rate}, "
         f"{width}x{height} px · {counted(len(found.faces), 'face')} · {model} · htnet {__version__}"

@@ -258,7 +258,7 @@ def evaluate(
         bar = progress_bar(one.manifest(manifest, batch_size=batch_size), "predicting", len(manifest), show=progress)
         chances = np.array([[found.probabilities[name] for name in classes] for found in bar])
         doubts = trained_doubts(one.model.trained_people, one.model.trained_datasets, manifest)
-        part = model_part(one.name, one.model.name, one.model.temperature)
+        part = model_part(one.name, one.model.name, one.model.temperature, one.model.license_expression)
         return WeightsAnswers(one.name, part, chances, doubts)
 
     number = {name: k for k, name in enumerate(classes)}

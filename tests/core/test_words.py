@@ -2,7 +2,7 @@
 
 import pytest
 
-from htnet.core.words import LISTED, abridged
+from htnet.core.words import LISTED, abridged, in_bytes
 
 
 def note(names):
@@ -27,3 +27,10 @@ def test_a_long_list_of_names_is_cut_to_the_first_and_their_number():
 )
 def test_other_notes_are_shown_whole(text):
     assert abridged(text) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(8_524, "9 kB"), (99_400, "99 kB"), (371_308, "0.4 MB"), (10_980_816, "11.0 MB")]
+)
+def test_sizes(size, text):
+    assert in_bytes(size) == text
