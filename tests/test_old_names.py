@@ -87,8 +87,8 @@ def texts():
     folders = ("htnet", "tests", "benchmarks", "examples", "docs", ".ci", ".github")
     found = [path for folder in folders for path in sorted((ROOT / folder).rglob("*"))]
     for path in (*found, *sorted(ROOT.glob("*"))):
-        # Folders with a dot are made by tools: benchmarks keep an environment with other libraries in one.
-        if any(part.startswith(".") for part in path.relative_to(ROOT).parts[:-1]):
+        # Folders with a dot within them are made by tools: benchmarks keep an environment with other libraries in one.
+        if any(part.startswith(".") for part in path.relative_to(ROOT).parts[1:-1]):
             continue
         if (path.is_file() and path.suffix in {".py", ".md", ".toml", ".yml", ".txt"}) or path.name in {
             "Makefile",
