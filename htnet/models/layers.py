@@ -11,10 +11,13 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from htnet.core.processor import is_intel
 from htnet.kernels import block_attention
 
 #: Up to this many rows a large matrix product is bound by reading the weights.
 FEW_ROWS = 16
+#: Up to this many rows MKL reads them fastest by itself on Intel's processors; it has no such products for others.
+FEWEST_ROWS = 3
 #: From this many rows on a 1x1 convolution is faster in training; in inference from a quarter of it.
 MANY_ROWS = 8192
 #: It is not, however many the rows, for weights of fewer values.
@@ -28,7 +31,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
     The library behind ``F.linear`` reads large weights with one thread when there is one row, and
     packs them first when there are a few: at one row of (4096, 1024) float32 it reached 16 GB/s where
-    two cores read 35. A batched product over bands of the weights reaches 33.
+    two cores read 35. A batched product over bands of the weights reaches 33. That was on an AMD EPYC; on an Intel
+    Xeon with AMX up to three rows are read by ``F.linear`` at 14 GB/s with one thread and by the bands at 7, and with
+    more rows the bands are faster there too.
 
     With very many rows, oneDNN's 1x1 convolution of a map whose channels come last is faster than the product: by a
     tenth to a quarter in usual shapes, by a half for widths such as 255 x 3, on an AMD EPYC.
@@ -49,7 +54,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     many = x.ndim == 4 and rows >= (MANY_ROWS if torch.is_grad_enabled() else MANY_ROWS // 4)
     if many and weight.numel() >= SOME_WEIGHTS and torch.backends.mkldnn.is_available():
         return F.conv2d(x.permute(0, 3, 1, 2), weight[:, :, None, None], bias).permute(0, 2, 3, 1)
-    if rows > FEW_ROWS or weight.numel() < MANY_WEIGHTS:
+    if rows > FEW_ROWS or weight.numel() < MANY_WEIGHTS or (rows <= FEWEST_ROWS and is_intel()):
         return F.linear(x, weight, bias)
     out, width = weight.shape
     columns = x.reshape(-1, width).t()

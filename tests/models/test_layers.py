@@ -81,12 +81,26 @@ def test_linear_equals_float64(rows, out, with_bias):
         (1, torch.float32, 64, False),
     ],
 )
-def test_few_rows_of_large_float32_weights_take_the_bands(monkeypatch, rows, dtype, out, banded):
+@pytest.mark.parametrize("intel", [True, False])
+def test_few_rows_of_large_float32_weights_take_the_bands(monkeypatch, rows, dtype, out, banded, intel):
     called = []
+    monkeypatch.setattr(layers, "is_intel", lambda: intel)
     real = torch.bmm
     monkeypatch.setattr(layers.torch, "bmm", lambda *a: called.append(a) or real(*a))
     linear(torch.randn(rows, 256, dtype=dtype), torch.randn(out, 256, dtype=dtype), None)
     assert bool(called) is banded
+
+
+@pytest.mark.parametrize(("rows", "intel", "banded"), [(3, True, False), (3, False, True), (4, True, True)])
+def test_the_fewest_rows_are_read_by_mkl_on_its_own_processors(monkeypatch, rows, intel, banded):
+    called = []
+    real = torch.bmm
+    monkeypatch.setattr(layers.torch, "bmm", lambda *a: called.append(a) or real(*a))
+    monkeypatch.setattr(layers, "is_intel", lambda: intel)
+    x, weight, bias = torch.randn(rows, 256), torch.randn(1024, 256), torch.randn(1024)
+    found = linear(x, weight, bias)
+    assert bool(called) is banded
+    torch.testing.assert_close(found.double(), x.double() @ weight.double().t() + bias.double(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
