@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from htnet.acceleration import algebra
 from htnet.acceleration.fusion import register_fusion
 from htnet.acceleration.layers import Precision, RoundTrip, frozen, replace
-from htnet.models import RCN, DualInception, OFFApexNet
+from htnet.models import RCN, CapsuleNet, DualInception, OFFApexNet
+from htnet.models.capsulenet import BasicBlock
 from htnet.models.rcn import RecurrentLayer, dilated
 
 
@@ -41,6 +42,13 @@ def fix_convolutions(net: nn.Module, precision: Precision) -> None:
 def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d, precision: Precision) -> FixedConvolution:
     """A convolution and the batch norm that follows it."""
     return FixedConvolution(*algebra.batch_normed(conv, norm), conv, precision.values)
+
+
+def fold_pair(module: nn.Module, conv: str, norm: str, precision: Precision) -> None:
+    """The same in place, of two children of a module."""
+    parts = cast(nn.Conv2d, getattr(module, conv)), cast(nn.BatchNorm2d, getattr(module, norm))
+    replace(module, conv, folded(*parts, precision))
+    replace(module, norm, nn.Identity())
 
 
 def packed(layer: nn.Linear, precision: Precision) -> RoundTrip:
@@ -96,4 +104,18 @@ def fuse_rcn(net: RCN, precision: Precision) -> nn.Module:
     replace(net, "norm", nn.Identity())
     replace(net, "layer", FixedRecurrentLayer(net.layer, precision))
     replace(net, "head", precision.exact(*algebra.affine(net.head)))
+    return net
+
+
+@register_fusion(CapsuleNet)
+def fuse_capsulenet(net: CapsuleNet, precision: Precision) -> nn.Module:
+    """Fuse a model in place: the batch norms are in the convolutions, and the routing stays in `Precision.high`."""
+    fold_pair(net.stem, "0", "1", precision)
+    for module in list(net.modules()):
+        if isinstance(module, BasicBlock):
+            fold_pair(module, "conv1", "bn1", precision)
+            fold_pair(module, "conv2", "bn2", precision)
+            if isinstance(module.down, nn.Sequential):
+                fold_pair(module.down, "0", "1", precision)
+    fix_convolutions(net, precision)
     return net

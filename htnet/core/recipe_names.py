@@ -10,4 +10,5 @@ RECIPE_NAMES = (
     "off_apexnet",
     "dual_inception",
     "rcn",
+    "capsulenet",
 )

@@ -3,6 +3,7 @@
 from htnet.core.deprecated import serve_old_names
 from htnet.core.types import EXTRA_INPUTS
 from htnet.models.base import EmotionModel, ModelConfig, make_classifier
+from htnet.models.capsulenet import CapsuleNet, CapsuleNetConfig
 from htnet.models.converters import (
     Converter,
     convert_checkpoint,
@@ -33,6 +34,8 @@ __all__ = [
     "EXTRA_INPUTS",
     "MHSSAGCN",
     "RCN",
+    "CapsuleNet",
+    "CapsuleNetConfig",
     "Converter",
     "DualInception",
     "DualInceptionConfig",

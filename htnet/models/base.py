@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, TypeVar, cast, overload
+from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from htnet.core.deprecated import renamed_attributes
 from htnet.core.errors import ModelError, refuse_unknown
-from htnet.core.fields import Checked, Rule, checked, each, one_of, real, whole
+from htnet.core.fields import Checked, checked, one_of, real, whole
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance, with_provenance
 from htnet.core.types import EMOTIONS, PreprocessSpec
@@ -27,13 +27,6 @@ _WHOLE = (torch.uint8, torch.int16, torch.int32, torch.int64)
 
 #: What the image of each `EmotionModel.input_kind` contains: channels in order.
 INPUT_KINDS = MappingProxyType({"flow": "strain, v, u", "face": "red, green, blue"})
-
-
-#: Rule of the field `action_units` of models that have a head for them.
-ACTION_UNITS = Rule(
-    lambda units: each(whole()).allows(units) and len(set(units)) == len(units),
-    "FACS numbers of 1 or more, each once",
-)
 
 
 @dataclass(frozen=True)
@@ -194,10 +187,14 @@ class EmotionModel(SharedModel, nn.Module):
         if labels is not None and len(labels) != num_classes:
             raise ModelError(f"{len(labels)} labels for {num_classes} classes; give one name per class.")
         own = next(self.parameters())
-        self._set_classifier(make_classifier(self.num_features, num_classes).to(own.device, own.dtype))
+        self._set_classifier(self.fresh_classifier(num_classes).to(own.device, own.dtype))
         self.temperature = 1.0
         self.config = config
         self.labels = tuple(labels) if labels is not None else self.default_labels(num_classes)
+
+    def fresh_classifier(self, num_classes: int) -> nn.Module:
+        """A new last layer: `make_classifier`, unless the model has one of another kind."""
+        return make_classifier(self.num_features, num_classes)
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """Class probabilities from the scores of ``forward``: softmax(scores / temperature), float32.
@@ -331,7 +328,7 @@ class EmotionModel(SharedModel, nn.Module):
             maps = [m.flatten(2).mT if m.ndim == 4 else m for m in maps]
         return maps if features is None or intermediates_only else (features, maps)
 
-    def _set_classifier(self, layer: nn.Linear) -> None:
+    def _set_classifier(self, layer: nn.Module) -> None:
         parent, _, name = self.classifier_name.rpartition(".")
         setattr(self.get_submodule(parent), name, layer)
 
@@ -417,45 +414,3 @@ def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:
     if classes != model.config.num_classes:
         model.reset_classifier(classes)
     return model
-
-
-class UnitModel(EmotionModel):
-    """Base class of models with an optional second head for action units (``action_units`` in the config)."""
-
-    unit_head: nn.Linear | None
-
-    def unit_scores(self, features: Tensor) -> Tensor:
-        """Scores of the units, (B, units, 2), from the output of `forward_features`; needs a `unit_head`."""
-        raise NotImplementedError
-
-    @overload
-    def forward(self, x: Tensor, *, return_units: Literal[False] = False) -> Tensor: ...
-
-    @overload
-    def forward(self, x: Tensor, *, return_units: Literal[True]) -> tuple[Tensor, Tensor]: ...
-
-    def forward(self, x: Tensor, *, return_units: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        """Class scores.
-
-        Args:
-            x: (B, channels, image_size, image_size), channels as `input_kind` says, range 0..255, of a whole-number or
-                floating-point type.
-            return_units: return the scores of the action units too.
-
-        Returns:
-            (B, num_classes) scores before the softmax; with ``return_units`` also (B, units, 2) scores before the
-            sigmoid, in the order of ``config.action_units``, for the image's left (the subject's right) and right
-            side.
-
-        Raises:
-            ModelError: shape or type do not fit, or there is no head for action units.
-        """
-        if not return_units:
-            return super().forward(x)
-        if self.unit_head is None:
-            raise ModelError(
-                f"{self.name} has no head for action units. Load weights that have one, such as 'synthetic', or build "
-                "the model with action_units=(1, 2, 4, ...)."
-            )
-        features = self.forward_features(self.check_image(x))
-        return self.forward_head(features), self.unit_scores(features)

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from htnet.core.errors import ModelError
 from htnet.core.fields import checked, whole
-from htnet.models.base import ACTION_UNITS, ModelConfig, UnitModel, make_classifier
+from htnet.models.base import ModelConfig, make_classifier
 from htnet.models.registry import WHOLE_FACE, register_model
+from htnet.models.unit_model import ACTION_UNITS, UnitModel
 
 #: Added to a channel's variance, in squared gray levels: a channel without any structure stays 0.
 _VARIANCE_FLOOR = 1.0

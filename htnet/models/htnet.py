@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from htnet.core.errors import ModelError
 from htnet.core.fields import checked, each, whole
-from htnet.models.base import ACTION_UNITS, EmotionModel, ModelConfig, UnitModel, make_classifier
+from htnet.models.base import EmotionModel, ModelConfig, make_classifier
 from htnet.models.layers import Block, BlockSizes, Downsample
 from htnet.models.registry import register_model
+from htnet.models.unit_model import ACTION_UNITS, UnitModel
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from htnet.training.averaging import check_wise_ft
 from htnet.training.curves import TensorBoard
 from htnet.training.generated_samples import check_classes, generated_set, with_units
 from htnet.training.job import Callback, EpochReport, TrainingJob, job_of
-from htnet.training.losses import focal_loss, recipe_loss
+from htnet.training.losses import focal_loss, margin_loss, recipe_loss
 from htnet.training.pretrain import train_on_generated
 from htnet.training.recipe import (
     RECIPES,
@@ -48,6 +48,7 @@ __all__ = [
     "get_recipe",
     "job_of",
     "load_flow_set",
+    "margin_loss",
     "num_batches",
     "predict_set",
     "recipe_loss",

@@ -48,16 +48,45 @@ def _focal_losses(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -
     return -alpha * (targets * wrong**gamma * logs).sum(dim=1)
 
 
+def margin_loss(
+    scores: Tensor, targets: Tensor, *, upper: float = 0.9, lower: float = 0.1, absent: float = 0.5
+) -> Tensor:
+    """Margin loss of capsules: T max(0, upper - s)² + absent (1 - T) max(0, s - lower)², summed over classes.
+
+    Source: Sabour, Frosst and Hinton, "Dynamic routing between capsules", NeurIPS 2017.
+
+    Args:
+        scores: (B, C), lengths of the class capsules, 0 to 1.
+        targets: (B,) int64 class indexes, or (B, C) probabilities of the classes.
+        upper: length above which the true class's capsule costs nothing.
+        lower: length below which the others cost nothing.
+        absent: weight of the others.
+
+    Returns:
+        The mean over the batch, a scalar.
+    """
+    return _margin_losses(scores, targets, upper, lower, absent).mean()
+
+
+def _margin_losses(scores: Tensor, targets: Tensor, upper: float, lower: float, absent: float) -> Tensor:
+    if targets.ndim == 1:
+        targets = F.one_hot(targets, scores.shape[1]).to(scores.dtype)
+    present, others = F.relu(upper - scores).square(), F.relu(scores - lower).square()
+    return (targets * present + absent * (1 - targets) * others).sum(dim=1)
+
+
 def recipe_losses(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
     """The recipe's loss of each sample: (B,).
 
     Args:
         recipe: its ``loss``, and ``focal_alpha`` and ``focal_gamma`` for "focal".
-        logits: (B, C) scores before the softmax.
+        logits: (B, C) scores of the model.
         targets: (B,) int64 class indexes, or (B, C) probabilities.
     """
     if recipe.loss == "focal":
         return _focal_losses(logits, targets, recipe.focal_alpha, recipe.focal_gamma)
+    if recipe.loss == "margin":
+        return _margin_losses(logits, targets, 0.9, 0.1, 0.5)
     return F.cross_entropy(logits, targets, reduction="none")
 
 
@@ -65,6 +94,8 @@ def recipe_loss(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
     """The mean of `recipe_losses`."""
     if recipe.loss == "focal":
         return focal_loss(logits, targets, alpha=recipe.focal_alpha, gamma=recipe.focal_gamma)
+    if recipe.loss == "margin":
+        return margin_loss(logits, targets)
     return F.cross_entropy(logits, targets)
 
 

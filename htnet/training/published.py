@@ -28,3 +28,6 @@ for _name in ("off_apexnet", "dual_inception"):
 
 # The command line in the README of the authors' repository, there for SMIC.
 register_recipe(dataclasses.replace(_UNTOLD, name="rcn", lr=5e-4, epochs=20, batch_size=64))
+
+# Descriptions of the paper name its margin loss.
+register_recipe(dataclasses.replace(_UNTOLD, name="capsulenet", loss="margin", epochs=20, batch_size=32))

@@ -16,7 +16,7 @@ from htnet.core.registry import Registry
 
 OPTIMIZERS = ("adamw", "adam")
 SCHEDULES = ("constant", "onecycle")
-LOSSES = ("cross_entropy", "focal")
+LOSSES = ("cross_entropy", "focal", "margin")
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -84,7 +84,8 @@ class Recipe(Checked):
             fine-tuning of zero-shot models", CVPR 2022). 1 is the fine-tuned model alone.
         standardize: put the training set's per-channel mean and deviation into the model.
         augmentation: random changes: `Augmentation` of flow images, another of other images, or None.
-        loss: "cross_entropy" or "focal", see `htnet.training.focal_loss`.
+        loss: "cross_entropy", "focal" (`htnet.training.focal_loss`) or "margin" (`htnet.training.margin_loss`), which
+            is for scores from 0 to 1, as those of capsules.
         focal_alpha: factor of the focal loss.
         focal_gamma: exponent by which the focal loss reduces the weight of correctly classified samples.
         generated: number of generated flow images (`htnet.synthesis`) in every batch; 0 for none. Models with a head

@@ -30,6 +30,7 @@ CASES = {
     "off_apexnet": {},
     "dual_inception": {},
     "rcn_f": {},
+    "capsulenet_tiny": {},
     "htnet_dual_stream": {"fusion": "gated"},
     "mhssa_gcn_small": {},
 }

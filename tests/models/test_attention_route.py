@@ -16,7 +16,9 @@ KINDS = (BlockAttention, RegionAttention, PatchAttention)
 #: Those that read neighbors only.
 NEAR = with_wings("models", "NEAR", ())
 #: Those without attention between tokens.
-WITHOUT = ("ststnet", "flow_mlp", "off_apexnet", "dual_inception", "rcn_a", "rcn_f", "rcn_s", "rcn_w")
+WITHOUT = (
+    "ststnet", "flow_mlp", "off_apexnet", "dual_inception", "rcn_a", "rcn_f", "rcn_s", "rcn_w", "capsulenet_tiny",
+)  # fmt: skip
 #: Presets with one token per block attend to nothing; these are the same architectures with four.
 SEVERAL = {"htnet_tiny": {"image_size": 56}, "htnet_small": {"image_size": 56}}
 

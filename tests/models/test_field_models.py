@@ -11,6 +11,7 @@ from htnet.models import create_model
 SIZES = {
     "off_apexnet": (2_664_475, 2.66e6, 0.005e6),
     "dual_inception": (6_449_867, 6.45e6, 0.005e6),
+    "capsulenet": (9_123_904, None, 0),
     **{f"rcn_{kind}": (22_019, None, 0) for kind in "aswf"},
 }
 
@@ -112,9 +113,49 @@ def by_hand_rcn(attention=False, shortcut=False, wide=False):
     return network
 
 
+def resized(x, side):
+    """Bilinear interpolation to a larger side: centers of pixels lie at halves, and the border is repeated."""
+    old = x.shape[-1]
+    at = np.clip((np.arange(side) + 0.5) * old / side - 0.5, 0, None)
+    low = np.floor(at).astype(int)
+    high, part = np.minimum(low + 1, old - 1), at - low
+    rows = x[:, :, low] * (1 - part)[:, None] + x[:, :, high] * part[:, None]
+    return rows[..., low] * (1 - part) + rows[..., high] * part
+
+
+def squash(x):
+    squared = (x**2).sum(-1, keepdims=True)
+    return squared / (1 + squared) * x / np.sqrt(squared)
+
+
+def by_hand_capsulenet_tiny(w, image):
+    x = pool(relu(norm(conv(resized(image, 56), w, "stem.0", 3, 2), w, "stem.1")), 3, 2, 1)
+    for stage, first in (("layer1", 1), ("layer2", 2), ("layer3", 2)):
+        for name, stride in ((f"{stage}.0", first), (f"{stage}.1", 1)):
+            kept = x
+            x = relu(norm(conv(x, w, f"{name}.conv1", 1, stride), w, f"{name}.bn1"))
+            x = norm(conv(x, w, f"{name}.conv2", 1), w, f"{name}.bn2")
+            if stride > 1:
+                kept = norm(conv(kept, w, f"{name}.down.0", 0, stride), w, f"{name}.down.1")
+            x = relu(x + kept)
+    x = conv(relu(conv(x, w, "conv", 1)), w, "primary")
+    capsules = squash(x.reshape(len(x), 8, 8, -1).transpose(0, 1, 3, 2).reshape(len(x), -1, 8))
+    scores = []
+    for own in capsules:
+        votes = np.array([[matrix @ u for matrix, u in zip(one, own, strict=True)] for one in w["classes.weight"]])
+        b = np.zeros(votes.shape[:2])
+        for _ in range(3):
+            c = np.exp(b) / np.exp(b).sum(0)
+            v = squash((c[..., None] * votes).sum(1))
+            b = b + (votes * v[:, None]).sum(-1)
+        scores.append(np.sqrt((v**2).sum(-1)))
+    return np.array(scores)
+
+
 BY_HAND = {
     "off_apexnet": by_hand_off_apexnet,
     "dual_inception": by_hand_dual_inception,
+    "capsulenet_tiny": by_hand_capsulenet_tiny,
     "rcn_a": by_hand_rcn(attention=True),
     "rcn_s": by_hand_rcn(shortcut=True),
     "rcn_w": by_hand_rcn(wide=True),
@@ -162,6 +203,17 @@ def test_bad_settings(settings, says):
     for name in ("off_apexnet", "dual_inception"):
         with pytest.raises(ModelError, match=says):
             create_model(name, **settings)
+
+
+def test_a_kernel_larger_than_the_map_is_refused():
+    with pytest.raises(ModelError, match="primary_kernel 5 is larger than the map of 4"):
+        create_model("capsulenet_tiny", primary_kernel=5)
+
+
+@torch.no_grad()
+def test_lengths_are_scores_from_0_to_1():
+    scores = create_model("capsulenet_tiny").eval()(torch.rand(4, 3, 28, 28) * 255)
+    assert ((scores > 0) & (scores < 1)).all()
 
 
 @pytest.mark.parametrize(("settings", "says"), [({"pool": 29}, "pool is 29"), ({"wide": 1}, "wide is 1")])

@@ -22,6 +22,7 @@ from tests.support.wings import with_wings
 #: else, a smaller preset of the same architecture stands for them.
 LARGE = {
     "htnet_base": {"dim": 12, "heads": 3},
+    "capsulenet": {"widths": (8, 16, 24), "primary_maps": 4},
 }
 LARGE = with_wings("models", "LARGE", LARGE)
 NAMES = sorted(set(list_models()) - LARGE.keys())
@@ -177,7 +178,8 @@ class ModelContract:
         model.reset_classifier(7, labels=tuple("abcdefg"))
         assert model(*inputs).shape == (3, 7)
         assert (model.config.num_classes, model.labels, model.temperature) == (7, tuple("abcdefg"), 1.0)
-        assert model.get_classifier().weight.shape == (7, model.num_features)
+        classifier = model.get_classifier()
+        assert (len(classifier.weight), classifier.in_features) == (7, model.num_features)
         with pytest.raises(ModelError, match="2 labels for 3 classes"):
             model.reset_classifier(3, labels=("a", "b"))
         model.reset_classifier(0)

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from htnet.core.errors import RecipeError
 from htnet.core.types import PreprocessSpec
 from htnet.preprocess import template_points
-from htnet.training import FlowSet, Recipe, focal_loss, get_recipe, recipe_loss, train_model
+from htnet.training import FlowSet, Recipe, focal_loss, get_recipe, margin_loss, recipe_loss, train_model
+from htnet.training.losses import recipe_losses
 
 
 def scores(batch=7, classes=4):
@@ -118,3 +119,17 @@ def test_training_uses_the_loss_of_its_recipe():
     # AdamW's steps do not depend on the scale of the loss.
     same = trained(dataclasses.replace(plain, loss="focal", focal_gamma=0.0, focal_alpha=0.5))
     torch.testing.assert_close(same, trained(plain), rtol=1e-2, atol=1e-3)
+
+
+def test_margin_equals_the_formula():
+    lengths, labels = torch.rand(7, 4, dtype=torch.float64), torch.randint(0, 4, (7,))
+    total = 0.0
+    for row, label in zip(lengths.tolist(), labels.tolist(), strict=True):
+        total += max(0, 0.9 - row[label]) ** 2
+        total += sum(0.5 * max(0, s - 0.1) ** 2 for k, s in enumerate(row) if k != label)
+    assert float(margin_loss(lengths, labels)) == pytest.approx(total / 7, rel=1e-12)
+    shares = F.one_hot(labels, 4).double()
+    torch.testing.assert_close(margin_loss(lengths, shares), margin_loss(lengths, labels))
+    recipe = get_recipe("capsulenet")
+    torch.testing.assert_close(recipe_loss(recipe, lengths, labels), margin_loss(lengths, labels))
+    torch.testing.assert_close(recipe_losses(recipe, lengths, labels).mean(), margin_loss(lengths, labels))
