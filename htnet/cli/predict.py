@@ -123,7 +123,7 @@ def _predict(args: argparse.Namespace) -> None:
     inputs = (args.onset, args.apex, args.landmarks)
     check_outputs(args.plot, args.report, overwrite=args.overwrite, inputs=inputs)
     if args.report:
-        from htnet.pipeline.report import check_name
+        from htnet.pipeline.page import check_name
 
         check_name(args.report)
     if not alone:

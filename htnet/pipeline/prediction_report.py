@@ -13,14 +13,13 @@ import numpy as np
 import torch
 
 from htnet._version import __version__
-from htnet.core.assets import ASSETS
 from htnet.core.facs import SHOWN_UNITS, UnitPrediction
 from htnet.core.files import check_outputs, write_text
 from htnet.core.provenance import restriction
 from htnet.core.types import EXPRESSION_THRESHOLD, NO_EXPRESSION, Frame, Prediction, PreprocessSpec, Spotting
 from htnet.core.words import counted
 from htnet.pipeline.event_pairs import encoded, flow_picture, jpeg
-from htnet.pipeline.report import check_name, class_bars, notes_of_faces, report_css, warning_list
+from htnet.pipeline.page import check_name, class_bars, notes_of_faces, page, part
 from htnet.preprocess import FrameSource, crop_regions, read_pair, template_points
 
 # Longest side of the pictures of frames and side of that of the flow, px.
@@ -74,15 +73,7 @@ def prediction_report_text(
     faces: bool = True,
 ) -> str:
     """The report as HTML, see `write_prediction_report`."""
-    folder = ASSETS / "report"
-    return Template((folder / "prediction.html").read_text("utf-8")).substitute(
-        version=__version__,
-        title=escape(prediction.sample or "prediction"),
-        css=report_css() + (folder / "prediction.css").read_text("utf-8"),
-        js=(folder / "frame.js").read_text("utf-8"),
-        facts=escape(_facts(prediction, onset)),
-        notes=notes_of_faces(faces),
-        warnings=warning_list(prediction.warnings),
+    body = Template(part("prediction.html")).substitute(
         label=escape(prediction.label),
         expression=escape(_expression(prediction)),
         bars=class_bars(prediction.probabilities),
@@ -90,6 +81,14 @@ def prediction_report_text(
         pictures="\n".join(_pictures(prediction, onset, apex, spec, faces)),
         curve="" if prediction.spotting is None else _curve(prediction.spotting),
         numbers="".join(f"<tr><th>{name}</th><td>{escape(text)}</td></tr>" for name, text in _numbers(prediction)),
+    )
+    return page(
+        prediction.sample or "prediction",
+        _facts(prediction, onset),
+        body,
+        warnings=prediction.warnings,
+        notes=notes_of_faces(faces),
+        css="prediction.css",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -14,16 +14,15 @@ from typing import Any
 import numpy as np
 
 from htnet._version import __version__
-from htnet.core.assets import ASSETS
-from htnet.core.errors import InputError
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS, Event
 from htnet.core.files import check_outputs, write_text
 from htnet.core.provenance import restriction
 from htnet.core.recordings import unit_text
-from htnet.core.schema import Warned, plain
+from htnet.core.schema import plain
 from htnet.core.types import EXPRESSION_THRESHOLD, FloatArray
 from htnet.core.words import counted
 from htnet.pipeline.analysis import Analysis, FollowedFace
+from htnet.pipeline.page import check_name, class_bars, notes_of_faces, page, part
 from htnet.recordings import FaceTrack
 
 #: Curves of a report: name, unit, the curves of `FaceTrack.curves` that are drawn (the subject's left is the image's
@@ -64,32 +63,10 @@ def write_report(found: Analysis, path: str | PathLike[str], *, faces: bool = Tr
     return path
 
 
-def check_name(path: str | PathLike[str]) -> Path:
-    """The path of a report.
-
-    Raises:
-        InputError: it does not end in .html.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"A report cannot be written as {path.name!r}; give a name that ends in .html.")
-    return path
-
-
 def report_text(found: Analysis, *, faces: bool = True) -> str:
     """The report as HTML, see `write_report`."""
-    folder = ASSETS / "report"
-    parts = {name: (folder / f"report.{name}").read_text("utf-8") for name in ("html", "js")}
     text = json.dumps(_data(found), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Template(parts["html"]).substitute(
-        version=__version__,
-        title=escape(found.sample),
-        css=report_css(),
-        js=parts["js"] + (folder / "frame.js").read_text("utf-8"),
-        facts=escape(_facts(found)),
-        notes=_notes(found, faces),
-        warnings=warning_list(found.warnings),
-        tiles="\n".join(_tiles(found)),
+    body = Template(part("report.html")).substitute(
         rows="\n".join(_row(k, event) for k, event in enumerate(found.events)),
         faces="\n".join(_face_row(face) for face in found.faces),
         cards="\n".join(
@@ -97,6 +74,16 @@ def report_text(found: Analysis, *, faces: bool = True) -> str:
         ),
         # Nothing in it can end the element that it stands in.
         data=text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
+    )
+    tiles = "\n".join(_tiles(found))
+    return page(
+        found.sample,
+        _facts(found),
+        body,
+        warnings=found.warnings,
+        notes=_notes(found, faces),
+        more=f'<div class="tiles" role="group" aria-label="kinds of events that are shown">\n{tiles}\n</div>\n',
+        js=part("report.js"),
     )
 
 
@@ -106,16 +93,6 @@ def _notes(found: Analysis, faces: bool) -> str:
     if found.curves is None:
         said += "<p>There are no curves: the analysis was read from its document, which has none.</p>"
     return said
-
-
-def notes_of_faces(faces: bool) -> str:
-    """What a report without pictures of faces says of them."""
-    return "" if faces else "<p>Pictures of faces were left out; the flow pictures show motion alone.</p>"
-
-
-def report_css() -> str:
-    """How reports look."""
-    return (ASSETS / "report" / "report.css").read_text("utf-8")
 
 
 def _facts(found: Analysis) -> str:
@@ -131,15 +108,6 @@ def _facts(found: Analysis) -> str:
         f"{found.video or found.source} · {_clock(found.duration)}, {counted(found.frames, 'frame')}{rate}, "
         f"{width}x{height} px · {counted(len(found.faces), 'face')} · {model} · htnet {__version__}"
     )
-
-
-def warning_list(warnings: Sequence[Warned]) -> str:
-    """The warnings of a result; nothing where there are none."""
-    if not warnings:
-        return ""
-    items = "".join(f"<li><b>{escape(w.code)}</b>: {escape(w.message)}</li>" for w in warnings)
-    title = counted(len(warnings), "warning")
-    return f'<details class="warnings" open><summary>{title}</summary><ul>{items}</ul></details>'
 
 
 def _tiles(found: Analysis) -> Iterator[str]:
@@ -210,16 +178,6 @@ def _pictures(found: Analysis, k: int, faces: bool) -> str:
         if content
     ]
     return f'<div class="pictures">{"".join(figures)}</div>' if figures else ""
-
-
-def class_bars(probabilities: Mapping[str, float]) -> str:
-    """A bar for each class."""
-    rows = [
-        f'<span>{escape(name)}</span><div class="track"><i style="width:{100 * value:.0f}%"></i></div>'
-        f"<span>{value:.2f}</span>"
-        for name, value in probabilities.items()
-    ]
-    return f'<div class="bars">{"".join(rows)}</div>'
 
 
 def _units(event: Event) -> str:
