@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from htnet.hub import list_pretrained, load_pretrained, push_to_hub, save_pretrained
     from htnet.models import create_model, is_model, list_models, register_model
     from htnet.pipeline import Predictor, analyze, embed, evaluate, predict, predict_video
+    from htnet.pipeline.evaluation_report import report
 
 _WHERE = {
     "create_model": "htnet.models",
@@ -35,6 +36,7 @@ _WHERE = {
     "predict": "htnet.pipeline",
     "predict_video": "htnet.pipeline",
     "Predictor": "htnet.pipeline",
+    "report": "htnet.pipeline.evaluation_report",
 }
 _MODULES = (
     "acceleration",
@@ -75,6 +77,7 @@ __all__ = [
     "predict_video",
     "push_to_hub",
     "register_model",
+    "report",
     "save_pretrained",
 ]
 

@@ -1,4 +1,4 @@
-"""``htnet evaluate`` and ``htnet embed``."""
+"""``htnet evaluate``, ``htnet report`` and ``htnet embed``."""
 
 from __future__ import annotations
 
@@ -37,6 +37,25 @@ def add_commands(add: AddCommand) -> None:
         "--allow-trained", action="store_true", help="also score people that the weights were trained on"
     )
     command.add_argument("--plot", metavar="PICTURE", help="save a picture of the confusion matrix")
+    add_overwrite(command)
+
+    command = add(
+        "report",
+        _report,
+        "write the report of an evaluation as one HTML page",
+        "htnet report runs/loso-htnet_small-default --data samples-flow",
+    )
+    command.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="folder of loso, lodo, kfold or holdout, or of evaluate --out; others are compared with the first",
+    )
+    command.add_argument("--out", metavar="FILE", help="file to write, .html (default: report.html in the first RUN)")
+    command.add_argument("--data", help="the samples, for pictures of their flow (default: those that the run names)")
+    command.add_argument(
+        "--worst", type=int, default=12, metavar="N", help="samples to show, the worst first (default: %(default)s)"
+    )
     add_overwrite(command)
 
     command = add(
@@ -99,6 +118,15 @@ def _evaluate(args: argparse.Namespace) -> None:
         show_terms(answers.weights, answers.model["license"])
     if files:
         print(f"files: {', '.join(map(str, files))}")
+
+
+def _report(args: argparse.Namespace) -> None:
+    from htnet.pipeline.evaluation_report import report
+
+    path = report(args.runs, args.out, data=args.data, worst=args.worst, overwrite=args.overwrite)
+    print(f"report: {path}")
+    if args.json:
+        answer_done(args, path, runs=args.runs)
 
 
 def _embed(args: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """Evaluation on subjects or data sets that were held out of training."""
 
+from htnet.evaluation.finished import FinishedRun, GroupScores, read_run
 from htnet.evaluation.plan import LEAKING, PROTOCOLS, EvaluationPlan
 from htnet.evaluation.report import LosoResult, SampleResult
 from htnet.evaluation.runner import holdout, kfold, lodo, loso
@@ -10,6 +11,8 @@ __all__ = [
     "PROTOCOLS",
     "CardScores",
     "EvaluationPlan",
+    "FinishedRun",
+    "GroupScores",
     "LosoResult",
     "SampleResult",
     "Summary",
@@ -17,5 +20,6 @@ __all__ = [
     "kfold",
     "lodo",
     "loso",
+    "read_run",
     "read_summary",
 ]

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from htnet.core.csv_files import open_table
+from htnet.core.errors import RunError
+from htnet.core.types import Float64Array
 from htnet.evaluation.store import RunStore
 from htnet.training.curves import CURVE_FILE, TENSORBOARD_FOLDER, as_text, write_curve_rows, write_tensorboard
 
@@ -31,6 +37,35 @@ def fold_to_tensorboard(store: RunStore, seed: int, fold: str) -> None:
     """Write the learning curves of a finished fold for TensorBoard; files that were written before are replaced."""
     for stage, curve in _stages(store, seed, fold):
         write_tensorboard(store.root / TENSORBOARD_FOLDER / f"seed-{seed}" / fold / stage, curve)
+
+
+def read_curves(path: Path) -> dict[str, dict[str, Float64Array]]:
+    """The learning curves in a ``training.csv``, of a run or of weights.
+
+    Args:
+        path: the file.
+
+    Returns:
+        For each stage ("" for weights) the numbers of `MEASURES` that the file has, (trainings, epochs) each, NaN
+        where there is none.
+
+    Raises:
+        RunError: it is no such file.
+    """
+    file = open_table(path, ["epoch", "loss"], RunError)
+    names = [name for name in MEASURES if name in file.columns]
+    rows: dict[str, dict[tuple[str, str], list[list[float]]]] = {}
+    for (_, row), numbers in zip(file.rows, file.numbers(names), strict=True):
+        training = row.get("seed", ""), row.get("fold", "")
+        values = [np.nan if number is None else number for number in numbers]
+        rows.setdefault(row.get("stage", ""), {}).setdefault(training, []).append(values)
+    found = {}
+    for stage, trainings in rows.items():
+        every = np.full((len(trainings), max(map(len, trainings.values())), len(names)), np.nan)
+        for k, epochs in enumerate(trainings.values()):
+            every[k, : len(epochs)] = epochs
+        found[stage] = {name: np.asarray(every[..., i], np.float64) for i, name in enumerate(names)}
+    return found
 
 
 def _stages(store: RunStore, seed: int, fold: str) -> Iterator[tuple[str, Iterable[dict[str, float | None]]]]:

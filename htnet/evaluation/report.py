@@ -218,6 +218,7 @@ def summarize(
     ]
     content = {
         "leave": leave,
+        "data": manifest.source,
         "classes": list(manifest.classes),
         "samples": len(manifest),
         "subjects": len(manifest.subjects),

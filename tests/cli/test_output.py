@@ -125,6 +125,7 @@ def written(tmp_path_factory):
     words = ("loso", "--data", root / "flow", "--model", "htnet_tiny", "--epochs", "1", "--workers", "1")
     words += ("--protocol", "last", "best_on_test", "--out", root / "loso")
     run("loso", *words, files=[root / "loso" / "summary.json", root / "loso" / "predictions.csv"])
+    run("report", "report", root / "loso", stdout=True)
     result = LosoResult(finite(run.documents["loso"][0]), (), root / "loso")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("lodo", "kfold", "holdout"):
@@ -146,6 +147,7 @@ DOCUMENTS = {
     "evaluate-spotting": "htnet.spotting_scores",
     "list": "htnet.list",
     "evaluate": "htnet.weights_scores",
+    "report": "htnet.command",
     "embed": "htnet.command",
     "doctor": "htnet.doctor",
     "completion": "htnet.command",

@@ -57,6 +57,7 @@ COMMANDS = {
     "loso --plot": ("loso --data d --out OUT/run --plot OUT/r.png", "r.png"),
     "prepare manifest": ("prepare manifest --root PAIRS --landmarks template --out OUT", "manifest.csv"),
     "loso, results": ("loso --data FLOW --model htnet_tiny --epochs 1 --out OUT", "summary.json"),
+    "report": ("report r --out OUT/r.html", "r.html"),
     "preprocess --out": ("python a.png b.png --out OUT/f.png", "f.png"),
     "preprocess --uv": ("python a.png b.png --out OUT/f.png --uv OUT/f.npy", "f.npy"),
     "preprocess --color": ("python a.png b.png --out OUT/f.png --color OUT/c.png", "c.png"),

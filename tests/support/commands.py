@@ -8,6 +8,7 @@ COMMANDS = (
     "analyze",
     "evaluate-spotting",
     "evaluate",
+    "report",
     "embed",
     "demo",
     "lodo",

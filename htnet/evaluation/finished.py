@@ -1,0 +1,260 @@
+"""Reader of a finished evaluation: the folder that `loso`, `lodo`, `kfold`, `holdout` or `evaluate` has written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from htnet.core.csv_files import open_table
+from htnet.core.errors import RunError, cause
+from htnet.core.hints import hint, missing
+from htnet.core.identity import is_named
+from htnet.core.types import Float64Array
+from htnet.evaluation.bootstrap import interval, resampled_confusions
+from htnet.evaluation.calibration import Reliability, reliability
+from htnet.evaluation.metrics import confusion_matrix, score, uar_of_each, uf1_of_each
+from htnet.evaluation.report import LosoResult, SampleResult
+
+#: What `FinishedRun.protocols` calls the answers of trained weights, which `evaluate` scores.
+WEIGHTS = "weights"
+_MEASURES = {"uf1": uf1_of_each, "uar": uar_of_each}
+_NAMES = (*_MEASURES, "accuracy")
+_LEAKS = " (leaks)"
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """Scores of a group of samples, each the mean over the seeds.
+
+    Attributes:
+        uf1: unweighted F1, 0..1.
+        uar: unweighted average recall, 0..1.
+        accuracy: fraction of correct answers, 0..1.
+        intervals: 95 % bootstrap intervals over people of "uf1" and "uar"; None if a sample has no subject, or there
+            are fewer than two people.
+        samples: number of samples.
+        people: number of people that are named.
+    """
+
+    uf1: float
+    uar: float
+    accuracy: float
+    intervals: dict[str, tuple[float, float]] | None
+    samples: int
+    people: int
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """A finished evaluation.
+
+    Attributes:
+        root: its folder.
+        summary: content of ``summary.json``.
+        samples: content of ``predictions.csv``. The answers of trained weights have the protocol `WEIGHTS` and the
+            seed 0.
+    """
+
+    root: Path
+    summary: dict[str, Any]
+    samples: tuple[SampleResult, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the model's outputs."""
+        return tuple(self.summary["classes"])
+
+    @property
+    def trained(self) -> bool:
+        """Whether the run trained its models, in folds; otherwise trained weights were scored."""
+        return "protocols" in self.summary
+
+    @cached_property
+    def protocols(self) -> tuple[str, ...]:
+        """Names of the protocols."""
+        return tuple(dict.fromkeys(sample.protocol for sample in self.samples))
+
+    @property
+    def main(self) -> str:
+        """The protocol to report: the first that does not leak; of a run that only leaks, that one."""
+        return next((name for name in self.protocols if not self.leaks(name)), self.protocols[0])
+
+    def leaks(self, protocol: str) -> bool:
+        """Whether a protocol chose its epochs on the tested samples."""
+        return bool(self.trained and self.summary["protocols"][protocol]["leaks"])
+
+    def of(self, protocol: str, dataset: str | None = None) -> list[list[SampleResult]]:
+        """Answers of a protocol, of all samples or of one data set, seed by seed."""
+        found: dict[int, list[SampleResult]] = {}
+        for sample in self.samples:
+            if sample.protocol == protocol and dataset in (None, sample.dataset):
+                found.setdefault(sample.seed, []).append(sample)
+        return [found[seed] for seed in sorted(found)]
+
+    def scores(self, protocol: str) -> dict[str, GroupScores]:
+        """Scores of a protocol over all samples, "full", and over each data set if there are several."""
+        datasets = sorted({sample.dataset for sample in self.samples})
+        groups: dict[str, str | None] = {"full": None}
+        groups |= {name: name for name in datasets} if len(datasets) > 1 else {}
+        return {name: self._scores(self.of(protocol, dataset)) for name, dataset in groups.items()}
+
+    def confusion(self, protocol: str, dataset: str | None = None) -> Any:
+        """(C, C) counts over all seeds; rows are true classes."""
+        answers = [sample for of_seed in self.of(protocol, dataset) for sample in of_seed]
+        return confusion_matrix(
+            [sample.truth for sample in answers], [sample.prediction for sample in answers], len(self.classes)
+        )
+
+    def difference(self, protocol: str, other: FinishedRun, of_other: str) -> dict[str, tuple[float, float, float]]:
+        """UF1 and UAR of another run's protocol minus those of this one's, over the same draws of people.
+
+        Args:
+            protocol: of this run.
+            other: another run, or this one.
+            of_other: a protocol of it.
+
+        Returns:
+            For "uf1" and "uar" the difference and the ends of its 95 % interval. Empty if the samples are not the
+            same ones, or not all have a subject.
+        """
+        mine, theirs = self.of(protocol), other.of(of_other)
+        if self.classes != other.classes or _known(mine[0]) != _known(theirs[0]):
+            return {}
+        own, drawn = _drawn(mine, len(self.classes)), _drawn(theirs, len(self.classes))
+        if not own or not drawn:
+            return {}
+        values = self._scores(mine), other._scores(theirs)
+        found = {}
+        for name in _MEASURES:
+            low, high = interval(drawn[name] - own[name])
+            found[name] = (getattr(values[1], name) - getattr(values[0], name), low, high)
+        return found
+
+    def reliability(self, protocol: str) -> dict[str, Reliability]:
+        """Bins of the raw probabilities, and of folds of those after the temperature fitted on the others."""
+        if self.trained:
+            return LosoResult(self.summary, self.samples, self.root).reliability(protocol)
+        (answers,) = self.of(protocol)
+        return {"raw": reliability([one.truth for one in answers], [one.probabilities for one in answers])}
+
+    def _scores(self, seeds: Sequence[Sequence[SampleResult]]) -> GroupScores:
+        each = [score([s.truth for s in one], [s.prediction for s in one], len(self.classes)) for one in seeds]
+        drawn = _drawn(seeds, len(self.classes))
+        people = {(s.dataset, s.subject) for s in seeds[0] if is_named(s.subject)}
+        uf1, uar, accuracy = (float(np.mean([getattr(one, name) for one in each])) for name in _NAMES)
+        intervals = {name: interval(values) for name, values in drawn.items()} or None
+        return GroupScores(uf1, uar, accuracy, intervals, len(seeds[0]), len(people))
+
+
+def read_run(folder: str | PathLike[str]) -> FinishedRun:
+    """Read what an evaluation has written: ``summary.json`` and ``predictions.csv``.
+
+    The scores of the summary are computed again from the predictions.
+
+    Args:
+        folder: run folder of `loso`, `lodo`, `kfold` or `holdout`, or the folder that `evaluate` wrote.
+
+    Raises:
+        RunError: it is no such folder, the run is not finished, a file is damaged, or the two files do not belong
+            together.
+    """
+    root = Path(folder)
+    way = "Give the run folder of htnet loso, kfold, holdout or lodo, or what htnet evaluate wrote with --out."
+    if root.name == "summary.json" and root.is_file():
+        root = root.parent
+    if not root.is_dir():
+        raise RunError(f"{missing(root) if not root.exists() else f'{root} is a file.{hint(root)}'}\n{way}")
+    path = root / "summary.json"
+    if not path.is_file():
+        unfinished = (
+            "The run is not finished; run the same command again to resume it."
+            if (root / "run.json").is_file()
+            else way
+        )
+        raise RunError(f"There is no summary.json in {root}. {unfinished}")
+    try:
+        summary = json.loads(path.read_text("utf-8"))
+        kind = summary["schema"]
+        if kind not in ("htnet.evaluation", "htnet.weights_scores"):
+            raise RunError(f"{path} is a document {kind!r}, not of an evaluation. {way}")
+        stated = _stated(summary)
+        samples = tuple(_samples(root / "predictions.csv", summary))
+        if "protocols" in summary:
+            summary.setdefault("leave", "subject")  # left out where it was the only kind there was
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if isinstance(error, RunError):
+            raise
+        why = f" ({cause(error)})" if isinstance(error, OSError) else ""
+        raise RunError(f"{path} is damaged, or not the summary of an evaluation{why}. {way}") from error
+    run = FinishedRun(root, summary, samples)
+    for (protocol, seed), uf1 in stated.items():
+        of_seed = [s for s in samples if (s.protocol, s.seed) == (protocol, seed)]
+        if not of_seed:
+            raise RunError(f"{root / 'predictions.csv'} has no answers of {protocol}, seed {seed}. Run it again.")
+        found = score([s.truth for s in of_seed], [s.prediction for s in of_seed], len(run.classes)).uf1
+        if abs(found - uf1) > 1e-9:
+            raise RunError(
+                f"{path} says UF1 {uf1:.6f} ({protocol}, seed {seed}), but predictions.csv gives {found:.6f}. The two "
+                "files do not belong together; run the evaluation again."
+            )
+    return run
+
+
+def _stated(summary: dict[str, Any]) -> dict[tuple[str, int], float]:
+    """UF1 over all samples by protocol and seed, as the summary has it."""
+    if "protocols" not in summary:
+        return {(WEIGHTS, 0): summary["scores"]["full"]["uf1"]}
+    return {
+        (protocol, int(seed)): scores["full"]["uf1"]
+        for protocol, entry in summary["protocols"].items()
+        for seed, scores in entry["seeds"].items()
+    }
+
+
+def _samples(path: Path, summary: dict[str, Any]) -> Iterable[SampleResult]:
+    classes = list(summary["classes"])
+    chances = [f"probability_{name}" for name in classes]
+    table = open_table(path, ["sample", "dataset", "subject", "truth", "prediction", *chances], RunError)
+    numbers = table.numbers(chances)
+    for (line, row), probabilities in zip(table.rows, numbers, strict=True):
+        if unknown := {row["truth"], row["prediction"]} - set(classes):
+            raise RunError(
+                f"{path}, line {line}: {sorted(unknown)[0]!r} is no class of {path.parent / 'summary.json'}."
+            )
+        if None in probabilities or not row.get("seed", "0").isdigit():
+            raise RunError(f"{path}, line {line}: a probability or the seed is missing. Run the evaluation again.")
+        yield SampleResult(
+            row["sample"],
+            row["dataset"],
+            row["subject"],
+            int(row.get("seed", "0")),
+            row.get("protocol", WEIGHTS).removesuffix(_LEAKS),
+            classes.index(row["truth"]),
+            classes.index(row["prediction"]),
+            tuple(float(value or 0.0) for value in probabilities),
+        )
+
+
+def _known(answers: Sequence[SampleResult]) -> set[tuple[str, str, str, int]]:
+    return {(s.dataset, s.subject, s.sample, s.truth) for s in answers}
+
+
+def _drawn(seeds: Sequence[Sequence[SampleResult]], num_classes: int) -> dict[str, Float64Array]:
+    """For each draw of people the mean over the seeds of each measure; empty if people are unknown, or only one."""
+    people = [(s.dataset, s.subject) for s in seeds[0] if is_named(s.subject)]
+    if len(people) < len(seeds[0]) or len(set(people)) < 2:
+        return {}
+    drawn = [
+        resampled_confusions(
+            [s.truth for s in one], [s.prediction for s in one], [(s.dataset, s.subject) for s in one], num_classes
+        )
+        for one in seeds
+    ]
+    return {name: np.mean([measure(counts) for counts in drawn], axis=0) for name, measure in _MEASURES.items()}

@@ -1,0 +1,132 @@
+"""The samples that an evaluation was most wrong about, and pictures of their flow."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from htnet.core.errors import HtnetError, InputError
+from htnet.core.types import PreprocessSpec
+from htnet.data import Manifest, Sample, open_data
+from htnet.data.prepared import resolve_spec
+from htnet.data.reader import SampleReader
+from htnet.evaluation import SampleResult
+from htnet.evaluation.calibration import SMALLEST
+from htnet.evaluation.finished import FinishedRun
+from htnet.pipeline.event_pairs import encoded, flow_picture
+from htnet.preprocess import read_flow_image
+
+# Side of a picture of the flow between two frames, px.
+_SIDE = 224
+
+
+@dataclass(frozen=True)
+class WorstSample:
+    """A sample and what was answered.
+
+    Attributes:
+        sample: the answer of the first seed.
+        probabilities: mean over the seeds, one per class.
+        answers: the classes that were answered, each once.
+        loss: mean over the seeds of -log of the true class's probability.
+    """
+
+    sample: SampleResult
+    probabilities: tuple[float, ...]
+    answers: tuple[int, ...]
+    loss: float
+
+
+def worst_samples(seeds: Sequence[Sequence[SampleResult]], count: int) -> list[WorstSample]:
+    """The ``count`` samples with the largest loss, the largest first.
+
+    Args:
+        seeds: the answers of each seed.
+        count: how many at most.
+    """
+    found: dict[tuple[str, str], list[SampleResult]] = {}
+    for one in (sample for of_seed in seeds for sample in of_seed):
+        found.setdefault((one.dataset, one.sample), []).append(one)
+    every = []
+    for answers in found.values():
+        chances = np.array([one.probabilities for one in answers])
+        truth = answers[0].truth
+        loss = float(-np.log(np.maximum(chances[:, truth], SMALLEST)).mean())
+        own = tuple(dict.fromkeys(one.prediction for one in answers))
+        every.append(WorstSample(answers[0], tuple(chances.mean(0).tolist()), own, loss))
+    return sorted(every, key=lambda one: -one.loss)[:count]
+
+
+class Pictures:
+    """Pictures of the flow of samples, where their data are at hand."""
+
+    def __init__(self, samples: dict[str, Sample], reader: SampleReader | None, said: str) -> None:
+        self._samples, self._reader = samples, reader
+        #: What the report says of the pictures.
+        self.said = said
+
+    @classmethod
+    def of(cls, run: FinishedRun, data: Manifest | str | PathLike[str] | None) -> Pictures:
+        """Open the data of a run: those that are given, or those that its summary names.
+
+        Raises:
+            InputError: given data do not hold the samples of the run.
+            ManifestError: given data cannot be read.
+        """
+        named = str(run.summary.get("data") or "")
+        if data is None and not (named and Path(named).exists()):
+            return cls._none(f"the data of the run, {named}, are not there" if named else "the run names no data")
+        try:
+            manifest = data if isinstance(data, Manifest) else open_data(data or named)
+        except HtnetError:
+            if data is not None:
+                raise
+            return cls._none(f"the data of the run, {named}, cannot be read")
+        known = {(s.dataset, s.subject, s.sample, run.classes[s.truth]) for s in run.samples}
+        own = {s.sample: s for s in manifest if (s.dataset, s.subject, s.sample, s.label) in known}
+        source = escape(manifest.source)
+        if len(own) < len({s.sample for s in run.samples}):
+            if data is not None:
+                raise InputError(
+                    f"{manifest.source} holds {len(own)} of the {run.summary['samples']} samples of {run.root}, with "
+                    "their labels and subjects. Give the data that were evaluated."
+                )
+            return cls._none(f"{manifest.source} holds {len(own)} of the {run.summary['samples']} samples of the run")
+        spec = PreprocessSpec.from_dict(run.summary["run"]["preprocess"]) if run.trained else PreprocessSpec()
+        reader = SampleReader(resolve_spec(manifest, spec), "yunet")
+        said = (
+            f"Flow images of {source}: u, v and strain as red, green and blue, each channel from its least to its "
+            "largest value. Where there are only frames, the flow of the aligned face by length (color) and direction "
+            "(arrows)."
+        )
+        return cls(own, reader, said)
+
+    @classmethod
+    def _none(cls, why: str) -> Pictures:
+        return cls({}, None, f"Pictures of their flow are missing: {escape(why)}. Give the data: --data.")
+
+    def html(self, sample: SampleResult) -> str:
+        """The picture of a sample, or why there is none; nothing where no sample has one."""
+        if self._reader is None:
+            return ""
+        own = self._samples[sample.sample]
+        try:
+            kind, content = self._picture(own, self._reader)
+        except HtnetError as error:
+            return f'<p class="none">No picture: {escape(str(error))}</p>'
+        data = base64.b64encode(content).decode()
+        return f'<img alt="flow of {escape(sample.sample)}" src="data:image/{kind};base64,{data}">'
+
+    def _picture(self, own: Sample, reader: SampleReader) -> tuple[str, bytes]:
+        if own.flow is not None:
+            return "png", encoded(read_flow_image(own.flow, reader.spec.size), ".png")
+        made = reader.from_frames(own)
+        if made.flow is None:
+            raise InputError("it has no flow field.")
+        return "jpeg", flow_picture(made.flow, _SIDE)

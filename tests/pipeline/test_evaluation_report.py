@@ -1,0 +1,294 @@
+"""The report of an evaluation."""
+
+import base64
+import dataclasses
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, f1_score, recall_score
+
+import htnet
+from htnet import cli
+from htnet.core.errors import InputError, OverwriteError, RunError
+from htnet.data import Manifest, open_data
+from htnet.evaluation import read_run
+from htnet.evaluation.curves import read_curves
+from htnet.pipeline import evaluate
+from htnet.pipeline.evaluation_report import evaluation_report_text
+from htnet.pipeline.worst_samples import worst_samples
+from tests.support.flows import CLASSES, write_flow_set
+from tests.support.runs import EPOCHS, write_run
+
+SURE = {"last": 1.0, "nested": 1.1, "best_on_test": 2.5}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A data set of two sets and a run on it."""
+    root = tmp_path_factory.mktemp("made")
+    write_flow_set(root / "set", subjects=4, per_subject=4, datasets=("a", "b"))
+    write_run(root / "run", open_data(root / "set"), SURE)
+    return root
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    """A copy to spoil."""
+    return shutil.copytree(made / "run", tmp_path / "run")
+
+
+def rows_of(text, title):
+    """The cells of the first table after a heading, without marks."""
+    table = text.split(f"<h2>{title}")[1].split("</table>")[0]
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", table, re.DOTALL)
+    return [[re.sub(r"<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)] for row in rows]
+
+
+def score_of(answers):
+    return f1_score([s.truth for s in answers], [s.prediction for s in answers], average="macro")
+
+
+def test_scores_are_those_of_scikit_learn_and_intervals_those_of_a_plain_bootstrap(made):
+    found = read_run(made / "run")
+    seeds = found.of("last")
+    scores = found.scores("last")
+    assert list(scores) == ["full", "a", "b"]
+    assert scores["full"].uf1 == pytest.approx(np.mean([score_of(one) for one in seeds]))
+    recalls = [recall_score([s.truth for s in one], [s.prediction for s in one], average="macro") for one in seeds]
+    assert scores["full"].uar == pytest.approx(np.mean(recalls))
+    of_a = [[s for s in one if s.dataset == "a"] for one in seeds]
+    assert scores["a"].uf1 == pytest.approx(np.mean([score_of(one) for one in of_a]))
+    assert (scores["full"].samples, scores["full"].people, scores["a"].people) == (32, 8, 4)
+
+    people = sorted({(s.dataset, s.subject) for s in seeds[0]})
+    drawn = np.random.default_rng(0).integers(len(people), size=(2000, len(people)))
+    draws = []
+    for one in seeds:
+        own = [
+            confusion_matrix(
+                *zip(*[(s.truth, s.prediction) for s in one if (s.dataset, s.subject) == who], strict=True),
+                labels=[0, 1, 2],
+            )
+            for who in people
+        ]
+        counts = np.array(own)[drawn].sum(1)
+        hits, true, said = counts.diagonal(axis1=1, axis2=2), counts.sum(2), counts.sum(1)
+        with np.errstate(invalid="ignore"):
+            draws.append(np.nanmean(np.where(true > 0, 2 * hits / (true + said), np.nan), axis=1))
+    expected = np.quantile(np.mean(draws, axis=0), (0.025, 0.975))
+    assert scores["full"].intervals["uf1"] == pytest.approx(tuple(expected), abs=1e-12)
+    assert scores["full"].intervals["uf1"] == pytest.approx(
+        found.summary["protocols"]["last"]["interval"]["full"]["uf1"]
+    )
+
+
+def test_the_page_says_these_numbers_and_marks_what_leaks(made):
+    found = read_run(made / "run")
+    text = evaluation_report_text([found])
+    full = found.scores("last")["full"]
+    low, high = full.intervals["uf1"]
+    row = rows_of(text, "Scores")[1]
+    assert row[:4] == ["all samples", "32", f"{full.uf1:.3f}", f"{low:.3f} to {high:.3f}"]
+    assert [row[0] for row in rows_of(text, "Scores")[2:]] == ["a", "b"]
+    compared = rows_of(text, "Protocols and runs")[1:]
+    assert [row[1] for row in compared] == ["last", "nested", "best_on_test leaks"]
+    assert compared[0][-1] == "reported above"
+    gain = found.scores("best_on_test")["full"].uf1 - full.uf1
+    assert compared[2][-1].startswith(f"{gain:+.3f} (")
+    counts = found.confusion("last")
+    pairs = [(s.truth, s.prediction) for one in found.of("last") for s in one]
+    np.testing.assert_array_equal(counts, confusion_matrix(*zip(*pairs, strict=True)))
+    shown = re.findall(r'--share:[\d.]+">(\d+)<', text.split("<h3>all samples</h3>")[1].split("</table>")[0])
+    assert shown == [str(n) for n in counts.ravel()]
+    subjects = rows_of(text, "Subjects")[1:]
+    assert len(subjects) == 8
+    shares = [float(row[3]) for row in subjects]
+    assert shares == sorted(shares)
+    worst = [s for one in found.of("last") for s in one if (s.dataset, s.subject) == (subjects[0][1], subjects[0][0])]
+    assert shares[0] == pytest.approx(np.mean([s.truth == s.prediction for s in worst]), abs=5e-4)
+
+
+def test_a_run_that_only_leaks_is_said_to_be_no_result(made, tmp_path):
+    write_run(tmp_path / "leaking", open_data(made / "set"), {"best_on_test": 2.0})
+    text = evaluation_report_text([read_run(tmp_path / "leaking")])
+    assert "Its scores are no result" in text
+    assert "Its scores are no result" not in evaluation_report_text([read_run(made / "run")])
+
+
+def test_nothing_is_fetched_and_nothing_runs(made):
+    text = evaluation_report_text([read_run(made / "run")])
+    assert "default-src 'none'" in text
+    assert not re.search(r"https?:|url\(|@import|<link|<iframe", text)
+    assert text.count("<script>") == 1, "that of all reports, for pages that show one"
+
+
+def test_the_worst_samples_come_first_with_their_flow_image(made):
+    found, manifest = read_run(made / "run"), open_data(made / "set")
+    chances = {}
+    for one in found.of("last"):
+        for s in one:
+            chances.setdefault(s.sample, []).append(s.probabilities[s.truth])
+    expected = sorted(chances, key=lambda name: np.prod(chances[name]))[:5]
+    assert [one.sample.sample for one in worst_samples(found.of("last"), 5)] == expected
+    text = evaluation_report_text([found], worst=5)
+    shown = re.findall(r'<h4>(.*?)</h4><img alt="[^"]*" src="data:image/png;base64,([^"]*)"', text)
+    assert [name for name, _ in shown] == expected
+    files = {sample.sample: sample.flow for sample in manifest}
+    for name, data in shown:
+        picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+        np.testing.assert_array_equal(picture, cv2.imread(str(files[name])))
+    assert "Worst samples" not in evaluation_report_text([found], worst=0)
+
+
+def test_data_that_are_not_there_are_told_and_others_refused(made, run, tmp_path):
+    summary = json.loads((run / "summary.json").read_text())
+    summary["data"] = "gone/manifest.csv"
+    (run / "summary.json").write_text(json.dumps(summary))
+    text = evaluation_report_text([read_run(run)])
+    assert "Pictures of their flow are missing: the data of the run, gone/manifest.csv, are not there" in text
+    assert "<img" not in text
+    assert text.count("<article>") == 12
+    assert evaluation_report_text([read_run(run)], data=made / "set").count("<img") == 12
+    manifest = open_data(made / "set")
+    swapped = [dataclasses.replace(s, label=CLASSES[(CLASSES.index(s.label) + 1) % 3]) for s in manifest]
+    with pytest.raises(InputError, match="holds 0 of the 32 samples"):
+        evaluation_report_text([read_run(run)], data=Manifest(tuple(swapped), CLASSES))
+    (tmp_path / "lost").mkdir()
+    moved = [dataclasses.replace(s, flow=tmp_path / "lost" / "x.png") for s in manifest]
+    text = evaluation_report_text([read_run(run)], data=Manifest(tuple(moved), CLASSES), worst=3)
+    assert len(re.findall('class="none">No picture: Flow image .*? is not a file', text)) == 3
+
+
+def test_curves_are_means_over_the_folds(made):
+    curves = read_curves(made / "run" / "training.csv")
+    assert set(curves) == {"all", "nested"}
+    loss = curves["all"]["loss"]
+    assert loss.shape == (16, EPOCHS)
+    expected = np.mean([1.0 + 0.1 * k + seed for seed in (0, 1) for k in range(8)]) - 0.2 * np.arange(EPOCHS)
+    np.testing.assert_allclose(loss.mean(0), expected)
+    assert np.isnan(curves["all"]["held_out_uf1"]).all()
+    text = evaluation_report_text([read_run(made / "run")])
+    assert text.count('aria-label="loss over the epochs') == 2
+    assert "Held-out training subjects" in text
+    assert "No tested subject is in it" in text
+
+
+def test_a_run_without_curves_says_so(run):
+    (run / "training.csv").unlink()
+    assert "There are no learning curves" in evaluation_report_text([read_run(run)])
+
+
+def test_texts_are_escaped(made, tmp_path):
+    samples = [
+        dataclasses.replace(s, subject=f"<i>{s.subject}", sample=f"<b>{s.sample}") for s in open_data(made / "set")
+    ]
+    write_run(tmp_path / "run", Manifest(tuple(samples), CLASSES, "<u>set"), {"last": 1.0})
+    text = evaluation_report_text([read_run(tmp_path / "run")], data=Manifest(tuple(samples), CLASSES, "<u>set"))
+    assert not re.search("<i>s|<b>a_|<u>", text)
+    assert "&lt;b&gt;a_" in text
+
+
+def test_unnamed_people_have_no_intervals(made, tmp_path):
+    manifest = open_data(made / "set")
+    write_run(tmp_path / "run", manifest, {"last": 1.0}, seeds=(0,))
+    # As of data sets that are left out whole, where people may be unknown.
+    for name, known, unknown in (("predictions.csv", ",s0,", ",,"), ("summary.json", '"subject"', '"dataset"')):
+        file = tmp_path / "run" / name
+        file.write_text(file.read_text().replace(known, unknown))
+    found = read_run(tmp_path / "run")
+    assert found.scores("last")["full"].intervals is None
+    text = evaluation_report_text([found])
+    assert "There are no intervals" in text
+    assert "not named" in text
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda run: (run / "summary.json").unlink(), "not finished; run the same command again"),
+        (lambda run: [(run / n).unlink() for n in ("summary.json", "run.json")], "Give the run folder"),
+        (lambda run: (run / "summary.json").write_text("{"), "is damaged"),
+        (
+            lambda run: (run / "summary.json").write_text('{"schema": "htnet.prediction"}'),
+            "a document 'htnet.prediction'",
+        ),
+        (lambda run: (run / "predictions.csv").unlink(), "does not exist"),
+        (
+            lambda run: (run / "predictions.csv").write_text(
+                re.sub(
+                    ",(negative|positive|surprise),(negative|positive|surprise),",
+                    r",\1,\1,",
+                    (run / "predictions.csv").read_text(),
+                )
+            ),
+            "do not belong together",
+        ),
+        (
+            lambda run: (run / "predictions.csv").write_text(
+                (run / "predictions.csv").read_text().replace("surprise,", "joy,", 1)
+            ),
+            "'joy' is no class|lacks|no column",
+        ),
+    ],
+)
+def test_folders_that_are_no_finished_run_are_refused(run, spoil, message):
+    spoil(run)
+    with pytest.raises(RunError, match=message):
+        htnet.report(run)
+
+
+def test_scores_of_weights_are_reported(made, tmp_path):
+    from tests.pipeline.test_scoring import fresh
+
+    found = evaluate(open_data(made / "set"), fresh(1), against=fresh(2), resamples=200)
+    found.write(tmp_path / "scores")
+    text = evaluation_report_text([read_run(tmp_path / "scores")])
+    row = rows_of(text, "Scores")[1]
+    assert row[2] == f"{found.scores()['full'].uf1:.3f}"
+    compared = rows_of(text, "Protocols and runs")[1:]
+    assert [row[1] for row in compared] == ["trained weights", "compared weights"]
+    assert compared[1][4] == f"{found.scores(found.against)['full'].uf1:.3f}"
+    assert compared[1][-1].startswith(f"{-found.difference()['uf1']['value']:+.3f}")
+    assert text.count("<img") == 12
+    assert "raw: expected calibration error" in text
+    assert "No training.csv lies with the weights" in text
+
+
+def test_several_runs_are_compared_over_the_same_people(made, tmp_path, capsys):
+    manifest = open_data(made / "set")
+    write_run(tmp_path / "other", manifest, {"last": 2.0}, model="flow_mlp")
+    write_run(tmp_path / "less", manifest.subset(range(16)), {"last": 2.0}, seeds=(0,))
+    words = ["report", *(str(p) for p in (made / "run", tmp_path / "other", tmp_path / "less"))]
+    out = tmp_path / "new" / "page.html"
+    assert cli.main([*words, "--out", str(out), "--worst", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"] == [str(out)]
+    compared = rows_of(out.read_text(), "Protocols and runs")[1:]
+    assert [row[0] for row in compared] == ["run"] * 3 + ["other", "less"]
+    first, other = read_run(made / "run"), read_run(tmp_path / "other")
+    value, low, high = first.difference("last", other, "last")["uf1"]
+    assert value == pytest.approx(other.scores("last")["full"].uf1 - first.scores("last")["full"].uf1)
+    assert low < value < high
+    assert compared[3][-1] == f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+    assert compared[4][-1] == "-"
+    assert "missing where samples or classes are not the same" in out.read_text()
+    assert first.difference("last", first, "last")["uf1"] == (0.0, 0.0, 0.0)
+
+
+def test_files_are_not_overwritten_and_names_are_checked(run):
+    path = htnet.report(run)
+    assert path == run / "report.html"
+    with pytest.raises(OverwriteError, match="report.html already exists"):
+        htnet.report(run)
+    before = path.read_bytes()
+    htnet.report(run, overwrite=True)
+    assert path.read_bytes() == before
+    with pytest.raises(InputError, match="ends in .html"):
+        htnet.report(run, run / "a.pdf")
+    with pytest.raises(InputError, match="No run was given"):
+        htnet.report([])
+    with pytest.raises(InputError, match="worst is -1"):
+        htnet.report(run, worst=-1)
