@@ -18,7 +18,9 @@ from benchmarks.results_table import RESULTS
 from htnet import cli
 from htnet.core.errors import HtnetError, InputError, did_you_mean
 from htnet.core.types import PreprocessSpec
+from htnet.evaluation import read_summary
 from htnet.hub import PretrainedSpec, find_pretrained, list_pretrained, read_config
+from htnet.hub.card import model_card
 from htnet.training import Recipe
 
 #: Recipes of entries that are not trained by the default one.
@@ -93,15 +95,38 @@ def bundle(name: str, data: str, out: str | None = None, epochs: int | None = No
     return config
 
 
+def renew_card(spec: PretrainedSpec) -> None:
+    """Write the card of an entry again, with the scores of the committed run; nothing is trained."""
+    folder = folder_of(spec)
+    config = read_config(folder / "config.json")
+    # Older folders lack the temperature, which is 1 then.
+    first = [(name, config[name]) for name in list(config)[: list(config).index("labels") + 1]]
+    config = {**dict(first), "temperature": 1.0, **config}
+    if spec.dataset == ON:
+        path = committed_run(spec)
+        check_same_training(config, json.loads(path.read_text("utf-8")))
+        scores = read_summary(path)
+        config["training"] |= {"metrics": scores.metrics, "leaking_metrics": scores.leaking}
+    (folder / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    (folder / "README.md").write_text(model_card(config), "utf-8")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bundle", description=__doc__, allow_abbrev=False)
-    parser.add_argument("name", help="registered name, such as composite-ststnet")
-    parser.add_argument("--data", required=True, help="folder of the composite set")
+    parser.add_argument("name", nargs="?", help="registered name, such as composite-ststnet")
+    parser.add_argument("--data", help="folder of the composite set")
     parser.add_argument("--out", help="weights folder (default: the entry's own)")
     parser.add_argument("--epochs", type=int, help="fewer epochs, for a trial; scores are then not checked")
+    parser.add_argument("--cards", action="store_true", help="write all cards again, and train nothing")
     args = parser.parse_args(argv)
+    if not args.cards and (args.name is None or args.data is None):
+        parser.error("give a name and --data, or --cards")
     try:
+        if args.cards:
+            for spec in KEPT:
+                renew_card(spec)
+            return 0
         found = bundle(args.name, args.data, args.out, args.epochs)
     except (HtnetError, OSError) as error:
         print(f"benchmarks.bundle: {error}", file=sys.stderr)

@@ -276,7 +276,7 @@ def _train(args: argparse.Namespace) -> None:
             args.out,
             job,
             temperature=scores.temperature,
-            training={"metrics": scores.metrics} if scores.metrics else {},
+            training=scores.card,
             callbacks=[shown := ShownLoss(tick), *boards],
             overwrite=args.overwrite,
         )

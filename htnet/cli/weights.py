@@ -45,10 +45,19 @@ def add_commands(add: AddCommand) -> None:
     )
     add_overwrite(command)
 
-    command = add("push", _push, "publish a weights folder on the Hub", "htnet push weights/mine owner/name --private")
-    command.add_argument("folder")
-    command.add_argument("repository", help="owner/name, or a registered name such as casme3")
-    command.add_argument("--private", action="store_true")
+    command = add("push", _push, "publish weights on the Hub", "htnet push weights/mine owner/name --dry-run")
+    command.add_argument("folder", nargs="?")
+    command.add_argument("repository", nargs="?", help="owner/name, or a registered name such as casme3")
+    command.add_argument(
+        "--all", action="store_true", help="all registered weights that are here; HTNET_HUB_NAMESPACE is their owner"
+    )
+    command.add_argument(
+        "--trained",
+        metavar="DIR",
+        help="with --all: where weights were trained, in folders of their names (default: weights)",
+    )
+    command.add_argument("--private", action="store_true", help="make new repositories private")
+    command.add_argument("--dry-run", action="store_true", help="print what would be uploaded, and send nothing")
 
     command = add("list", _list, "list models and pretrained weights", "htnet list 'synthetic*'")
     command.add_argument("pattern", nargs="?", default="*")
@@ -98,12 +107,51 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _push(args: argparse.Namespace) -> None:
-    from htnet.hub import push_to_hub
+    from htnet.hub import plan_push, push_to_hub
 
+    if args.all:
+        _push_all(args)
+        return
+    if args.folder is None or args.repository is None or args.trained is not None:
+        raise InputError(
+            "Give a weights folder and its repository: htnet push weights/mine owner/name; or --all, with --trained "
+            "DIR if weights were trained elsewhere than in weights."
+        )
+    if args.dry_run:
+        plan = plan_push(args.folder, args.repository)
+        print("\n".join(["nothing is sent; this would be:", *plan.lines()]))
+        if args.json:
+            answer_done(args, uploads=[plan.to_dict()])
+        return
     commit = push_to_hub(args.folder, args.repository, private=args.private)
     print(f"published as {args.repository}, commit {commit}")
     if args.json:
         answer_done(args, repository=args.repository, commit=commit)
+
+
+def _push_all(args: argparse.Namespace) -> None:
+    from htnet.hub import find_pretrained, plan_all
+    from htnet.hub.publish import carry_out
+
+    if args.folder is not None:
+        raise InputError(f"--all publishes every set of registered weights; leave {args.folder} out.")
+    plans = plan_all(args.trained or "weights")
+    here = {name: plan for name, plan in plans.items() if plan is not None}
+    absent = [name for name, plan in plans.items() if plan is None]
+    commits: dict[str, str] = {}
+    if args.dry_run:
+        print("\n".join(["nothing is sent; this would be:", *(line for p in here.values() for line in p.lines())]))
+    else:
+        for name, plan in here.items():
+            commits[name] = str(carry_out(plan, private=args.private).oid)
+            print(f"published as {plan.repo_id}, commit {commits[name]}")
+    for name in absent:
+        spec = find_pretrained(name)
+        first = spec.commands[0] if spec is not None and spec.commands else ""
+        print(f"not here: {name}" + (f"; it begins with: {first}" if first else ""))
+    if args.json:
+        uploads = [{**plan.to_dict(), "commit": commits.get(name)} for name, plan in here.items()]
+        answer_done(args, uploads=uploads, absent=absent)
 
 
 def _list(args: argparse.Namespace) -> None:

@@ -26,11 +26,19 @@ class CardScores:
         metrics: UF1 and UAR of its protocols that do not leak, by name.
         temperature: divisor of the weights' scores before the softmax.
         note: reason for this temperature.
+        leaking: UF1 and UAR of its protocols that leak, by name.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     temperature: float = 1.0
     note: str = ""
+    leaking: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def card(self) -> dict[str, dict[str, float]]:
+        """The scores as `htnet.hub.save_pretrained` takes them in ``training``."""
+        both = {"metrics": self.metrics, "leaking_metrics": self.leaking}
+        return {name: scores for name, scores in both.items() if scores}
 
 
 @dataclass(frozen=True)
@@ -41,11 +49,13 @@ class Summary:
         path: path of the file.
         content: the parsed JSON.
         metrics: UF1 and UAR of its protocols that do not leak, by name.
+        leaking: UF1 and UAR of its protocols that leak, by name.
     """
 
     path: Path
     content: dict[str, Any]
     metrics: dict[str, float]
+    leaking: dict[str, float]
 
     def for_weights(self, job: TrainingJob, spec: PreprocessSpec, manifest: Manifest) -> CardScores:
         """Scores and temperature for weights trained on all samples; no temperature if they are trained differently.
@@ -64,7 +74,7 @@ class Summary:
         calibration, run = self.content["protocols"].get("last", {}).get("calibration"), self.content["run"]
         if calibration is None:
             note = f"no temperature is stored: {self.path} contains none for the protocol last"
-            return CardScores(self.metrics, note=note)
+            return CardScores(self.metrics, note=note, leaking=self.leaking)
         evaluated = {
             "model": run["model"],
             "recipe": Recipe.from_dict(run["recipe"]),
@@ -76,10 +86,10 @@ class Summary:
         own = (job.model, job.recipe, spec, start, manifest.classes, "subject")
         if differ := [what for (what, value), mine in zip(evaluated.items(), own, strict=True) if value != mine]:
             note = f"no temperature is stored: {self.path} is of a run with another {', '.join(differ)}"
-            return CardScores(self.metrics, note=note)
+            return CardScores(self.metrics, note=note, leaking=self.leaking)
         temperature = calibration["temperature"]
         note = f"temperature {temperature:.4g} of {self.path} is stored with the weights"
-        return CardScores(self.metrics, temperature, note)
+        return CardScores(self.metrics, temperature, note, self.leaking)
 
     def _start(self, own: str | None) -> str | None:
         """Digest of the weights that the run started from; with one per seed, ``own`` if it is among them."""
@@ -110,14 +120,17 @@ def read_summary(path: str | PathLike[str]) -> Summary:
     try:
         content = json.loads(path.read_text("utf-8"))
         kind = _KINDS[content.get("leave", "subject")]
-        metrics = {
-            f"{kind} {protocol}, {group}, {metric}": scores[metric]
-            for protocol, entry in content["protocols"].items()
-            if not entry["leaks"]
-            for group, scores in entry["mean"].items()
-            for metric in ("uf1", "uar")
-        }
+        metrics, leaking = (
+            {
+                f"{kind} {protocol}, {group}, {metric}": scores[metric]
+                for protocol, entry in content["protocols"].items()
+                if bool(entry["leaks"]) == leaks
+                for group, scores in entry["mean"].items()
+                for metric in ("uf1", "uar")
+            }
+            for leaks in (False, True)
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = f" ({cause(error)})" if isinstance(error, OSError) else ""
         raise InputError(f"{path} is not a summary.json of htnet loso{why}.{hint(path)}\n{way}") from error
-    return Summary(path, content, metrics)
+    return Summary(path, content, metrics, leaking)

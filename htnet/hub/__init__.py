@@ -7,7 +7,8 @@ from htnet.core.registry import HUB
 from htnet.core.types import DEFAULT_WEIGHTS
 from htnet.hub.exporting import export_model
 from htnet.hub.folder import read_config, save_pretrained
-from htnet.hub.publish import publish, push_to_hub
+from htnet.hub.plan import PushedFile, PushPlan, plan_all, plan_push
+from htnet.hub.publish import publish, push_all, push_to_hub
 from htnet.hub.registry import (
     PretrainedSpec,
     find_pretrained,
@@ -25,11 +26,16 @@ __all__ = [
     "License",
     "PretrainedSpec",
     "Provenance",
+    "PushPlan",
+    "PushedFile",
     "Selection",
     "export_model",
     "find_pretrained",
     "list_pretrained",
     "load_pretrained",
+    "plan_all",
+    "plan_push",
+    "push_all",
     "push_to_hub",
     "read_config",
     "register_pretrained",

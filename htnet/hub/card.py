@@ -9,6 +9,13 @@ from typing import Any
 from htnet.core.provenance import License, Provenance
 from htnet.core.registry import Registry
 
+#: Stands in the card of a weights folder for the repository, until it is published.
+REPOSITORY = "OWNER/REPOSITORY"
+#: What the section of scores that leak says.
+_LEAKS = (
+    "These epochs were chosen by the tested subjects' own labels, as published code does. The scores are therefore too "
+    "high for people who were not tested, and are here only to be compared with published ones."
+)
 _FLOW_LIMITS = (
     "Trained on posed or induced expressions of few people in laboratories. The answer is an estimate of facial "
     "movement, not of what a person feels. Do not use it for decisions about people."
@@ -28,12 +35,14 @@ class CardText:
         tags: the Hub's tags.
         input: text on the input, from the content of ``config.json``.
         limits: text on the limitations, from the same content.
+        snippet: Python code that loads the weights and uses them; "{weights}" is what they are loaded by.
     """
 
     purpose: str
     tags: tuple[str, ...]
     input: Callable[[Mapping[str, Any]], str]
     limits: Callable[[Mapping[str, Any]], str]
+    snippet: str
 
 
 #: By `htnet.models.EmotionModel.input_kind`.
@@ -72,7 +81,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         ("Protocol", training.get("protocol", "not stated")),
         ("Recipe", (config["recipe"] or {}).get("name", "not stated")),
         ("Source", training.get("source", f"htnet {config['htnet']}")),
-        ("Terms of use", provenance.license_in_words),
+        ("Terms of use", f"{provenance.license_in_words} (`{provenance.license_expression}`)"),
     ]
     lines = [
         "---",
@@ -89,15 +98,21 @@ def model_card(config: Mapping[str, Any]) -> str:
         "|---|---|",
         *(f"| {name} | {value} |" for name, value in rows),
         "",
+        "## Use",
+        "",
+        "```python",
+        text.snippet.format(weights=REPOSITORY),
+        "```",
+        "",
         "## Input",
         "",
         f"{text.input(config)} `config.json` contains the whole specification, and htnet applies it.",
         "",
     ]
     if metrics := training.get("metrics"):
-        lines += ["## Metrics", "", "| | |", "|---|---|"]
-        lines += [f"| {name} | {value:.4f} |" for name, value in metrics.items()]
-        lines += [""]
+        lines += ["## Metrics", "", *_scores(metrics)]
+    if leaking := training.get("leaking_metrics"):
+        lines += ["## Metrics that leak", "", _LEAKS, "", *_scores(leaking)]
     lines += [
         "## Limits",
         "",
@@ -105,6 +120,10 @@ def model_card(config: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _scores(metrics: Mapping[str, float]) -> list[str]:
+    return ["| | |", "|---|---|", *(f"| {name} | {value:.4f} |" for name, value in metrics.items()), ""]
 
 
 def _license_lines(licenses: frozenset[License]) -> list[str]:
@@ -137,6 +156,14 @@ def _flow_limits(config: Mapping[str, Any]) -> str:
     return _GENERATED_LIMITS if Provenance.from_dict(config["provenance"]).only_generated else _FLOW_LIMITS
 
 
+_FLOW_SNIPPET = """import htnet
+
+model = htnet.load_pretrained("{weights}")
+print(htnet.predict("onset.png", "apex.png", weights="{weights}").label)"""
+
 register_card_text(
-    "flow", CardText("facial micro-expressions", ("micro-expression", "optical-flow"), _flow_input, _flow_limits)
+    "flow",
+    CardText(
+        "facial micro-expressions", ("micro-expression", "optical-flow"), _flow_input, _flow_limits, _FLOW_SNIPPET
+    ),
 )

@@ -68,7 +68,8 @@ def save_pretrained(
         folder: the folder; created if needed.
         recipe: how it was trained.
         training: content of the card: any of ``samples``, ``subjects``, ``protocol``, ``metrics``,
-            ``calibration``, ``source``, ``generated``; ``dataset`` and ``license`` go into the provenance.
+            ``leaking_metrics`` (scores of protocols that choose by the tested samples), ``calibration``, ``source``,
+            ``generated``; ``dataset`` and ``license`` go into the provenance.
         people: the samples used for training since the model was created or loaded (with ``dataset`` and ``subject``,
             such as a `htnet.data.Manifest`), so that no training subject is used for testing later. Hashed keys of the
             people are stored, not their names. An empty list means no training since then. By default, the people of

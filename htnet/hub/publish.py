@@ -1,20 +1,21 @@
-"""Publishing a weights folder on the Hub."""
+"""Publishing weights folders on the Hub."""
 
 from __future__ import annotations
 
+import io
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from htnet.core.deprecated import renamed_arguments
-from htnet.core.errors import UnknownWeightsError, WeightsError, cause, did_you_mean
-from htnet.core.hints import hint, how, missing
-from htnet.hub.folder import CONFIG_FILE, FILES, WEIGHTS_FILE, load_files
-from htnet.hub.registry import NAMESPACE_VARIABLE, find_pretrained, list_pretrained
-from htnet.hub.weights import is_repo_id, refuse_file, refused
+from htnet.core.errors import WeightsError, cause
+from htnet.hub.plan import PushPlan, plan_all, plan_push
+from htnet.hub.registry import NAMESPACE_VARIABLE
+from htnet.hub.weights import refused
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo
+
+MESSAGE = "Upload htnet weights"
 
 
 @renamed_arguments
@@ -24,11 +25,13 @@ def push_to_hub(
     *,
     private: bool | None = None,
     token: str | bool | None = None,
-    commit_message: str = "Upload htnet weights",
+    commit_message: str = MESSAGE,
     branch: str | None = None,
     create_pr: bool | None = None,
 ) -> str:
     """Upload a weights folder to the Hub; the repository is created if needed.
+
+    `plan_push` tells before what is uploaded.
 
     Args:
         folder: written by `save_pretrained`; it is loaded first, so damaged weights are never published.
@@ -58,49 +61,84 @@ def push_to_hub(
     return str(commit.oid)
 
 
+def push_all(
+    trained: str | PathLike[str] = "weights",
+    *,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    commit_message: str = MESSAGE,
+) -> dict[str, str]:
+    """Upload all registered weights that are on this machine, each to its own repository of one owner.
+
+    The owner is the variable HTNET_HUB_NAMESPACE. All weights are loaded before the first is sent. `plan_all` tells
+    before what is uploaded, and which weights are not here.
+
+    Args:
+        trained: the folder in which weights were trained, each in a folder of its name.
+        private: make new repositories private.
+        token: Hub token with the right to write.
+        commit_message: message of the commits.
+
+    Returns:
+        Registered name to the commit's SHA.
+
+    Raises:
+        WeightsError: some weights are damaged, or the Hub refused or cannot be reached.
+    """
+    plans = {name: plan for name, plan in plan_all(trained).items() if plan is not None}
+    return {
+        name: str(carry_out(plan, private=private, token=token, commit_message=commit_message).oid)
+        for name, plan in plans.items()
+    }
+
+
 def publish(
     folder: str | PathLike[str],
     repo_id: str,
     *,
     private: bool | None = None,
     token: str | bool | None = None,
-    commit_message: str = "Upload htnet weights",
+    commit_message: str = MESSAGE,
     branch: str | None = None,
     create_pr: bool | None = None,
 ) -> CommitInfo:
     """As `push_to_hub`, but gives the commit, whose text is its address."""
-    from huggingface_hub import HfApi
+    return carry_out(
+        plan_push(folder, repo_id),
+        private=private,
+        token=token,
+        commit_message=commit_message,
+        branch=branch,
+        create_pr=create_pr,
+    )
+
+
+def carry_out(
+    plan: PushPlan,
+    *,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    commit_message: str = MESSAGE,
+    branch: str | None = None,
+    create_pr: bool | None = None,
+) -> CommitInfo:
+    """Upload what a plan names, in one commit; for arguments and errors see `push_to_hub`."""
+    from huggingface_hub import CommitOperationAdd, HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    refuse_file(folder)
-    folder = Path(folder)
-    if not folder.is_dir() and (named := find_pretrained(str(folder))) is not None:
-        use = how(f"htnet predict ONSET APEX --weights {named.name}", f"load_pretrained({named.name!r})")
-        raise WeightsError(
-            f"{folder} names registered weights, not your own folder: {use} takes it. To publish, give a weights "
-            f"folder as htnet train writes it: htnet push FOLDER {repo_id}"
-        )
-    if not folder.is_dir():
-        raise WeightsError(f"{missing(folder)} Give a folder written by htnet train.")
-    if lacking := [name for name in FILES if not (folder / name).is_file()]:
-        raise WeightsError(f"{folder} lacks {', '.join(lacking)}. Give a folder written by htnet train.{hint(folder)}")
-    load_files(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
-    spec = find_pretrained(repo_id)
-    if spec is None and not is_repo_id(repo_id):
-        raise UnknownWeightsError(
-            f"Cannot publish as {repo_id!r}: give owner/repo, or a registered name. "
-            + did_you_mean(repo_id, [s.name for s in list_pretrained()])
-        )
-    repo_id = spec.repo_id if spec is not None else repo_id
-    api = HfApi(token=token)
+    api, repo_id = HfApi(token=token), plan.repo_id
     try:
         api.create_repo(repo_id, private=private, exist_ok=True)
         if branch is not None:
             api.create_branch(repo_id, branch=branch, exist_ok=True)
-        return api.upload_folder(
+        return api.create_commit(
             repo_id=repo_id,
-            folder_path=folder,
-            allow_patterns=list(FILES),
+            operations=[
+                CommitOperationAdd(
+                    file.name, io.BytesIO(file.source) if isinstance(file.source, bytes) else str(file.source)
+                )
+                for file in plan.files
+            ],
             commit_message=commit_message,
             revision=branch,
             create_pr=create_pr,

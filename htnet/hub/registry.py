@@ -23,6 +23,11 @@ DEFAULT_NAMESPACE = "htnet"
 _WEIGHTS = ASSETS / "weights"
 
 
+def owner() -> str:
+    """The user or organization of the Hub that registered weights belong to."""
+    return os.environ.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE
+
+
 @renamed_attributes
 @dataclass(frozen=True)
 class PretrainedSpec:
@@ -79,7 +84,7 @@ class PretrainedSpec:
     @property
     def repo_id(self) -> str:
         """Hub repository, ``namespace/repository``."""
-        return f"{os.environ.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE}/{self.name}"
+        return f"{owner()}/{self.name}"
 
     def load(self) -> EmotionModel:
         """Load the model, as `htnet.load_pretrained` does."""

@@ -154,6 +154,12 @@ class EmotionModel(SharedModel, nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
+        if not isinstance(config, ModelConfig):
+            raise ModelError(
+                f"{type(self).__name__} is built from a {self.config_class.__name__}, not from an object of type "
+                f"{type(config).__name__}. htnet.create_model takes a name and settings. A class that inherits the "
+                "Hub's mixin too names it last: the model's own methods do the same."
+            )
         self.config = config
         self.name = type(self).__name__.lower()
         self.labels = self.default_labels(config.num_classes)

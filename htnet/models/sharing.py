@@ -13,6 +13,21 @@ from htnet.core.registry import HUB
 
 Self = TypeVar("Self", bound="SharedModel")
 
+#: Arguments of the mixin that mean nothing here, and what takes their place.
+_OTHERS = {
+    "config": "config.json has the model's own settings: give those to htnet.create_model or from_pretrained.",
+    "model_card_kwargs": "The card is made from training= and provenance=.",
+    "map_location": "Give device=.",
+    **dict.fromkeys(("allow_patterns", "ignore_patterns", "delete_patterns"), "A weights folder is published whole."),
+}
+
+
+def _refuse_others(given: Mapping[str, Any]) -> None:
+    """Raise `ModelError` for an argument of the mixin that has no meaning here."""
+    for name in given:
+        if name in _OTHERS:
+            raise ModelError(f"{name} is an argument of the Hub's mixin, not of htnet's models. {_OTHERS[name]}")
+
 
 class SharedModel:
     """Methods of a model for weights folders and the Hub; names and arguments are those of the Hub's mixin."""
@@ -56,6 +71,7 @@ class SharedModel:
             OverwriteError: the folder contains other weights and ``overwrite`` is not given.
             WeightsError: the model has no preprocessing spec, or it cannot be published.
         """
+        _refuse_others(push_to_hub_kwargs)
         if push_to_hub_kwargs and not push_to_hub:
             raise ModelError(
                 f"{', '.join(push_to_hub_kwargs)} was given without push_to_hub=True. Give both or neither."
@@ -104,6 +120,7 @@ class SharedModel:
         Raises:
             WeightsError: the model has no preprocessing spec, or the Hub refused or cannot be reached.
         """
+        _refuse_others(about)
         with HUB["temporary_folder"]() as folder:
             self.save_pretrained(folder, **about)
             commit = HUB["publish"](
@@ -148,6 +165,7 @@ class SharedModel:
             WeightsError: the weights cannot be loaded.
             ModelError: the weights belong to another class, or do not fit the settings.
         """
+        _refuse_others(settings)
         model = HUB["load_pretrained"](
             pretrained_model_name_or_path,
             force_download=force_download,

@@ -29,7 +29,13 @@ def _face_input(config: Mapping[str, Any]) -> str:
     )
 
 
-register_card_text("face", CardText("grades of facial palsy", ("facial-palsy",), _face_input, lambda config: _LIMITS))
+_SNIPPET = """from htnet.palsy import GradePredictor
+
+print(GradePredictor("{weights}").image("face.png").grade)"""
+
+register_card_text(
+    "face", CardText("grades of facial palsy", ("facial-palsy",), _face_input, lambda config: _LIMITS, _SNIPPET)
+)
 register_augmentation(FaceAugmentation)
 #: For faces, whose left and right must be kept apart.
 register_recipe(Recipe(name="palsy", lr=1e-3, epochs=200, batch_size=16, augmentation=FaceAugmentation()))

@@ -23,6 +23,7 @@ from htnet.core.schema import document
 from htnet.core.types import PreprocessSpec
 from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub import list_pretrained, load_pretrained
+from htnet.hub.registry import owner
 from htnet.pipeline.predictor import Predictor
 from htnet.preprocess import explain_tvl1
 from htnet.preprocess.opencv import installed_opencv, load_opencv, opencv_cure
@@ -200,7 +201,7 @@ def _writable(folder: Path) -> bool:
 def _network() -> Iterator[Finding]:
     from huggingface_hub import constants
 
-    text = "bundled weights need no network"
+    text = f"bundled weights need no network; registered ones of the Hub belong to {owner()}"
     if constants.HF_HUB_OFFLINE:
         yield Finding("network", "Hub", "note", f"offline (HF_HUB_OFFLINE): weights come from the cache; {text}")
     else:

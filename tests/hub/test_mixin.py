@@ -2,15 +2,20 @@
 
 import copy
 import inspect
+import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import ModelHubMixin
+from huggingface_hub import ModelCard, ModelHubMixin, PyTorchModelHubMixin, hf_hub_download
 
 import htnet
 from htnet.core.errors import ModelError, OverwriteError, WeightsError
 from htnet.models import EmotionModel, HTNet
+from htnet.types import PreprocessSpec
 from tests.support.pairs import tiny_model
+from tests.support.wings import with_wings
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +68,70 @@ def test_saving_publishes_if_asked(hub, tmp_path):
     assert same(htnet.load_pretrained("lab/saved", cache_dir=tmp_path / "cache"), model)
     with pytest.raises(ModelError, match="private was given without push_to_hub"):
         model.save_pretrained(tmp_path / "other", private=True)
+
+
+#: Every architecture, with less to compute where its presets are large.
+SMALLER = with_wings("models", "SMALLER", {"htnet_base": {"dim": 24, "heads": 3, "block_repeats": (1, 1, 1)}})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", htnet.list_models())
+def test_every_model_goes_to_the_hub_and_back(hub, tmp_path, name):
+    """What its class saves, publishes and loads is the model, with all that a user must know in config.json."""
+    model = htnet.create_model(name, num_classes=4, **SMALLER.get(name, {})).eval()
+    model.labels, model.temperature = ("calm", "glad", "überrascht", "sad"), 1.25
+    model.preprocess_spec = PreprocessSpec(face_size=112, flow="dis", head_motion="nose")
+    assert model.save_pretrained(tmp_path / "folder", training={"license": "research-only"}) is None
+    saved = type(model).from_pretrained(tmp_path / "folder")
+    model.push_to_hub("lab/mine", training={"license": "research-only"})
+    found = type(model).from_pretrained("lab/mine", cache_dir=tmp_path / "cache")
+    for other in (saved, found):
+        assert same(other, model)
+        assert (other.name, other.config, other.labels) == (model.name, model.config, model.labels)
+        assert (other.temperature, other.preprocess_spec) == (1.25, model.preprocess_spec)
+        assert not other.training
+    downloaded = hf_hub_download("lab/mine", "config.json", cache_dir=tmp_path / "cache")
+    config = json.loads(Path(downloaded).read_text("utf-8"))
+    assert (config["labels"], config["temperature"]) == (list(model.labels), 1.25)
+    assert PreprocessSpec.from_dict(config["preprocess"]) == model.preprocess_spec
+    card = ModelCard.load("lab/mine")
+    assert (card.data.library_name, card.data.license, card.data.license_name) == ("htnet", "other", "research-only")
+    (snippet,) = re.findall(r"```python\n(.*?)```", card.text, re.DOTALL)
+    assert '"lab/mine"' in snippet
+    compile(snippet, "card", "exec")
+    assert (".predict(" in snippet) == (model.input_kind == "flow")
+
+
+def test_what_the_mixin_takes_besides_is_refused_by_name(tmp_path):
+    model = tiny_model()
+    for call, cure in (
+        (lambda: model.save_pretrained(tmp_path, config={}), "config is an argument .* htnet.create_model"),
+        (lambda: model.save_pretrained(tmp_path, push_to_hub=True, model_card_kwargs={}), "training= and provenance="),
+        (lambda: model.push_to_hub("a/b", allow_patterns=["*"]), "published whole"),
+        (lambda: HTNet.from_pretrained("synthetic", config={}), "config is an argument"),
+        (lambda: HTNet.from_pretrained("synthetic", map_location="cpu"), "Give device="),
+    ):
+        with pytest.raises(ModelError, match=cure):
+            call()
+    assert [path.name for path in tmp_path.iterdir()] == ["hub"]
+
+
+def test_a_class_with_the_mixin_too(hub, tmp_path):
+    """Named last, it changes nothing; named first, it hands over a dictionary where the annotation is text."""
+
+    class Last(HTNet, PyTorchModelHubMixin):
+        pass
+
+    class First(PyTorchModelHubMixin, HTNet):
+        pass
+
+    assert Last.save_pretrained is HTNet.save_pretrained
+    assert Last.push_to_hub is HTNet.push_to_hub
+    model = tiny_model()
+    first = First(model.config)
+    first.save_pretrained(tmp_path / "first")
+    with pytest.raises(ModelError, match=r"First is built from a HTNetConfig, not .* type dict.*names it last"):
+        First.from_pretrained(tmp_path / "first")
 
 
 @pytest.mark.parametrize("name", ["save_pretrained", "push_to_hub", "from_pretrained"])
