@@ -125,8 +125,8 @@ class CapsuleNet(EmotionModel):
     Deviations: it reads the flow image in place of the apex frame, enlarged from 28 to 224 px by bilinear
     interpolation, and starts from fresh weights in place of ImageNet's. The paper's text was at hand in its abstract
     only. Ours are therefore: the depth of 18 (three stages of ResNet-18 give 256 channels of 14 x 14), the 3x3 kernel
-    of the convolution after it, the 9x9 kernel of the primary capsules (that of Sabour et al., which leaves 6 x 6 of 14 x
-    14), and three iterations of routing, all of which pass gradients. There is no decoder.
+    of the convolution after it, the 9x9 kernel of the primary capsules (that of Sabour et al., which leaves 6 x 6 of
+    14 x 14), and three iterations of routing, all of which pass gradients. There is no decoder.
     """
 
     config_class: ClassVar[type[ModelConfig]] = CapsuleNetConfig

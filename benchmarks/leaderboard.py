@@ -1,0 +1,155 @@
+"""All models on the MEGC 2019 composite set, by their papers' recipes and by ours, under all protocols in one run.
+
+``python -m benchmarks.leaderboard`` trains the rows that are missing, or those that are named, and goes on where it was
+interrupted; each row is written to ``benchmarks/results/leaderboard`` when it is done. ``--estimate`` tells first how
+many hours each row takes, ``--hours`` leaves out longer ones, ``--table`` only rewrites the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.leaderboard_rows import PROTOCOLS, ROWS, SEEDS, Row
+from benchmarks.leaderboard_table import write_page
+from benchmarks.measure import COMPOSITE, provenance
+from benchmarks.results_table import RESULTS
+from htnet.core.errors import HtnetError, InputError, did_you_mean
+from htnet.data import open_data
+from htnet.evaluation import LosoResult, loso
+from htnet.evaluation.store import to_json, write_atomic
+from htnet.models import create_model, get_entry
+from htnet.training import FlowSet, get_recipe, load_flow_set, train_model
+
+FOLDER = RESULTS / "leaderboard"
+#: Folds of the composite set.
+SUBJECTS = 68
+
+
+def estimate(row: Row, data: FlowSet, workers: int) -> float:
+    """Hours that a row takes with so many processes, from the time of single epochs here.
+
+    "last" and "best_on_test" are one training of a fold; "nested" is a second one, of 80 % of it.
+    """
+    seconds = []
+    for epochs in (1, 2):
+        start = time.perf_counter()
+        train_model(row.model, data, get_recipe(row.recipe, epochs=epochs))
+        seconds.append(time.perf_counter() - start)
+    # The second training starts warm, so the difference would be too small.
+    epoch = seconds[1] / 2
+    return epoch * get_recipe(row.recipe).epochs * 1.8 * SUBJECTS * SEEDS / workers / 3600
+
+
+def train(row: Row, out: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Train a row, or what is missing of it, and return what is kept of it."""
+    result = loso(
+        open_data(COMPOSITE), row.model, row.recipe, out=out / row.name, protocols=PROTOCOLS, seeds=SEEDS, **options
+    )
+    summary = result.summary
+    model = create_model(row.model)
+    return {
+        "row": row.name,
+        "model": row.model,
+        "recipe": summary["run"]["recipe"],
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "ms_an_image": _milliseconds(row.model),
+        **provenance(),
+        "protocols": {
+            name: {key: entry[key] for key in ("leaks", "mean", "std", "interval", "calibration")}
+            for name, entry in summary["protocols"].items()
+        },
+        "answers": _answers(result),
+    }
+
+
+def _answers(result: LosoResult) -> dict[str, Any]:
+    """Every sample's truth and subject, and the predicted class by protocol and seed, a digit a sample."""
+    first = [s for s in result.samples if (s.protocol, s.seed) == (result.samples[0].protocol, result.samples[0].seed)]
+    order = {sample.sample: number for number, sample in enumerate(sorted(first, key=lambda s: s.sample))}
+    predicted: dict[str, dict[str, list[str]]] = {}
+    for s in result.samples:
+        line = predicted.setdefault(s.protocol, {}).setdefault(str(s.seed), ["?"] * len(order))
+        line[order[s.sample]] = str(s.prediction)
+    by_name = sorted(first, key=lambda s: s.sample)
+    return {
+        "samples": [s.sample for s in by_name],
+        "datasets": [s.dataset for s in by_name],
+        "subjects": [s.subject for s in by_name],
+        "truth": "".join(str(s.truth) for s in by_name),
+        "predicted": {
+            protocol: {seed: "".join(line) for seed, line in seeds.items()} for protocol, seeds in predicted.items()
+        },
+    }
+
+
+def _milliseconds(name: str, calls: int = 30) -> float:
+    """Median time of one image, one thread, without optimization."""
+    model = create_model(name).eval()
+    size, threads = model.config.image_size, torch.get_num_threads()
+    image = torch.rand(1, 3, size, size) * 255
+    torch.set_num_threads(1)
+    times = []
+    try:
+        with torch.inference_mode():
+            for _ in range(calls):
+                start = time.process_time()
+                model(image)
+                times.append((time.process_time() - start) * 1e3)
+    finally:
+        torch.set_num_threads(threads)
+    return float(f"{np.median(times):.3g}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of {', '.join(ROWS)}; all that are missing")
+    parser.add_argument("--out", type=Path, default=Path("runs/leaderboard"), help="folder of the runs")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--hours", type=float, help="leave out rows that are estimated to take longer")
+    parser.add_argument("--estimate", action="store_true", help="only tell the hours of each row")
+    parser.add_argument("--table", action="store_true", help="only rewrite the page from the rows that are done")
+    args = parser.parse_args(arguments)
+    try:
+        if not args.table:
+            _train_all(args)
+        write_page(FOLDER)
+    except HtnetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _train_all(args: argparse.Namespace) -> None:
+    if unknown := [name for name in args.rows if name not in ROWS]:
+        raise InputError(f"There is no row {unknown[0]!r}. {did_you_mean(unknown[0], ROWS)}")
+    data: dict[Any, FlowSet] = {}
+    for row in [ROWS[name] for name in args.rows or ROWS]:
+        if (FOLDER / f"{row.name}.json").is_file() and not (args.rows or args.estimate):
+            continue
+        if args.estimate or args.hours:
+            spec = get_entry(row.model).spec
+            if spec not in data:
+                data[spec] = load_flow_set(open_data(COMPOSITE), spec)
+            hours = estimate(row, data[spec], args.jobs)
+            print(f"{row.name}: about {hours:.2f} hours for {SEEDS} seeds and {args.jobs} processes", flush=True)
+            if args.estimate or (args.hours and hours > args.hours):
+                continue
+        start = time.perf_counter()
+        found = train(row, args.out, {"workers": args.jobs, "progress": False})
+        found["minutes_of_this_call"] = round((time.perf_counter() - start) / 60, 2)
+        write_atomic(FOLDER / f"{row.name}.json", to_json(found))
+        print(f"{row.name}: {json.dumps(found['protocols']['last']['mean']['full'])}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

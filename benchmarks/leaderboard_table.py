@@ -1,0 +1,119 @@
+"""The page of the leaderboard, and the comparisons of its rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.leaderboard_rows import ROWS, SEEDS, Row
+from benchmarks.measure import ROOT
+from benchmarks.results_table import GROUPS, fill
+from htnet.evaluation.bootstrap import RESAMPLES, interval, resampled_confusions
+from htnet.evaluation.metrics import uf1_of_each
+from htnet.evaluation.store import write_atomic
+
+PAGE = ROOT / "docs" / "leaderboard.md"
+BEGIN, END = "<!-- leaderboard:begin -->", "<!-- leaderboard:end -->"
+CLASSES = 3
+
+
+def read_rows(folder: Path) -> dict[str, dict[str, Any]]:
+    """The rows that are done, by their UF1 under "last", the highest first."""
+    found = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))}
+    known = {name: row for name, row in found.items() if name in ROWS}
+    return dict(sorted(known.items(), key=lambda item: -item[1]["protocols"]["last"]["mean"]["full"]["uf1"]))
+
+
+def drawn_uf1(answers: dict[str, Any], protocol: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(R,) UF1 over resampled subjects, the mean over the seeds; draws are the same for every row of a set."""
+    people = [f"{d}/{s}" for d, s in zip(answers["datasets"], answers["subjects"], strict=True)]
+    truth = [int(digit) for digit in answers["truth"]]
+    seeds = answers["predicted"][protocol].values()
+    return np.mean(
+        [
+            uf1_of_each(resampled_confusions(truth, [int(digit) for digit in line], people, CLASSES, RESAMPLES))
+            for line in seeds
+        ],
+        axis=0,
+    )
+
+
+def difference(one: dict[str, Any], other: dict[str, Any], protocol: str = "last") -> dict[str, float]:
+    """UF1 of a row less that of another over the same resampled subjects: interval, and a two-sided p value."""
+    gained = drawn_uf1(one["answers"], protocol) - drawn_uf1(other["answers"], protocol)
+    low, high = interval(gained)
+    p = 2 * min(float((gained <= 0).mean()), float((gained >= 0).mean()))
+    return {"low": low, "high": high, "p": min(1.0, max(p, 1 / RESAMPLES))}
+
+
+def _score(entry: dict[str, Any], group: str = "full") -> str:
+    return f"{entry['mean'][group]['uf1']:.3f} / {entry['mean'][group]['uar']:.3f}"
+
+
+def _published(row: Row) -> str:
+    if row.published is None:
+        return "–"
+    uf1, uar = row.published.scores[0]
+    return f"{uf1:g} / {uar:g}"
+
+
+def _line(row: Row, found: dict[str, Any], below: dict[str, Any] | None) -> str:
+    protocols = found["protocols"]
+    last, nested, leaking = (protocols[name] for name in ("last", "nested", "best_on_test"))
+    low, high = last["interval"]["full"]["uf1"]
+    parts = [_score(last, group) for group in list(GROUPS)[1:]]
+    against = "" if below is None else f"{difference(found, below)['p']:.2g}"
+    error = last["calibration"]["raw"]["expected_calibration_error"]
+    cells = [
+        f"{row.family} (`{row.model}`)",
+        f"`{row.recipe}`, {'the paper’s' if row.paper else 'ours'}",
+        f"**{_score(last)}**",
+        f"{low:.2f} to {high:.2f}",
+        against,
+        *parts,
+        _score(nested),
+        _score(leaking),
+        _published(row),
+        f"{found['parameters']:,}",
+        f"{found['ms_an_image']:g}",
+        f"{error:.3f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """Markdown: one line a row, honest figures first."""
+    if not rows:
+        return "No row is done yet."
+    head = ["model", "recipe", "`last`: Full", "95 % interval of UF1", "p against the next"]
+    head += [f"`last`: {name}" for name in list(GROUPS.values())[1:]]
+    head += [
+        "`nested`: Full",
+        "`best_on_test`: Full (**leaks**)",
+        "published: Full",
+        "parameters",
+        "ms an image",
+        "ECE",
+    ]
+    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    names = list(rows)
+    for name, following in zip(names, [*names[1:], None], strict=True):
+        lines.append(_line(ROWS[name], rows[name], rows[following] if following else None))
+    missing = [f"`{name}`" for name in ROWS if name not in rows]
+    sources = sorted({row.published.source for row in ROWS.values() if row.published})
+    notes = [
+        f"UF1 / UAR, mean over {SEEDS} seeds; intervals and p by {RESAMPLES} draws of subjects, the same for all.",
+        f"Published figures: {'; '.join(sources)}.",
+    ]
+    if missing:
+        notes.append(f"Not trained yet: {', '.join(missing)}.")
+    return "\n".join([*notes[:1], "", *lines, "", *notes[1:]])
+
+
+def write_page(folder: Path) -> None:
+    """Rewrite the table of the page."""
+    old = PAGE.read_text("utf-8")
+    write_atomic(PAGE, fill(old, table(read_rows(folder)), str(PAGE), BEGIN, END))

@@ -1,0 +1,85 @@
+"""The leaderboard: what is kept of a run, and its table."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from benchmarks import leaderboard, leaderboard_table
+from benchmarks.leaderboard_rows import ROWS
+from htnet.evaluation import loso
+from htnet.models import list_models
+from htnet.training import get_recipe
+from htnet.training.recipe import RECIPES
+from tests.support.flows import write_flow_set
+
+
+def test_rows_name_models_and_recipes_that_there_are():
+    assert {row.model for row in ROWS.values()} <= set(list_models())
+    assert all(row.recipe in RECIPES for row in ROWS.values())
+    assert all(len(row.published.scores) == 4 for row in ROWS.values() if row.published)
+
+
+def answers(rng, people, right):
+    truth = rng.integers(3, size=len(people))
+    lines = {}
+    for seed in range(2):
+        wrong = rng.random(len(people)) > right
+        lines[str(seed)] = "".join(map(str, np.where(wrong, (truth + 1) % 3, truth)))
+    return {
+        "samples": [f"s{i}" for i in range(len(people))],
+        "datasets": ["smic"] * len(people),
+        "subjects": people,
+        "truth": "".join(map(str, truth)),
+        "predicted": {"last": lines},
+    }
+
+
+def test_differences_are_of_the_same_people_in_every_draw():
+    people = [f"p{i // 6}" for i in range(120)]
+    good, bad = (answers(np.random.default_rng(3), people, right) for right in (0.95, 0.4))
+    told = leaderboard_table.difference({"answers": good}, {"answers": bad})
+    assert told["low"] > 0.2
+    assert told["p"] < 0.01
+    itself = leaderboard_table.difference({"answers": good}, {"answers": good})
+    assert itself == {"low": 0.0, "high": 0.0, "p": 1.0}
+
+
+def test_drawn_scores_agree_with_scikit_learn():
+    """Each person drawn once gives the plain score; so do draws on average, nearly."""
+    people = [f"p{i // 6}" for i in range(120)]
+    found = answers(np.random.default_rng(4), people, 0.7)
+    truth = [int(d) for d in found["truth"]]
+    plain = np.mean(
+        [f1_score(truth, [int(d) for d in line], average="macro") for line in found["predicted"]["last"].values()]
+    )
+    assert leaderboard_table.drawn_uf1(found, "last").mean() == pytest.approx(plain, abs=0.02)
+
+
+def test_the_page_is_that_of_the_rows():
+    told = leaderboard_table.PAGE.read_text("utf-8")
+    between = told.split(leaderboard_table.BEGIN)[1].split(leaderboard_table.END)[0].strip()
+    assert between == leaderboard_table.table(leaderboard_table.read_rows(leaderboard.FOLDER)).strip()
+
+
+def test_a_row_is_trained_kept_and_shown(tmp_path, monkeypatch):
+    data = write_flow_set(tmp_path / "set", 4, 3)
+    row = ROWS["ststnet-default"]
+    quick = get_recipe("default", epochs=2)
+    monkeypatch.setattr(leaderboard, "SEEDS", 2)
+    monkeypatch.setattr(leaderboard, "open_data", lambda path: data)
+    monkeypatch.setattr(leaderboard, "loso", lambda manifest, model, recipe, **o: loso(manifest, model, quick, **o))
+    found = json.loads(json.dumps(leaderboard.train(row, tmp_path, {"workers": 1, "progress": False})))
+    assert set(found["answers"]["predicted"]) == {"last", "nested", "best_on_test"}
+    scores = []
+    for protocol, seeds in found["answers"]["predicted"].items():
+        assert list(seeds) == ["0", "1"]
+        truth = [int(digit) for digit in found["answers"]["truth"]]
+        scores = [f1_score(truth, [int(digit) for digit in line], average="macro") for line in seeds.values()]
+        assert found["protocols"][protocol]["mean"]["full"]["uf1"] == pytest.approx(np.mean(scores))
+    for entry in found["protocols"].values():
+        entry["mean"] |= dict.fromkeys(("smic", "casme2", "samm"), entry["mean"]["full"])
+    text = leaderboard_table.table({row.name: found})
+    assert "STSTNet (`ststnet`)" in text
+    assert "Not trained yet: `flow_mlp-mixed`" in text
