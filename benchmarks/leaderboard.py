@@ -114,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of {', '.join(ROWS)}; all that are missing")
     parser.add_argument("--out", type=Path, default=Path("runs/leaderboard"), help="folder of the runs")
-    parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--hours", type=float, help="leave out rows that are estimated to take longer")
     parser.add_argument("--estimate", action="store_true", help="only tell the hours of each row")
     parser.add_argument("--table", action="store_true", help="only rewrite the page from the rows that are done")
@@ -140,12 +140,12 @@ def _train_all(args: argparse.Namespace) -> None:
             spec = get_entry(row.model).spec
             if spec not in data:
                 data[spec] = load_flow_set(open_data(COMPOSITE), spec)
-            hours = estimate(row, data[spec], args.jobs)
-            print(f"{row.name}: about {hours:.2f} hours for {SEEDS} seeds and {args.jobs} processes", flush=True)
+            hours = estimate(row, data[spec], args.workers)
+            print(f"{row.name}: about {hours:.2f} hours for {SEEDS} seeds and {args.workers} processes", flush=True)
             if args.estimate or (args.hours and hours > args.hours):
                 continue
         start = time.perf_counter()
-        found = train(row, args.out, {"workers": args.jobs, "progress": False})
+        found = train(row, args.out, {"workers": args.workers, "progress": False})
         found["minutes_of_this_call"] = round((time.perf_counter() - start) / 60, 2)
         write_atomic(FOLDER / f"{row.name}.json", to_json(found))
         print(f"{row.name}: {json.dumps(found['protocols']['last']['mean']['full'])}", flush=True)
