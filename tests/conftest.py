@@ -15,11 +15,13 @@ from htnet import cli
 from htnet.core import network, parallel
 from htnet.preprocess.landmarks import detector
 from htnet.preprocess.landmarks.detector import YuNet
+from tests.support.ray_cluster import ENVIRONMENT
 from tests.support.warm import WarmPool, WarmPython
 
 pytest_plugins = ["pytester"]
 
 cv2.setNumThreads(1)
+os.environ.update(ENVIRONMENT)  # read where Ray is first imported
 
 if not torch.cuda.is_available():
     # Read when Triton is first imported: its kernels then run on the CPU.

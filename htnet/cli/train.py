@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htnet.cli.landmarks import refuse_detector
-from htnet.core.command_line import RECIPE_HELP, AddCommand, add_device, add_overwrite, answer, answer_done
+from htnet.core.command_line import RECIPE_HELP, AddCommand, add_device, add_engine, add_overwrite, answer, answer_done
 from htnet.core.errors import InputError
 from htnet.core.files import check_outputs, refuse_same_folder
 from htnet.core.progress import ShownLoss, progress_bar, ticker
@@ -86,6 +86,7 @@ def _add_evaluation(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--seeds", type=int, default=1, help="number of seeds (default: %(default)s)")
     command.add_argument("--workers", type=int, help="processes (default: one per core, at most 8)")
+    add_engine(command)
     command.add_argument(
         "--vmap-folds",
         type=int,
@@ -159,7 +160,8 @@ def _load(args: argparse.Namespace) -> tuple[Manifest, Recipe, PreprocessSpec, L
 
     if args.landmarks_size is not None and args.landmarks is None:
         raise InputError("--landmarks-size says in what the points of --landmarks FILE are measured. Give both.")
-    usable_device(args.device)
+    if getattr(args, "engine", "local") == "local":  # other machines have other devices
+        usable_device(args.device)
     changed = {"epochs": args.epochs, "precision": args.precision}
     recipe = get_recipe(args.recipe, **{k: v for k, v in changed.items() if v is not None})
     spec = spec_for(args.model, layout=args.layout, region_points=args.region_points, clip_frames=args.clip_frames)
@@ -215,6 +217,8 @@ def _evaluate(args: argparse.Namespace, evaluate: Any) -> None:
         spec=spec,
         landmarker=landmarker,
         workers=args.workers,
+        engine=args.engine,
+        address=args.address,
         vmap_folds=args.vmap_folds,
         start=args.start[0] if args.start and len(args.start) == 1 else args.start,
         start_is_disjoint=args.start_is_disjoint,

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 from htnet.core.errors import HtnetError, cause
+from htnet.core.optional import ENGINES
 from htnet.core.provenance import restriction
 from htnet.core.recipe_names import RECIPE_NAMES
 from htnet.core.schema import Warned, document, to_json, to_json_line
@@ -155,6 +156,16 @@ def add_device(command: argparse.ArgumentParser) -> None:
     """The option of every command that runs a model."""
     command.add_argument(
         "--device", default="cpu", help="where the model runs: cpu, cuda, cuda:1, or auto: cuda if there is one"
+    )
+
+
+def add_engine(command: argparse.ArgumentParser) -> None:
+    """The options of every command whose tasks can run on a cluster."""
+    command.add_argument(
+        "--engine", choices=ENGINES, default="local", help="where tasks run: local (default), or ray for a Ray cluster"
+    )
+    command.add_argument(
+        "--address", metavar="HOST:PORT", help="with --engine ray: the cluster (default: what RAY_ADDRESS names)"
     )
 
 

@@ -12,6 +12,9 @@ from htnet.core.errors import InputError, MissingExtraError
 if TYPE_CHECKING:
     import torch
 
+#: Where independent tasks run, see `htnet.core.engines`.
+ENGINES = ("local", "ray")
+
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
     """Import ``module`` or say how to install it.

@@ -47,6 +47,10 @@ class EvaluationPlan(Checked):
         settings: overrides of the model's config.
         workers: processes; None means one per core on the CPU (at most 8). More than one requires the caller
             to be guarded by ``if __name__ == "__main__":``.
+        engine: "local" for processes of this machine; "ray" for the nodes of a Ray cluster, where each training takes
+            one processor and computes on one thread. Results are those of local processes of one thread each, byte for
+            byte, if the nodes' processors are alike.
+        address: HOST:PORT of the Ray cluster; None for what the variable RAY_ADDRESS names.
         vmap_folds: folds trained at once in each process, see `htnet.training.train_vmapped`. None means 1 on the CPU,
             where one process per core is faster. On a CUDA device, which one small model does not keep busy, None means
             as many as fit into `VMAPPED_BYTES` if the model can be vmapped, otherwise 1.
@@ -72,6 +76,8 @@ class EvaluationPlan(Checked):
     landmarker: Landmarker | None = None
     settings: dict[str, Any] | None = None
     workers: int | None = 1
+    engine: str = "local"
+    address: str | None = None
     vmap_folds: int | None = checked(None, optional(whole()))
     count_units: bool = False
     start: Weights | Sequence[Weights] | None = None
@@ -84,7 +90,8 @@ class EvaluationPlan(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "device", named_device(self.device))
+        if self.engine == "local":  # which device there is on other machines is not known here
+            object.__setattr__(self, "device", named_device(self.device))
         refuse_unknown(self.protocols, PROTOCOLS, "protocol")
         if not self.protocols:
             raise InputError(f"No protocol was given. Known: {', '.join(PROTOCOLS)}.")

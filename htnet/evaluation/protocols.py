@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class FoldRun:
         manifest: the samples.
         data: the same samples as tensors.
         settings: overrides of the model's config, for these samples.
-        store: the run folder.
+        store: the run folder, where the states of unfinished trainings are kept; None keeps none.
         starts: starting weights by seed; other seeds start from fresh weights.
     """
 
@@ -47,7 +48,7 @@ class FoldRun:
     manifest: Manifest
     data: FlowSet
     settings: dict[str, Any]
-    store: RunStore
+    store: RunStore | None
     starts: Mapping[int, StartFrom] = field(default_factory=dict)
 
     def job(self, fold: Fold, seed: int, indices: Sequence[int]) -> TrainingJob:
@@ -64,8 +65,10 @@ class FoldRun:
             self.starts.get(seed),
         )
 
-    def checkpoint(self, seed: int, name: str, stage: str) -> Checkpoint:
+    def checkpoint(self, seed: int, name: str, stage: str) -> Checkpoint | None:
         """File of the state of an unfinished training, to be removed once its results are stored."""
+        if self.store is None:
+            return None
         return Checkpoint(self.store.partial_path(seed, name, stage), self.plan.checkpoint_every, remove=False)
 
 
@@ -107,26 +110,27 @@ def _empty(fold: Fold, seed: int) -> dict[str, Any]:
     return {"fold": fold.name, "seed": seed, "protocols": {}, "curves": {}}
 
 
-def run_fold(run: FoldRun, fold: Fold, seed: int) -> None:
-    """Train and test one fold under every requested protocol, and store the result."""
+def run_fold(run: FoldRun, fold: Fold, seed: int) -> dict[str, Any]:
+    """Train and test one fold under every requested protocol; what `RunStore.write_fold` keeps."""
     result = _empty(fold, seed)
-    kept = []
     for stage in _stages(run, fold, seed):
-        kept.append(run.checkpoint(seed, fold.name, stage.name))
         _, records = run_job(
             run.job(fold, seed, stage.indices),
             run.data.subset(stage.indices),
             stage.watch,
-            kept[-1],
+            run.checkpoint(seed, fold.name, stage.name),
             on_curve=stage.curve.extend,
         )
         stage.keep(result, records)
-    run.store.write_fold(seed, fold.name, result)
-    _remove(kept)
+    return result
 
 
-def run_vmapped(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> None:
-    """The same for many folds (with a seed each), those with as many steps per epoch and one start trained at once."""
+def run_vmapped(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> tuple[list[dict[str, Any]], list[Path]]:
+    """The same for many folds (with a seed each), those with as many steps per epoch and one start trained at once.
+
+    Returns:
+        The results, and the files of the trainings' states, to be removed once the results are stored.
+    """
     stages = [_stages(run, fold, seed) for fold, seed in tasks]
     results = [_empty(fold, seed) for fold, seed in tasks]
     kept = []
@@ -160,14 +164,7 @@ def run_vmapped(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> None:
             )
             for i, (_, records) in zip(members, trained, strict=True):
                 chosen[i].keep(results[i], records)
-    for (fold, seed), result in zip(tasks, results, strict=True):
-        run.store.write_fold(seed, fold.name, result)
-    _remove(kept)
-
-
-def _remove(kept: Iterable[Checkpoint]) -> None:
-    for checkpoint in kept:
-        checkpoint.path.unlink(missing_ok=True)
+    return results, [checkpoint.path for checkpoint in kept if checkpoint is not None]
 
 
 def _stages(run: FoldRun, fold: Fold, seed: int) -> list[_Stage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,8 @@ import torch
 
 from htnet._version import __version__
 from htnet.core.deprecated import moved_calls, renamed_arguments
+from htnet.core.engines import make_engine
 from htnet.core.errors import InputError
-from htnet.core.parallel import choose_workers, run_tasks
 from htnet.core.progress import progress_bar, ticker
 from htnet.core.types import PreprocessSpec
 from htnet.core.warn import warn_user
@@ -76,6 +77,8 @@ def loso(
     landmarker: Landmarker | None = None,
     settings: dict[str, Any] | None = None,
     workers: int | None = 1,
+    engine: str = "local",
+    address: str | None = None,
     vmap_folds: int | None = None,
     count_units: bool = False,
     start: Weights | Sequence[Weights] | None = None,
@@ -109,7 +112,8 @@ def loso(
 
     Raises:
         OverwriteError: ``out`` contains results of another kind, or of more seeds and ``overwrite`` is not given.
-        RunError: ``out`` contains another run, or is in use.
+        RunError: ``out`` contains another run, or is in use; the Ray cluster does not answer or cannot run htnet.
+        MissingExtraError: Ray is not installed.
         RecipeError: the recipe is unknown, or interpolates with a start (WiSE-FT) and there is none.
         ManifestError: samples lack a label, the subject to leave out, or an expression (see
             `htnet.data.reader.degenerate`), two people share a picture, or there are fewer than two folds;
@@ -192,6 +196,7 @@ def _evaluate(
 ) -> LosoResult:
     plan = EvaluationPlan(recipe=get_recipe(recipe), **fields)
     check_tensorboard(plan.tensorboard)
+    engine = make_engine(plan.engine, plan.address, plan.workers, plan.device, gpus=True)
     # The caller's own manifest may be a known set, too.
     manifest = with_differences(data) if isinstance(data, Manifest) else _open(data)
     folds, seeds, entry = make_folds(manifest), plan.seed_list, get_entry(plan.model)
@@ -235,17 +240,22 @@ def _evaluate(
     with store.locked():
         store.begin(described)
         store.check_seeds(seeds, overwrite)
-        run = FoldRun(plan, manifest, flows, settings, store, starts)
+        # Other machines keep no states of trainings here; what found points is not needed any more.
+        kept = None if engine.remote else store
+        run = FoldRun(dataclasses.replace(plan, landmarker=None), manifest, flows, settings, kept, starts)
         tasks = [(f, s) for s in seeds for f in folds if store.read_fold(s, f.name) is None]
         groups = [(tasks[i : i + size],) for i in range(0, len(tasks), size)]
-        workers = choose_workers(plan.workers, len(groups), plan.device)
         total, begun = len(folds) * len(seeds), time.monotonic()
         done = total - len(tasks)
         if plan.tensorboard:  # those of before, too
             for seed, fold in ((s, f) for s in seeds for f in folds if (f, s) not in tasks):
                 fold_to_tensorboard(store, seed, fold.name)
         with ticker(total, "folds", "fold", done=done, show=plan.progress) as tick:
-            for (group,), _ in run_tasks(_run_group, run, groups, workers):
+            for (group,), (results, states) in engine.run(_run_group, run, groups):
+                for (fold, seed), result in zip(group, results, strict=True):
+                    store.write_fold(seed, fold.name, result)
+                for state in states:
+                    state.unlink(missing_ok=True)
                 fold, seed = group[-1]
                 done += len(group)
                 for of_group, own in group if plan.tensorboard else ():
@@ -274,11 +284,9 @@ def _open(data: str | PathLike[str]) -> Manifest:
     return manifest
 
 
-def _run_group(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> None:
-    if len(tasks) == 1:
-        run_fold(run, *tasks[0])
-    else:
-        run_vmapped(run, tasks)
+def _run_group(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> tuple[list[dict[str, Any]], list[Path]]:
+    """Results of some folds, and files to be removed once these are stored; `RunStore.write_fold` knows of the rest."""
+    return ([run_fold(run, *tasks[0])], []) if len(tasks) == 1 else run_vmapped(run, tasks)
 
 
 def _starts_from(plan: EvaluationPlan, manifest: Manifest) -> dict[int, StartFrom]:

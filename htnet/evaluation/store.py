@@ -38,6 +38,10 @@ def to_csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return out.getvalue()
 
 
+#: Trainings of a fold: of all its epochs for "last" and "best_on_test", and for "nested".
+STAGES = ("all", "nested")
+
+
 class RunStore:
     """The folder of one evaluation run.
 
@@ -135,5 +139,10 @@ class RunStore:
             raise RunError(f"{path} is damaged ({cause(error)}). Delete it; the fold will be run again.") from error
 
     def write_fold(self, seed: int, fold: str, result: Mapping[str, Any]) -> None:
-        """Keep the result of a finished fold."""
+        """Keep the result of a finished fold, and no longer the state of its trainings.
+
+        Another process may have left that, of a run that was interrupted.
+        """
         write_atomic(self.fold_path(seed, fold), to_json(result))
+        for stage in STAGES:
+            self.partial_path(seed, fold, stage).unlink(missing_ok=True)

@@ -120,34 +120,30 @@ def test_watching_the_test_set_changes_nothing(manifest, tmp_path):
     assert accuracy["best_on_test"] >= accuracy["last"]
 
 
-def test_best_on_test_takes_the_best_epoch_and_the_later_of_two(manifest, tmp_path, monkeypatch):
+def test_best_on_test_takes_the_best_epoch_and_the_later_of_two(manifest, monkeypatch):
     fold = leave_one_subject_out(manifest)[0]
     data = load_flow_set(manifest, PreprocessSpec())
     right = torch.nn.functional.one_hot(data.subset(fold.test).labels, 3).float()
     wrong = right.roll(1, dims=1)
     answers = [wrong.tolist(), right.tolist(), (0.9 * right + 0.05).tolist(), wrong.tolist()]
     monkeypatch.setattr(protocols, "run_job", lambda *a, **k: (None, answers))
-    store = protocols.RunStore(tmp_path / "run")
     recipe = Recipe(epochs=4)
-    job = fold_run(manifest, data, "x", recipe, ("last", "best_on_test"), store, held_out=0.2)
-    protocols.run_fold(job, fold, 0)
-    stored = store.read_fold(0, fold.name)["protocols"]
+    job = fold_run(manifest, data, "x", recipe, ("last", "best_on_test"), held_out=0.2)
+    stored = protocols.run_fold(job, fold, 0)["protocols"]
     assert stored["best_on_test"]["epoch"] == 3
     assert stored["last"]["epoch"] == 4
 
 
-def test_nested_chooses_without_the_test_subject(manifest, tmp_path, monkeypatch):
+def test_nested_chooses_without_the_test_subject(manifest):
     """Spoiling the test subject's labels cannot move the chosen epoch."""
     fold = leave_one_subject_out(manifest)[1]
     data = load_flow_set(manifest, PreprocessSpec())
     spoiled = load_flow_set(manifest, PreprocessSpec())
     spoiled.labels[list(fold.test)] = (spoiled.labels[list(fold.test)] + 1) % 3
     epochs = []
-    for name, used in (("a", data), ("b", spoiled)):
-        store = protocols.RunStore(tmp_path / name)
-        job = fold_run(manifest, used, "htnet_tiny", QUICK, ("nested",), store, held_out=0.3)
-        protocols.run_fold(job, fold, 0)
-        epochs.append(store.read_fold(0, fold.name)["protocols"]["nested"])
+    for used in (data, spoiled):
+        job = fold_run(manifest, used, "htnet_tiny", QUICK, ("nested",), held_out=0.3)
+        epochs.append(protocols.run_fold(job, fold, 0)["protocols"]["nested"])
     assert epochs[0] == epochs[1]
 
 

@@ -1,0 +1,162 @@
+"""Engines: where independent tasks run, in processes of this machine or on the nodes of a Ray cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any, Protocol, TypeVar
+
+from htnet.core.errors import InputError, refuse_unknown
+from htnet.core.optional import ENGINES
+from htnet.core.parallel import choose_workers, run_tasks
+from htnet.core.ray_tasks import connectable, run_on_ray
+
+Result = TypeVar("Result")
+Task = tuple[Any, ...]
+#: The files of a task that the node it runs on must have.
+FilesOf = Callable[[Task], Iterable[str | PathLike[str]]]
+
+
+class Engine(Protocol):
+    """Runs independent tasks.
+
+    Attributes:
+        remote: tasks run on other machines: they write no files, and their results come back.
+    """
+
+    remote: bool
+
+    def run(
+        self,
+        function: Callable[..., Result],
+        shared: Any,
+        tasks: Sequence[Task],
+        *,
+        forks: bool = False,
+        files: FilesOf = lambda task: (),
+    ) -> Iterator[tuple[Task, Result]]:
+        """Call ``function(shared, *task)`` for each task and yield each answer once, as they come.
+
+        Args:
+            function: a module-level function.
+            shared: its first argument.
+            tasks: the other arguments.
+            forks: see `htnet.core.parallel.run_tasks`.
+            files: what a task reads.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """Processes of this machine.
+
+    Attributes:
+        workers: their number; None for one per core on the CPU (at most 8), one on a GPU.
+        device: where they compute.
+    """
+
+    workers: int | None = 1
+    device: str = "cpu"
+    remote = False
+
+    def run(
+        self,
+        function: Callable[..., Result],
+        shared: Any,
+        tasks: Sequence[Task],
+        *,
+        forks: bool = False,
+        files: FilesOf = lambda task: (),
+    ) -> Iterator[tuple[Task, Result]]:
+        """See `Engine.run`."""
+        return run_tasks(function, shared, tasks, choose_workers(self.workers, len(tasks), self.device), forks=forks)
+
+
+@dataclass(frozen=True)
+class RayEngine:
+    """The nodes of a Ray cluster: each task takes one processor and computes on one thread.
+
+    A task whose node or process is lost is run again, `htnet.core.ray_tasks.RETRIES` times at most.
+
+    Attributes:
+        address: HOST:PORT of the cluster.
+        device: "cpu"; or "cuda" for tasks that take one GPU each.
+    """
+
+    address: str
+    device: str = "cpu"
+    remote = True
+
+    def run(
+        self,
+        function: Callable[..., Result],
+        shared: Any,
+        tasks: Sequence[Task],
+        *,
+        forks: bool = False,
+        files: FilesOf = lambda task: (),
+    ) -> Iterator[tuple[Task, Result]]:
+        """See `Engine.run`."""
+        return run_on_ray(self.address, self.device == "cuda", function, shared, tasks, files)
+
+
+def make_engine(
+    engine: str = "local",
+    address: str | None = None,
+    workers: int | None = 1,
+    device: str = "cpu",
+    *,
+    gpus: bool = False,
+) -> Engine:
+    """The engine of that name, checked before any work.
+
+    Args:
+        engine: one of `ENGINES`.
+        address: HOST:PORT of a Ray cluster; None for what the variable RAY_ADDRESS names.
+        workers: processes of the local engine.
+        device: where tasks compute.
+        gpus: tasks on a cluster can take a GPU each.
+
+    Raises:
+        InputError: the engine is unknown, or does not take one of these.
+        MissingExtraError: Ray is not installed.
+        RunError: nothing answers at the address within 5 s.
+    """
+    refuse_unknown([engine], ENGINES, "engine")
+    if engine == "local":
+        if address is not None:
+            raise InputError(f"address is {address!r}, which goes with engine='ray' (--engine ray). Give both.")
+        return LocalEngine(workers, device)
+    if workers not in (None, 1):
+        raise InputError(
+            f"workers is {workers}, but Ray runs as many tasks as the cluster has processors. Leave it out."
+        )
+    if device not in ("cpu", "cuda") or (device == "cuda" and not gpus):
+        cure = "give 'cpu', or 'cuda' for one GPU a task" if gpus else "these tasks compute on the CPU: leave it out"
+        raise InputError(f"The device is {device!r}; with the engine ray {cure}.")
+    return RayEngine(connectable(address), device)
+
+
+def in_order(
+    engine: Engine,
+    function: Callable[..., Result],
+    shared: Any,
+    tasks: Iterable[Task],
+    files: FilesOf = lambda task: (),
+) -> Iterator[tuple[Task, Result]]:
+    """`Engine.run` with answers in the order of the tasks; of the local engine one after the other in this process."""
+    if not engine.remote:
+        for task in tasks:
+            yield task, function(shared, *task)
+        return
+    wanted = list(tasks)
+    place = {id(task): number for number, task in enumerate(wanted)}
+    early: dict[int, tuple[Task, Result]] = {}
+    turn = 0
+    for task, result in engine.run(function, shared, wanted, files=files):
+        early[place[id(task)]] = task, result
+        while turn in early:
+            yield early.pop(turn)
+            turn += 1
