@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from htnet.acceleration import algebra
 from htnet.acceleration.fusion import register_fusion
-from htnet.acceleration.layers import Precision, RoundTrip, frozen, replace
-from htnet.models import RCN, CapsuleNet, DualInception, OFFApexNet
+from htnet.acceleration.layers import Precision, RoundTrip, frozen, plain_norm, replace
+from htnet.models import RCN, CapsuleNet, DualInception, FeatRef, MiERCvT, OFFApexNet
 from htnet.models.capsulenet import BasicBlock
+from htnet.models.mier_cvt import ConvProjection, CvTLayer, Stage
 from htnet.models.rcn import RecurrentLayer, dilated
 
 
@@ -118,4 +119,33 @@ def fuse_capsulenet(net: CapsuleNet, precision: Precision) -> nn.Module:
             if isinstance(module.down, nn.Sequential):
                 fold_pair(module.down, "0", "1", precision)
     fix_convolutions(net, precision)
+    return net
+
+
+@register_fusion(FeatRef)
+def fuse_featref(net: FeatRef, precision: Precision) -> nn.Module:
+    """Fuse a model in place, as OFF-ApexNet."""
+    fix_convolutions(net.flow, precision)
+    for name in ("fc", "attention"):
+        replace(net, name, packed(getattr(net, name), precision))
+    replace(net, "head", precision.exact(*algebra.affine(net.head)))
+    return net
+
+
+@register_fusion(MiERCvT)
+def fuse_mier_cvt(net: MiERCvT, precision: Precision) -> nn.Module:
+    """Fuse a model in place: batch norms are in the convolutions, and the norm of each MLP is in its first layer."""
+    for module in list(net.modules()):
+        if isinstance(module, ConvProjection):
+            fold_pair(module, "conv", "norm", precision)
+            replace(module, "proj", packed(module.proj, precision))
+        elif isinstance(module, CvTLayer):
+            fc1 = precision.product(*algebra.after_norm(module.fc1, module.norm2))
+            replace(module, "fc1", RoundTrip(fc1, precision.values))
+            replace(module, "norm2", plain_norm(module.norm2))
+            replace(module, "fc2", packed(module.fc2, precision))
+            replace(module.attn, "proj", packed(module.attn.proj, precision))
+        elif isinstance(module, Stage):
+            replace(module, "embed", FixedConvolution(*algebra.affine(module.embed), module.embed, precision.values))
+    replace(net, "head", precision.exact(*algebra.affine(net.head)))
     return net

@@ -11,4 +11,6 @@ RECIPE_NAMES = (
     "dual_inception",
     "rcn",
     "capsulenet",
+    "featref",
+    "mier_cvt",
 )

@@ -13,9 +13,11 @@ from htnet.models.converters import (
 )
 from htnet.models.dual_inception import DualInception, DualInceptionConfig
 from htnet.models.dual_stream import DualStreamConfig, DualStreamHTNet, DualStreamMaps
+from htnet.models.featref import FeatRef, FeatRefConfig
 from htnet.models.flow_mlp import FlowMLP, FlowMLPConfig
 from htnet.models.htnet import HTNet, HTNetConfig
 from htnet.models.mhssa_gcn import MHSSAGCN, MHSSAGCNConfig
+from htnet.models.mier_cvt import MiERCvT, MiERCvTConfig
 from htnet.models.off_apexnet import OFFApexNet, OFFApexNetConfig
 from htnet.models.rcn import RCN, RCNConfig
 from htnet.models.registry import (
@@ -43,11 +45,15 @@ __all__ = [
     "DualStreamHTNet",
     "DualStreamMaps",
     "EmotionModel",
+    "FeatRef",
+    "FeatRefConfig",
     "FlowMLP",
     "FlowMLPConfig",
     "HTNet",
     "HTNetConfig",
     "MHSSAGCNConfig",
+    "MiERCvT",
+    "MiERCvTConfig",
     "ModelConfig",
     "ModelEntry",
     "OFFApexNet",

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from htnet.core.optional import named_device
 from htnet.models import EmotionModel, create_model
+from htnet.training.losses import check_proposals
 from htnet.training.recipe import Recipe, get_recipe
 from htnet.training.rng import RngState
 from htnet.training.start import Start, load_start
@@ -133,6 +134,7 @@ class Member:
             settings |= {"mean": tuple(mean.tolist()), "std": tuple(std.tolist())}
         with rng.active():
             model = create_model(job.model, **settings)
+            check_proposals(job.recipe, model)
             started_from = start(model) if (start := load_start(job.start)) is not None else None
         model = model.to(device)
         extras = data.extras(model.extra_inputs)

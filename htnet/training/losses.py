@@ -8,6 +8,7 @@ from torch import Tensor
 
 from htnet.core.errors import RecipeError
 from htnet.core.fields import real
+from htnet.models import EmotionModel
 from htnet.training.recipe import Recipe
 
 
@@ -108,3 +109,30 @@ def unit_losses(recipe: Recipe, logits: Tensor, active: Tensor) -> Tensor:
         active: (B, U, 2) float, 1 if a unit is active on a side.
     """
     return recipe.units_weight * F.binary_cross_entropy_with_logits(logits, active, reduction="none").mean((1, 2))
+
+
+def proposal_losses(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
+    """Weighted binary cross-entropy of the proposals of each sample, one a class: (B,).
+
+    Args:
+        recipe: its ``proposal_weight``.
+        logits: (B, C) scores before the sigmoid.
+        targets: (B,) int64 class indexes, or (B, C) probabilities.
+    """
+    if targets.ndim == 1:
+        targets = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
+    return recipe.proposal_weight * F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
+
+
+def check_proposals(recipe: Recipe, model: EmotionModel) -> None:
+    """Refuse a recipe that weighs proposals for a model without one for each class.
+
+    Raises:
+        RecipeError: so it is.
+    """
+    found, classes = getattr(model, "proposals", 0), model.config.num_classes
+    if recipe.proposal_weight and found != classes:
+        raise RecipeError(
+            f"The recipe {recipe.name!r} trains one proposal for each of {classes} classes; {model.name} has {found}. "
+            f"Use featref with proposals={classes}, or a recipe with proposal_weight 0."
+        )

@@ -31,3 +31,7 @@ register_recipe(dataclasses.replace(_UNTOLD, name="rcn", lr=5e-4, epochs=20, bat
 
 # Descriptions of the paper name its margin loss.
 register_recipe(dataclasses.replace(_UNTOLD, name="capsulenet", loss="margin", epochs=20, batch_size=32))
+
+# Its abstract names a proposal loss; the weight is ours.
+register_recipe(dataclasses.replace(_UNTOLD, name="featref", proposal_weight=1.0))
+register_recipe(dataclasses.replace(_UNTOLD, name="mier_cvt", epochs=60))

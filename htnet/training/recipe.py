@@ -93,6 +93,8 @@ class Recipe(Checked):
         generated_weight: weight of their loss beside the real samples'.
         units_weight: weight of the action units' loss (binary cross-entropy, mean over units and sides) beside the
             emotions', for models and sets that have units.
+        proposal_weight: weight of the loss of proposals (binary cross-entropy, mean over classes) beside the emotions',
+            for models with one proposal a class, as `htnet.models.FeatRef`; 0 for none.
         precision: "float32", or "bfloat16" for PyTorch's autocast: products in bfloat16, weights, sums that need it
             and the optimizer in float32.
     """
@@ -115,6 +117,7 @@ class Recipe(Checked):
     generated: int = checked(0, whole(0))
     generated_weight: float = checked(0.2, real(ge=0))
     units_weight: float = checked(1.0, real(ge=0))
+    proposal_weight: float = checked(0.0, real(ge=0))
     precision: str = checked("float32", one_of(PRECISIONS))
 
     _error = RecipeError

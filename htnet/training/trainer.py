@@ -17,7 +17,7 @@ from htnet.training.averaging import ResultWeights, check_wise_ft, show
 from htnet.training.generated_samples import GeneratedSamples
 from htnet.training.gradients import Gradients
 from htnet.training.job import Callback, EpochReport, Member, OnCurve, OnEpoch, TrainingJob, describe
-from htnet.training.losses import recipe_loss, unit_losses
+from htnet.training.losses import proposal_losses, recipe_loss, unit_losses
 from htnet.training.recipe import Recipe
 from htnet.training.start import Start
 from htnet.training.state import Checkpoint, NamedTensors, Stateful, TrainingState
@@ -200,16 +200,20 @@ class PlainStepper:
         return {"images": images, "targets": targets, **extras}
 
     def loss(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Of the emotions, and of action units where they are trained; generated samples have their own weight."""
+        """Of emotions, and of units or proposals where they are trained; generated samples have their own weight."""
         recipe, extras = self._recipe, {key: value for key, value in inputs.items() if key not in BATCH}
         with autocast(self._device, recipe):
             if self._has_units:
                 scores, units = self._model(inputs["images"], return_units=True, **extras)
+            elif recipe.proposal_weight:
+                scores, proposals = self._model(inputs["images"], return_proposals=True, **extras)
             else:
                 scores = self._model(inputs["images"], **extras)
         scores, targets = scores.float(), inputs["targets"]
         real = len(targets) - self._generated.count
         loss = recipe_loss(recipe, scores[:real], targets[:real])
+        if recipe.proposal_weight:
+            loss = loss + proposal_losses(recipe, proposals[:real].float(), targets[:real]).mean()
         if self._generated.count:
             generated = recipe_loss(recipe, scores[real:], targets[real:])
             if self._has_units:

@@ -31,6 +31,8 @@ CASES = {
     "dual_inception": {},
     "rcn_f": {},
     "capsulenet_tiny": {},
+    "featref": {},
+    "mier_cvt": {"dims": (16, 24, 36), "depths": (1, 1, 1)},
     "htnet_dual_stream": {"fusion": "gated"},
     "mhssa_gcn_small": {},
 }

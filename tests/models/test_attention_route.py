@@ -5,19 +5,21 @@ import torch
 from torch import nn
 
 from htnet.kernels import block_attention
-from htnet.models import MHSSAGCN, create_model, dual_stream, get_entry, layers, list_models, mhssa_gcn
+from htnet.models import MHSSAGCN, create_model, dual_stream, get_entry, layers, list_models, mhssa_gcn, mier_cvt
 from htnet.models.dual_stream import DualStreamHTNet, PatchAttention
 from htnet.models.layers import BlockAttention
 from htnet.models.mhssa_gcn import RegionAttention
+from htnet.models.mier_cvt import ConvAttention
 from tests.support.contract import NAMES, build, example
 from tests.support.wings import with_wings
 
-KINDS = (BlockAttention, RegionAttention, PatchAttention)
+KINDS = (BlockAttention, RegionAttention, PatchAttention, ConvAttention)
 #: Those that read neighbors only.
 NEAR = with_wings("models", "NEAR", ())
 #: Those without attention between tokens.
 WITHOUT = (
     "ststnet", "flow_mlp", "off_apexnet", "dual_inception", "rcn_a", "rcn_f", "rcn_s", "rcn_w", "capsulenet_tiny",
+    "featref",
 )  # fmt: skip
 #: Presets with one token per block attend to nothing; these are the same architectures with four.
 SEVERAL = {"htnet_tiny": {"image_size": 56}, "htnet_small": {"image_size": 56}}
@@ -32,7 +34,7 @@ def calls(monkeypatch):
         seen.append((tuple(q.shape), extras))
         return block_attention(q, k, v, **extras)
 
-    for module in (layers, mhssa_gcn, dual_stream):
+    for module in (layers, mhssa_gcn, dual_stream, mier_cvt):
         monkeypatch.setattr(module, "block_attention", recorded)
     refuse = lambda *a, **k: pytest.fail("attention past htnet.kernels")  # noqa: E731
     monkeypatch.setattr(nn.MultiheadAttention, "forward", refuse)

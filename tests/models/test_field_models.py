@@ -1,5 +1,7 @@
 """The networks of the field beside their descriptions, written with arrays alone, and their published sizes."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,8 @@ SIZES = {
     "off_apexnet": (2_664_475, 2.66e6, 0.005e6),
     "dual_inception": (6_449_867, 6.45e6, 0.005e6),
     "capsulenet": (9_123_904, None, 0),
+    "featref": (9_601_742, None, 0),
+    "mier_cvt": (7_487_491, 7.5e6, 0.05e6),
     **{f"rcn_{kind}": (22_019, None, 0) for kind in "aswf"},
 }
 
@@ -152,10 +156,68 @@ def by_hand_capsulenet_tiny(w, image):
     return np.array(scores)
 
 
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def proposals_by_hand(w, image):
+    """Features of each expression (B, 3, 1024), and proposals (B, 3) as scores."""
+    shared = relu(linear(inception_streams(w, image), w, "fc"))
+    own = sigmoid(linear(shared, w, "attention")).reshape(len(shared), 3, -1) * shared[:, None]
+    return own, np.einsum("bpd,pd->bp", own, w["proposal.weight"]) + w["proposal.bias"]
+
+
+def by_hand_featref(w, image):
+    own, proposals = proposals_by_hand(w, image)
+    return linear(np.einsum("bpd,bp->bd", own, sigmoid(proposals)), w, "head")
+
+
+def layer_norm(x, w, name):
+    centered = x - x.mean(-1, keepdims=True)
+    return centered / np.sqrt(x.var(-1, keepdims=True) + 1e-5) * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+
+def softmax(x, axis):
+    powers = np.exp(x - x.max(axis, keepdims=True))
+    return powers / powers.sum(axis, keepdims=True)
+
+
+def by_hand_mier_cvt(w, image):
+    x, erf = resized(image, 224), np.vectorize(math.erf)
+    for stage, (stride, padding, heads, depth) in enumerate(
+        zip((16, 3, 1), (8, 0, 0), (1, 3, 6), (1, 2, 3), strict=True)
+    ):
+        x = conv(x, w, f"levels.{stage}.embed", padding, stride)
+        b, c, side, _ = x.shape
+        x = layer_norm(x.reshape(b, c, -1).transpose(0, 2, 1), w, f"levels.{stage}.norm")
+        for layer in range(depth):
+            name = f"levels.{stage}.layers.{layer}"
+            maps = layer_norm(x, w, f"{name}.norm1").transpose(0, 2, 1).reshape(b, c, side, side)
+            read = []
+            for part in "qkv":
+                key = f"{name}.attn.{part}"
+                each = {f"{i}.weight": w[f"{key}.conv.weight"][i : i + 1] for i in range(c)}
+                own = np.concatenate([conv(maps[:, i : i + 1], each, str(i), 1) for i in range(c)], 1)
+                tokens = norm(own, w, f"{key}.norm").reshape(b, c, -1).transpose(0, 2, 1)
+                read.append(linear(tokens, w, f"{key}.proj").reshape(b, -1, heads, c // heads))
+            q, k, v = read
+            weights_ = softmax(np.einsum("bihd,bjhd->bhij", q, k) / math.sqrt(c // heads), -1)
+            mixed = np.einsum("bhij,bjhd->bihd", weights_, v).reshape(b, -1, c)
+            x = x + linear(mixed, w, f"{name}.attn.proj")
+            hidden = linear(layer_norm(x, w, f"{name}.norm2"), w, f"{name}.fc1")
+            x = x + linear(hidden * (1 + erf(hidden / math.sqrt(2))) / 2, w, f"{name}.fc2")
+        x = x.transpose(0, 2, 1).reshape(b, c, side, side)
+    tokens = layer_norm(x.reshape(b, c, -1).transpose(0, 2, 1), w, "norm")
+    shares = softmax(tokens @ w["weigh.weight"].T, 1)
+    return linear((shares * tokens).sum(1), w, "head")
+
+
 BY_HAND = {
     "off_apexnet": by_hand_off_apexnet,
     "dual_inception": by_hand_dual_inception,
     "capsulenet_tiny": by_hand_capsulenet_tiny,
+    "featref": by_hand_featref,
+    "mier_cvt": by_hand_mier_cvt,
     "rcn_a": by_hand_rcn(attention=True),
     "rcn_s": by_hand_rcn(shortcut=True),
     "rcn_w": by_hand_rcn(wide=True),
@@ -175,7 +237,7 @@ def test_equals_the_description(name):
     np.testing.assert_allclose(model(image).numpy(), expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", ["off_apexnet", "dual_inception"])
+@pytest.mark.parametrize("name", ["off_apexnet", "dual_inception", "featref"])
 @torch.no_grad()
 def test_streams_read_u_and_v_alone(name):
     model, image = create_model(name).eval(), torch.rand(1, 3, 28, 28) * 255
@@ -200,9 +262,30 @@ def test_streams_read_u_and_v_alone(name):
     ],
 )
 def test_bad_settings(settings, says):
-    for name in ("off_apexnet", "dual_inception"):
+    for name in ("off_apexnet", "dual_inception", "featref"):
         with pytest.raises(ModelError, match=says):
             create_model(name, **settings)
+
+
+@torch.no_grad()
+def test_proposals_of_featref():
+    model, image = create_model("featref").double().eval(), torch.rand(2, 3, 28, 28, dtype=torch.float64) * 255
+    scores, proposals = model(image, return_proposals=True)
+    assert torch.equal(scores, model(image))
+    np.testing.assert_allclose(proposals.numpy(), proposals_by_hand(weights(model), image.numpy())[1], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"dims": (64, 192)}, "as many values"),
+        ({"heads": (1, 3, 7)}, "not multiples of heads"),
+        ({"read_size": 28}, r"leave maps of \(1, -1, -3\) px"),
+    ],
+)
+def test_bad_settings_of_mier_cvt(settings, says):
+    with pytest.raises(ModelError, match=says):
+        create_model("mier_cvt", **settings)
 
 
 def test_a_kernel_larger_than_the_map_is_refused():

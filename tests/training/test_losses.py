@@ -9,7 +9,7 @@ from htnet.core.errors import RecipeError
 from htnet.core.types import PreprocessSpec
 from htnet.preprocess import template_points
 from htnet.training import FlowSet, Recipe, focal_loss, get_recipe, margin_loss, recipe_loss, train_model
-from htnet.training.losses import recipe_losses
+from htnet.training.losses import proposal_losses, recipe_losses
 
 
 def scores(batch=7, classes=4):
@@ -133,3 +133,23 @@ def test_margin_equals_the_formula():
     recipe = get_recipe("capsulenet")
     torch.testing.assert_close(recipe_loss(recipe, lengths, labels), margin_loss(lengths, labels))
     torch.testing.assert_close(recipe_losses(recipe, lengths, labels).mean(), margin_loss(lengths, labels))
+
+
+def test_proposals_have_their_own_loss_and_need_one_a_class():
+    recipe = get_recipe("featref", epochs=1, batch_size=4, proposal_weight=2.0)
+    logits, labels = scores(classes=3)
+    truth = [[-math.log(1 / (1 + math.exp(-x if k == y else x))) for k, x in enumerate(r)] for r, y in zip(
+        logits.tolist(), labels.tolist(), strict=True)]  # fmt: skip
+    expected = torch.tensor(truth, dtype=torch.float64).mean(1) * 2
+    torch.testing.assert_close(proposal_losses(recipe, logits, labels), expected)
+    spec = dataclasses.replace(PreprocessSpec(), layout="whole")
+    images = torch.randint(0, 256, (6, 3, 28, 28), dtype=torch.uint8)
+    data = FlowSet(images, template_points(spec)[None].repeat(6, 1, 1), torch.arange(6) % 3, spec, ("template",) * 6)
+    trained = {}
+    for weight in (0.0, 2.0):
+        changed = dataclasses.replace(recipe, proposal_weight=weight)
+        trained[weight], _ = train_model("featref", data, changed, settings={"hidden": 8, "dropout": 0.0})
+    assert not torch.equal(trained[0.0].proposal.weight, trained[2.0].proposal.weight)
+    for name, settings in (("off_apexnet", {}), ("featref", {"proposals": 2})):
+        with pytest.raises(RecipeError, match="one proposal for each of 3 classes"):
+            train_model(name, data, recipe, settings=settings)
