@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from htnet.core.errors import RunError
+from htnet.core.errors import RunError, cause
 from htnet.core.fields import optional, whole
 from htnet.core.files import remove_partial, unwritable
 from htnet.core.hints import as_command, in_command
@@ -201,13 +201,14 @@ def run_tasks(
     # spawn as a rule: a forked child inherits the state of PyTorch's thread pools and can hang.
     forks = forks and _can_fork()
     context = get_context("fork" if forks else "spawn")
-    stop = context.Event()
+    with _starting(workers):
+        stop = context.Event()
     start, sent = (_start_fork, pickle.dumps(shared)) if forks else (_start_worker, shared)
     initargs = (sent, 1 if forks else threads, os.getpid(), stop, in_command())
     pool = ProcessPoolExecutor(workers, context, initializer=start, initargs=initargs)
     with pool:
         try:
-            with _forking() if forks else nullcontext():
+            with _starting(workers), _forking() if forks else nullcontext():
                 running: dict[Future[Result], tuple[Any, ...]] = {pool.submit(_call, function, t): t for t in tasks}
             while running:
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -223,3 +224,17 @@ def run_tasks(
             raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _starting(workers: int) -> Iterator[None]:
+    """Tell that processes, or the threads and files that they need, cannot be had."""
+    try:
+        yield
+    except BrokenProcessPool:
+        raise
+    except (OSError, RuntimeError) as error:
+        raise RunError(
+            f"{workers} worker processes cannot be started ({cause(error)}). Use fewer (--workers, workers=), or allow "
+            "more processes and open files (ulimit -u, ulimit -n)."
+        ) from error
