@@ -81,7 +81,7 @@ class Child:
         info = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         return info is not None
 
-    def end(self, patience: float = 60.0) -> End:
+    def end(self, patience: float = 600.0) -> End:
         """Wait for its end; it is killed after ``patience`` seconds."""
         limit = self._began + patience
         while not self.ended():

@@ -203,7 +203,7 @@ def _judged(runs: Iterator[tuple[str, Work, Callable[[], None]]]) -> Callable[[P
             fresh(out)
             out.mkdir()
             out.chmod(0o777)
-            end = Child(lambda work=work: work.run(out), limit).end(30)
+            end = Child(lambda work=work: work.run(out), limit).end(120)
             count += 1
             ends[_named(end)] = ends.get(_named(end), 0) + 1
             if end.status and not end.typed:
