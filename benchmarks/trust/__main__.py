@@ -19,6 +19,7 @@ from htnet.evaluation.store import to_json, write_atomic
 #: What each family does.
 FAMILIES = {
     "disk": "commands that meet a full disk",
+    "hub": "weights from a Hub whose answers are wrong, late, cut or refused",
     "kills": "commands that are killed at random moments",
     "system": "no open files, processes, home, cache or clock",
 }

@@ -152,6 +152,7 @@ def cause(error: BaseException) -> str:
     told = {
         "Offline": "the network is switched off (HF_HUB_OFFLINE)",
         "Timeout": "no answer in time",
+        "Redirect": "redirects in a circle",
         "Connect": "no connection",
         "Proxy": "the proxy refused",
         "SSL": "no safe connection",

@@ -87,7 +87,7 @@ def watched(fetch: Callable[[], Found], moved: Callable[[], object]) -> Found:
         if (now := moved()) != last:
             last, since = now, time.monotonic()
         elif time.monotonic() - since > SILENCE * TIME_LIMIT:
-            raise WeightsError(f"the server fell silent for {SILENCE * TIME_LIMIT:g} s")
+            raise WeightsError(f"the server fell silent for {SILENCE * TIME_LIMIT:g} s, or asks to wait longer")
     if failed:
         raise failed[0]
     return found[0]

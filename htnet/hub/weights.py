@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
@@ -12,11 +13,12 @@ from typing import Any
 
 import torch
 
-from htnet.core.errors import WeightsError, WeightsNotPublishedError, cause
+from htnet.core.errors import CorruptWeightsError, WeightsError, WeightsNotPublishedError, cause
 from htnet.core.hints import hint
 from htnet.core.network import TIME_LIMIT, once, watched
 from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files, sha256_of
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained, unknown_weights
+from htnet.hub.verified import fetch_verified
 from htnet.models import EmotionModel
 from htnet.models.base import with_settings
 
@@ -220,6 +222,12 @@ def refused(error: Exception) -> str:
     return f"status {status}" + (f", {known[status]}" if status in known else "") if status else cause(error)
 
 
+def _is_passing(error: Exception) -> bool:
+    """Whether a refusal is one of the moment, as is being out of reach: the cache may serve meanwhile."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status is not None and (status == 429 or status >= 500)
+
+
 class _NoFilesError(WeightsError):
     """Neither the Hub nor the cache has the files, or the user may not read them."""
 
@@ -277,7 +285,7 @@ def _download(
     The repository is requested first, because downloads from an unreachable Hub are retried for a
     long time before the cache is used.
     """
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
     from huggingface_hub.utils import tqdm
 
@@ -296,11 +304,14 @@ def _download(
                 "name, or give token= (or set HF_TOKEN) if it is private."
             ) from error
         except HfHubHTTPError as error:
-            raise WeightsError(f"The Hub refused {repo_id}{at}: {refused(error)}.") from error
+            if force_download or not _is_passing(error):
+                raise WeightsError(f"The Hub refused {repo_id}{at}: {refused(error)}.") from error
+            unreachable = f"the Hub cannot be reached ({refused(error)})"
         except WeightsError as error:
             unreachable = f"the Hub cannot be reached ({error})"
 
     came = [0]
+    cache = None if cache_dir is None else Path(cache_dir)
 
     class Counter(tqdm):
         """Progress bar that records that more of a file has arrived."""
@@ -314,27 +325,43 @@ def _download(
     more: dict[str, Any] = {"tqdm_class": Counter} if reports else {}
 
     def get(file: str, revision: str | None) -> Path:
-        def fetch() -> str:
-            return hf_hub_download(
-                repo_id,
-                file,
-                revision=revision,
-                cache_dir=None if cache_dir is None else Path(cache_dir),
-                local_files_only=local_files_only or bool(unreachable),
-                force_download=force_download,
-                token=token,
-                etag_timeout=TIME_LIMIT,
-                **more,
-            )
+        def fetch(again: bool = True) -> str:
+            try:
+                return hf_hub_download(
+                    repo_id,
+                    file,
+                    revision=revision,
+                    cache_dir=cache,
+                    local_files_only=local_files_only or bool(unreachable),
+                    force_download=force_download,
+                    token=token,
+                    etag_timeout=TIME_LIMIT,
+                    **more,
+                )
+            except HfHubHTTPError as error:
+                # What asks to wait is waited for by the client itself.
+                if not again or getattr(error.response, "status_code", 0) < 500:
+                    raise
+            time.sleep(min(1.0, TIME_LIMIT))
+            return fetch(again=False)
 
-        return Path(watched(fetch, lambda: came[0]) if reports else fetch())
+        before = came[0]
+        return fetch_verified(
+            lambda: Path(watched(fetch, lambda: came[0]) if reports else fetch()),
+            try_to_load_from_cache(repo_id, file, cache, revision) if force_download else None,
+            lambda: came[0] > before or not reports,
+            f"{file} of {repo_id}",
+        )
 
     try:
         # With the revision's own name, so that the cache can resolve it without a network.
         config = get(CONFIG_FILE, revision)
         return config, get(WEIGHTS_FILE, config.parent.name)
+    except CorruptWeightsError:
+        raise
     except Exception as error:
-        why = unreachable or ("they were never loaded here" if local_files_only else cause(error))
+        failed = refused(error) if isinstance(error, HfHubHTTPError) else cause(error)
+        why = unreachable or ("they were never loaded here" if local_files_only else failed)
         where = "are not in the local cache" if local_files_only or unreachable else "could not be downloaded"
         raise _NoFilesError(
             f"There is no folder {repo_id} here, and {CONFIG_FILE} and {WEIGHTS_FILE} of the Hub's repository of that "

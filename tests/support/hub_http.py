@@ -3,7 +3,8 @@
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -12,10 +13,16 @@ from tests.support.hub_store import HubError
 
 
 class Request:
-    """What a route is given: headers, query, body, and the means to answer."""
+    """What a route is given: method, path, headers, query, body, and the means to answer.
+
+    Attributes:
+        sent: What of a content is sent, if not all of it: its length is announced all the same.
+    """
 
     def __init__(self, handler: BaseHTTPRequestHandler, body: bytes):
         self._handler = handler
+        self.method, self.path = handler.command, urlsplit(handler.path).path
+        self.sent: Callable[[bytes], Iterable[bytes]] | None = None
         self.body = body
         self.headers = handler.headers
         self.query = {key: values[-1] for key, values in parse_qs(urlsplit(handler.path).query).items()}
@@ -36,8 +43,16 @@ class Request:
         for name, value in all_headers.items():
             handler.send_header(name, value)
         handler.end_headers()
-        if handler.command != "HEAD":
+        if handler.command == "HEAD":
+            return
+        if self.sent is None:
             handler.wfile.write(content)
+            return
+        handler.close_connection = True
+        with suppress(ConnectionError):
+            for part in self.sent(content):
+                handler.wfile.write(part)
+                handler.wfile.flush()
 
     def answer_json(self, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         content = json.dumps(value).encode()
@@ -70,9 +85,14 @@ class RoutedServer:
         routes: `"METHOD pattern"` to function. The pattern is a regular expression for the whole path without
             its query; its groups, URL-decoded, follow the request as arguments.
         log: Every request but Xet telemetry is appended to it as (method, path with query).
+
+    Attributes:
+        disturb: Called with every request before its route; may raise `HubError`, or set what is sent.
     """
 
     def __init__(self, routes: dict[str, Route], log: list[tuple[str, str]]):
+        self.disturb: Callable[[Request], None] = lambda request: None
+        server = self
         table = [(key.split(" ", 1)[0], re.compile(key.split(" ", 1)[1]), route) for key, route in routes.items()]
 
         class Handler(BaseHTTPRequestHandler):
@@ -85,6 +105,7 @@ class RoutedServer:
                     log.append((self.command, self.path))
                 request = Request(self, _read_body(self))
                 try:
+                    server.disturb(request)
                     for method, pattern, route in table:
                         match = pattern.fullmatch(urlsplit(self.path).path)
                         if match and self.command == method:

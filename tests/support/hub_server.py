@@ -9,7 +9,7 @@ plain HTTP, as no answer names a Xet hash. So no environment variable need keep 
 import base64
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,10 @@ class HubServer:
         content = bytearray(stored.read_bytes())
         content[len(content) // 2] ^= 0xFF
         stored.write_bytes(content)
+
+    def disturb(self, how: Callable[[Request], None]) -> None:
+        """Let a function disturb every request to either server; see `RoutedServer`."""
+        self._hub.disturb = self._storage.server.disturb = how
 
     def _hub_routes(self) -> dict[str, Any]:
         return {
