@@ -44,7 +44,8 @@ def main() -> None:
         if unit.probability >= SHOWN_UNITS:
             print(f"  AU{unit.number} {unit.name} {unit.probability:.2f}, {unit.side}")
     try:
-        print(f"picture: {plot_prediction(prediction, onset, apex, args.out, overwrite=args.overwrite)}")
+        plot_prediction(prediction, onset, apex, args.out, overwrite=args.overwrite)
+        print(f"picture: {args.out}")
     except MissingExtraError as error:
         print(f"no picture: {error}")
 

@@ -1,6 +1,12 @@
-"""Pictures of predictions, spotting curves and reliability diagrams; needs ``htnet[plots]``."""
+"""Figures of predictions, flow, what models look at, and evaluations; needs ``htnet[plots]``.
+
+Every function returns a figure of matplotlib that belongs to no window and no ``pyplot``: nothing has to be closed, and
+threads can draw at the same time. With a path it is saved too.
+"""
 
 from htnet.core.deprecated import serve_old_names
+from htnet.pipeline.flow_plots import plot_flow, plot_flow_asymmetry, plot_regions
+from htnet.pipeline.model_plots import plot_attention, plot_rollout, plot_saliency
 from htnet.pipeline.plots import (
     plot_confusion,
     plot_prediction,
@@ -10,9 +16,15 @@ from htnet.pipeline.plots import (
 )
 
 __all__ = [
+    "plot_attention",
     "plot_confusion",
+    "plot_flow",
+    "plot_flow_asymmetry",
     "plot_prediction",
+    "plot_regions",
     "plot_reliability",
+    "plot_rollout",
+    "plot_saliency",
     "plot_spotting",
     "save_figure",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from htnet.cli.landmarks import chosen_landmarks
 from htnet.core.command_line import (
@@ -106,7 +107,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         from htnet.pipeline.plots import plot_confusion
 
         counts, title = found.scores()["full"].confusion, f"{found.answers.weights}, {counted(len(manifest), 'sample')}"
-        files = (*files, plot_confusion(counts, found.classes, args.plot, title, overwrite=args.overwrite))
+        plot_confusion(counts, found.classes, args.plot, title, overwrite=args.overwrite)
+        files = (*files, Path(args.plot))
     if args.json:
         answer(args, found.to_dict())
         return

@@ -322,7 +322,8 @@ def _demo(args: argparse.Namespace) -> None:
     if can_draw():
         from htnet.pipeline.plots import plot_prediction
 
-        print(f"  picture: {plot_prediction(prediction, onset, apex, picture, overwrite=True)}")
+        plot_prediction(prediction, onset, apex, picture, overwrite=True)
+        print(f"  picture: {picture}")
     if args.json:
         answer(args, prediction.to_dict())
 

@@ -236,7 +236,8 @@ def _evaluate(args: argparse.Namespace, evaluate: Any) -> None:
         from htnet.pipeline.plots import plot_reliability
 
         bins = result.reliability(next(iter(summary["protocols"])))
-        files.append(plot_reliability(bins, args.plot, overwrite=args.overwrite))
+        plot_reliability(bins, args.plot, overwrite=args.overwrite)
+        files.append(Path(args.plot))
     print(f"files: {', '.join(map(str, files))}")
     if args.json:
         answer(args, summary)

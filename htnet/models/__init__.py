@@ -2,6 +2,7 @@
 
 from htnet.core.deprecated import serve_old_names
 from htnet.core.types import EXTRA_INPUTS
+from htnet.models.attention import AttentionMap, AttentionRollout, attention_maps, attention_rollout
 from htnet.models.base import EmotionModel, ModelConfig, make_classifier
 from htnet.models.capsulenet import CapsuleNet, CapsuleNetConfig
 from htnet.models.converters import (
@@ -29,6 +30,7 @@ from htnet.models.registry import (
     list_models,
     register_model,
 )
+from htnet.models.saliency import Saliency, integrated_gradients, occlusion
 from htnet.models.ststnet import STSTNet, STSTNetConfig
 from htnet.models.transfer import TransferReport, transfer_weights
 
@@ -36,6 +38,8 @@ __all__ = [
     "EXTRA_INPUTS",
     "MHSSAGCN",
     "RCN",
+    "AttentionMap",
+    "AttentionRollout",
     "CapsuleNet",
     "CapsuleNetConfig",
     "Converter",
@@ -61,15 +65,20 @@ __all__ = [
     "RCNConfig",
     "STSTNet",
     "STSTNetConfig",
+    "Saliency",
     "TransferReport",
+    "attention_maps",
+    "attention_rollout",
     "build_model",
     "convert_checkpoint",
     "convert_state",
     "create_model",
     "get_entry",
+    "integrated_gradients",
     "is_model",
     "list_models",
     "make_classifier",
+    "occlusion",
     "reference_state",
     "register_converter",
     "register_model",

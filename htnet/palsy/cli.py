@@ -275,7 +275,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         title = f"{args.split}: {scores.num_samples} images of {scores.num_patients} patients"
         picture = out / "confusion.png"
         options = {"what": "grade", "overwrite": args.overwrite}
-        files.append(plot_confusion(scores.confusion, manifest.classes, picture, title, **options))
+        plot_confusion(scores.confusion, manifest.classes, picture, title, **options)
+        files.append(picture)
     print(f"files: {', '.join(map(str, files))}")
     if args.json:
         answer(args, json.loads((out / "summary.json").read_text("utf-8")))
@@ -347,7 +348,8 @@ def _visualize(args: argparse.Namespace) -> None:
     maps = predictor.maps(args.image)
     show_warnings(maps.prediction.warnings)
     print(maps.prediction.grade)
-    print(f"  picture: {plot_maps(maps, args.out, overwrite=args.overwrite)}")
+    plot_maps(maps, args.out, overwrite=args.overwrite)
+    print(f"  picture: {args.out}")
     if args.json:
         answer_done(args, args.out, prediction=maps.prediction.to_dict())
 

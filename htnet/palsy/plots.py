@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,12 @@ from htnet.core.optional import require
 from htnet.core.types import ByteArray
 from htnet.palsy.asymmetry import REGIONS, FaceAsymmetry, region_boxes
 from htnet.palsy.predictor import FaceMaps, GradePrediction
-from htnet.pipeline.plots import draw_probabilities, draw_warnings, new_figure, save_figure
+from htnet.pipeline.plots import draw_probabilities, draw_warnings, finished, new_figure
 from htnet.pipeline.plots import plot_confusion as plot_confusion  # by this name before
 from htnet.preprocess import FrameSource, read_frame
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _BLUE, _RED = "#0a84ff", "#ff2d55"
 #: Maps in one row of a picture.
@@ -25,15 +28,18 @@ _PER_ROW = 5
 
 
 def plot_grade(
-    prediction: GradePrediction, image: FrameSource, path: str | PathLike[str], *, overwrite: bool = False
-) -> Path:
-    """Save a picture: the image with its points, the face the model saw, and the probabilities.
+    prediction: GradePrediction, image: FrameSource, path: str | PathLike[str] | None = None, *, overwrite: bool = False
+) -> Figure:
+    """Draw a picture: the image with its points, the face the model saw, and the probabilities.
 
     Args:
         prediction: the answer.
         image: the image it is for.
-        path: picture file (.png, .pdf, ...).
+        path: also save it as this picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
+
+    Returns:
+        The figure, which belongs to no window and no ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -54,18 +60,21 @@ def plot_grade(
     draw_warnings(figure, prediction.warnings, f"{prediction.grade}, {prediction.probabilities[prediction.label]:.2f}")
     for axis in axes[:2]:
         axis.set_axis_off()
-    return save_figure(figure, path, overwrite=overwrite)
+    return finished(figure, path, overwrite)
 
 
-def plot_maps(maps: FaceMaps, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-    """Save a picture of what a model looked at: the face, its region maps and mask, the asymmetry of each layer.
+def plot_maps(maps: FaceMaps, path: str | PathLike[str] | None = None, *, overwrite: bool = False) -> Figure:
+    """Draw what a model looked at: the face, its region maps and mask, the asymmetry of each layer.
 
     Maps lie over the face in the colors of one scale, 0 to 1. The regions are learned, so they carry numbers only.
 
     Args:
         maps: what `GradePredictor.maps` found.
-        path: picture file (.png, .pdf, ...).
+        path: also save it as this picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
+
+    Returns:
+        The figure, which belongs to no window and no ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -95,18 +104,23 @@ def plot_maps(maps: FaceMaps, path: str | PathLike[str], *, overwrite: bool = Fa
         axis.set_axis_off()
     if picture is not None:
         figure.colorbar(picture, ax=list(axes), shrink=0.8)
-    return save_figure(figure, path, overwrite=overwrite)
+    return finished(figure, path, overwrite)
 
 
-def plot_asymmetry(report: FaceAsymmetry, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-    """Save a picture of an asymmetry report: the face with the mouth's line, the mirrored face, and the numbers.
+def plot_asymmetry(
+    report: FaceAsymmetry, path: str | PathLike[str] | None = None, *, overwrite: bool = False
+) -> Figure:
+    """Draw an asymmetry report: the face with the mouth's line, the mirrored face, and the numbers.
 
     The sides written on it are the patient's own.
 
     Args:
         report: what `htnet.palsy.face_asymmetry` found.
-        path: picture file (.png, .pdf, ...).
+        path: also save it as this picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
+
+    Returns:
+        The figure, which belongs to no window and no ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -148,7 +162,7 @@ def plot_asymmetry(report: FaceAsymmetry, path: str | PathLike[str], *, overwrit
     axes[2].set_xlabel("% of the distance between the eyes; gray: normal range")
     axes[2].set_title("\u2190 patient's right lower  |  patient's left lower \u2192", fontsize=9)
     draw_warnings(figure, report.warnings)
-    return save_figure(figure, path, overwrite=overwrite)
+    return finished(figure, path, overwrite)
 
 
 def _gray(face: ByteArray) -> npt.NDArray[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from htnet.core.types import MOTION_REGIONS, Prediction, Spotting
 from htnet.evaluation.calibration import Reliability
 from htnet.preprocess import FrameSource, read_pair
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _WARNED = "#d70015"
 _SURE, _UNSURE = "#0a84ff", "#c7c7cc"
 _REGION_COLORS = ("#0a84ff", "#34c759", "#ff9500")
@@ -27,21 +30,21 @@ def plot_prediction(
     prediction: Prediction,
     onset: FrameSource,
     apex: FrameSource,
-    path: str | PathLike[str],
+    path: str | PathLike[str] | None = None,
     *,
     overwrite: bool = False,
-) -> Path:
-    """Save a plot of a prediction: frames, landmarks, flow, the network's input, probabilities, action units.
+) -> Figure:
+    """Plot a prediction: frames, landmarks, flow, the network's input, probabilities, action units.
 
     Args:
         prediction: the prediction for this pair.
         onset: its onset frame.
         apex: its apex frame.
-        path: picture file (.png, .pdf, ...).
+        path: also save it as this picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
 
     Returns:
-        The path.
+        The figure, which belongs to no window and no ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -71,19 +74,19 @@ def plot_prediction(
     if prediction.action_units:
         _draw_units(axes[5], prediction.action_units)
     draw_warnings(figure, prediction.warnings)
-    return save_figure(figure, path, overwrite=overwrite)
+    return finished(figure, path, overwrite)
 
 
-def plot_spotting(spotting: Spotting, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-    """Save a plot of the curve on which onset, apex and offset were detected, and of the regions' motion.
+def plot_spotting(spotting: Spotting, path: str | PathLike[str] | None = None, *, overwrite: bool = False) -> Figure:
+    """Plot the curve on which onset, apex and offset were detected, and of the regions' motion.
 
     Args:
         spotting: result of `htnet.preprocess.spot`.
-        path: picture file (.png, .pdf, ...).
+        path: also save it as this picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
 
     Returns:
-        The path.
+        The figure, which belongs to no window and no ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -111,21 +114,23 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str], *, overwrite: b
     axis.set_title(f"{spotting.method}, confidence {sure}")
     figure.legend(loc="outside lower center", ncols=4)
     draw_warnings(figure, (*spotting.landmarks.warnings, *spotting.warnings))
-    return save_figure(figure, path, overwrite=overwrite)
+    return finished(figure, path, overwrite)
 
 
-def plot_reliability(found: Mapping[str, Reliability], path: str | PathLike[str], *, overwrite: bool = False) -> Path:
-    """Save reliability diagrams side by side: accuracy over confidence per bin, and below it the samples per bin.
+def plot_reliability(
+    found: Mapping[str, Reliability], path: str | PathLike[str] | None = None, *, overwrite: bool = False
+) -> Figure:
+    """Draw reliability diagrams side by side: accuracy over confidence per bin, and below it the samples per bin.
 
     A calibrated model lies on the diagonal; below the diagonal it is overconfident.
 
     Args:
         found: bins of `htnet.evaluation.calibration.reliability` by title.
-        path: picture file (.png, .pdf, ...).
+        path: also save it as this picture file (.png, .pdf, ...).
         overwrite: replace a picture that exists.
 
     Returns:
-        The path.
+        The figure, which belongs to no window and no ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -149,16 +154,19 @@ def plot_reliability(found: Mapping[str, Reliability], path: str | PathLike[str]
     axes[0, 0].set_ylim(0, 1)
     axes[0, 0].set_ylabel("fraction of correct answers")
     axes[1, 0].set_ylabel("samples")
-    return save_figure(figure, path, overwrite=overwrite)
+    return finished(figure, path, overwrite)
 
 
-def new_figure(width: float, height: float) -> Any:
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure of matplotlib; sizes in inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    return require("matplotlib.figure", "plots", "Drawing").Figure(figsize=(width, height), layout="constrained")
+    figure: Figure = require("matplotlib.figure", "plots", "Drawing").Figure(
+        figsize=(width, height), layout="constrained"
+    )
+    return figure
 
 
 def draw_probabilities(axis: Any, probabilities: Mapping[str, float], label: str) -> None:
@@ -172,21 +180,24 @@ def draw_probabilities(axis: Any, probabilities: Mapping[str, float], label: str
 def plot_confusion(
     confusion: Sequence[Sequence[int]],
     classes: Sequence[str],
-    path: str | PathLike[str],
+    path: str | PathLike[str] | None = None,
     title: str = "",
     *,
     what: str = "class",
     overwrite: bool = False,
-) -> Path:
-    """Save a picture of a confusion matrix: counts, colored by the share of the true class.
+) -> Figure:
+    """Draw a confusion matrix: counts, colored by the share of the true class.
 
     Args:
         confusion: (C, C) counts, rows are true classes.
         classes: names in order.
-        path: picture file (.png, .pdf, ...).
+        path: also save it as this picture file (.png, .pdf, ...).
         title: a line above.
         what: what the classes are called.
         overwrite: replace a picture that exists.
+
+    Returns:
+        The figure, which belongs to no window and no ``pyplot``.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -209,10 +220,17 @@ def plot_confusion(
     axis.set_ylabel(f"true {what}")
     axis.set_title(title)
     figure.colorbar(picture, ax=axis, label=f"fraction of the true {what}", shrink=0.8)
-    return save_figure(figure, path, overwrite=overwrite)
+    return finished(figure, path, overwrite)
 
 
-def save_figure(figure: Any, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
+def finished(figure: Figure, path: str | PathLike[str] | None, overwrite: bool) -> Figure:
+    """The figure of a plot, after it was saved if a path was given."""
+    if path is not None:
+        save_figure(figure, path, overwrite=overwrite)
+    return figure
+
+
+def save_figure(figure: Figure, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
     """Save a matplotlib figure in the format of the file's extension; missing folders are created.
 
     Raises:
@@ -230,7 +248,7 @@ def save_figure(figure: Any, path: str | PathLike[str], *, overwrite: bool = Fal
     return path
 
 
-def draw_warnings(figure: Any, warnings: Iterable[Warned], title: str = "") -> None:
+def draw_warnings(figure: Figure, warnings: Iterable[Warned], title: str = "") -> None:
     """Write the codes of warnings, if there are any, and a title above a picture."""
     codes = dict.fromkeys(warning.code for warning in warnings)
     lines = [*([f"warning: {', '.join(codes)}"] if codes else []), *([title] if title else [])]

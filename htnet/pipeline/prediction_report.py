@@ -10,7 +10,6 @@ from pathlib import Path
 from string import Template
 
 import numpy as np
-import torch
 
 from htnet._version import __version__
 from htnet.core.facs import SHOWN_UNITS, UnitPrediction
@@ -19,8 +18,9 @@ from htnet.core.provenance import restriction
 from htnet.core.types import EXPRESSION_THRESHOLD, NO_EXPRESSION, Frame, Prediction, PreprocessSpec, Spotting
 from htnet.core.words import counted
 from htnet.pipeline.event_pairs import encoded, flow_picture, jpeg
+from htnet.pipeline.overlays import region_boxes
 from htnet.pipeline.page import check_name, class_bars, notes_of_faces, page, part
-from htnet.preprocess import FrameSource, crop_regions, read_pair, template_points
+from htnet.preprocess import FrameSource, read_pair
 
 # Longest side of the pictures of frames and side of that of the flow, px.
 _FRAME, _FLOW = 640, 448
@@ -151,7 +151,7 @@ def _pictures(
         text = f"onset, with {counted(len(points), 'point')}" if points else "onset"
         yield _figure(text, jpeg(onset.pixels, _FRAME), "jpeg", (width, height), dots)
         yield _figure("apex", jpeg(apex.pixels, _FRAME), "jpeg", (width, height))
-    boxes = _regions(prediction, spec)
+    boxes = region_boxes(prediction.input, spec)
     side = made.flow_image.shape[0]
     told = f"; {counted(len(boxes), 'region')}" if boxes else ""
     if made.flow is not None:
@@ -178,19 +178,6 @@ def _figure(text: str, picture: bytes, form: str, size: tuple[int, int], over: s
         f'<image width="{width}" height="{height}" href="{data}"/>'
         f"{over}</svg><figcaption>{escape(text)}</figcaption></figure>"
     )
-
-
-def _regions(prediction: Prediction, spec: PreprocessSpec | None) -> list[tuple[int, int, int]]:
-    """Left, top and side of each region in the flow image, in the order of the mosaic."""
-    if spec is None or spec.layout == "whole":
-        return []
-    made, size, half = prediction.input, spec.size, spec.size // 2
-    own = made.points if made.regions_at == "landmarks" else None
-    at = template_points(spec) if own is None else torch.from_numpy(np.asarray(own, np.float32))
-    # Each pixel of the mosaic tells which pixel it was cut from.
-    sources = crop_regions(torch.arange(size * size).reshape(1, 1, size, size), at, spec.layout)[0, 0]
-    quarters = (sources[y : y + half, x : x + half] for y in (0, half) for x in (0, half))
-    return [(int(part.min()) % size, int(part.min()) // size, half) for part in quarters]
 
 
 def _rectangles(boxes: Sequence[tuple[int, int, int]], scale: float) -> str:

@@ -35,6 +35,7 @@ from htnet.palsy import (
     train_palsy,
 )
 from htnet.palsy.plots import plot_asymmetry, plot_confusion, plot_grade, plot_maps
+from htnet.pipeline.plots import save_figure
 from htnet.training import TrainingJob, get_recipe
 from tests.palsy.faces import palsy_face, read_json, save_face
 from tests.support.pairs import tiny_model
@@ -208,7 +209,7 @@ def test_maps_belong_to_the_answer(graded, predictor, tmp_path):
     assert maps.roi_mask.shape == (4, 4)
     assert [m.shape for m in maps.asymmetry] == [(1, 1)]
     assert 0 <= maps.roi_maps.min() <= maps.roi_maps.max() <= 1
-    picture = cv2.imread(str(plot_maps(maps, tmp_path / "maps.png")))
+    picture = cv2.imread(str(save_figure(plot_maps(maps), tmp_path / "maps.png")))
     assert picture.shape[1] > picture.shape[0] > 300
 
 
@@ -219,7 +220,8 @@ def test_second_design_offers_maps_too(tmp_path):
     maps = GradePredictor(model, landmarks="template").maps(palsy_face(1, 3).image)
     assert maps.roi_maps.ndim == 3
     assert maps.roi_mask.ndim == 2
-    assert plot_maps(maps, tmp_path / "maps.png").is_file()
+    plot_maps(maps, tmp_path / "maps.png")
+    assert (tmp_path / "maps.png").is_file()
 
 
 def test_model_without_maps_says_so(graded):
@@ -241,20 +243,22 @@ def test_model_without_maps_says_so(graded):
 def test_pictures_show_their_numbers(graded, predictor, tmp_path):
     image = graded[0].samples[0].image
     prediction = predictor.image(image)
-    one = cv2.imread(str(plot_grade(prediction, image, tmp_path / "new" / "a.png")))
+    one = cv2.imread(str(save_figure(plot_grade(prediction, image), tmp_path / "new" / "a.png")))
     other = dataclasses.replace(prediction, label="V-VI", probabilities={"I-II": 0.1, "III-IV": 0.1, "V-VI": 0.8})
-    two = cv2.imread(str(plot_grade(other, image, tmp_path / "b.png")))
+    two = cv2.imread(str(save_figure(plot_grade(other, image), tmp_path / "b.png")))
     assert one.shape == two.shape
     assert not np.array_equal(one, two)
     matrices = [[[5, 1], [0, 4]], [[1, 5], [4, 0]]]
     drawn = [
-        cv2.imread(str(plot_confusion(m, ("I", "II"), tmp_path / f"{i}.png", "t"))) for i, m in enumerate(matrices)
+        cv2.imread(str(save_figure(plot_confusion(m, ("I", "II"), title="t"), tmp_path / f"{i}.png")))
+        for i, m in enumerate(matrices)
     ]
     assert not np.array_equal(*drawn)
     report = face_asymmetry(palsy_face(1, 5).image, palsy_face(1, 5).points)
-    assert plot_asymmetry(report, tmp_path / "c.png").is_file()
+    plot_asymmetry(report, tmp_path / "c.png")
+    assert (tmp_path / "c.png").is_file()
     five = face_asymmetry(palsy_face(1, 5).image, palsy_landmarker("template", PALSY_SPEC))
-    assert plot_asymmetry(five, tmp_path / "d.pdf").read_bytes().startswith(b"%PDF")
+    assert save_figure(plot_asymmetry(five), tmp_path / "d.pdf").read_bytes().startswith(b"%PDF")
     with pytest.raises(InputError, match=r"a\.xyz"):
         plot_grade(prediction, image, tmp_path / "a.xyz")
 

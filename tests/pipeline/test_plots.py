@@ -10,7 +10,7 @@ import pytest
 from htnet import Predictor
 from htnet.core.errors import InputError, MissingExtraError
 from htnet.core.facs import UnitPrediction
-from htnet.pipeline.plots import plot_prediction
+from htnet.pipeline.plots import plot_prediction, save_figure
 from tests.support.pairs import face_pair, tiny_model
 
 
@@ -26,12 +26,12 @@ def predictor():
 
 def test_picture_shows_the_pair(predictor, pair, tmp_path):
     prediction = predictor.pair(*pair)
-    path = plot_prediction(prediction, *pair, tmp_path / "new" / "p.png")
-    assert path == tmp_path / "new" / "p.png"
+    path = tmp_path / "new" / "p.png"
+    plot_prediction(prediction, *pair, path)
     image = cv2.imread(str(path))
     assert image.shape[0] > 200
     assert image.shape[1] > 2 * image.shape[0]
-    other = cv2.imread(str(plot_prediction(prediction, pair[1], 255 - pair[0], tmp_path / "q.png")))
+    other = cv2.imread(str(save_figure(plot_prediction(prediction, pair[1], 255 - pair[0]), tmp_path / "q.png")))
     differs = np.abs(image.astype(int) - other).max(axis=(0, 2)) > 0
     assert differs[: len(differs) // 3].any(), "the frames are at the left"
     assert not differs[len(differs) // 2 :].any(), "flow and answer are those of the prediction"
@@ -40,11 +40,13 @@ def test_picture_shows_the_pair(predictor, pair, tmp_path):
 @pytest.mark.slow
 def test_picture_shows_action_units(predictor, pair, tmp_path):
     prediction = predictor.pair(*pair)
-    plain = cv2.imread(str(plot_prediction(prediction, *pair, tmp_path / "plain.png")))
+    plain = cv2.imread(str(save_figure(plot_prediction(prediction, *pair), tmp_path / "plain.png")))
     pictures = []
     for left, right in ((0.9, 0.1), (0.1, 0.9)):
         told = dataclasses.replace(prediction, action_units=(UnitPrediction(12, left, right),))
-        pictures.append(cv2.imread(str(plot_prediction(told, *pair, tmp_path / f"{left}.png"))).astype(int))
+        pictures.append(
+            cv2.imread(str(save_figure(plot_prediction(told, *pair), tmp_path / f"{left}.png"))).astype(int)
+        )
     left, right = pictures
     assert left.shape[1] > plain.shape[1]
     differs = np.flatnonzero(np.abs(left - right).max(axis=(0, 2)))
@@ -57,7 +59,7 @@ def test_picture_shows_action_units(predictor, pair, tmp_path):
 @pytest.mark.slow
 def test_picture_without_frames_known_to_the_prediction(predictor, pair, tmp_path):
     from_flow = predictor.flow_image(predictor.pair(*pair).input.flow_image)
-    assert plot_prediction(from_flow, *pair, tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
+    assert save_figure(plot_prediction(from_flow, *pair), tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_unknown_kind_of_picture(predictor, pair, tmp_path):

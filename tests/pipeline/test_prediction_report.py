@@ -12,7 +12,8 @@ from htnet.core.errors import InputError, OverwriteError
 from htnet.core.types import NO_EXPRESSION, Frame, PreprocessSpec, QualityWarning, Spotting
 from htnet.export import write_prediction_report
 from htnet.pipeline import Predictor
-from htnet.pipeline.prediction_report import _regions, prediction_report_text
+from htnet.pipeline.overlays import region_boxes
+from htnet.pipeline.prediction_report import prediction_report_text
 from tests.support.pairs import POINTS, QUICK, face_pair, tiny_model
 
 
@@ -55,7 +56,7 @@ def test_regions_are_where_the_network_input_was_cut(layout, points):
     prediction, _, spec = answered(layout, points)
     made, half = prediction.input, spec.size // 2
     parts = []
-    for left, top, side in _regions(prediction, spec):
+    for left, top, side in region_boxes(prediction.input, spec):
         assert side == half
         parts.append(made.flow_image[top : top + side, left : left + side])
     mosaic = np.vstack([np.hstack(parts[:2]), np.hstack(parts[2:])])

@@ -1,0 +1,53 @@
+"""One sample for a model, as arrays or tensors, and a forward pass that leaves the model as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from htnet.core.errors import ModelError, refuse_unknown
+from htnet.models.base import EmotionModel
+
+
+def one_input(
+    model: EmotionModel, image: Tensor | npt.ArrayLike, inputs: Mapping[str, Tensor | npt.ArrayLike]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The image of one sample as a batch of the type that the model computes in, and its other inputs.
+
+    Raises:
+        ModelError: the image has another shape, there are several, or the model does not read one of the inputs.
+    """
+    refuse_unknown(inputs, model.extra_inputs, f"input of {model.name}", ModelError)
+    x = _batch(model, image)
+    if x.ndim == 3:
+        x = x[None]
+    if x.ndim != 4 or x.shape[0] != 1:
+        raise ModelError(f"image has shape {tuple(x.shape)}; give one image, (C, S, S) or (1, C, S, S).")
+    more = {}
+    for name, values in inputs.items():
+        own = _batch(model, values)
+        more[name] = own if own.ndim == 3 else own[None]
+        if more[name].shape[0] != 1:
+            raise ModelError(f"{name} has shape {tuple(own.shape)}; give that of one sample.")
+    return model.check_image(x), more
+
+
+@contextmanager
+def evaluating(model: EmotionModel) -> Iterator[None]:
+    """Within it the model is in eval mode."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def _batch(model: EmotionModel, values: Tensor | npt.ArrayLike) -> Tensor:
+    given = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+    return given.detach().to(device=next(model.parameters()).device, dtype=model.input_dtype)

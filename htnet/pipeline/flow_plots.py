@@ -1,0 +1,227 @@
+"""Figures of flow on a face: arrows and color wheel, regions, the difference of the sides (extra ``plots``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.errors import InputError
+from htnet.core.fields import whole
+from htnet.core.files import check_outputs
+from htnet.core.optional import require
+from htnet.core.types import Float64Array, Flow, Frame, ModelInput, PreprocessSpec
+from htnet.pipeline.overlays import region_boxes
+from htnet.pipeline.plots import finished, new_figure
+from htnet.preprocess import color_wheel, color_wheel_legend
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_BOX = "#0a84ff"
+
+
+def plot_flow(
+    flow: Flow,
+    face: Frame | npt.ArrayLike | None = None,
+    path: str | PathLike[str] | None = None,
+    *,
+    max_px: float | None = None,
+    arrows: int = 18,
+    overwrite: bool = False,
+) -> Figure:
+    """Draw a flow on its face: as arrows, and by the color wheel, whose key is beside it.
+
+    The longest arrow is one and a half times as long as the way to the next one, whatever its length in px, which the
+    title states. Over a face a color is the more opaque the longer the flow is.
+
+    Args:
+        flow: flow on the aligned face, such as ``prediction.input.flow``.
+        face: the aligned face, (H, W, 3) uint8 RGB, as `htnet.preprocess.align_pair` makes it; without it the ground
+            is white.
+        path: also save it as this picture file (.png, .pdf, ...).
+        max_px: length of the full color, px; the longest of the flow unless given. Give it where figures are to be
+            compared.
+        arrows: number of arrows in a row.
+        overwrite: replace a picture that exists.
+
+    Returns:
+        The figure, which belongs to no window and no ``pyplot``.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
+        InputError: flow and face are of two sizes, ``max_px`` or ``arrows`` are not positive, or the file's ending
+            names no kind of picture.
+    """
+    check_outputs(path, overwrite=overwrite)
+    whole().check("arrows", arrows)
+    gray = _gray(face, flow.uv.shape[1:])
+    longest = float(np.hypot(*flow.uv).max())
+    top = longest or 1.0 if max_px is None else max_px
+    wheel = color_wheel(flow.uv, top) / 255
+    figure = new_figure(10.5, 4.8)
+    left, right, key = figure.subplots(1, 3, width_ratios=[1, 1, 0.32])
+    for axis in (left, right):
+        axis.imshow(gray, cmap="gray", vmin=0, vmax=255)
+    _arrows(left, flow, arrows, "black" if face is None else "#ffd60a")
+    left.set_title(f"flow, longest {longest:.2f} px")
+    opaque = np.ones(gray.shape) if face is None else np.clip(np.hypot(*flow.uv) / top, 0, 1)
+    right.imshow(np.dstack([wheel, opaque]))
+    right.set_title("direction and length")
+    key.imshow(color_wheel_legend(121))
+    key.set_title(f"edge: {top:.2f} px", fontsize=8)
+    for axis in (left, right, key):
+        axis.set_axis_off()
+    return finished(figure, path, overwrite)
+
+
+def plot_regions(
+    made: ModelInput,
+    spec: PreprocessSpec,
+    face: Frame | npt.ArrayLike | None = None,
+    path: str | PathLike[str] | None = None,
+    *,
+    overwrite: bool = False,
+) -> Figure:
+    """Draw where the regions of a network's input were cut, and the input.
+
+    Args:
+        made: the input, such as ``prediction.input``.
+        spec: how it was made, such as `Predictor.spec`.
+        face: the aligned face, (H, W, 3) uint8 RGB; its place is taken by the flow image otherwise.
+        path: also save it as this picture file (.png, .pdf, ...).
+        overwrite: replace a picture that exists.
+
+    Returns:
+        The figure, which belongs to no window and no ``pyplot``.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
+        InputError: the network sees the whole face (layout "whole"), the face is no RGB picture, or the file's ending
+            names no kind of picture.
+    """
+    check_outputs(path, overwrite=overwrite)
+    boxes = region_boxes(made, spec)
+    if not boxes:
+        raise InputError("The layout is 'whole': the network sees the whole face, and there are no regions to draw.")
+    patches = require("matplotlib.patches", "plots", "Drawing")
+    figure = new_figure(8, 4.2)
+    left, right = figure.subplots(1, 2)
+    # BGR = strain, v, u; shown as the published RGB = u, v, strain.
+    shown = made.flow_image[..., ::-1] if face is None else _pixels(face)
+    extent = (-0.5, spec.size - 0.5, spec.size - 0.5, -0.5)
+    left.imshow(shown, extent=extent, interpolation="nearest")
+    half = spec.size // 2
+    for k, (x, y, side) in enumerate(boxes):
+        left.add_patch(patches.Rectangle((x - 0.5, y - 0.5), side, side, fill=False, color=_BOX, linewidth=1.5))
+        for axis, place in ((left, (x + 0.4, y + 0.4)), (right, (k % 2 * half + 0.4, k // 2 * half + 0.4))):
+            axis.text(*place, str(k + 1), color="white", va="top", fontsize=9, bbox={"facecolor": _BOX, "pad": 1.5})
+    if made.points is not None:
+        left.scatter(*np.asarray(made.points).T, s=12, c="#ff2d55")
+    left.set_title(f"regions, cut at the {'face' if made.regions_at == 'landmarks' else 'template'}'s points")
+    right.imshow(_picture(made.image), interpolation="nearest")
+    right.set_title("what the network reads")
+    for axis in (left, right):
+        axis.set_axis_off()
+    return finished(figure, path, overwrite)
+
+
+def plot_flow_asymmetry(
+    flow: Flow,
+    face: Frame | npt.ArrayLike | None = None,
+    path: str | PathLike[str] | None = None,
+    *,
+    overwrite: bool = False,
+) -> Figure:
+    """Draw how the flow differs between the sides of an aligned face.
+
+    The flow is compared with its mirror image, whose u has the other sign. The first map is the length of the
+    difference, which is the same on both sides; the second tells which side moves more: length minus mirrored length.
+    For the asymmetry of a still face see `htnet.palsy.plots.plot_asymmetry`.
+
+    Args:
+        flow: flow on the aligned face, whose middle is the face's.
+        face: the aligned face, (H, W, 3) uint8 RGB; without it the ground is white.
+        path: also save it as this picture file (.png, .pdf, ...).
+        overwrite: replace a picture that exists.
+
+    Returns:
+        The figure, which belongs to no window and no ``pyplot``.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
+        InputError: flow and face are of two sizes, or the file's ending names no kind of picture.
+    """
+    check_outputs(path, overwrite=overwrite)
+    gray = _gray(face, flow.uv.shape[1:])
+    differs, louder = flow_asymmetry(flow)
+    figure = new_figure(9.6, 4.8)
+    axes = figure.subplots(1, 2)
+    reach = max(float(np.abs(louder).max()), 1e-6)
+    shown = (
+        (axes[0], differs, "magma", 0.0, max(float(differs.max()), 1e-6), "difference to the mirrored flow"),
+        (axes[1], louder, "RdBu_r", -reach, reach, "moves more (red) or less (blue)\nthan the other side"),
+    )
+    for axis, values, colors, low, high, title in shown:
+        axis.imshow(gray, cmap="gray", vmin=0, vmax=255)
+        opaque = np.clip(np.abs(values) / high, 0, 1) * 0.85 if face is not None else np.ones(values.shape)
+        picture = axis.imshow(values, cmap=colors, vmin=low, vmax=high, alpha=opaque)
+        figure.colorbar(picture, ax=axis, label="px", shrink=0.8)
+        axis.axvline((values.shape[1] - 1) / 2, color="gray", linewidth=0.7, linestyle="--")
+        axis.set_title(f"{title}\n\u2190 subject's right  |  subject's left \u2192", fontsize=9)
+        axis.set_axis_off()
+    return finished(figure, path, overwrite)
+
+
+def flow_asymmetry(flow: Flow) -> tuple[Float64Array, Float64Array]:
+    """How a flow differs from its mirror image.
+
+    Returns:
+        (H, W) length of the difference, px; and (H, W) length minus the length at the mirrored place, px.
+    """
+    u, v = flow.uv.astype(np.float64)
+    length = np.hypot(u, v)
+    return np.hypot(u + u[:, ::-1], v - v[:, ::-1]), length - length[:, ::-1]
+
+
+def _arrows(axis: Any, flow: Flow, count: int, color: str) -> None:
+    u, v = flow.uv
+    step = max(u.shape) / count
+    rows, columns = (np.arange(step / 2, side, step).astype(int) for side in u.shape)
+    parts = u[np.ix_(rows, columns)], v[np.ix_(rows, columns)]
+    longest = max(float(np.hypot(*parts).max()), 1e-9)
+    axis.quiver(
+        columns, rows, *parts, angles="xy", scale_units="xy", scale=longest / (1.5 * step), color=color, width=0.005
+    )
+
+
+def _pixels(face: Frame | npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    pixels = np.asarray(face.pixels if isinstance(face, Frame) else face)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise InputError(f"face has shape {pixels.shape} and type {pixels.dtype}; give (H, W, 3) uint8, RGB.")
+    return pixels
+
+
+def _gray(face: Frame | npt.ArrayLike | None, size: Sequence[int]) -> Float64Array:
+    """The ground of a flow: a face without color, or white."""
+    if face is None:
+        return np.full(tuple(size), 255.0)
+    pixels = _pixels(face)
+    if pixels.shape[:2] != tuple(size):
+        raise InputError(
+            f"face has {pixels.shape[0]}x{pixels.shape[1]} px and the flow {size[0]}x{size[1]}; give the aligned face "
+            "that the flow was computed on (htnet.preprocess.align_pair)."
+        )
+    return np.asarray(pixels @ np.array([0.299, 0.587, 0.114]))
+
+
+def _picture(image: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """The network's input (C, S, S), 0..255, as a picture: RGB = u, v, strain."""
+    channels = np.asarray(image, dtype=np.float64)
+    return channels[::-1].transpose(1, 2, 0).round().clip(0, 255).astype(np.uint8)

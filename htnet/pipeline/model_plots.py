@@ -1,0 +1,212 @@
+"""Figures of what a model looks at: attention, roll-out, occlusion and gradients (extra ``plots``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from htnet.core.errors import InputError
+from htnet.core.fields import one_of
+from htnet.core.files import check_outputs
+from htnet.core.optional import require
+from htnet.core.types import Float64Array, ModelInput, PreprocessSpec
+from htnet.models.attention import AttentionMap, AttentionRollout
+from htnet.models.base import INPUT_KINDS
+from htnet.models.saliency import Saliency
+from htnet.pipeline.overlays import onto_face
+from htnet.pipeline.plots import finished, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Maps in one row of a figure.
+_PER_ROW = 4
+
+
+def plot_attention(
+    maps: Sequence[AttentionMap],
+    image: npt.ArrayLike,
+    path: str | PathLike[str] | None = None,
+    *,
+    kind: str = "flow",
+    overwrite: bool = False,
+) -> Figure:
+    """Draw the attention that each position receives, layer by layer, over the network's input.
+
+    A share of 1 is what a position would receive if all received the same. One scale serves all layers.
+
+    Args:
+        maps: what `htnet.models.attention_maps` found; it refuses models whose attention is trivial, with the reason.
+        image: (3, S, S), the input of the network, 0..255.
+        path: also save it as this picture file (.png, .pdf, ...).
+        kind: what the network reads, `EmotionModel.input_kind`: "flow" (strain, v, u) or "face" (red, green, blue).
+        overwrite: replace a picture that exists.
+
+    Returns:
+        The figure, which belongs to no window and no ``pyplot``.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
+        InputError: there are no maps, the image has another shape, or the file's ending names no kind of picture.
+    """
+    check_outputs(path, overwrite=overwrite)
+    if not maps:
+        raise InputError("There are no attention maps to draw; give those of htnet.models.attention_maps.")
+    shares = [one.received * len(one.points) for one in maps]
+    titles = [f"{one.name}, {len(one.weights)} heads" for one in maps]
+    return finished(
+        _positions(image, kind, list(zip(shares, maps, titles, strict=True)), "attention, 1 for equal shares"),
+        path,
+        overwrite,
+    )
+
+
+def plot_rollout(
+    rollout: AttentionRollout,
+    image: npt.ArrayLike,
+    path: str | PathLike[str] | None = None,
+    *,
+    kind: str = "flow",
+    overwrite: bool = False,
+) -> Figure:
+    """Draw attention roll-out over the network's input.
+
+    A share of 1 is what a position would have if all had the same.
+
+    Args:
+        rollout: what `htnet.models.attention_rollout` found; it refuses models whose attention is trivial.
+        image: (3, S, S), the input of the network, 0..255.
+        path: also save it as this picture file (.png, .pdf, ...).
+        kind: what the network reads, `EmotionModel.input_kind`: "flow" (strain, v, u) or "face" (red, green, blue).
+        overwrite: replace a picture that exists.
+
+    Returns:
+        The figure, which belongs to no window and no ``pyplot``.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
+        InputError: the image has another shape, or the file's ending names no kind of picture.
+    """
+    check_outputs(path, overwrite=overwrite)
+    share = rollout.relevance * len(rollout.points)
+    figure = _positions(image, kind, [(share, rollout, "attention roll-out")], "relevance, 1 for equal shares")
+    return finished(figure, path, overwrite)
+
+
+def plot_saliency(
+    found: Saliency,
+    image: npt.ArrayLike,
+    path: str | PathLike[str] | None = None,
+    *,
+    kind: str = "flow",
+    made: ModelInput | None = None,
+    spec: PreprocessSpec | None = None,
+    overwrite: bool = False,
+) -> Figure:
+    """Draw what speaks for a class (red) and against it (blue), beside the network's input.
+
+    Args:
+        found: what `htnet.models.occlusion` or `htnet.models.integrated_gradients` found.
+        image: (3, S, S), the input of the network, 0..255.
+        path: also save it as this picture file (.png, .pdf, ...).
+        kind: what the network reads, `EmotionModel.input_kind`: "flow" (strain, v, u) or "face" (red, green, blue).
+        made: the input as the preprocessor made it, such as ``prediction.input``; with ``spec`` a third picture shows
+            the map on the flow image of the whole face, where the regions were cut, if the network reads regions.
+        spec: how it was made, such as `Predictor.spec`.
+        overwrite: replace a picture that exists.
+
+    Returns:
+        The figure, which belongs to no window and no ``pyplot``.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OverwriteError: the picture exists and ``overwrite`` is not given.
+        InputError: the image has another shape, one of ``made`` and ``spec`` is given alone, or the file's ending
+            names no kind of picture.
+    """
+    check_outputs(path, overwrite=overwrite)
+    values, shown = found.map, _ground(image, kind)
+    if values.shape != shown.shape[:2]:
+        raise InputError(
+            f"The map has shape {values.shape} for an image of {shown.shape[:2]}; give the image it is of."
+        )
+    if (made is None) != (spec is None):
+        raise InputError("made and spec go together: give both, or neither.")
+    placed = None
+    if made is not None and spec is not None and spec.layout != "whole":
+        placed = onto_face(values, made, spec)
+    figure = new_figure(8.2 if placed is None else 12, 4.2)
+    axes = figure.subplots(1, 2 if placed is None else 3)
+    axes[0].imshow(shown, interpolation="nearest")
+    axes[0].set_title("what the network reads")
+    reach = max(float(np.abs(values).max()), 1e-12)
+    _signed(axes[1], shown, values, reach)
+    axes[1].set_title(f"{found.method}, {found.label} ({found.score:.2f})")
+    if placed is not None and made is not None:
+        _signed(axes[2], made.flow_image[..., ::-1], placed, reach)
+        axes[2].set_title("on the whole face")
+    # Without the map's opacity, so that the key has the colors as they are where they hide the ground.
+    norm = require("matplotlib.colors", "plots", "Drawing").Normalize(-reach, reach)
+    key = require("matplotlib.cm", "plots", "Drawing").ScalarMappable(norm, "RdBu_r")
+    figure.colorbar(key, ax=list(axes), label="change of the score", shrink=0.8)
+    for axis in axes:
+        axis.set_axis_off()
+    return finished(figure, path, overwrite)
+
+
+def _signed(axis: Any, ground: npt.NDArray[np.uint8], values: Float64Array, reach: float) -> None:
+    axis.imshow(ground @ np.array([0.299, 0.587, 0.114]), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    known = np.nan_to_num(values)
+    opaque = np.clip(np.abs(known) / reach, 0, 1) ** 0.5 * 0.9
+    axis.imshow(known, cmap="RdBu_r", vmin=-reach, vmax=reach, alpha=opaque, interpolation="nearest")
+
+
+def _positions(
+    image: npt.ArrayLike,
+    kind: str,
+    shown: Sequence[tuple[Float64Array, AttentionMap | AttentionRollout, str]],
+    label: str,
+) -> Figure:
+    """One number for each position, over the image: as cells of a map, or as dots at points."""
+    ground = _ground(image, kind)
+    size = ground.shape[0]
+    columns = min(len(shown) + 1, _PER_ROW)
+    rows = -(-(len(shown) + 1) // columns)
+    figure = new_figure(2.9 * columns + 0.8, 3.1 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    axes[0].imshow(ground, interpolation="nearest")
+    axes[0].set_title("what the network reads", fontsize=9)
+    most = max(2.0, *(float(values.max()) for values, _, _ in shown))
+    extent = (-0.5, size - 0.5, size - 0.5, -0.5)
+    picture: Any = None
+    for axis, (values, at, title) in zip(axes[1:], shown, strict=False):
+        axis.imshow(ground @ np.array([0.299, 0.587, 0.114]), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        if at.side is None:
+            picture = axis.scatter(*at.points.T, c=values, s=70, cmap="magma", vmin=0, vmax=most, edgecolor="white")
+        else:
+            cells = values.reshape(at.side, at.side)
+            picture = axis.imshow(
+                cells, cmap="magma", vmin=0, vmax=most, alpha=0.65, extent=extent, interpolation="nearest"
+            )
+        axis.set_title(title, fontsize=9)
+    for axis in axes:
+        axis.set_axis_off()
+    figure.colorbar(picture, ax=list(axes), label=label, shrink=0.8)
+    return figure
+
+
+def _ground(image: npt.ArrayLike, kind: str) -> npt.NDArray[np.uint8]:
+    """The network's input as RGB: u, v, strain of a flow image, whose channels are strain, v, u."""
+    one_of(tuple(INPUT_KINDS)).check("kind", kind)
+    channels = np.asarray(image, dtype=np.float64)
+    if channels.ndim != 3 or channels.shape[0] != 3 or channels.shape[1] != channels.shape[2]:
+        raise InputError(f"image has shape {channels.shape}; give the input of the network, (3, S, S).")
+    if kind == "flow":
+        channels = channels[::-1]
+    return channels.transpose(1, 2, 0).round().clip(0, 255).astype(np.uint8)
