@@ -201,3 +201,15 @@ def test_a_table_that_changes_is_read_again(tmp_path):
     before = landmark_table(path)(frame).points
     openface(path, [12])
     np.testing.assert_allclose(landmark_table(path)(frame).points, before + 11, atol=0.1)
+
+
+def test_a_mesh_of_more_points_is_no_table_of_68(tmp_path):
+    """py-feat's MPDetector names 478 points x_0 ... x_477; here the first 68 even lie like iBUG's."""
+    points = {f"{axis}_{i}": 9.0 for i in range(478) for axis in "xyz"}
+    points |= dict(zip(NAMES, POINTS.T.ravel().tolist(), strict=True))
+    rows = [["frame", "FaceScore", *points, "input"], [0, 0.99, *points.values(), "onset.png"]]
+    path = tmp_path / "mesh.csv"
+    path.write_text("\n".join(",".join(map(str, row)) for row in rows) + "\n")
+    for read in (PeerLandmarks, landmark_table, make_landmarker):
+        with pytest.raises(LandmarkError, match="478 points a face.*Detectorv1.*--landmarks yunet"):
+            read(str(path))

@@ -4,7 +4,8 @@ OpenFace 2 (wiki "Output Format", and the source of its recorder and capture): `
 or 0, blanks stand before the names of columns; FaceLandmarkImg writes ``face`` and no ``frame``. Of a folder of images,
 frame n is the n-th by plain sorting of the file names, so img10 comes before img2. py-feat (2.1.5, its test data):
 ``frame`` counts from 0, ``input`` is the image or video, ``FaceScore`` the detector's score. Both name the points
-x_0 ... x_67, y_0 ... y_67, in the order of iBUG 300-W and in px.
+x_0 ... x_67, y_0 ... y_67, in the order of iBUG 300-W and in px. py-feat's MPDetector writes the 478 points of
+MediaPipe's mesh by the same names, x_0 ... x_477: those numbers are other points, so such tables are refused.
 """
 
 from __future__ import annotations
@@ -176,6 +177,13 @@ def is_peer_table(path: str | os.PathLike[str]) -> bool:
 def _read(path: Path, scale: float) -> _Table:
     table = open_table(path, COLUMNS_68, LandmarkError)
     known = set(table.columns)
+    count = sum(re.fullmatch(r"x_\d+", name) is not None for name in known)
+    if count != 68:
+        raise LandmarkError(
+            f"{table.path} has {count} points a face. Their columns have the names of iBUG 300-W's 68, but those of "
+            "py-feat's MPDetector (478) and of other meshes are other points. Give a table of py-feat's Detectorv1 or "
+            "of OpenFace, or have the points found: --landmarks yunet."
+        )
     openface = bool(known & {"success", "confidence"})
     wanted = [name for name in ("frame", "success", "confidence", "FaceScore") if name in known]
     numbers = [dict(zip(wanted, values, strict=True)) for values in table.numbers(wanted)]
