@@ -14,7 +14,7 @@ from htnet.core.errors import InputError
 from htnet.core.files import check_outputs, refuse_same_folder
 from htnet.core.progress import ShownLoss, progress_bar, ticker
 from htnet.core.types import LAYOUTS, REGION_POINTS
-from htnet.core.words import abridged
+from htnet.core.words import abridged, counted
 
 if TYPE_CHECKING:
     from htnet.core.types import PreprocessSpec
@@ -49,6 +49,11 @@ def add_commands(add: AddCommand) -> None:
     add_overwrite(command)
     _add_tensorboard(command, "weights folder")
     command.add_argument("--start", metavar="WEIGHTS", help="weights to start from, such as synthetic")
+    command.add_argument(
+        "--action-units",
+        metavar="UNITS",
+        help="also learn action units from the manifest's column: their numbers with commas, or all",
+    )
     command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
     command.add_argument(
         "--metrics",
@@ -261,7 +266,15 @@ def _train(args: argparse.Namespace) -> None:
     from htnet.evaluation import CardScores, read_summary
     from htnet.hub.folder import check_weights_folder
     from htnet.models import get_entry
-    from htnet.training import StartFrom, TrainingJob, counted_units, load_flow_set, train_weights
+    from htnet.training import (
+        StartFrom,
+        TrainingJob,
+        annotated_units,
+        counted_units,
+        load_flow_set,
+        train_weights,
+        units_to_learn,
+    )
 
     refuse_same_folder(args.out, args.data)
     check_weights_folder(args.out, overwrite=args.overwrite)
@@ -269,10 +282,12 @@ def _train(args: argparse.Namespace) -> None:
     manifest, recipe, spec, landmarker = _load(args)
     start = StartFrom(args.start, manifest.classes) if args.start is not None else None
     settings = counted_units(args.model, manifest) if args.au_cooccurrence == "training" else {}
+    units = () if args.action_units is None else units_to_learn(args.model, manifest, _named_units(args.action_units))
+    settings |= {"action_units": units} if units else {}
     job = TrainingJob(args.model, recipe, args.seed, args.device, settings, start)
     summary = read_summary(args.metrics) if args.metrics is not None else None
     extras = get_entry(args.model).model_class.extra_inputs
-    data = load_flow_set(manifest, spec, landmarker, lambda samples: progress_bar(samples, "reading"), extras)
+    data = load_flow_set(manifest, spec, landmarker, lambda samples: progress_bar(samples, "reading"), extras, units)
     scores = summary.for_weights(job, data.spec, manifest) if summary is not None else CardScores()
     with ticker(recipe.epochs, "training", "epoch") as tick:
         train_weights(
@@ -288,10 +303,23 @@ def _train(args: argparse.Namespace) -> None:
     if start is not None:
         print(start.report)
     print(shown.text())
+    if units:
+        counts = annotated_units(manifest)
+        print("action units learned: " + ", ".join(f"AU{k} (active in {counted(counts[k], 'sample')})" for k in units))
     if scores.note:
         print(scores.note)
     _say_regions(data.regions_at_counts(), spec)
     _say_weights(args)
+
+
+def _named_units(text: str) -> list[int] | None:
+    """The units of ``--action-units``; None for all."""
+    if text.strip() == "all":
+        return None
+    units = [int(name) for name in map(str.strip, text.split(",")) if name.isdecimal()]
+    if len(units) != len(text.split(",")) or len(set(units)) != len(units):
+        raise InputError(f"--action-units is {text!r}. Give numbers of FACS with commas, each once, or all.")
+    return units
 
 
 def _pretrain(args: argparse.Namespace) -> None:

@@ -77,6 +77,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         *([("Generated images", training["generated"])] if "generated" in training else []),
         *([("Started from", start)] if (start := provenance.started_from) else []),
         ("Samples", training.get("samples", "not stated")),
+        *([("Samples with action units", training["units_annotated"])] if "units_annotated" in training else []),
         ("Subjects", training.get("subjects", "not stated")),
         ("Protocol", training.get("protocol", "not stated")),
         ("Recipe", (config["recipe"] or {}).get("name", "not stated")),

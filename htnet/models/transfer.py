@@ -57,7 +57,8 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
 
     Positional embeddings of blocks of another size are interpolated on the block's grid (bilinear, corners not
     aligned). The classifier is copied only between models with the same labels, because class 0 of one need not be
-    class 0 of another. The record of the source's training data is copied to the target too.
+    class 0 of another; the head of action units only between models of the same units. The record of the source's
+    training data is copied to the target too.
 
     Args:
         target: the model that is changed.
@@ -73,6 +74,7 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
     state = source.state_dict() if isinstance(source, EmotionModel) else dict(source)
     own = target.state_dict()
     head = _classifier_names(target)
+    same_units = not isinstance(source, EmotionModel) or source.action_units == target.action_units
     same_classes = isinstance(source, EmotionModel) and source.labels == target.labels
     loaded: list[str] = []
     interpolated: dict[str, str] = {}
@@ -83,6 +85,8 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
             left_out[name] = "the target has no such tensor"
         elif name in head and not same_classes:
             left_out[name] = "its classes differ" if isinstance(source, EmotionModel) else "its classes are unknown"
+        elif name.startswith("unit_head.") and not same_units:
+            left_out[name] = "its action units differ"
         elif value.shape == own[name].shape:
             loaded.append(name)
             new[name] = value

@@ -2,6 +2,7 @@
 
 from htnet.core.deprecated import serve_old_names
 from htnet.training import published  # noqa: F401  # registers its recipes
+from htnet.training.annotated_units import annotated_units, unit_targets
 from htnet.training.averaging import check_wise_ft
 from htnet.training.curves import TensorBoard
 from htnet.training.generated_samples import check_classes, generated_set, with_units
@@ -22,7 +23,7 @@ from htnet.training.start import StartFrom
 from htnet.training.state import Checkpoint
 from htnet.training.tensors import FlowSet, load_flow_set
 from htnet.training.trainer import num_batches, predict_set, run_job, train_model
-from htnet.training.units import counted_units
+from htnet.training.units import counted_units, units_to_learn
 from htnet.training.vmapped import Training, refuse_not_vmappable, train_vmapped
 from htnet.training.weights import WeightsRecord, train_into, train_weights
 
@@ -40,6 +41,7 @@ __all__ = [
     "Training",
     "TrainingJob",
     "WeightsRecord",
+    "annotated_units",
     "check_classes",
     "check_wise_ft",
     "counted_units",
@@ -62,6 +64,8 @@ __all__ = [
     "train_on_generated",
     "train_vmapped",
     "train_weights",
+    "unit_targets",
+    "units_to_learn",
     "with_units",
 ]
 

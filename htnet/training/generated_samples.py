@@ -108,7 +108,12 @@ class GeneratedSamples:
         if not self.count:
             return
         self._recipe = recipe
-        if not isinstance(data, FlowSet) or data.units is not None:
+        if isinstance(data, FlowSet) and data.units is not None:
+            raise InputError(
+                f"The recipe {recipe.name!r} trains the action units of the {self.count} generated flow images that it "
+                "adds to each batch. Give a recipe with generated=0 to train those of the samples."
+            )
+        if not isinstance(data, FlowSet):
             raise InputError(
                 f"The recipe {recipe.name!r} adds {self.count} generated flow images to each batch; the set is not one "
                 "of real flow images. Give a recipe with generated=0."

@@ -106,9 +106,14 @@ def unit_losses(recipe: Recipe, logits: Tensor, active: Tensor) -> Tensor:
     Args:
         recipe: its ``units_weight``.
         logits: (B, U, 2) scores before the sigmoid.
-        active: (B, U, 2) float, 1 if a unit is active on a side.
+        active: (B, U, 2) float, 1 if a unit is active on a side, NaN if unknown. The loss of a sample is the mean over
+            what is known of it, 0 if nothing is.
     """
-    return recipe.units_weight * F.binary_cross_entropy_with_logits(logits, active, reduction="none").mean((1, 2))
+    known = ~active.isnan()
+    losses = F.binary_cross_entropy_with_logits(logits, active.nan_to_num(), reduction="none")
+    # The second factor is exactly 1 where all is known.
+    means = torch.where(known, losses, 0.0).mean((1, 2)) * (active[0].numel() / known.sum((1, 2)).clamp_min(1))
+    return recipe.units_weight * means
 
 
 def proposal_losses(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:

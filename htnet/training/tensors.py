@@ -24,6 +24,7 @@ from htnet.data.degenerate import refuse_degenerate
 from htnet.data.prepared import resolve_spec
 from htnet.data.reader import SampleReader, check_motion, degenerate, extra_inputs, reads_motion
 from htnet.preprocess import PUBLISHED_CHANNELS, Landmarker, crop_regions, estimate_68
+from htnet.training.annotated_units import unit_targets
 from htnet.training.augment import augment
 from htnet.training.recipe import AnyAugmentation, Augmentation
 
@@ -42,7 +43,7 @@ class TrainingSet(Protocol):
 
     @property
     def units(self) -> Tensor | None:
-        """(N, U, 2) active action units; None if unknown."""
+        """(N, U, 2) active action units, NaN where unknown; None if the set has none."""
         ...
 
     def __len__(self) -> int:
@@ -133,8 +134,8 @@ class FlowSet(TensorSet):
         points68: (N, 68, 2) float32, px of the image, for models that read them; None if not requested.
         points68_from: what found the 68 points of each sample, or "estimated from landmarks" or "... template".
         motion: (N, T, 64) float32, features of the clips' frames; None without clips.
-        units: (N, U, 2) float32, 1 if an action unit is active on the image's left and right side, for training a
-            head of action units; None if unknown.
+        units: (N, U, 2) float32, 1 if an action unit is active on the image's left and right side, NaN where unknown,
+            for training a head of action units; None if the set has none.
     """
 
     images: Tensor
@@ -247,6 +248,7 @@ def load_flow_set(
     landmarker: Landmarker | None = None,
     progress: Progress = lambda samples: samples,
     extras: Sequence[str] = (),
+    units: Sequence[int] = (),
 ) -> FlowSet:
     """Read a manifest into memory by `htnet.data.reader.SampleReader`; flow is computed where only frames are given.
 
@@ -261,6 +263,8 @@ def load_flow_set(
             are kept where it finds so many; elsewhere they are estimated from the five. With "motion", and unless
             ``spec.clip_frames`` is 0, the features of the samples' clips are read or computed; the clip of a sample
             with a cached flow image needs the landmarker.
+        units: action units whose targets are taken from the samples' ``action_units``, see `unit_targets`; the setting
+            ``action_units`` of the model that the set is for.
 
     Returns:
         The set, on the CPU.
@@ -301,6 +305,7 @@ def load_flow_set(
         more.get("points68"),
         tuple(made.points68.source for made in inputs if made.points68 is not None),
         more.get("motion"),
+        unit_targets(manifest.samples, units) if units else None,
     )
 
 

@@ -1,14 +1,19 @@
-"""A model's table of action units, counted over the samples it is trained on."""
+"""Action units of the samples that a model is trained on: its table of them, and those that it learns."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from htnet.core.errors import ModelError
+from htnet.core.errors import InputError, ManifestError, ModelError
 from htnet.data import Sample, training_cooccurrence
-from htnet.models import get_entry
+from htnet.models import get_entry, list_models
+from htnet.training.annotated_units import annotated_units
+from htnet.training.generated_samples import has_unit_head
+
+#: Samples in which a unit must be active, to be learned where no units are named.
+FEWEST = 5
 
 
 def counted_units(model: str, samples: Iterable[Sample]) -> dict[str, Any]:
@@ -30,3 +35,44 @@ def counted_units(model: str, samples: Iterable[Sample]) -> dict[str, Any]:
     if "au_cooccurrence" not in known:
         raise ModelError(f"{model} reads no table of action units, so there is nothing to count. Choose mhssa_gcn.")
     return {"au_cooccurrence": tuple(map(tuple, training_cooccurrence(samples).tolist()))}
+
+
+def units_to_learn(model: str, samples: Iterable[Sample], units: Sequence[int] | None = None) -> tuple[int, ...]:
+    """The setting ``action_units`` of a model that is to learn those of samples.
+
+    Args:
+        model: registered model name.
+        samples: those to train on.
+        units: numbers in FACS; by default those that are active in at least `FEWEST` samples.
+
+    Raises:
+        ModelError: the model has no head for action units.
+        ManifestError: no sample is annotated, or none often enough.
+        InputError: a unit that was named is active in no sample, or an annotation cannot be read.
+    """
+    if not has_unit_head(model):
+        able = ", ".join(name for name in list_models() if has_unit_head(name))
+        raise ModelError(f"{model} has no head for action units. Choose one that has: {able}.")
+    found = annotated_units(samples)
+    if not found:
+        raise ManifestError(
+            "No sample has action units to learn. Fill the column 'action_units' (docs/data.md), or train without."
+        )
+    if units is None:
+        often = tuple(number for number, count in found.items() if count >= FEWEST)
+        if not often:
+            raise ManifestError(
+                f"No action unit is active in {FEWEST} samples or more, so there is none to learn by default. Name "
+                f"those that are to be learned: {_counts(found)}."
+            )
+        return often
+    if absent := [number for number in units if number not in found]:
+        raise InputError(
+            f"Action unit {', '.join(map(str, absent))} is active in no sample, so it cannot be learned. There are "
+            f"{_counts(found)}."
+        )
+    return tuple(units)
+
+
+def _counts(found: dict[int, int]) -> str:
+    return ", ".join(f"{number} (in {count})" for number, count in found.items())

@@ -96,6 +96,7 @@ def train_weights(
         "protocol": "trained on all samples; the last epoch, nothing was selected",
         "regions_at": data.regions_at_counts(),
         **({"notes": list(remarks)} if (remarks := with_differences(manifest).remarks) else {}),
+        **({"units_annotated": int((~data.units.isnan()).any(2).any(1).sum())} if data.units is not None else {}),
         **({"points68_from": data.points68_counts()} if data.points68 is not None else {}),
         **({"generated": f"{job.recipe.generated} by htnet.synthesis in every batch"} if job.recipe.generated else {}),
         **(training or {}),

@@ -153,7 +153,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
         train_vmapped("flow_mlp", [Training(data)], MIXED)
     with pytest.raises(InputError, match="reads points68"):
         train(data, name="mhssa_gcn_small")
-    with pytest.raises(InputError, match="not one of real flow images"):
+    with pytest.raises(InputError, match="action units of the 6 generated flow images that it adds"):
         train(generated_set(10))
     with pytest.raises(InputError, match="know the action units"):
         train_model("flow_mlp", data, MIXED, settings={"action_units": (1, 2)})

@@ -72,7 +72,7 @@ def test_the_card_has_the_data_and_the_terms_of_both(manifest, data, source, tmp
     assert "license_name: research-only" in card
     assert "| Data | a; before that casme2 |" in card
     assert "| Started from | begin |" in card
-    assert f"| Terms of use | {RESEARCH_ONLY}; besides, {OWN} |" in card
+    assert f"| Terms of use | {RESEARCH_ONLY}; besides, {OWN} (`" in card
     # What comes after two trainings still knows the first.
     _, said = train(manifest, data, tmp_path / "next", StartFrom(tmp_path / "w", manifest.classes))
     assert said.license_in_words == f"{RESEARCH_ONLY}; besides, {OWN}"
