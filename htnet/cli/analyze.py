@@ -9,7 +9,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from htnet.core.command_line import AddCommand, add_device, add_overwrite, answer, show_terms, show_warnings
+from htnet.core.command_line import (
+    AddCommand,
+    add_device,
+    add_engine,
+    add_overwrite,
+    answer,
+    show_terms,
+    show_warnings,
+)
 from htnet.core.errors import HtnetError, InputError, RunError
 from htnet.core.fields import optional, real, whole
 from htnet.core.progress import ticker
@@ -53,6 +61,7 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument("--detector", metavar="FILE", help="event detector (default: the one that htnet ships)")
     add_device(command)
     command.add_argument("--workers", type=int, help="processes, one recording each (default: 1)")
+    add_engine(command)
     add_overwrite(command)
 
 
@@ -86,11 +95,12 @@ def _analyze(args: argparse.Namespace) -> None:
     videos = list_videos(args.videos)
     if args.seconds is not None:
         raise InputError("--seconds goes with --camera; recordings are analyzed to their end.")
-    workers = choose_workers(args.workers or 1, len(videos), args.device)
+    workers = args.workers if args.engine == "ray" else choose_workers(args.workers or 1, len(videos), args.device)
     failed: list[Done] = []
     terms: dict[str | None, str] = {}
-    bar = _Bar(videos, args.fps, workers)
-    work = analyze_files(videos, job, workers=workers, progress=bar.told)  # what cannot be is refused here
+    bar = _Bar(videos, args.fps, alone=workers == 1)
+    engine = {"workers": workers, "engine": args.engine, "address": args.address}
+    work = analyze_files(videos, job, **engine, progress=bar.told)  # what cannot be is refused here
     with bar:
         for done in work:
             bar.ended(done)
@@ -140,6 +150,8 @@ def _watch(args: argparse.Namespace, job: AnalysisJob) -> None:
         raise InputError("--fps is for recordings; a camera's frames have the times at which they arrive.")
     if args.workers is not None:
         raise InputError("--workers is for recordings; a camera is analyzed by one process. Leave it out.")
+    if args.engine != "local" or args.address is not None:
+        raise InputError("--engine and --address are for recordings; a camera is analyzed by this process.")
     whole(ge=0).check("--camera", args.camera)
     optional(real(gt=0)).check("--seconds", args.seconds)
     found = analyze_camera(
@@ -163,8 +175,8 @@ class _Bar:
     processes and where a recording does not say how long it is.
     """
 
-    def __init__(self, sources: Sequence[str], fps: float | None, workers: int) -> None:
-        self._sources, self._fps, self._workers = sources, fps, workers
+    def __init__(self, sources: Sequence[str], fps: float | None, *, alone: bool) -> None:
+        self._sources, self._fps, self._alone = sources, fps, alone
         self._stack = ExitStack()
         self._tick: Callable[[int, Any], None] | None = None
         self._lengths: dict[str, float] = {}
@@ -174,7 +186,7 @@ class _Bar:
     def __enter__(self) -> None:
         if not sys.stderr.isatty():
             return
-        found = {source: _length(source, self._fps) for source in self._sources} if self._workers == 1 else {}
+        found = {source: _length(source, self._fps) for source in self._sources} if self._alone else {}
         self._lengths = {source: length for source, length in found.items() if length is not None}
         if len(self._lengths) == len(self._sources):
             bar = ticker(round(2 * sum(self._lengths.values())), "analyzing in two passes", "s")

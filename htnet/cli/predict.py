@@ -16,6 +16,7 @@ from htnet.core.command_line import (
     add_bit_depth,
     add_device,
     add_dtype,
+    add_engine,
     add_face_option,
     add_overwrite,
     add_sample_option,
@@ -73,6 +74,7 @@ def add_commands(add: AddCommand) -> None:
     )
     _add_predict_options(command)
     add_video_options(command)
+    add_engine(command)
     add_overwrite(command)
 
     command = add(
@@ -120,6 +122,8 @@ def _predict(args: argparse.Namespace) -> None:
         raise InputError(
             "--out and --skip-errors go with --manifest or --videos; for two frames use --json and --plot."
         )
+    if args.engine != "local" or args.address is not None:
+        raise InputError("--engine and --address go with --manifest or --videos.")
     inputs = (args.onset, args.apex, args.landmarks)
     check_outputs(args.plot, args.report, overwrite=args.overwrite, inputs=inputs)
     if args.report:
@@ -242,7 +246,14 @@ def _predict_videos(args: argparse.Namespace) -> None:
         errors.append((source, str(error)))
 
     found, predictor = list_videos(args.videos), _predictor(args)
-    predictions = predictor.videos(found, method=args.method, fps=args.fps, on_error=note if args.skip_errors else None)
+    predictions = predictor.videos(
+        found,
+        method=args.method,
+        fps=args.fps,
+        on_error=note if args.skip_errors else None,
+        engine=args.engine,
+        address=args.address,
+    )
     _give(args, predictor, predictions, len(found), errors)
 
 
@@ -259,7 +270,9 @@ def _predict_manifest(args: argparse.Namespace) -> None:
         errors.append((sample.sample, str(error)))
 
     model = predictor.model
-    predictions = predictor.manifest(manifest, on_error=note if args.skip_errors else None)
+    predictions = predictor.manifest(
+        manifest, on_error=note if args.skip_errors else None, engine=args.engine, address=args.address
+    )
     tested = [sample for sample in manifest if sample.label is not None]
     doubts = trained_doubts(model.trained_people, model.trained_datasets, tested) if tested else ()
     # Of the set; what is known of a sample stands with it.

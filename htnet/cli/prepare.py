@@ -12,6 +12,7 @@ from htnet.core.command_line import (
     HEAD_MOTION_HELP,
     AddCommand,
     add_bit_depth,
+    add_engine,
     add_face_option,
     add_overwrite,
     answer,
@@ -115,6 +116,7 @@ def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
         "--clip-frames", type=int, default=0, metavar="N", help="also the motion of each clip at N moments, e.g. 16"
     )
     kind.add_argument("--workers", type=int, help="processes (default: one per core, at most 8)")
+    add_engine(kind)
     kind.add_argument(
         "--skip-errors",
         action="store_true",
@@ -153,6 +155,8 @@ def _prepare(args: argparse.Namespace) -> None:
         chosen_landmarks(args, manifest),
         motion=bool(motion),
         workers=args.workers,
+        engine=args.engine,
+        address=args.address,
         bit_depth=args.bit_depth,
         # The report contains what went wrong.
         on_error=None if args.kind == "manifest" and not args.skip_errors else lambda sample, error: None,

@@ -93,6 +93,11 @@ class Sample:
     apex_source: str = ""
 
 
+def files_of(sample: Sample) -> list[Path]:
+    """The files and folders that a sample names."""
+    return [value for value in vars(sample).values() if isinstance(value, Path)]
+
+
 @dataclass(frozen=True)
 class Manifest:
     """The samples of a data set, in order.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from htnet.core.deprecated import renamed_arguments
+from htnet.core.engines import LocalEngine
 from htnet.core.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
 from htnet.core.hints import door_of, hint, how, missing
 from htnet.core.identity import check_files
@@ -154,7 +155,7 @@ def prepare_faces(
     )
     # Split before any image is looked at.
     return preparation.run(
-        _with_splits(manifest, test, val, seed), workers, lambda sample, error: None, progress, overwrite
+        _with_splits(manifest, test, val, seed), LocalEngine(workers), lambda sample, error: None, progress, overwrite
     )
 
 

@@ -15,12 +15,13 @@ from typing import Any
 from htnet import recordings
 from htnet._version import __version__
 from htnet.core.elan import write_elan
+from htnet.core.engines import Engine, LocalEngine, make_engine
 from htnet.core.errors import HtnetError, InputError, OverwriteError, cause
 from htnet.core.events import Event
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder, write_text
 from htnet.core.hints import missing as missing_file
 from htnet.core.megc import write_megc
-from htnet.core.parallel import locked, run_tasks
+from htnet.core.parallel import locked
 from htnet.core.recordings import Recording, write_recordings
 from htnet.core.schema import plain, to_json
 from htnet.core.types import DEFAULT_WEIGHTS
@@ -271,7 +272,9 @@ def analyze_files(
     sources: Sequence[str],
     job: AnalysisJob,
     *,
-    workers: int = 1,
+    workers: int | None = 1,
+    engine: str = "local",
+    address: str | None = None,
     progress: Callable[[str, str, float], None] | None = None,
 ) -> Iterator[Done]:
     """Analyze recordings into a folder, each into files of its name.
@@ -287,6 +290,9 @@ def analyze_files(
         sources: video files or folders of frames.
         job: where to and how.
         workers: processes.
+        engine: "local"; or "ray" for the nodes of a Ray cluster, which must have the recordings under the same paths,
+            see docs/clusters.md. The files are the same, and written by this process alone.
+        address: HOST:PORT of the Ray cluster; None for what the variable RAY_ADDRESS names.
         progress: called with the recording, what is done and up to which time; with one process only.
 
     Returns:
@@ -296,8 +302,10 @@ def analyze_files(
         InputError: two recordings would be written into one file, one is given twice, the folder is one that is read
             or cannot be written, or the file of the detector is not there.
         WeightsError, ModelError: the model cannot be used.
-        RunError: another process analyzes into the folder.
+        RunError: another process analyzes into the folder, or the Ray cluster cannot be used.
+        MissingExtraError: Ray is not installed.
     """
+    runs_on = make_engine(engine, address, workers, job.device)
     check_folder(job.out, ())
     _refuse_same_files(sources, job.out)
     refuse_same_folder(job.out, *sources)
@@ -307,24 +315,58 @@ def analyze_files(
         states = {source: _state(source, job) for source in sources}
         if not all(isinstance(state, Done) for state in states.values()):
             job.analyzer()  # what is wrong with the options is told once, before any work
-        return _work(states, job, workers, progress, stack.pop_all())
+        return _work(states, job, runs_on, progress, stack.pop_all())
 
 
 def _work(
     states: Mapping[str, Done | tuple[Path, ...]],
     job: AnalysisJob,
-    workers: int,
+    engine: Engine,
     progress: Callable[[str, str, float], None] | None,
     lock: ExitStack,
 ) -> Iterator[Done]:
     todo = [(source, state) for source, state in states.items() if not isinstance(state, Done)]
     with lock:
         yield from (state for state in states.values() if isinstance(state, Done))
-        if workers == 1:
+        if engine == LocalEngine(1, job.device):
             for source, wanted in todo:
                 yield _analyze(job, source, wanted, None if progress is None else _named(progress, source))
-            return
-        yield from (done for _, done in run_tasks(_analyze, job, todo, workers))
+        elif engine.remote:
+            yield from _work_elsewhere(dict(todo), job, engine)
+        else:
+            yield from (done for _, done in engine.run(_analyze, job, todo))
+
+
+def _work_elsewhere(todo: Mapping[str, Collection[Path]], job: AnalysisJob, engine: Engine) -> Iterator[Done]:
+    """Analyze recordings on other machines, and write the files here.
+
+    What is loaded is sent, so weights and detector need not be on the nodes.
+    """
+    if not todo:
+        return
+    videos = {source: open_video(source, fps=job.fps) for source in todo}
+    made = {source: job.made_from(video) for source, video in videos.items()}
+
+    def files(task: tuple[str]) -> tuple[str | Path, ...]:
+        return (task[0], *videos[task[0]].paths)
+
+    for (source,), found in engine.run(_find, (job.analyzer(), job.fps), [(source,) for source in todo], files=files):
+        kept = _kept(job, source)
+        if job.overwrite:  # all is asked for anew
+            kept.remove()
+        if isinstance(found, str):
+            yield Done(source, fault=found, cure="read")
+        else:
+            yield _written(job, source, todo[source], replace(found, made_from=made[source]))
+
+
+def _find(shared: tuple[Analyzer, float | None], source: str) -> Analysis | str:
+    """The analysis of a recording, or what is wrong with it."""
+    analyzer, fps = shared
+    try:
+        return analyzer(source, fps=fps)
+    except (HtnetError, OSError) as error:
+        return cause(error)
 
 
 def analyze_camera(
@@ -482,6 +524,11 @@ def _analyze(job: AnalysisJob, source: str, wanted: Collection[Path], progress: 
         found = replace(job.analyzer()(video, progress=progress, kept=kept), made_from=made)
     except (HtnetError, OSError) as error:
         return Done(source, fault=cause(error), cure="read")
+    return _written(job, source, wanted, found)
+
+
+def _written(job: AnalysisJob, source: str, wanted: Collection[Path], found: Analysis) -> Done:
+    """Write the files of an analysis."""
     files = output_files(job.out, recording_name(source))
     try:
         check_outputs(*wanted, overwrite=job.overwrite, inputs=(source,))
@@ -492,7 +539,7 @@ def _analyze(job: AnalysisJob, source: str, wanted: Collection[Path], progress: 
         _write(found, files, faces=job.faces, only=wanted)
     except (HtnetError, OSError) as error:
         return Done(source, fault=cause(error), cure="write")
-    kept.remove()
+    _kept(job, source).remove()
     return Done(source, replace(found, curves=None, pictures={}))
 
 

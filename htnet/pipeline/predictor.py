@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from htnet.core.deprecated import renamed_arguments, renamed_attributes
+from htnet.core.engines import Engine, LocalEngine, in_order, make_engine
 from htnet.core.errors import HtnetError, InputError, ModelError, SpecError, WeightsError, prefixed
 from htnet.core.facs import UnitPrediction, units_by_side
 from htnet.core.fields import whole
@@ -37,7 +38,7 @@ from htnet.core.types import (
     file_stem,
 )
 from htnet.data import Manifest, Sample
-from htnet.data.manifest import sample_fault
+from htnet.data.manifest import files_of, sample_fault
 from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub import load_pretrained
 from htnet.models import EmotionModel
@@ -62,6 +63,8 @@ LOW_CONFIDENCE = 0.5
 MIDDLE_APEX = QualityWarning(
     "middle_apex", "No usable apex is annotated: the frame midway between onset and offset was used instead."
 )
+# Where samples are read unless another engine is asked for.
+_HERE = LocalEngine()
 #: Called with a sample and its error.
 OnError = Callable[[Sample, HtnetError], None]
 
@@ -336,6 +339,8 @@ class Predictor:
         method: str | None = None,
         fps: float | None = None,
         on_error: Callable[[str, HtnetError], None] | None = None,
+        engine: str = "local",
+        address: str | None = None,
     ) -> Iterator[Prediction]:
         """Predict from many videos, one after the other; see `video`.
 
@@ -345,6 +350,9 @@ class Predictor:
             fps: frames per second of all of them; replaces that of a file.
             on_error: called with the path of a video that cannot be used, and its error; the video is then left out.
                 Without it the first error ends the iteration.
+            engine: "local"; or "ray" for the nodes of a Ray cluster, which must have the videos under the same paths.
+                Predictions come in the same order.
+            address: HOST:PORT of the Ray cluster; None for what the variable RAY_ADDRESS names.
 
         Yields:
             One prediction per video. It is named after the file or folder, and by the whole path where several have
@@ -353,20 +361,33 @@ class Predictor:
         Raises:
             InputError: one video is given twice.
             VideoError, FrameError, LandmarkError, FlowError: a video cannot be used.
+            MissingExtraError, RunError: Ray is not installed, or the cluster cannot be used.
         """
+        runs_on = make_engine(engine, address, device=next(self.model.parameters()).device.type)
+        if runs_on.remote and self._call is not self.model:
+            raise InputError("A compiled model cannot be sent to other machines. Give the weights, or engine='local'.")
         found = list_videos(sources)
         names = Counter(file_stem(source) for source in found)
+        tasks = []
         for source in found:
             name = file_stem(source)
-            try:
-                yield self.video(source, sample=name if names[name] == 1 else source, method=method, fps=fps)
-            except HtnetError as error:
-                if on_error is None:
-                    raise
-                on_error(source, error)
+            tasks.append((source, name if names[name] == 1 else source, method, fps))
+        for (source, *_), answer in in_order(runs_on, _predict_video, self, tasks, lambda task: (task[0],)):
+            if isinstance(answer, Prediction):
+                yield answer
+            elif on_error is None:
+                raise answer
+            else:
+                on_error(source, answer)
 
     def manifest(
-        self, manifest: Manifest | Iterable[Sample], *, batch_size: int = 64, on_error: OnError | None = None
+        self,
+        manifest: Manifest | Iterable[Sample],
+        *,
+        batch_size: int = 64,
+        on_error: OnError | None = None,
+        engine: str = "local",
+        address: str | None = None,
     ) -> Iterator[Prediction]:
         """Predict all samples of a manifest, in its order.
 
@@ -381,6 +402,9 @@ class Predictor:
             batch_size: number of samples per forward pass.
             on_error: called with each sample that cannot be read, which is then left out; without it
                 the first error ends the iteration.
+            engine: "local"; or "ray": samples are read, and their flow is computed, on the nodes of a Ray cluster,
+                which must have the files under the same paths. The model answers here, so batches are the same.
+            address: HOST:PORT of the Ray cluster; None for what the variable RAY_ADDRESS names.
 
         Yields:
             One prediction per sample.
@@ -389,23 +413,25 @@ class Predictor:
             SpecError: the samples belong to a prepared folder, whose flow images were made with another specification
                 than the model's training data.
             HtnetError: a sample cannot be read; the message names it.
+            MissingExtraError, RunError: Ray is not installed, or the cluster cannot be used.
         """
-        inputs = self._inputs(iter(manifest), on_error)
+        inputs = self._inputs(iter(manifest), on_error, make_engine(engine, address))
         while batch := list(islice(inputs, batch_size)):
             yield from self._answer(batch)
 
-    def _inputs(self, samples: Iterator[Sample], on_error: OnError | None) -> Iterator[_Question]:
+    def _inputs(
+        self, samples: Iterator[Sample], on_error: OnError | None, engine: Engine = _HERE
+    ) -> Iterator[_Question]:
         refuse_after_fork()
-        for sample in samples:
+        finder = self._reader.landmarks
+        tasks = ((sample,) for sample in samples)
+        files = finder.files() if engine.remote else []
+        for (sample,), made in in_order(engine, _read, self._reader, tasks, lambda task: (*files_of(task[0]), *files)):
             read = (None, None, None, sample.flow) if sample.flow is not None else (sample.onset, sample.apex)
-            try:
-                made = self._reader(sample)
-            except SpecError:  # of the whole set, not of this sample
-                raise
-            except HtnetError as error:
-                if on_error is None:
-                    raise
-                on_error(sample, error)
+            if not isinstance(made, ModelInput):
+                if on_error is None or isinstance(made, SpecError):  # of the whole set, not of this sample
+                    raise made
+                on_error(sample, made)
                 continue
             yield _Question(
                 sample.sample, self._doubted(sample, made), SourceFiles(*map(frame_file, read)), sample.label
@@ -500,6 +526,22 @@ class Predictor:
                 batch, scores.argmax(1).tolist(), self.model.probabilities(scores).tolist(), units, strict=True
             )
         ]
+
+
+def _read(reader: SampleReader, sample: Sample) -> ModelInput | HtnetError:
+    try:
+        return reader(sample)
+    except HtnetError as error:
+        return error
+
+
+def _predict_video(
+    predictor: Predictor, source: str, sample: str, method: str | None, fps: float | None
+) -> Prediction | HtnetError:
+    try:
+        return predictor.video(source, sample=sample, method=method, fps=fps)
+    except HtnetError as error:
+        return error
 
 
 def loaded_model(weights: object) -> EmotionModel | None:

@@ -471,7 +471,7 @@ class TestJobs:
             told.append(options)
             return iter(())
 
-        monkeypatch.setattr("htnet.data.prepare.workers.run_tasks", run_tasks)
+        monkeypatch.setattr("htnet.core.engines.run_tasks", run_tasks)
         with pytest.raises(ManifestError, match="no sample could be prepared"):
             run(frames, tmp_path / "out", QUICK, landmarker, workers=2)
         assert told == [{"forks": forks}]

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from htnet.core.deprecated import renamed_arguments
+from htnet.core.engines import make_engine
 from htnet.core.errors import (
     FlowError,
     FrameError,
@@ -48,6 +49,8 @@ def prepare(
     *,
     motion: bool = False,
     workers: int | None = 1,
+    engine: str = "local",
+    address: str | None = None,
     on_error: Callable[[Sample, HtnetError], None] | None = None,
     progress: Callable[[Iterable[Sample]], Iterable[Sample]] = lambda samples: samples,
     overwrite: bool = False,
@@ -72,6 +75,9 @@ def prepare(
         workers: processes of one core each; None takes one per core (at most 8), fewer for a few samples. More than
             one needs the caller to be guarded by ``if __name__ == "__main__":``, because they are forked on Linux only,
             and there not always.
+        engine: "local"; or "ray" for the nodes of a Ray cluster, which must have the frames under the same paths, see
+            docs/clusters.md. The files are the same, and written by this process alone.
+        address: HOST:PORT of the Ray cluster; None for what the variable RAY_ADDRESS names.
         on_error: called with each sample that cannot be prepared, which is then left out; without it
             the first such sample ends the call.
         progress: wraps the iteration over samples as they are done, for a progress bar.
@@ -87,9 +93,11 @@ def prepare(
             `htnet.data.reader.degenerate`), two samples would share a file, or no sample could be prepared.
         SpecError: ``motion`` is requested and ``spec.clip_frames`` is 0.
         HtnetError: a sample cannot be read (the message names it), or the settings are impossible.
-        RunError: another process is preparing into ``out``, or a process was killed.
+        RunError: another process is preparing into ``out``, a process was killed, or the Ray cluster cannot be used.
+        MissingExtraError: Ray is not installed.
         InputError: the landmarker cannot be sent to other processes.
     """
+    ran_by = make_engine(engine, address, workers)
     spec = spec or PreprocessSpec()
     if motion and not spec.clip_frames:
         raise SpecError("motion is requested, but PreprocessSpec.clip_frames is 0. Give 2 or more, such as 16.")
@@ -112,7 +120,7 @@ def prepare(
         key=lambda sample: source_key(sample, spec, points() if sample.landmarks is None else None, motion, bit_depth),
         prepared=lambda sample: _prepared(sample, folder),
     )
-    return preparation.run(manifest, workers, on_error, progress, overwrite)
+    return preparation.run(manifest, ran_by, on_error, progress, overwrite)
 
 
 def _prepared(sample: Sample, folder: PreparedFolder) -> Sample:

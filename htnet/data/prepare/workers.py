@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from htnet.core.engines import Engine, LocalEngine
 from htnet.core.errors import HtnetError, InputError, ManifestError, cause
 from htnet.core.identity import differ
-from htnet.core.parallel import choose_workers, locked, run_tasks
+from htnet.core.parallel import choose_workers, locked
 from htnet.core.types import PreprocessSpec, QualityWarning
 from htnet.core.words import listed
 from htnet.data import Manifest, Sample
+from htnet.data.manifest import files_of
 from htnet.data.prepare.keys import Parts
 from htnet.data.prepare.report import NEW, REPORT_FILE, Report
 from htnet.data.prepare.store import MANIFEST_FILE, PreparedFolder, check_names
@@ -60,7 +62,7 @@ class Preparation:
     def run(
         self,
         manifest: Manifest,
-        workers: int | None,
+        engine: Engine,
         on_error: Callable[[Sample, HtnetError], None] | None,
         progress: Progress,
         overwrite: bool = False,
@@ -80,7 +82,7 @@ class Preparation:
             folder.begin(self.spec)
             made_anew: dict[str, list[str]] = {}
             keys: dict[str, Parts | None] = {}
-            with closing(self._make_all(manifest, workers, fail, made_anew, keys)) as steps:
+            with closing(self._make_all(manifest, engine, fail, made_anew, keys)) as steps:
                 made = {sample.sample for sample in progress(steps)} - failed.keys()
             done = tuple(self.prepared(sample) for sample in manifest if sample.sample in made)
             prepared = dataclasses.replace(manifest, samples=done, source=str(folder.root / MANIFEST_FILE))
@@ -101,7 +103,7 @@ class Preparation:
     def _make_all(
         self,
         manifest: Manifest,
-        workers: int | None,
+        engine: Engine,
         fail: Callable[[Sample, HtnetError], None],
         made_anew: dict[str, list[str]],
         keys: dict[str, Parts | None],
@@ -117,10 +119,11 @@ class Preparation:
                 todo.append((sample,))
                 if why != NEW:
                     made_anew.setdefault(why, []).append(sample.sample)
-        worth = len(todo) if workers is not None else math.ceil(len(todo) / _WORTH_A_PROCESS)
-        workers = choose_workers(workers, worth)
+        if isinstance(engine, LocalEngine):
+            worth = len(todo) if engine.workers is not None else math.ceil(len(todo) / _WORTH_A_PROCESS)
+            engine = LocalEngine(choose_workers(engine.workers, worth))
         finder = None
-        if workers > 1:
+        if engine != LocalEngine(1):
             _check_sendable(self.landmarks)
             # What cannot be fetched fails here, once, and not in every process.
             if any(sample.landmarks is None for (sample,) in todo):
@@ -128,7 +131,14 @@ class Preparation:
                 getattr(finder, "ready", lambda: None)()
         # All else that is asked for here computes on one thread, by OpenCV, PyTorch and compiled loops.
         forks = finder is None or isinstance(getattr(finder, "inner", finder), _FORKABLE)
-        for (sample,), made in run_tasks(self.make, self.shared, todo, workers, forks=forks):
+        ran = engine.run(
+            self.make,
+            self.shared,
+            todo,
+            forks=forks,
+            files=lambda task: (*files_of(task[0]), *self.landmarks.files()),
+        )
+        for (sample,), made in ran:
             if isinstance(made, HtnetError):
                 fail(sample, made)
             else:

@@ -91,6 +91,14 @@ class LazyLandmarker:
                 self._built = self._build(os.fspath(self.given))
             return self._built
 
+    def files(self) -> list[Path]:
+        """The file of points or of a model that was named, if there is one."""
+        named = getattr(self.given, "path", self.given)
+        if not isinstance(named, (str, os.PathLike)):
+            return []
+        whole = os.fspath(named)
+        return [Path(text) for text in (whole, whole.partition(":")[2]) if text and os.path.isfile(text)][:1]
+
     def __getstate__(self) -> dict[str, Any]:
         return {"given": self.given, "_build": self._build}
 
