@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from htnet import __version__
 from htnet.hub import list_pretrained
@@ -30,9 +32,9 @@ from htnet.cli import main
 from htnet.core.assets import ASSETS
 
 found = {"file": htnet.__file__, "path": sys.path, "clone": [], "loaded": {}}
-for name in ("tests", "benchmarks"):
+for name in ("tests", "benchmarks", "pytest", "numba", "matplotlib"):
     with contextlib.suppress(ModuleNotFoundError):
-        found["clone"].append(__import__(name).__file__)
+        found["clone"].append(str(__import__(name)))
 for spec in htnet.list_pretrained():
     if spec.bundled:
         found["loaded"][spec.name] = htnet.load_pretrained(spec.name).license == spec.license
@@ -70,8 +72,7 @@ class Installed:
 
     def run(self, program, *words):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "HTNET_", "VIRTUAL_ENV"))}
-        # As without the extra "fast", whose code would be compiled anew for this environment.
-        env = {**kept, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "NUMBA_DISABLE_JIT": "1"}
+        env = {**kept, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         done = subprocess.run(
             [str(self.bin / program), *map(str, words)],
             cwd=self.folder, env=env, capture_output=True, text=True, timeout=300,
@@ -80,9 +81,23 @@ class Installed:
         return done.stdout
 
 
+def required(name, seen):
+    """A distribution and all that it requires, without extras: those that pip would install."""
+    if (found := canonicalize_name(name)) in seen:
+        return
+    seen[found] = distribution(name)
+    for text in seen[found].requires or ():
+        needed = Requirement(text)
+        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+            required(needed.name, seen)
+
+
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """A new environment. What htnet requires is that of these tests: it would be gigabytes to install again."""
+    """A new environment with what the wheel requires and nothing else.
+
+    The packages are those of these tests, by links: it would be gigabytes to install them again.
+    """
     pytest.importorskip("pip", reason="the wheel is installed by pip")
     place, folder = tmp_path_factory.mktemp("venv"), tmp_path_factory.mktemp("empty")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True, timeout=120)
@@ -90,9 +105,16 @@ def installed(wheel, tmp_path_factory):
     words = ["--python", programs / "python", "install", "--quiet", "--no-deps", "--no-index", "--no-compile", wheel]
     subprocess.run([sys.executable, "-m", "pip", *map(str, words)], check=True, cwd=folder, timeout=120)
     (package,) = place.glob("**/site-packages/htnet")
-    # A folder that a .pth file names has its packages read, not its own .pth files, which lead to the clone.
-    others = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    (package.parent / "others.pth").write_text("".join(f"{path}\n" for path in sorted(others)), "utf-8")
+    with zipfile.ZipFile(wheel) as file:
+        metadata = email.message_from_bytes(file.read(f"htnet-{__version__}.dist-info/METADATA"))
+    seen = {}
+    for needed in map(Requirement, metadata.get_all("Requires-Dist")):
+        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+            required(needed.name, seen)
+    for found in seen.values():
+        for name in {path.parts[0] for path in found.files} - {"..", "__pycache__"}:
+            if not (package.parent / name).exists():
+                (package.parent / name).symlink_to(found.locate_file(name))
     return Installed(programs, folder)
 
 

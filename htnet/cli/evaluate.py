@@ -151,6 +151,15 @@ def _embed(args: argparse.Namespace) -> None:
     for sample, message in found.errors:
         print(f"left out: {sample}: {message}")
     count, width = found.features.shape
+    show_terms(found.weights, found.license_expression)
     print(f"{width} features of {count} samples in {args.out}")
     if args.json:
-        answer_done(args, args.out, samples=count, features=width, errors=dict(found.errors), weights=found.weights)
+        answer_done(
+            args,
+            args.out,
+            samples=count,
+            features=width,
+            errors=dict(found.errors),
+            weights=found.weights,
+            license=found.license_expression,
+        )

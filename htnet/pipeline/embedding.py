@@ -32,12 +32,14 @@ class Embeddings:
         features: (N, D) float32.
         weights: name of the weights that made them.
         errors: name and message of samples that were left out.
+        license_expression: terms of use of the weights as an SPDX license expression; "" for a fresh model.
     """
 
     samples: tuple[Sample, ...]
     features: FloatArray
     weights: str
     errors: tuple[tuple[str, str], ...] = ()
+    license_expression: str = ""
 
     def arrays(self) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]:
         """What an NPZ file contains: ``features`` (N, D), and the texts ``sample``, ``dataset``, ``subject`` and
@@ -125,4 +127,6 @@ def embed(
     if not pairs:
         raise InputError(f"{manifest.source} has no sample that can be read; there is nothing to embed.")
     samples, features = zip(*pairs, strict=True)
-    return Embeddings(tuple(samples), np.stack(features), predictor.name, tuple(errors))
+    return Embeddings(
+        tuple(samples), np.stack(features), predictor.name, tuple(errors), predictor.model.license_expression
+    )

@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+from types import SimpleNamespace
 
 import pytest
 
 import htnet
 from htnet.core.provenance import RESEARCH_ONLY_REF, expression_of, restriction
 from htnet.hub import AS_THE_CODE, RESEARCH_ONLY, DataKind, License, Provenance, find_pretrained, save_pretrained
+from htnet.pipeline.analysis_files import Done
 from tests.support.pairs import QUICK, pair_manifest, tiny_model
 from tests.support.paths import ROOT
 
@@ -77,15 +79,31 @@ def test_answers_name_the_terms_once(weights, license, succeed, tmp_path):
     pair = ("predict", row.onset, row.apex, "--landmarks", "template", "--weights", folder)
     many = ("predict", "--manifest", table, "--landmarks", "template", "--weights", folder)
     scored = ("evaluate", "--data", table, "--landmarks", "template", "--weights", folder)
-    for words in (pair, (*many, "--out", tmp_path / "p.csv"), scored):
+    shown = ("embed", "--data", table, "--landmarks", "template", "--weights", folder, "--out", tmp_path / "f.npz")
+    for words in (pair, shown, (*many, "--out", tmp_path / "p.csv"), scored):
         lines = succeed(*words).splitlines()
         assert [line for line in lines if "terms of" in line] == said, words
     succeed(*pair, "--report", tmp_path / "page.html")
     assert (RESEARCH_ONLY if said else "Apache-2.0") in (tmp_path / "page.html").read_text("utf-8")
     assert json.loads(succeed(*pair, "--json"))["model"]["license"] == expression
     assert json.loads(succeed(*scored, "--json"))["model"]["license"] == expression
+    done = json.loads(succeed(*shown, "--overwrite", "--json"))["values"]
+    assert (done["weights"], done["license"]) == (str(folder), expression)
     for line in succeed(*many, "--json").splitlines():
         assert json.loads(line)["model"]["license"] == expression
+
+
+def test_analyses_of_several_recordings_name_the_terms_once(succeed, monkeypatch, tmp_path):
+    """Documents from before the field was added are among them."""
+    old = {"weights": "composite"}
+    models = [None, old, {**old, "license": RESEARCH_ONLY_REF}, {**old, "license": RESEARCH_ONLY_REF}]
+    done = [Done(f"{k}.mp4", SimpleNamespace(model=model)) for k, model in enumerate(models)]
+    monkeypatch.setattr("htnet.pipeline.analysis_files.analyze_files", lambda *of, **how: iter(done))
+    monkeypatch.setattr("htnet.cli.analyze.show", lambda *of, **how: None)
+    for k in range(len(done)):
+        (tmp_path / f"{k}.mp4").write_bytes(b"")
+    out = succeed("analyze", *tmp_path.glob("*.mp4"), "--out", tmp_path / "out", "--weights", "composite")
+    assert [line for line in out.splitlines() if "terms" in line] == [f"terms of composite: {RESEARCH_ONLY}"]
 
 
 def test_the_page_of_weights_is_the_registry():
