@@ -192,7 +192,10 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
         if isinstance(error, RunError):
             raise
         why = f" ({cause(error)})" if isinstance(error, OSError) else ""
-        raise RunError(f"{path} is damaged, or not the summary of an evaluation{why}. {way}") from error
+        raise RunError(
+            f"{path} is damaged, of an older version, or not the summary of an evaluation{why}. {way} The command of a "
+            "run writes its summary again; finished folds are kept."
+        ) from error
     run = FinishedRun(root, summary, samples)
     for (protocol, seed), uf1 in stated.items():
         of_seed = [s for s in samples if (s.protocol, s.seed) == (protocol, seed)]
@@ -208,7 +211,13 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
 
 
 def _stated(summary: dict[str, Any]) -> dict[tuple[str, int], float]:
-    """UF1 over all samples by protocol and seed, as the summary has it."""
+    """UF1 over all samples by protocol and seed, as the summary has it.
+
+    Raises:
+        KeyError: it lacks what is told of an evaluation.
+    """
+    for part in summary.get("protocols", {"": summary}).values():
+        _ = part["calibration"]
     if "protocols" not in summary:
         return {(WEIGHTS, 0): summary["scores"]["full"]["uf1"]}
     return {

@@ -212,7 +212,7 @@ def summarize(
             "seeds": by_seed,
         }
     leaking = [
-        QualityWarning("leaking_protocol", f"{protocol}: {PROTOCOLS[protocol]} Do not report it as a result.")
+        QualityWarning("leaking_protocol", f"{protocol}: {PROTOCOLS[protocol]}. Do not report it as a result.")
         for protocol in protocols
         if protocol in LEAKING
     ]

@@ -102,9 +102,12 @@ class Pictures:
         reader = SampleReader(resolve_spec(manifest, spec), "yunet")
         said = (
             f"Flow images of {source}: u, v and strain as red, green and blue, each channel from its least to its "
-            "largest value. Where there are only frames, the flow of the aligned face by length (color) and direction "
-            "(arrows)."
+            "largest value."
         )
+        if any(sample.flow is None for sample in own.values()):
+            said += (
+                " Where there are only frames: the flow of the aligned face, by length (color) and direction (arrows)."
+            )
         return cls(own, reader, said)
 
     @classmethod

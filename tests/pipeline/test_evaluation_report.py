@@ -15,12 +15,14 @@ import htnet
 from htnet import cli
 from htnet.core.errors import InputError, OverwriteError, RunError
 from htnet.data import Manifest, open_data
-from htnet.evaluation import read_run
+from htnet.data.reader import SampleReader
+from htnet.evaluation import SampleResult, read_run
 from htnet.evaluation.curves import read_curves
 from htnet.pipeline import evaluate
 from htnet.pipeline.evaluation_report import evaluation_report_text
-from htnet.pipeline.worst_samples import worst_samples
+from htnet.pipeline.worst_samples import Pictures, worst_samples
 from tests.support.flows import CLASSES, write_flow_set
+from tests.support.pairs import QUICK, pair_manifest
 from tests.support.runs import EPOCHS, write_run
 
 SURE = {"last": 1.0, "nested": 1.1, "best_on_test": 2.5}
@@ -116,6 +118,7 @@ def test_a_run_that_only_leaks_is_said_to_be_no_result(made, tmp_path):
     write_run(tmp_path / "leaking", open_data(made / "set"), {"best_on_test": 2.0})
     text = evaluation_report_text([read_run(tmp_path / "leaking")])
     assert "Its scores are no result" in text
+    assert "as the published code does. Do not report it as a result." in text
     assert "Its scores are no result" not in evaluation_report_text([read_run(made / "run")])
 
 
@@ -161,6 +164,21 @@ def test_data_that_are_not_there_are_told_and_others_refused(made, run, tmp_path
     moved = [dataclasses.replace(s, flow=tmp_path / "lost" / "x.png") for s in manifest]
     text = evaluation_report_text([read_run(run)], data=Manifest(tuple(moved), CLASSES), worst=3)
     assert len(re.findall('class="none">No picture: Flow image .*? is not a file', text)) == 3
+
+
+def test_flow_is_computed_where_there_are_only_frames(tmp_path):
+    samples = {sample.sample: sample for sample in pair_manifest(tmp_path, 2)}
+    name, sample = next(iter(samples.items()))
+    asked = SampleResult(name, "", "", 0, "last", 0, 0, (1.0, 0.0, 0.0))
+    shown = Pictures(samples, SampleReader(QUICK, "template"), "").html(asked)
+    data = re.search(r'src="data:image/jpeg;base64,([^"]*)"', shown)[1]
+    picture = cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (224, 224, 3)
+    assert picture.std() > 10
+    lost = {name: dataclasses.replace(sample, apex=None)}
+    assert "No picture: it has no onset and apex frames" in Pictures(lost, SampleReader(QUICK, "template"), "").html(
+        asked
+    )
 
 
 def test_curves_are_means_over_the_folds(made):
@@ -212,6 +230,12 @@ def test_unnamed_people_have_no_intervals(made, tmp_path):
         (lambda run: (run / "summary.json").unlink(), "not finished; run the same command again"),
         (lambda run: [(run / n).unlink() for n in ("summary.json", "run.json")], "Give the run folder"),
         (lambda run: (run / "summary.json").write_text("{"), "is damaged"),
+        (
+            lambda run: (run / "summary.json").write_text(
+                (run / "summary.json").read_text().replace("calibration", "c")
+            ),
+            "of an older version.*writes its summary again",
+        ),
         (
             lambda run: (run / "summary.json").write_text('{"schema": "htnet.prediction"}'),
             "a document 'htnet.prediction'",
