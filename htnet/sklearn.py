@@ -1,5 +1,5 @@
 """Estimators for scikit-learn; needs ``htnet[sklearn]``."""
 
-from htnet.pipeline.estimators import FlowImages, HTNetClassifier, HTNetFeatures
+from htnet.pipeline.estimators import FlowCells, FlowImages, HTNetClassifier, HTNetFeatures
 
-__all__ = ["FlowImages", "HTNetClassifier", "HTNetFeatures"]
+__all__ = ["FlowCells", "FlowImages", "HTNetClassifier", "HTNetFeatures"]

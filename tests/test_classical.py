@@ -9,7 +9,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 
-from benchmarks import classical
+from benchmarks import classical, svm_row
 from benchmarks.classical import METHODS, Classical, Half, cells, features, main, merge, read, run_classical, summarize
 from htnet.data import Fold
 from htnet.training import generated_set
@@ -33,6 +33,18 @@ def test_kept_scores_are_of_listed_settings():
     assert set(kept) == set(METHODS)
     for name, trial in kept.items():
         assert trial["settings"] == METHODS[name].settings(), name
+
+
+def test_the_row_of_the_support_vector_machine_has_all_parts(tmp_path):
+    half = made_half()
+    named = [dataclasses.replace(f, subject=name) for f, name in zip(half.folds, ("s01", "s02", "s03"), strict=True)]
+    half = dataclasses.replace(half, folds=named)
+    found = svm_row.row(half)
+    assert {"full", "smic", "samm"} < set(found)
+    answers = run_classical(svm_row.MACHINE, half, 1, tmp_path)[0].argmax(1)
+    assert found["full"]["uf1"] == round(f1_score(half.truth, answers, average="macro"), 4)
+    samm = half.sets == "samm"
+    assert found["samm"]["uf1"] == round(f1_score(half.truth[samm], answers[samm], average="macro"), 4)
 
 
 def test_a_subjects_labels_have_no_say_in_its_answers(tmp_path):

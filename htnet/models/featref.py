@@ -75,7 +75,7 @@ class FeatRef(EmotionModel):
         """Shared features (B, hidden) to those of each expression (B, P, hidden), and proposals (B, P), scores."""
         factors = self.attention(shared).unflatten(1, (self.config.proposals, -1)).sigmoid()
         own = factors * shared[:, None]
-        # As a product: OpenVINO 2026.4.1 gives wrong numbers for a sum of products to which a bias is added.
+        # As a product: OpenVINO 2026.4.1 gives wrong numbers for a sum to which a bias is added.
         return own, torch.einsum("bpd,pd->bp", own, self.proposal.weight) + self.proposal.bias
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:

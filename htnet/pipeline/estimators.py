@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from htnet.core.errors import InputError
+from htnet.core.fields import whole
 from htnet.core.optional import require
 from htnet.core.types import DEFAULT_WEIGHTS, TEMPLATE_SIZE, ByteArray, FloatArray, PreprocessSpec
 from htnet.models import EmotionModel
@@ -91,6 +92,49 @@ class FlowImages(TransformerMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+
+class FlowCells(TransformerMixin, BaseEstimator):
+    """Flow images to averages over square cells, each channel of each image standardized by itself; nothing is fitted.
+
+    The coarse flow that `htnet.models.FlowMLP` reads, for estimators of scikit-learn such as a support vector machine.
+    """
+
+    def __init__(self, grid: int = 7) -> None:
+        """Store the settings.
+
+        Args:
+            grid: cells per side; a divisor of 28.
+        """
+        self.grid = grid
+
+    def fit(self, X: npt.ArrayLike, y: object = None) -> FlowCells:  # noqa: N803
+        """Check settings and shape; nothing is learned from the images.
+
+        Raises:
+            InputError: the images have another shape, or ``grid`` does not divide their side.
+        """
+        self._side()
+        self.n_features_in_ = flow_rows(X)[0].size
+        return self
+
+    def transform(self, X: npt.ArrayLike) -> FloatArray:  # noqa: N803
+        """Compute the cells, (N, 3 x grid x grid) float32: strain, v and u, row by row.
+
+        Args:
+            X: (N, 2352) or (N, 28, 28, 3) flow images, see `FlowImages`.
+        """
+        check_is_fitted(self, "n_features_in_")
+        images, side = flow_rows(X).astype(np.float64).transpose(0, 3, 1, 2), self._side()
+        spread = images.std((2, 3), keepdims=True)
+        images = (images - images.mean((2, 3), keepdims=True)) / np.where(spread > 0, spread, 1)  # a flat one stays 0
+        cells = images.reshape(len(images), 3, self.grid, side, self.grid, side).mean((3, 5))
+        return np.ascontiguousarray(cells.reshape(len(images), -1), dtype=np.float32)
+
+    def _side(self) -> int:
+        if not whole().allows(self.grid) or TEMPLATE_SIZE % self.grid:
+            raise InputError(f"grid is {self.grid!r}; give a divisor of {TEMPLATE_SIZE}, such as 7.")
+        return TEMPLATE_SIZE // self.grid
 
 
 class HTNetFeatures(TransformerMixin, BaseEstimator):

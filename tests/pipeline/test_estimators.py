@@ -18,12 +18,12 @@ from htnet.core.errors import FrameError, InputError, MissingExtraError
 from htnet.data import Manifest
 from htnet.pipeline import embed
 from htnet.preprocess import FlowPreprocessor
-from htnet.sklearn import FlowImages, HTNetClassifier, HTNetFeatures
+from htnet.sklearn import FlowCells, FlowImages, HTNetClassifier, HTNetFeatures
 from htnet.training import get_recipe, load_flow_set, predict_set, spec_for, train_model
 from tests.support.flows import write_flow_set
 from tests.support.pairs import QUICK, face_pair
 
-ESTIMATORS = [FlowImages(), HTNetFeatures(), HTNetClassifier()]
+ESTIMATORS = [FlowImages(), FlowCells(), HTNetFeatures(), HTNetClassifier()]
 
 
 @pytest.fixture
@@ -52,6 +52,25 @@ def images_of(data):
 )
 def test_checks_of_scikit_learn_that_fit_no_table(estimator, check):
     getattr(estimator_checks, check)(type(estimator).__name__, estimator)
+
+
+def test_cells_are_averages_of_standardized_channels(rng):
+    images = rng.integers(0, 256, (3, 28, 28, 3))
+    images[1, :, :, 2] = 90  # a channel without structure
+    found = FlowCells(4).fit_transform(images.reshape(3, -1))
+    assert found.shape == (3, 48)
+    for image, row in zip(images, found, strict=True):
+        expected = []
+        for channel in range(3):
+            plane = image[:, :, channel].astype(float)
+            plane = (plane - plane.mean()) / (plane.std() or 1)
+            expected += [plane[7 * i : 7 * i + 7, 7 * j : 7 * j + 7].mean() for i in range(4) for j in range(4)]
+        np.testing.assert_allclose(row, expected, atol=1e-6)
+    for grid in (5, 0, 2.0):
+        with pytest.raises(InputError, match="give a divisor of 28"):
+            FlowCells(grid).fit(images)
+    with pytest.raises(NotFittedError):
+        FlowCells().transform(images)
 
 
 def test_the_classifier_trains_as_the_library_does(data):
