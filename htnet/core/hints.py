@@ -26,7 +26,7 @@ from htnet.core.wings import wing_modules
 
 VIDEOS = frozenset(
     {".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v", ".wmv", ".asf", ".mpg", ".mpeg", ".flv"}
-    | {".ts", ".mts", ".m2ts", ".ogv", ".3gp", ".dv", ".gif"}
+    | {".ts", ".mts", ".m2ts", ".ogv", ".3gp", ".dv", ".gif", ".cine"}
 )
 CHECKPOINTS = frozenset({".pth", ".pt", ".ckpt"})
 SHEETS = frozenset({".xlsx", ".xls", ".csv"})

@@ -131,7 +131,7 @@ def _check_video(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(_TS_PACKET + 1)
     stream = len(head) > _TS_PACKET and head[0] == head[_TS_PACKET] == 0x47
-    if not (container_kind(path) or head.startswith(_VIDEO_HEADS) or stream):
+    if not (container_kind(path) not in ("", "cine") or head.startswith(_VIDEO_HEADS) or stream):
         raise VideoError(
             f"{path} is not a video, or one of a kind that this page does not take. Give MP4, MOV, AVI, Matroska, "
             "WebM, MPEG, FLV, ASF, Ogg or GIF."

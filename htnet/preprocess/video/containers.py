@@ -3,7 +3,8 @@
 A header's frame count does not indicate that: healthy files announce more frames than a player shows (trimmed clips,
 dropped frames, longer sound). The sizes of the container's parts are: a file that lost its end is shorter than they
 say.
-Formats: ISO/IEC 14496-12 (MP4, MOV), Microsoft's AVI RIFF with OpenDML, RFC 9559 (Matroska, WebM).
+Formats: ISO/IEC 14496-12 (MP4, MOV), Microsoft's AVI RIFF with OpenDML, RFC 9559 (Matroska, WebM), Vision Research's
+Cine File Format (Phantom cameras).
 """
 
 from __future__ import annotations
@@ -27,19 +28,23 @@ _IN_SEGMENT = frozenset(
     (0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1043A770, 0x1C53BB6B, 0x1941A469, 0x1254C367, 0xEC, 0xBF, _CLUSTER)
 )
 
+# Mark of a .cine file, and the size of its header.
+_CINE = b"CI" + struct.pack("<H", 44)
 # Bytes of an AVI file that hold the header of its video; and what follows the start code of an MPEG program stream,
 # which has times.
 _AVI_HEAD, _PACK = 4096, b"\xba"
 
 
 def container_kind(path: Path) -> str:
-    """The kind: "mp4" (MOV too), "avi", "matroska" (WebM too), or "" for all else."""
+    """The kind: "mp4" (MOV too), "avi", "matroska" (WebM too), "cine", or "" for all else."""
     with path.open("rb") as file:
         head = file.read(12)
     if head[:4] == b"RIFF" and head[8:] == b"AVI ":
         return "avi"
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return "matroska"
+    if head[:4] == _CINE:
+        return "cine"
     return "mp4" if head[4:8] in _BOXES else ""
 
 
@@ -73,6 +78,8 @@ def file_flaw(path: Path) -> str:
             return _mp4_flaw(file, size)
         if kind == "avi":
             return _avi_flaw(file, size)
+        if kind == "cine":
+            return _cine_flaw(file, size)
         return _matroska_flaw(file, size) if kind == "matroska" else ""
 
 
@@ -112,6 +119,32 @@ def _avi_flaw(file: BinaryIO, size: int) -> str:
         if end > size:
             return _cut(size, end, CUT_INSIDE if at > size else "cut off")
     return ""
+
+
+def _cine_flaw(file: BinaryIO, size: int) -> str:
+    """By the last frame of the table of places: its notes, which end in the size of the image, and the image."""
+    head = file.read(44)
+    if len(head) < 44:
+        return _cut(size, 44)
+    version, count, table = struct.unpack("<6xH12xI8xI8x", head)
+    width = 8 if version else 4
+    end = table + width * count
+    for part in ("table", "notes", "image") if count else ():
+        if end > size:
+            return _cut(size, end)
+        if part == "table":
+            place = _number(file, end - width, width)
+            end = place + 4
+        elif part == "notes":
+            end = place + _number(file, place, 4)
+        else:
+            end += _number(file, max(end - 4, 0), 4)
+    return _cut(size, end) if end > size else ""
+
+
+def _number(file: BinaryIO, at: int, width: int) -> int:
+    file.seek(at)
+    return int.from_bytes(file.read(width), "little")
 
 
 def _lists_of_frames(file: BinaryIO, size: int) -> Iterator[tuple[int, int]]:
