@@ -151,17 +151,37 @@ class TemporalPooling(nn.Module):
         return (weights * x).sum(dim=1), weights[..., 0]
 
 
+class LSTM(nn.Module):
+    """One layer of `torch.nn.LSTM`, batch first: the same parameters and operation in a module of our own, because
+    torch.compile ends its graph at every use of PyTorch's (2.13).
+    """
+
+    def __init__(self, features: int, hidden: int) -> None:
+        super().__init__()
+        plain = nn.LSTM(features, hidden, batch_first=True)
+        for name, parameter in plain.named_parameters():
+            self.register_parameter(name, parameter)
+        self.hidden = hidden
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, features) to the states (B, T, hidden)."""
+        start = x.new_zeros(1, x.shape[0], self.hidden)
+        weights = [self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0]
+        out: Tensor = torch.lstm(x, [start, start], weights, True, 1, 0.0, self.training, False, True)[0]
+        return out
+
+
 class MotionStream(nn.Module):
     """Motion features frame by frame: LSTM, then a weighted mean over time."""
 
     def __init__(self, config: DualStreamConfig) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(config.motion_features, config.motion_dim, batch_first=True)
+        self.lstm = LSTM(config.motion_features, config.motion_dim)
         self.attn = TemporalPooling(config.motion_dim)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, motion_features) to features (B, motion_dim) and the frames' weights (B, T)."""
-        pooled: tuple[Tensor, Tensor] = self.attn(self.lstm(x)[0])
+        pooled: tuple[Tensor, Tensor] = self.attn(self.lstm(x))
         return pooled
 
 

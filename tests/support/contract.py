@@ -162,9 +162,9 @@ class ModelContract:
     @pytest.mark.slow
     @torch.no_grad()
     def test_compile(self, model, inputs, expected):
-        """All that torch.compile does before it makes machine code, which takes half a minute for a model."""
+        """One graph, and all that torch.compile does before it makes machine code, which takes half a minute."""
         torch._dynamo.reset()
-        compiled = torch.compile(model, backend="aot_eager")
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
         torch.testing.assert_close(compiled(*inputs), expected, rtol=1e-4, atol=1e-4)
 
     @torch.no_grad()
