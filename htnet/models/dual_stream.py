@@ -156,6 +156,11 @@ class LSTM(nn.Module):
     torch.compile ends its graph at every use of PyTorch's (2.13).
     """
 
+    weight_ih_l0: nn.Parameter
+    weight_hh_l0: nn.Parameter
+    bias_ih_l0: nn.Parameter
+    bias_hh_l0: nn.Parameter
+
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__()
         plain = nn.LSTM(features, hidden, batch_first=True)
