@@ -171,7 +171,7 @@ class LSTM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, features) to the states (B, T, hidden)."""
         start = x.new_zeros(1, x.shape[0], self.hidden)
-        weights = [self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0]
+        weights: list[Tensor] = [self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0]
         out: Tensor = torch.lstm(x, [start, start], weights, True, 1, 0.0, self.training, False, True)[0]
         return out
 
