@@ -119,12 +119,12 @@ def _start(started: dict[str, Any] | list[dict[str, Any]]) -> str:
 
 
 def render(summaries: Sequence[dict[str, Any]]) -> str:
-    """The Markdown table: our runs protocol by protocol, then the papers' numbers."""
+    """The Markdown tables: our runs protocol by protocol, then the papers' numbers."""
     if not summaries:
         return "No results yet: `benchmarks/results` contains no `loso_*.json`."
     papers = [(selection, model, "not stated", *cells) for selection, model, cells in PAPERS]
-    table = _table(GROUPS.values(), [*_rows(summaries, "subject"), *papers])
-    return f"UF1 / UAR, mean over seeds; for Full ± the standard deviation over seeds.\n\n{table}"
+    tables = _tables(GROUPS.values(), [*_rows(summaries, "subject"), *papers])
+    return f"UF1 / UAR, mean over seeds; for Full ± the standard deviation over seeds.\n\n{tables}"
 
 
 def render_short(folder: Path) -> str:
@@ -146,7 +146,7 @@ def render_lodo(summaries: Sequence[dict[str, Any]]) -> str:
     if not summaries:
         return ""
     columns = [name if group == "full" else f"tested on {name}" for group, name in GROUPS.items()]
-    return f"\n\n{LODO_HEADING}\n\n{_table(columns, _rows(summaries, 'dataset'))}"
+    return f"\n\n{LODO_HEADING}\n\n{_tables(columns, _rows(summaries, 'dataset'))}"
 
 
 def _rows(summaries: Sequence[dict[str, Any]], leave: str) -> list[tuple[str, ...]]:
@@ -164,11 +164,16 @@ def _rows(summaries: Sequence[dict[str, Any]], leave: str) -> list[tuple[str, ..
     ]
 
 
-def _table(
-    columns: Iterable[str],
-    rows: Sequence[tuple[str, ...]],
-    first: Sequence[str] = ("epoch selection", "model", "seeds"),
-) -> str:
+def _tables(columns: Iterable[str], rows: Sequence[tuple[str, ...]]) -> str:
+    """A table for each epoch selection, under its name: shorter than one of all, and a column narrower."""
+    columns, selections = tuple(columns), dict.fromkeys(row[0] for row in rows)
+    return "\n\n".join(
+        f"{selection}\n\n{_table(columns, [row[1:] for row in rows if row[0] == selection], ('model', 'seeds'))}"
+        for selection in selections
+    )
+
+
+def _table(columns: Iterable[str], rows: Sequence[tuple[str, ...]], first: Sequence[str]) -> str:
     header = (*first, *columns)
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, ("---",) * len(header), *rows])
 

@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -48,9 +49,16 @@ def summary(model, protocols=("last", "best_on_test"), seeds=(0, 1), datasets=DA
     return summarize(samples, manifest, seeds, run)
 
 
-def rows(table):
-    lines = [line for line in table.splitlines() if line.startswith("| ")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+def tables(text):
+    """The rows of each table, without its two lines of heading, under the line above it."""
+    parts = text.split("\n\n")
+    above = [name for name, block in pairwise(parts) if block.startswith("| ")]
+    cells = [
+        [[c.strip() for c in line.strip("|").split("|")] for line in block.splitlines() if line.startswith("|")]
+        for block in parts
+        if block.startswith("| ")
+    ]
+    return {name: (rows[0], rows[2:]) for name, rows in zip(above, cells, strict=True)}
 
 
 def write(folder, kind="loso", **summaries):
@@ -63,25 +71,29 @@ def write(folder, kind="loso", **summaries):
 def test_table_shows_models_side_by_side_under_each_protocol(tmp_path):
     # By file name STSTNet would come first.
     folder = write(tmp_path, a=summary("ststnet"), b=summary("htnet_small"))
-    header, _, *body = rows(render(read_summaries(folder)))
-    assert header[2:] == ["seeds", "Full", "SMIC", "CASME II", "SAMM"]
-    assert [row[1].split(" ")[0] for row in body] == ["HTNet", "STSTNet"] * 3
-    assert [("last" in row[0], "leaks" in row[0]) for row in body[:4]] == [(True, False)] * 2 + [(False, True)] * 2
+    found = tables(render(read_summaries(folder)))
+    ours = list(found)[:2]
+    assert [("last" in name, "leaks" in name) for name in ours] == [(True, False), (False, True)]
+    for name in ours:
+        header, body = found[name]
+        assert header == ["model", "seeds", "Full", "SMIC", "CASME II", "SAMM"]
+        assert [row[0].split(" ")[0] for row in body] == ["HTNet", "STSTNet"]
     # All 'negative': F1 of 0.5, 0, 0 and recalls of 1, 0, 0. With the right seed the means are 7/12 and 2/3;
     # deviations are half the distance times the square root of two.
-    assert body[0][2:] == ["2", "0.5833 ± 0.5893 / 0.6667 ± 0.4714", *["0.5833 / 0.6667"] * 3]
-    assert "leaks" in body[4][0]
-    assert body[4][3:] == ["0.8603 / 0.8475", "0.8049 / 0.7905", "0.9532 / 0.9516", "0.8131 / 0.8124"]
-    assert "leaks" not in body[5][0]
+    assert found[ours[0]][1][0][1:] == ["2", "0.5833 ± 0.5893 / 0.6667 ± 0.4714", *["0.5833 / 0.6667"] * 3]
+    htnet, ststnet = list(found)[2:]
+    assert "leaks" in htnet
+    assert found[htnet][1][0][2:] == ["0.8603 / 0.8475", "0.8049 / 0.7905", "0.9532 / 0.9516", "0.8131 / 0.8124"]
+    assert "leaks" not in ststnet
 
 
 def test_columns_follow_their_data_sets(tmp_path):
     content = summary("htnet_small", protocols=("last",), seeds=(0,))
     for place, group in enumerate(("full", "smic", "casme2", "samm"), 1):
         content["protocols"]["last"]["mean"][group] = {"uf1": place / 10, "uar": place / 10 + 0.05}
-    row = rows(render(read_summaries(write(tmp_path, x=content))))[2]
+    (row,) = next(iter(tables(render(read_summaries(write(tmp_path, x=content)))).values()))[1]
     # One seed has no deviation.
-    assert row[2:] == ["1", "0.1000 / 0.1500", "0.2000 / 0.2500", "0.3000 / 0.3500", "0.4000 / 0.4500"]
+    assert row[1:] == ["1", "0.1000 / 0.1500", "0.2000 / 0.2500", "0.3000 / 0.3500", "0.4000 / 0.4500"]
 
 
 def test_pages_are_rewritten_between_the_markers_and_checked(tmp_path, capsys):
@@ -119,14 +131,14 @@ def test_databases_left_out_have_a_table_of_their_own(tmp_path):
     assert main(options) == 0
     first, second = page.read_text("utf-8").split(LODO_HEADING)
     assert first.strip() == alone.replace(END, "").strip(), "the other table stays as it was"
-    header, _, last, nested, leaking = rows(second)
-    assert header[3:] == ["Full", "tested on SMIC", "tested on CASME II", "tested on SAMM"]
-    assert [row[1].split(" ")[0] for row in (last, nested, leaking)] == ["HTNet", "STSTNet", "HTNet"]
-    assert last[2] == "3"
-    assert last[3].startswith("0.1000 ± ")
-    assert last[4:] == ["0.2000 / 0.2500", "0.3000 / 0.3500", "0.4000 / 0.4500"]
-    assert "**leaks**" in leaking[0]
-    assert "data set" in leaking[0]
+    (header, (last,)), (_, (nested,)), (_, (leaking,)) = tables(second).values()
+    assert header[2:] == ["Full", "tested on SMIC", "tested on CASME II", "tested on SAMM"]
+    assert [row[0].split(" ")[0] for row in (last, nested, leaking)] == ["HTNet", "STSTNet", "HTNet"]
+    assert last[1] == "3"
+    assert last[2].startswith("0.1000 ± ")
+    assert last[3:] == ["0.2000 / 0.2500", "0.3000 / 0.3500", "0.4000 / 0.4500"]
+    assert "**leaks**" in list(tables(second))[2]
+    assert "data set" in list(tables(second))[2]
     assert "paper" not in second
     assert render_lodo([]) == ""
 
