@@ -37,7 +37,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 docs: $(STAMP)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir out/site
+	$(BIN)/zensical build --strict
 
 ci: lint types test docs
 

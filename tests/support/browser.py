@@ -90,12 +90,17 @@ class Browser:
 
     def open(self, page, width=1280, height=900):
         """Show a file or an address in a window of some size; faults and requests begin anew."""
-        self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self._size(width, height)
         self("Page.navigate", url="about:blank")
         self.faults, self.requests, self._past = [], [], []
         self("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while "Page.loadEventFired" not in self._past:
             self._next()
+        self.settle()
+
+    def resize(self, width, height=900):
+        """Give the window of the page that is shown another size."""
+        self._size(width, height)
         self.settle()
 
     def settle(self):
@@ -150,6 +155,9 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **at)
         self.settle()
+
+    def _size(self, width, height):
+        self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def _next(self):
         """The next message; events are noted."""
