@@ -142,7 +142,6 @@ def plot_flow_asymmetry(
 
     The flow is compared with its mirror image, whose u has the other sign. The first map is the length of the
     difference, which is the same on both sides; the second tells which side moves more: length minus mirrored length.
-    For the asymmetry of a still face see `htnet.palsy.plots.plot_asymmetry`.
 
     Args:
         flow: flow on the aligned face, whose middle is the face's.

@@ -45,11 +45,13 @@ def test_it_is_readable_in_wide_and_narrow_windows_without_a_network(browser, pa
 
 
 def test_on_paper_everything_is_shown(browser, page):
-    browser.open(page)
+    browser.open(page, width=718)  # A4 within its margins
     browser.value("document.querySelectorAll('details').forEach(one => one.open = false)")
     browser("Emulation.setEmulatedMedia", media="print")
     try:
         assert browser.value("document.querySelector('details table').getBoundingClientRect().height") > 100
+        cut = "[...document.querySelectorAll('.wide')].filter(one => one.scrollWidth > one.clientWidth + 1).length"
+        assert browser.value(cut) == 0
         assert browser.value("document.querySelector('td.meter').getBoundingClientRect().width") > 20
     finally:
         browser("Emulation.setEmulatedMedia", media="")
