@@ -81,9 +81,9 @@ def test_every_model_goes_to_the_hub_and_back(hub, tmp_path, name):
     model = htnet.create_model(name, num_classes=4, **SMALLER.get(name, {})).eval()
     model.labels, model.temperature = ("calm", "glad", "überrascht", "sad"), 1.25
     model.preprocess_spec = PreprocessSpec(face_size=112, flow="dis", head_motion="nose")
-    assert model.save_pretrained(tmp_path / "folder", training={"license": "research-only"}) is None
+    about = {"push_to_hub": True, "repo_id": "lab/mine", "training": {"license": "research-only"}}
+    assert "lab/mine" in model.save_pretrained(tmp_path / "folder", **about)
     saved = type(model).from_pretrained(tmp_path / "folder")
-    model.push_to_hub("lab/mine", training={"license": "research-only"})
     found = type(model).from_pretrained("lab/mine", cache_dir=tmp_path / "cache")
     for other in (saved, found):
         assert same(other, model)
