@@ -10,7 +10,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile opencv-python-headless==4.12.0.88 numpy==2.2.6 \
-    pillow==12.0.0 matplotlib==3.10.8
+    pillow==12.0.0 matplotlib==3.10.8 imageio==2.38.1 pyyaml==6.0.4
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check --no-compile --no-deps flowvid==0.4.1
 "$work/venv/bin/python" - "$work" <<'PYTHON'
 import pathlib
