@@ -16,7 +16,8 @@ from benchmarks.reference_htnet import ReferenceHTNet
 from benchmarks.verify import DisagreementError, agree
 from htnet.models import HTNet, create_model, reference_state
 from htnet.training.recipe import Recipe, get_recipe
-from htnet.training.trainer import autocast, make_optimizer
+from htnet.training.steps import autocast
+from htnet.training.trainer import make_optimizer
 
 BATCH = 128
 #: float32 through 14 blocks on inputs of 0..255; relative to the largest magnitude of each tensor.

@@ -12,12 +12,16 @@ from htnet._version import __version__
 from htnet.cli import analyze, doctor, evaluate, predict, prepare, recordings, spot, synthesize, train, weights
 from htnet.core.command_line import add_json, adder, answer_done, described, show_error
 from htnet.core.deprecated import renamed_options
-from htnet.core.errors import HtnetError
+from htnet.core.errors import HtnetError, InputError
 from htnet.core.hints import as_command
+from htnet.core.optional import several_processes
 from htnet.core.wings import wing_modules
 
 #: One module a group of commands; each adds its own. Those of the wings follow.
 GROUPS = (predict, spot, analyze, recordings, evaluate, train, prepare, weights, synthesize, doctor)
+
+#: Commands whose work the processes of torchrun share; others would all do the same, into the same files.
+SHARED = ("train",)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(renamed_options(sys.argv[1:] if argv is None else argv))
     args.stdout, args.parser = sys.stdout, parser
     try:
+        if several_processes() and args.command not in SHARED:
+            raise InputError(f"torchrun goes with htnet {' and '.join(SHARED)} alone. Start this command without it.")
         with as_command(), redirect_stdout(sys.stderr) if args.json else nullcontext():
             args.run(args)
         if args.json and not args.answered:

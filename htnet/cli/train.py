@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from contextlib import ExitStack, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from htnet.core.types import PreprocessSpec
     from htnet.data import Manifest
     from htnet.preprocess import Landmarker
-    from htnet.training import Recipe
+    from htnet.training import Ranks, Recipe
 
 _EXAMPLE = "htnet {} --data samples-flow --model htnet_small --seeds 3"
 
@@ -263,6 +265,17 @@ class _Estimate:
 
 
 def _train(args: argparse.Namespace) -> None:
+    """Train, alone or as one of the processes that torchrun started."""
+    from htnet.training import joined_ranks
+
+    with joined_ranks() as ranks, ExitStack() as stack:
+        if ranks is not None and not ranks.writes:  # the first one tells
+            args.stdout = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(redirect_stdout(args.stdout))
+        _train_here(args, ranks)
+
+
+def _train_here(args: argparse.Namespace, ranks: Ranks | None) -> None:
     from htnet.evaluation import CardScores, read_summary
     from htnet.hub.folder import check_weights_folder
     from htnet.models import get_entry
@@ -275,10 +288,12 @@ def _train(args: argparse.Namespace) -> None:
         train_weights,
         units_to_learn,
     )
+    from htnet.training.ranks import only_first
 
     refuse_same_folder(args.out, args.data)
-    check_weights_folder(args.out, overwrite=args.overwrite)
-    boards = _tensorboard(args)
+    only_first(ranks, lambda: check_weights_folder(args.out, overwrite=args.overwrite))
+    first = ranks is None or ranks.writes
+    boards = _tensorboard(args) if first else []
     manifest, recipe, spec, landmarker = _load(args)
     start = StartFrom(args.start, manifest.classes) if args.start is not None else None
     settings = counted_units(args.model, manifest) if args.au_cooccurrence == "training" else {}
@@ -287,9 +302,11 @@ def _train(args: argparse.Namespace) -> None:
     job = TrainingJob(args.model, recipe, args.seed, args.device, settings, start)
     summary = read_summary(args.metrics) if args.metrics is not None else None
     extras = get_entry(args.model).model_class.extra_inputs
-    data = load_flow_set(manifest, spec, landmarker, lambda samples: progress_bar(samples, "reading"), extras, units)
+    data = load_flow_set(
+        manifest, spec, landmarker, lambda each: progress_bar(each, "reading", show=first), extras, units
+    )
     scores = summary.for_weights(job, data.spec, manifest) if summary is not None else CardScores()
-    with ticker(recipe.epochs, "training", "epoch") as tick:
+    with ticker(recipe.epochs, "training", "epoch", show=first) as tick:
         train_weights(
             manifest,
             data,
@@ -298,6 +315,7 @@ def _train(args: argparse.Namespace) -> None:
             temperature=scores.temperature,
             training=scores.card,
             callbacks=[shown := ShownLoss(tick), *boards],
+            ranks=ranks,
             overwrite=args.overwrite,
         )
     if start is not None:

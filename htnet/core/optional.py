@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,11 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
 def installed(module: str) -> bool:
     """Whether a package can be imported; it is not."""
     return importlib.util.find_spec(module) is not None
+
+
+def several_processes() -> bool:
+    """Whether `torchrun` started this process together with others."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
 
 
 def _lacking(module: str, error: ImportError) -> str:

@@ -9,6 +9,7 @@ from htnet.training.generated_samples import check_classes, generated_set, with_
 from htnet.training.job import Callback, EpochReport, TrainingJob, job_of
 from htnet.training.losses import focal_loss, margin_loss, recipe_loss
 from htnet.training.pretrain import train_on_generated
+from htnet.training.ranks import Ranks, joined_ranks
 from htnet.training.recipe import (
     RECIPES,
     AnyAugmentation,
@@ -21,8 +22,9 @@ from htnet.training.recipe import (
 from htnet.training.spec import spec_for
 from htnet.training.start import StartFrom
 from htnet.training.state import Checkpoint
+from htnet.training.steps import num_batches
 from htnet.training.tensors import FlowSet, load_flow_set
-from htnet.training.trainer import num_batches, predict_set, run_job, train_model
+from htnet.training.trainer import predict_set, run_job, train_model
 from htnet.training.units import counted_units, units_to_learn
 from htnet.training.vmapped import Training, refuse_not_vmappable, train_vmapped
 from htnet.training.weights import WeightsRecord, train_into, train_weights
@@ -35,6 +37,7 @@ __all__ = [
     "Checkpoint",
     "EpochReport",
     "FlowSet",
+    "Ranks",
     "Recipe",
     "StartFrom",
     "TensorBoard",
@@ -49,6 +52,7 @@ __all__ = [
     "generated_set",
     "get_recipe",
     "job_of",
+    "joined_ranks",
     "load_flow_set",
     "margin_loss",
     "num_batches",

@@ -15,6 +15,7 @@ from torch import Tensor
 from htnet.core.errors import RunError
 from htnet.core.files import whole_file
 from htnet.training.curves import LearningCurves
+from htnet.training.ranks import Ranks, only_first
 
 #: Of the file's layout; goes up whenever older files cannot be gone on with.
 FORMAT = 2
@@ -75,7 +76,12 @@ class TrainingState:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint | None, description: str, parts: Mapping[str, Stateful], trainings: int
+        self,
+        checkpoint: Checkpoint | None,
+        description: str,
+        parts: Mapping[str, Stateful],
+        trainings: int,
+        ranks: Ranks | None = None,
     ) -> None:
         """Take up the checkpoint's state if there is one.
 
@@ -84,11 +90,13 @@ class TrainingState:
             description: identifies this training.
             parts: what has a state, by name.
             trainings: number of models that are trained.
+            ranks: the processes of the training, of which the first alone reads and writes the file.
 
         Raises:
             RunError: the file belongs to another training or another version of htnet.
         """
         self.checkpoint, self.description, self.parts = checkpoint, description, parts
+        self._ranks = ranks
         self.epoch = 0
         self.records: list[list[Any]] = [[] for _ in range(trainings)]
         self.curves = LearningCurves([[] for _ in range(trainings)])
@@ -97,7 +105,7 @@ class TrainingState:
 
     def save_now_and_then(self) -> None:
         """Write the state, unless it was written a moment ago."""
-        if self.checkpoint is None or time.monotonic() - self._written < self.checkpoint.every:
+        if self.checkpoint is None or not self._writes or time.monotonic() - self._written < self.checkpoint.every:
             return
         state = {"format": FORMAT, "what": self.description, "epoch": self.epoch, "records": self.records}
         state["curves"] = [[list(point) for point in curve] for curve in self.curves.read()]
@@ -112,13 +120,30 @@ class TrainingState:
 
     def done(self) -> None:
         """Remove the file, unless the caller will: training has ended."""
-        if self.checkpoint is not None and self.checkpoint.remove:
+        if self.checkpoint is not None and self.checkpoint.remove and self._writes:
             self.checkpoint.path.unlink(missing_ok=True)
 
+    @property
+    def _writes(self) -> bool:
+        return self._ranks is None or self._ranks.writes
+
     def _load(self) -> None:
-        if self.checkpoint is None or not self.checkpoint.path.is_file():
+        checkpoint = self.checkpoint
+        state = None if checkpoint is None else only_first(self._ranks, lambda: self._read(checkpoint.path))
+        if state is None:
             return
-        path, anew = self.checkpoint.path, "Delete it to start this training from scratch."
+        self.epoch, self.records = state["epoch"], state["records"]
+        # A state that was written before there were curves of each training knows none.
+        unknown = [[[math.nan, math.nan]] * self.epoch] * len(self.records)
+        self.curves = LearningCurves(state.get("curves", unknown))
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        """What is in the file; None if there is none."""
+        if not path.is_file():
+            return None
+        anew = "Delete it to start this training from scratch."
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # PyTorch raises many types for a damaged file
@@ -136,12 +161,8 @@ class TrainingState:
                 "PyTorch. "
                 "Delete it to start from scratch, or use the original settings to resume it."
             )
-        self.epoch, self.records = state["epoch"], state["records"]
-        # A state that was written before there were curves of each training knows none.
-        unknown = [[[math.nan, math.nan]] * self.epoch] * len(self.records)
-        self.curves = LearningCurves(state.get("curves", unknown))
-        for name, part in self.parts.items():
-            part.load_state_dict(state[name])
+        found: dict[str, Any] = state
+        return found
 
 
 class _Noted:

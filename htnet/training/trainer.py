@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -10,21 +9,18 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from htnet.core.errors import InputError
 from htnet.core.parallel import refuse_after_fork
 from htnet.models import EmotionModel
-from htnet.training.averaging import ResultWeights, check_wise_ft, show
-from htnet.training.generated_samples import GeneratedSamples
+from htnet.training.averaging import ResultWeights, check_wise_ft
 from htnet.training.gradients import Gradients
 from htnet.training.job import Callback, EpochReport, Member, OnCurve, OnEpoch, TrainingJob, describe
-from htnet.training.losses import proposal_losses, recipe_loss, unit_losses
+from htnet.training.ranks import Ranks
 from htnet.training.recipe import Recipe
+from htnet.training.shared import SharedStepper
 from htnet.training.start import Start
 from htnet.training.state import Checkpoint, NamedTensors, Stateful, TrainingState
+from htnet.training.steps import PlainStepper, num_batches
 from htnet.training.tensors import TrainingSet
-
-#: What every batch has; all else in it is read by the model.
-BATCH = ("images", "targets", "units", "weights")
 
 
 class Stepper(Protocol):
@@ -56,6 +52,10 @@ class Stepper(Protocol):
 
     def loss(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """That of each training: (trainings,), or a scalar of the only one."""
+        ...
+
+    def summed(self, loss: Tensor) -> Tensor:
+        """The loss of a step; where several processes share it, their sum, as that of each gradient."""
         ...
 
     def models(self, result: Mapping[str, Tensor]) -> list[EmotionModel]:
@@ -114,16 +114,30 @@ def run_job(
     callbacks: Sequence[Callback] = (),
     *,
     on_curve: OnCurve | None = None,
+    ranks: Ranks | None = None,
 ) -> tuple[EmotionModel, list[Any]]:
-    """`train_model` for a job; ``on_curve`` is called at the end with loss and learning rate of each epoch."""
+    """`train_model` for a job, which several processes may share; see `joined_ranks`.
+
+    ``on_curve`` is called at the end with loss and learning rate of each epoch.
+
+    Raises:
+        InputError: a batch has fewer samples than there are processes, or the device is not the CPU.
+        ModelError: the model draws random numbers in a way that several processes cannot share.
+        RunError: the processes have other data, options or versions.
+    """
     refuse_after_fork()
     check_wise_ft(job.recipe, job.start is not None)
-    (trained,) = run(PlainStepper(Member.begin(job.loaded(), data, on_epoch, on_curve)), checkpoint, callbacks)
+    member = Member.begin(job.loaded(), data, on_epoch, on_curve)
+    if ranks is None:
+        (trained,) = run(PlainStepper(member), checkpoint, callbacks)
+        return trained
+    ranks.check_same(describe([member]), "data, options or versions")
+    (trained,) = run(SharedStepper(member, ranks), checkpoint, callbacks if ranks.writes else (), ranks)
     return trained
 
 
 def run(
-    stepper: Stepper, checkpoint: Checkpoint | None, callbacks: Sequence[Callback] = ()
+    stepper: Stepper, checkpoint: Checkpoint | None, callbacks: Sequence[Callback] = (), ranks: Ranks | None = None
 ) -> list[tuple[EmotionModel, list[Any]]]:
     """Train; for each member its model in eval mode, and what its ``on_epoch`` returned for each epoch.
 
@@ -138,13 +152,13 @@ def run(
     parts: dict[str, Stateful] = {"weights": NamedTensors(stepper.weights), "ema": NamedTensors(weights.ema)}
     parts |= {"optimizer": optimizer, **({"scheduler": scheduler} if scheduler else {})}
     parts |= {f"rng{i}": member.rng for i, member in enumerate(members)}
-    state = TrainingState(checkpoint, describe(members) if checkpoint else "", parts, len(members))
+    state = TrainingState(checkpoint, describe(members) if checkpoint else "", parts, len(members), ranks)
     step = state.epoch * steps
     while state.epoch < recipe.epochs:
         loss: Tensor | float = 0.0
         with stepper.drawing():
             for batch in stepper.batches():
-                loss = loss + gradients(stepper.inputs(batch))
+                loss = loss + stepper.summed(gradients(stepper.inputs(batch)))
                 optimizer.step()
                 if scheduler is not None:
                     scheduler.step()
@@ -169,69 +183,6 @@ def run(
     return [(model.eval(), records) for model, records in zip(models, state.records, strict=True)]
 
 
-class PlainStepper:
-    """One training."""
-
-    def __init__(self, member: Member) -> None:
-        """Prepare its steps; generated images are made if the recipe adds any."""
-        self.members: Sequence[Member] = (member,)
-        self._member, self._recipe, self._model = member, member.job.recipe, member.model
-        self._device = torch.device(member.job.device)
-        self.weights: Mapping[str, Tensor] = self._model.state_dict()
-        self.parameters: Sequence[Tensor] = list(self._model.parameters())
-        self.capture = self._device.type == "cuda" and self._model.cuda_graph_safe
-        self._generated = GeneratedSamples(self._recipe, self._model, member.data)
-        self._has_units = trains_units(self._model, self._generated.pool or member.data)
-
-    def drawing(self) -> AbstractContextManager[None]:
-        """The forward pass draws random numbers too, where there is dropout."""
-        self._model.train()
-        return self._member.rng.active()
-
-    def batches(self) -> Iterable[Tensor]:
-        """Indices of the samples."""
-        return batches(len(self._member.data), self._recipe, self._device)
-
-    def inputs(self, batch: Tensor) -> dict[str, Tensor]:
-        """Real samples, and generated ones after them."""
-        member = self._member
-        made = member.data.batch(batch, self._recipe.augmentation, member.mean, member.std, member.extras)
-        images, targets, extras = self._generated.append(*made, member.mean, member.std)
-        return {"images": images, "targets": targets, **extras}
-
-    def loss(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Of emotions, and of units or proposals where they are trained; generated samples have their own weight."""
-        recipe, extras = self._recipe, {key: value for key, value in inputs.items() if key not in BATCH}
-        with autocast(self._device, recipe):
-            if self._has_units:
-                scores, units = self._model(inputs["images"], return_units=True, **extras)
-            elif recipe.proposal_weight:
-                scores, proposals = self._model(inputs["images"], return_proposals=True, **extras)
-            else:
-                scores = self._model(inputs["images"], **extras)
-        scores, targets = scores.float(), inputs["targets"]
-        real = len(targets) - self._generated.count
-        loss = recipe_loss(recipe, scores[:real], targets[:real])
-        if recipe.proposal_weight:
-            loss = loss + proposal_losses(recipe, proposals[:real].float(), targets[:real]).mean()
-        if self._generated.count:
-            generated = recipe_loss(recipe, scores[real:], targets[real:])
-            if self._has_units:
-                generated = generated + unit_losses(recipe, units[real:].float(), inputs["units"]).mean()
-            loss = loss + recipe.generated_weight * generated
-        elif self._has_units:
-            loss = loss + unit_losses(recipe, units.float(), inputs["units"]).mean()
-        return loss
-
-    def models(self, result: Mapping[str, Tensor]) -> list[EmotionModel]:
-        """The trained model itself, or a copy with the weights that the recipe makes of it."""
-        if result is self.weights:
-            return [self._model]
-        shown = copy.deepcopy(self._model)
-        show(result, shown)
-        return [shown]
-
-
 @torch.no_grad()
 def predict_set(model: EmotionModel, data: TrainingSet, batch_size: int = 256) -> Tensor:
     """Class probabilities of a set without augmentation, by the model's temperature; see `EmotionModel.probabilities`.
@@ -247,50 +198,6 @@ def predict_set(model: EmotionModel, data: TrainingSet, batch_size: int = 256) -
     parts = zip(data.inputs().split(batch_size), index, strict=True)
     scores = [model(images, **{name: values[at] for name, values in extras.items()}) for images, at in parts]
     return torch.cat([model.probabilities(part) for part in scores]).cpu()
-
-
-def trains_units(model: EmotionModel, data: TrainingSet) -> bool:
-    """Whether action units are trained: the model scores them and the set knows them.
-
-    Raises:
-        InputError: both do, but of different numbers of units.
-    """
-    scored, known = model.action_units, data.units
-    if known is None or not scored:
-        return False
-    if known.shape[1] != len(scored):
-        raise InputError(
-            f"The set knows {known.shape[1]} action units and the model scores {len(scored)}: {scored}. Build "
-            "it with action_units in the order of the set."
-        )
-    return True
-
-
-def autocast(device: torch.device, recipe: Recipe) -> torch.autocast:
-    """The context in which a recipe's scores are computed."""
-    # Without its cache of cast weights, which a captured graph must not read from an earlier pass.
-    return torch.autocast(
-        device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16", cache_enabled=device.type != "cuda"
-    )
-
-
-def num_batches(samples: int, recipe: Recipe) -> int:
-    """Steps of an epoch."""
-    return len(_split(torch.empty(samples), recipe.batch_size))
-
-
-def batches(samples: int, recipe: Recipe, device: torch.device) -> list[Tensor]:
-    """The samples of an epoch, in an order drawn from the global generator if the recipe shuffles."""
-    order = torch.randperm(samples) if recipe.shuffle else torch.arange(samples)
-    return _split(order.to(device), recipe.batch_size)
-
-
-def _split(order: Tensor, size: int) -> list[Tensor]:
-    """In batches; a single sample left over joins the last, for batch norms to have two."""
-    parts = list(order.split(size))
-    if len(parts) > 1 and size > 1 and len(parts[-1]) == 1:
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
 
 
 def make_optimizer(

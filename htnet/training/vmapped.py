@@ -21,8 +21,9 @@ from htnet.training.losses import recipe_losses
 from htnet.training.recipe import Recipe
 from htnet.training.start import Start
 from htnet.training.state import Checkpoint
+from htnet.training.steps import BATCH, autocast, batches, num_batches, trains_units
 from htnet.training.tensors import TrainingSet
-from htnet.training.trainer import BATCH, autocast, batches, num_batches, run, trains_units
+from htnet.training.trainer import run
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +159,10 @@ class VmappedStepper:
 
     def _one(self, weights: Any, buffers: Any, images: Tensor, extras: dict[str, Tensor]) -> Tensor:
         return torch.func.functional_call(self._base, (weights, buffers), (images,), extras)
+
+    def summed(self, loss: Tensor) -> Tensor:
+        """The loss itself."""
+        return loss
 
     def models(self, result: Mapping[str, Tensor]) -> list[EmotionModel]:
         """The members' own models, with views of the stacked weights."""

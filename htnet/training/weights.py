@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -24,6 +25,7 @@ from htnet.models import EmotionModel
 from htnet.training.curves import CURVE_FILE, write_curve
 from htnet.training.generated_samples import check_classes, with_units
 from htnet.training.job import Callback, OnEpoch, TrainingJob, job_of
+from htnet.training.ranks import Ranks, only_first
 from htnet.training.start import StartFrom
 from htnet.training.state import Checkpoint
 from htnet.training.tensors import FlowSet, TrainingSet
@@ -62,6 +64,7 @@ def train_weights(
     training: Mapping[str, Any] | None = None,
     on_epoch: OnEpoch | None = None,
     callbacks: Sequence[Callback] = (),
+    ranks: Ranks | None = None,
     overwrite: bool = False,
 ) -> EmotionModel:
     """Train on all samples and write a weights folder; an interrupted training is resumed.
@@ -75,7 +78,8 @@ def train_weights(
         temperature: what the model's scores are to be divided by for its probabilities; see `htnet.calibration`.
         training: what else the card says: ``license``, ``metrics``, ``dataset``, ...
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
-        callbacks: called after each epoch with an `EpochReport` and the model.
+        callbacks: called after each epoch with an `EpochReport` and the model, by the first process.
+        ranks: the processes that share the training, see `joined_ranks`; each makes the same call.
         overwrite: replace weights that ``out`` holds.
 
     Returns:
@@ -88,7 +92,7 @@ def train_weights(
     if len(manifest) != len(data):
         raise WeightsError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
     job = job or TrainingJob()
-    check_weights_folder(out, overwrite=overwrite)
+    only_first(ranks, lambda: check_weights_folder(out, overwrite=overwrite))
     check_classes(job.recipe, manifest.classes)
     settings = with_units(job.model, job.recipe, {**job.settings, "num_classes": len(manifest.classes)})
     card = {
@@ -104,7 +108,7 @@ def train_weights(
     provenance = Provenance.of(manifest, generated=bool(job.recipe.generated))
     record = WeightsRecord(manifest.classes, data.spec, card, TrainedPeople.of(manifest), provenance, temperature)
     job = dataclasses.replace(job, settings=settings)
-    return train_into(out, job, data, record, on_epoch, callbacks=callbacks, overwrite=overwrite)
+    return train_into(out, job, data, record, on_epoch, callbacks=callbacks, ranks=ranks, overwrite=overwrite)
 
 
 def train_into(
@@ -115,6 +119,7 @@ def train_into(
     on_epoch: OnEpoch | None = None,
     *,
     callbacks: Sequence[Callback] = (),
+    ranks: Ranks | None = None,
     overwrite: bool = False,
 ) -> EmotionModel:
     """Train a model and write its weights folder, where an interrupted training is resumed.
@@ -130,7 +135,9 @@ def train_into(
         data: training set.
         record: what is stored with the weights.
         on_epoch: called after each epoch with (epoch, model).
-        callbacks: called after each epoch with an `EpochReport` and the model.
+        callbacks: called after each epoch with an `EpochReport` and the model, by the first process.
+        ranks: the processes that share the training, see `joined_ranks`; each makes the same call, and the first one
+            writes.
         overwrite: replace weights that ``out`` holds.
 
     Returns:
@@ -142,25 +149,33 @@ def train_into(
         RunError: another process trains into ``out``, or it contains the checkpoint of another training.
         InputError: ``out`` cannot be written.
     """
-    check_weights_folder(out, overwrite=overwrite)  # before it costs any time, like the next
+    # Before it costs any time, like the next.
+    only_first(ranks, lambda: check_weights_folder(out, overwrite=overwrite))
     temperature = checked_temperature(record.temperature, "The training")
     job, people, provenance = job.loaded(record.labels), record.people, record.provenance
     kept = Checkpoint(Path(out) / ".training.pt", remove=False)
-    with locked(Path(out), below=False):
-        check_weights_folder(out, overwrite=overwrite)  # another process may have trained meanwhile
-        trained, _ = run_job(job, data, on_epoch, kept, (partial(write_curve, Path(out) / CURVE_FILE), *callbacks))
+    with ExitStack() as stack:
+        only_first(ranks, lambda: stack.enter_context(locked(Path(out), below=False)))
+        # Another process may have trained meanwhile.
+        only_first(ranks, lambda: check_weights_folder(out, overwrite=overwrite))
+        curve = partial(write_curve, Path(out) / CURVE_FILE)
+        trained, _ = run_job(job, data, on_epoch, kept, (curve, *callbacks), ranks=ranks)
         if isinstance(job.start, StartFrom):
             people, provenance = job.start.people(people), job.start.provenance(provenance)
         trained.labels, trained.preprocess_spec, trained.temperature = record.labels, record.spec, temperature
         trained.trained_people = people
-        save_pretrained(
-            trained,
-            out,
-            recipe=job.recipe.to_dict(),
-            training={"samples": len(data), "seed": job.seed, **record.card},
-            people=people,
-            provenance=provenance,
-            overwrite=overwrite,
-        )
-        kept.path.unlink(missing_ok=True)
+
+        def store() -> None:
+            save_pretrained(
+                trained,
+                out,
+                recipe=job.recipe.to_dict(),
+                training={"samples": len(data), "seed": job.seed, **record.card},
+                people=people,
+                provenance=provenance,
+                overwrite=overwrite,
+            )
+            kept.path.unlink(missing_ok=True)
+
+        only_first(ranks, store)
     return trained
