@@ -19,6 +19,7 @@ from htnet.evaluation.store import to_json, write_atomic
 #: What each family does.
 FAMILIES = {
     "disk": "commands that meet a full disk",
+    "files": "mutated files for every reader",
     "hub": "weights from a Hub whose answers are wrong, late, cut or refused",
     "kills": "commands that are killed at random moments",
     "system": "no open files, processes, home, cache or clock",
@@ -32,11 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a small share, for a look; nothing is written")
     parser.add_argument("--only", nargs="+", default=(), help="some of the family's parts; nothing is written")
     parser.add_argument("--out", type=Path, help=f"folder for the result; {RESULTS} unless --quick or --only")
+    parser.add_argument("--kept", type=Path, help="with files: keeps what was done, to go on after an interruption")
     args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    figures = importlib.import_module(f"benchmarks.trust.{args.family}").run(args.quick, args.only)
+    more = {"kept": args.kept} if args.family == "files" else {}
+    figures = importlib.import_module(f"benchmarks.trust.{args.family}").run(args.quick, args.only, **more)
     text = to_json({"benchmark": f"trust_{args.family}", "quick": args.quick, **provenance(), **figures})
     out = args.out or (None if args.quick or args.only else RESULTS)
     if out is not None:

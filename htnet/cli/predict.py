@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +30,7 @@ from htnet.core.errors import HtnetError, InputError
 from htnet.core.facs import SHOWN_UNITS
 from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import hint
+from htnet.core.limits import read_json
 from htnet.core.progress import progress_bar
 from htnet.core.schema import to_json
 from htnet.core.types import DEFAULT_WEIGHTS, EXPRESSION_THRESHOLD, NO_EXPRESSION
@@ -344,6 +344,6 @@ def _demo(args: argparse.Namespace) -> None:
 def _is_of_demo(result: Path) -> bool:
     """Whether a file is the result of an earlier demo."""
     try:
-        return bool(json.loads(result.read_text("utf-8"))["sample"] == DEMO)
+        return bool(read_json(result)["sample"] == DEMO)
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -22,7 +22,8 @@ from numbers import Real
 from pathlib import Path
 from typing import TextIO
 
-from htnet.core.errors import HtnetError, ManifestError, cause, did_you_mean
+from htnet.core.errors import HtnetError, LimitError, ManifestError, cause, did_you_mean
+from htnet.core.limits import limited_rows, read_file
 
 #: What may stand between columns, and its name in messages.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -239,9 +240,11 @@ def read_csv_text(path: Path, error: type[HtnetError] = ManifestError) -> str:
     """
     cure = "Save it as UTF-8 (in Excel: CSV UTF-8)."
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         raise error(f"{path} does not exist. Check the path.") from None
+    except LimitError:
+        raise
     except (OSError, ValueError) as found:
         raise error(f"{path} cannot be read as a CSV file ({cause(found)}). Check its path and permissions.") from found
     if (kind := next((name for sign, name in _NO_TEXT if data.startswith(sign)), None)) is not None:
@@ -301,7 +304,9 @@ def _read(path: Path, error: type[HtnetError]) -> tuple[str, list[tuple[int, lis
     separator, passed = separator_of(path, text, error)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        rows = [(reader.line_num, list(map(_bare, row))) for row in reader if any(map(str.strip, row))]
+        rows = [
+            (reader.line_num, list(map(_bare, row))) for row in limited_rows(reader, path) if any(map(str.strip, row))
+        ]
     except csv.Error:
         raise error(
             f"{path} cannot be read as a CSV file: in the row that ends in line {reader.line_num} a quote is not "

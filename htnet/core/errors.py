@@ -19,6 +19,10 @@ class InputError(HtnetError, ValueError):
     """A value or file given by the user cannot be used."""
 
 
+class LimitError(InputError):
+    """A file asks for more than a limit allows; see `htnet.core.limits`."""
+
+
 class FrameError(InputError):
     """A frame (image file or array) is missing, damaged or has the wrong size."""
 

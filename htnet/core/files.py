@@ -126,16 +126,18 @@ def refuse_same_folder(out: StrPath | None, *read: StrPath | None, below: bool =
 
 
 @contextmanager
-def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666) -> Iterator[Path]:
+def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666, follow: bool = True) -> Iterator[Path]:
     """Context for writing a file atomically: it is renamed to its final name when the block ends.
 
     If the block fails, no file is left and an existing file is unchanged. Readers see the old file or the new one,
-    never a part. A link is followed, and its target is replaced.
+    never a part.
 
     Args:
         path: the file; missing folders are created. Streams such as /dev/stdout are written as they are.
         durable: wait until the file is on the disk.
         mode: of a new file, less the umask.
+        follow: follow a link and replace its target, as for a file that the user named; else replace the link, as for
+            a file that htnet names in a folder, which may come from somebody else.
 
     Yields:
         The temporary path: a name in the same folder that ends in .tmp.
@@ -143,8 +145,9 @@ def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666) -> It
     Raises:
         InputError: the file cannot be written; the message says why.
     """
-    real = Path(os.path.realpath(path) if os.path.islink(path) else path)
-    if _is_stream(path) or (real.exists() and not real.is_file()):
+    linked = os.path.islink(path)
+    real = Path(os.path.realpath(path) if linked and follow else path)
+    if _is_stream(path) or (real.exists() and not real.is_file() and (follow or not linked)):
         try:
             yield Path(path)
         except BrokenPipeError:  # nobody reads any more
@@ -159,7 +162,7 @@ def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666) -> It
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
         held = _create(partial, mode)
-        if real.exists():
+        if real.exists() and (follow or not linked):
             partial.chmod(stat.S_IMODE(real.stat().st_mode))
     except OSError as error:
         with suppress(OSError):
@@ -224,22 +227,41 @@ def _create(partial: Path, mode: int) -> int | None:
         os.close(held)  # removed by `remove_partial` before it was locked
 
 
-def write_text(path: StrPath, text: str, *, durable: bool = False) -> None:
+def refuse_linked_folders(root: StrPath, names: Iterable[str]) -> None:
+    """Refuse folders in an output folder that are links to places outside of it.
+
+    Args:
+        root: the output folder.
+        names: of its folders; they need not exist.
+
+    Raises:
+        InputError: one is such a link.
+    """
+    for name in names:
+        place = os.path.join(root, name)
+        if os.path.islink(place) and not _real(place).startswith(_real(root) + os.sep):
+            raise InputError(
+                f"{place} is a link to {os.path.realpath(place)}, outside of the folder, and would be written into. "
+                "Remove the link, or choose another folder."
+            )
+
+
+def write_text(path: StrPath, text: str, *, durable: bool = False, follow: bool = True) -> None:
     """Write a UTF-8 text file atomically; line ends are those of ``text``.
 
     Raises:
         InputError: the file cannot be written.
     """
-    write_bytes(path, text.encode("utf-8"), durable=durable)
+    write_bytes(path, text.encode("utf-8"), durable=durable, follow=follow)
 
 
-def write_bytes(path: StrPath, content: bytes, *, durable: bool = False) -> None:
+def write_bytes(path: StrPath, content: bytes, *, durable: bool = False, follow: bool = True) -> None:
     """Write a file atomically.
 
     Raises:
         InputError: the file cannot be written.
     """
-    with whole_file(path, durable=durable) as place:
+    with whole_file(path, durable=durable, follow=follow) as place:
         place.write_bytes(content)
 
 

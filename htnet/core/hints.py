@@ -6,7 +6,6 @@ the command (or, in Python, the call) that accepts it.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from htnet.core.csv_files import first_rows
 from htnet.core.files import IMAGES as IMAGES
+from htnet.core.limits import read_json
 from htnet.core.megc import FORMS
 from htnet.core.official import OFFICIAL, OfficialSet, official
 from htnet.core.registry import MODELS, WEIGHTS, input_kind
@@ -395,7 +395,7 @@ def _weights(path: Path) -> Door:
 def _folder_kind(path: Path) -> str:
     """Kind of images that weights in a folder read; "" if it does not say so."""
     try:
-        return str(json.loads((path / "config.json").read_text("utf-8"))["input_kind"])
+        return str(read_json(path / "config.json")["input_kind"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from htnet.core.errors import ManifestError, did_you_mean, refuse_unknown
 from htnet.core.fields import one_of
 from htnet.core.hints import hint, missing
 from htnet.core.identity import is_named, person_key
+from htnet.core.limits import read_json
 from htnet.core.types import EMOTIONS
 from htnet.data.corrections import describe, find_correction
 from htnet.data.degenerate import choose_apex, replaced_note
@@ -397,7 +397,7 @@ def _with_notes(manifest: Manifest, path: Path) -> Manifest:
     report: Any = {}
     if path.name == MANIFEST_FILE:
         with contextlib.suppress(OSError, ValueError):  # there is none, or it is one of something else
-            report = json.loads((path.parent / REPORT_FILE).read_text("utf-8"))
+            report = read_json(path.parent / REPORT_FILE)
     published = _field(report, "published", dict)
     told = tuple(map(str, _field(published, "differences", list)))
     kept = [note for note in map(str, _field(report, "notes", list)) if note not in manifest.notes]

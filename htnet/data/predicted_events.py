@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any
 from htnet.core.errors import InputError, ManifestError, cause, did_you_mean
 from htnet.core.events import Event
 from htnet.core.hints import how, missing
+from htnet.core.limits import parse_json
 from htnet.core.megc import FIRST_FRAME
 from htnet.core.recordings import Recording, recording_key
 from htnet.data.recording_tables import read_event_table, shifted
@@ -145,7 +145,7 @@ def _load(file: Path) -> list[Any]:
     try:
         text = file.read_text("utf-8")
         lines = text.splitlines() if file.suffix.lower() == ".jsonl" else [text]
-        return [json.loads(line) for line in lines if line.strip()]
+        return [parse_json(line) for line in lines if line.strip()]
     except (OSError, ValueError) as error:
         raise ManifestError(
             f"{file} cannot be read: {cause(error)}. Write it again, or take it out of the folder."

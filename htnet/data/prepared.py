@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from os import PathLike
 from pathlib import Path
 
 from htnet.core.errors import HtnetError, ManifestError, SpecError, cause
+from htnet.core.limits import read_json
 from htnet.core.types import PreprocessSpec
 from htnet.data.manifest import Manifest
 
@@ -31,7 +31,7 @@ def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
     if not path.is_file():
         return None
     try:
-        return PreprocessSpec.from_dict(json.loads(path.read_text("utf-8")))
+        return PreprocessSpec.from_dict(read_json(path))
     except (HtnetError, OSError, ValueError, TypeError) as error:
         raise ManifestError(f"{path} cannot be read ({cause(error)}). Prepare again into an empty folder.") from error
 
@@ -46,7 +46,7 @@ def check_unchanged(flow: Path) -> None:
     if flow.parent.name != FLOW_FOLDER or not key.is_file() or not flow.is_file():
         return
     try:
-        noted = json.loads(key.read_text("utf-8")).get(FLOW_FOLDER)
+        noted = read_json(key).get(FLOW_FOLDER)
         found = hashlib.sha256(flow.read_bytes()).hexdigest()
     except (OSError, ValueError, AttributeError):  # `htnet prepare` recomputes what has no key
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from htnet.core.csv_files import open_table
 from htnet.core.errors import RunError, cause
 from htnet.core.hints import hint, missing
 from htnet.core.identity import is_named
+from htnet.core.limits import read_json
 from htnet.core.types import Float64Array
 from htnet.evaluation.bootstrap import interval, resampled_confusions
 from htnet.evaluation.calibration import Reliability, reliability
@@ -180,7 +180,7 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
         )
         raise RunError(f"There is no summary.json in {root}. {unfinished}")
     try:
-        summary = json.loads(path.read_text("utf-8"))
+        summary = read_json(path)
         kind = summary["schema"]
         if kind not in ("htnet.evaluation", "htnet.weights_scores"):
             raise RunError(f"{path} is a document {kind!r}, not of an evaluation. {way}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from htnet.core.deprecated import RUN_KEYS, new_keys, renamed_attributes
-from htnet.core.errors import InputError, RunError
+from htnet.core.errors import InputError, RunError, cause
 from htnet.core.identity import is_named
 from htnet.core.schema import document, to_json
 from htnet.core.types import QualityWarning
@@ -122,13 +122,13 @@ def collect(
                 stored = store.read_fold(seed, fold.name)
                 if stored is None:
                     raise RunError(f"Fold {fold.name} of seed {seed} is not finished in {store.root}.")
-                chances = stored["protocols"][protocol]["probabilities"]
+                path = store.fold_path(seed, fold.name)
+                chances = _chances(stored, protocol, len(manifest.classes), path)
                 if set(chances) != {manifest.samples[i].sample for i in fold.test}:
-                    path = store.fold_path(seed, fold.name)
                     raise RunError(f"{path} does not contain the samples of its fold. Delete it and run again.")
                 if not np.isfinite(list(chances.values())).all():
                     raise RunError(
-                        f"{store.fold_path(seed, fold.name)} contains numbers that are not finite: its training "
+                        f"{path} contains numbers that are not finite: its training "
                         "diverged. "
                         "Lower the recipe's lr, and choose another --out."
                     )
@@ -148,6 +148,18 @@ def collect(
                         )
                     )
     return tuple(out)
+
+
+def _chances(stored: Any, protocol: str, classes: int, path: Path) -> dict[str, list[float]]:
+    """The probabilities of a stored fold, by sample."""
+    try:
+        found = stored["protocols"][protocol]["probabilities"]
+        sizes = {np.shape([number + 0.0 for number in values]) for values in found.values()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{path} is damaged ({cause(error)}). Delete it; the fold will be run again.") from error
+    if sizes - {(classes,)}:
+        raise RunError(f"{path} does not contain {classes} probabilities a sample. Delete it and run again.")
+    return dict(found)
 
 
 def _scores(samples: Sequence[SampleResult], classes: int) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import Any
 from htnet.core.csv_files import CsvWriter
 from htnet.core.deprecated import RECIPE_FIELDS, RUN_KEYS, new_fields, new_keys
 from htnet.core.errors import OverwriteError, RunError, cause
-from htnet.core.files import check_folder, write_text
+from htnet.core.files import check_folder, refuse_linked_folders, write_text
+from htnet.core.limits import read_json
 from htnet.core.parallel import locked
 
 #: Files of a finished run.
@@ -21,7 +22,7 @@ RESULTS = ("summary.json", "predictions.csv", "training.csv")
 
 def write_atomic(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new content, never a part, even after a power failure."""
-    write_text(path, text, durable=True)
+    write_text(path, text, durable=True, follow=False)
 
 
 def to_json(content: Any) -> str:
@@ -62,6 +63,8 @@ class RunStore:
             RunError: another process uses it.
         """
         with locked(self.root):
+            seeds = [f"folds/{path.name}" for path in (self.root / "folds").glob("*")]
+            refuse_linked_folders(self.root, ("folds", "partial", *seeds))
             yield
 
     def begin(self, settings: Mapping[str, Any]) -> None:
@@ -78,7 +81,7 @@ class RunStore:
             write_atomic(path, text)
             return
         try:
-            kept = json.loads(path.read_text("utf-8"))
+            kept = read_json(path)
         except (OSError, ValueError) as error:
             raise RunError(
                 f"{path} is damaged ({cause(error)}). Delete {self.root} or choose another --out."
@@ -104,7 +107,7 @@ class RunStore:
         if overwrite or not path.is_file():
             return
         try:
-            before = set(json.loads(path.read_text("utf-8"))["run"]["seeds"])
+            before = set(read_json(path)["run"]["seeds"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OverwriteError(
                 f"{path} exists and cannot be read ({cause(error)}). Delete it, or give --overwrite."
@@ -134,7 +137,7 @@ class RunStore:
         if not path.is_file():
             return None
         try:
-            return json.loads(path.read_text("utf-8"))
+            return read_json(path)
         except ValueError as error:
             raise RunError(f"{path} is damaged ({cause(error)}). Delete it; the fold will be run again.") from error
 

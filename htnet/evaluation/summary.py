@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from htnet.core.errors import InputError, cause
 from htnet.core.hints import hint, how, missing
+from htnet.core.limits import read_json
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest
 from htnet.training import Recipe, StartFrom, TrainingJob
@@ -118,7 +118,7 @@ def read_summary(path: str | PathLike[str]) -> Summary:
         instead = f" Give the file in it: {inside}" if inside.is_file() else hint(path)
         raise InputError(f"{path} is a folder.{instead}\n{way}")
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = read_json(path)
         kind = _KINDS[content.get("leave", "subject")]
         metrics, leaking = (
             {

@@ -88,7 +88,7 @@ def export_model(
     contents, run = _WRITERS[format](graph, program, metadata)
     _verify(graph, run, format)
     for name, data in zip((*FORMATS[format], METADATA_FILE), (*contents, metadata.encode()), strict=True):
-        with whole_file(folder / name) as file:
+        with whole_file(folder / name, follow=False) as file:
             file.write_bytes(data)
     return folder / FORMATS[format][0]
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from os import PathLike
@@ -17,10 +18,11 @@ import torch
 from htnet._version import __version__
 from htnet.acceleration import OptimizedModel, optimized_like
 from htnet.core.deprecated import TRAINING_KEYS, new_keys, warn_renamed
-from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, WeightsError, cause
+from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, LimitError, WeightsError, cause
 from htnet.core.files import check_folder, remove_partial, whole_file, write_bytes
 from htnet.core.hints import hint
 from htnet.core.identity import TrainedPeople
+from htnet.core.limits import check_safetensors, read_json
 from htnet.core.optional import named_dtype, usable_device
 from htnet.core.provenance import Provenance, translated
 from htnet.core.types import PreprocessSpec
@@ -116,8 +118,8 @@ def save_pretrained(
     # process is killed between two renames: that is noted.
     with ExitStack() as stack:
         for name, data in files.items():
-            stack.enter_context(whole_file(folder / name)).write_bytes(data)
-        write_bytes(folder / _SAVING_FILE, b"")
+            stack.enter_context(whole_file(folder / name, follow=False)).write_bytes(data)
+        write_bytes(folder / _SAVING_FILE, b"", follow=False)
     (folder / _SAVING_FILE).unlink(missing_ok=True)
     return folder
 
@@ -141,7 +143,7 @@ def _is_half_saved(folder: Path) -> bool:
     if not (folder / _SAVING_FILE).is_file():
         return False
     try:
-        stated = json.loads((folder / CONFIG_FILE).read_text("utf-8"))["weights"]["sha256"]
+        stated = read_json(folder / CONFIG_FILE)["weights"]["sha256"]
         return bool(stated != sha256_of(folder / WEIGHTS_FILE))
     except (OSError, ValueError, KeyError, TypeError):
         return True
@@ -206,7 +208,7 @@ def read_config(path: Path) -> dict[str, Any]:
         WeightsError: it is missing, not JSON, of a newer format, or lacks a required field.
     """
     try:
-        config = json.loads(path.read_text("utf-8"))
+        config = read_json(path)
     except FileNotFoundError as error:
         raise WeightsError(
             f"{CONFIG_FILE} is missing in {path.parent}. Give a folder written by htnet train "
@@ -277,7 +279,7 @@ def _get_again(path: Path) -> str:
     """Advice for a damaged file. In the Hub's cache a file is a link: its target must be deleted."""
     if _is_half_saved(path.parent):
         return "The process that saved these weights was killed: run the same training again, or save them again."
-    return f"Delete {path.resolve()} and load again; if they are your own weights, copy or train them again."
+    return f"Delete {os.path.realpath(path)} and load again; if they are your own weights, copy or train them again."
 
 
 def load_files(
@@ -344,7 +346,10 @@ def load_files(
             f"{config_path} contains values of another kind. {_get_again(config_path)}"
         ) from error
     try:
+        check_safetensors(weights_path)
         state = load_file(str(weights_path))
+    except LimitError:
+        raise
     except Exception as error:  # safetensors has its own errors
         raise CorruptWeightsError(
             f"{weights_path} is truncated, damaged, or not a safetensors file. {_get_again(weights_path)}"

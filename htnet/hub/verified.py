@@ -61,8 +61,13 @@ def kept_copy(known: object) -> Iterator[Callable[[], None]]:
             os.link(blob, kept)
         except OSError:  # no links on this file system
             shutil.copy2(blob, kept)
+
+    def put_back() -> None:
+        if kept.is_file():
+            kept.replace(blob)
+
     try:
-        yield lambda: os.replace(kept, blob) if kept.is_file() else None
+        yield put_back
     finally:
         with suppress(OSError):
             kept.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from htnet.core.command_line import (
 )
 from htnet.core.errors import InputError
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder
+from htnet.core.limits import read_json
 from htnet.core.progress import ShownLoss, progress_bar, ticker
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         files.append(picture)
     print(f"files: {', '.join(map(str, files))}")
     if args.json:
-        answer(args, json.loads((out / "summary.json").read_text("utf-8")))
+        answer(args, read_json(out / "summary.json"))
 
 
 def _predict(args: argparse.Namespace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -14,6 +13,7 @@ from htnet.core.errors import InputError, cause
 from htnet.core.events import EXPRESSION_KINDS, Event
 from htnet.core.fields import Rule, each, optional, real, whole
 from htnet.core.hints import missing as missing_file
+from htnet.core.limits import read_json
 from htnet.core.schema import document, versions
 from htnet.core.types import QualityWarning, file_stem
 from htnet.recordings import GAPS, FaceTrack, Missing, RecordingCurves
@@ -264,7 +264,7 @@ def read_analysis(path: str | PathLike[str]) -> Analysis:
     if not path.exists():
         raise InputError(missing_file(path))
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read: {cause(error)}.") from error
     return Analysis.from_dict(found, str(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -20,6 +19,7 @@ from htnet.core.errors import HtnetError, InputError, OverwriteError, cause
 from htnet.core.events import Event
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder, write_text
 from htnet.core.hints import missing as missing_file
+from htnet.core.limits import read_json
 from htnet.core.megc import write_megc
 from htnet.core.parallel import locked
 from htnet.core.recordings import Recording, write_recordings
@@ -508,7 +508,7 @@ def _content(made: Mapping[str, Any], name: str) -> dict[str, Any]:
 def _document(path: Path) -> Mapping[str, Any] | None:
     """The document of an earlier call; None where there is none."""
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = read_json(path)
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and found.get("schema") == "htnet.analysis" else None

@@ -16,8 +16,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from htnet.core.errors import FrameError, cause
+from htnet.core.errors import FrameError, LimitError, cause
 from htnet.core.hints import IMAGES, hint, how
+from htnet.core.limits import PICTURE_PIXELS, picture_size, read_file
 from htnet.core.threads import beside
 from htnet.core.types import TEMPLATE_SIZE, ByteArray, Frame
 from htnet.preprocess.depth import RawFrame, check_bit_depth, refuse_black, stated_white, together
@@ -237,9 +238,11 @@ def _read_bytes(path: Path) -> bytes:
     if path.is_dir():
         raise FrameError(f"Frame {path} is a folder; name one image file in it.{hint(path)}")
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         raise FrameError(f"Frame {path} does not exist; check the path (now in {Path.cwd()}).{hint(path)}") from None
+    except LimitError:
+        raise
     except (OSError, ValueError) as error:
         raise FrameError(f"Frame {path} cannot be read ({cause(error)}); check its path and permissions.") from error
     if not data:
@@ -258,6 +261,8 @@ def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
             f"Frame {path} holds {count} pictures, a frame is one; save each as a file of its own, or choose one: "
             f"picture = PIL.Image.open({path.name!r}), picture.seek(0 to {count - 1}), and give the picture."
         )
+    if (size := picture_size(data)) is not None:
+        PICTURE_PIXELS.check(size[0] * size[1], f"Frame {path}")
     # Not IMREAD_UNCHANGED: that ignores the EXIF orientation and returns palettes in other shapes.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
     with quiet_opencv():

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import re
 import warnings
 from functools import cache
 from typing import Any
 
 from htnet.core.errors import OpenCVError
+from htnet.core.limits import PICTURE_PIXELS
 
 #: The build that htnet asks for.
 OUR_BUILD = "opencv-python-headless"
@@ -58,6 +60,8 @@ def load_opencv(*needed: str) -> Any:
         OpenCVError: it cannot be imported, is older than `OLDEST`, or lacks what is needed, as where two builds
             collided or the build with windows finds no graphics library.
     """
+    # OpenCV reads its own limit when it is imported, and checks pictures of all formats against it.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(PICTURE_PIXELS.value()))
     try:
         module = importlib.import_module("cv2")
     except (ImportError, AttributeError) as error:

@@ -20,6 +20,7 @@ from htnet.core.errors import InputError
 from htnet.core.events import EVENT_KINDS, LONGEST_MICRO_S, Event
 from htnet.core.fields import Checked, checked, each, real
 from htnet.core.files import check_outputs, write_bytes
+from htnet.core.limits import check_safetensors, parse_json
 from htnet.core.types import Float64Array, FloatArray
 from htnet.recordings.grid import RATE, Grid, input_names, make_grid, mirrored
 from htnet.recordings.network import EventNetwork
@@ -375,12 +376,13 @@ def _read(path: Path) -> EventDetector:
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the file of an event detector, or none for the shipped one.")
     try:
+        check_safetensors(path)
         with safe_open(str(path), framework="pt") as file:
             about = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in list(file.keys())}
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} cannot be read as a safetensors file; copy or train it again.") from error
-    if about.get("form") != _FORM or json.loads(about.get("inputs", "[]")) != list(input_names()):
+    if about.get("form") != _FORM or parse_json(about.get("inputs", "[]")) != list(input_names()):
         raise InputError(f"{path} is not an event detector of this version of htnet ({_FORM}); train it again.")
     if about.get(_SUM) != _digest(state, about):
         raise InputError(f"{path} is damaged: its content does not have the SHA-256 that it states; copy it again.")
@@ -390,4 +392,4 @@ def _read(path: Path) -> EventDetector:
         raise InputError(f"{path} lacks tensors of an event detector, or they have other sizes; train it again.")
     _check_finite(state, str(path), "train it again")
     network.load_state_dict(state)
-    return EventDetector(network, DetectorConfig.from_dict(json.loads(about["config"])), json.loads(about["about"]))
+    return EventDetector(network, DetectorConfig.from_dict(parse_json(about["config"])), parse_json(about["about"]))

@@ -21,6 +21,7 @@ import numpy as np
 from htnet._version import __version__
 from htnet.core.errors import HtnetError, InputError, cause
 from htnet.core.files import whole_file
+from htnet.core.limits import parse_json
 from htnet.core.warn import warn_user
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.video.open import Video
@@ -39,6 +40,8 @@ _PIECE = 1 << 20
 _OWN = "htnet.recordings."
 _FOREIGN = {("collections", "deque"), ("htnet.core.types", "QualityWarning")}
 _ARRAYS = {"ndarray", "dtype", "scalar", "_reconstruct", "_frombuffer"}
+# Bytes that the first line, which states the key, may have.
+_HEAD = 1 << 16
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -109,7 +112,7 @@ class KeptProgress:
         if not self._writes:
             return
         try:
-            with whole_file(self.path) as place, place.open("wb") as file:
+            with whole_file(self.path, follow=False) as place, place.open("wb") as file:
                 file.write(json.dumps({"version": _VERSION, "key": self._key}).encode() + b"\n")
                 hashed = _Hashed(file)
                 _Pickler(hashed, finder).dump(state)
@@ -121,7 +124,7 @@ class KeptProgress:
     def _read(self, finder: FaceFinder) -> Tracker | RecordingCurves:
         with self.path.open("rb") as file:
             try:
-                head = json.loads(file.readline())
+                head = parse_json(file.readline(_HEAD), str(self.path))
                 version, key = head["version"], head["key"]
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise InputError(f"{self.path} is not what was kept of a recording ({cause(error)}).") from error

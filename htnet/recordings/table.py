@@ -6,7 +6,6 @@ import dataclasses
 import io
 import json
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from htnet.core.csv_files import CsvWriter
 from htnet.core.errors import InputError, cause
 from htnet.core.files import check_outputs, write_bytes, write_text
+from htnet.core.limits import check_archive, parse_json
 from htnet.core.types import POINT_NAMES, QualityWarning
 from htnet.recordings.measure import FEATURES
 from htnet.recordings.stream import Missing
@@ -67,8 +67,9 @@ def read_curves(path: str | os.PathLike[str]) -> RecordingCurves:
     """
     cure = "Give a .npz file that htnet.recordings.write_table wrote, or measure the recording again."
     try:
+        check_archive(path)
         with np.load(path, allow_pickle=False) as archive:
-            head = json.loads(str(archive["recording"]))
+            head = parse_json(str(archive["recording"]))
             if head.pop("version") != _VERSION or head.pop("features") != list(FEATURES):
                 raise InputError(f"{path} is an archive of another version of htnet. {cure}")
             tracks = tuple(
@@ -79,14 +80,14 @@ def read_curves(path: str | os.PathLike[str]) -> RecordingCurves:
                 )
                 for number, segments in enumerate(head.pop("segments"))
             )
+        missing = tuple(Missing(**part) for part in head.pop("missing"))
+        warnings = tuple(QualityWarning(**part) for part in head.pop("warnings"))
+        size, cuts = tuple(head.pop("size")), tuple(head.pop("cuts"))
+        return RecordingCurves(**head, size=size, cuts=cuts, tracks=tracks, missing=missing, warnings=warnings)
     except InputError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy's and zipfile's readers raise many types for damaged archives
         raise InputError(f"{path} cannot be read as curves of a recording ({cause(error)}). {cure}") from error
-    missing = tuple(Missing(**part) for part in head.pop("missing"))
-    warnings = tuple(QualityWarning(**part) for part in head.pop("warnings"))
-    size, cuts = tuple(head.pop("size")), tuple(head.pop("cuts"))
-    return RecordingCurves(**head, size=size, cuts=cuts, tracks=tracks, missing=missing, warnings=warnings)
 
 
 def _as_csv(found: RecordingCurves) -> str:

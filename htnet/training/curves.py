@@ -138,7 +138,7 @@ def write_curve(path: Path, report: EpochReport, model: EmotionModel) -> None:
 
 def write_curve_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a table of learning curves."""
-    with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
+    with whole_file(path, follow=False) as place, place.open("w", encoding="utf-8", newline="") as file:
         writer = CsvWriter(file)
         writer.writerow(header)
         writer.writerows(rows)

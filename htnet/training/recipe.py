@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from htnet.core.deprecated import RECIPE_FIELDS, new_fields, renamed_fields
 from htnet.core.errors import RecipeError, cause, did_you_mean, refuse_unknown
 from htnet.core.fields import Checked, checked, one_of, real, whole
+from htnet.core.limits import read_json
 from htnet.core.registry import Registry
 
 OPTIMIZERS = ("adamw", "adam")
@@ -208,7 +209,7 @@ def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
         chosen = RECIPES[str(recipe)]
     elif str(recipe).endswith(".json"):
         try:
-            chosen = Recipe.from_dict({"name": Path(recipe).stem, **json.loads(Path(recipe).read_text("utf-8"))})
+            chosen = Recipe.from_dict({"name": Path(recipe).stem, **read_json(Path(recipe))})
         except FileNotFoundError as error:
             raise RecipeError(f"No recipe file at {recipe}.") from error
         except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:

@@ -110,7 +110,7 @@ class TrainingState:
         state = {"format": FORMAT, "what": self.description, "epoch": self.epoch, "records": self.records}
         state["curves"] = [[list(point) for point in curve] for curve in self.curves.read()]
         state |= {name: part.state_dict() for name, part in self.parts.items()}
-        with whole_file(self.checkpoint.path) as place, place.open("wb") as file:
+        with whole_file(self.checkpoint.path, follow=False) as place, place.open("wb") as file:
             noted = _Noted(file)
             try:
                 torch.save(state, cast(IO[bytes], noted))

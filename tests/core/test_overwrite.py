@@ -6,6 +6,7 @@ import errno
 import inspect
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from htnet.core.elan import write_elan
 from htnet.core.errors import HtnetError, InputError, OverwriteError
 from htnet.core.files import check_folder, check_outputs, remove_partial, whole_file, write_text
 from htnet.core.megc import write_megc
+from htnet.core.parallel import LOCK_FILE
 from htnet.core.recordings import write_recordings
 from htnet.data import Manifest, Sample
 from htnet.data.prepare import prepare
 from htnet.evaluation import loso
 from htnet.evaluation.calibration import reliability
-from htnet.hub import save_pretrained
+from htnet.hub import load_pretrained, save_pretrained
+from htnet.hub.folder import FILES
 from htnet.pipeline import plots
 from htnet.pipeline.export import write_curve, write_predictions
 from htnet.preprocess import write_flow_image
@@ -194,6 +197,39 @@ def test_only_what_nobody_writes_any_more_is_removed(tmp_path):
 def test_the_cure_is_that_of_the_error(tmp_path, number, cure):
     with pytest.raises(InputError, match=f"f.txt cannot be written .*{cure}"), whole_file(tmp_path / "f.txt"):
         raise OSError(number, "told by the system")
+
+
+def test_links_in_folders_of_strangers_lead_nowhere(tmp_path):
+    """A folder for output may come from somebody else, with links among its files."""
+    mine = tmp_path / "mine"
+    mine.write_bytes(MINE)
+    weights = save_pretrained(tiny_model(), tmp_path / "weights")
+    for name in FILES:
+        (weights / name).unlink()
+        (weights / name).symlink_to(mine)
+    save_pretrained(tiny_model(), weights, overwrite=True)
+    load_pretrained(weights)
+    manifest = pair_manifest(tmp_path / "in", 2)
+    out = tmp_path / "out"
+    prepare(manifest, out, landmarker="template")
+    read = (LOCK_FILE, "preprocess.json")  # by which the folder is known
+    whole = [path for path in out.rglob("*") if path.is_file() and path.name not in read]
+    for path in whole:
+        path.unlink()
+        path.symlink_to(mine if path.name != "manifest.csv" else tmp_path / "new")
+    prepare(manifest, out, landmarker="template", overwrite=True)
+    assert mine.read_bytes() == MINE
+    assert not (tmp_path / "new").exists()
+    assert not [path for path in whole if path.is_symlink()]
+    shutil.rmtree(out / "flow")
+    (out / "flow").symlink_to(tmp_path)
+    with pytest.raises(InputError, match=f"flow is a link to {tmp_path}, outside of the folder"):
+        prepare(manifest, out, landmarker="template", overwrite=True)
+    flows = write_flow_set(tmp_path / "set", 2, 3)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "folds").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="folds is a link to"):
+        loso(flows, "htnet_tiny", out=tmp_path / "run", workers=1)
 
 
 def test_weights_never_stand_beside_the_config_of_others(tmp_path, monkeypatch):

@@ -410,3 +410,17 @@ def test_weights_that_may_know_a_test_subject_are_refused(manifest, tmp_path, we
         run(manifest, tmp_path / "run", start=folder)
     result = run(manifest, tmp_path / "run", start=folder, start_is_disjoint=True)
     assert result.summary["run"]["started_from"]["disjoint_by_word_of_the_user"]
+
+
+@pytest.mark.parametrize("wrong", ["0.5", ["0.1", "0.2", "0.7"], [0.5, 0.5], [[0.1], 0.2, 0.7], None, {}])
+def test_a_fold_that_holds_something_else_is_told(tmp_path, wrong):
+    data = write_flow_set(tmp_path / "set", 2, 3)
+    options = {"recipe": Recipe(epochs=1), "out": tmp_path / "run", "workers": 1}
+    loso(data, "htnet_tiny", **options)
+    path = next((tmp_path / "run").glob("folds/*/*.json"))
+    stored = json.loads(path.read_text("utf-8"))
+    chances = stored["protocols"]["last"]["probabilities"]
+    chances[next(iter(chances))] = wrong
+    path.write_text(json.dumps(stored), "utf-8")
+    with pytest.raises(RunError, match=r"(is damaged|does not contain 3 probabilities).* Delete it"):
+        loso(data, "htnet_tiny", **options)

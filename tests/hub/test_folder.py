@@ -183,3 +183,10 @@ def test_spec_goes_through_json_unchanged():
     again = PreprocessSpec.from_dict(json.loads(json.dumps(SPEC.to_dict())))
     assert again == SPEC
     assert again != dataclasses.replace(SPEC, size=30)
+
+
+def test_a_circle_of_links_is_told(folder):
+    (folder / "config.json").unlink()
+    (folder / "config.json").symlink_to(folder / "config.json")
+    with pytest.raises(CorruptWeightsError, match="config.json cannot be read"):
+        htnet.load_pretrained(folder)

@@ -13,7 +13,7 @@ from htnet.preprocess.video.clip_quality import frame_rate, time_warnings
 from htnet.preprocess.video.containers import container_kind, file_flaw
 from htnet.preprocess.video.readers import Header, Shot, file_shots
 from tests.support.pairs import save
-from tests.support.videos import number_of, numbered, overwrite, write_timed
+from tests.support.videos import number_of, numbered, numbered_video, overwrite, write_timed
 
 N = 24
 EVEN = np.arange(N) / 30
@@ -437,3 +437,16 @@ def test_deep_pixels_that_hold_fewer_bits_are_refused(tmp_path, pixels, bits, fi
         with pytest.raises(VideoError, match=r"values of fewer bits.*--bit-depth") as error:
             open_video(path, reader=reader)
         assert error.value.frame == 0
+
+
+def test_streams_of_unknown_codecs_are_no_video(tmp_path):
+    """PyAV gives them without a codec context."""
+    data = bytearray(numbered_video(tmp_path / "v.avi", 3).read_bytes())
+    for sign in (b"vidsMJPG", b"MJPG"):
+        at = data.find(sign)
+        while at >= 0:
+            data[at + len(sign) - 4 : at + len(sign)] = b"xq7z"
+            at = data.find(sign)
+    (tmp_path / "u.avi").write_bytes(data)
+    with pytest.raises(VideoError, match="u.avi"):
+        open_video(tmp_path / "u.avi", reader="pyav")

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from htnet.core.csv_files import SEPARATORS, read_csv_text, told_separator
-from htnet.core.errors import ManifestError, cause
+from htnet.core.errors import LimitError, ManifestError, cause
+from htnet.core.limits import check_archive, limited_rows, read_file
 from htnet.core.optional import require
 from htnet.data.facs_cells import AS_TEXT, keep_readable
 from htnet.data.tables import cell_of
@@ -229,12 +230,12 @@ def read_tables(path: Path) -> list[Table]:
             f"{path} is not an .xlsx, .xls or .csv file. Open it in a spreadsheet program and save it as one."
         )
     try:
-        with path.open("rb") as file:
-            content = file.read()
+        content = read_file(path)
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from None
     # The name is a hint: people rename one kind of file to another.
     if content.startswith(b"PK"):
+        check_archive(path)
         return _workbook(path, BytesIO(content))
     if content.startswith(b"\xd0\xcf\x11\xe0") or suffix == ".xls":
         return _old_workbook(path, content)
@@ -253,13 +254,16 @@ def _workbook(path: Path, content: BytesIO) -> list[Table]:
             for sheet, behind in zip(book.worksheets, formulas.worksheets, strict=True):
                 for one in (sheet, behind):
                     one.reset_dimensions()  # some programs write a wrong extent, which would cut rows off
-                rows = [[(cell.value, str(cell.number_format or "")) for cell in row] for row in sheet.rows]
-                typed = [[cell.value for cell in row] for row in behind.rows]
+                within = limited_rows(sheet.rows, path), limited_rows(behind.rows, path)
+                rows = [[(cell.value, str(cell.number_format or "")) for cell in row] for row in within[0]]
+                typed = [[cell.value for cell in row] for row in within[1]]
                 tables.append(_table(f"{path}, sheet {sheet.title!r}", rows, typed))
             return tables
         finally:
             book.close()
             formulas.close()
+    except LimitError:
+        raise
     except Exception as error:  # openpyxl lets whatever a damaged file causes through
         raise ManifestError(f"{path} cannot be read as a workbook: it is damaged. Save it as .xlsx again.") from error
 
@@ -304,7 +308,7 @@ def csv_tables(path: Path) -> list[Table]:
     # Not the separator of the first row: text may stand above the header.
     for mark in SEPARATORS if told is None else (told,):
         try:
-            raw = list(csv.reader(StringIO(text, newline=""), delimiter=mark))
+            raw = list(limited_rows(csv.reader(StringIO(text, newline=""), delimiter=mark), path))
         except csv.Error as error:
             raise ManifestError(f"{path} cannot be read as a CSV file: {cause(error)}.") from error
         if told is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 
 from htnet.core.errors import ManifestError, cause
 from htnet.core.identity import counts as counts_of_people
+from htnet.core.limits import read_json
 from htnet.core.schema import document
 from htnet.core.types import QualityWarning
 from htnet.core.words import abridged, counted
@@ -222,7 +222,7 @@ def read_report(folder: str | PathLike[str]) -> Report:
     """
     path = Path(folder) / REPORT_FILE
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = read_json(path)
         if "schema" not in found:  # written before documents had a version
             found |= {"read_from": found["source"], "class_counts": found["classes"]}
         return Report(

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from htnet.core.errors import ManifestError, OverwriteError, cause
-from htnet.core.files import check_folder, unwritable, write_bytes
+from htnet.core.files import check_folder, refuse_linked_folders, unwritable, write_bytes
+from htnet.core.limits import read_json
 from htnet.core.schema import to_json, warnings_to_list
 from htnet.core.types import PreprocessSpec, QualityWarning
 from htnet.core.words import counted
@@ -58,13 +59,14 @@ class PreparedFolder:
             raise ManifestError(
                 f"{self.root} contains {self.what} with another spec ({SPEC_FILE}). Choose another --out."
             )
+        refuse_linked_folders(self.root, (*self.kinds, KEYS))
         folders = [self.root / name for name in (*self.kinds, KEYS)]
         for folder in folders:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise unwritable(folder, error) from error
-        write_bytes(self.root / SPEC_FILE, json.dumps(spec.to_dict(), indent=1).encode())
+        write_bytes(self.root / SPEC_FILE, json.dumps(spec.to_dict(), indent=1).encode(), follow=False)
 
     def check_same(self, wanted: Manifest, overwrite: bool) -> None:
         """Refuse to put another data set, or other labels or splits, instead of the ones that are there.
@@ -113,7 +115,7 @@ class PreparedFolder:
         if not self._note(sample).is_file():
             return NEW  # files without a note are those of a call that was killed
         try:
-            noted = json.loads(self._note(sample).read_text("utf-8"))
+            noted = read_json(self._note(sample))
             made_from = noted.pop("made_from")
             noted.pop(WARNINGS, None)
             found = {kind: sha256(self.path(kind, sample).read_bytes()) for kind in self.kinds}
@@ -133,7 +135,7 @@ class PreparedFolder:
         found: dict[str, Counter[str]] = {name: Counter() for name in TITLES}
         for sample in read_manifest(self.root / MANIFEST_FILE, check_files=False, degenerate="keep"):
             try:
-                made_from = json.loads(self._note(sample).read_text("utf-8"))["made_from"]
+                made_from = read_json(self._note(sample))["made_from"]
                 used = made_from["libraries"] if isinstance(made_from, dict) else {}
             except (OSError, ValueError, KeyError, TypeError):
                 used = {}
@@ -146,21 +148,21 @@ class PreparedFolder:
         doubts = json.loads(files.get(WARNINGS, b"[]"))
         files = {kind: content for kind, content in files.items() if kind != WARNINGS}
         for kind, content in files.items():
-            write_bytes(self.path(kind, sample), content)
+            write_bytes(self.path(kind, sample), content, follow=False)
         note = {**_hashes(key, files), **({WARNINGS: doubts} if doubts else {})}
-        write_bytes(self._note(sample), json.dumps(note, indent=1).encode())
+        write_bytes(self._note(sample), json.dumps(note, indent=1).encode(), follow=False)
 
     def doubts(self, sample: Sample) -> tuple[QualityWarning, ...]:
         """The reasons to doubt a sample that were seen when its files were made."""
         try:
-            found = json.loads(self._note(sample).read_text("utf-8")).get(WARNINGS, ())
+            found = read_json(self._note(sample)).get(WARNINGS, ())
             return tuple(QualityWarning(doubt["code"], doubt["message"]) for doubt in found)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whatever JSON is in the note
             return ()
 
     def write_report(self, report: Report, more: Mapping[str, Any]) -> None:
         """Write ``report.json``, with what else there is to report."""
-        write_bytes(self.root / REPORT_FILE, to_json({**report.to_dict(), **more}).encode())
+        write_bytes(self.root / REPORT_FILE, to_json({**report.to_dict(), **more}).encode(), follow=False)
 
     def _note(self, sample: Sample) -> Path:
         return self.root / KEYS / f"{file_name(sample)}.json"

@@ -97,6 +97,8 @@ class Preparation:
                     f"{manifest.source}: no {self.noun} could be prepared, {report.left_out} left out (listed in "
                     f"{folder.root / REPORT_FILE}).\n{report.text()}".rstrip()
                 )
+            if (folder.root / MANIFEST_FILE).is_symlink():
+                (folder.root / MANIFEST_FILE).unlink()  # what it leads to is not in the folder
             prepared.write(folder.root / MANIFEST_FILE, overwrite=True)
         return prepared
 

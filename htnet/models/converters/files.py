@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from htnet.core.errors import CheckpointError, cause
+from htnet.core.errors import CheckpointError, LimitError, cause
 from htnet.core.hints import CHECKPOINTS, hint
+from htnet.core.limits import check_safetensors
 
 #: First bytes of files that are often mistaken for checkpoints, and the description of each.
 _OTHER_FILES = (
@@ -172,9 +173,12 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     try:
+        check_safetensors(path)
         with safe_open(str(path), "pt") as file:
             said = file.metadata() or {}
         return {**said, **load_file(str(path))}
+    except LimitError:
+        raise
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(
             f"{path} begins like a safetensors file, but is truncated or damaged. Copy or download it again."

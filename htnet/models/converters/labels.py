@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 
 from htnet.core.emotions import KNOWN_EMOTIONS, emotion_name
 from htnet.core.errors import CheckpointError
+from htnet.core.limits import parse_json
 from htnet.models.converters.files import Unread
 
 #: Names of the class list in training scripts, in lowercase without punctuation.
@@ -96,7 +96,7 @@ def _order(value: Any, count: int) -> list[str] | None:
         value = value.tolist()
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
         try:
-            value = json.loads(value)
+            value = parse_json(value)
         except ValueError:
             return None
     elif isinstance(value, str) and "," in value:

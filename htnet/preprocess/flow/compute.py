@@ -13,6 +13,7 @@ import torch
 from htnet.core.errors import FlowError, FrameError, InputError, cause, refuse_unknown
 from htnet.core.fields import whole
 from htnet.core.files import check_outputs, write_bytes
+from htnet.core.limits import read_file
 from htnet.core.types import RESIZES, ByteArray, FloatArray, Flow
 from htnet.preprocess.flow.tvl1 import tvl1_flow
 from htnet.preprocess.flow.tvl1_parameters import MIN_SIDE
@@ -304,7 +305,7 @@ def read_flow_image(path: str | os.PathLike[str], size: int = 28) -> ByteArray:
     if not path.is_file():
         raise FlowError(f"Flow image {str(path)!r} is not a file; check the name and the folder.")
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise FlowError(f"Flow image {str(path)!r} cannot be read ({cause(error)}). Check its permissions.") from error
     if not content:

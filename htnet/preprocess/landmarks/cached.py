@@ -21,6 +21,7 @@ from htnet.core.errors import (
     cause,
 )
 from htnet.core.files import write_text
+from htnet.core.limits import read_json
 from htnet.core.types import Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.landmarks.base import Landmarker, Landmarker68, find_many
 
@@ -161,7 +162,7 @@ def _digest(entry: Mapping[str, Any]) -> str:
 def _read(path: Path, key: str) -> dict[str, Any] | None:
     """The entry, or None if there is none or it is damaged."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path)
         entry = content["entry"]
         whole = content["key"] == key and content["sha256"] == _digest(entry)
     except FileNotFoundError:

@@ -16,6 +16,7 @@ from htnet.core.csv_files import open_table
 from htnet.core.errors import InputError, LandmarkError, cause, did_you_mean, refuse_unknown
 from htnet.core.files import FreshFile
 from htnet.core.hints import hint
+from htnet.core.limits import parse_json, read_file
 from htnet.core.schema import OUTPUT_POINTS
 from htnet.core.types import POINT_NAMES, Frame, Landmarks
 from htnet.preprocess.align import scale_points
@@ -142,7 +143,7 @@ def read_points_json(path: str | os.PathLike[str]) -> Landmarks:
 
 def _read_text(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = read_file(path)
         return data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
     except FileNotFoundError:
         raise LandmarkError(f"Landmarks file {path} does not exist; check the path.") from None
@@ -154,7 +155,7 @@ def _read_text(path: Path) -> str:
 
 def _read_json(path: Path) -> Any:
     try:
-        content = json.loads(_read_text(path))
+        content = parse_json(_read_text(path), str(path))
     except json.JSONDecodeError as error:
         raise LandmarkError(f"Landmarks file {path} is not JSON ({cause(error)}); give five [x, y].") from error
     if not isinstance(content, dict):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from htnet.core.errors import HtnetError, InputError, SpecError, VideoError, cause
+from htnet.core.limits import check_safetensors, parse_json
 from htnet.core.types import FloatArray, PreprocessSpec
 from htnet.preprocess.video.open import Video, open_video
 
@@ -90,8 +91,9 @@ def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArra
     from safetensors import safe_open
 
     try:
+        check_safetensors(path)
         with safe_open(os.fspath(path), framework="numpy") as file:
-            made = PreprocessSpec.from_dict(json.loads(file.metadata()["spec"]))
+            made = PreprocessSpec.from_dict(parse_json(file.metadata()["spec"]))
             motion = np.asarray(file.get_tensor("motion"), np.float32)
     except HtnetError as error:
         raise InputError(

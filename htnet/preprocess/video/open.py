@@ -14,6 +14,7 @@ from htnet.core.errors import FrameError, InputError, VideoError, cause
 from htnet.core.fields import optional, real, whole
 from htnet.core.files import IMAGES
 from htnet.core.hints import hint
+from htnet.core.limits import VIDEO_FRAMES
 from htnet.core.types import Frame, QualityWarning
 from htnet.preprocess.frames import MIN_SIDE, clip_depths, read_frame
 from htnet.preprocess.video.readers import ASSUMED_RATE, MORE_VIDEO, file_shots, make_reader
@@ -73,12 +74,15 @@ class Video:
                 delivered), or the video is shorter than the part requested.
         """
         seen, given = 0, 0
+        most = VIDEO_FRAMES.value()
         last: float | None = None
         interval: float | None = None
         for frame in self._from_folder() if self.paths else self._from_file():
             time, number = frame.time, frame.number or 0
             interval = time - last if time is not None and last is not None else interval
             last, seen = time, number + 1
+            if number >= most:
+                VIDEO_FRAMES.check(number + 1, self.source)
             if (self.to_frame is not None and number > self.to_frame) or (
                 self.to_time is not None and time is not None and time > self.to_time
             ):
@@ -334,6 +338,7 @@ def _open_folder(path: Path, fps: float | None) -> Video:
             f"The folder {path} contains no frames; give one with files that end in {', '.join(FRAME_ENDINGS)}."
             f"{hint(path)}"
         )
+    VIDEO_FRAMES.check(len(names), path)
     # The name itself decides between img1 and img01.
     paths = tuple(sorted(names, key=lambda p: (natural_key(p.name), p.name)))
     rate = None if fps is None else float(fps)

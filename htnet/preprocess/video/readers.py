@@ -19,6 +19,7 @@ import numpy as np
 
 from htnet.core.errors import VideoError, refuse_unknown
 from htnet.core.hints import VIDEOS, hint
+from htnet.core.limits import PICTURE_PIXELS
 from htnet.core.optional import require
 from htnet.core.types import ByteArray, QualityWarning
 from htnet.preprocess.frames import file_damage, quiet_opencv
@@ -262,6 +263,8 @@ class PyAVReader:
     def header(self, path: Path) -> Header:
         """See `VideoReader.header`."""
         with _container(path) as (container, stream):
+            coded = stream.codec_context
+            PICTURE_PIXELS.check((coded.width or 0) * (coded.height or 0), f"A frame of {path}")
             rate = stream.average_rate or stream.guessed_rate
             fps = float(rate) if rate and rate > 0 else None
             ratio = stream.sample_aspect_ratio
@@ -351,7 +354,7 @@ def _container(path: Path) -> Iterator[tuple[Any, Any]]:
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise _unreadable(path, "PyAV") from error
     with container:
-        if not container.streams.video:
+        if not _readable_streams(container):
             raise _unreadable(path, "PyAV")
         stream = _main_stream(container)
         stream.thread_type = "NONE"
@@ -366,7 +369,12 @@ def _main_stream(container: Any) -> Any:
         codec = stream.codec_context
         return not _is_attached(stream), codec.width * codec.height, -stream.index
 
-    return max(container.streams.video, key=rank)
+    return max(_readable_streams(container), key=rank)
+
+
+def _readable_streams(container: Any) -> list[Any]:
+    """The video streams of a container whose codec is known to FFmpeg."""
+    return [stream for stream in container.streams.video if stream.codec_context is not None]
 
 
 def _is_attached(stream: Any) -> bool:
@@ -375,7 +383,7 @@ def _is_attached(stream: Any) -> bool:
 
 
 def _several_streams(path: Path, container: Any, chosen: Any) -> tuple[QualityWarning, ...]:
-    others = [s for s in container.streams.video if s.index != chosen.index and not _is_attached(s)]
+    others = [s for s in _readable_streams(container) if s.index != chosen.index and not _is_attached(s)]
     if not others:
         return ()
     sizes = ", ".join(f"number {s.index} of {s.codec_context.width}x{s.codec_context.height} px" for s in others)
@@ -407,6 +415,8 @@ class OpenCVReader:
                 warnings = (*warnings, _assumed_rate(path, fps))
             if not container_kind(path):
                 warnings = (*warnings, _unverified(path))
+            width, height = (capture.get(_property(f"FRAME_{side}")) for side in ("WIDTH", "HEIGHT"))
+            PICTURE_PIXELS.check(int(max(width, 0) * max(height, 0)), f"A frame of {path}")
             layout = int(capture.get(_property("CODEC_PIXEL_FORMAT"))).to_bytes(4, "little", signed=True)
             if layout[:2] in _DEEP and 8 < layout[3] <= 16:
                 _refuse_shallow(path, layout[3], self.shots(path))

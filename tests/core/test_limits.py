@@ -1,0 +1,149 @@
+"""What files may ask for is limited, and looked at before memory is spent. The files here only state large numbers."""
+
+import json
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+
+from htnet.core.errors import LimitError
+from htnet.core.limits import (
+    FILE_BYTES,
+    LIMITS,
+    NESTING,
+    check_archive,
+    check_safetensors,
+    parse_json,
+    picture_size,
+    read_file,
+)
+from htnet.data import read_manifest
+from htnet.data.datasets.sheets import read_sheet
+from htnet.hub import load_pretrained, save_pretrained
+from htnet.models.converters.convert import converted_checkpoint
+from htnet.preprocess import open_video, read_frame
+from htnet.recordings.table import read_curves
+from tests.support.pairs import face, save, tiny_model
+from tests.support.paths import ROOT
+from tests.support.videos import numbered_video
+
+
+def png_of(width, height):
+    """A picture whose header alone is large."""
+    head = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b""))
+    parts = [struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_pixels_of_a_picture(tmp_path, monkeypatch):
+    path = tmp_path / "large.png"
+    path.write_bytes(png_of(30_000, 30_000))
+    with pytest.raises(LimitError, match=r"large.png has 900000000 pixels, .*set the .* HTNET_MAX_PICTURE_PIXELS"):
+        read_frame(path)
+    small = save(tmp_path / "small.png", face(48))
+    for picture in (small, save(tmp_path / "small.jpg", face(48))):
+        assert picture_size(picture.read_bytes()) == (48, 48)
+        monkeypatch.setenv("HTNET_MAX_PICTURE_PIXELS", "2303")
+        with pytest.raises(LimitError, match="more than the limit of 2303"):
+            read_frame(picture)
+        monkeypatch.setenv("HTNET_MAX_PICTURE_PIXELS", "2304")
+        read_frame(picture)
+    assert (
+        picture_size(b"\xff\xd8\xff") is picture_size(b"\xff\xd8\xff\xe0\x00\x04xx\x00") is picture_size(b"BM") is None
+    )
+
+
+@pytest.mark.parametrize("reader", ["pyav", "opencv"])
+def test_frames_of_a_video_and_their_pixels(tmp_path, monkeypatch, reader):
+    path = numbered_video(tmp_path / "v.avi", 5)
+    monkeypatch.setenv("HTNET_MAX_VIDEO_FRAMES", "4")
+    seen = []
+    with pytest.raises(LimitError, match="has 5 frames or more, more than the limit of 4"):
+        seen.extend(open_video(path, reader=reader))
+    assert len(seen) == 4
+    monkeypatch.setenv("HTNET_MAX_PICTURE_PIXELS", "100")
+    with pytest.raises(LimitError, match="A frame of .*v.avi has 12288 pixels"):
+        open_video(path, reader=reader)
+
+
+def test_images_of_a_folder(tmp_path, monkeypatch):
+    for number in range(3):
+        save(tmp_path / f"{number}.png", face(48))
+    monkeypatch.setenv("HTNET_MAX_VIDEO_FRAMES", "2")
+    with pytest.raises(LimitError, match="has 3 frames"):
+        open_video(tmp_path)
+
+
+def test_header_of_a_safetensors_file(tmp_path, monkeypatch):
+    model = tiny_model()
+    folder = save_pretrained(model, tmp_path / "weights")
+    path = folder / "model.safetensors"
+    check_safetensors(path)
+    monkeypatch.setenv("HTNET_MAX_SAFETENSORS_HEADER_BYTES", "100")
+    with pytest.raises(LimitError, match="HTNET_MAX_SAFETENSORS_HEADER_BYTES"):
+        converted_checkpoint(path, None, None, None)
+    with pytest.raises(LimitError, match=r"\d+ bytes in its header"):
+        load_pretrained(folder)
+
+
+def test_rows_of_a_table(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    path.write_text("Subject,Filename\n" + "1,a\n" * 5, "utf-8")
+    monkeypatch.setenv("HTNET_MAX_TABLE_ROWS", "4")
+    for read in (read_manifest, lambda path: read_sheet(path, ("subject", "filename"))):
+        with pytest.raises(LimitError, match="t.csv has 5 rows or more, more than the limit of 4"):
+            read(path)
+
+
+def test_nesting_of_json():
+    most = NESTING.default
+    assert parse_json("[" * most + "]" * most)
+    for text in ("[" * (most + 1) + "]" * (most + 1), '{"a":' * (most + 1) + "1" + "}" * (most + 1)):
+        with pytest.raises(LimitError, match=f"x.json has {most + 1} levels"):
+            parse_json(text, "x.json")
+    flat = json.dumps(['[{"\\[' * 50] * 300 + [[], {}] * 300)  # brackets in texts are none
+    assert parse_json(flat.encode()) == json.loads(flat)
+    with pytest.raises(ValueError, match="Expecting"):
+        parse_json("[" * most)
+
+
+def test_files_that_do_not_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("HTNET_MAX_FILE_BYTES", "1000")
+    (tmp_path / "m.csv").symlink_to("/dev/zero")
+    with pytest.raises(LimitError, match="m.csv has 1001 bytes or more"):
+        read_manifest(tmp_path / "m.csv")
+    (tmp_path / "f").write_bytes(bytes(1000))
+    assert len(read_file(tmp_path / "f")) == FILE_BYTES.value() == 1000
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("recording.npy", bytes(1001))
+    with pytest.raises(LimitError, match="unpacked, has 1001 bytes"):
+        read_curves(tmp_path / "a.npz")
+    check_archive(tmp_path / "f")
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.variable)
+def test_limits_are_set_by_numbers_and_told_in_the_docs(limit, monkeypatch):
+    assert limit.variable in (ROOT / "docs" / "trust.md").read_text("utf-8")
+    for text in ("many", "0", "-1", "1e3"):
+        monkeypatch.setenv(limit.variable, text)
+        with pytest.raises(LimitError, match="give a positive integer"):
+            limit.value()
+    monkeypatch.setenv(limit.variable, "7")
+    assert limit.value() == 7
+    limit.check(7, "x")
+    with pytest.raises(LimitError):
+        limit.check(8, "x")
+
+
+def test_archives_whose_headers_numpy_cannot_read(tmp_path):
+    """NumPy raises an error of Python's tokenizer for some of them."""
+    np.savez(tmp_path / "a.npz", recording=np.array("{}"))
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        name, content = "recording.npy", archive.read("recording.npy")
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
+        archive.writestr(name, content.replace(b"}", b"(", 1))
+    with pytest.raises(ValueError, match="cannot be read as curves"):
+        read_curves(tmp_path / "b.npz")

@@ -1,0 +1,90 @@
+"""A small share of what `python -m benchmarks.trust` runs in full; the figures are in docs/trust.md."""
+
+import json
+import random
+import signal
+import time
+
+import pytest
+
+from benchmarks.trust import files
+from benchmarks.trust.files import _Run
+from benchmarks.trust.mutate import mutate
+from benchmarks.trust.readers import Reader
+from htnet.core.errors import InputError
+from tests.support.paths import ROOT
+
+CODE = "import sys; from benchmarks.trust.__main__ import main; sys.exit(main(sys.argv[1:]))"
+
+
+@pytest.mark.slow
+def test_mutated_files_end_in_a_result_or_an_error_of_htnet(warm_python):
+    done = warm_python.run(CODE, "files", "--quick", cwd=ROOT)
+    found = json.loads(done.stdout[done.stdout.index("\n{\n") :])
+    assert not [fault for reader in found["readers"].values() for fault in reader["faults"]]
+    assert done.returncode == 0
+    assert found["mutants"] >= 950
+    low = {name: reader["beyond_header"] for name, reader in found["readers"].items() if reader["mutants"] >= 40}
+    assert len(low) >= 20
+    assert min(low.values()) >= 0.25, low  # 30 % of the full run
+
+
+def test_what_is_wrong_is_seen(tmp_path, monkeypatch):
+    """The fuzzer itself: crashes, hangs, foreign errors, memory and files elsewhere are told."""
+
+    def read(path, out):
+        kind = path.read_bytes()[:1]
+        if kind == b"c":
+            __import__("os").kill(__import__("os").getpid(), signal.SIGSEGV)
+        if kind == b"h":
+            while True:
+                time.process_time()
+        if kind == b"m":
+            return bytes(3 << 30)
+        if kind == b"w":
+            (out.parent / "x").write_text("outside", "utf-8")
+        if kind == b"f":
+            raise KeyError(kind)
+        if kind == b"e":
+            raise InputError("told")
+        return (out / "x").write_text("inside", "utf-8")
+
+    monkeypatch.setattr(files, "SECONDS", 0.5)
+    monkeypatch.setattr(files, "mutate", lambda kind, data, rng: data)
+    ends = {}
+    for kind in "chmwfeo":
+        reader = Reader("bad", ((f"{kind}.txt", kind.encode(), "bytes"),), read)
+        (ends[kind],) = (_Run(reader, tmp_path / "box", None).all(1) for _ in range(1))
+    assert ends["o"]["results"] == 1
+    assert ends["e"]["errors"] == {"InputError": 1}
+    assert not ends["o"]["faults"]
+    assert not ends["e"]["faults"]
+    said = {kind: " ".join(ends[kind]["faults"]) for kind in "chmwf"}
+    assert "ended by signal 11" in said["c"]
+    assert "still reading after 0.5 s" in said["h"]
+    assert "MemoryError" in said["m"]
+    assert "writes BOX/x" in said["w"]
+    assert "KeyError" in said["f"]
+
+
+def test_what_was_done_is_kept(tmp_path, monkeypatch):
+    reader = Reader("kept", (("a.txt", b"abc", "bytes"),), lambda path, out: path.read_bytes())
+    first = _Run(reader, tmp_path / "box", tmp_path / "kept.jsonl").all(3)
+    monkeypatch.setattr(_Run, "_batch", lambda *args: pytest.fail("read again"))
+    assert _Run(reader, tmp_path / "box", tmp_path / "kept.jsonl").all(3) == first
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "png", "zip", "safetensors", "text", "bytes"])
+def test_mutants_are_other_files_and_come_again(kind):
+    data = b'{"a": [1, 2], "b": {"c": "x"}}' if kind == "json" else b"a,b\n1,2\n3,4\n"
+    mutants = [mutate(kind, data, random.Random(number)) for number in range(40)]
+    assert mutants == [mutate(kind, data, random.Random(number)) for number in range(40)]
+    assert sum(mutant != data for mutant in mutants) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["disk", "system"])
+def test_a_full_disk_and_missing_resources(warm_python, family):
+    only = ["train"] if family == "disk" else ["processes"]
+    done = warm_python.run(CODE, family, "--quick", "--only", *only, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
