@@ -1,5 +1,6 @@
 """The networks of the field beside their descriptions, written with arrays alone, and their published sizes."""
 
+import json
 import math
 
 import numpy as np
@@ -8,6 +9,8 @@ import torch
 
 from htnet.core.errors import ModelError
 from htnet.models import create_model
+from htnet.training import get_recipe
+from tests.support.paths import ROOT
 
 #: Parameters: ours, published (None if no number was at hand), and half a unit of its last digit.
 SIZES = {
@@ -303,3 +306,14 @@ def test_lengths_are_scores_from_0_to_1():
 def test_bad_settings_of_rcn(settings, says):
     with pytest.raises(ModelError, match=says):
         create_model("rcn_a", **settings)
+
+
+def test_hours_in_the_docs_are_those_measured():
+    measured = json.loads((ROOT / "benchmarks" / "results" / "field_seconds.json").read_text("utf-8"))["models"]
+    text = (ROOT / "docs" / "models.md").read_text("utf-8")
+    assert set(measured) == set(SIZES)
+    for model, recipes in measured.items():
+        own, default = recipes.items()
+        numbers = (f"{x['seconds_per_subject']} | {x['hours']}" for x in (own[1], default[1]))
+        assert f"| `{model}` | `{own[0]}`, {own[1]['epochs']} | {' | '.join(numbers)} |" in text
+        assert get_recipe(own[0]).epochs == own[1]["epochs"]
