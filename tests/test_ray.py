@@ -88,15 +88,15 @@ def test_files_are_those_of_local_processes(connected, two_nodes, tmp_path, run)
         f"analyze {tmp_path}/recordings --out OUT/recordings",
     ]
     told = {}
-    for name, options in (("1st", []), ("2nd", connected)):
+    for name, options in (("on_one", []), ("on_two", connected)):
         (tmp_path / name).mkdir()
         words = [command.replace("OUT", str(tmp_path / name)).split() + options for command in commands]
         told[name] = [tuple(str(part).replace(name, "") for part in run(*each)) for each in words]
-    assert told["2nd"] == told["1st"]
-    assert [status for status, *_ in told["1st"]] == ["0", "0", "0", "2"]
+    assert told["on_two"] == told["on_one"]
+    assert [status for status, *_ in told["on_one"]] == ["0", "0", "0", "2"]
     local, other = (
         {name: text.replace(folder.encode(), b"") for name, text in files_of(tmp_path / folder).items()}
-        for folder in ("1st", "2nd")
+        for folder in ("on_one", "on_two")
     )
     assert other == local
     assert {"flow/report.json", "pairs.jsonl", "videos.csv", "recordings/a.json"} <= local.keys()
