@@ -45,7 +45,7 @@ def _killed(work: Work, out: Path, kills: int) -> dict[str, Any]:
         child = Child(lambda: work.run(out))
         # Half of the moments are drawn from the time that it takes, half lie shortly after a file was begun.
         if done % 2:
-            _wait_for_write(child, chance.randrange(1, writes + 1), chance.uniform(0, 0.0006))
+            _wait_for_write(child, chance.randrange(1, writes + 1), chance.choice((0.0, chance.uniform(0, 0.0006))))
         else:
             _wait(child, chance.uniform(0, duration))
         if child.ended():

@@ -5,9 +5,11 @@ Each has a default and is set by an environment variable, read whenever it is ch
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import stat
 import struct
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -78,12 +80,15 @@ def read_file(path: str | PathLike[str]) -> bytes:
     """The content of a file that is read as a whole.
 
     Raises:
-        LimitError: it is larger than `FILE_BYTES`, as devices are that never end.
-        OSError: it cannot be read.
+        LimitError: it is larger than `FILE_BYTES`.
+        OSError: it cannot be read, or is a device, which may never end.
     """
     most = FILE_BYTES.value()
     with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+        state = os.fstat(file.fileno())
+        if stat.S_ISCHR(state.st_mode) or stat.S_ISBLK(state.st_mode):
+            raise OSError(errno.EINVAL, "A device, not a file", os.fspath(path))
+        size = state.st_size
         FILE_BYTES.check(size, path)
         content = file.read(most + 1) if size == 0 else file.read()
     FILE_BYTES.check(len(content), path)

@@ -321,7 +321,12 @@ def load_files(
     if not weights_path.is_file():
         again = _get_again(weights_path) if _is_half_saved(weights_path.parent) else "Get or train them again."
         raise WeightsError(f"No weights at {weights_path}. {again}")
-    found = sha256_of(weights_path)
+    try:
+        found = sha256_of(weights_path)
+    except OSError as error:
+        raise CorruptWeightsError(
+            f"{weights_path} cannot be read ({cause(error)}). {_get_again(weights_path)}"
+        ) from error
     for expected in (config["weights"].get("sha256"), sha256):
         if expected is not None and found != expected:
             raise CorruptWeightsError(

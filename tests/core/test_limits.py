@@ -1,6 +1,7 @@
 """What files may ask for is limited, and looked at before memory is spent. The files here only state large numbers."""
 
 import json
+import os
 import struct
 import zipfile
 import zlib
@@ -8,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 
-from htnet.core.errors import LimitError
+from htnet.core.errors import LimitError, ManifestError
 from htnet.core.limits import (
     FILE_BYTES,
     LIMITS,
@@ -113,8 +114,17 @@ def test_nesting_of_json():
 def test_files_that_do_not_end(tmp_path, monkeypatch):
     monkeypatch.setenv("HTNET_MAX_FILE_BYTES", "1000")
     (tmp_path / "m.csv").symlink_to("/dev/zero")
-    with pytest.raises(LimitError, match="m.csv has 1001 bytes or more"):
+    with pytest.raises(ManifestError, match="m.csv cannot be read .*a device, not a file"):
         read_manifest(tmp_path / "m.csv")
+    (tmp_path / "l.csv").write_bytes(b"a,b\n" * 251)
+    with pytest.raises(LimitError, match="l.csv has 1004 bytes or more"):
+        read_manifest(tmp_path / "l.csv")
+    pipe, told = os.pipe()
+    os.write(told, bytes(1001))
+    os.close(told)
+    with pytest.raises(LimitError, match="has 1001 bytes or more"):
+        read_file(f"/dev/fd/{pipe}")
+    os.close(pipe)
     (tmp_path / "f").write_bytes(bytes(1000))
     assert len(read_file(tmp_path / "f")) == FILE_BYTES.value() == 1000
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -189,4 +190,12 @@ def test_a_circle_of_links_is_told(folder):
     (folder / "config.json").unlink()
     (folder / "config.json").symlink_to(folder / "config.json")
     with pytest.raises(CorruptWeightsError, match="config.json cannot be read"):
+        htnet.load_pretrained(folder)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that cannot be read")
+def test_weights_that_cannot_be_read_are_told(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("/proc/self/mem")
+    with pytest.raises(CorruptWeightsError, match="model.safetensors cannot be read .input/output error"):
         htnet.load_pretrained(folder)
