@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
+import io
 import sys
-from contextlib import ExitStack, redirect_stdout
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -268,11 +268,13 @@ def _train(args: argparse.Namespace) -> None:
     """Train, alone or as one of the processes that torchrun started."""
     from htnet.training import joined_ranks
 
-    with joined_ranks() as ranks, ExitStack() as stack:
-        if ranks is not None and not ranks.writes:  # the first one tells
-            args.stdout = stack.enter_context(open(os.devnull, "w"))
-            stack.enter_context(redirect_stdout(args.stdout))
-        _train_here(args, ranks)
+    with joined_ranks() as ranks:
+        if ranks is None or ranks.writes:
+            _train_here(args, ranks)
+            return
+        args.stdout = io.StringIO()  # the first one tells
+        with redirect_stdout(args.stdout):
+            _train_here(args, ranks)
 
 
 def _train_here(args: argparse.Namespace, ranks: Ranks | None) -> None:
