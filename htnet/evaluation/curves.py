@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from htnet.core.csv_files import open_table
-from htnet.core.errors import RunError
+from htnet.core.errors import RunError, cause
 from htnet.core.types import Float64Array
 from htnet.evaluation.store import RunStore
 from htnet.training.curves import CURVE_FILE, TENSORBOARD_FOLDER, as_text, write_curve_rows, write_tensorboard
@@ -70,8 +69,15 @@ def read_curves(path: Path) -> dict[str, dict[str, Float64Array]]:
 
 def _stages(store: RunStore, seed: int, fold: str) -> Iterator[tuple[str, Iterable[dict[str, float | None]]]]:
     """Each training of a fold with its numbers, epoch by epoch."""
-    stored: dict[str, Any] = (store.read_fold(seed, fold) or {}).get("curves", {})
-    for stage, numbers in stored.items():
-        none = [None] * len(numbers["loss"])
-        columns = [numbers.get(name, none) for name in MEASURES]
-        yield stage, [dict(zip(MEASURES, row, strict=True)) for row in zip(*columns, strict=True)]
+    stored = store.read_fold(seed, fold) or {}
+    try:
+        for stage, numbers in stored.get("curves", {}).items():
+            none = [None] * len(numbers["loss"])
+            columns = [numbers.get(name, none) for name in MEASURES]
+            rows = [dict(zip(MEASURES, row, strict=True)) for row in zip(*columns, strict=True)]
+            if not all(number is None or isinstance(number, int | float) for row in rows for number in row.values()):
+                raise TypeError
+            yield stage, rows
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        path = store.fold_path(seed, fold)
+        raise RunError(f"{path} is damaged ({cause(error)}). Delete it; the fold will be run again.") from error

@@ -333,6 +333,9 @@ def load_files(
                 f"{weights_path} is damaged or was replaced: its SHA-256 is {found}, expected {expected}. "
                 + _get_again(weights_path)
             )
+    # Before it is built: a number without limits would be built class by class.
+    if isinstance(stated := config["config"].get("num_classes"), int) and stated != len(config["labels"]):
+        raise WeightsError(f"{config_path} names {len(config['labels'])} labels for {stated} classes.")
     try:
         model = build_model(config["architecture"], config["config"], config.get("model"))
         if precision is not None:

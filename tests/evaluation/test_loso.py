@@ -424,3 +424,18 @@ def test_a_fold_that_holds_something_else_is_told(tmp_path, wrong):
     path.write_text(json.dumps(stored), "utf-8")
     with pytest.raises(RunError, match=r"(is damaged|does not contain 3 probabilities).* Delete it"):
         loso(data, "htnet_tiny", **options)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"all": {"loss": [1], "lr": [1, 2]}}, {"all": {"loss": ["x"]}}, {"all": {}}, {"all": 1}, 3]
+)
+def test_a_fold_whose_curves_are_something_else_is_told(tmp_path, wrong):
+    data = write_flow_set(tmp_path / "set", 2, 3)
+    options = {"recipe": Recipe(epochs=1), "out": tmp_path / "run", "workers": 1}
+    loso(data, "htnet_tiny", **options)
+    path = next((tmp_path / "run").glob("folds/*/*.json"))
+    stored = json.loads(path.read_text("utf-8"))
+    stored["curves"] = wrong
+    path.write_text(json.dumps(stored), "utf-8")
+    with pytest.raises(RunError, match=r"is damaged .* Delete it"):
+        loso(data, "htnet_tiny", **options)

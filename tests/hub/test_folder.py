@@ -199,3 +199,11 @@ def test_weights_that_cannot_be_read_are_told(folder):
     (folder / "model.safetensors").symlink_to("/proc/self/mem")
     with pytest.raises(CorruptWeightsError, match="model.safetensors cannot be read .input/output error"):
         htnet.load_pretrained(folder)
+
+
+def test_a_number_of_classes_without_limits_is_not_built(folder):
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["config"]["num_classes"] = 10**30
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    with pytest.raises(WeightsError, match="labels for 10{30} classes"):
+        htnet.load_pretrained(folder)
