@@ -364,7 +364,7 @@ def test_unknown_options_are_refused(capsys, command):
               "synthesize": ["recordings", "--out", "o", "--count", "1"],
               "evaluate-spotting": ["--truth", "t", "--predictions", "p"],
               "evaluate": ["--data", "d"], "embed": ["--data", "d", "--out", "o"],
-              "completion": ["bash"]}  # fmt: skip
+              "report": ["r"], "completion": ["bash"]}  # fmt: skip
     needed = with_wings("commands", "NEEDED", needed).get(command, [])
     cli.build_parser().parse_args([command, *needed])
     with pytest.raises(SystemExit) as caught:
