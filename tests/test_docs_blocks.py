@@ -17,14 +17,14 @@ from htnet.training import RECIPES
 from tests.support import workspace
 from tests.test_docs import PAGES
 
-CLUSTER = "a cluster at an address of its own; tests/test_ray*.py start one"
+CLUSTER = "needs a cluster; the tests of the ray engine start one of their own"
 HUB = "publishes, or reads from, the Hub; tests/hub run against a local one"
-LASTING = "minutes even with one epoch; the command is run by its own tests"
+LASTING = "trains many folds, or generates many images; not timed here, its own tests run the command on less"
 SERVER = "serves until it is stopped; tests/web"
 MOTION = "motion of clips at full size takes minutes; tests/test_dual_stream_way.py"
 PALSY = "trains the palsy networks; tests/palsy run the commands with smaller ones"
 CONVERTED = "as the one above it, which runs; tests/models convert each"
-VIDEOS = "several videos; tests/cli run the commands on shorter ones"
+VIDEOS = "recordings and tables that the workspace lacks; tests/cli run the commands on shorter ones"
 #: What is not run: a part of a page's name, a part of the block or line, and why.
 NOT_HERE = (
     ("", "engine ray", CLUSTER),
