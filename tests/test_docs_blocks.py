@@ -15,6 +15,7 @@ from htnet import cli
 from htnet.core.registry import MODELS
 from htnet.training import RECIPES
 from tests.support import workspace
+from tests.support.wings import with_wings
 from tests.test_docs import PAGES
 
 CLUSTER = "needs a cluster; the tests of the ray engine start one of their own"
@@ -86,12 +87,11 @@ PIECES = {
     r"\bvideo\.mp4": lambda folder: workspace.video(folder / "video.mp4"),
     r"recording\.mp4": lambda folder: workspace.recording(folder / "recording.mp4"),
     r"HTNet\.pth": lambda folder: workspace.checkpoint(folder / "HTNet.pth"),
-    r"graded\.csv": workspace.graded,
-    r"face\.png": workspace.palsy_faces,
     r"face_detection_yunet_2023mar\.onnx": lambda folder: shutil.copy(
         next(workspace.MODELS.glob("*.onnx")), folder / "face_detection_yunet_2023mar.onnx"
     ),
 }
+PIECES = with_wings("workspace", "MAKERS", PIECES)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Commands on a Ray cluster of two nodes, one of which is killed: results are those of local processes."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -67,6 +68,11 @@ def test_folds_are_those_of_local_processes_while_a_node_is_killed(two_nodes, tm
     assert capfd.readouterr().out == ""
 
 
+def _without_ray(text):
+    """What a command printed, without what Ray says of nodes that were slow to answer on a busy machine."""
+    return re.sub(r"^\S*\(raylet\).*(\n\s*\t\(\d\).*)*\n", "", text, flags=re.MULTILINE)
+
+
 @pytest.mark.slow
 def test_files_are_those_of_local_processes(connected, two_nodes, tmp_path, run):
     """Of `prepare`, `predict` of a manifest and of videos, and `analyze`; a file that is damaged is told the same."""
@@ -91,7 +97,7 @@ def test_files_are_those_of_local_processes(connected, two_nodes, tmp_path, run)
     for name, options in (("on_one", []), ("on_two", connected)):
         (tmp_path / name).mkdir()
         words = [command.replace("OUT", str(tmp_path / name)).split() + options for command in commands]
-        told[name] = [tuple(str(part).replace(name, "") for part in run(*each)) for each in words]
+        told[name] = [tuple(_without_ray(str(part).replace(name, "")) for part in run(*each)) for each in words]
     assert told["on_two"] == told["on_one"]
     assert [status for status, *_ in told["on_one"]] == ["0", "0", "0", "2"]
     local, other = (

@@ -214,6 +214,8 @@ def read_config(path: Path) -> dict[str, Any]:
             f"{CONFIG_FILE} is missing in {path.parent}. Give a folder written by htnet train "
             f"or htnet convert.{_about_checkpoints(path.parent) or hint(path.parent)}"
         ) from error
+    except LimitError:
+        raise  # the file may be whole
     except (OSError, ValueError) as error:
         raise CorruptWeightsError(f"{path} cannot be read ({cause(error)}). {_get_again(path)}") from error
     if not isinstance(config, dict) or config.get("format") not in (FORMAT, OPTIMIZED_FORMAT):

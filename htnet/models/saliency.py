@@ -82,7 +82,9 @@ def integrated_gradients(
     base = _flat(x) if baseline is None else one_input(model, baseline, {})[0]
     if base.shape != x.shape:
         raise InputError(f"baseline has shape {tuple(base.shape)} for an image of {tuple(x.shape)}; give the same.")
-    with evaluating(model):
+    # Whatever the caller has switched off, this needs gradients.
+    with evaluating(model), torch.inference_mode(False), torch.enable_grad():
+        x, base, more = x.clone(), base.clone(), {name: value.clone() for name, value in more.items()}
         k, score = _class(model, x, more, target)
         nodes, weights = np.polynomial.legendre.leggauss(steps)
         total = torch.zeros_like(x, dtype=torch.float64)

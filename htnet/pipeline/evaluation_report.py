@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from htnet._version import __version__
-from htnet.core.errors import InputError
+from htnet.core.errors import InputError, RunError
 from htnet.core.fields import whole
 from htnet.core.files import check_outputs, write_text
 from htnet.core.identity import is_named
@@ -26,6 +26,7 @@ from htnet.pipeline.page import check_name, class_bars, page
 from htnet.pipeline.worst_samples import Pictures, worst_samples
 from htnet.training.curves import CURVE_FILE
 
+_SUMMARY = "summary.json"
 _LEAKS = '<span class="leaks">leaks</span>'
 _KINDS = {
     "subject": "leave one subject out (LOSO)",
@@ -73,10 +74,19 @@ def report(
     if not folders:
         raise InputError("No run was given. Give the folder of one.")
     whole(0).check("worst", worst)
-    path = check_name(Path(folders[0]) / "report.html" if out is None else out)
+    first = Path(folders[0])
+    path = check_name((first.parent if first.name == _SUMMARY else first) / "report.html" if out is None else out)
     check_outputs(path, overwrite=overwrite)
     runs = [read_run(folder) for folder in folders]
-    write_text(path, evaluation_report_text(runs, data=data, worst=worst))
+    try:
+        text = evaluation_report_text(runs, data=data, worst=worst)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"The {_SUMMARY} of {' or '.join(str(run.root) for run in runs)} lacks a field that the report shows, or "
+            f"has it in another form ({type(error).__name__}): it was not written by this version of htnet, or was "
+            "changed since. Evaluate again."
+        ) from error
+    write_text(path, text)
     return path
 
 

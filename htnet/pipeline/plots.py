@@ -202,10 +202,15 @@ def plot_confusion(
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file's ending names no kind of picture.
+        InputError: the file's ending names no kind of picture, or ``confusion`` is no (C, C) counts of C classes.
     """
     check_outputs(path, overwrite=overwrite)
     counts = np.asarray(confusion)
+    if counts.shape != (len(classes), len(classes)) or not np.all(counts >= 0):
+        raise InputError(
+            f"confusion has shape {counts.shape} for {len(classes)} classes, or counts below 0 or NaN; give (C, C) "
+            "counts of 0 or more, rows the true classes, and C names."
+        )
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 2.2 + 0.6 * len(classes)
     figure = new_figure(side + 0.8, side)
@@ -225,9 +230,20 @@ def plot_confusion(
 
 def finished(figure: Figure, path: str | PathLike[str] | None, overwrite: bool) -> Figure:
     """The figure of a plot, after it was saved if a path was given."""
+    _plain_texts(figure)
     if path is not None:
         save_figure(figure, path, overwrite=overwrite)
     return figure
+
+
+def _plain_texts(figure: Figure) -> None:
+    """Show all texts as they are: a class name or a file name with "$" is no formula."""
+    from matplotlib.text import Text
+
+    for axes in figure.axes:
+        axes.get_xticklabels(), axes.get_yticklabels()  # makes those that are only made when they are drawn
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
 
 
 def save_figure(figure: Figure, path: str | PathLike[str], *, overwrite: bool = False) -> Path:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from htnet.core.errors import InputError, VideoError
+from htnet.core.limits import VIDEO_FRAMES
 from htnet.core.types import ByteArray, Frame, QualityWarning
 from htnet.preprocess.frames import quiet_opencv
 from htnet.preprocess.opencv import load_opencv
@@ -251,9 +252,11 @@ def _folder_frames(video: Video) -> Iterator[Frame | tuple[int, str]]:
 
 def _part(frames: Iterable[Frame | tuple[int, str]], video: Video) -> Iterator[Frame | tuple[int, str]]:
     """The frames of the part that a video stands for."""
-    inside = video.from_time is None
+    inside, most = video.from_time is None, VIDEO_FRAMES.value()
     for item in frames:
         number = item.number or 0 if isinstance(item, Frame) else item[0]
+        if number >= most:
+            VIDEO_FRAMES.check(number + 1, video.source)
         moment = item.time if isinstance(item, Frame) else None
         if video.to_frame is not None and number > video.to_frame:
             return

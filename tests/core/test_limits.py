@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 import pytest
 
+import htnet
 from htnet.core.errors import LimitError, ManifestError
 from htnet.core.limits import (
     FILE_BYTES,
@@ -24,7 +25,7 @@ from htnet.data import read_manifest
 from htnet.data.datasets.sheets import read_sheet
 from htnet.hub import load_pretrained, save_pretrained
 from htnet.models.converters.convert import converted_checkpoint
-from htnet.preprocess import open_video, read_frame
+from htnet.preprocess import open_video, read_flow_image, read_frame
 from htnet.recordings.table import read_curves
 from tests.support.pairs import face, save, tiny_model
 from tests.support.paths import ROOT
@@ -55,6 +56,31 @@ def test_pixels_of_a_picture(tmp_path, monkeypatch):
     assert (
         picture_size(b"\xff\xd8\xff") is picture_size(b"\xff\xd8\xff\xe0\x00\x04xx\x00") is picture_size(b"BM") is None
     )
+
+
+def test_pixels_of_a_flow_image(tmp_path):
+    """Also above what OpenCV itself reads, which it tells by an error of its own."""
+    for side in (15_000, 40_000):
+        path = tmp_path / f"{side}.png"
+        path.write_bytes(png_of(side, side))
+        with pytest.raises(
+            LimitError, match=rf"{side}.png' has {side**2} pixels, .*set the .* HTNET_MAX_PICTURE_PIXELS"
+        ):
+            read_flow_image(path, 28)
+
+
+def test_frames_of_a_recording(tmp_path, monkeypatch):
+    path = numbered_video(tmp_path / "v.avi", 5)
+    monkeypatch.setenv("HTNET_MAX_VIDEO_FRAMES", "4")
+    with pytest.raises(LimitError, match="has 5 frames or more, more than the limit of 4"):
+        htnet.analyze(path)
+
+
+def test_a_limit_condemns_no_weights(monkeypatch):
+    monkeypatch.setenv("HTNET_MAX_NESTING", "1")
+    with pytest.raises(LimitError, match="HTNET_MAX_NESTING") as told:
+        load_pretrained("synthetic")
+    assert "Delete" not in str(told.value)
 
 
 @pytest.mark.parametrize("reader", ["pyav", "opencv"])

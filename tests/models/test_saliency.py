@@ -126,3 +126,11 @@ def test_bad_requests_are_named(model, image):
     headless = create_model("htnet_tiny", num_classes=0)
     with pytest.raises(ModelError, match="no classifier"):
         occlusion(headless, image)
+
+
+@pytest.mark.parametrize("switch", [torch.no_grad, torch.inference_mode])
+def test_gradients_are_taken_whatever_is_switched_off(model, image, switch):
+    expected = integrated_gradients(model, image, steps=2)
+    with switch():
+        found = integrated_gradients(model, image, steps=2)
+    assert np.array_equal(found.values, expected.values)

@@ -242,6 +242,10 @@ def test_unnamed_people_have_no_intervals(made, tmp_path):
         ),
         (lambda run: (run / "predictions.csv").unlink(), "does not exist"),
         (
+            lambda run: (run / "summary.json").write_text((run / "summary.json").read_text().replace('"run"', '"ran"')),
+            "lacks a field that the report shows, or has it in another form",
+        ),
+        (
             lambda run: (run / "predictions.csv").write_text(
                 re.sub(
                     ",(negative|positive|surprise),(negative|positive|surprise),",
@@ -316,3 +320,7 @@ def test_files_are_not_overwritten_and_names_are_checked(run):
         htnet.report([])
     with pytest.raises(InputError, match="worst is -1"):
         htnet.report(run, worst=-1)
+
+
+def test_a_run_is_named_by_its_summary_too(run):
+    assert htnet.report(run / "summary.json") == run / "report.html"

@@ -10,7 +10,7 @@ import pytest
 from htnet import Predictor
 from htnet.core.errors import InputError, MissingExtraError
 from htnet.core.facs import UnitPrediction
-from htnet.pipeline.plots import plot_prediction, save_figure
+from htnet.pipeline.plots import plot_confusion, plot_prediction, save_figure
 from tests.support.pairs import face_pair, tiny_model
 
 
@@ -71,3 +71,22 @@ def test_without_matplotlib(predictor, pair, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"Drawing needs matplotlib.*pip install 'htnet\[plots\]'"):
         plot_prediction(predictor.pair(*pair), *pair, tmp_path / "p.png")
+
+
+def test_names_with_dollars_are_shown_as_they_are(tmp_path):
+    """matplotlib would read them as formulas, and refuse those that are none."""
+    names = [r"$\frac{x$", "cost $5 and $6", "plain"]
+    figure = plot_confusion(np.eye(3, dtype=int), names, tmp_path / "c.png", title="$a$")
+    axis = figure.axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == names
+    assert not any(text.get_parse_math() for text in figure.findobj(type(axis.title)))
+    assert (tmp_path / "c.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("counts", "names"),
+    [(np.ones((3, 2)), "abc"), (np.ones((2, 2)), "a"), (-np.eye(2), "ab"), (np.full((2, 2), np.nan), "ab")],
+)
+def test_a_confusion_of_other_classes_is_refused(counts, names):
+    with pytest.raises(InputError, match=r"give \(C, C\) counts"):
+        plot_confusion(counts, list(names))

@@ -16,7 +16,6 @@ from htnet.hub import save_pretrained
 from htnet.models import create_model, reference_state
 from htnet.prepare import prepare
 from tests.data import official
-from tests.palsy.faces import palsy_face, save_face, write_csv, write_fnp
 from tests.support.pairs import face, face_pair, invented_casme3, save, write_casme3
 from tests.support.seeds import next_rng
 from tests.support.videos import write_video
@@ -151,20 +150,3 @@ def recording(path):
 def checkpoint(path):
     """A reference checkpoint of HTNet, narrow."""
     torch.save(reference_state(create_model("htnet_small", heads=3, mean=(0.0,) * 3, std=(1.0,) * 3)), path)
-
-
-def graded(folder):
-    """``graded.csv`` of drawn faces with six grades."""
-    rows = []
-    for i in range(18):
-        save_face(folder / "graded" / f"P{i:02d}_1.png", identity=i, grade=1 + i % 6, side=160)
-        rows.append({"image_path": f"graded/P{i:02d}_1.png", "grade": 1 + i % 6, "patient": f"P{i:02d}"})
-    write_csv(folder / "graded.csv", rows)
-
-
-def palsy_faces(folder):
-    """``FNP_DIR``, ``face.png``, ``face.jpg`` and ``faces``."""
-    write_fnp(folder / "FNP_DIR", patients=12, per_patient=2)
-    image = palsy_face(3, 4).image
-    for path in (folder / "face.png", folder / "face.jpg", *(folder / "faces" / f"{k}.png" for k in range(2))):
-        save(path, image)

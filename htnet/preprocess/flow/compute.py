@@ -13,7 +13,7 @@ import torch
 from htnet.core.errors import FlowError, FrameError, InputError, cause, refuse_unknown
 from htnet.core.fields import whole
 from htnet.core.files import check_outputs, write_bytes
-from htnet.core.limits import read_file
+from htnet.core.limits import PICTURE_PIXELS, picture_size, read_file
 from htnet.core.types import RESIZES, ByteArray, FloatArray, Flow
 from htnet.preprocess.flow.tvl1 import tvl1_flow
 from htnet.preprocess.flow.tvl1_parameters import MIN_SIDE
@@ -312,8 +312,13 @@ def read_flow_image(path: str | os.PathLike[str], size: int = 28) -> ByteArray:
         raise FlowError(f"Flow image {str(path)!r} is empty; copy or compute it again.")
     if damage := file_damage(content):
         raise FlowError(f"Flow image {str(path)!r} is {damage}; copy or compute it again.")
+    if (found := picture_size(content)) is not None:
+        PICTURE_PIXELS.check(found[0] * found[1], f"Flow image {str(path)!r}")
     with quiet_opencv():
-        image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+        try:
+            image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error:  # more pixels than OpenCV's own limit, in a kind of file whose size is not read before
+            image = None
     if image is None:
         raise FlowError(f"Flow image {str(path)!r} is not an image that OpenCV can read; give a PNG.")
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
