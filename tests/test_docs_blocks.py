@@ -130,7 +130,7 @@ def test_blocks_of_a_page_run(page, tmp_path, monkeypatch, request, short, capsy
     if "samples-flow" in text:
         shutil.copytree(request.getfixturevalue("samples_flow"), tmp_path, dirs_exist_ok=True)
     for pattern, make in PIECES.items():
-        made_there = re.search(rf'--out {pattern}|train_weights\(.*"{pattern}"', text)
+        made_there = re.search(rf'--out (?:{pattern})|train_weights\(.*"(?:{pattern})"', text)
         if re.search(pattern, text) and not made_there:
             make(tmp_path)
     names = {"__name__": "__main__"}
