@@ -20,7 +20,7 @@ from htnet.core.wings import wing_modules
 #: One module a group of commands; each adds its own. Those of the wings follow.
 GROUPS = (predict, spot, analyze, recordings, evaluate, train, prepare, weights, synthesize, doctor)
 
-#: Commands whose work the processes of torchrun share; others would all do the same, into the same files.
+#: Commands whose work the processes of a launcher share; others would all do the same, into the same files.
 SHARED = ("train",)
 
 
@@ -35,8 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(renamed_options(sys.argv[1:] if argv is None else argv))
     args.stdout, args.parser = sys.stdout, parser
     try:
-        if several_processes() and args.command not in SHARED:
-            raise InputError(f"torchrun goes with htnet {' and '.join(SHARED)} alone. Start this command without it.")
+        if (told := several_processes()) and args.command not in SHARED:
+            raise InputError(
+                f"{told} is {os.environ[told]}: a launcher started several processes, which htnet "
+                f"{' and '.join(SHARED)} alone can share. Start this command once, without torchrun, srun, mpirun; if "
+                f"each is to work by itself, in a folder of its own, remove the variable: env -u {told} htnet ..."
+            )
         with as_command(), redirect_stdout(sys.stderr) if args.json else nullcontext():
             args.run(args)
         if args.json and not args.answered:

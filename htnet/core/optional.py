@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 #: Where independent tasks run, see `htnet.core.engines`.
 ENGINES = ("local", "ray")
 
+#: Where launchers state the number of processes: torchrun and whatever prepares the same for PyTorch, srun of SLURM
+#: (for a step, not for the whole job), mpirun of Open MPI, and mpiexec of MPICH and Intel MPI.
+_STARTED_TOGETHER = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
     """Import ``module`` or say how to install it.
@@ -45,9 +49,9 @@ def installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def several_processes() -> bool:
-    """Whether `torchrun` started this process together with others."""
-    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
+def several_processes() -> str:
+    """The variable by which a launcher says that it started this process together with others; "" where it is alone."""
+    return next((name for name in _STARTED_TOGETHER if os.environ.get(name, "1").strip() not in ("", "1")), "")
 
 
 def _lacking(module: str, error: ImportError) -> str:

@@ -40,6 +40,11 @@ class Fold:
     train: tuple[int, ...]
     test: tuple[int, ...]
 
+    @property
+    def title(self) -> str:
+        """What is left out, as the data name it; the name of a fold that leaves out several subjects."""
+        return " ".join(part for part in (self.dataset, self.subject) if part) or self.name
+
 
 def leave_one_subject_out(manifest: Manifest) -> tuple[Fold, ...]:
     """One fold for each subject, ordered by data set and subject.

@@ -10,23 +10,25 @@ import numpy as np
 from htnet.core.csv_files import open_table
 from htnet.core.errors import RunError, cause
 from htnet.core.types import Float64Array
+from htnet.data import Fold
 from htnet.evaluation.store import RunStore
 from htnet.training.curves import CURVE_FILE, TENSORBOARD_FOLDER, as_text, write_curve_rows, write_tensorboard
 
 #: Numbers of an epoch. Those of subjects who were held out of the training part exist for the protocol "nested".
 MEASURES = ("loss", "lr", "held_out_uf1", "held_out_loss")
-#: Columns of a run's `training.csv`. The stage "all" trains on the whole training part of a fold, "nested" on what is
-#: left of it when subjects are held out.
-COLUMNS = ("seed", "fold", "stage", "epoch", *MEASURES)
+#: Columns of a run's `training.csv`. "fold" is the name of its files; "dataset" and "subject" are what it leaves out,
+#: as the data name them, and empty where it leaves out several. The stage "all" trains on the whole training part of a
+#: fold, "nested" on what is left of it when subjects are held out.
+COLUMNS = ("seed", "fold", "dataset", "subject", "stage", "epoch", *MEASURES)
 
 
-def write_curves(store: RunStore, folds: Sequence[str], seeds: Sequence[int]) -> None:
+def write_curves(store: RunStore, folds: Sequence[Fold], seeds: Sequence[int]) -> None:
     """Write the learning curves of all folds as ``training.csv``; folds of older versions have none."""
     rows = (
-        [seed, fold, stage, epoch, *as_text(row[name] for name in MEASURES)]
+        [seed, fold.name, fold.dataset, fold.subject, stage, epoch, *as_text(row[name] for name in MEASURES)]
         for seed in seeds
         for fold in folds
-        for stage, curve in _stages(store, seed, fold)
+        for stage, curve in _stages(store, seed, fold.name)
         for epoch, row in enumerate(curve, 1)
     )
     write_curve_rows(store.root / CURVE_FILE, COLUMNS, rows)

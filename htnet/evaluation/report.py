@@ -121,7 +121,7 @@ def collect(
             for fold in folds:
                 stored = store.read_fold(seed, fold.name)
                 if stored is None:
-                    raise RunError(f"Fold {fold.name} of seed {seed} is not finished in {store.root}.")
+                    raise RunError(f"Fold {fold.title} of seed {seed} is not finished in {store.root}.")
                 path = store.fold_path(seed, fold.name)
                 chances = _chances(stored, protocol, len(manifest.classes), path)
                 if set(chances) != {manifest.samples[i].sample for i in fold.test}:

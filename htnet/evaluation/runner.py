@@ -260,7 +260,7 @@ def _evaluate(
                 done += len(group)
                 for of_group, own in group if plan.tensorboard else ():
                     fold_to_tensorboard(store, own, of_group.name)
-                tick(done, f"{fold.name}, seed {seed}")
+                tick(done, f"{fold.title}, seed {seed}")
                 if on_fold is not None:
                     here = done - (total - len(tasks))
                     on_fold(done, total, (time.monotonic() - begun) / here * (total - done))
@@ -271,7 +271,7 @@ def _evaluate(
         shown |= {"data_notes": list(notes)} if notes else {}
         tested = manifest.subset(sorted({i for fold in folds for i in fold.test}))
         summary = summarize(samples, tested, seeds, shown)
-        write_curves(store, [fold.name for fold in folds], seeds)
+        write_curves(store, folds, seeds)
         write_results(store, manifest, samples, summary)
     return LosoResult(summary, samples, store.root)
 

@@ -8,8 +8,9 @@ and help come without PyTorch.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from htnet.core.lazy import serve_lazy_names
 
 if TYPE_CHECKING:
     from htnet.palsy.asymmetry import FaceAsymmetry, RegionAsymmetry, face_asymmetry
@@ -54,13 +55,4 @@ _NAMES = {
 
 __all__ = [name for names in _NAMES.values() for name in names.split()]
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _NAMES.items():
-        if name in names.split():
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+serve_lazy_names(__name__, _NAMES)

@@ -5,9 +5,9 @@ All but the answer for two frames is loaded when first used, so that this one do
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from htnet.core.lazy import serve_lazy_names
 from htnet.pipeline.calls import predict, predict_video
 from htnet.pipeline.predictor import Predictor
 
@@ -51,13 +51,4 @@ __all__ = [
     "spot_video",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _NAMES.items():
-        if name in names.split():
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+serve_lazy_names(__name__, _NAMES)

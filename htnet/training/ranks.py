@@ -1,4 +1,4 @@
-"""Training by several processes that `torchrun` started: what they tell each other."""
+"""Training by several processes that `torchrun` or another launcher started: what they tell each other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from htnet.core.optional import several_processes
 
 Found = TypeVar("Found")
 
-#: Variables by which `torchrun` tells a process who it is.
+#: Variables by which `torchrun` tells a process who it is; other launchers can set them too.
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -119,7 +119,7 @@ def only_first(ranks: Ranks | None, work: Callable[[], Found]) -> Found:
 
 @contextmanager
 def joined_ranks(timeout: float = 600.0) -> Iterator[Ranks | None]:
-    """Join the processes that `torchrun` started with this one; None where it is alone.
+    """Join the processes that `torchrun`, or a launcher that sets its variables, started with this one; None alone.
 
     They talk by gloo, on the CPU.
 
@@ -130,11 +130,14 @@ def joined_ranks(timeout: float = 600.0) -> Iterator[Ranks | None]:
         InputError: the variables of torchrun are incomplete.
         RunError: the others do not come.
     """
-    if not several_processes():
+    if not (told := several_processes()):
         yield None
         return
     if missing := [name for name in VARIABLES if name not in os.environ]:
-        raise InputError(f"{', '.join(missing)} is not set. Start the processes with torchrun.")
+        raise InputError(
+            f"{told} is {os.environ[told]}, so there are several processes, but {', '.join(missing)} is not set. Start "
+            "them with torchrun, or set these variables in each process."
+        )
     try:
         dist.init_process_group("gloo", timeout=timedelta(seconds=timeout))
     except (RuntimeError, ValueError) as error:

@@ -6,8 +6,9 @@ A wing: the rest of htnet knows nothing of it, see `htnet.core.wings`. It needs 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from htnet.core.lazy import serve_lazy_names
 
 if TYPE_CHECKING:
     from htnet.web.app import create_app
@@ -19,13 +20,4 @@ _NAMES = {"app": "create_app", "server": "serve", "settings": "ServeSettings"}
 
 __all__ = ["ServeSettings", "create_app", "serve"]
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _NAMES.items():
-        if name in names.split():
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+serve_lazy_names(__name__, _NAMES)

@@ -11,12 +11,16 @@ from tests.support.boards import scalars_of
 from tests.support.flows import write_flow_set
 
 QUICK = Recipe(name="quick", epochs=3, batch_size=8)
+#: Of a subject, and no name of a file.
+NAME = "王 小明/2-b"
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
     folder = tmp_path_factory.mktemp("curves") / "set"
     write_flow_set(folder, 4, 2)
+    table = folder / "manifest.csv"
+    table.write_text(table.read_text("utf-8").replace(",s2,", f",{NAME},"), "utf-8")
     return open_data(folder)
 
 
@@ -26,7 +30,7 @@ def run(manifest, out, **options):
 
 
 def rows_of(out):
-    with (out / "training.csv").open(newline="") as file:
+    with (out / "training.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -35,8 +39,11 @@ def test_the_curves_are_those_of_the_trainings_and_come_back_from_tensorboard(ma
     rows, folds = rows_of(tmp_path / "run"), leave_one_subject_out(manifest)
     assert len(rows) == len(folds) * 2 * QUICK.epochs
     assert {row["stage"] for row in rows} == {"all", "nested"}
+    named = {(fold.name, "a", fold.subject) for fold in folds}
+    assert {(row["fold"], row["dataset"], row["subject"]) for row in rows} == named
+    assert [fold.title for fold in folds] == ["a s0", "a s1", "a s3", f"a {NAME}"]
 
-    fold, told = folds[2], []
+    fold, told = folds[3], []
     data = load_flow_set(manifest, PreprocessSpec()).subset(fold.train)
     train_model(
         "htnet_tiny",

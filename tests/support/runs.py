@@ -45,6 +45,6 @@ def write_run(folder, manifest, sure, seeds=(0, 1), model="htnet_tiny"):
                 held = {"held_out_uf1": [0.25, 0.5, 0.75, 0.5], "held_out_loss": [1.0, 0.75, 0.5, 0.625]}
                 curves["nested"] = {"loss": loss, "lr": [0.1] * EPOCHS, **held}
             store.write_fold(seed, fold.name, {"fold": fold.name, "seed": seed, "protocols": {}, "curves": curves})
-    write_curves(store, [fold.name for fold in folds], seeds)
+    write_curves(store, folds, seeds)
     write_results(store, manifest, samples, summarize(samples, manifest, seeds, run))
     return folder

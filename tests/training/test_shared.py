@@ -11,10 +11,21 @@ import pytest
 import torch
 
 from htnet.cli import main
+from htnet.core.errors import InputError
 from htnet.data import open_data
 from htnet.hub import load_pretrained
 from htnet.models import get_entry
-from htnet.training import Checkpoint, Recipe, TrainingJob, generated_samples, load_flow_set, run_job, spec_for, trainer
+from htnet.training import (
+    Checkpoint,
+    Recipe,
+    TrainingJob,
+    generated_samples,
+    joined_ranks,
+    load_flow_set,
+    run_job,
+    spec_for,
+    trainer,
+)
 from tests.support.flows import write_flow_set
 
 #: One of the processes. They meet in a file, and talk on loopback.
@@ -139,10 +150,26 @@ def test_what_several_processes_cannot_do_is_refused(tmp_path, warm_python):
     assert all(text.startswith("InputError A batch of this training has 1 sample(s)") for text in said)
 
 
-def test_other_commands_are_refused(monkeypatch, tmp_path, fail):
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "torchrun goes with htnet train alone" in fail("loso", "--data", tmp_path)
+LAUNCHERS = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+
+
+@pytest.mark.parametrize("variable", LAUNCHERS)
+def test_other_commands_are_refused(monkeypatch, tmp_path, fail, variable):
+    monkeypatch.setenv(variable, "2")
+    said = fail("loso", "--data", tmp_path)
+    assert f"{variable} is 2" in said
+    assert "htnet train alone" in said
+    assert f"env -u {variable}" in said
+    for alone in ("1", ""):
+        monkeypatch.setenv(variable, alone)
+        assert "launcher" not in fail("loso", "--data", tmp_path)
+
+
+@pytest.mark.parametrize("variable", LAUNCHERS)
+def test_processes_that_do_not_know_each_other_are_told_what_lacks(monkeypatch, variable):
+    monkeypatch.setenv(variable, "2")
+    with pytest.raises(InputError, match=rf"{variable} is 2.*MASTER_ADDR, MASTER_PORT is not set"), joined_ranks():
+        raise AssertionError("never entered")
 
 
 @pytest.mark.slow
