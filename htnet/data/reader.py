@@ -23,7 +23,16 @@ from htnet.core.errors import (
     refuse_unknown,
 )
 from htnet.core.identity import differ, shared
-from htnet.core.types import EXTRA_INPUTS, ByteArray, FloatArray, Frame, Landmarks, ModelInput, PreprocessSpec
+from htnet.core.types import (
+    EXTRA_INPUTS,
+    ByteArray,
+    FloatArray,
+    Frame,
+    Landmarks,
+    Landmarks68,
+    ModelInput,
+    PreprocessSpec,
+)
 from htnet.core.words import listed
 from htnet.data.manifest import Manifest, Sample, sample_fault
 from htnet.data.prepared import check_unchanged, image_spec
@@ -41,6 +50,7 @@ from htnet.preprocess import (
     template_points,
 )
 from htnet.preprocess.depth import check_bit_depth
+from htnet.preprocess.landmarks import finds_68, landmarks_68
 
 
 class SampleReader:
@@ -142,13 +152,15 @@ class SampleReader:
                 raise ManifestError("it has neither onset and apex frames nor a flow image. Give one of the two.")
             return self.pair(sample.onset, sample.apex, own, sample.sample)
         self._check_prepared(sample.flow)
-        points: Landmarks | Path | None = own
+        points: Landmarks | Landmarks68 | Path | None = own
         if self.spec.region_points == "landmarks":
             if own is not None and sample.onset is not None:
                 points = self._preprocessor.on_flow_image(sample.onset, own, sample.sample)
             elif self.replace_points and (finder := self.landmarks.get()) is not None:
                 picture = read_flow_image(sample.flow, self.spec.size)
-                points = finder(Frame(picture, str(sample.flow)), sample.sample)
+                frame = Frame(picture, str(sample.flow))
+                wanted = self._preprocessor.points68 and finds_68(finder)
+                points = landmarks_68(finder, frame, sample.sample) if wanted else finder(frame, sample.sample)
         return self._preprocessor.flow_picture(sample.flow, points, sample.sample)
 
     def _check_prepared(self, flow: Path) -> None:

@@ -50,7 +50,7 @@ from htnet.preprocess.pairs import pair_warnings
 from htnet.preprocess.pose import check_order
 from htnet.preprocess.regions import crop_regions, template_points
 
-LandmarkSource = npt.ArrayLike | Landmarks | os.PathLike[str]
+LandmarkSource = npt.ArrayLike | Landmarks | Landmarks68 | os.PathLike[str]
 #: Probability of an expression, and warnings.
 Told = tuple[float | None, tuple[QualityWarning, ...]]
 
@@ -93,8 +93,8 @@ class Preprocessor:
         Args:
             onset: the neutral frame; see `read_frame`.
             apex: the frame of strongest expression, of the same size.
-            landmarks: five points in onset px, (5, 2), or a .csv or .json file of them; None for the
-                landmarker's.
+            landmarks: five points in onset px, (5, 2), 68 in the order of iBUG 300-W, (68, 2), or a .csv or .json
+                file of either; None for the landmarker's.
             sample: identifier, to look points up by.
 
         Returns:
@@ -155,8 +155,8 @@ class Preprocessor:
 
         Args:
             image: a file, or (size, size, 3) uint8 BGR = strain, v, u.
-            landmarks: five points in px of the flow image, (5, 2), or a .csv or .json file of them (a file
-                whose name ends in ``_224px`` contains px of a 224 px image). Used
+            landmarks: five or 68 points in px of the flow image, (5, 2) or (68, 2), or a .csv or .json file of either
+                (a file whose name ends in ``_224px`` contains px of a 224 px image). Used
                 only if the spec cuts regions at "landmarks"; without them the template's points are used, and
                 ``regions_at`` states this.
             sample: identifier, to look points up by.
@@ -173,13 +173,15 @@ class Preprocessor:
         else:
             picture, source = _check_picture(image, self.spec.size), "flow image"
             refuse_no_flow(picture, "The flow image")
-        mapped = None
+        mapped, measured = None, None
         if landmarks is not None and self.spec.region_points == "landmarks":
             size = (self.spec.size, self.spec.size)
             if isinstance(landmarks, (str, os.PathLike)):
-                given = flow_image_points(landmarks, Frame(picture, source), sample)
+                all_points = flow_image_points(landmarks, Frame(picture, source), sample)
             else:
-                given = read_landmarks(landmarks, Frame(picture, source), sample)
+                all_points = _read_points(landmarks, Frame(picture, source), sample)
+            measured = all_points if isinstance(all_points, Landmarks68) else None
+            given = _five(all_points)
             check_inside(given, size, source)
             check_order(given.points, given.source, nose=False)
             mapped = given.points
@@ -191,24 +193,29 @@ class Preprocessor:
             points=mapped,
             motionless=is_motionless(picture),
         )
-        return self._with_68(made, None)
+        return self._with_68(made, measured)
 
-    def on_flow_image(self, onset: FrameSource, landmarks: LandmarkSource, sample: str = "") -> Landmarks:
+    def on_flow_image(self, onset: FrameSource, landmarks: LandmarkSource, sample: str = "") -> Landmarks | Landmarks68:
         """Points of an onset frame, in px of the flow image that `pair` makes of it.
 
         Args:
             onset: the frame; see `read_frame`.
-            landmarks: five points in onset px, (5, 2), or a .csv or .json file of them.
+            landmarks: points in onset px, see `pair`.
             sample: identifier, to look points up by.
+
+        Returns:
+            The 68 points if they are requested and given, otherwise the five.
 
         Raises:
             FrameError, LandmarkError: the frame or the points cannot be used.
         """
         frame = read_frame(onset, self.bit_depth)
-        points = verified(self._landmarks(frame, landmarks, sample), frame)
+        measured = self._measured_68(frame, landmarks, sample)
+        points = verified(self._landmarks(frame, landmarks, sample) if measured is None else measured.five(), frame)
         alignment = fit_alignment(points, template=self.spec.template, size=self.spec.face_size, frame=frame.source)
-        mapped = self._on_image(transform_points(alignment.matrix, points.points))
-        return replace(points, points=mapped.astype(np.float32))
+        found: Landmarks | Landmarks68 = points if measured is None else measured
+        mapped = self._on_image(transform_points(alignment.matrix, found.points))
+        return replace(found, points=mapped.astype(np.float32))
 
     @contextmanager
     def _expression(self, onset: Frame, apex: Frame, points: Landmarks) -> Iterator[Callable[[bool], Told]]:
@@ -226,11 +233,14 @@ class Preprocessor:
         return scale_points(points, self.spec.size / self.spec.face_size)
 
     def _measured_68(self, frame: Frame, landmarks: LandmarkSource | None, sample: str) -> Landmarks68 | None:
-        """68 points of the frame from a landmarker that finds so many, if they are requested."""
-        finder = self.landmarker
-        if landmarks is not None or not self.points68 or finder is None or not finds_68(finder):
+        """68 points of the frame, if they are requested and the points given, or the landmarker, are so many."""
+        if not self.points68:
             return None
-        return landmarks_68(finder, frame, sample)
+        if landmarks is not None:
+            found = _read_points(landmarks, frame, sample)
+            return found if isinstance(found, Landmarks68) else None
+        finder = self.landmarker
+        return None if finder is None or not finds_68(finder) else landmarks_68(finder, frame, sample)
 
     def _with_68(self, made: ModelInput, measured: Landmarks68 | None) -> ModelInput:
         """The input with 68 points, if they are requested."""
@@ -273,10 +283,21 @@ def _probability(onset: Frame, apex: Frame, points: Landmarks) -> Told:
 
 
 def read_landmarks(landmarks: LandmarkSource, frame: Frame, sample: str) -> Landmarks:
-    if isinstance(landmarks, Landmarks):
+    """The five points of what a user gave as landmarks."""
+    return _five(_read_points(landmarks, frame, sample))
+
+
+def _five(points: Landmarks | Landmarks68) -> Landmarks:
+    return points.five() if isinstance(points, Landmarks68) else points
+
+
+def _read_points(landmarks: LandmarkSource, frame: Frame, sample: str) -> Landmarks | Landmarks68:
+    """All points of what a user gave as landmarks."""
+    if isinstance(landmarks, (Landmarks, Landmarks68)):
         return landmarks
     if isinstance(landmarks, (str, os.PathLike)):
-        return landmark_table(landmarks)(frame, sample)
+        table = landmark_table(landmarks)
+        return table.points68(frame, sample) if table.has_68 else table(frame, sample)
     try:
         points = np.asarray(landmarks, dtype=np.float32)
     except (TypeError, ValueError):
@@ -284,7 +305,8 @@ def read_landmarks(landmarks: LandmarkSource, frame: Frame, sample: str) -> Land
             f"The landmarks given for {frame.source} are not numbers; give five [x, y] in the order "
             f"{', '.join(POINT_NAMES)}."
         ) from None
-    return Landmarks(points, f"the points given for {frame.source}")
+    kind = Landmarks68 if points.shape == (68, 2) else Landmarks
+    return kind(points, f"the points given for {frame.source}")
 
 
 def _check_picture(image: Any, size: int) -> ByteArray:

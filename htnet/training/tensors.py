@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
@@ -235,8 +236,8 @@ class FlowSet(TensorSet):
         return dict(sorted(Counter(self.regions_at).items()))
 
     def points68_counts(self) -> dict[str, int]:
-        """Number of samples by what their 68 points come from; empty if they were not requested."""
-        return dict(sorted(Counter(self.points68_from).items()))
+        """Number of samples by what their 68 points come from, a file by its name; empty if they were not requested."""
+        return dict(sorted(Counter(_file_name(source) for source in self.points68_from).items()))
 
     def _shown(self) -> list[Tensor | None]:
         return [self.images, self.points, self.labels, self.points68, self.motion, self.units]
@@ -307,6 +308,12 @@ def load_flow_set(
         more.get("motion"),
         unit_targets(manifest.samples, units) if units else None,
     )
+
+
+def _file_name(source: str) -> str:
+    """A source of points without the row of the sample and without folders."""
+    path, row, _ = source.partition(" (")
+    return PurePath(path).name if row else source
 
 
 def _refuse_unprepared(manifest: Manifest, landmarker: Landmarker | None) -> None:

@@ -10,7 +10,7 @@ import torch
 from htnet import Predictor, cli
 from htnet.core.errors import InputError, LandmarkError
 from htnet.core.registry import MODELS
-from htnet.core.types import TEMPLATE_28, Landmarks, Landmarks68, PreprocessSpec
+from htnet.core.types import TEMPLATE_28, Frame, Landmarks, Landmarks68, PreprocessSpec
 from htnet.data import Manifest
 from htnet.data.reader import extra_inputs
 from htnet.evaluation import loso
@@ -137,6 +137,66 @@ def test_measured_68_points_are_kept(tmp_path):
     assert Preprocessor(at_template, Finder68(), points68=True).pair(onset, apex).points68.estimated
     data = load_flow_set(pair_manifest(tmp_path / "pairs", 2), WHOLE, Finder68(), extras=("points68",))
     assert data.points68_counts() == {"finder": 2}
+
+
+@pytest.mark.parametrize("form", ["x{}", "x_{}", "json"])
+def test_68_points_of_a_file_are_kept(tmp_path, form):
+    """However they are given: with the manifest, as the landmarker, or as the points of one pair."""
+    onset, apex = face_pair()
+    points = Finder68().points68(Frame(onset, "onset")).points.astype(float)
+    manifest = pair_manifest(tmp_path / "pairs", 2)
+    names = [sample.sample for sample in manifest]
+    if form == "json":
+        path = tmp_path / "found.json"
+        path.write_text(json.dumps({name: points.tolist() for name in names}))
+    else:
+        path = tmp_path / "found.csv"
+        x, y = form, form.replace("x", "y")
+        header = ["sample", *(column.format(n) for n in range(68) for column in (x, y))]
+        rows = [[name, *map(str, points.ravel().tolist())] for name in names]
+        path.write_text("\n".join(",".join(row) for row in [header, *rows]) + "\n")
+    truth = Preprocessor(WHOLE, Finder68(), points68=True).pair(onset, apex)
+    table = PrecomputedLandmarks(path)
+    assert table.has_68
+    np.testing.assert_allclose(table(Frame(onset, "onset"), names[0]).points, truth.landmarks.points, atol=1e-4)
+    for given in (path, points, Landmarks68(points, "mine")):
+        made = Preprocessor(WHOLE, points68=True).pair(onset, apex, given, names[0])
+        assert not made.points68.estimated
+        np.testing.assert_allclose(made.points68.points, truth.points68.points, atol=1e-4)
+        np.testing.assert_allclose(made.points, truth.points, atol=1e-4)
+        np.testing.assert_array_equal(Preprocessor(WHOLE).pair(onset, apex, given, names[0]).image, made.image)
+    own = tuple(dataclasses.replace(sample, landmarks=path) for sample in manifest)
+    for data in (
+        load_flow_set(manifest, WHOLE, table, extras=("points68",)),
+        load_flow_set(dataclasses.replace(manifest, samples=own), WHOLE, extras=("points68",)),
+    ):
+        assert data.points68_counts() == {path.name: 2}
+        np.testing.assert_allclose(data.points68[0], truth.points68.points, atol=1e-4)
+
+
+def test_68_points_of_cached_flow_images_are_kept(tmp_path):
+    """In px of the images that the file's name says, as with five points."""
+    manifest = write_flow_set(tmp_path / "set", 2, 1)
+    points = MEAN_SHAPE_28 * 8 + np.arange(68)[:, None] % 3
+    path = tmp_path / "dlib_224px.json"
+    path.write_text(json.dumps({sample.sample: points.tolist() for sample in manifest}))
+    own = tuple(dataclasses.replace(sample, landmarks=path) for sample in manifest)
+    data = load_flow_set(dataclasses.replace(manifest, samples=own), WHOLE, extras=("points68",))
+    np.testing.assert_allclose(data.points68[1], points / 8, atol=1e-5)
+    np.testing.assert_allclose(data.points[1], Landmarks68(points / 8, "x").five().points, atol=1e-5)
+    scaled = PrecomputedLandmarks(path, scale=1 / 8)
+    found = load_flow_set(manifest, WHOLE, scaled, extras=("points68",))
+    np.testing.assert_allclose(found.points68[1], points / 8, atol=1e-5)
+    assert load_flow_set(manifest, WHOLE, scaled).points68 is None
+
+
+def test_a_file_of_five_points_gives_no_68(tmp_path):
+    path, _ = five(write_flow_set(tmp_path / "set", 1, 1), tmp_path)
+    table = PrecomputedLandmarks(path)
+    assert not table.has_68
+    name = json.loads(path.read_text()).popitem()[0]
+    with pytest.raises(LandmarkError, match=r"holds five points of sample .* not 68"):
+        table.points68(Frame(face_pair()[0], "onset"), name)
 
 
 def test_points_that_are_no_face_are_refused(tmp_path):

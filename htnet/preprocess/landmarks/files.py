@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from htnet.core.files import FreshFile
 from htnet.core.hints import hint
 from htnet.core.limits import parse_json, read_file
 from htnet.core.schema import OUTPUT_POINTS
-from htnet.core.types import POINT_NAMES, Frame, Landmarks
+from htnet.core.types import POINT_NAMES, Frame, Landmarks, Landmarks68
 from htnet.preprocess.align import scale_points
 from htnet.preprocess.landmarks.peers import PeerLandmarks, is_peer_table
 
@@ -26,6 +27,8 @@ from htnet.preprocess.landmarks.peers import PeerLandmarks, is_peer_table
 COLUMNS = tuple(f"{name}_{axis}" for name in POINT_NAMES for axis in "xy")
 #: The same as htnet's JSON calls the points: "image_left_eye_x", ...
 _PLAIN = dict(zip([f"{name}_{axis}" for name in OUTPUT_POINTS for axis in "xy"], COLUMNS, strict=True))
+#: The same of 68 points in the order of iBUG 300-W.
+COLUMNS_68 = tuple(f"{axis}{number}" for number in range(68) for axis in "xy")
 
 
 class PrecomputedLandmarks:
@@ -36,6 +39,9 @@ class PrecomputedLandmarks:
     ``{sample: [[x, y], five times]}``, or just five ``[x, y]`` that serve for every sample. In place of each list of
     five it may hold a dictionary of the points' names, as htnet's JSON does. A file of one sample needs no name.
     CSV files of OpenFace and py-feat are read too, see `PeerLandmarks`.
+
+    Either may hold 68 points in the order of iBUG 300-W in place of five: a JSON list of 68 ``[x, y]``, or the columns
+    ``sample``, ``x0``, ``y0``, ... ``x67``, ``y67`` (in any order, ``x_0`` is read too).
     """
 
     def __init__(self, path: str | os.PathLike[str], *, scale: float = 1.0) -> None:
@@ -63,15 +69,42 @@ class PrecomputedLandmarks:
         self.scale: float = state["scale"]
         self._file: FreshFile[_Points] = FreshFile(self.path, partial(_read_points, scale=self.scale))
 
+    @property
+    def has_68(self) -> bool:
+        """Whether the file holds 68 points of every sample, so that `points68` can be called."""
+        points = self._file.get()
+        found = points.values() if isinstance(points, dict) else [points]
+        return all(isinstance(one, (Landmarks68, PeerLandmarks)) for one in found)
+
     def __call__(self, frame: Frame, sample: str = "") -> Landmarks:
-        """Points of ``sample``; the file is read again if it has changed.
+        """Five points of ``sample``; the file is read again if it has changed.
 
         Raises:
             LandmarkError: the file has none for it.
         """
+        found = self._points(frame, sample)
+        return found.five() if isinstance(found, Landmarks68) else found
+
+    def points68(self, frame: Frame, sample: str = "") -> Landmarks68:
+        """68 points of ``sample``; the file is read again if it has changed.
+
+        Raises:
+            LandmarkError: the file has none for it, or five only.
+        """
+        found = self._points(frame, sample)
+        if isinstance(found, Landmarks):
+            raise LandmarkError(
+                f"{self.path} holds five points of sample {sample!r}, not 68. Give a file of 68 points (columns x0, "
+                "y0, ... x67, y67), or estimate them with htnet.preprocess.estimate_68."
+            )
+        return found
+
+    def _points(self, frame: Frame, sample: str) -> Landmarks | Landmarks68:
         points = self._file.get()
+        if isinstance(points, PeerLandmarks):
+            return points.points68(frame, sample)
         if not isinstance(points, dict):
-            return points if isinstance(points, Landmarks) else points(frame, sample)
+            return points
         if not sample and len(points) == 1:
             return next(iter(points.values()))
         if sample not in points:
@@ -84,7 +117,7 @@ class PrecomputedLandmarks:
 
 
 #: What a file contains: points of many samples by name, points that serve for all, or a table of another program.
-_Points = dict[str, Landmarks] | Landmarks | PeerLandmarks
+_Points = dict[str, Landmarks | Landmarks68] | Landmarks | Landmarks68 | PeerLandmarks
 
 
 def _read_points(path: Path, scale: float) -> _Points:
@@ -102,8 +135,8 @@ def image_side(path: str | os.PathLike[str]) -> float | None:
     return float(found[1]) if found else None
 
 
-def flow_image_points(path: str | os.PathLike[str], frame: Frame, sample: str) -> Landmarks:
-    """Points of one sample in px of its flow image.
+def flow_image_points(path: str | os.PathLike[str], frame: Frame, sample: str) -> Landmarks | Landmarks68:
+    """Points of one sample in px of its flow image, all that the file holds.
 
     Args:
         path: a file for `PrecomputedLandmarks`. Its points are in px of the flow image, unless its name ends
@@ -115,7 +148,8 @@ def flow_image_points(path: str | os.PathLike[str], frame: Frame, sample: str) -
         LandmarkError: the file is missing, not as described, or has no such sample.
     """
     side = image_side(path)
-    return landmark_table(path, frame.size[1] / side if side else 1.0)(frame, sample)
+    table = landmark_table(path, frame.size[1] / side if side else 1.0)
+    return table.points68(frame, sample) if table.has_68 else table(frame, sample)
 
 
 def landmark_table(path: str | os.PathLike[str], scale: float = 1.0) -> PrecomputedLandmarks:
@@ -133,12 +167,13 @@ def _table(path: Path, scale: float) -> PrecomputedLandmarks:
 
 
 def read_points_json(path: str | os.PathLike[str]) -> Landmarks:
-    """Read one face's points: a JSON list of five [x, y] in frame px, order `POINT_NAMES`.
+    """Read one face's points: a JSON list of five [x, y] in frame px, order `POINT_NAMES`, or of iBUG's 68.
 
     Raises:
         LandmarkError: the file is missing or contains something else.
     """
-    return _landmarks(_read_json(Path(path)), str(path), 1.0)
+    found = _landmarks(_read_json(Path(path)), str(path), 1.0)
+    return found.five() if isinstance(found, Landmarks68) else found
 
 
 def _read_text(path: Path) -> str:
@@ -182,7 +217,7 @@ def _named(points: Any) -> bool:
     return isinstance(points, dict) and (set(points) == set(OUTPUT_POINTS) or set(points) == set(POINT_NAMES))
 
 
-def _landmarks(points: Any, source: str, scale: float, score: float | None = None) -> Landmarks:
+def _landmarks(points: Any, source: str, scale: float, score: float | None = None) -> Landmarks | Landmarks68:
     if _named(points):
         points = [points[name] for name in (OUTPUT_POINTS if OUTPUT_POINTS[0] in points else POINT_NAMES)]
     try:
@@ -191,29 +226,39 @@ def _landmarks(points: Any, source: str, scale: float, score: float | None = Non
         raise LandmarkError(
             f"Landmarks in {source} are not numbers; give five [x, y] in the order {', '.join(POINT_NAMES)}."
         ) from None
-    return Landmarks(scale_points(array, scale).astype(np.float32), source, score)
+    kind = Landmarks68 if array.shape == (68, 2) else Landmarks
+    return kind(scale_points(array, scale).astype(np.float32), source, score)
 
 
-def _read_csv(path: Path, scale: float) -> dict[str, Landmarks]:
+def _read_csv(path: Path, scale: float) -> dict[str, Landmarks | Landmarks68]:
     table = open_table(path, error=LandmarkError)
-    plain = {name: _PLAIN.get(name, name) for name in table.columns}
-    required = ("sample", *COLUMNS)
+    plain = _plain_names(table.columns)
+    coordinates = COLUMNS_68 if COLUMNS_68[0] in plain.values() else COLUMNS
+    required = ("sample", *coordinates)
     missing = [name for name in required if name not in plain.values()]
     if missing:
-        raise LandmarkError(f"{path} lacks the columns {', '.join(missing)}; give {', '.join(required)}.{hint(path)}")
+        raise LandmarkError(
+            f"{path} lacks the columns {', '.join(missing[:12])}; give sample, {', '.join(COLUMNS)}, or sample and the "
+            f"68 points of iBUG 300-W as x0, y0, ... x67, y67.{hint(path)}"
+        )
     refuse_unknown(plain.values(), (*required, "score"), f"column of {path}", LandmarkError)
     written = {old: name for name, old in plain.items()}
     if len(written) < len(plain):
-        raise LandmarkError(f"{path} contains a point twice, with and without 'image_' in its name. Keep one.")
-    numbers = table.numbers([written[name] for name in COLUMNS])
+        raise LandmarkError(f"{path} contains a point twice, under two names. Keep one.")
+    numbers = table.numbers([written[name] for name in coordinates])
     scores = [score for [score] in table.numbers(["score"])] if "score" in written else [None] * len(numbers)
-    found: dict[str, Landmarks] = {}
+    found: dict[str, Landmarks | Landmarks68] = {}
     for (line, row), values, score in zip(table.rows, numbers, scores, strict=True):
         place, name = f"{path} line {line}", row["sample"]
         if name in found:
             raise LandmarkError(f"{place} repeats sample {name!r}; keep one row per sample.")
         if None in values:
-            raise LandmarkError(f"{place} (sample {name!r}) has an empty cell; give ten numbers.")
-        points = np.array(values, dtype=np.float64).reshape(5, 2)
+            raise LandmarkError(f"{place} (sample {name!r}) has an empty cell; give {len(coordinates)} numbers.")
+        points = np.array(values, dtype=np.float64).reshape(-1, 2)
         found[name] = _landmarks(points, f"{path} (sample {name})", scale, score)
     return found
+
+
+def _plain_names(columns: Sequence[str]) -> dict[str, str]:
+    """The name in `COLUMNS` or `COLUMNS_68` of each column that is written otherwise."""
+    return {name: _PLAIN.get(name, re.sub(r"^([xy])_(\d+)$", r"\1\2", name)) for name in columns}

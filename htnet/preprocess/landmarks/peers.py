@@ -166,12 +166,13 @@ class PeerLandmarks:
 
 
 def is_peer_table(path: str | os.PathLike[str]) -> bool:
-    """Whether a CSV file is a table of OpenFace or py-feat: whether it has their columns.
+    """Whether a CSV file is a table of OpenFace or py-feat: whether it has their columns, and not samples alone.
 
     Raises:
         LandmarkError: it cannot be read.
     """
-    return set(COLUMNS_68) <= set(open_table(Path(path), error=LandmarkError).columns)
+    columns = set(open_table(Path(path), error=LandmarkError).columns)
+    return set(COLUMNS_68) <= columns and not ("sample" in columns <= {*COLUMNS_68, "sample", "score"})
 
 
 def _read(path: Path, scale: float) -> _Table:

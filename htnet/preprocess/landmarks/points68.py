@@ -10,6 +10,7 @@ from htnet.preprocess.align import face_similarity
 from htnet.preprocess.geometry import transform_points
 from htnet.preprocess.landmarks.base import Landmarker, Landmarker68
 from htnet.preprocess.landmarks.cached import CachedLandmarker
+from htnet.preprocess.landmarks.files import PrecomputedLandmarks
 from htnet.preprocess.mean_shape import MEAN_SHAPE_28
 
 
@@ -39,9 +40,11 @@ def estimate_68(landmarks: Landmarks) -> Landmarks68:
 
 
 def finds_68(landmarker: Landmarker) -> bool:
-    """Whether a landmarker detects 68 points; a cache does if its inner landmarker does."""
+    """Whether a landmarker gives 68 points; a cache does if its inner landmarker does, a file if it holds so many."""
     if isinstance(landmarker, CachedLandmarker):
         return finds_68(landmarker.inner)
+    if isinstance(landmarker, PrecomputedLandmarks):
+        return landmarker.has_68
     return isinstance(landmarker, Landmarker68)
 
 
@@ -57,7 +60,7 @@ def landmarks_68(landmarker: Landmarker, frame: Frame, sample: str = "", *, esti
     Raises:
         LandmarkError: the landmarker returns five points and ``estimate`` is false, or it detects no face.
     """
-    if isinstance(landmarker, Landmarker68):
+    if isinstance(landmarker, Landmarker68) and finds_68(landmarker):
         return landmarker.points68(frame, sample)
     if not estimate:
         raise LandmarkError(
