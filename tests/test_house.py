@@ -1,6 +1,8 @@
 """Rules of the house that code can check."""
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from functools import cache
@@ -12,6 +14,16 @@ import pytest
 import htnet
 from htnet.core import errors
 from htnet.core.errors import HtnetError
+
+if sys.version_info >= (3, 11):
+    from re import _constants as sre
+    from re import _parser as sre_parser
+else:
+    import sre_constants as sre
+    import sre_parse as sre_parser
+
+#: What repeats in a regular expression and can be tried in several ways.
+REPEATS = (sre.MAX_REPEAT, sre.MIN_REPEAT)
 
 PACKAGE = Path(htnet.__file__).parent
 
@@ -117,6 +129,130 @@ def test_opencv_is_loaded_by_its_own_function():
         or (isinstance(node, ast.ImportFrom) and node.module == "cv2")
     ]
     assert not bare
+
+
+#: What decodes pictures and videos, and the one module that may call each. Writing (`av.open(..., "w")`) is free.
+DECODERS = {
+    "imread": None,
+    "imreadmulti": None,
+    "imreadanimation": None,
+    "imdecode": "htnet.preprocess.picture_reader",
+    "imdecodemulti": None,
+    "imdecodeanimation": None,
+    "VideoCapture": "htnet.preprocess.video.readers",
+    "av.open": "htnet.preprocess.video.readers",
+}
+
+
+def decoders_in(tree):
+    """Names of decoders that a file uses, called or handed on."""
+    writers = {
+        node.func
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and any(isinstance(a, ast.Constant) and a.value == "w" for a in node.args)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node not in writers:
+            yield from {node.attr, ast.unparse(node)} & set(DECODERS)
+        elif isinstance(node, ast.Constant) and node.value in DECODERS:
+            yield node.value
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from {alias.name for alias in node.names} & set(DECODERS)
+
+
+def test_pictures_and_videos_have_one_reader_each():
+    """A limit that is checked beside one decoder and forgotten beside another is no limit."""
+    wrong = [
+        f"{module}: {name}"
+        for module, path in MODULES.items()
+        for name in decoders_in(tree_of(path))
+        if DECODERS[name] != module
+    ]
+    assert not wrong
+    used = {name for path in SOURCES for name in decoders_in(tree_of(path))}
+    assert used == {name for name, module in DECODERS.items() if module is not None}
+
+
+@pytest.mark.parametrize(
+    ("code", "seen"),
+    [
+        ("cv2.imread(x)", True),
+        ("load_opencv().VideoCapture(x)", True),
+        ("f = cv2.imdecode", True),
+        ("getattr(cv2, 'imread')", True),
+        ("from cv2 import imread", True),
+        ("av.open(x)", True),
+        ("av.open(x, 'w')", False),
+        ("path.open(x)", False),
+    ],
+)
+def test_decoders_are_seen(code, seen):
+    assert bool(list(decoders_in(ast.parse(code)))) == seen
+
+
+def slow_parts(pattern):
+    """Repeats without end of something that can itself match any length: their time doubles with each character."""
+
+    def has_fixed(items):
+        for kind, value in items:
+            if kind in (sre.LITERAL, sre.NOT_LITERAL, sre.IN, sre.ANY):
+                return True
+            if kind is sre.SUBPATTERN and has_fixed(value[3]):
+                return True
+            if kind is sre.BRANCH and all(map(has_fixed, value[1])):
+                return True
+            if kind in REPEATS and value[0] == value[1] and value[0] > 0 and has_fixed(value[2]):
+                return True
+        return False
+
+    def visit(items):
+        for kind, value in items:
+            inner = {sre.SUBPATTERN: lambda v: [v[3]], sre.BRANCH: lambda v: v[1]}.get(kind, lambda v: [])(value)
+            if kind in REPEATS:
+                inner = [value[2]]
+                if value[1] is sre.MAXREPEAT:
+                    ways = value[2]
+                    while len(ways) == 1 and ways[0][0] is sre.SUBPATTERN:
+                        ways = ways[0][1][3]
+                    branches = ways[0][1][1] if len(ways) == 1 and ways[0][0] is sre.BRANCH else [ways]
+                    yield from (str(way) for way in branches if not has_fixed(way))
+            elif kind in (sre.ASSERT, sre.ASSERT_NOT):
+                inner = [value[1]]
+            for part in inner:
+                yield from visit(part)
+
+    return list(visit(sre_parser.parse(pattern)))
+
+
+def test_no_expression_takes_time_without_end():
+    found = 0
+    for module, path in MODULES.items():
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("re.") and node.args:
+                pattern = node.args[0]
+                patterns = [pattern.value] if isinstance(pattern, ast.Constant) else []
+                if ast.unparse(node.func) == "re.compile" and not patterns:  # one that is put together
+                    things = vars(importlib.import_module(module)).values()
+                    patterns = [thing.pattern for thing in things if isinstance(thing, re.Pattern)]
+                found += len(patterns)
+                assert not [text for text in patterns if slow_parts(text)], f"{module}:{node.lineno}"
+    assert found > 80
+
+
+@pytest.mark.parametrize(
+    ("pattern", "slow"),
+    [
+        (r"(?:\s+|#\n)+\d", True),
+        (r"(a*)*", True),
+        (r"((?:a+))+b", True),
+        (r"(?:\s|#[^\n]*\n)+\d+", False),
+        (r"(-[0-9]+)+", False),
+        (r'"[^"\\]*(?:\\.[^"\\]*)*"', False),
+        (r"(a{3})+", False),
+    ],
+)
+def test_slow_expressions_are_seen(pattern, slow):
+    assert bool(slow_parts(pattern)) == slow
 
 
 def test_csv_files_are_written_by_their_own_writer():

@@ -36,8 +36,8 @@ def reads(monkeypatch):
     found = Counter()
     shots, decode = videos.file_shots, frame_files._decode
 
-    def counted(path, reader):
-        for shot in shots(path, reader):
+    def counted(path, reader, read_on):
+        for shot in shots(path, reader, read_on):
             found[shot[0]] += 1
             yield shot
 

@@ -13,7 +13,7 @@ from htnet.core.errors import LandmarkError
 from htnet.core.types import Frame
 from htnet.data import Manifest, Sample
 from htnet.preprocess import CachedLandmarker, TemplateLandmarks, YuNetLandmarker, verified
-from htnet.preprocess.frames import quiet_opencv
+from htnet.preprocess.opencv import quiet_opencv
 from tests.preprocess.test_landmarks import stub_face_alignment
 from tests.support.pairs import face_pair, save, tiny_model
 

@@ -166,20 +166,3 @@ def check_archive(path: str | PathLike[str]) -> None:
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         return
     FILE_BYTES.check(size, f"{Path(path)}, unpacked,")
-
-
-def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height that a PNG or JPEG file states, px; None for other files, whose size OpenCV checks."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
-        width, height = struct.unpack(">II", data[16:24])
-        return width, height
-    if not data.startswith(b"\xff\xd8"):
-        return None
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        mark = data[at + 1]
-        if 0xC0 <= mark <= 0xCF and mark not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return width, height
-        at += 1 if mark == 0xFF else 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
-    return None

@@ -24,7 +24,7 @@ _WHITE_16 = 65535
 CLEAR_16 = 1 << 14
 #: Share of white below which a whole pair is black to the eye: values cut down by a wrong conversion.
 BLACK = 1 / 16
-_PNM_HEADER = re.compile(rb"P[2356](?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+\d+(?:\s+|#[^\n]*\n)+(\d+)\s")
+_PNM_HEADER = re.compile(rb"P[2356](?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+(\d+)\s")
 #: The tag of TIFF files that names their largest value.
 _MAX_SAMPLE_VALUE = 281
 

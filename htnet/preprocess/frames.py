@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
-import struct
-import threading
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from htnet.core.errors import FrameError, LimitError, cause
-from htnet.core.hints import IMAGES, hint, how
-from htnet.core.limits import PICTURE_PIXELS, picture_size, read_file
+from htnet.core.errors import FrameError
+from htnet.core.hints import how
 from htnet.core.threads import beside
 from htnet.core.types import TEMPLATE_SIZE, ByteArray, Frame
 from htnet.preprocess.depth import RawFrame, check_bit_depth, refuse_black, stated_white, together
 from htnet.preprocess.in_memory import encoded_picture, picture_array
 from htnet.preprocess.opencv import load_opencv
-from htnet.preprocess.pictures import picture_count
+from htnet.preprocess.picture_reader import FRAME, decode_picture, picture_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,13 +31,9 @@ FrameSource: TypeAlias = "str | os.PathLike[str] | np.ndarray[Any, Any] | Frame 
 #: Shortest side of a frame that can hold a usable face, px.
 MIN_SIDE = 16
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# In JPEG data 0xFF is followed by 0x00 (a stuffed byte) or D0..D7 (a restart) unless a marker starts.
 #: Minimum correlation of two color channels in a picture of 28x28 px that may show a face: the bundled face has 0.95 at
 #: that size, the 1768 published flow images (four of each sample of the composite) 0.61 or less.
 _COLORS_ALIKE = 0.7
-_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
-_LOG_SILENT = 0
 #: What OpenCV turns from BGR to RGB, which takes it a tenth of NumPy's time.
 _FAST = (np.uint8, np.uint16, np.float32)
 
@@ -154,7 +144,7 @@ def _read_raw(source: FrameSource) -> RawFrame:
         return _checked(source, "array")
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        data = _read_bytes(path)
+        data = picture_bytes(path, FRAME)
         return _checked(_decode(data, path), str(path), stated_white(data))
     if (array := picture_array(source)) is not None:
         return _checked(*array)
@@ -202,85 +192,10 @@ def to_gray(frame: Frame) -> ByteArray:
     return np.asarray(cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
-class _Quiet:
-    """The level of OpenCV's log, one for all threads: the first to ask for quiet keeps it, the last brings it back."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.users = 0
-        self.level = 0
-
-
-_QUIET = _Quiet()
-
-
-@contextmanager
-def quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV's own log off stderr while our typed error, or a known warning, replaces it."""
-    cv2 = load_opencv()
-    # OpenCV 4 has the two functions at its top, OpenCV 5 in a separate module.
-    log = getattr(cv2.utils, "logging", cv2)
-    with _QUIET.lock:
-        if _QUIET.users == 0:
-            _QUIET.level = log.getLogLevel()
-            log.setLogLevel(_LOG_SILENT)
-        _QUIET.users += 1
-    try:
-        yield
-    finally:
-        with _QUIET.lock:
-            _QUIET.users -= 1
-            if _QUIET.users == 0:
-                log.setLogLevel(_QUIET.level)
-
-
-def _read_bytes(path: Path) -> bytes:
-    if path.is_dir():
-        raise FrameError(f"Frame {path} is a folder; name one image file in it.{hint(path)}")
-    try:
-        data = read_file(path)
-    except FileNotFoundError:
-        raise FrameError(f"Frame {path} does not exist; check the path (now in {Path.cwd()}).{hint(path)}") from None
-    except LimitError:
-        raise
-    except (OSError, ValueError) as error:
-        raise FrameError(f"Frame {path} cannot be read ({cause(error)}); check its path and permissions.") from error
-    if not data:
-        raise FrameError(f"Frame {path} is empty (0 bytes); extract or copy it again.")
-    return data
-
-
 def _decode(data: bytes, path: Path) -> np.ndarray[Any, Any]:
-    """Decode to RGB, refusing files that OpenCV would decode in part silently."""
+    """The pixels of an image file, in RGB."""
     cv2 = load_opencv()
-    damage = file_damage(data)
-    if damage:
-        raise FrameError(f"Frame {path} is {damage}; extract or copy it again.")
-    if (count := picture_count(data)) > 1:
-        raise FrameError(
-            f"Frame {path} holds {count} pictures, a frame is one; save each as a file of its own, or choose one: "
-            f"picture = PIL.Image.open({path.name!r}), picture.seek(0 to {count - 1}), and give the picture."
-        )
-    if (size := picture_size(data)) is not None:
-        PICTURE_PIXELS.check(size[0] * size[1], f"Frame {path}")
-    # Not IMREAD_UNCHANGED: that ignores the EXIF orientation and returns palettes in other shapes.
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    with quiet_opencv():
-        try:
-            pixels = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
-        except cv2.error as error:
-            if error.func == "validateInputImageSize":
-                raise FrameError(
-                    f"Frame {path} has more pixels than OpenCV may read here (environment variables "
-                    "OPENCV_IO_MAX_IMAGE_PIXELS, _WIDTH and _HEIGHT); give a smaller picture."
-                ) from error
-            pixels = None
-    if pixels is None:
-        # The file extension says nothing here: the content has just been tried.
-        other = "" if path.suffix.lower() in IMAGES or not path.exists() else hint(path)
-        raise FrameError(
-            f"Frame {path} is not an image OpenCV can read, or is damaged; give a PNG or JPEG file.{other}"
-        )
+    pixels = decode_picture(data, path, FRAME)
     _refuse_flow_image(pixels, path)
     if pixels.dtype in _FAST:
         return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
@@ -302,49 +217,6 @@ def _refuse_flow_image(pixels: np.ndarray[Any, Any], path: Path) -> None:
         f"{path} is a flow image ({TEMPLATE_SIZE}x{TEMPLATE_SIZE} px, its colors are motion), not a frame of a face. "
         f"Give frames of the video. What takes flow images: {use}"
     )
-
-
-def file_damage(data: bytes) -> str:
-    """What is wrong with the file's structure; empty when nothing is, or when the format is unknown."""
-    if data.startswith(_PNG_SIGNATURE):
-        return _png_damage(data)
-    if data.startswith(b"\xff\xd8"):
-        return "" if _jpeg_is_whole(data) else "a cut off JPEG file (no end marker)"
-    declared = 0
-    if data.startswith(b"BM") and len(data) >= 6:
-        declared = struct.unpack_from("<I", data, 2)[0]
-    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        declared = struct.unpack_from("<I", data, 4)[0] + 8
-    return f"cut off ({len(data)} of {declared} bytes)" if len(data) < declared else ""
-
-
-def _png_damage(data: bytes) -> str:
-    """Walk the chunks up to IEND; check the CRC of the critical ones (upper-case first letter)."""
-    at = len(_PNG_SIGNATURE)
-    while at + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        end = at + 12 + length
-        if end > len(data):
-            break
-        if kind[:1].isupper() and zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
-            return f"a damaged PNG file (wrong checksum in chunk {kind.decode('latin-1')})"
-        if kind == b"IEND":
-            return ""
-        at = end
-    return "a cut off PNG file (no IEND chunk)"
-
-
-def _jpeg_is_whole(data: bytes) -> bool:
-    """Walk the segments to the end marker; an EXIF thumbnail's own end marker does not count."""
-    at = 2
-    while found := _JPEG_MARKER.search(data, at):
-        marker = found.group(1)[0]
-        at = found.end()
-        if marker == 0xD9:
-            return True
-        if marker != 0x01 and at + 2 <= len(data):  # all but TEM carry their length
-            at += struct.unpack_from(">H", data, at)[0]
-    return False
 
 
 def _checked(pixels: np.ndarray[Any, Any], source: str, white: int | None = None, done: bool = False) -> RawFrame:

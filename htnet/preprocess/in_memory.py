@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from htnet.core.errors import FrameError, cause
+from htnet.core.errors import FrameError, LimitError, cause
+from htnet.core.limits import FILE_BYTES
 
 # Pillow's modes whose numbers are gray levels or RGB as they are; others are palettes, colors of another kind, or have
 # an alpha channel, which is dropped.
@@ -27,17 +28,21 @@ def encoded_picture(source: Any) -> tuple[bytes, str] | None:
 
     Raises:
         FrameError: there is nothing to read, or the file is open as text.
+        LimitError: the file is larger than `FILE_BYTES`.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         data, name = bytes(source), f"of {len(source)} bytes"
     elif callable(getattr(source, "read", None)):
         name = str(getattr(source, "name", "") or "of an open file")
         try:
-            read = source.read()
+            read = source.read(FILE_BYTES.value() + 1)
+        except LimitError:
+            raise
         except (OSError, ValueError) as error:
             raise FrameError(f"Frame {name} cannot be read ({cause(error)}); open the file again.") from error
         if not isinstance(read, bytes):
             raise FrameError(f"Frame {name} is open as text; open it as binary: open(path, 'rb').")
+        FILE_BYTES.check(len(read), f"Frame {name}")
         data = read
     else:
         return None

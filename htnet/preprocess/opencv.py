@@ -12,7 +12,10 @@ import importlib
 import importlib.metadata
 import os
 import re
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -31,6 +34,7 @@ OPENCV_BUILDS = (
     "opencv-contrib-python",
     "opencv-contrib-python-headless",
 )
+_LOG_SILENT = 0
 
 
 def installed_opencv() -> dict[str, str]:
@@ -77,6 +81,38 @@ def load_opencv(*needed: str) -> Any:
             f"OpenCV (cv2) is version {version}; htnet needs {OLDEST} or newer. {_state()} {opencv_cure()}"
         )
     return module
+
+
+class _Quiet:
+    """The level of OpenCV's log, one for all threads: the first to ask for quiet keeps it, the last brings it back."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+        self.level = 0
+
+
+_QUIET = _Quiet()
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV's own log off stderr while our typed error, or a known warning, replaces it."""
+    cv2 = load_opencv()
+    # OpenCV 4 has the two functions at its top, OpenCV 5 in a separate module.
+    log = getattr(cv2.utils, "logging", cv2)
+    with _QUIET.lock:
+        if _QUIET.users == 0:
+            _QUIET.level = log.getLogLevel()
+            log.setLogLevel(_LOG_SILENT)
+        _QUIET.users += 1
+    try:
+        yield
+    finally:
+        with _QUIET.lock:
+            _QUIET.users -= 1
+            if _QUIET.users == 0:
+                log.setLogLevel(_QUIET.level)
 
 
 def warn_of_collision(purpose: str) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from htnet.core.types import Frame
 from htnet.preprocess.frames import FrameSource, frame_file
 from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.picture_reader import FRAME, decode_picture
 
 #: Gray levels that two savings of one frame differ at most, in any pixel.
 _ALIKE = 3
@@ -63,7 +64,7 @@ def _is_saving(file: Any, frame: Frame, of: Frame) -> bool:
     how = [cv2.IMWRITE_JPEG_QUALITY, quality]
     if saved.sampling in _SAMPLING:
         how += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLING[saved.sampling]]
-    again = cv2.imdecode(cv2.imencode(".jpg", of.pixels[..., ::-1], how)[1], cv2.IMREAD_COLOR)[..., ::-1]
+    again = decode_picture(cv2.imencode(".jpg", of.pixels[..., ::-1], how)[1].tobytes(), of.source, FRAME)[..., ::-1]
     return bool(np.abs(again.astype(np.int16) - frame.pixels).max() <= _ALIKE)
 
 

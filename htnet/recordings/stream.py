@@ -15,12 +15,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from htnet.core.errors import InputError, VideoError
-from htnet.core.limits import VIDEO_FRAMES
 from htnet.core.types import ByteArray, Frame, QualityWarning
-from htnet.preprocess.frames import quiet_opencv
-from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.opencv import load_opencv, quiet_opencv
+from htnet.preprocess.video import readers
 from htnet.preprocess.video.open import Video, open_video
-from htnet.preprocess.video.readers import GAP, make_reader, surviving_shots
+from htnet.preprocess.video.shots import GAP
 
 #: Why frames of a recording are missing: they cannot be decoded, the recording device dropped them, or it was paused.
 MISSING_REASONS = ("damaged", "dropped", "paused")
@@ -148,8 +147,7 @@ def recording_stream(source: str | os.PathLike[str] | Video, *, fps: float | Non
         InputError: ``fps`` is impossible.
     """
     video = source if isinstance(source, Video) else open_video(source, fps=fps)
-    frames = _folder_frames(video) if video.paths else _file_frames(video)
-    return FrameStream(video.source, _part(frames, video), video.fps, (*video.warnings, *_lossy(video)))
+    return FrameStream(video.source, video.surviving(), video.fps, (*video.warnings, *_lossy(video)))
 
 
 def _lossy(video: Video) -> tuple[QualityWarning, ...]:
@@ -170,7 +168,7 @@ def announced_length(video: Video) -> float | None:
     """How long a recording says it is, s: a hint for progress bars; None where it does not say."""
     if video.fps is None:
         return None
-    count = len(video.paths) if video.paths else make_reader(video.reader).header(Path(video.source)).announced
+    count = len(video.paths) if video.paths else readers.make_reader(video.reader).header(Path(video.source)).announced
     return None if count is None else count / video.fps
 
 
@@ -198,7 +196,7 @@ def camera_stream(
     if seconds is not None and not seconds > 0:
         raise InputError(f"seconds is {seconds!r}; give a positive number.")
     with quiet_opencv():
-        capture = (open_camera or load_opencv().VideoCapture)(number)
+        capture = (open_camera or readers.open_camera)(number)
         opened = capture.isOpened()
     if not opened:
         capture.release()
@@ -228,44 +226,6 @@ def _camera_frames(capture: Any, number: int, seconds: float | None, clock: Call
             count += 1
     finally:
         capture.release()
-
-
-def _file_frames(video: Video) -> Iterator[Frame | tuple[int, str]]:
-    for number, shot in surviving_shots(Path(video.source), make_reader(video.reader)):
-        if isinstance(shot.pixels, str):
-            yield number, shot.pixels
-            continue
-        moment = shot.time
-        if not video.timed:
-            moment = None if video.fps is None else number / video.fps
-        yield Frame(shot.pixels, f"{video.source} frame {number}", number, moment)
-
-
-def _folder_frames(video: Video) -> Iterator[Frame | tuple[int, str]]:
-    end = len(video.paths) - 1 if video.to_frame is None else min(video.to_frame, len(video.paths) - 1)
-    for number in range(video.from_frame, end + 1):
-        try:
-            yield next(iter(video.between(number, number)))
-        except VideoError:
-            yield number, "an image that cannot be read"
-
-
-def _part(frames: Iterable[Frame | tuple[int, str]], video: Video) -> Iterator[Frame | tuple[int, str]]:
-    """The frames of the part that a video stands for."""
-    inside, most = video.from_time is None, VIDEO_FRAMES.value()
-    for item in frames:
-        number = item.number or 0 if isinstance(item, Frame) else item[0]
-        if number >= most:
-            VIDEO_FRAMES.check(number + 1, video.source)
-        moment = item.time if isinstance(item, Frame) else None
-        if video.to_frame is not None and number > video.to_frame:
-            return
-        if video.to_time is not None and moment is not None and moment > video.to_time:
-            return
-        if video.from_time is not None and moment is not None:
-            inside = moment >= video.from_time
-        if inside and number >= video.from_frame:
-            yield item
 
 
 def read_ahead(items: Iterable[Item], ahead: int = _AHEAD) -> Iterator[Item]:

@@ -163,7 +163,7 @@ def test_data_that_are_not_there_are_told_and_others_refused(made, run, tmp_path
     (tmp_path / "lost").mkdir()
     moved = [dataclasses.replace(s, flow=tmp_path / "lost" / "x.png") for s in manifest]
     text = evaluation_report_text([read_run(run)], data=Manifest(tuple(moved), CLASSES), worst=3)
-    assert len(re.findall('class="none">No picture: Flow image .*? is not a file', text)) == 3
+    assert len(re.findall('class="none">No picture: Flow image .*? does not exist', text)) == 3
 
 
 def test_flow_is_computed_where_there_are_only_frames(tmp_path):

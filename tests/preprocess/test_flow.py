@@ -177,7 +177,7 @@ def test_bad_flow_images_are_refused_by_name(tmp_path):
             read_flow_image(tmp_path / name, size)
         assert name in str(caught.value)
 
-    check("missing.png", "not a file")
+    check("missing.png", "does not exist")
     (tmp_path / "empty.png").touch()
     check("empty.png", "empty")
     (tmp_path / "text.png").write_text("hello")

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from htnet.core.errors import FrameError
-from htnet.preprocess import read_frame
+from htnet.core.errors import FlowError, FrameError
+from htnet.preprocess import read_flow_image, read_frame
 from htnet.preprocess.pictures import picture_count
 
 Image = pytest.importorskip("PIL.Image")
@@ -48,6 +48,13 @@ def test_a_file_of_several_is_refused_and_its_cure_works(rng, tmp_path, form):
     with Image.open(path) as picture:
         picture.seek(1)
         np.testing.assert_array_equal(read_frame(picture).pixels, np.asarray(three[1]))
+
+
+def test_a_flow_image_is_one_picture(rng, tmp_path):
+    path = tmp_path / "stack.tiff"
+    path.write_bytes(encoded(pages(rng, 2), "TIFF"))
+    with pytest.raises(FlowError, match="holds 2 pictures, a flow image is one; save each as a file of its own.$"):
+        read_flow_image(path)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

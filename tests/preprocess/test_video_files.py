@@ -11,7 +11,8 @@ from htnet.core.errors import InputError, MissingExtraError, VideoError
 from htnet.preprocess import VIDEO_READERS, open_clip, open_video
 from htnet.preprocess.video.clip_quality import frame_rate, time_warnings
 from htnet.preprocess.video.containers import container_kind, file_flaw
-from htnet.preprocess.video.readers import Header, Shot, file_shots
+from htnet.preprocess.video.readers import Header, Shot
+from htnet.preprocess.video.shots import file_shots
 from tests.support.pairs import save
 from tests.support.videos import number_of, numbered, numbered_video, overwrite, write_timed
 
@@ -276,12 +277,12 @@ def test_frames_with_one_time_stamp_do_not_move_those_after_them(tmp_path, reade
         def header(self, path):
             return Header(30.0, None)
 
-        def shots(self, path):
+        def shots(self, path, read_on):
             return (Shot(np.zeros((16, 16, 3), np.uint8), stamp) for stamp in stamps)
 
     path = tmp_path / "some.ts"
     path.write_bytes(b"x" * 400)
-    times = [time for _, _, time in file_shots(path, Stamped())]
+    times = [shot.time for _, shot in file_shots(path, Stamped())]
     np.testing.assert_allclose(times, [0.0, 0.033, 0.0335, 0.067, 0.1, 0.1005, 0.101, 0.133])
 
 

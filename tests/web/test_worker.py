@@ -144,7 +144,7 @@ def test_the_process(tmp_path):
 
 
 def test_pictures_of_too_many_pixels_are_told(monkeypatch, tmp_path):
-    from htnet.preprocess import frames, read_frame
+    from htnet.preprocess import picture_reader, read_frame
 
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((64, 64, 3), np.uint8))
     error = cv2.error("too many")
@@ -159,6 +159,6 @@ def test_pictures_of_too_many_pixels_are_told(monkeypatch, tmp_path):
         def imdecode(self, *given):
             raise error
 
-    monkeypatch.setattr(frames, "load_opencv", Small)
+    monkeypatch.setattr(picture_reader, "load_opencv", Small)
     with pytest.raises(FrameError, match="OPENCV_IO_MAX_IMAGE_PIXELS"):
         read_frame(tmp_path / "a.png")

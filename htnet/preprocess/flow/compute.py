@@ -10,15 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from htnet.core.errors import FlowError, FrameError, InputError, cause, refuse_unknown
+from htnet.core.errors import FlowError, FrameError, InputError, refuse_unknown
 from htnet.core.fields import whole
 from htnet.core.files import check_outputs, write_bytes
-from htnet.core.limits import PICTURE_PIXELS, picture_size, read_file
 from htnet.core.types import RESIZES, ByteArray, FloatArray, Flow
 from htnet.preprocess.flow.tvl1 import tvl1_flow
 from htnet.preprocess.flow.tvl1_parameters import MIN_SIDE
-from htnet.preprocess.frames import file_damage, quiet_opencv
 from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.picture_reader import FLOW_IMAGE, decode_picture, picture_bytes
 
 ArrayOrTensor = TypeVar("ArrayOrTensor", FloatArray, torch.Tensor)
 
@@ -300,37 +299,17 @@ def read_flow_image(path: str | os.PathLike[str], size: int = 28) -> ByteArray:
         FlowError: the file is missing, empty, truncated, damaged, not an image, of another size or kind, or cannot be a
             flow image.
     """
-    cv2 = load_opencv()
     path = Path(path)
-    if not path.is_file():
-        raise FlowError(f"Flow image {str(path)!r} is not a file; check the name and the folder.")
-    try:
-        content = read_file(path)
-    except OSError as error:
-        raise FlowError(f"Flow image {str(path)!r} cannot be read ({cause(error)}). Check its permissions.") from error
-    if not content:
-        raise FlowError(f"Flow image {str(path)!r} is empty; copy or compute it again.")
-    if damage := file_damage(content):
-        raise FlowError(f"Flow image {str(path)!r} is {damage}; copy or compute it again.")
-    if (found := picture_size(content)) is not None:
-        PICTURE_PIXELS.check(found[0] * found[1], f"Flow image {str(path)!r}")
-    with quiet_opencv():
-        try:
-            image = cv2.imdecode(np.frombuffer(content, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error:  # more pixels than OpenCV's own limit, in a kind of file whose size is not read before
-            image = None
-    if image is None:
-        raise FlowError(f"Flow image {str(path)!r} is not an image that OpenCV can read; give a PNG.")
+    image = decode_picture(picture_bytes(path, FLOW_IMAGE), path, FLOW_IMAGE)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         channels = 1 if image.ndim == 2 else image.shape[2]
         raise FlowError(
-            f"Flow image {str(path)!r} has {channels} channels of {image.dtype}; "
-            "give three of uint8, RGB = (u, v, strain)."
+            f"Flow image {path} has {channels} channels of {image.dtype}; give three of uint8, RGB = (u, v, strain)."
         )
     if image.shape[:2] != (size, size):
         raise FlowError(
-            f"Flow image {str(path)!r} is {image.shape[0]}x{image.shape[1]} px, expected {size}x{size}; "
+            f"Flow image {path} is {image.shape[0]}x{image.shape[1]} px, expected {size}x{size}; "
             "compute it at that size."
         )
-    refuse_no_flow(image, f"Flow image {str(path)!r}")
+    refuse_no_flow(image, f"Flow image {path}")
     return image

@@ -17,8 +17,7 @@ import numpy as np
 from htnet.core.assets import ASSETS
 from htnet.core.errors import CorruptWeightsError, LandmarkError, WeightsError
 from htnet.core.types import ByteArray, Float64Array
-from htnet.preprocess.frames import quiet_opencv
-from htnet.preprocess.opencv import load_opencv
+from htnet.preprocess.opencv import load_opencv, quiet_opencv
 
 #: Environment variable that names the model file.
 MODEL_VARIABLE = "HTNET_YUNET_MODEL"

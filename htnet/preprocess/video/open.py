@@ -15,9 +15,10 @@ from htnet.core.fields import optional, real, whole
 from htnet.core.files import IMAGES
 from htnet.core.hints import hint
 from htnet.core.limits import VIDEO_FRAMES
-from htnet.core.types import Frame, QualityWarning
+from htnet.core.types import ByteArray, Frame, QualityWarning
 from htnet.preprocess.frames import MIN_SIDE, clip_depths, read_frame
-from htnet.preprocess.video.readers import ASSUMED_RATE, MORE_VIDEO, file_shots, make_reader
+from htnet.preprocess.video.readers import ASSUMED_RATE, MORE_VIDEO, Shot, make_reader
+from htnet.preprocess.video.shots import file_shots
 
 #: Endings of the files that a folder of frames is made of.
 FRAME_ENDINGS = tuple(sorted(IMAGES))
@@ -74,18 +75,13 @@ class Video:
                 delivered), or the video is shorter than the part requested.
         """
         seen, given = 0, 0
-        most = VIDEO_FRAMES.value()
         last: float | None = None
         interval: float | None = None
-        for frame in self._from_folder() if self.paths else self._from_file():
+        for frame in self._every():
             time, number = frame.time, frame.number or 0
             interval = time - last if time is not None and last is not None else interval
             last, seen = time, number + 1
-            if number >= most:
-                VIDEO_FRAMES.check(number + 1, self.source)
-            if (self.to_frame is not None and number > self.to_frame) or (
-                self.to_time is not None and time is not None and time > self.to_time
-            ):
+            if self._is_after(number, time):
                 self._check_given(given)
                 return
             if number < self.from_frame or (self.from_time is not None and (time is None or time < self.from_time)):
@@ -97,6 +93,26 @@ class Video:
                 return
         self._check_reached(seen, last, interval)
         self._check_given(given)
+
+    def surviving(self) -> Iterator[Frame | tuple[int, str]]:
+        """The same frames, where damage does not end the reading: a frame that cannot be shown is its number and why.
+
+        After damage in a video whose frames are predicted from each other, frames follow from the next key frame on.
+        Whether the video is as long as the part, and whether all frames have one size, is not checked.
+
+        Raises:
+            VideoError: the video cannot be opened.
+            LimitError: it has more frames, or more pixels in one, than is allowed.
+        """
+        inside = self.from_time is None
+        for item in self._surviving():
+            number, time = (item.number or 0, item.time) if isinstance(item, Frame) else (item[0], None)
+            if self._is_after(number, time):
+                return
+            if self.from_time is not None and time is not None:
+                inside = time >= self.from_time
+            if inside and number >= self.from_frame:
+                yield item
 
     def take(self, numbers: Iterable[int]) -> dict[int, Frame]:
         """Some of the frames, by number; the others are skipped.
@@ -136,19 +152,46 @@ class Video:
         end = None if self.to_frame is None else self.to_frame + 1
         return self.paths[self.from_frame : end] or (Path(self.source),)
 
-    def _from_folder(self) -> Iterator[Frame]:
-        for number, path in enumerate(self.paths):
-            time = None if self.fps is None else number / self.fps
-            if number < self.from_frame or (self.from_time is not None and time is not None and time < self.from_time):
-                continue  # not read, so it may be damaged
+    def _is_after(self, number: int, time: float | None) -> bool:
+        """Whether a frame comes after the part."""
+        late = self.to_time is not None and time is not None and time > self.to_time
+        return late or (self.to_frame is not None and number > self.to_frame)
+
+    def _every(self) -> Iterator[Frame]:
+        """The frames of the whole file; of a folder those from the beginning of the part on, the others not read."""
+        for number, shot in () if self.paths else self._shots(False):
+            if not isinstance(shot.pixels, str):
+                yield self._frame(number, shot.pixels, shot.time)
+        for number, path, time in self._images():
             yield replace(_read_image(path, number, self.bit_depth), time=time)
 
-    def _from_file(self) -> Iterator[Frame]:
-        path = Path(self.source)
-        for number, pixels, time in file_shots(path, make_reader(self.reader)):
-            if not self.timed:
-                time = None if self.fps is None else number / self.fps
-            yield Frame(pixels, f"{path} frame {number}", number, time)
+    def _surviving(self) -> Iterator[Frame | tuple[int, str]]:
+        """The same, and what cannot be shown."""
+        for number, shot in () if self.paths else self._shots(True):
+            yield (number, shot.pixels) if isinstance(shot.pixels, str) else self._frame(number, shot.pixels, shot.time)
+        for number, path, time in self._images():
+            try:
+                frame = _read_image(path, number, self.bit_depth)
+                self._check_size(frame, number)
+            except VideoError:
+                yield number, "an image that cannot be read"
+            else:
+                yield replace(frame, time=time)
+
+    def _shots(self, read_on: bool) -> Iterator[tuple[int, Shot]]:
+        return file_shots(Path(self.source), make_reader(self.reader), read_on)
+
+    def _frame(self, number: int, pixels: ByteArray, time: float | None) -> Frame:
+        if not self.timed:
+            time = None if self.fps is None else number / self.fps
+        return Frame(pixels, f"{self.source} frame {number}", number, time)
+
+    def _images(self) -> Iterator[tuple[int, Path, float | None]]:
+        """Number, file and time of the images of a folder from the beginning of the part on."""
+        for number, path in enumerate(self.paths):
+            time = None if self.fps is None else number / self.fps
+            if number >= self.from_frame and (self.from_time is None or time is None or time >= self.from_time):
+                yield number, path, time
 
     def _check_size(self, frame: Frame, number: int) -> None:
         if frame.size != self.size:

@@ -1,0 +1,139 @@
+"""The one reader of video files: which frames there are, when they are shown, what is missing, and the limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from htnet.core.errors import VideoError
+from htnet.core.limits import PICTURE_PIXELS, VIDEO_FRAMES
+from htnet.preprocess.video.containers import CUT_INSIDE, container_kind, file_flaw
+from htnet.preprocess.video.readers import Header, Shot, VideoReader
+
+# Frames that come this many usual intervals after the one before leave a gap.
+GAP = 1.5
+# Where the count of frames is only the duration times the rate: the share that may be missing at the end, and the
+# frames that may be in any case, because coded pictures wait for their turn at its beginning.
+_ESTIMATE, _WAITING = 0.1, 3
+# Two frames with one time stamp are this far apart, s: containers round times to 1 ms.
+_SAME_STAMP = 0.0005
+# Frames that may be stored before those that are shown earlier.
+_REORDERED = 16
+
+
+def file_shots(path: Path, reader: VideoReader, read_on: bool = False) -> Iterator[tuple[int, Shot]]:
+    """Number of every frame of a file and the frame; the first frame's time is 0.
+
+    The one place that decides whether a file is whole. It is not if a packet or frame is marked as damaged or cannot be
+    decoded; if the container is cut off; or if frames are missing (a gap in time, or fewer than announced) *and* the
+    structure of the container is damaged. A count in the header alone decides nothing, nor does a gap in time.
+
+    Args:
+        path: the file.
+        reader: what decodes it.
+        read_on: damage does not end the reading. A frame that cannot be shown then has a number too, and a text instead
+            of its pixels, and what is wrong with the end of the file is told by its last one.
+
+    Raises:
+        VideoError: the file is not whole; ``frame`` is the number of the first frame that is damaged or missing.
+        LimitError: there are more frames, or more pixels in one, than `VIDEO_FRAMES` and `PICTURE_PIXELS` allow.
+    """
+    header = reader.header(path)
+    clock = _Clock(header.fps)
+    most = VIDEO_FRAMES.value()
+    number = 0
+    for shot in reader.shots(path, read_on):
+        if number >= most:
+            VIDEO_FRAMES.check(number + 1, path)
+        if not isinstance(shot.pixels, str):
+            # The header tells the size of the first frame; a stream can change it.
+            PICTURE_PIXELS.check(shot.pixels.shape[0] * shot.pixels.shape[1], f"Frame {number} of {path}")
+            yield number, Shot(shot.pixels, clock.read(number, shot.time))
+        elif read_on:
+            yield number, Shot(shot.pixels, clock.last)
+        else:
+            raise VideoError(_damaged(path, number, shot.pixels), number)
+        number += 1
+    try:
+        _check_end(path, header, number, clock.last, clock.gaps, reader.name)
+    except VideoError:
+        if not read_on:
+            raise
+        yield number, Shot(file_flaw(path) or "cut off or damaged", clock.last)
+
+
+class _Clock:
+    """The times of frames, from the time stamps of the file; the first is 0.
+
+    Attributes:
+        last: the time of the last frame, s.
+        gaps: numbers of frames before which time is missing.
+    """
+
+    def __init__(self, fps: float | None) -> None:
+        self.last: float | None = None
+        self.gaps: list[int] = []
+        self._step = None if fps is None else 1 / fps
+        self._start: float | None = None
+        self._stamp = 0.0  # the last time stamp that rose
+        self._usual = math.inf
+
+    def read(self, number: int, time: float | None) -> float | None:
+        """The time of a frame, from its time stamp."""
+        first = self._start is None
+        if self._start is None:
+            self._start = 0.0 if time is None else time
+        time = None if time is None else time - self._start
+        last = self.last
+        if not first and last is not None and time is not None and time == self._stamp:
+            time = last + _SAME_STAMP
+        elif not first and (last is None or time is None or time <= last):
+            # Containers without time stamps, and the last frames of AVI files with B-frames.
+            time = None if last is None or self._step is None else last + self._step
+        else:
+            self._stamp = time or 0.0
+        if number > 1 and time is not None and last is not None and time - last > GAP * self._usual:
+            self.gaps.append(number)
+        self._usual = math.inf if time is None or last is None else time - last
+        self.last = 0.0 if first else time
+        return self.last
+
+
+def _damaged(path: Path, number: int, flaw: str) -> str:
+    kept = (
+        f"The {number} frames before it can be read (to_frame={number - 1}, --to-frame {number - 1})."
+        if number
+        else "It is the first one."
+    )
+    return f"Frame {number} of {path} is {flaw}. {kept} Copy or record the video again."
+
+
+def _check_end(path: Path, header: Header, number: int, last: float | None, gaps: list[int], reader: str) -> None:
+    """Whether the file ends where its video does."""
+    kind = container_kind(path)
+    announced = header.announced or 0
+    counted = kind in ("mp4", "avi")  # the others only estimate
+    flaw = file_flaw(path)
+    if flaw.startswith("cut") and counted and number >= announced > 0:
+        return  # what is missing is sound
+    if flaw.startswith("damaged") and kind == "avi" and not gaps and number >= announced:
+        return  # what is damaged contains no frame
+    if not flaw and not kind and announced - number > max(_WAITING, _ESTIMATE * announced) and not _lasts(header, last):
+        flaw = f"cut off or damaged ({number} frames of about {announced})"
+    if flaw:
+        # At a cut the frame that others hang on may be there, and those shown before it not.
+        late = [gap for gap in gaps if gap > number - _REORDERED] if flaw.startswith("cut") else gaps
+        first = late[0] if late else number
+        if flaw.startswith(CUT_INSIDE) and reader == "opencv" and not late:
+            first = max(0, number - 1)  # silently decoded from the rest of its packet
+        where = f", the first gap in time being before frame {first}" if first != number else ""
+        cure = f", or read only up to frame {first - 1} (to_frame={first - 1}, --to-frame {first - 1})" if first else ""
+        raise VideoError(f"{path} is {flaw}: {number} frames can be read{where}. Copy or record it again{cure}.", first)
+
+
+def _lasts(header: Header, last: float | None) -> bool:
+    """Whether the frames last as long as announced, fewer as they are: what is announced is duration times rate."""
+    if last is None or header.fps is None:
+        return False
+    return last * header.fps + 1 >= (1 - _ESTIMATE) * (header.announced or 0)
