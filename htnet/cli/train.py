@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htnet.cli.landmarks import refuse_detector
-from htnet.core.command_line import RECIPE_HELP, AddCommand, add_device, add_engine, add_overwrite, answer, answer_done
+from htnet.core.command_line import (
+    RECIPE_HELP,
+    AddCommand,
+    add_device,
+    add_engine,
+    add_overwrite,
+    add_precision,
+    add_tensorboard,
+    answer,
+    answer_done,
+    given,
+)
 from htnet.core.errors import InputError
 from htnet.core.files import check_outputs, refuse_same_folder
 from htnet.core.progress import ShownLoss, progress_bar, ticker
@@ -49,7 +60,7 @@ def add_commands(add: AddCommand) -> None:
     _add_data_options(command)
     command.add_argument("--out", required=True, help="weights folder")
     add_overwrite(command)
-    _add_tensorboard(command, "weights folder")
+    add_tensorboard(command, "weights folder")
     command.add_argument("--start", metavar="WEIGHTS", help="weights to start from, such as synthetic")
     command.add_argument(
         "--action-units",
@@ -70,11 +81,12 @@ def add_commands(add: AddCommand) -> None:
     )
     command.add_argument("--out", required=True, help="weights folder")
     add_overwrite(command)
-    _add_tensorboard(command, "weights folder")
+    add_tensorboard(command, "weights folder")
     command.add_argument("--model", default="htnet_small", help="an HTNet or flow_mlp (default: %(default)s)")
     command.add_argument("--count", type=int, default=16000, help="generated images (default: %(default)s)")
     command.add_argument("--recipe", default="generated", help=RECIPE_HELP)
     command.add_argument("--epochs", type=int, help="overrides the recipe's")
+    add_precision(command)
     command.add_argument("--size", type=int, default=28, help="side of the flow image, px: 28, 56 or 112")
     command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
     add_device(command)
@@ -101,7 +113,7 @@ def _add_evaluation(command: argparse.ArgumentParser) -> None:
         help="folds trained at once in each process (default: 1 on the CPU, as many as fit on CUDA)",
     )
     command.add_argument("--plot", help="save a reliability diagram of the first protocol")
-    _add_tensorboard(command, "run folder")
+    add_tensorboard(command, "run folder")
     command.add_argument(
         "--start",
         nargs="+",
@@ -115,30 +127,12 @@ def _add_evaluation(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_tensorboard(command: argparse.ArgumentParser, where: str) -> None:
-    command.add_argument(
-        "--tensorboard",
-        action="store_true",
-        help=f"also write the learning curve for TensorBoard, into the folder tensorboard of the {where}",
-    )
-
-
-def _tensorboard(args: argparse.Namespace) -> list[Any]:
-    """The callback of a training that writes for TensorBoard, if it is wanted."""
-    if not args.tensorboard:
-        return []
-    from htnet.training.curves import TENSORBOARD_FOLDER, TensorBoard
-
-    # The folder belongs to these weights, whose own files were looked at.
-    return [TensorBoard(Path(args.out) / TENSORBOARD_FOLDER, overwrite=True)]
-
-
 def _add_data_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", required=True, help="manifest CSV, or a folder in a published layout")
     command.add_argument("--model", default="htnet_small", help="model (default: %(default)s)")
     command.add_argument("--recipe", default="default", help=RECIPE_HELP)
     command.add_argument("--epochs", type=int, help="overrides the recipe's")
-    command.add_argument("--precision", help="overrides the recipe's: float32, or bfloat16 for faster products")
+    add_precision(command)
     command.add_argument("--layout", choices=LAYOUTS, help="regions the model sees (default: the model's)")
     command.add_argument("--region-points", choices=REGION_POINTS, help="where regions are cut")
     command.add_argument(
@@ -169,8 +163,7 @@ def _load(args: argparse.Namespace) -> tuple[Manifest, Recipe, PreprocessSpec, L
         raise InputError("--landmarks-size says in what the points of --landmarks FILE are measured. Give both.")
     if getattr(args, "engine", "local") == "local":  # other machines have other devices
         usable_device(args.device)
-    changed = {"epochs": args.epochs, "precision": args.precision}
-    recipe = get_recipe(args.recipe, **{k: v for k, v in changed.items() if v is not None})
+    recipe = get_recipe(args.recipe, **given(epochs=args.epochs, precision=args.precision))
     spec = spec_for(args.model, layout=args.layout, region_points=args.region_points, clip_frames=args.clip_frames)
     manifest = open_data(args.data)
     for note in (*prepared_notes(args.data), *manifest.remarks):
@@ -290,12 +283,13 @@ def _train_here(args: argparse.Namespace, ranks: Ranks | None) -> None:
         train_weights,
         units_to_learn,
     )
+    from htnet.training.curves import boards_of
     from htnet.training.ranks import only_first
 
     refuse_same_folder(args.out, args.data)
     only_first(ranks, lambda: check_weights_folder(args.out, overwrite=args.overwrite))
     first = ranks is None or ranks.writes
-    boards = _tensorboard(args) if first else []
+    boards = boards_of(args.out, args.tensorboard and first)
     manifest, recipe, spec, landmarker = _load(args)
     start = StartFrom(args.start, manifest.classes) if args.start is not None else None
     settings = counted_units(args.model, manifest) if args.au_cooccurrence == "training" else {}
@@ -346,10 +340,11 @@ def _pretrain(args: argparse.Namespace) -> None:
     from htnet.core.optional import usable_device
     from htnet.synthesis import SynthesisConfig
     from htnet.training import TrainingJob, get_recipe, train_on_generated
+    from htnet.training.curves import boards_of
 
     usable_device(args.device)
-    boards = _tensorboard(args)
-    recipe = get_recipe(args.recipe, **({"epochs": args.epochs} if args.epochs is not None else {}))
+    boards = boards_of(args.out, args.tensorboard)
+    recipe = get_recipe(args.recipe, **given(epochs=args.epochs, precision=args.precision))
     with ticker(recipe.epochs, "training", "epoch") as tick:
         train_on_generated(
             args.out,

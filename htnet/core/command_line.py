@@ -174,6 +174,25 @@ def add_dtype(command: argparse.ArgumentParser) -> None:
     command.add_argument("--dtype", help="what the model computes in: float32 (default), bfloat16 or float16")
 
 
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given: those that are not None."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def add_precision(command: argparse.ArgumentParser) -> None:
+    """The option of every command that trains."""
+    command.add_argument("--precision", help="overrides the recipe's: float32, or bfloat16 for faster products")
+
+
+def add_tensorboard(command: argparse.ArgumentParser, where: str) -> None:
+    """The option of every command that writes learning curves into the folder of ``where``."""
+    command.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help=f"also write the learning curve for TensorBoard, into the folder tensorboard of the {where}",
+    )
+
+
 def add_bit_depth(command: argparse.ArgumentParser) -> None:
     """The option of every command that reads frames."""
     command.add_argument(

@@ -39,6 +39,7 @@ from htnet.evaluation.protocols import FoldRun, run_fold, run_vmapped
 from htnet.evaluation.report import LosoResult, collect, summarize, write_results
 from htnet.evaluation.store import RunStore
 from htnet.models import EmotionModel, create_model, get_entry
+from htnet.models.base import model_of
 from htnet.preprocess import Landmarker
 from htnet.training import (
     Recipe,
@@ -293,8 +294,9 @@ def _starts_from(plan: EvaluationPlan, manifest: Manifest) -> dict[int, StartFro
     """The starting weights of each seed; weights that may have been trained on a test subject are refused."""
     if plan.start is None:
         return {}
-    single = isinstance(plan.start, (str, PathLike, EmotionModel))
-    sources = [plan.start] if isinstance(plan.start, (str, PathLike, EmotionModel)) else list(plan.start)
+    given = model_of(plan.start) or plan.start
+    single = isinstance(given, (str, PathLike, EmotionModel))
+    sources = [given] if isinstance(given, (str, PathLike, EmotionModel)) else list(given)
     if not single and len(sources) != len(plan.seed_list):
         raise InputError(
             f"start names {len(sources)} weights for {len(plan.seed_list)} seed(s). Give one for all, or one per seed."

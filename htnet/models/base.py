@@ -388,6 +388,12 @@ class EmotionModel(SharedModel, nn.Module):
         return last.dtype
 
 
+def model_of(given: object) -> EmotionModel | None:
+    """The model that was given, also inside what `torch.compile` made of it; None for anything else."""
+    inside = getattr(given, "_orig_mod", given)
+    return inside if isinstance(inside, EmotionModel) else None
+
+
 def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:
     """Return a model with other settings and the same weights; the model itself if no setting differs.
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from htnet.core.errors import ModelError
-from htnet.models.base import EmotionModel
+from htnet.models.base import EmotionModel, model_of
 
 #: Number of names of each kind that a report prints before it counts the rest.
 _SHOWN = 8
@@ -71,6 +71,7 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
     Raises:
         ModelError: nothing fits, or a tensor that fits is not finite.
     """
+    source = model_of(source) or source
     state = source.state_dict() if isinstance(source, EmotionModel) else dict(source)
     own = target.state_dict()
     head = _classifier_names(target)

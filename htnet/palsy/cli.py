@@ -11,12 +11,16 @@ from htnet.core.command_line import (
     AddCommand,
     add_bit_depth,
     add_device,
+    add_dtype,
     add_face_option,
     add_overwrite,
+    add_precision,
+    add_tensorboard,
     adder,
     answer,
     answer_done,
     can_draw,
+    given,
     show_probabilities,
     show_terms,
     show_warnings,
@@ -27,7 +31,7 @@ from htnet.core.limits import read_json
 from htnet.core.progress import ShownLoss, progress_bar, ticker
 
 if TYPE_CHECKING:
-    from htnet.palsy import GradePrediction
+    from htnet.palsy import GradePrediction, GradePredictor
     from htnet.preprocess import Landmarker
 
 #: Not imported from htnet.palsy, so the command starts quickly.
@@ -85,8 +89,10 @@ def add_commands(add: AddCommand) -> None:
         help="palsy, reference, or a .json file (default: %(default)s)",
     )
     kind.add_argument("--epochs", type=int, help="overrides the recipe's")
+    add_precision(kind)
     kind.add_argument("--start", metavar="WEIGHTS", help="weights to start from, such as composite-htnet")
     kind.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    add_tensorboard(kind, "weights folder")
     add_device(kind)
 
     kind = add_kind(
@@ -158,6 +164,7 @@ def _add_points(kind: argparse.ArgumentParser) -> None:
 def _add_weights(kind: argparse.ArgumentParser) -> None:
     kind.add_argument("--weights", help="trained weights: folder, name or owner/repo (required)")
     add_device(kind)
+    add_dtype(kind)
 
 
 def _check_weights(args: argparse.Namespace) -> None:
@@ -173,6 +180,13 @@ def _landmarks(args: argparse.Namespace) -> str | Landmarker:
     from htnet.preprocess import make_landmarker
 
     return str(args.landmarks) if args.face is None else make_landmarker(args.landmarks, face=args.face)
+
+
+def _predictor(args: argparse.Namespace) -> GradePredictor:
+    from htnet.palsy import GradePredictor
+
+    options = {"device": args.device, "dtype": args.dtype, "bit_depth": args.bit_depth}
+    return GradePredictor(args.weights, landmarks=_landmarks(args), **options)
 
 
 def _check_image(args: argparse.Namespace) -> None:
@@ -221,18 +235,20 @@ def _train(args: argparse.Namespace) -> None:
     from htnet.models import create_model
     from htnet.palsy import check_face_model, load_split, train_palsy
     from htnet.training import TrainingJob, get_recipe
+    from htnet.training.curves import boards_of
 
     refuse_same_folder(args.out, args.data)
     check_weights_folder(args.out, overwrite=args.overwrite)
     usable_device(args.device)
-    recipe = get_recipe(args.recipe, **({"epochs": args.epochs} if args.epochs is not None else {}))
+    boards = boards_of(args.out, args.tensorboard)
+    recipe = get_recipe(args.recipe, **given(epochs=args.epochs, precision=args.precision))
     fresh = create_model(args.model)
     check_face_model(fresh)
     manifest, data = load_split(args.data, "train", fresh.config.image_size, progress=_bar("reading"))
     job = TrainingJob(args.model, recipe, args.seed, args.device, start=args.start)
     with ticker(recipe.epochs, "training", "epoch") as tick:
         shown = ShownLoss(tick)
-        _, report = train_palsy(manifest, data, args.out, job, callbacks=[shown], overwrite=args.overwrite)
+        _, report = train_palsy(manifest, data, args.out, job, callbacks=[shown, *boards], overwrite=args.overwrite)
     if report is not None:
         print(report)
     print(shown.text())
@@ -243,7 +259,6 @@ def _train(args: argparse.Namespace) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     from htnet.core.identity import trained_doubts
-    from htnet.core.optional import usable_device
     from htnet.hub import load_pretrained
     from htnet.palsy import check_face_model, evaluate_palsy, load_split, score_table
     from htnet.palsy.evaluate import RESULTS
@@ -251,7 +266,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     refuse_same_folder(args.out, args.data, args.weights)
     check_folder(args.out, (*RESULTS, "confusion.png"), overwrite=args.overwrite)
     _check_weights(args)
-    model = load_pretrained(args.weights, device=usable_device(args.device))
+    model = load_pretrained(args.weights, device=args.device, dtype=args.dtype)
     check_face_model(model)
     manifest, data = load_split(
         args.data, args.split, model.config.image_size, model.preprocess_spec, progress=_bar("reading")
@@ -283,7 +298,7 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _predict(args: argparse.Namespace) -> None:
-    from htnet.palsy import GradePredictor, predict_folder
+    from htnet.palsy import predict_folder
     from htnet.palsy.folder import PICTURES, TABLE
 
     folder = Path(args.image).is_dir()
@@ -298,7 +313,7 @@ def _predict(args: argparse.Namespace) -> None:
     if not folder:
         _check_image(args)
     _check_weights(args)
-    predictor = GradePredictor(args.weights, landmarks=_landmarks(args), device=args.device, bit_depth=args.bit_depth)
+    predictor = _predictor(args)
     if folder:
         done = predict_folder(
             predictor,
@@ -338,13 +353,12 @@ def _show(prediction: GradePrediction) -> None:
 
 
 def _visualize(args: argparse.Namespace) -> None:
-    from htnet.palsy import GradePredictor
     from htnet.palsy.plots import plot_maps
 
     check_outputs(args.out, overwrite=args.overwrite, inputs=(args.image, args.landmarks))
     _check_image(args)
     _check_weights(args)
-    predictor = GradePredictor(args.weights, landmarks=_landmarks(args), device=args.device, bit_depth=args.bit_depth)
+    predictor = _predictor(args)
     maps = predictor.maps(args.image)
     show_warnings(maps.prediction.warnings)
     print(maps.prediction.grade)

@@ -18,11 +18,10 @@ from torch import Tensor
 from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import FrameError, HtnetError, LandmarkError, ModelError, WeightsError
 from htnet.core.hints import IMAGES
-from htnet.core.optional import usable_device
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.schema import document, model_part
 from htnet.core.types import Frame, Landmarks, PreprocessSpec, QualityWarning, file_stem
-from htnet.hub import load_pretrained
+from htnet.hub.given import given_model
 from htnet.models import EmotionModel
 from htnet.palsy.faces import FaceSet, resize_face
 from htnet.palsy.grades import describe_class
@@ -112,13 +111,17 @@ class GradePredictor:
     """A grading model with the alignment it was trained with.
 
     Args:
-        weights: a weights folder or anything else for `htnet.load_pretrained`, or a loaded model.
+        weights: a weights folder or anything else for `htnet.load_pretrained`, or a loaded model, also one that was
+            given to `torch.compile`.
         landmarks: finds the five points: a landmarker, or a text for `palsy_landmarker`.
-        device: where the model runs.
+        device: where the model runs; "auto" for a CUDA device where there is one, otherwise the CPU.
         bit_depth: bits of the images' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
+        revision: branch, tag or commit of the Hub repository that ``weights`` names.
+        dtype: floating-point type that the model computes in, or its name, such as "bfloat16"; float32 unless given.
 
     Raises:
-        WeightsError: the weights cannot be loaded, or does not say how its input is made.
+        WeightsError: the weights cannot be loaded, or do not say how their input is made.
+        InputError: the device cannot be used, or ``dtype`` is impossible, or given beside a model.
         ModelError: it reads no faces.
     """
 
@@ -130,12 +133,18 @@ class GradePredictor:
         landmarks: str | Landmarker = "yunet",
         device: str | torch.device = "cpu",
         bit_depth: int | None = None,
+        revision: str | None = None,
+        dtype: str | torch.dtype | None = None,
     ) -> None:
-        self.name = str(weights) if not isinstance(weights, EmotionModel) else weights.name
         refuse_after_fork()
-        self.model = weights if isinstance(weights, EmotionModel) else load_pretrained(weights)
-        check_face_model(self.model)
-        self.model = self.model.to(usable_device(device)).eval()
+        given = given_model(
+            weights,
+            check=lambda model, name: check_face_model(model),
+            device=device,
+            dtype=dtype,
+            revision=revision,
+        )
+        self.name, self.model, self._call = given.name, given.model, given.call
         self.spec, self.bit_depth = _spec(self.model), bit_depth
         check_bit_depth(bit_depth)
         self.landmarker = palsy_landmarker(landmarks, self.spec) if isinstance(landmarks, str) else landmarks
@@ -153,7 +162,7 @@ class GradePredictor:
         """
         face, landmarks, source = self._face(image, sample)
         with torch.no_grad():
-            scores = self.model(self._input(face))
+            scores = self._call(self._input(face))
         return self._answer(scores, face, landmarks, source, sample)
 
     def folder(self, folder: str | PathLike[str]) -> Iterator[GradePrediction | tuple[str, HtnetError]]:
@@ -211,8 +220,8 @@ class GradePredictor:
         return face, landmarks, frame.source
 
     def _input(self, face: Frame) -> Tensor:
-        parameter = next(self.model.parameters())
-        return resize_face(face.pixels, self.spec.size)[None].to(device=parameter.device, dtype=parameter.dtype)
+        at = next(self.model.parameters()).device
+        return resize_face(face.pixels, self.spec.size)[None].to(device=at, dtype=self.model.input_dtype)
 
     def _answer(self, scores: Tensor, face: Frame, landmarks: Landmarks, source: str, sample: str) -> GradePrediction:
         p, labels = self.model.probabilities(scores)[0].tolist(), self.model.labels

@@ -20,7 +20,8 @@ from htnet.core.optional import named_device, named_dtype
 from htnet.core.types import DEFAULT_WEIGHTS, Landmarks, Prediction
 from htnet.hub.weights import local_state
 from htnet.models import EmotionModel
-from htnet.pipeline.predictor import Predictor, loaded_model
+from htnet.models.base import model_of
+from htnet.pipeline.predictor import Predictor
 from htnet.preprocess import FrameSource, Landmarker, Video
 from htnet.preprocess.landmarks.detector import MODEL_VARIABLE
 from htnet.preprocess.landmarks.factory import LANDMARKERS
@@ -129,7 +130,7 @@ def _warm(
     dtype: str | torch.dtype | None,
 ) -> Predictor:
     """A predictor that shares with earlier calls what has not changed since: the model, and a named landmarker."""
-    given = loaded_model(weights) is not None or not isinstance(weights, (str, PathLike))
+    given = model_of(weights) is not None or not isinstance(weights, (str, PathLike))
     state = None if given else local_state(weights)  # type: ignore[arg-type]
     if state is None:
         return Predictor(weights, landmarks=landmarks, device=device, bit_depth=bit_depth, always=always, dtype=dtype)

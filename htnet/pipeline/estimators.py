@@ -15,7 +15,7 @@ from htnet.core.fields import whole
 from htnet.core.optional import require
 from htnet.core.types import DEFAULT_WEIGHTS, TEMPLATE_SIZE, ByteArray, FloatArray, PreprocessSpec
 from htnet.models import EmotionModel
-from htnet.pipeline.predictor import loaded_model
+from htnet.models.base import model_of
 from htnet.preprocess import FlowPreprocessor, FrameSource
 from htnet.preprocess.preprocessor import PUBLISHED_CHANNELS
 from htnet.preprocess.regions import template_points
@@ -162,7 +162,7 @@ class HTNetFeatures(TransformerMixin, BaseEstimator):
         from htnet.hub import load_pretrained
 
         images = flow_rows(X)
-        given = loaded_model(self.weights)
+        given = model_of(self.weights)
         self.model_ = load_pretrained(self.weights, device=self.device) if given is None else given.eval()
         self.n_features_in_ = images[0].size
         return self

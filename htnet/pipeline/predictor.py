@@ -21,7 +21,6 @@ from htnet.core.facs import UnitPrediction, units_by_side
 from htnet.core.fields import whole
 from htnet.core.hints import how, usage_of
 from htnet.core.identity import trained_doubts
-from htnet.core.optional import usable_device
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.types import (
     DEFAULT_WEIGHTS,
@@ -40,7 +39,7 @@ from htnet.core.types import (
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import files_of, sample_fault
 from htnet.data.reader import SampleReader, extra_inputs
-from htnet.hub import load_pretrained
+from htnet.hub.given import given_model
 from htnet.models import EmotionModel
 from htnet.preprocess import (
     FrameSource,
@@ -116,31 +115,13 @@ class Predictor:
             ModelError: the model reads faces, not flow images.
         """
         refuse_after_fork()
-        loaded = loaded_model(weights)
-        if loaded is not None and revision is not None:
-            raise WeightsError(f"revision={revision!r} is for weights of the Hub, and a model was given. Leave it out.")
-        if loaded is not None and dtype is not None:
-            raise InputError(f"dtype={dtype} is for weights that are loaded, and a model was given: model.to({dtype}).")
-        if loaded is None:
-            loaded = load_pretrained(weights, revision=revision, dtype=dtype)  # type: ignore[arg-type]
-            self.name = str(weights)
-        else:
-            self.name = loaded.name
-        self.model = loaded
-        if self.model.input_kind != "flow":
-            usage = usage_of(self.model.input_kind)
-            raise ModelError(
-                f"{self.name} reads a single {self.model.input_kind}, not the flow between two frames. Use "
-                f"{how(usage.predict.format(name=self.name), usage.call.format(name=self.name))}."
-            )
-        self.model = self.model.to(usable_device(device)).eval()
+        given = given_model(weights, check=_check_reads_flow, device=device, dtype=dtype, revision=revision)
+        self.name, self.model, self._call = given.name, given.model, given.call
         if self.model.preprocess_spec is None:
             raise WeightsError(
                 f"{self.name} has no preprocessing specification. Set model.preprocess_spec to the PreprocessSpec "
                 "it was trained with."
             )
-        # What was compiled is called; all else is asked of the model in it.
-        self._call = weights if callable(weights) and weights is not loaded else self.model
         self._set(landmarks, bit_depth, always)
 
     def _set(self, landmarks: str | PathLike[str] | Landmarker, bit_depth: int | None, always: bool) -> None:
@@ -544,10 +525,13 @@ def _predict_video(
         return error
 
 
-def loaded_model(weights: object) -> EmotionModel | None:
-    """The model that was given in place of weights, also inside what `torch.compile` made of it; None for a name."""
-    inside = getattr(weights, "_orig_mod", weights)
-    return inside if isinstance(inside, EmotionModel) else None
+def _check_reads_flow(model: EmotionModel, name: str) -> None:
+    if model.input_kind != "flow":
+        usage = usage_of(model.input_kind)
+        raise ModelError(
+            f"{name} reads a single {model.input_kind}, not the flow between two frames. Use "
+            f"{how(usage.predict.format(name=name), usage.call.format(name=name))}."
+        )
 
 
 def _checked_pairs(

@@ -95,6 +95,16 @@ class TensorBoard:
             self._writer = None
 
 
+def boards_of(weights: str | PathLike[str], wanted: bool) -> list[TensorBoard]:
+    """The callback of a training that writes for TensorBoard into the weights folder, if it is wanted.
+
+    Raises:
+        MissingExtraError: it is, and tensorboard is not installed.
+    """
+    # The folder belongs to these weights, whose own files were looked at.
+    return [TensorBoard(Path(weights) / TENSORBOARD_FOLDER, overwrite=True)] if wanted else []
+
+
 def write_tensorboard(folder: str | PathLike[str], rows: Iterable[Mapping[str, float | None]]) -> None:
     """Write the scalars of a finished training for TensorBoard; files that were written there before are replaced.
 

@@ -14,6 +14,7 @@ from htnet.core.provenance import Provenance
 from htnet.data import Manifest
 from htnet.hub import load_pretrained
 from htnet.models import EmotionModel, TransferReport, transfer_weights
+from htnet.models.base import model_of
 
 #: Changes a fresh model's weights before training, and returns a text that identifies them.
 Start = Callable[[EmotionModel], str]
@@ -41,7 +42,7 @@ class StartFrom:
         """
         self.name = _name_of(source)
         try:
-            self.source = source if isinstance(source, EmotionModel) else load_pretrained(source)
+            self.source = model_of(source) or load_pretrained(source)  # type: ignore[arg-type]
         except WeightsError as error:
             raise type(error)(
                 f"{error}\nWeights to start from are a folder of htnet train, owner/repo, or a name of htnet list such "
@@ -134,11 +135,14 @@ def load_start(
     start: Start | str | PathLike[str] | EmotionModel | None, labels: tuple[str, ...] | None = None
 ) -> Start | None:
     """What a training starts from, loaded if it is given by name, folder or model."""
-    return StartFrom(start, labels) if isinstance(start, (str, PathLike, EmotionModel)) else start
+    given = model_of(start) if start is not None else None
+    if given is not None:
+        return StartFrom(given, labels)
+    return StartFrom(start, labels) if isinstance(start, (str, PathLike)) else start
 
 
 def _name_of(source: str | PathLike[str] | EmotionModel) -> str:
     """Name for a card; of a folder its last part, since the rest is a private path."""
-    if isinstance(source, EmotionModel):
-        return source.name
+    if not isinstance(source, (str, PathLike)):
+        return (model_of(source) or source).name
     return Path(source).name if Path(source).is_dir() else str(source)

@@ -3,12 +3,19 @@
 import dataclasses
 import inspect
 
+import cv2
 import numpy as np
+import pytest
+import torch
 
 import htnet
+from htnet.core.errors import InputError, WeightsError
 from htnet.core.types import PreprocessSpec
+from htnet.data import Manifest, Sample
+from htnet.hub import save_pretrained
 from htnet.models import create_model
-from htnet.palsy import PALSY_SPEC, GradePredictor
+from htnet.palsy import PALSY_SPEC, FaceSet, GradePredictor, evaluate_palsy
+from htnet.training.start import load_start
 from tests.acceleration.support import lively
 from tests.palsy.test_flow import SETTINGS, SMALL
 from tests.support.pairs import face
@@ -26,6 +33,66 @@ def test_grades_use_the_temperature():
     np.testing.assert_allclose(list(found.probabilities.values()), powers / powers.sum(), atol=1e-5)
     assert found.probabilities != raw.probabilities
     assert found.label == raw.label
+
+
+@pytest.fixture
+def small():
+    model = create_model("htnet_palsy_tiny", num_classes=3, **SETTINGS).eval()
+    model.preprocess_spec = SMALL
+    model.labels = ("a", "b", "c")
+    return model
+
+
+def compiled(model):
+    """What torch.compile makes of a model, and the calls of it."""
+    made, calls = torch.compile(model, backend="eager", dynamic=False), []
+    made.forward = lambda *of, **how: calls.append(of) or model(*of, **how)
+    return made, calls
+
+
+def test_a_compiled_model_grades_and_is_evaluated(small, tmp_path):
+    made, calls = compiled(small)
+    found = GradePredictor(made, landmarks="template").image(face())
+    assert found.probabilities == GradePredictor(small, landmarks="template").image(face()).probabilities
+    assert (len(calls), found.model, found.architecture) == (1, small.name, small.name)
+    rng = np.random.default_rng(0)
+    size = small.config.image_size
+    images = rng.integers(0, 256, (6, size, size, 3)).astype(np.uint8)
+    for k, image in enumerate(images):
+        cv2.imwrite(str(tmp_path / f"{k}.png"), image)
+    rows = [Sample(f"s{k}", "d", f"p{k}", "abc"[k % 3], onset=tmp_path / f"{k}.png") for k in range(6)]
+    manifest = Manifest(tuple(rows), ("a", "b", "c"), "made")
+    data = FaceSet(torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(manifest.labels()), 3, SMALL)
+    scores = evaluate_palsy(made, manifest, data, tmp_path / "compiled", resamples=10)
+    assert len(calls) == 2
+    assert scores == evaluate_palsy(small, manifest, data, tmp_path / "plain", resamples=10)
+
+
+def test_training_starts_from_a_compiled_model(small):
+    made, _ = compiled(small)
+    start = load_start(made, small.labels)
+    assert start.name == small.name
+    fresh = create_model("htnet_palsy_tiny", num_classes=3, **SETTINGS)
+    start(fresh)
+    assert all(torch.equal(value, small.state_dict()[name]) for name, value in fresh.state_dict().items())
+    assert start(fresh) == load_start(small)(fresh)
+
+
+def test_device_and_type_by_name(small, tmp_path):
+    folder = save_pretrained(small, tmp_path / "w")
+    expected = GradePredictor(small, landmarks="template").image(face()).probabilities
+    predictor = GradePredictor(folder, landmarks="template", device="auto", dtype="bfloat16")
+    assert predictor.model.input_dtype == torch.bfloat16
+    found = predictor.image(face()).probabilities
+    assert found == pytest.approx(expected, abs=0.05)
+    assert found != expected
+    assert predictor.maps(face()).asymmetry[0].dtype == np.float32
+    with pytest.raises(InputError, match=r"dtype is .*float32, bfloat16"):
+        GradePredictor(folder, dtype="float8")
+    with pytest.raises(InputError, match="a model was given"):
+        GradePredictor(small, dtype="bfloat16")
+    with pytest.raises(WeightsError, match="a model was given"):
+        GradePredictor(small, revision="v1")
 
 
 def test_grade_predictor_finds_the_maps(rng):

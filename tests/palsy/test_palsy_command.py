@@ -11,7 +11,9 @@ import pytest
 from benchmarks.droop_faces import APART, Picture, droop_face
 from htnet import cli
 from htnet.hub import save_pretrained
+from htnet.training import get_recipe
 from tests.palsy.faces import palsy_face, read_json, save_face, write_ck_plus, write_csv, write_small_fnp
+from tests.support.boards import scalars_of
 from tests.support.pairs import tiny_model
 
 
@@ -132,6 +134,41 @@ def test_predict_a_folder(work, succeed, fail, tmp_path):
     assert rows[str(tmp_path / "in" / "0.png")]["grade"].startswith("House-Brackmann")
     assert sorted(p.name for p in (tmp_path / "out" / "pictures").iterdir()) == ["0.png.png", "1.png.png"]
     assert "is a folder: give --out" in fail(*words)
+
+
+@pytest.mark.slow
+def test_training_tells_tensorboard_and_computes_as_it_is_told(work, succeed, fail, tmp_path, monkeypatch):
+    words = ("train", "--data", work / "data", "--out", tmp_path / "w", "--epochs", "2", "--precision", "bfloat16")
+    succeed(*words, "--tensorboard", "--device", "auto")
+    curve = [float(row["loss"]) for row in table(tmp_path / "w" / "training.csv")]
+    assert [value for _, value in scalars_of(tmp_path / "w" / "tensorboard")["loss"]] == pytest.approx(curve)
+    recipe = tmp_path / "mine.json"
+    recipe.write_text(json.dumps({**get_recipe("palsy").to_dict(), "name": "mine", "precision": "float32"}), "utf-8")
+    succeed("train", "--data", work / "data", "--out", tmp_path / "plain", "--epochs", "2", "--recipe", recipe)
+    plain = [float(row["loss"]) for row in table(tmp_path / "plain" / "training.csv")]
+    assert plain == pytest.approx(curve, rel=0.1)
+    assert plain != curve
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    assert "pip install 'htnet[tensorboard]'" in fail(*words, "--overwrite", "--tensorboard")
+
+
+@pytest.mark.parametrize("task", ["evaluate", "predict", "visualize"])
+def test_weights_are_asked_in_the_type_that_is_named(work, succeed, fail, tmp_path, task):
+    image = save_face(tmp_path / "x.png", 3, 4, side=120)
+    given = ("--data", work / "data") if task == "evaluate" else (image, "--landmarks", "template")
+    out = () if task == "predict" else ("--out", tmp_path / "out.png")
+    words = (task, *given, "--weights", work / "weights", *out, "--device", "auto", "--dtype")
+    assert "dtype is float8; give a floating-point type" in fail(*words, "float8")
+    told = json.loads(succeed(*words, "bfloat16", "--json"))
+    plain = json.loads(succeed(*words, "float32", "--json", "--overwrite"))
+    if task == "evaluate":
+        assert (told["num_samples"], told["split"]) == (plain["num_samples"], "test")
+        return
+    found, expected = (
+        (one if task == "predict" else one["values"]["prediction"])["probabilities"] for one in (told, plain)
+    )
+    assert found == pytest.approx(expected, abs=0.05)
+    assert found != expected
 
 
 def test_visualize(work, succeed, tmp_path):
