@@ -125,6 +125,25 @@ class OpenCVError(HtnetError, ImportError):
     """OpenCV cannot be imported or is incomplete, for example after two builds were installed over each other."""
 
 
+def refuse_type(
+    name: str, value: object, kind: type | tuple[type, ...], cure: str, error: type[HtnetError] = InputError
+) -> None:
+    """Raise ``error`` if an argument is not of the type that is asked for.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        kind: the type, or several.
+        cure: what to give in its place, such as "prediction.input.flow".
+        error: what is raised.
+    """
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if not isinstance(value, kinds):
+        wanted = " or ".join(one.__name__ for one in kinds)
+        got = "None" if value is None else f"of type {type(value).__name__}"
+        raise error(f"{name} is {got}, not {wanted}; give {cure}.")
+
+
 def cause(error: BaseException) -> str:
     """Short text on the cause of an error with a file or a connection.
 

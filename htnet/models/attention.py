@@ -23,7 +23,7 @@ from htnet.models.dual_stream import DualStreamHTNet
 from htnet.models.htnet import HierarchicalModel
 from htnet.models.layers import BlockAttention
 from htnet.models.mhssa_gcn import MHSSAGCN, RegionAttention
-from htnet.models.single_input import evaluating, one_input
+from htnet.models.single_input import checked_model, evaluating, one_input
 
 _INSTEAD = "htnet.models.occlusion and htnet.models.integrated_gradients work with every model."
 
@@ -84,6 +84,7 @@ def attention_maps(
             each block (the published HTNet), or a term that makes each patch attend to itself alone (the published
             MHSSA-GCN). Or the image is not an input of the model.
     """
+    model = checked_model(model)
     _refuse_trivial(model)
     x, more = one_input(model, image, inputs)
     if isinstance(model, DualStreamHTNet):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from htnet.core.errors import ModelError, refuse_unknown
-from htnet.models.base import EmotionModel
+from htnet.core.errors import ModelError, refuse_type, refuse_unknown
+from htnet.models.base import EmotionModel, model_of
 
 
 def one_input(
@@ -22,6 +23,7 @@ def one_input(
     Raises:
         ModelError: the image has another shape, there are several, or the model does not read one of the inputs.
     """
+    checked_model(model)
     refuse_unknown(inputs, model.extra_inputs, f"input of {model.name}", ModelError)
     x = _batch(model, image)
     if x.ndim == 3:
@@ -37,6 +39,19 @@ def one_input(
     return model.check_image(x), more
 
 
+def checked_model(model: object) -> EmotionModel:
+    """The model of htnet that was given, also inside what `torch.compile` made of it.
+
+    Raises:
+        ModelError: it is none, such as a `htnet.Predictor`, which has one.
+    """
+    found = model_of(model) or model
+    own = model_of(getattr(model, "model", None))
+    cure = "one of htnet.load_pretrained or create_model" if own is None else "its attribute model"
+    refuse_type("model", found, EmotionModel, cure, ModelError)
+    return cast("EmotionModel", found)
+
+
 @contextmanager
 def evaluating(model: EmotionModel) -> Iterator[None]:
     """Within it the model is in eval mode."""
@@ -49,5 +64,8 @@ def evaluating(model: EmotionModel) -> Iterator[None]:
 
 
 def _batch(model: EmotionModel, values: Tensor | npt.ArrayLike) -> Tensor:
-    given = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+    try:
+        given = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{model.name} got {type(values).__name__}; give a tensor or an array of numbers.") from error
     return given.detach().to(device=next(model.parameters()).device, dtype=model.input_dtype)

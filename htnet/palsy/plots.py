@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.errors import refuse_type
 from htnet.core.files import check_outputs
 from htnet.core.optional import require
 from htnet.core.types import ByteArray
@@ -47,6 +48,7 @@ def plot_grade(
         InputError: the file's ending names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
+    refuse_type("prediction", prediction, GradePrediction, "what GradePredictor.image returned")
     figure = new_figure(10, 3.6)
     axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.3])
     axes[0].imshow(read_frame(image).pixels)
@@ -82,6 +84,7 @@ def plot_maps(maps: FaceMaps, path: str | PathLike[str] | None = None, *, overwr
         InputError: the file's ending names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
+    refuse_type("maps", maps, FaceMaps, "what GradePredictor.maps returned")
     shown: list[tuple[str, npt.NDArray[np.float32]]] = []
     if maps.roi_maps is not None:
         shown += [(f"region {i + 1}", plane) for i, plane in enumerate(maps.roi_maps)]
@@ -128,6 +131,7 @@ def plot_asymmetry(
         InputError: the file's ending names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
+    refuse_type("report", report, FaceAsymmetry, "what htnet.palsy.face_asymmetry returned")
     patches = require("matplotlib.patches", "plots", "Drawing")
     figure = new_figure(11.5, 4.2)
     axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.2])

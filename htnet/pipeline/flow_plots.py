@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.errors import InputError
-from htnet.core.fields import whole
+from htnet.core.errors import InputError, refuse_type
+from htnet.core.fields import real, whole
 from htnet.core.files import check_outputs
 from htnet.core.optional import require
 from htnet.core.types import Float64Array, Flow, Frame, ModelInput, PreprocessSpec
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BOX = "#0a84ff"
+_FLOW = "a flow on the aligned face, such as prediction.input.flow, or htnet.types.Flow(uv, method)"
 
 
 def plot_flow(
@@ -58,7 +59,10 @@ def plot_flow(
             names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
+    refuse_type("flow", flow, Flow, _FLOW)
     whole().check("arrows", arrows)
+    if max_px is not None:
+        real(gt=0).check("max_px", max_px)
     gray = _gray(face, flow.uv.shape[1:])
     longest = float(np.hypot(*flow.uv).max())
     top = longest or 1.0 if max_px is None else max_px
@@ -106,6 +110,8 @@ def plot_regions(
             names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
+    refuse_type("made", made, ModelInput, "the input as the preprocessor made it, such as prediction.input")
+    refuse_type("spec", spec, PreprocessSpec, "how the input was made, such as Predictor.spec")
     boxes = region_boxes(made, spec)
     if not boxes:
         raise InputError("The layout is 'whole': the network sees the whole face, and there are no regions to draw.")
@@ -158,6 +164,7 @@ def plot_flow_asymmetry(
         InputError: flow and face are of two sizes, or the file's ending names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
+    refuse_type("flow", flow, Flow, _FLOW)
     gray = _gray(face, flow.uv.shape[1:])
     differs, louder = flow_asymmetry(flow)
     figure = new_figure(9.6, 4.8)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.errors import InputError
+from htnet.core.errors import InputError, refuse_type
 from htnet.core.fields import one_of
 from htnet.core.files import check_outputs
 from htnet.core.optional import require
@@ -18,7 +18,7 @@ from htnet.models.attention import AttentionMap, AttentionRollout
 from htnet.models.base import INPUT_KINDS
 from htnet.models.saliency import Saliency
 from htnet.pipeline.overlays import onto_face
-from htnet.pipeline.plots import finished, new_figure
+from htnet.pipeline.plots import as_numbers, finished, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,6 +55,9 @@ def plot_attention(
         InputError: there are no maps, the image has another shape, or the file's ending names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
+    refuse_type("maps", maps, Sequence, "what htnet.models.attention_maps returned")
+    for k, one in enumerate(maps):
+        refuse_type(f"maps[{k}]", one, AttentionMap, "what htnet.models.attention_maps returned")
     if not maps:
         raise InputError("There are no attention maps to draw; give those of htnet.models.attention_maps.")
     shares = [one.received * len(one.points) for one in maps]
@@ -94,6 +97,7 @@ def plot_rollout(
         InputError: the image has another shape, or the file's ending names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
+    refuse_type("rollout", rollout, AttentionRollout, "what htnet.models.attention_rollout returned")
     share = rollout.relevance * len(rollout.points)
     figure = _positions(image, kind, [(share, rollout, "attention roll-out")], "relevance, 1 for equal shares")
     return finished(figure, path, overwrite)
@@ -131,6 +135,7 @@ def plot_saliency(
             names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
+    refuse_type("found", found, Saliency, "what htnet.models.occlusion or htnet.models.integrated_gradients returned")
     values, shown = found.map, _ground(image, kind)
     if values.shape != shown.shape[:2]:
         raise InputError(
@@ -139,6 +144,9 @@ def plot_saliency(
     if (made is None) != (spec is None):
         raise InputError("made and spec go together: give both, or neither.")
     placed = None
+    if made is not None:
+        refuse_type("made", made, ModelInput, "the input as the preprocessor made it, such as prediction.input")
+        refuse_type("spec", spec, PreprocessSpec, "how the input was made, such as Predictor.spec")
     if made is not None and spec is not None and spec.layout != "whole":
         placed = onto_face(values, made, spec)
     figure = new_figure(8.2 if placed is None else 12, 4.2)
@@ -204,7 +212,7 @@ def _positions(
 def _ground(image: npt.ArrayLike, kind: str) -> npt.NDArray[np.uint8]:
     """The network's input as RGB: u, v, strain of a flow image, whose channels are strain, v, u."""
     one_of(tuple(INPUT_KINDS)).check("kind", kind)
-    channels = np.asarray(image, dtype=np.float64)
+    channels = as_numbers("image", image, "the input of the network, (3, S, S)")
     if channels.ndim != 3 or channels.shape[0] != 3 or channels.shape[1] != channels.shape[2]:
         raise InputError(f"image has shape {channels.shape}; give the input of the network, (3, S, S).")
     if kind == "flow":

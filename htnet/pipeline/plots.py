@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from htnet.core.errors import InputError
+from htnet.core.errors import InputError, refuse_type
 from htnet.core.facs import SHOWN_UNITS, UnitPrediction
 from htnet.core.files import check_outputs, whole_file
 from htnet.core.optional import require
 from htnet.core.schema import Warned
-from htnet.core.types import MOTION_REGIONS, Prediction, Spotting
+from htnet.core.types import MOTION_REGIONS, Float64Array, Prediction, Spotting
 from htnet.evaluation.calibration import Reliability
+from htnet.pipeline.fonts import give_fonts
 from htnet.preprocess import FrameSource, read_pair
 
 if TYPE_CHECKING:
@@ -51,6 +55,7 @@ def plot_prediction(
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the file's ending names no kind of picture.
     """
+    refuse_type("prediction", prediction, Prediction, "what Predictor.pair or htnet.predict returned")
     read = [frame for frame in (onset, apex) if isinstance(frame, (str, PathLike))]
     check_outputs(path, overwrite=overwrite, inputs=read)
     widths = [1, 1, 1, 1, 0.9, 1.2] if prediction.action_units else [1, 1, 1, 1, 1.3]
@@ -94,6 +99,9 @@ def plot_spotting(spotting: Spotting, path: str | PathLike[str] | None = None, *
         InputError: the file's ending names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
+    refuse_type(
+        "spotting", spotting, Spotting, "what htnet.preprocess.spot returned, or prediction.spotting of a video"
+    )
     figure = new_figure(9, 4)
     axis = figure.subplots()
     at = spotting.first + np.arange(len(spotting.curve)) if spotting.times is None else spotting.times
@@ -138,6 +146,9 @@ def plot_reliability(
         InputError: nothing to draw, or the file's ending names no kind of picture.
     """
     check_outputs(path, overwrite=overwrite)
+    refuse_type("found", found, Mapping, "{title: bins}, bins of htnet.evaluation.calibration.reliability")
+    for title, bins in found.items():
+        refuse_type(f"found[{title!r}]", bins, Reliability, "bins of htnet.evaluation.calibration.reliability")
     if not found:
         raise InputError("There are no bins to draw; give those of htnet.evaluation.calibration.reliability by title.")
     figure = new_figure(4.2 * len(found), 5)
@@ -155,6 +166,18 @@ def plot_reliability(
     axes[0, 0].set_ylabel("fraction of correct answers")
     axes[1, 0].set_ylabel("samples")
     return finished(figure, path, overwrite)
+
+
+def as_numbers(name: str, values: npt.ArrayLike, cure: str) -> Float64Array:
+    """Numbers as an array, of an argument ``name``.
+
+    Raises:
+        InputError: they are no numbers, or no array.
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:  # the last of tensors that are part of a graph
+        raise InputError(f"{name} is no array of numbers, but of type {type(values).__name__}; give {cure}.") from error
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -205,7 +228,8 @@ def plot_confusion(
         InputError: the file's ending names no kind of picture, or ``confusion`` is no (C, C) counts of C classes.
     """
     check_outputs(path, overwrite=overwrite)
-    counts = np.asarray(confusion)
+    refuse_type("classes", classes, Sequence, "a name for each class")
+    counts = as_numbers("confusion", confusion, "(C, C) counts, rows the true classes")
     if counts.shape != (len(classes), len(classes)) or not np.all(counts >= 0):
         raise InputError(
             f"confusion has shape {counts.shape} for {len(classes)} classes, or counts below 0 or NaN; give (C, C) "
@@ -218,7 +242,7 @@ def plot_confusion(
     picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
         color = "white" if shares[row, column] > 0.5 else "black"
-        axis.text(column, row, str(count), ha="center", va="center", color=color)
+        axis.text(column, row, f"{count:.0f}", ha="center", va="center", color=color)
     axis.set_xticks(range(len(classes)), classes)
     axis.set_yticks(range(len(classes)), classes)
     axis.set_xlabel(f"predicted {what}")
@@ -230,20 +254,28 @@ def plot_confusion(
 
 def finished(figure: Figure, path: str | PathLike[str] | None, overwrite: bool) -> Figure:
     """The figure of a plot, after it was saved if a path was given."""
-    _plain_texts(figure)
+    readable = _plain_texts(figure)
     if path is not None:
-        save_figure(figure, path, overwrite=overwrite)
+        with nullcontext() if readable else warnings.catch_warnings():
+            if not readable:  # which has been told, with the cure
+                warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+            save_figure(figure, path, overwrite=overwrite)
     return figure
 
 
-def _plain_texts(figure: Figure) -> None:
-    """Show all texts as they are: a class name or a file name with "$" is no formula."""
+def _plain_texts(figure: Figure) -> bool:
+    """Show all texts as they are: a class name or a file name with "$" is no formula, and may be in any script.
+
+    Returns whether they can be read: there are fonts for all.
+    """
     from matplotlib.text import Text
 
     for axes in figure.axes:
         axes.get_xticklabels(), axes.get_yticklabels()  # makes those that are only made when they are drawn
-    for text in figure.findobj(Text):
+    texts = figure.findobj(Text)
+    for text in texts:
         text.set_parse_math(False)
+    return give_fonts(texts)
 
 
 def save_figure(figure: Figure, path: str | PathLike[str], *, overwrite: bool = False) -> Path:
@@ -253,6 +285,12 @@ def save_figure(figure: Figure, path: str | PathLike[str], *, overwrite: bool = 
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the extension is not a picture format.
     """
+    refuse_type(
+        "figure",
+        figure,
+        require("matplotlib.figure", "plots", "Drawing").Figure,
+        "what a function of htnet.plots returned",
+    )
     path = Path(path)
     check_outputs(path, overwrite=overwrite)
     kind = path.suffix.lower().removeprefix(".")

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.quiver import Quiver
 
 from htnet import Predictor, plots
-from htnet.core.errors import InputError, OverwriteError
+from htnet.core.errors import InputError, ModelError, OverwriteError
 from htnet.core.types import Flow, PreprocessSpec
 from htnet.models import (
     AttentionMap,
@@ -24,6 +24,7 @@ from htnet.models import (
     attention_rollout,
     create_model,
     integrated_gradients,
+    occlusion,
 )
 from htnet.pipeline.flow_plots import flow_asymmetry
 from htnet.pipeline.overlays import onto_face, region_boxes
@@ -232,3 +233,73 @@ def test_faces_that_do_not_fit_are_refused(flow, face):
         plots.plot_flow(flow, arrows=0)
     with pytest.raises(InputError, match="max_px is -1"):
         plots.plot_flow(flow, max_px=-1)
+
+
+def other_things(answered):
+    """Each function of htnet.plots with something else than it draws, and what its message names."""
+    prediction, spec = answered
+    found = integrated_gradients(tiny_model(spec), prediction.input.image, steps=1)
+    uv, image = prediction.input.flow.uv, prediction.input.image
+    return {
+        "plot_flow": [((uv,), "flow is of type ndarray, not Flow; give .*prediction.input.flow"), ((None,), "is None")],
+        "plot_flow_asymmetry": [((uv,), "flow is of type ndarray, not Flow"), ((None,), "flow is None, not Flow")],
+        "plot_regions": [
+            ((prediction, spec), "made is of type Prediction, not ModelInput; give .*prediction.input"),
+            ((prediction.input, None), "spec is None, not PreprocessSpec; give .*Predictor.spec"),
+        ],
+        "plot_spotting": [((None,), "spotting is None"), ((prediction,), "spotting is of type Prediction")],
+        "plot_prediction": [((None, uv, uv), "prediction is None"), ((found, uv, uv), "of type Saliency")],
+        "plot_attention": [
+            ((found, image), "maps is of type Saliency"),
+            (([found], image), r"maps\[0\] is of type Saliency, not AttentionMap"),
+            ((None, image), "maps is None"),
+        ],
+        "plot_rollout": [
+            ((found, image), "rollout is of type Saliency, not AttentionRollout"),
+            ((None, image), "is None"),
+        ],
+        "plot_saliency": [
+            ((None, image), "found is None"),
+            ((image, image), "found is of type ndarray, not Saliency"),
+            ((found, "image.png"), "image is no array of numbers, but of type str"),
+            ((found, None), "image has shape"),
+        ],
+        "plot_reliability": [
+            ((None,), "found is None"),
+            (({"a": [1]},), r"found\['a'\] is of type list, not Reliability"),
+        ],
+        "plot_confusion": [
+            (([[1], [2, 3]], "ab"), "confusion is no array of numbers"),
+            ((np.eye(2), None), "classes is None"),
+            ((None, "ab"), "confusion has shape"),
+        ],
+        "save_figure": [((None, "x.png"), "figure is None"), ((image, "x.png"), "figure is of type ndarray")],
+    }
+
+
+def test_other_things_than_a_function_draws_are_refused_by_name(answered):
+    cases = other_things(answered)
+    assert set(cases) == set(plots.__all__), "every function"
+    for name, each in cases.items():
+        for given, message in each:
+            with pytest.raises(InputError, match=message):
+                getattr(plots, name)(*given)
+
+
+@pytest.mark.parametrize("ask", [integrated_gradients, occlusion, attention_maps, attention_rollout])
+def test_other_things_than_a_model_are_refused_by_name(ask):
+    predictor, image = Predictor(tiny_model()), np.zeros((3, 28, 28), np.float32)
+    with pytest.raises(ModelError, match="model is of type Predictor, not EmotionModel; give its attribute model"):
+        ask(predictor, image)
+    with pytest.raises(ModelError, match="model is of type str, .*load_pretrained"):
+        ask("composite", image)
+    with pytest.raises(ModelError, match="got str; give a tensor or an array"):
+        ask(create_model("htnet_tiny", image_size=56), "image.png")
+
+
+def test_what_was_compiled_is_looked_into():
+    model = create_model("htnet_tiny", image_size=56)
+    image = np.random.default_rng(0).uniform(0, 255, (3, 56, 56)).astype(np.float32)
+    compiled = torch.compile(model, backend="eager")
+    assert np.array_equal(attention_maps(compiled, image)[0].weights, attention_maps(model, image)[0].weights)
+    assert integrated_gradients(compiled, image, steps=2).score == integrated_gradients(model, image, steps=2).score

@@ -6,10 +6,14 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib import font_manager
 
 from htnet import Predictor
 from htnet.core.errors import InputError, MissingExtraError
 from htnet.core.facs import UnitPrediction
+from htnet.pipeline.fonts import _fonts_for as fonts_for
 from htnet.pipeline.plots import plot_confusion, plot_prediction, save_figure
 from tests.support.pairs import face_pair, tiny_model
 
@@ -71,6 +75,61 @@ def test_without_matplotlib(predictor, pair, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r"Drawing needs matplotlib.*pip install 'htnet\[plots\]'"):
         plot_prediction(predictor.pair(*pair), *pair, tmp_path / "p.png")
+
+
+#: Characters of a plane that no installed font has, and one that all have.
+UNKNOWN = "\U000f0a01\U000f0a02"
+
+
+def write_font(path, chars):
+    """A font whose characters are full squares."""
+    builder = FontBuilder(1000, isTTF=True)
+    names = {char: f"u{ord(char):X}" for char in chars}
+    builder.setupGlyphOrder([".notdef", *names.values()])
+    builder.setupCharacterMap({ord(char): name for char, name in names.items()})
+    pen = TTGlyphPen(None)
+    for number, point in enumerate(((50, 0), (50, 800), (850, 800), (850, 0))):
+        (pen.lineTo if number else pen.moveTo)(point)
+    pen.closePath()
+    square = pen.glyph()
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), **dict.fromkeys(names.values(), square)})
+    builder.setupHorizontalMetrics(dict.fromkeys([".notdef", *names.values()], (900, 0)))
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    builder.setupNameTable({"familyName": "Squares", "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(path)
+    return str(path)
+
+
+@pytest.fixture
+def fonts(monkeypatch):
+    """Fonts that are installed while figures are drawn; matplotlib's list is as before afterwards."""
+    system = []
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: system)
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", list(font_manager.fontManager.ttflist))
+    fonts_for.cache_clear()
+    yield system
+    fonts_for.cache_clear()
+    font_manager.fontManager._findfont_cached.cache_clear()
+
+
+def test_names_in_any_script_get_a_font_that_was_installed_since(fonts, tmp_path, recwarn):
+    fonts.append(write_font(tmp_path / "squares.ttf", UNKNOWN))
+    figure = plot_confusion(np.eye(2, dtype=int), [UNKNOWN, "plain"], tmp_path / "c.png", title="\u00e9")
+    first, second = figure.axes[0].get_xticklabels()
+    assert first.get_fontfamily() == ["sans-serif", "Squares"]
+    assert second.get_fontfamily() == figure.axes[0].title.get_fontfamily() == ["sans-serif"]
+    assert not [str(one.message) for one in recwarn if "ont" in str(one.message)]
+
+
+def test_characters_without_a_font_are_told_once_with_the_cure(fonts, tmp_path):
+    with pytest.warns(UserWarning, match="No installed font has") as told:
+        plot_confusion(np.eye(2, dtype=int), [UNKNOWN, f"a{UNKNOWN[0]}"], tmp_path / "c.png")
+    (message,) = [str(one.message) for one in told]
+    assert f"No installed font has {UNKNOWN}: " in message
+    assert "apt install fonts-noto-cjk" in message
+    assert (tmp_path / "c.png").is_file()
 
 
 def test_names_with_dollars_are_shown_as_they_are(tmp_path):
