@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import f1_score
 
 from benchmarks import leaderboard, leaderboard_table
-from benchmarks.leaderboard_rows import ROWS
+from benchmarks.leaderboard_rows import ROWS, TEN, draw_ten
+from htnet.data.published import COMPOSITE, composite_list, read_list
 from htnet.evaluation import loso
 from htnet.models import list_models
 from htnet.training import get_recipe
@@ -63,6 +64,46 @@ def test_the_page_is_that_of_the_rows():
     assert between == leaderboard_table.table(leaderboard_table.read_rows(leaderboard.FOLDER)).strip()
 
 
+def test_the_ten_are_drawn_from_the_list_of_the_set():
+    """With the draw's own seed, from the published list of people; every class is among their samples."""
+    known = [(name, *entry) for name in COMPOSITE for entry in read_list(name)]
+    listed = composite_list()
+    people = {(name, known.subject) for name, known, _ in known if known.sample in listed}
+    assert len(people) == 68
+    assert draw_ten(sorted(people)) == TEN
+    labels = {(n, k.label) for n, k, _ in known if k.sample in listed and f"{n}/{k.subject}" in TEN}
+    assert {label for _, label in labels} == {"negative", "positive", "surprise"}
+
+
+def test_rows_on_ten_people_stand_apart():
+    """The ten's own table compares all rows on the same samples, scored anew from what they answered."""
+    people = [person.split("/")[1] for person in TEN for _ in range(5)] + ["somebody"] * 20
+    sets = [person.split("/")[0] for person in TEN for _ in range(5)] + ["smic"] * 20
+    found = {}
+    for name, right in (("ststnet-default", 0.6), ("mhssa_gcn-default", 0.8)):
+        kept = answers(np.random.default_rng(5), people, right) | {"datasets": sets}
+        kept["predicted"] = dict.fromkeys(("last", "nested", "best_on_test"), kept["predicted"]["last"])
+        scores = {"uf1": 0.5, "uar": 0.5}
+        entry = {
+            "mean": dict.fromkeys(("full", "smic", "casme2", "samm"), scores),
+            "interval": {"full": {"uf1": [0, 1]}},
+        }
+        entry["calibration"] = {"raw": {"expected_calibration_error": 0.1}}
+        protocols = dict.fromkeys(kept["predicted"], entry)
+        found[name] = {"answers": kept, "protocols": protocols, "parameters": 5, "ms_an_image": 1.0}
+    above, below = leaderboard_table.table(found).split("Rows in bold")
+    assert "`ststnet`" in above
+    assert "MHSSA" not in above
+    lines = {line.split("`")[1]: line for line in below.splitlines() if "`default`" in line}
+    truth = [int(d) for d in found["ststnet-default"]["answers"]["truth"][:50]]
+    for name, row in found.items():
+        seeds = row["answers"]["predicted"]["last"].values()
+        plain = np.mean([f1_score(truth, [int(d) for d in line[:50]], average="macro") for line in seeds])
+        assert f"{plain:.3f}" in lines[name.split("-")[0]]
+    assert "**" in lines["mhssa_gcn"]
+    assert "**" not in lines["ststnet"].replace("(**leaks**)", "")
+
+
 def test_a_row_is_trained_kept_and_shown(tmp_path, monkeypatch):
     data = write_flow_set(tmp_path / "set", 4, 3)
     row = ROWS["ststnet-default"]
@@ -78,6 +119,8 @@ def test_a_row_is_trained_kept_and_shown(tmp_path, monkeypatch):
         truth = [int(digit) for digit in found["answers"]["truth"]]
         scores = [f1_score(truth, [int(digit) for digit in line], average="macro") for line in seeds.values()]
         assert found["protocols"][protocol]["mean"]["full"]["uf1"] == pytest.approx(np.mean(scores))
+    assert np.abs(np.sum(found["answers"]["thousandths"], 1) - 1000).max() <= 2
+    assert len(found["answers"]["thousandths"]) == 12
     for entry in found["protocols"].values():
         entry["mean"] |= dict.fromkeys(("smic", "casme2", "samm"), entry["mean"]["full"])
     text = leaderboard_table.table({row.name: found})
