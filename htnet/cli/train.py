@@ -40,7 +40,14 @@ _EXAMPLE = "htnet {} --data samples-flow --model htnet_small --seeds 3"
 
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
-    _add_evaluation(add("loso", _loso, "leave-one-subject-out evaluation", _EXAMPLE.format("loso")))
+    command = add("loso", _loso, "leave-one-subject-out evaluation", _EXAMPLE.format("loso"))
+    _add_evaluation(command)
+    command.add_argument(
+        "--subjects",
+        nargs="+",
+        metavar="NAME",
+        help="leave out only these, as DATASET/SUBJECT, or by name where one data set has it (default: each subject)",
+    )
     command = add(
         "kfold", _kfold, "cross-validation over folds of several subjects", f"{_EXAMPLE.format('kfold')} --folds 5"
     )
@@ -179,7 +186,7 @@ def _load(args: argparse.Namespace) -> tuple[Manifest, Recipe, PreprocessSpec, L
 def _loso(args: argparse.Namespace) -> None:
     from htnet.evaluation import loso
 
-    _evaluate(args, loso)
+    _evaluate(args, partial(loso, subjects=args.subjects))
 
 
 def _kfold(args: argparse.Namespace) -> None:

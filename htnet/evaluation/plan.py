@@ -56,6 +56,9 @@ class EvaluationPlan(Checked):
             as many as fit into `VMAPPED_BYTES` if the model can be vmapped, otherwise 1.
         count_units: count the model's ``au_cooccurrence`` in each fold over the annotated action units of its
             training subjects only; see `htnet.data.training_cooccurrence`.
+        subjects: those to leave out, of `htnet.evaluation.loso`: as DATASET/SUBJECT, or the subject's name alone where
+            one data set has it. None for all. Each fold is the same as in the whole evaluation; only these are
+            trained, and the scores are over their samples.
         start: weights from which each fold's training starts, for `htnet.load_pretrained`, or a loaded model; or a list
             of them, one per seed, so that the scores vary with them too. They must not have been trained on any
             evaluated subject.
@@ -80,6 +83,7 @@ class EvaluationPlan(Checked):
     address: str | None = None
     vmap_folds: int | None = checked(None, optional(whole()))
     count_units: bool = False
+    subjects: Sequence[str] | None = None
     start: Weights | Sequence[Weights] | None = None
     start_is_disjoint: bool = False
     device: str = "cpu"

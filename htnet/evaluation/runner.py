@@ -16,7 +16,7 @@ import torch
 from htnet._version import __version__
 from htnet.core.deprecated import moved_calls, renamed_arguments
 from htnet.core.engines import make_engine
-from htnet.core.errors import InputError
+from htnet.core.errors import InputError, did_you_mean
 from htnet.core.progress import progress_bar, ticker
 from htnet.core.types import PreprocessSpec
 from htnet.core.warn import warn_user
@@ -82,6 +82,7 @@ def loso(
     address: str | None = None,
     vmap_folds: int | None = None,
     count_units: bool = False,
+    subjects: Sequence[str] | None = None,
     start: Weights | Sequence[Weights] | None = None,
     start_is_disjoint: bool = False,
     device: str = "cpu",
@@ -120,7 +121,8 @@ def loso(
             `htnet.data.reader.degenerate`), two people share a picture, or there are fewer than two folds;
             ``count_units`` is given and no action units are annotated.
         MissingExtraError: ``tensorboard`` is given and the package is not installed.
-        InputError: an option is unknown or impossible; ``start`` was or may have been trained on data of this
+        InputError: an option is unknown or impossible; ``subjects`` names somebody whom the data do not have, or a name
+            that several data sets have; ``start`` was or may have been trained on data of this
             evaluation; ``count_units`` is given for a model that reads none, or whose folds are vmapped.
     """
     return _evaluate("subject", leave_one_subject_out, **locals())
@@ -200,7 +202,7 @@ def _evaluate(
     engine = make_engine(plan.engine, plan.address, plan.workers, plan.device, gpus=True)
     # The caller's own manifest may be a known set, too.
     manifest = with_differences(data) if isinstance(data, Manifest) else _open(data)
-    folds, seeds, entry = make_folds(manifest), plan.seed_list, get_entry(plan.model)
+    folds, seeds, entry = _asked_for(make_folds(manifest), plan.subjects, leave), plan.seed_list, get_entry(plan.model)
     check_wise_ft(plan.recipe, plan.start is not None)
     check_classes(plan.recipe, manifest.classes)
     settings = with_units(plan.model, plan.recipe, {**(plan.settings or {}), "num_classes": len(manifest.classes)})
@@ -223,6 +225,7 @@ def _evaluate(
         "htnet": __version__,
         "torch": torch.__version__,
         **({"leave": leave} if leave != "subject" else {}),  # left out where it was the only kind there was
+        **({"only_subjects": [fold.title for fold in folds]} if plan.subjects is not None else {}),
         "model": plan.model,
         "config": fresh.config.to_dict() | ({"au_cooccurrence": COUNTED} if plan.count_units else {}),
         "recipe": plan.recipe.to_dict(),
@@ -275,6 +278,26 @@ def _evaluate(
         write_curves(store, folds, seeds)
         write_results(store, manifest, samples, summary)
     return LosoResult(summary, samples, store.root)
+
+
+def _asked_for(folds: Sequence[Fold], subjects: Sequence[str] | None, leave: str) -> Sequence[Fold]:
+    """The folds that leave out the subjects, in the order of all folds; all of them if none are named."""
+    if subjects is None:
+        return folds
+    if leave != "subject":
+        raise InputError(f"subjects chooses folds that leave out one subject, but these leave out a {leave}. Drop it.")
+    if isinstance(subjects, str) or not subjects:
+        raise InputError(f"subjects is {subjects!r}; give a list of names, as DATASET/SUBJECT, or None for all.")
+    named = {f"{fold.dataset}/{fold.subject}" if fold.dataset else fold.subject: fold for fold in folds}
+    chosen = set()
+    for subject in subjects:
+        found = [subject] if subject in named else [name for name, fold in named.items() if fold.subject == subject]
+        if not found:
+            raise InputError(f"The data have no subject {subject!r}. {did_you_mean(str(subject), named)}")
+        if len(found) > 1:
+            raise InputError(f"Several data sets have a subject {subject!r}; give one of {', '.join(found)}.")
+        chosen.add(found[0])
+    return [fold for name, fold in named.items() if name in chosen]
 
 
 def _open(data: str | PathLike[str]) -> Manifest:

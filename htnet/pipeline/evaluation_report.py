@@ -133,6 +133,8 @@ def _facts(run: FinishedRun) -> str:
     seeds = counted(len(run.of(run.main)), "seed") if run.trained else ""
     data = what.get("data") or ""
     size = f"{counted(what['samples'], 'sample')} of {people_counted(what['subjects'])}"
+    if only := what.get("run", {}).get("only_subjects"):
+        kind += f", {people_counted(len(only))} left out in turn, not all"
     facts = (_model(run), kind, size, seeds, data, f"htnet {what['htnet_version']}, report {__version__}")
     return " · ".join(part for part in facts if part)
 

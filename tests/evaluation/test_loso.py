@@ -11,7 +11,7 @@ from htnet.core.errors import InputError, ManifestError, RunError
 from htnet.core.provenance import DataKind, Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import leave_one_subject_out, open_data, read_manifest
-from htnet.evaluation import EvaluationPlan, loso, protocols
+from htnet.evaluation import EvaluationPlan, lodo, loso, protocols
 from htnet.hub import GENERATED, load_pretrained, save_pretrained
 from htnet.models import create_model
 from htnet.training import Recipe, StartFrom, load_flow_set, predict_set, train_model
@@ -197,6 +197,48 @@ def test_a_busy_folder_is_refused(manifest, tmp_path):
     store = RunStore(tmp_path / "run")
     with store.locked(), pytest.raises(RunError, match="Another process"):
         run(manifest, tmp_path / "run")
+
+
+def test_some_subjects_are_left_out_as_among_all(manifest, tmp_path):
+    """Their folds are those of the whole evaluation, and the scores are over their samples alone."""
+    names = sorted({sample.subject for sample in manifest})
+    whole = run(manifest, tmp_path / "whole")
+    some = run(manifest, tmp_path / "some", subjects=[f"b/{names[0]}", f"a/{names[2]}"])
+    chosen = {("a", names[2]), ("b", names[0])}
+    expected = [s for s in whole.samples if (s.dataset, s.subject) in chosen]
+    assert sorted(some.samples, key=lambda s: s.sample) == sorted(expected, key=lambda s: s.sample)
+    assert some.summary["run"]["only_subjects"] == [f"a {names[2]}", f"b {names[0]}"]
+    assert some.summary["subjects"] == 2
+    assert some.summary["samples"] == len(expected)
+    assert "only_subjects" not in whole.summary["run"]
+    with pytest.raises(RunError, match="another .*only_subjects"):
+        run(manifest, tmp_path / "some")
+
+
+@pytest.mark.parametrize(
+    ("subjects", "message"),
+    [
+        (["a/s9"], "no subject 'a/s9'. Did you mean 'a/"),
+        ([], r"subjects is \(\); give a list"),
+        ("a/s1", "subjects is 'a/s1'; give a list"),
+    ],
+)
+def test_subjects_who_are_not_there_are_refused(manifest, tmp_path, subjects, message):
+    with pytest.raises(InputError, match=message):
+        run(manifest, tmp_path / "run", subjects=subjects)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_name_that_two_data_sets_have_is_refused(manifest, tmp_path):
+    with pytest.raises(InputError, match="Several data sets have a subject 's1'; give one of a/s1, b/s1"):
+        run(manifest, tmp_path / "run", subjects=["s1"])
+
+
+def test_subjects_are_refused_where_no_subject_is_left_out_alone(manifest, tmp_path):
+    with pytest.raises(InputError, match="these leave out a dataset"):
+        lodo(
+            manifest, "htnet_tiny", QUICK, out=tmp_path / "run", progress=False, subjects=[manifest.samples[0].subject]
+        )
 
 
 @pytest.mark.parametrize(
