@@ -22,6 +22,7 @@ FAMILIES = {
     "files": "mutated files for every reader",
     "hub": "weights from a Hub whose answers are wrong, late, cut or refused",
     "kills": "commands that are killed at random moments",
+    "load": "many clients of one predictor, of a service and of the web page, and many pairs",
     "system": "no open files, processes, home, cache or clock",
 }
 

@@ -106,7 +106,7 @@ def embed(
         device: where the model runs.
         dtype: what it computes in, see `Predictor`.
         bit_depth: bits of the frames' values, see `htnet.preprocess.read_frame`.
-        batch_size: number of samples per forward pass.
+        batch_size: number of samples read at a time: one forward pass on a GPU; the CPU computes 16 at a time.
         skip_errors: leave out samples that cannot be read, and keep them in ``errors``.
         progress: show a progress bar on terminals.
 

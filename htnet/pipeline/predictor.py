@@ -31,7 +31,6 @@ from htnet.core.types import (
     ModelInput,
     Prediction,
     PreprocessSpec,
-    QualityWarning,
     SourceFiles,
     Spotting,
     file_stem,
@@ -41,6 +40,8 @@ from htnet.data.manifest import files_of, sample_fault
 from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub.given import given_model
 from htnet.models import EmotionModel
+from htnet.pipeline.batches import GivenPair, blocks, checked_pairs
+from htnet.pipeline.doubts import MIDDLE_APEX, clearness, flagged
 from htnet.preprocess import (
     FrameSource,
     Landmarker,
@@ -50,18 +51,10 @@ from htnet.preprocess import (
 )
 from htnet.preprocess.evidence import answered
 from htnet.preprocess.frames import frame_file
-from htnet.preprocess.pairs import order_warnings
 
 if TYPE_CHECKING:
     from htnet.pipeline.chosen import SpottedVideo
 
-#: Confidence of spotting below which a prediction for a clip has a warning. The 200 clips of
-#: benchmarks/results/spotting_cpu.json have 0.86 or more; clips in which only the head moves 0.06 to 0.11.
-LOW_CONFIDENCE = 0.5
-#: Warning for a pair whose apex was replaced by the reader; see `htnet.data.Sample`.
-MIDDLE_APEX = QualityWarning(
-    "middle_apex", "No usable apex is annotated: the frame midway between onset and offset was used instead."
-)
 # Where samples are read unless another engine is asked for.
 _HERE = LocalEngine()
 #: Called with a sample and its error.
@@ -181,11 +174,13 @@ class Predictor:
     ) -> list[Prediction]:
         """Predict from many pairs of frames; the model reads them in batches.
 
+        Each prediction holds the flow of its pair, 0.4 MB with the usual preprocessing; for very many use `iter_pairs`.
+
         Args:
             pairs: onset and apex of each, see `pair`.
             landmarks: five points of each, or None where they are detected.
             samples: identifier of each.
-            batch_size: number of pairs per forward pass.
+            batch_size: number of pairs read at a time: one forward pass on a GPU; the CPU computes 16 at a time.
             on_error: called with the number of a pair, from 0, that cannot be used, and its error; the pair is then
                 left out. Without it the first error ends the call.
 
@@ -196,11 +191,41 @@ class Predictor:
             InputError: what is given is no list of pairs, or ``landmarks`` or ``samples`` have another length.
             FrameError, LandmarkError, FlowError: the frames of a pair cannot be used; the message gives its number.
         """
+        return list(self.iter_pairs(pairs, landmarks, samples, batch_size=batch_size, on_error=on_error))
+
+    def iter_pairs(
+        self,
+        pairs: Iterable[tuple[FrameSource, FrameSource]],
+        landmarks: Sequence[npt.ArrayLike | Landmarks | PathLike[str] | None] | None = None,
+        samples: Sequence[str] | None = None,
+        *,
+        batch_size: int = 64,
+        on_error: Callable[[int, HtnetError], None] | None = None,
+    ) -> Iterator[Prediction]:
+        """As `pairs`, one prediction after the other: pairs are taken when their batch is read, and nothing is kept.
+
+        Args:
+            pairs: as for `pairs`; also a generator of any length.
+            landmarks: as for `pairs`.
+            samples: as for `pairs`.
+            batch_size: as for `pairs`; so many pairs are in memory at a time.
+            on_error: as for `pairs`.
+
+        Yields:
+            One prediction per pair, in their order.
+
+        Raises:
+            InputError: as for `pairs`; of a generator when it is found.
+            FrameError, LandmarkError, FlowError: as for `pairs`.
+        """
         refuse_after_fork()
         whole().check("batch_size", batch_size)
-        given = _checked_pairs(pairs, landmarks, samples)
+        return self._each_pair(checked_pairs(pairs, landmarks, samples), batch_size, on_error)
+
+    def _each_pair(
+        self, given: Iterable[GivenPair], batch_size: int, on_error: Callable[[int, HtnetError], None] | None
+    ) -> Iterator[Prediction]:
         asked: list[_Question] = []
-        answers: list[Prediction] = []
         for number, (onset, apex, points, sample) in enumerate(given):
             files = SourceFiles(onset=frame_file(onset), apex=frame_file(apex))
             try:
@@ -210,9 +235,9 @@ class Predictor:
                     raise prefixed(f"pair {number}", error) from error
                 on_error(number, error)
             if len(asked) == batch_size:
-                answers += self._answer(asked)
+                yield from self._answers(asked)
                 asked = []
-        return answers + (self._answer(asked) if asked else [])
+        yield from self._answers(asked)
 
     def _check_motion(self, motion: FloatArray | None) -> None:
         if motion is None:
@@ -305,7 +330,7 @@ class Predictor:
         if self.reads_motion and spotting.offset > spotting.onset:
             clip = found.between(spotting.onset, spotting.offset)
             made = replace(made, motion=motion_features(clip, at_onset, self.spec))
-        made = replace(made, warnings=(*made.warnings, *_clearness(spotting)))
+        made = replace(made, warnings=(*made.warnings, *clearness(spotting)))
         onset, apex = (frame_file(taken[number]) for number in used)
         files = SourceFiles(onset, apex, video=found.frames.source if isinstance(found.frames, Video) else None)
         prediction = replace(self._answer([_Question(sample, made, files)])[0], spotting=spotting)
@@ -380,7 +405,7 @@ class Predictor:
             manifest: the samples; labels are optional and become ``truth``.
                 The prediction for a labeled sample of a person that the weights were trained on has the warning
                 "trained_on_subject".
-            batch_size: number of samples per forward pass.
+            batch_size: number of samples read at a time: one forward pass on a GPU; the CPU computes 16 at a time.
             on_error: called with each sample that cannot be read, which is then left out; without it
                 the first error ends the iteration.
             engine: "local"; or "ray": samples are read, and their flow is computed, on the nodes of a Ray cluster,
@@ -398,7 +423,7 @@ class Predictor:
         """
         inputs = self._inputs(iter(manifest), on_error, make_engine(engine, address))
         while batch := list(islice(inputs, batch_size)):
-            yield from self._answer(batch)
+            yield from self._answers(batch)
 
     def _inputs(
         self, samples: Iterator[Sample], on_error: OnError | None, engine: Engine = _HERE
@@ -420,7 +445,7 @@ class Predictor:
 
     def _doubted(self, sample: Sample, made: ModelInput) -> ModelInput:
         """The input of a sample with the warnings that follow from its row of the manifest."""
-        made = _flagged(made, sample_fault(sample))
+        made = flagged(made, sample_fault(sample))
         doubts = [MIDDLE_APEX] if sample.apex_source == "middle" else []
         if sample.label is not None:  # a labeled sample is a test
             known = trained_doubts(self.model.trained_people, (), [sample])
@@ -434,7 +459,7 @@ class Predictor:
 
         Args:
             manifest: the samples, read as in `manifest`; labels are not used.
-            batch_size: number of samples per forward pass.
+            batch_size: number of samples read at a time: one forward pass on a GPU; the CPU computes 16 at a time.
             on_error: as for `manifest`.
 
         Yields:
@@ -461,8 +486,17 @@ class Predictor:
             of = [read.pop(0) for _ in batch]
             yield from zip(of, features, strict=True)
 
+    def _answers(self, batch: list[_Question]) -> Iterator[Prediction]:
+        """Answers that do not depend on the other samples of a batch."""
+        for part, count in blocks(batch, next(self.model.parameters()).device):
+            yield from self._answer(part)[:count]
+
+    def _features(self, batch: list[_Question]) -> Iterator[FloatArray]:
+        for part, count in blocks(batch, next(self.model.parameters()).device):
+            yield from self._features_of(part)[:count]
+
     @torch.no_grad()
-    def _features(self, batch: list[_Question]) -> FloatArray:
+    def _features_of(self, batch: list[_Question]) -> FloatArray:
         images, more = self._tensors(batch)
         features = self.model.forward_features(self.model.check_image(images), **more)
         found = self.model.forward_head(features, pre_logits=True)
@@ -534,43 +568,7 @@ def _check_reads_flow(model: EmotionModel, name: str) -> None:
         )
 
 
-def _checked_pairs(
-    pairs: Iterable[tuple[FrameSource, FrameSource]],
-    landmarks: Sequence[npt.ArrayLike | Landmarks | PathLike[str] | None] | None,
-    samples: Sequence[str] | None,
-) -> list[tuple[FrameSource, FrameSource, npt.ArrayLike | Landmarks | PathLike[str] | None, str]]:
-    """Onset, apex, points and name of each pair."""
-    if isinstance(pairs, (str, PathLike, np.ndarray)) or not isinstance(pairs, Iterable):
-        raise InputError("pairs is a list of (onset, apex), such as [(onset, apex)]; one pair goes to Predictor.pair.")
-    given = list(pairs)
-    for number, one in enumerate(given):
-        if not isinstance(one, (tuple, list)) or len(one) != 2:
-            raise InputError(
-                f"pair {number} is not (onset, apex) but of type {type(one).__name__}. Give two frames each."
-            )
-    for name, values in (("landmarks", landmarks), ("samples", samples)):
-        if values is not None and len(values) != len(given):
-            raise InputError(f"{name} has {len(values)} entries for {len(given)} pairs. Give one for each, or none.")
-    points = [None] * len(given) if landmarks is None else list(landmarks)
-    names = [""] * len(given) if samples is None else list(samples)
-    return [(*frames, at, name) for frames, at, name in zip(given, points, names, strict=True)]
-
-
-def _clearness(spotting: Spotting) -> tuple[QualityWarning, ...]:
-    """A warning if the expression hardly exceeds the noise of its clip."""
-    sure = spotting.confidence
-    if sure is None or sure >= LOW_CONFIDENCE:
-        return ()
-    text = (
-        f"The expression hardly stands out in the clip (confidence {sure:.2f}; clips that show one have "
-        f"{LOW_CONFIDENCE:g} or more): onset and apex may be noise, a blink or the head. Look at the curve: "
-        "htnet spot --plot."
-    )
-    return (QualityWarning("low_confidence", text),)
-
-
-def _flagged(made: ModelInput, fault: str) -> ModelInput:
-    """The input with a warning from the row of a manifest, unless its files cause it already."""
-    if {warning.code for warning in made.warnings} & {"same_frame", "frame_order"}:
-        return made
-    return replace(made, warnings=(*made.warnings, *order_warnings(fault)))
+def loaded_model(weights: object) -> EmotionModel | None:
+    """The model that was given in place of weights, also inside what `torch.compile` made of it; None for a name."""
+    inside = getattr(weights, "_orig_mod", weights)
+    return inside if isinstance(inside, EmotionModel) else None

@@ -216,7 +216,7 @@ def evaluate(
         device: where the models run.
         dtype: what they compute in, see `Predictor`.
         bit_depth: bits of the frames' values, see `htnet.preprocess.read_frame`.
-        batch_size: number of samples per forward pass.
+        batch_size: number of samples read at a time: one forward pass on a GPU; the CPU computes 16 at a time.
         resamples: draws for the intervals.
         seed: seed of the draws.
         allow_trained: also score people that the weights were trained on, or others of their names; the result has the

@@ -201,6 +201,9 @@ async def _accepted(request: Any, desk: Desk) -> Job:
             raise SlowError(
                 f"The upload took longer than {desk.settings.upload_seconds:g} s. Give a smaller file."
             ) from None
+        except require("starlette.requests", "web", "The web page").ClientDisconnect:
+            # Nobody reads this, and it is no fault of the server that its log should tell.
+            raise RequestError("The upload ended before it was whole. Send it again.") from None
         folder = desk.new_folder()
         try:
             question = _question(form, offered)

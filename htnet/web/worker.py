@@ -194,7 +194,7 @@ def run(pipe: Connection, settings: ServeSettings) -> None:
 
         from htnet.core.parallel import cores
 
-        torch.set_num_threads(max(1, cores() // settings.workers))
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() // settings.workers)))
         pipe.send(("ready", offered(settings)))
     except BaseException as error:
         if not isinstance(error, HtnetError):

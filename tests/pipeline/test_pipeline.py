@@ -14,12 +14,13 @@ import htnet
 from htnet import Predictor, predict
 from htnet.core.errors import FrameError, InputError, LandmarkError, ManifestError, ModelError, WeightsError
 from htnet.core.optional import named_device, usable_device
+from htnet.core.registry import input_kind
 from htnet.core.types import EMOTIONS, Landmarks, PreprocessSpec
 from htnet.data import Manifest, Sample, read_manifest
 from htnet.evaluation import EvaluationPlan
-from htnet.hub import save_pretrained
+from htnet.hub import list_pretrained, save_pretrained
 from htnet.models import create_model
-from htnet.pipeline.predictor import _clearness
+from htnet.pipeline.doubts import clearness
 from htnet.preprocess import TemplateLandmarks
 from htnet.training import TrainingJob, get_recipe
 from tests.support.pairs import POINTS, QUICK, face_pair, pair_manifest, save, tiny_model
@@ -158,6 +159,53 @@ def test_many_pairs_in_memory(model, pair, tmp_path):
             predictor.pairs(wrong)
     with pytest.raises(InputError, match="samples has 1 entries for 2 pairs"):
         predictor.pairs([pair, pair], samples=["a"])
+
+
+def test_pairs_are_read_when_they_are_asked_about(model, pair):
+    predictor = Predictor(model, landmarks="template")
+    read = []
+
+    def made(count):
+        for number in range(count):
+            read.append(number)
+            yield pair
+
+    found = predictor.iter_pairs(made(7), batch_size=2)
+    assert read == []
+    assert close(next(found), predictor.pair(*pair))
+    assert read == [0, 1]
+    assert len(list(found)) == 6
+    with pytest.raises(InputError, match="samples has 3 entries for 2 pairs"):
+        list(predictor.iter_pairs(made(2), samples=["a", "b", "c"]))
+    with pytest.raises(InputError, match="samples has 1 entries, and there are more pairs"):
+        list(predictor.iter_pairs(made(2), samples=["a"]))
+    with pytest.raises(InputError, match="batch_size"):
+        predictor.iter_pairs(made(2), batch_size=0)
+
+
+@pytest.mark.parametrize(
+    "name", [spec.name for spec in list_pretrained() if spec.bundled and input_kind(spec.model) == "flow"]
+)
+def test_answers_do_not_depend_on_the_other_samples(name, tmp_path, rng):
+    """Bytes on the CPU: the last digits of a row changed with the size of its batch."""
+    samples = []
+    predictor = Predictor(name)
+    for number in range(21):
+        noise = rng.integers(0, 256, (28, 28, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), noise)
+        samples.append(Sample(f"s{number}", flow=tmp_path / f"{number}.png"))
+
+    def answered(order, size):
+        chosen = [samples[at] for at in order]
+        found = {p.sample: p.to_dict() for p in predictor.manifest(chosen, batch_size=size)}
+        features = {s.sample: f.tobytes() for s, f in predictor.embed(chosen, batch_size=size)}
+        return {one: (found[one], features[one]) for one in found}
+
+    first = answered(range(21), 64)
+    for size in (1, 5, 16, 20):
+        assert answered(rng.permutation(21), size) == first
+    for one, said in answered([3, 20], 64).items():
+        assert said == first[one]
 
 
 def test_a_compiled_model_is_called_and_asked(model, pair):
@@ -322,5 +370,5 @@ def test_sample_with_nothing_to_see(model):
 
 @pytest.mark.parametrize(("sure", "told"), [(0.07, True), (0.49, True), (0.5, False), (0.99, False), (None, False)])
 def test_an_expression_that_hardly_stands_out_is_told(sure, told):
-    codes = [warning.code for warning in _clearness(SimpleNamespace(confidence=sure))]
+    codes = [warning.code for warning in clearness(SimpleNamespace(confidence=sure))]
     assert codes == (["low_confidence"] if told else [])

@@ -263,6 +263,25 @@ def test_large_uploads_are_refused(serving):
     assert [path.name for path in folder.iterdir()] == [".lock"]
 
 
+def test_a_client_that_goes_away_is_no_fault_of_the_server(serving):
+    client, (worker,) = serving()
+    head = [(b"host", b"127.0.0.1"), (b"content-type", b"multipart/form-data; boundary=x"), (b"content-length", b"500")]
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http"}
+    scope |= {"path": "/api/answers", "raw_path": b"/api/answers", "query_string": b"", "headers": head}
+    messages = iter([{"type": "http.request", "body": b"--x\r\n", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive():
+        return next(messages)
+
+    async def sent(message):
+        pass
+
+    # What it raises, the server would log with a traceback.
+    client.portal.call(client.app, scope, receive, sent)
+    assert client.get("/api/health").json()["waiting"] == 0
+    assert worker.asked == []
+
+
 def test_a_text_field_may_not_be_long(serving):
     client, _ = serving()
     error_of(client.post("/api/answers", files=pair(), data={"weights": "a" * 5000}), 400, "RequestError")
