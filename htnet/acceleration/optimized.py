@@ -18,6 +18,7 @@ from htnet.acceleration.layers import Precision
 from htnet.acceleration.packing import pack, plain, unpack
 from htnet.core.errors import ModelError, did_you_mean
 from htnet.models import EmotionModel
+from htnet.models.base import model_of, refuse_replaced_weights
 
 _CURE = "Change the model it came from, and optimize that one again."
 
@@ -298,7 +299,9 @@ def optimize(
     if mode is not None and backend != "torch":
         raise ModelError(f"compile={compile!r} is PyTorch's, and backend={backend!r} another engine. Give one of them.")
     if not isinstance(model, EmotionModel):
-        raise ModelError(f"optimize takes a model of htnet, got {type(model).__name__}.")
+        cure = "" if model_of(model) is None else " Give the model that was compiled, and compile=True."
+        raise ModelError(f"optimize takes a model of htnet, got {type(model).__name__}.{cure}")
+    refuse_replaced_weights(model, "optimize")
     if isinstance(model, OptimizedModel):
         if dtype is not None:
             raise ModelError(

@@ -20,7 +20,7 @@ from htnet.core.files import check_folder, whole_file
 from htnet.core.optional import require
 from htnet.hub.folder import describe_model
 from htnet.models import EmotionModel
-from htnet.models.base import INPUT_KINDS
+from htnet.models.base import INPUT_KINDS, refuse_replaced_weights
 
 #: Files of each format.
 FORMATS = {"onnx": ("model.onnx",), "torch": ("model.pt2",), "openvino": ("model.xml", "model.bin")}
@@ -77,6 +77,7 @@ def export_model(
     """
     if format not in FORMATS:
         raise InputError(f"format is {format!r}. {did_you_mean(str(format), FORMATS)}")
+    refuse_replaced_weights(model, "export_model")
     folder = Path(folder)
     check_folder(folder, (*FORMATS[format], METADATA_FILE), overwrite=overwrite)
     described = describe_model(model)

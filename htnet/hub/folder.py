@@ -28,6 +28,7 @@ from htnet.core.provenance import Provenance, translated
 from htnet.core.types import PreprocessSpec
 from htnet.hub.card import model_card
 from htnet.models import EmotionModel, build_model
+from htnet.models.base import refuse_replaced_weights
 
 FORMAT = 1
 #: Format of folders with an optimized model, which older versions refuse.
@@ -86,9 +87,11 @@ def save_pretrained(
     Raises:
         OverwriteError: the folder contains one of `FILES` and ``overwrite`` is not given.
         WeightsError: the model has no preprocessing spec, or a temperature that is not positive and finite.
+        ModelError: its weights are quantized by another library.
     """
     from safetensors.torch import save
 
+    refuse_replaced_weights(model, "save_pretrained")
     described = describe_model(model)
     known, provenance, training = _known_of(model, people, provenance, training or {})
     folder = Path(folder)

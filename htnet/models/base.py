@@ -394,6 +394,24 @@ def model_of(given: object) -> EmotionModel | None:
     return inside if isinstance(inside, EmotionModel) else None
 
 
+def refuse_replaced_weights(model: nn.Module, purpose: str) -> None:
+    """Refuse a model whose weights another library has put tensors of its own in the place of, as torchao does.
+
+    Args:
+        model: the model.
+        purpose: what cannot be done with it, for the message.
+
+    Raises:
+        ModelError: it has such weights.
+    """
+    kinds = {type(value).__name__ for value in model.parameters() if type(value.data) is not Tensor}
+    if kinds:
+        raise ModelError(
+            f"{purpose} takes plain weights, and this model has {' and '.join(sorted(kinds))} in their place. Give the "
+            "model as it was before quantize_; quantize what is loaded again."
+        )
+
+
 def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:
     """Return a model with other settings and the same weights; the model itself if no setting differs.
 

@@ -14,7 +14,7 @@ from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.hub import save_pretrained
 from htnet.models import create_model
-from htnet.palsy import PALSY_SPEC, FaceSet, GradePredictor, evaluate_palsy
+from htnet.palsy import PALSY_SPEC, FaceSet, GradePredictor, evaluate_palsy, plots
 from htnet.training.start import load_start
 from tests.acceleration.support import lively
 from tests.palsy.test_flow import SETTINGS, SMALL
@@ -66,6 +66,16 @@ def test_a_compiled_model_grades_and_is_evaluated(small, tmp_path):
     scores = evaluate_palsy(made, manifest, data, tmp_path / "compiled", resamples=10)
     assert len(calls) == 2
     assert scores == evaluate_palsy(small, manifest, data, tmp_path / "plain", resamples=10)
+
+
+def test_other_things_than_a_function_draws_are_refused_by_name():
+    for draw, given, message in (
+        (plots.plot_grade, (None, face()), "prediction is None, not GradePrediction; give .*GradePredictor.image"),
+        (plots.plot_maps, ([],), "maps is of type list, not FaceMaps"),
+        (plots.plot_asymmetry, (face(),), "report is of type ndarray, not FaceAsymmetry"),
+    ):
+        with pytest.raises(InputError, match=message):
+            draw(*given)
 
 
 def test_training_starts_from_a_compiled_model(small):
