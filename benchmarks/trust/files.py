@@ -18,12 +18,14 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.trust.mutate import mutate
-from benchmarks.trust.readers import Reader, readers
+from benchmarks.trust.reader import Reader
+from benchmarks.trust.readers import readers
+from benchmarks.trust.sites import EXEMPT, reached, sites
 from htnet.core.errors import HtnetError
 
 #: Mutants of the full run, and of one in tests.
@@ -53,6 +55,7 @@ def run(quick: bool, names: Sequence[str] = (), kept: Path | None = None) -> dic
         weight = sum(reader.weight for reader in every)
         chosen = [reader for reader in every if not names or reader.name in names]
         figures = {}
+        code = {} if names else _code(every, Path(place) / "box")
         for reader in chosen:
             count = round(total * reader.weight / weight)
             figure = figures[reader.name] = _Run(reader, Path(place) / "box", kept).all(count)
@@ -64,7 +67,56 @@ def run(quick: bool, names: Sequence[str] = (), kept: Path | None = None) -> dic
             )
     mutants = sum(figure["mutants"] for figure in figures.values())
     faults = [f"{name}: {fault}" for name, figure in figures.items() for fault in figure["faults"]]
-    return {"mutants": mutants, "seconds": SECONDS, "memory_bytes": MEMORY, "readers": figures, "faults": len(faults)}
+    faults += [f"no reader comes to {place}" for place in code.get("without_reader", ())]
+    faults += [f"{sample} is refused: {why}" for sample, why in code.get("whole_but_refused", {}).items()]
+    limits = {"seconds": SECONDS, "memory_bytes": MEMORY}
+    return {"mutants": mutants, **limits, "code": code, "readers": figures, "faults": len(faults)}
+
+
+def _code(every: Sequence[Reader], box: Path) -> dict[str, Any]:
+    """The places in the code that read files, those that no reader comes to, and the samples that are refused."""
+    file, name = tempfile.mkstemp()
+    os.close(file)
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            warnings.simplefilter("ignore")
+            refused: dict[str, str] = {}
+            places = [_whole(reader, sample, box, refused) for reader in every for sample in reader.samples]
+            seen = reached(places)
+            known = sites()
+            found = {
+                "places": len(known),
+                "without_reader": sorted(known - seen - set(EXEMPT)),
+                "exempt": {place: EXEMPT[place] for place in sorted(EXEMPT) if place in known},
+                "whole_but_refused": refused,
+            }
+            Path(name).write_text(json.dumps(found), "utf-8")
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0
+    found = json.loads(Path(name).read_text("utf-8"))
+    os.unlink(name)
+    return found
+
+
+def _whole(reader: Reader, sample: tuple[str, bytes, str], box: Path, refused: dict[str, str]) -> Callable[[], None]:
+    """Reads a sample as it is, and notes why it is refused."""
+
+    def read() -> None:
+        path = _laid_out(reader, sample[0], sample[1], box)
+        os.chdir(box / "out")
+        try:
+            reader.read(path, box / "out")
+        except Exception as error:
+            if sample[0] not in reader.refused:
+                refused[f"{reader.name}, {sample[0]}"] = f"{type(error).__name__}: {str(error)[:300]}"
+
+    return read
 
 
 class _Run:
@@ -232,18 +284,23 @@ def _listen(box: Path, seen: list[str], answers: str) -> None:
 _WATCHING = [False]
 
 
-def _read(reader: Reader, box: Path, number: int, seen: list[str], beyond: list[bool]) -> dict[str, Any]:
-    rng = random.Random(f"{reader.name} {number}")
-    name, data, kind = rng.choice(reader.samples)
+def _laid_out(reader: Reader, name: str, data: bytes, box: Path) -> Path:
+    """Write a file and what lies beside it; returns its path."""
     os.chdir("/")
     shutil.rmtree(box, ignore_errors=True)
     for folder in ("in", "out", "elsewhere"):
         (box / folder).mkdir(parents=True)
-    for other, content in reader.beside.items():
-        (box / "in" / other).parent.mkdir(exist_ok=True)
+    outside = str(box / "elsewhere").encode()
+    for other, content in {**reader.beside, name: data.replace(b"OUTSIDE", outside)}.items():
+        (box / "in" / other).parent.mkdir(parents=True, exist_ok=True)
         (box / "in" / other).write_bytes(content)
-    path = box / "in" / name
-    path.write_bytes(mutate(kind, data, rng).replace(b"OUTSIDE", str(box / "elsewhere").encode()))
+    return box / "in" / name
+
+
+def _read(reader: Reader, box: Path, number: int, seen: list[str], beyond: list[bool]) -> dict[str, Any]:
+    rng = random.Random(f"{reader.name} {number}")
+    name, data, kind = rng.choice(reader.samples)
+    path = _laid_out(reader, name, mutate(kind, data, rng), box)
     if reader.beside and rng.random() < 0.05:  # a link, as archives can hold
         target = rng.choice((box / "elsewhere" / "target", Path("/dev/zero"), Path("/proc/self/mem"), box / "in", path))
         (box / "elsewhere" / "target").write_bytes(data)

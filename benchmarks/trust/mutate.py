@@ -33,6 +33,8 @@ TEXTS = (
         "a/b",
     ),
     *("\u202eabc", "\ud83d\ude00", "=1+1", "'", '"', "a" * 5000, "CON", "x\ty", "12L+4", "1,5", "\u0661", "\x07"),
+    # What takes long where a pattern is tried in many ways.
+    *("1" * 30_000 + "x", " " * 30_000 + "x", "0." * 15_000, "(4" * 10_000, "a1" * 15_000, "[" * 5_000),
 )
 VALUES: tuple[Any, ...] = (
     *TEXTS,
@@ -59,7 +61,8 @@ def mutate(kind: str, data: bytes, rng: random.Random) -> bytes:
     """One mutant.
 
     Args:
-        kind: how the file is built: "csv", "json", "zip", "png", "safetensors", "text" or "bytes".
+        kind: how the file is built: "biff" (.xls), "csv", "json", "zip", "png", "safetensors", "text", or
+            "bytes" and others, which are changed byte by byte.
         data: the sample.
         rng: what draws.
     """
@@ -218,6 +221,26 @@ def _png(data: bytes, rng: random.Random) -> bytes:
     return data[:8] + b"".join(parts)
 
 
+def _biff(data: bytes, rng: random.Random) -> bytes:
+    """Another cell or record of an old workbook, with a length that fits; the first, which says the version, stays."""
+    at, records = 0, []
+    while at + 4 <= len(data):
+        kind, size = struct.unpack_from("<HH", data, at)
+        records.append((kind, data[at + 4 : at + 4 + size]))
+        at += 4 + size
+    number = rng.randrange(1, len(records))
+    kind, content = records[number]
+    how = rng.randrange(6)
+    if how == 0:
+        kind = rng.choice((0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x08, 0x0A, 0x1E, 0x43, rng.randrange(256)))
+    elif how == 1:
+        records.insert(number, records[rng.randrange(len(records))])
+    elif content:
+        content = _bytes(content, rng, 0.0)[:8000]
+    records[number] = (kind, content)
+    return b"".join(struct.pack("<HH", kind, len(content)) + content for kind, content in records)
+
+
 def _safetensors(data: bytes, rng: random.Random) -> bytes:
     """Another header of the right length, or other numbers."""
     size = struct.unpack("<Q", data[:8])[0]
@@ -238,6 +261,7 @@ def _safetensors(data: bytes, rng: random.Random) -> bytes:
 
 
 _KNOWS: dict[str, Callable[[bytes, random.Random], bytes]] = {
+    "biff": _biff,
     "csv": _csv,
     "json": _json,
     "zip": _zip,

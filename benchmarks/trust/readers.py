@@ -7,67 +7,53 @@ import io
 import json
 import os
 import pickle
-import shutil
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from safetensors.torch import save as safetensors_of
 
+from benchmarks.trust.reader import File, Reader, of
+from benchmarks.trust.runs import run_readers, write_runs
+from benchmarks.trust.tables import table_readers
 from benchmarks.trust.work import works
+from htnet.core.errors import VideoError
+from htnet.core.hints import door_of
+from htnet.core.identity import check_files
 from htnet.core.types import EMOTIONS, PreprocessSpec
-from htnet.data import Manifest, Sample, read_events, read_manifest, read_recordings
-from htnet.data.datasets.sheets import read_sheet
-from htnet.data.layouts import open_data
+from htnet.data import Manifest, Sample, read_manifest, read_recordings
 from htnet.data.prepare import prepare
-from htnet.data.prepare.report import read_report
-from htnet.evaluation.summary import read_summary
+from htnet.data.prepare.keys import source_key
 from htnet.hub import load_pretrained
+from htnet.hub.folder import _is_half_saved
+from htnet.hub.weights import find_files
 from htnet.models import create_model, reference_state
 from htnet.models.converters.convert import converted_checkpoint
-from htnet.pipeline import read_analysis
-from htnet.preprocess import PrecomputedLandmarks, encode_motion, open_video, read_frame
+from htnet.palsy import prepare_faces
+from htnet.preprocess import PrecomputedLandmarks, encode_motion, open_video, read_flow_image, read_frame
 from htnet.preprocess.landmarks.cached import _digest
 from htnet.preprocess.landmarks.cached import _read as read_entry
 from htnet.preprocess.landmarks.files import COLUMNS
+from htnet.preprocess.resaved import saved_again
 from htnet.preprocess.video.clip_files import read_motion
-from htnet.recordings import recording_curves
+from htnet.recordings import recording_curves, recording_stream
 from htnet.recordings.detector import load_detector
 from htnet.recordings.faces import YuNetFaces
 from htnet.recordings.kept import KeptProgress
+from htnet.recordings.stream import announced_length
 from htnet.recordings.table import read_curves, write_table
 from htnet.training import Recipe, get_recipe
-from htnet.training.state import Checkpoint, TrainingState
 from htnet.types import Frame
+from htnet.web.worker import _check_video
+from tests.preprocess.test_cine import write_cine
 from tests.support.pairs import QUICK, face
 from tests.support.videos import write_timed, write_video
 
 
-@dataclass(frozen=True)
-class Reader:
-    """One way to read.
-
-    Attributes:
-        name: what is read.
-        samples: names and contents of files, and how each is built.
-        read: reads a file; may write into the second folder.
-        beyond: functions, as "module:name", that are called once the header of a file was accepted.
-        beside: files that lie beside the sample.
-        weight: how many mutants, relative to others.
-    """
-
-    name: str
-    samples: tuple[tuple[str, bytes, str], ...]
-    read: Callable[[Path, Path], object]
-    beyond: tuple[str, ...] = ()
-    beside: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
-    weight: float = 1.0
-
-
-def _pictures() -> Iterable[tuple[str, bytes, str]]:
+def _pictures() -> Iterable[File]:
     rgb = face(48)
     for ending, image in {
         ".png": rgb,
@@ -79,6 +65,25 @@ def _pictures() -> Iterable[tuple[str, bytes, str]]:
     }.items():
         data = cv2.imencode(ending, image)[1].tobytes()
         yield f"face{ending}", data, "png" if ending == ".png" else "picture"
+
+
+def _flow_images(flows: Path) -> Iterable[File]:
+    for number, path in enumerate(sorted((flows / "flow").glob("*.png"))[:4]):
+        ending = (".png", ".bmp", ".tiff", ".webp")[number]
+        how = [cv2.IMWRITE_WEBP_QUALITY, 101] if ending == ".webp" else []
+        data = cv2.imencode(ending, cv2.imread(str(path)), how)[1].tobytes()
+        yield f"flow{ending}", data, "png" if ending == ".png" else "picture"
+
+
+def _stream(reader: str) -> Callable[[Path, Path], object]:
+    """The same with what damage has left."""
+
+    def read(path: Path, out: Path) -> object:
+        video = open_video(path, reader=reader)
+        announced_length(video)
+        return sum(1 for _, _ in zip(recording_stream(video), range(40), strict=False))
+
+    return read
 
 
 def _watch(reader: str) -> Callable[[Path, Path], object]:
@@ -105,40 +110,19 @@ def readers(folder: Path) -> tuple[Reader, ...]:
     """All readers; their samples are made in a folder."""
     rng = np.random.default_rng(0)
     every = {work.name: work for work in works(folder)}
-    for name in ("prepare", "train", "loso", "analyze"):
-        every[name].run(folder / name)
+    state = write_runs(folder, every)
     weights, flows = folder / "train", folder / "flows"
     video = [face(64)] * 12
-    for ending, codec in {"avi": None, "mp4": "libx264", "webm": "libvpx"}.items():
+    codecs = {"avi": None, "mp4": "libx264", "webm": "libvpx", "mkv": "ffv1", "ts": "libx264"}
+    for ending, codec in codecs.items():
         place = folder / f"clip.{ending}"
         if codec is None:
             write_video(place, video, 25.0)
         else:
             write_timed(place, video, np.arange(12) / 25, codec)
-    clips = tuple((f"clip.{e}", (folder / f"clip.{e}").read_bytes(), "video") for e in ("avi", "mp4", "webm"))
+    write_cine(folder / "clip.cine", np.stack([frame[..., 0] for frame in video]).astype(np.uint16) << 4, 12)
+    clips = of(*(folder / f"clip.{ending}" for ending in (*codecs, "cine")), kind="video")
 
-    def of(*paths: Path, kind: str) -> tuple[tuple[str, bytes, str], ...]:
-        return tuple((path.name, path.read_bytes(), kind) for path in paths)
-
-    sheet = (
-        (
-            "Subject,Filename,OnsetFrame,ApexFrame,OffsetFrame,Action Units,Estimated Emotion\\n"
-            "1,EP02_01f,46,59,86,4+L10,disgust\\n1,EP03_02,134,157,213,12,happiness\\n2,EP04_03,52,72,80,R1+2,surprise\\n"
-        )
-        .replace("\\n", "\n")
-        .encode()
-    )
-    books: tuple[tuple[str, bytes, str], ...] = (("sheet.csv", sheet, "csv"),)
-    try:
-        import openpyxl
-
-        book, file = openpyxl.Workbook(), io.BytesIO()
-        for line in sheet.decode().splitlines():
-            book.active.append([int(cell) if cell.isdigit() else cell for cell in line.split(",")])
-        book.save(file)
-        books += (("sheet.xlsx", file.getvalue(), "zip"),)
-    except ImportError:
-        pass
     points = [[20.0, 22.0], [44.0, 22.0], [32.0, 34.0], [24.0, 46.0], [40.0, 46.0]]
     table = ",".join(("sample", *COLUMNS)) + "\n"
     table += "".join(f"s{i}," + ",".join(str(v) for p in points for v in p) + "\n" for i in range(3))
@@ -150,19 +134,22 @@ def readers(folder: Path) -> tuple[Reader, ...]:
     spec = dataclasses.replace(PreprocessSpec(), clip_frames=4)
     motion = encode_motion(rng.random((4, 64), np.float32), spec)
     published = dict(reference_state(create_model("htnet_tiny", dim=8)))
-    states = [_checkpoint({"state_dict": published, "epoch": 3}), _checkpoint(published, old=True)]
+    states = [
+        _checkpoint({"state_dict": published, "classes": '["negative", "positive", "surprise"]'}),
+        _checkpoint(published, old=True),
+    ]
     states += [_checkpoint({"state_dict": published, "note": _Canary()}), pickle.dumps({"a": _Canary()}, 2)]
-    kinds = ("zip", "bytes", "zip", "bytes")
-    state = folder / "state.pt"
+    states += [pickle.dumps({"a": _Canary()}, 0), safetensors_of(published)]
+    kinds = ("zip", "bytes", "zip", "bytes", "bytes", "safetensors")
     recipe = json.dumps({key: value for key, value in Recipe(epochs=3).to_dict().items() if key != "name"}).encode()
     manifest = (folder / "flows" / "manifest.csv").read_bytes()
-    pairs = [
-        Sample(f"s{i}", "own", f"p{i}", EMOTIONS[i % 3], Path("0_onset.png"), Path("0_apex.png")) for i in range(3)
-    ]
+    names = [[folder / "pairs" / f"{i}_{part}.png" for part in ("onset", "apex")] for i in range(3)]
+    pairs = [Sample(f"s{i}", "own", f"p{i}", EMOTIONS[i], *files) for i, files in enumerate(names)]
     Manifest(tuple(pairs), source=str(folder / "pairs")).write(folder / "pairs" / "manifest.csv")
-    pair_files = {n: (folder / "pairs" / n).read_bytes() for n in ("0_onset.png", "0_apex.png")}
+    pair_files = {path.name: path.read_bytes() for pair in names for path in pair}
+    twice = b"sample,dataset,subject,label,flow\na,own,p1,0,flow/first.png\nb,own,p2,0,flow/second.png\n"
     flow_files = {f"flow/{p.name}": p.read_bytes() for p in sorted((flows / "flow").glob("*.png"))[:40]}
-    folds = sorted((folder / "loso").glob("folds/*/*.json"))
+    flow_files |= dict.fromkeys(("flow/first.png", "flow/second.png"), next(iter(flow_files.values())))
     analysis = folder / "analyze"
     curves_file = folder / "curves.npz"
     _curves(folder / "one.avi", curves_file, folder / ".one.part")
@@ -173,48 +160,70 @@ def readers(folder: Path) -> tuple[Reader, ...]:
     own = {
         p.name: p.read_bytes() for p in weights.iterdir() if p.name in ("model.safetensors", "config.json", "README.md")
     }
-
-    def sheet_rows(path: Path, out: Path) -> object:
-        return read_sheet(path, ("subject", "filename"))
-
-    def train_state(path: Path, out: Path) -> object:
-        return TrainingState(Checkpoint(path), "this", {}, 1)
-
-    torch.save({"format": 2, "what": "this", "epoch": 2, "records": [[1]], "curve": [[0.5, 0.1]] * 2}, state)
-
-    def resumed(path: Path, out: Path) -> object:
-        shutil.copytree(folder / "loso", out / "run")
-        place = "run.json" if path.name == "run.json" else str(folds[0].relative_to(folder / "loso"))
-        shutil.copy(path, out / "run" / place)
-        return every["loso"].run(out / "run")
+    own[".saving"] = b""
 
     def prepared(path: Path, out: Path) -> object:
         return prepare(read_manifest(path), out / "prepared", QUICK, "template", on_error=lambda *told: None)
 
-    def again(path: Path, out: Path) -> object:
-        shutil.copytree(folder / "prepare", out / "prepared")
-        place = path.name if path.name in ("preprocess.json", "report.json", "manifest.csv") else f"keys/{path.name}"
-        shutil.copy(path, out / "prepared" / place)
-        read_report(out / "prepared")
-        return len(open_data(out / "prepared"))
-
     def kept(path: Path, out: Path) -> object:
         return KeptProgress(path).begin(open_video(folder / "one.avi"), _finder())
 
-    names = ("preprocess.json", "report.json", "manifest.csv")
-    tables = sorted(p for p in analysis.glob("*.csv") if ".frames" not in p.name)
-    lists = [p for p in tables if ".megc" not in p.name]
-    documents = sorted(analysis.glob("*.json"))
-    made = (folder / "prepare" / name for name in names[:2])
-    keys = sorted((folder / "prepare" / "keys").glob("*.json"))[:2]
+    tables = sorted(p for p in analysis.glob("*.csv") if ".frames" not in p.name and ".megc" not in p.name)
     document = ("htnet.core.limits:parse_json", "json:loads")
     rows = ("htnet.core.csv_files:CsvTable",)
     every_frame = ("cv2:imdecode",)
+    opened = ("htnet.preprocess.video.open:Video",)
+    other = cv2.imencode(".jpg", face(48)[..., ::-1])[1].tobytes()
+
+    def frames(path: Path, out: Path) -> object:
+        first, second = read_frame(path), read_frame(path.parent / "other.jpg")
+        door_of(path)
+        return saved_again(path, path.parent / "other.jpg", first, second)
+
+    def clip(path: Path, out: Path) -> object:
+        sample = Sample("s", clip=path, label=EMOTIONS[0])
+        key = source_key(sample, dataclasses.replace(QUICK, clip_frames=4), None, motion=True)
+        if key is None:
+            raise VideoError("It cannot be read.")
+        return key
+
+    def graded(path: Path, out: Path) -> object:
+        faces = (Sample("a", "own", "p", "I", image=path, split="train"),)
+        return prepare_faces(Manifest(faces, ("I",)), out / "faces", "template")
+
+    def listed(path: Path, out: Path) -> object:
+        found = read_manifest(path)
+        check_files(found, str(path))
+        return found
+
+    def loaded(path: Path, out: Path) -> object:
+        door_of(path.parent)
+        _is_half_saved(path.parent)
+        model = load_pretrained(path.parent)
+        return model, find_files(path.parent).digests()
+
+    def uploaded(path: Path, out: Path) -> object:
+        _check_video(path)
+        return open_video(path)
+
     return (
-        Reader("frames", tuple(_pictures()), lambda path, out: read_frame(path), every_frame, weight=2),
-        Reader("video, PyAV", clips, _watch("pyav"), ("htnet.preprocess.video.open:Video",), weight=1.5),
-        Reader("video, OpenCV", clips, _watch("opencv"), ("htnet.preprocess.video.open:Video",), weight=1.5),
-        Reader("manifest", (("manifest.csv", manifest, "csv"),), lambda p, out: read_manifest(p), rows, flow_files),
+        Reader("frames", tuple(_pictures()), frames, every_frame, {"other.jpg": other}, weight=2),
+        Reader("flow images", tuple(_flow_images(flows)), lambda path, out: read_flow_image(path), every_frame),
+        Reader("video, PyAV", clips, _watch("pyav"), opened, weight=1.5),
+        Reader("video, OpenCV", clips, _watch("opencv"), opened, weight=1.5),
+        Reader("recording, PyAV", clips, _stream("pyav"), opened, weight=0.5),
+        Reader("recording, OpenCV", clips, _stream("opencv"), opened, weight=0.5),
+        Reader("upload of the page", clips[:-1], uploaded, opened, weight=0.5),
+        Reader("clip of a sample", clips, clip, opened, weight=0.3),
+        Reader("graded faces", tuple(_pictures()), graded, every_frame, weight=0.3),
+        Reader(
+            "manifest",
+            (("manifest.csv", manifest, "csv"), ("twice.csv", twice, "csv")),
+            listed,
+            rows,
+            flow_files,
+            refused=("twice.csv",),
+        ),
         Reader(
             "manifest, prepared",
             of(folder / "pairs" / "manifest.csv", kind="csv"),
@@ -223,7 +232,6 @@ def readers(folder: Path) -> tuple[Reader, ...]:
             pair_files,
             weight=0.3,
         ),
-        Reader("sheet", books, sheet_rows, ("htnet.data.datasets.sheets:Table",)),
         Reader(
             "landmarks, table",
             (("points.csv", table.encode(), "csv"), ("openface.csv", openface.encode(), "csv")),
@@ -241,8 +249,8 @@ def readers(folder: Path) -> tuple[Reader, ...]:
         Reader(
             "weights folder",
             tuple((n, own[n], k) for n, k in (("config.json", "json"), ("model.safetensors", "safetensors"))),
-            lambda p, out: load_pretrained(p.parent),
-            ("htnet.hub.folder:sha256_of",),
+            loaded,
+            ("htnet.core.limits:sha256_of",),
             own,
         ),
         Reader(
@@ -257,29 +265,15 @@ def readers(folder: Path) -> tuple[Reader, ...]:
         Reader(
             "checkpoint",
             tuple((f"{i}.pth", data, kind) for i, (data, kind) in enumerate(zip(states, kinds, strict=True))),
-            lambda p, out: converted_checkpoint(p, None, None, None),
+            lambda p, out: converted_checkpoint(p, 2, None, None),
             ("torch:load", "pickletools:genops()", "torch.serialization:_load()"),
+            refused=("2.pth", "3.pth", "4.pth"),
         ),
-        Reader("state of a training", of(state, kind="zip"), train_state, ("torch.serialization:_load()",)),
-        Reader("run folder", of(folder / "loso" / "run.json", folds[0], kind="json"), resumed, document, weight=0.15),
-        Reader("summary", of(folder / "loso" / "summary.json", kind="json"), lambda p, out: read_summary(p), document),
-        Reader(
-            "prepared folder",
-            (*of(*made, *keys, kind="json"), *of(folder / "prepare" / names[2], kind="csv")),
-            again,
-            (*document, *rows),
-            weight=0.5,
-        ),
-        Reader("analysis", of(*documents, kind="json"), lambda p, out: read_analysis(p), document),
-        Reader(
-            "events",
-            (*of(*documents, kind="json"), *of(*tables, kind="csv")),
-            lambda p, out: read_events(p),
-            (*document, *rows),
-        ),
-        Reader("recordings", of(*lists, kind="csv"), lambda p, out: read_recordings(p), rows),
+        Reader("recordings", of(*tables, kind="csv"), lambda p, out: read_recordings(p), rows),
         Reader("curves", of(curves_file, kind="zip"), lambda p, out: read_curves(p), ("numpy:load",)),
         Reader("progress", of(folder / ".one.part", kind="bytes"), kept, (*document,)),
+        *run_readers(folder, every, state),
+        *table_readers(folder),
     )
 
 

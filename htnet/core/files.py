@@ -6,7 +6,6 @@ All overwrite checks and file writes go through this module; files that are read
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from htnet.core.errors import InputError, OverwriteError, cause
+from htnet.core.limits import sha256_of
 
 try:
     import fcntl
@@ -288,7 +288,7 @@ class FreshFile(Generic[T]):
         try:
             found = os.stat(self.path)
             recent = time.time() - found.st_mtime < self.RECENT
-            digest = hashlib.sha256(self.path.read_bytes()).digest() if recent else None
+            digest = sha256_of(self.path) if recent else None
         except (OSError, ValueError):
             return None
         return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, digest

@@ -6,6 +6,7 @@ Each has a default and is set by an environment variable, read whenever it is ch
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from htnet.core.errors import LimitError
 
@@ -85,14 +86,33 @@ def read_file(path: str | PathLike[str]) -> bytes:
     """
     most = FILE_BYTES.value()
     with open(path, "rb") as file:
-        state = os.fstat(file.fileno())
-        if stat.S_ISCHR(state.st_mode) or stat.S_ISBLK(state.st_mode):
-            raise OSError(errno.EINVAL, "A device, not a file", os.fspath(path))
-        size = state.st_size
+        size = _size_of(file, path)
         FILE_BYTES.check(size, path)
         content = file.read(most + 1) if size == 0 else file.read()
     FILE_BYTES.check(len(content), path)
     return content
+
+
+def sha256_of(path: str | PathLike[str]) -> str:
+    """SHA-256 of a file of any size, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read, or is a device, which may never end.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        _size_of(file, path)
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _size_of(file: IO[bytes], path: str | PathLike[str]) -> int:
+    """Bytes of an open file; 0 for a pipe. Refuses a device."""
+    state = os.fstat(file.fileno())
+    if stat.S_ISCHR(state.st_mode) or stat.S_ISBLK(state.st_mode):
+        raise OSError(errno.EINVAL, "A device, not a file", os.fspath(path))
+    return state.st_size
 
 
 def read_json(path: str | PathLike[str]) -> Any:

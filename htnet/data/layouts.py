@@ -310,7 +310,7 @@ def _edited_frames(root: Path, row: Mapping[str, str], name: str) -> _EditedFram
     fault = pair_fault(onset, apex)
     if not fault or first is None:
         return _EditedFrames(onset, None if fault else apex, bool(fault), fault, note)
-    files = read_clip(onset.parent).files if onset.parent.is_dir() else {}
+    files = read_clip(onset.parent).files if os.path.isdir(onset.parent) else {}
     end_number = last if last is not None else max(files, default=first + 1)
     choice = choose_apex(first, peak, end_number, files)
     if choice.number is None:

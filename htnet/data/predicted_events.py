@@ -12,7 +12,7 @@ from typing import Any
 from htnet.core.errors import InputError, ManifestError, cause, did_you_mean
 from htnet.core.events import Event
 from htnet.core.hints import how, missing
-from htnet.core.limits import parse_json
+from htnet.core.limits import parse_json, read_file
 from htnet.core.megc import FIRST_FRAME
 from htnet.core.recordings import Recording, recording_key
 from htnet.data.recording_tables import read_event_table, shifted
@@ -143,7 +143,7 @@ def _has_events(file: Path) -> bool:
 
 def _load(file: Path) -> list[Any]:
     try:
-        text = file.read_text("utf-8")
+        text = read_file(file).decode("utf-8")
         lines = text.splitlines() if file.suffix.lower() == ".jsonl" else [text]
         return [parse_json(line) for line in lines if line.strip()]
     except (OSError, ValueError) as error:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from os import PathLike
 from pathlib import Path
 
 from htnet.core.errors import HtnetError, ManifestError, SpecError, cause
-from htnet.core.limits import read_json
+from htnet.core.limits import read_json, sha256_of
 from htnet.core.types import PreprocessSpec
 from htnet.data.manifest import Manifest
 
@@ -47,7 +46,7 @@ def check_unchanged(flow: Path) -> None:
         return
     try:
         noted = read_json(key).get(FLOW_FOLDER)
-        found = hashlib.sha256(flow.read_bytes()).hexdigest()
+        found = sha256_of(flow)
     except (OSError, ValueError, AttributeError):  # `htnet prepare` recomputes what has no key
         return
     if noted is not None and found != noted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -208,7 +209,7 @@ def _recording(row: Mapping[str, str], folder: Path, where: str) -> Recording:
     place = folder / as_there(folder, given)
     fps = _number(row, "fps", where)
     frames = _frame(row["frames"], "frames", where) if row["frames"] else None
-    known = place if row["path"] or place.exists() else None
+    known = place if row["path"] or os.path.exists(place) else None
     return Recording(row["recording"], (), known, row["dataset"], row["subject"], fps, frames)
 
 

@@ -22,7 +22,7 @@ from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, Limit
 from htnet.core.files import check_folder, remove_partial, whole_file, write_bytes
 from htnet.core.hints import hint
 from htnet.core.identity import TrainedPeople
-from htnet.core.limits import check_safetensors, read_json
+from htnet.core.limits import check_safetensors, read_json, sha256_of
 from htnet.core.optional import named_dtype, usable_device
 from htnet.core.provenance import Provenance, translated
 from htnet.core.types import PreprocessSpec
@@ -41,15 +41,6 @@ FILES = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)
 _SAVING_FILE = ".saving"
 #: Fields that a config must have, and their JSON types.
 _NEEDED = {"architecture": str, "config": dict, "labels": list, "preprocess": dict, "weights": dict}
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def save_pretrained(

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from htnet.core.assets import ASSETS
-from htnet.core.errors import UnknownWeightsError, WeightsError, did_you_mean
+from htnet.core.errors import UnknownWeightsError, WeightsError, cause, did_you_mean
 from htnet.core.hints import hint, how, missing
+from htnet.core.limits import read_file, sha256_of
 from htnet.core.provenance import restriction
 from htnet.hub.card import REPOSITORY
-from htnet.hub.folder import CARD_FILE, CONFIG_FILE, FILES, WEIGHTS_FILE, load_files, sha256_of
+from htnet.hub.folder import CARD_FILE, CONFIG_FILE, FILES, WEIGHTS_FILE, load_files
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained
 from htnet.hub.weights import is_repo_id, refuse_file
 
@@ -126,7 +127,12 @@ def plan_push(folder: str | PathLike[str], repo_id: str) -> PushPlan:
             + did_you_mean(repo_id, [s.name for s in list_pretrained()])
         )
     target = spec.repo_id if spec is not None else repo_id
-    card = (folder / CARD_FILE).read_text("utf-8").replace(REPOSITORY, target).encode()
+    try:
+        card = read_file(folder / CARD_FILE).decode("utf-8").replace(REPOSITORY, target).encode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(
+            f"{folder / CARD_FILE} cannot be read ({cause(error)}). Correct it, or save the weights again."
+        ) from error
     files = [PushedFile.of(name, card if name == CARD_FILE else folder / name) for name in FILES]
     if spec is not None and spec.sha256 not in (None, files[FILES.index(WEIGHTS_FILE)].sha256):
         raise WeightsError(

@@ -15,8 +15,9 @@ import torch
 
 from htnet.core.errors import CorruptWeightsError, WeightsError, WeightsNotPublishedError, cause
 from htnet.core.hints import hint
+from htnet.core.limits import sha256_of
 from htnet.core.network import TIME_LIMIT, once, watched
-from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files, sha256_of
+from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained, unknown_weights
 from htnet.hub.verified import fetch_verified
 from htnet.models import EmotionModel

@@ -15,10 +15,11 @@ from htnet.core.engines import LocalEngine
 from htnet.core.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
 from htnet.core.hints import door_of, hint, how, missing
 from htnet.core.identity import check_files
+from htnet.core.limits import sha256_of
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.prepare import prepared_spec
-from htnet.data.prepare.keys import Parts, as_json, describe, libraries, sha256
+from htnet.data.prepare.keys import Parts, as_json, describe, libraries
 from htnet.data.prepare.store import PreparedFolder, doubts_as_json
 from htnet.data.prepare.workers import Preparation
 from htnet.palsy.splits import split_patients, split_table
@@ -213,7 +214,7 @@ class _Aligner:
 def _key(sample: Sample, spec: PreprocessSpec, points: Any, bit_depth: int | None) -> Parts | None:
     """All that an aligned face depends on, part by part; None if its image cannot be read."""
     try:
-        image = None if sample.image is None else sha256(sample.image.read_bytes())
+        image = None if sample.image is None else sha256_of(sample.image)
     except OSError:
         return None
     made_from = {"spec": spec.to_dict(), "sample": sample.sample, "image": image, "points": points}

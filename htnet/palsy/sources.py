@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from htnet.core.errors import ManifestError, did_you_mean
+from htnet.core.errors import ManifestError, cause, did_you_mean
 from htnet.core.hints import IMAGES, door_of, hint, missing
 from htnet.core.identity import refuse_unnamed
+from htnet.core.limits import read_file
 from htnet.core.words import listed
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import SPLITS
@@ -140,7 +142,7 @@ def read_grade_csv(path: StrPath, scheme: GradeScheme, patients: str = "auto") -
         found = [Found(s.sample, f, file.stem) for s, f, file in zip(samples, below(files), files, strict=True)]
         names, place = from_files(found, str(path), patients)
         samples = [replace(sample, subject=name) for sample, name in zip(samples, names, strict=True)]
-    there = [sample.image is not None and sample.image.is_file() for sample in samples]
+    there = [sample.image is not None and os.path.isfile(sample.image) for sample in samples]
     missing = [sample for sample, is_there in zip(samples, there, strict=True) if not is_there]
     return Manifest(
         tuple(sample for sample, is_there in zip(samples, there, strict=True) if is_there),
@@ -237,7 +239,12 @@ def _read_grade_map(path: Path, scheme: GradeScheme) -> _GradeMap:
 def _emotion(folder: Path) -> str | None:
     """The emotion number of a sequence; CK+ writes it as 3.0000000e+00 into one text file."""
     files = sorted(folder.glob("*.txt"))
-    return _whole(files[0].read_text("utf-8").strip()) if files else None
+    if not files:
+        return None
+    try:
+        return _whole(read_file(files[0]).decode("utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{files[0]} cannot be read ({cause(error)}). Copy CK+ again.") from error
 
 
 def _whole(text: str) -> str:

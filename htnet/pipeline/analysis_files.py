@@ -19,14 +19,13 @@ from htnet.core.errors import HtnetError, InputError, OverwriteError, cause
 from htnet.core.events import Event
 from htnet.core.files import check_folder, check_outputs, refuse_same_folder, write_text
 from htnet.core.hints import missing as missing_file
-from htnet.core.limits import read_json
+from htnet.core.limits import read_json, sha256_of
 from htnet.core.megc import write_megc
 from htnet.core.parallel import locked
 from htnet.core.recordings import Recording, write_recordings
 from htnet.core.schema import plain, to_json
 from htnet.core.types import DEFAULT_WEIGHTS
 from htnet.core.warn import warn_user
-from htnet.hub.folder import sha256_of
 from htnet.hub.weights import find_files
 from htnet.pipeline.analysis import Analysis
 from htnet.pipeline.analyzing import Analyzer, Progress

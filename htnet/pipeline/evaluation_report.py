@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from html import escape
 from os import PathLike
@@ -318,7 +319,7 @@ def _curves(run: FinishedRun) -> str:
     own = run.root / CURVE_FILE
     if not run.trained:
         own = Path(run.summary["model"]["weights"] or "") / CURVE_FILE
-    if not own.is_file():
+    if not os.path.isfile(own):
         why = (
             "The run is of a version that kept none."
             if run.trained

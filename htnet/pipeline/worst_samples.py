@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class Pictures:
             ManifestError: given data cannot be read.
         """
         named = str(run.summary.get("data") or "")
-        if data is None and not (named and Path(named).exists()):
+        if data is None and not (named and os.path.exists(named)):
             return cls._none(f"the data of the run, {named}, are not there" if named else "the run names no data")
         try:
             manifest = data if isinstance(data, Manifest) else open_data(data or named)

@@ -1,8 +1,10 @@
 """What files may ask for is limited, and looked at before memory is spent. The files here only state large numbers."""
 
+import hashlib
 import json
 import os
 import struct
+import tracemalloc
 import zipfile
 import zlib
 
@@ -20,9 +22,11 @@ from htnet.core.limits import (
     check_safetensors,
     parse_json,
     read_file,
+    sha256_of,
 )
-from htnet.data import read_manifest
+from htnet.data import Sample, read_manifest
 from htnet.data.datasets.sheets import read_sheet
+from htnet.data.prepare.keys import source_key
 from htnet.hub import load_pretrained, save_pretrained
 from htnet.models.converters.convert import converted_checkpoint
 from htnet.preprocess import open_video, read_flow_image, read_frame
@@ -31,6 +35,7 @@ from htnet.preprocess.pictures import picture_size
 from htnet.preprocess.video.readers import Header, PyAVReader, Shot
 from htnet.recordings import recording_stream
 from htnet.recordings.table import read_curves
+from htnet.types import PreprocessSpec
 from tests.support.pairs import face, save, tiny_model
 from tests.support.paths import ROOT
 from tests.support.videos import numbered_video
@@ -202,6 +207,31 @@ def test_nesting_of_json():
     assert parse_json(flat.encode()) == json.loads(flat)
     with pytest.raises(ValueError, match="Expecting"):
         parse_json("[" * most)
+
+
+def test_hashes_of_files_of_any_size(tmp_path, monkeypatch):
+    """A hash is made block by block: the limit is on files that are read as a whole."""
+    monkeypatch.setenv("HTNET_MAX_FILE_BYTES", "10")
+    content = bytes(range(256)) * 8193
+    (tmp_path / "clip.avi").write_bytes(content)
+    assert sha256_of(tmp_path / "clip.avi") == hashlib.sha256(content).hexdigest()
+    with pytest.raises(OSError, match="A device, not a file"):
+        sha256_of("/dev/zero")
+
+
+def test_preparing_hashes_large_videos_in_blocks(tmp_path):
+    """The content of every file was held at once: a long recording took as much memory as the file has bytes."""
+    path = tmp_path / "clip.avi"
+    numbered_video(path, 5)
+    with path.open("ab") as file:
+        file.truncate(300 << 20)  # with a hole, which takes no room
+    sample = Sample("s", clip=path, label="negative")
+    tracemalloc.start()
+    key = source_key(sample, PreprocessSpec(clip_frames=2), None, motion=True)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert key["clip"]["files"] == [sha256_of(path)]
+    assert most < 50 << 20
 
 
 def test_files_that_do_not_end(tmp_path, monkeypatch):

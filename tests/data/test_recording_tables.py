@@ -110,6 +110,14 @@ def test_impossible_rows_are_named(tmp_path, row, message):
         read_recordings(twice)
 
 
+def test_names_that_no_file_can_have(tmp_path):
+    """The system refuses to look for a file of such a name; so no file is there."""
+    head = "recording,path,kind,onset,apex,offset\n"
+    for row in (f"{'a' * 5000},,micro,1,2,3\n", f"x,{'a' * 5000},micro,1,2,3\n"):
+        (recording,) = read_recordings(written(tmp_path, head + row)).recordings
+        assert recording.path is None or len(recording.path.name) == 5000
+
+
 def test_units_that_cannot_be_read_are_left_out_and_named(tmp_path):
     found = read_recordings(written(tmp_path, TABLE.replace("L12", "Chewing")))
     assert found.recordings[1].events[0].action_units == ()

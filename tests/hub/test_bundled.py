@@ -12,12 +12,13 @@ import htnet
 from benchmarks import bundle, synthetic_scores
 from benchmarks.bundle import KEPT, folder_of
 from htnet.core.errors import CorruptWeightsError, InputError, WeightsNotPublishedError
+from htnet.core.limits import sha256_of
 from htnet.core.network import forget_failures
 from htnet.core.types import PreprocessSpec
 from htnet.data import read_composite
 from htnet.hub import AS_THE_CODE, GENERATED, RESEARCH_ONLY, Provenance, find_pretrained, list_pretrained, read_config
 from htnet.hub.card import model_card
-from htnet.hub.folder import FILES, sha256_of
+from htnet.hub.folder import FILES
 from htnet.models import get_entry
 from htnet.synthesis import ACTION_UNITS, SynthesisConfig
 from htnet.training import load_flow_set, predict_set

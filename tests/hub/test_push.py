@@ -56,6 +56,13 @@ def test_a_dry_run_prints_what_is_uploaded(hub, owner, tmp_path, succeed):
     assert "terms: non-commercial research only" in out
 
 
+def test_a_card_that_is_no_text_is_named(owner, tmp_path):
+    folder = save_pretrained(tiny_model(), tmp_path / "mine")
+    (folder / "README.md").write_bytes(b"\xff\xfe")
+    with pytest.raises(WeightsError, match=r"README.md cannot be read .*Correct it, or save the weights again"):
+        plan_push(folder, "lab/mine")
+
+
 def test_the_text_of_the_terms_goes_with_registered_weights_alone(owner, tmp_path):
     names = [file.name for file in plan_push(find_pretrained("composite").folder, "composite").files]
     assert names == ["model.safetensors", "config.json", "README.md", "LICENSE-research-only"]

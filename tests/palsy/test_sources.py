@@ -101,6 +101,11 @@ def test_table(tmp_path):
     assert found.missing_files == (str(tmp_path / "none.png"),)
 
 
+def test_paths_that_no_file_can_have_are_missing_files(tmp_path):
+    table = rows(tmp_path, ("a/x_1.png", "2", "train", "p1"), ("none" * 1000, "1", "train", "p3"))
+    assert read_palsy(write_csv(tmp_path / "t.csv", table)).skipped == ("none" * 1000,)
+
+
 def test_table_without_split_and_patient(tmp_path):
     table = rows(tmp_path, ("P7_1.png", "2"), ("P8_1.png", "3"))
     found = read_palsy(write_csv(tmp_path / "t.csv", table))
@@ -146,6 +151,15 @@ def test_ck_plus_by_emotion(tmp_path):
     found = read_palsy(root, grade_map=grades)
     assert labels(found) == {"S005_001": "II", "S005_002": "I"}
     assert dict(found.excluded) == {"S010_001": "no emotion", "S011_006": "emotion 1 (not in the grade map)"}
+
+
+def test_an_emotion_that_is_no_text_is_named(tmp_path):
+    root = write_ck_plus(tmp_path / "ck", SEQUENCES)
+    grades = write_csv(tmp_path / "g.csv", [{"emotion": 3, "grade": "II"}])
+    file = next((root / "Emotion" / "S005" / "001").iterdir())
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ManifestError, match=f"{file.name} cannot be read .*Copy CK"):
+        read_palsy(root, grade_map=grades)
 
 
 def test_ck_plus_needs_a_grade_map(tmp_path):

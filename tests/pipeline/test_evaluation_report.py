@@ -155,6 +155,8 @@ def test_data_that_are_not_there_are_told_and_others_refused(made, run, tmp_path
     assert "Pictures of their flow are missing: the data of the run, gone/manifest.csv, are not there" in text
     assert "<img" not in text
     assert text.count("<article>") == 12
+    (run / "summary.json").write_text(json.dumps({**summary, "data": "x" * 5000}))
+    assert "are not there" in evaluation_report_text([read_run(run)]), "a name that no file can have"
     assert evaluation_report_text([read_run(run)], data=made / "set").count("<img") == 12
     manifest = open_data(made / "set")
     swapped = [dataclasses.replace(s, label=CLASSES[(CLASSES.index(s.label) + 1) % 3]) for s in manifest]

@@ -15,6 +15,7 @@ import numpy as np
 
 from htnet._version import __version__
 from htnet.core.errors import VideoError
+from htnet.core.limits import sha256_of
 from htnet.core.native import native_loops
 from htnet.core.types import PreprocessSpec
 from htnet.data import Sample
@@ -89,8 +90,8 @@ def source_key(
         made_from: Parts = {
             "spec": spec.part("image"),
             "sample": sample.sample,
-            "onset": None if sample.onset is None else sha256(sample.onset.read_bytes()),
-            "apex": None if sample.apex is None else sha256(sample.apex.read_bytes()),
+            "onset": None if sample.onset is None else sha256_of(sample.onset),
+            "apex": None if sample.apex is None else sha256_of(sample.apex),
             "points": describe(sample.landmarks) if sample.landmarks is not None else landmarker,
         }
         if bit_depth is not None:
@@ -144,7 +145,7 @@ def _describe_clip(sample: Sample, clip: Path, spec: PreprocessSpec, bit_depth: 
     part = open_clip(clip, sample.clip_first, sample.clip_last, bit_depth if clip.is_dir() else None)
     return {
         "spec": motion_settings(spec),
-        "files": [sha256(file.read_bytes()) for file in part.files],
+        "files": [sha256_of(file) for file in part.files],
         "frames": [part.from_frame, part.to_frame],
         "reader": make_reader(part.reader).version() if part.reader else "",
     }
@@ -158,7 +159,7 @@ def describe(thing: Any) -> Any:
     if thing is None or isinstance(thing, (bool, int, float)):
         return thing
     if isinstance(thing, (str, os.PathLike)):
-        return {"sha256": sha256(Path(thing).read_bytes())} if os.path.isfile(thing) else str(thing)
+        return {"sha256": sha256_of(thing)} if os.path.isfile(thing) else str(thing)
     if isinstance(thing, (list, tuple)):
         return [describe(item) for item in thing]
     if isinstance(thing, Mapping):

@@ -13,7 +13,7 @@ from typing import Any
 
 from htnet.core.errors import ManifestError, OverwriteError, cause
 from htnet.core.files import check_folder, refuse_linked_folders, unwritable, write_bytes
-from htnet.core.limits import read_json
+from htnet.core.limits import read_json, sha256_of
 from htnet.core.schema import to_json, warnings_to_list
 from htnet.core.types import PreprocessSpec, QualityWarning
 from htnet.core.words import counted
@@ -118,7 +118,7 @@ class PreparedFolder:
             noted = read_json(self._note(sample))
             made_from = noted.pop("made_from")
             noted.pop(WARNINGS, None)
-            found = {kind: sha256(self.path(kind, sample).read_bytes()) for kind in self.kinds}
+            found = {kind: sha256_of(self.path(kind, sample)) for kind in self.kinds}
         except (OSError, ValueError, KeyError, AttributeError, TypeError):  # whatever JSON is in the note
             return "file missing or damaged"
         if key is None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from htnet.core.assets import ASSETS
 from htnet.core.errors import CorruptWeightsError, LandmarkError, WeightsError
+from htnet.core.limits import read_file
 from htnet.core.types import ByteArray, Float64Array
 from htnet.preprocess.opencv import load_opencv, quiet_opencv
 
@@ -154,7 +155,7 @@ def _read_model(model: str | os.PathLike[str] | None) -> bytes:
     else:
         cure = f"Give the path of such a file as model or in {MODEL_VARIABLE}, or neither to use htnet's own"
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise WeightsError(f"The YuNet model {path} cannot be read ({error.strerror}). {cure}.") from error
     digest = hashlib.sha256(data).hexdigest()

@@ -98,7 +98,7 @@ class _Table:
         if named := re.fullmatch(r"frame:(\d+)", sample):
             return int(named[1])
         image = Path(frame.source)
-        if image.suffix.lower() in _OPENFACE_IMAGES and image.is_file():
+        if image.suffix.lower() in _OPENFACE_IMAGES and os.path.isfile(image):
             frames = {row.frame for row in self.rows}
             if self.first != 1 or None in frames:
                 return None

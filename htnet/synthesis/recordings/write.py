@@ -125,7 +125,7 @@ def synthesize_recordings(
         recording = generate_recording(seed + place, config, portrait)
         name = f"recording-{seed + place:07d}"
         video, truth = folder / f"{name}.mp4", folder / f"{name}.json"
-        if not (video.is_file() and truth.is_file() and truth.read_text("utf-8") == _truth_text(recording)):
+        if not (video.is_file() and truth.is_file() and truth.read_bytes() == _truth_text(recording).encode()):
             if not overwrite and truth.exists():
                 raise OverwriteError(
                     f"{truth} tells of another recording. Choose another folder, or replace it with --overwrite "
