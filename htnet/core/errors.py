@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 
@@ -111,6 +111,21 @@ class CorruptWeightsError(WeightsError):
 
 class RunError(HtnetError):
     """A run cannot continue: its folder is in use or contains another run, or one of its processes was killed."""
+
+
+class NonFiniteLossError(RunError):
+    """The loss of a training is NaN or infinite.
+
+    Attributes:
+        samples: of the batch.
+        epoch: counted from 1.
+        step: of the epoch, counted from 1.
+    """
+
+    def __init__(self, message: str, samples: Sequence[str] = (), epoch: int = 0, step: int = 0) -> None:
+        """Keep the message, the samples and the place."""
+        super().__init__(message)
+        self.samples, self.epoch, self.step = tuple(samples), epoch, step
 
 
 class OverwriteError(HtnetError, FileExistsError):

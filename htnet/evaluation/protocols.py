@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from htnet.core.errors import NonFiniteLossError, prefixed
 from htnet.core.schema import plain
 from htnet.data import Fold, Manifest, hold_out_subjects
 from htnet.evaluation.metrics import score
@@ -114,13 +115,16 @@ def run_fold(run: FoldRun, fold: Fold, seed: int) -> dict[str, Any]:
     """Train and test one fold under every requested protocol; what `RunStore.write_fold` keeps."""
     result = _empty(fold, seed)
     for stage in _stages(run, fold, seed):
-        _, records = run_job(
-            run.job(fold, seed, stage.indices),
-            run.data.subset(stage.indices),
-            stage.watch,
-            run.checkpoint(seed, fold.name, stage.name),
-            on_curve=stage.curve.extend,
-        )
+        try:
+            _, records = run_job(
+                run.job(fold, seed, stage.indices),
+                run.data.subset(stage.indices),
+                stage.watch,
+                run.checkpoint(seed, fold.name, stage.name),
+                on_curve=stage.curve.extend,
+            )
+        except NonFiniteLossError as error:
+            raise prefixed(f"Fold {fold.title}, seed {seed}", error) from error
         stage.keep(result, records)
     return result
 

@@ -18,7 +18,7 @@ from htnet.core.fields import Checked, checked, one_of, real, whole
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance, with_provenance
 from htnet.core.types import EMOTIONS, PreprocessSpec
-from htnet.models.input_range import look_at_range
+from htnet.models.input_range import look_at_range, refuse_not_finite
 from htnet.models.intermediates import Enough, stage_outputs
 from htnet.models.sharing import SharedModel
 
@@ -357,8 +357,9 @@ class EmotionModel(SharedModel, nn.Module):
         """Check a batch of images and convert it to the type that the model computes in.
 
         Integers (uint8, int16, int32, int64) and floating-point numbers of any precision are accepted as values 0..255.
-        The values of the first batch in evaluation mode are checked: NaN and infinity are refused; negative values and
-        a batch within 0..1 cause a warning, because it was standardized or divided by 255.
+        NaN and infinity are refused: on the CPU in every call, unless it is being compiled, traced, exported, vmapped;
+        on a GPU in the first batch in evaluation mode, because a look waits for it. Negative values in that batch, or
+        all values within 0..1, cause a warning: it was standardized or divided by 255.
 
         Raises:
             ModelError: ``x`` has a wrong shape or type, or impossible values.
@@ -376,9 +377,11 @@ class EmotionModel(SharedModel, nn.Module):
                 f"{self.name} got input of shape {tuple(x.shape)}; give "
                 f"(batch, {c.channels}, {c.image_size}, {c.image_size}), order {order}, range 0..255."
             )
-        if not (self._range_seen or self.training or torch.compiler.is_compiling()):
+        if not (self._range_seen or self.training or torch.compiler.is_compiling() or torch.jit.is_tracing()):
             look_at_range(self.name, x)
             self._range_seen = True
+        else:
+            refuse_not_finite(self.name, "images", x, "values 0..255")
         return x.to(self.input_dtype)
 
     @property

@@ -14,6 +14,7 @@ from htnet.core.errors import ModelError
 from htnet.core.fields import checked, one_of, whole
 from htnet.kernels import block_attention
 from htnet.models.base import EmotionModel, ModelConfig, make_classifier
+from htnet.models.input_range import refuse_not_finite
 from htnet.models.registry import WHOLE_FACE, register_model
 
 #: Ways to combine the two streams.
@@ -291,6 +292,8 @@ class DualStreamHTNet(EmotionModel):
                 f"{self.name} got motion of shape {tuple(motion.shape)} for {batch} images; give ({batch}, frames, "
                 f"{wanted}), see htnet.preprocess.motion_features, or None if there is no clip."
             )
+        if not self.training:  # a training looks at its loss, and names the samples
+            refuse_not_finite(self.name, "motion", motion, "finite features")
 
     @property
     def stages(self) -> tuple[nn.Module, ...]:

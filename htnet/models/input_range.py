@@ -1,9 +1,10 @@
-"""Checks of the value range of image batches."""
+"""Checks of the values of model inputs."""
 
 from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from htnet.core.errors import ModelError
@@ -13,19 +14,51 @@ from htnet.core.warn import warn_user
 _LEAST = -0.5
 
 
+def refuse_not_finite(name: str, what: str, x: Tensor, give: str) -> None:
+    """Refuse NaN and infinity where a look waits for nothing: on the CPU.
+
+    Values are not looked at while a graph is made of the call (`torch.compile`, `torch.export`, `torch.jit.trace`), nor
+    inside `torch.vmap`.
+
+    Args:
+        name: of the model.
+        what: the input is, for the message.
+        x: the input.
+        give: what to give instead.
+
+    Raises:
+        ModelError: a value is NaN or infinite.
+    """
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return
+    bounds = _bounds(x)
+    if bounds is not None and not all(map(math.isfinite, bounds)):
+        raise ModelError(f"{name} got {what} with NaN or infinite values; give {give}.")
+
+
 def look_at_range(name: str, x: Tensor) -> None:
-    """Refuse NaN, and warn about images that were divided by 255 or standardized."""
-    if not (x.is_floating_point() and x.numel()):
+    """Warn about images that were divided by 255 or standardized, and refuse NaN; a GPU is waited for.
+
+    Raises:
+        ModelError: a value is NaN or infinite.
+    """
+    if (bounds := _bounds(x)) is None:
         return
-    try:
-        low, high = float(x.min()), float(x.max())  # both are NaN if a value is
-        fractions = bool((x != x.round()).any())
-    except RuntimeError:  # inside torch.vmap values cannot be looked at
-        return
+    low, high = bounds
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ModelError(f"{name} got images with NaN or infinite values; give values 0..255.")
-    if low < _LEAST or (0 < high <= 1 and fractions):
+    if low < _LEAST or (0 < high <= 1 and bool((x != x.round()).any())):
         said = "0..1, but reads 0..255. Multiply them by 255"
         if low < _LEAST:
             said = f"{low:g}..{high:g}, but reads 0..255. It standardizes them itself: give the original values"
         warn_user(f"{name} got images with values {said}, or give them as uint8.")
+
+
+def _bounds(x: Tensor) -> tuple[float, float] | None:
+    """Smallest and largest value, both NaN if a value is; None where there are none or they cannot be looked at."""
+    if not (x.is_floating_point() and x.numel()):
+        return None
+    try:
+        return float(x.min()), float(x.max())
+    except RuntimeError:  # inside torch.vmap, or the tensor has no values
+        return None

@@ -39,12 +39,19 @@ class FaceSet(TensorSet):
         labels: (N,) int64.
         num_classes: number of classes.
         spec: how faces were aligned; its ``size`` is S.
+        names: identifiers of the samples, for messages; empty if unknown.
     """
 
     images: Tensor
     labels: Tensor
     num_classes: int
     spec: PreprocessSpec
+    names: tuple[str, ...] = ()
+
+    def subset(self, indices: Sequence[int]) -> FaceSet:
+        """The samples at ``indices``, in that order."""
+        chosen = torch.as_tensor(indices, dtype=torch.long).tolist()
+        return dataclasses.replace(super().subset(chosen), names=tuple(self.names[i] for i in chosen if self.names))
 
     def inputs(self) -> Tensor:
         """(N, 3, S, S) float32 network input, 0..255."""
@@ -165,7 +172,8 @@ def load_face_set(manifest: Manifest, spec: PreprocessSpec, progress: Progress =
     if not images:
         raise ManifestError(f"{manifest.source} contains no samples.")
     labels = torch.from_numpy(manifest.labels())
-    return FaceSet(torch.stack(images), labels, len(manifest.classes), spec)
+    names = tuple(sample.sample for sample in manifest)
+    return FaceSet(torch.stack(images), labels, len(manifest.classes), spec, names)
 
 
 def load_split(

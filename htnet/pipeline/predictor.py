@@ -566,9 +566,3 @@ def _check_reads_flow(model: EmotionModel, name: str) -> None:
             f"{name} reads a single {model.input_kind}, not the flow between two frames. Use "
             f"{how(usage.predict.format(name=name), usage.call.format(name=name))}."
         )
-
-
-def loaded_model(weights: object) -> EmotionModel | None:
-    """The model that was given in place of weights, also inside what `torch.compile` made of it; None for a name."""
-    inside = getattr(weights, "_orig_mod", weights)
-    return inside if isinstance(inside, EmotionModel) else None

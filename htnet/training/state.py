@@ -123,6 +123,11 @@ class TrainingState:
         if self.checkpoint is not None and self.checkpoint.remove and self._writes:
             self.checkpoint.path.unlink(missing_ok=True)
 
+    def discard(self) -> None:
+        """Remove the file: the training cannot be gone on with."""
+        if self.checkpoint is not None and self._writes:
+            self.checkpoint.path.unlink(missing_ok=True)
+
     @property
     def _writes(self) -> bool:
         return self._ranks is None or self._ranks.writes

@@ -137,6 +137,7 @@ class FlowSet(TensorSet):
         motion: (N, T, 64) float32, features of the clips' frames; None without clips.
         units: (N, U, 2) float32, 1 if an action unit is active on the image's left and right side, NaN where unknown,
             for training a head of action units; None if the set has none.
+        names: identifiers of the samples, for messages; empty if unknown.
     """
 
     images: Tensor
@@ -148,6 +149,7 @@ class FlowSet(TensorSet):
     points68_from: tuple[str, ...] = ()
     motion: Tensor | None = None
     units: Tensor | None = None
+    names: tuple[str, ...] = ()
 
     def subset(self, indices: Sequence[int]) -> FlowSet:
         """The samples at ``indices``, in that order."""
@@ -156,6 +158,7 @@ class FlowSet(TensorSet):
             super().subset(chosen),
             regions_at=tuple(self.regions_at[i] for i in chosen),
             points68_from=tuple(self.points68_from[i] for i in chosen if self.points68_from),
+            names=tuple(self.names[i] for i in chosen if self.names),
         )
 
     def inputs(self) -> Tensor:
@@ -307,6 +310,7 @@ def load_flow_set(
         tuple(made.points68.source for made in inputs if made.points68 is not None),
         more.get("motion"),
         unit_targets(manifest.samples, units) if units else None,
+        tuple(sample.sample for sample in manifest),
     )
 
 

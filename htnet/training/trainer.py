@@ -12,6 +12,7 @@ from torch import Tensor
 from htnet.core.parallel import refuse_after_fork
 from htnet.models import EmotionModel
 from htnet.training.averaging import ResultWeights, check_wise_ft
+from htnet.training.finite import LossWatch
 from htnet.training.gradients import Gradients
 from htnet.training.job import Callback, EpochReport, Member, OnCurve, OnEpoch, TrainingJob, describe
 from htnet.training.ranks import Ranks
@@ -98,6 +99,8 @@ def train_model(
         The model in eval mode, and what ``on_epoch`` returned for each epoch.
 
     Raises:
+        NonFiniteLossError: the loss of a step is NaN or infinite; the samples of its batch are named. The checkpoint is
+            removed.
         RunError: the checkpoint belongs to another training, or this process was forked from one that had computed.
         RecipeError: the recipe interpolates with a start (WiSE-FT), and there is none.
         InputError: the recipe adds generated images, and model or data are of another kind.
@@ -154,17 +157,21 @@ def run(
     parts |= {f"rng{i}": member.rng for i, member in enumerate(members)}
     state = TrainingState(checkpoint, describe(members) if checkpoint else "", parts, len(members), ranks)
     step = state.epoch * steps
+    watch = LossWatch(members, steps, torch.device(members[0].job.device), state.discard)
     while state.epoch < recipe.epochs:
         loss: Tensor | float = 0.0
         with stepper.drawing():
             for batch in stepper.batches():
-                loss = loss + stepper.summed(gradients(stepper.inputs(batch)))
+                of_step = stepper.summed(gradients(stepper.inputs(batch)))
+                watch.look(state.epoch + 1, batch, of_step)
+                loss = loss + of_step
                 optimizer.step()
                 if scheduler is not None:
                     scheduler.step()
                 weights.update(step)
                 step += 1
         state.epoch += 1
+        watch.end_epoch(state.epoch)
         weights.interpolate()
         state.curves.add(torch.as_tensor(loss), steps, float(optimizer.param_groups[0]["lr"]))
         for member, model, records in zip(members, models, state.records, strict=True):
@@ -176,6 +183,7 @@ def run(
                 callback(report, models[0].eval())
         state.save_now_and_then()
     weights.interpolate()
+    watch.end(state.epoch, weights.result.values())
     for member, curve in zip(members, state.curves.read(), strict=True):
         if member.on_curve is not None:
             member.on_curve(curve)

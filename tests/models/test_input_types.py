@@ -97,6 +97,58 @@ def test_numbers_that_no_image_has_are_refused_or_warned_of(optimized):
         model(images.numpy())
 
 
+@pytest.mark.parametrize("name", [*list_models(), *BUNDLED])
+def test_numbers_that_are_none_are_refused_at_every_call(name):
+    """They were at the first call only."""
+    model = build(name)
+    images, extra = images_for(model)
+    images = images.float()
+    with torch.no_grad():
+        model(images, **extra)
+        for dtype in (torch.float32, torch.float64, torch.float16):
+            for wrong in (torch.nan, torch.inf, -torch.inf):
+                spoiled = images.to(dtype, copy=True)
+                spoiled[-1, -1, -1, -1] = wrong
+                with pytest.raises(ModelError, match=f"{model.name} got images with NaN or infinite values"):
+                    model(spoiled, **extra)
+        if "motion" in model.extra_inputs:
+            motion = torch.zeros(2, 8, 64)
+            motion[1, 7, 63] = torch.nan
+            with pytest.raises(ModelError, match="got motion with NaN or infinite values"):
+                model(images, motion)
+        model.train()
+        with pytest.raises(ModelError, match="NaN or infinite"):
+            model(spoiled, **extra)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+def test_no_value_is_looked_at_where_that_would_wait_or_break_a_graph(monkeypatch):
+    from htnet.models import input_range
+
+    model = build("htnet_tiny")
+    images = images_for(model)[0].float()
+    model(images)
+    looks = []
+    bounds = input_range._bounds
+    monkeypatch.setattr(input_range, "_bounds", lambda x: looks.append(x.shape) or bounds(x))
+    with torch.no_grad():
+        model(images)
+        assert len(looks) == 1
+        torch.compile(model, backend="eager", fullgraph=True)(images)
+        torch.jit.trace(model, images, check_trace=False)
+        torch.export.export(model, (images,))
+        assert len(looks) == 1
+        spoiled = images.clone()
+        spoiled[0] = torch.nan
+        found = torch.vmap(lambda one: model(one[None]))(spoiled)[:, 0]
+        assert found.isnan().all(1).tolist() == [True, False]
+    looks.clear()
+    other = build("htnet_tiny").to("meta")
+    other._range_seen = True
+    assert other(images.to("meta")).device.type == "meta"
+    assert not looks
+
+
 @pytest.mark.parametrize("values", [torch.zeros, torch.ones, lambda *shape: torch.rand(*shape) * 255])
 def test_no_other_images_are_warned_of(values):
     model = build("composite")
