@@ -134,6 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"one of {', '.join(ROWS)}; all that are missing")
     parser.add_argument("--out", type=Path, default=Path("runs/leaderboard"), help="folder of the runs")
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--engine", default="local", help="local, or ray for a cluster's nodes (default: %(default)s)")
+    parser.add_argument("--address", help="HOST:PORT of the Ray cluster")
     parser.add_argument("--hours", type=float, help="leave out rows that are estimated to take longer")
     parser.add_argument("--estimate", action="store_true", help="only tell the hours of each row")
     parser.add_argument("--table", action="store_true", help="only rewrite the page from the rows that are done")
@@ -164,7 +166,8 @@ def _train_all(args: argparse.Namespace) -> None:
             if args.estimate or (args.hours and hours > args.hours):
                 continue
         start = time.perf_counter()
-        found = train(row, args.out, {"workers": args.workers, "progress": False})
+        options = {"workers": args.workers, "engine": args.engine, "address": args.address, "progress": False}
+        found = train(row, args.out, options)
         found["minutes_of_this_call"] = round((time.perf_counter() - start) / 60, 2)
         write_atomic(FOLDER / f"{row.name}.json", to_json(found))
         print(f"{row.name}: {json.dumps(found['protocols']['last']['mean']['full'])}", flush=True)

@@ -1,0 +1,165 @@
+"""The tables of the page on the ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmarks.measure import ROOT
+from benchmarks.results_table import fill
+from htnet.evaluation.store import write_atomic
+
+PAGE = ROOT / "docs" / "ceiling.md"
+#: Names of learners, of rows and of data sets on the page.
+TITLES = {
+    "svm": "SVM on 7 x 7 cells",
+    "flow_mlp-mixed": "FlowMLP (`mixed`)",
+    "ststnet-default": "STSTNet (`default`)",
+    "casme2": "CASME II",
+    "smic": "SMIC",
+    "samm": "SAMM",
+    "full": "Full",
+}
+SETS = ("smic", "casme2", "samm")
+
+
+def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head), *(f"| {' | '.join(line)} |" for line in lines)]
+    return "\n".join(rows)
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, name)
+
+
+def _curves(found: dict[str, Any]) -> str:
+    sizes = [str(size) for size in found["sizes"]]
+    lines = []
+    for name, own in found["learners"].items():
+        means = [f"{sum(own['uf1'][size]) / len(own['uf1'][size]):.3f}" for size in sizes]
+        lines.append([_title(name), str(len(own["uf1"][sizes[0]])), *means])
+    fits = []
+    for name, own in [*found["learners"].items(), ("all three, their mean", found["pooled"])]:
+        told = [f"{point['foretold']:.3f} / {point['measured']:.3f}" for point in own["held_out"].values()]
+        ahead = [
+            f"{point['uf1']:.2f} ({point['interval'][0]:.2f} to {point['interval'][1]:.2f})"
+            for n, point in own["foretold"].items()
+            if n != "67"
+        ]
+        law = own["law"]
+        fits.append(
+            [_title(name), f"{law['a']:.3f} - {law['b']:.2f} / n^{law['c']:.2f}", f"{own['error']:.3f}", *told, *ahead]
+        )
+    held = [f"{size} people: foretold / measured" for size in next(iter(found["learners"].values()))["held_out"]]
+    more = [f"{n} people" for n in found["pooled"]["foretold"] if n != "67"]
+    return "\n\n".join(
+        [
+            _markdown(["UF1 from so many people", "draws", *sizes], lines),
+            f"Fitted to at most {found['fitted_up_to']} people:",
+            _markdown(["", "fitted", "error of the fit", *held, *more], fits),
+        ]
+    )
+
+
+def _stability(found: dict[str, Any]) -> str:
+    labels = [name for name in next(iter(found.values())) if name not in ("in place", "any of them")]
+    lines = [
+        [
+            _title(name),
+            f"{own['in place']['uf1']:.3f}",
+            *(f"{own[label]['changed']:.0%} ({own[label]['uf1']:.3f})" for label in labels),
+            f"{own['any of them']['changed']:.0%}",
+        ]
+        for name, own in found.items()
+    ]
+    return _markdown(["", "UF1 in place", *labels, "any of these"], lines)
+
+
+def _detail(found: dict[str, Any]) -> str:
+    lines = [[label, *(f"{own[name]:.3f}" for name in ("full", *SETS))] for label, own in found.items()]
+    return _markdown(["cells, or channels in cells of 4 px", "Full", *(TITLES[name] for name in SETS)], lines)
+
+
+def _units(found: dict[str, Any]) -> str:
+    head = ["read from the sheet's action units", "UF1", "right", "CASME II", "SAMM"]
+    lines = [
+        [name, f"{own['uf1']:.3f}", f"{own['right']:.0%}", f"{own['casme2']:.3f}", f"{own['samm']:.3f}"]
+        for name, own in found["readers"].items()
+    ]
+    flow = [
+        [_title(n), *(f"{own[key]:.3f}" for key in ("uf1", "casme2", "samm", "against_units"))]
+        for n, own in found["flow"].items()
+    ]
+    against = ", ".join(
+        f"{count} {what}" for what, count in sorted(found["contradictions"].items(), key=lambda i: -i[1])
+    )
+    told = (
+        f"{found['samples']} samples have units ({found['without_units']} have none: SMIC's sheet tells none). The "
+        f"nearest prototype contradicts the label of {found['table_contradicts_label']} and is undecided for "
+        f"{found['table_undecided']}: {against}. {found['combinations_of_several_samples']} combinations of units "
+        f"occur more than once; {found['of_them_with_several_labels']} of them have several labels, in "
+        f"{found['samples_in_those']} samples."
+    )
+    beside = ["from flow, on the same samples", "UF1", "CASME II", "SAMM", "UF1 against what the units say"]
+    return "\n\n".join([_markdown(head, lines), told, _markdown(beside, flow)])
+
+
+def _agreement(found: dict[str, Any]) -> str:
+    groups = [
+        [kind, _title(name), str(bad), str(of), f"{bad / of:.0%}" if of else ""]
+        for kind, own in found["groups"].items()
+        for name, (bad, of) in own.items()
+    ]
+    low, middle, high = found["wrong_together_over_chance"]
+    rows = ", ".join(f"{_title(name)} {value:.3f}" for name, value in found["rows"].items())
+    units = ", ".join(f"{unit} ({count})" for unit, count in found["units_of_wrong"])
+    majority, sides = found["majority"], found["units_of_one_wrong_answer"]
+    mended = ", ".join(
+        f"{_title(name)} {value:.3f}"
+        for name, value in found["if_wrong_for_everyone_with_one_answer_were_mislabeled"].items()
+    )
+    said = (
+        f"Rows, each by the answer of most of its seeds under `last`, UF1: {rows}. "
+        f"{found['right_for_everyone']} samples are right for all of them, {found['wrong_for_everyone']} are wrong for "
+        f"all, where {found['expected_if_independent']:.0f} would be if they erred independently; on "
+        f"{found['with_one_answer']} of these all give the same wrong answer. Two rows err together {low:g} to "
+        f"{high:g} times as often as chance would have it (median {middle:g}). Of the {found['with_one_answer']}, the "
+        f"units speak for the label in {sides['label']} and for what the models answer in {sides['answer']}; they are "
+        f"undecided or speak for the third class in {sides['neither']}, and are not known of {sides['no units']}."
+    )
+    together = (
+        f"The majority of all rows: UF1 {majority['full']:.3f} (development half {majority['development']:.3f}, "
+        f"the other {majority['untouched']:.3f}; SMIC {majority['smic']:.3f}, CASME II {majority['casme2']:.3f}, "
+        f"SAMM {majority['samm']:.3f}). If every sample on which all rows give the same wrong answer were mislabeled, "
+        f"they would have: {mended}."
+    )
+    shares = _markdown(["", "", "wrong for all", "samples", "share"], groups)
+    return "\n\n".join([said, shares, f"Most frequent action units among those wrong for all: {units}.", together])
+
+
+PARTS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "curves": _curves,
+    "stability": _stability,
+    "detail": _detail,
+    "units": _units,
+    "agreement": _agreement,
+}
+
+
+def marks(part: str) -> tuple[str, str]:
+    """What stands before and after the tables of a part."""
+    return f"<!-- ceiling:{part}:begin -->", f"<!-- ceiling:{part}:end -->"
+
+
+def table(part: str, found: dict[str, Any]) -> str:
+    """Markdown of one part."""
+    return PARTS[part](found)
+
+
+def write_page(found: dict[str, Any]) -> None:
+    """Rewrite the tables of the parts that are measured."""
+    text = PAGE.read_text("utf-8")
+    for part in PARTS:
+        if part in found:
+            text = fill(text, table(part, found[part]), str(PAGE), *marks(part))
+    write_atomic(PAGE, text)

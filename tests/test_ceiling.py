@@ -1,0 +1,119 @@
+"""What the page on the ceiling measures: curves, shared errors, action units, and its tables."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import ceiling, ceiling_table
+from benchmarks.ceiling_learners import LEARNERS, Composite, mirrored, moved, svm
+from htnet.models import get_entry
+from htnet.training import load_flow_set
+from tests.support.flows import write_flow_set
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("6+12", 1),
+        ("12", 1),  # happiness, of both sides; contempt is of one
+        ("1+2", 2),
+        ("1+2+5+26", 2),
+        ("4+7", 0),
+        ("9", 0),
+        ("R14", 0),
+        ("R12", -1),  # contempt or half a smile
+        ("17", -1),  # in no prototype
+        ("", None),
+    ],
+)
+def test_prototypes_tell_the_class(text, expected):
+    assert ceiling.prototype_class(ceiling._read(text)) == expected
+
+
+def test_units_side_with_the_label_or_the_answer():
+    told = [0, 1, 2, -1, None, 1]
+    found = ceiling._sides(
+        told, np.array([0, 0, 0, 0, 0, 1]), np.array([1, 1, 1, 1, 1, 2]), np.array([True] * 5 + [False])
+    )
+    assert found == {"label": 1, "answer": 1, "neither": 2, "no units": 1}
+
+
+def test_a_law_is_found_again_and_foretells():
+    """Scores of a known law: the fit through few people tells those of many."""
+    sizes = ceiling.SIZES
+    found = ceiling._fitted({size: [0.8 - 1.2 / size**0.7] for size in sizes})
+    assert found["law"]["a"] == pytest.approx(0.8, abs=0.01)
+    assert found["law"]["c"] == pytest.approx(0.7, abs=0.05)
+    assert found["error"] < 1e-3
+    for size, point in found["held_out"].items():
+        assert int(size) > ceiling.FITTED
+        assert point["foretold"] == pytest.approx(point["measured"], abs=2e-3)
+    assert found["foretold"]["680"]["uf1"] == pytest.approx(0.8 - 1.2 / 680**0.7, abs=0.01)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    manifest = write_flow_set(tmp_path_factory.mktemp("set"), 6, 6, datasets=("smic", "samm"))
+    people = np.array([f"{sample.dataset}/{sample.subject}" for sample in manifest])
+    return Composite(manifest, load_flow_set(manifest, get_entry("ststnet").spec), people)
+
+
+def test_nobody_is_learned_from_who_is_asked_for(data, monkeypatch):
+    """Of each fit the people learned from are as many as told, and none of those answered for."""
+    monkeypatch.setattr(ceiling, "TOGETHER", 3)
+    pictures = {image.numpy().tobytes(): person for image, person in zip(data.flows.images, data.people, strict=True)}
+    seen = []
+
+    def learn(flows, seed):
+        known = {pictures[image.numpy().tobytes()] for image in flows.images}
+
+        def answer(new):
+            asked = {pictures[image.numpy().tobytes()] for image in new.images}
+            seen.append((known, asked))
+            return np.eye(3)[new.labels.numpy()]
+
+        return answer
+
+    found = ceiling._fits(data, learn, 5, 1)
+    assert (found.argmax(1) == data.truth).all()
+    assert all(len(known) == 5 and len(asked) == 3 and not known & asked for known, asked in seen)
+    assert set.union(*(asked for _, asked in seen)) == set(data.subjects)
+
+
+def test_views_of_faces(data):
+    right = moved(data.flows, 1, 0).images
+    assert torch.equal(right[..., 1:], data.flows.images[..., :-1])
+    twice = mirrored(mirrored(data.flows)).images
+    assert (twice.int() - data.flows.images.int()).abs().max() <= 1
+    assert not torch.equal(mirrored(data.flows).images, data.flows.images)
+
+
+def test_the_machine_is_that_of_the_leaderboard(data):
+    """The same probabilities as `benchmarks.classical`, whose row the table shows."""
+    from benchmarks.classical import Half, run_classical
+    from benchmarks.svm_row import MACHINE
+    from htnet.data import leave_one_subject_out
+
+    folds = leave_one_subject_out(data.manifest)
+    [expected] = run_classical(MACHINE, Half(data.flows, folds, data.sets), 1, None).values()
+    for fold in folds[:3]:
+        answer = svm(data.flows.subset(list(fold.train)), 0)
+        np.testing.assert_allclose(answer(data.flows.subset(list(fold.test))), expected[list(fold.test)], atol=2e-3)
+
+
+@pytest.mark.parametrize("name", sorted(LEARNERS))
+def test_learners_answer_with_probabilities(data, name):
+    rows = data.rows(data.subjects[:4])
+    chances = LEARNERS[name](data.flows.subset(rows), 0)(data.flows.subset(data.rows(data.subjects[5:6])))
+    np.testing.assert_allclose(chances.sum(1), 1, atol=1e-5)
+    assert chances.shape == (6, 3)
+
+
+def test_the_page_is_that_of_the_measurement():
+    page, found = ceiling_table.PAGE.read_text("utf-8"), json.loads(ceiling.OUT.read_text("utf-8"))
+    assert set(found) - {"machine"} == set(ceiling_table.PARTS) == set(ceiling.PARTS)
+    for part in ceiling_table.PARTS:
+        begin, end = ceiling_table.marks(part)
+        assert page.split(begin)[1].split(end)[0].strip() == ceiling_table.table(part, found[part]).strip()
