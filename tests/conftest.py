@@ -15,6 +15,7 @@ from htnet import cli
 from htnet.core import network, parallel
 from htnet.preprocess.landmarks import detector
 from htnet.preprocess.landmarks.detector import YuNet
+from tests.support.hub_server import HubServer
 from tests.support.ray_cluster import ENVIRONMENT
 from tests.support.warm import WarmPool, WarmPython
 
@@ -85,6 +86,21 @@ def _each_picture_is_searched_once():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(YuNet, "faces", faces)
         yield
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """A local Hub that the real client in this process talks to."""
+    from huggingface_hub import constants
+
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with HubServer(tmp_path / "hub") as server:
+        # The client reads HF_ENDPOINT once, when it is imported; subprocesses are given the variable itself.
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        yield server
 
 
 def pytest_collection_finish():

@@ -1,56 +1,43 @@
 """Blocks of the documentation run, in the order of their page, in a folder with the files that they name.
 
-Trainings by named recipes last one epoch; nothing else is changed. What does not run here is in `NOT_HERE`, with the
-reason.
+Trainings by named recipes last one epoch, the Hub and the cluster are local ones, `MORE_WORDS` makes long commands
+short, and `htnet serve` is asked once and stopped. Nothing else is changed. What does not run here is in `NOT_HERE`,
+with the reason.
 """
 
 import dataclasses
 import re
 import shlex
 import shutil
+from contextlib import nullcontext
 
 import pytest
 
 from htnet import cli
 from htnet.core.registry import MODELS
+from htnet.hub import find_pretrained
 from htnet.training import RECIPES
 from tests.support import workspace
+from tests.support.ray_cluster import TwoNodes
 from tests.support.wings import with_wings
 from tests.test_docs import PAGES
 
-CLUSTER = "needs a cluster; the tests of the ray engine start one of their own"
-HUB = "publishes, or reads from, the Hub; tests/hub run against a local one"
-LASTING = "trains many folds, or generates many images; not timed here, its own tests run the command on less"
-SERVER = "serves until it is stopped; tests/web"
-MOTION = "motion of clips at full size takes minutes; tests/test_dual_stream_way.py"
-PALSY = "trains the palsy networks; tests/palsy run the commands with smaller ones"
-CONVERTED = "as the one above it, which runs; tests/models convert each"
-VIDEOS = "recordings and tables that the workspace lacks; tests/cli run the commands on shorter ones"
 #: What is not run: a part of a page's name, a part of the block or line, and why.
 NOT_HERE = (
-    ("", "engine ray", CLUSTER),
-    ("clusters", 'engine="ray"', CLUSTER),
-    ("weights", '"owner/repo"', HUB),
-    ("", "htnet push", HUB),
-    ("", "htnet serve", SERVER),
-    ("", "--clip-frames", MOTION),
-    ("models", "clip_frames=16", MOTION),
-    ("", "htnet pretrain", LASTING),
-    ("", "htnet synthesize", LASTING),
-    ("", "--recipe mixed", LASTING),
-    ("", "--recipe finetune", LASTING),
-    ("", "--data composite_data", LASTING),
-    ("results", "htnet ", LASTING),
-    ("models", "htnet convert STSTNet", CONVERTED),
-    ("models", "htnet convert dual", CONVERTED),
-    ("models", "htnet convert mhssa", CONVERTED),
-    ("training-and-evaluation", "htnet report", "reads two of those runs; tests/pipeline"),
-    ("export", "--format", "takes minutes in other engines; the matrix of tests/pipeline"),
-    ("palsy", "htnet palsy", PALSY),
-    ("getting-started", "--videos", VIDEOS),
-    ("recordings", "htnet ", VIDEOS),
     ("landmarks", 'FaceAlignmentLandmarker("cuda")', "needs a GPU and a model that is fetched"),
+    ("palsy", "--model htnet_palsy --start", "trains 152 million parameters; the line above it trains fewer"),
 )
+
+#: Words that are added to a command, so that it takes seconds.
+MORE_WORDS = {
+    r"^htnet pretrain": "--count 60",
+    r"^htnet synthesize recordings": "--count 1 --seconds 4 4.2 --size 160x120",
+}
+MORE_WORDS = with_wings("workspace", "MORE_WORDS", MORE_WORDS)
+#: What goes on while a command runs.
+AROUND = with_wings("workspace", "AROUND", {})
+#: Where the pages have a cluster.
+ADDRESS = "10.0.0.1:6379"
 
 
 def blocks(page):
@@ -76,7 +63,7 @@ PIECES = {
     r"mine\.json": lambda folder: (folder / "mine.json").write_text('{"name": "mine", "epochs": 1}', "utf-8"),
     r"others-flow": workspace.others,
     r"casme2-flow": workspace.casme2_flow,
-    r"CASME3_DIR": lambda folder: workspace.casme3(folder / "CASME3_DIR"),
+    r"CASME3_DIR": lambda folder: workspace.casme3_frames(folder / "CASME3_DIR"),
     r"casme2_root": lambda folder: workspace.casme2(folder / "casme2_root"),
     r"casme3_root": lambda folder: workspace.casme3(folder / "casme3_root"),
     r"data/\{name\}": lambda folder: [
@@ -86,7 +73,13 @@ PIECES = {
     r"weights/mine": workspace.weights,
     r"\bvideo\.mp4": lambda folder: workspace.video(folder / "video.mp4"),
     r"recording\.mp4": lambda folder: workspace.recording(folder / "recording.mp4"),
-    r"HTNet\.pth": lambda folder: workspace.checkpoint(folder / "HTNet.pth"),
+    r"HTNet\.pth": workspace.checkpoints,
+    r"samples\.csv.*--engine|--videos|analyze recordings": workspace.clips,
+    r"points\.csv": workspace.points,
+    r"loso-flow_mlp-default": workspace.second_run,
+    r"predicted\.csv": workspace.recordings,
+    r"frames_of_third": workspace.three_recordings,
+    r"SAMM_LV.*spotted": workspace.spotted,
     r"face_detection_yunet_2023mar\.onnx": lambda folder: shutil.copy(
         next(workspace.MODELS.glob("*.onnx")), folder / "face_detection_yunet_2023mar.onnx"
     ),
@@ -114,10 +107,34 @@ def shown(page):
     for number, (language, content) in enumerate(blocks(page), 1):
         if language == "bash":
             for line in content.replace("\\\n", " ").splitlines():
-                if line.startswith("htnet ") and not left_out(page, line):
+                if line.startswith(("htnet ", "export HTNET_")) and not left_out(page, line):
                     yield number, language, line
         elif not left_out(page, content):
             yield number, language, content
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two local nodes, and one connection to them, which commands use and leave as it is."""
+    ray = pytest.importorskip("ray", reason="Ray has no wheel for this Python")
+    with TwoNodes() as nodes:
+        ray.init(address=nodes.address, log_to_driver=False)
+        yield nodes.address
+        ray.shutdown()
+
+
+@pytest.fixture
+def owner(hub, monkeypatch):
+    """A local Hub, whose repository ``owner/repo`` has weights."""
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    folder = find_pretrained("synthetic-mlp").folder
+    hub.add_repo("owner/repo", {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()})
+
+
+def words_of(command):
+    """The words of a command after ``htnet``, and those that make it short."""
+    more = [words for pattern, words in MORE_WORDS.items() if re.search(pattern, command)]
+    return [*shlex.split(command, comments=True)[1:], *shlex.split(" ".join(more))]
 
 
 @pytest.mark.slow
@@ -133,12 +150,21 @@ def test_blocks_of_a_page_run(page, tmp_path, monkeypatch, request, short, capsy
         made_there = re.search(rf'--out (?:{pattern})|train_weights\(.*"(?:{pattern})"', text)
         if re.search(pattern, text) and not made_there:
             make(tmp_path)
+    if re.search("owner/repo|htnet push", text):
+        request.getfixturevalue("owner")
+    if ADDRESS in text:
+        address = request.getfixturevalue("cluster")
+        parts = [(number, language, content.replace(ADDRESS, address)) for number, language, content in parts]
     names = {"__name__": "__main__"}
     for number, language, content in parts:
         if language == "python":
             exec(compile(content, f"{page.name}, block {number}", "exec"), names)
+        elif content.startswith("export "):
+            monkeypatch.setenv(*content.removeprefix("export ").split("=", 1))
         else:
-            status = cli.main(shlex.split(content, comments=True)[1:])
+            around = next((around for pattern, around in AROUND.items() if re.search(pattern, content)), nullcontext)
+            with around():
+                status = cli.main(words_of(content))
             assert status == 0, f"{page.name}: {content}\n{capsys.readouterr().err[-600:]}"
 
 

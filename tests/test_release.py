@@ -44,3 +44,17 @@ def test_workflows_try_every_python_that_is_named():
     assert "secrets." not in (ROOT / ".github/workflows/release.yml").read_text("utf-8")
     allowed = {name: job.get("permissions", {}) for name, job in flows["release"]["jobs"].items()}
     assert [name for name, given in allowed.items() if "id-token" in given] == ["publish"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/getting-started.md"])
+def test_until_it_is_released_the_first_commands_are_those_of_a_clone(page):
+    """With the first version in the list of changes, these pages begin with `pip install htnet`."""
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    released = re.search(r"^## \[\d", changes, re.M) is not None
+    first = re.search(r"^```bash\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.M | re.S).group(1)
+    assert first.startswith("pip install htnet" if released else "pip install .")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/getting-started.md"])
+def test_those_without_a_gpu_are_told_where_the_small_build_is(page):
+    assert "https://pytorch.org/get-started/locally/" in (ROOT / page).read_text("utf-8")

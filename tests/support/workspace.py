@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 import htnet
-from htnet.core.types import EMOTIONS, PreprocessSpec
-from htnet.data import read_manifest
+from benchmarks.mhssa_reference import ReferenceMHSSAGCN
+from htnet.core.types import EMOTIONS, POINT_NAMES, TEMPLATE_28, PreprocessSpec
+from htnet.data import open_data, read_manifest
+from htnet.evaluation import loso
 from htnet.hub import save_pretrained
-from htnet.models import create_model, reference_state
+from htnet.models import MHSSAGCNConfig, create_model, reference_state
 from htnet.prepare import prepare
 from tests.data import official
 from tests.support.pairs import face, face_pair, invented_casme3, save, write_casme3
@@ -119,6 +121,14 @@ def casme3(root):
     write_casme3(root, invented_casme3())
 
 
+def casme3_frames(root):
+    """CAS(ME)^3 as it is published, with frames from onset to offset, of three people who do not exist."""
+    emotions = ("disgust", "happy", "surprise")
+    rows = [(f"spNO.{901 + i // 2}", "ab"[i % 2], 20, 24, 28, emotions[i % 3]) for i in range(6)]
+    official.casme3(root, rows)
+    faces_in(root)
+
+
 def samm_lv(root):
     """Long videos of SAMM, with the sheet that the page names."""
     rows = [("006_1_1", 566, 648, 743, "Macro", "4+7"), ("006_1_2", 3562, 3588, 3632, "Micro - 1/2", "4+7")]
@@ -132,9 +142,9 @@ def weights(folder, name="mine"):
     save_pretrained(model, folder / "weights" / name)
 
 
-def video(path, count=30):
-    """A second of a face that smiles and stops, at 30 frames a second."""
-    onset, apex = face_pair(1, 224)
+def video(path, count=30, side=224):
+    """A face that smiles and stops, at 30 frames a second."""
+    onset, apex = face_pair(1, side)
     shares = np.clip(1 - np.abs(np.arange(count) - count / 2) / 8, 0, 1)
     frames = [(onset + share * (apex.astype(float) - onset)).round().astype(np.uint8) for share in shares]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,6 +157,58 @@ def recording(path):
     write_video(path, (still for _ in range(25 * 90)), fps=25.0)
 
 
-def checkpoint(path):
-    """A reference checkpoint of HTNet, narrow."""
-    torch.save(reference_state(create_model("htnet_small", heads=3, mean=(0.0,) * 3, std=(1.0,) * 3)), path)
+def checkpoints(folder):
+    """Reference checkpoints: of HTNet, narrow, and of the other published models."""
+    model = create_model("htnet_small", heads=3, mean=(0.0,) * 3, std=(1.0,) * 3)
+    torch.save(reference_state(model), folder / "HTNet.pth")
+    for name, file in (("ststnet", "STSTNet"), ("htnet_dual_stream", "dual_stream")):  # with the published names
+        torch.save(create_model(name).state_dict(), folder / f"{file}.pth")
+    published = ReferenceMHSSAGCN(MHSSAGCNConfig(spatial="reference", scaling="smacof"))
+    torch.save(published.state_dict(), folder / "mhssa_gcn.pth")
+
+
+def clips(folder):
+    """``clips``, ``clip1.mp4`` and ``recordings``: a face that smiles, small and short."""
+    video(folder / "clip1.mp4", 12, side=112)
+    for name in ("clips", "recordings"):
+        video(folder / name / "one.mp4", 12, side=112)
+
+
+def points(folder):
+    """``points.csv``: five points for each sample of `composite`, px of a face of 224 px."""
+    samples = [sample.sample for sample in open_data(folder / "composite_data")]
+    columns = [f"{name}_{axis}" for name in POINT_NAMES for axis in "xy"]
+    values = (8 * np.array(TEMPLATE_28)).ravel()
+    with (folder / "points.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["sample", *columns])
+        writer.writerows([sample, *values] for sample in samples)
+
+
+def second_run(folder):
+    """``runs/loso-flow_mlp-default`` of `composite`."""
+    loso(
+        open_data(folder / "composite_data"), "flow_mlp", out=folder / "runs" / "loso-flow_mlp-default", progress=False
+    )
+
+
+def recordings(folder):
+    """``recordings.csv`` and what a detector found in them."""
+    rows = ["anna,30,3600,micro,411,417,423", "anna,30,3600,blink,900,,906", "ben,30,1800,,,,"]
+    head = "recording,fps,frames,kind,onset,apex,offset"
+    (folder / "recordings.csv").write_text("\n".join([head, *rows]) + "\n", "utf-8")
+    (folder / "predicted.csv").write_text("recording,kind,onset,offset\nanna,micro,412,424\n", "utf-8")
+
+
+def three_recordings(folder):
+    """Two videos and a folder of frames, small and short."""
+    for name in ("first", "second"):
+        video(folder / f"{name}.mp4", 12, side=112)
+    for k in range(12):
+        save(folder / "frames_of_third" / f"{k:03d}.png", face(112))
+
+
+def spotted(folder):
+    """``spotted``: what was found in the recording of `samm_lv`."""
+    (folder / "spotted").mkdir()
+    (folder / "spotted" / "found.csv").write_text("vid,pred_onset,pred_offset,type\n006_1,566,743,mae\n", "utf-8")
