@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from htnet.core.native import native_loops
 from htnet.core.types import ByteArray, FloatArray
 from htnet.preprocess.flow.compute import optical_strain
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.video.face_motion import CELL, FACE, TOLD_FACE
+from htnet.recordings import face_numba
 from htnet.recordings.regions import GRID, cell_centers, region_weights, rigid_weights
 
 # Side of the local mean by which light is normalized, and the gray levels below which dark skin is not brightened.
@@ -61,6 +63,8 @@ class Texture:
 
 def even_light(face: ByteArray | FloatArray) -> FloatArray:
     """A gray face over its local mean, in percent and smoothed, so light and exposure have no part in it."""
+    if native_loops() and face.shape == (FACE, FACE):
+        return face_numba.even_light(face, _SMOOTH)
     cv2 = load_opencv()
     pixels = face.astype(np.float32)
     mean = cv2.blur(pixels, (_LIGHT, _LIGHT), borderType=cv2.BORDER_REFLECT)
@@ -87,6 +91,9 @@ def pair_sums(earlier: Sequence[Texture], now: Texture) -> FloatArray:
         (D, 6, cells): means over each cell of xx, xy, yy, xt, yt and tt, the products of the derivatives in space and
         of the change.
     """
+    if native_loops():
+        pairs = [(before.image, before.gradient) for before in earlier]
+        return face_numba.pair_sums(pairs, now.image, now.gradient)
     found = np.empty((len(earlier), 6, GRID, FACE), np.float32)
     products = np.empty((6, FACE, FACE), np.float32)
     for row, before in enumerate(earlier):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import LandmarkError
+from htnet.core.native import native_loops
 from htnet.core.types import ByteArray, Float64Array, Frame, Landmarks
 from htnet.preprocess.geometry import transform_points
 from htnet.preprocess.landmarks.detector import Faces, YuNet
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.pose import check_order, face_shape, pose_warnings
 from htnet.preprocess.video.face_motion import FACE
+from htnet.recordings import face_numba
 
 # Longer side of the whole frame when faces are searched in it, px, and of the second look where none was found: YuNet
 # is surest of faces of 50 to 300 px.
@@ -83,10 +86,13 @@ class YuNetFaces:
             if scale > 1 and side == _SIDES[0]:
                 continue
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            small = cv2.resize(frame.pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+            if scale < 1:
+                small = averaged(frame.pixels, (size[1], size[0]))
+            else:
+                small = np.asarray(cv2.resize(frame.pixels, size, interpolation=cv2.INTER_CUBIC), np.uint8)
             grow = np.array([width / size[0], height / size[1]])
             matrix = np.array([[grow[0], 0.0, 0.5 * grow[0] - 0.5], [0.0, grow[1], 0.5 * grow[1] - 0.5]])
-            found = _seen(self._yunet.faces(np.asarray(small, np.uint8)), matrix)
+            found = _seen(self._yunet.faces(small), matrix)
             if found:
                 return found
         return []
@@ -126,6 +132,12 @@ def inverse(matrix: npt.ArrayLike) -> Float64Array:
     return np.array([[e * k, -b * k, (b * f - c * e) * k], [-d * k, a * k, (c * d - a * f) * k]])
 
 
+def shrinking(matrix: Float64Array) -> float:
+    """The factor by which a (2, 3) affine matrix makes things smaller, as the root of the area's."""
+    (a, b, _), (c, d, _) = matrix.tolist()
+    return math.sqrt(abs(a * d - b * c))
+
+
 def overlap(one: npt.ArrayLike, other: npt.ArrayLike) -> float:
     """Intersection over union of two boxes (left, top, width, height)."""
     a, b = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
@@ -147,20 +159,37 @@ def part_of(
         margin: px of the frame around it.
     """
     height, width = size
-    corners = transform_points(inverse(matrix), [[-1, -1], [width, -1], [-1, height], [width, height]])
-    low = np.clip(np.floor(corners.min(axis=0)).astype(int) - margin, 0, np.array(pixels.shape[1::-1]) - 1)
-    high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 1 + margin, low + 1, pixels.shape[1::-1])
-    inner = np.hstack([matrix[:, :2], (matrix[:, 2] + matrix[:, :2] @ low)[:, None]])
-    return pixels[low[1] : high[1], low[0] : high[0]], inner
+    (a, b, x), (c, d, y) = inverse(matrix).tolist()
+    across, down = (-a, a * width), (-c, c * width)
+    beside, below = (-b, b * height), (-d, d * height)
+    left, right = _reach(x + min(across) + min(beside), x + max(across) + max(beside), margin, pixels.shape[1])
+    top, low = _reach(y + min(down) + min(below), y + max(down) + max(below), margin, pixels.shape[0])
+    inner = np.array(matrix, dtype=np.float64)
+    inner[:, 2] += inner[:, :2] @ (left, top)
+    return pixels[top:low, left:right], inner
+
+
+def _reach(low: float, high: float, margin: int, length: int) -> tuple[int, int]:
+    """The first place of a part of an axis and the one after its last, at least one within the axis."""
+    first = min(max(math.floor(low) - margin, 0), length - 1)
+    return first, min(max(math.ceil(high) + 1 + margin, first + 1), length)
 
 
 def shrunk(picture: ByteArray, matrix: Float64Array, size: tuple[int, int]) -> tuple[ByteArray, Float64Array]:
     """A picture made smaller by averaging, to (height, width), and its own matrix."""
-    small = (size[1], size[0])
-    grow = np.array([picture.shape[1] / small[0], picture.shape[0] / small[1]])
-    part = load_opencv().resize(picture, small, interpolation=load_opencv().INTER_AREA)
+    grow = np.array([picture.shape[1] / size[1], picture.shape[0] / size[0]])
     inner = np.hstack([matrix[:, :2] * grow, (matrix[:, 2] + matrix[:, :2] @ (0.5 * grow - 0.5))[:, None]])
-    return np.asarray(part, np.uint8), inner
+    return averaged(picture, size), inner
+
+
+def averaged(picture: ByteArray, size: tuple[int, int]) -> ByteArray:
+    """A picture made smaller to (height, width): the means of areas."""
+    (height, width), (rows, columns) = picture.shape[:2], size
+    # OpenCV has loops of its own for whole factors.
+    if native_loops() and rows <= height and columns <= width and (height % rows or width % columns):
+        return face_numba.shrink(picture, size)
+    cv2 = load_opencv()
+    return np.asarray(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def warp(pixels: ByteArray, matrix: Float64Array, size: tuple[int, int]) -> ByteArray:
@@ -171,7 +200,7 @@ def warp(pixels: ByteArray, matrix: Float64Array, size: tuple[int, int]) -> Byte
     """
     cv2 = load_opencv()
     part, inner = part_of(pixels, matrix, size)
-    shrink = float(np.sqrt(abs(np.linalg.det(inner[:, :2]))))
+    shrink = shrinking(inner)
     if shrink < 0.5:
         small = (max(1, round(part.shape[0] * shrink)), max(1, round(part.shape[1] * shrink)))
         part, inner = shrunk(part, inner, small)

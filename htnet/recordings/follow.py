@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.native import native_loops
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Float64Array, FloatArray, Frame
 from htnet.preprocess.geometry import scale_points, similarity, transform_points
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.video.face_motion import FACE
-from htnet.recordings.faces import inverse, part_of, shrunk
+from htnet.recordings import face_numba
+from htnet.recordings.faces import inverse, part_of, shrinking, shrunk
 from htnet.recordings.regions import GRID, rigid_weights
 
 #: Sides of the pictures on which the head is followed, coarse to fine, and the steps on each; the coarse one against
@@ -19,6 +22,9 @@ from htnet.recordings.regions import GRID, rigid_weights
 COARSE, FINE = (28, 3), (56, 2)
 #: Where the five points lie on the aligned face, px.
 PLACES = scale_points(TEMPLATE_28, FACE / TEMPLATE_SIZE)
+
+#: The middle of them.
+MIDDLE = PLACES.mean(axis=0)
 
 # Gaussian before the face is sampled, px of the aligned face, and the shrinking below which it is made smaller before.
 _BEFORE, _FAR = 0.5, 0.25
@@ -39,13 +45,17 @@ def gray_face(frame: Frame, matrix: Float64Array) -> FloatArray:
     What is finer than its pixels is smoothed away before it is sampled: it would else appear as motion whenever the
     head shifts by a fraction of a pixel. Nothing is rounded to whole gray levels.
     """
-    cv2 = load_opencv()
     part, inner = part_of(frame.pixels, matrix, (FACE, FACE), margin=3)
+    shrink = shrinking(inner)
+    if native_loops() and shrink >= _FAR:
+        return face_numba.gray_face(part, inverse(inner), _BEFORE / min(shrink, 1.0))
+    cv2 = load_opencv()
     gray = np.asarray(cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY), np.uint8)
-    shrink = float(np.sqrt(abs(np.linalg.det(inner[:, :2]))))
     if shrink < _FAR:  # a large face is brought to twice the size first, or smoothing it costs more than all else
         gray, inner = shrunk(gray, inner, (round(len(gray) * 2 * shrink), round(gray.shape[1] * 2 * shrink)))
         shrink = 0.5
+        if native_loops():
+            return face_numba.gray_face(gray, inverse(inner), _BEFORE / shrink)
     smooth = cv2.GaussianBlur(gray.astype(np.float32), (0, 0), _BEFORE / min(shrink, 1.0))
     flags, border = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
     return np.asarray(cv2.warpAffine(smooth, inner, (FACE, FACE), flags=flags, borderMode=border), np.float32)
@@ -53,6 +63,10 @@ def gray_face(frame: Frame, matrix: Float64Array) -> FloatArray:
 
 def correlation(one: FloatArray, other: FloatArray) -> float:
     """Of two pictures, -1..1; 0 if one of them is of one gray."""
+    if native_loops() and one.shape == other.shape == (FACE, FACE):
+        first, second, both = face_numba.alike(one, other)
+        norm = math.sqrt(first * second)
+        return both / norm if norm > 1e-6 else 0.0
     a, b = one.ravel() - one.mean(), other.ravel() - other.mean()
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / norm if norm > 1e-6 else 0.0
@@ -64,8 +78,10 @@ def head_step(earlier: FloatArray, now: FloatArray, settings: tuple[int, int]) -
     Both are of even light; Gauss-Newton steps of least squares on the pixels that move with the skull, the picture made
     small.
     """
-    cv2 = load_opencv()
     side, steps = settings
+    if native_loops():
+        return _of_faces(face_numba.head_step(earlier, now, side, steps, _grid(side)[2]), side)
+    cv2 = load_opencv()
     first, second = (cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA) for face in (earlier, now))
     x, y, weights = _grid(side)
     moved, total = second, np.eye(3)
@@ -88,9 +104,13 @@ def head_step(earlier: FloatArray, now: FloatArray, settings: tuple[int, int]) -
         if step + 1 < steps:
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             moved = cv2.warpAffine(second, total[:2], (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    # ``total`` takes earlier to now, in px of the small picture; px of the aligned face are about their centers.
-    ratio = FACE / side
-    linear, shift = total[:2, :2], total[:2, 2]
+    return _of_faces(total[:2], side)
+
+
+def _of_faces(total: Float64Array, side: int) -> Float64Array:
+    """From the earlier face to the one now in px of pictures of a side, to the other way in px of the aligned face."""
+    ratio = FACE / side  # pixels are about their centers
+    linear, shift = total[:, :2], total[:, 2]
     shift = ratio * (shift + 0.5 - linear @ np.full(2, 0.5)) - 0.5 + linear @ np.full(2, 0.5)
     return inverse(np.hstack([linear, shift[:, None]]))
 

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.native import native_loops
 from htnet.core.types import Float64Array, FloatArray
 from htnet.preprocess.geometry import similarity
 from htnet.preprocess.video.face_motion import FACE, TOLD_FACE
+from htnet.recordings import face_numba
 from htnet.recordings.cell_flow import Motions
 from htnet.recordings.faces import inverse
-from htnet.recordings.follow import PLACES, compose
+from htnet.recordings.follow import MIDDLE, PLACES, compose
 from htnet.recordings.regions import REGIONS
 
 #: How far back the motion of a frame is taken, s. The first is one frame at 25 frames per second.
@@ -101,7 +103,7 @@ class Places:
         drift = compose(step, self._drift)
         self._last = self._offset + regions, drift
         there = compose(inverse(matrix), drift)
-        middle = there[:, :2] @ PLACES.mean(axis=0) + there[:, 2]
+        middle = there[:, :2] @ MIDDLE + there[:, 2]
         size = float(np.hypot(there[0, 0], there[1, 0])) * FACE
         self._size = self._size or size / TOLD_FACE
         roll = float(np.degrees(np.arctan2(there[1, 0], there[0, 0])))
@@ -110,9 +112,20 @@ class Places:
 
 def _similar(head: FloatArray) -> Float64Array:
     """The similarity that is nearest to an affine motion of the head, (2, 3) in px of the aligned face."""
+    still = np.eye(2, 3)
+    return still + np.asarray((_similarities() @ np.asarray(head, dtype=np.float64)).reshape(2, 3))
+
+
+@cache
+def _similarities() -> Float64Array:
+    """(6, 6): what each number of an affine motion of the head adds to the nearest similarity, which is linear in them
+    because the points that move are always the same.
+    """
     x, y = (2 * (PLACES + 0.5) / FACE - 1).T
-    a, b, c, d, e, f = (np.asarray(head, dtype=np.float64) * FACE / TOLD_FACE).tolist()
-    return similarity(PLACES, PLACES + np.stack([a + b * x + c * y, d + e * x + f * y], axis=1))
+    one, none = np.ones_like(x), np.zeros_like(x)
+    ways = [(one, none), (x, none), (y, none), (none, one), (none, x), (none, y)]
+    moved = [similarity(PLACES, PLACES + np.stack(way, axis=1) * FACE / TOLD_FACE) for way in ways]
+    return np.stack([(matrix - np.eye(2, 3)).ravel() for matrix in moved], axis=1)
 
 
 def picture_measures(face: FloatArray, across: FloatArray, eyes: npt.ArrayLike, mouth: npt.ArrayLike) -> FloatArray:
@@ -128,6 +141,9 @@ def picture_measures(face: FloatArray, across: FloatArray, eyes: npt.ArrayLike, 
         eyes: (2, 2) the eyes, px of the aligned face.
         mouth: (2,) the middle of the mouth.
     """
+    if native_loops():
+        points = np.array([*np.asarray(eyes), mouth], np.float64)
+        return face_numba.picture_measures(face, across, points, (*_EYE, *_MOUTH, _SKIN_ROWS))
     middle = face[FACE // 8 : -FACE // 8, FACE // 8 : -FACE // 8]
     level = float(middle.mean())
     left, right = (float(np.abs(_patch(across, eye, _EYE)).mean()) for eye in np.asarray(eyes, dtype=np.float64))

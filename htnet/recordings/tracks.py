@@ -17,6 +17,7 @@ from htnet.recordings.faces import FaceFinder, SeenFace, inverse, overlap, uprig
 from htnet.recordings.follow import (
     COARSE,
     FINE,
+    MIDDLE,
     PLACES,
     align,
     compose,
@@ -143,19 +144,23 @@ class Follower:
         time = frame.time or 0.0
         # The head goes on as it went.
         drift = compose(compose(self._matrix, inverse(self._before)), self._matrix)
-        shift = transform_points(drift, transform_points(inverse(self._matrix), [PLACES.mean(axis=0)]))
+        shift = transform_points(drift, transform_points(inverse(self._matrix), [MIDDLE]))
         matrix = self._matrix.copy()
-        matrix[:, 2] += (shift - PLACES.mean(axis=0))[0]
+        matrix[:, 2] += (shift - MIDDLE)[0]
         gray = gray_face(frame, matrix)
         image = even_light(gray)
         alike = correlation(self._last.image, image)
+        like_last = alike
         if alike < _FAST:
             moved = matrix.copy()
             moved[:, 2] -= head_shift(self._last.image, image)
             there = gray_face(frame, moved)
             found = even_light(there)
-            if correlation(self._last.image, found) > alike:
+            like_last = correlation(self._last.image, found)
+            if like_last > alike:
                 matrix, gray, image = moved, there, found
+            else:
+                like_last = alike
         for key, settings in ((self._last.image, COARSE), (self._key.image, FINE)):
             if settings is COARSE and alike > _SLOW:
                 continue
@@ -164,7 +169,8 @@ class Follower:
                 matrix = compose(step, matrix)
                 gray = gray_face(frame, matrix)
                 image = even_light(gray)
-        like_last, like_key = correlation(self._last.image, image), correlation(self._key.image, image)
+                like_last = correlation(self._last.image, image)
+        like_key = correlation(self._key.image, image)
         doubted = like_last < _LIKE_LAST or like_key < _LIKE_KEY
         if (doubted or time + _TINY >= self._next_look) and not self._look(frame, matrix, doubted):
             return

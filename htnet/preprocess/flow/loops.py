@@ -9,7 +9,9 @@ from numba.extending import intrinsic
 
 #: Sums may be reordered, so that they are computed in lanes. NaN and infinity keep their meaning.
 OPTIONS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz"}, "error_model": "numpy", "_nrt": False}
-FLOATS, DOUBLES, INTS = (types.CPointer(kind) for kind in (types.float32, types.float64, types.int64))
+FLOATS, DOUBLES, INTS, BYTES = (
+    types.CPointer(kind) for kind in (types.float32, types.float64, types.int64, types.uint8)
+)
 
 
 @intrinsic
@@ -20,6 +22,16 @@ def at(typingctx, pointer, places):  # type: ignore[no-untyped-def]
         return builder.gep(arguments[0], [arguments[1]])
 
     return pointer(pointer, types.intp), codegen
+
+
+@intrinsic
+def floats_at(typingctx, address):  # type: ignore[no-untyped-def]
+    """The float32 numbers at an address, an int64."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.inttoptr(arguments[0], context.get_value_type(FLOATS))
+
+    return FLOATS(types.int64), codegen
 
 
 def jit(function: Any) -> Any:

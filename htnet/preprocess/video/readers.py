@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -213,9 +214,16 @@ def _time(frame: Any, stream: Any) -> float | None:
 
 def _upright(frame: Any) -> ByteArray:
     """The pixels of a PyAV frame in RGB, turned as the file says."""
-    pixels = frame.to_ndarray(format="rgb24", interpolation="BICUBIC")
+    pixels = frame.to_ndarray(format="rgb24", interpolation="BICUBIC", **_one_thread())
     turns = (frame.rotation // 90) % 4
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else np.asarray(pixels, np.uint8)
+
+
+@cache
+def _one_thread() -> dict[str, int]:
+    """What keeps PyAV from starting a thread a core for the conversion of every frame, as from version 17 on."""
+    said = load_av().video.reformatter.VideoReformatter.reformat.__doc__ or ""
+    return {"threads": 1} if "threads" in said else {}
 
 
 @contextmanager
