@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, TypeVar
 
 import numpy as np
@@ -117,7 +118,7 @@ class FrameStream:
                 step = item.time - last
                 if step > PAUSE:
                     self._note("paused", number, last, item.time)
-                elif len(usual) == usual.maxlen and step > GAP * float(np.median(usual)):
+                elif len(usual) == usual.maxlen and step > GAP * median(usual):
                     self._note("dropped", number, last, item.time)
                 usual.append(step)
             last = item.time

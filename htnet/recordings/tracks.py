@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from statistics import median
 
 import numpy as np
 
@@ -178,7 +179,7 @@ class Follower:
         texture = make_texture(image)
         self._changes.append(float(np.abs(image - self._last.image).mean()))
         self._row(frame, gray, texture, like_key)
-        calm = self._changes[-1] <= _CALM * float(np.median(self._changes))
+        calm = self._changes[-1] <= _CALM * median(self._changes)
         age = time - self._key_time
         if age > _OLD_KEY or (age > _KEY and calm) or (like_key < _UNLIKE and age > LOOK):
             mended = self._mending()
