@@ -45,7 +45,7 @@ def gray_face(picture: ByteArray, matrix: Float64Array, sigma: float) -> FloatAr
     return out
 
 
-def even_light(face: FloatArray, sigma: float) -> FloatArray:
+def even_light(face: ByteArray | FloatArray, sigma: float) -> FloatArray:
     """See `cell_flow.even_light`."""
     taps = _taps(sigma)
     reach = len(taps) - 1
@@ -133,7 +133,7 @@ def _taps(sigma: float) -> FloatArray:
     return taps
 
 
-def _plane(values: FloatArray) -> FloatArray:
+def _plane(values: ByteArray | FloatArray) -> FloatArray:
     return np.ascontiguousarray(values, np.float32)
 
 
