@@ -313,7 +313,10 @@ def units(data: Composite, out: Path) -> dict[str, Any]:
 
 
 def _answers(data: Composite, out: Path) -> dict[str, Ints]:
-    """What each row of the leaderboard and the machine answer under "last": what most seeds say."""
+    """What each row of the leaderboard that answers for everybody says under "last": what most seeds say.
+
+    A learner that has no row yet answers by one seed, that of the part on stability.
+    """
     names = [sample.sample for sample in data.manifest]
     found: dict[str, Ints] = {}
     for name, row in read_rows(FOLDER).items():
@@ -323,11 +326,11 @@ def _answers(data: Composite, out: Path) -> dict[str, Ints]:
         order = {sample: place for place, sample in enumerate(kept["samples"])}
         seeds = np.array([[int(line[order[n]]) for n in names] for line in kept["predicted"]["last"].values()])
         found[name] = np.array([_most(column) for column in seeds.T])
-    return {**found, "svm": _svm_answers(out)}
-
-
-def _svm_answers(out: Path) -> Ints:
-    return _kept(out / "stability-svm.npy", lambda: _missing("stability"))[0].argmax(1)
+    for name in LEARNERS:
+        kept_chances = out / f"stability-{name}.npy"
+        if name != "svm" and name not in found and kept_chances.is_file():
+            found[name] = np.load(kept_chances)[0].argmax(1)
+    return found
 
 
 def _units() -> dict[str, frozenset[tuple[int, bool]]]:
@@ -380,10 +383,6 @@ def _sides(told: Sequence[int | None], truth: Ints, answer: Ints, chosen: Any) -
 
 def _share(chosen: Any, group: Any) -> list[int]:
     return [int((chosen & group).sum()), int(group.sum())]
-
-
-def _missing(part: str) -> Floats:
-    raise InputError(f"Measure the part {part!r} first.")
 
 
 def _kept(path: Path, make: Callable[[], Floats]) -> Floats:

@@ -13,6 +13,7 @@ PAGE = ROOT / "docs" / "ceiling.md"
 #: Names of learners, of rows and of data sets on the page.
 TITLES = {
     "svm": "SVM on 7 x 7 cells",
+    "svm-cells": "SVM on 7 x 7 cells",
     "flow_mlp-mixed": "FlowMLP (`mixed`)",
     "ststnet-default": "STSTNet (`default`)",
     "casme2": "CASME II",
@@ -119,18 +120,18 @@ def _agreement(found: dict[str, Any]) -> str:
         for name, value in found["if_wrong_for_everyone_with_one_answer_were_mislabeled"].items()
     )
     said = (
-        f"Rows, each by the answer of most of its seeds under `last`, UF1: {rows}. "
+        f"Each by the answer of most of its seeds under `last`, UF1: {rows}. "
         f"{found['right_for_everyone']} samples are right for all of them, {found['wrong_for_everyone']} are wrong for "
         f"all, where {found['expected_if_independent']:.0f} would be if they erred independently; on "
-        f"{found['with_one_answer']} of these all give the same wrong answer. Two rows err together {low:g} to "
+        f"{found['with_one_answer']} of these all give the same wrong answer. Two of them err together {low:g} to "
         f"{high:g} times as often as chance would have it (median {middle:g}). Of the {found['with_one_answer']}, the "
         f"units speak for the label in {sides['label']} and for what the models answer in {sides['answer']}; they are "
         f"undecided or speak for the third class in {sides['neither']}, and are not known of {sides['no units']}."
     )
     together = (
-        f"The majority of all rows: UF1 {majority['full']:.3f} (development half {majority['development']:.3f}, "
+        f"Their majority: UF1 {majority['full']:.3f} (development half {majority['development']:.3f}, "
         f"the other {majority['untouched']:.3f}; SMIC {majority['smic']:.3f}, CASME II {majority['casme2']:.3f}, "
-        f"SAMM {majority['samm']:.3f}). If every sample on which all rows give the same wrong answer were mislabeled, "
+        f"SAMM {majority['samm']:.3f}). If every sample on which all give the same wrong answer were mislabeled, "
         f"they would have: {mended}."
     )
     shares = _markdown(["", "", "wrong for all", "samples", "share"], groups)

@@ -60,8 +60,8 @@ class Row:
     """One training of a model over all subjects.
 
     Attributes:
-        model: registered name.
-        recipe: registered name.
+        model: registered name, or "svm".
+        recipe: registered name, or "cells".
         paper: whether the recipe is the paper's as far as it is told, or ours.
         family: what the papers call the model.
         published: figures of the paper.
@@ -96,6 +96,7 @@ ROWS = {
     for row in (
         Row("ststnet", "default", False, "STSTNet", _STSTNET),
         Row("flow_mlp", "mixed", False, "FlowMLP (ours)"),
+        Row("svm", "cells", False, "SVM on 7 x 7 cells"),
         Row("rcn_a", "default", False, "RCN-A"),
         Row("rcn_a", "rcn", True, "RCN-A"),
         Row("off_apexnet", "default", False, "OFF-ApexNet", _OFF),

@@ -61,6 +61,10 @@ def _published(row: Row) -> str:
     return f"{uf1:g} / {uar:g}"
 
 
+def _count(found: dict[str, Any]) -> str:
+    return "–" if found["parameters"] is None else f"{found['parameters']:,}"
+
+
 def _name(row: Row) -> list[str]:
     return [f"{row.family} (`{row.model}`)", f"`{row.recipe}`, {'the paper’s' if row.paper else 'ours'}"]
 
@@ -77,7 +81,7 @@ def _beside(row: Row, found: dict[str, Any]) -> list[str]:
     last, nested, leaking = (found["protocols"][name] for name in ("last", "nested", "best_on_test"))
     error = last["calibration"]["raw"]["expected_calibration_error"]
     scores = [_score(last), _score(nested), _score(leaking), _published(row)]
-    return [*_name(row), *scores, f"{found['parameters']:,}", f"{found['ms_an_image']:g}", f"{error:.3f}"]
+    return [*_name(row), *scores, _count(found), f"{found['ms_an_image']:g}", f"{error:.3f}"]
 
 
 def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
@@ -142,7 +146,7 @@ def _of_ten(rows: dict[str, dict[str, Any]]) -> list[str]:
             f"{own['nested']:.3f}",
             f"{own['best_on_test']:.3f}",
             _published(ROWS[name]),
-            f"{rows[name]['parameters']:,}",
+            _count(rows[name]),
         ]
         for name, own in sorted(found.items(), key=lambda item: -item[1]["last"])
     ]
