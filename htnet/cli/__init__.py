@@ -10,7 +10,7 @@ from contextlib import nullcontext, redirect_stdout
 
 from htnet._version import __version__
 from htnet.cli import analyze, doctor, evaluate, predict, prepare, recordings, spot, synthesize, train, weights
-from htnet.core.command_line import add_json, adder, answer_done, described, show_error
+from htnet.core.command_line import add_json, adder, answer_done, described, refuse_unknown_command, show_error
 from htnet.core.deprecated import renamed_options
 from htnet.core.errors import HtnetError, InputError
 from htnet.core.hints import as_command
@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         output closed it. argparse itself ends the process with 0 for ``--help`` and 2 for unknown options.
     """
     parser = build_parser()
-    args = parser.parse_args(renamed_options(sys.argv[1:] if argv is None else argv))
+    words = renamed_options(sys.argv[1:] if argv is None else argv)
+    refuse_unknown_command(parser, words)
+    args = parser.parse_args(words)
     args.stdout, args.parser = sys.stdout, parser
     try:
         if (told := several_processes()) and args.command not in SHARED:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from htnet.core.errors import HtnetError, cause
+from htnet.core.errors import HtnetError, cause, did_you_mean
 from htnet.core.optional import ENGINES
 from htnet.core.provenance import restriction
 from htnet.core.recipe_names import RECIPE_NAMES
@@ -65,6 +65,13 @@ def described(text: str, example: str) -> dict[str, Any]:
         # Abbreviated options would change their meaning whenever an option is added.
         "allow_abbrev": False,
     }
+
+
+def refuse_unknown_command(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """End like argparse where the first word is no command of a parser, but name those that are near."""
+    names = [name for action in parser._actions if isinstance(action.choices, dict) for name in action.choices]
+    if words and not words[0].startswith("-") and words[0] not in names:
+        parser.error(f"there is no command {words[0]!r}. {did_you_mean(words[0], names)}")
 
 
 def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

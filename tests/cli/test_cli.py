@@ -378,7 +378,11 @@ def test_abbreviated_options_and_unknown_commands_are_refused(capsys):
         with pytest.raises(SystemExit) as caught:
             cli.main(words)
         assert caught.value.code == 2
-    assert "COMMAND" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "COMMAND" in said
+    with pytest.raises(SystemExit):
+        cli.main(["prdict", "a.png", "b.png"])
+    assert "there is no command 'prdict'. Did you mean 'predict'?" in capsys.readouterr().err
     assert set(cli.build_parser()._subparsers._group_actions[0].choices) == set(COMMANDS)
 
 
