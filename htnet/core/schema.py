@@ -123,6 +123,89 @@ def read_schema() -> dict[str, Any]:
     return found
 
 
+_KINDS: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "null": (type(None),),
+}
+
+
+def misfit(value: Any, name: str) -> str:
+    """Where a document does not fit its part of the schema.
+
+    Fields that the schema does not know are passed over: a new field does not raise the version.
+
+    Args:
+        value: the parsed JSON.
+        name: of the part, such as "evaluation".
+
+    Returns:
+        Text such as "protocols.last.leaks is missing" or "samples is -1; it must be at least 1"; "" if it fits.
+    """
+    every = read_schema()["$defs"]
+    return _misfit(value, every[name], every, "")
+
+
+def _misfit(value: Any, part: Mapping[str, Any], every: Mapping[str, Any], path: str) -> str:
+    where = path or "the document"
+    if "$ref" in part:
+        return _misfit(value, every[part["$ref"].rsplit("/", 1)[1]], every, path)
+    if "anyOf" in part:
+        found = [_misfit(value, option, every, path) for option in part["anyOf"]]
+        return "" if "" in found else max(found, key=len)
+    # True equals 1 in Python, not in JSON.
+    if "const" in part and (value != part["const"] or isinstance(value, bool)):
+        return f"{where} is {value!r:.60}; it must be {part['const']!r}"
+    if "enum" in part and value not in part["enum"]:
+        return f"{where} is {value!r:.60}; it must be one of {', '.join(map(str, part['enum']))}"
+    kinds = part.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if kinds and not any(_is(value, kind) for kind in kinds):
+        return f"{where} is {value!r:.60}; it must be of type {' or '.join(kinds)}"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _misfit_of_number(value, part, where)
+    if isinstance(value, Mapping):
+        return _misfit_of_object(value, part, every, path)
+    if isinstance(value, list):
+        if len(value) < part.get("minItems", 0) or len(value) > part.get("maxItems", len(value)):
+            return f"{where} has {len(value)} entries"
+        items = part.get("items", {})
+        return next((said for k, one in enumerate(value) if (said := _misfit(one, items, every, f"{path}[{k}]"))), "")
+    return ""
+
+
+def _is(value: Any, kind: str) -> bool:
+    # True is an integer of Python's, not of JSON's.
+    return isinstance(value, _KINDS[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _misfit_of_number(value: float, part: Mapping[str, Any], where: str) -> str:
+    if not math.isfinite(value):
+        return f"{where} is {value}; it must be a finite number"
+    if value < part.get("minimum", value):
+        return f"{where} is {value}; it must be at least {part['minimum']}"
+    return f"{where} is {value}; it must be at most {part['maximum']}" if value > part.get("maximum", value) else ""
+
+
+def _misfit_of_object(value: Mapping[str, Any], part: Mapping[str, Any], every: Mapping[str, Any], path: str) -> str:
+    before = f"{path}." if path else ""
+    for name in part.get("required", ()):
+        if name not in value:
+            return f"{before}{name} is missing"
+    if len(value) < part.get("minProperties", 0):
+        return f"{path} is empty"
+    known, others = part.get("properties", {}), part.get("additionalProperties")
+    for name, own in value.items():
+        of = known.get(name, others if isinstance(others, Mapping) else {})
+        if said := _misfit(own, of, every, f"{before}{name}"):
+            return said
+    return ""
+
+
 @cache
 def versions() -> Mapping[str, int]:
     """The documents that htnet writes, and the version of each.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from htnet.core.errors import RunError, cause
 from htnet.core.hints import hint, missing
 from htnet.core.identity import is_named
 from htnet.core.limits import read_json
+from htnet.core.schema import misfit
 from htnet.core.types import Float64Array
 from htnet.evaluation.bootstrap import interval, resampled_confusions
 from htnet.evaluation.calibration import Reliability, reliability
@@ -27,6 +29,8 @@ WEIGHTS = "weights"
 _MEASURES = {"uf1": uf1_of_each, "uar": uar_of_each}
 _NAMES = (*_MEASURES, "accuracy")
 _LEAKS = " (leaks)"
+# The documents of an evaluation, and their parts of the schema.
+_DOCUMENTS = {"htnet.evaluation": "evaluation", "htnet.weights_scores": "weights_scores"}
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,19 @@ class FinishedRun:
     root: Path
     summary: dict[str, Any]
     samples: tuple[SampleResult, ...]
+
+    def path_of(self, named: str) -> Path:
+        """A file or folder that the run names, also where it was named from another working folder.
+
+        Args:
+            named: a path; one that is relative is looked for in the folders above the run, the nearest first, and then
+                in the working folder.
+
+        Returns:
+            Its place; where it is not there, that from the working folder.
+        """
+        above = [folder / named for folder in self.root.resolve().parents]
+        return next((path for path in above if os.path.exists(path)), Path(named))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -179,23 +196,14 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
             else way
         )
         raise RunError(f"There is no summary.json in {root}. {unfinished}")
-    try:
-        summary = read_json(path)
-        kind = summary["schema"]
-        if kind not in ("htnet.evaluation", "htnet.weights_scores"):
-            raise RunError(f"{path} is a document {kind!r}, not of an evaluation. {way}")
-        stated = _stated(summary)
-        samples = tuple(_samples(root / "predictions.csv", summary))
-        if "protocols" in summary:
-            summary.setdefault("leave", "subject")  # left out where it was the only kind there was
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, RunError):
-            raise
-        why = f" ({cause(error)})" if isinstance(error, OSError) else ""
+    summary = _read_summary(path, way)
+    stated = _stated(path, summary)
+    samples = tuple(_samples(root / "predictions.csv", summary))
+    if unknown := {(s.protocol, s.seed) for s in samples} - stated.keys():
+        protocol, seed = sorted(unknown)[0]
         raise RunError(
-            f"{path} is damaged, of an older version, or not the summary of an evaluation{why}. {way} The command of a "
-            "run writes its summary again; finished folds are kept."
-        ) from error
+            f"{root / 'predictions.csv'} has answers of {protocol}, seed {seed}, which {path} does not know."
+        )
     run = FinishedRun(root, summary, samples)
     for (protocol, seed), uf1 in stated.items():
         of_seed = [s for s in samples if (s.protocol, s.seed) == (protocol, seed)]
@@ -210,16 +218,42 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
     return run
 
 
-def _stated(summary: dict[str, Any]) -> dict[tuple[str, int], float]:
+def _read_summary(path: Path, way: str) -> dict[str, Any]:
+    """The content of a summary that fits the published schema.
+
+    Raises:
+        RunError: it cannot be read, or does not fit; the message names the field.
+    """
+    again = "The command of a run writes its summary again; finished folds are kept."
+    try:
+        summary = read_json(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({cause(error)}). {way} {again}") from error
+    kind = summary.get("schema") if isinstance(summary, dict) else None
+    if kind not in _DOCUMENTS:
+        raise RunError(f"{path} is a document {kind!r:.60}, not of an evaluation. {way}")
+    if kind == "htnet.evaluation":
+        summary.setdefault("leave", "subject")  # left out where it was the only kind there was
+    if said := misfit(summary, _DOCUMENTS[kind]):
+        raise RunError(f"{path} was changed, or is of an older version: {said}. {way} {again}")
+    return summary
+
+
+def _stated(path: Path, summary: dict[str, Any]) -> dict[tuple[str, int], float]:
     """UF1 over all samples by protocol and seed, as the summary has it.
 
     Raises:
-        KeyError: it lacks what is told of an evaluation.
+        RunError: the seeds of a protocol are not those of the run.
     """
-    for part in summary.get("protocols", {"": summary}).values():
-        _ = part["calibration"]
     if "protocols" not in summary:
         return {(WEIGHTS, 0): summary["scores"]["full"]["uf1"]}
+    seeds = summary["run"]["seeds"]
+    for protocol, entry in summary["protocols"].items():
+        if set(entry["seeds"]) != set(map(str, seeds)):
+            raise RunError(
+                f"{path}: protocols.{protocol}.seeds has the seeds {', '.join(entry['seeds'])}, and run.seeds is "
+                f"{seeds}. Run the same command again; finished folds are kept."
+            )
     return {
         (protocol, int(seed)): scores["full"]["uf1"]
         for protocol, entry in summary["protocols"].items()
@@ -239,6 +273,9 @@ def _samples(path: Path, summary: dict[str, Any]) -> Iterable[SampleResult]:
             )
         if None in probabilities or not row.get("seed", "0").isdigit():
             raise RunError(f"{path}, line {line}: a probability or the seed is missing. Run the evaluation again.")
+        for name, value in zip(chances, probabilities, strict=True):
+            if not 0 <= float(value or 0.0) <= 1:
+                raise RunError(f"{path}, line {line}: {name} is {value}; probabilities are numbers from 0 to 1.")
         yield SampleResult(
             row["sample"],
             row["dataset"],

@@ -202,6 +202,7 @@ def _evaluate(
     engine = make_engine(plan.engine, plan.address, plan.workers, plan.device, gpus=True)
     # The caller's own manifest may be a known set, too.
     manifest = with_differences(data) if isinstance(data, Manifest) else _open(data)
+    manifest = manifest.subset(manifest.by_name())
     folds, seeds, entry = _asked_for(make_folds(manifest), plan.subjects, leave), plan.seed_list, get_entry(plan.model)
     check_wise_ft(plan.recipe, plan.start is not None)
     check_classes(plan.recipe, manifest.classes)

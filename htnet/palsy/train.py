@@ -64,6 +64,8 @@ def train_palsy(
         raise ManifestError(
             f"{manifest.source}: {len(manifest)} training image(s) of one class; give images of two or more."
         )
+    order = manifest.by_name()
+    manifest, data = manifest.subset(order), data.subset(order)
     job = job or _job()
     job = dataclasses.replace(job, settings={**job.settings, "num_classes": len(manifest.classes)})
     check_face_model(create_model(job.model, **job.settings), data.spec.size)

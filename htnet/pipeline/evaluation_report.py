@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from htnet._version import __version__
-from htnet.core.errors import InputError, RunError
+from htnet.core.errors import InputError
 from htnet.core.fields import whole
 from htnet.core.files import check_outputs, write_text
 from htnet.core.identity import is_named
@@ -79,15 +79,7 @@ def report(
     path = check_name((first.parent if first.name == _SUMMARY else first) / "report.html" if out is None else out)
     check_outputs(path, overwrite=overwrite)
     runs = [read_run(folder) for folder in folders]
-    try:
-        text = evaluation_report_text(runs, data=data, worst=worst)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RunError(
-            f"The {_SUMMARY} of {' or '.join(str(run.root) for run in runs)} lacks a field that the report shows, or "
-            f"has it in another form ({type(error).__name__}): it was not written by this version of htnet, or was "
-            "changed since. Evaluate again."
-        ) from error
-    write_text(path, text)
+    write_text(path, evaluation_report_text(runs, data=data, worst=worst))
     return path
 
 
@@ -318,7 +310,8 @@ def _curves(run: FinishedRun) -> str:
     """Loss, and what held-out subjects say, over the epochs."""
     own = run.root / CURVE_FILE
     if not run.trained:
-        own = Path(run.summary["model"]["weights"] or "") / CURVE_FILE
+        weights = run.summary["model"]["weights"]
+        own = run.path_of(weights) / CURVE_FILE if weights else Path(os.devnull)
     if not os.path.isfile(own):
         why = (
             "The run is of a version that kept none."

@@ -80,10 +80,11 @@ class Pictures:
             ManifestError: given data cannot be read.
         """
         named = str(run.summary.get("data") or "")
-        if data is None and not (named and os.path.exists(named)):
+        place = run.path_of(named)
+        if data is None and not (named and os.path.exists(place)):
             return cls._none(f"the data of the run, {named}, are not there" if named else "the run names no data")
         try:
-            manifest = data if isinstance(data, Manifest) else open_data(data or named)
+            manifest = data if isinstance(data, Manifest) else open_data(data or place)
         except HtnetError:
             if data is not None:
                 raise

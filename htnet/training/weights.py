@@ -69,6 +69,8 @@ def train_weights(
 ) -> EmotionModel:
     """Train on all samples and write a weights folder; an interrupted training is resumed.
 
+    Samples are taken in the order of `Manifest.by_name`: the order in which they are given changes nothing.
+
     Args:
         manifest: the samples.
         data: the same samples as tensors.
@@ -91,6 +93,8 @@ def train_weights(
     """
     if len(manifest) != len(data):
         raise WeightsError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
+    order = manifest.by_name()
+    manifest, data = manifest.subset(order), data.subset(order)
     job = job or TrainingJob()
     only_first(ranks, lambda: check_weights_folder(out, overwrite=overwrite))
     check_classes(job.recipe, manifest.classes)

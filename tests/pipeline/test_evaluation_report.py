@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix, f1_score, recall_score
 import htnet
 from htnet import cli
 from htnet.core.errors import InputError, OverwriteError, RunError
+from htnet.core.schema import misfit, read_schema
 from htnet.data import Manifest, open_data
 from htnet.data.reader import SampleReader
 from htnet.evaluation import SampleResult, read_run
@@ -245,7 +246,7 @@ def test_unnamed_people_have_no_intervals(made, tmp_path):
         (lambda run: (run / "predictions.csv").unlink(), "does not exist"),
         (
             lambda run: (run / "summary.json").write_text((run / "summary.json").read_text().replace('"run"', '"ran"')),
-            "lacks a field that the report shows, or has it in another form",
+            "of an older version: run is missing",
         ),
         (
             lambda run: (run / "predictions.csv").write_text(
@@ -269,6 +270,99 @@ def test_folders_that_are_no_finished_run_are_refused(run, spoil, message):
     spoil(run)
     with pytest.raises(RunError, match=message):
         htnet.report(run)
+
+
+def _changed(run, change):
+    summary = json.loads((run / "summary.json").read_text("utf-8"))
+    change(summary)
+    (run / "summary.json").write_text(json.dumps(summary), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: s["protocols"]["last"]["seeds"]["0"]["full"].update(uf1=float("nan")), "uf1 is nan; it must be a f"),
+        (lambda s: s["protocols"]["last"]["seeds"]["0"]["full"].update(uf1=None), "uf1 is None; it must be of type nu"),
+        (
+            lambda s: s["protocols"]["last"]["mean"]["full"].update(uar=1.5),
+            "mean.full.uar is 1.5; it must be at most 1",
+        ),
+        (lambda s: s["protocols"]["last"].pop("leaks"), "protocols.last.leaks is missing"),
+        (lambda s: s["protocols"].clear(), "protocols is empty"),
+        (lambda s: s.update(protocols=[]), r"protocols is \[\]; it must be of type object"),
+        (lambda s: s.update(classes="abc"), "classes is 'abc'; it must be of type array"),
+        (lambda s: s.update(samples=True), "samples is True; it must be of type integer"),
+        (lambda s: s.update(subjects=-1), "subjects is -1; it must be at least 0"),
+        (lambda s: s.update(leave="person"), "leave is 'person'; it must be one of subject"),
+        (lambda s: s.update(schema_version=2), "schema_version is 2; it must be 1"),
+        (lambda s: s["run"].pop("recipe"), "run.recipe is missing"),
+        (lambda s: s["warnings"].append({"code": "a"}), r"warnings\[\d\].message is missing"),
+        (lambda s: s["run"].update(seeds=[5]), "protocols.last.seeds has the seeds 0, 1, and run.seeds is"),
+        (lambda s: s["protocols"].pop("nested"), "predictions.csv has answers of nested, seed 0, which"),
+    ],
+)
+def test_what_a_summary_lacks_is_named(run, change, said):
+    _changed(run, change)
+    with pytest.raises(RunError, match=said) as caught:
+        htnet.report(run)
+    assert str(run / "summary.json") in str(caught.value)
+
+
+def test_the_validator_is_that_of_the_schema(run):
+    """What it refuses, jsonschema refuses, too; new fields are passed over."""
+    jsonschema = pytest.importorskip("jsonschema", reason="part of the extra dev")
+    schema = read_schema()
+    check = jsonschema.Draft202012Validator({**schema["$defs"]["evaluation"], "$defs": schema["$defs"]})
+    summary = json.loads((run / "summary.json").read_text("utf-8"))
+    assert not list(check.iter_errors(summary))
+    assert misfit(summary, "evaluation") == ""
+    assert misfit({**summary, "new": 1}, "evaluation") == ""
+    rng = np.random.default_rng(3)
+    refused = 0
+    for _ in range(300):
+        spoiled = json.loads(json.dumps(summary))
+        place = spoiled
+        while True:
+            key = (
+                rng.choice(np.array(list(place), dtype=object)) if isinstance(place, dict) else rng.integers(len(place))
+            )
+            if isinstance(place[key], (dict, list)) and place[key] and rng.random() < 0.8:
+                place = place[key]
+                continue
+            place[key] = [None, -1, 2.5, "a", [], {}, True][rng.integers(7)]
+            break
+        wrong = bool(list(check.iter_errors(spoiled)))
+        assert bool(misfit(spoiled, "evaluation")) == wrong, (key, place[key])
+        refused += wrong
+    assert refused > 50
+
+
+@pytest.mark.parametrize("cell", ["1.5", "-0.25", "nan", "inf"])
+def test_probabilities_are_numbers_from_0_to_1(run, cell):
+    lines = (run / "predictions.csv").read_text("utf-8").splitlines()
+    cells = lines[3].split(",")
+    at = lines[0].split(",").index("probability_negative")
+    lines[3] = ",".join([*cells[:at], cell, *cells[at + 1 :]])
+    (run / "predictions.csv").write_text("\n".join(lines), "utf-8")
+    with pytest.raises(
+        RunError, match=r"predictions.csv, line 4: probability_negative is .*; probabilities are numbers"
+    ):
+        htnet.report(run)
+
+
+def test_paths_of_a_run_are_found_from_another_folder(made, tmp_path, monkeypatch):
+    project = tmp_path / "project"
+    shutil.copytree(made / "set", project / "data" / "set")
+    write_run(project / "out" / "run", open_data(project / "data" / "set"), {"last": 1.0})
+    _changed(project / "out" / "run", lambda s: s.update(data="data/set"))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert evaluation_report_text([read_run(project / "out" / "run")]).count("<img") == 12
+    monkeypatch.chdir(project)
+    assert evaluation_report_text([read_run("out/run")]).count("<img") == 12
+    found = read_run("out/run")
+    assert found.path_of("data/set") == project / "data" / "set"
+    assert found.path_of("data/none").as_posix() == "data/none"
 
 
 def test_scores_of_weights_are_reported(made, tmp_path):
