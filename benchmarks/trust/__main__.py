@@ -23,6 +23,7 @@ FAMILIES = {
     "hub": "weights from a Hub whose answers are wrong, late, cut or refused",
     "kills": "commands that are killed at random moments",
     "load": "many clients of one predictor, of a service and of the web page, and many pairs",
+    "numbers": "losses that are none, orders and processes, stored scores",
     "system": "no open files, processes, home, cache or clock",
 }
 

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,10 @@ from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub import list_pretrained, load_pretrained
 from htnet.hub.registry import owner
 from htnet.pipeline.predictor import Predictor
-from htnet.preprocess import explain_tvl1
+from htnet.preprocess import YuNetLandmarker, explain_tvl1, read_frame
+from htnet.preprocess.landmarks.detector import BUNDLED_MODEL
 from htnet.preprocess.opencv import installed_opencv, load_opencv, opencv_cure
+from htnet.recordings import load_detector
 
 #: What a finding means: as it should be, worth knowing, or wrong.
 STATES = ("ok", "note", "fault")
@@ -35,8 +38,13 @@ STATES = ("ok", "note", "fault")
 SCORE_TOLERANCE = 1e-3
 #: Largest mean difference between the sample's flow image and the stored one, gray levels.
 FLOW_TOLERANCE = 1.0
+#: Largest distance between the points that are found in the sample and the stored ones, px.
+POINT_TOLERANCE = 1.0
+#: The oldest OpenCV, as pyproject.toml has it.
+OLDEST_OPENCV = (4, 10)
 #: The sample's flow image (28, 28, 3); images of noise (N, 28, 28, 3), and the scores of all bundled weights for them.
 STORED_FLOW, STORED_IMAGES, STORED_SCORES = (ASSETS / "doctor" / n for n in ("flow.npy", "noise.npy", "scores.json"))
+_ANEW = "pip install --force-reinstall --no-deps htnet"
 # Extras of developers, which nobody misses.
 _OF_DEVELOPERS = ("dev", "docs")
 _PACKAGES = ("torch", "numpy", "einops", "safetensors", "huggingface-hub")
@@ -143,7 +151,18 @@ def _opencv() -> Iterator[Finding]:
         text = f"{len(builds)} builds share one folder: {named}; upgrading or removing one breaks the other"
         yield Finding("OpenCV", "opencv", "fault", text, opencv_cure())
         return
-    yield Finding("OpenCV", "opencv", "ok", named or f"{module.__version__}, not installed by pip")
+    found = named or f"{module.__version__}, not installed by pip"
+    if tuple(int(part) for part in re.findall(r"\d+", module.__version__)[:2]) < OLDEST_OPENCV:
+        oldest = ".".join(map(str, OLDEST_OPENCV))
+        yield Finding("OpenCV", "opencv", "fault", f"{found}; {oldest} or newer is needed", opencv_cure())
+        return
+    yield Finding("OpenCV", "opencv", "ok", found)
+    sample = ASSETS / "sample"
+    points = YuNetLandmarker(BUNDLED_MODEL)(read_frame(sample / "onset.png")).points
+    off = float(np.abs(points - np.array(json.loads((sample / "landmarks.json").read_text("utf-8")))).max())
+    text = f"the sample's face is found {off:.2f} px from the stored points, {POINT_TOLERANCE:g} allowed"
+    good = off <= POINT_TOLERANCE
+    yield Finding("OpenCV", "face detector", "ok" if good else "fault", text, "" if good else opencv_cure())
 
 
 def _gpu() -> Iterator[Finding]:
@@ -223,6 +242,11 @@ def _flow() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
+    try:
+        load_detector()
+        yield Finding("weights", "event detector", "ok", "its content has the stored hash")
+    except HtnetError as error:
+        yield Finding("weights", "event detector", "fault", str(error), _ANEW)
     stored = json.loads(STORED_SCORES.read_text("utf-8"))
     for spec in list_pretrained():
         if not spec.bundled:
@@ -233,12 +257,12 @@ def _weights() -> Iterator[Finding]:
         try:
             found = stored_input_scores(spec.name)
         except HtnetError as error:
-            yield Finding("weights", spec.name, "fault", str(error), "pip install --force-reinstall --no-deps htnet")
+            yield Finding("weights", spec.name, "fault", str(error), _ANEW)
             continue
         expected = np.array(stored[spec.name])
         off = float(np.abs(found - expected).max() / np.abs(expected).max())
         text = f"scores differ by {off:.1e} from the stored ones, {SCORE_TOLERANCE:g} allowed; {spec.license}"
-        cure = "" if off <= SCORE_TOLERANCE else "pip install --force-reinstall --no-deps htnet, and PyTorch alike"
+        cure = "" if off <= SCORE_TOLERANCE else f"{_ANEW}, and PyTorch alike"
         yield Finding("weights", spec.name, "fault" if cure else "ok", text, cure)
 
 

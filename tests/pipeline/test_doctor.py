@@ -63,6 +63,32 @@ def test_faults_are_found_told_and_change_the_status(run, monkeypatch, tmp_path)
     assert "2 faults: opencv, synthetic." in err
 
 
+def test_an_opencv_that_is_too_old_or_finds_faces_elsewhere_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "installed_opencv", lambda: {"opencv-python-headless": "5.0"})
+    assert {one.state for one in doctor._opencv()} == {"ok"}
+    monkeypatch.setattr(doctor, "POINT_TOLERANCE", -1.0)
+    assert [(one.name, one.state) for one in doctor._opencv()] == [("opencv", "ok"), ("face detector", "fault")]
+    monkeypatch.setattr(doctor, "OLDEST_OPENCV", (99, 0))
+    (old,) = doctor._opencv()
+    assert (old.state, "99.0 or newer is needed" in old.text, bool(old.cure)) == ("fault", True, True)
+
+
+def test_the_oldest_opencv_is_the_declared_one():
+    oldest = ".".join(map(str, doctor.OLDEST_OPENCV))
+    assert f'"opencv-python-headless>={oldest}.' in (ROOT / "pyproject.toml").read_text("utf-8")
+
+
+def test_a_changed_event_detector_is_told(monkeypatch, tmp_path):
+    from htnet.core.errors import InputError
+
+    def changed():
+        raise InputError("changed")
+
+    monkeypatch.setattr(doctor, "load_detector", changed)
+    first = next(doctor._weights())
+    assert (first.name, first.state, first.text) == ("event detector", "fault", "changed")
+
+
 def test_a_container_with_fewer_cores_than_threads_is_told(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "_CPU_LIMIT", tmp_path / "cpu.max")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 8)

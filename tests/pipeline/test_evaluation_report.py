@@ -293,7 +293,7 @@ def _changed(run, change):
         (lambda s: s.update(classes="abc"), "classes is 'abc'; it must be of type array"),
         (lambda s: s.update(samples=True), "samples is True; it must be of type integer"),
         (lambda s: s.update(subjects=-1), "subjects is -1; it must be at least 0"),
-        (lambda s: s.update(leave="person"), "leave is 'person'; it must be one of subject"),
+        (lambda s: s.update({"leave": "person"}), "leave is 'person'; it must be one of subject"),
         (lambda s: s.update(schema_version=2), "schema_version is 2; it must be 1"),
         (lambda s: s["run"].pop("recipe"), "run.recipe is missing"),
         (lambda s: s["warnings"].append({"code": "a"}), r"warnings\[\d\].message is missing"),
