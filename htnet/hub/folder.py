@@ -29,6 +29,7 @@ from htnet.core.types import PreprocessSpec
 from htnet.hub.card import model_card
 from htnet.models import EmotionModel, build_model
 from htnet.models.base import refuse_replaced_weights
+from htnet.models.single_input import checked_model
 
 FORMAT = 1
 #: Format of folders with an optimized model, which older versions refuse.
@@ -58,7 +59,7 @@ def save_pretrained(
     An optimized model is saved in its folded form; `load_pretrained` returns it optimized, but not compiled.
 
     Args:
-        model: a model with ``preprocess_spec`` and ``labels``.
+        model: a model with ``preprocess_spec`` and ``labels``; of one given to `torch.compile`, the model in it.
         folder: the folder; created if needed.
         recipe: how it was trained.
         training: content of the card: any of ``samples``, ``subjects``, ``protocol``, ``metrics``,
@@ -78,10 +79,11 @@ def save_pretrained(
     Raises:
         OverwriteError: the folder contains one of `FILES` and ``overwrite`` is not given.
         WeightsError: the model has no preprocessing spec, or a temperature that is not positive and finite.
-        ModelError: its weights are quantized by another library.
+        ModelError: it is no model of htnet, or its weights are quantized by another library.
     """
     from safetensors.torch import save
 
+    model = checked_model(model)
     refuse_replaced_weights(model, "save_pretrained")
     described = describe_model(model)
     known, provenance, training = _known_of(model, people, provenance, training or {})

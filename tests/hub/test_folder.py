@@ -39,6 +39,16 @@ def edit(folder, **changes):
 LARGE = (*contract.LARGE, "mhssa_gcn")
 
 
+def test_a_compiled_model_is_saved_as_the_model(tmp_path):
+    model = tiny_model()
+    save_pretrained(torch.compile(model, backend="eager"), tmp_path / "w")
+    loaded = htnet.load_pretrained(tmp_path / "w")
+    assert type(loaded) is type(model)
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in loaded.state_dict().items())
+    with pytest.raises(ModelError, match="model is of type Predictor, not EmotionModel; give its attribute model"):
+        save_pretrained(htnet.Predictor(model), tmp_path / "p")
+
+
 @pytest.mark.parametrize("name", [n for n in list_models() if n not in LARGE])
 def test_round_trip(tmp_path, name):
     model = create_model(name, num_classes=4, dropout=0.1, mean=(90.0, 100.0, 110.0), std=(40.0, 50.0, 60.0))
