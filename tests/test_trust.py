@@ -113,6 +113,34 @@ def test_mutants_are_other_files_and_come_again(kind):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("family", "part"), [("numbers", "losses"), ("numbers", "bytes"), ("load", "shared")])
+def test_numbers_and_threads(warm_python, family, part):
+    done = warm_python.run(CODE, family, "--quick", "--only", part, cwd=ROOT)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found = json.loads(done.stdout[done.stdout.index("\n{\n") :])[part]
+    if part == "losses":
+        assert set(found["samples_named"].values()) == {4}
+    elif part == "bytes":
+        assert all(all(command["same"].values()) for command in found["commands"].values())
+    else:
+        (run,) = found["runs"].values()
+        assert [client["answers"] == client["equal"] == found["questions"] for client in run["clients"].values()] == [
+            True
+        ] * 8
+
+
+@pytest.mark.slow
+def test_the_web_page_under_load(warm_python):
+    pytest.importorskip("fastapi")
+    done = warm_python.run(CODE, "load", "--quick", "--only", "page", cwd=ROOT)
+    found = json.loads(done.stdout[done.stdout.index("\n{\n") :])["page"]
+    # Memory needs more than some seconds to become steady.
+    assert not [fault for fault in found["faults"] if "resident memory" not in fault]
+    assert found["answers"] == found["equal"] > 0
+    assert found["refused_busy"] > 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["disk", "system"])
 def test_a_full_disk_and_missing_resources(warm_python, family):
     only = ["train"] if family == "disk" else ["processes"]

@@ -77,6 +77,23 @@ def cores() -> int:
 
 
 @contextmanager
+def one_thread(device: str) -> Iterator[None]:
+    """Within it PyTorch computes on one thread of the CPU; nothing changes for other devices.
+
+    Last digits depend on the number of threads, and the number of processes must not change them.
+    """
+    before = torch.get_num_threads()
+    if named_device(device) != "cpu" or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def locked(folder: Path, *, below: bool = True) -> Iterator[None]:
     """Lock a folder for this process, and remove what a killed one left half written; it is created if needed.
 

@@ -17,6 +17,7 @@ from htnet._version import __version__
 from htnet.core.deprecated import moved_calls, renamed_arguments
 from htnet.core.engines import make_engine
 from htnet.core.errors import InputError, did_you_mean
+from htnet.core.parallel import one_thread
 from htnet.core.progress import progress_bar, ticker
 from htnet.core.types import PreprocessSpec
 from htnet.core.warn import warn_user
@@ -311,7 +312,8 @@ def _open(data: str | PathLike[str]) -> Manifest:
 
 def _run_group(run: FoldRun, tasks: Sequence[tuple[Fold, int]]) -> tuple[list[dict[str, Any]], list[Path]]:
     """Results of some folds, and files to be removed once these are stored; `RunStore.write_fold` knows of the rest."""
-    return ([run_fold(run, *tasks[0])], []) if len(tasks) == 1 else run_vmapped(run, tasks)
+    with one_thread(run.plan.device):
+        return ([run_fold(run, *tasks[0])], []) if len(tasks) == 1 else run_vmapped(run, tasks)
 
 
 def _starts_from(plan: EvaluationPlan, manifest: Manifest) -> dict[int, StartFrom]:
