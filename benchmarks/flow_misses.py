@@ -2,8 +2,8 @@
 
     python -m benchmarks.flow_misses --json benchmarks/results/flow_misses.json
 
-1. The machine code and the plain form differ most at pixels without texture. How much the plain form itself moves there is
-   told beside it: its frames are changed by one rounding of a float32, at most.
+1. The machine code and the plain form differ most at pixels without texture. How much the plain form itself moves there
+   is told beside it: its frames are changed by one rounding of a float32, at most.
 2. The error of piecewise motion, with one setting at a time off or finer.
 """
 
