@@ -59,6 +59,7 @@ def _bounds(x: Tensor) -> tuple[float, float] | None:
     if not (x.is_floating_point() and x.numel()):
         return None
     try:
-        return float(x.min()), float(x.max())
+        found = x.detach()  # gradients may be asked for, as integrated gradients do
+        return float(found.min()), float(found.max())
     except RuntimeError:  # inside torch.vmap, or the tensor has no values
         return None

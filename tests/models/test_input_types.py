@@ -157,3 +157,12 @@ def test_no_other_images_are_warned_of(values):
         model(values(2, 3, 28, 28))
         model.train()
         model(torch.rand(2, 3, 28, 28))
+
+
+def test_images_whose_gradients_are_asked_for_are_looked_at_without_a_warning(request):
+    request.addfinalizer(lambda: torch.set_warn_always(False))
+    torch.set_warn_always(True)  # PyTorch warns once a process
+    model = build("composite")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model((255 * torch.rand(2, 3, 28, 28)).requires_grad_())
