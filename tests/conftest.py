@@ -91,15 +91,16 @@ def _each_picture_is_searched_once():
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A local Hub that the real client in this process talks to."""
-    from huggingface_hub import constants
+    from huggingface_hub import constants, file_download
 
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with HubServer(tmp_path / "hub") as server:
         # The client reads HF_ENDPOINT once, when it is imported; subprocesses are given the variable itself.
         monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", server.url + "/{repo_id}/resolve/{revision}/{filename}"
-        )
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        if hasattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE"):  # before 1.0 it has one of its own
+            monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         yield server
 
 

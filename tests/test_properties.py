@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import tempfile
 from dataclasses import replace
 from fractions import Fraction
@@ -18,13 +19,17 @@ from htnet.core.csv_files import SEPARATORS, open_table
 from htnet.core.errors import FlowError, ManifestError
 from htnet.core.events import Event
 from htnet.core.identity import dataset_key, person, person_key
+from htnet.core.limits import parse_json
+from htnet.core.megc import write_megc
 from htnet.core.recordings import Recording
 from htnet.core.types import EMOTIONS, Flow
-from htnet.data import Manifest, Sample, read_manifest
+from htnet.data import Manifest, Sample, read_manifest, read_recordings
 from htnet.evaluation.matching import IOU, interval_iou, match_intervals
 from htnet.evaluation.metrics import score
 from htnet.evaluation.spotting import evaluate_spotting
+from htnet.preprocess.depth import stated_white
 from htnet.preprocess.flow.compute import flow_image, read_flow_image, write_flow_image
+from htnet.preprocess.pictures import file_damage, picture_count, picture_size
 
 settings.register_profile("htnet", max_examples=30, deadline=None, derandomize=True, database=None)
 settings.load_profile("htnet")
@@ -153,6 +158,44 @@ def test_a_table_reads_the_same_whatever_separates_its_columns(separator, encodi
     assert (table.separator, table.columns) == (separator, columns)
     written = [dict(zip(columns, row, strict=True)) for row in rows if any(cell.strip() for cell in row)]
     assert [row for _, row in table.rows] == written
+
+
+HEADS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"BM", b"RIFF0000WEBPVP8", b"GIF89a", b"II*\0", b"MM\0+", b"P5", b"P6 #")
+
+
+@given(st.sampled_from([b"", *HEADS]), st.binary(max_size=80))
+def test_headers_of_pictures_are_read_or_passed_over_whatever_they_hold(head, rest):
+    data = head + rest
+    size = picture_size(data)
+    assert size is None or min(size) >= 0
+    assert picture_count(data) >= 1
+    assert stated_white(data) is None or stated_white(data) > 0
+    assert isinstance(file_damage(data), str)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda part: st.lists(part) | st.dictionaries(st.text(), part),
+    )
+)
+def test_json_is_read_as_it_was_written(content):
+    assert parse_json(json.dumps(content)) == content
+
+
+@given(
+    st.sampled_from(["megc2022", "megc2023"]),
+    st.lists(
+        st.tuples(st.sampled_from(["micro", "macro"]), st.integers(0, 500), st.integers(0, 90)), min_size=1, max_size=6
+    ),
+    st.integers(0, 3),
+)
+def test_events_are_read_as_a_challenge_writes_them(form, spans, first):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "p.csv"
+        write_megc(path, {"s1/0102": made_events(spans)}, form=form, first_frame=first)
+        (found,) = read_recordings(path, first_frame=first).recordings
+    assert sorted((e.kind, e.onset, e.offset) for e in found.events) == sorted((k, a, a + n) for k, a, n in spans)
 
 
 def total_iou(truth, predicted, pairs):

@@ -349,7 +349,10 @@ class PreprocessSpec(Checked):
         """Rebuild a spec; unknown fields are refused, because they would silently change the input."""
         values = dict(data)
         if "template" in values:
-            values["template"] = tuple((float(x), float(y)) for x, y in values["template"])
+            try:
+                values["template"] = tuple((float(x), float(y)) for x, y in values["template"])
+            except (TypeError, ValueError):
+                raise InputError(f"template is {values['template']!r:.80}; give five points, each as (x, y).") from None
         return super().from_dict(values)
 
 

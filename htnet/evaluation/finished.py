@@ -117,7 +117,7 @@ class FinishedRun:
 
     def scores(self, protocol: str) -> dict[str, GroupScores]:
         """Scores of a protocol over all samples, "full", and over each data set if there are several."""
-        datasets = sorted({sample.dataset for sample in self.samples})
+        datasets = sorted({sample.dataset for sample in self.samples if sample.protocol == protocol})
         groups: dict[str, str | None] = {"full": None}
         groups |= {name: name for name in datasets} if len(datasets) > 1 else {}
         return {name: self._scores(self.of(protocol, dataset)) for name, dataset in groups.items()}
@@ -205,6 +205,9 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
             f"{root / 'predictions.csv'} has answers of {protocol}, seed {seed}, which {path} does not know."
         )
     run = FinishedRun(root, summary, samples)
+    for protocol in run.protocols:
+        if protocol not in summary.get("protocols", (WEIGHTS,)):
+            raise RunError(f"{path} says nothing of {protocol}, as predictions.csv does. Run the evaluation again.")
     for (protocol, seed), uf1 in stated.items():
         of_seed = [s for s in samples if (s.protocol, s.seed) == (protocol, seed)]
         if not of_seed:

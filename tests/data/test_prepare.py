@@ -279,6 +279,13 @@ def test_names_that_would_share_a_file(frames, tmp_path, pair):
     assert not (tmp_path / "out" / "flow").exists(), "found before hours of work"
 
 
+def test_names_that_no_file_can_have_are_refused(frames, tmp_path):
+    first = frames.samples[0]
+    named = [dataclasses.replace(first, sample="x" * 201), *frames.samples[1:]]
+    with pytest.raises(ManifestError, match="has 201 characters, and its files are named after it; give one of 200"):
+        run(dataclasses.replace(frames, samples=tuple(named)), tmp_path / "out", QUICK, "template")
+
+
 def test_odd_names_are_kept(frames, tmp_path):
     odd = dataclasses.replace(frames.samples[0], sample='ä b/c:1, "x"')
     made = run(Manifest((odd,)), tmp_path / "out", QUICK, TEMPLATE)

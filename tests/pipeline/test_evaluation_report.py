@@ -169,6 +169,23 @@ def test_data_that_are_not_there_are_told_and_others_refused(made, run, tmp_path
     assert len(re.findall('class="none">No picture: Flow image .*? does not exist', text)) == 3
 
 
+def test_a_protocol_that_the_summary_does_not_know_is_told(run):
+    path = run / "predictions.csv"
+    lines = path.read_text().splitlines()
+    cells = lines[-1].split(",")
+    cells[lines[0].split(",").index("protocol")] = "first"
+    path.write_text("\n".join([*lines, ",".join(cells)]) + "\n")
+    with pytest.raises(RunError, match="says nothing of first, as predictions.csv does"):
+        read_run(run)
+
+
+def test_a_data_set_of_one_protocol_alone_is_no_part_of_others(run):
+    found = read_run(run)
+    one = dataclasses.replace(found.samples[0], dataset="other", protocol="more")
+    mixed = dataclasses.replace(found, samples=(*found.samples, one))
+    assert "other" not in mixed.scores(found.main)
+
+
 def test_flow_is_computed_where_there_are_only_frames(tmp_path):
     samples = {sample.sample: sample for sample in pair_manifest(tmp_path, 2)}
     name, sample = next(iter(samples.items()))

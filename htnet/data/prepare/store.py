@@ -25,6 +25,8 @@ from htnet.data.prepared import KEYS, SPEC_FILE, prepared_spec
 MANIFEST_FILE = "manifest.csv"
 #: Beside a sample's files: the reasons to doubt them, as JSON; kept in the sample's note.
 WARNINGS = "warnings"
+#: Bytes of a file's name, of the 255 that file systems allow; the rest is for endings, also of a file in the making.
+_LONGEST_NAME = 200
 
 
 class PreparedFolder:
@@ -222,13 +224,18 @@ def file_name(sample: Sample) -> str:
 
 
 def check_names(manifest: Manifest) -> None:
-    """Refuse samples whose files would have one name.
+    """Refuse samples whose files would have one name, or a name that no file can have.
 
     Raises:
-        ManifestError: there are such; the message names two.
+        ManifestError: there are such; the message names them.
     """
     names: dict[str, str] = {}
     for sample in manifest:
+        if len(file_name(sample).encode("utf-8", "replace")) > _LONGEST_NAME:
+            raise ManifestError(
+                f"The name of the sample {sample.sample[:60]!r}... has {len(sample.sample)} characters, and its files "
+                f"are named after it; give one of {_LONGEST_NAME} or fewer."
+            )
         # Some file systems do not tell capitals apart.
         other = names.setdefault(file_name(sample).casefold(), sample.sample)
         if other != sample.sample:

@@ -360,7 +360,7 @@ def _allowed(names: set[str], stand_in: Any) -> Iterator[None]:
     """Let PyTorch's reader meet ``names``: NumPy's arrays and numbers as they are, all others as stand-ins."""
     known, types = _numpy_names(), {type(np.dtype(code)) for code in _NUMPY_CODES}
     others = names - set(known) - {f"{kind.__module__}.{kind.__qualname__}" for kind in types}
-    before = torch.serialization.get_safe_globals()
+    before = list(torch.serialization.get_safe_globals())  # PyTorch 2.5 gives its own list
     torch.serialization.add_safe_globals([*map(stand_in, sorted(others)), *known.values(), *types])
     try:
         yield

@@ -37,6 +37,8 @@ _TRIES = 8
 _LOG_VARIABLE, _LOG_QUIET = "OPENCV_FFMPEG_LOGLEVEL", "-8"
 # First frames that are looked at for whether OpenCV converts them, and for how bright deep pixels are.
 _FIRST = 4
+# Frames per second that FFmpeg assumes where nothing is stated.
+_ASSUMED_FPS = 25.0
 # FFmpeg's mark (AVFMT_NOTIMESTAMPS) of kinds of files that have no times.
 _NO_TIMES = 0x80
 # FFmpeg's names of gray and RGB pixels, whose fourth byte is the number of bits.
@@ -293,6 +295,7 @@ class OpenCVReader:
             up, down = (float(capture.get(_property(name))) for name in ("SAR_NUM", "SAR_DEN"))
             warnings = _pixel_aspect(path, up / down if up > 0 and down > 0 else 1.0)
             if rate_is_assumed(path):
+                fps = _ASSUMED_FPS  # OpenCV 4 takes the unit of time of H.264 and H.265 for a rate
                 warnings = (*warnings, _assumed_rate(path, fps))
             if not container_kind(path):
                 warnings = (*warnings, _unverified(path))
@@ -318,6 +321,7 @@ class OpenCVReader:
         """See `VideoReader.shots`."""
         cv2 = load_opencv()
         number = 0
+        bare = rate_is_assumed(path)  # what OpenCV 4 calls the times of such a file are none
         with _capture(path) as capture, _jpeg_packets(path) as damage:
             while True:
                 if not capture.grab():
@@ -331,7 +335,8 @@ class OpenCVReader:
                     if not (tries and read_on):
                         return
                 # OpenCV returns 0 if it does not know the time.
-                time = float(capture.get(_property("POS_MSEC"))) / 1000 or (0.0 if number == 0 else None)
+                moment = 0.0 if bare else float(capture.get(_property("POS_MSEC"))) / 1000
+                time = moment or (0.0 if number == 0 else None)
                 flaw = next(damage)
                 pixels = None if flaw else capture.retrieve()[1]
                 number += 1
@@ -385,7 +390,7 @@ def _frozen(path: Path) -> QualityWarning:
 
 def _assumed_rate(path: Path, fps: float | None) -> QualityWarning:
     message = (
-        f"{path} states neither times nor frames per second; {fps or 25:g} a second are assumed, so all "
+        f"{path} states neither times nor frames per second; {fps or _ASSUMED_FPS:g} a second are assumed, so all "
         "reported times may be wrong. Say how many it has: fps, --fps."
     )
     return QualityWarning(ASSUMED_RATE, message)
