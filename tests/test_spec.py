@@ -57,3 +57,9 @@ def test_the_order_of_flow_parameters_means_nothing(tmp_path):
     for wrong in (5, ("warps", 2), [(1, 2)], (("warps", 2), ("warps", 3))):
         with pytest.raises(SpecError, match=r"flow_parameters is .* each name once"):
             PreprocessSpec(flow_parameters=wrong)
+
+
+@pytest.mark.parametrize("template", [["'"], 5, [[1, "x"]], None])
+def test_a_template_that_is_no_points_is_refused(template):
+    with pytest.raises(SpecError, match="template"):
+        PreprocessSpec.from_dict({"template": template})

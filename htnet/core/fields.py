@@ -33,7 +33,11 @@ class Rule:
 
     def check(self, name: str, value: Any, error: type[HtnetError] = InputError) -> None:
         """Raise ``error`` about ``name`` unless ``value`` is allowed."""
-        if not self.allows(value):
+        try:
+            allowed = self.allows(value)
+        except (TypeError, ValueError, OverflowError):  # a value of another kind, which the rule cannot even look at
+            allowed = False
+        if not allowed:
             cure = f". {did_you_mean(value, self.names)}" if self.names else f"; give {self.wanted}."
             raise error(f"{name} is {value!r}{cure}")
 

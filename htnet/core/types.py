@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -339,20 +340,16 @@ class PreprocessSpec(Checked):
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form, the inverse of `from_dict`."""
         out = dataclasses.asdict(self)
-        out["flow_parameters"] = dict(self.flow_parameters)
+        out |= {"flow_parameters": dict(self.flow_parameters), "channels": list(self.channels)}
         out["template"] = [list(p) for p in self.template]
-        out["channels"] = list(self.channels)
         return out
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> PreprocessSpec:
         """Rebuild a spec; unknown fields are refused, because they would silently change the input."""
         values = dict(data)
-        if "template" in values:
-            try:
-                values["template"] = tuple((float(x), float(y)) for x, y in values["template"])
-            except (TypeError, ValueError):
-                raise InputError(f"template is {values['template']!r:.80}; give five points, each as (x, y).") from None
+        with suppress(KeyError, TypeError, ValueError):  # what is no five points is refused by its rule
+            values["template"] = tuple((float(x), float(y)) for x, y in values["template"])
         return super().from_dict(values)
 
 
