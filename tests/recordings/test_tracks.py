@@ -33,6 +33,34 @@ def test_a_cut_ends_a_track(rng):
 
 
 @pytest.mark.slow
+def test_a_recording_with_a_cut_two_faces_and_one_that_is_lost(rng):
+    one, other = background(rng), background(rng)[::-1].copy()
+
+    def faces(time):
+        if time < 0.6:
+            return [Face(300, 180)]
+        still = Face(160, 180)
+        return [still] if 1.2 <= time < 1.6 else [still, Face(470 - 8 * time, 180, mirrored=True)]
+
+    scene = Scene(faces, np.arange(70) / 30, rng, behind=lambda time: one if time < 0.6 else other)
+    found = curves_of(scene)
+    assert found.cuts == (18,)
+    first, *rest = found.tracks
+    assert (int(first.frames[0]), int(first.frames[-1])) == (0, 17)
+    assert not first.gaps.any()
+    assert len(rest) == 2, "the face that comes back keeps its number"
+    still, hides = sorted(rest, key=lambda track: np.nanmean(track.boxes[:, 0]))
+    assert int(still.frames[0]) == int(hides.frames[0]) == 18
+    assert len(still) == len(hides) == 52
+    assert not still.gaps.any()
+    assert reasons(hides) == {"lost"}
+    hidden = hides.times[hides.gaps > 0]
+    assert 1.0 <= hidden[0] <= 1.25
+    assert 1.55 <= hidden[-1] <= 1.8
+    assert len(hides.segments) == 2
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("detector", ["known", "yunet"])
 def test_two_faces_keep_their_numbers(rng, detector):
     def faces(time):
