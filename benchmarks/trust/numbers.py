@@ -255,13 +255,9 @@ def _prepared(folder: Path, *more: str) -> Path:
         samples.append(Sample(f"s{k}", "own", f"p{k % 2}", EMOTIONS[k % 3], *paths))
     table = folder / "manifest.csv"
     Manifest(tuple(samples), source=str(table)).write(table)
+    words = ["prepare", "manifest", "--root", str(table), "--landmarks", "template", "--out", str(folder / "made")]
     with contextlib.redirect_stdout(io.StringIO()):
-        assert (
-            main(
-                ["prepare", "manifest", "--root", str(table), "--landmarks", "template", "--out", str(folder / "made")]
-            )
-            == 0
-        )
+        assert main([*words, *more]) == 0
     return folder / "made"
 
 
