@@ -94,6 +94,10 @@ def main() -> None:
         short = args.period or Path(name) / "period.mp4"
         if args.period is None:
             make_video(short, PERIOD / FPS, SIZE, FACE)
+        # The first process compiles loops, which takes more memory than a minute of video.
+        warm = Path(name) / "warm.mp4"
+        loop(short, warm, int(2 * FPS))
+        measure(warm, 0)
         for minutes in (1.0, args.minutes):
             video = Path(name) / f"{minutes:g}.mp4"
             loop(short, video, int(60 * minutes * FPS))
