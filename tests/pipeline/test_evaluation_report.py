@@ -175,7 +175,7 @@ def test_a_protocol_that_the_summary_does_not_know_is_told(run):
     cells = lines[-1].split(",")
     cells[lines[0].split(",").index("protocol")] = "first"
     path.write_text("\n".join([*lines, ",".join(cells)]) + "\n")
-    with pytest.raises(RunError, match="says nothing of first, as predictions.csv does"):
+    with pytest.raises(RunError, match="has answers of first, seed 1, which .* does not know"):
         read_run(run)
 
 
