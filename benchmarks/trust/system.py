@@ -53,8 +53,11 @@ def _descriptors(folder: Path, every: Sequence[Work], quick: bool) -> dict[str, 
 
 def _limit_files(more: int) -> Callable[[], None]:
     def limit() -> None:
-        # The listing has one open itself.
+        # The listing has one open itself. Numbers below it that are free would be taken first.
         highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+        while (taken := os.open(os.devnull, os.O_RDONLY)) < highest:
+            pass
+        os.close(taken)
         resource.setrlimit(resource.RLIMIT_NOFILE, (highest + more, highest + more))
 
     return limit

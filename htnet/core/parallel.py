@@ -106,18 +106,21 @@ def locked(folder: Path, *, below: bool = True) -> Iterator[None]:
         InputError: it cannot be written.
     """
     # The lock is the operating system's: a killed process leaves none behind.
-    from filelock import Timeout
-    from huggingface_hub.utils import WeakFileLock
+    try:
+        from filelock import Timeout
+        from huggingface_hub.utils import WeakFileLock
+    except OSError as error:  # no file may be opened, not even those of a module
+        raise unwritable(folder, error) from error
 
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(WeakFileLock(folder / LOCK_FILE, timeout=2.0))
+            remove_partial(folder, below=below)
         except Timeout as error:
             raise RunError(f"Another process is running in {folder}. Wait for it, or choose another --out.") from error
         except OSError as error:
             raise unwritable(folder, error) from error
-        remove_partial(folder, below=below)
         yield
 
 

@@ -1,10 +1,12 @@
 """A training that is killed at any moment is finished by the same command, with the same files."""
 
+import errno
+import os
 import signal
 
 import pytest
 
-from htnet.core.errors import OverwriteError, RunError, WeightsError
+from htnet.core.errors import InputError, OverwriteError, RunError, WeightsError
 from htnet.core.parallel import LOCK_FILE, locked
 from htnet.hub import load_pretrained, save_pretrained
 from htnet.hub.folder import FILES
@@ -114,6 +116,17 @@ def test_weights_that_are_replaced_when_it_is_killed(train, calm, tmp_path):
         load_pretrained(out)
     assert train(out, "--overwrite")[0] == 0
     assert content(out) == calm
+
+
+def test_a_folder_that_cannot_be_looked_at_is_told(tmp_path, monkeypatch):
+    """Without free descriptors the listing of the folder was an error of Python."""
+
+    def full(*given, **options):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(tmp_path))
+
+    monkeypatch.setattr("htnet.core.parallel.remove_partial", full)
+    with pytest.raises(InputError, match="cannot be written .*too many open files"), locked(tmp_path / "out"):
+        pass
 
 
 def test_the_folder_is_locked(tmp_path):
