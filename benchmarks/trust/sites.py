@@ -41,6 +41,7 @@ EXEMPT = {
     "htnet.palsy.cli:_evaluate": "what it has just written",
     "htnet.pipeline.doctor:_cpu_limit": "the system",
     "htnet.pipeline.doctor:_flow": "the package",
+    "htnet.pipeline.doctor:_opencv": "the package",
     "htnet.pipeline.doctor:_weights": "the package",
     "htnet.pipeline.doctor:stored_input_scores": "the package",
     "htnet.preprocess.landmarks.detector:_read_model": "YuNet's model: its SHA-256 decides before anything is read",
