@@ -33,7 +33,7 @@ _FORM = "htnet.event_detector/2"
 #: Name of the SHA-256 in a file.
 _SUM = "sha256"
 #: Rows that are scored at a time, and rows to either side that belong to the next part: more than any row sees.
-_PART, _MARGIN = 9000, 600
+_PART, _MARGIN = 1800, 600
 #: Stretches with fewer rows are not scored.
 _SHORTEST = 5
 #: Rows whose score is at least this share of the peak's have a say in where onset, apex and offset are.
@@ -176,7 +176,7 @@ class EventDetector:
         with torch.inference_mode():
             for start in range(0, count, _PART):
                 low, high = max(0, start - _MARGIN), min(count, start + _PART + _MARGIN)
-                seen = grid.inputs[low:high]
+                seen = grid.inputs(low, high)
                 # The mean of the face and its mirror image: neither side of a face is special.
                 rows = self._network(torch.from_numpy(np.stack([seen, seen[:, order] * sign])))
                 inner = slice(start - low, min(start + _PART, count) - low)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,6 +22,8 @@ _SHORT, _LONG = 1.0, 8.0
 #: The covariance of a stretch: rows this many times as long as the usual one count half, and it is drawn toward even
 #: noise by a share that grows as rows are few; no motion has less noise than the last, px.
 _OUTLYING, _SHRINK, _ROWS, _LEAST_NOISE = 2.0, 0.1, 60.0, 0.01
+#: Rows of which the covariance is summed at a time.
+_PART = 1800
 #: Distances in time, s, at which the motion of a stretch is compared with patterns of expressions; "place" is the place
 #: beside its mean over a second.
 _COMPARED = ("0.08s", "0.2s", "place")
@@ -35,13 +38,30 @@ _HEAD_RATES = (20.0, 20.0, 10.0, 0.1)
 class Grid:
     """One stretch of a face without a gap, on an even grid; T rows.
 
+    What the network reads is computed for some rows at a time: of half an hour it takes more memory than the
+    analysis before it.
+
     Attributes:
         times: (T,) s, from the first frame of the stretch.
-        inputs: (T, `INPUTS`) float32, what the network reads.
+        taken: (N,) s of the frames.
+        features: (N, len(FEATURES)) of the frames.
+        usual: of each picture measure, see `even_rows`.
+        whiteners: of the stretch, see `whitening`.
+        patterns: of expressions, see `network_inputs`.
     """
 
     times: Float64Array
-    inputs: FloatArray
+    taken: Float64Array
+    features: FloatArray
+    usual: FloatArray
+    whiteners: FloatArray
+    patterns: FloatArray
+
+    def inputs(self, low: int, high: int) -> FloatArray:
+        """What the network reads in rows ``low`` to ``high`` - 1, (high - low, `INPUTS`) float32."""
+        before, after = _wider(low, high, len(self.times), _LONG)
+        even = _even(self.taken, self.features, self.times[before:after], self.usual)
+        return network_inputs(even, self.whiteners, self.patterns)[low - before : high - before]
 
 
 def _of(*names: str) -> npt.NDArray[np.int64]:
@@ -101,8 +121,15 @@ def make_grid(times: Float64Array, features: FloatArray, patterns: FloatArray) -
         features: (N, len(FEATURES)) of these frames, see `FEATURES`.
         patterns: of expressions, see `network_inputs`.
     """
-    at, even = even_rows(times, features)
-    return Grid(at, network_inputs(even, whitening(even), patterns))
+    at = _grid_times(times)
+    usual = _usual(times, features, at)
+
+    def motions(low: int, high: int) -> list[FloatArray]:
+        before, after = _wider(low, high, len(at), _SHORT)
+        found = _motions(_even(times, features, at[before:after], usual))
+        return [motion[low - before : high - before] for motion in found]
+
+    return Grid(at, times, features, usual, _whiteners(motions, len(at)), patterns)
 
 
 def even_rows(times: Float64Array, features: FloatArray) -> tuple[Float64Array, FloatArray]:
@@ -111,12 +138,33 @@ def even_rows(times: Float64Array, features: FloatArray) -> tuple[Float64Array, 
     Frames that come faster than the grid are averaged over the time of a row, so their noise falls; between slower
     ones values are interpolated. Picture measures are shares of their usual value in the stretch.
     """
+    at = _grid_times(times)
+    return at, _even(times, features, at, _usual(times, features, at))
+
+
+def _grid_times(times: Float64Array) -> Float64Array:
     count = max(1, int(np.floor((times[-1] - times[0]) * RATE + 1e-6)) + 1)
-    at = times[0] + np.arange(count) / RATE
-    even = _resample(times, np.nan_to_num(features, nan=0.0), at)
+    return np.asarray(times[0] + np.arange(count) / RATE)
+
+
+def _usual(times: Float64Array, features: FloatArray, at: Float64Array) -> FloatArray:
+    """The usual value of each picture measure in the stretch: what three of four rows do not exceed."""
+    picture = _resample(times, features[:, _columns()["picture"]], at)
+    return np.asarray(np.maximum(np.quantile(picture, 0.75, axis=0), 1e-3), np.float32)
+
+
+def _even(times: Float64Array, features: FloatArray, at: Float64Array, usual: FloatArray) -> FloatArray:
+    """Features (T, len(FEATURES)) at some times of the grid, see `even_rows`."""
+    even = _resample(times, features, at)
     columns = _columns()["picture"]
-    even[:, columns] = _relative(even[:, columns])
-    return at, even
+    even[:, columns] /= usual
+    return even
+
+
+def _wider(low: int, high: int, count: int, window: float) -> tuple[int, int]:
+    """Rows that have a say in the means over ``window`` s around the rows ``low`` to ``high`` - 1."""
+    half = int(window * RATE / 2)
+    return max(0, low - half), min(count, high + half)
 
 
 def whitening(even: FloatArray) -> FloatArray:
@@ -126,19 +174,37 @@ def whitening(even: FloatArray) -> FloatArray:
     The inverse square root of the covariance that these very motions have while nothing happens, so what the noise of
     this camera, this codec and this head gives has unit variance in every direction. Rows that move most count little.
     """
+    motions = _motions(even)
+    return _whiteners(lambda low, high: [motion[low:high] for motion in motions], len(even))
+
+
+def _whiteners(motions: Callable[[int, int], list[FloatArray]], count: int) -> FloatArray:
+    """`whitening` of motions that are given for some of the ``count`` rows at a time."""
+    parts = [(low, min(low + _PART, count)) for low in range(0, count, _PART)]
+    sizes = [np.concatenate(own) for own in zip(*(map(_sizes, motions(*part)) for part in parts), strict=True)]
+    weights = [1 / (1 + (size / (_OUTLYING * max(float(np.median(size)), 1e-3))) ** 4) for size in sizes]
+    sums: list[FloatArray] = []
+    for low, high in parts:
+        own = [
+            (motion * weight[low:high, None]).T @ motion
+            for motion, weight in zip(motions(low, high), weights, strict=True)
+        ]
+        sums = [one + more for one, more in zip(sums, own, strict=True)] if sums else own
     found = []
-    for motion in _motions(even):
-        size = np.sqrt((motion**2).sum(axis=1))
-        usual = max(float(np.median(size)), 1e-3)
-        weight = 1 / (1 + (size / (_OUTLYING * usual)) ** 4)
-        covariance = (motion * weight[:, None]).T @ motion / weight.sum()
-        share = min(_SHRINK + _ROWS / len(motion), 1.0)
-        count = motion.shape[1]
-        even_noise = max(float(np.trace(covariance)) / count, _LEAST_NOISE**2)
-        covariance = (1 - share) * covariance + share * even_noise * np.eye(count)
+    for covariance, weight in zip(sums, weights, strict=True):
+        covariance = covariance / weight.sum()
+        share = min(_SHRINK + _ROWS / count, 1.0)
+        width = len(covariance)
+        even_noise = max(float(np.trace(covariance)) / width, _LEAST_NOISE**2)
+        covariance = (1 - share) * covariance + share * even_noise * np.eye(width)
         values, vectors = np.linalg.eigh(covariance.astype(np.float64))
         found.append((vectors / np.sqrt(np.maximum(values, _LEAST_NOISE**2))) @ vectors.T)
     return np.stack(found).astype(np.float32)
+
+
+def _sizes(motion: FloatArray) -> FloatArray:
+    """Length of the motion in each row, (T,)."""
+    return np.asarray(np.sqrt((motion**2).sum(axis=1)))
 
 
 def _motions(even: FloatArray) -> list[FloatArray]:
@@ -222,16 +288,14 @@ def _compared(motion: FloatArray, white: FloatArray, patterns: FloatArray) -> Fl
     ).astype(np.float32)
 
 
-def _relative(picture: FloatArray) -> FloatArray:
-    """Picture measures as shares of their usual value in the stretch."""
-    usual = np.quantile(picture, 0.75, axis=0)
-    return np.asarray(picture / np.maximum(usual, 1e-3), np.float32)
-
-
 def _resample(times: Float64Array, values: FloatArray, at: Float64Array) -> FloatArray:
+    """Values (N, F) of frames at some times of the grid, which rise; 0 where unknown."""
     if len(times) == 1:
-        return np.repeat(values, len(at), axis=0)
+        return np.repeat(np.nan_to_num(values, nan=0.0), len(at), axis=0)
     step = float(np.median(np.diff(times)))
+    first = max(0, int(np.searchsorted(times, at[0] - 0.5 / RATE)) - 2)
+    beyond = min(len(times), int(np.searchsorted(times, at[-1] + 0.5 / RATE)) + 2)
+    times, values = times[first:beyond], np.nan_to_num(values[first:beyond], nan=0.0)
     if step < 0.75 / RATE:
         low = np.searchsorted(times, at - 0.5 / RATE)
         high = np.maximum(np.searchsorted(times, at + 0.5 / RATE), low + 1)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +27,6 @@ from htnet.recordings.grid import (
     INPUTS,
     PATTERNS,
     RATE,
-    Grid,
     even_rows,
     input_names,
     make_grid,
@@ -60,6 +60,20 @@ def a_network(seed=3, width=8):
     return network
 
 
+def test_memory_does_not_grow_with_the_inputs_of_all_rows(rng):
+    """Half an hour is scored in parts: what NumPy holds at once is a share of all that the network reads."""
+    import tracemalloc
+
+    times, features = some_features(rng, 20000)
+    detector = load_detector()
+    detector.candidates_of(times[:100], features[:100])
+    tracemalloc.start()
+    detector.candidates_of(times, features)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < len(times) * INPUTS * 4
+
+
 class TestGrid:
     @pytest.mark.parametrize("fps", [15.0, 25.0, 30.0, 50.0, 200.0])
     def test_a_slow_motion_is_the_same_at_every_rate(self, fps):
@@ -82,14 +96,31 @@ class TestGrid:
     def test_unknown_features_are_zero_and_inputs_are_finite(self, rng):
         times, features = some_features(rng)
         features[:15] = np.nan
-        inputs = make_grid(times, features, some_patterns(rng)).inputs
+        inputs = make_grid(times, features, some_patterns(rng)).inputs(0, len(times))
         assert inputs.shape == (len(inputs), INPUTS)
         assert inputs.dtype == np.float32
         assert np.isfinite(inputs).all()
 
+    @pytest.mark.parametrize("fps", [15.0, 30.0, 29.97, 50.0, 200.0])
+    def test_parts_are_those_of_the_whole(self, rng, fps):
+        """A long stretch is worked through in parts: whitening and inputs are those of all rows at once."""
+        seconds = 130  # more than two parts of rows, with a pause of half a second
+        times = np.arange(int(seconds * fps)) / fps
+        times[len(times) // 2 :] += 0.5
+        features = rng.normal(0, 1, (len(times), len(FEATURES))).cumsum(axis=0).astype(np.float32) / 30
+        features[100:140] = np.nan
+        patterns = some_patterns(rng)
+        at, even = even_rows(times, features)
+        whole = network_inputs(even, whitening(even), patterns)
+        grid = make_grid(times, features, patterns)
+        assert (grid.times == at).all()
+        np.testing.assert_allclose(grid.whiteners, whitening(even), rtol=1e-3, atol=1e-4)
+        for low, high in ((0, 500), (500, 2500), (1790, 1810), (2500, len(at)), (0, len(at))):
+            np.testing.assert_allclose(grid.inputs(low, high), whole[low:high], rtol=2e-3, atol=2e-3)
+
     def test_one_frame(self, rng):
         times, features = some_features(rng, 1)
-        assert make_grid(times, features, some_patterns(rng)).inputs.shape == (1, INPUTS)
+        assert make_grid(times, features, some_patterns(rng)).inputs(0, 1).shape == (1, INPUTS)
 
     def test_a_pause_within_the_grid_keeps_times(self):
         times = np.concatenate([np.arange(30) / 30, 1.2 + np.arange(30) / 30])
@@ -149,7 +180,8 @@ class TestNetwork:
 
     def test_a_long_recording_is_scored_in_parts_with_the_same_result(self, rng, monkeypatch):
         detector = EventDetector(a_network())
-        grid = Grid(np.arange(1700) / RATE, rng.normal(0, 1, (1700, INPUTS)).astype(np.float32))
+        rows = rng.normal(0, 1, (1700, INPUTS)).astype(np.float32)
+        grid = SimpleNamespace(times=np.arange(1700) / RATE, inputs=lambda low, high: rows[low:high])
         whole = detector._scores(grid)
         monkeypatch.setattr(under_test, "_PART", 500)
         for one, other in zip(detector._scores(grid), whole, strict=True):
