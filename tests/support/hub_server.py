@@ -157,7 +157,8 @@ class HubServer:
             request.answer_json({"error": "You already created this model repo", **answer}, 409)
             return
         attributes = self._store.put(b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n", lfs=False)
-        private = wanted.get("visibility") == "private"
+        # huggingface-hub 2.4 sends "visibility", 0.30 "private".
+        private = wanted.get("visibility") == "private" or wanted.get("private") is True
         self._store.create(repo_id, private=private, files={".gitattributes": attributes}, title="initial commit")
         request.answer_json(answer)
 
