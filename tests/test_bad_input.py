@@ -173,6 +173,7 @@ def test_no_face(model, command, tmp_path, rng):
         ("", "is not JSON"),
         ("[[1, 2], [3", "is not JSON"),
         ("[[1, 2], [3, 4], [5, 6], [7, 8]]", "give five [x, y]"),
+        (json.dumps([[1, 2]] * 67), "or 68 in the order of iBUG 300-W"),
         (json.dumps([["a", 1]] * 5), "are not numbers"),
         ("[[NaN, 1], [3, 4], [5, 6], [7, 8], [9, 9]]", "contain NaN"),
         (json.dumps((POINTS * 28 / 64 / 28).tolist()), "span a face of"),

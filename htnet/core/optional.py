@@ -100,7 +100,7 @@ def usable_device(device: str | torch.device) -> torch.device:
     try:
         found = torch.device(named_device(device))
         torch.empty(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise InputError(
             f"The device {str(device)!r} cannot be used here: there is none of this name, or this PyTorch was built "
             "without it. Try 'cpu'."

@@ -29,6 +29,8 @@ WEIGHTS = "weights"
 _MEASURES = {"uf1": uf1_of_each, "uar": uar_of_each}
 _NAMES = (*_MEASURES, "accuracy")
 _LEAKS = " (leaks)"
+#: Probabilities of a sample add up to 1 within this: they may have been computed with half precision.
+_ROUNDED = 0.05
 # The documents of an evaluation, and their parts of the schema.
 _DOCUMENTS = {"htnet.evaluation": "evaluation", "htnet.weights_scores": "weights_scores"}
 
@@ -272,11 +274,16 @@ def _samples(path: Path, summary: dict[str, Any]) -> Iterable[SampleResult]:
             raise RunError(
                 f"{path}, line {line}: {sorted(unknown)[0]!r} is no class of {path.parent / 'summary.json'}."
             )
-        if None in probabilities or not row.get("seed", "0").isdigit():
+        if None in probabilities or not row.get("seed", "0").isdecimal():
             raise RunError(f"{path}, line {line}: a probability or the seed is missing. Run the evaluation again.")
         for name, value in zip(chances, probabilities, strict=True):
             if not 0 <= float(value or 0.0) <= 1:
                 raise RunError(f"{path}, line {line}: {name} is {value}; probabilities are numbers from 0 to 1.")
+        if abs(sum(float(value or 0.0) for value in probabilities) - 1) > _ROUNDED:
+            total = sum(float(value or 0.0) for value in probabilities)
+            raise RunError(
+                f"{path}, line {line}: the probabilities add up to {total:g}, not 1. Run the evaluation again."
+            )
         yield SampleResult(
             row["sample"],
             row["dataset"],

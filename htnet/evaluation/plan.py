@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
+import numpy as np
 import torch
 
 from htnet.core.errors import InputError, refuse_unknown
@@ -96,13 +97,23 @@ class EvaluationPlan(Checked):
         super().__post_init__()
         if self.engine == "local":  # which device there is on other machines is not known here
             object.__setattr__(self, "device", named_device(self.device))
+        object.__setattr__(self, "protocols", _listed(self.protocols))
         refuse_unknown(self.protocols, PROTOCOLS, "protocol")
         if not self.protocols:
             raise InputError(f"No protocol was given. Known: {', '.join(PROTOCOLS)}.")
+        if self.subjects is not None:
+            subjects = _listed(self.subjects)
+            if not subjects or not all(isinstance(subject, str) for subject in subjects):
+                raise InputError(
+                    f"subjects is {self.subjects!r}; give a list of names, as DATASET/SUBJECT, or None for all."
+                )
+            object.__setattr__(self, "subjects", subjects)
+        given = self.seeds
+        object.__setattr__(self, "seeds", int(given) if isinstance(given, (int, np.integer)) else _listed(given))
         seeds = self.seed_list
-        if not seeds or len(set(seeds)) != len(seeds) or any(s < 0 for s in seeds):
+        if not seeds or len(set(seeds)) != len(seeds) or not all(isinstance(s, int) and s >= 0 for s in seeds):
             raise InputError(
-                f"seeds is {self.seeds!r}; give a number of seeds of 1 or more, or distinct seeds of 0 or more."
+                f"seeds is {given!r}; give a number of seeds of 1 or more, or distinct seeds of 0 or more."
             )
         if self.count_units and "au_cooccurrence" in (self.settings or {}):
             raise InputError(
@@ -141,3 +152,10 @@ class EvaluationPlan(Checked):
         # Weights, gradients, two averages of the optimizer, the EMA weights.
         bytes_each = 5 * sum(p.numel() * p.element_size() for p in model.parameters())
         return max(1, VMAPPED_BYTES // bytes_each)
+
+
+def _listed(values: Any) -> tuple[Any, ...]:
+    """What was given as a list, an array, a set or an iterator, as Python's own values; nothing of anything else."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        return ()
+    return tuple(value.item() if isinstance(value, np.generic) else value for value in values)

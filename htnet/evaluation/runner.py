@@ -288,8 +288,6 @@ def _asked_for(folds: Sequence[Fold], subjects: Sequence[str] | None, leave: str
         return folds
     if leave != "subject":
         raise InputError(f"subjects chooses folds that leave out one subject, but these leave out a {leave}. Drop it.")
-    if isinstance(subjects, str) or not subjects:
-        raise InputError(f"subjects is {subjects!r}; give a list of names, as DATASET/SUBJECT, or None for all.")
     named = {f"{fold.dataset}/{fold.subject}" if fold.dataset else fold.subject: fold for fold in folds}
     chosen = set()
     for subject in subjects:

@@ -157,10 +157,11 @@ class HTNetFeatures(TransformerMixin, BaseEstimator):
 
         Raises:
             WeightsError: they cannot be loaded.
-            InputError: the images have another shape.
+            InputError: the images have another shape, or ``batch_size`` is impossible.
         """
         from htnet.hub import load_pretrained
 
+        whole().check("batch_size", self.batch_size)
         images = flow_rows(X)
         given = model_of(self.weights)
         self.model_ = load_pretrained(self.weights, device=self.device) if given is None else given.eval()

@@ -230,10 +230,15 @@ def plot_confusion(
     check_outputs(path, overwrite=overwrite)
     refuse_type("classes", classes, Sequence, "a name for each class")
     counts = as_numbers("confusion", confusion, "(C, C) counts, rows the true classes")
-    if counts.shape != (len(classes), len(classes)) or not np.all(counts >= 0):
+    if counts.shape != (len(classes), len(classes)) or not np.all((counts >= 0) & (counts < np.inf)):
         raise InputError(
-            f"confusion has shape {counts.shape} for {len(classes)} classes, or counts below 0 or NaN; give (C, C) "
-            "counts of 0 or more, rows the true classes, and C names."
+            f"confusion has shape {counts.shape} for {len(classes)} classes, or counts below 0, infinite or NaN; give "
+            "(C, C) counts of 0 or more, rows the true classes, and C names."
+        )
+    if np.any(counts != counts.round()):
+        raise InputError(
+            "confusion holds numbers with a fraction, such as shares; give the counts themselves, whole numbers: the "
+            "shares of each row are its colors."
         )
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 2.2 + 0.6 * len(classes)

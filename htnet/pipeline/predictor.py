@@ -40,7 +40,7 @@ from htnet.data.manifest import files_of, sample_fault
 from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub.given import given_model
 from htnet.models import EmotionModel
-from htnet.pipeline.batches import GivenPair, blocks, checked_pairs
+from htnet.pipeline.batches import GivenPair, blocks, checked_pairs, checked_samples
 from htnet.pipeline.doubts import MIDDLE_APEX, clearness, flagged
 from htnet.preprocess import (
     FrameSource,
@@ -418,10 +418,12 @@ class Predictor:
         Raises:
             SpecError: the samples belong to a prepared folder, whose flow images were made with another specification
                 than the model's training data.
+            InputError: ``manifest`` holds no samples, or ``batch_size`` is impossible.
             HtnetError: a sample cannot be read; the message names it.
             MissingExtraError, RunError: Ray is not installed, or the cluster cannot be used.
         """
-        inputs = self._inputs(iter(manifest), on_error, make_engine(engine, address))
+        whole().check("batch_size", batch_size)
+        inputs = self._inputs(checked_samples(manifest), on_error, make_engine(engine, address))
         while batch := list(islice(inputs, batch_size)):
             yield from self._answers(batch)
 
@@ -466,7 +468,7 @@ class Predictor:
             Each sample with its features, (num_features,) float32.
 
         Raises:
-            SpecError, HtnetError: as for `manifest`.
+            SpecError, InputError, HtnetError: as for `manifest`.
         """
         whole().check("batch_size", batch_size)
         read: list[Sample] = []
@@ -480,7 +482,7 @@ class Predictor:
             read.pop()
             cast(OnError, on_error)(sample, error)
 
-        inputs = self._inputs(noted(iter(manifest)), None if on_error is None else left_out)
+        inputs = self._inputs(noted(checked_samples(manifest)), None if on_error is None else left_out)
         while batch := list(islice(inputs, batch_size)):
             features = self._features(batch)
             of = [read.pop(0) for _ in batch]

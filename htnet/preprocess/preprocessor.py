@@ -45,6 +45,7 @@ from htnet.preprocess.landmarks import (
     landmarks_68,
     verified,
 )
+from htnet.preprocess.landmarks.files import landmarks_from
 from htnet.preprocess.landmarks.verify import check_inside
 from htnet.preprocess.pairs import pair_warnings
 from htnet.preprocess.pose import check_order
@@ -303,10 +304,9 @@ def _read_points(landmarks: LandmarkSource, frame: Frame, sample: str) -> Landma
     except (TypeError, ValueError):
         raise LandmarkError(
             f"The landmarks given for {frame.source} are not numbers; give five [x, y] in the order "
-            f"{', '.join(POINT_NAMES)}."
+            f"{', '.join(POINT_NAMES)}, or 68 in the order of iBUG 300-W."
         ) from None
-    kind = Landmarks68 if points.shape == (68, 2) else Landmarks
-    return kind(points, f"the points given for {frame.source}")
+    return landmarks_from(points, f"the points given for {frame.source}")
 
 
 def _check_picture(image: Any, size: int) -> ByteArray:

@@ -221,12 +221,32 @@ def test_some_subjects_are_left_out_as_among_all(manifest, tmp_path):
         (["a/s9"], "no subject 'a/s9'. Did you mean 'a/"),
         ([], r"subjects is \(\); give a list"),
         ("a/s1", "subjects is 'a/s1'; give a list"),
+        (iter(()), "give a list of names"),
+        (np.array([], str), "give a list of names"),
+        (5, "subjects is 5; give a list"),
+        ([5], r"subjects is \(5,\); give a list"),
     ],
 )
 def test_subjects_who_are_not_there_are_refused(manifest, tmp_path, subjects, message):
     with pytest.raises(InputError, match=message):
         run(manifest, tmp_path / "run", subjects=subjects)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", [np.array, set, iter])
+def test_subjects_and_seeds_are_given_as_any_list(kind):
+    """An array was an error of NumPy; an empty iterator left out nobody, in silence."""
+    plan = EvaluationPlan("htnet_tiny", QUICK, kind(["last"]), kind([1, 0]), subjects=kind(["s2", "s1"]))
+    assert plan.protocols == ("last",)
+    assert sorted(plan.seed_list) == [0, 1]
+    assert all(type(seed) is int for seed in plan.seed_list)
+    assert sorted(plan.subjects) == ["s1", "s2"]
+
+
+@pytest.mark.parametrize("seeds", [1.5, None, np.int64(0), "1", ["a"], [0.5], [None]])
+def test_seeds_of_another_kind_are_refused(seeds):
+    with pytest.raises(InputError, match="seeds is .*; give a number of seeds"):
+        EvaluationPlan("htnet_tiny", QUICK, seeds=seeds)
 
 
 def test_a_name_that_two_data_sets_have_is_refused(manifest, tmp_path):

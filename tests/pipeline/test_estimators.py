@@ -141,6 +141,9 @@ def test_other_refusals():
         FlowImages().transform([("a.png",)])
     with pytest.raises(InputError, match="estimators read 28 px"):
         FlowImages(spec=htnet.types.PreprocessSpec(size=56)).fit([])
+    for size in (0, -1, 1.5, "4", None):
+        with pytest.raises(InputError, match="batch_size is"):
+            HTNetFeatures(batch_size=size).fit(images)
 
 
 def test_without_scikit_learn_the_extra_is_named(monkeypatch):

@@ -367,6 +367,19 @@ def test_probabilities_are_numbers_from_0_to_1(run, cell):
         htnet.report(run)
 
 
+@pytest.mark.parametrize(
+    ("name", "cell", "message"),
+    [("probability_negative", "1.0", "add up to 1.*, not 1"), ("seed", "\u00b2", "the seed is missing")],
+)
+def test_rows_that_a_run_cannot_have_written_are_refused(run, name, cell, message):
+    lines = (run / "predictions.csv").read_text("utf-8").splitlines()
+    cells = lines[3].split(",")
+    cells[lines[0].split(",").index(name)] = cell
+    (run / "predictions.csv").write_text("\n".join([*lines[:3], ",".join(cells), *lines[4:]]), "utf-8")
+    with pytest.raises(RunError, match=f"line 4: .*{message}"):
+        htnet.report(run)
+
+
 def test_paths_of_a_run_are_found_from_another_folder(made, tmp_path, monkeypatch):
     project = tmp_path / "project"
     shutil.copytree(made / "set", project / "data" / "set")

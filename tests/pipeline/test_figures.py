@@ -272,6 +272,8 @@ def other_things(answered):
             (([[1], [2, 3]], "ab"), "confusion is no array of numbers"),
             ((np.eye(2), None), "classes is None"),
             ((None, "ab"), "confusion has shape"),
+            (([[np.inf, 1], [0, 1]], "ab"), "infinite"),
+            (([[0.7, 0.3], [0.4, 0.6]], "ab"), "numbers with a fraction, such as shares"),
         ],
         "save_figure": [((None, "x.png"), "figure is None"), ((image, "x.png"), "figure is of type ndarray")],
     }

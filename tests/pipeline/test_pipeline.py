@@ -183,6 +183,31 @@ def test_pairs_are_read_when_they_are_asked_about(model, pair):
         predictor.iter_pairs(made(2), batch_size=0)
 
 
+def test_what_is_no_list_for_pairs_is_refused(model, pair):
+    predictor = Predictor(model, landmarks="template")
+    for name, given in (("samples", "ab"), ("samples", {0: "a", 1: "b"}), ("landmarks", (None for _ in range(2)))):
+        with pytest.raises(InputError, match=f"{name} is of type .*; give a list with one entry for each pair"):
+            predictor.pairs([pair, pair], **{name: given})
+    with pytest.raises(InputError, match=r"samples\[0\] is of type int, not str"):
+        predictor.pairs([pair, pair], samples=[0, 1])
+
+
+@pytest.mark.parametrize("ask", ["manifest", "embed"])
+def test_what_is_no_manifest_is_refused(model, tmp_path, ask):
+    """A batch size of 0 gave no answers, and other things errors of Python."""
+    call = getattr(Predictor(model, landmarks="template"), ask)
+    for size in (0, -1, 1.5, "4", None):
+        with pytest.raises(InputError, match="batch_size is"):
+            list(call([Sample("a", flow=tmp_path / "a.png")], batch_size=size))
+    for given, message in (
+        (None, "manifest is None"),
+        ("set", "manifest is 'set'"),
+        (["a"], r"manifest\[0\] is of type"),
+    ):
+        with pytest.raises(InputError, match=message):
+            list(call(given))
+
+
 @pytest.mark.parametrize(
     "name", [spec.name for spec in list_pretrained() if spec.bundled and input_kind(spec.model) == "flow"]
 )
@@ -257,6 +282,8 @@ def test_weights_with_other_settings(model, pair, tmp_path):
 def test_absent_device(model):
     with pytest.raises(InputError, match=r"'cuda:77' cannot be used here.*Try 'cpu'"):
         Predictor(model, device="cuda:77")
+    with pytest.raises(InputError, match="'None' cannot be used here"):
+        Predictor(model, device=None)
 
 
 def test_unknown_landmarks_and_arguments(model, pair):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from htnet.core.csv_files import open_table
 from htnet.core.errors import InputError, LandmarkError, cause, did_you_mean, refuse_unknown
@@ -217,6 +218,22 @@ def _named(points: Any) -> bool:
     return isinstance(points, dict) and (set(points) == set(OUTPUT_POINTS) or set(points) == set(POINT_NAMES))
 
 
+def landmarks_from(points: npt.ArrayLike, source: str, score: float | None = None) -> Landmarks | Landmarks68:
+    """Five points or 68, whichever were given.
+
+    Raises:
+        LandmarkError: it is another number of points, or one is no number.
+    """
+    shape = np.shape(points)
+    if shape not in ((5, 2), (68, 2)):
+        raise LandmarkError(
+            f"Landmarks from {source} have shape {shape}; give five [x, y] points in the order "
+            f"{', '.join(POINT_NAMES)}, or 68 in the order of iBUG 300-W."
+        )
+    kind = Landmarks if shape == (5, 2) else Landmarks68
+    return kind(np.asarray(points, np.float32), source, score)
+
+
 def _landmarks(points: Any, source: str, scale: float, score: float | None = None) -> Landmarks | Landmarks68:
     if _named(points):
         points = [points[name] for name in (OUTPUT_POINTS if OUTPUT_POINTS[0] in points else POINT_NAMES)]
@@ -224,10 +241,10 @@ def _landmarks(points: Any, source: str, scale: float, score: float | None = Non
         array = np.asarray(points, dtype=np.float64)
     except (TypeError, ValueError):
         raise LandmarkError(
-            f"Landmarks in {source} are not numbers; give five [x, y] in the order {', '.join(POINT_NAMES)}."
+            f"Landmarks in {source} are not numbers; give five [x, y] in the order {', '.join(POINT_NAMES)}, or 68 in "
+            "the order of iBUG 300-W."
         ) from None
-    kind = Landmarks68 if array.shape == (68, 2) else Landmarks
-    return kind(scale_points(array, scale).astype(np.float32), source, score)
+    return landmarks_from(scale_points(array, scale).astype(np.float32), source, score)
 
 
 def _read_csv(path: Path, scale: float) -> dict[str, Landmarks | Landmarks68]:
