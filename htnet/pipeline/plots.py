@@ -55,9 +55,9 @@ def plot_prediction(
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the file's ending names no kind of picture.
     """
-    refuse_type("prediction", prediction, Prediction, "what Predictor.pair or htnet.predict returned")
     read = [frame for frame in (onset, apex) if isinstance(frame, (str, PathLike))]
     check_outputs(path, overwrite=overwrite, inputs=read)
+    refuse_type("prediction", prediction, Prediction, "what Predictor.pair or htnet.predict returned")
     widths = [1, 1, 1, 1, 0.9, 1.2] if prediction.action_units else [1, 1, 1, 1, 1.3]
     figure = new_figure(2.83 * sum(widths), 3.4)
     axes = figure.subplots(1, len(widths), width_ratios=widths)
@@ -290,14 +290,14 @@ def save_figure(figure: Figure, path: str | PathLike[str], *, overwrite: bool = 
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the extension is not a picture format.
     """
+    path = Path(path)
+    check_outputs(path, overwrite=overwrite)
     refuse_type(
         "figure",
         figure,
         require("matplotlib.figure", "plots", "Drawing").Figure,
         "what a function of htnet.plots returned",
     )
-    path = Path(path)
-    check_outputs(path, overwrite=overwrite)
     kind = path.suffix.lower().removeprefix(".")
     # matplotlib would append an extension, to a name that was not checked.
     if kind not in figure.canvas.get_supported_filetypes():

@@ -93,10 +93,10 @@ def train_weights(
     """
     if len(manifest) != len(data):
         raise WeightsError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
-    order = manifest.by_name()
-    manifest, data = manifest.subset(order), data.subset(order)
     job = job or TrainingJob()
     only_first(ranks, lambda: check_weights_folder(out, overwrite=overwrite))
+    order = manifest.by_name()
+    manifest, data = manifest.subset(order), data.subset(order)
     check_classes(job.recipe, manifest.classes)
     settings = with_units(job.model, job.recipe, {**job.settings, "num_classes": len(manifest.classes)})
     card = {

@@ -93,6 +93,7 @@ def test_no_sample_of_the_tested_data_set_is_trained_on(manifest, tmp_path, monk
 @pytest.mark.slow
 def test_predictions_are_those_of_a_model_trained_on_the_other_sets(manifest, tmp_path):
     result = run(manifest, tmp_path / "run", seeds=[5])
+    manifest = manifest.subset(manifest.by_name())  # the order in which samples are trained on
     data = load_flow_set(manifest, PreprocessSpec())
     train, test = ([i for i, s in enumerate(manifest) if (s.dataset == "b") == left] for left in (False, True))
     model, _ = train_model("htnet_tiny", data.subset(train), QUICK, seed=protocols.fold_seed(5, "b"))
@@ -209,6 +210,7 @@ def test_folds_start_from_generated_weights(manifest, tmp_path):
     folder = save_pretrained(model, tmp_path / "weights", provenance=Provenance((DataKind.GENERATED,)))
     result = run(manifest, tmp_path / "run", start=folder)
     assert result.summary["run"]["started_from"]["trained_on"] == GENERATED
+    manifest = manifest.subset(manifest.by_name())  # the order in which samples are trained on
     data, begin = load_flow_set(manifest, PreprocessSpec()), StartFrom(folder, manifest.classes)
     (fold,) = (f for f in leave_one_dataset_out(manifest) if f.dataset == "c")
     begun, fresh = (

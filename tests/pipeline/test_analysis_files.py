@@ -318,7 +318,7 @@ def test_weights_of_the_hub_are_known_by_their_content(folder, fail, succeed, mo
         return load_pretrained(weights)
 
     monkeypatch.setattr(analysis_files, "find_files", find)
-    monkeypatch.setattr("htnet.pipeline.predictor.load_pretrained", load)
+    monkeypatch.setattr("htnet.hub.given.load_pretrained", load)
     commit = "1" * 40
     words = ("analyze", place / "a.mp4", place / "b.mp4", "--out", place / "out", "--weights", "someone/weights")
     succeed(*words)

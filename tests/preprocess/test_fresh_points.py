@@ -9,7 +9,7 @@ import pytest
 
 from htnet import Predictor
 from htnet.core.errors import LandmarkError
-from htnet.core.types import Frame
+from htnet.core.types import Frame, Landmarks68
 from htnet.preprocess import PrecomputedLandmarks, Preprocessor, make_landmarker
 from htnet.preprocess.landmarks.files import COLUMNS, flow_image_points
 from tests.support.pairs import POINTS as TEMPLATE
@@ -46,11 +46,16 @@ def by_predictor(path):
     return lambda frame, sample: predictor.pair(frame, face_pair()[1], sample=sample).landmarks
 
 
+def five(points):
+    """The five of a table of 68."""
+    return points.five() if isinstance(points, Landmarks68) else points
+
+
 READERS = {
     "PrecomputedLandmarks": PrecomputedLandmarks,
     "make_landmarker": lambda path: make_landmarker(str(path)),
     "a copy in another process": lambda path: pickle.loads(pickle.dumps(make_landmarker(str(path)))),
-    "flow_image_points": lambda path: lambda frame, sample: flow_image_points(path, frame, sample),
+    "flow_image_points": lambda path: lambda frame, sample: five(flow_image_points(path, frame, sample)),
     "Preprocessor": by_preprocessor,
     "Predictor": by_predictor,
 }

@@ -9,10 +9,8 @@ import torch
 
 from htnet.cli import main
 from htnet.core.errors import NonFiniteLossError
-from htnet.core.types import EMOTIONS, PreprocessSpec
+from htnet.core.types import PreprocessSpec
 from htnet.evaluation import loso
-from htnet.palsy import train_palsy
-from htnet.palsy.faces import FaceSet
 from htnet.pipeline.estimators import HTNetClassifier
 from htnet.training import (
     Checkpoint,
@@ -135,21 +133,6 @@ def test_the_command_tells_it(manifest, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "The samples of its batch are" in said
     assert "Traceback" not in said
-
-
-def test_faces(manifest, tmp_path):
-    names = tuple(sample.sample for sample in manifest)
-    images = torch.randint(0, 256, (len(names), 3, 28, 28), dtype=torch.uint8)
-    labels = torch.from_numpy(manifest.labels())
-    spec = PreprocessSpec(layout="whole", size=28)
-    data = FaceSet(images, labels, len(EMOTIONS), spec, names)
-    recipe = dataclasses.replace(WILD, augmentation=None)
-    with pytest.raises(NonFiniteLossError) as caught:
-        train_palsy(
-            manifest, data, tmp_path / "out", TrainingJob("htnet_palsy_tiny", recipe, settings={"image_size": 28})
-        )
-    check(caught, names)
-    assert data.subset([3, 1]).names == (names[3], names[1])
 
 
 def test_an_estimator(rng):
