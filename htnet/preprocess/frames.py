@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from io import IOBase
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
@@ -96,8 +97,13 @@ def read_clip(sources: Iterable[FrameSource], bit_depth: int | None = None) -> I
         bit_depth: see `read_frame`.
 
     Raises:
-        FrameError: a frame cannot be read, or no frame says how many bits the values are of.
+        FrameError: no frames are given, one cannot be read, or none says how many bits the values are of.
     """
+    if not isinstance(sources, Iterable) or isinstance(sources, (str, bytes, bytearray, memoryview, IOBase)):
+        raise FrameError(
+            f"A clip cannot be read from {type(sources).__name__}; give the path of a video or of a folder of frames, "
+            "or frames in order. What is open, or bytes, is written to a file first."
+        )
     check_bit_depth(bit_depth)
     waiting: list[tuple[RawFrame, FrameSource]] = []
     for source in sources:

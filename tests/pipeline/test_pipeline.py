@@ -192,6 +192,15 @@ def test_what_is_no_list_for_pairs_is_refused(model, pair):
         predictor.pairs([pair, pair], samples=[0, 1])
 
 
+def test_what_is_no_video_is_refused(model, tmp_path):
+    """Lines of an open video were taken for its frames."""
+    (tmp_path / "a.mp4").write_bytes(b"0\n1\n2\n3\n")
+    with open(tmp_path / "a.mp4", "rb") as file:
+        for given in (None, 5, b"0123", file):
+            with pytest.raises(FrameError, match=f"A clip cannot be read from {type(given).__name__}; give the path"):
+                Predictor(model, landmarks="template").video(given)
+
+
 @pytest.mark.parametrize("ask", ["manifest", "embed"])
 def test_what_is_no_manifest_is_refused(model, tmp_path, ask):
     """A batch size of 0 gave no answers, and other things errors of Python."""
