@@ -24,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 #: Probabilities (N, 3) of a set.
 Answer = Callable[[FlowSet], Floats]
 
-#: Sides of the cells that the machine averages over, px; that of the leaderboard's row is 4.
+#: Side of the cells that the machine averages over in the leaderboard's row, px.
 CELL = 4
 
 
@@ -107,7 +107,6 @@ LEARNERS: dict[str, Callable[[FlowSet, int], Answer]] = {
     "flow_mlp-mixed": network("flow_mlp", "mixed"),
     "ststnet-default": network("ststnet", "default"),
 }
-TITLES = {"svm": "SVM on 7 x 7 cells", "flow_mlp-mixed": "FlowMLP (`mixed`)", "ststnet-default": "STSTNet (`default`)"}
 
 
 def mirrored(flows: FlowSet) -> FlowSet:

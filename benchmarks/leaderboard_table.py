@@ -103,8 +103,8 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     missing = [f"`{name}`" for name in ROWS if name not in every]
     sources = sorted({row.published.source for row in ROWS.values() if row.published})
     parts = [
-        f"Under `last`, UF1 / UAR, mean over {SEEDS} seeds; intervals and p by {RESAMPLES} draws of subjects, "
-        "the same for all:",
+        f"Under `last`, UF1 / UAR, mean over {SEEDS} seeds (nothing is random in the SVM); intervals and p by "
+        f"{RESAMPLES} draws of subjects, the same for all:",
         "",
         *_markdown(honest, lines),
         "",
