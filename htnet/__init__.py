@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from htnet._version import __version__
 from htnet.core import deprecated
+from htnet.core.lazy import loading
 from htnet.core.wings import installed_wings
 
 if TYPE_CHECKING:
@@ -87,9 +88,11 @@ deprecated.install()
 
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
-        return getattr(importlib.import_module(_WHERE[name]), name)
+        with loading():
+            return getattr(importlib.import_module(_WHERE[name]), name)
     if name in (*_MODULES, *installed_wings()) or f"htnet.{name}" in deprecated.MODULES:
-        return importlib.import_module(f"htnet.{name}")
+        with loading():
+            return importlib.import_module(f"htnet.{name}")
     raise AttributeError(f"module 'htnet' has no attribute {name!r}")
 
 

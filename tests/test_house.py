@@ -131,6 +131,33 @@ def test_opencv_is_loaded_by_its_own_function():
     assert not bare
 
 
+def late_imports(tree):
+    """Lines of imports on first use: in functions, and by name."""
+    inside = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.With) and ast.unparse(node.items[0].context_expr) == "loading()":
+            inside.update(id(below) for below in ast.walk(node))
+    for function in ast.walk(tree):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            for node in ast.walk(function):
+                by_name = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module")
+                if (by_name or isinstance(node, (ast.Import, ast.ImportFrom))) and id(node) not in inside:
+                    yield node.lineno
+
+
+def test_imports_on_first_use_tell_what_helps_without_free_files():
+    """`htnet.core.lazy.loading` is around each; commands have `show_error` around all."""
+    wrong = {
+        f"{module}:{line}"
+        for module, path in MODULES.items()
+        if "cli" not in module.split(".") and module != "htnet.core.lazy"
+        for line in late_imports(tree_of(path))
+    }
+    assert not wrong
+    bare = "def f():\n    import x\n    return importlib.import_module('y')"
+    assert list(late_imports(ast.parse(bare))) == [2, 3]
+
+
 #: What decodes pictures and videos, and the one module that may call each. Writing (`av.open(..., "w")`) is free.
 DECODERS = {
     "imread": None,

@@ -143,6 +143,6 @@ def test_the_web_page_under_load(warm_python):
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["disk", "system"])
 def test_a_full_disk_and_missing_resources(warm_python, family):
-    only = ["train"] if family == "disk" else ["processes"]
+    only = ["train"] if family == "disk" else ["processes", "locks"]
     done = warm_python.run(CODE, family, "--quick", "--only", *only, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -24,7 +24,7 @@ FAMILIES = {
     "kills": "commands that are killed at random moments",
     "load": "many clients of one predictor, of a service and of the web page, and many pairs",
     "numbers": "losses that are none, orders and processes, stored scores",
-    "system": "no open files, processes, home, cache or clock",
+    "system": "no open files, processes, folder to itself, home, cache or clock",
 }
 
 

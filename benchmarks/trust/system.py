@@ -1,4 +1,4 @@
-"""What a process needs and lacks: open files, processes, a home, a cache that can be written, a clock that goes on."""
+"""What a process needs and lacks: open files, processes, a folder to itself, a home, a cache, a clock that goes on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -123,6 +124,56 @@ def _limit_processes(allowed: int) -> Callable[[], None]:
     return limit
 
 
+def _locks(folder: Path, every: Sequence[Work], quick: bool) -> dict[str, Any]:
+    """Two processes on one folder: the second is refused, also one that is stopped; a killed one leaves no lock.
+
+    Once with the locks of the system, and once where the disk has none, so that a file with the process's number is the
+    lock.
+    """
+    runs, faults = 0, []
+    out = folder / "out"
+    for work in every:
+        if work.name == "save_pretrained":  # whole files at any moment, and no run that lasts
+            continue
+        fresh(out)
+        Child(lambda work=work: work.run(out)).end()
+        calm = content(out)
+        for kind, limit in (("locks of the system", lambda: None), ("files as locks", _no_flock)):
+            what = f"{work.name}, {kind}"
+            runs += 1
+            fresh(out)
+            first = Child(lambda work=work: work.run(out), limit)
+            while not first.writing()[0] and not first.ended():
+                time.sleep(0.001)
+            os.kill(first.pid, signal.SIGSTOP)
+            second = Child(lambda work=work: work.run(out), limit).end(60)
+            if second.kind != "RunError" or "Another process" not in second.message:
+                faults.append(f"{what}: the second is not refused: {_named(second)}: {second.message}")
+            first.kill()
+            first.end()
+            again = Child(lambda work=work: work.run(out), limit).end()
+            if again.status:
+                faults.append(f"{what}: after the first was killed: {again.kind}: {again.message}")
+                continue
+            found = content(out)
+            if limit is _no_flock:  # where nothing tells that nobody writes it, what was begun stays
+                found = {name: data for name, data in found.items() if not name.endswith(".tmp")}
+            if found != calm:
+                differ = sorted(name for name in {*calm, *found} if calm.get(name) != found.get(name))
+                faults.append(f"{what}: other bytes in {', '.join(differ)}")
+    return {"runs": runs, "faults": faults}
+
+
+def _no_flock() -> None:
+    """A disk without locks, as some that are mounted from elsewhere."""
+    import fcntl
+
+    def none(*args: Any) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    fcntl.flock = none
+
+
 def _clock(folder: Path, every: Sequence[Work], quick: bool) -> dict[str, Any]:
     """The clock is set back by years between two runs of one command, and after half of the first."""
     runs, faults = 0, []
@@ -225,4 +276,10 @@ def _named(end: End) -> str:
     return end.kind if end.kind else "result" if end.status == 0 else f"status {end.status}"
 
 
-_LOOKS = {"descriptors": _descriptors, "processes": _processes, "clock": _clock, "homes": _homes}
+_LOOKS = {
+    "descriptors": _descriptors,
+    "processes": _processes,
+    "locks": _locks,
+    "clock": _clock,
+    "homes": _homes,
+}

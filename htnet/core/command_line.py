@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from htnet.core.errors import HtnetError, cause, did_you_mean
+from htnet.core.errors import NO_FILES, TOO_MANY_FILES, HtnetError, cause, did_you_mean
 from htnet.core.optional import ENGINES
 from htnet.core.provenance import restriction
 from htnet.core.recipe_names import RECIPE_NAMES
@@ -136,7 +136,11 @@ def show_terms(weights: str | None, expression: str) -> None:
 
 def show_error(command: str, error: HtnetError | OSError) -> None:
     """Print the error that ends a command."""
-    said = str(error) if isinstance(error, HtnetError) else f"{error.filename or 'a file'}: {cause(error)}"
+    if isinstance(error, HtnetError):
+        said = str(error)
+    else:
+        cure = f". {TOO_MANY_FILES}" if error.errno in NO_FILES else ""
+        said = f"{error.filename or 'a file'}: {cause(error)}{cure}"
     print(f"{command}: {said}", file=sys.stderr)
 
 

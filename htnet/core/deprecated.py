@@ -16,6 +16,7 @@ from importlib.machinery import ModuleSpec
 from types import MappingProxyType, ModuleType
 from typing import Any, ParamSpec, TypeVar
 
+from htnet.core.lazy import loading
 from htnet.core.warn import warn_user
 
 P = ParamSpec("P")
@@ -317,7 +318,8 @@ def _named(name: str) -> Any:
     """What a full name of `NAMES` stands for: an attribute of a module or class, or what a function returns."""
     called = name.endswith("()")
     where, *path = re.split(r"\.(?=[A-Z_])|\.(?=[^.]*$)", name.removesuffix("()"))
-    value: Any = functools.reduce(getattr, path, importlib.import_module(where))
+    with loading():
+        value: Any = functools.reduce(getattr, path, importlib.import_module(where))
     return value() if called else value
 
 
@@ -489,7 +491,8 @@ class _MovedModule(Loader):
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         warn_renamed(spec.name, self.new)
-        module = importlib.import_module(self.new)
+        with loading():
+            module = importlib.import_module(self.new)
         self._spec = module.__spec__
         return module
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import json
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
+
+#: Numbers of the errors that tell that no file can be opened any more, by this process or by any.
+NO_FILES = (errno.EMFILE, errno.ENFILE)
+#: What helps then.
+TOO_MANY_FILES = "This process has too many files open: close some, or raise the limit (ulimit -n)."
 
 
 class HtnetError(Exception):
@@ -110,7 +116,7 @@ class CorruptWeightsError(WeightsError):
 
 
 class RunError(HtnetError):
-    """A run cannot continue: its folder is in use or contains another run, or one of its processes was killed."""
+    """A run cannot go on: its folder is in use or holds another run, a process was killed, or no file can be opened."""
 
 
 class NonFiniteLossError(RunError):

@@ -16,7 +16,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from htnet.core.errors import InputError, OverwriteError, cause
+from htnet.core.errors import NO_FILES, TOO_MANY_FILES, InputError, OverwriteError, cause
 from htnet.core.limits import sha256_of
 
 try:
@@ -31,7 +31,7 @@ _FULL = "Free some space there, then run the same again; what was finished befor
 _CURES = {
     errno.ENOSPC: _FULL,
     getattr(errno, "EDQUOT", errno.ENOSPC): _FULL,
-    errno.EMFILE: "This process has too many files open: close some, or raise the limit (ulimit -n).",
+    **dict.fromkeys(NO_FILES, TOO_MANY_FILES),
 }
 #: Endings of files that would be read as frames or faces if they lay among them.
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})

@@ -28,6 +28,7 @@ from typing import Any
 
 from htnet.core.errors import InputError, RunError
 from htnet.core.files import whole_file
+from htnet.core.lazy import loading
 from htnet.core.optional import require
 
 #: Versions of numba from which this was run, and up to which.
@@ -257,7 +258,8 @@ def _keep(file: Path, code: bytes) -> None:
 @contextmanager
 def _alone(folder: Path, name: str) -> Iterator[None]:
     """Hold the lock of that name in the folder; without one where the disk has no locks, or after some minutes."""
-    from filelock import FileLock, Timeout
+    with loading():
+        from filelock import FileLock, Timeout
 
     lock = FileLock(folder / f"{name}.lock", timeout=_PATIENCE)
     held = False

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from htnet.core.errors import InputError, MissingExtraError
+from htnet.core.lazy import loading
 
 if TYPE_CHECKING:
     import torch
@@ -34,9 +35,11 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
 
     Raises:
         MissingExtraError: the module is not installed.
+        RunError: no further file may be opened.
     """
     try:
-        return importlib.import_module(module)
+        with loading():
+            return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
             f"{purpose} needs {module.split('.')[0]}, which is not installed{_lacking(module, error)}. Install it "
@@ -46,7 +49,8 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
 
 def installed(module: str) -> bool:
     """Whether a package can be imported; it is not."""
-    return importlib.util.find_spec(module) is not None
+    with loading():
+        return importlib.util.find_spec(module) is not None
 
 
 def several_processes() -> str:
@@ -64,7 +68,8 @@ def named_device(device: str | torch.device) -> str | torch.device:
     """The device that "auto" stands for: "cuda" where PyTorch can use one, otherwise "cpu"; others as they are."""
     if device != "auto":
         return device
-    import torch
+    with loading():
+        import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -77,7 +82,8 @@ def named_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     """
     if dtype is None:
         return None
-    import torch
+    with loading():
+        import torch
 
     kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
     found = kinds.get(dtype.removeprefix("torch.")) if isinstance(dtype, str) else dtype
@@ -95,7 +101,8 @@ def usable_device(device: str | torch.device) -> torch.device:
     Raises:
         InputError: the device does not exist, or PyTorch was built without it.
     """
-    import torch
+    with loading():
+        import torch
 
     try:
         found = torch.device(named_device(device))

@@ -23,6 +23,7 @@ from htnet.core.errors import RunError, cause
 from htnet.core.fields import optional, whole
 from htnet.core.files import remove_partial, unwritable
 from htnet.core.hints import as_command, in_command
+from htnet.core.lazy import loading
 from htnet.core.optional import named_device
 
 Result = TypeVar("Result")
@@ -106,11 +107,9 @@ def locked(folder: Path, *, below: bool = True) -> Iterator[None]:
         InputError: it cannot be written.
     """
     # The lock is the operating system's: a killed process leaves none behind.
-    try:
+    with loading():
         from filelock import Timeout
         from huggingface_hub.utils import WeakFileLock
-    except OSError as error:  # no file may be opened, not even those of a module
-        raise unwritable(folder, error) from error
 
     with ExitStack() as stack:
         try:

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from htnet.core.lazy import loading
+
 T = TypeVar("T")
 
 
 def progress_bar(items: Iterable[T], text: str, total: int | None = None, *, show: bool = True) -> Iterable[T]:
     """``items``, counted on a progress bar where standard error is a terminal."""
-    from huggingface_hub.utils import tqdm
+    with loading():
+        from huggingface_hub.utils import tqdm
 
     bar: Iterable[T] = tqdm(items, desc=text, unit="sample", total=total, disable=_disabled(show))
     return bar
@@ -34,7 +37,8 @@ def ticker(
         A function of how much is done by now, and of something that is shown beside it if it is a text. It serves as
         the ``on_epoch`` of a training.
     """
-    from huggingface_hub.utils import tqdm
+    with loading():
+        from huggingface_hub.utils import tqdm
 
     # A rate in seconds a second tells nobody anything.
     form = "{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}{postfix}]" if unit == "s" else None

@@ -27,6 +27,7 @@ import torch
 from htnet._version import __version__
 from htnet.core.errors import HtnetError, InputError, RunError, cause
 from htnet.core.hints import as_command, in_command
+from htnet.core.lazy import loading
 from htnet.core.native import native_loops
 from htnet.core.optional import require
 from htnet.core.warn import warn_user
@@ -160,7 +161,8 @@ _BEGUN: dict[str, tuple[Callable[..., Any], Any, bool]] = {}
 
 def _run_here(place: list[Any], name: str, packed: bytes, files: dict[str, int]) -> _Answer:
     """Run one task; in a process of a node."""
-    import ray
+    with loading():
+        import ray
 
     seen: list[warnings.WarningMessage] = []
     try:

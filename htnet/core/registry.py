@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from htnet.core.lazy import loading
 from htnet.core.wings import load_wings
 
 K = TypeVar("K")
@@ -36,8 +37,9 @@ class Registry(Mapping[K, V]):
         return dict(self._entries)
 
     def _read(self) -> dict[K, V]:
-        for module in self._homes:
-            importlib.import_module(module)
+        with loading():
+            for module in self._homes:
+                importlib.import_module(module)
         load_wings()
         return self._entries
 

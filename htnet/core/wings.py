@@ -17,6 +17,8 @@ from pathlib import Path
 from threading import RLock
 from types import ModuleType
 
+from htnet.core.lazy import loading
+
 #: Names of the wings that may be installed.
 WINGS = ("palsy", "web")
 
@@ -27,13 +29,15 @@ _STARTED: list[str] = []
 
 def installed_wings() -> list[str]:
     """Names of the wings that are installed."""
-    return [wing for wing in WINGS if find_spec(f"{_PACKAGE}{wing}") is not None]
+    with loading():
+        return [wing for wing in WINGS if find_spec(f"{_PACKAGE}{wing}") is not None]
 
 
 def wing_modules(part: str) -> list[ModuleType]:
     """The module ``part`` of every installed wing that has one."""
     names = [f"{_PACKAGE}{wing}.{part}" for wing in installed_wings()]
-    return [importlib.import_module(name) for name in names if find_spec(name) is not None]
+    with loading():
+        return [importlib.import_module(name) for name in names if find_spec(name) is not None]
 
 
 def wing_files(name: str) -> list[Path]:

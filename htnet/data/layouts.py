@@ -17,6 +17,7 @@ from htnet.core.errors import ManifestError, did_you_mean, refuse_unknown
 from htnet.core.fields import one_of
 from htnet.core.hints import hint, missing
 from htnet.core.identity import is_named, person_key
+from htnet.core.lazy import loading
 from htnet.core.limits import read_json
 from htnet.core.types import EMOTIONS
 from htnet.data.corrections import describe, find_correction
@@ -297,7 +298,8 @@ class _EditedFrames:
 
 def _edited_frames(root: Path, row: Mapping[str, str], name: str) -> _EditedFrames:
     # The package of readers imports this module, so it cannot be imported before.
-    from htnet.data.datasets.clips import read_clip
+    with loading():
+        from htnet.data.datasets.clips import read_clip
 
     onset, apex = root / row["imagename_onset"], root / row["imagename_apex"]
     end = row.get(CASME3_OFFSET, "") or row.get("Offset", "")

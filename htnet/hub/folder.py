@@ -22,6 +22,7 @@ from htnet.core.errors import CorruptWeightsError, HtnetError, InputError, Limit
 from htnet.core.files import check_folder, remove_partial, whole_file, write_bytes
 from htnet.core.hints import hint
 from htnet.core.identity import TrainedPeople
+from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors, read_json, sha256_of
 from htnet.core.optional import named_dtype, usable_device
 from htnet.core.provenance import Provenance, translated
@@ -81,7 +82,8 @@ def save_pretrained(
         WeightsError: the model has no preprocessing spec, or a temperature that is not positive and finite.
         ModelError: it is no model of htnet, or its weights are quantized by another library.
     """
-    from safetensors.torch import save
+    with loading():
+        from safetensors.torch import save
 
     model = checked_model(model)
     refuse_replaced_weights(model, "save_pretrained")
@@ -305,7 +307,8 @@ def load_files(
         WeightsError: the folder is invalid.
         InputError: the device cannot be used, or ``dtype`` is not floating-point, or given for an optimized model.
     """
-    from safetensors.torch import load_file
+    with loading():
+        from safetensors.torch import load_file
 
     dtype = named_dtype(dtype)
     config = read_config(config_path)

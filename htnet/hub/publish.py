@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import WeightsError, cause
+from htnet.core.lazy import loading
 from htnet.hub.plan import PushPlan, plan_all, plan_push
 from htnet.hub.registry import NAMESPACE_VARIABLE
 from htnet.hub.weights import refused
@@ -123,8 +124,9 @@ def carry_out(
     create_pr: bool | None = None,
 ) -> CommitInfo:
     """Upload what a plan names, in one commit; for arguments and errors see `push_to_hub`."""
-    from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+    with loading():
+        from huggingface_hub import CommitOperationAdd, HfApi
+        from huggingface_hub.errors import HfHubHTTPError
 
     api, repo_id = HfApi(token=token), plan.repo_id
     try:

@@ -15,6 +15,7 @@ import torch
 
 from htnet.core.errors import CorruptWeightsError, WeightsError, WeightsNotPublishedError, cause
 from htnet.core.hints import hint
+from htnet.core.lazy import loading
 from htnet.core.limits import sha256_of
 from htnet.core.network import TIME_LIMIT, once, watched
 from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files
@@ -206,8 +207,9 @@ def refuse_file(name: str | PathLike[str]) -> None:
 
 def is_repo_id(name: str) -> bool:
     """Whether a text can be the ``owner/repo`` of a Hub repository; paths such as ``./weights`` cannot."""
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    with loading():
+        from huggingface_hub.errors import HFValidationError
+        from huggingface_hub.utils import validate_repo_id
 
     try:
         validate_repo_id(name)
@@ -259,8 +261,9 @@ def _ask(question: Callable[[], object]) -> None:
         WeightsError: it is unreachable.
         HfHubHTTPError: it refused.
     """
-    from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError
+    with loading():
+        from huggingface_hub import constants
+        from huggingface_hub.errors import HfHubHTTPError
 
     def answer() -> HfHubHTTPError | None:
         try:
@@ -286,9 +289,10 @@ def _download(
     The repository is requested first, because downloads from an unreachable Hub are retried for a
     long time before the cache is used.
     """
-    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
-    from huggingface_hub.utils import tqdm
+    with loading():
+        from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+        from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+        from huggingface_hub.utils import tqdm
 
     unreachable = ""
     if not local_files_only:

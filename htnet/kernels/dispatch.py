@@ -10,6 +10,7 @@ from torch import Tensor
 
 from htnet.core.deprecated import renamed_value
 from htnet.core.errors import InputError
+from htnet.core.lazy import loading
 from htnet.kernels.masks import NEIGHBORS, additive, map_side, neighbor_mask
 from htnet.kernels.reference import reference_attention
 from htnet.kernels.routing import DTYPES, AttentionCase, Choice, choose, route, triton_obstacle
@@ -99,7 +100,8 @@ def _compute(
         mask = neighbor_mask(side, q.device) if name != "triton" else None
     bias, mask = (None if x is None else x.reshape((1,) * (4 - x.ndim) + x.shape) for x in (bias, mask))
     if name == "triton":
-        from htnet.kernels.triton_attention import triton_attention
+        with loading():
+            from htnet.kernels.triton_attention import triton_attention
 
         return triton_attention(q, k, v, additive(bias, mask, q.dtype), scale, side)
     plain = reference_attention if name == "reference" else sdpa_attention

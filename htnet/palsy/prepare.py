@@ -15,6 +15,7 @@ from htnet.core.engines import LocalEngine
 from htnet.core.errors import FrameError, HtnetError, LandmarkError, ManifestError, about_sample
 from htnet.core.hints import door_of, hint, how, missing
 from htnet.core.identity import check_files
+from htnet.core.lazy import loading
 from htnet.core.limits import sha256_of
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, PreprocessSpec
 from htnet.data import Manifest, Sample
@@ -86,7 +87,8 @@ def align_face(
 
 def palsy_landmarker(text: str, spec: PreprocessSpec, *, face: str | int | None = None) -> Landmarker:
     """`htnet.preprocess.make_landmarker`; "template" stretches the spec's own template, so a face stays put."""
-    from htnet.preprocess import TemplateLandmarks
+    with loading():
+        from htnet.preprocess import TemplateLandmarks
 
     found = make_landmarker(text, face=face)
     return TemplateLandmarks(spec.template) if text == "template" else found

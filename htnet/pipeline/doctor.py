@@ -18,6 +18,7 @@ import torch
 from htnet._version import __version__
 from htnet.core.assets import ASSETS
 from htnet.core.errors import HtnetError, OpenCVError
+from htnet.core.lazy import loading
 from htnet.core.native import folders
 from htnet.core.parallel import cores
 from htnet.core.schema import document
@@ -200,7 +201,8 @@ def _cpu_limit() -> float | None:
 
 
 def _caches() -> Iterator[Finding]:
-    from huggingface_hub import constants
+    with loading():
+        from huggingface_hub import constants
 
     # The first that can be written is used; htnet works without any.
     code = next((folder for folder in folders() if _writable(folder)), None)
@@ -218,7 +220,8 @@ def _writable(folder: Path) -> bool:
 
 
 def _network() -> Iterator[Finding]:
-    from huggingface_hub import constants
+    with loading():
+        from huggingface_hub import constants
 
     text = f"bundled weights need no network; registered ones of the Hub belong to {owner()}"
     if constants.HF_HUB_OFFLINE:
@@ -301,7 +304,8 @@ def _extras() -> Iterator[Finding]:
 
 def installed_extras() -> dict[str, dict[str, str | None]]:
     """The extras of the installed htnet: for each its packages with the version that is here, or None."""
-    from packaging.requirements import Requirement
+    with loading():
+        from packaging.requirements import Requirement
 
     found: dict[str, dict[str, str | None]] = {}
     about = importlib.metadata.metadata("htnet")

@@ -12,6 +12,7 @@ import torch
 
 from htnet.core.errors import InputError
 from htnet.core.fields import whole
+from htnet.core.lazy import loading
 from htnet.core.optional import require
 from htnet.core.types import DEFAULT_WEIGHTS, TEMPLATE_SIZE, ByteArray, FloatArray, PreprocessSpec
 from htnet.models import EmotionModel
@@ -159,7 +160,8 @@ class HTNetFeatures(TransformerMixin, BaseEstimator):
             WeightsError: they cannot be loaded.
             InputError: the images have another shape, or ``batch_size`` is impossible.
         """
-        from htnet.hub import load_pretrained
+        with loading():
+            from htnet.hub import load_pretrained
 
         whole().check("batch_size", self.batch_size)
         images = flow_rows(X)

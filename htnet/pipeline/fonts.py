@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 from unicodedata import category
 
+from htnet.core.lazy import loading
 from htnet.core.warn import warn_user
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def give_fonts(texts: Iterable[Text]) -> bool:
 
 def _own(families: tuple[str, ...]) -> Iterator[frozenset[int]]:
     """The characters of the fonts that matplotlib takes for a text."""
-    from matplotlib.font_manager import FontProperties, findfont
+    with loading():
+        from matplotlib.font_manager import FontProperties, findfont
 
     for family in families:
         try:
@@ -98,7 +100,8 @@ def _installed() -> list[tuple[str, str]]:
 
     Fonts that were installed after matplotlib made its list are added to it.
     """
-    from matplotlib.font_manager import findSystemFonts, fontManager
+    with loading():
+        from matplotlib.font_manager import findSystemFonts, fontManager
 
     known = {entry.fname for entry in fontManager.ttflist}
     for path in findSystemFonts():
@@ -118,7 +121,8 @@ def _rank(name: str) -> int:
 @functools.lru_cache(maxsize=4096)
 def _characters(path: str) -> frozenset[int]:
     """Code points of the characters that a font file has; none of a file that cannot be read."""
-    from matplotlib.font_manager import get_font
+    with loading():
+        from matplotlib.font_manager import get_font
 
     try:
         return frozenset(get_font(path).get_charmap())

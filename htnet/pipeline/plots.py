@@ -15,6 +15,7 @@ import numpy.typing as npt
 from htnet.core.errors import InputError, refuse_type
 from htnet.core.facs import SHOWN_UNITS, UnitPrediction
 from htnet.core.files import check_outputs, whole_file
+from htnet.core.lazy import loading
 from htnet.core.optional import require
 from htnet.core.schema import Warned
 from htnet.core.types import MOTION_REGIONS, Float64Array, Prediction, Spotting
@@ -273,7 +274,8 @@ def _plain_texts(figure: Figure) -> bool:
 
     Returns whether they can be read: there are fonts for all.
     """
-    from matplotlib.text import Text
+    with loading():
+        from matplotlib.text import Text
 
     for axes in figure.axes:
         axes.get_xticklabels(), axes.get_yticklabels()  # makes those that are only made when they are drawn

@@ -21,6 +21,7 @@ from htnet.core.facs import UnitPrediction, units_by_side
 from htnet.core.fields import whole
 from htnet.core.hints import how, usage_of
 from htnet.core.identity import trained_doubts
+from htnet.core.lazy import loading
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.types import (
     DEFAULT_WEIGHTS,
@@ -297,7 +298,8 @@ class Predictor:
             VideoError, FrameError, LandmarkError, FlowError: the video cannot be used.
         """
         # The answer for two frames does not wait for what reads recordings.
-        from htnet.pipeline.chosen import SpottedVideo, find_expression, is_default, opened
+        with loading():
+            from htnet.pipeline.chosen import SpottedVideo, find_expression, is_default, opened
 
         refuse_after_fork()
         frames = opened(source, fps, self.bit_depth)

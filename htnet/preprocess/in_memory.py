@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from htnet.core.errors import FrameError, LimitError, cause
+from htnet.core.lazy import loading
 from htnet.core.limits import FILE_BYTES
 
 # Pillow's modes whose numbers are gray levels or RGB as they are; others are palettes, colors of another kind, or have
@@ -73,7 +74,8 @@ def picture_array(source: Any) -> tuple[np.ndarray[Any, Any], str] | None:
 
 
 def _of_pillow(picture: Any, name: str) -> np.ndarray[Any, Any]:
-    from PIL import ImageOps
+    with loading():
+        from PIL import ImageOps
 
     try:
         picture = ImageOps.exif_transpose(picture)

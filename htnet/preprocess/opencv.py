@@ -20,6 +20,7 @@ from functools import cache
 from typing import Any
 
 from htnet.core.errors import OpenCVError
+from htnet.core.lazy import loading
 from htnet.core.limits import PICTURE_PIXELS
 
 #: The build that htnet asks for.
@@ -63,11 +64,13 @@ def load_opencv(*needed: str) -> Any:
     Raises:
         OpenCVError: it cannot be imported, is older than `OLDEST`, or lacks what is needed, as where two builds
             collided or the build with windows finds no graphics library.
+        RunError: no further file may be opened.
     """
     # OpenCV reads its own limit when it is imported, and checks pictures of all formats against it.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(PICTURE_PIXELS.value()))
     try:
-        module = importlib.import_module("cv2")
+        with loading():
+            module = importlib.import_module("cv2")
     except (ImportError, AttributeError) as error:
         raise OpenCVError(
             f"OpenCV (cv2) cannot be imported{_lacking(error) or ' here'}. {_state()} {opencv_cure()}"

@@ -20,6 +20,7 @@ from htnet.core.errors import InputError
 from htnet.core.events import EVENT_KINDS, LONGEST_MICRO_S, Event
 from htnet.core.fields import Checked, checked, each, real
 from htnet.core.files import check_outputs, write_bytes
+from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors, parse_json
 from htnet.core.types import Float64Array, FloatArray
 from htnet.recordings.grid import RATE, Grid, input_names, make_grid, mirrored
@@ -302,7 +303,8 @@ def save_detector(detector: EventDetector, path: str | os.PathLike[str], *, over
         OverwriteError: it exists and ``overwrite`` is not given.
         InputError: ``detector`` is none, a parameter is not finite, or the file cannot be written.
     """
-    from safetensors.torch import save
+    with loading():
+        from safetensors.torch import save
 
     if not isinstance(detector, EventDetector):
         raise InputError(f"save_detector takes an EventDetector first, not {_kind_of(detector)}.")
@@ -371,7 +373,8 @@ def _shipped() -> EventDetector:
 
 
 def _read(path: Path) -> EventDetector:
-    from safetensors import SafetensorError, safe_open
+    with loading():
+        from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the file of an event detector, or none for the shipped one.")

@@ -21,6 +21,7 @@ import numpy as np
 from htnet._version import __version__
 from htnet.core.errors import HtnetError, InputError, cause
 from htnet.core.files import whole_file
+from htnet.core.lazy import loading
 from htnet.core.limits import parse_json
 from htnet.core.warn import warn_user
 from htnet.preprocess.opencv import load_opencv
@@ -201,7 +202,8 @@ def _code() -> str:
 def _libraries(video: Video) -> dict[str, str]:
     found = {"numpy": np.__version__, "opencv": load_opencv().__version__, "machine": platform.machine()}
     if video.reader == "pyav":
-        import av
+        with loading():
+            import av
 
         found["av"] = av.__version__
     return found

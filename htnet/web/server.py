@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from htnet.core import errors
 from htnet.core.errors import HtnetError, InputError, cause
 from htnet.core.optional import require
 from htnet.web.app import create_app
@@ -120,8 +121,6 @@ async def _watch(server: Any, desk: Desk, fault: list[BaseException]) -> None:
 
 def _as_error(error: BaseException) -> HtnetError:
     """The error of another process, whose type is only told."""
-    from htnet.core import errors
-
     if not isinstance(error, AnswerError):
         return errors.RunError(f"The models cannot be loaded: {cause(error)}.")
     kind = getattr(errors, error.told["type"], errors.RunError)

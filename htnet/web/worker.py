@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from htnet.core.errors import HtnetError, InputError, LandmarkError, RunError, VideoError, cause
+from htnet.core.lazy import loading
 from htnet.web.settings import BusyError, RequestError, ServeSettings, TooLargeError
 
 if TYPE_CHECKING:
@@ -82,11 +83,12 @@ def answer(question: Question, settings: ServeSettings, tell: Callable[[str, flo
     Raises:
         HtnetError: a file cannot be used.
     """
-    from htnet.core.schema import to_json
-    from htnet.pipeline import Analyzer, spot_video
-    from htnet.pipeline.prediction_report import prediction_report_text
-    from htnet.pipeline.report import report_text
-    from htnet.preprocess import open_video, read_pair
+    with loading():
+        from htnet.core.schema import to_json
+        from htnet.pipeline import Analyzer, spot_video
+        from htnet.pipeline.prediction_report import prediction_report_text
+        from htnet.pipeline.report import report_text
+        from htnet.preprocess import open_video, read_pair
 
     if question.kind == "pair":
         predictor = _predictor(question.weights, settings.device, question.bit_depth, question.always)
@@ -119,14 +121,16 @@ def answer(question: Question, settings: ServeSettings, tell: Callable[[str, flo
 
 @lru_cache(maxsize=8)
 def _predictor(weights: str, device: str, bit_depth: int | None, always: bool) -> Predictor:
-    from htnet.pipeline import Predictor
+    with loading():
+        from htnet.pipeline import Predictor
 
     return Predictor(weights, device=device, bit_depth=bit_depth, always=always)
 
 
 def _check_video(path: Path) -> None:
     """Refuse what is not a video by its content: FFmpeg would open the files that a text names."""
-    from htnet.preprocess.video.containers import container_kind
+    with loading():
+        from htnet.preprocess.video.containers import container_kind
 
     with path.open("rb") as file:
         head = file.read(_TS_PACKET + 1)
@@ -144,10 +148,11 @@ def offered(settings: ServeSettings) -> list[dict[str, str]]:
     Raises:
         WeightsError, ModelError: those of the settings cannot be used.
     """
-    from htnet.core.registry import input_kind
-    from htnet.core.types import DEFAULT_WEIGHTS
-    from htnet.hub import list_pretrained
-    from htnet.hub.registry import find_pretrained
+    with loading():
+        from htnet.core.registry import input_kind
+        from htnet.core.types import DEFAULT_WEIGHTS
+        from htnet.hub import list_pretrained
+        from htnet.hub.registry import find_pretrained
 
     if settings.weights:
         shown = []
@@ -190,9 +195,10 @@ def run(pipe: Connection, settings: ServeSettings) -> None:
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(int(settings.megapixels * 1e6))
     home = os.getcwd()
     try:
-        import torch
+        with loading():
+            import torch
 
-        from htnet.core.parallel import cores
+            from htnet.core.parallel import cores
 
         torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() // settings.workers)))
         pipe.send(("ready", offered(settings)))

@@ -19,6 +19,7 @@ import torch
 
 from htnet.core.errors import CheckpointError, LimitError, cause
 from htnet.core.hints import CHECKPOINTS, hint
+from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors
 
 #: First bytes of files that are often mistaken for checkpoints, and the description of each.
@@ -169,8 +170,9 @@ def _is_safetensors(head: bytes) -> bool:
 
 def _read_safetensors(path: Path) -> dict[str, Any]:
     """Read the tensors, and the metadata in the file's header."""
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import load_file
+    with loading():
+        from safetensors import SafetensorError, safe_open
+        from safetensors.torch import load_file
 
     try:
         check_safetensors(path)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from htnet.core.errors import FlowError, FrameError
+from htnet.core.lazy import loading
 from htnet.core.optional import require
 from htnet.core.parallel import refuse_after_fork
 from htnet.core.types import ByteArray, FloatArray
@@ -90,16 +91,19 @@ def _solver(backend: str, device: torch.device) -> Callable[[Tensor, Tensor, TVL
     """What computes flow by that backend; a backend's module is imported on first use."""
     backend = choose_tvl1(device.type, backend)
     if backend == "numba":
-        from htnet.preprocess.flow import tvl1_numba
+        with loading():
+            from htnet.preprocess.flow import tvl1_numba
 
         return tvl1_numba.solve
     if backend == "triton":
         require("triton", "triton", "The TV-L1 backend 'triton'")
-        from htnet.preprocess.flow import tvl1_triton
+        with loading():
+            from htnet.preprocess.flow import tvl1_triton
 
         steps = Steps(relax=tvl1_triton.relax)
     elif backend == "compile":
-        from htnet.preprocess.flow import tvl1_compiled
+        with loading():
+            from htnet.preprocess.flow import tvl1_compiled
 
         steps = tvl1_compiled.STEPS
     else:

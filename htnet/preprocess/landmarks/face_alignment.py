@@ -14,6 +14,7 @@ import torch
 
 from htnet.core.errors import LandmarkError, WeightsError, cause
 from htnet.core.fields import whole
+from htnet.core.lazy import loading
 from htnet.core.network import limited, once
 from htnet.core.optional import require
 from htnet.core.types import Frame, Landmarks, Landmarks68
@@ -162,7 +163,8 @@ class FaceAlignmentLandmarker:
             yield from self._faces_of(batch)
 
     def _faces_of(self, batch: list[Frame]) -> Iterator[tuple[Frame, list[Array]]]:
-        import torch
+        with loading():
+            import torch
 
         pixels = np.stack([frame.pixels for frame in batch]).transpose(0, 3, 1, 2)
         with self._working(batch[0]) as network:

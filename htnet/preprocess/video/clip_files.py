@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from htnet.core.errors import HtnetError, InputError, SpecError, VideoError, cause
+from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors, parse_json
 from htnet.core.types import FloatArray, PreprocessSpec
 from htnet.preprocess.video.open import Video, open_video
@@ -69,7 +70,8 @@ def encode_motion(motion: FloatArray, spec: PreprocessSpec) -> bytes:
     Returns:
         The content of a ``.safetensors`` file.
     """
-    from safetensors.numpy import save
+    with loading():
+        from safetensors.numpy import save
 
     return bytes(save({"motion": np.ascontiguousarray(motion)}, {"spec": json.dumps(motion_settings(spec))}))
 
@@ -88,7 +90,8 @@ def read_motion(path: str | os.PathLike[str], spec: PreprocessSpec) -> FloatArra
         InputError: the file is missing or damaged.
         SpecError: they were made in another way.
     """
-    from safetensors import safe_open
+    with loading():
+        from safetensors import safe_open
 
     try:
         check_safetensors(path)
