@@ -21,6 +21,7 @@ from htnet.acceleration.layers import (
     FusedMlp,
     PatchConvolution,
     PatchEmbed,
+    PlainNorm,
     Precision,
     Product,
     RoundTrip,
@@ -31,6 +32,7 @@ from htnet.acceleration.layers import (
 from htnet.core.deprecated import serve_old_names
 from htnet.core.errors import ModelError
 from htnet.core.registry import Registry
+from htnet.kernels import block_attention
 from htnet.models import MHSSAGCN, DualStreamHTNet, EmotionModel, FlowMLP, HTNet, STSTNet
 from htnet.models.htnet import HierarchicalModel, Level
 from htnet.models.layers import Block, BlockAttention, Downsample
@@ -246,6 +248,57 @@ def fuse_dual_stream(net: DualStreamHTNet, precision: Precision) -> nn.Module:
     return net
 
 
+class FusedRegionAttention(nn.Module):
+    """Attention inside the regions of `RegionBlock`, without its last product."""
+
+    def __init__(self, heads: int, halves: tuple[int, ...], qkv: Product, proj: Product) -> None:
+        """Keep the parts.
+
+        Args:
+            heads: attention heads.
+            halves: where the tokens are cut in parts that do not read each other, from 0 to their number.
+            qkv: queries, keys and values of normalized tokens.
+            proj: the product that follows.
+        """
+        super().__init__()
+        self.heads, self.halves, self.qkv, self.proj = heads, halves, qkv, proj
+
+    def attend(self, x: Tensor, term: Tensor) -> Tensor:
+        """Normalized tokens (B, T, C) and term (B, 1, T, T), -inf where nothing may be read, to (B, T, C)."""
+        read = rearrange(self.qkv(x), "b t (c n d) -> c b n t d", c=3, n=self.heads)
+        if torch.compiler.is_compiling() or x.device.type != "cpu":
+            q, k, v = read
+            return rearrange(block_attention(q, k, v, bias=term), "b n t d -> b t (n d)")
+        # Two halves are half of the pairs, and no row is closed, as every token reads itself. As in `block_attention`,
+        # 16-bit types are computed in float32.
+        high = torch.promote_types(x.dtype, torch.float32)
+        read, term = read.to(high), term.to(high)
+        out = x.new_empty(len(x), x.shape[1], self.heads, read.shape[-1])
+        for part in map(slice, self.halves, self.halves[1:]):
+            q, k, v = read[:, :, :, part]
+            found = F.scaled_dot_product_attention(q, k, v, attn_mask=term[:, :, part, part])
+            out[:, part] = found.transpose(1, 2)
+        return out.flatten(2)
+
+
+class FusedRegionBlock(nn.Module):
+    """`RegionBlock` whose norms have neither scale nor shift; sums and GELU are done where products write."""
+
+    def __init__(self, norm1: PlainNorm, attn: FusedRegionAttention, norm2: PlainNorm, mlp: FusedMlp) -> None:
+        super().__init__()
+        self.norm1, self.attn, self.norm2, self.mlp = norm1, attn, norm2, mlp
+
+    def forward(self, x: Tensor, term: Tensor) -> Tensor:
+        """See `RegionBlock.forward`."""
+        x = self.attn.proj.added(self.attn.attend(self.norm1(x), term), x)
+        return self.mlp.fc2.added(self.mlp.fc1.gelu(self.norm2(x)), x)
+
+    def pooled(self, x: Tensor, term: Tensor, pooling: Tensor) -> Tensor:
+        """See `RegionBlock.pooled`."""
+        x = self.attn.proj.added(self.attn.attend(self.norm1(x), term), x)
+        return self.mlp.fc2.added(pooling @ self.mlp.fc1.gelu(self.norm2(x)), pooling @ x)
+
+
 class FusedMHSSAGCN(MHSSAGCN):
     """MHSSA + GCN whose patches become tokens by one product and one table."""
 
@@ -270,14 +323,15 @@ def fuse_mhssa_gcn(source: MHSSAGCN, precision: Precision) -> nn.Module:
     replace(net, "standardize", nn.Identity())
     for name in ("patch_embed", "region_embed", "combine"):
         delattr(net, name)
-    for layer in net.layers:
+    halves = _independent_halves(net.regions)
+    for index, layer in enumerate(net.layers):
         block = cast(RegionBlock, layer)
-        replace(block.attn, "qkv", precision.product(*algebra.after_norm(block.attn.qkv, block.norm1)))
-        replace(block.attn, "proj", precision.product(*algebra.affine(block.attn.proj)))
-        replace(block.mlp, "fc1", precision.product(*algebra.after_norm(block.mlp.fc1, block.norm2)))
-        replace(block.mlp, "fc2", precision.product(*algebra.affine(block.mlp.fc2)))
-        replace(block, "norm1", plain_norm(block.norm1))
-        replace(block, "norm2", plain_norm(block.norm2))
+        qkv = precision.product(*algebra.after_norm(block.attn.qkv, block.norm1))
+        proj = precision.product(*algebra.affine(block.attn.proj))
+        attn = FusedRegionAttention(block.attn.heads, halves, qkv, proj)
+        net.layers[index] = FusedRegionBlock(
+            plain_norm(block.norm1), attn, plain_norm(block.norm2), fuse_mlp(block, precision)
+        )
     net.pooling = net.pooling.to(precision.values)
     net.AU_adj = net.AU_adj.to(precision.high)
     replace(net, "region_proj", precision.exact(*algebra.after_norm(net.region_proj, net.region_norm)))
@@ -287,6 +341,13 @@ def fuse_mhssa_gcn(source: MHSSAGCN, precision: Precision) -> nn.Module:
     replace(net, "head", precision.exact(*algebra.after_norm(net.head, net.norm)))
     replace(net, "norm", plain_norm(net.norm, precision.high))
     return net
+
+
+def _independent_halves(regions: Tensor) -> tuple[int, ...]:
+    """Where tokens of the regions (T,) are cut in two parts that share no region, as equal as can be."""
+    of = regions.tolist()
+    cuts = [at for at in range(1, len(of)) if not set(of[:at]) & set(of[at:])]
+    return (0, *sorted(cuts, key=lambda at: abs(2 * at - len(of)))[:1], len(of))
 
 
 def _embedding(net: MHSSAGCN) -> tuple[Tensor, Tensor]:

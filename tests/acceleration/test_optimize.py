@@ -78,6 +78,21 @@ def test_float32_is_within_the_promise(model):
     assert not optimized(images, **extras).requires_grad
 
 
+@pytest.mark.parametrize("spatial", ["bounded", "reference"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_regions_are_read_in_two_halves(spatial, dtype, monkeypatch):
+    """On the CPU; compilers, and other devices, read all 43 points at once, masked."""
+    model = lively("mhssa_gcn_small", spatial=spatial)
+    optimized = htnet.optimize(model, dtype)
+    # Left and right brow and eye have 22 points; padding stands after all regions, so there is no place to cut.
+    halves = {layer.attn.halves for layer in optimized.network.layers}
+    assert halves == {(0, 22, 43) if spatial == "bounded" else (0, 48)}
+    images, extras = example(model, 3)
+    in_halves = scores(optimized, images, extras)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert relative(scores(optimized, images, extras), in_halves) < (2e-6 if dtype == "float32" else 0.02)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.int8])
 def test_fewer_bits_come_near(model, dtype):
     images, extras = example(model, 3)
