@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Protocol, TypeVar
@@ -35,8 +36,10 @@ class Engine(Protocol):
         *,
         forks: bool = False,
         files: FilesOf = lambda task: (),
-    ) -> Iterator[tuple[Task, Result]]:
+    ) -> Generator[tuple[Task, Result], None, None]:
         """Call ``function(shared, *task)`` for each task and yield each answer once, as they come.
+
+        Close it (`contextlib.closing`) where an error can end the loop early: what still runs is stopped then.
 
         Args:
             function: a module-level function.
@@ -69,7 +72,7 @@ class LocalEngine:
         *,
         forks: bool = False,
         files: FilesOf = lambda task: (),
-    ) -> Iterator[tuple[Task, Result]]:
+    ) -> Generator[tuple[Task, Result], None, None]:
         """See `Engine.run`."""
         return run_tasks(function, shared, tasks, choose_workers(self.workers, len(tasks), self.device), forks=forks)
 
@@ -97,7 +100,7 @@ class RayEngine:
         *,
         forks: bool = False,
         files: FilesOf = lambda task: (),
-    ) -> Iterator[tuple[Task, Result]]:
+    ) -> Generator[tuple[Task, Result], None, None]:
         """See `Engine.run`."""
         return run_on_ray(self.address, self.device == "cuda", function, shared, tasks, files)
 
@@ -145,7 +148,7 @@ def in_order(
     shared: Any,
     tasks: Iterable[Task],
     files: FilesOf = lambda task: (),
-) -> Iterator[tuple[Task, Result]]:
+) -> Generator[tuple[Task, Result], None, None]:
     """`Engine.run` with answers in the order of the tasks; of the local engine one after the other in this process."""
     if not engine.remote:
         for task in tasks:
@@ -155,8 +158,9 @@ def in_order(
     place = {id(task): number for number, task in enumerate(wanted)}
     early: dict[int, tuple[Task, Result]] = {}
     turn = 0
-    for task, result in engine.run(function, shared, wanted, files=files):
-        early[place[id(task)]] = task, result
-        while turn in early:
-            yield early.pop(turn)
-            turn += 1
+    with closing(engine.run(function, shared, wanted, files=files)) as ran:
+        for task, result in ran:
+            early[place[id(task)]] = task, result
+            while turn in early:
+                yield early.pop(turn)
+                turn += 1

@@ -8,12 +8,12 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, nullcontext
 from multiprocessing import get_context, parent_process
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -134,7 +134,7 @@ def choose_workers(workers: int | None, tasks: int, device: str = "cpu") -> int:
     return max(1, min(wanted, tasks))
 
 
-def _start_worker(shared: Any, threads: int, parent: int, stop: Event, command: bool) -> None:
+def _start_worker(shared: Any, threads: int, parent: int, stop: Connection, command: bool) -> None:
     global _SHARED, _COMMAND, _ALLOWED
     _SHARED, _COMMAND, _ALLOWED = shared, command, threads
     torch.set_num_threads(threads)
@@ -143,9 +143,11 @@ def _start_worker(shared: Any, threads: int, parent: int, stop: Event, command: 
     threading.Thread(target=_end_with_parent, args=(parent, stop), daemon=True).start()
 
 
-def _end_with_parent(parent: int, stop: Event) -> None:
+def _end_with_parent(parent: int, stop: Connection) -> None:
     """End this worker when its parent says so or was killed: a resumed run must never meet an old worker."""
-    while os.getppid() == parent and not stop.wait(0.3):
+    # Nobody reads what is sent, so every worker sees it. The signals of multiprocessing wait for each process that was
+    # waiting for them, also for one that has died meanwhile.
+    while os.getppid() == parent and not stop.poll(0.3):
         pass
     os._exit(1)
 
@@ -195,8 +197,10 @@ def run_tasks(
     workers: int,
     *,
     forks: bool = False,
-) -> Iterator[tuple[tuple[Any, ...], Result]]:
+) -> Generator[tuple[tuple[Any, ...], Result], None, None]:
     """Call ``function(shared, *task)`` for each task and yield the answers as they come.
+
+    The processes end with the iterator: who does not want all answers closes it (`contextlib.closing`).
 
     Args:
         function: a module-level function.
@@ -221,11 +225,11 @@ def run_tasks(
     forks = forks and _can_fork()
     context = get_context("fork" if forks else "spawn")
     with _starting(workers):
-        stop = context.Event()
+        heard, stop = context.Pipe(duplex=False)
     start, sent = (_start_fork, pickle.dumps(shared)) if forks else (_start_worker, shared)
-    initargs = (sent, 1 if forks else threads, os.getpid(), stop, in_command())
+    initargs = (sent, 1 if forks else threads, os.getpid(), heard, in_command())
     pool = ProcessPoolExecutor(workers, context, initializer=start, initargs=initargs)
-    with pool:
+    with heard, stop, pool:
         try:
             with _starting(workers), _forking() if forks else nullcontext():
                 running: dict[Future[Result], tuple[Any, ...]] = {pool.submit(_call, function, t): t for t in tasks}
@@ -239,10 +243,10 @@ def run_tasks(
                 'guarded by `if __name__ == "__main__":`. Run the same again, with fewer workers if memory is short.'
             ) from error
         except BaseException:  # interrupted, or the rest is not wanted
-            stop.set()
+            stop.send_bytes(b"stop")
             raise
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

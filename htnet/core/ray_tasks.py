@@ -14,7 +14,7 @@ import sys
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -221,7 +221,7 @@ def run_on_ray(
     shared: Any,
     tasks: Sequence[Task],
     files: Callable[[Task], Iterable[str | PathLike[str]]],
-) -> Iterator[tuple[Task, Result]]:
+) -> Generator[tuple[Task, Result], None, None]:
     """`htnet.core.engines.Engine.run` on a Ray cluster.
 
     Args:

@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -256,8 +257,11 @@ def _evaluate(
         if plan.tensorboard:  # those of before, too
             for seed, fold in ((s, f) for s in seeds for f in folds if (f, s) not in tasks):
                 fold_to_tensorboard(store, seed, fold.name)
-        with ticker(total, "folds", "fold", done=done, show=plan.progress) as tick:
-            for (group,), (results, states) in engine.run(_run_group, run, groups):
+        with (
+            closing(engine.run(_run_group, run, groups)) as ran,
+            ticker(total, "folds", "fold", done=done, show=plan.progress) as tick,
+        ):
+            for (group,), (results, states) in ran:
                 for (fold, seed), result in zip(group, results, strict=True):
                     store.write_fold(seed, fold.name, result)
                 for state in states:

@@ -333,7 +333,8 @@ def _work(
         elif engine.remote:
             yield from _work_elsewhere(dict(todo), job, engine)
         else:
-            yield from (done for _, done in engine.run(_analyze, job, todo))
+            with closing(engine.run(_analyze, job, todo)) as ran:
+                yield from (done for _, done in ran)
 
 
 def _work_elsewhere(todo: Mapping[str, Collection[Path]], job: AnalysisJob, engine: Engine) -> Iterator[Done]:
@@ -349,14 +350,16 @@ def _work_elsewhere(todo: Mapping[str, Collection[Path]], job: AnalysisJob, engi
     def files(task: tuple[str]) -> tuple[str | Path, ...]:
         return (task[0], *videos[task[0]].paths)
 
-    for (source,), found in engine.run(_find, (job.analyzer(), job.fps), [(source,) for source in todo], files=files):
-        kept = _kept(job, source)
-        if job.overwrite:  # all is asked for anew
-            kept.remove()
-        if isinstance(found, str):
-            yield Done(source, fault=found, cure="read")
-        else:
-            yield _written(job, source, todo[source], replace(found, made_from=made[source]))
+    tasks = [(source,) for source in todo]
+    with closing(engine.run(_find, (job.analyzer(), job.fps), tasks, files=files)) as ran:
+        for (source,), found in ran:
+            kept = _kept(job, source)
+            if job.overwrite:  # all is asked for anew
+                kept.remove()
+            if isinstance(found, str):
+                yield Done(source, fault=found, cure="read")
+            else:
+                yield _written(job, source, todo[source], replace(found, made_from=made[source]))
 
 
 def _find(shared: tuple[Analyzer, float | None], source: str) -> Analysis | str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from os import PathLike
@@ -380,13 +381,14 @@ class Predictor:
         for source in found:
             name = file_stem(source)
             tasks.append((source, name if names[name] == 1 else source, method, fps))
-        for (source, *_), answer in in_order(runs_on, _predict_video, self, tasks, lambda task: (task[0],)):
-            if isinstance(answer, Prediction):
-                yield answer
-            elif on_error is None:
-                raise answer
-            else:
-                on_error(source, answer)
+        with closing(in_order(runs_on, _predict_video, self, tasks, lambda task: (task[0],))) as ran:
+            for (source, *_), answer in ran:
+                if isinstance(answer, Prediction):
+                    yield answer
+                elif on_error is None:
+                    raise answer
+                else:
+                    on_error(source, answer)
 
     def manifest(
         self,
@@ -436,16 +438,18 @@ class Predictor:
         finder = self._reader.landmarks
         tasks = ((sample,) for sample in samples)
         files = finder.files() if engine.remote else []
-        for (sample,), made in in_order(engine, _read, self._reader, tasks, lambda task: (*files_of(task[0]), *files)):
-            read = (None, None, None, sample.flow) if sample.flow is not None else (sample.onset, sample.apex)
-            if not isinstance(made, ModelInput):
-                if on_error is None or isinstance(made, SpecError):  # of the whole set, not of this sample
-                    raise made
-                on_error(sample, made)
-                continue
-            yield _Question(
-                sample.sample, self._doubted(sample, made), SourceFiles(*map(frame_file, read)), sample.label
-            )
+        reading = in_order(engine, _read, self._reader, tasks, lambda task: (*files_of(task[0]), *files))
+        with closing(reading) as ran:
+            for (sample,), made in ran:
+                read = (None, None, None, sample.flow) if sample.flow is not None else (sample.onset, sample.apex)
+                if not isinstance(made, ModelInput):
+                    if on_error is None or isinstance(made, SpecError):  # of the whole set, not of this sample
+                        raise made
+                    on_error(sample, made)
+                    continue
+                yield _Question(
+                    sample.sample, self._doubted(sample, made), SourceFiles(*map(frame_file, read)), sample.label
+                )
 
     def _doubted(self, sample: Sample, made: ModelInput) -> ModelInput:
         """The input of a sample with the warnings that follow from its row of the manifest."""

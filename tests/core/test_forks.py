@@ -83,3 +83,28 @@ def test_where_it_is_safe(monkeypatch):
         assert not _can_fork()
     monkeypatch.setattr(threading, "active_count", lambda: 2)
     assert not _can_fork()
+
+
+#: The loop over the answers ends early, with a worker that is there no more.
+LOST = """
+import os, signal, time
+from htnet.core import parallel
+
+
+def work(shared, number):
+    time.sleep(60 * number)
+    return os.getpid()
+
+
+answers = parallel.run_tasks(work, None, [(0,), (1,)], 2, forks=True)
+_, worker = next(answers)
+time.sleep(1)  # by now its thread waits for the word to stop
+os.kill(worker, signal.SIGKILL)
+answers.close()
+"""
+
+
+@pytest.mark.slow
+def test_the_end_waits_for_no_worker_that_is_gone(warm_python):
+    done = warm_python.run(LOST, limit=60)
+    assert (done.returncode, done.stderr) == (0, "")

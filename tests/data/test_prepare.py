@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shutil
+from multiprocessing import active_children
 from pathlib import Path
 
 import cv2
@@ -444,8 +445,9 @@ class TestJobs:
     @pytest.mark.slow
     def test_first_error_ends_the_call(self, frames, tmp_path):
         frames.samples[0].apex.write_bytes(b"no image")
-        with pytest.raises(FrameError, match=r"Sample 's0': .*0_apex.png"):
+        with pytest.raises(FrameError, match=r"Sample 's0': .*0_apex.png") as caught:
             run(frames, tmp_path / "out", QUICK, "template", workers=2)
+        assert not active_children(), f"they end with the call, not with {caught.value!r}"
 
     @pytest.mark.slow
     def test_a_killed_process_is_told(self, frames, tmp_path):
@@ -476,7 +478,7 @@ class TestJobs:
 
         def run_tasks(make, shared, tasks, workers, **options):
             told.append(options)
-            return iter(())
+            yield from ()
 
         monkeypatch.setattr("htnet.core.engines.run_tasks", run_tasks)
         with pytest.raises(ManifestError, match="no sample could be prepared"):

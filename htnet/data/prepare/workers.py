@@ -133,19 +133,20 @@ class Preparation:
                 getattr(finder, "ready", lambda: None)()
         # All else that is asked for here computes on one thread, by OpenCV, PyTorch and compiled loops.
         forks = finder is None or isinstance(getattr(finder, "inner", finder), _FORKABLE)
-        ran = engine.run(
+        running = engine.run(
             self.make,
             self.shared,
             todo,
             forks=forks,
             files=lambda task: (*files_of(task[0]), *self.landmarks.files()),
         )
-        for (sample,), made in ran:
-            if isinstance(made, HtnetError):
-                fail(sample, made)
-            else:
-                self.folder.write(sample, keys[sample.sample], made)
-            yield sample
+        with closing(running) as ran:
+            for (sample,), made in ran:
+                if isinstance(made, HtnetError):
+                    fail(sample, made)
+                else:
+                    self.folder.write(sample, keys[sample.sample], made)
+                yield sample
 
 
 def _doubts(found: Mapping[str, Iterable[QualityWarning]]) -> tuple[QualityWarning, ...]:
