@@ -254,8 +254,16 @@ def test_impossible_workers(run, tmp_path):
     assert "workers is -2" in err
 
 
+#: Samples are so small that on a busy machine the command would be done before the test looks: each takes 20 ms more.
+SLOWLY = f"""
+import time
+from htnet.data.prepare.store import PreparedFolder
+write = PreparedFolder.write
+PreparedFolder.write = lambda *given: (time.sleep(0.02), write(*given))[1]
+{COMMAND}
+"""
 #: The command where no worker can be forked.
-ANEW = f"from htnet.core import parallel; parallel._can_fork = lambda: False; {COMMAND}"
+ANEW = f"from htnet.core import parallel; parallel._can_fork = lambda: False\n{SLOWLY}"
 
 
 class Command:
@@ -309,7 +317,7 @@ def test_killed_at_random_moments(run, tmp_path, warm_python):
     status, _, err = run("manifest", "--root", tmp_path / "frames", "--out", calm, *here)
     assert (status, "Traceback" in err) == (0, False)
     kept, stopped = {}, []
-    kinds = ((1, signal.SIGKILL, COMMAND), (2, signal.SIGKILL, COMMAND), (2, signal.SIGINT, COMMAND))
+    kinds = ((1, signal.SIGKILL, SLOWLY), (2, signal.SIGKILL, SLOWLY), (2, signal.SIGINT, SLOWLY))
     for workers, number, code in (*kinds, (2, signal.SIGKILL, ANEW)):
         was_stopped, done = Command(warm_python, tmp_path / "frames", out, workers, code).stop(number)
         stopped.append(was_stopped)
