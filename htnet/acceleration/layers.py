@@ -60,8 +60,12 @@ class FusedLinear(Product):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
+        return linear(x, self.dense(), self.bias)
+
+    def dense(self) -> Tensor:
+        """The weights (out, in)."""
         assert self.weight is not None  # only packed ones give their plain weights up
-        return linear(x, self.weight, self.bias)
+        return self.weight
 
 
 def quantize(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -206,10 +210,9 @@ class PlainConvolution(nn.Conv2d):
     """The same as a convolution of its own, which engines outside PyTorch know better than its parts."""
 
     def __init__(self, product: FusedLinear) -> None:
-        assert product.weight is not None
-        out, width = product.weight.shape
+        out, width = product.dense().shape
         super().__init__(width // 9, out, 3, padding=1, device="meta")
-        weight = product.weight.unflatten(1, (3, 3, -1)).permute(0, 3, 1, 2)
+        weight = product.dense().unflatten(1, (3, 3, -1)).permute(0, 3, 1, 2)
         self.weight, self.bias = frozen(weight.contiguous(), weight.dtype), product.bias
 
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from htnet.acceleration.layers import Convolution, FusedLinear, PlainConvolution, replace
+from htnet.acceleration.tiled import TiledConvolution, tiled
 
 #: Types of weights that there are packed products for.
 PACKABLE = (torch.float32, torch.bfloat16)
@@ -86,6 +87,11 @@ class PackedLinear(FusedLinear):
                 self._packed, self.weight = packed, None
         return self._packed
 
+    def dense(self) -> Tensor:
+        """The weights (out, in)."""
+        with _PACKING:
+            return super().dense() if self._packed is None else self._packed.to_dense()
+
     def unpack(self) -> None:
         """Have plain weights again."""
         with _PACKING:
@@ -125,17 +131,19 @@ def _pointwise(x: Tensor, packed: Tensor, bias: Tensor, after: str) -> Tensor:
 
 
 def pack(network: nn.Module) -> None:
-    """Give the large products of a fused network packed weights, in place."""
+    """Give the large products of a fused network packed weights, and let its convolutions work by tiles, in place."""
 
     def packed(part: nn.Module) -> nn.Module | None:
         fits = type(part) is FusedLinear and part.large and part.bias.dtype in PACKABLE
         return PackedLinear(part) if fits else None  # type: ignore[arg-type] # it is a FusedLinear
 
+    _replace_each(network, tiled)
     _replace_each(network, packed)
 
 
 def unpack(network: nn.Module) -> None:
     """Undo `pack`, in place."""
+    _replace_each(network, lambda part: Convolution(part.product) if isinstance(part, TiledConvolution) else None)
     _replace_each(network, lambda part: part.unpacked() if isinstance(part, PackedLinear) else None)
 
 
