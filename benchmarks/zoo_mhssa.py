@@ -13,6 +13,7 @@ import htnet
 from benchmarks.measure import bar, compare, interleave
 from benchmarks.mhssa_reference import ReferenceMHSSAGCN, load_ours, scaled
 from benchmarks.verify import agree
+from benchmarks.zoo_profile import profile_of
 from htnet.models import MHSSAGCN, create_model
 from htnet.preprocess import MEAN_SHAPE_28
 
@@ -59,6 +60,9 @@ def run_mhssa(quick: bool) -> dict[str, Any]:
         "largest_relative_difference": {"outputs": agreement, **fewer_bits},
         f"scaling_batch_{BATCH}": _scaling(same, ours, patches, at, rounds),
         f"inference_batch_{BATCH}": inference,
+        f"profile_batch_{BATCH}": profile_of(
+            lambda: optimized["htnet_optimized_float32"](images, points), inference["ms"]["reference"]["median"], rounds
+        ),
         f"training_step_batch_{BATCH}": _training(calls, labels, rounds),
     }
 

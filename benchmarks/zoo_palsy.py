@@ -13,6 +13,7 @@ import htnet
 from benchmarks.measure import bar, compare, interleave
 from benchmarks.palsy_reference import ReferencePalsy
 from benchmarks.verify import agree
+from benchmarks.zoo_profile import profile_of
 from htnet.models import create_model, reference_state
 from htnet.palsy import HTNetPalsy
 
@@ -58,6 +59,9 @@ def run_palsy(quick: bool) -> dict[str, Any]:
         "tolerance": TOLERANCE,
         "largest_relative_difference": agreement,
         **{f"inference_batch_{count}": found for count, found in inference.items()},
+        f"profile_batch_{BATCH}": profile_of(
+            lambda: sides["htnet_optimized_float32"](images), inference[BATCH]["ms"]["reference"]["median"], rounds // 2
+        ),
         f"training_step_batch_{TRAINING_BATCH}": _training(ours, reference, images[:TRAINING_BATCH], labels, rounds),
     }
 

@@ -6,13 +6,15 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from benchmarks import attention, attention_models, gpu, inference, models, zoo_mhssa, zoo_small
+from benchmarks import attention, attention_models, gpu, inference, models, zoo_mhssa, zoo_profile, zoo_small
 from benchmarks.flow_cases import pairs
 from benchmarks.measure import compare, interleave, memory_bandwidth
 from benchmarks.registry import BENCHMARKS, Benchmark, get_benchmark
 from benchmarks.run import main
 from benchmarks.verify import DisagreementError, agree
 from htnet.acceleration import optimize
+from htnet.acceleration.layers import FusedLinear
+from htnet.acceleration.packing import PackedLinear
 from htnet.core.errors import InputError
 from htnet.models import reference_state
 
@@ -204,6 +206,23 @@ def test_ways_to_train_folds_agree_and_are_timed(tmp_path):
 def test_gpu_figures_are_never_taken_elsewhere(name, capsys):
     assert main([name, "--quick"]) == 2
     assert "needs a CUDA device" in capsys.readouterr().err
+
+
+def test_profiles_count_all_products():
+    """By shape: packed, plain, with something added, and many at once."""
+    layer = FusedLinear(torch.randn(64, 32), torch.randn(64), torch.float32)
+    packed, x, many = PackedLinear(layer), torch.randn(2, 4, 32), torch.randn(3, 5, 64)
+
+    def way():
+        found = packed.added(x, layer(x)) + packed.gelu(x)
+        return many @ found[:1].mT.expand(3, -1, -1)
+
+    found = zoo_profile.profile_of(way, reference_ms=1.0, calls=2)
+    wanted = 3 * 2 * 8 * 32 * 64 + 3 * 2 * 5 * 64 * 4
+    products = found["products"]
+    assert products["gflop"] == pytest.approx(wanted / 1e9, rel=1e-3)
+    assert products["times_as_fast_if_nothing_else"] == pytest.approx(1 / products["ms_alone"], rel=1e-2)
+    assert found["ms"]["all"] >= max(own for name, own in found["ms"].items() if name != "all") > 0
 
 
 @pytest.mark.slow
