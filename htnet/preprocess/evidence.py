@@ -63,8 +63,9 @@ _FLOOR = 0.08
 # Cells whose mean is the strongest motion, and those of the eye that tell how far it moves.
 _STRONGEST, _OF_EYE = 8, 6
 # How far a blink or a look aside reaches: half width and half height of a Gaussian about each eye, distances between
-# the eyes; and the share of the eye's motion that reaches the skin above and below the lids.
-_REACH, _SHARE = (0.3, 0.22), 0.2
+# the eyes; and the share of the eye's motion that reaches the skin above and below the lids, and the cells below them
+# whose windows hold some of the eye (down to the last, distances between the eyes): eyes that look up raise those.
+_REACH, _SHARE, _SHARE_NEAR, _NEAR = (0.3, 0.22), 0.2, 0.5, 0.24
 # Error that a fitted turn leaves, as shares of what it moves there, and of its root mean square over the face:
 # anywhere; about the eyes, whose sockets are deeper in one head than in another; in the patches above and below them.
 _TURN_SHARE, _TURN_SKIN, _TURN_EYES, _TURN_LIDS = 0.4, 0.15, 0.5, 0.8
@@ -145,7 +146,7 @@ def expression_strength(
     about = left + (turned * (_TURN_SKIN + _TURN_EYES * _about_eyes())) ** 2 + _outline_motion(matrix) ** 2
     errors = _errors(uv, found.information, floor + reach**2 + about)
     skin = np.sort(errors[face_cells()])[-_STRONGEST:].mean()
-    known = bounded(found.information, floor + (_SHARE * eye) ** 2 + left + (_TURN_LIDS * turned) ** 2)
+    known = bounded(found.information, floor + (_eye_share() * eye) ** 2 + left + (_TURN_LIDS * turned) ** 2)
     fold, below = (max(_rise(uv, known, part) for part in _sides(mask)) for mask in _lid_cells())
     return float(max(skin / SKIN, fold / FOLD, below / BELOW))
 
@@ -261,6 +262,12 @@ def _eye_cells() -> npt.NDArray[np.bool_]:
 def _eye_reach() -> Float64Array:
     aside, down = _from_eyes()
     return np.asarray(np.exp(-0.5 * ((aside / _REACH[0]) ** 2 + (down / _REACH[1]) ** 2)))
+
+
+@lru_cache(maxsize=1)
+def _eye_share() -> Float64Array:
+    _, down = _from_eyes()
+    return np.where((down > 0) & (down < _NEAR), _SHARE_NEAR, _SHARE)
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.action_units import UNITS, displacement
+from benchmarks.expression_pairs import Change, make_pair
 from benchmarks.turned_heads import SOLID, make_turned_pair
 from htnet.core.types import NO_EXPRESSION, Frame, Landmarks, PreprocessSpec
 from htnet.preprocess import Preprocessor, displace
@@ -103,6 +104,22 @@ def test_lids_that_close_are_no_expression_and_a_rising_fold_is_one():
     assert expression_strength(cells(none, -1.5 * eyes - 0.4 * fold)) > 1
 
 
+@pytest.mark.parametrize(("face", "person", "draw"), [("drawn", 41058, 20034), ("shaded", 41018, 20054)])
+def test_eyes_that_look_aside_are_no_expression(face, person, draw):
+    """Both look up too: the windows of the cells below the eyes hold some of them, and were taken for risen skin."""
+    onset, apex, points = make_pair(person, face, Change(gaze=4.0), draw=draw)
+    assert expression_probability(Frame(onset), Frame(apex), Landmarks(points, "truth")) < 0.5
+
+
+def test_skin_that_rises_below_still_eyes_is_an_expression_and_what_looking_eyes_carry_along_is_none():
+    x, y = np.moveaxis(face_units(), -1, 0)
+    none, aside = np.zeros_like(x), np.exp(-0.5 * ((np.abs(x) - 0.5) / 0.15) ** 2)
+    carried = np.where((y > -0.1) & (y < 0.24), -1.0, 0.0) * aside
+    risen = np.where((y > 0.13) & (y < 0.33), -0.35, 0.0) * aside
+    assert expression_strength(cells(none, carried)) < 1
+    assert expression_strength(cells(none, risen)) > 1
+
+
 def test_a_face_beside_its_equal_and_a_frame_of_one_gray(portrait, rng):
     onset = seen(portrait, np.eye(3), rng)
     flat = Frame(np.full((SIDE, SIDE, 3), 90, np.uint8))
@@ -162,8 +179,6 @@ def test_an_expression_on_a_solid_head_is_seen_though_the_background_stays():
 
 @pytest.mark.slow
 def test_pairs_of_the_benchmark_move_as_they_say():
-    from benchmarks.expression_pairs import Change, make_pair
-
     onset, apex, points = make_pair(3, "shaded", Change(noise=0.0))
     assert np.abs(onset.astype(int) - apex).max() <= 1  # places are computed in float32
     assert points.shape == (5, 2)
