@@ -50,9 +50,9 @@ from htnet.preprocess.opencv import load_opencv
 #: Side of the face on which evidence is measured, px, independent of the model's.
 FACE = 224
 #: Operating points of the three measures, in their standard errors. On people and a portrait that nothing was chosen
-#: on (benchmarks/results/expression.json) there are false alarms in 5 of 585 pairs with noise, light, shifts, turns
+#: on (benchmarks/results/expression.json) there are false alarms in 1 of 585 pairs with noise, light, shifts, turns
 #: in the plane, blinks and gaze, and in 0 of 320 of solid heads that turn in space by up to 2 degrees or shift; misses
-#: in 12 of 111 at 0.5 px and in 5 of 222 at 1 px.
+#: in 17 of 111 at 0.5 px and in 5 of 222 at 1 px.
 SKIN, FOLD, BELOW = 3.0, 1.0, 1.7
 #: Slope of the logistic curve over the logarithm of the strength, fitted on as many pairs with an expression as
 #: without.
