@@ -18,8 +18,9 @@ from htnet.recordings.faces import SeenFace, inverse, upright
 from htnet.recordings.measure import COLUMN, DISTANCES, FEATURES, HEAD, Places, Rows, feature_rows
 from htnet.recordings.track import GAPS, FaceTrack
 
-# Rows that are solved at a time.
-_PART = 64
+# Rows that are solved at a time; and those for which room is made at first and then, several MB: the system grows an
+# array of that size where it lies, and pages that nothing was written to take no memory.
+_PART, _ROOM, _MORE = 64, 16_384, 4096
 # Half the width in time of the straight line that is fitted to the detector's points, s, and the time over which the
 # head's speed is taken.
 _SMOOTH, _SPEED = 1.0, 0.1
@@ -39,6 +40,59 @@ class _Look:
     corners: Float64Array
     pose: Float64Array
     score: float
+
+
+class _FeatureRows:
+    """Rows of `FEATURES` that grow in place: most of what a long recording leaves, never held twice."""
+
+    def __init__(self) -> None:
+        self._held, self._count = _no_rows(), 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without the room that is left."""
+        return {"_held": self._held[: self._count], "_count": self._count}
+
+    def add(self, rows: FloatArray) -> None:
+        """Rows after those that are there."""
+        end = self._count + len(rows)
+        if end > len(self._held):
+            self._make_room(end)
+        self._held[self._count : end] = rows
+        self._count = end
+
+    def cut(self, count: int) -> None:
+        """Forget all rows but the first ones."""
+        self._count = min(self._count, count)
+
+    def copy(self, first: int) -> FloatArray:
+        """The rows from one on."""
+        return self._held[first : self._count].copy()
+
+    def take(self) -> FloatArray:
+        """All rows, handed over: none are left here."""
+        self._resize(self._count)
+        found = self._held
+        self._held, self._count = _no_rows(), 0
+        return found
+
+    def _make_room(self, end: int) -> None:
+        if self._count:
+            self._resize(end + _MORE)
+        else:
+            self._held = np.empty((end + _ROOM, len(FEATURES)), np.float32)
+
+    def _resize(self, count: int) -> None:
+        if not self._held.flags.owndata:  # read from a file
+            self._held = self._held.copy()
+        # Nothing else refers to the rows.
+        self._held.resize((count, len(FEATURES)), refcheck=False)
+
+
+def _no_rows() -> FloatArray:
+    return np.empty((0, len(FEATURES)), np.float32)
 
 
 class Recorder:
@@ -62,7 +116,7 @@ class Recorder:
         self.looks: list[_Look] = []
         self.starts: list[int] = []  # first rows of segments
         self.corrections: dict[int, Float64Array] = {}
-        self._solved: list[FloatArray] = []
+        self._solved = _FeatureRows()
         self._open: list[tuple[int, FloatArray, Float64Array, int, FloatArray]] = []
         self._places = Places()
 
@@ -98,7 +152,7 @@ class Recorder:
         """A frame that shows the same as the one before."""
         self._solve()
         self._add(frame, time, self.matrices[-1], self.quality[-1], GAPS[self.gaps[-1]])
-        self._fill(self._solved[-1][-1:])
+        self._fill(self._solved.copy(len(self._solved) - 1))
 
     def look(self, row: int, time: float, face: SeenFace, matrix: Float64Array) -> None:
         """What the detector saw in a row."""
@@ -127,12 +181,7 @@ class Recorder:
             self.count -= 1
             for column in (self.frames, self.times, self.gaps, self.matrices, self.quality):
                 column.pop()
-        over = sum(map(len, self._solved)) - self.count
-        while over > 0:
-            part = self._solved.pop()
-            if len(part) > over:
-                self._solved.append(part[: len(part) - over])
-            over -= len(part)
+        self._solved.cut(self.count)
 
     def followed(self) -> float:
         """Seconds for which the face was measured."""
@@ -162,23 +211,13 @@ class Recorder:
         recent.count = self.count - first
         recent.looks = [replace(look, row=look.row - first) for look in self.looks if look.row >= first]
         recent.starts = [0, *(row - first for row in self.starts if row > first)]
-        left = recent.count
-        for part in reversed(self._solved):
-            if left > 0:
-                recent._solved.insert(0, part[-left:])
-                left -= len(part)
+        recent._solved.add(self._solved.copy(first))
         return recent.finish(sizes) if recent.followed() else None
 
     def finish(self, sizes: tuple[int, int]) -> FaceTrack:
         """The track, in a frame of (height, width) px."""
         self.trim()
-        features = np.empty((self.count, len(FEATURES)), np.float32)
-        at = 0
-        self._solved.reverse()
-        while self._solved:  # part by part, so they are not held twice
-            part = self._solved.pop()
-            features[at : at + len(part)] = part
-            at += len(part)
+        features = self._solved.take()
         times = np.asarray(self.times)
         matrices = np.asarray(self.matrices).reshape(-1, 2, 3)
         points, boxes, poses = self._seen(times, matrices)
@@ -213,7 +252,7 @@ class Recorder:
 
     def _fill(self, row: FloatArray | None = None) -> None:
         self._solve()
-        self._solved.append(np.full((1, len(FEATURES)), np.nan, np.float32) if row is None else row.copy())
+        self._solved.add(np.full((1, len(FEATURES)), np.nan, np.float32) if row is None else row)
 
     def _solve(self) -> None:
         if not self._open:
@@ -229,7 +268,7 @@ class Recorder:
             np.stack(picture),
         )
         motions = solve_motions(rows.sums.reshape(-1, *rows.sums.shape[2:]))
-        self._solved.append(feature_rows(rows, motions, self.corrections, self._places))
+        self._solved.add(feature_rows(rows, motions, self.corrections, self._places))
         self._open = []
 
     def _seen(self, times: Float64Array, matrices: Float64Array) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -295,7 +334,8 @@ def _rates(features: FloatArray, times: Float64Array, segments: npt.NDArray[np.i
     after = np.minimum(np.maximum(after, rows + 1), end)
     passed = np.where(after > before, times[after] - times[before], np.nan)[:, None]
     columns = [COLUMN[name] for name in HEAD]
-    change = (features[after][:, columns].astype(np.float64) - features[before][:, columns]) / passed
+    head = features[:, columns]
+    change = (head[after].astype(np.float64) - head[before]) / passed
     features[:, [COLUMN[f"{name}_rate"] for name in HEAD]] = change
 
 
