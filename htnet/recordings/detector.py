@@ -33,8 +33,8 @@ _SHIPPED = Path(__file__).parent / "weights" / "detector.safetensors"
 _FORM = "htnet.event_detector/2"
 #: Name of the SHA-256 in a file.
 _SUM = "sha256"
-#: Rows that are scored at a time, and rows to either side that belong to the next part: more than any row sees.
-_PART, _MARGIN = 1800, 600
+#: Rows that are scored at a time, beside those of the next parts that have a say in their scores.
+_PART = 1800
 #: Stretches with fewer rows are not scored.
 _SHORTEST = 5
 #: Rows whose score is at least this share of the peak's have a say in where onset, apex and offset are.
@@ -172,11 +172,11 @@ class EventDetector:
         apex itself (K, T), part by part.
         """
         scores, moments, tops = [], [], []
-        count = len(grid.times)
+        count, margin = len(grid.times), self._network.reach
         order, sign = mirrored()
         with torch.inference_mode():
             for start in range(0, count, _PART):
-                low, high = max(0, start - _MARGIN), min(count, start + _PART + _MARGIN)
+                low, high = max(0, start - margin), min(count, start + _PART + margin)
                 seen = grid.inputs(low, high)
                 # The mean of the face and its mirror image: neither side of a face is special.
                 rows = self._network(torch.from_numpy(np.stack([seen, seen[:, order] * sign])))

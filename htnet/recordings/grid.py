@@ -181,12 +181,15 @@ def whitening(even: FloatArray) -> FloatArray:
 def _whiteners(motions: Callable[[int, int], list[FloatArray]], count: int) -> FloatArray:
     """`whitening` of motions that are given for some of the ``count`` rows at a time."""
     parts = [(low, min(low + _PART, count)) for low in range(0, count, _PART)]
-    sizes = [np.concatenate(own) for own in zip(*(map(_sizes, motions(*part)) for part in parts), strict=True)]
+    # Part by part: a map that is yet to be read would hold the motions of all parts.
+    of_parts = [[_sizes(motion) for motion in motions(*part)] for part in parts]
+    sizes = [np.concatenate(own) for own in zip(*of_parts, strict=True)]
     weights = [1 / (1 + (size / (_OUTLYING * max(float(np.median(size)), 1e-3))) ** 4) for size in sizes]
-    sums: list[FloatArray] = []
+    sums: list[Float64Array] = []
     for low, high in parts:
+        # In float64, so that where the parts end changes nothing that matters.
         own = [
-            (motion * weight[low:high, None]).T @ motion
+            (motion * weight[low:high, None]).T.astype(np.float64) @ motion
             for motion, weight in zip(motions(low, high), weights, strict=True)
         ]
         sums = [one + more for one, more in zip(sums, own, strict=True)] if sums else own

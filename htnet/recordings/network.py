@@ -67,6 +67,7 @@ class EventNetwork(nn.Module):
         mean: (`INPUTS`,) of the columns that were trained on.
         scale: (`INPUTS`,) their standard deviations.
         patterns: of expressions, see `htnet.recordings.grid.network_inputs`.
+        reach: rows to either side that have a say in what a row scores.
     """
 
     mean: Tensor
@@ -83,6 +84,8 @@ class EventNetwork(nn.Module):
         self.spread = nn.Conv1d(width, width, 3, padding=1)
         self.layers = nn.ModuleList(_Layer(width, dilation, dropout) for dilation in _DILATIONS)
         self.norm = nn.LayerNorm(width)
+        # The convolution before the layers and the one in the heads see one row to either side.
+        self.reach = sum(_DILATIONS) + 2
         last = nn.Conv1d(width, 6 * kinds + 2, 1)
         if last.bias is not None:
             nn.init.constant_(last.bias[:kinds], _RARE)  # events are rare

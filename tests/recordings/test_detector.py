@@ -23,6 +23,7 @@ from htnet.recordings import (
     save_detector,
 )
 from htnet.recordings import detector as under_test
+from htnet.recordings import grid as grid_under_test
 from htnet.recordings.grid import (
     INPUTS,
     PATTERNS,
@@ -74,6 +75,26 @@ def test_memory_does_not_grow_with_the_inputs_of_all_rows(rng):
     assert peak < len(times) * INPUTS * 4
 
 
+@pytest.mark.parametrize("part", [130, 700])
+def test_where_the_parts_end_changes_no_event(rng, monkeypatch, part):
+    """Sums in float32 made whiteners, and so scores, differ with the parts: by 3e-5 in half an hour."""
+    times, noise = some_features(rng, 1500)
+    features = np.cumsum(noise, axis=0, dtype=np.float32) * np.float32(0.2)  # far from 0, as places drift
+    detector = load_detector()
+    found = {}
+    for rows in (part, len(times)):
+        monkeypatch.setattr(grid_under_test, "_PART", rows)
+        monkeypatch.setattr(under_test, "_PART", rows)
+        grid = make_grid(times, features, detector._network.patterns.numpy())
+        found[rows] = grid.whiteners, detector.candidates_of(times, features, 0.02)
+    (white, parts), (whole_white, whole) = found[part], found[len(times)]
+    np.testing.assert_allclose(white, whole_white, rtol=1e-6, atol=1e-7)
+    assert len(whole) > 20
+    assert [one.kind for one in parts] == [one.kind for one in whole]
+    assert [one.score for one in parts] == pytest.approx([one.score for one in whole], abs=2e-6)
+    assert [one.peak for one in parts] == pytest.approx([one.peak for one in whole], abs=1e-4)
+
+
 class TestGrid:
     @pytest.mark.parametrize("fps", [15.0, 25.0, 30.0, 50.0, 200.0])
     def test_a_slow_motion_is_the_same_at_every_rate(self, fps):
@@ -114,9 +135,9 @@ class TestGrid:
         whole = network_inputs(even, whitening(even), patterns)
         grid = make_grid(times, features, patterns)
         assert (grid.times == at).all()
-        np.testing.assert_allclose(grid.whiteners, whitening(even), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(grid.whiteners, whitening(even), rtol=1e-5, atol=1e-6)
         for low, high in ((0, 500), (500, 2500), (1790, 1810), (2500, len(at)), (0, len(at))):
-            np.testing.assert_allclose(grid.inputs(low, high), whole[low:high], rtol=2e-3, atol=2e-3)
+            np.testing.assert_allclose(grid.inputs(low, high), whole[low:high], rtol=1e-4, atol=1e-5)
 
     def test_one_frame(self, rng):
         times, features = some_features(rng, 1)
@@ -177,6 +198,15 @@ class TestNetwork:
         padded = network(torch.nn.functional.pad(rows, (0, 0, 0, 60)), mask)
         for name in ("core", "inside", "reach", "apex", "top", "level"):
             torch.testing.assert_close(getattr(padded, name)[..., :90], getattr(alone, name), atol=1e-5, rtol=1e-4)
+
+    def test_its_reach_is_the_last_row_that_changes_a_score(self, rng):
+        network, rows = a_network(), rng.normal(0, 1, (1, 400, INPUTS)).astype(np.float32)
+        changed = rows.copy()
+        changed[0, 200] += 1
+        differs = (network(torch.from_numpy(rows)).core != network(torch.from_numpy(changed)).core).any(dim=1)[0]
+        (places,) = differs.nonzero(as_tuple=True)
+        assert 200 + network.reach >= int(places.max()) > 200 + 0.6 * network.reach
+        assert 200 - network.reach <= int(places.min()) < 200 - 0.6 * network.reach
 
     def test_a_long_recording_is_scored_in_parts_with_the_same_result(self, rng, monkeypatch):
         detector = EventDetector(a_network())
