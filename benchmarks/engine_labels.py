@@ -18,9 +18,9 @@ from typing import Any
 import torch
 
 import htnet
-from benchmarks.engines import Way, _exported, _in_engine, _quantized
+from benchmarks.engines import Way, _exported, _in_engine
 from benchmarks.measure import COMPOSITE, bar, provenance
-from htnet.acceleration.engines import ENGINES
+from htnet.acceleration.engines import ENGINES, quantized
 from htnet.data import open_data
 from htnet.models import HTNet
 from htnet.training import load_flow_set
@@ -38,10 +38,11 @@ def ways_of(model: HTNet) -> dict[str, Way]:
     folded = htnet.optimize(model)
     ways: dict[str, Way] = {EXACT: lambda images: exact(images.double()), "htnet_eager": model}
     ways |= {f"htnet_{kind}": htnet.optimize(model, kind) for kind in ("float32", "bfloat16", "int8")}
+    ways["htnet_int8_onnxruntime"] = htnet.optimize(model, "int8", backend="onnxruntime")
     for form, net in (("unfolded", model), ("folded", folded)):
         proto = _exported(net)
         ways |= {f"{name}_{form}": _in_engine(make(proto, 1)) for name, make in ENGINES.items()}
-        ways[f"onnxruntime_{form}_int8"] = _in_engine(ENGINES["onnxruntime"](_quantized(proto), 1))
+        ways[f"onnxruntime_{form}_int8"] = _in_engine(ENGINES["onnxruntime"](quantized(proto), 1))
     return ways
 
 

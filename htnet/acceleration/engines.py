@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from htnet.acceleration.graph import Graph, draw, export_onnx, export_program
-from htnet.core.errors import ModelError, did_you_mean
+from htnet.acceleration.packing import large_weights, widened
+from htnet.core.errors import ModelError, cause, did_you_mean
 from htnet.core.optional import installed, require
 from htnet.models import EmotionModel
 
 #: Engines by name, and the extra of each.
 EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
+#: Types of weights that each takes, by `OptimizedModel.precision`.
+PRECISIONS = {"onnxruntime": ("float32", "int8"), "openvino": ("float32",)}
+#: What tells onnxruntime's quantizer that a graph is prepared for it.
+PREPARED = "onnx.quant.pre_process"
 #: What ``backend`` of `htnet.optimize` can be; "auto" is the fastest of those that are installed.
 BACKENDS = ("torch", *EXTRAS, "auto")
 #: Calls with one image that "auto" measures for each backend, after one that is not measured.
@@ -85,6 +92,69 @@ def check_backend(backend: str) -> None:
             require(module, EXTRAS[backend], f"The backend {backend!r}")
 
 
+class _Written:
+    """A written ONNX model, as the engines take one."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def SerializeToString(self) -> bytes:  # noqa: N802 # as protobuf calls it
+        return self._content
+
+
+def quantized(proto: Any, weights: Sequence[Tensor] | None = None) -> Any:
+    """A graph whose products are computed in int8 by onnxruntime, with one scale a row of the weights.
+
+    What is read is rounded too, to 8 bits between the smallest and the largest value of the call
+    (``quantize_dynamic``): there is nothing to calibrate. Weights that are an integer to 127 times the scale of their
+    row are kept as they are.
+
+    Args:
+        proto: the graph in float32.
+        weights: (out, in), of the matrix products that are quantized; None for all that onnxruntime can,
+            convolutions too.
+
+    Raises:
+        MissingExtraError: the extra "onnx" is not installed.
+        ModelError: onnxruntime cannot quantize the graph, or there is no room for its temporary files.
+    """
+    tools = require("onnxruntime.quantization", EXTRAS["onnxruntime"], "int8 of the backend 'onnxruntime'")
+    chosen = None if weights is None else _products_of(proto, weights)
+    if chosen == []:
+        return proto  # onnxruntime would take it for all
+    # Otherwise it asks for a preparation, which folds what is folded already.
+    if all(known.key != PREPARED for known in proto.metadata_props):
+        proto.metadata_props.add(key=PREPARED, value="onnxruntime.quant")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "int8.onnx"
+            tools.quantize_dynamic(
+                proto, path, per_channel=True, weight_type=tools.QuantType.QInt8, nodes_to_quantize=chosen
+            )
+            return _Written(path.read_bytes())
+    except Exception as error:
+        raise ModelError(
+            f"onnxruntime could not quantize the graph ({cause(error)}). Use backend='torch', or dtype='float32'."
+        ) from error
+
+
+def _products_of(proto: Any, weights: Sequence[Tensor]) -> list[str]:
+    """The names of the matrix products with these weights (out, in), of which exporters keep no name."""
+    numpy_helper = require("onnx.numpy_helper", EXTRAS["onnxruntime"], "int8 of the backend 'onnxruntime'")
+    constants = {value.name: value for value in proto.graph.initializer}
+    known: dict[tuple[int, ...], list[npt.NDArray[np.float32]]] = {}
+    for weight in weights:
+        known.setdefault(tuple(weight.T.shape), []).append(weight.detach().T.numpy())
+    found = []
+    for node in proto.graph.node:
+        constant = constants.get(node.input[1]) if node.op_type == "MatMul" else None
+        if constant is not None and (same_shape := known.get(tuple(constant.dims))):
+            values = numpy_helper.to_array(constant)
+            if any(np.array_equal(values, weight) for weight in same_shape):
+                found.append(node.name)
+    return found
+
+
 class EngineRunner:
     """A fused model in another engine.
 
@@ -128,36 +198,53 @@ def make_engine(model: EmotionModel, backend: str) -> EngineRunner:
     """An engine with a model in it, with as many threads as PyTorch has.
 
     Args:
-        model: an optimized model in float32.
+        model: an optimized model, of a precision that the engine takes.
         backend: one of `EXTRAS`.
 
     Raises:
         MissingExtraError: the engine is not installed.
-        ModelError: the model cannot be exported.
+        ModelError: the model cannot be exported, or the engine does not take its precision.
     """
     check_backend(backend)
-    graph = Graph(model)
-    return EngineRunner(graph, export_onnx(graph, export_program(graph)), backend)
+    if (precision := _precision_of(model)) not in PRECISIONS[backend]:
+        raise ModelError(
+            f"{model.name} is in {precision}, and the backend {backend!r} takes "
+            f"{' and '.join(PRECISIONS[backend])}. Optimize the original in one of these, or without backend."
+        )
+    return EngineRunner(*_written(model), backend)
+
+
+def _precision_of(model: EmotionModel) -> str:
+    return cast(str, model.precision)  # of an optimized model
+
+
+def _written(model: EmotionModel) -> tuple[Graph, Any]:
+    """The graph of a model and its ONNX form, quantized where the model is."""
+    net = widened(cast(nn.Module, model.network)) if _precision_of(model) == "int8" else None
+    graph = Graph(model, net=net)
+    proto = export_onnx(graph, export_program(graph))
+    return graph, proto if net is None else quantized(proto, large_weights(net))
 
 
 def fastest(model: EmotionModel, plain: Callable[..., Any]) -> tuple[EngineRunner | None, dict[str, float]]:
-    """The fastest way to run a model with one image, of those that are installed.
+    """The fastest way to run a model with one image, of those that are installed and take its precision.
 
     Args:
-        model: an optimized model in float32.
+        model: an optimized model.
         plain: runs it in PyTorch: images, and extra inputs by name.
 
     Returns:
-        The engine, None for PyTorch, and the milliseconds of one call (median of `CALLS`) by backend.
+        The engine, None for PyTorch, and the milliseconds of one call (median of `CALLS`) by backend; empty if no
+        engine takes part.
 
     Raises:
         ModelError: the model cannot be exported.
     """
-    ready = [name for name in EXTRAS if all(map(installed, (name, "onnx", "onnxscript")))]
+    takes = [name for name in EXTRAS if _precision_of(model) in PRECISIONS[name]]
+    ready = [name for name in takes if all(map(installed, (name, "onnx", "onnxscript")))]
     if not ready:
         return None, {}
-    graph = Graph(model)
-    proto = export_onnx(graph, export_program(graph))
+    graph, proto = _written(model)
     runners = {name: EngineRunner(graph, proto, name) for name in ready}
     inputs = runners[ready[0]].inputs
     image, *rest = draw(inputs, 1)

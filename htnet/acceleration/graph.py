@@ -58,12 +58,13 @@ class Graph(nn.Module):
         outputs: names in order: "scores", then "units" or the maps.
     """
 
-    def __init__(self, model: EmotionModel, *, maps: bool = False) -> None:
+    def __init__(self, model: EmotionModel, *, maps: bool = False, net: nn.Module | None = None) -> None:
         """Copy a model.
 
         Args:
             model: a model in float32; an optimized one in its folded form, in plain modules.
             maps: output the model's maps too.
+            net: what computes its scores, in float32 and of its own, where that is not the model itself.
 
         Raises:
             ModelError: the model has no classifier, is not in float32, offers no maps, or computes what has no fixed
@@ -78,8 +79,9 @@ class Graph(nn.Module):
         self.maps = maps
         self.model_name = model.name
         # An optimized model gives its network in plain modules; others are plain.
-        plain = getattr(model, "exportable", None)
-        net = copy.deepcopy(model) if plain is None else plain()
+        if net is None:
+            plain = getattr(model, "exportable", None)
+            net = copy.deepcopy(model) if plain is None else plain()
         self.net = net.eval().requires_grad_(False).cpu()
         _check_types(self.net, model.name)
         for part in self.net.modules():

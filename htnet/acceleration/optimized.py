@@ -281,9 +281,10 @@ def optimize(
             names do as well.
         compile: None or False for plain calls; True or a mode of `COMPILE_MODES` for torch.compile; "cudagraphs" for
             CUDA graphs of the plain calls at up to 64 images.
-        backend: what runs it on the CPU, in float32: "torch"; "onnxruntime" (extra ``onnx``) or "openvino" (extra
-            ``openvino``), to which the fused network is exported; or "auto", the fastest of those installed in a short
-            measurement with one image (`OptimizedModel.backend_ms`). The number of threads is PyTorch's at this call.
+        backend: what runs it on the CPU: "torch"; "onnxruntime" (extra ``onnx``; float32 or int8) or "openvino" (extra
+            ``openvino``; float32), to which the fused network is exported; or "auto", the fastest of those installed
+            that take the type in a short measurement with one image (`OptimizedModel.backend_ms`). In int8,
+            onnxruntime rounds what its products read to 8 bits, too. The number of threads is PyTorch's at this call.
 
     Returns:
         The optimized model, on the same device. In float32 its scores are within 1e-4 of the model's, relative to the

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from htnet.acceleration.layers import Convolution, FusedLinear, PlainConvolution, replace
+from htnet.acceleration.layers import Convolution, FusedLinear, Int8Linear, PlainConvolution, replace
 from htnet.acceleration.tiled import TiledConvolution, tiled
 
 #: Types of weights that there are packed products for.
@@ -158,6 +158,28 @@ def plain(network: nn.Module) -> nn.Module:
 
     _replace_each(network, convolution)
     return network
+
+
+def widened(network: nn.Module) -> nn.Module:
+    """`plain` of a network with int8 weights, in float32: each weight is its integer times the scale of its row."""
+
+    def wide(part: nn.Module) -> nn.Module | None:
+        if not isinstance(part, Int8Linear):
+            return None
+        weight = part.weight.float() * part.scale.float()[:, None]
+        return FusedLinear(weight, part.bias, torch.float32, large=True)
+
+    network = copy.deepcopy(network).float()
+    _replace_each(network, wide)
+    for module in network.modules():
+        # What says in which type a part computes.
+        vars(module).update({k: torch.float32 for k, v in vars(module).items() if v is torch.bfloat16})
+    return plain(network)
+
+
+def large_weights(network: nn.Module) -> list[Tensor]:
+    """The weights (out, in) of the large products of what `plain` or `widened` gives, convolutions left out."""
+    return [part.dense() for part in network.modules() if isinstance(part, FusedLinear) and part.large]
 
 
 def _replace_each(network: nn.Module, other: Callable[[nn.Module], nn.Module | None]) -> None:

@@ -161,6 +161,30 @@ def test_refusals(model, monkeypatch):
             patch.setitem(sys.modules, name, None)
             with pytest.raises(MissingExtraError, match=rf"pip install 'htnet\[{extra}\]'"):
                 htnet.optimize(model, backend=name)
-    pytest.importorskip("onnxruntime")
-    with pytest.raises(ModelError, match="htnet_tiny is in int8"):
-        htnet.optimize(model, "int8", backend="onnxruntime")
+    for dtype, name, takes in (("bfloat16", "onnxruntime", "float32 and int8"), ("int8", "openvino", "float32")):
+        pytest.importorskip(name)
+        with pytest.raises(ModelError, match=f"is in {dtype}, and the backend '{name}' takes {takes}. Optimize"):
+            htnet.optimize(model, dtype, backend=name)
+
+
+def test_auto_asks_only_engines_that_take_the_type(model, monkeypatch):
+    asked = []
+
+    class Fake:
+        def __init__(self, graph, proto, backend):
+            asked.append(backend)
+            self.backend, self.inputs = backend, graph.inputs
+
+        def __call__(self, x, extras):
+            pass
+
+    monkeypatch.setattr(engines, "EngineRunner", Fake)
+    monkeypatch.setattr(engines, "export_onnx", lambda graph, program: None)
+    monkeypatch.setattr(engines, "export_program", lambda graph: None)
+    monkeypatch.setattr(engines, "quantized", lambda proto, weights: None)
+    monkeypatch.setattr(engines, "installed", lambda name: True)
+    for dtype, wanted in (("float32", ["onnxruntime", "openvino"]), ("int8", ["onnxruntime"]), ("bfloat16", [])):
+        asked.clear()
+        optimized = htnet.optimize(model, dtype, backend="auto")
+        assert asked == wanted
+        assert list(optimized.backend_ms) == (["torch", *wanted] if wanted else [])
