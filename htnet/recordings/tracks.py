@@ -44,6 +44,12 @@ SHORTEST = 0.3
 # A face is doubted at once below the first correlation with the frame before or the second with the key face; and lost
 # after this many looks in vain.
 _LIKE_LAST, _LIKE_KEY, _MISSES = 0.5, 0.2, 2
+# Another face is in its place if the picture of the face correlates by less with that of the frame before, also where
+# its own points align it. Heads that move have 0.57 or more from frame to frame, a photographed face beside any other
+# has up to 0.26, drawn faces beside each other up to 0.82.
+_ANOTHER = 0.55
+# Faces are beside each other if their middles are less than so many widths of the larger one apart.
+_BESIDE = 1.5
 # The same face: its box overlaps by so much; its points lie where they are expected, in distances between the eyes, and
 # their size is the same within a factor.
 _SAME_BOX, _SAME_PLACE, _SAME_SIZE = 0.3, 0.35, 1.4
@@ -77,6 +83,7 @@ class Follower:
         self.recorder = Recorder(number, frame.number or 0)
         self.box = face.box
         self.lost_at: float | None = None
+        self.replaced = self.crowded = False
         self._way: deque[tuple[float, Float64Array]] = deque()
         self._finder = finder
         self._turned = False
@@ -100,7 +107,9 @@ class Follower:
         self._carry_box(face)
 
     def follow(self, frame: Frame, *, repeated: bool = False) -> None:
-        """The next frame; afterwards ``lost_at`` says since when the face is lost."""
+        """The next frame; afterwards ``lost_at`` says since when the face is lost, and ``replaced`` that another face
+        is in its place here, so that it ended with the frame before.
+        """
         time = frame.time or 0.0
         if repeated and not self._turned:
             self.recorder.repeat(frame.number or 0, time)
@@ -135,6 +144,11 @@ class Follower:
         middle = face.box[:2] + face.box[2:] / 2
         ways = (there, there + speed * (time - last))
         return min(float(np.hypot(*(middle - place))) for place in ways) / float(self.box[2])
+
+    def is_beside(self, other: Follower) -> bool:
+        """Whether two faces are so near that one may hide a part of the other."""
+        apart = self.box[:2] + self.box[2:] / 2 - other.box[:2] - other.box[2:] / 2
+        return float(np.hypot(*apart)) < _BESIDE * max(self.box[2], other.box[2])
 
     @property
     def likeness(self) -> float:
@@ -172,6 +186,10 @@ class Follower:
                 image = even_light(gray)
                 like_last = correlation(self._last.image, image)
         like_key = correlation(self._key.image, image)
+        # Where faces pass each other, one hides the other.
+        if like_last < _ANOTHER and not self.crowded and self._is_another(frame, matrix):
+            self.replaced = True
+            return
         doubted = like_last < _LIKE_LAST or like_key < _LIKE_KEY
         if (doubted or time + _TINY >= self._next_look) and not self._look(frame, matrix, doubted):
             return
@@ -245,6 +263,20 @@ class Follower:
         self.recorder.look(self.recorder.count, time, face, matrix)
         self._points.append(transform_points(matrix, face.points))
         return True
+
+    def _is_another(self, frame: Frame, matrix: Float64Array) -> bool:
+        """Whether the face that is where this one was looks like another one, also where its own points align it."""
+        faces = [f for f in self._finder.near(frame, matrix) if overlap(f.box, self.box) > _SAME_BOX and f.frontal()]
+        if not faces:
+            return False
+        own = align(max(faces, key=lambda f: overlap(f.box, self.box)).points)
+        image = even_light(gray_face(frame, own))
+        for settings in (COARSE, FINE):
+            if correlation(self._last.image, image) >= _ANOTHER:
+                return False
+            own = compose(head_step(self._last.image, image, settings), own)
+            image = even_light(gray_face(frame, own))
+        return correlation(self._last.image, image) < _ANOTHER
 
     def _expected(self, faces: Iterable[SeenFace], matrix: Float64Array) -> SeenFace | None:
         """The one of several faces that lies where the followed one must."""
@@ -370,7 +402,10 @@ class Tracker:
         self._thumb, self._pixels = thumb, frame.pixels
         self.frames, self.size, self.time = self.frames + 1, frame.size, frame.time or 0.0
         for face in self._active:
+            face.crowded = any(face.is_beside(other) for other in self._active if other is not face)
+        for face in self._active:
             face.follow(frame, repeated=repeated)
+        self._end_replaced()
         self._part(frame)
         for face in self._active:
             if face.lost_at is not None:
@@ -422,6 +457,14 @@ class Tracker:
         for face in (*self._active, *self._lost):
             self._finish(face)
         self._active, self._lost, self._next_scan = [], [], -math.inf
+
+    def _end_replaced(self) -> None:
+        """Faces end where another face is in their place, which is looked for at once."""
+        ended = [face for face in self._active if face.replaced]
+        self._active = [face for face in self._active if not face.replaced]
+        for face in ended:
+            self._finish(face)
+            self._next_scan = -math.inf
 
     def _finish(self, face: Follower) -> None:
         seconds = face.recorder.followed()

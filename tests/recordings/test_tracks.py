@@ -3,11 +3,13 @@ import re
 import numpy as np
 import pytest
 
+from benchmarks.expression_pairs import Camera, Change, make_pair
+from htnet.core.types import Frame
 from htnet.recordings import FrameStream, recording_curves
-from htnet.recordings.faces import YuNetFaces, overlap
+from htnet.recordings.faces import SeenFace, YuNetFaces, overlap
 from htnet.recordings.track import GAPS
 from htnet.recordings.tracks import SHORTEST
-from tests.recordings.scenes import Face, Scene, background
+from tests.recordings.scenes import Face, Scene, background, film
 
 
 def curves_of(scene, finder=None):
@@ -180,6 +182,49 @@ def test_a_small_face_is_told(rng):
     assert warning.code == "small_face"
     assert re.search(r"Face 0 is (9|10)\d? px wide", warning.message)
     assert "Film the face closer" in warning.message
+
+
+class Shown:
+    """A finder that knows the one face of each frame."""
+
+    def __init__(self, points_at):
+        self.points_at = points_at
+
+    def everywhere(self, frame):
+        points = self.points_at(frame.number)
+        low, high = points.min(axis=0), points.max(axis=0)
+        size = 1.8 * (high - low)
+        return [SeenFace(np.concatenate([(low + high - size) / 2, size]), points.astype(float), 0.9)]
+
+    def near(self, frame, matrix):
+        return self.everywhere(frame)
+
+
+@pytest.mark.parametrize(
+    ("after", "tracks"),
+    [
+        (("shaded", 41002, (0, 0)), [(0, 13), (14, 27)]),
+        (("portrait", 0, (5, -4)), [(0, 13), (14, 27)]),
+        (("drawn", 41009, (0, 0)), [(0, 27)]),
+        (("drawn", 41009, (6, 3)), [(0, 27)]),
+    ],
+)
+def test_another_face_in_the_same_place_begins_another_track(rng, after, tracks):
+    """A cut within one room, where most of the picture stays. The same face is followed, also if it jumps."""
+    room = background(rng)
+    shots = []
+    for kind, person, (right, down) in (("drawn", 41009, (0, 0)), after):
+        picture, _, points = make_pair(person, kind, Change(noise=0.0), Camera(face=150.0), draw=1)
+        left, top = 200 + right, 70 + down
+        shot = room.copy()
+        shot[top : top + len(picture), left : left + len(picture)] = picture
+        shots.append((shot, points + np.array([left, top])))
+    frames = [Frame(film(shots[n >= 14][0], rng), f"frame {n}", n, n / 30) for n in range(28)]
+    found = recording_curves(FrameStream("room", frames), Shown(lambda number: shots[number >= 14][1]))
+    assert found.cuts == ()
+    assert [(int(t.frames[0]), int(t.frames[-1])) for t in found.tracks] == tracks
+    assert [t.segments for t in found.tracks] == [((0, last - first),) for first, last in tracks]
+    assert [t.number for t in found.tracks] == list(range(len(tracks)))
 
 
 def test_boxes_overlap():
