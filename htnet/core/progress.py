@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 from htnet.core.lazy import loading
@@ -13,10 +14,7 @@ T = TypeVar("T")
 
 def progress_bar(items: Iterable[T], text: str, total: int | None = None, *, show: bool = True) -> Iterable[T]:
     """``items``, counted on a progress bar where standard error is a terminal."""
-    with loading():
-        from huggingface_hub.utils import tqdm
-
-    bar: Iterable[T] = tqdm(items, desc=text, unit="sample", total=total, disable=_disabled(show))
+    bar: Iterable[T] = _bar()(items, desc=text, unit="sample", total=total, miniters=1, disable=_disabled(show))
     return bar
 
 
@@ -37,12 +35,9 @@ def ticker(
         A function of how much is done by now, and of something that is shown beside it if it is a text. It serves as
         the ``on_epoch`` of a training.
     """
-    with loading():
-        from huggingface_hub.utils import tqdm
-
     # A rate in seconds a second tells nobody anything.
     form = "{l_bar}{bar}| {n_fmt}/{total_fmt} s [{elapsed}<{remaining}{postfix}]" if unit == "s" else None
-    with tqdm(total=total, initial=done, desc=text, unit=unit, disable=_disabled(show), bar_format=form) as bar:
+    with _bar()(total=total, initial=done, desc=text, unit=unit, disable=_disabled(show), bar_format=form) as bar:
         shown: tuple[int, str | None] = (done, None)
 
         def tick(now: int, beside: Any = None) -> None:
@@ -58,6 +53,19 @@ def ticker(
             bar.refresh()
 
         yield tick
+
+
+@cache
+def _bar() -> Any:
+    """The class of our bars: tqdm's, without its thread.
+
+    That thread makes up for bars that guess how often to look at the clock; ours look at every step. It would be there
+    for bars that are not drawn, too, and where there is another thread no process can be forked.
+    """
+    with loading():
+        from huggingface_hub.utils import tqdm
+
+    return type("Bar", (tqdm,), {"monitor_interval": 0})
 
 
 def _disabled(show: bool) -> bool | None:

@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import os
 import re
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ OPENCV_BUILDS = (
     "opencv-contrib-python-headless",
 )
 _LOG_SILENT = 0
+#: The module that was found whole, by what was needed of it: one picture asks many times.
+_WHOLE: dict[tuple[str, ...], Any] = {}
 
 
 def installed_opencv() -> dict[str, str]:
@@ -66,6 +69,8 @@ def load_opencv(*needed: str) -> Any:
             collided or the build with windows finds no graphics library.
         RunError: no further file may be opened.
     """
+    if (module := _WHOLE.get(needed)) is not None and sys.modules.get("cv2") is module:
+        return module
     # OpenCV reads its own limit when it is imported, and checks pictures of all formats against it.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(PICTURE_PIXELS.value()))
     try:
@@ -83,6 +88,7 @@ def load_opencv(*needed: str) -> Any:
         raise OpenCVError(
             f"OpenCV (cv2) is version {version}; htnet needs {OLDEST} or newer. {_state()} {opencv_cure()}"
         )
+    _WHOLE[needed] = module
     return module
 
 

@@ -1,9 +1,11 @@
 """Progress bars."""
 
+import threading
+
 import pytest
 
 from htnet.core import progress
-from htnet.core.progress import ticker
+from htnet.core.progress import progress_bar, ticker
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +34,16 @@ def test_seconds_have_no_rate(capfd):
         assert ("10/10 s [" in said) != rate
         assert ("/s," in said or "/s]" in said) == rate
         assert "one.mp4" in said
+
+
+def test_bars_start_no_thread(monkeypatch):
+    """Where there is another thread, no process is forked: preparing 100 samples then takes four times as long."""
+    from huggingface_hub.utils import tqdm
+
+    # Where none was started by another part of the program.
+    monkeypatch.setattr(tqdm, "monitor", None)
+    before = threading.active_count()
+    for _ in progress_bar([1, 2], "working"):
+        with ticker(10, "working", "s"):
+            assert threading.active_count() == before
+    assert tqdm.monitor is None
