@@ -1,6 +1,9 @@
 """What is fetched fails within a stated time, and once."""
 
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -11,6 +14,8 @@ from htnet.core import network
 from htnet.core.errors import WeightsError
 from htnet.preprocess import FaceAlignmentLandmarker
 from tests.preprocess.test_landmarks import BLANK, stub_face_alignment
+from tests.support.hub_faults import Fault
+from tests.support.hub_server import HubServer
 
 
 @pytest.fixture(autouse=True)
@@ -183,3 +188,33 @@ def test_after_a_while_it_is_tried_again(monkeypatch):
         network.once("there", fail)
     assert len(calls) == 2
     assert network.once("elsewhere", lambda: 3) == 3
+
+
+#: Gives up a download in whose thread the client waits, and ends.
+GIVES_UP = """
+import sys
+from huggingface_hub import hf_hub_download
+from htnet.core import network
+network.TIME_LIMIT = 0.2
+try:
+    network.watched(lambda: hf_hub_download("a/b", "config.json", cache_dir=sys.argv[1]), lambda: 0)
+except network.WeightsError as error:
+    print(error)
+"""
+
+
+def test_a_process_ends_while_the_client_still_waits(tmp_path):
+    """An interpreter joins threads at its end; one that waits for an hour must not be among them."""
+    with HubServer(tmp_path / "hub") as server:
+        server.add_repo("a/b", {"config.json": b"{}" * 50})
+        server.disturb(Fault("429 for an hour", "head"))
+        done = subprocess.run(
+            [sys.executable, "-c", GIVES_UP, str(tmp_path / "cache")],
+            env={**os.environ, "HF_ENDPOINT": server.url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert "fell silent" in done.stdout
