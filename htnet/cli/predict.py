@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,7 @@ def _predict(args: argparse.Namespace) -> None:
         _predict_many(args)
         return
     alone = args.onset is not None and args.apex is None
-    image = alone and Path(args.onset).suffix.lower() in FRAME_ENDINGS and not Path(args.onset).is_dir()
+    image = alone and Path(args.onset).suffix.lower() in FRAME_ENDINGS and not os.path.isdir(Path(args.onset))
     if args.onset is None or image:
         raise InputError(
             "Give an onset and an apex frame: htnet predict onset.png apex.png; or one video or folder of frames."

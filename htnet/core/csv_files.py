@@ -24,6 +24,7 @@ from typing import TextIO
 
 from htnet.core.errors import HtnetError, LimitError, ManifestError, cause, did_you_mean
 from htnet.core.limits import limited_rows, read_file
+from htnet.core.paths import as_path
 
 #: What may stand between columns, and its name in messages.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -162,7 +163,7 @@ def open_table(path: Path, required: Sequence[str] = (), error: type[HtnetError]
         HtnetError: of the type ``error``: the file cannot be read, is not UTF-8, has no rows, lacks a column, or has
             a ragged row, or its separator cannot be determined.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     separator, found = _read(path, error)
     header, rows = (found[0], found[1:]) if found else ((1, []), [])
     if not rows:
@@ -201,7 +202,7 @@ def read_rows(path: Path, error: type[HtnetError] = ManifestError) -> list[tuple
     Raises:
         HtnetError: of the type ``error``: the file cannot be read, is not UTF-8, or its separator cannot be determined.
     """
-    return _read(Path(path), error)[1]
+    return _read(as_path(path, "path"), error)[1]
 
 
 def first_rows(path: Path) -> list[list[str]]:

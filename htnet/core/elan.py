@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import mimetypes
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from htnet.core.errors import InputError
 from htnet.core.events import EVENT_KINDS, Event
 from htnet.core.facs import SHOWN_UNITS
 from htnet.core.files import check_outputs, whole_file
+from htnet.core.paths import as_path
 from htnet.core.recordings import relative_path
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
@@ -78,7 +80,7 @@ def write_elan(
         InputError: an event has no times and there is no rate, begins before the recording, or the file cannot be
             written.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     check_outputs(path, overwrite=overwrite, inputs=(media,))
     tiers = _tiers(events, fps)
     root = ElementTree.Element(
@@ -93,8 +95,8 @@ def write_elan(
     )
     count = sum(len(marks) for _, _, marks in tiers)
     header = ElementTree.SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
-    if media is not None and not Path(media).is_dir():
-        ElementTree.SubElement(header, "MEDIA_DESCRIPTOR", _media(Path(media), path))
+    if media is not None and not os.path.isdir(as_path(media, "media")):
+        ElementTree.SubElement(header, "MEDIA_DESCRIPTOR", _media(as_path(media, "media"), path))
     ElementTree.SubElement(header, "PROPERTY", NAME="lastUsedAnnotationId").text = str(count)
     _add_tiers(root, tiers)
     ElementTree.SubElement(

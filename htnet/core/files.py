@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 
 from htnet.core.errors import NO_FILES, TOO_MANY_FILES, InputError, OverwriteError, cause
 from htnet.core.limits import sha256_of
+from htnet.core.paths import as_path, real_path
 
 try:
     import fcntl
@@ -50,13 +51,13 @@ def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Itera
         InputError: an output is a folder, is also an input, is given twice, or is a picture in a folder whose
             pictures are read.
     """
-    read = {_real(path): path for path in inputs if path is not None}
+    read = {real_path(path): path for path in inputs if path is not None}
     folders = {place: path for place, path in read.items() if os.path.isdir(place)}
     taken: dict[str, StrPath] = {}
     for file in files:
         if file is None or _is_stream(file):
             continue
-        place = _real(file)
+        place = real_path(file, "The output")
         if place in read:
             raise InputError(f"{file} is read by the same call and would be overwritten. Choose another name.")
         inside = next((path for folder, path in folders.items() if place.startswith(folder + os.sep)), None)
@@ -65,6 +66,7 @@ def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Itera
                 f"{file} lies in {inside}, whose images are read: the next call would read it as one of them. "
                 "Choose another folder."
             )
+        _refuse_impossible(file)
         if place in taken:
             raise InputError(f"{taken[place]} and {file} are the same file, given for two outputs. Choose two names.")
         taken[place] = file
@@ -86,11 +88,12 @@ def check_folder(folder: StrPath, files: Iterable[str], *, overwrite: bool = Fal
         OverwriteError: one of the files exists already and ``overwrite`` is False; the message names it.
         InputError: the folder is a file, or lies below one.
     """
-    folder = Path(folder)
-    if folder.is_file():
+    folder = as_path(folder, "folder")
+    _refuse_impossible(folder)
+    if os.path.isfile(folder):
         raise InputError(f"{folder} is a file. Give a folder to write into.")
-    above = next((path for path in folder.parents if path.exists()), None)
-    if above is not None and not above.is_dir():
+    above = next((path for path in folder.parents if os.path.exists(path)), None)
+    if above is not None and not os.path.isdir(above):
         raise InputError(f"{folder} cannot be made, because {above} is a file. Give a folder to write into.")
     if overwrite:
         return
@@ -113,11 +116,11 @@ def refuse_same_folder(out: StrPath | None, *read: StrPath | None, below: bool =
     """
     if out is None:
         return
-    place = _real(out)
+    place = real_path(out, "out")
     for path in read:
         if path is None or not os.path.isdir(path):
             continue
-        folder = _real(path)
+        folder = real_path(path)
         if place == folder or (below and place.startswith(folder + os.sep)):
             where = "the folder" if place == folder else "inside the folder"
             raise InputError(
@@ -145,11 +148,12 @@ def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666, follo
     Raises:
         InputError: the file cannot be written; the message says why.
     """
+    path = as_path(path)
     linked = os.path.islink(path)
     real = Path(os.path.realpath(path) if linked and follow else path)
-    if _is_stream(path) or (real.exists() and not real.is_file() and (follow or not linked)):
+    if _is_stream(path) or (os.path.exists(real) and not os.path.isfile(real) and (follow or not linked)):
         try:
-            yield Path(path)
+            yield path
         except BrokenPipeError:  # nobody reads any more
             raise
         except OSError as error:
@@ -162,7 +166,7 @@ def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666, follo
     try:
         real.parent.mkdir(parents=True, exist_ok=True)
         held = _create(partial, mode)
-        if real.exists() and (follow or not linked):
+        if os.path.exists(real) and (follow or not linked):
             partial.chmod(stat.S_IMODE(real.stat().st_mode))
     except OSError as error:
         with suppress(OSError):
@@ -199,6 +203,8 @@ def remove_partial(folder: Path, *, below: bool = True) -> None:
         folder: the folder; it need not exist.
         below: also in its subfolders.
     """
+    if not os.path.isdir(folder):
+        return
     pattern = f".{'[0-9a-f]' * 12}.tmp"
     for partial in folder.rglob(pattern) if below else folder.glob(pattern):
         with suppress(OSError):
@@ -239,7 +245,7 @@ def refuse_linked_folders(root: StrPath, names: Iterable[str]) -> None:
     """
     for name in names:
         place = os.path.join(root, name)
-        if os.path.islink(place) and not _real(place).startswith(_real(root) + os.sep):
+        if os.path.islink(place) and not real_path(place).startswith(real_path(root) + os.sep):
             raise InputError(
                 f"{place} is a link to {os.path.realpath(place)}, outside of the folder, and would be written into. "
                 "Remove the link, or choose another folder."
@@ -307,10 +313,16 @@ def _exists(what: str, more: str = "") -> str:
     )
 
 
+def _refuse_impossible(path: StrPath) -> None:
+    """Refuse a name that can be no file's here, such as one that is too long."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def _is_stream(file: StrPath) -> bool:
     """Whether it is a stream such as /dev/stdout, where nothing can be overwritten."""
     return str(file).startswith("/dev/")
-
-
-def _real(path: StrPath) -> str:
-    return os.path.normcase(os.path.realpath(path))

@@ -17,10 +17,12 @@ from os import PathLike
 from pathlib import Path
 
 from htnet.core.csv_files import first_rows
+from htnet.core.errors import cause
 from htnet.core.files import IMAGES as IMAGES
 from htnet.core.limits import read_json
 from htnet.core.megc import FORMS
 from htnet.core.official import OFFICIAL, OfficialSet, official
+from htnet.core.paths import as_path
 from htnet.core.registry import MODELS, WEIGHTS, input_kind
 from htnet.core.wings import wing_modules
 
@@ -132,8 +134,14 @@ def hint(path: str | PathLike[str]) -> str:
 
 def missing(path: str | PathLike[str]) -> str:
     """A sentence that a file or folder does not exist, with the part of its path that does."""
-    path = Path(path)
-    there = next((p for p in path.absolute().parents if p.is_dir()), Path(path.anchor or "."))
+    path = as_path(path)
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        return f"{path} cannot be opened ({cause(error)}). Check the path.{named(str(path))}"
+    there = next((p for p in path.absolute().parents if os.path.isdir(p)), Path(path.anchor or "."))
     return f"{path} does not exist; the last folder on the way that does is {there}. Check the path.{named(str(path))}"
 
 
@@ -154,7 +162,7 @@ def name_hint(name: str, models: frozenset[str] | None = None) -> str:
     """
     if models is not None:
         return _model(name) if name in models else _set(name)
-    if name not in WEIGHTS and not (Path(name) / "config.json").is_file():
+    if name not in WEIGHTS and not os.path.isfile(Path(name) / "config.json"):
         return _set(name)
     usage = usage_of(input_kind(name) if name in WEIGHTS else _folder_kind(Path(name)))
     use = usage.predict.format(name=name)
@@ -188,22 +196,22 @@ def door_of(path: str | PathLike[str]) -> Door | None:
     """The kind of a file or folder by its content and name; None if it is unknown or does not exist."""
     path = Path(path)
     try:
-        return _of_folder(path) if path.is_dir() else _of_file(path) if path.is_file() else None
+        return _of_folder(path) if os.path.isdir(path) else _of_file(path) if os.path.isfile(path) else None
     except OSError:
         return None
 
 
 def _of_folder(path: Path) -> Door | None:
-    if (path / "config.json").is_file() and (path / "model.safetensors").is_file():
+    if os.path.isfile(path / "config.json") and os.path.isfile(path / "model.safetensors"):
         return _weights(path)
-    if (path / "summary.json").is_file() and (path / "run.json").is_file():
+    if os.path.isfile(path / "summary.json") and os.path.isfile(path / "run.json"):
         return Door(
             "run",
             "a run of htnet loso, whose results are in summary.json and predictions.csv",
             f"htnet train --metrics {path / 'summary.json'} ... takes its scores",
             "htnet.evaluation.loso(..., out=...) resumes it",
         )
-    if (path / "manifest.csv").is_file():
+    if os.path.isfile(path / "manifest.csv"):
         return _of_columns(path / "manifest.csv", path)
     for wing in wing_hints():
         if (own := wing.of_folder(path)) is not None:
@@ -238,9 +246,9 @@ def _of_file(path: Path) -> Door | None:
         folder = path.with_suffix("")
         call = f"htnet.models.convert_checkpoint({str(path)!r})"
         return Door("checkpoint", "a checkpoint", f"htnet convert {path} {folder}", call)
-    if path.name in ("summary.json", "run.json", "predictions.csv") and (path.parent / "run.json").is_file():
+    if path.name in ("summary.json", "run.json", "predictions.csv") and os.path.isfile(path.parent / "run.json"):
         return _of_folder(path.parent)
-    if path.name in ("config.json", "model.safetensors") and (path.parent / "config.json").is_file():
+    if path.name in ("config.json", "model.safetensors") and os.path.isfile(path.parent / "config.json"):
         return _weights(path.parent)
     if ending in SHEETS:
         if (found := _by_sheet(path.name)) is not None:
@@ -340,7 +348,7 @@ def _columns(table: Path) -> frozenset[str]:
 
 
 def _manifest(path: Path) -> Door:
-    table = path / "manifest.csv" if path.is_dir() else path
+    table = path / "manifest.csv" if os.path.isdir(path) else path
     command, call = prepare_manifest(path)
     return Door(
         "manifest",

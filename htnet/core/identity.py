@@ -20,6 +20,7 @@ from itertools import combinations
 from typing import Any
 
 from htnet.core.errors import CorruptWeightsError, InputError, ManifestError
+from htnet.core.paths import real_path
 from htnet.core.types import QualityWarning
 from htnet.core.words import listed
 
@@ -533,12 +534,12 @@ def _hash(path: str, whole: bool, size: int, changed: int) -> str:
 
 def _one_file(path: str) -> str:
     """The same text for all names of a file: a link to it is the file."""
-    real = os.path.realpath(path)
+    real = real_path(path)
     try:
         found = os.stat(real)
     except OSError:  # it need not exist
-        return os.path.normcase(real)
-    return f"{found.st_dev}:{found.st_ino}" if found.st_ino else os.path.normcase(real)
+        return real
+    return f"{found.st_dev}:{found.st_ino}" if found.st_ino else real
 
 
 def differ(one: Any, other: Any) -> bool:

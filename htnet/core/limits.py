@@ -17,10 +17,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from os import PathLike
-from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from htnet.core.errors import LimitError
+from htnet.core.paths import as_path
 
 Row = TypeVar("Row")
 
@@ -85,7 +85,7 @@ def read_file(path: str | PathLike[str]) -> bytes:
         OSError: it cannot be read, or is a device, which may never end.
     """
     most = FILE_BYTES.value()
-    with open(path, "rb") as file:
+    with open(as_path(path), "rb") as file:
         size = _size_of(file, path)
         FILE_BYTES.check(size, path)
         content = file.read(most + 1) if size == 0 else file.read()
@@ -100,7 +100,7 @@ def sha256_of(path: str | PathLike[str]) -> str:
         OSError: it cannot be read, or is a device, which may never end.
     """
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open(as_path(path), "rb") as file:
         _size_of(file, path)
         while block := file.read(1 << 20):
             digest.update(block)
@@ -168,7 +168,7 @@ def check_safetensors(path: str | PathLike[str]) -> None:
         LimitError: it is longer than `HEADER_BYTES`.
         OSError: the file cannot be read.
     """
-    with open(path, "rb") as file:
+    with open(as_path(path), "rb") as file:
         start, size = file.read(8), os.fstat(file.fileno()).st_size
     if len(start) == 8 and (header := struct.unpack("<Q", start)[0]) <= size - 8:  # else it is no such file
         HEADER_BYTES.check(header, path)
@@ -185,4 +185,4 @@ def check_archive(path: str | PathLike[str]) -> None:
             size = sum(info.file_size for info in archive.infolist())
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         return
-    FILE_BYTES.check(size, f"{Path(path)}, unpacked,")
+    FILE_BYTES.check(size, f"{as_path(path, 'path')}, unpacked,")

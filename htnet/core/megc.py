@@ -12,7 +12,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from pathlib import Path
 from types import MappingProxyType
 
 from htnet.core.csv_files import CsvWriter
@@ -20,6 +19,7 @@ from htnet.core.errors import InputError
 from htnet.core.events import EXPRESSION_KINDS, Event
 from htnet.core.fields import one_of
 from htnet.core.files import check_outputs, write_text
+from htnet.core.paths import as_path
 
 #: Columns of each form.
 FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -62,7 +62,7 @@ def write_megc(
             file cannot be written.
     """
     one_of(FORMS).check("form", form)
-    path = Path(path)
+    path = as_path(path, "path")
     check_outputs(path, overwrite=overwrite)
     kinds = ("micro",) if form == "str" else EXPRESSION_KINDS
     rows = [

@@ -205,7 +205,7 @@ def _trusted(folder: Path) -> bool:
     is taken as it is.
     """
     if os.name != "posix":
-        return folder.is_dir()
+        return os.path.isdir(folder)
     real = Path(os.path.realpath(folder))
     above = (place.stat().st_mode for place in real.parents)
     return _only_ours(real.stat()) and not any(mode & stat.S_IWOTH and not mode & stat.S_ISVTX for mode in above)
@@ -214,7 +214,7 @@ def _trusted(folder: Path) -> bool:
 def _bytes(file: Path) -> bytes:
     """The content of a file that only this user and root can write, and a link only to one; empty otherwise."""
     real = Path(os.path.realpath(file))
-    if not (_trusted(file.parent) and _trusted(real.parent) and real.is_file()):
+    if not (_trusted(file.parent) and _trusted(real.parent) and os.path.isfile(real)):
         return b""
     with real.open("rb") as opened:
         # Of what was opened: the name could mean another file by now.

@@ -198,7 +198,9 @@ def _sizes(files: Iterable[str | PathLike[str]]) -> dict[str, int]:
     """Size of files, and number of files in folders, by the whole path; what is missing here its reader tells."""
     paths = [Path(file).absolute() for file in files]
     return {
-        str(path): len(os.listdir(path)) if path.is_dir() else path.stat().st_size for path in paths if path.exists()
+        str(path): len(os.listdir(path)) if os.path.isdir(path) else path.stat().st_size
+        for path in paths
+        if os.path.exists(path)
     }
 
 

@@ -16,6 +16,7 @@ from htnet.core.facs import SHOWN_UNITS, UnitPrediction
 from htnet.core.fields import optional, real, whole
 from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import VIDEOS
+from htnet.core.paths import as_path
 
 #: Columns of a table of recordings. Only ``recording``, ``kind``, ``onset`` and ``offset`` must be there.
 TABLE_COLUMNS = (
@@ -105,7 +106,7 @@ def write_recordings(path: str | PathLike[str], recordings: Iterable[Recording],
         OverwriteError: the file exists and ``overwrite`` is not given.
         InputError: a name occurs twice, frames are not counted from 0, or the file cannot be written.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     check_outputs(path, overwrite=overwrite)
     rows: list[dict[str, str]] = []
     names: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -507,7 +508,7 @@ def file_stem(path: str | None) -> str:
     """The name of a file or folder without its ending; "" for None."""
     if path is None:
         return ""
-    return Path(path).name if Path(path).is_dir() else Path(path).stem
+    return Path(path).name if os.path.isdir(Path(path)) else Path(path).stem
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ parts are in modules of fixed names, all of them optional:
 from __future__ import annotations
 
 import importlib
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from threading import RLock
@@ -43,7 +44,7 @@ def wing_modules(part: str) -> list[ModuleType]:
 def wing_files(name: str) -> list[Path]:
     """The file ``name`` of every installed wing that has one."""
     files = [_ROOT / wing / name for wing in installed_wings()]
-    return [file for file in files if file.is_file()]
+    return [file for file in files if os.path.isfile(file)]
 
 
 def load_wings() -> None:

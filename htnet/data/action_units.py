@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from htnet.core.errors import ManifestError
+from htnet.core.paths import as_path
 from htnet.core.types import Float64Array
 from htnet.core.warn import warn_user
 from htnet.data.facs_cells import keep_readable, parse_action_units
@@ -120,7 +120,7 @@ def read_action_units(path: str | PathLike[str], column: str = "Action Units") -
     Raises:
         ManifestError: the file cannot be read, or lacks a column.
     """
-    columns, rows = read_table(Path(path), ("sub", "filename_o", column))
+    columns, rows = read_table(as_path(path, "path"), ("sub", "filename_o", column))
     found = {}
     for line, row in rows:
         sample = f"{row['sub']}_{row['filename_o']}"

@@ -19,6 +19,7 @@ from htnet.core.hints import hint, missing
 from htnet.core.identity import is_named, person_key
 from htnet.core.lazy import loading
 from htnet.core.limits import read_json
+from htnet.core.paths import as_path
 from htnet.core.types import EMOTIONS
 from htnet.data.corrections import describe, find_correction
 from htnet.data.degenerate import choose_apex, replaced_note
@@ -55,11 +56,11 @@ def read_composite(root: StrPath) -> Manifest:
     Raises:
         ManifestError: the folder does not have this layout, or images are missing.
     """
-    root = Path(root)
+    root = as_path(root, "root")
     table = root / COMPOSITE_LIST
     _, rows = read_table(table, ("dataset", "sub", "filename_o", "label"))
     points = root / COMPOSITE_LANDMARKS
-    landmarks = points if points.is_file() else None
+    landmarks = points if os.path.isfile(points) else None
     samples, missing = [], []
     for line, row in rows:
         name = f"{row['sub']}_{row['filename_o']}"
@@ -83,8 +84,10 @@ def list_three_norm(root: StrPath) -> list[str]:
     Raises:
         ManifestError: it contains no such folder.
     """
-    root = Path(root)
-    found = sorted(folder.parent.name for folder in root.glob("*/u_test") if folder.is_dir())
+    root = as_path(root, "root")
+    if not os.path.isdir(root):
+        raise ManifestError(f"{root} is a file, not a folder." if os.path.exists(root) else missing(root))
+    found = sorted(folder.parent.name for folder in root.glob("*/u_test") if os.path.isdir(folder))
     if not found:
         raise ManifestError(f"{root} contains no folders SUBJECT/u_train and SUBJECT/u_test. Check the path.")
     return found
@@ -109,9 +112,9 @@ def read_three_norm(root: StrPath, subject: str | None = None) -> tuple[Manifest
         ManifestError: the folder is not as described, a sample is in both parts, or so is the subject, by the names
             of the files.
     """
-    root = Path(root)
+    root = as_path(root, "root")
     if subject is None:
-        if not (root / "u_test").is_dir():
+        if not os.path.isdir(root / "u_test"):
             known = list_three_norm(root)
             raise ManifestError(
                 f"{root} contains the folders of {len(known)} subjects; give subject, such as {known[0]!r}."
@@ -200,14 +203,14 @@ def read_casme3(
     Raises:
         ManifestError: the annotation is invalid, or frames are missing.
     """
-    root = Path(root)
+    root = as_path(root, "root")
     for name, value, allowed in (
         ("label", label, CASME3_LABELS),
         ("missing", missing, ("raise", "skip")),
         ("no_apex", no_apex, NO_APEX),
     ):
         one_of(allowed).check(name, value, ManifestError)
-    annotation = Path(annotation) if annotation is not None else find_casme3(root)
+    annotation = as_path(annotation, "annotation") if annotation is not None else find_casme3(root)
     if annotation is None:
         raise ManifestError(f"{root} contains no annotation of CAS(ME)^3 (*edited.csv). Give its path.")
     if annotation.suffix.lower() != ".csv":
@@ -372,17 +375,17 @@ def open_data(path: StrPath, **options: Any) -> Manifest:
     Raises:
         ManifestError: it is none of these, the data are invalid, or the reader has no such option.
     """
-    path = Path(path)
-    if path.is_file() and path.suffix.lower() == ".csv":
+    path = as_path(path, "path")
+    if os.path.isfile(path) and path.suffix.lower() == ".csv":
         return _with_notes(_read_with(read_manifest, options, path=path), path)
-    if (path / MANIFEST_FILE).is_file():
+    if os.path.isfile(path / MANIFEST_FILE):
         return _with_notes(_read_with(read_manifest, options, path=path / MANIFEST_FILE), path / MANIFEST_FILE)
-    if (path / COMPOSITE_LIST).is_file():
+    if os.path.isfile(path / COMPOSITE_LIST):
         return _read_with(read_composite, options, root=path)
     annotation = find_casme3(path)
     if annotation is not None:
         return _read_with(read_casme3, options, annotation=annotation, root=path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise ManifestError(missing(path))
     if found := hint(path):
         raise ManifestError(f"This takes a manifest or a prepared folder.{found}")
@@ -416,7 +419,8 @@ def _field(content: Any, name: str, kind: type[Any]) -> Any:
 
 def find_casme3(root: Path) -> Path | None:
     """The annotation of CAS(ME)^3 in a folder, None if there is none."""
-    found = [file for file in sorted(root.glob("*.csv")) if is_casme3(file)]
+    files = sorted(root.glob("*.csv")) if os.path.isdir(root) else []
+    found = [file for file in files if is_casme3(file)]
     if len(found) > 1:
         names = ", ".join(file.name for file in found)
         raise ManifestError(

@@ -21,6 +21,7 @@ from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import door_of, hint
 from htnet.core.hints import missing as missing_path
 from htnet.core.identity import check_files, check_identities, is_named, refuse_unnamed
+from htnet.core.paths import as_path
 from htnet.core.types import EMOTIONS
 from htnet.core.words import listed
 from htnet.data.degenerate import check_choice, refuse_degenerate
@@ -282,7 +283,7 @@ class Manifest:
             OverwriteError: the file exists and ``overwrite`` is not given.
             ManifestError: the file cannot be written, or a class name contains "|".
         """
-        path = Path(path)
+        path = as_path(path, "path")
         check_outputs(path, overwrite=overwrite)
         classes = self._classes_to_write()
         filled = {name for name in _RARE[:-1] if any(getattr(s, name) for s in self.samples)}
@@ -348,7 +349,7 @@ def read_manifest(
     Raises:
         ManifestError: the file is not as described; the message names file, line and cure.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     check_choice("degenerate", degenerate)
     _refuse_other(path)
     columns, rows = read_table(path)
@@ -415,14 +416,14 @@ def sample_fault(sample: Sample) -> str:
 
 def _refuse_other(path: Path) -> None:
     """Refuse a file that is not a manifest, with what takes it."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise ManifestError(missing_path(path))
-    if (path / MANIFEST_FILE).is_file():
+    if os.path.isfile(path / MANIFEST_FILE):
         raise ManifestError(f"{path} is a folder. Give the manifest in it: {path / MANIFEST_FILE}")
     door = door_of(path)
     if door is not None and door.kind not in ("manifest", "prepared", "faces"):
         raise ManifestError(f"{path} is not a manifest.{hint(path)}")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ManifestError(f"{path} is a folder without {MANIFEST_FILE}. Give a manifest file (.csv).")
 
 
@@ -525,6 +526,6 @@ def _relative(file: Path | None, folder: Path) -> str:
         found = os.path.relpath(file, folder)
     else:
         # ".." leads through real folders, so symbolic links on the way must be gone.
-        file = Path(file)
+        file = as_path(file, "file")
         found = os.path.relpath(file.parent.resolve() / file.name, folder.resolve())
     return Path(found).as_posix()

@@ -14,6 +14,7 @@ from htnet.core.events import Event
 from htnet.core.hints import how, missing
 from htnet.core.limits import parse_json, read_file
 from htnet.core.megc import FIRST_FRAME
+from htnet.core.paths import as_path, real_path
 from htnet.core.recordings import Recording, recording_key
 from htnet.data.recording_tables import read_event_table, shifted
 
@@ -68,10 +69,10 @@ class PredictedEvents:
         by_name: dict[str, list[Recording]] = {}
         for recording in known:
             by_name.setdefault(recording_key(recording.name), []).append(recording)
-        by_place = {os.path.realpath(r.path): r for r in known if r.path is not None}
+        by_place = {real_path(r.path): r for r in known if r.path is not None}
         answers: dict[str, tuple[Event, ...]] = {}
         for entry in self.found:
-            place = None if entry.video is None else by_place.get(os.path.realpath(entry.video))
+            place = None if entry.video is None else by_place.get(real_path(entry.video))
             fits = [place] if place is not None else by_name.get(recording_key(entry.name), [])
             if not fits:
                 raise InputError(
@@ -100,12 +101,12 @@ def read_events(path: str | PathLike[str]) -> PredictedEvents:
         ManifestError: nothing of that kind is there, or a file cannot be read.
         InputError: an event is not as htnet writes it.
     """
-    path = Path(path)
-    if not path.exists():
+    path = as_path(path, "path")
+    if not os.path.exists(path):
         raise ManifestError(missing(path))
     files = [path]
-    if path.is_dir():
-        inside = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+    if os.path.isdir(path):
+        inside = sorted(file for file in path.rglob("*") if os.path.isfile(file) and not file.name.startswith("."))
         files = [file for file in inside if file.suffix.lower() in _JSON and _has_events(file)]
         files = files or [file for file in inside if file.suffix.lower() == ".csv"]
         if not files:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from os import PathLike
 from pathlib import Path
 
 from htnet.core.errors import HtnetError, ManifestError, SpecError, cause
 from htnet.core.limits import read_json, sha256_of
+from htnet.core.paths import as_path
 from htnet.core.types import PreprocessSpec
 from htnet.data.manifest import Manifest
 
@@ -25,9 +27,9 @@ def prepared_spec(folder: str | PathLike[str]) -> PreprocessSpec | None:
         ManifestError: the folder is a prepared one, but its spec is damaged.
     """
     # What does not exist, such as the source of a manifest made in memory, lies in no folder.
-    path = Path(folder)
-    path = (path.parent if path.is_file() else path) / SPEC_FILE
-    if not path.is_file():
+    path = as_path(folder, "folder")
+    path = (path.parent if os.path.isfile(path) else path) / SPEC_FILE
+    if not os.path.isfile(path):
         return None
     try:
         return PreprocessSpec.from_dict(read_json(path))
@@ -42,7 +44,7 @@ def check_unchanged(flow: Path) -> None:
         ManifestError: it has changed.
     """
     key = flow.parent.parent / KEYS / f"{flow.stem}.json"
-    if flow.parent.name != FLOW_FOLDER or not key.is_file() or not flow.is_file():
+    if flow.parent.name != FLOW_FOLDER or not os.path.isfile(key) or not os.path.isfile(flow):
         return
     try:
         noted = read_json(key).get(FLOW_FOLDER)
@@ -77,7 +79,7 @@ def resolve_spec(data: str | PathLike[str] | Manifest, spec: PreprocessSpec) -> 
     if not isinstance(data, Manifest):
         made = prepared_spec(data)
     else:
-        made = prepared_spec(data.source) if Path(data.source).exists() else None
+        made = prepared_spec(data.source) if os.path.exists(Path(data.source)) else None
         made = made or _spec_of_images(data)
     return spec if made is None else dataclasses.replace(spec, **made.part("image"))
 

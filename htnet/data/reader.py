@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -23,6 +24,7 @@ from htnet.core.errors import (
     refuse_unknown,
 )
 from htnet.core.identity import differ, shared
+from htnet.core.paths import as_path
 from htnet.core.types import (
     EXTRA_INPUTS,
     ByteArray,
@@ -132,7 +134,7 @@ class SampleReader:
                 a registered apex, and it is unknown whether the image was made so.
         """
         if isinstance(image, (str, PathLike)):
-            self._check_prepared(Path(image))
+            self._check_prepared(as_path(image, "image"))
         else:
             self._check_registered(image)
         return self._preprocessor.flow_picture(image, sample=sample)
@@ -181,7 +183,7 @@ class SampleReader:
         """Refuse a flow image that may be of unregistered faces where the spec asks for registered ones."""
         if self.spec.head_motion != "register":
             return
-        known = image_spec(Path(image)) if isinstance(image, (str, PathLike)) else None
+        known = image_spec(as_path(image, "image")) if isinstance(image, (str, PathLike)) else None
         if known is None or known.head_motion != "register":
             raise SpecError(
                 f"{image if isinstance(image, (str, PathLike)) else 'The flow image'} cannot be used: head_motion is "
@@ -201,7 +203,7 @@ class SampleReader:
                 f"it names no clip, but motion is requested (clip_frames {self.spec.clip_frames}). Name a video or a "
                 "folder of frames in the column 'clip'; a pair of frames alone is answered without motion."
             )
-        depth = self.bit_depth if sample.clip.is_dir() else None
+        depth = self.bit_depth if os.path.isdir(sample.clip) else None
         clip = open_clip(sample.clip, sample.clip_first, sample.clip_last, depth)
         points: Landmarker | Path | None = self._own_points(sample) if sample.onset is not None else None
         if at_onset is not None and sample.onset is not None:

@@ -15,6 +15,7 @@ from htnet.core.events import EVENT_KINDS, Event
 from htnet.core.facs import UnitPrediction
 from htnet.core.hints import hint, how, missing
 from htnet.core.megc import FIRST_FRAME, FORMS, TYPES
+from htnet.core.paths import as_path
 from htnet.core.recordings import TABLE_COLUMNS, Recording
 from htnet.data.facs_cells import keep_readable, parse_action_units
 from htnet.data.tables import as_there
@@ -75,7 +76,7 @@ def read_recordings(path: str | PathLike[str], *, first_frame: int = FIRST_FRAME
             before its onset or beyond the recording's last frame, its apex outside of them, or a cell is no frame. The
             message names each such line.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     form = _form(path)
     if form != "htnet":
         numbered = _challenge_rows(path, form, first_frame)
@@ -130,9 +131,9 @@ def shifted(event: Event, by: int) -> Event:
 
 def _form(path: Path) -> str:
     """Which form a table has, by its header."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise ManifestError(missing(path))
-    if path.is_dir():
+    if os.path.isdir(path):
         data_set = how("--dataset", "htnet.data.read_annotated_recordings")
         raise ManifestError(
             f"{path} is a folder. Give the table of recordings in it, or name its data set with {data_set}.{hint(path)}"

@@ -17,6 +17,7 @@ from htnet.core.errors import RunError, cause
 from htnet.core.hints import hint, missing
 from htnet.core.identity import is_named
 from htnet.core.limits import read_json
+from htnet.core.paths import as_path
 from htnet.core.schema import misfit
 from htnet.core.types import Float64Array
 from htnet.evaluation.bootstrap import interval, resampled_confusions
@@ -184,17 +185,17 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
         RunError: it is no such folder, the run is not finished, a file is damaged, or the two files do not belong
             together.
     """
-    root = Path(folder)
+    root = as_path(folder, "folder")
     way = "Give the run folder of htnet loso, kfold, holdout or lodo, or what htnet evaluate wrote with --out."
-    if root.name == "summary.json" and root.is_file():
+    if root.name == "summary.json" and os.path.isfile(root):
         root = root.parent
-    if not root.is_dir():
-        raise RunError(f"{missing(root) if not root.exists() else f'{root} is a file.{hint(root)}'}\n{way}")
+    if not os.path.isdir(root):
+        raise RunError(f"{missing(root) if not os.path.exists(root) else f'{root} is a file.{hint(root)}'}\n{way}")
     path = root / "summary.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         unfinished = (
             "The run is not finished; run the same command again to resume it."
-            if (root / "run.json").is_file()
+            if os.path.isfile(root / "run.json")
             else way
         )
         raise RunError(f"There is no summary.json in {root}. {unfinished}")

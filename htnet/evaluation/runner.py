@@ -19,6 +19,7 @@ from htnet.core.deprecated import moved_calls, renamed_arguments
 from htnet.core.engines import make_engine
 from htnet.core.errors import InputError, did_you_mean
 from htnet.core.parallel import one_thread
+from htnet.core.paths import as_path
 from htnet.core.progress import progress_bar, ticker
 from htnet.core.types import PreprocessSpec
 from htnet.core.warn import warn_user
@@ -243,7 +244,7 @@ def _evaluate(
         "samples": [s.sample for s in manifest],
         "data_sha256": flows.digest(),
     }
-    store = RunStore(Path(out))
+    store = RunStore(as_path(out, "out"))
     with store.locked():
         store.begin(described)
         store.check_seeds(seeds, overwrite)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,7 +77,7 @@ class RunStore:
         """
         text = to_json(settings)
         path = self.root / "run.json"
-        if not path.is_file():
+        if not os.path.isfile(path):
             check_folder(self.root, (*RESULTS, "folds"))  # not of a run
             write_atomic(path, text)
             return
@@ -104,7 +105,7 @@ class RunStore:
             OverwriteError: they would be, and ``overwrite`` is not given.
         """
         path = self.root / RESULTS[0]
-        if overwrite or not path.is_file():
+        if overwrite or not os.path.isfile(path):
             return
         try:
             before = set(read_json(path)["run"]["seeds"])
@@ -134,7 +135,7 @@ class RunStore:
     def read_fold(self, seed: int, fold: str) -> dict[str, Any] | None:
         """Result of a fold; None if it is not finished."""
         path = self.fold_path(seed, fold)
-        if not path.is_file():
+        if not os.path.isfile(path):
             return None
         try:
             return read_json(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from htnet.core.errors import InputError, cause
 from htnet.core.hints import hint, how, missing
 from htnet.core.limits import read_json
+from htnet.core.paths import as_path
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest
 from htnet.training import Recipe, StartFrom, TrainingJob
@@ -106,16 +108,16 @@ def read_summary(path: str | PathLike[str]) -> Summary:
     Raises:
         InputError: the file is not such a summary; the message says what takes it, if it is something else.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     way = how(
         "--metrics takes RUN/summary.json, which htnet loso --data DATA --model MODEL --out RUN writes.",
         "htnet.evaluation.loso(data, model, out=RUN) writes RUN/summary.json.",
     )
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(f"{missing(path)}\n{way}")
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = path / "summary.json"
-        instead = f" Give the file in it: {inside}" if inside.is_file() else hint(path)
+        instead = f" Give the file in it: {inside}" if os.path.isfile(inside) else hint(path)
         raise InputError(f"{path} is a folder.{instead}\n{way}")
     try:
         content = read_json(path)

@@ -18,6 +18,7 @@ from htnet.acceleration.graph import BATCH, Graph, check_free, export_onnx, expo
 from htnet.core.errors import InputError, ModelError, did_you_mean
 from htnet.core.files import check_folder, whole_file
 from htnet.core.optional import require
+from htnet.core.paths import as_path
 from htnet.hub.folder import describe_model
 from htnet.models import EmotionModel
 from htnet.models.base import INPUT_KINDS, refuse_replaced_weights
@@ -80,7 +81,7 @@ def export_model(
         raise InputError(f"format is {format!r}. {did_you_mean(str(format), FORMATS)}")
     model = checked_model(model)
     refuse_replaced_weights(model, "export_model")
-    folder = Path(folder)
+    folder = as_path(folder, "folder")
     check_folder(folder, (*FORMATS[format], METADATA_FILE), overwrite=overwrite)
     described = describe_model(model)
     if format != "torch":

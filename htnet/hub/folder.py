@@ -25,6 +25,7 @@ from htnet.core.identity import TrainedPeople
 from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors, read_json, sha256_of
 from htnet.core.optional import named_dtype, usable_device
+from htnet.core.paths import as_path
 from htnet.core.provenance import Provenance, translated
 from htnet.core.types import PreprocessSpec
 from htnet.hub.card import model_card
@@ -89,7 +90,7 @@ def save_pretrained(
     refuse_replaced_weights(model, "save_pretrained")
     described = describe_model(model)
     known, provenance, training = _known_of(model, people, provenance, training or {})
-    folder = Path(folder)
+    folder = as_path(folder, "folder")
     check_weights_folder(folder, overwrite=overwrite)
     remove_partial(folder, below=False)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
@@ -133,12 +134,12 @@ def check_weights_folder(folder: str | PathLike[str], *, overwrite: bool = False
         OverwriteError: it contains one of `FILES` and ``overwrite`` is not given.
         InputError: it is a file, or lies below one.
     """
-    check_folder(folder, () if _is_half_saved(Path(folder)) else FILES, overwrite=overwrite)
+    check_folder(folder, () if _is_half_saved(as_path(folder, "folder")) else FILES, overwrite=overwrite)
 
 
 def _is_half_saved(folder: Path) -> bool:
     """Whether a process was killed while it put the files in their places, and they do not belong together."""
-    if not (folder / _SAVING_FILE).is_file():
+    if not os.path.isfile(folder / _SAVING_FILE):
         return False
     try:
         stated = read_json(folder / CONFIG_FILE)["weights"]["sha256"]
@@ -205,6 +206,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         WeightsError: it is missing, not JSON, of a newer format, or lacks a required field.
     """
+    path = as_path(path)
     try:
         config = read_json(path)
     except FileNotFoundError as error:
@@ -319,7 +321,7 @@ def load_files(
             f"dtype={dtype} out, or "
             "load the weights it came from."
         )
-    if not weights_path.is_file():
+    if not os.path.isfile(weights_path):
         again = _get_again(weights_path) if _is_half_saved(weights_path.parent) else "Get or train them again."
         raise WeightsError(f"No weights at {weights_path}. {again}")
     try:

@@ -13,6 +13,7 @@ from htnet.core.assets import ASSETS
 from htnet.core.errors import UnknownWeightsError, WeightsError, cause, did_you_mean
 from htnet.core.hints import hint, how, missing
 from htnet.core.limits import read_file, sha256_of
+from htnet.core.paths import as_path
 from htnet.core.provenance import restriction
 from htnet.hub.card import REPOSITORY
 from htnet.hub.folder import CARD_FILE, CONFIG_FILE, FILES, WEIGHTS_FILE, load_files
@@ -108,16 +109,16 @@ def plan_push(folder: str | PathLike[str], repo_id: str) -> PushPlan:
         WeightsError: the folder is incomplete, or contains other weights than the registry knows by that name.
     """
     refuse_file(folder)
-    folder = Path(folder)
-    if not folder.is_dir() and (named := find_pretrained(str(folder))) is not None:
+    folder = as_path(folder, "folder")
+    if not os.path.isdir(folder) and (named := find_pretrained(str(folder))) is not None:
         use = how(f"htnet predict ONSET APEX --weights {named.name}", f"load_pretrained({named.name!r})")
         raise WeightsError(
             f"{folder} names registered weights, not your own folder: {use} takes it. To publish, give a weights "
             f"folder as htnet train writes it: htnet push FOLDER {repo_id}. htnet push --all publishes registered ones."
         )
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise WeightsError(f"{missing(folder)} Give a folder written by htnet train.")
-    if lacking := [name for name in FILES if not (folder / name).is_file()]:
+    if lacking := [name for name in FILES if not os.path.isfile(folder / name)]:
         raise WeightsError(f"{folder} lacks {', '.join(lacking)}. Give a folder written by htnet train.{hint(folder)}")
     model = load_files(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
     spec = find_pretrained(repo_id)
@@ -153,8 +154,8 @@ def folder_to_push(spec: PretrainedSpec, trained: str | PathLike[str]) -> Path |
     """
     if spec.bundled:
         return spec.folder
-    places = [*([spec.source_folder] if spec.source_folder else []), os.path.join(trained, spec.name)]
-    return next((Path(place) for place in places if Path(place).is_dir()), None)
+    places = [*([Path(spec.source_folder)] if spec.source_folder else []), as_path(trained, "trained") / spec.name]
+    return next((place for place in places if os.path.isdir(place)), None)
 
 
 def plan_all(trained: str | PathLike[str] = "weights") -> dict[str, PushPlan | None]:

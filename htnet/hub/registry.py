@@ -219,7 +219,7 @@ def find_pretrained(name: str) -> PretrainedSpec | None:
 
 def unknown_weights(name: str) -> UnknownWeightsError:
     """The error for a name that is neither registered, nor a folder, nor a Hub repository."""
-    if Path(name).name != name and not Path(name).exists():
+    if Path(name).name != name and not os.path.exists(Path(name)):
         return UnknownWeightsError(
             f"Unknown weights: {name!r}. {missing(name)} Give a folder written by htnet train, a name from "
             "htnet list, or a Hub repository (owner/repo)."

@@ -27,7 +27,7 @@ def is_what_was_announced(path: Path) -> bool:
             no such name.
     """
     blob = Path(os.path.realpath(path))
-    if not path.is_symlink() or not _HASH.fullmatch(blob.name):
+    if not os.path.islink(path) or not _HASH.fullmatch(blob.name):
         return True
     if len(blob.name) == 64:
         digest = hashlib.sha256()
@@ -63,7 +63,7 @@ def kept_copy(known: object) -> Iterator[Callable[[], None]]:
             shutil.copy2(blob, kept)
 
     def put_back() -> None:
-        if kept.is_file():
+        if os.path.isfile(kept):
             kept.replace(blob)
 
     try:

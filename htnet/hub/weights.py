@@ -18,6 +18,7 @@ from htnet.core.hints import hint
 from htnet.core.lazy import loading
 from htnet.core.limits import sha256_of
 from htnet.core.network import TIME_LIMIT, once, watched
+from htnet.core.paths import as_path
 from htnet.hub.folder import CONFIG_FILE, WEIGHTS_FILE, load_files
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained, unknown_weights
 from htnet.hub.verified import fetch_verified
@@ -99,7 +100,7 @@ class WeightsFiles:
             WeightsError: one of the two is missing.
         """
         for path in (self.config, self.weights):
-            if not path.is_file():
+            if not os.path.isfile(path):
                 raise WeightsError(f"No weights at {path}. Get or train them again.")
         return sha256_of(self.weights), sha256_of(self.config)
 
@@ -136,8 +137,8 @@ def find_files(
     if spec is None:
         refuse_file(name)
     expected = spec.sha256 if spec is not None else None
-    if (spec is None and name != "" and Path(name).is_dir()) or (spec is not None and spec.bundled):
-        folder = spec.folder if spec is not None else Path(name)
+    if (spec is None and name != "" and os.path.isdir(as_path(name, "name"))) or (spec is not None and spec.bundled):
+        folder = spec.folder if spec is not None else as_path(name, "name")
         if revision is not None:
             raise WeightsError(f"revision={revision!r} was given, but {name} is on this machine. Leave it out.")
         if force_download:
@@ -165,7 +166,7 @@ def local_state(name: str | PathLike[str]) -> tuple[object, ...] | None:
     spec = find_pretrained(name) if isinstance(name, str) else None
     if spec is not None and not spec.bundled:
         return None
-    folder = spec.folder if spec is not None else Path(name)
+    folder = spec.folder if spec is not None else as_path(name, "name")
     try:
         states = [os.stat(folder / file) for file in (CONFIG_FILE, WEIGHTS_FILE)]
     except (OSError, ValueError):
@@ -183,15 +184,15 @@ def refuse_file(name: str | PathLike[str]) -> None:
     Args:
         name: the given weights.
     """
-    path = Path(name)
+    path = as_path(name, "name")
     ending = path.suffix.lower()
-    if path.is_dir() or (ending not in CHECKPOINT_ENDINGS and not path.is_file()):
+    if os.path.isdir(path) or (ending not in CHECKPOINT_ENDINGS and not os.path.isfile(path)):
         return
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise WeightsError(
             f"The file {path} does not exist. Check the path; weights are a folder, a name or owner/repo."
         )
-    if (path.parent / CONFIG_FILE).is_file():
+    if os.path.isfile(path.parent / CONFIG_FILE):
         raise WeightsError(f"{path} is a file of a weights folder. Give the folder: {path.parent}")
     if ending in CHECKPOINT_ENDINGS:
         raise WeightsError(
@@ -316,7 +317,7 @@ def _download(
             unreachable = f"the Hub cannot be reached ({error})"
 
     came = [0]
-    cache = None if cache_dir is None else Path(cache_dir)
+    cache = None if cache_dir is None else as_path(cache_dir, "cache_dir")
 
     class Counter(tqdm):
         """Progress bar that records that more of a file has arrived."""

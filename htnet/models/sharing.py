@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from htnet.core.errors import ModelError
+from htnet.core.paths import as_path
 from htnet.core.provenance import Provenance
 from htnet.core.registry import HUB
 
@@ -77,7 +78,7 @@ class SharedModel:
                 f"{', '.join(push_to_hub_kwargs)} was given without push_to_hub=True. Give both or neither."
             )
         # A copy is another model: the weights in the folder are not its own.
-        saved = (id(self), Path(save_directory).resolve())
+        saved = (id(self), as_path(save_directory, "save_directory").resolve())
         folder = HUB["save_pretrained"](
             self,
             save_directory,

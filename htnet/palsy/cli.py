@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -301,7 +302,7 @@ def _predict(args: argparse.Namespace) -> None:
     from htnet.palsy import predict_folder
     from htnet.palsy.folder import PICTURES, TABLE
 
-    folder = Path(args.image).is_dir()
+    folder = os.path.isdir(Path(args.image))
     if folder and (args.out is None or args.plot):
         raise InputError(f"{args.image} is a folder: give --out FOLDER; --plot goes with one image.")
     if not folder and args.out is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from htnet.core.errors import ManifestError
 from htnet.core.files import check_folder
 from htnet.core.identity import refuse_unnamed, trained_doubts
+from htnet.core.paths import as_path
 from htnet.core.schema import document, model_part, to_json
 from htnet.data import Manifest
 from htnet.evaluation.bootstrap import RESAMPLES
@@ -81,7 +81,7 @@ def evaluate_palsy(
         [s.sample, s.dataset, s.subject, s.split, s.label, manifest.classes[int(answer)], *(f"{v:.6f}" for v in p)]
         for s, answer, p in zip(manifest, answers, probabilities.astype(np.float64), strict=True)
     ]
-    out = Path(out)
+    out = as_path(out, "out")
     write_atomic(out / "predictions.csv", to_csv([*header, *(f"probability_{c}" for c in manifest.classes)], rows))
     more = dict(described or {})
     content = {

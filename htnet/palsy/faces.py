@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from htnet.core.errors import HtnetError, InputError, ManifestError, RecipeError, about_sample, refuse_unknown
 from htnet.core.hints import how
+from htnet.core.paths import as_path
 from htnet.core.types import ByteArray, PreprocessSpec
 from htnet.core.words import listed
 from htnet.data import Manifest, read_manifest
@@ -199,5 +199,5 @@ def load_split(
     spec = dataclasses.replace(face_spec(folder), size=size)
     if expected is not None and (spec.template, spec.face_size) != (expected.template, expected.face_size):
         raise InputError(f"{folder} contains faces aligned differently than the model's. Prepare them again.")
-    manifest = read_manifest(Path(folder) / MANIFEST_FILE, need_label=True).split(split)
+    manifest = read_manifest(as_path(folder, "folder") / MANIFEST_FILE, need_label=True).split(split)
     return manifest, load_face_set(manifest, spec, progress)

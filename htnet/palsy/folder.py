@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from htnet.core.files import check_folder, refuse_same_folder
+from htnet.core.paths import as_path
 from htnet.evaluation.store import to_csv, write_atomic
 from htnet.palsy.plots import plot_grade
 from htnet.palsy.predictor import GradePredictor
@@ -60,7 +61,7 @@ def predict_folder(
         InputError: ``out`` is the folder of images, or lies in it.
         FrameError: the folder contains no images.
     """
-    folder, out = Path(folder), Path(out)
+    folder, out = as_path(folder, "folder"), as_path(out, "out")
     refuse_same_folder(out, folder, below=True)
     check_folder(out, (TABLE, PICTURES), overwrite=overwrite)
     labels, rows, errors, doubted = predictor.model.labels, [], 0, 0

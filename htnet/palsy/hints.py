@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -11,7 +12,9 @@ _GRADE = re.compile(r"grade[ _-]?\d")
 
 
 def _of_folder(path: Path) -> Door | None:
-    graded = (path / "cohn-kanade-images").is_dir() or any(_GRADE.match(p.name) and p.is_dir() for p in path.iterdir())
+    graded = os.path.isdir(path / "cohn-kanade-images") or any(
+        _GRADE.match(p.name) and os.path.isdir(p) for p in path.iterdir()
+    )
     return _grades(path) if graded else None
 
 

@@ -19,6 +19,7 @@ from htnet.core.deprecated import renamed_arguments
 from htnet.core.errors import FrameError, HtnetError, LandmarkError, ModelError, WeightsError
 from htnet.core.hints import IMAGES
 from htnet.core.parallel import refuse_after_fork
+from htnet.core.paths import as_path
 from htnet.core.schema import document, model_part
 from htnet.core.types import Frame, Landmarks, PreprocessSpec, QualityWarning, file_stem
 from htnet.hub.given import given_model
@@ -174,7 +175,7 @@ class GradePredictor:
         Raises:
             FrameError: the folder contains no images.
         """
-        if not (files := images_in(Path(folder))):
+        if not (files := images_in(as_path(folder, "folder"))):
             raise FrameError(f"{folder} contains no images ({', '.join(sorted(IMAGES))}). Check the path.")
         return self._each(files)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from os import PathLike
-from pathlib import Path
 from typing import Any, cast
 
 from htnet.core.deprecated import renamed_arguments
@@ -17,6 +17,7 @@ from htnet.core.hints import door_of, hint, how, missing
 from htnet.core.identity import check_files
 from htnet.core.lazy import loading
 from htnet.core.limits import sha256_of
+from htnet.core.paths import as_path
 from htnet.core.types import TEMPLATE_28, TEMPLATE_SIZE, Frame, Landmarks, PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.prepare import prepared_spec
@@ -142,7 +143,7 @@ def prepare_faces(
         HtnetError: nothing can be prepared in this way, as with a detector whose model cannot be found.
     """
     check_bit_depth(bit_depth)
-    folder = PreparedFolder(Path(out), {FACES: ".png"}, "faces aligned")
+    folder = PreparedFolder(as_path(out, "out"), {FACES: ".png"}, "faces aligned")
     finder = LazyLandmarker(landmarks, partial(palsy_landmarker, spec=spec))
     points = cache(lambda: describe(finder.get()))
     preparation = Preparation(
@@ -184,7 +185,7 @@ def face_spec(folder: str | PathLike[str]) -> PreprocessSpec:
     Raises:
         ManifestError: the folder is not one of `prepare_faces`.
     """
-    if not Path(folder).exists():
+    if not os.path.exists(as_path(folder, "folder")):
         raise ManifestError(missing(folder))
     found = prepared_spec(folder)
     door = door_of(folder)

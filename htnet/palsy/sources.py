@@ -13,6 +13,7 @@ from htnet.core.errors import ManifestError, cause, did_you_mean
 from htnet.core.hints import IMAGES, door_of, hint, missing
 from htnet.core.identity import refuse_unnamed
 from htnet.core.limits import read_file
+from htnet.core.paths import as_path
 from htnet.core.words import listed
 from htnet.data import Manifest, Sample
 from htnet.data.manifest import SPLITS
@@ -49,20 +50,20 @@ def read_palsy(
     Raises:
         ManifestError: the source is none of these, or not as described.
     """
-    source, scheme = Path(source), grade_scheme(classes)
-    if not source.exists():
+    source, scheme = as_path(source, "source"), grade_scheme(classes)
+    if not os.path.exists(source):
         raise ManifestError(missing(source))
     door = door_of(source)
     if door is not None and door.kind not in ("grades", "frames"):
         raise ManifestError(f"{source} contains no graded faces.{hint(source)}")
-    ck_plus = source.name == CK_IMAGES or (source / CK_IMAGES).is_dir()
+    ck_plus = source.name == CK_IMAGES or os.path.isdir(source / CK_IMAGES)
     if grade_map is not None and not ck_plus:
         raise ManifestError(f"{source} is not in the layout of CK+ ({CK_IMAGES}/), so it takes no grade map.")
     if ck_plus:
         if patients != "auto":
             raise ManifestError(f"{source}: CK+ has a folder for each person. Leave patients (--patients) out.")
         return read_ck_plus(source, grade_map, scheme)
-    if source.is_dir():
+    if os.path.isdir(source):
         return read_grade_folders(source, scheme, patients)
     if source.suffix.lower() == ".csv":
         return read_grade_csv(source, scheme, patients)
@@ -84,11 +85,13 @@ def read_grade_folders(root: StrPath, scheme: GradeScheme, patients: str = "auto
             which
             patient a file shows.
     """
-    root = Path(root)
+    root = as_path(root, "root")
+    if not os.path.isdir(root):
+        raise ManifestError(f"{root} is a file, not a folder." if os.path.exists(root) else missing(root))
     folders = [
         (folder, found[1])
         for folder in sorted(root.iterdir())
-        if folder.is_dir() and (found := _FOLDER.fullmatch(folder.name))
+        if os.path.isdir(folder) and (found := _FOLDER.fullmatch(folder.name))
     ]
     if not folders:
         raise ManifestError(f"{root} contains no folders grade_1 ... grade_6. Check the path, or give a .csv file.")
@@ -116,7 +119,7 @@ def read_grade_csv(path: StrPath, scheme: GradeScheme, patients: str = "auto") -
     Raises:
         ManifestError: not as described, a patient is in two splits, or it is not clear which patient an image shows.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     columns, rows = read_table(path, ("image_path", "grade"))
     column = from_table(columns, rows, path)
     if column is not None and patients != "auto":
@@ -169,17 +172,19 @@ def read_ck_plus(root: StrPath, grade_map: StrPath | None, scheme: GradeScheme) 
     Raises:
         ManifestError: there is no grade map, or something is not as described.
     """
-    root = Path(root)
+    root = as_path(root, "root")
     root = root.parent if root.name == CK_IMAGES else root
     if grade_map is None:
         raise ManifestError(
             f"CK+ ({root}) has no palsy grades. Give a grade map: a .csv file with the columns sequence and grade "
             "(S005/001,1), or emotion and grade (7,1)."
         )
-    given = _read_grade_map(Path(grade_map), scheme)
+    if not os.path.isdir(root / CK_IMAGES):
+        raise ManifestError(missing(root / CK_IMAGES))
+    given = _read_grade_map(as_path(grade_map, "grade_map"), scheme)
     samples, excluded = [], []
     for folder in sorted((root / CK_IMAGES).glob("*/*")):
-        frames = sorted(images_in(folder), key=_frame_number) if folder.is_dir() else []
+        frames = sorted(images_in(folder), key=_frame_number) if os.path.isdir(folder) else []
         if not frames:
             continue
         subject, sequence = folder.parent.name, folder.name

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +14,7 @@ from htnet.core.events import EXPRESSION_KINDS, Event
 from htnet.core.fields import Rule, each, optional, real, whole
 from htnet.core.hints import missing as missing_file
 from htnet.core.limits import read_json
+from htnet.core.paths import as_path
 from htnet.core.schema import document, versions
 from htnet.core.types import QualityWarning, file_stem
 from htnet.recordings import GAPS, FaceTrack, Missing, RecordingCurves
@@ -260,8 +261,8 @@ def read_analysis(path: str | PathLike[str]) -> Analysis:
     """
     if not isinstance(path, str | PathLike):
         raise InputError(f"The file of an analysis is {path!r}; give the path of a JSON file that htnet analyze wrote.")
-    path = Path(path)
-    if not path.exists():
+    path = as_path(path, "path")
+    if not os.path.exists(path):
         raise InputError(missing_file(path))
     try:
         found = read_json(path)

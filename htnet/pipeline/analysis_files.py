@@ -22,6 +22,7 @@ from htnet.core.hints import missing as missing_file
 from htnet.core.limits import read_json, sha256_of
 from htnet.core.megc import write_megc
 from htnet.core.parallel import locked
+from htnet.core.paths import as_path, real_path
 from htnet.core.recordings import Recording, write_recordings
 from htnet.core.schema import plain, to_json
 from htnet.core.types import DEFAULT_WEIGHTS
@@ -73,7 +74,7 @@ def write_analysis(
         raise InputError(f"The analysis is {found!r:.80}; give what htnet.analyze or read_analysis returned.")
     if not isinstance(folder, str | PathLike):
         raise InputError(f"The folder is {folder!r:.80}; give the path of a folder to write into.")
-    files = output_files(Path(folder), name or found.sample)
+    files = output_files(as_path(folder, "folder"), name or found.sample)
     check_outputs(*files, overwrite=overwrite, inputs=(found.video,))
     if found.curves is None:
         warn_user(
@@ -181,8 +182,8 @@ class Loaded:
     @classmethod
     def of(cls, job: AnalysisJob) -> Loaded:
         """What a job says to load; see `AnalysisJob.known`."""
-        path = _SHIPPED if job.detector is None else Path(job.detector)
-        if not path.exists():
+        path = _SHIPPED if job.detector is None else as_path(job.detector, "detector")
+        if not os.path.exists(path):
             raise InputError(missing_file(path))
         try:
             detector = sha256_of(path)
@@ -407,7 +408,7 @@ def analyze_camera(
 def recording_name(source: str) -> str:
     """How the files of a recording are called: as its file without the ending."""
     path = Path(source)
-    return path.resolve().name if path.is_dir() else path.stem
+    return path.resolve().name if os.path.isdir(path) else path.stem
 
 
 def _refuse_same_files(sources: Sequence[str], out: Path) -> None:
@@ -415,7 +416,7 @@ def _refuse_same_files(sources: Sequence[str], out: Path) -> None:
     real: dict[str, str] = {}
     taken: dict[str, str] = {}
     for source in sources:
-        if (other := real.setdefault(os.path.realpath(source), source)) != source or sources.count(source) > 1:
+        if (other := real.setdefault(real_path(source), source)) != source or sources.count(source) > 1:
             same = f"{source} is given twice" if other == source else f"{other} and {source} are the same recording"
             raise InputError(f"{same}. Give it once.")
         for file in output_files(out, recording_name(source)):

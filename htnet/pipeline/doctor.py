@@ -215,8 +215,8 @@ def _caches() -> Iterator[Finding]:
 
 def _writable(folder: Path) -> bool:
     """Whether files can be written into a folder, or it could be made."""
-    there = next((path for path in (folder, *folder.parents) if path.exists()), None)
-    return there is not None and there.is_dir() and os.access(there, os.W_OK)
+    there = next((path for path in (folder, *folder.parents) if os.path.exists(path)), None)
+    return there is not None and os.path.isdir(there) and os.access(there, os.W_OK)
 
 
 def _network() -> Iterator[Finding]:

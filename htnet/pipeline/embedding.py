@@ -12,6 +12,7 @@ import torch
 from htnet.core.csv_files import CsvWriter
 from htnet.core.errors import HtnetError, InputError
 from htnet.core.files import check_outputs, whole_file
+from htnet.core.paths import as_path
 from htnet.core.progress import progress_bar
 from htnet.core.types import DEFAULT_WEIGHTS, FloatArray
 from htnet.data import Manifest, Sample, open_data
@@ -58,7 +59,7 @@ class Embeddings:
         """
         check_embedding_name(path)
         check_outputs(path, overwrite=overwrite)
-        path = Path(path)
+        path = as_path(path, "path")
         with whole_file(path) as place:
             if path.suffix.lower() == ".npz":
                 with place.open("wb") as raw:
@@ -81,7 +82,7 @@ def check_embedding_name(path: str | PathLike[str]) -> None:
     Raises:
         InputError: the ending is another.
     """
-    if Path(path).suffix.lower() not in EMBEDDING_ENDINGS:
+    if as_path(path, "path").suffix.lower() not in EMBEDDING_ENDINGS:
         raise InputError(f"{path} does not end in {' or '.join(EMBEDDING_ENDINGS)}: .npz for NumPy, .csv for a table.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,7 @@ from htnet.core.errors import InputError
 from htnet.core.fields import whole
 from htnet.core.files import check_outputs, write_text
 from htnet.core.identity import is_named
+from htnet.core.paths import as_path
 from htnet.core.schema import Warned
 from htnet.core.types import QualityWarning
 from htnet.core.words import counted, people_counted
@@ -71,11 +72,14 @@ def report(
             hold the samples of the run.
         ManifestError: the data cannot be read.
     """
-    folders = [run] if isinstance(run, (str, PathLike)) else list(run)
+    several: Iterable[str | PathLike[str]] = (
+        [run] if isinstance(run, (str, PathLike)) or not isinstance(run, Iterable) else run
+    )
+    folders = [as_path(one, "run") for one in several]
     if not folders:
         raise InputError("No run was given. Give the folder of one.")
     whole(0).check("worst", worst)
-    first = Path(folders[0])
+    first = folders[0]
     path = check_name((first.parent if first.name == _SUMMARY else first) / "report.html" if out is None else out)
     check_outputs(path, overwrite=overwrite)
     runs = [read_run(folder) for folder in folders]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from htnet.core.csv_files import CsvWriter
 from htnet.core.errors import InputError
 from htnet.core.files import check_outputs, whole_file
+from htnet.core.paths import as_path
 from htnet.core.schema import document, to_json_line
 from htnet.core.types import MOTION_REGIONS, Prediction, Spotting
 
@@ -25,7 +25,7 @@ def write_curve(path: str | PathLike[str], spotting: Spotting, *, overwrite: boo
     Raises:
         OverwriteError: the file exists and ``overwrite`` is not given.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     check_outputs(path, overwrite=overwrite)
     with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
         writer = CsvWriter(file, "\r\n")
@@ -88,7 +88,7 @@ def write_predictions(
         InputError: the file has another extension.
         OverwriteError: the file exists and ``overwrite`` is not given.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     check_table_name(path)
     check_outputs(path, overwrite=overwrite)
     with whole_file(path) as place, place.open("w", encoding="utf-8", newline="") as file:
@@ -103,7 +103,7 @@ def check_table_name(path: str | PathLike[str]) -> None:
     Raises:
         InputError: the extension is another.
     """
-    if Path(path).suffix.lower() not in TABLE_ENDINGS:
+    if as_path(path, "path").suffix.lower() not in TABLE_ENDINGS:
         raise InputError(
             f"{path} does not end in any of {', '.join(TABLE_ENDINGS)}: use .csv for a table, .jsonl for JSON lines."
         )

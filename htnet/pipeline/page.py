@@ -11,6 +11,7 @@ from string import Template
 from htnet._version import __version__
 from htnet.core.assets import ASSETS
 from htnet.core.errors import InputError
+from htnet.core.paths import as_path
 from htnet.core.schema import Warned
 from htnet.core.words import counted
 
@@ -64,7 +65,7 @@ def check_name(path: str | PathLike[str]) -> Path:
     Raises:
         InputError: it does not end in .html.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"A report cannot be written as {path.name!r}; give a name that ends in .html.")
     return path

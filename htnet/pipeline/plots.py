@@ -17,6 +17,7 @@ from htnet.core.facs import SHOWN_UNITS, UnitPrediction
 from htnet.core.files import check_outputs, whole_file
 from htnet.core.lazy import loading
 from htnet.core.optional import require
+from htnet.core.paths import as_path
 from htnet.core.schema import Warned
 from htnet.core.types import MOTION_REGIONS, Float64Array, Prediction, Spotting
 from htnet.evaluation.calibration import Reliability
@@ -292,7 +293,7 @@ def save_figure(figure: Figure, path: str | PathLike[str], *, overwrite: bool = 
         OverwriteError: the picture exists and ``overwrite`` is not given.
         InputError: the extension is not a picture format.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     check_outputs(path, overwrite=overwrite)
     refuse_type(
         "figure",

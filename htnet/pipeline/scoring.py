@@ -15,6 +15,7 @@ import torch
 from htnet.core.errors import InputError, ManifestError
 from htnet.core.files import check_folder
 from htnet.core.identity import is_named, trained_doubts
+from htnet.core.paths import as_path
 from htnet.core.progress import progress_bar
 from htnet.core.schema import document, model_part, to_json
 from htnet.core.types import DEFAULT_WEIGHTS, Float64Array, QualityWarning
@@ -181,7 +182,7 @@ class WeightsScores:
             row = [sample.sample, sample.dataset, sample.subject, sample.label]
             row += [self.classes[self.answers.predicted[k]], *(f"{p:.6f}" for p in self.answers.probabilities[k])]
             rows.append(row + ([self.classes[self.against.predicted[k]]] if self.against is not None else []))
-        files = tuple(Path(out) / name for name in SCORE_FILES)
+        files = tuple(as_path(out, "out") / name for name in SCORE_FILES)
         write_atomic(files[1], to_csv(header, rows))
         write_atomic(files[0], to_json(self.to_dict()))
         return files

@@ -14,6 +14,7 @@ import numpy as np
 
 from htnet.core.errors import FrameError
 from htnet.core.hints import how
+from htnet.core.paths import as_path
 from htnet.core.threads import beside
 from htnet.core.types import TEMPLATE_SIZE, ByteArray, Frame
 from htnet.preprocess.depth import RawFrame, check_bit_depth, refuse_black, stated_white, together
@@ -149,7 +150,7 @@ def _read_raw(source: FrameSource) -> RawFrame:
     if isinstance(source, np.ndarray):
         return _checked(source, "array")
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
+        path = as_path(source, "A frame")
         data = picture_bytes(path, FRAME)
         return _checked(_decode(data, path), str(path), stated_white(data))
     if (array := picture_array(source)) is not None:

@@ -150,7 +150,7 @@ def pair_fault(onset: Path | None, apex: Path | None, first: str = "", last: str
 def _same_file(one: Path, other: Path) -> bool:
     """Whether two paths lead to the same file; links are followed, which takes long, only where there are any."""
     beside = os.name == "posix" and one.parent == other.parent and one.name != other.name
-    if beside and not (one.is_symlink() or other.is_symlink()):
+    if beside and not (os.path.islink(one) or os.path.islink(other)):
         return False
     return one.resolve() == other.resolve()
 

@@ -12,6 +12,7 @@ import numpy as np
 from htnet.core.errors import FlowError, FrameError, LimitError, cause
 from htnet.core.hints import IMAGES, hint
 from htnet.core.limits import PICTURE_PIXELS, read_file
+from htnet.core.paths import as_path
 from htnet.preprocess.opencv import load_opencv, quiet_opencv
 from htnet.preprocess.pictures import file_damage, picture_count, picture_size
 
@@ -44,7 +45,7 @@ def picture_bytes(path: Path, kind: PictureKind) -> bytes:
         FrameError, FlowError: it is missing, a folder, empty or cannot be read.
         LimitError: it is larger than `htnet.core.limits.FILE_BYTES`.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise kind.error(f"{kind.name} {path} is a folder; name one image file in it.{hint(path)}")
     try:
         data = read_file(path)
@@ -78,7 +79,7 @@ def decode_picture(data: bytes, path: str | os.PathLike[str], kind: PictureKind)
         LimitError: it has more pixels than `htnet.core.limits.PICTURE_PIXELS`.
     """
     cv2 = load_opencv()
-    path = Path(path)
+    path = as_path(path, "path")
     what = f"{kind.name} {path}"
     if damage := file_damage(data):
         raise kind.error(f"{what} is {damage}; {kind.cure}.")
@@ -107,7 +108,7 @@ def decode_picture(data: bytes, path: str | os.PathLike[str], kind: PictureKind)
             pixels = None
     if pixels is None:
         # The file extension says nothing here: the content has just been tried.
-        other = "" if path.suffix.lower() in IMAGES or not path.exists() else hint(path)
+        other = "" if path.suffix.lower() in IMAGES or not os.path.exists(path) else hint(path)
         raise kind.error(f"{what} is not an image OpenCV can read, or is damaged; give a PNG or JPEG file.{other}")
     PICTURE_PIXELS.check(pixels.shape[0] * pixels.shape[1], what)  # kinds of files whose size is not known before
     return np.asarray(pixels)

@@ -22,6 +22,7 @@ from htnet.core.fields import Checked, checked, each, real
 from htnet.core.files import check_outputs, write_bytes
 from htnet.core.lazy import loading
 from htnet.core.limits import check_safetensors, parse_json
+from htnet.core.paths import as_path
 from htnet.core.types import Float64Array, FloatArray
 from htnet.recordings.grid import RATE, Grid, input_names, make_grid, mirrored
 from htnet.recordings.network import EventNetwork
@@ -308,8 +309,6 @@ def save_detector(detector: EventDetector, path: str | os.PathLike[str], *, over
 
     if not isinstance(detector, EventDetector):
         raise InputError(f"save_detector takes an EventDetector first, not {_kind_of(detector)}.")
-    if not _is_path(path):
-        raise InputError(f"The path is {path!r}; give the name of the file to write, such as 'detector.safetensors'.")
     network = detector._network
     about = {
         "form": _FORM,
@@ -335,18 +334,18 @@ def load_detector(path: str | os.PathLike[str] | None = None) -> EventDetector:
     """
     if path is None:
         return _shipped()
-    if not _is_path(path):
-        raise InputError(f"The path is {path!r}; give the file of an event detector, or none for the shipped one.")
-    return _read(Path(path))
-
-
-def _is_path(path: object) -> bool:
-    return isinstance(path, (str, os.PathLike)) and bool(os.fspath(path)) and isinstance(os.fspath(path), str)
+    return _read(as_path(path, "path"))
 
 
 def _kind_of(value: object) -> str:
     """How messages call what was given instead."""
-    return "None" if value is None else f"{value!r}" if _is_path(value) else f"an object of type {type(value).__name__}"
+    return (
+        "None"
+        if value is None
+        else f"{value!r}"
+        if isinstance(value, (str, os.PathLike))
+        else f"an object of type {type(value).__name__}"
+    )
 
 
 def _digest(tensors: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> str:
@@ -376,7 +375,7 @@ def _read(path: Path) -> EventDetector:
     with loading():
         from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path} does not exist; give the file of an event detector, or none for the shipped one.")
     try:
         check_safetensors(path)

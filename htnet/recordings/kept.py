@@ -23,6 +23,7 @@ from htnet.core.errors import HtnetError, InputError, cause
 from htnet.core.files import whole_file
 from htnet.core.lazy import loading
 from htnet.core.limits import parse_json
+from htnet.core.paths import as_path
 from htnet.core.warn import warn_user
 from htnet.preprocess.opencv import load_opencv
 from htnet.preprocess.video.open import Video
@@ -63,7 +64,7 @@ class KeptProgress:
         Args:
             path: the file; written while a recording is measured, and left to the caller to `remove`.
         """
-        self.path = Path(path)
+        self.path = as_path(path, "path")
         self._key: dict[str, Any] = {}
         self._due = 0.0
         self._writes = True
@@ -83,7 +84,7 @@ class KeptProgress:
         """
         self._key = recording_key(video, finder)
         self._due = time.monotonic() + EVERY
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):
             return None
         try:
             return self._read(finder)

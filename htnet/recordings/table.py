@@ -15,6 +15,7 @@ from htnet.core.csv_files import CsvWriter
 from htnet.core.errors import InputError, cause
 from htnet.core.files import check_outputs, write_bytes, write_text
 from htnet.core.limits import check_archive, parse_json
+from htnet.core.paths import as_path
 from htnet.core.types import POINT_NAMES, QualityWarning
 from htnet.recordings.measure import FEATURES
 from htnet.recordings.stream import Missing
@@ -47,7 +48,7 @@ def write_table(found: RecordingCurves, path: str | os.PathLike[str], *, overwri
         OverwriteError: the file exists and ``overwrite`` is not given.
         InputError: the name has another ending, or the file cannot be written.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     ending = path.suffix.lower()
     if ending not in (".csv", ".npz"):
         raise InputError(f"Curves cannot be written as {path.name!r}; give a name that ends in .csv or .npz.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -13,6 +14,7 @@ from htnet.core.csv_files import CsvWriter
 from htnet.core.errors import OverwriteError
 from htnet.core.files import whole_file
 from htnet.core.optional import require
+from htnet.core.paths import as_path
 from htnet.models import EmotionModel
 from htnet.training.job import EpochReport
 
@@ -73,7 +75,7 @@ class TensorBoard:
             OverwriteError: the folder contains such files and ``overwrite`` is not given.
         """
         _writer_class()  # before anything is trained
-        self._folder, self._written = Path(folder), 0
+        self._folder, self._written = as_path(folder, "folder"), 0
         self._writer: Any = None
         refuse_events(self._folder, overwrite)
 
@@ -102,7 +104,7 @@ def boards_of(weights: str | PathLike[str], wanted: bool) -> list[TensorBoard]:
         MissingExtraError: it is, and tensorboard is not installed.
     """
     # The folder belongs to these weights, whose own files were looked at.
-    return [TensorBoard(Path(weights) / TENSORBOARD_FOLDER, overwrite=True)] if wanted else []
+    return [TensorBoard(as_path(weights, "weights") / TENSORBOARD_FOLDER, overwrite=True)] if wanted else []
 
 
 def write_tensorboard(folder: str | PathLike[str], rows: Iterable[Mapping[str, float | None]]) -> None:
@@ -115,7 +117,7 @@ def write_tensorboard(folder: str | PathLike[str], rows: Iterable[Mapping[str, f
     Raises:
         MissingExtraError: tensorboard is not installed.
     """
-    writer = _new_writer(Path(folder))
+    writer = _new_writer(as_path(folder, "folder"))
     for epoch, row in enumerate(rows, 1):
         _add(writer, epoch, row)
     writer.close()
@@ -133,7 +135,7 @@ def check_tensorboard(wanted: bool) -> None:
 
 def refuse_events(folder: Path, overwrite: bool) -> None:
     """Raise `OverwriteError` where a folder contains files for TensorBoard, unless ``overwrite``."""
-    if not overwrite and (found := sorted(folder.glob(f"{_EVENTS}*"))):
+    if not overwrite and os.path.isdir(folder) and (found := sorted(folder.glob(f"{_EVENTS}*"))):
         raise OverwriteError(
             f"{found[0]} already exists, and TensorBoard would mix two curves. Choose another folder, or ask for it: "
             "overwrite=True."

@@ -13,6 +13,7 @@ from htnet.core.deprecated import RECIPE_FIELDS, new_fields, renamed_fields
 from htnet.core.errors import RecipeError, cause, did_you_mean, refuse_unknown
 from htnet.core.fields import Checked, checked, one_of, real, whole
 from htnet.core.limits import read_json
+from htnet.core.paths import as_path
 from htnet.core.registry import Registry
 
 OPTIMIZERS = ("adamw", "adam")
@@ -209,7 +210,7 @@ def get_recipe(recipe: str | Recipe | Path, **changes: Any) -> Recipe:
         chosen = RECIPES[str(recipe)]
     elif str(recipe).endswith(".json"):
         try:
-            chosen = Recipe.from_dict({"name": Path(recipe).stem, **read_json(Path(recipe))})
+            chosen = Recipe.from_dict({"name": as_path(recipe, "recipe").stem, **read_json(as_path(recipe, "recipe"))})
         except FileNotFoundError as error:
             raise RecipeError(f"No recipe file at {recipe}.") from error
         except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:

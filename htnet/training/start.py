@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Callable
 from os import PathLike
-from pathlib import Path
 
 from htnet.core.errors import InputError, WeightsError
 from htnet.core.identity import TrainedPeople, people_in_words
+from htnet.core.paths import as_path
 from htnet.core.provenance import Provenance
 from htnet.data import Manifest
 from htnet.hub import load_pretrained
@@ -144,5 +145,7 @@ def load_start(
 def _name_of(source: str | PathLike[str] | EmotionModel) -> str:
     """Name for a card; of a folder its last part, since the rest is a private path."""
     if not isinstance(source, (str, PathLike)):
-        return (model_of(source) or source).name
-    return Path(source).name if Path(source).is_dir() else str(source)
+        model = model_of(source)
+        return (model or as_path(source, "source")).name  # type: ignore[arg-type]
+    folder = as_path(source, "source")
+    return folder.name if os.path.isdir(folder) else str(source)

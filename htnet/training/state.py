@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ class TrainingState:
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         """What is in the file; None if there is none."""
-        if not path.is_file():
+        if not os.path.isfile(path):
             return None
         anew = "Delete it to start this training from scratch."
         try:

@@ -8,13 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from htnet.core.deprecated import gathered_arguments
 from htnet.core.errors import WeightsError
 from htnet.core.identity import TrainedPeople
 from htnet.core.parallel import locked
+from htnet.core.paths import as_path
 from htnet.core.provenance import Provenance
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest
@@ -157,12 +157,13 @@ def train_into(
     only_first(ranks, lambda: check_weights_folder(out, overwrite=overwrite))
     temperature = checked_temperature(record.temperature, "The training")
     job, people, provenance = job.loaded(record.labels), record.people, record.provenance
-    kept = Checkpoint(Path(out) / ".training.pt", remove=False)
+    folder = as_path(out, "out")
+    kept = Checkpoint(folder / ".training.pt", remove=False)
     with ExitStack() as stack:
-        only_first(ranks, lambda: stack.enter_context(locked(Path(out), below=False)))
+        only_first(ranks, lambda: stack.enter_context(locked(folder, below=False)))
         # Another process may have trained meanwhile.
         only_first(ranks, lambda: check_weights_folder(out, overwrite=overwrite))
-        curve = partial(write_curve, Path(out) / CURVE_FILE)
+        curve = partial(write_curve, folder / CURVE_FILE)
         trained, _ = run_job(job, data, on_epoch, kept, (curve, *callbacks), ranks=ranks)
         if isinstance(job.start, StartFrom):
             people, provenance = job.start.people(people), job.start.provenance(provenance)

@@ -252,7 +252,7 @@ def _sweep() -> None:
     own = os.geteuid() if hasattr(os, "geteuid") else None
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*"):
         with suppress(OSError, Timeout):
-            if folder.is_symlink() or (own is not None and folder.stat().st_uid != own):
+            if os.path.islink(folder) or (own is not None and folder.stat().st_uid != own):
                 continue
             with FileLock(folder / _LOCK, timeout=0):
                 shutil.rmtree(folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from htnet.core.errors import ManifestError, did_you_mean
 from htnet.core.hints import door_of, hint
+from htnet.core.paths import as_path
 from htnet.data.datasets.assemble import Choices
 from htnet.data.datasets.casme import read_casme, read_casme2
 from htnet.data.datasets.casme3 import read_casme3_part_a
@@ -98,11 +99,11 @@ def read_dataset(
         )
     if name not in _READERS:
         raise ManifestError(f"There is no reader for the data set {name!r}. {did_you_mean(name, DATASETS)}")
-    sheet = None if annotation is None else Path(annotation)
-    check_root(Path(root), name)
+    sheet = None if annotation is None else as_path(annotation, "annotation")
+    check_root(as_path(root, "root"), name)
     choices = Choices(classes, missing, no_apex)
     try:
-        found = _READERS[name](Path(root), sheet, choices)
+        found = _READERS[name](as_path(root, "root"), sheet, choices)
     except ManifestError as error:
         door = door_of(root)
         if door is None or door.name == name:

@@ -92,7 +92,7 @@ def find_clips(root: Path, key_of: KeyOf, what: str, prefer: str = "") -> Tree:
     Raises:
         ManifestError: there are no clips, or several trees of them.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise ManifestError(f"{root} is not a folder. Give the root of {what}.")
     trees: dict[Path, dict[str, Path]] = {}
     for key, tree, folder in _keyed(root, key_of, _DEPTH):
@@ -133,9 +133,9 @@ def _split(stem: str) -> tuple[str, str]:
 
 def check_root(root: Path, name: str) -> None:
     """Raise `ManifestError` unless the root of a data set is a folder that exists."""
-    if not root.exists():
+    if not os.path.exists(root):
         raise ManifestError(does_not_exist(root))
-    if not root.is_dir():
+    if not os.path.isdir(root):
         way = how(f"--root FOLDER --annotation {root}", f"root=FOLDER, annotation={str(root)!r}")
         sheet = root.suffix.lower() in SHEETS
         raise ManifestError(

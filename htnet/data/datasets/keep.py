@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from os import PathLike
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from htnet.core.csv_files import read_csv_text, separator_of
 from htnet.core.errors import ManifestError
+from htnet.core.paths import as_path
 from htnet.data.datasets.sheets import Table, csv_tables, read_tables
 from htnet.data.manifest import Manifest
 from htnet.data.tables import read_table
@@ -30,8 +32,8 @@ def names_to_keep(
     """
     if not isinstance(keep, (str, PathLike)):
         return set(keep), ()
-    path = Path(keep)
-    table = _without_header(path, parts) if path.is_file() else None
+    path = as_path(keep, "keep")
+    table = _without_header(path, parts) if os.path.isfile(path) else None
     if table is not None:
         return _of_list(table, parts)
     columns, rows = read_table(path)

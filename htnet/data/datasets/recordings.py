@@ -12,6 +12,7 @@ from pathlib import Path
 from htnet.core.errors import ManifestError, did_you_mean
 from htnet.core.events import Event
 from htnet.core.official import official
+from htnet.core.paths import as_path
 from htnet.core.recordings import Recording
 from htnet.data.corrections import describe, find_correction
 from htnet.data.datasets.clips import check_root, find_clips, read_clip
@@ -113,10 +114,10 @@ def read_intervals(name: str, root: str | PathLike[str], *, annotation: str | Pa
     """
     if name not in _READERS:
         raise ManifestError(f"There is no reader of recordings for {name!r}. {did_you_mean(name, _READERS)}")
-    root = Path(root)
+    root = as_path(root, "root")
     check_root(root, name)
     reader = _READERS[name]
-    sheets = [Path(annotation)] if annotation is not None else _sheets(root, name)
+    sheets = [as_path(annotation, "annotation")] if annotation is not None else _sheets(root, name)
     sheet = ", ".join(map(str, sheets))
     found = _Found(name)
     reader.read(sheets, found)

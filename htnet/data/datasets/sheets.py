@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -120,8 +121,8 @@ def find_sheets(root: Path, patterns: Sequence[str]) -> list[Path]:
     A folder called "annotation" or the like, as CAS(ME)^3 has it, belongs to the folder that it is in.
     """
     for place in (root, root.absolute().parent):
-        inside = sorted(place.iterdir()) if place.is_dir() else []
-        noted = [folder for folder in inside if "annotation" in folder.name.casefold() and folder.is_dir()]
+        inside = sorted(place.iterdir()) if os.path.isdir(place) else []
+        noted = [folder for folder in inside if "annotation" in folder.name.casefold() and os.path.isdir(folder)]
         found = [file for folder in (place, *noted) for file in _matching(folder, patterns)]
         if found:
             return found
@@ -131,7 +132,7 @@ def find_sheets(root: Path, patterns: Sequence[str]) -> list[Path]:
 def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
     return [
         file
-        for file in sorted(folder.iterdir() if folder.is_dir() else ())
+        for file in sorted(folder.iterdir() if os.path.isdir(folder) else ())
         if any(fnmatch(file.name.casefold(), pattern) for pattern in patterns)
         and file.suffix.lower() in SUFFIXES
         and not file.name.startswith(("~", "."))
@@ -220,9 +221,9 @@ def read_tables(path: Path) -> list[Table]:
         ManifestError: the file cannot be read.
         MissingExtraError: openpyxl or xlrd is needed and not installed.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ManifestError(f"{path} is a folder. Give the annotation sheet itself, an .xlsx, .xls or .csv file.")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ManifestError(f"The annotation sheet {path} does not exist. Check the path.")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:

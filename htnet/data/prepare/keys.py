@@ -98,7 +98,7 @@ def source_key(
             made_from["bit_depth"] = bit_depth
         if motion and sample.clip is not None:
             made_from["clip"] = _describe_clip(sample, sample.clip, spec, bit_depth)
-            names += ["av"] if sample.clip.is_file() else []
+            names += ["av"] if os.path.isfile(sample.clip) else []
     except (OSError, VideoError):
         return None
     return as_json({**made_from, "libraries": libraries(*names)})
@@ -142,7 +142,7 @@ def _without_version(points: Any) -> Any:
 
 def _describe_clip(sample: Sample, clip: Path, spec: PreprocessSpec, bit_depth: int | None) -> Any:
     """What motion features are made from, other than the points."""
-    part = open_clip(clip, sample.clip_first, sample.clip_last, bit_depth if clip.is_dir() else None)
+    part = open_clip(clip, sample.clip_first, sample.clip_last, bit_depth if os.path.isdir(clip) else None)
     return {
         "spec": motion_settings(spec),
         "files": [sha256_of(file) for file in part.files],

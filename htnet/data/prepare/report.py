@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from htnet.core.errors import ManifestError, cause
 from htnet.core.identity import counts as counts_of_people
 from htnet.core.limits import read_json
+from htnet.core.paths import as_path
 from htnet.core.schema import document
 from htnet.core.types import QualityWarning
 from htnet.core.words import abridged, counted
@@ -220,7 +220,7 @@ def read_report(folder: str | PathLike[str]) -> Report:
     Raises:
         ManifestError: there is none, or it is damaged.
     """
-    path = Path(folder) / REPORT_FILE
+    path = as_path(folder, "folder") / REPORT_FILE
     try:
         found = read_json(path)
         if "schema" not in found:  # written before documents had a version

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from htnet.core.errors import (
     about_sample,
 )
 from htnet.core.hints import how
+from htnet.core.paths import as_path
 from htnet.core.types import PreprocessSpec
 from htnet.data import Manifest, Sample
 from htnet.data.prepare.keys import describe, source_key
@@ -107,7 +107,7 @@ def prepare(
             f"{manifest.source} contains flow images and no frames: it is already prepared. Use it: {use}"
         )
     kinds = {"flow": ".png", "landmarks": ".json", **({"motion": ".safetensors"} if motion else {})}
-    folder = PreparedFolder(Path(out), kinds)
+    folder = PreparedFolder(as_path(out, "out"), kinds)
     reader = SampleReader(spec, landmarker, extras=("motion",) if motion else (), bit_depth=bit_depth)
     points = cache(lambda: describe(reader.landmarks.get()))
     preparation = Preparation(

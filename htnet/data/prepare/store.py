@@ -14,6 +14,7 @@ from typing import Any
 from htnet.core.errors import ManifestError, OverwriteError, cause
 from htnet.core.files import check_folder, refuse_linked_folders, unwritable, write_bytes
 from htnet.core.limits import read_json, sha256_of
+from htnet.core.paths import as_path, real_path
 from htnet.core.schema import to_json, warnings_to_list
 from htnet.core.types import PreprocessSpec, QualityWarning
 from htnet.core.words import counted
@@ -84,20 +85,20 @@ class PreparedFolder:
             ManifestError: the manifest to be written is the one that the samples were read from.
         """
         path = self.root / MANIFEST_FILE
-        if os.path.realpath(path) == os.path.realpath(wanted.source):
+        if real_path(path) == real_path(wanted.source):
             raise ManifestError(
                 f"{path} is the manifest to be prepared and would be overwritten. Choose another --out."
             )
         if overwrite:
             return
-        if not (self.root / SPEC_FILE).is_file():
+        if not os.path.isfile(self.root / SPEC_FILE):
             names = (*self.kinds, KEYS)
-            foreign = [name for name in names if (self.root / name).is_dir() and any((self.root / name).iterdir())]
-            foreign += [REPORT_FILE] if (self.root / REPORT_FILE).is_file() else []
+            foreign = [name for name in names if os.path.isdir(self.root / name) and any((self.root / name).iterdir())]
+            foreign += [REPORT_FILE] if os.path.isfile(self.root / REPORT_FILE) else []
             check_folder(self.root, foreign)
-        if not path.exists():
+        if not os.path.exists(path):
             return
-        reason = "was not written by htnet prepare" if not (self.root / SPEC_FILE).is_file() else None
+        reason = "was not written by htnet prepare" if not os.path.isfile(self.root / SPEC_FILE) else None
         try:
             reason = reason or _difference(read_manifest(path, check_files=False), wanted)
         except ManifestError as error:
@@ -114,7 +115,7 @@ class PreparedFolder:
 
     def outdated(self, sample: Sample, key: Parts | None) -> str | None:
         """Why the sample's files have to be made, None if they are whole and made from just what ``key`` says."""
-        if not self._note(sample).is_file():
+        if not os.path.isfile(self._note(sample)):
             return NEW  # files without a note are those of a call that was killed
         try:
             noted = read_json(self._note(sample))
@@ -184,8 +185,13 @@ def prepared_notes(data: str | PathLike[str]) -> tuple[str, ...]:
     Returns:
         One sentence a library; none if all was made with the versions that are here.
     """
-    folder = Path(data) if Path(data).is_dir() else Path(data).parent
-    if not (folder / SPEC_FILE).is_file() or not (folder / KEYS).is_dir() or not (folder / MANIFEST_FILE).is_file():
+    path = as_path(data, "data")
+    folder = path if os.path.isdir(path) else path.parent
+    if (
+        not os.path.isfile(folder / SPEC_FILE)
+        or not os.path.isdir(folder / KEYS)
+        or not os.path.isfile(folder / MANIFEST_FILE)
+    ):
         return ()
     here = libraries("torch", "numba", "av")
     notes = []

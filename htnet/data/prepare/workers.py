@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import pickle
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
@@ -97,7 +98,7 @@ class Preparation:
                     f"{manifest.source}: no {self.noun} could be prepared, {report.left_out} left out (listed in "
                     f"{folder.root / REPORT_FILE}).\n{report.text()}".rstrip()
                 )
-            if (folder.root / MANIFEST_FILE).is_symlink():
+            if os.path.islink(folder.root / MANIFEST_FILE):
                 (folder.root / MANIFEST_FILE).unlink()  # what it leads to is not in the folder
             prepared.write(folder.root / MANIFEST_FILE, overwrite=True)
         return prepared

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from htnet.core.errors import CheckpointError
+from htnet.core.paths import as_path
 from htnet.models.base import EmotionModel
 from htnet.models.converters.base import CONVERTERS, State, all_kinds, refusal
 from htnet.models.converters.files import read_checkpoint
@@ -107,7 +107,7 @@ def converted_checkpoint(
     path: str | PathLike[str], heads: int | None, key: str | None, labels: Sequence[str] | None
 ) -> tuple[EmotionModel, str]:
     """As `convert_checkpoint`, with a text that states the source of the class names."""
-    path = Path(path)
+    path = as_path(path, "path")
     content = read_checkpoint(path)
     try:
         return _converted(content, heads, key, labels)

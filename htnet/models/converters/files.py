@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickletools
 import threading
 import warnings
@@ -143,7 +144,7 @@ def resave(path: Path, what: str = 'content["state_dict"]') -> str:
 
 def _head(path: Path) -> bytes:
     """The first bytes of a file."""
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = sorted(
             p.name for p in path.iterdir() if p.suffix.lower() in (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
         )

@@ -13,6 +13,7 @@ import torch
 from htnet.core.errors import FlowError, FrameError, InputError, refuse_unknown
 from htnet.core.fields import whole
 from htnet.core.files import check_outputs, write_bytes
+from htnet.core.paths import as_path
 from htnet.core.types import RESIZES, ByteArray, FloatArray, Flow
 from htnet.preprocess.flow.tvl1 import tvl1_flow
 from htnet.preprocess.flow.tvl1_parameters import MIN_SIDE
@@ -240,7 +241,7 @@ def write_flow_image(path: str | os.PathLike[str], image: ByteArray, *, overwrit
         InputError: the name does not end in .png (other formats would change the values).
     """
     cv2 = load_opencv()
-    path = Path(path)
+    path = as_path(path, "path")
     if path.suffix.lower() != ".png":
         raise InputError(f"A flow image cannot be written as {path.name!r}; give a name that ends in .png.")
     image = np.asarray(image)
@@ -299,7 +300,7 @@ def read_flow_image(path: str | os.PathLike[str], size: int = 28) -> ByteArray:
         FlowError: the file is missing, empty, truncated, damaged, not an image, of another size or kind, or cannot be a
             flow image.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     image = decode_picture(picture_bytes(path, FLOW_IMAGE), path, FLOW_IMAGE)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         channels = 1 if image.ndim == 2 else image.shape[2]

@@ -22,6 +22,7 @@ from htnet.core.errors import (
 )
 from htnet.core.files import write_text
 from htnet.core.limits import read_json
+from htnet.core.paths import as_path
 from htnet.core.types import Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.landmarks.base import Landmarker, Landmarker68, find_many
 
@@ -69,7 +70,7 @@ class CachedLandmarker:
                 "file or the template do not need a cache."
             )
         self.inner = inner
-        self.folder = Path(folder)
+        self.folder = as_path(folder, "folder")
         self._given = _as_json(identity)
         self._own: Callable[[], Mapping[str, Any]] | None = own
 

@@ -17,6 +17,7 @@ import numpy as np
 from htnet.core.assets import ASSETS
 from htnet.core.errors import CorruptWeightsError, LandmarkError, WeightsError
 from htnet.core.limits import read_file
+from htnet.core.paths import as_path
 from htnet.core.types import ByteArray, Float64Array
 from htnet.preprocess.opencv import load_opencv, quiet_opencv
 
@@ -55,6 +56,8 @@ class YuNet:
             model: the .onnx file; None for the one that HTNET_YUNET_MODEL names or, without that, the one that ships
                 with htnet.
         """
+        if model is not None:
+            as_path(model, "model")
         self.model = model
         self._lock = threading.Lock()
         self._bytes = b""

@@ -19,6 +19,7 @@ from htnet.core.errors import InputError, LandmarkError, cause, did_you_mean, re
 from htnet.core.files import FreshFile
 from htnet.core.hints import hint
 from htnet.core.limits import parse_json, read_file
+from htnet.core.paths import as_path
 from htnet.core.schema import OUTPUT_POINTS
 from htnet.core.types import POINT_NAMES, Frame, Landmarks, Landmarks68
 from htnet.preprocess.align import scale_points
@@ -59,7 +60,7 @@ class PrecomputedLandmarks:
         """
         if not (math.isfinite(scale) and scale > 0):
             raise InputError(f"scale is {scale!r}; give a positive number.")
-        self.__setstate__({"path": Path(path), "scale": scale})
+        self.__setstate__({"path": as_path(path, "path"), "scale": scale})
         self._file.get()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def _read_points(path: Path, scale: float) -> _Points:
 
 def image_side(path: str | os.PathLike[str]) -> float | None:
     """Side of the images that a table's points are in, if its name ends in it: 224 for ``yunet_224px.csv``."""
-    found = re.search(r"_(\d+)px$", Path(path).stem)
+    found = re.search(r"_(\d+)px$", as_path(path, "path").stem)
     return float(found[1]) if found else None
 
 
@@ -159,7 +160,7 @@ def landmark_table(path: str | os.PathLike[str], scale: float = 1.0) -> Precompu
     Raises:
         LandmarkError: the file is missing or not as described.
     """
-    return _table(Path(path), scale)
+    return _table(as_path(path, "path"), scale)
 
 
 @lru_cache(maxsize=8)
@@ -173,7 +174,7 @@ def read_points_json(path: str | os.PathLike[str]) -> Landmarks:
     Raises:
         LandmarkError: the file is missing or contains something else.
     """
-    found = _landmarks(_read_json(Path(path)), str(path), 1.0)
+    found = _landmarks(_read_json(as_path(path, "path")), str(path), 1.0)
     return found.five() if isinstance(found, Landmarks68) else found
 
 

@@ -22,6 +22,7 @@ import numpy as np
 from htnet.core.csv_files import open_table
 from htnet.core.errors import LandmarkError
 from htnet.core.files import FreshFile
+from htnet.core.paths import as_path
 from htnet.core.types import FloatArray, Frame, Landmarks, Landmarks68, QualityWarning
 from htnet.preprocess.geometry import scale_points
 
@@ -126,7 +127,7 @@ class PeerLandmarks:
         Raises:
             LandmarkError: it cannot be read.
         """
-        self.path = Path(path)
+        self.path = as_path(path, "path")
         self._file: FreshFile[_Table] = FreshFile(self.path, partial(_read, scale=scale))
         self._file.get()
 
@@ -171,7 +172,7 @@ def is_peer_table(path: str | os.PathLike[str]) -> bool:
     Raises:
         LandmarkError: it cannot be read.
     """
-    columns = set(open_table(Path(path), error=LandmarkError).columns)
+    columns = set(open_table(as_path(path, "path"), error=LandmarkError).columns)
     return set(COLUMNS_68) <= columns and not ("sample" in columns <= {*COLUMNS_68, "sample", "score"})
 
 

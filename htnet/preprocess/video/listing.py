@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from htnet.core.errors import InputError, VideoError, cause
+from htnet.core.errors import InputError, VideoError, cause, refuse_type
 from htnet.core.hints import VIDEOS
+from htnet.core.paths import as_path, real_path
 from htnet.preprocess.video.open import FRAME_ENDINGS, natural_key
 
 
@@ -28,10 +29,11 @@ def list_videos(sources: Iterable[str | os.PathLike[str]]) -> list[str]:
     """
     if isinstance(sources, (str, os.PathLike)):
         raise InputError(f"sources is {os.fspath(sources)!r}; give a list of paths: [{os.fspath(sources)!r}].")
-    found = [str(path) for source in sources for path in _in(Path(source))]
+    refuse_type("sources", sources, Iterable, "a list of paths")
+    found = [str(path) for source in sources for path in _in(as_path(source, "A source"))]
     places: dict[str, str] = {}
     for path in found:
-        place = os.path.realpath(path)
+        place = real_path(path)
         if place in places:
             alike = f"{places[place]} and {path} are the same recording"
             raise InputError(f"{path} is given twice." if places[place] == path else f"{alike}. Give it once.")
@@ -40,9 +42,9 @@ def list_videos(sources: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 
 def _in(path: Path) -> list[Path]:
-    if not path.is_dir() or _has_frames(path):
+    if not os.path.isdir(path) or _has_frames(path):
         return [path]
-    inside = [p for p in _listed(path) if p.suffix.lower() in VIDEOS or (p.is_dir() and _has_frames(p))]
+    inside = [p for p in _listed(path) if p.suffix.lower() in VIDEOS or (os.path.isdir(p) and _has_frames(p))]
     return sorted(inside, key=lambda p: (natural_key(p.name), p.name)) or [path]
 
 

@@ -15,6 +15,7 @@ from htnet.core.fields import optional, real, whole
 from htnet.core.files import IMAGES
 from htnet.core.hints import hint
 from htnet.core.limits import VIDEO_FRAMES
+from htnet.core.paths import as_path
 from htnet.core.types import ByteArray, Frame, QualityWarning
 from htnet.preprocess.frames import MIN_SIDE, clip_depths, read_frame
 from htnet.preprocess.video.readers import ASSUMED_RATE, MORE_VIDEO, Shot, make_reader
@@ -314,14 +315,14 @@ def open_video(
     """
     optional(real(gt=0)).check("fps", fps)
     _check_part(from_frame, to_frame, from_time, to_time)
-    path = Path(source)
-    if path.is_dir():
+    path = as_path(source, "The video")
+    if os.path.isdir(path):
         video = _open_folder(path, fps)
         if fps is None and (from_time is not None or to_time is not None):
             raise InputError(f"The folder {path} has no times; give its frames per second too (fps, --fps).")
-    elif path.suffix.lower() in FRAME_ENDINGS and path.is_file():
+    elif path.suffix.lower() in FRAME_ENDINGS and os.path.isfile(path):
         raise VideoError(f"{path} is neither a video nor a folder of frames.{hint(path)}")
-    elif path.is_file():
+    elif os.path.isfile(path):
         if bit_depth is not None:
             raise InputError(f"bit_depth={bit_depth} is for folders of images; the video {path} says how deep it is.")
         video = _open_file(path, fps, reader)

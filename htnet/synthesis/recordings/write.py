@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from os import PathLike
 from pathlib import Path
 
 from htnet.core.errors import InputError, OverwriteError
 from htnet.core.files import check_outputs, write_text
+from htnet.core.paths import as_path
 from htnet.core.recordings import Recording, write_recordings
 from htnet.synthesis.recordings.codec import check_codec, write_video
 from htnet.synthesis.recordings.config import RecordingConfig
@@ -52,7 +54,7 @@ def write_recording(
         MissingExtraError: PyAV is not installed.
         InputError: a codec or quality that cannot be, or the file cannot be written.
     """
-    if Path(path).suffix.lower() != ".mp4":
+    if as_path(path, "path").suffix.lower() != ".mp4":
         raise InputError(f"{path} is not named .mp4; recordings are written as MP4 files.")
     if (codec is None) != (quality is None):
         raise InputError(f"codec is {codec!r} and quality {quality!r}; give both or neither.")
@@ -69,7 +71,7 @@ def write_recording(
             if on_frame is not None:
                 on_frame(number + 1)
 
-    write_video(recording.frames(compress=False), told(), Path(path), codec, quality, recording.fps)
+    write_video(recording.frames(compress=False), told(), as_path(path, "path"), codec, quality, recording.fps)
 
 
 def write_truth(recording: GeneratedRecording, path: str | PathLike[str], *, overwrite: bool = False) -> None:
@@ -118,15 +120,17 @@ def synthesize_recordings(
     """
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise InputError(f"count is {count!r}; give a whole number of 1 or more.")
-    folder = Path(out)
+    folder = as_path(out, "out")
     table = folder / TABLE_NAME
     rows = []
     for place in range(count):
         recording = generate_recording(seed + place, config, portrait)
         name = f"recording-{seed + place:07d}"
         video, truth = folder / f"{name}.mp4", folder / f"{name}.json"
-        if not (video.is_file() and truth.is_file() and truth.read_bytes() == _truth_text(recording).encode()):
-            if not overwrite and truth.exists():
+        if not (
+            os.path.isfile(video) and os.path.isfile(truth) and truth.read_bytes() == _truth_text(recording).encode()
+        ):
+            if not overwrite and os.path.exists(truth):
                 raise OverwriteError(
                     f"{truth} tells of another recording. Choose another folder, or replace it with --overwrite "
                     "(overwrite=True)."
