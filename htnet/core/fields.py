@@ -42,10 +42,17 @@ class Rule:
             raise error(f"{name} is {value!r}{cure}")
 
 
-def one_of(names: Iterable[str]) -> Rule:
+def one_of(names: Iterable[Any]) -> Rule:
     """One of some names."""
     known = tuple(names)
-    return Rule(lambda value: value in known, f"one of {', '.join(known)}", known)
+
+    def allows(value: Any) -> bool:  # 8.0 == 8 and True == 1, but they are of other kinds
+        return any(
+            isinstance(value, type(name)) and isinstance(value, bool) == isinstance(name, bool) and value == name
+            for name in known
+        )
+
+    return Rule(allows, f"one of {', '.join(map(str, known))}", tuple(name for name in known if isinstance(name, str)))
 
 
 def real(*, ge: float | None = None, gt: float | None = None, le: float | None = None, lt: float | None = None) -> Rule:
@@ -68,6 +75,11 @@ def whole(ge: int | None = 1, le: int | None = None, *, lt: int | None = None, e
 def flag() -> Rule:
     """True or False."""
     return Rule(lambda value: isinstance(value, bool), "True or False")
+
+
+def function() -> Rule:
+    """Something that can be called."""
+    return Rule(callable, "a function")
 
 
 def optional(rule: Rule) -> Rule:

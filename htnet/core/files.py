@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from htnet.core.errors import NO_FILES, TOO_MANY_FILES, InputError, OverwriteError, cause
+from htnet.core.fields import flag
 from htnet.core.limits import sha256_of
 from htnet.core.paths import as_path, real_path
 
@@ -51,6 +52,7 @@ def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Itera
         InputError: an output is a folder, is also an input, is given twice, or is a picture in a folder whose
             pictures are read.
     """
+    flag().check("overwrite", overwrite)
     read = {real_path(path): path for path in inputs if path is not None}
     folders = {place: path for place, path in read.items() if os.path.isdir(place)}
     taken: dict[str, StrPath] = {}
@@ -88,6 +90,7 @@ def check_folder(folder: StrPath, files: Iterable[str], *, overwrite: bool = Fal
         OverwriteError: one of the files exists already and ``overwrite`` is False; the message names it.
         InputError: the folder is a file, or lies below one.
     """
+    flag().check("overwrite", overwrite)
     folder = as_path(folder, "folder")
     _refuse_impossible(folder)
     if os.path.isfile(folder):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, nullcontext
-from multiprocessing import get_context, parent_process
+from multiprocessing import current_process, get_context, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -94,6 +94,19 @@ def one_thread(device: str) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _refuse_unguarded() -> None:
+    """Refuse the work of a script in a process that only runs it to begin as a worker.
+
+    Raises:
+        RunError: this is such a process: the script is not guarded.
+    """
+    if getattr(current_process(), "_inheriting", False):
+        raise RunError(
+            "Each worker process runs the calling script again, and the script starts the same work there. Put what "
+            'it does under `if __name__ == "__main__":`, or use one process (workers=1).'
+        )
+
+
 @contextmanager
 def locked(folder: Path, *, below: bool = True) -> Iterator[None]:
     """Lock a folder for this process, and remove what a killed one left half written; it is created if needed.
@@ -103,9 +116,10 @@ def locked(folder: Path, *, below: bool = True) -> Iterator[None]:
         below: the process writes into its subfolders too.
 
     Raises:
-        RunError: another process uses it.
+        RunError: another process uses it, or the calling script is not guarded.
         InputError: it cannot be written.
     """
+    _refuse_unguarded()
     # The lock is the operating system's: a killed process leaves none behind.
     with loading():
         from filelock import Timeout
@@ -221,6 +235,7 @@ def run_tasks(
         for task in tasks:
             yield task, function(shared, *task)
         return
+    _refuse_unguarded()
     # spawn as a rule: a forked child inherits the state of PyTorch's thread pools and can hang.
     forks = forks and _can_fork()
     context = get_context("fork" if forks else "spawn")

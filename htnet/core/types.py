@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from htnet.core.arrays import real_array
 from htnet.core.errors import FlowError, InputError, LandmarkError, SpecError, did_you_mean
 from htnet.core.facs import UnitPrediction
 from htnet.core.fields import Checked, Rule, checked, flag, one_of, whole
@@ -95,7 +96,7 @@ STILL_CLIP = QualityWarning(
 
 
 def _checked_points(points: npt.ArrayLike, count: int, source: str, wanted: str) -> FloatArray:
-    found = np.asarray(points, dtype=np.float32)
+    found = real_array(points, f"Landmarks from {source}", LandmarkError)
     if found.shape != (count, 2):
         raise LandmarkError(f"Landmarks from {source} have shape {found.shape}; give {wanted}.")
     if not np.isfinite(found).all():

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from htnet.core.csv_files import csv_text
 from htnet.core.emotions import meant
-from htnet.core.errors import InputError, ManifestError, cause, did_you_mean
+from htnet.core.errors import InputError, ManifestError, cause, did_you_mean, refuse_type
 from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import door_of, hint
 from htnet.core.hints import missing as missing_path
@@ -36,6 +36,8 @@ COLUMNS = (
     *("clip", "clip_first", "clip_last", "motion", "image", "split", "action_units", "apex_source", "classes"),
 )
 PATH_COLUMNS = ("onset", "apex", "flow", "landmarks", "clip", "motion", "image")
+#: Fields of a sample that are a text.
+_TEXTS = ("sample", "dataset", "subject", "split", "clip_first", "clip_last", "action_units", "apex_source")
 #: Columns that are written only where a sample fills them.
 _RARE = ("clip", "clip_first", "clip_last", "motion", "image", "split", "action_units", "apex_source", "classes")
 #: What the column ``split`` can say.
@@ -74,6 +76,10 @@ class Sample:
             coder has seen none.
         apex_source: source of the apex: "middle" for the frame midway between onset and offset, used
             if no apex is annotated or the annotated one is impossible; "" otherwise.
+
+    Raises:
+        InputError: a file is no path.
+        ManifestError: a name is no text.
     """
 
     sample: str
@@ -92,6 +98,17 @@ class Sample:
     motion: Path | None = None
     action_units: str = ""
     apex_source: str = ""
+
+    def __post_init__(self) -> None:
+        """Paths that are given as text become paths; what is neither, and names that are no text, are refused."""
+        for name in PATH_COLUMNS:
+            if (value := getattr(self, name)) is not None and not isinstance(value, Path):
+                object.__setattr__(self, name, as_path(value, name))
+        for name in _TEXTS:
+            if not isinstance(value := getattr(self, name), str):
+                refuse_type(name, value, str, "a text", ManifestError)
+        if self.label is not None:
+            refuse_type("label", self.label, str, "the name of a class, or None", ManifestError)
 
 
 def files_of(sample: Sample) -> list[Path]:

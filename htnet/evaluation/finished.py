@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -208,6 +209,7 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
             f"{root / 'predictions.csv'} has answers of {protocol}, seed {seed}, which {path} does not know. "
             "Run the evaluation again."
         )
+    _check_samples(root, summary, samples)
     run = FinishedRun(root, summary, samples)
     for (protocol, seed), uf1 in stated.items():
         of_seed = [s for s in samples if (s.protocol, s.seed) == (protocol, seed)]
@@ -220,6 +222,41 @@ def read_run(folder: str | PathLike[str]) -> FinishedRun:
                 "files do not belong together; run the evaluation again."
             )
     return run
+
+
+def _check_samples(root: Path, summary: dict[str, Any], samples: Sequence[SampleResult]) -> None:
+    """Refuse answers of other samples than the run's, and a number of them that is not the run's.
+
+    Raises:
+        RunError: a sample is answered twice or not by all seeds, is none of ``run.json``, or the number is another.
+    """
+    path = root / "predictions.csv"
+    again = "The file was changed; run the same command again, finished folds are kept."
+    each: dict[tuple[str, int], list[str]] = {}
+    for sample in samples:
+        each.setdefault((sample.protocol, sample.seed), []).append(sample.sample)
+    first: set[str] | None = None
+    for (protocol, seed), names in each.items():
+        if len(set(names)) < len(names):
+            twice = next(name for name, count in Counter(names).items() if count > 1)
+            raise RunError(f"{path} has two answers for {twice!r} ({protocol}, seed {seed}). {again}")
+        first = first or set(names)
+        if differ := first ^ set(names):
+            raise RunError(f"{path} has no answer for {min(differ)!r} of every protocol and seed. {again}")
+    if (number := summary.get("samples")) is not None and first is not None and len(first) != number:
+        raise RunError(f"{path} has answers for {len(first)} samples, but summary.json is of {number}. {again}")
+    known = _samples_of_run(root / "run.json")
+    if known is not None and first is not None and (foreign := first - known):
+        raise RunError(f"{path} has an answer for {min(foreign)!r}, which is no sample of run.json. {again}")
+
+
+def _samples_of_run(path: Path) -> set[str] | None:
+    """The samples that a run began with; None where that was not written."""
+    try:
+        found = read_json(path)["samples"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return set(map(str, found)) if isinstance(found, list) else None
 
 
 def _read_summary(path: Path, way: str) -> dict[str, Any]:

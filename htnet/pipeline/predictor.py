@@ -19,7 +19,7 @@ from htnet.core.deprecated import renamed_arguments, renamed_attributes
 from htnet.core.engines import Engine, LocalEngine, in_order, make_engine
 from htnet.core.errors import HtnetError, InputError, ModelError, SpecError, WeightsError, prefixed
 from htnet.core.facs import UnitPrediction, units_by_side
-from htnet.core.fields import whole
+from htnet.core.fields import flag, function, optional, whole
 from htnet.core.hints import how, usage_of
 from htnet.core.identity import trained_doubts
 from htnet.core.lazy import loading
@@ -122,6 +122,7 @@ class Predictor:
     def _set(self, landmarks: str | PathLike[str] | Landmarker, bit_depth: int | None, always: bool) -> None:
         """Set what does not concern the model."""
         self.bit_depth = bit_depth
+        flag().check("always", always)
         self.always = always
         spec = cast(PreprocessSpec, self.model.preprocess_spec)
         self._reader = SampleReader(spec, landmarks, extras=self.model.extra_inputs, evidence=True, bit_depth=bit_depth)
@@ -222,6 +223,7 @@ class Predictor:
         """
         refuse_after_fork()
         whole().check("batch_size", batch_size)
+        optional(function()).check("on_error", on_error)
         return self._each_pair(checked_pairs(pairs, landmarks, samples), batch_size, on_error)
 
     def _each_pair(
@@ -375,6 +377,7 @@ class Predictor:
         runs_on = make_engine(engine, address, device=next(self.model.parameters()).device.type)
         if runs_on.remote and self._call is not self.model:
             raise InputError("A compiled model cannot be sent to other machines. Give the weights, or engine='local'.")
+        optional(function()).check("on_error", on_error)
         found = list_videos(sources)
         names = Counter(file_stem(source) for source in found)
         tasks = []
@@ -427,6 +430,7 @@ class Predictor:
             MissingExtraError, RunError: Ray is not installed, or the cluster cannot be used.
         """
         whole().check("batch_size", batch_size)
+        optional(function()).check("on_error", on_error)
         inputs = self._inputs(checked_samples(manifest), on_error, make_engine(engine, address))
         while batch := list(islice(inputs, batch_size)):
             yield from self._answers(batch)
@@ -488,6 +492,7 @@ class Predictor:
             read.pop()
             cast(OnError, on_error)(sample, error)
 
+        optional(function()).check("on_error", on_error)
         inputs = self._inputs(noted(checked_samples(manifest)), None if on_error is None else left_out)
         while batch := list(islice(inputs, batch_size)):
             features = self._features(batch)

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from htnet.core.errors import FrameError, InputError
+from htnet.core.errors import FrameError
+from htnet.core.fields import one_of, optional
 from htnet.core.types import BIT_DEPTHS, ByteArray
 
 _FLOAT_TOLERANCE = 1e-4
@@ -59,8 +60,7 @@ class RawFrame:
 
 def check_bit_depth(bit_depth: int | None) -> None:
     """Raise `InputError` unless a bit depth is None or one of `htnet.types.BIT_DEPTHS`."""
-    if bit_depth is not None and (isinstance(bit_depth, bool) or bit_depth not in BIT_DEPTHS):
-        raise InputError(f"bit_depth is {bit_depth!r}; give one of {', '.join(map(str, BIT_DEPTHS))}.")
+    optional(one_of(BIT_DEPTHS)).check("bit_depth", bit_depth)
 
 
 def stated_white(data: bytes) -> int | None:

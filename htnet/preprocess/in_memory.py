@@ -98,6 +98,11 @@ def _of_tensor(picture: Any, torch: Any) -> np.ndarray[Any, Any]:
     if not (len(shape) == 2 or first or (len(shape) == 3 and shape[2] in _CHANNELS)):
         batch = " One picture of a batch is batch[0]." if len(shape) == 4 else ""
         raise FrameError(f"Frame tensor has shape {shape}; give (3, H, W), (H, W, 3) or (H, W).{batch}")
+    if picture.layout != torch.strided or picture.is_meta or picture.is_quantized or picture.is_complex():
+        kind = (
+            "sparse" if picture.layout != torch.strided else "on the device meta" if picture.is_meta else picture.dtype
+        )
+        raise FrameError(f"Frame tensor is {kind}; give a plain tensor of numbers, such as picture.to_dense().float().")
     picture = picture.detach().cpu()
     if picture.dtype == torch.bfloat16:  # unknown to NumPy
         picture = picture.float()

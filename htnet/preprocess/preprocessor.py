@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from htnet.core.arrays import real_array
 from htnet.core.errors import FlowError, LandmarkError
 from htnet.core.threads import beside
 from htnet.core.types import (
@@ -299,13 +300,8 @@ def _read_points(landmarks: LandmarkSource, frame: Frame, sample: str) -> Landma
     if isinstance(landmarks, (str, os.PathLike)):
         table = landmark_table(landmarks)
         return table.points68(frame, sample) if table.has_68 else table(frame, sample)
-    try:
-        points = np.asarray(landmarks, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise LandmarkError(
-            f"The landmarks given for {frame.source} are not numbers; give five [x, y] in the order "
-            f"{', '.join(POINT_NAMES)}, or 68 in the order of iBUG 300-W."
-        ) from None
+    order = f"five [x, y] in the order {', '.join(POINT_NAMES)}, or 68 in the order of iBUG 300-W"
+    points = real_array(landmarks, f"The landmarks given for {frame.source}", LandmarkError, order)
     return landmarks_from(points, f"the points given for {frame.source}")
 
 

@@ -25,6 +25,7 @@ from htnet.core.limits import check_safetensors, parse_json
 from htnet.core.paths import as_path
 from htnet.core.types import Float64Array, FloatArray
 from htnet.recordings.grid import RATE, Grid, input_names, make_grid, mirrored
+from htnet.recordings.measure import FEATURES
 from htnet.recordings.network import EventNetwork
 from htnet.recordings.track import FaceTrack, RecordingCurves
 
@@ -157,7 +158,17 @@ class EventDetector:
             times: (N,) s.
             features: (N, len(FEATURES)).
             least: score.
+
+        Raises:
+            InputError: times and features are not of the same frames.
         """
+        times, features = np.asarray(times), np.asarray(features)
+        if times.ndim != 1 or features.shape != (len(times), len(FEATURES)):
+            raise InputError(
+                f"times has shape {times.shape} and features {features.shape}; give (N,) and (N, {len(FEATURES)})."
+            )
+        if len(times) < 2:
+            return []
         grid = make_grid(times, features, self._network.patterns.numpy())
         if len(grid.times) < _SHORTEST:
             return []

@@ -289,6 +289,36 @@ def test_folders_that_are_no_finished_run_are_refused(run, spoil, message):
         htnet.report(run)
 
 
+def _rows(run, change):
+    file = run / "predictions.csv"
+    header, *rows = file.read_text("utf-8").splitlines(keepends=True)
+    file.write_text(header + "".join(change(rows)), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: [*rows, rows[0]], "has two answers for"),
+        (lambda rows: rows[1:], "has no answer for .* of every protocol and seed"),
+        (lambda rows: [row for row in rows if not row.startswith(rows[0].split(",")[0])], "summary.json is of 32"),
+        (
+            lambda rows: [
+                re.sub("^[^,]*,", "other,", row) if row.startswith(rows[0].split(",")[0] + ",") else row for row in rows
+            ],
+            "is no sample of run.json",
+        ),
+    ],
+    ids=["twice", "not by all", "fewer", "others"],
+)
+def test_answers_of_other_samples_than_the_run_has_are_refused(run, change, said):
+    samples = sorted({row.split(",")[0] for row in (run / "predictions.csv").read_text("utf-8").splitlines()[1:]})
+    (run / "run.json").write_text(json.dumps({"samples": samples}), "utf-8")
+    read_run(run)
+    _rows(run, change)
+    with pytest.raises(RunError, match=said):
+        read_run(run)
+
+
 def _changed(run, change):
     summary = json.loads((run / "summary.json").read_text("utf-8"))
     change(summary)

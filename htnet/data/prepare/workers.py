@@ -14,6 +14,7 @@ from typing import Any
 
 from htnet.core.engines import Engine, LocalEngine
 from htnet.core.errors import HtnetError, InputError, ManifestError, cause
+from htnet.core.fields import flag, function, optional
 from htnet.core.identity import differ
 from htnet.core.parallel import choose_workers, locked
 from htnet.core.types import PreprocessSpec, QualityWarning
@@ -69,6 +70,8 @@ class Preparation:
         overwrite: bool = False,
     ) -> Manifest:
         """Make all files that are not there yet; see `htnet.data.prepare.prepare`."""
+        optional(function()).check("on_error", on_error)
+        flag().check("overwrite", overwrite)
         check_names(manifest)
         folder, failed = self.folder, dict[str, str]()
 
