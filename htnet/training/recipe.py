@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from htnet.core.deprecated import RECIPE_FIELDS, new_fields, renamed_fields
 from htnet.core.errors import RecipeError, cause, did_you_mean, refuse_unknown
-from htnet.core.fields import Checked, checked, one_of, real, whole
+from htnet.core.fields import Checked, checked, flag, one_of, real, whole
 from htnet.core.limits import read_json
 from htnet.core.paths import as_path
 from htnet.core.registry import Registry
@@ -108,10 +108,10 @@ class Recipe(Checked):
     schedule: str = checked("onecycle", one_of(SCHEDULES))
     epochs: int = checked(30, whole())
     batch_size: int = checked(64, whole())
-    shuffle: bool = True
+    shuffle: bool = checked(True, flag())
     ema_decay: float = checked(0.98, real(ge=0, lt=1))
     wise_ft_alpha: float = checked(1.0, real(gt=0, le=1))
-    standardize: bool = True
+    standardize: bool = checked(True, flag())
     augmentation: AnyAugmentation | None = dataclasses.field(default_factory=Augmentation)
     loss: str = checked("cross_entropy", one_of(LOSSES))
     focal_alpha: float = checked(0.25, real(gt=0))
