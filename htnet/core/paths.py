@@ -27,6 +27,8 @@ def as_path(path: str | PathLike[str], what: str = "The path") -> Path:
     if not isinstance(text, str):
         got = "None" if path is None else f"of type {type(path).__name__}"
         raise InputError(f"{what} is {got}, not a path; give the name of a file or folder as text or a Path.")
+    if not text:
+        raise InputError(f"{what} is empty; give the name of a file or folder ('.' is the working folder).")
     if "\0" in text:
         raise InputError(f"{what} is {text!r}; names of files cannot hold the NUL character. Check the path.")
     return Path(path)

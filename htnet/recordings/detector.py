@@ -320,6 +320,7 @@ def save_detector(detector: EventDetector, path: str | os.PathLike[str], *, over
 
     if not isinstance(detector, EventDetector):
         raise InputError(f"save_detector takes an EventDetector first, not {_kind_of(detector)}.")
+    path = as_path(path, "path")
     network = detector._network
     about = {
         "form": _FORM,

@@ -10,7 +10,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from htnet.core.arrays import real_array
 from htnet.core.errors import InputError, LandmarkError
 from htnet.core.fields import whole
 from htnet.core.types import EMOTIONS, ByteArray, FloatArray, Landmarks
@@ -177,9 +176,8 @@ def synthesize_clip(
 def _checked(face: FrameSource, landmarks: Landmarks | npt.ArrayLike) -> tuple[Tensor, Landmarks]:
     """The face as (3, H, W) float32 and its points, with eyes that tell the face's size and turn."""
     frame = read_frame(face)
-    points = landmarks
-    if not isinstance(points, Landmarks):
-        points = Landmarks(real_array(points, "The landmarks", LandmarkError), "array")
+    given = np.asarray(landmarks, dtype=np.float32) if not isinstance(landmarks, Landmarks) else landmarks
+    points = given if isinstance(given, Landmarks) else Landmarks(given, "array")
     across = points.points[1] - points.points[0]
     if not (np.hypot(*across) >= 8 and across[0] > 0):
         raise LandmarkError(

@@ -18,7 +18,7 @@ from tests.support.pairs import tiny_model
 
 ROOMS = ("data", "preprocess", "hub", "training", "evaluation", "pipeline", "recordings", "export", "prepare")
 LONG = ["x" * 300 + ".csv", "d/" * 3000 + "a.csv"]
-NONE = ["a\0b.csv", None, 3, b"a.csv"]
+NONE = ["a\0b.csv", "", None, 3, b"a.csv"]
 #: Objects that only keep what htnet itself gives them.
 RECORDS = {"FinishedRun", "LazyLandmarker", "PushPlan", "Summary", "Checkpoint", "image_side"}
 
@@ -62,7 +62,7 @@ def test_impossible_paths_end_in_errors_of_htnet(name, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("path", [*LONG, *NONE], ids=["long name", "long path", "NUL", "None", "int", "bytes"])
+@pytest.mark.parametrize("path", [*LONG, *NONE], ids=["long name", "long path", "NUL", "empty", "None", "int", "bytes"])
 def test_outputs_that_cannot_be_are_refused(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError):
@@ -71,7 +71,7 @@ def test_outputs_that_cannot_be_are_refused(path, tmp_path, monkeypatch):
         htnet.save_pretrained(tiny_model(), path)
     if path is not None and path not in LONG:
         for check in (lambda: check_outputs(path), lambda: check_folder(path, ["a"]), lambda: check_outputs("b", path)):
-            with pytest.raises(InputError, match=r"not a path|NUL"):
+            with pytest.raises(InputError, match=r"not a path|NUL|is empty"):
                 check()
 
 

@@ -345,10 +345,10 @@ class TestFile:
     def test_what_is_no_path_and_no_detector_is_refused(self, tmp_path):
         detector = EventDetector(a_network())
         for path in (5, "", ["a"], b"d"):
-            with pytest.raises(InputError, match="The path is .*give the file of an event detector"):
+            with pytest.raises(InputError, match="^path is .*give the name of a file"):
                 load_detector(path)
         for path in (None, "", 5):
-            with pytest.raises(InputError, match="The path is .*give the name of the file to write"):
+            with pytest.raises(InputError, match="^path is .*give the name of a file"):
                 save_detector(detector, path)
         with pytest.raises(InputError, match="takes an EventDetector first, not None"):
             save_detector(None, tmp_path / "d")

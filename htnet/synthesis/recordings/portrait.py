@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import real_array
 from htnet.core.errors import LandmarkError
 from htnet.core.types import Landmarks
 from htnet.preprocess import FrameSource, read_frame
@@ -39,9 +38,7 @@ class Portrait:
 
     def __init__(self, picture: FrameSource, landmarks: Landmarks | npt.ArrayLike) -> None:
         self.pixels = read_frame(picture).pixels
-        given = landmarks
-        if not isinstance(given, Landmarks):
-            given = Landmarks(real_array(given, "The landmarks", LandmarkError), "array")
+        given = landmarks if isinstance(landmarks, Landmarks) else Landmarks(np.asarray(landmarks, np.float32), "array")
         self.points = given.points.astype(np.float64)
         across = self.points[1] - self.points[0]
         if not (np.hypot(*across) >= 12 and across[0] > 0):
