@@ -48,7 +48,9 @@ UNITS = {
     "flow_farneback": "px",
     "flow_dis": "px",
     "flow_image": "gray levels",
+    "flow_image_aligned": "gray levels",
     "probability": "of 1",
+    "probability_aligned": "of 1",
 }
 
 
@@ -115,7 +117,7 @@ def faces() -> Iterator[Array]:
 def pairs() -> Iterator[tuple[Array, Array]]:
     """Onset and apex, (H, W, 3) uint8, that differ by smooth motions of up to 0.5 to 3 px."""
     rng = np.random.default_rng(0)
-    onset = _scaled(pictures.astronaut()[40:240, 140:340], 224)
+    onset = _scaled(rotate(pictures.astronaut()[:320, 70:390], 4, reshape=False, order=1, mode="nearest"), 224)
     y, x = np.mgrid[:224, :224].astype(np.float64)
     for most in (0.5, 1.0, 1.5, 2.0, 3.0):
         move = np.zeros((2, 224, 224))
@@ -163,16 +165,18 @@ def computed() -> dict[str, Array]:
         found[f"jpeg/{number}"] = read_frame(_jpeg(picture)).pixels
         points = YuNetLandmarker()(read_frame(picture))
         found[f"yunet_points/{number}"], found[f"yunet_score/{number}"] = points.points, np.array([points.score])
-    predictor = Predictor(landmarks="template")
+    # Faces that fill the frame are not warped, those that are found are.
+    predictors = {"": Predictor(landmarks="template"), "_aligned": Predictor()}
     for number, (onset, apex) in enumerate(pairs()):
         grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (onset, apex)]
         for method in FLOW_METHODS:
             found[f"flow_{method}/{number}"] = compute_flow(*grays, method=method).uv
         shift, _ = cv2.phaseCorrelate(*(gray.astype(np.float64) for gray in grays))
         found[f"phase_correlation/{number}"] = np.array(shift)
-        answer = predictor.pair(onset, apex)
-        found[f"flow_image/{number}"] = answer.input.image
-        found[f"probability/{number}"] = np.array(list(answer.probabilities.values()))
+        for name, predictor in predictors.items():
+            answer = predictor.pair(onset, apex)
+            found[f"flow_image{name}/{number}"] = answer.input.image
+            found[f"probability{name}/{number}"] = np.array(list(answer.probabilities.values()))
     return found
 
 

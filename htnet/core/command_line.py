@@ -69,13 +69,13 @@ def described(text: str, example: str) -> dict[str, Any]:
 
 def refuse_unknown_command(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
     """End like argparse where the first word is no command of a parser, but name those that are near."""
-    kinds = [action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    commands = {name: inner for kind in kinds for name, inner in kind.items()}
-    if not commands or not words or words[0].startswith("-"):
+    kinds = next((action for action in parser._actions if isinstance(action, argparse._SubParsersAction)), None)
+    if kinds is None or not words or words[0].startswith("-"):
         return
-    if words[0] not in commands:
-        parser.error(f"there is no command {words[0]!r}. {did_you_mean(words[0], commands)}")
-    refuse_unknown_command(commands[words[0]], words[1:])
+    if words[0] not in kinds.choices:
+        noun = str(kinds.metavar or "command").lower()
+        parser.error(f"there is no {noun} {words[0]!r}. {did_you_mean(words[0], kinds.choices)}")
+    refuse_unknown_command(kinds.choices[words[0]], words[1:])
 
 
 def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

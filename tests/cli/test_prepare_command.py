@@ -236,7 +236,7 @@ def test_titles_are_those_of_the_readers():
         ("casme2 --root r --out o --classes 5", "invalid choice: '5'"),
         ("casme2 --root r --out o --flow tvl2", "invalid choice: 'tvl2'"),
         ("casme2 --root r", "required: --out"),
-        ("casme9 --root r --out o", "invalid choice: 'casme9'"),
+        ("casme9 --root r --out o", "there is no set 'casme9'. Did you mean 'casme'"),
         ("", "SET"),
     ],
 )
