@@ -152,7 +152,7 @@ def test_commands_of_a_wing_name_those_that_are_near(capsys):
         with pytest.raises(SystemExit):
             cli.main(words)
         said = capsys.readouterr().err
-        assert f"there is no command {words[1]!r}. Did you mean {near!r}" in said
+        assert f"there is no task {words[1]!r}. Did you mean {near!r}" in said
 
 
 #: Starts its work wherever it is imported.

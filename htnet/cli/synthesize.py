@@ -17,7 +17,7 @@ _SIDE = whole(96, 4096, even=True)
 def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
     command = add("synthesize", _recordings, "generate recordings whose truth is known", _EXAMPLE)
-    add_kind = adder(command.add_subparsers(dest="kind", required=True, metavar="WHAT"))
+    add_kind = adder(command.add_subparsers(dest="kind", required=True, metavar="KIND"))
     kind = add_kind("recordings", _recordings, "videos of drawn faces, with the truth of every event", _EXAMPLE)
     kind.add_argument("--out", required=True, help="folder for videos, truth (.json) and the table recordings.csv")
     kind.add_argument("--count", type=int, required=True, help="how many recordings")

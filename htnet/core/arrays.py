@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.errors import HtnetError, InputError
+from htnet.core.errors import HtnetError, InputError, LandmarkError
 
 
 def real_array(
@@ -34,3 +34,23 @@ def real_array(
         got = "complex" if found.dtype.kind == "c" else f"not numbers ({type(values).__name__})"
         raise error(f"{what} are {got}; give real numbers: {cure}.")
     return np.asarray(found, dtype=np.float32)
+
+
+def checked_points(points: npt.ArrayLike, count: int, source: str, wanted: str) -> npt.NDArray[np.float32]:
+    """Points of a face, (count, 2) float32.
+
+    Args:
+        points: (x, y) each, px.
+        count: how many there must be.
+        source: where they come from.
+        wanted: what to give, for the message on the shape.
+
+    Raises:
+        LandmarkError: they are no real numbers, have another shape, or are not finite.
+    """
+    found = real_array(points, f"Landmarks from {source}", LandmarkError)
+    if found.shape != (count, 2):
+        raise LandmarkError(f"Landmarks from {source} have shape {found.shape}; give {wanted}.")
+    if not np.isfinite(found).all():
+        raise LandmarkError(f"Landmarks from {source} contain NaN or infinity; give finite pixels.")
+    return found

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from htnet.core.arrays import real_array
+from htnet.core.arrays import checked_points
 from htnet.core.errors import FlowError, InputError, LandmarkError, SpecError, did_you_mean
 from htnet.core.facs import UnitPrediction
 from htnet.core.fields import Checked, Rule, checked, flag, one_of, whole
@@ -95,15 +95,6 @@ STILL_CLIP = QualityWarning(
 )
 
 
-def _checked_points(points: npt.ArrayLike, count: int, source: str, wanted: str) -> FloatArray:
-    found = real_array(points, f"Landmarks from {source}", LandmarkError)
-    if found.shape != (count, 2):
-        raise LandmarkError(f"Landmarks from {source} have shape {found.shape}; give {wanted}.")
-    if not np.isfinite(found).all():
-        raise LandmarkError(f"Landmarks from {source} contain NaN or infinity; give finite pixels.")
-    return found
-
-
 @dataclass(frozen=True, eq=False)
 class Landmarks:
     """Five facial points in the pixels of one frame.
@@ -126,7 +117,7 @@ class Landmarks:
 
     def __post_init__(self) -> None:
         """Check shape and values."""
-        points = _checked_points(
+        points = checked_points(
             self.points, 5, self.source, f"five [x, y] points in the order {', '.join(POINT_NAMES)}"
         )
         object.__setattr__(self, "points", points)
@@ -183,7 +174,7 @@ class Landmarks68:
 
     def __post_init__(self) -> None:
         """Check shape and values."""
-        points = _checked_points(self.points, 68, self.source, "68 [x, y] points in the order of iBUG 300-W")
+        points = checked_points(self.points, 68, self.source, "68 [x, y] points in the order of iBUG 300-W")
         object.__setattr__(self, "points", points)
 
     def group(self, name: str) -> FloatArray:

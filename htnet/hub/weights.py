@@ -135,9 +135,11 @@ def find_files(
         )
     spec = find_pretrained(name) if isinstance(name, str) else None
     if spec is None:
+        if name == "":
+            raise unknown_weights(name)
         refuse_file(name)
     expected = spec.sha256 if spec is not None else None
-    if (spec is None and name != "" and os.path.isdir(as_path(name, "name"))) or (spec is not None and spec.bundled):
+    if (spec is None and os.path.isdir(as_path(name, "name"))) or (spec is not None and spec.bundled):
         folder = spec.folder if spec is not None else as_path(name, "name")
         if revision is not None:
             raise WeightsError(f"revision={revision!r} was given, but {name} is on this machine. Leave it out.")
@@ -166,7 +168,7 @@ def local_state(name: str | PathLike[str]) -> tuple[object, ...] | None:
     spec = find_pretrained(name) if isinstance(name, str) else None
     if spec is not None and not spec.bundled:
         return None
-    folder = spec.folder if spec is not None else as_path(name, "name")
+    folder = spec.folder if spec is not None else Path(name)
     try:
         states = [os.stat(folder / file) for file in (CONFIG_FILE, WEIGHTS_FILE)]
     except (OSError, ValueError):
