@@ -27,7 +27,7 @@ import torch
 
 from benchmarks import recordings_baselines as baselines
 from benchmarks.measure import provenance
-from benchmarks.recordings_data import TrackFeatures, load
+from benchmarks.recordings_data import TrackFeatures, kept_files, load
 from htnet.core.events import EVENT_KINDS, Event
 from htnet.core.recordings import Recording
 from htnet.evaluation.matching import match_intervals
@@ -75,9 +75,7 @@ class Item:
 def read(data: Path, split: str) -> list[Item]:
     """All recordings of a split."""
     found = []
-    for path in sorted(data.glob(f"{split}-*.npz")):
-        if path.name.endswith(".part.npz"):
-            continue
+    for path in kept_files(data, split):
         about, tracks, _ = load(path)
         told = about["truth"]
         events = tuple(

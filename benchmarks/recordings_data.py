@@ -165,6 +165,11 @@ def save(
     part.replace(path)
 
 
+def kept_files(data: Path, split: str) -> list[Path]:
+    """The files of a set by name; one that an interrupted run has not written to its end is left out."""
+    return [path for path in sorted(data.glob(f"{split}-*.npz")) if not path.name.endswith(".part.npz")]
+
+
 def load(path: Path) -> tuple[dict, list[TrackFeatures], dict[str, np.ndarray]]:
     """The truth and all that was kept of a recording: tracks, and arrays of the truth by name."""
     with np.load(path) as kept:

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from benchmarks.recordings import read, tuned
 from benchmarks.recordings_augment import Adder, draw_patterns, typical_patterns
-from benchmarks.recordings_data import load
+from benchmarks.recordings_data import kept_files, load
 from htnet.core.events import EVENT_KINDS, EXPRESSION_KINDS
 from htnet.recordings.detector import EventDetector
 from htnet.recordings.grid import INPUTS, RATE, even_rows, mirrored, network_inputs, whitening
@@ -60,6 +60,8 @@ class Stretch:
     """One stretch of a face on the grid, with what happens in it and how far expressions move the skin."""
 
     name: str  # of the recording
+    face: int  # its number there
+    start: float  # s
     even: np.ndarray  # (T, features)
     white: np.ndarray  # (5, M, M), see `whitening`
     events: list[Moments]
@@ -107,7 +109,7 @@ def stretches(path: Path) -> list[Stretch]:
     """All stretches of one recording."""
     about, tracks, truth = load(path)
     found = []
-    for track in tracks:
+    for number, track in enumerate(tracks):
         if track.truth is None:
             continue
         events = [event for event in about["truth"]["events"] if event["track"] == track.truth]
@@ -119,7 +121,8 @@ def stretches(path: Path) -> list[Stretch]:
             nearest = np.searchsorted(track.times[rows], at - 1e-6).clip(0, last - first)
             level = truth[f"levels{track.truth}"][track.frames[rows][nearest]].T
             moments = [(e["kind"], *(e[name] - at[0] for name in ("start", "peak", "end"))) for e in events]
-            found.append(Stretch(path.stem, even, whitening(even), moments, np.nan_to_num(level, nan=0.0)))
+            place = (path.stem, number, float(at[0]))
+            found.append(Stretch(*place, even, whitening(even), moments, np.nan_to_num(level, nan=0.0)))
     return found
 
 
@@ -215,7 +218,11 @@ def train(
     watch: Callable[[EventNetwork], float] | None = None,
     note=print,
 ) -> tuple[EventNetwork, int]:
-    """Train one network; the epoch that did best on what ``watch`` scores, or the last one."""
+    """Train one network; the epoch that did best on what ``watch`` scores, or the last one.
+
+    Items are drawn by number, so they get the order of their names first: the order given changes nothing.
+    """
+    items = sorted(items, key=lambda item: (item.name, item.face, item.start))
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = EventNetwork(width, dropout)
@@ -297,7 +304,7 @@ def main() -> None:
         "--watch", action="store_true", help="keep the epoch that is best on the development recordings"
     )
     args = parser.parse_args()
-    items = [item for path in sorted(args.data.glob("train-*.npz")) for item in stretches(path)]
+    items = [item for path in kept_files(args.data, "train") for item in stretches(path)]
     print(f"{len(items)} stretches, {sum(len(item.even) for item in items) / RATE / 60:.0f} minutes", flush=True)
     chosen = {name: getattr(args, name) for name in ("width", "dropout", "decay", "epochs", "rate", "seed", "mixed")}
     network, epoch = train(items, **chosen, watch=watched(args.data) if args.watch else None)

@@ -5,10 +5,11 @@ import pytest
 
 from benchmarks.recordings_augment import Adder, draw_patterns
 from benchmarks.recordings_baselines import STEP, Cut, mdmd_curve, mdmd_intervals, softnet_intervals, softnet_labels
-from benchmarks.recordings_train import targets
+from benchmarks.recordings_data import kept_files
+from benchmarks.recordings_train import Stretch, targets, train
 from htnet.core.events import EVENT_KINDS
 from htnet.recordings import DISTANCES, FEATURES
-from htnet.recordings.grid import RATE
+from htnet.recordings.grid import RATE, whitening
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +100,28 @@ def test_softnet_takes_peaks_that_are_apart():
     labels = softnet_labels(cut, [{"kind": "micro", "start": 1.0, "end": 1.3}, {"kind": "blink", "start": 2, "end": 3}])
     assert labels[:, 1].sum() == 0
     assert labels[round(1.1 * RATE), 0] == 1
+
+
+@pytest.mark.slow
+def test_the_order_of_the_recordings_changes_no_weight(rng, monkeypatch):
+    monkeypatch.setattr("benchmarks.recordings_train.PATTERNS", 120)
+    monkeypatch.setattr("benchmarks.recordings_train.BATCH", 2)
+    items = []
+    for name, face, start in (
+        ("train-0001", 0, 0.0),
+        ("train-0001", 0, 7.0),
+        ("train-0001", 1, 0.0),
+        ("train-0002", 0, 0.0),
+    ):
+        even = rng.normal(0, 0.2, (500, len(FEATURES))).astype(np.float32)
+        items.append(Stretch(name, face, start, even, whitening(even), [], np.zeros((2, 500), np.float32)))
+    settings = {"width": 8, "dropout": 0.1, "decay": 0.0, "epochs": 1, "rate": 1e-3, "seed": 0, "mixed": 0.5}
+    trained = [train(order, **settings, note=lambda *_, **__: None)[0] for order in (items, items[::-1])]
+    for name, value in trained[0].state_dict().items():
+        assert (trained[1].state_dict()[name] == value).all(), name
+
+
+def test_files_that_are_not_written_to_their_end_are_not_read(tmp_path):
+    for name in ("train-0010", "train-0002", "train-0003.part", "development-0001"):
+        (tmp_path / f"{name}.npz").touch()
+    assert [path.stem for path in kept_files(tmp_path, "train")] == ["train-0002", "train-0010"]
