@@ -71,8 +71,8 @@ def test_the_fit_is_that_of_the_plain_form(turn, unit, rng):
         )
 
 
-@pytest.mark.parametrize("number", [1, 2, 7, 8])
-def test_the_weighted_median_of_few_cells(number, rng):
+@pytest.mark.parametrize("number", [1, 2, 3, 7, 8, 200, 784])
+def test_the_weighted_median_of_some_cells(number, rng):
     design, prior = rng.normal(size=(28, 28, 2, 2)), np.zeros((28, 28))
     prior.ravel()[rng.choice(784, number, replace=False)] = rng.uniform(0.1, 1, number)
     root = rng.normal(size=(28, 28, 2, 2))

@@ -14,8 +14,6 @@ _ZERO, _HALF, _ONE = np.float32(0), np.float32(0.5), np.float32(1)
 #: Cells across the face; planes whose local means are taken.
 _GRID, _PLANES = 28, 9
 _CELLS = _GRID * _GRID
-# Steps of the sort (Ciura 2001).
-_GAPS = (701, 301, 132, 57, 23, 10, 4, 1)
 
 
 @jit
@@ -147,27 +145,41 @@ def _motion(sums, uv, information, rest):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _sort(values, weights, number):  # type: ignore[no-untyped-def]
-    """Sort values, in place, their weights with them."""
-    for gap in _GAPS:
-        for i in range(gap, number):
-            value, weight, k = values[i], weights[i], i
-            while k >= gap and values[k - gap] > value:
-                values[k], weights[k] = values[k - gap], weights[k - gap]
-                k -= gap
-            values[k], weights[k] = value, weight
-
-
-@jit
 def _weighted_median(values, weights, number):  # type: ignore[no-untyped-def]
-    """The least value that half of the weight does not exceed; both are reordered."""
-    _sort(values, weights, number)
-    for k in range(1, number):
-        weights[k] += weights[k - 1]
-    half, k = weights[number - 1] / 2, 0
-    while k < number - 1 and weights[k] < half:
-        k += 1
-    return values[k]
+    """The least value that half of the weight does not exceed; both are reordered (Hoare's selection, 1961)."""
+    half, below = 0.0, 0.0
+    for k in range(number):
+        half += weights[k]
+    half /= 2
+    low, high, pivot = 0, number - 1, values[number - 1]
+    while low < high:
+        first, middle, last = values[low], values[(low + high) // 2], values[high]
+        pivot = max(min(first, middle), min(max(first, middle), last))
+        i, k = low, high
+        while i <= k:
+            while values[i] < pivot:
+                i += 1
+            while values[k] > pivot:
+                k -= 1
+            if i <= k:
+                value, weight = values[i], weights[i]
+                values[i], weights[i] = values[k], weights[k]
+                values[k], weights[k] = value, weight
+                i += 1
+                k -= 1
+        # To the left of i is nothing above the pivot, to the right of k nothing below it, and between them it alone.
+        left = below
+        for j in range(low, k + 1):
+            left += weights[j]
+        if left >= half and k >= low:
+            high = k
+            continue
+        for j in range(k + 1, i):
+            left += weights[j]
+        if left >= half:
+            return pivot
+        below, low = left, i
+    return values[low] if low == high else pivot
 
 
 @jit
