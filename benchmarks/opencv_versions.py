@@ -36,6 +36,7 @@ UNITS = {
     "resize_area_float": "gray levels",
     "resize_linear_float": "gray levels",
     "warp_uint8": "gray levels",
+    "warp_float": "gray levels",
     "remap_float": "gray levels",
     "blur_float": "gray levels",
     "gray": "gray levels",
@@ -66,13 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     with tempfile.TemporaryDirectory() as place:
         reference, version = _with(None, Path(place))
-        differences = {}
+        differences, exact = {}, {version: _from_exact(reference)}
         for folder in args.folders:
             found, name = _with(folder, Path(place))
             differences[name] = {kind: _difference(reference, found, kind) for kind in UNITS}
+            exact[name] = _from_exact(found)
             print(f"{name}: {json.dumps(differences[name])}", flush=True)
     text = {"benchmark": "opencv_versions", **provenance(), "reference": version, "units": UNITS}
-    write_atomic(args.out, to_json({**text, "differences": differences}))
+    write_atomic(args.out, to_json({**text, "differences": differences, "warp_from_exact_gray_levels": exact}))
     return 0
 
 
@@ -99,6 +101,13 @@ def _difference(reference: dict[str, Array], other: dict[str, Array], kind: str)
         "largest": float(f"{apart.max():.3g}"),
         "share_that_differs": float(f"{(apart > 0).mean():.3g}"),
     }
+
+
+def _from_exact(found: dict[str, Array]) -> dict[str, float]:
+    """How far the warped pictures, as float32, are from bilinear interpolation in double precision."""
+    names = [name for name in found if name.startswith("warp_float/")]
+    apart = np.concatenate([np.abs(found[n] - found[n.replace("float", "exact")]).ravel() for n in names])
+    return {"mean": float(f"{apart.mean():.3g}"), "largest": float(f"{apart.max():.3g}")}
 
 
 def faces() -> Iterator[Array]:
@@ -156,6 +165,12 @@ def computed() -> dict[str, Array]:
         found[f"warp_uint8/{number}"] = cv2.warpAffine(picture, turn, (224, 224), flags=cv2.INTER_LINEAR)
         y, x = np.mgrid[: picture.shape[0], : picture.shape[1]].astype(np.float32)
         gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        inner = gray.astype(np.float32)
+        back = cv2.invertAffineTransform(turn)
+        at = back[:, :2] @ np.stack(np.meshgrid(np.arange(224), np.arange(224))).reshape(2, -1) + back[:, 2:]
+        found[f"warp_float/{number}"] = cv2.warpAffine(inner, turn, (224, 224), flags=cv2.INTER_LINEAR)
+        exact = map_coordinates(inner.astype(np.float64), at[::-1], order=1, cval=0.0, mode="grid-constant")
+        found[f"warp_exact/{number}"] = exact.reshape(224, 224)
         found[f"gray/{number}"] = gray
         found[f"remap_float/{number}"] = cv2.remap(
             gray.astype(np.float32), x * 0.97 + 1.37, y * 0.98 + 0.61, cv2.INTER_LINEAR
