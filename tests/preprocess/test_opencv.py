@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
 import htnet
 from htnet.core.errors import OpenCVError
@@ -123,3 +124,20 @@ def test_without_any_build_there_is_nothing_to_remove(only, monkeypatch):
 
 def _hash_of_this_file():
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+def test_pictures_are_warped_as_this_release_is_known_to(rng):
+    """OpenCV 4 rounds places to 1/32 px, OpenCV 5 does not: docs/trust.md, "Versions". A third way would be news."""
+    cv2 = load_opencv()
+    picture = cv2.GaussianBlur(rng.uniform(0, 255, (96, 96)).astype(np.float32), (0, 0), 1.0)
+    turn = cv2.getRotationMatrix2D((48.3, 47.8), 7.3, 0.8)
+    back = cv2.invertAffineTransform(turn)
+    at = back[:, :2] @ np.stack(np.meshgrid(np.arange(64), np.arange(64))).reshape(2, -1) + back[:, 2:]
+    exact = map_coordinates(picture.astype(np.float64), at[::-1], order=1, mode="nearest").reshape(64, 64)
+    inside = ((at >= 1) & (at <= 94)).all(axis=0).reshape(64, 64)
+    apart = np.abs(cv2.warpAffine(picture, turn, (64, 64), flags=cv2.INTER_LINEAR) - exact)[inside]
+    steepest = max(np.abs(np.diff(picture, axis=axis)).max() for axis in (0, 1))
+    if int(cv2.__version__.split(".")[0]) >= 5:
+        assert apart.max() < 0.01
+    else:
+        assert 0.01 < apart.max() <= 2 * steepest / 32
