@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -118,6 +119,29 @@ def provenance() -> dict[str, Any]:
         "torch": torch.__version__,
         "htnet": __version__,
     }
+
+
+def code_digest() -> str:
+    """SHA-256 of the code that is measured: what `provenance` tells of it is true as a benchmark begins, and processes
+    that it starts later import what is there then.
+    """
+    found = hashlib.sha256()
+    for path in sorted([*(ROOT / "htnet").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py")]):
+        found.update(f"{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
+    return found.hexdigest()
+
+
+def refuse_changed(before: str) -> None:
+    """End a benchmark whose code is not what it was as it began.
+
+    Args:
+        before: of `code_digest`, then.
+    """
+    if code_digest() != before:
+        raise SystemExit(
+            "The code was changed while it was measured, so the figures belong to no commit and are not written. "
+            "Measure in a worktree that is left alone: git worktree add /tmp/measured"
+        )
 
 
 def _git(*arguments: str) -> str | None:

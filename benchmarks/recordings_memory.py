@@ -12,6 +12,7 @@ cores.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -20,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import ROOT, bar, provenance
+from benchmarks.measure import ROOT, bar, code_digest, provenance, refuse_changed
 from benchmarks.recordings_speed import FPS, PEAK, make_video
 
 #: Size of the frames and of the face in them, px.
@@ -90,10 +91,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     told: dict[str, Any] = {"provenance": provenance(), "fps": FPS, "size": SIZE}
+    code = code_digest()
     with tempfile.TemporaryDirectory() as name:
         short = args.period or Path(name) / "period.mp4"
         if args.period is None:
             make_video(short, PERIOD / FPS, SIZE, FACE)
+        told["sha256 of the video"] = hashlib.sha256(short.read_bytes()).hexdigest()
         # The first process compiles loops, which takes more memory than a minute of video.
         warm = Path(name) / "warm.mp4"
         loop(short, warm, int(2 * FPS))
@@ -102,6 +105,7 @@ def main() -> None:
             video = Path(name) / f"{minutes:g}.mp4"
             loop(short, video, int(60 * minutes * FPS))
             told[f"{minutes:g} minutes"] = measure(video, minutes)
+    refuse_changed(code)
     first, last = (told[f"{minutes:g} minutes"]["mb"]["end"] for minutes in (1.0, args.minutes))
     told["bars"] = [bar(f"peak memory of {args.minutes:g} minutes over that of one", 1.2, last / first, at_most=True)]
     print(json.dumps(told, indent=1))

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from benchmarks.measure import ROOT, bar, provenance
+from benchmarks.measure import ROOT, bar, code_digest, provenance, refuse_changed
 
 #: Run in each process: does the work and prints frames, seconds without imports and peak memory.
 PEAK = """
@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     told: dict[str, object] = {"provenance": provenance()}
+    code = code_digest()
     with tempfile.TemporaryDirectory() as name:
         video = Path(name) / "720p.mp4"
         frames = make_video(video, 20, (1280, 720), 300)
@@ -137,6 +138,7 @@ def main() -> None:
             bars.append(
                 bar(f"peak memory of {args.minutes:g} minutes over that of one", 1.2, last / first, at_most=True)
             )
+    refuse_changed(code)
     told["bars"] = bars
     print(json.dumps(told, indent=1))
     if args.json is not None:

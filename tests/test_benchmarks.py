@@ -7,8 +7,9 @@ import torch
 from scipy.ndimage import map_coordinates
 
 from benchmarks import attention, attention_models, gpu, inference, models, zoo_mhssa, zoo_profile, zoo_small
+from benchmarks import measure as measure_under_test
 from benchmarks.flow_cases import pairs
-from benchmarks.measure import compare, interleave, memory_bandwidth
+from benchmarks.measure import code_digest, compare, interleave, memory_bandwidth, refuse_changed
 from benchmarks.registry import BENCHMARKS, Benchmark, get_benchmark
 from benchmarks.run import main
 from benchmarks.verify import DisagreementError, agree
@@ -26,6 +27,20 @@ def test_every_benchmark_is_listed(capsys):
         assert name == benchmark.name
         assert name in shown
         assert benchmark.description in shown
+
+
+def test_code_that_changes_while_it_is_measured_is_told(tmp_path, monkeypatch):
+    """Processes that a benchmark starts import the code of that moment, not of the commit that was told before."""
+    monkeypatch.setattr(measure_under_test, "ROOT", tmp_path)
+    for name in ("htnet/core/a.py", "benchmarks/b.py"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("1\n")
+    before = code_digest()
+    (tmp_path / "benchmarks" / "results.json").write_text("{}")
+    refuse_changed(before)
+    (tmp_path / "htnet/core/a.py").write_text("2\n")
+    with pytest.raises(SystemExit, match="changed while it was measured"):
+        refuse_changed(before)
 
 
 def test_unknown_names_are_refused(capsys):
