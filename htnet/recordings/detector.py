@@ -253,6 +253,7 @@ def _intervals(
     padded = np.pad(score, 1, constant_values=-1)
     tops = np.flatnonzero((score >= least) & (score >= padded[:-2]) & (score > padded[2:]))
     kept: list[Candidate] = []
+    spans = np.empty((len(tops), 2))  # of those that are kept
     for top in tops[np.argsort(-score[tops], kind="stable")]:
         near = _around(score, int(top))
         start, apex, end = (float(v) for v in moments[:, near] @ (score[near] / score[near].sum()).astype(np.float64))
@@ -260,8 +261,9 @@ def _intervals(
             spare = (end - start - LONGEST_MICRO_S) / 2
             start, end = start + spare, end - spare
         start, end = max(start, bounds[0]), min(end, bounds[1])
-        if end <= start or any(_shared(start, end, other) >= _SAME for other in kept):
+        if end <= start or _covered(start, end, spans[: len(kept)]) >= _SAME:
             continue
+        spans[len(kept)] = start, end
         apex = min(max(_apex(looks, apex, start, end, bounds[0]), start), end)
         kept.append(Candidate(kind, start, apex, end, float(score[top])))
     return kept
@@ -297,10 +299,13 @@ def _around(score: FloatArray, top: int, nearly: float = _NEARLY) -> npt.NDArray
     return np.arange(low, high + 1)
 
 
-def _shared(start: float, end: float, other: Candidate) -> float:
-    """Share of the shorter of two intervals that both cover."""
-    shared = min(end, other.end) - max(start, other.start)
-    return shared / max(min(end - start, other.end - other.start), 1e-6)
+def _covered(start: float, end: float, others: Float64Array) -> float:
+    """Share of the shorter of two intervals that both cover, the largest of those with each of ``others`` (N, 2); 0 of
+    none.
+    """
+    shared = np.minimum(end, others[:, 1]) - np.maximum(start, others[:, 0])
+    shorter = np.minimum(end - start, others[:, 1] - others[:, 0])
+    return float((shared / np.maximum(shorter, 1e-6)).max(initial=0.0))
 
 
 def save_detector(detector: EventDetector, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:

@@ -263,6 +263,15 @@ class TestIntervals:
         found = intervals("macro", score, 8, 0, 8)
         assert [one.score for one in found] == pytest.approx([0.8, 0.5])
 
+    def test_none_that_is_kept_shares_half_of_another(self, rng):
+        found = intervals("macro", rng.uniform(0.3, 1, 300), 6, 0, 9)
+        assert len(found) > 10
+        assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+        for place, one in enumerate(found):
+            for other in found[:place]:
+                shared = min(one.end, other.end) - max(one.start, other.start)
+                assert shared < 0.5 * min(one.end - one.start, other.end - other.start)
+
     def test_a_micro_expression_is_not_longer_than_one_may_be(self):
         score = np.zeros(60)
         score[30] = 0.9
