@@ -32,6 +32,7 @@ _OPENERS = {
 _WITH_OWNER = {"np.load", "torch.load", "av.open", "json.load", "pickle.load", "ElementTree.parse", "gzip.open"}
 #: Places that read no file from strangers, and what they read.
 EXEMPT = {
+    "htnet.acceleration.engines:quantized": "what it has just written",
     "htnet.core.native:_bytes": "what htnet has compiled, in a folder that others cannot write",
     "htnet.core.processor:is_intel": "the system",
     "htnet.core.schema:read_schema": "the package",
