@@ -116,4 +116,21 @@ def _step(net: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labe
     return step
 
 
+def floor_ways(name: str, images: int) -> dict[str, Callable[[], Tensor]]:
+    """The reference's form, the model and the optimized one, which all compute the same."""
+    ours = create_model(name).eval()
+    assert isinstance(ours, HTNetPalsy)
+    reference = ReferencePalsy(ours.config).eval()
+    reference.load_state_dict(reference_state(ours))
+    optimized = htnet.optimize(ours, "float32")
+    x = torch.randn(images, 3, ours.config.image_size, ours.config.image_size)
+    return {
+        "reference": lambda: reference(x),
+        "htnet": lambda: ours(x),
+        "htnet_optimized_float32": lambda: optimized(x),
+    }
+
+
+#: See `benchmarks.zoo_floor.MODELS`.
+FLOORS = {"htnet_palsy": (floor_ways, 8, 3, "htnet_palsy_tiny")}
 SECTIONS = {"htnet_palsy": run_palsy}

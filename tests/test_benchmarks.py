@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from benchmarks import attention, attention_models, gpu, inference, models, zoo_mhssa, zoo_profile, zoo_small
+from benchmarks import attention, attention_models, gpu, inference, models, zoo_floor, zoo_mhssa, zoo_profile, zoo_small
 from benchmarks import measure as measure_under_test
 from benchmarks.flow_cases import pairs
 from benchmarks.measure import code_digest, compare, interleave, memory_bandwidth, refuse_changed
@@ -238,6 +238,15 @@ def test_profiles_count_all_products():
     assert products["gflop"] == pytest.approx(wanted / 1e9, rel=1e-3)
     assert products["times_as_fast_if_nothing_else"] == pytest.approx(1 / products["ms_alone"], rel=1e-2)
     assert found["ms"]["all"] >= max(own for name, own in found["ms"].items() if name != "all") > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo_floor.MODELS)
+def test_the_floor_of_the_zoo_is_told(name):
+    found = zoo_floor.measure(name, quick=True)
+    assert 0 < found["largest_relative_difference"] <= zoo_floor.TOLERANCE
+    assert set(found["inference"]["times_as_fast"]) == {"htnet", "htnet_optimized_float32"}
+    assert found["profile"]["products"]["gflop"] > 0
 
 
 @pytest.mark.slow
