@@ -245,9 +245,11 @@ def run_tasks(
     initargs = (sent, 1 if forks else threads, os.getpid(), heard, in_command())
     pool = ProcessPoolExecutor(workers, context, initializer=start, initargs=initargs)
     with heard, stop, pool:
+        begun = False
         try:
             with _starting(workers), _forking() if forks else nullcontext():
                 running: dict[Future[Result], tuple[Any, ...]] = {pool.submit(_call, function, t): t for t in tasks}
+            begun = True
             while running:
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
@@ -261,7 +263,7 @@ def run_tasks(
             stop.send_bytes(b"stop")
             raise
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=begun, cancel_futures=True)  # a thread that could not be started cannot be waited for
 
 
 @contextmanager

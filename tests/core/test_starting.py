@@ -22,3 +22,15 @@ def test_it_is_told_with_the_cure(monkeypatch, error):
     monkeypatch.setattr(parallel, "ProcessPoolExecutor", Pool)
     with pytest.raises(RunError, match=r"2 worker processes cannot be started .*ulimit -u"):
         list(parallel.run_tasks(twice, None, [(1,), (2,)], 2))
+
+
+@pytest.mark.parametrize("forks", [True, False])
+def test_a_thread_of_the_pool_that_cannot_be_started_is_told(monkeypatch, forks):
+    """The end of the pool must not wait for it."""
+
+    def none(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("concurrent.futures.process._ExecutorManagerThread.start", none)
+    with pytest.raises(RunError, match=r"2 worker processes cannot be started .*ulimit -u"):
+        list(parallel.run_tasks(twice, None, [(1,), (2,)], 2, forks=forks))
