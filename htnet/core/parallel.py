@@ -243,7 +243,8 @@ def run_tasks(
         heard, stop = context.Pipe(duplex=False)
     start, sent = (_start_fork, pickle.dumps(shared)) if forks else (_start_worker, shared)
     initargs = (sent, 1 if forks else threads, os.getpid(), heard, in_command())
-    pool = ProcessPoolExecutor(workers, context, initializer=start, initargs=initargs)
+    with _starting(workers):
+        pool = ProcessPoolExecutor(workers, context, initializer=start, initargs=initargs)
     with heard, stop, pool:
         begun = False
         try:
