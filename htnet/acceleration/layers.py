@@ -103,7 +103,7 @@ class Int8Linear(Product):
         few = not torch.compiler.is_compiling() and x.shape[:-1].numel() <= FEW_ROWS
         if x.device.type == "cpu" and few and x.shape[-1] % VECTOR == 0 and hasattr(torch, "_weight_int8pack_mm"):
             flat = torch._weight_int8pack_mm(x.reshape(-1, x.shape[-1]), self.weight, self.scale)
-            return flat.view(*x.shape[:-1], -1) + self.bias
+            return flat.view(*x.shape[:-1], self.weight.shape[0]) + self.bias
         # Integers to 127 are exact in bfloat16.
         return torch.addcmul(self.bias, F.linear(x, self.weight.to(x.dtype)), self.scale)
 

@@ -90,11 +90,12 @@ class OptimizedModel(EmotionModel):
             ModelError: shape or type do not fit, or there are no maps.
         """
         x = self.check_image(x)
+        given = self._by_name(extra, inputs)
         if return_units and not self.action_units:
             raise ModelError(f"{self.name} has no head for action units. Leave return_units out.")
         # Engines end on an empty batch, some with the whole process.
         if self.backend != "torch" and not return_maps and x.shape[0]:
-            found = self._in_engine()(x, {**dict(zip(self.extra_inputs, extra, strict=False)), **inputs})
+            found = self._in_engine()(x, given)
             return (found["scores"], found["units"]) if return_units else found["scores"]
         if return_units:
             return self.network(x, *extra, return_units=True, **inputs)
@@ -103,6 +104,22 @@ class OptimizedModel(EmotionModel):
         if not self.offers_maps:
             raise ModelError(f"{self.name} offers no maps. Leave return_maps out.")
         return self.network(x, *extra, return_maps=True, **inputs)
+
+    def _by_name(self, extra: tuple[Tensor | None, ...], inputs: dict[str, Tensor | None]) -> dict[str, Tensor | None]:
+        """What is given besides images, by name; engines would leave out what they do not know."""
+        placed = dict(zip(self.extra_inputs, extra, strict=False))
+        unknown = [name for name in inputs if name not in self.extra_inputs]
+        if unknown:
+            raise ModelError(f"{self.name} reads no {unknown[0]!r}. {self._reads()}")
+        if len(extra) > len(placed):
+            raise ModelError(f"{self.name} was given {len(extra)} inputs besides the images. {self._reads()}")
+        if twice := [name for name in placed if name in inputs]:
+            raise ModelError(f"{self.name} was given {twice[0]!r} twice, by its place and by its name. Give it once.")
+        return {**placed, **inputs}
+
+    def _reads(self) -> str:
+        names = ", ".join(self.extra_inputs)
+        return f"Give images and, if at all, {names}." if names else "Give images alone."
 
     @property
     def input_dtype(self) -> torch.dtype:
@@ -130,16 +147,14 @@ class OptimizedModel(EmotionModel):
             MissingExtraError: it is not installed.
         """
         check_backend(backend)
-        self.backend, self.backend_ms, self._engine = "torch", {}, None
         if backend == "torch":
+            self.backend, self.backend_ms, self._engine = "torch", {}, None
             return
         if (device := next(self.parameters()).device).type != "cpu":
             raise ModelError(f"backend={backend!r} runs on the CPU, {self.name} is on {device}. Move it first.")
-        if backend == "auto":
-            self._engine, self.backend_ms = fastest(self, self.network)
-        else:
-            self._engine = make_engine(self, backend)
-        self.backend = "torch" if self._engine is None else self._engine.backend
+        engine, times = fastest(self, self.network) if backend == "auto" else (make_engine(self, backend), {})
+        self._engine, self.backend_ms = engine, times
+        self.backend = "torch" if engine is None else engine.backend
 
     def _in_engine(self) -> EngineRunner:
         """The engine; it is made again for a copy, and for weights that were loaded after it was made."""
@@ -150,9 +165,10 @@ class OptimizedModel(EmotionModel):
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """As of any module."""
-        found = super().load_state_dict(*args, **kwargs)
-        self._engine = None
-        return found
+        try:
+            return super().load_state_dict(*args, **kwargs)
+        finally:  # what fits is loaded before PyTorch refuses the rest
+            self._engine = None
 
     def exportable(self) -> nn.Module:
         """A copy of the fused network in plain modules, on the CPU."""

@@ -154,6 +154,8 @@ def _start_worker(shared: Any, threads: int, parent: int, stop: Connection, comm
     torch.set_num_threads(threads)
     # Ctrl-C reaches the workers too; were they to die of it, the parent could mistake that for a crash.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see `_without_interrupt`
     threading.Thread(target=_end_with_parent, args=(parent, stop), daemon=True).start()
 
 
@@ -167,8 +169,30 @@ def _end_with_parent(parent: int, stop: Connection) -> None:
 
 
 def _call(function: Callable[..., Result], args: tuple[Any, ...]) -> Result:
-    with as_command(_COMMAND):  # messages made here are shown by the parent
-        return function(_SHARED, *args)
+    try:
+        with as_command(_COMMAND):  # messages made here are shown by the parent
+            return function(_SHARED, *args)
+    except Exception as error:
+        if can_be_sent(error):
+            raise
+        # The parent could not read it, and would take this process for one that was killed.
+        raise unsent(error) from None
+
+
+def unsent(error: Exception) -> RunError:
+    """What another process is told instead of an error that it cannot read."""
+    return RunError(
+        f"A task failed with an error that cannot be sent to another process: {type(error).__name__} ({cause(error)}). "
+        "Run it with one worker to see where."
+    )
+
+
+def can_be_sent(error: Exception) -> bool:
+    """Whether another process can read the error."""
+    try:
+        return type(pickle.loads(pickle.dumps(error))) is type(error)
+    except Exception:
+        return False
 
 
 def _can_fork() -> bool:
@@ -248,7 +272,7 @@ def run_tasks(
     with heard, stop, pool:
         begun = False
         try:
-            with _starting(workers), _forking() if forks else nullcontext():
+            with _starting(workers), _without_interrupt(), _forking() if forks else nullcontext():
                 running: dict[Future[Result], tuple[Any, ...]] = {pool.submit(_call, function, t): t for t in tasks}
             begun = True
             while running:
@@ -265,6 +289,22 @@ def run_tasks(
             raise
         finally:
             pool.shutdown(wait=begun, cancel_futures=True)  # a thread that could not be started cannot be waited for
+
+
+@contextmanager
+def _without_interrupt() -> Iterator[None]:
+    """Have processes that are started within it begin deaf to Ctrl-C, until they say what they do with it.
+
+    Here it comes a moment later. Windows has nothing like it.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

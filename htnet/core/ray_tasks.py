@@ -30,6 +30,7 @@ from htnet.core.hints import as_command, in_command
 from htnet.core.lazy import loading
 from htnet.core.native import native_loops
 from htnet.core.optional import require
+from htnet.core.parallel import can_be_sent, unsent
 from htnet.core.warn import warn_user
 from htnet.core.words import counted
 
@@ -177,10 +178,9 @@ def _run_here(place: list[Any], name: str, packed: bytes, files: dict[str, int])
             warnings.simplefilter("always", UserWarning)
             return _Answer(function(shared, *pickle.loads(packed)), warnings=_told(seen))
     except Exception as error:
-        with suppress(Exception):
-            if type(pickle.loads(pickle.dumps(error))) is type(error):
-                return _Answer(error=error, warnings=_told(seen))
-        return _Answer(error=RunError(f"A task failed with an error that cannot be sent: {cause(error)}."))
+        if can_be_sent(error):
+            return _Answer(error=error, warnings=_told(seen))
+        return _Answer(error=unsent(error))
 
 
 def _use_one_thread() -> None:

@@ -188,3 +188,50 @@ def test_auto_asks_only_engines_that_take_the_type(model, monkeypatch):
         optimized = htnet.optimize(model, dtype, backend="auto")
         assert asked == wanted
         assert list(optimized.backend_ms) == (["torch", *wanted] if wanted else [])
+
+
+@pytest.mark.parametrize("backend", ["torch", *ENGINES])
+def test_inputs_that_no_model_reads_are_refused(backend):
+    """An engine would leave them out, and answer as if they had not been given."""
+    if backend != "torch":
+        pytest.importorskip(backend)
+    streams = htnet.optimize(htnet.create_model("htnet_dual_stream").eval(), backend=backend)
+    x, motion = torch.rand(2, 3, 28, 28) * 255, torch.rand(2, 16, 64)
+    with pytest.raises(ModelError, match="reads no 'motoin'. Give images and, if at all, motion"):
+        streams(x, motoin=motion)
+    with pytest.raises(ModelError, match="given 2 inputs besides the images"):
+        streams(x, motion, motion)
+    with pytest.raises(ModelError, match="given 'motion' twice"):
+        streams(x, motion, motion=motion)
+    assert torch.equal(streams(x, motion), streams(x, motion=motion))
+
+
+def test_what_is_refused_changes_no_engine(made, monkeypatch):
+    optimized = copy.deepcopy(made("onnxruntime"))
+
+    def refuse(model, backend):
+        raise ModelError("not this one")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("htnet.acceleration.optimized.make_engine", refuse)
+        with pytest.raises(ModelError, match="not this one"):
+            optimized.run_in("openvino")
+    assert optimized.backend == "onnxruntime"
+
+
+def test_weights_that_were_loaded_before_a_refusal_are_run(made, monkeypatch):
+    optimized, x, anew = copy.deepcopy(made("onnxruntime")), torch.rand(2, 3, 28, 28) * 255, []
+    engine = engines.make_engine
+    monkeypatch.setattr("htnet.acceleration.optimized.make_engine", lambda *given: anew.append(1) or engine(*given))
+    optimized(x)
+    state = optimized.state_dict()
+    state.pop(next(iter(state)))
+    with pytest.raises(RuntimeError, match="Missing key"):
+        optimized.load_state_dict(state)
+    optimized(x)
+    assert len(anew) == 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int8"])
+def test_no_images_give_no_scores(model, dtype):
+    assert htnet.optimize(model, dtype)(torch.zeros(0, 3, 28, 28)).shape == (0, 3)

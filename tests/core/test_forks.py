@@ -108,3 +108,34 @@ answers.close()
 def test_the_end_waits_for_no_worker_that_is_gone(warm_python):
     done = warm_python.run(LOST, limit=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+#: What one task raises can be sent, but not read: it takes two arguments.
+UNREADABLE = """
+from htnet.core import parallel
+from htnet.core.errors import RunError
+
+
+class OddError(Exception):
+    def __init__(self, what, where):
+        super().__init__(what)
+
+
+def work(shared, number):
+    raise OddError("of this task", number)
+
+
+try:
+    list(parallel.run_tasks(work, None, [(0,), (1,)], 2, forks=True))
+except RunError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_an_error_that_cannot_be_read_elsewhere_is_told(warm_python):
+    done = warm_python.run(UNREADABLE, limit=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(
+        "A task failed with an error that cannot be sent to another process: OddError (an error in __main__)."
+    )
