@@ -1,7 +1,11 @@
 """Workers that are forked: where that is safe, and that they compute as their parent does, whatever it did before."""
 
+import os
+import signal
+import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -139,3 +143,36 @@ def test_an_error_that_cannot_be_read_elsewhere_is_told(warm_python):
     assert done.stdout.startswith(
         "A task failed with an error that cannot be sent to another process: OddError (an error in __main__)."
     )
+
+
+#: Workers that are started anew import PyTorch first.
+STARTING = """
+import time
+from htnet.core import parallel
+
+
+def work(shared, number):
+    time.sleep(60)
+
+
+if __name__ == "__main__":
+    print("starts", flush=True)
+    try:
+        list(parallel.run_tasks(work, None, [(0,), (1,)], 2))
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+@pytest.mark.slow
+def test_workers_that_are_being_started_hear_no_interrupt(tmp_path):
+    (tmp_path / "starting.py").write_text(STARTING, "utf-8")
+    words = [sys.executable, str(tmp_path / "starting.py")]
+    path = os.pathsep.join([os.getcwd(), os.environ.get("PYTHONPATH", "")])
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, **pipes, start_new_session=True, env={**os.environ, "PYTHONPATH": path}) as process:
+        assert process.stdout.readline() == "starts\n"
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGINT)  # as the terminal does
+        out, err = process.communicate(timeout=60)
+    assert (out, err) == ("interrupted\n", "")
