@@ -203,31 +203,25 @@ def _pairs(folder: Path, quick: bool) -> dict[str, Any]:
 #: Number of answers, the different ones for each kind of pair, and resident bytes from the end of warming up on.
 Long = tuple[int, dict[int, set[str]], list[int]]
 _KINDS = 16
-# One sample in so many is a pair of frames, whose flow takes ten times as long as all else; the others are flow images.
-_FRAMES_EVERY = 10
 
 
-def _distinct(folder: Path) -> list[tuple[str, str, str]]:
-    """Onset, apex and flow image of each kind: frames alone first, then flow images alone."""
+def _distinct(folder: Path) -> list[tuple[str, str]]:
+    """Onset and apex of each kind."""
     rng = np.random.default_rng(2)
-    predictor = Predictor(landmarks="template")
-    frames, flows = [], []
-    for kind in range(_KINDS):
-        onset, apex = face_pair(kind % 3, 96, rng)
-        flow = predictor.pair(onset, apex).input.flow_image
-        frames.append((str(save(folder / f"{kind}o.png", onset)), str(save(folder / f"{kind}a.png", apex)), ""))
-        flows.append(("", "", str(save(folder / f"{kind}f.png", flow[..., ::-1]))))
-    return [*frames, *flows]
+    pairs = (face_pair(kind % 3, 96, rng) for kind in range(_KINDS))
+    return [
+        (str(save(folder / f"{kind}o.png", onset)), str(save(folder / f"{kind}a.png", apex)))
+        for kind, (onset, apex) in enumerate(pairs)
+    ]
 
 
 def _long_manifest(folder: Path, count: int, warm: int) -> Long:
     """``htnet predict --manifest`` in a process of its own, which is watched."""
     made = _distinct(folder)
     chance = random.Random("manifest")
-    # Kinds below `_KINDS` are frames, the others the flow images of these, as a prepared folder has them.
-    kinds = [chance.randrange(_KINDS) + (_KINDS if k % _FRAMES_EVERY else 0) for k in range(count)]
+    kinds = [chance.randrange(_KINDS) for _ in range(count)]
     rows = [f"n{k},p{k % 50}," + ",".join(made[kind]) for k, kind in enumerate(kinds)]
-    (folder / "pairs.csv").write_text("\n".join(["sample,subject,onset,apex,flow", *rows, ""]), "utf-8")
+    (folder / "pairs.csv").write_text("\n".join(["sample,subject,onset,apex", *rows, ""]), "utf-8")
     out = folder / "answers.jsonl"
     words = [sys.executable, "-m", "htnet", "predict", "--manifest", str(folder / "pairs.csv"), "--out", str(out)]
     words += ["--landmarks", "template"]
