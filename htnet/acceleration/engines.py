@@ -19,6 +19,7 @@ from htnet.acceleration.packing import large_weights, widened
 from htnet.core.errors import ModelError, cause, did_you_mean
 from htnet.core.optional import installed, require
 from htnet.models import EmotionModel
+from htnet.models.input_range import refuse_not_finite, require_tensor
 
 #: Engines by name, and the extra of each.
 EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino"}
@@ -35,7 +36,14 @@ Arrays = dict[str, npt.NDArray[np.float32]]
 
 
 class Engine(Protocol):
-    """A graph that is ready to run; several threads may run it at once."""
+    """A graph that is ready to run; several threads may run it at once.
+
+    Attributes:
+        reads: the inputs that the graph has; the exporter leaves out one that changes nothing, such as one behind
+            weights of 0.
+    """
+
+    reads: frozenset[str]
 
     def run(self, inputs: Arrays) -> Arrays:
         """All outputs of the graph by name, from its inputs by name; one image or more."""
@@ -54,13 +62,11 @@ class OnnxRuntime:
         options.add_session_config_entry("session.x64quantprecision", "1")
         self._session = ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         self._names = [output.name for output in self._session.get_outputs()]
-        # The exporter leaves out an input that changes nothing, such as one behind weights of 0.
-        self._reads = {put.name for put in self._session.get_inputs()}
+        self.reads = frozenset(put.name for put in self._session.get_inputs())
 
     def run(self, inputs: Arrays) -> Arrays:
         """See `Engine`."""
-        read = {name: value for name, value in inputs.items() if name in self._reads}
-        return dict(zip(self._names, self._session.run(self._names, read), strict=True))
+        return dict(zip(self._names, self._session.run(self._names, inputs), strict=True))
 
 
 class OpenVino:
@@ -72,13 +78,12 @@ class OpenVino:
         # On processors with AMX its own choice is bfloat16, which changes labels.
         settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
         self._compiled = core.compile_model(core.read_model(proto.SerializeToString()), "CPU", settings)
-        self._reads = {name for put in self._compiled.inputs for name in put.names}  # see `OnnxRuntime`
+        self.reads = frozenset(name for put in self._compiled.inputs for name in put.names)
 
     def run(self, inputs: Arrays) -> Arrays:
         """See `Engine`."""
         # A request runs for one thread at a time, and its outputs are written over by the next call.
-        read = {name: value for name, value in inputs.items() if name in self._reads}
-        found = self._compiled.create_infer_request().infer(read)
+        found = self._compiled.create_infer_request().infer(inputs)
         return {name: np.array(found[output]) for output in self._compiled.outputs for name in output.names}
 
 
@@ -190,15 +195,18 @@ class EngineRunner:
         arrays = {"image": x.detach().numpy()}
         for info in self.inputs[1:]:
             sizes, value = info.sizes(x.shape[0]), extras.get(info.name)
+            if value is not None:
+                require_tensor(self._name, info.name, value)
             if value is None and info.name == "motion":
                 value = x.new_zeros(sizes)  # which counts as no motion
-            if value is None or tuple(value.shape) != sizes or not bool(torch.isfinite(value).all()):
-                got = (
-                    f"no {info.name}" if value is None else f"{info.name} of shape {tuple(value.shape)}, or not finite"
-                )
-                raise ModelError(f"{self._name} got {got} for {x.shape[0]} images; give {sizes}, finite.")
-            arrays[info.name] = value.detach().float().cpu().numpy()
-        return {name: torch.from_numpy(values) for name, values in self._engine.run(arrays).items()}
+            if value is None or tuple(value.shape) != sizes:
+                got = f"no {info.name}" if value is None else f"{info.name} of shape {tuple(value.shape)}"
+                raise ModelError(f"{self._name} got {got} for {x.shape[0]} images; give {sizes}.")
+            value = value.detach().float().cpu()
+            refuse_not_finite(self._name, info.name, value, "finite numbers")
+            arrays[info.name] = value.numpy()
+        read = {name: value for name, value in arrays.items() if name in self._engine.reads}
+        return {name: torch.from_numpy(values) for name, values in self._engine.run(read).items()}
 
 
 def make_engine(model: EmotionModel, backend: str) -> EngineRunner:

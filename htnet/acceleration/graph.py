@@ -83,7 +83,7 @@ class Graph(nn.Module):
             plain = getattr(model, "exportable", None)
             net = copy.deepcopy(model) if plain is None else plain()
         self.net = net.eval().requires_grad_(False).cpu()
-        _check_types(self.net, model.name)
+        _check_types(self.net, model.name, optimized=hasattr(model, "exportable"))
         for part in self.net.modules():
             if isinstance(part, MHSSAGCN):
                 part.by_squaring = True
@@ -148,13 +148,14 @@ def _inputs_of(model: EmotionModel) -> tuple[TensorInfo, ...]:
     return (image, *(TensorInfo(name, shapes[name]) for name in extras))
 
 
-def _check_types(net: nn.Module, name: str) -> None:
+def _check_types(net: nn.Module, name: str, *, optimized: bool) -> None:
     numbers = {t.dtype for t in (*net.parameters(), *net.buffers()) if t.is_floating_point() or t.dtype == torch.int8}
     # "int8" before the bfloat16 around it.
     if others := sorted((str(dtype).removeprefix("torch.") for dtype in numbers - {torch.float32}), reverse=True):
+        own = "the model it was optimized from" if optimized else "the float32 model, model.float()"
         raise ModelError(
             f"{name} is in {others[0]}, and graphs are written in float32: engines have their own ways of using fewer "
-            "bits. Give the float32 model, model.float(), or htnet.optimize(model, 'float32')."
+            f"bits. Give {own}, or htnet.optimize(model, 'float32') of that one."
         )
 
 

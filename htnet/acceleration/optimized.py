@@ -18,7 +18,7 @@ from htnet.acceleration.layers import Precision
 from htnet.acceleration.packing import pack, plain, unpack
 from htnet.core.errors import ModelError, did_you_mean
 from htnet.models import EmotionModel
-from htnet.models.base import model_of, refuse_replaced_weights
+from htnet.models.base import model_of, refuse_unusable_weights
 
 _CURE = "Change the model it came from, and optimize that one again."
 
@@ -318,7 +318,7 @@ def optimize(
     if not isinstance(model, EmotionModel):
         cure = "" if model_of(model) is None else " Give the model that was compiled, and compile=True."
         raise ModelError(f"optimize takes a model of htnet, got {type(model).__name__}.{cure}")
-    refuse_replaced_weights(model, "optimize")
+    refuse_unusable_weights(model, "optimize")
     if isinstance(model, OptimizedModel):
         if dtype is not None:
             raise ModelError(

@@ -58,6 +58,7 @@ def _recordings(args: argparse.Namespace) -> None:
 
     changes: dict[str, object] = {}
     if args.seconds is not None:
+        RecordingConfig.check_field("duration", args.seconds, "--seconds")
         changes["duration"] = tuple(args.seconds)
     if args.size is not None:
         changes["sizes"] = ((*args.size, 1.0),)

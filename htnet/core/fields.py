@@ -121,6 +121,12 @@ class Checked:
                 rule.check(f"{self._prefix}{field.name}", value, self._error)
 
     @classmethod
+    def check_field(cls, name: str, value: Any, said: str) -> None:
+        """Refuse a value that a field would refuse, under the name that the user gave it, such as an option."""
+        if (rule := cls._rule(name)) is not None:
+            rule.check(said, tuples(value), cls._error)
+
+    @classmethod
     def _rule(cls, name: str) -> Rule | None:
         """The rule of a field; of one that only has another default here, that of the class above."""
         for base in cls.__mro__:

@@ -21,7 +21,7 @@ from htnet.core.optional import require
 from htnet.core.paths import as_path
 from htnet.hub.folder import describe_model
 from htnet.models import EmotionModel
-from htnet.models.base import INPUT_KINDS, refuse_replaced_weights
+from htnet.models.base import INPUT_KINDS, refuse_unusable_weights
 from htnet.models.single_input import checked_model
 
 #: Files of each format.
@@ -80,7 +80,7 @@ def export_model(
     if format not in FORMATS:
         raise InputError(f"format is {format!r}. {did_you_mean(str(format), FORMATS)}")
     model = checked_model(model)
-    refuse_replaced_weights(model, "export_model")
+    refuse_unusable_weights(model, "export_model")
     folder = as_path(folder, "folder")
     check_folder(folder, (*FORMATS[format], METADATA_FILE), overwrite=overwrite)
     described = describe_model(model)

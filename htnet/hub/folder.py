@@ -30,7 +30,7 @@ from htnet.core.provenance import Provenance, translated
 from htnet.core.types import PreprocessSpec
 from htnet.hub.card import model_card
 from htnet.models import EmotionModel, build_model
-from htnet.models.base import refuse_replaced_weights
+from htnet.models.base import not_finite, refuse_unusable_weights
 from htnet.models.single_input import checked_model
 
 FORMAT = 1
@@ -87,7 +87,7 @@ def save_pretrained(
         from safetensors.torch import save
 
     model = checked_model(model)
-    refuse_replaced_weights(model, "save_pretrained")
+    refuse_unusable_weights(model, "save_pretrained")
     described = describe_model(model)
     known, provenance, training = _known_of(model, people, provenance, training or {})
     folder = as_path(folder, "folder")
@@ -264,11 +264,12 @@ def checked_temperature(value: object, whose: str) -> float:
 
 
 def _misfit(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> str:
-    """Text on tensors of a model that are missing, unexpected or of another shape in a file; "" if there are none."""
+    """Text on tensors that are missing, unexpected, of another shape or not finite in a file; "" if there are none."""
     wrong = {
         "missing": [name for name in own if name not in found],
         "unexpected": [name for name in found if name not in own],
         "of another shape": [n for n in own if n in found and own[n].shape != found[n].shape],
+        "NaN or infinite": not_finite(found),
     }
     return "; ".join(
         f"{len(names)} tensors are {what} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"

@@ -18,7 +18,7 @@ from htnet.core.fields import Checked, checked, one_of, real, whole
 from htnet.core.identity import TrainedPeople
 from htnet.core.provenance import Provenance, with_provenance
 from htnet.core.types import EMOTIONS, PreprocessSpec
-from htnet.models.input_range import look_at_range, refuse_not_finite
+from htnet.models.input_range import look_at_range, refuse_bad_output, refuse_not_finite, require_tensor
 from htnet.models.intermediates import Enough, stage_outputs
 from htnet.models.sharing import SharedModel
 
@@ -209,11 +209,13 @@ class EmotionModel(SharedModel, nn.Module):
             scores: (B, num_classes).
 
         Raises:
-            ModelError: the model has no classifier.
+            ModelError: the model has no classifier, or scores are NaN or infinite.
         """
         if not self.config.num_classes:
             raise ModelError(f"{self.name} has no classifier. Give it one: model.reset_classifier(number of classes).")
-        return (scores.float() / self.temperature).softmax(dim=1)
+        found = (scores.float() / self.temperature).softmax(dim=1)
+        refuse_bad_output(self.name, "probabilities", found)
+        return found
 
     @property
     def trained_on(self) -> str:
@@ -365,8 +367,7 @@ class EmotionModel(SharedModel, nn.Module):
             ModelError: ``x`` has a wrong shape or type, or impossible values.
         """
         c = self.config
-        if not isinstance(x, Tensor):
-            raise ModelError(f"{self.name} got {type(x).__name__}; give a tensor: torch.from_numpy(array).")
+        require_tensor(self.name, "images", x)
         if not x.is_floating_point() and x.dtype not in _WHOLE:
             raise ModelError(
                 f"{self.name} got an image of {x.dtype}; give uint8, another integer type or a float, 0..255."
@@ -397,15 +398,15 @@ def model_of(given: object) -> EmotionModel | None:
     return inside if isinstance(inside, EmotionModel) else None
 
 
-def refuse_replaced_weights(model: nn.Module, purpose: str) -> None:
-    """Refuse a model whose weights another library has put tensors of its own in the place of, as torchao does.
+def refuse_unusable_weights(model: nn.Module, purpose: str) -> None:
+    """Refuse weights in whose place another library has put tensors of its own, as torchao does, and NaN.
 
     Args:
         model: the model.
         purpose: what cannot be done with it, for the message.
 
     Raises:
-        ModelError: it has such weights.
+        ModelError: it has such weights, or they are NaN or infinite.
     """
     kinds = {type(value).__name__ for value in model.parameters() if type(value.data) is not Tensor}
     if kinds:
@@ -413,6 +414,16 @@ def refuse_replaced_weights(model: nn.Module, purpose: str) -> None:
             f"{purpose} takes plain weights, and this model has {' and '.join(sorted(kinds))} in their place. Give the "
             "model as it was before quantize_; quantize what is loaded again."
         )
+    if bad := not_finite(model.state_dict()):
+        raise ModelError(
+            f"{purpose} takes finite weights, and those of this model are NaN or infinite in {', '.join(bad[:4])}: a "
+            "training diverged, or a file is damaged. Give earlier weights."
+        )
+
+
+def not_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that hold NaN or infinity."""
+    return [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
 
 
 def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:

@@ -14,7 +14,7 @@ from htnet.core.errors import ModelError
 from htnet.core.fields import checked, one_of, whole
 from htnet.kernels import block_attention
 from htnet.models.base import EmotionModel, ModelConfig, make_classifier
-from htnet.models.input_range import refuse_not_finite
+from htnet.models.input_range import refuse_not_finite, require_tensor
 from htnet.models.registry import WHOLE_FACE, register_model
 
 #: Ways to combine the two streams.
@@ -287,6 +287,7 @@ class DualStreamHTNet(EmotionModel):
 
     def _check_motion(self, motion: Tensor, batch: int) -> None:
         wanted = self.config.motion_features
+        require_tensor(self.name, "motion", motion)
         if motion.ndim != 3 or motion.shape[0] != batch or motion.shape[1] < 1 or motion.shape[2] != wanted:
             raise ModelError(
                 f"{self.name} got motion of shape {tuple(motion.shape)} for {batch} images; give ({batch}, frames, "

@@ -14,6 +14,25 @@ from htnet.core.warn import warn_user
 _LEAST = -0.5
 
 
+def require_tensor(name: str, what: str, x: object) -> None:
+    """Refuse what is not a plain dense tensor.
+
+    Args:
+        name: of the model.
+        what: the input is, for the message.
+        x: what was given.
+
+    Raises:
+        ModelError: it is something else, or a sparse or nested tensor.
+    """
+    if not isinstance(x, Tensor):
+        raise ModelError(f"{name} got {what} as {type(x).__name__}; give a tensor: torch.as_tensor(values).")
+    if x.is_nested:
+        raise ModelError(f"{name} got {what} as a nested tensor; give a dense one: tensor.to_padded_tensor(0).")
+    if x.layout != torch.strided:
+        raise ModelError(f"{name} got {what} as a tensor of layout {x.layout}; give a dense one: tensor.to_dense().")
+
+
 def refuse_not_finite(name: str, what: str, x: Tensor, give: str) -> None:
     """Refuse NaN and infinity where a look waits for nothing: on the CPU.
 
@@ -34,6 +53,27 @@ def refuse_not_finite(name: str, what: str, x: Tensor, give: str) -> None:
     bounds = _bounds(x)
     if bounds is not None and not all(map(math.isfinite, bounds)):
         raise ModelError(f"{name} got {what} with NaN or infinite values; give {give}.")
+
+
+def refuse_bad_output(name: str, what: str, x: Tensor) -> None:
+    """Refuse NaN and infinity in what a model has computed, on every device; not while a graph is made.
+
+    Args:
+        name: of the model.
+        what: was computed, for the message.
+        x: the output.
+
+    Raises:
+        ModelError: a value is NaN or infinite.
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return
+    bounds = _bounds(x)
+    if bounds is not None and not all(map(math.isfinite, bounds)):
+        small = ", or they are too large for float16 (use float32)" if x.dtype == torch.float16 else ""
+        raise ModelError(
+            f"{name} computed {what} that are NaN or infinite: so are its weights{small}. Load or train them again."
+        )
 
 
 def look_at_range(name: str, x: Tensor) -> None:

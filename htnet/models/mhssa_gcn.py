@@ -16,6 +16,7 @@ from htnet.core.types import LANDMARK_GROUPS
 from htnet.kernels import block_attention
 from htnet.models import manifold
 from htnet.models.base import EmotionModel, ModelConfig, make_classifier
+from htnet.models.input_range import require_tensor
 from htnet.models.layers import Linear, Mlp
 from htnet.models.registry import WHOLE_FACE, register_model
 
@@ -248,6 +249,8 @@ class MHSSAGCN(EmotionModel):
             at their centers, (B, 43, 2) float.
         """
         count = images.shape[0]  # not len(), which torch.export takes for a constant
+        if points68 is not None:
+            require_tensor(self.name, "points68", points68)
         if points68 is None or points68.ndim != 3 or points68.shape[0] != count or points68.shape[1:] != (68, 2):
             got = "no points68" if points68 is None else f"points68 of shape {tuple(points68.shape)}"
             raise ModelError(

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from htnet.core.errors import ModelError
-from htnet.models.base import EmotionModel, model_of
+from htnet.models.base import EmotionModel, model_of, not_finite
 
 #: Number of names of each kind that a report prints before it counts the rest.
 _SHOWN = 8
@@ -102,7 +102,7 @@ def transfer_weights(target: EmotionModel, source: EmotionModel | Mapping[str, T
             f"target {', '.join(list(own)[:4])}. Give a model of the same family and width, and convert checkpoints "
             "under published names first (htnet.models.convert_checkpoint)."
         )
-    if bad := [name for name, value in new.items() if not torch.isfinite(value).all()]:
+    if bad := not_finite(new):
         raise ModelError(f"The source contains NaN or infinite values in {', '.join(bad[:4])}; give undamaged weights.")
     for name, value in new.items():
         own[name].copy_(value)

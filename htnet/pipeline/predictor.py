@@ -42,6 +42,7 @@ from htnet.data.manifest import files_of, sample_fault
 from htnet.data.reader import SampleReader, extra_inputs
 from htnet.hub.given import given_model
 from htnet.models import EmotionModel
+from htnet.models.input_range import refuse_bad_output
 from htnet.pipeline.batches import GivenPair, blocks, checked_pairs, checked_samples
 from htnet.pipeline.doubts import MIDDLE_APEX, clearness, flagged
 from htnet.preprocess import (
@@ -513,6 +514,7 @@ class Predictor:
         images, more = self._tensors(batch)
         features = self.model.forward_features(self.model.check_image(images), **more)
         found = self.model.forward_head(features, pre_logits=True)
+        refuse_bad_output(self.name, "features", found)
         return np.asarray(found.float().cpu().numpy(), dtype=np.float32)
 
     def _tensors(self, batch: list[_Question]) -> tuple[Tensor, dict[str, Tensor]]:

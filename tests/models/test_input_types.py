@@ -93,7 +93,7 @@ def test_numbers_that_no_image_has_are_refused_or_warned_of(optimized):
         for _ in range(2):
             with pytest.raises(ModelError, match="NaN or infinite"):
                 model(spoiled)
-    with pytest.raises(ModelError, match=r"got ndarray; give a tensor: torch\.from_numpy"):
+    with pytest.raises(ModelError, match=r"got images as ndarray; give a tensor: torch\.as_tensor"):
         model(images.numpy())
 
 
@@ -119,6 +119,32 @@ def test_numbers_that_are_none_are_refused_at_every_call(name):
         model.train()
         with pytest.raises(ModelError, match="NaN or infinite"):
             model(spoiled, **extra)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda x: x.tolist(), "as list; give a tensor"),
+        (lambda x: x.numpy(), "as ndarray; give a tensor"),
+        (lambda x: x.to_sparse(), r"of layout torch\.sparse_coo; give a dense one"),
+        pytest.param(
+            lambda x: torch.nested.nested_tensor(list(x)),
+            "as a nested tensor; give a dense one",
+            marks=pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors"),
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["ststnet", "htnet_dual_stream", "mhssa_gcn"])
+def test_what_is_no_dense_tensor_is_refused(name, make, said):
+    model = build(name)
+    images, extra = images_for(model)
+    given = {"images": images.float(), **extra}
+    if "motion" in model.extra_inputs:
+        given["motion"] = torch.zeros(2, 8, 64)
+    for wrong in given:
+        asked = {**given, wrong: make(given[wrong])}
+        with torch.no_grad(), pytest.raises(ModelError, match=f"{name} got {wrong} .*{said}"):
+            model(asked.pop("images"), **asked)
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")

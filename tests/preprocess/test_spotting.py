@@ -239,8 +239,12 @@ def test_refusals(tmp_path):
         spot(frames, points, fps=0)
     with pytest.raises(InputError, match="Did you mean 'yunet'"):
         spot(frames, "yunnet")
-    with pytest.raises(VideoError, match="has 2 frames; spotting needs 3 or more"):
+    with pytest.raises(VideoError, match="The clip has 2 frames; spotting needs 3 or more"):
         spot(frames[:2], points)
+    for number, frame in enumerate(frames[:2]):
+        save(tmp_path / f"{number}.png", frame)
+    with pytest.raises(VideoError, match=f"The clip {tmp_path} has 2 frames; spotting needs"):
+        spot(tmp_path, points, fps=30)
     with pytest.raises(VideoError, match="There are no frames"):
         spot([], points)
     with pytest.raises(VideoError, match="Frame 5 is 256x255 px") as caught:

@@ -125,7 +125,8 @@ def test_the_command(tmp_path, succeed, fail):
     assert "1 recordings" in said
     assert (tmp_path / "recording-0000005.mp4").is_file()
     assert "micro" not in (tmp_path / "recordings.csv").read_text("utf-8")
-    assert "duration" in fail("synthesize", "recordings", "--out", tmp_path, "--count", 1, "--seconds", 1, 2)
+    said = fail("synthesize", "recordings", "--out", tmp_path, "--count", 1, "--seconds", 1, 2)
+    assert "--seconds is (1.0, 2.0)" in said
 
 
 def test_the_command_takes_the_size_of_the_picture(tmp_path, succeed, fail, monkeypatch):

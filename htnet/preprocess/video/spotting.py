@@ -119,8 +119,9 @@ def spot(
     motion = follow_face(chain([first], frames), points)
     count = len(motion.regions)
     if count < LEAST_FRAMES:
+        name = f"The clip {source.source}" if isinstance(source, Video) else "The clip"
         raise VideoError(
-            f"The clip has {count} frame{'s' * (count != 1)}; spotting needs {LEAST_FRAMES} or more. If onset and apex "
+            f"{name} has {count} frame{'s' * (count != 1)}; spotting needs {LEAST_FRAMES} or more. If onset and apex "
             "are known, give the two frames: htnet predict onset.png apex.png.",
             count,
         )
