@@ -7,6 +7,7 @@ are those of the recording it is added to.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,13 +43,8 @@ class Patterns:
     upper: np.ndarray
 
 
-def draw_patterns(count: int, seed: int) -> Patterns:
-    """Patterns over the regions of this many expressions of the generator, on the template's face."""
-    config = RecordingConfig()
-    smooth = replace(config.face, edge=(2.0, 2.0))
-    draws = Draws(torch.Generator().manual_seed(seed))
-    points = template_points()
-    # Rows and columns of the skin's grid that each region covers; a cell is CELL px of the aligned face.
+def region_rows() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows and columns of the skin's grid that each region covers; a cell is CELL px of the aligned face."""
     scale = TOLD_FACE / FACE
     middle = (PLACES[:2].mean(axis=0) + 0.5) * scale
     parts = []
@@ -58,12 +54,15 @@ def draw_patterns(count: int, seed: int) -> Patterns:
         parts.append(
             (np.flatnonzero((y[0] <= GRID_Y) & (y[1] > GRID_Y)), np.flatnonzero((x[0] <= GRID_X) & (x[1] > GRID_X)))
         )
+    return parts
+
+
+def patterns_of(fields: Iterable[np.ndarray]) -> Patterns:
+    """Patterns over the regions of these fields of the skin's motion, (2, rows, columns) px, at a peak of 1 px."""
+    config, parts, scale = RecordingConfig(), region_rows(), TOLD_FACE / FACE
     motion, strain, most = [], [], []
-    for _ in range(count):
-        _, _, skin = draw_expression(smooth, points, draws)
-        field = skin.on_grid()
-        peak = float(np.hypot(*field).max())
-        field = field / peak
+    for field in fields:
+        field = field / float(np.hypot(*field).max())
         steep = max(float(np.abs(np.diff(field, axis=k)).max()) for k in (1, 2)) / 2
         # Strain as it is measured, cell by cell.
         cells = field[:, : field.shape[1] // 8 * 8, : field.shape[2] // 8 * 8]
@@ -81,6 +80,14 @@ def draw_patterns(count: int, seed: int) -> Patterns:
     size = np.hypot(found[..., 0], found[..., 1])
     upper = size[:, _MOUTH].max(1) < 0.1 * size.max(1)
     return Patterns(found, np.array(strain, np.float32), np.array(most, np.float32), upper)
+
+
+def draw_patterns(count: int, seed: int) -> Patterns:
+    """Patterns over the regions of this many expressions of the generator, on the template's face."""
+    smooth = replace(RecordingConfig().face, edge=(2.0, 2.0))
+    draws = Draws(torch.Generator().manual_seed(seed))
+    points = template_points()
+    return patterns_of(draw_expression(smooth, points, draws)[2].on_grid() for _ in range(count))
 
 
 def typical_patterns(motion: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -166,7 +173,7 @@ class Adder:
                     continue
                 moments = (start, start + rise, start + whole)
                 course = rise_and_fall(at, *moments, hold, relax)
-                self._put(even, one, peak, course, at, moments, (hold, relax))
+                self.put(even, one, peak, course, at, moments, (hold, relax))
                 level[EXPRESSION_KINDS.index(kind)] = np.maximum(level[EXPRESSION_KINDS.index(kind)], peak * course)
                 events.append((kind, *moments))
                 break
@@ -242,7 +249,8 @@ class Adder:
         _, vectors = np.linalg.eigh(motion.T @ motion)
         return vectors[:, ::-1][:, :count].T.reshape(count, len(REGIONS), 2)
 
-    def _put(self, even, one, peak, course, at, moments, shape) -> None:
+    def put(self, even, one, peak, course, at, moments, shape) -> None:
+        """Add a pattern to features (T, features) at times ``at``, in place: its course times its peak, px."""
         motion, strain = self.patterns.motion[one] * peak, self.patterns.strain[one] * peak
         even[:, self.place] += (course[:, None, None] * motion).astype(np.float32)
         for k, distance in enumerate(DISTANCES):

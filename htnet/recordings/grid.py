@@ -126,7 +126,7 @@ def make_grid(times: Float64Array, features: FloatArray, patterns: FloatArray) -
 
     def motions(low: int, high: int) -> list[FloatArray]:
         before, after = _wider(low, high, len(at), _SHORT)
-        found = _motions(_even(times, features, at[before:after], usual))
+        found = stretch_motions(_even(times, features, at[before:after], usual))
         return [motion[low - before : high - before] for motion in found]
 
     return Grid(at, times, features, usual, _whiteners(motions, len(at)), patterns)
@@ -174,7 +174,7 @@ def whitening(even: FloatArray) -> FloatArray:
     The inverse square root of the covariance that these very motions have while nothing happens, so what the noise of
     this camera, this codec and this head gives has unit variance in every direction. Rows that move most count little.
     """
-    motions = _motions(even)
+    motions = stretch_motions(even)
     return _whiteners(lambda low, high: [motion[low:high] for motion in motions], len(even))
 
 
@@ -210,7 +210,7 @@ def _sizes(motion: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt((motion**2).sum(axis=1)))
 
 
-def _motions(even: FloatArray) -> list[FloatArray]:
+def stretch_motions(even: FloatArray) -> list[FloatArray]:
     """Motions at each distance, and places beside their mean over a second: (T, M) each."""
     columns = _columns()
     parts = np.split(even[:, columns["motion"]], len(DISTANCES), axis=1)
@@ -228,7 +228,7 @@ def network_inputs(even: FloatArray, whiteners: FloatArray, patterns: FloatArray
             the mirror images of the first.
     """
     columns = _columns()
-    motions = _motions(even)
+    motions = stretch_motions(even)
 
     def part(kind: str) -> FloatArray:
         return even[:, columns[kind]]
@@ -254,7 +254,7 @@ def network_inputs(even: FloatArray, whiteners: FloatArray, patterns: FloatArray
 
 @cache
 def _compared_at() -> tuple[int, ...]:
-    """Places of `_COMPARED` among what `_motions` gives."""
+    """Places of `_COMPARED` among what `stretch_motions` gives."""
     names = [*(f"{d:g}s" for d in DISTANCES), "place"]
     return tuple(names.index(name) for name in _COMPARED)
 
