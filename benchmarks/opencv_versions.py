@@ -52,7 +52,11 @@ UNITS = {
     "flow_image_aligned": "gray levels",
     "probability": "of 1",
     "probability_aligned": "of 1",
+    "label": "number of the class",
+    "label_aligned": "number of the class",
 }
+#: Pairs of each strength of motion whose answers are compared, and pairs in all whose flow is.
+PAIRS, FLOWS = 20, 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,7 +132,7 @@ def pairs() -> Iterator[tuple[Array, Array]]:
     rng = np.random.default_rng(0)
     onset = _scaled(rotate(pictures.astronaut()[:320, 70:390], 4, reshape=False, order=1, mode="nearest"), 224)
     y, x = np.mgrid[:224, :224].astype(np.float64)
-    for most in (0.5, 1.0, 1.5, 2.0, 3.0):
+    for most in (0.5, 1.0, 1.5, 2.0, 3.0) * PAIRS:
         move = np.zeros((2, 224, 224))
         for _ in range(4):
             cx, cy, dx, dy = (*rng.uniform(60, 164, 2), *rng.uniform(-1, 1, 2))
@@ -183,15 +187,20 @@ def computed() -> dict[str, Array]:
     # Faces that fill the frame are not warped, those that are found are.
     predictors = {"": Predictor(landmarks="template"), "_aligned": Predictor()}
     for number, (onset, apex) in enumerate(pairs()):
-        grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (onset, apex)]
-        for method in FLOW_METHODS:
-            found[f"flow_{method}/{number}"] = compute_flow(*grays, method=method).uv
-        shift, _ = cv2.phaseCorrelate(*(gray.astype(np.float64) for gray in grays))
-        found[f"phase_correlation/{number}"] = np.array(shift)
+        if number < FLOWS:
+            grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (onset, apex)]
+            for method in FLOW_METHODS:
+                found[f"flow_{method}/{number}"] = compute_flow(*grays, method=method).uv
+            shift, _ = cv2.phaseCorrelate(*(gray.astype(np.float64) for gray in grays))
+            found[f"phase_correlation/{number}"] = np.array(shift)
         for name, predictor in predictors.items():
             answer = predictor.pair(onset, apex)
             found[f"flow_image{name}/{number}"] = answer.input.image
-            found[f"probability{name}/{number}"] = np.array(list(answer.probabilities.values()))
+            chances = np.array(list(answer.probabilities.values()))
+            found[f"probability{name}/{number}"], found[f"label{name}/{number}"] = (
+                chances,
+                chances.argmax(keepdims=True),
+            )
     return found
 
 
