@@ -62,6 +62,7 @@ class OptimizedModel(EmotionModel):
         self._high = precision.high
         self._runner: Callable[..., Tensor] | None = None
         self._engine: EngineRunner | None = None
+        self._engine_of: tuple[int, ...] = ()
         self._building = threading.Lock()
         super().train(False)
 
@@ -153,15 +154,21 @@ class OptimizedModel(EmotionModel):
         if (device := next(self.parameters()).device).type != "cpu":
             raise ModelError(f"backend={backend!r} runs on the CPU, {self.name} is on {device}. Move it first.")
         engine, times = fastest(self, self.network) if backend == "auto" else (make_engine(self, backend), {})
-        self._engine, self.backend_ms = engine, times
+        self._engine, self.backend_ms, self._engine_of = engine, times, self._weights_seen()
         self.backend = "torch" if engine is None else engine.backend
 
     def _in_engine(self) -> EngineRunner:
-        """The engine; it is made again for a copy, and for weights that were loaded after it was made."""
+        """The engine; it is made again for a copy, and for weights that were loaded or changed after it was made."""
         with self._building:
-            if self._engine is None:
-                self._engine = make_engine(self, self.backend)
+            now = self._weights_seen()
+            if self._engine is None or self._engine_of != now:
+                self._engine, self._engine_of = make_engine(self, self.backend), now
             return self._engine
+
+    def _weights_seen(self) -> tuple[int, ...]:
+        """PyTorch's count of changes in place of every tensor, which changes with it."""
+        tensors = (*self.network.parameters(), *self.network.buffers())
+        return tuple(t._version for t in tensors if not t.is_inference())
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """As of any module."""
@@ -263,7 +270,9 @@ class OptimizedModel(EmotionModel):
         return {**self.__dict__, "_runner": None, "_engine": None, "_building": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__({"backend": "torch", "backend_ms": {}, **state, "_building": threading.Lock()})
+        super().__setstate__(
+            {"backend": "torch", "backend_ms": {}, "_engine_of": (), **state, "_building": threading.Lock()}
+        )
 
     def _refuse(self, what: str) -> NoReturn:
         raise ModelError(self._refusal(what))

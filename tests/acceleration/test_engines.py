@@ -90,12 +90,19 @@ def test_copies_and_new_weights_get_an_engine_of_their_own(model, made, monkeypa
         again.load_state_dict(fast.state_dict())
         again(images)
         assert len(seen) == 2
+        with torch.no_grad():
+            next(again.network.parameters()).mul_(2)
+        for _ in range(2):
+            again(images)
+        assert len(seen) == 3
 
 
 def test_extra_inputs(monkeypatch):
     seen = {}
 
     class Recorder:
+        reads = frozenset({"image", "motion"})
+
         def __init__(self, proto, threads):
             assert threads == torch.get_num_threads()
 
@@ -115,9 +122,17 @@ def test_extra_inputs(monkeypatch):
         assert set(runner(images, {"motion": given})) == {"scores"}
         assert torch.equal(torch.from_numpy(seen["motion"]), expected)
         assert torch.equal(torch.from_numpy(seen["image"]), images)
-    for wrong in (motion[:, :5], motion / 0):
-        with pytest.raises(ModelError, match=r"htnet_dual_stream got motion .* give \(2, 16, 64\), finite"):
+    for wrong, said in (
+        (motion[:, :5], r"motion of shape \(2, 5, 64\) for 2 images; give \(2, 16, 64\)"),
+        (motion / 0, "motion with NaN or infinite values; give finite"),
+        (motion.tolist(), "motion as list; give a tensor"),
+    ):
+        with pytest.raises(ModelError, match=f"htnet_dual_stream got {said}"):
             runner(images, {"motion": wrong})
+    Recorder.reads = frozenset({"image"})  # as the exporter leaves out what changes nothing
+    seen.clear()
+    runner(images, {"motion": motion})
+    assert set(seen) == {"image"}
 
 
 def test_auto_takes_the_fastest(model, monkeypatch):
