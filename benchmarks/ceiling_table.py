@@ -10,7 +10,7 @@ from benchmarks.results_table import fill
 from htnet.evaluation.store import write_atomic
 
 PAGE = ROOT / "docs" / "ceiling.md"
-#: Names of learners, of rows and of data sets on the page.
+#: Names of learners, rows, data sets and readings of action units on the page.
 TITLES = {
     "svm": "SVM on 7 x 7 cells",
     "svm-cells": "SVM on 7 x 7 cells",
@@ -20,6 +20,8 @@ TITLES = {
     "smic": "SMIC",
     "samm": "SAMM",
     "full": "Full",
+    "prototypes of EMFACS": "EMFACS prototypes",
+    "best of all readings (sees the labels)": "best possible reading (sees the labels)",
 }
 SETS = ("smic", "casme2", "samm")
 
@@ -40,7 +42,7 @@ def _curves(found: dict[str, Any]) -> str:
         means = [f"{sum(own['uf1'][size]) / len(own['uf1'][size]):.3f}" for size in sizes]
         lines.append([_title(name), str(len(own["uf1"][sizes[0]])), *means])
     fits = []
-    for name, own in [*found["learners"].items(), ("all three, their mean", found["pooled"])]:
+    for name, own in [*found["learners"].items(), ("mean of all three", found["pooled"])]:
         told = [f"{point['foretold']:.3f} / {point['measured']:.3f}" for point in own["held_out"].values()]
         ahead = [
             f"{point['uf1']:.2f} ({point['interval'][0]:.2f} to {point['interval'][1]:.2f})"
@@ -51,11 +53,11 @@ def _curves(found: dict[str, Any]) -> str:
         fits.append(
             [_title(name), f"{law['a']:.3f} - {law['b']:.2f} / n^{law['c']:.2f}", f"{own['error']:.3f}", *told, *ahead]
         )
-    held = [f"{size} people: foretold / measured" for size in next(iter(found["learners"].values()))["held_out"]]
+    held = [f"{size} people: predicted / measured" for size in next(iter(found["learners"].values()))["held_out"]]
     more = [f"{n} people" for n in found["pooled"]["foretold"] if n != "67"]
     return "\n\n".join(
         [
-            _markdown(["UF1 from so many people", "draws", *sizes], lines),
+            _markdown(["UF1 by number of people", "draws", *sizes], lines),
             f"Fitted to at most {found['fitted_up_to']} people:",
             _markdown(["", "fitted", "error of the fit", *held, *more], fits),
         ]
@@ -82,26 +84,33 @@ def _detail(found: dict[str, Any]) -> str:
 
 
 def _units(found: dict[str, Any]) -> str:
-    head = ["read from the sheet's action units", "UF1", "right", "CASME II", "SAMM"]
+    head = ["class read from the annotated action units", "UF1", "accuracy", "CASME II", "SAMM"]
     lines = [
-        [name, f"{own['uf1']:.3f}", f"{own['right']:.0%}", f"{own['casme2']:.3f}", f"{own['samm']:.3f}"]
+        [_title(name), f"{own['uf1']:.3f}", f"{own['right']:.0%}", f"{own['casme2']:.3f}", f"{own['samm']:.3f}"]
         for name, own in found["readers"].items()
     ]
     flow = [
         [_title(n), *(f"{own[key]:.3f}" for key in ("uf1", "casme2", "samm", "against_units"))]
         for n, own in found["flow"].items()
     ]
-    against = ", ".join(
-        f"{count} {what}" for what, count in sorted(found["contradictions"].items(), key=lambda i: -i[1])
+    against = "; ".join(
+        f"{count} {what.replace(' labeled,', ' by label,')}"
+        for what, count in sorted(found["contradictions"].items(), key=lambda i: -i[1])
     )
     told = (
-        f"{found['samples']} samples have units ({found['without_units']} have none: SMIC's sheet tells none). The "
-        f"nearest prototype contradicts the label of {found['table_contradicts_label']} and is undecided for "
-        f"{found['table_undecided']}: {against}. {found['combinations_of_several_samples']} combinations of units "
-        f"occur more than once; {found['of_them_with_several_labels']} of them have several labels, in "
+        f"{found['samples']} samples have action units ({found['without_units']} have none: SMIC's sheet lists none). "
+        f"The nearest prototype is undecided for {found['table_undecided']} samples and contradicts the label of "
+        f"{found['table_contradicts_label']}: {against}. {found['combinations_of_several_samples']} combinations of "
+        f"units occur more than once; {found['of_them_with_several_labels']} of them have several labels, in "
         f"{found['samples_in_those']} samples."
     )
-    beside = ["from flow, on the same samples", "UF1", "CASME II", "SAMM", "UF1 against what the units say"]
+    beside = [
+        "class predicted from flow, same samples",
+        "UF1",
+        "CASME II",
+        "SAMM",
+        "UF1 against the class by the units",
+    ]
     return "\n\n".join([_markdown(head, lines), told, _markdown(beside, flow)])
 
 
@@ -120,22 +129,23 @@ def _agreement(found: dict[str, Any]) -> str:
         for name, value in found["if_wrong_for_everyone_with_one_answer_were_mislabeled"].items()
     )
     said = (
-        f"Each by the answer of most of its seeds under `last`, UF1: {rows}. "
-        f"{found['right_for_everyone']} samples are right for all of them, {found['wrong_for_everyone']} are wrong for "
-        f"all, where {found['expected_if_independent']:.0f} would be if they erred independently; on "
-        f"{found['with_one_answer']} of these all give the same wrong answer. Two of them err together {low:g} to "
-        f"{high:g} times as often as chance would have it (median {middle:g}). Of the {found['with_one_answer']}, the "
-        f"units speak for the label in {sides['label']} and for what the models answer in {sides['answer']}; they are "
-        f"undecided or speak for the third class in {sides['neither']}, and are not known of {sides['no units']}."
+        f"UF1 under `last`, by majority vote over each model's seeds: {rows}. All models are right on "
+        f"{found['right_for_everyone']} samples and all are wrong on {found['wrong_for_everyone']}. If their errors "
+        f"were independent, all would be wrong on {found['expected_if_independent']:.0f}. On "
+        f"{found['with_one_answer']} of these samples all predict the same wrong class. Two models are wrong together "
+        f"{low:g} to {high:g} times as often as by chance (median {middle:g}). Of the {found['with_one_answer']} "
+        f"samples, the action units support the label in {sides['label']} and the predicted class in "
+        f"{sides['answer']}. They are undecided or support the third class in {sides['neither']}, and are not known "
+        f"for {sides['no units']}."
     )
     together = (
-        f"Their majority: UF1 {majority['full']:.3f} (development half {majority['development']:.3f}, "
-        f"the other {majority['untouched']:.3f}; SMIC {majority['smic']:.3f}, CASME II {majority['casme2']:.3f}, "
-        f"SAMM {majority['samm']:.3f}). If every sample on which all give the same wrong answer were mislabeled, "
-        f"they would have: {mended}."
+        f"Majority vote of the models: UF1 {majority['full']:.3f} (development half {majority['development']:.3f}, "
+        f"other half {majority['untouched']:.3f}; SMIC {majority['smic']:.3f}, CASME II {majority['casme2']:.3f}, "
+        f"SAMM {majority['samm']:.3f}). If every sample for which all predict the same wrong class were "
+        f"mislabeled, UF1 would be: {mended}."
     )
-    shares = _markdown(["", "", "wrong for all", "samples", "share"], groups)
-    return "\n\n".join([said, shares, f"Most frequent action units among those wrong for all: {units}.", together])
+    shares = _markdown(["", "", "all models wrong", "samples", "share"], groups)
+    return "\n\n".join([said, shares, f"Most frequent action units where all models are wrong: {units}.", together])
 
 
 PARTS: dict[str, Callable[[dict[str, Any]], str]] = {

@@ -94,21 +94,21 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
         return "No row is done yet."
     every, rows = rows, {name: row for name, row in rows.items() if not ROWS[name].ten}
     first = ["model", "recipe"]
-    honest = [*first, "Full", "95 % interval of UF1", "p against the next", *list(GROUPS.values())[1:]]
+    honest = [*first, "Full", "95 % interval of UF1", "p against the next row", *list(GROUPS.values())[1:]]
     beside = [*first, "`last`", "`nested`", "`best_on_test` (**leaks**)", "published"]
-    beside += ["parameters", "ms an image", "ECE"]
+    beside += ["parameters", "ms per image", "ECE"]
     names = list(rows)
     following = [rows[name] for name in names[1:]]
     lines = [_honest(ROWS[n], rows[n], below) for n, below in zip(names, [*following, None], strict=True)]
     missing = [f"`{name}`" for name in ROWS if name not in every]
     sources = sorted({row.published.source for row in ROWS.values() if row.published})
     parts = [
-        f"Under `last`, UF1 / UAR, mean over {SEEDS} seeds (nothing is random in the SVM); intervals and p by "
-        f"{RESAMPLES} draws of subjects, the same for all:",
+        f"UF1 / UAR under `last`, mean over {SEEDS} seeds (nothing is random in the SVM). Intervals and p values: "
+        f"bootstrap over subjects with {RESAMPLES} draws, the same draws for all rows:",
         "",
         *_markdown(honest, lines),
         "",
-        "The same rows beside the other protocols and the papers (UF1 / UAR on Full), and what they cost:",
+        "The same rows under all protocols, beside the papers' figures (UF1 / UAR on Full), and their cost:",
         "",
         *_markdown(beside, [_beside(ROWS[name], rows[name]) for name in names]),
         "",
@@ -152,9 +152,9 @@ def _of_ten(rows: dict[str, dict[str, Any]]) -> list[str]:
     ]
     head = ["model", "recipe", "`last`", "`nested`", "`best_on_test` (**leaks**)", "published, all", "parameters"]
     return [
-        f"Rows in bold take more than {HOURS_A_SEED:g} hours a seed on one processor. They leave out ten people only, "
-        f"drawn from the set's list before anything was trained: {', '.join(TEN)}. All rows on the samples of these "
-        "ten, UF1, not comparable with the tables above:",
+        f"Rows in bold take more than {HOURS_A_SEED:g} hours per seed on one processor. They are tested on ten people "
+        f"only, drawn from the set's list before anything was trained: {', '.join(TEN)}. The table shows the UF1 of "
+        "all rows on the samples of these ten. It is not comparable with the tables above.",
         "",
         *_markdown(head, lines),
     ]
