@@ -38,27 +38,27 @@ def add_commands(add: AddCommand) -> None:
     command = add(
         "analyze",
         _analyze,
-        "find micro- and macro-expressions, blinks, speech in recordings of any length",
+        "find micro- and macro-expressions, blinks and speech in recordings of any length",
         "htnet analyze video.mp4 --out out",
     )
     command.add_argument(
         "videos", nargs="*", metavar="VIDEO", help="video files, folders of frames, or folders of either"
     )
-    command.add_argument("--camera", type=int, metavar="N", help="watch a camera instead, until Ctrl-C")
-    command.add_argument("--seconds", type=float, metavar="S", help="with --camera: how long it is watched")
+    command.add_argument("--camera", type=int, metavar="N", help="analyze a camera live instead, until Ctrl-C")
+    command.add_argument("--seconds", type=float, metavar="S", help="with --camera: stop after S seconds")
     command.add_argument("--out", required=True, metavar="DIR", help="folder for the files of each recording")
     command.add_argument(
         "--weights", default=DEFAULT_WEIGHTS, help="trained weights: name, folder or owner/repo (default: %(default)s)"
     )
-    command.add_argument("--no-emotions", action="store_true", help="the events alone, no emotions and action units")
     command.add_argument(
-        "--always", action="store_true", help="answer a class also where the frames do not differ by an expression"
+        "--no-emotions", action="store_true", help="find events only, without emotions and action units"
     )
+    command.add_argument("--always", action="store_true", help="predict a class even if the frames show no expression")
     command.add_argument("--no-faces", action="store_true", help="leave pictures of faces out of the reports")
     command.add_argument(
         "--fps", type=float, help="frames per second, at a constant rate (default: the time stamps of the files)"
     )
-    command.add_argument("--detector", metavar="FILE", help="event detector (default: the one that htnet ships)")
+    command.add_argument("--detector", metavar="FILE", help="event detector (default: the one that ships with htnet)")
     add_device(command)
     command.add_argument("--workers", type=int, help="processes, one recording each (default: 1)")
     add_engine(command)

@@ -50,19 +50,23 @@ def add_commands(add: AddCommand) -> None:
         "runs",
         nargs="+",
         metavar="RUN",
-        help="folder of loso, lodo, kfold or holdout, or of evaluate --out; others are compared with the first",
+        help="run folder of loso, lodo, kfold or holdout, or --out of evaluate; others are compared with the first",
     )
     command.add_argument("--out", metavar="FILE", help="file to write, .html (default: report.html in the first RUN)")
-    command.add_argument("--data", help="the samples, for pictures of their flow (default: those that the run names)")
+    command.add_argument("--data", help="the samples, for pictures of their flow (default: the data named in the run)")
     command.add_argument(
-        "--worst", type=int, default=12, metavar="N", help="samples to show, the worst first (default: %(default)s)"
+        "--worst",
+        type=int,
+        default=12,
+        metavar="N",
+        help="number of samples to show, worst first (default: %(default)s)",
     )
     add_overwrite(command)
 
     command = add(
         "embed",
         _embed,
-        "write the features that a model has before its last layer",
+        "write the features before the last layer of a model",
         "htnet embed --data samples-flow --out features.npz",
     )
     _add_data(command)

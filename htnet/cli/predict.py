@@ -97,11 +97,9 @@ def _add_predict_options(command: argparse.ArgumentParser) -> None:
     add_bit_depth(command)
     add_face_option(command)
     add_sample_option(command)
-    command.add_argument(
-        "--always", action="store_true", help="answer a class also where the frames do not differ by an expression"
-    )
+    command.add_argument("--always", action="store_true", help="predict a class even if the frames show no expression")
     command.add_argument("--plot", help="save a picture")
-    command.add_argument("--report", metavar="FILE", help="write an HTML page that needs no other file")
+    command.add_argument("--report", metavar="FILE", help="write a self-contained HTML page")
     add_device(command)
     add_dtype(command)
 

@@ -63,7 +63,9 @@ def add_commands(add: AddCommand) -> None:
         kind.add_argument("--root", required=True, help="folder of the data set")
         kind.add_argument("--annotation", help="annotation sheet, .xlsx, .xls or .csv (default: the one found in ROOT)")
         labels = kind.add_mutually_exclusive_group()
-        labels.add_argument("--classes", choices=["3", "own"], help="the 3 of MEGC 2019, or the set's own (default: 3)")
+        labels.add_argument(
+            "--classes", choices=["3", "own"], help="the 3 of MEGC 2019, or the data set's own (default: 3)"
+        )
         if name == "casme3":
             labels.add_argument(
                 "--label", choices=["label_for_3", "label_for_7"], help="column of the annotation *edited.csv"
@@ -85,7 +87,7 @@ def add_commands(add: AddCommand) -> None:
     kind.add_argument(
         "--keep",
         metavar="FILE",
-        help="CSV that names the samples, or the list of MEGC 2019 without header (default: the 442)",
+        help="CSV that lists the samples, or the list of MEGC 2019 without a header (default: the 442)",
     )
     _add_apex(kind)
     _add_common(kind, "--keep", "--no-apex", *(f"--{name}{end}" for name in PARTS for end in ("", "-annotation")))
@@ -98,7 +100,7 @@ def add_commands(add: AddCommand) -> None:
 
 
 def _add_apex(kind: argparse.ArgumentParser) -> None:
-    text = "for samples without annotated apex: use the middle frame, or leave them out (default: %(default)s)"
+    text = "for samples without an annotated apex: use the middle frame, or leave them out (default: %(default)s)"
     kind.add_argument("--no-apex", choices=["middle", "exclude"], default="middle", help=text)
 
 
@@ -111,9 +113,13 @@ def _add_common(kind: argparse.ArgumentParser, *fitting: str) -> None:
     add_bit_depth(kind)
     kind.add_argument("--flow", choices=FLOW_METHODS, default="tvl1", help="flow method (default: %(default)s)")
     kind.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help=HEAD_MOTION_HELP)
-    kind.add_argument("--clahe", action="store_true", help="equalize the contrast of the faces before flow")
+    kind.add_argument("--clahe", action="store_true", help="equalize the contrast of the faces before computing flow")
     kind.add_argument(
-        "--clip-frames", type=int, default=0, metavar="N", help="also the motion of each clip at N moments, e.g. 16"
+        "--clip-frames",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also write the motion of each clip at N moments, e.g. 16",
     )
     kind.add_argument("--workers", type=int, help="processes (default: one per core, at most 8)")
     add_engine(kind)

@@ -41,11 +41,13 @@ def add_commands(add: AddCommand) -> None:
         help="CSV file in the form of the challenges or of --truth, JSON of htnet, or a folder of such files",
     )
     command.add_argument("--dataset", choices=SETS, help="data set of long recordings that --truth contains")
-    command.add_argument("--annotation", metavar="SHEET", help="its annotation sheet (default: looked for in --truth)")
-    command.add_argument("--fps", type=float, help="frames per second, for recordings whose table names none")
-    command.add_argument("--iou", default="0.5", help="least intersection over union (default: %(default)s)")
     command.add_argument(
-        "--unit", choices=UNITS, default="frames", help="what intervals are compared in (default: %(default)s)"
+        "--annotation", metavar="SHEET", help="its annotation sheet (default: the one found in --truth)"
+    )
+    command.add_argument("--fps", type=float, help="frames per second, for recordings whose table does not state it")
+    command.add_argument("--iou", default="0.5", help="minimum intersection over union (default: %(default)s)")
+    command.add_argument(
+        "--unit", choices=UNITS, default="frames", help="unit in which intervals are compared (default: %(default)s)"
     )
     command.add_argument(
         "--first-frame",
@@ -55,7 +57,7 @@ def add_commands(add: AddCommand) -> None:
         help="number of a recording's first frame in tables of the challenges (default: %(default)s)",
     )
     command.add_argument(
-        "--classes", help="emotions that recognition is scored over, with commas (default: those that are annotated)"
+        "--classes", help="emotions to score recognition on, comma-separated (default: all annotated ones)"
     )
 
 

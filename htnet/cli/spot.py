@@ -54,7 +54,7 @@ def add_video_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--fps", type=float, help="frames per second, at a constant rate (default: the time stamps of the file)"
     )
-    first, last = "first part of the video to search", "last one, included"
+    first, last = "start of the part of the video to search", "end of this part, inclusive"
     command.add_argument("--from-time", type=moment, metavar="T", help=f"{first}: seconds or MM:SS")
     command.add_argument("--to-time", type=moment, metavar="T", help=f"{last}: seconds or MM:SS")
     command.add_argument("--from-frame", type=int, metavar="N", help=f"{first}: number of a frame, from 0")

@@ -18,9 +18,11 @@ def add_commands(add: AddCommand) -> None:
     """Add this group's commands."""
     command = add("synthesize", _recordings, "generate recordings whose truth is known", _EXAMPLE)
     add_kind = adder(command.add_subparsers(dest="kind", required=True, metavar="KIND"))
-    kind = add_kind("recordings", _recordings, "videos of drawn faces, with the truth of every event", _EXAMPLE)
-    kind.add_argument("--out", required=True, help="folder for videos, truth (.json) and the table recordings.csv")
-    kind.add_argument("--count", type=int, required=True, help="how many recordings")
+    kind = add_kind("recordings", _recordings, "videos of drawn faces, with the ground truth of every event", _EXAMPLE)
+    kind.add_argument(
+        "--out", required=True, help="folder for videos, ground truth (.json) and the table recordings.csv"
+    )
+    kind.add_argument("--count", type=int, required=True, help="number of recordings")
     kind.add_argument("--seed", type=int, default=0, help="seed of the first one (default: %(default)s)")
     kind.add_argument(
         "--seconds",
@@ -33,8 +35,8 @@ def add_commands(add: AddCommand) -> None:
         "--size",
         type=_size,
         metavar="WxH",
-        help="width and height of the picture, px, both even, 96 to 4096, such as 640x480 (default: VGA to 720p, drawn "
-        "for each)",
+        help="width and height of the picture, px, both even, 96 to 4096, such as 640x480 (default: VGA to 720p, at "
+        "random for each)",
     )
     kind.add_argument("--no-expression", action="store_true", help="only blinks, gaze, speech and head movements")
     add_overwrite(kind)

@@ -46,15 +46,15 @@ def add_commands(add: AddCommand) -> None:
         "--subjects",
         nargs="+",
         metavar="NAME",
-        help="leave out only these, as DATASET/SUBJECT, or by name where one data set has it (default: each subject)",
+        help="leave out only these: DATASET/SUBJECT, or the name if only one data set has it (default: each subject)",
     )
     command = add(
         "kfold", _kfold, "cross-validation over folds of several subjects", f"{_EXAMPLE.format('kfold')} --folds 5"
     )
     _add_evaluation(command)
     command.add_argument("--folds", type=int, default=5, metavar="K", help="number of folds (default: %(default)s)")
-    command.add_argument("--fold-seed", type=int, default=0, help="another seed, other folds (default: %(default)s)")
-    text = "train on the samples of the split train, test on those of the split test"
+    command.add_argument("--fold-seed", type=int, default=0, help="seed for the choice of folds (default: %(default)s)")
+    text = "train on the samples of split train, test on those of split test"
     _add_evaluation(add("holdout", _holdout, text, _EXAMPLE.format("holdout")))
     _add_evaluation(add("lodo", _lodo, "leave-one-database-out evaluation", _EXAMPLE.format("lodo")))
 
@@ -72,7 +72,7 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument(
         "--action-units",
         metavar="UNITS",
-        help="also learn action units from the manifest's column: their numbers with commas, or all",
+        help="also learn action units from the manifest's column: their numbers, comma-separated, or all",
     )
     command.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
     command.add_argument(
@@ -83,7 +83,7 @@ def add_commands(add: AddCommand) -> None:
     command = add(
         "pretrain",
         _pretrain,
-        "train on generated flow images alone, into a weights folder",
+        "train on generated flow images only, into a weights folder",
         "htnet pretrain --out weights/generated --count 4000 --epochs 5",
     )
     command.add_argument("--out", required=True, help="weights folder")
@@ -130,7 +130,7 @@ def _add_evaluation(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--start-is-disjoint",
         action="store_true",
-        help="assert that they were not, if their model card does not say",
+        help="assert that --start was not trained on evaluated subjects, if its model card does not say",
     )
 
 
@@ -141,9 +141,9 @@ def _add_data_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--epochs", type=int, help="overrides the recipe's")
     add_precision(command)
     command.add_argument("--layout", choices=LAYOUTS, help="regions the model sees (default: the model's)")
-    command.add_argument("--region-points", choices=REGION_POINTS, help="where regions are cut")
+    command.add_argument("--region-points", choices=REGION_POINTS, help="where regions are cropped")
     command.add_argument(
-        "--clip-frames", type=int, metavar="N", help="moments of each clip shown to a model that reads motion, e.g. 16"
+        "--clip-frames", type=int, metavar="N", help="moments per clip for a model that reads motion, e.g. 16"
     )
     command.add_argument(
         "--au-cooccurrence",
@@ -153,7 +153,9 @@ def _add_data_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--landmarks", help="points of the samples: a .csv or .json file, or yunet for frames")
     command.add_argument(
-        "--landmarks-size", type=float, help="side of the images a file's points are in, px, if not the flow image's"
+        "--landmarks-size",
+        type=float,
+        help="side of the images that the file's points refer to, px, if not the flow image's",
     )
     add_device(command)
 

@@ -24,24 +24,26 @@ def add_commands(add: AddCommand) -> None:
     )
     command.add_argument("checkpoint", help=".pth, .pt, .ckpt or .safetensors file")
     command.add_argument("out", help="weights folder")
-    command.add_argument("--heads", type=int, help="attention heads, which tensor shapes do not show")
+    command.add_argument("--heads", type=int, help="number of attention heads, which tensor shapes do not show")
     add_overwrite(command)
     command.add_argument(
-        "--labels", help="classes in the order of the outputs, with commas (default: what the checkpoint says)"
+        "--labels", help="classes in the order of the outputs, comma-separated (default: those in the checkpoint)"
     )
-    command.add_argument("--key", help="which weights, if the file contains several, such as ema or state_dict.model")
+    command.add_argument(
+        "--key", help="which weights to use if the file contains several, such as ema or state_dict.model"
+    )
 
     command = add(
         "export", _export, "write trained weights as a file for other programs", "htnet export synthetic --out onnx"
     )
-    command.add_argument("weights", help="a name of htnet list, a weights folder, or owner/repo")
+    command.add_argument("weights", help="a name from htnet list, a weights folder, or owner/repo")
     command.add_argument(
-        "--format", choices=("onnx", "torch", "openvino"), default="onnx", help="(default: %(default)s)"
+        "--format", choices=("onnx", "torch", "openvino"), default="onnx", help="file format (default: %(default)s)"
     )
     command.add_argument("--out", required=True, help="folder")
-    command.add_argument("--maps", action="store_true", help="output the maps of the model too")
+    command.add_argument("--maps", action="store_true", help="also output the maps of the model")
     command.add_argument(
-        "--optimize", action="store_true", help="write the folded form, smaller and faster, scores within 1e-4"
+        "--optimize", action="store_true", help="write the fused form: smaller and faster, scores within 1e-4"
     )
     add_overwrite(command)
 
@@ -49,15 +51,17 @@ def add_commands(add: AddCommand) -> None:
     command.add_argument("folder", nargs="?")
     command.add_argument("repository", nargs="?", help="owner/name, or a registered name such as casme3")
     command.add_argument(
-        "--all", action="store_true", help="all registered weights that are here; HTNET_HUB_NAMESPACE is their owner"
+        "--all",
+        action="store_true",
+        help="push all registered weights that exist locally; HTNET_HUB_NAMESPACE is the owner",
     )
     command.add_argument(
         "--trained",
         metavar="DIR",
-        help="with --all: where weights were trained, in folders of their names (default: weights)",
+        help="with --all: folder that contains the weights folders, by name (default: weights)",
     )
     command.add_argument("--private", action="store_true", help="make new repositories private")
-    command.add_argument("--dry-run", action="store_true", help="print what would be uploaded, and send nothing")
+    command.add_argument("--dry-run", action="store_true", help="print what would be uploaded, but upload nothing")
 
     command = add("list", _list, "list models and pretrained weights", "htnet list 'synthetic*'")
     command.add_argument("pattern", nargs="?", default="*")

@@ -170,7 +170,7 @@ def add_overwrite(command: argparse.ArgumentParser) -> None:
 def add_device(command: argparse.ArgumentParser) -> None:
     """The option of every command that runs a model."""
     command.add_argument(
-        "--device", default="cpu", help="where the model runs: cpu, cuda, cuda:1, or auto: cuda if there is one"
+        "--device", default="cpu", help="where the model runs: cpu, cuda, cuda:1, or auto: cuda if available"
     )
 
 
@@ -180,13 +180,13 @@ def add_engine(command: argparse.ArgumentParser) -> None:
         "--engine", choices=ENGINES, default="local", help="where tasks run: local (default), or ray for a Ray cluster"
     )
     command.add_argument(
-        "--address", metavar="HOST:PORT", help="with --engine ray: the cluster (default: what RAY_ADDRESS names)"
+        "--address", metavar="HOST:PORT", help="with --engine ray: address of the cluster (default: RAY_ADDRESS)"
     )
 
 
 def add_dtype(command: argparse.ArgumentParser) -> None:
     """The option of every command that asks trained weights."""
-    command.add_argument("--dtype", help="what the model computes in: float32 (default), bfloat16 or float16")
+    command.add_argument("--dtype", help="data type for the model: float32 (default), bfloat16 or float16")
 
 
 def given(**options: Any) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def given(**options: Any) -> dict[str, Any]:
 
 def add_precision(command: argparse.ArgumentParser) -> None:
     """The option of every command that trains."""
-    command.add_argument("--precision", help="overrides the recipe's: float32, or bfloat16 for faster products")
+    command.add_argument("--precision", help="overrides the recipe's: float32, or bfloat16 for faster matrix products")
 
 
 def add_tensorboard(command: argparse.ArgumentParser, where: str) -> None:
@@ -214,7 +214,7 @@ def add_bit_depth(command: argparse.ArgumentParser) -> None:
         "--bit-depth",
         type=int,
         choices=BIT_DEPTHS,
-        help="bits of the camera's values in 16-bit frames, which may be fewer; 16 for frames that are dark",
+        help="bits per value of the camera in 16-bit frames, which may be fewer; give 16 for frames that are dark",
     )
 
 
@@ -239,8 +239,8 @@ def add_face_option(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--face",
         metavar="largest|only|N",
-        help="which face to take of several: the largest, none unless it is the only one, or the N-th from the image's "
-        "left (default: largest, with a warning)",
+        help="which face to use if there are several: the largest, only (an error if there are several), or the N-th "
+        "from the image's left (default: largest, with a warning)",
     )
 
 
@@ -250,6 +250,6 @@ def add_sample_option(command: argparse.ArgumentParser) -> None:
         "--sample",
         default="",
         metavar="NAME",
-        help="name by which a table of landmarks knows this pair or video; frame:N for frame N of a table that "
-        "OpenFace or py-feat wrote",
+        help="name of this pair or video in a table of landmarks; frame:N for frame N of a table written by "
+        "OpenFace or py-feat",
     )

@@ -62,16 +62,16 @@ def add_commands(add: AddCommand) -> None:
         "--patients",
         metavar="PLACE",
         default="auto",
-        help="where a patient's name stands: file (its name up to the first _), folder (of each patient), a regular "
+        help="where to find a patient's name: file (its name up to the first _), folder (one per patient), a regular "
         "expression whose group is the patient, such as '_(P[0-9]+)', or auto: the file if its name begins like a "
-        "patient's (P07) and nothing says otherwise (default: %(default)s)",
+        "patient's (P07) and nothing indicates otherwise (default: %(default)s)",
     )
     _add_points(kind)
     kind.add_argument(
         "--test", type=float, default=0.2, help="fraction of the images to test on (default: %(default)s)"
     )
     kind.add_argument("--val", type=float, default=0.0, help="fraction to validate on (default: %(default)s)")
-    kind.add_argument("--seed", type=int, default=0, help="of the splits (default: %(default)s)")
+    kind.add_argument("--seed", type=int, default=0, help="seed of the splits (default: %(default)s)")
     kind.add_argument("--workers", type=int, help="processes (default: one per core, at most 8)")
 
     kind = add_kind(
@@ -80,7 +80,7 @@ def add_commands(add: AddCommand) -> None:
         "train on the training split into a weights folder",
         "htnet palsy train --data palsy-faces --out weights/palsy",
     )
-    kind.add_argument("--data", required=True, help="folder of htnet palsy prepare")
+    kind.add_argument("--data", required=True, help="output folder of htnet palsy prepare")
     kind.add_argument("--out", required=True, help="weights folder")
     add_overwrite(kind)
     kind.add_argument("--model", default="htnet_palsy_tiny", help="model (default: %(default)s)")
@@ -102,14 +102,14 @@ def add_commands(add: AddCommand) -> None:
         "score a model on a split",
         "htnet palsy evaluate --data palsy-faces --weights weights/palsy --out runs/palsy",
     )
-    kind.add_argument("--data", required=True, help="folder of htnet palsy prepare")
+    kind.add_argument("--data", required=True, help="output folder of htnet palsy prepare")
     _add_weights(kind)
     kind.add_argument("--split", default="test", help="train, val or test (default: %(default)s)")
     kind.add_argument("--out", required=True, help="folder for predictions.csv, summary.json and confusion.png")
     kind.add_argument(
         "--allow-trained",
         action="store_true",
-        help="score people the weights were trained on, or others with the same names; recorded in the result "
+        help="score people the weights were trained on, or other people with the same names; recorded in the result "
         "(implied by --split train)",
     )
     add_overwrite(kind)
@@ -124,7 +124,7 @@ def add_commands(add: AddCommand) -> None:
     _add_weights(kind)
     _add_points(kind)
     kind.add_argument("--plot", help="save a picture; one image only")
-    kind.add_argument("--out", help="with a folder: folder for predictions.csv and pictures")
+    kind.add_argument("--out", help="if image is a folder: folder for predictions.csv and pictures")
     add_overwrite(kind)
 
     kind = add_kind(
@@ -142,7 +142,7 @@ def add_commands(add: AddCommand) -> None:
     kind = add_kind(
         "asymmetry",
         _asymmetry,
-        "measure how much the sides of a face differ, without any model",
+        "measure how much the sides of a face differ, without a model",
         "htnet palsy asymmetry face.png --plot asymmetry.png",
     )
     kind.add_argument("image")

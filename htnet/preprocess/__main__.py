@@ -62,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_face_option(parser)
     parser.add_argument("--flow", choices=FLOW_METHODS, default="tvl1")
     parser.add_argument("--head-motion", choices=HEAD_MOTIONS, default="none", help=HEAD_MOTION_HELP)
-    parser.add_argument("--clahe", action="store_true", help="equalize the contrast of the faces before flow")
+    parser.add_argument("--clahe", action="store_true", help="equalize the contrast of the faces before computing flow")
     parser.add_argument("--size", type=int, default=28, help="side of the image, px (default: %(default)s)")
     add_overwrite(parser)
     parser.add_argument("--uv", metavar="FILE.npy", help="also write the flow itself: (2, H, W) float32, px")
