@@ -1,4 +1,4 @@
-"""The page of the leaderboard, and the comparisons of its rows."""
+"""The page of the leaderboard, its short form in README.md, and the comparisons of its rows."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from htnet.evaluation.store import write_atomic
 
 PAGE = ROOT / "docs" / "leaderboard.md"
 BEGIN, END = "<!-- leaderboard:begin -->", "<!-- leaderboard:end -->"
+#: The page with the short table, and how many models it shows.
+SHORT_PAGE, SHORT = ROOT / "README.md", 6
 CLASSES = 3
 
 
@@ -121,6 +123,22 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
+def short_table(rows: dict[str, dict[str, Any]]) -> str:
+    """Markdown: the best row of each of the `SHORT` best families under "last"."""
+    best: dict[str, str] = {}
+    for name in rows:  # the best first
+        if not ROWS[name].ten:
+            best.setdefault(ROWS[name].family, name)
+    head = ["model", "recipe", "no selection", "95 % interval of UF1", "**leaks**", "published", "parameters"]
+    lines = []
+    for name in list(best.values())[:SHORT]:
+        row, found = ROWS[name], rows[name]["protocols"]
+        low, high = found["last"]["interval"]["full"]["uf1"]
+        scores = [f"**{_score(found['last'])}**", f"{low:.2f} to {high:.2f}", _score(found["best_on_test"])]
+        lines.append([*_name(row), *scores, _published(row), _count(rows[name])])
+    return "\n".join([f"UF1 / UAR, mean over {SEEDS} seeds.", "", *_markdown(head, lines)])
+
+
 def scores_of(row: dict[str, Any], protocol: str, people: Sequence[str]) -> list[float]:
     """UF1 of each seed over the samples of some people, as DATASET/SUBJECT."""
     kept = row["answers"]
@@ -161,6 +179,7 @@ def _of_ten(rows: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def write_page(folder: Path) -> None:
-    """Rewrite the table of the page."""
-    old = PAGE.read_text("utf-8")
-    write_atomic(PAGE, fill(old, table(read_rows(folder)), str(PAGE), BEGIN, END))
+    """Rewrite the tables of the page and of README.md."""
+    rows = read_rows(folder)
+    for page, shown in ((PAGE, table(rows)), (SHORT_PAGE, short_table(rows))):
+        write_atomic(page, fill(page.read_text("utf-8"), shown, str(page), BEGIN, END))

@@ -1,4 +1,4 @@
-"""The table of docs/results.md and its short form in README.md, from the runs in benchmarks/results.
+"""The table of docs/results.md, from the runs in benchmarks/results.
 
 ``python -m benchmarks.results_table`` rewrites the part between the markers; ``--check`` only looks
 and exits with 1 if a file is not up to date. Each ``loso_*.json`` is a copy of the ``summary.json`` of
@@ -23,12 +23,6 @@ from htnet.models import get_entry
 
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "docs" / "results.md",)
-#: The page with the short table, and the runs that it shows under each protocol.
-SHORT_PAGE = ROOT / "README.md"
-SHORT = {
-    "last": ("loso_htnet_small_default", "loso_ststnet_default", "loso_flow_mlp_mixed"),
-    "best_on_test": ("loso_htnet_small_default",),
-}
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
 #: Groups of a summary of the composite set, and their columns.
@@ -127,20 +121,6 @@ def render(summaries: Sequence[dict[str, Any]]) -> str:
     return f"UF1 / UAR, mean over seeds; for Full ± the standard deviation over seeds.\n\n{tables}"
 
 
-def render_short(folder: Path) -> str:
-    """The table of `SHORT`, and the papers' numbers."""
-    rows = [row for protocol, names in SHORT.items() for name in names for row in _short_rows(folder, name, protocol)]
-    papers = [(selection, model, *cells) for selection, model, cells in PAPERS]
-    table = _table(GROUPS.values(), [*rows, *papers], ("epoch selection", "model"))
-    return f"UF1 / UAR, mean over seeds; for Full ± the standard deviation over seeds.\n\n{table}"
-
-
-def _short_rows(folder: Path, name: str, protocol: str) -> list[tuple[str, ...]]:
-    summary = _read(folder / f"{name}.json", "subject")
-    label = f"{_architecture(summary)} (`{summary['run']['model']}`, recipe `{summary['run']['recipe']['name']}`)"
-    return [(row[0], label, *row[3:]) for row in _rows([summary], "subject") if row[0].startswith(f"`{protocol}`")]
-
-
 def render_lodo(summaries: Sequence[dict[str, Any]]) -> str:
     """The same of runs that leave one database out, under a heading that says so; nothing where there are none."""
     if not summaries:
@@ -191,14 +171,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON files (default: %(default)s)")
     parser.add_argument("--pages", type=Path, nargs="+", default=PAGES, help="pages that show the whole table")
-    parser.add_argument("--short", type=Path, nargs="*", default=(SHORT_PAGE,), help="pages that show the short one")
     args = parser.parse_args(arguments)
     try:
         table = render(read_summaries(args.results)) + render_lodo(read_summaries(args.results, "dataset"))
-        tables = dict.fromkeys(args.pages, table)
-        if args.short:
-            tables |= dict.fromkeys(args.short, render_short(args.results))
-        pages = [(page, page.read_text("utf-8"), shown) for page, shown in tables.items()]
+        pages = [(page, page.read_text("utf-8"), table) for page in args.pages]
         changed = [(page, new) for page, old, shown in pages if (new := fill(old, shown, str(page))) != old]
     except (HtnetError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -60,10 +60,21 @@ def test_drawn_scores_agree_with_scikit_learn():
     assert leaderboard_table.drawn_uf1(found, "last").mean() == pytest.approx(plain, abs=0.02)
 
 
-def test_the_page_is_that_of_the_rows():
-    told = leaderboard_table.PAGE.read_text("utf-8")
-    between = told.split(leaderboard_table.BEGIN)[1].split(leaderboard_table.END)[0].strip()
-    assert between == leaderboard_table.table(leaderboard_table.read_rows(leaderboard.FOLDER)).strip()
+@pytest.mark.parametrize("form", ["table", "short_table"])
+def test_the_pages_are_those_of_the_rows(form):
+    page = {"table": leaderboard_table.PAGE, "short_table": leaderboard_table.SHORT_PAGE}[form]
+    between = page.read_text("utf-8").split(leaderboard_table.BEGIN)[1].split(leaderboard_table.END)[0].strip()
+    make = getattr(leaderboard_table, form)
+    assert between == make(leaderboard_table.read_rows(leaderboard.FOLDER)).strip()
+
+
+def test_the_short_table_has_the_best_row_of_each_family():
+    one = next(iter(leaderboard_table.read_rows(leaderboard.FOLDER).values()))
+    rows = dict.fromkeys(("rcn_a-rcn", "rcn_a-default", "ststnet-default", "mier_cvt-default"), one)
+    lines = leaderboard_table.short_table(rows).splitlines()[4:]
+    assert [line.split("`")[1::2] for line in lines] == [["rcn_a", "rcn"], ["ststnet", "default"]]
+    many = dict.fromkeys(ROWS, one)
+    assert len(leaderboard_table.short_table(many).splitlines()) == 4 + leaderboard_table.SHORT
 
 
 def test_the_ten_are_drawn_from_the_list_of_the_set():

@@ -10,7 +10,6 @@ from benchmarks.results_table import (
     END,
     LODO_HEADING,
     PAGES,
-    SHORT_PAGE,
     main,
     read_summaries,
     render,
@@ -99,7 +98,7 @@ def test_columns_follow_their_data_sets(tmp_path):
 def test_pages_are_rewritten_between_the_markers_and_checked(tmp_path, capsys):
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", "utf-8")
-    options = ["--results", str(write(tmp_path / "results", x=summary("htnet_small"))), "--pages", str(page), "--short"]
+    options = ["--results", str(write(tmp_path / "results", x=summary("htnet_small"))), "--pages", str(page)]
     assert main([*options, "--check"]) == 1
     assert "old" in page.read_text("utf-8")
     assert main(options) == 0
@@ -119,7 +118,7 @@ def test_pages_are_rewritten_between_the_markers_and_checked(tmp_path, capsys):
 def test_databases_left_out_have_a_table_of_their_own(tmp_path):
     page, folder = tmp_path / "page.md", write(tmp_path / "results", x=summary("htnet_small"))
     page.write_text(f"{BEGIN}\n{END}\n", "utf-8")
-    options = ["--results", str(folder), "--pages", str(page), "--short"]
+    options = ["--results", str(folder), "--pages", str(page)]
     assert main(options) == 0
     alone = page.read_text("utf-8")
     assert LODO_HEADING not in alone
@@ -161,7 +160,7 @@ def test_the_two_kinds_of_run_are_not_taken_for_each_other(tmp_path):
 def test_a_page_without_its_markers_is_refused(text, tmp_path, capsys):
     page = tmp_path / "page.md"
     page.write_text(text, "utf-8")
-    assert main(["--results", str(tmp_path), "--pages", str(page), "--short"]) == 2
+    assert main(["--results", str(tmp_path), "--pages", str(page)]) == 2
     assert str(page) in capsys.readouterr().err
     assert page.read_text("utf-8") == text
 
@@ -177,7 +176,7 @@ def test_other_files_are_refused_by_name(tmp_path):
 
 
 def test_readme_and_docs_show_the_committed_results(capsys):
-    assert all(page.is_file() for page in (*PAGES, SHORT_PAGE))
+    assert all(page.is_file() for page in PAGES)
     assert main(["--check"]) == 0, "run python -m benchmarks.results_table"
 
 
