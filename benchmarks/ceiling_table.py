@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.leaderboard_rows import ROWS
 from benchmarks.measure import ROOT
 from benchmarks.results_table import fill
 from htnet.evaluation.store import write_atomic
@@ -15,7 +16,6 @@ TITLES = {
     "svm": "SVM on 7 x 7 cells",
     "svm-cells": "SVM on 7 x 7 cells",
     "flow_mlp-mixed": "FlowMLP (`mixed`)",
-    "ststnet-default": "STSTNet (`default`)",
     "casme2": "CASME II",
     "smic": "SMIC",
     "samm": "SAMM",
@@ -32,7 +32,8 @@ def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 
 def _title(name: str) -> str:
-    return TITLES.get(name, name)
+    row = None if name in TITLES else ROWS.get(name)
+    return TITLES.get(name, name) if row is None else f"{row.family} (`{row.recipe}`)"
 
 
 def _curves(found: dict[str, Any]) -> str:
