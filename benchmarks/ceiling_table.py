@@ -145,6 +145,14 @@ def _agreement(found: dict[str, Any]) -> str:
         f"SAMM {majority['samm']:.3f}). If every sample for which all predict the same wrong class were "
         f"mislabeled, UF1 would be: {mended}."
     )
+    if (chosen := found.get("ensemble")) is not None:
+        members = ", ".join(map(_title, chosen["rows"]))
+        together += (
+            f"\n\nMeans of class probabilities: of all {chosen['tried']} combinations of two models or more, the one "
+            f"with the best UF1 on the development half is {members}. UF1 {chosen['full']:.3f} (development half "
+            f"{chosen['development']:.3f}, other half {chosen['untouched']:.3f}; SMIC {chosen['smic']:.3f}, CASME II "
+            f"{chosen['casme2']:.3f}, SAMM {chosen['samm']:.3f})."
+        )
     shares = _markdown(["", "", "all models wrong", "samples", "share"], groups)
     return "\n\n".join([said, shares, f"Most frequent action units where all models are wrong: {units}.", together])
 

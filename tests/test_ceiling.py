@@ -117,3 +117,18 @@ def test_the_page_is_that_of_the_measurement():
     for part in ceiling_table.PARTS:
         begin, end = ceiling_table.marks(part)
         assert page.split(begin)[1].split(end)[0].strip() == ceiling_table.table(part, found[part]).strip()
+
+
+def test_an_ensemble_is_chosen_on_the_development_half_alone(data, monkeypatch):
+    """One pair is right there and wrong for the others, the other pair the other way round."""
+    chosen = {"smic-" + person.split("/")[1] for person in data.people if person.startswith("smic")}
+    monkeypatch.setattr(ceiling, "half_of", lambda half: chosen)
+    monkeypatch.setattr(ceiling, "who", lambda dataset, subject: f"{dataset}-{subject}")
+    inside = np.array([person.startswith("smic") for person in data.people])
+    right, wrong = np.eye(3)[data.truth], np.eye(3)[(data.truth + 1) % 3]
+    here, there = np.where(inside[:, None], right, wrong), np.where(inside[:, None], wrong, right)
+    found = ceiling.best_ensemble(data, {"a": here, "b": 0.9 * here, "c": there, "d": 5 * there})
+    assert (found["rows"], found["tried"]) == (["a", "b"], 11)
+    assert (found["development"], found["untouched"]) == (1.0, 0.0)
+    assert (found["smic"], found["samm"]) == (1.0, 0.0)
+    assert ceiling.best_ensemble(data, {"a": here}) is None
