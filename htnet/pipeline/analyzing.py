@@ -288,7 +288,7 @@ def _model(predictor: Predictor | None) -> dict[str, Any] | None:
 
 def _warnings(curves: RecordingCurves, seen: Iterable[SeenPair]) -> Iterator[QualityWarning]:
     if not curves.tracks and not any(warning.code == "too_short" for warning in curves.warnings):
-        text = "No face was found, or none that looks into the camera, so there are no events to tell."
+        text = "No face was found, or none that looks into the camera, so no events are reported."
         yield QualityWarning("no_face", text)
     for code, (message, times) in doubts(seen).items():
         moments = sorted(times)

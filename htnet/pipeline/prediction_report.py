@@ -103,7 +103,7 @@ def _facts(prediction: Prediction, onset: Frame) -> str:
 def _expression(prediction: Prediction) -> str:
     found = prediction.expression
     if found is None:
-        return "Whether the two frames differ by an expression cannot be told."
+        return "Whether the two frames differ by an expression is unknown."
     said = f"Probability that the two frames differ by an expression: {found:.3f}."
     if prediction.label == NO_EXPRESSION:
         return f"{said} It is below {EXPRESSION_THRESHOLD:g}; the bars show how the model would share out the classes."

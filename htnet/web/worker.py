@@ -181,7 +181,7 @@ def told(error: BaseException) -> dict[str, Any]:
         return {"type": type(error).__name__, "message": str(error), "status": status_of(error)}
     return {
         "type": "ServerError",
-        "message": f"The server failed ({cause(error)}); this is its fault. Its log tells more.",
+        "message": f"The server failed ({cause(error)}); this is its fault. See its log.",
         "status": 500,
     }
 
