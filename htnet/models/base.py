@@ -214,7 +214,7 @@ class EmotionModel(SharedModel, nn.Module):
         if not self.config.num_classes:
             raise ModelError(f"{self.name} has no classifier. Give it one: model.reset_classifier(number of classes).")
         found = (scores.float() / self.temperature).softmax(dim=1)
-        refuse_bad_output(self.name, "probabilities", found)
+        refuse_bad_output(self.name, "probabilities", found, scores.dtype)
         return found
 
     @property

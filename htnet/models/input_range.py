@@ -55,13 +55,14 @@ def refuse_not_finite(name: str, what: str, x: Tensor, give: str) -> None:
         raise ModelError(f"{name} got {what} with NaN or infinite values; give {give}.")
 
 
-def refuse_bad_output(name: str, what: str, x: Tensor) -> None:
+def refuse_bad_output(name: str, what: str, x: Tensor, dtype: torch.dtype) -> None:
     """Refuse NaN and infinity in what a model has computed, on every device; not while a graph is made.
 
     Args:
         name: of the model.
         what: was computed, for the message.
         x: the output.
+        dtype: in which the model computed it.
 
     Raises:
         ModelError: a value is NaN or infinite.
@@ -70,10 +71,10 @@ def refuse_bad_output(name: str, what: str, x: Tensor) -> None:
         return
     bounds = _bounds(x)
     if bounds is not None and not all(map(math.isfinite, bounds)):
-        small = ", or they are too large for float16 (use float32)" if x.dtype == torch.float16 else ""
-        raise ModelError(
-            f"{name} computed {what} that are NaN or infinite: so are its weights{small}. Load or train them again."
-        )
+        cure = "so are its weights. Load or train them again."
+        if dtype == torch.float16:
+            cure = "numbers became too large for float16, or its weights are NaN. Use float32 or bfloat16."
+        raise ModelError(f"{name} computed {what} that are NaN or infinite: {cure}")
 
 
 def look_at_range(name: str, x: Tensor) -> None:

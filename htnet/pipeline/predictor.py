@@ -514,7 +514,7 @@ class Predictor:
         images, more = self._tensors(batch)
         features = self.model.forward_features(self.model.check_image(images), **more)
         found = self.model.forward_head(features, pre_logits=True)
-        refuse_bad_output(self.name, "features", found)
+        refuse_bad_output(self.name, "features", found, found.dtype)
         return np.asarray(found.float().cpu().numpy(), dtype=np.float32)
 
     def _tensors(self, batch: list[_Question]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -126,8 +126,8 @@ def _small(tracks: Sequence[FaceTrack]) -> Iterator[QualityWarning]:
             yield QualityWarning(
                 "small_face",
                 f"Face {track.number} is {size:.0f} px wide, measured as the aligned face is (from {SMALL} px on weak "
-                "expressions were distinguished from noise in tests): expect that weak expressions are missed. Film the "
-                "face closer, or give the recording in its full size.",
+                "expressions were distinguished from noise in tests): expect that weak expressions are missed. Film "
+                "the face closer, or give the recording in its full size.",
             )
 
 

@@ -60,6 +60,12 @@ def test_a_file_with_them_is_refused(tmp_path):
         htnet.load_pretrained(tmp_path)
 
 
+def test_scores_that_overflow_in_float16_are_refused_with_the_cure():
+    model = htnet.load_pretrained("synthetic")
+    with pytest.raises(ModelError, match="too large for float16.* Use float32 or bfloat16"):
+        model.probabilities(torch.tensor([[0.0, torch.inf, 0.0]], dtype=torch.float16))
+
+
 def test_a_class_that_is_masked_has_the_probability_0():
     model = htnet.load_pretrained("synthetic")
     assert model.probabilities(torch.tensor([[0.0, -torch.inf, 0.0]])).tolist() == [[0.5, 0.0, 0.5]]
