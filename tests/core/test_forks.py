@@ -147,8 +147,12 @@ def test_an_error_that_cannot_be_read_elsewhere_is_told(warm_python):
 
 #: Workers that are started anew import PyTorch first.
 STARTING = """
+import signal
 import time
 from htnet.core import parallel
+
+# Shells have commands in the background ignore it, and what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def work(shared, number):
