@@ -192,7 +192,7 @@ class EngineRunner:
                 f"{self._name} runs in {self.backend}, on the CPU, and got images on {x.device}. Give images on the "
                 "CPU, or optimize without backend."
             )
-        arrays = {"image": x.detach().numpy()}
+        arrays = {"image": x.detach().resolve_neg().numpy()}
         for info in self.inputs[1:]:
             sizes, value = info.sizes(x.shape[0]), extras.get(info.name)
             if value is not None:
@@ -202,7 +202,9 @@ class EngineRunner:
             if value is None or tuple(value.shape) != sizes:
                 got = f"no {info.name}" if value is None else f"{info.name} of shape {tuple(value.shape)}"
                 raise ModelError(f"{self._name} got {got} for {x.shape[0]} images; give {sizes}.")
-            value = value.detach().float().cpu()
+            if value.is_complex():
+                raise ModelError(f"{self._name} got {info.name} of {value.dtype}; give real numbers, float32.")
+            value = value.detach().float().cpu().resolve_neg()
             refuse_not_finite(self._name, info.name, value, "finite numbers")
             arrays[info.name] = value.numpy()
         read = {name: value for name, value in arrays.items() if name in self._engine.reads}

@@ -44,6 +44,11 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
     return tuple(torch.from_numpy(np.kron(part, part)) for part in (output, weights, inputs))  # type: ignore[return-value]
 
 
+def _changes(weight: Tensor | None) -> int:
+    """PyTorch's count of the changes in place of a tensor; inference tensors and packed weights have none."""
+    return 0 if weight is None or weight.is_inference() else weight._version
+
+
 class TiledConvolution(Convolution):
     """`Convolution` in float32 that takes large maps, or many, tile by tile.
 
@@ -56,6 +61,7 @@ class TiledConvolution(Convolution):
     def __init__(self, product: FusedLinear) -> None:
         super().__init__(product)
         self._made: tuple[Tensor, Tensor, Tensor] | None = None
+        self._made_of = 0
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W), channels last in memory, to (B, C', H, W), so too."""
@@ -86,11 +92,13 @@ class TiledConvolution(Convolution):
     def _make(self) -> tuple[Tensor, Tensor, Tensor]:
         """Weights (36, C, C') and the matrices of input and output."""
         with _MAKING:
-            if self._made is None:
+            now = _changes(self.product.weight)
+            if self._made is None or self._made_of != now:
                 dense = self.product.dense()
                 to_output, to_weights, to_input = _transforms()
                 places = dense.detach().double().view(len(dense), 9, -1).permute(1, 2, 0)
                 weights = (to_weights @ places.flatten(1)).view(READ**2, *places.shape[1:])
+                self._made_of = now
                 self._made = (weights.to(dense.dtype), to_input.to(dense.dtype), to_output.to(dense.dtype))
             return self._made
 

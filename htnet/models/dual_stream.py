@@ -288,6 +288,8 @@ class DualStreamHTNet(EmotionModel):
     def _check_motion(self, motion: Tensor, batch: int) -> None:
         wanted = self.config.motion_features
         require_tensor(self.name, "motion", motion)
+        if motion.is_complex():
+            raise ModelError(f"{self.name} got motion of {motion.dtype}; give real numbers, float32.")
         if motion.ndim != 3 or motion.shape[0] != batch or motion.shape[1] < 1 or motion.shape[2] != wanted:
             raise ModelError(
                 f"{self.name} got motion of shape {tuple(motion.shape)} for {batch} images; give ({batch}, frames, "

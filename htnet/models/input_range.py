@@ -31,6 +31,8 @@ def require_tensor(name: str, what: str, x: object) -> None:
         raise ModelError(f"{name} got {what} as a nested tensor; give a dense one: tensor.to_padded_tensor(0).")
     if x.layout != torch.strided:
         raise ModelError(f"{name} got {what} as a tensor of layout {x.layout}; give a dense one: tensor.to_dense().")
+    if x.is_quantized:
+        raise ModelError(f"{name} got {what} as a quantized tensor; give tensor.dequantize().")
 
 
 def refuse_not_finite(name: str, what: str, x: Tensor, give: str) -> None:

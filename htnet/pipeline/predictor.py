@@ -533,6 +533,7 @@ class Predictor:
         units: list[tuple[UnitPrediction, ...]] = [()] * len(batch)
         if known:
             scores, sides = self._call(images, return_units=True, **more)
+            refuse_bad_output(self.name, "action units", sides, sides.dtype)
             units = [units_by_side(known, found) for found in sides.float().sigmoid().tolist()]
         else:
             scores = self._call(images, **more)

@@ -47,6 +47,18 @@ def test_equals_a_convolution(conv, by_tiles, shape):
     assert relative(found, truth(conv, x)) < 5e-6
 
 
+def test_tiles_follow_weights_that_are_changed_in_place(by_tiles):
+    """They kept those of the first call."""
+    weight = torch.randn(WIDTH, 9 * CHANNELS) / (9 * CHANNELS) ** 0.5
+    conv = TiledConvolution(FusedLinear(weight, torch.randn(WIDTH), torch.float32, large=True))
+    x = torch.randn(2, 16, 13, CHANNELS).permute(0, 3, 1, 2)
+    conv(x)
+    with torch.no_grad():
+        conv.product.weight.mul_(1.5)
+    assert relative(conv(x), truth(conv, x)) < 5e-6
+    assert by_tiles == [2, 2]
+
+
 @pytest.mark.parametrize("shape", [(15, 4, 4), (16, 2, 2), (16, 5, 5), (1, 12, 12)])
 def test_few_tiles_and_odd_sides_are_laid_out(conv, by_tiles, shape):
     batch, height, width = shape

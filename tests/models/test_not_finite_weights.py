@@ -41,10 +41,20 @@ def test_they_are_refused(spoiled, what, use, tmp_path):
 
 def test_no_answer_is_made_of_them(spoiled):
     pair = SAMPLE / "onset.png", SAMPLE / "apex.png"
-    with pytest.raises(ModelError, match="computed probabilities that are NaN or infinite: so are its weights"):
+    with pytest.raises(
+        ModelError, match="computed (action units|probabilities) that are NaN or infinite: so are its weights"
+    ):
         Predictor(spoiled).pair(*pair)
     with pytest.raises(ModelError, match="computed features that are NaN or infinite"):
         list(Predictor(spoiled).embed([Sample("one", onset=pair[0], apex=pair[1])]))
+
+
+def test_no_action_units_are_made_of_them():
+    model = htnet.load_pretrained("synthetic")
+    with torch.no_grad():
+        model.unit_head.bias[0] = torch.nan
+    with pytest.raises(ModelError, match="computed action units that are NaN or infinite"):
+        Predictor(model).pair(SAMPLE / "onset.png", SAMPLE / "apex.png")
 
 
 def test_a_file_with_them_is_refused(tmp_path):
