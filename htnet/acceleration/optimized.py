@@ -16,6 +16,7 @@ from htnet.acceleration.engines import EngineRunner, check_backend, fastest, mak
 from htnet.acceleration.fusion import fuse
 from htnet.acceleration.layers import Precision
 from htnet.acceleration.packing import pack, plain, unpack
+from htnet.acceleration.tiled import changes_in_place
 from htnet.core.errors import ModelError, did_you_mean
 from htnet.models import EmotionModel
 from htnet.models.base import model_of, refuse_unusable_weights
@@ -166,9 +167,8 @@ class OptimizedModel(EmotionModel):
             return self._engine
 
     def _weights_seen(self) -> tuple[int, ...]:
-        """PyTorch's count of changes in place of every tensor, which changes with it."""
-        tensors = (*self.network.parameters(), *self.network.buffers())
-        return tuple(t._version for t in tensors if not t.is_inference())
+        """Of every tensor of the network, see `changes_in_place`."""
+        return tuple(map(changes_in_place, (*self.network.parameters(), *self.network.buffers())))
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """As of any module."""

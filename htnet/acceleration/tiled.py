@@ -44,7 +44,7 @@ def _transforms() -> tuple[Tensor, Tensor, Tensor]:
     return tuple(torch.from_numpy(np.kron(part, part)) for part in (output, weights, inputs))  # type: ignore[return-value]
 
 
-def _changes(weight: Tensor | None) -> int:
+def changes_in_place(weight: Tensor | None) -> int:
     """PyTorch's count of the changes in place of a tensor; inference tensors and packed weights have none."""
     return 0 if weight is None or weight.is_inference() else weight._version
 
@@ -92,7 +92,7 @@ class TiledConvolution(Convolution):
     def _make(self) -> tuple[Tensor, Tensor, Tensor]:
         """Weights (36, C, C') and the matrices of input and output."""
         with _MAKING:
-            now = _changes(self.product.weight)
+            now = changes_in_place(self.product.weight)
             if self._made is None or self._made_of != now:
                 dense = self.product.dense()
                 to_output, to_weights, to_input = _transforms()
