@@ -1,6 +1,6 @@
-"""Files for other programs: models; predictions, spotting curves, events and analyses of recordings.
+"""Write files for other programs: models, predictions, spotting curves, events and analyses of recordings.
 
-These are JSON, CSV, HTML and files of ELAN.
+The formats are those of exported models, JSON, CSV, HTML and ELAN.
 """
 
 from htnet.core.deprecated import serve_old_names

@@ -1,4 +1,4 @@
-"""UF1, UAR, accuracy and confusion matrices; scores of spotting in recordings."""
+"""UF1, UAR, accuracy and confusion matrices; spotting scores on recordings."""
 
 from htnet.evaluation.matching import IOU, interval_iou, match_intervals
 from htnet.evaluation.metrics import (

@@ -1,7 +1,7 @@
-"""Figures of predictions, flow, what models look at, and evaluations; needs ``htnet[plots]``.
+"""Figures of predictions, flow, attention and saliency, and evaluations; needs ``htnet[plots]``.
 
-Every function returns a figure of matplotlib that belongs to no window and no ``pyplot``: nothing has to be closed, and
-threads can draw at the same time. With a path it is saved too.
+Every function returns a Matplotlib figure that is not registered with ``pyplot`` and has no window: it need not be
+closed, and several threads can draw at the same time. If a path is given, the figure is also saved there.
 """
 
 from htnet.core.deprecated import serve_old_names

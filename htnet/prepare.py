@@ -1,4 +1,4 @@
-"""Computing the flow images of a whole data set once, into a folder that training reads."""
+"""Compute the flow images of a whole data set once and store them in a folder that training reads."""
 
 from htnet.data.prepare import (
     MANIFEST_FILE,
@@ -24,5 +24,5 @@ __all__ = [
     "resolve_spec",
 ]
 
-#: Modules of this name are found where they moved to, see `htnet.core.deprecated`.
+#: Lets ``import htnet.prepare.NAME`` find the modules that have moved, see `htnet.core.deprecated`.
 __path__: list[str] = []

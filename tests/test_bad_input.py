@@ -219,7 +219,7 @@ def test_a_good_manifest_passes(batch, tmp_path):
     [
         (("sample,onset,apx", "a,0.png,1.png"), ("m.csv, line 1", "unknown column 'apx'", "Did you mean 'apex'")),
         (("onset,apex", "0.png,1.png"), ("m.csv, line 1", "no column 'sample'", "Add one")),
-        (("sample;onset,apex", "a;0.png,1.png"), ("m.csv, line 1", "commas and semicolons stand in it")),
+        (("sample;onset,apex", "a;0.png,1.png"), ("m.csv, line 1", "contains commas and semicolons")),
         (("sample,onset,apex", "a,0.png,2.png"), ("m.csv", "line 2, apex", "2.png", "Correct the paths")),
         (("sample,flow", "a,none.png"), ("m.csv", "none.png", "Correct the paths")),
         (("sample,onset,apex", "a,0.png,"), ("m.csv, line 2", "'a'", "Give both frames")),

@@ -178,6 +178,6 @@ def test_children_of_an_unguarded_script_say_what_is_wrong(tmp_path):
     words, paths = [sys.executable, script, tmp_path / "out"], {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, env=paths, capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert 'Put what it does under `if __name__ == "__main__":`' in done.stderr
+    assert 'Put its statements under `if __name__ == "__main__":`' in done.stderr
     assert "Another process is running" not in done.stderr
     assert "cannot be started" not in done.stderr

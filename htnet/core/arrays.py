@@ -1,4 +1,4 @@
-"""Arrays of numbers from what users give."""
+"""Conversion of user input to arrays of numbers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from htnet.core.errors import HtnetError, InputError, LandmarkError
 def real_array(
     values: npt.ArrayLike, what: str, error: type[HtnetError] = InputError, cure: str = "lists or an array of them"
 ) -> npt.NDArray[np.float32]:
-    """Real numbers as float32, in the shape in which they are given.
+    """Convert real numbers to float32 and keep their shape.
 
     Args:
-        values: numbers, lists of them, an array, or a tensor of PyTorch.
-        what: the start of the message, such as "Landmarks from array".
-        error: what is raised.
-        cure: what to give.
+        values: numbers, lists of them, an array, or a PyTorch tensor.
+        what: the start of the error message, such as "Landmarks from array".
+        error: the exception type to raise.
+        cure: what to give instead, for the error message.
 
     Raises:
-        HtnetError: of the type ``error``: they are complex numbers, texts or objects, lists of different lengths, or a
-            tensor without plain values (sparse, meta).
+        HtnetError: of the type ``error``: the values are complex numbers, strings or objects, lists of different
+            lengths, or a tensor without plain values (sparse, meta).
     """
     given: Any = values
     try:
@@ -37,16 +37,16 @@ def real_array(
 
 
 def checked_points(points: npt.ArrayLike, count: int, source: str, wanted: str) -> npt.NDArray[np.float32]:
-    """Points of a face, (count, 2) float32.
+    """Check facial points and return them as (count, 2) float32.
 
     Args:
-        points: (x, y) each, px.
-        count: how many there must be.
-        source: where they come from.
-        wanted: what to give, for the message on the shape.
+        points: (x, y) of each point, px.
+        count: the required number of points.
+        source: where the points come from, for the error message.
+        wanted: what to give instead, for the error message about the shape.
 
     Raises:
-        LandmarkError: they are no real numbers, have another shape, or are not finite.
+        LandmarkError: the points are not real numbers, have the wrong shape, or are not finite.
     """
     found = real_array(points, f"Landmarks from {source}", LandmarkError)
     if found.shape != (count, 2):

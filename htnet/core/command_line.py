@@ -18,19 +18,19 @@ from htnet.core.types import BIT_DEPTHS
 
 
 class AddCommand(Protocol):
-    """Adds a command: its name, what runs it, one line of help, and the example that ends its help."""
+    """Adds a command: its name, the function that runs it, one line of help, and an example for the end of the help."""
 
     def __call__(
         self, name: str, run: Callable[[argparse.Namespace], None], text: str, example: str = ""
     ) -> argparse.ArgumentParser:
-        """Add it and return its parser."""
+        """Add the command and return its parser."""
 
 
-#: Of every command that trains.
+#: Help of ``--recipe``, in every command that trains.
 RECIPE_HELP = f"{', '.join(RECIPE_NAMES)}, or a .json file (default: %(default)s)"
 
 
-#: Of every command that makes flow images.
+#: Help of ``--head-motion``, in every command that computes flow images.
 HEAD_MOTION_HELP = (
     "how head motion is removed: nose or eyes subtract the flow of that region, register registers the "
     "apex to the onset first (default: %(default)s)"
@@ -38,10 +38,10 @@ HEAD_MOTION_HELP = (
 
 
 def adder(commands: Any) -> AddCommand:
-    """Function that adds commands to a parser.
+    """Return a function that adds commands to a parser.
 
     Args:
-        commands: from `argparse.ArgumentParser.add_subparsers`.
+        commands: the object that `argparse.ArgumentParser.add_subparsers` returned.
     """
 
     def add(
@@ -57,7 +57,7 @@ def adder(commands: Any) -> AddCommand:
 
 
 def described(text: str, example: str) -> dict[str, Any]:
-    """Settings of every parser: what it does, and an example at the end of its help."""
+    """Settings of a parser: its description, and an example at the end of its help."""
     return {
         "description": text,
         "epilog": f"example:\n  {example}" if example else None,
@@ -68,7 +68,7 @@ def described(text: str, example: str) -> dict[str, Any]:
 
 
 def refuse_unknown_command(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
-    """End like argparse where the first word is no command of a parser, but name those that are near."""
+    """Exit as argparse does if the first word is not a command of the parser, but suggest similar names."""
     kinds = next((action for action in parser._actions if isinstance(action, argparse._SubParsersAction)), None)
     if kinds is None or not words or words[0].startswith("-"):
         return
@@ -79,7 +79,7 @@ def refuse_unknown_command(parser: argparse.ArgumentParser, words: Sequence[str]
 
 
 def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """The parsers of all commands; of a command with kinds, such as ``prepare``, those of the kinds."""
+    """The parsers of all commands; for a command with subcommands, such as ``prepare``, those of the subcommands."""
     kinds = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     if not kinds:
         yield parser
@@ -89,7 +89,7 @@ def leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """The option of every command, whose answer is given by `answer` or `answer_done`."""
+    """Add ``--json`` to every command; `answer` or `answer_done` prints the document."""
     parser.set_defaults(answered=False)
     for command in leaves(parser):
         command.add_argument("--json", action="store_true", help="print JSON, and nothing else on standard output")
@@ -99,22 +99,22 @@ def answer(args: argparse.Namespace, content: Mapping[str, Any], *, line: bool =
     """Print the document that ``--json`` asks for.
 
     Args:
-        args: of the command; ``args.stdout`` is where documents go. All else that the command prints goes to standard
-            error meanwhile.
+        args: arguments of the command. The document is printed to ``args.stdout``; everything else that the command
+            prints goes to standard error.
         content: the document.
-        line: in one line, by commands that answer with several documents.
+        line: print it on one line, for commands that print several documents.
     """
     args.answered = True
     print(to_json_line(content) if line else to_json(content), end="", file=args.stdout, flush=True)
 
 
 def answer_done(args: argparse.Namespace, *files: object, **values: Any) -> None:
-    """`answer` of a command whose result is what it wrote.
+    """`answer` for a command whose result is the files that it wrote.
 
     Args:
-        args: of the command.
-        files: what it wrote: files, or the folder of them.
-        values: what else there is to say.
+        args: arguments of the command.
+        files: the files that it wrote, or their folder.
+        values: the field "values" of the document.
     """
     name = " ".join([args.command, *([args.kind] if getattr(args, "kind", None) else [])])
     content = {"command": name, "files": [str(file) for file in files], "values": values}
@@ -128,10 +128,10 @@ def show_warnings(warnings: Iterable[Warned]) -> None:
 
 
 def show_terms(weights: str | None, expression: str) -> None:
-    """Print the terms of weights if they are for research only; other terms are in ``htnet list`` and on the card.
+    """Print the terms of use of weights if they allow research only; ``htnet list`` and the card show other terms.
 
     Args:
-        weights: their name.
+        weights: name of the weights.
         expression: SPDX license expression of their terms.
     """
     if words := restriction(expression):
@@ -149,33 +149,33 @@ def show_error(command: str, error: HtnetError | OSError) -> None:
 
 
 def show_probabilities(probabilities: Mapping[str, float], width: int) -> None:
-    """Print one line per class, its name filled up to a width, and a bar."""
+    """Print one line per class: its name padded to ``width``, its probability, and a bar."""
     for name, value in probabilities.items():
         print(f"  {name:<{width}} {value:.3f}  {'#' * round(40 * value)}")
 
 
 def can_draw() -> bool:
-    """Whether pictures can be drawn; prints a note if not."""
+    """Whether figures can be drawn; prints a note if not."""
     if find_spec("matplotlib") is not None:
         return True
-    print("no pictures: they need matplotlib (pip install 'htnet[plots]')")
+    print("no pictures: drawing needs matplotlib (pip install 'htnet[plots]')")
     return False
 
 
 def add_overwrite(command: argparse.ArgumentParser) -> None:
-    """The option of every command that writes files."""
+    """Add ``--overwrite``, for commands that write files."""
     command.add_argument("--overwrite", action="store_true", help="overwrite existing files")
 
 
 def add_device(command: argparse.ArgumentParser) -> None:
-    """The option of every command that runs a model."""
+    """Add ``--device``, for commands that run a model."""
     command.add_argument(
         "--device", default="cpu", help="where the model runs: cpu, cuda, cuda:1, or auto: cuda if available"
     )
 
 
 def add_engine(command: argparse.ArgumentParser) -> None:
-    """The options of every command whose tasks can run on a cluster."""
+    """Add ``--engine`` and ``--address``, for commands whose tasks can run on a cluster."""
     command.add_argument(
         "--engine", choices=ENGINES, default="local", help="where tasks run: local (default), or ray for a Ray cluster"
     )
@@ -185,22 +185,22 @@ def add_engine(command: argparse.ArgumentParser) -> None:
 
 
 def add_dtype(command: argparse.ArgumentParser) -> None:
-    """The option of every command that asks trained weights."""
+    """Add ``--dtype``, for commands that run trained weights."""
     command.add_argument("--dtype", help="data type for the model: float32 (default), bfloat16 or float16")
 
 
 def given(**options: Any) -> dict[str, Any]:
-    """The options that were given: those that are not None."""
+    """The options that the user gave: those that are not None."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def add_precision(command: argparse.ArgumentParser) -> None:
-    """The option of every command that trains."""
+    """Add ``--precision``, for commands that train."""
     command.add_argument("--precision", help="overrides the recipe's: float32, or bfloat16 for faster matrix products")
 
 
 def add_tensorboard(command: argparse.ArgumentParser, where: str) -> None:
-    """The option of every command that writes learning curves into the folder of ``where``."""
+    """Add ``--tensorboard``, for commands that write learning curves; ``where`` names what their folder belongs to."""
     command.add_argument(
         "--tensorboard",
         action="store_true",
@@ -209,17 +209,17 @@ def add_tensorboard(command: argparse.ArgumentParser, where: str) -> None:
 
 
 def add_bit_depth(command: argparse.ArgumentParser) -> None:
-    """The option of every command that reads frames."""
+    """Add ``--bit-depth``, for commands that read frames."""
     command.add_argument(
         "--bit-depth",
         type=int,
         choices=BIT_DEPTHS,
-        help="bits per value of the camera in 16-bit frames, which may be fewer; give 16 for frames that are dark",
+        help="bits per value that the camera recorded in 16-bit frames, such as 12; give 16 for frames that are dark",
     )
 
 
 def moment(text: str) -> float:
-    """Seconds of a time as players show it: 83.5, 1:23.5 or 0:01:23.5; for argparse."""
+    """Parse a time as video players show it (83.5, 1:23.5 or 0:01:23.5) to seconds; an argparse type."""
     parts = text.split(":")
     try:
         values = [float(part) for part in parts]
@@ -235,7 +235,7 @@ def moment(text: str) -> float:
 
 
 def add_face_option(command: argparse.ArgumentParser) -> None:
-    """Option of every command whose landmarks may come from a detector."""
+    """Add ``--face``, for commands whose landmarks may come from a detector."""
     command.add_argument(
         "--face",
         metavar="largest|only|N",
@@ -245,7 +245,7 @@ def add_face_option(command: argparse.ArgumentParser) -> None:
 
 
 def add_sample_option(command: argparse.ArgumentParser) -> None:
-    """Option of the commands that read one pair or video."""
+    """Add ``--sample``, for commands that read one pair or video."""
     command.add_argument(
         "--sample",
         default="",

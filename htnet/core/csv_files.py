@@ -1,12 +1,15 @@
-"""Reader of users' CSV files, written by hand, by a script, or by a spreadsheet program in any locale; and the writer.
+"""Read and write CSV files.
 
-Commas, semicolons or tabs separate the columns, as detected in the first row; a row with two of them outside quotes
-is refused. A file is UTF-8, with or without a byte order mark, or UTF-16 with one; other encodings cannot be
-distinguished, and are refused. Numbers may have decimal commas if no number of the table has a decimal point.
+Files may have been written by hand, by a script, or by a spreadsheet program in any locale.
 
-Spreadsheet programs run a cell as a formula that begins with one of ``= + - @`` or a tab, and names of files and
-samples may come from anybody. So the writer puts an apostrophe in front of such a text (OWASP ASVS 5.0, 1.2.10) unless
-it is a number, and the reader takes it off again: what was written comes back as it was.
+Columns are separated by commas, semicolons or tabs. The separator is detected in the first row; a first row that
+contains two of them outside quotes is refused. A file must be UTF-8, with or without a byte order mark, or UTF-16 with
+one; other encodings cannot be told apart and are refused. Numbers may have decimal commas if no number of the table has
+a decimal point.
+
+Spreadsheet programs evaluate a cell that begins with one of ``= + - @`` or a tab as a formula, and names of files and
+samples may come from untrusted sources. The writer therefore puts an apostrophe in front of such a text (OWASP ASVS
+5.0, 1.2.10) unless it is a number, and the reader removes it again, so that values are read back as they were.
 """
 
 from __future__ import annotations
@@ -26,12 +29,12 @@ from htnet.core.errors import HtnetError, LimitError, ManifestError, cause, did_
 from htnet.core.limits import limited_rows, read_file
 from htnet.core.paths import as_path
 
-#: What may stand between columns, and its name in messages.
+#: Column separators and their names in messages.
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-#: Bytes of a file that are read to detect its kind.
+#: Number of bytes that `first_rows` reads.
 _BEGINNING = 1 << 16
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-#: How files begin that are given instead of CSV files, and what they are.
+#: First bytes of other kinds of files that users give instead of CSV files, and what these are.
 _NO_TEXT = (
     (b"PK\x03\x04", "a spreadsheet (.xlsx) or another packed file"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a spreadsheet (.xls)"),
@@ -41,10 +44,10 @@ _NO_TEXT = (
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
 )
-#: What Excel writes and reads as a first line that names the separator.
+#: First line that names the separator, as Excel writes and reads it.
 _SEP_LINE = re.compile(r"\A\"?sep=(.)\"?\r?\n", re.IGNORECASE)
 
-#: How a text begins that a spreadsheet program would run, or that was already written in front of such a text.
+#: Start of a text that a spreadsheet program would evaluate, possibly after apostrophes.
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n\0\uff1d\uff0b\uff0d\uff20]")
 
 Row = tuple[int, dict[str, str]]
@@ -56,10 +59,10 @@ class CsvTable:
 
     Attributes:
         path: the file.
-        columns: names in the header, without blanks around them.
-        rows: the line number of each row that is not blank, and its cells by column.
+        columns: names in the header, without surrounding blanks.
+        rows: line number and cells (by column) of each row that is not blank.
         separator: column separator, one of `SEPARATORS`.
-        error: type of the error for a cell that cannot be used.
+        error: type of the error that is raised for a cell that is not a number.
     """
 
     path: Path
@@ -81,8 +84,8 @@ class CsvTable:
                     marks.setdefault(mark, f"line {line} has {row[column].strip()!r}")
         if len(marks) > 1:
             raise self.error(
-                f"{self.path} has decimal commas and decimal points: {marks[',']}, {marks['.']}. Write all its numbers "
-                "in one way."
+                f"{self.path} has decimal commas and decimal points: {marks[',']}, {marks['.']}. Use the same decimal "
+                "mark in all numbers."
             )
         return [[self._number(line, column, row[column]) for column in columns] for line, row in self.rows]
 
@@ -99,7 +102,7 @@ class CsvTable:
 
 
 class CsvWriter:
-    """`csv.writer` whose texts no spreadsheet program runs as formulas; used for every CSV file."""
+    """`csv.writer` that keeps spreadsheet programs from evaluating cells as formulas; it writes every CSV file."""
 
     def __init__(self, file: TextIO, lineterminator: str = "\n") -> None:
         """Write into a file that was opened with ``newline=""``.
@@ -125,7 +128,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> st
 
     Args:
         columns: names of the columns.
-        rows: cells by column; cells of other columns are left out, and those that a row lacks are empty.
+        rows: cells by column; cells of other columns are left out, and missing cells are written as empty.
     """
     text = io.StringIO(newline="")
     writer = CsvWriter(text)
@@ -135,7 +138,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> st
 
 
 def guarded(cell: object) -> object:
-    """A cell as it is written: a text that a spreadsheet program would run gets an apostrophe in front."""
+    """The cell to write: a text that a spreadsheet program would evaluate gets an apostrophe in front."""
     if cell is None or isinstance(cell, Real) or _FORMULA.match(text := str(cell)) is None:
         return cell
     with suppress(ValueError):
@@ -145,19 +148,19 @@ def guarded(cell: object) -> object:
 
 
 def _bare(cell: str) -> str:
-    """What a cell that `guarded` wrote stands for; any other cell as it is."""
+    """Inverse of `guarded`: remove the apostrophe that it added; any other cell is unchanged."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) is not None else cell
 
 
 def open_table(path: Path, required: Sequence[str] = (), error: type[HtnetError] = ManifestError) -> CsvTable:
     """Read a CSV file with a header.
 
-    Columns at the end that have no name and no values, as spreadsheet programs write them, are ignored.
+    Trailing columns without name and values, which spreadsheet programs may write, are ignored.
 
     Args:
         path: the file.
-        required: columns that must be there.
-        error: type of the error.
+        required: columns that the file must have.
+        error: type of the error to raise.
 
     Raises:
         HtnetError: of the type ``error``: the file cannot be read, is not UTF-8, has no rows, lacks a column, or has
@@ -187,17 +190,17 @@ def open_table(path: Path, required: Sequence[str] = (), error: type[HtnetError]
 
 
 def read_table(path: Path, required: Sequence[str] = ()) -> tuple[list[str], list[Row]]:
-    """Columns and rows of `open_table`.
+    """Columns and rows of the table that `open_table` reads.
 
     Raises:
-        ManifestError: see there.
+        ManifestError: as `open_table` does.
     """
     table = open_table(path, required)
     return table.columns, table.rows
 
 
 def read_rows(path: Path, error: type[HtnetError] = ManifestError) -> list[tuple[int, list[str]]]:
-    """The rows of a CSV file that may have no header: line number and cells of each that is not blank.
+    """The rows of a CSV file that need not have a header: line number and cells of each row that is not blank.
 
     Raises:
         HtnetError: of the type ``error``: the file cannot be read, is not UTF-8, or its separator cannot be determined.
@@ -208,8 +211,7 @@ def read_rows(path: Path, error: type[HtnetError] = ManifestError) -> list[tuple
 def first_rows(path: Path) -> list[list[str]]:
     """The header of a CSV file and its first row that is not blank, to detect the kind of table.
 
-    Nothing is raised: a file that cannot be read, for example because it is not UTF-8, is reported by the reader that
-        handles it.
+    Nothing is raised: a file that cannot be read, for example because it is not UTF-8, is reported later by its reader.
     """
     try:
         with path.open("rb") as file:
@@ -233,7 +235,7 @@ def first_rows(path: Path) -> list[list[str]]:
 
 
 def read_csv_text(path: Path, error: type[HtnetError] = ManifestError) -> str:
-    """The text of a CSV file, line ends as they are, without its byte order mark.
+    """The text of a CSV file with its own line ends, without a byte order mark.
 
     Raises:
         HtnetError: of the type ``error``: the file cannot be read, or is neither UTF-8 nor UTF-16 with a byte order
@@ -261,16 +263,16 @@ def read_csv_text(path: Path, error: type[HtnetError] = ManifestError) -> str:
 
 
 def separator_of(path: Path, text: str, error: type[HtnetError] = ManifestError) -> tuple[str, int]:
-    """The column separator of a CSV file, and the number of its first lines that only state it.
+    """The column separator of a CSV file, and the number of leading lines that only name it (0 or 1).
 
     Args:
         path: the file, for messages.
-        text: what it holds.
-        error: the type of what is raised.
+        text: content of the file.
+        error: type of the error to raise.
 
     Raises:
         HtnetError: of the type ``error``: the first row has two kinds of separators outside quotes, or the line
-            "sep=..." names none.
+            "sep=..." names something else than a separator.
     """
     told = told_separator(path, text, error)
     if told is not None:
@@ -280,7 +282,7 @@ def separator_of(path: Path, text: str, error: type[HtnetError] = ManifestError)
     marks = [mark for mark in SEPARATORS if mark in first]
     if len(marks) > 1:
         raise error(
-            f"{path}, line 1: {_named(marks, 'and')} stand in it, so the separator of the columns is ambiguous: "
+            f"{path}, line 1 contains {_named(marks, 'and')}, so the column separator is ambiguous: "
             f"{first.strip()[:100]!r}. Use one of them, and quote names that contain another."
         )
     return (marks or [","])[0], 0
@@ -290,7 +292,7 @@ def told_separator(path: Path, text: str, error: type[HtnetError] = ManifestErro
     """The separator in a first line such as "sep=;"; None if there is no such line.
 
     Raises:
-        HtnetError: of the type ``error``: it is none of `SEPARATORS`.
+        HtnetError: of the type ``error``: the separator is not one of `SEPARATORS`.
     """
     told = _SEP_LINE.match(text)
     if told is None:
@@ -311,8 +313,8 @@ def _read(path: Path, error: type[HtnetError]) -> tuple[str, list[tuple[int, lis
     except csv.Error:
         raise error(
             f"{path} cannot be read as a CSV file: in the row that ends in line {reader.line_num} a quote is not "
-            f"closed, text follows a closing quote, or a cell has more than {csv.field_size_limit()} characters. Write "
-            "a quote within quotes twice."
+            f"closed, text follows a closing quote, or a cell has more than {csv.field_size_limit()} characters. "
+            "Double a quote inside quotes."
         ) from None
     return separator, [row for row in rows if row[0] > passed]
 

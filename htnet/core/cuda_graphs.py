@@ -1,4 +1,4 @@
-"""Capturing a call as a CUDA graph, which starts all its kernels at once."""
+"""Capture of a call as a CUDA graph, which launches all its kernels at once."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from torch import Tensor
 
 Key = TypeVar("Key", bound=Hashable)
 Out = TypeVar("Out")
-#: Runs before a graph is captured, as PyTorch asks for, so libraries have made their choices.
+#: Warm-up runs before the capture, as PyTorch's documentation asks for: libraries select their algorithms in them.
 WARM_UP = 3
 
 
 class CapturedCall(Generic[Key, Out]):
-    """One call, captured for the shapes that it was given.
+    """A call captured for input tensors of fixed shapes.
 
-    The call must be CUDA-graph-safe: the same operations whatever the values, no random numbers, no running statistics.
+    The call must be CUDA-graph-safe: its operations must not depend on the values, and it must not use random numbers
+    or update running statistics.
     """
 
     def __init__(self, call: Callable[[Mapping[Key, Tensor]], Out], inputs: Mapping[Key, Tensor]) -> None:
-        """Run the call on copies of the inputs until libraries have settled, then capture it."""
+        """Run the call `WARM_UP` times on copies of the inputs, then capture it."""
         self._inputs = {key: tensor.clone() for key, tensor in inputs.items()}
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())

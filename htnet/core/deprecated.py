@@ -1,6 +1,6 @@
 """Old names that still work, with a `DeprecationWarning`, until the next release.
 
-This is the one place that knows them: what is listed here stands nowhere else in the package.
+Old names are listed here and nowhere else in the package.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-#: Parts of optimized models, which pickles name: by module, old name and new name.
+#: Classes of optimized models, which pickle files refer to: by module, old name and new name.
 _FUSED = {
     "layers": {
         "As": "InDtype",
@@ -111,7 +111,7 @@ _FUSED = {
     "fusion": {"FoldedMHSSAGCN": "FusedMHSSAGCN", "FoldedSTSTNet": "FusedSTSTNet"},
 }
 
-#: Names that moved to another module or changed: old full name and new full name; "()" where a value is a function now.
+#: Names that moved to another module or changed: old and new full name; "()" marks values that are functions now.
 NAMES: Mapping[str, str] = MappingProxyType(
     {
         **{
@@ -239,12 +239,12 @@ ATTRIBUTES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 #: Keys of ``training`` in `htnet.hub.save_pretrained` and in a ``config.json``: old name and new name.
 TRAINING_KEYS: Mapping[str, str] = MappingProxyType({"licence": "license"})
 
-#: Keys of a run's ``run.json``, which its ``summary.json`` holds too: old name and new name.
+#: Keys of a run's ``run.json`` and ``summary.json``: old name and new name.
 RUN_KEYS: Mapping[str, str] = MappingProxyType({"regions_cut_at": "regions_at"})
 
 
 def renamed_attributes(decorated: type[T]) -> type[T]:
-    """Let objects of a class in `ATTRIBUTES` answer to their old attribute names too."""
+    """Let objects of a class in `ATTRIBUTES` also accept their old attribute names."""
     for old, new in ATTRIBUTES[decorated.__name__].items():
 
         def get(self: Any, old: str = old, new: str = new) -> Any:
@@ -261,7 +261,7 @@ def renamed_attributes(decorated: type[T]) -> type[T]:
 
 
 def _unpickled_by_old_names(kind: type, fields: Mapping[str, tuple[str, Conversion]]) -> None:
-    """Give objects of a dataclass that were pickled under old names of its fields the fields of today."""
+    """Rename the fields of dataclass objects that were pickled with old field names."""
 
     def set_state(self: Any, state: Mapping[str, Any]) -> None:
         self.__dict__.update(new_fields(state, fields))
@@ -269,17 +269,18 @@ def _unpickled_by_old_names(kind: type, fields: Mapping[str, tuple[str, Conversi
     kind.__setstate__ = set_state  # type: ignore[attr-defined]
 
 
-#: Commands that another command with an option has become: the command, the option and its value, and the new one.
+#: Options that became commands of their own: the command, the option and its value, and the new command.
 COMMANDS: Mapping[tuple[str, str, str], str] = MappingProxyType(
     {("loso", "--leave", "dataset"): "lodo", ("loso", "--leave", "subject"): "loso"}
 )
 
-#: Functions whose argument chose what other functions do today: the argument, and the function for each value.
+#: Functions with a former argument that selected what separate functions do now: the argument, and the function for
+#: each of its values.
 CALLS: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
     {"loso": ("leave", {"subject": "htnet.evaluation.loso", "dataset": "htnet.evaluation.lodo"})}
 )
 
-#: Fields of recipes that changed, in files too: old name, new name and what becomes of the value.
+#: Fields of recipes that changed, also in files: old name, new name and the conversion of the value.
 RECIPE_FIELDS: Mapping[str, tuple[str, Conversion]] = MappingProxyType(
     {
         "average": ("ema_decay", lambda value: value),
@@ -289,12 +290,12 @@ RECIPE_FIELDS: Mapping[str, tuple[str, Conversion]] = MappingProxyType(
 
 
 def warn_renamed(old: str, new: str) -> None:
-    """Tell that ``old`` is now called ``new``."""
-    warn_user(f"{old} is deprecated and goes in the next release: use {new}.", DeprecationWarning)
+    """Warn that ``old`` is now called ``new``."""
+    warn_user(f"{old} is deprecated and will be removed in the next release: use {new}.", DeprecationWarning)
 
 
 def moved_name(module: str, name: str) -> Any:
-    """What ``name`` of ``module`` means today.
+    """The object that the old ``name`` of ``module`` refers to now.
 
     Raises:
         AttributeError: the module never had such a name.
@@ -302,20 +303,20 @@ def moved_name(module: str, name: str) -> Any:
     new = NAMES.get(f"{module}.{name}")
     if new is None:
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
-    # `from package import name` asks twice, first to see whether the name is there.
-    # A module's own __getattr__ may stand between.
+    # `from package import name` calls this twice, first to check whether the name exists.
+    # A module's own __getattr__ may be in between.
     if "_handle_fromlist" not in {sys._getframe(depth).f_code.co_name for depth in (1, 2)}:
         warn_renamed(f"{module}.{name}", new)
     return _named(new)
 
 
 def serve_old_names(module: str) -> None:
-    """Let a module, which calls this with its own name, answer to its old names in `NAMES` too."""
+    """Let a module also provide its old names in `NAMES`; the module calls this with its own name."""
     vars(sys.modules[module])["__getattr__"] = functools.partial(moved_name, module)
 
 
 def _named(name: str) -> Any:
-    """What a full name of `NAMES` stands for: an attribute of a module or class, or what a function returns."""
+    """The object that a full name of `NAMES` stands for: an attribute of a module or class, or a function's result."""
     called = name.endswith("()")
     where, *path = re.split(r"\.(?=[A-Z_])|\.(?=[^.]*$)", name.removesuffix("()"))
     with loading():
@@ -324,13 +325,13 @@ def _named(name: str) -> Any:
 
 
 def renamed_arguments(function: Callable[P, T]) -> Callable[P, T]:
-    """Let a function of `ARGUMENTS` take keyword arguments by their old names too."""
+    """Let a function of `ARGUMENTS` also accept the old names of its keyword arguments."""
     name = f"{function.__module__}.{function.__qualname__}".removesuffix(".__init__")
     return _taking_old_names(function, ARGUMENTS[name])
 
 
 def renamed_value(argument: str, value: str) -> str:
-    """The value of an argument of `WORDS`, an old one replaced."""
+    """The value of an argument of `WORDS`; an old value is replaced by the new one."""
     if (new := WORDS[argument].get(value)) is None:
         return value
     warn_renamed(f"{argument}={value!r}", f"{argument}={new!r}")
@@ -356,11 +357,11 @@ def _taking_old_names(function: Callable[P, T], names: Mapping[str, str]) -> Cal
 
 
 def renamed_options(words: Sequence[str], module: str | None = None) -> list[str]:
-    """The words of a command with old options replaced by new ones; says so on the standard error.
+    """The arguments of a command with old options replaced by new ones; a notice is printed to standard error.
 
     Args:
-        words: of an ``htnet`` command, or those that follow ``module``.
-        module: such as "python -m htnet.preprocess".
+        words: arguments of an ``htnet`` command, or those after ``module``.
+        module: for example "python -m htnet.preprocess".
     """
     words = words if module is not None else _renamed_command([part for word in words for part in _split_option(word)])
     names = (module,) if module is not None else (" ".join(words[:2]), " ".join(words[:1]))
@@ -375,7 +376,9 @@ def renamed_options(words: Sequence[str], module: str | None = None) -> list[str
         if (new := OPTIONS[command].get(option)) is not None:
             written, convert = VALUES.get(option.removeprefix("--"), ("", None))
             use = f"{new} {written}".rstrip()
-            print(f"{said}: {option} is deprecated and goes in the next release: use {use}.", file=sys.stderr)
+            print(
+                f"{said}: {option} is deprecated and will be removed in the next release: use {use}.", file=sys.stderr
+            )
             word = f"{new}={convert(value) if convert else value}" if equals else new
             convert = None if equals else convert
         elif convert is not None:
@@ -385,7 +388,7 @@ def renamed_options(words: Sequence[str], module: str | None = None) -> list[str
 
 
 def _split_option(word: str) -> list[str]:
-    """``--leave=dataset`` in two, for the options of `COMMANDS` alone."""
+    """Split ``--leave=dataset`` in two; only the options of `COMMANDS` are split."""
     option, equals, value = word.partition("=")
     return [option, value] if equals and any(option == known for _, known, _ in COMMANDS) else [word]
 
@@ -394,14 +397,17 @@ def _renamed_command(words: list[str]) -> list[str]:
     for (command, option, value), new in COMMANDS.items():
         places = [i for i in range(1, len(words) - 1) if words[i : i + 2] == [option, value]]
         if words[:1] == [command] and places:
-            text = f"htnet {command}: {option} {value} is deprecated and goes in the next release: use htnet {new}."
+            text = (
+                f"htnet {command}: {option} {value} is deprecated and will be removed in the next release: use htnet "
+                f"{new}."
+            )
             print(text, file=sys.stderr)
             return [new, *words[1 : places[0]], *words[places[0] + 2 :]]
     return words
 
 
 def moved_calls(function: Callable[P, T]) -> Callable[P, T]:
-    """Let calls with an argument of `CALLS` go to the function that does this today."""
+    """Redirect calls with a former argument of `CALLS` to the function that replaced it."""
     argument, functions = CALLS[function.__name__]
 
     @functools.wraps(function)
@@ -420,7 +426,7 @@ def moved_calls(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def gathered_arguments(into: str, make: Callable[..., Any], *names: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Let a function take keyword arguments that are fields of its argument ``into`` today, which ``make`` makes."""
+    """Let a function accept former keyword arguments that are now fields of its argument ``into``, made by ``make``."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         @functools.wraps(function)
@@ -439,19 +445,19 @@ def gathered_arguments(into: str, make: Callable[..., Any], *names: str) -> Call
 
 
 def new_keys(data: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
-    """The same values, old keys under their new names."""
+    """The same values with old keys renamed."""
     return {keys.get(key, key): value for key, value in data.items()}
 
 
 def new_fields(data: Mapping[str, Any], fields: Mapping[str, tuple[str, Conversion]]) -> dict[str, Any]:
-    """The content of a file with old fields under their new names; such files are valid as long as there are any."""
+    """The content of a file with old fields renamed and converted; files with old fields stay valid indefinitely."""
     known = {old: fields[old] for old in data if old in fields}
     values = {name: value for name, value in data.items() if name not in known}
     return values | {new: convert(data[old]) for old, (new, convert) in known.items()}
 
 
 def renamed_fields(fields: Mapping[str, tuple[str, Conversion]]) -> Callable[[type[T]], type[T]]:
-    """Let a dataclass be made and read by old names of its fields too."""
+    """Let a dataclass also be created with, and read by, the old names of its fields."""
 
     def decorate(kind: type[T]) -> type[T]:
         init: Callable[..., None] = kind.__init__
@@ -484,7 +490,7 @@ def renamed_fields(fields: Mapping[str, tuple[str, Conversion]]) -> Callable[[ty
 
 
 class _MovedModule(Loader):
-    """Hands out the module of the new path under the old one."""
+    """Loads the module at the new path under the old path."""
 
     def __init__(self, new: str) -> None:
         self.new = new
@@ -497,7 +503,7 @@ class _MovedModule(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        # The import system has put the old path's spec on the module, which reloading and pickling would meet.
+        # The import system has set the old path's spec on the module, which would break reloading and pickling.
         module.__spec__ = self._spec
 
 
@@ -510,7 +516,7 @@ class _MovedModules(MetaPathFinder):
 
 
 def install() -> None:
-    """Let ``import`` find moved modules under their old paths; once for each process."""
+    """Let ``import`` find moved modules under their old paths; once per process."""
     if not any(isinstance(finder, _MovedModules) for finder in sys.meta_path):
         # First, because the ordinary finder would load a submodule of a moved package a second time.
         sys.meta_path.insert(0, _MovedModules())

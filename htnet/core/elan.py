@@ -1,12 +1,13 @@
-"""Events as tiers for ELAN (https://archive.mpi.nl/tla/elan), in its Annotation Format, version 3.0 (``.eaf``).
+"""Write events as tiers for ELAN (https://archive.mpi.nl/tla/elan) in its Annotation Format, version 3.0 (``.eaf``).
 
-One tier per kind of event, one for each action unit and side, times in whole milliseconds. ELAN keeps annotations of
-one tier apart, so events of one kind that overlap go to a second tier. Every annotation has two time slots of its own,
-as ELAN writes them: two annotations that share a slot would move together when one is edited. Slots are sorted by time.
+There is one tier per kind of event, and one per action unit and side. Times are whole milliseconds. Annotations of one
+ELAN tier must not overlap, so overlapping events of one kind go to a second tier. Every annotation has two time slots
+of its own, as in files that ELAN writes: two annotations that share a slot would move together when one is edited.
+Slots are sorted by time.
 
-Sources: elements and attributes as in files of version 3.0 that ELAN wrote, and in parts of the schema of version 2.3
-that public code quotes; the schema of version 3.0 itself could not be looked up. Written with Python's own XML library,
-since pympi-ling 1.71 writes slots in no order and refuses numbers of NumPy.
+Sources: elements and attributes are those of version 3.0 files written by ELAN, and of parts of the schema of version
+2.3 that public code quotes; the schema of version 3.0 itself could not be looked up. The file is written with Python's
+own XML library, because pympi-ling 1.71 writes time slots unsorted and rejects NumPy numbers.
 """
 
 from __future__ import annotations
@@ -33,20 +34,20 @@ from htnet.core.recordings import relative_path
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 _TYPE = "event"
-#: Kinds of tiers that ELAN knows; a file names all of them.
+#: Tier constraints that ELAN defines; every file lists all of them.
 _CONSTRAINTS = (
     ("Time_Subdivision", "Time subdivision of parent annotation's time interval, no time gaps allowed"),
     ("Symbolic_Subdivision", "Symbolic subdivision of a parent annotation. Annotations refer to a parent"),
     ("Symbolic_Association", "1-1 association with a parent annotation"),
     ("Included_In", "Time alignable annotations within the parent annotation's time interval, gaps are allowed"),
 )
-#: What XML 1.0 cannot hold.
+#: Characters that XML 1.0 cannot contain.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
 class _Mark:
-    """One annotation: whole milliseconds and a text."""
+    """One annotation: start and end in whole milliseconds, and its text."""
 
     start: int
     end: int
@@ -63,22 +64,23 @@ def write_elan(
 ) -> None:
     """Write events as an ``.eaf`` file that ELAN opens.
 
-    An annotation lasts from the event's onset to its offset, at least a millisecond. Its text is the emotion, if there
-    is one, and the confidence. Action units are those with a probability of at least `htnet.core.facs.SHOWN_UNITS`, in
-    tiers such as "AU12 subject_left"; the text is the probability. Events of several faces are in tiers of their own.
+    An annotation lasts from the event's onset to its offset, at least one millisecond. Its text is the emotion, if
+    there is one, and the confidence. Action units with a probability of at least `htnet.core.facs.SHOWN_UNITS` are
+    written to tiers such as "AU12 subject_left"; the text of their annotations is the probability. If the recording
+    shows several faces, each face has its own tiers.
 
     Args:
         path: the file; missing folders are created.
         events: what to write.
-        media: the video, which the file links to, absolutely and relative to its own folder. A folder of frames gets
-            no link: ELAN plays files.
-        fps: frames per second, for events without times.
+        media: the video. The file links to it by its absolute path and by its path relative to the file's folder. A
+            folder of frames is not linked, because ELAN plays only files.
+        fps: frames per second, needed for events without times.
         overwrite: replace a file that exists.
 
     Raises:
         OverwriteError: the file exists and ``overwrite`` is not given.
-        InputError: an event has no times and there is no rate, begins before the recording, or the file cannot be
-            written.
+        InputError: an event has no times and ``fps`` is not given, an event begins before the recording, or the file
+            cannot be written.
     """
     path = as_path(path, "path")
     check_outputs(path, overwrite=overwrite, inputs=(media,))
@@ -114,7 +116,7 @@ _Tier = tuple[str, str, list[_Mark]]
 
 
 def _tiers(events: Iterable[Event], fps: float | None) -> list[_Tier]:
-    """Name, participant and annotations of each tier: the kinds, then the action units."""
+    """Name, participant and annotations of each tier: first the kinds of events, then the action units."""
     found = sorted(events, key=lambda event: (event.onset, event.offset))
     several = any(event.track is not None for event in found)
     tracks = sorted({event.track or 0 for event in found}) if several else []
@@ -142,7 +144,7 @@ def _tiers(events: Iterable[Event], fps: float | None) -> list[_Tier]:
 
 
 def _apart(marks: Sequence[_Mark]) -> list[list[_Mark]]:
-    """Annotations in as few rows as there are at one time, so none overlap in a row."""
+    """Distribute annotations over as few rows as possible so that none overlap within a row."""
     rows: list[list[_Mark]] = [[]]
     for mark in sorted(marks, key=lambda mark: (mark.start, mark.end)):
         row = next((row for row in rows if not row or row[-1].end <= mark.start), None)
@@ -173,17 +175,18 @@ def _text(event: Event) -> str:
 
 
 def _media(media: Path, path: Path) -> dict[str, str]:
-    """How a file of ELAN links to a video.
+    """The attributes by which an ELAN file links to a video.
 
-    Blanks and other letters stand as they are: ELAN writes them so (``FileUtility.pathToURLString``), and looks for the
-    file by what follows ``file:`` without decoding it (``fileExists``), so it would not find ``%20``.
+    Blanks and non-ASCII letters are not percent-encoded. ELAN does not encode them either
+    (``FileUtility.pathToURLString``), and it looks for the file by the text after ``file:`` without decoding it
+    (``fileExists``), so it would not find ``%20``.
     """
     relative = relative_path(media, path.parent)
     if not Path(relative).is_absolute() and not relative.startswith(".."):
         relative = f"./{relative}"
     whole = media.absolute().as_posix()
     if _NO_XML.search(whole) or _NO_XML.search(relative):
-        raise InputError(f"The name of the video {whole!r} contains signs that a file of ELAN cannot. Rename it.")
+        raise InputError(f"The name of the video {whole!r} contains characters that an ELAN file cannot. Rename it.")
     return {
         "MEDIA_URL": f"file://{'' if whole.startswith('/') else '/'}{whole}",
         "MIME_TYPE": mimetypes.guess_type(media.name)[0] or "video/*",

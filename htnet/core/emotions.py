@@ -1,4 +1,4 @@
-"""Names of emotions that data sets and checkpoints use, and what a name with a typing error may mean."""
+"""Names of emotions that data sets and checkpoints use, and detection of misspelled names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from htnet.core.types import EMOTIONS
 
-#: Names of classes that readers of published sets give, and other spellings of them.
+#: Class names that the readers of published data sets return, and other forms of these names.
 KNOWN_EMOTIONS = frozenset(
     {
         *EMOTIONS,
@@ -17,7 +17,7 @@ KNOWN_EMOTIONS = frozenset(
 )
 #: Short names of the three classes, in lowercase.
 _SHORT = {"neg": "negative", "pos": "positive", "sur": "surprise", "surp": "surprise"}
-#: Forms of one emotion's name.
+#: Different forms of the same emotion's name.
 _FORMS = {"happy": "happiness", "sad": "sadness", "angry": "anger", "other": "others", "surprised": "surprise"} | {
     "disgusted": "disgust",
     "tension": "tense",
@@ -25,13 +25,16 @@ _FORMS = {"happy": "happiness", "sad": "sadness", "angry": "anger", "other": "ot
 
 
 def emotion_name(text: str) -> str:
-    """A name in lowercase without blanks around it; short names of the three classes in full."""
+    """The name in lowercase without surrounding blanks; short names of the three classes are spelled out."""
     name = text.strip().casefold()
     return _SHORT.get(name, name)
 
 
 def edits(one: str, other: str, most: int = 2) -> int:
-    """Letters that were put in, left out, replaced or exchanged with their neighbor; ``most`` + 1 if it is more."""
+    """Edit distance of two texts: insertions, deletions, substitutions and swaps of neighboring letters.
+
+    Distances above ``most`` are returned as ``most`` + 1.
+    """
     if abs(len(one) - len(other)) > most:
         return most + 1
     before: list[int] = []
@@ -47,11 +50,11 @@ def edits(one: str, other: str, most: int = 2) -> int:
 
 
 def meant(name: str, labels: Iterable[str]) -> str:
-    """Which known emotion, or which of some labels, a label may be with a typing error; "" if none is near.
+    """The known emotion, or other label, that a label may be a misspelling of; "" if there is none.
 
-    One edit is near from four letters on, two are from six on: "suprise" and "surprise", not "sad" and "bad". Two forms
-    of one name, such as "happy" and "happiness", are near if both are labels. Labels that differ by a number or
-    by one letter at the end ("grade_1", "class_a") are not near.
+    Names of four letters or more may differ by one edit, names of six or more by two: "suprise" matches "surprise",
+    but "sad" does not match "bad". Two forms of one name, such as "happy" and "happiness", match if both are labels.
+    Labels that differ by a number or by one letter at the end ("grade_1", "class_a") do not match.
     """
     own = name.strip().casefold()
     others = {label.strip().casefold(): label for label in labels}
@@ -70,6 +73,6 @@ def meant(name: str, labels: Iterable[str]) -> str:
 
 
 def _by_letter(one: str, other: str) -> bool:
-    """Whether two names differ in nothing but an additional letter at the end."""
+    """Whether two names differ only in a single letter at the end, after a separator."""
     ends = [re.fullmatch(r"(.*[\W_])\w", name) for name in (one, other)]
     return all(ends) and ends[0][1] == ends[1][1]  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""Engines: where independent tasks run, in processes of this machine or on the nodes of a Ray cluster."""
+"""Engines, which run independent tasks: in processes on this machine, or on the nodes of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from htnet.core.ray_tasks import connectable, run_on_ray
 
 Result = TypeVar("Result")
 Task = tuple[Any, ...]
-#: The files of a task that the node it runs on must have.
+#: Returns the files of a task that the node on which it runs must have.
 FilesOf = Callable[[Task], Iterable[str | PathLike[str]]]
 
 
@@ -23,7 +23,7 @@ class Engine(Protocol):
     """Runs independent tasks.
 
     Attributes:
-        remote: tasks run on other machines: they write no files, and their results come back.
+        remote: whether tasks run on other machines. Remote tasks write no files and return their results.
     """
 
     remote: bool
@@ -37,27 +37,28 @@ class Engine(Protocol):
         forks: bool = False,
         files: FilesOf = lambda task: (),
     ) -> Generator[tuple[Task, Result], None, None]:
-        """Call ``function(shared, *task)`` for each task and yield each answer once, as they come.
+        """Call ``function(shared, *task)`` for each task and yield each result once, in the order of completion.
 
-        Close it (`contextlib.closing`) where an error can end the loop early: what still runs is stopped then.
+        If an error can end the loop early, close the generator (`contextlib.closing`): this stops the tasks that are
+        still running.
 
         Args:
             function: a module-level function.
             shared: its first argument.
-            tasks: the other arguments.
+            tasks: its other arguments, one tuple per task.
             forks: see `htnet.core.parallel.run_tasks`.
-            files: what a task reads.
+            files: returns the files that a task reads.
         """
         ...
 
 
 @dataclass(frozen=True)
 class LocalEngine:
-    """Processes of this machine.
+    """Processes on this machine.
 
     Attributes:
-        workers: their number; None for one per core on the CPU (at most 8), one on a GPU.
-        device: where they compute.
+        workers: number of processes; None for one per core on the CPU (at most 8), one on a GPU.
+        device: the device they compute on.
     """
 
     workers: int | None = 1
@@ -79,13 +80,13 @@ class LocalEngine:
 
 @dataclass(frozen=True)
 class RayEngine:
-    """The nodes of a Ray cluster: each task takes one processor and computes on one thread.
+    """The nodes of a Ray cluster: each task takes one CPU and computes on one thread.
 
-    A task whose node or process is lost is run again, `htnet.core.ray_tasks.RETRIES` times at most.
+    A task whose node or process is lost is run again, at most `htnet.core.ray_tasks.RETRIES` times.
 
     Attributes:
         address: HOST:PORT of the cluster.
-        device: "cpu"; or "cuda" for tasks that take one GPU each.
+        device: "cpu", or "cuda" for tasks that take one GPU each.
     """
 
     address: str
@@ -113,31 +114,29 @@ def make_engine(
     *,
     gpus: bool = False,
 ) -> Engine:
-    """The engine of that name, checked before any work.
+    """Create an engine and check its settings before any work starts.
 
     Args:
         engine: one of `ENGINES`.
-        address: HOST:PORT of a Ray cluster; None for what the variable RAY_ADDRESS names.
-        workers: processes of the local engine.
-        device: where tasks compute.
-        gpus: tasks on a cluster can take a GPU each.
+        address: HOST:PORT of a Ray cluster; None for the address in the environment variable RAY_ADDRESS.
+        workers: number of processes of the local engine.
+        device: the device that tasks compute on.
+        gpus: whether each task on a cluster can take a GPU.
 
     Raises:
-        InputError: the engine is unknown, or does not take one of these.
+        InputError: the engine is unknown, or one of the settings does not apply to it.
         MissingExtraError: Ray is not installed.
         RunError: nothing answers at the address within 5 s.
     """
     refuse_unknown([engine], ENGINES, "engine")
     if engine == "local":
         if address is not None:
-            raise InputError(f"address is {address!r}, which goes with engine='ray' (--engine ray). Give both.")
+            raise InputError(f"address is {address!r}, which needs engine='ray' (--engine ray). Give both.")
         return LocalEngine(workers, device)
     if workers not in (None, 1):
-        raise InputError(
-            f"workers is {workers}, but Ray runs as many tasks as the cluster has processors. Leave it out."
-        )
+        raise InputError(f"workers is {workers}, but Ray runs as many tasks as the cluster has CPUs. Leave it out.")
     if device not in ("cpu", "cuda") or (device == "cuda" and not gpus):
-        cure = "give 'cpu', or 'cuda' for one GPU a task" if gpus else "these tasks compute on the CPU: leave it out"
+        cure = "give 'cpu', or 'cuda' for one GPU per task" if gpus else "these tasks run on the CPU: leave it out"
         raise InputError(f"The device is {device!r}; with the engine ray {cure}.")
     return RayEngine(connectable(address), device)
 
@@ -149,7 +148,7 @@ def in_order(
     tasks: Iterable[Task],
     files: FilesOf = lambda task: (),
 ) -> Generator[tuple[Task, Result], None, None]:
-    """`Engine.run` with answers in the order of the tasks; of the local engine one after the other in this process."""
+    """`Engine.run` with results in the order of the tasks; the local engine runs them one by one in this process."""
     if not engine.remote:
         for task in tasks:
             yield task, function(shared, *task)

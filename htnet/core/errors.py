@@ -8,14 +8,14 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-#: Numbers of the errors that tell that no file can be opened any more, by this process or by any.
+#: Error numbers for too many open files, in this process or in the whole system.
 NO_FILES = (errno.EMFILE, errno.ENFILE)
-#: What helps then.
+#: The cure for these errors.
 TOO_MANY_FILES = "This process has too many files open: close some, or raise the limit (ulimit -n)."
 
 
 class HtnetError(Exception):
-    """Base of every error that htnet raises on purpose."""
+    """Base class of every error that htnet raises on purpose."""
 
 
 ErrorT = TypeVar("ErrorT", bound=HtnetError)
@@ -26,7 +26,7 @@ class InputError(HtnetError, ValueError):
 
 
 class LimitError(InputError):
-    """A file asks for more than a limit allows; see `htnet.core.limits`."""
+    """A file exceeds a limit; see `htnet.core.limits`."""
 
 
 class FrameError(InputError):
@@ -38,7 +38,7 @@ class VideoError(InputError):
 
     Attributes:
         frame: number of the first frame that cannot be read, counted from 0; None if none could be read.
-            The frames before it were delivered.
+            The frames before it were read.
     """
 
     def __init__(self, message: str, frame: int | None = None) -> None:
@@ -116,20 +116,22 @@ class CorruptWeightsError(WeightsError):
 
 
 class RunError(HtnetError):
-    """A run cannot go on: its folder is in use or holds another run, a process was killed, or no file can be opened."""
+    """A run cannot continue: its folder is in use or holds another run, a process was killed, or no more files can be
+    opened.
+    """
 
 
 class NonFiniteLossError(RunError):
-    """The loss of a training is NaN or infinite.
+    """The training loss is NaN or infinite.
 
     Attributes:
-        samples: of the batch.
+        samples: the samples of the batch.
         epoch: counted from 1.
-        step: of the epoch, counted from 1.
+        step: step within the epoch, counted from 1.
     """
 
     def __init__(self, message: str, samples: Sequence[str] = (), epoch: int = 0, step: int = 0) -> None:
-        """Keep the message, the samples and the place."""
+        """Keep the message, the samples, the epoch and the step."""
         super().__init__(message)
         self.samples, self.epoch, self.step = tuple(samples), epoch, step
 
@@ -149,14 +151,14 @@ class OpenCVError(HtnetError, ImportError):
 def refuse_type(
     name: str, value: object, kind: type | tuple[type, ...], cure: str, error: type[HtnetError] = InputError
 ) -> None:
-    """Raise ``error`` if an argument is not of the type that is asked for.
+    """Raise ``error`` if an argument does not have the required type.
 
     Args:
-        name: of the argument.
-        value: what was given.
-        kind: the type, or several.
-        cure: what to give in its place, such as "prediction.input.flow".
-        error: what is raised.
+        name: name of the argument.
+        value: its value.
+        kind: the required type, or several types.
+        cure: what to give instead, such as "prediction.input.flow".
+        error: the exception type to raise.
     """
     kinds = kind if isinstance(kind, tuple) else (kind,)
     if not isinstance(value, kinds):
@@ -166,17 +168,17 @@ def refuse_type(
 
 
 def cause(error: BaseException) -> str:
-    """Short text on the cause of an error with a file or a connection.
+    """Describe the cause of a file or connection error in a few words.
 
     Errors of Python or of other libraries enter htnet's messages only through this function: their own text may contain
-    terminal codes, be truncated, or refer to things that the user never used.
+    terminal control codes, be truncated, or refer to things that the user never used.
 
     Args:
-        error: what was raised.
+        error: the error.
 
     Returns:
-        Text such as "permission denied", "not UTF-8 at byte 3", "invalid JSON at line 2, column 5", or the error's type
-        and, for another library's error, the library.
+        Text such as "permission denied", "not UTF-8 at byte 3" or "invalid JSON at line 2, column 5"; otherwise the
+        error's type or, for an error of another library, the library's name.
     """
     if isinstance(error, HtnetError):
         return str(error)
@@ -192,32 +194,32 @@ def cause(error: BaseException) -> str:
     kind, module = type(error).__name__, type(error).__module__.split(".")[0]
     if module in ("builtins", __name__.split(".")[0]):
         return kind
-    # Network clients have different error types in each version.
+    # The error types of network clients differ between their versions.
     told = {
         "Offline": "the network is switched off (HF_HUB_OFFLINE)",
         "Timeout": "no answer in time",
-        "Redirect": "redirects in a circle",
+        "Redirect": "too many redirects",
         "Connect": "no connection",
-        "Proxy": "the proxy refused",
-        "SSL": "no safe connection",
+        "Proxy": "the proxy refused the connection",
+        "SSL": "no secure connection",
     }
     return next((words for part, words in told.items() if part in kind), f"an error in {module}")
 
 
 def about_sample(sample: str, error: HtnetError) -> HtnetError:
-    """The same error with the sample's identifier in front, for work on many samples."""
+    """The same error with the sample's identifier in front of its message, for work on many samples."""
     return prefixed(f"Sample {sample!r}", error)
 
 
 def prefixed(prefix: str, error: ErrorT) -> ErrorT:
-    """The same error with all its attributes, and a text in front of its message."""
+    """The same error with all its attributes, and a prefix in front of its message."""
     named = type(error)(f"{prefix}: {error}")
     vars(named).update(vars(error))
     return named
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """The sentence that ends an "unknown name" error: nearest matches, or all names.
+    """The last sentence of an "unknown name" error: the nearest matches, or all names.
 
     Args:
         name: what the user wrote.
@@ -239,10 +241,10 @@ def refuse_unknown(
     """Raise ``error`` if a name in ``given`` is not in ``known``.
 
     Args:
-        given: names the user used.
-        known: names that exist.
-        what: what they name, for the message ("setting of htnet_small").
-        error: the type to raise.
+        given: names that the user wrote.
+        known: the accepted names.
+        what: what the names stand for, for the message ("setting of htnet_small").
+        error: the exception type to raise.
     """
     known = sorted(known)
     for name in given:

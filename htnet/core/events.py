@@ -12,9 +12,9 @@ from htnet.core.facs import SHOWN_UNITS, UnitPrediction
 from htnet.core.fields import one_of, optional, real
 from htnet.core.types import NO_EXPRESSION
 
-#: The two kinds that are expressions; the spotting challenges (MEGC) score these.
+#: The two kinds of events that are expressions; the spotting challenges (MEGC) score only these.
 EXPRESSION_KINDS = ("micro", "macro")
-#: What an event can be: an expression, a blink, a movement of the head, or speech.
+#: Kinds of events: expressions, blinks, head movements and speech.
 EVENT_KINDS = (*EXPRESSION_KINDS, "blink", "head", "speech")
 #: Longest micro-expression and longest macro-expression, s, as MEGC 2020 defines them (He et al., arXiv 1912.11985).
 LONGEST_MICRO_S, LONGEST_MACRO_S = 0.5, 4.0
@@ -26,15 +26,15 @@ class Event:
 
     Attributes:
         kind: one of `EVENT_KINDS`.
-        onset: number of its first frame, from 0 in a video; the frame belongs to the event.
-        apex: number of its strongest frame; None if none is known.
-        offset: number of its last frame, which belongs to the event, too.
+        onset: number of its first frame, which belongs to the event; a video's frames are counted from 0.
+        apex: number of the frame with the strongest expression; None if unknown.
+        offset: number of its last frame, which also belongs to the event.
         start: time of the onset, s from the first frame of the recording; None if unknown.
         peak: time of the apex, s; None if unknown.
         end: time of the offset, s; None if unknown.
         confidence: 0..1; None if nothing was measured, as in an annotation.
-        label: the emotion, the most probable one of ``probabilities`` or the annotated one; "no expression" if onset
-            and apex do not differ by an expression; None if no model was applied and nothing is annotated.
+        label: the emotion: the most probable one of ``probabilities``, or the annotated one. "no expression" if onset
+            and apex do not differ by an expression; None if no model was applied and there is no annotation.
         probabilities: emotion to probability, in the model's class order; empty if no model was applied.
         action_units: predictions of all action units of the model; empty if no model was applied.
         track: number of the face in the recording; None if there is only one face.
@@ -42,8 +42,8 @@ class Event:
             model was applied.
 
     Raises:
-        InputError: an unknown kind, a frame that is not an integer or below 0, frames or times out of order, or a
-            confidence outside of 0..1.
+        InputError: the kind is unknown, a frame number is not an integer or is below 0, frames or times are out of
+            order, or the confidence is outside 0..1.
     """
 
     kind: str
@@ -89,14 +89,14 @@ class Event:
 
     @property
     def emotion(self) -> str | None:
-        """The emotion, of several classes the most probable one also where ``label`` says that there is none."""
+        """The emotion: ``label``, or the most probable class if ``label`` is "no expression" and a model was used."""
         if self.label == NO_EXPRESSION and self.probabilities:
             return max(self.probabilities, key=lambda name: self.probabilities[name])
         return self.label
 
     @property
     def shown_units(self) -> tuple[UnitPrediction, ...]:
-        """The action units that are named beside it: of those with a probability of at least `SHOWN_UNITS`; none if
+        """The action units to show with the event: those with a probability of at least `SHOWN_UNITS`; none if
         ``label`` is "no expression".
         """
         if self.label == NO_EXPRESSION:
@@ -123,20 +123,20 @@ class Event:
 
     @classmethod
     def from_dict(cls, entry: Mapping[str, Any], where: str = "an event") -> Event:
-        """An event from an entry that `to_dict` wrote; fields that it lacks take their defaults.
+        """Rebuild an event from an entry that `to_dict` wrote; missing optional fields take their defaults.
 
         Args:
             entry: the entry, as read from JSON.
-            where: what messages call it.
+            where: name of the entry in messages.
 
         Raises:
-            InputError: kind, onset or offset is missing, or a value is not as `to_dict` writes it.
+            InputError: kind, onset or offset is missing, or a value is not in the form that `to_dict` writes.
         """
         if not isinstance(entry, Mapping):
             raise InputError(f"{where} is {entry!r}; give an object with the fields of an event of htnet.")
         lacking = [name for name in ("kind", "onset_frame", "offset_frame") if entry.get(name) is None]
         if lacking:
-            raise InputError(f"{where} lacks {', '.join(lacking)}. Give a document of htnet with events.")
+            raise InputError(f"{where} lacks {', '.join(lacking)}. Give a JSON document that htnet wrote, with events.")
         probabilities, units = entry.get("probabilities") or {}, entry.get("action_units") or []
         if not isinstance(probabilities, Mapping) or not isinstance(units, list):
             raise InputError(f"{where}: probabilities must be an object and action_units a list.")

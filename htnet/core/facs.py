@@ -9,7 +9,7 @@ from typing import Any
 
 from htnet.core.deprecated import renamed_attributes
 
-#: What FACS (Ekman, Friesen and Hager 2002) calls its action units; those that htnet's weights know.
+#: Names of action units in FACS (Ekman, Friesen and Hager 2002), for the units that htnet's weights predict.
 ACTION_UNIT_NAMES: Mapping[int, str] = MappingProxyType(
     {
         1: "inner brow raiser",
@@ -30,8 +30,8 @@ ACTION_UNIT_NAMES: Mapping[int, str] = MappingProxyType(
     }
 )
 
-#: Numbers of the action units of FACS. Which codes are units, which are descriptors and which are movements: Ekman,
-#: Friesen and Hager 2002. There is no unit 3 in adults, and 0 (a neutral face) is none.
+#: Numbers of the action units of FACS. The division of codes into units, descriptors and movements follows Ekman,
+#: Friesen and Hager 2002. Adults have no unit 3, and 0 (a neutral face) is not a unit.
 ACTION_UNITS = frozenset({1, 2, *range(4, 19), *range(20, 29), 31, 38, 39, *range(41, 47)})
 #: FACS codes that are not action units, by what they describe.
 DESCRIPTORS: Mapping[str, frozenset[int]] = MappingProxyType(
@@ -43,15 +43,16 @@ DESCRIPTORS: Mapping[str, frozenset[int]] = MappingProxyType(
         "behavior": frozenset({80, 81, 82, 84, 85, 91, 92, 97, 98}),
     }
 )
-#: Codes that sheets may write with AD in front: the descriptors of actions, and four units that are so written too
-#: (DFME has AD31, AD38 and AD39).
+#: Codes that annotation sheets may write with the prefix AD: the action descriptors, and four units that are also
+#: written this way (DFME has AD31, AD38 and AD39).
 DESCRIBED = DESCRIPTORS["action"] | {21, 31, 38, 39}
-#: Codes that may have M in front, for a movement that comes with an action. Some (M59, M60, M68, M83) exist only so.
+#: Codes that may have the prefix M, for a movement that accompanies an action. Some (M59, M60, M68, M83) exist only
+#: with the prefix.
 MOVEMENTS: Mapping[str, frozenset[int]] = MappingProxyType(
     {"head": DESCRIPTORS["head"] | {59, 60, 83}, "eyes": DESCRIPTORS["eyes"] | {68}}
 )
 
-#: Probability from which on people are shown an action unit as seen.
+#: Lowest probability at which an action unit is shown as active.
 SHOWN_UNITS = 0.5
 
 
@@ -61,8 +62,8 @@ class UnitPrediction:
     """Prediction of one action unit.
 
     Attributes:
-        number: its number in FACS.
-        subject_left: probability that it is active on the subject's left side, which is the image's right.
+        number: number of the action unit in FACS.
+        subject_left: probability that it is active on the subject's left side, which is the image's right side.
         subject_right: the same for the subject's right side.
     """
 
@@ -72,12 +73,12 @@ class UnitPrediction:
 
     @property
     def name(self) -> str:
-        """Its name in FACS; "action unit N" if it is not in `ACTION_UNIT_NAMES`."""
+        """Name of the action unit in FACS; "action unit N" if it is not in `ACTION_UNIT_NAMES`."""
         return ACTION_UNIT_NAMES.get(self.number, f"action unit {self.number}")
 
     @property
     def probability(self) -> float:
-        """Probability that it is active on any side: the larger of the two sides."""
+        """Probability that the action unit is active on any side: the larger value of the two sides."""
         return max(self.subject_left, self.subject_right)
 
     @property
@@ -102,7 +103,7 @@ class UnitPrediction:
 
 
 def units_by_side(numbers: Sequence[int], sides: Sequence[Sequence[float]]) -> tuple[UnitPrediction, ...]:
-    """Units of probabilities on the image's left and right side, which are the subject's right and left."""
+    """Build predictions from (image left, image right) probabilities; the image's left is the subject's right."""
     return tuple(
         UnitPrediction(number, subject_left=image_right, subject_right=image_left)
         for number, (image_left, image_right) in zip(numbers, sides, strict=True)

@@ -1,6 +1,6 @@
 """Validation of the fields of frozen dataclasses and of arguments.
 
-Bounds have the names that pydantic and annotated-types give them: ``ge``, ``gt``, ``le``, ``lt``.
+Bounds are named as in pydantic and annotated-types: ``ge``, ``gt``, ``le``, ``lt``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Rule:
     """Rule for the values of a field.
 
     Attributes:
-        allows: whether a value is allowed.
-        wanted: what is allowed, for messages: "a number from 0 to 1".
-        names: the allowed names, if the values are limited to names.
+        allows: returns whether a value is allowed.
+        wanted: the allowed values in words, for messages: "a number from 0 to 1".
+        names: the allowed names, if the value must be one of several names.
     """
 
     allows: Callable[[Any], bool]
@@ -35,7 +35,7 @@ class Rule:
         """Raise ``error`` about ``name`` unless ``value`` is allowed."""
         try:
             allowed = self.allows(value)
-        except (TypeError, ValueError, OverflowError):  # a value of another kind, which the rule cannot even look at
+        except (TypeError, ValueError, OverflowError):  # a value of another type, which the rule cannot evaluate
             allowed = False
         if not allowed:
             cure = f". {did_you_mean(value, self.names)}" if self.names else f"; give {self.wanted}."
@@ -43,10 +43,10 @@ class Rule:
 
 
 def one_of(names: Iterable[Any]) -> Rule:
-    """One of some names."""
+    """One of the given values."""
     known = tuple(names)
 
-    def allows(value: Any) -> bool:  # 8.0 == 8 and True == 1, but they are of other kinds
+    def allows(value: Any) -> bool:  # types are compared too, because 8.0 == 8 and True == 1
         return any(
             isinstance(value, type(name)) and isinstance(value, bool) == isinstance(name, bool) and value == name
             for name in known
@@ -78,17 +78,17 @@ def flag() -> Rule:
 
 
 def function() -> Rule:
-    """Something that can be called."""
+    """A callable."""
     return Rule(callable, "a function")
 
 
 def optional(rule: Rule) -> Rule:
-    """What a rule allows, or None."""
+    """A value that the rule allows, or None."""
     return Rule(lambda value: value is None or rule.allows(value), f"{rule.wanted}, or None", rule.names)
 
 
 def each(rule: Rule, count: int | None = None) -> Rule:
-    """A tuple of values that a rule allows, of any number of them unless ``count`` says how many."""
+    """A tuple of values that the rule allows; ``count`` is its length, None for any length."""
     return Rule(
         lambda values: (
             isinstance(values, tuple) and (count is None or len(values) == count) and all(map(rule.allows, values))
@@ -103,12 +103,12 @@ def checked(default: Any, rule: Rule, **metadata: Any) -> Any:
 
 
 class Checked:
-    """Base of frozen dataclasses with validated fields, see `checked`.
+    """Base class of frozen dataclasses with validated fields, see `checked`.
 
-    Lists become tuples, because JSON has no tuples: a saved and reloaded object equals the original.
+    Lists are converted to tuples. JSON has no tuples, so a saved and reloaded object then equals the original.
     """
 
-    #: What is raised, what a field is called when there is none of a name, and what stands before the name of a field.
+    #: The exception type, the noun for a field in "unknown name" errors, and the prefix of field names in messages.
     _error: ClassVar[type[HtnetError]] = InputError
     _noun: ClassVar[str] = "field"
     _prefix: ClassVar[str] = ""
@@ -122,13 +122,13 @@ class Checked:
 
     @classmethod
     def check_field(cls, name: str, value: Any, said: str) -> None:
-        """Refuse a value that a field would refuse, under the name that the user gave it, such as an option."""
+        """Refuse a value that the field ``name`` does not allow; the message calls it ``said``, such as an option."""
         if (rule := cls._rule(name)) is not None:
             rule.check(said, tuples(value), cls._error)
 
     @classmethod
     def _rule(cls, name: str) -> Rule | None:
-        """The rule of a field; of one that only has another default here, that of the class above."""
+        """The rule of a field; a field that only overrides the default inherits the rule of the base class."""
         for base in cls.__mro__:
             field = vars(base).get("__dataclass_fields__", {}).get(name)
             if field is not None and "rule" in field.metadata:
@@ -142,13 +142,13 @@ class Checked:
 
     @classmethod
     def from_dict(cls: type[Self], data: Mapping[str, Any]) -> Self:
-        """Build one from fields by name, from JSON too; unknown fields are refused."""
+        """Build an object from field names and values, for example from JSON; unknown fields are refused."""
         refuse_unknown(data, cls.field_names(), cls._noun, cls._error)
         return cls(**data)
 
 
 def tuples(value: Any) -> Any:
-    """Lists, and lists within them, as tuples."""
+    """Convert lists, and lists inside them, to tuples."""
     return tuple(tuples(part) for part in value) if isinstance(value, (list, tuple)) else value
 
 

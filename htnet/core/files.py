@@ -1,6 +1,6 @@
 """File output: existing files are overwritten only on request, and files are written atomically.
 
-All overwrite checks and file writes go through this module; files that are read repeatedly are read by `FreshFile`.
+All overwrite checks and file writes go through this module. `FreshFile` caches files that are read repeatedly.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ except ImportError:  # on Windows
 
 T = TypeVar("T")
 StrPath = str | PathLike[str]
-_FULL = "Free some space there, then run the same again; what was finished before is whole."
-#: What helps where a file cannot be written, other than another place, by number of the error.
+_FULL = "Free some space there, then run the same again; the files finished before are complete."
+#: Cures for errors on writing, by error number, where another folder does not help.
 _CURES = {
     errno.ENOSPC: _FULL,
     getattr(errno, "EDQUOT", errno.ENOSPC): _FULL,
     **dict.fromkeys(NO_FILES, TOO_MANY_FILES),
 }
-#: Endings of files that would be read as frames or faces if they lay among them.
+#: File name extensions of images, which a reader of a folder of frames or faces would read.
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 
 
 def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Iterable[StrPath | None] = ()) -> None:
-    """Refuse to overwrite existing files; call it before any work is done.
+    """Refuse to overwrite existing files. Call this before any work is done.
 
     Args:
         files: output files; None is skipped.
@@ -79,11 +79,11 @@ def check_outputs(*files: StrPath | None, overwrite: bool = False, inputs: Itera
 
 
 def check_folder(folder: StrPath, files: Iterable[str], *, overwrite: bool = False) -> None:
-    """Refuse to write files of these names into a folder that contains one of them; other files are ignored.
+    """Refuse to write files into a folder that already contains one of them; its other files are ignored.
 
     Args:
         folder: output folder; it need not exist.
-        files: their names.
+        files: names of the files to write.
         overwrite: whether the user asked to overwrite existing files.
 
     Raises:
@@ -97,25 +97,25 @@ def check_folder(folder: StrPath, files: Iterable[str], *, overwrite: bool = Fal
         raise InputError(f"{folder} is a file. Give a folder to write into.")
     above = next((path for path in folder.parents if os.path.exists(path)), None)
     if above is not None and not os.path.isdir(above):
-        raise InputError(f"{folder} cannot be made, because {above} is a file. Give a folder to write into.")
+        raise InputError(f"{folder} cannot be created, because {above} is a file. Give a folder to write into.")
     if overwrite:
         return
     found = [name for name in files if os.path.lexists(folder / name)]
     if found:
-        more = f" (and {', '.join(found[1:])} beside it)" if len(found) > 1 else ""
+        more = f" (and {', '.join(found[1:])} in the same folder)" if len(found) > 1 else ""
         raise OverwriteError(_exists(str(folder / found[0]), more))
 
 
 def refuse_same_folder(out: StrPath | None, *read: StrPath | None, below: bool = False) -> None:
-    """Refuse to write many files into a folder that is read, whatever the user requested.
+    """Refuse to write many files into a folder that is read, even if the user asked to overwrite files.
 
     Args:
-        out: where files are to be written; None is ignored.
-        read: folders that are read, or files.
-        below: refuse its subfolders too, since the files in them are read.
+        out: output folder; None is ignored.
+        read: input folders or files.
+        below: also refuse subfolders of the input folders, for inputs whose subfolders are read too.
 
     Raises:
-        InputError: ``out`` is one of them.
+        InputError: ``out`` is one of the input folders, or inside one if ``below`` is given.
     """
     if out is None:
         return
@@ -133,23 +133,23 @@ def refuse_same_folder(out: StrPath | None, *read: StrPath | None, below: bool =
 
 @contextmanager
 def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666, follow: bool = True) -> Iterator[Path]:
-    """Context for writing a file atomically: it is renamed to its final name when the block ends.
+    """Context manager that writes a file atomically: a temporary file is renamed when the block ends.
 
-    If the block fails, no file is left and an existing file is unchanged. Readers see the old file or the new one,
-    never a part.
+    If the block fails, the temporary file is removed and an existing file is unchanged. Readers see either the old
+    file or the new one, never a partial file.
 
     Args:
-        path: the file; missing folders are created. Streams such as /dev/stdout are written as they are.
-        durable: wait until the file is on the disk.
-        mode: of a new file, less the umask.
-        follow: follow a link and replace its target, as for a file that the user named; else replace the link, as for
-            a file that htnet names in a folder, which may come from somebody else.
+        path: the file; missing folders are created. Streams such as /dev/stdout are written directly.
+        durable: wait until the file is on the disk (fsync).
+        mode: permissions of a new file, before the umask.
+        follow: follow a symbolic link and replace its target, for files that the user named. If False, replace the
+            link itself, for files that htnet names in a folder that may come from somebody else.
 
     Yields:
-        The temporary path: a name in the same folder that ends in .tmp.
+        Path of the temporary file, in the same folder and ending in .tmp.
 
     Raises:
-        InputError: the file cannot be written; the message says why.
+        InputError: the file cannot be written; the message states the reason.
     """
     path = as_path(path)
     linked = os.path.islink(path)
@@ -157,7 +157,7 @@ def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666, follo
     if _is_stream(path) or (os.path.exists(real) and not os.path.isfile(real) and (follow or not linked)):
         try:
             yield path
-        except BrokenPipeError:  # nobody reads any more
+        except BrokenPipeError:  # the reader has closed the pipe
             raise
         except OSError as error:
             if error.filename is None or str(error.filename) == str(path):
@@ -197,14 +197,14 @@ def whole_file(path: StrPath, *, durable: bool = False, mode: int = 0o666, follo
 
 
 def remove_partial(folder: Path, *, below: bool = True) -> None:
-    """Remove what `whole_file` had begun in a folder when its process was killed.
+    """Remove temporary files that `whole_file` left in a folder because its process was killed.
 
-    What another process is writing stays, because it is locked. Where the file system has no locks, everything stays;
-    on Windows the caller makes sure that nobody else writes into the folder.
+    Files that another process is still writing are locked, and are kept. On file systems without locks all files are
+    kept; on Windows the caller must ensure that no other process writes into the folder.
 
     Args:
         folder: the folder; it need not exist.
-        below: also in its subfolders.
+        below: also remove those in subfolders.
     """
     if not os.path.isdir(folder):
         return
@@ -223,11 +223,11 @@ def remove_partial(folder: Path, *, below: bool = True) -> None:
 
 
 def _create(partial: Path, mode: int) -> int | None:
-    """Create a file and lock it; returns what keeps it locked until it is closed, None on Windows."""
+    """Create a file and lock it; return the file descriptor that holds the lock until it is closed, None on Windows."""
     while True:
         held = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
         if fcntl is None:
-            os.close(held)  # an open file could not be renamed
+            os.close(held)  # Windows cannot rename an open file
             return None
         with suppress(OSError):
             fcntl.flock(held, fcntl.LOCK_EX)
@@ -237,26 +237,26 @@ def _create(partial: Path, mode: int) -> int | None:
 
 
 def refuse_linked_folders(root: StrPath, names: Iterable[str]) -> None:
-    """Refuse folders in an output folder that are links to places outside of it.
+    """Refuse subfolders of an output folder that are symbolic links to folders outside it.
 
     Args:
         root: the output folder.
-        names: of its folders; they need not exist.
+        names: names of its subfolders; they need not exist.
 
     Raises:
-        InputError: one is such a link.
+        InputError: one of them is such a link.
     """
     for name in names:
         place = os.path.join(root, name)
         if os.path.islink(place) and not real_path(place).startswith(real_path(root) + os.sep):
             raise InputError(
-                f"{place} is a link to {os.path.realpath(place)}, outside of the folder, and would be written into. "
+                f"{place} is a link to {os.path.realpath(place)}, outside the output folder, and would be written to. "
                 "Remove the link, or choose another folder."
             )
 
 
 def write_text(path: StrPath, text: str, *, durable: bool = False, follow: bool = True) -> None:
-    """Write a UTF-8 text file atomically; line ends are those of ``text``.
+    """Write a UTF-8 text file atomically; line ends are not converted.
 
     Raises:
         InputError: the file cannot be written.
@@ -275,9 +275,9 @@ def write_bytes(path: StrPath, content: bytes, *, durable: bool = False, follow:
 
 
 class FreshFile(Generic[T]):
-    """Cached content of a file, read again whenever the file has changed."""
+    """Cached content of a file; it is read again if the file has changed."""
 
-    #: Seconds within which a second write can leave a file's times as they are, on coarse file systems.
+    #: Seconds within which a second write may not change the file's times, on file systems with coarse time stamps.
     RECENT = 2.5
 
     def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
@@ -286,14 +286,14 @@ class FreshFile(Generic[T]):
         self._known: tuple[tuple[object, ...] | None, T] | None = None
 
     def get(self) -> T:
-        """The content; raises what reading raises."""
+        """The content; errors of the read function are raised."""
         state, known = self._state(), self._known
         if known is None or state is None or known[0] != state:
             known = self._known = (state, self._read(self.path))
         return known[1]
 
     def _state(self) -> tuple[object, ...] | None:
-        """What differs where the content does; None if the file cannot be read."""
+        """A value that changes when the file's content changes; None if the file cannot be read."""
         try:
             found = os.stat(self.path)
             recent = time.time() - found.st_mtime < self.RECENT
@@ -317,7 +317,7 @@ def _exists(what: str, more: str = "") -> str:
 
 
 def _refuse_impossible(path: StrPath) -> None:
-    """Refuse a name that can be no file's here, such as one that is too long."""
+    """Refuse a name that no file can have here, such as one that is too long."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -327,5 +327,5 @@ def _refuse_impossible(path: StrPath) -> None:
 
 
 def _is_stream(file: StrPath) -> bool:
-    """Whether it is a stream such as /dev/stdout, where nothing can be overwritten."""
+    """Whether the path is a stream such as /dev/stdout, where nothing can be overwritten."""
     return str(file).startswith("/dev/")

@@ -1,7 +1,7 @@
 """Hints for inputs of the wrong kind.
 
-Every reader that is given the wrong kind of file, folder or name ends its message with `hint`, which names
-the command (or, in Python, the call) that accepts it.
+Every reader that is given the wrong kind of file, folder or name ends its error message with `hint`, which names the
+command (or, in Python, the call) that accepts it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ VIDEOS = frozenset(
 )
 CHECKPOINTS = frozenset({".pth", ".pt", ".ckpt"})
 SHEETS = frozenset({".xlsx", ".xls", ".csv"})
-#: Columns of annotation sheets, in lowercase without blanks and signs.
+#: Columns of annotation sheets, in lowercase without blanks and punctuation.
 _SHEET_COLUMNS = ({"filename", "foldname", "sample"}, {"onset", "onsetframe", "onsetf"}, {"apex", "apexframe", "apexf"})
-#: How deep official trees are looked into, and how many folders of each level.
+#: Depth to which folder trees of official sets are searched, and how many folders of each level.
 _DEPTH, _WIDTH = 5, 4
 
 _IN_COMMAND: ContextVar[bool] = ContextVar("in_command", default=False)
@@ -47,7 +47,7 @@ class Door:
     Attributes:
         kind: "set", "manifest", "prepared", "recordings", "events", "video", "frames", "image", "weights", "run",
             "checkpoint" or "sheet"; wings add other kinds.
-        what: the same as text.
+        what: the kind in words.
         command: the command that accepts it.
         call: the Python call that accepts it.
         name: name of a set.
@@ -62,12 +62,12 @@ class Door:
 
 @dataclass(frozen=True)
 class Usage:
-    """Commands and call for models that read images of one kind.
+    """Commands and Python call for models that read images of one kind.
 
     Attributes:
         train: the command that trains them.
         predict: the command that predicts, with "{name}" for the weights.
-        call: the same in Python.
+        call: the Python call that predicts.
     """
 
     train: str = "htnet train"
@@ -77,14 +77,14 @@ class Usage:
 
 @dataclass(frozen=True)
 class WingHints:
-    """What a wing takes: its module ``hints`` contains one as ``HINTS``.
+    """The inputs that a wing accepts; the module ``hints`` of the wing defines one as ``HINTS``.
 
     Attributes:
-        input_kind: images that its models read, see `htnet.models.EmotionModel.input_kind`.
-        usage: of its models.
-        of_folder: what a folder is, None if the wing does not know it.
-        of_columns: the same of a table or the folder that it stands in, by its columns in lowercase.
-        of_image: what takes one image: the command and the call.
+        input_kind: kind of images that its models read, see `htnet.models.EmotionModel.input_kind`.
+        usage: how its models are used.
+        of_folder: returns the kind of a folder; None if the wing does not know it.
+        of_columns: returns the kind of a table, given its columns in lowercase and the path of the table or its folder.
+        of_image: the command and the call that accept one image.
     """
 
     input_kind: str
@@ -95,7 +95,7 @@ class WingHints:
 
 
 def wing_hints() -> list[WingHints]:
-    """Those of all installed wings."""
+    """The hints of all installed wings."""
     return [module.HINTS for module in wing_modules("hints")]
 
 
@@ -111,7 +111,7 @@ def in_command() -> bool:
 
 @contextmanager
 def as_command(value: bool = True) -> Iterator[None]:
-    """While a command runs: messages name commands instead of Python calls."""
+    """Context manager: inside it, messages name commands instead of Python calls."""
     token = _IN_COMMAND.set(value)
     try:
         yield
@@ -120,12 +120,12 @@ def as_command(value: bool = True) -> Iterator[None]:
 
 
 def how(command: str, call: str) -> str:
-    """The way to do something, as the user would write it: a command or a call."""
+    """The command if a command is running, otherwise the Python call."""
     return command if in_command() else call
 
 
 def hint(path: str | PathLike[str]) -> str:
-    """A sentence, with a leading blank, on the kind of ``path`` and what accepts it; "" if unknown."""
+    """A sentence, after a blank, that states the kind of ``path`` and what accepts it; "" if the kind is unknown."""
     door = door_of(path)
     if door is None:
         return "" if os.path.exists(path) else named(str(path))
@@ -133,7 +133,7 @@ def hint(path: str | PathLike[str]) -> str:
 
 
 def missing(path: str | PathLike[str]) -> str:
-    """A sentence that a file or folder does not exist, with the part of its path that does."""
+    """The message that a file or folder does not exist, with the part of its path that does."""
     path = as_path(path)
     try:
         os.stat(path)
@@ -142,11 +142,11 @@ def missing(path: str | PathLike[str]) -> str:
     except OSError as error:
         return f"{path} cannot be opened ({cause(error)}). Check the path.{named(str(path))}"
     there = next((p for p in path.absolute().parents if os.path.isdir(p)), Path(path.anchor or "."))
-    return f"{path} does not exist; the last folder on the way that does is {there}. Check the path.{named(str(path))}"
+    return f"{path} does not exist; the last existing folder of its path is {there}. Check the path.{named(str(path))}"
 
 
 def named(name: str) -> str:
-    """A sentence, after a blank, for a word that names weights, a model or a data set; "" for any other."""
+    """A sentence, after a blank, on the use of a name of weights, a model or a data set; "" for any other name."""
     if name in WEIGHTS:
         command, call = _use_of_weights(name, input_kind(name))
         return f" {name} is the name of trained weights: {how(command, call)}"
@@ -154,11 +154,11 @@ def named(name: str) -> str:
 
 
 def name_hint(name: str, models: frozenset[str] | None = None) -> str:
-    """A sentence, after a blank, for a name that is of another kind: weights given as a model, or a model as weights.
+    """A sentence, after a blank, on a name of the wrong kind: weights given as a model, or a model given as weights.
 
     Args:
-        name: what was given.
-        models: names of models where weights are meant; None if a model is meant.
+        name: the name that was given.
+        models: names of models if weights were expected; None if a model was expected.
     """
     if models is not None:
         return _model(name) if name in models else _set(name)
@@ -189,11 +189,11 @@ def _set(name: str) -> str:
         return ""
     command = f"htnet prepare {known.name} --root FOLDER --out OUT, then --data OUT"
     call = f"htnet.data.read_dataset({known.name!r}, folder)"
-    return f" {name} is the name of a data set, whose folder is meant: {how(command, call)}"
+    return f" {name} is the name of a data set; give its folder: {how(command, call)}"
 
 
 def door_of(path: str | PathLike[str]) -> Door | None:
-    """The kind of a file or folder by its content and name; None if it is unknown or does not exist."""
+    """The kind of a file or folder, detected from content and name; None if it is unknown or does not exist."""
     path = Path(path)
     try:
         return _of_folder(path) if os.path.isdir(path) else _of_file(path) if os.path.isfile(path) else None
@@ -258,7 +258,7 @@ def _of_file(path: Path) -> Door | None:
 
 
 def official_set(path: Path) -> OfficialSet | None:
-    """The official data set that a folder contains, by its annotation or by the form of its folders."""
+    """The official data set that a folder contains, recognized by its annotation or by its folder names."""
     for file in (*_files(path), *(_files(path.parent) if path.name else ())):
         if file.suffix.lower() in SHEETS and (found := _by_sheet(file.name)) is not None and file.parent == path:
             return found
@@ -273,7 +273,7 @@ def _by_sheet(name: str) -> OfficialSet | None:
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
-    """Some folders of each level below a folder."""
+    """The first few folders of each level below a folder."""
     for name in _folders(folder)[: _WIDTH if depth < _DEPTH else 3 * _WIDTH]:
         yield folder / name
         if depth > 1:
@@ -291,7 +291,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _of_columns(table: Path, path: Path) -> Door | None:
-    """What a CSV file is by its header."""
+    """The kind of a CSV file, by its header."""
     columns = _columns(table)
     for wing in wing_hints():
         if (own := wing.of_columns(columns, path)) is not None:
@@ -307,7 +307,7 @@ def _of_columns(table: Path, path: Path) -> Door | None:
     if any(set(form) <= header for form in FORMS.values()):
         return Door(
             "events",
-            "a table of events as the spotting challenges (MEGC) take it",
+            "a table of events in the form of the spotting challenges (MEGC)",
             f"htnet evaluate-spotting --truth TABLE --predictions {path}",
             f"htnet.data.read_events({str(path)!r})",
         )
@@ -324,8 +324,8 @@ def _of_columns(table: Path, path: Path) -> Door | None:
         return Door(
             "predictions",
             "a table of predictions",
-            "htnet predict --manifest SAMPLES.csv wrote it; --data takes what those samples were prepared into",
-            "htnet.data.open_data(...) reads the folder its samples were prepared into",
+            "htnet predict --manifest SAMPLES.csv wrote it; --data takes the prepared folder of those samples",
+            "htnet.data.open_data(...) reads the prepared folder of its samples",
         )
     if columns >= {"x_0", "y_0"} or columns >= {"image_left_eye_x", "image_left_eye_y"}:
         return Door(
@@ -341,7 +341,7 @@ def _of_columns(table: Path, path: Path) -> Door | None:
 
 
 def _columns(table: Path) -> frozenset[str]:
-    """Columns of a CSV file that its first row fills, in lowercase; all, if it has no row."""
+    """Columns, in lowercase, that are not empty in the first row of a CSV file; all columns if it has no rows."""
     names, *rows = first_rows(table) or [[]]
     values = rows[0] if rows else names
     return frozenset(name.strip().casefold() for name, value in zip(names, values, strict=False) if value.strip())
@@ -359,7 +359,7 @@ def _manifest(path: Path) -> Door:
 
 
 def prepare_manifest(path: str | PathLike[str]) -> tuple[str, str]:
-    """How flow images are made of a manifest of frames: the command and the call."""
+    """How to compute flow images from a manifest of frames: the command and the call."""
     path = Path(path)
     out = (path.parent if path.suffix.lower() == ".csv" and path.name == "manifest.csv" else path.with_suffix("")).name
     out = f"{out or 'own'}-flow"
@@ -401,7 +401,7 @@ def _weights(path: Path) -> Door:
 
 
 def _folder_kind(path: Path) -> str:
-    """Kind of images that weights in a folder read; "" if it does not say so."""
+    """Kind of images that the weights in a folder read; "" if their config does not state it."""
     try:
         return str(read_json(path / "config.json")["input_kind"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -409,7 +409,7 @@ def _folder_kind(path: Path) -> str:
 
 
 def _use_of_weights(name: str, kind: str) -> tuple[str, str]:
-    """How trained weights are used: the command and the call."""
+    """How to use trained weights: the command and the call."""
     usage = usage_of(kind)
     command = f"{usage.predict.format(name=name)}, or {usage.train} ... --start {name}"
     return command, f"{usage.call.format(name=name)}, or htnet.load_pretrained({name!r})"

@@ -1,8 +1,8 @@
-"""Identity of people and data sets: whether two spellings name the same person, or the same data set.
+"""Identity of people and data sets: whether two spellings name the same person or the same data set.
 
 An evaluation is valid only if no person is both trained and tested on, so people are compared by normalized names, not
-by spelling. Within one data set a person must have one spelling: two spellings with the same key are refused instead of
-being merged or kept apart by a guess.
+by spelling. Within one data set each person must have one spelling. Two spellings with the same key are refused:
+whether they mean one person or two is not guessed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from htnet.core.paths import real_path
 from htnet.core.types import QualityWarning
 from htnet.core.words import listed
 
-#: What people write where they do not know who it is, by `person_key`; such a sample has no subject. So has one whose
-#: subject is punctuation alone.
+#: Placeholders for an unknown person, as `person_key` returns them. Samples with such a subject, or with one that
+#: consists of punctuation only, have no subject.
 _UNKNOWN = frozenset(
     {"nan", "none", "null", "nil", "na", "unknown", "unk", "missing", "undefined", "undef", "anonymous", "anon"}
     | {
@@ -40,42 +40,44 @@ _UNKNOWN = frozenset(
         "nobody",
     }
 )
-#: What a number may follow in the names of people: two ways to count them, by `person_key`.
+#: Prefixes of numbers in names of people, as `person_key` returns them, in two groups. Names with equal numbers and
+#: prefixes from one group may be the same person.
 COUNTED = (
     frozenset({"", "id", "no", "nr", "p", "pt", "pat", "patient", "participant", "person"}),
     frozenset({"", "s", "sub", "subj", "subject"}),
 )
-#: Letters that are not accented forms, and what replaces them where they cannot be typed.
+#: Letters that have no decomposition into letter and accent, and their usual replacements.
 _LETTERS = str.maketrans(
     {"\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u00f0": "d", "\u00fe": "th", "\u00e6": "ae", "\u0153": "oe"}
     | {"\u0127": "h", "\u0167": "t"}
 )
-#: Letters that are also written as two: "M\u00fcller" and "Mueller", "\u00d8ster" and "Oester", "\u00c5se" and "Aase".
+#: Letters that are also written as two letters: "M\u00fcller" and "Mueller", "\u00d8ster" and "Oester", "\u00c5se" and
+#: "Aase".
 _AS_TWO = str.maketrans({"\u00e4": "ae", "\u00f6": "oe", "\u00fc": "ue", "\u00f8": "oe", "\u00e5": "aa"})
-#: Data sets that show the same people under the same names, by the key of the set they belong to. SAMM Long Videos are
-#: the recordings that SAMM was cut from (Yap et al., FG 2020); HS, VIS and NIR are SMIC's three cameras.
+#: Data sets that show the same people under the same names as another set, with the key of that set. SAMM was cut from
+#: the recordings of SAMM Long Videos (Yap et al., FG 2020); HS, VIS and NIR are SMIC's three cameras.
 _SAME_PEOPLE = {
     **dict.fromkeys(("sammlv", "sammlongvideos", "sammlong"), "samm"),
     **dict.fromkeys(("smichs", "smicvis", "smicnir", "smicehs", "smicevis", "smicenir", "smice"), "smic"),
 }
-#: CAS(ME)^2 is another data set than CASME II, which people also write CASME2.
+#: Key of CAS(ME)^2, which is a different data set from CASME II, often written CASME2.
 _CASME_SQUARED = "casme^2"
-#: Accents of Latin, Greek and Cyrillic letters, which one table has and another leaves out.
+#: Combining accents of Latin, Greek and Cyrillic letters, which some tables omit.
 _ACCENTS = re.compile("[\u0300-\u036f]")
-#: Letters of Cyrillic and Greek names whose capitals look like Latin ones.
+#: Cyrillic and Greek letters whose capitals look like Latin capitals.
 _LOOKS_LIKE = str.maketrans(
     "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445"
     "\u03b1\u03b2\u03b5\u03b6\u03b7\u03b9\u03ba\u03bc\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7",
     "abekmhopctyx" + "abezhikmnoptyx",
 )
 _NUMBER_OR_REST = re.compile(r"\d+|[^\d\s]+")
-#: Hexadecimal digits of a person's key in weights.
+#: Number of hexadecimal digits of a person's key in weights.
 _DIGITS = 16
-#: Bytes that are read at once, and that are compared before whole files are.
+#: Block size in bytes; the first block of files is compared before whole files are.
 _BLOCK = 1 << 16
-#: Fields of a sample that name a file of one person.
+#: Fields of a sample that name a file that shows one person.
 _FILES = ("onset", "apex", "flow", "image", "motion")
-#: A sample and the path of a file that it has.
+#: A sample and the path of one of its files.
 _Has = tuple[Any, str]
 
 
@@ -83,15 +85,14 @@ _Has = tuple[Any, str]
 def person_key(name: str) -> str:
     """Key of a person's name, the same for all its spellings.
 
-    Compatible characters of Unicode are one (NFKC), so are capitals and small letters, letters with and without accent,
-    and letters of two alphabets that look alike. Blanks of any kind, characters without width, punctuation and signs
-    ("-", "_", ".", "/", "'", "#", "+" and the like) count for nothing, except between two numbers, where they keep
-    these apart. Letters with a stroke are the plain ones ("\u0141ukasz" and "Lukasz"). Numbers have no leading zeros
-    and no decimals of zero. So "sub1", "sub01", "Sub-01" and "SUB 1" are one name, "6", "006" and "6.0" another; "1-11"
-    and "11-1" are two.
+    Unicode compatibility characters are unified (NFKC), and so are capital and small letters, letters with and without
+    accent or stroke ("\u0141ukasz" and "Lukasz"), and letters of different alphabets that look alike. Blanks of any
+    kind, zero-width characters, punctuation and symbols ("-", "_", ".", "/", "'", "#", "+" and the like) are removed,
+    but still separate two numbers. Leading zeros of numbers and decimals of zero are removed. So "sub1", "sub01",
+    "Sub-01" and "SUB 1" are one name, and "6", "006" and "6.0" are one; "1-11" and "11-1" are two.
 
     Args:
-        name: as it is written.
+        name: the name as it is written.
 
     Returns:
         The key; empty if nothing is left.
@@ -110,9 +111,9 @@ def person_key(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def dataset_key(name: str) -> str:
-    """Key of a data set's name: as `person_key`, with "II" as 2, and brackets and "^" ignored.
+    """Key of a data set's name: as `person_key`, but "II" is read as 2, and brackets and "^" are ignored.
 
-    "CASME II", "casme2" and "CASME-2" are one set, "CAS(ME)^3" and "casme3" another. "CAS(ME)^2" is a different set.
+    "CASME II", "casme2" and "CASME-2" are one set, and "CAS(ME)^3" and "casme3" are one. "CAS(ME)^2" is a third set.
     """
     text = _plain(name.replace("²", "^2").replace("³", "^3"))
     squared = re.sub(r"[\s_.-]", "", text)
@@ -133,8 +134,8 @@ def is_named(subject: str) -> bool:
 def readings(name: str) -> frozenset[tuple[str, str]]:
     """Possible readings of a name: two names that share a reading may belong to one person.
 
-    "sub1", "s1" and "1" are one numbering of people, "P1", "patient 1" and "1" another; "Smith, Anna" is "Anna Smith",
-    and "M\u00fcller" is "Mueller".
+    "sub1", "s1" and "1" share a reading, and so do "P1", "patient 1" and "1"; "Smith, Anna" and "Anna Smith";
+    "M\u00fcller" and "Mueller".
     """
     key = person_key(name)
     found = {("name", key), ("name", person_key(unicodedata.normalize("NFC", name).casefold().translate(_AS_TWO)))}
@@ -148,34 +149,34 @@ def readings(name: str) -> frozenset[tuple[str, str]]:
 
 
 def people_key(dataset: str) -> str:
-    """The key of the people a data set shows: those of SAMM Long Videos are those of SAMM."""
+    """Key of the group of people that a data set shows; SAMM Long Videos and SAMM have the same key."""
     key = dataset_key(dataset)
     return _SAME_PEOPLE.get(key, key)
 
 
 def person(dataset: str, subject: str) -> tuple[str, str]:
-    """Key of a subject of a data set; subjects of the same name in two data sets are two people."""
+    """Key of a subject of a data set; equal names in two data sets are two people."""
     return people_key(dataset), person_key(subject)
 
 
 def hashed_person(dataset: str, subject: str) -> str:
-    """A person's key for weights: the first 16 hexadecimal digits of the SHA-256 of what `person` gives.
+    """Key of a person that is stored in weights: the first 16 hexadecimal digits of the SHA-256 of `person`'s result.
 
-    It contains no name, but anyone who can guess the name can compute it.
+    It contains no name, but anyone who guesses the name can compute it.
     """
     return hashlib.sha256("\0".join(person(dataset, subject)).encode("utf-8")).hexdigest()[:_DIGITS]
 
 
 @dataclass(frozen=True)
 class TrainedPeople:
-    """Record of the people that weights were trained on, without names, stored in their ``config.json``.
+    """Record, without names, of the people that weights were trained on; it is stored in their ``config.json``.
 
     Attributes:
         keys: `hashed_person` of each person's data set and subject.
-        names: `hashed_person` of the subject alone, for each person with a named data set, for comparison with samples
-            without one.
-        complete: whether everyone is included. Training samples without subject, and starting weights without a
-            record, make it False.
+        names: `hashed_person` of the subject alone, for each person whose data set is named. It is compared with
+            samples that name no data set.
+        complete: whether everyone is included. False if training samples had no subject, or if the starting weights
+            had no record.
     """
 
     keys: frozenset[str] = frozenset()
@@ -184,7 +185,7 @@ class TrainedPeople:
 
     @classmethod
     def of(cls, samples: Iterable[Any]) -> TrainedPeople:
-        """The people that samples show; samples have ``dataset`` and ``subject``, as `htnet.data.Sample` has them."""
+        """The people that samples show; each sample has ``dataset`` and ``subject``, as `htnet.data.Sample` does."""
         people = {(s.dataset, s.subject) for s in samples}
         named = {(dataset, subject) for dataset, subject in people if is_named(subject)}
         return cls(
@@ -195,10 +196,10 @@ class TrainedPeople:
 
     @classmethod
     def from_dict(cls, content: object) -> TrainedPeople:
-        """Inverse of `to_dict`; None is an older config without a record.
+        """Inverse of `to_dict`; None stands for an older config without a record.
 
         Raises:
-            CorruptWeightsError: it is not such a record.
+            CorruptWeightsError: ``content`` is not such a record.
         """
         if content is None:
             return cls(complete=False)
@@ -208,9 +209,8 @@ class TrainedPeople:
         whole = found.get("complete")
         if not (_are_keys(keys) and _are_keys(names) and isinstance(whole, bool)):
             raise CorruptWeightsError(
-                "trained_people is not a record of people: it needs lists of keys and names, and complete. Copy "
-                "or train "
-                "the weights again."
+                "trained_people is not a record of people: it needs the lists keys and names, and the flag complete. "
+                "Copy or train the weights again."
             )
         return cls(frozenset(keys), frozenset(names), whole)
 
@@ -224,11 +224,11 @@ class TrainedPeople:
         return TrainedPeople(self.keys | other.keys, self.names | other.names, self.complete and other.complete)
 
     def among(self, samples: Iterable[Any]) -> tuple[list[str], list[str]]:
-        """Which people of some samples these are, as text.
+        """The people in ``samples`` who are in this record, as text.
 
         Returns:
-            Those of the same data set and name; and those of the same name where a data set is not named in the
-            samples, in the weights or in both: one person, or two of one name.
+            The people with the same data set and name; and the people with the same name where the samples, the weights
+            or both name no data set, so that they may be the same person or only have the same name.
         """
         sure: dict[str, None] = {}
         by_name: dict[str, None] = {}
@@ -250,16 +250,16 @@ def _are_keys(values: Any) -> bool:
 def trained_doubts(
     trained: TrainedPeople | None, datasets: Sequence[str], samples: Iterable[Any]
 ) -> tuple[QualityWarning, ...]:
-    """Warnings about scores of weights on some samples because of the people that the weights were trained on.
+    """Warnings that scores on ``samples`` may be invalid because the weights were trained on people in them.
 
     Args:
-        trained: record of those people; None if unknown.
-        datasets: the data sets that the weights were trained on, as far as they record it.
-        samples: have ``dataset`` and ``subject``, as `htnet.data.Sample` has them.
+        trained: record of the people that the weights were trained on; None if unknown.
+        datasets: data sets that the weights are recorded to be trained on.
+        samples: the samples, with ``dataset`` and ``subject``, as `htnet.data.Sample` has them.
 
     Returns:
-        "trained_on_subject" if some people were trained on; "trained_people_unknown" if the record is missing or
-        incomplete.
+        "trained_on_subject" if the weights were trained on some of the people; "trained_people_unknown" if the record
+        is missing or incomplete.
     """
     samples, trained = list(samples), trained or TrainedPeople(complete=False)
     found = []
@@ -269,9 +269,9 @@ def trained_doubts(
         found.append(QualityWarning("trained_on_subject", text))
     if by_name:
         text = (
-            f"The weights were trained on people of the same name as {people_in_words(by_name)}. The data set is not "
-            "named on both sides, so they may be others; if they are the same, scores on them say nothing about "
-            "other people."
+            f"The weights were trained on people with the same names as {people_in_words(by_name)}. The weights, the "
+            "samples or both name no data set, so they may be different people; if they are the same, scores on them "
+            "say nothing about other people."
         )
         found.append(QualityWarning("trained_on_subject", text))
     if not trained.complete:
@@ -289,7 +289,7 @@ def trained_doubts(
 
 
 def people_in_words(people: Sequence[str]) -> str:
-    """People for a message: one by name, of several up to ten and how many they are."""
+    """People for a message: a single person's name; for several people, their number and up to ten names."""
     if len(people) == 1:
         return people[0]
     shown = ", ".join(people[:10]) + (", ..." if len(people) > 10 else "")
@@ -299,15 +299,15 @@ def people_in_words(people: Sequence[str]) -> str:
 def refuse_unnamed(
     samples: Iterable[Any], source: str, why: str = "people must not be on both sides of a split"
 ) -> None:
-    """Refuse samples without subject, whose person is unknown.
+    """Refuse samples without subject.
 
     Args:
-        samples: have ``sample`` and ``subject``.
+        samples: the samples, with ``sample`` and ``subject``.
         source: where they were read from.
-        why: what requires the subjects.
+        why: why subjects are required.
 
     Raises:
-        ManifestError: there are such; the message names them.
+        ManifestError: some samples have no subject; the message names them.
     """
     without = [s.sample for s in samples if not is_named(s.subject)]
     if without:
@@ -318,15 +318,15 @@ def check_identities(samples: Sequence[Any], source: str, told_apart: bool = Fal
     """Refuse samples whose subject is ambiguous; every manifest is checked.
 
     Args:
-        samples: have ``sample``, ``dataset`` and ``subject``, as `htnet.data.Sample` has them.
+        samples: the samples, with ``sample``, ``dataset`` and ``subject``, as `htnet.data.Sample` has them.
         source: where they were read from.
-        told_apart: whether different names are known to be different people, as in a published list that names no data
-            sets: sub05 of CASME II, 005 of SAMM and s05 of SMIC.
+        told_apart: whether different names are known to be different people. This holds for a published list that
+            names no data sets: sub05 of CASME II, 005 of SAMM and s05 of SMIC.
 
     Raises:
-        ManifestError: a data set or a person is spelled in two ways, two names may be one person's (`readings`), or a
-            person has a data set in one place and none in another. The message names both, samples of each and the
-            cure.
+        ManifestError: a data set or a person is spelled in two ways, two names may belong to one person (`readings`),
+            or a person has a data set in one sample and none in another. The message names both, samples of each, and
+            the cure.
     """
     _check_datasets(samples, source)
     _check_people(samples, source)
@@ -337,15 +337,14 @@ def check_identities(samples: Sequence[Any], source: str, told_apart: bool = Fal
     for one, other in _may_be_one((s, s.dataset, s.subject) for s in reversed(first.values())):
         raise ManifestError(
             f"{source}: the subjects {one.subject!r} (sample {one.sample!r}) and {other.subject!r} (sample "
-            f"{other.sample!r}) may be the same person. Write them alike if they are; give two people names "
-            "that differ "
-            "in more than an order of words, an umlaut, or what a number follows (sub1, s1, 1), and people of two data "
-            "sets the names of these in the column 'dataset'."
+            f"{other.sample!r}) may be the same person. If they are, use one spelling. If not, give them names that "
+            "differ in more than the order of words, an umlaut, or the prefix of a number (sub1, s1, 1); if they are "
+            "from two data sets, name these in the column 'dataset'."
         )
 
 
 def _check_zero(samples: Iterable[Any], source: str) -> None:
-    """Refuse the subject 0 beside one that is not a number: people are not counted there, so it may mean unknown."""
+    """Refuse the subject 0 if other subjects are not numbers: people are not numbered then, so 0 may mean unknown."""
     zero: dict[str, Any] = {}
     other: dict[str, Any] = {}
     for sample in samples:
@@ -356,32 +355,30 @@ def _check_zero(samples: Iterable[Any], source: str) -> None:
             other[people_key(sample.dataset)] = sample
     for name in zero.keys() & other.keys():
         raise ManifestError(
-            f"{source}: the subject {zero[name].subject!r} (sample {zero[name].sample!r}) stands beside "
-            f"{other[name].subject!r} (sample {other[name].sample!r}) and may mean that the person is unknown. "
+            f"{source}: the subject {zero[name].subject!r} (sample {zero[name].sample!r}) may mean that the person is "
+            f"unknown, because others are not numbers: {other[name].subject!r} (sample {other[name].sample!r}). "
             "Leave it empty if so, or name the person as the others are named."
         )
 
 
 def check_groups(groups: Iterable[Hashable]) -> None:
-    """Refuse names of people, alone or with their data set, that differ in spelling only.
+    """Refuse names of people, alone or with their data set, that differ only in spelling.
 
     Raises:
-        InputError: two of them do; the message names both.
+        InputError: two names do, or may be the same person; the message states both.
     """
     found: dict[Hashable, Hashable] = {}
     for group in dict.fromkeys(groups):
         other = found.setdefault(_group_key(group), group)
         if other != group:
-            raise InputError(
-                f"groups has {other!r} and {group!r}, which have the same name up to spelling. Write them alike."
-            )
+            raise InputError(f"groups has {other!r} and {group!r}, which differ only in spelling. Use one spelling.")
     named = [(group, *names) for group in found.values() if (names := _dataset_and_name(group)) is not None]
     for one, two in _may_be_one(named):
-        raise InputError(f"groups has {one!r} and {two!r}, which may be the same person. Write them alike if they are.")
+        raise InputError(f"groups has {one!r} and {two!r}, which may be the same person. Use one spelling if they are.")
 
 
 def _may_be_one(people: Iterable[tuple[Any, str, str]]) -> Iterator[tuple[Any, Any]]:
-    """Pairs of things that name a person of one data set in two ways; each thing comes with data set and name."""
+    """Pairs of items that may name the same person of one data set in two ways; each item has a data set and a name."""
     found: dict[tuple[str, str, str], tuple[Any, str]] = {}
     for thing, dataset, name in people:
         if not is_named(name):
@@ -400,7 +397,7 @@ def _group_key(group: Hashable) -> Hashable:
 
 
 def _dataset_and_name(group: Hashable) -> tuple[str, str] | None:
-    """What names a person, alone ("" for the data set) or with a data set; None for groups of another kind."""
+    """Data set ("" if there is none) and name of a group that names a person; None for groups of another kind."""
     if isinstance(group, str):
         return "", group
     if isinstance(group, tuple) and len(group) == 2 and all(isinstance(part, str) for part in group):
@@ -415,10 +412,10 @@ def _check_datasets(samples: Sequence[Any], source: str) -> None:
         if other.dataset != sample.dataset:
             named = [_in_words([s for s in samples if s.dataset == name]) for name in (other.dataset, sample.dataset)]
             same = dataset_key(other.dataset) == dataset_key(sample.dataset)
-            what = "have the same name up to spelling" if same else "show the same people"
+            what = "differ only in spelling" if same else "show the same people"
             raise ManifestError(
                 f"{source}: the data sets {other.dataset!r} ({named[0]}) and {sample.dataset!r} ({named[1]}) {what}. "
-                "Write them alike in the column 'dataset'; two sets of different people need names that differ "
+                "Use one spelling in the column 'dataset'; two sets of different people need names that differ "
                 "in more than spelling."
             )
 
@@ -436,9 +433,8 @@ def _check_people(samples: Sequence[Any], source: str) -> None:
             named = [_in_words([s for s in samples if (s.dataset, s.subject) == pair]) for pair in pairs]
             raise ManifestError(
                 f"{source}: the subjects {other.subject!r} ({named[0]}) and {sample.subject!r} ({named[1]}) "
-                "have the same name up to spelling. Write them alike if they are one person; give two people "
-                "names that differ in more than "
-                "capitals, blanks, punctuation and leading zeros."
+                "differ only in spelling. Use one spelling if they are one person; give two people names that differ "
+                "in more than capitals, blanks, punctuation and leading zeros."
             )
         other = loose.setdefault(key[1], sample)
         if (not other.dataset) != (not sample.dataset):
@@ -450,10 +446,10 @@ def _check_people(samples: Sequence[Any], source: str) -> None:
 
 
 def check_files(samples: Iterable[Any], source: str) -> None:
-    """Refuse one file, or two files with equal bytes, under two people or two data sets; every split is checked.
+    """Refuse a file, or two files with equal bytes, that belong to two people or two data sets; every split is checked.
 
     Args:
-        samples: have ``sample``, ``dataset``, ``subject`` and files, as `htnet.data.Sample` has them.
+        samples: the samples, with ``sample``, ``dataset``, ``subject`` and files, as `htnet.data.Sample` has them.
         source: where they were read from.
 
     Raises:
@@ -475,19 +471,19 @@ def check_files(samples: Iterable[Any], source: str) -> None:
         if (pair := _apart(members)) is not None:
             (one, path), (other, _) = pair
             raise ManifestError(shared(source, one, other, f"have the file {path}"))
-    # Files are read only where their size occurs under two people, and whole only where they begin alike.
+    # Files are read only if two people have files of that size, and completely only if their first blocks are equal.
     alike = [members for members in by_size.values() if _apart(members)]
     for whole in (False, True):
         alike = [group for members in alike for group in _by_content(members, whole) if _apart(group)]
     for members in alike:
         if (pair := _apart(members)) is not None:
             (one, path), (other, copy) = pair
-            what = f"have one picture or recording: {path} and {copy} are equal, byte for byte"
+            what = f"have the same picture or recording: {path} and {copy} are equal, byte for byte"
             raise ManifestError(shared(source, one, other, what))
 
 
 def _apart(members: Sequence[_Has]) -> tuple[_Has, _Has] | None:
-    """Two samples that may land on two sides of a split, each with its file; None if there are none."""
+    """Two samples that may be on different sides of a split, each with its file; None if there are none."""
     people: dict[tuple[str, str], _Has] = {}
     for member in members:
         people.setdefault(person(member[0].dataset, member[0].subject), member)
@@ -503,7 +499,7 @@ def _by_content(members: Sequence[_Has], whole: bool) -> list[list[_Has]]:
 
 
 def _size(path: str) -> int | None:
-    """Bytes in a file; None for a folder, an empty file and one that is not there."""
+    """Size of a file in bytes; None for a folder, an empty file or a missing file."""
     try:
         found = os.stat(path)
     except OSError:
@@ -512,7 +508,7 @@ def _size(path: str) -> int | None:
 
 
 def _digest_of(path: str, whole: bool) -> str | None:
-    """The hash of a file or of its beginning; None if it cannot be read, which the code that needs it reports."""
+    """The hash of a file or of its first block; None if it cannot be read, which its reader reports later."""
     try:
         found = os.stat(path)
         return _hash(path, whole, found.st_size, found.st_mtime_ns)
@@ -522,7 +518,7 @@ def _digest_of(path: str, whole: bool) -> str | None:
 
 @lru_cache(maxsize=65536)
 def _hash(path: str, whole: bool, size: int, changed: int) -> str:
-    """The hash, kept for as long as the file is the same: an evaluation splits its samples many times."""
+    """The hash, cached until the file changes, because an evaluation splits its samples many times."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(_BLOCK):
@@ -533,17 +529,17 @@ def _hash(path: str, whole: bool, size: int, changed: int) -> str:
 
 
 def _one_file(path: str) -> str:
-    """The same text for all names of a file: a link to it is the file."""
+    """An identifier that is the same for all names of a file, including links."""
     real = real_path(path)
     try:
         found = os.stat(real)
-    except OSError:  # it need not exist
+    except OSError:  # the file need not exist
         return real
     return f"{found.st_dev}:{found.st_ino}" if found.st_ino else real
 
 
 def differ(one: Any, other: Any) -> bool:
-    """Whether two samples may land on two sides of a split: they are of two people, or of two data sets."""
+    """Whether two samples may be on different sides of a split: they are of two people, or of two data sets."""
     if people_key(one.dataset) != people_key(other.dataset):
         return True
     named = is_named(one.subject) and is_named(other.subject)
@@ -551,7 +547,7 @@ def differ(one: Any, other: Any) -> bool:
 
 
 def shared(source: str, one: Any, other: Any, what: str) -> str:
-    """The message about two samples of two people that are one recording."""
+    """The message about two samples that show the same recording under two people."""
     return (
         f"{source}: the samples {one.sample!r} (subject {_full(one)}) and {other.sample!r} (subject {_full(other)}) "
         f"both {what}, so one person could be on both sides of a split. Correct the subject or the files, or "
@@ -560,7 +556,7 @@ def shared(source: str, one: Any, other: Any, what: str) -> str:
 
 
 def counts(samples: Iterable[Any]) -> tuple[dict[tuple[str, str], int], int]:
-    """Samples of each person, by (data set, subject) in order, and the number of samples without subject."""
+    """Number of samples of each person, by (data set, subject) in order, and of samples without subject."""
     found: Counter[tuple[str, str]] = Counter()
     without = 0
     for sample in samples:
@@ -575,7 +571,7 @@ def _plain(name: str) -> str:
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     text = unicodedata.normalize("NFD", text.translate(_LETTERS)).replace(
         "\u0131", "i"
-    )  # the "i" without dot of Turkish names
+    )  # the dotless "i" of Turkish names
     text = unicodedata.normalize("NFC", _ACCENTS.sub("", text)).translate(_LOOKS_LIKE)
     kept = (c for c in text if unicodedata.category(c) not in ("Cf", "Cc") or c in "\t\n\r")
     return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in kept)

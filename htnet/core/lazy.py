@@ -1,4 +1,4 @@
-"""Modules and names that are loaded when first used."""
+"""Modules and names that are loaded on first use."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from htnet.core.errors import NO_FILES, TOO_MANY_FILES, RunError
 
 
 def _no_file_left(error: OSError | ImportError) -> bool:
-    # The loader of compiled modules gives no number, only the system's text.
+    # The loader of extension modules gives no error number, only the system's text.
     return getattr(error, "errno", None) in NO_FILES or any(os.strerror(n) in str(error) for n in NO_FILES)
 
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Context of every import that is made on first use, when a process may be short of open files.
+    """Context manager around every import on first use, when too many files may be open already.
 
-    A module that is not there, or is damaged, raises what it raises elsewhere.
+    Errors of missing or damaged modules pass through.
 
     Raises:
-        RunError: a module cannot be loaded, because this process or the system may open no further file.
+        RunError: a module cannot be loaded, because this process or the system has too many files open.
     """
     try:
         yield
@@ -36,13 +36,14 @@ def loading() -> Iterator[None]:
 
 
 def serve_lazy_names(package: str, names: Mapping[str, str]) -> None:
-    """Let a package, which calls this with its own name, hand out names of its modules without importing them before.
+    """Let a package provide names of its modules and import these modules only on first use.
 
-    What the package answered by a ``__getattr__`` until then, such as old names, it still answers.
+    The package calls this with its own name. A ``__getattr__`` that it already has, for example for old names, still
+    works.
 
     Args:
         package: ``__name__`` of the package.
-        names: the public names by the module of the package that contains them, with spaces between.
+        names: the public names of each module of the package, separated by spaces, by module.
     """
     own = vars(sys.modules[package])
     where = {name: f"{package}.{module}" for module, listed in names.items() for name in listed.split()}

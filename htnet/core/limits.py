@@ -1,6 +1,6 @@
-"""Limits on what a file may ask for, and the readers that check them before memory is spent.
+"""Limits on the size of input files, and readers that check them before they allocate memory.
 
-Each has a default and is set by an environment variable, read whenever it is checked.
+Each limit has a default. An environment variable overrides it and is read on every check.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Limit:
     """One limit.
 
     Attributes:
-        variable: environment variable that sets it.
-        default: its value without the variable.
-        unit: what is counted.
+        variable: environment variable that sets the limit.
+        default: the limit if the variable is not set.
+        unit: unit of the limit, for messages.
     """
 
     variable: str
@@ -40,7 +40,7 @@ class Limit:
     unit: str
 
     def value(self) -> int:
-        """The limit now.
+        """The current limit.
 
         Raises:
             LimitError: the variable is not a positive integer.
@@ -53,15 +53,15 @@ class Limit:
         return int(text)
 
     def check(self, found: int, what: str | PathLike[str]) -> None:
-        """Refuse more than the limit.
+        """Check that ``found`` is not above the limit.
 
         Raises:
-            LimitError: ``found`` is more; the message names ``what`` and the variable.
+            LimitError: it is; the message names ``what`` and the variable.
         """
         if found > (most := self.value()):
             raise LimitError(
-                f"{what} has {found} {self.unit}, more than the limit of {most}. If that is right, raise it: set the "
-                f"environment variable {self.variable}."
+                f"{what} has {found} {self.unit}, more than the limit of {most}. If this is correct, raise the limit: "
+                f"set the environment variable {self.variable}."
             )
 
 
@@ -78,11 +78,11 @@ _BRACKET = re.compile(r"[^\[\]{}]+")
 
 
 def read_file(path: str | PathLike[str]) -> bytes:
-    """The content of a file that is read as a whole.
+    """Read a whole file.
 
     Raises:
-        LimitError: it is larger than `FILE_BYTES`.
-        OSError: it cannot be read, or is a device, which may never end.
+        LimitError: the file is larger than `FILE_BYTES`.
+        OSError: the file cannot be read, or is a device, which may never end.
     """
     most = FILE_BYTES.value()
     with open(as_path(path), "rb") as file:
@@ -97,7 +97,7 @@ def sha256_of(path: str | PathLike[str]) -> str:
     """SHA-256 of a file of any size, in hexadecimal.
 
     Raises:
-        OSError: it cannot be read, or is a device, which may never end.
+        OSError: the file cannot be read, or is a device, which may never end.
     """
     digest = hashlib.sha256()
     with open(as_path(path), "rb") as file:
@@ -108,7 +108,7 @@ def sha256_of(path: str | PathLike[str]) -> str:
 
 
 def _size_of(file: IO[bytes], path: str | PathLike[str]) -> int:
-    """Bytes of an open file; 0 for a pipe. Refuses a device."""
+    """Size of an open file in bytes; 0 for a pipe. Devices are refused."""
     state = os.fstat(file.fileno())
     if stat.S_ISCHR(state.st_mode) or stat.S_ISBLK(state.st_mode):
         raise OSError(errno.EINVAL, "A device, not a file", os.fspath(path))
@@ -116,25 +116,25 @@ def _size_of(file: IO[bytes], path: str | PathLike[str]) -> int:
 
 
 def read_json(path: str | PathLike[str]) -> Any:
-    """The content of a JSON file, in UTF-8.
+    """Read a JSON file in UTF-8.
 
     Raises:
-        LimitError: it is too large or too deeply nested.
-        OSError, ValueError: it cannot be read, or is not JSON.
+        LimitError: the file is too large or too deeply nested.
+        OSError, ValueError: the file cannot be read, or is not JSON.
     """
     return parse_json(read_file(path).decode("utf-8"), str(path))
 
 
 def parse_json(text: str | bytes, what: str = "The JSON text") -> Any:
-    """What a JSON text holds.
+    """Parse a JSON text.
 
     Args:
         text: the text, or its bytes in UTF-8.
         what: where it comes from, for messages.
 
     Raises:
-        LimitError: it is nested more deeply than `NESTING`.
-        ValueError: it is not JSON.
+        LimitError: the text is nested more deeply than `NESTING`.
+        ValueError: the text is not JSON.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")
@@ -149,10 +149,10 @@ def parse_json(text: str | bytes, what: str = "The JSON text") -> Any:
 
 
 def limited_rows(rows: Iterable[Row], what: str | PathLike[str]) -> Iterator[Row]:
-    """Rows of a table, up to `TABLE_ROWS`.
+    """Yield the rows of a table, at most `TABLE_ROWS`.
 
     Raises:
-        LimitError: there are more.
+        LimitError: there are more rows.
     """
     most = TABLE_ROWS.value()
     for number, row in enumerate(rows, 1):
@@ -162,23 +162,23 @@ def limited_rows(rows: Iterable[Row], what: str | PathLike[str]) -> Iterator[Row
 
 
 def check_safetensors(path: str | PathLike[str]) -> None:
-    """Refuse a safetensors file whose header is too long; any other fault is left to its reader.
+    """Refuse a safetensors file whose header is too long; other faults are left to its reader.
 
     Raises:
-        LimitError: it is longer than `HEADER_BYTES`.
+        LimitError: the header is longer than `HEADER_BYTES`.
         OSError: the file cannot be read.
     """
     with open(as_path(path), "rb") as file:
         start, size = file.read(8), os.fstat(file.fileno()).st_size
-    if len(start) == 8 and (header := struct.unpack("<Q", start)[0]) <= size - 8:  # else it is no such file
+    if len(start) == 8 and (header := struct.unpack("<Q", start)[0]) <= size - 8:  # otherwise it is not safetensors
         HEADER_BYTES.check(header, path)
 
 
 def check_archive(path: str | PathLike[str]) -> None:
-    """Refuse a ZIP archive (.npz, .xlsx) whose files would unpack to too much; other faults are left to its reader.
+    """Refuse a ZIP archive (.npz, .xlsx) that is too large when unpacked; other faults are left to its reader.
 
     Raises:
-        LimitError: they have more bytes than `FILE_BYTES` together.
+        LimitError: its unpacked files together are larger than `FILE_BYTES`.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,10 +1,13 @@
-"""Tables of events in the forms of the spotting challenges (MEGC).
+"""Tables of events in the formats of the spotting challenges (MEGC).
 
-Sources, all of them files that entrants published: MEGC 2022 takes the columns ``vid``, ``pred_onset``, ``pred_offset``
-and ``type`` (genbing99/MTSN-Spot-ME-MaE, ``samm_pred.csv``), MEGC 2023 ``vid``, ``onset``, ``offset`` and ``type``
-(qin123xyz/MEGC2023_macro-and-micro-expression-spotting), with "me" and "mae" as types; spot-then-recognize (MEGC 2024
-and 2025) ``subject``, ``video``, ``onset``, ``offset`` and ``emotion``, of micro-expressions alone
-(genbing99/STRS-Metric, hitheyuhong/MEGC2024-CODE).
+The sources are files that entrants published:
+
+- MEGC 2022: columns ``vid``, ``pred_onset``, ``pred_offset`` and ``type`` (genbing99/MTSN-Spot-ME-MaE,
+  ``samm_pred.csv``).
+- MEGC 2023: columns ``vid``, ``onset``, ``offset`` and ``type``
+  (qin123xyz/MEGC2023_macro-and-micro-expression-spotting). The types of both years are "me" and "mae".
+- Spot-then-recognize (MEGC 2024 and 2025): columns ``subject``, ``video``, ``onset``, ``offset`` and ``emotion``, of
+  micro-expressions only (genbing99/STRS-Metric, hitheyuhong/MEGC2024-CODE).
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from htnet.core.fields import one_of
 from htnet.core.files import check_outputs, write_text
 from htnet.core.paths import as_path
 
-#: Columns of each form.
+#: Columns of each format.
 FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "megc2022": ("vid", "pred_onset", "pred_offset", "type"),
@@ -29,9 +32,9 @@ FORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "str": ("subject", "video", "onset", "offset", "emotion"),
     }
 )
-#: Number of a recording's first frame: the files of SAMM Long Videos and CAS(ME)^2 are numbered from 1.
+#: Number of a recording's first frame; the files of SAMM Long Videos and CAS(ME)^2 are numbered from 1.
 FIRST_FRAME = 1
-#: How the challenges call the kinds.
+#: Names of the kinds of events in the challenges.
 TYPES: Mapping[str, str] = MappingProxyType({"micro": "me", "macro": "mae"})
 
 
@@ -43,14 +46,14 @@ def write_megc(
     first_frame: int = FIRST_FRAME,
     overwrite: bool = False,
 ) -> int:
-    """Write micro- and macro-expressions as the challenges take them; other events are left out.
+    """Write micro- and macro-expressions in a format of the challenges; other events are left out.
 
     Args:
         path: the CSV file; missing folders are created.
-        events: name of the recording to its events; for "str" the name is ``subject/video``.
-        form: one of `FORMS`. "str" contains micro-expressions whose emotion is known.
-        first_frame: number of a recording's first frame in the table. The challenges count as the files of their sets
-            are numbered, which begins at 1; `Event` counts from 0.
+        events: the events of each recording, by name; for "str" the name is ``subject/video``.
+        form: one of `FORMS`. "str" contains only micro-expressions, whose emotion must be known.
+        first_frame: number of a recording's first frame in the table. The challenges number frames as the files of
+            their data sets, from 1; `Event` counts from 0.
         overwrite: replace a file that exists.
 
     Returns:
@@ -58,8 +61,8 @@ def write_megc(
 
     Raises:
         OverwriteError: the file exists and ``overwrite`` is not given.
-        InputError: an unknown form, a micro-expression without emotion or a name without subject for "str", or the
-            file cannot be written.
+        InputError: the format is unknown, a micro-expression has no emotion or a name has no subject (for "str"), or
+            the file cannot be written.
     """
     one_of(FORMS).check("form", form)
     path = as_path(path, "path")
@@ -83,7 +86,7 @@ def _row(name: str, event: Event, form: str, first: int) -> tuple[str | int, ...
         return name, *span, TYPES[event.kind]
     subject, _, video = name.partition("/")
     if not video:
-        raise InputError(f"The recording {name!r} names no subject. The form 'str' takes names such as s15/0401.")
+        raise InputError(f"The recording {name!r} names no subject. The form 'str' needs names such as s15/0401.")
     if not event.emotion:
-        raise InputError(f"The micro-expression at frame {event.onset} of {name!r} has no emotion, as 'str' needs it.")
+        raise InputError(f"The micro-expression at frame {event.onset} of {name!r} has no emotion, which 'str' needs.")
     return subject, video, *span, event.emotion

@@ -1,11 +1,11 @@
-"""Machine code of loops that numba compiles once; it is kept on disk and loaded without numba.
+"""Machine code of loops that numba compiles once; it is cached on disk and loaded without numba.
 
-numba's own cache (``cache=True``) is not used. In numba 0.68.1 it does not read from a folder that it cannot write,
-raises where no folder can be written or the disk is full, and can hand out the code of another processor where two
-processes write at once; and importing numba and preparing its types takes a second or more in every process. llvmlite
-alone, which numba is built on, loads the code in a fifth of that.
+numba's own cache (``cache=True``) is not used. In numba 0.68.1 it does not read from a folder that it cannot write to,
+raises if no folder is writable or the disk is full, and can return code for another processor if two processes write at
+once. Besides, importing numba and preparing its types takes a second or more in every process; llvmlite alone, which
+numba is built on, loads the code in a fifth of that time.
 
-Code that another user could have put there is never run: see `_trusted`.
+Code that another user could have put into the cache is never run: see `_trusted`.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from htnet.core.files import whole_file
 from htnet.core.lazy import loading
 from htnet.core.optional import require
 
-#: Versions of numba from which this was run, and up to which.
+#: Supported versions of numba: from the first, which is included, to the second, which is not.
 NUMBA = ("0.68", "0.69")
-#: Where compiled loops have been run: system and processor.
+#: Systems and processors on which compiled loops have been tested.
 TRIED = (("linux", "x86_64"),)
-#: Why nothing is compiled where numba is told not to.
+#: The reason given if numba's compiler is disabled.
 JIT_OFF = "NUMBA_DISABLE_JIT is set"
-#: Seconds that a process waits for another one to compile the same.
+#: Seconds that a process waits for another one that compiles the same code.
 _PATIENCE = 300.0
-#: Length of the hash before the code.
+#: Length in bytes of the hash in front of the code.
 _DIGEST = 32
 
 _lock = threading.RLock()
-#: What was loaded: the functions, and the engines that own their code.
+#: Loaded functions, and the LLVM engines that own their code.
 _functions: dict[str, Any] = {}
 _engines: list[Any] = []
 
@@ -54,13 +54,13 @@ def _forked() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # A process forked while another thread compiles would wait for that thread forever.
+    # Without this, a process forked while another thread compiles would wait for that thread forever.
     os.register_at_fork(before=lambda: _lock.acquire(), after_in_parent=lambda: _lock.release(), after_in_child=_forked)
 
 
 @cache
 def _installed() -> str:
-    """The version of numba that is installed, empty without one."""
+    """The installed version of numba; "" if it is not installed."""
     try:
         return version("numba") if find_spec("numba") is not None else ""
     except PackageNotFoundError:
@@ -69,16 +69,16 @@ def _installed() -> str:
 
 @cache
 def _unfit(found: str) -> str:
-    """Why a version of numba is not used; empty if it is."""
+    """The reason why a version of numba is not used; "" if it is used."""
     if not found:
         return "numba is not installed"
     if not _release(NUMBA[0]) <= _release(found) < _release(NUMBA[1]):
-        return f"numba {found} is installed; it was made for {NUMBA[0]} or newer, before {NUMBA[1]}"
+        return f"numba {found} is installed; {NUMBA[0]} or newer, before {NUMBA[1]}, is needed"
     return ""
 
 
 def numba_obstacle() -> str:
-    """Why loops cannot be compiled here; empty if they can."""
+    """The reason why loops cannot be compiled here; "" if they can."""
     if why := _unfit(_installed()):
         return why
     if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
@@ -87,31 +87,32 @@ def numba_obstacle() -> str:
 
 
 def untried() -> str:
-    """Why compiled loops are used here only if they are asked for; empty if they are used."""
+    """The reason why compiled loops are used here only on request; "" if they are used by default."""
     here = (sys.platform, platform.machine())
-    return "" if here in TRIED else f"it has not been tried on {here[0]} with {here[1]}"
+    return "" if here in TRIED else f"it has not been tested on {here[0]} with {here[1]}"
 
 
 def native_loops() -> bool:
-    """Whether what has a compiled and a plain form uses the compiled one: numba is there, and was tried here."""
+    """Whether code with a compiled and a plain version uses the compiled one: numba works and was tested here."""
     return not (numba_obstacle() or untried())
 
 
 def native_function(module: str, function: str, parts: Sequence[str], arguments: int) -> Callable[..., int]:
-    """Machine code of a function that numba compiles, loaded once in a process.
+    """Machine code of a function that numba compiles; loaded once per process.
 
-    The first process that asks compiles, which takes ten seconds or more; others that ask at the same time wait for it.
-    The code is kept in the first of `folders` that can be written, and read from any of them. Folders and files that
-    another user can write are left alone, see `_trusted`. Where no folder is left, every process compiles.
+    The first process that calls this compiles the code, which takes ten seconds or more; others that call it at the
+    same time wait for the first. The code is stored in the first writable one of `folders`, and read from any of them.
+    Folders and files that another user can write to are ignored, see `_trusted`. If no folder remains, every process
+    compiles the code.
 
     Args:
-        module: the module that holds the function; imported, and numba with it, only to compile.
-        function: its name there, a ``numba.cfunc`` of pointers that returns an int64.
-        parts: other modules that decide the code.
-        arguments: number of its arguments.
+        module: the module that contains the function. It is imported, and numba with it, only to compile.
+        function: name of the function in the module: a ``numba.cfunc`` that takes pointers and returns an int64.
+        parts: other modules whose source the code depends on.
+        arguments: number of arguments of the function.
 
     Returns:
-        The function of addresses. It runs without the interpreter's lock.
+        The function, which takes addresses. It runs without the GIL.
 
     Raises:
         MissingExtraError: numba is needed and cannot be imported.
@@ -126,10 +127,10 @@ def native_function(module: str, function: str, parts: Sequence[str], arguments:
 
 
 def folders() -> list[Path]:
-    """Where code is looked for and kept, in this order.
+    """The folders in which code is searched and stored, in this order.
 
-    ``NUMBA_CACHE_DIR`` if it is set, the folder of htnet's own compiled Python files, and ``htnet`` in the user's cache
-    folder (``XDG_CACHE_HOME``, ``~/.cache``; ``LOCALAPPDATA`` on Windows). A home that is not known is left out.
+    ``NUMBA_CACHE_DIR`` if it is set, the ``__pycache__`` of htnet, and ``htnet`` in the user's cache folder
+    (``XDG_CACHE_HOME``, ``~/.cache``; ``LOCALAPPDATA`` on Windows). An unknown home folder is left out.
     """
     found = [Path(os.environ["NUMBA_CACHE_DIR"]) / "htnet"] if os.environ.get("NUMBA_CACHE_DIR") else []
     found.append(Path(__file__).resolve().parents[1] / "__pycache__")
@@ -148,7 +149,7 @@ def _release(text: str) -> tuple[int, ...]:
 
 
 def _llvm() -> Any:
-    """The binding of llvmlite, ready for this processor."""
+    """The binding of llvmlite, initialized for this processor."""
     llvm = require("llvmlite.binding", "fast", "Compiled optical flow")
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -156,7 +157,7 @@ def _llvm() -> Any:
 
 
 def _machine(llvm: Any) -> Any:
-    """LLVM's description of this processor, as numba makes it (numba/core/codegen.py, `JITCPUCodegen`)."""
+    """LLVM's target machine for this processor, created as in numba (numba/core/codegen.py, `JITCPUCodegen`)."""
     target = llvm.Target.from_default_triple()
     model = "static" if target.name.startswith("x86") else "default"
     features = llvm.get_host_cpu_features().flatten()
@@ -166,7 +167,7 @@ def _machine(llvm: Any) -> Any:
 
 
 def _source(module: str) -> bytes:
-    """A module's own file, also from an archive."""
+    """The content of a module's source file, which may be in an archive."""
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         return b""
@@ -175,7 +176,7 @@ def _source(module: str) -> bytes:
 
 
 def _name(module: str, parts: Sequence[str]) -> str:
-    """Name of the file of code: it differs with the sources, the versions and the processor."""
+    """Name of the file with the code; it depends on the sources, the versions and the processor."""
     llvm = _llvm()
     decides = hashlib.sha256()
     for part in (__name__, module, *parts):
@@ -187,22 +188,22 @@ def _name(module: str, parts: Sequence[str]) -> str:
 
 
 def _owners() -> set[int]:
-    """Users whose files this process runs: its own and root."""
+    """Users whose code this process runs: its own user and root."""
     return {0, os.geteuid()}
 
 
 def _only_ours(found: os.stat_result) -> bool:
-    """Whether nobody but this user and root can write it."""
+    """Whether only this user and root can write to a file or folder."""
     return found.st_uid in _owners() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _trusted(folder: Path) -> bool:
-    """Whether nobody but this user and root can put code into an existing folder.
+    """Whether only this user and root can put code into an existing folder.
 
-    It must belong to one of them, and no group and no other user may write there. Nor may everybody be able to rename
-    it: a folder above that all may write must be sticky, as /tmp is. An access list shows in the group's mode.
-    Windows has no such modes; there only a folder that was given by ``NUMBA_CACHE_DIR`` can be open to others, and it
-    is taken as it is.
+    The folder must belong to one of them, and neither its group nor other users may write to it. Other users must not
+    be able to rename it: a parent folder that everybody can write to must have the sticky bit, as /tmp does. Access
+    control lists show in the group's mode. Windows has no such modes; there, only a folder named by
+    ``NUMBA_CACHE_DIR`` can be writable by others, and it is trusted.
     """
     if os.name != "posix":
         return os.path.isdir(folder)
@@ -212,18 +213,18 @@ def _trusted(folder: Path) -> bool:
 
 
 def _bytes(file: Path) -> bytes:
-    """The content of a file that only this user and root can write, and a link only to one; empty otherwise."""
+    """The content of a file, or of a link's target, that only this user and root can write to; otherwise b""."""
     real = Path(os.path.realpath(file))
     if not (_trusted(file.parent) and _trusted(real.parent) and os.path.isfile(real)):
         return b""
     with real.open("rb") as opened:
-        # Of what was opened: the name could mean another file by now.
+        # Check the opened file: by now the name could refer to another one.
         safe = os.name != "posix" or _only_ours(os.fstat(opened.fileno()))
         return opened.read() if safe else b""
 
 
 def _read(name: str) -> bytes | None:
-    """The code in that file, None if there is none, it is damaged, or another user can write it."""
+    """The code in the file of that name; None if it is missing or damaged, or if another user can write to it."""
     for folder in folders():
         with suppress(OSError):
             content = _bytes(folder / name)
@@ -233,11 +234,11 @@ def _read(name: str) -> bytes | None:
 
 
 def _writable() -> Path | None:
-    """The first folder that can be written, and only by this user or root; made if needed."""
+    """The first folder that is writable, and only by this user or root; it is created if needed."""
     for folder in folders():
         with suppress(OSError):
             folder.parent.mkdir(parents=True, exist_ok=True)
-            folder.mkdir(mode=0o755, exist_ok=True)  # not for the group, whatever the umask
+            folder.mkdir(mode=0o755, exist_ok=True)  # not group-writable, whatever the umask
             if not _trusted(folder):
                 continue
             trial = folder / f".{os.getpid()}-{threading.get_ident()}"
@@ -248,16 +249,16 @@ def _writable() -> Path | None:
 
 
 def _keep(file: Path, code: bytes) -> None:
-    """Write code with its hash; not even for a moment may the group write there, whatever the umask."""
+    """Write code with its hash to a file that is never writable by the group, whatever the umask."""
     with suppress(OSError, InputError):  # a full disk: the next process compiles again
-        file.unlink(missing_ok=True)  # an old one could be a link, or open to others
+        file.unlink(missing_ok=True)  # an old file could be a link, or writable by others
         with whole_file(file, mode=0o644) as place:
             place.write_bytes(hashlib.sha256(code).digest() + code)
 
 
 @contextmanager
 def _alone(folder: Path, name: str) -> Iterator[None]:
-    """Hold the lock of that name in the folder; without one where the disk has no locks, or after some minutes."""
+    """Hold the lock of that name in a folder; continue without it if the disk has no locks, or after `_PATIENCE`."""
     with loading():
         from filelock import FileLock, Timeout
 
@@ -283,7 +284,7 @@ def _code(module: str, function: str, parts: Sequence[str]) -> bytes:
     if folder is None:
         return _compile(module, function)
     with _alone(folder, name):
-        code = _read(name)  # another process may have made it meanwhile
+        code = _read(name)  # another process may have written it meanwhile
         if code is None:
             code = _compile(module, function)
             _keep(folder / name, code)
@@ -291,7 +292,7 @@ def _code(module: str, function: str, parts: Sequence[str]) -> bytes:
 
 
 def _compile(module: str, function: str) -> bytes:
-    """Machine code of numba's function, under the name ``htnet_entry``."""
+    """Machine code of the function that numba compiled, under the name ``htnet_entry``."""
     require("numba", "fast", "Compiled optical flow")
     llvm = _llvm()
     try:
@@ -300,7 +301,7 @@ def _compile(module: str, function: str) -> bytes:
             compiled = getattr(__import__(module, fromlist=[function]), function)
         whole = llvm.parse_assembly(compiled.inspect_llvm())
         entry = whole.get_function(compiled.native_name)
-        # What only Python would call goes, and with it all that asks for the interpreter.
+        # Functions that only Python would call are removed, and with them all uses of the interpreter.
         for other in whole.functions:
             if not other.is_declaration and other.name != entry.name:
                 other.linkage = "internal"
@@ -319,8 +320,8 @@ def _compile(module: str, function: str) -> bytes:
 
 def _failed() -> str:
     return (
-        f"numba {_installed()} could not compile the loops of the flow here. Repair it with: pip install "
-        "--force-reinstall 'htnet[fast]'. Without numba (pip uninstall numba) PyTorch and NumPy compute it."
+        f"numba {_installed()} could not compile the loops of the optical flow here. Repair it with: pip install "
+        "--force-reinstall 'htnet[fast]'. Without numba (pip uninstall numba), PyTorch and NumPy compute the flow."
     )
 
 

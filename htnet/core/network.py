@@ -1,4 +1,4 @@
-"""Downloads with time limits and a memory of failures."""
+"""Downloads with time limits; failures are remembered."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from htnet.core.errors import WeightsError, cause
 
 #: Seconds to wait for an answer, or for the next part of a file.
 TIME_LIMIT = 10.0
-#: After how many such times without anything new a download that had begun is given up.
+#: A download that has begun is given up after this many times `TIME_LIMIT` without new data.
 SILENCE = 2
-#: Seconds for which a failure is remembered: the same is not tried again before.
+#: Seconds for which a failure is remembered; the same download is not tried again before.
 REMEMBERED = 300.0
 
 Found = TypeVar("Found")
@@ -26,14 +26,14 @@ _LIMITED = threading.Lock()
 
 
 def once(what: str, fetch: Callable[[], Found]) -> Found:
-    """Download something, unless the same download failed a short time before.
+    """Download something, unless the same download failed shortly before.
 
     Args:
-        what: the address; its failure is remembered for `REMEMBERED` seconds in this process.
-        fetch: downloads it, with at most `TIME_LIMIT` seconds between two answers.
+        what: the address; a failure is remembered for `REMEMBERED` seconds in this process.
+        fetch: downloads it; it must not wait longer than `TIME_LIMIT` seconds for data.
 
     Raises:
-        WeightsError: it failed, now or earlier; the message states the reason.
+        WeightsError: the download failed, now or earlier; the message states the reason.
     """
     with _LOCK:
         failed = _FAILED.get(what)
@@ -41,7 +41,7 @@ def once(what: str, fetch: Callable[[], Found]) -> Found:
         raise WeightsError(f"{failed[1]} ({ago:.0f} s ago; tried again after {REMEMBERED / 60:.0f} minutes)")
     try:
         found = fetch()
-    except Exception as error:  # clients raise what they like
+    except Exception as error:  # clients raise errors of many types
         reason = str(error) if isinstance(error, WeightsError) else _reason(error)
         with _LOCK:
             _FAILED[what] = (time.monotonic(), reason)
@@ -52,23 +52,23 @@ def once(what: str, fetch: Callable[[], Found]) -> Found:
 
 
 def forget_failures() -> None:
-    """Forget all failures, for example after the network came back."""
+    """Forget all failures, for example when the network is back."""
     with _LOCK:
         _FAILED.clear()
 
 
 def watched(fetch: Callable[[], Found], moved: Callable[[], object]) -> Found:
-    """Fetch something in a thread, and give up where nothing more of it comes.
+    """Download something in a thread, and give up if no more data arrives.
 
-    Clients try again by themselves, for minutes, where a server answers and then falls silent. The thread that is given
-    up ends with the client's last try.
+    If a server answers and then sends nothing more, clients retry by themselves for minutes. The abandoned thread ends
+    with the client's last attempt.
 
     Args:
-        fetch: gets it.
-        moved: something that changes whenever more of it has come.
+        fetch: downloads it.
+        moved: returns a value that changes whenever more data has arrived.
 
     Raises:
-        WeightsError: nothing changed for `SILENCE` times `TIME_LIMIT` seconds.
+        WeightsError: the value did not change for `SILENCE` times `TIME_LIMIT` seconds.
     """
     ended = threading.Event()
     found: list[Found] = []
@@ -87,7 +87,7 @@ def watched(fetch: Callable[[], Found], moved: Callable[[], object]) -> Found:
         if (now := moved()) != last:
             last, since = now, time.monotonic()
         elif time.monotonic() - since > SILENCE * TIME_LIMIT:
-            raise WeightsError(f"the server fell silent for {SILENCE * TIME_LIMIT:g} s, or asks to wait longer")
+            raise WeightsError(f"the server sent nothing for {SILENCE * TIME_LIMIT:g} s, or asks to wait longer")
     if failed:
         raise failed[0]
     return found[0]
@@ -95,10 +95,10 @@ def watched(fetch: Callable[[], Found], moved: Callable[[], object]) -> Found:
 
 @contextlib.contextmanager
 def limited() -> Iterator[None]:
-    """Give connections that are opened inside, and set no limit themselves, `TIME_LIMIT` seconds for each answer.
+    """Set `TIME_LIMIT` as the timeout of connections that are opened inside and set none themselves.
 
-    Python has one such limit for all threads, so only one thread is inside at a time, and others that open a connection
-    meanwhile get it too.
+    Python has one default timeout for all threads, so only one thread is inside at a time, and connections that other
+    threads open meanwhile get the timeout too.
     """
     with _LIMITED:
         before = socket.getdefaulttimeout()

@@ -1,6 +1,6 @@
-"""How official data sets are recognized: by the names of their annotation sheets and of their folders of frames.
+"""Patterns that recognize official data sets by the names of their annotation sheets and of their folders of frames.
 
-The readers look for their sheets by these patterns, and `htnet.core.hints` recognizes folders by them.
+The readers find their annotation sheets by these patterns, and `htnet.core.hints` recognizes folders by them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ class OfficialSet:
     """How an official data set is recognized.
 
     Attributes:
-        name: of ``htnet prepare``.
-        title: its full name.
-        sheets: patterns of its annotation's file name, in lowercase; empty for a set without one.
-        clip: pattern of the path of a folder of frames: its last parts, in lowercase.
+        name: name of the set in ``htnet prepare``.
+        title: full name of the set.
+        sheets: patterns of the annotation's file name, in lowercase; empty for a set without annotation sheet.
+        clip: regular expression for the last parts of the path of a folder of frames, in lowercase.
     """
 
     name: str
@@ -25,7 +25,7 @@ class OfficialSet:
     clip: str
 
 
-#: In this order: the first that fits is taken.
+#: The official sets in order of priority: the first that matches is used.
 OFFICIAL = (
     OfficialSet("smic", "SMIC", (), r"/micro/(negative|positive|surprise)/[^/]*_(ne|po|sur)_\d+$"),
     OfficialSet("samm", "SAMM", ("samm_micro_facs_codes*",), r"/0*(\d+)/0*\1_\d+_\d+$"),

@@ -14,11 +14,11 @@ from htnet.core.lazy import loading
 if TYPE_CHECKING:
     import torch
 
-#: Where independent tasks run, see `htnet.core.engines`.
+#: Engines that run independent tasks, see `htnet.core.engines`.
 ENGINES = ("local", "ray")
 
-#: Where launchers state the number of processes: torchrun and whatever prepares the same for PyTorch, srun of SLURM
-#: (for a step, not for the whole job), mpirun of Open MPI, and mpiexec of MPICH and Intel MPI.
+#: Environment variables in which launchers state the number of processes: torchrun and compatible launchers, SLURM's
+#: srun (for a step, not for the whole job), Open MPI's mpirun, and mpiexec of MPICH and Intel MPI.
 _STARTED_TOGETHER = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
@@ -35,7 +35,7 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
 
     Raises:
         MissingExtraError: the module is not installed.
-        RunError: no further file may be opened.
+        RunError: too many files are open.
     """
     try:
         with loading():
@@ -48,24 +48,24 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
 
 
 def installed(module: str) -> bool:
-    """Whether a package can be imported; it is not."""
+    """Whether a package is installed; it is not imported."""
     with loading():
         return importlib.util.find_spec(module) is not None
 
 
 def several_processes() -> str:
-    """The variable by which a launcher says that it started this process together with others; "" where it is alone."""
+    """The environment variable in which a launcher states that it started several processes; "" for a single one."""
     return next((name for name in _STARTED_TOGETHER if os.environ.get(name, "1").strip() not in ("", "1")), "")
 
 
 def _lacking(module: str, error: ImportError) -> str:
-    """Of a module that is there, what it needs and does not find."""
+    """For a module that is installed: a note on the module that it needs and that is missing."""
     name = (error.name or "").split(".")[0]
-    return f" whole (it lacks {name})" if name and name != module.split(".")[0] else ""
+    return f" completely (it lacks {name})" if name and name != module.split(".")[0] else ""
 
 
 def named_device(device: str | torch.device) -> str | torch.device:
-    """The device that "auto" stands for: "cuda" where PyTorch can use one, otherwise "cpu"; others as they are."""
+    """Resolve "auto" to "cuda" if PyTorch can use it, otherwise to "cpu"; other devices are returned unchanged."""
     if device != "auto":
         return device
     with loading():
@@ -75,10 +75,10 @@ def named_device(device: str | torch.device) -> str | torch.device:
 
 
 def named_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    """A floating-point type that may be given by its name, such as "bfloat16"; None stays None.
+    """Convert the name of a floating-point type, such as "bfloat16", to the type; types and None are unchanged.
 
     Raises:
-        InputError: it is no floating-point type of PyTorch, or one that models do not compute in.
+        InputError: ``dtype`` is not a floating-point type of PyTorch, or models do not compute in it.
     """
     if dtype is None:
         return None
@@ -93,7 +93,7 @@ def named_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
 
 
 def usable_device(device: str | torch.device) -> torch.device:
-    """Return the device after a test allocation, so that a missing device is refused before any work.
+    """Return the device after a test allocation, so that a missing device is refused before any work starts.
 
     Args:
         device: "cpu", "cuda", "cuda:1", ...; see `named_device` for "auto".
@@ -109,7 +109,7 @@ def usable_device(device: str | torch.device) -> torch.device:
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise InputError(
-            f"The device {str(device)!r} cannot be used here: there is none of this name, or this PyTorch was built "
-            "without it. Try 'cpu'."
+            f"The device {str(device)!r} cannot be used here: it does not exist, or this PyTorch was built without "
+            "support for it. Try 'cpu'."
         ) from error
     return found

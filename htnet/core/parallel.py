@@ -1,4 +1,4 @@
-"""Parallel work: independent tasks in one or several processes, and folder locks."""
+"""Parallel work: independent tasks in one or more processes, and folder locks."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from htnet.core.lazy import loading
 from htnet.core.optional import named_device
 
 Result = TypeVar("Result")
-#: Name of the file by which a process locks a folder.
+#: Name of the lock file of a folder.
 LOCK_FILE = ".lock"
 _SHARED: Any = None
 _COMMAND = False
 
 
-#: Threads that `run_tasks` allows this worker.
+#: Number of threads that `run_tasks` allows in this worker.
 _ALLOWED: int | None = None
 
 
 def usable_threads() -> int:
-    """Threads that one call may use here.
+    """Number of threads that one call may use here.
 
-    PyTorch's number; 1 in a process that multiprocessing started, because it has siblings, unless `run_tasks` gave it
-    more.
+    This is PyTorch's number of threads. In a process that multiprocessing started it is 1, because such a process has
+    siblings, unless `run_tasks` allowed more.
     """
     threads = torch.get_num_threads()
     if parent_process() is None:
@@ -49,39 +49,40 @@ def usable_threads() -> int:
     return min(threads, _ALLOWED or 1)
 
 
-#: The process in which PyTorch was set to work for htnet, None before.
+#: Id of the process in which htnet has computed with PyTorch; None before.
 _WORKS_IN: int | None = None
 
 
 def refuse_after_fork() -> None:
     """Refuse to compute in a process that was forked after its parent had computed.
 
-    PyTorch's threads do not survive a fork, and the process would wait for them forever. With one thread there are
-    none to wait for.
+    PyTorch's threads do not survive a fork, and the process would wait for them forever. With one thread there is
+    nothing to wait for.
 
     Raises:
-        RunError: this is such a process, and PyTorch has more than one thread.
+        RunError: this is such a process, and PyTorch uses more than one thread.
     """
     global _WORKS_IN
     if _WORKS_IN not in (None, os.getpid()) and torch.get_num_threads() > 1:
         raise RunError(
-            f"This process ({os.getpid()}) was forked from one ({_WORKS_IN}) that had computed: PyTorch would hang. "
-            "Start workers by spawn or forkserver (multiprocessing.get_context('spawn')), build predictors in the "
-            "workers only (gunicorn: no preload_app), or call torch.set_num_threads(1) first in each worker."
+            f"This process ({os.getpid()}) was forked from a process ({_WORKS_IN}) that had already computed: PyTorch "
+            "would hang. Start workers by spawn or forkserver (multiprocessing.get_context('spawn')), create "
+            "predictors only in the workers (gunicorn: no preload_app), or call torch.set_num_threads(1) first in each "
+            "worker."
         )
     _WORKS_IN = os.getpid()
 
 
 def cores() -> int:
-    """Processor cores this process may use."""
+    """Number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def one_thread(device: str) -> Iterator[None]:
-    """Within it PyTorch computes on one thread of the CPU; nothing changes for other devices.
+    """Context manager in which PyTorch computes on one CPU thread; it changes nothing for other devices.
 
-    Last digits depend on the number of threads, and the number of processes must not change them.
+    The last digits of results depend on the number of threads, and must not depend on the number of processes.
     """
     before = torch.get_num_threads()
     if named_device(device) != "cpu" or before == 1:
@@ -95,32 +96,32 @@ def one_thread(device: str) -> Iterator[None]:
 
 
 def _refuse_unguarded() -> None:
-    """Refuse the work of a script in a process that only runs it to begin as a worker.
+    """Refuse to start work in a worker process that is still importing the calling script.
 
     Raises:
-        RunError: this is such a process: the script is not guarded.
+        RunError: this is such a process: the script lacks the guard ``if __name__ == "__main__":``.
     """
     if getattr(current_process(), "_inheriting", False):
         raise RunError(
-            "Each worker process runs the calling script again, and the script starts the same work there. Put what "
-            'it does under `if __name__ == "__main__":`, or use one process (workers=1).'
+            "Each worker process imports the calling script, and the script starts the same work there. Put its "
+            'statements under `if __name__ == "__main__":`, or use one process (workers=1).'
         )
 
 
 @contextmanager
 def locked(folder: Path, *, below: bool = True) -> Iterator[None]:
-    """Lock a folder for this process, and remove what a killed one left half written; it is created if needed.
+    """Lock a folder for this process, and remove partial files that a killed process left there.
 
     Args:
-        folder: the folder.
-        below: the process writes into its subfolders too.
+        folder: the folder; it is created if needed.
+        below: whether the process also writes into subfolders.
 
     Raises:
-        RunError: another process uses it, or the calling script is not guarded.
-        InputError: it cannot be written.
+        RunError: another process uses the folder, or the calling script lacks the guard ``if __name__ == "__main__":``.
+        InputError: the folder cannot be written.
     """
     _refuse_unguarded()
-    # The lock is the operating system's: a killed process leaves none behind.
+    # The operating system releases the lock when a process is killed.
     with loading():
         from filelock import Timeout
         from huggingface_hub.utils import WeakFileLock
@@ -138,7 +139,7 @@ def locked(folder: Path, *, below: bool = True) -> Iterator[None]:
 
 
 def choose_workers(workers: int | None, tasks: int, device: str = "cpu") -> int:
-    """Number of worker processes: as requested, otherwise one per core on the CPU (at most 8), one on a GPU.
+    """Number of worker processes: as requested, otherwise one per core on the CPU (at most 8), or one on a GPU.
 
     Raises:
         InputError: fewer than one was requested.
@@ -152,7 +153,7 @@ def _start_worker(shared: Any, threads: int, parent: int, stop: Connection, comm
     global _SHARED, _COMMAND, _ALLOWED
     _SHARED, _COMMAND, _ALLOWED = shared, command, threads
     torch.set_num_threads(threads)
-    # Ctrl-C reaches the workers too; were they to die of it, the parent could mistake that for a crash.
+    # Ctrl-C also reaches the workers; if it ended them, the parent could mistake that for a crash.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see `_without_interrupt`
@@ -160,9 +161,9 @@ def _start_worker(shared: Any, threads: int, parent: int, stop: Connection, comm
 
 
 def _end_with_parent(parent: int, stop: Connection) -> None:
-    """End this worker when its parent says so or was killed: a resumed run must never meet an old worker."""
-    # Nobody reads what is sent, so every worker sees it. The signals of multiprocessing wait for each process that was
-    # waiting for them, also for one that has died meanwhile.
+    """End this worker when its parent requests it or was killed: a resumed run must never meet an old worker."""
+    # The message stays in the pipe because no worker receives it, so every worker sees it. multiprocessing's own
+    # synchronization would wait for each waiting process, including one that has died meanwhile.
     while os.getppid() == parent and not stop.poll(0.3):
         pass
     os._exit(1)
@@ -170,17 +171,17 @@ def _end_with_parent(parent: int, stop: Connection) -> None:
 
 def _call(function: Callable[..., Result], args: tuple[Any, ...]) -> Result:
     try:
-        with as_command(_COMMAND):  # messages made here are shown by the parent
+        with as_command(_COMMAND):  # the parent shows messages created here
             return function(_SHARED, *args)
     except Exception as error:
         if can_be_sent(error):
             raise
-        # The parent could not read it, and would take this process for one that was killed.
+        # The parent could not unpickle the error, and would assume that this process was killed.
         raise unsent(error) from None
 
 
 def unsent(error: Exception) -> RunError:
-    """What another process is told instead of an error that it cannot read."""
+    """The error that is sent to another process instead of one that cannot be pickled."""
     return RunError(
         f"A task failed with an error that cannot be sent to another process: {type(error).__name__} ({cause(error)}). "
         "Run it with one worker to see where."
@@ -188,7 +189,7 @@ def unsent(error: Exception) -> RunError:
 
 
 def can_be_sent(error: Exception) -> bool:
-    """Whether another process can read the error."""
+    """Whether the error can be pickled and sent to another process."""
     try:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
     except Exception:
@@ -198,29 +199,33 @@ def can_be_sent(error: Exception) -> bool:
 def _can_fork() -> bool:
     """Whether processes that compute on one thread each can be forked here.
 
-    PyTorch's threads, OpenBLAS's and OpenCV's do not survive a fork, and one thread needs none of them. But a lock that
-    another thread holds stays held, and CUDA does not work in a fork. Only on Linux are forks what libraries expect.
+    The threads of PyTorch, OpenBLAS and OpenCV do not survive a fork, but a process that computes on one thread does
+    not need them. However, a lock that another thread holds would stay locked, and CUDA does not work after a fork.
+    Only on Linux do libraries expect forks.
     """
     alone = threading.active_count() == 1 and not torch.cuda.is_initialized()
-    # Before 3.11 the pool may start processes after its own threads.
+    # Before Python 3.11 the pool may start processes after its own threads.
     return sys.platform == "linux" and sys.version_info >= (3, 11) and alone
 
 
 def _start_fork(shared: bytes, *rest: Any) -> None:
-    """Begin as a process that was started anew does: with what was sent."""
+    """Start a forked worker with an unpickled copy of the shared data, as a spawned worker has."""
     _start_worker(pickle.loads(shared), *rest)
 
 
 @contextmanager
 def _forking() -> Iterator[None]:
-    """Fork without threads of OpenCV: a fork that sets their number crashes where its parent had several (5.0.0)."""
+    """Set OpenCV to one thread while forking.
+
+    In OpenCV 5.0.0, a fork that sets the number of threads crashes if its parent had several.
+    """
     cv2 = sys.modules.get("cv2")
     before = 1 if cv2 is None else cv2.getNumThreads()
     try:
         if cv2 is not None and before != 1:
             cv2.setNumThreads(1)
         with warnings.catch_warnings():
-            # Python 3.12 warns of the threads that are no harm here.
+            # Python 3.12 warns about threads that are harmless here.
             warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
             yield
     finally:
@@ -236,23 +241,23 @@ def run_tasks(
     *,
     forks: bool = False,
 ) -> Generator[tuple[tuple[Any, ...], Result], None, None]:
-    """Call ``function(shared, *task)`` for each task and yield the answers as they come.
+    """Call ``function(shared, *task)`` for each task and yield the results in the order of completion.
 
-    The processes end with the iterator: who does not want all answers closes it (`contextlib.closing`).
+    The processes end with the generator: close it (`contextlib.closing`) if not all results are consumed.
 
     Args:
         function: a module-level function.
-        shared: its first argument, sent to each process once.
-        tasks: the other arguments.
-        workers: number of processes; 1 runs everything here.
-        forks: the function computes on one thread, with htnet's own code: where that is safe, the processes are forked,
-            which saves the seconds that each needs to import PyTorch.
+        shared: its first argument, sent once to each process.
+        tasks: its other arguments, one tuple per task.
+        workers: number of processes; 1 runs everything in this process.
+        forks: whether the function computes on one thread, with htnet's own code. If so, and if it is safe, the
+            processes are forked, which saves the seconds that each would need to import PyTorch.
 
     Yields:
-        Each task, when it has ended, and what the function returned.
+        Each finished task, and what the function returned.
 
     Raises:
-        RunError: a process ended without an answer.
+        RunError: a process ended without a result.
     """
     threads = max(1, cores() // workers)
     if workers == 1:
@@ -260,7 +265,7 @@ def run_tasks(
             yield task, function(shared, *task)
         return
     _refuse_unguarded()
-    # spawn as a rule: a forked child inherits the state of PyTorch's thread pools and can hang.
+    # Spawn by default: a forked child inherits the state of PyTorch's thread pools and can hang.
     forks = forks and _can_fork()
     context = get_context("fork" if forks else "spawn")
     with _starting(workers):
@@ -281,10 +286,10 @@ def run_tasks(
                     yield running.pop(future), future.result()
         except BrokenProcessPool as error:
             raise RunError(
-                "A process ended without an answer: it was killed (short of memory?), or the calling script is not "
-                'guarded by `if __name__ == "__main__":`. Run the same again, with fewer workers if memory is short.'
+                "A worker process ended without a result: it was killed (out of memory?), or the calling script has no "
+                'guard `if __name__ == "__main__":`. Run the same again, with fewer workers if memory is short.'
             ) from error
-        except BaseException:  # interrupted, or the rest is not wanted
+        except BaseException:  # interrupted, or the generator was closed
             stop.send_bytes(b"stop")
             raise
         finally:
@@ -293,9 +298,9 @@ def run_tasks(
 
 @contextmanager
 def _without_interrupt() -> Iterator[None]:
-    """Have processes that are started within it begin deaf to Ctrl-C, until they say what they do with it.
+    """Block Ctrl-C (SIGINT) in processes that are started inside, until they set their own handler.
 
-    Here it comes a moment later. Windows has nothing like it.
+    In this process the signal is only delayed. Windows has no signal masks.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
@@ -309,7 +314,7 @@ def _without_interrupt() -> Iterator[None]:
 
 @contextmanager
 def _starting(workers: int) -> Iterator[None]:
-    """Tell that processes, or the threads and files that they need, cannot be had."""
+    """Report that worker processes, or the threads and files that they need, cannot be created."""
     try:
         yield
     except BrokenProcessPool:

@@ -1,7 +1,7 @@
-"""Paths that users give.
+"""Checks of paths that users give.
 
-Whether something is there is asked of ``os.path``: ``Path.exists`` and its kin raise errors of Python for a name that
-is too long, or in a folder that this user may not look into.
+Existence is tested with ``os.path``: ``Path.exists`` and similar methods raise an `OSError` for a name that is too
+long, or in a folder that the user has no permission to search.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from htnet.core.errors import InputError
 
 
 def as_path(path: str | PathLike[str], what: str = "The path") -> Path:
-    """A path that a user gave, looked at before anything else is done with it.
+    """Check a path that a user gave; call this before the path is used.
 
     Args:
-        path: what was given.
+        path: the path.
         what: the name of the argument, for messages.
 
     Raises:
-        InputError: it is no path, or holds a character that no name of a file can hold.
+        InputError: the value is not a path, is empty, or contains a NUL character.
     """
     text = os.fspath(path) if isinstance(path, (str, PathLike)) else path
     if not isinstance(text, str):
@@ -30,14 +30,14 @@ def as_path(path: str | PathLike[str], what: str = "The path") -> Path:
     if not text:
         raise InputError(f"{what} is empty; give the name of a file or folder ('.' is the working folder).")
     if "\0" in text:
-        raise InputError(f"{what} is {text!r}; names of files cannot hold the NUL character. Check the path.")
+        raise InputError(f"{what} is {text!r}; file names cannot contain the NUL character. Check the path.")
     return Path(path)
 
 
 def real_path(path: str | PathLike[str], what: str = "The path") -> str:
-    """Where a path leads, links followed; the same text for the same file.
+    """The canonical path, with symbolic links resolved; the same text for the same file.
 
     Raises:
-        InputError: it is no path, see `as_path`.
+        InputError: the value is not a path, see `as_path`.
     """
     return os.path.normcase(os.path.realpath(as_path(path, what)))

@@ -1,4 +1,4 @@
-"""What is known of the processor that this runs on."""
+"""Information about this machine's processor."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 @cache
 def is_intel() -> bool:
-    """Whether the processor is one of Intel's, for which PyTorch's linear algebra (MKL) has products of its own."""
+    """Whether the processor is from Intel, for which PyTorch's linear algebra library (MKL) has special kernels."""
     try:
         return "GenuineIntel" in Path("/proc/cpuinfo").read_text("utf-8", errors="replace")
-    except OSError:  # not Linux; Windows names the maker here
+    except OSError:  # not Linux; on Windows, `platform.processor` names the vendor
         return "GenuineIntel" in platform.processor()

@@ -1,7 +1,7 @@
 """Tasks on the nodes of a Ray cluster.
 
-The process that was started by the user is the only one that writes results: a task that Ray runs twice, as it does
-when a node is lost, counts once.
+Only the process that the user started writes results. If Ray runs a task twice, as it does when a node is lost, the
+task counts once.
 """
 
 from __future__ import annotations
@@ -37,33 +37,33 @@ from htnet.core.words import counted
 Result = TypeVar("Result")
 Task = tuple[Any, ...]
 
-#: How often a task is run again whose process or node was lost.
+#: How often a task is run again if its process or node is lost.
 RETRIES = 3
 #: Seconds within which a cluster must answer. `ray.init` itself waits for minutes.
 ANSWERS_WITHIN = 5.0
-# Seconds between two looks at the nodes.
+# Seconds between two checks of the nodes.
 _LOOK_EVERY = 2.0
-#: Variable that names the cluster's address; Ray sets it for programs that were submitted to it.
+#: Environment variable with the cluster's address; Ray sets it for programs that are submitted to the cluster.
 ADDRESS_VARIABLE = "RAY_ADDRESS"
-#: Packages whose version decides results.
+#: Packages whose versions affect results.
 _PACKAGES = ("torch", "numpy", "opencv-python-headless", "numba", "av")
-#: Variables of htnet that decide results.
+#: Environment variables of htnet that affect results.
 _VARIABLES = ("HTNET_YUNET_MODEL",)
-#: How HTTP/2 begins, which Ray speaks: the preface of RFC 9113, 3.4, and empty settings.
+#: Start of an HTTP/2 connection, the protocol that Ray uses: the preface of RFC 9113, 3.4, and empty settings.
 _GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"
 _SETTINGS = 4
 
 
 def connectable(address: str | None) -> str:
-    """The address of a Ray cluster, after a look whether one answers.
+    """Check that a Ray cluster answers, and return its address.
 
     Args:
-        address: HOST:PORT; None for what the variable RAY_ADDRESS names.
+        address: HOST:PORT; None for the address in the environment variable RAY_ADDRESS.
 
     Raises:
-        InputError: there is no address, or one of another form.
+        InputError: there is no address, or it does not have the form HOST:PORT.
         MissingExtraError: Ray is not installed.
-        RunError: nothing answers within `ANSWERS_WITHIN` seconds, or something else than Ray.
+        RunError: nothing answers within `ANSWERS_WITHIN` seconds, or the answer is not Ray's.
     """
     require("ray", "ray", "The engine ray")
     given = address if address is not None else os.environ.get(ADDRESS_VARIABLE)
@@ -82,36 +82,36 @@ def connectable(address: str | None) -> str:
             f"`ray start --head`, or check --address."
         ) from error
     if len(answer) < 4 or answer[3] != _SETTINGS:
-        raise RunError(f"What answers at {given} is no Ray cluster. Check --address.")
+        raise RunError(f"The server at {given} is not a Ray cluster. Check --address.")
     return given
 
 
 def _greet(host: str, port: int) -> bytes:
-    """The first bytes that a server answers to HTTP/2."""
+    """The first bytes of a server's answer to an HTTP/2 greeting."""
     with socket.create_connection((host, port), timeout=ANSWERS_WITHIN) as link:
         link.sendall(_GREETING)
         return link.recv(9)
 
 
 def versions() -> dict[str, str]:
-    """Versions of what decides results, of this process."""
+    """Versions, in this process, of the packages that affect results."""
     found = {"htnet": __version__}
     for package in _PACKAGES:
         with suppress(PackageNotFoundError):
             found[package] = version(package)
-    # Flow and registration have two forms, whose results differ by some 1e-4 px.
+    # Flow and registration have a compiled and a plain version, whose results differ by about 1e-4 px.
     return found | {"machine code": "by numba" if native_loops() else "none"}
 
 
 @dataclass(frozen=True)
 class _Work:
-    """What all tasks of a run have in common, as it is sent.
+    """The data that all tasks of a run share, as they are sent to the nodes.
 
     Attributes:
-        versions: of the process that was started by the user; likewise all others.
-        folder: its current folder.
-        variables: its `_VARIABLES`.
-        command: whether messages are those of a command.
+        versions: `versions` of the process that the user started.
+        folder: working folder of that process.
+        variables: values of `_VARIABLES` in that process.
+        command: whether messages name commands instead of Python calls.
         content: function and first argument, pickled.
     """
 
@@ -122,33 +122,33 @@ class _Work:
     content: bytes
 
     def begin(self) -> tuple[Callable[..., Any], Any]:
-        """Make this process like the one that sent the work; function and first argument."""
+        """Give this process the settings of the sender; return the function and its first argument."""
         here = versions()
         differ = [name for name in sorted({*self.versions, *here}) if self.versions.get(name) != here.get(name)]
         if differ:
             named = (f"{name} {here.get(name, 'none')}, not {self.versions.get(name, 'none')}" for name in differ)
             raise RunError(
-                f"The node {socket.gethostname()} has {', '.join(named)}: results would not be the same. Install the "
-                "same versions on all nodes."
+                f"The node {socket.gethostname()} has {', '.join(named)}: its results would differ. Install the same "
+                "versions on all nodes."
             )
-        with suppress(OSError):  # files that are asked for are looked for by their whole path first
+        with suppress(OSError):  # a missing folder does no harm: files are first looked up by their absolute path
             os.chdir(self.folder)
         for name in _VARIABLES:
             os.environ.pop(name, None)
         os.environ.update(self.variables)
-        # A copy for this process: arrays in Ray's object store are shared by all, and PyTorch can write into them.
+        # A copy for this process: arrays in Ray's object store are shared by processes, and PyTorch can modify them.
         function, shared = pickle.loads(self.content)
         return function, shared
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a task gives back.
+    """The outcome of a task.
 
     Attributes:
-        result: what the function returned.
-        error: what it raised instead.
-        warnings: category and text of its warnings.
+        result: the return value of the function.
+        error: the error that it raised instead.
+        warnings: category and text of each warning.
     """
 
     result: Any = None
@@ -156,12 +156,12 @@ class _Answer:
     warnings: tuple[tuple[type[Warning], str], ...] = ()
 
 
-#: The work that this process does, by its name.
+#: The current work of this process, by its name: function, first argument, and whether messages name commands.
 _BEGUN: dict[str, tuple[Callable[..., Any], Any, bool]] = {}
 
 
 def _run_here(place: list[Any], name: str, packed: bytes, files: dict[str, int]) -> _Answer:
-    """Run one task; in a process of a node."""
+    """Run one task, in a process on a node."""
     with loading():
         import ray
 
@@ -184,7 +184,7 @@ def _run_here(place: list[Any], name: str, packed: bytes, files: dict[str, int])
 
 
 def _use_one_thread() -> None:
-    """Sums split over threads are rounded otherwise, and Ray's processes keep the threads of their first task."""
+    """Compute on one thread: sums over several threads round differently, and Ray's processes keep their setting."""
     torch.set_num_threads(1)
     if (cv2 := sys.modules.get("cv2")) is not None:
         cv2.setNumThreads(1)
@@ -195,7 +195,7 @@ def _told(seen: Iterable[warnings.WarningMessage]) -> tuple[tuple[type[Warning],
 
 
 def _sizes(files: Iterable[str | PathLike[str]]) -> dict[str, int]:
-    """Size of files, and number of files in folders, by the whole path; what is missing here its reader tells."""
+    """Sizes of files, and numbers of entries in folders, by absolute path; readers report missing files later."""
     paths = [Path(file).absolute() for file in files]
     return {
         str(path): len(os.listdir(path)) if os.path.isdir(path) else path.stat().st_size
@@ -205,14 +205,14 @@ def _sizes(files: Iterable[str | PathLike[str]]) -> dict[str, int]:
 
 
 def _check_files(files: dict[str, int]) -> None:
-    """Refuse to work on a node that lacks files: a sample would be left out there, and not elsewhere."""
+    """Refuse to work on a node that lacks files: samples would be skipped on this node only."""
     here = _sizes(files)
     wrong = [name for name, size in files.items() if here.get(name) != size]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise RunError(
-            f"The node {socket.gethostname()} lacks {wrong[0]}{more}, or has another file there. Give all nodes of the "
-            "cluster the same files under the same paths, for instance by a network file system."
+            f"The node {socket.gethostname()} lacks {wrong[0]}{more}, or has a different file there. Give all nodes of "
+            "the cluster the same files under the same paths, for instance by a network file system."
         )
 
 
@@ -228,23 +228,23 @@ def run_on_ray(
 
     Args:
         address: HOST:PORT.
-        gpu: each task takes a GPU.
-        function: see `htnet.core.engines.Engine.run`; likewise the others.
+        gpu: whether each task takes a GPU.
+        function: see `htnet.core.engines.Engine.run`, as for the following arguments.
         shared: its first argument.
-        tasks: the other arguments.
-        files: what a task reads.
+        tasks: its other arguments, one tuple per task.
+        files: returns the files that a task reads.
 
     Raises:
-        RunError: this machine is no node of the cluster, a node has other versions or lacks files, or a task was lost
-            more than `RETRIES` times.
-        HtnetError: what the function raised.
+        RunError: this machine is not a node of the cluster, a node has other versions or lacks files, or a task was
+            lost more than `RETRIES` times.
+        HtnetError: the error that the function raised.
     """
     if not tasks:
         return
     ray: Any = require("ray", "ray", "The engine ray")
     with _connected(ray, address):
         if gpu and not ray.cluster_resources().get("GPU"):
-            raise RunError(f"The cluster at {address} has no GPU, which --device cuda asks for. Use --device cpu.")
+            raise RunError(f"The cluster at {address} has no GPU, which --device cuda needs. Use --device cpu.")
         variables = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
         content = ray.cloudpickle.dumps((function, shared))
         place = [ray.put(_Work(versions(), os.getcwd(), variables, in_command(), content))]
@@ -265,39 +265,39 @@ def run_on_ray(
                     yield task, _result(ray, found, address)
         finally:
             for left in running:
-                with suppress(Exception):  # the connection may be what is lost
+                with suppress(Exception):  # the connection itself may be lost
                     ray.cancel(left, force=True)
 
 
 class _LostNodes:
-    """Warns of nodes that are lost while tasks run; Ray counts them as lost after 10 to 16 s."""
+    """Warns about nodes that are lost while tasks run; Ray detects a lost node after 10 to 16 s."""
 
     def __init__(self, ray: Any) -> None:
         self._ray, self._seen, self._next = ray, set[str](), 0.0
 
     def tell(self) -> None:
-        """Look at the nodes, unless that was done a moment ago."""
+        """Check the nodes, unless they were checked less than `_LOOK_EVERY` seconds ago."""
         if time.monotonic() < self._next:
             return
         alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
         if gone := self._seen - alive:
-            warn_user(f"{counted(len(gone), 'node')} of the Ray cluster lost, {len(alive)} left. Its tasks run again.")
+            warn_user(f"{counted(len(gone), 'node')} of the Ray cluster lost, {len(alive)} left. Lost tasks run again.")
         self._seen, self._next = alive, time.monotonic() + _LOOK_EVERY
 
 
 def _result(ray: Any, found: Any, address: str) -> Any:
-    """What a task returned; its warnings are given here, and its error is raised."""
+    """The return value of a task; its warnings are issued here, and its error is raised."""
     try:
         answer: _Answer = ray.get(found)
     except ray.exceptions.RayTaskError as error:
         raise RunError(
-            f"A node of the cluster at {address} cannot run htnet ({cause(error.cause)}). Install the same htnet, with "
-            "what it needs, on all nodes."
+            f"A node of the cluster at {address} cannot run htnet ({cause(error.cause)}). Install the same htnet and "
+            "its dependencies on all nodes."
         ) from error
     except ray.exceptions.RayError as error:
         raise RunError(
             f"A task on the cluster at {address} was lost {RETRIES + 1} times ({type(error).__name__}): its nodes or "
-            "processes ended, for instance short of memory. What is finished is kept; run the same again."
+            "processes ended, for instance because of low memory. Finished results are kept; run the same again."
         ) from error
     for category, text in answer.warnings:
         warn_user(text, category)
@@ -308,7 +308,7 @@ def _result(ray: Any, found: Any, address: str) -> Any:
 
 @contextmanager
 def _connected(ray: Any, address: str) -> Iterator[None]:
-    """A connection to the cluster: the program's own one if it has one."""
+    """A connection to the cluster; if the program is already connected, that connection is used."""
     if ray.is_initialized():
         there = ray.get_runtime_context().gcs_address
         if there != address:
@@ -335,9 +335,9 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
 
 @contextmanager
 def _without_messages(ray: Any) -> Iterator[None]:
-    """Keep Ray's own messages on lost nodes, of 30 lines, off standard output.
+    """Keep Ray's own messages about lost nodes, which have 30 lines, off standard output.
 
-    ``log_to_driver=False`` does not (2.60); `_LostNodes` tells of them.
+    ``log_to_driver=False`` does not suppress them (Ray 2.60). `_LostNodes` reports lost nodes instead.
     """
     worker = ray._private.worker
     before = getattr(worker, "print_to_stdstream", None)

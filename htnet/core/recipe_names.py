@@ -1,4 +1,4 @@
-"""Names of `htnet.training.RECIPES` for flow images, for the help of commands, which must not import PyTorch."""
+"""Names of `htnet.training.RECIPES` for flow images, listed here because command help must not import PyTorch."""
 
 RECIPE_NAMES = (
     "default",

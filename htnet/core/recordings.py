@@ -1,4 +1,4 @@
-"""Recordings and their events, and the table that contains them: one row per event."""
+"""Recordings and their events, and the table that stores them with one row per event."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from htnet.core.files import check_outputs, write_text
 from htnet.core.hints import VIDEOS
 from htnet.core.paths import as_path
 
-#: Columns of a table of recordings. Only ``recording``, ``kind``, ``onset`` and ``offset`` must be there.
+#: Columns of a table of recordings. Only ``recording``, ``kind``, ``onset`` and ``offset`` are required.
 TABLE_COLUMNS = (
     *("recording", "path", "dataset", "subject", "fps", "frames", "kind", "onset", "apex", "offset"),
     *("start", "peak", "end", "confidence", "expression", "emotion", "action_units", "track"),
 )
-#: Endings of the files that a recording's name may stand for.
+#: File name extensions that a recording's name may have.
 _ENDINGS = VIDEOS | {".csv", ".json", ".jsonl", ".eaf"}
-#: Columns that are written only where something fills them.
+#: Columns that are written only if at least one row has a value.
 _RARE = ("path", "dataset", *TABLE_COLUMNS[TABLE_COLUMNS.index("offset") + 1 :])
 #: Columns that are attributes of an event.
 _EVENT_NUMBERS = (
@@ -39,18 +39,18 @@ class Recording:
     """A recording and its events.
 
     Attributes:
-        name: unique among the recordings.
-        events: the events, in any order.
+        name: name of the recording, unique among the recordings.
+        events: its events, in any order.
         path: the video file or the folder of frames; None if it is not available.
         dataset: name of the data set; "" for none.
         subject: the person, unique only together with ``dataset``; "" if unknown.
         fps: frames per second; None if unknown.
         frames: number of frames; None if unknown.
-        numbers: the number of each frame as the events count them, ascending; None if they count from 0. Annotations
-            of folders count as their files are numbered.
+        numbers: the number of each frame that the events use, ascending; None if frames are counted from 0. In
+            annotations of folders, frame numbers are those of the files.
 
     Raises:
-        InputError: no name, or a rate or number of frames that is not positive.
+        InputError: the name is empty, or the frame rate or number of frames is not positive.
     """
 
     name: str
@@ -75,14 +75,16 @@ class Recording:
         return None if self.fps is None or self.frames is None else self.frames / self.fps / 60
 
     def seconds(self, frame: int) -> float | None:
-        """Time of a frame, as the events count it, at a constant rate; None if the rate is unknown."""
+        """Time of a frame in s, assuming a constant rate; ``frame`` is numbered as in the events. None if the rate is
+        unknown.
+        """
         if self.fps is None:
             return None
         return (frame - (self.numbers[0] if self.numbers else 0)) / self.fps
 
 
 def recording_key(name: str) -> str:
-    """What a name of a recording says, however it is written: without the ending of a file, capitals and separators.
+    """Key of a recording's name, the same for all its spellings: extension, case and kind of separator are ignored.
 
     ``s15/0401``, ``S15_0401`` and ``s15_0401.mp4`` are one recording.
     """
@@ -92,14 +94,15 @@ def recording_key(name: str) -> str:
 
 
 def write_recordings(path: str | PathLike[str], recordings: Iterable[Recording], *, overwrite: bool = False) -> None:
-    """Write the table that `htnet.data.read_recordings` reads: one row per event, one for a recording without any.
+    """Write the table that `htnet.data.read_recordings` reads: one row per event, and one per recording without events.
 
-    Paths are relative to the table's folder. Action units of an event are those with a probability of at least
-    `htnet.core.facs.SHOWN_UNITS`, as sheets write them: ``4+L12``, L and R being the subject's sides.
+    Paths are relative to the table's folder. The action units of an event are those with a probability of at least
+    `htnet.core.facs.SHOWN_UNITS`, in the notation of annotation sheets: ``4+L12``, where L and R are the subject's
+    sides.
 
     Args:
         path: the CSV file; missing folders are created.
-        recordings: what to write; frames are counted from 0.
+        recordings: the recordings to write; their frames must be counted from 0.
         overwrite: replace a file that exists.
 
     Raises:
@@ -115,7 +118,7 @@ def write_recordings(path: str | PathLike[str], recordings: Iterable[Recording],
             raise InputError(f"The recording {recording.name!r} occurs twice; make names unique.")
         if recording.numbers is not None and list(recording.numbers) != list(range(len(recording.numbers))):
             raise InputError(
-                f"The events of {recording.name!r} are counted as its files are numbered. A table counts frames from 0."
+                f"The events of {recording.name!r} use the numbers of its files. Count frames from 0 in a table."
             )
         names.add(recording.name)
         own = {
@@ -133,7 +136,7 @@ def write_recordings(path: str | PathLike[str], recordings: Iterable[Recording],
 
 
 def relative_path(path: Path, folder: Path) -> str:
-    """A path as seen from a folder, with "/" between its parts; the absolute path where none leads there."""
+    """A path relative to a folder, with "/" between its parts; the absolute path if there is no relative one."""
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:  # another drive of Windows
@@ -141,7 +144,7 @@ def relative_path(path: Path, folder: Path) -> str:
 
 
 def unit_text(units: Iterable[UnitPrediction]) -> str:
-    """Action units as annotation sheets write them; those of one side with L or R, the subject's own."""
+    """Action units in the notation of annotation sheets; L or R marks units on only one of the subject's sides."""
     found = []
     for unit in units:
         left, right = unit.subject_left >= SHOWN_UNITS, unit.subject_right >= SHOWN_UNITS

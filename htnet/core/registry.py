@@ -1,4 +1,4 @@
-"""Registries: what exists under which name. The modules that fill one are imported when it is first read."""
+"""Registries of named objects. The modules that fill a registry are imported when it is first read."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ V = TypeVar("V")
 
 
 class Registry(Mapping[K, V]):
-    """Entries in the order in which they were registered.
+    """Entries in the order of registration.
 
-    Asking for a key that is not there yet, or for all, imports the modules that fill the registry, and the wings.
-    Adding imports nothing, so these modules can add their entries while they are imported.
+    Looking up a key that is not registered yet, or listing all keys, imports the modules that fill the registry, and
+    the wings. Adding imports nothing, so these modules can add their entries while they are imported.
     """
 
     def __init__(self, *homes: str) -> None:
@@ -29,7 +29,7 @@ class Registry(Mapping[K, V]):
         self._entries[key] = value
 
     def has(self, key: K) -> bool:
-        """Whether an entry was added, as far as the modules that fill the registry are imported."""
+        """Whether an entry has been added so far, without importing anything."""
         return key in self._entries
 
     def added(self) -> dict[K, V]:
@@ -53,16 +53,16 @@ class Registry(Mapping[K, V]):
         return len(self._read())
 
 
-#: Models by name: `htnet.models.ModelEntry`. It stands here so that messages of every room can name models.
+#: Models by name: `htnet.models.ModelEntry`. Defined here so that every package can name models in messages.
 MODELS: Registry[str, Any] = Registry("htnet.models")
 #: Trained weights by name: `htnet.hub.PretrainedSpec`.
 WEIGHTS: Registry[str, Any] = Registry("htnet.hub.registry")
 
-#: What models ask of `htnet.hub`, which is above them, by name.
+#: Functions of `htnet.hub` that models call, by name; models may not import that package.
 HUB: Registry[str, Callable[..., Any]] = Registry("htnet.hub")
 
 
 def input_kind(name: str) -> str:
-    """Kind of images that a registered model reads, or the model of registered weights."""
+    """Kind of images that a model reads; ``name`` is that of a registered model or of registered weights."""
     model = WEIGHTS[name].model if name in WEIGHTS else name
     return str(MODELS[model].model_class.input_kind)

@@ -1,7 +1,7 @@
-"""What every JSON document of htnet begins with, and how points, warnings and numbers are written in it.
+"""Common fields of htnet's JSON documents, and the JSON form of points, warnings and numbers.
 
 The fields of each document are described in ``assets/schema/htnet.schema.json`` and in the ``schema.json`` of wings,
-from which docs/output.md is made.
+from which docs/output.md is generated.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from htnet.core.assets import ASSETS
 from htnet.core.deprecated import serve_old_names
 from htnet.core.wings import wing_files
 
-#: How the five points of `htnet.types.POINT_NAMES` are called in every JSON document, in that order.
+#: Names in JSON documents of the five points of `htnet.types.POINT_NAMES`, in that order.
 OUTPUT_POINTS = ("image_left_eye", "image_right_eye", "nose", "image_left_mouth", "image_right_mouth")
 
 
 class Warned(Protocol):
-    """What a warning offers: see `htnet.types.QualityWarning`."""
+    """Interface of a warning, see `htnet.types.QualityWarning`."""
 
     @property
     def code(self) -> str:
-        """Short and stable, for programs."""
+        """Short, stable code for programs."""
 
     @property
     def message(self) -> str:
-        """For people."""
+        """Text for people."""
 
 
 def document(schema: str, content: Mapping[str, Any], warnings: Iterable[Warned] = ()) -> dict[str, Any]:
-    """A document as every output begins: its schema, what wrote it, and the warnings, before the answer.
+    """Build a document: schema, htnet version and warnings, then the content.
 
     Args:
         schema: one of `versions`.
-        content: the fields; numbers of NumPy become Python's, and those that are not finite null.
-        warnings: reasons to doubt the answer.
+        content: the fields; NumPy numbers become Python numbers, and numbers that are not finite become None.
+        warnings: reasons to doubt the result.
 
     Returns:
-        A dictionary that `json.dumps` takes with ``allow_nan=False``.
+        A dictionary that `json.dumps` accepts with ``allow_nan=False``.
     """
     return {
         "schema": schema,
@@ -59,12 +59,12 @@ def document(schema: str, content: Mapping[str, Any], warnings: Iterable[Warned]
 
 
 def warnings_to_list(warnings: Iterable[Warned]) -> list[dict[str, str]]:
-    """Warnings as every document contains them."""
+    """Warnings in their JSON form."""
     return [{"code": warning.code, "message": warning.message} for warning in warnings]
 
 
 def named_points(points: npt.NDArray[Any]) -> dict[str, list[float]]:
-    """Five points (5, 2) as every document contains them: name to [x, y], rounded to 0.01 px."""
+    """Five points (5, 2) in their JSON form: name to [x, y], rounded to 0.01 px."""
     return dict(zip(OUTPUT_POINTS, points.astype(np.float64).round(2).tolist(), strict=True))
 
 
@@ -72,10 +72,10 @@ def model_part(weights: str | None, architecture: str, temperature: float, licen
     """The part "model" of a document.
 
     Args:
-        weights: which weights answered, None for a model that was never saved.
-        architecture: its architecture in the registry.
-        temperature: by which its scores became probabilities.
-        license: SPDX expression of the weights' terms; "" for a fresh model.
+        weights: name of the weights; None for a model that was never saved.
+        architecture: name of the architecture in the registry.
+        temperature: divisor of the scores before the softmax.
+        license: SPDX license expression of the weights; "" for an untrained model.
     """
     return {
         "weights": weights,
@@ -87,17 +87,17 @@ def model_part(weights: str | None, architecture: str, temperature: float, licen
 
 
 def to_json(content: Any) -> str:
-    """JSON text with a line end, in which every number is finite."""
+    """Indented JSON text with a final line end; numbers that are not finite become null."""
     return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def to_json_line(content: Any) -> str:
-    """The same in one line, for files of JSON lines."""
+    """`to_json` on one line, for JSON Lines files."""
     return json.dumps(plain(content), ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def plain(value: Any) -> Any:
-    """A value made of what JSON knows; numbers that are not finite become None."""
+    """Convert a value to JSON types; numbers that are not finite become None."""
     if isinstance(value, Mapping):
         return {str(name): plain(part) for name, part in value.items()}
     if isinstance(value, np.ndarray):
@@ -112,8 +112,8 @@ def plain(value: Any) -> Any:
 
 
 def read_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of all documents, those of wings too; ``$defs`` contains one a document, by
-    name.
+    """The JSON Schema (draft 2020-12) of all documents, including those of wings; ``$defs`` contains the schema of each
+    document by name.
     """
     found: dict[str, Any] = json.loads((ASSETS / "schema" / "htnet.schema.json").read_text("utf-8"))
     for path in wing_files("schema.json"):
@@ -135,16 +135,17 @@ _KINDS: dict[str, tuple[type, ...]] = {
 
 
 def misfit(value: Any, name: str) -> str:
-    """Where a document does not fit its part of the schema.
+    """Describe where a document violates its schema.
 
-    Fields that the schema does not know are passed over: a new field does not raise the version.
+    Unknown fields are ignored, because a new field does not raise the version.
 
     Args:
         value: the parsed JSON.
-        name: of the part, such as "evaluation".
+        name: name of the document's part of the schema, such as "evaluation".
 
     Returns:
-        Text such as "protocols.last.leaks is missing" or "samples is -1; it must be at least 1"; "" if it fits.
+        Text such as "protocols.last.leaks is missing" or "samples is -1; it must be at least 1"; "" if the document is
+        valid.
     """
     every = read_schema()["$defs"]
     return _misfit(value, every[name], every, "")
@@ -157,7 +158,7 @@ def _misfit(value: Any, part: Mapping[str, Any], every: Mapping[str, Any], path:
     if "anyOf" in part:
         found = [_misfit(value, option, every, path) for option in part["anyOf"]]
         return "" if "" in found else max(found, key=len)
-    # True equals 1 in Python, not in JSON.
+    # True equals 1 in Python, but not in JSON.
     if "const" in part and (value != part["const"] or isinstance(value, bool)):
         return f"{where} is {value!r:.60}; it must be {part['const']!r}"
     if "enum" in part and value not in part["enum"]:
@@ -179,7 +180,7 @@ def _misfit(value: Any, part: Mapping[str, Any], every: Mapping[str, Any], path:
 
 
 def _is(value: Any, kind: str) -> bool:
-    # True is an integer of Python's, not of JSON's.
+    # True is an integer in Python, but not in JSON.
     return isinstance(value, _KINDS[kind]) and (kind == "boolean" or not isinstance(value, bool))
 
 
@@ -208,9 +209,9 @@ def _misfit_of_object(value: Mapping[str, Any], part: Mapping[str, Any], every: 
 
 @cache
 def versions() -> Mapping[str, int]:
-    """The documents that htnet writes, and the version of each.
+    """The documents that htnet writes, and the schema version of each.
 
-    A version rises when a field is renamed, removed or changes its meaning; a new field alone does not raise it.
+    A version is raised when a field is renamed, removed or changes its meaning, but not for a new field alone.
     """
     parts = [part["properties"] for part in read_schema()["$defs"].values()]
     heads = [part for part in parts if "schema_version" in part]

@@ -1,6 +1,6 @@
-"""Threads that one call starts for itself: none outlives it, and all calls together keep to PyTorch's number.
+"""Threads that a call starts for itself: none outlives the call, and all calls together use at most PyTorch's number.
 
-No pool is kept, so nothing hangs after a fork.
+There is no permanent pool, so nothing hangs after a fork.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeVar
 from htnet.core.parallel import usable_threads
 
 Result = TypeVar("Result")
-#: Threads of this process that compute, over all calls.
+#: Number of threads of this process that compute now, over all calls.
 _busy = 0
 _busy_lock = threading.Lock()
 
@@ -31,13 +31,13 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def spare_threads(wanted: int) -> Iterator[int]:
-    """Threads that this call may start: so many that all calls together keep to `usable_threads`."""
+    """The number of threads that this call may start, so that all calls together use at most `usable_threads`."""
     global _busy
     taken = 0
     try:
         with _busy_lock:
             free = max(0, min(wanted, usable_threads() - _busy - 1))
-            # Nothing is called between the two: an interrupt comes before or after both.
+            # No call separates the two statements, so an interrupt comes before or after both.
             taken = free + 1
             _busy += taken
         yield free
@@ -48,14 +48,14 @@ def spare_threads(wanted: int) -> Iterator[int]:
 
 @contextmanager
 def beside(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
-    """Have something computed in a thread while the caller does other things, if a thread is spare.
+    """Run ``work`` in a thread while the caller does other things, if a thread is free.
 
     Args:
-        work: computes the same whether it runs in another thread, beside the caller, or in this one.
+        work: the function to run. Its result must not depend on the thread it runs in.
 
     Yields:
-        What returns the result of ``work`` or raises its error; without a spare thread it is computed then. The thread
-        has ended when the block is left. An error is lost if its result is not asked for.
+        A function that returns the result of ``work`` or raises its error. If no thread was free, it calls ``work``
+        itself. The thread has ended when the block is left. An error is lost if the function is not called.
     """
     found, errors = list[Result](), list[BaseException]()
     context = copy_context()
@@ -63,7 +63,7 @@ def beside(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
     def run() -> None:
         try:
             found.append(context.run(work))
-        except BaseException as error:  # told by the thread that asks
+        except BaseException as error:  # raised in the thread that asks for the result
             errors.append(error)
 
     with spare_threads(1) as free:
@@ -71,7 +71,7 @@ def beside(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
         if thread is not None:
             try:
                 thread.start()
-            except RuntimeError:  # the system gives no more threads
+            except RuntimeError:  # the system cannot create another thread
                 thread = None
 
         def result() -> Result:

@@ -24,23 +24,23 @@ FloatArray = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
 
-#: The weights that predict unless others are named. No licensed data were trained on, so they may be used as the
-#: code may.
+#: The default weights for predictions. They were trained without licensed data, so they may be used under the terms of
+#: the code.
 DEFAULT_WEIGHTS = "synthetic"
 
 #: The three classes of MEGC 2019, in the order of the published labels 0, 1, 2.
 EMOTIONS = ("negative", "positive", "surprise")
 
-#: The answer where two frames differ by no expression, and the `Prediction.expression` below which it is given.
+#: The label of two frames that do not differ by an expression, and the `Prediction.expression` below which it is given.
 #: False alarms 0.8 %, none in 320 pairs of heads that turn by up to 2 degrees; misses 11 % at 0.5 px, 2 % at 1 px:
 #: docs/input.md.
 NO_EXPRESSION, EXPRESSION_THRESHOLD = "no expression", 0.5
 
-#: The five points, in this order everywhere; left and right are those of the image, and JSON says so: see
-#: `htnet.core.schema.OUTPUT_POINTS`.
+#: The five points, in this order everywhere. Left and right are those of the image; the names in JSON documents state
+#: this, see `htnet.core.schema.OUTPUT_POINTS`.
 POINT_NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 
-#: Mean places of the five points in the published composite images, in 28 px units.
+#: Mean positions of the five points in the published composite images, in px of a 28 px image.
 TEMPLATE_28 = ((7.7, 8.3), (20.0, 7.8), (14.1, 14.7), (9.1, 20.3), (19.1, 19.9))
 
 
@@ -50,9 +50,9 @@ class Frame:
 
     Attributes:
         pixels: (H, W, 3) uint8, RGB.
-        source: the file it came from, or a description; used in messages.
+        source: the file it came from, or a description, for messages.
         number: its number in the video, from 0; None for a single frame.
-        time: seconds after the first frame of its video; None if unknown.
+        time: seconds since the first frame of its video; None if unknown.
     """
 
     pixels: ByteArray
@@ -71,7 +71,7 @@ class QualityWarning:
     """A reason to doubt a result.
 
     Attributes:
-        code: short and stable, for programs: "motionless", "several_faces", ...
+        code: short, stable code for programs: "motionless", "several_faces", ...
         message: one or two sentences for people: what was detected, and what to do.
     """
 
@@ -79,7 +79,7 @@ class QualityWarning:
     message: str
 
 
-#: What `ModelInput` says of an input without motion.
+#: Warning of a `ModelInput` without motion.
 MOTIONLESS = QualityWarning(
     "motionless",
     "A channel of the flow image is constant: the two frames show no motion, or the whole image moves as one. Do not "
@@ -87,7 +87,7 @@ MOTIONLESS = QualityWarning(
 )
 
 
-#: What `ModelInput` says of a clip in which nothing moves.
+#: Warning of a `ModelInput` whose clip shows no motion.
 STILL_CLIP = QualityWarning(
     "still_clip",
     "Nothing moves in the clip: all its motion features are 0. Give the clip from the onset to the offset of the "
@@ -102,9 +102,9 @@ class Landmarks:
     Attributes:
         points: (5, 2) float32, (x, y), order `POINT_NAMES`.
         source: their source ("yunet", "template", a file name, ...).
-        score: detector confidence 0..1, or None if there is none.
+        score: detector confidence 0..1; None if there is none.
         warnings: reasons to doubt these points, or the face that they belong to.
-        faces: number of faces that the detector accepted in the frame, None if unknown.
+        faces: number of faces that the detector accepted in the frame; None if unknown.
         verified: whether they passed `htnet.preprocess.verified`.
     """
 
@@ -123,19 +123,19 @@ class Landmarks:
         object.__setattr__(self, "points", points)
 
     def to_dict(self, coordinates: str) -> dict[str, Any]:
-        """The field "landmarks" of a document; ``coordinates`` names the image of the pixels: "px of the onset
-        frame".
+        """The field "landmarks" of a document; ``coordinates`` states the image that the pixels refer to, such as "px
+        of the onset frame".
         """
         points = named_points(self.points)
         return {"source": self.source, "score": self.score, "coordinates": coordinates, "points": points}
 
 
 #: Index groups of the 68 points, in the order of iBUG 300-W (Sagonas et al., ICCV Workshops 2013); together they
-#: hold every index once. Left and right are those of the image, as in `POINT_NAMES`.
-#: jaw: along the face's edge, from the image's left ear over the chin (8) to the right one. Brows: left to right.
-#: nose: bridge (27 to 30, the last is the tip) and base (31 to 35, left to right). Eyes: from the left corner over
-#: the upper lid to the right corner and back along the lower lid. Lips: from the left corner over the upper edge to
-#: the right corner and back along the lower edge.
+#: contain every index once. Left and right are those of the image, as in `POINT_NAMES`.
+#: Jaw: along the edge of the face, from the ear on the image's left via the chin (8) to the other ear. Brows: left to
+#: right. Nose: bridge (27 to 30, the last is the tip) and base (31 to 35, left to right). Eyes: from the left corner
+#: along the upper lid to the right corner, and back along the lower lid. Lips: from the left corner along the upper
+#: edge to the right corner, and back along the lower edge.
 LANDMARK_GROUPS: Mapping[str, tuple[int, ...]] = MappingProxyType(
     {
         "jaw": tuple(range(17)),
@@ -158,7 +158,7 @@ class Landmarks68:
         points: (68, 2) float32, (x, y), order of iBUG 300-W, see `LANDMARK_GROUPS`.
         source: their source ("face-alignment", "estimated from yunet", ...).
         score: detector confidence 0..1, or None if there is none.
-        estimated: whether the points are a mean face fitted to fewer points instead of measured.
+        estimated: whether the points come from a mean face fitted to fewer points, instead of being measured.
         warnings: reasons to doubt these points, or the face that they belong to.
         faces: number of faces that the detector accepted in the frame, None if unknown.
         verified: whether they passed `htnet.preprocess.verified`.
@@ -219,7 +219,7 @@ class Flow:
         object.__setattr__(self, "uv", uv)
 
     def to_dict(self) -> dict[str, Any]:
-        """The field "flow" of a document: lengths of the vectors."""
+        """The field "flow" of a document: method, face size, and mean and maximum length of the flow vectors."""
         length = np.hypot(*self.uv)
         return {
             "method": self.method,
@@ -229,26 +229,26 @@ class Flow:
         }
 
 
-#: What a model can be given in addition to the image, by keyword, as float32:
-#: "points": (B, 5, 2) facial points (x, y) in px of the flow image, where its regions are cut: the face's own or
-#: the template's. "points68": (B, 68, 2) points of iBUG 300-W in the same px, measured or estimated from the five.
+#: Keyword arguments that a model can take in addition to the image, as float32:
+#: "points": (B, 5, 2) facial points (x, y) in px of the flow image, at which regions are cropped: the face's own or the
+#: template's. "points68": (B, 68, 2) points of iBUG 300-W in the same px, measured or estimated from the five.
 #: "motion": (B, T, 64) features of the frames (`htnet.preprocess.hoof`); omitted if there is no clip.
 EXTRA_INPUTS = ("points", "points68", "motion")
 FLOW_METHODS = ("tvl1", "farneback", "dis")
 LAYOUTS = ("anatomical", "reference", "whole")
 REGION_POINTS = ("template", "landmarks")
 RESIZES = ("linear", "area")
-#: Bits of a camera's values that are stored in wider numbers.
+#: Possible numbers of bits per value of a camera; the values may be stored in wider integers.
 BIT_DEPTHS = (8, 10, 12, 14, 16)
-#: Regions whose flow is used as that of the head, and all methods of removing head motion.
+#: Regions whose flow can be taken as the head's flow, and all methods of removing head motion.
 HEAD_REGIONS = ("nose", "eyes")
 HEAD_MOTIONS = ("none", *HEAD_REGIONS, "register")
-#: Image side of the flow images that the landmarks template is given in.
+#: Side in px of the flow image in whose pixels the landmark template is given.
 TEMPLATE_SIZE = 28
 
 
-#: What a field of `PreprocessSpec` decides: the flow image (baked into files of them), what the network reads of it or
-#: beside it, and the motion features of clips.
+#: The uses of a field of `PreprocessSpec`: it affects the flow image (fixed once images are saved), what the network
+#: reads from the image and in addition to it, or the motion features of clips.
 SPEC_USES = ("image", "network", "motion")
 
 
@@ -264,30 +264,30 @@ _MOMENTS = Rule(lambda count: whole(0).allows(count) and count != 1, "a whole nu
 
 @dataclass(frozen=True)
 class PreprocessSpec(Checked):
-    """How two frames become a network input; saved with the weights.
+    """Settings of the preprocessing from two frames to a network input; saved with the weights.
 
-    The metadata of each field state its use, see `SPEC_USES` and `part`.
+    The metadata of each field state its uses, see `SPEC_USES` and `part`.
 
     Attributes:
-        layout: regions of the flow image that the network reads: "anatomical" (both eyes over both
+        layout: regions of the flow image that the network reads: "anatomical" (both eyes above both
             mouth corners), "reference" (the published crop, including its transposition) or "whole".
-        region_points: points at which regions are cut: the "template" points, or the face's own
+        region_points: points at which regions are cropped: the "template" points, or the face's own
             "landmarks".
         size: side of the flow image, px.
         face_size: side of the aligned face on which flow is computed, px.
-        template: five (x, y) in 28 px units to which the face is warped by a similarity.
-        flow: "tvl1", "farneback" or "dis".
+        template: five (x, y) in px of a 28 px image, to which the face is aligned by a similarity transform.
+        flow: flow method: "tvl1", "farneback" or "dis".
         flow_parameters: (name, value) pairs that differ from the method's defaults.
         resize: "linear" (the reference: cv2.INTER_LINEAR) or "area".
         channels: channel order of the flow image; the published order is strain, v, u.
         head_motion: "none"; or the region whose median flow is subtracted from the flow of the aligned face,
-            "nose" or "eyes" (see `htnet.preprocess.remove_head_motion`); or "register": the apex's face is registered
-            to the onset's on its rigid parts before flow is computed, so shifts, turns in the image plane and
-            approach of the head are removed.
-        clahe: equalize the contrast of the aligned gray faces before flow (see `htnet.preprocess.clahe`).
+            "nose" or "eyes" (see `htnet.preprocess.remove_head_motion`); or "register": the apex face is registered to
+            the onset face by its rigid parts before the flow is computed, which removes translation, in-plane rotation
+            and scaling (approach of the head).
+        clahe: equalize the contrast of the aligned gray faces before the flow is computed (see
+            `htnet.preprocess.clahe`).
         clip_frames: number of time points to which a clip is interpolated, for models that read motion (see
-            `htnet.preprocess.motion_features`); 0 for a model that was trained without motion, which then gets
-            none.
+            `htnet.preprocess.motion_features`); 0 for a model that was trained without motion, which then gets none.
     """
 
     layout: str = checked("anatomical", one_of(LAYOUTS), uses=("network",))
@@ -315,18 +315,18 @@ class PreprocessSpec(Checked):
             pairs = [(None, None)]
         if not all(isinstance(name, str) for name, _ in pairs) or len(dict(pairs)) < len(pairs):
             raise SpecError(f"PreprocessSpec.flow_parameters is {given!r}; give (name, value) pairs, each name once.")
-        # Their order means nothing: specs of equal settings are equal, whether they were read from a file or not.
+        # The order of the pairs has no meaning; sorting makes specs with the same settings equal.
         object.__setattr__(self, "flow_parameters", tuple(sorted(pairs)))
         super().__post_init__()
 
     def part(self, use: str) -> dict[str, Any]:
-        """The fields with one of `SPEC_USES`, by name."""
+        """The fields with the given use, one of `SPEC_USES`, by name."""
         one_of(SPEC_USES).check("use", use, SpecError)
         fields = [f.name for f in dataclasses.fields(self) if use in f.metadata["uses"]]
         return {name: getattr(self, name) for name in fields}
 
     def differences(self, other: PreprocessSpec, use: str) -> dict[str, tuple[Any, Any]]:
-        """The fields with this ``use`` in which two specs differ: own value and the other's, by name."""
+        """The fields with the given ``use`` in which two specs differ: (own value, other's value), by name."""
         theirs = other.part(use)
         return {name: (own, theirs[name]) for name, own in self.part(use).items() if own != theirs[name]}
 
@@ -341,28 +341,28 @@ class PreprocessSpec(Checked):
     def from_dict(cls, data: Mapping[str, Any]) -> PreprocessSpec:
         """Rebuild a spec; unknown fields are refused, because they would silently change the input."""
         values = dict(data)
-        with suppress(KeyError, TypeError, ValueError):  # what is no five points is refused by its rule
+        with suppress(KeyError, TypeError, ValueError):  # the field's rule refuses anything but five points
             values["template"] = tuple((float(x), float(y)) for x, y in values["template"])
         return super().from_dict(values)
 
 
 @dataclass(frozen=True, eq=False)
 class ModelInput:
-    """The model input that the preprocessor computed from one sample.
+    """The model input computed from one sample.
 
     Attributes:
-        image: (3, size, size) float32, 0..255, ready for the network.
+        image: (3, size, size) float32, 0..255, the input of the network.
         flow_image: (size, size, 3) uint8, the whole face in the published convention (BGR =
             strain, v, u).
-        regions_at: "template" or "landmarks": the points at which regions were cut.
-        landmarks: the five points in onset pixels, None if only a flow image was given.
-        points: the same five points in px of the flow image, (5, 2), None if unknown.
-        flow: flow on the aligned face, None if only a flow image was given.
-        motionless: a channel of the flow image is constant, which no published image has: the frames are equal, one
-            of them is uniformly gray, or the whole face moves rigidly.
+        regions_at: "template" or "landmarks": the points at which regions were cropped.
+        landmarks: the five points in px of the onset frame; None if only a flow image was given.
+        points: the same five points in px of the flow image, (5, 2); None if unknown.
+        flow: flow on the aligned face; None if only a flow image was given.
+        motionless: whether a channel of the flow image is constant, which does not occur in the published images: the
+            frames are equal, one of them is uniformly gray, or the whole face moves rigidly.
         points68: 68 points in px of the flow image, for models that read them; ``estimated`` states whether they
             were measured or come from the five points or from the template. None if they were not requested.
-        motion: (T, 64) float32 features of the clip's frames, None without a clip.
+        motion: (T, 64) float32 features of the clip's frames; None without a clip.
         warnings: reasons to doubt the frames or the flow; those about the points are stored with the points.
         expression: probability that the two frames differ by an expression, see
             `htnet.preprocess.evidence.expression_probability`; None if it was not requested or cannot be determined.
@@ -381,7 +381,7 @@ class ModelInput:
     expression: float | None = None
 
     def __post_init__(self) -> None:
-        """An input without motion carries the warning, whichever way it was made."""
+        """Add the warnings about missing motion."""
         still = self.motion is not None and not self.motion.any()
         said = {warning.code for warning in self.warnings}
         more = [
@@ -390,7 +390,7 @@ class ModelInput:
         object.__setattr__(self, "warnings", (*self.warnings, *more))
 
 
-#: Regions whose motion is summed up frame by frame to find an expression in a video.
+#: Regions whose motion is accumulated from frame to frame to find an expression in a video.
 MOTION_REGIONS = ("brows", "eyes", "mouth")
 
 
@@ -407,18 +407,19 @@ class Spotting:
         offset: first frame at rest after the expression, or the clip's last frame.
         confidence: 0..1, see `htnet.preprocess.spot`; 0.5 for a peak of five times the noise; None if there are
             too few frames to distinguish noise from motion.
-        curve: (N,) float32, the smoothed magnitude of the motion of each frame against the first one, px of a
-            224 px face: the mean of the regions. The apex is its peak.
+        curve: (N,) float32, the smoothed magnitude of the motion of each frame relative to the first one, px of a
+            224 px face, as the mean of the regions. The apex is its peak.
         regions: (N, 3) float32, the magnitude of each of `MOTION_REGIONS`, px, not smoothed.
-        heads: (N, 2, 3) float64, the head's motion: the similarity from px of the first frame to px of frame n.
+        heads: (N, 2, 3) float64, the head's motion: the similarity transform from px of the first frame to px of
+            frame n.
         landmarks: the five points in px of the first frame.
-        fps: frames per second, None if unknown; of a video of variable rate the usual one.
+        fps: frames per second; None if unknown. For a video with a variable frame rate, the most common rate.
         method: search method for the apex.
         warnings: reasons to doubt the spotted frames.
         source: the video file or the folder of frames; None for frames given as arrays.
         sample: identifier; "" if none was given.
-        times: (N,) float64, s, the time of each frame in the whole video: time stamps of the file if it has them;
-            None if unknown.
+        times: (N,) float64, the time of each frame in s from the start of the whole video, from the time stamps of the
+            file if it has them; None if unknown.
         first: number of the first frame that was searched.
     """
 
@@ -443,7 +444,7 @@ class Spotting:
         return None if self.times is None else float(self.times[self._row(number)])
 
     def landmarks_at(self, number: int) -> Landmarks:
-        """The first frame's five points, moved with the head to frame ``number``."""
+        """The five points of the first frame, moved with the head to frame ``number``."""
         matrix = self.heads[self._row(number)]
         points = self.landmarks.points @ matrix[:, :2].T + matrix[:, 2]
         return dataclasses.replace(self.landmarks, points=points.astype(np.float32))
@@ -492,12 +493,12 @@ class SourceFiles:
 
     @property
     def stem(self) -> str:
-        """The name of the first of them without its ending; "" if there are none."""
+        """Name of the first of these files, without extension; "" if there are none."""
         return file_stem(self.video or self.onset or self.apex or self.flow_image)
 
 
 def file_stem(path: str | None) -> str:
-    """The name of a file or folder without its ending; "" for None."""
+    """Name of a file, without extension, or of a folder; "" for None."""
     if path is None:
         return ""
     return Path(path).name if os.path.isdir(Path(path)) else Path(path).stem
@@ -508,20 +509,20 @@ class Prediction:
     """Prediction for one sample.
 
     Attributes:
-        label: name of the most probable class, or `NO_EXPRESSION` if ``expression`` is below
-            `EXPRESSION_THRESHOLD` and a class was not requested in every case; documents and CSV files call it
+        label: name of the most probable class; `NO_EXPRESSION` if ``expression`` is below
+            `EXPRESSION_THRESHOLD`, unless the caller asked for a class in every case. Documents and CSV files call it
             "prediction".
         probabilities: class name to probability, in the model's class order.
         model: name of the weights.
         input: the model input, with landmarks and flow.
         sample: identifier of the sample; by default the name of its first file without extension.
-        truth: the annotated class of the sample, None if unknown.
+        truth: the annotated class of the sample; None if unknown.
         spotting: the spotted onset, apex and offset, for a video.
         action_units: predictions of all action units of the model; empty for a model without action units.
         files: the input files.
         architecture: name of the model's architecture in the registry.
         temperature: divisor of the scores before the softmax; 1 changes nothing.
-        license_expression: terms of use of the weights as an SPDX license expression; "" for a fresh model.
+        license_expression: terms of use of the weights as an SPDX license expression; "" for an untrained model.
     """
 
     label: str
@@ -539,7 +540,7 @@ class Prediction:
 
     @property
     def landmarks(self) -> Landmarks | None:
-        """The five points in onset pixels."""
+        """The five points in px of the onset frame."""
         return self.input.landmarks
 
     @property
@@ -551,14 +552,15 @@ class Prediction:
     def expression(self) -> float | None:
         """Probability that the two frames differ by an expression, assuming that half of all pairs do.
 
-        Computed from the motion in px, before the network's input is scaled; independent of the kind of expression.
-        None for a flow image, which does not contain the length of motion, and if the faces cannot be registered.
+        It is computed from the motion in px, before the network's input is scaled, and does not depend on the kind of
+        expression. None for a flow image, which does not contain the magnitude of the motion, and if the faces cannot
+        be registered.
         """
         return self.input.expression
 
     @property
     def motionless(self) -> bool:
-        """Whether a channel shows no motion, so that the label is unreliable; see `ModelInput`."""
+        """Whether a channel of the flow image is constant, so that the label is unreliable; see `ModelInput`."""
         return self.input.motionless
 
     @property

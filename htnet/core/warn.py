@@ -1,4 +1,4 @@
-"""Warnings that point at the user's own line."""
+"""Warnings that point to the user's own line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import warnings
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn about the first caller outside htnet, however deep inside the library this is called."""
+    """Issue a warning for the innermost line outside htnet, however deep inside the library this is called."""
     level, frame = 1, sys._getframe(0)
     while frame.f_back is not None:
         frame = frame.f_back

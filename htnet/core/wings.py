@@ -1,12 +1,13 @@
 """Wings: optional packages of htnet that the other packages do not depend on.
 
-A wing is a folder beside the other packages. htnet works without it, so a wing is removed by deleting its folder. Its
-parts are in modules of fixed names, all of them optional:
+A wing is a folder beside the other packages. htnet works without it, so deleting its folder removes a wing. Its parts
+are in files with fixed names, all of which are optional:
 
-- ``register``: adds models, converters, recipes and so on to the rooms' registries; imported by `load_wings`.
-- ``hints``: ``HINTS``, a `htnet.core.hints.WingHints`; imports nothing but `htnet.core`.
-- ``cli``: ``add_commands``, as the modules of `htnet.cli` have it; starts quickly.
-- ``schema.json``: its documents, with their versions, for `htnet.core.schema`.
+- ``register``: adds models, converters, recipes and so on to the registries of other packages; imported by
+  `load_wings`.
+- ``hints``: defines ``HINTS``, a `htnet.core.hints.WingHints`; imports only `htnet.core`.
+- ``cli``: defines ``add_commands``, as the modules of `htnet.cli` do; must be quick to import.
+- ``schema.json``: the JSON Schema of its documents, with their versions, for `htnet.core.schema`.
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ def wing_files(name: str) -> list[Path]:
 
 
 def load_wings() -> None:
-    """Let every installed wing register what it brings; once for each process."""
+    """Let every installed wing register its models and other parts; once per process."""
     with _LOCK:
         if _STARTED:
             return
-        # Set before the import, during which the registries are queried for names too.
+        # Set before the import, because the imported modules query the registries as well.
         _STARTED.extend(installed_wings())
         try:
             wing_modules("register")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-#: How many offenders a message lists before it only counts them.
+#: Maximum number of samples or names that a message lists.
 LISTED = 5
 
 
@@ -31,9 +31,9 @@ def in_bytes(size: int) -> str:
 
 
 def abridged(note: str) -> str:
-    """A note for the screen: of a list of names after its last colon, the first `LISTED` and the number of all."""
+    """Shorten a note for the screen: of the names after its last colon, keep the first `LISTED` and state the total."""
     head, colon, names = note.rpartition(": ")
-    # A name may be followed by a reason in brackets, which may contain a comma.
+    # A name may be followed by a reason in parentheses, which may contain a comma.
     each = re.split(r", (?![^(]*\))", names.removesuffix("."))
     if not colon or len(each) <= LISTED or ". " in names:
         return note

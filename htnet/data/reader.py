@@ -304,7 +304,7 @@ def refuse_shared_pictures(manifest: Manifest, images: Iterable[ByteArray]) -> N
         others = found.setdefault(hashlib.sha256(np.ascontiguousarray(image).tobytes()).digest(), [])
         for other in others:
             if differ(other, sample):
-                raise ManifestError(shared(manifest.source, other, sample, "have one flow image, value for value"))
+                raise ManifestError(shared(manifest.source, other, sample, "have the same flow image, value for value"))
         others.append(sample)
 
 

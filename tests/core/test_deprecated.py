@@ -56,7 +56,7 @@ def test_names_are_found_in_their_old_place(old, new):
     there, *path = re.split(r"\.(?=[A-Z])|\.(?=[^.]*$)", new.removesuffix("()"))
     today = operator.attrgetter(".".join(path))(importlib.import_module(there))
     with pytest.warns(
-        DeprecationWarning, match=re.escape(f"{old} is deprecated and goes in the next release: use {new}")
+        DeprecationWarning, match=re.escape(f"{old} is deprecated and will be removed in the next release: use {new}")
     ):
         assert getattr(importlib.import_module(where), name) is (today() if new.endswith("()") else today)
 
@@ -115,7 +115,7 @@ def test_old_options_work_with_a_note(command, old, new, capsys):
     assert deprecated.renamed_options([*words, old, "a"], module) == [*words, new, "a"]
     said = command if module else f"htnet {command}"
     use = f"{new} N-1" if old == "--stop" else new
-    assert f"{said}: {old} is deprecated and goes in the next release: use {use}." in capsys.readouterr().err
+    assert f"{said}: {old} is deprecated and will be removed in the next release: use {use}." in capsys.readouterr().err
     assert deprecated.renamed_options([*words, f"{old}=a", f"{old}-b"], module) == [*words, f"{new}=a", f"{old}-b"]
     assert deprecated.renamed_options(["another", old]) == ["another", old]
     parsers = [preprocess_parser()] if module else list(leaves(build_parser(), words))
@@ -171,7 +171,8 @@ def test_weights_may_still_be_called_model(call):
 def test_leaving_out_data_sets_is_a_command_today(words, capsys):
     assert deprecated.renamed_options(["loso", *words]) == ["lodo", "--data", "x"]
     assert (
-        "loso: --leave dataset is deprecated and goes in the next release: use htnet lodo." in capsys.readouterr().err
+        "loso: --leave dataset is deprecated and will be removed in the next release: use htnet lodo."
+        in capsys.readouterr().err
     )
 
 

@@ -103,7 +103,7 @@ WRONG = [
     ("predict composite", "composite is the name of trained weights: htnet predict ONSET APEX --weights composite"),
     ("predict image.png composite", "composite is the name of trained weights"),
     ("predict htnet_small", "htnet_small is a model without weights: train it, htnet train"),
-    ("predict samm", "samm is the name of a data set, whose folder is meant: htnet prepare samm --root"),
+    ("predict samm", "samm is the name of a data set; give its folder: htnet prepare samm --root"),
     ("train --data SMIC2 --out o", "SMIC2 does not exist"),
     ("train --data CASME-II --out o", "htnet prepare casme2 --root"),
     ("train --data own --model samm --out o", "htnet prepare samm --root"),

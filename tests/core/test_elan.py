@@ -108,7 +108,7 @@ def test_signs_that_xml_cannot_hold(tmp_path):
     _, tiers = opened(path)
     assert tiers["micro"][0][2] == "a\ufffd<b>&"
     if sys.platform != "win32":
-        with pytest.raises(InputError, match="contains signs that a file of ELAN cannot"):
+        with pytest.raises(InputError, match="contains characters that an ELAN file cannot"):
             write_elan(tmp_path / "b.eaf", [], tmp_path / "a\x07.mp4")
 
 

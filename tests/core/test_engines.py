@@ -56,9 +56,9 @@ def test_the_local_engine_is_the_default():
     [
         ({"engine": "rey"}, "Did you mean 'ray'"),
         ({"address": "127.0.0.1:6379"}, "engine='ray'"),
-        ({"engine": "ray", "workers": 4}, "as many tasks as the cluster has processors"),
-        ({"engine": "ray", "device": "auto", "gpus": True}, "'cuda' for one GPU a task"),
-        ({"engine": "ray", "device": "cuda"}, "compute on the CPU"),
+        ({"engine": "ray", "workers": 4}, "as many tasks as the cluster has CPUs"),
+        ({"engine": "ray", "device": "auto", "gpus": True}, "'cuda' for one GPU per task"),
+        ({"engine": "ray", "device": "cuda"}, "run on the CPU"),
         ({"engine": "ray"}, "needs the address of a cluster"),
         ({"engine": "ray", "address": "auto"}, "HOST:PORT"),
         ({"engine": "ray", "address": "head:70000"}, "HOST:PORT"),
@@ -90,7 +90,7 @@ def test_an_address_that_does_not_answer_is_told_in_time(answering, monkeypatch)
         free = closed.getsockname()[1]
     with pytest.raises(RunError, match="connection refused"):
         connectable(f"127.0.0.1:{free}")
-    with pytest.raises(RunError, match="is no Ray cluster"):
+    with pytest.raises(RunError, match="is not a Ray cluster"):
         connectable(answering(b"HTTP/1.1 400 Bad Request\r\n\r\n"))
     monkeypatch.setattr(ray_tasks, "ANSWERS_WITHIN", 0.2)
     begun = time.monotonic()

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 from functools import partial
 
 import cv2
@@ -148,7 +149,7 @@ def test_one_person_in_two_spellings_is_refused_everywhere(door, one, two, tmp_p
     readers = one.strip(), two.strip()  # readers strip blanks at the ends
     assert any(repr(name) in said for name in (one, readers[0])), said
     assert any(repr(name) in said for name in (two, readers[1])), said
-    assert "Write them alike" in said
+    assert re.search("[Uu]se one spelling|Write them alike", said), said
 
 
 def test_who_is_one_and_who_is_two():
@@ -159,7 +160,7 @@ def test_who_is_one_and_who_is_two():
         Manifest(samples(one, two))
     for one, two in SETS_ALIKE:
         assert dataset_key(one) == dataset_key(two), (one, two)
-        with pytest.raises(ManifestError, match="have the same name up to spelling"):
+        with pytest.raises(ManifestError, match="differ only in spelling"):
             Manifest(samples("a", "b", datasets=[one, two]))
     for one, two in SETS_APART:
         assert dataset_key(one) != dataset_key(two), (one, two)
@@ -176,7 +177,7 @@ def test_names_that_may_be_one_are_two_keys_but_refused_within_a_set(one, two):
 
 def test_the_subject_0_stands_beside_numbers_only():
     Manifest(samples("0", "1", "007"))
-    with pytest.raises(ManifestError, match=r"'0' \(sample 'n1'\) stands beside 'sub07'.*Leave it empty"):
+    with pytest.raises(ManifestError, match=r"'0' \(sample 'n1'\) may mean.*unknown.*'sub07'.*Leave it empty"):
         Manifest(samples("sub07", "0", "sub08"))
 
 
@@ -296,7 +297,7 @@ def test_one_picture_under_two_people_is_refused_by_every_evaluation(command, st
     words = [command, "--data", tmp_path, "--out", tmp_path / "out", "--epochs", 1]
     assert cli.main(list(map(str, words))) == 2
     said = capsys.readouterr().err
-    assert "the samples 'a_0_0' (subject 's0' of 'a') and 'b_1_1' (subject 's1' of 'b') both have one" in said
+    assert "the samples 'a_0_0' (subject 's0' of 'a') and 'b_1_1' (subject 's1' of 'b') both have the same" in said
     assert "Correct the subject or the files, or delete one of them." in said
     assert not (tmp_path / "out").exists()
 

@@ -253,7 +253,7 @@ def test_folders(monkeypatch, tmp_path):
     ("found", "environment", "why"),
     [
         ("", {}, "numba is not installed"),
-        ("0.67.9", {}, "numba 0.67.9 is installed; it was made for 0.68 or newer, before 0.69"),
+        ("0.67.9", {}, "numba 0.67.9 is installed; 0.68 or newer, before 0.69, is needed"),
         ("0.69.0rc1", {}, "numba 0.69.0rc1 is installed"),
         ("0.68.1", {"NUMBA_DISABLE_JIT": "1"}, "NUMBA_DISABLE_JIT is set"),
         ("0.68.1", {}, ""),

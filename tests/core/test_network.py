@@ -107,7 +107,7 @@ def test_a_server_that_falls_silent_midway_is_given_up(monkeypatch):
         stop.wait(20)
 
     start = time.monotonic()
-    with pytest.raises(WeightsError, match=r"fell silent for 1 s"):
+    with pytest.raises(WeightsError, match=r"sent nothing for 1 s"):
         network.watched(fetch, lambda: len(came))
     assert 1 < time.monotonic() - start < 3
     stop.set()
@@ -156,7 +156,7 @@ def test_a_hub_that_falls_silent_within_a_file_is_given_up(monkeypatch, tmp_path
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 5)
     start = time.monotonic()
-    with pytest.raises(WeightsError, match=r"could not be downloaded: the server fell silent"):
+    with pytest.raises(WeightsError, match=r"could not be downloaded: the server sent nothing"):
         htnet.load_pretrained("a/b", cache_dir=tmp_path)
     took = time.monotonic() - start
     gone.set()
@@ -217,4 +217,4 @@ def test_a_process_ends_while_the_client_still_waits(tmp_path):
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    assert "fell silent" in done.stdout
+    assert "sent nothing" in done.stdout

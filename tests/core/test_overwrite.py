@@ -223,7 +223,7 @@ def test_links_in_folders_of_strangers_lead_nowhere(tmp_path):
     assert not [path for path in whole if path.is_symlink()]
     shutil.rmtree(out / "flow")
     (out / "flow").symlink_to(tmp_path)
-    with pytest.raises(InputError, match=f"flow is a link to {tmp_path}, outside of the folder"):
+    with pytest.raises(InputError, match=f"flow is a link to {tmp_path}, outside the output folder"):
         prepare(manifest, out, landmarker="template", overwrite=True)
     flows = write_flow_set(tmp_path / "set", 2, 3)
     (tmp_path / "run").mkdir()

@@ -80,7 +80,7 @@ def test_the_argument_and_what_was_given_are_named():
         as_path(None, "out")
     with pytest.raises(InputError, match=r"^The path is of type int, not a path"):
         real_path(3)
-    with pytest.raises(InputError, match=r"'a\\x00b'; names of files cannot hold the NUL character"):
+    with pytest.raises(InputError, match=r"'a\\x00b'; file names cannot contain the NUL character"):
         as_path("a\0b")
 
 

@@ -65,7 +65,7 @@ def test_classes(tmp_path, labels, classes, names, expected):
         ("", None, "contains no samples"),
         ("sample,flow\n,\n", None, "contains no samples"),
         ("sampel,flow\na,x\n", None, "line 1: unknown column 'sampel'. Did you mean 'sample'"),
-        ("sample;flow,label\na;x,0\n", None, "commas and semicolons stand in it"),
+        ("sample;flow,label\na;x,0\n", None, "contains commas and semicolons"),
         ("subject,flow\na,x\n", None, "no column 'sample'"),
         ("sample,flow,flow\na,x,x\n", None, "column 'flow' occurs more than once"),
         ("sample,flow\na,x\nb,x\na,x\n", None, "line 4: sample 'a' was already on line 2"),

@@ -451,7 +451,7 @@ class TestJobs:
 
     @pytest.mark.slow
     def test_a_killed_process_is_told(self, frames, tmp_path):
-        with pytest.raises(RunError, match=r"ended without an answer.*killed"):
+        with pytest.raises(RunError, match=r"ended without a result.*killed"):
             run(frames, tmp_path / "out", QUICK, Dying(), workers=2)
         assert len(run(frames, tmp_path / "out", QUICK, TEMPLATE)) == 4
 

@@ -67,7 +67,7 @@ def test_what_cannot_be_written(tmp_path):
     path = tmp_path / "t.csv"
     with pytest.raises(InputError, match="'r' occurs twice"):
         write_recordings(path, [Recording("r"), Recording("r")])
-    with pytest.raises(InputError, match="counts frames from 0"):
+    with pytest.raises(InputError, match="Count frames from 0"):
         write_recordings(path, [Recording("r", numbers=(1, 2, 3))])
     for wrong, message in (
         ({"name": " "}, "has no name"),

@@ -102,7 +102,7 @@ def test_evaluate(work, succeed, fail, tmp_path):
 def test_evaluate_without_matplotlib_writes_the_numbers(work, succeed, tmp_path, monkeypatch):
     monkeypatch.setattr("htnet.core.command_line.find_spec", lambda name: None)
     out = succeed("evaluate", "--data", work / "data", "--weights", work / "weights", "--out", tmp_path)
-    assert "no pictures: they need matplotlib (pip install 'htnet[plots]')" in out
+    assert "no pictures: drawing needs matplotlib (pip install 'htnet[plots]')" in out
     assert (tmp_path / "summary.json").is_file()
     assert not (tmp_path / "confusion.png").exists()
 

@@ -332,7 +332,7 @@ def test_the_choice_and_its_reasons(monkeypatch):
     assert dict(explain_tvl1("cuda").refused)["numba"] == "it runs on frames on the CPU, not cuda"
     monkeypatch.setattr(native, "TRIED", ())
     assert explain_tvl1().backend == "eager"
-    assert "has not been tried on" in dict(explain_tvl1().refused)["numba"]
+    assert "has not been tested on" in dict(explain_tvl1().refused)["numba"]
     assert explain_tvl1("cpu", "numba").backend == "numba"
     monkeypatch.setattr(tvl1_routing, "numba_obstacle", lambda: "numba is not installed")
     assert explain_tvl1().backend == "eager"
