@@ -1,4 +1,4 @@
-"""Action units of a manifest's own column, as targets of a head of action units."""
+"""Targets for an action-unit head, from a manifest's column ``action_units``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from torch import Tensor
 
 from htnet.data import Sample, parse_annotation
 
-#: Place of each side of the subject in the last axis, which is the image's left and right.
+#: Indices in the last axis (image left, image right) of each side of the subject.
 _PLACES = {"left": (1,), "right": (0,), None: (0, 1)}
 
 
 def annotated_units(samples: Iterable[Sample]) -> dict[int, int]:
-    """Action units that samples are annotated with: number in FACS to the number of samples in which it is active.
+    """Count the samples in which each action unit is active.
 
     A unit that is one of several alternatives is not counted.
+
+    Returns:
+        FACS number to number of samples, sorted by FACS number.
 
     Raises:
         InputError: an annotation cannot be read.
@@ -31,17 +34,18 @@ def annotated_units(samples: Iterable[Sample]) -> dict[int, int]:
 
 
 def unit_targets(samples: Sequence[Sample], units: Sequence[int]) -> Tensor:
-    """Which action units are active in samples, for `FlowSet.units`.
+    """Action-unit targets of samples, for `FlowSet.units`.
 
-    A unit without a side is active on both. Unknown are all units of a sample that is not annotated, and units that
-    are one of several alternatives; training passes over what is unknown.
+    A unit without a side is active on both sides. All units of a sample that is not annotated are unknown, and so are
+    units that are one of several alternatives. Training ignores unknown units.
 
     Args:
-        samples: with ``action_units``, see `htnet.data.parse_annotation`.
-        units: their numbers in FACS.
+        samples: samples with ``action_units``, see `htnet.data.parse_annotation`.
+        units: FACS numbers of the units.
 
     Returns:
-        (N, U, 2) float32 for the image's left side (the subject's right) and right side: 1 active, 0 not, NaN unknown.
+        (N, U, 2) float32 for the image's left side (the subject's right) and right side: 1 active, 0 not active, NaN
+        unknown.
 
     Raises:
         InputError: an annotation cannot be read.
@@ -53,7 +57,7 @@ def unit_targets(samples: Sequence[Sample], units: Sequence[int]) -> Tensor:
         if not annotation.annotated:
             row.fill_(math.nan)
             continue
-        # What is certain comes last.
+        # Certain units come last, so that they overwrite alternatives.
         for term in sorted(annotation.units, key=lambda term: -len(term)):
             for unit in term:
                 if unit.number in place:

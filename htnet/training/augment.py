@@ -13,9 +13,9 @@ from htnet.training.recipe import Augmentation
 
 #: Index of each point's mirror partner, order left eye, right eye, nose, left mouth, right mouth.
 MIRRORED_POINTS = (1, 0, 2, 4, 3)
-#: Directions of `htnet.preprocess.hoof` in the motion features, counted from right to down.
+#: Direction bins of `htnet.preprocess.hoof` in the motion features; they start at right and turn toward down.
 _BINS = 16
-#: Index of each motion feature's mirror partner: the other side's region, and left for right.
+#: Index of each motion feature's mirror partner: in the other side's region, with left and right exchanged.
 MIRRORED_MOTION = tuple(other * _BINS + (_BINS // 2 - k) % _BINS for other in (1, 0, 3, 2) for k in range(_BINS))
 _PARTNERS = {"points": MIRRORED_POINTS, "points68": MIRROR_68}
 
@@ -44,7 +44,7 @@ def mirror(images: Tensor, points: Tensor, which: Tensor, u_channel: int) -> tup
 
 
 def mirror_extras(extras: Mapping[str, Tensor], which: Tensor, size: int) -> dict[str, Tensor]:
-    """Mirror what a model reads in addition to the image.
+    """Mirror a model's extra inputs.
 
     Points are swapped with their partners on the other side, and so are the motion features of the regions, in which
     motion to the right becomes motion to the left. The sides of action units (the last axis of "units") are swapped.
@@ -71,11 +71,11 @@ def mirror_extras(extras: Mapping[str, Tensor], which: Tensor, size: int) -> dic
 
 
 def shift(images: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
-    """Move each face by whole pixels; what comes in from outside repeats the border.
+    """Move each face by whole pixels; the uncovered margin repeats the border.
 
     The points are not shifted: a crop that moved along would show the same pixels as before. The regions of a shifted
-    face are therefore off by (dx, dy), as with errors of alignment or landmarks. Points that a model reads are off by
-    (dx, dy) too, all alike, while their distances from each other are unchanged.
+    face are therefore off by (dx, dy), as with errors of alignment or landmarks. Points that a model reads are all off
+    by the same (dx, dy), so their distances from each other are unchanged.
 
     Args:
         images: (B, C, S, S).
@@ -101,7 +101,7 @@ def augment(
     u_channel: int,
     extras: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """All augmentations of a recipe, drawn from PyTorch's global generator.
+    """Apply all augmentations of a recipe; random numbers come from PyTorch's global generator.
 
     Args:
         images: (B, C, S, S) float, 0..255.
@@ -110,8 +110,8 @@ def augment(
         mean: (C,) per-channel mean of the training set.
         std: (C,) per-channel deviation of the training set.
         u_channel: index of the channel that contains u.
-        extras: what the model reads in addition to the image. It is mirrored with the face, but not shifted with it
-            (see `shift`); gain, offset and noise are the image's alone.
+        extras: extra inputs of the model. They are mirrored with the face, but not shifted with it (see `shift`). Gain,
+            offset and noise change only the image.
 
     Returns:
         New images (no longer confined to 0..255), points and extras.

@@ -22,7 +22,7 @@ class ResultWeights:
     """
 
     def __init__(self, recipe: Recipe, trained: Mapping[str, Tensor]) -> None:
-        """Begin with the weights that training starts from, in tensors that it changes in place."""
+        """Begin with the starting weights in ``trained``, tensors that training changes in place."""
         self._recipe, self._trained = recipe, trained
         self.ema = _copies(trained) if recipe.ema_decay else trained
         self._start = _copies(trained) if recipe.wise_ft_alpha < 1 else {}
@@ -30,10 +30,10 @@ class ResultWeights:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Move EMA weights, and running statistics with them, toward the trained ones after step ``step`` (from 0)."""
+        """Move the EMA weights and running statistics toward the trained ones after step ``step`` (from 0)."""
         if self.ema is self._trained:
             return
-        # Early averages forget faster, so a short training is not held back by its fresh weights.
+        # The decay is smaller at first, so that the initial weights do not dominate a short training.
         decay = min(self._recipe.ema_decay, (1 + step) / (10 + step))
         for key, value in self.ema.items():
             if value.is_floating_point():
@@ -51,7 +51,7 @@ class ResultWeights:
 
 @renamed_arguments
 def check_wise_ft(recipe: Recipe, started: bool) -> None:
-    """Raise `RecipeError` if the recipe interpolates with a start that there is not."""
+    """Raise `RecipeError` if the recipe interpolates with starting weights (WiSE-FT), but there are none."""
     if recipe.wise_ft_alpha < 1 and not started:
         raise RecipeError(
             f"The recipe {recipe.name!r} has wise_ft_alpha {recipe.wise_ft_alpha}: its result is interpolated "
@@ -61,7 +61,7 @@ def check_wise_ft(recipe: Recipe, started: bool) -> None:
 
 
 def show(weights: Mapping[str, Tensor], model: nn.Module) -> None:
-    """Let a model's parameters and buffers be views of these tensors."""
+    """Make a model's parameters and buffers views of these tensors."""
     for key, tensor in model.state_dict(keep_vars=True).items():
         if key in weights:
             tensor.data = weights[key].detach()

@@ -22,18 +22,18 @@ from htnet.training.job import EpochReport
 CURVE_FILE = "training.csv"
 #: Where the commands write the files for TensorBoard, in a weights folder or a run folder.
 TENSORBOARD_FOLDER = "tensorboard"
-#: How the files for TensorBoard begin.
+#: Prefix of TensorBoard's event files.
 _EVENTS = "events.out.tfevents."
 
 
 class LearningCurves:
-    """The learning curves of one training, or of many that are run at once.
+    """The learning curves of one training, or of several that run at once.
 
-    Losses stay on the device until somebody asks for them, because reading one waits for the device.
+    Losses stay on the device until `read` is called, because reading one waits for the device.
     """
 
     def __init__(self, known: Sequence[Iterable[Sequence[float]]]) -> None:
-        """Begin with what is known of each training."""
+        """Begin with the known (loss, learning rate) of past epochs, for each training."""
         self._known = [[(loss, lr) for loss, lr in curve] for curve in known]
         self._pending: list[tuple[Tensor, int, float]] = []
 
@@ -59,20 +59,20 @@ class LearningCurves:
 class TensorBoard:
     """Callback of a training that writes its learning curve for TensorBoard.
 
-    The folder then has one event file with the scalars "loss" and "lr" of every epoch, also of those before a
+    The folder then has one event file with the scalars "loss" and "lr" of every epoch, including those before a
     training was resumed.
     """
 
     def __init__(self, folder: str | PathLike[str], *, overwrite: bool = False) -> None:
-        """Write into ``folder``, which is made if needed.
+        """Write into ``folder``, which is created if needed.
 
         Args:
             folder: where to write.
-            overwrite: replace such files that exist, as those of a training that is resumed.
+            overwrite: replace existing event files, such as those of a training that is resumed.
 
         Raises:
             MissingExtraError: tensorboard is not installed.
-            OverwriteError: the folder contains such files and ``overwrite`` is not given.
+            OverwriteError: the folder contains event files and ``overwrite`` is not given.
         """
         _writer_class()  # before anything is trained
         self._folder, self._written = as_path(folder, "folder"), 0
@@ -80,7 +80,7 @@ class TensorBoard:
         refuse_events(self._folder, overwrite)
 
     def __call__(self, report: EpochReport, model: EmotionModel) -> None:
-        """Write what has not been written yet."""
+        """Write the epochs that have not been written yet."""
         if self._writer is None:
             self._writer = _new_writer(self._folder)
         for epoch, (loss, lr) in enumerate(report.curve[self._written :], self._written + 1):
@@ -91,28 +91,28 @@ class TensorBoard:
             self.close()
 
     def close(self) -> None:
-        """Close the file; done by itself after the last epoch."""
+        """Close the file; called automatically after the last epoch."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
 
 def boards_of(weights: str | PathLike[str], wanted: bool) -> list[TensorBoard]:
-    """The callback of a training that writes for TensorBoard into the weights folder, if it is wanted.
+    """The TensorBoard callback of a weights folder, as a list; empty unless ``wanted``.
 
     Raises:
-        MissingExtraError: it is, and tensorboard is not installed.
+        MissingExtraError: it is wanted, and tensorboard is not installed.
     """
-    # The folder belongs to these weights, whose own files were looked at.
+    # The folder belongs to these weights, whose own files have been checked.
     return [TensorBoard(as_path(weights, "weights") / TENSORBOARD_FOLDER, overwrite=True)] if wanted else []
 
 
 def write_tensorboard(folder: str | PathLike[str], rows: Iterable[Mapping[str, float | None]]) -> None:
-    """Write the scalars of a finished training for TensorBoard; files that were written there before are replaced.
+    """Write the scalars of a finished training for TensorBoard; existing event files are replaced.
 
     Args:
-        folder: where to write; it is made if needed.
-        rows: of each epoch, from the first on, its numbers by name; None is left out.
+        folder: where to write; it is created if needed.
+        rows: for each epoch, from the first on, its numbers by name; None is left out.
 
     Raises:
         MissingExtraError: tensorboard is not installed.
@@ -124,7 +124,7 @@ def write_tensorboard(folder: str | PathLike[str], rows: Iterable[Mapping[str, f
 
 
 def check_tensorboard(wanted: bool) -> None:
-    """Refuse what cannot be obeyed before anything is trained.
+    """Check that TensorBoard is installed if it is wanted, before anything is trained.
 
     Raises:
         MissingExtraError: it is wanted, and tensorboard is not installed.
@@ -134,16 +134,16 @@ def check_tensorboard(wanted: bool) -> None:
 
 
 def refuse_events(folder: Path, overwrite: bool) -> None:
-    """Raise `OverwriteError` where a folder contains files for TensorBoard, unless ``overwrite``."""
+    """Raise `OverwriteError` if a folder contains event files, unless ``overwrite``."""
     if not overwrite and os.path.isdir(folder) and (found := sorted(folder.glob(f"{_EVENTS}*"))):
         raise OverwriteError(
-            f"{found[0]} already exists, and TensorBoard would mix two curves. Choose another folder, or ask for it: "
-            "overwrite=True."
+            f"{found[0]} already exists, and TensorBoard would mix two curves. Choose another folder, or give "
+            "overwrite=True to replace it."
         )
 
 
 def write_curve(path: Path, report: EpochReport, model: EmotionModel) -> None:
-    """Write the learning curve of one training as CSV; a callback but for the path."""
+    """Write the learning curve of one training as CSV; a callback once ``path`` is bound."""
     rows = ([k, *as_text(point)] for k, point in enumerate(report.curve, 1))
     write_curve_rows(path, ["epoch", "loss", "lr"], rows)
 
@@ -157,7 +157,7 @@ def write_curve_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[
 
 
 def as_text(point: Iterable[float | None]) -> list[str]:
-    """Numbers as they are written: nine digits bring a float32 back as it was; None is empty."""
+    """Numbers as text: nine digits restore a float32 exactly, and None is empty."""
     return ["" if number is None else f"{number:.9g}" for number in point]
 
 

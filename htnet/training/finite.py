@@ -1,4 +1,4 @@
-"""A training whose loss is NaN or infinite is stopped, and the samples of the batch are told."""
+"""Stops a training whose loss is NaN or infinite, and names the samples of the batch."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from htnet.training.job import Member
 
 
 class LossWatch:
-    """Looks at the loss of every step of one training, or of many that are run at once.
+    """Checks the loss of every step of one training, or of several that run at once.
 
-    Reading a loss of a CUDA device waits for the device, so there those of an epoch are read together at its end.
+    Reading a loss from a CUDA device waits for the device, so there all losses of an epoch are read at its end.
     """
 
     def __init__(
         self, members: Sequence[Member], steps: int, device: torch.device, discard: Callable[[], None]
     ) -> None:
-        """Watch trainings of so many steps an epoch; ``discard`` is called before an error is raised."""
+        """Watch trainings of ``steps`` steps per epoch; ``discard`` is called before an error is raised."""
         self._members, self._discard = members, discard
         self._seen: list[Any] = []
         self._later = device.type != "cpu"
         self._losses = torch.zeros(steps if self._later else 0, len(members), device=device)
 
     def look(self, epoch: int, batch: Any, loss: Tensor) -> None:
-        """Look at the loss of a step, before its gradients change anything.
+        """Check the loss of a step, before its gradients change anything.
 
         Args:
             epoch: counted from 1.
-            batch: indices of the samples; of several trainings a tuple of them.
-            loss: (trainings,), or a scalar of the only one.
+            batch: indices of the samples; for several trainings, a tuple with those of each.
+            loss: (trainings,), or a scalar if there is only one.
 
         Raises:
-            NonFiniteLossError: it is no number.
+            NonFiniteLossError: the loss is NaN or infinite.
         """
         self._seen.append(batch)
         if self._later:
@@ -45,10 +45,10 @@ class LossWatch:
             self._check(epoch, len(self._seen), loss.reshape(-1).tolist())
 
     def end_epoch(self, epoch: int) -> None:
-        """Look at those of an epoch that have not been read.
+        """Check the losses of an epoch that have not been read.
 
         Raises:
-            NonFiniteLossError: one is no number.
+            NonFiniteLossError: one of them is NaN or infinite.
         """
         if self._later:
             for step, losses in enumerate(self._losses[: len(self._seen)].tolist(), 1):
@@ -56,10 +56,10 @@ class LossWatch:
         self._seen = []
 
     def end(self, epoch: int, weights: Iterable[Tensor]) -> None:
-        """Look at the weights that the last step has made, whose loss is never computed.
+        """Check the weights after the last step, since no loss is ever computed with them.
 
         Raises:
-            NonFiniteLossError: one is no number.
+            NonFiniteLossError: a weight is NaN or infinite.
         """
         if not all(bool(torch.isfinite(one).all()) for one in weights if one.is_floating_point()):
             member = self._members[0]
@@ -87,7 +87,7 @@ def _error(member: Member, epoch: int, step: int, loss: float, index: Sequence[i
         if values.is_floating_point():
             wrong |= ~values[list(index)].flatten(1).isfinite().all(1).cpu()
     culprits = [name for name, bad in zip(names, wrong.tolist(), strict=True) if bad]
-    inputs = f" Points or motion that are no numbers have {', '.join(map(repr, culprits))}." if culprits else ""
+    inputs = f" NaN or infinite points or motion features: {', '.join(map(repr, culprits))}." if culprits else ""
     what = "NaN" if loss != loss else "infinite"
     return NonFiniteLossError(
         f"The loss of epoch {epoch}, step {step} (seed {member.job.seed}) is {what}. The samples of its batch are "

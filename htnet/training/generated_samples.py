@@ -1,4 +1,4 @@
-"""Generated flow images as a training set, and in the batches of a training on real ones."""
+"""Generated flow images: as a training set, and mixed into the batches of a training on real images."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from htnet.synthesis import ACTION_UNITS, FlowGenerator, SynthesisConfig
 from htnet.training.recipe import Recipe
 from htnet.training.tensors import FlowSet, TrainingSet
 
-#: Generated images that a training draws those of its batches from, and their seed.
+#: Number of generated images in the pool that batches draw from, and the seed of the pool.
 POOL, POOL_SEED = 16000, 991
-#: A unit counts as active on a side from this motion of its skin on, px of a 224 px face: about what flow estimation
-#: can separate from its own errors.
+#: Smallest motion of the skin at which a unit counts as active on a side, px of a 224 px face: about the smallest that
+#: flow estimation can separate from its own errors.
 ACTIVE = 0.3
 
 
@@ -32,10 +32,10 @@ def generated_set(
 
     Args:
         count: number of images.
-        seed: of the generator.
-        config: what is generated.
-        spec: how the images are cut; its size and channels must be those of the images. Regions in the default layout
-            unless given.
+        seed: seed of the generator.
+        config: settings of the generator.
+        spec: how regions are cut; its size and channels must be those of the images. By default, regions in the
+            default layout.
 
     Returns:
         The set; regions are cut at the template's points, units are in the order of `htnet.synthesis.ACTION_UNITS`.
@@ -47,8 +47,8 @@ def generated_set(
     spec = spec or PreprocessSpec(size=config.size)
     if (spec.size, spec.channels) != (config.size, PUBLISHED_CHANNELS):
         raise InputError(
-            f"The images are {config.size} px with channels {PUBLISHED_CHANNELS}, the spec says {spec.size} px with "
-            f"{spec.channels}. Give a spec of the same."
+            f"The images are {config.size} px with channels {PUBLISHED_CHANNELS}, but the spec says {spec.size} px "
+            f"with {spec.channels}. Give a spec with the size and channels of the images."
         )
     made = FlowGenerator(config)(count, seed)
     points = template_points(spec).expand(count, 5, 2).contiguous()
@@ -58,7 +58,7 @@ def generated_set(
 
 @lru_cache(maxsize=2)
 def _pool(spec: PreprocessSpec) -> FlowSet:
-    """The same images for all trainings of a process."""
+    """The pool of generated images, shared by all trainings of a process."""
     return generated_set(POOL, POOL_SEED, SynthesisConfig(size=spec.size), spec)
 
 
@@ -68,12 +68,12 @@ def has_unit_head(model: str) -> bool:
 
 
 def with_units(model: str, recipe: Recipe, settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a model, with a head of action units if it is shown generated images and can have one.
+    """Settings of a model, with an action-unit head if the recipe adds generated images and the model can have one.
 
     Args:
         model: registered model name.
-        recipe: how it is to be trained.
-        settings: overrides of its config; units that are named there stay.
+        recipe: how the model is to be trained.
+        settings: overrides of the model's config; ``action_units`` given there are kept.
     """
     if not recipe.generated or not has_unit_head(model):
         return settings
@@ -84,24 +84,24 @@ def check_classes(recipe: Recipe, classes: Sequence[str]) -> None:
     """Raise `InputError` if a recipe adds generated images to samples of other classes."""
     if recipe.generated and tuple(classes) != EMOTIONS:
         raise InputError(
-            f"The recipe {recipe.name!r} adds generated images of {', '.join(EMOTIONS)}, the samples are of "
+            f"The recipe {recipe.name!r} adds generated images of {', '.join(EMOTIONS)}, but the samples are of "
             f"{', '.join(classes)}. Give the same classes in the same order, or a recipe with generated=0."
         )
 
 
 class GeneratedSamples:
-    """Generated samples in the batches of a training."""
+    """Adds generated samples to the batches of a training."""
 
     def __init__(self, recipe: Recipe, model: EmotionModel, data: TrainingSet) -> None:
-        """Make the pool that they are drawn from.
+        """Make the pool that samples are drawn from.
 
         Args:
-            recipe: its ``generated`` is their number in a batch; 0 for none.
-            model: what is trained.
+            recipe: its ``generated`` is their number per batch; 0 for none.
+            model: the model to be trained.
             data: the real samples.
 
         Raises:
-            InputError: the model or the set are of another kind than the images.
+            InputError: the model or the set cannot be trained with generated images.
         """
         self.count = recipe.generated
         self.pool: FlowSet | None = None
@@ -110,13 +110,13 @@ class GeneratedSamples:
         self._recipe = recipe
         if isinstance(data, FlowSet) and data.units is not None:
             raise InputError(
-                f"The recipe {recipe.name!r} trains the action units of the {self.count} generated flow images that it "
-                "adds to each batch. Give a recipe with generated=0 to train those of the samples."
+                f"The recipe {recipe.name!r} trains action units on the {self.count} generated flow images that it "
+                "adds to each batch. Give a recipe with generated=0 to train them on the samples."
             )
         if not isinstance(data, FlowSet):
             raise InputError(
-                f"The recipe {recipe.name!r} adds {self.count} generated flow images to each batch; the set is not one "
-                "of real flow images. Give a recipe with generated=0."
+                f"The recipe {recipe.name!r} adds {self.count} generated flow images to each batch, but this set does "
+                "not contain flow images. Give a recipe with generated=0."
             )
         if model.extra_inputs:
             raise InputError(
@@ -126,8 +126,8 @@ class GeneratedSamples:
         check_classes(recipe, model.labels)
         if model.action_units not in ((), ACTION_UNITS):
             raise InputError(
-                f"Generated images know the action units {ACTION_UNITS}, the model scores {model.action_units}. Give "
-                "it the same, or none."
+                f"Generated images have the action units {ACTION_UNITS}, but the model scores {model.action_units}. "
+                "Build the model with the same units, or with none."
             )
         self.pool = _pool(data.spec).to(data.labels.device)
         self._units = bool(model.action_units)
@@ -135,17 +135,17 @@ class GeneratedSamples:
     def append(
         self, images: Tensor, targets: Tensor, more: dict[str, Tensor], mean: Tensor, std: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """A batch with generated samples at the end, drawn from the global generator.
+        """Append generated samples to a batch, drawn with the global generator.
 
         Args:
             images: (B, 3, S, S) network input of the real samples.
             targets: (B,) labels.
-            more: what else the model reads.
+            more: extra inputs of the model.
             mean: (C,) per-channel mean of the real set.
             std: (C,) per-channel deviation of the real set.
 
         Returns:
-            The batch; ``more`` then has the "units" of the generated samples if the model scores any.
+            The three, extended; ``more`` also contains the "units" of the generated samples if the model scores any.
         """
         if self.pool is None:
             return images, targets, more

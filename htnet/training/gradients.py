@@ -1,4 +1,4 @@
-"""Gradients of one batch; on a CUDA device as a captured graph."""
+"""Gradients of one batch; on a CUDA device computed by a captured graph."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Computed = tuple[Tensor, list[Tensor | None]]
 
 
 class Gradients:
-    """Fills ``.grad`` of parameters from one batch after the other.
+    """Fills the ``.grad`` of parameters, batch by batch.
 
     On the CPU, or with ``capture=False``, each call runs the loss and its backward pass. Otherwise both are captured
-    once for every set of shapes and replayed, which pays where a step is many small kernels.
+    once for every set of shapes and replayed, which pays off if a step consists of many small kernels.
     """
 
     def __init__(self, loss: Callable[[Mapping[str, Tensor]], Tensor], over: Sequence[Tensor], capture: bool) -> None:
-        """Use the ``loss`` of named input tensors, a scalar or several that are summed, and the parameters ``over``."""
+        """Use a ``loss`` of named input tensors (a scalar, or several, which are summed) and parameters ``over``."""
         self.loss, self.over, self.capture = loss, list(over), capture
         self._captured: dict[tuple[tuple[str, torch.Size], ...], CapturedCall[str, Computed]] = {}
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Replace the gradients by those of this batch; parameters that the loss does not reach get None.
+        """Replace the gradients by those of this batch; parameters that do not affect the loss get None.
 
         Returns:
-            The loss, without its history; of a captured graph the next call overwrites it.
+            The loss, detached. The loss of a captured graph is overwritten by the next call.
         """
         if not self.capture:
             return self._compute(inputs)[0]

@@ -20,23 +20,24 @@ from htnet.training.rng import RngState
 from htnet.training.start import Start, load_start
 from htnet.training.tensors import TrainingSet
 
-#: Called after each epoch with (epoch counted from 1, model); what it returns is kept.
+#: Called after each epoch with (epoch counted from 1, model); its return values are kept.
 OnEpoch = Callable[[int, EmotionModel], Any]
 #: Loss (mean over the steps) and learning rate at the end of each epoch.
 Curve = Sequence[tuple[float, float]]
-#: Called when a training ends with its learning curve.
+#: Called with the learning curve when a training ends.
 OnCurve = Callable[[Curve], Any]
 
 
 @dataclass(frozen=True)
 class EpochReport:
-    """How a training goes, after an epoch.
+    """Progress of a training after an epoch.
 
     Attributes:
         epoch: the epoch that has ended, counted from 1.
-        epochs: how many there will be.
-        curve: for each epoch so far, also of a training that was resumed, its loss (mean over the steps, of the weights
-            while they changed, with augmentation) and the learning rate at its end.
+        epochs: number of epochs of the whole training.
+        curve: (loss, learning rate) of each epoch so far, including those before a training was resumed. The loss is
+            the mean over the steps, with augmentation and with the weights of each step; the learning rate is that at
+            the end of the epoch.
     """
 
     epoch: int
@@ -50,11 +51,11 @@ class EpochReport:
 
     @property
     def lr(self) -> float:
-        """Learning rate at its end."""
+        """Learning rate at the end of the epoch."""
         return self.curve[-1][1]
 
 
-#: Called after each epoch with how the training goes and the model, in eval mode.
+#: Called after each epoch with an `EpochReport` and the model, in eval mode.
 Callback = Callable[[EpochReport, EmotionModel], Any]
 
 
@@ -88,7 +89,7 @@ class TrainingJob:
 
 
 def job_of(recipe: str | Recipe = "default", **fields: Any) -> TrainingJob:
-    """A job whose recipe may be given by its name."""
+    """A `TrainingJob` whose recipe may be given by name."""
     return TrainingJob(recipe=get_recipe(recipe), **fields)
 
 
@@ -99,13 +100,13 @@ class Member:
     Attributes:
         job: its settings.
         data: its samples, on the device.
-        model: on the device, with the weights that training begins from.
+        model: the model, on the device, with the weights that training begins from.
         settings: overrides of the model's config, with the statistics of the set.
-        started_from: what identifies the weights it started from; None for fresh ones.
+        started_from: text that identifies the starting weights; None for fresh ones.
         mean: (C,) per-channel mean of the set.
         std: (C,) per-channel deviation of the set.
-        extras: what the model reads in addition to the image, of all samples.
-        rng: its random numbers.
+        extras: extra inputs of the model, for all samples.
+        rng: its RNG state.
         on_epoch: called after each epoch.
         on_curve: called when the training ends.
     """

@@ -24,16 +24,16 @@ def focal_loss(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: f
 
     Args:
         logits: (B, C) scores before the softmax.
-        targets: (B,) int64 class indexes, or (B, C) probabilities of the classes (mixed samples), where each class's
-            term counts by its probability.
+        targets: (B,) int64 class indexes, or (B, C) probabilities of the classes (mixed samples), which weight the
+            terms of the classes.
         alpha: factor of the loss, above 0.
-        gamma: how little well-classified samples count, 0 or more.
+        gamma: exponent, 0 or more; the larger it is, the less well-classified samples count.
 
     Returns:
         The loss, a scalar.
 
     Raises:
-        RecipeError: ``alpha`` or ``gamma`` is impossible.
+        RecipeError: ``alpha`` or ``gamma`` is out of range.
     """
     return _focal_losses(logits, targets, alpha, gamma).mean()
 
@@ -44,7 +44,7 @@ def _focal_losses(logits: Tensor, targets: Tensor, alpha: float, gamma: float) -
     if targets.ndim == 1:
         targets = F.one_hot(targets, logits.shape[1]).to(logits.dtype)
     logs = logits.log_softmax(dim=1)
-    # From the logarithm, so 1 - p stays exact where p is almost 1. Not 0: powers below 1 have no gradient there.
+    # From the logarithm, so 1 - p stays exact if p is almost 1. Above 0: powers below 1 have no finite gradient there.
     wrong = (-logs.expm1()).clamp_min(torch.finfo(logs.dtype).tiny)
     return -alpha * (targets * wrong**gamma * logs).sum(dim=1)
 
@@ -107,17 +107,17 @@ def unit_losses(recipe: Recipe, logits: Tensor, active: Tensor) -> Tensor:
         recipe: its ``units_weight``.
         logits: (B, U, 2) scores before the sigmoid.
         active: (B, U, 2) float, 1 if a unit is active on a side, NaN if unknown. The loss of a sample is the mean over
-            what is known of it, 0 if nothing is.
+            its known values, or 0 if it has none.
     """
     known = ~active.isnan()
     losses = F.binary_cross_entropy_with_logits(logits, active.nan_to_num(), reduction="none")
-    # The second factor is exactly 1 where all is known.
+    # The second factor is exactly 1 if all values are known.
     means = torch.where(known, losses, 0.0).mean((1, 2)) * (active[0].numel() / known.sum((1, 2)).clamp_min(1))
     return recipe.units_weight * means
 
 
 def proposal_losses(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
-    """Weighted binary cross-entropy of the proposals of each sample, one a class: (B,).
+    """Weighted binary cross-entropy of the proposals (one per class) of each sample: (B,).
 
     Args:
         recipe: its ``proposal_weight``.
@@ -130,10 +130,10 @@ def proposal_losses(recipe: Recipe, logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def check_proposals(recipe: Recipe, model: EmotionModel) -> None:
-    """Refuse a recipe that weighs proposals for a model without one for each class.
+    """Check that a model has the proposals that a recipe trains.
 
     Raises:
-        RecipeError: so it is.
+        RecipeError: the recipe has a proposal loss, and the model does not have one proposal per class.
     """
     found, classes = getattr(model, "proposals", 0), model.config.num_classes
     if recipe.proposal_weight and found != classes:

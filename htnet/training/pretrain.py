@@ -39,14 +39,14 @@ def train_on_generated(
     Args:
         out: weights folder.
         job: training of an HTNet or FlowMLP, which gets a head for the units of `htnet.synthesis.ACTION_UNITS`;
-            by default `htnet_small` with the recipe "generated". Images come from its seed + 1.
+            by default `htnet_small` with the recipe "generated". The images are generated with the job's seed + 1.
         count: number of generated images.
         config: settings of the generator.
         training: further content of the card: ``metrics``, ``protocol``, ``calibration``, ...
-        temperature: the model's, for its probabilities; see `htnet.calibration`.
+        temperature: temperature of the model's probabilities; see `htnet.calibration`.
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
         callbacks: called after each epoch with an `EpochReport` and the model.
-        overwrite: replace weights that ``out`` holds.
+        overwrite: replace existing weights in ``out``.
 
     Returns:
         The model in eval mode.

@@ -1,7 +1,7 @@
-"""Recipes of the papers of the models, as far as they are told; named as the models.
+"""Recipes of the models' papers, as far as the papers state them; each has the name of its model.
 
-What a paper does not tell, or what was not at hand, is `_UNTOLD`, which is ours. docs/training-and-evaluation.md lists
-what is told of each.
+Settings that a paper does not state, or that we could not look up, come from `_UNTOLD`, which is our choice.
+docs/training-and-evaluation.md lists what is known of each.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 
 from htnet.training.recipe import Recipe, register_recipe
 
-#: Adam at a constant rate without augmentation, averaging or decay: what the papers of these years do.
+#: Adam at a constant rate without augmentation, averaging or decay, as is usual in papers of these years.
 _UNTOLD = Recipe(
     name="untold",
     optimizer="adam",
@@ -26,12 +26,12 @@ _UNTOLD = Recipe(
 for _name in ("off_apexnet", "dual_inception"):
     register_recipe(dataclasses.replace(_UNTOLD, name=_name))
 
-# The command line in the README of the authors' repository, there for SMIC.
+# From the command line in the README of the authors' repository, which is for SMIC.
 register_recipe(dataclasses.replace(_UNTOLD, name="rcn", lr=5e-4, epochs=20, batch_size=64))
 
-# Descriptions of the paper name its margin loss.
+# The margin loss is known from descriptions of the paper.
 register_recipe(dataclasses.replace(_UNTOLD, name="capsulenet", loss="margin", epochs=20, batch_size=32))
 
-# Its abstract names a proposal loss; the weight is ours.
+# The abstract mentions a proposal loss; its weight is our choice.
 register_recipe(dataclasses.replace(_UNTOLD, name="featref", proposal_weight=1.0))
 register_recipe(dataclasses.replace(_UNTOLD, name="mier_cvt", epochs=60))

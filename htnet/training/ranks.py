@@ -1,4 +1,4 @@
-"""Training by several processes that `torchrun` or another launcher started: what they tell each other."""
+"""Communication between the processes of one training, which `torchrun` or another launcher started."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from htnet.core.optional import several_processes
 
 Found = TypeVar("Found")
 
-#: Variables by which `torchrun` tells a process who it is; other launchers can set them too.
+#: Environment variables in which `torchrun` gives a process its rank and its group; other launchers can set them too.
 VARIABLES = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -25,7 +25,7 @@ class Ranks:
     """The processes of one training.
 
     Attributes:
-        rank: number of this process, from 0. The first one alone writes files.
+        rank: number of this process, from 0. Only the first process writes files.
         size: number of processes.
     """
 
@@ -38,10 +38,10 @@ class Ranks:
         return self.rank == 0
 
     def first(self, work: Callable[[], Found]) -> Found:
-        """What ``work`` returns in the first process; there alone it is called.
+        """Call ``work`` in the first process only, and return its result in every process.
 
         Raises:
-            HtnetError: it did there.
+            HtnetError: raised by ``work`` in the first process.
         """
         told: list[Any] = [None]
         if self.writes:
@@ -57,14 +57,14 @@ class Ranks:
         return found
 
     def check_same(self, value: object, what: str) -> None:
-        """Refuse to go on where the processes differ.
+        """Check that a value is the same in all processes.
 
         Args:
-            value: small and picklable.
-            what: what it is, for the message.
+            value: something small and picklable.
+            what: name of the value, for the message.
 
         Raises:
-            RunError: the value of another process is another one.
+            RunError: another process has a different value.
         """
         found: list[Any] = [None] * self.size
         with _reached():
@@ -72,24 +72,24 @@ class Ranks:
         wrong = [str(rank) for rank, other in enumerate(found) if other != found[0]]
         if wrong:
             raise RunError(
-                f"The processes of this training have other {what} than the first one: {', '.join(wrong)}. "
-                "Give all the same files, options and versions."
+                f"These ranks of the training differ from rank 0 in {what}: {', '.join(wrong)}. "
+                "Give all processes the same files, options and versions."
             )
 
     def slice(self, count: int) -> slice:
-        """Samples of a batch of ``count`` that are this process's."""
+        """This process's part of a batch of ``count`` samples."""
         each, more = divmod(count, self.size)
         start = self.rank * each + min(self.rank, more)
         return slice(start, start + each + (self.rank < more))
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Put the sum over all processes in place of a tensor, and return it."""
+        """Replace a tensor by its sum over all processes, in place, and return it."""
         with _reached():
             dist.all_reduce(tensor)
         return tensor
 
     def add(self, tensors: Sequence[Tensor]) -> None:
-        """Put the sum over all processes in place of each tensor."""
+        """Replace each tensor by its sum over all processes, in place."""
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         self.sum(flat)
         for tensor, total in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
@@ -98,37 +98,37 @@ class Ranks:
 
 @contextmanager
 def _reached() -> Iterator[None]:
-    """Say so where another process does not answer.
+    """Raise `RunError` if another process does not answer.
 
     Raises:
-        RunError: one has ended, or takes too long.
+        RunError: another process has ended, or takes too long.
     """
     try:
         yield
     except RuntimeError as error:  # of gloo
         raise RunError(
-            "Another process of this training has ended or does not answer; the reason is above, or on its machine. "
-            "Run the same again: it goes on where it was."
+            "Another process of this training has ended or does not answer; see its messages above or on its machine. "
+            "Run the same command again to resume the training."
         ) from error
 
 
 def only_first(ranks: Ranks | None, work: Callable[[], Found]) -> Found:
-    """`Ranks.first`, or the work itself where there is one process."""
+    """Call `Ranks.first`, or ``work`` itself if there is only one process."""
     return work() if ranks is None else ranks.first(work)
 
 
 @contextmanager
 def joined_ranks(timeout: float = 600.0) -> Iterator[Ranks | None]:
-    """Join the processes that `torchrun`, or a launcher that sets its variables, started with this one; None alone.
+    """Join the processes that `torchrun`, or a launcher that sets its variables, started with this one.
 
-    They talk by gloo, on the CPU.
+    Yields None if this process is the only one. The processes communicate by gloo, on the CPU.
 
     Args:
-        timeout: seconds that a process waits for the others, to begin and at each step.
+        timeout: seconds that a process waits for the others, at the start and at each step.
 
     Raises:
         InputError: the variables of torchrun are incomplete.
-        RunError: the others do not come.
+        RunError: the other processes cannot be reached.
     """
     if not (told := several_processes()):
         yield None

@@ -24,7 +24,7 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class AnyAugmentation(Checked):
-    """Random changes of an image of some kind; its fields are their strengths.
+    """Random changes of images of one kind; the fields are their strengths.
 
     Attributes:
         of: kind of the images, see `htnet.models.EmotionModel.input_kind`.
@@ -39,19 +39,19 @@ AUGMENTATIONS: Registry[str, type[AnyAugmentation]] = Registry("htnet.training.r
 
 
 def register_augmentation(augmentation: type[AnyAugmentation]) -> None:
-    """Let recipes hold an augmentation of another kind of images, in files as ``{"of": KIND, ...}``."""
+    """Register an augmentation for another kind of images; recipe files store it as ``{"of": KIND, ...}``."""
     AUGMENTATIONS.add(augmentation.of, augmentation)
 
 
 @dataclass(frozen=True)
 class Augmentation(AnyAugmentation):
-    """Random changes of a flow image that keep its class; strengths in units named below.
+    """Random changes of a flow image that keep its class.
 
     Attributes:
         mirror: probability of mirroring the face left to right, with u negated.
         shift: largest shift of the face under its crops in x and in y, px of the flow image.
-        gain: each channel is multiplied by 1 ± gain about its mean, uniformly.
-        offset: each channel is moved by ± offset, uniformly, in standard deviations.
+        gain: each channel is scaled about its mean by a factor drawn uniformly from 1 ± gain.
+        offset: each channel is moved by an amount drawn uniformly from ± offset, in standard deviations.
         noise: standard deviation of Gaussian noise, in standard deviations of the channel.
     """
 
@@ -79,26 +79,27 @@ class Recipe(Checked):
         schedule: "constant", or "onecycle" (PyTorch's OneCycleLR over all steps).
         epochs: passes over the training set.
         batch_size: samples per step; the last batch of an epoch may be smaller.
-        shuffle: new order every epoch.
+        shuffle: draw a new order of the samples every epoch.
         ema_decay: decay of the exponential moving average (EMA) of the weights, one update per step (step t uses at
             most (1 + t) / (10 + t)); the EMA weights are the result. 0 for the plain weights.
         wise_ft_alpha: the result is alpha x fine-tuned + (1 - alpha) x start weights (WiSE-FT; Wortsman et al., "Robust
             fine-tuning of zero-shot models", CVPR 2022). 1 is the fine-tuned model alone.
         standardize: put the training set's per-channel mean and deviation into the model.
-        augmentation: random changes: `Augmentation` of flow images, another of other images, or None.
+        augmentation: random changes: `Augmentation` for flow images, another class for other images, or None.
         loss: "cross_entropy", "focal" (`htnet.training.focal_loss`) or "margin" (`htnet.training.margin_loss`), which
-            is for scores from 0 to 1, as those of capsules.
+            is for scores from 0 to 1, such as those of capsules.
         focal_alpha: factor of the focal loss.
         focal_gamma: exponent by which the focal loss reduces the weight of correctly classified samples.
-        generated: number of generated flow images (`htnet.synthesis`) in every batch; 0 for none. Models with a head
-            of action units learn them from these. For sets of flow images with the emotions of `htnet.types.EMOTIONS`.
-        generated_weight: weight of their loss beside the real samples'.
-        units_weight: weight of the action units' loss (binary cross-entropy, mean over units and sides) beside the
-            emotions', for models and sets that have units.
-        proposal_weight: weight of the loss of proposals (binary cross-entropy, mean over classes) beside the emotions',
-            for models with one proposal a class, as `htnet.models.FeatRef`; 0 for none.
-        precision: "float32", or "bfloat16" for PyTorch's autocast: products in bfloat16, weights, sums that need it
-            and the optimizer in float32.
+        generated: number of generated flow images (`htnet.synthesis`) in every batch; 0 for none. Models with an
+            action-unit head learn the units from these images. Requires a set of flow images with the emotions of
+            `htnet.types.EMOTIONS`.
+        generated_weight: weight of the loss of the generated samples; that of the real samples has weight 1.
+        units_weight: weight of the loss of the action units (binary cross-entropy, mean over units and sides), for
+            models and sets that have units; the loss of the emotions has weight 1.
+        proposal_weight: weight of the loss of the proposals (binary cross-entropy, mean over classes), for models with
+            one proposal per class, such as `htnet.models.FeatRef`; the loss of the emotions has weight 1. 0 for none.
+        precision: "float32", or "bfloat16" for PyTorch's autocast: matrix products in bfloat16; weights, optimizer and
+            sums that need the precision in float32.
     """
 
     name: str = "default"
@@ -134,7 +135,7 @@ class Recipe(Checked):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
-        """Rebuild a recipe; unknown fields are refused. An augmentation with ``"of": KIND`` is one of other images."""
+        """Rebuild a recipe; unknown fields are refused. ``"of": KIND`` in an augmentation names its kind of images."""
         values = new_fields(data, RECIPE_FIELDS)
         augmentation = values.get("augmentation")
         if isinstance(augmentation, Mapping):
@@ -146,7 +147,7 @@ def _augmentation(data: Mapping[str, Any]) -> AnyAugmentation:
     values = dict(data)
     of = values.pop("of", Augmentation.of)
     if not isinstance(of, str) or of not in AUGMENTATIONS:
-        raise RecipeError(f"The augmentation is of {of!r}; give {' or '.join(map(repr, AUGMENTATIONS))}.")
+        raise RecipeError(f"Unknown kind of augmentation: {of!r}. Give {' or '.join(map(repr, AUGMENTATIONS))}.")
     return AUGMENTATIONS[of].from_dict(values)
 
 

@@ -18,17 +18,17 @@ def seeded_rng(seed: int, device: torch.device) -> Iterator[None]:
 
 
 class RngState:
-    """The state of the global generators in one training, so each of many draws as if it ran alone."""
+    """State of the global generators for one training, so that each of several trainings draws as if it ran alone."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        """Begin at a seed, with the generators of the CPU and of ``device`` if it is a CUDA device."""
+        """Begin with a seed for the generators of the CPU and, if ``device`` is a CUDA device, of that device."""
         self._device = device
         with seeded_rng(seed, device):
             self._state = self._read()
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Draw from this state; afterwards the generators are as they were before."""
+        """Draw from this state; afterwards the generators are restored."""
         before = self._read()
         self._write(self._state)
         try:

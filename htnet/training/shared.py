@@ -1,4 +1,4 @@
-"""One training in several processes: each computes a part of every batch, as one process would the whole."""
+"""One training in several processes: each computes its part of every batch, with the result of a single process."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from htnet.training.steps import PlainStepper, batches
 
 
 class SharedStepper(PlainStepper):
-    """Each process draws and augments the whole batch, with the random numbers of one process, and computes its part.
+    """Steps of one training that several processes share.
 
-    Dropout is drawn for the whole batch, batch norms use its mean and variance, and gradients are added up.
+    Each process draws and augments the whole batch, with the random numbers that a single process would use, and then
+    computes its part. Dropout is drawn for the whole batch, batch norms use its mean and variance, and gradients are
+    summed over the processes.
     """
 
     def __init__(self, member: Member, ranks: Ranks) -> None:
-        """Prepare its steps.
+        """Prepare the steps of ``member``.
 
         Raises:
             InputError: the training is not on the CPU, or a batch has fewer samples than there are processes.
         """
         super().__init__(member)
         if self._device.type != "cpu":
-            raise InputError(f"The device is {self._device}, but several processes train on the CPU. Give cpu.")
+            raise InputError(f"The device is {self._device}, but several processes can only train on the CPU. Use cpu.")
         self._ranks = ranks
         recipe = member.job.recipe
         in_order = dataclasses.replace(recipe, shuffle=False)  # no random number is drawn
@@ -45,13 +47,13 @@ class SharedStepper(PlainStepper):
         self._whole = 0
 
     def inputs(self, batch: Tensor) -> dict[str, Tensor]:
-        """This process's part of the batch: of the real samples, and of the generated ones after them."""
+        """This process's part of the batch: its real samples, then its generated ones."""
         whole, made = super().inputs(batch), self._generated.count
         self._whole = len(batch)
         real = torch.arange(len(batch))[self._ranks.slice(len(batch))]
         generated = torch.arange(made)[self._ranks.slice(made)]
         self._rows = torch.cat([real, len(batch) + generated])
-        # Where there are generated samples, they alone have units.
+        # If there are generated samples, only they have units.
         rows = {"units": generated} if made else {}
         return {name: values[rows.get(name, self._rows)] for name, values in whole.items()}
 
@@ -65,20 +67,20 @@ class SharedStepper(PlainStepper):
         return loss if other is None else loss + self._recipe.generated_weight * other * (generated / made)
 
     def summed(self, loss: Tensor) -> Tensor:
-        """The loss of the whole batch; gradients become its gradients."""
+        """The loss of the whole batch; the gradients become those of the whole batch too."""
         gradients = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         self._ranks.add([loss, *gradients])
         return loss
 
 
-#: What draws random numbers in ways of which a part cannot be told apart.
+#: Functions that draw random numbers in ways that cannot be split into the parts of a batch.
 _OTHER_DRAWS = frozenset(
     (F.alpha_dropout, F.feature_alpha_dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.gumbel_softmax, F.rrelu)
 ) | {torch.bernoulli, torch.rand_like, torch.randn_like, torch.normal, torch.Tensor.bernoulli_, torch.Tensor.normal_}
 
 
 class _WholeBatch(TorchFunctionMode):
-    """Within it, dropout and batch norms of a part of a batch are those of the whole batch."""
+    """Makes dropout and batch norms of a part of a batch act as they would on the whole batch."""
 
     def __init__(self, ranks: Ranks, rows: Tensor, whole: int) -> None:
         super().__init__()
@@ -103,10 +105,10 @@ class _WholeBatch(TorchFunctionMode):
             return x
         if len(x) != len(self._rows):
             raise ModelError(
-                f"The model has dropout where the first size of a tensor, {len(x)}, is not that of the batch, "
+                f"The model has dropout on a tensor whose first dimension is {len(x)}, not the batch size "
                 f"{len(self._rows)}. Train it in one process."
             )
-        # Numbers are drawn in the order of memory, which need not be that of the axes.
+        # Random numbers are drawn in memory order, which need not be the order of the axes.
         axes = sorted(range(x.ndim), key=x.stride, reverse=True)
         shape = [self._size, *x.shape[1:]]
         whole = x.new_ones([shape[axis] for axis in axes]).permute([axes.index(axis) for axis in range(x.ndim)])
@@ -142,7 +144,7 @@ class _WholeBatch(TorchFunctionMode):
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; each of their losses depends on it."""
+    """Sum over all processes. The loss of every process depends on it, so gradients are summed as well."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, ranks: Ranks) -> Tensor:

@@ -15,8 +15,8 @@ def spec_for(model: str, spec: PreprocessSpec | None = None, **changes: Any) -> 
 
     Args:
         model: registered model name.
-        spec: instead of the model's own.
-        **changes: fields to change; None leaves one as it is.
+        spec: used instead of the model's own.
+        **changes: fields to change; a field that is None keeps its value.
 
     Raises:
         InputError: clips are requested for a model that does not read motion.

@@ -35,8 +35,8 @@ class StartFrom:
 
         Args:
             source: for `htnet.load_pretrained`, or a loaded model.
-            labels: class names of the models to be trained; the classifier is taken over only if the source's are the
-                same. Their own unless given.
+            labels: class names of the models to be trained; by default, their own. The classifier is copied only if
+                the source has the same class names.
 
         Raises:
             WeightsError: the source cannot be loaded.
@@ -46,17 +46,17 @@ class StartFrom:
             self.source = model_of(source) or load_pretrained(source)  # type: ignore[arg-type]
         except WeightsError as error:
             raise type(error)(
-                f"{error}\nWeights to start from are a folder of htnet train, owner/repo, or a name of htnet list such "
-                "as synthetic; leave them out to train a fresh model."
+                f"{error}\nWeights to start from are a folder written by htnet train, a Hub repository (owner/repo) or "
+                "a name that htnet list shows, such as synthetic. Leave them out to train from scratch."
             ) from error
         self.labels = labels
         self.report: TransferReport | None = None
 
     def __call__(self, fresh: EmotionModel) -> str:
-        """Change the fresh model's weights; the answer identifies the source.
+        """Copy matching tensors into the fresh model; the returned text identifies the source.
 
         Raises:
-            InputError: nothing fits but, at most, parts of the classifier: the model would be as fresh as before.
+            InputError: at most the classifier fits, so the rest of the model would stay untrained.
         """
         if self.labels is not None:
             fresh.labels = self.labels
@@ -71,10 +71,10 @@ class StartFrom:
         return self.digest()
 
     def provenance(self, own: Provenance) -> Provenance:
-        """Data and terms of weights that started from these.
+        """Provenance of weights that are trained from these.
 
         Args:
-            own: what they would be without a start.
+            own: provenance of the training alone, without the start.
         """
         return dataclasses.replace(
             own,
@@ -84,20 +84,20 @@ class StartFrom:
         )
 
     def people(self, own: TrainedPeople) -> TrainedPeople:
-        """Whom weights know that started from these, where training itself showed them ``own``."""
+        """People that weights trained from these have been trained on: ``own``, and those of the source."""
         return own.joined(self.source.trained_people)
 
     def refuse_known(self, manifest: Manifest, disjoint: bool = False) -> None:
-        """Refuse weights that may have learned from people of a set that is to be tested on.
+        """Refuse weights that may have been trained on people of a test set.
 
         Args:
-            manifest: the set.
-            disjoint: the user's assertion that they were not, if the record does not show it.
+            manifest: the test set.
+            disjoint: the user's assertion that they were not, for cases that the record of the weights does not decide.
 
         Raises:
-            InputError: their record has people of the set, whatever the user's word (people who only have a name in
-                common, without a data set on both sides, may be others: there the word counts); or they were trained
-                on anything but generated data, and ``disjoint`` is not given.
+            InputError: the record contains people of the test set, whatever ``disjoint`` says (people who only share a
+                name, without a data set on both sides, may be different people: there ``disjoint`` decides); or the
+                weights were trained on anything but generated data, and ``disjoint`` is not given.
         """
         sure, by_name = (self.source.trained_people or TrainedPeople()).among(manifest)
         if sure or (by_name and not disjoint):
@@ -108,16 +108,16 @@ class StartFrom:
                     f"scores would be worthless. {cure}."
                 )
             raise InputError(
-                f"{self.name} was trained on people of the same name as {people_in_words(by_name)}, which are "
-                f"in this evaluation; no data set on both sides distinguishes them. {cure}, or give start_is_disjoint "
-                "(--start-is-disjoint) if you know that they are different people."
+                f"{self.name} was trained on people of the same name as {people_in_words(by_name)} in this evaluation. "
+                "Without a data set on both sides, htnet cannot tell whether they are the same people. "
+                f"{cure}, or give start_is_disjoint (--start-is-disjoint) if you know that they are different people."
             )
         if disjoint or (self.source.provenance is not None and self.source.provenance.only_generated):
             return
         sets = ", ".join(sorted({s.dataset for s in manifest if s.dataset})) or "your own manifest"
         seen = self.source.trained_on or "unknown data"
         raise InputError(
-            f"{self.name} was trained on {seen}, the evaluation is of {sets}: test subjects may be among the "
+            f"{self.name} was trained on {seen}, and the evaluation is on {sets}: test subjects may be among the "
             "people it was trained on, and the scores would be worthless. Start from weights of generated data "
             "('synthetic'), or "
             "give start_is_disjoint (--start-is-disjoint) if you know that they are not."
@@ -135,7 +135,7 @@ class StartFrom:
 def load_start(
     start: Start | str | PathLike[str] | EmotionModel | None, labels: tuple[str, ...] | None = None
 ) -> Start | None:
-    """What a training starts from, loaded if it is given by name, folder or model."""
+    """Load the start of a training if it is given by name, folder or model; otherwise return it unchanged."""
     given = model_of(start) if start is not None else None
     if given is not None:
         return StartFrom(given, labels)
@@ -143,7 +143,7 @@ def load_start(
 
 
 def _name_of(source: str | PathLike[str] | EmotionModel) -> str:
-    """Name for a card; of a folder its last part, since the rest is a private path."""
+    """Name for a model card; for a folder only its last part, since the rest is a private path."""
     if not isinstance(source, (str, PathLike)):
         model = model_of(source)
         return (model or as_path(source, "source")).name  # type: ignore[arg-type]

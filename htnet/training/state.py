@@ -18,7 +18,7 @@ from htnet.core.files import whole_file
 from htnet.training.curves import LearningCurves
 from htnet.training.ranks import Ranks, only_first
 
-#: Of the file's layout; goes up whenever older files cannot be gone on with.
+#: Version of the file's layout; it is raised whenever older files can no longer be resumed.
 FORMAT = 2
 
 
@@ -28,9 +28,9 @@ class Checkpoint:
 
     Attributes:
         path: file.
-        every: least number of seconds between two writes.
-        remove: remove the file when training ends; a caller that stores the result first removes it afterwards, so
-            that a process killed in between loses nothing.
+        every: minimum number of seconds between two writes.
+        remove: remove the file when training ends. If False, the caller removes it after storing the result, so that
+            nothing is lost if the process is killed in between.
     """
 
     path: Path
@@ -46,12 +46,12 @@ class Stateful(Protocol):
         ...
 
     def load_state_dict(self, state: Any, /) -> Any:
-        """Take up a state."""
+        """Restore a state."""
         ...
 
 
 class NamedTensors:
-    """Tensors whose values are kept in a checkpoint and are written in place when it is taken up."""
+    """Tensors whose values are stored in a checkpoint and restored in place."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self._tensors = tensors
@@ -72,8 +72,8 @@ class TrainingState:
 
     Attributes:
         epoch: epochs that have ended.
-        records: what ``on_epoch`` returned so far; one list for each training.
-        curves: loss and learning rate of each epoch so far, of each training.
+        records: what ``on_epoch`` returned so far; one list per training.
+        curves: loss and learning rate of each epoch so far, for each training.
     """
 
     def __init__(
@@ -84,14 +84,14 @@ class TrainingState:
         trainings: int,
         ranks: Ranks | None = None,
     ) -> None:
-        """Take up the checkpoint's state if there is one.
+        """Restore the state in the checkpoint file if there is one.
 
         Args:
-            checkpoint: where it is kept; None keeps nothing.
-            description: identifies this training.
-            parts: what has a state, by name.
+            checkpoint: where the state is kept; None keeps nothing.
+            description: text that identifies this training.
+            parts: objects that have a state, by name.
             trainings: number of models that are trained.
-            ranks: the processes of the training, of which the first alone reads and writes the file.
+            ranks: the processes of the training; only the first reads and writes the file.
 
         Raises:
             RunError: the file belongs to another training or another version of htnet.
@@ -105,7 +105,7 @@ class TrainingState:
         self._written = time.monotonic()
 
     def save_now_and_then(self) -> None:
-        """Write the state, unless it was written a moment ago."""
+        """Write the state, unless it was written less than ``checkpoint.every`` seconds ago."""
         if self.checkpoint is None or not self._writes or time.monotonic() - self._written < self.checkpoint.every:
             return
         state = {"format": FORMAT, "what": self.description, "epoch": self.epoch, "records": self.records}
@@ -120,12 +120,12 @@ class TrainingState:
         self._written = time.monotonic()
 
     def done(self) -> None:
-        """Remove the file, unless the caller will: training has ended."""
+        """Remove the file at the end of the training, unless the caller will remove it."""
         if self.checkpoint is not None and self.checkpoint.remove and self._writes:
             self.checkpoint.path.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Remove the file: the training cannot be gone on with."""
+        """Remove the file of a training that cannot be resumed."""
         if self.checkpoint is not None and self._writes:
             self.checkpoint.path.unlink(missing_ok=True)
 
@@ -139,21 +139,21 @@ class TrainingState:
         if state is None:
             return
         self.epoch, self.records = state["epoch"], state["records"]
-        # A state that was written before there were curves of each training knows none.
+        # States written by versions that did not store curves have none.
         unknown = [[[math.nan, math.nan]] * self.epoch] * len(self.records)
         self.curves = LearningCurves(state.get("curves", unknown))
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
 
     def _read(self, path: Path) -> dict[str, Any] | None:
-        """What is in the file; None if there is none."""
+        """Content of the file; None if there is no file."""
         if not os.path.isfile(path):
             return None
         anew = "Delete it to start this training from scratch."
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # PyTorch raises many types for a damaged file
-            raise RunError(f"{path} is cut off or damaged. {anew}") from error
+            raise RunError(f"{path} is truncated or damaged. {anew}") from error
         if isinstance(state, dict) and {"what", "epoch"} <= set(state) and state.get("format") != FORMAT:
             raise RunError(
                 f"{path} is the state of an unfinished training of another version of htnet, which this version "
@@ -172,7 +172,7 @@ class TrainingState:
 
 
 class _Noted:
-    """A file that notes why it could not be written, as PyTorch's writer hides it behind a RuntimeError."""
+    """A file that keeps the error of a failed write, because PyTorch's writer hides it behind a RuntimeError."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""The steps of one training: its batches, their loss, and the model that comes out."""
+"""The steps of one training: its batches, their loss, and the trained model."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from htnet.training.losses import proposal_losses, recipe_loss, unit_losses
 from htnet.training.recipe import Recipe
 from htnet.training.tensors import TrainingSet
 
-#: What every batch has; all else in it is read by the model.
+#: Keys of a batch that are not extra inputs of the model.
 BATCH = ("images", "targets", "units", "weights")
 
 
 class PlainStepper:
-    """One training."""
+    """Steps of one training in one process."""
 
     def __init__(self, member: Member) -> None:
-        """Prepare its steps; generated images are made if the recipe adds any."""
+        """Prepare the steps of ``member``; generated images are made if the recipe adds any."""
         self.members: Sequence[Member] = (member,)
         self._member, self._recipe, self._model = member, member.job.recipe, member.model
         self._device = torch.device(member.job.device)
@@ -37,7 +37,7 @@ class PlainStepper:
         self._has_units = trains_units(self._model, self._generated.pool or member.data)
 
     def drawing(self) -> AbstractContextManager[None]:
-        """The forward pass draws random numbers too, where there is dropout."""
+        """Draw from the training's RNG state; the forward pass draws random numbers too if the model has dropout."""
         self._model.train()
         return self._member.rng.active()
 
@@ -46,19 +46,19 @@ class PlainStepper:
         return batches(len(self._member.data), self._recipe, self._device)
 
     def inputs(self, batch: Tensor) -> dict[str, Tensor]:
-        """Real samples, and generated ones after them."""
+        """Tensors of one step: the real samples, then the generated ones."""
         member = self._member
         made = member.data.batch(batch, self._recipe.augmentation, member.mean, member.std, member.extras)
         images, targets, extras = self._generated.append(*made, member.mean, member.std)
         return {"images": images, "targets": targets, **extras}
 
     def loss(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Of emotions, and of units or proposals where they are trained; generated samples have their own weight."""
+        """Loss of emotions, and of units or proposals if they are trained; generated samples have their own weight."""
         loss, generated = self.losses(inputs, self._generated.count)
         return loss if generated is None else loss + self._recipe.generated_weight * generated
 
     def losses(self, inputs: Mapping[str, Tensor], generated: int) -> tuple[Tensor, Tensor | None]:
-        """Means over the real samples and over the last ones of the batch, which are generated; None without any."""
+        """Mean loss of the real samples, and of the last ``generated`` samples of the batch (None without any)."""
         recipe, extras = self._recipe, {key: value for key, value in inputs.items() if key not in BATCH}
         with autocast(self._device, recipe):
             if self._has_units:
@@ -86,7 +86,7 @@ class PlainStepper:
         return loss
 
     def models(self, result: Mapping[str, Tensor]) -> list[EmotionModel]:
-        """The trained model itself, or a copy with the weights that the recipe makes of it."""
+        """The trained model itself, or a copy with the recipe's EMA or interpolated weights."""
         if result is self.weights:
             return [self._model]
         shown = copy.deepcopy(self._model)
@@ -95,43 +95,43 @@ class PlainStepper:
 
 
 def trains_units(model: EmotionModel, data: TrainingSet) -> bool:
-    """Whether action units are trained: the model scores them and the set knows them.
+    """Whether action units are trained: the model scores units and the set has targets for them.
 
     Raises:
-        InputError: both do, but of different numbers of units.
+        InputError: the model and the set have different numbers of units.
     """
     scored, known = model.action_units, data.units
     if known is None or not scored:
         return False
     if known.shape[1] != len(scored):
         raise InputError(
-            f"The set knows {known.shape[1]} action units and the model scores {len(scored)}: {scored}. Build "
-            "it with action_units in the order of the set."
+            f"The set has {known.shape[1]} action units, but the model scores {len(scored)}: {scored}. Build "
+            "the model with action_units in the order of the set."
         )
     return True
 
 
 def autocast(device: torch.device, recipe: Recipe) -> torch.autocast:
     """The context in which a recipe's scores are computed."""
-    # Without its cache of cast weights, which a captured graph must not read from an earlier pass.
+    # On CUDA without the cache of cast weights: a captured graph must not read those of an earlier pass.
     return torch.autocast(
         device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16", cache_enabled=device.type != "cuda"
     )
 
 
 def num_batches(samples: int, recipe: Recipe) -> int:
-    """Steps of an epoch."""
+    """Number of steps per epoch."""
     return len(_split(torch.empty(samples), recipe.batch_size))
 
 
 def batches(samples: int, recipe: Recipe, device: torch.device) -> list[Tensor]:
-    """The samples of an epoch, in an order drawn from the global generator if the recipe shuffles."""
+    """Sample indices of an epoch, batch by batch; if the recipe shuffles, the global generator draws the order."""
     order = torch.randperm(samples) if recipe.shuffle else torch.arange(samples)
     return _split(order.to(device), recipe.batch_size)
 
 
 def _split(order: Tensor, size: int) -> list[Tensor]:
-    """In batches; a single sample left over joins the last, for batch norms to have two."""
+    """Split into batches; a single leftover sample joins the last one, because batch norms need two samples."""
     parts = list(order.split(size))
     if len(parts) > 1 and size > 1 and len(parts[-1]) == 1:
         parts[-2:] = [torch.cat(parts[-2:])]

@@ -35,7 +35,7 @@ Own = TypeVar("Own", bound="TensorSet")
 
 
 class TrainingSet(Protocol):
-    """What `train_model` asks of a set of samples in memory."""
+    """Interface of a set of samples in memory that `train_model` can train on."""
 
     @property
     def labels(self) -> Tensor:
@@ -68,18 +68,18 @@ class TrainingSet(Protocol):
         ...
 
     def extras(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """What models read in addition to the image, of all samples; refuses names that the set cannot have."""
+        """Extra inputs of models, for all samples; names that the set cannot have are refused."""
         ...
 
     def batch(
         self, index: Tensor, augmentation: Any, mean: Tensor, std: Tensor, extras: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Network input of the samples at ``index``, randomly changed, targets for the loss, and their extras."""
+        """Augmented network input of the samples at ``index``, their targets for the loss, and their extra inputs."""
         ...
 
 
 class TensorSet:
-    """Images and labels of many samples; every other tensor of a set has the samples first, too.
+    """Images and labels of many samples; the first axis of every tensor of a set is the sample.
 
     Attributes:
         images: (N, 3, S, S) uint8.
@@ -108,11 +108,11 @@ class TensorSet:
         return dataclasses.replace(self, **changed)  # type: ignore[type-var] # sets are dataclasses
 
     def _shown(self) -> list[Tensor | None]:
-        """All that a model is shown, and labels."""
+        """All model inputs, and the labels."""
         return [self.images, self.labels]
 
     def digest(self) -> str:
-        """SHA-256 over all that a model is shown, and labels: two equal sets have equal digests."""
+        """SHA-256 over all model inputs and labels: two equal sets have equal digests."""
         found = hashlib.sha256()
         for tensor in self._shown():
             if tensor is not None:
@@ -133,7 +133,8 @@ class FlowSet(TensorSet):
         regions_at: "landmarks" or "template" for each sample: where its regions are cut. A sample without
             landmarks is cut at the template's points.
         points68: (N, 68, 2) float32, px of the image, for models that read them; None if not requested.
-        points68_from: what found the 68 points of each sample, or "estimated from landmarks" or "... template".
+        points68_from: source of the 68 points of each sample: what detected them, or "estimated from landmarks" or
+            "estimated from template".
         motion: (N, T, 64) float32, features of the clips' frames; None without clips.
         units: (N, U, 2) float32, 1 if an action unit is active on the image's left and right side, NaN where unknown,
             for training a head of action units; None if the set has none.
@@ -180,14 +181,14 @@ class FlowSet(TensorSet):
             augmentation: random changes, or None.
             mean: (C,) per-channel mean of the set.
             std: (C,) per-channel deviation of the set.
-            extras: what the model reads in addition, of all samples of the set, from `extras`.
+            extras: extra inputs of the model for all samples of the set, from `extras`.
 
         Returns:
-            (B, 3, S, S) float32 network input, (B,) labels, and the extras of these samples; with them their "units"
-            if the set has any.
+            (B, 3, S, S) float32 network input, (B,) labels, and the extra inputs of these samples, including their
+            "units" if the set has any.
 
         Raises:
-            RecipeError: the augmentation is one of other images.
+            RecipeError: the augmentation is for another kind of images.
         """
         images, points = self.images[index].float(), self.points[index]
         more = {name: values[index] for name, values in extras.items()}
@@ -196,25 +197,25 @@ class FlowSet(TensorSet):
         if augmentation is not None:
             if not isinstance(augmentation, Augmentation):
                 raise RecipeError(
-                    f"The recipe's augmentation is one of {augmentation.of} images; give a recipe for flow images "
+                    f"The recipe's augmentation is for {augmentation.of} images. Give a recipe for flow images "
                     "('default')."
                 )
             images, points, more = augment(images, points, augmentation, mean, std, self.u_channel, more)
         return crop_regions(images, points, self.spec.layout), self.labels[index], more
 
     def extras(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """What models read in addition to the image, see `htnet.models.EXTRA_INPUTS`.
+        """Extra inputs of a model, see `htnet.models.EXTRA_INPUTS`.
 
         Args:
             names: ``extra_inputs`` of a model.
 
         Returns:
-            One tensor a name, samples first. "points" are those that regions are cut at. "points68" are estimated
-            from them if the set was read without. "motion" is left out where there is none.
+            One tensor per name, samples first. "points" are where regions are cut. "points68" are estimated from
+            "points" if the set was read without 68 points. "motion" is left out if the set has none.
 
         Raises:
             InputError: an unknown name.
-            LandmarkError: five points do not lie like a face's, so 68 cannot be estimated.
+            LandmarkError: the five points of a sample are not arranged like a face's, so 68 cannot be estimated.
         """
         refuse_unknown(names, EXTRA_INPUTS, "extra input")
         found = {"points": self.points, "points68": self.points68, "motion": self.motion}
@@ -239,7 +240,7 @@ class FlowSet(TensorSet):
         return dict(sorted(Counter(self.regions_at).items()))
 
     def points68_counts(self) -> dict[str, int]:
-        """Number of samples by what their 68 points come from, a file by its name; empty if they were not requested."""
+        """Number of samples by source of the 68 points (a file by its name); empty if they were not requested."""
         return dict(sorted(Counter(_file_name(source) for source in self.points68_from).items()))
 
     def _shown(self) -> list[Tensor | None]:
@@ -254,17 +255,17 @@ def load_flow_set(
     extras: Sequence[str] = (),
     units: Sequence[int] = (),
 ) -> FlowSet:
-    """Read a manifest into memory by `htnet.data.reader.SampleReader`; flow is computed where only frames are given.
+    """Read a manifest into memory with `htnet.data.reader.SampleReader`; flow is computed if only frames are given.
 
     Args:
-        manifest: labeled samples. A sample's ``flow`` image is used when there is one.
-        spec: how flow is made and regions are cut. Of a prepared folder, what its images were made with takes the place
-            of what is said here: train with, and record, the ``spec`` of the set.
-        landmarker: finds the five points, instead of the samples' own landmarks files: in px of the onset
+        manifest: labeled samples. A sample's ``flow`` image is used if it has one.
+        spec: how flow is computed and regions are cut. For a prepared folder, the settings that its images were made
+            with replace those given here: train with, and record, the ``spec`` of the returned set.
+        landmarker: finds the five points, which replace those of the samples' landmarks files; in px of the onset
             frame, or of the flow image for a sample with a cached one.
         progress: wraps the iteration, for a progress bar.
-        extras: ``extra_inputs`` of the model that the set is for. With "points68" the landmarker's own 68 points
-            are kept where it finds so many; elsewhere they are estimated from the five. With "motion", and unless
+        extras: ``extra_inputs`` of the model that the set is for. With "points68", the landmarker's own 68 points
+            are kept if it finds 68; otherwise they are estimated from the five. With "motion", and unless
             ``spec.clip_frames`` is 0, the features of the samples' clips are read or computed; the clip of a sample
             with a cached flow image needs the landmarker.
         units: action units whose targets are taken from the samples' ``action_units``, see `unit_targets`; the setting
@@ -276,9 +277,10 @@ def load_flow_set(
     Raises:
         InputError: an unknown name in ``extras``, or a clip that cannot be read.
         SpecError: the samples' flow images were made in different ways.
-        ManifestError: no samples, one without label, frames and flow image, motion is requested and a sample has
-            no clip, or samples show no expression (see `htnet.data.reader.degenerate`; all are named).
-        FrameError, FlowError, LandmarkError: a sample that cannot be read; the message names it.
+        ManifestError: there are no samples, a sample has no label or neither frames nor a flow image, motion is
+            requested and a sample has no clip, or samples show no expression (see `htnet.data.reader.degenerate`; all
+            are named).
+        FrameError, FlowError, LandmarkError: a sample cannot be read; the message names it.
     """
     refuse_unknown(extras, EXTRA_INPUTS, "extra input")
     _refuse_unprepared(manifest, landmarker)
@@ -292,7 +294,7 @@ def load_flow_set(
         made = reader(sample)
         fault = degenerate(sample, made)
         faults += [f"{sample.sample!r}: {fault}"] if fault else []
-        inputs.append(dataclasses.replace(made, flow=None))  # of all samples together it would fill the memory
+        inputs.append(dataclasses.replace(made, flow=None))  # the flow of all samples would fill the memory
     if not inputs:
         raise ManifestError(f"{manifest.source} contains no samples.")
     cure = "Correct them or take them out of the manifest (htnet prepare lists them and leaves them out)."
@@ -321,12 +323,12 @@ def _file_name(source: str) -> str:
 
 
 def _refuse_unprepared(manifest: Manifest, landmarker: Landmarker | None) -> None:
-    """Refuse samples that give no flow image and no way to one."""
+    """Refuse samples that have neither a flow image nor what is needed to compute one."""
     faces = [s.sample for s in manifest if s.image is not None and s.flow is None and s.onset is None]
     if faces:
         raise ManifestError(
-            f"{manifest.source}: {listed(faces)} with a single image and neither frames nor a flow image. They are not "
-            f"for models that read flow.{hint(manifest.source)}"
+            f"{manifest.source}: {listed(faces)} with a single image and neither frames nor a flow image. Models that "
+            f"read flow cannot use them.{hint(manifest.source)}"
         )
     empty = [s.sample for s in manifest if s.flow is None and (s.onset is None or s.apex is None)]
     if empty:

@@ -1,4 +1,4 @@
-"""The one training loop: deterministic, and resumable at every epoch."""
+"""The training loop: deterministic, and resumable at every epoch."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from htnet.training.tensors import TrainingSet
 
 
 class Stepper(Protocol):
-    """What the loop asks of one training, or of many that are run at once.
+    """What the training loop needs from one training, or from several that run at once.
 
     Attributes:
         members: the trainings.
-        weights: the tensors that are trained, and those that change with them.
-        parameters: those of them that have gradients.
+        weights: the trained tensors, and the buffers that change with them.
+        parameters: those of ``weights`` that have gradients.
         capture: whether loss and gradients are captured as a CUDA graph.
     """
 
@@ -40,7 +40,7 @@ class Stepper(Protocol):
     capture: bool
 
     def drawing(self) -> AbstractContextManager[None]:
-        """Within it the steps of an epoch are made."""
+        """Context in which the steps of an epoch run."""
         ...
 
     def batches(self) -> Iterable[Any]:
@@ -52,15 +52,15 @@ class Stepper(Protocol):
         ...
 
     def loss(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """That of each training: (trainings,), or a scalar of the only one."""
+        """Loss of each training: (trainings,), or a scalar if there is only one."""
         ...
 
     def summed(self, loss: Tensor) -> Tensor:
-        """The loss of a step; where several processes share it, their sum, as that of each gradient."""
+        """The loss of a step; if several processes share the step, loss and gradients are summed over them."""
         ...
 
     def models(self, result: Mapping[str, Tensor]) -> list[EmotionModel]:
-        """Models whose weights are views of ``result``, to look at and to return."""
+        """Models whose weights are views of ``result``, for callbacks and to return."""
         ...
 
 
@@ -79,21 +79,21 @@ def train_model(
 ) -> tuple[EmotionModel, list[Any]]:
     """Build a model and train it.
 
-    The result depends on the seed, the data, the recipe and the number of threads only: not on what
-    ran before, nor on how often it was interrupted and resumed.
+    The result depends only on the seed, the data, the recipe and the number of threads, not on what ran before or on
+    how often training was interrupted and resumed.
 
     Args:
         name: registered model.
         data: training set.
         recipe: how to train.
-        seed: of weights, order, augmentation and dropout.
+        seed: seed of weights, order, augmentation and dropout.
         device: where to train.
         settings: overrides of the model's config.
         start: gives the fresh model other weights, as `StartFrom` does.
         on_epoch: called after each epoch with the model in eval mode; its results are returned.
         checkpoint: where to keep the state, to resume from if it exists already.
-        callbacks: called after each epoch with an `EpochReport`, which tells loss and learning rate of every epoch so
-            far, and the model in eval mode, which they must not change.
+        callbacks: called after each epoch with an `EpochReport`, which contains loss and learning rate of every epoch
+            so far, and the model in eval mode, which they must not change.
 
     Returns:
         The model in eval mode, and what ``on_epoch`` returned for each epoch.
@@ -101,9 +101,10 @@ def train_model(
     Raises:
         NonFiniteLossError: the loss of a step is NaN or infinite; the samples of its batch are named. The checkpoint is
             removed.
-        RunError: the checkpoint belongs to another training, or this process was forked from one that had computed.
-        RecipeError: the recipe interpolates with a start (WiSE-FT), and there is none.
-        InputError: the recipe adds generated images, and model or data are of another kind.
+        RunError: the checkpoint belongs to another training, or this process was forked from one that had already used
+            PyTorch's threads.
+        RecipeError: the recipe interpolates with starting weights (WiSE-FT), and there are none.
+        InputError: the recipe adds generated images, which the model or the data cannot be trained with.
     """
     job = TrainingJob(name, recipe, seed, device, settings or {}, start)
     return run_job(job, data, on_epoch, checkpoint, callbacks)
@@ -119,7 +120,7 @@ def run_job(
     on_curve: OnCurve | None = None,
     ranks: Ranks | None = None,
 ) -> tuple[EmotionModel, list[Any]]:
-    """`train_model` for a job, which several processes may share; see `joined_ranks`.
+    """Run `train_model` for a job, which several processes may share; see `joined_ranks`.
 
     ``on_curve`` is called at the end with loss and learning rate of each epoch.
 
@@ -142,9 +143,9 @@ def run_job(
 def run(
     stepper: Stepper, checkpoint: Checkpoint | None, callbacks: Sequence[Callback] = (), ranks: Ranks | None = None
 ) -> list[tuple[EmotionModel, list[Any]]]:
-    """Train; for each member its model in eval mode, and what its ``on_epoch`` returned for each epoch.
+    """Train; returns for each member its model in eval mode, and what its ``on_epoch`` returned for each epoch.
 
-    Callbacks are told the curve of the first member, and its model.
+    Callbacks get the curve and the model of the first member.
     """
     members, recipe = stepper.members, stepper.members[0].job.recipe
     steps = num_batches(len(members[0].data), recipe)
@@ -193,7 +194,9 @@ def run(
 
 @torch.no_grad()
 def predict_set(model: EmotionModel, data: TrainingSet, batch_size: int = 256) -> Tensor:
-    """Class probabilities of a set without augmentation, by the model's temperature; see `EmotionModel.probabilities`.
+    """Class probabilities of a set, without augmentation and with the model's temperature.
+
+    See `EmotionModel.probabilities`.
 
     Returns:
         (N, num_classes) float32, on the CPU.
@@ -213,7 +216,7 @@ def make_optimizer(
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler | None]:
     """The optimizer of a recipe, and its schedule over ``steps`` steps if it has one.
 
-    It leaves parameters without a gradient alone, as queries and keys of blocks with one token are.
+    It does not change parameters without a gradient, such as queries and keys of blocks with one token.
     """
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     optimizer = kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)

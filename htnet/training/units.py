@@ -1,4 +1,4 @@
-"""Action units of the samples that a model is trained on: its table of them, and those that it learns."""
+"""Action units of training samples: a model's table of their co-occurrence, and the units that it learns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from htnet.models import get_entry, list_models
 from htnet.training.annotated_units import annotated_units
 from htnet.training.generated_samples import has_unit_head
 
-#: Samples in which a unit must be active, to be learned where no units are named.
+#: Number of samples in which a unit must be active to be learned by default.
 FEWEST = 5
 
 
@@ -21,7 +21,7 @@ def counted_units(model: str, samples: Iterable[Sample]) -> dict[str, Any]:
 
     Args:
         model: registered model name.
-        samples: those to train on, never those to test on.
+        samples: the samples to train on, never those to test on.
 
     Returns:
         ``{"au_cooccurrence": ...}``, for `htnet.models.create_model`.
@@ -38,17 +38,17 @@ def counted_units(model: str, samples: Iterable[Sample]) -> dict[str, Any]:
 
 
 def units_to_learn(model: str, samples: Iterable[Sample], units: Sequence[int] | None = None) -> tuple[int, ...]:
-    """The setting ``action_units`` of a model that is to learn those of samples.
+    """The setting ``action_units`` of a model that is to learn the units of samples.
 
     Args:
         model: registered model name.
-        samples: those to train on.
-        units: numbers in FACS; by default those that are active in at least `FEWEST` samples.
+        samples: the samples to train on.
+        units: FACS numbers; by default those of the units that are active in at least `FEWEST` samples.
 
     Raises:
         ModelError: the model has no head for action units.
-        ManifestError: no sample is annotated, or none often enough.
-        InputError: a unit that was named is active in no sample, or an annotation cannot be read.
+        ManifestError: no sample is annotated, or no unit is active in enough samples.
+        InputError: a given unit is active in no sample, or an annotation cannot be read.
     """
     if not has_unit_head(model):
         able = ", ".join(name for name in list_models() if has_unit_head(name))
@@ -56,20 +56,21 @@ def units_to_learn(model: str, samples: Iterable[Sample], units: Sequence[int] |
     found = annotated_units(samples)
     if not found:
         raise ManifestError(
-            "No sample has action units to learn. Fill the column 'action_units' (docs/data.md), or train without."
+            "No sample has action units to learn. Fill the column 'action_units' (docs/data.md), or train without "
+            "action units."
         )
     if units is None:
         often = tuple(number for number, count in found.items() if count >= FEWEST)
         if not often:
             raise ManifestError(
                 f"No action unit is active in {FEWEST} samples or more, so there is none to learn by default. Name "
-                f"those that are to be learned: {_counts(found)}."
+                f"the units to learn: {_counts(found)}."
             )
         return often
     if absent := [number for number in units if number not in found]:
         raise InputError(
-            f"Action unit {', '.join(map(str, absent))} is active in no sample, so it cannot be learned. There are "
-            f"{_counts(found)}."
+            f"Action unit {', '.join(map(str, absent))} is active in no sample, so it cannot be learned. Active units "
+            f"are {_counts(found)}."
         )
     return tuple(units)
 

@@ -53,20 +53,20 @@ def train_vmapped(
     start: Start | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> list[tuple[EmotionModel, list[Any]]]:
-    """Train many models at once; each comes out as `train_model` makes it alone, up to rounding.
+    """Train several models at once; up to rounding, each equals the model that `train_model` trains alone.
 
     Their weights are stacked along a new first dimension, so every product of the network is one batched product
-    for all. Each draws its random numbers as if it were alone. Where sets differ in size, the last batch of an epoch
-    is filled up with samples that count nothing.
+    for all. Each draws its random numbers as if it were alone. If sets differ in size, the last batch of an epoch
+    is padded with samples of weight 0.
 
     Args:
         name: registered model.
-        trainings: what to train; all must have the same number of steps per epoch, see `num_batches`.
+        trainings: the trainings; all must have the same number of steps per epoch, see `num_batches`.
         recipe: how to train.
         device: where to train.
-        settings: overrides of the model's config, for all.
+        settings: overrides of the model's config, for all trainings.
         start: gives each fresh model other weights, as in `train_model`.
-        checkpoint: where to keep the state of all, to resume from if it exists already.
+        checkpoint: where to keep the state of all trainings, to resume from if it exists already.
 
     Returns:
         For each training the model in eval mode, and what its ``on_epoch`` returned for each epoch.
@@ -74,15 +74,17 @@ def train_vmapped(
     Raises:
         InputError: no trainings, different numbers of steps, or a model that cannot be vmapped (dropout, running
             statistics, operations that depend on values).
-        RecipeError: the recipe interpolates with a start (WiSE-FT), and there is none.
-        RunError: the checkpoint belongs to other trainings, or this process was forked from one that had computed.
+        RecipeError: the recipe interpolates with starting weights (WiSE-FT), and there are none.
+        RunError: the checkpoint belongs to other trainings, or this process was forked from one that had already used
+            PyTorch's threads.
     """
     refuse_after_fork()
     check_wise_ft(recipe, start is not None)
     steps = {num_batches(len(t.data), recipe) for t in trainings}
     if len(steps) != 1:
         raise InputError(
-            f"{len(trainings)} trainings with {sorted(steps)} steps per epoch; give one or more that have the same."
+            f"{len(trainings)} trainings with {sorted(steps)} steps per epoch cannot run at once. Give one or more "
+            "with the same number of steps."
         )
     if recipe.generated:
         raise InputError(
@@ -97,12 +99,12 @@ def train_vmapped(
     trained = run(VmappedStepper(members), checkpoint)
     for model, _ in trained:
         for parameter in model.parameters():
-            parameter.data = parameter.data.clone()  # the others' weights need not stay in memory
+            parameter.data = parameter.data.clone()  # so that the others' weights can be freed
     return trained
 
 
 class VmappedStepper:
-    """Trainings whose models differ in nothing but their weights."""
+    """Steps of several trainings whose models differ only in their weights."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         """Stack the weights.
@@ -125,7 +127,7 @@ class VmappedStepper:
         self.capture = self._device.type == "cuda"
 
     def drawing(self) -> AbstractContextManager[None]:
-        """Nothing: each member's random numbers are drawn where they are needed; the forward pass draws none."""
+        """Do nothing: each member's RNG state is used where it draws, and the forward pass draws nothing."""
         return nullcontext()
 
     def batches(self) -> Iterable[tuple[Tensor, ...]]:
@@ -137,7 +139,7 @@ class VmappedStepper:
         return zip(*orders, strict=True)
 
     def inputs(self, batch: Sequence[Tensor]) -> dict[str, Tensor]:
-        """One batch of every training, (trainings, B, ...) each, with the weights of the samples in the loss."""
+        """One batch of every training, stacked to (trainings, B, ...), with the samples' weights in the loss."""
         made = []
         for member, index in zip(self.members, batch, strict=True):
             with member.rng.active():
@@ -150,7 +152,7 @@ class VmappedStepper:
         return {key: _stack([own[key] for own in made]) for key in made[0]}
 
     def loss(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """The loss of each training: (trainings,). The gradients of their sum are those of each."""
+        """The loss of each training: (trainings,). Each training's gradients are those of the sum of all losses."""
         extras = {key: value for key, value in inputs.items() if key not in BATCH}
         with autocast(self._device, self._recipe):
             scores = torch.vmap(self._one)(self.weights, self._buffers, inputs["images"], extras)
@@ -181,7 +183,7 @@ def refuse_not_vmappable(model: EmotionModel) -> None:
 
 
 def _stack(parts: Sequence[Tensor]) -> Tensor:
-    """Tensors of different lengths in one, filled up with zeros."""
+    """Stack tensors of different lengths, padded with zeros."""
     longest = max(map(len, parts))
     filled = [torch.cat([p, p.new_zeros(longest - len(p), *p.shape[1:])]) if len(p) < longest else p for p in parts]
     return torch.stack(filled)

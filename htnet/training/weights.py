@@ -39,10 +39,10 @@ class WeightsRecord:
     Attributes:
         labels: names of the classes.
         spec: how the model's input is made.
-        card: what the card says, besides the number of samples and the seed.
-        people: whom training showed, those of the start not among them.
-        provenance: data and terms, those of the start not among them.
-        temperature: the model's, for its probabilities.
+        card: content of the card, besides the number of samples and the seed.
+        people: people that the model was trained on, without those of the start.
+        provenance: data and terms, without those of the start.
+        temperature: temperature of the model's probabilities.
     """
 
     labels: tuple[str, ...]
@@ -69,7 +69,7 @@ def train_weights(
 ) -> EmotionModel:
     """Train on all samples and write a weights folder; an interrupted training is resumed.
 
-    Samples are taken in the order of `Manifest.by_name`: the order in which they are given changes nothing.
+    Samples are sorted as by `Manifest.by_name`, so the order in which they are given does not matter.
 
     Args:
         manifest: the samples.
@@ -77,22 +77,25 @@ def train_weights(
         out: weights folder.
         job: how to train; ``TrainingJob()`` unless given. If it starts from other weights, the card names their data
             and terms too.
-        temperature: what the model's scores are to be divided by for its probabilities; see `htnet.calibration`.
-        training: what else the card says: ``license``, ``metrics``, ``dataset``, ...
+        temperature: the model's scores are divided by it to compute probabilities; see `htnet.calibration`.
+        training: further content of the card: ``license``, ``metrics``, ``dataset``, ...
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
         callbacks: called after each epoch with an `EpochReport` and the model, by the first process.
         ranks: the processes that share the training, see `joined_ranks`; each makes the same call.
-        overwrite: replace weights that ``out`` holds.
+        overwrite: replace existing weights in ``out``.
 
     Returns:
         The model in eval mode. ``out`` also contains ``training.csv``, the loss of each epoch; see `train_into`.
 
     Raises:
         OverwriteError: ``out`` contains weights and ``overwrite`` is not given.
-        WeightsError: manifest and data do not belong together, or the temperature is not positive and finite.
+        WeightsError: manifest and data have different numbers of samples, or the temperature is not positive and
+            finite.
     """
     if len(manifest) != len(data):
-        raise WeightsError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
+        raise WeightsError(
+            f"The manifest has {len(manifest)} samples, but the data have {len(data)}. Load them together."
+        )
     job = job or TrainingJob()
     only_first(ranks, lambda: check_weights_folder(out, overwrite=overwrite))
     order = manifest.by_name()
@@ -126,9 +129,9 @@ def train_into(
     ranks: Ranks | None = None,
     overwrite: bool = False,
 ) -> EmotionModel:
-    """Train a model and write its weights folder, where an interrupted training is resumed.
+    """Train a model and write its weights folder; an interrupted training is resumed.
 
-    The folder is locked meanwhile.
+    The folder is locked during the training.
 
     After each epoch the learning curve is written to ``training.csv`` in the folder: epoch, loss (mean over its steps)
     and learning rate at its end.
@@ -142,7 +145,7 @@ def train_into(
         callbacks: called after each epoch with an `EpochReport` and the model, by the first process.
         ranks: the processes that share the training, see `joined_ranks`; each makes the same call, and the first one
             writes.
-        overwrite: replace weights that ``out`` holds.
+        overwrite: replace existing weights in ``out``.
 
     Returns:
         The model in eval mode.
@@ -153,7 +156,7 @@ def train_into(
         RunError: another process trains into ``out``, or it contains the checkpoint of another training.
         InputError: ``out`` cannot be written.
     """
-    # Before it costs any time, like the next.
+    # This check and the next come before anything that takes time.
     only_first(ranks, lambda: check_weights_folder(out, overwrite=overwrite))
     temperature = checked_temperature(record.temperature, "The training")
     job, people, provenance = job.loaded(record.labels), record.people, record.provenance

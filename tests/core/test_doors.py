@@ -134,8 +134,8 @@ WRONG = [
     *(
         (f"{command} --data own --landmarks template {option} {wrong} --out o", said)
         for command, option, own in (
-            ("train", "--start", "Weights to start from are a folder of htnet train"),
-            ("loso", "--start", "Weights to start from are a folder of htnet train"),
+            ("train", "--start", "Weights to start from are a folder written by htnet train"),
+            ("loso", "--start", "Weights to start from are a folder written by htnet train"),
             ("train", "--metrics", "--metrics takes RUN/summary.json, which htnet loso"),
         )
         for wrong, more in (

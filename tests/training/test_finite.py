@@ -97,7 +97,7 @@ def test_inputs_that_are_no_numbers_are_told(data):
     data = dataclasses.replace(data, motion=motion, spec=dataclasses.replace(data.spec, clip_frames=8))
     with pytest.raises(NonFiniteLossError) as caught:
         train_model("htnet_dual_stream", data, dataclasses.replace(WILD, lr=1e-3))
-    assert f"Points or motion that are no numbers have {data.names[5]!r}. " in str(caught.value)
+    assert f"NaN or infinite points or motion features: {data.names[5]!r}. " in str(caught.value)
     assert data.names[5] in caught.value.samples
 
 

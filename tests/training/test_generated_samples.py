@@ -153,12 +153,12 @@ def test_what_does_not_fit_is_refused(tmp_path):
         train_vmapped("flow_mlp", [Training(data)], MIXED)
     with pytest.raises(InputError, match="reads points68"):
         train(data, name="mhssa_gcn_small")
-    with pytest.raises(InputError, match="action units of the 6 generated flow images that it adds"):
+    with pytest.raises(InputError, match="trains action units on the 6 generated flow images that it adds"):
         train(generated_set(10))
-    with pytest.raises(InputError, match="know the action units"):
+    with pytest.raises(InputError, match="have the action units"):
         train_model("flow_mlp", data, MIXED, settings={"action_units": (1, 2)})
     two = dataclasses.replace(data, labels=data.labels.clamp_max(1))
-    with pytest.raises(InputError, match="the samples are of class_0, class_1"):
+    with pytest.raises(InputError, match="but the samples are of class_0, class_1"):
         train_model("flow_mlp", two, MIXED, settings={"num_classes": 2})
     manifest = write_flow_set(tmp_path / "data", subjects=2)
     turned = dataclasses.replace(manifest, classes=manifest.classes[::-1])

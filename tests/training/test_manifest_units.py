@@ -161,7 +161,7 @@ def test_what_cannot_be_learned_is_refused(table, tmp_path, fail):
         units_to_learn("ststnet", samples("4"))
     data = load_flow_set(read_manifest(table), PreprocessSpec(), units=(4, 12))
     job = TrainingJob("htnet_tiny", Recipe(epochs=1), settings={"action_units": (4,)})
-    with pytest.raises(InputError, match="2 action units and the model scores 1"):
+    with pytest.raises(InputError, match="2 action units, but the model scores 1"):
         train_weights(read_manifest(table), data, tmp_path / "v", job)
 
 

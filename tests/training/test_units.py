@@ -104,7 +104,7 @@ def test_what_does_not_fit_is_refused():
         create_model("htnet_tiny", action_units=(4, 4))
     with pytest.raises(ModelError, match=r"action_units is \(0,\)"):
         create_model("htnet_tiny", action_units=(0,))
-    with pytest.raises(InputError, match=r"knows 2 action units and the model scores 1: \(4,\)"):
+    with pytest.raises(InputError, match=r"has 2 action units, but the model scores 1: \(4,\)"):
         train_model("htnet_tiny", data, recipe, settings={"action_units": (4,)})
     with pytest.raises(InputError, match="one model at a time"):
         train_vmapped("htnet_tiny", [Training(data)], recipe, settings={"action_units": UNITS})
