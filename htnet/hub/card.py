@@ -9,9 +9,9 @@ from typing import Any
 from htnet.core.provenance import License, Provenance
 from htnet.core.registry import Registry
 
-#: Stands in the card of a weights folder for the repository, until it is published.
+#: Placeholder for the repository in the card of a weights folder, until it is published.
 REPOSITORY = "OWNER/REPOSITORY"
-#: What the section of scores that leak says.
+#: Introduction to the scores that leak.
 _LEAKS = (
     "These epochs were chosen by the tested subjects' own labels, as published code does. The scores are therefore too "
     "high for people who were not tested, and are here only to be compared with published ones."
@@ -35,7 +35,7 @@ class CardText:
         tags: the Hub's tags.
         input: text on the input, from the content of ``config.json``.
         limits: text on the limitations, from the same content.
-        snippet: Python code that loads the weights and uses them; "{weights}" is what they are loaded by.
+        snippet: Python code that loads the weights and uses them; "{weights}" is the placeholder for their name.
     """
 
     purpose: str

@@ -1,4 +1,4 @@
-"""Models as files for other programs: ONNX, an exported program of PyTorch, OpenVINO."""
+"""Export of models to files for other programs: ONNX, PyTorch's exported program, OpenVINO."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ from htnet.models.single_input import checked_model
 
 #: Files of each format.
 FORMATS = {"onnx": ("model.onnx",), "torch": ("model.pt2",), "openvino": ("model.xml", "model.bin")}
-#: What a user must know, beside the model. It is in the file of the model too, under `METADATA_KEY`.
+#: File beside the model with what a user needs to know. The model's file contains the same, under `METADATA_KEY`.
 METADATA_FILE = "htnet.json"
 METADATA_KEY = "htnet"
-#: Largest difference of what was written from the model, relative to the largest magnitude of an output.
+#: Largest accepted difference between outputs of the written file and of the model, relative to the largest magnitude
+#: of an output.
 TOLERANCE = 1e-4
-#: Images of the test of what was written: another number than it was written with.
+#: Number of images that a written file is tested with; it differs from the number that it was exported with.
 TESTED = 3
-#: A file of ONNX with its weights in it cannot be larger (protobuf).
+#: Largest size of an ONNX file that contains its weights, bytes (a limit of protobuf).
 LARGEST = 2**31 - 1
 
 Run = Callable[[tuple[torch.Tensor, ...]], list[Any]]
@@ -49,16 +50,16 @@ def export_model(
 ) -> Path:
     """Write a model as a file that runs without htnet.
 
-    What is written takes float32 images 0..255 of any number but none: standardization is in it. It gives "scores"
-    before the softmax; "units", if the model scores action units; with ``maps`` the model's maps instead of them. Every
-    file is read again before it is left, and must take another number of images and give the model's answers within
-    1e-4.
+    The file takes one or more float32 images, 0..255; it standardizes them itself. Its outputs are "scores" before the
+    softmax and, if the model scores action units, "units"; with ``maps``, the model's maps take the place of "units".
+    Every file is read back and tested: it must accept another number of images, and its outputs must equal the model's
+    within 1e-4 of their largest magnitude.
 
-    Empty batches must be refused before: they end the process of onnxruntime 1.32 for some models.
+    Programs that run the file must reject empty batches, which crash the process of onnxruntime 1.32 for some models.
 
     Args:
-        model: in float32, with ``preprocess_spec``. A model of `htnet.optimize` (float32) is written in its folded
-            form, which is smaller and faster.
+        model: a model in float32, with ``preprocess_spec``. A model from `htnet.optimize` (float32) is written in its
+            folded form, which is smaller and faster.
         folder: the folder; created if needed.
         format: one of `FORMATS`: "onnx" (extra ``onnx``), "torch" (`torch.export.load`, which needs no extra) or
             "openvino" (extra ``openvino``).
@@ -66,14 +67,14 @@ def export_model(
         overwrite: replace files in the folder.
 
     Returns:
-        The file of the model. ``htnet.json`` beside it has the labels, the temperature, the preprocessing and the
-        inputs and outputs; the same text is in the model's own metadata.
+        Path of the model's file. ``htnet.json`` beside it contains the labels, the temperature, the preprocessing and
+        the inputs and outputs; the model's own metadata contain the same text.
 
     Raises:
-        InputError: no such format.
+        InputError: unknown format.
         MissingExtraError: the extra is not installed.
-        ModelError: the model cannot be exported, is not in float32 or offers no maps, or what was written is not the
-            model.
+        ModelError: the model cannot be exported, is not in float32 or offers no maps, or the outputs of the written
+            file differ from the model's.
         OverwriteError: the folder contains one of the files and ``overwrite`` is not given.
         WeightsError: the model has no preprocessing spec.
     """
@@ -104,7 +105,7 @@ def _require(format: str) -> None:
 
 
 def _interface(model: EmotionModel, graph: Graph) -> dict[str, Any]:
-    """What goes in and what comes out, and the terms of use."""
+    """Inputs and outputs, and the terms of use."""
     return {
         "inputs": [{"name": info.name, "shape": list(info.shape), "type": "float32"} for info in graph.inputs],
         "outputs": list(graph.outputs),
@@ -168,7 +169,7 @@ def _as_openvino(graph: Graph, program: torch.export.ExportedProgram, metadata: 
         },
         graph,
     )
-    # Not by save_model, which rounds weights to float16.
+    # Not with save_model, which rounds weights to float16.
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / name for name in FORMATS["openvino"]]
         ov.serialize(model, *map(str, paths))
@@ -186,7 +187,7 @@ _WRITERS = {"onnx": _as_onnx, "torch": _as_program, "openvino": _as_openvino}
 
 
 def _verify(graph: Graph, run: Run, format: str) -> None:
-    """Compare what was written with the model."""
+    """Compare the outputs of the written file with the model's."""
     values = graph.examples(TESTED)
     with torch.no_grad():
         expected = [value.numpy() for value in graph(*values)]

@@ -40,7 +40,7 @@ WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
 FILES = (WEIGHTS_FILE, CONFIG_FILE, CARD_FILE)
-#: There while the files are put in their places. If a process is killed then, they may be of two models.
+#: Exists while the files are renamed into place. If the process is killed then, they may belong to two models.
 _SAVING_FILE = ".saving"
 #: Fields that a config must have, and their JSON types.
 _NEEDED = {"architecture": str, "config": dict, "labels": list, "preprocess": dict, "weights": dict}
@@ -61,7 +61,8 @@ def save_pretrained(
     An optimized model is saved in its folded form; `load_pretrained` returns it optimized, but not compiled.
 
     Args:
-        model: a model with ``preprocess_spec`` and ``labels``; of one given to `torch.compile`, the model in it.
+        model: a model with ``preprocess_spec`` and ``labels``. For a compiled model (`torch.compile`), the original is
+            saved.
         folder: the folder; created if needed.
         recipe: how it was trained.
         training: content of the card: any of ``samples``, ``subjects``, ``protocol``, ``metrics``,
@@ -81,7 +82,7 @@ def save_pretrained(
     Raises:
         OverwriteError: the folder contains one of `FILES` and ``overwrite`` is not given.
         WeightsError: the model has no preprocessing spec, or a temperature that is not positive and finite.
-        ModelError: it is no model of htnet, or its weights are quantized by another library.
+        ModelError: it is not a model of htnet, or its weights are quantized by another library.
     """
     with loading():
         from safetensors.torch import save
@@ -114,7 +115,7 @@ def save_pretrained(
         CARD_FILE: model_card(config).encode(),
     }
     # All files are on disk before the first is renamed, so weights are never paired with another config, unless the
-    # process is killed between two renames: that is noted.
+    # process is killed between two renames. _SAVING_FILE then remains as a mark.
     with ExitStack() as stack:
         for name, data in files.items():
             stack.enter_context(whole_file(folder / name, follow=False)).write_bytes(data)
@@ -124,21 +125,21 @@ def save_pretrained(
 
 
 def check_weights_folder(folder: str | PathLike[str], *, overwrite: bool = False) -> None:
-    """Refuse to replace the weights in a folder; what a killed process left of some is no weights.
+    """Refuse to replace the weights in a folder. Half-saved files of a killed process may be replaced.
 
     Args:
         folder: the folder; it need not exist.
         overwrite: whether the user asked to overwrite existing files.
 
     Raises:
-        OverwriteError: it contains one of `FILES` and ``overwrite`` is not given.
-        InputError: it is a file, or lies below one.
+        OverwriteError: the folder contains one of `FILES` and ``overwrite`` is not given.
+        InputError: ``folder`` is a file, or lies below one.
     """
     check_folder(folder, () if _is_half_saved(as_path(folder, "folder")) else FILES, overwrite=overwrite)
 
 
 def _is_half_saved(folder: Path) -> bool:
-    """Whether a process was killed while it put the files in their places, and they do not belong together."""
+    """Whether a process was killed while it renamed the files into place, so that they do not belong together."""
     if not os.path.isfile(folder / _SAVING_FILE):
         return False
     try:
@@ -149,7 +150,7 @@ def _is_half_saved(folder: Path) -> bool:
 
 
 def describe_model(model: EmotionModel) -> dict[str, Any]:
-    """What a user of weights must know, without the weights: architecture, input, labels, temperature; JSON-ready.
+    """Everything needed to use weights, without the weights: architecture, input, labels, temperature; JSON-ready.
 
     Raises:
         WeightsError: the model has no preprocessing spec, or a temperature that is not positive and finite.
@@ -204,7 +205,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """Read and check the ``config.json`` of a weights folder.
 
     Raises:
-        WeightsError: it is missing, not JSON, of a newer format, or lacks a required field.
+        WeightsError: the file is missing, not JSON, of a newer format, or lacks a required field.
     """
     path = as_path(path)
     try:
@@ -227,9 +228,9 @@ def read_config(path: Path) -> dict[str, Any]:
     needed = _NEEDED if config["format"] == FORMAT else {**_NEEDED, "optimized": str}
     if wrong := [key for key, kind in needed.items() if not isinstance(config.get(key), kind)]:
         raise WeightsError(
-            f"{path} lacks {', '.join(wrong)}, or has another type there, so it does not state how the weights are "
-            f"to be "
-            "used. Give a folder written by htnet train or htnet convert."
+            f"{path} lacks {', '.join(wrong)}, or has a value of the wrong type there, so it does not state how to use "
+            f"the weights. "
+            "Give a folder written by htnet train or htnet convert."
         )
     if "provenance" not in config:
         training = dict(config.get("training") or {})
@@ -337,7 +338,7 @@ def load_files(
                 f"{weights_path} is damaged or was replaced: its SHA-256 is {found}, expected {expected}. "
                 + _get_again(weights_path)
             )
-    # Before it is built: a number without limits would be built class by class.
+    # Checked before the model is built, because nothing else limits the number of classes.
     if isinstance(stated := config["config"].get("num_classes"), int) and stated != len(config["labels"]):
         raise WeightsError(f"{config_path} names {len(config['labels'])} labels for {stated} classes.")
     try:
@@ -353,9 +354,9 @@ def load_files(
             model.provenance.check_people(model.trained_people)
     except HtnetError as error:
         raise type(error)(f"{config_path}: {error}") from error
-    except Exception as error:  # any error that a config of another kind causes
+    except Exception as error:  # any error that values of the wrong type cause
         raise CorruptWeightsError(
-            f"{config_path} contains values of another kind. {_get_again(config_path)}"
+            f"{config_path} contains values of the wrong type. {_get_again(config_path)}"
         ) from error
     try:
         check_safetensors(weights_path)

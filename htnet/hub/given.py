@@ -1,4 +1,4 @@
-"""The model that a caller gives: loaded, compiled, or named."""
+"""Models as callers give them: the name of weights, a loaded model, or a compiled one."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from htnet.models.base import model_of
 
 @dataclass(frozen=True, eq=False)
 class GivenModel:
-    """A model to ask.
+    """A model that is ready for inference.
 
     Attributes:
-        name: of the weights, as the caller gave it, or of the model.
-        model: in eval mode; what is asked for everything but scores.
-        call: the model, or what `torch.compile` made of it.
+        name: name of the weights, as the caller gave it, or of the model.
+        model: the model in eval mode, for everything except scores.
+        call: what computes the scores: the model, or its compiled form (`torch.compile`).
     """
 
     name: str
@@ -39,24 +39,24 @@ def given_model(
     dtype: str | torch.dtype | None = None,
     revision: str | None = None,
 ) -> GivenModel:
-    """Load weights, or take the model that stands in their place, also one that was given to `torch.compile`.
+    """Load weights, or use the model that is given instead, which may be compiled (`torch.compile`).
 
     Args:
         weights: registered weights, a weights folder, a Hub repository, or a loaded model.
-        check: called with the model and its name before the device is looked at; raises if it is no model to ask.
-        device: where it runs; "auto" for a CUDA device where there is one.
+        check: called with the model and its name before the device is checked; raises if the model is unsuitable.
+        device: where the model runs; "auto" for a CUDA device where there is one.
         dtype: floating-point type that loaded weights compute in, or its name.
         revision: branch, tag or commit of a Hub repository.
 
     Raises:
-        WeightsError: the weights cannot be loaded, or ``revision`` is given beside a model.
-        InputError: the device cannot be used, or ``dtype`` is impossible or given beside a model.
+        WeightsError: the weights cannot be loaded, or ``revision`` is given together with a model.
+        InputError: the device cannot be used, or ``dtype`` is invalid or given together with a model.
     """
     given = model_of(weights)
     if given is not None and revision is not None:
-        raise WeightsError(f"revision={revision!r} is for weights of the Hub, and a model was given. Leave it out.")
+        raise WeightsError(f"revision={revision!r} is for weights on the Hub, but a model was given. Leave it out.")
     if given is not None and dtype is not None:
-        raise InputError(f"dtype={dtype} is for weights that are loaded, and a model was given: model.to({dtype}).")
+        raise InputError(f"dtype={dtype} is for weights to be loaded, but a model was given. Use model.to({dtype}).")
     if given is None:
         given = load_pretrained(weights, revision=revision, dtype=dtype)  # type: ignore[arg-type]
         name = str(weights)
@@ -64,5 +64,5 @@ def given_model(
         name = given.name
     check(given, name)
     model = given.to(usable_device(device)).eval()
-    # What was compiled is called; all else is asked of the model in it.
+    # The compiled form computes the scores; everything else comes from the model in it.
     return GivenModel(name, model, weights if callable(weights) and weights is not given else model)

@@ -20,17 +20,17 @@ from htnet.hub.folder import CARD_FILE, CONFIG_FILE, FILES, WEIGHTS_FILE, load_f
 from htnet.hub.registry import PretrainedSpec, find_pretrained, list_pretrained
 from htnet.hub.weights import is_repo_id, refuse_file
 
-#: The text of the terms of research-only weights of htnet's own registry, which are passed on with it.
+#: License text that is published with research-only weights of htnet's own registry.
 LICENSE_FILE = "LICENSE-research-only"
 
 
 @dataclass(frozen=True)
 class PushedFile:
-    """A file as it is uploaded.
+    """A file to upload.
 
     Attributes:
         name: its name in the repository.
-        source: the file on this machine, or the content where that differs from any file.
+        source: the file on this machine, or the content if no file contains it.
         size: bytes.
         sha256: SHA-256 of the content, hexadecimal.
     """
@@ -42,7 +42,7 @@ class PushedFile:
 
     @classmethod
     def of(cls, name: str, source: Path | bytes) -> PushedFile:
-        """A file or a content."""
+        """Describe a file, or content that is given as bytes."""
         if isinstance(source, bytes):
             return cls(name, source, len(source), hashlib.sha256(source).hexdigest())
         return cls(name, source, source.stat().st_size, sha256_of(source))
@@ -50,12 +50,12 @@ class PushedFile:
 
 @dataclass(frozen=True)
 class PushPlan:
-    """What is uploaded to which repository.
+    """What would be uploaded to which repository.
 
     Attributes:
         folder: the weights folder.
         repo_id: ``owner/repo``.
-        files: what is uploaded; no other file of the folder is.
+        files: the files to upload; no other file of the folder is uploaded.
         license: terms of use in words.
         license_expression: the same as an SPDX license expression.
     """
@@ -84,7 +84,7 @@ class PushPlan:
         }
 
     def lines(self) -> list[str]:
-        """The same for people."""
+        """The plan as text, line by line."""
         width = max(len(file.name) for file in self.files)
         return [
             f"{self.folder} to {self.repo_id}",
@@ -101,20 +101,21 @@ def plan_push(folder: str | PathLike[str], repo_id: str) -> PushPlan:
     The weights are loaded, so nothing damaged is published. In the card, ``OWNER/REPOSITORY`` becomes the repository.
 
     Args:
-        folder: written by `save_pretrained`.
+        folder: weights folder written by `save_pretrained`.
         repo_id: ``owner/repo``, or a registered name, which resolves to its repository.
 
     Raises:
         UnknownWeightsError: ``repo_id`` is neither a repository nor a registered name.
-        WeightsError: the folder is incomplete, or contains other weights than the registry knows by that name.
+        WeightsError: the folder is incomplete, or does not contain the weights registered under that name.
     """
     refuse_file(folder)
     folder = as_path(folder, "folder")
     if not os.path.isdir(folder) and (named := find_pretrained(str(folder))) is not None:
         use = how(f"htnet predict ONSET APEX --weights {named.name}", f"load_pretrained({named.name!r})")
         raise WeightsError(
-            f"{folder} names registered weights, not your own folder: {use} takes it. To publish, give a weights "
-            f"folder as htnet train writes it: htnet push FOLDER {repo_id}. htnet push --all publishes registered ones."
+            f"{folder} is the name of registered weights, for {use}, not a folder of your own. To publish your own, "
+            f"give a folder written by htnet train: htnet push FOLDER {repo_id}. htnet push --all publishes registered "
+            "weights."
         )
     if not os.path.isdir(folder):
         raise WeightsError(f"{missing(folder)} Give a folder written by htnet train.")
@@ -137,8 +138,8 @@ def plan_push(folder: str | PathLike[str], repo_id: str) -> PushPlan:
     files = [PushedFile.of(name, card if name == CARD_FILE else folder / name) for name in FILES]
     if spec is not None and spec.sha256 not in (None, files[FILES.index(WEIGHTS_FILE)].sha256):
         raise WeightsError(
-            f"{folder} does not contain the weights that are registered as {spec.name}, of SHA-256 {spec.sha256}. They "
-            "could not be loaded by that name. Publish them as owner/repo."
+            f"{folder} does not contain the weights that are registered as {spec.name} (SHA-256 {spec.sha256}), so "
+            "they could not be loaded by that name. Publish them as owner/repo."
         )
     if spec is not None and spec.sha256 is not None and restriction(model.license_expression):
         files.append(PushedFile.of(LICENSE_FILE, ASSETS / "weights" / LICENSE_FILE))
@@ -150,7 +151,7 @@ def folder_to_push(spec: PretrainedSpec, trained: str | PathLike[str]) -> Path |
 
     Args:
         spec: the entry.
-        trained: the folder in which weights were trained, each in a folder of its name.
+        trained: folder of trained weights, in which the folder of each has its name.
     """
     if spec.bundled:
         return spec.folder
@@ -159,10 +160,10 @@ def folder_to_push(spec: PretrainedSpec, trained: str | PathLike[str]) -> Path |
 
 
 def plan_all(trained: str | PathLike[str] = "weights") -> dict[str, PushPlan | None]:
-    """What `push_all` would upload: for every registered name its plan, or None where its weights are not here.
+    """What `push_all` would upload: for every registered name its plan, or None if its weights are not on this machine.
 
     Args:
-        trained: the folder in which weights were trained, each in a folder of its name.
+        trained: folder of trained weights, in which the folder of each has its name.
 
     Raises:
         WeightsError: see `plan_push`.

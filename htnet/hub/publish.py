@@ -32,10 +32,10 @@ def push_to_hub(
 ) -> str:
     """Upload a weights folder to the Hub; the repository is created if needed.
 
-    `plan_push` tells before what is uploaded.
+    `plan_push` shows in advance what would be uploaded.
 
     Args:
-        folder: written by `save_pretrained`; it is loaded first, so damaged weights are never published.
+        folder: weights folder written by `save_pretrained`; it is loaded first, so damaged weights are never published.
         repo_id: ``owner/repo``, or a registered name, which resolves to its repository.
         private: make a new repository private.
         token: Hub token with the right to write.
@@ -48,7 +48,7 @@ def push_to_hub(
 
     Raises:
         UnknownWeightsError: ``repo_id`` is neither a repository nor a registered name.
-        WeightsError: the folder is incomplete, or the Hub refused or cannot be reached.
+        WeightsError: the folder is incomplete, or the Hub refused the upload or cannot be reached.
     """
     commit = publish(
         folder,
@@ -71,11 +71,11 @@ def push_all(
 ) -> dict[str, str]:
     """Upload all registered weights that are on this machine, each to its own repository of one owner.
 
-    The owner is the variable HTNET_HUB_NAMESPACE. All weights are loaded before the first is sent. `plan_all` tells
-    before what is uploaded, and which weights are not here.
+    The environment variable HTNET_HUB_NAMESPACE names the owner. All weights are loaded before the first are sent.
+    `plan_all` shows in advance what would be uploaded, and which weights are not on this machine.
 
     Args:
-        trained: the folder in which weights were trained, each in a folder of its name.
+        trained: folder of trained weights, in which the folder of each has its name.
         private: make new repositories private.
         token: Hub token with the right to write.
         commit_message: message of the commits.
@@ -84,7 +84,7 @@ def push_all(
         Registered name to the commit's SHA.
 
     Raises:
-        WeightsError: some weights are damaged, or the Hub refused or cannot be reached.
+        WeightsError: some weights are damaged, or the Hub refused an upload or cannot be reached.
     """
     plans = {name: plan for name, plan in plan_all(trained).items() if plan is not None}
     return {
@@ -103,7 +103,7 @@ def publish(
     branch: str | None = None,
     create_pr: bool | None = None,
 ) -> CommitInfo:
-    """As `push_to_hub`, but gives the commit, whose text is its address."""
+    """Like `push_to_hub`, but returns the commit, whose ``str`` is its URL."""
     return carry_out(
         plan_push(folder, repo_id),
         private=private,
@@ -123,7 +123,7 @@ def carry_out(
     branch: str | None = None,
     create_pr: bool | None = None,
 ) -> CommitInfo:
-    """Upload what a plan names, in one commit; for arguments and errors see `push_to_hub`."""
+    """Upload the files of a plan in one commit; for arguments and errors see `push_to_hub`."""
     with loading():
         from huggingface_hub import CommitOperationAdd, HfApi
         from huggingface_hub.errors import HfHubHTTPError

@@ -24,7 +24,7 @@ _WEIGHTS = ASSETS / "weights"
 
 
 def owner() -> str:
-    """The user or organization of the Hub that registered weights belong to."""
+    """The user or organization on the Hub that registered weights belong to."""
     return os.environ.get(NAMESPACE_VARIABLE) or DEFAULT_NAMESPACE
 
 
@@ -38,13 +38,13 @@ class PretrainedSpec:
         model: registered model.
         description: one line for lists.
         dataset: training data.
-        protocol: how they were trained and how the metrics were measured.
+        protocol: how the weights were trained and how the metrics were measured.
         license: terms of use of the weights.
-        bundled: whether they ship inside the package; otherwise they live on the Hub.
+        bundled: whether the weights are part of the package; otherwise they are on the Hub.
         revision: Hub revision.
         sha256: SHA-256 of ``model.safetensors``, None for weights not published yet.
         metrics: name to value, measured by ``protocol``.
-        commands: shell commands that train and publish them.
+        commands: shell commands that train and publish the weights.
         source_folder: for weights that are neither in the package nor on the Hub, their folder in the source
             repository and in the source distribution; "" for all others.
         size: bytes of ``model.safetensors``, None for weights that are not trained yet.
@@ -71,12 +71,12 @@ class PretrainedSpec:
 
     @property
     def published(self) -> bool:
-        """Whether they can be loaded by name."""
+        """Whether the weights can be loaded by name."""
         return self.sha256 is not None and not self.source_folder
 
     @property
     def state(self) -> str:
-        """Where they are, for lists."""
+        """Where the weights are, for lists."""
         if self.source_folder:
             return "in the source repository"
         return "bundled" if self.bundled else "on the Hub" if self.published else "not published yet"

@@ -1,7 +1,7 @@
-"""Files of the Hub in the client's cache: only what has the hash that the Hub announced is kept.
+"""Downloads from the Hub into its client's cache: only files with the hash that the Hub announced are kept.
 
 The client checks the length of a download, not its content, and stores it under the announced hash: SHA-256 of a large
-file, Git's hash of a small one. Wrong content of the right length would be taken for the file from then on.
+file, Git's hash of a small one. Without this check, wrong content of the right length would be used from then on.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def is_what_was_announced(path: Path) -> bool:
-    """Whether a file of the cache has the content that its name states; True where the name states none.
+    """Whether the content of a cached file matches the hash in its name; True if the name is not a hash.
 
     Args:
-        path: as the client returned it: a link to a file that is named by its hash. On systems without links there is
-            no such name.
+        path: path that the client returned: a link to a file that is named by its hash. On systems without links there
+            is no such name.
     """
     blob = Path(os.path.realpath(path))
     if not os.path.islink(path) or not _HASH.fullmatch(blob.name):
@@ -32,7 +32,7 @@ def is_what_was_announced(path: Path) -> bool:
     if len(blob.name) == 64:
         digest = hashlib.sha256()
     else:
-        # Git's, not a matter of security: whoever can answer for the Hub can announce any hash.
+        # Git's hash. SHA-1 is not a security risk here: whoever can answer for the Hub can announce any hash.
         digest = hashlib.sha1(b"blob %d\0" % blob.stat().st_size, usedforsecurity=False)
     with blob.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -42,19 +42,19 @@ def is_what_was_announced(path: Path) -> bool:
 
 @contextmanager
 def kept_copy(known: object) -> Iterator[Callable[[], None]]:
-    """Keep a file of the cache while it is downloaded anew.
+    """Keep a copy of a cached file while the file is downloaded again.
 
     Args:
-        known: its path, or anything else where it is not in the cache.
+        known: path of the cached file, or anything else if it is not in the cache.
 
     Yields:
-        A function that puts it back.
+        A function that restores the file from the copy.
     """
     if not isinstance(known, str) or not is_what_was_announced(Path(known)):
         yield lambda: None
         return
     blob = Path(os.path.realpath(known))
-    kept = blob.with_name(f"{blob.name}.kept.incomplete")  # as the client names what is no whole file
+    kept = blob.with_name(f"{blob.name}.kept.incomplete")  # the client's ending for incomplete files
     with suppress(OSError):
         kept.unlink(missing_ok=True)
         try:
@@ -74,16 +74,16 @@ def kept_copy(known: object) -> Iterator[Callable[[], None]]:
 
 
 def fetch_verified(fetch: Callable[[], Path], known: object, came: Callable[[], bool], what: str) -> Path:
-    """Fetch a file into the cache, a second time if its content is wrong; wrong content is removed.
+    """Fetch a file into the cache. Wrong content is removed, and the file is fetched once more.
 
     Args:
-        fetch: gets it; returns its path.
-        known: path of the copy in the cache, which is downloaded anew; anything else where there is none.
-        came: whether something was downloaded.
-        what: the file, for messages.
+        fetch: fetches the file and returns its path.
+        known: path of the cached file, which is downloaded again; anything else if it is not in the cache.
+        came: returns whether anything was downloaded.
+        what: name of the file, for messages.
 
     Raises:
-        CorruptWeightsError: its content was wrong twice.
+        CorruptWeightsError: the content was wrong twice.
     """
     with kept_copy(known) as put_back:
         try:
@@ -93,8 +93,8 @@ def fetch_verified(fetch: Callable[[], Path], known: object, came: Callable[[], 
                     return path
                 Path(os.path.realpath(path)).unlink(missing_ok=True)
             raise CorruptWeightsError(
-                f"The Hub twice sent other content for {what} than the hash that it announces. Nothing of it was kept: "
-                "try again later, or ask the owner of the repository to upload it again."
+                f"The Hub twice sent content for {what} that does not have the hash that the Hub announces. Nothing of "
+                "it was kept: try again later, or ask the owner of the repository to upload it again."
             )
         except BaseException:
             put_back()

@@ -58,12 +58,12 @@ def load_pretrained(
         The model in eval mode, with ``labels`` and ``preprocess_spec``.
 
     Raises:
-        UnknownWeightsError: the name is none of the three.
+        UnknownWeightsError: there is nothing of that name.
         WeightsNotPublishedError: the weights are registered, but not published.
         CorruptWeightsError: a file does not match its hash.
         WeightsError: the weights cannot be downloaded or read.
         ModelError: a setting is unknown, or the weights do not fit it.
-        InputError: the device cannot be used, or ``dtype`` is no floating-point type.
+        InputError: the device cannot be used, or ``dtype`` is not a floating-point type.
     """
     files = find_files(
         name,
@@ -85,7 +85,7 @@ class WeightsFiles:
         config: ``config.json``.
         weights: ``model.safetensors``.
         expected: SHA-256 that the registry states for the weights; None if it states none.
-        revision: commit of the Hub repository; None for weights of this machine.
+        revision: commit of the Hub repository; None for weights on this machine.
     """
 
     config: Path
@@ -114,10 +114,10 @@ def find_files(
     force_download: bool = False,
     token: str | bool | None = None,
 ) -> WeightsFiles:
-    """The files of trained weights; those of the Hub are downloaded if need be.
+    """Find the files of trained weights; those on the Hub are downloaded if needed.
 
     Args:
-        name: see `load_pretrained`; likewise all others.
+        name: see `load_pretrained`.
         revision: see `load_pretrained`.
         cache_dir: see `load_pretrained`.
         local_files_only: see `load_pretrained`.
@@ -128,9 +128,9 @@ def find_files(
         UnknownWeightsError, WeightsNotPublishedError, WeightsError: see `load_pretrained`.
     """
     if not isinstance(name, (str, PathLike)):
-        loaded = " It is a model already: use it as it is." if isinstance(name, EmotionModel) else ""
+        loaded = " It is a model already: use it directly." if isinstance(name, EmotionModel) else ""
         raise WeightsError(
-            f"Weights are given by a name of htnet.list_pretrained(), a folder or owner/repo, not by an object of type "
+            f"Give weights as a name from htnet.list_pretrained(), a folder or owner/repo, not as an object of type "
             f"{type(name).__name__}.{loaded}"
         )
     spec = find_pretrained(name) if isinstance(name, str) else None
@@ -160,7 +160,7 @@ def find_files(
 
 
 def local_state(name: str | PathLike[str]) -> tuple[object, ...] | None:
-    """What differs where weights that are on this machine were replaced; None for those of the Hub.
+    """State of the files of weights on this machine, which changes if they are replaced; None for weights on the Hub.
 
     Args:
         name: registered weights, a folder or a Hub repository.
@@ -181,7 +181,7 @@ CHECKPOINT_ENDINGS = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".safetensors")
 
 
 def refuse_file(name: str | PathLike[str]) -> None:
-    """Raise `WeightsError` if a file was given as weights: weights are folders here, written by `htnet convert`.
+    """Raise `WeightsError` if a file was given as weights; htnet's weights are folders (see `htnet convert`).
 
     Args:
         name: the given weights.
@@ -203,7 +203,7 @@ def refuse_file(name: str | PathLike[str]) -> None:
             f"htnet convert {path} {path.with_suffix('')}, then give {path.with_suffix('')}."
         )
     raise WeightsError(
-        f"{path} is a file, not weights. Give a folder of htnet train or htnet convert, a name of htnet "
+        f"{path} is a file, not weights. Give a folder written by htnet train or htnet convert, a name from htnet "
         f"list, or owner/repo.{hint(path)}"
     )
 
@@ -229,7 +229,7 @@ def refused(error: Exception) -> str:
 
 
 def _is_passing(error: Exception) -> bool:
-    """Whether a refusal is one of the moment, as is being out of reach: the cache may serve meanwhile."""
+    """Whether a refusal is temporary, so that the cache may be used as if the Hub were unreachable."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return status is not None and (status == 429 or status >= 500)
 
@@ -258,11 +258,11 @@ def _not_published(spec: PretrainedSpec, reason: str) -> WeightsNotPublishedErro
 
 
 def _ask(question: Callable[[], object]) -> None:
-    """Send a request to the Hub, unless it was unreachable a short time before.
+    """Send a request to the Hub, unless the Hub was unreachable shortly before.
 
     Raises:
-        WeightsError: it is unreachable.
-        HfHubHTTPError: it refused.
+        WeightsError: the Hub is unreachable.
+        HfHubHTTPError: the Hub refused the request.
     """
     with loading():
         from huggingface_hub import constants
@@ -347,7 +347,7 @@ def _download(
                     **more,
                 )
             except HfHubHTTPError as error:
-                # What asks to wait is waited for by the client itself.
+                # If the Hub asks to wait (status 429), the client itself waits.
                 if not again or getattr(error.response, "status_code", 0) < 500:
                     raise
             time.sleep(min(1.0, TIME_LIMIT))
@@ -362,7 +362,7 @@ def _download(
         )
 
     try:
-        # With the revision's own name, so that the cache can resolve it without a network.
+        # By the name of the revision, so that the cache can resolve it without a network.
         config = get(CONFIG_FILE, revision)
         return config, get(WEIGHTS_FILE, config.parent.name)
     except CorruptWeightsError:

@@ -77,7 +77,7 @@ def test_settings_of_trained_weights():
         (lambda: create_model("htnet_tiny", in_chans="3"), ModelError, "channels is '3'"),
         (lambda: create_model(["htnet_tiny"]), UnknownModelError, "Unknown model"),
         (lambda: create_model("flow_mlp", in_chans=1), ModelError, "u_channel=None if it is none"),
-        (lambda: htnet.load_pretrained(None), WeightsError, "not by an object of type NoneType"),
+        (lambda: htnet.load_pretrained(None), WeightsError, "not as an object of type NoneType"),
         (lambda: htnet.load_pretrained(create_model("htnet_tiny")), WeightsError, "It is a model already"),
         (lambda: create_model("htnet_tiny", num_classes=-1), ModelError, "num_classes is -1"),
         (lambda: create_model("htnet_tiny", num_classes=False), ModelError, "num_classes is False"),
