@@ -1,7 +1,7 @@
 """Tools for grading facial palsy: data, training, evaluation, prediction and pictures.
 
-A wing: the rest of htnet knows nothing of it, see `htnet.core.wings`. Names are loaded when first used, so hints
-and help come without PyTorch.
+A wing: no other package of htnet imports it, see `htnet.core.wings`. Names are loaded when first used, so hints
+and help do not load PyTorch.
 """
 
 # ruff: noqa: F401

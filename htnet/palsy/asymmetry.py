@@ -1,4 +1,4 @@
-"""How much lower one side of a face lies than the other, region by region, measured without any model."""
+"""Measures how much lower one side of a face lies than the other, region by region, without any model."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from htnet.preprocess.pose import TURNED, check_frontal, face_shape
 from htnet.preprocess.preprocessor import FrameSource
 
 REGIONS = ("mouth", "brow", "eye")
-#: What the number of a region says; a positive one speaks of the subject's left side, a negative one of the right.
+#: Meaning of each region's number. A positive number means the subject's left side, a negative one the right side.
 MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "mouth": "how much lower the outer mouth line lies on the side subject_left than on subject_right",
@@ -44,18 +44,18 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
     }
 )
 UNIT_TEXT = "% of the distance between the eyes"
-#: Upper ends of the ranges of pose that `NORMAL` tells apart: how far the tip of the nose lies from the middle between
+#: Upper limits of the pose ranges that `NORMAL` distinguishes: distance of the tip of the nose from the middle between
 #: eyes and mouth, in distances between the eyes.
 TURNS = (0.04, 0.08, TURNED)
-# Up to the first turn the head's own level is seen, from the second on not at all. A palsy pulls the nose aside too.
+# Up to the first turn the head's own level is visible, from the second on not at all. A palsy pulls the nose aside too.
 _LEVEL_SEEN = (0.10, 0.18)
-#: 95 % of healthy, even faces read at most this, in either direction; one number for each of `TURNS`, none below
-#: the one before. Measured by
+#: Normal range: 95 % of healthy, symmetric faces measure at most this, in either direction. One number for each of
+#: `TURNS`, never decreasing. Measured by
 #: ``python -m benchmarks.asymmetry``, see benchmarks/results/asymmetry.json and docs/palsy.md.
 NORMAL: Mapping[str, tuple[float, ...]] = MappingProxyType({"mouth": (3.5, 3.5, 3.6), "brow": (2.7, 2.7, 2.7)})
-#: A mouth whose sides agree less than this was hardly found, nor were such brows: they are not measured.
+#: If the sides of the mouth or of the brows agree less than this, they were hardly found and are not measured.
 UNCLEAR, UNCLEAR_BROWS = 0.15, 0.5
-#: Eyes that agree less than this leave it open where level is.
+#: If the eyes agree less than this, the level of the face is uncertain.
 UNCLEAR_EYES = 0.3
 #: Points of the 68 whose height is compared: image's left side and right side.
 _HEIGHTS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = MappingProxyType(
@@ -65,22 +65,22 @@ _HEIGHTS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = MappingProxyTy
 _LIDS = (((37, 41), (38, 40)), ((43, 47), (44, 46)))
 #: The corners of each eye among the 68: they move least when lids or brows are paralysed.
 _CORNERS = ((36, 39), (42, 45))
-#: Degrees: a smaller turn of the line of the eyes reads as 0.0.
+#: Smallest turn of the line of the eyes that is reported, degrees; a smaller one would be printed as 0.0.
 _TOLD_TURN = 0.05
 _NEEDS_68 = "needs 68 measured points of the lids (--landmarks face-alignment)"
 
 
 @dataclass(frozen=True)
 class RegionAsymmetry:
-    """One region; `MEANINGS` explains its number.
+    """Asymmetry of one region; `MEANINGS` explains its number.
 
     Attributes:
-        value: from the picture itself, both halves compared, % of the distance between the eyes; None if this cannot
-            be measured.
-        normal: 95 % of even faces in such a pose read at most this, in either direction; None if not known.
-        points: the same from 68 measured points; None without them. Its normal range is not known: it depends on what
-            found the points.
-        reason: why ``value`` is None, "" if there is a number of the picture or, for the lids, of the points.
+        value: measured in the picture itself by comparing both halves, % of the distance between the eyes; None if it
+            cannot be measured.
+        normal: 95 % of symmetric faces in such a pose measure at most this, in either direction; None if unknown.
+        points: the same, measured from 68 detected points; None without them. Its normal range is unknown, since it
+            depends on the landmarker.
+        reason: why ``value`` is None; "" if the region was measured in the picture or, for the eye, by the points.
     """
 
     value: float | None
@@ -90,7 +90,7 @@ class RegionAsymmetry:
 
     @property
     def read(self) -> float | None:
-        """The number to go by: ``value``, or ``points`` where there is nothing else."""
+        """The number to use: ``value``, or ``points`` if there is no ``value``."""
         return self.points if self.value is None else self.value
 
     @property
@@ -100,7 +100,7 @@ class RegionAsymmetry:
 
     @property
     def verdict(self) -> str:
-        """Against the normal range: "above", "within", "unknown" (no range) or "not_measured" (no number)."""
+        """Comparison with the normal range: "above", "within", "unknown" (no range) or "not_measured" (no number)."""
         if self.read is None:
             return "not_measured"
         if self.value is None or self.normal is None:
@@ -110,20 +110,20 @@ class RegionAsymmetry:
 
 @dataclass(frozen=True, eq=False)
 class FaceAsymmetry:
-    """What `face_asymmetry` found.
+    """Result of `face_asymmetry`.
 
     Attributes:
-        regions: one for each of `REGIONS`.
-        measured: what points the face was located by: "68", "five", or "none" (the template).
+        regions: asymmetry of each of `REGIONS`.
+        measured: the points that located the face: "68", "five", or "none" (the template).
         source: the image.
-        face: the face, upright, its eyes level and as far from the left edge as from the right one.
-        eye_distance: px of the image.
-        roll: angle of the line through the eyes (of the head's level where they are uneven, see `warnings`) in the
-            image, degrees, positive clockwise; it was taken out.
+        face: the upright face, with level eyes at equal distances from the left and the right edge.
+        eye_distance: distance between the eyes, px of the image.
+        roll: angle of the line through the eyes (of the head's level if the eyes are uneven, see `warnings`) in the
+            image, degrees, positive clockwise; it has been corrected in ``face``.
         turn: how far the tip of the nose lies from the middle, in distances between the eyes, positive to the image's
             right; None with the template.
-        agreement: how alike the two sides of the mouth are, at best 1.
-        mouth_line: (2, N, 2) px of ``face``: the mouth's line that was followed on the image's left and right.
+        agreement: similarity of the two sides of the mouth, at most 1.
+        mouth_line: (2, N, 2) px of ``face``: the line of the mouth, followed on the image's left and right.
         points: (N, 2) float64, the detected points in px of ``face``, None with the template.
         warnings: reasons to doubt the numbers.
     """
@@ -172,7 +172,7 @@ class FaceAsymmetry:
         return document("htnet.palsy_asymmetry", content, self.warnings)
 
     def text(self) -> str:
-        """For people; sides are the patient's own."""
+        """The report as text; sides are the patient's own."""
         whose = {"subject_left": "patient's left", "subject_right": "patient's right", "": "none"}
         verdicts = {
             "above": "above the normal range",
@@ -214,19 +214,19 @@ def face_asymmetry(
 ) -> FaceAsymmetry:
     """Compare the two halves of a face: which side of the mouth and which brow lies lower, and by how much.
 
-    The points only say where to look. The eyes are brought level by matching one with the mirrored other, so all is
-    relative to them; where outline, hair line and nose say that one eye itself lies lower, the mouth is relative to a
-    line that is turned toward the head's level (warning ``uneven_eyes``). Then the pull of the mouth's corner is
-    estimated and undone, and the rest is measured along the mouth's line, see `htnet.palsy.mirror`. The number is
-    about 0.8 times the drop of the mouth's corner. What hardly matches its other side,
-    or cannot be seen (see `htnet.palsy.visibility`), is not measured.
+    The points only determine where to look. The eyes are leveled by matching one with the mirror image of the other,
+    and everything is measured relative to them. If outline, hairline and nose show that one eye itself lies lower, the
+    mouth is measured relative to a line that is turned toward the head's level (warning ``uneven_eyes``). Then the
+    pull at the corner of the mouth is estimated and undone, and the rest is measured along the line of the mouth, see
+    `htnet.palsy.mirror`. The number is about 0.8 times the drop of the mouth's corner. A region whose sides hardly
+    match, or that cannot be seen (see `htnet.palsy.visibility`), is not measured.
 
     Args:
         image: an image file or an RGB array.
-        landmarks: points of the face in px of the image, or what finds them. With 68 measured points their own numbers
-            are reported too, and the opening of the lids.
+        landmarks: points of the face in px of the image, or a landmarker. With 68 measured points, the numbers from
+            these points and the opening of the lids are reported too.
         size: side of the aligned face that is returned, px; the numbers do not depend on it.
-        sample: identifier, to look points up by.
+        sample: identifier under which a landmarker looks up points.
         bit_depth: bits of the image's values, where a 16-bit file uses fewer; see `read_frame`.
 
     Returns:
@@ -234,8 +234,8 @@ def face_asymmetry(
 
     Raises:
         FrameError: the image cannot be read.
-        LandmarkError: no face, points that do not lie like a face's, or 68 estimated points, which are those of a
-            symmetric mean face and would report that any face is even.
+        LandmarkError: there is no face, the points are not arranged like a face's, or they are 68 estimated points,
+            which come from a symmetric mean face and would make any face symmetric.
         PoseError: the face is turned too far, see `htnet.preprocess.pose`.
     """
     frame = read_frame(image, bit_depth)
@@ -248,10 +248,10 @@ def face_asymmetry(
     unseen = hidden(frame, seen_eyes)
     eyes, alike = exact_eyes(frame, seen_eyes, mouth_points)
     row = None if mouth_points is None else float(upright(eyes).map(mouth_points)[:, 1].mean())
-    # The brows are compared relative to the eyes, so before the head's level takes over.
+    # The brows are compared relative to the eyes, so they come before the turn to the head's level.
     brows = Halves(upright(eyes).warp(frame).pixels).brows()
     turn = None if template else face_shape(np.vstack([eyes, five.points[2:]])).turn
-    # Of a turned head, one side of the outline is another part of it.
+    # In a turned head, the two sides of the outline are different parts of the head.
     seen = 1.0 if turn is None else float(np.interp(abs(turn), _LEVEL_SEEN, (1.0, 0.0)))
     eyes, turned = level_head(frame, eyes, row, seen)
     alignment, shown = upright(eyes), upright(eyes, size)
@@ -317,19 +317,19 @@ def _find(frame: Frame, landmarks: Landmarker | Landmarks | Landmarks68, sample:
 
 
 def _eyes(landmarks: Landmarks | Landmarks68, frame: Frame) -> npt.NDArray[Any]:
-    """Where the eyes are looked for, (2, 2) px."""
+    """Where to look for the eyes, (2, 2) px."""
     if isinstance(landmarks, Landmarks68):
         return np.stack([landmarks.points[list(corners)].mean(axis=0) for corners in _CORNERS])
     eyes = landmarks.points[:2].astype(np.float64)
     if landmarks.source == "template":
-        # The template's sides are not quite the same, and it counts px from the edge; the image has a middle.
+        # The template is not quite symmetric, and its px are counted from the edge: the eyes are centered in the image.
         reach = (eyes[1, 0] - eyes[0, 0]) / 2 * np.array([[-1.0, 0.0], [1.0, 0.0]])
         eyes = np.array([(frame.size[1] - 1) / 2, eyes[:, 1].mean()]) + reach
     return eyes
 
 
 def _of_points(landmarks: Landmarks68, eyes: npt.NDArray[Any]) -> dict[str, float]:
-    """The numbers of 68 points, % of the distance between the eyes, about the line through the eyes' corners."""
+    """Asymmetry of 68 points, % of the distance between the eyes, relative to the line through the eyes' corners."""
     alignment = upright(np.stack([landmarks.points[list(corners)].mean(axis=0) for corners in _CORNERS]))
     points = alignment.map(landmarks.points)
     scale = 100 / (float(np.hypot(*(eyes[1] - eyes[0]))) * alignment.scale)
@@ -345,9 +345,9 @@ def _doubts(agreement: float, alike: float, turned: float) -> tuple[QualityWarni
     found = []
     if agreement < UNCLEAR:
         text = f"The two sides of the mouth hardly match (agreement {agreement:.2f} of 1): the mouth may be covered or "
-        found.append(QualityWarning("unclear_mouth", text + "was not found. It is not measured; look at --plot."))
+        found.append(QualityWarning("unclear_mouth", text + "was not found. It is not measured; check it with --plot."))
     if alike < UNCLEAR_EYES:
-        text = f"The two eyes hardly match (agreement {alike:.2f} of 1), so it is open where level is; "
+        text = f"The two eyes hardly match (agreement {alike:.2f} of 1), so the level of the face is uncertain; "
         found.append(QualityWarning("unclear_eyes", text + "take a picture with both eyes visible and evenly lit."))
     if abs(turned) >= _TOLD_TURN:
         text = f"The line of the eyes was turned by {abs(turned):.1f} degrees to the level of outline, hair and nose; "
@@ -357,7 +357,7 @@ def _doubts(agreement: float, alike: float, turned: float) -> tuple[QualityWarni
 
 
 def _not_visible(unseen: Mapping[str, str]) -> tuple[QualityWarning, ...]:
-    """One warning for each reason that hides a region."""
+    """One warning for each reason why regions cannot be seen."""
     found = []
     for reason in dict.fromkeys(unseen.values()):
         names = " and ".join(name for name, why in unseen.items() if why == reason)
@@ -370,7 +370,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def region_boxes(size: int = SIDE) -> dict[str, tuple[float, float, float, float]]:
-    """(left, top, right, bottom) of what is compared of each region in an upright face of that side, px."""
+    """(left, top, right, bottom) of the area that is compared for each region, in an upright face of ``size`` px."""
     unit, middle, row = EYES_APART * size, (size - 1) / 2, EYES_DOWN * size
     shares = {
         "mouth": (0.55, 0.70, 1.35),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from htnet.palsy import GradePrediction, GradePredictor
     from htnet.preprocess import Landmarker
 
-#: Not imported from htnet.palsy, so the command starts quickly.
+# Functions import htnet.palsy when they run, so the command starts quickly.
 
 
 def add_commands(add: AddCommand) -> None:
@@ -89,7 +89,7 @@ def add_commands(add: AddCommand) -> None:
         default="palsy",
         help="palsy, reference, or a .json file (default: %(default)s)",
     )
-    kind.add_argument("--epochs", type=int, help="overrides the recipe's")
+    kind.add_argument("--epochs", type=int, help="number of epochs (default: the recipe's)")
     add_precision(kind)
     kind.add_argument("--start", metavar="WEIGHTS", help="weights to start from, such as composite-htnet")
     kind.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
@@ -169,7 +169,7 @@ def _add_weights(kind: argparse.ArgumentParser) -> None:
 
 
 def _check_weights(args: argparse.Namespace) -> None:
-    """Not checked by argparse, so a wrong kind of file is reported before a missing option."""
+    """Check ``--weights`` here, not in argparse, so that a wrong kind of file is reported before a missing option."""
     if args.weights is None:
         raise InputError(
             "Give the weights: --weights FOLDER, from htnet palsy train; a registered name or owner/repo works too."
@@ -177,7 +177,7 @@ def _check_weights(args: argparse.Namespace) -> None:
 
 
 def _landmarks(args: argparse.Namespace) -> str | Landmarker:
-    """``--landmarks`` as it was written or, with ``--face``, the detector that takes this face."""
+    """The text of ``--landmarks`` or, with ``--face``, a landmarker that uses this face."""
     from htnet.preprocess import make_landmarker
 
     return str(args.landmarks) if args.face is None else make_landmarker(args.landmarks, face=args.face)
@@ -191,7 +191,7 @@ def _predictor(args: argparse.Namespace) -> GradePredictor:
 
 
 def _check_image(args: argparse.Namespace) -> None:
-    """Look at the image before anything is said about the model."""
+    """Check the image first, so that its errors are reported before those of the model."""
     from htnet.preprocess import read_frame
 
     read_frame(args.image, args.bit_depth)
@@ -304,9 +304,9 @@ def _predict(args: argparse.Namespace) -> None:
 
     folder = os.path.isdir(Path(args.image))
     if folder and (args.out is None or args.plot):
-        raise InputError(f"{args.image} is a folder: give --out FOLDER; --plot goes with one image.")
+        raise InputError(f"{args.image} is a folder: give --out FOLDER; --plot is for a single image.")
     if not folder and args.out is not None:
-        raise InputError("--out goes with a folder of images; for one image use --json and --plot.")
+        raise InputError("--out is for a folder of images; for one image use --json and --plot.")
     if folder:
         refuse_same_folder(args.out, args.image, below=True)
         check_folder(args.out, (TABLE, PICTURES), overwrite=args.overwrite)

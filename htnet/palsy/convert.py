@@ -1,4 +1,4 @@
-"""Checkpoints of the published palsy HTNet into ours and back."""
+"""Converts checkpoints of the published palsy HTNet to ours and back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _micro_layers(config: HTNetConfig) -> list[tuple[str, str]]:
 
 @register_converter(KIND, MARK, HTNetPalsy, applies=is_palsy, publish=lambda model: published_palsy(model))
 def convert_palsy(state: Mapping[str, Tensor], heads: int | None) -> HTNetPalsy:
-    """A published state dict into our model, in eval mode, float32.
+    """Convert a published state dict to our model, in eval mode and float32.
 
     Raises:
         CheckpointError: keys are missing or unexpected, shapes do not fit, or heads must be given.
@@ -65,7 +65,7 @@ def convert_palsy(state: Mapping[str, Tensor], heads: int | None) -> HTNetPalsy:
             ours |= _roi_state(state)
     except RuntimeError as error:  # tensors that must be joined or added do not fit each other
         raise CheckpointError(
-            f"This checkpoint has tensors of unexpected shape: some of its micro-attention ({_QUERY[1:]}, ...) or of "
+            f"This checkpoint has tensors of unexpected shapes: some in its micro-attention ({_QUERY[1:]}, ...) or in "
             f"its {_ROI.rstrip('.')} do not fit together."
         ) from error
     ours |= translate({key: value for key, value in rest.items() if key not in _ROI_KEYS}, base, KIND)
@@ -109,10 +109,10 @@ def _roi_state(state: Mapping[str, Tensor]) -> State:
         return value.float() if value.is_floating_point() else value
 
     prior = need(state, _ROI + "facial_prior", KIND)
-    # A checkpoint in half precision contains the fixed prior in it too.
+    # In a checkpoint in half precision, the fixed prior is in half precision too.
     if not torch.allclose(prior.float().squeeze(), facial_prior().to(prior.dtype).float()):
         raise CheckpointError(
-            f"{_ROI}facial_prior is not the published one, which is fixed; this checkpoint is of another model."
+            f"{_ROI}facial_prior is not the published one, which is fixed; this checkpoint is from another model."
         )
     out: State = {}
     for name, parts in (("detect", _DETECTORS), ("refine", ("roi_refine",))):

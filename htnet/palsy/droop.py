@@ -1,9 +1,9 @@
-"""How a mouth's corner was pulled: the smooth pull of one side that makes an upright face mirror itself best.
+"""Estimates the pull at a corner of the mouth: the smooth shift of one side that makes an upright face most symmetric.
 
 The line that `htnet.palsy.mirror` follows loses a corner that sinks far within a short distance, because the line
-is steep there and no longer looks like its mirror image. So the pull is undone first: one side keeps still, the other
-is moved by a bell about the corner of the mouth, and the axis of the mirror may lie beside the middle between the eyes
-(an eye that sank moves it). What the bell leaves is then measured along the line.
+is steep there and no longer looks like its mirror image. So the pull is undone first: one side stays in place, the
+other is moved by a bell curve around the corner of the mouth, and the axis of symmetry may lie beside the middle
+between the eyes (a sunken eye moves it). What remains is then measured along the line.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ from htnet.preprocess.opencv import load_opencv
 
 Plane = npt.NDArray[np.float32]
 
-# All lengths are shares of the distance between the eyes. What is compared: outwards, above and below the mouth.
+# All lengths are fractions of the distance between the eyes. Compared area: outward, above and below the mouth.
 _OUT, _ABOVE, _BELOW = 0.64, 0.32, 0.44
-# Above this there is no mouth but the nose, below the eyes; rows near the mouth count most.
+# Distance below the eyes down to which there is the nose, not the mouth; rows this near to the mouth count most.
 _NOSE_ENDS, _ROWS_COUNT = 0.64, 0.24
-# What is tried: drops, widths of the bell, places of the corner, axes beside the middle.
+# Values that are tried: drops, widths of the bell, positions of the corner, axes beside the middle.
 _DROPS = (0.03, 0.06, 0.10, 0.14, 0.18, 0.23, 0.28)
 _WIDTHS, _CORNERS = (0.12, 0.18, 0.27, 0.42), (0.31, 0.39)
-# Heights of the corner; narrower bells are tried round before and after the pull.
+# Heights of the corner; bells narrower than this are tried both as round before the pull and as round after it.
 _LOWER, _NARROW = (-0.06, 0.03), 0.2
 _AXES = np.arange(-0.12, 0.121, 0.04)
-# Price of a drop of 0.1 and of an axis 0.1 beside the middle, in agreement: what small drops gain may be chance.
+# Penalty for a drop of 0.1 and for an axis 0.1 beside the middle, in agreement: the gain of small drops may be chance.
 _DROP_PRICE, _AXIS_PRICE = 0.012, 0.01
-# The last steps: halved until a drop is known this well.
+# Smallest step of the final search, which halves its steps.
 _FINEST = 0.004
 _WEAK = 0.15
-# Rounds that find how far a place sank, where that depends on where it is now.
+# Iterations that find how far a point sank, if that depends on where it is now.
 _ROUNDS = 5
-# How far below the mouth's line the bell's middle may lie to be read. Above it, folds of the cheek mislead.
+# The drop is read at the bell's center, but only from the mouth's line to this far below it. Above the line, folds of
+# the cheek mislead.
 _LIP = 0.10
 
 
@@ -47,12 +48,12 @@ class Pull:
     """A pull of one side; all lengths in distances between the eyes.
 
     Attributes:
-        drop: of the corner; positive if the image's left side lies lower, negative if the right one does.
-        width: of the bell, its standard deviation.
+        drop: drop of the corner; positive if the image's left side lies lower, negative if the right one does.
+        width: standard deviation of the bell.
         out: how far the corner lies from the axis.
         down: how far the corner lay below the eyes before the pull.
         axis: how far the axis lies to the image's right of the middle between the eyes.
-        skew: 1 if the bell is round in the face as it is, 0 if it was round before the pull.
+        skew: 1 if the bell is round in the face as it is now, 0 if it was round before the pull.
     """
 
     drop: float
@@ -63,7 +64,7 @@ class Pull:
     skew: float = 0.0
 
     def at(self, out: npt.NDArray[Any], down: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
-        """How far places of one side (-1 the image's left, 1 its right) sank."""
+        """How far points of one side (-1 the image's left, 1 its right) sank."""
         if self.drop == 0 or side * self.drop > 0:
             return np.zeros(np.broadcast(out, down).shape)
         drop, beside = abs(self.drop), np.exp(-0.5 * ((out - self.out) / self.width) ** 2)
@@ -76,19 +77,19 @@ class Pull:
         return np.asarray(drop * bell)
 
     def about(self, line: Matrix, unit: float, middle: float, eye_row: float) -> npt.NDArray[Any]:
-        """How far the mouth sank about its line, (N, 2) px of the face before the pull: most within a lip below."""
+        """How far the mouth sank at its line, (N, 2) px of the face before the pull; the most down to `_LIP` below."""
         x, down = (line[:, 0] - middle) / unit, (line[:, 1] - eye_row) / unit
         side = -1 if self.drop > 0 else 1
         return self.at(side * x, np.clip(self.down, down, down + _LIP), side) * (side * x > 0)
 
     def moved(self, places: Matrix, unit: float, middle: float, eye_row: float) -> Matrix:
-        """Where places of the face without the pull, (..., 2) px, lie in the face as it is."""
+        """Map points of the face without the pull, (..., 2) px, to the face as it is."""
         x, down = (places[..., 0] - middle) / unit, (places[..., 1] - eye_row) / unit
         sank = np.where(x < 0, self.at(-x, down, -1), self.at(x, down, 1))
         return np.stack([places[..., 0] + self.axis * unit, places[..., 1] + sank * unit], -1)
 
     def undone(self, face: ByteArray, unit: float, eye_row: float) -> ByteArray:
-        """The upright face without the pull, its axis in the middle."""
+        """The upright face without the pull, with its axis in the middle."""
         cv2 = load_opencv()
         height, width = face.shape[:2]
         places = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float64)
@@ -103,7 +104,7 @@ class PullSearch:
         """Prepare the search.
 
         Args:
-            planes: of the face, light taken out; they are compared at half their size.
+            planes: planes of the face with even light; they are compared at half their size.
             unit: distance between the eyes, px.
             middle, eye_row: column midway between the eyes, and their row, px.
             mouth: how far the mouth lies below the eyes, in distances between the eyes.
@@ -138,7 +139,7 @@ class PullSearch:
         return found
 
     def score(self, pull: Pull) -> float:
-        """How alike the sides are without the pull, less its price."""
+        """Similarity of the sides without the pull, minus the penalties for the pull."""
         both = energy = 0.0
         for one, other in zip(self._side(-1, pull), self._side(1, pull), strict=True):
             weighted = self._votes * one
@@ -148,7 +149,7 @@ class PullSearch:
         return alike - _DROP_PRICE * abs(pull.drop) / 0.1 - _AXIS_PRICE * (pull.axis / 0.1) ** 2
 
     def best(self) -> Pull:
-        """The pull without which the sides are most alike."""
+        """The pull whose removal makes the sides most similar."""
         drops = [0.0, *(side * drop for drop in _DROPS for side in (-1, 1))]
         start = Pull(0.0, _WIDTHS[1], _CORNERS[1], self._mouth, 0.0)
         axes = [replace(start, axis=float(axis), drop=drop) for axis in _AXES for drop in drops]

@@ -19,11 +19,11 @@ from htnet.palsy.model import FaceGradeModel, MapsLevel
 
 #: Weight of the similarity that tokens on one diagonal add to their score.
 DIAGONAL_WEIGHT = 0.3
-#: A position is looked at where the region maps sum to more than this.
+#: A position is used if the region maps there sum to more than this.
 MASK_THRESHOLD = 0.3
-#: Hidden layers of gates are narrower than the map by this.
+#: Factor by which the hidden layers of gates are narrower than the map.
 REDUCTION = 8
-#: Side of the convolution that makes the spatial attention.
+#: Kernel side of the convolution of the spatial attention.
 SPATIAL_SIDE = 7
 
 
@@ -46,7 +46,7 @@ class HTNetEnhancedConfig(HTNetConfig):
 
 
 def diagonal_pairs(side: int) -> Tensor:
-    """Which tokens of a square block lie on one diagonal, (side², side²) float32 of 0 and 1.
+    """Which pairs of tokens of a square block lie on the same diagonal, (side², side²) float32 of 0 and 1.
 
     1 if both tokens lie on the main diagonal of the block, or both on its anti-diagonal.
     """
@@ -57,11 +57,11 @@ def diagonal_pairs(side: int) -> Tensor:
 
 
 class DiagonalAttention(BlockAttention):
-    """Attention with a say for the diagonals of the block, louder where the face is asymmetric.
+    """Attention that adds a term for the diagonals of the block and is amplified where the face is asymmetric.
 
-    Scores get 0.3 times the cosine similarity of query and key where both tokens lie on one diagonal of the block.
-    What each position read is multiplied by 1 + gate(|left - mirrored right|): the map is compared with its mirror
-    image over its whole width, so the halves of the face are compared on every level, not those of a block.
+    If both tokens lie on the same diagonal of the block, 0.3 times the cosine similarity of query and key is added to
+    their score. The output of each position is multiplied by 1 + gate(|left - mirrored right|): the map is compared
+    with its mirror image over its whole width, so every level compares the halves of the face, not those of a block.
     """
 
     pairs: Tensor
@@ -86,18 +86,18 @@ class DiagonalAttention(BlockAttention):
 class EnhancedLevel(MapsLevel):
     """A level of the second design.
 
-    Without ROI attention the last level has no positions: nothing after them could see them, see
+    Without ROI attention the last level has no positional embedding: nothing after it could use it, see
     `htnet.palsy.model.PalsyLevel`.
     """
 
     attention_class = DiagonalAttention
 
     def compares(self, config: HTNetConfig) -> bool:
-        """As the config says."""
+        """Whether the config asks for diagonal attention."""
         return isinstance(config, HTNetEnhancedConfig) and config.use_diagonal_attn
 
     def last_has_positions(self, config: HTNetConfig) -> bool:
-        """With ROI attention."""
+        """Whether the config asks for ROI attention."""
         return isinstance(config, HTNetEnhancedConfig) and config.use_roi
 
 
@@ -118,8 +118,7 @@ class RoiAttention(nn.Module):
 
     The map is masked where no region is found, weighted by position (Woo et al., CBAM, ECCV 2018: convolution of the
     channels' mean and maximum) and by channel (Hu et al., squeeze-and-excitation, CVPR 2018), refined by a depth-wise
-    convolution and added to what came in. Norms are over channels, so a batch of one and a map of one position
-    are handled.
+    convolution and added to the input. Norms are over channels, so a batch of one and a map of one position also work.
     """
 
     def __init__(self, dim: int, regions: int) -> None:
@@ -160,8 +159,8 @@ def _convolve(x: Tensor, conv: nn.Conv2d) -> Tensor:
 class HTNetEnhanced(FaceGradeModel):
     """HTNet with diagonal attention and ROI attention, for grades of facial palsy.
 
-    The published code of this design cannot run at the setting it documents; this is what its description means,
-    and no published checkpoint fits it.
+    The published code of this design cannot run at its documented setting. This class implements what its description
+    means; no published checkpoint fits it.
     """
 
     config_class: ClassVar[type[ModelConfig]] = HTNetEnhancedConfig

@@ -38,7 +38,7 @@ def evaluate_palsy(
     overwrite: bool = False,
     allow_trained: bool = False,
 ) -> GradeScores:
-    """Answer every sample, score the answers and write both.
+    """Predict every sample, score the predictions and write both.
 
     Args:
         model: a trained model.
@@ -46,27 +46,29 @@ def evaluate_palsy(
         data: the same samples as tensors.
         out: folder; gets ``predictions.csv`` and ``summary.json``.
         resamples: draws for the intervals, see `grade_scores`.
-        seed: of the draws.
-        described: what else ``summary.json`` says.
-        overwrite: replace what ``out`` contains of these.
-        allow_trained: also score people that the model was trained on, such as its training split, or others of
-            the same names; ``summary.json`` then has the warning "trained_on_subject".
+        seed: seed of the draws.
+        described: further content of ``summary.json``.
+        overwrite: replace these files if ``out`` contains them.
+        allow_trained: also score people that the model was trained on, such as its training split, or other people
+            with the same names; ``summary.json`` then has the warning "trained_on_subject".
 
     Raises:
-        InputError: the model was trained on people of the samples, or on people of their names, and ``allow_trained``
-            is not given.
-        OverwriteError: ``out`` contains such files and ``overwrite`` is not given.
-        ManifestError: manifest and data do not belong together, the classes are not the model's, or
+        InputError: the model was trained on people in the samples, or on people with the same names, and
+            ``allow_trained`` is not given.
+        OverwriteError: ``out`` contains these files and ``overwrite`` is not given.
+        ManifestError: manifest and data have different numbers of samples, the classes are not the model's, or
             samples name no patient.
-        ModelError: the model does not read these faces.
+        ModelError: the model does not read faces of this size.
     """
     check_folder(out, RESULTS, overwrite=overwrite)
     check_face_model(model, data.spec.size)
     if len(manifest) != len(data):
-        raise ManifestError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
+        raise ManifestError(
+            f"The manifest has {len(manifest)} samples, but the data have {len(data)}. Load them together."
+        )
     if manifest.classes != model.labels:
         raise ManifestError(
-            f"{manifest.source} has the classes {', '.join(manifest.classes)}, the model answers "
+            f"{manifest.source} has the classes {', '.join(manifest.classes)}, but the model predicts "
             f"{', '.join(model.labels)}. Prepare the data with the model's classes (--classes)."
         )
     if not allow_trained:
@@ -99,7 +101,7 @@ def evaluate_palsy(
 
 
 def score_table(scores: GradeScores) -> str:
-    """The scores as text for people."""
+    """The scores as a text table."""
     lines = [f"{scores.num_samples} images of {scores.num_patients} patients"]
     for name, title in (
         ("accuracy", "accuracy"),

@@ -1,7 +1,7 @@
-"""Random changes of face images that keep which side is which.
+"""Random changes of face images that never exchange left and right.
 
-No face is ever mirrored: the side and the amount of an asymmetry are what is to be learned, and a mirrored
-palsy beside its original would teach that they do not matter.
+No face is ever mirrored: models are to learn the side and the amount of an asymmetry, and a mirrored palsy beside its
+original would teach that the side does not matter.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from torch import Tensor
 from htnet.core.fields import checked, real
 from htnet.training.recipe import AnyAugmentation
 
-#: Highest share of an image's area that one erased rectangle takes, and its longest over its shortest side.
+#: Largest fraction of an image's area that one erased rectangle covers, and the largest ratio of its sides.
 _MOST_ERASED = 0.15
 _LONGEST = 3.0
 
 
 @dataclass(frozen=True)
 class FaceAugmentation(AnyAugmentation):
-    """Random changes of a face image, 0..255; each strength is the end of a uniform range unless it says otherwise.
+    """Random changes of a face image, 0..255; each strength is the limit of a uniform range unless stated otherwise.
 
     Attributes:
-        brightness: ± this share of 255 is added.
+        brightness: up to ± this fraction of 255 is added.
         contrast: gray levels are multiplied by 1 ± contrast about the image's mean.
         gamma: levels are raised to the power exp(± gamma) on the scale 0..1.
         noise: standard deviation of Gaussian noise, as a fraction of 255; drawn from 0 to noise for each image.
         rotation: ± degrees about the center.
         scale: size times 1 ± scale about the center.
         erase: probability that a rectangle of up to 15 % of the image becomes the image's mean color.
-        mixup: both parameters of the Beta distribution that two images and their classes are mixed by (Zhang et
-            al., ICLR 2018); the larger share is the image's own. 0 for none.
+        mixup: both parameters of the Beta distribution of the weight by which two images and their classes are mixed
+            (Zhang et al., ICLR 2018); the image itself gets the larger weight. 0 for none.
     """
 
     of: ClassVar[str] = "face"
@@ -65,11 +65,11 @@ def change_light(images: Tensor, brightness: Tensor, contrast: Tensor, gamma: Te
 
 
 def turn_and_scale(images: Tensor, degrees: Tensor, scale: Tensor) -> Tensor:
-    """Rotate about the center and magnify; what comes in from outside repeats the border.
+    """Rotate about the center and magnify; the uncovered margin repeats the border.
 
     Args:
         images: (B, C, S, S) float.
-        degrees: (B,) clockwise, as seen.
+        degrees: (B,) clockwise, as the image is displayed.
         scale: (B,) factor above 0; 2 shows everything twice as large.
     """
     angle = degrees * (math.pi / 180)
@@ -86,7 +86,7 @@ def erase(images: Tensor, which: Tensor, area: Tensor, aspect: Tensor, at: Tenso
     Args:
         images: (B, C, S, S) float.
         which: (B,) bool, the images to erase in.
-        area: (B,) share of the image.
+        area: (B,) fraction of the image.
         aspect: (B,) height over width.
         at: (B, 2) place (x, y) of the rectangle, from 0 (left, top) to 1 (right, bottom).
     """
@@ -103,12 +103,12 @@ def erase(images: Tensor, which: Tensor, area: Tensor, aspect: Tensor, at: Tenso
 
 
 def mix(images: Tensor, targets: Tensor, share: Tensor, partner: Tensor) -> tuple[Tensor, Tensor]:
-    """Mixup: each image and its target with those of a partner.
+    """Mixup: mix each image and its target with those of a partner.
 
     Args:
         images: (B, C, S, S) float.
         targets: (B, classes) float, rows sum to 1.
-        share: (B,) of the image's own, 0..1.
+        share: (B,) weight of the image itself, 0..1.
         partner: (B,) int64, index of the other image.
     """
     own = share.view(-1, 1, 1, 1)
@@ -119,7 +119,7 @@ def mix(images: Tensor, targets: Tensor, share: Tensor, partner: Tensor) -> tupl
 def augment_faces(
     images: Tensor, labels: Tensor, settings: FaceAugmentation, num_classes: int
 ) -> tuple[Tensor, Tensor]:
-    """All changes of a recipe, drawn from PyTorch's global generator.
+    """Apply all changes of a recipe; random numbers come from PyTorch's global generator.
 
     Args:
         images: (B, C, S, S) float, 0..255.
@@ -128,7 +128,7 @@ def augment_faces(
         num_classes: number of classes.
 
     Returns:
-        New images, 0..255 but for the noise, and targets: the labels, or with mixup (B, num_classes) float.
+        New images, 0..255 except for the noise, and targets: the labels, or with mixup (B, num_classes) float.
     """
     batch, device = len(images), images.device
 

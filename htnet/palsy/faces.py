@@ -26,7 +26,7 @@ from htnet.preprocess.opencv import load_opencv
 from htnet.training.recipe import AnyAugmentation
 from htnet.training.tensors import Progress, TensorSet
 
-#: Images whose float form is in memory at a time, for statistics.
+#: Number of images that are converted to floats at a time, for statistics.
 _CHUNK = 64
 
 
@@ -76,7 +76,7 @@ class FaceSet(TensorSet):
         """The action units of a single picture are unknown."""
 
     def extras(self, names: Sequence[str]) -> dict[str, Tensor]:
-        """Nothing: a face comes alone.
+        """Return an empty dictionary: models of faces have no extra inputs.
 
         Raises:
             InputError: ``names`` is not empty.
@@ -102,18 +102,18 @@ class FaceSet(TensorSet):
             extras: none.
 
         Returns:
-            (B, 3, S, S) float32 network input, targets as of `augment_faces`, and no extras.
+            (B, 3, S, S) float32 network input, targets as in `augment_faces`, and no extras.
 
         Raises:
-            RecipeError: the augmentation is one of flow images, which mirrors.
+            RecipeError: the augmentation is for flow images, which mirrors faces.
         """
         images, labels = self.images[index].float(), self.labels[index]
         if augmentation is None:
             return images, labels, {}
         if not isinstance(augmentation, FaceAugmentation):
             raise RecipeError(
-                "The recipe's augmentation is one of flow images: it mirrors and knows no colors. Give the recipe "
-                '\'palsy\', or an augmentation of faces ("of": "face" in a .json file).'
+                "The recipe's augmentation is for flow images: it mirrors and does not handle colors. Give the recipe "
+                '\'palsy\', or an augmentation for faces ("of": "face" in a .json file).'
             )
         return *augment_faces(images, labels, augmentation, self.num_classes), {}
 
@@ -136,14 +136,14 @@ def load_face_set(manifest: Manifest, spec: PreprocessSpec, progress: Progress =
 
     Args:
         manifest: labeled samples with ``image``, as `htnet.palsy.prepare_faces` writes them.
-        spec: how they were aligned; they are resized to its ``size``.
+        spec: how the faces were aligned; they are resized to its ``size``.
         progress: wraps the iteration, for a progress bar.
 
     Returns:
         The set, on the CPU.
 
     Raises:
-        ManifestError: no samples, or one without label or image.
+        ManifestError: there are no samples, or a sample has no label or image.
         FrameError: an image cannot be read or is not ``spec.face_size`` px; the message names the sample.
     """
     side = spec.face_size
@@ -183,18 +183,18 @@ def load_split(
     expected: PreprocessSpec | None = None,
     progress: Progress = lambda samples: samples,
 ) -> tuple[Manifest, FaceSet]:
-    """One split of a folder of prepared faces: its samples, and the same as tensors.
+    """Load one split of a folder of prepared faces, as a manifest and as tensors.
 
     Args:
-        folder: from `htnet.palsy.prepare_faces`.
+        folder: output folder of `htnet.palsy.prepare_faces`.
         split: "train", "val" or "test".
         size: side of the faces, px; a model's ``image_size``.
-        expected: how a model's faces were aligned; None if any alignment will do.
+        expected: how the model's faces were aligned; None accepts any alignment.
         progress: wraps the iteration, for a progress bar.
 
     Raises:
         ManifestError: the folder contains no prepared faces, or none in this split.
-        InputError: they are aligned in another way than ``expected``.
+        InputError: the faces are aligned differently than ``expected``.
     """
     spec = dataclasses.replace(face_spec(folder), size=size)
     if expected is not None and (spec.template, spec.face_size) != (expected.template, expected.face_size):

@@ -16,7 +16,7 @@ from htnet.palsy.predictor import GradePredictor
 from htnet.pipeline.export import warning_codes
 from htnet.preprocess import read_frame
 
-#: What is written.
+#: Names of the files and the folder that are written.
 TABLE, PICTURES = "predictions.csv", "pictures"
 
 
@@ -46,18 +46,18 @@ def predict_folder(
     overwrite: bool = False,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = lambda found: found,
 ) -> FolderGrades:
-    """Grade every image in a folder and its folders, and write a table with one row per image.
+    """Grade every image in a folder and its subfolders, and write a table with one row per image.
 
     Args:
-        predictor: what grades them.
+        predictor: the predictor.
         folder: the images.
-        out: another folder; gets ``predictions.csv`` and, with ``pictures``, a picture of each answer.
+        out: another folder; gets ``predictions.csv`` and, with ``pictures``, a picture of each prediction.
         pictures: draw pictures; needs the extra ``plots``.
-        overwrite: replace what ``out`` contains of these.
+        overwrite: replace these outputs if ``out`` contains them.
         progress: wraps the iteration, for a progress bar.
 
     Raises:
-        OverwriteError: ``out`` contains such files and ``overwrite`` is not given.
+        OverwriteError: ``out`` contains these outputs and ``overwrite`` is not given.
         InputError: ``out`` is the folder of images, or lies in it.
         FrameError: the folder contains no images.
     """

@@ -1,4 +1,4 @@
-"""What `htnet.optimize` fuses of the grading models."""
+"""Fusion of the grading models, for `htnet.optimize`."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def fuse_palsy(net: HTNetPalsy, precision: Precision) -> nn.Module:
 def fuse_enhanced(net: HTNetEnhanced, precision: Precision) -> nn.Module:
     """Fuse a model in place."""
     if net.roi is not None:
-        # Its mask is a step: rounding would move positions across.
+        # Its mask is a step function: rounding would move positions across the step.
         replace(net, "roi", InDtype(net.roi, precision.high))
     return fuse_hierarchical(net, precision, _fuse_block)
 
 
 def _fuse_roi(roi: RoiModule, precision: Precision) -> None:
-    """Batch norms into the convolutions before them."""
+    """Fuse batch norms into the convolutions before them."""
     for conv, norm in (("detect", "detect_norm"), ("refine", "refine_norm")):
         fused = algebra.batch_normed(getattr(roi, conv), getattr(roi, norm))
         replace(roi, conv, precision.convolution(*fused))
@@ -45,13 +45,13 @@ def _fuse_roi(roi: RoiModule, precision: Precision) -> None:
 
 
 def _fuse_block(block: nn.Module, one_token: bool, precision: Precision) -> nn.Module:
-    """A plain block, or one around an attention that reports a map."""
+    """Fuse a plain block, or one around an attention that reports a map."""
     if not isinstance(block, MicroBlock):
         return fuse_block(block, one_token, precision)
     attn, mlp = cast(BlockAttention, block.attn), fuse_mlp(block, precision)
     _fuse_comparison(attn, block.norm1, precision)
     if one_token:
-        # The gate stands between values and projection, but is one number per position: it passes through the matrix.
+        # The gate lies between values and projection, but is one number per position: it commutes with the matrix.
         weight, bias = algebra.chained(algebra.after_norm(attn.v, block.norm1), algebra.affine(attn.proj))
         own = attn.proj.bias.detach().double()
         replace(attn, "qk", None)
@@ -66,7 +66,7 @@ def _fuse_block(block: nn.Module, one_token: bool, precision: Precision) -> nn.M
 
 
 def _fuse_comparison(attn: BlockAttention, norm: nn.LayerNorm, precision: Precision) -> None:
-    """The layers that compare left with right, which read the norm's output too."""
+    """Fuse the layers that compare left with right, which read the norm's output too."""
     if isinstance(attn, MicroAttention):
         if attn.asymmetry is not None:
             attn.asymmetry.stretch = attn.asymmetry.stretch.to(precision.values)
@@ -74,7 +74,7 @@ def _fuse_comparison(attn: BlockAttention, norm: nn.LayerNorm, precision: Precis
             replace(attn.asymmetry, "fc2", precision.product(*algebra.affine(attn.asymmetry.fc2)))
     elif isinstance(attn, DiagonalAttention):
         attn.pairs = attn.pairs.to(precision.values)
-        # It reads the size of a difference, in which the norm's shift cancels and its scale has lost its sign.
+        # The gate reads the absolute value of a difference: the norm's shift cancels, and its scale loses its sign.
         weight, bias = algebra.affine(cast(nn.Linear, attn.gate[0]))
         scaled = weight * norm.weight.detach().double().abs()
         attn.gate[0] = precision.product(scaled, bias)

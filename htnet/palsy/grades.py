@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from htnet.core.errors import ManifestError
 
-#: The six grades by their Roman numbers, in order, and what they are called.
+#: The six grades by their Roman numerals, in order, and their names.
 GRADES: Mapping[str, str] = MappingProxyType(
     {
         "I": "normal",
@@ -44,11 +44,11 @@ class GradeScheme:
         """The class of a grade as people write it: 1 to 6, I to VI, or a class name such as "I-II".
 
         Args:
-            text: what is written.
-            where: the place, for the message.
+            text: the grade.
+            where: where it is written, for the message.
 
         Raises:
-            ManifestError: it is none of these.
+            ManifestError: ``text`` is none of these.
         """
         written = text.strip()
         if written in self.classes:
@@ -63,7 +63,7 @@ class GradeScheme:
         return next(name for name, grades in self.classes.items() if number in grades)
 
 
-#: The classes by how many there are. Six: each grade on its own. Three: normal to slight (I-II), moderate to
+#: The schemes by their number of classes. Six: each grade is a class. Three: normal to slight (I-II), moderate to
 #: moderately severe (III-IV), severe to total (V-VI).
 SCHEMES: Mapping[int, GradeScheme] = MappingProxyType(
     {
@@ -85,7 +85,7 @@ def grade_scheme(classes: int) -> GradeScheme:
 
 
 def describe_class(name: str) -> str:
-    """A class as text: "House-Brackmann III (moderate dysfunction)"; any other name as it is.
+    """A class as text: "House-Brackmann III (moderate dysfunction)"; any other name is returned unchanged.
 
     Args:
         name: a class name of `SCHEMES`.
@@ -98,11 +98,11 @@ def describe_class(name: str) -> str:
 
 
 def _number(text: str) -> int | None:
-    """1 to 6 of a number or a Roman numeral, None for anything else."""
+    """1 to 6 for a number or a Roman numeral, None for anything else."""
     if text.upper() in GRADES:
         return _NUMERALS.index(text.upper()) + 1
     try:
-        value = float(text)  # tables written by spreadsheets hold 3.0
+        value = float(text)  # tables written by spreadsheets contain 3.0
     except ValueError:
         return None
     return int(value) if value in range(1, len(GRADES) + 1) else None

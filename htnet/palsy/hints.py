@@ -1,4 +1,4 @@
-"""What this wing takes, for the messages of all of htnet."""
+"""Inputs that this wing reads, for hints in the messages of all of htnet."""
 
 from __future__ import annotations
 

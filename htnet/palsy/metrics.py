@@ -1,6 +1,6 @@
-"""Scores for ordered classes, and how far they can be trusted.
+"""Scores for ordered classes, with their confidence intervals.
 
-Kappa weighs a mistake by the square of its distance (Cohen 1968): predicting V for VI counts little, predicting I for
+Kappa weights a mistake by the square of its distance (Cohen 1968): predicting V for VI counts little, predicting I for
 VI counts much.
 """
 
@@ -22,10 +22,10 @@ from htnet.evaluation.metrics import confusion_matrix, uf1_of_each
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Quality for one class. A value that is not defined (nothing predicted, or no such image) is 0.
+    """Scores of one class. A value that is not defined (nothing predicted, or no such image) is 0.
 
     Attributes:
-        precision: share of its predictions that are right.
+        precision: fraction of its predictions that are correct.
         recall: fraction of its images that are recognized.
         f1: harmonic mean of the two.
         support: number of its images.
@@ -39,7 +39,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class GradeScores:
-    """Quality of predicted grades.
+    """Scores of predicted grades.
 
     Attributes:
         accuracy: fraction of correct predictions.
@@ -49,9 +49,10 @@ class GradeScores:
         mean_absolute_error: mean distance between true and predicted class, in classes.
         classes: by class name.
         confusion: counts, rows are true classes.
-        intervals: (low, high) of the first four by bootstrap over patients, 95 %; empty with fewer than two patients.
-        num_samples: images.
-        num_patients: patients.
+        intervals: 95 % intervals (low, high) of the first four scores, by bootstrap over patients; empty with fewer
+            than two patients.
+        num_samples: number of images.
+        num_patients: number of patients.
     """
 
     accuracy: float
@@ -104,7 +105,7 @@ def macro_f1(confusion: npt.ArrayLike) -> Float64Array:
 
 
 def share_right(confusion: npt.ArrayLike) -> Float64Array:
-    """Share of right predictions; (..., C, C) counts to (...)."""
+    """Fraction of correct predictions; (..., C, C) counts to (...)."""
     counts = np.asarray(confusion, dtype=np.float64)
     return np.asarray(np.trace(counts, axis1=-2, axis2=-1) / counts.sum((-2, -1)))
 
@@ -126,18 +127,18 @@ def grade_scores(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> GradeScores:
-    """All scores of predicted classes.
+    """Compute all scores of predicted classes.
 
-    The intervals come from drawing as many patients as there are, with replacement, each with all images: images of
-    one person err together, and drawing images would promise too much.
+    For the intervals, as many patients as there are are drawn with replacement, each with all images. Errors on images
+    of one person are correlated, so drawing single images would make the intervals too narrow.
 
     Args:
         truth: (N,) true class indexes, classes in their order.
         prediction: (N,) predicted class indexes.
-        patients: (N,) who each image shows.
+        patients: (N,) the patient in each image.
         classes: class names, from normal to worst.
         resamples: draws for the intervals.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
         InputError: no samples, unequal lengths, a label that is not a class index, or ``resamples`` below 1.
@@ -172,7 +173,7 @@ def grade_scores(
 
 
 def _intervals(drawn: Float64Array) -> dict[str, tuple[float, float]]:
-    """Of the confusion matrices (R, C, C) of drawn patients."""
+    """Intervals of the scores, from the confusion matrices (R, C, C) of drawn patients."""
     found = {}
     for name, measure in _MEASURES.items():
         values = measure(drawn)

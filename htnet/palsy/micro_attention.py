@@ -1,4 +1,4 @@
-"""Attention for one-sided faces: limited to neighbors and louder where left and right differ."""
+"""Attention for asymmetric faces: limited to neighbors, and amplified where left and right differ."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from htnet.kernels import NEIGHBORS
 from htnet.models.layers import BlockAttention, Linear, Mlp
 
-#: How much louder a position of full asymmetry is.
+#: A position is amplified by 1 + this times its asymmetry.
 ASYMMETRY_GAIN = 0.5
 
 #: Collects one map per layer.
@@ -19,10 +19,10 @@ Maps = list[Tensor]
 class Asymmetry(nn.Module):
     """How much the left half of each block differs from the mirrored right half: one number per position, 0..1.
 
-    A block of odd width has a middle column that belongs to neither half; its number is interpolated, as are all:
-    the halves' map is stretched over the whole width (bilinear, corners not aligned). Left and right positions of a
-    pair therefore do not get the same number. That is the published definition. Blocks are of ``side`` x ``side``
-    tokens, 2 or more.
+    A block of odd width has a middle column that belongs to neither half. All numbers are interpolated: the map of the
+    halves is stretched over the whole width (bilinear, corners not aligned). The left and the right position of a
+    pair therefore do not get the same number. This is the published definition. Blocks have ``side`` x ``side``
+    tokens, with a side of 2 or more.
     """
 
     stretch: Tensor
@@ -32,7 +32,7 @@ class Asymmetry(nn.Module):
         self.side, self.columns = side, side // 2
         self.fc1 = Linear(2 * dim, dim)
         self.fc2 = Linear(dim, 1)
-        # Interpolation along the width is linear, so its answer to unit vectors is its matrix.
+        # Interpolation along the width is linear: applied to unit vectors, it gives its own matrix.
         unit = torch.eye(self.columns)[None]
         self.register_buffer("stretch", F.interpolate(unit, size=side, mode="linear")[0], persistent=False)
 

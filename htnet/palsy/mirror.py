@@ -1,12 +1,11 @@
 """Dense comparison of the two halves of an upright face: which side lies lower, to a fraction of a pixel.
 
-Detected points cannot carry such a number: the corners of the mouth that a detector finds scatter by some 5 % of the
-distance between the eyes and lean toward an even face. Here the halves themselves are compared. The eyes are brought
-level by matching one with the mirrored other, unless the rest of the head says that one eye itself lies lower; the pull
-of the mouth's corner is found and undone (`htnet.palsy.droop`); the line of the mouth is then followed from the
-middle outwards on both sides at once, by dynamic programming over where it lies and how much lower it still lies on one
-side. Every step treats the sides alike: the mirrored image gives the negative
-answer.
+Detected points are not precise enough for this: the corners of the mouth that a detector finds scatter by about 5 % of
+the distance between the eyes and are biased toward a symmetric face. Here the halves themselves are compared. The eyes
+are leveled by matching one with the mirror image of the other, unless the rest of the head shows that one eye itself
+lies lower. The pull at the corner of the mouth is found and undone (`htnet.palsy.droop`). The line of the mouth is then
+followed from the middle outward on both sides at once, by dynamic programming over its position and over how much lower
+it still lies on one side. Every step treats both sides alike: the mirrored image gives the negated result.
 """
 
 from __future__ import annotations
@@ -26,53 +25,57 @@ from htnet.preprocess.opencv import load_opencv
 
 Plane = npt.NDArray[np.float32]
 
-#: Side of the upright face, px; distance between the eyes and their height, as shares of it.
+#: Side of the upright face, px; distance between the eyes and their distance from the top edge, as fractions of it.
 SIDE, EYES_APART, EYES_DOWN = 224, 0.36, 0.36
-#: Distance between the eyes, px; all other lengths below are shares of it.
+#: Distance between the eyes, px; all other lengths below are fractions of it.
 UNIT = EYES_APART * SIDE
 _MIDDLE, _EYE_ROW = (SIDE - 1) / 2, EYES_DOWN * SIDE
-# Local light and contrast are taken out over this neighborhood; the floors (gray levels; % of color) keep noise low.
+# Local light and contrast are removed over this neighborhood; the floors (gray levels; % of color) limit the noise.
 _NEIGHBORHOOD, _GRAY_FLOOR, _COLOR_FLOOR = 0.3, 4.0, 1.2
 _COARSE = 4
-# Weights of the horizontal against the vertical gradient, of the lips' color against gray, of darkness.
+# Weights of the horizontal relative to the vertical gradient, of the lips' color relative to gray, and of darkness.
 _ACROSS, _COLOR, _DARK = 0.3, 0.5, 0.6
-# Gradients are taken at this scale, matched in windows of these (px of the upright face).
+# Scale at which gradients are computed, and width and height of the windows in which they are matched (sigma, px of
+# the upright face).
 _SCALE, _WINDOW = 1.2, (2.5, 3.0)
-# Weak structure counts less than strong: this many times the mean energy is added below the line.
+# Weak structure counts less than strong: this multiple of the mean energy is added to the denominator.
 _WEAK = 2.0
-# The mouth's line: followed outwards this far; rows searched about the expected one; largest drop, all shares.
+# The mouth's line: how far outward it is followed; rows searched around the expected one; largest drop.
 _REACH, _ROWS, _LARGEST = 0.52, (-0.36, 0.40), 0.40
-# Where a mouth lies below the eyes: mean of the expected row and the detected one, kept within these; its scatter.
+# Distance of the mouth below the eyes: expected value, averaged with the detected one; limits of the mean; its scatter.
 _MOUTH_ROW, _MOUTH_ROWS, _MOUTH_SCATTER = 0.98, (0.85, 1.12), 0.16
-# Above this there is no mouth, but the base of the nose and the folds beside it.
+# Distance below the eyes down to which there is no mouth, but the base of the nose and the folds beside it.
 _NOSE_ENDS = 0.74
-# Price of a px up or down, of a px of drop, of a start away from the expected row.
+# Penalties for a px up or down, for a px of change in the drop, and for a start away from the expected row.
 _BEND, _SINK, _ASTRAY = 0.15, 0.10, 4.0
-#: The part of the mouth's line that is read, from the middle outwards.
+#: Part of the mouth's line that is measured: distances from the middle.
 OUTER = (0.24, 0.48)
-# An iris: its radius; how far it may lie from where a point said, across and up; price of lying that far.
+# An iris: its radius; its largest distance from the expected place, across and up; penalty for the distance from the
+# detected point; number of candidates per side.
 _IRIS, _IRIS_REACH, _IRIS_ASTRAY, _CANDIDATES = 0.075, (0.28, 0.22), 0.6, 6
-# Price of eyes whose distance does not go with the height of the mouth.
+# Penalty for eyes whose distance does not fit the height of the mouth.
 _MOUTH_ASTRAY = 0.2
-#: Rounds in which the eyes are brought level and their distance is measured again.
+#: Largest number of rounds in which the eyes are located again; a shift below this many px ends them early.
 _ROUNDS, _SETTLED = 4, 0.3
-# Patches about the eyes and brows: half width, half height, and how far the two may lie apart, across and up.
+# Patches around the eyes and brows: half width, half height, and how far the two may differ, across and up.
 _EYE_PATCH, _BROW_PATCH = (0.27, 0.20, 0.06, 0.12), (0.28, 0.15, 0.10, 0.18)
-#: How far above the eyes the brows are looked for.
+#: Distance above the eyes at which the brows are searched.
 BROW_ROW = 0.34
-# The head's own level, from what lies out of the palsy's reach: outline, hair line, nose; at half the size. How far it
-# is looked at, outwards, up and down; below the base of the nose the outline only.
+# The head's own level, from parts that a palsy does not move: outline, hairline, nose; at half the size. Extent of the
+# compared area outward, up and down; below the base of the nose only the outline, beyond the last distance, counts.
 _HEAD, _NOSE_BASE, _OUTLINE = (1.25, 0.95, 1.35), 0.62, 0.75
-# Eyes, brows and cheeks are left out: from, to outwards; up, down.
+# Area of eyes, brows and cheeks that is left out: outward from, to; up, down.
 _EYES_OUT = (0.12, 0.95, 0.60, 0.40)
-# Angles tried, degrees; how far the sides may lie apart, outwards; window; what lies nearer to the middle counts less.
+# Angles tried, degrees; how far the sides may differ, outward; window; points nearer to the middle than the last
+# distance count less.
 _ANGLES, _APART, _HEAD_WINDOW, _ARM = np.arange(-12.0, 12.5, 1.0), 0.14, 0.06, 0.5
-# Angles whose agreement is this share of the best one lower count 1/e; price of an angle, share at the largest.
+# An angle whose agreement is lower by this fraction of the best one counts 1/e; penalty of the largest angle, as a
+# fraction.
 _SOFT, _TILT_PRICE = 0.04, 0.05
-#: Degrees. Up to this, hair and outline of even faces disagree with the eyes too: the eyes are gone by. Only what lies
-#: beyond is corrected, degree by degree: a larger share would make more of the errors of the head's level.
+#: Degrees. Hair and outline of symmetric faces disagree with the eyes by up to this angle too, so up to it the eyes are
+#: trusted. Only the angle beyond is corrected, degree by degree: more would amplify the errors of the head's level.
 EYE_TILT = 2.5
-# The head is turned by at most so many degrees for each % that the mouth lies lower.
+# Largest turn to the head's level, in degrees for each % that the mouth lies lower.
 _TILT_OF_DROP = 0.4
 
 
@@ -83,7 +86,7 @@ class MouthLine:
     Attributes:
         drop: how much lower its outer part lies on the image's left side than on the right one, % of the distance
             between the eyes.
-        agreement: how alike the sides are along the outer part, at best 1.
+        agreement: similarity of the sides along the outer part, at most 1.
         left, right: (N, 2) px of the upright face, from the middle outwards.
     """
 
@@ -95,12 +98,12 @@ class MouthLine:
 
 @dataclass(frozen=True)
 class PatchShift:
-    """How a patch of the image's left side lies against the mirrored one of its right side, px.
+    """Offset of a patch on the image's left side from the mirrored patch on its right side, px.
 
     Attributes:
         out: how much further from the middle.
         down: how much lower.
-        agreement: how alike the patches are at best, up to 1.
+        agreement: similarity of the patches at this offset, up to 1.
     """
 
     out: float
@@ -109,16 +112,16 @@ class PatchShift:
 
 
 class Halves:
-    """An upright face, (224, 224, 3) uint8 RGB, its eyes level; ready to be compared with its mirror image."""
+    """An upright face, (224, 224, 3) uint8 RGB, with level eyes; ready to be compared with its mirror image."""
 
     def __init__(self, face: ByteArray) -> None:
-        # What is matched: gradients of gray and of color, light taken out; and dark, thin lines.
+        # Gradients of gray and of color are matched, with even light, and dark, thin lines.
         cv2 = load_opencv()
         rgb = face.astype(np.float32)
         gray = np.asarray(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), dtype=np.float32)
         red = 100 * (rgb[..., 0] - rgb[..., 1]) / (rgb.sum(-1) + 30)
         self.gradients: list[tuple[Plane, int]] = []  # with the sign that mirroring gives them
-        #: Gray and color without light, weighted.
+        #: Gray and color with even light, weighted.
         self.planes: list[Plane] = []
         for plane, floor, weight in ((gray, _GRAY_FLOOR, 1.0), (red, _COLOR_FLOOR, _COLOR)):
             even = cv2.GaussianBlur(_even_light(plane, floor), (0, 0), _SCALE)
@@ -131,19 +134,19 @@ class Halves:
         self._even_gray = _even_light(gray, _GRAY_FLOOR)
 
     def eyes(self) -> PatchShift:
-        """How the left eye lies against the right one."""
+        """Offset of the left eye from the mirrored right one."""
         return self._patches(0.0, _EYE_PATCH)
 
     def irises(self, seen: Matrix, mouth_row: float | None = None) -> tuple[Matrix, float]:
-        """Where the irises lie: (2, 2) px, image's left first; and how alike the eyes about them are.
+        """Locate the irises: (2, 2) px, image's left first, and the similarity of the two eyes, up to 1.
 
-        An iris is dark and round: dark against what lies beside it and against what lies above and below, which a brow
-        or a frame of glasses is not. Of the darkest places on either side the pair is taken whose surroundings mirror
+        An iris is dark and round: it is darker than what lies beside it and than what lies above and below, unlike a
+        brow or a frame of glasses. Among the darkest places on each side, the pair is chosen whose surroundings mirror
         each other best.
 
         Args:
-            seen: (2, 2) px, where a detector saw the eyes: far from there is less likely.
-            mouth_row: where it saw the mouth: eyes whose distance does not go with its height are less likely.
+            seen: (2, 2) px, the eyes that a detector found; places far from them are less likely.
+            mouth_row: row of the mouth that it found; eyes whose distance does not fit this height are less likely.
         """
         cv2 = load_opencv()
         blurred = cv2.GaussianBlur(self._even_gray, (0, 0), _IRIS * UNIT)
@@ -177,7 +180,7 @@ class Halves:
         return np.array(places, dtype=np.float64), best_alike
 
     def _alike_about(self, one: tuple[int, int], other: tuple[int, int]) -> float:
-        """How alike a patch on the left and the mirrored patch on the right are, up to 1."""
+        """Similarity of a patch on the left and the mirrored patch on the right, up to 1."""
         wide, high = round(0.2 * UNIT), round(0.15 * UNIT)
         both = energy = 1e-6
         for plane, sign in self.gradients[:2]:
@@ -189,7 +192,7 @@ class Halves:
 
     @staticmethod
     def _top_of(plane: Plane, at: tuple[int, int]) -> tuple[float, float]:
-        """The top of a hill, below a px."""
+        """Position of a local maximum, to a fraction of a px."""
         x, y = at
         return (
             x + _peak(float(plane[y, x - 1]), float(plane[y, x]), float(plane[y, x + 1])),
@@ -197,14 +200,14 @@ class Halves:
         )
 
     def brows(self) -> PatchShift:
-        """How the left brow lies against the right one."""
+        """Offset of the left brow from the mirrored right one."""
         return self._patches(-BROW_ROW, _BROW_PATCH)
 
     def head_tilt(self) -> float:
-        """Angle between the line of the eyes and the head's own level, degrees, positive if that turns clockwise.
+        """Angle from the line of the eyes to the head's own level, degrees, positive clockwise.
 
-        The head's level is where its outline, hair line and nose mirror each other best. The eyes, the brows and the
-        lower face, which a palsy pulls, are left out. Each place has one vote, however strong its structure.
+        At the head's level, outline, hairline and nose mirror each other best. The eyes, the brows and the lower face,
+        which a palsy pulls, are left out. Each point has one vote, however strong its structure.
         """
         cv2 = load_opencv()
         unit, middle, eye_row = UNIT / 2, (_MIDDLE - 0.5) / 2, (_EYE_ROW - 0.5) / 2
@@ -231,7 +234,7 @@ class Halves:
         origin: tuple[float, float],
         votes: npt.NDArray[Any],
     ) -> float:
-        """How alike the sides are about an axis through ``origin`` that is turned by an angle, radians."""
+        """Similarity of the sides about an axis through ``origin`` that is turned by an angle, radians."""
         cv2 = load_opencv()
         cos, sin = np.cos(angle), np.sin(angle)
         count = votes.shape[1]
@@ -264,14 +267,14 @@ class Halves:
         """Follow the mouth's line.
 
         Args:
-            row: where points say that the mouth lies, px of the upright face; None if nothing does.
+            row: row of the mouth by the detected points, px of the upright face; None without points.
         """
         start = _EYE_ROW + _expected_mouth(row) * UNIT
         alike, evidence, top = self._evidence(start)
         drops, rows = _follow(evidence, start - top)
         count, largest = evidence.shape[2], len(evidence) // 2
         outer = np.arange(int(OUTER[0] * UNIT), min(count, int(OUTER[1] * UNIT)))
-        # Below a px: the whole line moved by one more and one less.
+        # To a fraction of a px: compare with the whole line moved by one px more and one px less.
         sums = [
             float(evidence[np.clip(drops[outer] + k, -largest, largest) + largest, rows[outer], outer].sum())
             for k in (-1, 0, 1)
@@ -287,7 +290,7 @@ class Halves:
         """(2D + 1, rows, columns): for each drop of the left side, each row and each distance from the middle.
 
         Returns:
-            How alike the two sides are (Dice's coefficient of their gradients, at best 1), the same with darkness
+            Similarity of the two sides (Dice's coefficient of their gradients, at most 1), the same with darkness
             added, and the first row.
         """
         cv2 = load_opencv()
@@ -356,21 +359,21 @@ class Halves:
 
 
 def upright(eyes: npt.ArrayLike, side: int = SIDE) -> Alignment:
-    """The alignment that brings two eyes, image's left first, to their places in an upright face."""
+    """The alignment that moves two eyes, image's left first, to their places in an upright face."""
     middle, reach, row = (side - 1) / 2, EYES_APART * side / 2, EYES_DOWN * side
     return Alignment(similarity(eyes, [(middle - reach, row), (middle + reach, row)]), (side, side))
 
 
 def exact_eyes(frame: Frame, eyes: npt.ArrayLike, mouth: npt.ArrayLike | None = None) -> tuple[Matrix, float]:
-    """The eyes' places to a fraction of a px: level with each other, and as far apart as the irises are.
+    """Locate the eyes to a fraction of a px: at the height where they match, and as far apart as the irises.
 
     Args:
         frame: the image.
-        eyes: (2, 2) px, where a detector saw them, image's left first.
-        mouth: (2, 2) px, where it saw the corners of the mouth.
+        eyes: (2, 2) px, the eyes that a detector found, image's left first.
+        mouth: (2, 2) px, the corners of the mouth that it found.
 
     Returns:
-        (2, 2) px, and how alike the two eyes are, up to 1.
+        (2, 2) px, and the similarity of the two eyes, up to 1.
     """
     found = np.asarray(eyes, dtype=np.float64).copy()
     alike = 0.0
@@ -382,7 +385,7 @@ def exact_eyes(frame: Frame, eyes: npt.ArrayLike, mouth: npt.ArrayLike | None = 
         found = alignment.unmap(places)
         if moved < _SETTLED:
             break
-    # Which one is lower is told best by all that is about them: lids, pupils, shades.
+    # The surroundings of the eyes (lids, pupils, shadows) show best which eye is lower.
     alignment = upright(found)
     shift = Halves(alignment.warp(frame).pixels).eyes()
     level = np.array([[0.0, shift.down / 2], [0.0, -shift.down / 2]])
@@ -390,11 +393,11 @@ def exact_eyes(frame: Frame, eyes: npt.ArrayLike, mouth: npt.ArrayLike | None = 
 
 
 def measure_mouth(face: ByteArray, row: float | None = None) -> MouthLine:
-    """How much lower the mouth lies on one side: its pull is undone, and the rest is measured along its line.
+    """Measure how much lower the mouth lies on one side: undo its pull, and measure the rest along its line.
 
     Args:
-        face: an upright face, its eyes level.
-        row: as of `Halves.mouth`.
+        face: an upright face with level eyes.
+        row: see `Halves.mouth`.
 
     Returns:
         The line in the face as it is, and the whole drop.
@@ -409,20 +412,20 @@ def measure_mouth(face: ByteArray, row: float | None = None) -> MouthLine:
 
 
 def level_head(frame: Frame, eyes: Matrix, mouth_row: float | None = None, seen: float = 1.0) -> tuple[Matrix, float]:
-    """Turn the line of the eyes to the head's own level where one eye itself lies lower.
+    """Turn the line of the eyes toward the head's own level if one eye itself lies lower.
 
-    A palsy pulls eye and mouth down on the same side. So the line is turned only if the mouth lies lower on the side of
-    the lower eye already, and only by so much as goes with that: an even reading stays even.
+    A palsy pulls eye and mouth down on the same side. So the line is turned only if the mouth already lies lower on the
+    side of the lower eye, and the more it does, the larger the turn may be: a symmetric result stays symmetric.
 
     Args:
         frame: the image.
-        eyes: (2, 2) px, as `exact_eyes` finds them.
-        mouth_row: as of `Halves.mouth`.
-        seen: the share of the turn that is made, less than 1 if the head's level is hardly seen.
+        eyes: (2, 2) px, from `exact_eyes`.
+        mouth_row: see `Halves.mouth`.
+        seen: fraction of the turn that is applied; less than 1 if the head's level is hardly visible.
 
     Returns:
-        (2, 2) px, as far apart and about the same middle; and the angle they were turned by, degrees, positive
-        clockwise: 0 unless the head's level lies away by more than `EYE_TILT`, and by so much less.
+        (2, 2) px, with the same distance and middle, and the angle by which they were turned, degrees, positive
+        clockwise: 0 unless the head's level differs by more than `EYE_TILT`, and at most the angle beyond it.
     """
     if seen <= 0:
         return eyes, 0.0
@@ -440,25 +443,25 @@ def level_head(frame: Frame, eyes: Matrix, mouth_row: float | None = None, seen:
 
 
 def _expected_mouth(row: float | None) -> float:
-    """How far the mouth lies below the eyes, in distances between them, where points say that it lies at ``row``."""
+    """Expected distance of the mouth below the eyes, in distances between the eyes, if points place it at ``row``."""
     expected = _MOUTH_ROW if row is None else (_MOUTH_ROW + (row - _EYE_ROW) / UNIT) / 2
     return float(np.clip(expected, *_MOUTH_ROWS))
 
 
 def _turned(eyes: Matrix, degrees: float) -> Matrix:
-    """Two points turned about their middle, clockwise."""
+    """Two points, turned clockwise about their middle."""
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     middle = eyes.mean(axis=0)
     return np.asarray(middle + (eyes - middle) @ np.array([[cos, sin], [-sin, cos]]))
 
 
 def _even_light(plane: Plane, floor: float) -> Plane:
-    """Local mean 0 and standard deviation about 1; less where there is little but noise."""
+    """Normalize to a local mean of 0 and a standard deviation of about 1, or less where there is little but noise."""
     cv2 = load_opencv()
     small = tuple(length // _COARSE for length in plane.shape[::-1])
 
     def blurred(values: Plane) -> Plane:
-        # So wide a blur is the same, and much faster, on a small image.
+        # A blur this wide gives the same on a small image, and much faster.
         shrunk = cv2.resize(values, small, interpolation=cv2.INTER_AREA)
         shrunk = cv2.GaussianBlur(shrunk, (0, 0), _NEIGHBORHOOD * UNIT / _COARSE)
         return np.asarray(cv2.resize(shrunk, plane.shape[::-1], interpolation=cv2.INTER_LINEAR))
@@ -475,7 +478,7 @@ def _half(plane: Plane, sign: int, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> 
 
 
 def _lowered(drop: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Px of a drop by which the left side goes down; the right one goes up by the rest. Odd ones go outward."""
+    """Px by which a drop lowers the left side; the right one rises by the rest. An odd px goes to the lower side."""
     return np.asarray(np.sign(drop) * ((np.abs(drop) + (drop > 0)) // 2), dtype=np.int64)
 
 
@@ -484,17 +487,17 @@ def _around(middle: int, reach: int, step: int) -> list[int]:
 
 
 def _peak(before: float, at: float, after: float) -> float:
-    """Where the parabola through three values has its top, -0.5 to 0.5."""
+    """Position of the maximum of the parabola through three values, -0.5 to 0.5."""
     bend = before - 2 * at + after
     return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < -1e-9 else 0.0
 
 
 def _follow(evidence: npt.NDArray[Any], expected: float) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The way from the middle outwards with the most evidence: drop and row at each distance (Viterbi's algorithm)."""
+    """Find the path from the middle outward with the most evidence: drop and row at each distance (Viterbi)."""
     drops, rows, count = evidence.shape
     even = drops // 2
     value = np.full((drops, rows), -1e9, np.float32)
-    # In the middle both sides are the same place, so nothing is lower there.
+    # In the middle, both sides are the same point, so neither is lower there.
     away = (np.arange(rows) - expected) / (_MOUTH_SCATTER * UNIT)
     value[even] = evidence[even, :, 0] - _ASTRAY * away**2
     here = np.arange(drops * rows, dtype=np.int32).reshape(drops, rows)

@@ -27,7 +27,7 @@ class HTNetPalsyConfig(HTNetConfig):
     """Settings of the palsy HTNet; the defaults are the published ones.
 
     Attributes:
-        use_micro_attention: every second layer of a level looks at neighbors only and reads the asymmetry.
+        use_micro_attention: every second layer of a level attends to neighbors only and amplifies asymmetric positions.
         use_roi_module: regions and background are separated before the first level.
         num_roi_regions: number of region maps.
     """
@@ -46,15 +46,15 @@ class HTNetPalsyConfig(HTNetConfig):
 
 @dataclass(frozen=True, eq=False)
 class PalsyMaps:
-    """What a palsy model looked at; B faces.
+    """Scores and maps of a palsy model for B faces.
 
     Attributes:
         logits: (B, num_classes), the class scores.
         roi_maps: (B, regions, H, W), 0..1, how much each position belongs to each region; None without ROI module.
-            What the regions are is learned: none has a name.
+            The regions are learned and have no names.
         roi_mask: (B, 1, H, W), 0..1, how much of each position is used; None without ROI module.
         asymmetry: (B, H, W), 0..1, for each layer that compares left with right, in order; H and W are those of its
-            level. How much louder the layer made each position.
+            level. The higher the value, the more the layer amplified the position.
     """
 
     logits: Tensor
@@ -64,7 +64,7 @@ class PalsyMaps:
 
 
 class MapsLevel(Level):
-    """A level of which every second layer compares left with right and reports a map, if its design says so.
+    """A level in which every second layer compares left with right and reports a map, if the design asks for it.
 
     Attributes:
         attention_class: attention of these layers.
@@ -82,7 +82,7 @@ class MapsLevel(Level):
         raise NotImplementedError
 
     def last_has_positions(self, config: HTNetConfig) -> bool:
-        """Whether anything can see the positions of the last level."""
+        """Whether anything can use the positional embedding of the last level."""
         raise NotImplementedError
 
     def make_block(self, config: HTNetConfig, index: int, depth: int) -> nn.Module:
@@ -104,30 +104,30 @@ class MapsLevel(Level):
 
 
 def is_micro_layer(depth: int) -> bool:
-    """Whether layer ``depth`` of a level, from 0, is one of those that compare left with right: every second."""
+    """Whether layer ``depth`` of a level, from 0, compares left with right; every second one does."""
     return depth % 2 == 1
 
 
 class PalsyLevel(MapsLevel):
     """A level of the palsy HTNet.
 
-    The last one has no positions. What they add is the same for all channels of a token, and from there on every
-    layer, the head included, starts with a channel norm that takes it away: the published ones never had an effect.
+    The last level has no positional embedding. It adds the same number to all channels of a token, and from there on
+    every layer, including the head, starts with a channel norm that removes it: the published one never had an effect.
     """
 
     attention_class = MicroAttention
 
     def compares(self, config: HTNetConfig) -> bool:
-        """As the config says."""
+        """Whether the config asks for micro-attention."""
         return isinstance(config, HTNetPalsyConfig) and config.use_micro_attention
 
     def last_has_positions(self, config: HTNetConfig) -> bool:
-        """Never."""
+        """Always False."""
         return False
 
 
 class FaceGradeModel(HierarchicalModel):
-    """What both palsy designs share: they read a face, and give the maps they looked at on request."""
+    """Base class of both palsy designs: they read a face, and return their maps on request."""
 
     input_kind: ClassVar[str] = "face"
     labels_by_number: ClassVar[Mapping[int, tuple[str, ...]]] = PALSY_LABELS
@@ -144,13 +144,13 @@ class FaceGradeModel(HierarchicalModel):
         Args:
             x: (B, channels, image_size, image_size) of a whole-number or floating-point type, an aligned face: red,
                 green, blue; 0..255.
-            return_maps: return `PalsyMaps`, which hold the scores too; ROI maps and mask are those of the ROI module.
+            return_maps: return `PalsyMaps`, which contain the scores too; ROI maps and mask are from the ROI module.
 
         Returns:
             (B, num_classes) scores before the softmax, or the maps.
 
         Raises:
-            ModelError: the shape is another, or the batch is of one in training (`HTNetPalsy` with the ROI module).
+            ModelError: the shape is wrong, or the batch has one face in training (`HTNetPalsy` with the ROI module).
         """
         asymmetry: Maps | None = [] if return_maps else None
         features, maps, mask = self._features(self.check_image(x), asymmetry)
@@ -170,7 +170,7 @@ class FaceGradeModel(HierarchicalModel):
 @register_model(
     "htnet_palsy_small",
     image_size=112,
-    # As htnet_small, whose blocks all fit; every level has a second one, as only that compares left with right.
+    # Like htnet_small, whose blocks all fit; every level has a second one, since only that compares left with right.
     dim=64,
     heads=4,
     block_repeats=(2, 2, 2),

@@ -1,6 +1,6 @@
-"""Whom a graded face shows: where a patient's name is looked for, and what is too ambiguous to go by.
+"""The patients in graded faces: where their names are read, and which names are too ambiguous to use.
 
-A patient must not be on both sides of a split, so a name is taken only where the places that could hold it agree.
+A patient must not be on both sides of a split, so a name is accepted only if all places that could contain it agree.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from htnet.core.identity import COUNTED, check_identities, is_named, person_key
 from htnet.core.words import listed
 from htnet.data import Sample
 
-#: What may say where the patient's name stands, for files without a table; a regular expression with a group may, too.
+#: Places of the patient's name, for files without a table; a regular expression with a group is allowed, too.
 PLACES = ("auto", "file", "folder")
 #: Columns of a table that name a person, by `person_key`.
 _COLUMNS = frozenset(
@@ -30,13 +30,13 @@ _COLUMNS = frozenset(
 ) | {"mrn"}
 #: Columns that name a person or an image, by `person_key`.
 _UNSURE = frozenset({"id", "ids", "no", "nr", "num", "number", "name", "code"})
-#: What follows a name in files and folders of one patient: a side, a time, a task, the number of a copy.
+#: Endings of names of files and folders of one patient: a side, a time, a task, the number of a copy.
 _VIEW = re.compile(
     r"(?:(?<=[0-9])|(?<=\w)[\W_]+)(?:l|r|left|right|front|frontal|side|before|after|pre|post|rest|resting|neutral|smile|smiling|"
     r"blink|brows?|frown|pucker|kiss|eyes?|mouth|closed|open|copy|kopie|copie|copia)[\W_]*$"
     r"|\s*\([0-9]+\)\s*$|~[0-9]+\s*$"
 )
-#: Beginnings of file names that are not names, by `person_key`: kinds of people, cameras' words, tasks.
+#: Beginnings of file names that do not name a patient, by `person_key`: kinds of people, words of cameras, tasks.
 _NOBODY = frozenset(
     {
         *("patient", "pat", "subject", "subj", "sub", "person", "participant", "proband", "case", "control", "id"),
@@ -51,14 +51,14 @@ _NOBODY = frozenset(
         *("stage", "level", "score", "label", "class", "sample", "file", "aligned", "copy", "new", "sunnybrook"),
     }
 )
-#: Letters before the number in the name of a patient, where files alone are to say who it is.
+#: Words before the number in the name of a patient, if only file names identify the patients.
 _BEFORE_NUMBERS = frozenset({"patient", "pat", "pt", "subject", "subj", "sub", "person", "participant", "case", "id"})
-#: Letters that more often count visits, days, times, grades, eyes or cameras than people.
+#: Letters before a number that more often counts visits, days, times, grades, eyes or cameras than people.
 _NOT_PEOPLE = frozenset(
     {"a", "b", "d", "e", "f", "g", "i", "l", "m", "r", "t", "u", "v", "w", "y", "no", "nr", "hb", "gr", "im", "fr"}
     | {"wk", "mo", "yr", "tp", "ex", "se", "vi", "va", "od", "os", "ck"}
 )
-#: A patient as files may name one: letters and a number, perhaps one more letter, and then no more of the word.
+#: The name of a patient in file names: letters and a number, perhaps one more letter, then the end of the word.
 _LIKE_A_PATIENT = re.compile(r"([^\W\d_]+)[\W_]*(\d+)[^\W\d_]?(?![^\W_])")
 #: A year, a date or a time of day, and nothing else.
 _DATE = re.compile(
@@ -69,12 +69,12 @@ _GROUPS = re.compile(r"(grade|class|hb)?[ _-]?(\d+|i{1,3}|iv|v|vi|i-ii|iii-iv|v-
 
 @dataclass(frozen=True)
 class Found:
-    """An image whose patient is to be named.
+    """An image whose patient is to be identified.
 
     Attributes:
         name: the sample.
-        folders: folders it lies in, below what all images share.
-        stem: name of its file without ending.
+        folders: folders that contain it, below the folder that all images share.
+        stem: name of its file without the ending.
     """
 
     name: str
@@ -89,24 +89,26 @@ class Found:
 
 
 def from_files(images: Sequence[Found], source: str, place: str) -> tuple[list[str], str]:
-    """The patient of each image by the names of files or folders, and as text where they were read.
+    """Read the patient of each image from the names of files or folders.
 
     Args:
         images: the images.
-        source: where they lie, for messages.
+        source: folder or table of the images, for messages.
         place: one of `PLACES`, or a regular expression whose first group is the patient. "auto" takes the file name up
-            to its first "_" if that looks like a patient (letters and a number, such as "P07") and nothing says
-            otherwise: no folder, and no later part of the names.
+            to its first "_" if that looks like a patient (letters and a number, such as "P07") and nothing contradicts
+            it: no folder, and no later part of the names.
+
+    Returns:
+        The patients, and a text that states where they were read.
 
     Raises:
-        ManifestError: a name is missing, is not one, or could be read in two ways; the message shows both.
+        ManifestError: a name is missing, is not a name, or could be read in two ways; the message shows both.
     """
     if place not in PLACES:
         return _from_pattern(images, source, place)
     cure = (
-        "Say where the patient stands with a regular expression, its group the patient (patients=r'_(P[0-9]+)', "
-        "--patients '_(P[0-9]+)'), give a .csv file with the columns image_path and grade and the column 'patient', or "
-        "rename them."
+        "Give a regular expression whose group is the patient (patients=r'_(P[0-9]+)', --patients '_(P[0-9]+)') or a "
+        ".csv file with the columns image_path and grade and the column 'patient', or rename the files."
     )
     if place == "folder":
         _refuse_nameless([i.name for i in images if not i.folders], source, "no separate folder below the grade", cure)
@@ -133,14 +135,14 @@ def from_files(images: Sequence[Found], source: str, place: str) -> tuple[list[s
 def check_patients(named: Iterable[tuple[str, str]], source: str) -> None:
     """Refuse two names that may be one patient, written in two ways or seen in two views; every layout is checked.
 
-    "P07", "Patient 7" and "7" are such, and "P07 left" and "P07 right", "P07" and "P07 (1)".
+    Examples are "P07", "Patient 7" and "7", "P07 left" and "P07 right", and "P07" and "P07 (1)".
 
     Args:
         named: each sample with its patient.
         source: where they were read from.
 
     Raises:
-        ManifestError: there are such; the message names both, a sample of each and the fix.
+        ManifestError: there are such names; the message gives both, a sample of each and the fix.
     """
     found: dict[tuple[int, str], tuple[str, str]] = {}
     for sample, name in named:
@@ -149,14 +151,14 @@ def check_patients(named: Iterable[tuple[str, str]], source: str) -> None:
             if person_key(other[1]) != person_key(name):
                 raise ManifestError(
                     f"{source}: the patients {other[1]!r} (sample {other[0]!r}) and {name!r} (sample "
-                    f"{sample!r}) may be the same person. Write them alike if they are, without side, time or "
-                    "task; give two patients names "
-                    "that differ in more: a .csv file with the columns image_path, grade and patient says who is who."
+                    f"{sample!r}) may be the same person. If they are, write them alike, without side, time or "
+                    "task. If not, give the two patients names "
+                    "that differ in more, in a .csv file with the columns image_path, grade and patient."
                 )
 
 
 def _from_pattern(images: Sequence[Found], source: str, pattern: str) -> tuple[list[str], str]:
-    """The patients by a regular expression of the user's, searched for in the name of each file with its folders."""
+    """Read the patients with the user's regular expression, searched in the name of each file with its folders."""
     try:
         found = re.compile(pattern)
     except re.error:
@@ -178,11 +180,11 @@ def _from_pattern(images: Sequence[Found], source: str, pattern: str) -> tuple[l
 
 
 def _refuse_no_name(image: Found, name: str, what: str, source: str, cure: str) -> None:
-    """Refuse a name that is a view, a visit, a date, a camera's word, a sex, a grade or a place, counted or not."""
+    """Refuse names that are a view, visit, date, camera word, sex, grade or place, with or without a number."""
     key = person_key(name)
     word = re.split(r"\d", key, maxsplit=1)[0]
     counted = word != key and (word in _NOBODY - _BEFORE_NUMBERS or word in ("t", "v"))
-    # "hospitalA" and "groupB" are places and groups told apart by a letter.
+    # "hospitalA" and "groupB" are places and groups that differ by a letter.
     lettered = re.fullmatch(r"(.*[a-z])[A-Z]", name)
     names_no_patient = (
         key in _NOBODY
@@ -199,7 +201,7 @@ def _refuse_no_name(image: Found, name: str, what: str, source: str, cure: str) 
 
 
 def _like_a_patient(text: str) -> str:
-    """The key of what stands at the beginning of a text and looks like a patient, such as "P07"; "" otherwise."""
+    """The key of the beginning of a text if it looks like a patient, such as "P07"; "" otherwise."""
     found = _LIKE_A_PATIENT.match(unicodedata.normalize("NFKC", text).casefold())
     if found is None:
         return ""
@@ -209,9 +211,9 @@ def _like_a_patient(text: str) -> str:
 
 
 def _refuse_guesses(images: Sequence[Found], source: str, cure: str) -> None:
-    """Refuse first parts that need not be patients, and those beside which a later part may be one.
+    """Refuse first parts of file names that need not be patients, and names of which a later part may be one.
 
-    Whoever knows better says so with ``patients``.
+    Users who know that the first part is the patient can say so with ``patients``.
     """
     cure = f"If the first part is the patient, give patients='file' (--patients file). {cure}"
     heads: dict[str, Found] = {}
@@ -245,9 +247,9 @@ def _refuse_guesses(images: Sequence[Found], source: str, cure: str) -> None:
 
 
 def _readings(name: str) -> list[str]:
-    """What a name may say in addition to itself, one for each kind of people."""
+    """Keys under which a name may mean the same person as another name, one for each kind of people in `COUNTED`."""
     text = before = name.casefold().strip()
-    # "P07-1" and "P07-2" may be two pictures of P07; "12-034" is a site and a patient.
+    # "P07-1" and "P07-2" may be two pictures of P07, but "12-034" is a site and a patient.
     counted = re.fullmatch(r"((?:patient|pat|pt|p|subject|subj|sub|s)[\W_]?\d+)[\W_]+\d{1,2}", text)
     text = counted[1] if counted is not None else text
     while (shorter := _VIEW.sub("", text)) != text:
@@ -259,7 +261,7 @@ def _readings(name: str) -> list[str]:
 
 
 def from_table(columns: Sequence[str], rows: Sequence[tuple[int, Mapping[str, str]]], path: Path) -> str | None:
-    """The column of a table that names the patients, None if there is none.
+    """The column of a table that names the patients; None if there is none.
 
     Raises:
         ManifestError: two columns name people and disagree on who is who, two names may be one patient, or a column
@@ -279,14 +281,14 @@ def from_table(columns: Sequence[str], rows: Sequence[tuple[int, Mapping[str, st
         said = [person_key(row[name]) for _, row in rows]
         if person_key(name) in _UNSURE and len(set(said)) < len(said):
             raise ManifestError(
-                f"{path}, line 1: the column {name!r} names some rows alike, so it may say who the patients are. Call "
-                "it 'patient' if it does; give it another name, such as 'remark', if it does not."
+                f"{path}, line 1: the column {name!r} has the same value in several rows, so it may name the patients. "
+                "Call it 'patient' if it does; give it another name, such as 'remark', if it does not."
             )
     return None
 
 
 def below(paths: Iterable[Path]) -> list[tuple[str, ...]]:
-    """Folders of relative paths, without those that all share and those that stand for a grade or a split."""
+    """Folders of relative paths, without those that all share and those that name a grade or a split."""
     parents = [[part for part in path.parent.parts if not _GROUPS.fullmatch(part.casefold())] for path in paths]
     while parents and all(parts and parts[0] == parents[0][0] for parts in parents):
         parents = [parts[1:] for parts in parents]
@@ -297,9 +299,9 @@ def _refuse_folders(images: Sequence[Found], source: str) -> None:
     nested = [(image.name, image.head, image.folders[0]) for image in images if image.folders]
     _refuse_other_people(
         nested,
-        f"{source}: the names of files and of the folders they lie in disagree on who is who",
-        "Say which names the patient: patients='file' or 'folder' (--patients file, --patients folder), or give a .csv "
-        "file with the columns image_path, grade and patient.",
+        f"{source}: the names of files and of their folders disagree on who is who",
+        "State which names the patient: patients='file' or 'folder' (--patients file, --patients folder), or give a "
+        ".csv file with the columns image_path, grade and patient.",
     )
 
 
@@ -319,7 +321,7 @@ def _refuse_parts(images: Sequence[Found], source: str, cure: str) -> None:
 
 
 def _refuse_other_people(rows: Iterable[tuple[object, str, str]], what: str, cure: str) -> None:
-    """Refuse two ways to name people that do not keep the same people apart."""
+    """Refuse two ways to name people that do not distinguish the same people."""
     forth: dict[str, tuple[object, str, str]] = {}
     back: dict[str, tuple[object, str, str]] = {}
     for row in rows:

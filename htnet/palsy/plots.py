@@ -34,18 +34,18 @@ def plot_grade(
     """Draw a picture: the image with its points, the face the model saw, and the probabilities.
 
     Args:
-        prediction: the answer.
-        image: the image it is for.
+        prediction: the prediction.
+        image: its image.
         path: also save it as this picture file (.png, .pdf, ...).
-        overwrite: replace a picture that exists.
+        overwrite: replace an existing picture.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure, which is not registered with ``pyplot`` and has no window.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file's ending names no kind of picture.
+        InputError: the ending of the file is not that of a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("prediction", prediction, GradePrediction, "what GradePredictor.image returned")
@@ -66,22 +66,22 @@ def plot_grade(
 
 
 def plot_maps(maps: FaceMaps, path: str | PathLike[str] | None = None, *, overwrite: bool = False) -> Figure:
-    """Draw what a model looked at: the face, its region maps and mask, the asymmetry of each layer.
+    """Draw the maps of a model: the face, its region maps and mask, and the asymmetry of each layer.
 
-    Maps lie over the face in the colors of one scale, 0 to 1. The regions are learned, so they carry numbers only.
+    All maps are drawn over the face in one color scale, 0 to 1. The regions are learned, so they only have numbers.
 
     Args:
-        maps: what `GradePredictor.maps` found.
+        maps: result of `GradePredictor.maps`.
         path: also save it as this picture file (.png, .pdf, ...).
-        overwrite: replace a picture that exists.
+        overwrite: replace an existing picture.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure, which is not registered with ``pyplot`` and has no window.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file's ending names no kind of picture.
+        InputError: the ending of the file is not that of a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("maps", maps, FaceMaps, "what GradePredictor.maps returned")
@@ -115,20 +115,20 @@ def plot_asymmetry(
 ) -> Figure:
     """Draw an asymmetry report: the face with the mouth's line, the mirrored face, and the numbers.
 
-    The sides written on it are the patient's own.
+    Labels state the patient's own sides.
 
     Args:
-        report: what `htnet.palsy.face_asymmetry` found.
+        report: result of `htnet.palsy.face_asymmetry`.
         path: also save it as this picture file (.png, .pdf, ...).
-        overwrite: replace a picture that exists.
+        overwrite: replace an existing picture.
 
     Returns:
-        The figure, which belongs to no window and no ``pyplot``.
+        The figure, which is not registered with ``pyplot`` and has no window.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
         OverwriteError: the picture exists and ``overwrite`` is not given.
-        InputError: the file's ending names no kind of picture.
+        InputError: the ending of the file is not that of a picture format.
     """
     check_outputs(path, overwrite=overwrite)
     refuse_type("report", report, FaceAsymmetry, "what htnet.palsy.face_asymmetry returned")

@@ -1,4 +1,4 @@
-"""Grades of single images, folders and prepared sets."""
+"""Prediction of grades for single images, folders and prepared sets."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from htnet.preprocess import FrameSource, Landmarker, read_frame
 from htnet.preprocess.depth import check_bit_depth
 from htnet.training import predict_set
 
-#: Faces that go through the model together.
+#: Number of faces in one batch.
 BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
 class GradePrediction:
-    """The answer for one image.
+    """The prediction for one image.
 
     Attributes:
         label: name of the most probable class.
@@ -47,10 +47,10 @@ class GradePrediction:
         source: the image's file, or a description.
         face: the aligned face that the model saw.
         landmarks: the five points, px of the image.
-        sample: identifier; the name of the file without ending where none was given.
-        model: name of the weights that answered.
+        sample: identifier; by default the name of the file without its ending.
+        model: name of the weights.
         architecture: name of the model's architecture in the registry.
-        temperature: what the scores were divided by before the softmax; 1 changes nothing.
+        temperature: the scores were divided by it before the softmax; 1 changes nothing.
         license_expression: terms of use of the weights as an SPDX license expression; "" for a fresh model.
     """
 
@@ -67,7 +67,7 @@ class GradePrediction:
 
     @property
     def warnings(self) -> tuple[QualityWarning, ...]:
-        """All reasons to doubt this answer."""
+        """All reasons to doubt this prediction."""
         return self.landmarks.warnings
 
     @property
@@ -93,13 +93,13 @@ class GradePrediction:
 
 @dataclass(frozen=True, eq=False)
 class FaceMaps:
-    """What a model looked at in one face; maps are 0..1, in the model's own grid.
+    """Maps of a model for one face, 0..1, in the model's own grid.
 
     Attributes:
-        prediction: the answer for the same face.
+        prediction: the prediction for the same face.
         roi_maps: (regions, H, W) float32, or None for a model without. The regions are learned and have no names.
-        roi_mask: (H, W) float32, how much of each place is used, or None.
-        asymmetry: one (H, W) float32 a layer that compares left with right.
+        roi_mask: (H, W) float32, how much of each position is used, or None.
+        asymmetry: (H, W) float32 for each layer that compares left with right.
     """
 
     prediction: GradePrediction
@@ -112,18 +112,18 @@ class GradePredictor:
     """A grading model with the alignment it was trained with.
 
     Args:
-        weights: a weights folder or anything else for `htnet.load_pretrained`, or a loaded model, also one that was
-            given to `torch.compile`.
-        landmarks: finds the five points: a landmarker, or a text for `palsy_landmarker`.
+        weights: a weights folder or anything else for `htnet.load_pretrained`, or a loaded model, which may be
+            compiled (`torch.compile`).
+        landmarks: finds the five points: a landmarker, or its name for `palsy_landmarker`.
         device: where the model runs; "auto" for a CUDA device where there is one, otherwise the CPU.
-        bit_depth: bits of the images' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
+        bit_depth: bits of the images' values, if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
         revision: branch, tag or commit of the Hub repository that ``weights`` names.
-        dtype: floating-point type that the model computes in, or its name, such as "bfloat16"; float32 unless given.
+        dtype: floating-point type that the model computes in, or its name, such as "bfloat16"; float32 by default.
 
     Raises:
-        WeightsError: the weights cannot be loaded, or do not say how their input is made.
-        InputError: the device cannot be used, or ``dtype`` is impossible, or given beside a model.
-        ModelError: it reads no faces.
+        WeightsError: the weights cannot be loaded, or do not specify how their input is made.
+        InputError: the device cannot be used, or ``dtype`` is invalid or given together with a model.
+        ModelError: the model does not read faces.
     """
 
     @renamed_arguments
@@ -155,7 +155,7 @@ class GradePredictor:
 
         Args:
             image: a file or an (H, W, 3) RGB array.
-            sample: identifier, to look points up by; a file's name without ending unless given.
+            sample: identifier under which a landmarker looks up points; by default the file's name without its ending.
 
         Raises:
             FrameError: the image cannot be read.
@@ -167,10 +167,10 @@ class GradePredictor:
         return self._answer(scores, face, landmarks, source, sample)
 
     def folder(self, folder: str | PathLike[str]) -> Iterator[GradePrediction | tuple[str, HtnetError]]:
-        """Grade every image in a folder and its folders, in the order of their names.
+        """Grade every image in a folder and its subfolders, in the order of their names.
 
         Yields:
-            The answer, or for an image that cannot be used its path and what is wrong.
+            The prediction, or the path and the error for an image that cannot be used.
 
         Raises:
             FrameError: the folder contains no images.
@@ -180,11 +180,11 @@ class GradePredictor:
         return self._each(files)
 
     def maps(self, image: FrameSource, sample: str = "") -> FaceMaps:
-        """Grade one image, and keep what the model looked at.
+        """Grade one image, and return the maps of the model.
 
         Args:
             image: a file or an (H, W, 3) RGB array.
-            sample: identifier, to look points up by.
+            sample: identifier under which a landmarker looks up points; by default the file's name without its ending.
 
         Raises:
             ModelError: the model offers no maps.
@@ -193,9 +193,7 @@ class GradePredictor:
         """
         forward: Any = self.model.forward
         if "return_maps" not in inspect.signature(forward).parameters:
-            raise ModelError(
-                f"{self.model.name} offers no maps; take one of htnet.palsy that does: {', '.join(face_models())}."
-            )
+            raise ModelError(f"{self.model.name} offers no maps. Use a model that does: {', '.join(face_models())}.")
         face, landmarks, source = self._face(image, sample)
         with torch.no_grad():
             found = forward(self._input(face), return_maps=True)
@@ -249,8 +247,8 @@ def predict_faces(model: EmotionModel, data: FaceSet, batch_size: int = BATCH) -
 def _spec(model: EmotionModel) -> PreprocessSpec:
     if model.preprocess_spec is None:
         raise WeightsError(
-            f"{model.name} does not say how its faces are aligned. Set model.preprocess_spec to the PreprocessSpec it "
-            "was trained with."
+            f"{model.name} does not specify how its faces are aligned. Set model.preprocess_spec to the PreprocessSpec "
+            "it was trained with."
         )
     return model.preprocess_spec
 

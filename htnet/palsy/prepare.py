@@ -1,4 +1,4 @@
-"""Preparing graded faces: aligned faces, splits and a manifest, computed once."""
+"""Preparation of graded faces: aligned faces, splits and a manifest, computed once."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from htnet.preprocess.opencv import load_opencv
 from htnet.training.augment import MIRRORED_POINTS
 
 FACES = "faces"
-#: Shown on each side of the template's square, as a fraction of it: brows and chin, which the square cuts.
+#: Margin on each side of the template's square, as a fraction of it, to show brows and chin, which the square cuts.
 MARGIN = 0.12
 
 
 def _symmetric_template() -> tuple[tuple[float, float], ...]:
-    """`TEMPLATE_28` with its two halves made equal, and `MARGIN` around."""
+    """`TEMPLATE_28`, made symmetric, with `MARGIN` around it."""
     points = []
     for (x, y), other in zip(TEMPLATE_28, MIRRORED_POINTS, strict=True):
         mirrored = TEMPLATE_SIZE - TEMPLATE_28[other][0]
@@ -53,24 +53,24 @@ def _symmetric_template() -> tuple[tuple[float, float], ...]:
     return tuple((round(x, 4), round(y, 4)) for x, y in points)
 
 
-#: How faces are aligned unless stated otherwise: a 224 px face, its template the same on both sides.
+#: Default alignment: a face of 224 px, with a symmetric template.
 PALSY_SPEC = PreprocessSpec(layout="whole", size=224, face_size=224, template=_symmetric_template())
 
 
 def align_face(
     image: FrameSource, landmarker: Landmarker, spec: PreprocessSpec, sample: str = "", bit_depth: int | None = None
 ) -> tuple[Frame, Landmarks]:
-    """One face, moved by the similarity that takes its five points nearest to the spec's template.
+    """Align one face with the similarity transform that brings its five points closest to the spec's template.
 
-    A similarity moves both sides alike, so an asymmetry stays.
+    A similarity transforms both sides alike, so an asymmetry is preserved.
 
     Args:
         image: an image file or an RGB array.
         landmarker: finds the five points. `htnet.preprocess.TemplateLandmarks` is for faces that are cropped
             already: the template's points are then where the spec wants them, and the image is only resized.
         spec: template and ``face_size``.
-        sample: identifier, to look points up by.
-        bit_depth: bits of the image's values, where a 16-bit file uses fewer; see `htnet.preprocess.read_frame`.
+        sample: identifier under which the landmarker looks up points.
+        bit_depth: bits of the image's values, if a 16-bit file uses fewer; see `htnet.preprocess.read_frame`.
 
     Returns:
         The face, (face_size, face_size, 3), and the points found, px of the image.
@@ -87,7 +87,7 @@ def align_face(
 
 
 def palsy_landmarker(text: str, spec: PreprocessSpec, *, face: str | int | None = None) -> Landmarker:
-    """`htnet.preprocess.make_landmarker`; "template" stretches the spec's own template, so a face stays put."""
+    """Like `htnet.preprocess.make_landmarker`, but "template" uses the spec's own template, so a face is not moved."""
     with loading():
         from htnet.preprocess import TemplateLandmarks
 
@@ -113,24 +113,24 @@ def prepare_faces(
     """Align all faces once and split them by patient.
 
     Images that cannot be read or show no face are left out and listed in the report; the rest is done. Splits that
-    the manifest names are kept; otherwise all patients are split before any image is looked at, so repairing an
-    image moves no patient to another split. As with `htnet.data.prepare.prepare`, the call can be interrupted and made
-    again: faces that are whole and were made from the same image, points, settings and version of htnet are kept.
+    the manifest names are kept; otherwise all patients are split before any image is read, so repairing an
+    image moves no patient to another split. As with `htnet.data.prepare.prepare`, the call can be interrupted and
+    repeated: complete faces that were made from the same image, points, settings and version of htnet are kept.
 
     Args:
         manifest: samples with ``image``, label and subject, from `read_palsy`.
         out: folder; gets ``faces/*.png``, ``manifest.csv``, ``preprocess.json``, ``keys/*.json`` (what each face was
             made from) and ``report.json`` (see `htnet.data.prepare.Report`; its ``splits`` are those of `split_table`).
-        landmarks: finds the five points: a landmarker, or a text for `palsy_landmarker`.
+        landmarks: finds the five points: a landmarker, or its name for `palsy_landmarker`.
         spec: template and side of the aligned face.
         test: fraction of the images to test on, see `split_patients`.
-        val: share of the images to validate on.
-        seed: of the splits.
-        workers: processes; None takes one per core (at most 8). More than one needs the caller to be guarded by
-            ``if __name__ == "__main__":``.
+        val: fraction of the images to validate on.
+        seed: seed of the splits.
+        workers: number of processes; None for one per core (at most 8). With more than one, the calling script must be
+            guarded by ``if __name__ == "__main__":``.
         progress: wraps the iteration over samples, for a progress bar.
-        overwrite: put these samples instead of others that ``out`` contains, or of other grades or splits.
-        bit_depth: bits of the images' values, where 16-bit files use fewer; see `htnet.preprocess.read_frame`.
+        overwrite: replace other samples, grades or splits that ``out`` contains.
+        bit_depth: bits of the images' values, if 16-bit files use fewer; see `htnet.preprocess.read_frame`.
 
     Returns:
         The prepared samples, in the order of ``manifest``.
@@ -138,9 +138,9 @@ def prepare_faces(
     Raises:
         OverwriteError: ``out`` contains other samples, grades or splits, and ``overwrite`` is not given.
         ManifestError: no image could be prepared, some samples name a split and others none, two samples would share
-            a file, or two patients have one picture.
+            a file, or two patients share a picture.
         RunError: another process is preparing into ``out``.
-        HtnetError: nothing can be prepared in this way, as with a detector whose model cannot be found.
+        HtnetError: nothing can be prepared in this way, for example because the model of a detector cannot be found.
     """
     check_bit_depth(bit_depth)
     folder = PreparedFolder(as_path(out, "out"), {FACES: ".png"}, "faces aligned")
@@ -157,14 +157,14 @@ def prepare_faces(
         more=lambda prepared: {"splits": split_table(prepared)},
         noun="image",
     )
-    # Split before any image is looked at.
+    # Split before any image is read.
     return preparation.run(
         _with_splits(manifest, test, val, seed), LocalEngine(workers), lambda sample, error: None, progress, overwrite
     )
 
 
 def gaps(manifest: Manifest) -> list[str]:
-    """What is missing for a fair training and test, one line each: classes without images, or with none in a split."""
+    """Gaps that prevent a fair training and test, one line each: classes without images, or with none in a split."""
     table = split_table(manifest)
     present = {s.label for s in manifest}
     lines = [
@@ -183,7 +183,7 @@ def face_spec(folder: str | PathLike[str]) -> PreprocessSpec:
     """How the faces of a prepared folder were aligned.
 
     Raises:
-        ManifestError: the folder is not one of `prepare_faces`.
+        ManifestError: the folder was not written by `prepare_faces`.
     """
     if not os.path.exists(as_path(folder, "folder")):
         raise ManifestError(missing(folder))
@@ -215,7 +215,7 @@ class _Aligner:
 
 
 def _key(sample: Sample, spec: PreprocessSpec, points: Any, bit_depth: int | None) -> Parts | None:
-    """All that an aligned face depends on, part by part; None if its image cannot be read."""
+    """Everything that an aligned face depends on, part by part; None if its image cannot be read."""
     try:
         image = None if sample.image is None else sha256_of(sample.image)
     except OSError:
@@ -227,14 +227,14 @@ def _key(sample: Sample, spec: PreprocessSpec, points: Any, bit_depth: int | Non
 
 
 def _make(aligner: _Aligner, sample: Sample) -> dict[str, bytes] | HtnetError:
-    """The PNG of a sample's aligned face, or what is wrong with it."""
+    """The PNG of a sample's aligned face, or the error."""
     cv2 = load_opencv()
     try:
         if sample.image is None:
             raise ManifestError("it has no image of a face.")
         finder = cast(Landmarker, aligner.landmarks.get())  # `prepare_faces` takes no None
         face, points = align_face(sample.image, finder, aligner.spec, sample.sample, aligner.bit_depth)
-    except (FrameError, LandmarkError, ManifestError) as error:  # others would hit every sample
+    except (FrameError, LandmarkError, ManifestError) as error:  # other errors would occur for every sample
         return about_sample(sample.sample, error)
     encoded = bytes(cv2.imencode(".png", face.pixels[..., ::-1])[1].tobytes())
     return {FACES: encoded, **doubts_as_json(points.warnings)}

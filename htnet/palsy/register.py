@@ -1,4 +1,4 @@
-"""What this wing adds to the rooms' registries; models, converter and fusion register themselves where they stand."""
+"""Registers what this wing adds to htnet; models, converter and fusion register themselves in their own files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ register_card_text(
     "face", CardText("grades of facial palsy", ("facial-palsy",), _face_input, lambda config: _LIMITS, _SNIPPET)
 )
 register_augmentation(FaceAugmentation)
-#: For faces, whose left and right must be kept apart.
+#: For faces, whose left and right must never be exchanged.
 register_recipe(Recipe(name="palsy", lr=1e-3, epochs=200, batch_size=16, augmentation=FaceAugmentation()))
 register_pretrained(
     PretrainedSpec(

@@ -1,4 +1,4 @@
-"""Where in a face to look: soft maps of facial regions, and a mask of what is not a face."""
+"""Regions of interest in a face: soft maps of facial regions, and a mask against the background."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRIOR_SIDE = 32
 
 
 def facial_prior() -> Tensor:
-    """The fixed belief that a face lies in the middle: (32, 32), 1 there and 0.5 in the farthest corner.
+    """The fixed prior for a face in the middle: (32, 32), 1 in the middle and 0.5 in the farthest corner.
 
     max(0, 1 - d / (2 d_max)), d the distance to row 16 and column 16, as published: the middle is half a cell off.
     """
@@ -27,8 +27,8 @@ class RoiModule(nn.Module):
     """Region maps, background mask, and a refinement of the patches that the mask lets through.
 
     Both detectors of the reference read the same patches with equal layers; here they are one convolution and one
-    batch norm, split afterwards. Convolutions before a batch norm have no bias: the norm would take it away. Maps are
-    of ``side`` x ``side`` patches of width ``dim``.
+    batch norm, split afterwards. Convolutions before a batch norm have no bias, since the norm would remove it. Maps
+    have ``side`` x ``side`` patches of width ``dim``.
     """
 
     prior: Tensor
@@ -46,9 +46,9 @@ class RoiModule(nn.Module):
         self.register_buffer("prior", prior[0, 0, :, :, None], persistent=False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Patches (B, H, W, C) to better ones, region maps (B, H, W, regions) and face mask (B, H, W, 1), 0..1.
+        """Patches (B, H, W, C) to refined ones, region maps (B, H, W, regions) and face mask (B, H, W, 1), 0..1.
 
-        Region maps are zero where the mask is: they are its product with what the detector said.
+        Region maps are the detector's maps multiplied by the mask, so they are zero where the mask is.
 
         Raises:
             ModelError: a batch of one in training.

@@ -38,10 +38,11 @@ def read_palsy(
         source: a folder of ``grade_N`` folders (see `read_grade_folders`), a .csv file (`read_grade_csv`), or a
             folder in the layout of CK+ (`read_ck_plus`).
         classes: 6 or 3, see `htnet.palsy.SCHEMES`.
-        grade_map: for CK+ only: the table that says what is which grade.
+        grade_map: for CK+ only: the table that assigns the grades.
         patients: source of a patient's name: "file" for the file name up to its first "_", "folder" for the folder
             of the image, a regular expression whose first group is the patient, or "auto" for the file name if it
-            begins with letters and a number, as "P07", and nothing says otherwise; not for tables that name patients.
+            begins with letters and a number, such as "P07", and nothing contradicts it. Not for tables that name
+            patients.
 
     Returns:
         The manifest: ``image`` and ``subject`` of each sample, its class as ``label``, and its ``split`` if the
@@ -74,16 +75,15 @@ def read_palsy(
 
 
 def read_grade_folders(root: StrPath, scheme: GradeScheme, patients: str = "auto") -> Manifest:
-    """Read folders ``grade_1`` to ``grade_6`` of images, as FNP lies on a disk; gaps are allowed.
+    """Read images in folders ``grade_1`` to ``grade_6``, the layout of FNP; grades may be missing.
 
-    A patient is the file name up to the first "_": ``P07_smile_2.jpg`` shows P07. The same name in two folders is
+    The patient is the file name up to the first "_": ``P07_smile_2.jpg`` shows P07. The same name in two folders is
     the same person, graded twice. Names that do not begin like a patient's, and folders or later parts of names that
-    say otherwise, are refused unless ``patients`` says which; see `read_palsy`.
+    contradict them, are refused unless ``patients`` states where the name is; see `read_palsy`.
 
     Raises:
         ManifestError: there are no such folders, a folder's name is not a grade, a file has no "_", or it is not clear
-            which
-            patient a file shows.
+            which patient a file shows.
     """
     root = as_path(root, "root")
     if not os.path.isdir(root):
@@ -112,12 +112,13 @@ def read_grade_folders(root: StrPath, scheme: GradeScheme, patients: str = "auto
 def read_grade_csv(path: StrPath, scheme: GradeScheme, patients: str = "auto") -> Manifest:
     """Read a table of images.
 
-    Columns: ``image_path`` (relative to the table's folder) and ``grade``; if wanted ``patient`` (or ``subject``,
-    ``patient_id`` and the like; else the file name up to the first "_", as in `read_grade_folders`) and ``split``:
-    train, val (or validation) or test, in every row or in none. Other columns are left alone.
+    Columns: ``image_path`` (relative to the table's folder) and ``grade``; optionally ``patient`` (or ``subject``,
+    ``patient_id`` and the like; otherwise the file name up to the first "_", as in `read_grade_folders`) and ``split``:
+    train, val (or validation) or test, in every row or in none. Other columns are ignored.
 
     Raises:
-        ManifestError: not as described, a patient is in two splits, or it is not clear which patient an image shows.
+        ManifestError: the table is not as described, a patient is in two splits, or it is not clear which patient an
+            image shows.
     """
     path = as_path(path, "path")
     columns, rows = read_table(path, ("image_path", "grade"))
@@ -160,17 +161,17 @@ def read_grade_csv(path: StrPath, scheme: GradeScheme, patients: str = "auto") -
 def read_ck_plus(root: StrPath, grade_map: StrPath | None, scheme: GradeScheme) -> Manifest:
     """Read the last frame, the peak, of each sequence of CK+ (Lucey et al., CVPR Workshops 2010).
 
-    CK+ has no palsy grades, so a table says which sequence is of which grade. It has the column ``grade`` and one
-    of: ``sequence`` ("S005/001" or "S005_001"), or ``emotion``, the number 0 to 7 of ``Emotion/S005/001/*.txt``.
-    Sequences that the table does not name, or without emotion, are left out and listed; none becomes a default grade.
+    CK+ has no palsy grades, so a table assigns them to the sequences. It has the column ``grade`` and either
+    ``sequence`` ("S005/001" or "S005_001") or ``emotion``, the number 0 to 7 in ``Emotion/S005/001/*.txt``.
+    Sequences that the table does not name, or without emotion, are left out and listed; none gets a default grade.
 
     Args:
-        root: folder of ``cohn-kanade-images``, or that folder.
+        root: the folder that contains ``cohn-kanade-images``, or that folder itself.
         grade_map: the table, a .csv file.
         scheme: the classes.
 
     Raises:
-        ManifestError: there is no grade map, or something is not as described.
+        ManifestError: there is no grade map, or the data are not as described.
     """
     root = as_path(root, "root")
     root = root.parent if root.name == CK_IMAGES else root
@@ -208,14 +209,14 @@ def read_ck_plus(root: StrPath, grade_map: StrPath | None, scheme: GradeScheme) 
 
 @dataclass(frozen=True)
 class _GradeMap:
-    """What a user says about the grades of CK+: class by sequence or by emotion."""
+    """The grades that the user assigns to CK+: class by sequence or by emotion."""
 
     column: str
     grades: Mapping[str, str]
     used: set[str]
 
     def find(self, sequence: str, emotion: str | None) -> tuple[str | None, str]:
-        """The class of a sequence if it has one, and why it has none."""
+        """The class of a sequence (None if it has none), and the reason if it has none."""
         if self.column == "emotion" and emotion is None:
             return None, "no emotion"
         key = sequence if self.column == "sequence" else str(emotion)
@@ -253,7 +254,7 @@ def _emotion(folder: Path) -> str | None:
 
 
 def _whole(text: str) -> str:
-    """A number without its decimals: "3.0000000e+00" and "3" become "3"; any other text stays."""
+    """A number without its decimals: "3.0000000e+00" and "3" become "3"; any other text is returned unchanged."""
     try:
         value = float(text)
     except ValueError:
@@ -267,7 +268,7 @@ def _frame_number(path: Path) -> tuple[int, str]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Image files in a folder and its folders, but for hidden ones."""
+    """Image files in a folder and its subfolders, except hidden ones."""
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGES and not p.name.startswith("."))
 
 

@@ -18,24 +18,25 @@ Counts = npt.NDArray[np.float64]
 
 
 def split_patients(manifest: Manifest, *, test: float = 0.2, val: float = 0.0, seed: int = 0) -> Manifest:
-    """Put every patient, with all images, into one split, so each split has its share of every class.
+    """Assign every patient, with all images, to one split, so that each split has its share of every class.
 
     Greedy, after Sechidis, Tsoumakas and Vlahavas (ECML PKDD 2011), with people instead of samples: patients with
-    rare classes come first, and each goes where it brings the numbers of images nearest to the wanted ones. Equal
-    patients are ordered by ``seed``. The same patients, images and seed give the same splits in any order.
+    rare classes come first, and each goes to the split where it brings the numbers of images closest to the wanted
+    ones. Ties between patients are broken by ``seed``. The same patients, images and seed give the same splits in any
+    order.
 
     Args:
         manifest: labeled samples with subjects.
         test: fraction of the images to test on, 0 to 1; 1 for a pure test set.
-        val: share of the images to validate on; training does not use them.
-        seed: another seed, other splits.
+        val: fraction of the images to validate on; training does not use them.
+        seed: breaks ties; another seed gives other splits.
 
     Returns:
         The same samples with ``split`` "train", "val" or "test".
 
     Raises:
-        InputError: the shares are impossible.
-        ManifestError: samples without subject, one image under two patients, or fewer patients than splits.
+        InputError: the fractions are invalid.
+        ManifestError: samples have no subject, two patients share an image, or there are fewer patients than splits.
     """
     train = round(1 - test - val, 9)
     if not (test >= 0 and val >= 0 and train >= 0):
@@ -79,7 +80,7 @@ def _assign(counts: dict[tuple[str, str], Counts], shares: Counts, seed: int) ->
     """Index of the split of each patient."""
     total = sum(counts.values(), np.zeros_like(next(iter(counts.values()))))
     wanted = shares[:, None] * total
-    # A class counts by its rarity, or small classes would go wherever the large ones leave room.
+    # Classes are weighted by their rarity; otherwise small classes would go wherever the large ones leave room.
     weight = 1 / np.maximum(total, 1) ** 2
     have = np.zeros_like(wanted)
 
@@ -92,7 +93,7 @@ def _assign(counts: dict[tuple[str, str], Counts], shares: Counts, seed: int) ->
     for position, key in enumerate(waiting):
         before, after = have - wanted, have + counts[key] - wanted
         cost = (weight * (after**2 - before**2)).sum(1)
-        # Among equal ones the split that lacks most images in all.
+        # Among equal splits, the one that lacks the most images in total.
         lack = (wanted.sum(1) - have.sum(1)) / wanted.sum()
         best = int(np.lexsort((-lack, np.round(cost, 9)))[0])
         # The last patients go to splits that would stay empty.

@@ -41,25 +41,27 @@ def train_palsy(
         manifest: the training split, see `Manifest.split`.
         data: the same samples as tensors, of the model's ``image_size``.
         out: weights folder.
-        job: how to train a model that reads faces, by a recipe whose augmentation is one of faces;
-            `htnet_palsy_tiny` by the recipe "palsy" unless given.
+        job: training of a model that reads faces, with a recipe whose augmentation is for faces; by default
+            `htnet_palsy_tiny` with the recipe "palsy".
         on_epoch: called after each epoch with (epoch, model), for a progress bar.
         callbacks: called after each epoch with an `EpochReport` and the model.
-        overwrite: replace weights that ``out`` holds.
+        overwrite: replace existing weights in ``out``.
 
     Returns:
-        The model in eval mode, and what the transfer from the job's start took over and what not (None without one).
+        The model in eval mode, and a report of which tensors were transferred from the job's start (None without one).
 
     Raises:
         OverwriteError: ``out`` contains weights and ``overwrite`` is not given.
-        ModelError: the model reads no faces, or ones of another size.
-        ManifestError: manifest and data do not belong together, or hold a single image or class.
+        ModelError: the model does not read faces, or reads faces of another size.
+        ManifestError: manifest and data have different numbers of samples, or contain a single image or class.
         WeightsError: the start cannot be loaded.
         RunError: ``out`` contains the checkpoint of another training.
     """
     check_weights_folder(out, overwrite=overwrite)
     if len(manifest) != len(data):
-        raise ManifestError(f"The manifest has {len(manifest)} samples, the data {len(data)}. Load them together.")
+        raise ManifestError(
+            f"The manifest has {len(manifest)} samples, but the data have {len(data)}. Load them together."
+        )
     if len({s.label for s in manifest}) < 2:
         raise ManifestError(
             f"{manifest.source}: {len(manifest)} training image(s) of one class; give images of two or more."
@@ -81,14 +83,14 @@ def train_palsy(
 
 
 def check_face_model(model: EmotionModel, size: int | None = None) -> None:
-    """Refuse a model that reads flow images, or faces of another size.
+    """Refuse a model that does not read faces, or reads faces of another size.
 
     Args:
         model: the model.
         size: side of the faces, px; None for any.
 
     Raises:
-        ModelError: it does.
+        ModelError: the model reads flow images, or faces of another size.
     """
     if model.input_kind != "face":
         raise ModelError(
@@ -97,8 +99,8 @@ def check_face_model(model: EmotionModel, size: int | None = None) -> None:
         )
     if size is not None and model.config.image_size != size:
         raise ModelError(
-            f"{model.name} reads faces of {model.config.image_size} px, the data are of {size} px. Load the faces at "
-            "the model's size, or give image_size."
+            f"{model.name} reads faces of {model.config.image_size} px, but the data are of {size} px. Load the faces "
+            "at the model's size, or give image_size."
         )
 
 

@@ -1,10 +1,10 @@
-"""Whether eyes and mouth can be seen well enough for the two halves of a face to be compared.
+"""Checks whether eyes and mouth are visible enough to compare the two halves of a face.
 
-Two covered halves may mirror each other well, so agreement alone says nothing. Looked at are the size of the face,
-areas without any structure (masks, bars, blocks), the sharpness, and light and structure of one half against the other.
-The limits lie between what 164 generated faces of benchmarks/droop_faces.py and benchmarks/palsy_faces.py show (eyes 28
-to 120 px apart, blurred, noisy, lit from a side) and what covered, blurred and shaded portraits do; docs/palsy.md has
-both.
+Two covered halves may mirror each other well, so agreement alone is not enough. The checks cover the size of the face,
+areas without any structure (masks, bars, blocks), the sharpness, and light and structure of one half relative to the
+other. The limits lie between the values of 164 generated faces from benchmarks/droop_faces.py and
+benchmarks/palsy_faces.py (eyes 28 to 120 px apart, blurred, noisy, lit from a side) and those of covered, blurred and
+shaded portraits; docs/palsy.md lists both.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from htnet.core.types import ByteArray, Frame
 from htnet.palsy.mirror import EYES_DOWN, SIDE, UNIT, upright
 from htnet.preprocess.opencv import load_opencv
 
-#: Minimum distance between the eyes, px: what the method was measured on; see docs/palsy.md.
+#: Minimum distance between the eyes, px, from the measurements in docs/palsy.md.
 LEAST_EYES = 26
-#: Share of a half of the mouth, and of an eye, in which no pixel differs from its neighbors.
+#: Largest fraction of a half of the mouth, and of an eye, in which no pixel differs from its neighbors.
 FLAT_MOUTH, FLAT_EYE = 0.45, 0.30
-#: Fine against coarse structure about mouth and eyes; about the eyes also of slopes from left to right, and downward.
+#: Smallest ratio of fine to coarse structure around mouth and eyes; around the eyes also of slopes from left to right
+#: and of slopes downward.
 SHARP_MOUTH, SHARP_EYES, SHARP_ACROSS, SHARP_DOWN = 0.50, 0.45, 1.6, 1.5
-#: Factors between the halves: of their structure at the mouth, and of their light.
+#: Largest factors between the halves: for their structure at the mouth, and for their light.
 UNEVEN_MOUTH, UNEVEN_LIGHT = 2.2, 2.0
-# Gray levels by which neighbors differ in a flat area, at most.
+# Largest difference between neighbors in a flat area, gray levels.
 _ALIKE = 1
 _MIDDLE, _EYE_ROW = (SIDE - 1) / 2, EYES_DOWN * SIDE
 _MOUTH_ROW = _EYE_ROW + 0.98 * UNIT
@@ -33,7 +34,7 @@ Box = tuple[slice, slice]
 
 
 def _box(left: float, right: float, top: float, bottom: float, row: float) -> Box:
-    """A part of the upright face: shares of the distance between the eyes, from its middle and from a row."""
+    """A part of the upright face: fractions of the distance between the eyes, from the middle and from a row."""
     rows = slice(int(row + top * UNIT), int(row + bottom * UNIT))
     return rows, slice(int(_MIDDLE + left * UNIT), int(_MIDDLE + right * UNIT))
 
@@ -46,11 +47,11 @@ _CHEEKS = _box(-0.9, 0, 0, 0.98, _EYE_ROW), _box(0, 0.9, 0, 0.98, _EYE_ROW)
 
 
 def hidden(frame: Frame, eyes: npt.NDArray[np.float64]) -> dict[str, str]:
-    """Why regions of a face cannot be measured: by "mouth" and "brow", only those that cannot.
+    """Reasons why "mouth" and "brow" of a face cannot be measured; regions that can be measured are not in it.
 
     Args:
         frame: the picture.
-        eyes: (2, 2) px, where they were seen.
+        eyes: (2, 2) px, the detected eyes.
     """
     apart = float(np.hypot(*(eyes[1] - eyes[0])))
     if apart < LEAST_EYES:
@@ -58,7 +59,8 @@ def hidden(frame: Frame, eyes: npt.NDArray[np.float64]) -> dict[str, str]:
     cv2 = load_opencv()
     alignment = upright(eyes)
     gray = np.asarray(cv2.cvtColor(alignment.warp(frame).pixels, cv2.COLOR_RGB2GRAY))
-    # In large pictures smooth skin has alike neighbors; in small ones warping invents differences.
+    # Large pictures are checked after warping, since their smooth skin has equal neighbors; small ones before, since
+    # warping adds differences.
     if apart > UNIT:
         flat = _flat(gray)
     else:
@@ -97,7 +99,7 @@ def _all(reason: str) -> dict[str, str]:
 
 
 def _flat(gray: ByteArray) -> npt.NDArray[np.bool_]:
-    """Where a pixel and all its neighbors are alike."""
+    """Mask of the pixels that equal all their neighbors, up to `_ALIKE`."""
     cv2 = load_opencv()
     around = np.ones((3, 3), np.uint8)
     differences = cv2.subtract(cv2.dilate(gray, around), cv2.erode(gray, around))

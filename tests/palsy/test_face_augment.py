@@ -197,7 +197,7 @@ def test_recipe_survives_json():
     recipe = RECIPES["palsy"]
     assert Recipe.from_dict(recipe.to_dict()) == recipe
     assert isinstance(recipe.augmentation, FaceAugmentation)
-    with pytest.raises(RecipeError, match=r"augmentation is of 'faces'"):
+    with pytest.raises(RecipeError, match=r"Unknown kind of augmentation: 'faces'"):
         Recipe.from_dict({"augmentation": {"of": "faces"}})
     with pytest.raises(RecipeError, match="Unknown augmentation field: 'mirror'"):
         Recipe.from_dict({"augmentation": {"of": "face", "mirror": 0.5}})
@@ -234,7 +234,7 @@ def test_augmentations_of_flow_and_of_faces_are_not_mixed_up(face_set, tmp_path)
     with pytest.raises(RecipeError, match="it mirrors"):
         face_set.batch(index, Augmentation(), mean, std)
     flows = load_flow_set(write_flow_set(tmp_path / "flow"), PreprocessSpec())
-    with pytest.raises(RecipeError, match="one of face images"):
+    with pytest.raises(RecipeError, match="is for face images"):
         flows.batch(index, FaceAugmentation(), mean, std)
 
 

@@ -111,9 +111,9 @@ def test_models_and_data_that_do_not_fit_are_named(graded, tmp_path):
     manifest, data = graded
     with pytest.raises(ModelError, match="htnet_tiny reads flow images, not faces. Choose a model for faces"):
         train_palsy(manifest, data, tmp_path, dataclasses.replace(JOB, model="htnet_tiny", settings={}))
-    with pytest.raises(ModelError, match="reads faces of 112 px, the data are of 28 px"):
+    with pytest.raises(ModelError, match="reads faces of 112 px, but the data are of 28 px"):
         train_palsy(manifest, data, tmp_path)
-    with pytest.raises(ManifestError, match="9 samples, the data 2"):
+    with pytest.raises(ManifestError, match="9 samples, but the data have 2"):
         train_palsy(manifest, data.subset([0, 1]), tmp_path, JOB)
     with pytest.raises(ManifestError, match="images of two or more"):
         train_palsy(manifest.subset([0, 3]), data.subset([0, 3]), tmp_path, JOB)
@@ -122,7 +122,7 @@ def test_models_and_data_that_do_not_fit_are_named(graded, tmp_path):
     with pytest.raises(ModelError, match=r"reads a single face, not the flow.*htnet\.palsy\.GradePredictor\('"):
         Predictor(create_model("htnet_palsy_tiny", **SETTINGS))
     bare = create_model("htnet_palsy_tiny", **SETTINGS)
-    with pytest.raises(WeightsError, match="does not say how its faces are aligned"):
+    with pytest.raises(WeightsError, match="does not specify how its faces are aligned"):
         GradePredictor(bare, landmarks="template")
     check_face_model(bare)
 
@@ -158,7 +158,7 @@ def test_evaluation_writes_what_it_says(graded, trained, tmp_path):
 def test_evaluation_refuses_other_classes(graded, trained, tmp_path):
     manifest, data = graded
     other = dataclasses.replace(manifest, classes=(*CLASSES, "more"))
-    with pytest.raises(ManifestError, match="has the classes I-II, III-IV, V-VI, more, the model answers"):
+    with pytest.raises(ManifestError, match="has the classes I-II, III-IV, V-VI, more, but the model predicts"):
         evaluate_palsy(trained[0], other, data, tmp_path)
     with pytest.raises(ManifestError, match="Load them together"):
         evaluate_palsy(trained[0], manifest, data.subset([0]), tmp_path)
@@ -235,7 +235,7 @@ def test_model_without_maps_says_so(graded):
 
     predictor = GradePredictor.__new__(GradePredictor)
     predictor.model = Plain()
-    with pytest.raises(ModelError, match="plain offers no maps; take one of htnet.palsy that does: .*htnet_palsy"):
+    with pytest.raises(ModelError, match="plain offers no maps. Use a model that does: .*htnet_palsy"):
         predictor.maps(graded[0].samples[0].image)
 
 

@@ -116,7 +116,7 @@ def test_predict_one_image(work, succeed, fail, tmp_path):
     found = json.loads(succeed(*words, "--json"))
     assert sum(found["probabilities"].values()) == pytest.approx(1)
     assert found["prediction"] == max(found["probabilities"], key=found["probabilities"].get)
-    assert "--out goes with a folder" in fail(*words, "--out", tmp_path / "o")
+    assert "--out is for a folder" in fail(*words, "--out", tmp_path / "o")
     assert "none.png" in fail("predict", tmp_path / "none.png", *words[2:])
 
 

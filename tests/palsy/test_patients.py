@@ -173,7 +173,7 @@ def test_a_column_of_patients_is_known_by_more_names(name, tmp_path):
 def test_a_column_that_may_name_patients_is_not_passed_over(tmp_path):
     table = csv_of(tmp_path, ["P1_1.png", "P2_1.png", "P3_1.png"], ["7", "7", "8"])
     table.write_text(table.read_text().replace("patient", "ID"))
-    with pytest.raises(ManifestError, match="the column 'ID' names some rows alike.*Call it 'patient'"):
+    with pytest.raises(ManifestError, match="the column 'ID' has the same value in several rows.*Call it 'patient'"):
         read_palsy(table)
     table.write_text(table.read_text().replace(',"7"\n', ',"6"\n', 1))  # a number of each row
     assert len(read_palsy(table).subjects) == 3
@@ -182,8 +182,8 @@ def test_a_column_that_may_name_patients_is_not_passed_over(tmp_path):
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        (["1/P07/smile_1", "2/P08/smile_1"], "the names of files and of the folders they lie in disagree"),
-        (["1/P07/P07_1", "2/other/P07_2"], "the names of files and of the folders they lie in disagree"),
+        (["1/P07/smile_1", "2/P08/smile_1"], "the names of files and of their folders disagree"),
+        (["1/P07/P07_1", "2/other/P07_2"], "the names of files and of their folders disagree"),
         (["1/patient_01_smile", "2/control_02"], "'patient', which is not a name"),
         (["1/IMG_001", "2/P07_1"], "'IMG', which is not a name"),
         (["1/P07-smile_1", "2/P07-rest_1"], "'P07-smile' and 'P07-rest', or one patient twice"),
