@@ -65,7 +65,8 @@ def block_attention(
         q, k, v = (t.to(torch.get_autocast_dtype(kind)) for t in (q, k, v))
     dtype = q.dtype
     if backend == "auto" and name == "reference" and dtype in (torch.bfloat16, torch.float16):
-        # Requested by name, it computes in the type of its inputs; chosen for speed, it must not be less exact.
+        # A reference backend that is requested by name computes in its inputs' type. Chosen for speed, it must not be
+        # less accurate than the others.
         q, k, v = q.float(), k.float(), v.float()
     with torch.autocast(kind, enabled=False) if cast else nullcontext():
         return _compute(name, q, k, v, bias, mask, scale).to(dtype)
@@ -80,13 +81,13 @@ def explain(
     mask: Tensor | str | None = None,
     backend: str = "auto",
 ) -> Choice:
-    """Report which backend `block_attention` uses for these arguments, and why each other was refused.
+    """Report which backend `block_attention` uses for these arguments, and why it uses none of the others.
 
     Print the result to read it. Without tensors, call `route` with an `AttentionCase`.
 
     Raises:
-        InputError: as `block_attention`.
-        MissingExtraError: as `block_attention`.
+        InputError: see `block_attention`.
+        MissingExtraError: see `block_attention`.
     """
     return route(_case(q, k, v, bias, mask), backend)
 
@@ -94,7 +95,7 @@ def explain(
 def _compute(
     name: str, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Tensor | str | None, scale: float
 ) -> Tensor:
-    """Attention by one backend that can do it."""
+    """Compute attention with a backend that supports the case."""
     side = map_side(q.shape[2]) if isinstance(mask, str) else 0
     if isinstance(mask, str):
         mask = neighbor_mask(side, q.device) if name != "triton" else None
@@ -109,7 +110,7 @@ def _compute(
 
 
 def _case(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Tensor | str | None) -> AttentionCase:
-    """The case that determines the backend, after a check of all other arguments."""
+    """Check the arguments and return the case that determines the backend."""
     if q.ndim != 4 or q.shape != k.shape or q.shape != v.shape:
         raise InputError(
             f"block_attention got q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}; "
@@ -127,7 +128,7 @@ def _case(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, mask: Tensor | s
         raise InputError(f"block_attention got {tuple(q.shape)}; give at least one token and a head_dim of at least 1.")
     if bias is not None:
         if not bias.is_floating_point():
-            raise InputError(f"bias is {bias.dtype}; give floating point, or a boolean tensor as mask.")
+            raise InputError(f"bias is {bias.dtype}; give a floating-point tensor, or a boolean tensor as mask.")
         _check_extra("bias", bias, q)
     kind = None
     if isinstance(mask, Tensor):

@@ -23,8 +23,7 @@ def map_side(tokens: int) -> int:
     if side * side != tokens:
         raise InputError(
             f"mask={NEIGHBORS!r} needs the tokens of a square block; {tokens} tokens do not form one. Give a boolean "
-            f"mask "
-            "(tokens, tokens) in its place."
+            "mask (tokens, tokens) instead."
         )
     return side
 
@@ -60,7 +59,7 @@ def additive(bias: Tensor | None, mask: Tensor | None, dtype: torch.dtype) -> Te
 
 
 def closed_rows(term: Tensor) -> Tensor:
-    """Tokens that may attend to nothing, (..., tokens, 1) bool, of a boolean mask or an additive term."""
+    """Return which tokens may attend to nothing, (..., tokens, 1) bool, from a boolean mask or an additive term."""
     if term.dtype == torch.bool:
         return ~term.any(dim=-1, keepdim=True)
     return term.detach().amax(dim=-1, keepdim=True) == -torch.inf

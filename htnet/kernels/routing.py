@@ -11,17 +11,17 @@ import torch
 from htnet.core.errors import InputError, MissingExtraError, did_you_mean
 from htnet.kernels.masks import NEIGHBORS
 
-#: In the order in which ``backend="auto"`` tries them; it uses the first without an obstacle.
+#: The backends in the order in which ``backend="auto"`` tries them; it uses the first that fits (see `route`).
 BACKENDS = ("one_token", "triton", "sdpa", "reference")
-#: Longest sequence and widest head of the Triton kernels.
+#: Longest sequence and widest head that the Triton kernels support.
 TRITON_TOKENS = 256
 TRITON_HEAD_DIM = 256
 TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 DTYPES = (torch.float64, *TRITON_DTYPES)
 #: First compute capability of CUDA with matrix instructions for bfloat16.
 TRITON_CAPABILITY = (8, 0)
-#: On the CPU plain products are faster than PyTorch's attention up to so many tokens, in heads at least so wide
-#: (benchmarks/results/attention_cpu.json), the longer ones without bias or mask only.
+#: (tokens, head_dim): on the CPU, plain products are faster than PyTorch's attention up to this many tokens with heads
+#: at least this wide (benchmarks/results/attention_cpu.json). The second pair applies only without bias and mask.
 CPU_PRODUCTS = ((16, 32), (64, 64))
 INSTALLED = find_spec("triton") is not None
 NOT_INSTALLED = "Triton is not installed"
@@ -54,12 +54,12 @@ class AttentionCase:
         extras += [f"mask={NEIGHBORS!r}" if self.mask == NEIGHBORS else "a mask"] * (self.mask is not None)
         number = f"{self.tokens} token{'s' * (self.tokens != 1)}"
         with_extras = f", with {' and '.join(extras)}" if extras else ""
-        return f"{number} of {self.head_dim}, {_name(self.dtype)} on {self.device}{with_extras}"
+        return f"{number}, head_dim {self.head_dim}, {_name(self.dtype)} on {self.device}{with_extras}"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The backend for a case; its text states the reasons.
+    """The backend for a case; `str` gives a text with the reasons.
 
     Attributes:
         backend: a name of `BACKENDS`.
@@ -77,9 +77,9 @@ class Choice:
 
 
 def triton_obstacle(device: torch.device) -> str:
-    """Why Triton's kernels cannot run on a device; empty if they can.
+    """Why the Triton kernels cannot run on a device; empty if they can.
 
-    With ``TRITON_INTERPRET=1`` in the environment they run on the CPU, slowly: for tests.
+    With ``TRITON_INTERPRET=1`` in the environment they run on the CPU. That is slow, and meant for tests.
     """
     if not INSTALLED:
         return NOT_INSTALLED
@@ -94,7 +94,7 @@ def triton_obstacle(device: torch.device) -> str:
 
 
 def interpreted() -> bool:
-    """Whether Triton's kernels run in its interpreter."""
+    """Whether Triton runs kernels in its interpreter."""
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
@@ -103,7 +103,7 @@ def obstacle(backend: str, case: AttentionCase) -> str:
     if backend == "one_token":
         if case.tokens != 1:
             return f"it takes one token per block, not {case.tokens}"
-        # A bias or mask may forbid even the one pair that there is; "neighbors" never does.
+        # A bias or mask may forbid even the only pair; "neighbors" never does.
         return "it takes neither bias nor boolean mask" if case.has_bias or case.mask == "tensor" else ""
     if backend == "triton":
         if case.triton:
@@ -118,13 +118,13 @@ def obstacle(backend: str, case: AttentionCase) -> str:
 
 
 def _reservation(backend: str, case: AttentionCase) -> str:
-    """Why "auto" does not use a backend that could compute the case; empty if it does."""
+    """Why "auto" passes over a backend that could compute the case; empty if it does not."""
     if backend == "triton" and case.device != "cuda":
         return "its interpreter is for tests"
     if backend == "sdpa" and case.device == "cpu" and case.dtype != torch.float64:
         for tokens, width in CPU_PRODUCTS[: 1 if case.has_bias or case.mask else 2]:
             if case.tokens <= tokens and case.head_dim >= width:
-                return f"plain products are faster on the CPU for up to {tokens} tokens of {width} or more"
+                return f"plain products are faster on the CPU for up to {tokens} tokens with head_dim {width} or more"
     return ""
 
 
@@ -151,15 +151,15 @@ def choose(case: AttentionCase, backend: str = "auto") -> str:
 
 
 def route(case: AttentionCase, backend: str = "auto") -> Choice:
-    """The backend for a case, with the reasons; a pure function of its arguments.
+    """Choose the backend for a case and give the reasons; a pure function of its arguments.
 
     ``backend="auto"`` uses the first of these that fits:
 
     | backend | case |
     | --- | --- |
     | ``one_token`` | one token, neither bias nor boolean mask |
-    | ``triton`` | a CUDA device of compute capability 8.0 or more and Triton; float32, bfloat16 or float16; up to 256 tokens of up to 256 |
-    | ``sdpa`` | all else, except on the CPU up to 16 tokens of 32 or more, or up to 64 of 64 or more without bias and mask |
+    | ``triton`` | a CUDA device of compute capability 8.0 or more and Triton; float32, bfloat16 or float16; up to 256 tokens, head_dim up to 256 |
+    | ``sdpa`` | everything else, except on the CPU up to 16 tokens with head_dim 32 or more, or, without bias and mask, up to 64 tokens with head_dim 64 or more |
     | ``reference`` | these exceptions, where plain products are faster; 16-bit types are then computed in float32 |
 
     Args:
@@ -171,7 +171,7 @@ def route(case: AttentionCase, backend: str = "auto") -> Choice:
         MissingExtraError: it is "triton", which is not installed.
     """  # noqa: E501  (a row of a table)
     taken = choose(case, backend)
-    preferred = f"{taken!r} comes first" if backend == "auto" else f"{taken!r} was asked for"
+    preferred = f"{taken!r} comes first" if backend == "auto" else f"{taken!r} was requested"
     reserve = _reservation if backend == "auto" else obstacle
     refused = ((name, obstacle(name, case) or reserve(name, case) or preferred) for name in BACKENDS if name != taken)
     return Choice(taken, case, tuple(refused))

@@ -1,6 +1,6 @@
-"""Block attention by Triton's kernels: tile sizes, launches, and the operators that PyTorch sees.
+"""Block attention by Triton kernels: tile sizes, launches and PyTorch operators.
 
-Registered with ``torch.library``, so torch.compile treats each operator as one step.
+The operators are registered with ``torch.library``, so torch.compile treats each of them as one step.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Tiling:
     """Distribution of sequences over programs.
 
     Attributes:
-        group: sequences a program handles.
+        group: sequences per program.
         rows: rows of its tile of scores.
         keys: columns of its tile of scores; all keys of its sequences.
         chunk: columns of queries, keys and values read in one step.
-        warps: groups of 32 threads a program runs on.
+        warps: groups of 32 threads per program.
     """
 
     group: int
@@ -45,10 +45,10 @@ class Tiling:
 
 @lru_cache
 def tiling(tokens: int, head_dim: int, itemsize: int, backward: bool = False) -> Tiling:
-    """Sizes for which the compiler keeps next to everything in registers (compute capability 9.0).
+    """Tile sizes with which the compiler keeps almost everything in registers (compute capability 9.0).
 
-    float32 has no tensor cores at full precision, so its tiles hold fewer sequences: what is computed between
-    sequences and thrown away costs time there.
+    Tensor cores do not support float32 at full precision, so the scores between sequences, which are discarded, cost
+    time there. Tiles of float32 therefore hold fewer sequences.
 
     Args:
         tokens: tokens of a sequence, up to 256.
@@ -78,15 +78,15 @@ def _addressable(x: Tensor) -> Tensor:
 
 
 def _spread(bias: Tensor | None, q: Tensor) -> Tensor | None:
-    """The bias as (N, heads, tokens, tokens), repeated by strides of 0."""
+    """Expand the bias to (N, heads, tokens, tokens) with strides of 0, without a copy."""
     return None if bias is None else bias.expand(q.shape[0], q.shape[1], q.shape[2], q.shape[2])
 
 
 def _settings(q: Tensor, bias: Tensor | None, side: int, backward: bool) -> tuple[Tiling, dict[str, Any]]:
-    """Tile sizes, and what all kernels are compiled for."""
+    """Tile sizes, and the compile-time arguments that all kernels share."""
     tokens, head_dim = q.shape[2], q.shape[3]
     sizes = tiling(tokens, head_dim, q.element_size(), backward)
-    # Full precision for float32; the 16-bit types have no other.
+    # Full precision for float32; the 16-bit types have no choice of precision.
     meta = {"tokens": tokens, "dim": head_dim, "chunk": sizes.chunk, "rows": sizes.rows, "precision": "ieee"}
     return sizes, {**meta, "has_bias": bias is not None, "side": side, "num_warps": sizes.warps, "num_stages": 1}
 
@@ -132,7 +132,7 @@ def _backward(
     N, heads, tokens, _ = q.shape
     grads = [_empty(*q.shape, like=q) for _ in range(3)]
     shape = (N, heads, tokens, tokens) if bias_grad else (0,)
-    # Sums over a broadcast bias's copies are made in float32.
+    # The gradient of a broadcast bias is a sum over its copies, in float32.
     grad_bias = _empty(*shape, like=q, dtype=torch.float32)
     if q.numel() == 0:
         return (*grads, grad_bias)
@@ -192,7 +192,7 @@ _operator.register_autograd(_gradients, setup_context=_keep)
 
 
 class _Eager(torch.autograd.Function):
-    """The operator without PyTorch's dispatch, which takes as long as a small kernel."""
+    """The operator without PyTorch's dispatcher, whose overhead is as long as a small kernel."""
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
@@ -211,7 +211,7 @@ def triton_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale
     If several sequences share a tile, one that contains NaN or infinity does not affect the others.
 
     Args:
-        q: (N, heads, tokens, head_dim) queries, up to 256 tokens of up to 256; float32, bfloat16 or float16.
+        q: (N, heads, tokens, head_dim) queries, up to 256 tokens, head_dim up to 256; float32, bfloat16 or float16.
         k: keys, same shape.
         v: values, same shape.
         bias: added to the scores, four dimensions that can be broadcast to (N, heads, tokens, tokens), or None.

@@ -1,14 +1,15 @@
 """The Triton kernels of block attention; `htnet.kernels.triton_attention` launches them.
 
-All work on tiles of rows. A row is one token of one sequence, a sequence being one (block, head) pair. Rows are
-counted through the sequences of a group: row r is token r % tokens of sequence r // tokens. A tile of 64 rows thus
+All kernels work on tiles of rows. A row is one token of one sequence, a sequence being one (block, head) pair. Rows are
+numbered across the sequences of a group: row r is token r % tokens of sequence r // tokens. A tile of 64 rows thus
 contains 16 sequences of 4 tokens, or 7 of 9, or one of 49, and needs no padding in memory: missing rows of the tile
 are masked. Scores between different sequences are computed too (these kernels are limited by memory, not by the tensor
 cores) and discarded.
 
 The width of a head is processed in steps, so no tile is as wide as a head: registers hold the scores and one
-step of queries and keys, whatever the width, and 85 is padded to 96, not to 128. All keys of a row are in its tile, so
-the softmax is computed at once, and the backward pass recomputes it from queries and keys: nothing is stored for it.
+step of queries and keys, whatever the width, and a width of 85 is padded to 96, not to 128. All keys of a row are in
+its tile, so the softmax is computed at once. The backward pass recomputes it from queries and keys: nothing is stored
+for it.
 
 Scores are in units of log2, because the hardware computes exp2. Sums are in float32. A row that may attend to
 nothing has weights and gradients of 0.
@@ -22,7 +23,8 @@ import triton
 import triton.language as tl
 
 LOG2E = tl.constexpr(1.4426950408889634)
-#: Triton's interpreter treats the bits of bfloat16 as integers in products.
+#: Whether Triton's interpreter runs the kernels. It treats the bits of bfloat16 as integers in products, so they are
+#: cast to float32 first.
 INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
 
 
@@ -35,7 +37,7 @@ def _dot(a, b, precision: tl.constexpr):  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _rows(start, left, tokens: tl.constexpr, group: tl.constexpr, size: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Sequence in the group, token, and presence of the ``size`` rows from ``start`` on; ``left`` sequences exist."""
+    """For ``size`` rows from ``start`` on: sequence in the group, token, and whether it exists (``left`` sequences)."""
     row = start + tl.arange(0, size)
     own = row // tokens
     return own, row % tokens, (row < group * tokens) & (own < left)
@@ -55,7 +57,7 @@ def _first(heads, tokens: tl.constexpr, group: tl.constexpr, rows: tl.constexpr)
 
 @triton.jit
 def _offsets(own, token, lead, heads, block, head, row):  # type: ignore[no-untyped-def]
-    """Where rows begin, from the block of the group's first sequence on, which is that block's head ``lead``."""
+    """Offsets of rows from the block of the group's first sequence, which is head ``lead`` of that block."""
     return (lead + own) // heads * block + (lead + own) % heads * head + token * row
 
 
@@ -83,7 +85,7 @@ def _begin(  # type: ignore[no-untyped-def]
     q, k, v, grad, block, lead, heads, q_own, q_token, k_own, k_token,
     q_block, q_head, q_row, k_block, k_head, k_row, v_block, v_head, v_row, grad_block, grad_head, grad_row,
 ):  # fmt: skip
-    """For queries, keys, values and gradient: the tensor from the group's first block on, and where its rows begin."""
+    """For queries, keys, values and gradient: pointer to the group's first block, and offsets of the rows."""
     q_rows = _offsets(q_own, q_token, lead, heads, q_block, q_head, q_row)
     k_rows = _offsets(k_own, k_token, lead, heads, k_block, k_head, k_row)
     v_rows = _offsets(k_own, k_token, lead, heads, v_block, v_head, v_row)
@@ -97,7 +99,7 @@ def _two_products(  # type: ignore[no-untyped-def]
     a, a_rows, b, b_rows, c, c_rows, d, d_rows, left, right,
     dim: tl.constexpr, chunk: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
-    """``a @ b.T`` and ``c @ d.T``; rows of a and c exist where ``left`` says so, of b and d where ``right`` does."""
+    """``a @ b.T`` and ``c @ d.T``; ``left`` is the mask of the rows of a and c, ``right`` that of b and d."""
     ab = tl.zeros([left.shape[0], right.shape[0]], tl.float32)
     cd = tl.zeros([left.shape[0], right.shape[0]], tl.float32)
     for step in range(0, dim, chunk):
@@ -110,7 +112,7 @@ def _two_products(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _readable(same, q_token, k_token, side: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Which keys a row may read: those of its sequence or, on a map ``side`` wide, those of them that touch it."""
+    """Mask of the keys a row may read: its sequence or, on a map ``side`` wide, its 3x3 neighborhood in it."""
     if side > 0:
         down = q_token[:, None] // side - k_token[None, :] // side
         across = q_token[:, None] % side - k_token[None, :] % side
@@ -120,7 +122,7 @@ def _readable(same, q_token, k_token, side: tl.constexpr):  # type: ignore[no-un
 
 @triton.jit
 def _finish(s, scale, bias, bias_rows, k_token, bias_column, readable, has_bias: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Products of queries and keys to scores: scaled, bias added, -inf where nothing may be read."""
+    """Turn products of queries and keys into scores: scaled, bias added, -inf at pairs that are masked."""
     s = s * (scale * LOG2E)
     if has_bias:
         at = bias_rows[:, None] + (k_token * bias_column)[None, :]
@@ -161,7 +163,7 @@ def forward_kernel(  # type: ignore[no-untyped-def]
     group: tl.constexpr, rows: tl.constexpr, keys: tl.constexpr,
     has_bias: tl.constexpr, side: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
-    """The output of ``rows`` rows."""
+    """Compute the output of ``rows`` rows."""
     first, block, lead, start = _first(heads, tokens, group, rows)
     q_own, q_token, q_here = _rows(start, pairs - first, tokens, group, rows)
     k_own, k_token, k_here = _rows(0, pairs - first, tokens, group, keys)
@@ -193,7 +195,7 @@ def backward_kernel(  # type: ignore[no-untyped-def]
     tokens: tl.constexpr, dim: tl.constexpr, chunk: tl.constexpr, group: tl.constexpr, rows: tl.constexpr,
     has_bias: tl.constexpr, bias_grad: tl.constexpr, side: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
-    """All gradients of whole sequences."""
+    """Compute all gradients of whole sequences."""
     first, block, lead, _ = _first(heads, tokens, group, rows)
     own, token, here = _rows(0, pairs - first, tokens, group, rows)
     same = (own[:, None] == own[None, :]) & here[:, None] & here[None, :]
@@ -208,7 +210,7 @@ def backward_kernel(  # type: ignore[no-untyped-def]
     bias_rows = _offsets(own, token, lead, heads, bias_block, bias_head, bias_row)
     s = _finish(s, scale, bias + block * bias_block, bias_rows, token, bias_column, readable, has_bias)
     p, _ = _softmax(s)
-    # A sequence that overflowed has NaN in its rows, in the columns of others too, where they must be 0.
+    # The rows of a sequence that overflowed are NaN, also in the columns of other sequences, where they must be 0.
     p = tl.where(readable, p, 0.0)
     change = tl.where(readable, change, 0.0)
     change = tl.where(readable, p * (change - tl.sum(p * change, 1)[:, None]), 0.0)
@@ -237,7 +239,10 @@ def backward_queries_kernel(  # type: ignore[no-untyped-def]
     tokens: tl.constexpr, dim: tl.constexpr, chunk: tl.constexpr, rows: tl.constexpr, keys: tl.constexpr,
     has_bias: tl.constexpr, bias_grad: tl.constexpr, side: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of queries and bias for ``rows`` rows of a long sequence, and two numbers a row for the keys."""
+    """Compute gradients of queries and bias for ``rows`` rows of a long sequence, and two numbers per row for the keys.
+
+    The numbers are read by `backward_keys_kernel`.
+    """
     first, block, lead, start = _first(heads, tokens, 1, rows)
     q_own, q_token, q_here = _rows(start, 1, tokens, 1, rows)
     k_own, k_token, k_here = _rows(0, 1, tokens, 1, keys)
@@ -274,7 +279,10 @@ def backward_keys_kernel(  # type: ignore[no-untyped-def]
     tokens: tl.constexpr, dim: tl.constexpr, chunk: tl.constexpr, rows: tl.constexpr, keys: tl.constexpr,
     has_bias: tl.constexpr, side: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of ``rows`` keys and values of a long sequence from all its ``keys`` queries: all is transposed."""
+    """Compute gradients of ``rows`` keys and values of a long sequence from all its ``keys`` queries.
+
+    All tiles are transposed: rows are keys, columns are queries.
+    """
     first, block, lead, start = _first(heads, tokens, 1, rows)
     k_own, k_token, k_here = _rows(start, 1, tokens, 1, rows)
     q_own, q_token, q_here = _rows(0, 1, tokens, 1, keys)

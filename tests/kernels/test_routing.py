@@ -62,12 +62,12 @@ def test_auto(given, expected):
 def test_the_choice_says_why():
     text = str(route(case(GPU, tokens=300, has_bias=True, mask="neighbors")))
     assert text.splitlines() == [
-        "sdpa: 300 tokens of 85, bfloat16 on cuda, with a bias and mask='neighbors'",
+        "sdpa: 300 tokens, head_dim 85, bfloat16 on cuda, with a bias and mask='neighbors'",
         "  not one_token: it takes one token per block, not 300",
         "  not triton: it takes up to 256 tokens, not 300",
         "  not reference: 'sdpa' comes first",
     ]
-    assert "not sdpa: 'reference' was asked for" in str(route(GPU, "reference"))
+    assert "not sdpa: 'reference' was requested" in str(route(GPU, "reference"))
     with pytest.raises(dataclasses.FrozenInstanceError):
         route(GPU).backend = "sdpa"
 
