@@ -37,7 +37,8 @@ class AttentionMap:
         weights: (heads, N, N) float64, attention of each position (row) to each position (column); rows sum to 1.
             Positions in different blocks or regions have 0.
         points: (N, 2) float64, the centers (x, y) of the positions in px of the network's input.
-        side: positions along one side of a map, in row order (N = side * side); None if they lie at facial points.
+        side: positions along one side of a map, in row order (N = side * side); None if the positions are facial
+            points.
     """
 
     name: str
@@ -53,12 +54,12 @@ class AttentionMap:
 
 @dataclass(frozen=True, eq=False)
 class AttentionRollout:
-    """How much of what reaches the classifier comes from each input position, by attention alone.
+    """Share of each input position in what reaches the classifier, according to attention alone.
 
     Attributes:
         relevance: (N,) float64, sums to 1.
         points: (N, 2) float64, centers (x, y) in px of the network's input.
-        side: as of `AttentionMap`.
+        side: see `AttentionMap`.
     """
 
     relevance: Float64Array
@@ -74,15 +75,15 @@ def attention_maps(
     Args:
         model: a model with attention.
         image: (C, S, S) or (1, C, S, S), the input of the network, such as `ModelInput.image`.
-        **inputs: what the model reads in addition (`EmotionModel.extra_inputs`), of one sample.
+        **inputs: further inputs of the model (`EmotionModel.extra_inputs`), for one sample.
 
     Returns:
-        One map for each layer, from the input on.
+        One map for each layer, in the order of the forward pass.
 
     Raises:
-        ModelError: the model has no attention, or one whose maps are the same whatever the image: a single token in
-            each block (the published HTNet), or a term that makes each patch attend to itself alone (the published
-            MHSSA-GCN). Or the image is not an input of the model.
+        ModelError: the model has no attention, or its attention does not depend on the image: each block has a single
+            token (the published HTNet), or a term makes each patch attend only to itself (the published MHSSA-GCN).
+            Also if the image is not a valid input of the model.
     """
     model = checked_model(model)
     _refuse_trivial(model)
@@ -111,17 +112,17 @@ def attention_rollout(
 ) -> AttentionRollout:
     """Attention roll-out: the product over the layers of half the attention (mean of the heads) and half the identity.
 
-    The identity stands for the residual connection. What reaches the classifier is the mean over the last positions.
-    Between the levels of an HTNet each position stands for the four that it replaces, with equal weights: the
-    convolution and the pooling there read a little further, which roll-out does not see. Neither does it see the
-    values, the MLPs, or the graph of MHSSA-GCN.
+    The identity represents the residual connection. The classifier reads the mean over the last positions.
+    Between the levels of an HTNet each position represents the four that it replaces, with equal weights. The
+    convolution and the pooling there read a little further; roll-out ignores this. It also ignores the values, the
+    MLPs, and the graph of MHSSA-GCN.
 
     Source: Abnar and Zuidema, "Quantifying Attention Flow in Transformers", ACL 2020 (arXiv 2005.00928), section 3.
 
     Args:
-        model: as for `attention_maps`; so are the other arguments and the errors.
+        model: see `attention_maps`, also for the other arguments and the errors.
         image: the input of the network.
-        **inputs: what the model reads in addition.
+        **inputs: further inputs of the model.
     """
     maps = attention_maps(model, image, **inputs)
     first = maps[0]
@@ -145,14 +146,14 @@ def _refuse_trivial(model: EmotionModel) -> None:
         c = model.config
         raise ModelError(
             f"{model.name} has one token in each block ({c.image_size} px in patches of {c.patch_size} px, "
-            f"{c.num_hierarchies} hierarchies): a softmax over one key is 1, so its attention is 1 whatever the image "
-            f"shows, and a map of it says nothing. An image_size of {2 * c.image_size} gives four tokens a block. "
+            f"{c.num_hierarchies} hierarchies): a softmax over one key is always 1, so its attention does not depend "
+            f"on the image and a map of it is meaningless. image_size={2 * c.image_size} gives four tokens per block. "
             f"{_INSTEAD}"
         )
     if isinstance(model, MHSSAGCN) and model.config.spatial == "reference":
         raise ModelError(
-            f"{model.name} has the published spatial term, 1e8 for a patch and itself, so each patch attends to "
-            f"itself alone, and a map of it says nothing. Use spatial='bounded'. {_INSTEAD}"
+            f"{model.name} has the published spatial term, 1e8 between a patch and itself, so each patch attends only "
+            f"to itself and a map of the attention is meaningless. Use spatial='bounded'. {_INSTEAD}"
         )
     if not isinstance(model, (HierarchicalModel, MHSSAGCN, DualStreamHTNet)):
         raise ModelError(
@@ -167,7 +168,7 @@ def _levels(model: EmotionModel) -> Sequence[nn.Module]:
 def _read(
     model: EmotionModel, parts: Sequence[nn.Module], call: Callable[[], Any], kind: type[nn.Module]
 ) -> list[list[tuple[Any, tuple[Tensor, ...]]]]:
-    """For each part its layers of a kind, with what they were given in a forward pass of this thread."""
+    """For each part, the layers of a kind with their inputs, recorded in one forward pass in this thread."""
     own = threading.get_ident()
     found: list[list[tuple[Any, tuple[Tensor, ...]]]] = [[] for _ in parts]
 
@@ -203,7 +204,7 @@ def _of_blocks(layer: BlockAttention, x: Tensor) -> Tensor:
     )
     count = q.shape[2]
     mask = neighbor_mask(map_side(count), q.device) if layer.mask == NEIGHBORS else None
-    # Attention to values that are unit vectors is the attention itself.
+    # With unit vectors as values, the output is the attention matrix itself.
     unit = torch.eye(count, dtype=q.dtype, device=q.device).expand(*q.shape[:2], count, count)
     inside = reference_attention(q, k, unit, layer.bias(q, k), layer.scale, mask)
     side = x.shape[1]
@@ -231,7 +232,7 @@ def _centers(side: int, size: int) -> Float64Array:
 
 
 def _halved(side: int) -> Float64Array:
-    """From a map to one of half the side: each position is the mean of four."""
+    """Matrix that maps a map to one of half the side: each position is the mean of four."""
     half = side // 2
     rows = np.zeros((half, half, side, side))
     for y in range(half):

@@ -89,7 +89,7 @@ def make_classifier(in_features: int, num_classes: int) -> nn.Linear:
     """The classifier layer of a model; an identity for 0 classes."""
     if num_classes:
         return nn.Linear(in_features, num_classes)
-    return NoClassifier(in_features)  # type: ignore[return-value] # it has all that models ask of their last layer
+    return NoClassifier(in_features)  # type: ignore[return-value] # has every attribute that models use of the layer
 
 
 class Standardize(nn.Module):
@@ -134,7 +134,7 @@ class EmotionModel(SharedModel, nn.Module):
         extra_inputs: names of the keyword arguments that ``forward`` reads in addition to the image; any of
             `EXTRA_INPUTS`.
         classifier_name: name of the last layer among the model's modules.
-        same_operations: whether the operations of ``forward`` do not depend on input values, see `cuda_graph_safe`.
+        same_operations: whether ``forward`` runs the same operations for all input values, see `cuda_graph_safe`.
     """
 
     config_class: ClassVar[type[ModelConfig]] = ModelConfig
@@ -157,8 +157,8 @@ class EmotionModel(SharedModel, nn.Module):
         if not isinstance(config, ModelConfig):
             raise ModelError(
                 f"{type(self).__name__} is built from a {self.config_class.__name__}, not from an object of type "
-                f"{type(config).__name__}. htnet.create_model takes a name and settings. A class that inherits the "
-                "Hub's mixin too names it last: the model's own methods do the same."
+                f"{type(config).__name__}. htnet.create_model takes a name and settings. A class that also inherits "
+                "the Hub's mixin must list it last; the model's own methods do the same."
             )
         self.config = config
         self.name = type(self).__name__.lower()
@@ -278,8 +278,8 @@ class EmotionModel(SharedModel, nn.Module):
             ModelError: the class defines no stages.
         """
         raise ModelError(
-            f"{type(self).__name__} defines no stages, whose outputs forward_intermediates returns: give it a property "
-            "stages, a tuple of its modules."
+            f"{type(self).__name__} defines no stages, but forward_intermediates returns their outputs. Define a "
+            "property stages that returns a tuple of the model's modules."
         )
 
     def stage_map(self, output: Tensor) -> Tensor:
@@ -344,14 +344,14 @@ class EmotionModel(SharedModel, nn.Module):
         """Class scores.
 
         Args:
-            x: (B, channels, image_size, image_size), channels as `input_kind` says, range 0..255, of a whole-number or
-                floating-point type.
+            x: (B, channels, image_size, image_size), channels in the order of `input_kind`, range 0..255, of an integer
+                or floating-point type.
 
         Returns:
             (B, num_classes) scores before the softmax.
 
         Raises:
-            ModelError: shape or type do not fit.
+            ModelError: the shape or the type is wrong.
         """
         return self.forward_head(self.forward_features(self.check_image(x)))
 
@@ -359,9 +359,10 @@ class EmotionModel(SharedModel, nn.Module):
         """Check a batch of images and convert it to the type that the model computes in.
 
         Integers (uint8, int16, int32, int64) and floating-point numbers of any precision are accepted as values 0..255.
-        NaN and infinity are refused: on the CPU in every call, unless it is being compiled, traced, exported, vmapped;
-        on a GPU in the first batch in evaluation mode, because a look waits for it. Negative values in that batch, or
-        all values within 0..1, cause a warning: it was standardized or divided by 255.
+        NaN and infinity are refused: on the CPU in every call, except while it is compiled, traced, exported or
+        vmapped; on a GPU only in the first batch in evaluation mode, because the check has to wait for the GPU. On
+        any device, that first batch causes a warning if it seems to be standardized (negative values) or divided by
+        255 (all values within 0..1).
 
         Raises:
             ModelError: ``x`` has a wrong shape or type, or impossible values.
@@ -387,37 +388,37 @@ class EmotionModel(SharedModel, nn.Module):
 
     @property
     def input_dtype(self) -> torch.dtype:
-        """The type that images are brought to."""
+        """The type that images are converted to."""
         last = self.classifier.weight if self.config.num_classes else next(self.parameters())
         return last.dtype
 
 
 def model_of(given: object) -> EmotionModel | None:
-    """The model that was given, also inside what `torch.compile` made of it; None for anything else."""
+    """Return the model, unwrapped if `torch.compile` has wrapped it; None for anything else."""
     inside = getattr(given, "_orig_mod", given)
     return inside if isinstance(inside, EmotionModel) else None
 
 
 def refuse_unusable_weights(model: nn.Module, purpose: str) -> None:
-    """Refuse weights in whose place another library has put tensors of its own, as torchao does, and NaN.
+    """Refuse weights that another library has replaced by its own tensors, as torchao does, and NaN or infinity.
 
     Args:
         model: the model.
-        purpose: what cannot be done with it, for the message.
+        purpose: name of the function that refuses the model, for the message.
 
     Raises:
-        ModelError: it has such weights, or they are NaN or infinite.
+        ModelError: the model has such weights.
     """
     kinds = {type(value).__name__ for value in model.parameters() if type(value.data) is not Tensor}
     if kinds:
         raise ModelError(
-            f"{purpose} takes plain weights, and this model has {' and '.join(sorted(kinds))} in their place. Give the "
-            "model as it was before quantize_; quantize what is loaded again."
+            f"{purpose} needs plain weights, but this model has {' and '.join(sorted(kinds))} instead. Give the model "
+            "as it was before quantize_, and quantize it again after loading."
         )
     if bad := not_finite(model.state_dict()):
         raise ModelError(
-            f"{purpose} takes finite weights, and those of this model are NaN or infinite in {', '.join(bad[:4])}: a "
-            "training diverged, or a file is damaged. Give earlier weights."
+            f"{purpose} needs finite weights, but this model has NaN or infinity in {', '.join(bad[:4])}: its training "
+            "diverged, or a file is damaged. Use earlier weights."
         )
 
 
@@ -440,8 +441,8 @@ def with_settings(model: Self, settings: Mapping[str, Any]) -> Self:
     classes = settings.get("num_classes", model.config.num_classes)
     rest = {name: value for name, value in settings.items() if name != "num_classes"}
     misfit = ModelError(
-        f"The weights of {model.name} do not fit {', '.join(f'{k}={v!r}' for k, v in rest.items())}. Leave them out, "
-        f"or build a fresh model without pretrained weights."
+        f"The weights of {model.name} do not fit {', '.join(f'{k}={v!r}' for k, v in rest.items())}. Leave these "
+        f"settings out, or build a fresh model without pretrained weights."
     )
     if rest.get("channels", model.config.channels) != model.config.channels:
         raise misfit

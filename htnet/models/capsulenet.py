@@ -21,12 +21,12 @@ class CapsuleNetConfig(ModelConfig):
     """Settings of CapsuleNet.
 
     Attributes:
-        read_size: side that the image is brought to first, px.
+        read_size: side that the image is first resized to, px.
         widths: channels of the three stages of ResNet-18.
         primary_kernel: side of the convolution that makes the primary capsules.
         primary_maps: primary capsules at each position.
-        primary_dim: numbers of a primary capsule.
-        class_dim: numbers of a class capsule.
+        primary_dim: dimension of a primary capsule.
+        class_dim: dimension of a class capsule.
         routing: iterations of the dynamic routing.
     """
 
@@ -58,7 +58,7 @@ class CapsuleNetConfig(ModelConfig):
 
 
 def squash(x: Tensor) -> Tensor:
-    """Shorten vectors to lengths below 1, which keep their order: x |x| / (1 + |x|²) along the last dimension."""
+    """Shorten vectors to lengths below 1 and keep the order of the lengths: x |x| / (1 + |x|²), last dimension."""
     length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     return x * length / (1 + length.square())
 
@@ -69,7 +69,7 @@ class ClassCapsules(nn.Module):
     Source: Sabour, Frosst and Hinton, "Dynamic routing between capsules", NeurIPS 2017.
 
     Attributes:
-        in_features: numbers of all primary capsules.
+        in_features: number of values of all primary capsules together.
         weight: (classes, primary capsules, class_dim, primary_dim).
     """
 
@@ -117,16 +117,16 @@ class CapsuleNet(EmotionModel):
 
     Source: Van Quang, Chun and Tokuyama, "CapsuleNet for micro-expression recognition", FG 2019: capsules of Sabour et
     al. (2017) on a convolutional network that reads the apex frame. From descriptions of it: images of 224 px, a ResNet
-    whose map has 256 channels, one more convolution, 32 x 6 x 6 primary capsules of 8 numbers, class capsules of 16,
-    and a margin loss.
+    whose map has 256 channels, one more convolution, 32 x 6 x 6 primary capsules of dimension 8, class capsules of
+    dimension 16, and a margin loss.
 
-    Parameters: 9,123,904. No published number was at hand.
+    Parameters: 9,123,904. No published number was available.
 
-    Deviations: it reads the flow image in place of the apex frame, enlarged from 28 to 224 px by bilinear
-    interpolation, and starts from fresh weights in place of ImageNet's. The paper's text was at hand in its abstract
-    only. Ours are therefore: the depth of 18 (three stages of ResNet-18 give 256 channels of 14 x 14), the 3x3 kernel
-    of the convolution after it, the 9x9 kernel of the primary capsules (that of Sabour et al., which leaves 6 x 6 of
-    14 x 14), and three iterations of routing, all of which pass gradients. There is no decoder.
+    Deviations: it reads the flow image instead of the apex frame, enlarged from 28 to 224 px by bilinear
+    interpolation, and starts from fresh weights instead of ImageNet's. Only the abstract of the paper was available.
+    These choices are therefore ours: the depth of 18 (three stages of ResNet-18 give 256 channels of 14 x 14), the 3x3
+    kernel of the convolution after it, the 9x9 kernel of the primary capsules (that of Sabour et al., which reduces
+    14 x 14 to 6 x 6), and three iterations of routing, all of which pass gradients. There is no decoder.
     """
 
     config_class: ClassVar[type[ModelConfig]] = CapsuleNetConfig
@@ -163,7 +163,7 @@ class CapsuleNet(EmotionModel):
         return squash(x.unflatten(1, (self.config.primary_maps, -1)).permute(0, 1, 3, 4, 2).flatten(1, 3))
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Primary capsules to class scores (B, num_classes), or to their numbers in a row (B, in_features)."""
+        """Primary capsules to class scores (B, num_classes), or to their flattened values (B, in_features)."""
         flat = self.drop(features.flatten(1))
         scores: Tensor = flat if pre_logits else self.classes(flat)
         return scores

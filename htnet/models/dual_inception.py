@@ -16,7 +16,7 @@ from htnet.models.streams import FlowStreams, FlowStreamsConfig, InceptionBlock
 
 @dataclass(frozen=True)
 class DualInceptionConfig(FlowStreamsConfig):
-    """Settings of Dual-Inception; the defaults are the published ones, but for the dropout, which is ours.
+    """Settings of Dual-Inception; the defaults are the published ones, except the dropout, which is ours.
 
     Attributes:
         filters: filters of each branch in the two inception blocks of a stream.
@@ -48,12 +48,13 @@ class DualInception(EmotionModel):
 
     Source: Zhou, Mao and Xue, "Dual-Inception network for cross-database micro-expression recognition", FG 2019.
 
-    Parameters: 6,449,867. Published: 6.45 M (table of Off-TANet, PRICAI 2021, for images of 28 px), so the layers have
-    their published sizes together: blocks with 6 and 16 filters in each branch, and a hidden layer of 1024.
+    Parameters: 6,449,867. Published: 6.45 M (table of Off-TANet, PRICAI 2021, for images of 28 px), so the sizes of the
+    layers agree with the published ones in total: blocks with 6 and 16 filters in each branch, and a hidden layer of
+    1024.
 
     Deviations: the paper reads the flow from the onset to the frame in the middle of the clip; the images here are from
-    onset to apex. Its text was at hand in its abstract only. The order inside a block (`InceptionBlock`), the max
-    pooling after each and the dropout of 0.5 are therefore ours.
+    onset to apex. Only the abstract of the paper was available. The order of layers in a block (`InceptionBlock`), the
+    max pooling after each block and the dropout of 0.5 are therefore ours.
     """
 
     config_class: ClassVar[type[ModelConfig]] = DualInceptionConfig

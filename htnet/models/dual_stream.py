@@ -153,8 +153,10 @@ class TemporalPooling(nn.Module):
 
 
 class LSTM(nn.Module):
-    """One layer of `torch.nn.LSTM`, batch first: the same parameters and operation in a module of our own, because
-    torch.compile ends its graph at every use of PyTorch's (2.13).
+    """One layer of `torch.nn.LSTM`, batch first.
+
+    The parameters and the operation are the same, but torch.compile breaks its graph at every use of PyTorch's module
+    (2.13), and not at this one.
     """
 
     weight_ih_l0: nn.Parameter
@@ -193,7 +195,7 @@ class MotionStream(nn.Module):
 
 @register_model(
     "htnet_dual_stream",
-    # The published composite has no clips, so models trained on it must not read motion. Data with clips set
+    # The published composite has no clips, so models trained on it must not read motion. For data with clips, set
     # clip_frames=16.
     spec=replace(WHOLE_FACE, clip_frames=0),
     description="appearance and motion streams, 0.26 M; motion from clips",
@@ -228,7 +230,7 @@ class DualStreamHTNet(EmotionModel):
             nn.init.zeros_(self.gate.weight)
             nn.init.zeros_(self.gate.bias)
         self.drop = nn.Dropout(config.dropout)
-        hidden = nn.Linear(both, config.hidden)  # before the last layer: fresh weights are drawn in this order
+        hidden = nn.Linear(both, config.hidden)  # created before the last layer: the order fixes the random weights
         self.fc = nn.Sequential(hidden, nn.ReLU(), make_classifier(config.hidden, config.num_classes))
 
     @overload
@@ -241,7 +243,7 @@ class DualStreamHTNet(EmotionModel):
         """Class scores.
 
         Args:
-            x: (B, channels, image_size, image_size) of a whole-number or floating-point type, in the order and range of
+            x: (B, channels, image_size, image_size) of an integer or floating-point type, in the order and range of
                 the published flow images: strain, v, u; 0..255.
             motion: (B, T, motion_features) float, see `htnet.preprocess.motion_features`; None, or zeros for some
                 samples, if there is only a pair of frames or a flow image.
@@ -295,7 +297,7 @@ class DualStreamHTNet(EmotionModel):
                 f"{self.name} got motion of shape {tuple(motion.shape)} for {batch} images; give ({batch}, frames, "
                 f"{wanted}), see htnet.preprocess.motion_features, or None if there is no clip."
             )
-        if not self.training:  # a training looks at its loss, and names the samples
+        if not self.training:  # training checks its loss instead, and names the samples
             refuse_not_finite(self.name, "motion", motion, "finite features")
 
     @property

@@ -23,7 +23,7 @@ class FeatRefConfig(FlowStreamsConfig):
     Attributes:
         filters: filters of each branch in the two inception blocks of a stream.
         hidden: width of the shared features, and of those of each expression.
-        proposals: number of expressions that have features of their own; the loss of proposals needs one a class.
+        proposals: number of expressions that have features of their own; the proposal loss needs one per class.
     """
 
     filters: tuple[int, ...] = checked((6, 16), each(whole(), 2))
@@ -38,14 +38,14 @@ class FeatRef(EmotionModel):
     Source: Zhou, Mao, Huang, Zhang and Zhang, "Feature refinement: an expression-specific feature learning and fusion
     method for micro-expression recognition", Pattern Recognition 122, 2022 (arXiv 2101.04838). From its abstract: an
     inception module over the flow gives shared features; an expression proposal module with attention factors and a
-    proposal loss makes features of each expression of them; a classification branch fuses these.
+    proposal loss derives features of each expression from them; a classification branch fuses these.
 
-    Parameters: 9,601,742. No published number was at hand.
+    Parameters: 9,601,742. No published number was available.
 
-    Deviations: the text was at hand in its abstract only. Ours are therefore: the shared features are those of
-    `htnet.models.DualInception`, of the same first author; attention factors are a sigmoid of one linear layer for each
-    expression; an expression's proposal is a sigmoid of a linear score of its features; the fusion is the sum of the
-    features, each times its proposal; dropout of 0.5. The loss of proposals is binary cross-entropy
+    Deviations: only the abstract of the paper was available. These choices are therefore ours: the shared features are
+    those of `htnet.models.DualInception`, by the same first author; attention factors are a sigmoid of one linear layer
+    for each expression; an expression's proposal is a sigmoid of a linear score of its features; the fusion is the sum
+    of the features, each times its proposal; dropout of 0.5. The proposal loss is binary cross-entropy
     (``proposal_weight`` of `htnet.training.Recipe`).
     """
 
@@ -72,10 +72,10 @@ class FeatRef(EmotionModel):
         return self.drop(F.relu(self.fc(self.flow(self.standardize(x)).flatten(1))))
 
     def refine(self, shared: Tensor) -> tuple[Tensor, Tensor]:
-        """Shared features (B, hidden) to those of each expression (B, P, hidden), and proposals (B, P), scores."""
+        """Shared features (B, hidden) to those of each expression (B, P, hidden) and proposal scores (B, P)."""
         factors = self.attention(shared).unflatten(1, (self.config.proposals, -1)).sigmoid()
         own = factors * shared[:, None]
-        # As a product: OpenVINO 2026.4.1 gives wrong numbers for a sum to which a bias is added.
+        # Written as an einsum: OpenVINO 2026.4.1 gives wrong numbers for a sum to which a bias is added.
         return own, torch.einsum("bpd,pd->bp", own, self.proposal.weight) + self.proposal.bias
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
@@ -104,7 +104,7 @@ class FeatRef(EmotionModel):
             sigmoid.
 
         Raises:
-            ModelError: shape or type do not fit.
+            ModelError: the shape or the type is wrong.
         """
         if not return_proposals:
             return super().forward(x)

@@ -26,7 +26,8 @@ class FlowMLPConfig(ModelConfig):
     Attributes:
         grid: number of averaging cells per side.
         hidden: width of the hidden layer.
-        u_channel: index of the channel of the horizontal flow, whose sign changes in a mirror image, or None.
+        u_channel: index of the channel of the horizontal flow, whose sign changes in a mirror image; None if there is
+            none.
         action_units: FACS numbers of the action units that a second head predicts, as in `htnet.models.HTNetConfig`.
     """
 
@@ -41,7 +42,7 @@ class FlowMLPConfig(ModelConfig):
         if self.u_channel is not None and not whole(0, lt=self.channels).allows(self.u_channel):
             raise ModelError(
                 f"u_channel, the channel of the horizontal flow, is {self.u_channel!r}; the image has {self.channels}. "
-                "Say which one it is (u_channel=0 is the first), or u_channel=None if it is none of them."
+                "Give its index (u_channel=0 is the first), or u_channel=None if it is none of them."
             )
 
 
@@ -102,10 +103,8 @@ class FlowMLP(UnitModel):
         return (self.hidden,)
 
     def unit_scores(self, features: Tensor) -> Tensor:
-        """Activations (B, 2, hidden) to the scores of the units, (B, units, 2); those of the mirror image swap
-        sides.
-        """
-        assert self.unit_head is not None  # `forward` has looked
+        """Activations (B, 2, hidden) to unit scores (B, units, 2); the sides of the mirror image are swapped back."""
+        assert self.unit_head is not None  # checked by `forward`
         face, mirror = self.unit_head(features).unflatten(2, (-1, 2)).unbind(1)
         scores: Tensor = (face + mirror.flip(-1)) / 2
         return scores

@@ -179,7 +179,7 @@ class HTNet(UnitModel, HierarchicalModel):
 
     With the published setting every block contains one token; see `attention_is_trivial`.
 
-    With ``action_units`` in its config it has a second head beside the published one: a score for each unit on each
+    With ``action_units`` in its config it has a second head besides the published one: a score for each unit on each
     side of the face.
     """
 
@@ -190,5 +190,5 @@ class HTNet(UnitModel, HierarchicalModel):
 
     def unit_scores(self, features: Tensor) -> Tensor:
         """Last map to the scores of the units, (B, units, 2)."""
-        assert self.unit_head is not None  # `forward` has looked
+        assert self.unit_head is not None  # checked by `forward`
         return self.unit_head(self.forward_head(features, pre_logits=True)).unflatten(1, (-1, 2))

@@ -10,20 +10,21 @@ from torch import Tensor
 from htnet.core.errors import ModelError
 from htnet.core.warn import warn_user
 
-#: Interpolation goes below 0 by less; images in -1..1, and standardized ones, by more.
+#: Images with values below this are not in 0..255. Interpolation does not undershoot 0 that far; images in -1..1, and
+#: standardized ones, do.
 _LEAST = -0.5
 
 
 def require_tensor(name: str, what: str, x: object) -> None:
-    """Refuse what is not a plain dense tensor.
+    """Refuse anything but a plain dense tensor.
 
     Args:
-        name: of the model.
-        what: the input is, for the message.
-        x: what was given.
+        name: name of the model.
+        what: name of the input, for the message.
+        x: the input.
 
     Raises:
-        ModelError: it is something else, or a sparse or nested tensor.
+        ModelError: it is no tensor, or a nested, sparse or quantized one.
     """
     if not isinstance(x, Tensor):
         raise ModelError(f"{name} got {what} as {type(x).__name__}; give a tensor: torch.as_tensor(values).")
@@ -36,14 +37,14 @@ def require_tensor(name: str, what: str, x: object) -> None:
 
 
 def refuse_not_finite(name: str, what: str, x: Tensor, give: str) -> None:
-    """Refuse NaN and infinity where a look waits for nothing: on the CPU.
+    """Refuse NaN and infinity on the CPU. On a GPU, the check would have to wait for the GPU.
 
-    Values are not looked at while a graph is made of the call (`torch.compile`, `torch.export`, `torch.jit.trace`), nor
+    Values are not checked while a graph is made of the call (`torch.compile`, `torch.export`, `torch.jit.trace`), nor
     inside `torch.vmap`.
 
     Args:
-        name: of the model.
-        what: the input is, for the message.
+        name: name of the model.
+        what: name of the input, for the message.
         x: the input.
         give: what to give instead.
 
@@ -58,13 +59,13 @@ def refuse_not_finite(name: str, what: str, x: Tensor, give: str) -> None:
 
 
 def refuse_bad_output(name: str, what: str, x: Tensor, dtype: torch.dtype) -> None:
-    """Refuse NaN and infinity in what a model has computed, on every device; not while a graph is made.
+    """Refuse NaN and infinity in the output of a model, on every device, except while a graph is made of the call.
 
     Args:
-        name: of the model.
-        what: was computed, for the message.
+        name: name of the model.
+        what: name of the output, for the message.
         x: the output.
-        dtype: in which the model computed it.
+        dtype: the type that the model computed it in.
 
     Raises:
         ModelError: a value is NaN or infinite.
@@ -80,7 +81,7 @@ def refuse_bad_output(name: str, what: str, x: Tensor, dtype: torch.dtype) -> No
 
 
 def look_at_range(name: str, x: Tensor) -> None:
-    """Warn about images that were divided by 255 or standardized, and refuse NaN; a GPU is waited for.
+    """Warn about images that were divided by 255 or standardized, and refuse NaN and infinity. Waits for a GPU.
 
     Raises:
         ModelError: a value is NaN or infinite.
@@ -98,11 +99,11 @@ def look_at_range(name: str, x: Tensor) -> None:
 
 
 def _bounds(x: Tensor) -> tuple[float, float] | None:
-    """Smallest and largest value, both NaN if a value is; None where there are none or they cannot be looked at."""
+    """Smallest and largest value, both NaN if any value is; None if there are no values or they cannot be read."""
     if not (x.is_floating_point() and x.numel()):
         return None
     try:
-        found = x.detach()  # gradients may be asked for, as integrated gradients do
+        found = x.detach()  # it may require gradients, as for integrated gradients
         return float(found.min()), float(found.max())
     except RuntimeError:  # inside torch.vmap, or the tensor has no values
         return None

@@ -1,5 +1,7 @@
-"""Layers of HTNet, channels-last: maps are (B, H, W, C), so every 1x1 convolution of the paper is
-one matrix product and every channel norm one fused LayerNorm.
+"""Layers of HTNet, channels-last.
+
+Maps are (B, H, W, C), so every 1x1 convolution of the paper is one matrix product and every channel norm one fused
+LayerNorm.
 """
 
 from __future__ import annotations
@@ -14,29 +16,29 @@ from torch import Tensor, nn
 from htnet.core.processor import is_intel
 from htnet.kernels import block_attention
 
-#: Up to this many rows a large matrix product is bound by reading the weights.
+#: Up to this many rows, the time of a large matrix product is the time to read the weights.
 FEW_ROWS = 16
-#: Up to this many rows MKL reads them fastest by itself on Intel's processors; it has no such products for others.
+#: Up to this many rows, MKL itself reads the weights fastest on Intel processors; it has no such kernels for others.
 FEWEST_ROWS = 3
-#: From this many rows on a 1x1 convolution is faster in training; in inference from a quarter of it.
+#: From this many rows on, a 1x1 convolution is faster in training; in inference, from a quarter of it.
 MANY_ROWS = 8192
-#: It is not, however many the rows, for weights of fewer values.
+#: With fewer weights than this, the convolution is not faster for any number of rows.
 SOME_WEIGHTS = 2**15
-#: Weights of fewer values stay in the processor's cache, where PyTorch's own way is as good.
+#: With fewer weights than this, they stay in the processor's cache, where `F.linear` is as fast.
 MANY_WEIGHTS = 2**17
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """``F.linear``, with faster implementations on the CPU for few and for very many rows.
 
-    The library behind ``F.linear`` reads large weights with one thread when there is one row, and
-    packs them first when there are a few: at one row of (4096, 1024) float32 it reached 16 GB/s where
-    two cores read 35. A batched product over bands of the weights reaches 33. That was on an AMD EPYC; on an Intel
-    Xeon with AMX up to three rows are read by ``F.linear`` at 14 GB/s with one thread and by the bands at 7, and with
-    more rows the bands are faster there too.
+    The library behind ``F.linear`` reads large weights with one thread if there is one row, and packs them first if
+    there are a few rows. With one row and weights of (4096, 1024) float32 it reached 16 GB/s on an AMD EPYC, where
+    two cores read 35 GB/s. A batched product over bands of the weights reached 33 GB/s. On an Intel Xeon with AMX and
+    one thread, ``F.linear`` reads the weights at 14 GB/s for up to three rows and the bands at 7 GB/s; with more rows
+    the bands are faster there too.
 
-    With very many rows, oneDNN's 1x1 convolution of a map whose channels come last is faster than the product: by a
-    tenth to a quarter in usual shapes, by a half for widths such as 255 x 3, on an AMD EPYC.
+    With very many rows, oneDNN's 1x1 convolution of a channels-last map is faster than the product: by a tenth to a
+    quarter in usual shapes, by a half for widths such as 255 x 3, on an AMD EPYC.
 
     Args:
         x: (..., in).
@@ -46,7 +48,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     Returns:
         (..., out), equal up to rounding.
     """
-    # Weights of another class, such as quantized ones, know F.linear and little else.
+    # Weights of another class, such as quantized ones, support F.linear and little else.
     own = type(weight) in (Tensor, nn.Parameter)
     if torch.compiler.is_compiling() or x.device.type != "cpu" or x.dtype != torch.float32 or not own:
         return F.linear(x, weight, bias)
@@ -79,9 +81,9 @@ class BlockAttention(nn.Module):
     they cost nothing and, without a gradient, are not changed by the optimizer.
 
     Attributes:
-        vmapped: the weights are those of many trainings (`htnet.training.train_vmapped`): attend by plain products,
-            which can be batched once more; PyTorch's own attention cannot.
-        mask: which tokens a token may read, as `htnet.kernels.block_attention` takes it.
+        vmapped: the layer runs under vmap with the weights of several models (`htnet.training.train_vmapped`).
+            Attention is then computed by plain products, which vmap can batch; PyTorch's own attention it cannot.
+        mask: which tokens a token may read, see `htnet.kernels.block_attention`.
     """
 
     vmapped = False
@@ -169,8 +171,9 @@ class Downsample(nn.Module):
     """3x3 convolution to another width, LayerNorm, 3x3 max pooling of stride 2.
 
     Attributes:
-        vmapped: the weights are those of many trainings (`htnet.training.train_vmapped`): convolve by one matrix
-            product each. A convolution would be one of as many groups, which is slow.
+        vmapped: the layer runs under vmap with the weights of several models (`htnet.training.train_vmapped`). The
+            convolution is then one matrix product per model; vmap would turn it into a grouped convolution, which is
+            slow.
     """
 
     vmapped = False
@@ -187,10 +190,10 @@ class Downsample(nn.Module):
 
     def _convolve(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C')."""
-        # On the CPU a convolution first rearranges its weights, 9 C C' values, which at batch 1 takes
-        # longer than the sums. One matrix product reads them as they lie, but must lay out 9 C values a
-        # position: the better way while positions are no more than C'. Compilers and exporters plan the
-        # layout themselves, and there the batch size must stay free.
+        # On the CPU a convolution first rearranges its weights, 9 C C' values, which at batch 1 takes longer than the
+        # arithmetic. One matrix product reads them in place, but must copy 9 C values per position: it is faster for
+        # up to C' positions. Compilers and exporters choose the layout themselves, and for them the batch size must
+        # stay dynamic.
         few = not torch.compiler.is_compiling() and x.shape[:3].numel() <= self.conv.out_channels
         if not self.vmapped and (x.device.type != "cpu" or not few):
             return self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)

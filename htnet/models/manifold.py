@@ -14,15 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-#: Dimensions that points are scaled to.
+#: Dimensions that the scaling reduces to.
 PLANE = 2
-#: Squarings in `planar_gram_by_squaring`: eigenvalues that differ by a millionth are told apart.
+#: Squarings in `planar_gram_by_squaring`, enough to separate eigenvalues that differ by a millionth.
 SQUARINGS = 20
-#: Gaps between kept and dropped eigenvalues under this share of the largest one count as this wide in gradients.
+#: Width, as a fraction of the largest eigenvalue, to which gradients widen narrower gaps between kept and dropped
+#: eigenvalues.
 GAP = 1e-2
-#: scikit-learn's SMACOF: most steps, and the least gain in stress a step, as a fraction of the squared distances.
+#: As in scikit-learn's SMACOF: maximum number of steps, and minimum gain in stress per step, as a fraction of the
+#: squared distances.
 SMACOF_STEPS, SMACOF_GAIN = 300, 1e-6
-#: What a distance of 0 counts as in a SMACOF step, as in scikit-learn.
+#: Replaces a distance of 0 in a SMACOF step, as in scikit-learn.
 _COINCIDENT = 1e-5
 
 
@@ -34,7 +36,7 @@ def similarity_lengths(vectors: Tensor, floor: float = 0.1) -> Tensor:
 
     Args:
         vectors: (B, N, C), one vector per region.
-        floor: smaller similarities count as this.
+        floor: smaller similarities are raised to this.
 
     Returns:
         (B, N, N), symmetric, ``floor`` to 1, with 0 on the diagonal.
@@ -69,13 +71,13 @@ def _root(squares: Tensor) -> Tensor:
 
 
 class _PlanarGram(torch.autograd.Function):
-    """The nearest Gram matrix of points in the plane: largest eigenvalues kept if positive, all others put to 0.
+    """The nearest Gram matrix of points in the plane: the two largest eigenvalues if positive, all others set to 0.
 
-    The result is a function f of the eigenvalues, so its derivative is (f_i - f_j) / (l_i - l_j) in the
-    eigenvectors' frame (Daleckii and Krein). That is exactly 1 between kept eigenvalues and 0 between dropped ones,
-    however near they are to each other, where the derivatives of the eigenvectors themselves, 1 / (l_i - l_j), are
-    not finite. Only between a kept and a dropped one the quotient can grow: there the gap is widened to `GAP`. Where
-    the two are equal the plane is not determined and there is no derivative; then it is 0.
+    The result is a function f of the eigenvalues, so its derivative is (f_i - f_j) / (l_i - l_j) in the basis of the
+    eigenvectors (Daleckii and Krein). That is exactly 1 between kept eigenvalues and 0 between dropped ones, however
+    close they are, while the derivatives of the eigenvectors themselves, 1 / (l_i - l_j), are not finite. The quotient
+    can become large only between a kept and a dropped eigenvalue: there the gap is widened to `GAP`. If the two are
+    equal, the plane is not determined and there is no derivative; 0 is used.
     """
 
     @staticmethod
@@ -101,21 +103,21 @@ class _PlanarGram(torch.autograd.Function):
 
 
 def planar_gram_by_squaring(matrix: Tensor) -> Tensor:
-    """The nearest Gram matrix of points in the plane, in a fixed number of products.
+    """The nearest Gram matrix of points in the plane, by a fixed number of matrix products.
 
-    Exporters have no eigenvectors, but products. Of a matrix squared again and again the eigenvector of the largest
-    eigenvalue is left; it is taken away, and the next one found in the same way. (Jacobi's rotations were tried: no
-    nearer to float64, and six times as many operations.) For 6 x 6 in float32 the result is as near to float64 as that
-    of LAPACK's eigenvectors.
+    Exporters support products, but no eigenvectors. Squaring a matrix repeatedly leaves the eigenvector of its largest
+    eigenvalue. That part is subtracted, and the next eigenvector is found in the same way. (Jacobi rotations were
+    tried: they are no closer to float64 and take six times as many operations.) For 6 x 6 matrices in float32 the
+    result is as close to float64 as with LAPACK's eigenvectors.
 
     Args:
         matrix: (B, N, N), symmetric.
 
     Returns:
-        (B, N, N): largest eigenvalues kept if positive, all others put to 0.
+        (B, N, N): the two largest eigenvalues kept if positive, all others set to 0.
     """
     unit = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
-    # No eigenvalue is below -bound, so those of the sum are in the same order, and none is negative.
+    # No eigenvalue is below -bound. Adding bound to all of them keeps their order and leaves none negative.
     bound = matrix.abs().sum(-1).amax(-1)[..., None, None].clamp_min(torch.finfo(matrix.dtype).tiny)
     left, gram = matrix + bound * unit, torch.zeros_like(matrix)
     for _ in range(PLANE):
@@ -136,12 +138,12 @@ def planar_gram_by_squaring(matrix: Tensor) -> Tensor:
 def classical_scaling(distances: Tensor, *, by_squaring: bool = False) -> Tensor:
     """Distances after classical multidimensional scaling to the plane (Torgerson 1952).
 
-    The points belong to the two largest eigenvalues of the doubly centered squares. Their distances are returned,
-    because the points are defined only up to rotation and mirroring.
+    The points are given by the two largest eigenvalues of the doubly centered squared distances. The distances between
+    them are returned, because the points are defined only up to rotation and mirroring.
 
     Args:
         distances: (B, N, N), symmetric, 0 on the diagonal.
-        by_squaring: without eigenvectors, by `planar_gram_by_squaring`: for exporters.
+        by_squaring: use `planar_gram_by_squaring` instead of eigenvectors, for exporters.
 
     Returns:
         (B, N, N). Gradients are finite for repeated eigenvalues too.
@@ -152,7 +154,7 @@ def classical_scaling(distances: Tensor, *, by_squaring: bool = False) -> Tensor
     gram = planar_gram_by_squaring(centered) if by_squaring else _PlanarGram.apply(centered)
     diagonal = gram.diagonal(dim1=-2, dim2=-1)
     planar = diagonal[..., :, None] + diagonal[..., None, :] - 2 * gram
-    # Rounding leaves something on the diagonal, and points in one place at a distance.
+    # Rounding leaves nonzero values on the diagonal and between points that coincide.
     least = torch.finfo(planar.dtype).eps * planar.detach().amax((-1, -2), keepdim=True) * planar.shape[-1]
     return _root(torch.where(planar > least, planar, 0.0))
 

@@ -102,7 +102,7 @@ class RegionAttention(nn.Module):
         self.drop = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, term: Tensor) -> Tensor:
-        """Tokens (B, T, C) and term (B, 1, T, T), -inf where nothing may be read, to (B, T, C)."""
+        """Tokens (B, T, C) and term (B, 1, T, T), -inf at masked pairs, to (B, T, C)."""
         q, k, v = rearrange(self.qkv(x), "b t (c n d) -> c b n t d", c=3, n=self.heads)
         out = block_attention(q, k, v, bias=term)
         return self.drop(self.proj(rearrange(out, "b n t d -> b t (n d)")))
@@ -124,9 +124,9 @@ class RegionBlock(nn.Module):
         return x + self.mlp(self.norm2(x))
 
     def pooled(self, x: Tensor, term: Tensor, pooling: Tensor) -> Tensor:
-        """Means of the tokens of `forward`: (B, T, C) and (R, T), rows summing to 1, to (B, R, C).
+        """Weighted means of the tokens of `forward`: (B, T, C) and weights (R, T), rows summing to 1, to (B, R, C).
 
-        The MLP's last layer is linear, so it can be applied after the mean: a third of the work on fewer tokens.
+        The MLP's last layer is linear, so it is applied after the mean: a third of the work is done on fewer tokens.
         """
         x = x + self.attn(self.norm1(x), term)
         hidden = self.mlp.drop(F.gelu(self.mlp.fc1(self.norm2(x))))
@@ -150,22 +150,22 @@ class RegionBlock(nn.Module):
 class MHSSAGCN(EmotionModel):
     """Attention between the patches of a facial region, and a graph between the regions.
 
-    A patch is cut around each point of brows, eyes, nose and outer lip. Transformer layers operate inside each region;
-    the mean of its patches is the region's vector. Graph convolutions ReLU(A X W) combine the regions, where
+    A patch is cut around each point of the brows, eyes, nose and outer lip. Transformer layers operate inside each
+    region; the mean of its patches is the region's vector. Graph convolutions ReLU(A X W) combine the regions, where
     A = alpha M + (1 - alpha) C: M is computed from the distances between the regions' vectors by multidimensional
     scaling to the plane, C is the co-occurrence of action units, alpha is learned.
 
-    The published code pads all regions to 12 patches. With ``spatial="reference"`` this model computes what it does
-    (padding included, by one token for all padding of a region): 1 / (distance + 1e-8) is added to the scores, which
-    for a patch and itself is 1e8, so each patch attends only to itself, and padding enters the means.
-    "bounded" (the default) is the intended form: the term is 1 / max(distance, 1 px), 0 for a patch and itself, and
+    The published code pads all regions to 12 patches. With ``spatial="reference"`` this model computes the same,
+    including the padding (one token represents all padding of a region): 1 / (distance + 1e-8) is added to the scores.
+    Between a patch and itself this is 1e8, so each patch attends only to itself, and padding enters the means.
+    "bounded" (the default) is the intended form: the term is 1 / max(distance, 1 px), 0 between a patch and itself, and
     there is no padding.
 
-    M: with ``scaling="smacof"`` as published (scikit-learn's SMACOF with its start for ``random_state=42``), with
-    "classical" (the default) by eigenvectors, the same for every order of the regions.
+    M is computed with ``scaling="smacof"`` as published (scikit-learn's SMACOF with its start for ``random_state=42``),
+    and with "classical" (the default) by eigenvectors, whose result does not depend on the order of the regions.
 
     Attributes:
-        by_squaring: find the plane without eigenvectors, which exporters do not have; see
+        by_squaring: compute the scaling without eigenvectors, which exporters do not support; see
             `htnet.models.manifold.planar_gram_by_squaring`.
     """
 
@@ -210,7 +210,7 @@ class MHSSAGCN(EmotionModel):
         """Class scores.
 
         Args:
-            x: (B, channels, image_size, image_size) of a whole-number or floating-point type, channels strain, v, u,
+            x: (B, channels, image_size, image_size) of an integer or floating-point type, channels strain, v, u,
                 range 0..255.
             points68: (B, 68, 2) points (x, y) of iBUG 300-W in px of the image.
 
@@ -226,7 +226,7 @@ class MHSSAGCN(EmotionModel):
         """Image (B, C, H, W), 0..255, and points (B, 68, 2) to the regions after the graph, (B, 6, dim).
 
         Raises:
-            ModelError: there are no points, or they are not as described.
+            ModelError: there are no points, or their shape or values are wrong.
         """
         vectors = self.encode(*self.cut(self.standardize(x), points68))
         return self.relate(vectors, self.manifold_distance(vectors))
@@ -248,7 +248,7 @@ class MHSSAGCN(EmotionModel):
             Patches (B, 43, patch_size * patch_size * C), values in the order row, column, channel, and the px (x, y)
             at their centers, (B, 43, 2) float.
         """
-        count = images.shape[0]  # not len(), which torch.export takes for a constant
+        count = images.shape[0]  # not len(), which torch.export turns into a constant
         if points68 is not None:
             require_tensor(self.name, "points68", points68)
         if points68 is None or points68.ndim != 3 or points68.shape[0] != count or points68.shape[1:] != (68, 2):
@@ -296,7 +296,7 @@ class MHSSAGCN(EmotionModel):
         """Term added to the attention scores of patches at (B, 43, 2) px: (B, 1, T, T), -inf between regions."""
         distance = manifold.pairwise(at.float())
         if self.config.spatial == "reference":
-            # Padding adds nothing to its scores, but counts as often as there is padding.
+            # The term of padding is 0, but its token counts once for each padded patch: log(n) in the softmax.
             term = F.pad(1 / (distance + 1e-8), (0, len(self.padding)) * 2)
             term[..., len(self.indices) :] = self.padding.float().log()
         else:
@@ -324,5 +324,5 @@ class MHSSAGCN(EmotionModel):
 
     @property
     def stages(self) -> tuple[nn.Module, ...]:
-        """The layers inside the regions but the last, (B, T, dim), the regions' vectors, and the graph, (B, 6, dim)."""
+        """The layers inside regions except the last, (B, T, dim); the regions' vectors and the graph, (B, 6, dim)."""
         return *self.layers[:-1], self.region_proj, *self.gcn

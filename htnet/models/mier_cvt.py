@@ -19,17 +19,17 @@ from htnet.models.streams import resized
 
 @dataclass(frozen=True)
 class MiERCvTConfig(ModelConfig):
-    """Settings of MiER-CvT, one value a stage; the defaults are the published ones, but for read_size and mlp_mult.
+    """Settings of MiER-CvT, one value per stage; the defaults are the published ones, except read_size and mlp_mult.
 
     Attributes:
-        read_size: side that the image is brought to first, px.
+        read_size: side that the image is first resized to, px.
         kernels: sides of the convolutions that embed the map.
         strides: their strides.
         paddings: their paddings.
         dims: widths.
         heads: attention heads.
         depths: transformer layers.
-        mlp_mult: width of the hidden layer of the MLPs, in widths of the stage.
+        mlp_mult: ratio of the MLP's inner to its outer width.
     """
 
     read_size: int = checked(224, whole())
@@ -45,14 +45,14 @@ class MiERCvTConfig(ModelConfig):
         super().__post_init__()
         of_stages = ("kernels", "strides", "paddings", "dims", "heads", "depths")
         if len({len(getattr(self, name)) for name in of_stages}) != 1 or not self.dims:
-            raise ModelError(f"{', '.join(of_stages)} must have as many values, one for each stage.")
+            raise ModelError(f"{', '.join(of_stages)} must have the same number of values, one for each stage.")
         for dim, heads in zip(self.dims, self.heads, strict=True):
             if dim % heads:
                 raise ModelError(f"dims {self.dims} are not multiples of heads {self.heads}; give multiples.")
         if min(self.sides) < 1:
             raise ModelError(
-                f"The stages leave maps of {self.sides} px of read_size {self.read_size}; give a larger read_size, or "
-                "smaller kernels and strides."
+                f"With read_size {self.read_size} the maps of the stages have sides of {self.sides} px; give a larger "
+                "read_size, or smaller kernels and strides."
             )
 
     @property
@@ -75,13 +75,14 @@ class MiERCvT(EmotionModel):
     strain from onset to apex, three stages, and its table 4 with kernels, strides, paddings, widths, heads and layers.
     The layers are those of CvT (Wu et al., "CvT: introducing convolutions to vision transformers", ICCV 2021).
 
-    Parameters: 7,487,491. Published: 7.5 M, and 0.1 G operations, which fit an image of 224 px.
+    Parameters: 7,487,491. Published: 7.5 M, and 0.1 G operations, which fits an image of 224 px.
 
     Deviations: the image is enlarged from 28 to 224 px by bilinear interpolation. There is no adversarial training
-    against the identity of the subjects, which the paper adds. The text was at hand in its abstract and that table
-    only. Ours are therefore: keys and values at every position (CvT's stride of 2 would leave one of them in the last
-    stage, which makes attention trivial); the sequence softmax as weights of the normed positions, by one linear layer,
-    of whose mean the classifier reads; MLPs of four times the width.
+    against the identity of the subjects, which the paper adds. Only the abstract of the paper and that table were
+    available. These choices are therefore ours: keys and values at every position (CvT's stride of 2 would leave one of
+    them in the last stage, which makes attention trivial); the sequence softmax as a softmax over positions of one
+    linear layer, which weights the mean of the normed positions that the classifier reads; MLPs of four times the
+    width.
     """
 
     config_class: ClassVar[type[ModelConfig]] = MiERCvTConfig
@@ -132,7 +133,7 @@ class Stage(nn.Module):
 
 
 class ConvProjection(nn.Module):
-    """A 3x3 convolution of each channel by itself, a batch norm, and a linear layer."""
+    """A depthwise 3x3 convolution, a batch norm, and a linear layer."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()

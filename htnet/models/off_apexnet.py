@@ -16,7 +16,7 @@ from htnet.models.streams import FlowStreams, FlowStreamsConfig
 
 @dataclass(frozen=True)
 class OFFApexNetConfig(FlowStreamsConfig):
-    """Settings of OFF-ApexNet; the defaults are the published ones, but for the dropout, which is ours.
+    """Settings of OFF-ApexNet; the defaults are the published ones, except the dropout, which is ours.
 
     Attributes:
         filters: filters of the two convolutions of a stream.
@@ -38,9 +38,9 @@ class OFFApexNet(EmotionModel):
     Parameters: 2,664,475. Published: 2.66 M (table of Off-TANet, PRICAI 2021, for images of 28 px), so every layer has
     its published size.
 
-    Deviations: the paper's text was at hand in its abstract and in citations only. Ours are therefore the padding of 2
-    (maps keep their side; it is the one with which the count is met), ReLU after each layer, and dropout of 0.5 after
-    each fully connected layer.
+    Deviations: only the abstract of the paper, and citations of it, were available. These choices are therefore ours:
+    the padding of 2 (maps keep their side; this padding gives the published number of parameters), ReLU after each
+    layer, and dropout of 0.5 after each fully connected layer.
     """
 
     config_class: ClassVar[type[ModelConfig]] = OFFApexNetConfig

@@ -71,9 +71,9 @@ def dilated(x: Tensor, weight: Tensor, bias: Tensor | None, dilations: tuple[int
 class RCN(EmotionModel):
     """A convolution, a recurrent convolutional layer and average pooling, with up to three modules without parameters.
 
-    The recurrent layer reads its input once, and its own output in each of a few steps by one other convolution, whose
-    weights all steps share (Liang and Hu, "Recurrent convolutional neural network for object recognition", CVPR 2015):
-    h_0 = ReLU(a), h_t = ReLU(a + norm_t(W h_(t-1))), with a the normed convolution of the input.
+    The recurrent layer reads its input once. In each of a few steps it reads its own output by a second convolution,
+    whose weights all steps share (Liang and Hu, "Recurrent convolutional neural network for object recognition", CVPR
+    2015): h_0 = ReLU(a), h_t = ReLU(a + norm_t(W h_(t-1))), where a is the normed convolution of the input.
 
     Source: Xia, Peng, Khor, Feng and Zhao, "Revealing the invisible with model and data shrinking for
     composite-database micro-expression recognition", IEEE TIP 29, 2020 (arXiv 2006.09674). From its abstract: a shallow
@@ -81,13 +81,13 @@ class RCN(EmotionModel):
     expansion (RCN-W), shortcut connection (RCN-S) and attention unit (RCN-A). From the command line in the README of
     the authors' repository: 32 filters, pooling of 5.
 
-    Parameters: 22,019 in all four, since the modules have none. No published number was at hand.
+    Parameters: 22,019 in all four, since the modules have none. No published number was available.
 
-    Deviations: the paper's text was at hand in its abstract only. Ours are therefore: one recurrent layer of three
-    steps; a batch norm of each step; and what the modules do. Attention: `spatial_attention`. Shortcut: the layer's
-    input is added in each step. Wide expansion: each step reads at dilations 1 and 2 with the same weights, and takes
-    the mean. RCN-F is a combination that the paper found by a search; ours is all three modules together. The image has
-    28 px as it is.
+    Deviations: only the abstract of the paper was available. These choices are therefore ours: one recurrent layer of
+    three steps; a batch norm for each step; and what the modules do. Attention: `spatial_attention`. Shortcut: the
+    layer's input is added in each step. Wide expansion: each step reads at dilations 1 and 2 with the same weights, and
+    takes the mean. RCN-F is a combination that the paper found by a search; ours is all three modules together. The
+    image is read at its 28 px.
     """
 
     config_class: ClassVar[type[ModelConfig]] = RCNConfig

@@ -131,8 +131,8 @@ def _refuse_taken(name: str, model_class: type[EmotionModel]) -> None:
             )
         if other.__name__ == model_class.__name__ and not same:
             raise DuplicateModelError(
-                f"{other.__name__} is the class of {entry.name!r} already, and saved weights name their class. Give "
-                "yours another name."
+                f"{other.__name__} is already the class of {entry.name!r}, and saved weights name their class. Give "
+                "your class another name."
             )
 
 
@@ -192,7 +192,7 @@ def create_model(
     Args:
         name: a registered name, see `list_models`.
         pretrained: load trained weights: their name, see `htnet.list_pretrained`, or True for the first
-            registered for the model; None is False. With another ``num_classes`` the classifier is fresh.
+            registered for the model; None means False. With another ``num_classes`` the classifier is fresh.
         in_chans: channels of the input, the config's ``channels``.
         **overrides: fields of the model's config (``num_classes=5``, ``dim=96``, ...).
 
@@ -220,20 +220,20 @@ def create_model(
 
 
 def _weights_of(name: str, tag: bool | str) -> Any:
-    """The registered weights of a model that are meant by ``pretrained``."""
+    """The registered weights of a model that ``pretrained`` selects."""
     ready = {key: spec for key, spec in WEIGHTS.items() if spec.model == name and spec.published}
     if isinstance(tag, str):
         if tag in WEIGHTS and WEIGHTS[tag].model == name:
             return WEIGHTS[tag]
         if tag in WEIGHTS:
             other = WEIGHTS[tag].model
-            why = f" They are of {other}: create_model({other!r}, pretrained={tag!r})."
+            why = f" They belong to {other}: create_model({other!r}, pretrained={tag!r})."
         else:
             why = f" {did_you_mean(tag, ready)} Folders and owner/repo are loaded by htnet.load_pretrained({tag!r})."
         raise UnknownWeightsError(f"{name} has no weights {tag!r}.{why}")
     if not ready:
         raise UnknownWeightsError(
-            f"{name} has no published weights. Models that have: {', '.join(list_models(pretrained=True))}."
+            f"{name} has no published weights. Models with weights: {', '.join(list_models(pretrained=True))}."
         )
     return next(iter(ready.values()))
 
@@ -255,7 +255,7 @@ def build_model(architecture: str, config: Mapping[str, Any], name: str | None =
         ModelError: a field is unknown or impossible.
     """
     entries = _by_class(MODELS.added())
-    if architecture not in entries:  # perhaps a wing has it, whose import takes a while
+    if architecture not in entries:  # a wing may register it; importing the wings takes a while
         entries = _by_class(MODELS)
     if architecture not in entries:
         raise UnknownModelError(

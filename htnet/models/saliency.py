@@ -1,4 +1,4 @@
-"""What of an image a model's answer hangs on: by hiding parts of it, and by integrated gradients."""
+"""Which parts of an image determine a model's answer: occlusion and integrated gradients."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BATCH = 32
 
 @dataclass(frozen=True, eq=False)
 class Saliency:
-    """What each place of an image adds to the score of a class.
+    """Contribution of each place of an image to the score of a class.
 
     Attributes:
-        values: (C, S, S) float64, of each value of the network's input; of `occlusion` (1, S, S), of each px.
+        values: (C, S, S) float64, one per value of the network's input; for `occlusion` (1, S, S), one per px.
         method: "occlusion" or "integrated gradients".
         label: name of the class.
         score: its score before the softmax for the image.
@@ -68,21 +68,21 @@ def integrated_gradients(
     Args:
         model: any model.
         image: (C, S, S) or (1, C, S, S), the input of the network, such as `ModelInput.image`.
-        target: the class, by name or index; the answer of the model unless given.
+        target: the class, by name or index; by default the model's answer.
         baseline: an image without content, of the same shape; by default each channel has its mean everywhere.
         steps: nodes of the quadrature.
-        **inputs: what the model reads in addition (`EmotionModel.extra_inputs`), of one sample; they stay as they are.
+        **inputs: further inputs of the model (`EmotionModel.extra_inputs`), for one sample; they are not varied.
 
     Raises:
-        ModelError: the image is not an input of the model, or it has no such class.
+        ModelError: the image is not an input of the model, or the model has no such class.
         InputError: ``steps`` is not positive, or the baseline has another shape.
     """
     whole().check("steps", steps)
     x, more = one_input(model, image, inputs)
     base = _flat(x) if baseline is None else one_input(model, baseline, {})[0]
     if base.shape != x.shape:
-        raise InputError(f"baseline has shape {tuple(base.shape)} for an image of {tuple(x.shape)}; give the same.")
-    # Whatever the caller has switched off, this needs gradients.
+        raise InputError(f"baseline has shape {tuple(base.shape)}, the image {tuple(x.shape)}; give the same shape.")
+    # Gradients are needed even if the caller has disabled them.
     with evaluating(model), torch.inference_mode(False), torch.enable_grad():
         x, base, more = x.clone(), base.clone(), {name: value.clone() for name, value in more.items()}
         k, score = _class(model, x, more, target)
@@ -117,13 +117,13 @@ def occlusion(
     Args:
         model: any model.
         image: (C, S, S) or (1, C, S, S), the input of the network.
-        target: the class, by name or index; the answer of the model unless given.
-        window: side of the square, px; a quarter of the image's unless given.
-        stride: px from one square to the next; half the window unless given. The last square ends at the edge.
-        **inputs: what the model reads in addition, of one sample; they stay as they are.
+        target: the class, by name or index; by default the model's answer.
+        window: side of the square, px; by default a quarter of the image's side.
+        stride: px from one square to the next; by default half the window. The last square ends at the edge.
+        **inputs: further inputs of the model, for one sample; they are not varied.
 
     Raises:
-        ModelError: the image is not an input of the model, or it has no such class.
+        ModelError: the image is not an input of the model, or the model has no such class.
         InputError: window or stride are impossible.
     """
     x, more = one_input(model, image, inputs)
@@ -159,7 +159,7 @@ def _flat(x: Tensor) -> Tensor:
 
 
 def _class(model: EmotionModel, x: Tensor, more: dict[str, Tensor], target: int | str | None) -> tuple[int, float]:
-    """The class that is asked for, and its score."""
+    """The requested class and its score."""
     if not model.config.num_classes:
         raise ModelError(f"{model.name} has no classifier. Give it one: model.reset_classifier(number of classes).")
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What every model offers to save, publish and load itself, as models with the mixin of huggingface-hub do."""
+"""Methods that save, publish and load a model, like those of the mixin of huggingface-hub."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from htnet.core.registry import HUB
 
 Self = TypeVar("Self", bound="SharedModel")
 
-#: Arguments of the mixin that mean nothing here, and what takes their place.
+#: Arguments of the mixin that are not supported, and what to use instead.
 _OTHERS = {
     "config": "config.json has the model's own settings: give those to htnet.create_model or from_pretrained.",
     "model_card_kwargs": "The card is made from training= and provenance=.",
@@ -24,7 +24,7 @@ _OTHERS = {
 
 
 def _refuse_others(given: Mapping[str, Any]) -> None:
-    """Raise `ModelError` for an argument of the mixin that has no meaning here."""
+    """Raise `ModelError` for an argument of the mixin that is not supported."""
     for name in given:
         if name in _OTHERS:
             raise ModelError(f"{name} is an argument of the Hub's mixin, not of htnet's models. {_OTHERS[name]}")
@@ -77,7 +77,7 @@ class SharedModel:
             raise ModelError(
                 f"{', '.join(push_to_hub_kwargs)} was given without push_to_hub=True. Give both or neither."
             )
-        # A copy is another model: the weights in the folder are not its own.
+        # A copy of a model counts as another model: it did not save the weights in the folder.
         saved = (id(self), as_path(save_directory, "save_directory").resolve())
         folder = HUB["save_pretrained"](
             self,

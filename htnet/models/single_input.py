@@ -35,15 +35,15 @@ def one_input(
         own = _batch(model, values)
         more[name] = own if own.ndim == 3 else own[None]
         if more[name].shape[0] != 1:
-            raise ModelError(f"{name} has shape {tuple(own.shape)}; give that of one sample.")
+            raise ModelError(f"{name} has shape {tuple(own.shape)}; give the values of one sample.")
     return model.check_image(x), more
 
 
 def checked_model(model: object) -> EmotionModel:
-    """The model of htnet that was given, also inside what `torch.compile` made of it.
+    """Return a model of htnet, unwrapped if `torch.compile` has wrapped it.
 
     Raises:
-        ModelError: it is none, such as a `htnet.Predictor`, which has one.
+        ModelError: it is something else. A `htnet.Predictor`, for example, only contains a model.
     """
     found = model_of(model) or model
     own = model_of(getattr(model, "model", None))
@@ -54,7 +54,7 @@ def checked_model(model: object) -> EmotionModel:
 
 @contextmanager
 def evaluating(model: EmotionModel) -> Iterator[None]:
-    """Within it the model is in eval mode."""
+    """Context in which the model is in eval mode."""
     training = model.training
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""Parts of networks with one stream of layers for each component of the flow, or that read larger images."""
+"""Parts of networks that have one stream of layers for each component of the flow, or that read larger images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FlowStreamsConfig(ModelConfig):
                 "Give two indexes below that, such as flow_channels=(0, 1)."
             )
         if self.image_size < 4:
-            raise ModelError(f"image_size is {self.image_size}; two poolings halve it, so give 4 or more.")
+            raise ModelError(f"image_size is {self.image_size}; it is halved twice by pooling, so give 4 or more.")
 
     @property
     def pooled(self) -> int:
@@ -42,7 +42,7 @@ class FlowStreamsConfig(ModelConfig):
 
 
 class FlowStreams(nn.Module):
-    """One stream of layers for each component of the flow; their maps side by side."""
+    """One stream of layers for each component of the flow; their maps are concatenated."""
 
     def __init__(self, config: FlowStreamsConfig, stream: Callable[[], nn.Module]) -> None:
         super().__init__()
@@ -56,9 +56,10 @@ class FlowStreams(nn.Module):
 
 
 class InceptionBlock(nn.Module):
-    """Four branches side by side: 1x1; 1x1, then 3x3; 1x1, then 5x5; 3x3 max pooling, then 1x1. Each ends in a ReLU.
+    """Four parallel branches: 1x1; 1x1, then 3x3; 1x1, then 5x5; 3x3 max pooling, then 1x1. Each ends in a ReLU.
 
-    Source: Szegedy et al., "Going deeper with convolutions", CVPR 2015, with as many filters in every layer.
+    Source: Szegedy et al., "Going deeper with convolutions", CVPR 2015, here with the same number of filters in every
+    layer.
     """
 
     def __init__(self, inputs: int, filters: int) -> None:
@@ -80,7 +81,7 @@ class InceptionBlock(nn.Module):
 
 
 def resized(x: Tensor, side: int) -> Tensor:
-    """Images (B, C, H, W) brought to another side by bilinear interpolation; as they are if they have it."""
+    """Resize images (B, C, H, W) to another side by bilinear interpolation, unless they have it already."""
     if x.shape[-1] == side:
         return x
     return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)

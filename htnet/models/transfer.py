@@ -25,7 +25,7 @@ class TransferReport:
         loaded: tensors of the target that were copied.
         interpolated: tensors of the target that were interpolated from another size, with the sizes.
         left_out: tensors of the source that were not used, with the reason.
-        missing: tensors of the target that were not given and keep their values.
+        missing: tensors of the target that got no values from the source and keep their own.
     """
 
     loaded: tuple[str, ...]

@@ -36,8 +36,8 @@ class UnitModel(EmotionModel):
         """Class scores.
 
         Args:
-            x: (B, channels, image_size, image_size), channels as `input_kind` says, range 0..255, of a whole-number or
-                floating-point type.
+            x: (B, channels, image_size, image_size), channels in the order of `input_kind`, range 0..255, of an integer
+                or floating-point type.
             return_units: return the scores of the action units too.
 
         Returns:
@@ -46,7 +46,7 @@ class UnitModel(EmotionModel):
             side.
 
         Raises:
-            ModelError: shape or type do not fit, or there is no head for action units.
+            ModelError: the shape or the type is wrong, or there is no head for action units.
         """
         if not return_units:
             return super().forward(x)

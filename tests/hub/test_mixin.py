@@ -130,7 +130,7 @@ def test_a_class_with_the_mixin_too(hub, tmp_path):
     model = tiny_model()
     first = First(model.config)
     first.save_pretrained(tmp_path / "first")
-    with pytest.raises(ModelError, match=r"First is built from a HTNetConfig, not .* type dict.*names it last"):
+    with pytest.raises(ModelError, match=r"First is built from a HTNetConfig, not .* type dict.*must list it last"):
         First.from_pretrained(tmp_path / "first")
 
 

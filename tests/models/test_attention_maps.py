@@ -120,10 +120,10 @@ def test_maps_of_mhssa_stay_in_the_regions(rng):
         (
             "htnet_small",
             {},
-            r"one token in each block \(28 px in patches of 7 px.*attention is 1 whatever.*56 gives four",
+            r"one token in each block \(28 px in patches of 7 px.*not depend on the image.*image_size=56 gives four",
         ),
-        ("htnet_base", {"dim": 16, "block_repeats": (1, 1, 1)}, "says nothing"),
-        ("mhssa_gcn_small", {"spatial": "reference"}, "attends to itself alone"),
+        ("htnet_base", {"dim": 16, "block_repeats": (1, 1, 1)}, "is meaningless"),
+        ("mhssa_gcn_small", {"spatial": "reference"}, "attends only to itself"),
         ("ststnet", {}, "ststnet has no attention between positions. htnet.models.occlusion"),
         ("flow_mlp", {}, "has no attention"),
     ],

@@ -281,9 +281,9 @@ def test_proposals_of_featref():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"dims": (64, 192)}, "as many values"),
+        ({"dims": (64, 192)}, "same number of values"),
         ({"heads": (1, 3, 7)}, "not multiples of heads"),
-        ({"read_size": 28}, r"leave maps of \(1, -1, -3\) px"),
+        ({"read_size": 28}, r"sides of \(1, -1, -3\) px"),
     ],
 )
 def test_bad_settings_of_mier_cvt(settings, says):

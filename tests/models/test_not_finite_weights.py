@@ -34,7 +34,7 @@ def spoiled(request):
 )
 def test_they_are_refused(spoiled, what, use, tmp_path):
     name = next(name for name, _ in spoiled.named_parameters())
-    with pytest.raises(ModelError, match=f"{what} takes finite weights, .* in {name}: a training diverged"):
+    with pytest.raises(ModelError, match=f"{what} needs finite weights, .* in {name}: its training diverged"):
         use(spoiled, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

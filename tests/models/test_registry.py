@@ -109,7 +109,7 @@ def test_a_class_that_is_defined_again_takes_its_own_place(clean_registry):
 
 def test_saved_weights_name_their_class_so_that_no_two_have_one_name(clean_registry):
     other = type("HTNet", (HTNet,), {"__module__": "mine"})
-    with pytest.raises(DuplicateModelError, match="HTNet is the class of 'htnet_.* another name"):
+    with pytest.raises(DuplicateModelError, match="HTNet is already the class of 'htnet_.* another name"):
         register_model("mine", other)
     assert type(htnet.load_pretrained("composite-htnet")) is HTNet
 

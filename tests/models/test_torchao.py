@@ -51,7 +51,7 @@ def test_what_takes_plain_weights_says_so(tmp_path):
         ("optimize", lambda: htnet.optimize(model)),
         ("export_model", lambda: export_model(model, tmp_path / "e", "torch")),
     ):
-        with pytest.raises(ModelError, match=f"{purpose} takes plain weights, .*OtherTensor.*before quantize_"):
+        with pytest.raises(ModelError, match=f"{purpose} needs plain weights, .*OtherTensor.*before quantize_"):
             use()
     with pytest.raises(ModelError, match="Give the model that was compiled, and compile=True"):
         htnet.optimize(torch.compile(tiny_model(), backend="eager"))
