@@ -237,7 +237,7 @@ def test_several_models_in_one_file_are_not_guessed(tmp_path, kind, several):
     assert "--key" in str(error.value)
     for name, expected in zip(names, (state, other), strict=True):
         assert same(convert_checkpoint(tmp_path / "a.pth", heads=heads, key=name), expected, heads)
-    with pytest.raises(CheckpointError, match="'teacher' is not a state dict of this checkpoint. It contains: "):
+    with pytest.raises(CheckpointError, match="'teacher' matches no state dict of this checkpoint. It contains: "):
         convert_checkpoint(tmp_path / "a.pth", heads=heads, key="teacher")
     torch.save(content(state, state), tmp_path / "same.pth")  # nothing to choose
     assert same(convert_checkpoint(tmp_path / "same.pth", heads=heads), state, heads)

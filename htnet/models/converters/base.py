@@ -29,11 +29,11 @@ class Converter:
         kind: name of the architecture, for messages.
         mark: a parameter that every such checkpoint has.
         convert: builds our model from a published state dict and the number of attention heads or None.
-        beside: further parameters that it has; with a prefix, ``mark`` alone is not sufficient.
-        applies: whether a state dict with the mark is of this architecture; converters without it are tried last.
+        beside: further parameters that it must have. If the names have a prefix, ``mark`` alone does not identify it.
+        applies: tells whether a state dict with the mark is of this architecture; converters without it are tried last.
         spec: preprocessing of the published model, except its size.
         model_class: our model.
-        publish: builds the published state dict from our model, if possible.
+        publish: builds the published state dict from our model; None if that is not possible.
     """
 
     kind: str
@@ -100,7 +100,7 @@ def refusal(state: Mapping[str, object], missing: list[str], kind: str, unexpect
     extra = sorted(state) if unexpected is None else unexpected
     return (
         f"This checkpoint is not a published {kind}. Missing keys ({some(missing)}). Unexpected keys ({some(extra)}). "
-        "Convert takes checkpoints of published architectures that htnet has, under their published names."
+        "htnet converts only checkpoints of the published architectures that it has, under their published names."
     )
 
 
@@ -121,7 +121,7 @@ def fitting_heads(heads: int | None, dim: int, kind: str) -> int:
     heads = PUBLISHED_HEADS if heads is None else heads
     if heads < 1 or dim % heads:
         raise CheckpointError(
-            f"heads={heads} does not fit this checkpoint: its width {dim} must be a multiple. The published "
+            f"heads={heads} does not fit this checkpoint: its width {dim} must be a multiple of heads. The published "
             f"{kind} has {PUBLISHED_HEADS}."
         )
     return heads

@@ -17,7 +17,7 @@ from htnet.models.converters.states import find_state
 
 
 def marks() -> dict[str, Sequence[str]]:
-    """A parameter of each architecture, and what must stand beside it behind a prefix."""
+    """For each architecture, a parameter that identifies it and those that must accompany it behind a prefix."""
     return {converter.mark: converter.beside for converter in CONVERTERS.values()}
 
 
@@ -35,10 +35,10 @@ def convert_state(
             (``state_dict``, ``model``, ``ema``, ...).
         heads: number of attention heads, if it cannot be inferred from shapes, as for HTNet; 4 by default for the
             dual-stream HTNet and MHSSA + GCN.
-        key: path of the state dict, if there are several, such as the model's and its average's: "ema" or
+        key: path of the state dict, if there are several, such as the model and its EMA weights: "ema" or
             "state_dict.model".
         labels: class names in output order. By default those stored in the checkpoint (``classes``,
-            ``class_to_idx``, ``id2label``, ...), and without any, the model's: negative, positive, surprise.
+            ``class_to_idx``, ``id2label``, ...); if there are none, the model's: negative, positive, surprise.
 
     Returns:
         The model in eval mode, float32.
@@ -85,8 +85,8 @@ def convert_checkpoint(
 ) -> EmotionModel:
     """Convert a published ``.pth`` file into one of our models.
 
-    No code named in the file is run: it is read with ``weights_only=True``, and objects beside the weights, such as
-    settings, are ignored without loading their classes.
+    No code named in the file is run: it is read with ``weights_only=True``, and objects other than the weights, such
+    as settings, are ignored without loading their classes.
 
     Args:
         path: file saved with ``torch.save``, a Lightning ``.ckpt``, or a ``.safetensors`` file.
@@ -119,8 +119,8 @@ def reference_state(model: EmotionModel) -> State:
     """Return a model's parameters under the published names and shapes: the inverse of `convert_state`.
 
     Args:
-        model: an HTNet, or another model whose converter supports it, whose standardization is the identity (the
-            published models have none).
+        model: an HTNet, or another model whose converter supports this. Its standardization must be the identity,
+            because the published models have none.
 
     Returns:
         A state dict for the published implementation.
@@ -133,5 +133,5 @@ def reference_state(model: EmotionModel) -> State:
             return converter.publish(model)
     known = sorted(c.model_class.__name__ for c in CONVERTERS.values() if c.publish is not None)
     raise CheckpointError(
-        f"{type(model).__name__} cannot be written under published names; supported are {', '.join(known)}."
+        f"{type(model).__name__} cannot be written under published names. Models that can: {', '.join(known)}."
     )

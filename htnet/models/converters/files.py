@@ -25,7 +25,7 @@ from htnet.core.limits import check_safetensors
 
 #: First bytes of files that are often mistaken for checkpoints, and the description of each.
 _OTHER_FILES = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras saves weights; htnet converts PyTorch checkpoints"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as Keras writes; htnet converts PyTorch checkpoints"),
     (b"version https://git-lfs", "a Git LFS pointer, not the weights themselves. Get them with: git lfs pull"),
     (b"\x1f\x8b", "packed with gzip. Unpack it first"),
     (b"\xfd7zXZ", "packed with xz. Unpack it first"),
@@ -38,9 +38,9 @@ _GIVE = "Give a .pth, .pt, .ckpt or .safetensors file."
 #: Callables that a weights file never needs; a file that names one is refused.
 _DANGEROUS_MODULES = frozenset({"os", "posix", "nt", "sys", "subprocess", "shutil", "socket", "importlib", "runpy"})
 _DANGEROUS_NAMES = frozenset(f"builtins.{name}" for name in ("eval", "exec", "compile", "open", "__import__"))
-#: Types of the NumPy arrays and numbers that are read; none that contains Python objects.
+#: Type codes of the NumPy arrays and scalars that are read; types that contain Python objects are not.
 _NUMPY_CODES = "?bBhHiIlLqQefdFDSUMm"
-#: Containers of the standard library, which PyTorch's reader fills only as their plain base type.
+#: Containers of the standard library, which PyTorch's reader can fill only as their plain base type.
 _CONTAINERS: dict[str, type] = {"collections.defaultdict": dict, "collections.Counter": dict, "collections.deque": list}
 #: Mark in the first bytes of files of torch.save before PyTorch 1.6.
 _OLD_MARK = b"l\xfc\x9cF\xf9 j\xa8P\x19"
@@ -49,7 +49,7 @@ _TEXT_MARK = b"L119547037146038801333356L\n"
 _PLAIN_CURE = "In the environment it was made in, load it with pickle.load and save its state dict with torch.save."
 #: Names that are never the reason why a file cannot be read.
 _HARMLESS = ("torch.", "collections.", "numpy.", "_codecs.", "builtins.list", "builtins.dict", "builtins.int")
-#: The list of allowed names is PyTorch's own and shared by all threads.
+#: PyTorch has one list of allowed names, shared by all threads.
 _LOCK = threading.Lock()
 
 
@@ -86,9 +86,8 @@ def is_pickled_module(value: object) -> bool:
 def read_checkpoint(path: Path) -> Any:
     """Read a checkpoint file: tensors, containers and plain values.
 
-    The file is a ``.safetensors`` file or a file of ``torch.save``. PyTorch's reader with ``weights_only=True`` is
-    used;
-    objects of other classes (`argparse.Namespace`, a path, a custom configuration) are returned
+    The file is a ``.safetensors`` file or a file of ``torch.save``, which is read by PyTorch with
+    ``weights_only=True``. Objects of other classes (`argparse.Namespace`, a path, a custom configuration) are returned
     as `Unread`: their classes are neither imported nor called.
 
     Raises:
@@ -103,7 +102,7 @@ def read_checkpoint(path: Path) -> Any:
         return _read_safetensors(path)
     names = _names_in(path, head)
     _refuse_dangerous(path, names)
-    # Twice: classes that act as dictionaries are rebuilt in another way than all others.
+    # Two attempts: classes that pickle as dictionaries are rebuilt differently from all others.
     for stand_in in (_as_object, _as_mapping):
         with _LOCK, _allowed(names, stand_in), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -135,8 +134,8 @@ def resave(path: Path, what: str = 'content["state_dict"]') -> str:
     """
     named = "" if what != 'content["state_dict"]' else "; if they have another name, list(content) shows it"
     return (
-        "Save its weights alone, in the environment it was trained in (the first line runs code that the file names: "
-        f"only for a file that you trust{named}):\n"
+        "Save its weights alone, in the environment it was trained in (the first line runs code that the file names, "
+        f"so do this only with a file that you trust{named}):\n"
         f"  import torch; content = torch.load({path.name!r}, map_location='cpu', weights_only=False)\n"
         f"  torch.save({what}, 'weights.pth')"
     )
@@ -149,8 +148,8 @@ def _head(path: Path) -> bytes:
             p.name for p in path.iterdir() if p.suffix.lower() in (".pth", ".pt", ".ckpt", ".bin", ".safetensors")
         )
         raise CheckpointError(
-            f"{path} is a folder. Give the checkpoint file"
-            + (f" in it: {', '.join(inside[:5])}." if inside else f"; there is none in it.{hint(path)}")
+            f"{path} is a folder. Give a checkpoint file"
+            + (f" in it: {', '.join(inside[:5])}." if inside else f"; this folder has none.{hint(path)}")
         )
     try:
         with path.open("rb") as file:
@@ -204,7 +203,7 @@ def _names_in(path: Path, head: bytes) -> set[str]:
             f"by running the code it names. {_PLAIN_CURE}"
         )
     if not head.startswith(b"\x80"):
-        other = "" if path.suffix.lower() in CHECKPOINTS else hint(path)  # whose hint is this very command
+        other = "" if path.suffix.lower() in CHECKPOINTS else hint(path)  # for these, the hint is this same command
         raise CheckpointError(f"{path} cannot be read as a checkpoint: torch.save did not write it. {_GIVE}{other}")
     if _OLD_MARK not in head:
         raise CheckpointError(
@@ -215,7 +214,7 @@ def _names_in(path: Path, head: bytes) -> set[str]:
     protocol = 0
     try:
         with path.open("rb") as file:
-            for _ in range(4):  # the mark, a version, facts of the machine, and the content
+            for _ in range(4):  # the magic number, a version, system information, and the content
                 protocol, names = _scan(file)
                 found |= names
     except Exception as error:  # pickletools raises many types for a file that is not a pickle
@@ -280,10 +279,10 @@ def _refuse_protocol(path: Path, protocol: int) -> None:
 
 
 def _refuse_damaged(path: Path, archive: zipfile.ZipFile) -> None:
-    """Compare checksums, which PyTorch's own reader does not.
+    """Compare checksums, which PyTorch's own reader does not do.
 
     Raises:
-        CheckpointError: a part of the file is not what was saved.
+        CheckpointError: the checksum of a part of the file is wrong.
     """
     wrong, parts = [], [info for info in archive.infolist() if info.file_size]
     for info in parts:
@@ -293,7 +292,7 @@ def _refuse_damaged(path: Path, archive: zipfile.ZipFile) -> None:
                     pass
         except (zipfile.BadZipFile, zlib.error, EOFError):
             wrong.append(info.filename)
-    # torch.serialization.set_crc32_options(False) writes none at all.
+    # Files saved with torch.serialization.set_crc32_options(False) have no valid checksum at all.
     if wrong and len(wrong) < len(parts):
         raise CheckpointError(
             f"{path} is damaged: the checksum of {wrong[0]} is wrong ({len(wrong)} of {len(parts)} parts). Copy or "
@@ -302,7 +301,7 @@ def _refuse_damaged(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def _scan(file: Any) -> tuple[int, set[str]]:
-    """Protocol and named globals of one pickle, which is read as text: nothing is built or called."""
+    """Protocol and named globals of one pickle, which is only parsed: nothing is built or called."""
     protocol, names = 0, set()
     strings: list[str] = []
     for code, argument, _ in pickletools.genops(file):
@@ -339,7 +338,7 @@ def _as_object(name: str) -> Any:
 
 
 def _as_mapping(name: str) -> Any:
-    """For classes that pickle as dictionaries: PyTorch's reader fills only its own kinds of those."""
+    """Stand-in for a class that pickles as a dictionary: an OrderedDict, which PyTorch's reader can fill."""
     if name in _CONTAINERS:
         return _as_container(name, _CONTAINERS[name])
     module, _, own = name.rpartition(".")
@@ -353,17 +352,17 @@ def _as_mapping(name: str) -> Any:
 
 
 def _as_container(name: str, kind: type) -> Any:
-    """For Python's own containers: a plain one of the kind, filled as the file says."""
+    """Stand-in for a container of the standard library: a plain container of the kind, with the same content."""
     module, _, own = name.rpartition(".")
     return type(own, (), {"__module__": module, "__new__": lambda cls, *args, **kwargs: kind()})
 
 
 @contextmanager
 def _allowed(names: set[str], stand_in: Any) -> Iterator[None]:
-    """Let PyTorch's reader meet ``names``: NumPy's arrays and numbers as they are, all others as stand-ins."""
+    """Allow ``names`` in PyTorch's reader: NumPy arrays and scalars as they are, all others as stand-ins."""
     known, types = _numpy_names(), {type(np.dtype(code)) for code in _NUMPY_CODES}
     others = names - set(known) - {f"{kind.__module__}.{kind.__qualname__}" for kind in types}
-    before = list(torch.serialization.get_safe_globals())  # PyTorch 2.5 gives its own list
+    before = list(torch.serialization.get_safe_globals())  # a copy: PyTorch 2.5 returns its own list
     torch.serialization.add_safe_globals([*map(stand_in, sorted(others)), *known.values(), *types])
     try:
         yield
@@ -373,7 +372,7 @@ def _allowed(names: set[str], stand_in: Any) -> Iterator[None]:
 
 
 def _numpy_names() -> dict[str, Any]:
-    """What rebuilds arrays and numbers, under the names of NumPy 1 and 2."""
+    """Functions that rebuild arrays and scalars, under their names in NumPy 1 and 2."""
     # np.array(1).__reduce__() gives the function that rebuilds an array, in any version.
     functions = {"_reconstruct": np.array(1).__reduce__()[0], "scalar": np.float64(1).__reduce__()[0]}
     found: dict[str, Any] = {"numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype}

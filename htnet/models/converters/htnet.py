@@ -190,7 +190,7 @@ def published(own: Mapping[str, Tensor], config: HTNetConfig) -> State:
 
 
 def refuse_standardizing(model: HierarchicalModel) -> None:
-    """Raise `CheckpointError` if the model standardizes its input, which the published implementation does not do."""
+    """Raise `CheckpointError` if the model standardizes its input; the published implementation does not."""
     if not model.standardize.identity:
         raise CheckpointError(
             "This model standardizes its input, which the published implementation does not do; "

@@ -1,4 +1,4 @@
-"""Order of the classes stored in a checkpoint beside the weights."""
+"""Order of the classes, if a checkpoint contains it besides the weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _KEYS = frozenset(
 )
 _DEPTH = 8
 _CURE = (
-    "Say which class each output is, in order: labels=('negative', 'positive', 'surprise') (htnet convert --labels "
+    "Name the class of each output, in order: labels=('negative', 'positive', 'surprise') (htnet convert --labels "
     "negative,positive,surprise)."
 )
 
@@ -55,13 +55,13 @@ def stored_labels(content: Any, default: Sequence[str]) -> tuple[str, ...] | Non
         unknown = [name for name in read if name not in own.values() and name not in KNOWN_EMOTIONS]
         what = ""
         if len(names) != len(default):
-            what = f"which are {len(names)} names for {len(default)} outputs"
+            what = f"{len(names)} names for {len(default)} outputs"
         elif len(set(read)) < len(read):
-            what = "in which a class occurs twice"
+            what = "a class occurs twice"
         elif unknown:
-            what = f"of which {unknown[0]!r} is not a known class"
+            what = f"{unknown[0]!r} is not a known class"
         if what:
-            raise CheckpointError(f"{place} in this checkpoint is {_shown(value)}, {what}. {_CURE}")
+            raise CheckpointError(f"{place} in this checkpoint is {_shown(value)}: {what}. {_CURE}")
         found[place] = read
     one = next(iter(found), "")
     for other, read in found.items():
@@ -73,7 +73,7 @@ def stored_labels(content: Any, default: Sequence[str]) -> tuple[str, ...] | Non
 
 
 def _places(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Everything in a checkpoint that has the name of an order of classes, with its place."""
+    """Entries of a checkpoint whose names suggest a list of classes, each with its path."""
     if isinstance(content, Unread):
         content = getattr(content, "state", None)
     if depth > _DEPTH or not isinstance(content, Mapping) or "param_groups" in content:
@@ -90,7 +90,7 @@ def _order(value: Any, count: int) -> list[str] | None:
     """Names by output; None if a value does not define their order, such as a number of classes.
 
     Raises:
-        CheckpointError: it says something of the order that cannot be read.
+        CheckpointError: the value describes the order in a way that cannot be read.
     """
     if isinstance(value, (torch.Tensor, np.ndarray)):
         value = value.tolist()
@@ -111,12 +111,12 @@ def _order(value: Any, count: int) -> list[str] | None:
         named = all(isinstance(v, str) and _number(v) is None for v in numbered.values())
         if named and set(numbered) == set(range(len(pairs))):
             return [str(numbered[i]) for i in range(len(pairs))]
-        raise CheckpointError(f"The classes in this checkpoint are {_shown(value)}, which is not one order. {_CURE}")
+        raise CheckpointError(f"The classes in this checkpoint are {_shown(value)}, which gives no order. {_CURE}")
     if isinstance(value, (list, tuple)):
         if value and all(isinstance(v, str) and _number(v) is None for v in value):
             return list(value)
         numbers = [_number(v) for v in value]
-        # Labels of samples, as `labels` often is, and counted classes say nothing.
+        # Labels of samples, often named `labels`, and a plain count (0, 1, 2) do not define an order.
         if len(value) != count or numbers == list(range(count)) or not value:
             return None
         raise CheckpointError(f"The classes in this checkpoint are {_shown(value)}, not names. {_CURE}")

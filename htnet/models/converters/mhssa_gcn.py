@@ -40,8 +40,9 @@ def published_names(intra_depth: int, gcn_layers: int) -> dict[str, str]:
 
 @register_converter(KIND, MARK, MHSSAGCN, spec=AT_LANDMARKS)
 def convert_mhssa_gcn(state: Mapping[str, Tensor], heads: int | None = None) -> MHSSAGCN:
-    """Convert a published state dict into our model, in eval mode, float32, with the published spatial term and
-    scaling.
+    """Convert a published state dict into our model, in eval mode, float32.
+
+    The model has the published spatial term and scaling.
 
     Args:
         state: parameters under their published names.
@@ -78,8 +79,7 @@ def _infer(state: Mapping[str, Tensor], heads: int | None) -> MHSSAGCNConfig:
     if patch * patch * channels != values or patch % 2 == 0:
         raise CheckpointError(
             f"patch_embedding.weight reads {values} values per patch, which is not a square patch of {channels} "
-            "channels "
-            "around a point; only three-channel flow images can be converted."
+            "channels around a point; only three-channel flow images can be converted."
         )
     return MHSSAGCNConfig(
         num_classes=classes.shape[0],

@@ -1,4 +1,4 @@
-"""Search for the state dict in a checkpoint: inside wrappers, with prefixes, beside losses, averages and settings."""
+"""Search for the state dict in a checkpoint: in wrappers, with prefixes, next to losses, averages and settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from htnet.models.converters.files import Unread, is_pickled_module, unread_kind
 _WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 #: Names that training scripts give to losses and metrics, whose tensors are not part of a model.
 _LOSSES = re.compile(r"(.+_)?(criterion|loss|loss_fn|loss_func|loss_function|losses|metric|metrics|acc|accuracy|f1)")
-#: Entries of tools in a state dict: the counter of an averaged model, the counts of thop.
+#: Entries that tools add to a state dict: the counter of an averaged model, and the counts of thop.
 _COUNTERS = frozenset({"n_averaged", "total_ops", "total_params"})
 #: A parameter of htnet's own models, which need no conversion.
 _OWN_MARKS = ("patch_embed.weight", "levels.0.pos_emb", "standardize.mean")
@@ -34,7 +34,7 @@ _IN_TWO = (
     (re.compile(r"(.+\.)?parametrizations\.(\w+)\.original0"), r"{}parametrizations.{}.original1", "{}{}"),
     (re.compile(r"(.+)_orig"), r"{}_mask", "{}"),
 )
-#: Names that are left of other parametrizations, such as spectral normalization.
+#: Names that other parametrizations leave in a state dict, such as spectral normalization.
 _IN_PARTS = re.compile(r"(.+\.)?parametrizations\.\w+\..+|.*weight_orig")
 
 
@@ -58,7 +58,7 @@ def find_state(content: Any, marks: Mapping[str, Sequence[str]], key: str | None
 
     It may be nested in dictionaries and lists of any names (``state_dict``, ``model``, ``ema``), and its names may have
     any prefix (``module.``, ``_orig_mod.``, ``model.``): it is recognized by the parameters of a known architecture.
-    Numbers, settings, optimizers, losses and metrics beside it are ignored.
+    Numbers, settings, optimizers, losses and metrics next to it are ignored.
 
     Args:
         content: see `htnet.models.converters.files.read_checkpoint`.
@@ -77,7 +77,7 @@ def find_state(content: Any, marks: Mapping[str, Sequence[str]], key: str | None
         place = chosen.name or "."
         shown = ", ".join(chosen.beside[:5]) + (", ..." if len(chosen.beside) > 5 else "")
         raise CheckpointError(
-            f"Beside the model ({place}) this checkpoint contains {len(chosen.beside)} other tensors ({shown}), "
+            f"Besides the model ({place}), this checkpoint contains {len(chosen.beside)} other tensors ({shown}), "
             "which may be part of the computation. If they are not, take the model alone: "
             f"key={place!r} (htnet convert --key {place})."
         )
@@ -92,7 +92,7 @@ def find_state(content: Any, marks: Mapping[str, Sequence[str]], key: str | None
 
 
 def _mappings(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Every mapping that contains tensors under names, with its place; not those of optimizers."""
+    """Every mapping from names to tensors, with its path, except those of optimizers."""
     if depth > _DEPTH:
         return
     items: list[tuple[Any, Any]] = []
@@ -113,7 +113,7 @@ def _mappings(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[st
 
 
 def _put_together(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The mapping with whole weights instead of the two tensors that weight normalization or pruning keeps of each."""
+    """The mapping with whole weights in place of the two tensors per weight of weight normalization or pruning."""
     whole = dict(mapping)
     for raw, first in mapping.items():
         for pattern, other, weight in _IN_TWO:
@@ -134,7 +134,7 @@ def _put_together(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _normalized(length: Tensor, direction: Tensor) -> Tensor | None:
-    """The weight of weight normalization; None if the shapes are not those of its two tensors."""
+    """The weight from the two tensors of weight normalization; None if their shapes do not fit."""
     if length.ndim not in (0, direction.ndim):
         return None
     if any(one not in (1, other) for one, other in zip(length.shape, direction.shape, strict=False)):
@@ -147,17 +147,17 @@ def _normalized(length: Tensor, direction: Tensor) -> Tensor | None:
 
 
 def _refuse_parts(names: Iterable[str]) -> None:
-    """Refuse weights that are kept in parts which only the program that trained them can put together.
+    """Refuse weights that are stored in parts which only the program that trained them can put together.
 
     Raises:
-        CheckpointError: there are such.
+        CheckpointError: there are such weights.
     """
     parts = [name for name in names if _IN_PARTS.fullmatch(name)]
     if parts:
         raise CheckpointError(
-            f"The weights are kept in parts ({parts[0]}{', ...' if len(parts) > 1 else ''}), as spectral normalization "
-            "and other parametrizations do. In the program that trained them, put each together, then save "
-            "model.state_dict():\n"
+            f"The weights are stored in parts ({parts[0]}{', ...' if len(parts) > 1 else ''}), as by spectral "
+            "normalization and other parametrizations. In the program that trained them, put each weight together, "
+            "then save model.state_dict():\n"
             "  torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')  # or, for the older form\n"
             "  torch.nn.utils.remove_spectral_norm(layer)"
         )
@@ -171,7 +171,7 @@ def _candidates(name: str, mapping: Mapping[str, Any], marks: Mapping[str, Seque
         plain = ".".join(part for part in raw.split(".") if part not in _WRAPPERS)
         if plain in clean:
             raise CheckpointError(
-                f"This checkpoint contains {clean[plain]} and {raw}, which are one parameter by their names. Save one "
+                f"This checkpoint contains {clean[plain]} and {raw}, which name the same parameter. Save one "
                 "state dict alone."
             )
         clean[plain] = raw
@@ -187,7 +187,7 @@ def _candidates(name: str, mapping: Mapping[str, Any], marks: Mapping[str, Seque
         key=len,
         reverse=True,
     )
-    # The longest prefix first: what lies behind it does not belong to a shorter one.
+    # The longest prefix first: names behind it do not belong to a shorter one.
     states: dict[str, dict[str, Any]] = {prefix: {} for prefix in prefixes}
     beside = []
     for n in kept:
@@ -211,22 +211,22 @@ def _choose(found: Sequence[Candidate], key: str | None) -> Candidate:
         ]
         if len(fitting) == 1:
             return fitting[0]
-        problem = "is not a state dict" if not fitting else "is not one state dict, but several,"
+        problem = "matches no state dict" if not fitting else "matches several state dicts"
         raise CheckpointError(f"key={key!r} {problem} of this checkpoint. It contains: {', '.join(names)}.")
     first = found[0]
     if all(_same(first.state, other.state) for other in found[1:]):
         return first
     raise CheckpointError(
         f"This checkpoint contains {len(found)} state dicts: {', '.join(names)}. Choose one: key={names[-1]!r} (htnet "
-        f"convert --key {names[-1]}). If one is an average over the training (ema), results are often those of it."
+        f"convert --key {names[-1]}). If one is an average over training (ema), published results often belong to it."
     )
 
 
 def _refuse_nameless(content: Any, chosen: Candidate) -> None:
-    """Refuse to choose between a model and other weights of it that are a mere list, as averages are often kept.
+    """Refuse to choose between a model and other weights of it in an unnamed list, as averages are often stored.
 
     Raises:
-        CheckpointError: there is a list of tensors with the shapes of the model's, and other numbers.
+        CheckpointError: there is a list of tensors with the shapes of the model's and other values.
     """
     tensors = [value for value in chosen.state.values() if isinstance(value, Tensor)]
     shapes = Counter(tuple(value.shape) for value in tensors)
@@ -237,7 +237,7 @@ def _refuse_nameless(content: Any, chosen: Candidate) -> None:
             continue
         place = chosen.name or "."
         raise CheckpointError(
-            f"Beside the model ({place}) this checkpoint contains other weights of it ({name}), perhaps an average "
+            f"Besides the model ({place}), this checkpoint contains other weights of it ({name}), perhaps an average "
             "over training, as an unnamed list. For the model alone: "
             f"key={place!r} (htnet convert --key {place}). For the others: load them into the model with the program "
             "that saved them, and save model.state_dict()."
@@ -245,7 +245,7 @@ def _refuse_nameless(content: Any, chosen: Candidate) -> None:
 
 
 def _lists(content: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, list[Tensor]]]:
-    """Every list of nothing but tensors, with its place; not those of optimizers."""
+    """Every list that contains only tensors, with its path, except those of optimizers."""
     if depth > _DEPTH or (isinstance(content, Mapping) and "param_groups" in content):
         return
     if isinstance(content, (list, tuple)) and content and all(isinstance(value, Tensor) for value in content):
@@ -263,7 +263,7 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _plain(value: object) -> bool:
-    """Whether a value beside tensors is unrelated to a model's parameters: an epoch, a name, None."""
+    """Whether a value next to tensors is unrelated to a model's parameters: an epoch, a name, None."""
     return value is None or isinstance(value, (bool, int, float, complex, str, bytes, np.generic))
 
 
@@ -313,9 +313,8 @@ def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
         names = {".".join(part for part in n.split(".") if part not in _WRAPPERS) for n in largest}
         if any(mark in names for mark in _OWN_MARKS):
             return (
-                "It contains weights in htnet's own form, which need no conversion: give the folder that htnet "
-                "train or "
-                "htnet convert wrote to htnet.load_pretrained, or to htnet predict --weights."
+                "It contains weights in htnet's own form, which need no conversion. Pass the folder that htnet train "
+                "or htnet convert wrote to htnet.load_pretrained or htnet predict --weights."
             )
         _refuse_parts(sorted(names))
         return refusal(dict.fromkeys(sorted(names)), list(marks), all_kinds())
@@ -324,7 +323,7 @@ def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
     if (nameless := next(_lists(content), None)) is not None and len(nameless[1]) > 3:
         place = f" ({nameless[0]})" if nameless[0] else ""
         return (
-            f"It contains {len(nameless[1])} tensors as a list without names{place}, as averages are kept. Load "
+            f"It contains {len(nameless[1])} tensors as a list without names{place}, as averages are stored. Load "
             "them into the model with the program that saved them, and save model.state_dict()."
         )
     if _is_deep(content):
@@ -337,7 +336,7 @@ def _what_is_there(content: Any, marks: Mapping[str, Sequence[str]]) -> str:
 
 
 def _first_module(content: Any, place: str = "", depth: int = 0) -> tuple[str, str] | None:
-    """Place, in Python's words, and class of the first whole model in a checkpoint."""
+    """Path, as a Python expression, and class of the first whole model in a checkpoint."""
     if is_pickled_module(content):
         return place, unread_kind(content) or ""
     if depth < _DEPTH and isinstance(content, (Mapping, list, tuple)) and not isinstance(content, Unread):
@@ -349,7 +348,7 @@ def _first_module(content: Any, place: str = "", depth: int = 0) -> tuple[str, s
 
 
 def _is_deep(content: Any, depth: int = 0) -> bool:
-    """Whether there are dictionaries or lists below the depth that is looked into."""
+    """Whether there are dictionaries or lists below the depth that is searched."""
     if depth > _DEPTH:
         return True
     items = content.values() if isinstance(content, Mapping) else content if isinstance(content, (list, tuple)) else ()

@@ -14,7 +14,7 @@ from htnet.models.ststnet import STSTNet, STSTNetConfig
 KIND = "STSTNet"
 
 
-# Other models have a conv1 too.
+# conv1 alone does not identify it: other models have one too.
 @register_converter(KIND, "conv1.weight", STSTNet, beside=("conv2.weight", "conv3.weight", "fc.weight"))
 def convert_ststnet(state: Mapping[str, Tensor], heads: int | None) -> STSTNet:
     """Convert a published state dict into our model, in eval mode.
